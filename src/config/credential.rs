@@ -1,0 +1,177 @@
+//! Where a shop's credentials may travel.
+
+use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE};
+
+use super::fault::{Fault, Faults};
+use super::table::{Table, Text};
+use super::token::KINDS;
+use crate::request::{Carrier, Keys, Kind, NamePattern, Place, Pointer, TokenSettings};
+
+/// The keys of which a credential has one.
+const CARRIERS: [&str; 5] = ["header", "cookie", "query", "body", "form"];
+
+/// Reads every `[[shop.credential]]`; without any it is `Authorization: Bearer`.
+///
+/// What the operator says of a header, cookie or parameter overrides what the preset says of it.
+pub fn read(
+    shop: &mut Table<'_>,
+    tokens: Option<&(TokenSettings, Keys)>,
+    faults: &mut Faults,
+) -> Vec<Place> {
+    let usual = tokens.map_or(Kind::default(), |(settings, _)| settings.kind);
+    let can_verify = tokens.is_none_or(|(settings, _)| !settings.algorithms.is_empty());
+    let mut written: Vec<(String, bool)> = Vec::new();
+    let mut places = Vec::new();
+    for mut table in shop.tables("credential", faults) {
+        let is_own = table.is_written_with(shop);
+        let spot = table.spot();
+        let kind = read_kind(&mut table, can_verify, faults);
+        let carrier = read_carrier(&mut table, faults);
+        table.finish(faults);
+        let Some(carrier) = carrier else { continue };
+        let name = name_of(&carrier);
+        match written.iter().find(|(known, _)| *known == name) {
+            Some((_, known_is_own)) if *known_is_own == is_own => {
+                faults.push(Fault::error(format!("{name} stands twice")).at(&spot));
+            }
+            Some(_) => {} // the operator's own, which came first, overrides
+            None => {
+                let kind = kind.unwrap_or(usual);
+                places.push(Place { carrier, kind });
+                written.push((name, is_own));
+            }
+        }
+    }
+    if places.is_empty() {
+        places.push(bearer(usual));
+    }
+    places
+}
+
+/// RFC 6750 section 2.1: what every API understands.
+fn bearer(kind: Kind) -> Place {
+    let carrier = Carrier::Schemed {
+        name: AUTHORIZATION,
+        schemes: vec!["Bearer".to_owned()],
+    };
+    Place { carrier, kind }
+}
+
+fn read_kind(table: &mut Table<'_>, can_verify: bool, faults: &mut Faults) -> Option<Kind> {
+    let kind = table.choice("kind", KINDS, faults)?;
+    if kind != Kind::Opaque
+        && !can_verify
+        && let Some(spot) = table.spot_of("kind")
+    {
+        let fault = Fault::error("no JWT can be verified: the shop has no key").at(&spot);
+        faults.push(fault.help("give [shop.token] algorithms and a key, or say kind = \"opaque\""));
+    }
+    Some(kind)
+}
+
+/// What faults call a carrier; two of one name are the same.
+fn name_of(carrier: &Carrier) -> String {
+    match carrier {
+        Carrier::Schemed { name, .. } | Carrier::Raw(name) => format!("header `{name}`"),
+        Carrier::Cookie(pattern) => format!("cookie `{pattern:?}`"),
+        Carrier::Query(name) => format!("query parameter `{name}`"),
+        Carrier::Json(pointer) => format!("body value `{pointer:?}`"),
+        Carrier::Form(name) => format!("form field `{name}`"),
+    }
+}
+
+fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<Carrier> {
+    let schemes = table.strings("schemes", faults);
+    let written = CARRIERS.map(|key| Some((key, table.string(key, faults)?)));
+    let has_schemes = table.spot_of("schemes").is_some();
+    let is_broken = CARRIERS.iter().any(|key| table.spot_of(key).is_some());
+    let written: Vec<_> = written.into_iter().flatten().collect();
+    match written.as_slice() {
+        [("header", text)] => header(text, schemes, has_schemes, faults),
+        [(key, text)] => {
+            refuse_schemes(table, key, faults);
+            other(key, text, faults)
+        }
+        [(first, _), (second, text), ..] => {
+            let message = format!("`{first}` and `{second}` can't both be given");
+            let fault = Fault::error(message).at(text.spot());
+            faults.push(fault.help("write a [[shop.credential]] for each"));
+            None
+        }
+        [] => {
+            if !is_broken {
+                table.missing("header", "one of header, cookie, query, body, form", faults);
+            }
+            None
+        }
+    }
+}
+
+fn refuse_schemes(table: &Table<'_>, key: &str, faults: &mut Faults) {
+    if let Some(spot) = table.spot_of("schemes") {
+        let fault = Fault::error(format!("`schemes` makes no sense with `{key}`")).at(&spot);
+        faults.push(fault.label("only a header has schemes"));
+    }
+}
+
+fn header(
+    text: &Text<'_>,
+    schemes: Option<Vec<Text<'_>>>,
+    has_schemes: bool,
+    faults: &mut Faults,
+) -> Option<Carrier> {
+    let name = text.parse_as(header_name, faults)?;
+    if name == COOKIE {
+        let fault = Fault::error("cookies are named one by one").at(text.spot());
+        faults.push(fault.help("write cookie = \"its name\" instead of header = \"cookie\""));
+        return None;
+    }
+    match schemes {
+        None if has_schemes => None, // they had their fault
+        None => Some(Carrier::Raw(name)),
+        Some(schemes) if schemes.is_empty() => {
+            let fault = Fault::error("`schemes` names no scheme").at(text.spot());
+            faults.push(fault.help("leave `schemes` out where the whole value is the credential"));
+            None
+        }
+        Some(schemes) => {
+            let schemes = schemes.iter().map(|text| text.parse_as(scheme, faults));
+            let schemes: Vec<_> = schemes.collect();
+            Some(Carrier::Schemed {
+                name,
+                schemes: schemes.into_iter().collect::<Option<_>>()?,
+            })
+        }
+    }
+}
+
+/// A header's name, as it comes.
+pub fn header_name(text: &str) -> Result<HeaderName, &'static str> {
+    text.parse()
+        .map_err(|_| "the name of a header, such as authorization")
+}
+
+/// A scheme is a token (RFC 9110 section 11.1), as the name of a header is.
+fn scheme(text: &str) -> Result<String, &'static str> {
+    let is_token = HeaderName::try_from(text).is_ok();
+    is_token
+        .then(|| text.to_owned())
+        .ok_or("a scheme such as Bearer")
+}
+
+fn other(key: &str, text: &Text<'_>, faults: &mut Faults) -> Option<Carrier> {
+    match key {
+        "cookie" => text.parse_as(NamePattern::parse, faults).map(Carrier::Cookie),
+        "body" => text.parse_as(Pointer::parse, faults).map(Carrier::Json),
+        "query" => text.parse_as(field, faults).map(Carrier::Query),
+        _ => text.parse_as(field, faults).map(Carrier::Form),
+    }
+}
+
+fn field(text: &str) -> Result<String, &'static str> {
+    let is_fit = !text.is_empty() && !text.contains(['[', ']', '&', '=']);
+    is_fit
+        .then(|| text.to_owned())
+        .ok_or("the name of one parameter, such as token")
+}

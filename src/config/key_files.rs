@@ -1,0 +1,227 @@
+//! The files that hold a shop's keys. No report shows what stands in them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use jsonwebtoken::Algorithm;
+use serde_json::Value;
+
+use super::fault::{Fault, Faults};
+use super::table::{Table, Text};
+use crate::request::{Keys, UnfitKey, secret_bytes_min};
+
+/// The largest file that is read: a JWK set of a thousand keys.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The keys of the table that name a file, and what is in it.
+const KINDS: &[(&str, Kind)] = &[
+    ("secret_file", Kind::Secret),
+    ("public_key_file", Kind::PublicKey),
+    ("jwks_file", Kind::Jwks),
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Secret,
+    PublicKey,
+    Jwks,
+}
+
+/// Whether the shop has a key at all.
+pub fn is_written(token: &Table<'_>) -> bool {
+    KINDS.iter().any(|(key, _)| token.spot_of(key).is_some())
+}
+
+/// Reads the one file that a shop's keys are in. A shop without algorithms, whose tokens are all opaque,
+/// needs none.
+pub fn read(
+    token: &mut Table<'_>,
+    algorithms: &[Algorithm],
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<Keys> {
+    let may_be_short = token.boolean("allow_short_secret", faults);
+    let written = KINDS.iter().filter_map(|(key, kind)| {
+        let text = token.string(key, faults)?;
+        Some((*key, *kind, text))
+    });
+    let written: Vec<_> = written.collect();
+    let (kind, text) = match written.as_slice() {
+        [(_, kind, text)] => (*kind, text),
+        [(first, ..), (second, _, text), ..] => {
+            let message = format!("`{first}` and `{second}` can't both be given");
+            faults.push(Fault::error(message).at(text.spot()));
+            return None;
+        }
+        [] if is_written(token) => return None, // it had its fault
+        [] if token.spot_of("algorithms").is_none() => return no_keys(),
+        [] => {
+            let expected = "the path of a key; or public_key_file, or jwks_file";
+            token.missing("secret_file", expected, faults);
+            return None;
+        }
+    };
+    let file = File::read(text, base_dir, faults)?;
+    if algorithms.is_empty() {
+        return None;
+    }
+    match kind {
+        Kind::Secret => file.secret(algorithms, may_be_short.unwrap_or_default(), faults),
+        Kind::PublicKey => file.public_key(algorithms, faults),
+        Kind::Jwks => file.jwks(algorithms, faults),
+    }
+}
+
+/// What a shop verifies with whose tokens are all opaque: nothing, and no algorithm is accepted either. Until
+/// `Keys` can be empty, a secret that nobody knows.
+fn no_keys() -> Option<Keys> {
+    let mut secret = [0; 32];
+    aws_lc_rs::rand::fill(&mut secret).ok()?;
+    Keys::from_secret(&secret, &[Algorithm::HS256]).ok()
+}
+
+/// A key file that was read, and where the configuration names it.
+struct File<'t, 'a> {
+    named: &'t Text<'a>,
+    bytes: Vec<u8>,
+    mode: u32,
+}
+
+impl<'t, 'a> File<'t, 'a> {
+    fn read(named: &'t Text<'a>, base_dir: &Path, faults: &mut Faults) -> Option<Self> {
+        let told = |why: String| {
+            let name = named.as_str().escape_debug();
+            Fault::error(format!("`{name}` can't be read: {why}")).at(named.spot())
+        };
+        let path = base_dir.join(named.as_str());
+        let metadata = fs::metadata(&path);
+        let metadata = metadata.map_err(|error| faults.push(told(error.to_string())));
+        let metadata = metadata.ok()?;
+        if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
+            faults.push(told("it is no file of at most 1 MiB".to_owned()));
+            return None;
+        }
+        match fs::read(&path) {
+            Ok(bytes) => Some(Self {
+                named,
+                bytes,
+                mode: metadata.permissions().mode() & 0o777,
+            }),
+            Err(error) => {
+                let fault = told(error.to_string());
+                faults.push(fault.help(remedy(named.as_str())));
+                None
+            }
+        }
+    }
+
+    fn fault(&self, message: &str) -> Fault {
+        let name = self.named.as_str().escape_debug();
+        Fault::error(format!("`{name}`: {message}")).at(self.named.spot())
+    }
+
+    fn unfit(&self, unfit: &UnfitKey) -> Fault {
+        self.fault(&unfit.to_string())
+    }
+
+    /// Whoever knows a shared secret can sign as any customer.
+    fn refuse_open(&self, faults: &mut Faults) {
+        if self.mode & 0o007 != 0 {
+            let message = format!("everybody on this machine may use it (mode {:04o})", self.mode);
+            faults.push(self.fault(&message).help(remedy(self.named.as_str())));
+        }
+    }
+
+    fn secret(
+        &self,
+        algorithms: &[Algorithm],
+        may_be_short: bool,
+        faults: &mut Faults,
+    ) -> Option<Keys> {
+        self.refuse_open(faults);
+        let secret = without_line_end(&self.bytes);
+        let keys = Keys::from_secret(secret, algorithms);
+        let keys = keys.map_err(|unfit| faults.push(self.unfit(&unfit))).ok()?;
+        let needed = algorithms.iter().filter_map(|one| secret_bytes_min(*one));
+        let needed = needed.max().unwrap_or_default();
+        if secret.len() < needed {
+            faults.push(self.short_secret(secret.len(), needed, may_be_short));
+        }
+        Some(keys)
+    }
+
+    fn short_secret(&self, bytes: usize, needed: usize, is_allowed: bool) -> Fault {
+        let name = self.named.as_str().escape_debug();
+        let message = format!("`{name}`: the secret has {bytes} bytes, {needed} are needed");
+        let reason = "a short secret can be guessed from any token (RFC 7518 section 3.2)";
+        let fault = if is_allowed {
+            Fault::warning(message).help(reason)
+        } else {
+            let remedy = "if the shop can't have a longer one: allow_short_secret = true";
+            Fault::error(message).help(reason).help(remedy)
+        };
+        fault.at(self.named.spot())
+    }
+
+    fn public_key(&self, algorithms: &[Algorithm], faults: &mut Faults) -> Option<Keys> {
+        if find(&self.bytes, b"PRIVATE KEY") {
+            let help = "openssl pkey -in PRIVATE -pubout -out PUBLIC";
+            let fault = self.fault("this is a private key: only the shop should have it");
+            faults.push(fault.help(help));
+            return None;
+        }
+        let keys = Keys::from_pem(&self.bytes, algorithms);
+        keys.map_err(|unfit| faults.push(self.unfit(&unfit))).ok()
+    }
+
+    fn jwks(&self, algorithms: &[Algorithm], faults: &mut Faults) -> Option<Keys> {
+        if holds_secret(&self.bytes) {
+            self.refuse_open(faults);
+        }
+        match Keys::from_jwks(&self.bytes, algorithms) {
+            Ok(keys) => Some(keys),
+            Err(unfit) => {
+                unfit.iter().for_each(|one| faults.push(self.unfit(one)));
+                None
+            }
+        }
+    }
+}
+
+fn remedy(file: &str) -> String {
+    let file = file.escape_debug();
+    format!("chown root:doorward {file} && chmod 0640 {file}")
+}
+
+/// Editors end a file with a line end that is no part of the secret.
+fn without_line_end(bytes: &[u8]) -> &[u8] {
+    let bare = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bare.strip_suffix(b"\r").unwrap_or(bare)
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|part| part == wanted)
+}
+
+/// Whether a JWK set has a shared secret, or the private part of a key, in it.
+fn holds_secret(text: &[u8]) -> bool {
+    let set: Option<Value> = serde_json::from_slice(text).ok();
+    let keys = set.as_ref().and_then(|set| set.get("keys")?.as_array());
+    let is_secret = |key: &Value| key.get("k").is_some() || key.get("d").is_some();
+    keys.is_some_and(|keys| keys.iter().any(is_secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_end_is_no_part_of_a_secret() {
+        assert_eq!(without_line_end(b"secret"), b"secret");
+        assert_eq!(without_line_end(b"secret\n"), b"secret");
+        assert_eq!(without_line_end(b"secret\r\n"), b"secret");
+        assert_eq!(without_line_end(b"secret\n\n"), b"secret\n");
+        assert_eq!(without_line_end(b" \n"), b" ");
+    }
+}

@@ -1,0 +1,106 @@
+//! The configuration: from a file to the typed parts of the program, or to every fault of it at once.
+//!
+//! What is written twice merges everywhere in the same way: a key of the operator's overrides the same key
+//! of the preset, sub-tables merge key by key, arrays of tables are concatenated, the operator's first.
+
+mod credential;
+mod duration;
+mod fault;
+mod key_files;
+mod logout;
+mod pattern;
+mod presets;
+mod process;
+mod shop;
+mod table;
+mod taken;
+mod token;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use log::LevelFilter;
+
+pub use fault::{Fault, Faults, Severity, Source, Spot};
+
+use crate::request::Shop;
+use crate::server::Settings;
+use presets::Presets;
+use shop::Home;
+use table::{Document, Table};
+use taken::Taken;
+
+/// Everything that a configuration file says.
+pub struct Config {
+    /// The shops, in the order in which they are asked for a host.
+    pub shops: Vec<Shop>,
+    /// What the server needs to know.
+    pub server: Settings,
+    /// Where the journal lives.
+    pub data_dir: PathBuf,
+    /// What is logged.
+    pub log: LevelFilter,
+    /// What `check` prints of the shops, line by line.
+    pub summary: Vec<String>,
+}
+
+/// Reads a configuration file. What comes along are warnings.
+///
+/// # Errors
+///
+/// Every fault of the file.
+pub fn load(path: &Path) -> Result<(Config, Faults), Faults> {
+    let name = path.display().to_string();
+    match fs::read_to_string(path) {
+        Ok(text) => parse(&name, &text, path.parent().unwrap_or(Path::new(""))),
+        Err(error) => {
+            let fault = Fault::error(format!("{name} can't be read: {error}"));
+            let mut faults = Faults::default();
+            faults.push(fault.help("write it, or name another with --config"));
+            Err(faults)
+        }
+    }
+}
+
+/// Reads the text of a configuration. Reports call it `name`; files that it names are relative to
+/// `base_dir`.
+///
+/// # Errors
+///
+/// Every fault of the text and of the key files that it names.
+pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<(Config, Faults), Faults> {
+    let mut faults = Faults::default();
+    let presets = Presets::parse(&mut faults);
+    let document = Document::parse(name, text, &mut faults);
+    let config = read(Table::root(&document), &presets, base_dir, &mut faults);
+    match config {
+        Some(config) if !faults.is_fatal() => Ok((config, faults)),
+        Some(_) | None => Err(faults),
+    }
+}
+
+fn read<'a>(
+    mut root: Table<'a>,
+    presets: &'a Presets,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<Config> {
+    let process = process::read(&mut root, base_dir, faults);
+    let prefix = process::read_prefix(&mut root, faults);
+    let home = Home {
+        presets,
+        base_dir,
+        prefix: &prefix,
+    };
+    let mut taken = Taken::default();
+    let tables = root.tables("shop", faults).into_iter();
+    let shops: Vec<_> = tables
+        .map(|table| shop::read(table, &home, &mut taken, faults))
+        .collect();
+    if shops.is_empty() {
+        root.missing("shop", "at least one shop, under [[shop]]", faults);
+    }
+    root.finish(faults);
+    let shops: Option<Vec<_>> = shops.into_iter().collect();
+    Some(process?.with(shops?))
+}

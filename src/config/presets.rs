@@ -1,0 +1,40 @@
+//! The storefront APIs that Doorward knows by name: one TOML file each, compiled in.
+
+use super::fault::Faults;
+use super::table::{Document, Table};
+
+/// Adding one takes a file, a line here and a folder of recorded exchanges.
+const PRESETS: &[(&str, &str)] = &[
+    (
+        "bagisto",
+        include_str!("../../conf/presets/bagisto.toml"),
+    ),
+    ("cocart", include_str!("../../conf/presets/cocart.toml")),
+];
+
+/// The presets, parsed.
+pub struct Presets(Vec<(&'static str, Document<'static>)>);
+
+impl Presets {
+    /// Parses all of them; there are few, and they are small.
+    pub fn parse(faults: &mut Faults) -> Self {
+        let parsed = PRESETS.iter().map(|(name, text)| {
+            let document = Document::parse(&format!("preset {name}"), text, faults);
+            (*name, document)
+        });
+        Self(parsed.collect())
+    }
+
+    /// The preset that a shop names: what it is called, and what it says.
+    pub fn named_by<'a>(
+        &'a self,
+        shop: &mut Table<'a>,
+        faults: &mut Faults,
+    ) -> Option<(&'static str, &'a Document<'a>)> {
+        let numbered = self.0.iter().enumerate();
+        let names: Vec<_> = numbered.map(|(at, (name, _))| (*name, at)).collect();
+        let at = shop.choice("preset", &names, faults)?;
+        let (name, document) = self.0.get(at)?;
+        Some((name, document))
+    }
+}

@@ -1,0 +1,205 @@
+//! What the operator says of the process: addresses, folders, whom it believes, what it logs.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use log::LevelFilter;
+
+use super::Config;
+use super::fault::{Fault, Faults};
+use super::shop::Reading;
+use super::table::{Table, Text};
+use crate::request::PathPattern;
+use crate::server::Settings;
+
+/// Doorward's own paths on every shop, unless the operator says otherwise.
+const PREFIX: &str = "/_doorward";
+
+/// The longest path that a socket can be bound to; the kernel has 108 bytes for it, one of them is zero.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+const LEVELS: &[(&str, LevelFilter)] = &[
+    ("error", LevelFilter::Error),
+    ("warn", LevelFilter::Warn),
+    ("info", LevelFilter::Info),
+    ("debug", LevelFilter::Debug),
+];
+
+/// Everything but the shops.
+pub struct Process {
+    listen: Vec<String>,
+    operator: Option<String>,
+    control: PathBuf,
+    data_dir: PathBuf,
+    trusted_proxies: Vec<IpNet>,
+    log: LevelFilter,
+}
+
+/// Reads the keys at the top of the file.
+pub fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Process> {
+    let listen = read_listen(root, faults);
+    let operator = read_operator(root, &listen, faults);
+    let data_dir = read_path(root, "data_dir", base_dir, faults);
+    root.missing("data_dir", "a folder such as \"/var/lib/doorward\"", faults);
+    let control = read_control(root, data_dir.as_deref(), base_dir, faults);
+    let trusted_proxies = read_proxies(root, faults);
+    let log = root.choice("log", LEVELS, faults);
+    Some(Process {
+        listen: listen.iter().map(SocketAddr::to_string).collect(),
+        operator: operator.map(|address| address.to_string()),
+        control: control?,
+        data_dir: data_dir?,
+        trusted_proxies,
+        log: log.unwrap_or(LevelFilter::Info),
+    })
+}
+
+impl Process {
+    /// The whole configuration.
+    pub fn with(self, shops: Vec<Reading>) -> Config {
+        let mut config = Config {
+            shops: Vec::new(),
+            server: Settings {
+                listen: self.listen,
+                operator: self.operator,
+                control: self.control,
+                trusted_proxies: self.trusted_proxies,
+                upstreams: std::collections::HashMap::new(),
+            },
+            data_dir: self.data_dir,
+            log: self.log,
+            summary: Vec::new(),
+        };
+        for reading in shops {
+            let name = reading.shop.name.clone();
+            config.server.upstreams.insert(name, reading.upstreams);
+            config.summary.extend(reading.summary);
+            config.shops.push(reading.shop);
+        }
+        config
+    }
+}
+
+/// The folder of Doorward's own paths: `/_doorward` stands for `/_doorward/logout` and its like.
+pub fn read_prefix(root: &mut Table<'_>, faults: &mut Faults) -> String {
+    let text = root.string("prefix", faults);
+    let prefix = text.and_then(|text| text.parse_as(prefix, faults));
+    prefix.unwrap_or_else(|| PREFIX.to_owned())
+}
+
+fn prefix(text: &str) -> Result<String, &'static str> {
+    let is_fit = PathPattern::parse(text).is_ok() && !text.ends_with('/') && !text.contains('*');
+    if is_fit {
+        Ok(text.to_owned())
+    } else {
+        Err("an absolute path without slash at the end, such as /_doorward")
+    }
+}
+
+fn read_listen(root: &mut Table<'_>, faults: &mut Faults) -> Vec<SocketAddr> {
+    let texts = root.strings("listen", faults);
+    root.missing("listen", "addresses such as [\"0.0.0.0:8080\"]", faults);
+    if texts.as_ref().is_some_and(Vec::is_empty)
+        && let Some(spot) = root.spot_of("listen")
+    {
+        faults.push(Fault::error("`listen` names no address").at(&spot));
+    }
+    let mut addresses = Vec::new();
+    for text in texts.unwrap_or_default() {
+        let Some(address) = text.parse_as(address, faults) else {
+            continue;
+        };
+        if address.port() != 0 && addresses.contains(&address) {
+            faults.push(Fault::error("this address stands twice").at(text.spot()));
+        }
+        addresses.push(address);
+    }
+    addresses
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let parsed = text.parse();
+    parsed.map_err(|_| "an address with a port, such as 127.0.0.1:8080 or [::]:8080")
+}
+
+/// Whoever reaches the operator's listener may log customers out, so it belongs on the loopback interface.
+fn read_operator(
+    root: &mut Table<'_>,
+    listen: &[SocketAddr],
+    faults: &mut Faults,
+) -> Option<SocketAddr> {
+    let text = root.string("operator", faults)?;
+    let address = text.parse_as(address, faults)?;
+    if address.port() != 0 && listen.contains(&address) {
+        let fault = Fault::error("the operator's listener needs an address of its own");
+        faults.push(fault.at(text.spot()).label("customers come here"));
+    }
+    if !address.ip().is_loopback() {
+        let fault = Fault::warning("the operator's listener can be reached from the network");
+        let help = "put it on 127.0.0.1, or keep everybody else away by a firewall";
+        faults.push(fault.at(text.spot()).help(help));
+    }
+    Some(address)
+}
+
+fn read_path(
+    root: &mut Table<'_>,
+    key: &str,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<PathBuf> {
+    let text = root.string(key, faults)?;
+    let path = text.parse_as(path, faults)?;
+    Some(base_dir.join(path))
+}
+
+fn path(text: &str) -> Result<&Path, &'static str> {
+    if text.is_empty() || text.contains('\0') {
+        Err("a path")
+    } else {
+        Ok(Path::new(text))
+    }
+}
+
+/// The control socket; in the data folder, unless the operator says otherwise.
+fn read_control(
+    root: &mut Table<'_>,
+    data_dir: Option<&Path>,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<PathBuf> {
+    let written = read_path(root, "control", base_dir, faults);
+    let control = written.or_else(|| Some(data_dir?.join("control.sock")))?;
+    if control.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+        let message = format!(
+            "the path of the control socket is longer than {SOCKET_PATH_BYTES_MAX} bytes: {}",
+            control.display()
+        );
+        let spot = root.spot_of("control").or_else(|| root.spot_of("data_dir"));
+        let fault = Fault::error(message).help("name a shorter one with `control`");
+        faults.push(spot.iter().fold(fault, Fault::at));
+    }
+    Some(control)
+}
+
+fn read_proxies(root: &mut Table<'_>, faults: &mut Faults) -> Vec<IpNet> {
+    let texts = root.strings("trusted_proxies", faults).unwrap_or_default();
+    let nets = texts.iter().filter_map(|text| read_proxy(text, faults));
+    nets.collect()
+}
+
+fn read_proxy(text: &Text<'_>, faults: &mut Faults) -> Option<IpNet> {
+    let net = text.parse_as(network, faults)?;
+    if net.prefix_len() == 0 {
+        let fault = Fault::warning("every client is a trusted proxy: it may claim any address");
+        faults.push(fault.at(text.spot()));
+    }
+    Some(net)
+}
+
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    let net = text.parse::<IpNet>();
+    net.or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "an address or network such as 192.0.2.7 or 10.0.0.0/8")
+}

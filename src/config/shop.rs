@@ -1,0 +1,291 @@
+//! One shop of the file, laid over its preset.
+
+use std::path::Path;
+
+use super::credential;
+use super::fault::{Fault, Faults};
+use super::logout;
+use super::presets::Presets;
+use super::table::{Table, Text};
+use super::taken::Taken;
+use super::token;
+use crate::request::{
+    Enforce, HostPattern, PathPattern, PathStyle, RefusalSettings, Route, Shape, Shop, ShopClock,
+    Verifier, name_of,
+};
+use crate::revocation::{Allowance, ShopTag};
+use crate::server::{Endpoint, Upstreams};
+
+const SHAPES: &[(&str, Shape)] = &[
+    ("message", Shape::Message),
+    ("wp-error", Shape::WpError),
+    ("problem", Shape::Problem),
+    ("graphql", Shape::GraphQl),
+];
+
+const ENFORCE: &[(&str, Enforce)] = &[
+    ("off", Enforce::Off),
+    ("revoked", Enforce::Revoked),
+    ("valid", Enforce::Valid),
+    ("required", Enforce::Required),
+];
+
+/// The code of a refusal in the WordPress shape, where neither preset nor operator has one.
+const REFUSAL_CODE: &str = "doorward_unauthorized";
+
+/// What shops of one file share.
+pub struct Home<'a> {
+    /// The presets.
+    pub presets: &'a Presets,
+    /// The folder that paths of files are relative to.
+    pub base_dir: &'a Path,
+    /// The folder of Doorward's own paths.
+    pub prefix: &'a str,
+}
+
+/// A shop that was read.
+pub struct Reading {
+    /// For the gate.
+    pub shop: Shop,
+    /// For the proxy.
+    pub upstreams: Upstreams,
+    /// For `check`.
+    pub summary: Vec<String>,
+}
+
+/// Reads a `[[shop]]`.
+pub fn read<'a>(
+    mut table: Table<'a>,
+    home: &Home<'a>,
+    taken: &mut Taken,
+    faults: &mut Faults,
+) -> Option<Reading> {
+    let preset = home.presets.named_by(&mut table, faults);
+    let mut table = table.over(preset.map(|(_, document)| document));
+    let name = read_name(&mut table, taken, faults);
+    let known_as = name.unwrap_or_default();
+    let hosts = read_hosts(&mut table, known_as, taken, faults);
+    let upstreams = read_upstreams(&mut table, faults);
+    let tokens = token::read(&mut table, known_as, home.base_dir, faults);
+    let places = credential::read(&mut table, tokens.as_ref(), faults);
+    let logouts = logout::read(&mut table, faults);
+    let own_logout = logouts.own(home.prefix, &places);
+    let routes = read_routes(&mut table, faults);
+    let path_style = read_path_style(&mut table, faults);
+    let refusals = read_refusals(&mut table, known_as, faults);
+    let allowance = read_allowance(&mut table, faults);
+    table.finish(faults);
+    let (settings, keys) = tokens?;
+    let shop = Shop {
+        name: name?.to_owned(),
+        hosts,
+        tag: ShopTag::of(known_as),
+        places,
+        verifier: Verifier::new(settings, keys),
+        logouts: logouts.rules,
+        own_logout,
+        routes,
+        path_style,
+        refusals,
+        allowance,
+        clock: ShopClock::default(),
+    };
+    let upstreams = upstreams?;
+    let summary = summary(&shop, preset.map(|(name, _)| name), &upstreams);
+    Some(Reading {
+        shop,
+        upstreams,
+        summary,
+    })
+}
+
+fn read_name<'a>(
+    table: &mut Table<'a>,
+    taken: &mut Taken,
+    faults: &mut Faults,
+) -> Option<&'a str> {
+    let text = table.string("name", faults);
+    table.missing("name", "what logs and commands call the shop", faults);
+    let text = text?;
+    let name = text.parse_as(name, faults)?;
+    taken.take_name(name, text.spot(), faults);
+    Some(name)
+}
+
+/// It stands in logs, metrics, commands and, as the realm, between quotes in a header.
+fn name(text: &str) -> Result<&str, &'static str> {
+    let is_fit = (1..=64).contains(&text.len()) && text.bytes().all(is_quotable);
+    is_fit
+        .then_some(text)
+        .ok_or("1 to 64 letters, digits and signs without space, \" and \\")
+}
+
+fn is_quotable(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
+}
+
+fn read_hosts(
+    table: &mut Table<'_>,
+    shop: &str,
+    taken: &mut Taken,
+    faults: &mut Faults,
+) -> Vec<HostPattern> {
+    let texts = table.strings("hosts", faults);
+    if table.spot_of("hosts").is_none() {
+        taken.take_host(None, shop, &table.spot(), faults);
+        return Vec::new();
+    }
+    if texts.as_ref().is_some_and(Vec::is_empty)
+        && let Some(spot) = table.spot_of("hosts")
+    {
+        let fault = Fault::error("`hosts` names no host").at(&spot);
+        faults.push(fault.help("leave `hosts` out for a shop that claims every host"));
+    }
+    let mut hosts = Vec::new();
+    for text in texts.unwrap_or_default() {
+        if let Some(host) = text.parse_as(HostPattern::parse, faults) {
+            taken.take_host(Some(&host), shop, text.spot(), faults);
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+fn read_upstreams(table: &mut Table<'_>, faults: &mut Faults) -> Option<Upstreams> {
+    let texts = table.string_or_strings("upstream", faults);
+    table.missing("upstream", "addresses such as [\"127.0.0.1:8000\"]", faults);
+    let texts = texts?;
+    if texts.is_empty()
+        && let Some(spot) = table.spot_of("upstream")
+    {
+        faults.push(Fault::error("`upstream` names no address").at(&spot));
+    }
+    let endpoints = texts.iter().filter_map(|text| read_endpoint(text, faults));
+    let mut endpoints = endpoints.collect::<Vec<_>>().into_iter();
+    Some(Upstreams::new(endpoints.next()?, endpoints.collect()))
+}
+
+/// Standards 12: a bearer token in the clear is anybody's.
+fn read_endpoint(text: &Text<'_>, faults: &mut Faults) -> Option<Endpoint> {
+    let endpoint = text.parse_as(Endpoint::parse, faults)?;
+    if endpoint.is_exposed() {
+        let fault = Fault::warning("tokens travel to this upstream in the clear");
+        let help = "write https:// before the address (RFC 6750 section 5.2)";
+        faults.push(fault.at(text.spot()).help(help));
+    }
+    Some(endpoint)
+}
+
+fn read_routes(table: &mut Table<'_>, faults: &mut Faults) -> Vec<Route> {
+    let tables = table.tables("route", faults).into_iter();
+    let routes = tables.filter_map(|table| read_route(table, faults));
+    routes.collect()
+}
+
+fn read_route(mut table: Table<'_>, faults: &mut Faults) -> Option<Route> {
+    let paths = read_paths(&mut table, faults);
+    let enforce = table.choice("enforce", ENFORCE, faults);
+    table.missing("enforce", "off, revoked, valid or required", faults);
+    if enforce == Some(Enforce::Off)
+        && let Some(spot) = table.spot_of("enforce")
+    {
+        let fault = Fault::warning("a customer who logged out can still come here").at(&spot);
+        faults.push(fault.label("no credential is looked at"));
+    }
+    table.finish(faults);
+    let enforce = enforce?;
+    Some(Route { paths, enforce })
+}
+
+/// The required `paths` of a rule.
+pub fn read_paths(table: &mut Table<'_>, faults: &mut Faults) -> Vec<PathPattern> {
+    let texts = table.string_or_strings("paths", faults);
+    table.missing("paths", "paths such as [\"/account/*\"]", faults);
+    if texts.as_ref().is_some_and(Vec::is_empty)
+        && let Some(spot) = table.spot_of("paths")
+    {
+        faults.push(Fault::error("`paths` names no path").at(&spot));
+    }
+    let texts = texts.unwrap_or_default();
+    let paths = texts.iter();
+    paths
+        .filter_map(|text| text.parse_as(PathPattern::parse, faults))
+        .collect()
+}
+
+fn read_path_style(table: &mut Table<'_>, faults: &mut Faults) -> PathStyle {
+    let Some(mut table) = table.table("paths", faults) else {
+        return PathStyle::default();
+    };
+    let ignore_case = table.boolean("ignore_case", faults);
+    let exact_slash = table.boolean("exact_slash", faults);
+    table.finish(faults);
+    PathStyle {
+        ignore_case: ignore_case.unwrap_or_default(),
+        exact_slash: exact_slash.unwrap_or_default(),
+    }
+}
+
+fn read_refusals(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> RefusalSettings {
+    let mut settings = RefusalSettings {
+        shape: Shape::default(),
+        realm: name.to_owned(),
+        code: REFUSAL_CODE.to_owned(),
+    };
+    let Some(mut table) = table.table("refusal", faults) else {
+        return settings;
+    };
+    let shape = table.choice("shape", SHAPES, faults);
+    settings.shape = shape.unwrap_or_default();
+    let realm = table.string("realm", faults);
+    if let Some(realm) = realm.and_then(|text| text.parse_as(quotable, faults)) {
+        realm.clone_into(&mut settings.realm);
+    }
+    let code = table.string("code", faults);
+    if let Some(code) = code.and_then(|text| text.parse_as(self::code, faults)) {
+        code.clone_into(&mut settings.code);
+    }
+    table.finish(faults);
+    settings
+}
+
+fn quotable(text: &str) -> Result<&str, &'static str> {
+    let is_fit = !text.is_empty() && text.bytes().all(|byte| byte == b' ' || is_quotable(byte));
+    is_fit
+        .then_some(text)
+        .ok_or("letters, digits, spaces and signs without \" and \\")
+}
+
+fn code(text: &str) -> Result<&str, &'static str> {
+    let is_fit = !text.is_empty() && text.bytes().all(is_quotable);
+    is_fit.then_some(text).ok_or("a code such as rest_forbidden")
+}
+
+fn read_allowance(table: &mut Table<'_>, faults: &mut Faults) -> Allowance {
+    let mut allowance = Allowance::default();
+    let Some(mut table) = table.table("limits", faults) else {
+        return allowance;
+    };
+    let per_minute = table.integer("unverified_per_client_minute", 0..=1_000_000, faults);
+    let entries = table.integer("unverified_entries", 0..=1_000_000_000, faults);
+    table.finish(faults);
+    allowance.per_client_minute = per_minute.unwrap_or(allowance.per_client_minute);
+    allowance.per_shop = entries.unwrap_or(allowance.per_shop);
+    allowance
+}
+
+fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) -> Vec<String> {
+    let algorithms = shop.verifier.settings().algorithms.iter();
+    let algorithms: Vec<_> = algorithms.map(|one| name_of(*one)).collect();
+    let keys = match (algorithms.is_empty(), shop.verifier.key_count()) {
+        (true, _) => "none: tokens are opaque".to_owned(),
+        (false, count) => format!("{count} for {}", algorithms.join(", ")),
+    };
+    let upstreams = upstreams.endpoints().iter().map(Endpoint::to_string);
+    vec![
+        format!("shop {}", shop.name),
+        format!("  preset: {}", preset.unwrap_or("none")),
+        format!("  keys: {keys}"),
+        format!("  upstreams: {}", upstreams.collect::<Vec<_>>().join(", ")),
+    ]
+}

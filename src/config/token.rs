@@ -1,0 +1,206 @@
+//! What the operator says of a shop's tokens.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
+
+use super::fault::{Fault, Faults};
+use super::table::{Table, TextOrTable};
+use super::{duration, key_files, pattern};
+use crate::request::{ALGORITHMS, Claims, IssuedAt, Keys, Kind, Pointer, TokenSettings};
+
+/// What a credential can be taken for.
+pub const KINDS: &[(&str, Kind)] = &[
+    ("jwt", Kind::Jwt),
+    ("opaque", Kind::Opaque),
+    ("auto", Kind::Auto),
+];
+
+/// How far clocks may differ, unless the operator says otherwise.
+const LEEWAY: Duration = Duration::from_secs(60);
+/// "No more than a few minutes" (RFC 7519 section 4.1.4).
+const LEEWAY_MAX: Duration = Duration::from_secs(600);
+
+/// Reads `[shop.token]`: how tokens are read, and the keys that verify them.
+pub fn read(
+    shop: &mut Table<'_>,
+    name: &str,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<(TokenSettings, Keys)> {
+    let table = shop.table("token", faults);
+    shop.missing("token", "[shop.token] with algorithms and a key", faults);
+    let mut table = table?;
+    let settings = read_settings(&mut table, name, faults);
+    let keys = key_files::read(&mut table, &settings.algorithms, base_dir, faults);
+    table.finish(faults);
+    Some((settings, keys?))
+}
+
+fn read_settings(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> TokenSettings {
+    let kind = table.choice("kind", KINDS, faults).unwrap_or_default();
+    let refresh_window = table.duration("refresh_window", faults);
+    let unverifiable = [("refuse", false), ("forward", true)];
+    let forward_unverifiable = table.choice("unverifiable", &unverifiable, faults);
+    TokenSettings {
+        realm: read_realm(table, name, faults),
+        kind,
+        algorithms: read_algorithms(table, kind, faults),
+        issuers: read_names(table, "issuer", faults),
+        audiences: read_names(table, "audience", faults),
+        claims: read_claims(table, faults),
+        leeway: read_leeway(table, faults),
+        refresh_window: refresh_window.unwrap_or_default(),
+        max_lifetime: read_max_lifetime(table, faults),
+        opaque_pattern: {
+            let text = table.string("opaque_pattern", faults);
+            text.and_then(|text| text.parse(pattern::parse, faults))
+        },
+        forward_unverifiable: forward_unverifiable.unwrap_or_default(),
+    }
+}
+
+/// Shops with one realm share their tokens, and so their logouts.
+fn read_realm(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> String {
+    let text = table.string("realm", faults);
+    let realm = text.and_then(|text| text.parse_as(not_empty, faults));
+    realm.unwrap_or(name).to_owned()
+}
+
+fn not_empty(text: &str) -> Result<&str, &'static str> {
+    if text.is_empty() {
+        Err("a name")
+    } else {
+        Ok(text)
+    }
+}
+
+/// The algorithms are pinned here, for the token must not choose (RFC 8725 section 3.1).
+fn read_algorithms(table: &mut Table<'_>, kind: Kind, faults: &mut Faults) -> Vec<Algorithm> {
+    let texts = table.strings("algorithms", faults);
+    if kind != Kind::Opaque || key_files::is_written(table) {
+        table.missing("algorithms", "what the shop signs with, such as [\"HS256\"]", faults);
+    }
+    let mut algorithms = Vec::new();
+    for text in texts.unwrap_or_default() {
+        let algorithm = text.choose("algorithms", ALGORITHMS, faults);
+        algorithms.extend(algorithm.filter(|one| !algorithms.contains(one)));
+    }
+    if let Some(spot) = table.spot_of("algorithms") {
+        let secret = |one: &Algorithm| one.family() == AlgorithmFamily::Hmac;
+        if algorithms.iter().any(secret) && !algorithms.iter().all(secret) {
+            let fault = Fault::error("symmetric and asymmetric algorithms are mixed").at(&spot);
+            faults.push(fault.help("who knows the public key could sign (RFC 8725 section 2.1)"));
+        }
+    }
+    algorithms
+}
+
+fn read_names(table: &mut Table<'_>, key: &str, faults: &mut Faults) -> Vec<String> {
+    let texts = table.string_or_strings(key, faults);
+    if texts.as_ref().is_some_and(Vec::is_empty)
+        && let Some(spot) = table.spot_of(key)
+    {
+        let fault = Fault::error(format!("`{key}` names nobody")).at(&spot);
+        faults.push(fault.help(format!("leave `{key}` out for tokens of any {key}")));
+    }
+    let texts = texts.unwrap_or_default();
+    let names = texts.iter();
+    names
+        .filter_map(|text| text.parse_as(not_empty, faults))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn read_leeway(table: &mut Table<'_>, faults: &mut Faults) -> Duration {
+    let leeway = table.duration("leeway", faults).unwrap_or(LEEWAY);
+    if leeway > LEEWAY_MAX
+        && let Some(spot) = table.spot_of("leeway")
+    {
+        let fault = Fault::error("`leeway` is out of range").at(&spot);
+        faults.push(fault.label("expected at most 10m"));
+    }
+    leeway
+}
+
+/// How long a token lives that does not say so; `None`: for ever.
+fn read_max_lifetime(table: &mut Table<'_>, faults: &mut Faults) -> Option<Duration> {
+    let text = table.string("max_token_lifetime", faults)?;
+    if text.as_str() == "forever" {
+        return None;
+    }
+    text.parse(duration::parse, faults)
+}
+
+fn read_claims(token: &mut Table<'_>, faults: &mut Faults) -> Claims {
+    let mut table = token.table("claims", faults);
+    let table_of_claims = &mut table;
+    let expires_at = read_pointer(table_of_claims, "expires_at", "/exp", faults);
+    let claims = Claims {
+        id: read_pointer(table_of_claims, "id", "/jti", faults),
+        subject: read_pointer(table_of_claims, "subject", "/sub", faults),
+        session: read_pointer(table_of_claims, "session", "/sid", faults),
+        issued_at: read_issued_at(table_of_claims, &expires_at, faults),
+        expires_at,
+    };
+    if let Some(table) = table {
+        table.finish(faults);
+    }
+    claims
+}
+
+fn read_pointer(
+    claims: &mut Option<Table<'_>>,
+    key: &str,
+    usual: &str,
+    faults: &mut Faults,
+) -> Pointer {
+    let text = claims.as_mut().and_then(|table| table.string(key, faults));
+    let written = text.and_then(|text| text.parse_as(Pointer::parse, faults));
+    written.unwrap_or_else(|| usual_pointer(usual))
+}
+
+fn usual_pointer(text: &str) -> Pointer {
+    Pointer::parse(text).expect("the usual pointers begin with a slash")
+}
+
+/// The claim itself, or how it follows from another (`issued_at = { from = "expires_at", minus = "1h" }`).
+fn read_issued_at(
+    claims: &mut Option<Table<'_>>,
+    expires_at: &Pointer,
+    faults: &mut Faults,
+) -> IssuedAt {
+    let table = claims.as_mut();
+    let written = table.and_then(|table| table.string_or_table("issued_at", faults));
+    let issued_at = match written {
+        None => None,
+        Some(TextOrTable::Text(text)) => text
+            .parse_as(Pointer::parse, faults)
+            .map(IssuedAt::Claim),
+        Some(TextOrTable::Table(table)) => read_derived(table, expires_at, faults),
+    };
+    issued_at.unwrap_or_else(|| IssuedAt::Claim(usual_pointer("/iat")))
+}
+
+fn read_derived(
+    mut table: Table<'_>,
+    expires_at: &Pointer,
+    faults: &mut Faults,
+) -> Option<IssuedAt> {
+    let from = table.string("from", faults);
+    table.missing("from", "expires_at or a JSON pointer", faults);
+    let minus = table.duration("minus", faults);
+    table.missing("minus", "how long tokens live, such as 1h", faults);
+    table.finish(faults);
+    let from = from?;
+    let from = match from.as_str() {
+        "expires_at" => expires_at.clone(),
+        _ => from.parse_as(pointer_or_end, faults)?,
+    };
+    Some(IssuedAt::Before(from, minus?))
+}
+
+fn pointer_or_end(text: &str) -> Result<Pointer, &'static str> {
+    Pointer::parse(text).map_err(|_| "expires_at or a JSON pointer such as /exp")
+}

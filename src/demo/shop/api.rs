@@ -1,0 +1,56 @@
+//! What a storefront API has to be able to do for the pretend shop.
+
+use serde_json::json;
+
+use super::customers::{Customer, Customers};
+use super::ledger::{Ledger, Mood};
+use super::mint::Mint;
+use super::wire::{Answer, Seen};
+
+/// What the shop knows, whichever API it speaks.
+pub(super) struct Backroom {
+    pub(super) customers: Customers,
+    pub(super) mint: Mint,
+    pub(super) ledger: Ledger,
+}
+
+impl Backroom {
+    pub(super) fn in_mood(mood: Mood) -> Self {
+        Self {
+            customers: Customers::regulars(),
+            mint: Mint::new(),
+            ledger: Ledger::in_mood(mood),
+        }
+    }
+}
+
+/// One storefront's way of speaking.
+pub(super) trait Api: Send + Sync {
+    fn answer(&self, request: &Seen) -> Answer;
+
+    /// A fresh token, as a login would issue it.
+    fn sign_in(&self, customer: &Customer) -> String;
+
+    fn is_logout(&self, request: &Seen) -> bool;
+
+    /// What the storefront says about a path it does not have.
+    fn not_found(&self) -> Answer;
+
+    /// Whether a logout has destroyed a cart; most storefronts leave it alone.
+    fn cart_deleted(&self) -> bool {
+        false
+    }
+}
+
+/// The answer of a shop that is told to fail with this status.
+pub(super) fn failed(status: u16) -> Answer {
+    let reason = http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason());
+    let reason = reason.unwrap_or("Failure");
+    if status == 429 {
+        let body = json!({"message": "Rate limit exceeded", "error": "rate_limit_exceeded", "retry_after": 60});
+        return Answer::json(status, &body).with("Retry-After", "60");
+    }
+    Answer::json(status, &json!({"message": reason}))
+}

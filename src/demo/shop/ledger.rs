@@ -1,0 +1,93 @@
+//! What the pretend shop itself remembers of logouts.
+
+use std::collections::{HashMap, HashSet};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+
+/// Whether the shop's own logout means anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// Revokes by itself, as its documentation promises.
+    Honest,
+    /// Never does: a token keeps working upstream after its logout, as with most shops that issue JWTs.
+    Stateless,
+}
+
+/// What a revocation can name a token by.
+pub(super) struct Identity {
+    id: String,
+    pub(super) subject: String,
+    issued_at: Option<i64>,
+}
+
+impl Identity {
+    /// Reads the claims at these JSON pointers; a token without an id is its own id.
+    pub(super) fn of(token: &str, claims: &Value, id: &str, subject: &str) -> Self {
+        let text = |pointer| claims.pointer(pointer).map(plain);
+        Self {
+            id: text(id).unwrap_or_else(|| token.to_owned()),
+            subject: text(subject).unwrap_or_default(),
+            issued_at: claims["iat"].as_i64(),
+        }
+    }
+}
+
+/// The same subject as a number and as text is one subject.
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The tokens and the customers that have been logged out.
+pub(super) struct Ledger {
+    mood: Mood,
+    tokens: Mutex<HashSet<String>>,
+    cutoffs: Mutex<HashMap<String, i64>>,
+}
+
+impl Ledger {
+    pub(super) fn in_mood(mood: Mood) -> Self {
+        Self {
+            mood,
+            tokens: Mutex::default(),
+            cutoffs: Mutex::default(),
+        }
+    }
+
+    pub(super) fn revoke_token(&self, identity: &Identity) {
+        match self.mood {
+            Mood::Honest => drop(self.tokens.lock().insert(identity.id.clone())),
+            Mood::Stateless => {}
+        }
+    }
+
+    /// Ends every token of the customer from before `now`, and this one. The second of the logout is spared:
+    /// whoever logs in again at once holds a token with the same `iat`.
+    pub(super) fn revoke_subject(&self, identity: &Identity, now: i64) {
+        self.revoke_token(identity);
+        match self.mood {
+            Mood::Honest => drop(self.cutoffs.lock().insert(identity.subject.clone(), now)),
+            Mood::Stateless => {}
+        }
+    }
+
+    pub(super) fn covers(&self, identity: &Identity) -> bool {
+        let cut_off = |cutoff: &i64| {
+            identity
+                .issued_at
+                .is_none_or(|issued_at| issued_at < *cutoff)
+        };
+        self.tokens.lock().contains(&identity.id)
+            || self
+                .cutoffs
+                .lock()
+                .get(&identity.subject)
+                .is_some_and(cut_off)
+    }
+
+    pub(super) fn mood(&self) -> Mood {
+        self.mood
+    }
+}

@@ -1,0 +1,200 @@
+//! What the tests and the demo rely on in the pretend shop.
+
+use std::io::{Read, Write};
+
+use serde_json::json;
+
+use super::*;
+
+/// Sends these bytes and reads until the shop closes the connection.
+fn ask(shop: &Shop, request: &str) -> String {
+    let mut stream = TcpStream::connect(shop.address()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn bagisto(shop: &Shop, method: &str, path: &str, token: &str, body: &str) -> String {
+    ask(
+        shop,
+        &format!(
+            "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nX-STOREFRONT-KEY: {}\r\n\
+             Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
+            Shop::KEY,
+            body.len()
+        ),
+    )
+}
+
+fn profile(shop: &Shop, token: &str) -> String {
+    bagisto(shop, "GET", "/api/shop/customers/profile", token, "")
+        .chars()
+        .take(12)
+        .collect()
+}
+
+#[test]
+fn an_honest_shop_ends_every_earlier_token_and_spares_the_next_login() {
+    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    shop.set_date_offset(-10);
+    let earlier = shop.sign_in("john@example.com");
+    shop.set_date_offset(0);
+    let presented = shop.sign_in("john@example.com");
+
+    let answer = bagisto(
+        &shop,
+        "POST",
+        "/api/shop/customers/logout",
+        &presented,
+        "{}",
+    );
+    assert!(
+        answer.ends_with(r#"{"message":"Successfully logged out"}"#),
+        "{answer}"
+    );
+
+    let login = json!({"email": "john@example.com", "password": Shop::PASSWORD}).to_string();
+    let answer = bagisto(&shop, "POST", "/api/shop/customers/login", "", &login);
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    let later = body["data"]["token"].as_str().unwrap();
+
+    assert_eq!(profile(&shop, &presented), "HTTP/1.1 401");
+    assert_eq!(profile(&shop, &earlier), "HTTP/1.1 401");
+    assert_eq!(profile(&shop, later), "HTTP/1.1 200");
+    assert_eq!(shop.visits(), 5);
+}
+
+#[test]
+fn a_stateless_shop_answers_the_logout_and_keeps_honouring_the_token() {
+    let shop = Shop::open(Storefront::Bagisto, Mood::Stateless).unwrap();
+    let token = shop.sign_in("jane@example.com");
+    let answer = bagisto(&shop, "POST", "/api/shop/customers/logout", &token, "");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(profile(&shop, &token), "HTTP/1.1 200");
+}
+
+#[test]
+fn the_paths_of_the_real_code_issue_and_end_opaque_tokens() {
+    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    let login = json!({"email": "bob@example.com", "password": Shop::PASSWORD}).to_string();
+    let answer = bagisto(&shop, "POST", "/api/shop/customer/login", "", &login);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 201"), "{head}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    let token = body["token"].as_str().unwrap();
+    assert_eq!(
+        token.split_once('|').map(|(row, rest)| (row, rest.len())),
+        Some(("1", 48))
+    );
+
+    let first = bagisto(&shop, "POST", "/api/shop/customer/logout", token, "{}");
+    assert!(
+        first.ends_with(r#"{"message":"Logged out successfully","success":true}"#),
+        "{first}"
+    );
+    let second = bagisto(&shop, "POST", "/api/shop/customer/logout", token, "{}");
+    assert!(second.contains(r#""success":false"#), "{second}");
+}
+
+#[test]
+fn cocart_spares_the_cart_of_whoever_does_not_authenticate() {
+    let shop = Shop::open(Storefront::Cocart, Mood::Honest).unwrap();
+    let token = shop.sign_in("alice");
+    let log_out = |path: &str, authorization: &str| {
+        ask(
+            &shop,
+            &format!("POST {path} HTTP/1.1\r\nHost: s\r\nConnection: close\r\n{authorization}\r\n"),
+        )
+    };
+    let valid = || {
+        ask(
+            &shop,
+            &format!(
+                "POST /wp-json/cocart/jwt/validate-token HTTP/1.1\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+            ),
+        )
+    };
+
+    let answer = log_out("/?rest_route=/cocart/v1/logout", "");
+    assert!(answer.ends_with("\r\n\r\ntrue"), "{answer}");
+    assert!(
+        answer.contains(&format!(
+            "Set-Cookie: wordpress_logged_in_{}=%20;",
+            Shop::COOKIE_HASH
+        )),
+        "{answer}"
+    );
+    assert!(!shop.cart_deleted());
+    assert!(valid().starts_with("HTTP/1.1 200"));
+
+    log_out(
+        "/wp-json/cocart/v2/logout",
+        &format!("Authorization: Bearer {token}\r\n"),
+    );
+    assert!(shop.cart_deleted());
+    assert!(valid().contains("cocart_authentication_error"));
+}
+
+#[test]
+fn one_connection_carries_many_requests_and_every_framing() {
+    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    let answers = ask(
+        &shop,
+        "HEAD / HTTP/1.1\r\n\r\n\
+         POST /first HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: t\r\n\r\n\
+         PUT /a%2Fb?q HTTP/1.1\r\ncOnNeCtIoN: close\r\nContent-Length: 2\r\n\r\nhi",
+    );
+    assert_eq!(answers.matches("HTTP/1.1 ").count(), 3, "{answers}");
+    assert_eq!(answers.matches("\r\nDate: ").count(), 3, "{answers}");
+    let seen = shop.seen();
+    assert_eq!(
+        (seen[1].body.as_slice(), seen[2].body.as_slice()),
+        (&b"abcde"[..], &b"hi"[..])
+    );
+    assert_eq!(seen[2].target, "/a%2Fb?q");
+    assert_eq!(
+        seen[2].headers[0],
+        ("cOnNeCtIoN".to_owned(), "close".to_owned())
+    );
+}
+
+#[test]
+fn what_was_seen_can_be_printed_without_its_credentials() {
+    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    bagisto(
+        &shop,
+        "GET",
+        "/api/shop/products?token=query-secret",
+        "header-secret",
+        "body-secret",
+    );
+    let printed = format!("{:?}", shop.seen());
+    assert!(
+        printed.contains("/api/shop/products") && !printed.contains("-secret"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_failing_shop_fails_as_told_and_a_dropped_one_lets_its_clients_go() {
+    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    let token = shop.sign_in("john");
+    shop.fail(Failure::Status(503));
+    assert_eq!(profile(&shop, &token), "HTTP/1.1 503");
+    shop.fail(Failure::NotFoundAtLogout);
+    assert!(
+        bagisto(&shop, "POST", "/api/shop/customers/logout", &token, "")
+            .starts_with("HTTP/1.1 404")
+    );
+    assert_eq!(profile(&shop, &token), "HTTP/1.1 200");
+    shop.fail(Failure::HangUp);
+    assert_eq!(profile(&shop, &token), "");
+    shop.fail(Failure::Silent);
+    let mut waiting = TcpStream::connect(shop.address()).unwrap();
+    waiting.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    drop(shop);
+    let read = waiting.read(&mut [0; 1]);
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+}

@@ -1,0 +1,17 @@
+//! Doorward: a reverse proxy that makes logout final.
+//!
+//! The modules stand in the order of their dependencies: a module uses only modules declared above it.
+//! `tests/architecture.rs` holds the crate to that.
+
+/// What time it is.
+pub mod clock;
+/// The life of a revocation.
+pub mod revocation;
+/// The life of a request.
+pub mod request;
+/// Everything that knows Pingora.
+pub mod server;
+/// The operator's file.
+pub mod config;
+/// Doorward in front of a pretend shop.
+pub mod demo;

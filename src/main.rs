@@ -1,0 +1,327 @@
+//! Reads the arguments, prints what is wrong, chooses the exit code.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use doorward::config::{self, Config};
+use doorward::request::{Named, Target};
+use doorward::server::{self, Order, StartError};
+use doorward::{clock, demo};
+
+/// A reverse proxy that makes logout final.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve
+    Run(File),
+    /// Say everything that is wrong with a configuration, and do nothing else
+    Check(File),
+    /// Walk through login and logout in front of a pretend shop
+    Demo {
+        /// End after the walk
+        #[arg(long)]
+        once: bool,
+    },
+    /// Revoke by hand, in the running process
+    Revoke(Revoke),
+    /// Count what is in force in the running process, or look a token up
+    Inspect(Inspect),
+}
+
+#[derive(Args)]
+struct File {
+    /// The configuration
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/doorward/doorward.toml"
+    )]
+    config: PathBuf,
+}
+
+#[derive(Args)]
+struct Process {
+    /// The configuration of the running process: it says where its control socket is
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/doorward/doorward.toml"
+    )]
+    config: PathBuf,
+    /// The control socket, if the configuration can't be read
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Revoke {
+    #[command(flatten)]
+    process: Process,
+    /// The shop's name
+    #[arg(long)]
+    shop: String,
+    #[command(flatten)]
+    target: Targets,
+    /// The `iss` of the token, where an id or customer is known under several
+    #[arg(long)]
+    issuer: Option<String>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Targets {
+    /// The token in this file; `-` reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    token: Option<PathBuf>,
+    /// The token with this id claim
+    #[arg(long)]
+    jti: Option<String>,
+    /// Every token of this customer issued until now
+    #[arg(long)]
+    subject: Option<String>,
+    /// Every token of this session
+    #[arg(long)]
+    session: Option<String>,
+    /// Every token issued before a moment: `now`, or such as 2026-11-21T02:00:00Z. Opaque tokens do not say
+    /// when they were issued and are not reached.
+    #[arg(long, value_name = "TIME")]
+    all_before: Option<String>,
+}
+
+#[derive(Args)]
+struct Inspect {
+    #[command(flatten)]
+    process: Process,
+    /// The shop whose token to look up
+    #[arg(long, requires = "token")]
+    shop: Option<String>,
+    /// The token in this file; `-` reads it from standard input
+    #[arg(long, value_name = "FILE", requires = "shop")]
+    token: Option<PathBuf>,
+}
+
+/// Exit codes as in sysexits.h: an address can't be had, and the configuration is invalid.
+const UNAVAILABLE: u8 = 69;
+const CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    // Only the place: what a panic says may hold what a request said.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        log::error!("panicked at {}", place.unwrap_or_default());
+    }));
+    match Arguments::parse().command {
+        Command::Run(file) => run(&file.config),
+        Command::Check(file) => check(&file.config),
+        Command::Demo { once } => walk(once),
+        Command::Revoke(revoke) => revoke_by_hand(revoke),
+        Command::Inspect(inspect) => inspect_by_hand(inspect),
+    }
+}
+
+fn run(path: &Path) -> ExitCode {
+    let Ok(config) = load(path) else {
+        return ExitCode::from(CONFIG);
+    };
+    start_logging(config.log);
+    match server::run(config.server, config.shops, &config.data_dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ StartError::Bind(..)) => fail(&error, UNAVAILABLE),
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn check(path: &Path) -> ExitCode {
+    let Ok(config) = load(path) else {
+        return ExitCode::from(CONFIG);
+    };
+    let mut out = io::stdout().lock();
+    let lines = config
+        .summary
+        .iter()
+        .try_for_each(|line| writeln!(out, "ok  {line}"));
+    lines.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+/// Loads a configuration and prints its faults.
+fn load(path: &Path) -> Result<Config, ()> {
+    let (config, faults) = match config::load(path) {
+        Ok((config, warnings)) => (Ok(config), warnings),
+        Err(faults) => (Err(()), faults),
+    };
+    if !faults.is_empty() {
+        let coloured = io::stderr().is_terminal();
+        let report = if coloured {
+            faults.coloured()
+        } else {
+            faults.to_string()
+        };
+        eprintln!("{}\n{}", report.trim_end(), faults.summary());
+    }
+    config
+}
+
+fn start_logging(level: log::LevelFilter) {
+    // Pingora tells of its own life at `info`, and of every customer who hangs up at `warn`.
+    env_logger::Builder::new()
+        .filter_level(level)
+        .filter_module("pingora", level.min(log::LevelFilter::Error))
+        .filter_module("pingora_core", level.min(log::LevelFilter::Error))
+        .filter_module("pingora_proxy", level.min(log::LevelFilter::Error))
+        .format(|out, record| {
+            write!(
+                out,
+                "{} {:5} {}",
+                clock::now(),
+                record.level(),
+                record.args()
+            )?;
+            record
+                .key_values()
+                .visit(&mut Pairs(out))
+                .map_err(io::Error::other)?;
+            writeln!(out)
+        })
+        .init();
+}
+
+/// Writes ` key=value` for every pair that has a value.
+struct Pairs<'a>(&'a mut env_logger::fmt::Formatter);
+
+impl<'kvs> log::kv::VisitSource<'kvs> for Pairs<'_> {
+    fn visit_pair(
+        &mut self,
+        key: log::kv::Key<'kvs>,
+        value: log::kv::Value<'kvs>,
+    ) -> Result<(), log::kv::Error> {
+        let text = value.to_string();
+        let plain = !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'"');
+        if text == "None" {
+            return Ok(());
+        }
+        let written = if plain {
+            write!(self.0, " {key}={text}")
+        } else {
+            write!(self.0, " {key}={text:?}")
+        };
+        written.map_err(log::kv::Error::from)
+    }
+}
+
+fn walk(once: bool) -> ExitCode {
+    let walked =
+        std::env::current_exe().map(|doorward| demo::run(&doorward, once, &mut io::stdout()));
+    match walked {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failed)) => fail(&failed, 1),
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn revoke_by_hand(revoke: Revoke) -> ExitCode {
+    let order = match target_of(revoke.target, revoke.issuer) {
+        Ok(target) => Order {
+            shop: revoke.shop,
+            target,
+        },
+        Err(error) => return fail(&error, 2),
+    };
+    call(&revoke.process, "/revoke", Some(&order))
+}
+
+fn inspect_by_hand(inspect: Inspect) -> ExitCode {
+    let (Some(shop), Some(file)) = (inspect.shop, inspect.token) else {
+        return call(&inspect.process, "/inspect", None);
+    };
+    match read_token(&file) {
+        Ok(token) => {
+            let target = Target::Token(token);
+            call(&inspect.process, "/inspect", Some(&Order { shop, target }))
+        }
+        Err(error) => fail(&error, 2),
+    }
+}
+
+fn target_of(targets: Targets, issuer: Option<String>) -> io::Result<Target> {
+    let named = |name| Named { name, issuer };
+    let target = if let Some(file) = targets.token {
+        Target::Token(read_token(&file)?)
+    } else if let Some(name) = targets.jti {
+        Target::Jti(named(name))
+    } else if let Some(name) = targets.subject {
+        Target::Subject(named(name))
+    } else if let Some(name) = targets.session {
+        Target::Session(named(name))
+    } else {
+        Target::AllBefore(moment(&targets.all_before.unwrap_or_default())?)
+    };
+    Ok(target)
+}
+
+/// A token is read from a file, for what stands in a command line is seen by every user of the machine.
+fn read_token(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    if file == Path::new("-") {
+        io::stdin().read_to_string(&mut text)?;
+    } else {
+        text = std::fs::read_to_string(file).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+        })?;
+    }
+    Ok(text.trim().to_owned())
+}
+
+fn moment(text: &str) -> io::Result<u64> {
+    if text == "now" {
+        return Ok(clock::now().seconds());
+    }
+    let moment = humantime::parse_rfc3339_weak(text)
+        .ok()
+        .and_then(|moment| moment.duration_since(std::time::UNIX_EPOCH).ok());
+    moment.map(|since| since.as_secs()).ok_or_else(|| {
+        io::Error::other(format!(
+            "--all-before {text}: expected `now` or a time such as 2026-11-21T02:00:00Z"
+        ))
+    })
+}
+
+fn call(process: &Process, path: &str, order: Option<&Order>) -> ExitCode {
+    let socket = match (&process.control, load(&process.config)) {
+        (Some(control), _) => control.clone(),
+        (None, Ok(config)) => config.server.control,
+        (None, Err(())) => return ExitCode::from(CONFIG),
+    };
+    match server::call(&socket, path, order) {
+        Ok((status, answer)) => {
+            let _ = writeln!(io::stdout(), "{answer:#}");
+            if status.is_success() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(error) => {
+            let error = format!(
+                "no doorward answers at {}: {error}\n  help: is it running, and are you its user?",
+                socket.display()
+            );
+            fail(&error, UNAVAILABLE)
+        }
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(code)
+}

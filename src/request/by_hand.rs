@@ -1,0 +1,90 @@
+//! What an operator revokes or looks up by hand.
+
+use serde::{Deserialize, Serialize};
+
+use super::logout::{Scope, of_opaque, of_verified};
+use super::shop::Shop;
+use super::verify::{Flaw, Kind, Token};
+use crate::clock::UnixTime;
+use crate::revocation::{Id, Kind as Digest, Revocation, Source, Window};
+
+/// Whom an operator means. Exactly one, in the JSON of the control socket.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Target {
+    /// The token with this text.
+    Token(String),
+    /// The token with this id claim.
+    Jti(Named),
+    /// Every token of this session.
+    Session(Named),
+    /// Every token of this customer issued until now.
+    Subject(Named),
+    /// Every token of the realm issued before this moment, in seconds since the epoch.
+    AllBefore(u64),
+}
+
+/// A name as a token carries it.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// The claim's value.
+    pub name: String,
+    /// The token's `iss`, where the shop pins several or, for an id, where tokens carry one.
+    pub issuer: Option<String>,
+}
+
+impl Shop {
+    /// What revoking `target` puts in force.
+    pub fn revocations_by_hand(
+        &self,
+        target: &Target,
+        now: UnixTime,
+    ) -> Result<Vec<Revocation>, Flaw> {
+        let settings = self.verifier.settings();
+        let shop_time = self.clock.at(now);
+        let until = settings.undated_until(shop_time);
+        let cutoff = |id, not_before| {
+            vec![Revocation::Cutoff {
+                id,
+                not_before,
+                until,
+            }]
+        };
+        Ok(match target {
+            Target::Token(text) => match self.read_by_hand(text, now)? {
+                Token::Verified(token) => of_verified(&token, Scope::Token, settings, shop_time),
+                Token::Opaque(identity) => {
+                    vec![of_opaque(&identity, Source::Verified, settings, shop_time)]
+                }
+            },
+            Target::Jti(named) => vec![Revocation::Token {
+                id: self.named_by_hand(Digest::Token, named),
+                window: Window::UNDATED,
+                until,
+                source: Source::Verified,
+            }],
+            Target::Session(named) => cutoff(
+                self.named_by_hand(Digest::Session, named),
+                UnixTime::FOREVER,
+            ),
+            Target::Subject(named) => cutoff(self.named_by_hand(Digest::Subject, named), shop_time),
+            Target::AllBefore(moment) => {
+                let realm = Id::of_realm(&settings.realm);
+                cutoff(realm, UnixTime::from_seconds(*moment))
+            }
+        })
+    }
+
+    /// Reads a token that the operator shows us.
+    pub fn read_by_hand(&self, text: &str, now: UnixTime) -> Result<Token, Flaw> {
+        let kind = self.verifier.settings().kind;
+        let kind = if kind == Kind::Jwt { Kind::Auto } else { kind };
+        self.verifier.read(kind, text.trim(), now)
+    }
+
+    fn named_by_hand(&self, kind: Digest, named: &Named) -> Id {
+        self.verifier
+            .named_by_hand(kind, named.issuer.as_deref(), &named.name)
+    }
+}

@@ -1,0 +1,386 @@
+//! The credentials a request carries: every configured place is examined, and what could hide one is
+//! refused.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HeaderName};
+use percent_encoding::percent_decode_str;
+use smallvec::SmallVec;
+
+use super::json::{self, Pointer};
+use super::refusal::Refusal;
+use super::{Kind, Request};
+
+/// Where a credential may travel, and what it is taken for.
+#[derive(Debug)]
+pub struct Place {
+    /// The carrier.
+    pub carrier: Carrier,
+    /// What its value is taken for.
+    pub kind: Kind,
+}
+
+/// A part of a request.
+#[derive(Debug)]
+pub enum Carrier {
+    /// A header whose value begins with a scheme, such as `Authorization: Bearer …` (RFC 6750 section 2.1).
+    Schemed {
+        /// Its name.
+        name: HeaderName,
+        /// The schemes that carry a credential; compared without case (RFC 9110 section 11.1).
+        schemes: Vec<String>,
+    },
+    /// A header whose whole value is the credential.
+    Raw(HeaderName),
+    /// A cookie.
+    Cookie(NamePattern),
+    /// A parameter of the query.
+    Query(String),
+    /// A value in a JSON body.
+    Json(Pointer),
+    /// A field of a form.
+    Form(String),
+}
+
+/// A name, or one with a single `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamePattern {
+    head: String,
+    tail: Option<String>,
+}
+
+/// One credential as it came.
+pub struct Credential<'a> {
+    /// Where it was found.
+    pub place: &'a Place,
+    /// Its value, decoded where the carrier encodes.
+    pub text: Cow<'a, str>,
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential(..)")
+    }
+}
+
+/// The credentials of one request; one or two in practice.
+pub(super) type Credentials<'a> = SmallVec<[Credential<'a>; 2]>;
+
+impl Carrier {
+    /// Whether it carries the bearer itself: of these a request may use one only (RFC 6750 section 2).
+    fn is_bearer(&self) -> bool {
+        match self {
+            Self::Schemed { .. } | Self::Query(_) | Self::Json(_) | Self::Form(_) => true,
+            Self::Raw(_) | Self::Cookie(_) => false,
+        }
+    }
+
+    /// Whether a browser sends it by itself, also for a foreign page.
+    pub fn is_ambient(&self) -> bool {
+        matches!(self, Self::Cookie(_))
+    }
+
+    /// Whether it can only be found by reading the body.
+    pub fn is_in_body(&self) -> bool {
+        matches!(self, Self::Json(_) | Self::Form(_))
+    }
+
+    /// The header that it is, if it is one.
+    pub fn header(&self) -> Option<&HeaderName> {
+        match self {
+            Self::Schemed { name, .. } | Self::Raw(name) => Some(name),
+            Self::Cookie(_) => Some(&COOKIE),
+            Self::Query(_) | Self::Json(_) | Self::Form(_) => None,
+        }
+    }
+}
+
+/// Takes every credential out of a request.
+pub(super) fn take_all<'a>(
+    places: &'a [Place],
+    request: &Request<'a>,
+) -> Result<Credentials<'a>, Refusal> {
+    refuse_nominated(places, request)?;
+    let mut found = Credentials::new();
+    for place in places {
+        let mut add = |text| found.push(Credential { place, text });
+        match &place.carrier {
+            Carrier::Schemed { name, schemes } => {
+                take_schemed(name, schemes, request)?
+                    .map(Cow::Borrowed)
+                    .map(&mut add);
+            }
+            Carrier::Raw(name) => {
+                take_raw(name, request)?.map(Cow::Borrowed).map(&mut add);
+            }
+            Carrier::Cookie(pattern) => take_cookies(pattern, request).for_each(&mut add),
+            Carrier::Query(name) => take_pair(name, request.head.uri.query().unwrap_or_default())?
+                .into_iter()
+                .for_each(&mut add),
+            Carrier::Json(pointer) => {
+                take_json(pointer, request)?.map(Cow::Owned).map(&mut add);
+            }
+            Carrier::Form(name) => {
+                take_form(name, request)?.map(&mut add);
+            }
+        }
+    }
+    let bearers = found.iter().filter(|one| one.place.carrier.is_bearer());
+    if bearers.count() > 1 {
+        return Err(Refusal::TwoCredentials);
+    }
+    Ok(found)
+}
+
+/// Standards 110: a header that `Connection` names would be judged here and never reach the shop.
+fn refuse_nominated(places: &[Place], request: &Request<'_>) -> Result<(), Refusal> {
+    for line in request.head.headers.get_all(CONNECTION) {
+        let Ok(line) = line.to_str() else {
+            return Err(Refusal::NominatedCredential);
+        };
+        for option in line.split(',').map(str::trim) {
+            let is = |name: &HeaderName| option.eq_ignore_ascii_case(name.as_str());
+            let nominated = is(&AUTHORIZATION)
+                || is(&COOKIE)
+                || places
+                    .iter()
+                    .filter_map(|place| place.carrier.header())
+                    .any(is);
+            if nominated {
+                return Err(Refusal::NominatedCredential);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The only line of a header. A name with underscores counts too: to a CGI shop it is the same header.
+fn only_line<'a>(name: &HeaderName, request: &Request<'a>) -> Result<Option<&'a str>, Refusal> {
+    let mut only = None;
+    for (given, line) in &request.head.headers {
+        if given == name || is_twin(given.as_str(), name.as_str()) {
+            if only.is_some() {
+                return Err(Refusal::TwoCredentials);
+            }
+            only = Some(line.to_str().map_err(|_| Refusal::MalformedCredential)?);
+        }
+    }
+    Ok(only)
+}
+
+fn is_twin(given: &str, name: &str) -> bool {
+    let dashed = |byte| if byte == b'_' { b'-' } else { byte };
+    given.len() == name.len()
+        && given.contains('_')
+        && given.bytes().map(dashed).eq(name.bytes().map(dashed))
+}
+
+/// `credentials = scheme 1*SP token` (RFC 9110 section 11.4, RFC 6750 section 2.1).
+fn take_schemed<'a>(
+    name: &HeaderName,
+    schemes: &[String],
+    request: &Request<'a>,
+) -> Result<Option<&'a str>, Refusal> {
+    let Some(line) = only_line(name, request)? else {
+        return Ok(None);
+    };
+    let line = line.trim_matches([' ', '\t']);
+    let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
+    if schemes.iter().any(|one| one.eq_ignore_ascii_case(scheme)) {
+        let token = rest.trim_start_matches(' ');
+        return match token {
+            _ if token.contains(',') => Err(Refusal::TwoCredentials),
+            _ if is_token(token) => Ok(Some(token)),
+            _ => Err(Refusal::MalformedCredential),
+        };
+    }
+    if schemes.iter().any(|one| hides(line, one)) {
+        return Err(Refusal::MalformedCredential);
+    }
+    Ok(None)
+}
+
+/// One word of visible characters. Wider than b64token, for shops hand out others (Sanctum's have a `|`).
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether a shop that looks for a scheme anywhere in the value would find it there.
+///
+/// Some do: one PHP library takes the last "bearer" of the line, in any case, and what follows.
+/// A short scheme must stand as a word, or too many Basic credentials would hide one by chance.
+fn hides(line: &str, scheme: &str) -> bool {
+    let (line, scheme) = (line.to_ascii_lowercase(), scheme.to_ascii_lowercase());
+    if scheme.len() >= 6 {
+        return line.contains(&scheme);
+    }
+    line.split([' ', '\t', ',', ';', '"', '='])
+        .any(|word| word == scheme)
+}
+
+fn take_raw<'a>(name: &HeaderName, request: &Request<'a>) -> Result<Option<&'a str>, Refusal> {
+    let Some(line) = only_line(name, request)? else {
+        return Ok(None);
+    };
+    let value = line.trim_matches([' ', '\t']);
+    match value {
+        "" => Ok(None),
+        _ if value.contains(',') => Err(Refusal::TwoCredentials),
+        _ if is_token(value) => Ok(Some(value)),
+        _ => Err(Refusal::MalformedCredential),
+    }
+}
+
+/// Every cookie of that name: a browser may send several, of different paths.
+fn take_cookies<'a>(
+    pattern: &'a NamePattern,
+    request: &Request<'a>,
+) -> impl Iterator<Item = Cow<'a, str>> {
+    cookies(request)
+        .filter(|(name, value)| pattern.matches_cookie(name) && !value.is_empty())
+        .map(|(_, value)| cookie_value(value))
+}
+
+/// The cookies of a request, name and value as sent. Bytes that are not visible ASCII end a value.
+pub(super) fn cookies<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let lines = request.head.headers.get_all(COOKIE).into_iter();
+    lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split([';', ',']))
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.trim(), value.trim()))
+}
+
+/// One spelling of a cookie's value, whatever encoding it came in: shops decode it, so a dead cookie must
+/// not live on as `%41…`. A space and a plus are the same letter here, as in PHP.
+fn cookie_value(value: &str) -> Cow<'_, str> {
+    let bare = value.trim_matches('"');
+    if !bare.contains(['%', ' ']) {
+        return Cow::Borrowed(bare);
+    }
+    let decoded = percent_decode_str(bare).decode_utf8_lossy();
+    Cow::Owned(decoded.replace(' ', "+"))
+}
+
+/// The only pair of that name in a query or form.
+fn take_pair<'a>(name: &str, pairs: &'a str) -> Result<Option<Cow<'a, str>>, Refusal> {
+    let mut only = None;
+    for (given, value) in form_urlencoded::parse(pairs.as_bytes()) {
+        // `token[]` and `token[0]` are `token` to PHP.
+        if given.split('[').next() == Some(name) {
+            if only.is_some() {
+                return Err(Refusal::TwoCredentials);
+            }
+            only = Some(value);
+        }
+    }
+    Ok(only.filter(|value| !value.is_empty()))
+}
+
+fn content_type<'a>(request: &Request<'a>) -> &'a str {
+    let line = request.head.headers.get(http::header::CONTENT_TYPE);
+    let line = line.and_then(|line| line.to_str().ok()).unwrap_or_default();
+    line.split(';').next().unwrap_or_default().trim()
+}
+
+fn take_json(pointer: &Pointer, request: &Request<'_>) -> Result<Option<String>, Refusal> {
+    let kind = content_type(request);
+    let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        || kind.to_ascii_lowercase().starts_with("multipart/");
+    let Some(body) = request.body.filter(|body| !body.is_empty() && !is_form) else {
+        return Ok(None);
+    };
+    let says_json = kind.to_ascii_lowercase().contains("json");
+    let Some(value) = json::parse(body) else {
+        // A body that claims to be JSON and is none could hide one from us alone.
+        return if says_json {
+            Err(Refusal::MalformedCredential)
+        } else {
+            Ok(None)
+        };
+    };
+    match pointer.find(&value) {
+        None => Ok(None),
+        Some(serde_json::Value::String(text)) => {
+            Ok(Some(text.clone()).filter(|text| !text.is_empty()))
+        }
+        Some(_) => Err(Refusal::MalformedCredential),
+    }
+}
+
+fn take_form<'a>(name: &str, request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
+    let kind = content_type(request).to_ascii_lowercase();
+    let Some(body) = request.body else {
+        return Ok(None);
+    };
+    if kind.starts_with("multipart/") {
+        let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+        let field = name.to_ascii_lowercase();
+        // Reading multipart as a shop does is a parser of its own; a token has no business in there.
+        let named = [format!("name=\"{field}\""), format!("name={field}")];
+        return if named.iter().any(|mark| text.contains(mark)) {
+            Err(Refusal::MalformedCredential)
+        } else {
+            Ok(None)
+        };
+    }
+    if kind.contains("json") {
+        return Ok(None);
+    }
+    let Ok(text) = std::str::from_utf8(body) else {
+        return Ok(None);
+    };
+    take_pair(name, text)
+}
+
+impl NamePattern {
+    /// A name of visible characters with at most one `*`.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const WANTED: &str = "a cookie's name, with at most one *";
+        let (head, tail) = match text.split_once('*') {
+            Some((head, tail)) => (head, Some(tail.to_owned())),
+            None => (text, None),
+        };
+        let odd = |part: &str| !part.bytes().all(|byte| byte.is_ascii_graphic());
+        if text.is_empty() || odd(text) || text.contains([';', ',', '=']) {
+            return Err(WANTED);
+        }
+        if tail.as_deref().is_some_and(|tail| tail.contains('*')) {
+            return Err(WANTED);
+        }
+        Ok(Self {
+            head: head.to_owned(),
+            tail,
+        })
+    }
+
+    /// The name, where there is no `*` in it.
+    pub fn exact(&self) -> Option<&str> {
+        self.tail.is_none().then_some(self.head.as_str())
+    }
+
+    /// What `*` stands for in `name`.
+    pub fn starred<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let rest = name.strip_prefix(&self.head)?;
+        rest.strip_suffix(self.tail.as_deref()?)
+    }
+
+    /// Whether `name` fits.
+    pub fn matches(&self, name: &str) -> bool {
+        self.exact() == Some(name) || self.starred(name).is_some()
+    }
+
+    /// Whether a cookie of that name fits, as sent or as PHP reads it: decoded, with dots, spaces and
+    /// brackets as underscores.
+    fn matches_cookie(&self, name: &str) -> bool {
+        if self.matches(name) {
+            return true;
+        }
+        if !name.contains(['%', '.', ' ', '[']) {
+            return false;
+        }
+        let decoded = percent_decode_str(name).decode_utf8_lossy();
+        self.matches(&decoded.trim().replace(['.', ' ', '['], "_"))
+    }
+}

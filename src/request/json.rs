@@ -1,0 +1,118 @@
+//! JSON read strictly: a name that stands twice in an object is an error, for two parsers could disagree
+//! on which one counts (RFC 7519 section 4, RFC 7515 section 4).
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// The value that `text` says, whole and without a repeated name.
+///
+/// Depth is bounded by `serde_json` (128).
+pub(super) fn parse(text: &[u8]) -> Option<Value> {
+    serde_json::from_slice::<Strict>(text)
+        .ok()
+        .map(|strict| strict.0)
+}
+
+/// Where a value stands in a JSON document (RFC 6901).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pointer(String);
+
+impl Pointer {
+    /// A pointer is empty or begins with a slash.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.starts_with('/') {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a JSON pointer such as /sub or /data/user/id")
+        }
+    }
+
+    /// The value there; `null` is as good as none.
+    pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        value.pointer(&self.0).filter(|found| !found.is_null())
+    }
+}
+
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without repeated names")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        let number = Number::from_f64(value).ok_or_else(|| E::custom("not a finite number"))?;
+        Ok(Value::Number(number))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            let Strict(value) = entries.next_value()?;
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("a name stands twice"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_name_is_an_error_at_any_depth_standards_50() {
+        assert!(parse(br#"{"a":1,"b":{"a":1}}"#).is_some());
+        assert!(parse(br#"{"a":1,"\u0061":2}"#).is_none());
+        assert!(parse(br#"{"b":[{"a":1,"a":1}]}"#).is_none());
+    }
+
+    #[test]
+    fn the_text_must_be_whole_standards_29() {
+        assert!(parse(br"{} ").is_some());
+        assert!(parse(br"{}{}").is_none());
+        assert!(parse(b"{\"a\":\"\xff\"}").is_none());
+        assert!(parse("[".repeat(100_000).as_bytes()).is_none());
+    }
+}

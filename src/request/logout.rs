@@ -1,0 +1,346 @@
+//! A storefront's logout: how it is recognised, what it revokes and how it is answered.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::header::HeaderValue;
+use http::{HeaderName, Method, StatusCode};
+use regex::Regex;
+
+use super::Request;
+use super::credential::{NamePattern, cookies};
+use super::path::{Path, PathPattern, PathStyle};
+use super::refusal::Refusal;
+use super::route::is_meant;
+use super::verify::{Token, TokenSettings, Verified};
+use crate::clock::UnixTime;
+use crate::revocation::{Identity, MARGIN, Revocation, ShopTag, Source, Window};
+
+/// A call by which customers log out.
+#[derive(Debug)]
+pub struct LogoutRule {
+    /// With which methods it is called.
+    pub methods: Vec<Method>,
+    /// Under which paths.
+    pub paths: Vec<PathPattern>,
+    /// With which parameters of the query; all of them must be there.
+    pub query: Vec<QueryCondition>,
+    /// How far a logout reaches.
+    pub revoke: Scope,
+    /// Who answers.
+    pub answer: AnswerBy,
+    /// The answer of a logout that worked.
+    pub success: Words,
+    /// The answer to who brings no credential; `None`: such a logout is fine.
+    pub missing: Option<Words>,
+    /// The answer to who brings a bad, expired or dead one; `None`: the ordinary refusal.
+    pub invalid: Option<Words>,
+    /// The shop's client key, where a logout must carry it.
+    pub client_key: Option<ClientKey>,
+    /// The cookies that a logout answered here deletes.
+    pub clear_cookies: Vec<CookieDeletion>,
+    /// A page of another origin may not log a customer out by cookie.
+    pub same_origin: bool,
+}
+
+/// A parameter that must have one of these values. Values that begin with a slash are paths.
+#[derive(Debug)]
+pub struct QueryCondition {
+    /// Its name.
+    pub name: String,
+    /// Its values.
+    pub values: Vec<QueryValue>,
+}
+
+/// A value of a parameter.
+#[derive(Debug)]
+pub enum QueryValue {
+    /// Compared letter by letter.
+    Text(String),
+    /// Compared as paths are.
+    Path(PathPattern),
+}
+
+/// How far a logout reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The presented token.
+    Token,
+    /// Every token of its session.
+    Session,
+    /// Every token of its customer that was issued before.
+    Subject,
+}
+
+/// Who answers a logout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerBy {
+    /// Doorward, in the preset's words. The shop never hears of it.
+    Doorward,
+    /// The shop; with or without the customer's credential headers.
+    Shop {
+        /// Whether it gets them.
+        with_credentials: bool,
+    },
+}
+
+/// An answer's status and body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its body, byte for byte; `None`: the refusal's own shape with `message`.
+    pub body: Option<Bytes>,
+    /// What the refusal's shape says when there is no body.
+    pub message: Option<String>,
+}
+
+/// A header by which a shop knows its clients. It is no credential of a customer.
+#[derive(Clone, Debug)]
+pub struct ClientKey {
+    /// Its name.
+    pub header: HeaderName,
+    /// What a key looks like.
+    pub pattern: Regex,
+    /// The answer to who brings none.
+    pub missing: Words,
+    /// The answer to who brings something else.
+    pub invalid: Words,
+}
+
+/// A cookie to delete.
+#[derive(Clone, Debug)]
+pub struct CookieDeletion {
+    /// Its name. `{hash}` stands for what [`CookieDeletion::hash_from`] finds, `*` for every cookie of the
+    /// request that fits.
+    pub name: String,
+    /// Cookies of the request whose `*` is the hash.
+    pub hash_from: Vec<NamePattern>,
+    /// The paths it may have been set for; a browser deletes it only under the same one.
+    pub paths: Vec<String>,
+    /// The domain it was set for, if it was.
+    pub domain: Option<String>,
+}
+
+impl LogoutRule {
+    /// Whether one of the readings of a request is this logout.
+    pub fn claims(&self, request: &Request<'_>, path: &Path<'_>, style: PathStyle) -> bool {
+        self.methods.contains(&request.head.method) && self.is_under(request, path, style)
+    }
+
+    /// The same, whatever the method.
+    pub fn is_under(&self, request: &Request<'_>, path: &Path<'_>, style: PathStyle) -> bool {
+        is_meant(&self.paths, path, style)
+            && self
+                .query
+                .iter()
+                .all(|condition| condition.holds(request, style))
+    }
+
+    /// The rule's own words for a refusal, if it has some.
+    pub fn words_for(&self, refusal: Refusal) -> Option<&Words> {
+        let key = self.client_key.as_ref();
+        if refusal == Refusal::NoCredential {
+            return self.missing.as_ref();
+        }
+        if refusal == Refusal::NoClientKey {
+            return key.map(|key| &key.missing);
+        }
+        if refusal == Refusal::BadClientKey {
+            return key.map(|key| &key.invalid);
+        }
+        self.invalid.as_ref().filter(|_| refusal.is_about_token())
+    }
+
+    /// The shop's client key must be there and look like one.
+    pub fn check_client_key(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let Some(key) = &self.client_key else {
+            return Ok(());
+        };
+        let mut given = request.head.headers.get_all(&key.header).iter();
+        let (Some(only), None) = (given.next(), given.next()) else {
+            return Err(Refusal::NoClientKey);
+        };
+        let fits = only
+            .to_str()
+            .is_ok_and(|given| key.pattern.is_match(given.trim()));
+        if fits {
+            Ok(())
+        } else {
+            Err(Refusal::BadClientKey)
+        }
+    }
+
+    /// What a logout with this token revokes.
+    pub fn revocations(
+        &self,
+        token: &Token,
+        settings: &TokenSettings,
+        shop: ShopTag,
+        shop_time: UnixTime,
+    ) -> Vec<Revocation> {
+        match token {
+            Token::Verified(token) => of_verified(token, self.revoke, settings, shop_time),
+            Token::Opaque(identity) => {
+                vec![of_opaque(
+                    identity,
+                    Source::Unverified(shop),
+                    settings,
+                    shop_time,
+                )]
+            }
+        }
+    }
+
+    /// The `Set-Cookie` lines that delete the customer's cookies.
+    pub fn cookie_deletions(&self, request: &Request<'_>) -> Vec<HeaderValue> {
+        let names = |deletion: &CookieDeletion| deletion.names(request);
+        let lines = self.clear_cookies.iter().flat_map(|deletion| {
+            names(deletion)
+                .into_iter()
+                .flat_map(|name| deletion.lines(&name))
+        });
+        lines
+            .filter_map(|line| HeaderValue::try_from(line).ok())
+            .collect()
+    }
+}
+
+/// The presented token by its own id, and a cutoff for what else the scope reaches.
+pub(super) fn of_verified(
+    token: &Verified,
+    scope: Scope,
+    settings: &TokenSettings,
+    shop_time: UnixTime,
+) -> Vec<Revocation> {
+    let until = settings.accepted_until(token, shop_time).plus(MARGIN);
+    let dead = |id, window| Revocation::Token {
+        id,
+        window,
+        until,
+        source: Source::Verified,
+    };
+    let mut revocations = vec![dead(token.identity.id, token.identity.window)];
+    let respelled = token.fingerprint.map(|id| dead(id, Window::UNDATED));
+    let cutoff = match scope {
+        Scope::Token => None,
+        Scope::Session => token.session.map(|id| (id, UnixTime::FOREVER)),
+        Scope::Subject => token.subject.map(|id| (id, shop_time)),
+    };
+    let cutoff = cutoff.map(|(id, not_before)| Revocation::Cutoff {
+        id,
+        not_before,
+        until: until.max(settings.undated_until(shop_time)),
+    });
+    revocations.extend(respelled.into_iter().chain(cutoff));
+    revocations
+}
+
+/// An opaque credential by its digest, for as long as the shop could accept one.
+pub(super) fn of_opaque(
+    identity: &Identity,
+    source: Source,
+    settings: &TokenSettings,
+    shop_time: UnixTime,
+) -> Revocation {
+    Revocation::Token {
+        id: identity.id,
+        window: identity.window,
+        until: settings.undated_until(shop_time),
+        source,
+    }
+}
+
+impl TokenSettings {
+    /// Until when a token issued now could be accepted, as far as the shop says; and the margin.
+    pub fn undated_until(&self, now: UnixTime) -> UnixTime {
+        self.max_lifetime.map_or(UnixTime::FOREVER, |lifetime| {
+            let longest = lifetime.max(self.refresh_window);
+            now.plus(longest).plus(self.leeway).plus(MARGIN)
+        })
+    }
+
+    /// The last moment at which anybody accepts this token, or a refresh for it.
+    fn accepted_until(&self, token: &Verified, now: UnixTime) -> UnixTime {
+        let Some(end) = token.expires_at else {
+            return self.undated_until(now);
+        };
+        let issued_at = token.identity.issued_at.unwrap_or(now);
+        end.max(issued_at.plus(self.refresh_window))
+            .plus(self.leeway)
+    }
+}
+
+impl QueryCondition {
+    fn holds(&self, request: &Request<'_>, style: PathStyle) -> bool {
+        let query = request.head.uri.query().unwrap_or_default();
+        form_urlencoded::parse(query.as_bytes())
+            .filter(|(name, _)| *name == self.name)
+            .any(|(_, value)| self.values.iter().any(|wanted| wanted.is(&value, style)))
+    }
+}
+
+impl QueryValue {
+    fn is(&self, given: &str, style: PathStyle) -> bool {
+        match self {
+            Self::Text(wanted) => wanted == given,
+            Self::Path(pattern) => {
+                is_meant(std::slice::from_ref(pattern), &Path::read(given), style)
+            }
+        }
+    }
+}
+
+impl CookieDeletion {
+    /// The names to delete, as far as the request tells them.
+    fn names(&self, request: &Request<'_>) -> Vec<String> {
+        if self.name.contains("{hash}") {
+            let hashes = self.hashes(request).into_iter();
+            return hashes
+                .map(|hash| self.name.replace("{hash}", hash))
+                .collect();
+        }
+        match NamePattern::parse(&self.name) {
+            Ok(pattern) if pattern.exact().is_none() => cookies(request)
+                .map(|(name, _)| name)
+                .filter(|name| pattern.matches(name) && is_plain(name))
+                .map(str::to_owned)
+                .collect(),
+            Ok(_) | Err(_) => vec![self.name.clone()],
+        }
+    }
+
+    /// What stands for the hash in the request's cookies, each once.
+    fn hashes<'a>(&self, request: &Request<'a>) -> Vec<&'a str> {
+        let mut hashes = Vec::new();
+        for (name, _) in cookies(request) {
+            let found = self
+                .hash_from
+                .iter()
+                .find_map(|pattern| pattern.starred(name));
+            let found = found.filter(|hash| is_plain(hash));
+            hashes.extend(found.filter(|hash| !hashes.contains(hash)));
+        }
+        hashes
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        let line = |path: &String| {
+            let mut line =
+                format!("{name}=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}");
+            if let Some(domain) = &self.domain {
+                let _ = write!(line, "; Domain={domain}");
+            }
+            line
+        };
+        self.paths.iter().map(line).collect()
+    }
+}
+
+/// Safe to be sent back in a header: what a browser calls its cookies may come from anywhere.
+fn is_plain(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}

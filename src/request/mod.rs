@@ -1,0 +1,314 @@
+//! The life of a request: find the shop, take its credentials, verify, ask whether they are revoked, act.
+//!
+//! Nothing here awaits, does I/O or asks what time it is.
+
+mod answer;
+mod by_hand;
+mod credential;
+mod json;
+mod keys;
+mod logout;
+mod path;
+mod refusal;
+mod route;
+mod shop;
+mod skew;
+mod verify;
+
+use std::sync::Arc;
+
+use http::header::{HOST, HeaderValue, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+
+pub use answer::{Answer, RefusalSettings, Shape};
+pub use by_hand::{Named, Target};
+pub use credential::{Carrier, Credential, NamePattern, Place};
+pub use json::Pointer;
+pub use keys::{ALGORITHMS, Keys, UnfitKey, name_of, secret_bytes_min};
+pub use logout::{
+    AnswerBy, ClientKey, CookieDeletion, LogoutRule, QueryCondition, QueryValue, Scope, Words,
+};
+pub use path::{Path, PathPattern, PathStyle};
+pub use refusal::Refusal;
+pub use route::{Enforce, Route};
+pub use shop::{HostPattern, Shop};
+pub use skew::ShopClock;
+pub use verify::{
+    Claims, Flaw, IssuedAt, Kind, TOKEN_BYTES_MAX, Token, TokenSettings, Verified, Verifier,
+};
+
+use crate::clock::UnixTime;
+use crate::revocation::{Id, Revocation, Revocations};
+use shop::Purpose;
+
+/// A request as it is judged.
+pub struct Request<'a> {
+    /// Its head, as it came.
+    pub head: &'a Parts,
+    /// Its body, where [`Gate::needs_body`] asked for it.
+    pub body: Option<&'a [u8]>,
+}
+
+/// Judges requests. It needs the revocations, and those exist only once the journal was replayed.
+pub struct Gate {
+    shops: Vec<Arc<Shop>>,
+    revocations: Arc<Revocations>,
+}
+
+/// What becomes of a request that is not refused.
+pub enum Verdict<'g> {
+    /// It goes to the shop.
+    Forward(&'g Arc<Shop>),
+    /// These are revoked first; then it is answered, or goes to the shop.
+    LogOut(LogOut<'g>),
+    /// A browser asked whether a page may call Doorward's own logout.
+    Preflight,
+}
+
+/// A logout that was recognised.
+pub struct LogOut<'g> {
+    /// Of which shop.
+    pub shop: &'g Arc<Shop>,
+    /// By which rule.
+    pub rule: &'g LogoutRule,
+    /// What it revokes; nothing, when it came without a credential and that is fine.
+    pub revocations: Vec<Revocation>,
+    /// The cookies that an answer of ours deletes.
+    deletions: Vec<HeaderValue>,
+    /// Its token had expired already.
+    expired: bool,
+}
+
+/// A request that is refused.
+pub struct Refused<'g> {
+    /// Why.
+    pub refusal: Refusal,
+    /// By which shop, if it got that far.
+    pub shop: Option<&'g Arc<Shop>>,
+    /// It was a logout by this rule, which may have its own words.
+    pub rule: Option<&'g LogoutRule>,
+}
+
+impl Gate {
+    /// A gate in front of these shops; the first that claims a host has it.
+    pub fn new(shops: Vec<Arc<Shop>>, revocations: Arc<Revocations>) -> Self {
+        Self { shops, revocations }
+    }
+
+    /// The shops.
+    pub fn shops(&self) -> &[Arc<Shop>] {
+        &self.shops
+    }
+
+    /// The shop of that name.
+    pub fn shop_named(&self, name: &str) -> Option<&Arc<Shop>> {
+        self.shops.iter().find(|shop| shop.name == name)
+    }
+
+    /// What is revoked.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
+    }
+
+    /// The whole path of a request.
+    pub fn judge(&self, request: &Request<'_>, now: UnixTime) -> Result<Verdict<'_>, Refused<'_>> {
+        let shop = self.shop_of(request).map_err(Refused::by_nobody)?;
+        let path = Path::read(request.head.uri.path());
+        let purpose = shop.purpose(request, &path).map_err(Refused::by(shop))?;
+        match purpose {
+            Purpose::Preflight => Ok(Verdict::Preflight),
+            Purpose::Visit(Enforce::Off) => Ok(Verdict::Forward(shop)),
+            Purpose::Visit(enforce) => self
+                .admit(shop, enforce, request, now)
+                .map_err(Refused::by(shop)),
+            Purpose::LogOut(rule) => self
+                .log_out(shop, rule, request, now)
+                .map_err(Refused::by_rule(shop, rule)),
+        }
+    }
+
+    /// A visit: every credential is verified and alive, and what the route demands is there.
+    fn admit<'g>(
+        &self,
+        shop: &'g Arc<Shop>,
+        enforce: Enforce,
+        request: &Request<'_>,
+        now: UnixTime,
+    ) -> Result<Verdict<'g>, Refusal> {
+        let credentials = credential::take_all(&shop.places, request)?;
+        let tokens = shop.verify(&credentials, now)?;
+        self.refuse_revoked(&tokens)?;
+        enforce.admit(&tokens, shop.verifier.settings().leeway, now)?;
+        Ok(Verdict::Forward(shop))
+    }
+
+    /// A logout: the same, but what has expired may still be revoked.
+    fn log_out<'g>(
+        &self,
+        shop: &'g Arc<Shop>,
+        rule: &'g LogoutRule,
+        request: &Request<'_>,
+        now: UnixTime,
+    ) -> Result<Verdict<'g>, Refusal> {
+        rule.check_client_key(request)?;
+        let credentials = credential::take_all(&shop.places, request)?;
+        if rule.same_origin && credentials.iter().any(|one| one.place.carrier.is_ambient()) {
+            refuse_cross_site(&request.head.headers)?;
+        }
+        let tokens = shop.verify(&credentials, now)?;
+        self.refuse_revoked(&tokens)?;
+        if tokens.is_empty() && rule.missing.is_some() {
+            return Err(Refusal::NoCredential);
+        }
+        let settings = shop.verifier.settings();
+        let shop_time = shop.clock.at(now);
+        let mut revocations = Vec::with_capacity(2);
+        for (token, credential) in tokens.iter().zip(&credentials) {
+            shop.refuse_implausible(token, credential)?;
+            revocations.extend(rule.revocations(token, settings, shop.tag, shop_time));
+        }
+        Ok(Verdict::LogOut(LogOut {
+            shop,
+            rule,
+            revocations,
+            deletions: rule.cookie_deletions(request),
+            expired: Enforce::Valid.admit(&tokens, settings.leeway, now) == Err(Refusal::Expired),
+        }))
+    }
+
+    /// One dead credential is enough, whatever else the request carries.
+    fn refuse_revoked(&self, tokens: &[Token]) -> Result<(), Refusal> {
+        for token in tokens {
+            let identity = token.identity();
+            if let Some(cause) = self.revocations.covers(identity) {
+                let token = identity.id;
+                return Err(Refusal::Revoked { cause, token });
+            }
+        }
+        Ok(())
+    }
+
+    /// The shop that a request is for, by its host.
+    fn shop_of(&self, request: &Request<'_>) -> Result<&Arc<Shop>, Refusal> {
+        if request.head.method == Method::TRACE {
+            return Err(Refusal::TraceRefused);
+        }
+        let host = shop::host_of(request)?;
+        let claims = |shop: &&Arc<Shop>| {
+            shop.hosts.is_empty() || shop.hosts.iter().any(|pattern| pattern.claims(&host))
+        };
+        self.shops.iter().find(claims).ok_or(Refusal::UnknownHost)
+    }
+
+    /// Whether the body must be read before the request can be judged.
+    pub fn needs_body(&self, head: &Parts) -> bool {
+        let request = Request { head, body: None };
+        let reads_body =
+            |shop: &Arc<Shop>| shop.places.iter().any(|place| place.carrier.is_in_body());
+        self.shop_of(&request).is_ok_and(reads_body)
+    }
+
+    /// The refusal of a request whose body could not be read as far as needed.
+    pub fn refuse_unread(&self, head: &Parts) -> Refused<'_> {
+        let shop = self.shop_of(&Request { head, body: None }).ok();
+        Refused {
+            refusal: Refusal::UnreadableBody,
+            shop,
+            rule: None,
+        }
+    }
+}
+
+/// Same origin, or typed by the user (Fetch Metadata); from before that, an `Origin` that is our host.
+fn refuse_cross_site(headers: &HeaderMap) -> Result<(), Refusal> {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let same = match (headers.get("sec-fetch-site"), text(ORIGIN)) {
+        (Some(site), _) => site == "same-origin" || site == "none",
+        (None, Some(origin)) => {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            host.is_some() && host == text(HOST)
+        }
+        (None, None) => false,
+    };
+    if same {
+        Ok(())
+    } else {
+        Err(Refusal::CrossSite)
+    }
+}
+
+impl LogOut<'_> {
+    /// The answer that we give when the shop gives none.
+    pub fn answer(&self, head: &Parts) -> Answer {
+        if self.expired && self.rule.invalid.is_some() {
+            let words = self.rule.invalid.as_ref();
+            return self.shop.refusals.answer(Refusal::Expired, words, head);
+        }
+        let shape = self.shop.refusals.shape;
+        answer::logged_out(&self.rule.success, shape, &self.deletions, head)
+    }
+
+    /// The answer when it could not be carried out.
+    pub fn refuse(&self, refusal: Refusal) -> Refused<'_> {
+        Refused {
+            refusal,
+            shop: Some(self.shop),
+            rule: Some(self.rule),
+        }
+    }
+
+    /// The token whose logout it is, for the log.
+    pub fn token(&self) -> Option<Id> {
+        self.revocations
+            .iter()
+            .find_map(|revocation| match revocation {
+                Revocation::Token { id, .. } => Some(*id),
+                Revocation::Cutoff { .. } => None,
+            })
+    }
+}
+
+impl<'g> Refused<'g> {
+    fn by_nobody(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            shop: None,
+            rule: None,
+        }
+    }
+
+    fn by(shop: &'g Arc<Shop>) -> impl FnOnce(Refusal) -> Self {
+        move |refusal| Self {
+            refusal,
+            shop: Some(shop),
+            rule: None,
+        }
+    }
+
+    fn by_rule(shop: &'g Arc<Shop>, rule: &'g LogoutRule) -> impl FnOnce(Refusal) -> Self {
+        move |refusal| Self {
+            refusal,
+            shop: Some(shop),
+            rule: Some(rule),
+        }
+    }
+
+    /// The answer in the shop's shape; in the rule's own words where it has some.
+    pub fn answer(&self, head: &Parts) -> Answer {
+        let words = self.rule.and_then(|rule| rule.words_for(self.refusal));
+        match self.shop {
+            Some(shop) => shop.refusals.answer(self.refusal, words, head),
+            None => RefusalSettings::default().answer(self.refusal, words, head),
+        }
+    }
+}
+
+/// The answer to a browser's question about Doorward's own logout.
+pub fn preflight(head: &Parts) -> Answer {
+    answer::preflight(head)
+}

@@ -1,0 +1,317 @@
+//! Paths as rules see them: normalised once; what two parsers could read differently is named as such.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+/// A request's path, ready to be matched. The shop is still sent the bytes as they came.
+#[derive(Debug)]
+pub struct Path<'a> {
+    /// Decoded, without dot segments, doubled slashes and `;params`.
+    normal: Cow<'a, str>,
+    /// What other parsers could make of an encoded slash or backslash, a NUL, a second layer of
+    /// encoding or bytes that are no UTF-8. Empty for almost every path.
+    others: Vec<String>,
+}
+
+/// How the shop compares paths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathStyle {
+    /// `/Cart` is `/cart`.
+    pub ignore_case: bool,
+    /// `/cart/` is not `/cart`.
+    pub exact_slash: bool,
+}
+
+/// The paths of a rule: segments, of which `*` stands for any one, and at the end for all that follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern(String);
+
+impl<'a> Path<'a> {
+    /// Reads the path of a request target.
+    pub fn read(raw: &'a str) -> Self {
+        if is_plain(raw) {
+            return Self {
+                normal: Cow::Borrowed(raw),
+                others: Vec::new(),
+            };
+        }
+        let decoded: Vec<u8> = percent_decode(raw.as_bytes()).collect();
+        let text = String::from_utf8_lossy(&decoded);
+        let others = if is_ambiguous(raw, &decoded) {
+            other_readings(raw, &decoded)
+        } else {
+            Vec::new()
+        };
+        Self {
+            normal: Cow::Owned(normalise(&text)),
+            others,
+        }
+    }
+
+    /// The normalised path.
+    pub fn normal(&self) -> &str {
+        &self.normal
+    }
+
+    /// Whether two parsers could read this path differently.
+    pub fn is_ambiguous(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    /// Every way in which this path can be read.
+    pub fn readings(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.normal()).chain(self.others.iter().map(String::as_str))
+    }
+}
+
+/// Nothing in it needs a second look. Most paths are like this, and cost one pass and no memory.
+fn is_plain(raw: &str) -> bool {
+    let mut previous = b' ';
+    for byte in raw.bytes() {
+        match (previous, byte) {
+            (_, b'%' | b';' | b'\\' | 0) | (b'/', b'/' | b'.') => return false,
+            _ => previous = byte,
+        }
+    }
+    raw.starts_with('/')
+}
+
+/// Standards 127: what reaches the shop verbatim and means different things to different parsers.
+fn is_ambiguous(raw: &str, decoded: &[u8]) -> bool {
+    let encoded_slash = count(raw.as_bytes(), b'/') != count(decoded, b'/');
+    let encoded_params = count(raw.as_bytes(), b';') != count(decoded, b';');
+    let odd = decoded.iter().any(|byte| matches!(byte, b'\\' | 0));
+    let encoded_twice = percent_decode(decoded).count() != decoded.len();
+    encoded_slash || encoded_params || odd || encoded_twice || std::str::from_utf8(decoded).is_err()
+}
+
+fn count(bytes: &[u8], wanted: u8) -> usize {
+    bytes.split(|byte| *byte == wanted).count()
+}
+
+/// The other things a parser could take the path for: not decoded at all, decoded twice, backslashes as
+/// slashes, cut at the NUL, odd bytes left out, params kept.
+fn other_readings(raw: &str, decoded: &[u8]) -> Vec<String> {
+    let twice: Vec<u8> = percent_decode(decoded).collect();
+    let mut readings = vec![normalise(raw), collapse(raw)];
+    for bytes in [decoded, &twice] {
+        let text = String::from_utf8_lossy(bytes);
+        let slashed = text.replace('\\', "/");
+        let cut = slashed.split('\0').next().unwrap_or_default();
+        let bare = slashed.replace(['\0', '\u{fffd}'], "");
+        readings.extend([normalise(&text), collapse(&text), normalise(&slashed)]);
+        readings.extend([normalise(cut), normalise(&bare)]);
+    }
+    readings
+}
+
+/// Without `;params`, doubled slashes and dot segments (RFC 3986 sections 3.3, 5.2.4 and 6.2.2).
+fn normalise(text: &str) -> String {
+    let without_params: Vec<_> = text
+        .split('/')
+        .map(|segment| segment.split(';').next().unwrap_or_default())
+        .collect();
+    collapse(&without_params.join("/"))
+}
+
+fn collapse(text: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in text.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            _ => segments.push(segment),
+        }
+    }
+    let mut path = format!("/{}", segments.join("/"));
+    let ends_in_folder = text.ends_with('/') || text.ends_with("/.") || text.ends_with("/..");
+    if ends_in_folder && path.len() > 1 {
+        path.push('/');
+    }
+    path
+}
+
+impl PathPattern {
+    /// A pattern is absolute, normalised, without query; `*` stands for a whole segment.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let starred = text
+            .split('/')
+            .any(|part| part.contains('*') && part != "*");
+        if !text.starts_with('/') || text.contains(['?', '#', '%', '\\']) || starred {
+            return Err("a path such as /logout or /account/*, decoded and without query");
+        }
+        if collapse(text) != text {
+            return Err("a path without doubled slashes and dot segments");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Whether a normalised path is meant.
+    pub fn matches(&self, path: &str, style: PathStyle) -> bool {
+        if self.0 == "/*" {
+            return true;
+        }
+        let (mut wanted, mut given) = (self.trimmed(style), trim(path, style));
+        loop {
+            let (want, more_wanted) = next_segment(wanted);
+            let (give, more_given) = next_segment(given);
+            let last = more_wanted.is_none();
+            if last && want == "*" {
+                return !give.is_empty() || more_given.is_some();
+            }
+            if !same(want, give, style) {
+                return false;
+            }
+            match (more_wanted, more_given) {
+                (None, None) => return true,
+                (Some(want), Some(give)) => (wanted, given) = (want, give),
+                (None, Some(_)) | (Some(_), None) => return false,
+            }
+        }
+    }
+
+    fn trimmed(&self, style: PathStyle) -> &str {
+        trim(&self.0, style)
+    }
+}
+
+/// The path without its first slash, and without its last unless that counts.
+fn trim(path: &str, style: PathStyle) -> &str {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if style.exact_slash {
+        return path;
+    }
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+fn next_segment(path: &str) -> (&str, Option<&str>) {
+    match path.split_once('/') {
+        Some((segment, rest)) => (segment, Some(rest)),
+        None => (path, None),
+    }
+}
+
+fn same(want: &str, give: &str, style: PathStyle) -> bool {
+    match want {
+        "*" => !give.is_empty(),
+        _ if style.ignore_case => want.eq_ignore_ascii_case(give),
+        _ => want == give,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LENIENT: PathStyle = PathStyle {
+        ignore_case: false,
+        exact_slash: false,
+    };
+
+    fn normal(raw: &str) -> String {
+        Path::read(raw).normal().to_owned()
+    }
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        let pattern = PathPattern::parse(pattern).unwrap();
+        pattern.matches(&normal(path), LENIENT)
+    }
+
+    #[test]
+    fn every_spelling_of_a_logout_is_that_logout_standards_127() {
+        for spelling in [
+            "/api/logout",
+            "//api/logout",
+            "/api//logout",
+            "/api/x/../logout",
+            "/api/./logout",
+            "/api/%6cogout",
+            "/api/logout;x=1",
+            "/api;v=2/logout",
+            "/api/logout/",
+            "/api/%2e%2e/api/logout",
+        ] {
+            assert!(matches("/api/logout", spelling), "{spelling}");
+            assert!(!Path::read(spelling).is_ambiguous(), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_two_parsers_read_differently_is_ambiguous_standards_127() {
+        for (raw, reading) in [
+            ("/api%2flogout", "/api/logout"),
+            ("/api%5clogout", "/api/logout"),
+            ("/api\\logout", "/api/logout"),
+            ("/api/logout%00.png", "/api/logout"),
+            ("/api/%256cogout", "/api/logout"),
+            ("/api/%ff/../logout", "/api/logout"),
+            ("/api/logout%3bx=1", "/api/logout"),
+            ("/api/logout%ff", "/api/logout"),
+        ] {
+            let path = Path::read(raw);
+            assert!(path.is_ambiguous(), "{raw}");
+            assert!(path.readings().any(|one| one == reading), "{raw}: {path:?}");
+        }
+    }
+
+    #[test]
+    fn a_star_is_one_segment_and_at_the_end_all_that_follow() {
+        assert!(matches("/shop/*", "/shop/a"));
+        assert!(matches("/shop/*", "/shop/a/b"));
+        assert!(!matches("/shop/*", "/shop"));
+        assert!(!matches("/shop/*", "/shop/"));
+        assert!(!matches("/shop/*", "/shopping/a"));
+        assert!(matches("/shop/*/cart", "/shop/1/cart"));
+        assert!(!matches("/shop/*/cart", "/shop/1/2/cart"));
+        assert!(matches("/*", "/"));
+    }
+
+    #[test]
+    fn case_and_last_slash_count_as_the_shop_says() {
+        let pattern = PathPattern::parse("/wp-json/logout").unwrap();
+        let strict = PathStyle {
+            ignore_case: false,
+            exact_slash: true,
+        };
+        let loose = PathStyle {
+            ignore_case: true,
+            exact_slash: false,
+        };
+        assert!(pattern.matches("/WP-JSON/Logout/", loose));
+        assert!(!pattern.matches("/WP-JSON/logout", strict));
+        assert!(!pattern.matches("/wp-json/logout/", strict));
+    }
+
+    #[test]
+    fn a_pattern_that_no_path_could_match_is_refused() {
+        for unfit in ["logout", "/a//b", "/a/../b", "/a?b", "/a%20b", "/a*", ""] {
+            assert!(PathPattern::parse(unfit).is_err(), "{unfit}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(raw in "/[a-z%/.;0-9\\\\]{0,30}") {
+            let once = normal(&raw);
+            prop_assert_eq!(collapse(&once), once);
+        }
+
+        #[test]
+        fn encoding_any_letter_changes_no_reading(word in "[a-z]{1,8}", place in 0usize..8) {
+            let place = place % word.len();
+            let byte = word.as_bytes()[place];
+            let spelled = format!("/{}%{byte:02X}{}", &word[..place], &word[place + 1..]);
+            prop_assert_eq!(normal(&spelled), format!("/{word}"));
+        }
+
+        #[test]
+        fn no_path_panics(raw in "\\PC{0,40}") {
+            let path = Path::read(&raw);
+            prop_assert!(path.readings().all(|reading| reading.starts_with('/')));
+        }
+    }
+}

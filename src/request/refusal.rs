@@ -1,0 +1,218 @@
+//! Why a request is not forwarded, and the answer that says so in the shop's own shape.
+
+use http::StatusCode;
+
+use super::verify::Flaw;
+use crate::revocation::{Cause, Id};
+
+/// Why a request is refused. A refusal answers a customer; it is not an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// `Host` is missing, repeated or malformed (RFC 9112 section 3.2).
+    BadHost,
+    /// No shop claims the host (RFC 9110 section 15.5.20).
+    UnknownHost,
+    /// Two parsers could read the path differently, and one of the readings is under a rule.
+    AmbiguousPath,
+    /// TRACE would send credentials back.
+    TraceRefused,
+    /// More than one bearer, or one by two methods (RFC 6750 section 3.1).
+    TwoCredentials,
+    /// A credential that can't be told from the text around it.
+    MalformedCredential,
+    /// `Connection` names a header that carries a credential.
+    NominatedCredential,
+    /// The body is longer than what is read ahead, or encoded, and could hold a credential.
+    UnreadableBody,
+    /// A token that can't be verified.
+    Unverifiable(Flaw),
+    /// A token whose time is over, where that matters.
+    Expired,
+    /// A token whose time has not come, where that matters.
+    NotYetValid,
+    /// A token that was logged out.
+    Revoked {
+        /// By what.
+        cause: Cause,
+        /// Which token, for the log.
+        token: Id,
+    },
+    /// No credential where one is required.
+    NoCredential,
+    /// The shop's client key is missing.
+    NoClientKey,
+    /// The shop's client key does not look like one.
+    BadClientKey,
+    /// A foreign page asks for a logout with the customer's cookie.
+    CrossSite,
+    /// Doorward's own logout takes POST only.
+    MethodNotAllowed,
+    /// Too many logouts with credentials that nobody can verify.
+    TooManyLogouts,
+    /// The logout is in force but not on disk.
+    NotDurable,
+    /// The shop can't be reached or does not answer properly.
+    UpstreamFailed,
+    /// The shop does not answer in time.
+    UpstreamTimeout,
+}
+
+/// What is fixed about a refusal.
+struct Facts {
+    status: StatusCode,
+    /// The error code of the challenge (RFC 6750 section 3.1). Who sent nothing did nothing wrong.
+    error_code: Option<&'static str>,
+    name: &'static str,
+    message: &'static str,
+}
+
+const INVALID_TOKEN: &str = "invalid_token";
+const INVALID_REQUEST: &str = "invalid_request";
+
+impl Refusal {
+    /// The status of the answer, where the shop does not say otherwise.
+    pub const fn status(self) -> StatusCode {
+        self.facts().status
+    }
+
+    /// The error code of the challenge, if it has one.
+    pub const fn error_code(self) -> Option<&'static str> {
+        self.facts().error_code
+    }
+
+    /// What the customer is told. Nothing of it comes from the request (standards 20).
+    pub const fn message(self) -> &'static str {
+        self.facts().message
+    }
+
+    /// The word for logs and metrics.
+    pub const fn name(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// Why exactly, for the log: the flaw of a token, or what it was revoked by.
+    pub fn detail(self) -> Option<&'static str> {
+        if let Self::Unverifiable(flaw) = self {
+            return Some(flaw.name());
+        }
+        if let Self::Revoked { cause, .. } = self {
+            return Some(cause.name());
+        }
+        None
+    }
+
+    /// Whether the token is at fault: what a preset words for a whole logout as `invalid`.
+    pub fn is_about_token(self) -> bool {
+        self.error_code() == Some(INVALID_TOKEN)
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a table: one row a refusal")]
+    const fn facts(self) -> Facts {
+        const fn facts(status: StatusCode, name: &'static str, message: &'static str) -> Facts {
+            Facts {
+                status,
+                error_code: None,
+                name,
+                message,
+            }
+        }
+        const fn bad_request(name: &'static str, message: &'static str) -> Facts {
+            Facts {
+                error_code: Some(INVALID_REQUEST),
+                ..facts(StatusCode::BAD_REQUEST, name, message)
+            }
+        }
+        const fn bad_token(name: &'static str, message: &'static str) -> Facts {
+            Facts {
+                error_code: Some(INVALID_TOKEN),
+                ..facts(StatusCode::UNAUTHORIZED, name, message)
+            }
+        }
+        match self {
+            Self::BadHost => facts(
+                StatusCode::BAD_REQUEST,
+                "bad_host",
+                "The Host header is missing or malformed",
+            ),
+            Self::UnknownHost => facts(
+                StatusCode::MISDIRECTED_REQUEST,
+                "unknown_host",
+                "No shop is served under this host",
+            ),
+            Self::AmbiguousPath => facts(
+                StatusCode::BAD_REQUEST,
+                "ambiguous_path",
+                "The path can be read in more than one way",
+            ),
+            Self::TraceRefused => facts(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "trace",
+                "TRACE is not allowed",
+            ),
+            Self::TwoCredentials => {
+                bad_request("two_credentials", "More than one credential was sent")
+            }
+            Self::MalformedCredential => {
+                bad_request("malformed_credential", "The credential is malformed")
+            }
+            Self::NominatedCredential => bad_request(
+                "nominated_credential",
+                "The Connection header names a credential",
+            ),
+            Self::UnreadableBody => facts(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "unreadable_body",
+                "The body is too large to be examined",
+            ),
+            Self::Unverifiable(_) => bad_token("unverifiable", "The token is invalid"),
+            Self::Expired => bad_token("expired", "The token has expired"),
+            Self::NotYetValid => bad_token("not_yet_valid", "The token is not valid yet"),
+            Self::Revoked { .. } => bad_token("revoked", "The token was revoked"),
+            Self::NoCredential => facts(
+                StatusCode::UNAUTHORIZED,
+                "no_credential",
+                "Authentication is required",
+            ),
+            Self::NoClientKey => facts(
+                StatusCode::UNAUTHORIZED,
+                "no_client_key",
+                "A client key is required",
+            ),
+            Self::BadClientKey => facts(
+                StatusCode::FORBIDDEN,
+                "bad_client_key",
+                "The client key is invalid",
+            ),
+            Self::CrossSite => facts(
+                StatusCode::FORBIDDEN,
+                "cross_site",
+                "Logging out is only possible from the shop itself",
+            ),
+            Self::MethodNotAllowed => facts(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Logging out takes POST",
+            ),
+            Self::TooManyLogouts => facts(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_logouts",
+                "Too many logouts",
+            ),
+            Self::NotDurable => facts(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not_durable",
+                "The logout could not be stored; try again",
+            ),
+            Self::UpstreamFailed => facts(
+                StatusCode::BAD_GATEWAY,
+                "upstream_failed",
+                "The shop can't be reached",
+            ),
+            Self::UpstreamTimeout => facts(
+                StatusCode::GATEWAY_TIMEOUT,
+                "upstream_timeout",
+                "The shop does not answer",
+            ),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a path demands of its visitors.
+
+use super::path::{Path, PathPattern, PathStyle};
+use super::refusal::Refusal;
+use super::verify::Token;
+use crate::clock::UnixTime;
+use std::time::Duration;
+
+/// How strictly a route looks at credentials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enforce {
+    /// Not at all.
+    Off,
+    /// What is revoked or can't be verified is refused. The default everywhere.
+    #[default]
+    Revoked,
+    /// Also what has expired or is not yet good.
+    Valid,
+    /// Also who has no credential.
+    Required,
+}
+
+/// Paths with a demand.
+#[derive(Debug)]
+pub struct Route {
+    /// Which paths.
+    pub paths: Vec<PathPattern>,
+    /// What they demand.
+    pub enforce: Enforce,
+}
+
+impl Route {
+    /// Whether one of the readings of a path is meant.
+    pub fn claims(&self, path: &Path<'_>, style: PathStyle) -> bool {
+        is_meant(&self.paths, path, style)
+    }
+}
+
+/// Whether any pattern matches any reading.
+pub(super) fn is_meant(patterns: &[PathPattern], path: &Path<'_>, style: PathStyle) -> bool {
+    let meant = |reading: &str| {
+        patterns
+            .iter()
+            .any(|pattern| pattern.matches(reading, style))
+    };
+    path.readings().any(meant)
+}
+
+impl Enforce {
+    /// Judges tokens of which none is revoked.
+    pub fn admit(self, tokens: &[Token], leeway: Duration, now: UnixTime) -> Result<(), Refusal> {
+        if self == Self::Required && tokens.is_empty() {
+            return Err(Refusal::NoCredential);
+        }
+        match self {
+            Self::Off | Self::Revoked => Ok(()),
+            Self::Valid | Self::Required => in_time(tokens, leeway, now),
+        }
+    }
+}
+
+/// Standards 51 and 53: before `exp`, not before `nbf`, clocks differing by at most the leeway.
+fn in_time(tokens: &[Token], leeway: Duration, now: UnixTime) -> Result<(), Refusal> {
+    for token in tokens {
+        let Token::Verified(token) = token else {
+            continue; // an opaque one does not say
+        };
+        if is_expired(token.expires_at, leeway, now) {
+            return Err(Refusal::Expired);
+        }
+        if token
+            .not_before
+            .is_some_and(|begin| now.plus(leeway) < begin)
+        {
+            return Err(Refusal::NotYetValid);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a token that ends then is over.
+pub(super) fn is_expired(expires_at: Option<UnixTime>, leeway: Duration, now: UnixTime) -> bool {
+    expires_at.is_some_and(|end| end.plus(leeway) <= now)
+}

@@ -1,0 +1,252 @@
+//! What is remembered of a logout: digests and times, never a token.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+
+/// A 128-bit digest that names one token, session, customer or realm.
+///
+/// It is the prefix of BLAKE3 over an unambiguous input: the kind, then every part with its length
+/// before it. It is equal on all nodes, so it holds no key; a part can't be confused with its neighbour.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id([u8; 16]);
+
+/// What an [`Id`] names. The number is part of the digest's input: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A token by the id claim that its issuer gave it (`jti`, RFC 7519 section 4.1.7).
+    Token = 1,
+    /// A token without an id, by its signing input `header.payload`; or an opaque one, by all of it.
+    Fingerprint = 2,
+    /// A session (`sid`).
+    Session = 3,
+    /// A customer (`sub`).
+    Subject = 4,
+    /// Everybody whose tokens are good in a realm.
+    Realm = 5,
+}
+
+impl Id {
+    /// The digest of `parts`, for instance realm, issuer and id.
+    pub fn of(kind: Kind, parts: &[&[u8]]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"doorward id 1");
+        hasher.update(&[kind as u8]);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let mut digest = [0; 16];
+        hasher.finalize_xof().fill(&mut digest);
+        Self(digest)
+    }
+
+    /// The digest of a whole realm.
+    pub fn of_realm(realm: &str) -> Self {
+        Self::of(Kind::Realm, &[realm.as_bytes()])
+    }
+
+    /// The id whose digest is already known, for instance read from the journal.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest itself.
+    pub const fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Id {
+    /// The first two bytes: enough to tell two apart in a failing test.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second, ..] = self.0;
+        write!(f, "Id({first:02x}{second:02x}…)")
+    }
+}
+
+/// The ten minutes in which a token's own `expires_at` falls, rounded up.
+///
+/// Nothing else may name a token's window: a change of configuration must not move an entry away from
+/// where the next check looks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Window(u32);
+
+impl Window {
+    /// How many seconds of end times share a window.
+    const SECONDS: u64 = 600;
+
+    /// Where ids are kept whose token has no `expires_at`, or whose `expires_at` is not known.
+    pub const UNDATED: Self = Self(u32::MAX);
+
+    /// The last `expires_at` that has a window, some 80,000 years from now.
+    pub const LAST_MOMENT: UnixTime = UnixTime::from_seconds(Self::SECONDS * (u32::MAX as u64 - 1));
+
+    /// The window of a token that expires then; `None` is a token that never says.
+    pub fn of(expires_at: Option<UnixTime>) -> Self {
+        let Some(end) = expires_at else {
+            return Self::UNDATED;
+        };
+        let number = end.seconds().div_ceil(Self::SECONDS);
+        Self(u32::try_from(number).map_or(u32::MAX - 1, |number| number.min(u32::MAX - 1)))
+    }
+
+    /// The window with that number, as the journal wrote it.
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number that the journal writes.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// On whose word an entry was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A verified token, or the operator.
+    Verified,
+    /// A credential that nobody could verify. It names nothing but itself, and such entries are counted
+    /// against the cap of the shop with this tag.
+    Unverified(ShopTag),
+}
+
+/// A shop's short name in the journal: 32 bits of the digest of its name, never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ShopTag(u32);
+
+impl ShopTag {
+    /// The tag of the shop with this name.
+    pub fn of(shop: &str) -> Self {
+        let [a, b, c, d, ..] = *Id::of_realm(shop).bytes();
+        Self(u32::from_le_bytes([a, b, c, d]).max(1))
+    }
+}
+
+impl Source {
+    /// The number that the journal writes: zero is a verified source.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Verified => 0,
+            Self::Unverified(ShopTag(tag)) => tag,
+        }
+    }
+
+    /// The source with that number.
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Verified,
+            tag => Self::Unverified(ShopTag(tag)),
+        }
+    }
+}
+
+/// One thing to remember. Merging two is commutative, associative and idempotent: ids only come to the
+/// set, and the later of two moments wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// This token is dead.
+    Token {
+        /// Which one.
+        id: Id,
+        /// Where a check looks for it.
+        window: Window,
+        /// Until when its token could be accepted anywhere; kept until then.
+        until: UnixTime,
+        /// On whose word.
+        source: Source,
+    },
+    /// Every token of this session, customer or realm that was issued before a moment is dead.
+    Cutoff {
+        /// Which session, customer or realm.
+        id: Id,
+        /// Tokens issued before this are dead. [`UnixTime::FOREVER`]: all of them.
+        not_before: UnixTime,
+        /// Until when such a token could be accepted anywhere; kept until then.
+        until: UnixTime,
+    },
+}
+
+impl Revocation {
+    /// Until when it is kept.
+    pub const fn until(&self) -> UnixTime {
+        match self {
+            Self::Token { until, .. } | Self::Cutoff { until, .. } => *until,
+        }
+    }
+}
+
+/// Kept beyond the last moment of acceptance, against steps of the clock.
+pub const MARGIN: Duration = Duration::from_hours(1);
+
+/// Everything by which one token can be refused.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The token itself.
+    pub id: Id,
+    /// The window of its own `expires_at`.
+    pub window: Window,
+    /// Its session, customer and realm, as far as a verified token names them.
+    pub groups: smallvec::SmallVec<[Group; 5]>,
+    /// When it was issued, on the shop's clock. `None`: every cutoff covers it.
+    pub issued_at: Option<UnixTime>,
+}
+
+/// One of the things that a cutoff can name.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// Its digest.
+    pub id: Id,
+    /// What it is; told to the operator.
+    pub cause: Cause,
+}
+
+/// Why a token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It was revoked itself.
+    Token,
+    /// Its session has ended.
+    Session,
+    /// Its customer logged out everywhere.
+    Subject,
+    /// The operator cut off the realm.
+    Realm,
+}
+
+impl Cause {
+    /// The word for logs and answers of the control socket.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Session => "session",
+            Self::Subject => "subject",
+            Self::Realm => "realm",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_parts_cannot_be_confused_trap_8() {
+        let one = Id::of(Kind::Token, &[b"ab", b"c"]);
+        let two = Id::of(Kind::Token, &[b"a", b"bc"]);
+        assert_ne!(one, two);
+        assert_ne!(one, Id::of(Kind::Subject, &[b"ab", b"c"]));
+    }
+
+    #[test]
+    fn a_window_is_named_by_the_end_rounded_up() {
+        let at = |seconds| Window::of(Some(UnixTime::from_seconds(seconds)));
+        assert_eq!(at(600), at(1));
+        assert_ne!(at(600), at(601));
+        assert_eq!(Window::of(None), Window::UNDATED);
+        assert_ne!(Window::of(Some(UnixTime::FOREVER)), Window::UNDATED);
+    }
+}

@@ -1,0 +1,359 @@
+//! The revocations in memory: exact, never evicted, dropped only when their time is over.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hashbrown::{HashMap as CompactMap, HashSet as CompactSet};
+use moka::Expiry;
+use moka::notification::RemovalCause;
+use moka::sync::Cache;
+use parking_lot::{Mutex, RwLock};
+
+use super::entry::{Cause, Id, Identity, MARGIN, Revocation, Source, Window};
+use crate::clock::UnixTime;
+
+/// Every live revocation. A check is one moka look-up and one probe, plus one probe for each of the
+/// undated ids, the session, the customer and the realm, as far as there are any.
+///
+/// There is no `max_capacity`, on purpose: both policies of moka were seen to drop live entries.
+pub struct Set {
+    windows: Cache<Window, Arc<Ids>, foldhash::fast::RandomState>,
+    undated: Undated,
+    cutoffs: Cutoffs,
+    /// Windows that moka has dropped since the last [`Set::sweep`].
+    ended: Arc<Mutex<Vec<Window>>>,
+    /// Held while a window is created or its end moves, so that no two writers make the same window.
+    writing: Mutex<()>,
+}
+
+/// How much the set holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Revoked tokens whose end is known.
+    pub tokens: u64,
+    /// Revoked tokens whose end is not known.
+    pub undated: u64,
+    /// Cut-off sessions, customers and realms.
+    pub cutoffs: u64,
+    /// Windows of end times.
+    pub windows: u64,
+}
+
+impl Default for Set {
+    fn default() -> Self {
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let dropped = Arc::clone(&ended);
+        let windows = Cache::builder()
+            .expire_after(EndOfWindow)
+            .eviction_listener(move |window: Arc<Window>, _ids, cause| {
+                if cause == RemovalCause::Expired {
+                    dropped.lock().push(*window);
+                }
+            })
+            .build_with_hasher(foldhash::fast::RandomState::default());
+        Self {
+            windows,
+            undated: Undated::default(),
+            cutoffs: Cutoffs::default(),
+            ended,
+            writing: Mutex::new(()),
+        }
+    }
+}
+
+impl Set {
+    /// Why this token is refused, if it is.
+    pub fn covers(&self, token: &Identity) -> Option<Cause> {
+        if self.has_token(token) {
+            return Some(Cause::Token);
+        }
+        if self.cutoffs.is_empty() {
+            return None;
+        }
+        let covering = |group: &&super::Group| self.cutoffs.cover(&group.id, token.issued_at);
+        token.groups.iter().find(covering).map(|group| group.cause)
+    }
+
+    /// Remembers a revocation. Whether it was news.
+    pub fn insert(&self, revocation: &Revocation, now: UnixTime) -> bool {
+        match *revocation {
+            Revocation::Token {
+                id,
+                window: Window::UNDATED,
+                until,
+                source,
+            } => self.undated.insert(id, until, source),
+            Revocation::Token {
+                id, window, until, ..
+            } => self.window_until(window, until, now).insert(id),
+            Revocation::Cutoff {
+                id,
+                not_before,
+                until,
+            } => self.cutoffs.raise(id, not_before, until),
+        }
+    }
+
+    /// Drops what is over, and names the windows that ended since the last call.
+    pub fn sweep(&self, now: UnixTime) -> Vec<Window> {
+        self.windows.run_pending_tasks();
+        self.undated.drop_ended(now);
+        self.cutoffs.drop_ended(now);
+        std::mem::take(&mut *self.ended.lock())
+    }
+
+    /// Measures the ends of all windows anew, for the wall clock was set back and moka counts on the
+    /// monotonic one.
+    pub fn clock_stepped(&self, now: UnixTime) {
+        let _writing = self.writing.lock();
+        for (window, ids) in &self.windows {
+            ids.ends_in(now);
+            self.windows.insert(*window, ids);
+        }
+    }
+
+    /// How much is held now.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            undated: self.undated.len.load(Ordering::Relaxed),
+            cutoffs: self.cutoffs.len.load(Ordering::Relaxed),
+            ..Counts::default()
+        };
+        for (_, ids) in &self.windows {
+            counts.windows += 1;
+            counts.tokens += ids.len.load(Ordering::Relaxed);
+        }
+        counts
+    }
+
+    /// How many live entries were made on the word of unverified credentials with this tag.
+    pub fn unverified(&self, source: Source) -> u64 {
+        let by_source = self.undated.by_source.lock();
+        by_source.get(&source.number()).copied().unwrap_or(0)
+    }
+
+    fn has_token(&self, token: &Identity) -> bool {
+        let dated = token.window != Window::UNDATED
+            && self
+                .windows
+                .get(&token.window)
+                .is_some_and(|ids| ids.contains(&token.id));
+        dated || self.undated.contains(&token.id)
+    }
+
+    /// The ids of a window, which lives at least until `until` from now on.
+    fn window_until(&self, window: Window, until: UnixTime, now: UnixTime) -> Arc<Ids> {
+        let _writing = self.writing.lock();
+        let known = self.windows.get(&window);
+        let ids = known.clone().unwrap_or_default();
+        let later = until.seconds() > ids.until.fetch_max(until.seconds(), Ordering::Relaxed);
+        if known.is_none() || later {
+            ids.ends_in(now);
+            self.windows.insert(window, Arc::clone(&ids));
+        }
+        ids
+    }
+}
+
+/// How many locks the ids of one window are spread over: few ids wait for each other, and a table that
+/// grows is small.
+const SHARDS: usize = 16;
+
+/// The ids of one window.
+#[derive(Default)]
+struct Ids {
+    shards: [RwLock<CompactSet<Id, BuildHasherDefault<Digest>>>; SHARDS],
+    len: AtomicU64,
+    /// The latest retention of the ids, in seconds since the epoch.
+    until: AtomicU64,
+    /// How many seconds that was away when moka was last told.
+    seconds_left: AtomicU64,
+}
+
+impl Ids {
+    fn contains(&self, id: &Id) -> bool {
+        self.shards[shard_of(id)].read().contains(id)
+    }
+
+    fn insert(&self, id: Id) -> bool {
+        let news = self.shards[shard_of(&id)].write().insert(id);
+        self.len.fetch_add(u64::from(news), Ordering::Relaxed);
+        news
+    }
+
+    /// Notes how long the window has to live, counted from now.
+    ///
+    /// A window that seems to be over still gets the margin: at a start the wall clock may be wrong, and
+    /// what is dropped then would be forgotten.
+    fn ends_in(&self, now: UnixTime) {
+        let until = UnixTime::from_seconds(self.until.load(Ordering::Relaxed));
+        let left = until.since(now).max(MARGIN);
+        self.seconds_left.store(left.as_secs(), Ordering::Relaxed);
+    }
+}
+
+/// Tells moka when a window ends, at its creation and whenever its end moved.
+struct EndOfWindow;
+
+impl EndOfWindow {
+    fn left(ids: &Ids) -> Duration {
+        /// moka takes at most a thousand years; a window that long is measured anew by then.
+        const LONGEST: Duration = Duration::from_hours(4_380_000);
+        Duration::from_secs(ids.seconds_left.load(Ordering::Relaxed)).min(LONGEST)
+    }
+}
+
+impl Expiry<Window, Arc<Ids>> for EndOfWindow {
+    fn expire_after_create(&self, _: &Window, ids: &Arc<Ids>, _: Instant) -> Option<Duration> {
+        Some(Self::left(ids))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Window,
+        ids: &Arc<Ids>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(Self::left(ids))
+    }
+}
+
+/// A table whose keys are digests already.
+type Table<V> = CompactMap<Id, V, BuildHasherDefault<Digest>>;
+
+/// Ids that no window can hold: probed by every check, each with its own end.
+#[derive(Default)]
+struct Undated {
+    shards: [RwLock<Table<(Minutes, u32)>>; SHARDS],
+    len: AtomicU64,
+    /// Live entries of each unverified source.
+    by_source: Mutex<HashMap<u32, u64>>,
+}
+
+impl Undated {
+    fn contains(&self, id: &Id) -> bool {
+        self.len.load(Ordering::Acquire) > 0 && self.shards[shard_of(id)].read().contains_key(id)
+    }
+
+    fn insert(&self, id: Id, until: UnixTime, source: Source) -> bool {
+        let mut shard = self.shards[shard_of(&id)].write();
+        if let Some((known, _)) = shard.get_mut(&id) {
+            *known = (*known).max(Minutes::up(until));
+            return false;
+        }
+        shard.insert(id, (Minutes::up(until), source.number()));
+        // Counted before the lock is given back: a reader that sees the count sees the id.
+        self.len.fetch_add(1, Ordering::Release);
+        if source != Source::Verified {
+            *self.by_source.lock().entry(source.number()).or_default() += 1;
+        }
+        true
+    }
+
+    fn drop_ended(&self, now: UnixTime) {
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            let ended = shard.extract_if(|_, (until, _)| until.are_over(now));
+            for (_, (_, source)) in ended {
+                self.len.fetch_sub(1, Ordering::Relaxed);
+                if let Some(live) = self.by_source.lock().get_mut(&source) {
+                    *live = live.saturating_sub(1);
+                }
+            }
+        }
+    }
+}
+
+/// A moment in whole minutes since the epoch, rounded up; the greatest is never over.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Minutes(u32);
+
+impl Minutes {
+    fn up(moment: UnixTime) -> Self {
+        Self(u32::try_from(moment.seconds().div_ceil(60)).unwrap_or(u32::MAX))
+    }
+
+    /// Over, and over by the margin: the wall clock may have jumped.
+    fn are_over(self, now: UnixTime) -> bool {
+        self.0 != u32::MAX && u64::from(self.0) * 60 < now.seconds()
+    }
+}
+
+/// Sessions, customers and realms with the moment before which their tokens are dead: a map of
+/// registers that only rise.
+#[derive(Default)]
+struct Cutoffs {
+    shards: [RwLock<Table<Cutoff>>; SHARDS],
+    len: AtomicU64,
+}
+
+#[derive(Clone, Copy)]
+struct Cutoff {
+    not_before: UnixTime,
+    until: UnixTime,
+}
+
+impl Cutoffs {
+    fn is_empty(&self) -> bool {
+        self.len.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether a token of that group, issued then, is dead. The second of the cutoff itself is spared.
+    fn cover(&self, id: &Id, issued_at: Option<UnixTime>) -> bool {
+        let shard = self.shards[shard_of(id)].read();
+        shard
+            .get(id)
+            .is_some_and(|cutoff| issued_at.is_none_or(|issued_at| issued_at < cutoff.not_before))
+    }
+
+    fn raise(&self, id: Id, not_before: UnixTime, until: UnixTime) -> bool {
+        let mut shard = self.shards[shard_of(&id)].write();
+        let Some(known) = shard.get_mut(&id) else {
+            shard.insert(id, Cutoff { not_before, until });
+            self.len.fetch_add(1, Ordering::Release);
+            return true;
+        };
+        let news = not_before > known.not_before || until > known.until;
+        known.not_before = known.not_before.max(not_before);
+        known.until = known.until.max(until);
+        news
+    }
+
+    fn drop_ended(&self, now: UnixTime) {
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            let before = shard.len();
+            shard.retain(|_, cutoff| cutoff.until >= now);
+            let dropped = before - shard.len();
+            self.len.fetch_sub(dropped as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The last byte of a digest chooses the shard; the table inside uses the first eight.
+fn shard_of(id: &Id) -> usize {
+    usize::from(id.bytes()[15]) % SHARDS
+}
+
+/// Hashes what is already a digest by taking its first eight bytes.
+#[derive(Default)]
+struct Digest(u64);
+
+impl Hasher for Digest {
+    fn write(&mut self, bytes: &[u8]) {
+        // An array writes its length first as a number (`write_length_prefix`), then its bytes.
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

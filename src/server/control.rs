@@ -1,0 +1,209 @@
+//! The control socket: how `doorward revoke` and `doorward inspect` reach a running process.
+//!
+//! JSON over HTTP on a unix socket that only the process's own user may open. `POST /revoke` takes an
+//! [`Order`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{Method, Response, StatusCode};
+use log::info;
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::client::exchange;
+use super::operator::with_type;
+use crate::clock::{self, UnixTime};
+use crate::request::{Gate, Shop, Target, Token};
+
+/// Whom an operator means, at which shop.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// The shop's name.
+    pub shop: String,
+    /// Whom.
+    pub target: Target,
+}
+
+/// Answers orders.
+pub(super) struct Control {
+    pub(super) gate: Arc<Gate>,
+}
+
+/// The longest order: a token and a few names.
+const ORDER_BYTES_MAX: usize = 64 << 10;
+
+#[async_trait]
+impl ServeHttp for Control {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let head = session.req_header();
+        let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+        let body = match read_body(session).await {
+            Ok(body) => body,
+            Err(why) => return answer(Err((StatusCode::BAD_REQUEST, why))),
+        };
+        answer(match (&method, path.as_str()) {
+            (&Method::GET, "/inspect") => Ok(self.count()),
+            (&Method::POST, "/inspect") => self.look(&body),
+            (&Method::POST, "/revoke") => self.revoke(&body).await,
+            _ => Err((
+                StatusCode::NOT_FOUND,
+                "POST /revoke, POST /inspect, GET /inspect".to_owned(),
+            )),
+        })
+    }
+}
+
+type Outcome = Result<Value, (StatusCode, String)>;
+
+impl Control {
+    fn count(&self) -> Value {
+        let revocations = self.gate.revocations();
+        let (counts, journal) = (revocations.counts(), revocations.journal());
+        let shops = self.gate.shops().iter().map(|shop| {
+            json!({
+                "name": shop.name, "realm": shop.verifier.settings().realm,
+                "keys": shop.verifier.key_count(), "clock_offset_s": shop.clock.offset_s(),
+            })
+        });
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "revocations": {
+                "tokens": counts.tokens, "undated_tokens": counts.undated,
+                "cutoffs": counts.cutoffs, "windows": counts.windows,
+            },
+            "journal": {
+                "writable": journal.is_writable(), "commits": journal.commits(),
+                "written": journal.written(), "failures": journal.failures(),
+            },
+            "shops": shops.collect::<Vec<_>>(),
+        })
+    }
+
+    /// Whether a token would be refused, and why.
+    fn look(&self, body: &[u8]) -> Outcome {
+        let order = Self::read(body)?;
+        let shop = self.shop(&order)?;
+        let Target::Token(text) = &order.target else {
+            return Err((
+                StatusCode::BAD_REQUEST,
+                "only a token can be looked up".to_owned(),
+            ));
+        };
+        let token = match shop.read_by_hand(text, clock::now()) {
+            Ok(token) => token,
+            Err(flaw) => {
+                return Ok(json!({ "verified": false, "flaw": flaw.name(), "refused": true }));
+            }
+        };
+        let cause = self.gate.revocations().covers(token.identity());
+        let (verified, expires_at) = match &token {
+            Token::Verified(token) => (true, token.expires_at),
+            Token::Opaque(_) => (false, None),
+        };
+        Ok(json!({
+            "verified": verified,
+            "opaque": !verified,
+            "expires_at": expires_at.map(|end| end.to_string()),
+            "issued_at": token.identity().issued_at.map(|begin| begin.to_string()),
+            "refused": cause.is_some(),
+            "revoked_by": cause.map(crate::revocation::Cause::name),
+        }))
+    }
+
+    async fn revoke(&self, body: &[u8]) -> Outcome {
+        let order = Self::read(body)?;
+        let shop = self.shop(&order)?;
+        let now = clock::now();
+        let revocations = shop
+            .revocations_by_hand(&order.target, now)
+            .map_err(|flaw| {
+                let why = format!("the token can't be verified: {}", flaw.name());
+                (StatusCode::UNPROCESSABLE_ENTITY, why)
+            })?;
+        let until = revocations
+            .iter()
+            .map(crate::revocation::Revocation::until)
+            .max();
+        let count = revocations.len();
+        let written = self.gate.revocations().revoke(revocations).await;
+        info!(shop = shop.name.as_str(), revocations = count, durable = written.is_ok(); "revoked by hand");
+        written.map_err(|_| {
+            let why = "in force, but the journal could not be written: a restart would forget it";
+            (StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
+        })?;
+        let until = until.unwrap_or(UnixTime::EPOCH).to_string();
+        Ok(json!({ "revoked": count, "kept_until": until }))
+    }
+
+    fn read(body: &[u8]) -> Result<Order, (StatusCode, String)> {
+        serde_json::from_slice(body).map_err(|error| {
+            (
+                StatusCode::BAD_REQUEST,
+                format!(
+                    "not an order: line {} column {}",
+                    error.line(),
+                    error.column()
+                ),
+            )
+        })
+    }
+
+    fn shop(&self, order: &Order) -> Result<&Arc<Shop>, (StatusCode, String)> {
+        let shop = self.gate.shop_named(&order.shop);
+        shop.ok_or_else(|| {
+            let names: Vec<_> = self
+                .gate
+                .shops()
+                .iter()
+                .map(|shop| shop.name.as_str())
+                .collect();
+            let why = format!(
+                "no shop is called {:?}; there are: {}",
+                order.shop,
+                names.join(", ")
+            );
+            (StatusCode::NOT_FOUND, why)
+        })
+    }
+}
+
+async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            Err(_) => return Err("the order broke off".to_owned()),
+        }
+        if body.len() > ORDER_BYTES_MAX {
+            return Err("the order is too long".to_owned());
+        }
+    }
+}
+
+fn answer(outcome: Outcome) -> Response<Vec<u8>> {
+    let (status, value) = match outcome {
+        Ok(value) => (StatusCode::OK, value),
+        Err((status, why)) => (status, json!({ "error": why })),
+    };
+    with_type(status, "application/json", format!("{value}\n"))
+}
+
+/// Sends an order (or none, to have everything counted) to the process behind a control socket.
+pub fn call(socket: &Path, path: &str, order: Option<&Order>) -> io::Result<(StatusCode, Value)> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let body = order.map(serde_json::to_vec).transpose()?;
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: doorward\r\n");
+    let (status, body) = exchange(stream, &head, &body.unwrap_or_default())?;
+    Ok((status, serde_json::from_slice(&body)?))
+}

@@ -1,0 +1,186 @@
+//! What is counted, at the rim: by shop as configured and by what became of a request.
+
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::request::Gate;
+
+/// The counters of a process.
+pub(super) struct Metrics {
+    registry: Registry,
+    requests: Family<Request, Counter>,
+    decisions: Family<Decision, Counter>,
+    logouts: Family<Outcome, Counter>,
+    gauges: Gauges,
+}
+
+/// Read from the parts whenever somebody asks.
+#[derive(Default)]
+struct Gauges {
+    revocations: Family<Held, Gauge>,
+    journal_writable: Gauge,
+    journal_failures: Counter,
+    journal_commits: Counter,
+    clock_offset: Family<ShopName, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    shop: String,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Decision {
+    shop: String,
+    verdict: &'static str,
+    detail: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    shop: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Held {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShopName {
+    shop: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("doorward");
+        let (requests, decisions, logouts) =
+            (Family::default(), Family::default(), Family::default());
+        let gauges = Gauges::default();
+        let build: Family<Build, Gauge> = Family::default();
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create(&Build { version }).set(1);
+        let r = &mut registry;
+        r.register(
+            "requests",
+            "Answered requests, by status",
+            Family::clone(&requests),
+        );
+        r.register(
+            "decisions",
+            "Judged requests, by what was decided",
+            Family::clone(&decisions),
+        );
+        r.register("logouts", "Logouts, by outcome", Family::clone(&logouts));
+        r.register(
+            "revocations",
+            "Revocations in force",
+            gauges.revocations.clone(),
+        );
+        r.register(
+            "journal_writable",
+            "Whether the last write to the journal succeeded",
+            gauges.journal_writable.clone(),
+        );
+        r.register(
+            "journal_failures",
+            "Writes to the journal that failed",
+            gauges.journal_failures.clone(),
+        );
+        r.register(
+            "journal_commits",
+            "Transactions that reached the disk",
+            gauges.journal_commits.clone(),
+        );
+        r.register(
+            "shop_clock_offset_seconds",
+            "How far the shop's clock is ahead of ours",
+            gauges.clock_offset.clone(),
+        );
+        r.register("build_info", "The version that runs", build);
+        Self {
+            registry,
+            requests,
+            decisions,
+            logouts,
+            gauges,
+        }
+    }
+}
+
+impl Metrics {
+    /// A request was answered.
+    pub(super) fn note_request(&self, shop: &str, code: u16) {
+        let shop = shop.to_owned();
+        self.requests.get_or_create(&Request { shop, code }).inc();
+    }
+
+    /// A request was judged.
+    pub(super) fn note_decision(&self, shop: &str, verdict: &'static str, detail: &'static str) {
+        let shop = shop.to_owned();
+        let labels = Decision {
+            shop,
+            verdict,
+            detail,
+        };
+        self.decisions.get_or_create(&labels).inc();
+    }
+
+    /// A logout ended.
+    pub(super) fn note_logout(&self, shop: &str, outcome: &'static str) {
+        let shop = shop.to_owned();
+        self.logouts.get_or_create(&Outcome { shop, outcome }).inc();
+    }
+
+    /// Everything in the `OpenMetrics` text format.
+    pub(super) fn text(&self, gate: &Gate) -> Result<String, fmt::Error> {
+        self.gauges.read(gate);
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}
+
+impl Gauges {
+    fn read(&self, gate: &Gate) {
+        let counts = gate.revocations().counts();
+        let journal = gate.revocations().journal();
+        for (kind, held) in [
+            ("token", counts.tokens),
+            ("undated_token", counts.undated),
+            ("cutoff", counts.cutoffs),
+            ("window", counts.windows),
+        ] {
+            let held = i64::try_from(held).unwrap_or(i64::MAX);
+            self.revocations.get_or_create(&Held { kind }).set(held);
+        }
+        self.journal_writable.set(i64::from(journal.is_writable()));
+        catch_up(&self.journal_failures, journal.failures());
+        catch_up(&self.journal_commits, journal.commits());
+        for shop in gate.shops() {
+            let name = ShopName {
+                shop: shop.name.clone(),
+            };
+            self.clock_offset
+                .get_or_create(&name)
+                .set(shop.clock.offset_s());
+        }
+    }
+}
+
+/// Raises a counter to what another one says.
+fn catch_up(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}

@@ -1,0 +1,200 @@
+//! Everything that knows Pingora: the services and the order in which they start.
+
+mod client;
+mod control;
+mod listen;
+mod log_id;
+mod metrics;
+mod operator;
+mod proxy;
+mod shutdown;
+mod upstream;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+use log::info;
+use pingora::apps::HttpServerApp;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server, ShutdownWatch};
+use pingora::services::background::{BackgroundService, background_service};
+use pingora::services::listening::Service;
+
+pub use client::exchange;
+pub use control::{Order, call};
+pub use upstream::{Endpoint, Upstreams};
+
+use crate::request::{Gate, Shop};
+use crate::revocation::{JournalError, Revocations};
+use listen::{Bound, Listening};
+use log_id::LogKey;
+use metrics::Metrics;
+use proxy::Proxy;
+
+/// What the operator says of the process.
+#[derive(Debug)]
+pub struct Settings {
+    /// The addresses that customers come to.
+    pub listen: Vec<String>,
+    /// The address of the operator's listener; `None`: there is none.
+    pub operator: Option<String>,
+    /// The path of the control socket.
+    pub control: PathBuf,
+    /// Proxies in front of us, whose word on the client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The servers of each shop, by its name.
+    pub upstreams: HashMap<String, Upstreams>,
+}
+
+/// Why the process does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The journal can't be used.
+    Journal(JournalError),
+    /// An address can't be listened on.
+    Bind(String, io::Error),
+    /// The system refuses something else.
+    System(&'static str, io::Error),
+}
+
+impl std::error::Error for StartError {}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Journal(error) => write!(f, "{error}"),
+            Self::Bind(address, error) => write!(
+                f,
+                "{address} can't be listened on: {error}\n  \
+                 help: see who has it with `ss -ltnp`; ports below 1024 need CAP_NET_BIND_SERVICE"
+            ),
+            Self::System(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+/// Serves until it is told to stop. The order is the promise: journal, sockets, services.
+pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), StartError> {
+    shutdown::outlive_signals().map_err(|error| StartError::System("signals", error))?;
+    let revocations = Revocations::open(data_dir).map_err(StartError::Journal)?;
+    let counts = revocations.counts();
+    info!(tokens = counts.tokens, undated = counts.undated, cutoffs = counts.cutoffs; "journal replayed");
+    let shops = shops.into_iter().map(Arc::new).collect();
+    let gate = Arc::new(Gate::new(shops, Arc::new(revocations)));
+    let public = bind_all("proxy", &settings.listen)?;
+    let operator = bind_all("operator", settings.operator.as_slice())?;
+    let log_key = LogKey::random()
+        .map_err(|_| StartError::System("random numbers", io::ErrorKind::Unsupported.into()))?;
+    let in_flight = Arc::new(());
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(data_dir));
+    server.bootstrap();
+    let metrics = Arc::new(Metrics::default());
+    server.add_service(background_service(
+        "housekeeping",
+        Housekeeping(Arc::clone(&gate)),
+    ));
+    server.add_service(control_service(&settings.control, &gate)?);
+    server.add_service(operator_service(operator, &gate, &metrics));
+    let proxy = Proxy {
+        gate,
+        upstreams: settings.upstreams,
+        trusted_proxies: settings.trusted_proxies,
+        metrics,
+        log_key,
+        in_flight: Arc::clone(&in_flight),
+    };
+    let service =
+        pingora_proxy::http_proxy_service_with_name(&server.configuration, proxy, "proxy");
+    server.add_service(listening(service, public));
+    info!("ready");
+    server.run(RunArgs {
+        shutdown_signal: Box::new(shutdown::Shutdown { in_flight }),
+    });
+    info!("stopped");
+    Ok(())
+}
+
+fn bind_all(service: &'static str, names: &[String]) -> Result<Vec<Bound>, StartError> {
+    let bind = |name: &String| {
+        let bound = Bound::to(name).map_err(|error| StartError::Bind(name.clone(), error))?;
+        info!(service, address:% = bound.address; "listening");
+        Ok(bound)
+    };
+    names.iter().map(bind).collect()
+}
+
+fn listening<A>(mut service: Service<A>, bound: Vec<Bound>) -> Listening<Service<A>>
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    for one in &bound {
+        service.add_tcp(&one.name);
+    }
+    Listening::new(service, bound)
+}
+
+fn operator_service(
+    bound: Vec<Bound>,
+    gate: &Arc<Gate>,
+    metrics: &Arc<Metrics>,
+) -> Listening<Service<operator::Operator>> {
+    let operator = operator::Operator {
+        gate: Arc::clone(gate),
+        metrics: Arc::clone(metrics),
+    };
+    let mut service = Service::new("operator".to_owned(), operator);
+    service.threads = Some(1);
+    listening(service, bound)
+}
+
+/// The control socket, which only our own user may open.
+fn control_service(path: &Path, gate: &Arc<Gate>) -> Result<Service<control::Control>, StartError> {
+    let cannot = |error| StartError::Bind(path.display().to_string(), error);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(cannot)?;
+    }
+    let text = path
+        .to_str()
+        .ok_or_else(|| cannot(io::ErrorKind::InvalidFilename.into()))?;
+    let control = control::Control {
+        gate: Arc::clone(gate),
+    };
+    let mut service = Service::new("control".to_owned(), control);
+    service.threads = Some(1);
+    service.add_uds(text, Some(Permissions::from_mode(0o600)));
+    Ok(service)
+}
+
+fn server_conf(data_dir: &Path) -> ServerConf {
+    ServerConf {
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        // Never used; the default is a predictable name in a folder that everybody may write to.
+        upgrade_sock: data_dir.join("unused.sock").display().to_string(),
+        pid_file: data_dir.join("unused.pid").display().to_string(),
+        ..ServerConf::default()
+    }
+}
+
+/// Drops what is over, once a second.
+struct Housekeeping(Arc<Gate>);
+
+#[async_trait]
+impl BackgroundService for Housekeeping {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => self.0.revocations().tick(),
+                _ = shutdown.changed() => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,535 @@
+//! The public listener: every request is judged before anything reaches a shop.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, HOST, TRANSFER_ENCODING, VIA};
+use http::{HeaderName, Method, StatusCode};
+use ipnet::IpNet;
+use log::{debug, error, info, warn};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use std::collections::HashMap;
+
+use super::log_id::LogKey;
+use super::metrics::Metrics;
+use super::upstream::Upstreams;
+use crate::clock::{self, UnixTime};
+use crate::request::{
+    self, Answer, AnswerBy, Carrier, Gate, LogOut, Refusal, Refused, Request, Shop, Verdict,
+};
+
+/// The proxy in front of the shops.
+pub(super) struct Proxy {
+    pub(super) gate: Arc<Gate>,
+    pub(super) upstreams: HashMap<String, Upstreams>,
+    pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) log_key: LogKey,
+    pub(super) in_flight: Arc<()>,
+}
+
+/// What is known of one request.
+pub(super) struct Context {
+    /// The shop that it goes to.
+    shop: Option<Arc<Shop>>,
+    /// It is a logout that the shop may answer; this is the answer if it does not.
+    logout: Option<ForwardedLogout>,
+    /// When it was sent to the shop.
+    sent_ms: u64,
+    tries: usize,
+    /// Counts as in flight for as long as it lives.
+    _in_flight: Arc<()>,
+}
+
+struct ForwardedLogout {
+    fallback: Answer,
+    with_credentials: bool,
+}
+
+/// How much of a body is read ahead: what Pingora keeps for sending it on. More would be lost.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// How long a connection may be idle between two requests.
+const KEEPALIVE_S: u64 = 75;
+
+/// How long the rest of a refused request's body may take to arrive.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context {
+            shop: None,
+            logout: None,
+            sent_ms: 0,
+            tries: 0,
+            _in_flight: Arc::clone(&self.in_flight),
+        }
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> Result<()> {
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(KEEPALIVE_S));
+        }
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        Ok(())
+    }
+
+    /// The verdict, and what follows from it.
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        let body = match self.read_ahead(session).await? {
+            ReadAhead::NotNeeded => None,
+            ReadAhead::Whole(body) => Some(body),
+            ReadAhead::TooLong => {
+                let refused = self.gate.refuse_unread(session.req_header());
+                return self.refuse(session, &refused).await;
+            }
+        };
+        let request = Request {
+            head: session.req_header(),
+            body: body.as_deref(),
+        };
+        match self.gate.judge(&request, clock::now()) {
+            Ok(Verdict::Forward(shop)) => {
+                self.metrics.note_decision(&shop.name, "forwarded", "");
+                context.shop = Some(Arc::clone(shop));
+                Ok(false)
+            }
+            Ok(Verdict::LogOut(logout)) => self.log_out(session, context, &logout).await,
+            Ok(Verdict::Preflight) => {
+                let answer = request::preflight(session.req_header());
+                self.answer(session, &answer).await
+            }
+            Err(refused) => self.refuse(session, &refused).await,
+        }
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        context.tries += 1;
+        Ok(Box::new(self.upstreams_of(context)?.next_peer().await?))
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let servers = self.upstreams_of(context).map_or(0, Upstreams::count);
+        error.set_retry(context.tries < servers); // nothing was sent yet
+        error
+    }
+
+    /// A logout is never sent twice: the shop may have acted on it.
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("upstream {peer}"));
+        let unsent = client_reused && !session.as_ref().retry_buffer_truncated();
+        let harmless = session.req_header().method.is_idempotent();
+        error.set_retry(context.logout.is_none() && unsent && harmless && error.retry());
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        self.forwarded_headers(session, upstream)?;
+        if let (Some(logout), Some(shop)) = (&context.logout, &context.shop)
+            && !logout.with_credentials
+        {
+            remove_credentials(shop, upstream);
+        }
+        context.sent_ms = clock::now_ms();
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        learn_clock(response, context);
+        if context.logout.is_some() && is_no_answer(response.status) {
+            // The token is dead; the customer hears so, in our words.
+            return Err(Error::explain(
+                ErrorType::HTTPStatus(502),
+                "the shop does not answer its logout",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
+        let closed = FailToProxy {
+            error_code: 0,
+            can_reuse_downstream: false,
+        };
+        if session.response_written().is_some() {
+            return closed;
+        }
+        let Some((answer, code)) = failure(session, error, context) else {
+            return closed;
+        };
+        if let Err(error) = write(session, &answer).await {
+            debug!("the customer left before the answer: {error}");
+        }
+        FailToProxy {
+            error_code: code,
+            can_reuse_downstream: false,
+        }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        let code = session
+            .response_written()
+            .map_or(0, |response| response.status.as_u16());
+        let shop = context.shop.as_ref().map_or("", |shop| shop.name.as_str());
+        self.metrics.note_request(shop, code);
+        if let Some(error) = error {
+            let path = session.req_header().uri.path();
+            warn!(shop, code, path; "request failed: {}", error.etype().as_str());
+        }
+    }
+
+    /// Without the query: a token may be in it.
+    fn request_summary(&self, session: &Session, _: &Context) -> String {
+        let head = session.req_header();
+        format!("{} {}", head.method, head.uri.path())
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true // `logging` says it, in one line and without the query
+    }
+}
+
+enum ReadAhead {
+    NotNeeded,
+    Whole(Bytes),
+    TooLong,
+}
+
+impl Proxy {
+    /// A logout: in force first, then answered or forwarded.
+    async fn log_out(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        logout: &LogOut<'_>,
+    ) -> Result<bool> {
+        let shop = logout.shop;
+        context.shop = Some(Arc::clone(shop));
+        if let Err(refusal) = self.put_in_force(session, logout).await {
+            self.metrics.note_logout(&shop.name, refusal.name());
+            return self.refuse(session, &logout.refuse(refusal)).await;
+        }
+        self.metrics.note_logout(&shop.name, "revoked");
+        self.metrics.note_decision(&shop.name, "logout", "");
+        let token = logout.token().map(|id| self.log_key.name(&id).to_string());
+        let count = logout.revocations.len();
+        info!(shop = shop.name.as_str(), token = token.as_deref(), revocations = count; "logout");
+        let answer = logout.answer(session.req_header());
+        match logout.rule.answer {
+            AnswerBy::Doorward => self.answer(session, &answer).await,
+            AnswerBy::Shop { with_credentials } => {
+                context.logout = Some(ForwardedLogout {
+                    fallback: answer,
+                    with_credentials,
+                });
+                Ok(false)
+            }
+        }
+    }
+
+    async fn put_in_force(&self, session: &Session, logout: &LogOut<'_>) -> Result<(), Refusal> {
+        let revocations = self.gate.revocations();
+        let entries = &logout.revocations;
+        let client = self.client_of(session);
+        if !revocations.admit(client, entries, logout.shop.allowance, clock::now()) {
+            return Err(Refusal::TooManyLogouts);
+        }
+        if entries.is_empty() {
+            return Ok(());
+        }
+        revocations
+            .revoke(entries.clone())
+            .await
+            .map_err(|_| Refusal::NotDurable)
+    }
+
+    /// Reads the body of a request that could carry a credential there, and keeps it for the shop.
+    async fn read_ahead(&self, session: &mut Session) -> Result<ReadAhead> {
+        if !self.gate.needs_body(session.req_header()) || session.is_body_empty() {
+            return Ok(ReadAhead::NotNeeded);
+        }
+        let headers = &session.req_header().headers;
+        let announced = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok());
+        let announced = announced.and_then(|length| length.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > BODY_BYTES_MAX)
+            || headers.contains_key(CONTENT_ENCODING)
+        {
+            return Ok(ReadAhead::TooLong);
+        }
+        session.enable_retry_buffering();
+        let mut body = Vec::new();
+        while let Some(chunk) = session.read_request_body().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > BODY_BYTES_MAX {
+                return Ok(ReadAhead::TooLong);
+            }
+        }
+        Ok(ReadAhead::Whole(body.into()))
+    }
+
+    async fn refuse(&self, session: &mut Session, refused: &Refused<'_>) -> Result<bool> {
+        let shop = refused.shop.map_or("", |shop| shop.name.as_str());
+        let (reason, detail) = (refused.refusal.name(), refused.refusal.detail());
+        self.metrics
+            .note_decision(shop, reason, detail.unwrap_or_default());
+        let head = session.req_header();
+        let (method, path) = (head.method.as_str(), head.uri.path());
+        let status = refused.refusal.status().as_u16();
+        if let Refusal::Revoked { token, .. } = refused.refusal {
+            let token = self.log_key.name(&token);
+            info!(shop, reason, detail, token:%, method, path; "refused");
+        } else if refused.refusal == Refusal::NotDurable {
+            error!(shop, reason, method, path; "a logout is not on disk");
+        } else {
+            info!(shop, reason, detail, status, method, path; "refused");
+        }
+        let answer = refused.answer(head);
+        self.answer(session, &answer).await
+    }
+
+    /// Answers in the shop's place, and keeps the connection where that is safe.
+    async fn answer(&self, session: &mut Session, answer: &Answer) -> Result<bool> {
+        if is_body_short(session) {
+            // The rest of the body is read and thrown away, so that it is not taken for a request.
+            session.set_close_on_response_before_downstream_finish(false);
+        }
+        write(session, answer).await?;
+        Ok(true)
+    }
+
+    fn upstreams_of(&self, context: &Context) -> Result<&Upstreams> {
+        let shop = context.shop.as_ref();
+        shop.and_then(|shop| self.upstreams.get(&shop.name))
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "a shop without upstream"))
+    }
+
+    /// The customer's address: the peer's, or what a trusted proxy says.
+    fn client_of(&self, session: &Session) -> IpAddr {
+        let peer = peer_of(session);
+        if !self.trusts(peer) {
+            return peer;
+        }
+        let lines = session.req_header().headers.get_all(X_FORWARDED_FOR);
+        let lines: Vec<&str> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
+        let hops = lines.iter().flat_map(|line| line.split(','));
+        let mut hops: Vec<IpAddr> = hops.map_while(|hop| hop.trim().parse().ok()).collect();
+        while let Some(hop) = hops.pop() {
+            if !self.trusts(hop) {
+                return hop;
+            }
+        }
+        peer
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
+    /// D10: what we know is said by us; what a stranger says of it is dropped.
+    fn forwarded_headers(&self, session: &Session, upstream: &mut RequestHeader) -> Result<()> {
+        let forged: Vec<HeaderName> = upstream
+            .headers
+            .keys()
+            .filter(|name| is_ours(name))
+            .cloned()
+            .collect();
+        for name in forged {
+            upstream.remove_header(&name);
+        }
+        let peer = peer_of(session);
+        let mut hops = String::new();
+        if self.trusts(peer) {
+            for line in session.req_header().headers.get_all(X_FORWARDED_FOR) {
+                hops.push_str(line.to_str().unwrap_or_default());
+                hops.push_str(", ");
+            }
+        } else {
+            for name in [
+                "forwarded",
+                "x-forwarded-proto",
+                "x-forwarded-host",
+                "x-real-ip",
+            ] {
+                upstream.remove_header(name);
+            }
+            upstream.insert_header("x-forwarded-proto", "http")?;
+            if let Some(host) = session.req_header().headers.get(HOST) {
+                upstream.insert_header("x-forwarded-host", host.as_bytes())?;
+            }
+        }
+        upstream.insert_header(X_FORWARDED_FOR, format!("{hops}{peer}"))?;
+        upstream.append_header(VIA, "1.1 doorward")?;
+        Ok(())
+    }
+}
+
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+
+fn peer_of(session: &Session) -> IpAddr {
+    let address = session.client_addr().and_then(|address| address.as_inet());
+    address.map_or(IpAddr::from([0, 0, 0, 0]), |address| {
+        address.ip().to_canonical()
+    })
+}
+
+/// Names that only we may send, however the dash is spelled (standards 124).
+fn is_ours(name: &HeaderName) -> bool {
+    let spelled = name.as_str().replace('_', "-");
+    spelled.starts_with("x-doorward-")
+        || (name.as_str().contains('_')
+            && [
+                "x-forwarded-for",
+                "x-forwarded-proto",
+                "x-forwarded-host",
+                "x-real-ip",
+            ]
+            .contains(&spelled.as_str()))
+}
+
+/// The headers that carry credentials, as far as they are headers of their own.
+fn remove_credentials(shop: &Shop, upstream: &mut RequestHeader) {
+    for place in &shop.places {
+        match &place.carrier {
+            Carrier::Schemed { name, .. } | Carrier::Raw(name) => {
+                upstream.remove_header(name);
+            }
+            Carrier::Cookie(_) | Carrier::Query(_) | Carrier::Json(_) | Carrier::Form(_) => {}
+        }
+    }
+}
+
+/// Learns how far the shop's clock is off, from an answer that no cache has kept.
+fn learn_clock(response: &ResponseHeader, context: &Context) {
+    let (Some(shop), None) = (&context.shop, response.headers.get(AGE)) else {
+        return;
+    };
+    let date = response
+        .headers
+        .get(DATE)
+        .and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    let Some(date) = date.and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok()) else {
+        return;
+    };
+    let before = shop.clock.offset_s();
+    let date = UnixTime::from_seconds(date.as_secs());
+    shop.clock.observe(context.sent_ms, clock::now_ms(), date);
+    let offset_s = shop.clock.offset_s();
+    if offset_s != before && offset_s.abs() > 2 {
+        warn!(shop = shop.name.as_str(), offset_s; "the shop's clock differs from ours; cutoffs follow the shop's");
+    }
+}
+
+/// The shop fails, or does not know the path of its own logout.
+fn is_no_answer(status: StatusCode) -> bool {
+    status.is_server_error()
+        || status == StatusCode::NOT_FOUND
+        || status == StatusCode::METHOD_NOT_ALLOWED
+}
+
+/// What the customer is told when the shop did not answer. `None`: the customer is gone.
+fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answer, u16)> {
+    if let Some(logout) = &context.logout {
+        return Some((logout.fallback.clone(), logout.fallback.status.as_u16()));
+    }
+    let refusal = match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, _) => return None,
+        (
+            _,
+            ErrorType::ConnectTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+            | ErrorType::TLSHandshakeTimedout,
+        ) => Refusal::UpstreamTimeout,
+        _ => Refusal::UpstreamFailed,
+    };
+    let refused = Refused {
+        refusal,
+        shop: context.shop.as_ref(),
+        rule: None,
+    };
+    let answer = refused.answer(session.req_header());
+    Some((answer, refusal.status().as_u16()))
+}
+
+/// Whether what is left of the body is short enough to be read for the sake of the connection.
+fn is_body_short(session: &mut Session) -> bool {
+    if session.is_body_empty() {
+        return true;
+    }
+    let headers = &session.req_header().headers;
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    let short = length.is_some_and(|length| {
+        length
+            .parse()
+            .is_ok_and(|length: usize| length <= BODY_BYTES_MAX)
+    });
+    short && !headers.contains_key(TRANSFER_ENCODING) && !headers.contains_key(http::header::EXPECT)
+}
+
+async fn write(session: &mut Session, answer: &Answer) -> Result<()> {
+    let mut head = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
+    for (name, value) in &answer.headers {
+        head.append_header(name, value)?;
+    }
+    let bodiless = answer.status == StatusCode::NO_CONTENT;
+    if !bodiless {
+        head.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    }
+    let date = httpdate::fmt_http_date(
+        std::time::UNIX_EPOCH + Duration::from_secs(clock::now().seconds()),
+    );
+    head.insert_header(DATE, date)?;
+    let ends = bodiless || session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(head), ends).await?;
+    if !ends {
+        session
+            .write_response_body(Some(answer.body.clone()), true)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! The operator revokes and looks up by hand, in the running process.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Customer, Edge, Outcome, stateless_bagisto};
+
+const PROFILE: &str = "/api/shop/customers/profile";
+
+fn answer(outcome: &Outcome) -> Value {
+    serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
+}
+
+#[test]
+fn a_token_revoked_by_hand_is_refused_and_stays_so() {
+    let shop = stateless_bagisto();
+    let mut edge = Edge::in_front_of(&shop);
+    let alice = Customer::signed_in(&shop);
+    let command = ["revoke", "--shop", "main", "--token", "-"];
+    let revoked = edge.command_with_input(&command, alice.token().as_bytes());
+    assert_eq!(revoked.code, Some(0), "{revoked:?}");
+    assert_eq!(answer(&revoked)["revoked"], 1);
+    assert_eq!(alice.visit(&edge, PROFILE), 401);
+    edge.kill_dash_nine();
+    edge.restart();
+    assert_eq!(alice.visit(&edge, PROFILE), 401);
+}
+
+#[test]
+fn a_customer_revoked_by_hand_may_log_in_again() {
+    let shop = stateless_bagisto();
+    let edge = Edge::in_front_of(&shop);
+    shop.set_date_offset(-10);
+    let jane = Customer::named(&shop, "jane");
+    shop.set_date_offset(0);
+    let bob = Customer::named(&shop, "bob");
+    let revoked = edge.command(&["revoke", "--shop", "main", "--subject", "2"]);
+    assert_eq!(revoked.code, Some(0), "{revoked:?}");
+    assert_eq!(jane.visit(&edge, PROFILE), 401);
+    assert_eq!(bob.visit(&edge, PROFILE), 200, "another customer");
+    assert_eq!(
+        Customer::named(&shop, "jane").visit(&edge, PROFILE),
+        200,
+        "a new login"
+    );
+}
+
+#[test]
+fn a_token_can_be_revoked_by_its_id_alone() {
+    let shop = stateless_bagisto();
+    let edge = Edge::in_front_of(&shop);
+    let claims =
+        |id: &str| json!({ "sub": 1, "jti": id, "iat": 1_790_000_000, "exp": 4_000_000_000_u64 });
+    let dead = Customer::holding(&shop, shop.sign(&claims("a-1")));
+    let live = Customer::holding(&shop, shop.sign(&claims("a-2")));
+    let revoked = edge.command(&["revoke", "--shop", "main", "--jti", "a-1"]);
+    assert_eq!(revoked.code, Some(0), "{revoked:?}");
+    assert_eq!(dead.visit(&edge, PROFILE), 401);
+    assert_eq!(live.visit(&edge, PROFILE), 200);
+}
+
+#[test]
+fn everybody_can_be_cut_off() {
+    let shop = stateless_bagisto();
+    let edge = Edge::in_front_of(&shop);
+    shop.set_date_offset(-10);
+    let early = [
+        Customer::named(&shop, "alice"),
+        Customer::named(&shop, "bob"),
+    ];
+    shop.set_date_offset(0);
+    let revoked = edge.command(&["revoke", "--shop", "main", "--all-before", "now"]);
+    assert_eq!(revoked.code, Some(0), "{revoked:?}");
+    for customer in early {
+        assert_eq!(customer.visit(&edge, PROFILE), 401);
+    }
+    assert_eq!(Customer::named(&shop, "alice").visit(&edge, PROFILE), 200);
+}
+
+#[test]
+fn inspect_says_what_is_in_force() {
+    let shop = stateless_bagisto();
+    let edge = Edge::in_front_of(&shop);
+    let alice = Customer::signed_in(&shop);
+    let look = || {
+        let command = ["inspect", "--shop", "main", "--token", "-"];
+        answer(&edge.command_with_input(&command, alice.token().as_bytes()))
+    };
+    assert_eq!(look()["refused"], false);
+    assert_eq!(look()["verified"], true);
+    assert_eq!(alice.log_out(&edge), 200);
+    assert_eq!(look()["refused"], true);
+    assert_eq!(look()["revoked_by"], "token");
+    let counted = answer(&edge.command(&["inspect"]));
+    assert_eq!(counted["revocations"]["tokens"], 1);
+    assert_eq!(counted["revocations"]["cutoffs"], 1);
+    assert_eq!(counted["journal"]["writable"], true);
+}
+
+#[test]
+fn an_order_that_fits_nothing_says_why() {
+    let shop = stateless_bagisto();
+    let mut edge = Edge::in_front_of(&shop);
+    let unknown = edge.command(&["revoke", "--shop", "man", "--subject", "1"]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.stdout.contains("there are: main"), "{unknown:?}");
+    let two = edge.command(&["revoke", "--shop", "main", "--subject", "1", "--jti", "x"]);
+    assert_eq!(two.code, Some(2));
+    let moment = edge.command(&["revoke", "--shop", "main", "--all-before", "yesterday"]);
+    assert_eq!(moment.code, Some(2), "{moment:?}");
+    edge.stop();
+    let alone = edge.command(&["inspect"]);
+    assert_eq!(alone.code, Some(69));
+    assert!(alone.stderr.contains("is it running"), "{alone:?}");
+}
+
+#[test]
+fn the_control_socket_is_for_its_own_user_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let edge = Edge::in_front_of(&stateless_bagisto());
+    let mode = std::fs::metadata(edge.path("data/control.sock"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

@@ -1,0 +1,200 @@
+//! The laws of the revocation set: nothing revoked is admitted, nothing innocent refused, in any order.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use doorward::clock::UnixTime;
+use doorward::revocation::{Cause, Group, Id, Identity, Kind, Revocation, Set, Source, Window};
+use proptest::prelude::*;
+
+const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
+
+fn id(number: u64) -> Id {
+    Id::of(Kind::Token, &[&number.to_le_bytes()])
+}
+
+fn window_of(number: u64) -> Window {
+    match number % 7 {
+        0 => Window::UNDATED,
+        week => Window::of(Some(UnixTime::from_seconds(NOW.seconds() + week * 3_600))),
+    }
+}
+
+fn token(number: u64) -> Identity {
+    let groups = [Group {
+        id: Id::of(Kind::Subject, &[&(number % 5).to_le_bytes()]),
+        cause: Cause::Subject,
+    }];
+    Identity {
+        id: id(number),
+        window: window_of(number),
+        groups: groups.into_iter().collect(),
+        issued_at: Some(UnixTime::from_seconds(NOW.seconds() - number)),
+    }
+}
+
+fn revoked(number: u64) -> Revocation {
+    Revocation::Token {
+        id: id(number),
+        window: window_of(number),
+        until: UnixTime::from_seconds(NOW.seconds() + 100_000),
+        source: Source::Verified,
+    }
+}
+
+fn cutoff(subject: u64, not_before: u64) -> Revocation {
+    Revocation::Cutoff {
+        id: Id::of(Kind::Subject, &[&(subject % 5).to_le_bytes()]),
+        not_before: UnixTime::from_seconds(NOW.seconds() - not_before),
+        until: UnixTime::from_seconds(NOW.seconds() + 100_000),
+    }
+}
+
+/// What a set says of every token that a test knows.
+fn verdicts(set: &Set) -> Vec<bool> {
+    (0..60)
+        .map(|number| set.covers(&token(number)).is_some())
+        .collect()
+}
+
+fn set_of(revocations: &[Revocation]) -> Set {
+    let set = Set::default();
+    for revocation in revocations {
+        set.insert(revocation, NOW);
+    }
+    set
+}
+
+fn any_revocation() -> impl Strategy<Value = Revocation> {
+    prop_oneof![
+        (0u64..60).prop_map(revoked),
+        (0u64..5, 0u64..60).prop_map(|(subject, before)| cutoff(subject, before)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn order_and_repeats_change_nothing_trap_30(
+        revocations in prop::collection::vec(any_revocation(), 0..40),
+        seed in any::<u64>(),
+    ) {
+        let mut shuffled = revocations.clone();
+        let length = shuffled.len().max(1);
+        for place in 0..shuffled.len() {
+            let other = (seed.wrapping_mul(place as u64 + 1) >> 7) as usize % length;
+            shuffled.swap(place, other);
+        }
+        shuffled.extend(revocations.iter().take(usize::try_from(seed >> 33).unwrap() % length).copied());
+        prop_assert_eq!(verdicts(&set_of(&revocations)), verdicts(&set_of(&shuffled)));
+    }
+
+    #[test]
+    fn more_revocations_never_admit_more(
+        some in prop::collection::vec(any_revocation(), 0..20),
+        more in prop::collection::vec(any_revocation(), 0..20),
+    ) {
+        let before = verdicts(&set_of(&some));
+        let after = verdicts(&set_of(&[some, more].concat()));
+        for (number, (was, is)) in before.iter().zip(&after).enumerate() {
+            prop_assert!(!was || *is, "token {} was admitted again", number);
+        }
+    }
+
+    #[test]
+    fn a_cutoff_is_exact(subject in 0u64..5, before in 0u64..60, number in 0u64..60) {
+        let set = set_of(&[cutoff(subject, before)]);
+        let dead = number % 5 == subject && number > before;
+        prop_assert_eq!(set.covers(&token(number)).is_some(), dead);
+    }
+}
+
+#[test]
+fn a_token_without_time_of_issue_is_under_every_cutoff_trap_14() {
+    let set = set_of(&[cutoff(1, 0)]);
+    let timeless = Identity {
+        issued_at: None,
+        ..token(1)
+    };
+    assert_eq!(set.covers(&timeless), Some(Cause::Subject));
+}
+
+/// Eight threads: four revoke odd numbers and note how far they are, four check everything all the time.
+#[test]
+fn no_revoked_token_is_admitted_and_no_live_one_refused_in_a_million_checks_trap_3() {
+    const PER_WRITER: u64 = 50_000;
+    const CHECKS_PER_READER: u64 = 250_000;
+    let set = Set::default();
+    let done: [AtomicU64; 4] = Default::default();
+    let number_of = |writer: u64, step: u64| (step * 4 + writer) * 2 + 1;
+    thread::scope(|scope| {
+        for (writer, progress) in (0u64..).zip(&done) {
+            let set = &set;
+            scope.spawn(move || {
+                for step in 0..PER_WRITER {
+                    set.insert(&revoked(number_of(writer, step)), NOW);
+                    progress.store(step + 1, Ordering::Release);
+                }
+            });
+        }
+        for reader in 0..4u64 {
+            let (set, done) = (&set, &done);
+            scope.spawn(move || {
+                let mut random = reader.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+                for _ in 0..CHECKS_PER_READER / 2 {
+                    random ^= random << 13;
+                    random ^= random >> 7;
+                    random ^= random << 17;
+                    let writer = random % 4;
+                    let progress = done[writer as usize].load(Ordering::Acquire);
+                    if progress > 0 {
+                        let dead = number_of(writer, (random >> 8) % progress);
+                        assert!(set.covers(&token(dead)).is_some(), "{dead} was admitted");
+                    }
+                    let live = (random >> 8) % PER_WRITER * 2;
+                    assert!(set.covers(&token(live)).is_none(), "{live} was refused");
+                }
+            });
+        }
+    });
+    assert_eq!(set.counts().tokens + set.counts().undated, 4 * PER_WRITER);
+}
+
+/// The end of a window moves while others write to it: nobody's entry is left behind in an old one.
+#[test]
+fn a_window_whose_end_moves_keeps_every_id() {
+    let set = Set::default();
+    thread::scope(|scope| {
+        for writer in 0..4u64 {
+            let set = &set;
+            scope.spawn(move || {
+                for step in 0..5_000 {
+                    let until = UnixTime::from_seconds(NOW.seconds() + step * 7 + writer);
+                    let revocation = Revocation::Token {
+                        id: id(step * 4 + writer),
+                        window: Window::from_number(3_000_100),
+                        until,
+                        source: Source::Verified,
+                    };
+                    assert!(set.insert(&revocation, NOW));
+                }
+            });
+        }
+    });
+    assert_eq!(set.counts().tokens, 20_000);
+    assert_eq!(set.counts().windows, 1);
+}
+
+#[test]
+fn undated_entries_and_cutoffs_end_when_their_time_is_over() {
+    let set = set_of(&[revoked(7), cutoff(2, 0)]);
+    assert_eq!((set.counts().undated, set.counts().cutoffs), (1, 1));
+    set.sweep(UnixTime::from_seconds(NOW.seconds() + 99_000));
+    assert_eq!(
+        (set.counts().undated, set.counts().cutoffs),
+        (1, 1),
+        "not yet"
+    );
+    set.sweep(UnixTime::from_seconds(NOW.seconds() + 100_100));
+    assert_eq!((set.counts().undated, set.counts().cutoffs), (0, 0));
+}

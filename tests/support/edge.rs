@@ -1,0 +1,362 @@
+//! A Doorward in front of a shop: the real binary, in a directory of its own.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use tempfile::TempDir;
+
+use super::log::Log;
+use super::wire::{Answer, raw, request};
+use super::{Shop, Storefront};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_doorward");
+const CONFIG: &str = "doorward.toml";
+/// What would reach into the binary from the machine that runs the tests.
+const SURROUNDINGS: [&str; 5] = [
+    "RUST_LOG",
+    "NOTIFY_SOCKET",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+];
+
+/// A Doorward process and its directory; dropping it ends both, and prints the log when the test has failed.
+pub struct Edge {
+    process: Process,
+    home: TempDir,
+    /// What earlier processes of this edge have logged.
+    earlier: Vec<String>,
+}
+
+/// How a command of the binary ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// None when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The `[[shop]]` table of this shop. More keys of the shop may follow it (`answer = "local"`, `token.leeway = "5s"`),
+/// then its sub-tables.
+pub fn shop_table(shop: &Shop) -> String {
+    let preset = match shop.storefront() {
+        Storefront::Bagisto => "bagisto",
+        Storefront::Cocart => "cocart",
+    };
+    format!(
+        "[[shop]]\nname = \"main\"\npreset = \"{preset}\"\nupstream = [\"{}\"]\n\
+         token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{{secret_file}}\"\n",
+        shop.address()
+    )
+}
+
+/// Runs the binary on its own, with no edge behind it.
+pub fn doorward(arguments: &[&str]) -> Outcome {
+    run(undisturbed(BINARY).args(arguments), b"")
+}
+
+impl Edge {
+    /// The plain edge: this shop, its preset, and nothing else.
+    #[track_caller]
+    pub fn in_front_of(shop: &Shop) -> Self {
+        Self::with(&shop_table(shop))
+    }
+
+    /// An edge with this configuration. `listen`, `operator` and `data_dir` are filled in where the text does not set
+    /// them; `{secret_file}` stands for a file with `Shop::SECRET`, `{home}` for the edge's directory.
+    #[track_caller]
+    pub fn with(config_toml: &str) -> Self {
+        match Self::try_start(config_toml) {
+            Ok(edge) => edge,
+            Err(outcome) => panic!(
+                "doorward did not start: {:?}\n{}",
+                outcome.code, outcome.stderr
+            ),
+        }
+    }
+
+    /// As `with`, for a test that expects a refusal to start.
+    #[track_caller]
+    pub fn try_start(config_toml: &str) -> Result<Self, Outcome> {
+        let home = furnish(config_toml);
+        let process = Process::start(home.path())?;
+        Ok(Self {
+            process,
+            home,
+            earlier: Vec::new(),
+        })
+    }
+
+    /// Where customers knock.
+    #[track_caller]
+    pub fn address(&self) -> SocketAddr {
+        self.address_of("proxy")
+    }
+
+    /// Where the operator knocks.
+    #[track_caller]
+    pub fn operator(&self) -> SocketAddr {
+        self.address_of("operator")
+    }
+
+    /// Where any service of this process listens, by the name it logs.
+    #[track_caller]
+    pub fn address_of(&self, service: &str) -> SocketAddr {
+        let addresses = self.process.log.addresses_of(service);
+        *addresses.first().unwrap_or_else(|| {
+            panic!(
+                "no {service} is listening:\n{}",
+                self.process.log.lines().join("\n")
+            )
+        })
+    }
+
+    /// Sends exactly these bytes to the proxy.
+    #[track_caller]
+    pub fn raw(&self, bytes: &[u8]) -> Answer {
+        raw(self.address(), bytes)
+    }
+
+    /// The operator's answer to a GET.
+    #[track_caller]
+    pub fn ask_operator(&self, path: &str) -> Answer {
+        raw(
+            self.operator(),
+            &request("GET", path, &[("Host", "localhost")], b""),
+        )
+    }
+
+    /// Everything that is counted, as Prometheus reads it.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        self.ask_operator("/metrics").text()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Everything logged so far, by earlier processes of this edge too.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.earlier
+            .iter()
+            .cloned()
+            .chain(self.process.log.lines())
+            .collect()
+    }
+
+    /// A path in the edge's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Runs the binary with these arguments and this edge's `--config`.
+    pub fn command(&self, arguments: &[&str]) -> Outcome {
+        self.command_with_input(arguments, b"")
+    }
+
+    /// As `command`, with something to read on stdin.
+    pub fn command_with_input(&self, arguments: &[&str], input: &[u8]) -> Outcome {
+        run(
+            undisturbed(BINARY)
+                .args(arguments)
+                .arg("--config")
+                .arg(self.path(CONFIG)),
+            input,
+        )
+    }
+
+    /// Writes the configuration anew; the process hears of it with `signal("HUP")` or `restart()`.
+    pub fn configure(&self, config_toml: &str) {
+        write_config(self.home.path(), config_toml);
+    }
+
+    /// Sends a signal by its name.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let outcome = run(Command::new("kill").args(["-s", name, &pid]), b"");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    }
+
+    /// Takes something away from the process: `limit("--fsize=0")` is a full disk.
+    #[track_caller]
+    pub fn limit(&self, resource: &str) {
+        let outcome = run(
+            Command::new("prlimit").args(["--pid", &self.pid().to_string(), resource]),
+            b"",
+        );
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    }
+
+    /// Asks it to end, waits, and returns its exit code; what it logged stays readable.
+    #[track_caller]
+    pub fn stop(&mut self) -> Option<i32> {
+        if let Some(status) = self.process.child.try_wait().unwrap() {
+            return status.code();
+        }
+        self.signal("TERM");
+        self.process.log.ends();
+        self.process.child.wait().unwrap().code()
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill_dash_nine(&mut self) {
+        self.process.child.kill().unwrap();
+        self.process.child.wait().unwrap();
+        self.process.log.ends();
+    }
+
+    /// Starts it again in the same directory, after stopping it where it still runs. The ports are new.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        if let Err(outcome) = self.try_restart() {
+            panic!(
+                "doorward did not start again: {:?}\n{}",
+                outcome.code, outcome.stderr
+            );
+        }
+    }
+
+    /// As `restart`, for a test that expects a refusal to start.
+    #[track_caller]
+    pub fn try_restart(&mut self) -> Result<(), Outcome> {
+        self.stop();
+        let process = Process::start(self.home.path())?;
+        self.earlier.extend(self.process.log.lines());
+        self.process = process;
+        Ok(())
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!(
+                "--- what doorward logged\n{}\n---",
+                self.log_lines().join("\n")
+            );
+        }
+    }
+}
+
+/// One run of the binary; dropping it ends the run, even one that never became ready.
+struct Process {
+    child: Child,
+    log: Log,
+}
+
+impl Process {
+    /// Starts and waits for "ready". A write beyond `RLIMIT_FSIZE` fails, as on a full disk, instead of killing.
+    #[track_caller]
+    fn start(home: &Path) -> Result<Self, Outcome> {
+        let mut command = undisturbed("sh");
+        command
+            .args([
+                "-c",
+                "trap '' XFSZ; exec \"$@\"",
+                "sh",
+                BINARY,
+                "run",
+                "--config",
+            ])
+            .arg(home.join(CONFIG));
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Log::follow(child.stderr.take().unwrap());
+        let mut process = Self { child, log };
+        if process.log.says("ready") {
+            return Ok(process);
+        }
+        let code = process.child.wait().unwrap().code();
+        Err(Outcome {
+            code,
+            stdout: String::new(),
+            stderr: process.log.lines().join("\n"),
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill()); // by its id; it may have ended already
+        drop(self.child.wait());
+    }
+}
+
+/// A directory with all that a configuration names.
+fn furnish(config_toml: &str) -> TempDir {
+    let home = tempfile::Builder::new()
+        .prefix("doorward-")
+        .tempdir()
+        .unwrap();
+    let data = home.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    let private = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(home.path().join("jwt.secret"));
+    private.unwrap().write_all(Shop::SECRET.as_bytes()).unwrap();
+    write_config(home.path(), config_toml);
+    home
+}
+
+fn write_config(home: &Path, config_toml: &str) {
+    let data_dir = format!("\"{}\"", home.join("data").display());
+    let defaults = [
+        ("listen", "[\"127.0.0.1:0\"]"),
+        ("operator", "\"127.0.0.1:0\""),
+        ("data_dir", &data_dir),
+    ];
+    let is_set = |key: &str| {
+        config_toml
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .any(|(given, _)| given.trim() == key)
+    };
+    let mut text = String::new();
+    for (key, value) in defaults.into_iter().filter(|(key, _)| !is_set(key)) {
+        text.extend([key, " = ", value, "\n"]);
+    }
+    let home = home.to_str().unwrap();
+    text += &config_toml
+        .replace("{secret_file}", "{home}/jwt.secret")
+        .replace("{home}", home);
+    fs::write(Path::new(home).join(CONFIG), text).unwrap();
+}
+
+fn undisturbed(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for name in SURROUNDINGS {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(command: &mut Command, input: &[u8]) -> Outcome {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdin.take().unwrap().write_all(input)); // not every command reads
+    let output = child.wait_with_output().unwrap();
+    Outcome {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

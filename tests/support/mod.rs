@@ -1,0 +1,28 @@
+//! The three nouns of every end-to-end story: a shop, an edge, a customer.
+//!
+//! A story drives the real binary over real sockets. Each file in `tests/` that tells one says `mod support;`.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "no story needs every word, and a test exports none"
+)]
+
+mod patience;
+mod wire;
+mod log;
+mod edge;
+mod customer;
+
+pub use doorward::demo::shop::{Failure, Mood, Seen, Shop, Storefront};
+
+pub use customer::Customer;
+pub use edge::{Edge, Outcome, doorward, shop_table};
+pub use patience::eventually;
+pub use wire::{Answer, Connection, raw, request, try_raw};
+
+/// A Bagisto shop whose tokens outlive their logout: only Doorward can end them.
+pub fn stateless_bagisto() -> Shop {
+    Shop::open(Storefront::Bagisto, Mood::Stateless).unwrap()
+}
