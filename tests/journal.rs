@@ -108,7 +108,7 @@ fn a_full_disk_makes_logout_503_and_the_token_is_refused_all_the_same() {
         Customer::named(&shop, "alice"),
         Customer::named(&shop, "bob"),
     );
-    edge.limit("--fsize=0");
+    edge.limit("--fsize=0:unlimited");
     let answer = alice.log_out(&edge);
     assert_eq!(answer, 503);
     assert!(answer.header("Retry-After").is_some());
@@ -127,7 +127,7 @@ fn a_full_disk_makes_logout_503_and_the_token_is_refused_all_the_same() {
     assert_eq!(edge.ask_operator("/readyz"), 503);
     let said = |edge: &Edge, words: &str| edge.log_lines().iter().any(|line| line.contains(words));
     assert!(said(&edge, "can't be written"));
-    edge.limit("--fsize=unlimited");
+    edge.limit("--fsize=unlimited:unlimited");
     eventually(|| edge.ask_operator("/readyz") == 200);
     assert!(said(&edge, "written again"));
     edge.kill_dash_nine();

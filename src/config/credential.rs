@@ -14,7 +14,7 @@ const CARRIERS: [&str; 5] = ["header", "cookie", "query", "body", "form"];
 /// Reads every `[[shop.credential]]`; without any it is `Authorization: Bearer`.
 ///
 /// What the operator says of a header, cookie or parameter overrides what the preset says of it.
-pub fn read(
+pub(super) fn read(
     shop: &mut Table<'_>,
     tokens: Option<&(TokenSettings, Keys)>,
     faults: &mut Faults,
@@ -147,7 +147,7 @@ fn header(
 }
 
 /// A header's name, as it comes.
-pub fn header_name(text: &str) -> Result<HeaderName, &'static str> {
+pub(super) fn header_name(text: &str) -> Result<HeaderName, &'static str> {
     text.parse()
         .map_err(|_| "the name of a header, such as authorization")
 }
@@ -162,7 +162,9 @@ fn scheme(text: &str) -> Result<String, &'static str> {
 
 fn other(key: &str, text: &Text<'_>, faults: &mut Faults) -> Option<Carrier> {
     match key {
-        "cookie" => text.parse_as(NamePattern::parse, faults).map(Carrier::Cookie),
+        "cookie" => text
+            .parse_as(NamePattern::parse, faults)
+            .map(Carrier::Cookie),
         "body" => text.parse_as(Pointer::parse, faults).map(Carrier::Json),
         "query" => text.parse_as(field, faults).map(Carrier::Query),
         _ => text.parse_as(field, faults).map(Carrier::Form),

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// # Errors
 ///
 /// Says what was expected, for the operator to read.
-pub fn parse(text: &str) -> Result<Duration, NotADuration> {
+pub(super) fn parse(text: &str) -> Result<Duration, NotADuration> {
     read(text).ok_or_else(|| NotADuration(text.to_owned()))
 }
 
@@ -32,7 +32,7 @@ fn unit_ms(unit: &str) -> Option<u64> {
 
 /// A text that is no duration.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotADuration(String);
+pub(super) struct NotADuration(String);
 
 impl fmt::Display for NotADuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

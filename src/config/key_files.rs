@@ -29,13 +29,13 @@ enum Kind {
 }
 
 /// Whether the shop has a key at all.
-pub fn is_written(token: &Table<'_>) -> bool {
+pub(super) fn is_written(token: &Table<'_>) -> bool {
     KINDS.iter().any(|(key, _)| token.spot_of(key).is_some())
 }
 
 /// Reads the one file that a shop's keys are in. A shop without algorithms, whose tokens are all opaque,
 /// needs none.
-pub fn read(
+pub(super) fn read(
     token: &mut Table<'_>,
     algorithms: &[Algorithm],
     base_dir: &Path,
@@ -128,7 +128,10 @@ impl<'t, 'a> File<'t, 'a> {
     /// Whoever knows a shared secret can sign as any customer.
     fn refuse_open(&self, faults: &mut Faults) {
         if self.mode & 0o007 != 0 {
-            let message = format!("everybody on this machine may use it (mode {:04o})", self.mode);
+            let message = format!(
+                "everybody on this machine may use it (mode {:04o})",
+                self.mode
+            );
             faults.push(self.fault(&message).help(remedy(self.named.as_str())));
         }
     }
@@ -182,7 +185,9 @@ impl<'t, 'a> File<'t, 'a> {
         match Keys::from_jwks(&self.bytes, algorithms) {
             Ok(keys) => Some(keys),
             Err(unfit) => {
-                unfit.iter().for_each(|one| faults.push(self.unfit(one)));
+                for one in &unfit {
+                    faults.push(self.unfit(one));
+                }
                 None
             }
         }

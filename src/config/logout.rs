@@ -1,5 +1,7 @@
 //! How customers of a shop log out, and in which words they are answered.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
@@ -48,9 +50,9 @@ enum Cart {
 }
 
 /// The logouts of a shop.
-pub struct Logouts {
+pub(super) struct Logouts {
     /// In the order they are tried.
-    pub rules: Vec<LogoutRule>,
+    pub(super) rules: Vec<LogoutRule>,
     /// What Doorward's own logout revokes.
     own_scope: Scope,
 }
@@ -65,7 +67,7 @@ struct Overrides {
 }
 
 /// Reads `answer`, `revoke`, `cart`, `[shop.client_key]` and every `[[shop.logout]]`.
-pub fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Logouts {
+pub(super) fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Logouts {
     let overrides = Overrides {
         answer: shop.choice("answer", ANSWERS, faults),
         revoke: shop.choice("revoke", SCOPES, faults),
@@ -95,12 +97,7 @@ pub fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Logouts {
 }
 
 /// `cart` works by what the shop is told of the customer, so it must be told something.
-fn warn_of_cart(
-    shop: &Table<'_>,
-    cart: Option<Cart>,
-    answers: &[AnswerBy],
-    faults: &mut Faults,
-) {
+fn warn_of_cart(shop: &Table<'_>, cart: Option<Cart>, answers: &[AnswerBy], faults: &mut Faults) {
     let (Some(cart), Some(spot)) = (cart, shop.spot_of("cart")) else {
         return;
     };
@@ -218,9 +215,7 @@ fn read_success(table: &mut Table<'_>, faults: &mut Faults) -> Words {
     let status = read_status(table, 200..=299, faults).unwrap_or(StatusCode::OK);
     let body = read_body(table, faults);
     let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::RESET_CONTENT;
-    if !has_body
-        && let Some(spot) = table.spot_of("body")
-    {
+    if !has_body && let Some(spot) = table.spot_of("body") {
         faults.push(Fault::error(format!("an answer {} has no body", status.as_u16())).at(&spot));
     }
     let usual = has_body.then_some(Bytes::from_static(LOGGED_OUT.as_bytes()));
@@ -233,7 +228,7 @@ fn read_success(table: &mut Table<'_>, faults: &mut Faults) -> Words {
 
 fn read_status(
     table: &mut Table<'_>,
-    range: std::ops::RangeInclusive<u16>,
+    range: RangeInclusive<u16>,
     faults: &mut Faults,
 ) -> Option<StatusCode> {
     let status = table.integer("status", range, faults)?;
@@ -351,7 +346,11 @@ fn read_cookie(
     faults: &mut Faults,
 ) -> Option<CookieDeletion> {
     let name = table.string("name", faults);
-    table.missing("name", "a cookie's name, perhaps with * or {hash} in it", faults);
+    table.missing(
+        "name",
+        "a cookie's name, perhaps with * or {hash} in it",
+        faults,
+    );
     let paths = table.strings("paths", faults);
     let domain = table.string("domain", faults);
     table.finish(faults);
@@ -405,7 +404,7 @@ impl Logouts {
     /// Doorward's own logout, for shops that have none or whose clients do not call it.
     ///
     /// It deletes the cookies that are credentials, and those that the shop's own logouts delete.
-    pub fn own(&self, prefix: &str, places: &[Place]) -> LogoutRule {
+    pub(super) fn own(&self, prefix: &str, places: &[Place]) -> LogoutRule {
         let path = PathPattern::parse(&format!("{prefix}/logout"));
         LogoutRule {
             methods: vec![Method::POST],

@@ -12,7 +12,7 @@ const COMPILED_BYTES_MAX: usize = 1 << 20;
 /// # Errors
 ///
 /// Says what is wrong, for the operator to read.
-pub fn parse(text: &str) -> Result<Regex, NotAPattern> {
+pub(super) fn parse(text: &str) -> Result<Regex, NotAPattern> {
     compile(text)?; // by itself: `a)|(b` would only fit between our brackets
     compile(&format!("^(?:{text})$"))
 }
@@ -33,7 +33,7 @@ fn reason(error: &Error) -> String {
 
 /// A text that is no regular expression.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotAPattern(String);
+pub(super) struct NotAPattern(String);
 
 impl fmt::Display for NotAPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,7 +58,10 @@ mod tests {
     fn no_expression_leaves_its_brackets() {
         for text in ["a)|(b", "(", "a{1000}{1000}{1000}"] {
             let told = parse(text).unwrap_err().to_string();
-            assert!(told.starts_with("expected a regular expression: "), "{told}");
+            assert!(
+                told.starts_with("expected a regular expression: "),
+                "{told}"
+            );
             assert!(!told.contains('\n'), "{told}");
         }
     }

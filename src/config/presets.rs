@@ -5,19 +5,16 @@ use super::table::{Document, Table};
 
 /// Adding one takes a file, a line here and a folder of recorded exchanges.
 const PRESETS: &[(&str, &str)] = &[
-    (
-        "bagisto",
-        include_str!("../../conf/presets/bagisto.toml"),
-    ),
+    ("bagisto", include_str!("../../conf/presets/bagisto.toml")),
     ("cocart", include_str!("../../conf/presets/cocart.toml")),
 ];
 
 /// The presets, parsed.
-pub struct Presets(Vec<(&'static str, Document<'static>)>);
+pub(super) struct Presets(Vec<(&'static str, Document<'static>)>);
 
 impl Presets {
     /// Parses all of them; there are few, and they are small.
-    pub fn parse(faults: &mut Faults) -> Self {
+    pub(super) fn parse(faults: &mut Faults) -> Self {
         let parsed = PRESETS.iter().map(|(name, text)| {
             let document = Document::parse(&format!("preset {name}"), text, faults);
             (*name, document)
@@ -26,7 +23,7 @@ impl Presets {
     }
 
     /// The preset that a shop names: what it is called, and what it says.
-    pub fn named_by<'a>(
+    pub(super) fn named_by<'a>(
         &'a self,
         shop: &mut Table<'a>,
         faults: &mut Faults,

@@ -1,5 +1,6 @@
 //! What the operator says of the process: addresses, folders, whom it believes, what it logs.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ const LEVELS: &[(&str, LevelFilter)] = &[
 ];
 
 /// Everything but the shops.
-pub struct Process {
+pub(super) struct Process {
     listen: Vec<String>,
     operator: Option<String>,
     control: PathBuf,
@@ -37,7 +38,7 @@ pub struct Process {
 }
 
 /// Reads the keys at the top of the file.
-pub fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Process> {
+pub(super) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Process> {
     let listen = read_listen(root, faults);
     let operator = read_operator(root, &listen, faults);
     let data_dir = read_path(root, "data_dir", base_dir, faults);
@@ -57,7 +58,7 @@ pub fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -> Optio
 
 impl Process {
     /// The whole configuration.
-    pub fn with(self, shops: Vec<Reading>) -> Config {
+    pub(super) fn with(self, shops: Vec<Reading>) -> Config {
         let mut config = Config {
             shops: Vec::new(),
             server: Settings {
@@ -65,7 +66,7 @@ impl Process {
                 operator: self.operator,
                 control: self.control,
                 trusted_proxies: self.trusted_proxies,
-                upstreams: std::collections::HashMap::new(),
+                upstreams: HashMap::new(),
             },
             data_dir: self.data_dir,
             log: self.log,
@@ -82,14 +83,15 @@ impl Process {
 }
 
 /// The folder of Doorward's own paths: `/_doorward` stands for `/_doorward/logout` and its like.
-pub fn read_prefix(root: &mut Table<'_>, faults: &mut Faults) -> String {
+pub(super) fn read_prefix(root: &mut Table<'_>, faults: &mut Faults) -> String {
     let text = root.string("prefix", faults);
     let prefix = text.and_then(|text| text.parse_as(prefix, faults));
     prefix.unwrap_or_else(|| PREFIX.to_owned())
 }
 
 fn prefix(text: &str) -> Result<String, &'static str> {
-    let is_fit = PathPattern::parse(text).is_ok() && !text.ends_with('/') && !text.contains('*');
+    let is_plain = !text.ends_with('/') && !text.contains(['*', ';']);
+    let is_fit = is_plain && PathPattern::parse(text).is_ok();
     if is_fit {
         Ok(text.to_owned())
     } else {

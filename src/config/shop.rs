@@ -30,31 +30,31 @@ const ENFORCE: &[(&str, Enforce)] = &[
     ("required", Enforce::Required),
 ];
 
-/// The code of a refusal in the WordPress shape, where neither preset nor operator has one.
+/// The code of a refusal in the shape `wp-error`, where neither preset nor operator has one.
 const REFUSAL_CODE: &str = "doorward_unauthorized";
 
 /// What shops of one file share.
-pub struct Home<'a> {
+pub(super) struct Home<'a> {
     /// The presets.
-    pub presets: &'a Presets,
+    pub(super) presets: &'a Presets,
     /// The folder that paths of files are relative to.
-    pub base_dir: &'a Path,
+    pub(super) base_dir: &'a Path,
     /// The folder of Doorward's own paths.
-    pub prefix: &'a str,
+    pub(super) prefix: &'a str,
 }
 
 /// A shop that was read.
-pub struct Reading {
+pub(super) struct Reading {
     /// For the gate.
-    pub shop: Shop,
+    pub(super) shop: Shop,
     /// For the proxy.
-    pub upstreams: Upstreams,
+    pub(super) upstreams: Upstreams,
     /// For `check`.
-    pub summary: Vec<String>,
+    pub(super) summary: Vec<String>,
 }
 
 /// Reads a `[[shop]]`.
-pub fn read<'a>(
+pub(super) fn read<'a>(
     mut table: Table<'a>,
     home: &Home<'a>,
     taken: &mut Taken,
@@ -99,11 +99,7 @@ pub fn read<'a>(
     })
 }
 
-fn read_name<'a>(
-    table: &mut Table<'a>,
-    taken: &mut Taken,
-    faults: &mut Faults,
-) -> Option<&'a str> {
+fn read_name<'a>(table: &mut Table<'a>, taken: &mut Taken, faults: &mut Faults) -> Option<&'a str> {
     let text = table.string("name", faults);
     table.missing("name", "what logs and commands call the shop", faults);
     let text = text?;
@@ -114,10 +110,11 @@ fn read_name<'a>(
 
 /// It stands in logs, metrics, commands and, as the realm, between quotes in a header.
 fn name(text: &str) -> Result<&str, &'static str> {
-    let is_fit = (1..=64).contains(&text.len()) && text.bytes().all(is_quotable);
+    let fits = |byte| is_quotable(byte) && byte != b'\'';
+    let is_fit = (1..=64).contains(&text.len()) && text.bytes().all(fits);
     is_fit
         .then_some(text)
-        .ok_or("1 to 64 letters, digits and signs without space, \" and \\")
+        .ok_or("1 to 64 letters, digits and signs without space, quotes and \\")
 }
 
 fn is_quotable(byte: u8) -> bool {
@@ -198,7 +195,7 @@ fn read_route(mut table: Table<'_>, faults: &mut Faults) -> Option<Route> {
 }
 
 /// The required `paths` of a rule.
-pub fn read_paths(table: &mut Table<'_>, faults: &mut Faults) -> Vec<PathPattern> {
+pub(super) fn read_paths(table: &mut Table<'_>, faults: &mut Faults) -> Vec<PathPattern> {
     let texts = table.string_or_strings("paths", faults);
     table.missing("paths", "paths such as [\"/account/*\"]", faults);
     if texts.as_ref().is_some_and(Vec::is_empty)
@@ -258,7 +255,9 @@ fn quotable(text: &str) -> Result<&str, &'static str> {
 
 fn code(text: &str) -> Result<&str, &'static str> {
     let is_fit = !text.is_empty() && text.bytes().all(is_quotable);
-    is_fit.then_some(text).ok_or("a code such as rest_forbidden")
+    is_fit
+        .then_some(text)
+        .ok_or("a code such as rest_forbidden")
 }
 
 fn read_allowance(table: &mut Table<'_>, faults: &mut Faults) -> Allowance {

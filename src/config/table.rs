@@ -11,7 +11,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue, Error};
 
 /// One parsed TOML text: the operator's file or a preset.
-pub struct Document<'t> {
+pub(super) struct Document<'t> {
     source: Arc<Source>,
     root: DeTable<'t>,
     broken_lines: Vec<Range<usize>>,
@@ -20,7 +20,7 @@ pub struct Document<'t> {
 impl<'t> Document<'t> {
     /// Reports the syntax faults, one a line, for the first brings the others about.
     /// What could be read is read on.
-    pub fn parse(name: &str, text: &'t str, faults: &mut Faults) -> Self {
+    pub(super) fn parse(name: &str, text: &'t str, faults: &mut Faults) -> Self {
         let source = Source::new(name, text);
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut broken_lines = Vec::new();
@@ -170,24 +170,24 @@ impl<'a> Value<'a> {
 
 /// A string of a document, with the place it is written at.
 #[derive(Clone)]
-pub struct Text<'a> {
+pub(super) struct Text<'a> {
     value: &'a str,
     spot: Spot,
 }
 
 impl<'a> Text<'a> {
     /// What is written.
-    pub fn as_str(&self) -> &'a str {
+    pub(super) fn as_str(&self) -> &'a str {
         self.value
     }
 
     /// Where it is written.
-    pub fn spot(&self) -> &Spot {
+    pub(super) fn spot(&self) -> &Spot {
         &self.spot
     }
 
     /// Makes the text a type; the reason it cannot be one becomes a fault here.
-    pub fn parse<T, E: Display>(
+    pub(super) fn parse<T, E: Display>(
         &self,
         read: impl FnOnce(&'a str) -> Result<T, E>,
         faults: &mut Faults,
@@ -198,7 +198,7 @@ impl<'a> Text<'a> {
     }
 
     /// The same, where the reason only says what is wanted.
-    pub fn parse_as<T>(
+    pub(super) fn parse_as<T>(
         &self,
         read: impl FnOnce(&'a str) -> Result<T, &'static str>,
         faults: &mut Faults,
@@ -209,7 +209,7 @@ impl<'a> Text<'a> {
     }
 
     /// What the name stands for; `key` says of what it is one.
-    pub fn choose<T: Copy>(
+    pub(super) fn choose<T: Copy>(
         &self,
         key: &str,
         names: &[(&str, T)],
@@ -241,7 +241,7 @@ impl<'a> Text<'a> {
 /// arrays of tables are concatenated, the operator's first.
 /// Asking for a key makes it known; [`Table::finish`] reports the keys nobody asked for.
 #[must_use = "its unknown keys are only reported by `finish`"]
-pub struct Table<'a> {
+pub(super) struct Table<'a> {
     top: Layer<'a>,
     below: Vec<Layer<'a>>,
     asked: Vec<String>,
@@ -255,7 +255,7 @@ struct Home {
 }
 
 /// A value that is a string or a table.
-pub enum TextOrTable<'a> {
+pub(super) enum TextOrTable<'a> {
     /// A string.
     Text(Text<'a>),
     /// A table.
@@ -264,12 +264,12 @@ pub enum TextOrTable<'a> {
 
 impl<'a> Table<'a> {
     /// The whole of a document.
-    pub fn root(document: &'a Document<'a>) -> Self {
+    pub(super) fn root(document: &'a Document<'a>) -> Self {
         Self::of(document.layer(), Vec::new())
     }
 
     /// Lays this table over the root of a preset.
-    pub fn over(mut self, preset: Option<&'a Document<'a>>) -> Self {
+    pub(super) fn over(mut self, preset: Option<&'a Document<'a>>) -> Self {
         self.below.extend(preset.map(Document::layer));
         self
     }
@@ -289,30 +289,34 @@ impl<'a> Table<'a> {
     }
 
     /// A string.
-    pub fn string(&mut self, key: &str, faults: &mut Faults) -> Option<Text<'a>> {
+    pub(super) fn string(&mut self, key: &str, faults: &mut Faults) -> Option<Text<'a>> {
         self.read(key, "a string", faults, Value::text)
     }
 
     /// An array of strings.
-    pub fn strings(&mut self, key: &str, faults: &mut Faults) -> Option<Vec<Text<'a>>> {
+    pub(super) fn strings(&mut self, key: &str, faults: &mut Faults) -> Option<Vec<Text<'a>>> {
         let items = self.read(key, "an array of strings", faults, Value::items)?;
         texts_of(&items, key, faults)
     }
 
     /// A string standing for an array of one, or an array of strings.
-    pub fn string_or_strings(&mut self, key: &str, faults: &mut Faults) -> Option<Vec<Text<'a>>> {
+    pub(super) fn string_or_strings(
+        &mut self,
+        key: &str,
+        faults: &mut Faults,
+    ) -> Option<Vec<Text<'a>>> {
         let expected = "a string or an array of strings";
         let items = self.read(key, expected, faults, Value::item_or_items)?;
         texts_of(&items, key, faults)
     }
 
     /// `true` or `false`.
-    pub fn boolean(&mut self, key: &str, faults: &mut Faults) -> Option<bool> {
+    pub(super) fn boolean(&mut self, key: &str, faults: &mut Faults) -> Option<bool> {
         self.read(key, "a boolean", faults, |value| value.written.as_bool())
     }
 
     /// A whole number within the range.
-    pub fn integer<T>(
+    pub(super) fn integer<T>(
         &mut self,
         key: &str,
         range: RangeInclusive<T>,
@@ -330,12 +334,12 @@ impl<'a> Table<'a> {
     }
 
     /// A duration such as `90s`.
-    pub fn duration(&mut self, key: &str, faults: &mut Faults) -> Option<Duration> {
+    pub(super) fn duration(&mut self, key: &str, faults: &mut Faults) -> Option<Duration> {
         self.string(key, faults)?.parse(duration::parse, faults)
     }
 
     /// One of these names, as the value it stands for.
-    pub fn choice<T: Copy>(
+    pub(super) fn choice<T: Copy>(
         &mut self,
         key: &str,
         names: &[(&str, T)],
@@ -345,13 +349,13 @@ impl<'a> Table<'a> {
     }
 
     /// A sub-table, merged from every layer that has it.
-    pub fn table(&mut self, key: &str, faults: &mut Faults) -> Option<Table<'a>> {
+    pub(super) fn table(&mut self, key: &str, faults: &mut Faults) -> Option<Table<'a>> {
         let values = self.values(key);
         self.table_of(&values, key, faults)
     }
 
     /// A string, or a sub-table; below the operator's only what is of the same type counts.
-    pub fn string_or_table(
+    pub(super) fn string_or_table(
         &mut self,
         key: &str,
         faults: &mut Faults,
@@ -391,12 +395,12 @@ impl<'a> Table<'a> {
     }
 
     /// Whether the two are written in the same document.
-    pub fn is_written_with(&self, other: &Self) -> bool {
+    pub(super) fn is_written_with(&self, other: &Self) -> bool {
         self.is_beside(&other.top)
     }
 
     /// Every key that is written, for tables whose keys are the operator's own names.
-    pub fn keys(&self) -> Vec<&'a str> {
+    pub(super) fn keys(&self) -> Vec<&'a str> {
         let mut keys: Vec<&str> = Vec::new();
         for layer in self.layers() {
             let more = layer.table.keys().map(|key| key.get_ref().as_ref());
@@ -408,7 +412,7 @@ impl<'a> Table<'a> {
     }
 
     /// The tables of an array: the operator's, then the preset's.
-    pub fn tables(&mut self, key: &str, faults: &mut Faults) -> Vec<Table<'a>> {
+    pub(super) fn tables(&mut self, key: &str, faults: &mut Faults) -> Vec<Table<'a>> {
         let expected = format!("an array of tables, each under [[{key}]]");
         let mut layers = Vec::new();
         for value in self.values(key) {
@@ -425,7 +429,7 @@ impl<'a> Table<'a> {
     ///
     /// May be called whenever a getter returned nothing: what is written but does not fit
     /// has had its fault already, and a file with syntax faults may have lost the key to them.
-    pub fn missing(&self, key: &str, expected: &str, faults: &mut Faults) {
+    pub(super) fn missing(&self, key: &str, expected: &str, faults: &mut Faults) {
         let is_excused = |layer: &Layer<'_>| {
             layer.table.contains_key(key) || !layer.document.broken_lines.is_empty()
         };
@@ -440,18 +444,18 @@ impl<'a> Table<'a> {
     }
 
     /// Where the table is written: its header, or its braces.
-    pub fn spot(&self) -> Spot {
+    pub(super) fn spot(&self) -> Spot {
         self.top.spot()
     }
 
     /// Where a key's value is written.
-    pub fn spot_of(&self, key: &str) -> Option<Spot> {
+    pub(super) fn spot_of(&self, key: &str) -> Option<Spot> {
         let value = self.layers().find_map(|layer| layer.value(key))?;
         Some(value.spot())
     }
 
     /// Reports every key that nobody asked for.
-    pub fn finish(self, faults: &mut Faults) {
+    pub(super) fn finish(self, faults: &mut Faults) {
         for layer in self.layers() {
             layer.report_unknown(&self.asked, faults);
         }

@@ -5,7 +5,7 @@ use crate::request::HostPattern;
 
 /// What the shops read so far have taken.
 #[derive(Default)]
-pub struct Taken {
+pub(super) struct Taken {
     names: Vec<(String, Spot)>,
     hosts: Vec<Claim>,
 }
@@ -20,7 +20,7 @@ struct Claim {
 
 impl Taken {
     /// Reports a name that another shop has already.
-    pub fn take_name(&mut self, name: &str, spot: &Spot, faults: &mut Faults) {
+    pub(super) fn take_name(&mut self, name: &str, spot: &Spot, faults: &mut Faults) {
         if let Some((_, first)) = self.names.iter().find(|(taken, _)| taken == name) {
             let fault = Fault::error(format!("two shops are called `{name}`")).at(spot);
             faults.push(fault.label(place_of(first)));
@@ -29,7 +29,7 @@ impl Taken {
     }
 
     /// Reports a host for which an earlier shop is asked; `None` claims every host.
-    pub fn take_host(
+    pub(super) fn take_host(
         &mut self,
         host: Option<&HostPattern>,
         shop: &str,

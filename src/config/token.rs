@@ -11,19 +11,19 @@ use super::{duration, key_files, pattern};
 use crate::request::{ALGORITHMS, Claims, IssuedAt, Keys, Kind, Pointer, TokenSettings};
 
 /// What a credential can be taken for.
-pub const KINDS: &[(&str, Kind)] = &[
+pub(super) const KINDS: &[(&str, Kind)] = &[
     ("jwt", Kind::Jwt),
     ("opaque", Kind::Opaque),
     ("auto", Kind::Auto),
 ];
 
 /// How far clocks may differ, unless the operator says otherwise.
-const LEEWAY: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_mins(1);
 /// "No more than a few minutes" (RFC 7519 section 4.1.4).
-const LEEWAY_MAX: Duration = Duration::from_secs(600);
+const LEEWAY_MAX: Duration = Duration::from_mins(10);
 
 /// Reads `[shop.token]`: how tokens are read, and the keys that verify them.
-pub fn read(
+pub(super) fn read(
     shop: &mut Table<'_>,
     name: &str,
     base_dir: &Path,
@@ -80,7 +80,11 @@ fn not_empty(text: &str) -> Result<&str, &'static str> {
 fn read_algorithms(table: &mut Table<'_>, kind: Kind, faults: &mut Faults) -> Vec<Algorithm> {
     let texts = table.strings("algorithms", faults);
     if kind != Kind::Opaque || key_files::is_written(table) {
-        table.missing("algorithms", "what the shop signs with, such as [\"HS256\"]", faults);
+        table.missing(
+            "algorithms",
+            "what the shop signs with, such as [\"HS256\"]",
+            faults,
+        );
     }
     let mut algorithms = Vec::new();
     for text in texts.unwrap_or_default() {
@@ -175,9 +179,7 @@ fn read_issued_at(
     let written = table.and_then(|table| table.string_or_table("issued_at", faults));
     let issued_at = match written {
         None => None,
-        Some(TextOrTable::Text(text)) => text
-            .parse_as(Pointer::parse, faults)
-            .map(IssuedAt::Claim),
+        Some(TextOrTable::Text(text)) => text.parse_as(Pointer::parse, faults).map(IssuedAt::Claim),
         Some(TextOrTable::Table(table)) => read_derived(table, expires_at, faults),
     };
     issued_at.unwrap_or_else(|| IssuedAt::Claim(usual_pointer("/iat")))

@@ -1,51 +1,89 @@
 //! Listening sockets: bound before anything else is started, so that an address in use ends the start.
 
+use std::fs::{self, Permissions};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::IntoRawFd;
+use std::net::TcpListener;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use async_trait::async_trait;
+use pingora::apps::ServerApp;
 use pingora::server::{Fds, ListenFds, ShutdownWatch};
+use pingora::services::listening::Service;
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 
-/// A bound address: the name under which Pingora looks for it, and where it really is.
+/// A socket that listens.
 pub(super) struct Bound {
-    /// The address as configured.
-    pub name: String,
-    /// The address with its port.
-    pub address: SocketAddr,
-    listener: TcpListener,
+    /// Where: an address with its port, or a path. Pingora looks for the socket under this name.
+    pub(super) at: String,
+    family: Family,
+    socket: OwnedFd,
 }
 
+enum Family {
+    Tcp,
+    Unix,
+}
+
+/// Who may open the control socket: the process's own user.
+const OWNER_ONLY: u32 = 0o600;
+
 impl Bound {
-    /// Binds an address; port 0 chooses one.
-    pub(super) fn to(name: &str) -> io::Result<Self> {
-        let listener = TcpListener::bind(name)?;
+    /// Listens on an address; port 0 chooses one.
+    pub(super) fn tcp(address: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         Ok(Self {
-            name: name.to_owned(),
-            address: listener.local_addr()?,
-            listener,
+            at: listener.local_addr()?.to_string(),
+            family: Family::Tcp,
+            socket: listener.into(),
+        })
+    }
+
+    /// Listens on a path. What a dead process left there is removed: who holds the journal is the only one.
+    pub(super) fn unix(path: &Path) -> io::Result<Self> {
+        let at = path.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        listener.set_nonblocking(true)?;
+        fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY))?;
+        Ok(Self {
+            at: at.to_owned(),
+            family: Family::Unix,
+            socket: listener.into(),
         })
     }
 }
 
 /// A service whose sockets are bound already. Pingora, left alone, would retry a bind for half a minute,
 /// panic inside the service and live on without it.
-pub(super) struct Listening<S> {
-    service: S,
+pub(super) struct Listening<A> {
+    service: Service<A>,
     bound: Vec<Bound>,
 }
 
-impl<S> Listening<S> {
-    /// Hands sockets to a service that was told to listen on their names.
-    pub(super) fn new(service: S, bound: Vec<Bound>) -> Self {
+impl<A> Listening<A> {
+    /// A service on these sockets.
+    pub(super) fn new(mut service: Service<A>, bound: Vec<Bound>) -> Self {
+        for one in &bound {
+            match one.family {
+                Family::Tcp => service.add_tcp(&one.at),
+                Family::Unix => {
+                    service.add_uds(&one.at, Some(Permissions::from_mode(OWNER_ONLY)));
+                }
+            }
+        }
         Self { service, bound }
     }
 }
 
 #[async_trait]
-impl<S: ServiceWithDependents> ServiceWithDependents for Listening<S> {
+impl<A: ServerApp + Send + Sync + 'static> ServiceWithDependents for Listening<A> {
     async fn start_service(
         &mut self,
         fds: Option<ListenFds>,
@@ -55,7 +93,7 @@ impl<S: ServiceWithDependents> ServiceWithDependents for Listening<S> {
     ) {
         let fds = fds.unwrap_or_else(|| ListenFds::new(Fds::new().into()));
         for bound in self.bound.drain(..) {
-            fds.lock().add(bound.name, bound.listener.into_raw_fd());
+            fds.lock().add(bound.at, bound.socket.into_raw_fd());
         }
         self.service
             .start_service(Some(fds), shutdown, listeners_per_fd, ready)
@@ -63,10 +101,10 @@ impl<S: ServiceWithDependents> ServiceWithDependents for Listening<S> {
     }
 
     fn name(&self) -> &str {
-        self.service.name()
+        ServiceWithDependents::name(&self.service)
     }
 
     fn threads(&self) -> Option<usize> {
-        self.service.threads()
+        ServiceWithDependents::threads(&self.service)
     }
 }

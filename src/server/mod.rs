@@ -12,9 +12,7 @@ mod upstream;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +89,7 @@ pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), 
     let gate = Arc::new(Gate::new(shops, Arc::new(revocations)));
     let public = bind_all("proxy", &settings.listen)?;
     let operator = bind_all("operator", settings.operator.as_slice())?;
+    let control = bind_control(&settings.control)?;
     let log_key = LogKey::random()
         .map_err(|_| StartError::System("random numbers", io::ErrorKind::Unsupported.into()))?;
     let in_flight = Arc::new(());
@@ -101,8 +100,15 @@ pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), 
         "housekeeping",
         Housekeeping(Arc::clone(&gate)),
     ));
-    server.add_service(control_service(&settings.control, &gate)?);
-    server.add_service(operator_service(operator, &gate, &metrics));
+    let app = control::Control {
+        gate: Arc::clone(&gate),
+    };
+    server.add_service(aside("control", app, control));
+    let app = operator::Operator {
+        gate: Arc::clone(&gate),
+        metrics: Arc::clone(&metrics),
+    };
+    server.add_service(aside("operator", app, operator));
     let proxy = Proxy {
         gate,
         upstreams: settings.upstreams,
@@ -113,7 +119,7 @@ pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), 
     };
     let service =
         pingora_proxy::http_proxy_service_with_name(&server.configuration, proxy, "proxy");
-    server.add_service(listening(service, public));
+    server.add_service(Listening::new(service, public));
     info!("ready");
     server.run(RunArgs {
         shutdown_signal: Box::new(shutdown::Shutdown { in_flight }),
@@ -122,55 +128,32 @@ pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), 
     Ok(())
 }
 
-fn bind_all(service: &'static str, names: &[String]) -> Result<Vec<Bound>, StartError> {
-    let bind = |name: &String| {
-        let bound = Bound::to(name).map_err(|error| StartError::Bind(name.clone(), error))?;
-        info!(service, address:% = bound.address; "listening");
+fn bind_all(service: &'static str, addresses: &[String]) -> Result<Vec<Bound>, StartError> {
+    let bind = |address: &String| {
+        let bound =
+            Bound::tcp(address).map_err(|error| StartError::Bind(address.clone(), error))?;
+        info!(service, address = bound.at.as_str(); "listening");
         Ok(bound)
     };
-    names.iter().map(bind).collect()
+    addresses.iter().map(bind).collect()
 }
 
-fn listening<A>(mut service: Service<A>, bound: Vec<Bound>) -> Listening<Service<A>>
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
-    for one in &bound {
-        service.add_tcp(&one.name);
-    }
-    Listening::new(service, bound)
-}
-
-fn operator_service(
-    bound: Vec<Bound>,
-    gate: &Arc<Gate>,
-    metrics: &Arc<Metrics>,
-) -> Listening<Service<operator::Operator>> {
-    let operator = operator::Operator {
-        gate: Arc::clone(gate),
-        metrics: Arc::clone(metrics),
-    };
-    let mut service = Service::new("operator".to_owned(), operator);
-    service.threads = Some(1);
-    listening(service, bound)
-}
-
-/// The control socket, which only our own user may open.
-fn control_service(path: &Path, gate: &Arc<Gate>) -> Result<Service<control::Control>, StartError> {
+fn bind_control(path: &Path) -> Result<Vec<Bound>, StartError> {
     let cannot = |error| StartError::Bind(path.display().to_string(), error);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(cannot)?;
     }
-    let text = path
-        .to_str()
-        .ok_or_else(|| cannot(io::ErrorKind::InvalidFilename.into()))?;
-    let control = control::Control {
-        gate: Arc::clone(gate),
-    };
-    let mut service = Service::new("control".to_owned(), control);
+    Ok(vec![Bound::unix(path).map_err(cannot)?])
+}
+
+/// A small service with one thread of its own: customers can't keep it from answering.
+fn aside<A>(name: &str, app: A, bound: Vec<Bound>) -> Listening<A>
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let mut service = Service::new(name.to_owned(), app);
     service.threads = Some(1);
-    service.add_uds(text, Some(Permissions::from_mode(0o600)));
-    Ok(service)
+    Listening::new(service, bound)
 }
 
 fn server_conf(data_dir: &Path) -> ServerConf {

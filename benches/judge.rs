@@ -1,0 +1,245 @@
+//! What judging one request costs, against verifying its token each time.
+
+mod support;
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion};
+use doorward::clock::{self, UnixTime};
+use doorward::request::Gate;
+use doorward::revocation::{Revocation, Revocations};
+use http::request::Parts;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+
+use support::crowd::{self, MILLION};
+use support::mint::Mint;
+use support::stopwatch::{on_two_threads, timed};
+use support::storefront::{gate, logout, passes, visit};
+
+/// The tokens of a round in which none is known yet.
+const ROUND: u64 = 1024;
+
+/// The customers who are logged in while others are measured; a processor's caches do not hold them.
+const LOGGED_IN: u64 = 10_000;
+
+/// The number of the first of them. Those below have a part of their own.
+const FIRST: u64 = 1000;
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .without_plots()
+        .sample_size(30)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1500))
+        .configure_from_args();
+    let now = clock::now();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let revocations = Crowds::open(folder.path(), now);
+    warm(&mut criterion, &revocations, now);
+    cold(&mut criterion, &revocations.million, now);
+    criterion.final_summary();
+}
+
+/// The journals behind the gates.
+struct Crowds {
+    /// Nobody ever logged out.
+    empty: Arc<Revocations>,
+    /// A million tokens are dead.
+    million: Arc<Revocations>,
+    /// A million tokens are dead and a million customers cut off.
+    customers: Arc<Revocations>,
+}
+
+impl Crowds {
+    fn open(folder: &Path, now: UnixTime) -> Self {
+        let dead = || (0..MILLION).map(|number| crowd::token(number, now));
+        let cut_off = || (0..MILLION).map(|number| crowd::cutoff(number, now));
+        let open = |name: &str, rows: &mut dyn Iterator<Item = Revocation>| {
+            let folder = folder.join(name);
+            crowd::write_journal(&folder, rows);
+            Arc::new(Revocations::open(&folder).expect("what was written is read"))
+        };
+        Self {
+            empty: open("empty", &mut std::iter::empty()),
+            million: open("million", &mut dead()),
+            customers: open("customers", &mut dead().chain(cut_off())),
+        }
+    }
+}
+
+/// Tokens that were seen before.
+fn warm(criterion: &mut Criterion, revocations: &Crowds, now: UnixTime) {
+    let mint = Mint::new(Algorithm::HS256);
+    let token = mint.token(1, now);
+    let head = visit(&token);
+    let mut group = criterion.benchmark_group("judge/warm");
+    let gates = [
+        ("empty set", &revocations.empty),
+        ("1M revoked", &revocations.million),
+        ("1M revoked, 1M customers", &revocations.customers),
+    ];
+    for (name, revocations) in gates {
+        let gate = gate(&mint, revocations);
+        assert!(passes(&gate, &head, now), "a customer who is logged in");
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| black_box(passes(&gate, black_box(&head), now)));
+        });
+    }
+    let gate = gate(&mint, &revocations.million);
+    many(&mut group, &gate, &mint, now);
+    two_threads(&mut group, &gate, &mint, now);
+
+    let opaque = visit("17|Zm9ydHktbGV0dGVycy1vZi1hbi1vcGFxdWUtYmVhcmVy0a1b2c3d");
+    assert!(passes(&gate, &opaque, now), "nothing is known of it");
+    group.bench_function("opaque", |bencher| {
+        bencher.iter(|| black_box(passes(&gate, black_box(&opaque), now)));
+    });
+
+    let leaving = logout(&token);
+    assert!(passes(&gate, &leaving, now), "a logout is no refusal");
+    group.bench_function("logout", |bencher| {
+        bencher.iter(|| black_box(passes(&gate, black_box(&leaving), now)));
+    });
+
+    let dead = mint.token(2, now);
+    revoke(&revocations.million, &gate, &dead, now);
+    let dead = visit(&dead);
+    assert!(!passes(&gate, &dead, now), "a customer who logged out");
+    group.bench_function("refused", |bencher| {
+        bencher.iter(|| black_box(passes(&gate, black_box(&dead), now)));
+    });
+
+    let naive = Naive::new(&mint);
+    group.bench_function("rival: decode each time", |bencher| {
+        bencher.iter(|| black_box(naive.accepts(black_box(&token))));
+    });
+    group.finish();
+}
+
+/// Many customers in turn, as a proxy sees them.
+fn many(group: &mut BenchmarkGroup<'_, WallTime>, gate: &Gate, mint: &Mint, now: UnixTime) {
+    let tokens: Vec<String> = (FIRST..FIRST + LOGGED_IN)
+        .map(|number| mint.token(number, now))
+        .collect();
+    let heads: Vec<Parts> = tokens.iter().map(|token| visit(token)).collect();
+    assert!(heads.iter().all(|head| passes(gate, head, now)), "customers who are logged in");
+    let mut turns = heads.iter().cycle();
+    group.bench_function("1M revoked, 10k tokens in turn", |bencher| {
+        bencher.iter(|| turns.next().map(|head| black_box(passes(gate, head, now))));
+    });
+    let naive = Naive::new(mint);
+    let mut turns = tokens.iter().cycle();
+    group.bench_function("rival: decode, 10k tokens in turn", |bencher| {
+        bencher.iter(|| turns.next().map(|token| black_box(naive.accepts(token))));
+    });
+}
+
+/// Both with one token, then each with its own.
+fn two_threads(group: &mut BenchmarkGroup<'_, WallTime>, gate: &Gate, mint: &Mint, now: UnixTime) {
+    let heads: Vec<Parts> = (10..12).map(|number| visit(&mint.token(number, now))).collect();
+    for (name, turns) in [("two threads, one token", [0, 0]), ("two threads, two tokens", [0, 1])] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|times| {
+                on_two_threads(times, |thread, _| {
+                    let turn = if thread == 0 { turns[0] } else { turns[1] };
+                    black_box(passes(gate, black_box(&heads[turn]), now));
+                })
+            });
+        });
+    }
+}
+
+/// Tokens that are seen for the first time: a new gate for every round, for a gate remembers.
+fn cold(criterion: &mut Criterion, revocations: &Arc<Revocations>, now: UnixTime) {
+    let mut group = criterion.benchmark_group("judge/first sight");
+    for (name, algorithm) in Mint::ALGORITHMS {
+        let mint = Mint::new(algorithm);
+        let tokens: Vec<String> = (FIRST..FIRST + ROUND).map(|number| mint.token(number, now)).collect();
+        let heads: Vec<Parts> = tokens.iter().map(|token| visit(token)).collect();
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|times| {
+                in_rounds(times, &heads, |heads| {
+                    let gate = gate(&mint, revocations);
+                    let judge = || heads.iter().all(|head| passes(&gate, black_box(head), now));
+                    let (time, all_passed) = timed(judge);
+                    assert!(all_passed, "customers who are logged in");
+                    time
+                })
+            });
+        });
+        let naive = Naive::new(&mint);
+        group.bench_function(format!("rival: decode {name}"), |bencher| {
+            bencher.iter_custom(|times| {
+                in_rounds(times, &tokens, |tokens| {
+                    let decode = || tokens.iter().all(|token| naive.accepts(black_box(token)));
+                    let (time, all_passed) = timed(decode);
+                    assert!(all_passed, "good tokens");
+                    time
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+/// So many in all, as often through all of them as it takes.
+fn in_rounds<T>(times: u64, all: &[T], round: impl Fn(&[T]) -> Duration) -> Duration {
+    let mut left = usize::try_from(times).unwrap_or(usize::MAX);
+    let mut taken = Duration::ZERO;
+    while left > 0 {
+        let some = &all[..left.min(all.len())];
+        taken += round(some);
+        left -= some.len();
+    }
+    taken
+}
+
+/// Logs this token out, as the server would.
+fn revoke(revocations: &Revocations, gate: &Gate, token: &str, now: UnixTime) {
+    use doorward::request::{Request, Verdict};
+
+    let head = logout(token);
+    let request = Request {
+        head: &head,
+        body: None,
+    };
+    let Ok(Verdict::LogOut(leaving)) = gate.judge(&request, now) else {
+        panic!("a good token logs out");
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let revoked = runtime.block_on(revocations.revoke(leaving.revocations));
+    assert!(revoked.is_ok(), "the disk takes a row");
+}
+
+/// A proxy without memory: it verifies every token of every request, and knows of no logout.
+struct Naive {
+    key: DecodingKey,
+    validation: Validation,
+}
+
+/// The claims that such a proxy reads.
+#[derive(Deserialize)]
+struct NaiveClaims {
+    sub: String,
+    jti: String,
+}
+
+impl Naive {
+    fn new(mint: &Mint) -> Self {
+        Self {
+            key: mint.decoding_key(),
+            validation: Validation::new(mint.algorithm()),
+        }
+    }
+
+    fn accepts(&self, token: &str) -> bool {
+        let decoded = jsonwebtoken::decode::<NaiveClaims>(token, &self.key, &self.validation);
+        decoded.is_ok_and(|token| !token.claims.sub.is_empty() && !token.claims.jti.is_empty())
+    }
+}
