@@ -4,8 +4,7 @@ use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-    RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair,
 };
 use aws_lc_rs::{hmac, signature};
 use base64::Engine;
@@ -94,8 +93,13 @@ impl Mint {
             }
             Key::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&signature::RSA_PKCS1_SHA256, &random, message, &mut signature)
-                    .expect(WHY);
+                pair.sign(
+                    &signature::RSA_PKCS1_SHA256,
+                    &random,
+                    message,
+                    &mut signature,
+                )
+                .expect(WHY);
                 signature
             }
             Key::Ec(pair) => pair.sign(&random, message).expect(WHY).as_ref().to_vec(),

@@ -111,11 +111,17 @@ pub fn logout(bearer: &str) -> Parts {
 fn head(method: Method, target: &str, bearer: &str) -> Parts {
     let lines = [
         ("host", "shop.example.com"),
-        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"),
+        (
+            "user-agent",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+        ),
         ("accept", "application/json, text/plain, */*"),
         ("accept-language", "en-GB,en;q=0.7,de;q=0.3"),
         ("accept-encoding", "gzip, deflate, br, zstd"),
-        ("x-storefront-key", "pk_storefront_QmVuY2htYXJrc0FyZU5vdFNlY3JldHMx"),
+        (
+            "x-storefront-key",
+            "pk_storefront_QmVuY2htYXJrc0FyZU5vdFNlY3JldHMx",
+        ),
         ("content-type", "application/json"),
         ("origin", "https://www.example.com"),
         ("referer", "https://www.example.com/account/orders"),

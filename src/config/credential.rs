@@ -3,7 +3,7 @@
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
 
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, Spot};
 use super::table::{Table, Text};
 use super::token::KINDS;
 use crate::request::{Carrier, Keys, Kind, NamePattern, Place, Pointer, TokenSettings};
@@ -84,13 +84,13 @@ fn name_of(carrier: &Carrier) -> String {
 fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<Carrier> {
     let schemes = table.strings("schemes", faults);
     let written = CARRIERS.map(|key| Some((key, table.string(key, faults)?)));
-    let has_schemes = table.spot_of("schemes").is_some();
+    let schemes_at = table.spot_of("schemes");
     let is_broken = CARRIERS.iter().any(|key| table.spot_of(key).is_some());
     let written: Vec<_> = written.into_iter().flatten().collect();
     match written.as_slice() {
-        [("header", text)] => header(text, schemes, has_schemes, faults),
+        [("header", text)] => header(text, schemes, schemes_at.as_ref(), faults),
         [(key, text)] => {
-            refuse_schemes(table, key, faults);
+            refuse_schemes(schemes_at.as_ref(), key, faults);
             other(key, text, faults)
         }
         [(first, _), (second, text), ..] => {
@@ -108,9 +108,9 @@ fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<Carrier> {
     }
 }
 
-fn refuse_schemes(table: &Table<'_>, key: &str, faults: &mut Faults) {
-    if let Some(spot) = table.spot_of("schemes") {
-        let fault = Fault::error(format!("`schemes` makes no sense with `{key}`")).at(&spot);
+fn refuse_schemes(schemes_at: Option<&Spot>, key: &str, faults: &mut Faults) {
+    if let Some(spot) = schemes_at {
+        let fault = Fault::error(format!("`schemes` makes no sense with `{key}`")).at(spot);
         faults.push(fault.label("only a header has schemes"));
     }
 }
@@ -118,7 +118,7 @@ fn refuse_schemes(table: &Table<'_>, key: &str, faults: &mut Faults) {
 fn header(
     text: &Text<'_>,
     schemes: Option<Vec<Text<'_>>>,
-    has_schemes: bool,
+    schemes_at: Option<&Spot>,
     faults: &mut Faults,
 ) -> Option<Carrier> {
     let name = text.parse_as(header_name, faults)?;
@@ -127,15 +127,15 @@ fn header(
         faults.push(fault.help("write cookie = \"its name\" instead of header = \"cookie\""));
         return None;
     }
-    match schemes {
-        None if has_schemes => None, // they had their fault
-        None => Some(Carrier::Raw(name)),
-        Some(schemes) if schemes.is_empty() => {
-            let fault = Fault::error("`schemes` names no scheme").at(text.spot());
+    match (schemes, schemes_at) {
+        (None, Some(_)) => None, // they had their fault
+        (None, None) => Some(Carrier::Raw(name)),
+        (Some(schemes), spot) if schemes.is_empty() => {
+            let fault = Fault::error("`schemes` names no scheme").at(spot.unwrap_or(text.spot()));
             faults.push(fault.help("leave `schemes` out where the whole value is the credential"));
             None
         }
-        Some(schemes) => {
+        (Some(schemes), _) => {
             let schemes = schemes.iter().map(|text| text.parse_as(scheme, faults));
             let schemes: Vec<_> = schemes.collect();
             Some(Carrier::Schemed {

@@ -314,7 +314,7 @@ fn meant<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
     let written = written.to_lowercase();
     known
         .iter()
-        .map(|name| (strsim::jaro_winkler(&written, name), *name))
+        .map(|name| (strsim::jaro_winkler(&written, &name.to_lowercase()), *name))
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| name)

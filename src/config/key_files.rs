@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fault::{Fault, Faults};
 use super::table::{Table, Text};
-use crate::request::{Keys, UnfitKey, secret_bytes_min};
+use crate::request::{Keys, Kind as TokenKind, TokenSettings, UnfitKey, secret_bytes_min};
 
 /// The largest file that is read: a JWK set of a thousand keys.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -33,11 +33,10 @@ pub(super) fn is_written(token: &Table<'_>) -> bool {
     KINDS.iter().any(|(key, _)| token.spot_of(key).is_some())
 }
 
-/// Reads the one file that a shop's keys are in. A shop without algorithms, whose tokens are all opaque,
-/// needs none.
+/// Reads the one file that a shop's keys are in. A shop whose tokens are all opaque needs none.
 pub(super) fn read(
     token: &mut Table<'_>,
-    algorithms: &[Algorithm],
+    settings: &TokenSettings,
     base_dir: &Path,
     faults: &mut Faults,
 ) -> Option<Keys> {
@@ -55,7 +54,7 @@ pub(super) fn read(
             return None;
         }
         [] if is_written(token) => return None, // it had its fault
-        [] if token.spot_of("algorithms").is_none() => return no_keys(),
+        [] if settings.kind == TokenKind::Opaque && token.lacks("algorithms") => return no_keys(),
         [] => {
             let expected = "the path of a key; or public_key_file, or jwks_file";
             token.missing("secret_file", expected, faults);
@@ -63,6 +62,7 @@ pub(super) fn read(
         }
     };
     let file = File::read(text, base_dir, faults)?;
+    let algorithms = settings.algorithms.as_slice();
     if algorithms.is_empty() {
         return None;
     }
@@ -96,7 +96,10 @@ impl<'t, 'a> File<'t, 'a> {
         };
         let path = base_dir.join(named.as_str());
         let metadata = fs::metadata(&path);
-        let metadata = metadata.map_err(|error| faults.push(told(error.to_string())));
+        let metadata = metadata.map_err(|error| {
+            let fault = told(error.to_string());
+            faults.push(fault.help("paths are relative to the folder of the configuration"));
+        });
         let metadata = metadata.ok()?;
         if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
             faults.push(told("it is no file of at most 1 MiB".to_owned()));

@@ -128,7 +128,7 @@ fn read_hosts(
     faults: &mut Faults,
 ) -> Vec<HostPattern> {
     let texts = table.strings("hosts", faults);
-    if table.spot_of("hosts").is_none() {
+    if table.lacks("hosts") {
         taken.take_host(None, shop, &table.spot(), faults);
         return Vec::new();
     }

@@ -430,10 +430,7 @@ impl<'a> Table<'a> {
     /// May be called whenever a getter returned nothing: what is written but does not fit
     /// has had its fault already, and a file with syntax faults may have lost the key to them.
     pub(super) fn missing(&self, key: &str, expected: &str, faults: &mut Faults) {
-        let is_excused = |layer: &Layer<'_>| {
-            layer.table.contains_key(key) || !layer.document.broken_lines.is_empty()
-        };
-        if !self.layers().any(is_excused) {
+        if self.lacks(key) {
             let (spot, path) = match &self.home {
                 Some(home) => (home.spot.clone(), home.path.as_str()),
                 None => (self.spot(), ""),
@@ -441,6 +438,13 @@ impl<'a> Table<'a> {
             let fault = Fault::error(format!("missing key `{path}{key}`")).at(&spot);
             faults.push(fault.label(format!("expected {expected}")));
         }
+    }
+
+    /// Whether a key is surely left out: a file with syntax faults may have lost it to them.
+    pub(super) fn lacks(&self, key: &str) -> bool {
+        !self
+            .layers()
+            .any(|layer| layer.table.contains_key(key) || !layer.document.broken_lines.is_empty())
     }
 
     /// Where the table is written: its header, or its braces.

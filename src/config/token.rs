@@ -33,7 +33,7 @@ pub(super) fn read(
     shop.missing("token", "[shop.token] with algorithms and a key", faults);
     let mut table = table?;
     let settings = read_settings(&mut table, name, faults);
-    let keys = key_files::read(&mut table, &settings.algorithms, base_dir, faults);
+    let keys = key_files::read(&mut table, &settings, base_dir, faults);
     table.finish(faults);
     Some((settings, keys?))
 }

@@ -196,7 +196,7 @@ impl Gate {
         }
         let host = shop::host_of(request)?;
         let claims = |shop: &&Arc<Shop>| {
-            shop.hosts.is_empty() || shop.hosts.iter().any(|pattern| pattern.claims(&host))
+            shop.hosts.is_empty() || shop.hosts.iter().any(|pattern| pattern.claims(host))
         };
         self.shops.iter().find(claims).ok_or(Refusal::UnknownHost)
     }

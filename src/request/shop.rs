@@ -142,20 +142,44 @@ fn asks_preflight(request: &Request<'_>) -> bool {
     headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The host that a request names, without port, in small letters (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
-pub(super) fn host_of(request: &Request<'_>) -> Result<String, Refusal> {
+/// The host that a request names, without port (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+pub(super) fn host_of<'a>(request: &Request<'a>) -> Result<&'a str, Refusal> {
     let mut lines = request.head.headers.get_all(HOST).iter();
     let given = match (request.head.uri.authority(), lines.next(), lines.next()) {
         (_, _, Some(_)) | (None, None, None) => return Err(Refusal::BadHost),
         (Some(authority), _, None) => authority.as_str(),
         (None, Some(line), None) => line.to_str().map_err(|_| Refusal::BadHost)?,
     };
-    let authority: http::uri::Authority = given.parse().map_err(|_| Refusal::BadHost)?;
-    let host = authority.host().trim_end_matches('.');
-    if host.is_empty() || given.contains(['@', ',', '/', ' ']) {
-        return Err(Refusal::BadHost);
+    without_port(given)
+        .filter(|host| is_host(host))
+        .map(|host| host.strip_suffix('.').unwrap_or(host))
+        .ok_or(Refusal::BadHost)
+}
+
+/// `host [ ":" port ]`: what stands before the port.
+fn without_port(given: &str) -> Option<&str> {
+    let end_of_address = given.find(']').map_or(0, |end| end + 1);
+    let (host, port) = match given[end_of_address..].find(':') {
+        Some(colon) => given.split_at(end_of_address + colon),
+        None => (given, ""),
+    };
+    let digits = port.strip_prefix(':').unwrap_or(port);
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(host)
+}
+
+/// A name as shops have them, or an address; not all that RFC 3986 section 3.2.2 could mean.
+fn is_host(host: &str) -> bool {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = inner {
+        return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
-    Ok(host.to_ascii_lowercase())
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
+    !host.is_empty() && host.bytes().all(fits)
 }
 
 impl HostPattern {
@@ -179,13 +203,55 @@ impl HostPattern {
         })
     }
 
-    /// Whether it means `host`, which is in small letters.
+    /// Whether it means `host`, in whatever case.
     pub fn claims(&self, host: &str) -> bool {
         match self {
-            Self::Exact(name) => name == host,
-            Self::Below(domain) => host
-                .strip_suffix(domain.as_str())
-                .is_some_and(|rest| rest.ends_with('.')),
+            Self::Exact(name) => name.eq_ignore_ascii_case(host),
+            Self::Below(domain) => {
+                let split = host.len().checked_sub(domain.len() + 1);
+                split.is_some_and(|split| {
+                    host.as_bytes().get(split) == Some(&b'.')
+                        && split > 0
+                        && host[split + 1..].eq_ignore_ascii_case(domain)
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_read_without_its_port_standards_101() {
+        for (given, host) in [
+            ("shop.example.com", Some("shop.example.com")),
+            ("shop.example.com:8443", Some("shop.example.com")),
+            ("[::1]:80", Some("[::1]")),
+            ("[::1]", Some("[::1]")),
+            ("a/b", None),
+            ("a,b", None),
+            ("user@host", None),
+            ("", None),
+            (":80", None),
+            ("a:b", None),
+            ("[::1", None),
+            ("[::1]x", None),
+            ("ä", None),
+        ] {
+            let read = without_port(given).filter(|host| is_host(host));
+            assert_eq!(read, host, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_means_what_is_below_its_domain_only() {
+        let below = HostPattern::parse("*.example.com").unwrap();
+        assert!(below.claims("shop.Example.com"));
+        assert!(below.claims("a.b.example.com"));
+        for other in ["example.com", ".example.com", "badexample.com", "com"] {
+            assert!(!below.claims(other), "{other}");
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use log::{error, info};
@@ -21,9 +21,11 @@ const GATHER: Duration = Duration::from_millis(1);
 /// How many orders go into one transaction at the most.
 const GROUP_MAX: usize = 4096;
 
-/// The way to the writing thread.
+/// The way to the writing thread. Dropping it waits until the last order is carried out.
 pub(super) struct Committer {
-    orders: Sender<Order>,
+    /// `None` only while it is dropped.
+    orders: Option<Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
     health: Arc<Health>,
 }
 
@@ -81,10 +83,14 @@ impl Committer {
             health: Arc::clone(&health),
             unwritten: Vec::new(),
         };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&inbox))?;
-        Ok(Self { orders, health })
+        Ok(Self {
+            orders: Some(orders),
+            thread: Some(thread),
+            health,
+        })
     }
 
     pub(super) fn health(&self) -> &Arc<Health> {
@@ -94,18 +100,33 @@ impl Committer {
     /// Orders a write; the answer says whether it is on disk.
     pub(super) fn write(&self, revocations: Vec<Revocation>) -> oneshot::Receiver<bool> {
         let (done, answer) = oneshot::channel();
-        // A writer that is gone drops `done`, and the waiter learns that nothing was written.
-        let _ = self.orders.send(Order::Write { revocations, done });
+        self.send(Order::Write { revocations, done });
         answer
     }
 
     /// Orders the deletion of what is over.
     pub(super) fn drop_ended(&self, windows: Vec<Window>, undated: bool, now: UnixTime) {
-        let _ = self.orders.send(Order::Drop {
+        self.send(Order::Drop {
             windows,
             undated,
             now,
         });
+    }
+
+    /// A writer that is gone drops the order, and with it `done`: the waiter learns that nothing was written.
+    fn send(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            let _ = orders.send(order);
+        }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // it may have panicked, and said so
+        }
     }
 }
 
@@ -180,17 +201,22 @@ impl Writer {
     }
 
     fn drop_ended(&mut self, windows: &[Window], undated: bool, now: UnixTime) {
-        let windows_dropped = match windows {
-            [] => Ok(()),
-            _ => self.journal.drop_windows(windows, now),
-        };
-        let undated_dropped = if undated {
-            self.journal.drop_undated(now)
-        } else {
-            Ok(())
-        };
-        if let Err(error) = windows_dropped.and(undated_dropped) {
-            self.note_failure(&error);
+        if !windows.is_empty() {
+            let dropped = self.journal.drop_windows(windows, now);
+            self.note(dropped);
+        }
+        if undated {
+            let dropped = self.journal.drop_undated(now);
+            self.note(dropped);
+        }
+    }
+
+    fn note(&self, dropped: Result<(), JournalError>) {
+        match dropped {
+            Ok(()) => {
+                self.health.commits.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => self.note_failure(&error),
         }
     }
 

@@ -45,6 +45,7 @@ pub struct NotDurable;
 
 /// What [`Revocations::tick`] saw last.
 struct Ticks {
+    grace: Duration,
     started: Instant,
     started_at: UnixTime,
     last: Instant,
@@ -55,8 +56,13 @@ struct Ticks {
 impl Revocations {
     /// Opens the journal of a data folder and brings every row back into force.
     pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
+        Self::open_with_grace(data_dir, MARGIN)
+    }
+
+    /// The same; what seems to be over is kept for `grace` all the same, for the wall clock may be wrong.
+    fn open_with_grace(data_dir: &Path, grace: Duration) -> Result<Self, JournalError> {
         let journal = Journal::open(data_dir)?;
-        let set = Arc::new(Set::default());
+        let set = Arc::new(Set::with_grace(grace));
         let now = clock::now();
         journal.replay(|revocation| {
             set.insert(&revocation, now);
@@ -69,6 +75,7 @@ impl Revocations {
             committer,
             clients: Clients::default(),
             ticks: Mutex::new(Ticks {
+                grace,
                 started: instant,
                 started_at: now,
                 last: instant,
@@ -166,12 +173,124 @@ impl Ticks {
     /// What ended before this moment may be dropped.
     ///
     /// Nothing is dropped because the wall clock jumped ahead: it counts only as far as the monotonic one
-    /// agrees, and not at all in the first hour, for it may have been wrong when we started.
+    /// agrees, and not at all in the first hour (the grace), for it may have been wrong when we started.
     fn horizon(&self, now: UnixTime, instant: Instant) -> UnixTime {
         let running = instant.duration_since(self.started);
-        if running < MARGIN {
+        if running < self.grace {
             return UnixTime::EPOCH;
         }
-        now.min(self.started_at.plus(running))
+        // Both clocks count whole seconds; what is over by one of them is over by the other a moment later.
+        now.min(self.started_at.plus(running)).plus(STEP_MIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+
+    fn wait<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        runtime.unwrap().block_on(future)
+    }
+
+    fn token(number: u8, window: Window, until: UnixTime) -> Revocation {
+        Revocation::Token {
+            id: Id::from_bytes([number; 16]),
+            window,
+            until,
+            source: Source::Verified,
+        }
+    }
+
+    fn identity(number: u8, window: Window) -> Identity {
+        Identity {
+            id: Id::from_bytes([number; 16]),
+            window,
+            groups: smallvec::SmallVec::new(),
+            issued_at: None,
+        }
+    }
+
+    fn rows_on_disk(data_dir: &Path) -> usize {
+        let mut rows = 0;
+        let journal = Journal::open(data_dir).unwrap();
+        journal.replay(|_| rows += 1).unwrap();
+        rows
+    }
+
+    /// Ticks until `over` says so; the test ends by its own failure when it never does.
+    fn tick_until(revocations: &Revocations, over: impl Fn() -> bool) {
+        let deadline = clock::instant() + Duration::from_secs(10);
+        while !over() {
+            assert!(clock::instant() < deadline, "nothing ended");
+            revocations.tick();
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_is_over_leaves_memory_and_disk_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let revocations = Revocations::open_with_grace(folder.path(), Duration::ZERO).unwrap();
+        let now = clock::now();
+        let soon = now.plus(Duration::from_secs(1));
+        let late = now.plus(Duration::from_hours(1));
+        let (ending, staying) = (Window::from_number(1), Window::from_number(2));
+        let written = revocations.revoke(vec![
+            token(1, ending, soon),
+            token(2, ending, now),
+            token(3, staying, late),
+            token(4, staying, soon),
+            token(5, Window::UNDATED, UnixTime::FOREVER),
+        ]);
+        assert_eq!(wait(written), Ok(()));
+        assert_eq!(revocations.counts().windows, 2);
+        tick_until(&revocations, || revocations.journal().commits() == 2);
+        assert_eq!(revocations.counts().windows, 1);
+        assert!(revocations.covers(&identity(1, ending)).is_none());
+        for (number, window) in [(3, staying), (4, staying), (5, Window::UNDATED)] {
+            assert!(revocations.covers(&identity(number, window)).is_some());
+        }
+        // The writer works in order: when this one is on disk, the ended window has left it.
+        let last = revocations.revoke(vec![token(6, staying, late)]);
+        assert_eq!(wait(last), Ok(()));
+        drop(revocations);
+        assert_eq!(rows_on_disk(folder.path()), 4);
+    }
+
+    #[test]
+    fn a_start_brings_back_even_what_seems_to_be_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let past = UnixTime::from_seconds(1_000_000);
+        let window = Window::of(Some(past));
+        let mut journal = Journal::open(folder.path()).unwrap();
+        journal.write([token(1, window, past)].iter()).unwrap();
+        drop(journal);
+        let revocations = Revocations::open(folder.path()).unwrap();
+        revocations.tick();
+        assert!(revocations.covers(&identity(1, window)).is_some());
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_drops_nothing() {
+        let start = clock::instant();
+        let ticks = Ticks {
+            grace: MARGIN,
+            started: start,
+            started_at: UnixTime::from_seconds(1_000_000),
+            last: start,
+            last_at: UnixTime::from_seconds(1_000_000),
+            undated_dropped: start,
+        };
+        let year_ahead = UnixTime::from_seconds(32_000_000);
+        let in_two_hours = start + Duration::from_hours(2);
+        assert_eq!(ticks.horizon(year_ahead, start), UnixTime::EPOCH);
+        assert_eq!(
+            ticks.horizon(year_ahead, in_two_hours),
+            UnixTime::from_seconds(1_007_202)
+        );
     }
 }

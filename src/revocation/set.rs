@@ -25,6 +25,9 @@ pub struct Set {
     cutoffs: Cutoffs,
     /// Windows that moka has dropped since the last [`Set::sweep`].
     ended: Arc<Mutex<Vec<Window>>>,
+    /// How long what seems to be over is kept all the same: at a start the wall clock may be wrong, and
+    /// what is dropped then would be forgotten.
+    grace: Duration,
     /// Held while a window is created or its end moves, so that no two writers make the same window.
     writing: Mutex<()>,
 }
@@ -44,6 +47,13 @@ pub struct Counts {
 
 impl Default for Set {
     fn default() -> Self {
+        Self::with_grace(MARGIN)
+    }
+}
+
+impl Set {
+    /// An empty set whose windows live at least for `grace` from their last change on.
+    pub fn with_grace(grace: Duration) -> Self {
         let ended = Arc::new(Mutex::new(Vec::new()));
         let dropped = Arc::clone(&ended);
         let windows = Cache::builder()
@@ -59,12 +69,11 @@ impl Default for Set {
             undated: Undated::default(),
             cutoffs: Cutoffs::default(),
             ended,
+            grace,
             writing: Mutex::new(()),
         }
     }
-}
 
-impl Set {
     /// Why this token is refused, if it is.
     pub fn covers(&self, token: &Identity) -> Option<Cause> {
         if self.has_token(token) {
@@ -110,7 +119,7 @@ impl Set {
     pub fn clock_stepped(&self, now: UnixTime) {
         let _writing = self.writing.lock();
         for (window, ids) in &self.windows {
-            ids.ends_in(now);
+            ids.ends_in(now, self.grace);
             self.windows.insert(*window, ids);
         }
     }
@@ -151,7 +160,7 @@ impl Set {
         let ids = known.clone().unwrap_or_default();
         let later = until.seconds() > ids.until.fetch_max(until.seconds(), Ordering::Relaxed);
         if known.is_none() || later {
-            ids.ends_in(now);
+            ids.ends_in(now, self.grace);
             self.windows.insert(window, Arc::clone(&ids));
         }
         ids
@@ -185,12 +194,9 @@ impl Ids {
     }
 
     /// Notes how long the window has to live, counted from now.
-    ///
-    /// A window that seems to be over still gets the margin: at a start the wall clock may be wrong, and
-    /// what is dropped then would be forgotten.
-    fn ends_in(&self, now: UnixTime) {
+    fn ends_in(&self, now: UnixTime, grace: Duration) {
         let until = UnixTime::from_seconds(self.until.load(Ordering::Relaxed));
-        let left = until.since(now).max(MARGIN);
+        let left = until.since(now).max(grace);
         self.seconds_left.store(left.as_secs(), Ordering::Relaxed);
     }
 }

@@ -253,20 +253,11 @@ struct Process {
 }
 
 impl Process {
-    /// Starts and waits for "ready". A write beyond `RLIMIT_FSIZE` fails, as on a full disk, instead of killing.
+    /// Starts and waits for "ready".
     #[track_caller]
     fn start(home: &Path) -> Result<Self, Outcome> {
-        let mut command = undisturbed("sh");
-        command
-            .args([
-                "-c",
-                "trap '' XFSZ; exec \"$@\"",
-                "sh",
-                BINARY,
-                "run",
-                "--config",
-            ])
-            .arg(home.join(CONFIG));
+        let mut command = undisturbed(BINARY);
+        command.args(["run", "--config"]).arg(home.join(CONFIG));
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
