@@ -13,13 +13,13 @@ use doorward::clock::{self, UnixTime};
 use doorward::request::Gate;
 use doorward::revocation::{Revocation, Revocations};
 use http::request::Parts;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::Deserialize;
+use jsonwebtoken::Algorithm;
 
 use support::crowd::{self, MILLION};
 use support::mint::Mint;
+use support::naive::Naive;
 use support::stopwatch::{on_two_threads, timed};
-use support::storefront::{gate, logout, passes, visit};
+use support::storefront::{gate, log_out, logout, passes, visit};
 
 /// The tokens of a round in which none is known yet.
 const ROUND: u64 = 1024;
@@ -110,7 +110,7 @@ fn warm(criterion: &mut Criterion, revocations: &Crowds, now: UnixTime) {
     });
 
     let dead = mint.token(2, now);
-    revoke(&revocations.million, &gate, &dead, now);
+    log_out(&revocations.million, &gate, &dead, now);
     let dead = visit(&dead);
     assert!(!passes(&gate, &dead, now), "a customer who logged out");
     group.bench_function("refused", |bencher| {
@@ -215,51 +215,4 @@ fn in_rounds<T>(times: u64, all: &[T], round: impl Fn(&[T]) -> Duration) -> Dura
         left -= some.len();
     }
     taken
-}
-
-/// Logs this token out, as the server would.
-fn revoke(revocations: &Revocations, gate: &Gate, token: &str, now: UnixTime) {
-    use doorward::request::{Request, Verdict};
-
-    let head = logout(token);
-    let request = Request {
-        head: &head,
-        body: None,
-    };
-    let Ok(Verdict::LogOut(leaving)) = gate.judge(&request, now) else {
-        panic!("a good token logs out");
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build();
-    let runtime = runtime.expect("a runtime");
-    let revoked = runtime.block_on(revocations.revoke(leaving.revocations));
-    assert!(revoked.is_ok(), "the disk takes a row");
-}
-
-/// A proxy without memory: it verifies every token of every request, and knows of no logout.
-struct Naive {
-    key: DecodingKey,
-    validation: Validation,
-}
-
-/// The claims that such a proxy reads.
-#[derive(Deserialize)]
-struct NaiveClaims {
-    sub: String,
-    jti: String,
-}
-
-impl Naive {
-    fn new(mint: &Mint) -> Self {
-        Self {
-            key: mint.decoding_key(),
-            validation: Validation::new(mint.algorithm()),
-        }
-    }
-
-    fn accepts(&self, token: &str) -> bool {
-        let decoded = jsonwebtoken::decode::<NaiveClaims>(token, &self.key, &self.validation);
-        decoded.is_ok_and(|token| !token.claims.sub.is_empty() && !token.claims.jti.is_empty())
-    }
 }

@@ -136,7 +136,7 @@ fn the_reference_loads_with_every_key_switched_on() {
 
 /// Every key that the reader knows, told by the faults of a file that has an unknown one in every table.
 fn known_keys() -> BTreeSet<String> {
-    let text = r#"
+    let text = "\
 x = 1
 [[shop]]
 x = 1
@@ -160,7 +160,7 @@ x = 1
 x = 1
 clear_cookies = [{ x = 1 }]
 errors = { x = 1 }
-"#;
+";
     let report = Folder::new().faults(text);
     let lists = report.lines().filter_map(|line| line.split_once("known: "));
     let keys = lists.flat_map(|(_, list)| list.split(", "));
@@ -178,22 +178,15 @@ errors = { x = 1 }
 fn the_reference_mentions_every_key() {
     let keys = known_keys();
     assert!(keys.len() > 50, "{keys:?}");
-    let lines: Vec<_> = REFERENCE
-        .lines()
-        .map(|line| line.trim_start_matches(['#', ' ']))
-        .collect();
     for key in keys {
-        let value = format!("{key} = ");
-        let header = format!("{key}]");
-        let is_mentioned = |line: &&str| {
-            line.starts_with(&value)
-                || line.starts_with('[')
-                    && line
-                        .trim_end_matches(']')
-                        .ends_with(header.trim_end_matches(']'))
-                || line.contains(&format!(" {value}"))
+        let mentions = |line: &str| {
+            let line = line.trim_start_matches(['#', ' ']);
+            let table = line.trim_matches(['[', ']']);
+            let is_table = table.len() < line.len() && table.rsplit('.').next() == Some(&key);
+            let value = format!("{key} = ");
+            is_table || line.starts_with(&value) || line.contains(&format!(" {value}"))
         };
-        assert!(lines.iter().any(|line| is_mentioned(&line)), "{key}");
+        assert!(REFERENCE.lines().any(mentions), "{key}");
     }
 }
 
@@ -503,7 +496,7 @@ error: missing key `token.secret_file`
 
 #[test]
 fn a_syntax_fault_brings_no_others_about() {
-    let text = shops(&["hosts = a.example", "hosts = [\"b.example\""]);
+    let text = shops(&["hosts = a.example", "hosts = b.example"]);
     let faults = Folder::new().read(&text).err().unwrap();
     assert_eq!(faults.errors(), 2, "{faults}");
 }
@@ -897,6 +890,116 @@ fn a_host_belongs_to_one_shop() {
         ["hosts = [\"*.a.example\"]", "hosts = [\"a.example\"]"],
     ] {
         Folder::new().loaded(&shops(&hosts));
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_told() {
+    let long = format!("control = \"/{}\"", "x".repeat(107));
+    for (top, why) in [
+        ("listen = []", "`listen` names no address"),
+        (
+            "listen = [\"[::]:80\", \"[::]:80\"]",
+            "this address stands twice",
+        ),
+        (
+            "listen = [\"[::1]:80\"]\noperator = \"[::1]:80\"",
+            "needs an address of its own",
+        ),
+        (
+            "prefix = \"/-/\"",
+            "expected an absolute path without slash",
+        ),
+        ("prefix = \"/*\"", "expected an absolute path without slash"),
+        (long.as_str(), "longer than 107 bytes"),
+    ] {
+        let mut text = shop("");
+        if top.starts_with("listen") {
+            text = text.replace("listen = [\"127.0.0.1:0\"]\n", "");
+        }
+        let faults = Folder::new().faults(&format!("{top}\n{text}"));
+        assert!(faults.contains(why), "{faults}");
+    }
+    for (lines, why) in [
+        (
+            "[[shop.credential]]\nheader = \"cookie\"",
+            "cookies are named one by one",
+        ),
+        (
+            "[[shop.credential]]\nquery = \"t\"\n[[shop.credential]]\nquery = \"t\"",
+            "query `t` stands twice",
+        ),
+        (
+            "[[shop.credential]]\nquery = \"t\"\nschemes = [\"x\"]",
+            "`schemes` makes no sense with `query`",
+        ),
+        (
+            "[[shop.credential]]\nkind = \"jwt\"",
+            "expected one of header, cookie, query, body, form",
+        ),
+        (
+            "[[shop.logout]]\npaths = \"/x\"\nclear_cookies = [{ name = \"x_{hash}\" }]",
+            "nothing says where {hash} comes from",
+        ),
+        (
+            "[[shop.logout]]\npaths = \"/x\"\nhash_from = [\"x\"]",
+            "expected a cookie's name with one * in it",
+        ),
+        (
+            "[[shop.logout]]\npaths = \"/x\"\nstatus = 204\nbody = \"1\"",
+            "an answer 204 has no body",
+        ),
+        (
+            "[[shop.logout]]\npaths = \"/x\"\n\
+             errors.missing = { status = 400, message = \"x\", body = \"1\" }",
+            "`body` and `message` can't both be given",
+        ),
+        (
+            "[[shop.logout]]\npaths = \"/x\"\nclient_key = true",
+            "the shop has no client key",
+        ),
+        (
+            "[shop.client_key]\npattern = \"(\"",
+            "expected a regular expression: unclosed group",
+        ),
+        (
+            "[shop.refusal]\nrealm = 'a\"b'",
+            "expected letters, digits, spaces and signs",
+        ),
+        (
+            "[[shop.route]]\npaths = []\nenforce = \"valid\"",
+            "`paths` names no path",
+        ),
+        (
+            "[shop.token.claims]\nissued_at = { from = \"exp\", minus = \"1h\" }",
+            "expected expires_at or a JSON pointer such as /exp, found `exp`",
+        ),
+        (
+            "[shop.token.claims]\nissued_at = { from = \"/exp\" }",
+            "missing key `minus`",
+        ),
+    ] {
+        let faults = Folder::new().faults(&format!("{}{lines}", shop("")));
+        assert!(faults.contains(why), "{lines}: {faults}");
+    }
+}
+
+#[test]
+fn a_damaged_file_loads_or_says_why() {
+    let folder = Folder::new();
+    let text = full_reference();
+    let lines: Vec<_> = text.lines().collect();
+    for at in 0..lines.len() {
+        let (above, below) = lines.split_at(at);
+        let cut = above.join("\n");
+        let without = format!("{cut}\n{}", below[1..].join("\n"));
+        let twice = format!("{cut}\n{}\n{}", below[0], below.join("\n"));
+        let unquoted = format!("{cut}\n{}", below.join("\n").replacen('"', "", 1));
+        for damaged in [cut, without, twice, unquoted] {
+            if let Err(faults) = folder.read(&damaged) {
+                assert!(faults.is_fatal(), "{damaged}");
+            }
+        }
     }
 }
 

@@ -9,5 +9,6 @@
 pub mod crowd;
 pub mod mint;
 pub mod mode;
+pub mod naive;
 pub mod stopwatch;
 pub mod storefront;

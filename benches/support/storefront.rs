@@ -6,12 +6,13 @@ use doorward::clock::UnixTime;
 use doorward::request::{
     AnswerBy, Carrier, Claims, Enforce, Gate, IssuedAt, Keys, Kind, LogoutRule, PathPattern,
     PathStyle, Place, Pointer, RefusalSettings, Request, Route, Scope, Shop, ShopClock,
-    TokenSettings, Verifier, Words,
+    TokenSettings, Verdict, Verifier, Words,
 };
 use doorward::revocation::{Allowance, Revocations, ShopTag};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Method, StatusCode};
+use tokio::runtime::Builder;
 
 use super::crowd::LIFETIME;
 use super::mint::Mint;
@@ -142,4 +143,21 @@ fn head(method: Method, target: &str, bearer: &str) -> Parts {
 /// Whether the gate lets it through.
 pub fn passes(gate: &Gate, head: &Parts, now: UnixTime) -> bool {
     gate.judge(&Request { head, body: None }, now).is_ok()
+}
+
+/// Logs this token out, as the server would.
+pub fn log_out(revocations: &Revocations, gate: &Gate, token: &str, now: UnixTime) {
+    let head = logout(token);
+    let request = Request {
+        head: &head,
+        body: None,
+    };
+    let Ok(Verdict::LogOut(leaving)) = gate.judge(&request, now) else {
+        panic!("a good token logs out");
+    };
+    let runtime = Builder::new_current_thread().enable_time().build();
+    let written = runtime
+        .expect("a runtime")
+        .block_on(revocations.revoke(leaving.revocations));
+    assert!(written.is_ok(), "the disk takes a row");
 }

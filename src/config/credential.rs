@@ -29,8 +29,9 @@ pub(super) fn read(
         let kind = read_kind(&mut table, can_verify, faults);
         let carrier = read_carrier(&mut table, faults);
         table.finish(faults);
-        let Some(carrier) = carrier else { continue };
-        let name = name_of(&carrier);
+        let Some((name, carrier)) = carrier else {
+            continue;
+        };
         match written.iter().find(|(known, _)| *known == name) {
             Some((_, known_is_own)) if *known_is_own == is_own => {
                 faults.push(Fault::error(format!("{name} stands twice")).at(&spot));
@@ -70,28 +71,23 @@ fn read_kind(table: &mut Table<'_>, can_verify: bool, faults: &mut Faults) -> Op
     Some(kind)
 }
 
-/// What faults call a carrier; two of one name are the same.
-fn name_of(carrier: &Carrier) -> String {
-    match carrier {
-        Carrier::Schemed { name, .. } | Carrier::Raw(name) => format!("header `{name}`"),
-        Carrier::Cookie(pattern) => format!("cookie `{pattern:?}`"),
-        Carrier::Query(name) => format!("query parameter `{name}`"),
-        Carrier::Json(pointer) => format!("body value `{pointer:?}`"),
-        Carrier::Form(name) => format!("form field `{name}`"),
-    }
-}
-
-fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<Carrier> {
+/// A carrier, and what faults call it; two of one name are the same.
+fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<(String, Carrier)> {
     let schemes = table.strings("schemes", faults);
     let written = CARRIERS.map(|key| Some((key, table.string(key, faults)?)));
     let schemes_at = table.spot_of("schemes");
     let is_broken = CARRIERS.iter().any(|key| table.spot_of(key).is_some());
     let written: Vec<_> = written.into_iter().flatten().collect();
     match written.as_slice() {
-        [("header", text)] => header(text, schemes, schemes_at.as_ref(), faults),
+        [("header", text)] => {
+            let carrier = header(text, schemes, schemes_at.as_ref(), faults)?;
+            let name = text.as_str().to_lowercase();
+            Some((format!("header `{name}`"), carrier))
+        }
         [(key, text)] => {
             refuse_schemes(schemes_at.as_ref(), key, faults);
-            other(key, text, faults)
+            let carrier = other(key, text, faults)?;
+            Some((format!("{key} `{}`", text.as_str()), carrier))
         }
         [(first, _), (second, text), ..] => {
             let message = format!("`{first}` and `{second}` can't both be given");

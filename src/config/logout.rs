@@ -1,16 +1,12 @@
-//! How customers of a shop log out, and in which words they are answered.
+//! How customers of a shop log out.
 
-use std::ops::RangeInclusive;
-
-use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 
 use super::fault::{Fault, Faults};
-use super::table::{Table, Text};
-use super::{credential, pattern, shop};
+use super::table::Table;
+use super::{cookies, credential, pattern, route, words};
 use crate::request::{
-    AnswerBy, Carrier, ClientKey, CookieDeletion, LogoutRule, NamePattern, PathPattern, Place,
-    QueryCondition, QueryValue, Scope, Words,
+    AnswerBy, ClientKey, LogoutRule, PathPattern, Place, QueryCondition, QueryValue, Scope, Words,
 };
 
 const METHODS: &[(&str, &Method)] = &[
@@ -31,9 +27,6 @@ const SCOPES: &[(&str, Scope)] = &[
 const ANSWERS: &[(&str, Party)] = &[("forward", Party::Shop), ("local", Party::Doorward)];
 
 const CARTS: &[(&str, Cart)] = &[("keep", Cart::Keep), ("clear", Cart::Clear)];
-
-/// The answer to a logout, unless the operator says otherwise.
-const LOGGED_OUT: &str = r#"{"message":"Successfully logged out"}"#;
 
 /// Who answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,14 +110,14 @@ fn read_rule(
     faults: &mut Faults,
 ) -> LogoutRule {
     let methods = read_methods(&mut table, faults);
-    let paths = shop::read_paths(&mut table, faults);
+    let paths = route::read_paths(&mut table, faults);
     let query = read_query(&mut table, faults);
     let revoke = table.choice("revoke", SCOPES, faults);
     let answer = read_answer(&mut table, is_own, overrides, faults);
-    let success = read_success(&mut table, faults);
+    let success = words::read_success(&mut table, faults);
     let (missing, invalid) = read_errors(&mut table, faults);
     let client_key = choose_client_key(&mut table, overrides, faults);
-    let clear_cookies = read_cookies(&mut table, faults);
+    let clear_cookies = cookies::read(&mut table, faults);
     table.finish(faults);
     let revoke = preferred(is_own, revoke, overrides.revoke);
     LogoutRule {
@@ -210,72 +203,15 @@ fn read_answer(
     }
 }
 
-/// The answer to a logout that worked.
-fn read_success(table: &mut Table<'_>, faults: &mut Faults) -> Words {
-    let status = read_status(table, 200..=299, faults).unwrap_or(StatusCode::OK);
-    let body = read_body(table, faults);
-    let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::RESET_CONTENT;
-    if !has_body && let Some(spot) = table.spot_of("body") {
-        faults.push(Fault::error(format!("an answer {} has no body", status.as_u16())).at(&spot));
-    }
-    let usual = has_body.then_some(Bytes::from_static(LOGGED_OUT.as_bytes()));
-    Words {
-        status,
-        body: body.or(usual),
-        message: None,
-    }
-}
-
-fn read_status(
-    table: &mut Table<'_>,
-    range: RangeInclusive<u16>,
-    faults: &mut Faults,
-) -> Option<StatusCode> {
-    let status = table.integer("status", range, faults)?;
-    StatusCode::from_u16(status).ok()
-}
-
-fn read_body(table: &mut Table<'_>, faults: &mut Faults) -> Option<Bytes> {
-    let text = table.string("body", faults)?;
-    let body = text.parse_as(json, faults)?;
-    Some(Bytes::copy_from_slice(body.as_bytes()))
-}
-
-/// Answers of ours are `application/json`, so that is what they must be.
-fn json(text: &str) -> Result<&str, &'static str> {
-    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    is_json.then_some(text).ok_or("JSON")
-}
-
 /// The words for who brings no credential, and for who brings a bad one.
 fn read_errors(table: &mut Table<'_>, faults: &mut Faults) -> (Option<Words>, Option<Words>) {
     let Some(mut errors) = table.table("errors", faults) else {
         return (None, None);
     };
-    let missing = read_words(&mut errors, "missing", faults);
-    let invalid = read_words(&mut errors, "invalid", faults);
+    let missing = words::read_refusal(&mut errors, "missing", faults);
+    let invalid = words::read_refusal(&mut errors, "invalid", faults);
     errors.finish(faults);
     (missing, invalid)
-}
-
-fn read_words(table: &mut Table<'_>, key: &str, faults: &mut Faults) -> Option<Words> {
-    let mut words = table.table(key, faults)?;
-    let status = read_status(&mut words, 200..=599, faults);
-    words.missing("status", "an integer from 200 to 599", faults);
-    let body = read_body(&mut words, faults);
-    let message = words.string("message", faults);
-    if body.is_some()
-        && let Some(message) = &message
-    {
-        let fault = Fault::error("`body` and `message` can't both be given").at(message.spot());
-        faults.push(fault.help("`message` is worded in the shape of the shop's refusals"));
-    }
-    words.finish(faults);
-    Some(Words {
-        status: status?,
-        body,
-        message: message.map(|text| text.as_str().to_owned()),
-    })
 }
 
 /// Reads `[shop.client_key]`.
@@ -287,9 +223,9 @@ fn read_client_key(shop: &mut Table<'_>, faults: &mut Faults) -> Option<ClientKe
     let pattern = table.string("pattern", faults);
     table.missing("pattern", "a regular expression for the whole key", faults);
     let pattern = pattern.and_then(|text| text.parse(pattern::parse, faults));
-    let missing = read_words(&mut table, "missing", faults);
+    let missing = words::read_refusal(&mut table, "missing", faults);
     table.missing("missing", "the answer to who brings no key", faults);
-    let invalid = read_words(&mut table, "invalid", faults);
+    let invalid = words::read_refusal(&mut table, "invalid", faults);
     table.missing("invalid", "the answer to who brings another", faults);
     table.finish(faults);
     Some(ClientKey {
@@ -318,88 +254,6 @@ fn choose_client_key(
     client_key.filter(|_| demanded != Some(false))
 }
 
-fn read_cookies(table: &mut Table<'_>, faults: &mut Faults) -> Vec<CookieDeletion> {
-    let texts = table.strings("hash_from", faults).unwrap_or_default();
-    let hash_from = texts.iter();
-    let hash_from: Vec<_> = hash_from
-        .filter_map(|text| text.parse_as(starred_name, faults))
-        .collect();
-    let has_hash = table.spot_of("hash_from").is_some();
-    let tables = table.tables("clear_cookies", faults).into_iter();
-    tables
-        .filter_map(|table| read_cookie(table, &hash_from, has_hash, faults))
-        .collect()
-}
-
-fn starred_name(text: &str) -> Result<NamePattern, &'static str> {
-    let pattern = NamePattern::parse(text)?;
-    match pattern.exact() {
-        None => Ok(pattern),
-        Some(_) => Err("a cookie's name with one * in it"),
-    }
-}
-
-fn read_cookie(
-    mut table: Table<'_>,
-    hash_from: &[NamePattern],
-    has_hash: bool,
-    faults: &mut Faults,
-) -> Option<CookieDeletion> {
-    let name = table.string("name", faults);
-    table.missing(
-        "name",
-        "a cookie's name, perhaps with * or {hash} in it",
-        faults,
-    );
-    let paths = table.strings("paths", faults);
-    let domain = table.string("domain", faults);
-    table.finish(faults);
-    let paths = match paths {
-        None => vec!["/".to_owned()],
-        Some(texts) => cookie_paths(&texts, faults),
-    };
-    let domain = domain.and_then(|text| text.parse_as(cookie_domain, faults));
-    let text = name?;
-    let name = text.parse_as(cookie_name, faults)?;
-    if name.contains("{hash}") && !has_hash {
-        let fault = Fault::error("nothing says where {hash} comes from").at(text.spot());
-        faults.push(fault.help("name cookies that have it with `hash_from`"));
-    }
-    Some(CookieDeletion {
-        name: name.to_owned(),
-        hash_from: hash_from.to_vec(),
-        paths,
-        domain,
-    })
-}
-
-fn cookie_name(text: &str) -> Result<&str, &'static str> {
-    NamePattern::parse(text).map(|_| text)
-}
-
-fn cookie_paths(texts: &[Text<'_>], faults: &mut Faults) -> Vec<String> {
-    let paths = texts.iter();
-    paths
-        .filter_map(|text| text.parse_as(cookie_path, faults))
-        .collect()
-}
-
-fn cookie_path(text: &str) -> Result<String, &'static str> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-    let is_fit = text.starts_with('/') && is_plain && !text.contains(';');
-    is_fit
-        .then(|| text.to_owned())
-        .ok_or("the path of a cookie, such as /")
-}
-
-fn cookie_domain(text: &str) -> Result<String, &'static str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
-    let is_fit = !text.is_empty() && text.bytes().all(is_plain);
-    is_fit
-        .then(|| text.to_owned())
-        .ok_or("the domain of a cookie, such as example.com")
-}
-
 impl Logouts {
     /// Doorward's own logout, for shops that have none or whose clients do not call it.
     ///
@@ -412,61 +266,12 @@ impl Logouts {
             query: Vec::new(),
             revoke: self.own_scope,
             answer: AnswerBy::Doorward,
-            success: words(StatusCode::OK, Some(LOGGED_OUT)),
-            missing: Some(words(StatusCode::UNAUTHORIZED, None)),
+            success: words::logged_out(),
+            missing: Some(words::unauthorized()),
             invalid: None,
             client_key: None,
-            clear_cookies: self.cookies(places),
+            clear_cookies: cookies::of_shop(places, &self.rules),
             same_origin: true,
         }
     }
-
-    fn cookies(&self, places: &[Place]) -> Vec<CookieDeletion> {
-        let named = places.iter().filter_map(|place| match &place.carrier {
-            Carrier::Cookie(pattern) => pattern.exact().map(everywhere),
-            Carrier::Schemed { .. }
-            | Carrier::Raw(_)
-            | Carrier::Query(_)
-            | Carrier::Json(_)
-            | Carrier::Form(_) => None,
-        });
-        let ruled = self.rules.iter().flat_map(|rule| &rule.clear_cookies);
-        let mut cookies: Vec<CookieDeletion> = Vec::new();
-        for cookie in named.chain(ruled.cloned()) {
-            if !cookies.iter().any(|known| is_same(known, &cookie)) {
-                cookies.push(cookie);
-            }
-        }
-        cookies
-    }
-}
-
-fn words(status: StatusCode, body: Option<&'static str>) -> Words {
-    Words {
-        status,
-        body: body.map(|body| Bytes::from_static(body.as_bytes())),
-        message: None,
-    }
-}
-
-fn everywhere(name: &str) -> CookieDeletion {
-    CookieDeletion {
-        name: name.to_owned(),
-        hash_from: Vec::new(),
-        paths: vec!["/".to_owned()],
-        domain: None,
-    }
-}
-
-fn is_same(one: &CookieDeletion, other: &CookieDeletion) -> bool {
-    let CookieDeletion {
-        name,
-        hash_from,
-        paths,
-        domain,
-    } = one;
-    *name == other.name
-        && *hash_from == other.hash_from
-        && *paths == other.paths
-        && *domain == other.domain
 }

@@ -3,6 +3,7 @@
 //! What is written twice merges everywhere in the same way: a key of the operator's overrides the same key
 //! of the preset, sub-tables merge key by key, arrays of tables are concatenated, the operator's first.
 
+mod cookies;
 mod credential;
 mod duration;
 mod fault;
@@ -11,10 +12,12 @@ mod logout;
 mod pattern;
 mod presets;
 mod process;
+mod route;
 mod shop;
 mod table;
 mod taken;
 mod token;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,17 +2,12 @@
 
 use std::path::Path;
 
-use super::credential;
 use super::fault::{Fault, Faults};
-use super::logout;
 use super::presets::Presets;
 use super::table::{Table, Text};
 use super::taken::Taken;
-use super::token;
-use crate::request::{
-    Enforce, HostPattern, PathPattern, PathStyle, RefusalSettings, Route, Shape, Shop, ShopClock,
-    Verifier, name_of,
-};
+use super::{credential, logout, route, token};
+use crate::request::{HostPattern, RefusalSettings, Shape, Shop, ShopClock, Verifier, name_of};
 use crate::revocation::{Allowance, ShopTag};
 use crate::server::{Endpoint, Upstreams};
 
@@ -21,13 +16,6 @@ const SHAPES: &[(&str, Shape)] = &[
     ("wp-error", Shape::WpError),
     ("problem", Shape::Problem),
     ("graphql", Shape::GraphQl),
-];
-
-const ENFORCE: &[(&str, Enforce)] = &[
-    ("off", Enforce::Off),
-    ("revoked", Enforce::Revoked),
-    ("valid", Enforce::Valid),
-    ("required", Enforce::Required),
 ];
 
 /// The code of a refusal in the shape `wp-error`, where neither preset nor operator has one.
@@ -70,8 +58,8 @@ pub(super) fn read<'a>(
     let places = credential::read(&mut table, tokens.as_ref(), faults);
     let logouts = logout::read(&mut table, faults);
     let own_logout = logouts.own(home.prefix, &places);
-    let routes = read_routes(&mut table, faults);
-    let path_style = read_path_style(&mut table, faults);
+    let routes = route::read(&mut table, faults);
+    let path_style = route::read_style(&mut table, faults);
     let refusals = read_refusals(&mut table, known_as, faults);
     let allowance = read_allowance(&mut table, faults);
     table.finish(faults);
@@ -171,56 +159,6 @@ fn read_endpoint(text: &Text<'_>, faults: &mut Faults) -> Option<Endpoint> {
         faults.push(fault.at(text.spot()).help(help));
     }
     Some(endpoint)
-}
-
-fn read_routes(table: &mut Table<'_>, faults: &mut Faults) -> Vec<Route> {
-    let tables = table.tables("route", faults).into_iter();
-    let routes = tables.filter_map(|table| read_route(table, faults));
-    routes.collect()
-}
-
-fn read_route(mut table: Table<'_>, faults: &mut Faults) -> Option<Route> {
-    let paths = read_paths(&mut table, faults);
-    let enforce = table.choice("enforce", ENFORCE, faults);
-    table.missing("enforce", "off, revoked, valid or required", faults);
-    if enforce == Some(Enforce::Off)
-        && let Some(spot) = table.spot_of("enforce")
-    {
-        let fault = Fault::warning("a customer who logged out can still come here").at(&spot);
-        faults.push(fault.label("no credential is looked at"));
-    }
-    table.finish(faults);
-    let enforce = enforce?;
-    Some(Route { paths, enforce })
-}
-
-/// The required `paths` of a rule.
-pub(super) fn read_paths(table: &mut Table<'_>, faults: &mut Faults) -> Vec<PathPattern> {
-    let texts = table.string_or_strings("paths", faults);
-    table.missing("paths", "paths such as [\"/account/*\"]", faults);
-    if texts.as_ref().is_some_and(Vec::is_empty)
-        && let Some(spot) = table.spot_of("paths")
-    {
-        faults.push(Fault::error("`paths` names no path").at(&spot));
-    }
-    let texts = texts.unwrap_or_default();
-    let paths = texts.iter();
-    paths
-        .filter_map(|text| text.parse_as(PathPattern::parse, faults))
-        .collect()
-}
-
-fn read_path_style(table: &mut Table<'_>, faults: &mut Faults) -> PathStyle {
-    let Some(mut table) = table.table("paths", faults) else {
-        return PathStyle::default();
-    };
-    let ignore_case = table.boolean("ignore_case", faults);
-    let exact_slash = table.boolean("exact_slash", faults);
-    table.finish(faults);
-    PathStyle {
-        ignore_case: ignore_case.unwrap_or_default(),
-        exact_slash: exact_slash.unwrap_or_default(),
-    }
 }
 
 fn read_refusals(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> RefusalSettings {

@@ -45,14 +45,19 @@ pub struct Outcome {
 /// The `[[shop]]` table of this shop. More keys of the shop may follow it (`answer = "local"`, `token.leeway = "5s"`),
 /// then its sub-tables.
 pub fn shop_table(shop: &Shop) -> String {
+    shop_table_at(shop, &[shop.address()])
+}
+
+/// As `shop_table`, with other servers than the shop's own.
+pub fn shop_table_at(shop: &Shop, upstream: &[SocketAddr]) -> String {
+    let upstream: Vec<_> = upstream.iter().map(ToString::to_string).collect();
     let preset = match shop.storefront() {
         Storefront::Bagisto => "bagisto",
         Storefront::Cocart => "cocart",
     };
     format!(
-        "[[shop]]\nname = \"main\"\npreset = \"{preset}\"\nupstream = [\"{}\"]\n\
-         token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{{secret_file}}\"\n",
-        shop.address()
+        "[[shop]]\nname = \"main\"\npreset = \"{preset}\"\nupstream = {upstream:?}\n\
+         token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{{secret_file}}\"\n"
     )
 }
 

@@ -11,6 +11,7 @@
 
 mod patience;
 mod wire;
+mod nobody;
 mod log;
 mod edge;
 mod customer;
@@ -18,11 +19,17 @@ mod customer;
 pub use doorward::demo::shop::{Failure, Mood, Seen, Shop, Storefront};
 
 pub use customer::Customer;
-pub use edge::{Edge, Outcome, doorward, shop_table};
+pub use edge::{Edge, Outcome, doorward, shop_table, shop_table_at};
+pub use nobody::Nobody;
 pub use patience::eventually;
 pub use wire::{Answer, Connection, raw, request, try_raw};
 
 /// A Bagisto shop whose tokens outlive their logout: only Doorward can end them.
 pub fn stateless_bagisto() -> Shop {
     Shop::open(Storefront::Bagisto, Mood::Stateless).unwrap()
+}
+
+/// A `CoCart` shop whose tokens outlive their logout, as those of the real one do when nobody authenticates.
+pub fn stateless_cocart() -> Shop {
+    Shop::open(Storefront::Cocart, Mood::Stateless).unwrap()
 }

@@ -14,6 +14,7 @@ mod bagisto;
 mod wordpress;
 mod cocart;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -124,6 +125,13 @@ impl Shop {
         *self.floor.failure.lock() = failure;
     }
 
+    /// Answers this path, whatever the method, with exactly these bytes from now on, and closes the connection after
+    /// them: for what no API of this shop says, or says wrongly.
+    pub fn recite(&self, path: &str, answer: impl Into<Vec<u8>>) {
+        let mut recitals = self.floor.recitals.lock();
+        recitals.insert(path.to_owned(), answer.into());
+    }
+
     /// Sets the shop's clock: its `Date`, the times in its tokens, what it takes for expired.
     pub fn set_date_offset(&self, seconds: i64) {
         self.floor.backroom.mint.clock.set_offset(seconds);
@@ -141,6 +149,7 @@ struct Floor {
     backroom: Arc<Backroom>,
     seen: Mutex<Vec<Seen>>,
     failure: Mutex<Failure>,
+    recitals: Mutex<HashMap<String, Vec<u8>>>,
 }
 
 impl Floor {
@@ -155,6 +164,7 @@ impl Floor {
             backroom,
             seen: Mutex::default(),
             failure: Mutex::new(Failure::None),
+            recitals: Mutex::default(),
         }
     }
 
@@ -182,10 +192,14 @@ impl Floor {
 
     fn respond(&self, conversation: &mut Conversation, request: &Request) -> io::Result<()> {
         let failure = *self.failure.lock();
+        let recital = self.recitals.lock().get(&request.seen.path()).cloned();
         let answer = match failure {
             Failure::Status(status) => api::failed(status),
             Failure::NotFoundAtLogout if self.api.is_logout(&request.seen) => self.api.not_found(),
-            Failure::None | Failure::NotFoundAtLogout => self.api.answer(&request.seen),
+            Failure::None | Failure::NotFoundAtLogout => match recital {
+                Some(bytes) => return conversation.recite(&bytes),
+                None => self.api.answer(&request.seen),
+            },
             Failure::HangUp => return Err(io::ErrorKind::ConnectionAborted.into()),
             Failure::Silent => return conversation.stay_silent(),
         };

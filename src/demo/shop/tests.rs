@@ -198,3 +198,12 @@ fn a_failing_shop_fails_as_told_and_a_dropped_one_lets_its_clients_go() {
     let read = waiting.read(&mut [0; 1]);
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
 }
+
+#[test]
+fn what_the_shop_recites_is_said_byte_for_byte_and_ends_the_connection() {
+    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    shop.recite("/odd", "HTTP/1.1 200 Fine\r\nContent-Length: 9\r\n\r\nhalf");
+    let answer = ask(&shop, "GET /odd?x=1 HTTP/1.1\r\n\r\n");
+    assert_eq!(answer, "HTTP/1.1 200 Fine\r\nContent-Length: 9\r\n\r\nhalf");
+    assert_eq!(shop.visits(), 1);
+}

@@ -224,6 +224,12 @@ impl Conversation {
             .write_all(&answer.encode(date, &request.seen.method, request.last))
     }
 
+    /// Says exactly this, and nothing after it.
+    pub(super) fn recite(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)?;
+        Err(io::ErrorKind::ConnectionAborted.into())
+    }
+
     /// Tells the client that what it sent is not HTTP; nothing can follow.
     pub(super) fn refuse(&mut self, date: &str) -> io::Result<()> {
         let answer = Answer::json(400, &serde_json::json!({"message": "Bad Request"}));

@@ -1,0 +1,130 @@
+//! The cookies that an answer of ours deletes.
+
+use super::fault::{Fault, Faults};
+use super::table::{Table, Text};
+use crate::request::{Carrier, CookieDeletion, LogoutRule, NamePattern, Place};
+
+/// Reads `hash_from` and `clear_cookies` of a logout.
+pub(super) fn read(table: &mut Table<'_>, faults: &mut Faults) -> Vec<CookieDeletion> {
+    let texts = table.strings("hash_from", faults).unwrap_or_default();
+    let hash_from = texts.iter();
+    let hash_from: Vec<_> = hash_from
+        .filter_map(|text| text.parse_as(starred_name, faults))
+        .collect();
+    let has_hash = table.spot_of("hash_from").is_some();
+    let tables = table.tables("clear_cookies", faults).into_iter();
+    tables
+        .filter_map(|table| read_cookie(table, &hash_from, has_hash, faults))
+        .collect()
+}
+
+fn starred_name(text: &str) -> Result<NamePattern, &'static str> {
+    let pattern = NamePattern::parse(text)?;
+    match pattern.exact() {
+        None => Ok(pattern),
+        Some(_) => Err("a cookie's name with one * in it"),
+    }
+}
+
+fn read_cookie(
+    mut table: Table<'_>,
+    hash_from: &[NamePattern],
+    has_hash: bool,
+    faults: &mut Faults,
+) -> Option<CookieDeletion> {
+    let name = table.string("name", faults);
+    table.missing(
+        "name",
+        "a cookie's name, perhaps with * or {hash} in it",
+        faults,
+    );
+    let paths = table.strings("paths", faults);
+    let domain = table.string("domain", faults);
+    table.finish(faults);
+    let paths = match paths {
+        None => vec!["/".to_owned()],
+        Some(texts) => cookie_paths(&texts, faults),
+    };
+    let domain = domain.and_then(|text| text.parse_as(cookie_domain, faults));
+    let text = name?;
+    let name = text.parse_as(cookie_name, faults)?;
+    if name.contains("{hash}") && !has_hash {
+        let fault = Fault::error("nothing says where {hash} comes from").at(text.spot());
+        faults.push(fault.help("name cookies that have it with `hash_from`"));
+    }
+    Some(CookieDeletion {
+        name: name.to_owned(),
+        hash_from: hash_from.to_vec(),
+        paths,
+        domain,
+    })
+}
+
+fn cookie_name(text: &str) -> Result<&str, &'static str> {
+    NamePattern::parse(text).map(|_| text)
+}
+
+fn cookie_paths(texts: &[Text<'_>], faults: &mut Faults) -> Vec<String> {
+    let paths = texts.iter();
+    paths
+        .filter_map(|text| text.parse_as(cookie_path, faults))
+        .collect()
+}
+
+fn cookie_path(text: &str) -> Result<String, &'static str> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_fit = text.starts_with('/') && is_plain && !text.contains(';');
+    is_fit
+        .then(|| text.to_owned())
+        .ok_or("the path of a cookie, such as /")
+}
+
+fn cookie_domain(text: &str) -> Result<String, &'static str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    let is_fit = !text.is_empty() && text.bytes().all(is_plain);
+    is_fit
+        .then(|| text.to_owned())
+        .ok_or("the domain of a cookie, such as example.com")
+}
+
+/// The cookies that are credentials, and those that the logouts of the shop delete; each once.
+pub(super) fn of_shop(places: &[Place], rules: &[LogoutRule]) -> Vec<CookieDeletion> {
+    let named = places.iter().filter_map(|place| match &place.carrier {
+        Carrier::Cookie(pattern) => pattern.exact().map(everywhere),
+        Carrier::Schemed { .. }
+        | Carrier::Raw(_)
+        | Carrier::Query(_)
+        | Carrier::Json(_)
+        | Carrier::Form(_) => None,
+    });
+    let of_rules = rules.iter().flat_map(|rule| &rule.clear_cookies);
+    let mut cookies: Vec<CookieDeletion> = Vec::new();
+    for cookie in named.chain(of_rules.cloned()) {
+        if !cookies.iter().any(|known| is_same(known, &cookie)) {
+            cookies.push(cookie);
+        }
+    }
+    cookies
+}
+
+fn everywhere(name: &str) -> CookieDeletion {
+    CookieDeletion {
+        name: name.to_owned(),
+        hash_from: Vec::new(),
+        paths: vec!["/".to_owned()],
+        domain: None,
+    }
+}
+
+fn is_same(one: &CookieDeletion, other: &CookieDeletion) -> bool {
+    let CookieDeletion {
+        name,
+        hash_from,
+        paths,
+        domain,
+    } = one;
+    *name == other.name
+        && *hash_from == other.hash_from
+        && *paths == other.paths
+        && *domain == other.domain
+}
