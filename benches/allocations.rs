@@ -38,7 +38,11 @@ fn main() {
     let heads = [
         ("warm", visit(&known), true),
         ("refused", visit(&dead), false),
-        ("opaque", visit("17|Zm9ydHktbGV0dGVycy1vZi1hbi1vcGFxdWUtYmVhcmVy0a1b2c3d"), true),
+        (
+            "opaque",
+            visit("17|Zm9ydHktbGV0dGVycy1vZi1hbi1vcGFxdWUtYmVhcmVy0a1b2c3d"),
+            true,
+        ),
         ("logout", logout(&known), true),
     ];
     for (name, head, good) in &heads {
@@ -56,6 +60,7 @@ fn main() {
 fn print(name: &str, work: impl Fn()) {
     let counted = measure(|| (0..TIMES).for_each(|_| work()));
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let [count, bytes] = [counted.count_total, counted.bytes_total].map(|all| all as f64 / TIMES as f64);
+    let [count, bytes] =
+        [counted.count_total, counted.bytes_total].map(|all| all as f64 / TIMES as f64);
     println!("{name:<22} {count:>11.2} {bytes:>11.1}");
 }

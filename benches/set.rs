@@ -104,7 +104,10 @@ impl Memory for LockedMap {
     }
 
     fn covers(&self, token: &Identity) -> bool {
-        self.0.read().expect("nobody panics").contains_key(&token.id)
+        self.0
+            .read()
+            .expect("nobody panics")
+            .contains_key(&token.id)
     }
 }
 
@@ -133,8 +136,14 @@ fn ask_one<M: Memory>(
     for number in 0..MILLION {
         memory.insert(&crowd::token(number, now), now);
     }
-    assert!(dead.iter().all(|token| memory.covers(token)), "none is lost");
-    assert!(!living.iter().any(|token| memory.covers(token)), "none is made up");
+    assert!(
+        dead.iter().all(|token| memory.covers(token)),
+        "none is lost"
+    );
+    assert!(
+        !living.iter().any(|token| memory.covers(token)),
+        "none is made up"
+    );
     for (answer, tokens) in [("miss", living), ("hit", dead)] {
         let mut turns = tokens.iter().cycle();
         group.bench_function(format!("{answer}/{}", M::NAME), |bencher| {
@@ -153,7 +162,9 @@ fn ask_one<M: Memory>(
 
 /// From nothing to a hundred thousand; what is measured is one of them.
 fn fill(criterion: &mut Criterion, now: UnixTime) {
-    let revocations: Vec<Revocation> = (0..FILLED).map(|number| crowd::token(number, now)).collect();
+    let revocations: Vec<Revocation> = (0..FILLED)
+        .map(|number| crowd::token(number, now))
+        .collect();
     let mut group = criterion.benchmark_group("set/insert 100k");
     group.throughput(Throughput::Elements(FILLED));
     group.sample_size(10);

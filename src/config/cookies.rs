@@ -100,7 +100,7 @@ pub(super) fn of_shop(places: &[Place], rules: &[LogoutRule]) -> Vec<CookieDelet
     let of_rules = rules.iter().flat_map(|rule| &rule.clear_cookies);
     let mut cookies: Vec<CookieDeletion> = Vec::new();
     for cookie in named.chain(of_rules.cloned()) {
-        if !cookies.iter().any(|known| is_same(known, &cookie)) {
+        if !cookies.contains(&cookie) {
             cookies.push(cookie);
         }
     }
@@ -114,17 +114,4 @@ fn everywhere(name: &str) -> CookieDeletion {
         paths: vec!["/".to_owned()],
         domain: None,
     }
-}
-
-fn is_same(one: &CookieDeletion, other: &CookieDeletion) -> bool {
-    let CookieDeletion {
-        name,
-        hash_from,
-        paths,
-        domain,
-    } = one;
-    *name == other.name
-        && *hash_from == other.hash_from
-        && *paths == other.paths
-        && *domain == other.domain
 }

@@ -6,7 +6,8 @@ use super::fault::{Fault, Faults};
 use super::table::Table;
 use super::{cookies, credential, pattern, route, words};
 use crate::request::{
-    AnswerBy, ClientKey, LogoutRule, PathPattern, Place, QueryCondition, QueryValue, Scope, Words,
+    AnswerBy, ClientKey, CookieDeletion, LogoutRule, PathPattern, Place, QueryCondition,
+    QueryValue, Scope, Words,
 };
 
 const METHODS: &[(&str, &Method)] = &[
@@ -57,15 +58,18 @@ struct Overrides {
     revoke: Option<Scope>,
     cart: Option<Cart>,
     client_key: Option<ClientKey>,
+    /// For every logout that names none of its own.
+    clear_cookies: Vec<CookieDeletion>,
 }
 
-/// Reads `answer`, `revoke`, `cart`, `[shop.client_key]` and every `[[shop.logout]]`.
+/// Reads `answer`, `revoke`, `cart`, `clear_cookies`, `[shop.client_key]` and every `[[shop.logout]]`.
 pub(super) fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Logouts {
     let overrides = Overrides {
         answer: shop.choice("answer", ANSWERS, faults),
         revoke: shop.choice("revoke", SCOPES, faults),
         cart: shop.choice("cart", CARTS, faults),
         client_key: read_client_key(shop, faults),
+        clear_cookies: cookies::read(shop, faults),
     };
     let mut rules = Vec::new();
     let mut preset_scope = None;
@@ -117,7 +121,10 @@ fn read_rule(
     let success = words::read_success(&mut table, faults);
     let (missing, invalid) = read_errors(&mut table, faults);
     let client_key = choose_client_key(&mut table, overrides, faults);
-    let clear_cookies = cookies::read(&mut table, faults);
+    let mut clear_cookies = cookies::read(&mut table, faults);
+    if clear_cookies.is_empty() {
+        clear_cookies.clone_from(&overrides.clear_cookies);
+    }
     table.finish(faults);
     let revoke = preferred(is_own, revoke, overrides.revoke);
     LogoutRule {

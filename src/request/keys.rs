@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::json;
 
 /// The keys of a shop. All of one family: a public key must never serve as a shared secret.
+#[derive(Default)]
 pub struct Keys(Vec<Key>);
 
 /// One key and what it may verify.

@@ -109,7 +109,7 @@ pub struct ClientKey {
 }
 
 /// A cookie to delete.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieDeletion {
     /// Its name. `{hash}` stands for what [`CookieDeletion::hash_from`] finds, `*` for every cookie of the
     /// request that fits.

@@ -1,0 +1,268 @@
+//! How many logouts a second reach the disk, and how long a start reads them back, against a bare log file.
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
+
+mod support;
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use doorward::clock::{self, UnixTime};
+use doorward::revocation::{Id, Journal, Revocation, Revocations};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+
+use support::crowd::{self, MILLION};
+use support::mode::{Mode, number_after};
+use support::stopwatch::{percentile, timed};
+
+/// How long each number of waiting customers is measured.
+const MEASURED: Duration = Duration::from_millis(2500);
+
+/// How often a start is measured; the median counts.
+const STARTS: usize = 3;
+
+fn main() {
+    let mode = Mode::from_arguments();
+    if mode == Mode::List {
+        return;
+    }
+    let now = clock::now();
+    let span = if mode == Mode::Measure {
+        MEASURED
+    } else {
+        MEASURED / 100
+    };
+    logouts(mode, span, now);
+    let sizes = match number_after("--rows") {
+        Some(rows) => vec![rows],
+        None => vec![mode.rows(MILLION / 10), mode.rows(MILLION)],
+    };
+    starts(&sizes, now);
+}
+
+/// Somewhere a logout becomes durable.
+trait Durable: Send + Sync + 'static {
+    /// Returns when a restart would not forget them.
+    fn revoke(&self, revocations: Vec<Revocation>) -> impl Future<Output = bool> + Send;
+}
+
+impl Durable for Revocations {
+    async fn revoke(&self, revocations: Vec<Revocation>) -> bool {
+        self.revoke(revocations).await.is_ok()
+    }
+}
+
+fn logouts(mode: Mode, span: Duration, now: UnixTime) {
+    println!(
+        "journal/logouts                                 waiting    a second       p50       p99"
+    );
+    let folder = |name: &str, rows: u64| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let dead = (0..rows).map(|number| crowd::token(number, now));
+        let cut_off = (0..rows).map(|number| crowd::cutoff(number, now));
+        crowd::write_journal(&folder.path().join(name), dead.chain(cut_off));
+        folder
+    };
+    let full = mode.rows(MILLION);
+    for (name, rows, both) in [
+        ("token, empty journal", 0, false),
+        ("token and customer, empty journal", 0, true),
+        ("token and customer, 1M + 1M rows", full, true),
+    ] {
+        let folder = folder("journal", rows);
+        let opened = Revocations::open(&folder.path().join("journal"));
+        let revocations = Arc::new(opened.expect("what was written is read"));
+        let mut first = full;
+        for waiting in [1, 16, 256] {
+            first = log_out(name, &revocations, waiting, both, first, span, now);
+        }
+    }
+    let folder = folder("journal", 0);
+    let log = Arc::new(Log::start(&folder.path().join("log")));
+    let mut first = full;
+    for waiting in [1, 16, 256] {
+        first = log_out(
+            "rival: log file, token and customer",
+            &log,
+            waiting,
+            true,
+            first,
+            span,
+            now,
+        );
+    }
+}
+
+/// So many customers log out again and again, each as soon as the last time is answered. Answers with the next
+/// number that is free.
+fn log_out<D: Durable>(
+    name: &str,
+    durable: &Arc<D>,
+    waiting: u64,
+    both: bool,
+    first: u64,
+    span: Duration,
+    now: UnixTime,
+) -> u64 {
+    let runtime = Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let start = clock::instant();
+    let customer = |customer: u64| {
+        let durable = Arc::clone(durable);
+        async move {
+            let mut times = Vec::new();
+            let mut number = first + customer;
+            while start.elapsed() < span {
+                let mut revocations = vec![crowd::token(number, now)];
+                if both {
+                    revocations.push(crowd::cutoff(number, now));
+                }
+                let asked = clock::instant();
+                assert!(durable.revoke(revocations).await, "the disk takes a row");
+                times.push(asked.elapsed());
+                number += waiting;
+            }
+            times
+        }
+    };
+    let mut times = runtime.block_on(async {
+        let customers: Vec<_> = (0..waiting)
+            .map(|one| tokio::spawn(customer(one)))
+            .collect();
+        let mut all = Vec::new();
+        for one in customers {
+            all.extend(one.await.expect("a customer does not panic"));
+        }
+        all
+    });
+    let taken = start.elapsed();
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let rate = times.len() as f64 / taken.as_secs_f64();
+    let [p50, p99] = [50, 99].map(|percent| percentile(&mut times, percent));
+    println!("{name:<47} {waiting:>7} {rate:>11.0} {p50:>9.2?} {p99:>9.2?}");
+    first + waiting * times.len() as u64
+}
+
+fn starts(sizes: &[u64], now: UnixTime) {
+    println!(
+        "journal/start                  rows     in all   the check   the rows  rival: log file"
+    );
+    for &rows in sizes {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let journal = folder.path().join("journal");
+        let revocations: Vec<_> = (0..rows).map(|number| crowd::token(number, now)).collect();
+        crowd::write_journal(&journal, revocations.iter().copied());
+        let log = folder.path().join("log");
+        write_log(&log, &revocations);
+        drop(revocations);
+        let all = median(|| {
+            let (time, opened) = timed(|| Revocations::open(&journal));
+            let counts = opened.expect("what was written is read").counts();
+            assert_eq!(counts.tokens, rows, "none is lost");
+            time
+        });
+        let check = median(|| timed(|| Journal::open(&journal).map(drop).is_ok()).0);
+        let journal = Journal::open(&journal).expect("what was written is read");
+        let read = median(|| {
+            let mut found = 0;
+            let (time, read) = timed(|| journal.replay(|_| found += 1));
+            assert!(read.is_ok() && found == rows, "none is lost");
+            time
+        });
+        let rival = median(|| {
+            let (time, found) = timed(|| read_log(&log));
+            assert_eq!(found.len() as u64, rows, "none is lost");
+            time
+        });
+        println!(
+            "{:<24} {rows:>10} {all:>10.2?} {check:>11.2?} {read:>10.2?} {rival:>16.2?}",
+            ""
+        );
+    }
+}
+
+fn median(mut measure: impl FnMut() -> Duration) -> Duration {
+    let mut times: Vec<_> = (0..STARTS).map(|_| measure()).collect();
+    percentile(&mut times, 50)
+}
+
+/// The rival: records at the end of a file, and one `fdatasync` for all that came during the last one. It checks
+/// nothing, deletes nothing and can't tell a torn record from a good one.
+struct Log(Sender<Order>);
+
+struct Order {
+    revocations: Vec<Revocation>,
+    done: oneshot::Sender<bool>,
+}
+
+/// Id, end and window.
+const RECORD_BYTES: usize = 32;
+
+impl Log {
+    fn start(path: &Path) -> Self {
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = file.expect("a temporary folder takes a file");
+        let (orders, inbox) = channel();
+        thread::spawn(move || write_groups(&file, &inbox));
+        Self(orders)
+    }
+}
+
+impl Durable for Log {
+    async fn revoke(&self, revocations: Vec<Revocation>) -> bool {
+        let (done, answer) = oneshot::channel();
+        let sent = self.0.send(Order { revocations, done });
+        sent.is_ok() && answer.await.unwrap_or(false)
+    }
+}
+
+fn write_groups(mut file: &File, inbox: &Receiver<Order>) {
+    let mut records = Vec::new();
+    while let Ok(first) = inbox.recv() {
+        let group: Vec<Order> = std::iter::once(first).chain(inbox.try_iter()).collect();
+        records.clear();
+        for revocation in group.iter().flat_map(|order| &order.revocations) {
+            encode(revocation, &mut records);
+        }
+        let written = file.write_all(&records).and_then(|()| file.sync_data());
+        for order in group {
+            let _ = order.done.send(written.is_ok()); // who waited may have gone
+        }
+    }
+}
+
+fn encode(revocation: &Revocation, records: &mut Vec<u8>) {
+    let (id, window) = match revocation {
+        Revocation::Token { id, window, .. } => (id, window.number()),
+        Revocation::Cutoff { id, .. } => (id, 0),
+    };
+    records.extend_from_slice(id.bytes());
+    records.extend_from_slice(&revocation.until().seconds().to_le_bytes());
+    records.extend_from_slice(&u64::from(window).to_le_bytes());
+}
+
+fn write_log(path: &Path, revocations: &[Revocation]) {
+    let mut records = Vec::with_capacity(revocations.len() * RECORD_BYTES);
+    revocations.iter().for_each(|one| encode(one, &mut records));
+    std::fs::write(path, records).expect("a temporary folder takes a file");
+}
+
+fn read_log(path: &Path) -> HashMap<Id, u64> {
+    let mut records = Vec::new();
+    let read = File::open(path).and_then(|mut file| file.read_to_end(&mut records));
+    read.expect("what was written is read");
+    let (records, _torn) = records.as_chunks::<RECORD_BYTES>();
+    let mut found = HashMap::new();
+    for record in records {
+        let (id, rest) = record.split_first_chunk::<16>().expect("32 bytes hold 16");
+        let until = rest.first_chunk::<8>().expect("16 bytes hold 8");
+        found.insert(Id::from_bytes(*id), u64::from_le_bytes(*until));
+    }
+    found
+}
