@@ -189,12 +189,12 @@ fn a_window_whose_end_moves_keeps_every_id() {
 fn undated_entries_and_cutoffs_end_when_their_time_is_over() {
     let set = set_of(&[revoked(7), cutoff(2, 0)]);
     assert_eq!((set.counts().undated, set.counts().cutoffs), (1, 1));
-    set.sweep(UnixTime::from_seconds(NOW.seconds() + 99_000));
+    set.drop_ended_undated(UnixTime::from_seconds(NOW.seconds() + 99_000));
     assert_eq!(
         (set.counts().undated, set.counts().cutoffs),
         (1, 1),
         "not yet"
     );
-    set.sweep(UnixTime::from_seconds(NOW.seconds() + 100_100));
+    set.drop_ended_undated(UnixTime::from_seconds(NOW.seconds() + 100_100));
     assert_eq!((set.counts().undated, set.counts().cutoffs), (0, 0));
 }

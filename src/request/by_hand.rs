@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::flaw::Flaw;
 use super::logout::{Scope, of_opaque, of_verified};
 use super::shop::Shop;
-use super::verify::{Flaw, Kind, Token};
+use super::verify::{Kind, Token};
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Kind as Digest, Revocation, Source, Window};
 

@@ -64,6 +64,21 @@ impl fmt::Debug for Credential<'_> {
     }
 }
 
+impl Credential<'_> {
+    /// Whether a shop that looks for the scheme anywhere in the line would find another credential inside
+    /// this one. Only asked of those that do not verify: in a long token the letters may stand by chance.
+    pub(super) fn hides_another(&self) -> bool {
+        match &self.place.carrier {
+            Carrier::Schemed { schemes, .. } => schemes.iter().any(|one| hides(&self.text, one)),
+            Carrier::Raw(_)
+            | Carrier::Cookie(_)
+            | Carrier::Query(_)
+            | Carrier::Json(_)
+            | Carrier::Form(_) => false,
+        }
+    }
+}
+
 /// The credentials of one request; one or two in practice.
 pub(super) type Credentials<'a> = SmallVec<[Credential<'a>; 2]>;
 
@@ -84,6 +99,14 @@ impl Carrier {
     /// Whether it can only be found by reading the body.
     pub fn is_in_body(&self) -> bool {
         matches!(self, Self::Json(_) | Self::Form(_))
+    }
+
+    /// Whether it is a header of its own, and `name` is that header.
+    pub fn is_own_header(&self, name: &HeaderName) -> bool {
+        match self {
+            Self::Schemed { name: own, .. } | Self::Raw(own) => is_spelling_of(name, own),
+            Self::Cookie(_) | Self::Query(_) | Self::Json(_) | Self::Form(_) => false,
+        }
     }
 
     /// The header that it is, if it is one.
@@ -159,7 +182,7 @@ fn refuse_nominated(places: &[Place], request: &Request<'_>) -> Result<(), Refus
 fn only_line<'a>(name: &HeaderName, request: &Request<'a>) -> Result<Option<&'a str>, Refusal> {
     let mut only = None;
     for (given, line) in &request.head.headers {
-        if given == name || is_twin(given.as_str(), name.as_str()) {
+        if is_spelling_of(given, name) {
             if only.is_some() {
                 return Err(Refusal::TwoCredentials);
             }
@@ -169,7 +192,12 @@ fn only_line<'a>(name: &HeaderName, request: &Request<'a>) -> Result<Option<&'a 
     Ok(only)
 }
 
-fn is_twin(given: &str, name: &str) -> bool {
+/// The same name, or the same with underscores.
+fn is_spelling_of(given: &HeaderName, name: &HeaderName) -> bool {
+    if given == name {
+        return true;
+    }
+    let (given, name) = (given.as_str(), name.as_str());
     let dashed = |byte| if byte == b'_' { b'-' } else { byte };
     given.len() == name.len()
         && given.contains('_')

@@ -4,7 +4,10 @@
 
 mod answer;
 mod by_hand;
+mod claims;
+mod compact;
 mod credential;
+mod flaw;
 mod json;
 mod keys;
 mod logout;
@@ -23,7 +26,9 @@ use http::{HeaderMap, Method};
 
 pub use answer::{Answer, RefusalSettings, Shape};
 pub use by_hand::{Named, Target};
+pub use claims::{Claims, IssuedAt};
 pub use credential::{Carrier, Credential, NamePattern, Place};
+pub use flaw::Flaw;
 pub use json::Pointer;
 pub use keys::{ALGORITHMS, Keys, UnfitKey, name_of, secret_bytes_min};
 pub use logout::{
@@ -34,9 +39,7 @@ pub use refusal::Refusal;
 pub use route::{Enforce, Route};
 pub use shop::{HostPattern, Shop};
 pub use skew::ShopClock;
-pub use verify::{
-    Claims, Flaw, IssuedAt, Kind, TOKEN_BYTES_MAX, Token, TokenSettings, Verified, Verifier,
-};
+pub use verify::{Kind, TOKEN_BYTES_MAX, Token, TokenSettings, Verified, Verifier};
 
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations};

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::verify::Flaw;
+use super::flaw::Flaw;
 use crate::revocation::{Cause, Id};
 
 /// Why a request is refused. A refusal answers a customer; it is not an error.

@@ -116,9 +116,14 @@ impl Shop {
         now: UnixTime,
     ) -> Result<Tokens, Refusal> {
         let read = |credential: &Credential<'_>| {
-            self.verifier
+            let token = self
+                .verifier
                 .read(credential.place.kind, &credential.text, now)
-                .map_err(Refusal::Unverifiable)
+                .map_err(Refusal::Unverifiable)?;
+            match token {
+                Token::Opaque(_) if credential.hides_another() => Err(Refusal::MalformedCredential),
+                Token::Opaque(_) | Token::Verified(_) => Ok(token),
+            }
         };
         credentials.iter().map(read).collect()
     }

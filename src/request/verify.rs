@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use moka::sync::Cache;
 use regex::Regex;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use super::json::{self, Pointer};
+use super::claims::Claims;
+use super::compact::{decode_object, has_jwt_shape, key_id, refuse_other_types, signed_part};
+use super::flaw::Flaw;
 use super::keys::{self, Keys};
 use crate::clock::UnixTime;
 use crate::revocation::{Cause, Group, Id, Identity, Kind as Digest, Window};
@@ -66,30 +66,6 @@ pub struct TokenSettings {
     pub forward_unverifiable: bool,
 }
 
-/// Where the claims stand in a payload.
-#[derive(Debug)]
-pub struct Claims {
-    /// The token's own id.
-    pub id: Pointer,
-    /// The customer.
-    pub subject: Pointer,
-    /// The session.
-    pub session: Pointer,
-    /// The end.
-    pub expires_at: Pointer,
-    /// The beginning, as the token says it or as it follows from the end.
-    pub issued_at: IssuedAt,
-}
-
-/// How a token says when it was issued.
-#[derive(Debug)]
-pub enum IssuedAt {
-    /// By a claim.
-    Claim(Pointer),
-    /// So long before another claim, for shops whose tokens live for a fixed time.
-    Before(Pointer, Duration),
-}
-
 /// A credential that was read.
 #[derive(Debug)]
 pub enum Token {
@@ -125,55 +101,6 @@ pub struct Verified {
     /// Its fingerprint, where tokens that do not verify are forwarded: with the signature respelled it
     /// would come back as one of those.
     pub fingerprint: Option<Id>,
-}
-
-/// Why a token can't be verified. The customer is told none of this, the log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    /// Not three parts of base64url with JSON objects in the first two.
-    Malformed,
-    /// Longer than [`TOKEN_BYTES_MAX`].
-    TooLong,
-    /// Its algorithm is not among the pinned ones.
-    Algorithm,
-    /// It asks for an extension (`crit`, RFC 7515 section 4.1.11).
-    Critical,
-    /// It is a token for something else, by its `typ` (RFC 8725 section 3.11).
-    Type,
-    /// No key fits its algorithm and `kid`.
-    UnknownKey,
-    /// The signature is wrong.
-    Signature,
-    /// A claim has the wrong type or an impossible value.
-    Claim,
-    /// Issued by somebody else.
-    Issuer,
-    /// Meant for somebody else.
-    Audience,
-    /// Issued far in the future: cutoffs could not reach it.
-    IssuedInFuture,
-    /// Neither a JWT nor like the shop's opaque tokens, where it must be one of them.
-    NotJwt,
-}
-
-impl Flaw {
-    /// The word for logs and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::TooLong => "too_long",
-            Self::Algorithm => "algorithm",
-            Self::Critical => "critical",
-            Self::Type => "type",
-            Self::UnknownKey => "unknown_key",
-            Self::Signature => "signature",
-            Self::Claim => "claim",
-            Self::Issuer => "issuer",
-            Self::Audience => "audience",
-            Self::IssuedInFuture => "issued_in_future",
-            Self::NotJwt => "not_jwt",
-        }
-    }
 }
 
 /// The longest token that is read. Four times what cookies can carry; shops refuse such headers anyway.
@@ -310,34 +237,33 @@ impl Verifier {
     }
 
     fn verified(&self, signed: &str, payload: &Value, now: UnixTime) -> Result<Verified, Flaw> {
-        let claims = &self.settings.claims;
         let issuer = self.accepted_issuer(payload)?;
         self.check_audience(payload)?;
-        let expires_at = moment(claims.expires_at.find(payload), Round::Up)?;
-        let not_before = moment(payload.get("nbf"), Round::Down)?;
-        let issued_at = self.issued_at(payload)?;
-        if issued_at.is_some_and(|issued_at| issued_at > now.plus(FUTURE_MAX)) {
+        let said = self.settings.claims.read(payload)?;
+        if said
+            .issued_at
+            .is_some_and(|begin| begin > now.plus(FUTURE_MAX))
+        {
             return Err(Flaw::IssuedInFuture);
         }
-        let id = match claims.id.find(payload).and_then(name_of) {
-            Some(id) => self.digest(Digest::Token, issuer, &id),
+        let id = match &said.id {
+            Some(id) => self.digest(Digest::Token, issuer, id),
             None => self.fingerprint(signed),
         };
-        let subject = named(claims.subject.find(payload))?;
-        let session = named(claims.session.find(payload))?;
         let identity = Identity {
             id,
-            window: Window::of(expires_at),
-            groups: self.groups(issuer, session.as_deref(), subject.as_deref()),
-            issued_at,
+            window: Window::of(said.expires_at),
+            groups: self.groups(issuer, said.session.as_deref(), said.subject.as_deref()),
+            issued_at: said.issued_at,
         };
         let pinned = self.pinned(issuer);
+        let name = |kind, name: &String| self.digest(kind, pinned, name);
         Ok(Verified {
             identity,
-            expires_at,
-            not_before,
-            subject: subject.map(|name| self.digest(Digest::Subject, pinned, &name)),
-            session: session.map(|name| self.digest(Digest::Session, pinned, &name)),
+            expires_at: said.expires_at,
+            not_before: said.not_before,
+            subject: said.subject.as_ref().map(|one| name(Digest::Subject, one)),
+            session: said.session.as_ref().map(|one| name(Digest::Session, one)),
             fingerprint: self
                 .settings
                 .forward_unverifiable
@@ -426,140 +352,4 @@ impl Verifier {
         };
         named.then_some(()).ok_or(Flaw::Audience)
     }
-
-    fn issued_at(&self, payload: &Value) -> Result<Option<UnixTime>, Flaw> {
-        match &self.settings.claims.issued_at {
-            IssuedAt::Claim(pointer) => moment(pointer.find(payload), Round::Down),
-            IssuedAt::Before(pointer, span) => {
-                let from = moment(pointer.find(payload), Round::Down)?;
-                Ok(from.map(|from| from.minus(*span)))
-            }
-        }
-    }
-}
-
-/// A JWT could be read out of it: at least three parts, of which the first begins an object.
-///
-/// Judged as laxly as the laxest parser, which skips what is not base64.
-fn has_jwt_shape(text: &str) -> bool {
-    if text.bytes().filter(|byte| *byte == b'.').count() < 2 {
-        return false;
-    }
-    let header = text.split('.').next().unwrap_or_default();
-    let letters = header
-        .bytes()
-        .filter(|byte| byte.is_ascii_alphanumeric() || b"-_+/".contains(byte))
-        .map(|byte| match byte {
-            b'+' => b'-',
-            b'/' => b'_',
-            other => other,
-        });
-    let start: Vec<u8> = letters.take(64).collect();
-    let whole = &start[..start.len() / 4 * 4];
-    let decoded = URL_SAFE_NO_PAD.decode(whole).unwrap_or_default();
-    decoded.trim_ascii_start().first() == Some(&b'{')
-}
-
-/// What a token's fingerprint is taken of: its signing input `header.payload`, for a signature can be
-/// respelled. Of anything else all.
-fn signed_part(text: &str) -> &str {
-    match text.rsplit_once('.') {
-        Some((signed, _signature)) if has_jwt_shape(text) => signed,
-        Some(_) | None => text,
-    }
-}
-
-/// Standards 28, 29, 49: base64url without padding, and an object in it.
-fn decode_object(part: &str) -> Result<Value, Flaw> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Flaw::Malformed)?;
-    json::parse(&bytes)
-        .filter(Value::is_object)
-        .ok_or(Flaw::Malformed)
-}
-
-/// Standards 34: a string or nothing.
-fn key_id(header: &Value) -> Result<Option<&str>, Flaw> {
-    match header.get("kid") {
-        None => Ok(None),
-        Some(Value::String(id)) => Ok(Some(id)),
-        Some(_) => Err(Flaw::Malformed),
-    }
-}
-
-/// Standards 62: a logout token, a security event, a status list and their like are no access tokens,
-/// though the same issuer signs them. Other types pass: shops write what they like there.
-fn refuse_other_types(header: &Value) -> Result<(), Flaw> {
-    let Some(declared) = header.get("typ") else {
-        return Ok(());
-    };
-    let declared = declared
-        .as_str()
-        .ok_or(Flaw::Malformed)?
-        .to_ascii_lowercase();
-    let subtype = declared.strip_prefix("application/").unwrap_or(&declared);
-    if subtype.ends_with("+jwt") && subtype != "at+jwt" {
-        return Err(Flaw::Type);
-    }
-    Ok(())
-}
-
-#[derive(Clone, Copy)]
-enum Round {
-    Up,
-    Down,
-}
-
-/// A `NumericDate` (RFC 7519 section 2): a number, perhaps with a fraction, not negative, not absurd.
-fn moment(claim: Option<&Value>, round: Round) -> Result<Option<UnixTime>, Flaw> {
-    let number = match claim {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Number(number)) => number,
-        Some(_) => return Err(Flaw::Claim),
-    };
-    let seconds = match (number.as_u64(), number.as_f64()) {
-        (Some(whole), _) => whole,
-        (None, Some(fraction)) => whole_seconds(fraction, round).ok_or(Flaw::Claim)?,
-        (None, None) => return Err(Flaw::Claim),
-    };
-    let moment = UnixTime::from_seconds(seconds);
-    if moment > Window::LAST_MOMENT {
-        return Err(Flaw::Claim);
-    }
-    Ok(Some(moment))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "the range is checked first"
-)]
-fn whole_seconds(fraction: f64, round: Round) -> Option<u64> {
-    let whole = match round {
-        Round::Up => fraction.ceil(),
-        Round::Down => fraction.floor(),
-    };
-    let fits = fraction >= 0.0 && whole <= Window::LAST_MOMENT.seconds() as f64;
-    fits.then_some(whole as u64)
-}
-
-/// A name as one text: a string that is not empty, or a whole number (to a shop 5 and "5" are one customer).
-fn name_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => None,
-    }
-}
-
-/// A customer or session: absent, or a proper name. Anything else is a token that we do not understand.
-fn named(value: Option<&Value>) -> Result<Option<String>, Flaw> {
-    value
-        .map(|value| name_of(value).ok_or(Flaw::Claim))
-        .transpose()
 }

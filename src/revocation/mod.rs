@@ -132,7 +132,7 @@ impl Revocations {
 
     /// Drops what is over, in memory and on disk. To be called about once a second.
     pub fn tick(&self) {
-        /// Undated rows are few and end rarely; their range is read as a whole.
+        /// What has no window is few and ends rarely; all of it is read.
         const UNDATED_EVERY: Duration = Duration::from_mins(10);
 
         let now = clock::now();
@@ -152,7 +152,10 @@ impl Revocations {
             ticks.undated_dropped = instant;
         }
         drop(ticks);
-        let ended = self.set.sweep(horizon);
+        let ended = self.set.drop_ended_windows();
+        if undated {
+            self.set.drop_ended_undated(horizon);
+        }
         if !ended.is_empty() || undated || !self.committer.health().is_writable() {
             self.committer.drop_ended(ended, undated, horizon);
         }

@@ -23,7 +23,7 @@ pub struct Set {
     windows: Cache<Window, Arc<Ids>, foldhash::fast::RandomState>,
     undated: Undated,
     cutoffs: Cutoffs,
-    /// Windows that moka has dropped since the last [`Set::sweep`].
+    /// Windows that moka has dropped since they were last asked for.
     ended: Arc<Mutex<Vec<Window>>>,
     /// How long what seems to be over is kept all the same: at a start the wall clock may be wrong, and
     /// what is dropped then would be forgotten.
@@ -106,12 +106,16 @@ impl Set {
         }
     }
 
-    /// Drops what is over, and names the windows that ended since the last call.
-    pub fn sweep(&self, now: UnixTime) -> Vec<Window> {
+    /// Drops the windows that are over, and names those that ended since the last call.
+    pub fn drop_ended_windows(&self) -> Vec<Window> {
         self.windows.run_pending_tasks();
+        std::mem::take(&mut *self.ended.lock())
+    }
+
+    /// Drops the undated ids and the cutoffs that are over. Reads all of them.
+    pub fn drop_ended_undated(&self, now: UnixTime) {
         self.undated.drop_ended(now);
         self.cutoffs.drop_ended(now);
-        std::mem::take(&mut *self.ended.lock())
     }
 
     /// Measures the ends of all windows anew, for the wall clock was set back and moka counts on the

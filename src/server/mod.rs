@@ -2,6 +2,7 @@
 
 mod client;
 mod control;
+mod forwarding;
 mod listen;
 mod log_id;
 mod metrics;
@@ -32,6 +33,7 @@ pub use upstream::{Endpoint, Upstreams};
 
 use crate::request::{Gate, Shop};
 use crate::revocation::{JournalError, Revocations};
+use forwarding::Forwarding;
 use listen::{Bound, Listening};
 use log_id::LogKey;
 use metrics::Metrics;
@@ -112,7 +114,7 @@ pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), 
     let proxy = Proxy {
         gate,
         upstreams: settings.upstreams,
-        trusted_proxies: settings.trusted_proxies,
+        forwarding: Forwarding::believing(settings.trusted_proxies),
         metrics,
         log_key,
         in_flight: Arc::clone(&in_flight),

@@ -1,34 +1,33 @@
 //! The public listener: every request is judged before anything reaches a shop.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, HOST, TRANSFER_ENCODING, VIA};
-use http::{HeaderName, Method, StatusCode};
-use ipnet::IpNet;
+use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::{Method, StatusCode};
 use log::{debug, error, info, warn};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-use std::collections::HashMap;
 
+use super::forwarding::{self, Forwarding};
 use super::log_id::LogKey;
 use super::metrics::Metrics;
 use super::upstream::Upstreams;
 use crate::clock::{self, UnixTime};
 use crate::request::{
-    self, Answer, AnswerBy, Carrier, Gate, LogOut, Refusal, Refused, Request, Shop, Verdict,
+    self, Answer, AnswerBy, Gate, LogOut, Refusal, Refused, Request, Shop, Verdict,
 };
 
 /// The proxy in front of the shops.
 pub(super) struct Proxy {
     pub(super) gate: Arc<Gate>,
     pub(super) upstreams: HashMap<String, Upstreams>,
-    pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) forwarding: Forwarding,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log_key: LogKey,
     pub(super) in_flight: Arc<()>,
@@ -151,11 +150,11 @@ impl ProxyHttp for Proxy {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        self.forwarded_headers(session, upstream)?;
+        self.forwarding.rewrite(session, upstream)?;
         if let (Some(logout), Some(shop)) = (&context.logout, &context.shop)
             && !logout.with_credentials
         {
-            remove_credentials(shop, upstream);
+            forwarding::remove_credentials(shop, upstream);
         }
         context.sent_ms = clock::now_ms();
         Ok(())
@@ -270,7 +269,7 @@ impl Proxy {
     async fn put_in_force(&self, session: &Session, logout: &LogOut<'_>) -> Result<(), Refusal> {
         let revocations = self.gate.revocations();
         let entries = &logout.revocations;
-        let client = self.client_of(session);
+        let client = self.forwarding.client_of(session);
         if !revocations.admit(client, entries, logout.shop.allowance, clock::now()) {
             return Err(Refusal::TooManyLogouts);
         }
@@ -343,100 +342,6 @@ impl Proxy {
         let shop = context.shop.as_ref();
         shop.and_then(|shop| self.upstreams.get(&shop.name))
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "a shop without upstream"))
-    }
-
-    /// The customer's address: the peer's, or what a trusted proxy says.
-    fn client_of(&self, session: &Session) -> IpAddr {
-        let peer = peer_of(session);
-        if !self.trusts(peer) {
-            return peer;
-        }
-        let lines = session.req_header().headers.get_all(X_FORWARDED_FOR);
-        let lines: Vec<&str> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
-        let hops = lines.iter().flat_map(|line| line.split(','));
-        let mut hops: Vec<IpAddr> = hops.map_while(|hop| hop.trim().parse().ok()).collect();
-        while let Some(hop) = hops.pop() {
-            if !self.trusts(hop) {
-                return hop;
-            }
-        }
-        peer
-    }
-
-    fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|net| net.contains(&peer))
-    }
-
-    /// D10: what we know is said by us; what a stranger says of it is dropped.
-    fn forwarded_headers(&self, session: &Session, upstream: &mut RequestHeader) -> Result<()> {
-        let forged: Vec<HeaderName> = upstream
-            .headers
-            .keys()
-            .filter(|name| is_ours(name))
-            .cloned()
-            .collect();
-        for name in forged {
-            upstream.remove_header(&name);
-        }
-        let peer = peer_of(session);
-        let mut hops = String::new();
-        if self.trusts(peer) {
-            for line in session.req_header().headers.get_all(X_FORWARDED_FOR) {
-                hops.push_str(line.to_str().unwrap_or_default());
-                hops.push_str(", ");
-            }
-        } else {
-            for name in [
-                "forwarded",
-                "x-forwarded-proto",
-                "x-forwarded-host",
-                "x-real-ip",
-            ] {
-                upstream.remove_header(name);
-            }
-            upstream.insert_header("x-forwarded-proto", "http")?;
-            if let Some(host) = session.req_header().headers.get(HOST) {
-                upstream.insert_header("x-forwarded-host", host.as_bytes())?;
-            }
-        }
-        upstream.insert_header(X_FORWARDED_FOR, format!("{hops}{peer}"))?;
-        upstream.append_header(VIA, "1.1 doorward")?;
-        Ok(())
-    }
-}
-
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
-
-fn peer_of(session: &Session) -> IpAddr {
-    let address = session.client_addr().and_then(|address| address.as_inet());
-    address.map_or(IpAddr::from([0, 0, 0, 0]), |address| {
-        address.ip().to_canonical()
-    })
-}
-
-/// Names that only we may send, however the dash is spelled (standards 124).
-fn is_ours(name: &HeaderName) -> bool {
-    let spelled = name.as_str().replace('_', "-");
-    spelled.starts_with("x-doorward-")
-        || (name.as_str().contains('_')
-            && [
-                "x-forwarded-for",
-                "x-forwarded-proto",
-                "x-forwarded-host",
-                "x-real-ip",
-            ]
-            .contains(&spelled.as_str()))
-}
-
-/// The headers that carry credentials, as far as they are headers of their own.
-fn remove_credentials(shop: &Shop, upstream: &mut RequestHeader) {
-    for place in &shop.places {
-        match &place.carrier {
-            Carrier::Schemed { name, .. } | Carrier::Raw(name) => {
-                upstream.remove_header(name);
-            }
-            Carrier::Cookie(_) | Carrier::Query(_) | Carrier::Json(_) | Carrier::Form(_) => {}
-        }
     }
 }
 

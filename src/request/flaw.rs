@@ -1,0 +1,50 @@
+//! What can be wrong with a token.
+
+/// Why a token can't be verified. The customer is told none of this, the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Not three parts of base64url with JSON objects in the first two.
+    Malformed,
+    /// Longer than [`TOKEN_BYTES_MAX`](super::TOKEN_BYTES_MAX).
+    TooLong,
+    /// Its algorithm is not among the pinned ones.
+    Algorithm,
+    /// It asks for an extension (`crit`, RFC 7515 section 4.1.11).
+    Critical,
+    /// It is a token for something else, by its `typ` (RFC 8725 section 3.11).
+    Type,
+    /// No key fits its algorithm and `kid`.
+    UnknownKey,
+    /// The signature is wrong.
+    Signature,
+    /// A claim has the wrong type or an impossible value.
+    Claim,
+    /// Issued by somebody else.
+    Issuer,
+    /// Meant for somebody else.
+    Audience,
+    /// Issued far in the future: cutoffs could not reach it.
+    IssuedInFuture,
+    /// Neither a JWT nor like the shop's opaque tokens, where it must be one of them.
+    NotJwt,
+}
+
+impl Flaw {
+    /// The word for logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLong => "too_long",
+            Self::Algorithm => "algorithm",
+            Self::Critical => "critical",
+            Self::Type => "type",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature => "signature",
+            Self::Claim => "claim",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::IssuedInFuture => "issued_in_future",
+            Self::NotJwt => "not_jwt",
+        }
+    }
+}
