@@ -22,7 +22,10 @@ use support::mode::{Mode, number_after};
 use support::stopwatch::{percentile, timed};
 
 /// How long each number of waiting customers is measured.
-const MEASURED: Duration = Duration::from_millis(2500);
+const MEASURED: Duration = Duration::from_millis(1500);
+
+/// The rate of logouts that one node must bear.
+const RATE: u64 = 5000;
 
 /// How often a start is measured; the median counts.
 const STARTS: usize = 3;
@@ -58,80 +61,100 @@ impl Durable for Revocations {
     }
 }
 
-fn logouts(mode: Mode, span: Duration, now: UnixTime) {
-    println!(
-        "journal/logouts                                 waiting    a second       p50       p99"
-    );
-    let folder = |name: &str, rows: u64| {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let dead = (0..rows).map(|number| crowd::token(number, now));
-        let cut_off = (0..rows).map(|number| crowd::cutoff(number, now));
-        crowd::write_journal(&folder.path().join(name), dead.chain(cut_off));
-        folder
-    };
-    let full = mode.rows(MILLION);
-    for (name, rows, both) in [
-        ("token, empty journal", 0, false),
-        ("token and customer, empty journal", 0, true),
-        ("token and customer, 1M + 1M rows", full, true),
-    ] {
-        let folder = folder("journal", rows);
-        let opened = Revocations::open(&folder.path().join("journal"));
-        let revocations = Arc::new(opened.expect("what was written is read"));
-        let mut first = full;
-        for waiting in [1, 16, 256] {
-            first = log_out(name, &revocations, waiting, both, first, span, now);
-        }
-    }
-    let folder = folder("journal", 0);
-    let log = Arc::new(Log::start(&folder.path().join("log")));
-    let mut first = full;
-    for waiting in [1, 16, 256] {
-        first = log_out(
-            "rival: log file, token and customer",
-            &log,
-            waiting,
-            true,
-            first,
-            span,
-            now,
-        );
+/// The logouts of one measurement.
+#[derive(Clone, Copy)]
+struct Crowd {
+    /// The number of the first, so that nobody logs out twice.
+    first: u64,
+    /// The customer is cut off too, as the preset of a Bagisto shop asks for.
+    customers: bool,
+    now: UnixTime,
+}
+
+impl Crowd {
+    fn logout(self, number: u64) -> Vec<Revocation> {
+        let number = self.first + number;
+        let token = crowd::token(number, self.now);
+        let cutoff = self.customers.then(|| crowd::cutoff(number, self.now));
+        std::iter::once(token).chain(cutoff).collect()
     }
 }
 
-/// So many customers log out again and again, each as soon as the last time is answered. Answers with the next
-/// number that is free.
-fn log_out<D: Durable>(
+/// What was measured.
+struct Logouts {
+    times: Vec<Duration>,
+    taken: Duration,
+}
+
+impl Logouts {
+    fn print(mut self, journal: &str, asked: &str) {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let rate = self.times.len() as f64 / self.taken.as_secs_f64();
+        let [p50, p99] = [50, 99].map(|percent| percentile(&mut self.times, percent));
+        println!("{journal:<36} {asked:<17} {rate:>8.0} {p50:>10.2?} {p99:>10.2?}");
+    }
+}
+
+fn logouts(mode: Mode, span: Duration, now: UnixTime) {
+    let heads = ["journal/logouts", "asked", "a second", "p50", "p99"];
+    println!(
+        "{:<36} {:<17} {:>8} {:>10} {:>10}",
+        heads[0], heads[1], heads[2], heads[3], heads[4]
+    );
+    let journals = [
+        ("token, empty journal", 0, false),
+        ("token + customer, empty journal", 0, true),
+        ("token + customer, 1M + 1M in it", mode.rows(MILLION), true),
+    ];
+    for (name, rows, customers) in journals {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let dead = (0..rows).map(|number| crowd::token(number, now));
+        let cut_off = (0..rows).map(|number| crowd::cutoff(number, now));
+        crowd::write_journal(folder.path(), dead.chain(cut_off));
+        let revocations = Revocations::open(folder.path());
+        let revocations = revocations.expect("what was written is read");
+        measure(name, &Arc::new(revocations), customers, span, now);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = Arc::new(Log::start(&folder.path().join("log")));
+    measure("rival: log file, token + customer", &log, true, span, now);
+}
+
+fn measure<D: Durable>(
     name: &str,
     durable: &Arc<D>,
-    waiting: u64,
-    both: bool,
-    first: u64,
+    customers: bool,
     span: Duration,
     now: UnixTime,
-) -> u64 {
-    let runtime = Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.expect("a runtime");
-    let start = clock::instant();
-    let customer = |customer: u64| {
-        let durable = Arc::clone(durable);
-        async move {
-            let mut times = Vec::new();
-            let mut number = first + customer;
-            while start.elapsed() < span {
-                let mut revocations = vec![crowd::token(number, now)];
-                if both {
-                    revocations.push(crowd::cutoff(number, now));
-                }
-                let asked = clock::instant();
-                assert!(durable.revoke(revocations).await, "the disk takes a row");
-                times.push(asked.elapsed());
-                number += waiting;
-            }
-            times
-        }
+) {
+    let crowd = |number: u64| Crowd {
+        first: number << 32,
+        customers,
+        now,
     };
-    let mut times = runtime.block_on(async {
+    for waiting in [1, 16, 256] {
+        let logouts = in_turn(durable, crowd(waiting), waiting, span);
+        logouts.print(name, &format!("by {waiting} in turn"));
+    }
+    let logouts = as_they_come(durable, crowd(1024), RATE, span);
+    logouts.print(name, &format!("{RATE} a second"));
+}
+
+/// So many customers log out again and again, each as soon as the last time is answered.
+fn in_turn<D: Durable>(durable: &Arc<D>, crowd: Crowd, waiting: u64, span: Duration) -> Logouts {
+    let start = clock::instant();
+    let times = on_runtime(async {
+        let customer = |customer: u64| {
+            let durable = Arc::clone(durable);
+            async move {
+                let mut times = Vec::new();
+                while start.elapsed() < span {
+                    let number = customer + waiting * times.len() as u64;
+                    times.push(log_out(&*durable, crowd.logout(number)).await);
+                }
+                times
+            }
+        };
         let customers: Vec<_> = (0..waiting)
             .map(|one| tokio::spawn(customer(one)))
             .collect();
@@ -141,12 +164,50 @@ fn log_out<D: Durable>(
         }
         all
     });
-    let taken = start.elapsed();
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let rate = times.len() as f64 / taken.as_secs_f64();
-    let [p50, p99] = [50, 99].map(|percent| percentile(&mut times, percent));
-    println!("{name:<47} {waiting:>7} {rate:>11.0} {p50:>9.2?} {p99:>9.2?}");
-    first + waiting * times.len() as u64
+    Logouts {
+        times,
+        taken: start.elapsed(),
+    }
+}
+
+/// Customers log out at this rate, whether or not those before them are answered.
+fn as_they_come<D: Durable>(durable: &Arc<D>, crowd: Crowd, rate: u64, span: Duration) -> Logouts {
+    let start = clock::instant();
+    let times = on_runtime(async {
+        let mut customers = Vec::new();
+        let mut tick = tokio::time::interval(Duration::from_millis(1));
+        while start.elapsed() < span {
+            tick.tick().await;
+            let due = rate * u64::try_from(start.elapsed().as_micros()).unwrap_or(0) / 1_000_000;
+            for number in customers.len() as u64..due {
+                let (durable, logout) = (Arc::clone(durable), crowd.logout(number));
+                customers.push(tokio::spawn(
+                    async move { log_out(&*durable, logout).await },
+                ));
+            }
+        }
+        let mut times = Vec::new();
+        for one in customers {
+            times.push(one.await.expect("a customer does not panic"));
+        }
+        times
+    });
+    Logouts {
+        times,
+        taken: start.elapsed(),
+    }
+}
+
+fn on_runtime<T>(work: impl Future<Output = T>) -> T {
+    let runtime = Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+/// One logout, and how long it took.
+async fn log_out<D: Durable>(durable: &D, revocations: Vec<Revocation>) -> Duration {
+    let asked = clock::instant();
+    assert!(durable.revoke(revocations).await, "the disk takes a row");
+    asked.elapsed()
 }
 
 fn starts(sizes: &[u64], now: UnixTime) {
@@ -249,7 +310,9 @@ fn encode(revocation: &Revocation, records: &mut Vec<u8>) {
 
 fn write_log(path: &Path, revocations: &[Revocation]) {
     let mut records = Vec::with_capacity(revocations.len() * RECORD_BYTES);
-    revocations.iter().for_each(|one| encode(one, &mut records));
+    for revocation in revocations {
+        encode(revocation, &mut records);
+    }
     std::fs::write(path, records).expect("a temporary folder takes a file");
 }
 

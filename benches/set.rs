@@ -15,6 +15,7 @@ use moka::Expiry;
 use moka::sync::Cache;
 
 use support::crowd::{self, MILLION, STRANGERS};
+use support::mode::Mode;
 use support::stopwatch::on_two_threads;
 
 /// How many different tokens are asked about; more than a processor's caches hold of the sets.
@@ -31,7 +32,7 @@ fn main() {
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
     let now = clock::now();
-    ask(&mut criterion, now);
+    ask(&mut criterion, Mode::from_arguments().rows(MILLION), now);
     fill(&mut criterion, now);
     criterion.final_summary();
 }
@@ -112,28 +113,28 @@ impl Memory for LockedMap {
 }
 
 /// A million revocations over seven days; dead and living tokens, from one thread and from two.
-fn ask(criterion: &mut Criterion, now: UnixTime) {
-    let dead: Vec<Identity> = crowd::scattered(ASKED, MILLION)
+fn ask(criterion: &mut Criterion, rows: u64, now: UnixTime) {
+    let dead: Vec<Identity> = crowd::scattered(ASKED, rows)
         .map(|number| crowd::identity(number, now))
         .collect();
     let living: Vec<Identity> = (STRANGERS..STRANGERS + ASKED)
         .map(|number| crowd::identity(number, now))
         .collect();
     let mut group = criterion.benchmark_group("set/1M");
-    ask_one::<Set>(&mut group, &dead, &living, now);
-    ask_one::<PerToken>(&mut group, &dead, &living, now);
-    ask_one::<LockedMap>(&mut group, &dead, &living, now);
+    ask_one::<Set>(&mut group, rows, [&dead, &living], now);
+    ask_one::<PerToken>(&mut group, rows, [&dead, &living], now);
+    ask_one::<LockedMap>(&mut group, rows, [&dead, &living], now);
     group.finish();
 }
 
 fn ask_one<M: Memory>(
     group: &mut BenchmarkGroup<'_, WallTime>,
-    dead: &[Identity],
-    living: &[Identity],
+    rows: u64,
+    [dead, living]: [&[Identity]; 2],
     now: UnixTime,
 ) {
     let memory = M::default();
-    for number in 0..MILLION {
+    for number in 0..rows {
         memory.insert(&crowd::token(number, now), now);
     }
     assert!(

@@ -116,7 +116,7 @@ fn main() -> ExitCode {
     // Only the place: what a panic says may hold what a request said.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        log::error!("panicked at {}", place.unwrap_or_default());
+        eprintln!("panicked at {}", place.unwrap_or_default());
     }));
     match Arguments::parse().command {
         Command::Run(file) => run(&file.config),

@@ -12,7 +12,7 @@ use doorward::revocation::{
 pub const MILLION: u64 = 1_000_000;
 
 /// How long a token lives: Bagisto's seven days, so its end falls into one of 1008 windows.
-pub const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+pub const LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 /// The revocations number 0 to 999,999 are in force; those from here on never are.
 pub const STRANGERS: u64 = 1 << 40;
@@ -88,7 +88,7 @@ fn digest(number: u64, domain: u64) -> Id {
     Id::from_bytes(bytes)
 }
 
-/// SplitMix64: every number to another one, evenly spread.
+/// `SplitMix64`: every number to another one, evenly spread.
 fn mixed(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -10,7 +10,7 @@ use aws_lc_rs::{hmac, signature};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use doorward::clock::UnixTime;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::DecodingKey;
 use serde_json::json;
 
 use super::crowd::LIFETIME;
@@ -20,7 +20,7 @@ const SECRET: &str = "a-shop-in-a-benchmark-keeps-this-secret-48-bytes";
 
 /// Signs tokens with one algorithm and one key.
 pub struct Mint {
-    algorithm: Algorithm,
+    algorithm: &'static str,
     key: Key,
 }
 
@@ -32,42 +32,32 @@ enum Key {
 }
 
 impl Mint {
-    /// The algorithms that storefronts use, and their names.
-    pub const ALGORITHMS: [(&str, Algorithm); 4] = [
-        ("HS256", Algorithm::HS256),
-        ("RS256", Algorithm::RS256),
-        ("ES256", Algorithm::ES256),
-        ("EdDSA", Algorithm::EdDSA),
-    ];
+    /// The algorithms that storefronts use.
+    pub const ALGORITHMS: [&str; 4] = ["HS256", "RS256", "ES256", "EdDSA"];
 
-    /// A mint with a fresh key.
-    pub fn new(algorithm: Algorithm) -> Self {
+    /// A mint with a fresh key; with a secret where the algorithm is not one of the asymmetric.
+    pub fn new(algorithm: &'static str) -> Self {
         const WHY: &str = "the library makes keys";
         let key = match algorithm {
-            Algorithm::RS256 => Key::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect(WHY)),
-            Algorithm::ES256 => {
+            "RS256" => Key::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect(WHY)),
+            "ES256" => {
                 let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING);
                 Key::Ec(pair.expect(WHY))
             }
-            Algorithm::EdDSA => Key::Ed(Ed25519KeyPair::generate().expect(WHY)),
+            "EdDSA" => Key::Ed(Ed25519KeyPair::generate().expect(WHY)),
             _ => Key::Secret,
         };
         Self { algorithm, key }
     }
 
-    /// Its algorithm.
-    pub fn algorithm(&self) -> Algorithm {
+    /// The name of its algorithm, in a token's header and in the configuration.
+    pub fn algorithm(&self) -> &'static str {
         self.algorithm
-    }
-
-    /// Whether it signs with a secret rather than a key pair.
-    pub fn is_symmetric(&self) -> bool {
-        matches!(self.key, Key::Secret)
     }
 
     /// A customer's token as Bagisto documents it.
     pub fn token(&self, number: u64, now: UnixTime) -> String {
-        let header = json!({"typ": "JWT", "alg": format!("{:?}", self.algorithm)});
+        let header = json!({"typ": "JWT", "alg": self.algorithm});
         let claims = json!({
             "iss": "https://shop.example.com/api/shop/customers/login",
             "sub": (10_000 + number).to_string(),
@@ -114,6 +104,14 @@ impl Mint {
         };
         let base64 = STANDARD.encode(der.as_ref());
         format!("-----BEGIN PUBLIC KEY-----\n{base64}\n-----END PUBLIC KEY-----\n")
+    }
+
+    /// Under which key of the configuration that file is named.
+    pub fn key_file_setting(&self) -> &'static str {
+        match &self.key {
+            Key::Secret => "secret_file",
+            Key::Rsa(_) | Key::Ec(_) | Key::Ed(_) => "public_key_file",
+        }
     }
 
     /// The key as the rival takes it.

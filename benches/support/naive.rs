@@ -1,6 +1,6 @@
 //! A proxy without memory: it verifies every token of every request, and knows of no logout.
 
-use jsonwebtoken::{DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
 use super::mint::Mint;
@@ -21,9 +21,10 @@ struct NaiveClaims {
 impl Naive {
     /// Such a proxy with this shop's key.
     pub fn new(mint: &Mint) -> Self {
+        let algorithm: Algorithm = mint.algorithm().parse().expect("jsonwebtoken has it");
         Self {
             key: mint.decoding_key(),
-            validation: Validation::new(mint.algorithm()),
+            validation: Validation::new(algorithm),
         }
     }
 

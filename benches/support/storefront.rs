@@ -1,100 +1,69 @@
 //! A shop behind a gate, and the requests that its customers send.
 
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use doorward::clock::UnixTime;
-use doorward::request::{
-    AnswerBy, Carrier, Claims, Enforce, Gate, IssuedAt, Keys, Kind, LogoutRule, PathPattern,
-    PathStyle, Place, Pointer, RefusalSettings, Request, Route, Scope, Shop, ShopClock,
-    TokenSettings, Verdict, Verifier, Words,
-};
-use doorward::revocation::{Allowance, Revocations, ShopTag};
+use doorward::config;
+use doorward::request::{Gate, Request, Verdict};
+use doorward::revocation::Revocations;
+use http::Method;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{Method, StatusCode};
 use tokio::runtime::Builder;
 
-use super::crowd::LIFETIME;
 use super::mint::Mint;
 
-/// A gate in front of a Bagisto shop, with nothing verified yet.
+/// A bearer as Laravel Sanctum makes them. Nothing can be verified of it.
+pub const OPAQUE: &str = "17|kW3vQ9xLr0Zb7YtNc5MdAe2HsUf8GjPiTo4lXqBw6f1c0d9e";
+
+/// A gate in front of a Bagisto shop, made as the server makes it, with nothing verified yet.
 pub fn gate(mint: &Mint, revocations: &Arc<Revocations>) -> Gate {
-    Gate::new(vec![Arc::new(shop(mint))], Arc::clone(revocations))
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write_privately(&folder.path().join("key"), &mint.key_file()).expect("it takes a file");
+    let text = format!(
+        r#"
+        listen   = ["127.0.0.1:0"]
+        data_dir = "data"
+
+        [[shop]]
+        name     = "main"
+        preset   = "bagisto"
+        hosts    = ["shop.example.com"]
+        upstream = ["127.0.0.1:8000"]
+        token    = {{ algorithms = ["{}"], {} = "key" }}
+
+        [[shop.route]]
+        paths    = ["/api/shop/customers/*"]
+        enforce  = "required"
+        "#,
+        mint.algorithm(),
+        mint.key_file_setting(),
+    );
+    let shops = shops(&text, folder.path());
+    Gate::new(
+        shops.into_iter().map(Arc::new).collect(),
+        Arc::clone(revocations),
+    )
 }
 
-fn shop(mint: &Mint) -> Shop {
-    let algorithms = vec![mint.algorithm()];
-    let key = mint.key_file();
-    let keys = if mint.is_symmetric() {
-        Keys::from_secret(key.as_bytes(), &algorithms)
-    } else {
-        Keys::from_pem(key.as_bytes(), &algorithms)
-    };
-    let pointer = |text| Pointer::parse(text).expect("a fixed pointer");
-    let settings = TokenSettings {
-        realm: "main".to_owned(),
-        kind: Kind::Auto,
-        algorithms,
-        issuers: Vec::new(),
-        audiences: Vec::new(),
-        claims: Claims {
-            id: pointer("/jti"),
-            subject: pointer("/sub"),
-            session: pointer("/sid"),
-            expires_at: pointer("/exp"),
-            issued_at: IssuedAt::Claim(pointer("/iat")),
-        },
-        leeway: std::time::Duration::from_secs(60),
-        refresh_window: std::time::Duration::ZERO,
-        max_lifetime: Some(LIFETIME),
-        opaque_pattern: None,
-        forward_unverifiable: false,
-    };
-    let rule = |path: &str| LogoutRule {
-        methods: vec![Method::POST],
-        paths: vec![PathPattern::parse(path).expect("a fixed path")],
-        query: Vec::new(),
-        revoke: Scope::Subject,
-        answer: AnswerBy::Shop {
-            with_credentials: true,
-        },
-        success: Words {
-            status: StatusCode::OK,
-            body: None,
-            message: None,
-        },
-        missing: None,
-        invalid: None,
-        client_key: None,
-        clear_cookies: Vec::new(),
-        same_origin: false,
-    };
-    Shop {
-        name: "main".to_owned(),
-        hosts: Vec::new(),
-        tag: ShopTag::of("main"),
-        places: vec![Place {
-            carrier: Carrier::Schemed {
-                name: AUTHORIZATION,
-                schemes: vec!["Bearer".to_owned()],
-            },
-            kind: Kind::Auto,
-        }],
-        verifier: Verifier::new(settings, keys.expect("a fresh key fits")),
-        logouts: vec![
-            rule("/api/shop/customers/logout"),
-            rule("/api/customers/logout"),
-            rule("/api/shop/customer/logout"),
-        ],
-        own_logout: rule("/.doorward/logout"),
-        routes: vec![Route {
-            paths: vec![PathPattern::parse("/api/shop/customers/*").expect("a fixed path")],
-            enforce: Enforce::Required,
-        }],
-        path_style: PathStyle::default(),
-        refusals: RefusalSettings::default(),
-        allowance: Allowance::default(),
-        clock: ShopClock::default(),
+/// As secrets must be kept.
+fn write_privately(path: &Path, text: &str) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    file?.write_all(text.as_bytes())
+}
+
+fn shops(text: &str, folder: &Path) -> Vec<doorward::request::Shop> {
+    match config::parse("a benchmark's configuration", text, folder) {
+        Ok((config, _warnings)) => config.shops,
+        Err(faults) => panic!("{faults}"),
     }
 }
 

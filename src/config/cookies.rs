@@ -40,6 +40,7 @@ fn read_cookie(
     );
     let paths = table.strings("paths", faults);
     let domain = table.string("domain", faults);
+    let cross_site = table.boolean("cross_site", faults);
     table.finish(faults);
     let paths = match paths {
         None => vec!["/".to_owned()],
@@ -57,6 +58,7 @@ fn read_cookie(
         hash_from: hash_from.to_vec(),
         paths,
         domain,
+        cross_site: cross_site.unwrap_or_default(),
     })
 }
 
@@ -113,5 +115,6 @@ fn everywhere(name: &str) -> CookieDeletion {
         hash_from: Vec::new(),
         paths: vec!["/".to_owned()],
         domain: None,
+        cross_site: false,
     }
 }

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::server::exchange;
 use shop::{Mood, Shop, Storefront};
@@ -40,23 +42,81 @@ struct Walk<'a> {
 }
 
 /// Runs `doorward` itself in front of a shop that never revokes anything, and walks. Without `once` both
-/// stay up until the reader ends them. Writes to a temporary folder only.
+/// stay up until the reader ends them. Writes to a temporary folder only, and leaves nothing behind.
 pub fn run(doorward: &Path, once: bool, out: &mut dyn Write) -> Result<(), Failed> {
     let failed = |why: io::Error| Failed {
         step: "the start",
         why: why.to_string(),
     };
+    let mut interruption = Interruption::watch().map_err(failed)?;
     let folder = tempfile::tempdir().map_err(failed)?;
     let shop = Shop::open(Storefront::Bagisto, Mood::Stateless).map_err(failed)?;
     let config = write_config(folder.path(), &shop).map_err(failed)?;
-    let (mut process, edge) = start(doorward, &config).map_err(failed)?;
-    let walked = walk(&shop, edge, out);
-    let stayed = match (&walked, once) {
-        (Ok(()), false) => stay(&shop, edge, folder.path(), out).map_err(failed),
-        (Ok(()), true) | (Err(_), _) => Ok(()),
+    let started = start(doorward, &config).map_err(failed);
+    let (mut process, edge) = match started {
+        Err(_) if interruption.has_come() => return Ok(()),
+        started => started?,
     };
+    let mut walked = walk(&shop, edge, out);
+    if walked.is_ok() && !once && !interruption.has_come() {
+        walked = invite(&shop, edge, &config, out).map_err(failed);
+        interruption.wait();
+    }
     stop(&mut process);
-    walked.and(stayed)
+    if interruption.has_come() {
+        Ok(())
+    } else {
+        walked
+    }
+}
+
+/// Ctrl-C, or being told to stop: noticed from the start on, so that nothing is left running.
+struct Interruption {
+    runtime: Runtime,
+    signals: [Signal; 2],
+    came: bool,
+}
+
+impl Interruption {
+    fn watch() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let inside = runtime.enter();
+        let signals = [
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        ];
+        drop(inside);
+        Ok(Self {
+            runtime,
+            signals,
+            came: false,
+        })
+    }
+
+    fn has_come(&mut self) -> bool {
+        self.come_within(Duration::ZERO);
+        self.came
+    }
+
+    fn wait(&mut self) {
+        self.come_within(Duration::MAX);
+    }
+
+    fn come_within(&mut self, patience: Duration) {
+        let [interrupt, terminate] = &mut self.signals;
+        let came = self.runtime.block_on(async {
+            let signal = async {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            };
+            tokio::time::timeout(patience, signal).await
+        });
+        self.came |= came.is_ok();
+    }
 }
 
 fn write_config(folder: &Path, shop: &Shop) -> io::Result<std::path::PathBuf> {
@@ -259,25 +319,14 @@ impl Walk<'_> {
     }
 }
 
-/// Keeps both up for the reader's own requests.
-fn stay(shop: &Shop, edge: SocketAddr, folder: &Path, out: &mut dyn Write) -> io::Result<()> {
+/// Says what the reader can do now.
+fn invite(shop: &Shop, edge: SocketAddr, config: &Path, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "Both stay up for requests of your own: http://{edge} (doorward), http://{} (the shop).\n\
          The configuration is {}. Ctrl-C ends them.",
         shop.address(),
-        folder.join("doorward.toml").display()
+        config.display()
     )?;
-    out.flush()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
-        }
-    })
+    out.flush()
 }

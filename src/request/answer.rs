@@ -73,9 +73,9 @@ impl RefusalSettings {
         let status = words.map_or(refusal.status(), |words| words.status);
         let message = words.and_then(|words| words.message.as_deref());
         let message = message.unwrap_or(refusal.message());
-        let (content_type, shaped) = self
-            .shape_for(head)
-            .body(status, message, refusal, &self.code);
+        let (content_type, shaped) =
+            self.shape_for(head)
+                .body(status, message, refusal, self.code_for(status, refusal));
         let body = words.and_then(|words| words.body.clone());
         let mut headers = base_headers(head, content_type);
         if status == StatusCode::UNAUTHORIZED {
@@ -94,6 +94,14 @@ impl RefusalSettings {
             status,
             headers,
             body: body.unwrap_or_else(|| shaped.into()),
+        }
+    }
+
+    /// A client may throw its token away for the code of a refused one: other refusals have others.
+    fn code_for(&self, status: StatusCode, refusal: Refusal) -> &str {
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => &self.code,
+            _ => refusal.name(),
         }
     }
 
@@ -177,6 +185,9 @@ pub(super) fn logged_out(
         Shape::Message | Shape::Problem | Shape::GraphQl => JSON,
     };
     let mut headers = base_headers(head, content_type);
+    if words.body.is_none() {
+        headers.remove(CONTENT_TYPE);
+    }
     for deletion in deletions {
         headers.append(SET_COOKIE, deletion.clone());
     }

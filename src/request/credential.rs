@@ -8,7 +8,8 @@ use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HeaderName};
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
-use super::json::{self, Pointer};
+use super::json::Pointer;
+use super::parameters::{is_called_by, take_form, take_json, take_pair};
 use super::refusal::Refusal;
 use super::{Kind, Request};
 
@@ -138,9 +139,10 @@ pub(super) fn take_all<'a>(
                 take_raw(name, request)?.map(Cow::Borrowed).map(&mut add);
             }
             Carrier::Cookie(pattern) => take_cookies(pattern, request).for_each(&mut add),
-            Carrier::Query(name) => take_pair(name, request.head.uri.query().unwrap_or_default())?
-                .into_iter()
-                .for_each(&mut add),
+            Carrier::Query(name) => {
+                let query = request.head.uri.query().unwrap_or_default();
+                take_pair(name, query.as_bytes())?.map(&mut add);
+            }
             Carrier::Json(pointer) => {
                 take_json(pointer, request)?.map(Cow::Owned).map(&mut add);
             }
@@ -270,96 +272,28 @@ fn take_cookies<'a>(
         .map(|(_, value)| cookie_value(value))
 }
 
-/// The cookies of a request, name and value as sent. Bytes that are not visible ASCII end a value.
-pub(super) fn cookies<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+/// The cookies of a request, name and value as sent (RFC 6265 section 5.4). What is no UTF-8 is marked so.
+pub(super) fn cookies<'a>(
+    request: &Request<'a>,
+) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
     let lines = request.head.headers.get_all(COOKIE).into_iter();
-    lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split([';', ',']))
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.trim(), value.trim()))
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (&pair[..equals], &pair[equals + 1..]);
+        let text = |bytes: &'a [u8]| String::from_utf8_lossy(bytes.trim_ascii());
+        Some((text(name), text(value)))
+    })
 }
 
 /// One spelling of a cookie's value, whatever encoding it came in: shops decode it, so a dead cookie must
 /// not live on as `%41…`. A space and a plus are the same letter here, as in PHP.
-fn cookie_value(value: &str) -> Cow<'_, str> {
-    let bare = value.trim_matches('"');
-    if !bare.contains(['%', ' ']) {
-        return Cow::Borrowed(bare);
+fn cookie_value(value: Cow<'_, str>) -> Cow<'_, str> {
+    if !value.contains(['%', ' ', '"']) {
+        return value;
     }
-    let decoded = percent_decode_str(bare).decode_utf8_lossy();
+    let decoded = percent_decode_str(value.trim_matches('"')).decode_utf8_lossy();
     Cow::Owned(decoded.replace(' ', "+"))
-}
-
-/// The only pair of that name in a query or form.
-fn take_pair<'a>(name: &str, pairs: &'a str) -> Result<Option<Cow<'a, str>>, Refusal> {
-    let mut only = None;
-    for (given, value) in form_urlencoded::parse(pairs.as_bytes()) {
-        // `token[]` and `token[0]` are `token` to PHP.
-        if given.split('[').next() == Some(name) {
-            if only.is_some() {
-                return Err(Refusal::TwoCredentials);
-            }
-            only = Some(value);
-        }
-    }
-    Ok(only.filter(|value| !value.is_empty()))
-}
-
-fn content_type<'a>(request: &Request<'a>) -> &'a str {
-    let line = request.head.headers.get(http::header::CONTENT_TYPE);
-    let line = line.and_then(|line| line.to_str().ok()).unwrap_or_default();
-    line.split(';').next().unwrap_or_default().trim()
-}
-
-fn take_json(pointer: &Pointer, request: &Request<'_>) -> Result<Option<String>, Refusal> {
-    let kind = content_type(request);
-    let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        || kind.to_ascii_lowercase().starts_with("multipart/");
-    let Some(body) = request.body.filter(|body| !body.is_empty() && !is_form) else {
-        return Ok(None);
-    };
-    let says_json = kind.to_ascii_lowercase().contains("json");
-    let Some(value) = json::parse(body) else {
-        // A body that claims to be JSON and is none could hide one from us alone.
-        return if says_json {
-            Err(Refusal::MalformedCredential)
-        } else {
-            Ok(None)
-        };
-    };
-    match pointer.find(&value) {
-        None => Ok(None),
-        Some(serde_json::Value::String(text)) => {
-            Ok(Some(text.clone()).filter(|text| !text.is_empty()))
-        }
-        Some(_) => Err(Refusal::MalformedCredential),
-    }
-}
-
-fn take_form<'a>(name: &str, request: &Request<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
-    let kind = content_type(request).to_ascii_lowercase();
-    let Some(body) = request.body else {
-        return Ok(None);
-    };
-    if kind.starts_with("multipart/") {
-        let text = String::from_utf8_lossy(body).to_ascii_lowercase();
-        let field = name.to_ascii_lowercase();
-        // Reading multipart as a shop does is a parser of its own; a token has no business in there.
-        let named = [format!("name=\"{field}\""), format!("name={field}")];
-        return if named.iter().any(|mark| text.contains(mark)) {
-            Err(Refusal::MalformedCredential)
-        } else {
-            Ok(None)
-        };
-    }
-    if kind.contains("json") {
-        return Ok(None);
-    }
-    let Ok(text) = std::str::from_utf8(body) else {
-        return Ok(None);
-    };
-    take_pair(name, text)
 }
 
 impl NamePattern {
@@ -399,16 +333,16 @@ impl NamePattern {
         self.exact() == Some(name) || self.starred(name).is_some()
     }
 
-    /// Whether a cookie of that name fits, as sent or as PHP reads it: decoded, with dots, spaces and
-    /// brackets as underscores.
+    /// Whether a cookie of that name fits, as sent or as PHP reads it.
     fn matches_cookie(&self, name: &str) -> bool {
         if self.matches(name) {
             return true;
         }
-        if !name.contains(['%', '.', ' ', '[']) {
+        if !name.contains(['%', '.', ' ', '[', '+']) {
             return false;
         }
-        let decoded = percent_decode_str(name).decode_utf8_lossy();
-        self.matches(&decoded.trim().replace(['.', ' ', '['], "_"))
+        let spaced = name.replace('+', " ");
+        let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
+        is_called_by(&decoded, |one| self.matches(one))
     }
 }

@@ -120,6 +120,9 @@ pub struct CookieDeletion {
     pub paths: Vec<String>,
     /// The domain it was set for, if it was.
     pub domain: Option<String>,
+    /// It was set for pages of other sites too (`SameSite=None; Secure`): a browser takes its deletion from
+    /// such a page only if it says the same (RFC 6265bis section 5.7).
+    pub cross_site: bool,
 }
 
 impl LogoutRule {
@@ -213,7 +216,8 @@ pub(super) fn of_verified(
     settings: &TokenSettings,
     shop_time: UnixTime,
 ) -> Vec<Revocation> {
-    let until = settings.accepted_until(token, shop_time).plus(MARGIN);
+    let accepted_until = settings.accepted_until(token, shop_time);
+    let until = accepted_until.plus(MARGIN);
     let dead = |id, window| Revocation::Token {
         id,
         window,
@@ -222,7 +226,9 @@ pub(super) fn of_verified(
     };
     let mut revocations = vec![dead(token.identity.id, token.identity.window)];
     let respelled = token.fingerprint.map(|id| dead(id, Window::UNDATED));
+    // Who holds a token that nobody accepts any more may end it, and nothing else of the customer's.
     let cutoff = match scope {
+        _ if accepted_until <= shop_time => None,
         Scope::Token => None,
         Scope::Session => token.session.map(|id| (id, UnixTime::FOREVER)),
         Scope::Subject => token.subject.map(|id| (id, shop_time)),
@@ -297,43 +303,50 @@ impl CookieDeletion {
         if self.name.contains("{hash}") {
             let hashes = self.hashes(request).into_iter();
             return hashes
-                .map(|hash| self.name.replace("{hash}", hash))
+                .map(|hash| self.name.replace("{hash}", &hash))
                 .collect();
         }
         match NamePattern::parse(&self.name) {
             Ok(pattern) if pattern.exact().is_none() => cookies(request)
-                .map(|(name, _)| name)
+                .map(|(name, _)| name.into_owned())
                 .filter(|name| pattern.matches(name) && is_plain(name))
-                .map(str::to_owned)
                 .collect(),
             Ok(_) | Err(_) => vec![self.name.clone()],
         }
     }
 
     /// What stands for the hash in the request's cookies, each once.
-    fn hashes<'a>(&self, request: &Request<'a>) -> Vec<&'a str> {
-        let mut hashes = Vec::new();
+    fn hashes(&self, request: &Request<'_>) -> Vec<String> {
+        let mut hashes: Vec<String> = Vec::new();
         for (name, _) in cookies(request) {
             let found = self
                 .hash_from
                 .iter()
-                .find_map(|pattern| pattern.starred(name));
-            let found = found.filter(|hash| is_plain(hash));
-            hashes.extend(found.filter(|hash| !hashes.contains(hash)));
+                .find_map(|pattern| pattern.starred(&name));
+            if let Some(hash) = found.filter(|hash| is_plain(hash))
+                && !hashes.iter().any(|known| known == hash)
+            {
+                hashes.push(hash.to_owned());
+            }
         }
         hashes
     }
 
     fn lines(&self, name: &str) -> Vec<String> {
-        let line = |path: &String| {
+        let mut lines = Vec::new();
+        for path in &self.paths {
             let mut line =
                 format!("{name}=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}");
             if let Some(domain) = &self.domain {
                 let _ = write!(line, "; Domain={domain}");
             }
-            line
-        };
-        self.paths.iter().map(line).collect()
+            if self.cross_site {
+                // And the other line for a site without TLS, whose browser takes nothing that says Secure.
+                lines.push(format!("{line}; SameSite=None; Secure"));
+            }
+            lines.push(line);
+        }
+        lines
     }
 }
 

@@ -11,6 +11,7 @@ mod flaw;
 mod json;
 mod keys;
 mod logout;
+mod parameters;
 mod path;
 mod refusal;
 mod route;
@@ -277,7 +278,8 @@ impl LogOut<'_> {
 }
 
 impl<'g> Refused<'g> {
-    fn by_nobody(refusal: Refusal) -> Self {
+    /// Refused before any shop was found.
+    pub fn by_nobody(refusal: Refusal) -> Self {
         Self {
             refusal,
             shop: None,

@@ -95,7 +95,7 @@ fn count(bytes: &[u8], wanted: u8) -> usize {
 fn other_readings(raw: &str, decoded: &[u8]) -> Vec<String> {
     let twice: Vec<u8> = percent_decode(decoded).collect();
     let mut readings = vec![normalise(raw), collapse(raw)];
-    for bytes in [decoded, &twice] {
+    for bytes in [decoded, &twice, &shortened(decoded)] {
         let text = String::from_utf8_lossy(bytes);
         let slashed = text.replace('\\', "/");
         let cut = slashed.split('\0').next().unwrap_or_default();
@@ -104,6 +104,26 @@ fn other_readings(raw: &str, decoded: &[u8]) -> Vec<String> {
         readings.extend([normalise(cut), normalise(&bare)]);
     }
     readings
+}
+
+/// Letters that matter in paths, in more bytes than UTF-8 allows: a lax decoder takes them.
+fn shortened(decoded: &[u8]) -> Vec<u8> {
+    const OVERLONG: [(&[u8], u8); 5] = [
+        (b"\xc0\xaf", b'/'),
+        (b"\xe0\x80\xaf", b'/'),
+        (b"\xc0\xae", b'.'),
+        (b"\xe0\x80\xae", b'.'),
+        (b"\xc1\x9c", b'\\'),
+    ];
+    let mut short = Vec::with_capacity(decoded.len());
+    let mut rest = decoded;
+    while let Some((first, others)) = rest.split_first() {
+        let found = OVERLONG.iter().find(|(long, _)| rest.starts_with(long));
+        let (letter, length) = found.map_or((*first, 1), |(long, letter)| (*letter, long.len()));
+        short.push(letter);
+        rest = if length == 1 { others } else { &rest[length..] };
+    }
+    short
 }
 
 /// Without `;params`, doubled slashes and dot segments (RFC 3986 sections 3.3, 5.2.4 and 6.2.2).

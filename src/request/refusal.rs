@@ -10,6 +10,8 @@ use crate::revocation::{Cause, Id};
 pub enum Refusal {
     /// `Host` is missing, repeated or malformed (RFC 9112 section 3.2).
     BadHost,
+    /// The request target is no path (RFC 9112 section 3.2).
+    BadTarget,
     /// No shop claims the host (RFC 9110 section 15.5.20).
     UnknownHost,
     /// Two parsers could read the path differently, and one of the readings is under a rule.
@@ -133,6 +135,11 @@ impl Refusal {
                 StatusCode::BAD_REQUEST,
                 "bad_host",
                 "The Host header is missing or malformed",
+            ),
+            Self::BadTarget => facts(
+                StatusCode::BAD_REQUEST,
+                "bad_target",
+                "The request target is malformed",
             ),
             Self::UnknownHost => facts(
                 StatusCode::MISDIRECTED_REQUEST,

@@ -142,7 +142,9 @@ impl Verifier {
 
     /// Reads a credential. Whether it is revoked, expired or not yet good is not asked here.
     pub fn read(&self, kind: Kind, text: &str, now: UnixTime) -> Result<Token, Flaw> {
-        if let Some(known) = self.verified.get(text) {
+        if kind != Kind::Opaque
+            && let Some(known) = self.verified.get(text)
+        {
             return Ok(Token::Verified(known));
         }
         if text.len() > TOKEN_BYTES_MAX {

@@ -9,22 +9,41 @@ use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
 
+use super::request_id::RequestIds;
 use crate::request::Shop;
 
 /// Whom we believe about the client's address.
 pub(super) struct Forwarding {
     trusted: Vec<IpNet>,
+    ids: RequestIds,
 }
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
 const HOST_ASKED: &str = "x-forwarded-host";
 const REAL_IP: &str = "x-real-ip";
+const REQUEST_ID: &str = "x-request-id";
 
 impl Forwarding {
     /// Believes these proxies, and nobody else.
-    pub(super) fn believing(trusted: Vec<IpNet>) -> Self {
-        Self { trusted }
+    pub(super) fn believing(trusted: Vec<IpNet>, ids: RequestIds) -> Self {
+        Self { trusted, ids }
+    }
+
+    /// The name of a request: a trusted proxy's, or ours.
+    pub(super) fn id_of(&self, session: &Session) -> String {
+        let mut given = session.req_header().headers.get_all(REQUEST_ID).iter();
+        let only = match (given.next(), given.next()) {
+            (Some(only), None) => only.to_str().ok(),
+            (None | Some(_), _) => None,
+        };
+        let fits = |id: &&str| {
+            (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        match only.filter(fits) {
+            Some(id) if self.trusts(peer_of(session)) => id.to_owned(),
+            Some(_) | None => self.ids.next(),
+        }
     }
 
     /// The customer's address: the peer's, or the last one in the chain that no trusted proxy has.
@@ -42,7 +61,12 @@ impl Forwarding {
     }
 
     /// Says what we know, and drops what a stranger says of it.
-    pub(super) fn rewrite(&self, session: &Session, upstream: &mut RequestHeader) -> Result<()> {
+    pub(super) fn rewrite(
+        &self,
+        session: &Session,
+        id: &str,
+        upstream: &mut RequestHeader,
+    ) -> Result<()> {
         remove_where(upstream, is_forged);
         let peer = peer_of(session);
         let chain = if self.trusts(peer) {
@@ -60,6 +84,7 @@ impl Forwarding {
         };
         let separator = if chain.is_empty() { "" } else { ", " };
         upstream.insert_header(FOR, format!("{chain}{separator}{peer}"))?;
+        upstream.insert_header(REQUEST_ID, id)?;
         upstream.append_header(VIA, "1.1 doorward")?;
         Ok(())
     }
@@ -103,6 +128,7 @@ fn chain_of(session: &Session) -> String {
 fn is_forged(name: &HeaderName) -> bool {
     let name = name.as_str();
     let dashed = name.replace('_', "-");
-    let respelled = dashed != name && [FOR, PROTO, HOST_ASKED, REAL_IP].contains(&dashed.as_str());
+    let respelled =
+        dashed != name && [FOR, PROTO, HOST_ASKED, REAL_IP, REQUEST_ID].contains(&dashed.as_str());
     respelled || dashed.starts_with("x-doorward-")
 }

@@ -8,7 +8,9 @@ mod log_id;
 mod metrics;
 mod operator;
 mod proxy;
+mod request_id;
 mod shutdown;
+mod target;
 mod upstream;
 
 use std::collections::HashMap;
@@ -38,6 +40,7 @@ use listen::{Bound, Listening};
 use log_id::LogKey;
 use metrics::Metrics;
 use proxy::Proxy;
+use request_id::RequestIds;
 
 /// What the operator says of the process.
 #[derive(Debug)]
@@ -92,8 +95,9 @@ pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), 
     let public = bind_all("proxy", &settings.listen)?;
     let operator = bind_all("operator", settings.operator.as_slice())?;
     let control = bind_control(&settings.control)?;
-    let log_key = LogKey::random()
-        .map_err(|_| StartError::System("random numbers", io::ErrorKind::Unsupported.into()))?;
+    let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
+    let log_key = LogKey::random().map_err(random)?;
+    let request_ids = RequestIds::random().map_err(random)?;
     let in_flight = Arc::new(());
     let mut server = Server::new_with_opt_and_conf(None, server_conf(data_dir));
     server.bootstrap();
@@ -114,7 +118,7 @@ pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), 
     let proxy = Proxy {
         gate,
         upstreams: settings.upstreams,
-        forwarding: Forwarding::believing(settings.trusted_proxies),
+        forwarding: Forwarding::believing(settings.trusted_proxies, request_ids),
         metrics,
         log_key,
         in_flight: Arc::clone(&in_flight),

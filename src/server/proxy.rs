@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use http::{Method, StatusCode};
+use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, EXPECT, TRANSFER_ENCODING};
+use http::{Method, StatusCode, Version};
 use log::{debug, error, info, warn};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
@@ -17,6 +17,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use super::forwarding::{self, Forwarding};
 use super::log_id::LogKey;
 use super::metrics::Metrics;
+use super::target;
 use super::upstream::Upstreams;
 use crate::clock::{self, UnixTime};
 use crate::request::{
@@ -35,6 +36,8 @@ pub(super) struct Proxy {
 
 /// What is known of one request.
 pub(super) struct Context {
+    /// Its name, in our log and the shop's.
+    id: String,
     /// The shop that it goes to.
     shop: Option<Arc<Shop>>,
     /// It is a logout that the shop may answer; this is the answer if it does not.
@@ -66,6 +69,7 @@ impl ProxyHttp for Proxy {
 
     fn new_ctx(&self) -> Context {
         Context {
+            id: String::new(),
             shop: None,
             logout: None,
             sent_ms: 0,
@@ -74,7 +78,12 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> Result<()> {
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> Result<()> {
+        context.id = self.forwarding.id_of(session);
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(KEEPALIVE_S));
         }
@@ -89,13 +98,18 @@ impl ProxyHttp for Proxy {
             ReadAhead::Whole(body) => Some(body),
             ReadAhead::TooLong => {
                 let refused = self.gate.refuse_unread(session.req_header());
-                return self.refuse(session, &refused).await;
+                return self.refuse(session, context, &refused).await;
             }
         };
         let request = Request {
             head: session.req_header(),
             body: body.as_deref(),
         };
+        if !target::is_fit(session.req_header()) {
+            return self
+                .refuse(session, context, &Refused::by_nobody(Refusal::BadTarget))
+                .await;
+        }
         match self.gate.judge(&request, clock::now()) {
             Ok(Verdict::Forward(shop)) => {
                 self.metrics.note_decision(&shop.name, "forwarded", "");
@@ -107,7 +121,7 @@ impl ProxyHttp for Proxy {
                 let answer = request::preflight(session.req_header());
                 self.answer(session, &answer).await
             }
-            Err(refused) => self.refuse(session, &refused).await,
+            Err(refused) => self.refuse(session, context, &refused).await,
         }
     }
 
@@ -138,9 +152,13 @@ impl ProxyHttp for Proxy {
         client_reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("upstream {peer}"));
-        let unsent = client_reused && !session.as_ref().retry_buffer_truncated();
         let harmless = session.req_header().method.is_idempotent();
-        error.set_retry(context.logout.is_none() && unsent && harmless && error.retry());
+        let resendable = !session.as_ref().retry_buffer_truncated();
+        if context.logout.is_none() && harmless && resendable {
+            error.retry.decide_reuse(client_reused);
+        } else {
+            error.set_retry(false);
+        }
         error
     }
 
@@ -150,7 +168,8 @@ impl ProxyHttp for Proxy {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        self.forwarding.rewrite(session, upstream)?;
+        self.forwarding.rewrite(session, &context.id, upstream)?;
+        target::make_origin_form(upstream);
         if let (Some(logout), Some(shop)) = (&context.logout, &context.shop)
             && !logout.with_credentials
         {
@@ -180,6 +199,19 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Context,
+    ) -> Result<()> {
+        if session.req_header().version == Version::HTTP_10 {
+            // It can't read chunks (RFC 9112 section 6.1): the end of the connection ends the body.
+            response.remove_header(&TRANSFER_ENCODING);
+        }
+        Ok(())
+    }
+
     async fn fail_to_proxy(
         &self,
         session: &mut Session,
@@ -196,6 +228,7 @@ impl ProxyHttp for Proxy {
         let Some((answer, code)) = failure(session, error, context) else {
             return closed;
         };
+        session.set_keepalive(None); // what is left of the exchange is not worth the connection
         if let Err(error) = write(session, &answer).await {
             debug!("the customer left before the answer: {error}");
         }
@@ -212,8 +245,9 @@ impl ProxyHttp for Proxy {
         let shop = context.shop.as_ref().map_or("", |shop| shop.name.as_str());
         self.metrics.note_request(shop, code);
         if let Some(error) = error {
+            let request = context.id.as_str();
             let path = session.req_header().uri.path();
-            warn!(shop, code, path; "request failed: {}", error.etype().as_str());
+            warn!(request, shop, code, path; "request failed: {}", error.etype().as_str());
         }
     }
 
@@ -246,13 +280,13 @@ impl Proxy {
         context.shop = Some(Arc::clone(shop));
         if let Err(refusal) = self.put_in_force(session, logout).await {
             self.metrics.note_logout(&shop.name, refusal.name());
-            return self.refuse(session, &logout.refuse(refusal)).await;
+            return self.refuse(session, context, &logout.refuse(refusal)).await;
         }
         self.metrics.note_logout(&shop.name, "revoked");
         self.metrics.note_decision(&shop.name, "logout", "");
         let token = logout.token().map(|id| self.log_key.name(&id).to_string());
         let count = logout.revocations.len();
-        info!(shop = shop.name.as_str(), token = token.as_deref(), revocations = count; "logout");
+        info!(request = context.id.as_str(), shop = shop.name.as_str(), token = token.as_deref(), revocations = count; "logout");
         let answer = logout.answer(session.req_header());
         match logout.rule.answer {
             AnswerBy::Doorward => self.answer(session, &answer).await,
@@ -297,6 +331,9 @@ impl Proxy {
         {
             return Ok(ReadAhead::TooLong);
         }
+        if headers.contains_key(EXPECT) {
+            session.write_continue_response().await?;
+        }
         session.enable_retry_buffering();
         let mut body = Vec::new();
         while let Some(chunk) = session.read_request_body().await? {
@@ -308,7 +345,13 @@ impl Proxy {
         Ok(ReadAhead::Whole(body.into()))
     }
 
-    async fn refuse(&self, session: &mut Session, refused: &Refused<'_>) -> Result<bool> {
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        context: &Context,
+        refused: &Refused<'_>,
+    ) -> Result<bool> {
+        let request = context.id.as_str();
         let shop = refused.shop.map_or("", |shop| shop.name.as_str());
         let (reason, detail) = (refused.refusal.name(), refused.refusal.detail());
         self.metrics
@@ -318,11 +361,11 @@ impl Proxy {
         let status = refused.refusal.status().as_u16();
         if let Refusal::Revoked { token, .. } = refused.refusal {
             let token = self.log_key.name(&token);
-            info!(shop, reason, detail, token:%, method, path; "refused");
+            info!(request, shop, reason, detail, token:%, method, path; "refused");
         } else if refused.refusal == Refusal::NotDurable {
-            error!(shop, reason, method, path; "a logout is not on disk");
+            error!(request, shop, reason, method, path; "a logout is not on disk");
         } else {
-            info!(shop, reason, detail, status, method, path; "refused");
+            info!(request, shop, reason, detail, status, method, path; "refused");
         }
         let answer = refused.answer(head);
         self.answer(session, &answer).await
@@ -413,7 +456,7 @@ fn is_body_short(session: &mut Session) -> bool {
             .parse()
             .is_ok_and(|length: usize| length <= BODY_BYTES_MAX)
     });
-    short && !headers.contains_key(TRANSFER_ENCODING) && !headers.contains_key(http::header::EXPECT)
+    short && !headers.contains_key(TRANSFER_ENCODING) && !headers.contains_key(EXPECT)
 }
 
 async fn write(session: &mut Session, answer: &Answer) -> Result<()> {

@@ -15,6 +15,7 @@ mod nobody;
 mod log;
 mod edge;
 mod customer;
+pub mod recording;
 
 pub use doorward::demo::shop::{Failure, Mood, Seen, Shop, Storefront};
 

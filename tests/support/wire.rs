@@ -159,6 +159,12 @@ impl Connection {
         }
     }
 
+    /// The status of the next answer, which may be one before the real one, such as 100.
+    #[track_caller]
+    pub fn interim(&mut self) -> u16 {
+        self.read_head().unwrap().status
+    }
+
     /// Whether the server has left the connection open until now.
     pub fn is_open(&mut self) -> bool {
         self.stream.set_nonblocking(true).unwrap();

@@ -1,0 +1,300 @@
+//! The demo shows the whole thing to whoever has nothing but the binary, and leaves nothing behind.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use support::{Shop, eventually, raw, request, try_raw};
+use tempfile::TempDir;
+
+const STEPS: [&str; 6] = ["1/6", "2/6", "3/6", "4/6", "5/6", "6/6"];
+const PROFILE: &str = "/api/shop/customers/profile";
+
+/// A visitor's machine: an empty folder to stand in, an empty home, and a folder for what is temporary.
+struct Visitor(TempDir);
+
+impl Visitor {
+    fn arrives() -> Self {
+        let folder = TempDir::new().unwrap();
+        for name in ["here", "home", "tmp"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        command
+            .args(arguments)
+            .current_dir(self.0.path().join("here"))
+            .env("TMPDIR", self.0.path().join("tmp"))
+            .env("HOME", self.0.path().join("home"))
+            .stdin(Stdio::null())
+            .process_group(0);
+        command
+    }
+
+    /// Nothing is left of the demo: no file, and no process that has to do with this visitor's folders.
+    #[track_caller]
+    fn finds_nothing(&self) {
+        for name in ["here", "home", "tmp"] {
+            let left: Vec<_> = fs::read_dir(self.0.path().join(name)).unwrap().collect();
+            assert!(left.is_empty(), "{name}: {left:?}");
+        }
+        eventually(|| processes_naming(self.0.path()).is_empty());
+    }
+}
+
+/// What a failed test has left running must not outlive it.
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        for process in processes_naming(self.0.path()) {
+            drop(Command::new("kill").args(["-s", "KILL", &process]).status());
+        }
+    }
+}
+
+/// The ids of running processes whose command line names a path.
+fn processes_naming(path: &Path) -> Vec<String> {
+    let path = path.to_str().unwrap();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let named = processes.filter(|process| {
+        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(path)
+    });
+    named
+        .filter_map(|process| process.file_name().into_string().ok())
+        .collect()
+}
+
+/// A demo that stays up; dropping it kills what is left of its group.
+struct Stay {
+    process: Child,
+    lines: BufReader<ChildStdout>,
+    said: String,
+}
+
+impl Stay {
+    /// Starts and reads until it says that it stays up.
+    fn begins(visitor: &Visitor) -> Self {
+        Self::says(visitor, "Ctrl-C")
+    }
+
+    /// Starts and reads until it says this word.
+    fn says(visitor: &Visitor, word: &str) -> Self {
+        let mut process = visitor
+            .command(&["demo"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap());
+        let mut stay = Self {
+            process,
+            lines,
+            said: String::new(),
+        };
+        while !stay.said.contains(word) {
+            assert!(
+                stay.lines.read_line(&mut stay.said).unwrap() > 0,
+                "{}",
+                stay.said
+            );
+        }
+        stay
+    }
+
+    /// The address that it prints in front of this word.
+    fn address_of(&self, word: &str) -> SocketAddr {
+        let (before, _) = self.said.rsplit_once(word).unwrap();
+        let (_, address) = before.rsplit_once("http://").unwrap();
+        address.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Sends a signal to it, or to all that run in its terminal, and returns how it ends.
+    fn ends_by(mut self, signal: &str, whole_terminal: bool) -> Option<i32> {
+        let id = self.process.id();
+        let target = if whole_terminal {
+            format!("-{id}")
+        } else {
+            id.to_string()
+        };
+        let sent = Command::new("kill")
+            .args(["-s", signal, "--", &target])
+            .status();
+        assert!(sent.unwrap().success());
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(None)) {
+            drop(self.process.kill());
+            drop(self.process.wait());
+        }
+    }
+}
+
+#[test]
+fn the_walk_shows_every_step_with_the_request_to_repeat_it() {
+    let visitor = Visitor::arrives();
+    let output = visitor.command(&["demo", "--once"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for pair in STEPS.windows(2) {
+        let [step, next] = [pair[0], pair[1]]
+            .map(|step| said.find(step).unwrap_or_else(|| panic!("{step}: {said}")));
+        assert!(said[step..next].contains("curl "), "{}", &said[step..next]);
+    }
+    assert!(
+        said[said.find("6/6").unwrap()..].contains("curl "),
+        "{said}"
+    );
+    assert!(
+        said.contains("200 OK {\"message\":\"Successfully logged out\"}"),
+        "{said}"
+    );
+    assert!(said.contains("401 Unauthorized"), "{said}");
+    assert!(said.contains("the shop saw nothing of it"), "{said}");
+    visitor.finds_nothing();
+}
+
+#[test]
+fn the_lines_it_prints_work_as_they_stand() {
+    let visitor = Visitor::arrives();
+    let stay = Stay::begins(&visitor);
+    let script: String = stay
+        .said
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            ["URL=", "TOKEN=", "curl "]
+                .iter()
+                .any(|begin| line.starts_with(begin))
+        })
+        .map(|line| line.to_owned() + "\n")
+        .collect();
+    // Whatever curl would be told, in the order it would be told.
+    let curl = "curl() { printf '%s\\n' \"$@\" >&2; echo '{\"token\":\"the-token\"}'; }\n";
+    let output = Command::new("sh")
+        .args(["-c", &format!("set -eu\n{curl}{script}")])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{script}\n{told}");
+    let edge = stay.address_of("(doorward)");
+    let urls: Vec<_> = told
+        .lines()
+        .filter(|line| line.starts_with("http://"))
+        .collect();
+    let paths = ["login", "profile", "logout", "profile", "login", "profile"];
+    let expected = paths.map(|path| format!("http://{edge}/api/shop/customers/{path}"));
+    assert_eq!(urls, expected, "{script}");
+    assert_eq!(
+        told.matches("Authorization: Bearer the-token\n").count(),
+        4,
+        "{told}"
+    );
+    assert_eq!(
+        told.matches(&format!("X-STOREFRONT-KEY: {}\n", Shop::KEY))
+            .count(),
+        6,
+        "{told}"
+    );
+    assert_eq!(stay.ends_by("INT", false), Some(0));
+}
+
+#[test]
+fn it_stays_up_for_the_visitors_own_requests_until_it_is_interrupted() {
+    for (signal, whole_terminal) in [("INT", false), ("INT", true), ("TERM", false)] {
+        let visitor = Visitor::arrives();
+        let stay = Stay::begins(&visitor);
+        let (edge, shop) = (stay.address_of("(doorward)"), stay.address_of("(the shop)"));
+        let login = format!(
+            "{{\"email\":\"jane@example.com\",\"password\":\"{}\"}}",
+            Shop::PASSWORD
+        );
+        let key = ("X-STOREFRONT-KEY", Shop::KEY);
+        let headers = [key, ("Content-Type", "application/json")];
+        let answer = raw(
+            edge,
+            &request(
+                "POST",
+                "/api/shop/customers/login",
+                &headers,
+                login.as_bytes(),
+            ),
+        );
+        let token = answer.json()["data"]["token"].as_str().unwrap().to_owned();
+        let bearer = format!("Bearer {token}");
+        let headers = [key, ("Authorization", bearer.as_str())];
+        let profile = request("GET", PROFILE, &headers, b"");
+        assert_eq!(raw(edge, &profile), 200);
+        assert_eq!(
+            raw(
+                edge,
+                &request("POST", "/api/shop/customers/logout", &headers, b"")
+            ),
+            200
+        );
+        assert_eq!(raw(edge, &profile), 401);
+        assert_eq!(raw(shop, &profile), 200, "the shop itself revokes nothing");
+        assert!(!processes_naming(visitor.0.path()).is_empty());
+        assert_eq!(stay.ends_by(signal, whole_terminal), Some(0), "{signal}");
+        visitor.finds_nothing();
+        assert!(try_raw(edge, &profile).is_err(), "nobody answers any more");
+    }
+}
+
+#[test]
+fn a_reader_who_leaves_early_leaves_nothing_running() {
+    let visitor = Visitor::arrives();
+    let mut process = visitor
+        .command(&["demo"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(process.stdout.take());
+    assert_ne!(process.wait().unwrap().code(), Some(0));
+    visitor.finds_nothing();
+}
+
+/// In the middle of a step, and the moment it has said that Ctrl-C ends it.
+#[test]
+fn an_interruption_at_any_moment_leaves_nothing_behind() {
+    let moments = [
+        "pretend shop",
+        "1/6",
+        "3/6",
+        "6/6",
+        "Ctrl-C",
+        "Ctrl-C",
+        "Ctrl-C",
+    ];
+    let left: Vec<_> = moments
+        .into_iter()
+        .filter_map(|moment| {
+            let visitor = Visitor::arrives();
+            let code = Stay::says(&visitor, moment).ends_by("INT", false);
+            let running = processes_naming(visitor.0.path()).len();
+            let files = fs::read_dir(visitor.0.path().join("tmp")).unwrap().count();
+            let is_clean = code == Some(0) && running + files == 0;
+            (!is_clean).then(|| {
+                format!("after {moment:?}: exit {code:?}, {running} processes, {files} files")
+            })
+        })
+        .collect();
+    assert!(left.is_empty(), "{left:#?}");
+}

@@ -1,0 +1,969 @@
+//! What a route demands, and what a logout reaches: which tokens die, which live on, and who may store how much.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+
+use doorward::clock::{self, UnixTime};
+use doorward::config;
+use doorward::request::{Gate, Request, Verdict};
+use doorward::revocation::Revocations;
+use http::header::{AUTHORIZATION, HOST};
+use serde_json::{Value, json};
+use support::{Answer, Customer, Edge, Shop, request, shop_table, stateless_bagisto};
+
+const PAGE: &str = "/cart";
+const LOGOUT: &str = "/api/shop/customers/logout";
+const WEEK_S: u64 = 7 * 24 * 3600;
+
+/// A shop whose own logout means nothing, and an edge in front of it.
+struct Scene {
+    shop: Shop,
+    edge: Edge,
+}
+
+impl Scene {
+    /// The Bagisto preset; `more` are further keys and tables of the shop.
+    fn with(more: &str) -> Self {
+        let shop = stateless_bagisto();
+        let edge = Edge::with(&format!("{}{more}", shop_table(&shop)));
+        Self { shop, edge }
+    }
+
+    fn visit(&self, token: &str) -> Answer {
+        Customer::holding(&self.shop, token.to_owned()).visit(&self.edge, PAGE)
+    }
+
+    #[track_caller]
+    fn log_out(&self, token: &str) {
+        let answer = Customer::holding(&self.shop, token.to_owned()).log_out(&self.edge);
+        assert_eq!(answer, 200, "a logout");
+    }
+
+    /// The shop answers a visit with this token.
+    #[track_caller]
+    fn admits(&self, what: &str, token: &str) {
+        let visits = self.shop.visits();
+        let answer = self.visit(token);
+        assert_eq!(
+            self.shop.visits(),
+            visits + 1,
+            "{what}: {} {}",
+            answer.status,
+            answer.text()
+        );
+        assert_eq!(answer, 200, "{what}");
+    }
+
+    /// A visit with this token ends at the edge.
+    #[track_caller]
+    fn stops(&self, what: &str, token: &str) -> Answer {
+        let visits = self.shop.visits();
+        let answer = self.visit(token);
+        assert_eq!(self.shop.visits(), visits, "{what}: it reached the shop");
+        assert_eq!(answer, 401, "{what}");
+        let challenge = answer.header("www-authenticate").unwrap_or_default();
+        assert!(
+            challenge.contains("error=\"invalid_token\""),
+            "{what}: {challenge}"
+        );
+        answer
+    }
+
+    /// How many tokens and cutoffs are in force.
+    #[track_caller]
+    fn stored(&self) -> u64 {
+        let revocations = &self.inspect()["revocations"];
+        let kinds = ["tokens", "undated_tokens", "cutoffs"];
+        kinds
+            .iter()
+            .map(|kind| revocations[kind].as_u64().unwrap())
+            .sum()
+    }
+
+    #[track_caller]
+    fn inspect(&self) -> Value {
+        serde_json::from_str(&self.edge.command(&["inspect"]).stdout).unwrap()
+    }
+}
+
+fn now() -> u64 {
+    clock::now().seconds()
+}
+
+/// A token with these claims over those of a usual one of Alice's.
+fn token(shop: &Shop, over: &Value) -> String {
+    let mut claims = json!({ "sub": 3, "iat": now(), "exp": now() + WEEK_S });
+    for (name, value) in over.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+        .as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
+    shop.sign(&claims)
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// What a route demands
+
+const ROUTES: &str = r#"
+[[shop.route]]
+paths = ["/off/*"]
+enforce = "off"
+[[shop.route]]
+paths = ["/revoked/*"]
+enforce = "revoked"
+[[shop.route]]
+paths = ["/valid/*"]
+enforce = "valid"
+[[shop.route]]
+paths = ["/required/*"]
+enforce = "required"
+"#;
+
+/// How a request fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The shop sees it.
+    Passes,
+    /// Refused for its token.
+    BadToken,
+    /// Refused for having none.
+    NoToken,
+}
+
+use Fate::{BadToken, NoToken, Passes};
+
+#[track_caller]
+fn fate(scene: &Scene, path: &str, authorization: Option<&str>) -> Fate {
+    let headers: Vec<_> = authorization
+        .map(|line| ("Authorization", line))
+        .into_iter()
+        .collect();
+    let visits = scene.shop.visits();
+    let answer = scene.edge.raw(&request("GET", path, &headers, b""));
+    let seen = scene.shop.visits() - visits;
+    let challenges = answer.headers_named("www-authenticate");
+    match (seen, answer.status, challenges.as_slice()) {
+        (1, _, _) => Passes,
+        (0, 401, ["Bearer realm=\"main\""]) => NoToken,
+        (0, 401, [challenge]) if challenge.contains("realm=\"main\", error=\"invalid_token\"") => {
+            BadToken
+        }
+        _ => panic!("{path}: {seen} {} {challenges:?}", answer.status),
+    }
+}
+
+#[test]
+fn a_route_demands_what_it_says_and_no_more_standards_13_16_17_51_53_d2() {
+    let scene = Scene::with(ROUTES);
+    let (now, shop) = (now(), &scene.shop);
+    let dead = token(shop, &json!({ "jti": "dead", "sub": 1 }));
+    scene.log_out(&dead);
+    let forged = format!("{}AAAA", &dead[..dead.len() - 4]);
+    let good = |over: Value| Some(format!("Bearer {}", token(shop, &over)));
+    let strict = [Passes, Passes, BadToken, BadToken, Passes];
+    let always = [Passes; 5];
+    let never = [Passes, BadToken, BadToken, BadToken, BadToken];
+    let missing = [Passes, Passes, Passes, NoToken, Passes];
+    for (what, authorization, fates) in [
+        ("nothing", None, missing),
+        (
+            "another scheme",
+            Some("Basic dXNlcjpwYXNz".to_owned()),
+            missing,
+        ),
+        ("an empty line", Some(String::new()), missing),
+        ("an opaque token", Some("Bearer 17|abc".to_owned()), always),
+        ("a good one", good(json!({})), always),
+        ("one without an end", good(json!({ "exp": null })), always),
+        (
+            "one without a beginning",
+            good(json!({ "iat": null })),
+            always,
+        ),
+        (
+            "one that has just expired",
+            good(json!({ "exp": now - 30 })),
+            always,
+        ),
+        (
+            "one that has expired",
+            good(json!({ "exp": now - 90 })),
+            strict,
+        ),
+        (
+            "one that expired long ago",
+            good(json!({ "exp": 1 })),
+            strict,
+        ),
+        (
+            "one that is about to begin",
+            good(json!({ "nbf": now + 30 })),
+            always,
+        ),
+        (
+            "one that has not begun",
+            good(json!({ "nbf": now + 600 })),
+            strict,
+        ),
+        ("a dead one", Some(format!("Bearer {dead}")), never),
+        ("a forged one", Some(format!("Bearer {forged}")), never),
+    ] {
+        for (path, expected) in [
+            "/off/x",
+            "/revoked/x",
+            "/valid/x",
+            "/required/x",
+            "/elsewhere",
+        ]
+        .iter()
+        .zip(fates)
+        {
+            assert_eq!(
+                fate(&scene, path, authorization.as_deref()),
+                expected,
+                "{what} at {path}"
+            );
+        }
+    }
+    let answer = scene.edge.raw(&request("GET", "/required/x", &[], b""));
+    assert_eq!(
+        answer.json(),
+        json!({ "message": "Authentication is required" })
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+}
+
+#[test]
+fn a_dead_token_stays_dead_when_its_time_is_over_and_before_it_begins_trap_11_trap_24() {
+    let scene = Scene::with(ROUTES);
+    let now = now();
+    for over in [
+        json!({ "exp": now - 30 }),
+        json!({ "exp": now - 600 }),
+        json!({ "exp": 1 }),
+        json!({ "nbf": now + 600 }),
+    ] {
+        let mut over = over;
+        over["jti"] = json!(over.to_string());
+        over["sub"] = json!(over.to_string());
+        let token = token(&scene.shop, &over);
+        let bearer = format!("Bearer {token}");
+        assert_eq!(fate(&scene, "/revoked/x", Some(&bearer)), Passes, "{over}");
+        let stored = scene.stored();
+        Customer::holding(&scene.shop, token).log_out(&scene.edge);
+        assert_eq!(
+            scene.stored(),
+            stored + 2,
+            "{over}: the token and its customer"
+        );
+        for path in ["/revoked/x", "/valid/x", "/required/x", "/elsewhere"] {
+            assert_eq!(
+                fate(&scene, path, Some(&bearer)),
+                BadToken,
+                "{over} at {path}"
+            );
+        }
+    }
+}
+
+/// A gate without a server, so that the moment can be chosen.
+fn gate(more: &str) -> (Gate, tempfile::TempDir) {
+    let home = tempfile::tempdir().unwrap();
+    let secret = home.path().join("jwt.secret");
+    fs::write(&secret, Shop::SECRET).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::create_dir(home.path().join("data")).unwrap();
+    let text = format!(
+        "listen = [\"127.0.0.1:0\"]\ndata_dir = \"data\"\n[[shop]]\nname = \"main\"\nupstream = [\"127.0.0.1:9\"]\n\
+         token.algorithms = [\"HS256\"]\ntoken.secret_file = \"jwt.secret\"\n{more}"
+    );
+    let (config, _) = config::parse("doorward.toml", &text, home.path())
+        .unwrap_or_else(|faults| panic!("{faults}"));
+    let revocations = Arc::new(Revocations::open(&config.data_dir).unwrap());
+    let shops = config.shops.into_iter().map(Arc::new).collect();
+    (Gate::new(shops, revocations), home)
+}
+
+/// Whether a token passes at this second.
+fn passes(gate: &Gate, path: &str, claims: &str, second: u64) -> bool {
+    let shop = stateless_bagisto();
+    let bearer = format!(
+        "Bearer {}",
+        shop.sign(&serde_json::from_str(claims).unwrap())
+    );
+    let request = http::Request::get(path)
+        .header(HOST, "shop.example.com")
+        .header(AUTHORIZATION, bearer);
+    let (head, ()) = request.body(()).unwrap().into_parts();
+    let verdict = gate.judge(
+        &Request {
+            head: &head,
+            body: None,
+        },
+        UnixTime::from_seconds(second),
+    );
+    matches!(verdict, Ok(Verdict::Forward(_)))
+}
+
+#[test]
+fn the_leeway_ends_to_the_second_standards_51_53_55() {
+    const END: u64 = 1_800_000_000;
+    for leeway in [0, 5, 60, 600] {
+        let (gate, _home) = gate(&format!("token.leeway = \"{leeway}s\"\n{ROUTES}"));
+        let passes = |path: &str, claims: &str, second: u64| passes(&gate, path, claims, second);
+        for path in ["/valid/x", "/required/x"] {
+            let ends = format!("{{\"exp\":{END}}}");
+            assert!(
+                passes(path, &ends, END + leeway - 1),
+                "before its end, {leeway}"
+            );
+            assert!(!passes(path, &ends, END + leeway), "at its end, {leeway}");
+            let ends_between = format!("{{\"exp\":{END}.5}}");
+            assert!(
+                passes(path, &ends_between, END + leeway),
+                "before its end, {leeway}"
+            );
+            assert!(
+                !passes(path, &ends_between, END + leeway + 1),
+                "after its end, {leeway}"
+            );
+            let begins = format!("{{\"nbf\":{END}}}");
+            assert!(
+                !passes(path, &begins, END - leeway - 1),
+                "before its beginning, {leeway}"
+            );
+            assert!(
+                passes(path, &begins, END - leeway),
+                "at its beginning, {leeway}"
+            );
+        }
+        assert!(passes(
+            "/revoked/x",
+            &format!("{{\"exp\":{END}}}"),
+            END + 1_000_000
+        ));
+        assert!(passes(
+            "/revoked/x",
+            &format!("{{\"nbf\":{END}}}"),
+            END - 1_000_000
+        ));
+    }
+}
+
+#[test]
+fn a_token_from_the_far_future_is_refused_trap_14() {
+    let scene = Scene::with(ROUTES);
+    let day = 24 * 3600;
+    for iat in [now() + day + 60, now() + 365 * day, 2_000_000_000_000] {
+        let token = token(&scene.shop, &json!({ "iat": iat, "exp": null }));
+        scene.stops("issued in the future", &token);
+        assert_eq!(
+            Customer::holding(&scene.shop, token).log_out(&scene.edge),
+            401
+        );
+    }
+    assert_eq!(scene.stored(), 0);
+    scene.admits(
+        "a clock that is wrong",
+        &token(&scene.shop, &json!({ "iat": now() + day - 60 })),
+    );
+    let derived =
+        Scene::with("token.claims.issued_at = { from = \"expires_at\", minus = \"1h\" }\n");
+    derived.stops(
+        "too far in the future",
+        &token(&derived.shop, &json!({ "exp": now() + day + 7200 })),
+    );
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// What a logout reaches
+
+#[test]
+fn logging_out_everywhere_ends_every_device_and_spares_everybody_else_d4() {
+    let scene = Scene::with("");
+    let shop = &scene.shop;
+    shop.set_date_offset(-10);
+    let [phone, tablet] = [shop.sign_in("alice"), shop.sign_in("alice")];
+    let bob = shop.sign_in("bob");
+    shop.set_date_offset(0);
+    let mut alice = Customer::signed_in(shop);
+    for token in [&phone, &tablet, &bob, alice.token()] {
+        scene.admits("before the logout", token);
+    }
+    let laptop = alice.token().to_owned();
+    assert_eq!(alice.log_out(&scene.edge), 200);
+    for (device, token) in [("phone", &phone), ("tablet", &tablet), ("laptop", &laptop)] {
+        let answer = scene.stops(device, token);
+        assert_eq!(answer.json(), json!({ "message": "The token was revoked" }));
+    }
+    scene.admits("somebody else", &bob);
+    assert_eq!(alice.log_in(&scene.edge), 200);
+    scene.admits("a new login", alice.token());
+    assert_eq!(alice.log_out(&scene.edge), 200);
+    scene.stops("the new login after its own logout", alice.token());
+    scene.admits("somebody else", &bob);
+}
+
+#[test]
+fn a_name_and_a_number_are_one_customer_d3() {
+    let scene = Scene::with("");
+    let earlier = now() - 10;
+    let number = token(&scene.shop, &json!({ "sub": 3, "iat": earlier }));
+    let text = token(&scene.shop, &json!({ "sub": "3", "iat": earlier }));
+    scene.log_out(&number);
+    scene.stops("the same customer by a name", &text);
+    scene.admits(
+        "another",
+        &token(&scene.shop, &json!({ "sub": "1", "iat": earlier })),
+    );
+}
+
+/// Tells a story that begins and ends within one second; again, where the clock would not have it.
+fn within_one_second(mut story: impl FnMut(u64) -> Vec<(&'static str, bool)>) {
+    for _ in 0..50 {
+        let began = now();
+        let told = story(began);
+        if now() == began {
+            for (what, so) in told {
+                assert!(so, "{what}");
+            }
+            return;
+        }
+    }
+    panic!("no second is long enough");
+}
+
+#[test]
+fn a_login_in_the_second_of_the_logout_works_and_the_second_before_is_over_trap_13_d4() {
+    let scene = Scene::with("");
+    let mut serial = 0;
+    within_one_second(|second| {
+        serial += 1;
+        let customer = format!("customer{serial}");
+        // Whoever the shop knows under that name: its subject stands in the token.
+        let subject = subject_of(&scene.shop.sign_in(&customer));
+        let at = |iat: u64, jti: &str| {
+            token(
+                &scene.shop,
+                &json!({ "sub": subject, "iat": iat, "jti": format!("{serial}{jti}") }),
+            )
+        };
+        let (before, presented) = (at(second - 1, "before"), at(second, "presented"));
+        let (same, after) = (at(second, "same"), at(second + 1, "after"));
+        scene.log_out(&presented);
+        vec![
+            ("the second before is over", scene.visit(&before) == 401),
+            (
+                "the presented token is dead",
+                scene.visit(&presented) == 401,
+            ),
+            (
+                "a login in the same second works",
+                scene.visit(&same) == 200,
+            ),
+            (
+                "a login in the next second works",
+                scene.visit(&after) == 200,
+            ),
+        ]
+    });
+}
+
+fn subject_of(token: &str) -> Value {
+    use base64::Engine;
+    let payload = token.split('.').nth(1).unwrap();
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(payload)
+        .unwrap();
+    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    claims["sub"].clone()
+}
+
+#[test]
+fn whoever_logs_in_right_after_a_logout_is_never_refused_trap_18() {
+    let scene = Scene::with("");
+    let mut alice = Customer::signed_in(&scene.shop);
+    for round in 0..30 {
+        assert_eq!(alice.log_out(&scene.edge), 200, "round {round}");
+        let dead = alice.token().to_owned();
+        assert_eq!(alice.log_in(&scene.edge), 200, "round {round}");
+        assert_eq!(alice.visit(&scene.edge, PAGE), 200, "round {round}");
+        assert_eq!(scene.visit(&dead), 401, "round {round}");
+    }
+}
+
+#[test]
+fn a_session_ends_with_all_its_tokens_and_no_others_d4() {
+    let scene = Scene::with("revoke = \"session\"\n");
+    let at = |sid: &str, iat: u64| {
+        token(
+            &scene.shop,
+            &json!({ "sid": sid, "iat": iat, "jti": format!("{sid}{iat}") }),
+        )
+    };
+    let (now, earlier) = (now(), now() - 100);
+    let [first, refreshed, other] = [at("s-1", earlier), at("s-1", now), at("s-2", earlier)];
+    scene.log_out(&first);
+    scene.stops("the presented one", &first);
+    scene.stops("another of its session", &refreshed);
+    scene.stops("one that the session gets later", &at("s-1", now + 100));
+    scene.admits("another session of the same customer", &other);
+    let bare = token(&scene.shop, &json!({ "jti": "bare" }));
+    scene.log_out(&bare);
+    scene.stops("one without a session", &bare);
+    scene.admits(
+        "another without a session",
+        &token(&scene.shop, &json!({ "jti": "bare-2" })),
+    );
+}
+
+#[test]
+fn a_token_alone_ends_and_nothing_else_d4() {
+    let scene = Scene::with("revoke = \"token\"\n");
+    let at = |jti: &str| {
+        token(
+            &scene.shop,
+            &json!({ "sid": "s-1", "iat": now() - 100, "jti": jti }),
+        )
+    };
+    let [dead, sibling] = [at("a-1"), at("a-2")];
+    scene.log_out(&dead);
+    scene.stops("the presented one", &dead);
+    scene.stops(
+        "the same id in another token",
+        &token(
+            &scene.shop,
+            &json!({ "jti": "a-1", "x": 1, "iat": now() - 100 }),
+        ),
+    );
+    scene.admits("another of the same customer and session", &sibling);
+    assert_eq!(scene.stored(), 1);
+}
+
+#[test]
+fn without_a_time_of_issue_a_logout_ends_every_token_of_the_customer_trap_14() {
+    let scene = Scene::with("");
+    let timeless =
+        |jti: &str, sub: u64| token(&scene.shop, &json!({ "iat": null, "jti": jti, "sub": sub }));
+    scene.log_out(&timeless("a-1", 3));
+    scene.stops("another of the customer", &timeless("a-2", 3));
+    scene.admits("somebody else's", &timeless("b-1", 1));
+}
+
+#[test]
+fn the_time_of_issue_may_follow_from_the_end_trap_14() {
+    let scene = Scene::with("token.claims.issued_at = { from = \"expires_at\", minus = \"1h\" }\n");
+    let issued = |iat: u64, jti: &str| {
+        // What the token says of its issue does not count, where it is said to follow from the end.
+        token(
+            &scene.shop,
+            &json!({ "exp": iat + 3600, "iat": null, "jti": jti }),
+        )
+    };
+    let (old, presented) = (issued(now() - 10, "old"), issued(now(), "presented"));
+    scene.admits("before", &old);
+    scene.log_out(&presented);
+    scene.stops("the presented one", &presented);
+    scene.stops("an older one", &old);
+    scene.admits("a new login", &issued(now() + 1, "new"));
+    scene.stops(
+        "one without an end has no beginning",
+        &token(&scene.shop, &json!({ "exp": null, "jti": "endless" })),
+    );
+}
+
+#[test]
+fn a_shop_with_a_wrong_clock_loses_no_login_and_keeps_no_old_token_d4() {
+    for offset in [90, -90, 3600, -3600] {
+        let scene = Scene::with("");
+        let shop = &scene.shop;
+        shop.set_date_offset(offset - 10);
+        let old = shop.sign_in("alice");
+        shop.set_date_offset(offset);
+        let bob = shop.sign_in("bob");
+        scene.admits("one answer", &bob);
+        let learnt = scene.inspect()["shops"][0]["clock_offset_s"]
+            .as_i64()
+            .unwrap();
+        assert!(
+            (offset - 2..=offset).contains(&learnt),
+            "{learnt} for {offset}"
+        );
+        let mut alice = Customer::signed_in(shop);
+        scene.admits("before the logout", &old);
+        assert_eq!(alice.log_out(&scene.edge), 200);
+        scene.stops("an old token", &old);
+        scene.stops("the presented one", alice.token());
+        assert_eq!(alice.log_in(&scene.edge), 200);
+        scene.admits("a new login", alice.token());
+        scene.admits("somebody else", &bob);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Several shops
+
+/// Two shops with one secret on one edge.
+struct Mall {
+    shops: [Shop; 2],
+    edge: Edge,
+}
+
+impl Mall {
+    fn with(more: &str) -> Self {
+        let shops = [stateless_bagisto(), stateless_bagisto()];
+        let [one, two] = &shops;
+        let second = shop_table(two).replace("name = \"main\"", "name = \"other\"");
+        let edge = Edge::with(&format!(
+            "{}hosts = [\"main.example.com\"]\n{more}\n{second}hosts = [\"other.example.com\"]\n{more}\n",
+            shop_table(one)
+        ));
+        Self { shops, edge }
+    }
+
+    fn send(&self, shop: usize, method: &str, target: &str, token: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let host = ["main.example.com", "other.example.com"][shop];
+        let headers = [
+            ("Host", host),
+            ("Authorization", bearer.as_str()),
+            ("X-STOREFRONT-KEY", Shop::KEY),
+        ];
+        self.edge.raw(&request(method, target, &headers, b""))
+    }
+
+    fn log_out(&self, shop: usize, token: &str) -> Answer {
+        self.send(shop, "POST", LOGOUT, token)
+    }
+
+    /// Whether a visit reaches the shop.
+    #[track_caller]
+    fn admits(&self, shop: usize, token: &str) -> bool {
+        let visits = self.shops[shop].visits();
+        let answer = self.send(shop, "GET", PAGE, token);
+        let seen = self.shops[shop].visits() > visits;
+        assert_eq!(answer.status, if seen { 200 } else { 401 });
+        seen
+    }
+}
+
+/// A token of each kind, all of one customer: by its id, without one, opaque, and one of another device.
+fn tokens_of_every_kind(shop: &Shop) -> [(&'static str, String); 4] {
+    let earlier = now() - 100;
+    [
+        (
+            "by its id",
+            token(shop, &json!({ "jti": "a-1", "sub": 1, "iat": earlier })),
+        ),
+        (
+            "without an id",
+            token(shop, &json!({ "sub": 2, "iat": earlier })),
+        ),
+        (
+            "by its customer",
+            token(shop, &json!({ "sub": 3, "jti": "a-3", "iat": earlier })),
+        ),
+        (
+            "of a session",
+            token(
+                shop,
+                &json!({ "sub": 4, "jti": "a-4", "sid": "s-4", "iat": earlier }),
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn a_logout_at_one_shop_is_none_at_another_trap_8_d3() {
+    let mall = Mall::with("");
+    for (kind, token) in tokens_of_every_kind(&mall.shops[0]) {
+        assert_eq!(mall.log_out(0, &token), 200, "{kind}");
+        assert!(!mall.admits(0, &token), "{kind}: dead where it logged out");
+        assert!(mall.admits(1, &token), "{kind}: alive at the other");
+        assert_eq!(mall.log_out(1, &token), 200, "{kind}");
+        assert!(!mall.admits(1, &token), "{kind}: now there too");
+    }
+}
+
+#[test]
+fn shops_of_one_realm_share_their_logouts_trap_27_d3() {
+    let mall = Mall::with("token.realm = \"group\"");
+    for (kind, dead) in tokens_of_every_kind(&mall.shops[0]) {
+        assert!(mall.admits(1, &dead), "{kind}");
+        assert_eq!(mall.log_out(0, &dead), 200, "{kind}");
+        for shop in [0, 1] {
+            assert!(!mall.admits(shop, &dead), "{kind} at {shop}");
+        }
+    }
+    let other_device = token(
+        &mall.shops[0],
+        &json!({ "sub": 3, "jti": "b-3", "iat": now() - 50 }),
+    );
+    assert!(
+        !mall.admits(1, &other_device),
+        "the customer's other device at the other shop"
+    );
+    let opaque = opaque(7);
+    mall.log_out(0, &opaque);
+    for shop in [0, 1] {
+        assert_eq!(
+            mall.send(shop, "GET", PAGE, &opaque)
+                .header("www-authenticate")
+                .map(|line| line.contains("revoked")),
+            Some(true)
+        );
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Who may store how much
+
+/// A token as Sanctum makes them: nobody but the shop can verify it.
+fn opaque(number: usize) -> String {
+    format!("{number}|{}", "a1B2c3D4".repeat(6))
+}
+
+/// One logout of a token that nobody can verify.
+fn log_out_opaque(edge: &Edge, number: usize, forwarded_for: Option<&str>) -> Answer {
+    let bearer = format!("Bearer {}", opaque(number));
+    let mut headers = vec![
+        ("Authorization", bearer.as_str()),
+        ("X-STOREFRONT-KEY", Shop::KEY),
+    ];
+    headers.extend(forwarded_for.map(|hops| ("X-Forwarded-For", hops)));
+    edge.raw(&request("POST", LOGOUT, &headers, b""))
+}
+
+/// Begins again with another edge when the minute is over before the story is.
+fn within_one_minute(config: &str, mut story: impl FnMut(&Scene)) {
+    for _ in 0..5 {
+        let scene = Scene::with(&format!("answer = \"local\"\n{config}"));
+        let minute = now() / 60;
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| story(&scene)));
+        if now() / 60 == minute {
+            return told.unwrap_or_else(|why| std::panic::resume_unwind(why));
+        }
+    }
+    panic!("no minute is long enough");
+}
+
+#[test]
+fn the_31st_unverified_logout_of_a_client_in_a_minute_is_429_standards_70_trap_25() {
+    within_one_minute("", |scene| {
+        for number in 0..30 {
+            assert_eq!(log_out_opaque(&scene.edge, number, None), 200, "{number}");
+        }
+        assert_eq!(scene.stored(), 30);
+        for number in 30..33 {
+            let visits = scene.shop.visits();
+            let answer = log_out_opaque(&scene.edge, number, None);
+            assert_eq!(answer, 429, "{number}");
+            let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=60).contains(&seconds), "{seconds}");
+            assert_eq!(
+                answer.header("cache-control"),
+                Some("no-store"),
+                "standards 25"
+            );
+            assert_eq!(scene.shop.visits(), visits, "{number}");
+        }
+        assert_eq!(scene.stored(), 30, "nothing was stored");
+        let visits = scene.shop.visits();
+        scene.visit(&opaque(31));
+        assert_eq!(
+            scene.shop.visits(),
+            visits + 1,
+            "what could not log out is alive"
+        );
+        for number in [0, 29] {
+            scene.stops("what did is dead", &opaque(number));
+        }
+        for number in 0..40 {
+            let verified = token(
+                &scene.shop,
+                &json!({ "sub": 1, "jti": format!("v-{number}"), "iat": now() + 100 }),
+            );
+            scene.log_out(&verified);
+        }
+    });
+}
+
+#[test]
+fn the_limit_of_a_client_is_what_the_operator_says() {
+    within_one_minute("limits.unverified_per_client_minute = 2\n", |scene| {
+        let answers = [0, 1, 2].map(|number| log_out_opaque(&scene.edge, number, None).status);
+        assert_eq!(answers, [200, 200, 429]);
+        assert_eq!(scene.stored(), 2);
+    });
+    within_one_minute("limits.unverified_per_client_minute = 0\n", |scene| {
+        assert_eq!(log_out_opaque(&scene.edge, 0, None), 429);
+        assert_eq!(scene.stored(), 0);
+    });
+}
+
+#[test]
+fn a_client_cannot_give_itself_another_address_standards_124() {
+    within_one_minute("limits.unverified_per_client_minute = 2\n", |scene| {
+        let answers = [0, 1, 2, 3].map(|number| {
+            log_out_opaque(&scene.edge, number, Some(&format!("198.51.100.{number}"))).status
+        });
+        assert_eq!(answers, [200, 200, 429, 429]);
+    });
+}
+
+/// Begins again when the minute is over, for an edge behind a proxy that it trusts.
+fn behind_a_proxy(mut story: impl FnMut(&Edge)) {
+    for _ in 0..5 {
+        let shop = stateless_bagisto();
+        let edge = Edge::with(&format!(
+            "trusted_proxies = [\"127.0.0.1\"]\n{}answer = \"local\"\nlimits.unverified_per_client_minute = 2\n",
+            shop_table(&shop)
+        ));
+        let minute = now() / 60;
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| story(&edge)));
+        if now() / 60 == minute {
+            return told.unwrap_or_else(|why| std::panic::resume_unwind(why));
+        }
+    }
+    panic!("no minute is long enough");
+}
+
+#[test]
+fn behind_a_trusted_proxy_every_client_has_its_share_standards_124() {
+    behind_a_proxy(|edge| {
+        for client in 0..3 {
+            let address = format!("198.51.100.{client}");
+            let answers = [0, 1, 2]
+                .map(|number| log_out_opaque(edge, 10 * client + number, Some(&address)).status);
+            assert_eq!(answers, [200, 200, 429], "{address}");
+        }
+    });
+}
+
+/// The proxy appends the address it saw; what stands before that is the client's own word.
+#[test]
+fn behind_a_trusted_proxy_no_client_can_give_itself_another_address_standards_124() {
+    for own_word in [
+        "198.51.100.N",
+        "198.51.100.N, x",
+        "198.51.100.N, ",
+        "x, 198.51.100.N",
+        "198.51.100.N, [::1]:80, 127.0.0.1",
+    ] {
+        behind_a_proxy(|edge| {
+            let answers = [0, 1, 2, 3].map(|number| {
+                let hops = format!(
+                    "{}, 203.0.113.7",
+                    own_word.replace('N', &number.to_string())
+                );
+                log_out_opaque(edge, number, Some(&hops)).status
+            });
+            assert_eq!(answers, [200, 200, 429, 429], "{own_word}");
+        });
+    }
+}
+
+#[test]
+fn a_shop_stores_as_much_unverified_as_it_may_and_evicts_nothing_trap_1() {
+    let mut scene = Scene::with("answer = \"local\"\nlimits.unverified_entries = 3\n");
+    for number in 0..3 {
+        assert_eq!(log_out_opaque(&scene.edge, number, None), 200);
+    }
+    let full = |scene: &Scene| {
+        let stored = scene.stored();
+        let answer = log_out_opaque(&scene.edge, 9, None);
+        assert_eq!(answer, 429);
+        assert!(answer.header("retry-after").is_some());
+        assert_eq!(scene.stored(), stored);
+        for number in 0..3 {
+            scene.stops("an earlier one", &opaque(number));
+        }
+    };
+    full(&scene);
+    let verified = token(&scene.shop, &json!({ "jti": "a-1" }));
+    scene.log_out(&verified);
+    scene.stops("a verified one", &verified);
+    assert_eq!(
+        scene.stored(),
+        5,
+        "a verified token and its customer are not counted"
+    );
+    full(&scene);
+    scene.edge.restart();
+    assert_eq!(scene.stored(), 5);
+    full(&scene);
+}
+
+#[test]
+fn the_cap_of_one_shop_is_not_the_cap_of_another_d3() {
+    let mall = Mall::with("answer = \"local\"\nlimits.unverified_entries = 2");
+    for shop in [0, 1] {
+        let answers =
+            [0, 1, 2].map(|number| mall.log_out(shop, &opaque(10 * shop + number)).status);
+        assert_eq!(answers, [200, 200, 429], "{shop}");
+    }
+}
+
+#[test]
+fn a_token_that_could_not_be_the_shops_logs_nobody_out_standards_70_128() {
+    let scene = Scene::with("answer = \"local\"\n");
+    for bearer in [
+        "9f1c2a7e-guest-cart-uuid",
+        "17|short",
+        "x",
+        "17|",
+        "|abc",
+        "abc.def",
+    ] {
+        let visits = scene.shop.visits();
+        assert_eq!(
+            Customer::holding(&scene.shop, bearer.to_owned()).log_out(&scene.edge),
+            401,
+            "{bearer}"
+        );
+        assert_eq!(scene.shop.visits(), visits);
+        scene.visit(bearer);
+        assert_eq!(
+            scene.shop.visits(),
+            visits + 1,
+            "{bearer} is somebody's cart"
+        );
+    }
+    assert_eq!(scene.stored(), 0);
+}
+
+#[test]
+fn a_logout_without_a_token_or_without_the_shops_key_stores_nothing() {
+    for answer in ["local", "forward"] {
+        let scene = Scene::with(&format!("answer = \"{answer}\"\n"));
+        let alice = Customer::signed_in(&scene.shop);
+        let bearer = format!("Bearer {}", alice.token());
+        let key = ("X-STOREFRONT-KEY", Shop::KEY);
+        for (headers, status) in [
+            (vec![key], 400),
+            (vec![key, ("Authorization", "Basic dXNlcjpwYXNz")], 400),
+            (vec![("Authorization", bearer.as_str())], 401),
+            (
+                vec![
+                    ("Authorization", bearer.as_str()),
+                    ("X-STOREFRONT-KEY", "pk_storefront_no"),
+                ],
+                403,
+            ),
+            (vec![("Authorization", bearer.as_str()), key, key], 401),
+        ] {
+            let visits = scene.shop.visits();
+            let answer = scene.edge.raw(&request("POST", LOGOUT, &headers, b""));
+            assert_eq!(answer, status, "{}", answer.text());
+            assert_eq!(scene.shop.visits(), visits);
+        }
+        assert_eq!(scene.stored(), 0);
+        scene.admits("alice", alice.token());
+    }
+}
