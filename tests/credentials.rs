@@ -23,7 +23,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{
     Answer, Connection, Customer, Edge, Seen, Shop, eventually, request, shop_table,
-    stateless_bagisto,
+    stateless_bagisto, try_raw,
 };
 
 /// A page that every shop has; who asks for it is the shop's business.
@@ -293,6 +293,26 @@ fn a_dead_bearer_hidden_in_another_bearer_is_refused_standards_16_trap_4() {
     }
 }
 
+/// `authorization.split(' ')[1]` and `.replace('Bearer ', '')` are how many a shop reads its tokens: the scheme may be
+/// any, or none.
+#[test]
+fn a_dead_token_behind_another_scheme_or_none_is_refused_trap_5() {
+    let scene = Scene::with("");
+    for line in [
+        "@",
+        "foo @",
+        "Token @",
+        "JWT @",
+        "DPoP @",
+        "Basic @",
+        "Token token=@",
+        "Token token=\"@\"",
+        "x y @",
+    ] {
+        scene.refuses(&with_authorization(&line.replace('@', &scene.dead)));
+    }
+}
+
 #[test]
 fn a_credential_that_is_not_the_shops_passes_untouched_standards_24() {
     let scene = Scene::with("");
@@ -395,6 +415,78 @@ fn no_method_and_no_upgrade_gets_round_the_check_standards_114_d2() {
     let old =
         format!("GET {PAGE} HTTP/1.0\r\nHost: shop.example.com\r\nAuthorization: {dead}\r\n\r\n");
     scene.stops(401, old.as_bytes());
+}
+
+/// Heads that two servers could read differently: the one of them would find a credential where the other finds none.
+#[test]
+fn a_head_that_could_be_read_in_two_ways_reaches_no_shop_standards_104() {
+    let scene = Scene::with("");
+    let dead = format!("Bearer {}", scene.dead);
+    for lines in [
+        format!("Authorization : {dead}\r\n"),
+        format!("Authorization\t: {dead}\r\n"),
+        format!(" Authorization: {dead}\r\n"),
+        format!("Authorization: Basic x\r\n {dead}\r\n"),
+        format!("Authorization:\r\n {dead}\r\n"),
+        format!("Authorization: Basic x\r\n\t{dead}\r\n"),
+        format!("X: y\rAuthorization: {dead}\r\n"),
+        format!("X: y\0\r\nAuthorization: {dead}\r\n"),
+        format!("X: y\n Authorization: {dead}\r\n"),
+        format!("X\0: y\r\nAuthorization: {dead}\r\n"),
+        format!("Authorization: {dead}\0\r\n"),
+        format!("Authorization:\u{b}{dead}\r\n"),
+        format!("X: y\nAuthorization: {dead}\r\n"),
+        format!("(Authorization): {dead}\r\n"),
+    ] {
+        let bytes = format!("GET {PAGE} HTTP/1.1\r\nHost: shop.example.com\r\n{lines}\r\n");
+        let visits = scene.shop.visits();
+        let answered = try_raw(scene.edge.address(), bytes.as_bytes());
+        assert_eq!(scene.shop.visits(), visits, "{}", lines.escape_debug());
+        assert!(
+            answered.is_ok_and(|answer| matches!(answer.status, 400 | 401)),
+            "{}",
+            lines.escape_debug()
+        );
+    }
+}
+
+#[test]
+fn no_request_is_hidden_in_the_body_of_another_standards_105_106_107() {
+    let scene = Scene::with("");
+    let live = format!("Authorization: Bearer {}\r\n", scene.live);
+    let hidden = format!(
+        "GET /hidden HTTP/1.1\r\nHost: shop.example.com\r\nAuthorization: Bearer {}\r\n\r\n",
+        scene.dead
+    );
+    let length = hidden.len() + 5;
+    for framing in [
+        format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"),
+        format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"),
+        format!("Content-Length: 5\r\nContent-Length: {length}\r\n"),
+        format!("Content-Length: {length}, 5\r\n"),
+        format!("Content-Length: +{length}\r\n"),
+        format!("Content-Length: 0x{length:x}\r\n"),
+        format!("Content-Length: {length}\r\nTransfer-Encoding: xchunked\r\n"),
+        format!("Content-Length: {length}\r\nTransfer-Encoding: identity\r\n"),
+        "Transfer-Encoding: chunked, identity\r\n".to_owned(),
+        "Transfer-Encoding: gzip, chunked\r\n".to_owned(),
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n".to_owned(),
+        "Transfer-Encoding: \u{b}chunked\r\n".to_owned(),
+        "Transfer_Encoding: chunked\r\nContent-Length: 5\r\n".to_owned(),
+    ] {
+        let head = format!("POST {PAGE} HTTP/1.1\r\nHost: shop.example.com\r\n{live}{framing}\r\n");
+        let before = scene.shop.seen().len();
+        let mut connection = Connection::open(scene.edge.address());
+        connection.send(format!("{head}0\r\n\r\n{hidden}").as_bytes());
+        connection.finish_sending();
+        while connection.try_answer().is_ok() {} // until nothing more will come of it
+        let seen = &scene.shop.seen()[before..];
+        assert!(seen.len() < 2, "{framing}: {seen:?}");
+        assert!(
+            seen.iter().all(|seen| seen.target == PAGE),
+            "{framing}: {seen:?}"
+        );
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -520,6 +612,15 @@ fn a_cookie_beside_a_bearer_is_normal_and_both_are_checked_d1() {
     scene.passes(&both(&scene.live, &scene.live));
     scene.stops(401, &both(&scene.live, &scene.dead));
     scene.stops(401, &both(&scene.dead, &scene.live));
+    let beside = |bearer: &str, raw: &str| {
+        get(&[
+            ("Authorization", &format!("Bearer {bearer}")),
+            ("Cart-Token", raw),
+        ])
+    };
+    scene.passes(&beside(&scene.live, &scene.live));
+    scene.stops(401, &beside(&scene.live, &scene.dead));
+    scene.stops(401, &beside(&scene.dead, &scene.live));
     let (bearer, cookie) = (format!("Bearer {}", scene.live), "session_1=abc".to_owned());
     let headers = [
         ("Authorization", bearer.as_str()),
@@ -557,7 +658,7 @@ fn a_raw_header_has_one_value_and_one_line_also_with_underscores_standards_124()
 // Cookies
 
 /// How a web server that speaks PHP would be given the same cookie in other letters.
-const SAME_COOKIE: [&str; 21] = [
+const SAME_COOKIE: [&str; 25] = [
     "session_1=alice%7Cs%2Bt",
     "session_1=alice|s+t",
     "session_1=alice%7cs%2bt",
@@ -579,6 +680,11 @@ const SAME_COOKIE: [&str; 21] = [
     "session%5F1=alice%7Cs%2Bt",
     "a; b; session_1=alice%7Cs%2Bt; c",
     "==; session_1=alice%7Cs%2Bt",
+    // Python, under Django, undoes what quotes allow, and strips every kind of space.
+    "session_1=\"\\141lice|s+t\"",
+    "session_1=\"ali\\ce\\|s+t\"",
+    "\u{a0}session_1=alice|s+t",
+    "session_1=alice|s+t\u{a0}",
 ];
 
 #[test]
@@ -692,12 +798,7 @@ fn a_dead_token_is_found_under_every_name_that_is_the_parameters_d1() {
             scene.refuses(&request("POST", PAGE, &[FORM], body.as_bytes()));
         }
     }
-    for other in [
-        "access_tokens",
-        "x_access_token",
-        "ACCESS_TOKEN",
-        "access-token",
-    ] {
+    for other in ["access_tokens", "x_access_token", "access-token"] {
         scene.passes(&request(
             "GET",
             &format!("{PAGE}?{other}={}", scene.dead),
@@ -705,6 +806,31 @@ fn a_dead_token_is_found_under_every_name_that_is_the_parameters_d1() {
             b"",
         ));
     }
+}
+
+/// Go and .NET compare the names of JSON members without case, .NET those of parameters and cookies too.
+#[test]
+fn a_dead_token_is_found_under_a_name_in_other_letters_d1() {
+    let scene = Scene::with(EVERYWHERE);
+    let dead = &scene.dead;
+    scene.refuses(&request(
+        "GET",
+        &format!("{PAGE}?Access_Token={dead}"),
+        &[],
+        b"",
+    ));
+    scene.refuses(&request(
+        "POST",
+        PAGE,
+        &[FORM],
+        format!("TOKEN={dead}").as_bytes(),
+    ));
+    scene.refuses(&request(
+        "POST",
+        PAGE,
+        &[JSON],
+        format!("{{\"Token\":\"{dead}\"}}").as_bytes(),
+    ));
 }
 
 /// Rack 2, under Spree and Solidus, separates parameters by `;` too.
@@ -784,7 +910,7 @@ fn json_that_could_be_read_in_two_ways_is_refused_standards_18_50() {
         r#"{"token":5}"#,
         r#"{"token":"D"}x"#,
         r#"{"token":"D",}"#,
-        r#"{'token':'D'}"#,
+        r"{'token':'D'}",
         "{\"token\":\"D\"",
         r#"{"token":"D"}{"token":"L"}"#,
     ] {

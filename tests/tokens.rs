@@ -258,7 +258,7 @@ fn misshapen() -> Flaws {
         ),
         (
             "the other base64 alphabet, signed",
-            signed(&format!("{header}.{}+/", wide)),
+            signed(&format!("{header}.{wide}+/")),
         ),
         (
             "a letter that is none, signed",

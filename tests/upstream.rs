@@ -589,6 +589,129 @@ fn answers_without_body_stay_without() {
     );
 }
 
+// --- A logout on its way -----------------------------------------------------------------------------------
+
+const LOGOUT: &str = "/api/shop/customers/logout";
+
+#[test]
+fn a_logout_reaches_the_shop_like_any_other_request() {
+    let shop = stateless_bagisto();
+    let edge = Edge::in_front_of(&shop);
+    let bearer = format!("Bearer {}", shop.sign_in("alice"));
+    let sent = [
+        ("X-STOREFRONT-KEY", Shop::KEY),
+        ("Authorization", bearer.as_str()),
+        ("uSeR-AgEnT", "kettle/1 (a; b)"),
+        ("Content-Type", "application/json; charset=utf-8"),
+        ("X-Two", "first"),
+        ("X-Two", "second, third"),
+        ("Cookie", "a=1; b=2"),
+        ("Via", "1.1 front"),
+    ];
+    let forged = [
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("Forwarded", "for=203.0.113.9"),
+        ("X-Doorward-Subject", "1"),
+        ("Connection", "x-hop"),
+        ("X-Hop", "203.0.113.9"),
+    ];
+    let target = "/api//shop/customers/%6cogout?a=%20b+c&a=";
+    let headers = [&sent[..], &forged].concat();
+    let answer = edge.raw(&request(
+        "POST",
+        target,
+        &headers,
+        b"{ \"deviceToken\": null }",
+    ));
+    assert_eq!(answer, 200);
+    let seen = last_seen(&shop);
+    assert_eq!(
+        (seen.method.as_str(), seen.target.as_str()),
+        ("POST", target)
+    );
+    assert_eq!(seen.body, b"{ \"deviceToken\": null }");
+    for (name, value) in sent {
+        assert!(
+            seen_values(&seen, name).contains(&value.to_owned()),
+            "{name}: {seen:?}"
+        );
+    }
+    assert_eq!(seen_values(&seen, "via"), ["1.1 front", "1.1 doorward"]);
+    assert_eq!(seen_values(&seen, "x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(seen_values(&seen, "content-length"), ["23"]);
+    let forged = seen.headers.iter().filter(|(name, value)| {
+        name.to_ascii_lowercase().contains("doorward") || value.contains("203.0.113")
+    });
+    assert_eq!(forged.count(), 0, "{seen:?}");
+}
+
+#[test]
+fn what_the_shop_says_to_a_logout_arrives_as_it_was_said() {
+    let shop = stateless_bagisto();
+    let edge = Edge::in_front_of(&shop);
+    let mut connection = Connection::open(edge.address());
+    let body = &long_text()[..200_000];
+    let fixed = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: br\r\nSet-Cookie: b=1\r\nX-Odd: \u{e9}\r\n\
+                 Set-Cookie: a=1\r\nSet-Cookie: b=1\r\nContent-Type: text/plain\r\nKeep-Alive: timeout=5\r\n";
+    let length = format!("{fixed}Content-Length: {}\r\n\r\n", body.len());
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
+    for said in [
+        [length.as_bytes(), body].concat(),
+        [format!("{hints}{length}").as_bytes(), body].concat(),
+        [
+            format!("{fixed}Transfer-Encoding: chunked\r\n\r\n").as_bytes(),
+            &chunked(body),
+        ]
+        .concat(),
+        [format!("{fixed}\r\n").as_bytes(), body].concat(),
+    ] {
+        shop.recite(LOGOUT, said);
+        let bearer = format!("Bearer {}", shop.sign_in("alice"));
+        let headers = [("X-STOREFRONT-KEY", Shop::KEY), ("Authorization", &bearer)];
+        let answer = connection.ask(&request("POST", LOGOUT, &headers, b"{}"));
+        assert_eq!(answer, 200);
+        assert!(has_same(&answer.body, body), "{} bytes", answer.body.len());
+        assert_eq!(answer.headers_named("set-cookie"), ["b=1", "a=1", "b=1"]);
+        assert_eq!(answer.header("content-encoding"), Some("br"));
+        assert_eq!(answer.header("content-type"), Some("text/plain"));
+        assert_eq!(answer.headers_named("date").len(), 1);
+        assert!(answer.header("x-odd").is_some());
+        assert_eq!(answer.header("keep-alive"), None);
+    }
+}
+
+#[test]
+fn a_client_that_asks_before_it_sends_its_logout_is_told_to_go_on() {
+    let shop = stateless_bagisto();
+    let edge = Edge::in_front_of(&shop);
+    let bearer = format!("Bearer {}", shop.sign_in("alice"));
+    let headers = [
+        ("X-STOREFRONT-KEY", Shop::KEY),
+        ("Authorization", bearer.as_str()),
+        ("Expect", "100-continue"),
+        ("Content-Length", "2"),
+    ];
+    let mut connection = Connection::open(edge.address());
+    connection.send(&request("POST", LOGOUT, &headers, b""));
+    assert_eq!(connection.interim(), 100);
+    connection.send(b"{}");
+    assert_eq!(connection.answer(), 200);
+    assert_eq!(last_seen(&shop).body, b"{}");
+}
+
+#[test]
+fn a_logout_with_a_long_body_is_a_logout() {
+    let shop = stateless_bagisto();
+    let edge = Edge::in_front_of(&shop);
+    let alice = Customer::signed_in(&shop);
+    let answer = alice.send(&edge, "POST", LOGOUT, &long_text()[..300_000]);
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (200, r#"{"message":"Successfully logged out"}"#)
+    );
+    assert_eq!(alice.visit(&edge, PROFILE), 401);
+}
+
 // --- Old and careful clients -----------------------------------------------------------------------------
 
 #[test]
@@ -596,20 +719,28 @@ fn an_http_1_0_client_is_served_in_its_own_words() {
     let shop = stateless_bagisto();
     let edge = Edge::in_front_of(&shop);
     let body = b"HTTP/1.0 knows no chunks";
-    let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
-    shop.recite("/chunked", [head.to_vec(), chunked(body)].concat());
-    for (target, wanted) in [("/", None), ("/chunked", Some(&body[..]))] {
-        let mut connection = Connection::open(edge.address());
-        let sent = format!("GET {target} HTTP/1.0\r\nHost: shop.example.com\r\n\r\n");
-        let answer = connection.ask(sent.as_bytes());
-        assert_eq!(answer, 200);
-        assert_eq!(answer.header("transfer-encoding"), None, "{target}");
-        assert!(
-            wanted.is_none_or(|wanted| wanted == answer.body),
-            "{:?}",
-            answer.text()
-        );
-        assert!(connection.closes(), "{target}");
+    let head = |framing: &str| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{framing}\r\n");
+    let head = |framing: &str| head(framing).into_bytes();
+    let coded = [head("Transfer-Encoding: chunked\r\n"), chunked(body)];
+    shop.recite("/chunked", coded.concat());
+    shop.recite("/end", [head(""), body.to_vec()].concat());
+    for target in ["/", "/chunked", "/end"] {
+        for more in ["", "Connection: keep-alive\r\n"] {
+            let mut connection = Connection::open(edge.address());
+            let sent = format!("GET {target} HTTP/1.0\r\nHost: shop.example.com\r\n{more}\r\n");
+            let answer = connection.ask(sent.as_bytes());
+            assert_eq!(answer, 200);
+            assert_eq!(answer.header("transfer-encoding"), None, "{target} {more}");
+            if target == "/" {
+                continue;
+            }
+            assert_eq!(answer.text().as_bytes(), body, "{target} {more}");
+            assert_eq!(
+                answer.header("connection"),
+                Some("close"),
+                "{target} {more}"
+            );
+        }
     }
 }
 

@@ -120,18 +120,28 @@ impl Carrier {
     }
 }
 
+/// What a request carries.
+pub(super) struct Carried<'a> {
+    /// Its credentials.
+    pub(super) credentials: Credentials<'a>,
+    /// Words behind other schemes. Many a shop takes the second word of the line whatever the first one is,
+    /// so a dead token must not come back as one of these; in all else they are none of our business.
+    pub(super) strays: SmallVec<[&'a str; 4]>,
+}
+
 /// Takes every credential out of a request.
 pub(super) fn take_all<'a>(
     places: &'a [Place],
     request: &Request<'a>,
-) -> Result<Credentials<'a>, Refusal> {
+) -> Result<Carried<'a>, Refusal> {
     refuse_nominated(places, request)?;
     let mut found = Credentials::new();
+    let mut strays = SmallVec::new();
     for place in places {
         let mut add = |text| found.push(Credential { place, text });
         match &place.carrier {
             Carrier::Schemed { name, schemes } => {
-                take_schemed(name, schemes, request)?
+                take_schemed(name, schemes, request, &mut strays)?
                     .map(Cow::Borrowed)
                     .map(&mut add);
             }
@@ -155,7 +165,10 @@ pub(super) fn take_all<'a>(
     if bearers.count() > 1 {
         return Err(Refusal::TwoCredentials);
     }
-    Ok(found)
+    Ok(Carried {
+        credentials: found,
+        strays,
+    })
 }
 
 /// Standards 110: a header that `Connection` names would be judged here and never reach the shop.
@@ -211,6 +224,7 @@ fn take_schemed<'a>(
     name: &HeaderName,
     schemes: &[String],
     request: &Request<'a>,
+    strays: &mut SmallVec<[&'a str; 4]>,
 ) -> Result<Option<&'a str>, Refusal> {
     let Some(line) = only_line(name, request)? else {
         return Ok(None);
@@ -228,8 +242,13 @@ fn take_schemed<'a>(
     if schemes.iter().any(|one| hides(line, one)) {
         return Err(Refusal::MalformedCredential);
     }
+    let words = line.split([' ', '\t', ',', ';', '"', '=']);
+    strays.extend(words.filter(|word| !word.is_empty()).take(STRAYS_MAX));
     Ok(None)
 }
+
+/// How many words of a foreign credential are looked up.
+const STRAYS_MAX: usize = 16;
 
 /// One word of visible characters. Wider than b64token, for shops hand out others (Sanctum's have a `|`).
 fn is_token(text: &str) -> bool {
@@ -281,19 +300,52 @@ pub(super) fn cookies<'a>(
     pairs.filter_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = (&pair[..equals], &pair[equals + 1..]);
-        let text = |bytes: &'a [u8]| String::from_utf8_lossy(bytes.trim_ascii());
-        Some((text(name), text(value)))
+        Some((trimmed(name), trimmed(value)))
     })
 }
 
+/// Without spaces around, also those that only Unicode knows.
+fn trimmed(bytes: &[u8]) -> Cow<'_, str> {
+    match String::from_utf8_lossy(bytes) {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    }
+}
+
 /// One spelling of a cookie's value, whatever encoding it came in: shops decode it, so a dead cookie must
-/// not live on as `%41…`. A space and a plus are the same letter here, as in PHP.
+/// not live on as `%41…` or, in quotes, as `\101…`. A space and a plus are the same letter here, as in PHP.
 fn cookie_value(value: Cow<'_, str>) -> Cow<'_, str> {
-    if !value.contains(['%', ' ', '"']) {
+    if !value.contains(['%', ' ', '"', '\\']) {
         return value;
     }
-    let decoded = percent_decode_str(value.trim_matches('"')).decode_utf8_lossy();
+    let quoted = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let bare = quoted.map_or(value.to_string(), unescape);
+    let decoded = percent_decode_str(&bare).decode_utf8_lossy();
     Cow::Owned(decoded.replace(' ', "+"))
+}
+
+/// What quotes allow: `\"`, `\,` and `\101` (Python's cookies).
+fn unescape(quoted: &str) -> String {
+    let mut bare = Vec::with_capacity(quoted.len());
+    let mut rest = quoted.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        let octal = others.get(..3).filter(|_| *first == b'\\');
+        let octal = octal.and_then(|digits| std::str::from_utf8(digits).ok());
+        let octal = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        (bare, rest) = match (first, octal, others) {
+            (b'\\', Some(byte), _) => (pushed(bare, byte), &others[3..]),
+            (b'\\', None, [escaped, after @ ..]) => (pushed(bare, *escaped), after),
+            (_, _, _) => (pushed(bare, *first), others),
+        };
+    }
+    String::from_utf8_lossy(&bare).into_owned()
+}
+
+fn pushed(mut bytes: Vec<u8>, byte: u8) -> Vec<u8> {
+    bytes.push(byte);
+    bytes
 }
 
 impl NamePattern {

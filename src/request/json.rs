@@ -35,6 +35,38 @@ impl Pointer {
     }
 }
 
+impl Pointer {
+    /// Every value there for a shop that compares names without case; `null` is as good as none.
+    pub(super) fn find_all<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
+        let mut found = vec![value];
+        for segment in self.0.split('/').skip(1) {
+            let name = segment.replace("~1", "/").replace("~0", "~");
+            found = found
+                .into_iter()
+                .flat_map(|one| members(one, &name))
+                .collect();
+        }
+        found.retain(|one| !one.is_null());
+        found
+    }
+}
+
+fn members<'v>(value: &'v Value, name: &str) -> Vec<&'v Value> {
+    match value {
+        Value::Object(object) => {
+            let called = object
+                .iter()
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name));
+            called.map(|(_, member)| member).collect()
+        }
+        Value::Array(items) => {
+            let item = name.parse().ok().and_then(|place: usize| items.get(place));
+            item.into_iter().collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {

@@ -140,9 +140,9 @@ impl Gate {
         request: &Request<'_>,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
-        let credentials = credential::take_all(&shop.places, request)?;
-        let tokens = shop.verify(&credentials, now)?;
-        self.refuse_revoked(&tokens)?;
+        let carried = credential::take_all(&shop.places, request)?;
+        let tokens = shop.verify(&carried.credentials, now)?;
+        self.refuse_revoked(tokens.iter().chain(&shop.strays(&carried, now)))?;
         enforce.admit(&tokens, shop.verifier.settings().leeway, now)?;
         Ok(Verdict::Forward(shop))
     }
@@ -156,19 +156,20 @@ impl Gate {
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
         rule.check_client_key(request)?;
-        let credentials = credential::take_all(&shop.places, request)?;
+        let carried = credential::take_all(&shop.places, request)?;
+        let credentials = &carried.credentials;
         if rule.same_origin && credentials.iter().any(|one| one.place.carrier.is_ambient()) {
             refuse_cross_site(&request.head.headers)?;
         }
-        let tokens = shop.verify(&credentials, now)?;
-        self.refuse_revoked(&tokens)?;
+        let tokens = shop.verify(credentials, now)?;
+        self.refuse_revoked(tokens.iter().chain(&shop.strays(&carried, now)))?;
         if tokens.is_empty() && rule.missing.is_some() {
             return Err(Refusal::NoCredential);
         }
         let settings = shop.verifier.settings();
         let shop_time = shop.clock.at(now);
         let mut revocations = Vec::with_capacity(2);
-        for (token, credential) in tokens.iter().zip(&credentials) {
+        for (token, credential) in tokens.iter().zip(credentials) {
             shop.refuse_implausible(token, credential)?;
             revocations.extend(rule.revocations(token, settings, shop.tag, shop_time));
         }
@@ -182,7 +183,7 @@ impl Gate {
     }
 
     /// One dead credential is enough, whatever else the request carries.
-    fn refuse_revoked(&self, tokens: &[Token]) -> Result<(), Refusal> {
+    fn refuse_revoked<'t>(&self, tokens: impl Iterator<Item = &'t Token>) -> Result<(), Refusal> {
         for token in tokens {
             let identity = token.identity();
             if let Some(cause) = self.revocations.covers(identity) {

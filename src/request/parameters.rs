@@ -49,11 +49,12 @@ pub(super) fn take_json(
             Ok(None)
         };
     };
-    match pointer.find(&value) {
-        None => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(Refusal::MalformedCredential),
+    match pointer.find_all(&value).as_slice() {
+        [] => Ok(None),
+        [Value::String(text)] if text.is_empty() => Ok(None),
+        [Value::String(text)] => Ok(Some(text.clone())),
+        [_] => Err(Refusal::MalformedCredential),
+        [_, _, ..] => Err(Refusal::TwoCredentials),
     }
 }
 
@@ -83,10 +84,10 @@ fn content_type(request: &Request<'_>) -> String {
     lines.collect::<Vec<_>>().join(",")
 }
 
-/// Whether a decoded name is `name` to a shop. PHP strips spaces before it, ends it at a NUL or an array's
+/// Whether a decoded name is `name` to a shop. Some compare without case. PHP strips spaces before it, ends it at a NUL or an array's
 /// bracket, and makes an underscore of what a variable can't have.
 pub(super) fn is_called(given: &str, name: &str) -> bool {
-    is_called_by(given, |one| one == name)
+    is_called_by(given, |one| one.eq_ignore_ascii_case(name))
 }
 
 /// The same, for any way of comparing names.

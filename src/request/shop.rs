@@ -6,13 +6,13 @@ use smallvec::SmallVec;
 
 use super::Request;
 use super::answer::RefusalSettings;
-use super::credential::{Credential, Place};
+use super::credential::{Carried, Credential, Place};
 use super::logout::LogoutRule;
 use super::path::{Path, PathStyle};
 use super::refusal::Refusal;
 use super::route::{Enforce, Route};
 use super::skew::ShopClock;
-use super::verify::{Token, Verifier};
+use super::verify::{Kind, Token, Verifier};
 use crate::clock::UnixTime;
 use crate::revocation::{Allowance, ShopTag};
 
@@ -126,6 +126,13 @@ impl Shop {
             }
         };
         credentials.iter().map(read).collect()
+    }
+
+    /// The tokens among the words that are no credentials of ours: only to see whether one is dead.
+    pub(super) fn strays(&self, carried: &Carried<'_>, now: UnixTime) -> Tokens {
+        let words = carried.strays.iter();
+        let read = words.filter_map(|word| self.verifier.read(Kind::Auto, word, now).ok());
+        read.collect()
     }
 
     /// A bearer that stores itself at a logout must look like one of the shop's.

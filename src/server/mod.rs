@@ -1,5 +1,6 @@
 //! Everything that knows Pingora: the services and the order in which they start.
 
+mod ask;
 mod client;
 mod control;
 mod forwarding;
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use log::info;
 use pingora::apps::HttpServerApp;
+use pingora::connectors::http::Connector;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
@@ -121,6 +123,7 @@ pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), 
         forwarding: Forwarding::believing(settings.trusted_proxies, request_ids),
         metrics,
         log_key,
+        connector: Connector::new(None),
         in_flight: Arc::clone(&in_flight),
     };
     let service =

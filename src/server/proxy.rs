@@ -9,11 +9,13 @@ use bytes::Bytes;
 use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, EXPECT, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use log::{debug, error, info, warn};
+use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
+use super::ask::ask;
 use super::forwarding::{self, Forwarding};
 use super::log_id::LogKey;
 use super::metrics::Metrics;
@@ -31,6 +33,7 @@ pub(super) struct Proxy {
     pub(super) forwarding: Forwarding,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log_key: LogKey,
+    pub(super) connector: Connector,
     pub(super) in_flight: Arc<()>,
 }
 
@@ -40,18 +43,11 @@ pub(super) struct Context {
     id: String,
     /// The shop that it goes to.
     shop: Option<Arc<Shop>>,
-    /// It is a logout that the shop may answer; this is the answer if it does not.
-    logout: Option<ForwardedLogout>,
     /// When it was sent to the shop.
     sent_ms: u64,
     tries: usize,
     /// Counts as in flight for as long as it lives.
     _in_flight: Arc<()>,
-}
-
-struct ForwardedLogout {
-    fallback: Answer,
-    with_credentials: bool,
 }
 
 /// How much of a body is read ahead: what Pingora keeps for sending it on. More would be lost.
@@ -71,7 +67,6 @@ impl ProxyHttp for Proxy {
         Context {
             id: String::new(),
             shop: None,
-            logout: None,
             sent_ms: 0,
             tries: 0,
             _in_flight: Arc::clone(&self.in_flight),
@@ -84,7 +79,9 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
     ) -> Result<()> {
         context.id = self.forwarding.id_of(session);
-        if session.get_keepalive().is_some() {
+        if session.req_header().version == Version::HTTP_10 {
+            session.set_keepalive(None); // RFC 9112 section 9.3
+        } else if session.get_keepalive().is_some() {
             session.set_keepalive(Some(KEEPALIVE_S));
         }
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
@@ -116,7 +113,10 @@ impl ProxyHttp for Proxy {
                 context.shop = Some(Arc::clone(shop));
                 Ok(false)
             }
-            Ok(Verdict::LogOut(logout)) => self.log_out(session, context, &logout).await,
+            Ok(Verdict::LogOut(logout)) => {
+                let body = body.clone();
+                self.log_out(session, context, &logout, body).await
+            }
             Ok(Verdict::Preflight) => {
                 let answer = request::preflight(session.req_header());
                 self.answer(session, &answer).await
@@ -142,26 +142,6 @@ impl ProxyHttp for Proxy {
         error
     }
 
-    /// A logout is never sent twice: the shop may have acted on it.
-    fn error_while_proxy(
-        &self,
-        peer: &HttpPeer,
-        session: &mut Session,
-        error: Box<Error>,
-        context: &mut Context,
-        client_reused: bool,
-    ) -> Box<Error> {
-        let mut error = error.more_context(format!("upstream {peer}"));
-        let harmless = session.req_header().method.is_idempotent();
-        let resendable = !session.as_ref().retry_buffer_truncated();
-        if context.logout.is_none() && harmless && resendable {
-            error.retry.decide_reuse(client_reused);
-        } else {
-            error.set_retry(false);
-        }
-        error
-    }
-
     async fn upstream_request_filter(
         &self,
         session: &mut Session,
@@ -170,11 +150,6 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         self.forwarding.rewrite(session, &context.id, upstream)?;
         target::make_origin_form(upstream);
-        if let (Some(logout), Some(shop)) = (&context.logout, &context.shop)
-            && !logout.with_credentials
-        {
-            forwarding::remove_credentials(shop, upstream);
-        }
         context.sent_ms = clock::now_ms();
         Ok(())
     }
@@ -189,13 +164,6 @@ impl ProxyHttp for Proxy {
             return Ok(());
         }
         learn_clock(response, context);
-        if context.logout.is_some() && is_no_answer(response.status) {
-            // The token is dead; the customer hears so, in our words.
-            return Err(Error::explain(
-                ErrorType::HTTPStatus(502),
-                "the shop does not answer its logout",
-            ));
-        }
         Ok(())
     }
 
@@ -275,6 +243,7 @@ impl Proxy {
         session: &mut Session,
         context: &mut Context,
         logout: &LogOut<'_>,
+        body: Option<Bytes>,
     ) -> Result<bool> {
         let shop = logout.shop;
         context.shop = Some(Arc::clone(shop));
@@ -291,11 +260,54 @@ impl Proxy {
         match logout.rule.answer {
             AnswerBy::Doorward => self.answer(session, &answer).await,
             AnswerBy::Shop { with_credentials } => {
-                context.logout = Some(ForwardedLogout {
-                    fallback: answer,
-                    with_credentials,
+                let asked = self
+                    .ask_shop(session, context, shop, with_credentials, body)
+                    .await;
+                let answer = asked.unwrap_or_else(|error| {
+                    let (request, shop) = (context.id.as_str(), shop.name.as_str());
+                    warn!(request, shop; "the shop did not answer its logout: {}", error.etype().as_str());
+                    answer // the token is dead; the customer hears so, in our words
                 });
-                Ok(false)
+                self.answer(session, &answer).await
+            }
+        }
+    }
+
+    /// Tells the shop of a logout. Another server is tried only while nothing was sent.
+    async fn ask_shop(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        shop: &Shop,
+        with_credentials: bool,
+        body: Option<Bytes>,
+    ) -> Result<Answer> {
+        let body = match body {
+            Some(body) => body,
+            None => match read_body(session).await? {
+                ReadAhead::Whole(body) => body,
+                ReadAhead::NotNeeded => Bytes::new(),
+                ReadAhead::TooLong => return Err(Error::new(ErrorType::ReadError)),
+            },
+        };
+        let mut head = session.req_header().clone();
+        self.forwarding.rewrite(session, &context.id, &mut head)?;
+        target::make_origin_form(&mut head);
+        if !with_credentials {
+            forwarding::remove_credentials(shop, &mut head);
+        }
+        let upstreams = self.upstreams_of(context)?;
+        loop {
+            context.tries += 1;
+            let peer = upstreams.next_peer().await?;
+            context.sent_ms = clock::now_ms();
+            match ask(&self.connector, &peer, head.clone(), &body).await {
+                Ok((head, answer)) => {
+                    learn_clock(&head, context);
+                    return Ok(answer);
+                }
+                Err(error) if is_unsent(&error) && context.tries < upstreams.count() => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -321,28 +333,10 @@ impl Proxy {
         if !self.gate.needs_body(session.req_header()) || session.is_body_empty() {
             return Ok(ReadAhead::NotNeeded);
         }
-        let headers = &session.req_header().headers;
-        let announced = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok());
-        let announced = announced.and_then(|length| length.parse::<usize>().ok());
-        if announced.is_some_and(|length| length > BODY_BYTES_MAX)
-            || headers.contains_key(CONTENT_ENCODING)
-        {
+        if session.req_header().headers.contains_key(CONTENT_ENCODING) {
             return Ok(ReadAhead::TooLong);
         }
-        if headers.contains_key(EXPECT) {
-            session.write_continue_response().await?;
-        }
-        session.enable_retry_buffering();
-        let mut body = Vec::new();
-        while let Some(chunk) = session.read_request_body().await? {
-            body.extend_from_slice(&chunk);
-            if body.len() > BODY_BYTES_MAX {
-                return Ok(ReadAhead::TooLong);
-            }
-        }
-        Ok(ReadAhead::Whole(body.into()))
+        read_body(session).await
     }
 
     async fn refuse(
@@ -388,6 +382,43 @@ impl Proxy {
     }
 }
 
+/// Reads a body as far as it is kept for sending it on.
+async fn read_body(session: &mut Session) -> Result<ReadAhead> {
+    let headers = &session.req_header().headers;
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    let announced = announced.and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Ok(ReadAhead::TooLong);
+    }
+    if headers.contains_key(EXPECT) && !session.is_body_empty() {
+        session.write_continue_response().await?;
+    }
+    session.enable_retry_buffering();
+    let mut body = Vec::new();
+    while let Some(chunk) = session.read_request_body().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > BODY_BYTES_MAX {
+            return Ok(ReadAhead::TooLong);
+        }
+    }
+    Ok(ReadAhead::Whole(body.into()))
+}
+
+/// Whether nothing of a request has reached a server.
+fn is_unsent(error: &Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::ConnectTimedout
+            | ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::TLSHandshakeFailure
+            | ErrorType::TLSHandshakeTimedout
+    )
+}
+
 /// Learns how far the shop's clock is off, from an answer that no cache has kept.
 fn learn_clock(response: &ResponseHeader, context: &Context) {
     let (Some(shop), None) = (&context.shop, response.headers.get(AGE)) else {
@@ -410,18 +441,8 @@ fn learn_clock(response: &ResponseHeader, context: &Context) {
     }
 }
 
-/// The shop fails, or does not know the path of its own logout.
-fn is_no_answer(status: StatusCode) -> bool {
-    status.is_server_error()
-        || status == StatusCode::NOT_FOUND
-        || status == StatusCode::METHOD_NOT_ALLOWED
-}
-
 /// What the customer is told when the shop did not answer. `None`: the customer is gone.
 fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answer, u16)> {
-    if let Some(logout) = &context.logout {
-        return Some((logout.fallback.clone(), logout.fallback.status.as_u16()));
-    }
     let refusal = match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, _) => return None,
         (
@@ -468,10 +489,10 @@ async fn write(session: &mut Session, answer: &Answer) -> Result<()> {
     if !bodiless {
         head.insert_header(CONTENT_LENGTH, answer.body.len())?;
     }
-    let date = httpdate::fmt_http_date(
-        std::time::UNIX_EPOCH + Duration::from_secs(clock::now().seconds()),
-    );
-    head.insert_header(DATE, date)?;
+    if !head.headers.contains_key(DATE) {
+        let now = std::time::UNIX_EPOCH + Duration::from_secs(clock::now().seconds());
+        head.insert_header(DATE, httpdate::fmt_http_date(now))?;
+    }
     let ends = bodiless || session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(head), ends).await?;
     if !ends {

@@ -1,0 +1,130 @@
+//! The shop's own answer to a logout: whole, or none.
+//!
+//! A logout is not streamed through like other requests. Its token is dead before the shop hears of it, so
+//! that a shop which fails, even in the middle of its answer, must not leave the customer without one; and it
+//! is sent once, on a fresh connection, for the shop may have acted on it.
+
+use std::time::Duration;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, StatusCode, Version};
+use pingora::connectors::http::Connector;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, OrErr, Result};
+
+use crate::request::Answer;
+
+/// How long the shop may be silent.
+const SILENCE_MAX: Duration = Duration::from_mins(1);
+
+/// The longest answer that is kept for the customer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Sends a logout to the shop and reads the whole answer.
+pub(super) async fn ask(
+    connector: &Connector,
+    peer: &HttpPeer,
+    mut head: RequestHeader,
+    body: &[u8],
+) -> Result<(ResponseHeader, Answer)> {
+    let (mut session, _) = connector.get_http_session(peer).await?;
+    session.set_read_timeout(Some(SILENCE_MAX));
+    session.set_write_timeout(Some(SILENCE_MAX));
+    remove_hop_headers(&mut head)?;
+    head.set_version(Version::HTTP_11);
+    if !body.is_empty() || head.headers.contains_key(CONTENT_LENGTH) {
+        head.insert_header(CONTENT_LENGTH, body.len())?;
+    }
+    session.write_request_header(Box::new(head)).await?;
+    if !body.is_empty() {
+        session
+            .write_request_body(body.to_vec().into(), true)
+            .await?;
+    }
+    session.finish_request_body().await?;
+    let head = read_head(&mut session).await?;
+    if is_no_answer(head.status) {
+        return Err(Error::explain(
+            ErrorType::HTTPStatus(head.status.as_u16()),
+            "the shop does not answer its logout",
+        ));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = session.read_response_body().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_BYTES_MAX {
+            return Err(Error::explain(
+                ErrorType::InvalidHTTPHeader,
+                "the answer is too long",
+            ));
+        }
+    }
+    let answer = Answer {
+        status: head.status,
+        headers: end_to_end(&head.headers),
+        body: body.into(),
+    };
+    Ok((head, answer))
+}
+
+/// The final head; what is said before it is for nobody.
+async fn read_head(session: &mut HttpSession) -> Result<ResponseHeader> {
+    loop {
+        session.read_response_header().await?;
+        let head = session.response_header().cloned();
+        let head = head.ok_or_else(|| Error::new(ErrorType::ConnectionClosed))?;
+        if !head.status.is_informational() {
+            return Ok(head);
+        }
+    }
+}
+
+/// The shop fails, or does not know the path of its own logout.
+fn is_no_answer(status: StatusCode) -> bool {
+    status.is_server_error()
+        || status == StatusCode::NOT_FOUND
+        || status == StatusCode::METHOD_NOT_ALLOWED
+}
+
+/// Headers that are about one connection (RFC 9110 section 7.6.1).
+const HOP_HEADERS: [HeaderName; 6] = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, EXPECT];
+const OLD_HOP_HEADERS: [&str; 3] = ["keep-alive", "proxy-connection", "proxy-authorization"];
+
+/// Whether a header is about one connection, by its name or because `Connection` names it.
+fn is_hop_header(name: &HeaderName, headers: &HeaderMap) -> bool {
+    let nominated = || {
+        let lines = headers.get_all(CONNECTION).iter();
+        let mut options = lines
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','));
+        options.any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
+    };
+    HOP_HEADERS.contains(name) || OLD_HOP_HEADERS.contains(&name.as_str()) || nominated()
+}
+
+fn remove_hop_headers(head: &mut RequestHeader) -> Result<()> {
+    let names = head
+        .headers
+        .keys()
+        .filter(|name| is_hop_header(name, &head.headers));
+    let names: Vec<HeaderName> = names.cloned().collect();
+    for name in names {
+        head.remove_header(&name);
+    }
+    head.insert_header(CONNECTION, "close")
+        .or_err(ErrorType::InternalError, "a constant header")
+}
+
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if *name != CONTENT_LENGTH && !is_hop_header(name, headers) {
+            kept.append(name, value.clone());
+        }
+    }
+    kept
+}
