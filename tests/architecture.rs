@@ -117,3 +117,41 @@ fn every_file_says_its_purpose_first() {
         assert!(text.starts_with("//! "), "{}", file.display());
     }
 }
+
+/// The numbers that follow a word, as in `standards 27` or `_standards_28_29_trap_7`.
+fn cited(text: &str, word: &str) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    for rest in text.split(word).skip(1) {
+        let numbers_end =
+            rest.find(|letter: char| !(letter.is_ascii_digit() || "_ ,".contains(letter)));
+        let run = &rest[..numbers_end.unwrap_or(rest.len())];
+        let parts = run.split(|letter: char| !letter.is_ascii_digit());
+        numbers.extend(parts.filter_map(|part| part.parse::<u32>().ok()));
+    }
+    numbers
+}
+
+#[test]
+fn every_rule_that_is_cited_by_number_is_explained() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let rules = fs::read_to_string(format!("{root}/docs/rules.md")).unwrap();
+    let mut checked = 0;
+    for folder in ["src", "tests"] {
+        for file in files(&PathBuf::from(format!("{root}/{folder}"))) {
+            let text = fs::read_to_string(&file).unwrap();
+            for (word, name) in [
+                ("standards_", "standards"),
+                ("standards ", "standards"),
+                ("trap_", "trap"),
+                ("trap ", "trap"),
+            ] {
+                for number in cited(&text, word) {
+                    let row = format!("| {name} {number} |");
+                    assert!(rules.contains(&row), "{}: {name} {number}", file.display());
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 100, "only {checked} citations were found");
+}

@@ -842,6 +842,8 @@ fn a_dead_token_is_found_behind_a_semicolon_d1() {
         "access_token=D;a=b",
         "a=b; access_token=D",
         ";access_token=D",
+        // PHP parts by `&` alone, and ends the name at the NUL.
+        "access_token%00;x=D",
     ] {
         let query = query.replace('D', &scene.dead).replace(' ', "%20");
         scene.refuses(&request("GET", &format!("{PAGE}?{query}"), &[], b""));
