@@ -298,6 +298,9 @@ fn a_dead_bearer_hidden_in_another_bearer_is_refused_standards_16_trap_4() {
 #[test]
 fn a_dead_token_behind_another_scheme_or_none_is_refused_trap_5() {
     let scene = Scene::with("");
+    let sanctum = "17|a1B2c3D4a1B2c3D4a1B2c3D4a1B2c3D4a1B2c3D4a1B2c3D4";
+    let bearer = format!("Bearer {sanctum}");
+    assert_eq!(scene.edge.raw(&logout_with(&[&bearer])), 200);
     for line in [
         "@",
         "foo @",
@@ -307,9 +310,11 @@ fn a_dead_token_behind_another_scheme_or_none_is_refused_trap_5() {
         "Basic @",
         "Token token=@",
         "Token token=\"@\"",
+        "a b c d e f g h i j k l m n o p q r s t u v w x y z @",
         "x y @",
     ] {
         scene.refuses(&with_authorization(&line.replace('@', &scene.dead)));
+        scene.refuses(&with_authorization(&line.replace('@', sanctum)));
     }
 }
 
@@ -808,7 +813,7 @@ fn a_dead_token_is_found_under_every_name_that_is_the_parameters_d1() {
     }
 }
 
-/// Go and .NET compare the names of JSON members without case, .NET those of parameters and cookies too.
+/// Go and .NET compare the names of JSON members without case, .NET those of parameters too.
 #[test]
 fn a_dead_token_is_found_under_a_name_in_other_letters_d1() {
     let scene = Scene::with(EVERYWHERE);
@@ -1450,6 +1455,10 @@ fn read_bearers(line: &str) -> Vec<String> {
         // Spree: the last word behind "Bearer ".
         line.starts_with("Bearer ")
             .then(|| line.split(' ').next_back().unwrap_or_default().to_owned()),
+        // Many a shop on Node: the second word, the last, or what is left without "Bearer ".
+        line.split(' ').nth(1).map(str::to_owned),
+        line.split(' ').next_back().map(str::to_owned),
+        Some(line.replacen("Bearer ", "", 1)),
     ]
     .into_iter()
     .flatten()
@@ -1474,19 +1483,40 @@ fn read_parameters(text: &[u8]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The cookies that PHP reads; before 7.4.11 it decoded their names too.
+/// What Python's `http.cookies` makes of a quoted value.
+fn python_value(value: &str) -> String {
+    let Some(mut rest) = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    else {
+        return value.to_owned();
+    };
+    let mut plain = String::new();
+    while let Some((before, escaped)) = rest.split_once('\\') {
+        plain += before;
+        let octal = escaped
+            .get(..3)
+            .filter(|digits| digits.starts_with(['0', '1', '2', '3']));
+        let octal = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        plain.extend(octal.map(char::from).or_else(|| escaped.chars().next()));
+        rest = escaped
+            .get(if octal.is_some() { 3 } else { 1 }..)
+            .unwrap_or_default();
+    }
+    plain + rest
+}
+
+/// The cookies that PHP reads; before 7.4.11 it decoded their names too. And those that Django reads.
 fn read_cookies(line: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(line);
-    let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    pairs
-        .filter_map(|(name, value)| {
-            Some((
-                php_name(&decoded(&name.replace('+', " ")))?,
-                decoded(value.trim()),
-            ))
-        })
-        .collect()
+    let mut read = Vec::new();
+    for (name, value) in text.split(';').filter_map(|pair| pair.split_once('=')) {
+        let in_php = php_name(&decoded(&name.replace('+', " ")));
+        read.extend(in_php.map(|name| (name, decoded(value.trim()))));
+        read.push((name.trim().to_owned(), python_value(value.trim())));
+    }
+    read
 }
 
 /// Pieces in any order, some of them more often.
@@ -1519,6 +1549,12 @@ const BEARER_PIECES: &[&str] = &[
     ".",
 ];
 const COOKIE_PIECES: &[&str] = &[
+    "session_1=\"",
+    "\\141",
+    "lice|s+t",
+    "lice|s+t\"",
+    "\\",
+    "\u{a0}",
     "session_1=alice|s+t",
     "jwt=DEAD",
     "session_1",
@@ -1633,14 +1669,14 @@ fn the_bare_gate_tells_the_dead_from_the_living() {
         let bearer = format!("Bearer {token}");
         let head = head("GET", "/", &[(AUTHORIZATION, bearer.as_bytes())]).unwrap();
         assert_eq!(BARE.forwards(&head, None), passes);
-        assert_eq!(read_bearers(&bearer), [token.as_str(); 5]);
+        assert_eq!(read_bearers(&bearer), [token.as_str(); 8]);
     }
     for (cookie, passes) in [("session_1=bob", true), ("session_1=alice%7Cs%2Bt", false)] {
         let head = head("GET", "/", &[(COOKIE, cookie.as_bytes())]).unwrap();
         assert_eq!(BARE.forwards(&head, None), passes);
     }
     assert_eq!(
-        read_cookies(b"a=b; session.1=alice%7Cs%2Bt")[1],
+        read_cookies(b"a=b; session.1=alice%7Cs%2Bt")[2],
         ("session_1".to_owned(), DEAD_COOKIE.to_owned())
     );
 }

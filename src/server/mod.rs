@@ -1,6 +1,7 @@
 //! Everything that knows Pingora: the services and the order in which they start.
 
 mod ask;
+mod body;
 mod client;
 mod control;
 mod forwarding;
@@ -9,6 +10,7 @@ mod log_id;
 mod metrics;
 mod operator;
 mod proxy;
+mod reply;
 mod request_id;
 mod shutdown;
 mod target;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, EXPECT, TRANSFER_ENCODING};
-use http::{Method, StatusCode, Version};
+use http::Version;
+use http::header::{AGE, CONTENT_ENCODING, DATE, TRANSFER_ENCODING};
 use log::{debug, error, info, warn};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -16,9 +16,11 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::ask::ask;
+use super::body::{self, Body};
 use super::forwarding::{self, Forwarding};
 use super::log_id::LogKey;
 use super::metrics::Metrics;
+use super::reply;
 use super::target;
 use super::upstream::Upstreams;
 use crate::clock::{self, UnixTime};
@@ -49,9 +51,6 @@ pub(super) struct Context {
     /// Counts as in flight for as long as it lives.
     _in_flight: Arc<()>,
 }
-
-/// How much of a body is read ahead: what Pingora keeps for sending it on. More would be lost.
-const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// How long a connection may be idle between two requests.
 const KEEPALIVE_S: u64 = 75;
@@ -90,10 +89,14 @@ impl ProxyHttp for Proxy {
 
     /// The verdict, and what follows from it.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        if !target::is_fit(session.req_header()) {
+            let refused = Refused::by_nobody(Refusal::BadTarget);
+            return self.refuse(session, context, &refused).await;
+        }
         let body = match self.read_ahead(session).await? {
-            ReadAhead::NotNeeded => None,
-            ReadAhead::Whole(body) => Some(body),
-            ReadAhead::TooLong => {
+            Body::Unread => None,
+            Body::Whole(body) => Some(body),
+            Body::TooLong => {
                 let refused = self.gate.refuse_unread(session.req_header());
                 return self.refuse(session, context, &refused).await;
             }
@@ -102,11 +105,6 @@ impl ProxyHttp for Proxy {
             head: session.req_header(),
             body: body.as_deref(),
         };
-        if !target::is_fit(session.req_header()) {
-            return self
-                .refuse(session, context, &Refused::by_nobody(Refusal::BadTarget))
-                .await;
-        }
         match self.gate.judge(&request, clock::now()) {
             Ok(Verdict::Forward(shop)) => {
                 self.metrics.note_decision(&shop.name, "forwarded", "");
@@ -197,7 +195,7 @@ impl ProxyHttp for Proxy {
             return closed;
         };
         session.set_keepalive(None); // what is left of the exchange is not worth the connection
-        if let Err(error) = write(session, &answer).await {
+        if let Err(error) = reply::write(session, &answer).await {
             debug!("the customer left before the answer: {error}");
         }
         FailToProxy {
@@ -228,12 +226,6 @@ impl ProxyHttp for Proxy {
     fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
         true // `logging` says it, in one line and without the query
     }
-}
-
-enum ReadAhead {
-    NotNeeded,
-    Whole(Bytes),
-    TooLong,
 }
 
 impl Proxy {
@@ -284,10 +276,10 @@ impl Proxy {
     ) -> Result<Answer> {
         let body = match body {
             Some(body) => body,
-            None => match read_body(session).await? {
-                ReadAhead::Whole(body) => body,
-                ReadAhead::NotNeeded => Bytes::new(),
-                ReadAhead::TooLong => return Err(Error::new(ErrorType::ReadError)),
+            None => match body::read(session).await? {
+                Body::Whole(body) => body,
+                Body::Unread => Bytes::new(),
+                Body::TooLong => return Err(Error::new(ErrorType::ReadError)),
             },
         };
         let mut head = session.req_header().clone();
@@ -329,14 +321,14 @@ impl Proxy {
     }
 
     /// Reads the body of a request that could carry a credential there, and keeps it for the shop.
-    async fn read_ahead(&self, session: &mut Session) -> Result<ReadAhead> {
+    async fn read_ahead(&self, session: &mut Session) -> Result<Body> {
         if !self.gate.needs_body(session.req_header()) || session.is_body_empty() {
-            return Ok(ReadAhead::NotNeeded);
+            return Ok(Body::Unread);
         }
         if session.req_header().headers.contains_key(CONTENT_ENCODING) {
-            return Ok(ReadAhead::TooLong);
+            return Ok(Body::TooLong);
         }
-        read_body(session).await
+        body::read(session).await
     }
 
     async fn refuse(
@@ -367,11 +359,11 @@ impl Proxy {
 
     /// Answers in the shop's place, and keeps the connection where that is safe.
     async fn answer(&self, session: &mut Session, answer: &Answer) -> Result<bool> {
-        if is_body_short(session) {
+        if body::is_short(session) {
             // The rest of the body is read and thrown away, so that it is not taken for a request.
             session.set_close_on_response_before_downstream_finish(false);
         }
-        write(session, answer).await?;
+        reply::write(session, answer).await?;
         Ok(true)
     }
 
@@ -380,30 +372,6 @@ impl Proxy {
         shop.and_then(|shop| self.upstreams.get(&shop.name))
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "a shop without upstream"))
     }
-}
-
-/// Reads a body as far as it is kept for sending it on.
-async fn read_body(session: &mut Session) -> Result<ReadAhead> {
-    let headers = &session.req_header().headers;
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok());
-    let announced = announced.and_then(|length| length.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Ok(ReadAhead::TooLong);
-    }
-    if headers.contains_key(EXPECT) && !session.is_body_empty() {
-        session.write_continue_response().await?;
-    }
-    session.enable_retry_buffering();
-    let mut body = Vec::new();
-    while let Some(chunk) = session.read_request_body().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > BODY_BYTES_MAX {
-            return Ok(ReadAhead::TooLong);
-        }
-    }
-    Ok(ReadAhead::Whole(body.into()))
 }
 
 /// Whether nothing of a request has reached a server.
@@ -461,44 +429,4 @@ fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answe
     };
     let answer = refused.answer(session.req_header());
     Some((answer, refusal.status().as_u16()))
-}
-
-/// Whether what is left of the body is short enough to be read for the sake of the connection.
-fn is_body_short(session: &mut Session) -> bool {
-    if session.is_body_empty() {
-        return true;
-    }
-    let headers = &session.req_header().headers;
-    let length = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok());
-    let short = length.is_some_and(|length| {
-        length
-            .parse()
-            .is_ok_and(|length: usize| length <= BODY_BYTES_MAX)
-    });
-    short && !headers.contains_key(TRANSFER_ENCODING) && !headers.contains_key(EXPECT)
-}
-
-async fn write(session: &mut Session, answer: &Answer) -> Result<()> {
-    let mut head = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
-    for (name, value) in &answer.headers {
-        head.append_header(name, value)?;
-    }
-    let bodiless = answer.status == StatusCode::NO_CONTENT;
-    if !bodiless {
-        head.insert_header(CONTENT_LENGTH, answer.body.len())?;
-    }
-    if !head.headers.contains_key(DATE) {
-        let now = std::time::UNIX_EPOCH + Duration::from_secs(clock::now().seconds());
-        head.insert_header(DATE, httpdate::fmt_http_date(now))?;
-    }
-    let ends = bodiless || session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(head), ends).await?;
-    if !ends {
-        session
-            .write_response_body(Some(answer.body.clone()), true)
-            .await?;
-    }
-    Ok(())
 }

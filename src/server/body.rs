@@ -1,0 +1,60 @@
+//! Request bodies: read ahead where they matter, or thrown away for the sake of the connection.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use pingora::Result;
+use pingora_proxy::Session;
+
+/// How much of a body is read ahead: what Pingora keeps for sending it on. More would be lost.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// A body that was to be read before the request is judged.
+pub(super) enum Body {
+    /// It was not asked for, and goes to the shop as it comes.
+    Unread,
+    /// All of it.
+    Whole(Bytes),
+    /// More than can be kept.
+    TooLong,
+}
+
+/// Reads a body as far as it is kept for sending it on.
+pub(super) async fn read(session: &mut Session) -> Result<Body> {
+    let headers = &session.req_header().headers;
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    let announced = announced.and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Ok(Body::TooLong);
+    }
+    if headers.contains_key(EXPECT) && !session.is_body_empty() {
+        session.write_continue_response().await?;
+    }
+    session.enable_retry_buffering();
+    let mut body = Vec::new();
+    while let Some(chunk) = session.read_request_body().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > BODY_BYTES_MAX {
+            return Ok(Body::TooLong);
+        }
+    }
+    Ok(Body::Whole(body.into()))
+}
+
+/// Whether what is left of the body is short enough to be read for the sake of the connection.
+pub(super) fn is_short(session: &mut Session) -> bool {
+    if session.is_body_empty() {
+        return true;
+    }
+    let headers = &session.req_header().headers;
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    let short = length.is_some_and(|length| {
+        length
+            .parse()
+            .is_ok_and(|length: usize| length <= BODY_BYTES_MAX)
+    });
+    short && !headers.contains_key(TRANSFER_ENCODING) && !headers.contains_key(EXPECT)
+}

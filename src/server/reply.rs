@@ -1,0 +1,36 @@
+//! Writing an answer of ours to a customer.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::header::{CONTENT_LENGTH, DATE};
+use http::{Method, StatusCode};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora_proxy::Session;
+
+use crate::clock;
+use crate::request::Answer;
+
+/// Writes a whole answer. Pingora's own error answers would close the connection.
+pub(super) async fn write(session: &mut Session, answer: &Answer) -> Result<()> {
+    let mut head = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
+    for (name, value) in &answer.headers {
+        head.append_header(name, value)?;
+    }
+    let bodiless = answer.status == StatusCode::NO_CONTENT;
+    if !bodiless {
+        head.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    }
+    if !head.headers.contains_key(DATE) {
+        let now = UNIX_EPOCH + Duration::from_secs(clock::now().seconds());
+        head.insert_header(DATE, httpdate::fmt_http_date(now))?;
+    }
+    let ends = bodiless || session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(head), ends).await?;
+    if !ends {
+        session
+            .write_response_body(Some(answer.body.clone()), true)
+            .await?;
+    }
+    Ok(())
+}
