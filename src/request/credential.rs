@@ -243,12 +243,15 @@ fn take_schemed<'a>(
         return Err(Refusal::MalformedCredential);
     }
     let words = line.split([' ', '\t', ',', ';', '"', '=']);
-    strays.extend(words.filter(|word| !word.is_empty()).take(STRAYS_MAX));
+    strays.extend(words.filter(|word| !word.is_empty()).take(STRAYS_MAX + 1));
+    if strays.len() > STRAYS_MAX {
+        return Err(Refusal::MalformedCredential);
+    }
     Ok(None)
 }
 
-/// How many words of a foreign credential are looked up.
-const STRAYS_MAX: usize = 16;
+/// How many words a foreign credential may have; Digest has some thirty.
+const STRAYS_MAX: usize = 128;
 
 /// One word of visible characters. Wider than b64token, for shops hand out others (Sanctum's have a `|`).
 fn is_token(text: &str) -> bool {

@@ -11,10 +11,26 @@ use super::Request;
 use super::json::{self, Pointer};
 use super::refusal::Refusal;
 
-/// The only parameter of that name in a query or form. Some parsers part them by semicolons too.
+/// The only parameter of that name in a query or form. Most shops part parameters by `&`, some by `;` too:
+/// if that makes a difference, nobody knows which one ours would take.
 pub(super) fn take_pair<'a>(name: &str, pairs: &'a [u8]) -> Result<Option<Cow<'a, str>>, Refusal> {
+    let one = take_parted(name, pairs, b"&")?;
+    if !pairs.contains(&b';') {
+        return Ok(one);
+    }
+    match (one, take_parted(name, pairs, b"&;")?) {
+        (Some(one), Some(other)) if one != other => Err(Refusal::MalformedCredential),
+        (one, other) => Ok(other.or(one)),
+    }
+}
+
+fn take_parted<'a>(
+    name: &str,
+    pairs: &'a [u8],
+    separators: &[u8],
+) -> Result<Option<Cow<'a, str>>, Refusal> {
     let mut only = None;
-    for piece in pairs.split(|byte| matches!(byte, b'&' | b';')) {
+    for piece in pairs.split(|byte| separators.contains(byte)) {
         for (given, value) in form_urlencoded::parse(piece) {
             if is_called(&given, name) {
                 if only.is_some() {
