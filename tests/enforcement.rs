@@ -606,6 +606,24 @@ fn a_shop_with_a_wrong_clock_loses_no_login_and_keeps_no_old_token_d4() {
     }
 }
 
+/// After a start nobody has seen the shop's clock; the first thing that comes may be a logout.
+#[test]
+fn a_logout_before_any_answer_of_the_shop_is_timed_by_its_own_answer_d4() {
+    for offset in [90, -90, 3600, -3600] {
+        let scene = Scene::with("");
+        let shop = &scene.shop;
+        shop.set_date_offset(offset - 10);
+        let old = shop.sign_in("alice");
+        shop.set_date_offset(offset);
+        let mut alice = Customer::signed_in(shop);
+        assert_eq!(alice.log_out(&scene.edge), 200);
+        scene.stops("an old token", &old);
+        scene.stops("the presented one", alice.token());
+        assert_eq!(alice.log_in(&scene.edge), 200);
+        scene.admits("a new login", alice.token());
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // Several shops
 

@@ -78,6 +78,8 @@ pub struct LogOut<'g> {
     pub rule: &'g LogoutRule,
     /// What it revokes; nothing, when it came without a credential and that is fine.
     pub revocations: Vec<Revocation>,
+    /// When it was judged.
+    at: UnixTime,
     /// The cookies that an answer of ours deletes.
     deletions: Vec<HeaderValue>,
     /// Its token had expired already.
@@ -177,6 +179,7 @@ impl Gate {
             shop,
             rule,
             revocations,
+            at: now,
             deletions: rule.cookie_deletions(request),
             expired: Enforce::Valid.admit(&tokens, settings.leeway, now) == Err(Refusal::Expired),
         }))
@@ -256,6 +259,38 @@ impl LogOut<'_> {
         }
         let shape = self.shop.refusals.shape;
         answer::logged_out(&self.rule.success, shape, &self.deletions, head)
+    }
+
+    /// Whether its cutoffs must wait for the shop's answer: they are taken on the shop's clock, nobody knows
+    /// yet how far that is off, and a cutoff that is too late would refuse the customer's next login.
+    pub fn waits_for_clock(&self) -> bool {
+        matches!(self.rule.answer, AnswerBy::Shop { .. }) && !self.shop.clock.is_known()
+    }
+
+    /// The tokens that it revokes.
+    pub fn tokens(&self) -> Vec<Revocation> {
+        let is_token = |one: &&Revocation| matches!(one, Revocation::Token { .. });
+        self.revocations.iter().filter(is_token).copied().collect()
+    }
+
+    /// Its cutoffs, by what is known of the shop's clock now.
+    pub fn cutoffs(&self) -> Vec<Revocation> {
+        let on_time = |one: &Revocation| match *one {
+            Revocation::Token { .. } => None,
+            Revocation::Cutoff {
+                id,
+                not_before,
+                until,
+            } => Some(Revocation::Cutoff {
+                id,
+                not_before: match not_before {
+                    UnixTime::FOREVER => not_before,
+                    _ => self.shop.clock.at(self.at),
+                },
+                until,
+            }),
+        };
+        self.revocations.iter().filter_map(on_time).collect()
     }
 
     /// The answer when it could not be carried out.

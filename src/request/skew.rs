@@ -53,6 +53,12 @@ impl ShopClock {
             .store(offset_ms.div_euclid(1000), Ordering::Relaxed);
     }
 
+    /// Whether an answer has been seen lately enough to tell.
+    pub fn is_known(&self) -> bool {
+        let bounds = self.bounds.lock();
+        bounds.current.or(bounds.previous).is_some()
+    }
+
     /// How many whole seconds the shop's clock is ahead of ours; negative: behind.
     pub fn offset_s(&self) -> i64 {
         self.offset_s.load(Ordering::Relaxed)

@@ -27,6 +27,7 @@ use crate::clock::{self, UnixTime};
 use crate::request::{
     self, Answer, AnswerBy, Gate, LogOut, Refusal, Refused, Request, Shop, Verdict,
 };
+use crate::revocation::Revocation;
 
 /// The proxy in front of the shops.
 pub(super) struct Proxy {
@@ -229,7 +230,7 @@ impl ProxyHttp for Proxy {
 }
 
 impl Proxy {
-    /// A logout: in force first, then answered or forwarded.
+    /// A logout: carried out, then answered.
     async fn log_out(
         &self,
         session: &mut Session,
@@ -237,32 +238,78 @@ impl Proxy {
         logout: &LogOut<'_>,
         body: Option<Bytes>,
     ) -> Result<bool> {
-        let shop = logout.shop;
-        context.shop = Some(Arc::clone(shop));
-        if let Err(refusal) = self.put_in_force(session, logout).await {
-            self.metrics.note_logout(&shop.name, refusal.name());
-            return self.refuse(session, context, &logout.refuse(refusal)).await;
-        }
-        self.metrics.note_logout(&shop.name, "revoked");
-        self.metrics.note_decision(&shop.name, "logout", "");
-        let token = logout.token().map(|id| self.log_key.name(&id).to_string());
-        let count = logout.revocations.len();
-        info!(request = context.id.as_str(), shop = shop.name.as_str(), token = token.as_deref(), revocations = count; "logout");
-        let answer = logout.answer(session.req_header());
-        match logout.rule.answer {
-            AnswerBy::Doorward => self.answer(session, &answer).await,
-            AnswerBy::Shop { with_credentials } => {
-                let asked = self
-                    .ask_shop(session, context, shop, with_credentials, body)
-                    .await;
-                let answer = asked.unwrap_or_else(|error| {
-                    let (request, shop) = (context.id.as_str(), shop.name.as_str());
-                    warn!(request, shop; "the shop did not answer its logout: {}", error.etype().as_str());
-                    answer // the token is dead; the customer hears so, in our words
-                });
+        let shop = logout.shop.name.as_str();
+        context.shop = Some(Arc::clone(logout.shop));
+        match self.carry_out(session, context, logout, body).await {
+            Ok(answer) => {
+                self.metrics.note_logout(shop, "revoked");
+                self.metrics.note_decision(shop, "logout", "");
+                let request = context.id.as_str();
+                let token = logout.token().map(|id| self.log_key.name(&id).to_string());
+                let revocations = logout.revocations.len();
+                info!(request, shop, token = token.as_deref(), revocations; "logout");
                 self.answer(session, &answer).await
             }
+            Err(refusal) => {
+                self.metrics.note_logout(shop, refusal.name());
+                self.refuse(session, context, &logout.refuse(refusal)).await
+            }
         }
+    }
+
+    /// The order is the promise: in force and on disk, then the shop is told, then the customer.
+    async fn carry_out(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        logout: &LogOut<'_>,
+        body: Option<Bytes>,
+    ) -> Result<Answer, Refusal> {
+        let client = self.forwarding.client_of(session);
+        let (entries, allowance) = (&logout.revocations, logout.shop.allowance);
+        if !self
+            .gate
+            .revocations()
+            .admit(client, entries, allowance, clock::now())
+        {
+            return Err(Refusal::TooManyLogouts);
+        }
+        if !logout.waits_for_clock() {
+            self.put_in_force(entries.clone()).await?;
+            return Ok(self.answer_of(session, context, logout, body).await);
+        }
+        self.put_in_force(logout.tokens()).await?;
+        let answer = self.answer_of(session, context, logout, body).await;
+        self.put_in_force(logout.cutoffs()).await?;
+        Ok(answer)
+    }
+
+    async fn put_in_force(&self, revocations: Vec<Revocation>) -> Result<(), Refusal> {
+        if revocations.is_empty() {
+            return Ok(());
+        }
+        let written = self.gate.revocations().revoke(revocations).await;
+        written.map_err(|_| Refusal::NotDurable)
+    }
+
+    /// The shop's answer, or ours: the token is dead, and the customer hears so in any case.
+    async fn answer_of(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        logout: &LogOut<'_>,
+        body: Option<Bytes>,
+    ) -> Answer {
+        let ours = logout.answer(session.req_header());
+        let AnswerBy::Shop { with_credentials } = logout.rule.answer else {
+            return ours;
+        };
+        let asked = self.ask_shop(session, context, logout.shop, with_credentials, body);
+        asked.await.unwrap_or_else(|error| {
+            let (request, shop) = (context.id.as_str(), logout.shop.name.as_str());
+            warn!(request, shop; "the shop did not answer its logout: {}", error.etype().as_str());
+            ours
+        })
     }
 
     /// Tells the shop of a logout. Another server is tried only while nothing was sent.
@@ -302,22 +349,6 @@ impl Proxy {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    async fn put_in_force(&self, session: &Session, logout: &LogOut<'_>) -> Result<(), Refusal> {
-        let revocations = self.gate.revocations();
-        let entries = &logout.revocations;
-        let client = self.forwarding.client_of(session);
-        if !revocations.admit(client, entries, logout.shop.allowance, clock::now()) {
-            return Err(Refusal::TooManyLogouts);
-        }
-        if entries.is_empty() {
-            return Ok(());
-        }
-        revocations
-            .revoke(entries.clone())
-            .await
-            .map_err(|_| Refusal::NotDurable)
     }
 
     /// Reads the body of a request that could carry a credential there, and keeps it for the shop.
