@@ -230,7 +230,9 @@ impl Journal {
             transaction.commit()?;
             Ok(())
         };
-        attempt()
+        // A panic of the database must not end the one thread that writes.
+        let done = catch_unwind(AssertUnwindSafe(attempt));
+        done.unwrap_or(Err(redb::Error::PreviousIo))
             .map_err(|error| JournalError::Unwritable(self.path.clone(), error.to_string()))?;
         self.database = Some(database);
         Ok(())
