@@ -32,6 +32,7 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
 use pingora::services::listening::Service;
+use pingora_proxy::http_proxy_service_with_name;
 
 pub use client::exchange;
 pub use control::{Order, call};
@@ -91,52 +92,90 @@ impl fmt::Display for StartError {
 /// Serves until it is told to stop. The order is the promise: journal, sockets, services.
 pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), StartError> {
     shutdown::outlive_signals().map_err(|error| StartError::System("signals", error))?;
-    let revocations = Revocations::open(data_dir).map_err(StartError::Journal)?;
-    let counts = revocations.counts();
-    info!(tokens = counts.tokens, undated = counts.undated, cutoffs = counts.cutoffs; "journal replayed");
-    let shops = shops.into_iter().map(Arc::new).collect();
-    let gate = Arc::new(Gate::new(shops, Arc::new(revocations)));
-    let public = bind_all("proxy", &settings.listen)?;
-    let operator = bind_all("operator", settings.operator.as_slice())?;
-    let control = bind_control(&settings.control)?;
-    let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
-    let log_key = LogKey::random().map_err(random)?;
-    let request_ids = RequestIds::random().map_err(random)?;
+    let gate = Arc::new(Gate::new(
+        shops.into_iter().map(Arc::new).collect(),
+        Arc::new(replay(data_dir)?),
+    ));
+    let sockets = Sockets::bind(&settings)?;
     let in_flight = Arc::new(());
+    let metrics = Arc::new(Metrics::default());
+    let proxy = proxy(settings, &gate, &metrics, &in_flight)?;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(data_dir));
     server.bootstrap();
-    let metrics = Arc::new(Metrics::default());
-    server.add_service(background_service(
-        "housekeeping",
-        Housekeeping(Arc::clone(&gate)),
-    ));
-    let app = control::Control {
-        gate: Arc::clone(&gate),
-    };
-    server.add_service(aside("control", app, control));
-    let app = operator::Operator {
-        gate: Arc::clone(&gate),
-        metrics: Arc::clone(&metrics),
-    };
-    server.add_service(aside("operator", app, operator));
-    let proxy = Proxy {
-        gate,
-        upstreams: settings.upstreams,
-        forwarding: Forwarding::believing(settings.trusted_proxies, request_ids),
-        metrics,
-        log_key,
-        connector: Connector::new(None),
-        in_flight: Arc::clone(&in_flight),
-    };
-    let service =
-        pingora_proxy::http_proxy_service_with_name(&server.configuration, proxy, "proxy");
-    server.add_service(Listening::new(service, public));
+    add_services(&mut server, sockets, proxy, &gate, metrics);
     info!("ready");
     server.run(RunArgs {
         shutdown_signal: Box::new(shutdown::Shutdown { in_flight }),
     });
     info!("stopped");
     Ok(())
+}
+
+fn replay(data_dir: &Path) -> Result<Revocations, StartError> {
+    let revocations = Revocations::open(data_dir).map_err(StartError::Journal)?;
+    let counts = revocations.counts();
+    info!(tokens = counts.tokens, undated = counts.undated, cutoffs = counts.cutoffs; "journal replayed");
+    Ok(revocations)
+}
+
+fn proxy(
+    settings: Settings,
+    gate: &Arc<Gate>,
+    metrics: &Arc<Metrics>,
+    in_flight: &Arc<()>,
+) -> Result<Proxy, StartError> {
+    let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
+    let request_ids = RequestIds::random().map_err(random)?;
+    Ok(Proxy {
+        gate: Arc::clone(gate),
+        upstreams: settings.upstreams,
+        forwarding: Forwarding::believing(settings.trusted_proxies, request_ids),
+        metrics: Arc::clone(metrics),
+        log_key: LogKey::random().map_err(random)?,
+        connector: Connector::new(None),
+        in_flight: Arc::clone(in_flight),
+    })
+}
+
+fn add_services(
+    server: &mut Server,
+    sockets: Sockets,
+    proxy: Proxy,
+    gate: &Arc<Gate>,
+    metrics: Arc<Metrics>,
+) {
+    let (control, operator) = (
+        control::Control {
+            gate: Arc::clone(gate),
+        },
+        operator::Operator {
+            gate: Arc::clone(gate),
+            metrics,
+        },
+    );
+    let proxy = http_proxy_service_with_name(&server.configuration, proxy, "proxy");
+    let housekeeping = Housekeeping(Arc::clone(gate));
+    server.add_service(background_service("housekeeping", housekeeping));
+    server.add_service(aside("control", control, sockets.control));
+    server.add_service(aside("operator", operator, sockets.operator));
+    server.add_service(Listening::new(proxy, sockets.public));
+}
+
+/// Everything that is listened on.
+struct Sockets {
+    public: Vec<Bound>,
+    operator: Vec<Bound>,
+    control: Vec<Bound>,
+}
+
+impl Sockets {
+    fn bind(settings: &Settings) -> Result<Self, StartError> {
+        Ok(Self {
+            public: bind_all("proxy", &settings.listen)?,
+            operator: bind_all("operator", settings.operator.as_slice())?,
+            control: bind_control(&settings.control)?,
+        })
+    }
 }
 
 fn bind_all(service: &'static str, addresses: &[String]) -> Result<Vec<Bound>, StartError> {
