@@ -152,22 +152,29 @@ fn many(group: &mut BenchmarkGroup<'_, WallTime>, gate: &Gate, mint: &Mint, now:
 
 /// Both with one token, then each with its own.
 fn two_threads(group: &mut BenchmarkGroup<'_, WallTime>, gate: &Gate, mint: &Mint, now: UnixTime) {
-    let heads: Vec<Parts> = (10..12)
-        .map(|number| visit(&mint.token(number, now)))
-        .collect();
+    let tokens = [10, 11].map(|number| mint.token(number, now));
+    let heads = [visit(&tokens[0]), visit(&tokens[1])];
+    let [one, other] = [&heads[0], &heads[1]];
     for (name, turns) in [
-        ("two threads, one token", [0, 0]),
-        ("two threads, two tokens", [0, 1]),
+        ("two threads, one token", [one, one]),
+        ("two threads, two tokens", [one, other]),
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|times| {
                 on_two_threads(times, |thread, _| {
-                    let turn = if thread == 0 { turns[0] } else { turns[1] };
-                    black_box(passes(gate, black_box(&heads[turn]), now));
+                    black_box(passes(gate, black_box(turns[thread]), now));
                 })
             });
         });
     }
+    let naive = Naive::new(mint);
+    group.bench_function("rival: decode, two threads", |bencher| {
+        bencher.iter_custom(|times| {
+            on_two_threads(times, |thread, _| {
+                black_box(naive.accepts(black_box(&tokens[thread])));
+            })
+        });
+    });
 }
 
 /// Tokens that are seen for the first time: a new gate for every round, for a gate remembers.

@@ -153,8 +153,9 @@ fn ask_one<M: Memory>(
         group.bench_function(format!("{answer}, two threads/{}", M::NAME), |bencher| {
             bencher.iter_custom(|times| {
                 on_two_threads(times, |thread, turn| {
-                    let place = usize::try_from((turn + thread * ASKED / 2) % ASKED);
-                    black_box(memory.covers(&tokens[place.unwrap_or_default()]));
+                    let turn = usize::try_from(turn).unwrap_or_default();
+                    let place = (turn + thread * tokens.len() / 2) % tokens.len();
+                    black_box(memory.covers(&tokens[place]));
                 })
             });
         });

@@ -3,90 +3,28 @@
 
 mod support;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
-
 use doorward::clock::{self, UnixTime};
-use doorward::config;
 use doorward::request::{Gate, Request, Verdict};
-use doorward::revocation::Revocations;
 use http::header::{AUTHORIZATION, HOST};
 use serde_json::{Value, json};
-use support::{Answer, Customer, Edge, Shop, request, shop_table, stateless_bagisto};
+use support::places::{LOGOUT, PAGE};
+use support::{
+    Answer, Customer, Edge, Scene, Shop, bare_gate, overlaid, request, shop_table,
+    stateless_bagisto,
+};
 
-const PAGE: &str = "/cart";
-const LOGOUT: &str = "/api/shop/customers/logout";
 const WEEK_S: u64 = 7 * 24 * 3600;
 
-/// A shop whose own logout means nothing, and an edge in front of it.
-struct Scene {
-    shop: Shop,
-    edge: Edge,
-}
-
 impl Scene {
-    /// The Bagisto preset; `more` are further keys and tables of the shop.
-    fn with(more: &str) -> Self {
-        let shop = stateless_bagisto();
-        let edge = Edge::with(&format!("{}{more}", shop_table(&shop)));
-        Self { shop, edge }
-    }
-
-    fn visit(&self, token: &str) -> Answer {
-        Customer::holding(&self.shop, token.to_owned()).visit(&self.edge, PAGE)
-    }
-
     #[track_caller]
-    fn log_out(&self, token: &str) {
-        let answer = Customer::holding(&self.shop, token.to_owned()).log_out(&self.edge);
-        assert_eq!(answer, 200, "a logout");
+    fn logs_out(&self, token: &str) {
+        assert_eq!(self.log_out(token), 200, "a logout");
     }
 
     /// The shop answers a visit with this token.
     #[track_caller]
-    fn admits(&self, what: &str, token: &str) {
-        let visits = self.shop.visits();
-        let answer = self.visit(token);
-        assert_eq!(
-            self.shop.visits(),
-            visits + 1,
-            "{what}: {} {}",
-            answer.status,
-            answer.text()
-        );
-        assert_eq!(answer, 200, "{what}");
-    }
-
-    /// A visit with this token ends at the edge.
-    #[track_caller]
-    fn stops(&self, what: &str, token: &str) -> Answer {
-        let visits = self.shop.visits();
-        let answer = self.visit(token);
-        assert_eq!(self.shop.visits(), visits, "{what}: it reached the shop");
-        assert_eq!(answer, 401, "{what}");
-        let challenge = answer.header("www-authenticate").unwrap_or_default();
-        assert!(
-            challenge.contains("error=\"invalid_token\""),
-            "{what}: {challenge}"
-        );
-        answer
-    }
-
-    /// How many tokens and cutoffs are in force.
-    #[track_caller]
-    fn stored(&self) -> u64 {
-        let revocations = &self.inspect()["revocations"];
-        let kinds = ["tokens", "undated_tokens", "cutoffs"];
-        kinds
-            .iter()
-            .map(|kind| revocations[kind].as_u64().unwrap())
-            .sum()
-    }
-
-    #[track_caller]
-    fn inspect(&self) -> Value {
-        serde_json::from_str(&self.edge.command(&["inspect"]).stdout).unwrap()
+    fn serves(&self, what: &str, token: &str) {
+        assert_eq!(self.admits(what, token), 200, "{what}");
     }
 }
 
@@ -96,15 +34,8 @@ fn now() -> u64 {
 
 /// A token with these claims over those of a usual one of Alice's.
 fn token(shop: &Shop, over: &Value) -> String {
-    let mut claims = json!({ "sub": 3, "iat": now(), "exp": now() + WEEK_S });
-    for (name, value) in over.as_object().unwrap() {
-        claims[name] = value.clone();
-    }
-    claims
-        .as_object_mut()
-        .unwrap()
-        .retain(|_, value| !value.is_null());
-    shop.sign(&claims)
+    let usual = json!({ "sub": 3, "iat": now(), "exp": now() + WEEK_S });
+    shop.sign(&overlaid(usual, over))
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -163,7 +94,7 @@ fn a_route_demands_what_it_says_and_no_more_standards_13_16_17_51_53_d2() {
     let scene = Scene::with(ROUTES);
     let (now, shop) = (now(), &scene.shop);
     let dead = token(shop, &json!({ "jti": "dead", "sub": 1 }));
-    scene.log_out(&dead);
+    scene.logs_out(&dead);
     let forged = format!("{}AAAA", &dead[..dead.len() - 4]);
     let good = |over: Value| Some(format!("Bearer {}", token(shop, &over)));
     let strict = [Passes, Passes, BadToken, BadToken, Passes];
@@ -272,24 +203,6 @@ fn a_dead_token_stays_dead_when_its_time_is_over_and_before_it_begins_trap_11_tr
     }
 }
 
-/// A gate without a server, so that the moment can be chosen.
-fn gate(more: &str) -> (Gate, tempfile::TempDir) {
-    let home = tempfile::tempdir().unwrap();
-    let secret = home.path().join("jwt.secret");
-    fs::write(&secret, Shop::SECRET).unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::create_dir(home.path().join("data")).unwrap();
-    let text = format!(
-        "listen = [\"127.0.0.1:0\"]\ndata_dir = \"data\"\n[[shop]]\nname = \"main\"\nupstream = [\"127.0.0.1:9\"]\n\
-         token.algorithms = [\"HS256\"]\ntoken.secret_file = \"jwt.secret\"\n{more}"
-    );
-    let (config, _) = config::parse("doorward.toml", &text, home.path())
-        .unwrap_or_else(|faults| panic!("{faults}"));
-    let revocations = Arc::new(Revocations::open(&config.data_dir).unwrap());
-    let shops = config.shops.into_iter().map(Arc::new).collect();
-    (Gate::new(shops, revocations), home)
-}
-
 /// Whether a token passes at this second.
 fn passes(gate: &Gate, path: &str, claims: &str, second: u64) -> bool {
     let shop = stateless_bagisto();
@@ -315,7 +228,7 @@ fn passes(gate: &Gate, path: &str, claims: &str, second: u64) -> bool {
 fn the_leeway_ends_to_the_second_standards_51_53_55() {
     const END: u64 = 1_800_000_000;
     for leeway in [0, 5, 60, 600] {
-        let (gate, _home) = gate(&format!("token.leeway = \"{leeway}s\"\n{ROUTES}"));
+        let (gate, _home) = bare_gate(&format!("token.leeway = \"{leeway}s\"\n{ROUTES}"));
         let passes = |path: &str, claims: &str, second: u64| passes(&gate, path, claims, second);
         for path in ["/valid/x", "/required/x"] {
             let ends = format!("{{\"exp\":{END}}}");
@@ -362,20 +275,20 @@ fn a_token_from_the_far_future_is_refused_trap_14() {
     let day = 24 * 3600;
     for iat in [now() + day + 60, now() + 365 * day, 2_000_000_000_000] {
         let token = token(&scene.shop, &json!({ "iat": iat, "exp": null }));
-        scene.stops("issued in the future", &token);
+        scene.turns_away("issued in the future", &token);
         assert_eq!(
             Customer::holding(&scene.shop, token).log_out(&scene.edge),
             401
         );
     }
     assert_eq!(scene.stored(), 0);
-    scene.admits(
+    scene.serves(
         "a clock that is wrong",
         &token(&scene.shop, &json!({ "iat": now() + day - 60 })),
     );
     let derived =
         Scene::with("token.claims.issued_at = { from = \"expires_at\", minus = \"1h\" }\n");
-    derived.stops(
+    derived.turns_away(
         "too far in the future",
         &token(&derived.shop, &json!({ "exp": now() + day + 7200 })),
     );
@@ -394,20 +307,20 @@ fn logging_out_everywhere_ends_every_device_and_spares_everybody_else_d4() {
     shop.set_date_offset(0);
     let mut alice = Customer::signed_in(shop);
     for token in [&phone, &tablet, &bob, alice.token()] {
-        scene.admits("before the logout", token);
+        scene.serves("before the logout", token);
     }
     let laptop = alice.token().to_owned();
     assert_eq!(alice.log_out(&scene.edge), 200);
     for (device, token) in [("phone", &phone), ("tablet", &tablet), ("laptop", &laptop)] {
-        let answer = scene.stops(device, token);
+        let answer = scene.turns_away(device, token);
         assert_eq!(answer.json(), json!({ "message": "The token was revoked" }));
     }
-    scene.admits("somebody else", &bob);
+    scene.serves("somebody else", &bob);
     assert_eq!(alice.log_in(&scene.edge), 200);
-    scene.admits("a new login", alice.token());
+    scene.serves("a new login", alice.token());
     assert_eq!(alice.log_out(&scene.edge), 200);
-    scene.stops("the new login after its own logout", alice.token());
-    scene.admits("somebody else", &bob);
+    scene.turns_away("the new login after its own logout", alice.token());
+    scene.serves("somebody else", &bob);
 }
 
 #[test]
@@ -416,9 +329,9 @@ fn a_name_and_a_number_are_one_customer_d3() {
     let earlier = now() - 10;
     let number = token(&scene.shop, &json!({ "sub": 3, "iat": earlier }));
     let text = token(&scene.shop, &json!({ "sub": "3", "iat": earlier }));
-    scene.log_out(&number);
-    scene.stops("the same customer by a name", &text);
-    scene.admits(
+    scene.logs_out(&number);
+    scene.turns_away("the same customer by a name", &text);
+    scene.serves(
         "another",
         &token(&scene.shop, &json!({ "sub": "1", "iat": earlier })),
     );
@@ -456,7 +369,7 @@ fn a_login_in_the_second_of_the_logout_works_and_the_second_before_is_over_trap_
         };
         let (before, presented) = (at(second - 1, "before"), at(second, "presented"));
         let (same, after) = (at(second, "same"), at(second + 1, "after"));
-        scene.log_out(&presented);
+        scene.logs_out(&presented);
         vec![
             ("the second before is over", scene.visit(&before) == 401),
             (
@@ -509,15 +422,15 @@ fn a_session_ends_with_all_its_tokens_and_no_others_d4() {
     };
     let (now, earlier) = (now(), now() - 100);
     let [first, refreshed, other] = [at("s-1", earlier), at("s-1", now), at("s-2", earlier)];
-    scene.log_out(&first);
-    scene.stops("the presented one", &first);
-    scene.stops("another of its session", &refreshed);
-    scene.stops("one that the session gets later", &at("s-1", now + 100));
-    scene.admits("another session of the same customer", &other);
+    scene.logs_out(&first);
+    scene.turns_away("the presented one", &first);
+    scene.turns_away("another of its session", &refreshed);
+    scene.turns_away("one that the session gets later", &at("s-1", now + 100));
+    scene.serves("another session of the same customer", &other);
     let bare = token(&scene.shop, &json!({ "jti": "bare" }));
-    scene.log_out(&bare);
-    scene.stops("one without a session", &bare);
-    scene.admits(
+    scene.logs_out(&bare);
+    scene.turns_away("one without a session", &bare);
+    scene.serves(
         "another without a session",
         &token(&scene.shop, &json!({ "jti": "bare-2" })),
     );
@@ -533,16 +446,16 @@ fn a_token_alone_ends_and_nothing_else_d4() {
         )
     };
     let [dead, sibling] = [at("a-1"), at("a-2")];
-    scene.log_out(&dead);
-    scene.stops("the presented one", &dead);
-    scene.stops(
+    scene.logs_out(&dead);
+    scene.turns_away("the presented one", &dead);
+    scene.turns_away(
         "the same id in another token",
         &token(
             &scene.shop,
             &json!({ "jti": "a-1", "x": 1, "iat": now() - 100 }),
         ),
     );
-    scene.admits("another of the same customer and session", &sibling);
+    scene.serves("another of the same customer and session", &sibling);
     assert_eq!(scene.stored(), 1);
 }
 
@@ -551,9 +464,9 @@ fn without_a_time_of_issue_a_logout_ends_every_token_of_the_customer_trap_14() {
     let scene = Scene::with("");
     let timeless =
         |jti: &str, sub: u64| token(&scene.shop, &json!({ "iat": null, "jti": jti, "sub": sub }));
-    scene.log_out(&timeless("a-1", 3));
-    scene.stops("another of the customer", &timeless("a-2", 3));
-    scene.admits("somebody else's", &timeless("b-1", 1));
+    scene.logs_out(&timeless("a-1", 3));
+    scene.turns_away("another of the customer", &timeless("a-2", 3));
+    scene.serves("somebody else's", &timeless("b-1", 1));
 }
 
 #[test]
@@ -567,12 +480,12 @@ fn the_time_of_issue_may_follow_from_the_end_trap_14() {
         )
     };
     let (old, presented) = (issued(now() - 10, "old"), issued(now(), "presented"));
-    scene.admits("before", &old);
-    scene.log_out(&presented);
-    scene.stops("the presented one", &presented);
-    scene.stops("an older one", &old);
-    scene.admits("a new login", &issued(now() + 1, "new"));
-    scene.stops(
+    scene.serves("before", &old);
+    scene.logs_out(&presented);
+    scene.turns_away("the presented one", &presented);
+    scene.turns_away("an older one", &old);
+    scene.serves("a new login", &issued(now() + 1, "new"));
+    scene.turns_away(
         "one without an end has no beginning",
         &token(&scene.shop, &json!({ "exp": null, "jti": "endless" })),
     );
@@ -587,7 +500,7 @@ fn a_shop_with_a_wrong_clock_loses_no_login_and_keeps_no_old_token_d4() {
         let old = shop.sign_in("alice");
         shop.set_date_offset(offset);
         let bob = shop.sign_in("bob");
-        scene.admits("one answer", &bob);
+        scene.serves("one answer", &bob);
         let learnt = scene.inspect()["shops"][0]["clock_offset_s"]
             .as_i64()
             .unwrap();
@@ -596,13 +509,13 @@ fn a_shop_with_a_wrong_clock_loses_no_login_and_keeps_no_old_token_d4() {
             "{learnt} for {offset}"
         );
         let mut alice = Customer::signed_in(shop);
-        scene.admits("before the logout", &old);
+        scene.serves("before the logout", &old);
         assert_eq!(alice.log_out(&scene.edge), 200);
-        scene.stops("an old token", &old);
-        scene.stops("the presented one", alice.token());
+        scene.turns_away("an old token", &old);
+        scene.turns_away("the presented one", alice.token());
         assert_eq!(alice.log_in(&scene.edge), 200);
-        scene.admits("a new login", alice.token());
-        scene.admits("somebody else", &bob);
+        scene.serves("a new login", alice.token());
+        scene.serves("somebody else", &bob);
     }
 }
 
@@ -617,10 +530,10 @@ fn a_logout_before_any_answer_of_the_shop_is_timed_by_its_own_answer_d4() {
         shop.set_date_offset(offset);
         let mut alice = Customer::signed_in(shop);
         assert_eq!(alice.log_out(&scene.edge), 200);
-        scene.stops("an old token", &old);
-        scene.stops("the presented one", alice.token());
+        scene.turns_away("an old token", &old);
+        scene.turns_away("the presented one", alice.token());
         assert_eq!(alice.log_in(&scene.edge), 200);
-        scene.admits("a new login", alice.token());
+        scene.serves("a new login", alice.token());
     }
 }
 
@@ -759,9 +672,9 @@ fn log_out_opaque(edge: &Edge, number: usize, forwarded_for: Option<&str>) -> An
 }
 
 /// Begins again with another edge when the minute is over before the story is.
-fn within_one_minute(config: &str, mut story: impl FnMut(&Scene)) {
+fn within_one_minute_of(open: impl Fn() -> Scene, mut story: impl FnMut(&Scene)) {
     for _ in 0..5 {
-        let scene = Scene::with(&format!("answer = \"local\"\n{config}"));
+        let scene = open();
         let minute = now() / 60;
         let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| story(&scene)));
         if now() / 60 == minute {
@@ -769,6 +682,25 @@ fn within_one_minute(config: &str, mut story: impl FnMut(&Scene)) {
         }
     }
     panic!("no minute is long enough");
+}
+
+/// An edge with these keys of its shop, within one minute.
+fn within_one_minute(config: &str, story: impl FnMut(&Scene)) {
+    let more = format!("answer = \"local\"\n{config}");
+    within_one_minute_of(|| Scene::with(&more), story);
+}
+
+/// An edge behind a proxy that it trusts, within one minute.
+fn behind_a_proxy(mut story: impl FnMut(&Edge)) {
+    let open = || {
+        let shop = stateless_bagisto();
+        let config_toml = format!(
+            "trusted_proxies = [\"127.0.0.1\"]\n{}answer = \"local\"\nlimits.unverified_per_client_minute = 2\n",
+            shop_table(&shop)
+        );
+        Scene::configured(shop, &config_toml)
+    };
+    within_one_minute_of(open, |scene| story(&scene.edge));
 }
 
 #[test]
@@ -800,14 +732,14 @@ fn the_31st_unverified_logout_of_a_client_in_a_minute_is_429_standards_70_trap_2
             "what could not log out is alive"
         );
         for number in [0, 29] {
-            scene.stops("what did is dead", &opaque(number));
+            scene.turns_away("what did is dead", &opaque(number));
         }
         for number in 0..40 {
             let verified = token(
                 &scene.shop,
                 &json!({ "sub": 1, "jti": format!("v-{number}"), "iat": now() + 100 }),
             );
-            scene.log_out(&verified);
+            scene.logs_out(&verified);
         }
     });
 }
@@ -833,23 +765,6 @@ fn a_client_cannot_give_itself_another_address_standards_124() {
         });
         assert_eq!(answers, [200, 200, 429, 429]);
     });
-}
-
-/// Begins again when the minute is over, for an edge behind a proxy that it trusts.
-fn behind_a_proxy(mut story: impl FnMut(&Edge)) {
-    for _ in 0..5 {
-        let shop = stateless_bagisto();
-        let edge = Edge::with(&format!(
-            "trusted_proxies = [\"127.0.0.1\"]\n{}answer = \"local\"\nlimits.unverified_per_client_minute = 2\n",
-            shop_table(&shop)
-        ));
-        let minute = now() / 60;
-        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| story(&edge)));
-        if now() / 60 == minute {
-            return told.unwrap_or_else(|why| std::panic::resume_unwind(why));
-        }
-    }
-    panic!("no minute is long enough");
 }
 
 #[test]
@@ -900,13 +815,13 @@ fn a_shop_stores_as_much_unverified_as_it_may_and_evicts_nothing_trap_1() {
         assert!(answer.header("retry-after").is_some());
         assert_eq!(scene.stored(), stored);
         for number in 0..3 {
-            scene.stops("an earlier one", &opaque(number));
+            scene.turns_away("an earlier one", &opaque(number));
         }
     };
     full(&scene);
     let verified = token(&scene.shop, &json!({ "jti": "a-1" }));
-    scene.log_out(&verified);
-    scene.stops("a verified one", &verified);
+    scene.logs_out(&verified);
+    scene.turns_away("a verified one", &verified);
     assert_eq!(
         scene.stored(),
         5,
@@ -982,6 +897,6 @@ fn a_logout_without_a_token_or_without_the_shops_key_stores_nothing() {
             assert_eq!(scene.shop.visits(), visits);
         }
         assert_eq!(scene.stored(), 0);
-        scene.admits("alice", alice.token());
+        scene.serves("alice", alice.token());
     }
 }

@@ -5,33 +5,29 @@
 mod support;
 
 use std::cell::Cell;
+use std::ops::Deref;
 
-use doorward::demo::shop::{Mood, Storefront};
-use serde_json::Value;
+use support::places::LOGOUT;
 use support::{
-    Answer, Customer, Edge, Seen, Shop, request, shop_table, stateless_bagisto, try_raw,
+    Answer, Customer, Edge, Scene, Shop, request, shop_table, stateless_bagisto, stateless_cocart,
+    try_raw,
 };
 
-const LOGOUT: &str = "/api/shop/customers/logout";
-
-/// A shop whose own logout means nothing, and an edge in front of it.
-struct Scene {
-    shop: Shop,
-    edge: Edge,
+/// A scene with ever new customers.
+struct Market {
+    scene: Scene,
     customers: Cell<u32>,
 }
 
-impl Scene {
+impl Market {
     /// The Bagisto preset; `more` are further keys and tables of the shop.
     fn with(more: &str) -> Self {
         Self::of(stateless_bagisto(), more)
     }
 
     fn of(shop: Shop, more: &str) -> Self {
-        let edge = Edge::with(&format!("{}{more}", shop_table(&shop)));
         Self {
-            shop,
-            edge,
+            scene: Scene::of(shop, more),
             customers: Cell::new(0),
         }
     }
@@ -81,53 +77,19 @@ impl Scene {
     /// Ends at the edge with this status, and nothing is stored.
     #[track_caller]
     fn stops(&self, status: u16, bytes: &[u8]) -> Answer {
-        let (visits, stored) = (self.shop.visits(), self.stored());
-        let answer = self.edge.raw(bytes);
+        let stored = self.stored();
+        let answer = self.scene.stops(status, bytes);
         let told = || format!("{}\n{}", bytes.escape_ascii(), answer.text());
-        assert_eq!(
-            self.shop.visits(),
-            visits,
-            "it reached the shop: {}",
-            told()
-        );
-        assert_eq!(answer.status, status, "{}", told());
         assert_eq!(self.stored(), stored, "something was stored: {}", told());
         answer
     }
+}
 
-    /// Reaches the shop; what it saw.
-    #[track_caller]
-    fn passes(&self, bytes: &[u8]) -> Seen {
-        let visits = self.shop.visits();
-        let answer = self.edge.raw(bytes);
-        let told = || {
-            format!(
-                "{}\n{} {}",
-                bytes.escape_ascii(),
-                answer.status,
-                answer.text()
-            )
-        };
-        assert_eq!(
-            self.shop.visits(),
-            visits + 1,
-            "it never reached the shop: {}",
-            told()
-        );
-        self.shop.seen().pop().unwrap()
-    }
+impl Deref for Market {
+    type Target = Scene;
 
-    /// How many tokens and cutoffs are in force.
-    #[track_caller]
-    fn stored(&self) -> u64 {
-        let outcome = self.edge.command(&["inspect"]);
-        let counted: Value = serde_json::from_str(&outcome.stdout).unwrap();
-        let revocations = &counted["revocations"];
-        let kinds = ["tokens", "undated_tokens", "cutoffs"];
-        kinds
-            .iter()
-            .map(|kind| revocations[kind].as_u64().unwrap())
-            .sum()
+    fn deref(&self) -> &Scene {
+        &self.scene
     }
 }
 
@@ -237,7 +199,7 @@ fn ambiguous_spellings(path: &str) -> Vec<Vec<u8>> {
 
 #[test]
 fn every_spelling_of_the_logout_revokes_and_is_forwarded_as_sent_standards_112_127() {
-    let scene = Scene::with("");
+    let scene = Market::with("");
     for spelling in spellings(LOGOUT) {
         scene.logs_out(&spelling);
     }
@@ -260,7 +222,7 @@ fn every_spelling_of_the_logout_revokes_and_is_forwarded_as_sent_standards_112_1
 
 #[test]
 fn what_is_nearly_the_logout_is_not_one_standards_127() {
-    let scene = Scene::with("");
+    let scene = Market::with("");
     for target in [
         "/api/shop/customers/logoutx",
         "/api/shop/customers/xlogout",
@@ -294,7 +256,7 @@ fn what_is_nearly_the_logout_is_not_one_standards_127() {
 
 #[test]
 fn an_ambiguous_spelling_of_the_logout_is_refused_standards_127_d9() {
-    let scene = Scene::with("");
+    let scene = Market::with("");
     let customer = scene.newcomer();
     let bearer = format!("Bearer {}", customer.token());
     let headers = [
@@ -318,7 +280,7 @@ fn an_ambiguous_spelling_of_the_logout_is_refused_standards_127_d9() {
 /// Bytes that are no UTF-8 and that some decoders took for a slash or a dot (CVE-2008-2938).
 #[test]
 fn an_overlong_slash_or_dot_is_one_of_the_readings_d9() {
-    let scene = Scene::with("");
+    let scene = Market::with("");
     let customer = scene.newcomer();
     let bearer = format!("Bearer {}", customer.token());
     for target in [
@@ -334,7 +296,7 @@ fn an_overlong_slash_or_dot_is_one_of_the_readings_d9() {
 
 #[test]
 fn what_no_rule_could_match_is_forwarded_however_it_is_spelled_d9() {
-    let scene = Scene::with("");
+    let scene = Market::with("");
     for target in [
         &b"/images%2fx.png"[..],
         b"/images%5Cx.png",
@@ -368,7 +330,7 @@ fn what_no_rule_could_match_is_forwarded_however_it_is_spelled_d9() {
 
 #[test]
 fn a_shop_says_whether_case_and_the_last_slash_count_standards_127() {
-    let wordpress = Scene::of(Shop::open(Storefront::Cocart, Mood::Stateless).unwrap(), "");
+    let wordpress = Market::of(stateless_cocart(), "");
     for target in [
         "/wp-json/cocart/v2/logout",
         "/WP-JSON/CoCart/V2/LOGOUT/",
@@ -388,7 +350,7 @@ fn a_shop_says_whether_case_and_the_last_slash_count_standards_127() {
         );
         assert_eq!(wordpress.shop.visits(), visits);
     }
-    let exact = Scene::with("paths.exact_slash = true\n");
+    let exact = Market::with("paths.exact_slash = true\n");
     exact.logs_out(LOGOUT);
     exact.logs_out("//api/shop//customers/logout");
     exact.is_no_logout("/api/shop/customers/logout/");
@@ -397,7 +359,7 @@ fn a_shop_says_whether_case_and_the_last_slash_count_standards_127() {
 
 #[test]
 fn a_logout_in_the_query_is_found_in_every_spelling_standards_127() {
-    let scene = Scene::of(Shop::open(Storefront::Cocart, Mood::Stateless).unwrap(), "");
+    let scene = Market::of(stateless_cocart(), "");
     for query in [
         "rest_route=/cocart/v2/logout",
         "rest_route=%2Fcocart%2Fv1%2Flogout",
@@ -435,7 +397,7 @@ enforce = "required"
 
 #[test]
 fn a_required_route_is_found_in_every_spelling_standards_127() {
-    let scene = Scene::with(ROUTES);
+    let scene = Market::with(ROUTES);
     let customer = scene.newcomer();
     for path in ["/account/list", "/account/orders/last"] {
         for spelling in spellings(path) {
@@ -463,7 +425,7 @@ fn a_required_route_is_found_in_every_spelling_standards_127() {
 
 #[test]
 fn the_way_out_of_an_open_route_is_not_open_standards_127() {
-    let scene = Scene::with(ROUTES);
+    let scene = Market::with(ROUTES);
     let dead = scene.newcomer();
     assert_eq!(dead.log_out(&scene.edge), 200);
     let bearer = format!("Bearer {}", dead.token());
@@ -521,7 +483,7 @@ fn the_way_out_of_an_open_route_is_not_open_standards_127() {
 
 #[test]
 fn a_question_about_the_whole_shop_is_forwarded_and_asks_for_options_standards_103() {
-    let scene = Scene::with("");
+    let scene = Market::with("");
     assert_eq!(scene.passes(&call("OPTIONS", b"*", &[])).target, "*");
     for method in ["GET", "POST", "TRACE"] {
         let visits = scene.shop.visits();
@@ -533,7 +495,7 @@ fn a_question_about_the_whole_shop_is_forwarded_and_asks_for_options_standards_1
 /// What stands in the request line must be what was judged, and a path begins with a slash.
 #[test]
 fn a_target_that_is_no_path_reaches_no_shop_standards_102_103() {
-    let scene = Scene::with(ROUTES);
+    let scene = Market::with(ROUTES);
     let dead = scene.newcomer();
     assert_eq!(dead.log_out(&scene.edge), 200);
     let bearer = format!("Bearer {}", dead.token());
@@ -765,7 +727,7 @@ fn a_host_in_the_target_must_be_the_one_in_the_header_standards_102() {
 
 #[test]
 fn trace_is_refused_and_says_nothing_of_what_was_sent_standards_113_d10() {
-    let scene = Scene::with("");
+    let scene = Market::with("");
     let customer = scene.newcomer();
     let bearer = format!("Bearer {}", customer.token());
     for target in ["/", "/cart", LOGOUT] {

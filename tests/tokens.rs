@@ -16,69 +16,33 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::{Value, json};
-use support::{Answer, Customer, Edge, Shop, shop_table, stateless_bagisto};
+use support::{Answer, Edge, Scene, Shop, overlaid, shop_table, stateless_bagisto};
 use tempfile::TempDir;
 
 const PROFILE: &str = "/api/shop/customers/profile";
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 const FAR: u64 = 4_000_000_000;
 
-/// A shop whose own logout means nothing, and an edge in front of it.
-struct Scene {
-    shop: Shop,
-    edge: Edge,
+/// A scene in which the shop itself looks at the token of a visit; `more` are further keys of the shop.
+fn scene_with(more: &str) -> Scene {
+    Scene::with(more).visiting(PROFILE)
+}
+
+/// The Bagisto preset with a key that the shop itself does not know: what is admitted gets as far as the shop.
+fn scene_with_key(more: &str) -> Scene {
+    let shop = stateless_bagisto();
+    let config_toml = format!(
+        "[[shop]]\nname = \"main\"\npreset = \"bagisto\"\nanswer = \"local\"\nupstream = [\"{}\"]\n{more}",
+        shop.address()
+    );
+    Scene::configured(shop, &config_toml).visiting(PROFILE)
 }
 
 impl Scene {
-    /// The Bagisto preset; `more` are further keys of the shop.
-    fn with(more: &str) -> Self {
-        let shop = stateless_bagisto();
-        let edge = Edge::with(&format!("{}{more}", shop_table(&shop)));
-        Self { shop, edge }
-    }
-
-    /// The Bagisto preset with a key that the shop itself does not know: what is admitted gets as far as the shop.
-    fn with_key(more: &str) -> Self {
-        let shop = stateless_bagisto();
-        let edge = Edge::with(&format!(
-            "[[shop]]\nname = \"main\"\npreset = \"bagisto\"\nanswer = \"local\"\nupstream = [\"{}\"]\n{more}",
-            shop.address()
-        ));
-        Self { shop, edge }
-    }
-
-    fn visit(&self, token: &str) -> Answer {
-        Customer::holding(&self.shop, token.to_owned()).visit(&self.edge, PROFILE)
-    }
-
-    fn log_out(&self, token: &str) -> Answer {
-        Customer::holding(&self.shop, token.to_owned()).log_out(&self.edge)
-    }
-
-    /// A visit ends at the edge, whatever the reason.
-    #[track_caller]
-    fn stops(&self, what: &str, token: &str) -> Answer {
-        let visits = self.shop.visits();
-        let answer = self.visit(token);
-        assert_eq!(answer.status, 401, "{what}: {}", answer.text());
-        assert_eq!(self.shop.visits(), visits, "{what}: it reached the shop");
-        let challenge = answer.header("www-authenticate").unwrap_or_default();
-        assert!(
-            challenge.starts_with("Bearer realm=\"main\""),
-            "{what}: {challenge}"
-        );
-        assert!(
-            challenge.contains("error=\"invalid_token\""),
-            "{what}: {challenge}"
-        );
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
-        answer
-    }
-
     /// Neither a visit nor a logout gets past the edge, and the logout leaves nothing behind.
     #[track_caller]
     fn refuses(&self, what: &str, token: &str) -> [Answer; 2] {
-        let visit = self.stops(what, token);
+        let visit = self.turns_away(what, token);
         let logout = self.refuses_logout(what, token);
         for answer in [&visit, &logout] {
             let challenge = answer.header("www-authenticate");
@@ -90,48 +54,14 @@ impl Scene {
 
     #[track_caller]
     fn refuses_logout(&self, what: &str, token: &str) -> Answer {
-        let (visits, stored) = (self.shop.visits(), self.stored());
-        let answer = self.log_out(token);
-        assert_eq!(
-            answer.status,
-            401,
-            "{what} at the logout: {}",
-            answer.text()
-        );
-        assert_eq!(
-            self.shop.visits(),
-            visits,
-            "{what}: its logout reached the shop"
-        );
+        let stored = self.stored();
+        let (answer, seen) = self.watch(|_| self.log_out(token));
+        let told = || format!("{what} at the logout: {}", answer.text());
+        assert_eq!(answer.status, 401, "{}", told());
+        assert_eq!(seen, 0, "{what}: its logout reached the shop");
         assert_eq!(self.stored(), stored, "{what}: its logout was stored");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
         answer
-    }
-
-    /// A visit gets as far as the shop, whatever that thinks of it.
-    #[track_caller]
-    fn admits(&self, what: &str, token: &str) {
-        let visits = self.shop.visits();
-        let answer = self.visit(token);
-        assert_eq!(
-            self.shop.visits(),
-            visits + 1,
-            "{what}: it never reached the shop: {} {}",
-            answer.status,
-            answer.text()
-        );
-    }
-
-    /// How many tokens and cutoffs are in force.
-    #[track_caller]
-    fn stored(&self) -> u64 {
-        let outcome = self.edge.command(&["inspect"]);
-        let counted: Value = serde_json::from_str(&outcome.stdout).unwrap();
-        let revocations = &counted["revocations"];
-        ["tokens", "undated_tokens", "cutoffs"]
-            .iter()
-            .map(|kind| revocations[kind].as_u64().unwrap())
-            .sum()
     }
 }
 
@@ -160,15 +90,8 @@ fn token(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
 
 /// Alice's claims, with these laid over them; `null` removes one.
 fn claims(over: &Value) -> Value {
-    let mut claims = json!({ "sub": 3, "jti": "a-1", "iat": 1_790_000_000, "exp": FAR });
-    for (name, value) in over.as_object().unwrap() {
-        claims[name] = value.clone();
-    }
-    claims
-        .as_object_mut()
-        .unwrap()
-        .retain(|_, value| !value.is_null());
-    claims
+    let usual = json!({ "sub": 3, "jti": "a-1", "iat": 1_790_000_000, "exp": FAR });
+    overlaid(usual, over)
 }
 
 fn with_header(header: impl AsRef<[u8]>) -> String {
@@ -359,7 +282,7 @@ fn shapeless() -> Flaws {
 
 #[test]
 fn what_is_no_jws_is_refused_standards_27_28_29_37_49() {
-    let scene = Scene::with("token.kind = \"jwt\"\n");
+    let scene = scene_with("token.kind = \"jwt\"\n");
     for (flaw, token) in misshapen().iter().chain(&shapeless()) {
         scene.refuses(flaw, token);
     }
@@ -368,7 +291,7 @@ fn what_is_no_jws_is_refused_standards_27_28_29_37_49() {
 
 #[test]
 fn where_tokens_may_be_opaque_what_looks_like_a_jwt_must_still_be_one_standards_27_28_29_37_49() {
-    let scene = Scene::with("");
+    let scene = scene_with("");
     for (flaw, token) in &misshapen() {
         scene.refuses(flaw, token);
     }
@@ -381,7 +304,7 @@ fn where_tokens_may_be_opaque_what_looks_like_a_jwt_must_still_be_one_standards_
 
 #[test]
 fn a_token_with_another_algorithm_is_refused_standards_30_35_39() {
-    let scene = Scene::with("");
+    let scene = scene_with("");
     let names = [
         "\"none\"",
         "\"None\"",
@@ -433,7 +356,7 @@ fn a_token_with_another_algorithm_is_refused_standards_30_35_39() {
 /// A shop that takes an unsigned token, as some did (standards 39), must not get it as an opaque one.
 #[test]
 fn a_jwt_is_known_by_its_header_however_short_or_far_that_is_standards_30_39() {
-    let scene = Scene::with("");
+    let scene = scene_with("");
     for header in [
         "{}".to_owned(),
         "{ }".to_owned(),
@@ -448,7 +371,7 @@ fn a_jwt_is_known_by_its_header_however_short_or_far_that_is_standards_30_39() {
 
 #[test]
 fn a_token_with_crit_is_refused_standards_31_32() {
-    let scene = Scene::with("");
+    let scene = scene_with("");
     for member in [
         r#""crit":["x-unknown"],"x-unknown":1"#,
         r#""crit":["exp"],"exp":4000000000"#,
@@ -469,7 +392,7 @@ fn a_token_with_crit_is_refused_standards_31_32() {
 
 #[test]
 fn a_repeated_name_is_refused_standards_29_50() {
-    let scene = Scene::with("");
+    let scene = scene_with("");
     for header in [
         r#"{"alg":"HS256","alg":"HS256"}"#,
         r#"{"alg":"none","alg":"HS256"}"#,
@@ -580,7 +503,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 #[test]
 fn a_public_key_is_no_shared_secret_standards_43() {
     for key in [Key::rs256(), Key::es256()] {
-        let scene = Scene::with_key(&key.config());
+        let scene = scene_with_key(&key.config());
         let (payload, der) = (
             good_parts().1,
             key.public.lines().filter(|line| !line.starts_with('-')),
@@ -624,7 +547,7 @@ fn key_set(keys: &[Key; 2]) -> String {
 #[test]
 fn a_key_id_is_a_string_and_names_a_key_standards_34() {
     let keys = [Key::es256(), Key::es256()];
-    let scene = Scene::with_key(&key_set(&keys));
+    let scene = scene_with_key(&key_set(&keys));
     let [one, two] = &keys;
     let claims = claims(&json!({}));
     for id in [
@@ -657,7 +580,7 @@ fn a_key_id_is_a_string_and_names_a_key_standards_34() {
 
 #[test]
 fn where_there_is_one_key_any_string_may_name_it_and_nothing_else_standards_34() {
-    let scene = Scene::with("");
+    let scene = scene_with("");
     for id in ["5", "null", "[\"a\"]", "{}", "false"] {
         scene.refuses(
             id,
@@ -676,7 +599,7 @@ fn a_key_that_the_token_brings_or_names_is_ignored_and_nothing_is_fetched_standa
     elsewhere.set_nonblocking(true).unwrap();
     let address = elsewhere.local_addr().unwrap();
     let keys = [Key::es256(), Key::es256()];
-    let scene = Scene::with_key(&key_set(&keys));
+    let scene = scene_with_key(&key_set(&keys));
     let stranger = Key::es256();
     let brought = stranger.jwk("one");
     for header in [
@@ -701,7 +624,7 @@ fn a_key_that_the_token_brings_or_names_is_ignored_and_nothing_is_fetched_standa
 
 #[test]
 fn a_token_for_something_else_is_refused_standards_36_62() {
-    let scene = Scene::with("");
+    let scene = scene_with("");
     let typed = |kind: &Value| with_header(json!({ "alg": "HS256", "typ": kind }).to_string());
     for kind in [
         json!("logout+jwt"),
@@ -731,7 +654,7 @@ fn a_token_for_something_else_is_refused_standards_36_62() {
 
 #[test]
 fn times_are_numbers_that_can_be_times_standards_54_55() {
-    let scene = Scene::with("");
+    let scene = scene_with("");
     for name in ["exp", "nbf", "iat"] {
         for value in [
             "\"1790000000\"",
@@ -771,7 +694,7 @@ fn times_are_numbers_that_can_be_times_standards_54_55() {
 #[test]
 fn the_issuer_is_there_and_exact_where_it_is_pinned_standards_57() {
     let scene =
-        Scene::with("token.issuer = [\"https://shop.example.com\", \"https://old.example.com\"]\n");
+        scene_with("token.issuer = [\"https://shop.example.com\", \"https://old.example.com\"]\n");
     for issuer in [
         json!(null),
         json!(5),
@@ -798,7 +721,7 @@ fn the_issuer_is_there_and_exact_where_it_is_pinned_standards_57() {
 
 #[test]
 fn the_audience_names_us_where_it_is_pinned_standards_56() {
-    let scene = Scene::with("token.audience = [\"storefront\", \"app\"]\n");
+    let scene = scene_with("token.audience = [\"storefront\", \"app\"]\n");
     for audience in [
         json!(null),
         json!(5),
@@ -833,7 +756,7 @@ fn the_audience_names_us_where_it_is_pinned_standards_56() {
 
 #[test]
 fn a_customer_and_a_session_are_names_or_numbers_standards_58() {
-    let scene = Scene::with("");
+    let scene = scene_with("");
     for name in ["sub", "sid"] {
         for value in [
             json!({}),
@@ -860,7 +783,7 @@ fn a_customer_and_a_session_are_names_or_numbers_standards_58() {
 
 #[test]
 fn a_token_whose_id_is_no_name_can_still_be_revoked_standards_59_60_trap_6() {
-    let scene = Scene::with("revoke = \"token\"\n");
+    let scene = scene_with("revoke = \"token\"\n");
     let strange = [
         json!(null),
         json!(""),
@@ -885,10 +808,10 @@ fn a_token_whose_id_is_no_name_can_still_be_revoked_standards_59_60_trap_6() {
         let stored = scene.stored();
         assert_eq!(scene.log_out(&dead), 200, "{what}");
         assert_eq!(scene.stored(), stored + 1, "{what}");
-        scene.stops(what, &dead);
+        scene.turns_away(what, &dead);
         let named = id.is_u64() || id.is_i64() || id.as_str().is_some_and(|id| !id.is_empty());
         if named {
-            scene.stops(what, &live);
+            scene.turns_away(what, &live);
         } else {
             assert_eq!(
                 scene.visit(&live),
@@ -897,7 +820,7 @@ fn a_token_whose_id_is_no_name_can_still_be_revoked_standards_59_60_trap_6() {
             );
         }
     }
-    scene.stops(
+    scene.turns_away(
         "5 and \"5\" are one id",
         &with_claims(&json!({ "jti": "5", "device": "third" })),
     );
@@ -922,7 +845,7 @@ fn respelled(token: &str) -> Vec<String> {
 
 #[test]
 fn a_respelled_signature_does_not_bring_a_token_back_trap_7() {
-    let scene = Scene::with("revoke = \"token\"\n");
+    let scene = scene_with("revoke = \"token\"\n");
     for over in [
         json!({ "jti": "a-7" }),
         json!({ "jti": null, "device": "seven" }),
@@ -934,7 +857,7 @@ fn a_respelled_signature_does_not_bring_a_token_back_trap_7() {
         for spelling in &spellings {
             scene.refuses(spelling, spelling);
         }
-        scene.stops("as it was", &token);
+        scene.turns_away("as it was", &token);
     }
 }
 
@@ -958,7 +881,7 @@ fn mirrored(token: &str) -> String {
 #[test]
 fn a_mirrored_signature_does_not_bring_a_token_back_trap_7() {
     let key = Key::es256();
-    let scene = Scene::with_key(&format!("revoke = \"token\"\n{}", key.config()));
+    let scene = scene_with_key(&format!("revoke = \"token\"\n{}", key.config()));
     for over in [json!({ "jti": "a-8" }), json!({ "jti": null })] {
         for seen_before in [true, false] {
             let over = over.as_object().unwrap().clone();
@@ -972,7 +895,7 @@ fn a_mirrored_signature_does_not_bring_a_token_back_trap_7() {
                 scene.admits("mirrored", &mirrored(&token));
             }
             assert_eq!(scene.log_out(&token), 200);
-            let answer = scene.stops("mirrored", &mirrored(&token));
+            let answer = scene.turns_away("mirrored", &mirrored(&token));
             assert!(answer.text().contains("revoked"), "{}", answer.text());
             for spelling in respelled(&mirrored(&token)) {
                 scene.refuses(&spelling, &spelling);
@@ -985,7 +908,7 @@ const FORWARD: &str = "token.unverifiable = \"forward\"\n";
 
 #[test]
 fn where_unverifiable_tokens_are_forwarded_a_dead_one_stays_dead_in_every_spelling_trap_7() {
-    let scene = Scene::with(&format!("revoke = \"token\"\n{FORWARD}"));
+    let scene = scene_with(&format!("revoke = \"token\"\n{FORWARD}"));
     let forged = format!("{}.{}", good_parts().0, good_parts().1);
     scene.admits("a forged one", &format!("{forged}.{}", b64([7; 32])));
     scene.admits(
@@ -1005,29 +928,29 @@ fn where_unverifiable_tokens_are_forwarded_a_dead_one_stays_dead_in_every_spelli
         let empty = [format!("{text}."), format!("{text}.{}", b64([7; 32]))];
         for spelling in respelled(&token).iter().chain(&empty) {
             if spelling.matches('.').count() == 2 {
-                scene.stops(spelling, spelling);
+                scene.turns_away(spelling, spelling);
             }
         }
-        scene.stops("as it was", &token);
+        scene.turns_away("as it was", &token);
     }
 }
 
 #[test]
 fn a_forged_token_revokes_nobody_but_itself_standards_128_trap_25() {
     let shop = stateless_bagisto();
-    let edge = Edge::with(&format!(
+    let config_toml = format!(
         "[[shop]]\nname = \"main\"\nupstream = [\"{}\"]\nrevoke = \"subject\"\nanswer = \"local\"\n{FORWARD}\
          token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{{secret_file}}\"\n\
          [[shop.logout]]\npaths = [\"/api/shop/customers/logout\"]\n",
         shop.address()
-    ));
-    let scene = Scene { shop, edge };
+    );
+    let scene = Scene::configured(shop, &config_toml).visiting(PROFILE);
     let alice = with_claims(&json!({ "sid": "s-1" }));
     let forged = with_claims(&json!({ "sid": "s-1", "iat": 1_700_000_000 }));
     let forged = format!("{}.{}", forged.rsplit_once('.').unwrap().0, b64([7; 32]));
     assert_eq!(scene.log_out(&forged), 200);
     assert_eq!(scene.stored(), 1, "its own digest");
-    scene.stops("the forged one", &forged);
+    scene.turns_away("the forged one", &forged);
     assert_eq!(scene.visit(&alice), 200, "the customer that it named");
 }
 
@@ -1040,7 +963,7 @@ fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, Vec<u8>) {
 
 #[test]
 fn every_flaw_has_the_same_answer_standards_20_38() {
-    let scene = Scene::with("token.issuer = \"https://shop.example.com\"\n");
+    let scene = scene_with("token.issuer = \"https://shop.example.com\"\n");
     let (header, payload) = good_parts();
     let flaws = [
         (
@@ -1099,7 +1022,7 @@ fn long(bytes: usize) -> String {
 
 #[test]
 fn a_token_of_16_kib_is_read_and_a_longer_one_is_refused() {
-    let scene = Scene::with("");
+    let scene = scene_with("");
     let longest = long(16 << 10);
     assert_eq!(scene.visit(&longest), 200);
     scene.refuses("a letter more", &long((16 << 10) + 1));
@@ -1109,7 +1032,7 @@ fn a_token_of_16_kib_is_read_and_a_longer_one_is_refused() {
     );
     scene.refuses("far too long and no JWT", &"x".repeat(20_000));
     assert_eq!(scene.log_out(&longest), 200);
-    scene.stops("the longest", &longest);
+    scene.turns_away("the longest", &longest);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
 
 /// How long two threads take that each do this `times` times at once. `work` is told who asks and how often
 /// it did.
-pub fn on_two_threads(times: u64, work: impl Fn(u64, u64) + Sync) -> Duration {
+pub fn on_two_threads(times: u64, work: impl Fn(usize, u64) + Sync) -> Duration {
     let start_line = Barrier::new(3);
     thread::scope(|scope| {
         let runners: Vec<_> = (0..2)

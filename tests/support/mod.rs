@@ -15,14 +15,23 @@ mod nobody;
 mod log;
 mod edge;
 mod customer;
+mod scene;
+mod aftermath;
+mod bare_gate;
+mod claims;
+pub mod places;
 pub mod recording;
 
 pub use doorward::demo::shop::{Failure, Mood, Seen, Shop, Storefront};
 
+pub use aftermath::Aftermath;
+pub use bare_gate::bare_gate;
+pub use claims::overlaid;
 pub use customer::Customer;
 pub use edge::{Edge, Outcome, doorward, shop_table, shop_table_at};
 pub use nobody::Nobody;
 pub use patience::eventually;
+pub use scene::{Scene, told};
 pub use wire::{Answer, Connection, raw, request, try_raw};
 
 /// A Bagisto shop whose tokens outlive their logout: only Doorward can end them.
