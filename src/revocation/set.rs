@@ -301,10 +301,25 @@ struct Cutoffs {
     len: AtomicU64,
 }
 
+/// Eight bytes, for there may be one a customer.
 #[derive(Clone, Copy)]
 struct Cutoff {
-    not_before: UnixTime,
-    until: UnixTime,
+    not_before: Seconds,
+    until: Minutes,
+}
+
+/// A moment in whole seconds since the epoch; the greatest (in 2106) and what is later never comes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Seconds(u32);
+
+impl Seconds {
+    fn of(moment: UnixTime) -> Self {
+        Self(u32::try_from(moment.seconds()).unwrap_or(u32::MAX))
+    }
+
+    fn is_after(self, moment: UnixTime) -> bool {
+        self.0 == u32::MAX || moment.seconds() < u64::from(self.0)
+    }
 }
 
 impl Cutoffs {
@@ -317,10 +332,11 @@ impl Cutoffs {
         let shard = self.shards[shard_of(id)].read();
         shard
             .get(id)
-            .is_some_and(|cutoff| issued_at.is_none_or(|issued_at| issued_at < cutoff.not_before))
+            .is_some_and(|cutoff| issued_at.is_none_or(|begin| cutoff.not_before.is_after(begin)))
     }
 
     fn raise(&self, id: Id, not_before: UnixTime, until: UnixTime) -> bool {
+        let (not_before, until) = (Seconds::of(not_before), Minutes::up(until));
         let mut shard = self.shards[shard_of(&id)].write();
         let Some(known) = shard.get_mut(&id) else {
             shard.insert(id, Cutoff { not_before, until });
@@ -337,7 +353,7 @@ impl Cutoffs {
         for shard in &self.shards {
             let mut shard = shard.write();
             let before = shard.len();
-            shard.retain(|_, cutoff| cutoff.until >= now);
+            shard.retain(|_, cutoff| !cutoff.until.are_over(now));
             let dropped = before - shard.len();
             self.len.fetch_sub(dropped as u64, Ordering::Relaxed);
         }
