@@ -27,11 +27,11 @@ const ROUND: u64 = 1024;
 /// The customers who are logged in while others are measured; a processor's caches do not hold them.
 const LOGGED_IN: u64 = 10_000;
 
-/// How many requests came just now.
-const AT_HAND: BatchSize = BatchSize::NumIterations(16);
-
 /// The number of the first of them. Those below have a part of their own.
 const FIRST: u64 = 1000;
+
+/// How many requests came just now.
+const AT_HAND: BatchSize = BatchSize::NumIterations(16);
 
 fn main() {
     let mut criterion = Criterion::default()

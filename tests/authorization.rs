@@ -158,11 +158,46 @@ fn a_dead_token_behind_another_scheme_or_none_is_refused_trap_5() {
         "Basic @",
         "Token token=@",
         "Token token=\"@\"",
+    ] {
+        scene.refuses(&with_authorization(&line.replace('@', &scene.dead)));
+        scene.refuses(&with_authorization(&line.replace('@', sanctum)));
+    }
+    for line in [
         "a b c d e f g h i j k l m n o p q r s t u v w x y z @",
         "x y @",
     ] {
         scene.refuses(&with_authorization(&line.replace('@', &scene.dead)));
-        scene.refuses(&with_authorization(&line.replace('@', sanctum)));
+    }
+}
+
+/// Who knows an opaque text may log it out. The words that others use beside their credentials are known to all.
+#[test]
+fn the_words_of_other_schemes_can_not_be_logged_out_trap_25() {
+    let scene = Aftermath::with("token.opaque_pattern = \".*\"\n");
+    let lines = [
+        "Basic dXNlcjpwYXNzd29yZA==",
+        "Basic",
+        "Negotiate YIIJvwYGKwYBBQUCoIIJszCCCa",
+        "Digest username=\"a\", realm=\"everybodys.realm.example.com\", uri=\"/\"",
+        "AWS4-HMAC-SHA256 Credential=a/20261121/eu/s3/aws4_request, SignedHeaders=host",
+    ];
+    for word in [
+        "Basic",
+        "Negotiate",
+        "Digest",
+        "username",
+        "everybodys.realm.example.com",
+        "realm",
+        "AWS4-HMAC-SHA256",
+        "SignedHeaders",
+        "Credential",
+    ] {
+        let bearer = format!("Bearer {word}");
+        assert_eq!(scene.edge.raw(&logout_with(&[&bearer])), 200, "{word}");
+    }
+    for line in lines {
+        let seen = scene.passes(&with_authorization(line));
+        assert_eq!(seen.header("authorization"), Some(line));
     }
 }
 

@@ -55,15 +55,16 @@ impl Mint {
         self.algorithm
     }
 
-    /// A customer's token as Bagisto documents it.
+    /// A customer's token as Bagisto documents it, half-way through its life.
     pub fn token(&self, number: u64, now: UnixTime) -> String {
         let header = json!({"typ": "JWT", "alg": self.algorithm});
+        let issued_at = now.minus(LIFETIME / 2);
         let claims = json!({
             "iss": "https://shop.example.com/api/shop/customers/login",
             "sub": (10_000 + number).to_string(),
-            "iat": now.seconds(),
-            "nbf": now.seconds(),
-            "exp": now.plus(LIFETIME).seconds(),
+            "iat": issued_at.seconds(),
+            "nbf": issued_at.seconds(),
+            "exp": issued_at.plus(LIFETIME).seconds(),
             "jti": format!("{number:016x}"),
             "prv": "23bd5c8949f600adb39e701c400872db7a5976f7",
         });

@@ -8,6 +8,7 @@ use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HeaderName};
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
+use super::compact::has_jwt_shape;
 use super::json::Pointer;
 use super::parameters::{is_called_by, take_form, take_json, take_pair};
 use super::refusal::Refusal;
@@ -242,16 +243,41 @@ fn take_schemed<'a>(
     if schemes.iter().any(|one| hides(line, one)) {
         return Err(Refusal::MalformedCredential);
     }
-    let words = line.split([' ', '\t', ',', ';', '"', '=']);
-    strays.extend(words.filter(|word| !word.is_empty()).take(STRAYS_MAX + 1));
-    if strays.len() > STRAYS_MAX {
-        return Err(Refusal::MalformedCredential);
-    }
+    take_strays(line, strays)?;
     Ok(None)
 }
 
 /// How many words a foreign credential may have; Digest has some thirty.
 const STRAYS_MAX: usize = 128;
+
+/// The words of a foreign credential that could be a token of the shop: every one that has the shape of a
+/// JWT, and the only one behind the scheme.
+///
+/// No others: what is known by its text alone can be revoked by anybody who knows the text, and everybody
+/// knows `Basic` or the name of a realm.
+fn take_strays<'a>(line: &'a str, strays: &mut SmallVec<[&'a str; 4]>) -> Result<(), Refusal> {
+    let words = line.split([' ', '\t', ',', ';', '"', '=']);
+    for (number, word) in words.filter(|word| !word.is_empty()).enumerate() {
+        if number == STRAYS_MAX {
+            return Err(Refusal::MalformedCredential);
+        }
+        if has_jwt_shape(word) {
+            strays.push(word);
+        }
+    }
+    let (_, rest) = line.split_once(' ').unwrap_or(("", line));
+    let rest = rest.trim_matches([' ', '\t']);
+    let rest = rest.strip_prefix("token=").unwrap_or(rest); // as Rails writes it
+    let only = rest.trim_matches('"').trim_end_matches('=');
+    let is_one_word = !only.contains([' ', '\t', ',', ';', '"', '=']);
+    if is_one_word && only.len() >= OPAQUE_BYTES_MIN && !strays.contains(&only) {
+        strays.push(only);
+    }
+    Ok(())
+}
+
+/// No opaque token is shorter; names of schemes and the like are.
+const OPAQUE_BYTES_MIN: usize = 20;
 
 /// One word of visible characters. Wider than b64token, for shops hand out others (Sanctum's have a `|`).
 fn is_token(text: &str) -> bool {
