@@ -106,3 +106,15 @@ fn a_dead_opaque_cookie_stays_dead_when_its_text_was_verified_as_a_bearer_trap_1
     scene.edge.raw(&get(&[("Authorization", &bearer)])); // whatever becomes of it, it is verified now
     scene.stops(401, &get(&[("Cookie", &cookie)]));
 }
+
+/// Verifying is work, and a request could ask for thousands of it.
+#[test]
+fn a_request_with_more_credentials_than_anybody_has_is_refused_standards_70() {
+    let scene = Aftermath::with(EVERYWHERE);
+    let cookies = |count: usize| {
+        let names = (0..count).map(|number| format!("session_{number}=of-nobody"));
+        names.collect::<Vec<_>>().join("; ")
+    };
+    scene.passes(&get(&[("Cookie", &cookies(16))]));
+    scene.stops(400, &get(&[("Cookie", &cookies(17))]));
+}

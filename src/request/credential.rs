@@ -121,6 +121,9 @@ impl Carrier {
     }
 }
 
+/// How many credentials are verified for one request: verifying is work, and nobody needs as many.
+const CREDENTIALS_MAX: usize = 16;
+
 /// What a request carries.
 pub(super) struct Carried<'a> {
     /// Its credentials.
@@ -165,6 +168,9 @@ pub(super) fn take_all<'a>(
     let bearers = found.iter().filter(|one| one.place.carrier.is_bearer());
     if bearers.count() > 1 {
         return Err(Refusal::TwoCredentials);
+    }
+    if found.len() + strays.len() > CREDENTIALS_MAX {
+        return Err(Refusal::MalformedCredential);
     }
     Ok(Carried {
         credentials: found,
