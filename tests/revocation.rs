@@ -198,3 +198,44 @@ fn undated_entries_and_cutoffs_end_when_their_time_is_over() {
     set.drop_ended_undated(UnixTime::from_seconds(NOW.seconds() + 100_100));
     assert_eq!((set.counts().undated, set.counts().cutoffs), (0, 0));
 }
+
+/// Over and over: a window ends at once, and is written to again before or while it is swept.
+#[test]
+fn a_window_that_ends_while_it_is_written_to_forgets_nothing() {
+    let set = Set::with_grace(std::time::Duration::ZERO);
+    let window = Window::from_number(3_000_100);
+    let revocation = |number: u64, until: u64| Revocation::Token {
+        id: id(number),
+        window,
+        until: UnixTime::from_seconds(until),
+        source: Source::Verified,
+    };
+    let identity = |number: u64| Identity {
+        window,
+        ..token(number)
+    };
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                set.drop_ended_windows();
+            }
+        });
+        for round in 0..2_000 {
+            set.insert(&revocation(round * 2, NOW.seconds()), NOW);
+            set.insert(&revocation(round * 2 + 1, NOW.seconds() + 1_000), NOW);
+            for earlier in 0..=round.min(20) {
+                let number = (round - earlier) * 2 + 1;
+                assert!(
+                    set.covers(&identity(number)).is_some(),
+                    "{number} was forgotten"
+                );
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(
+        set.drop_ended_windows().is_empty(),
+        "it lives for a thousand seconds more"
+    );
+}

@@ -15,12 +15,16 @@ use parking_lot::{Mutex, RwLock};
 use super::entry::{Cause, Id, Identity, MARGIN, Revocation, Source, Window};
 use crate::clock::UnixTime;
 
-/// Every live revocation. A check is one moka look-up and one probe, plus one probe for each of the
-/// undated ids, the session, the customer and the realm, as far as there are any.
+/// Every live revocation. A check is two probes, of the windows and of the window's ids, plus one for each of
+/// the undated ids, the session, the customer and the realm, as far as there are any.
 ///
-/// There is no `max_capacity`, on purpose: both policies of moka were seen to drop live entries.
+/// moka holds every window and decides when one ends; there is no `max_capacity`, on purpose: both policies
+/// of moka were seen to drop live entries. Checks ask the index instead, for every `get` of moka writes to a
+/// log that all threads share.
 pub struct Set {
     windows: Cache<Window, Arc<Ids>, foldhash::fast::RandomState>,
+    /// The same windows, and never fewer: one leaves only after moka has dropped it, under `writing`.
+    index: RwLock<Index>,
     undated: Undated,
     cutoffs: Cutoffs,
     /// Windows that moka has dropped since they were last asked for.
@@ -31,6 +35,9 @@ pub struct Set {
     /// Held while a window is created or its end moves, so that no two writers make the same window.
     writing: Mutex<()>,
 }
+
+/// The windows by their number.
+type Index = CompactMap<Window, Arc<Ids>, foldhash::fast::RandomState>;
 
 /// How much the set holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +73,7 @@ impl Set {
             .build_with_hasher(foldhash::fast::RandomState::default());
         Self {
             windows,
+            index: RwLock::default(),
             undated: Undated::default(),
             cutoffs: Cutoffs::default(),
             ended,
@@ -109,7 +117,17 @@ impl Set {
     /// Drops the windows that are over, and names those that ended since the last call.
     pub fn drop_ended_windows(&self) -> Vec<Window> {
         self.windows.run_pending_tasks();
-        std::mem::take(&mut *self.ended.lock())
+        let _writing = self.writing.lock();
+        let mut ended = std::mem::take(&mut *self.ended.lock());
+        // One that ended and came back, because somebody wrote to it meanwhile, is alive.
+        ended.retain(|window| !self.windows.contains_key(window));
+        if !ended.is_empty() {
+            let mut index = self.index.write();
+            for window in &ended {
+                index.remove(window);
+            }
+        }
+        ended
     }
 
     /// Drops the undated ids and the cutoffs that are over. Reads all of them.
@@ -122,9 +140,9 @@ impl Set {
     /// monotonic one.
     pub fn clock_stepped(&self, now: UnixTime) {
         let _writing = self.writing.lock();
-        for (window, ids) in &self.windows {
+        for (window, ids) in self.index.read().iter() {
             ids.ends_in(now, self.grace);
-            self.windows.insert(*window, ids);
+            self.windows.insert(*window, Arc::clone(ids));
         }
     }
 
@@ -135,7 +153,7 @@ impl Set {
             cutoffs: self.cutoffs.len.load(Ordering::Relaxed),
             ..Counts::default()
         };
-        for (_, ids) in &self.windows {
+        for ids in self.index.read().values() {
             counts.windows += 1;
             counts.tokens += ids.len.load(Ordering::Relaxed);
         }
@@ -151,7 +169,8 @@ impl Set {
     fn has_token(&self, token: &Identity) -> bool {
         let dated = token.window != Window::UNDATED
             && self
-                .windows
+                .index
+                .read()
                 .get(&token.window)
                 .is_some_and(|ids| ids.contains(&token.id));
         dated || self.undated.contains(&token.id)
@@ -160,12 +179,15 @@ impl Set {
     /// The ids of a window, which lives at least until `until` from now on.
     fn window_until(&self, window: Window, until: UnixTime, now: UnixTime) -> Arc<Ids> {
         let _writing = self.writing.lock();
-        let known = self.windows.get(&window);
+        let known = self.index.read().get(&window).cloned();
         let ids = known.clone().unwrap_or_default();
         let later = until.seconds() > ids.until.fetch_max(until.seconds(), Ordering::Relaxed);
-        if known.is_none() || later {
+        if later || !self.windows.contains_key(&window) {
             ids.ends_in(now, self.grace);
             self.windows.insert(window, Arc::clone(&ids));
+        }
+        if known.is_none() {
+            self.index.write().insert(window, Arc::clone(&ids));
         }
         ids
     }
