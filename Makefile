@@ -1,6 +1,6 @@
 # The two commands of README, and what they need.
 
-.PHONY: demo test setup bench fuzz
+.PHONY: demo test setup bench
 
 # Arguments of the demo: `make demo DEMO_ARGS=--once` ends after the walk.
 DEMO_ARGS ?=
