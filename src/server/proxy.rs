@@ -442,17 +442,7 @@ fn learn_clock(response: &ResponseHeader, context: &Context) {
 
 /// What the customer is told when the shop did not answer. `None`: the customer is gone.
 fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answer, u16)> {
-    let refusal = match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, _) => return None,
-        (
-            _,
-            ErrorType::ConnectTimedout
-            | ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout
-            | ErrorType::TLSHandshakeTimedout,
-        ) => Refusal::UpstreamTimeout,
-        _ => Refusal::UpstreamFailed,
-    };
+    let refusal = refusal_of(error)?;
     let refused = Refused {
         refusal,
         shop: context.shop.as_ref(),
@@ -460,4 +450,43 @@ fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answe
     };
     let answer = refused.answer(session.req_header());
     Some((answer, refusal.status().as_u16()))
+}
+
+/// What a failed exchange means to the customer. `None`: it was the customer who failed.
+fn refusal_of(error: &Error) -> Option<Refusal> {
+    let late = matches!(
+        error.etype(),
+        ErrorType::ConnectTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+            | ErrorType::TLSHandshakeTimedout
+    );
+    match error.esource() {
+        ErrorSource::Downstream => None,
+        ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset if late => {
+            Some(Refusal::UpstreamTimeout)
+        }
+        ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset => {
+            Some(Refusal::UpstreamFailed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shop_that_is_late_is_504_and_one_that_fails_is_502() {
+        let status =
+            |error: Box<Error>| refusal_of(&error).map(|refusal| refusal.status().as_u16());
+        assert_eq!(status(Error::new_up(ErrorType::ReadTimedout)), Some(504));
+        assert_eq!(status(Error::new(ErrorType::ConnectTimedout)), Some(504));
+        assert_eq!(status(Error::new_up(ErrorType::ConnectRefused)), Some(502));
+        assert_eq!(
+            status(Error::new_up(ErrorType::ConnectionClosed)),
+            Some(502)
+        );
+        assert_eq!(status(Error::new_down(ErrorType::ReadTimedout)), None);
+    }
 }
