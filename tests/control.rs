@@ -3,6 +3,7 @@
 
 mod support;
 
+use doorward::clock::UnixTime;
 use serde_json::{Value, json};
 use support::{Customer, Edge, Outcome, stateless_bagisto};
 
@@ -124,4 +125,39 @@ fn the_control_socket_is_for_its_own_user_only() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// D5: until nobody accepts the token, nor anything for it, and an hour beyond.
+#[test]
+fn a_revocation_is_kept_as_long_as_its_token_could_be_accepted_d5_trap_11() {
+    const ISSUED: u64 = 4_000_000_000;
+    const EXPIRES: u64 = ISSUED + 3_600;
+    const BEYOND: u64 = 60 + 3_600; // the leeway and the margin
+    let shop = stateless_bagisto();
+    for (more, claims, until) in [
+        ("", json!({ "iat": 1, "exp": EXPIRES }), EXPIRES + BEYOND),
+        (
+            "token.leeway = \"5m\"\n",
+            json!({ "iat": 1, "exp": EXPIRES }),
+            EXPIRES + 300 + 3_600,
+        ),
+        (
+            "token.refresh_window = \"14d\"\n",
+            json!({ "iat": ISSUED - 3_990_000_000, "exp": ISSUED }),
+            ISSUED + BEYOND,
+        ),
+        (
+            "token.refresh_window = \"40000d\"\n",
+            json!({ "iat": 1_790_000_000_u64, "exp": 1_800_000_000_u64 }),
+            1_790_000_000 + 40_000 * 86_400 + BEYOND,
+        ),
+        ("", json!({ "iat": 1 }), u64::MAX),
+    ] {
+        let edge = Edge::with(&format!("{}{more}", support::shop_table(&shop)));
+        let command = ["revoke", "--shop", "main", "--token", "-"];
+        let revoked = edge.command_with_input(&command, shop.sign(&claims).as_bytes());
+        assert_eq!(revoked.code, Some(0), "{revoked:?}");
+        let kept = UnixTime::from_seconds(until).to_string();
+        assert_eq!(answer(&revoked)["kept_until"], kept, "{more}{claims}");
+    }
 }
