@@ -132,7 +132,7 @@ fn run(path: &Path) -> ExitCode {
         return ExitCode::from(CONFIG);
     };
     start_logging(config.log);
-    match server::run(config.server, config.shops, &config.data_dir) {
+    match server::run(config.server, config.shops) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ StartError::Bind(..)) => fail(&error, UNAVAILABLE),
         Err(error) => fail(&error, 1),

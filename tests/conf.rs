@@ -96,7 +96,7 @@ fn shop(lines: &str) -> String {
 fn the_reference_loads_as_it_stands() {
     let (config, warnings) = Folder::new().loaded(REFERENCE);
     assert_eq!(warnings, "");
-    assert_eq!(config.data_dir, Path::new("/var/lib/doorward"));
+    assert_eq!(config.server.data_dir, Path::new("/var/lib/doorward"));
     assert_eq!(
         config.server.control,
         Path::new("/var/lib/doorward/control.sock")
@@ -260,7 +260,7 @@ fn files_are_found_beside_the_configuration() {
     let Ok((config, _)) = config::load(&path) else {
         panic!("it does not load");
     };
-    assert_eq!(config.data_dir, folder.0.path().join("data"));
+    assert_eq!(config.server.data_dir, folder.0.path().join("data"));
 }
 
 const BAD: &str = r#"listen = ["0.0.0.0"]

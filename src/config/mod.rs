@@ -20,7 +20,7 @@ mod token;
 mod words;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use log::LevelFilter;
 
@@ -39,8 +39,6 @@ pub struct Config {
     pub shops: Vec<Shop>,
     /// What the server needs to know.
     pub server: Settings,
-    /// Where the journal lives.
-    pub data_dir: PathBuf,
     /// What is logged.
     pub log: LevelFilter,
     /// What `check` prints of the shops, line by line.

@@ -12,7 +12,7 @@ use super::fault::{Fault, Faults};
 use super::shop::Reading;
 use super::table::{Table, Text};
 use crate::request::PathPattern;
-use crate::server::Settings;
+use crate::server::{Limits, Settings, SiteSettings};
 
 /// Doorward's own paths on every shop, unless the operator says otherwise.
 const PREFIX: &str = "/_doorward";
@@ -65,16 +65,19 @@ impl Process {
                 listen: self.listen,
                 operator: self.operator,
                 control: self.control,
-                trusted_proxies: self.trusted_proxies,
-                upstreams: HashMap::new(),
+                data_dir: self.data_dir,
+                site: SiteSettings {
+                    trusted_proxies: self.trusted_proxies,
+                    upstreams: HashMap::new(),
+                    limits: Limits::default(),
+                },
             },
-            data_dir: self.data_dir,
             log: self.log,
             summary: Vec::new(),
         };
         for reading in shops {
             let name = reading.shop.name.clone();
-            config.server.upstreams.insert(name, reading.upstreams);
+            config.server.site.upstreams.insert(name, reading.upstreams);
             config.summary.extend(reading.summary);
             config.shops.push(reading.shop);
         }

@@ -1,6 +1,7 @@
 //! One shop of the file, laid over its preset.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::fault::{Fault, Faults};
 use super::presets::Presets;
@@ -76,7 +77,7 @@ pub(super) fn read<'a>(
         path_style,
         refusals,
         allowance,
-        clock: ShopClock::default(),
+        clock: Arc::new(ShopClock::default()),
     };
     let upstreams = upstreams?;
     let summary = summary(&shop, preset.map(|(name, _)| name), &upstreams);

@@ -1,5 +1,7 @@
 //! A shop as the gate knows it: what is said of it in the configuration, ready to be asked.
 
+use std::sync::Arc;
+
 use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN};
 use smallvec::SmallVec;
@@ -41,7 +43,7 @@ pub struct Shop {
     /// What unverified credentials may store.
     pub allowance: Allowance,
     /// Its clock.
-    pub clock: ShopClock,
+    pub clock: Arc<ShopClock>,
 }
 
 /// A host, or all hosts of a domain.
@@ -68,6 +70,11 @@ pub(super) enum Purpose<'g> {
 pub(super) type Tokens = SmallVec<[Token; 2]>;
 
 impl Shop {
+    /// Takes over what was learnt of this shop under an older configuration.
+    pub fn inherit(&mut self, old: &Self) {
+        self.clock = Arc::clone(&old.clock);
+    }
+
     /// What a request asks for, by its method, path and query.
     pub(super) fn purpose(
         &self,

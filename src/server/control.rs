@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::client::exchange;
 use super::operator::with_type;
+use super::site::Served;
 use crate::clock::{self, UnixTime};
 use crate::request::{Gate, Shop, Target, Token};
 
@@ -34,7 +35,7 @@ pub struct Order {
 
 /// Answers orders.
 pub(super) struct Control {
-    pub(super) gate: Arc<Gate>,
+    pub(super) served: Served,
 }
 
 /// The longest order: a token and a few names.
@@ -49,10 +50,11 @@ impl ServeHttp for Control {
             Ok(body) => body,
             Err(why) => return answer(Err((StatusCode::BAD_REQUEST, why))),
         };
+        let site = self.served.load_full();
         answer(match (&method, path.as_str()) {
-            (&Method::GET, "/inspect") => Ok(self.count()),
-            (&Method::POST, "/inspect") => self.look(&body),
-            (&Method::POST, "/revoke") => self.revoke(&body).await,
+            (&Method::GET, "/inspect") => Ok(count(&site.gate)),
+            (&Method::POST, "/inspect") => look(&site.gate, &body),
+            (&Method::POST, "/revoke") => revoke(&site.gate, &body).await,
             _ => Err((
                 StatusCode::NOT_FOUND,
                 "POST /revoke, POST /inspect, GET /inspect".to_owned(),
@@ -63,116 +65,109 @@ impl ServeHttp for Control {
 
 type Outcome = Result<Value, (StatusCode, String)>;
 
-impl Control {
-    fn count(&self) -> Value {
-        let revocations = self.gate.revocations();
-        let (counts, journal) = (revocations.counts(), revocations.journal());
-        let shops = self.gate.shops().iter().map(|shop| {
-            json!({
-                "name": shop.name, "realm": shop.verifier.settings().realm,
-                "keys": shop.verifier.key_count(), "clock_offset_s": shop.clock.offset_s(),
-            })
-        });
+fn count(gate: &Gate) -> Value {
+    let revocations = gate.revocations();
+    let (counts, journal) = (revocations.counts(), revocations.journal());
+    let shops = gate.shops().iter().map(|shop| {
         json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "revocations": {
-                "tokens": counts.tokens, "undated_tokens": counts.undated,
-                "cutoffs": counts.cutoffs, "windows": counts.windows,
-            },
-            "journal": {
-                "writable": journal.is_writable(), "commits": journal.commits(),
-                "written": journal.written(), "failures": journal.failures(),
-            },
-            "shops": shops.collect::<Vec<_>>(),
+            "name": shop.name, "realm": shop.verifier.settings().realm,
+            "keys": shop.verifier.key_count(), "clock_offset_s": shop.clock.offset_s(),
         })
-    }
+    });
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "revocations": {
+            "tokens": counts.tokens, "undated_tokens": counts.undated,
+            "cutoffs": counts.cutoffs, "windows": counts.windows,
+        },
+        "journal": {
+            "writable": journal.is_writable(), "commits": journal.commits(),
+            "written": journal.written(), "failures": journal.failures(),
+        },
+        "shops": shops.collect::<Vec<_>>(),
+    })
+}
 
-    /// Whether a token would be refused, and why.
-    fn look(&self, body: &[u8]) -> Outcome {
-        let order = Self::read(body)?;
-        let shop = self.shop(&order)?;
-        let Target::Token(text) = &order.target else {
-            return Err((
-                StatusCode::BAD_REQUEST,
-                "only a token can be looked up".to_owned(),
-            ));
-        };
-        let token = match shop.read_by_hand(text, clock::now()) {
-            Ok(token) => token,
-            Err(flaw) => {
-                return Ok(json!({ "verified": false, "flaw": flaw.name(), "refused": true }));
-            }
-        };
-        let cause = self.gate.revocations().covers(token.identity());
-        let (verified, expires_at) = match &token {
-            Token::Verified(token) => (true, token.expires_at),
-            Token::Opaque(_) => (false, None),
-        };
-        Ok(json!({
-            "verified": verified,
-            "opaque": !verified,
-            "expires_at": expires_at.map(|end| end.to_string()),
-            "issued_at": token.identity().issued_at.map(|begin| begin.to_string()),
-            "refused": cause.is_some(),
-            "revoked_by": cause.map(crate::revocation::Cause::name),
-        }))
-    }
+/// Whether a token would be refused, and why.
+fn look(gate: &Gate, body: &[u8]) -> Outcome {
+    let order = read(body)?;
+    let shop = shop_of(gate, &order)?;
+    let Target::Token(text) = &order.target else {
+        return Err((
+            StatusCode::BAD_REQUEST,
+            "only a token can be looked up".to_owned(),
+        ));
+    };
+    let token = match shop.read_by_hand(text, clock::now()) {
+        Ok(token) => token,
+        Err(flaw) => {
+            return Ok(json!({ "verified": false, "flaw": flaw.name(), "refused": true }));
+        }
+    };
+    let cause = gate.revocations().covers(token.identity());
+    let (verified, expires_at) = match &token {
+        Token::Verified(token) => (true, token.expires_at),
+        Token::Opaque(_) => (false, None),
+    };
+    Ok(json!({
+        "verified": verified,
+        "opaque": !verified,
+        "expires_at": expires_at.map(|end| end.to_string()),
+        "issued_at": token.identity().issued_at.map(|begin| begin.to_string()),
+        "refused": cause.is_some(),
+        "revoked_by": cause.map(crate::revocation::Cause::name),
+    }))
+}
 
-    async fn revoke(&self, body: &[u8]) -> Outcome {
-        let order = Self::read(body)?;
-        let shop = self.shop(&order)?;
-        let now = clock::now();
-        let revocations = shop
-            .revocations_by_hand(&order.target, now)
-            .map_err(|flaw| {
-                let why = format!("the token can't be verified: {}", flaw.name());
-                (StatusCode::UNPROCESSABLE_ENTITY, why)
-            })?;
-        let until = revocations
-            .iter()
-            .map(crate::revocation::Revocation::until)
-            .max();
-        let count = revocations.len();
-        let written = self.gate.revocations().revoke(revocations).await;
-        info!(shop = shop.name.as_str(), revocations = count, durable = written.is_ok(); "revoked by hand");
-        written.map_err(|_| {
-            let why = "in force, but the journal could not be written: a restart would forget it";
-            (StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
+async fn revoke(gate: &Gate, body: &[u8]) -> Outcome {
+    let order = read(body)?;
+    let shop = shop_of(gate, &order)?;
+    let now = clock::now();
+    let revocations = shop
+        .revocations_by_hand(&order.target, now)
+        .map_err(|flaw| {
+            let why = format!("the token can't be verified: {}", flaw.name());
+            (StatusCode::UNPROCESSABLE_ENTITY, why)
         })?;
-        let until = until.unwrap_or(UnixTime::EPOCH).to_string();
-        Ok(json!({ "revoked": count, "kept_until": until }))
-    }
+    let until = revocations
+        .iter()
+        .map(crate::revocation::Revocation::until)
+        .max();
+    let count = revocations.len();
+    let written = gate.revocations().revoke(revocations).await;
+    info!(shop = shop.name.as_str(), revocations = count, durable = written.is_ok(); "revoked by hand");
+    written.map_err(|_| {
+        let why = "in force, but the journal could not be written: a restart would forget it";
+        (StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
+    })?;
+    let until = until.unwrap_or(UnixTime::EPOCH).to_string();
+    Ok(json!({ "revoked": count, "kept_until": until }))
+}
 
-    fn read(body: &[u8]) -> Result<Order, (StatusCode, String)> {
-        serde_json::from_slice(body).map_err(|error| {
-            (
-                StatusCode::BAD_REQUEST,
-                format!(
-                    "not an order: line {} column {}",
-                    error.line(),
-                    error.column()
-                ),
-            )
-        })
-    }
+fn read(body: &[u8]) -> Result<Order, (StatusCode, String)> {
+    serde_json::from_slice(body).map_err(|error| {
+        (
+            StatusCode::BAD_REQUEST,
+            format!(
+                "not an order: line {} column {}",
+                error.line(),
+                error.column()
+            ),
+        )
+    })
+}
 
-    fn shop(&self, order: &Order) -> Result<&Arc<Shop>, (StatusCode, String)> {
-        let shop = self.gate.shop_named(&order.shop);
-        shop.ok_or_else(|| {
-            let names: Vec<_> = self
-                .gate
-                .shops()
-                .iter()
-                .map(|shop| shop.name.as_str())
-                .collect();
-            let why = format!(
-                "no shop is called {:?}; there are: {}",
-                order.shop,
-                names.join(", ")
-            );
-            (StatusCode::NOT_FOUND, why)
-        })
-    }
+fn shop_of<'g>(gate: &'g Gate, order: &Order) -> Result<&'g Arc<Shop>, (StatusCode, String)> {
+    let shop = gate.shop_named(&order.shop);
+    shop.ok_or_else(|| {
+        let names: Vec<_> = gate.shops().iter().map(|shop| shop.name.as_str()).collect();
+        let why = format!(
+            "no shop is called {:?}; there are: {}",
+            order.shop,
+            names.join(", ")
+        );
+        (StatusCode::NOT_FOUND, why)
+    })
 }
 
 async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, String> {

@@ -15,7 +15,6 @@ use crate::request::Shop;
 /// Whom we believe about the client's address.
 pub(super) struct Forwarding {
     trusted: Vec<IpNet>,
-    ids: RequestIds,
 }
 
 const FOR: &str = "x-forwarded-for";
@@ -26,12 +25,12 @@ const REQUEST_ID: &str = "x-request-id";
 
 impl Forwarding {
     /// Believes these proxies, and nobody else.
-    pub(super) fn believing(trusted: Vec<IpNet>, ids: RequestIds) -> Self {
-        Self { trusted, ids }
+    pub(super) fn believing(trusted: Vec<IpNet>) -> Self {
+        Self { trusted }
     }
 
     /// The name of a request: a trusted proxy's, or ours.
-    pub(super) fn id_of(&self, session: &Session) -> String {
+    pub(super) fn id_of(&self, session: &Session, ids: &RequestIds) -> String {
         let mut given = session.req_header().headers.get_all(REQUEST_ID).iter();
         let only = match (given.next(), given.next()) {
             (Some(only), None) => only.to_str().ok(),
@@ -42,7 +41,7 @@ impl Forwarding {
         };
         match only.filter(fits) {
             Some(id) if self.trusts(peer_of(session)) => id.to_owned(),
-            Some(_) | None => self.ids.next(),
+            Some(_) | None => ids.next(),
         }
     }
 

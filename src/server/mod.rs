@@ -5,6 +5,7 @@ mod body;
 mod client;
 mod control;
 mod forwarding;
+mod limits;
 mod listen;
 mod log_id;
 mod metrics;
@@ -13,6 +14,7 @@ mod proxy;
 mod reply;
 mod request_id;
 mod shutdown;
+mod site;
 mod target;
 mod upstream;
 
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use ipnet::IpNet;
 use log::info;
@@ -36,16 +39,17 @@ use pingora_proxy::http_proxy_service_with_name;
 
 pub use client::exchange;
 pub use control::{Order, call};
+pub use limits::Limits;
 pub use upstream::{Endpoint, Upstreams};
 
-use crate::request::{Gate, Shop};
+use crate::request::Shop;
 use crate::revocation::{JournalError, Revocations};
-use forwarding::Forwarding;
 use listen::{Bound, Listening};
 use log_id::LogKey;
 use metrics::Metrics;
 use proxy::Proxy;
 use request_id::RequestIds;
+use site::{Served, Site};
 
 /// What the operator says of the process.
 #[derive(Debug)]
@@ -56,10 +60,21 @@ pub struct Settings {
     pub operator: Option<String>,
     /// The path of the control socket.
     pub control: PathBuf,
+    /// Where the journal lives.
+    pub data_dir: PathBuf,
+    /// What a reload may change.
+    pub site: SiteSettings,
+}
+
+/// What the operator says of the shops and of who comes to them.
+#[derive(Debug)]
+pub struct SiteSettings {
     /// Proxies in front of us, whose word on the client's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The servers of each shop, by its name.
     pub upstreams: HashMap<String, Upstreams>,
+    /// What one client may take.
+    pub limits: Limits,
 }
 
 /// Why the process does not start.
@@ -90,19 +105,18 @@ impl fmt::Display for StartError {
 }
 
 /// Serves until it is told to stop. The order is the promise: journal, sockets, services.
-pub fn run(settings: Settings, shops: Vec<Shop>, data_dir: &Path) -> Result<(), StartError> {
+pub fn run(settings: Settings, shops: Vec<Shop>) -> Result<(), StartError> {
     shutdown::outlive_signals().map_err(|error| StartError::System("signals", error))?;
-    let gate = Arc::new(Gate::new(
-        shops.into_iter().map(Arc::new).collect(),
-        Arc::new(replay(data_dir)?),
-    ));
+    let revocations = Arc::new(replay(&settings.data_dir)?);
     let sockets = Sockets::bind(&settings)?;
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(&settings.data_dir));
+    let site = Site::new(settings.site, shops, revocations);
+    let served: Served = Arc::new(ArcSwap::from_pointee(site));
     let in_flight = Arc::new(());
     let metrics = Arc::new(Metrics::default());
-    let proxy = proxy(settings, &gate, &metrics, &in_flight)?;
-    let mut server = Server::new_with_opt_and_conf(None, server_conf(data_dir));
+    let proxy = proxy(&served, &metrics, &in_flight)?;
     server.bootstrap();
-    add_services(&mut server, sockets, proxy, &gate, metrics);
+    add_services(&mut server, sockets, proxy, &served, metrics);
     info!("ready");
     server.run(RunArgs {
         shutdown_signal: Box::new(shutdown::Shutdown { in_flight }),
@@ -119,17 +133,14 @@ fn replay(data_dir: &Path) -> Result<Revocations, StartError> {
 }
 
 fn proxy(
-    settings: Settings,
-    gate: &Arc<Gate>,
+    served: &Served,
     metrics: &Arc<Metrics>,
     in_flight: &Arc<()>,
 ) -> Result<Proxy, StartError> {
     let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
-    let request_ids = RequestIds::random().map_err(random)?;
     Ok(Proxy {
-        gate: Arc::clone(gate),
-        upstreams: settings.upstreams,
-        forwarding: Forwarding::believing(settings.trusted_proxies, request_ids),
+        served: Arc::clone(served),
+        request_ids: RequestIds::random().map_err(random)?,
         metrics: Arc::clone(metrics),
         log_key: LogKey::random().map_err(random)?,
         connector: Connector::new(None),
@@ -141,20 +152,20 @@ fn add_services(
     server: &mut Server,
     sockets: Sockets,
     proxy: Proxy,
-    gate: &Arc<Gate>,
+    served: &Served,
     metrics: Arc<Metrics>,
 ) {
     let (control, operator) = (
         control::Control {
-            gate: Arc::clone(gate),
+            served: Arc::clone(served),
         },
         operator::Operator {
-            gate: Arc::clone(gate),
+            served: Arc::clone(served),
             metrics,
         },
     );
     let proxy = http_proxy_service_with_name(&server.configuration, proxy, "proxy");
-    let housekeeping = Housekeeping(Arc::clone(gate));
+    let housekeeping = Housekeeping(Arc::clone(served));
     server.add_service(background_service("housekeeping", housekeeping));
     server.add_service(aside("control", control, sockets.control));
     server.add_service(aside("operator", operator, sockets.operator));
@@ -217,7 +228,7 @@ fn server_conf(data_dir: &Path) -> ServerConf {
 }
 
 /// Drops what is over, once a second.
-struct Housekeeping(Arc<Gate>);
+struct Housekeeping(Served);
 
 #[async_trait]
 impl BackgroundService for Housekeeping {
@@ -225,7 +236,7 @@ impl BackgroundService for Housekeeping {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.0.revocations().tick(),
+                _ = ticks.tick() => self.0.load().gate.revocations().tick(),
                 _ = shutdown.changed() => return,
             }
         }

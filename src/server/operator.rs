@@ -9,11 +9,11 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use super::metrics::Metrics;
-use crate::request::Gate;
+use super::site::Served;
 
 /// Answers `/metrics`, `/livez` and `/readyz`.
 pub(super) struct Operator {
-    pub(super) gate: Arc<Gate>,
+    pub(super) served: Served,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -35,7 +35,7 @@ impl ServeHttp for Operator {
 
 impl Operator {
     fn metrics_page(&self) -> Response<Vec<u8>> {
-        match self.metrics.text(&self.gate) {
+        match self.metrics.text(&self.served.load().gate) {
             Ok(text) => with_type(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -50,7 +50,14 @@ impl Operator {
 
     /// A node whose journal takes no writes still refuses what is revoked, but can't answer a logout.
     fn readiness(&self) -> Response<Vec<u8>> {
-        if self.gate.revocations().journal().is_writable() {
+        if self
+            .served
+            .load()
+            .gate
+            .revocations()
+            .journal()
+            .is_writable()
+        {
             page(StatusCode::OK, "ready\n")
         } else {
             page(

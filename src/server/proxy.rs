@@ -1,6 +1,5 @@
 //! The public listener: every request is judged before anything reaches a shop.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,23 +16,24 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::ask::ask;
 use super::body::{self, Body};
-use super::forwarding::{self, Forwarding};
+use super::forwarding;
 use super::log_id::LogKey;
 use super::metrics::Metrics;
 use super::reply;
+use super::request_id::RequestIds;
+use super::site::{Served, Site};
 use super::target;
 use super::upstream::Upstreams;
 use crate::clock::{self, UnixTime};
 use crate::request::{
     self, Answer, AnswerBy, Gate, LogOut, Refusal, Refused, Request, Shop, Verdict,
 };
-use crate::revocation::Revocation;
+use crate::revocation::{Revocation, Revocations};
 
 /// The proxy in front of the shops.
 pub(super) struct Proxy {
-    pub(super) gate: Arc<Gate>,
-    pub(super) upstreams: HashMap<String, Upstreams>,
-    pub(super) forwarding: Forwarding,
+    pub(super) served: Served,
+    pub(super) request_ids: RequestIds,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log_key: LogKey,
     pub(super) connector: Connector,
@@ -42,6 +42,8 @@ pub(super) struct Proxy {
 
 /// What is known of one request.
 pub(super) struct Context {
+    /// The configuration that it is served by.
+    site: Arc<Site>,
     /// Its name, in our log and the shop's.
     id: String,
     /// The shop that it goes to.
@@ -65,6 +67,7 @@ impl ProxyHttp for Proxy {
 
     fn new_ctx(&self) -> Context {
         Context {
+            site: self.served.load_full(),
             id: String::new(),
             shop: None,
             sent_ms: 0,
@@ -78,7 +81,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<()> {
-        context.id = self.forwarding.id_of(session);
+        context.id = context.site.forwarding.id_of(session, &self.request_ids);
         if session.req_header().version == Version::HTTP_10 {
             session.set_keepalive(None); // RFC 9112 section 9.3
         } else if session.get_keepalive().is_some() {
@@ -90,15 +93,16 @@ impl ProxyHttp for Proxy {
 
     /// The verdict, and what follows from it.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        let site = Arc::clone(&context.site);
         if !target::is_fit(session.req_header()) {
             let refused = Refused::by_nobody(Refusal::BadTarget);
             return self.refuse(session, context, &refused).await;
         }
-        let body = match self.read_ahead(session).await? {
+        let body = match read_ahead(&site.gate, session).await? {
             Body::Unread => None,
             Body::Whole(body) => Some(body),
             Body::TooLong => {
-                let refused = self.gate.refuse_unread(session.req_header());
+                let refused = site.gate.refuse_unread(session.req_header());
                 return self.refuse(session, context, &refused).await;
             }
         };
@@ -106,7 +110,7 @@ impl ProxyHttp for Proxy {
             head: session.req_header(),
             body: body.as_deref(),
         };
-        match self.gate.judge(&request, clock::now()) {
+        match site.gate.judge(&request, clock::now()) {
             Ok(Verdict::Forward(shop)) => {
                 self.metrics.note_decision(&shop.name, "forwarded", "");
                 context.shop = Some(Arc::clone(shop));
@@ -126,7 +130,7 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         context.tries += 1;
-        Ok(Box::new(self.upstreams_of(context)?.next_peer().await?))
+        Ok(Box::new(context.upstreams()?.next_peer().await?))
     }
 
     fn fail_to_connect(
@@ -136,7 +140,7 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let servers = self.upstreams_of(context).map_or(0, Upstreams::count);
+        let servers = context.upstreams().map_or(0, Upstreams::count);
         error.set_retry(context.tries < servers); // nothing was sent yet
         error
     }
@@ -147,7 +151,10 @@ impl ProxyHttp for Proxy {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        self.forwarding.rewrite(session, &context.id, upstream)?;
+        context
+            .site
+            .forwarding
+            .rewrite(session, &context.id, upstream)?;
         target::make_origin_form(upstream);
         context.sent_ms = clock::now_ms();
         Ok(())
@@ -265,31 +272,20 @@ impl Proxy {
         logout: &LogOut<'_>,
         body: Option<Bytes>,
     ) -> Result<Answer, Refusal> {
-        let client = self.forwarding.client_of(session);
+        let client = context.site.forwarding.client_of(session);
         let (entries, allowance) = (&logout.revocations, logout.shop.allowance);
-        if !self
-            .gate
-            .revocations()
-            .admit(client, entries, allowance, clock::now())
-        {
+        let revocations = Arc::clone(context.site.gate.revocations());
+        if !revocations.admit(client, entries, allowance, clock::now()) {
             return Err(Refusal::TooManyLogouts);
         }
         if !logout.waits_for_clock() {
-            self.put_in_force(entries.clone()).await?;
+            put_in_force(&revocations, entries.clone()).await?;
             return Ok(self.answer_of(session, context, logout, body).await);
         }
-        self.put_in_force(logout.tokens()).await?;
+        put_in_force(&revocations, logout.tokens()).await?;
         let answer = self.answer_of(session, context, logout, body).await;
-        self.put_in_force(logout.cutoffs()).await?;
+        put_in_force(&revocations, logout.cutoffs()).await?;
         Ok(answer)
-    }
-
-    async fn put_in_force(&self, revocations: Vec<Revocation>) -> Result<(), Refusal> {
-        if revocations.is_empty() {
-            return Ok(());
-        }
-        let written = self.gate.revocations().revoke(revocations).await;
-        written.map_err(|_| Refusal::NotDurable)
     }
 
     /// The shop's answer, or ours: the token is dead, and the customer hears so in any case.
@@ -330,12 +326,16 @@ impl Proxy {
             },
         };
         let mut head = session.req_header().clone();
-        self.forwarding.rewrite(session, &context.id, &mut head)?;
+        context
+            .site
+            .forwarding
+            .rewrite(session, &context.id, &mut head)?;
         target::make_origin_form(&mut head);
         if !with_credentials {
             forwarding::remove_credentials(shop, &mut head);
         }
-        let upstreams = self.upstreams_of(context)?;
+        let site = Arc::clone(&context.site);
+        let upstreams = upstreams_of(&site, shop)?;
         loop {
             context.tries += 1;
             let peer = upstreams.next_peer().await?;
@@ -349,17 +349,6 @@ impl Proxy {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Reads the body of a request that could carry a credential there, and keeps it for the shop.
-    async fn read_ahead(&self, session: &mut Session) -> Result<Body> {
-        if !self.gate.needs_body(session.req_header()) || session.is_body_empty() {
-            return Ok(Body::Unread);
-        }
-        if session.req_header().headers.contains_key(CONTENT_ENCODING) {
-            return Ok(Body::TooLong);
-        }
-        body::read(session).await
     }
 
     async fn refuse(
@@ -397,12 +386,42 @@ impl Proxy {
         reply::write(session, answer).await?;
         Ok(true)
     }
+}
 
-    fn upstreams_of(&self, context: &Context) -> Result<&Upstreams> {
-        let shop = context.shop.as_ref();
-        shop.and_then(|shop| self.upstreams.get(&shop.name))
-            .ok_or_else(|| Error::explain(ErrorType::InternalError, "a shop without upstream"))
+impl Context {
+    fn upstreams(&self) -> Result<&Upstreams> {
+        match &self.shop {
+            Some(shop) => upstreams_of(&self.site, shop),
+            None => Err(Error::explain(
+                ErrorType::InternalError,
+                "no shop was found",
+            )),
+        }
     }
+}
+
+fn upstreams_of<'s>(site: &'s Site, shop: &Shop) -> Result<&'s Upstreams> {
+    let upstreams = site.upstreams.get(&shop.name);
+    upstreams.ok_or_else(|| Error::explain(ErrorType::InternalError, "a shop without upstream"))
+}
+
+async fn put_in_force(set: &Revocations, revocations: Vec<Revocation>) -> Result<(), Refusal> {
+    if revocations.is_empty() {
+        return Ok(());
+    }
+    let written = set.revoke(revocations).await;
+    written.map_err(|_| Refusal::NotDurable)
+}
+
+/// Reads the body of a request that could carry a credential there, and keeps it for the shop.
+async fn read_ahead(gate: &Gate, session: &mut Session) -> Result<Body> {
+    if !gate.needs_body(session.req_header()) || session.is_body_empty() {
+        return Ok(Body::Unread);
+    }
+    if session.req_header().headers.contains_key(CONTENT_ENCODING) {
+        return Ok(Body::TooLong);
+    }
+    body::read(session).await
 }
 
 /// Whether nothing of a request has reached a server.

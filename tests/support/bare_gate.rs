@@ -25,7 +25,7 @@ pub fn bare_gate(more: &str) -> (Gate, TempDir) {
     );
     let parsed = config::parse("doorward.toml", &text, home.path());
     let (config, _) = parsed.unwrap_or_else(|faults| panic!("{faults}"));
-    let revocations = Arc::new(Revocations::open(&config.data_dir).unwrap());
+    let revocations = Arc::new(Revocations::open(&config.server.data_dir).unwrap());
     let shops = config.shops.into_iter().map(Arc::new).collect();
     (Gate::new(shops, revocations), home)
 }

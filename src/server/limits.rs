@@ -1,0 +1,42 @@
+//! How much a client may ask for, and how long it may take. Pingora bounds little of it.
+
+use std::time::Duration;
+
+/// What one client may take of this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest header block, request line included, in bytes; answered 431 beyond (RFC 6585 section 5).
+    pub header_bytes: usize,
+    /// The longest request target, in bytes; answered 414 beyond (RFC 9110 section 15.5.15).
+    pub target_bytes: usize,
+    /// How long a whole header block may take to arrive; answered 408 beyond.
+    pub header_timeout: Duration,
+    /// How long a connection may be idle between two requests.
+    pub keepalive: Duration,
+    /// How long a client may be silent in the middle of a body.
+    pub body_timeout: Duration,
+    /// How many bytes a second a client must take of an answer, averaged over each write.
+    pub send_rate_min: usize,
+    /// How many connections there may be.
+    pub connections: usize,
+    /// How many of them one client address may have; trusted proxies may have all.
+    pub connections_per_client: usize,
+    /// How many requests one HTTP/2 connection may have in flight.
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 32 << 10,
+            target_bytes: 16 << 10,
+            header_timeout: Duration::from_secs(10),
+            keepalive: Duration::from_secs(75),
+            body_timeout: Duration::from_mins(1),
+            send_rate_min: 1 << 10,
+            connections: 20_000,
+            connections_per_client: 256,
+            streams: 100,
+        }
+    }
+}

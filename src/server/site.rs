@@ -1,0 +1,50 @@
+//! What a configuration says, ready to serve. A reload replaces it whole, or not at all.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::forwarding::Forwarding;
+use super::upstream::Upstreams;
+use super::{SiteSettings, limits::Limits};
+use crate::request::{Gate, Shop};
+use crate::revocation::Revocations;
+
+/// The shops and how they are reached.
+pub(super) struct Site {
+    pub(super) gate: Gate,
+    pub(super) upstreams: HashMap<String, Upstreams>,
+    pub(super) forwarding: Forwarding,
+    pub(super) limits: Limits,
+}
+
+/// The site that is served now. Whoever needs it for more than a moment takes a copy of the `Arc`, so that
+/// one request sees one configuration.
+pub(super) type Served = Arc<ArcSwap<Site>>;
+
+impl Site {
+    /// The first one.
+    pub(super) fn new(
+        settings: SiteSettings,
+        shops: Vec<Shop>,
+        revocations: Arc<Revocations>,
+    ) -> Self {
+        Self {
+            gate: Gate::new(shops.into_iter().map(Arc::new).collect(), revocations),
+            upstreams: settings.upstreams,
+            forwarding: Forwarding::believing(settings.trusted_proxies),
+            limits: settings.limits,
+        }
+    }
+
+    /// The next one: the revocations stay, and so does what was learnt of shops that are still there.
+    pub(super) fn after(&self, settings: SiteSettings, mut shops: Vec<Shop>) -> Self {
+        for shop in &mut shops {
+            if let Some(old) = self.gate.shop_named(&shop.name) {
+                shop.inherit(old);
+            }
+        }
+        Self::new(settings, shops, Arc::clone(self.gate.revocations()))
+    }
+}
