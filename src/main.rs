@@ -170,12 +170,19 @@ fn load(path: &Path) -> Result<Config, ()> {
 }
 
 fn start_logging(level: log::LevelFilter) {
-    // Pingora tells of its own life at `info`, and of every customer who hangs up at `warn`.
+    // Pingora tells of its own life at `info`, and of every customer who hangs up or fails a handshake at
+    // `error`: that would be a line for whoever knocks. Both are counted instead.
+    let loud = if level >= log::LevelFilter::Debug {
+        log::LevelFilter::Error
+    } else {
+        log::LevelFilter::Off
+    };
     env_logger::Builder::new()
         .filter_level(level)
         .filter_module("pingora", level.min(log::LevelFilter::Error))
         .filter_module("pingora_core", level.min(log::LevelFilter::Error))
-        .filter_module("pingora_proxy", level.min(log::LevelFilter::Error))
+        .filter_module("pingora_core::services", loud)
+        .filter_module("pingora_proxy", loud)
         .format(|out, record| {
             write!(
                 out,

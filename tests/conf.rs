@@ -22,7 +22,15 @@ impl Folder {
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         fs::create_dir(folder.0.path().join("keys")).unwrap();
-        folder.with("keys/jwt.secret", SECRET.as_bytes(), 0o640)
+        let shop = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).unwrap();
+        folder
+            .with("keys/jwt.secret", SECRET.as_bytes(), 0o640)
+            .with("keys/shop.pem", shop.cert.pem().as_bytes(), 0o644)
+            .with(
+                "keys/shop.key",
+                shop.signing_key.serialize_pem().as_bytes(),
+                0o640,
+            )
     }
 
     fn with(self, file: &str, bytes: &[u8], mode: u32) -> Self {
@@ -126,7 +134,8 @@ fn full_reference() -> String {
 fn the_reference_loads_with_every_key_switched_on() {
     let (config, warnings) = Folder::new().loaded(&full_reference());
     assert_eq!(config.shops.len(), 2);
-    assert_eq!(warnings.matches("warning: ").count(), 1, "{warnings}");
+    assert_eq!(warnings.matches("warning: ").count(), 2, "{warnings}");
+    assert!(warnings.contains("uses the certificates"), "{warnings}");
     assert!(warnings.contains("`cart` changes nothing"), "{warnings}");
     let other = &config.shops[1];
     assert_eq!(other.places.len(), 6);
@@ -137,6 +146,10 @@ fn the_reference_loads_with_every_key_switched_on() {
 /// Every key that the reader knows, told by the faults of a file that has an unknown one in every table.
 fn known_keys() -> BTreeSet<String> {
     let text = "\
+x = 1
+[limits]
+x = 1
+[[certificate]]
 x = 1
 [[shop]]
 x = 1
@@ -305,7 +318,7 @@ const BAD_REPORT: &str = r#"error: missing key `data_dir`
 --> doorward.toml
  = note: expected a folder such as "/var/lib/doorward"
 
-error: expected an address with a port, such as 127.0.0.1:8080 or [::]:8080, found `0.0.0.0`
+error: expected an address with a port, such as 127.0.0.1:8080, [::]:8080 or https://0.0.0.0:443, found `0.0.0.0`
  --> doorward.toml:1:11
   |
 1 | listen = ["0.0.0.0"]
@@ -317,7 +330,7 @@ error: unknown key `operater`
 2 | operater = "127.0.0.1:8081"
   | ^^^^^^^^
   |
-  = help: did you mean `operator`? known: listen, operator, data_dir, control, trusted_proxies, log, prefix, shop
+  = help: did you mean `operator`? known: listen, operator, data_dir, control, trusted_proxies, log, h2c, limits, certificate, prefix, shop
 
 error: expected an address or network such as 192.0.2.7 or 10.0.0.0/8, found `10.0.0.0/33`
  --> doorward.toml:3:20

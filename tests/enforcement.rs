@@ -221,7 +221,7 @@ fn passes(gate: &Gate, path: &str, claims: &str, second: u64) -> bool {
         },
         UnixTime::from_seconds(second),
     );
-    matches!(verdict, Ok(Verdict::Forward(_)))
+    matches!(verdict, Ok(Verdict::Forward(_, _)))
 }
 
 #[test]

@@ -317,13 +317,12 @@ fn what_no_rule_could_match_is_forwarded_however_it_is_spelled_d9() {
         let seen = scene.passes(&call("GET", target, &[]));
         assert_eq!(seen.target.as_bytes(), target, "as it was sent");
     }
-    for target in [&b"/a\\b"[..], b"/caf\xc3\xa9"] {
-        scene.passes(&call("GET", target, &[]));
-    }
+    scene.passes(&call("GET", b"/a\\b", &[]));
+    scene.stops(400, &call("GET", b"/caf\xc3\xa9", &[])); // no URI: RFC 3986 section 2
     let dead = scene.newcomer();
     assert_eq!(dead.log_out(&scene.edge), 200);
     let bearer = format!("Bearer {}", dead.token());
-    for target in [&b"/images%2fx.png"[..], b"/a%00b", b"/caf\xc3\xa9"] {
+    for target in [&b"/images%2fx.png"[..], b"/a%00b"] {
         scene.stops(401, &call("GET", target, &[("Authorization", &bearer)]));
     }
 }

@@ -3,11 +3,13 @@
 //! What is written twice merges everywhere in the same way: a key of the operator's overrides the same key
 //! of the preset, sub-tables merge key by key, arrays of tables are concatenated, the operator's first.
 
+mod certificate;
 mod cookies;
 mod credential;
 mod duration;
 mod fault;
 mod key_files;
+mod limits;
 mod logout;
 mod pattern;
 mod presets;

@@ -11,8 +11,9 @@ use super::Config;
 use super::fault::{Fault, Faults};
 use super::shop::Reading;
 use super::table::{Table, Text};
+use super::{certificate, limits};
 use crate::request::PathPattern;
-use crate::server::{Limits, Settings, SiteSettings};
+use crate::server::{Certificate, Limits, Listen, Settings, SiteSettings};
 
 /// Doorward's own paths on every shop, unless the operator says otherwise.
 const PREFIX: &str = "/_doorward";
@@ -29,8 +30,11 @@ const LEVELS: &[(&str, LevelFilter)] = &[
 
 /// Everything but the shops.
 pub(super) struct Process {
-    listen: Vec<String>,
-    operator: Option<String>,
+    listen: Vec<Listen>,
+    h2c: bool,
+    limits: Limits,
+    certificates: Vec<Certificate>,
+    operator: Option<Listen>,
     control: PathBuf,
     data_dir: PathBuf,
     trusted_proxies: Vec<IpNet>,
@@ -47,8 +51,14 @@ pub(super) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -
     let trusted_proxies = read_proxies(root, faults);
     let log = root.choice("log", LEVELS, faults);
     Some(Process {
-        listen: listen.iter().map(SocketAddr::to_string).collect(),
-        operator: operator.map(|address| address.to_string()),
+        h2c: root.boolean("h2c", faults).unwrap_or_default(),
+        limits: limits::read(root, faults),
+        certificates: certificate::read(root, &listen, base_dir, faults),
+        listen,
+        operator: operator.map(|address| Listen {
+            address,
+            tls: false,
+        }),
         control: control?,
         data_dir: data_dir?,
         trusted_proxies,
@@ -63,13 +73,15 @@ impl Process {
             shops: Vec::new(),
             server: Settings {
                 listen: self.listen,
+                h2c: self.h2c,
                 operator: self.operator,
                 control: self.control,
                 data_dir: self.data_dir,
                 site: SiteSettings {
                     trusted_proxies: self.trusted_proxies,
                     upstreams: HashMap::new(),
-                    limits: Limits::default(),
+                    limits: self.limits,
+                    certificates: self.certificates,
                 },
             },
             log: self.log,
@@ -102,7 +114,7 @@ fn prefix(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn read_listen(root: &mut Table<'_>, faults: &mut Faults) -> Vec<SocketAddr> {
+fn read_listen(root: &mut Table<'_>, faults: &mut Faults) -> Vec<Listen> {
     let texts = root.strings("listen", faults);
     root.missing("listen", "addresses such as [\"0.0.0.0:8080\"]", faults);
     if texts.as_ref().is_some_and(Vec::is_empty)
@@ -112,13 +124,14 @@ fn read_listen(root: &mut Table<'_>, faults: &mut Faults) -> Vec<SocketAddr> {
     }
     let mut addresses = Vec::new();
     for text in texts.unwrap_or_default() {
-        let Some(address) = text.parse_as(address, faults) else {
+        let Some(listen) = text.parse_as(Listen::parse, faults) else {
             continue;
         };
-        if address.port() != 0 && addresses.contains(&address) {
+        let taken = |other: &Listen| other.address == listen.address;
+        if listen.address.port() != 0 && addresses.iter().any(taken) {
             faults.push(Fault::error("this address stands twice").at(text.spot()));
         }
-        addresses.push(address);
+        addresses.push(listen);
     }
     addresses
 }
@@ -131,12 +144,13 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 /// Whoever reaches the operator's listener may log customers out, so it belongs on the loopback interface.
 fn read_operator(
     root: &mut Table<'_>,
-    listen: &[SocketAddr],
+    listen: &[Listen],
     faults: &mut Faults,
 ) -> Option<SocketAddr> {
     let text = root.string("operator", faults)?;
     let address = text.parse_as(address, faults)?;
-    if address.port() != 0 && listen.contains(&address) {
+    let taken = |listen: &Listen| listen.address == address;
+    if address.port() != 0 && listen.iter().any(taken) {
         let fault = Fault::error("the operator's listener needs an address of its own");
         faults.push(fault.at(text.spot()).label("customers come here"));
     }

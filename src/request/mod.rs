@@ -38,7 +38,7 @@ pub use logout::{
 pub use path::{Path, PathPattern, PathStyle};
 pub use refusal::Refusal;
 pub use route::{Enforce, Route};
-pub use shop::{HostPattern, Shop};
+pub use shop::{HostPattern, Shop, Tokens};
 pub use skew::ShopClock;
 pub use verify::{Kind, TOKEN_BYTES_MAX, Token, TokenSettings, Verified, Verifier};
 
@@ -61,9 +61,13 @@ pub struct Gate {
 }
 
 /// What becomes of a request that is not refused.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made a request, on the stack; a box would be an allocation"
+)]
 pub enum Verdict<'g> {
-    /// It goes to the shop.
-    Forward(&'g Arc<Shop>),
+    /// It goes to the shop, for as long as none of its tokens is revoked.
+    Forward(&'g Arc<Shop>, Tokens),
     /// These are revoked first; then it is answered, or goes to the shop.
     LogOut(LogOut<'g>),
     /// A browser asked whether a page may call Doorward's own logout.
@@ -124,7 +128,7 @@ impl Gate {
         let purpose = shop.purpose(request, &path).map_err(Refused::by(shop))?;
         match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
-            Purpose::Visit(Enforce::Off) => Ok(Verdict::Forward(shop)),
+            Purpose::Visit(Enforce::Off) => Ok(Verdict::Forward(shop, Tokens::new())),
             Purpose::Visit(enforce) => self
                 .admit(shop, enforce, request, now)
                 .map_err(Refused::by(shop)),
@@ -143,10 +147,12 @@ impl Gate {
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
         let carried = credential::take_all(&shop.places, request)?;
-        let tokens = shop.verify(&carried.credentials, now)?;
-        self.refuse_revoked(tokens.iter().chain(&shop.strays(&carried, now)))?;
+        let mut tokens = shop.verify(&carried.credentials, now)?;
+        let strays = shop.strays(&carried, now);
+        self.refuse_revoked(tokens.iter().chain(&strays))?;
         enforce.admit(&tokens, shop.verifier.settings().leeway, now)?;
-        Ok(Verdict::Forward(shop))
+        tokens.extend(strays);
+        Ok(Verdict::Forward(shop, tokens))
     }
 
     /// A logout: the same, but what has expired may still be revoked.

@@ -12,6 +12,14 @@ pub enum Refusal {
     BadHost,
     /// The request target is no path (RFC 9112 section 3.2).
     BadTarget,
+    /// The request target is too long (RFC 9110 section 15.5.15).
+    TargetTooLong,
+    /// The header block is too long (RFC 6585 section 5).
+    HeadTooLong,
+    /// The header block did not arrive in time (RFC 9110 section 15.5.9).
+    HeadTimeout,
+    /// `Content-Length` beside `Transfer-Encoding` (RFC 9112 section 6.3).
+    AmbiguousLength,
     /// No shop claims the host (RFC 9110 section 15.5.20).
     UnknownHost,
     /// Two parsers could read the path differently, and one of the readings is under a rule.
@@ -24,6 +32,8 @@ pub enum Refusal {
     MalformedCredential,
     /// `Connection` names a header that carries a credential.
     NominatedCredential,
+    /// `Connection` names a header that says who the customer is or where the request came from.
+    NominatedIdentity,
     /// The body is longer than what is read ahead, or encoded, and could hold a credential.
     UnreadableBody,
     /// A token that can't be verified.
@@ -141,6 +151,26 @@ impl Refusal {
                 "bad_target",
                 "The request target is malformed",
             ),
+            Self::TargetTooLong => facts(
+                StatusCode::URI_TOO_LONG,
+                "target_too_long",
+                "The request target is too long",
+            ),
+            Self::HeadTooLong => facts(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head_too_long",
+                "The header fields are too large",
+            ),
+            Self::HeadTimeout => facts(
+                StatusCode::REQUEST_TIMEOUT,
+                "head_timeout",
+                "The request did not arrive in time",
+            ),
+            Self::AmbiguousLength => facts(
+                StatusCode::BAD_REQUEST,
+                "ambiguous_length",
+                "The length of the body is given in two ways",
+            ),
             Self::UnknownHost => facts(
                 StatusCode::MISDIRECTED_REQUEST,
                 "unknown_host",
@@ -165,6 +195,10 @@ impl Refusal {
             Self::NominatedCredential => bad_request(
                 "nominated_credential",
                 "The Connection header names a credential",
+            ),
+            Self::NominatedIdentity => bad_request(
+                "nominated_identity",
+                "The Connection header names a header of the proxy",
             ),
             Self::UnreadableBody => facts(
                 StatusCode::PAYLOAD_TOO_LARGE,

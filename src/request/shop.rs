@@ -67,7 +67,7 @@ pub(super) enum Purpose<'g> {
 }
 
 /// The tokens of one request.
-pub(super) type Tokens = SmallVec<[Token; 2]>;
+pub type Tokens = SmallVec<[Token; 2]>;
 
 impl Shop {
     /// Takes over what was learnt of this shop under an older configuration.

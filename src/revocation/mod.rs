@@ -110,6 +110,11 @@ impl Revocations {
         }
     }
 
+    /// Grows whenever something was put in force; see [`Set::changes`].
+    pub fn changes(&self) -> u64 {
+        self.set.changes()
+    }
+
     /// Whether these may be made, as far as unverified credentials ask for them.
     pub fn admit(
         &self,

@@ -32,6 +32,8 @@ pub struct Set {
     /// How long what seems to be over is kept all the same: at a start the wall clock may be wrong, and
     /// what is dropped then would be forgotten.
     grace: Duration,
+    /// How often something was put in force.
+    changes: AtomicU64,
     /// Held while a window is created or its end moves, so that no two writers make the same window.
     writing: Mutex<()>,
 }
@@ -78,6 +80,7 @@ impl Set {
             cutoffs: Cutoffs::default(),
             ended,
             grace,
+            changes: AtomicU64::new(0),
             writing: Mutex::new(()),
         }
     }
@@ -96,6 +99,18 @@ impl Set {
 
     /// Remembers a revocation. Whether it was news.
     pub fn insert(&self, revocation: &Revocation, now: UnixTime) -> bool {
+        let news = self.put(revocation, now);
+        self.changes.fetch_add(1, Ordering::Release);
+        news
+    }
+
+    /// Grows whenever something was put in force: as long as it does not, no answer of
+    /// [`Set::covers`] has become `Some`.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn put(&self, revocation: &Revocation, now: UnixTime) -> bool {
         match *revocation {
             Revocation::Token {
                 id,

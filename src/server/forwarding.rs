@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use http::HeaderName;
-use http::header::{HOST, VIA};
+use http::header::{COOKIE, HOST, VIA};
+use http::{HeaderName, HeaderValue, Version};
 use ipnet::IpNet;
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -74,9 +74,14 @@ impl Forwarding {
             for name in ["forwarded", REAL_IP] {
                 upstream.remove_header(name);
             }
-            upstream.insert_header(PROTO, "http")?;
-            match session.req_header().headers.get(HOST) {
-                Some(host) => upstream.insert_header(HOST_ASKED, host.as_bytes())?,
+            let proto = if is_encrypted(session) {
+                "https"
+            } else {
+                "http"
+            };
+            upstream.insert_header(PROTO, proto)?;
+            match host_asked(session.req_header()) {
+                Some(host) => upstream.insert_header(HOST_ASKED, host)?,
                 None => drop(upstream.remove_header(HOST_ASKED)),
             }
             String::new()
@@ -84,13 +89,45 @@ impl Forwarding {
         let separator = if chain.is_empty() { "" } else { ", " };
         upstream.insert_header(FOR, format!("{chain}{separator}{peer}"))?;
         upstream.insert_header(REQUEST_ID, id)?;
-        upstream.append_header(VIA, "1.1 doorward")?;
-        Ok(())
+        upstream.append_header(VIA, via(session.req_header().version))?;
+        join_cookies(upstream)
     }
 
-    fn trusts(&self, peer: IpAddr) -> bool {
+    /// Whether this peer's word on the client counts.
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&peer))
     }
+}
+
+fn is_encrypted(session: &Session) -> bool {
+    let digest = session.digest();
+    digest.is_some_and(|digest| digest.ssl_digest.is_some())
+}
+
+/// The host that a customer asked for: HTTP/2 has it in the target (RFC 9113 section 8.3.1).
+fn host_asked(head: &RequestHeader) -> Option<&[u8]> {
+    let authority = head.uri.authority().map(|host| host.as_str().as_bytes());
+    authority.or_else(|| head.headers.get(HOST).map(HeaderValue::as_bytes))
+}
+
+/// The version that the customer spoke, and who heard it (RFC 9110 section 7.6.3).
+fn via(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2.0 doorward",
+        Version::HTTP_10 => "1.0 doorward",
+        _ => "1.1 doorward",
+    }
+}
+
+/// HTTP/2 may send every cookie on a line of its own, HTTP/1 must not (RFC 9113 section 8.2.3).
+fn join_cookies(upstream: &mut RequestHeader) -> Result<()> {
+    let lines = upstream.headers.get_all(COOKIE).iter();
+    let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+    if upstream.version == Version::HTTP_2 && lines.len() > 1 {
+        let joined = lines.join(&b"; "[..]);
+        upstream.insert_header(COOKIE, joined)?;
+    }
+    Ok(())
 }
 
 /// Takes the headers away that carry a credential.
@@ -120,6 +157,22 @@ fn chain_of(session: &Session) -> String {
     let lines = session.req_header().headers.get_all(FOR).iter();
     let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
     lines.join(", ")
+}
+
+/// Whether a header says who the customer is or where a request came from, however it is written.
+pub(super) fn is_identity(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let said = [
+        "host",
+        "forwarded",
+        "via",
+        REAL_IP,
+        REQUEST_ID,
+        "content-length",
+    ];
+    said.contains(&name.as_str())
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("x-doorward-")
 }
 
 /// Names that only we may send. With an underscore they mean the same to a CGI shop, and no proxy writes them

@@ -13,9 +13,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a connection may be idle between two requests.
     pub keepalive: Duration,
-    /// How long a client may be silent in the middle of a body.
+    /// How long a client may be silent in the middle of a body, its own or ours.
     pub body_timeout: Duration,
-    /// How many bytes a second a client must take of an answer, averaged over each write.
+    /// How many bytes a second a client must take of an answer, once it has stalled for `body_timeout`; 0: any.
     pub send_rate_min: usize,
     /// How many connections there may be.
     pub connections: usize,

@@ -1,8 +1,9 @@
 //! Listening sockets: bound before anything else is started, so that an address in use ends the start.
 
+use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -10,9 +11,47 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
+use pingora::listeners::tls::TlsSettings;
 use pingora::server::{Fds, ListenFds, ShutdownWatch};
 use pingora::services::listening::Service;
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
+
+/// An address that customers come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// Whether TLS is spoken there.
+    pub tls: bool,
+}
+
+impl Listen {
+    /// `address:port`, with `https://` before it for TLS.
+    ///
+    /// # Errors
+    ///
+    /// Says what was expected.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (tls, address) = match text.split_once("://") {
+            None => (false, Some(text)),
+            Some(("http", rest)) => (false, Some(rest)),
+            Some(("https", rest)) => (true, Some(rest)),
+            Some(_) => (false, None),
+        };
+        let address = address.and_then(|text| text.parse().ok());
+        let address = address.ok_or(
+            "an address with a port, such as 127.0.0.1:8080, [::]:8080 or https://0.0.0.0:443",
+        )?;
+        Ok(Self { address, tls })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https://" } else { "" };
+        write!(f, "{scheme}{}", self.address)
+    }
+}
 
 /// A socket that listens.
 pub(super) struct Bound {
@@ -24,6 +63,7 @@ pub(super) struct Bound {
 
 enum Family {
     Tcp,
+    Tls,
     Unix,
 }
 
@@ -32,12 +72,12 @@ const OWNER_ONLY: u32 = 0o600;
 
 impl Bound {
     /// Listens on an address; port 0 chooses one.
-    pub(super) fn tcp(address: &str) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+    pub(super) fn tcp(listen: Listen) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen.address)?;
         listener.set_nonblocking(true)?;
         Ok(Self {
             at: listener.local_addr()?.to_string(),
-            family: Family::Tcp,
+            family: if listen.tls { Family::Tls } else { Family::Tcp },
             socket: listener.into(),
         })
     }
@@ -68,17 +108,22 @@ pub(super) struct Listening<A> {
 }
 
 impl<A> Listening<A> {
-    /// A service on these sockets.
-    pub(super) fn new(mut service: Service<A>, bound: Vec<Bound>) -> Self {
+    /// A service on these sockets; `tls` makes the settings for those with TLS.
+    pub(super) fn new(
+        mut service: Service<A>,
+        bound: Vec<Bound>,
+        tls: impl Fn() -> pingora::Result<TlsSettings>,
+    ) -> pingora::Result<Self> {
         for one in &bound {
             match one.family {
                 Family::Tcp => service.add_tcp(&one.at),
+                Family::Tls => service.add_tls_with_settings(&one.at, None, tls()?),
                 Family::Unix => {
                     service.add_uds(&one.at, Some(Permissions::from_mode(OWNER_ONLY)));
                 }
             }
         }
-        Self { service, bound }
+        Ok(Self { service, bound })
     }
 }
 

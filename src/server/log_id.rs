@@ -5,6 +5,7 @@ use std::fmt;
 use crate::revocation::Id;
 
 /// The key of this process.
+#[derive(Clone)]
 pub(super) struct LogKey([u8; 32]);
 
 /// A token's name in the log.

@@ -8,21 +8,26 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::request::Gate;
+use crate::request::{Gate, Refusal};
 
 /// The counters of a process.
+#[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,
     requests: Family<Request, Counter>,
     decisions: Family<Decision, Counter>,
     logouts: Family<Outcome, Counter>,
+    limits: Family<Limit, Counter>,
+    failed_handshakes: Counter,
+    cut_off: Family<ShopName, Counter>,
     gauges: Gauges,
 }
 
 /// Read from the parts whenever somebody asks.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Gauges {
     revocations: Family<Held, Gauge>,
+    connections: Gauge,
     journal_writable: Gauge,
     journal_failures: Counter,
     journal_commits: Counter,
@@ -49,6 +54,11 @@ struct Outcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Held {
     kind: &'static str,
 }
@@ -68,6 +78,8 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("doorward");
         let (requests, decisions, logouts) =
             (Family::default(), Family::default(), Family::default());
+        let (limits, cut_off) = (Family::default(), Family::default());
+        let failed_handshakes = Counter::default();
         let gauges = Gauges::default();
         let build: Family<Build, Gauge> = Family::default();
         let version = env!("CARGO_PKG_VERSION");
@@ -85,9 +97,29 @@ impl Default for Metrics {
         );
         r.register("logouts", "Logouts, by outcome", Family::clone(&logouts));
         r.register(
+            "limits_hit",
+            "What was turned away because a limit was reached",
+            Family::clone(&limits),
+        );
+        r.register(
+            "failed_handshakes",
+            "Connections that did not get through the TLS handshake",
+            failed_handshakes.clone(),
+        );
+        r.register(
+            "cut_off",
+            "Requests that were ended because a token of theirs was revoked meanwhile",
+            Family::clone(&cut_off),
+        );
+        r.register(
             "revocations",
             "Revocations in force",
             gauges.revocations.clone(),
+        );
+        r.register(
+            "connections",
+            "Connections of customers",
+            gauges.connections.clone(),
         );
         r.register(
             "journal_writable",
@@ -115,6 +147,9 @@ impl Default for Metrics {
             requests,
             decisions,
             logouts,
+            limits,
+            failed_handshakes,
+            cut_off,
             gauges,
         }
     }
@@ -144,9 +179,39 @@ impl Metrics {
         self.logouts.get_or_create(&Outcome { shop, outcome }).inc();
     }
 
+    /// A limit was reached, by its key in the configuration.
+    pub(super) fn note_limit(&self, limit: &'static str) {
+        self.limits.get_or_create(&Limit { limit }).inc();
+    }
+
+    /// A connection ended in its TLS handshake.
+    pub(super) fn note_failed_handshake(&self) {
+        self.failed_handshakes.inc();
+    }
+
+    /// A header block was refused before a request came of it.
+    pub(super) fn note_unread(&self, refusal: Refusal) {
+        self.note_request("", refusal.status().as_u16());
+        self.note_decision("", refusal.name(), "");
+    }
+
+    /// Pingora answered a request by itself, before any of our code saw it.
+    pub(super) fn note_malformed(&self, code: u16) {
+        self.note_request("", code);
+        self.note_decision("", "malformed", "");
+    }
+
+    /// A request was ended because a token of it was revoked.
+    pub(super) fn note_cut(&self, shop: &str) {
+        let shop = shop.to_owned();
+        self.cut_off.get_or_create(&ShopName { shop }).inc();
+    }
+
     /// Everything in the `OpenMetrics` text format.
-    pub(super) fn text(&self, gate: &Gate) -> Result<String, fmt::Error> {
+    pub(super) fn text(&self, gate: &Gate, connections: usize) -> Result<String, fmt::Error> {
         self.gauges.read(gate);
+        let connections = i64::try_from(connections).unwrap_or(i64::MAX);
+        self.gauges.connections.set(connections);
         let mut page = String::new();
         text::encode(&mut page, &self.registry)?;
         Ok(page)

@@ -3,8 +3,10 @@
 mod ask;
 mod body;
 mod client;
+mod connection;
 mod control;
 mod forwarding;
+mod framing;
 mod limits;
 mod listen;
 mod log_id;
@@ -16,6 +18,7 @@ mod request_id;
 mod shutdown;
 mod site;
 mod target;
+mod tls;
 mod upstream;
 
 use std::collections::HashMap;
@@ -29,21 +32,25 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use ipnet::IpNet;
 use log::info;
-use pingora::apps::HttpServerApp;
+use pingora::apps::{HttpServerApp, HttpServerOptions};
 use pingora::connectors::http::Connector;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
 use pingora::services::listening::Service;
-use pingora_proxy::http_proxy_service_with_name;
+use pingora::{Error, ErrorType};
+use pingora_proxy::http_proxy;
 
 pub use client::exchange;
 pub use control::{Order, call};
 pub use limits::Limits;
+pub use listen::Listen;
+pub use tls::Certificate;
 pub use upstream::{Endpoint, Upstreams};
 
 use crate::request::Shop;
 use crate::revocation::{JournalError, Revocations};
+use connection::{Door, Reception, Requests, Slots};
 use listen::{Bound, Listening};
 use log_id::LogKey;
 use metrics::Metrics;
@@ -55,9 +62,11 @@ use site::{Served, Site};
 #[derive(Debug)]
 pub struct Settings {
     /// The addresses that customers come to.
-    pub listen: Vec<String>,
+    pub listen: Vec<Listen>,
+    /// Whether HTTP/2 is spoken without TLS, too, to whoever begins with it (RFC 9113 section 3.3).
+    pub h2c: bool,
     /// The address of the operator's listener; `None`: there is none.
-    pub operator: Option<String>,
+    pub operator: Option<Listen>,
     /// The path of the control socket.
     pub control: PathBuf,
     /// Where the journal lives.
@@ -75,6 +84,8 @@ pub struct SiteSettings {
     pub upstreams: HashMap<String, Upstreams>,
     /// What one client may take.
     pub limits: Limits,
+    /// The certificates of the addresses with TLS; the first is for whoever asks for no name of the others.
+    pub certificates: Vec<Certificate>,
 }
 
 /// Why the process does not start.
@@ -110,13 +121,17 @@ pub fn run(settings: Settings, shops: Vec<Shop>) -> Result<(), StartError> {
     let revocations = Arc::new(replay(&settings.data_dir)?);
     let sockets = Sockets::bind(&settings)?;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&settings.data_dir));
-    let site = Site::new(settings.site, shops, revocations);
-    let served: Served = Arc::new(ArcSwap::from_pointee(site));
+    let site: Served = Arc::new(ArcSwap::from_pointee(Site::new(
+        settings.site,
+        shops,
+        revocations,
+    )));
     let in_flight = Arc::new(());
     let metrics = Arc::new(Metrics::default());
-    let proxy = proxy(&served, &metrics, &in_flight)?;
+    let proxy = proxy(&site, &metrics, &in_flight)?;
     server.bootstrap();
-    add_services(&mut server, sockets, proxy, &served, metrics);
+    add_services(&mut server, sockets, proxy, settings.h2c)
+        .map_err(|error| StartError::System("listeners", io::Error::other(error)))?;
     info!("ready");
     server.run(RunArgs {
         shutdown_signal: Box::new(shutdown::Shutdown { in_flight }),
@@ -152,24 +167,50 @@ fn add_services(
     server: &mut Server,
     sockets: Sockets,
     proxy: Proxy,
-    served: &Served,
-    metrics: Arc<Metrics>,
-) {
-    let (control, operator) = (
-        control::Control {
-            served: Arc::clone(served),
-        },
-        operator::Operator {
-            served: Arc::clone(served),
-            metrics,
-        },
-    );
-    let proxy = http_proxy_service_with_name(&server.configuration, proxy, "proxy");
-    let housekeeping = Housekeeping(Arc::clone(served));
+    h2c: bool,
+) -> pingora::Result<()> {
+    let (site, metrics) = (Arc::clone(&proxy.served), Arc::clone(&proxy.metrics));
+    let slots = Arc::new(Slots::default());
+    let control = control::Control {
+        served: Arc::clone(&site),
+    };
+    let operator = operator::Operator {
+        served: Arc::clone(&site),
+        slots: Arc::clone(&slots),
+        metrics: Arc::clone(&metrics),
+    };
+    let housekeeping = Housekeeping(Arc::clone(&site));
     server.add_service(background_service("housekeeping", housekeeping));
-    server.add_service(aside("control", control, sockets.control));
-    server.add_service(aside("operator", operator, sockets.operator));
-    server.add_service(Listening::new(proxy, sockets.public));
+    server.add_service(aside("control", control, sockets.control)?);
+    server.add_service(aside("operator", operator, sockets.operator)?);
+    let reception = Arc::new(Reception {
+        served: Arc::clone(&site),
+        slots,
+        metrics,
+    });
+    let requests = requests(&server.configuration, proxy, h2c);
+    let door = Door {
+        reception: Arc::clone(&reception),
+        requests: Arc::new(requests),
+    };
+    let mut public = Service::new("proxy".to_owned(), door);
+    public.endpoints().set_pre_tls_callback(reception);
+    let tls = || tls::settings(&site);
+    server.add_service(Listening::new(public, sockets.public, tls)?);
+    Ok(())
+}
+
+fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> Requests {
+    let mut options = HttpServerOptions::default();
+    options.h2c = h2c;
+    options.h2_idle_timeout = Some(proxy.served.load().limits.keepalive);
+    Requests {
+        served: Arc::clone(&proxy.served),
+        metrics: Arc::clone(&proxy.metrics),
+        log_key: proxy.log_key.clone(),
+        proxy: Arc::new(http_proxy(conf, proxy)),
+        options,
+    }
 }
 
 /// Everything that is listened on.
@@ -189,10 +230,10 @@ impl Sockets {
     }
 }
 
-fn bind_all(service: &'static str, addresses: &[String]) -> Result<Vec<Bound>, StartError> {
-    let bind = |address: &String| {
-        let bound =
-            Bound::tcp(address).map_err(|error| StartError::Bind(address.clone(), error))?;
+fn bind_all(service: &'static str, addresses: &[Listen]) -> Result<Vec<Bound>, StartError> {
+    let bind = |listen: &Listen| {
+        let cannot = |error| StartError::Bind(listen.address.to_string(), error);
+        let bound = Bound::tcp(*listen).map_err(cannot)?;
         info!(service, address = bound.at.as_str(); "listening");
         Ok(bound)
     };
@@ -208,13 +249,13 @@ fn bind_control(path: &Path) -> Result<Vec<Bound>, StartError> {
 }
 
 /// A small service with one thread of its own: customers can't keep it from answering.
-fn aside<A>(name: &str, app: A, bound: Vec<Bound>) -> Listening<A>
+fn aside<A>(name: &str, app: A, bound: Vec<Bound>) -> pingora::Result<Listening<A>>
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let mut service = Service::new(name.to_owned(), app);
     service.threads = Some(1);
-    Listening::new(service, bound)
+    Listening::new(service, bound, || Err(Error::new(ErrorType::InternalError)))
 }
 
 fn server_conf(data_dir: &Path) -> ServerConf {

@@ -8,12 +8,14 @@ use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
+use super::connection::Slots;
 use super::metrics::Metrics;
 use super::site::Served;
 
 /// Answers `/metrics`, `/livez` and `/readyz`.
 pub(super) struct Operator {
     pub(super) served: Served,
+    pub(super) slots: Arc<Slots>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -35,7 +37,10 @@ impl ServeHttp for Operator {
 
 impl Operator {
     fn metrics_page(&self) -> Response<Vec<u8>> {
-        match self.metrics.text(&self.served.load().gate) {
+        match self
+            .metrics
+            .text(&self.served.load().gate, self.slots.open())
+        {
             Ok(text) => with_type(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -16,7 +16,9 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::ask::ask;
 use super::body::{self, Body};
+use super::connection::{Lease, Line, Terms};
 use super::forwarding;
+use super::framing;
 use super::log_id::LogKey;
 use super::metrics::Metrics;
 use super::reply;
@@ -55,9 +57,6 @@ pub(super) struct Context {
     _in_flight: Arc<()>,
 }
 
-/// How long a connection may be idle between two requests.
-const KEEPALIVE_S: u64 = 75;
-
 /// How long the rest of a refused request's body may take to arrive.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -81,12 +80,18 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<()> {
+        if let Some(line) = Line::of(session.digest()) {
+            line.serve();
+        }
+        let limits = &context.site.limits;
         context.id = context.site.forwarding.id_of(session, &self.request_ids);
         if session.req_header().version == Version::HTTP_10 {
             session.set_keepalive(None); // RFC 9112 section 9.3
         } else if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(KEEPALIVE_S));
+            session.set_keepalive(Some(limits.keepalive.as_secs()));
         }
+        session.set_read_timeout(Some(limits.body_timeout));
+        session.set_write_timeout(Some(limits.body_timeout));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         Ok(())
     }
@@ -94,8 +99,8 @@ impl ProxyHttp for Proxy {
     /// The verdict, and what follows from it.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let site = Arc::clone(&context.site);
-        if !target::is_fit(session.req_header()) {
-            let refused = Refused::by_nobody(Refusal::BadTarget);
+        if let Some(refusal) = framing::fault_of(session, &site.limits) {
+            let refused = Refused::by_nobody(refusal);
             return self.refuse(session, context, &refused).await;
         }
         let body = match read_ahead(&site.gate, session).await? {
@@ -111,9 +116,17 @@ impl ProxyHttp for Proxy {
             body: body.as_deref(),
         };
         match site.gate.judge(&request, clock::now()) {
-            Ok(Verdict::Forward(shop)) => {
+            Ok(Verdict::Forward(shop, tokens)) => {
                 self.metrics.note_decision(&shop.name, "forwarded", "");
                 context.shop = Some(Arc::clone(shop));
+                if !tokens.is_empty() {
+                    Lease::sign(Terms {
+                        revocations: Arc::clone(site.gate.revocations()),
+                        tokens,
+                        request: context.id.clone(),
+                        shop: Arc::clone(shop),
+                    });
+                }
                 Ok(false)
             }
             Ok(Verdict::LogOut(logout)) => {

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::forwarding::Forwarding;
 use super::upstream::Upstreams;
-use super::{SiteSettings, limits::Limits};
+use super::{Certificate, Limits, SiteSettings};
 use crate::request::{Gate, Shop};
 use crate::revocation::Revocations;
 
@@ -17,6 +17,7 @@ pub(super) struct Site {
     pub(super) upstreams: HashMap<String, Upstreams>,
     pub(super) forwarding: Forwarding,
     pub(super) limits: Limits,
+    pub(super) certificates: Vec<Certificate>,
 }
 
 /// The site that is served now. Whoever needs it for more than a moment takes a copy of the `Arc`, so that
@@ -35,6 +36,7 @@ impl Site {
             upstreams: settings.upstreams,
             forwarding: Forwarding::believing(settings.trusted_proxies),
             limits: settings.limits,
+            certificates: settings.certificates,
         }
     }
 

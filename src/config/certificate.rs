@@ -1,0 +1,86 @@
+//! The certificates of the addresses with TLS.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::fault::{Fault, Faults};
+use super::table::{Table, Text};
+use crate::server::{Certificate, Listen};
+
+/// Reads every `[[certificate]]`.
+pub(super) fn read(
+    root: &mut Table<'_>,
+    listen: &[Listen],
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Vec<Certificate> {
+    let tables = root.tables("certificate", faults);
+    let is_written = !tables.is_empty();
+    let certificates = tables
+        .into_iter()
+        .filter_map(|table| read_one(table, base_dir, faults))
+        .collect();
+    let encrypted = listen.iter().any(|listen| listen.tls);
+    if encrypted && !is_written {
+        root.missing(
+            "certificate",
+            "cert_file and key_file, under [[certificate]], for the https:// addresses",
+            faults,
+        );
+    }
+    if is_written
+        && !encrypted
+        && let Some(spot) = root.spot_of("certificate")
+    {
+        let fault = Fault::warning("no address of `listen` uses the certificates").at(&spot);
+        faults.push(fault.help("write https:// before an address, such as https://0.0.0.0:443"));
+    }
+    certificates
+}
+
+fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Certificate> {
+    let cert_file = table.string("cert_file", faults);
+    table.missing("cert_file", "the path of a chain in PEM", faults);
+    let key_file = table.string("key_file", faults);
+    table.missing("key_file", "the path of its private key in PEM", faults);
+    table.finish(faults);
+    let (cert_file, key_file) = (cert_file?, key_file?);
+    let chain = read_file(&cert_file, base_dir, faults);
+    let key = read_key(&key_file, base_dir, faults);
+    match Certificate::parse(&chain?, &key?) {
+        Ok(certificate) => Some(certificate),
+        Err(why) => {
+            let name = cert_file.as_str().escape_debug();
+            faults.push(Fault::error(format!("`{name}`: {why}")).at(cert_file.spot()));
+            None
+        }
+    }
+}
+
+/// Whoever has the private key can pose as the shop.
+fn read_key(file: &Text<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
+    let bytes = read_file(file, base_dir, faults)?;
+    let mode = fs::metadata(base_dir.join(file.as_str()))
+        .ok()?
+        .permissions()
+        .mode()
+        & 0o777;
+    if mode & 0o007 != 0 {
+        let name = file.as_str().escape_debug();
+        let message = format!("`{name}`: everybody on this machine may use it (mode {mode:04o})");
+        let help = format!("chown root:doorward {name} && chmod 0640 {name}");
+        faults.push(Fault::error(message).at(file.spot()).help(help));
+    }
+    Some(bytes)
+}
+
+fn read_file(file: &Text<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
+    fs::read(base_dir.join(file.as_str()))
+        .map_err(|error| {
+            let name = file.as_str().escape_debug();
+            let fault = Fault::error(format!("`{name}` can't be read: {error}")).at(file.spot());
+            faults.push(fault.help("paths are relative to the folder of the configuration"));
+        })
+        .ok()
+}

@@ -1,0 +1,100 @@
+//! For how long a request may be served: as long as none of the tokens that it came with is revoked.
+//!
+//! A check at the beginning is enough for a page; a WebSocket or a stream of events would outlive its logout
+//! by hours (trap 28).
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::request::{Shop, Tokens};
+use crate::revocation::{Cause, Id, Revocations};
+
+/// How often the tokens of a long request are looked up again. Half of what is promised.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+tokio::task_local! {
+    /// The request that this task serves.
+    static CURRENT: Arc<Lease>;
+}
+
+/// The lease of one request. It has no terms before the request is judged.
+#[derive(Default)]
+pub(in crate::server) struct Lease {
+    terms: OnceLock<Terms>,
+    signed: Notify,
+}
+
+/// What a request stands on.
+pub(in crate::server) struct Terms {
+    /// What is revoked.
+    pub(in crate::server) revocations: Arc<Revocations>,
+    /// The tokens that it came with.
+    pub(in crate::server) tokens: Tokens,
+    /// Its name in the log.
+    pub(in crate::server) request: String,
+    /// Where it went.
+    pub(in crate::server) shop: Arc<Shop>,
+}
+
+/// Why a request may no longer be served.
+pub(super) struct Ended<'l> {
+    pub(super) request: &'l str,
+    pub(super) shop: &'l Arc<Shop>,
+    pub(super) cause: Cause,
+    pub(super) token: Id,
+}
+
+/// Serves a request under a lease.
+pub(super) fn within<F: Future>(lease: &Arc<Lease>, served: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(Arc::clone(lease), served)
+}
+
+impl Lease {
+    /// Binds the request that this task serves to its tokens.
+    pub(in crate::server) fn sign(terms: Terms) {
+        let _ = CURRENT.try_with(|lease| {
+            if lease.terms.set(terms).is_ok() {
+                lease.signed.notify_one();
+            }
+        });
+    }
+
+    /// Waits until one of the tokens is revoked; for ever, if there is none.
+    pub(super) async fn ended(&self) -> Ended<'_> {
+        self.signed.notified().await;
+        let mut seen = None;
+        loop {
+            sleep(LOOK_EVERY).await;
+            let Some(terms) = self.terms.get() else {
+                continue;
+            };
+            let changes = Some(terms.revocations.changes());
+            if seen == changes {
+                continue;
+            }
+            seen = changes; // read before the look: what changes meanwhile is seen the next time
+            if let Some(ended) = terms.ended() {
+                return ended;
+            }
+        }
+    }
+}
+
+impl Terms {
+    fn ended(&self) -> Option<Ended<'_>> {
+        self.tokens.iter().find_map(|token| {
+            let identity = token.identity();
+            let cause = self.revocations.covers(identity)?;
+            Some(Ended {
+                request: &self.request,
+                shop: &self.shop,
+                cause,
+                token: identity.id,
+            })
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! How fast a customer takes what is sent: who takes nothing for long holds memory of ours and of the shop.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What a connection has taken, and for how long we had to wait for it to take more.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Bytes a second that must be taken; 0: any.
+    rate_min: u64,
+    /// How long a customer may stall in all, beyond what its bytes allow.
+    grace: Duration,
+    sent: u64,
+    waited: Duration,
+    waiting_since: Option<Instant>,
+}
+
+impl Pace {
+    /// This many bytes a second, and this much patience.
+    pub(super) fn of(rate_min: usize, grace: Duration) -> Self {
+        Self {
+            rate_min: u64::try_from(rate_min).unwrap_or(u64::MAX),
+            grace,
+            sent: 0,
+            waited: Duration::ZERO,
+            waiting_since: None,
+        }
+    }
+
+    /// The next answer begins.
+    pub(super) fn begin(&mut self) {
+        (self.sent, self.waited, self.waiting_since) = (0, Duration::ZERO, None);
+    }
+
+    /// The socket took some bytes.
+    pub(super) fn took(&mut self, bytes: usize, now: Instant) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += now.duration_since(since);
+        }
+        self.sent += u64::try_from(bytes).unwrap_or(u64::MAX);
+    }
+
+    /// The socket takes nothing now: until when it is waited for. `None`: for as long as it likes.
+    pub(super) fn patience_ends(&mut self, now: Instant) -> Option<Instant> {
+        if self.rate_min == 0 {
+            return None;
+        }
+        let since = *self.waiting_since.get_or_insert(now);
+        let allowed = self.grace + Duration::from_secs(self.sent / self.rate_min);
+        Some(since + allowed.saturating_sub(self.waited))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_customer_earns_time_by_taking_bytes() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut pace = Pace::of(1_000, Duration::from_secs(10));
+        assert_eq!(pace.patience_ends(at(0)), Some(at(10)));
+        assert_eq!(pace.patience_ends(at(4)), Some(at(10)));
+        pace.took(5_000, at(6)); // waited 6 of 15 by now
+        assert_eq!(pace.patience_ends(at(100)), Some(at(109)));
+        pace.took(0, at(109));
+        assert_eq!(pace.patience_ends(at(200)), Some(at(200)));
+        pace.begin();
+        assert_eq!(pace.patience_ends(at(200)), Some(at(210)));
+    }
+
+    #[test]
+    fn without_a_rate_nobody_is_hurried() {
+        let mut pace = Pace::of(0, Duration::ZERO);
+        assert_eq!(pace.patience_ends(Instant::now()), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! How many connections there are, in all and of each client.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::server::Limits;
+
+/// The connections of this process.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Slots {
+    open: AtomicUsize,
+    by_client: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// The place of one connection; dropping it frees the place.
+#[derive(Debug)]
+pub(super) struct Slot {
+    slots: Arc<Slots>,
+    client: Option<IpAddr>,
+}
+
+/// Which limit a connection would exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// That of all connections.
+    Everybody,
+    /// That of this client.
+    Client,
+}
+
+impl Full {
+    /// The key of the limit in the configuration.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Everybody => "connections",
+            Self::Client => "connections_per_client",
+        }
+    }
+}
+
+impl Slots {
+    /// How many connections there are.
+    pub(in crate::server) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// A place for a connection of this client; `None` is a client that may have all places.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        client: Option<IpAddr>,
+        limits: &Limits,
+    ) -> Result<Slot, Full> {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= limits.connections {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return Err(Full::Everybody);
+        }
+        let client = client.map(household);
+        let mut slot = Slot {
+            slots: Arc::clone(self),
+            client: None,
+        };
+        let Some(client) = client else {
+            return Ok(slot);
+        };
+        let mut by_client = self.by_client.lock();
+        let count = by_client.entry(client).or_default();
+        if *count >= limits.connections_per_client {
+            return Err(Full::Client); // `slot` gives its place back
+        }
+        *count += 1;
+        drop(by_client);
+        slot.client = Some(client);
+        Ok(slot)
+    }
+}
+
+/// Whoever has an IPv6 address has the 2^64 of its network.
+fn household(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.slots.open.fetch_sub(1, Ordering::Relaxed);
+        let Some(client) = self.client else {
+            return;
+        };
+        let mut by_client = self.slots.by_client.lock();
+        if let Some(count) = by_client.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                by_client.remove(&client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_come_back() {
+        let slots = Arc::new(Slots::default());
+        let limits = Limits {
+            connections: 3,
+            connections_per_client: 2,
+            ..Limits::default()
+        };
+        let take = |client: &str| slots.take(Some(client.parse().unwrap()), &limits);
+        let first = take("2001:db8::1").unwrap();
+        let _second = take("2001:db8::2").unwrap();
+        assert_eq!(take("2001:db8::3").err(), Some(Full::Client));
+        let _third = take("192.0.2.1").unwrap();
+        assert_eq!(take("192.0.2.2").err(), Some(Full::Everybody));
+        assert_eq!(slots.open(), 3);
+        drop(first);
+        assert_eq!(slots.open(), 2);
+        let trusted = slots.take(None, &limits).unwrap();
+        drop(trusted);
+        take("2001:db8::4").unwrap();
+        assert_eq!(slots.by_client.lock().len(), 2);
+    }
+}

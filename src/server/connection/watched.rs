@@ -1,0 +1,306 @@
+//! A stream whose header blocks are bounded, in bytes and in time.
+//!
+//! Pingora has a timeout for each read, so that one byte a minute keeps a connection for ever
+//! (cloudflare/pingora#447), and gathers a header block of up to a megabyte.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::tls::TlsRef;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::farewell::Farewell;
+use super::head::{Head, HeadLimits};
+use super::line::Line;
+use super::pace::Pace;
+use crate::request::Refusal;
+use crate::server::Limits;
+use crate::server::metrics::Metrics;
+
+/// A customer's connection, as Pingora reads and writes it.
+#[derive(Debug)]
+pub(super) struct Watched {
+    stream: Stream,
+    /// Where the line is kept.
+    digest: Arc<ProxyDigest>,
+    line: Arc<Line>,
+    limits: HeadLimits,
+    header_timeout: Duration,
+    /// Runs while a header block arrives.
+    deadline: Pin<Box<Sleep>>,
+    head: Head,
+    /// Bytes that were looked at, and are still to be read.
+    peeked: BytesMut,
+    /// How a header block that was refused is answered.
+    farewell: Option<Farewell>,
+    pace: Pace,
+    /// Runs while the customer takes nothing.
+    stall: Pin<Box<Sleep>>,
+    counted: bool,
+    metrics: Arc<Metrics>,
+}
+
+impl Watched {
+    /// Watches a fresh connection.
+    pub(super) fn new(
+        stream: Stream,
+        digest: Arc<ProxyDigest>,
+        limits: &Limits,
+        metrics: Arc<Metrics>,
+    ) -> Option<Self> {
+        let line = Arc::clone(Line::within(&digest)?);
+        line.open();
+        Some(Self {
+            stream,
+            line,
+            digest,
+            limits: HeadLimits {
+                header_bytes: limits.header_bytes,
+                target_bytes: limits.target_bytes,
+            },
+            header_timeout: limits.header_timeout,
+            deadline: Box::pin(sleep(limits.header_timeout)),
+            head: Head::default(),
+            peeked: BytesMut::new(),
+            farewell: None,
+            pace: Pace::of(limits.send_rate_min, limits.body_timeout),
+            stall: Box::pin(sleep(Duration::ZERO)),
+            counted: false,
+            metrics,
+        })
+    }
+
+    /// Takes note of bytes that have arrived.
+    fn note(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        if self.line.begin() {
+            self.head = Head::default();
+            self.counted = false;
+            self.pace.begin();
+            self.deadline
+                .as_mut()
+                .reset(Instant::now() + self.header_timeout);
+        }
+        if self.line.awaits_head() {
+            self.head.take(bytes, self.limits)?;
+        }
+        Ok(())
+    }
+
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        self.line.awaits_head() && self.deadline.as_mut().poll(context).is_ready()
+    }
+
+    /// Answers, takes what is still coming so that the answer is not lost, and ends the connection.
+    fn poll_refuse(&mut self, refusal: Refusal, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let farewell = self.farewell.get_or_insert_with(|| {
+            self.counted = true;
+            self.metrics.note_unread(refusal);
+            Farewell::to(refusal)
+        });
+        ready!(farewell.poll(&mut self.stream, context));
+        Poll::Ready(Ok(())) // nothing more is read: to Pingora the customer is gone
+    }
+
+    /// Gives up on a customer who takes too little for too long.
+    fn paced(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let now = Instant::now();
+        match written {
+            Poll::Ready(Ok(bytes)) => self.pace.took(bytes, now),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                let Some(end) = self.pace.patience_ends(now) else {
+                    return Poll::Pending;
+                };
+                if self.stall.deadline() != end {
+                    self.stall.as_mut().reset(end);
+                }
+                if self.stall.as_mut().poll(context).is_ready() {
+                    self.metrics.note_limit("send_rate_min");
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+        written
+    }
+
+    /// A request that Pingora answers by itself never reaches a hook: it is counted by its answer.
+    fn count_answer(&mut self, bytes: &[u8]) {
+        if self.counted || !self.line.awaits_head() {
+            return;
+        }
+        self.counted = true;
+        let code = bytes.get(9..12).and_then(|code| str::from_utf8(code).ok());
+        if let Some(code) = code.and_then(|code| code.parse().ok()) {
+            self.metrics.note_malformed(code);
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.peeked.is_empty() {
+            let length = buffer.remaining().min(this.peeked.len());
+            buffer.put_slice(&this.peeked[..length]);
+            this.peeked.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(farewell) = &this.farewell {
+            return this.poll_refuse(farewell.refusal(), context);
+        }
+        if this.is_late(context) {
+            if !this.head.has_begun() {
+                return Poll::Ready(Ok(())); // nobody is there to be answered
+            }
+            return this.poll_refuse(Refusal::HeadTimeout, context);
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let noted = match buffer.filled().get(before..) {
+            None | Some([]) => Ok(()),
+            Some(bytes) => this.note(bytes),
+        };
+        match noted {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(refusal) => {
+                buffer.set_filled(before);
+                this.poll_refuse(refusal, context)
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.count_answer(bytes);
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.paced(written, context)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        let flushed = self.paced(flushed.map_ok(|()| 0), context);
+        flushed.map_ok(|_| ())
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(first) = slices.first() {
+            self.count_answer(first);
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.paced(written, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// Asked whether a plain connection speaks HTTP/2.
+#[async_trait]
+impl Peek for Watched {
+    /// Reads until the bytes differ from the preface; Pingora's own would wait for 24 of them, and a short
+    /// request of HTTP/1 has fewer.
+    async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let mut seen = BytesMut::with_capacity(buffer.len());
+        while seen.len() < buffer.len() && PREFACE.starts_with(&seen) {
+            if self.read_buf(&mut seen).await? == 0 {
+                break;
+            }
+        }
+        let length = seen.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&seen[..length]);
+        self.peeked = seen;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Watched {
+    async fn shutdown(&mut self) {
+        self.stream.shutdown().await;
+    }
+}
+
+impl UniqueID for Watched {
+    fn id(&self) -> UniqueIDType {
+        self.stream.id()
+    }
+}
+
+impl Ssl for Watched {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.stream.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.stream.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Watched {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.stream.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.stream.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Watched {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.digest))
+    }
+}
+
+impl GetSocketDigest for Watched {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream.get_socket_digest()
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.stream.set_socket_digest(digest);
+    }
+}

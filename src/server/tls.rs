@@ -1,0 +1,84 @@
+//! The certificates of the public listener, chosen by the name that a client asks for (RFC 6066 section 3).
+
+use std::fmt;
+use std::sync::Arc;
+
+use pingora::listeners::tls::TlsSettings;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::site::Served;
+
+/// A certificate with its chain and its private key, which is never shown.
+#[derive(Clone)]
+pub struct Certificate(Arc<CertifiedKey>);
+
+impl Certificate {
+    /// From a chain and a key in PEM. They must belong together.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, for the operator to read.
+    pub fn parse(chain: &[u8], key: &[u8]) -> Result<Self, String> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+        let chain = chain.map_err(|error| format!("the certificate can't be read: {error}"))?;
+        let Some(leaf) = chain.first() else {
+            return Err("there is no certificate in PEM".to_owned());
+        };
+        if webpki::EndEntityCert::try_from(leaf).is_err() {
+            return Err("the first certificate is not one of a server".to_owned());
+        }
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|_| "there is no private key in PEM (PKCS#8, PKCS#1 or SEC1)".to_owned())?;
+        let certified = CertifiedKey::from_der(chain, key, &ring::default_provider());
+        certified
+            .map(|certified| Self(Arc::new(certified)))
+            .map_err(|error| format!("the private key does not fit the certificate: {error}"))
+    }
+
+    /// Whether it was made out for this name.
+    fn is_for(&self, name: &ServerName<'_>) -> bool {
+        let leaf = self.0.cert.first();
+        let leaf = leaf.and_then(|leaf| webpki::EndEntityCert::try_from(leaf).ok());
+        leaf.is_some_and(|leaf| leaf.verify_is_valid_for_subject_name(name).is_ok())
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificate(..)")
+    }
+}
+
+/// Chooses among the certificates of the site that is served now, so that a reload renews them.
+pub(super) struct Chooser(Served);
+
+impl fmt::Debug for Chooser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Chooser(..)")
+    }
+}
+
+impl ResolvesServerCert for Chooser {
+    /// The first one for the name; for a client that names nobody, or somebody unknown, the first of all.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let site = self.0.load();
+        let name = hello
+            .server_name()
+            .and_then(|name| ServerName::try_from(name).ok());
+        let named = name.and_then(|name| site.certificates.iter().find(|one| one.is_for(&name)));
+        let chosen = named.or(site.certificates.first())?;
+        Some(Arc::clone(&chosen.0))
+    }
+}
+
+/// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, with the certificates of the site.
+pub(super) fn settings(served: &Served) -> pingora::Result<TlsSettings> {
+    let mut settings = TlsSettings::intermediate("", "")?; // no files: the chooser has them
+    settings.set_cert_resolver(Arc::new(Chooser(Arc::clone(served))));
+    settings.enable_h2();
+    Ok(settings)
+}
