@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use log::{error, info};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::oneshot;
 
 use super::entry::{Revocation, Window};
@@ -30,12 +31,25 @@ pub(super) struct Committer {
 }
 
 /// Whether the journal takes writes, and how it did so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Health {
     failing: AtomicBool,
     failures: AtomicU64,
     commits: AtomicU64,
     written: AtomicU64,
+    latency: Histogram,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            failing: AtomicBool::default(),
+            failures: AtomicU64::default(),
+            commits: AtomicU64::default(),
+            written: AtomicU64::default(),
+            latency: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)), // to two seconds
+        }
+    }
 }
 
 impl Health {
@@ -52,6 +66,11 @@ impl Health {
     /// How many transactions reached the disk.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// How long the transactions took that reached the disk, in seconds.
+    pub fn latency(&self) -> &Histogram {
+        &self.latency
     }
 
     /// How many revocations reached the disk.
@@ -167,7 +186,12 @@ impl Writer {
         if fresh.is_empty() && self.unwritten.is_empty() && self.health.is_writable() {
             return; // while it fails, an empty transaction asks whether it still does
         }
+        let begun = clock::instant();
         let written = self.journal.write(self.unwritten.iter().chain(&fresh)); // a restart will not forget them
+        if written.is_ok() {
+            let took = clock::instant().duration_since(begun);
+            self.health.latency.observe(took.as_secs_f64());
+        }
         let now = clock::now();
         for revocation in &fresh {
             self.set.insert(revocation, now); // refused here from now on, written or not

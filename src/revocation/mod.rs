@@ -171,6 +171,11 @@ impl Revocations {
         self.set.counts()
     }
 
+    /// How many bytes it takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.set.bytes()
+    }
+
     /// How the journal fares.
     pub fn journal(&self) -> &Health {
         self.committer.health()

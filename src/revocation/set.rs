@@ -175,6 +175,18 @@ impl Set {
         counts
     }
 
+    /// How many bytes the ids and cutoffs take, the free places of their tables included.
+    pub fn bytes(&self) -> usize {
+        let windows = self.index.read();
+        let dated = windows.values().flat_map(|ids| &ids.shards);
+        let dated: usize = dated.map(|shard| shard.read().allocation_size()).sum();
+        let undated = self.undated.shards.iter();
+        let undated: usize = undated.map(|shard| shard.read().allocation_size()).sum();
+        let cutoffs = self.cutoffs.shards.iter();
+        let cutoffs: usize = cutoffs.map(|shard| shard.read().allocation_size()).sum();
+        dated + undated + cutoffs
+    }
+
     /// How many live entries were made on the word of unverified credentials with this tag.
     pub fn unverified(&self, source: Source) -> u64 {
         let by_source = self.undated.by_source.lock();

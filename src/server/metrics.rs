@@ -1,14 +1,17 @@
 //! What is counted, at the rim: by shop as configured and by what became of a request.
 
 use std::fmt;
+use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::request::{Gate, Refusal};
+use crate::revocation::Health;
 
 /// The counters of a process.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(super) struct Metrics {
     requests: Family<Request, Counter>,
     decisions: Family<Decision, Counter>,
     logouts: Family<Outcome, Counter>,
+    overhead: Histogram,
+    took: Family<ShopName, Histogram, fn() -> Histogram>,
     limits: Family<Limit, Counter>,
     failed_handshakes: Counter,
     cut_off: Family<ShopName, Counter>,
@@ -27,6 +32,7 @@ pub(super) struct Metrics {
 #[derive(Debug, Default)]
 struct Gauges {
     revocations: Family<Held, Gauge>,
+    revocation_bytes: Gauge,
     connections: Gauge,
     journal_writable: Gauge,
     journal_failures: Counter,
@@ -73,14 +79,22 @@ struct Build {
     version: &'static str,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+/// Seconds from five microseconds to twenty.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_005, 2.5, 18))
+}
+
+impl Metrics {
+    /// Nothing counted yet; what the journal counts by itself is shown beside it.
+    pub(super) fn beside(journal: &Health) -> Self {
         let mut registry = Registry::with_prefix("doorward");
         let (requests, decisions, logouts) =
             (Family::default(), Family::default(), Family::default());
         let (limits, cut_off) = (Family::default(), Family::default());
         let failed_handshakes = Counter::default();
         let gauges = Gauges::default();
+        let overhead = seconds();
+        let took = Family::new_with_constructor(seconds as fn() -> Histogram);
         let build: Family<Build, Gauge> = Family::default();
         let version = env!("CARGO_PKG_VERSION");
         build.get_or_create(&Build { version }).set(1);
@@ -94,6 +108,24 @@ impl Default for Metrics {
             "decisions",
             "Judged requests, by what was decided",
             Family::clone(&decisions),
+        );
+        r.register_with_unit(
+            "overhead",
+            "How long a request was judged, without waiting for its bytes, the disk or the shop",
+            Unit::Seconds,
+            overhead.clone(),
+        );
+        r.register_with_unit(
+            "request_duration",
+            "How long a request took from its header block to the end of its answer",
+            Unit::Seconds,
+            Family::clone(&took),
+        );
+        r.register_with_unit(
+            "journal_latency",
+            "How long a transaction took to reach the disk",
+            Unit::Seconds,
+            journal.latency().clone(),
         );
         r.register("logouts", "Logouts, by outcome", Family::clone(&logouts));
         r.register(
@@ -121,6 +153,12 @@ impl Default for Metrics {
             "Connections of customers",
             gauges.connections.clone(),
         );
+        r.register_with_unit(
+            "revocations",
+            "Memory that the revocations take",
+            Unit::Bytes,
+            gauges.revocation_bytes.clone(),
+        );
         r.register(
             "journal_writable",
             "Whether the last write to the journal succeeded",
@@ -147,6 +185,8 @@ impl Default for Metrics {
             requests,
             decisions,
             logouts,
+            overhead,
+            took,
             limits,
             failed_handshakes,
             cut_off,
@@ -156,6 +196,18 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// A request was judged within this time.
+    pub(super) fn note_overhead(&self, took: Duration) {
+        self.overhead.observe(took.as_secs_f64());
+    }
+
+    /// A request was served, from its header block to the end of its answer.
+    pub(super) fn note_duration(&self, shop: &str, took: Duration) {
+        let shop = shop.to_owned();
+        let labels = ShopName { shop };
+        self.took.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
     /// A request was answered.
     pub(super) fn note_request(&self, shop: &str, code: u16) {
         let shop = shop.to_owned();
@@ -231,6 +283,9 @@ impl Gauges {
             let held = i64::try_from(held).unwrap_or(i64::MAX);
             self.revocations.get_or_create(&Held { kind }).set(held);
         }
+        let bytes = gate.revocations().bytes();
+        self.revocation_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
         self.journal_writable.set(i64::from(journal.is_writable()));
         catch_up(&self.journal_failures, journal.failures());
         catch_up(&self.journal_commits, journal.commits());

@@ -121,13 +121,13 @@ pub fn run(settings: Settings, shops: Vec<Shop>) -> Result<(), StartError> {
     let revocations = Arc::new(replay(&settings.data_dir)?);
     let sockets = Sockets::bind(&settings)?;
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&settings.data_dir));
+    let metrics = Arc::new(Metrics::beside(revocations.journal()));
     let site: Served = Arc::new(ArcSwap::from_pointee(Site::new(
         settings.site,
         shops,
         revocations,
     )));
     let in_flight = Arc::new(());
-    let metrics = Arc::new(Metrics::default());
     let proxy = proxy(&site, &metrics, &in_flight)?;
     server.bootstrap();
     add_services(&mut server, sockets, proxy, settings.h2c)

@@ -1,7 +1,7 @@
 //! The public listener: every request is judged before anything reaches a shop.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -53,6 +53,7 @@ pub(super) struct Context {
     /// When it was sent to the shop.
     sent_ms: u64,
     tries: usize,
+    begun: Instant,
     /// Counts as in flight for as long as it lives.
     _in_flight: Arc<()>,
 }
@@ -71,6 +72,7 @@ impl ProxyHttp for Proxy {
             shop: None,
             sent_ms: 0,
             tries: 0,
+            begun: clock::instant(),
             _in_flight: Arc::clone(&self.in_flight),
         }
     }
@@ -115,7 +117,11 @@ impl ProxyHttp for Proxy {
             head: session.req_header(),
             body: body.as_deref(),
         };
-        match site.gate.judge(&request, clock::now()) {
+        let begun = clock::instant();
+        let judged = site.gate.judge(&request, clock::now());
+        let took = clock::instant().duration_since(begun);
+        self.metrics.note_overhead(took);
+        match judged {
             Ok(Verdict::Forward(shop, tokens)) => {
                 self.metrics.note_decision(&shop.name, "forwarded", "");
                 context.shop = Some(Arc::clone(shop));
@@ -231,6 +237,8 @@ impl ProxyHttp for Proxy {
             .map_or(0, |response| response.status.as_u16());
         let shop = context.shop.as_ref().map_or("", |shop| shop.name.as_str());
         self.metrics.note_request(shop, code);
+        let took = clock::instant().duration_since(context.begun);
+        self.metrics.note_duration(shop, took);
         if let Some(error) = error {
             let request = context.id.as_str();
             let path = session.req_header().uri.path();
