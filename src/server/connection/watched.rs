@@ -169,8 +169,8 @@ impl AsyncRead for Watched {
             return this.poll_refuse(farewell.refusal(), context);
         }
         if this.is_late(context) {
-            if !this.head.has_begun() {
-                return Poll::Ready(Ok(())); // nobody is there to be answered
+            if !this.head.is_arriving() {
+                return Poll::Ready(Ok(())); // nobody is there to be answered, or in HTTP/2
             }
             return this.poll_refuse(Refusal::HeadTimeout, context);
         }
