@@ -246,7 +246,7 @@ secret_file = "keys/jwt.secret"
 #[test]
 fn no_preset_names_a_key_or_an_algorithm() {
     for (name, text) in presets() {
-        for key in ["secret_file", "public_key_file", "jwks_file", "algorithms"] {
+        for key in ["secret_file", "public_key_file", "jwks_", "algorithms"] {
             let is_written = |line: &str| line.trim_start().starts_with(key);
             assert!(!text.lines().any(is_written), "{name}: {key}");
         }
@@ -501,7 +501,7 @@ error: missing key `token.secret_file`
  --> doorward.toml:3:1
   |
 3 | [[shop]]
-  | ^^^^^^^^ expected the path of a key; or public_key_file, or jwks_file
+  | ^^^^^^^^ expected the path of a key; or public_key_file, jwks_file or jwks_url
 ";
     let text = format!("{text}preset = \"bagisto\"\n");
     assert_eq!(Folder::new().faults(&text), expected);
@@ -614,6 +614,104 @@ fn one_key_file_is_enough() {
         faults.starts_with("error: `secret_file` and `jwks_file` can't both be given"),
         "{faults}"
     );
+}
+
+#[test]
+fn keys_can_be_fetched_over_https_or_from_this_machine_standards_46() {
+    let folder = Folder::new().with_fixture("rsa-2048.pem");
+    for (url, origin) in [
+        (
+            "https://login.example.com/jwks.json",
+            "https://login.example.com",
+        ),
+        ("https://10.0.0.1:8443/", "https://10.0.0.1:8443"),
+        (
+            "http://127.0.0.1:9000/jwks.json?a=b",
+            "http://127.0.0.1:9000",
+        ),
+        ("http://[::1]/", "http://[::1]"),
+    ] {
+        let token = format!("algorithms = [\"RS256\"]\njwks_url = \"{url}\"");
+        let (config, warnings) = folder.loaded(&shop_with("", &token));
+        assert_eq!(warnings, "", "{url}");
+        let keys = format!("  keys: from {origin} for RS256");
+        assert!(config.summary.contains(&keys), "{:?}", config.summary);
+        assert!(
+            !config.shops[0].verifier.has_keys(),
+            "nothing is fetched here"
+        );
+    }
+    for (lines, why) in [
+        (
+            "jwks_url = \"http://login.example.com/\"",
+            "http:// is for an address of the loopback interface only",
+        ),
+        (
+            "jwks_url = \"http://localhost/\"",
+            "http:// is for an address of the loopback interface only",
+        ),
+        (
+            "jwks_url = \"https://login.example.com/#a\"",
+            "a URL without fragment",
+        ),
+        ("jwks_url = \"login.example.com\"", "expected a URL such as"),
+        (
+            "jwks_url = \"https://a.example/\"\npublic_key_file = \"keys/key\"",
+            "can't both be given",
+        ),
+        (
+            "jwks_url = \"https://a.example/\"\njwks_refresh = \"500ms\"",
+            "`jwks_refresh` is out of range",
+        ),
+        (
+            "jwks_url = \"https://a.example/\"\njwks_cooldown = \"2d\"",
+            "`jwks_cooldown` is out of range",
+        ),
+        (
+            "jwks_url = \"https://a.example/\"\njwks_ca_file = \"keys/none\"",
+            "can't be read",
+        ),
+        (
+            "jwks_url = \"https://a.example/\"\njwks_ca_file = \"keys/key\"",
+            "expected certificates of authorities in PEM",
+        ),
+        (
+            "public_key_file = \"keys/key\"\njwks_refresh = \"5m\"",
+            "`jwks_refresh` means nothing without `jwks_url`",
+        ),
+    ] {
+        let faults = folder.faults(&shop_with(
+            "",
+            &format!("algorithms = [\"RS256\"]\n{lines}"),
+        ));
+        assert!(faults.contains(why), "{lines}: {faults}");
+    }
+}
+
+#[test]
+fn a_secret_is_never_fetched_standards_45() {
+    let token = "algorithms = [\"HS256\"]\njwks_url = \"https://login.example.com/\"";
+    let faults = Folder::new().faults(&shop_with("", token));
+    assert!(
+        faults.contains("HS256 takes a secret, and `jwks_url` has none"),
+        "{faults}"
+    );
+}
+
+#[test]
+fn a_password_in_a_url_is_not_shown() {
+    for url in [
+        "https://me:hunter2@login.example.com/",
+        "http://hunter2@127.0.0.1/#x",
+    ] {
+        let token = format!("algorithms = [\"RS256\"]\njwks_url = \"{url}\"");
+        let faults = Folder::new().faults(&shop_with("", &token));
+        assert!(
+            faults.contains("doorward.toml:9: `jwks_url` holds a user name or a password"),
+            "{faults}"
+        );
+        assert!(!faults.contains("hunter2"), "{faults}");
+    }
 }
 
 #[test]

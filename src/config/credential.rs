@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 use super::fault::{Fault, Faults, Spot};
 use super::table::{Table, Text};
 use super::token::KINDS;
-use crate::request::{Carrier, Keys, Kind, NamePattern, Place, Pointer, TokenSettings};
+use crate::request::{Carrier, KeySource, Kind, NamePattern, Place, Pointer, TokenSettings};
 
 /// The keys of which a credential has one.
 const CARRIERS: [&str; 5] = ["header", "cookie", "query", "body", "form"];
@@ -16,7 +16,7 @@ const CARRIERS: [&str; 5] = ["header", "cookie", "query", "body", "form"];
 /// What the operator says of a header, cookie or parameter overrides what the preset says of it.
 pub(super) fn read(
     shop: &mut Table<'_>,
-    tokens: Option<&(TokenSettings, Keys)>,
+    tokens: Option<&(TokenSettings, KeySource)>,
     faults: &mut Faults,
 ) -> Vec<Place> {
     let usual = tokens.map_or(Kind::default(), |(settings, _)| settings.kind);

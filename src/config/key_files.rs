@@ -1,4 +1,4 @@
-//! The files that hold a shop's keys. No report shows what stands in them.
+//! Where a shop's keys are: in a file, or at an address. No report shows what stands in a file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,18 +8,28 @@ use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 use super::fault::{Fault, Faults};
+use super::key_url;
 use super::table::{Table, Text};
-use crate::request::{Keys, Kind as TokenKind, TokenSettings, UnfitKey, secret_bytes_min};
+use crate::request::{
+    KeySource, Keys, Kind as TokenKind, TokenSettings, UnfitKey, secret_bytes_min,
+};
 
 /// The largest file that is read: a JWK set of a thousand keys.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// The keys of the table that name a file, and what is in it.
-const KINDS: &[(&str, Kind)] = &[
-    ("secret_file", Kind::Secret),
-    ("public_key_file", Kind::PublicKey),
-    ("jwks_file", Kind::Jwks),
+/// The keys of the table that name a place, and what is there.
+const PLACES: &[(&str, Place)] = &[
+    ("secret_file", Place::File(Kind::Secret)),
+    ("public_key_file", Place::File(Kind::PublicKey)),
+    ("jwks_file", Place::File(Kind::Jwks)),
+    ("jwks_url", Place::Url),
 ];
+
+#[derive(Clone, Copy)]
+enum Place {
+    File(Kind),
+    Url,
+}
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -30,24 +40,25 @@ enum Kind {
 
 /// Whether the shop has a key at all.
 pub(super) fn is_written(token: &Table<'_>) -> bool {
-    KINDS.iter().any(|(key, _)| token.spot_of(key).is_some())
+    PLACES.iter().any(|(key, _)| token.spot_of(key).is_some())
 }
 
-/// Reads the one file that a shop's keys are in. A shop whose tokens are all opaque needs none.
+/// Reads the one place that a shop's keys are in. A shop whose tokens are all opaque needs none.
 pub(super) fn read(
     token: &mut Table<'_>,
     settings: &TokenSettings,
     base_dir: &Path,
     faults: &mut Faults,
-) -> Option<Keys> {
+) -> Option<KeySource> {
     let may_be_short = token.boolean("allow_short_secret", faults);
-    let written = KINDS.iter().filter_map(|(key, kind)| {
+    let terms = key_url::read_terms(token, faults);
+    let written = PLACES.iter().filter_map(|(key, place)| {
         let text = token.string(key, faults)?;
-        Some((*key, *kind, text))
+        Some((*key, *place, text))
     });
     let written: Vec<_> = written.collect();
-    let (kind, text) = match written.as_slice() {
-        [(_, kind, text)] => (*kind, text),
+    let (place, text) = match written.as_slice() {
+        [(_, place, text)] => (*place, text),
         [(first, ..), (second, _, text), ..] => {
             let message = format!("`{first}` and `{second}` can't both be given");
             faults.push(Fault::error(message).at(text.spot()));
@@ -55,35 +66,43 @@ pub(super) fn read(
         }
         [] if is_written(token) => return None, // it had its fault
         [] if settings.kind == TokenKind::Opaque && token.lacks("algorithms") => {
-            return Some(Keys::default());
+            return Some(KeySource::Given(Keys::default()));
         }
         [] => {
-            let expected = "the path of a key; or public_key_file, or jwks_file";
+            let expected = "the path of a key; or public_key_file, jwks_file or jwks_url";
             token.missing("secret_file", expected, faults);
             return None;
         }
     };
-    let file = File::read(text, base_dir, faults)?;
     let algorithms = settings.algorithms.as_slice();
+    let kind = match place {
+        Place::File(kind) => kind,
+        Place::Url => {
+            let source = key_url::read(text, &terms, algorithms, base_dir, faults);
+            return source.map(KeySource::Fetched);
+        }
+    };
+    let file = File::read(text, base_dir, faults)?;
     if algorithms.is_empty() {
         return None;
     }
-    match kind {
+    let keys = match kind {
         Kind::Secret => file.secret(algorithms, may_be_short.unwrap_or_default(), faults),
         Kind::PublicKey => file.public_key(algorithms, faults),
         Kind::Jwks => file.jwks(algorithms, faults),
-    }
+    };
+    keys.map(KeySource::Given)
 }
 
-/// A key file that was read, and where the configuration names it.
-struct File<'t, 'a> {
+/// A file that was read, and where the configuration names it.
+pub(super) struct File<'t, 'a> {
     named: &'t Text<'a>,
     bytes: Vec<u8>,
     mode: u32,
 }
 
 impl<'t, 'a> File<'t, 'a> {
-    fn read(named: &'t Text<'a>, base_dir: &Path, faults: &mut Faults) -> Option<Self> {
+    pub(super) fn read(named: &'t Text<'a>, base_dir: &Path, faults: &mut Faults) -> Option<Self> {
         let told = |why: String| {
             let name = named.as_str().escape_debug();
             Fault::error(format!("`{name}` can't be read: {why}")).at(named.spot())
@@ -113,7 +132,13 @@ impl<'t, 'a> File<'t, 'a> {
         }
     }
 
-    fn fault(&self, message: &str) -> Fault {
+    /// What is in it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Something is wrong with what is in it.
+    pub(super) fn fault(&self, message: &str) -> Fault {
         let name = self.named.as_str().escape_debug();
         Fault::error(format!("`{name}`: {message}")).at(self.named.spot())
     }

@@ -9,6 +9,7 @@ mod credential;
 mod duration;
 mod fault;
 mod key_files;
+mod key_url;
 mod limits;
 mod logout;
 mod pattern;

@@ -215,9 +215,13 @@ fn read_allowance(table: &mut Table<'_>, faults: &mut Faults) -> Allowance {
 fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) -> Vec<String> {
     let algorithms = shop.verifier.settings().algorithms.iter();
     let algorithms: Vec<_> = algorithms.map(|one| name_of(*one)).collect();
-    let keys = match (algorithms.is_empty(), shop.verifier.key_count()) {
+    let keys = match (algorithms.is_empty(), shop.verifier.source()) {
         (true, _) => "none: tokens are opaque".to_owned(),
-        (false, count) => format!("{count} for {}", algorithms.join(", ")),
+        (false, Some(source)) => format!("from {} for {}", source.url, algorithms.join(", ")),
+        (false, None) => {
+            let count = shop.verifier.key_count();
+            format!("{count} for {}", algorithms.join(", "))
+        }
     };
     let upstreams = upstreams.endpoints().iter().map(Endpoint::to_string);
     vec![

@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use super::fault::{Fault, Faults};
 use super::table::{Table, TextOrTable};
 use super::{duration, key_files, pattern};
-use crate::request::{ALGORITHMS, Claims, IssuedAt, Keys, Kind, Pointer, TokenSettings};
+use crate::request::{ALGORITHMS, Claims, IssuedAt, KeySource, Kind, Pointer, TokenSettings};
 
 /// What a credential can be taken for.
 pub(super) const KINDS: &[(&str, Kind)] = &[
@@ -28,7 +28,7 @@ pub(super) fn read(
     name: &str,
     base_dir: &Path,
     faults: &mut Faults,
-) -> Option<(TokenSettings, Keys)> {
+) -> Option<(TokenSettings, KeySource)> {
     let table = shop.table("token", faults);
     shop.missing("token", "[shop.token] with algorithms and a key", faults);
     let mut table = table?;

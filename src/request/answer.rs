@@ -64,7 +64,7 @@ impl Default for RefusalSettings {
 /// Every method that is forwarded.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// How long a customer should wait before a logout that found no disk or too many others.
+/// How long a customer should wait who found no disk, no keys or too many others.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
 
 impl RefusalSettings {
@@ -81,7 +81,10 @@ impl RefusalSettings {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, self.challenge(refusal));
         }
-        if matches!(refusal, Refusal::NotDurable | Refusal::TooManyLogouts) {
+        if matches!(
+            refusal,
+            Refusal::NotDurable | Refusal::TooManyLogouts | Refusal::KeysMissing
+        ) {
             headers.insert(RETRY_AFTER, RETRY_AFTER_S);
         }
         if refusal == Refusal::MethodNotAllowed {

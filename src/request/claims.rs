@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 use crate::revocation::Window;
 
 /// Where the claims stand in a payload.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Claims {
     /// The token's own id.
     pub id: Pointer,
@@ -25,7 +25,7 @@ pub struct Claims {
 }
 
 /// How a token says when it was issued.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum IssuedAt {
     /// By a claim.
     Claim(Pointer),

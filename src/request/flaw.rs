@@ -13,6 +13,8 @@ pub enum Flaw {
     Critical,
     /// It is a token for something else, by its `typ` (RFC 8725 section 3.11).
     Type,
+    /// Nothing is wrong with it, as far as we know: the shop's keys were never fetched.
+    NoKeys,
     /// No key fits its algorithm and `kid`.
     UnknownKey,
     /// The signature is wrong.
@@ -38,6 +40,7 @@ impl Flaw {
             Self::Algorithm => "algorithm",
             Self::Critical => "critical",
             Self::Type => "type",
+            Self::NoKeys => "no_keys",
             Self::UnknownKey => "unknown_key",
             Self::Signature => "signature",
             Self::Claim => "claim",

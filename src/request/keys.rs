@@ -10,13 +10,39 @@ use super::json;
 
 /// The keys of a shop. All of one family: a public key must never serve as a shared secret.
 #[derive(Default)]
-pub struct Keys(Vec<Key>);
+pub struct Keys {
+    keys: Vec<Key>,
+    /// The digest of the document that they were read from; `None`: there is none.
+    document: Option<blake3::Hash>,
+}
 
 /// One key and what it may verify.
 pub(super) struct Key {
     id: Option<String>,
     algorithms: Vec<Algorithm>,
     decoding: DecodingKey,
+}
+
+/// Why a JWK set that was fetched can't be used at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnfitSet {
+    /// It is no JWK set (RFC 7517 section 5).
+    NotASet,
+    /// Two of its keys have the same `kid` for the same algorithm.
+    RepeatedKid,
+    /// None of its keys may verify.
+    NoUsableKey,
+}
+
+impl UnfitSet {
+    /// The word for logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotASet => "not_a_key_set",
+            Self::RepeatedKid => "repeated_kid",
+            Self::NoUsableKey => "no_usable_key",
+        }
+    }
 }
 
 /// Why a key can't be used; says what was expected.
@@ -31,7 +57,7 @@ impl fmt::Display for UnfitKey {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({})", self.0.len())
+        write!(f, "Keys({})", self.count())
     }
 }
 
@@ -88,11 +114,12 @@ impl Keys {
         if secret.is_empty() {
             return Err(unfit("the secret is empty"));
         }
-        Ok(Self(vec![Key {
+        let key = Key {
             id: None,
             algorithms: fitting,
             decoding: DecodingKey::from_secret(secret),
-        }]))
+        };
+        Ok(Self::read_from(secret, vec![key]))
     }
 
     /// A public key in PEM for the asymmetric algorithms among `algorithms`.
@@ -113,12 +140,12 @@ impl Keys {
                     )));
                 }
                 vet(&key, &mut fitting)?;
-                let id = None;
-                return Ok(Self(vec![Key {
-                    id,
+                let key = Key {
+                    id: None,
                     algorithms: fitting,
                     decoding: key,
-                }]));
+                };
+                return Ok(Self::read_from(pem, vec![key]));
             }
         }
         Err(unfit(
@@ -130,11 +157,10 @@ impl Keys {
     pub fn from_jwks(text: &[u8], algorithms: &[Algorithm]) -> Result<Self, Vec<UnfitKey>> {
         let set = json::parse(text)
             .ok_or_else(|| vec![unfit("expected a JWK set in JSON, without repeated names")])?;
-        let Some(Value::Array(members)) = set.get("keys") else {
-            return Err(vec![unfit(
-                "expected a JWK set: an object with an array named keys",
-            )]);
-        };
+        let members = members_of(&set).ok_or_else(|| {
+            let expected = "expected a JWK set: an object with an array named keys";
+            vec![unfit(expected)]
+        })?;
         let mut keys: Vec<Key> = Vec::new();
         let mut faults = Vec::new();
         for (number, member) in members.iter().enumerate() {
@@ -164,10 +190,62 @@ impl Keys {
             faults.push(unfit("the set holds no key"));
         }
         if faults.is_empty() {
-            Ok(Self(keys))
+            Ok(Self::read_from(text, keys))
         } else {
             Err(faults)
         }
+    }
+
+    /// A JWK set that was fetched: the keys that fit, and why others do not.
+    ///
+    /// An identity provider publishes more than one shop needs, and keys of kinds that are yet to come: those are
+    /// passed over (RFC 7517 section 5). So are symmetric ones, which whoever can fetch them could sign with. Two
+    /// different keys with one `kid` for one algorithm are another matter: which of them it means is anybody's
+    /// guess, so that the set is refused (RFC 7517 section 4.5).
+    pub fn from_fetched(
+        text: &[u8],
+        algorithms: &[Algorithm],
+    ) -> Result<(Self, Vec<UnfitKey>), UnfitSet> {
+        let set = json::parse(text).ok_or(UnfitSet::NotASet)?;
+        let members = members_of(&set).ok_or(UnfitSet::NotASet)?;
+        let mut keys: Vec<Key> = Vec::new();
+        let mut written: Vec<&Value> = Vec::new();
+        let mut unfit_keys = Vec::new();
+        for (number, member) in members.iter().enumerate() {
+            let mut pass_over =
+                |why| unfit_keys.push(unfit(format!("{}: {why}", name(number, member))));
+            let key = match public_key_of(member, algorithms) {
+                Ok(key) => key,
+                Err(UnfitKey(why)) => {
+                    pass_over(why);
+                    continue;
+                }
+            };
+            match keys.iter().position(|known| known.is_confused_with(&key)) {
+                None => {
+                    keys.push(key);
+                    written.push(member);
+                }
+                Some(known) if written[known] == member => pass_over("it stands twice".to_owned()),
+                Some(_) => return Err(UnfitSet::RepeatedKid),
+            }
+        }
+        if keys.is_empty() {
+            return Err(UnfitSet::NoUsableKey);
+        }
+        Ok((Self::read_from(text, keys), unfit_keys))
+    }
+
+    fn read_from(document: &[u8], keys: Vec<Key>) -> Self {
+        Self {
+            keys,
+            document: Some(blake3::hash(document)),
+        }
+    }
+
+    /// Whether both were read from the same bytes.
+    pub(super) fn is_same_document(&self, other: &Self) -> bool {
+        self.document == other.document
     }
 
     /// Those that may have signed a token with this algorithm and key id.
@@ -185,13 +263,32 @@ impl Keys {
             };
             named && key.algorithms.contains(&algorithm)
         };
-        self.0.iter().filter(fits).map(|key| &key.decoding)
+        self.keys.iter().filter(fits).map(|key| &key.decoding)
+    }
+
+    /// Whether one of them has this id.
+    pub(super) fn know(&self, id: &str) -> bool {
+        let mut ids = self.keys.iter().filter_map(|key| key.id.as_deref());
+        ids.any(|known| known == id)
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
+}
+
+impl Key {
+    /// Whether a token could mean either, by its `kid` and algorithm.
+    fn is_confused_with(&self, other: &Self) -> bool {
+        let mut shared = self.algorithms.iter();
+        self.id.is_some() && self.id == other.id && shared.any(|one| other.algorithms.contains(one))
+    }
+}
+
+/// The keys of a set, whatever they are.
+fn members_of(set: &Value) -> Option<&Vec<Value>> {
+    set.get("keys").and_then(Value::as_array)
 }
 
 fn of_family(algorithms: &[Algorithm], family: AlgorithmFamily) -> Vec<Algorithm> {
@@ -256,6 +353,14 @@ fn key_of(member: &Value, algorithms: &[Algorithm]) -> Result<Key, UnfitKey> {
         algorithms: fitting,
         decoding: key,
     })
+}
+
+/// The same, where the set is there for everybody to read.
+fn public_key_of(member: &Value, algorithms: &[Algorithm]) -> Result<Key, UnfitKey> {
+    if member.get("kty").and_then(Value::as_str) == Some("oct") {
+        return Err(unfit("a symmetric key: who can fetch it could sign"));
+    }
+    key_of(member, algorithms)
 }
 
 fn decoding_key(kty: &str, member: &Value) -> Result<(AlgorithmFamily, DecodingKey), UnfitKey> {
@@ -375,4 +480,98 @@ fn vet_modulus(key: &DecodingKey) -> Result<(), UnfitKey> {
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ES256: &[Algorithm] = &[Algorithm::ES256];
+
+    /// The example of RFC 7517 appendix A.1, under this name.
+    fn ec(id: &str) -> Value {
+        json!({
+            "kty": "EC", "crv": "P-256", "kid": id,
+            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        })
+    }
+
+    fn with(mut key: Value, name: &str, value: Value) -> Value {
+        key[name] = value;
+        key
+    }
+
+    fn fetched(keys: &Value) -> Result<(usize, usize), UnfitSet> {
+        let text = json!({ "keys": keys }).to_string();
+        let fetched = Keys::from_fetched(text.as_bytes(), ES256);
+        fetched.map(|(keys, passed_over)| (keys.count(), passed_over.len()))
+    }
+
+    #[test]
+    fn what_does_not_fit_is_passed_over_in_a_fetched_set_standards_44_45() {
+        let passed_over = [
+            json!({ "kty": "oct", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0", "kid": "o" }),
+            json!({ "kty": "AKP", "alg": "ML-DSA-44", "pub": "AA" }),
+            json!({ "kty": "EC", "crv": "P-521", "x": "AA", "y": "AA" }),
+            json!({ "crv": "P-256" }),
+            json!("a key"),
+            json!(null),
+            with(ec("enc"), "use", json!("enc")),
+            with(ec("alg"), "alg", json!("ES384")),
+            with(ec("ops"), "key_ops", json!(["sign"])),
+            with(ec("kid"), "kid", json!(5)),
+        ];
+        for one in &passed_over {
+            assert_eq!(fetched(&json!([one, ec("good")])), Ok((1, 1)), "{one}");
+            assert_eq!(fetched(&json!([one])), Err(UnfitSet::NoUsableKey), "{one}");
+        }
+        let unknown = json!({ "keys": [ec("a")], "and": { "more": 1 } }).to_string();
+        assert!(Keys::from_fetched(unknown.as_bytes(), ES256).is_ok());
+    }
+
+    #[test]
+    fn a_symmetric_key_is_not_fetched_whatever_is_pinned_standards_45() {
+        let secret = json!({ "keys": [{ "kty": "oct", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0" }] });
+        let fetched = Keys::from_fetched(secret.to_string().as_bytes(), &[Algorithm::HS256]);
+        assert_eq!(fetched.err(), Some(UnfitSet::NoUsableKey));
+    }
+
+    #[test]
+    fn two_keys_of_one_name_refuse_the_set_unless_nobody_could_mix_them_up_standards_45() {
+        let other = with(
+            ec("a"),
+            "x",
+            json!("4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"),
+        );
+        let twice = json!([ec("a"), ec("b"), other]);
+        assert_eq!(fetched(&twice), Err(UnfitSet::RepeatedKid));
+        let word_for_word = json!([ec("a"), ec("b"), ec("a")]);
+        assert_eq!(fetched(&word_for_word), Ok((2, 1)));
+        let other_use = json!([ec("a"), with(ec("a"), "use", json!("enc"))]);
+        assert_eq!(fetched(&other_use), Ok((1, 1)));
+        let mut nameless = ec("a");
+        nameless.as_object_mut().unwrap().remove("kid");
+        assert_eq!(fetched(&json!([nameless, nameless])), Ok((2, 0)));
+    }
+
+    #[test]
+    fn what_is_no_set_is_refused() {
+        for text in [
+            "",
+            "<html>",
+            "{}",
+            "[]",
+            "null",
+            r#"{"keys":{}}"#,
+            r#"{"keys":[],"keys":[]}"#,
+            r#"{"keys":[]} and more"#,
+        ] {
+            let fetched = Keys::from_fetched(text.as_bytes(), ES256);
+            assert_eq!(fetched.err(), Some(UnfitSet::NotASet), "{text}");
+        }
+        assert_eq!(fetched(&json!([])), Err(UnfitSet::NoUsableKey));
+    }
 }

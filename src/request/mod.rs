@@ -9,6 +9,8 @@ mod compact;
 mod credential;
 mod flaw;
 mod json;
+mod key_ring;
+mod key_source;
 mod keys;
 mod logout;
 mod parameters;
@@ -31,7 +33,9 @@ pub use claims::{Claims, IssuedAt};
 pub use credential::{Carrier, Credential, NamePattern, Place};
 pub use flaw::Flaw;
 pub use json::Pointer;
-pub use keys::{ALGORITHMS, Keys, UnfitKey, name_of, secret_bytes_min};
+pub use key_ring::{KeyRing, KeyState};
+pub use key_source::{JwksSource, JwksUrl, KeySource};
+pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, name_of, secret_bytes_min};
 pub use logout::{
     AnswerBy, ClientKey, CookieDeletion, LogoutRule, QueryCondition, QueryValue, Scope, Words,
 };
@@ -148,7 +152,7 @@ impl Gate {
     ) -> Result<Verdict<'g>, Refusal> {
         let carried = credential::take_all(&shop.places, request)?;
         let mut tokens = shop.verify(&carried.credentials, now)?;
-        let strays = shop.strays(&carried, now);
+        let strays = shop.strays(&carried, now)?;
         self.refuse_revoked(tokens.iter().chain(&strays))?;
         enforce.admit(&tokens, shop.verifier.settings().leeway, now)?;
         tokens.extend(strays);
@@ -170,7 +174,7 @@ impl Gate {
             refuse_cross_site(&request.head.headers)?;
         }
         let tokens = shop.verify(credentials, now)?;
-        self.refuse_revoked(tokens.iter().chain(&shop.strays(&carried, now)))?;
+        self.refuse_revoked(tokens.iter().chain(&shop.strays(&carried, now)?))?;
         if tokens.is_empty() && rule.missing.is_some() {
             return Err(Refusal::NoCredential);
         }

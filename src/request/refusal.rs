@@ -38,6 +38,8 @@ pub enum Refusal {
     UnreadableBody,
     /// A token that can't be verified.
     Unverifiable(Flaw),
+    /// A token that nobody can verify yet: the shop's keys were never fetched.
+    KeysMissing,
     /// A token whose time is over, where that matters.
     Expired,
     /// A token whose time has not come, where that matters.
@@ -67,6 +69,16 @@ pub enum Refusal {
     UpstreamFailed,
     /// The shop does not answer in time.
     UpstreamTimeout,
+}
+
+/// Whose keys were never fetched can't tell a good token from a bad one.
+impl From<Flaw> for Refusal {
+    fn from(flaw: Flaw) -> Self {
+        if flaw == Flaw::NoKeys {
+            return Self::KeysMissing;
+        }
+        Self::Unverifiable(flaw)
+    }
 }
 
 /// What is fixed about a refusal.
@@ -206,6 +218,11 @@ impl Refusal {
                 "The body is too large to be examined",
             ),
             Self::Unverifiable(_) => bad_token("unverifiable", "The token is invalid"),
+            Self::KeysMissing => facts(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "keys_missing",
+                "Tokens can't be verified yet; try again",
+            ),
             Self::Expired => bad_token("expired", "The token has expired"),
             Self::NotYetValid => bad_token("not_yet_valid", "The token is not valid yet"),
             Self::Revoked { .. } => bad_token("revoked", "The token was revoked"),

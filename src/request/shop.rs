@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::Request;
 use super::answer::RefusalSettings;
 use super::credential::{Carried, Credential, Place};
+use super::flaw::Flaw;
 use super::logout::LogoutRule;
 use super::path::{Path, PathStyle};
 use super::refusal::Refusal;
@@ -73,6 +74,7 @@ impl Shop {
     /// Takes over what was learnt of this shop under an older configuration.
     pub fn inherit(&mut self, old: &Self) {
         self.clock = Arc::clone(&old.clock);
+        self.verifier.inherit(&old.verifier);
     }
 
     /// What a request asks for, by its method, path and query.
@@ -125,8 +127,7 @@ impl Shop {
         let read = |credential: &Credential<'_>| {
             let token = self
                 .verifier
-                .read(credential.place.kind, &credential.text, now)
-                .map_err(Refusal::Unverifiable)?;
+                .read(credential.place.kind, &credential.text, now)?;
             match token {
                 Token::Opaque(_) if credential.hides_another() => Err(Refusal::MalformedCredential),
                 Token::Opaque(_) | Token::Verified(_) => Ok(token),
@@ -136,10 +137,12 @@ impl Shop {
     }
 
     /// The tokens among the words that are no credentials of ours: only to see whether one is dead.
-    pub(super) fn strays(&self, carried: &Carried<'_>, now: UnixTime) -> Tokens {
+    /// Without keys nobody can see that.
+    pub(super) fn strays(&self, carried: &Carried<'_>, now: UnixTime) -> Result<Tokens, Refusal> {
         let words = carried.strays.iter();
-        let read = words.filter_map(|word| self.verifier.read(Kind::Auto, word, now).ok());
-        read.collect()
+        let read = words.map(|word| self.verifier.read(Kind::Auto, word, now));
+        let told = read.filter(|token| !matches!(token, Err(flaw) if *flaw != Flaw::NoKeys));
+        told.map(|token| token.map_err(Refusal::from)).collect()
     }
 
     /// A bearer that stores itself at a logout must look like one of the shop's.
@@ -152,7 +155,7 @@ impl Shop {
             return Ok(());
         }
         let plausible = self.verifier.refuse_implausible(token, &credential.text);
-        plausible.map_err(Refusal::Unverifiable)
+        plausible.map_err(Refusal::from)
     }
 }
 

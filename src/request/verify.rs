@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
-use moka::sync::Cache;
 use regex::Regex;
 use serde_json::Value;
 use smallvec::SmallVec;
@@ -12,6 +11,8 @@ use smallvec::SmallVec;
 use super::claims::Claims;
 use super::compact::{decode_object, has_jwt_shape, key_id, refuse_other_types, signed_part};
 use super::flaw::Flaw;
+use super::key_ring::KeyRing;
+use super::key_source::{JwksSource, KeySource};
 use super::keys::{self, Keys};
 use crate::clock::UnixTime;
 use crate::revocation::{Cause, Group, Id, Identity, Kind as Digest, Window};
@@ -31,13 +32,10 @@ pub enum Kind {
 /// How the tokens of a shop are verified and what their claims are called.
 pub struct Verifier {
     settings: TokenSettings,
-    keys: Keys,
-    /// Tokens that verified, by their whole text. It never says "not revoked", so it may forget.
-    verified: Cache<Text, Arc<Verified>, foldhash::fast::RandomState>,
+    /// Where its keys are fetched; `None`: they were given.
+    source: Option<JwksSource>,
+    ring: Arc<KeyRing>,
 }
-
-/// The text of a token. Kept in memory only, and never shown.
-type Text = Box<str>;
 
 /// What the operator says of a shop's tokens.
 #[derive(Debug)]
@@ -109,24 +107,70 @@ pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 /// How far in the future a token may have been issued: any wrong clock, but not another year.
 const FUTURE_MAX: Duration = Duration::from_hours(24);
 
-/// How many bytes of verified tokens are remembered.
-const VERIFIED_BYTES_MAX: u64 = 64 << 20;
+impl TokenSettings {
+    /// Whether both make the same of every token.
+    fn is_same(&self, other: &Self) -> bool {
+        let Self {
+            realm,
+            kind,
+            algorithms,
+            issuers,
+            audiences,
+            claims,
+            leeway,
+            refresh_window,
+            max_lifetime,
+            opaque_pattern,
+            forward_unverifiable,
+        } = self;
+        let pattern = |pattern: &Option<Regex>| pattern.as_ref().map(Regex::to_string);
+        *realm == other.realm
+            && *kind == other.kind
+            && *algorithms == other.algorithms
+            && *issuers == other.issuers
+            && *audiences == other.audiences
+            && *claims == other.claims
+            && *leeway == other.leeway
+            && *refresh_window == other.refresh_window
+            && *max_lifetime == other.max_lifetime
+            && pattern(opaque_pattern) == pattern(&other.opaque_pattern)
+            && *forward_unverifiable == other.forward_unverifiable
+    }
+}
 
 impl Verifier {
-    /// Verifies with these keys. The memory of verified tokens lives and dies with them.
-    pub fn new(settings: TokenSettings, keys: Keys) -> Self {
-        /// What an entry costs beside its text, measured at a million entries of moka 0.12.
-        const ENTRY_BYTES: usize = 400;
-        let weight =
-            |text: &Text, _: &_| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
-        let verified = Cache::builder()
-            .weigher(weight)
-            .max_capacity(VERIFIED_BYTES_MAX)
-            .build_with_hasher(foldhash::fast::RandomState::default());
+    /// Verifies with the keys of this source. Those that are fetched are yet to come.
+    pub fn new(settings: TokenSettings, source: KeySource) -> Self {
+        let (source, keys) = match source {
+            KeySource::Given(keys) => (None, keys),
+            KeySource::Fetched(source) => (Some(source), Keys::default()),
+        };
         Self {
             settings,
-            keys,
-            verified,
+            source,
+            ring: Arc::new(KeyRing::new(keys)),
+        }
+    }
+
+    /// Takes over from the verifier that was there before a reload: keys that were fetched from the same place,
+    /// and what the keys have verified if nothing has changed about that. Otherwise all is as if new.
+    pub fn inherit(&mut self, old: &Self) {
+        let is_same_source = match (&self.source, &old.source) {
+            (None, None) => self
+                .ring
+                .held()
+                .keys
+                .is_same_document(&old.ring.held().keys),
+            (Some(new), Some(old)) => new.is_same_set(old),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if !is_same_source {
+            return;
+        }
+        if self.settings.is_same(&old.settings) {
+            self.ring = Arc::clone(&old.ring);
+        } else if self.source.is_some() && self.settings.algorithms == old.settings.algorithms {
+            self.ring = Arc::new(old.ring.without_memory());
         }
     }
 
@@ -135,15 +179,31 @@ impl Verifier {
         &self.settings
     }
 
+    /// Where its keys are fetched; `None`: they were given.
+    pub fn source(&self) -> Option<&JwksSource> {
+        self.source.as_ref()
+    }
+
+    /// Its keys, for whoever fetches them.
+    pub fn ring(&self) -> &Arc<KeyRing> {
+        &self.ring
+    }
+
     /// How many keys there are.
     pub fn key_count(&self) -> usize {
-        self.keys.count()
+        self.ring.held().keys.count()
+    }
+
+    /// Whether its keys are there, or it needs none; those that are fetched may be yet to come.
+    pub fn has_keys(&self) -> bool {
+        self.source.is_none() || self.key_count() > 0
     }
 
     /// Reads a credential. Whether it is revoked, expired or not yet good is not asked here.
     pub fn read(&self, kind: Kind, text: &str, now: UnixTime) -> Result<Token, Flaw> {
+        let held = self.ring.held();
         if kind != Kind::Opaque
-            && let Some(known) = self.verified.get(text)
+            && let Some(known) = held.verified.get(text)
         {
             return Ok(Token::Verified(known));
         }
@@ -158,12 +218,13 @@ impl Verifier {
         if !is_jwt {
             return Ok(self.opaque(text));
         }
-        match self.verify(text, now) {
+        match self.verify(&held.keys, text, now) {
             Ok(verified) => {
                 let verified = Arc::new(verified);
-                self.verified.insert(text.into(), Arc::clone(&verified));
+                held.verified.insert(text.into(), Arc::clone(&verified));
                 Ok(Token::Verified(verified))
             }
+            Err(Flaw::NoKeys) => Err(Flaw::NoKeys), // it may be dead
             Err(_) if self.settings.forward_unverifiable => Ok(self.opaque(text)),
             Err(Flaw::Malformed) if !has_jwt_shape(text) => Err(Flaw::NotJwt),
             Err(flaw) => Err(flaw),
@@ -195,14 +256,20 @@ impl Verifier {
         )
     }
 
-    fn verify(&self, text: &str, now: UnixTime) -> Result<Verified, Flaw> {
+    fn verify(&self, keys: &Keys, text: &str, now: UnixTime) -> Result<Verified, Flaw> {
         let (signed, signature) = text.rsplit_once('.').ok_or(Flaw::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(Flaw::Malformed)?;
         let header = decode_object(header)?;
         let algorithm = self.accepted_algorithm(&header)?;
         let key_id = key_id(&header)?;
         refuse_other_types(&header)?;
-        self.verify_signature(signed, signature, algorithm, key_id)?;
+        if self.source.is_some() && keys.count() == 0 {
+            return Err(Flaw::NoKeys);
+        }
+        if let Err(flaw) = verify_signature(keys, signed, signature, algorithm, key_id) {
+            self.note_unknown(key_id, keys);
+            return Err(flaw);
+        }
         let payload = decode_object(payload)?; // only now: what follows may believe it
         self.verified(signed, &payload, now)
     }
@@ -221,21 +288,11 @@ impl Verifier {
             .ok_or(Flaw::Algorithm)
     }
 
-    fn verify_signature(
-        &self,
-        signed: &str,
-        signature: &str,
-        algorithm: Algorithm,
-        key_id: Option<&str>,
-    ) -> Result<(), Flaw> {
-        let mut flaw = Flaw::UnknownKey;
-        for key in self.keys.candidates(algorithm, key_id) {
-            match jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm) {
-                Ok(true) => return Ok(()),
-                Ok(false) | Err(_) => flaw = Flaw::Signature,
-            }
+    /// A key that we do not have may be a new one.
+    fn note_unknown(&self, key_id: Option<&str>, keys: &Keys) {
+        if self.source.is_some() && key_id.is_some_and(|id| !keys.know(id)) {
+            self.ring.miss_key();
         }
-        Err(flaw)
     }
 
     fn verified(&self, signed: &str, payload: &Value, now: UnixTime) -> Result<Verified, Flaw> {
@@ -354,4 +411,21 @@ impl Verifier {
         };
         named.then_some(()).ok_or(Flaw::Audience)
     }
+}
+
+fn verify_signature(
+    keys: &Keys,
+    signed: &str,
+    signature: &str,
+    algorithm: Algorithm,
+    key_id: Option<&str>,
+) -> Result<(), Flaw> {
+    let mut flaw = Flaw::UnknownKey;
+    for key in keys.candidates(algorithm, key_id) {
+        match jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm) {
+            Ok(true) => return Ok(()),
+            Ok(false) | Err(_) => flaw = Flaw::Signature,
+        }
+    }
+    Err(flaw)
 }

@@ -72,7 +72,7 @@ pub(super) async fn ask(
 }
 
 /// The final head; what is said before it is for nobody.
-async fn read_head(session: &mut HttpSession) -> Result<ResponseHeader> {
+pub(super) async fn read_head(session: &mut HttpSession) -> Result<ResponseHeader> {
     loop {
         session.read_response_header().await?;
         let head = session.response_header().cloned();

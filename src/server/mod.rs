@@ -7,6 +7,8 @@ mod connection;
 mod control;
 mod forwarding;
 mod framing;
+mod jwks;
+mod key_schedule;
 mod limits;
 mod listen;
 mod log_id;
@@ -51,6 +53,7 @@ pub use upstream::{Endpoint, Upstreams};
 use crate::request::Shop;
 use crate::revocation::{JournalError, Revocations};
 use connection::{Door, Reception, Requests, Slots};
+use jwks::KeyFetcher;
 use listen::{Bound, Listening};
 use log_id::LogKey;
 use metrics::Metrics;
@@ -115,7 +118,7 @@ impl fmt::Display for StartError {
     }
 }
 
-/// Serves until it is told to stop. The order is the promise: journal, sockets, services.
+/// Serves until it is told to stop. The order is the promise: journal, sockets, keys, services.
 pub fn run(settings: Settings, shops: Vec<Shop>) -> Result<(), StartError> {
     shutdown::outlive_signals().map_err(|error| StartError::System("signals", error))?;
     let revocations = Arc::new(replay(&settings.data_dir)?);
@@ -127,11 +130,15 @@ pub fn run(settings: Settings, shops: Vec<Shop>) -> Result<(), StartError> {
         shops,
         revocations,
     )));
+    let keys = KeyFetcher::new();
+    keys.fetch_first(site.load().gate.shops())
+        .map_err(|error| StartError::System("fetching keys", error))?;
     let in_flight = Arc::new(());
     let proxy = proxy(&site, &metrics, &in_flight)?;
     server.bootstrap();
     add_services(&mut server, sockets, proxy, settings.h2c)
         .map_err(|error| StartError::System("listeners", io::Error::other(error)))?;
+    server.add_service(background_service("keys", KeyRefresh { site, keys }));
     info!("ready");
     server.run(RunArgs {
         shutdown_signal: Box::new(shutdown::Shutdown { in_flight }),
@@ -278,6 +285,25 @@ impl BackgroundService for Housekeeping {
         loop {
             tokio::select! {
                 _ = ticks.tick() => self.0.load().gate.revocations().tick(),
+                _ = shutdown.changed() => return,
+            }
+        }
+    }
+}
+
+/// Has keys fetched, once a second if they are due.
+struct KeyRefresh {
+    site: Served,
+    keys: KeyFetcher,
+}
+
+#[async_trait]
+impl BackgroundService for KeyRefresh {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => self.keys.tick(self.site.load().gate.shops()),
                 _ = shutdown.changed() => return,
             }
         }

@@ -53,22 +53,26 @@ impl Operator {
         }
     }
 
-    /// A node whose journal takes no writes still refuses what is revoked, but can't answer a logout.
+    /// A node whose journal takes no writes still refuses what is revoked, but can't answer a logout; and a shop
+    /// whose keys were never fetched has no token that could be verified.
     fn readiness(&self) -> Response<Vec<u8>> {
-        if self
-            .served
-            .load()
-            .gate
-            .revocations()
-            .journal()
-            .is_writable()
-        {
+        let site = self.served.load();
+        let mut why = Vec::new();
+        if !site.gate.revocations().journal().is_writable() {
+            why.push("the journal can't be written\n".to_owned());
+        }
+        let shops = site.gate.shops().iter();
+        for shop in shops.filter(|shop| !shop.verifier.has_keys()) {
+            let failure = shop.verifier.ring().state().failure.unwrap_or("not yet");
+            let name = &shop.name;
+            why.push(format!(
+                "shop {name}: its keys were never fetched: {failure}\n"
+            ));
+        }
+        if why.is_empty() {
             page(StatusCode::OK, "ready\n")
         } else {
-            page(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the journal can't be written\n",
-            )
+            page(StatusCode::SERVICE_UNAVAILABLE, &why.concat())
         }
     }
 }
