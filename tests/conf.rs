@@ -165,6 +165,15 @@ x = 1
 x = 1
 [shop.limits]
 x = 1
+[shop.balance]
+x = 1
+hash = { x = 1 }
+[shop.health]
+x = 1
+[shop.timeouts]
+x = 1
+[shop.upstream_tls]
+x = 1
 [[shop.credential]]
 x = 1
 [[shop.route]]

@@ -94,6 +94,22 @@ pub(super) fn read(
     keys.map(KeySource::Given)
 }
 
+/// Reads a file that is no secret.
+pub(super) fn read_file(named: &Text<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
+    Some(File::read(named, base_dir, faults)?.bytes)
+}
+
+/// Reads a file that must be out of everybody's reach.
+pub(super) fn read_secret_file(
+    named: &Text<'_>,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<Vec<u8>> {
+    let file = File::read(named, base_dir, faults)?;
+    file.refuse_open(faults);
+    Some(file.bytes)
+}
+
 /// A file that was read, and where the configuration names it.
 pub(super) struct File<'t, 'a> {
     named: &'t Text<'a>,

@@ -20,6 +20,7 @@ mod shop;
 mod table;
 mod taken;
 mod token;
+mod upstream;
 mod words;
 
 use std::fs;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use log::LevelFilter;
@@ -89,7 +90,8 @@ impl Process {
         };
         for reading in shops {
             let name = reading.shop.name.clone();
-            config.server.site.upstreams.insert(name, reading.upstreams);
+            let upstreams = Arc::new(reading.upstreams);
+            config.server.site.upstreams.insert(name, upstreams);
             config.summary.extend(reading.summary);
             config.shops.push(reading.shop);
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::fault::{Fault, Faults};
 use super::presets::Presets;
-use super::table::{Table, Text};
+use super::table::Table;
 use super::taken::Taken;
-use super::{credential, logout, route, token};
+use super::{credential, logout, route, token, upstream};
 use crate::request::{HostPattern, RefusalSettings, Shape, Shop, ShopClock, Verifier, name_of};
 use crate::revocation::{Allowance, ShopTag};
 use crate::server::{Endpoint, Upstreams};
@@ -54,7 +54,7 @@ pub(super) fn read<'a>(
     let name = read_name(&mut table, taken, faults);
     let known_as = name.unwrap_or_default();
     let hosts = read_hosts(&mut table, known_as, taken, faults);
-    let upstreams = read_upstreams(&mut table, faults);
+    let upstreams = upstream::read(&mut table, known_as, home.base_dir, faults);
     let tokens = token::read(&mut table, known_as, home.base_dir, faults);
     let places = credential::read(&mut table, tokens.as_ref(), faults);
     let logouts = logout::read(&mut table, faults);
@@ -135,31 +135,6 @@ fn read_hosts(
         }
     }
     hosts
-}
-
-fn read_upstreams(table: &mut Table<'_>, faults: &mut Faults) -> Option<Upstreams> {
-    let texts = table.string_or_strings("upstream", faults);
-    table.missing("upstream", "addresses such as [\"127.0.0.1:8000\"]", faults);
-    let texts = texts?;
-    if texts.is_empty()
-        && let Some(spot) = table.spot_of("upstream")
-    {
-        faults.push(Fault::error("`upstream` names no address").at(&spot));
-    }
-    let endpoints = texts.iter().filter_map(|text| read_endpoint(text, faults));
-    let mut endpoints = endpoints.collect::<Vec<_>>().into_iter();
-    Some(Upstreams::new(endpoints.next()?, endpoints.collect()))
-}
-
-/// Standards 12: a bearer token in the clear is anybody's.
-fn read_endpoint(text: &Text<'_>, faults: &mut Faults) -> Option<Endpoint> {
-    let endpoint = text.parse_as(Endpoint::parse, faults)?;
-    if endpoint.is_exposed() {
-        let fault = Fault::warning("tokens travel to this upstream in the clear");
-        let help = "write https:// before the address (RFC 6750 section 5.2)";
-        faults.push(fault.at(text.spot()).help(help));
-    }
-    Some(endpoint)
 }
 
 fn read_refusals(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> RefusalSettings {

@@ -64,7 +64,7 @@ impl Default for RefusalSettings {
 /// Every method that is forwarded.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// How long a customer should wait who found no disk, no keys or too many others.
+/// How long a customer should wait who found no disk, no keys, no server or too many others.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
 
 impl RefusalSettings {
@@ -83,7 +83,10 @@ impl RefusalSettings {
         }
         if matches!(
             refusal,
-            Refusal::NotDurable | Refusal::TooManyLogouts | Refusal::KeysMissing
+            Refusal::NotDurable
+                | Refusal::TooManyLogouts
+                | Refusal::KeysMissing
+                | Refusal::NoUpstream
         ) {
             headers.insert(RETRY_AFTER, RETRY_AFTER_S);
         }

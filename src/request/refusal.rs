@@ -69,6 +69,8 @@ pub enum Refusal {
     UpstreamFailed,
     /// The shop does not answer in time.
     UpstreamTimeout,
+    /// No server of the shop has an address.
+    NoUpstream,
 }
 
 /// Whose keys were never fetched can't tell a good token from a bad one.
@@ -270,6 +272,11 @@ impl Refusal {
                 StatusCode::GATEWAY_TIMEOUT,
                 "upstream_timeout",
                 "The shop does not answer",
+            ),
+            Self::NoUpstream => facts(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no_upstream",
+                "The shop is not available; try again",
             ),
         }
     }

@@ -4,40 +4,45 @@
 //! that a shop which fails, even in the middle of its answer, must not leave the customer without one; and it
 //! is sent once, on a fresh connection, for the shop may have acted on it.
 
-use std::time::Duration;
-
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, StatusCode, Version};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, OrErr, Result};
+use pingora::{Error, ErrorType, OkOrErr, OrErr, Result};
 
 use crate::request::Answer;
-
-/// How long the shop may be silent.
-const SILENCE_MAX: Duration = Duration::from_mins(1);
 
 /// The longest answer that is kept for the customer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// Sends a logout to the shop and reads the whole answer.
-pub(super) async fn ask(
-    connector: &Connector,
+/// A connection that nothing has been sent on.
+pub(super) async fn connect(connector: &Connector, peer: &HttpPeer) -> Result<HttpSession> {
+    let (mut session, _) = connector.get_http_session(peer).await?;
+    session.set_read_timeout(peer.options.read_timeout);
+    session.set_write_timeout(peer.options.write_timeout);
+    Ok(session)
+}
+
+/// Sends a whole request.
+pub(super) async fn send(
+    session: &mut HttpSession,
     peer: &HttpPeer,
     mut head: RequestHeader,
     body: &[u8],
-) -> Result<(ResponseHeader, Answer)> {
-    let (mut session, _) = connector.get_http_session(peer).await?;
-    session.set_read_timeout(Some(SILENCE_MAX));
-    session.set_write_timeout(Some(SILENCE_MAX));
-    remove_hop_headers(&mut head)?;
-    head.set_version(Version::HTTP_11);
+) -> Result<()> {
+    remove_hop_headers(&mut head);
     if !body.is_empty() || head.headers.contains_key(CONTENT_LENGTH) {
         head.insert_header(CONTENT_LENGTH, body.len())?;
+    }
+    if session.as_http2().is_some() {
+        make_http2(&mut head, peer.is_tls())?;
+    } else {
+        head.insert_header(CONNECTION, "close")?;
+        head.set_version(Version::HTTP_11);
     }
     session.write_request_header(Box::new(head)).await?;
     if !body.is_empty() {
@@ -45,7 +50,31 @@ pub(super) async fn ask(
             .write_request_body(body.to_vec().into(), true)
             .await?;
     }
-    session.finish_request_body().await?;
+    session.finish_request_body().await
+}
+
+/// The host and the scheme stand in the target (RFC 9113 section 8.3.1).
+fn make_http2(head: &mut RequestHeader, tls: bool) -> Result<()> {
+    let host = head.remove_header(&HOST);
+    let host = host.or_err(ErrorType::InvalidHTTPHeader, "a request without a host")?;
+    let uri = http::Uri::builder()
+        .scheme(if tls { "https" } else { "http" })
+        .authority(host.as_bytes())
+        .path_and_query(head.raw_path())
+        .build();
+    head.set_uri(uri.or_err(ErrorType::InvalidHTTPHeader, "not a target for HTTP/2")?);
+    head.set_version(Version::HTTP_2);
+    Ok(())
+}
+
+/// Sends a logout to the shop and reads the whole answer.
+pub(super) async fn ask(
+    mut session: HttpSession,
+    peer: &HttpPeer,
+    head: RequestHeader,
+    body: &[u8],
+) -> Result<(ResponseHeader, Answer)> {
+    send(&mut session, peer, head, body).await?;
     let head = read_head(&mut session).await?;
     if is_no_answer(head.status) {
         return Err(Error::explain(
@@ -106,7 +135,7 @@ fn is_hop_header(name: &HeaderName, headers: &HeaderMap) -> bool {
     HOP_HEADERS.contains(name) || OLD_HOP_HEADERS.contains(&name.as_str()) || nominated()
 }
 
-fn remove_hop_headers(head: &mut RequestHeader) -> Result<()> {
+fn remove_hop_headers(head: &mut RequestHeader) {
     let names = head
         .headers
         .keys()
@@ -115,8 +144,6 @@ fn remove_hop_headers(head: &mut RequestHeader) -> Result<()> {
     for name in names {
         head.remove_header(&name);
     }
-    head.insert_header(CONNECTION, "close")
-        .or_err(ErrorType::InternalError, "a constant header")
 }
 
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {

@@ -48,7 +48,10 @@ pub use control::{Order, call};
 pub use limits::Limits;
 pub use listen::Listen;
 pub use tls::Certificate;
-pub use upstream::{Endpoint, Upstreams};
+pub use upstream::{
+    Balance, Check, Ejection, Endpoint, HashBy, Health, HttpCheck, ServerState, Thresholds,
+    Timeouts, UnfitTls, UpstreamSettings, UpstreamTls, Upstreams,
+};
 
 use crate::request::Shop;
 use crate::revocation::{JournalError, Revocations};
@@ -84,7 +87,7 @@ pub struct SiteSettings {
     /// Proxies in front of us, whose word on the client's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The servers of each shop, by its name.
-    pub upstreams: HashMap<String, Upstreams>,
+    pub upstreams: HashMap<String, Arc<Upstreams>>,
     /// What one client may take.
     pub limits: Limits,
     /// The certificates of the addresses with TLS; the first is for whoever asks for no name of the others.
@@ -130,6 +133,8 @@ pub fn run(settings: Settings, shops: Vec<Shop>) -> Result<(), StartError> {
         shops,
         revocations,
     )));
+    upstream::await_addresses(&site.load().upstreams)
+        .map_err(|error| StartError::System("looking names up", error))?;
     let keys = KeyFetcher::new();
     keys.fetch_first(site.load().gate.shops())
         .map_err(|error| StartError::System("fetching keys", error))?;
@@ -187,7 +192,9 @@ fn add_services(
         metrics: Arc::clone(&metrics),
     };
     let housekeeping = Housekeeping(Arc::clone(&site));
+    let upkeep = upstream::Upkeep::of(Arc::clone(&site));
     server.add_service(background_service("housekeeping", housekeeping));
+    server.add_service(background_service("upkeep", upkeep));
     server.add_service(aside("control", control, sockets.control)?);
     server.add_service(aside("operator", operator, sockets.operator)?);
     let reception = Arc::new(Reception {

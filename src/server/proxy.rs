@@ -11,10 +11,10 @@ use log::{debug, error, info, warn};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora::{Error, ErrorSource, ErrorType, OkOrErr, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-use super::ask::ask;
+use super::ask;
 use super::body::{self, Body};
 use super::connection::{Lease, Line, Terms};
 use super::forwarding;
@@ -25,7 +25,7 @@ use super::reply;
 use super::request_id::RequestIds;
 use super::site::{Served, Site};
 use super::target;
-use super::upstream::Upstreams;
+use super::upstream::{Errand, NO_SERVER, Server, Upstreams};
 use crate::clock::{self, UnixTime};
 use crate::request::{
     self, Answer, AnswerBy, Gate, LogOut, Refusal, Refused, Request, Shop, Verdict,
@@ -52,8 +52,11 @@ pub(super) struct Context {
     shop: Option<Arc<Shop>>,
     /// When it was sent to the shop.
     sent_ms: u64,
-    tries: usize,
     begun: Instant,
+    /// The server that it is tried on.
+    errand: Option<Errand>,
+    /// The servers that it failed on before anything was sent.
+    failed: Vec<Arc<Server>>,
     /// Counts as in flight for as long as it lives.
     _in_flight: Arc<()>,
 }
@@ -71,8 +74,9 @@ impl ProxyHttp for Proxy {
             id: String::new(),
             shop: None,
             sent_ms: 0,
-            tries: 0,
             begun: clock::instant(),
+            errand: None,
+            failed: Vec::new(),
             _in_flight: Arc::clone(&self.in_flight),
         }
     }
@@ -147,11 +151,20 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        context.tries += 1;
-        Ok(Box::new(context.upstreams()?.next_peer().await?))
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
+        let server = self.send_off(session, context)?;
+        let mut peer = context.upstreams()?.peer(&server)?;
+        if peer.is_tls() && session.is_upgrade_req() {
+            peer.options.set_http_version(1, 1); // WebSockets are a matter of HTTP/1.1
+        }
+        Ok(Box::new(peer))
     }
 
+    /// Nothing was sent yet: another server may have it.
     fn fail_to_connect(
         &self,
         _: &mut Session,
@@ -159,8 +172,31 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let servers = context.upstreams().map_or(0, Upstreams::count);
-        error.set_retry(context.tries < servers); // nothing was sent yet
+        let has_other = self.give_up(context, &error);
+        error.set_retry(has_other);
+        error
+    }
+
+    /// What may have been acted on is not sent twice (standards 118): only a request that may be repeated, whose
+    /// body is still here, and only where the connection was an old one that had died before its answer began.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        is_old: bool,
+    ) -> Box<Error> {
+        let is_repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated();
+        if is_repeatable {
+            error.retry.decide_reuse(is_old);
+        } else {
+            error.set_retry(false);
+        }
+        if *error.esource() == ErrorSource::Upstream && !error.retry() {
+            self.note_failure(context, error.etype().as_str());
+        }
         error
     }
 
@@ -202,6 +238,9 @@ impl ProxyHttp for Proxy {
             // It can't read chunks (RFC 9112 section 6.1): the end of the connection ends the body.
             response.remove_header(&TRANSFER_ENCODING);
         }
+        if !response.status.is_informational() && !response.headers.contains_key(DATE) {
+            response.insert_header(DATE, reply::date())?; // RFC 9110 section 6.6.1
+        }
         Ok(())
     }
 
@@ -232,6 +271,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        self.note_end(context, error);
         let code = session
             .response_written()
             .map_or(0, |response| response.status.as_u16());
@@ -355,20 +395,63 @@ impl Proxy {
         if !with_credentials {
             forwarding::remove_credentials(shop, &mut head);
         }
-        let site = Arc::clone(&context.site);
-        let upstreams = upstreams_of(&site, shop)?;
         loop {
-            context.tries += 1;
-            let peer = upstreams.next_peer().await?;
+            let server = self.send_off(session, context)?;
+            let peer = context.upstreams()?.lone_peer(&server)?;
             context.sent_ms = clock::now_ms();
-            match ask(&self.connector, &peer, head.clone(), &body).await {
-                Ok((head, answer)) => {
-                    learn_clock(&head, context);
-                    return Ok(answer);
-                }
-                Err(error) if is_unsent(&error) && context.tries < upstreams.count() => {}
+            let connection = match ask::connect(&self.connector, &peer).await {
+                Ok(connection) => connection,
+                Err(error) if self.give_up(context, &error) => continue,
                 Err(error) => return Err(error),
+            };
+            let asked = ask::ask(connection, &peer, head, &body).await;
+            if let Err(error) = &asked
+                && !matches!(error.etype(), ErrorType::HTTPStatus(_))
+            {
+                self.note_failure(context, error.etype().as_str());
+                context.errand = None;
             }
+            let (head, answer) = asked?;
+            learn_clock(&head, context);
+            return Ok(answer);
+        }
+    }
+
+    /// Chooses a server, which counts the request from now on.
+    fn send_off(&self, session: &Session, context: &mut Context) -> Result<Arc<Server>> {
+        context.errand = None;
+        let client = || context.site.forwarding.client_of(session);
+        let upstreams = context.upstreams()?;
+        let errand = upstreams.errand(session.req_header(), client, &context.failed);
+        let errand = errand.or_err(NO_SERVER, "no server of the shop has an address")?;
+        let server = Arc::clone(errand.server());
+        context.errand = Some(errand);
+        Ok(server)
+    }
+
+    /// The server can't be connected to. Returns whether there is another.
+    fn give_up(&self, context: &mut Context, error: &Error) -> bool {
+        self.note_failure(context, &error.to_string()); // nothing of the request is in it yet
+        if let Some(errand) = context.errand.take() {
+            context.failed.push(Arc::clone(errand.server()));
+        }
+        let upstreams = context.upstreams();
+        upstreams.is_ok_and(|upstreams| upstreams.has_other(&context.failed))
+    }
+
+    fn note_failure(&self, context: &Context, error: &str) {
+        if let (Some(errand), Ok(upstreams)) = (&context.errand, context.upstreams()) {
+            upstreams.note_failure(errand.server(), error);
+        }
+    }
+
+    /// A server has done its duty where nothing failed on the way.
+    fn note_end(&self, context: &mut Context, error: Option<&Error>) {
+        let Some(errand) = context.errand.take() else {
+            return;
+        };
+        if let (None, Ok(upstreams)) = (error, context.upstreams()) {
+            upstreams.note_success(errand.server());
         }
     }
 
@@ -410,20 +493,11 @@ impl Proxy {
 }
 
 impl Context {
-    fn upstreams(&self) -> Result<&Upstreams> {
-        match &self.shop {
-            Some(shop) => upstreams_of(&self.site, shop),
-            None => Err(Error::explain(
-                ErrorType::InternalError,
-                "no shop was found",
-            )),
-        }
+    fn upstreams(&self) -> Result<&Arc<Upstreams>> {
+        let shop = self.shop.as_ref();
+        shop.and_then(|shop| self.site.upstreams.get(&shop.name))
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "a shop without upstream"))
     }
-}
-
-fn upstreams_of<'s>(site: &'s Site, shop: &Shop) -> Result<&'s Upstreams> {
-    let upstreams = site.upstreams.get(&shop.name);
-    upstreams.ok_or_else(|| Error::explain(ErrorType::InternalError, "a shop without upstream"))
 }
 
 async fn put_in_force(set: &Revocations, revocations: Vec<Revocation>) -> Result<(), Refusal> {
@@ -443,19 +517,6 @@ async fn read_ahead(gate: &Gate, session: &mut Session) -> Result<Body> {
         return Ok(Body::TooLong);
     }
     body::read(session).await
-}
-
-/// Whether nothing of a request has reached a server.
-fn is_unsent(error: &Error) -> bool {
-    matches!(
-        error.etype(),
-        ErrorType::ConnectTimedout
-            | ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError
-            | ErrorType::TLSHandshakeFailure
-            | ErrorType::TLSHandshakeTimedout
-    )
 }
 
 /// Learns how far the shop's clock is off, from an answer that no cache has kept.
@@ -501,6 +562,9 @@ fn refusal_of(error: &Error) -> Option<Refusal> {
             | ErrorType::WriteTimedout
             | ErrorType::TLSHandshakeTimedout
     );
+    if *error.etype() == NO_SERVER {
+        return Some(Refusal::NoUpstream);
+    }
     match error.esource() {
         ErrorSource::Downstream => None,
         ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset if late => {
@@ -527,6 +591,7 @@ mod tests {
             status(Error::new_up(ErrorType::ConnectionClosed)),
             Some(502)
         );
+        assert_eq!(status(Error::new(NO_SERVER)), Some(503));
         assert_eq!(status(Error::new_down(ErrorType::ReadTimedout)), None);
     }
 }

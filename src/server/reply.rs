@@ -22,8 +22,7 @@ pub(super) async fn write(session: &mut Session, answer: &Answer) -> Result<()> 
         head.insert_header(CONTENT_LENGTH, answer.body.len())?;
     }
     if !head.headers.contains_key(DATE) {
-        let now = UNIX_EPOCH + Duration::from_secs(clock::now().seconds());
-        head.insert_header(DATE, httpdate::fmt_http_date(now))?;
+        head.insert_header(DATE, date())?;
     }
     let ends = bodiless || session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(head), ends).await?;
@@ -33,4 +32,10 @@ pub(super) async fn write(session: &mut Session, answer: &Answer) -> Result<()> 
             .await?;
     }
     Ok(())
+}
+
+/// The moment, as a header says it (RFC 9110 section 5.6.7).
+pub(super) fn date() -> String {
+    let now = UNIX_EPOCH + Duration::from_secs(clock::now().seconds());
+    httpdate::fmt_http_date(now)
 }

@@ -1,12 +1,11 @@
 //! What a configuration says, ready to serve. A reload replaces it whole, or not at all.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::forwarding::Forwarding;
-use super::upstream::Upstreams;
+use super::upstream::AllUpstreams;
 use super::{Certificate, Limits, SiteSettings};
 use crate::request::{Gate, Shop};
 use crate::revocation::Revocations;
@@ -14,7 +13,7 @@ use crate::revocation::Revocations;
 /// The shops and how they are reached.
 pub(super) struct Site {
     pub(super) gate: Gate,
-    pub(super) upstreams: HashMap<String, Upstreams>,
+    pub(super) upstreams: AllUpstreams,
     pub(super) forwarding: Forwarding,
     pub(super) limits: Limits,
     pub(super) certificates: Vec<Certificate>,
@@ -45,6 +44,13 @@ impl Site {
         for shop in &mut shops {
             if let Some(old) = self.gate.shop_named(&shop.name) {
                 shop.inherit(old);
+            }
+            let servers = (
+                settings.upstreams.get(&shop.name),
+                self.upstreams.get(&shop.name),
+            );
+            if let (Some(upstreams), Some(old)) = servers {
+                upstreams.inherit(old);
             }
         }
         Self::new(settings, shops, Arc::clone(self.gate.revocations()))

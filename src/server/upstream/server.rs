@@ -1,0 +1,232 @@
+//! One server of a shop: its address, and what is known of how it does.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::busy::Busy;
+use super::endpoint::Endpoint;
+use super::health::{Ejection, Thresholds};
+use crate::clock;
+
+/// A server. It outlives a reload of the configuration, and the requests that are on their way to it.
+#[derive(Debug)]
+pub(in crate::server) struct Server {
+    pub(super) endpoint: Endpoint,
+    pub(super) address: SocketAddr,
+    /// What a consistent hash knows it by; the same in every process.
+    pub(super) hash_key: [u8; blake3::KEY_LEN],
+    unhealthy: AtomicBool,
+    /// How many checks in a row said otherwise than `unhealthy` does.
+    dissent: AtomicU32,
+    check_due_ms: AtomicU64,
+    pub(super) being_checked: Busy,
+    ejected_until_ms: AtomicU64,
+    failures_in_row: AtomicU32,
+    failures: AtomicU64,
+    in_flight: AtomicUsize,
+}
+
+/// What is known of a server, for metrics and for `/readyz`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerState {
+    /// What the operator wrote, with its scheme: the same for all addresses of a name.
+    pub label: String,
+    /// `None`: its name has no address yet.
+    pub address: Option<SocketAddr>,
+    /// What the active checks say; `true` where there are none.
+    pub healthy: bool,
+    /// Whether it is left out for a while because requests to it failed.
+    pub ejected: bool,
+    /// Requests that are on their way to it or waiting for its answer.
+    pub in_flight: usize,
+    /// Requests that failed on it, since the start.
+    pub failures: u64,
+}
+
+/// Milliseconds of the monotonic clock since some moment of this process.
+pub(super) fn now_ms() -> u64 {
+    static BEGINNING: LazyLock<Instant> = LazyLock::new(clock::instant);
+    milliseconds(clock::instant().duration_since(*BEGINNING)) + 1
+}
+
+pub(super) fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Server {
+    pub(super) fn new(endpoint: Endpoint, address: SocketAddr) -> Self {
+        let hash_key = blake3::hash(format!("{endpoint} {address}").as_bytes());
+        Self {
+            endpoint,
+            address,
+            hash_key: hash_key.into(),
+            unhealthy: AtomicBool::default(),
+            dissent: AtomicU32::default(),
+            check_due_ms: AtomicU64::default(),
+            being_checked: Busy::default(),
+            ejected_until_ms: AtomicU64::default(),
+            failures_in_row: AtomicU32::default(),
+            failures: AtomicU64::default(),
+            in_flight: AtomicUsize::default(),
+        }
+    }
+
+    pub(super) fn is_unhealthy(&self) -> bool {
+        self.unhealthy.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_ejected(&self, now_ms: u64) -> bool {
+        now_ms < self.ejected_until_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// A request failed on it. Returns how many have in a row.
+    pub(super) fn fail(&self) -> u32 {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.failures_in_row
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1)
+    }
+
+    /// It answered a request. Returns whether the one before had failed.
+    pub(super) fn succeed(&self) -> bool {
+        // Most servers answer most of the time: reading is cheaper than writing what stands there.
+        self.failures_in_row.load(Ordering::Relaxed) > 0
+            && self.failures_in_row.swap(0, Ordering::Relaxed) > 0
+    }
+
+    /// Leaves it out for a while. The failures still count: when it is back, one more is enough.
+    pub(super) fn eject(&self, ejection: Ejection, now_ms: u64) {
+        let until = now_ms.saturating_add(milliseconds(ejection.lasts));
+        self.ejected_until_ms.store(until, Ordering::Relaxed);
+    }
+
+    /// Whether it is time for a check.
+    pub(super) fn is_check_due(&self, now_ms: u64) -> bool {
+        now_ms >= self.check_due_ms.load(Ordering::Relaxed) && !self.being_checked.is_set()
+    }
+
+    /// A check begins.
+    pub(super) fn note_check(&self, interval: Duration, now_ms: u64) {
+        let next = now_ms.saturating_add(milliseconds(interval));
+        self.check_due_ms.store(next, Ordering::Relaxed);
+    }
+
+    /// What a check found. Returns whether that changes what is thought of the server.
+    pub(super) fn observe(&self, is_well: bool, thresholds: Thresholds) -> bool {
+        if is_well != self.is_unhealthy() {
+            self.dissent.store(0, Ordering::Relaxed);
+            return false;
+        }
+        let needed = if is_well {
+            thresholds.healthy_after
+        } else {
+            thresholds.unhealthy_after
+        };
+        let dissent = self.dissent.fetch_add(1, Ordering::Relaxed) + 1;
+        if dissent < needed {
+            return false;
+        }
+        self.dissent.store(0, Ordering::Relaxed);
+        self.unhealthy.store(!is_well, Ordering::Relaxed);
+        true
+    }
+}
+
+/// A server on an errand for one request: counted as in flight for as long as this lives, whatever becomes of
+/// the request.
+#[derive(Debug)]
+pub(in crate::server) struct Errand(Arc<Server>);
+
+impl Errand {
+    pub(super) fn to(server: Arc<Server>) -> Self {
+        server.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(server)
+    }
+
+    /// The server.
+    pub(in crate::server) fn server(&self) -> &Arc<Server> {
+        &self.0
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server() -> Server {
+        let endpoint = Endpoint::parse("127.0.0.1:1").unwrap();
+        let address = endpoint.literal().unwrap();
+        Server::new(endpoint, address)
+    }
+
+    #[test]
+    fn checks_must_agree_before_they_count() {
+        let (server, thresholds) = (
+            server(),
+            Thresholds {
+                healthy_after: 2,
+                unhealthy_after: 3,
+            },
+        );
+        for (is_well, changes, unhealthy) in [
+            (false, false, false),
+            (false, false, false),
+            (true, false, false),
+            (false, false, false),
+            (false, false, false),
+            (false, true, true),
+            (true, false, true),
+            (false, false, true),
+            (true, false, true),
+            (true, true, false),
+        ] {
+            assert_eq!(server.observe(is_well, thresholds), changes);
+            assert_eq!(server.is_unhealthy(), unhealthy);
+        }
+    }
+
+    #[test]
+    fn a_check_that_has_not_ended_is_not_begun_again() {
+        let server = server();
+        let doing = server.being_checked.begin();
+        server.note_check(Duration::from_secs(1), 10);
+        assert!(!server.is_check_due(5000), "it is being checked");
+        assert!(server.being_checked.begin().is_none());
+        drop(doing);
+        assert!(!server.is_check_due(1009), "too early");
+        assert!(server.is_check_due(1010));
+    }
+
+    #[test]
+    fn who_is_back_from_being_ejected_is_on_probation() {
+        let server = server();
+        let ejection = Ejection {
+            after: 2,
+            lasts: Duration::from_secs(1),
+        };
+        assert_eq!((server.fail(), server.fail()), (1, 2));
+        server.eject(ejection, 100);
+        assert!(server.is_ejected(1099) && !server.is_ejected(1100));
+        assert!(server.fail() > ejection.after);
+        assert!(server.succeed());
+        assert_eq!(server.fail(), 1);
+        assert_eq!(server.failures(), 4);
+    }
+}
