@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::site::Site;
 use crate::request::{Gate, Refusal};
 use crate::revocation::Health;
 
@@ -38,6 +39,11 @@ struct Gauges {
     journal_failures: Counter,
     journal_commits: Counter,
     clock_offset: Family<ShopName, Gauge>,
+    keys: Family<ShopName, Gauge>,
+    keys_fetched: Family<ShopName, Gauge>,
+    servers: Family<Servers, Gauge>,
+    server_in_flight: Family<Server, Gauge>,
+    server_failures: Family<Server, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -72,6 +78,19 @@ struct Held {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ShopName {
     shop: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Server {
+    shop: String,
+    server: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Servers {
+    shop: String,
+    server: String,
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -179,6 +198,31 @@ impl Metrics {
             "How far the shop's clock is ahead of ours",
             gauges.clock_offset.clone(),
         );
+        r.register(
+            "keys",
+            "Keys that verify a shop's tokens",
+            gauges.keys.clone(),
+        );
+        r.register(
+            "keys_last_fetch_timestamp_seconds",
+            "When a shop's keys were last fetched from its jwks_url",
+            gauges.keys_fetched.clone(),
+        );
+        r.register(
+            "upstream_servers",
+            "Addresses of a shop's servers, by what is known of them",
+            gauges.servers.clone(),
+        );
+        r.register(
+            "upstream_in_flight",
+            "Requests that a server has to answer",
+            gauges.server_in_flight.clone(),
+        );
+        r.register(
+            "upstream_failures",
+            "Requests that failed on a server",
+            gauges.server_failures.clone(),
+        );
         r.register("build_info", "The version that runs", build);
         Self {
             registry,
@@ -260,8 +304,9 @@ impl Metrics {
     }
 
     /// Everything in the `OpenMetrics` text format.
-    pub(super) fn text(&self, gate: &Gate, connections: usize) -> Result<String, fmt::Error> {
-        self.gauges.read(gate);
+    pub(super) fn text(&self, site: &Site, connections: usize) -> Result<String, fmt::Error> {
+        self.gauges.read(&site.gate);
+        self.gauges.read_servers(site);
         let connections = i64::try_from(connections).unwrap_or(i64::MAX);
         self.gauges.connections.set(connections);
         let mut page = String::new();
@@ -289,6 +334,9 @@ impl Gauges {
         self.journal_writable.set(i64::from(journal.is_writable()));
         catch_up(&self.journal_failures, journal.failures());
         catch_up(&self.journal_commits, journal.commits());
+        self.clock_offset.clear();
+        self.keys.clear();
+        self.keys_fetched.clear();
         for shop in gate.shops() {
             let name = ShopName {
                 shop: shop.name.clone(),
@@ -296,6 +344,43 @@ impl Gauges {
             self.clock_offset
                 .get_or_create(&name)
                 .set(shop.clock.offset_s());
+            let keys = shop.verifier.ring().state();
+            let count = i64::try_from(keys.count).unwrap_or(i64::MAX);
+            self.keys.get_or_create(&name).set(count);
+            if let Some(at) = keys.fetched_at {
+                let at = i64::try_from(at.seconds()).unwrap_or(i64::MAX);
+                self.keys_fetched.get_or_create(&name).set(at);
+            }
+        }
+    }
+}
+
+impl Gauges {
+    /// What was there under an older configuration is not shown any more.
+    fn read_servers(&self, site: &Site) {
+        self.servers.clear();
+        self.server_in_flight.clear();
+        self.server_failures.clear();
+        for (shop, upstreams) in &site.upstreams {
+            for one in upstreams.servers() {
+                let labels = Server {
+                    shop: shop.clone(),
+                    server: one.label.clone(),
+                };
+                let in_flight = i64::try_from(one.in_flight).unwrap_or(i64::MAX);
+                self.server_in_flight
+                    .get_or_create(&labels)
+                    .inc_by(in_flight);
+                self.server_failures
+                    .get_or_create(&labels)
+                    .inc_by(one.failures);
+                let labels = Servers {
+                    shop: shop.clone(),
+                    state: one.state(),
+                    server: one.label,
+                };
+                self.servers.get_or_create(&labels).inc();
+            }
         }
     }
 }

@@ -37,10 +37,7 @@ impl ServeHttp for Operator {
 
 impl Operator {
     fn metrics_page(&self) -> Response<Vec<u8>> {
-        match self
-            .metrics
-            .text(&self.served.load().gate, self.slots.open())
-        {
+        match self.metrics.text(&self.served.load(), self.slots.open()) {
             Ok(text) => with_type(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -46,6 +46,18 @@ pub struct ServerState {
     pub failures: u64,
 }
 
+impl ServerState {
+    /// What is known of it, in one word.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Self { address: None, .. } => "unresolved",
+            Self { healthy: false, .. } => "unhealthy",
+            Self { ejected: true, .. } => "ejected",
+            Self { .. } => "healthy",
+        }
+    }
+}
+
 /// Milliseconds of the monotonic clock since some moment of this process.
 pub(super) fn now_ms() -> u64 {
     static BEGINNING: LazyLock<Instant> = LazyLock::new(clock::instant);
