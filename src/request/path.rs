@@ -83,27 +83,47 @@ fn is_ambiguous(raw: &str, decoded: &[u8]) -> bool {
     let encoded_params = count(raw.as_bytes(), b';') != count(decoded, b';');
     let odd = decoded.iter().any(|byte| matches!(byte, b'\\' | 0));
     let encoded_twice = percent_decode(decoded).count() != decoded.len();
-    encoded_slash || encoded_params || odd || encoded_twice || std::str::from_utf8(decoded).is_err()
+    let Ok(text) = std::str::from_utf8(decoded) else {
+        return true;
+    };
+    let hidden_dots = text.split('/').any(is_hollow);
+    let climbs_differ = text.contains("//") && collapse(&climbed(text)) != collapse(text);
+    encoded_slash || encoded_params || odd || encoded_twice || hidden_dots || climbs_differ
+}
+
+/// Without its params it would be no segment, as `..;x`: to a parser that knows no params it is one.
+fn is_hollow(segment: &str) -> bool {
+    let name = segment.split_once(';').map(|(name, _params)| name);
+    matches!(name, Some("" | "." | ".."))
 }
 
 fn count(bytes: &[u8], wanted: u8) -> usize {
     bytes.split(|byte| *byte == wanted).count()
 }
 
-/// The other things a parser could take the path for: not decoded at all, decoded twice, backslashes as
-/// slashes, cut at the NUL, odd bytes left out, params kept.
+/// The other things a parser could take the path for: not decoded at all or decoded twice; params kept, or cut off
+/// before or after anything else is done; backslashes as slashes; cut at the NUL; odd bytes left out; doubled slashes
+/// merged only after the dot segments.
 fn other_readings(raw: &str, decoded: &[u8]) -> Vec<String> {
     let twice: Vec<u8> = percent_decode(decoded).collect();
-    let mut readings = vec![normalise(raw), collapse(raw)];
-    for bytes in [decoded, &twice, &shortened(decoded)] {
-        let text = String::from_utf8_lossy(bytes);
-        let slashed = text.replace('\\', "/");
-        let cut = slashed.split('\0').next().unwrap_or_default();
-        let bare = slashed.replace(['\0', '\u{fffd}'], "");
-        readings.extend([normalise(&text), collapse(&text), normalise(&slashed)]);
-        readings.extend([normalise(cut), normalise(&bare)]);
+    let params_first: Vec<u8> = percent_decode(without_params(raw).as_bytes()).collect();
+    let decoded = [decoded, &twice, &shortened(decoded), &params_first];
+    let decoded = decoded.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let mut texts = Vec::from(decoded);
+    texts.push(raw.to_owned());
+    let slashed = |text: &str| text.replace('\\', "/");
+    let cut = |text: &str| text.split('\0').next().unwrap_or_default().to_owned();
+    let bare = |text: &str| text.replace(['\0', '\u{fffd}'], "");
+    let steps: [&dyn Fn(&str) -> String; 5] =
+        [&without_params, &slashed, &cut, &bare, &without_params];
+    for step in steps {
+        let taken: Vec<_> = texts.iter().map(|text| step(text)).collect();
+        texts.extend(taken);
+        texts.sort_unstable();
+        texts.dedup();
     }
-    readings
+    let readings = |text: &String| [collapse(text), collapse(&climbed(text))];
+    texts.iter().flat_map(readings).collect()
 }
 
 /// Letters that matter in paths, in more bytes than UTF-8 allows: a lax decoder takes them.
@@ -128,11 +148,33 @@ fn shortened(decoded: &[u8]) -> Vec<u8> {
 
 /// Without `;params`, doubled slashes and dot segments (RFC 3986 sections 3.3, 5.2.4 and 6.2.2).
 fn normalise(text: &str) -> String {
-    let without_params: Vec<_> = text
-        .split('/')
-        .map(|segment| segment.split(';').next().unwrap_or_default())
-        .collect();
-    collapse(&without_params.join("/"))
+    collapse(&without_params(text))
+}
+
+fn without_params(text: &str) -> String {
+    let segments = text.split('/');
+    let names = segments.map(|segment| segment.split(';').next().unwrap_or_default());
+    names.collect::<Vec<_>>().join("/")
+}
+
+/// Without dot segments, by RFC 3986 section 5.2.4 to the letter: what `..` takes back may be an empty segment.
+fn climbed(text: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in text.strip_prefix('/').unwrap_or(text).split('/') {
+        match segment {
+            "." => {}
+            ".." => {
+                segments.pop();
+            }
+            _ => segments.push(segment),
+        }
+    }
+    let folder = if text.ends_with("/.") || text.ends_with("/..") {
+        "/"
+    } else {
+        ""
+    };
+    format!("/{}{folder}", segments.join("/"))
 }
 
 fn collapse(text: &str) -> String {
@@ -254,6 +296,7 @@ mod tests {
             "/api;v=2/logout",
             "/api/logout/",
             "/api/%2e%2e/api/logout",
+            "//api/x/../logout",
         ] {
             assert!(matches("/api/logout", spelling), "{spelling}");
             assert!(!Path::read(spelling).is_ambiguous(), "{spelling}");
@@ -271,6 +314,11 @@ mod tests {
             ("/api/%ff/../logout", "/api/logout"),
             ("/api/logout%3bx=1", "/api/logout"),
             ("/api/logout%ff", "/api/logout"),
+            ("/api//../logout", "/api/logout"),
+            ("/api/logout;a=b%2fc", "/api/logout"),
+            ("/account/..;/api/logout", "/account/..;/api/logout"),
+            ("/account/..;/api/logout", "/api/logout"),
+            ("/api\\%3b%5c/logout", "/api/logout"),
         ] {
             let path = Path::read(raw);
             assert!(path.is_ambiguous(), "{raw}");
