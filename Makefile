@@ -1,6 +1,6 @@
 # The two commands of README, and what they need.
 
-.PHONY: demo test setup bench
+.PHONY: demo test setup bench fuzz
 
 # Arguments of the demo: `make demo DEMO_ARGS=--once` ends after the walk.
 DEMO_ARGS ?=
@@ -19,3 +19,10 @@ setup:
 
 bench:
 	cargo bench --locked
+
+# Hunts for inputs that break a promise, FUZZ_SECONDS with every target; fails when it finds one. The fuzzer is C++.
+fuzz:
+	@sh .ci/setup g++
+	FUZZ_SECONDS=$(FUZZ_SECONDS) sh fuzz/run.sh
+
+FUZZ_SECONDS ?= 60

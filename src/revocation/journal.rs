@@ -326,7 +326,8 @@ fn corrupt(path: &Path, why: &str) -> JournalError {
     JournalError::Corrupt(path.to_owned(), why.to_owned())
 }
 
-fn encode_token(id: &Id, until: UnixTime, source: Source) -> [u8; 28] {
+/// What the file holds of a token.
+pub fn encode_token(id: &Id, until: UnixTime, source: Source) -> [u8; 28] {
     let mut row = [0; 28];
     row[..16].copy_from_slice(id.bytes());
     row[16..24].copy_from_slice(&until.seconds().to_le_bytes());
@@ -334,7 +335,8 @@ fn encode_token(id: &Id, until: UnixTime, source: Source) -> [u8; 28] {
     row
 }
 
-fn decode_token(window: Window, row: &[u8; 28]) -> Revocation {
+/// The token of a row.
+pub fn decode_token(window: Window, row: &[u8; 28]) -> Revocation {
     let mut id = [0; 16];
     id.copy_from_slice(&row[..16]);
     let mut source = [0; 4];

@@ -17,6 +17,9 @@ pub use allowance::{Allowance, Clients};
 pub use committer::Health;
 pub use entry::{Cause, Group, Id, Identity, Kind, MARGIN, Revocation, ShopTag, Source, Window};
 pub use journal::{Journal, JournalError};
+/// For fuzz/ alone, which has no other way to a single row.
+#[doc(hidden)]
+pub use journal::{decode_token, encode_token};
 pub use set::{Counts, Set};
 
 use crate::clock::{self, UnixTime};

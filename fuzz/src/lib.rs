@@ -1,0 +1,16 @@
+//! What must hold for every input. `make fuzz` hunts for one that breaks it; tests/fuzzing.rs samples the same.
+
+#[path = "../../tests/support/bare_gate.rs"]
+mod bare_gate;
+mod configuration;
+mod credential;
+mod journal_record;
+mod path;
+mod percent;
+
+pub use configuration::configuration;
+pub use credential::credential;
+pub use journal_record::journal_record;
+pub use path::path;
+
+use doorward::demo::shop::Shop; // whose secret the bare gate takes
