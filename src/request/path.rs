@@ -12,7 +12,13 @@ pub struct Path<'a> {
     /// What other parsers could make of an encoded slash or backslash, a NUL, a second layer of
     /// encoding or bytes that are no UTF-8. Empty for almost every path.
     others: Vec<String>,
+    /// It has more than one reading, and is too long to make them all.
+    endless: bool,
 }
+
+/// The longest ambiguous path that is read in every way: a hundred readings of a longer one would be work for
+/// who sends it often. No rule is that long, and no honest link.
+const AMBIGUOUS_BYTES_MAX: usize = 4 << 10;
 
 /// How the shop compares paths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,11 +40,14 @@ impl<'a> Path<'a> {
             return Self {
                 normal: Cow::Borrowed(raw),
                 others: Vec::new(),
+                endless: false,
             };
         }
         let decoded: Vec<u8> = percent_decode(raw.as_bytes()).collect();
         let text = String::from_utf8_lossy(&decoded);
-        let others = if is_ambiguous(raw, &decoded) {
+        let ambiguous = is_ambiguous(raw, &decoded);
+        let endless = ambiguous && raw.len() > AMBIGUOUS_BYTES_MAX;
+        let others = if ambiguous && !endless {
             other_readings(raw, &decoded)
         } else {
             Vec::new()
@@ -46,6 +55,7 @@ impl<'a> Path<'a> {
         Self {
             normal: Cow::Owned(normalise(&text)),
             others,
+            endless,
         }
     }
 
@@ -56,7 +66,12 @@ impl<'a> Path<'a> {
 
     /// Whether two parsers could read this path differently.
     pub fn is_ambiguous(&self) -> bool {
-        !self.others.is_empty()
+        !self.others.is_empty() || self.endless
+    }
+
+    /// Whether it has so many readings that nobody can say which rules it is under.
+    pub fn is_endless(&self) -> bool {
+        self.endless
     }
 
     /// Every way in which this path can be read.
@@ -281,6 +296,15 @@ mod tests {
     fn matches(pattern: &str, path: &str) -> bool {
         let pattern = PathPattern::parse(pattern).unwrap();
         pattern.matches(&normal(path), LENIENT)
+    }
+
+    #[test]
+    fn a_long_ambiguous_path_is_not_read_in_every_way() {
+        let long = format!("/a%2f{}", "b;c/..//".repeat(2_000));
+        let path = Path::read(&long);
+        assert!(path.is_endless() && path.is_ambiguous());
+        assert_eq!(path.readings().count(), 1);
+        assert!(!Path::read(&format!("/{}", "b/".repeat(8_000))).is_ambiguous());
     }
 
     #[test]

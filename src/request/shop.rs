@@ -109,7 +109,8 @@ impl Shop {
         }
         let style = self.path_style;
         let mut logouts = self.logouts.iter().chain([&self.own_logout]);
-        let ruled = logouts.any(|rule| rule.is_under(request, path, style))
+        let ruled = path.is_endless()
+            || logouts.any(|rule| rule.is_under(request, path, style))
             || self.routes.iter().any(|route| route.claims(path, style));
         if ruled {
             Err(Refusal::AmbiguousPath)
