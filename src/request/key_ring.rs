@@ -139,3 +139,94 @@ impl KeyRing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use smallvec::SmallVec;
+
+    use super::*;
+    use crate::revocation::{Id, Identity, Window};
+
+    const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
+
+    /// The example of RFC 7517 appendix A.1, under this name.
+    fn keys_named(id: &str) -> Keys {
+        let text = format!(
+            r#"{{"keys":[{{"kty":"EC","crv":"P-256","kid":"{id}",
+            "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}}]}}"#
+        );
+        let read = Keys::from_fetched(text.as_bytes(), &[jsonwebtoken::Algorithm::ES256]);
+        read.unwrap().0
+    }
+
+    fn verified() -> Arc<Verified> {
+        Arc::new(Verified {
+            identity: Identity {
+                id: Id::of_realm("main"),
+                window: Window::UNDATED,
+                groups: SmallVec::new(),
+                issued_at: None,
+            },
+            expires_at: None,
+            not_before: None,
+            subject: None,
+            session: None,
+            fingerprint: None,
+        })
+    }
+
+    fn remember(held: &Held) {
+        held.verified.insert("a token".into(), verified());
+    }
+
+    fn remembers(ring: &KeyRing) -> bool {
+        ring.held().verified.contains_key("a token")
+    }
+
+    #[test]
+    fn other_keys_begin_a_new_memory_and_the_same_keep_theirs_trap_17() {
+        let ring = KeyRing::new(keys_named("a"));
+        remember(&ring.held());
+        assert!(!ring.take(keys_named("a"), NOW));
+        assert!(remembers(&ring));
+        assert!(ring.take(keys_named("b"), NOW));
+        assert!(!remembers(&ring));
+    }
+
+    #[test]
+    fn what_was_being_verified_during_the_exchange_is_not_remembered_trap_17() {
+        let ring = KeyRing::new(keys_named("a"));
+        let before = ring.held();
+        assert!(ring.take(keys_named("b"), NOW));
+        remember(&before);
+        assert!(!remembers(&ring));
+    }
+
+    #[test]
+    fn what_is_known_of_the_keys_can_be_read() {
+        let ring = KeyRing::new(Keys::default());
+        ring.note_failure("late");
+        ring.miss_key();
+        let state = KeyState {
+            count: 0,
+            fetched_at: None,
+            failure: Some("late"),
+        };
+        assert_eq!((ring.state(), ring.wants_keys()), (state, true));
+        assert_eq!(state.age(NOW), None);
+        ring.take(keys_named("a"), NOW);
+        let state = KeyState {
+            count: 1,
+            fetched_at: Some(NOW),
+            failure: None,
+        };
+        assert_eq!((ring.state(), ring.wants_keys()), (state, false));
+        ring.note_failure("tls");
+        let age = ring.state().age(NOW.plus(Duration::from_mins(1)));
+        assert_eq!(age, Some(Duration::from_mins(1)));
+        assert_eq!(ring.state().count, 1, "the old ones stay");
+        let copy = ring.without_memory();
+        assert_eq!(copy.state(), ring.state());
+    }
+}

@@ -429,3 +429,132 @@ fn verify_signature(
     }
     Err(flaw)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::claims::IssuedAt;
+    use super::super::json::Pointer;
+    use super::super::key_source::JwksUrl;
+    use super::*;
+
+    const SECRET: &[u8] = b"a secret of more than thirty-two bytes, for HS256";
+
+    fn settings(realm: &str, algorithm: Algorithm) -> TokenSettings {
+        let pointer = |text| Pointer::parse(text).unwrap();
+        TokenSettings {
+            realm: realm.to_owned(),
+            kind: Kind::Auto,
+            algorithms: vec![algorithm],
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            claims: Claims {
+                id: pointer("/jti"),
+                subject: pointer("/sub"),
+                session: pointer("/sid"),
+                expires_at: pointer("/exp"),
+                issued_at: IssuedAt::Claim(pointer("/iat")),
+            },
+            leeway: Duration::ZERO,
+            refresh_window: Duration::ZERO,
+            max_lifetime: None,
+            opaque_pattern: None,
+            forward_unverifiable: false,
+        }
+    }
+
+    fn given(realm: &str, secret: &[u8]) -> Verifier {
+        let keys = Keys::from_secret(secret, &[Algorithm::HS256]).unwrap();
+        let settings = settings(realm, Algorithm::HS256);
+        Verifier::new(settings, KeySource::Given(keys))
+    }
+
+    fn fetched(realm: &str, algorithm: Algorithm, url: &str, refresh: Duration) -> Verifier {
+        let source = JwksSource {
+            url: JwksUrl::parse(url).unwrap(),
+            authorities: Vec::new(),
+            refresh,
+            cooldown: Duration::from_secs(30),
+        };
+        Verifier::new(settings(realm, algorithm), KeySource::Fetched(source))
+    }
+
+    /// The same with the key of RFC 7517 appendix A.1.
+    fn with_keys(verifier: Verifier) -> Verifier {
+        let text = br#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
+            "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+        let (keys, _) = Keys::from_fetched(text, &[Algorithm::ES256]).unwrap();
+        verifier.ring.take(keys, UnixTime::EPOCH);
+        verifier
+    }
+
+    /// Whether the new one has the old one's memory, and how many keys it has.
+    fn inherited(mut new: Verifier, old: &Verifier) -> (bool, usize) {
+        new.inherit(old);
+        (Arc::ptr_eq(&new.ring, &old.ring), new.key_count())
+    }
+
+    #[test]
+    fn a_reload_keeps_the_memory_of_a_file_only_if_nothing_has_changed_trap_17() {
+        let old = given("main", SECRET);
+        assert_eq!(inherited(given("main", SECRET), &old), (true, 1));
+        assert_eq!(inherited(given("other", SECRET), &old), (false, 1));
+        let other = given("main", b"another secret of more than thirty-two bytes");
+        assert_eq!(inherited(other, &old), (false, 1));
+    }
+
+    #[test]
+    fn a_reload_keeps_fetched_keys_of_the_same_place() {
+        const URL: &str = "https://login.example.com/jwks.json";
+        let es = Algorithm::ES256;
+        let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
+        let old = with_keys(fetched("main", es, URL, minute));
+        assert!(old.has_keys() && old.source().is_some());
+        assert_eq!(inherited(fetched("main", es, URL, hour), &old), (true, 1));
+        let renamed = fetched("other", es, URL, minute);
+        assert_eq!(inherited(renamed, &old), (false, 1), "without their memory");
+        let elsewhere = fetched("main", es, "https://login.example.com/other.json", minute);
+        assert_eq!(inherited(elsewhere, &old), (false, 0));
+        let for_others = fetched("main", Algorithm::RS256, URL, minute);
+        assert_eq!(inherited(for_others, &old), (false, 0));
+        let mut by_other_authority = fetched("main", es, URL, minute);
+        let source = by_other_authority.source.as_mut().unwrap();
+        source.authorities = vec![vec![1]];
+        assert_eq!(inherited(by_other_authority, &old), (false, 0));
+        assert_eq!(inherited(given("main", SECRET), &old), (false, 1));
+        assert_eq!(
+            inherited(fetched("main", es, URL, minute), &given("main", SECRET)),
+            (false, 0)
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_name_asks_for_keys_and_a_known_one_does_not() {
+        use base64::Engine;
+        let b64 = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+        let token = |kid: &str, alg: &str| {
+            let header = b64(&format!(r#"{{"alg":"{alg}",{kid}"typ":"JWT"}}"#));
+            format!("{header}.{}.{}", b64("{}"), b64(&"x".repeat(64)))
+        };
+        let now = UnixTime::EPOCH;
+        let asks = |verifier: &Verifier, kid: &str, alg: &str| {
+            let flaw = verifier.read(Kind::Jwt, &token(kid, alg), now).err();
+            (flaw, verifier.ring.wants_keys())
+        };
+        let url = "https://login.example.com/";
+        let empty = fetched("main", Algorithm::ES256, url, Duration::from_mins(1));
+        let (named, unnamed, known) = (r#""kid":"2","#, "", r#""kid":"1","#);
+        assert_eq!(asks(&empty, named, "ES256"), (Some(Flaw::NoKeys), false));
+        assert_eq!(asks(&empty, named, "none"), (Some(Flaw::Algorithm), false));
+        let full = with_keys(empty);
+        assert_eq!(
+            asks(&full, unnamed, "ES256"),
+            (Some(Flaw::Signature), false)
+        );
+        assert_eq!(asks(&full, known, "ES256"), (Some(Flaw::Signature), false));
+        assert_eq!(asks(&full, named, "HS256"), (Some(Flaw::Algorithm), false));
+        assert_eq!(asks(&full, named, "ES256"), (Some(Flaw::UnknownKey), true));
+        let given = given("main", SECRET);
+        assert_eq!(asks(&given, named, "HS256"), (Some(Flaw::Signature), false));
+    }
+}

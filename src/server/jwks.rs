@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT};
@@ -42,8 +42,10 @@ const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 const TOLD_CHARS_MAX: usize = 200;
 
 /// Fetches the keys of shops whose identity provider publishes them.
+#[derive(Default)]
 pub(super) struct KeyFetcher {
-    connector: Arc<Connector>,
+    /// Made when it is needed: it reads the system's certificates.
+    connector: OnceLock<Arc<Connector>>,
     /// By the name of the shop.
     feeds: Mutex<HashMap<String, Arc<Feed>>>,
 }
@@ -123,11 +125,11 @@ impl From<Box<Error>> for Failure {
 }
 
 impl KeyFetcher {
-    pub(super) fn new() -> Self {
-        Self {
-            connector: Arc::new(Connector::new(None)),
-            feeds: Mutex::default(),
-        }
+    fn connector(&self) -> Arc<Connector> {
+        let made = self
+            .connector
+            .get_or_init(|| Arc::new(Connector::new(None)));
+        Arc::clone(made)
     }
 
     /// Fetches for the first time, for a bounded while: a node that has its keys at the start refuses nobody for
@@ -142,7 +144,7 @@ impl KeyFetcher {
         runtime.block_on(async {
             let mut fetches = JoinSet::new();
             for attempt in self.due(shops) {
-                fetches.spawn(attempt.run(Arc::clone(&self.connector)));
+                fetches.spawn(attempt.run(self.connector()));
             }
             let all = async { while fetches.join_next().await.is_some() {} };
             let _ = timeout(FIRST_TIMEOUT, all).await;
@@ -154,7 +156,7 @@ impl KeyFetcher {
     /// Begins every fetch that is due, and waits for none.
     pub(super) fn tick(&self, shops: &[Arc<Shop>]) {
         for attempt in self.due(shops) {
-            tokio::spawn(attempt.run(Arc::clone(&self.connector)));
+            tokio::spawn(attempt.run(self.connector()));
         }
     }
 

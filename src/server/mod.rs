@@ -135,7 +135,7 @@ pub fn run(settings: Settings, shops: Vec<Shop>) -> Result<(), StartError> {
     )));
     upstream::await_addresses(&site.load().upstreams)
         .map_err(|error| StartError::System("looking names up", error))?;
-    let keys = KeyFetcher::new();
+    let keys = KeyFetcher::default();
     keys.fetch_first(site.load().gate.shops())
         .map_err(|error| StartError::System("fetching keys", error))?;
     let in_flight = Arc::new(());
