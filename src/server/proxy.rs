@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Version;
-use http::header::{AGE, CONTENT_ENCODING, DATE, TRANSFER_ENCODING};
+use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::{StatusCode, Version};
 use log::{debug, error, info, warn};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -238,8 +238,14 @@ impl ProxyHttp for Proxy {
             // It can't read chunks (RFC 9112 section 6.1): the end of the connection ends the body.
             response.remove_header(&TRANSFER_ENCODING);
         }
-        if !response.status.is_informational() && !response.headers.contains_key(DATE) {
-            response.insert_header(DATE, reply::date())?; // RFC 9110 section 6.6.1
+        let is_informational = response.status.is_informational();
+        if is_informational || response.status == StatusCode::NO_CONTENT {
+            // Standards 119: what has no body has no length.
+            response.remove_header(&CONTENT_LENGTH);
+            response.remove_header(&TRANSFER_ENCODING);
+        }
+        if !is_informational && !response.headers.contains_key(DATE) {
+            response.insert_header(DATE, reply::date())?; // standards 117; Pingora does so on HTTP/1.1 only
         }
         Ok(())
     }
