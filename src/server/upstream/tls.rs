@@ -54,11 +54,6 @@ impl UpstreamTls {
     /// Believes these authorities, in PEM, instead of those that the system trusts.
     pub fn trust(&mut self, pem: &[u8]) -> Result<(), UnfitTls> {
         let certificates = certificates(pem)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in &certificates {
-            let added = roots.add(CertificateDer::from(certificate.as_slice()));
-            added.map_err(|_| UnfitTls::BadCertificate)?;
-        }
         self.note(b"authorities", &certificates);
         let wrapped = reading(|| {
             let wrap = |certificate| WrappedX509::new(certificate, parse_x509);
@@ -145,6 +140,11 @@ fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, UnfitTls> {
         .map_err(|_| UnfitTls::BadCertificate)?;
     if found.is_empty() {
         return Err(UnfitTls::NoCertificate);
+    }
+    let mut readable = RootCertStore::empty();
+    for certificate in &found {
+        let added = readable.add(CertificateDer::from(certificate.as_slice()));
+        added.map_err(|_| UnfitTls::BadCertificate)?;
     }
     Ok(found)
 }
