@@ -17,18 +17,24 @@ mod edge;
 mod customer;
 mod scene;
 mod aftermath;
+mod backend;
 mod bare_gate;
+mod certificates;
 mod claims;
+mod http2;
 pub mod places;
 pub mod recording;
 
 pub use doorward::demo::shop::{Failure, Mood, Seen, Shop, Storefront};
 
 pub use aftermath::Aftermath;
+pub use backend::{Backend, Deed, Heard, ok};
 pub use bare_gate::bare_gate;
+pub use certificates::{Authority, Identity, put};
 pub use claims::overlaid;
 pub use customer::Customer;
 pub use edge::{Edge, Outcome, doorward, shop_table, shop_table_at};
+pub use http2::{Call, Echo};
 pub use nobody::Nobody;
 pub use patience::eventually;
 pub use scene::{Scene, told};
