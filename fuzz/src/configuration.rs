@@ -76,14 +76,17 @@ fn told(faults: &Faults) -> String {
 
 fn all_of(config: &Config) -> String {
     let server = &config.server;
-    let mut upstreams: Vec<_> = server.upstreams.iter().collect();
+    let servers = server.site.upstreams.iter();
+    let mut upstreams: Vec<_> = servers.map(|(shop, all)| (shop, all.endpoints())).collect();
     upstreams.sort_by_key(|(shop, _)| *shop);
     let process = (
         &server.listen,
         &server.operator,
         &server.control,
-        &server.trusted_proxies,
-        &config.data_dir,
+        &server.data_dir,
+        &server.h2c,
+        &server.site.trusted_proxies,
+        &server.site.limits,
     );
     let summary = (&config.summary, config.log);
     let mut all = format!("{process:?} {upstreams:?} {summary:?}");

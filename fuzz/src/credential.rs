@@ -197,7 +197,7 @@ fn take_line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
 fn judge(head: &Parts, body: &[u8]) -> Outcome {
     let body = (!body.is_empty()).then_some(body);
     match GATE.judge(&Request { head, body }, NOW) {
-        Ok(Verdict::Forward(_)) => Outcome::Forwarded,
+        Ok(Verdict::Forward(_, _)) => Outcome::Forwarded,
         Ok(Verdict::LogOut(logout)) => Outcome::LoggedOut(logout.revocations),
         Ok(Verdict::Preflight) => Outcome::Preflight,
         Err(refused) => Outcome::Refused(refused.refusal),

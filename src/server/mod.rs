@@ -7,6 +7,7 @@ mod connection;
 mod control;
 mod forwarding;
 mod framing;
+mod gauges;
 mod jwks;
 mod key_schedule;
 mod limits;

@@ -1,0 +1,215 @@
+//! What is measured whenever somebody asks: how much there is, and how the parts fare.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::metrics::ShopName;
+use super::site::Site;
+use crate::request::Gate;
+use crate::revocation::Health;
+
+/// Read from the parts whenever somebody asks.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    revocations: Family<Held, Gauge>,
+    revocation_bytes: Gauge,
+    connections: Gauge,
+    journal_writable: Gauge,
+    journal_failures: Counter,
+    journal_commits: Counter,
+    clock_offset: Family<ShopName, Gauge>,
+    keys: Family<ShopName, Gauge>,
+    keys_fetched: Family<ShopName, Gauge>,
+    servers: Family<Servers, Gauge>,
+    server_in_flight: Family<Server, Gauge>,
+    server_failures: Family<Server, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Held {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Server {
+    shop: String,
+    server: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Servers {
+    shop: String,
+    server: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+impl Gauges {
+    /// Gauges that are shown from now on; what the journal measures by itself is shown beside them.
+    pub(super) fn register(r: &mut Registry, journal: &Health) -> Self {
+        let gauges = Self::default();
+        let build: Family<Build, Gauge> = Family::default();
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create(&Build { version }).set(1);
+        r.register_with_unit(
+            "journal_latency",
+            "How long a transaction took to reach the disk",
+            Unit::Seconds,
+            journal.latency().clone(),
+        );
+        r.register(
+            "revocations",
+            "Revocations in force",
+            gauges.revocations.clone(),
+        );
+        r.register(
+            "connections",
+            "Connections of customers",
+            gauges.connections.clone(),
+        );
+        r.register_with_unit(
+            "revocations",
+            "Memory that the revocations take",
+            Unit::Bytes,
+            gauges.revocation_bytes.clone(),
+        );
+        r.register(
+            "journal_writable",
+            "Whether the last write to the journal succeeded",
+            gauges.journal_writable.clone(),
+        );
+        r.register(
+            "journal_failures",
+            "Writes to the journal that failed",
+            gauges.journal_failures.clone(),
+        );
+        r.register(
+            "journal_commits",
+            "Transactions that reached the disk",
+            gauges.journal_commits.clone(),
+        );
+        r.register(
+            "shop_clock_offset_seconds",
+            "How far the shop's clock is ahead of ours",
+            gauges.clock_offset.clone(),
+        );
+        r.register(
+            "keys",
+            "Keys that verify a shop's tokens",
+            gauges.keys.clone(),
+        );
+        r.register(
+            "keys_last_fetch_timestamp_seconds",
+            "When a shop's keys were last fetched from its jwks_url",
+            gauges.keys_fetched.clone(),
+        );
+        r.register(
+            "upstream_servers",
+            "Addresses of a shop's servers, by what is known of them",
+            gauges.servers.clone(),
+        );
+        r.register(
+            "upstream_in_flight",
+            "Requests that a server has to answer",
+            gauges.server_in_flight.clone(),
+        );
+        r.register(
+            "upstream_failures",
+            "Requests that failed on a server",
+            gauges.server_failures.clone(),
+        );
+        r.register("build_info", "The version that runs", build);
+        gauges
+    }
+
+    /// Measures everything anew.
+    pub(super) fn read(&self, site: &Site, connections: usize) {
+        let connections = i64::try_from(connections).unwrap_or(i64::MAX);
+        self.connections.set(connections);
+        self.read_revocations(&site.gate);
+        self.read_shops(&site.gate);
+        self.read_servers(site);
+    }
+
+    fn read_revocations(&self, gate: &Gate) {
+        let counts = gate.revocations().counts();
+        let journal = gate.revocations().journal();
+        for (kind, held) in [
+            ("token", counts.tokens),
+            ("undated_token", counts.undated),
+            ("cutoff", counts.cutoffs),
+            ("window", counts.windows),
+        ] {
+            let held = i64::try_from(held).unwrap_or(i64::MAX);
+            self.revocations.get_or_create(&Held { kind }).set(held);
+        }
+        let bytes = gate.revocations().bytes();
+        self.revocation_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.journal_writable.set(i64::from(journal.is_writable()));
+        catch_up(&self.journal_failures, journal.failures());
+        catch_up(&self.journal_commits, journal.commits());
+    }
+
+    /// What was there under an older configuration is not shown any more.
+    fn read_shops(&self, gate: &Gate) {
+        self.clock_offset.clear();
+        self.keys.clear();
+        self.keys_fetched.clear();
+        for shop in gate.shops() {
+            let name = ShopName {
+                shop: shop.name.clone(),
+            };
+            self.clock_offset
+                .get_or_create(&name)
+                .set(shop.clock.offset_s());
+            let keys = shop.verifier.ring().state();
+            let count = i64::try_from(keys.count).unwrap_or(i64::MAX);
+            self.keys.get_or_create(&name).set(count);
+            if let Some(at) = keys.fetched_at {
+                let at = i64::try_from(at.seconds()).unwrap_or(i64::MAX);
+                self.keys_fetched.get_or_create(&name).set(at);
+            }
+        }
+    }
+
+    /// The same for the servers.
+    fn read_servers(&self, site: &Site) {
+        self.servers.clear();
+        self.server_in_flight.clear();
+        self.server_failures.clear();
+        for (shop, upstreams) in &site.upstreams {
+            for one in upstreams.servers() {
+                let labels = Server {
+                    shop: shop.clone(),
+                    server: one.label.clone(),
+                };
+                let in_flight = i64::try_from(one.in_flight).unwrap_or(i64::MAX);
+                self.server_in_flight
+                    .get_or_create(&labels)
+                    .inc_by(in_flight);
+                self.server_failures
+                    .get_or_create(&labels)
+                    .inc_by(one.failures);
+                let labels = Servers {
+                    shop: shop.clone(),
+                    state: one.state(),
+                    server: one.label,
+                };
+                self.servers.get_or_create(&labels).inc();
+            }
+        }
+    }
+}
+
+/// Raises a counter to what another one says.
+fn catch_up(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
