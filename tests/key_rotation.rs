@@ -6,9 +6,6 @@ mod support;
 #[path = "support/identity_provider.rs"]
 mod identity_provider;
 
-use std::sync::mpsc;
-use std::time::Duration;
-
 use identity_provider::{
     Authority, IdentityProvider, Reply, SigningKey, Tls, key_set, self_signed,
 };
@@ -19,9 +16,14 @@ use tempfile::TempDir;
 
 /// A shop whose keys are there, and which knows none of them itself; `more` are further keys of the shop.
 fn scene_with(url: &str, more: &str) -> Scene {
+    scene_beside("", url, more)
+}
+
+/// The same, after another shop.
+fn scene_beside(other: &str, url: &str, more: &str) -> Scene {
     let shop = stateless_bagisto();
     let config_toml = format!(
-        "log = \"debug\"\n[[shop]]\nname = \"main\"\npreset = \"bagisto\"\nanswer = \"local\"\n\
+        "log = \"debug\"\n{other}[[shop]]\nname = \"main\"\npreset = \"bagisto\"\nanswer = \"local\"\n\
          upstream = [\"{}\"]\ntoken.algorithms = [\"ES256\"]\ntoken.jwks_url = \"{url}\"\n{more}",
         shop.address()
     );
@@ -316,29 +318,31 @@ fn an_answer_beyond_all_bounds_changes_nothing_standards_46() {
 #[test]
 fn a_withdrawn_key_takes_its_tokens_with_it_trap_17() {
     let [old, new] = [SigningKey::named("old"), SigningKey::named("new")];
+    let known_by_heart = old.token("alice"); // the very text: another signature would be another one
     let provider = IdentityProvider::plain(Reply::with(key_set(&[&old])));
     let scene = scene_with(&provider.url(), PATIENT);
     for _ in 0..3 {
-        scene.admits("known by heart", &old.token("alice"));
+        scene.admits("known by heart", &known_by_heart);
     }
     provider.say(Reply::with(key_set(&[&new])));
-    scene.admits("nobody has asked", &old.token("alice"));
+    scene.admits("nobody has asked", &known_by_heart);
     scene.turns_away("not yet", &new.token("alice"));
     eventually(|| scene.told("keys fetched") == 2);
     scene.admits("the new key", &new.token("alice"));
-    scene.turns_away("its key was withdrawn", &old.token("alice"));
+    scene.turns_away("its key was withdrawn", &known_by_heart);
     assert_eq!(provider.fetches(), 2);
 }
 
 #[test]
 fn a_key_that_is_withdrawn_unnoticed_ends_with_the_next_fetch() {
     let [old, new] = [SigningKey::named("old"), SigningKey::named("new")];
+    let known_by_heart = old.token("alice"); // the very text: another signature would be another one
     let provider = IdentityProvider::plain(Reply::with(key_set(&[&old, &new])));
     let scene = scene_with(&provider.url(), EAGER);
-    scene.admits("both are there", &old.token("alice"));
+    scene.admits("both are there", &known_by_heart);
     scene.admits("both are there", &new.token("alice"));
     provider.say(Reply::with(key_set(&[&new])));
-    eventually(|| !scene.lets_in(&old.token("alice")));
+    eventually(|| !scene.lets_in(&known_by_heart));
     scene.admits("the other stays", &new.token("alice"));
 }
 
@@ -346,10 +350,9 @@ fn a_key_that_is_withdrawn_unnoticed_ends_with_the_next_fetch() {
 fn made_up_key_names_have_nobody_hammered() {
     let key = SigningKey::named("one");
     let provider = IdentityProvider::plain(Reply::with(key_set(&[&key])));
-    let scene = scene_with(
-        &provider.url(),
-        &format!("{PATIENT}token.jwks_cooldown = \"24h\"\n"),
-    );
+    let pulse = Pulse::new();
+    let more = format!("{PATIENT}token.jwks_cooldown = \"24h\"\n");
+    let scene = scene_beside(&pulse.table(), &provider.url(), &more);
     scene.admits("before", &key.token("alice"));
     let storm = |round: usize| {
         for number in 0..50 {
@@ -361,16 +364,35 @@ fn made_up_key_names_have_nobody_hammered() {
     eventually(|| provider.fetches() == 2);
     for round in 1..4 {
         storm(round);
-        wait_for_a_tick();
+        pulse.beats();
     }
     assert_eq!(provider.fetches(), 2, "one in a cooldown");
     scene.admits("after", &key.token("alice"));
 }
 
-/// The background looks once a second: this is time enough for what must not happen.
-fn wait_for_a_tick() {
-    let (_silent, never) = mpsc::channel::<()>();
-    let _ = never.recv_timeout(Duration::from_millis(1500)); // nothing is ever sent
+/// Another shop, whose provider is asked every second: by that a test knows that time has passed in the background.
+struct Pulse(IdentityProvider);
+
+impl Pulse {
+    fn new() -> Self {
+        let keys = key_set(&[&SigningKey::named("pulse")]);
+        Self(IdentityProvider::plain(Reply::with(keys)))
+    }
+
+    fn table(&self) -> String {
+        format!(
+            "[[shop]]\nname = \"pulse\"\nhosts = [\"pulse.example.com\"]\nupstream = [\"127.0.0.1:9\"]\n\
+             token.algorithms = [\"ES256\"]\ntoken.jwks_url = \"{}\"\n{EAGER}",
+            self.0.url()
+        )
+    }
+
+    /// Waits until the background has looked at every shop since.
+    #[track_caller]
+    fn beats(&self) {
+        let fetches = self.0.fetches();
+        eventually(|| self.0.fetches() >= fetches + 2);
+    }
 }
 
 #[test]
@@ -392,12 +414,11 @@ fn after_the_cooldown_an_unknown_name_counts_again() {
 fn a_bad_signature_under_a_known_name_has_nobody_asked() {
     let key = SigningKey::named("one");
     let provider = IdentityProvider::plain(Reply::with(key_set(&[&key])));
-    let scene = scene_with(
-        &provider.url(),
-        &format!("{PATIENT}token.jwks_cooldown = \"1s\"\n"),
-    );
+    let pulse = Pulse::new();
+    let more = format!("{PATIENT}token.jwks_cooldown = \"1s\"\n");
+    let scene = scene_beside(&pulse.table(), &provider.url(), &more);
     scene.turns_away("a stranger's", &SigningKey::named("one").token("alice"));
-    wait_for_a_tick();
+    pulse.beats();
     assert_eq!(provider.fetches(), 1);
 }
 
