@@ -35,6 +35,11 @@ pub(super) async fn send(
     body: &[u8],
 ) -> Result<()> {
     remove_hop_headers(&mut head);
+    if !head.headers.contains_key(HOST)
+        && let Some(host) = head.uri.authority().cloned()
+    {
+        head.insert_header(HOST, host.as_str())?; // a request in HTTP/2 says it in its target
+    }
     if !body.is_empty() || head.headers.contains_key(CONTENT_LENGTH) {
         head.insert_header(CONTENT_LENGTH, body.len())?;
     }
