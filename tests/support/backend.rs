@@ -22,6 +22,8 @@ pub enum Deed {
     HangUp,
     /// Hears the head only, and takes nothing more.
     Clog,
+    /// Hears the head only, and closes: what it has not read makes that a reset.
+    Reset,
 }
 
 /// A request as it came.
@@ -198,7 +200,7 @@ impl Floor {
                 body: Vec::new(),
             };
             let deed = self.deed_for(request.path());
-            if !matches!(deed, Deed::Clog) {
+            if !matches!(deed, Deed::Clog | Deed::Reset) {
                 request.body = read_body(&mut wire, &mut unread, &request.head)?;
             }
             self.heard.lock().unwrap().push(request);
@@ -212,7 +214,7 @@ impl Floor {
                     while wire.read(&mut [0; 1024])? > 0 {}
                     return Ok(());
                 }
-                Deed::HangUp => return Ok(()),
+                Deed::HangUp | Deed::Reset => return Ok(()),
                 Deed::Clog => {
                     super::eventually(|| self.closing.load(Ordering::SeqCst));
                     return Ok(());
