@@ -1,11 +1,10 @@
 //! The certificates of the addresses with TLS.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::fault::{Fault, Faults};
-use super::table::{Table, Text};
+use super::key_files;
+use super::table::Table;
 use crate::server::{Certificate, Listen};
 
 /// Reads every `[[certificate]]`.
@@ -46,8 +45,8 @@ fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Optio
     table.missing("key_file", "the path of its private key in PEM", faults);
     table.finish(faults);
     let (cert_file, key_file) = (cert_file?, key_file?);
-    let chain = read_file(&cert_file, base_dir, faults);
-    let key = read_key(&key_file, base_dir, faults);
+    let chain = key_files::read_file(&cert_file, base_dir, faults);
+    let key = key_files::read_secret_file(&key_file, base_dir, faults); // who has it can pose as the shop
     match Certificate::parse(&chain?, &key?) {
         Ok(certificate) => Some(certificate),
         Err(why) => {
@@ -56,31 +55,4 @@ fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Optio
             None
         }
     }
-}
-
-/// Whoever has the private key can pose as the shop.
-fn read_key(file: &Text<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
-    let bytes = read_file(file, base_dir, faults)?;
-    let mode = fs::metadata(base_dir.join(file.as_str()))
-        .ok()?
-        .permissions()
-        .mode()
-        & 0o777;
-    if mode & 0o007 != 0 {
-        let name = file.as_str().escape_debug();
-        let message = format!("`{name}`: everybody on this machine may use it (mode {mode:04o})");
-        let help = format!("chown root:doorward {name} && chmod 0640 {name}");
-        faults.push(Fault::error(message).at(file.spot()).help(help));
-    }
-    Some(bytes)
-}
-
-fn read_file(file: &Text<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
-    fs::read(base_dir.join(file.as_str()))
-        .map_err(|error| {
-            let name = file.as_str().escape_debug();
-            let fault = Fault::error(format!("`{name}` can't be read: {error}")).at(file.spot());
-            faults.push(fault.help("paths are relative to the folder of the configuration"));
-        })
-        .ok()
 }
