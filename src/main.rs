@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use doorward::config::{self, Config};
+use doorward::config::{self, Config, Faults};
 use doorward::request::{Named, Target};
-use doorward::server::{self, Order, StartError};
+use doorward::server::{self, Load, Loaded, Order, StartError};
 use doorward::{clock, demo};
 
 /// A reverse proxy that makes logout final.
@@ -34,6 +34,8 @@ enum Command {
     Revoke(Revoke),
     /// Count what is in force in the running process, or look a token up
     Inspect(Inspect),
+    /// Have the running process read its configuration, keys and certificates anew: all of it, or nothing
+    Reload(Process),
 }
 
 #[derive(Args)]
@@ -112,6 +114,9 @@ struct Inspect {
 const UNAVAILABLE: u8 = 69;
 const CONFIG: u8 = 78;
 
+/// The status by which a process says that the configuration is invalid.
+const UNPROCESSABLE: u16 = 422;
+
 fn main() -> ExitCode {
     // Only the place: what a panic says may hold what a request said.
     std::panic::set_hook(Box::new(|panic| {
@@ -124,6 +129,7 @@ fn main() -> ExitCode {
         Command::Demo { once } => walk(once),
         Command::Revoke(revoke) => revoke_by_hand(revoke),
         Command::Inspect(inspect) => inspect_by_hand(inspect),
+        Command::Reload(process) => reload(&process),
     }
 }
 
@@ -132,11 +138,25 @@ fn run(path: &Path) -> ExitCode {
         return ExitCode::from(CONFIG);
     };
     start_logging(config.log);
-    match server::run(config.server, config.shops) {
+    match server::run(config.server, config.shops, loader(path)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ StartError::Bind(..)) => fail(&error, UNAVAILABLE),
+        Err(error @ (StartError::Bind(..) | StartError::Unclaimed(_))) => fail(&error, UNAVAILABLE),
         Err(error) => fail(&error, 1),
     }
+}
+
+/// Reads the same file again, in the same way.
+fn loader(path: &Path) -> Load {
+    let path = path.to_owned();
+    Box::new(move || match config::load(&path) {
+        Ok((config, warnings)) => Ok(Loaded {
+            server: config.server,
+            shops: config.shops,
+            log: config.log,
+            warnings: report(&warnings, false),
+        }),
+        Err(faults) => Err(report(&faults, false)),
+    })
 }
 
 fn check(path: &Path) -> ExitCode {
@@ -158,15 +178,22 @@ fn load(path: &Path) -> Result<Config, ()> {
         Err(faults) => (Err(()), faults),
     };
     if !faults.is_empty() {
-        let coloured = io::stderr().is_terminal();
-        let report = if coloured {
-            faults.coloured()
-        } else {
-            faults.to_string()
-        };
-        eprintln!("{}\n{}", report.trim_end(), faults.summary());
+        eprintln!("{}", report(&faults, io::stderr().is_terminal()));
     }
     config
+}
+
+/// Every fault, and how many there are; empty, if there are none.
+fn report(faults: &Faults, coloured: bool) -> String {
+    if faults.is_empty() {
+        return String::new();
+    }
+    let report = if coloured {
+        faults.coloured()
+    } else {
+        faults.to_string()
+    };
+    format!("{}\n{}", report.trim_end(), faults.summary())
 }
 
 fn start_logging(level: log::LevelFilter) {
@@ -177,8 +204,9 @@ fn start_logging(level: log::LevelFilter) {
     } else {
         log::LevelFilter::Off
     };
+    // A reload may change the level, so the logger itself lets everything through.
     env_logger::Builder::new()
-        .filter_level(level)
+        .filter_level(log::LevelFilter::Trace)
         .filter_module("pingora", level.min(log::LevelFilter::Error))
         .filter_module("pingora_core", level.min(log::LevelFilter::Error))
         .filter_module("pingora_core::services", loud)
@@ -198,6 +226,7 @@ fn start_logging(level: log::LevelFilter) {
             writeln!(out)
         })
         .init();
+    log::set_max_level(level);
 }
 
 /// Writes ` key=value` for every pair that has a value.
@@ -304,10 +333,8 @@ fn moment(text: &str) -> io::Result<u64> {
 }
 
 fn call(process: &Process, path: &str, order: Option<&Order>) -> ExitCode {
-    let socket = match (&process.control, load(&process.config)) {
-        (Some(control), _) => control.clone(),
-        (None, Ok(config)) => config.server.control,
-        (None, Err(())) => return ExitCode::from(CONFIG),
+    let Ok(socket) = socket_of(process) else {
+        return ExitCode::from(CONFIG);
     };
     match server::call(&socket, path, order) {
         Ok((status, answer)) => {
@@ -318,14 +345,46 @@ fn call(process: &Process, path: &str, order: Option<&Order>) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-        Err(error) => {
-            let error = format!(
-                "no doorward answers at {}: {error}\n  help: is it running, and are you its user?",
-                socket.display()
-            );
-            fail(&error, UNAVAILABLE)
-        }
+        Err(error) => nobody_answers(&socket, &error),
     }
+}
+
+/// Prints the outcome of the process itself: what it says is what it serves by.
+fn reload(process: &Process) -> ExitCode {
+    let Ok(socket) = socket_of(process) else {
+        return ExitCode::from(CONFIG);
+    };
+    let (status, answer) = match server::order_reload(&socket) {
+        Ok(outcome) => outcome,
+        Err(error) => return nobody_answers(&socket, &error),
+    };
+    let said = |key| answer.get(key).and_then(|text| text.as_str());
+    if !status.is_success() {
+        eprintln!("{}", said("error").unwrap_or_default());
+        let is_faulty = status.as_u16() == UNPROCESSABLE;
+        return ExitCode::from(if is_faulty { CONFIG } else { 1 });
+    }
+    if let Some(warnings) = said("warnings").filter(|text| !text.is_empty()) {
+        eprintln!("{warnings}");
+    }
+    let _ = writeln!(io::stdout(), "reloaded");
+    ExitCode::SUCCESS
+}
+
+/// The control socket of the running process; where the configuration says it, its faults are printed.
+fn socket_of(process: &Process) -> Result<PathBuf, ()> {
+    match &process.control {
+        Some(control) => Ok(control.clone()),
+        None => load(&process.config).map(|config| config.server.control),
+    }
+}
+
+fn nobody_answers(socket: &Path, error: &io::Error) -> ExitCode {
+    let error = format!(
+        "no doorward answers at {}: {error}\n  help: is it running, and are you its user?",
+        socket.display()
+    );
+    fail(&error, UNAVAILABLE)
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

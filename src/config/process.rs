@@ -14,7 +14,7 @@ use super::shop::Reading;
 use super::table::{Table, Text};
 use super::{certificate, limits};
 use crate::request::PathPattern;
-use crate::server::{Certificate, Limits, Listen, Settings, SiteSettings};
+use crate::server::{Certificate, Drain, Limits, Listen, Settings, SiteSettings};
 
 /// Doorward's own paths on every shop, unless the operator says otherwise.
 const PREFIX: &str = "/_doorward";
@@ -39,6 +39,7 @@ pub(super) struct Process {
     control: PathBuf,
     data_dir: PathBuf,
     trusted_proxies: Vec<IpNet>,
+    drain: Drain,
     log: LevelFilter,
 }
 
@@ -50,6 +51,7 @@ pub(super) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -
     root.missing("data_dir", "a folder such as \"/var/lib/doorward\"", faults);
     let control = read_control(root, data_dir.as_deref(), base_dir, faults);
     let trusted_proxies = read_proxies(root, faults);
+    let drain = read_drain(root, faults);
     let log = root.choice("log", LEVELS, faults);
     Some(Process {
         h2c: root.boolean("h2c", faults).unwrap_or_default(),
@@ -63,6 +65,7 @@ pub(super) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -
         control: control?,
         data_dir: data_dir?,
         trusted_proxies,
+        drain,
         log: log.unwrap_or(LevelFilter::Info),
     })
 }
@@ -83,6 +86,7 @@ impl Process {
                     upstreams: HashMap::new(),
                     limits: self.limits,
                     certificates: self.certificates,
+                    drain: self.drain,
                 },
             },
             log: self.log,
@@ -202,6 +206,21 @@ fn read_control(
         faults.push(spot.iter().fold(fault, Fault::at));
     }
     Some(control)
+}
+
+/// How long the process takes to stop.
+fn read_drain(root: &mut Table<'_>, faults: &mut Faults) -> Drain {
+    let mut drain = Drain::default();
+    if let Some(mut table) = root.table("drain", faults) {
+        let (delay, timeout) = (
+            table.duration("delay", faults),
+            table.duration("timeout", faults),
+        );
+        drain.delay = delay.unwrap_or(drain.delay);
+        drain.timeout = timeout.unwrap_or(drain.timeout);
+        table.finish(faults);
+    }
+    drain
 }
 
 fn read_proxies(root: &mut Table<'_>, faults: &mut Faults) -> Vec<IpNet> {

@@ -1,8 +1,12 @@
-//! One request to one of our own listeners: for the commands that talk to a running process.
+//! One request to one of our own listeners: for the commands that talk to a running process, and for the process
+//! that asks itself.
 
 use std::io::{self, Read, Write};
 
 use http::StatusCode;
+
+/// How long the head of an answer of ours may be.
+const ANSWER_HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// Sends a request that asks for the connection to be closed, and reads the whole answer.
 pub fn exchange(
@@ -22,6 +26,27 @@ pub fn exchange(
     parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer"))
 }
 
+/// Sends a request without body that asks for the connection to be closed, and reads as far as the status.
+pub(super) fn status_of(mut stream: impl Read + Write, head: &str) -> io::Result<StatusCode> {
+    write!(stream, "{head}Connection: close\r\n\r\n")?;
+    stream.flush()?;
+    let (mut answer, mut block) = (Vec::new(), [0; 1 << 10]);
+    loop {
+        let length = stream.read(&mut block)?;
+        answer.extend_from_slice(&block[..length]);
+        if let Some((status, _)) = parse(&answer) {
+            return Ok(status);
+        }
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if answer.len() > ANSWER_HEAD_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    }
+}
+
+/// The status, and what has come of the body.
 fn parse(answer: &[u8]) -> Option<(StatusCode, Vec<u8>)> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Response::new(&mut headers);

@@ -1,7 +1,8 @@
-//! The control socket: how `doorward revoke` and `doorward inspect` reach a running process.
+//! The control socket: how `doorward revoke`, `inspect` and `reload` reach a running process.
 //!
 //! JSON over HTTP on a unix socket that only the process's own user may open. `POST /revoke` takes an
-//! [`Order`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts.
+//! [`Order`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts;
+//! `POST /reload` reads the configuration anew and answers when that is done.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -19,6 +20,8 @@ use serde_json::{Value, json};
 
 use super::client::exchange;
 use super::operator::with_type;
+use super::reload::{NotReloaded, Reloads};
+use super::reload_record::Record;
 use super::site::Served;
 use crate::clock::{self, UnixTime};
 use crate::request::{Gate, Shop, Target, Token};
@@ -36,7 +39,11 @@ pub struct Order {
 /// Answers orders.
 pub(super) struct Control {
     pub(super) served: Served,
+    pub(super) reloads: Arc<Reloads>,
 }
+
+/// How long a command waits for its outcome.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest order: a token and a few names.
 const ORDER_BYTES_MAX: usize = 64 << 10;
@@ -52,12 +59,13 @@ impl ServeHttp for Control {
         };
         let site = self.served.load_full();
         answer(match (&method, path.as_str()) {
-            (&Method::GET, "/inspect") => Ok(count(&site.gate)),
+            (&Method::GET, "/inspect") => Ok(count(&site.gate, &self.reloads.record)),
             (&Method::POST, "/inspect") => look(&site.gate, &body),
             (&Method::POST, "/revoke") => revoke(&site.gate, &body).await,
+            (&Method::POST, "/reload") => reload(&self.reloads).await,
             _ => Err((
                 StatusCode::NOT_FOUND,
-                "POST /revoke, POST /inspect, GET /inspect".to_owned(),
+                "POST /revoke, POST /reload, POST /inspect, GET /inspect".to_owned(),
             )),
         })
     }
@@ -65,7 +73,7 @@ impl ServeHttp for Control {
 
 type Outcome = Result<Value, (StatusCode, String)>;
 
-fn count(gate: &Gate) -> Value {
+fn count(gate: &Gate, reloads: &Record) -> Value {
     let revocations = gate.revocations();
     let (counts, journal) = (revocations.counts(), revocations.journal());
     let shops = gate.shops().iter().map(|shop| {
@@ -83,6 +91,10 @@ fn count(gate: &Gate) -> Value {
         "journal": {
             "writable": journal.is_writable(), "commits": journal.commits(),
             "written": journal.written(), "failures": journal.failures(),
+        },
+        "reloads": {
+            "last_good": reloads.is_last_good(), "last_good_at": reloads.last_good_at().to_string(),
+            "succeeded": reloads.succeeded(), "failed": reloads.failed(),
         },
         "shops": shops.collect::<Vec<_>>(),
     })
@@ -144,6 +156,26 @@ async fn revoke(gate: &Gate, body: &[u8]) -> Outcome {
     Ok(json!({ "revoked": count, "kept_until": until }))
 }
 
+async fn reload(reloads: &Arc<Reloads>) -> Outcome {
+    match reloads.reload_aside().await {
+        Some(Ok(done)) => Ok(json!({ "shops": done.shops, "warnings": done.warnings })),
+        Some(Err(why)) => Err((status_of(&why), why.to_string())),
+        None => {
+            let why =
+                "error: the reload failed by a fault of doorward; the old configuration serves on";
+            Err((StatusCode::INTERNAL_SERVER_ERROR, why.to_owned()))
+        }
+    }
+}
+
+/// The operator's command chooses its exit code by it.
+fn status_of(why: &NotReloaded) -> StatusCode {
+    match why {
+        NotReloaded::Faults(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        NotReloaded::NeedsRestart(_) => StatusCode::CONFLICT,
+    }
+}
+
 fn read(body: &[u8]) -> Result<Order, (StatusCode, String)> {
     serde_json::from_slice(body).map_err(|error| {
         (
@@ -194,11 +226,21 @@ fn answer(outcome: Outcome) -> Response<Vec<u8>> {
 
 /// Sends an order (or none, to have everything counted) to the process behind a control socket.
 pub fn call(socket: &Path, path: &str, order: Option<&Order>) -> io::Result<(StatusCode, Value)> {
-    let stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let body = order.map(serde_json::to_vec).transpose()?;
     let method = if body.is_some() { "POST" } else { "GET" };
+    send(socket, method, path, &body.unwrap_or_default())
+}
+
+/// Has the process behind a control socket read its configuration anew, and waits for the outcome: 200, 422
+/// for a configuration with faults, 409 for one that needs a restart.
+pub fn order_reload(socket: &Path) -> io::Result<(StatusCode, Value)> {
+    send(socket, "POST", "/reload", b"")
+}
+
+fn send(socket: &Path, method: &str, path: &str, body: &[u8]) -> io::Result<(StatusCode, Value)> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let head = format!("{method} {path} HTTP/1.1\r\nHost: doorward\r\n");
-    let (status, body) = exchange(stream, &head, &body.unwrap_or_default())?;
+    let (status, body) = exchange(stream, &head, body)?;
     Ok((status, serde_json::from_slice(&body)?))
 }

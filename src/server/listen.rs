@@ -16,6 +16,9 @@ use pingora::server::{Fds, ListenFds, ShutdownWatch};
 use pingora::services::listening::Service;
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 
+use super::inherited::Inherited;
+use super::pulse::Place;
+
 /// An address that customers come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
@@ -71,15 +74,29 @@ enum Family {
 const OWNER_ONLY: u32 = 0o600;
 
 impl Bound {
-    /// Listens on an address; port 0 chooses one.
-    pub(super) fn tcp(listen: Listen) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen.address)?;
+    /// Listens on an address, by the socket that systemd holds there if there is one; port 0 chooses one.
+    pub(super) fn tcp(listen: Listen, inherited: &mut Inherited) -> io::Result<Self> {
+        let listener = match inherited.remove(listen.address) {
+            Some(listener) => listener,
+            None => TcpListener::bind(listen.address)?,
+        };
         listener.set_nonblocking(true)?;
         Ok(Self {
             at: listener.local_addr()?.to_string(),
             family: if listen.tls { Family::Tls } else { Family::Tcp },
             socket: listener.into(),
         })
+    }
+
+    /// Where it can be asked; a path can't.
+    pub(super) fn place(&self) -> Option<Place> {
+        let tls = match self.family {
+            Family::Tcp => false,
+            Family::Tls => true,
+            Family::Unix => return None,
+        };
+        let address = self.at.parse().ok()?;
+        Some(Place { address, tls })
     }
 
     /// Listens on a path. What a dead process left there is removed: who holds the journal is the only one.
@@ -105,6 +122,7 @@ impl Bound {
 pub(super) struct Listening<A> {
     service: Service<A>,
     bound: Vec<Bound>,
+    doors: Option<ShutdownWatch>,
 }
 
 impl<A> Listening<A> {
@@ -123,7 +141,20 @@ impl<A> Listening<A> {
                 }
             }
         }
-        Ok(Self { service, bound })
+        Ok(Self {
+            service,
+            bound,
+            doors: None,
+        })
+    }
+
+    /// The same, letting connections in until this watch says `true`. Otherwise Pingora's own watch counts,
+    /// which never says it: what is listened on aside serves until the process ends.
+    pub(super) fn until(self, doors: ShutdownWatch) -> Self {
+        Self {
+            doors: Some(doors),
+            ..self
+        }
     }
 }
 
@@ -140,8 +171,9 @@ impl<A: ServerApp + Send + Sync + 'static> ServiceWithDependents for Listening<A
         for bound in self.bound.drain(..) {
             fds.lock().add(bound.at, bound.socket.into_raw_fd());
         }
+        let doors = self.doors.take().unwrap_or(shutdown);
         self.service
-            .start_service(Some(fds), shutdown, listeners_per_fd, ready)
+            .start_service(Some(fds), doors, listeners_per_fd, ready)
             .await;
     }
 

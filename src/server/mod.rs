@@ -8,62 +8,78 @@ mod control;
 mod forwarding;
 mod framing;
 mod gauges;
+mod inherited;
 mod jwks;
 mod key_schedule;
 mod limits;
 mod listen;
 mod log_id;
 mod metrics;
+mod notify;
 mod operator;
 mod proxy;
+mod pulse;
+mod reload;
+mod reload_record;
 mod reply;
 mod request_id;
+mod services;
 mod shutdown;
 mod site;
+mod sockets;
 mod target;
 mod tls;
+mod traffic;
 mod upstream;
+mod watchdog;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use ipnet::IpNet;
 use log::info;
-use pingora::apps::{HttpServerApp, HttpServerOptions};
+use parking_lot::Mutex;
 use pingora::connectors::http::Connector;
-use pingora::server::configuration::ServerConf;
-use pingora::server::{RunArgs, Server, ShutdownWatch};
-use pingora::services::background::{BackgroundService, background_service};
-use pingora::services::listening::Service;
-use pingora::{Error, ErrorType};
-use pingora_proxy::http_proxy;
+use pingora::server::{RunArgs, Server};
 
 pub use client::exchange;
-pub use control::{Order, call};
+pub use control::{Order, call, order_reload};
 pub use limits::Limits;
 pub use listen::Listen;
+pub use reload::{Load, Loaded};
+pub use shutdown::Drain;
 pub use tls::Certificate;
 pub use upstream::{
     Balance, Check, Ejection, Endpoint, HashBy, Health, HttpCheck, ServerState, Thresholds,
     Timeouts, UnfitTls, UpstreamSettings, UpstreamTls, Upstreams,
 };
 
+use crate::clock;
 use crate::request::Shop;
 use crate::revocation::{JournalError, Revocations};
-use connection::{Door, Reception, Requests, Slots};
+use connection::Slots;
+use inherited::Inherited;
 use jwks::KeyFetcher;
-use listen::{Bound, Listening};
+use listen::Bound;
 use log_id::LogKey;
 use metrics::Metrics;
+use notify::Notify;
 use proxy::Proxy;
+use pulse::Pulse;
+use reload::{Fixed, Reloads};
+use reload_record::Record;
 use request_id::RequestIds;
+use services::Parts;
+use shutdown::Shutdown;
 use site::{Served, Site};
+use sockets::Sockets;
+use traffic::Traffic;
 
 /// What the operator says of the process.
 #[derive(Debug)]
@@ -93,6 +109,8 @@ pub struct SiteSettings {
     pub limits: Limits,
     /// The certificates of the addresses with TLS; the first is for whoever asks for no name of the others.
     pub certificates: Vec<Certificate>,
+    /// How long the process takes to stop.
+    pub drain: Drain,
 }
 
 /// Why the process does not start.
@@ -102,6 +120,8 @@ pub enum StartError {
     Journal(JournalError),
     /// An address can't be listened on.
     Bind(String, io::Error),
+    /// A socket was handed over that the configuration does not ask for.
+    Unclaimed(SocketAddr),
     /// The system refuses something else.
     System(&'static str, io::Error),
 }
@@ -117,37 +137,53 @@ impl fmt::Display for StartError {
                 "{address} can't be listened on: {error}\n  \
                  help: see who has it with `ss -ltnp`; ports below 1024 need CAP_NET_BIND_SERVICE"
             ),
+            Self::Unclaimed(address) => write!(
+                f,
+                "systemd hands over a socket on {address}, which neither `listen` nor `operator` names\n  \
+                 help: write exactly this address there, or another ListenStream= in doorward.socket; \
+                 0.0.0.0 and [::] are two addresses"
+            ),
             Self::System(what, error) => write!(f, "{what}: {error}"),
         }
     }
 }
 
 /// Serves until it is told to stop. The order is the promise: journal, sockets, keys, services.
-pub fn run(settings: Settings, shops: Vec<Shop>) -> Result<(), StartError> {
-    shutdown::outlive_signals().map_err(|error| StartError::System("signals", error))?;
+///
+/// `load` reads the configuration anew, for reloads.
+pub fn run(settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), StartError> {
+    let inherited = Inherited::take()
+        .map_err(|error| StartError::System("a socket that is handed over can't be used", error))?;
+    let hangups =
+        shutdown::outlive_signals().map_err(|error| StartError::System("signals", error))?;
     let revocations = Arc::new(replay(&settings.data_dir)?);
-    let sockets = Sockets::bind(&settings)?;
-    let mut server = Server::new_with_opt_and_conf(None, server_conf(&settings.data_dir));
-    let metrics = Arc::new(Metrics::beside(revocations.journal()));
-    let site: Served = Arc::new(ArcSwap::from_pointee(Site::new(
-        settings.site,
-        shops,
-        revocations,
-    )));
-    upstream::await_addresses(&site.load().upstreams)
-        .map_err(|error| StartError::System("looking names up", error))?;
-    let keys = KeyFetcher::default();
-    keys.fetch_first(site.load().gate.shops())
-        .map_err(|error| StartError::System("fetching keys", error))?;
-    let in_flight = Arc::new(());
-    let proxy = proxy(&site, &metrics, &in_flight)?;
+    let fixed = Fixed::of(&settings);
+    let sockets = Sockets::bind(&settings, inherited)?;
+    let mut server = Server::new_with_opt_and_conf(None, services::server_conf(&settings.data_dir));
+    let site = Site::new(settings.site, shops, revocations);
+    let site: Served = Arc::new(ArcSwap::from_pointee(site));
+    let keys = get_ready(&site)?;
+    let proxy = proxy(&site, &sockets)?;
+    let traffic = Arc::clone(&proxy.traffic);
+    let reloads = reloads(load, fixed, &proxy, sockets.addresses());
+    let notify = Arc::clone(&reloads.notify);
+    let parts = Parts {
+        slots: Arc::new(Slots::default()),
+        proxy,
+        reloads,
+        hangups,
+        keys,
+        h2c: settings.h2c,
+    };
     server.bootstrap();
-    add_services(&mut server, sockets, proxy, settings.h2c)
+    services::add_all(&mut server, sockets, parts)
         .map_err(|error| StartError::System("listeners", io::Error::other(error)))?;
-    server.add_service(background_service("keys", KeyRefresh { site, keys }));
-    info!("ready");
     server.run(RunArgs {
-        shutdown_signal: Box::new(shutdown::Shutdown { in_flight }),
+        shutdown_signal: Box::new(Shutdown {
+            traffic,
+            served: site,
+            notify,
+        }),
     });
     info!("stopped");
     Ok(())
@@ -160,160 +196,47 @@ fn replay(data_dir: &Path) -> Result<Revocations, StartError> {
     Ok(revocations)
 }
 
-fn proxy(
-    served: &Served,
-    metrics: &Arc<Metrics>,
-    in_flight: &Arc<()>,
-) -> Result<Proxy, StartError> {
+/// Waits a moment for the first addresses and keys: it is no reason not to start that there are none.
+fn get_ready(site: &Served) -> Result<KeyFetcher, StartError> {
+    let site = site.load();
+    upstream::await_addresses(&site.upstreams)
+        .map_err(|error| StartError::System("looking names up", error))?;
+    let keys = KeyFetcher::default();
+    keys.fetch_first(site.gate.shops())
+        .map_err(|error| StartError::System("fetching keys", error))?;
+    Ok(keys)
+}
+
+fn proxy(site: &Served, sockets: &Sockets) -> Result<Proxy, StartError> {
     let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
+    let places = sockets.public.iter().filter_map(Bound::place).collect();
+    let journal = Arc::clone(site.load().gate.revocations());
     Ok(Proxy {
-        served: Arc::clone(served),
+        served: Arc::clone(site),
         request_ids: RequestIds::random().map_err(random)?,
-        metrics: Arc::clone(metrics),
+        metrics: Arc::new(Metrics::beside(journal.journal())),
         log_key: LogKey::random().map_err(random)?,
         connector: Connector::new(None),
-        in_flight: Arc::clone(in_flight),
+        traffic: Arc::new(Traffic::default()),
+        pulse: Arc::new(Pulse::through(places).map_err(random)?),
     })
 }
 
-fn add_services(
-    server: &mut Server,
-    sockets: Sockets,
-    proxy: Proxy,
-    h2c: bool,
-) -> pingora::Result<()> {
-    let (site, metrics) = (Arc::clone(&proxy.served), Arc::clone(&proxy.metrics));
-    let slots = Arc::new(Slots::default());
-    let control = control::Control {
-        served: Arc::clone(&site),
-    };
-    let operator = operator::Operator {
-        served: Arc::clone(&site),
-        slots: Arc::clone(&slots),
-        metrics: Arc::clone(&metrics),
-    };
-    let housekeeping = Housekeeping(Arc::clone(&site));
-    let upkeep = upstream::Upkeep::of(Arc::clone(&site));
-    server.add_service(background_service("housekeeping", housekeeping));
-    server.add_service(background_service("upkeep", upkeep));
-    server.add_service(aside("control", control, sockets.control)?);
-    server.add_service(aside("operator", operator, sockets.operator)?);
-    let reception = Arc::new(Reception {
-        served: Arc::clone(&site),
-        slots,
-        metrics,
-    });
-    let requests = requests(&server.configuration, proxy, h2c);
-    let door = Door {
-        reception: Arc::clone(&reception),
-        requests: Arc::new(requests),
-    };
-    let mut public = Service::new("proxy".to_owned(), door);
-    public.endpoints().set_pre_tls_callback(reception);
-    let tls = || tls::settings(&site);
-    server.add_service(Listening::new(public, sockets.public, tls)?);
-    Ok(())
-}
-
-fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> Requests {
-    let mut options = HttpServerOptions::default();
-    options.h2c = h2c;
-    options.h2_idle_timeout = Some(proxy.served.load().limits.keepalive);
-    Requests {
+fn reloads(load: Load, fixed: Fixed, proxy: &Proxy, addresses: String) -> Arc<Reloads> {
+    let record = Arc::new(Record::since(clock::now()));
+    let notify = Arc::new(Notify {
         served: Arc::clone(&proxy.served),
-        metrics: Arc::clone(&proxy.metrics),
-        log_key: proxy.log_key.clone(),
-        proxy: Arc::new(http_proxy(conf, proxy)),
-        options,
-    }
-}
-
-/// Everything that is listened on.
-struct Sockets {
-    public: Vec<Bound>,
-    operator: Vec<Bound>,
-    control: Vec<Bound>,
-}
-
-impl Sockets {
-    fn bind(settings: &Settings) -> Result<Self, StartError> {
-        Ok(Self {
-            public: bind_all("proxy", &settings.listen)?,
-            operator: bind_all("operator", settings.operator.as_slice())?,
-            control: bind_control(&settings.control)?,
-        })
-    }
-}
-
-fn bind_all(service: &'static str, addresses: &[Listen]) -> Result<Vec<Bound>, StartError> {
-    let bind = |listen: &Listen| {
-        let cannot = |error| StartError::Bind(listen.address.to_string(), error);
-        let bound = Bound::tcp(*listen).map_err(cannot)?;
-        info!(service, address = bound.at.as_str(); "listening");
-        Ok(bound)
-    };
-    addresses.iter().map(bind).collect()
-}
-
-fn bind_control(path: &Path) -> Result<Vec<Bound>, StartError> {
-    let cannot = |error| StartError::Bind(path.display().to_string(), error);
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(cannot)?;
-    }
-    Ok(vec![Bound::unix(path).map_err(cannot)?])
-}
-
-/// A small service with one thread of its own: customers can't keep it from answering.
-fn aside<A>(name: &str, app: A, bound: Vec<Bound>) -> pingora::Result<Listening<A>>
-where
-    A: HttpServerApp + Send + Sync + 'static,
-{
-    let mut service = Service::new(name.to_owned(), app);
-    service.threads = Some(1);
-    Listening::new(service, bound, || Err(Error::new(ErrorType::InternalError)))
-}
-
-fn server_conf(data_dir: &Path) -> ServerConf {
-    ServerConf {
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        // Never used; the default is a predictable name in a folder that everybody may write to.
-        upgrade_sock: data_dir.join("unused.sock").display().to_string(),
-        pid_file: data_dir.join("unused.pid").display().to_string(),
-        ..ServerConf::default()
-    }
-}
-
-/// Drops what is over, once a second.
-struct Housekeeping(Served);
-
-#[async_trait]
-impl BackgroundService for Housekeeping {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut ticks = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => self.0.load().gate.revocations().tick(),
-                _ = shutdown.changed() => return,
-            }
-        }
-    }
-}
-
-/// Has keys fetched, once a second if they are due.
-struct KeyRefresh {
-    site: Served,
-    keys: KeyFetcher,
-}
-
-#[async_trait]
-impl BackgroundService for KeyRefresh {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut ticks = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => self.keys.tick(self.site.load().gate.shops()),
-                _ = shutdown.changed() => return,
-            }
-        }
-    }
+        traffic: Arc::clone(&proxy.traffic),
+        reloads: Arc::clone(&record),
+        addresses,
+        is_ready: AtomicBool::new(false),
+    });
+    Arc::new(Reloads {
+        load,
+        fixed,
+        served: Arc::clone(&proxy.served),
+        record,
+        notify,
+        turn: Mutex::new(()),
+    })
 }

@@ -10,13 +10,17 @@ use pingora::protocols::http::ServerSession;
 
 use super::connection::Slots;
 use super::metrics::Metrics;
+use super::reload::Reloads;
 use super::site::Served;
+use super::traffic::Traffic;
 
 /// Answers `/metrics`, `/livez` and `/readyz`.
 pub(super) struct Operator {
     pub(super) served: Served,
     pub(super) slots: Arc<Slots>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) reloads: Arc<Reloads>,
 }
 
 #[async_trait]
@@ -55,6 +59,9 @@ impl Operator {
     fn readiness(&self) -> Response<Vec<u8>> {
         let site = self.served.load();
         let mut why = Vec::new();
+        if self.traffic.is_draining() {
+            why.push("draining\n".to_owned());
+        }
         if !site.gate.revocations().journal().is_writable() {
             why.push("the journal can't be written\n".to_owned());
         }

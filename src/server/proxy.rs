@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use http::{StatusCode, Version};
+use http::{HeaderMap, StatusCode, Version};
 use log::{debug, error, info, warn};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -21,10 +21,12 @@ use super::forwarding;
 use super::framing;
 use super::log_id::LogKey;
 use super::metrics::Metrics;
+use super::pulse::Pulse;
 use super::reply;
 use super::request_id::RequestIds;
 use super::site::{Served, Site};
 use super::target;
+use super::traffic::{InFlight, Traffic};
 use super::upstream::{Errand, NO_SERVER, Server, Upstreams};
 use crate::clock::{self, UnixTime};
 use crate::request::{
@@ -39,7 +41,8 @@ pub(super) struct Proxy {
     pub(super) metrics: Arc<Metrics>,
     pub(super) log_key: LogKey,
     pub(super) connector: Connector,
-    pub(super) in_flight: Arc<()>,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) pulse: Arc<Pulse>,
 }
 
 /// What is known of one request.
@@ -57,8 +60,9 @@ pub(super) struct Context {
     errand: Option<Errand>,
     /// The servers that it failed on before anything was sent.
     failed: Vec<Arc<Server>>,
-    /// Counts as in flight for as long as it lives.
-    _in_flight: Arc<()>,
+    /// Whether we sent it ourselves.
+    is_own: bool,
+    _in_flight: InFlight,
 }
 
 /// How long the rest of a refused request's body may take to arrive.
@@ -77,7 +81,8 @@ impl ProxyHttp for Proxy {
             begun: clock::instant(),
             errand: None,
             failed: Vec::new(),
-            _in_flight: Arc::clone(&self.in_flight),
+            is_own: false,
+            _in_flight: self.traffic.request(),
         }
     }
 
@@ -104,6 +109,9 @@ impl ProxyHttp for Proxy {
 
     /// The verdict, and what follows from it.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        if self.pulse.is_own(session.req_header()) {
+            return self.answer_pulse(session, context).await;
+        }
         let site = Arc::clone(&context.site);
         if let Some(refusal) = framing::fault_of(session, &site.limits) {
             let refused = Refused::by_nobody(refusal);
@@ -247,6 +255,9 @@ impl ProxyHttp for Proxy {
         if !is_informational && !response.headers.contains_key(DATE) {
             response.insert_header(DATE, reply::date())?; // standards 117; Pingora does so on HTTP/1.1 only
         }
+        if self.traffic.is_closing() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            session.set_keepalive(None);
+        }
         Ok(())
     }
 
@@ -277,6 +288,9 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        if context.is_own {
+            return;
+        }
         self.note_end(context, error);
         let code = session
             .response_written()
@@ -487,8 +501,27 @@ impl Proxy {
         self.answer(session, &answer).await
     }
 
+    /// A request of our own: judged as any, then answered without a shop, a count or a line in the log.
+    async fn answer_pulse(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        context.is_own = true;
+        let request = Request {
+            head: session.req_header(),
+            body: None,
+        };
+        drop(context.site.gate.judge(&request, clock::now()));
+        let answer = Answer {
+            status: StatusCode::NO_CONTENT,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        self.answer(session, &answer).await
+    }
+
     /// Answers in the shop's place, and keeps the connection where that is safe.
     async fn answer(&self, session: &mut Session, answer: &Answer) -> Result<bool> {
+        if self.traffic.is_closing() {
+            session.set_keepalive(None);
+        }
         if body::is_short(session) {
             // The rest of the body is read and thrown away, so that it is not taken for a request.
             session.set_close_on_response_before_downstream_finish(false);

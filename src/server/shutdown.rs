@@ -5,76 +5,134 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use log::{error, info};
+use log::{error, info, warn};
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-/// Watches the signals and the requests in flight.
-pub(super) struct Shutdown {
-    /// Every request in flight holds a clone; one is the proxy's and one is ours.
-    pub in_flight: Arc<()>,
+use super::notify::Notify;
+use super::site::Served;
+use super::traffic::Traffic;
+
+/// How long the process takes to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long it still takes connections while `/readyz` says 503, so that balancers notice.
+    pub delay: Duration,
+    /// How long requests in flight may take after that.
+    pub timeout: Duration,
 }
 
-/// How long requests in flight may take once the process is told to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            delay: Duration::ZERO,
+            timeout: Duration::from_secs(20),
+        }
+    }
+}
 
-/// How often the requests in flight are counted while the process stops.
-const DRAIN_TICK: Duration = Duration::from_millis(10);
+/// Watches the signals that end the process, and winds it down.
+pub(super) struct Shutdown {
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) served: Served,
+    pub(super) notify: Arc<Notify>,
+}
 
 /// `SIGXFSZ` on the architectures that Rust has as tier 1.
 const SIGXFSZ: i32 = 25;
 
-/// Takes over the signals that would end the process for no good reason: a file over its size limit is an
-/// error of that write, and a closed terminal is nothing to a service. Handlers stay for good.
-pub(super) fn outlive_signals() -> io::Result<()> {
+/// Takes over the signals that would end the process for no good reason, and returns those that ask for a
+/// reload: none is lost from here on. A file over its size limit is an error of that write, and a closed
+/// terminal is nothing to a service. Handlers stay for good.
+pub(super) fn outlive_signals() -> io::Result<Signal> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
     let _inside = runtime.enter();
     let _ = signal(SignalKind::from_raw(SIGXFSZ))?;
-    let _ = signal(SignalKind::hangup())?;
-    Ok(())
+    signal(SignalKind::hangup())
+}
+
+/// The signals that end the process.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Ends {
+    fn watch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+
+    /// Waits to be told; whether in flight requests may finish.
+    async fn first(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => true,
+            _ = self.quit.recv() => true,
+            _ = self.interrupt.recv() => false,
+        }
+    }
+
+    /// Waits to be told again.
+    async fn again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 impl Shutdown {
-    fn in_flight(&self) -> usize {
-        Arc::strong_count(&self.in_flight).saturating_sub(2)
-    }
-
-    async fn drained(&self) {
-        while self.in_flight() > 0 {
-            sleep(DRAIN_TICK).await;
+    async fn told_and_done(&self) -> io::Result<()> {
+        let mut ends = Ends::watch()?;
+        let may_finish = ends.first().await;
+        self.traffic.begin_draining();
+        self.notify.stopping();
+        let in_flight = self.traffic.in_flight();
+        if !may_finish {
+            info!(in_flight; "ending at once");
+            return Ok(());
         }
-    }
-
-    async fn told_and_drained(&self) -> io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut quit = signal(SignalKind::quit())?;
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => {}
-            _ = quit.recv() => {}
-        }
-        let in_flight = self.in_flight();
         info!(in_flight; "stopping");
         tokio::select! {
-            _ = timeout(DRAIN_TIMEOUT, self.drained()) => {}
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = self.wind_down() => {}
+            () = ends.again() => {
+                let in_flight = self.traffic.in_flight();
+                warn!(in_flight; "told again: ending at once");
+            }
         }
         Ok(())
+    }
+
+    /// The order is the promise: readiness is off by now; then the doors, then what is in flight.
+    async fn wind_down(&self) {
+        let drain = self.served.load().drain;
+        sleep(drain.delay).await;
+        self.traffic.close_doors();
+        if timeout(drain.timeout, self.traffic.is_over())
+            .await
+            .is_err()
+        {
+            let in_flight = self.traffic.in_flight();
+            warn!(in_flight; "drain.timeout is over: what is left is cut off");
+        }
     }
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Shutdown {
     async fn recv(&self) -> ShutdownSignal {
-        if let Err(error) = self.told_and_drained().await {
+        if let Err(error) = self.told_and_done().await {
             error!("signals can't be watched: {error}; stopping");
         }
-        // Nothing is left to wait for: Pingora's graceful stop would only sleep.
+        // Nothing is left to wait for: Pingora's graceful stop would only sleep. The listeners of the
+        // operator have served until here.
         ShutdownSignal::FastShutdown
     }
 }

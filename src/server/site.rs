@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::forwarding::Forwarding;
+use super::shutdown::Drain;
 use super::upstream::AllUpstreams;
 use super::{Certificate, Limits, SiteSettings};
 use crate::request::{Gate, Shop};
@@ -17,6 +18,7 @@ pub(super) struct Site {
     pub(super) forwarding: Forwarding,
     pub(super) limits: Limits,
     pub(super) certificates: Vec<Certificate>,
+    pub(super) drain: Drain,
 }
 
 /// The site that is served now. Whoever needs it for more than a moment takes a copy of the `Arc`, so that
@@ -36,6 +38,7 @@ impl Site {
             forwarding: Forwarding::believing(settings.trusted_proxies),
             limits: settings.limits,
             certificates: settings.certificates,
+            drain: settings.drain,
         }
     }
 

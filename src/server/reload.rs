@@ -1,0 +1,176 @@
+//! Another configuration in the place of the one that is served: whole, or not at all.
+//!
+//! Requests in flight end under the configuration that they began with, and no connection is touched.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use log::{LevelFilter, error, info, warn};
+use parking_lot::Mutex;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use tokio::signal::unix::Signal;
+
+use super::notify::Notify;
+use super::reload_record::Record;
+use super::site::Served;
+use super::{Listen, Settings};
+use crate::clock;
+use crate::request::Shop;
+
+/// Reads the configuration by the very path of the start. The error is the report of every fault.
+pub type Load = Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>;
+
+/// What a configuration says.
+pub struct Loaded {
+    /// What the server needs to know.
+    pub server: Settings,
+    /// The shops.
+    pub shops: Vec<Shop>,
+    /// What is logged.
+    pub log: LevelFilter,
+    /// The report of its warnings; empty, if there are none.
+    pub warnings: String,
+}
+
+/// Reloads, one after the other.
+pub(super) struct Reloads {
+    pub(super) load: Load,
+    pub(super) fixed: Fixed,
+    pub(super) served: Served,
+    pub(super) record: Arc<Record>,
+    pub(super) notify: Arc<Notify>,
+    pub(super) turn: Mutex<()>,
+}
+
+/// What was reloaded.
+pub(super) struct Reloaded {
+    pub(super) shops: usize,
+    pub(super) warnings: String,
+}
+
+/// Why nothing was reloaded.
+#[derive(Debug)]
+pub(super) enum NotReloaded {
+    /// The configuration has faults; their report.
+    Faults(String),
+    /// These keys say something new, and are read at the start only.
+    NeedsRestart(Vec<&'static str>),
+}
+
+/// What only a restart can change.
+#[derive(PartialEq, Eq)]
+pub(super) struct Fixed {
+    listen: Vec<Listen>,
+    h2c: bool,
+    operator: Option<Listen>,
+    control: PathBuf,
+    data_dir: PathBuf,
+}
+
+impl Reloads {
+    /// Reads the configuration and serves by it, or serves on by the old one.
+    pub(super) fn reload(&self) -> Result<Reloaded, NotReloaded> {
+        let _turn = self.turn.lock();
+        self.notify.reloading();
+        let outcome = self.replace();
+        self.record.note(outcome.is_ok(), clock::now());
+        match &outcome {
+            Ok(Reloaded { shops, warnings }) => {
+                info!(shops; "reloaded");
+                if !warnings.is_empty() {
+                    warn!("the configuration has warnings\n{warnings}");
+                }
+            }
+            Err(why) => error!("reload failed; the old configuration serves on\n{why}"),
+        }
+        self.notify.reloaded();
+        outcome
+    }
+
+    /// The same, away from the threads that serve.
+    pub(super) async fn reload_aside(self: &Arc<Self>) -> Option<Result<Reloaded, NotReloaded>> {
+        let reloads = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || reloads.reload()).await;
+        done.map_err(|_| error!("a reload ended in a panic; the old configuration serves on"))
+            .ok()
+    }
+
+    fn replace(&self) -> Result<Reloaded, NotReloaded> {
+        let loaded = (self.load)().map_err(NotReloaded::Faults)?;
+        let changed = self.fixed.changed_in(&loaded.server);
+        if !changed.is_empty() {
+            return Err(NotReloaded::NeedsRestart(changed));
+        }
+        let shops = loaded.shops.len();
+        let next = self.served.load().after(loaded.server.site, loaded.shops);
+        self.served.store(Arc::new(next));
+        log::set_max_level(loaded.log);
+        Ok(Reloaded {
+            shops,
+            warnings: loaded.warnings,
+        })
+    }
+}
+
+impl fmt::Display for NotReloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Faults(report) => f.write_str(report),
+            Self::NeedsRestart(keys) => {
+                let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
+                let needs = if keys.len() == 1 { "needs" } else { "need" };
+                let keys = keys.join(", ");
+                write!(
+                    f,
+                    "error: {keys} {needs} a restart, and nothing of the file is applied"
+                )
+            }
+        }
+    }
+}
+
+impl Fixed {
+    /// Of these settings.
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            listen: settings.listen.clone(),
+            h2c: settings.h2c,
+            operator: settings.operator,
+            control: settings.control.clone(),
+            data_dir: settings.data_dir.clone(),
+        }
+    }
+
+    /// The keys that say something else there.
+    fn changed_in(&self, settings: &Settings) -> Vec<&'static str> {
+        let there = Self::of(settings);
+        let keys = [
+            ("listen", self.listen != there.listen),
+            ("h2c", self.h2c != there.h2c),
+            ("operator", self.operator != there.operator),
+            ("control", self.control != there.control),
+            ("data_dir", self.data_dir != there.data_dir),
+        ];
+        let changed = keys.into_iter().filter(|(_, changed)| *changed);
+        changed.map(|(key, _)| key).collect()
+    }
+}
+
+/// Reloads at every HUP.
+pub(super) struct Hangups {
+    pub(super) signal: tokio::sync::Mutex<Signal>,
+    pub(super) reloads: Arc<Reloads>,
+}
+
+#[async_trait]
+impl BackgroundService for Hangups {
+    async fn start(&self, _: ShutdownWatch) {
+        let mut signal = self.signal.lock().await;
+        while signal.recv().await.is_some() {
+            let _ = self.reloads.reload_aside().await; // it was logged
+        }
+    }
+}

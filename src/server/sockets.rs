@@ -1,0 +1,60 @@
+//! Everything that is listened on, bound before anything is started.
+
+use std::path::Path;
+
+use log::info;
+
+use super::inherited::Inherited;
+use super::listen::{Bound, Listen};
+use super::{Settings, StartError};
+
+/// The sockets of a process.
+pub(super) struct Sockets {
+    pub(super) public: Vec<Bound>,
+    pub(super) operator: Vec<Bound>,
+    pub(super) control: Vec<Bound>,
+}
+
+impl Sockets {
+    /// Takes what is handed over, and binds the rest.
+    pub(super) fn bind(settings: &Settings, mut inherited: Inherited) -> Result<Self, StartError> {
+        let sockets = Self {
+            public: bind_all("proxy", &settings.listen, &mut inherited)?,
+            operator: bind_all("operator", settings.operator.as_slice(), &mut inherited)?,
+            control: bind_control(&settings.control)?,
+        };
+        match inherited.unclaimed() {
+            None => Ok(sockets),
+            Some(address) => Err(StartError::Unclaimed(address)),
+        }
+    }
+
+    /// Where customers come to, for people to read.
+    pub(super) fn addresses(&self) -> String {
+        let public = self.public.iter();
+        let addresses: Vec<_> = public.map(|bound| bound.at.as_str()).collect();
+        addresses.join(", ")
+    }
+}
+
+fn bind_all(
+    service: &'static str,
+    addresses: &[Listen],
+    inherited: &mut Inherited,
+) -> Result<Vec<Bound>, StartError> {
+    let bind = |listen: &Listen| {
+        let cannot = |error| StartError::Bind(listen.address.to_string(), error);
+        let bound = Bound::tcp(*listen, inherited).map_err(cannot)?;
+        info!(service, address = bound.at.as_str(); "listening");
+        Ok(bound)
+    };
+    addresses.iter().map(bind).collect()
+}
+
+fn bind_control(path: &Path) -> Result<Vec<Bound>, StartError> {
+    let cannot = |error| StartError::Bind(path.display().to_string(), error);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(cannot)?;
+    }
+    Ok(vec![Bound::unix(path).map_err(cannot)?])
+}
