@@ -6,29 +6,35 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 
 use tempfile::TempDir;
 
-use super::log::Log;
+use super::log::{Hold, Log};
+use super::manager::Manager;
 use super::wire::{Answer, raw, request};
 use super::{Shop, Storefront};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_doorward");
 const CONFIG: &str = "doorward.toml";
 /// What would reach into the binary from the machine that runs the tests.
-const SURROUNDINGS: [&str; 5] = [
+const SURROUNDINGS: [&str; 8] = [
     "RUST_LOG",
     "NOTIFY_SOCKET",
     "LISTEN_FDS",
     "LISTEN_PID",
     "LISTEN_FDNAMES",
+    "LISTEN_FDS_FIRST_FD",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
 ];
 
 /// A Doorward process and its directory; dropping it ends both, and prints the log when the test has failed.
 pub struct Edge {
     process: Process,
     home: TempDir,
+    manager: Option<Arc<Manager>>,
     /// What earlier processes of this edge have logged.
     earlier: Vec<String>,
 }
@@ -89,11 +95,33 @@ impl Edge {
     /// As `with`, for a test that expects a refusal to start.
     #[track_caller]
     pub fn try_start(config_toml: &str) -> Result<Self, Outcome> {
+        Self::try_start_under(None, config_toml)
+    }
+
+    /// As `with`, as the service of this manager.
+    #[track_caller]
+    pub fn under(manager: &Arc<Manager>, config_toml: &str) -> Self {
+        match Self::try_start_under(Some(manager), config_toml) {
+            Ok(edge) => edge,
+            Err(outcome) => panic!(
+                "doorward did not start: {:?}\n{}",
+                outcome.code, outcome.stderr
+            ),
+        }
+    }
+
+    /// As `under`, for a test that expects a refusal to start.
+    #[track_caller]
+    pub fn try_start_under(
+        manager: Option<&Arc<Manager>>,
+        config_toml: &str,
+    ) -> Result<Self, Outcome> {
         let home = furnish(config_toml);
-        let process = Process::start(home.path())?;
+        let process = Process::start(home.path(), manager.map(Arc::as_ref))?;
         Ok(Self {
             process,
             home,
+            manager: manager.cloned(),
             earlier: Vec::new(),
         })
     }
@@ -154,6 +182,24 @@ impl Edge {
             .cloned()
             .chain(self.process.log.lines())
             .collect()
+    }
+
+    /// Reads nothing more of what it logs, for as long as this is kept.
+    pub fn hold_log(&self) -> Hold<'_> {
+        self.process.log.hold()
+    }
+
+    /// Waits until it logs this word, or ends without it.
+    #[track_caller]
+    pub fn says(&self, word: &str) -> bool {
+        self.process.log.says(word)
+    }
+
+    /// Waits for it to end by itself, and returns its exit code.
+    #[track_caller]
+    pub fn ends(&mut self) -> Option<i32> {
+        self.process.log.ends();
+        self.process.child.wait().unwrap().code()
     }
 
     /// A path in the edge's directory.
@@ -233,7 +279,7 @@ impl Edge {
     #[track_caller]
     pub fn try_restart(&mut self) -> Result<(), Outcome> {
         self.stop();
-        let process = Process::start(self.home.path())?;
+        let process = Process::start(self.home.path(), self.manager.as_deref())?;
         self.earlier.extend(self.process.log.lines());
         self.process = process;
         Ok(())
@@ -260,12 +306,19 @@ struct Process {
 impl Process {
     /// Starts and waits for "ready".
     #[track_caller]
-    fn start(home: &Path) -> Result<Self, Outcome> {
-        let mut command = undisturbed(BINARY);
+    fn start(home: &Path, manager: Option<&Manager>) -> Result<Self, Outcome> {
+        let mut command = match manager {
+            None => undisturbed(BINARY),
+            Some(manager) => manager.command(undisturbed, BINARY),
+        };
+        let (stdin, stdout) = match manager {
+            None => (Stdio::null(), Stdio::null()),
+            Some(manager) => manager.streams(),
+        };
         command.args(["run", "--config"]).arg(home.join(CONFIG));
         let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(stdin)
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::patience::PATIENCE;
@@ -15,6 +15,13 @@ pub struct Log(Arc<Shared>);
 struct Shared {
     page: Mutex<Page>,
     written: Condvar,
+    /// Whoever has it keeps the next line from being read.
+    gate: Mutex<()>,
+}
+
+/// While it lives, nothing more is read; the process has to wait once the pipe is full.
+pub struct Hold<'l> {
+    _gate: MutexGuard<'l, ()>,
 }
 
 #[derive(Default)]
@@ -30,6 +37,7 @@ impl Log {
         let written = log.clone();
         thread::spawn(move || {
             for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                drop(written.hold());
                 let line = String::from_utf8_lossy(&line).into_owned();
                 written.write(|page| page.lines.push(line));
             }
@@ -40,6 +48,14 @@ impl Log {
 
     pub fn lines(&self) -> Vec<String> {
         self.read().lines.clone()
+    }
+
+    /// Reads nothing more for a while.
+    pub fn hold(&self) -> Hold<'_> {
+        let gate = self.0.gate.lock();
+        Hold {
+            _gate: gate.unwrap_or_else(PoisonError::into_inner),
+        }
     }
 
     /// Waits until a line says this word, on its own. False when the process ends without saying it.
@@ -88,7 +104,7 @@ impl Log {
         self.0.written.notify_all();
     }
 
-    fn read(&self) -> std::sync::MutexGuard<'_, Page> {
+    fn read(&self) -> MutexGuard<'_, Page> {
         self.0.page.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
