@@ -209,6 +209,7 @@ fn start_logging(level: log::LevelFilter) {
         .filter_level(log::LevelFilter::Trace)
         .filter_module("pingora", level.min(log::LevelFilter::Error))
         .filter_module("pingora_core", level.min(log::LevelFilter::Error))
+        .filter_module("pingora_core::apps", loud)
         .filter_module("pingora_core::services", loud)
         .filter_module("pingora_proxy", loud)
         .format(|out, record| {
