@@ -33,9 +33,9 @@ pub(super) struct HeadLimits {
 }
 
 impl Head {
-    /// Whether some of it has arrived, and not all.
-    pub(super) fn is_arriving(&self) -> bool {
-        self.bytes > 0 && self.stage != Stage::Over
+    /// Whether anything of it has arrived.
+    pub(super) fn has_begun(&self) -> bool {
+        self.bytes > 0
     }
 
     /// Takes the next bytes. What comes after the block is not looked at.

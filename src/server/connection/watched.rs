@@ -36,6 +36,8 @@ pub(super) struct Watched {
     /// Where the line is kept.
     digest: Arc<ProxyDigest>,
     line: Arc<Line>,
+    /// Whether HTTP/2 is spoken: it bounds its header blocks itself, and has no use for words of HTTP/1.
+    http2: bool,
     limits: HeadLimits,
     header_timeout: Duration,
     /// Runs while a header block arrives.
@@ -63,6 +65,7 @@ impl Watched {
         let line = Arc::clone(Line::within(&digest)?);
         line.open();
         Some(Self {
+            http2: stream.selected_alpn_proto() == Some(ALPN::H2),
             stream,
             line,
             digest,
@@ -92,7 +95,7 @@ impl Watched {
                 .as_mut()
                 .reset(Instant::now() + self.header_timeout);
         }
-        if self.line.awaits_head() {
+        if self.line.awaits_head() && !self.http2 {
             self.head.take(bytes, self.limits)?;
         }
         Ok(())
@@ -141,7 +144,7 @@ impl Watched {
 
     /// A request that Pingora answers by itself never reaches a hook: it is counted by its answer.
     fn count_answer(&mut self, bytes: &[u8]) {
-        if self.counted || !self.line.awaits_head() {
+        if self.counted || self.http2 || !self.line.awaits_head() {
             return;
         }
         self.counted = true;
@@ -169,8 +172,8 @@ impl AsyncRead for Watched {
             return this.poll_refuse(farewell.refusal(), context);
         }
         if this.is_late(context) {
-            if !this.head.is_arriving() {
-                return Poll::Ready(Ok(())); // nobody is there to be answered, or in HTTP/2
+            if this.http2 || !this.head.has_begun() {
+                return Poll::Ready(Ok(())); // nobody is there to be answered
             }
             return this.poll_refuse(Refusal::HeadTimeout, context);
         }
@@ -243,6 +246,7 @@ impl Peek for Watched {
         }
         let length = seen.len().min(buffer.len());
         buffer[..length].copy_from_slice(&seen[..length]);
+        self.http2 = buffer == PREFACE;
         self.peeked = seen;
         Ok(true)
     }
