@@ -1,9 +1,12 @@
 //! Request bodies: read ahead where they matter, or thrown away for the sake of the connection.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use pingora::Result;
+use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
+use tokio::time::timeout;
 
 /// How much of a body is read ahead: what Pingora keeps for sending it on. More would be lost.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -18,8 +21,8 @@ pub(super) enum Body {
     TooLong,
 }
 
-/// Reads a body as far as it is kept for sending it on.
-pub(super) async fn read(session: &mut Session) -> Result<Body> {
+/// Reads a body as far as it is kept for sending it on; between two parts of it, the client may be silent for so long.
+pub(super) async fn read(session: &mut Session, silence_max: Duration) -> Result<Body> {
     let headers = &session.req_header().headers;
     let announced = headers
         .get(CONTENT_LENGTH)
@@ -33,13 +36,21 @@ pub(super) async fn read(session: &mut Session) -> Result<Body> {
     }
     session.enable_retry_buffering();
     let mut body = Vec::new();
-    while let Some(chunk) = session.read_request_body().await? {
+    while let Some(chunk) = read_part(session, silence_max).await? {
         body.extend_from_slice(&chunk);
         if body.len() > BODY_BYTES_MAX {
             return Ok(Body::TooLong);
         }
     }
     Ok(Body::Whole(body.into()))
+}
+
+/// Pingora has a timeout for HTTP/1 only.
+async fn read_part(session: &mut Session, silence_max: Duration) -> Result<Option<Bytes>> {
+    match timeout(silence_max, session.read_request_body()).await {
+        Ok(part) => part,
+        Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
+    }
 }
 
 /// Whether what is left of the body is short enough to be read for the sake of the connection.

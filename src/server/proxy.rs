@@ -29,9 +29,7 @@ use super::target;
 use super::traffic::{InFlight, Traffic};
 use super::upstream::{Errand, NO_SERVER, Server, Upstreams};
 use crate::clock::{self, UnixTime};
-use crate::request::{
-    self, Answer, AnswerBy, Gate, LogOut, Refusal, Refused, Request, Shop, Verdict,
-};
+use crate::request::{self, Answer, AnswerBy, LogOut, Refusal, Refused, Request, Shop, Verdict};
 use crate::revocation::{Revocation, Revocations};
 
 /// The proxy in front of the shops.
@@ -117,7 +115,7 @@ impl ProxyHttp for Proxy {
             let refused = Refused::by_nobody(refusal);
             return self.refuse(session, context, &refused).await;
         }
-        let body = match read_ahead(&site.gate, session).await? {
+        let body = match read_ahead(&site, session).await? {
             Body::Unread => None,
             Body::Whole(body) => Some(body),
             Body::TooLong => {
@@ -400,7 +398,7 @@ impl Proxy {
     ) -> Result<Answer> {
         let body = match body {
             Some(body) => body,
-            None => match body::read(session).await? {
+            None => match body::read(session, context.site.limits.body_timeout).await? {
                 Body::Whole(body) => body,
                 Body::Unread => Bytes::new(),
                 Body::TooLong => return Err(Error::new(ErrorType::ReadError)),
@@ -548,14 +546,14 @@ async fn put_in_force(set: &Revocations, revocations: Vec<Revocation>) -> Result
 }
 
 /// Reads the body of a request that could carry a credential there, and keeps it for the shop.
-async fn read_ahead(gate: &Gate, session: &mut Session) -> Result<Body> {
-    if !gate.needs_body(session.req_header()) || session.is_body_empty() {
+async fn read_ahead(site: &Site, session: &mut Session) -> Result<Body> {
+    if !site.gate.needs_body(session.req_header()) || session.is_body_empty() {
         return Ok(Body::Unread);
     }
     if session.req_header().headers.contains_key(CONTENT_ENCODING) {
         return Ok(Body::TooLong);
     }
-    body::read(session).await
+    body::read(session, site.limits.body_timeout).await
 }
 
 /// Learns how far the shop's clock is off, from an answer that no cache has kept.
