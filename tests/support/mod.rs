@@ -24,6 +24,9 @@ mod bare_gate;
 mod certificates;
 mod claims;
 mod http2;
+mod recorder;
+pub mod frames;
+pub mod encrypted;
 pub mod places;
 pub mod recording;
 
@@ -40,7 +43,8 @@ pub use held_shop::HeldShop;
 pub use http2::{Call, Echo};
 pub use manager::Manager;
 pub use nobody::Nobody;
-pub use patience::eventually;
+pub use patience::{PATIENCE, eventually, tick};
+pub use recorder::Recorder;
 pub use scene::{Scene, told};
 pub use wire::{Answer, Connection, raw, request, try_raw};
 

@@ -20,3 +20,9 @@ pub fn eventually(mut so: impl FnMut() -> bool) {
     }
     panic!("still not so after {PATIENCE:?}");
 }
+
+/// A moment of doing nothing, for a test that plays somebody slow.
+pub fn tick() {
+    let (_silent, never) = mpsc::channel::<()>();
+    let _ = never.recv_timeout(Duration::from_millis(100)); // nothing is ever sent
+}
