@@ -27,6 +27,7 @@ mod services;
 mod shutdown;
 mod site;
 mod sockets;
+mod stream;
 mod target;
 mod tls;
 mod traffic;

@@ -25,6 +25,7 @@ use super::pulse::Pulse;
 use super::reply;
 use super::request_id::RequestIds;
 use super::site::{Served, Site};
+use super::stream::{self, STREAM_SILENCE_MAX};
 use super::target;
 use super::traffic::{InFlight, Traffic};
 use super::upstream::{Errand, NO_SERVER, Server, Upstreams};
@@ -167,6 +168,10 @@ impl ProxyHttp for Proxy {
         if peer.is_tls() && session.is_upgrade_req() {
             peer.options.set_http_version(1, 1); // WebSockets are a matter of HTTP/1.1
         }
+        if stream::is_wanted(session.req_header()) {
+            let silence = peer.options.read_timeout;
+            peer.options.read_timeout = silence.map(|silence| silence.max(STREAM_SILENCE_MAX));
+        }
         Ok(Box::new(peer))
     }
 
@@ -255,6 +260,9 @@ impl ProxyHttp for Proxy {
         }
         if self.traffic.is_closing() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             session.set_keepalive(None);
+        }
+        if stream::is_begun(response) {
+            session.set_read_timeout(None); // the customer may listen for as long as he likes
         }
         Ok(())
     }
