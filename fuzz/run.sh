@@ -13,8 +13,9 @@ coverage="-Cpasses=sancov-module"
 for option in level=4 inline-8bit-counters pc-table trace-compares; do
 	coverage="$coverage -Cllvm-args=-sanitizer-coverage-$option"
 done
-# With --target the flags reach what is hunted and not the scripts that build it.
-RUSTFLAGS="$coverage" cargo build --release --locked --target "$host" --target-dir target
+# With --target the flags reach what is hunted and not the scripts that build it. Without --locked, what Doorward came to
+# depend on comes into this lock file by itself.
+RUSTFLAGS="$coverage" cargo build --release --target "$host" --target-dir target
 
 # Journals are made and damaged by the thousand: in memory, where the machine offers it.
 scratch=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")" doorward-fuzz.XXXXXX)

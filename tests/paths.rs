@@ -169,6 +169,8 @@ fn ambiguous_spellings(path: &str) -> Vec<Vec<u8>> {
         format!("{head}/x%5C..%5C{last}"),
         format!("{head}/x\\..\\{last}"),
         format!("{head}/x/..%2f{last}"),
+        format!("{head}//../{last}"),
+        format!("{path};x%2fy"),
         format!("{head}/x/%2e%2e%2f{last}"),
         format!("{head}/%25{code:02x}{end}"),
         format!("{head}%252f{last}"),
@@ -445,7 +447,6 @@ fn the_way_out_of_an_open_route_is_not_open_standards_127() {
         "/static\\..\\cart",
         "/static/..;/cart",
         "/static/..;x=1/cart",
-        "/static//../cart",
         "/static/./../cart",
         "/cart",
         "/static",
@@ -467,6 +468,7 @@ fn the_way_out_of_an_open_route_is_not_open_standards_127() {
     }
     for target in [
         "/static/..%2fcart",
+        "/static//../cart",
         "/static/%2e%2e%2fcart",
         "/static/..%5ccart",
         "/static/..\\cart",

@@ -350,10 +350,11 @@ fn is_dead_cookie(pair: &str) -> bool {
             .filter(|_| quoted.is_some())
             .unwrap_or_default(),
     ];
-    let is_one = names
-        .iter()
-        .any(|name| name == "jwt" || name.starts_with("session_"));
-    is_one && values.iter().any(|value| is_dead(value))
+    let is_called = |fits: fn(&String) -> bool| names.iter().any(fits);
+    let has = |fits: fn(&String) -> bool| values.iter().any(fits);
+    // To a shop whose sessions are opaque a JWT is none of them.
+    (is_called(|name| name == "jwt") && has(|value| is_dead(value)))
+        || (is_called(|name| name.starts_with("session_")) && has(|value| value == DEAD_OPAQUE))
 }
 
 /// In a query or form, parted as most shops do or as some do.

@@ -113,6 +113,9 @@ fn readings(raw: &[u8]) -> Vec<String> {
                 plain
             };
             let text = String::from_utf8_lossy(&plain).into_owned();
+            if text.split('/').any(is_hollow) {
+                continue;
+            }
             let cut = text.split('\0').next().unwrap_or_default().to_owned();
             for text in [text.replace('\\', "/"), text, cut] {
                 readings.push(without_dots(&merged(&text)));
@@ -121,6 +124,14 @@ fn readings(raw: &[u8]) -> Vec<String> {
         }
     }
     readings
+}
+
+/// `..;x` and `%2e%2e` go up and `;x` is nothing, for us as for every shop that knows params or decodes; no other shop
+/// has a page of such a name.
+fn is_hollow(segment: &str) -> bool {
+    let is_nothing = |name: &[u8]| matches!(name, b"" | b"." | b"..");
+    let name = without_params(&percent::decoded(segment.as_bytes()));
+    is_nothing(&name) && !is_nothing(segment.as_bytes())
 }
 
 #[derive(PartialEq)]
