@@ -173,6 +173,7 @@ fn status_of(why: &NotReloaded) -> StatusCode {
     match why {
         NotReloaded::Faults(_) => StatusCode::UNPROCESSABLE_ENTITY,
         NotReloaded::NeedsRestart(_) => StatusCode::CONFLICT,
+        NotReloaded::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

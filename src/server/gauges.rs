@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::metrics::ShopName;
+use super::reload_record::Record;
 use super::site::Site;
 use crate::request::Gate;
 use crate::revocation::Health;
@@ -17,6 +18,11 @@ pub(super) struct Gauges {
     revocations: Family<Held, Gauge>,
     revocation_bytes: Gauge,
     connections: Gauge,
+    in_flight: Gauge,
+    draining: Gauge,
+    reload_good: Gauge,
+    reload_good_at: Gauge,
+    reloads: Family<Outcome, Counter>,
     journal_writable: Gauge,
     journal_failures: Counter,
     journal_commits: Counter,
@@ -26,6 +32,20 @@ pub(super) struct Gauges {
     servers: Family<Servers, Gauge>,
     server_in_flight: Family<Server, Gauge>,
     server_failures: Family<Server, Counter>,
+}
+
+/// What is measured, and where.
+pub(super) struct Measured<'a> {
+    pub(super) site: &'a Site,
+    pub(super) connections: usize,
+    pub(super) in_flight: usize,
+    pub(super) is_draining: bool,
+    pub(super) reloads: &'a Record,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -125,17 +145,47 @@ impl Gauges {
             "Requests that failed on a server",
             gauges.server_failures.clone(),
         );
+        r.register(
+            "requests_in_flight",
+            "Requests that are being served",
+            gauges.in_flight.clone(),
+        );
+        r.register(
+            "draining",
+            "Whether the process was told to stop",
+            gauges.draining.clone(),
+        );
+        r.register(
+            "last_reload_successful",
+            "Whether the configuration was taken the last time that it was read",
+            gauges.reload_good.clone(),
+        );
+        r.register(
+            "last_reload_success_timestamp_seconds",
+            "When a configuration was last taken, the start included",
+            gauges.reload_good_at.clone(),
+        );
+        r.register("reloads", "Reloads, by outcome", gauges.reloads.clone());
         r.register("build_info", "The version that runs", build);
         gauges
     }
 
     /// Measures everything anew.
-    pub(super) fn read(&self, site: &Site, connections: usize) {
-        let connections = i64::try_from(connections).unwrap_or(i64::MAX);
-        self.connections.set(connections);
-        self.read_revocations(&site.gate);
-        self.read_shops(&site.gate);
-        self.read_servers(site);
+    pub(super) fn read(&self, measured: &Measured<'_>) {
+        let whole = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.connections.set(whole(measured.connections));
+        self.in_flight.set(whole(measured.in_flight));
+        self.draining.set(i64::from(measured.is_draining));
+        let reloads = measured.reloads;
+        self.reload_good.set(i64::from(reloads.is_last_good()));
+        let at = i64::try_from(reloads.last_good_at().seconds());
+        self.reload_good_at.set(at.unwrap_or(i64::MAX));
+        let outcome = |outcome| self.reloads.get_or_create_owned(&Outcome { outcome });
+        catch_up(&outcome("succeeded"), reloads.succeeded());
+        catch_up(&outcome("failed"), reloads.failed());
+        self.read_revocations(&measured.site.gate);
+        self.read_shops(&measured.site.gate);
+        self.read_servers(measured.site);
     }
 
     fn read_revocations(&self, gate: &Gate) {

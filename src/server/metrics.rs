@@ -9,8 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::gauges::Gauges;
-use super::site::Site;
+use super::gauges::{Gauges, Measured};
 use crate::request::Refusal;
 use crate::revocation::Health;
 
@@ -193,8 +192,8 @@ impl Metrics {
     }
 
     /// Everything in the `OpenMetrics` text format.
-    pub(super) fn text(&self, site: &Site, connections: usize) -> Result<String, fmt::Error> {
-        self.gauges.read(site, connections);
+    pub(super) fn text(&self, measured: &Measured<'_>) -> Result<String, fmt::Error> {
+        self.gauges.read(measured);
         let mut page = String::new();
         text::encode(&mut page, &self.registry)?;
         Ok(page)

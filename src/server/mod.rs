@@ -4,6 +4,7 @@ mod ask;
 mod body;
 mod client;
 mod connection;
+mod context;
 mod control;
 mod forwarding;
 mod framing;
@@ -19,6 +20,7 @@ mod notify;
 mod operator;
 mod proxy;
 mod pulse;
+mod readiness;
 mod reload;
 mod reload_record;
 mod reply;
@@ -164,12 +166,13 @@ pub fn run(settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), Start
     let site = Site::new(settings.site, shops, revocations);
     let site: Served = Arc::new(ArcSwap::from_pointee(site));
     let keys = get_ready(&site)?;
-    let proxy = proxy(&site, &sockets)?;
+    let slots = Arc::new(Slots::default());
+    let proxy = proxy(&site, &sockets, &slots)?;
     let traffic = Arc::clone(&proxy.traffic);
-    let reloads = reloads(load, fixed, &proxy, sockets.addresses());
+    let reloads = reloads(load, fixed, &proxy, &keys, sockets.addresses());
     let notify = Arc::clone(&reloads.notify);
     let parts = Parts {
-        slots: Arc::new(Slots::default()),
+        slots,
         proxy,
         reloads,
         hangups,
@@ -198,17 +201,17 @@ fn replay(data_dir: &Path) -> Result<Revocations, StartError> {
 }
 
 /// Waits a moment for the first addresses and keys: it is no reason not to start that there are none.
-fn get_ready(site: &Served) -> Result<KeyFetcher, StartError> {
+fn get_ready(site: &Served) -> Result<Arc<KeyFetcher>, StartError> {
     let site = site.load();
     upstream::await_addresses(&site.upstreams)
         .map_err(|error| StartError::System("looking names up", error))?;
     let keys = KeyFetcher::default();
     keys.fetch_first(site.gate.shops())
         .map_err(|error| StartError::System("fetching keys", error))?;
-    Ok(keys)
+    Ok(Arc::new(keys))
 }
 
-fn proxy(site: &Served, sockets: &Sockets) -> Result<Proxy, StartError> {
+fn proxy(site: &Served, sockets: &Sockets, slots: &Arc<Slots>) -> Result<Proxy, StartError> {
     let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
     let places = sockets.public.iter().filter_map(Bound::place).collect();
     let journal = Arc::clone(site.load().gate.revocations());
@@ -219,11 +222,17 @@ fn proxy(site: &Served, sockets: &Sockets) -> Result<Proxy, StartError> {
         log_key: LogKey::random().map_err(random)?,
         connector: Connector::new(None),
         traffic: Arc::new(Traffic::default()),
-        pulse: Arc::new(Pulse::through(places).map_err(random)?),
+        pulse: Arc::new(Pulse::through(places, Arc::clone(slots)).map_err(random)?),
     })
 }
 
-fn reloads(load: Load, fixed: Fixed, proxy: &Proxy, addresses: String) -> Arc<Reloads> {
+fn reloads(
+    load: Load,
+    fixed: Fixed,
+    proxy: &Proxy,
+    keys: &Arc<KeyFetcher>,
+    addresses: String,
+) -> Arc<Reloads> {
     let record = Arc::new(Record::since(clock::now()));
     let notify = Arc::new(Notify {
         served: Arc::clone(&proxy.served),
@@ -238,6 +247,7 @@ fn reloads(load: Load, fixed: Fixed, proxy: &Proxy, addresses: String) -> Arc<Re
         served: Arc::clone(&proxy.served),
         record,
         notify,
+        keys: Arc::clone(keys),
         turn: Mutex::new(()),
     })
 }

@@ -54,6 +54,11 @@ impl Notify {
         tell(&[NotifyState::Stopping, NotifyState::Status(&status)]);
     }
 
+    /// Whether customers have been served.
+    pub(super) fn has_been_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+
     /// A reload is told of only between the start and the end, which have their own words.
     fn may_reload(&self) -> bool {
         self.is_ready.load(Ordering::Acquire) && !self.traffic.is_draining()

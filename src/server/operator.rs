@@ -9,7 +9,9 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use super::connection::Slots;
+use super::gauges::Measured;
 use super::metrics::Metrics;
+use super::readiness::{Check, Looked};
 use super::reload::Reloads;
 use super::site::Served;
 use super::traffic::Traffic;
@@ -30,7 +32,7 @@ impl ServeHttp for Operator {
         match (&head.method, head.uri.path()) {
             (&Method::GET | &Method::HEAD, "/metrics") => self.metrics_page(),
             (&Method::GET | &Method::HEAD, "/livez") => page(StatusCode::OK, "alive\n"),
-            (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(),
+            (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(head.uri.query()),
             (_, "/metrics" | "/livez" | "/readyz") => {
                 page(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
             }
@@ -41,7 +43,13 @@ impl ServeHttp for Operator {
 
 impl Operator {
     fn metrics_page(&self) -> Response<Vec<u8>> {
-        match self.metrics.text(&self.served.load(), self.slots.open()) {
+        match self.metrics.text(&Measured {
+            site: &self.served.load(),
+            connections: self.slots.open(),
+            in_flight: self.traffic.in_flight(),
+            is_draining: self.traffic.is_draining(),
+            reloads: &self.reloads.record,
+        }) {
             Ok(text) => with_type(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -54,30 +62,27 @@ impl Operator {
         }
     }
 
-    /// A node whose journal takes no writes still refuses what is revoked, but can't answer a logout; and a shop
-    /// whose keys were never fetched has no token that could be verified.
-    fn readiness(&self) -> Response<Vec<u8>> {
-        let site = self.served.load();
-        let mut why = Vec::new();
-        if self.traffic.is_draining() {
-            why.push("draining\n".to_owned());
+    /// What stands in the way, or with `verbose` everything that was looked at.
+    fn readiness(&self, query: Option<&str>) -> Response<Vec<u8>> {
+        let checks = Looked {
+            site: &self.served.load(),
+            traffic: &self.traffic,
+            notify: &self.reloads.notify,
+            reloads: &self.reloads.record,
         }
-        if !site.gate.revocations().journal().is_writable() {
-            why.push("the journal can't be written\n".to_owned());
-        }
-        let shops = site.gate.shops().iter();
-        for shop in shops.filter(|shop| !shop.verifier.has_keys()) {
-            let failure = shop.verifier.ring().state().failure.unwrap_or("not yet");
-            let name = &shop.name;
-            why.push(format!(
-                "shop {name}: its keys were never fetched: {failure}\n"
-            ));
-        }
-        if why.is_empty() {
-            page(StatusCode::OK, "ready\n")
+        .checks();
+        let is_verbose = query.is_some_and(|query| query.split('&').any(|one| one == "verbose"));
+        let is_ready = !checks.iter().any(Check::is_bad);
+        let told = checks.iter().filter(|check| is_verbose || check.is_bad());
+        let mut text: String = told.map(Check::line).collect();
+        let status = if is_ready {
+            text.push_str("ready\n");
+            StatusCode::OK
         } else {
-            page(StatusCode::SERVICE_UNAVAILABLE, &why.concat())
-        }
+            text.push_str("not ready\n");
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        page(status, &text)
     }
 }
 

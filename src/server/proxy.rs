@@ -1,22 +1,23 @@
 //! The public listener: every request is judged before anything reaches a shop.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 use log::{debug, error, info, warn};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType, OkOrErr, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::ask;
 use super::body::{self, Body};
 use super::connection::{Lease, Line, Terms};
+use super::context::Context;
 use super::forwarding;
 use super::framing;
 use super::log_id::LogKey;
@@ -27,9 +28,9 @@ use super::request_id::RequestIds;
 use super::site::{Served, Site};
 use super::stream::{self, STREAM_SILENCE_MAX};
 use super::target;
-use super::traffic::{InFlight, Traffic};
-use super::upstream::{Errand, NO_SERVER, Server, Upstreams};
-use crate::clock::{self, UnixTime};
+use super::traffic::Traffic;
+use super::upstream::NO_SERVER;
+use crate::clock::{self};
 use crate::request::{self, Answer, AnswerBy, LogOut, Refusal, Refused, Request, Shop, Verdict};
 use crate::revocation::{Revocation, Revocations};
 
@@ -44,26 +45,6 @@ pub(super) struct Proxy {
     pub(super) pulse: Arc<Pulse>,
 }
 
-/// What is known of one request.
-pub(super) struct Context {
-    /// The configuration that it is served by.
-    site: Arc<Site>,
-    /// Its name, in our log and the shop's.
-    id: String,
-    /// The shop that it goes to.
-    shop: Option<Arc<Shop>>,
-    /// When it was sent to the shop.
-    sent_ms: u64,
-    begun: Instant,
-    /// The server that it is tried on.
-    errand: Option<Errand>,
-    /// The servers that it failed on before anything was sent.
-    failed: Vec<Arc<Server>>,
-    /// Whether we sent it ourselves.
-    is_own: bool,
-    _in_flight: InFlight,
-}
-
 /// How long the rest of a refused request's body may take to arrive.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -72,17 +53,7 @@ impl ProxyHttp for Proxy {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context {
-            site: self.served.load_full(),
-            id: String::new(),
-            shop: None,
-            sent_ms: 0,
-            begun: clock::instant(),
-            errand: None,
-            failed: Vec::new(),
-            is_own: false,
-            _in_flight: self.traffic.request(),
-        }
+        Context::of(self.served.load_full(), self.traffic.request())
     }
 
     async fn early_request_filter(
@@ -163,7 +134,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        let server = self.send_off(session, context)?;
+        let server = context.send_off(session)?;
         let mut peer = context.upstreams()?.peer(&server)?;
         if peer.is_tls() && session.is_upgrade_req() {
             peer.options.set_http_version(1, 1); // WebSockets are a matter of HTTP/1.1
@@ -183,7 +154,7 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let has_other = self.give_up(context, &error);
+        let has_other = context.give_up(&error);
         error.set_retry(has_other);
         error
     }
@@ -206,7 +177,7 @@ impl ProxyHttp for Proxy {
             error.set_retry(false);
         }
         if *error.esource() == ErrorSource::Upstream && !error.retry() {
-            self.note_failure(context, error.etype().as_str());
+            context.note_failure(error.etype().as_str());
         }
         error
     }
@@ -235,7 +206,7 @@ impl ProxyHttp for Proxy {
         if response.status.is_informational() {
             return Ok(());
         }
-        learn_clock(response, context);
+        context.learn_clock(response);
         Ok(())
     }
 
@@ -297,7 +268,7 @@ impl ProxyHttp for Proxy {
         if context.is_own {
             return;
         }
-        self.note_end(context, error);
+        context.note_end(error);
         let code = session
             .response_written()
             .map_or(0, |response| response.status.as_u16());
@@ -422,62 +393,23 @@ impl Proxy {
             forwarding::remove_credentials(shop, &mut head);
         }
         loop {
-            let server = self.send_off(session, context)?;
+            let server = context.send_off(session)?;
             let peer = context.upstreams()?.lone_peer(&server)?;
             context.sent_ms = clock::now_ms();
             let connection = match ask::connect(&self.connector, &peer).await {
                 Ok(connection) => connection,
-                Err(error) if self.give_up(context, &error) => continue,
+                Err(error) if context.give_up(&error) => continue,
                 Err(error) => return Err(error),
             };
             let asked = ask::ask(connection, &peer, head, &body).await;
             if let Err(error) = &asked
                 && !matches!(error.etype(), ErrorType::HTTPStatus(_))
             {
-                self.note_failure(context, error.etype().as_str());
-                context.errand = None;
+                context.fail(error.etype().as_str());
             }
             let (head, answer) = asked?;
-            learn_clock(&head, context);
+            context.learn_clock(&head);
             return Ok(answer);
-        }
-    }
-
-    /// Chooses a server, which counts the request from now on.
-    fn send_off(&self, session: &Session, context: &mut Context) -> Result<Arc<Server>> {
-        context.errand = None;
-        let client = || context.site.forwarding.client_of(session);
-        let upstreams = context.upstreams()?;
-        let errand = upstreams.errand(session.req_header(), client, &context.failed);
-        let errand = errand.or_err(NO_SERVER, "no server of the shop has an address")?;
-        let server = Arc::clone(errand.server());
-        context.errand = Some(errand);
-        Ok(server)
-    }
-
-    /// The server can't be connected to. Returns whether there is another.
-    fn give_up(&self, context: &mut Context, error: &Error) -> bool {
-        self.note_failure(context, &error.to_string()); // nothing of the request is in it yet
-        if let Some(errand) = context.errand.take() {
-            context.failed.push(Arc::clone(errand.server()));
-        }
-        let upstreams = context.upstreams();
-        upstreams.is_ok_and(|upstreams| upstreams.has_other(&context.failed))
-    }
-
-    fn note_failure(&self, context: &Context, error: &str) {
-        if let (Some(errand), Ok(upstreams)) = (&context.errand, context.upstreams()) {
-            upstreams.note_failure(errand.server(), error);
-        }
-    }
-
-    /// A server has done its duty where nothing failed on the way.
-    fn note_end(&self, context: &mut Context, error: Option<&Error>) {
-        let Some(errand) = context.errand.take() else {
-            return;
-        };
-        if let (None, Ok(upstreams)) = (error, context.upstreams()) {
-            upstreams.note_success(errand.server());
         }
     }
 
@@ -537,14 +469,6 @@ impl Proxy {
     }
 }
 
-impl Context {
-    fn upstreams(&self) -> Result<&Arc<Upstreams>> {
-        let shop = self.shop.as_ref();
-        shop.and_then(|shop| self.site.upstreams.get(&shop.name))
-            .ok_or_else(|| Error::explain(ErrorType::InternalError, "a shop without upstream"))
-    }
-}
-
 async fn put_in_force(set: &Revocations, revocations: Vec<Revocation>) -> Result<(), Refusal> {
     if revocations.is_empty() {
         return Ok(());
@@ -562,28 +486,6 @@ async fn read_ahead(site: &Site, session: &mut Session) -> Result<Body> {
         return Ok(Body::TooLong);
     }
     body::read(session, site.limits.body_timeout).await
-}
-
-/// Learns how far the shop's clock is off, from an answer that no cache has kept.
-fn learn_clock(response: &ResponseHeader, context: &Context) {
-    let (Some(shop), None) = (&context.shop, response.headers.get(AGE)) else {
-        return;
-    };
-    let date = response
-        .headers
-        .get(DATE)
-        .and_then(|date| date.to_str().ok());
-    let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
-    let Some(date) = date.and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok()) else {
-        return;
-    };
-    let before = shop.clock.offset_s();
-    let date = UnixTime::from_seconds(date.as_secs());
-    shop.clock.observe(context.sent_ms, clock::now_ms(), date);
-    let offset_s = shop.clock.offset_s();
-    if offset_s != before && offset_s.abs() > 2 {
-        warn!(shop = shop.name.as_str(), offset_s; "the shop's clock differs from ours; cutoffs follow the shop's");
-    }
 }
 
 /// What the customer is told when the shop did not answer. `None`: the customer is gone.

@@ -14,8 +14,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use socket2::{Domain, Socket, Type};
 
 use super::client::status_of;
+use super::connection::Slots;
 
 /// The header by which the proxy knows these requests; its value is known to this process alone.
 const HEADER: HeaderName = HeaderName::from_static("x-doorward-pulse");
@@ -25,6 +27,8 @@ pub(super) struct Pulse {
     header: HeaderName,
     key: String,
     places: Vec<Place>,
+    /// Where it asks for a place, so that a full house does not turn it away.
+    slots: Arc<Slots>,
 }
 
 /// A public listener of this process.
@@ -45,7 +49,10 @@ pub(super) struct Silent {
 
 impl Pulse {
     /// A pulse through these listeners, with a fresh key.
-    pub(super) fn through(places: Vec<Place>) -> Result<Self, aws_lc_rs::error::Unspecified> {
+    pub(super) fn through(
+        places: Vec<Place>,
+        slots: Arc<Slots>,
+    ) -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes)?;
         let mut key = String::with_capacity(2 * bytes.len());
@@ -56,6 +63,7 @@ impl Pulse {
             header: HEADER,
             key,
             places,
+            slots,
         })
     }
 
@@ -87,7 +95,12 @@ impl Pulse {
 
     fn ask(&self, place: Place, patience: Duration) -> io::Result<()> {
         let address = reachable(place.address);
-        let stream = TcpStream::connect_timeout(&address, patience)?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(address.ip(), 0).into())?;
+        let from = socket.local_addr()?.as_socket();
+        let _invitation = from.map(|from| self.slots.invite(from));
+        socket.connect_timeout(&address.into(), patience)?;
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
         let Self { header, key, .. } = self;
@@ -194,7 +207,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     fn pulse_through(address: SocketAddr, tls: bool) -> Pulse {
-        Pulse::through(vec![Place { address, tls }]).unwrap()
+        Pulse::through(vec![Place { address, tls }], Arc::default()).unwrap()
     }
 
     /// Reads a head and gives this answer, once.

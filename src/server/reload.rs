@@ -3,6 +3,7 @@
 //! Requests in flight end under the configuration that they began with, and no connection is touched.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,9 +14,11 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::signal::unix::Signal;
 
+use super::jwks::KeyFetcher;
 use super::notify::Notify;
 use super::reload_record::Record;
 use super::site::Served;
+use super::upstream;
 use super::{Listen, Settings};
 use crate::clock;
 use crate::request::Shop;
@@ -42,6 +45,7 @@ pub(super) struct Reloads {
     pub(super) served: Served,
     pub(super) record: Arc<Record>,
     pub(super) notify: Arc<Notify>,
+    pub(super) keys: Arc<KeyFetcher>,
     pub(super) turn: Mutex<()>,
 }
 
@@ -58,6 +62,8 @@ pub(super) enum NotReloaded {
     Faults(String),
     /// These keys say something new, and are read at the start only.
     NeedsRestart(Vec<&'static str>),
+    /// The keys of this shop can't be fetched: it would be closed.
+    NoKeys(String),
 }
 
 /// What only a restart can change.
@@ -106,6 +112,13 @@ impl Reloads {
         }
         let shops = loaded.shops.len();
         let next = self.served.load().after(loaded.server.site, loaded.shops);
+        let system = |error: io::Error| NotReloaded::Faults(format!("error: {error}"));
+        upstream::await_addresses(&next.upstreams).map_err(system)?;
+        self.keys.fetch_first(next.gate.shops()).map_err(system)?;
+        let without = |shop: &&Arc<Shop>| !shop.verifier.has_keys();
+        if let Some(shop) = next.gate.shops().iter().find(without) {
+            return Err(NotReloaded::NoKeys(shop.name.clone()));
+        }
         self.served.store(Arc::new(next));
         log::set_max_level(loaded.log);
         Ok(Reloaded {
@@ -119,6 +132,11 @@ impl fmt::Display for NotReloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Faults(report) => f.write_str(report),
+            Self::NoKeys(shop) => write!(
+                f,
+                "error: the keys of shop {shop} can't be fetched from its `jwks_url`, and nothing of the file is applied\n  \
+                 help: the log says why; try again when they can be had"
+            ),
             Self::NeedsRestart(keys) => {
                 let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
                 let needs = if keys.len() == 1 { "needs" } else { "need" };

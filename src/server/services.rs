@@ -34,7 +34,7 @@ pub(super) struct Parts {
     pub(super) slots: Arc<Slots>,
     pub(super) reloads: Arc<Reloads>,
     pub(super) hangups: Signal,
-    pub(super) keys: KeyFetcher,
+    pub(super) keys: Arc<KeyFetcher>,
     pub(super) h2c: bool,
 }
 
@@ -73,7 +73,7 @@ fn add_background(
     proxy: &Proxy,
     reloads: &Arc<Reloads>,
     hangups: Signal,
-    keys: KeyFetcher,
+    keys: Arc<KeyFetcher>,
 ) {
     let site = || Arc::clone(&proxy.served);
     let watchdog = Watchdog {
@@ -106,6 +106,7 @@ fn public(
         served: Arc::clone(&site),
         slots,
         metrics: Arc::clone(&proxy.metrics),
+        traffic: Arc::clone(&traffic),
     });
     let door = Door {
         reception: Arc::clone(&reception),
@@ -180,7 +181,7 @@ impl BackgroundService for Housekeeping {
 /// Fetches keys that are due.
 struct KeyRefresh {
     site: Served,
-    keys: KeyFetcher,
+    keys: Arc<KeyFetcher>,
 }
 
 #[async_trait]

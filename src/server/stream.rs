@@ -1,4 +1,4 @@
-//! Exchanges that may be silent for long: WebSockets, streams of events, gRPC.
+//! Exchanges that may be silent for long: web sockets, streams of events, gRPC.
 //!
 //! The time that a body or an answer may take would end them in the middle of their life. What ends them is the
 //! customer, the shop, or the token that they were opened with.

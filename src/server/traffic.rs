@@ -28,6 +28,10 @@ pub(super) struct Traffic {
     swept: AtomicBool,
 }
 
+/// Counts as a connection that has not made its first request for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Newcomer(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+
 /// Counts as a request in flight for as long as it lives.
 pub(super) struct InFlight {
     _counted: Arc<()>,
@@ -51,7 +55,7 @@ const NEWCOMER_PATIENCE: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
     /// The newcomer whose connection this task serves.
-    static NEWCOMER: Cell<Option<Arc<()>>>;
+    static NEWCOMER: Cell<Option<Newcomer>>;
 }
 
 impl Traffic {
@@ -62,6 +66,11 @@ impl Traffic {
         };
         let _ = NEWCOMER.try_with(Cell::take); // it has said what it wants
         in_flight
+    }
+
+    /// A connection was let in.
+    pub(super) fn newcomer(&self) -> Newcomer {
+        Newcomer(Arc::clone(&self.newcomers))
     }
 
     /// How many requests are in flight.
@@ -133,7 +142,7 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Attended<A> {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let newcomer = Cell::new(Some(Arc::clone(&self.traffic.newcomers)));
+        let newcomer = Cell::new(Some(self.traffic.newcomer()));
         let served = self.inner.process_new(stream, shutdown);
         NEWCOMER.scope(newcomer, served).await
     }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use parking_lot::Mutex;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Digest;
 use pingora::protocols::raw_connect::ProxyDigest;
 
 use super::slots::Slot;
 use crate::server::metrics::Metrics;
+use crate::server::traffic::Newcomer;
 
 /// One connection.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(in crate::server) struct Line {
     phase: AtomicU8,
     /// Whether its handshake succeeded, where it has one.
     opened: AtomicBool,
+    /// Counts as a newcomer until then.
+    arriving: Mutex<Option<Newcomer>>,
     metrics: Arc<Metrics>,
     _slot: Slot,
 }
@@ -37,10 +41,15 @@ pub(super) enum Phase {
 impl Line {
     /// A fresh connection, and how a session finds it again: Pingora hands this digest from the socket up
     /// through TLS to every request.
-    pub(super) fn with(slot: Slot, metrics: Arc<Metrics>) -> pingora::Result<ProxyDigest> {
+    pub(super) fn with(
+        slot: Slot,
+        newcomer: Newcomer,
+        metrics: Arc<Metrics>,
+    ) -> pingora::Result<ProxyDigest> {
         let line = Self {
             phase: AtomicU8::new(Phase::Head as u8),
             opened: AtomicBool::new(false),
+            arriving: Mutex::new(Some(newcomer)),
             metrics,
             _slot: slot,
         };
@@ -63,6 +72,7 @@ impl Line {
     /// Requests may come.
     pub(super) fn open(&self) {
         self.opened.store(true, Ordering::Relaxed);
+        *self.arriving.lock() = None; // whoever attends it counts it from here on
     }
 
     /// A header block has arrived whole.

@@ -8,7 +8,7 @@ mod pace;
 mod slots;
 mod watched;
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -32,6 +32,7 @@ use super::log_id::LogKey;
 use super::metrics::Metrics;
 use super::proxy::Proxy;
 use super::site::Served;
+use super::traffic::Traffic;
 use watched::Watched;
 
 /// Where connections come in.
@@ -39,6 +40,7 @@ pub(super) struct Reception {
     pub(super) served: Served,
     pub(super) slots: Arc<Slots>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) traffic: Arc<Traffic>,
 }
 
 /// Every connection passes it, then its requests pass the proxy.
@@ -58,11 +60,14 @@ pub(super) struct Requests {
 
 impl Reception {
     /// Gives a connection a place, if there is one.
-    fn admit(&self, client: Option<IpAddr>) -> pingora::Result<ProxyDigest> {
+    fn admit(&self, peer: Option<SocketAddr>) -> pingora::Result<ProxyDigest> {
         let site = self.served.load();
+        let seat = peer.and_then(|peer| self.slots.seat(peer));
+        let client = peer.map(|peer| peer.ip().to_canonical());
         let counted = client.filter(|client| !site.forwarding.trusts(*client));
-        match self.slots.take(counted, &site.limits) {
-            Ok(slot) => Line::with(slot, Arc::clone(&self.metrics)),
+        let place = seat.map_or_else(|| self.slots.take(counted, &site.limits), Ok);
+        match place {
+            Ok(slot) => Line::with(slot, self.traffic.newcomer(), Arc::clone(&self.metrics)),
             Err(full) => {
                 let limit = full.name();
                 self.metrics.note_limit(limit);
@@ -73,16 +78,16 @@ impl Reception {
     }
 }
 
-fn client_of(stream: &(impl GetSocketDigest + ?Sized)) -> Option<IpAddr> {
+fn peer_of(stream: &(impl GetSocketDigest + ?Sized)) -> Option<SocketAddr> {
     let digest = stream.get_socket_digest()?;
-    Some(digest.peer_addr()?.as_inet()?.ip().to_canonical())
+    digest.peer_addr()?.as_inet().copied()
 }
 
 /// Before the handshake: a client that never finishes one holds a place too.
 #[async_trait]
 impl PreTlsProcess for Reception {
     async fn process(&self, socket: &mut Socket) -> pingora::Result<()> {
-        let digest = self.admit(client_of(socket))?;
+        let digest = self.admit(peer_of(socket))?;
         socket.set_proxy_digest(digest);
         Ok(())
     }
@@ -97,7 +102,7 @@ impl ServerApp for Door {
     ) -> Option<Stream> {
         let digest = match stream.get_proxy_digest() {
             Some(digest) => digest,
-            None => Arc::new(self.reception.admit(client_of(&*stream)).ok()?),
+            None => Arc::new(self.reception.admit(peer_of(&*stream)).ok()?),
         };
         let site = self.reception.served.load_full();
         let metrics = Arc::clone(&self.reception.metrics);

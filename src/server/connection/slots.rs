@@ -1,7 +1,7 @@
 //! How many connections there are, in all and of each client.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,6 +14,15 @@ use crate::server::Limits;
 pub(in crate::server) struct Slots {
     open: AtomicUsize,
     by_client: Mutex<HashMap<IpAddr, usize>>,
+    /// Where connections of our own come from.
+    own: Mutex<HashSet<SocketAddr>>,
+}
+
+/// Lets a connection of our own in for as long as it lives.
+#[derive(Debug)]
+pub(in crate::server) struct Invitation {
+    slots: Arc<Slots>,
+    from: SocketAddr,
 }
 
 /// The place of one connection; dropping it frees the place.
@@ -46,6 +55,28 @@ impl Slots {
     /// How many connections there are.
     pub(in crate::server) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// Lets a connection from this address in, however full it is: the process asks itself whether it serves,
+    /// and a full house is no reason to end it.
+    pub(in crate::server) fn invite(self: &Arc<Self>, from: SocketAddr) -> Invitation {
+        self.own.lock().insert(from);
+        Invitation {
+            slots: Arc::clone(self),
+            from,
+        }
+    }
+
+    /// A place for a connection of our own, if it comes from where one was announced.
+    pub(super) fn seat(self: &Arc<Self>, from: SocketAddr) -> Option<Slot> {
+        if !self.own.lock().contains(&from) {
+            return None;
+        }
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Some(Slot {
+            slots: Arc::clone(self),
+            client: None,
+        })
     }
 
     /// A place for a connection of this client; `None` is a client that may have all places.
@@ -88,6 +119,12 @@ fn household(client: IpAddr) -> IpAddr {
     }
 }
 
+impl Drop for Invitation {
+    fn drop(&mut self) {
+        self.slots.own.lock().remove(&self.from);
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         self.slots.open.fetch_sub(1, Ordering::Relaxed);
@@ -126,6 +163,12 @@ mod tests {
         drop(first);
         assert_eq!(slots.open(), 2);
         let trusted = slots.take(None, &limits).unwrap();
+        let ours = "127.0.0.1:5".parse().unwrap();
+        assert!(slots.seat(ours).is_none());
+        let invitation = slots.invite(ours);
+        drop(slots.seat(ours).unwrap());
+        drop(invitation);
+        assert!(slots.seat(ours).is_none());
         drop(trusted);
         take("2001:db8::4").unwrap();
         assert_eq!(slots.by_client.lock().len(), 2);

@@ -1,0 +1,140 @@
+//! Whether this process should get customers, and what an operator should know of it.
+
+use super::notify::Notify;
+use super::reload_record::Record;
+use super::site::Site;
+use super::traffic::Traffic;
+use crate::request::Shop;
+
+/// One thing that was looked at.
+pub(super) struct Check {
+    what: String,
+    found: String,
+    state: State,
+}
+
+/// What it means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// As it should be.
+    Good,
+    /// Not as it should be, but no other process would do better.
+    Odd,
+    /// Customers should go elsewhere.
+    Bad,
+}
+
+/// What readiness depends on.
+pub(super) struct Looked<'a> {
+    pub(super) site: &'a Site,
+    pub(super) traffic: &'a Traffic,
+    pub(super) notify: &'a Notify,
+    pub(super) reloads: &'a Record,
+}
+
+impl Looked<'_> {
+    /// Everything, the gravest first.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let mut checks = vec![self.process(), self.journal(), self.configuration()];
+        for shop in self.site.gate.shops() {
+            checks.push(keys_of(shop));
+            checks.extend(self.servers_of(shop));
+        }
+        checks.push(self.revocations());
+        checks
+    }
+
+    fn process(&self) -> Check {
+        let (found, state) = if self.traffic.is_draining() {
+            ("draining", State::Bad)
+        } else if self.notify.has_been_ready() {
+            ("serving", State::Good)
+        } else {
+            ("starting", State::Bad)
+        };
+        Check::of("process", found, state)
+    }
+
+    /// Without it what is revoked is still refused, but no logout can be answered.
+    fn journal(&self) -> Check {
+        if self.site.gate.revocations().journal().is_writable() {
+            Check::of("journal", "writable", State::Good)
+        } else {
+            Check::of("journal", "can't be written", State::Bad)
+        }
+    }
+
+    fn configuration(&self) -> Check {
+        let at = self.reloads.last_good_at();
+        if self.reloads.is_last_good() {
+            Check::of("configuration", format!("of {at}"), State::Good)
+        } else {
+            let found = format!("the last reload failed; that of {at} serves on");
+            Check::of("configuration", found, State::Odd)
+        }
+    }
+
+    fn servers_of(&self, shop: &Shop) -> Option<Check> {
+        let servers = self.site.upstreams.get(&shop.name)?.servers();
+        let well = servers
+            .iter()
+            .filter(|one| one.state() == "healthy")
+            .count();
+        let told = servers
+            .iter()
+            .map(|one| format!("{} {}", one.label, one.state()));
+        let told: Vec<_> = told.collect();
+        let state = if well > 0 { State::Good } else { State::Odd };
+        let what = format!("servers of shop {}", shop.name);
+        Some(Check::of(what, told.join(", "), state))
+    }
+
+    fn revocations(&self) -> Check {
+        let counts = self.site.gate.revocations().counts();
+        let tokens = counts.tokens + counts.undated;
+        let found = format!("{tokens} tokens, {} cutoffs", counts.cutoffs);
+        Check::of("revocations", found, State::Good)
+    }
+}
+
+/// A shop whose keys were never fetched has no token that could be verified.
+fn keys_of(shop: &Shop) -> Check {
+    let keys = shop.verifier.ring().state();
+    let what = format!("keys of shop {}", shop.name);
+    if !shop.verifier.has_keys() {
+        let failure = keys.failure.unwrap_or("not yet");
+        return Check::of(what, format!("never fetched: {failure}"), State::Bad);
+    }
+    match keys.failure {
+        Some(failure) => {
+            let found = format!("{}; the last fetch failed: {failure}", keys.count);
+            Check::of(what, found, State::Odd)
+        }
+        None => Check::of(what, keys.count.to_string(), State::Good),
+    }
+}
+
+impl Check {
+    fn of(what: impl Into<String>, found: impl Into<String>, state: State) -> Self {
+        Self {
+            what: what.into(),
+            found: found.into(),
+            state,
+        }
+    }
+
+    /// Whether customers should go elsewhere for it.
+    pub(super) fn is_bad(&self) -> bool {
+        self.state == State::Bad
+    }
+
+    /// One line: `+` is good, `!` is odd, `-` is bad.
+    pub(super) fn line(&self) -> String {
+        let sign = match self.state {
+            State::Good => '+',
+            State::Odd => '!',
+            State::Bad => '-',
+        };
+        format!("[{sign}] {}: {}\n", self.what, self.found)
+    }
+}
