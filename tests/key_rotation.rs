@@ -430,7 +430,10 @@ fn without_keys_nothing_is_believed_and_nothing_forgotten() {
         let scene = scene_with(&provider.url(), more);
         let (status, why) = scene.readiness();
         assert_eq!(status, 503);
-        assert_eq!(why, "shop main: its keys were never fetched: status\n");
+        assert_eq!(
+            why,
+            "[-] keys of shop main: never fetched: status\nnot ready\n"
+        );
         scene.postpones(&key.token("alice"));
         let behind_another_scheme = format!("Token {}", key.token("alice"));
         let headers = [("Authorization", behind_another_scheme.as_str())];

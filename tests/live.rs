@@ -422,8 +422,8 @@ fn many_that_end_at_once_leave_nothing_behind() {
             scene.open_as(&alice, &target).ends()
         })
         .collect();
-    assert_eq!(scene.metric("doorward_connections "), MANY as u64);
-    assert_eq!(scene.metric("doorward_upstream_in_flight"), MANY as u64);
+    eventually(|| scene.metric("doorward_connections ") == MANY as u64);
+    eventually(|| scene.metric("doorward_upstream_in_flight") == MANY as u64);
     let logged_out = scene.log_out(&alice);
     let waits = open.into_iter().map(|end| {
         let (ended, _) = end.join().unwrap();

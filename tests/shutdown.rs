@@ -147,7 +147,10 @@ fn everybody_is_served_during_drain_delay_and_readiness_is_off() {
     assert_eq!(edge.ask_operator("/readyz"), 200);
     edge.signal("TERM");
     eventually(|| edge.ask_operator("/readyz") == 503);
-    assert_eq!(edge.ask_operator("/readyz").text(), "draining\n");
+    assert_eq!(
+        edge.ask_operator("/readyz").text(),
+        "[-] process: draining\nnot ready\n"
+    );
     assert_eq!(edge.ask_operator("/livez"), 200);
     let mut connection = Connection::open(edge.address());
     for _ in 0..2 {

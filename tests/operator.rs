@@ -1,0 +1,155 @@
+//! What an operator reads: readiness, and everything that is measured.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod support;
+
+use support::{
+    Customer, Edge, Nobody, Scene, eventually, shop_table, shop_table_at, stateless_bagisto,
+};
+
+/// The value of a metric with these labels, as it stands on the page.
+fn value(metrics: &str, series: &str) -> Option<f64> {
+    let line = metrics.lines().find(|line| {
+        let name = line.rsplit_once(' ').map(|(name, _)| name);
+        name == Some(series)
+    });
+    line?.rsplit_once(' ')?.1.parse().ok()
+}
+
+#[test]
+fn readiness_tells_everything_that_it_looked_at() {
+    let scene = Scene::with("");
+    let verbose = scene.edge.ask_operator("/readyz?verbose");
+    assert_eq!(verbose, 200);
+    let text = verbose.text();
+    let wanted = [
+        "[+] process: serving".to_owned(),
+        "[+] journal: writable".to_owned(),
+        "[+] keys of shop main: 1".to_owned(),
+        format!(
+            "[+] servers of shop main: http://{} healthy",
+            scene.shop.address()
+        ),
+        "[+] revocations: 0 tokens, 0 cutoffs".to_owned(),
+        "ready".to_owned(),
+    ];
+    for line in wanted {
+        assert!(text.lines().any(|given| given == line), "{line}\n{text}");
+    }
+    assert!(text.contains("[+] configuration: of 20"), "{text}");
+    assert_eq!(scene.edge.ask_operator("/readyz").text(), "ready\n");
+}
+
+#[test]
+fn a_shop_that_is_down_is_told_of_and_is_no_reason_to_go_elsewhere() {
+    let shop = stateless_bagisto();
+    let nobody = Nobody::at_home();
+    let config = shop_table_at(&shop, &[nobody.address()])
+        + "[shop.health]\neject_after = 1\neject_for = \"1h\"\n";
+    let edge = Edge::with(&config);
+    assert_eq!(
+        edge.raw(b"GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n"),
+        502
+    );
+    let verbose = edge.ask_operator("/readyz?verbose");
+    assert_eq!(verbose, 200);
+    let down = format!(
+        "[!] servers of shop main: http://{} ejected",
+        nobody.address()
+    );
+    assert!(verbose.text().contains(&down), "{}", verbose.text());
+    let labels = format!("shop=\"main\",server=\"http://{}\"", nobody.address());
+    let metrics = edge.metrics();
+    let failures = format!("doorward_upstream_failures_total{{{labels}}}");
+    assert_eq!(value(&metrics, &failures), Some(1.0), "{metrics}");
+    let ejected = format!("doorward_upstream_servers{{{labels},state=\"ejected\"}}");
+    assert_eq!(value(&metrics, &ejected), Some(1.0), "{metrics}");
+}
+
+#[test]
+fn everything_that_an_operator_asks_for_is_measured() {
+    let scene = Scene::with("");
+    let alice = Customer::signed_in(&scene.shop);
+    assert_eq!(alice.visit(&scene.edge, "/"), 200);
+    assert_eq!(alice.log_out(&scene.edge), 200);
+    assert_eq!(alice.visit(&scene.edge, "/"), 401);
+    eventually(|| {
+        let metrics = scene.edge.metrics();
+        let told = |series, least: f64| value(&metrics, series).is_some_and(|value| value >= least);
+        told("doorward_requests_total{shop=\"main\",code=\"401\"}", 0.0)
+            || told("doorward_requests_total{shop=\"\",code=\"401\"}", 0.0)
+    });
+    let metrics = scene.edge.metrics();
+    for (series, least) in [
+        ("doorward_requests_total{shop=\"main\",code=\"200\"}", 2.0),
+        (
+            "doorward_decisions_total{shop=\"main\",verdict=\"forwarded\",detail=\"\"}",
+            1.0,
+        ),
+        (
+            "doorward_decisions_total{shop=\"main\",verdict=\"logout\",detail=\"\"}",
+            1.0,
+        ),
+        (
+            "doorward_decisions_total{shop=\"main\",verdict=\"revoked\",detail=\"token\"}",
+            1.0,
+        ),
+        (
+            "doorward_logouts_total{shop=\"main\",outcome=\"revoked\"}",
+            1.0,
+        ),
+        ("doorward_overhead_seconds_count", 3.0),
+        ("doorward_journal_latency_seconds_count", 1.0),
+        (
+            "doorward_request_duration_seconds_count{shop=\"main\"}",
+            2.0,
+        ),
+        ("doorward_revocations{kind=\"token\"}", 1.0),
+        ("doorward_revocations_bytes", 16.0),
+        ("doorward_journal_writable", 1.0),
+        ("doorward_connections", 0.0),
+        ("doorward_requests_in_flight", 0.0),
+        ("doorward_draining", 0.0),
+        ("doorward_last_reload_successful", 1.0),
+        (
+            "doorward_last_reload_success_timestamp_seconds",
+            1_700_000_000.0,
+        ),
+        ("doorward_reloads_total{outcome=\"failed\"}", 0.0),
+        ("doorward_keys{shop=\"main\"}", 1.0),
+        ("doorward_failed_handshakes_total", 0.0),
+    ] {
+        let given = value(&metrics, series);
+        assert!(
+            given.is_some_and(|given| given >= least),
+            "{series}: {given:?}\n{metrics}"
+        );
+    }
+    let build = format!(
+        "doorward_build_info{{version=\"{}\"}}",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert_eq!(value(&metrics, &build), Some(1.0), "{metrics}");
+}
+
+/// Labels come from the configuration: whoever knocks can't make the page grow (Caddy #7208).
+#[test]
+fn strangers_make_no_labels() {
+    let shop = stateless_bagisto();
+    let config = shop_table(&shop).replace(
+        "name = \"main\"\n",
+        "name = \"main\"\nhosts = [\"shop.example.com\"]\n",
+    );
+    let edge = Edge::with(&config);
+    let knock = |number: usize| {
+        let bytes = format!("GET /{number} HTTP/1.1\r\nHost: stranger-{number}\r\n\r\n");
+        assert_eq!(edge.raw(bytes.as_bytes()), 421);
+    };
+    knock(0);
+    let series = |page: &str| page.lines().count();
+    let before = series(&edge.metrics());
+    (1..30).for_each(knock);
+    let page = edge.metrics();
+    assert_eq!(series(&page), before, "{page}");
+    assert!(!page.contains("stranger"), "{page}");
+}
