@@ -7,11 +7,19 @@ use pingora::http::RequestHeader;
 ///
 /// Pingora takes more, and exposes of an absolute address only the path while it sends the whole.
 pub(super) fn is_fit(head: &RequestHeader) -> bool {
+    if !head.raw_path().iter().copied().all(is_target_byte) {
+        return false; // HTTP/2; a line of HTTP/1 with such a byte does not get this far
+    }
     match head.raw_path() {
         [b'/', ..] => true,
         b"*" => matches!(head.method, Method::OPTIONS | Method::TRACE),
         other => std::str::from_utf8(other).is_ok_and(is_absolute),
     }
+}
+
+/// What may stand in a target: RFC 3986, and the signs that browsers leave as they are in a query.
+pub(super) fn is_target_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'#'
 }
 
 fn is_absolute(target: &str) -> bool {

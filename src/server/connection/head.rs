@@ -4,6 +4,7 @@
 use memchr::memchr;
 
 use crate::request::Refusal;
+use crate::server::target::is_target_byte;
 
 /// How much of a header block has arrived, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -96,7 +97,7 @@ impl Head {
                 }
                 _ if words == TARGET => {
                     word_bytes += 1;
-                    if !is_target_byte(byte) && byte != b'\r' {
+                    if !is_target_byte(byte) {
                         return Err(Refusal::BadTarget);
                     }
                     if word_bytes > limits.target_bytes {
@@ -125,11 +126,6 @@ impl Head {
         };
         line.len() + usize::from(end.is_some())
     }
-}
-
-/// What may stand in a target: RFC 3986, and the signs that browsers leave as they are in a query.
-fn is_target_byte(byte: u8) -> bool {
-    byte.is_ascii_graphic() && byte != b'#'
 }
 
 #[cfg(test)]
@@ -189,7 +185,7 @@ mod tests {
     #[test]
     fn a_byte_that_no_target_may_hold_is_refused_standards_103() {
         for byte in (0..=0x20).chain(0x7f..=0xff).chain([b'#']) {
-            if matches!(byte, b'\n' | b'\r') {
+            if byte == b'\n' {
                 continue;
             }
             let block = [b"GET /a", &[byte][..], b"b HTTP/1.1\r\n\r\n"].concat();
