@@ -89,8 +89,12 @@ impl Forwarding {
         let separator = if chain.is_empty() { "" } else { ", " };
         upstream.insert_header(FOR, format!("{chain}{separator}{peer}"))?;
         upstream.insert_header(REQUEST_ID, id)?;
-        upstream.append_header(VIA, via(session.req_header().version))?;
-        join_cookies(upstream)
+        let version = session.req_header().version;
+        upstream.append_header(VIA, via(version))?;
+        if version == Version::HTTP_2 {
+            join_cookies(upstream)?;
+        }
+        Ok(())
     }
 
     /// Whether this peer's word on the client counts.
@@ -123,7 +127,7 @@ fn via(version: Version) -> &'static str {
 fn join_cookies(upstream: &mut RequestHeader) -> Result<()> {
     let lines = upstream.headers.get_all(COOKIE).iter();
     let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
-    if upstream.version == Version::HTTP_2 && lines.len() > 1 {
+    if lines.len() > 1 {
         let joined = lines.join(&b"; "[..]);
         upstream.insert_header(COOKIE, joined)?;
     }
