@@ -1,5 +1,6 @@
 //! What Pingora lets through and two servers could read differently (RFC 9112 section 11.2).
 
+use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora::protocols::http::ServerSession;
 use pingora_proxy::Session;
@@ -18,7 +19,8 @@ pub(super) fn fault_of(session: &Session, limits: &Limits) -> Option<Refusal> {
     if !target::is_fit(head) {
         return Some(Refusal::BadTarget);
     }
-    if head.headers.contains_key(TRANSFER_ENCODING) && announces_length(session) {
+    let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
+    if is_chunked && announces_length(session) || !is_length_plain(&head.headers) {
         return Some(Refusal::AmbiguousLength);
     }
     let mut options = head.headers.get_all(CONNECTION).iter().flat_map(|line| {
@@ -28,6 +30,17 @@ pub(super) fn fault_of(session: &Session, limits: &Limits) -> Option<Refusal> {
     options
         .any(is_identity)
         .then_some(Refusal::NominatedIdentity)
+}
+
+/// Whether there is no length, or one that is one number. Pingora sends a repeated one on as it came (RFC 9110 section
+/// 8.6).
+fn is_length_plain(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => true,
+        (Some(only), None) => only.as_bytes().iter().all(u8::is_ascii_digit),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// Whether a `Content-Length` came along. Pingora has removed it from the headers; it stands in the bytes.

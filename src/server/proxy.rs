@@ -84,6 +84,9 @@ impl ProxyHttp for Proxy {
         }
         let site = Arc::clone(&context.site);
         if let Some(refusal) = framing::fault_of(session, &site.limits) {
+            if refusal == Refusal::AmbiguousLength {
+                session.set_keepalive(None); // RFC 9112 section 6.3: nobody knows where the next request begins
+            }
             let refused = Refused::by_nobody(refusal);
             return self.refuse(session, context, &refused).await;
         }
