@@ -52,10 +52,11 @@ impl Recorder {
         connections.iter().filter(|bytes| !bytes.is_empty()).count()
     }
 
-    /// The bytes of the last connection, as text.
+    /// The bytes of the last connection that brought any, as text.
     pub fn last(&self) -> String {
-        let last = self.connections().pop().unwrap_or_default();
-        String::from_utf8_lossy(&last).into_owned()
+        let connections = self.connections();
+        let last = connections.iter().rfind(|bytes| !bytes.is_empty());
+        String::from_utf8_lossy(last.map_or(&[], Vec::as_slice)).into_owned()
     }
 
     /// Whether these bytes ever arrived, in whatever case.
