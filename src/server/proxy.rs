@@ -279,6 +279,9 @@ impl ProxyHttp for Proxy {
         self.metrics.note_request(shop, code);
         let took = clock::instant().duration_since(context.begun);
         self.metrics.note_duration(shop, took);
+        if error.is_some_and(is_too_slow) {
+            self.metrics.note_limit("body_timeout");
+        }
         if let Some(error) = error {
             let request = context.id.as_str();
             let path = session.req_header().uri.path();
@@ -501,6 +504,15 @@ fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answe
     };
     let answer = refused.answer(session.req_header());
     Some((answer, refusal.status().as_u16()))
+}
+
+/// Whether a customer was silent for too long in the middle of a body.
+fn is_too_slow(error: &Error) -> bool {
+    let late = matches!(
+        error.etype(),
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout
+    );
+    late && *error.esource() == ErrorSource::Downstream
 }
 
 /// What a failed exchange means to the customer. `None`: it was the customer who failed.
