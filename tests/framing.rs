@@ -355,7 +355,7 @@ fn an_extension_of_a_chunk_without_end_is_bounded_standards_108() {
         .write_all(&post("Transfer-Encoding: chunked\r\n", "5;"))
         .unwrap();
     let mut sent = 0;
-    while sent < 64 << 20 && stream.write_all(&[b'x'; 64 << 10]).is_ok() {
+    while sent < 64 << 20 && stream.write_all(&vec![b'x'; 64 << 10]).is_ok() {
         sent += 64 << 10;
     }
     assert!(sent < 64 << 20, "64 MiB of nothing were taken");
@@ -611,6 +611,62 @@ fn a_refused_request_and_its_body_leave_nothing_behind_standards_21() {
                 assert!(!scene.shop.has_heard("/smuggled"), "{first}");
             }
         }
+    }
+}
+
+#[test]
+fn a_client_that_is_still_sending_a_refused_body_hears_why_standards_21() {
+    let scene = Gatehouse::with("");
+    let body = vec![b'b'; 8 << 20];
+    for (headers, status) in [
+        ([("Authorization", &*scene.dead)], 401),
+        ([("Connection", "via")], 400),
+    ] {
+        let mut connection = Connection::open(scene.edge.address());
+        let answer = connection.ask(&request("POST", "/", &headers, &body));
+        assert_eq!(answer, status);
+        let reply = scene.refuses_fields(
+            &fields_of("POST", "/", &[("authorization", &scene.dead)]),
+            Some(&body),
+        );
+        assert_eq!(reply.status, 401, "in HTTP/2");
+    }
+    assert_eq!(scene.shop.visits(), 0);
+}
+
+#[test]
+fn what_is_refused_before_it_is_judged_is_counted() {
+    let scene = Gatehouse::with("");
+    for (bytes, code) in [
+        (&b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"[..], 405),
+        (b"GET / HTTP/1.1\r\nA b\r\n\r\n", 400),
+        (
+            b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+        ),
+        (b"NONSENSE\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+    ] {
+        assert_eq!(scene.edge.raw(bytes), code, "{}", bytes.escape_ascii());
+    }
+    let mut connection = Connection::open(scene.edge.address());
+    assert_eq!(connection.ask(&request("GET", "/", &[], b"")), 200);
+    assert_eq!(
+        connection.ask(b"NONSENSE\r\n\r\n"),
+        400,
+        "behind another request"
+    );
+    let metrics = scene.edge.metrics();
+    for line in [
+        "doorward_requests_total{shop=\"\",code=\"405\"} 1",
+        "doorward_requests_total{shop=\"\",code=\"400\"} 5",
+        "doorward_requests_total{shop=\"main\",code=\"200\"} 1",
+        "doorward_decisions_total{shop=\"\",verdict=\"malformed\",detail=\"\"} 6",
+    ] {
+        assert!(
+            metrics.lines().any(|known| known == line),
+            "{line}:\n{metrics}"
+        );
     }
 }
 
@@ -969,6 +1025,8 @@ fn the_crumbs_of_a_cookie_are_judged_each_and_joined_for_the_shop_standards_122_
     );
 }
 
+type Way<'w> = &'w dyn Fn(&[(&str, &str)]) -> Reply;
+
 #[test]
 fn a_dead_token_is_dead_in_http_2_with_and_without_tls() {
     let files = Certificates::default();
@@ -986,8 +1044,7 @@ fn a_dead_token_is_dead_in_http_2_with_and_without_tls() {
     let over_tls =
         |fields: &[(&str, &str)]| Frames::over(h2.to(encrypted.edge.address())).ask(fields, None);
     let over_tcp = |fields: &[(&str, &str)]| Frames::open(plain.edge.address()).ask(fields, None);
-    let ways: [(&Gatehouse, &dyn Fn(&[(&str, &str)]) -> Reply); 2] =
-        [(&plain, &over_tcp), (&encrypted, &over_tls)];
+    let ways: [(&Gatehouse, Way<'_>); 2] = [(&plain, &over_tcp), (&encrypted, &over_tls)];
     for (scene, ask) in ways {
         let dead = ("authorization", &*scene.dead);
         for method in ["GET", "POST", "HEAD", "OPTIONS", "FOO"] {
@@ -1086,7 +1143,7 @@ fn a_body_of_http_2_that_is_read_ahead_arrives_whole_or_not_at_all() {
                 ("content-type", "application/octet-stream"),
                 ("content-length", &*text),
             ];
-            let fields = fields_of("POST", "/", &more[..1 + usize::from(announced)]);
+            let fields = fields_of("POST", "/", &more[..=usize::from(announced)]);
             let (reply, seen) = scene.asks(&fields, Some(&body));
             if length > READ_AHEAD {
                 assert_eq!((reply.status, seen), (413, 0), "{length}");
@@ -1185,7 +1242,7 @@ fn http_2_without_tls_is_spoken_only_where_it_is_configured() {
 fn nothing_that_a_client_sends_panics() {
     let scene = Gatehouse::with(BODY);
     let seed: u64 = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut state = seed | 1;
     let mut random = move |below: usize| {
         state ^= state << 13;

@@ -15,6 +15,14 @@ use tokio::net::TcpSocket;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long something takes is what is tested"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// An edge with these limits in front of a shop that writes everything down.
 fn limited(limits: &str) -> (Recorder, Edge) {
     limited_by("", limits)
@@ -265,7 +273,7 @@ fn a_head_that_arrives_byte_by_byte_in_time_is_served() {
 
 /// Sends byte after byte, slowly, until there is an answer or the end; and how long that took.
 fn drip(stream: &mut TcpStream, bytes: &[u8]) -> (Vec<u8>, Duration) {
-    let begun = Instant::now();
+    let begun = now();
     stream.set_read_timeout(Some(SECOND / 20)).unwrap();
     let mut answer = Vec::new();
     for byte in bytes.iter().cycle() {
@@ -318,7 +326,7 @@ fn a_slow_head_behind_a_request_is_408_too() {
         }
     }
     assert_eq!(connection.ask(&request("POST", "/", &[], b"body")), 200);
-    let begun = Instant::now();
+    let begun = now();
     connection.send(b"GET / HTTP/1.1\r\nHost: shop.exam");
     let answer = connection.answer();
     assert_eq!(answer, 408);
@@ -373,7 +381,7 @@ fn a_kept_connection_is_closed_after_its_time_and_not_before() {
             tick();
         }
     }
-    let begun = Instant::now();
+    let begun = now();
     assert!(connection.closes());
     assert!(begun.elapsed() < SECOND * 5);
     eventually(|| connections(&edge) == 0);
@@ -411,6 +419,10 @@ fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
     stream.write_all(&request("GET", "/", &[], b"")).unwrap();
     eventually(|| connections(&edge) == 1);
     eventually(|| connections(&edge) == 0);
+    assert_eq!(
+        hits(&edge, "body_timeout") + hits(&edge, "send_rate_min"),
+        1
+    );
     assert!(all_of(&mut stream, b"").len() < 64 << 20);
 }
 
@@ -430,6 +442,8 @@ fn a_client_of_http_2_that_takes_nothing_of_its_answer_is_given_up() {
 #[test]
 fn a_client_that_is_only_slow_gets_its_whole_answer() {
     const BYTES: usize = 12 << 20;
+    const PAUSE_AFTER: usize = 300_000; // 3 MB a second
+    let mut paused = 0;
     let (_shop, edge) = with_page(
         BYTES,
         "",
@@ -437,18 +451,12 @@ fn a_client_that_is_only_slow_gets_its_whole_answer() {
     );
     let mut stream = from("127.0.0.1", Some(64 << 10), edge.address()).unwrap();
     stream.write_all(&request("GET", "/", &[], b"")).unwrap();
-    let (mut taken, mut block) = (0, vec![0; 400_000]);
-    loop {
-        let length = stream.read(&mut block).unwrap();
-        if length == 0 {
-            break;
-        }
-        taken += length;
-        if taken % 5 == 0 {
+    let (mut taken, mut block) = (0, vec![0; 200_000]);
+    while taken < BYTES {
+        taken += stream.read(&mut block).unwrap();
+        if taken / PAUSE_AFTER > paused {
+            paused += 1;
             tick();
-        }
-        if taken >= BYTES {
-            break;
         }
     }
     assert!(taken >= BYTES);
@@ -465,6 +473,7 @@ fn a_client_that_sends_nothing_of_its_body_is_given_up() {
         eventually(|| shop.visits() == 1);
         while connection.try_answer().is_ok() {}
         eventually(|| connections(&edge) == 0);
+        assert_eq!(hits(&edge, "body_timeout"), 1);
         assert!(shop.last().ends_with("\r\n\r\nabc") || shop.last().ends_with("\r\n\r\n"));
     }
 }
@@ -502,6 +511,7 @@ fn a_client_that_sends_nothing_of_a_body_that_is_read_ahead_is_given_up() {
     );
     drop(frames);
     eventually(|| connections(&edge) == 0);
+    assert_eq!(hits(&edge, "body_timeout"), 2);
     assert_eq!(shop.visits(), 1);
 }
 
@@ -664,6 +674,9 @@ fn a_flood_of_connections_leaves_an_innocent_client_served() {
     assert_eq!(hits(&edge, "connections"), 0);
 }
 
+/// RFC 9113 section 7.
+const REFUSED_STREAM: u32 = 7;
+
 #[test]
 fn an_http_2_connection_has_no_more_requests_in_flight_than_it_may_standards_123() {
     let (shop, edge) = limited_by("h2c = true\n", "streams = 3\n");
@@ -671,7 +684,6 @@ fn an_http_2_connection_has_no_more_requests_in_flight_than_it_may_standards_123
     let post = fields_of("POST", "/", &[]);
     let streams: Vec<_> = (0..3).map(|_| frames.open_stream(&post, false)).collect();
     let one_more = frames.open_stream(&get_fields("/", &[]), true);
-    const REFUSED_STREAM: u32 = 7;
     let reply = frames.reply(one_more);
     assert_eq!((reply.status, reply.reset), (0, Some(REFUSED_STREAM)));
     for stream in streams {

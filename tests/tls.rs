@@ -234,7 +234,7 @@ fn what_is_no_tls_is_turned_away_and_the_next_client_is_served() {
     let plain = request("GET", "/plain", &[], b"");
     let mut truncated = old_hello(3);
     truncated.truncate(30);
-    let long = [&[22, 3, 1, 0xff, 0xff][..], &[1; 70_000]].concat();
+    let long = [&[22, 3, 1, 0xff, 0xff][..], &vec![1; 70_000]].concat();
     let garbage = [
         &plain[..],
         b"",

@@ -119,10 +119,9 @@ impl<S: Read + Write> Frames<S> {
     /// Sends a body, as fast as it is taken.
     pub fn send_body(&mut self, stream: u32, mut body: &[u8], ends: bool) {
         loop {
-            let room = self.windows[&0]
-                .min(self.windows[&stream])
-                .min(FRAME_BYTES_MAX as i64);
-            let part = body.len().min(usize::try_from(room).unwrap_or(0));
+            let room = self.windows[&0].min(self.windows[&stream]);
+            let room = usize::try_from(room).unwrap_or(0).min(FRAME_BYTES_MAX);
+            let part = body.len().min(room);
             let (now, later) = body.split_at(part);
             let is_last = later.is_empty();
             if part > 0 || is_last {

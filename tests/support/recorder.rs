@@ -88,7 +88,7 @@ fn take_down(mut stream: TcpStream, record: &Record, answer: &[u8]) -> io::Resul
         record.len() - 1
     };
     let mut answered = false;
-    let mut block = [0; 64 << 10];
+    let mut block = vec![0; 64 << 10];
     loop {
         let length = stream.read(&mut block)?;
         if length == 0 {
