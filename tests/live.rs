@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use support::places::{EVERYWHERE, LOGOUT, OWN_LOGOUT};
 use support::{
-    Connection, Edge, Exchange, HELLO, LiveShop, PATIENCE, Shop, eventually, request,
+    Connection, Edge, Exchange, HELLO, LiveShop, Nobody, PATIENCE, Shop, eventually, request,
     stateless_bagisto,
 };
 use tungstenite::{ClientRequestBuilder, Message, WebSocket};
@@ -602,4 +602,40 @@ fn an_answer_with_trailers_arrives_whole_without_them() {
         1,
         "the connection to the shop is in order"
     );
+}
+
+/// A shop on the same machine answers before the proxy has finished asking (cloudflare/pingora#946).
+#[test]
+fn no_web_socket_ends_because_its_shop_was_quick() {
+    const MANY: usize = 1000;
+    let scene = Scene::with("", "");
+    for number in 0..MANY {
+        let mut socket = scene.open(&format!("/socket/{number}"), &[]);
+        assert!(socket.say(b"\x81\x82\0\0\0\0hi"), "{number}");
+        socket.hears("\u{2}hi");
+    }
+}
+
+#[test]
+fn a_web_socket_finds_the_server_that_is_there() {
+    let (live, nobody) = (LiveShop::beside(stateless_bagisto()), Nobody::at_home());
+    let edge = Edge::with(&live.table_after(&[nobody.address(), nobody.address()]));
+    let scene = Scene { live, edge };
+    for number in 0..4 {
+        let mut socket = scene.open(&format!("/socket/{number}"), &[]);
+        assert!(socket.say(b"\x81\x82\0\0\0\0hi"));
+        socket.hears("\u{2}hi");
+    }
+    let page = request("GET", "/page/other", &support::UPGRADE, b"");
+    assert_eq!(scene.edge.raw(&page).text(), "ok", "the shop declined");
+    scene.comes_to_rest();
+    eventually(|| scene.live.connections() == 0);
+    let edge = Edge::with(
+        &scene
+            .live
+            .table_after(&[])
+            .replace("127.0.0.1:", "127.0.0.2:"),
+    );
+    let alone = request("GET", "/socket/alone", &support::UPGRADE, b"");
+    assert_eq!(edge.raw(&alone), 502);
 }

@@ -138,11 +138,13 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
         let server = context.send_off(session)?;
-        let mut peer = context.upstreams()?.peer(&server)?;
-        if peer.is_tls() && session.is_upgrade_req() {
-            peer.options.set_http_version(1, 1); // WebSockets are a matter of HTTP/1.1
-        }
-        if stream::is_wanted(session.req_header()) {
+        let (upstreams, head) = (context.upstreams()?, session.req_header());
+        let mut peer = if session.is_upgrade_req() && stream::is_web_socket(head) {
+            upstreams.handshake_peer(&server)?
+        } else {
+            upstreams.peer(&server)?
+        };
+        if stream::is_wanted(head) {
             let silence = peer.options.read_timeout;
             peer.options.read_timeout = silence.map(|silence| silence.max(STREAM_SILENCE_MAX));
         }

@@ -15,10 +15,16 @@ pub(super) const STREAM_SILENCE_MAX: Duration = Duration::from_hours(1);
 /// Whether a request asks for one.
 pub(super) fn is_wanted(request: &RequestHeader) -> bool {
     let headers = &request.headers;
-    has(headers, &UPGRADE, |word| {
-        word.eq_ignore_ascii_case("websocket")
-    }) || has(headers, &ACCEPT, is_events)
+    is_web_socket(request)
+        || has(headers, &ACCEPT, is_events)
         || has(headers, &CONTENT_TYPE, is_grpc)
+}
+
+/// Whether a request asks for a WebSocket.
+pub(super) fn is_web_socket(request: &RequestHeader) -> bool {
+    has(&request.headers, &UPGRADE, |word| {
+        word.eq_ignore_ascii_case("websocket")
+    })
 }
 
 /// Whether an answer is the beginning of one.

@@ -68,7 +68,13 @@ impl LiveShop {
 
     /// The `[[shop]]` table for it; the proxy answers logouts itself.
     pub fn table(&self) -> String {
-        shop_table_at(&self.shop, &[self.address]) + "answer = \"local\"\n"
+        self.table_after(&[])
+    }
+
+    /// As `table`, with other servers before this one.
+    pub fn table_after(&self, others: &[SocketAddr]) -> String {
+        let servers = [others, &[self.address]].concat();
+        shop_table_at(&self.shop, &servers) + "answer = \"local\"\n"
     }
 
     /// Whether this exchange has reached the shop.

@@ -7,6 +7,7 @@
 mod balance;
 mod busy;
 mod endpoint;
+mod handshake;
 mod health;
 mod names;
 mod server;
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -40,6 +41,7 @@ pub(super) use server::{Errand, Server};
 pub use tls::{UnfitTls, UpstreamTls};
 
 use super::site::Served;
+use handshake::Handshake;
 use names::Name;
 use server::now_ms;
 
@@ -297,6 +299,19 @@ impl Upstreams {
         options.read_timeout = Some(timeouts.silence);
         options.write_timeout = Some(timeouts.write);
         options.idle_timeout = Some(timeouts.idle);
+        Ok(peer)
+    }
+
+    /// As `peer`, for a request that may become a WebSocket: HTTP/1.1, on a connection that is shared with nothing.
+    pub(super) fn handshake_peer(&self, server: &Server) -> Result<HttpPeer> {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let mut peer = self.peer(server)?;
+        peer.group_key ^= SERIAL.fetch_add(1, Ordering::Relaxed); // finds no old connection
+        peer.options.idle_timeout = Some(Duration::ZERO); // and leaves none
+        peer.options.custom_l4 = Some(Arc::new(Handshake));
+        if peer.is_tls() {
+            peer.options.set_http_version(1, 1);
+        }
         Ok(peer)
     }
 
