@@ -202,6 +202,21 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
+    /// An empty frame that ends a body of HTTP/2 would reach a shop of HTTP/1.1 as a second last chunk, and be the
+    /// beginning of the next customer's request (cloudflare/pingora#935).
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        is_end: bool,
+        _: &mut Context,
+    ) -> Result<()> {
+        if is_end {
+            body.take_if(|body| body.is_empty());
+        }
+        Ok(())
+    }
+
     async fn upstream_response_filter(
         &self,
         _: &mut Session,

@@ -17,6 +17,8 @@ use super::{Shop, shop_table_at};
 
 /// The first event of every stream, and the first bytes of every download.
 pub const HELLO: &str = ": hello\n\n";
+/// How much is kept of what comes after a head.
+const HEARD_MAX: usize = 64 * 1024;
 
 /// A shop that is open; dropping it ends every exchange.
 pub struct LiveShop {
@@ -38,6 +40,8 @@ struct Stage {
 struct Exchange {
     stream: TcpStream,
     received: usize,
+    /// The first of the bytes that came after the head.
+    heard: Vec<u8>,
     answered: bool,
     /// When its connection was found closed.
     gone: Option<Instant>,
@@ -100,6 +104,13 @@ impl LiveShop {
         exchanges.get(name).map_or(0, |exchange| exchange.received)
     }
 
+    /// What has come after the head, in an exchange whose answer the test gives.
+    pub fn heard(&self, name: &str) -> Vec<u8> {
+        let exchanges = locked(&self.stage.exchanges);
+        let heard = exchanges.get(name).map(|exchange| exchange.heard.clone());
+        heard.unwrap_or_default()
+    }
+
     /// How many connections the proxy has open.
     pub fn connections(&self) -> usize {
         locked(&self.stage.connections).len()
@@ -154,6 +165,7 @@ impl Stage {
         let exchange = Exchange {
             stream: stream.try_clone()?,
             received: 0,
+            heard: Vec::new(),
             answered: false,
             gone: None,
         };
@@ -186,7 +198,12 @@ impl Stage {
             if length == 0 {
                 return Ok(false);
             }
-            self.change(name, |exchange| exchange.received += length);
+            self.change(name, |exchange| {
+                exchange.received += length;
+                if exchange.heard.len() < HEARD_MAX {
+                    exchange.heard.extend(&block[..length]);
+                }
+            });
         }
     }
 
