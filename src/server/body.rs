@@ -11,6 +11,10 @@ use tokio::time::timeout;
 /// How much of a body is read ahead: what Pingora keeps for sending it on. More would be lost.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
+/// How much is thrown away of a body of HTTP/2, and for how long.
+const THROWN_AWAY_MAX: usize = 1 << 20;
+const THROW_AWAY_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A body that was to be read before the request is judged.
 pub(super) enum Body {
     /// It was not asked for, and goes to the shop as it comes.
@@ -51,6 +55,21 @@ async fn read_part(session: &mut Session, silence_max: Duration) -> Result<Optio
         Ok(part) => part,
         Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
     }
+}
+
+/// Takes what is still coming of a body of HTTP/2, after the answer to it: a stream is reset when nobody takes it,
+/// and curl 7 forgets the answer then, although it is whole (RFC 9113 section 8.1).
+pub(super) async fn throw_away(session: &mut Session) {
+    let taking = async {
+        let mut taken = 0;
+        while let Ok(Some(chunk)) = session.read_request_body().await {
+            taken += chunk.len();
+            if taken > THROWN_AWAY_MAX {
+                break;
+            }
+        }
+    };
+    let _ = timeout(THROW_AWAY_TIMEOUT, taking).await;
 }
 
 /// Whether what is left of the body is short enough to be read for the sake of the connection.

@@ -488,6 +488,9 @@ impl Proxy {
             session.set_close_on_response_before_downstream_finish(false);
         }
         reply::write(session, answer).await?;
+        if session.is_http2() && !session.is_body_done() {
+            body::throw_away(session).await;
+        }
         Ok(true)
     }
 }
