@@ -45,25 +45,27 @@ fn a_shop_that_is_down_is_told_of_and_is_no_reason_to_go_elsewhere() {
     let shop = stateless_bagisto();
     let nobody = Nobody::at_home();
     let config = shop_table_at(&shop, &[nobody.address()])
-        + "[shop.health]\neject_after = 1\neject_for = \"1h\"\n";
+        + "[shop.health]\ncheck = \"tcp\"\ninterval = \"100ms\"\nunhealthy_after = 1\n";
     let edge = Edge::with(&config);
     assert_eq!(
         edge.raw(b"GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n"),
         502
     );
-    let verbose = edge.ask_operator("/readyz?verbose");
-    assert_eq!(verbose, 200);
     let down = format!(
-        "[!] servers of shop main: http://{} ejected",
+        "[!] servers of shop main: http://{} unhealthy",
         nobody.address()
     );
-    assert!(verbose.text().contains(&down), "{}", verbose.text());
+    eventually(|| {
+        let verbose = edge.ask_operator("/readyz?verbose");
+        assert_eq!(verbose, 200);
+        verbose.text().contains(&down)
+    });
     let labels = format!("shop=\"main\",server=\"http://{}\"", nobody.address());
     let metrics = edge.metrics();
     let failures = format!("doorward_upstream_failures_total{{{labels}}}");
     assert_eq!(value(&metrics, &failures), Some(1.0), "{metrics}");
-    let ejected = format!("doorward_upstream_servers{{{labels},state=\"ejected\"}}");
-    assert_eq!(value(&metrics, &ejected), Some(1.0), "{metrics}");
+    let unhealthy = format!("doorward_upstream_servers{{{labels},state=\"unhealthy\"}}");
+    assert_eq!(value(&metrics, &unhealthy), Some(1.0), "{metrics}");
 }
 
 #[test]
