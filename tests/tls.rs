@@ -404,3 +404,43 @@ fn check_refuses_a_private_key_that_everybody_may_read() {
         assert_eq!(checked(&files, table).code, Some(0), "{mode:o}");
     }
 }
+
+#[test]
+fn a_certificate_is_renewed_by_a_reload_and_no_connection_is_touched() {
+    let files = Certificates::default();
+    let old = files.issue("shop", &["shop.example.com"]);
+    let (_shop, edge) = encrypted(&files.table("shop"));
+    let mut open = Hello::default().to(edge.address());
+    assert_eq!(certificate_of(&open), old);
+    let new = files.issue("shop", &["shop.example.com"]);
+    assert_ne!(new, old);
+    assert_eq!(
+        certificate_of(&Hello::default().to(edge.address())),
+        old,
+        "nobody was told"
+    );
+    let reloaded = edge.command(&["reload"]);
+    assert_eq!(reloaded.code, Some(0), "{reloaded:?}");
+    assert_eq!(certificate_of(&Hello::default().to(edge.address())), new);
+    let answer = answer_to(&mut open, &closing(&[]));
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
+fn a_certificate_that_does_not_fit_its_key_is_not_taken_at_a_reload() {
+    let files = Certificates::default();
+    let good = files.issue("shop", &["shop.example.com"]);
+    files.issue("other", &["shop.example.com"]);
+    let (_shop, edge) = encrypted(&files.table("shop"));
+    let stray = fs::read_to_string(files.path("other.key")).unwrap();
+    files.write("shop.key", &stray, 0o600);
+    let refused = edge.command(&["reload"]);
+    assert_eq!(refused.code, Some(78), "{refused:?}");
+    assert!(refused.stderr.contains("does not fit"), "{refused:?}");
+    edge.signal("HUP");
+    eventually(|| {
+        let lines = edge.log_lines();
+        lines.iter().any(|line| line.contains("reload failed"))
+    });
+    assert_eq!(certificate_of(&Hello::default().to(edge.address())), good);
+}
