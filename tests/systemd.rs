@@ -208,6 +208,29 @@ fn the_watchdog_is_fed_only_while_customers_are_answered() {
 
 /// Customers, each with a connection of its own, while the process is restarted under them again and again.
 #[test]
+fn a_full_house_is_no_reason_to_end_the_process() {
+    let shop = open_shop();
+    let manager = Arc::new(Manager::new().watching(Duration::from_millis(300)));
+    let full = "[limits]\nconnections = 2\nconnections_per_client = 1\n";
+    let edge = Edge::under(&manager, &(full.to_owned() + &shop_table(&shop)));
+    manager.is_told("WATCHDOG=1", 1);
+    let mut guest = Connection::open(edge.address());
+    guest.send(&page());
+    assert_eq!(guest.answer(), 200);
+    let turned_away = |metrics: String| {
+        metrics.contains("doorward_limits_hit_total{limit=\"connections_per_client\"}")
+    };
+    eventually(|| {
+        drop(try_raw(edge.address(), &page()));
+        turned_away(edge.metrics())
+    });
+    let fed = manager.count("WATCHDOG=1");
+    manager.is_told("WATCHDOG=1", fed + 3);
+    guest.send(&page());
+    assert_eq!(guest.answer(), 200);
+}
+
+#[test]
 fn a_restart_under_load_fails_no_request() {
     const CUSTOMERS: usize = 16;
     const RESTARTS: usize = 5;
