@@ -173,6 +173,61 @@ fn an_emptied_journal_is_not_taken_for_a_new_one() {
     assert!(refused.stderr.contains("is corrupt"), "{}", refused.stderr);
 }
 
+/// What a start says that does not find what was written.
+#[track_caller]
+fn refusal_of(edge: &mut Edge) -> String {
+    let refused = edge.try_restart().unwrap_err();
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("--all-before now"),
+        "{}",
+        refused.stderr
+    );
+    refused.stderr
+}
+
+#[test]
+fn a_journal_that_is_gone_or_older_is_noticed() {
+    let shop = stateless_bagisto();
+    let mut edge = Edge::in_front_of(&shop);
+    let alice = Customer::signed_in(&shop);
+    edge.stop();
+    let journal = edge.path("data/journal.redb");
+    let older = fs::read(&journal).unwrap();
+    edge.restart();
+    assert_eq!(alice.log_out(&edge), 200);
+    edge.stop();
+    let newest = fs::read(&journal).unwrap();
+    fs::write(&journal, &older).unwrap();
+    assert!(refusal_of(&mut edge).contains("lacks the last 2 revocations"));
+    fs::remove_file(&journal).unwrap();
+    assert!(refusal_of(&mut edge).contains("lacks the last 2 revocations"));
+    assert!(!journal.exists(), "no empty one was made");
+    fs::write(&journal, &newest).unwrap();
+    edge.restart();
+    assert_eq!(alice.visit(&edge, "/cart"), 401);
+    edge.stop();
+    fs::write(&journal, &older).unwrap();
+    fs::remove_file(edge.path("data/journal.mark")).unwrap();
+    edge.restart(); // as the operator was told, and wants it
+}
+
+/// The byte of redb's file that says which of its last two transactions counts has no checksum.
+#[test]
+fn a_flipped_bit_after_a_crash_takes_no_logout_back() {
+    let shop = stateless_bagisto();
+    let mut edge = Edge::in_front_of(&shop);
+    for _ in 0..3 {
+        assert_eq!(Customer::signed_in(&shop).log_out(&edge), 200);
+    }
+    edge.kill_dash_nine();
+    let journal = edge.path("data/journal.redb");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[9] ^= 1;
+    fs::write(&journal, &bytes).unwrap();
+    refusal_of(&mut edge);
+}
+
 #[test]
 fn a_second_process_on_the_same_journal_is_refused() {
     let shop = stateless_bagisto();

@@ -15,11 +15,6 @@ use doorward::revocation::{
 const ROW_BYTES: usize = 28;
 const PAGE_BYTES: usize = 4096;
 
-/// What nobody sees damaged: bits of the file's tenth byte that say which of its two last commits counts after a crash,
-/// and whether the other one may. The database (4.4.0) has no checksum over them, and both commits are good; so with
-/// these bits wrong the last commit is lost.
-const LAST_COMMIT: (usize, u8) = (9, 0b101);
-
 /// What a row is read as is what is written for it; and a damaged file is not believed.
 pub fn journal_record(bytes: &[u8]) {
     match bytes.split_first() {
@@ -66,6 +61,8 @@ fn a_row_says_what_was_written(bytes: &[u8]) {
 /// A small journal, as a crash and as a clean end leave it, and all that was written to it.
 struct Written {
     files: [Vec<u8>; 2],
+    /// How far it was written.
+    mark: Vec<u8>,
     /// Where pages with something in them begin, in either file.
     pages: Vec<usize>,
     rows: Vec<Revocation>,
@@ -85,6 +82,7 @@ static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
     let after_the_end = fs::read(&file).unwrap();
     assert_eq!(rows.len(), written.len());
     let files = [after_a_crash, after_the_end];
+    let mark = fs::read(folder.path().join(Journal::MARK_FILE)).unwrap();
     let is_used = |at: &usize| {
         files
             .iter()
@@ -94,7 +92,12 @@ static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
         .step_by(PAGE_BYTES)
         .filter(is_used)
         .collect();
-    Written { files, pages, rows }
+    Written {
+        files,
+        mark,
+        pages,
+        rows,
+    }
 });
 
 fn page_of(file: &[u8], at: usize) -> &[u8] {
@@ -132,12 +135,7 @@ fn a_damaged_file_is_not_believed(damages: &[u8]) {
     for place in places.chunks_exact(4) {
         let page = WRITTEN.pages[usize::from(place[0]) % WRITTEN.pages.len()];
         let at = page + (usize::from(place[1]) << 8 | usize::from(place[2])) % PAGE_BYTES;
-        let change = if at == LAST_COMMIT.0 {
-            place[3] & !LAST_COMMIT.1
-        } else {
-            place[3]
-        };
-        match change {
+        match place[3] {
             0 => file
                 .iter_mut()
                 .skip(page)
@@ -155,6 +153,7 @@ fn a_damaged_file_is_not_believed(damages: &[u8]) {
     }
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(Journal::FILE), &file).unwrap();
+    fs::write(folder.path().join(Journal::MARK_FILE), &WRITTEN.mark).unwrap();
     let Ok(journal) = Journal::open(folder.path()) else {
         return;
     };

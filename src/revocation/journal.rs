@@ -15,6 +15,7 @@ use redb::{
 };
 
 use super::entry::{Id, Revocation, Source, Window};
+use super::mark::Mark;
 use crate::clock::UnixTime;
 
 const TOKENS: TableDefinition<'_, (u32, u64), &[u8; 28]> = TableDefinition::new("tokens");
@@ -32,7 +33,9 @@ pub struct Journal {
     path: PathBuf,
     /// `None` after a failed write: an error of the disk is final for the handle that met it.
     database: Option<Database>,
+    /// How many revocations were written, ever.
     sequence: u64,
+    mark: Mark,
 }
 
 /// Why the journal can't be used.
@@ -44,6 +47,8 @@ pub enum JournalError {
     InUse(PathBuf),
     /// The file does not hold what was written to it.
     Corrupt(PathBuf, String),
+    /// It holds less than was written to it: so many revocations are missing.
+    Behind(PathBuf, u64),
     /// The file was written by a version that we do not know.
     Format(PathBuf, u64),
     /// It can't be written now.
@@ -75,6 +80,16 @@ impl std::fmt::Display for JournalError {
                  now with `doorward revoke --shop NAME --all-before now`",
                 path.display()
             ),
+            Self::Behind(path, missing) => write!(
+                f,
+                "the journal {} lacks the last {missing} revocations that were written to it: it is damaged, \
+                 deleted, or an older copy\n  \
+                 help: doorward does not start, for logged-out tokens would work again. Put the newest copy \
+                 back; or remove {} beside it, start, and cut off everybody who was logged in before now with \
+                 `doorward revoke --shop NAME --all-before now`",
+                path.display(),
+                Mark::FILE,
+            ),
             Self::Format(path, format) => write!(
                 f,
                 "the journal {} has format {format}, and this version reads format {FORMAT}\n  \
@@ -92,6 +107,9 @@ impl Journal {
     /// The name of the file in the data folder.
     pub const FILE: &'static str = "journal.redb";
 
+    /// The name of the file beside it that says how far it was written.
+    pub const MARK_FILE: &'static str = Mark::FILE;
+
     /// Opens the journal of a data folder, and makes both when there are none.
     ///
     /// The whole file is checked first: what it no longer says must stop the start, not shorten the list.
@@ -100,7 +118,20 @@ impl Journal {
         let unreachable =
             |error: io::Error| JournalError::Unreachable(path.clone(), error.to_string());
         fs::create_dir_all(data_dir).map_err(unreachable)?;
+        let (mark, noted) = Mark::open(data_dir).map_err(|error| {
+            let path = data_dir.join(Mark::FILE);
+            if error.kind() == io::ErrorKind::InvalidData
+                || error.kind() == io::ErrorKind::UnexpectedEof
+            {
+                corrupt(&path, &error.to_string())
+            } else {
+                JournalError::Unreachable(path, error.to_string())
+            }
+        })?;
         if !path.try_exists().map_err(unreachable)? {
+            if noted > 0 {
+                return Err(JournalError::Behind(path, noted));
+            }
             create(&path)?;
         }
         let database = without_panic(&path, || open_checked(&path))?;
@@ -108,9 +139,13 @@ impl Journal {
             path,
             database: Some(database),
             sequence: 0,
+            mark,
         };
         journal.sequence = without_panic(&journal.path, || journal.read_meta())?;
-        Ok(journal)
+        match noted.checked_sub(journal.sequence) {
+            None | Some(0) => Ok(journal),
+            Some(missing) => Err(JournalError::Behind(journal.path, missing)),
+        }
     }
 
     /// Hands every row to `each`, in no order that matters.
@@ -154,6 +189,7 @@ impl Journal {
             let mut tokens = transaction.open_table(TOKENS)?;
             let mut cutoffs = transaction.open_table(CUTOFFS)?;
             for revocation in revocations {
+                sequence += 1;
                 match revocation {
                     Revocation::Token {
                         id,
@@ -161,7 +197,6 @@ impl Journal {
                         until,
                         source,
                     } => {
-                        sequence += 1;
                         let row = encode_token(id, *until, *source);
                         tokens.insert((window.number(), sequence), &row)?;
                     }
@@ -183,6 +218,7 @@ impl Journal {
             Ok(())
         })?;
         self.sequence = sequence;
+        self.mark.raise(sequence);
         Ok(())
     }
 
@@ -373,6 +409,24 @@ mod tests {
             id: Id::from_bytes([9; 16]),
             not_before: UnixTime::from_seconds(not_before),
             until: UnixTime::from_seconds(until),
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_that_no_checksum_covers_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        for number in 0..60u8 {
+            journal.write([token(number)].iter()).unwrap();
+        }
+        let file = folder.path().join(Journal::FILE);
+        let mut bytes = fs::read(&file).unwrap(); // as a crash leaves it
+        drop(journal);
+        bytes[9] ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        match Journal::open(folder.path()) {
+            Err(JournalError::Behind(_, 1) | JournalError::Corrupt(..)) => {}
+            other => panic!("{:?}", other.err()),
         }
     }
 

@@ -4,6 +4,7 @@ mod allowance;
 mod committer;
 mod entry;
 mod journal;
+mod mark;
 mod set;
 
 use std::net::IpAddr;

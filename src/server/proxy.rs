@@ -439,9 +439,10 @@ impl Proxy {
     async fn refuse(
         &self,
         session: &mut Session,
-        context: &Context,
+        context: &mut Context,
         refused: &Refused<'_>,
     ) -> Result<bool> {
+        context.shop = refused.shop.cloned();
         let request = context.id.as_str();
         let shop = refused.shop.map_or("", |shop| shop.name.as_str());
         let (reason, detail) = (refused.refusal.name(), refused.refusal.detail());
