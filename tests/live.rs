@@ -1,4 +1,4 @@
-//! What was opened with a token ends with it: WebSockets, events, downloads, uploads and long polls, idle or busy.
+//! What was opened with a token ends with it: `WebSockets`, events, downloads, uploads and long polls, idle or busy.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod support;
@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use doorward::clock;
 use serde_json::json;
 use support::places::{EVERYWHERE, LOGOUT, OWN_LOGOUT};
 use support::{
@@ -79,7 +80,7 @@ impl Scene {
         let bearer = format!("Bearer {token}");
         let logout = request("POST", OWN_LOGOUT, &[("Authorization", &bearer)], b"");
         let answer = self.edge.raw(&logout);
-        let answered = Instant::now();
+        let answered = clock::instant();
         assert_eq!(answer, 200, "{}", answer.text());
         answered
     }
@@ -133,7 +134,7 @@ fn parts(target: &str) -> (&str, &str) {
 }
 
 fn now_s() -> u64 {
-    doorward::clock::now().seconds()
+    clock::now().seconds()
 }
 
 /// The median and the longest of some spans.

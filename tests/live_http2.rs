@@ -7,6 +7,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use doorward::clock;
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response};
@@ -25,7 +26,6 @@ struct Scene {
 /// One stream of the connection.
 struct Exchange {
     answer: Response<RecvStream>,
-    sending: SendStream<Bytes>,
 }
 
 impl Scene {
@@ -65,9 +65,9 @@ impl Scene {
     }
 
     async fn open(&self, target: &str, token: Option<&str>) -> Exchange {
-        let (answer, sending) = self.begin(target, token).await;
+        let (answer, _) = self.begin(target, token).await;
         let answer = soon(answer).await.unwrap();
-        Exchange { answer, sending }
+        Exchange { answer }
     }
 
     /// When the answer had come.
@@ -75,7 +75,7 @@ impl Scene {
         let bearer = format!("Bearer {token}");
         let logout = request("POST", OWN_LOGOUT, &[("Authorization", &bearer)], b"");
         assert_eq!(self.edge.raw(&logout), 200);
-        Instant::now()
+        clock::instant()
     }
 
     /// What the shop says arrives.
@@ -102,8 +102,8 @@ impl Exchange {
     async fn ends(mut self) -> (Option<Reason>, Instant) {
         loop {
             match soon(self.answer.body_mut().data()).await {
-                None => return (None, Instant::now()),
-                Some(Err(error)) => return (error.reason(), Instant::now()),
+                None => return (None, clock::instant()),
+                Some(Err(error)) => return (error.reason(), clock::instant()),
                 Some(Ok(block)) => {
                     let flow = self.answer.body_mut().flow_control();
                     flow.release_capacity(block.len()).unwrap();
@@ -248,8 +248,8 @@ async fn a_body_that_ends_with_an_empty_frame_leaves_the_shop_in_order() {
         assert!(scene.live.say(&name, last));
         assert_eq!(soon(answer).await.unwrap().status(), 200);
         comes_true(|| scene.live.gone(&name).is_some()).await;
-        let heard = scene.live.heard(&name);
-        assert_eq!(heard.escape_ascii().to_string(), r"5\r\nhello\r\n0\r\n\r\n");
+        let sent = scene.live.heard(&name);
+        assert_eq!(sent.escape_ascii().to_string(), r"5\r\nhello\r\n0\r\n\r\n");
     }
 }
 

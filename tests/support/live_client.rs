@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::patience::PATIENCE;
 use super::request;
+use doorward::clock;
 
 /// A request that was sent, and what has come back so far.
 pub struct Exchange {
@@ -88,9 +89,9 @@ impl Exchange {
             loop {
                 match self.hear() {
                     Ok(true) => self.heard.drain(..self.heard.len().saturating_sub(4096)),
-                    Ok(false) => return (Instant::now(), self.heard),
+                    Ok(false) => return (clock::instant(), self.heard),
                     Err(fault) if fault.kind() == io::ErrorKind::ConnectionReset => {
-                        return (Instant::now(), self.heard);
+                        return (clock::instant(), self.heard);
                     }
                     Err(fault) => panic!("it does not end: {fault}"),
                 };

@@ -1,4 +1,4 @@
-//! A stand-in shop whose answers last: WebSockets, streams of events, downloads, uploads, long polls.
+//! A stand-in shop whose answers last: `WebSockets`, streams of events, downloads, uploads, long polls.
 //!
 //! The first segment of a path says what is played, the second one names the exchange: `/events/alice`.
 
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use doorward::clock;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
@@ -148,7 +149,7 @@ impl Stage {
         locked(&self.connections).insert(from, stream.try_clone().unwrap());
         let mut name = String::new();
         while let Ok(true) = self.play(stream, &mut name) {}
-        let now = Instant::now();
+        let now = clock::instant();
         if let Some(exchange) = locked(&self.exchanges).get_mut(&name) {
             exchange.gone = Some(now);
         }
