@@ -52,7 +52,7 @@ pub(super) async fn read(session: &mut Session, silence_max: Duration) -> Result
 /// Pingora has a timeout for HTTP/1 only.
 async fn read_part(session: &mut Session, silence_max: Duration) -> Result<Option<Bytes>> {
     match timeout(silence_max, session.read_request_body()).await {
-        Ok(part) => part.map_err(|error| error.into_down()),
+        Ok(part) => part.map_err(Error::into_down),
         Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
     }
 }
