@@ -519,7 +519,7 @@ fn a_client_that_sends_nothing_of_a_body_that_is_read_ahead_is_given_up() {
 
 #[test]
 fn there_are_no_more_connections_than_there_may_be_and_places_come_back() {
-    let (_shop, edge) = limited("connections = 3\n");
+    let (_shop, edge) = limited("connections = 3\nheader_timeout = \"1m\"\n");
     let mut open: Vec<_> = (0..3).map(|_| Connection::open(edge.address())).collect();
     eventually(|| connections(&edge) == 3);
     for times in 1..=3 {
@@ -541,7 +541,7 @@ fn there_are_no_more_connections_than_there_may_be_and_places_come_back() {
 fn a_client_has_no_more_connections_than_it_may_and_trusted_proxies_may_have_all() {
     let (_shop, edge) = limited_by(
         "trusted_proxies = [\"127.0.0.3\"]\n",
-        "connections_per_client = 2\nconnections = 9\n",
+        "connections_per_client = 2\nconnections = 9\nheader_timeout = \"1m\"\n",
     );
     let connect = |client: &str| from(client, None, edge.address()).unwrap();
     let mine = [connect("127.0.0.1"), connect("127.0.0.1")];
@@ -657,7 +657,8 @@ fn a_quiet_client_behind_tls_is_bounded_like_any_other() {
 
 #[test]
 fn a_flood_of_connections_leaves_an_innocent_client_served() {
-    let (_shop, edge) = limited("connections = 200\nconnections_per_client = 50\n");
+    let (_shop, edge) =
+        limited("connections = 200\nconnections_per_client = 50\nheader_timeout = \"1m\"\n");
     let mut flood = Vec::new();
     for count in 0..500 {
         flood.extend(from("127.0.0.1", None, edge.address()));
