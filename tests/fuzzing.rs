@@ -9,8 +9,6 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
-use doorward::clock;
-
 #[path = "../fuzz/src/lib.rs"]
 mod properties;
 
@@ -88,11 +86,11 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
 }
 
 fn sample(property: fn(&[u8]), seeds: &[Vec<u8>], rounds: u64) {
-    let first = clock::now_ms() << 16;
+    // The same inputs every time: `make fuzz` goes where nobody was.
     for seed in seeds {
         check(property, seed, "a seed");
     }
-    for seed in first..first + rounds {
+    for seed in 1..=rounds {
         check(
             property,
             &input(seeds, &mut Chance(seed)),

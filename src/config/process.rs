@@ -197,10 +197,8 @@ fn read_control(
     let written = read_path(root, "control", base_dir, faults);
     let control = written.or_else(|| Some(data_dir?.join("control.sock")))?;
     if control.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
-        let message = format!(
-            "the path of the control socket is longer than {SOCKET_PATH_BYTES_MAX} bytes: {}",
-            control.display()
-        );
+        let message =
+            format!("the path of the control socket is longer than {SOCKET_PATH_BYTES_MAX} bytes");
         let spot = root.spot_of("control").or_else(|| root.spot_of("data_dir"));
         let fault = Fault::error(message).help("name a shorter one with `control`");
         faults.push(spot.iter().fold(fault, Fault::at));
