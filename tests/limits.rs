@@ -441,17 +441,13 @@ fn a_client_of_http_2_that_takes_nothing_of_its_answer_is_given_up() {
 
 #[test]
 fn a_client_that_is_only_slow_gets_its_whole_answer() {
-    const BYTES: usize = 12 << 20;
-    const PAUSE_AFTER: usize = 300_000; // 3 MB a second
+    const BYTES: usize = 1_500_000;
+    const PAUSE_AFTER: usize = 30_000; // 300 kB a second
     let mut paused = 0;
-    let (_shop, edge) = with_page(
-        BYTES,
-        "",
-        "body_timeout = \"1s\"\nsend_rate_min = 1000000\n",
-    );
-    let mut stream = from("127.0.0.1", Some(64 << 10), edge.address()).unwrap();
+    let (_shop, edge) = with_page(BYTES, "", "body_timeout = \"1s\"\nsend_rate_min = 1000\n");
+    let mut stream = from("127.0.0.1", Some(16 << 10), edge.address()).unwrap();
     stream.write_all(&request("GET", "/", &[], b"")).unwrap();
-    let (mut taken, mut block) = (0, vec![0; 200_000]);
+    let (mut taken, mut block) = (0, vec![0; 20_000]);
     while taken < BYTES {
         taken += stream.read(&mut block).unwrap();
         if taken / PAUSE_AFTER > paused {
@@ -461,6 +457,7 @@ fn a_client_that_is_only_slow_gets_its_whole_answer() {
     }
     assert!(taken >= BYTES);
     assert_eq!(hits(&edge, "send_rate_min"), 0);
+    assert_eq!(hits(&edge, "body_timeout"), 0);
 }
 
 #[test]

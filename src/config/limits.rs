@@ -1,11 +1,13 @@
 //! How much a client may ask for, and how long it may take.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::fault::{Fault, Faults};
 use super::table::Table;
 use crate::server::Limits;
+
+const MINUTE: (Duration, &str) = (Duration::from_mins(1), "1m");
+const HOUR: (Duration, &str) = (Duration::from_hours(1), "1h");
 
 /// Reads `[limits]`.
 pub(super) fn read(root: &mut Table<'_>, faults: &mut Faults) -> Limits {
@@ -13,20 +15,17 @@ pub(super) fn read(root: &mut Table<'_>, faults: &mut Faults) -> Limits {
     let Some(mut table) = root.table("limits", faults) else {
         return usual;
     };
-    let second_to_hour = Duration::from_secs(1)..=Duration::from_hours(1);
-    let table_of_limits = &mut table;
-    let mut duration =
-        |key, usual| read_duration(table_of_limits, key, &second_to_hour, faults).unwrap_or(usual);
-    let header_timeout = duration("header_timeout", usual.header_timeout);
-    let keepalive = duration("keepalive", usual.keepalive);
-    let body_timeout = duration("body_timeout", usual.body_timeout);
+    // Pingora closes a fresh connection that is silent for a minute in its header block.
+    let header_timeout = read_duration(&mut table, "header_timeout", MINUTE, faults);
+    let keepalive = read_duration(&mut table, "keepalive", HOUR, faults);
+    let body_timeout = read_duration(&mut table, "body_timeout", HOUR, faults);
     let mut integer = |key, range, usual| table.integer(key, range, faults).unwrap_or(usual);
     let limits = Limits {
         header_bytes: integer("header_bytes", 1 << 10..=1 << 20, usual.header_bytes),
         target_bytes: integer("target_bytes", 256..=1 << 20, usual.target_bytes),
-        header_timeout,
-        keepalive,
-        body_timeout,
+        header_timeout: header_timeout.unwrap_or(usual.header_timeout),
+        keepalive: keepalive.unwrap_or(usual.keepalive),
+        body_timeout: body_timeout.unwrap_or(usual.body_timeout),
         send_rate_min: integer("send_rate_min", 0..=1 << 30, usual.send_rate_min),
         connections: integer("connections", 1..=10_000_000, usual.connections),
         connections_per_client: integer(
@@ -42,19 +41,20 @@ pub(super) fn read(root: &mut Table<'_>, faults: &mut Faults) -> Limits {
     limits
 }
 
+/// From a second to this.
 fn read_duration(
     table: &mut Table<'_>,
     key: &str,
-    range: &RangeInclusive<Duration>,
+    (most, named): (Duration, &str),
     faults: &mut Faults,
 ) -> Option<Duration> {
     let duration = table.duration(key, faults)?;
-    if range.contains(&duration) {
+    if (Duration::from_secs(1)..=most).contains(&duration) {
         return Some(duration);
     }
     if let Some(spot) = table.spot_of(key) {
         let fault = Fault::error(format!("`{key}` is out of range")).at(&spot);
-        faults.push(fault.label("expected 1s to 1h"));
+        faults.push(fault.label(format!("expected 1s to {named}")));
     }
     None
 }

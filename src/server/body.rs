@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Version;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -10,6 +11,9 @@ use tokio::time::timeout;
 
 /// How much of a body is read ahead: what Pingora keeps for sending it on. More would be lost.
 const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// How long all of it may take: nobody may hold a place with a byte a minute.
+const READ_AHEAD_MAX: Duration = Duration::from_mins(2);
 
 /// How much is thrown away of a body of HTTP/2, and for how long.
 const THROWN_AWAY_MAX: usize = 1 << 20;
@@ -27,6 +31,13 @@ pub(super) enum Body {
 
 /// Reads a body as far as it is kept for sending it on; between two parts of it, the client may be silent for so long.
 pub(super) async fn read(session: &mut Session, silence_max: Duration) -> Result<Body> {
+    match timeout(READ_AHEAD_MAX, read_all(session, silence_max)).await {
+        Ok(read) => read,
+        Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
+    }
+}
+
+async fn read_all(session: &mut Session, silence_max: Duration) -> Result<Body> {
     let headers = &session.req_header().headers;
     let announced = headers
         .get(CONTENT_LENGTH)
@@ -35,7 +46,8 @@ pub(super) async fn read(session: &mut Session, silence_max: Duration) -> Result
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Ok(Body::TooLong);
     }
-    if headers.contains_key(EXPECT) && !session.is_body_empty() {
+    let may_wait = session.req_header().version > Version::HTTP_10; // RFC 9110 section 10.1.1
+    if may_wait && headers.contains_key(EXPECT) && !session.is_body_empty() {
         session.write_continue_response().await?;
     }
     session.enable_retry_buffering();

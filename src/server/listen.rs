@@ -15,6 +15,7 @@ use pingora::listeners::tls::TlsSettings;
 use pingora::server::{Fds, ListenFds, ShutdownWatch};
 use pingora::services::listening::Service;
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
+use socket2::SockRef;
 
 use super::inherited::Inherited;
 use super::pulse::Place;
@@ -70,6 +71,10 @@ enum Family {
     Unix,
 }
 
+/// How much a customer's socket takes beyond what is on its way (inherited by every connection). Left alone it would
+/// take megabytes, and nobody could tell a customer who reads slowly from one who does not read.
+const UNSENT_BYTES_MAX: u32 = 128 << 10;
+
 /// Who may open the control socket: the process's own user.
 const OWNER_ONLY: u32 = 0o600;
 
@@ -81,6 +86,7 @@ impl Bound {
             None => TcpListener::bind(listen.address)?,
         };
         listener.set_nonblocking(true)?;
+        SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
         Ok(Self {
             at: listener.local_addr()?.to_string(),
             family: if listen.tls { Family::Tls } else { Family::Tcp },

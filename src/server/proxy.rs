@@ -72,7 +72,9 @@ impl ProxyHttp for Proxy {
             session.set_keepalive(Some(limits.keepalive.as_secs()));
         }
         session.set_read_timeout(Some(limits.body_timeout));
-        session.set_write_timeout(Some(limits.body_timeout));
+        if session.is_http2() {
+            session.set_write_timeout(Some(limits.body_timeout));
+        }
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         Ok(())
     }

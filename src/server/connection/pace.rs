@@ -5,13 +5,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What a connection has taken, and for how long we had to wait for it to take more.
+///
+/// A socket takes little more than what is on its way (`listen` sets `TCP_NOTSENT_LOWAT`), so that what it took
+/// the customer has nearly got.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// Bytes a second that must be taken; 0: any.
     rate_min: u64,
-    /// How long a customer may stall in all, beyond what its bytes allow.
+    /// How long a customer may stall beyond what its bytes allow: in all, and each time.
     grace: Duration,
     sent: u64,
+    /// How many bytes it took last.
+    last: u64,
     waited: Duration,
     waiting_since: Option<Instant>,
 }
@@ -23,6 +28,7 @@ impl Pace {
             rate_min: u64::try_from(rate_min).unwrap_or(u64::MAX),
             grace,
             sent: 0,
+            last: 0,
             waited: Duration::ZERO,
             waiting_since: None,
         }
@@ -30,7 +36,8 @@ impl Pace {
 
     /// The next answer begins.
     pub(super) fn begin(&mut self) {
-        (self.sent, self.waited, self.waiting_since) = (0, Duration::ZERO, None);
+        (self.sent, self.last) = (0, 0);
+        (self.waited, self.waiting_since) = (Duration::ZERO, None);
     }
 
     /// The socket took some bytes.
@@ -38,7 +45,8 @@ impl Pace {
         if let Some(since) = self.waiting_since.take() {
             self.waited += now.duration_since(since);
         }
-        self.sent += u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.last = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.sent = self.sent.saturating_add(self.last);
     }
 
     /// The socket takes nothing now: until when it is waited for. `None`: for as long as it likes.
@@ -47,8 +55,9 @@ impl Pace {
             return None;
         }
         let since = *self.waiting_since.get_or_insert(now);
-        let allowed = self.grace + Duration::from_secs(self.sent / self.rate_min);
-        Some(since + allowed.saturating_sub(self.waited))
+        let earned = |bytes: u64| self.grace + Duration::from_secs(bytes / self.rate_min);
+        let in_all = earned(self.sent).saturating_sub(self.waited);
+        Some(since + in_all.min(earned(self.last)))
     }
 }
 
@@ -67,6 +76,13 @@ mod tests {
         assert_eq!(pace.patience_ends(at(100)), Some(at(109)));
         pace.took(0, at(109));
         assert_eq!(pace.patience_ends(at(200)), Some(at(200)));
+        pace.took(900_000, at(200));
+        pace.took(3_000, at(200));
+        assert_eq!(
+            pace.patience_ends(at(300)),
+            Some(at(313)),
+            "what it took long ago buys no patience"
+        );
         pace.begin();
         assert_eq!(pace.patience_ends(at(200)), Some(at(210)));
     }
