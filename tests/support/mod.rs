@@ -29,6 +29,7 @@ mod http2;
 mod recorder;
 pub mod frames;
 pub mod encrypted;
+pub mod gatehouse;
 pub mod places;
 pub mod recording;
 
