@@ -9,11 +9,12 @@ use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
 
+use super::connection::{Lease, Terms};
 use super::site::Site;
 use super::traffic::InFlight;
 use super::upstream::{Errand, NO_SERVER, Server, Upstreams};
 use crate::clock::{self, UnixTime};
-use crate::request::Shop;
+use crate::request::{Shop, Tokens};
 
 /// What is known of one request.
 pub(super) struct Context {
@@ -50,6 +51,20 @@ impl Context {
             failed: Vec::new(),
             _in_flight: in_flight,
         }
+    }
+
+    /// It goes to this shop, for as long as none of its tokens is revoked.
+    pub(super) fn admit(&mut self, shop: &Arc<Shop>, tokens: Tokens) {
+        self.shop = Some(Arc::clone(shop));
+        if tokens.is_empty() {
+            return;
+        }
+        Lease::sign(Terms {
+            revocations: Arc::clone(self.site.gate.revocations()),
+            tokens,
+            request: self.id.clone(),
+            shop: Arc::clone(shop),
+        });
     }
 
     /// The servers of its shop.

@@ -16,7 +16,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::ask;
 use super::body::{self, Body};
-use super::connection::{Lease, Line, Terms};
+use super::connection::Line;
 use super::context::Context;
 use super::forwarding;
 use super::framing;
@@ -31,7 +31,9 @@ use super::target;
 use super::traffic::Traffic;
 use super::upstream::NO_SERVER;
 use crate::clock::{self};
-use crate::request::{self, Answer, AnswerBy, LogOut, Refusal, Refused, Request, Shop, Verdict};
+use crate::request::{
+    self, Answer, AnswerBy, Gate, LogOut, Refusal, Refused, Request, Shop, Verdict,
+};
 use crate::revocation::{Revocation, Revocations};
 
 /// The proxy in front of the shops.
@@ -104,22 +106,10 @@ impl ProxyHttp for Proxy {
             head: session.req_header(),
             body: body.as_deref(),
         };
-        let begun = clock::instant();
-        let judged = site.gate.judge(&request, clock::now());
-        let took = clock::instant().duration_since(begun);
-        self.metrics.note_overhead(took);
-        match judged {
+        match self.judge(&site.gate, &request) {
             Ok(Verdict::Forward(shop, tokens)) => {
                 self.metrics.note_decision(&shop.name, "forwarded", "");
-                context.shop = Some(Arc::clone(shop));
-                if !tokens.is_empty() {
-                    Lease::sign(Terms {
-                        revocations: Arc::clone(site.gate.revocations()),
-                        tokens,
-                        request: context.id.clone(),
-                        shop: Arc::clone(shop),
-                    });
-                }
+                context.admit(shop, tokens);
                 Ok(false)
             }
             Ok(Verdict::LogOut(logout)) => {
@@ -320,6 +310,15 @@ impl ProxyHttp for Proxy {
 }
 
 impl Proxy {
+    /// The verdict; how long it took is what we cost a customer.
+    fn judge<'g>(&self, gate: &'g Gate, request: &Request<'_>) -> Result<Verdict<'g>, Refused<'g>> {
+        let begun = clock::instant();
+        let judged = gate.judge(request, clock::now());
+        let took = clock::instant().duration_since(begun);
+        self.metrics.note_overhead(took);
+        judged
+    }
+
     /// A logout: carried out, then answered.
     async fn log_out(
         &self,
