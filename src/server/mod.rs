@@ -15,6 +15,7 @@ mod key_schedule;
 mod limits;
 mod listen;
 mod log_id;
+mod logout;
 mod metrics;
 mod notify;
 mod operator;

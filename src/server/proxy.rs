@@ -14,11 +14,9 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-use super::ask;
 use super::body::{self, Body};
 use super::connection::Line;
 use super::context::Context;
-use super::forwarding;
 use super::framing;
 use super::log_id::LogKey;
 use super::metrics::Metrics;
@@ -31,10 +29,7 @@ use super::target;
 use super::traffic::Traffic;
 use super::upstream::NO_SERVER;
 use crate::clock::{self};
-use crate::request::{
-    self, Answer, AnswerBy, Gate, LogOut, Refusal, Refused, Request, Shop, Verdict,
-};
-use crate::revocation::{Revocation, Revocations};
+use crate::request::{self, Answer, Gate, Refusal, Refused, Request, Verdict};
 
 /// The proxy in front of the shops.
 pub(super) struct Proxy {
@@ -319,125 +314,7 @@ impl Proxy {
         judged
     }
 
-    /// A logout: carried out, then answered.
-    async fn log_out(
-        &self,
-        session: &mut Session,
-        context: &mut Context,
-        logout: &LogOut<'_>,
-        body: Option<Bytes>,
-    ) -> Result<bool> {
-        let shop = logout.shop.name.as_str();
-        context.shop = Some(Arc::clone(logout.shop));
-        match self.carry_out(session, context, logout, body).await {
-            Ok(answer) => {
-                self.metrics.note_logout(shop, "revoked");
-                self.metrics.note_decision(shop, "logout", "");
-                let request = context.id.as_str();
-                let token = logout.token().map(|id| self.log_key.name(&id).to_string());
-                let revocations = logout.revocations.len();
-                info!(request, shop, token = token.as_deref(), revocations; "logout");
-                self.answer(session, &answer).await
-            }
-            Err(refusal) => {
-                self.metrics.note_logout(shop, refusal.name());
-                self.refuse(session, context, &logout.refuse(refusal)).await
-            }
-        }
-    }
-
-    /// The order is the promise: in force and on disk, then the shop is told, then the customer.
-    async fn carry_out(
-        &self,
-        session: &mut Session,
-        context: &mut Context,
-        logout: &LogOut<'_>,
-        body: Option<Bytes>,
-    ) -> Result<Answer, Refusal> {
-        let client = context.site.forwarding.client_of(session);
-        let (entries, allowance) = (&logout.revocations, logout.shop.allowance);
-        let revocations = Arc::clone(context.site.gate.revocations());
-        if !revocations.admit(client, entries, allowance, clock::now()) {
-            return Err(Refusal::TooManyLogouts);
-        }
-        if !logout.waits_for_clock() {
-            put_in_force(&revocations, entries.clone()).await?;
-            return Ok(self.answer_of(session, context, logout, body).await);
-        }
-        put_in_force(&revocations, logout.tokens()).await?;
-        let answer = self.answer_of(session, context, logout, body).await;
-        put_in_force(&revocations, logout.cutoffs()).await?;
-        Ok(answer)
-    }
-
-    /// The shop's answer, or ours: the token is dead, and the customer hears so in any case.
-    async fn answer_of(
-        &self,
-        session: &mut Session,
-        context: &mut Context,
-        logout: &LogOut<'_>,
-        body: Option<Bytes>,
-    ) -> Answer {
-        let ours = logout.answer(session.req_header());
-        let AnswerBy::Shop { with_credentials } = logout.rule.answer else {
-            return ours;
-        };
-        let asked = self.ask_shop(session, context, logout.shop, with_credentials, body);
-        asked.await.unwrap_or_else(|error| {
-            let (request, shop) = (context.id.as_str(), logout.shop.name.as_str());
-            warn!(request, shop; "the shop did not answer its logout: {}", error.etype().as_str());
-            ours
-        })
-    }
-
-    /// Tells the shop of a logout. Another server is tried only while nothing was sent.
-    async fn ask_shop(
-        &self,
-        session: &mut Session,
-        context: &mut Context,
-        shop: &Shop,
-        with_credentials: bool,
-        body: Option<Bytes>,
-    ) -> Result<Answer> {
-        let body = match body {
-            Some(body) => body,
-            None => match body::read(session, context.site.limits.body_timeout).await? {
-                Body::Whole(body) => body,
-                Body::Unread => Bytes::new(),
-                Body::TooLong => return Err(Error::new(ErrorType::ReadError)),
-            },
-        };
-        let mut head = session.req_header().clone();
-        context
-            .site
-            .forwarding
-            .rewrite(session, &context.id, &mut head)?;
-        target::make_origin_form(&mut head);
-        if !with_credentials {
-            forwarding::remove_credentials(shop, &mut head);
-        }
-        loop {
-            let server = context.send_off(session)?;
-            let peer = context.upstreams()?.lone_peer(&server)?;
-            context.sent_ms = clock::now_ms();
-            let connection = match ask::connect(&self.connector, &peer).await {
-                Ok(connection) => connection,
-                Err(error) if context.give_up(&error) => continue,
-                Err(error) => return Err(error),
-            };
-            let asked = ask::ask(connection, &peer, head, &body).await;
-            if let Err(error) = &asked
-                && !matches!(error.etype(), ErrorType::HTTPStatus(_))
-            {
-                context.fail(error.etype().as_str());
-            }
-            let (head, answer) = asked?;
-            context.learn_clock(&head);
-            return Ok(answer);
-        }
-    }
-
-    async fn refuse(
+    pub(super) async fn refuse(
         &self,
         session: &mut Session,
         context: &mut Context,
@@ -481,7 +358,7 @@ impl Proxy {
     }
 
     /// Answers in the shop's place, and keeps the connection where that is safe.
-    async fn answer(&self, session: &mut Session, answer: &Answer) -> Result<bool> {
+    pub(super) async fn answer(&self, session: &mut Session, answer: &Answer) -> Result<bool> {
         if self.traffic.is_closing() {
             session.set_keepalive(None);
         }
@@ -495,14 +372,6 @@ impl Proxy {
         }
         Ok(true)
     }
-}
-
-async fn put_in_force(set: &Revocations, revocations: Vec<Revocation>) -> Result<(), Refusal> {
-    if revocations.is_empty() {
-        return Ok(());
-    }
-    let written = set.revoke(revocations).await;
-    written.map_err(|_| Refusal::NotDurable)
 }
 
 /// Reads the body of a request that could carry a credential there, and keeps it for the shop.
