@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::fault::{Fault, Faults};
-use super::key_files;
+use super::file;
 use super::table::Table;
 use crate::server::{Certificate, Listen};
 
@@ -45,8 +45,8 @@ fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Optio
     table.missing("key_file", "the path of its private key in PEM", faults);
     table.finish(faults);
     let (cert_file, key_file) = (cert_file?, key_file?);
-    let chain = key_files::read_file(&cert_file, base_dir, faults);
-    let key = key_files::read_secret_file(&key_file, base_dir, faults); // who has it can pose as the shop
+    let chain = file::read_file(&cert_file, base_dir, faults);
+    let key = file::read_secret_file(&key_file, base_dir, faults); // who has it can pose as the shop
     match Certificate::parse(&chain?, &key?) {
         Ok(certificate) => Some(certificate),
         Err(why) => {

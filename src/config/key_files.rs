@@ -1,21 +1,17 @@
 //! Where a shop's keys are: in a file, or at an address. No report shows what stands in a file.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 use super::fault::{Fault, Faults};
+use super::file::File;
 use super::key_url;
-use super::table::{Table, Text};
+use super::table::Table;
 use crate::request::{
     KeySource, Keys, Kind as TokenKind, TokenSettings, UnfitKey, secret_bytes_min,
 };
-
-/// The largest file that is read: a JWK set of a thousand keys.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The keys of the table that name a place, and what is there.
 const PLACES: &[(&str, Place)] = &[
@@ -94,84 +90,9 @@ pub(super) fn read(
     keys.map(KeySource::Given)
 }
 
-/// Reads a file that is no secret.
-pub(super) fn read_file(named: &Text<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
-    Some(File::read(named, base_dir, faults)?.bytes)
-}
-
-/// Reads a file that must be out of everybody's reach.
-pub(super) fn read_secret_file(
-    named: &Text<'_>,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Option<Vec<u8>> {
-    let file = File::read(named, base_dir, faults)?;
-    file.refuse_open(faults);
-    Some(file.bytes)
-}
-
-/// A file that was read, and where the configuration names it.
-pub(super) struct File<'t, 'a> {
-    named: &'t Text<'a>,
-    bytes: Vec<u8>,
-    mode: u32,
-}
-
-impl<'t, 'a> File<'t, 'a> {
-    pub(super) fn read(named: &'t Text<'a>, base_dir: &Path, faults: &mut Faults) -> Option<Self> {
-        let told = |why: String| {
-            let name = named.as_str().escape_debug();
-            Fault::error(format!("`{name}` can't be read: {why}")).at(named.spot())
-        };
-        let path = base_dir.join(named.as_str());
-        let metadata = fs::metadata(&path);
-        let metadata = metadata.map_err(|error| {
-            let fault = told(error.to_string());
-            faults.push(fault.help("paths are relative to the folder of the configuration"));
-        });
-        let metadata = metadata.ok()?;
-        if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
-            faults.push(told("it is no file of at most 1 MiB".to_owned()));
-            return None;
-        }
-        match fs::read(&path) {
-            Ok(bytes) => Some(Self {
-                named,
-                bytes,
-                mode: metadata.permissions().mode() & 0o777,
-            }),
-            Err(error) => {
-                let fault = told(error.to_string());
-                faults.push(fault.help(remedy(named.as_str())));
-                None
-            }
-        }
-    }
-
-    /// What is in it.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Something is wrong with what is in it.
-    pub(super) fn fault(&self, message: &str) -> Fault {
-        let name = self.named.as_str().escape_debug();
-        Fault::error(format!("`{name}`: {message}")).at(self.named.spot())
-    }
-
+impl File<'_, '_> {
     fn unfit(&self, unfit: &UnfitKey) -> Fault {
         self.fault(&unfit.to_string())
-    }
-
-    /// Whoever knows a shared secret can sign as any customer.
-    fn refuse_open(&self, faults: &mut Faults) {
-        if self.mode & 0o007 != 0 {
-            let message = format!(
-                "everybody on this machine may use it (mode {:04o})",
-                self.mode
-            );
-            faults.push(self.fault(&message).help(remedy(self.named.as_str())));
-        }
     }
 
     fn secret(
@@ -230,11 +151,6 @@ impl<'t, 'a> File<'t, 'a> {
             }
         }
     }
-}
-
-fn remedy(file: &str) -> String {
-    let file = file.escape_debug();
-    format!("chown root:doorward {file} && chmod 0640 {file}")
 }
 
 /// Editors end a file with a line end that is no part of the secret.

@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::fault::{Fault, Faults};
-use super::key_files::File;
+use super::file::File;
 use super::table::{Table, Text};
 use crate::request::{JwksSource, JwksUrl, name_of};
 

@@ -8,6 +8,7 @@ mod cookies;
 mod credential;
 mod duration;
 mod fault;
+mod file;
 mod key_files;
 mod key_url;
 mod limits;

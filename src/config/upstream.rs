@@ -8,7 +8,7 @@ use http::HeaderName;
 use http::uri::{Authority, PathAndQuery};
 
 use super::fault::{Fault, Faults};
-use super::key_files::{read_file, read_secret_file};
+use super::file::{read_file, read_secret_file};
 use super::table::{Table, Text, TextOrTable};
 use crate::server::{
     Balance, Check, Endpoint, HashBy, Health, HttpCheck, Timeouts, UnfitTls, UpstreamSettings,

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::flaw::Flaw;
 use super::logout::{Scope, of_opaque, of_verified};
 use super::shop::Shop;
-use super::verify::{Kind, Token};
+use super::token::Token;
+use super::verify::Kind;
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Kind as Digest, Revocation, Source, Window};
 

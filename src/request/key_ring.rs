@@ -9,7 +9,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 
 use super::keys::Keys;
-use super::verify::Verified;
+use super::token::Verified;
 use crate::clock::UnixTime;
 
 /// The keys that are in use, and what is known of their coming.

@@ -12,7 +12,8 @@ use super::credential::{NamePattern, cookies};
 use super::path::{Path, PathPattern, PathStyle};
 use super::refusal::Refusal;
 use super::route::is_meant;
-use super::verify::{Token, TokenSettings, Verified};
+use super::token::{Token, Verified};
+use super::verify::TokenSettings;
 use crate::clock::UnixTime;
 use crate::revocation::{Identity, MARGIN, Revocation, ShopTag, Source, Window};
 

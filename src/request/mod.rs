@@ -19,6 +19,7 @@ mod refusal;
 mod route;
 mod shop;
 mod skew;
+mod token;
 mod verify;
 
 use std::sync::Arc;
@@ -44,7 +45,8 @@ pub use refusal::Refusal;
 pub use route::{Enforce, Route};
 pub use shop::{HostPattern, Shop, Tokens};
 pub use skew::ShopClock;
-pub use verify::{Kind, TOKEN_BYTES_MAX, Token, TokenSettings, Verified, Verifier};
+pub use token::{Token, Verified};
+pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
 
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations};

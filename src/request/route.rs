@@ -2,7 +2,7 @@
 
 use super::path::{Path, PathPattern, PathStyle};
 use super::refusal::Refusal;
-use super::verify::Token;
+use super::token::Token;
 use crate::clock::UnixTime;
 use std::time::Duration;
 

@@ -15,7 +15,8 @@ use super::path::{Path, PathStyle};
 use super::refusal::Refusal;
 use super::route::{Enforce, Route};
 use super::skew::ShopClock;
-use super::verify::{Kind, Token, Verifier};
+use super::token::Token;
+use super::verify::{Kind, Verifier};
 use crate::clock::UnixTime;
 use crate::revocation::{Allowance, ShopTag};
 

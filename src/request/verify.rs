@@ -14,6 +14,7 @@ use super::flaw::Flaw;
 use super::key_ring::KeyRing;
 use super::key_source::{JwksSource, KeySource};
 use super::keys::{self, Keys};
+use super::token::{Token, Verified};
 use crate::clock::UnixTime;
 use crate::revocation::{Cause, Group, Id, Identity, Kind as Digest, Window};
 
@@ -62,43 +63,6 @@ pub struct TokenSettings {
     pub opaque_pattern: Option<Regex>,
     /// A JWT that can't be verified is forwarded as if it were opaque.
     pub forward_unverifiable: bool,
-}
-
-/// A credential that was read.
-#[derive(Debug)]
-pub enum Token {
-    /// Its signature and claims are good.
-    Verified(Arc<Verified>),
-    /// Nothing is known of it but itself.
-    Opaque(Identity),
-}
-
-impl Token {
-    /// By what it can be refused.
-    pub fn identity(&self) -> &Identity {
-        match self {
-            Self::Verified(token) => &token.identity,
-            Self::Opaque(identity) => identity,
-        }
-    }
-}
-
-/// What a verified token says.
-#[derive(Debug)]
-pub struct Verified {
-    /// By what it can be refused.
-    pub identity: Identity,
-    /// Its end, rounded up.
-    pub expires_at: Option<UnixTime>,
-    /// Before this it is not good yet.
-    pub not_before: Option<UnixTime>,
-    /// Its customer, if it names one.
-    pub subject: Option<Id>,
-    /// Its session, if it names one.
-    pub session: Option<Id>,
-    /// Its fingerprint, where tokens that do not verify are forwarded: with the signature respelled it
-    /// would come back as one of those.
-    pub fingerprint: Option<Id>,
 }
 
 /// The longest token that is read. Four times what cookies can carry; shops refuse such headers anyway.

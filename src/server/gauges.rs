@@ -6,7 +6,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::metrics::ShopName;
 use super::reload_record::Record;
 use super::site::Site;
 use crate::request::Gate;
@@ -41,6 +40,11 @@ pub(super) struct Measured<'a> {
     pub(super) in_flight: usize,
     pub(super) is_draining: bool,
     pub(super) reloads: &'a Record,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ShopName {
+    pub(super) shop: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

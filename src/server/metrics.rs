@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::gauges::{Gauges, Measured};
+use super::gauges::{Gauges, Measured, ShopName};
 use crate::request::Refusal;
 use crate::revocation::Health;
 
@@ -50,11 +50,6 @@ struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Limit {
     limit: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct ShopName {
-    pub(super) shop: String,
 }
 
 /// Seconds from five microseconds to twenty.

@@ -2,10 +2,13 @@
 
 mod ask;
 mod body;
+mod chores;
 mod client;
 mod connection;
 mod context;
 mod control;
+mod door;
+mod drain;
 mod forwarding;
 mod framing;
 mod gauges;
@@ -54,10 +57,10 @@ use pingora::server::{RunArgs, Server};
 
 pub use client::exchange;
 pub use control::{Order, call, order_reload};
+pub use drain::Drain;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use reload::{Load, Loaded};
-pub use shutdown::Drain;
 pub use tls::Certificate;
 pub use upstream::{
     Balance, Check, Ejection, Endpoint, HashBy, Health, HttpCheck, ServerState, Thresholds,

@@ -2,30 +2,28 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{Server, ShutdownWatch};
-use pingora::services::background::{BackgroundService, background_service};
+use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 use pingora::{Error, ErrorType};
 use pingora_proxy::http_proxy;
 use tokio::signal::unix::Signal;
 
-use super::connection::{Door, Reception, Requests, Slots};
+use super::chores::{Housekeeping, KeyRefresh, Upkeep};
+use super::connection::{Reception, Slots};
 use super::control::Control;
+use super::door::{Door, Requests};
 use super::jwks::KeyFetcher;
 use super::listen::{Bound, Listening};
 use super::operator::Operator;
 use super::proxy::Proxy;
 use super::reload::{Hangups, Reloads};
-use super::site::Served;
 use super::sockets::Sockets;
 use super::tls;
 use super::traffic::Attended;
-use super::upstream::Upkeep;
 use super::watchdog::Watchdog;
 
 /// What the services share.
@@ -156,43 +154,5 @@ pub(super) fn server_conf(data_dir: &Path) -> ServerConf {
         upgrade_sock: data_dir.join("unused.sock").display().to_string(),
         pid_file: data_dir.join("unused.pid").display().to_string(),
         ..ServerConf::default()
-    }
-}
-
-/// How often is done what is done in the background.
-const TICK: Duration = Duration::from_secs(1);
-
-/// Drops what is over.
-struct Housekeeping(Served);
-
-#[async_trait]
-impl BackgroundService for Housekeeping {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut ticks = tokio::time::interval(TICK);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => self.0.load().gate.revocations().tick(),
-                _ = shutdown.changed() => return,
-            }
-        }
-    }
-}
-
-/// Fetches keys that are due.
-struct KeyRefresh {
-    site: Served,
-    keys: Arc<KeyFetcher>,
-}
-
-#[async_trait]
-impl BackgroundService for KeyRefresh {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut ticks = tokio::time::interval(TICK);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => self.keys.tick(self.site.load().gate.shops()),
-                _ = shutdown.changed() => return,
-            }
-        }
     }
 }

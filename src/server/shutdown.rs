@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use log::{error, info, warn};
@@ -13,24 +12,6 @@ use tokio::time::{sleep, timeout};
 use super::notify::Notify;
 use super::site::Served;
 use super::traffic::Traffic;
-
-/// How long the process takes to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drain {
-    /// How long it still takes connections while `/readyz` says 503, so that balancers notice.
-    pub delay: Duration,
-    /// How long requests in flight may take after that.
-    pub timeout: Duration,
-}
-
-impl Default for Drain {
-    fn default() -> Self {
-        Self {
-            delay: Duration::ZERO,
-            timeout: Duration::from_secs(20),
-        }
-    }
-}
 
 /// Watches the signals that end the process, and winds it down.
 pub(super) struct Shutdown {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::drain::Drain;
 use super::forwarding::Forwarding;
-use super::shutdown::Drain;
 use super::upstream::AllUpstreams;
 use super::{Certificate, Limits, SiteSettings};
 use crate::request::{Gate, Shop};

@@ -41,15 +41,18 @@ pub(in crate::server) struct Terms {
 }
 
 /// Why a request may no longer be served.
-pub(super) struct Ended<'l> {
-    pub(super) request: &'l str,
-    pub(super) shop: &'l Arc<Shop>,
-    pub(super) cause: Cause,
-    pub(super) token: Id,
+pub(in crate::server) struct Ended<'l> {
+    pub(in crate::server) request: &'l str,
+    pub(in crate::server) shop: &'l Arc<Shop>,
+    pub(in crate::server) cause: Cause,
+    pub(in crate::server) token: Id,
 }
 
 /// Serves a request under a lease.
-pub(super) fn within<F: Future>(lease: &Arc<Lease>, served: F) -> impl Future<Output = F::Output> {
+pub(in crate::server) fn within<F: Future>(
+    lease: &Arc<Lease>,
+    served: F,
+) -> impl Future<Output = F::Output> {
     CURRENT.scope(Arc::clone(lease), served)
 }
 
@@ -64,7 +67,7 @@ impl Lease {
     }
 
     /// Waits until one of the tokens is revoked; for ever, if there is none.
-    pub(super) async fn ended(&self) -> Ended<'_> {
+    pub(in crate::server) async fn ended(&self) -> Ended<'_> {
         self.signed.notified().await;
         let mut seen = None;
         loop {

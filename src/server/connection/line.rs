@@ -81,7 +81,7 @@ impl Line {
     }
 
     /// The next header block may come.
-    pub(super) fn rest(&self) {
+    pub(in crate::server) fn rest(&self) {
         self.turn(Phase::Serving, Phase::Quiet);
     }
 
@@ -91,7 +91,7 @@ impl Line {
     }
 
     /// Requests come side by side.
-    pub(super) fn multiplex(&self) {
+    pub(in crate::server) fn multiplex(&self) {
         self.phase.store(Phase::Many as u8, Ordering::Relaxed);
     }
 

@@ -21,13 +21,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use http::request::Parts;
 use log::{info, warn};
 use parking_lot::Mutex;
 use pingora::connectors::http::Connector;
-use pingora::server::ShutdownWatch;
-use pingora::services::background::BackgroundService;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
@@ -40,7 +37,6 @@ pub use server::ServerState;
 pub(super) use server::{Errand, Server};
 pub use tls::{UnfitTls, UpstreamTls};
 
-use super::site::Served;
 use handshake::Handshake;
 use names::Name;
 use server::now_ms;
@@ -112,9 +108,6 @@ pub(super) const NO_SERVER: ErrorType = ErrorType::Custom("NoServer");
 
 /// How many requests may share a connection of HTTP/2.
 const STREAMS_MAX: usize = 100;
-
-/// How often it is asked what is due.
-const TICK: Duration = Duration::from_millis(100);
 
 impl Upstreams {
     /// These servers. Those that are named have no address yet.
@@ -323,7 +316,7 @@ impl Upstreams {
     }
 
     /// Looks up and checks what is due, without waiting for it.
-    fn tick(self: &Arc<Self>, connector: &Arc<Connector>) {
+    pub(super) fn tick(self: &Arc<Self>, connector: &Arc<Connector>) {
         let now = now_ms();
         for (at, name) in self.names.iter().enumerate() {
             if name.is_due(now) {
@@ -370,37 +363,6 @@ fn is_among(server: &Arc<Server>, others: &[Arc<Server>]) -> bool {
 
 /// The servers of every shop, by its name.
 pub(super) type AllUpstreams = HashMap<String, Arc<Upstreams>>;
-
-/// Keeps addresses and health up to date, for all shops.
-pub(super) struct Upkeep {
-    site: Served,
-    connector: Arc<Connector>,
-}
-
-impl Upkeep {
-    pub(super) fn of(site: Served) -> Self {
-        let connector = Arc::new(Connector::new(None));
-        Self { site, connector }
-    }
-}
-
-#[async_trait]
-impl BackgroundService for Upkeep {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {
-                    for upstreams in self.site.load().upstreams.values() {
-                        upstreams.tick(&self.connector);
-                    }
-                }
-                _ = shutdown.changed() => return,
-            }
-        }
-    }
-}
 
 /// Waits for the first addresses at the start, a short while: a shop whose names are unknown is answered 503,
 /// and that is no reason to keep the others waiting.

@@ -1,0 +1,98 @@
+//! The way in: every connection passes it, then its requests pass the proxy, one by one.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use log::info;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::server::ShutdownWatch;
+use pingora_proxy::HttpProxy;
+
+use super::connection::{Lease, Line, Reception, within};
+use super::log_id::LogKey;
+use super::metrics::Metrics;
+use super::proxy::Proxy;
+use super::site::Served;
+
+/// Every connection passes it, then its requests pass the proxy.
+pub(super) struct Door {
+    pub(super) reception: Arc<Reception>,
+    pub(super) requests: Arc<Requests>,
+}
+
+/// The requests of the connections, one by one.
+pub(super) struct Requests {
+    pub(super) served: Served,
+    pub(super) proxy: Arc<HttpProxy<Proxy>>,
+    pub(super) options: HttpServerOptions,
+    pub(super) log_key: LogKey,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+#[async_trait]
+impl ServerApp for Door {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let stream = self.reception.receive(stream)?;
+        self.requests.process_new(stream, shutdown).await
+    }
+
+    async fn cleanup(&self) {
+        self.requests.cleanup().await;
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Requests {
+    /// One request, from its header block on, for as long as its tokens are good.
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if let Some(line) = Line::of(session.digest()) {
+            if session.is_http2() {
+                line.multiplex();
+            } else {
+                line.rest();
+            }
+        }
+        let lease = Arc::new(Lease::default());
+        let served = self.proxy.process_new_http(session, shutdown);
+        tokio::select! {
+            biased;
+            reused = within(&lease, served) => reused,
+            // Dropping the exchange closes the connection, or resets the stream of HTTP/2.
+            ended = lease.ended() => {
+                let token = self.log_key.name(&ended.token);
+                let (request, shop, cause) = (ended.request, ended.shop.name.as_str(), ended.cause.name());
+                info!(request, shop, cause, token:%; "cut off");
+                self.metrics.note_cut(shop);
+                None
+            }
+        }
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let site = self.served.load();
+        let mut options = default_h2_options();
+        let header_bytes = u32::try_from(site.limits.header_bytes).unwrap_or(u32::MAX);
+        options.max_header_list_size(header_bytes);
+        options.max_concurrent_streams(site.limits.streams);
+        Some(options)
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+
+    async fn http_cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}
