@@ -10,6 +10,11 @@ use doorward::request::{Named, Target};
 use doorward::server::{self, Load, Loaded, Order, StartError};
 use doorward::{clock, demo};
 
+/// Requests move between threads, and glibc's allocator makes the threads wait for each other when memory is given
+/// back elsewhere than where it was taken.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A reverse proxy that makes logout final.
 #[derive(Parser)]
 #[command(version, about)]
