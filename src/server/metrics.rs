@@ -180,6 +180,19 @@ impl Metrics {
         self.note_decision("", "malformed", "");
     }
 
+    /// Streams of HTTP/2 ended before any of our code saw a request.
+    pub(super) fn note_unserved(&self, streams: usize) {
+        if streams > 0 {
+            let labels = Decision {
+                shop: String::new(),
+                verdict: "malformed",
+                detail: "http2",
+            };
+            let streams = u64::try_from(streams).unwrap_or(u64::MAX);
+            self.decisions.get_or_create(&labels).inc_by(streams);
+        }
+    }
+
     /// A request was ended because a token of it was revoked.
     pub(super) fn note_cut(&self, shop: &str) {
         let shop = shop.to_owned();

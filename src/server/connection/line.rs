@@ -1,7 +1,7 @@
 //! What both ends of a customer's connection know of it: the stream below, and who serves it above.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use pingora::http::ResponseHeader;
@@ -16,6 +16,7 @@ use crate::server::traffic::Newcomer;
 #[derive(Debug)]
 pub(in crate::server) struct Line {
     phase: AtomicU8,
+    served: AtomicUsize,
     /// Whether its handshake succeeded, where it has one.
     opened: AtomicBool,
     /// Counts as a newcomer until then.
@@ -48,6 +49,7 @@ impl Line {
     ) -> pingora::Result<ProxyDigest> {
         let line = Self {
             phase: AtomicU8::new(Phase::Head as u8),
+            served: AtomicUsize::new(0),
             opened: AtomicBool::new(false),
             arriving: Mutex::new(Some(newcomer)),
             metrics,
@@ -77,7 +79,13 @@ impl Line {
 
     /// A header block has arrived whole.
     pub(in crate::server) fn serve(&self) {
+        self.served.fetch_add(1, Ordering::Relaxed);
         self.turn(Phase::Head, Phase::Serving);
+    }
+
+    /// How many requests came to be served.
+    pub(super) fn served(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
     }
 
     /// The next header block may come.

@@ -6,6 +6,7 @@ mod lease;
 mod line;
 mod pace;
 mod slots;
+mod streams;
 mod watched;
 
 use std::net::SocketAddr;

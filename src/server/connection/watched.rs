@@ -25,6 +25,7 @@ use super::farewell::Farewell;
 use super::head::{Head, HeadLimits};
 use super::line::Line;
 use super::pace::Pace;
+use super::streams::Streams;
 use crate::request::Refusal;
 use crate::server::Limits;
 use crate::server::metrics::Metrics;
@@ -43,6 +44,7 @@ pub(super) struct Watched {
     /// Runs while a header block arrives.
     deadline: Pin<Box<Sleep>>,
     head: Head,
+    streams: Streams,
     /// Bytes that were looked at, and are still to be read.
     peeked: BytesMut,
     /// How a header block that was refused is answered.
@@ -76,6 +78,7 @@ impl Watched {
             header_timeout: limits.header_timeout,
             deadline: Box::pin(sleep(limits.header_timeout)),
             head: Head::default(),
+            streams: Streams::default(),
             peeked: BytesMut::new(),
             farewell: None,
             pace: Pace::of(limits.send_rate_min, limits.body_timeout),
@@ -95,7 +98,9 @@ impl Watched {
                 .as_mut()
                 .reset(Instant::now() + self.header_timeout);
         }
-        if self.line.awaits_head() && !self.http2 {
+        if self.http2 {
+            self.streams.take(bytes);
+        } else if self.line.awaits_head() {
             self.head.take(bytes, self.limits)?;
         }
         Ok(())
@@ -152,6 +157,14 @@ impl Watched {
         if let Some(code) = code.and_then(|code| code.parse().ok()) {
             self.metrics.note_malformed(code);
         }
+    }
+}
+
+/// Streams that were opened and never served were refused by the library, or given up by the client.
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let unserved = self.streams.opened().saturating_sub(self.line.served());
+        self.metrics.note_unserved(unserved);
     }
 }
 
@@ -247,6 +260,9 @@ impl Peek for Watched {
         let length = seen.len().min(buffer.len());
         buffer[..length].copy_from_slice(&seen[..length]);
         self.http2 = buffer == PREFACE;
+        if self.http2 {
+            self.streams.take(&seen);
+        }
         self.peeked = seen;
         Ok(true)
     }
