@@ -444,3 +444,28 @@ fn a_certificate_that_does_not_fit_its_key_is_not_taken_at_a_reload() {
     });
     assert_eq!(certificate_of(&Hello::default().to(edge.address())), good);
 }
+
+#[test]
+fn a_certificate_that_has_ended_is_warned_of_and_its_end_is_measured() {
+    let files = Certificates::default();
+    files.issue_ended("old", "shop.example.com");
+    let outcome = checked(
+        &files,
+        "[[certificate]]\ncert_file = \"old.pem\"\nkey_file = \"old.key\"\n",
+    );
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(
+        outcome
+            .stderr
+            .contains("`old.pem`: the certificate ended at 2020-01-01T00:00:00Z"),
+        "{}",
+        outcome.stderr
+    );
+    let (_shop, edge) = encrypted(&files.table("old"));
+    let metrics = edge.metrics();
+    let measured = metrics.lines().find(|line| {
+        line.starts_with("doorward_certificate_not_after_timestamp_seconds{certificate=")
+    });
+    let measured = measured.unwrap_or_else(|| panic!("{metrics}"));
+    assert!(measured.ends_with("old.pem\"} 1577836800"), "{measured}");
+}

@@ -1,11 +1,16 @@
 //! The certificates of the addresses with TLS.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::fault::{Fault, Faults};
 use super::file;
 use super::table::Table;
+use crate::clock;
 use crate::server::{Certificate, Listen};
+
+/// How long before its end a certificate is warned of: a renewal that failed twice.
+const NOTICE: Duration = Duration::from_hours(24 * 7);
 
 /// Reads every `[[certificate]]`.
 pub(super) fn read(
@@ -47,12 +52,25 @@ fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Optio
     let (cert_file, key_file) = (cert_file?, key_file?);
     let chain = file::read_file(&cert_file, base_dir, faults);
     let key = file::read_secret_file(&key_file, base_dir, faults); // who has it can pose as the shop
-    match Certificate::parse(&chain?, &key?) {
-        Ok(certificate) => Some(certificate),
+    match Certificate::parse(cert_file.as_str(), &chain?, &key?) {
+        Ok(certificate) => {
+            if certificate.not_after < clock::now().plus(NOTICE) {
+                faults.push(ending(&certificate).at(cert_file.spot()));
+            }
+            Some(certificate)
+        }
         Err(why) => {
             let name = cert_file.as_str().escape_debug();
             faults.push(Fault::error(format!("`{name}`: {why}")).at(cert_file.spot()));
             None
         }
     }
+}
+
+/// Browsers refuse it from its end on; the other certificates and addresses are as good as before.
+fn ending(certificate: &Certificate) -> Fault {
+    let (name, end) = (certificate.name.escape_debug(), certificate.not_after);
+    let ends = if end < clock::now() { "ended" } else { "ends" };
+    Fault::warning(format!("`{name}`: the certificate {ends} at {end}"))
+        .help("renew it, and reload: no connection is touched")
 }

@@ -19,6 +19,7 @@ pub(super) struct Gauges {
     connections: Gauge,
     in_flight: Gauge,
     draining: Gauge,
+    certificate_ends: Family<CertificateName, Gauge>,
     reload_good: Gauge,
     reload_good_at: Gauge,
     reloads: Family<Outcome, Counter>,
@@ -45,6 +46,11 @@ pub(super) struct Measured<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ShopName {
     pub(super) shop: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateName {
+    certificate: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -155,6 +161,11 @@ impl Gauges {
             gauges.in_flight.clone(),
         );
         r.register(
+            "certificate_not_after_timestamp_seconds",
+            "When a certificate ends",
+            gauges.certificate_ends.clone(),
+        );
+        r.register(
             "draining",
             "Whether the process was told to stop",
             gauges.draining.clone(),
@@ -190,6 +201,13 @@ impl Gauges {
         self.read_revocations(&measured.site.gate);
         self.read_shops(&measured.site.gate);
         self.read_servers(measured.site);
+        self.certificate_ends.clear();
+        for one in &measured.site.certificates {
+            let certificate = one.name.clone();
+            let end = i64::try_from(one.not_after.seconds()).unwrap_or(i64::MAX);
+            let labels = CertificateName { certificate };
+            self.certificate_ends.get_or_create(&labels).set(end);
+        }
     }
 
     fn read_revocations(&self, gate: &Gate) {

@@ -9,47 +9,66 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::site::Served;
+use crate::clock::UnixTime;
 
 /// A certificate with its chain and its private key, which is never shown.
 #[derive(Clone)]
-pub struct Certificate(Arc<CertifiedKey>);
+pub struct Certificate {
+    key: Arc<CertifiedKey>,
+    /// What the operator calls it: its file.
+    pub name: String,
+    /// Its last moment.
+    pub not_after: UnixTime,
+}
 
 impl Certificate {
-    /// From a chain and a key in PEM. They must belong together.
+    /// From a chain and a key in PEM, which must belong together; `name` is for metrics and reports.
     ///
     /// # Errors
     ///
     /// Says what is wrong, for the operator to read.
-    pub fn parse(chain: &[u8], key: &[u8]) -> Result<Self, String> {
+    pub fn parse(name: &str, chain: &[u8], key: &[u8]) -> Result<Self, String> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
         let chain = chain.map_err(|error| format!("the certificate can't be read: {error}"))?;
         let Some(leaf) = chain.first() else {
             return Err("there is no certificate in PEM".to_owned());
         };
-        if webpki::EndEntityCert::try_from(leaf).is_err() {
+        let read = webpki::EndEntityCert::try_from(leaf);
+        let (Ok(_), Some(not_after)) = (read, end_of(leaf)) else {
             return Err("the first certificate is not one of a server".to_owned());
-        }
+        };
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| "there is no private key in PEM (PKCS#8, PKCS#1 or SEC1)".to_owned())?;
         let certified = CertifiedKey::from_der(chain, key, &ring::default_provider());
         certified
-            .map(|certified| Self(Arc::new(certified)))
+            .map(|certified| Self {
+                key: Arc::new(certified),
+                name: name.to_owned(),
+                not_after,
+            })
             .map_err(|error| format!("the private key does not fit the certificate: {error}"))
     }
 
     /// Whether it was made out for this name.
     fn is_for(&self, name: &ServerName<'_>) -> bool {
-        let leaf = self.0.cert.first();
+        let leaf = self.key.cert.first();
         let leaf = leaf.and_then(|leaf| webpki::EndEntityCert::try_from(leaf).ok());
         leaf.is_some_and(|leaf| leaf.verify_is_valid_for_subject_name(name).is_ok())
     }
 }
 
+fn end_of(leaf: &CertificateDer<'_>) -> Option<UnixTime> {
+    let (_, parsed) = X509Certificate::from_der(leaf).ok()?;
+    let end = parsed.validity().not_after.timestamp();
+    Some(UnixTime::from_seconds(u64::try_from(end).unwrap_or(0)))
+}
+
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Certificate(..)")
+        write!(f, "Certificate({})", self.name)
     }
 }
 
@@ -71,7 +90,7 @@ impl ResolvesServerCert for Chooser {
             .and_then(|name| ServerName::try_from(name).ok());
         let named = name.and_then(|name| site.certificates.iter().find(|one| one.is_for(&name)));
         let chosen = named.or(site.certificates.first())?;
-        Some(Arc::clone(&chosen.0))
+        Some(Arc::clone(&chosen.key))
     }
 }
 

@@ -43,6 +43,17 @@ impl Certificates {
         made.cert.der().to_vec()
     }
 
+    /// One that ended when 2020 began.
+    pub fn issue_ended(&self, name: &str, host: &str) {
+        let mut wanted = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+        wanted.not_before = rcgen::date_time_ymd(2019, 1, 1);
+        wanted.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = wanted.self_signed(&key).unwrap();
+        self.write(&format!("{name}.pem"), &made.pem(), 0o644);
+        self.write(&format!("{name}.key"), &key.serialize_pem(), 0o600);
+    }
+
     pub fn write(&self, file: &str, text: &str, mode: u32) {
         let path = self.path(file);
         fs::write(&path, text).unwrap();
