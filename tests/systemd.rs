@@ -231,6 +231,22 @@ fn a_full_house_is_no_reason_to_end_the_process() {
 }
 
 #[test]
+fn few_descriptors_are_few_connections_and_no_standstill() {
+    let shop = open_shop();
+    let manager = Arc::new(Manager::new().holding_a_socket().granting(128));
+    let edge = Edge::under(&manager, &served_at(manager.address(0), &shop));
+    let lines = edge.log_lines().join("\n");
+    assert!(lines.contains("descriptors=128 good_for=32"), "{lines}");
+    let mut guests: Vec<_> = (0..60).map(|_| Connection::open(edge.address())).collect();
+    let full = "doorward_limits_hit_total{limit=\"connections\"} 28";
+    eventually(|| edge.metrics().contains(full));
+    guests[0].send(&page());
+    assert_eq!(guests[0].answer(), 200);
+    drop(guests);
+    eventually(|| edge.raw(&page()) == 200);
+}
+
+#[test]
 fn a_restart_under_load_fails_no_request() {
     const CUSTOMERS: usize = 16;
     const RESTARTS: usize = 5;

@@ -7,6 +7,7 @@ mod client;
 mod connection;
 mod context;
 mod control;
+mod descriptors;
 mod door;
 mod drain;
 mod forwarding;
@@ -170,7 +171,7 @@ pub fn run(settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), Start
     let site = Site::new(settings.site, shops, revocations);
     let site: Served = Arc::new(ArcSwap::from_pointee(site));
     let keys = get_ready(&site)?;
-    let slots = Arc::new(Slots::default());
+    let slots = Arc::new(Slots::at_most(descriptors::raise(&site.load().limits)));
     let proxy = proxy(&site, &sockets, &slots)?;
     let traffic = Arc::clone(&proxy.traffic);
     let reloads = reloads(load, fixed, &proxy, &keys, sockets.addresses());

@@ -207,7 +207,11 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     fn pulse_through(address: SocketAddr, tls: bool) -> Pulse {
-        Pulse::through(vec![Place { address, tls }], Arc::default()).unwrap()
+        Pulse::through(
+            vec![Place { address, tls }],
+            Arc::new(Slots::at_most(usize::MAX)),
+        )
+        .unwrap()
     }
 
     /// Reads a head and gives this answer, once.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::patience::eventually;
 
 /// The sockets become descriptors 3 and 4, and the process keeps the id that it is told.
-const HAND_OVER: &str = "export LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
+const HAND_OVER: &str = "export LISTEN_PID=$$; ulimit -n ${DESCRIPTORS:-$(ulimit -n)}; exec \"$0\" \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
 
 /// A manager of one service; what it holds outlives every process of the service.
 pub struct Manager {
@@ -21,6 +21,7 @@ pub struct Manager {
     notices: Mutex<Vec<String>>,
     sockets: Vec<TcpListener>,
     watchdog: Option<Duration>,
+    descriptors: Option<u32>,
 }
 
 impl Manager {
@@ -35,6 +36,15 @@ impl Manager {
             notices: Mutex::default(),
             sockets: Vec::new(),
             watchdog: None,
+            descriptors: None,
+        }
+    }
+
+    /// The same, granting so many descriptors; it must hold a socket, too.
+    pub fn granting(self, descriptors: u32) -> Self {
+        Self {
+            descriptors: Some(descriptors),
+            ..self
         }
     }
 
@@ -68,6 +78,9 @@ impl Manager {
                 command
             }
         };
+        if let Some(descriptors) = self.descriptors {
+            command.env("DESCRIPTORS", descriptors.to_string());
+        }
         command.env("NOTIFY_SOCKET", self.home.path().join("notify"));
         if let Some(time) = self.watchdog {
             command.env("WATCHDOG_USEC", time.as_micros().to_string());

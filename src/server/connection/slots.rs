@@ -10,8 +10,10 @@ use parking_lot::Mutex;
 use crate::server::Limits;
 
 /// The connections of this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::server) struct Slots {
+    /// More than this there can't be, whatever the configuration says.
+    most: usize,
     open: AtomicUsize,
     by_client: Mutex<HashMap<IpAddr, usize>>,
     /// Where connections of our own come from.
@@ -52,6 +54,16 @@ impl Full {
 }
 
 impl Slots {
+    /// None taken yet, and never more than this.
+    pub(in crate::server) fn at_most(most: usize) -> Self {
+        Self {
+            most,
+            open: AtomicUsize::new(0),
+            by_client: Mutex::default(),
+            own: Mutex::default(),
+        }
+    }
+
     /// How many connections there are.
     pub(in crate::server) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -85,7 +97,8 @@ impl Slots {
         client: Option<IpAddr>,
         limits: &Limits,
     ) -> Result<Slot, Full> {
-        if self.open.fetch_add(1, Ordering::Relaxed) >= limits.connections {
+        let most = limits.connections.min(self.most);
+        if self.open.fetch_add(1, Ordering::Relaxed) >= most {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(Full::Everybody);
         }
@@ -147,7 +160,7 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_come_back() {
-        let slots = Arc::new(Slots::default());
+        let slots = Arc::new(Slots::at_most(usize::MAX));
         let limits = Limits {
             connections: 3,
             connections_per_client: 2,
