@@ -168,7 +168,9 @@ impl ProxyHttp for Proxy {
         } else {
             error.set_retry(false);
         }
-        if *error.esource() == ErrorSource::Upstream && !error.retry() {
+        let grew_silent =
+            stream::is_wanted(session.req_header()) && *error.etype() == ErrorType::ReadTimedout;
+        if *error.esource() == ErrorSource::Upstream && !error.retry() && !grew_silent {
             context.note_failure(error.etype().as_str());
         }
         error
