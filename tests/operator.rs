@@ -78,8 +78,8 @@ fn everything_that_an_operator_asks_for_is_measured() {
     eventually(|| {
         let metrics = scene.edge.metrics();
         let told = |series, least: f64| value(&metrics, series).is_some_and(|value| value >= least);
-        told("doorward_requests_total{shop=\"main\",code=\"401\"}", 0.0)
-            || told("doorward_requests_total{shop=\"\",code=\"401\"}", 0.0)
+        told("doorward_requests_total{shop=\"main\",code=\"401\"}", 1.0)
+            && told("doorward_requests_total{shop=\"main\",code=\"200\"}", 2.0)
     });
     let metrics = scene.edge.metrics();
     for (series, least) in [
@@ -148,9 +148,15 @@ fn strangers_make_no_labels() {
         assert_eq!(edge.raw(bytes.as_bytes()), 421);
     };
     knock(0);
+    let counted = |count: usize| {
+        let line = format!("doorward_requests_total{{shop=\"\",code=\"421\"}} {count}\n");
+        eventually(|| edge.metrics().contains(&line)); // after the answer
+    };
+    counted(1);
     let series = |page: &str| page.lines().count();
     let before = series(&edge.metrics());
     (1..30).for_each(knock);
+    counted(30);
     let page = edge.metrics();
     assert_eq!(series(&page), before, "{page}");
     assert!(!page.contains("stranger"), "{page}");

@@ -1,6 +1,6 @@
 //! How many descriptors the process may have: each connection of a customer takes one, and often one to the shop.
 
-use log::warn;
+use log::info;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Limits;
@@ -23,7 +23,7 @@ pub(super) fn raise(limits: &Limits) -> usize {
     let good_for = connections(current);
     if good_for < limits.connections {
         let descriptors = current.unwrap_or(u64::MAX);
-        warn!(descriptors, good_for; "`connections` is more than there are descriptors for: raise LimitNOFILE");
+        info!(descriptors, good_for; "`connections` is more than there are descriptors for; LimitNOFILE grants them");
     }
     good_for
 }

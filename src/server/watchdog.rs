@@ -42,8 +42,8 @@ impl BackgroundService for Watchdog {
         if self.traffic.is_draining() {
             return;
         }
-        info!("ready");
         self.notify.ready();
+        info!("ready");
         if let Some(time) = sd_notify::watchdog_enabled() {
             self.feed(time / FEEDS).await;
         }
