@@ -8,28 +8,12 @@ use std::time::{Duration, Instant};
 
 use doorward::clock;
 use serde_json::json;
-use support::places::{EVERYWHERE, LOGOUT, OWN_LOGOUT};
+use support::places::{EVERYWHERE, LOGOUT, OWN_LOGOUT, outside_the_body};
 use support::{
     Connection, Edge, Exchange, HELLO, LiveShop, Nobody, PATIENCE, Shop, eventually, request,
     stateless_bagisto,
 };
 use tungstenite::{ClientRequestBuilder, Message, WebSocket};
-
-/// Every place but the body, which would be read ahead.
-const PLACES: &str = r#"
-[[shop.credential]]
-header = "authorization"
-schemes = ["Bearer"]
-[[shop.credential]]
-header = "cart-token"
-[[shop.credential]]
-cookie = "jwt"
-[[shop.credential]]
-cookie = "session_*"
-kind = "opaque"
-[[shop.credential]]
-query = "access_token"
-"#;
 
 /// A shop whose answers last, and an edge in front of it.
 struct Scene {
@@ -145,7 +129,7 @@ fn summary(mut spans: Vec<Duration>) -> (Duration, Duration) {
 
 #[test]
 fn a_logout_ends_whatever_was_opened_with_the_token_trap_28() {
-    let scene = Scene::with("", PLACES);
+    let scene = Scene::with("", outside_the_body());
     let kinds = ["socket", "events", "ticker", "upload", "poll"];
     let mut anonymous = scene.open("/events/anonymous", &[]);
     let bob = scene.live.shop.sign_in("bob");
@@ -213,7 +197,7 @@ fn a_logout_ends_whatever_was_opened_with_the_token_trap_28() {
 fn every_way_to_revoke_ends_what_is_open_trap_28() {
     let by_session = "[[shop.logout]]\nmethods = [\"POST\"]\npaths = [\"/leave\"]\nrevoke = \"session\"\n\
         client_key = false\n";
-    let scene = Scene::with("", &format!("{by_session}{PLACES}"));
+    let scene = Scene::with("", &format!("{by_session}{}", outside_the_body()));
     let by_hand = |arguments: &[&str], input: &str| {
         let arguments = [&["revoke", "--shop", "main"], arguments].concat();
         let outcome = scene.edge.command_with_input(&arguments, input.as_bytes());

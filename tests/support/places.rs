@@ -29,6 +29,12 @@ body = "/token"
 form = "token"
 "#;
 
+/// Every kind of place but the body, which would be read ahead.
+pub fn outside_the_body() -> &'static str {
+    let (outside, _body) = EVERYWHERE.split_once("[[shop.credential]]\nbody").unwrap();
+    outside
+}
+
 pub const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 pub const JSON: (&str, &str) = ("Content-Type", "application/json");
 pub const MULTIPART: (&str, &str) = ("Content-Type", "multipart/form-data; boundary=b");
