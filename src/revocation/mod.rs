@@ -3,6 +3,7 @@
 mod allowance;
 mod committer;
 mod entry;
+pub mod gossip;
 mod journal;
 mod mark;
 mod set;
