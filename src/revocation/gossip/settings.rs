@@ -1,10 +1,11 @@
 //! What the operator says of the cluster.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::{ConnectionAddr, IntoConnectionInfo as _};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -80,6 +81,52 @@ pub enum Peer {
     Name(String, u16),
 }
 
+/// What stands for the addresses of the own machine (RFC 6761 section 6.3).
+const LOCALHOST: &str = "localhost";
+
+impl Peer {
+    /// `address:port` or `name:port`. Case does not count in a name.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const WANTED: &str = "an address or name with a port, such as 10.0.0.2:7946, [2001:db8::2]:7946 or doorward.internal:7946";
+        let peer = if let Ok(address) = text.parse() {
+            Self::Address(address)
+        } else {
+            let (name, port) = text.rsplit_once(':').ok_or(WANTED)?;
+            let port = port.parse().map_err(|_| WANTED)?;
+            Self::Name(name.to_ascii_lowercase(), port)
+        };
+        peer.can_be_reached().then_some(peer).ok_or(WANTED)
+    }
+
+    fn can_be_reached(&self) -> bool {
+        match self {
+            Self::Address(address) => address.port() != 0 && !address.ip().is_unspecified(),
+            Self::Name(name, port) => *port != 0 && is_name(name),
+        }
+    }
+
+    /// Whether it is on this machine, whatever a name server says.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Address(address) => address.ip().is_loopback(),
+            Self::Name(name, _) => name == LOCALHOST,
+        }
+    }
+}
+
+/// A name that can be looked up (RFC 1123 section 2.1): what ends in digits is an address with a slip in it.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(fits) && !label.starts_with('-')
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() <= 253
+        && name.split('.').all(is_label)
+        && !name.rsplit('.').next().is_some_and(is_number)
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -138,12 +185,63 @@ pub enum Policy {
 }
 
 /// A stream of Redis or Valkey.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Bus {
     /// `redis://` or `rediss://`, with user and password where the server asks for them.
     pub url: String,
     /// The certificates that may vouch for the server (PEM); `None`: those of the system.
     pub authorities_pem: Option<Vec<u8>>,
+    /// The host, without user and password.
+    host: String,
+    port: u16,
+}
+
+impl Bus {
+    /// `redis://user:password@host:port/database`, or `rediss://` for TLS, with the authorities of the system.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        const WANTED: &str = "rediss://user:password@host:6380/0, or redis:// without TLS";
+        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+            return Err(WANTED);
+        }
+        let info = url.into_connection_info().map_err(|_| WANTED)?;
+        if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
+            return Err("rediss:// without #insecure: the server's certificate is verified");
+        }
+        let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) =
+            info.addr()
+        else {
+            return Err(WANTED);
+        };
+        Ok(Self {
+            url: url.to_owned(),
+            authorities_pem: None,
+            host: host.clone(),
+            port: *port,
+        })
+    }
+
+    /// Whether it is spoken to by TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.starts_with("rediss://")
+    }
+
+    /// Whether passwords and revocations travel to it in the clear, beyond this machine.
+    pub fn is_exposed(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        let is_here = address.is_ok_and(|address| address.is_loopback());
+        !self.is_encrypted() && !is_here && self.host != LOCALHOST
+    }
+}
+
+/// Where it is, without user and password.
+impl fmt::Display for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
 }
 
 impl fmt::Debug for Bus {
@@ -163,6 +261,88 @@ mod tests {
         }
         for name in ["", "A", "a_b", "-a", "a.", "a..b", "ä", &"a".repeat(64)] {
             assert!(NodeName::parse(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_an_address_or_a_name_with_a_port() {
+        for (text, shown) in [
+            ("10.0.0.2:7946", "10.0.0.2:7946"),
+            ("[2001:db8::2]:7946", "[2001:db8::2]:7946"),
+            ("Doorward.internal:7946", "doorward.internal:7946"),
+            ("a_b.internal.:1", "a_b.internal.:1"),
+        ] {
+            assert_eq!(Peer::parse(text).unwrap().to_string(), shown);
+        }
+        for text in [
+            "",
+            ":",
+            "a",
+            "a:",
+            ":1",
+            "a:0",
+            "a:65536",
+            "10.0.0.2",
+            "10.0.0.2:0",
+            "0.0.0.0:1",
+            "[::]:1",
+            "10.0.0.256:1",
+            "2001:db8::2:1",
+            "a..b:1",
+            "-a:1",
+            "a b:1",
+            "http://a:1",
+            "a/b:1",
+            "ä:1",
+        ] {
+            assert!(Peer::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_on_this_machine_is_known_without_a_name_server() {
+        for text in ["127.0.0.2:1", "[::1]:1", "LOCALHOST:1"] {
+            assert!(Peer::parse(text).unwrap().is_loopback(), "{text}");
+        }
+        for text in ["10.0.0.2:1", "localhost.example.com:1"] {
+            assert!(!Peer::parse(text).unwrap().is_loopback(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bus_is_a_redis_server_that_is_verified() {
+        for (url, shown, is_exposed) in [
+            ("redis://127.0.0.1", "127.0.0.1:6379", false),
+            ("redis://localhost:7000/1", "localhost:7000", false),
+            ("redis://[::1]", "[::1]:6379", false),
+            ("redis://me:hunter2@bus.internal", "bus.internal:6379", true),
+            (
+                "rediss://me:hunter2@bus.internal:6380/0",
+                "bus.internal:6380",
+                false,
+            ),
+        ] {
+            let bus = Bus::parse(url).unwrap();
+            assert_eq!(bus.to_string(), shown);
+            assert_eq!(bus.is_exposed(), is_exposed, "{url}");
+            assert!(!format!("{bus:?}").contains("hunter2"));
+        }
+        for url in [
+            "",
+            "bus.internal",
+            "http://a",
+            "redis:a",
+            "redis://",
+            "redis://0.0.0.0",
+            "redis://a/b",
+            "unix:///a",
+            "redis+unix:///a",
+            "valkey://a",
+            "rediss://a#insecure",
+            "rediss://a#b",
+            "redis://a:b:c",
+        ] {
+            assert!(Bus::parse(url).is_err(), "{url}");
         }
     }
 }
