@@ -9,7 +9,6 @@ use super::cluster_certificates as certificates;
 use super::fault::{Fault, Faults};
 use super::file::File;
 use super::limits;
-use super::process::address;
 use super::table::{Table, Text};
 use crate::revocation::gossip::{Ack, Bus, ClusterSettings, NodeName, Peer, Policy, Security};
 use crate::server::Listen;
@@ -113,6 +112,11 @@ fn read_listen<'a>(
         faults.push(fault.help("it is for nodes only: choose another port, such as 7946"));
     }
     Some((address, text))
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let parsed = text.parse();
+    parsed.map_err(|_| "an address with a port, such as 10.0.0.1:7946 or [::]:7946")
 }
 
 /// Whether one can't be listened on beside the other. `[::]` stands for the addresses of IPv4, too.

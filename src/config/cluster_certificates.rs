@@ -25,7 +25,7 @@ const NOTICE: Duration = Duration::from_hours(24 * 30);
 const FILES: [(&str, &str); 3] = [
     (
         "ca_file",
-        "the certificate of the cluster's authority in PEM",
+        "the certificate of the cluster's authority in PEM, as `doorward cluster init` makes it",
     ),
     ("cert_file", "the certificate of this node in PEM"),
     ("key_file", "its private key in PEM"),

@@ -148,7 +148,7 @@ fn read_listen(root: &mut Table<'_>, faults: &mut Faults) -> Vec<Listen> {
     addresses
 }
 
-pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
     let parsed = text.parse();
     parsed.map_err(|_| "an address with a port, such as 127.0.0.1:8080 or [::]:8080")
 }
