@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use doorward::config::{self, Config, Faults};
 use doorward::request::{Named, Target};
+use doorward::revocation::gossip::NodeError;
 use doorward::server::{self, Load, Loaded, Order, StartError};
 use doorward::{clock, demo};
 
@@ -72,9 +73,9 @@ struct Process {
 struct Revoke {
     #[command(flatten)]
     process: Process,
-    /// The shop's name
-    #[arg(long)]
-    shop: String,
+    /// The shop's name; without one, `--all-before` means all shops
+    #[arg(long, required_unless_present = "all_before")]
+    shop: Option<String>,
     #[command(flatten)]
     target: Targets,
     /// The `iss` of the token, where an id or customer is known under several
@@ -145,7 +146,11 @@ fn run(path: &Path) -> ExitCode {
     start_logging(config.log);
     match server::run(config.server, config.shops, loader(path)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ (StartError::Bind(..) | StartError::Unclaimed(_))) => fail(&error, UNAVAILABLE),
+        Err(
+            error @ (StartError::Bind(..)
+            | StartError::Cluster(NodeError::Bind(..))
+            | StartError::Unclaimed(_)),
+        ) => fail(&error, UNAVAILABLE),
         Err(error) => fail(&error, 1),
     }
 }
@@ -289,7 +294,11 @@ fn inspect_by_hand(inspect: Inspect) -> ExitCode {
     match read_token(&file) {
         Ok(token) => {
             let target = Target::Token(token);
-            call(&inspect.process, "/inspect", Some(&Order { shop, target }))
+            let order = Order {
+                shop: Some(shop),
+                target,
+            };
+            call(&inspect.process, "/inspect", Some(&order))
         }
         Err(error) => fail(&error, 2),
     }

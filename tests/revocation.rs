@@ -218,7 +218,7 @@ fn a_window_that_ends_while_it_is_written_to_forgets_nothing() {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                set.drop_ended_windows();
+                set.drop_ended_windows(UnixTime::FOREVER, NOW);
             }
         });
         for round in 0..2_000 {
@@ -235,7 +235,7 @@ fn a_window_that_ends_while_it_is_written_to_forgets_nothing() {
         stop.store(true, Ordering::Relaxed);
     });
     assert!(
-        set.drop_ended_windows().is_empty(),
+        set.drop_ended_windows(UnixTime::FOREVER, NOW).is_empty(),
         "it lives for a thousand seconds more"
     );
 }

@@ -87,6 +87,7 @@ impl RefusalSettings {
                 | Refusal::TooManyLogouts
                 | Refusal::KeysMissing
                 | Refusal::NoUpstream
+                | Refusal::Syncing
         ) {
             headers.insert(RETRY_AFTER, RETRY_AFTER_S);
         }

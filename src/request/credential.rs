@@ -133,6 +133,13 @@ pub(super) struct Carried<'a> {
     pub(super) strays: SmallVec<[&'a str; 4]>,
 }
 
+impl Carried<'_> {
+    /// Whether there is nothing at all that could be dead.
+    pub(super) fn is_empty(&self) -> bool {
+        self.credentials.is_empty() && self.strays.is_empty()
+    }
+}
+
 /// Takes every credential out of a request.
 pub(super) fn take_all<'a>(
     places: &'a [Place],

@@ -1,6 +1,7 @@
 //! A storefront's logout: how it is recognised, what it revokes and how it is answered.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderValue;
@@ -261,10 +262,14 @@ pub(super) fn of_opaque(
 impl TokenSettings {
     /// Until when a token issued now could be accepted, as far as the shop says; and the margin.
     pub fn undated_until(&self, now: UnixTime) -> UnixTime {
-        self.max_lifetime.map_or(UnixTime::FOREVER, |lifetime| {
-            let longest = lifetime.max(self.refresh_window);
-            now.plus(longest).plus(self.leeway).plus(MARGIN)
-        })
+        self.longest_life()
+            .map_or(UnixTime::FOREVER, |life| now.plus(life))
+    }
+
+    /// How long a token issued now could be accepted, and the margin; `None`: for ever.
+    pub fn longest_life(&self) -> Option<Duration> {
+        let longest = self.max_lifetime?.max(self.refresh_window);
+        Some(longest + self.leeway + MARGIN)
     }
 
     /// The last moment at which anybody accepts this token, or a refresh for it.

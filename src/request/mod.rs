@@ -50,6 +50,7 @@ pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
 
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations};
+use credential::Carried;
 use shop::Purpose;
 
 /// A request as it is judged.
@@ -153,6 +154,7 @@ impl Gate {
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
         let carried = credential::take_all(&shop.places, request)?;
+        self.refuse_unknowing(&carried, now)?;
         let mut tokens = shop.verify(&carried.credentials, now)?;
         let strays = shop.strays(&carried, now)?;
         self.refuse_revoked(tokens.iter().chain(&strays))?;
@@ -171,6 +173,7 @@ impl Gate {
     ) -> Result<Verdict<'g>, Refusal> {
         rule.check_client_key(request)?;
         let carried = credential::take_all(&shop.places, request)?;
+        self.refuse_unknowing(&carried, now)?;
         let credentials = &carried.credentials;
         if rule.same_origin && credentials.iter().any(|one| one.place.carrier.is_ambient()) {
             refuse_cross_site(&request.head.headers)?;
@@ -195,6 +198,14 @@ impl Gate {
             deletions: rule.cookie_deletions(request),
             expired: Enforce::Valid.admit(&tokens, settings.leeway, now) == Err(Refusal::Expired),
         }))
+    }
+
+    /// Who may not know what was revoked judges nobody. Guests are nobody's business.
+    fn refuse_unknowing(&self, carried: &Carried<'_>, now: UnixTime) -> Result<(), Refusal> {
+        if carried.is_empty() || self.revocations.standing().serves(now) {
+            return Ok(());
+        }
+        Err(Refusal::Syncing)
     }
 
     /// One dead credential is enough, whatever else the request carries.

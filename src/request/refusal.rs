@@ -40,6 +40,8 @@ pub enum Refusal {
     Unverifiable(Flaw),
     /// A token that nobody can verify yet: the shop's keys were never fetched.
     KeysMissing,
+    /// A credential that can't be judged yet: other nodes may know that it was logged out.
+    Syncing,
     /// A token whose time is over, where that matters.
     Expired,
     /// A token whose time has not come, where that matters.
@@ -224,6 +226,11 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "keys_missing",
                 "Tokens can't be verified yet; try again",
+            ),
+            Self::Syncing => facts(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "syncing",
+                "Logouts are not known here yet; try again",
             ),
             Self::Expired => bad_token("expired", "The token has expired"),
             Self::NotYetValid => bad_token("not_yet_valid", "The token is not valid yet"),

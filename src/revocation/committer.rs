@@ -344,7 +344,9 @@ impl Writer {
                 if self.health.failing.swap(false, Ordering::Relaxed) {
                     info!(caught_up = count; "the journal is written again");
                 }
-                self.history.append_own(own);
+                if !own.is_empty() {
+                    self.history.append_own(own, clock::instant());
+                }
                 if let Some(origin) = import.progress.origin {
                     self.history.renew(origin);
                 }

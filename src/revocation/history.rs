@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
@@ -65,7 +66,12 @@ struct State {
     origins: HashMap<Origin, Known>,
     kept: usize,
     room: usize,
+    /// When groups of our own rows were on disk, by the number of the last one.
+    times: VecDeque<(u64, Instant)>,
 }
+
+/// How many groups are remembered with their time: a thousand a second for some seconds.
+const TIMES_KEPT: usize = 8192;
 
 /// What is known of an origin.
 #[derive(Default)]
@@ -106,6 +112,7 @@ impl History {
                 origins,
                 kept: 0,
                 room,
+                times: VecDeque::new(),
             }),
             own_number: watch::Sender::new(own_number),
             unnumbered: broadcast::Sender::new(UNNUMBERED_KEPT),
@@ -132,16 +139,29 @@ impl History {
         state.origins.get(origin).map_or(0, |known| known.reached)
     }
 
-    /// Rows of our own that are on disk now. Whoever waits for them is told.
-    pub fn append_own(&self, rows: impl IntoIterator<Item = Row>) {
+    /// Rows of our own that are on disk since `at`. Whoever waits for them is told.
+    pub fn append_own(&self, rows: impl IntoIterator<Item = Row>, at: Instant) {
         let mut state = self.state.lock();
         let own = state.own;
         for row in rows {
             state.append(own, row);
         }
         let reached = state.origins.get(&own).map_or(0, |own| own.reached);
+        state.times.push_back((reached, at));
+        if state.times.len() > TIMES_KEPT {
+            state.times.pop_front();
+        }
         drop(state);
         self.own_number.send_replace(reached);
+    }
+
+    /// When our own rows after one number and up to another were on disk, group by group.
+    pub fn times_between(&self, before: u64, reached: u64) -> Vec<Instant> {
+        let state = self.state.lock();
+        let first = state.times.partition_point(|(number, _)| *number <= before);
+        let of_those = state.times.iter().skip(first);
+        let of_those = of_those.take_while(|(number, _)| *number <= reached);
+        of_those.map(|(_, at)| *at).collect()
     }
 
     /// Rows of our own that are in force and could not be written.
@@ -153,6 +173,7 @@ impl History {
     pub fn renew(&self, own: Origin) {
         let mut state = self.state.lock();
         state.own = own;
+        state.times.clear();
         let reached = state.origins.entry(own).or_default().reached;
         drop(state);
         self.own_number.send_replace(reached);
@@ -260,7 +281,7 @@ mod tests {
     fn what_is_not_kept_is_said_not_to_be() {
         let known = Vector::from([(HERE, 10)]);
         let history = History::with_room(HERE, &known, 4);
-        history.append_own(rows(11..=16));
+        history.append_own(rows(11..=16), crate::clock::instant());
         assert_eq!(history.own(), (HERE, 16));
         assert_eq!(history.rows_after(&HERE, 12, 9), Some(rows(13..=16)));
         assert_eq!(history.rows_after(&HERE, 11, 9), None);
@@ -285,7 +306,7 @@ mod tests {
     fn another_origin_begins_anew() {
         let history = History::new(HERE, &Vector::from([(HERE, 3)]));
         history.renew(THERE);
-        history.append_own(rows(1..=1));
+        history.append_own(rows(1..=1), crate::clock::instant());
         assert_eq!(history.own(), (THERE, 1));
         assert_eq!(history.vector(), Vector::from([(HERE, 3), (THERE, 1)]));
     }

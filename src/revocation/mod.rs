@@ -15,6 +15,7 @@ mod standing;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -55,6 +56,10 @@ pub struct Revocations {
     history: Arc<History>,
     standing: Standing,
     acks: Acks,
+    /// Whether the journal had ever held everything that was in force.
+    was_complete: bool,
+    /// The time that most other nodes go by, in seconds since the epoch; the greatest number: nobody knows.
+    peers_time: AtomicU64,
 }
 
 /// The revocation is in force here, but the disk does not have it: a restart could forget it.
@@ -80,13 +85,15 @@ impl Revocations {
     }
 
     /// The same for a node of a cluster, which must hear of the others before it serves.
-    fn open_in_cluster(data_dir: &Path, sum_key: SumKey) -> Result<Self, JournalError> {
+    pub fn open_in_cluster(data_dir: &Path, sum_key: SumKey) -> Result<Self, JournalError> {
         Self::open_with_grace(data_dir, sum_key, MARGIN)
     }
 
     fn alone(mut self) -> Self {
         self.standing = Standing::of(State::Ready);
-        self.committer.import(Import::complete());
+        if !self.was_complete {
+            self.committer.import(Import::complete());
+        }
         self
     }
 
@@ -103,6 +110,11 @@ impl Revocations {
             set.insert(&revocation, now);
         })?;
         let notes = journal.notes();
+        let was_complete = notes.is_complete;
+        if let Some(behind) = clock::remember(notes.clock) {
+            let behind = humantime::format_duration(behind);
+            log::error!(behind:%; "the clock is far behind what it was when the journal was last written: is it right now?");
+        }
         let history = Arc::new(History::new(notes.origin, &notes.vector));
         let committer = Committer::start(journal, Arc::clone(&set), Arc::clone(&history))
             .map_err(|error| JournalError::Unreachable(data_dir.to_owned(), error.to_string()))?;
@@ -122,6 +134,8 @@ impl Revocations {
             history,
             standing: Standing::of(State::Syncing),
             acks: Acks::default(),
+            was_complete,
+            peers_time: AtomicU64::new(u64::MAX),
         })
     }
 
@@ -194,8 +208,12 @@ impl Revocations {
         /// What has no window is few and ends rarely; all of it is read.
         const UNDATED_EVERY: Duration = Duration::from_mins(10);
 
-        let now = clock::now();
+        let now = clock::wall();
         let instant = clock::instant();
+        if let Some(behind) = clock::remember(now) {
+            let behind = humantime::format_duration(behind);
+            log::error!(behind:%; "the clock was set back by more than what is over can be told apart from what is not");
+        }
         let mut ticks = self.ticks.lock();
         let real = instant.duration_since(ticks.last);
         let shown = now.since(ticks.last_at);
@@ -205,13 +223,14 @@ impl Revocations {
             log::warn!(now:%; "the wall clock was set back; revocations are kept accordingly longer");
             self.set.clock_stepped(now);
         }
-        let horizon = ticks.horizon(now, instant);
+        let peers_time = UnixTime::from_seconds(self.peers_time.load(Ordering::Relaxed));
+        let horizon = ticks.horizon(now, instant).min(peers_time);
         let undated = instant.duration_since(ticks.undated_dropped) >= UNDATED_EVERY;
         if undated {
             ticks.undated_dropped = instant;
         }
         drop(ticks);
-        let ended = self.set.drop_ended_windows();
+        let ended = self.set.drop_ended_windows(horizon, now);
         if undated {
             self.set.drop_ended_undated(horizon);
         }

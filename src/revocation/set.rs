@@ -141,13 +141,15 @@ impl Set {
         }
     }
 
-    /// Drops the windows that are over, and names those that ended since the last call.
-    pub fn drop_ended_windows(&self) -> Vec<Window> {
+    /// Drops the windows that are over, and names those that ended since the last call. None ends that lives
+    /// beyond the horizon: the clock may have been wrong when its end was reckoned.
+    pub fn drop_ended_windows(&self, horizon: UnixTime, now: UnixTime) -> Vec<Window> {
         self.windows.run_pending_tasks();
         let _writing = self.writing.lock();
         let mut ended = std::mem::take(&mut *self.ended.lock());
         // One that ended and came back, because somebody wrote to it meanwhile, is alive.
         ended.retain(|window| !self.windows.contains_key(window));
+        ended.retain(|window| !self.lives_on(*window, horizon, now));
         if !ended.is_empty() {
             let mut index = self.index.write();
             for window in &ended {
@@ -155,6 +157,17 @@ impl Set {
             }
         }
         ended
+    }
+
+    /// Whether a window that moka has dropped is not over, and was given back to it.
+    fn lives_on(&self, window: Window, horizon: UnixTime, now: UnixTime) -> bool {
+        let ids = self.index.read().get(&window).cloned();
+        let Some(ids) = ids.filter(|ids| ids.kept_until() >= horizon) else {
+            return false;
+        };
+        ids.ends_in(now, self.grace.max(MARGIN));
+        self.windows.insert(window, ids);
+        true
     }
 
     /// Drops the undated ids and the cutoffs that are over. Reads all of them.

@@ -2,7 +2,8 @@
 //!
 //! JSON over HTTP on a unix socket that only the process's own user may open. `POST /revoke` takes an
 //! [`Order`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts;
-//! `POST /reload` reads the configuration anew and answers when that is done.
+//! `POST /reload` reads the configuration anew and answers when that is done; `GET /cluster` tells of the other
+//! nodes; `POST /cluster/force-ready` has this one serve without them.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{Method, Response, StatusCode};
-use log::info;
+use log::{info, warn};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde::{Deserialize, Serialize};
@@ -25,13 +26,14 @@ use super::reload_record::Record;
 use super::site::Served;
 use crate::clock::{self, UnixTime};
 use crate::request::{Gate, Shop, Target, Token};
+use crate::revocation::gossip::Node;
 
 /// Whom an operator means, at which shop.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// The shop's name.
-    pub shop: String,
+    /// The shop's name; `None`: all of them, where everybody is cut off.
+    pub shop: Option<String>,
     /// Whom.
     pub target: Target,
 }
@@ -61,11 +63,15 @@ impl ServeHttp for Control {
         answer(match (&method, path.as_str()) {
             (&Method::GET, "/inspect") => Ok(count(&site.gate, &self.reloads.record)),
             (&Method::POST, "/inspect") => look(&site.gate, &body),
-            (&Method::POST, "/revoke") => revoke(&site.gate, &body).await,
+            (&Method::POST, "/revoke") => self.revoke(&site.gate, &body).await,
+            (&Method::GET, "/cluster") => self.cluster(),
+            (&Method::POST, "/cluster/force-ready") => self.force_ready(),
             (&Method::POST, "/reload") => reload(&self.reloads).await,
             _ => Err((
                 StatusCode::NOT_FOUND,
-                "POST /revoke, POST /reload, POST /inspect, GET /inspect".to_owned(),
+                "POST /revoke, POST /reload, POST /inspect, GET /inspect, GET /cluster, \
+                 POST /cluster/force-ready"
+                    .to_owned(),
             )),
         })
     }
@@ -131,23 +137,54 @@ fn look(gate: &Gate, body: &[u8]) -> Outcome {
     }))
 }
 
+impl Control {
+    fn node(&self) -> Result<&Node, (StatusCode, String)> {
+        let why = "this node is in no cluster: the configuration has no [cluster]";
+        let node = self.reloads.node.as_deref();
+        node.ok_or_else(|| (StatusCode::CONFLICT, why.to_owned()))
+    }
+
+    fn cluster(&self) -> Outcome {
+        let status = serde_json::to_value(self.node()?.status());
+        status.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    }
+
+    fn force_ready(&self) -> Outcome {
+        self.node()?.force_ready();
+        warn!("by the operator's order this node serves by what it knows");
+        Ok(json!({ "forced": true }))
+    }
+
+    /// Where everybody is cut off, nothing that this node does not know matters any more.
+    async fn revoke(&self, gate: &Gate, body: &[u8]) -> Outcome {
+        let done = revoke(gate, body).await?;
+        let order = read(body)?;
+        if let (None, Some(node)) = (&order.shop, &self.reloads.node) {
+            node.force_ready();
+        }
+        Ok(done)
+    }
+}
+
 async fn revoke(gate: &Gate, body: &[u8]) -> Outcome {
     let order = read(body)?;
-    let shop = shop_of(gate, &order)?;
     let now = clock::now();
-    let revocations = shop
-        .revocations_by_hand(&order.target, now)
-        .map_err(|flaw| {
+    let mut revocations = Vec::new();
+    for shop in shops_of(gate, &order)? {
+        let of_shop = shop.revocations_by_hand(&order.target, now);
+        revocations.extend(of_shop.map_err(|flaw| {
             let why = format!("the token can't be verified: {}", flaw.name());
             (StatusCode::UNPROCESSABLE_ENTITY, why)
-        })?;
+        })?);
+    }
     let until = revocations
         .iter()
         .map(crate::revocation::Revocation::until)
         .max();
     let count = revocations.len();
     let written = gate.revocations().revoke(revocations).await;
-    info!(shop = shop.name.as_str(), revocations = count, durable = written.is_ok(); "revoked by hand");
+    let shop = order.shop.as_deref().unwrap_or("all");
+    info!(shop, revocations = count, durable = written.is_ok(); "revoked by hand");
     written.map_err(|_| {
         let why = "in force, but the journal could not be written: a restart would forget it";
         (StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
@@ -191,16 +228,20 @@ fn read(body: &[u8]) -> Result<Order, (StatusCode, String)> {
 }
 
 fn shop_of<'g>(gate: &'g Gate, order: &Order) -> Result<&'g Arc<Shop>, (StatusCode, String)> {
-    let shop = gate.shop_named(&order.shop);
-    shop.ok_or_else(|| {
+    let name = order.shop.as_deref().unwrap_or_default();
+    gate.shop_named(name).ok_or_else(|| {
         let names: Vec<_> = gate.shops().iter().map(|shop| shop.name.as_str()).collect();
-        let why = format!(
-            "no shop is called {:?}; there are: {}",
-            order.shop,
-            names.join(", ")
-        );
+        let why = format!("no shop is called {name:?}; there are: {}", names.join(", "));
         (StatusCode::NOT_FOUND, why)
     })
+}
+
+/// The shop that is meant, or all of them.
+fn shops_of<'g>(gate: &'g Gate, order: &Order) -> Result<Vec<&'g Arc<Shop>>, (StatusCode, String)> {
+    match (&order.shop, &order.target) {
+        (None, Target::AllBefore(_)) => Ok(gate.shops().iter().collect()),
+        (None | Some(_), _) => Ok(vec![shop_of(gate, order)?]),
+    }
 }
 
 async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, String> {

@@ -23,6 +23,9 @@ const HOST_ASKED: &str = "x-forwarded-host";
 const REAL_IP: &str = "x-real-ip";
 const REQUEST_ID: &str = "x-request-id";
 
+/// For how many seconds another node has not been heard that may have taken logouts.
+const STALE: &str = "x-doorward-stale";
+
 impl Forwarding {
     /// Believes these proxies, and nobody else.
     pub(super) fn believing(trusted: Vec<IpNet>) -> Self {
@@ -64,6 +67,7 @@ impl Forwarding {
         &self,
         session: &Session,
         id: &str,
+        stale_s: Option<u64>,
         upstream: &mut RequestHeader,
     ) -> Result<()> {
         remove_where(upstream, is_forged);
@@ -89,6 +93,9 @@ impl Forwarding {
         let separator = if chain.is_empty() { "" } else { ", " };
         upstream.insert_header(FOR, format!("{chain}{separator}{peer}"))?;
         upstream.insert_header(REQUEST_ID, id)?;
+        if let Some(stale_s) = stale_s {
+            upstream.insert_header(STALE, stale_s)?;
+        }
         let version = session.req_header().version;
         upstream.append_header(VIA, via(version))?;
         if version == Version::HTTP_2 {

@@ -1,5 +1,7 @@
 //! What is measured whenever somebody asks: how much there is, and how the parts fare.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -9,7 +11,8 @@ use prometheus_client::registry::{Registry, Unit};
 use super::reload_record::Record;
 use super::site::Site;
 use crate::request::Gate;
-use crate::revocation::Health;
+use crate::revocation::gossip::Node;
+use crate::revocation::{Health, Revocations, State};
 
 /// Read from the parts whenever somebody asks.
 #[derive(Debug, Default)]
@@ -32,6 +35,14 @@ pub(super) struct Gauges {
     servers: Family<Servers, Gauge>,
     server_in_flight: Family<Server, Gauge>,
     server_failures: Family<Server, Counter>,
+    cluster_state: Family<StateName, Gauge>,
+    peers: Family<StateName, Gauge>,
+    clock_skew: Gauge<f64, AtomicU64>,
+    ack_shortfalls: Counter,
+    peer_records: Family<Direction, Counter>,
+    peer_capped: Counter,
+    peer_throttled: Counter,
+    repairs: Family<Level, Counter>,
 }
 
 /// What is measured, and where.
@@ -41,6 +52,7 @@ pub(super) struct Measured<'a> {
     pub(super) in_flight: usize,
     pub(super) is_draining: bool,
     pub(super) reloads: &'a Record,
+    pub(super) node: Option<&'a Node>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,6 +86,21 @@ struct Servers {
     shop: String,
     server: String,
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateName {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Direction {
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Level {
+    level: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -185,6 +212,49 @@ impl Gauges {
         gauges
     }
 
+    /// What is shown of a cluster; what the node measures by itself is shown beside it.
+    pub(super) fn register_cluster(&self, r: &mut Registry, node: &Node) {
+        r.register_with_unit(
+            "propagation",
+            "From a revocation's being on disk here until another node said that it refuses the token",
+            Unit::Seconds,
+            node.propagation().clone(),
+        );
+        r.register("cluster_state", "Where this node stands", self.cluster_state.clone());
+        r.register("peers", "Other nodes, by whether they are heard", self.peers.clone());
+        r.register_with_unit(
+            "clock_skew",
+            "How far our clock is ahead of those of the other nodes",
+            Unit::Seconds,
+            self.clock_skew.clone(),
+        );
+        r.register(
+            "ack_shortfalls",
+            "Logouts that were answered before as many nodes had them as `ack` asks for",
+            self.ack_shortfalls.clone(),
+        );
+        r.register(
+            "peer_records",
+            "Revocations that were exchanged with other nodes",
+            self.peer_records.clone(),
+        );
+        r.register(
+            "peer_capped",
+            "Revocations of other nodes that said more than a node may say",
+            self.peer_capped.clone(),
+        );
+        r.register(
+            "peer_throttled",
+            "How often a peer that sent too much was not read for a while",
+            self.peer_throttled.clone(),
+        );
+        r.register(
+            "repairs",
+            "What was missing here: ranges that were asked for, and comparisons that found something",
+            self.repairs.clone(),
+        );
+    }
+
     /// Measures everything anew.
     pub(super) fn read(&self, measured: &Measured<'_>) {
         let whole = |count| i64::try_from(count).unwrap_or(i64::MAX);
@@ -201,12 +271,50 @@ impl Gauges {
         self.read_revocations(&measured.site.gate);
         self.read_shops(&measured.site.gate);
         self.read_servers(measured.site);
+        if let Some(node) = measured.node {
+            self.read_cluster(node, measured.site.gate.revocations());
+        }
         self.certificate_ends.clear();
         for one in &measured.site.certificates {
             let certificate = one.name.clone();
             let end = i64::try_from(one.not_after.seconds()).unwrap_or(i64::MAX);
             let labels = CertificateName { certificate };
             self.certificate_ends.get_or_create(&labels).set(end);
+        }
+    }
+
+    fn read_cluster(&self, node: &Node, revocations: &Revocations) {
+        let now = revocations.standing().state();
+        for state in State::ALL {
+            let labels = StateName {
+                state: state.name(),
+            };
+            let is_now = i64::from(state == now);
+            self.cluster_state.get_or_create(&labels).set(is_now);
+        }
+        let counts = node.counts();
+        for (state, count) in [("connected", counts.connected), ("missing", counts.missing)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.peers.get_or_create(&StateName { state }).set(count);
+        }
+        self.clock_skew.set(counts.clock_ahead_s);
+        catch_up(&self.ack_shortfalls, revocations.acks().shortfalls());
+        let exchanged = node.exchanged();
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        for (direction, count) in [
+            ("sent", of(&exchanged.sent)),
+            ("received", of(&exchanged.received)),
+        ] {
+            let records = self.peer_records.get_or_create_owned(&Direction { direction });
+            catch_up(&records, count);
+        }
+        catch_up(&self.peer_capped, of(&exchanged.capped));
+        catch_up(&self.peer_throttled, of(&exchanged.throttled));
+        for (level, count) in [
+            ("range", of(&exchanged.ranges)),
+            ("digest", of(&exchanged.repairs)),
+        ] {
+            catch_up(&self.repairs.get_or_create_owned(&Level { level }), count);
         }
     }
 

@@ -107,10 +107,9 @@ impl Proxy {
             },
         };
         let mut head = session.req_header().clone();
-        context
-            .site
-            .forwarding
-            .rewrite(session, &context.id, &mut head)?;
+        let stale_s = context.site.gate.revocations().standing().stale_s();
+        let forwarding = &context.site.forwarding;
+        forwarding.rewrite(session, &context.id, stale_s, &mut head)?;
         target::make_origin_form(&mut head);
         if !with_credentials {
             forwarding::remove_credentials(shop, &mut head);

@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::gauges::{Gauges, Measured, ShopName};
 use crate::request::Refusal;
 use crate::revocation::Health;
+use crate::revocation::gossip::Node;
 
 /// The counters of a process.
 #[derive(Debug)]
@@ -58,8 +59,8 @@ fn seconds() -> Histogram {
 }
 
 impl Metrics {
-    /// Nothing counted yet; what the journal counts by itself is shown beside it.
-    pub(super) fn beside(journal: &Health) -> Self {
+    /// Nothing counted yet; what the journal and the cluster count by themselves is shown beside it.
+    pub(super) fn beside(journal: &Health, node: Option<&Node>) -> Self {
         let mut registry = Registry::with_prefix("doorward");
         let (requests, decisions, logouts) =
             (Family::default(), Family::default(), Family::default());
@@ -107,6 +108,9 @@ impl Metrics {
             Family::clone(&cut_off),
         );
         let gauges = Gauges::register(&mut registry, journal);
+        if let Some(node) = node {
+            gauges.register_cluster(&mut registry, node);
+        }
         Self {
             registry,
             requests,

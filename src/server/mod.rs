@@ -45,9 +45,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -70,7 +71,7 @@ pub use upstream::{
 
 use crate::clock;
 use crate::request::Shop;
-use crate::revocation::gossip::ClusterSettings;
+use crate::revocation::gossip::{ClusterSettings, Joins, Node, NodeError};
 use crate::revocation::{JournalError, Revocations};
 use connection::Slots;
 use inherited::Inherited;
@@ -131,6 +132,8 @@ pub enum StartError {
     Journal(JournalError),
     /// An address can't be listened on.
     Bind(String, io::Error),
+    /// The cluster can't be joined.
+    Cluster(NodeError),
     /// A socket was handed over that the configuration does not ask for.
     Unclaimed(SocketAddr),
     /// The system refuses something else.
@@ -148,6 +151,7 @@ impl fmt::Display for StartError {
                 "{address} can't be listened on: {error}\n  \
                  help: see who has it with `ss -ltnp`; ports below 1024 need CAP_NET_BIND_SERVICE"
             ),
+            Self::Cluster(error) => write!(f, "{error}"),
             Self::Unclaimed(address) => write!(
                 f,
                 "systemd hands over a socket on {address}, which neither `listen` nor `operator` names\n  \
@@ -159,25 +163,33 @@ impl fmt::Display for StartError {
     }
 }
 
-/// Serves until it is told to stop. The order is the promise: journal, sockets, keys, services.
+/// How long the start waits for other nodes. After that customers come in, and whoever shows a credential is told to
+/// come back, until others have been heard: a start that takes too long is ended by systemd.
+const CLUSTER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Serves until it is told to stop. The order is the promise: journal, sockets, other nodes, keys, services.
 ///
 /// `load` reads the configuration anew, for reloads.
-pub fn run(settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), StartError> {
+pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), StartError> {
     let inherited = Inherited::take()
         .map_err(|error| StartError::System("a socket that is handed over can't be used", error))?;
     let hangups =
         shutdown::outlive_signals().map_err(|error| StartError::System("signals", error))?;
-    let revocations = Arc::new(replay(&settings.data_dir)?);
+    let revocations = Arc::new(replay(&settings)?);
     let fixed = Fixed::of(&settings);
     let sockets = Sockets::bind(&settings, inherited)?;
+    let node = join(&mut settings, &revocations, &shops)?;
     let mut server = Server::new_with_opt_and_conf(None, services::server_conf(&settings.data_dir));
     let site = Site::new(settings.site, shops, revocations);
     let site: Served = Arc::new(ArcSwap::from_pointee(site));
     let keys = get_ready(&site)?;
+    if let Some(node) = &node {
+        node.await_standing(CLUSTER_PATIENCE);
+    }
     let slots = Arc::new(Slots::at_most(descriptors::raise(&site.load().limits)));
-    let proxy = proxy(&site, &sockets, &slots)?;
+    let proxy = proxy(&site, &sockets, &slots, node.as_deref())?;
     let traffic = Arc::clone(&proxy.traffic);
-    let reloads = reloads(load, fixed, &proxy, &keys, sockets.addresses());
+    let reloads = reloads(load, fixed, &proxy, &keys, sockets.addresses(), node.clone());
     let notify = Arc::clone(&reloads.notify);
     let parts = Parts {
         slots,
@@ -197,15 +209,45 @@ pub fn run(settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), Start
             notify,
         }),
     });
+    if let Some(node) = node {
+        node.leave();
+    }
     info!("stopped");
     Ok(())
 }
 
-fn replay(data_dir: &Path) -> Result<Revocations, StartError> {
-    let revocations = Revocations::open(data_dir).map_err(StartError::Journal)?;
+fn replay(settings: &Settings) -> Result<Revocations, StartError> {
+    let revocations = match &settings.cluster {
+        Some(cluster) => Revocations::open_in_cluster(&settings.data_dir, cluster.sum_key()),
+        None => Revocations::open(&settings.data_dir),
+    };
+    let revocations = revocations.map_err(StartError::Journal)?;
     let counts = revocations.counts();
     info!(tokens = counts.tokens, undated = counts.undated, cutoffs = counts.cutoffs; "journal replayed");
     Ok(revocations)
+}
+
+/// Takes part in the cluster, if there is one.
+fn join(
+    settings: &mut Settings,
+    revocations: &Arc<Revocations>,
+    shops: &[Shop],
+) -> Result<Option<Arc<Node>>, StartError> {
+    let Some(cluster) = settings.cluster.take() else {
+        return Ok(None);
+    };
+    let joins: Joins = Arc::new(|_, _| (http::StatusCode::NOT_FOUND, Vec::new()));
+    let node = Node::start(cluster, revocations, Vec::new(), joins).map_err(StartError::Cluster)?;
+    node.keep_at_most(longest_life(shops));
+    Ok(Some(Arc::new(node)))
+}
+
+/// How long anything that was revoked needs to be kept; `None`: tokens of some shop live for ever.
+fn longest_life<'s>(shops: impl IntoIterator<Item = &'s Shop>) -> Option<Duration> {
+    let mut lives = shops
+        .into_iter()
+        .map(|shop| shop.verifier.settings().longest_life());
+    lives.try_fold(Duration::ZERO, |longest, life| Some(longest.max(life?)))
 }
 
 /// Waits a moment for the first addresses and keys: it is no reason not to start that there are none.
@@ -219,14 +261,19 @@ fn get_ready(site: &Served) -> Result<Arc<KeyFetcher>, StartError> {
     Ok(Arc::new(keys))
 }
 
-fn proxy(site: &Served, sockets: &Sockets, slots: &Arc<Slots>) -> Result<Proxy, StartError> {
+fn proxy(
+    site: &Served,
+    sockets: &Sockets,
+    slots: &Arc<Slots>,
+    node: Option<&Node>,
+) -> Result<Proxy, StartError> {
     let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
     let places = sockets.public.iter().filter_map(Bound::place).collect();
     let journal = Arc::clone(site.load().gate.revocations());
     Ok(Proxy {
         served: Arc::clone(site),
         request_ids: RequestIds::random().map_err(random)?,
-        metrics: Arc::new(Metrics::beside(journal.journal())),
+        metrics: Arc::new(Metrics::beside(journal.journal(), node)),
         log_key: LogKey::random().map_err(random)?,
         connector: Connector::new(None),
         traffic: Arc::new(Traffic::default()),
@@ -240,6 +287,7 @@ fn reloads(
     proxy: &Proxy,
     keys: &Arc<KeyFetcher>,
     addresses: String,
+    node: Option<Arc<Node>>,
 ) -> Arc<Reloads> {
     let record = Arc::new(Record::since(clock::now()));
     let notify = Arc::new(Notify {
@@ -256,6 +304,7 @@ fn reloads(
         record,
         notify,
         keys: Arc::clone(keys),
+        node,
         turn: Mutex::new(()),
     })
 }

@@ -9,6 +9,7 @@ use sd_notify::NotifyState;
 use super::reload_record::Record;
 use super::site::Served;
 use super::traffic::Traffic;
+use crate::revocation::State;
 
 /// Tells systemd how the process fares. Where nobody asks, nothing is told.
 pub(super) struct Notify {
@@ -75,8 +76,14 @@ impl Notify {
         } else {
             "; the last reload failed"
         };
+        let state = match site.gate.revocations().standing().state() {
+            State::Ready => String::new(),
+            state @ (State::Starting | State::Restoring | State::Syncing | State::Stale) => {
+                format!("{}: ", state.name())
+            }
+        };
         format!(
-            "serving {shops} shop{} on {}; {revocations} revocation{}{failed}",
+            "{state}serving {shops} shop{} on {}; {revocations} revocation{}{failed}",
             plural(shops as u64),
             self.addresses,
             plural(revocations),

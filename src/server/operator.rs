@@ -49,6 +49,7 @@ impl Operator {
             in_flight: self.traffic.in_flight(),
             is_draining: self.traffic.is_draining(),
             reloads: &self.reloads.record,
+            node: self.reloads.node.as_deref(),
         }) {
             Ok(text) => with_type(
                 StatusCode::OK,
@@ -69,6 +70,7 @@ impl Operator {
             traffic: &self.traffic,
             notify: &self.reloads.notify,
             reloads: &self.reloads.record,
+            node: self.reloads.node.as_deref(),
         }
         .checks();
         let is_verbose = query.is_some_and(|query| query.split('&').any(|one| one == "verbose"));

@@ -182,10 +182,9 @@ impl ProxyHttp for Proxy {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        context
-            .site
-            .forwarding
-            .rewrite(session, &context.id, upstream)?;
+        let stale_s = context.site.gate.revocations().standing().stale_s();
+        let forwarding = &context.site.forwarding;
+        forwarding.rewrite(session, &context.id, stale_s, upstream)?;
         target::make_origin_form(upstream);
         context.sent_ms = clock::now_ms();
         Ok(())

@@ -4,7 +4,10 @@ use super::notify::Notify;
 use super::reload_record::Record;
 use super::site::Site;
 use super::traffic::Traffic;
+use crate::clock;
 use crate::request::Shop;
+use crate::revocation::State as Standing;
+use crate::revocation::gossip::Node;
 
 /// One thing that was looked at.
 pub(super) struct Check {
@@ -30,12 +33,15 @@ pub(super) struct Looked<'a> {
     pub(super) traffic: &'a Traffic,
     pub(super) notify: &'a Notify,
     pub(super) reloads: &'a Record,
+    pub(super) node: Option<&'a Node>,
 }
 
 impl Looked<'_> {
     /// Everything, the gravest first.
     pub(super) fn checks(&self) -> Vec<Check> {
-        let mut checks = vec![self.process(), self.journal(), self.configuration()];
+        let mut checks = vec![self.process(), self.journal()];
+        checks.extend(self.node.map(|node| self.cluster(node)));
+        checks.push(self.configuration());
         for shop in self.site.gate.shops() {
             checks.push(keys_of(shop));
             checks.extend(self.servers_of(shop));
@@ -62,6 +68,24 @@ impl Looked<'_> {
         } else {
             Check::of("journal", "can't be written", State::Bad)
         }
+    }
+
+    /// While other nodes may know more, customers with credentials are sent away.
+    fn cluster(&self, node: &Node) -> Check {
+        let status = node.status();
+        let connected = status.peers.iter().filter(|peer| peer.is_connected);
+        let (connected, all) = (connected.count(), status.peers.len());
+        let mut found = format!("{}; {connected} of {all} peers", status.state);
+        if !status.why.is_empty() {
+            found = format!("{found}; {}", status.why);
+        }
+        let standing = self.site.gate.revocations().standing();
+        let state = match (standing.serves(clock::now()), standing.state()) {
+            (false, _) => State::Bad,
+            (true, Standing::Stale) => State::Odd,
+            (true, _) => State::Good,
+        };
+        Check::of("cluster", found, state)
     }
 
     fn configuration(&self) -> Check {

@@ -20,9 +20,10 @@ use super::notify::Notify;
 use super::reload_record::Record;
 use super::site::Served;
 use super::upstream;
-use super::{Listen, Settings};
+use super::{Listen, Settings, longest_life};
 use crate::clock;
 use crate::request::Shop;
+use crate::revocation::gossip::Node;
 use crate::revocation::gossip::{Bus, ClusterSettings, NodeName, Security};
 
 /// Reads the configuration by the very path of the start. The error is the report of every fault.
@@ -48,6 +49,7 @@ pub(super) struct Reloads {
     pub(super) record: Arc<Record>,
     pub(super) notify: Arc<Notify>,
     pub(super) keys: Arc<KeyFetcher>,
+    pub(super) node: Option<Arc<Node>>,
     pub(super) turn: Mutex<()>,
 }
 
@@ -132,8 +134,12 @@ impl Reloads {
         if let Some(shop) = next.gate.shops().iter().find(without) {
             return Err(NotReloaded::NoKeys(shop.name.clone()));
         }
+        if let (Some(node), Some(cluster)) = (&self.node, &loaded.server.cluster) {
+            let unfit = |why| NotReloaded::Faults(format!("error: {why}"));
+            node.obey(cluster).map_err(unfit)?;
+            node.keep_at_most(longest_life(next.gate.shops().iter().map(Arc::as_ref)));
+        }
         self.served.store(Arc::new(next));
-        // The mesh takes `loaded.server.cluster` over here; what `FixedCluster` holds is the same in it.
         log::set_max_level(loaded.log);
         Ok(Reloaded {
             shops,

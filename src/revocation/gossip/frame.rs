@@ -204,6 +204,28 @@ const ROWS: u8 = 14;
 const GOODBYE: u8 = 15;
 
 impl Frame {
+    /// About how much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Delta { rows, .. } | Self::Loose(rows) | Self::Rows { rows, .. } => {
+                rows.len() * Row::BYTES
+            }
+            Self::Reconcile { message, .. } => message.len(),
+            Self::Fetch { items, .. } => items.len() * size_of::<Item>(),
+            Self::Digests { summaries, .. } | Self::Differ { summaries, .. } => {
+                summaries.len() * size_of::<Summary>()
+            }
+            Self::Hello(_)
+            | Self::Ping(_)
+            | Self::Pong { .. }
+            | Self::Ack { .. }
+            | Self::Want { .. }
+            | Self::Gone
+            | Self::Take { .. }
+            | Self::Goodbye(_) => 0,
+        }
+    }
+
     /// Its bytes.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();

@@ -23,7 +23,7 @@ use crate::revocation::row::Row;
 use crate::revocation::section::item_of;
 use crate::revocation::set::Set;
 use crate::revocation::standing::Found;
-use crate::revocation::{Revocation, Section, Summary};
+use crate::revocation::{Section, Summary};
 
 /// A connection's number in this process.
 pub(super) type LinkId = u64;
@@ -692,6 +692,16 @@ impl Mesh {
         node.is_none_or(|node| self.link_to(&node).is_none())
     }
 
+    /// Whether the configuration names this address, and somebody else is there.
+    pub(super) fn is_target(&self, address: SocketAddr) -> bool {
+        self.seen.lock().targets.node_at(address).is_ok()
+    }
+
+    /// Whether there is a connection to this node.
+    pub(super) fn is_linked_to(&self, node: &NodeName) -> bool {
+        self.link_to(node).is_some()
+    }
+
     /// The operator takes the responsibility: this node knows enough.
     pub(super) fn force_ready(&self) {
         self.seen.lock().readiness.force();
@@ -749,13 +759,18 @@ impl Mesh {
         self.seen.lock().members.missing()
     }
 
-    /// The time that most nodes go by, in seconds since the epoch; `None`: nobody is there to ask.
+    /// The time that most nodes go by; `None`: nobody is there to ask.
     pub(super) fn agreed_time(&self, now: Now) -> Option<UnixTime> {
+        let ahead_ms = self.clock_ahead_ms()?;
+        let time_ms = now.wall_ms.saturating_add_signed(ahead_ms.saturating_neg());
+        Some(UnixTime::from_seconds(time_ms / 1_000))
+    }
+
+    /// How far our clock is ahead of those of the others, in milliseconds.
+    pub(super) fn clock_ahead_ms(&self) -> Option<i64> {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         let offsets = links.iter().filter_map(|talk| talk.lock().offset_ms);
-        let offset_ms = median(offsets.collect())?;
-        let time_ms = now.wall_ms.saturating_add_signed(offset_ms);
-        Some(UnixTime::from_seconds(time_ms / 1_000))
+        median(offsets.collect()).map(|offset_ms| offset_ms.saturating_neg())
     }
 }
 
@@ -792,7 +807,7 @@ fn clock_difference_ms(there_ms: u64, here_ms: u64) -> i64 {
 
 #[cfg(test)]
 impl Mesh {
-    pub(super) fn revocations(&self) -> Vec<Revocation> {
+    pub(super) fn revocations(&self) -> Vec<crate::revocation::Revocation> {
         let summaries = self.set.summaries(UnixTime::EPOCH);
         let entries = summaries
             .iter()

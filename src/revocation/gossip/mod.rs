@@ -2,9 +2,12 @@
 
 mod acks;
 mod admission;
+mod dialing;
 mod frame;
 mod members;
 mod mesh;
+mod node;
+mod outbox;
 mod readiness;
 mod round;
 mod settings;
@@ -14,4 +17,6 @@ mod transport;
 
 pub use acks::Acks;
 pub use mesh::{Exchanged, PeerStatus};
+pub use node::{Node, NodeCounts, NodeError, NodeStatus};
+pub use transport::Joins;
 pub use settings::{Ack, Bus, Certificates, ClusterSettings, NodeName, Peer, Policy, Security};

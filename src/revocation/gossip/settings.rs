@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use redis::{ConnectionAddr, IntoConnectionInfo as _};
 use rustls::RootCertStore;
+use crate::revocation::SumKey;
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 
 /// Everything of `[cluster]`.
@@ -34,6 +35,19 @@ pub struct ClusterSettings {
     pub quarantine: Vec<NodeName>,
     /// A stream of Redis or Valkey that carries the same revocations.
     pub bus: Option<Bus>,
+}
+
+impl ClusterSettings {
+    /// What the sums of sets are keyed with: everybody who knows the authorities has the same.
+    pub fn sum_key(&self) -> SumKey {
+        let Security::Certificates(certificates) = &self.security else {
+            return SumKey::default();
+        };
+        let roots = certificates.authorities.roots.iter();
+        let mut keys: Vec<_> = roots.map(|root| root.subject_public_key_info.as_ref()).collect();
+        keys.sort_unstable();
+        SumKey::of(&keys.concat())
+    }
 }
 
 /// What a node is called: a name that its certificate bears.

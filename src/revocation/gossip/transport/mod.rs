@@ -19,7 +19,8 @@ use arc_swap::ArcSwap;
 use super::settings::{NodeName, Security};
 use tls::Tls;
 
-pub(super) use accept::{Arrival, Joins};
+pub(super) use accept::Arrival;
+pub use accept::Joins;
 pub(super) use dial::ask_to_join;
 pub(super) use frames::{FRAME_BYTES_MAX, Receiver, Sender};
 pub(super) use names::resolve;

@@ -1,0 +1,510 @@
+//! This node at work: the connections, the clock and the disk around the mesh.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use log::{debug, error, info, warn};
+use parking_lot::Mutex;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::dialing::{self, Complaints};
+use super::frame::Frame;
+use super::mesh::{Exchanged, LinkId, Mesh, Now, PeerStatus, Steps};
+use super::outbox::{self, Order, Outbox};
+use super::readiness::{Rules, SKEW_WARNING_MS};
+use super::settings::{Ack, ClusterSettings, NodeName, Peer};
+use super::transport::{Arrival, Joins, Link, Transport};
+use crate::clock::{self, UnixTime};
+use crate::revocation::committer::Import;
+use crate::revocation::history::Origin;
+use crate::revocation::journal::Progress;
+use crate::revocation::standing::Found;
+use crate::revocation::{Revocations, State};
+
+/// How often it is asked what is due, and where this node stands.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long a node that stops waits until others have heard its last words.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How often a clock that is wrong is complained about.
+const SKEW_WARNING_EVERY_MS: u64 = 60_000;
+
+/// This node among others.
+pub struct Node {
+    pub(super) shared: Arc<Shared>,
+    runtime: Option<Runtime>,
+    address: SocketAddr,
+}
+
+/// What all tasks of a node need.
+pub(super) struct Shared {
+    pub(super) mesh: Mesh,
+    pub(super) transport: Arc<Transport>,
+    pub(super) revocations: Arc<Revocations>,
+    outboxes: Mutex<HashMap<LinkId, Outbox>>,
+    next_link: AtomicU64,
+    /// Where others are, as the configuration says.
+    peers: Mutex<Vec<Peer>>,
+    /// The same, as those said who joined.
+    joined: Mutex<Vec<SocketAddr>>,
+    pub(super) ack: Mutex<Ack>,
+    pub(super) complaints: Complaints,
+    propagation: Histogram,
+    renewing: Mutex<Option<Origin>>,
+    skew_warned_ms: AtomicU64,
+}
+
+/// Why a node can't take part.
+#[derive(Debug)]
+pub enum NodeError {
+    /// The address can't be listened on.
+    Bind(SocketAddr, io::Error),
+    /// The certificates can't be used.
+    Certificates(String),
+    /// The system refuses something else.
+    System(io::Error),
+}
+
+impl std::error::Error for NodeError {}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(address, error) => write!(
+                f,
+                "the cluster's address {address} can't be listened on: {error}\n  \
+                 help: see who has it with `ss -ltnp`"
+            ),
+            Self::Certificates(why) => write!(f, "the cluster's certificates can't be used: {why}"),
+            Self::System(error) => write!(f, "the cluster can't be joined: {error}"),
+        }
+    }
+}
+
+/// How a node fares, for people.
+#[derive(Debug, serde::Serialize)]
+pub struct NodeStatus {
+    /// What it is called.
+    pub node: String,
+    /// Where it stands.
+    pub state: &'static str,
+    /// Why; empty where there is nothing to say.
+    pub why: String,
+    /// The others.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// How a node fares, for machines.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NodeCounts {
+    /// How many nodes are connected.
+    pub connected: usize,
+    /// How many are missed.
+    pub missing: usize,
+    /// How far our clock is ahead of the others', in seconds; zero, where there are none.
+    pub clock_ahead_s: f64,
+}
+
+impl Node {
+    /// Joins the cluster. `joined` are nodes that the configuration does not name.
+    pub fn start(
+        settings: ClusterSettings,
+        revocations: &Arc<Revocations>,
+        joined: Vec<SocketAddr>,
+        joins: Joins,
+    ) -> Result<Self, NodeError> {
+        let transport = Transport::new(&settings.security).map_err(NodeError::Certificates)?;
+        let bind = |error| NodeError::Bind(settings.listen, error);
+        let listener = TcpListener::bind(settings.listen).map_err(bind)?;
+        listener.set_nonblocking(true).map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("gossip")
+            .enable_all()
+            .build()
+            .map_err(NodeError::System)?;
+        let mesh = Mesh::new(
+            settings.node.clone(),
+            Arc::clone(&revocations.set),
+            Arc::clone(&revocations.history),
+            rules_of(&settings),
+            revocations.was_complete,
+            now(),
+        );
+        let shared = Arc::new(Shared {
+            mesh,
+            transport: Arc::new(transport),
+            revocations: Arc::clone(revocations),
+            outboxes: Mutex::default(),
+            next_link: AtomicU64::new(0),
+            peers: Mutex::new(settings.peers),
+            joined: Mutex::new(joined),
+            ack: Mutex::new(settings.ack),
+            complaints: Complaints::default(),
+            propagation: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)), // to eight seconds
+            renewing: Mutex::new(None),
+            skew_warned_ms: AtomicU64::new(0),
+        });
+        let inside = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(NodeError::System)?;
+        let (arrivals, inbox) = mpsc::channel(64);
+        let transport = Arc::clone(&shared.transport);
+        tokio::spawn(transport.serve(listener, arrivals, joins));
+        tokio::spawn(Arc::clone(&shared).receive_all(inbox));
+        tokio::spawn(dialing::dial_all(Arc::clone(&shared)));
+        tokio::spawn(Arc::clone(&shared).tick_forever());
+        drop(inside);
+        info!(service = "gossip", address:%; "listening");
+        Ok(Self {
+            shared,
+            runtime: Some(runtime),
+            address,
+        })
+    }
+
+    /// Where others come to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until this node may serve, or for so long.
+    pub fn await_standing(&self, patience: Duration) {
+        let Some(runtime) = &self.runtime else {
+            return;
+        };
+        let standing = self.shared.revocations.standing();
+        runtime.block_on(async {
+            let ready = async {
+                while !standing.serves(clock::now()) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            let _ = tokio::time::timeout(patience, ready).await; // it is asked for by every request
+        });
+    }
+
+    /// Obeys other settings, as far as a running node can.
+    ///
+    /// # Errors
+    ///
+    /// The certificates can't be used; nothing has changed then.
+    pub fn obey(&self, settings: &ClusterSettings) -> Result<(), String> {
+        self.shared.transport.replace(&settings.security)?;
+        self.shared.peers.lock().clone_from(&settings.peers);
+        *self.shared.ack.lock() = settings.ack;
+        let steps = self.shared.mesh.obey(rules_of(settings));
+        self.shared.carry_out(steps);
+        Ok(())
+    }
+
+    /// Somebody joined, and will be at this address.
+    pub fn welcome(&self, address: SocketAddr) {
+        self.shared.joined.lock().push(address);
+    }
+
+    /// Nothing that others say needs to be kept longer than that; `None`: some tokens live for ever.
+    pub fn keep_at_most(&self, longest: Option<Duration>) {
+        self.shared.mesh.admission.keep_at_most(longest);
+    }
+
+    /// The operator takes the responsibility: this node serves by what it knows.
+    pub fn force_ready(&self) {
+        self.shared.mesh.force_ready();
+    }
+
+    /// How this node fares, for people.
+    pub fn status(&self) -> NodeStatus {
+        let standing = self.shared.revocations.standing();
+        NodeStatus {
+            node: self.shared.mesh.name.to_string(),
+            state: standing.state().name(),
+            why: standing.why(),
+            peers: self.shared.mesh.status(now()),
+        }
+    }
+
+    /// How this node fares, for machines.
+    pub fn counts(&self) -> NodeCounts {
+        let now = now();
+        let status = self.shared.mesh.status(now);
+        let ahead_ms = self.shared.mesh.clock_ahead_ms().unwrap_or_default();
+        let ahead_ms = i32::try_from(ahead_ms).unwrap_or(i32::MAX);
+        NodeCounts {
+            connected: status.iter().filter(|peer| peer.is_connected).count(),
+            missing: self.shared.mesh.missing(),
+            clock_ahead_s: f64::from(ahead_ms) / 1_000.0,
+        }
+    }
+
+    /// How long it took from a revocation's being on disk here until another node said that it refuses the token.
+    pub fn propagation(&self) -> &Histogram {
+        &self.shared.propagation
+    }
+
+    /// How much was exchanged.
+    pub fn exchanged(&self) -> &Exchanged {
+        &self.shared.mesh.exchanged
+    }
+
+    /// Says goodbye, once what was revoked here has been sent.
+    pub fn leave(&self) {
+        let Some(runtime) = &self.runtime else {
+            return;
+        };
+        for outbox in self.shared.outboxes.lock().values() {
+            outbox.order(Order::Leave);
+        }
+        runtime.block_on(async {
+            let gone = async {
+                while !self.shared.outboxes.lock().is_empty() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let _ = tokio::time::timeout(FAREWELL, gone).await; // who has not heard it will miss us
+        });
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What both clocks say.
+pub(super) fn now() -> Now {
+    Now {
+        uptime_ms: clock::uptime_ms(),
+        wall_ms: clock::now_ms(),
+    }
+}
+
+fn rules_of(settings: &ClusterSettings) -> Rules {
+    Rules {
+        on_stale: settings.on_stale,
+        on_isolated: settings.on_isolated,
+        bootstrap_timeout_ms: u64::try_from(settings.bootstrap_timeout.as_millis())
+            .unwrap_or(u64::MAX),
+        initial: settings.initial,
+        quarantine: settings.quarantine.clone(),
+    }
+}
+
+impl Shared {
+    /// Where others are.
+    pub(super) fn peers(&self) -> Vec<Peer> {
+        let joined = self.joined.lock().clone().into_iter().map(Peer::Address);
+        let mut peers = self.peers.lock().clone();
+        peers.extend(joined);
+        peers
+    }
+
+    async fn receive_all(self: Arc<Self>, mut inbox: mpsc::Receiver<Arrival>) {
+        while let Some(arrival) = inbox.recv().await {
+            match arrival.link {
+                Ok(link) => {
+                    tokio::spawn(Arc::clone(&self).talk(link, None));
+                }
+                Err(error) => {
+                    let remote = arrival.remote.ip();
+                    if self.complaints.may_be_made(remote, now().uptime_ms) {
+                        warn!(remote:%; "somebody who is no peer came to the cluster's address: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// A connection from its first frame to its last.
+    pub(super) async fn talk(self: Arc<Self>, link: Link, target: Option<SocketAddr>) {
+        let id = self.next_link.fetch_add(1, Ordering::Relaxed);
+        let Link {
+            names,
+            remote,
+            is_dialed,
+            sender,
+            mut receiver,
+        } = link;
+        let hello = self.mesh.connect(id, is_dialed, target, names, now());
+        let (outbox, inbox) = Outbox::new();
+        outbox.order(Order::Say(hello));
+        self.outboxes.lock().insert(id, outbox);
+        let present = Present {
+            shared: Arc::clone(&self),
+            id,
+        };
+        let writing = outbox::write(Arc::clone(&self), inbox, sender);
+        let reading = async {
+            loop {
+                let bytes = receiver.next().await?;
+                let Some(bytes) = bytes else {
+                    return Ok::<_, io::Error>("it hung up".to_owned());
+                };
+                let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+                let Some(frame) = Frame::decode(&bytes).map_err(invalid)? else {
+                    continue; // a later version's
+                };
+                let steps = self.mesh.receive(id, frame, now()).map_err(invalid)?;
+                let pause = Duration::from_millis(steps.pause_ms);
+                self.carry_out(steps);
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        };
+        let why = tokio::select! {
+            why = reading => why,
+            why = writing => why,
+        };
+        let why = why.unwrap_or_else(|error| error.to_string());
+        match present.end() {
+            Some(node) => info!(peer:% = node, why; "peer gone"),
+            None => debug!(remote:%, why; "no peer"),
+        }
+    }
+
+    /// Does what the mesh says is to be done.
+    pub(super) fn carry_out(&self, steps: Steps) {
+        for import in steps.imports {
+            self.revocations.committer.import(import);
+        }
+        if let Some((link, node, after)) = steps.joined {
+            info!(peer:% = node; "peer connected");
+            let (origin, _) = self.mesh.history.own();
+            self.revocations.acks.note(&node, origin, after);
+            self.order(link, Order::Push { origin, after });
+        }
+        if let Some((node, origin, before, reached)) = steps.acked {
+            self.revocations.acks.note(&node, origin, reached);
+            let instant = clock::instant();
+            for begun in self.mesh.history.times_between(before, reached) {
+                let took = instant.saturating_duration_since(begun);
+                self.propagation.observe(took.as_secs_f64());
+            }
+        }
+        for (link, frame) in steps.frames {
+            self.order(link, Order::Say(frame));
+        }
+        for (link, why) in steps.closes {
+            self.order(link, Order::Close(why));
+        }
+        if steps.must_renew {
+            self.renew();
+        }
+    }
+
+    fn order(&self, link: LinkId, order: Order) {
+        if let Some(outbox) = self.outboxes.lock().get(&link) {
+            outbox.order(order);
+        }
+    }
+
+    /// Becomes another origin, and begins every connection anew.
+    fn renew(&self) {
+        let (origin, _) = self.mesh.history.own();
+        let mut renewing = self.renewing.lock();
+        if *renewing == Some(origin) {
+            return;
+        }
+        let Ok(fresh) = Origin::random() else {
+            return error!("no random numbers can be had");
+        };
+        *renewing = Some(origin);
+        warn!("other nodes know more of this node's revocations than its journal does: it is an older copy; what is missing is fetched");
+        self.revocations.committer.import(Import {
+            revocations: Vec::new(),
+            progress: Progress {
+                origin: Some(fresh),
+                ..Progress::default()
+            },
+        });
+        for outbox in self.outboxes.lock().values() {
+            outbox.order(Order::Close("this node is another origin now".to_owned()));
+        }
+    }
+
+    async fn tick_forever(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.tick();
+        }
+    }
+
+    fn tick(&self) {
+        let now = now();
+        let (steps, found) = self.mesh.tick(now);
+        self.stand(found);
+        self.carry_out(steps);
+        let ack = *self.ack.lock();
+        self.revocations.acks.ask_for(ack, self.mesh.expected());
+        let agreed = self.mesh.agreed_time(now);
+        self.revocations
+            .peers_time
+            .store(agreed.map_or(u64::MAX, UnixTime::seconds), Ordering::Relaxed);
+        self.warn_of_skew(now);
+    }
+
+    fn stand(&self, found: Found) {
+        let standing = self.revocations.standing();
+        let state = found.state;
+        if state != standing.state() || found.why != standing.why() {
+            let why = (!found.why.is_empty()).then_some(found.why.as_str());
+            if state == State::Ready {
+                info!(state = state.name(); "cluster state");
+            } else {
+                warn!(state = state.name(), why; "cluster state");
+            }
+        }
+        standing.set(found, clock::now());
+    }
+
+    fn warn_of_skew(&self, now: Now) {
+        let ahead_ms = self.mesh.clock_ahead_ms().unwrap_or_default();
+        let warned_ms = self.skew_warned_ms.load(Ordering::Relaxed);
+        let is_due = warned_ms == 0 || now.uptime_ms - warned_ms >= SKEW_WARNING_EVERY_MS;
+        if ahead_ms.unsigned_abs() > SKEW_WARNING_MS && is_due {
+            self.skew_warned_ms.store(now.uptime_ms, Ordering::Relaxed);
+            warn!(ahead_ms; "the clock is not that of the other nodes");
+        }
+    }
+}
+
+/// A connection that is there until this is dropped, however its task ends.
+struct Present {
+    shared: Arc<Shared>,
+    id: LinkId,
+}
+
+impl Present {
+    fn end(self) -> Option<NodeName> {
+        self.take_out()
+    }
+
+    fn take_out(&self) -> Option<NodeName> {
+        self.shared.outboxes.lock().remove(&self.id);
+        let node = self.shared.mesh.disconnect(self.id)?;
+        if !self.shared.mesh.is_linked_to(&node) {
+            self.shared.revocations.acks.forget(&node);
+        }
+        Some(node)
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.take_out();
+    }
+}

@@ -1,0 +1,163 @@
+//! What is to be said to one peer: answers in a queue, one's own revocations straight from the history.
+//!
+//! The history is the queue of what is pushed: a peer is a place in it, so that a slow one costs nothing and
+//! keeps nobody waiting. One that falls behind what the history keeps is told to compare sets.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use super::frame::{Frame, Goodbye, ROWS_MAX};
+use super::node::Shared;
+use super::transport::Sender;
+use crate::revocation::history::Origin;
+
+/// How many bytes may wait for a peer: more than its own questions can have asked for.
+const WAITING_BYTES_MAX: usize = 256 << 20;
+
+/// What a connection's writer is to do.
+pub(super) enum Order {
+    /// Send this.
+    Say(Frame),
+    /// Send one's own rows after that number, from now on.
+    Push { origin: Origin, after: u64 },
+    /// Send what is left, say goodbye and hang up.
+    Leave,
+    /// Hang up, once everything before was sent.
+    Close(String),
+}
+
+/// The way to a connection's writer.
+pub(super) struct Outbox {
+    orders: mpsc::UnboundedSender<(Order, usize)>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The other end of it.
+pub(super) struct Inbox {
+    orders: mpsc::UnboundedReceiver<(Order, usize)>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Outbox {
+    pub(super) fn new() -> (Self, Inbox) {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let inbox = Inbox {
+            orders: inbox,
+            waiting: Arc::clone(&waiting),
+        };
+        (Self { orders, waiting }, inbox)
+    }
+
+    /// Orders something, unless too much waits already: then the peer is hung up on.
+    pub(super) fn order(&self, order: Order) {
+        let bytes = order.bytes();
+        let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let order = if waiting > WAITING_BYTES_MAX {
+            Order::Close("it asks for more than it takes".to_owned())
+        } else {
+            order
+        };
+        let _ = self.orders.send((order, bytes)); // the writer may have ended
+    }
+}
+
+impl Inbox {
+    async fn next(&mut self) -> Option<Order> {
+        let (order, bytes) = self.orders.recv().await?;
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        Some(order)
+    }
+}
+
+impl Order {
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Say(frame) => frame.bytes(),
+            Self::Push { .. } | Self::Leave | Self::Close(_) => 0,
+        }
+    }
+}
+
+/// One's own rows that a peer has not been sent.
+struct Pushing {
+    origin: Origin,
+    after: u64,
+}
+
+/// Carries out the orders until one says to hang up. The text says why.
+pub(super) async fn write(
+    shared: Arc<Shared>,
+    mut inbox: Inbox,
+    mut sender: Sender,
+) -> io::Result<String> {
+    let mut own_number = shared.mesh.history.follow();
+    let mut unnumbered = shared.mesh.history.listen();
+    let mut pushing = None;
+    loop {
+        tokio::select! {
+            order = inbox.next() => match order {
+                Some(Order::Say(frame)) => sender.send(frame.encode()).await?,
+                Some(Order::Push { origin, after }) => pushing = Some(Pushing { origin, after }),
+                Some(Order::Leave) => {
+                    push(&shared, &mut pushing, &mut sender, usize::MAX).await?;
+                    sender.send(Frame::Goodbye(Goodbye::Leaving).encode()).await?;
+                    sender.finish();
+                    return Ok("this node stops".to_owned());
+                }
+                Some(Order::Close(why)) => {
+                    sender.finish();
+                    return Ok(why);
+                }
+                None => return Ok("nothing is left to say".to_owned()),
+            },
+            changed = own_number.changed(), if pushing.is_some() => {
+                changed.map_err(io::Error::other)?;
+            }
+            rows = unnumbered.recv(), if pushing.is_some() => {
+                let frame = match rows {
+                    Ok(rows) => Frame::Loose(rows),
+                    Err(RecvError::Lagged(_)) => Frame::Gone,
+                    Err(error @ RecvError::Closed) => return Err(io::Error::other(error)),
+                };
+                sender.send(frame.encode()).await?;
+            }
+        }
+        push(&shared, &mut pushing, &mut sender, 1).await?;
+    }
+}
+
+/// Sends rows that were not sent yet, in so many frames at the most.
+async fn push(
+    shared: &Shared,
+    pushing: &mut Option<Pushing>,
+    sender: &mut Sender,
+    frames: usize,
+) -> io::Result<()> {
+    let Some(pushing) = pushing else {
+        return Ok(());
+    };
+    let mut sent = 0;
+    loop {
+        let (origin, number) = shared.mesh.history.own();
+        if origin != pushing.origin {
+            *pushing = Pushing { origin, after: 0 };
+        }
+        // Answers wait their turn only while the peer keeps up.
+        if number <= pushing.after || (sent >= frames && number - pushing.after < ROWS_MAX as u64) {
+            return Ok(());
+        }
+        let frame = shared.mesh.delta_after(origin, pushing.after);
+        pushing.after = match &frame {
+            Frame::Delta { rows, .. } => pushing.after + rows.len() as u64,
+            _ => number,
+        };
+        sender.send(frame.encode()).await?;
+        sent += 1;
+    }
+}
