@@ -5,7 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -45,6 +48,16 @@ impl Authority {
     /// For these names or addresses.
     pub fn issue(&self, names: &[&str]) -> Identity {
         self.sign(&params(names))
+    }
+
+    /// The same, said to be for servers and for clients (RFC 5280 section 4.2.1.12), as nodes of a cluster are both.
+    pub fn issue_node(&self, names: &[&str]) -> Identity {
+        let mut params = params(names);
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        self.sign(&params)
     }
 
     /// The same, over since the year 2001.
