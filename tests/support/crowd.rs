@@ -38,12 +38,12 @@ impl Crowd {
         Self { shared, lanes }
     }
 
-    /// How many were answered with success so far.
-    pub fn answered(&self) -> usize {
-        self.shared.answered.lock().unwrap().len()
+    /// The tokens whose logout was answered with success so far.
+    pub fn answered(&self) -> Vec<String> {
+        self.shared.answered.lock().unwrap().clone()
     }
 
-    /// Ends it; the tokens whose logout was answered with success.
+    /// Ends it; all the tokens whose logout was answered with success.
     pub fn goes_home(self) -> Vec<String> {
         self.shared.called_home.store(true, Ordering::Relaxed);
         for lane in self.lanes {
