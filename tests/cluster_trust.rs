@@ -8,11 +8,11 @@ use std::net::TcpStream;
 
 use doorward::clock;
 use support::encrypted::Hello;
-use support::{Authority, Cluster, Ledger, Link, Name, PATIENCE, certify, eventually};
+use support::{
+    Authority, Cluster, GOSSIP, Identity, Ledger, Link, Name, PATIENCE, Rogue, certify, eventually,
+};
 
-/// Each version of TLS on its own.
-const VERSIONS: [&[&rustls::SupportedProtocolVersion]; 2] =
-    [&[&rustls::version::TLS13], &[&rustls::version::TLS12]];
+const TLS12_ALONE: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
 
 /// Nothing happens for as long as two rounds of repair and every reconnection take.
 #[track_caller]
@@ -61,29 +61,31 @@ fn a_node_of_another_authority_stays_outside() {
 }
 
 #[test]
-fn who_has_no_certificate_is_told_nothing() {
+fn who_shows_no_certificate_of_the_cluster_is_told_nothing() {
     let cluster = Cluster::of(&["a", "b"]).start();
     let mut ledger = Ledger::default();
     ledger.spare(&cluster);
     let address = cluster["a"].address_of("gossip");
-    for versions in VERSIONS {
-        for alpn in [&["h2"][..], &["http/1.1"], &[]] {
-            let hello = Hello {
-                name: Some("a"),
-                alpn,
-                versions,
-            };
-            let Ok(mut nobody) = hello.try_to(address) else {
-                continue;
-            };
-            drop(nobody.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"));
-            let heard = nobody.read(&mut [0; 1024]);
-            let silence = std::io::ErrorKind::WouldBlock;
-            let closed = heard.as_ref().is_ok_and(|length| *length == 0);
-            let refused = heard.as_ref().is_err_and(|fault| fault.kind() != silence);
-            assert!(closed || refused, "{versions:?} {alpn:?}: {heard:?}");
+    let authority = &cluster.authority;
+    let stranger = Authority::new("somebody else's cluster").issue_node(&["b"]);
+    let expired = authority.issue_expired(&["b"]);
+    let nameless = authority.issue_node(&["127.0.0.1"]);
+    let strangers = [&stranger, &expired, &nameless, &Identity::of_nobody(&["b"])];
+    for identity in [None].into_iter().chain(strangers.map(Some)) {
+        match Rogue::calls(address, authority.client(identity), "a", GOSSIP) {
+            Ok(mut rogue) => {
+                assert_eq!(rogue.status, 403);
+                assert_eq!(rogue.hears(), None);
+            }
+            Err(refused) => eprintln!("{refused}"),
         }
     }
+    let old = Hello {
+        name: Some("a"),
+        alpn: &["h2"],
+        versions: TLS12_ALONE,
+    };
+    assert!(old.try_to(address).is_err(), "TLS 1.2");
     let mut plain = TcpStream::connect(address).unwrap();
     plain.set_read_timeout(Some(PATIENCE)).unwrap();
     drop(plain.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"));

@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// Who issues certificates.
 pub struct Authority {
@@ -68,6 +68,27 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// How a client speaks TLS 1.3 with a node of this authority, showing this certificate, if any.
+    pub fn client(&self, identity: Option<&Identity>) -> ClientConfig {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(self.roots());
+        match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder
+                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+                .unwrap(),
+        }
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.der().clone()).unwrap();
+        roots
+    }
+
     fn sign(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -107,10 +128,9 @@ impl Identity {
 
     /// The same, for clients with a certificate of this authority only.
     pub fn server_for_clients_of(&self, authority: &Authority) -> ServerConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.certificate.der().clone()).unwrap();
+        let roots = Arc::new(authority.roots());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
         let builder = builder().with_client_cert_verifier(verifier.build().unwrap());
         builder
             .with_single_cert(self.chain.clone(), self.key.clone_key())

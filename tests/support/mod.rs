@@ -31,6 +31,7 @@ mod plan;
 mod cluster;
 mod ledger;
 mod crowd;
+mod rogue;
 mod http2;
 mod recorder;
 pub mod frames;
@@ -62,6 +63,7 @@ pub use nobody::Nobody;
 pub use patience::{PATIENCE, eventually, tick};
 pub use plan::{Plan, certify};
 pub use recorder::Recorder;
+pub use rogue::{GOSSIP, Rogue};
 pub use scene::{Scene, told};
 pub use wire::{Answer, Connection, raw, request, try_raw};
 
