@@ -23,6 +23,8 @@ pub struct Ledger {
 /// A token and what became of it.
 struct Entry {
     token: String,
+    /// Which node answered its logout.
+    node: Option<Name>,
     /// For people to read.
     story: String,
 }
@@ -53,6 +55,7 @@ impl Ledger {
         let customer = self.customer(cluster);
         self.alive.push(Entry {
             token: customer.token().to_owned(),
+            node: None,
             story: "never logged out".to_owned(),
         });
         customer
@@ -69,6 +72,7 @@ impl Ledger {
         self.alive.retain(|entry| entry.token != token);
         self.dead.push(Entry {
             token: token.to_owned(),
+            node: Some(node),
             story: format!("logout {} at {node}", self.dead.len() + 1),
         });
     }
@@ -101,23 +105,24 @@ impl Ledger {
     /// As `check_at`, but for so many of the last logouts, which may still be on their way.
     #[track_caller]
     pub fn check_except_the_last_at(&self, cluster: &Cluster, name: Name, last: usize) {
-        let edge = &cluster[name];
-        let mut forbidden = HashSet::new();
         let settled = self.dead.len().saturating_sub(last);
-        for entry in &self.dead[..settled] {
-            let was_ready = is_ready(cluster, name);
-            let (answer, target) = visit(edge, &entry.token);
-            let refused = answer == 401 || answer == 503 && !(was_ready && is_ready(cluster, name));
-            let told = || told(cluster, name, entry, &answer);
-            assert!(refused, "a dead token was not refused: {}", told());
-            forbidden.insert(target);
-        }
-        let seen = cluster.shop.seen();
-        let reached = seen.iter().filter(|seen| forbidden.contains(&seen.target));
-        assert_eq!(reached.count(), 0, "dead tokens reached the shop by {name}");
+        refuses(cluster, name, self.dead[..settled].iter());
+        self.spares(cluster, name);
+    }
+
+    /// As `check_at`, of the logouts that the node answered itself: nothing that happens elsewhere touches those.
+    #[track_caller]
+    pub fn check_own_at(&self, cluster: &Cluster, name: Name) {
+        let own = self.dead.iter();
+        refuses(cluster, name, own.filter(|entry| entry.node == Some(name)));
+        self.spares(cluster, name);
+    }
+
+    #[track_caller]
+    fn spares(&self, cluster: &Cluster, name: Name) {
         for entry in &self.alive {
             let was_ready = is_ready(cluster, name);
-            let (answer, _) = visit(edge, &entry.token);
+            let (answer, _) = visit(&cluster[name], &entry.token);
             let fits = answer == 200 || answer == 503 && !(was_ready && is_ready(cluster, name));
             let told = || told(cluster, name, entry, &answer);
             assert!(fits, "an innocent token was refused: {}", told());
@@ -139,6 +144,23 @@ impl Ledger {
         let refused = |entry: &&Entry| visit(&cluster[name], &entry.token).0 == 401;
         self.dead.len() - self.dead.iter().filter(refused).count()
     }
+}
+
+/// A node refuses these tokens, as far as it is ready, and lets none through in any case.
+#[track_caller]
+fn refuses<'e>(cluster: &Cluster, name: Name, entries: impl Iterator<Item = &'e Entry>) {
+    let mut forbidden = HashSet::new();
+    for entry in entries {
+        let was_ready = is_ready(cluster, name);
+        let (answer, target) = visit(&cluster[name], &entry.token);
+        let refused = answer == 401 || answer == 503 && !(was_ready && is_ready(cluster, name));
+        let told = || told(cluster, name, entry, &answer);
+        assert!(refused, "a dead token was not refused: {}", told());
+        forbidden.insert(target);
+    }
+    let seen = cluster.shop.seen();
+    let reached = seen.iter().filter(|seen| forbidden.contains(&seen.target));
+    assert_eq!(reached.count(), 0, "dead tokens reached the shop by {name}");
 }
 
 /// Ready, and not stale: a stale one serves without what it can't know.
