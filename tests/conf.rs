@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use doorward::config::{self, Config, Faults};
 use doorward::request::{AnswerBy, Carrier, IssuedAt, Kind, Scope};
 use http::StatusCode;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 const REFERENCE: &str = include_str!("../conf/doorward.toml");
@@ -22,6 +23,12 @@ impl Folder {
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         fs::create_dir(folder.0.path().join("keys")).unwrap();
+        fs::create_dir(folder.0.path().join("cluster")).unwrap();
+        let (authority, node, node_key) = node_certificate();
+        let folder = folder
+            .with("cluster/ca.pem", authority.as_bytes(), 0o644)
+            .with("cluster/a.pem", node.as_bytes(), 0o644)
+            .with("cluster/a.key", node_key.as_bytes(), 0o640);
         let shop = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).unwrap();
         folder
             .with("keys/jwt.secret", SECRET.as_bytes(), 0o640)
@@ -68,6 +75,19 @@ impl Folder {
             Err(faults) => faults.to_string(),
         }
     }
+}
+
+/// The certificate of an authority; and that of node `a`, with its key.
+fn node_certificate() -> (String, String, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let node = CertificateParams::new(["a".to_owned()]).unwrap();
+    let node = node.signed_by(&key, &issuer).unwrap().pem();
+    (authority, node, key.serialize_pem())
 }
 
 fn fixture(name: &str) -> PathBuf {
@@ -137,6 +157,9 @@ fn the_reference_loads_with_every_key_switched_on() {
     assert_eq!(warnings.matches("warning: ").count(), 2, "{warnings}");
     assert!(warnings.contains("uses the certificates"), "{warnings}");
     assert!(warnings.contains("`cart` changes nothing"), "{warnings}");
+    let cluster = config.server.cluster.unwrap();
+    assert_eq!((cluster.peers.len(), cluster.quarantine.len()), (2, 1));
+    assert!(cluster.bus.is_some());
     let other = &config.shops[1];
     assert_eq!(other.places.len(), 6);
     assert_eq!(other.logouts.len(), 1);
@@ -150,6 +173,8 @@ x = 1
 [limits]
 x = 1
 [[certificate]]
+x = 1
+[cluster]
 x = 1
 [[shop]]
 x = 1
@@ -339,7 +364,7 @@ error: unknown key `operater`
 2 | operater = "127.0.0.1:8081"
   | ^^^^^^^^
   |
-  = help: did you mean `operator`? known: listen, operator, data_dir, control, trusted_proxies, drain, log, h2c, limits, certificate, prefix, shop
+  = help: did you mean `operator`? known: listen, operator, data_dir, control, trusted_proxies, drain, cluster, log, h2c, limits, certificate, prefix, shop
 
 error: expected an address or network such as 192.0.2.7 or 10.0.0.0/8, found `10.0.0.0/33`
  --> doorward.toml:3:20

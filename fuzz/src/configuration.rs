@@ -91,6 +91,7 @@ fn all_of(config: &Config) -> String {
         &server.h2c,
         &server.site.trusted_proxies,
         &server.site.limits,
+        &server.cluster,
     );
     let summary = (&config.summary, config.log);
     let mut all = format!("{process:?} {upstreams:?} {summary:?}");

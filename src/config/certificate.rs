@@ -1,11 +1,15 @@
-//! The certificates of the addresses with TLS.
+//! Certificates: of the addresses with TLS, and how those of others are read.
 
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
 use super::fault::{Fault, Faults};
-use super::file;
-use super::table::Table;
+use super::file::{self, File};
+use super::table::{Table, Text};
 use crate::clock;
 use crate::server::{Certificate, Listen};
 
@@ -49,16 +53,26 @@ fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Optio
     let key_file = table.string("key_file", faults);
     table.missing("key_file", "the path of its private key in PEM", faults);
     table.finish(faults);
-    let (cert_file, key_file) = (cert_file?, key_file?);
-    let chain = file::read_file(&cert_file, base_dir, faults);
-    let key = file::read_secret_file(&key_file, base_dir, faults); // who has it can pose as the shop
-    match Certificate::parse(cert_file.as_str(), &chain?, &key?) {
-        Ok(certificate) => {
-            if certificate.not_after < clock::now().plus(NOTICE) {
-                faults.push(ending(&certificate).at(cert_file.spot()));
-            }
-            Some(certificate)
-        }
+    let cert_file = cert_file?;
+    let (certificate, _) = read_files(&cert_file, &key_file?, base_dir, faults)?;
+    if certificate.not_after < clock::now().plus(NOTICE) {
+        faults.push(ending(&certificate).at(cert_file.spot()));
+    }
+    Some(certificate)
+}
+
+/// Reads a chain and its key, which must belong together; the second is the key in PEM.
+pub(super) fn read_files(
+    cert_file: &Text<'_>,
+    key_file: &Text<'_>,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<(Certificate, Vec<u8>)> {
+    let chain = file::read_file(cert_file, base_dir, faults);
+    let key = file::read_secret_file(key_file, base_dir, faults); // who has it can pose as us
+    let (chain, key) = (chain?, key?);
+    match Certificate::parse(cert_file.as_str(), &chain, &key) {
+        Ok(certificate) => Some((certificate, key)),
         Err(why) => {
             let name = cert_file.as_str().escape_debug();
             faults.push(Fault::error(format!("`{name}`: {why}")).at(cert_file.spot()));
@@ -67,10 +81,32 @@ fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Optio
     }
 }
 
+/// The certificates of authorities that are in this file.
+pub(super) fn authorities_in(
+    file: &File<'_, '_>,
+    faults: &mut Faults,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_slice_iter(file.bytes());
+    let certificates: Result<Vec<_>, _> = certificates.collect();
+    let certificates = certificates.unwrap_or_default();
+    let mut store = RootCertStore::empty();
+    let is_fit = |one: &CertificateDer<'_>| store.add(one.clone()).is_ok();
+    if certificates.is_empty() || !certificates.iter().all(is_fit) {
+        faults.push(file.fault("expected certificates of authorities in PEM"));
+        return None;
+    }
+    Some(certificates)
+}
+
 /// Browsers refuse it from its end on; the other certificates and addresses are as good as before.
 fn ending(certificate: &Certificate) -> Fault {
+    let help = "renew it, and reload: no connection is touched";
+    Fault::warning(end_of(certificate)).help(help)
+}
+
+/// When it ends, or ended.
+pub(super) fn end_of(certificate: &Certificate) -> String {
     let (name, end) = (certificate.name.escape_debug(), certificate.not_after);
     let ends = if end < clock::now() { "ended" } else { "ends" };
-    Fault::warning(format!("`{name}`: the certificate {ends} at {end}"))
-        .help("renew it, and reload: no connection is touched")
+    format!("`{name}`: the certificate {ends} at {end}")
 }

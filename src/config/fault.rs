@@ -65,9 +65,15 @@ impl fmt::Debug for Source {
     }
 }
 
-/// Whether a line gives a value to a key that names a secret.
+/// Whether a line gives a value to a key that names a secret, or has a URL with a password in it.
 /// It is read as text, for a file with a syntax fault must not leak either.
 fn holds_secret(line: &str) -> bool {
+    if line
+        .split_once("://")
+        .is_some_and(|(_, rest)| rest.contains('@'))
+    {
+        return true;
+    }
     let mut pieces: Vec<&str> = line.split('=').collect();
     pieces.pop();
     pieces.push(first_word(line));
@@ -81,11 +87,13 @@ fn first_word(line: &str) -> &str {
     &line[..end.unwrap_or(line.len())]
 }
 
-/// `secret`, `token.secret`, `client-secret`, also with a slip of the pen; but not `secret_file`.
+/// `secret`, `token.secret`, `client-secret`, also with a slip of the pen; but not `secret_file`. A `bus` has its
+/// password in its URL.
 fn names_secret(key: &str) -> bool {
     let key = key.to_lowercase();
-    let is_secret =
-        |word: &str| word.contains("secret") || strsim::osa_distance(word, "secret") < 2;
+    let is_secret = |word: &str| {
+        word.contains("secret") || strsim::osa_distance(word, "secret") < 2 || word == "bus"
+    };
     key.split('.')
         .map(|name| name.trim_matches([' ', '\t', '"', '\'']))
         .filter(|name| !name.ends_with("_file"))

@@ -5,10 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 
+use super::certificate::authorities_in;
 use super::fault::{Fault, Faults};
 use super::file::File;
 use super::table::{Table, Text};
@@ -109,14 +107,6 @@ fn read_authorities(
     faults: &mut Faults,
 ) -> Option<Vec<Vec<u8>>> {
     let file = File::read(named, base_dir, faults)?;
-    let certificates = CertificateDer::pem_slice_iter(file.bytes());
-    let certificates: Result<Vec<_>, _> = certificates.collect();
-    let certificates = certificates.unwrap_or_default();
-    let mut store = RootCertStore::empty();
-    let is_fit = |one: &CertificateDer<'_>| store.add(one.clone()).is_ok();
-    if certificates.is_empty() || !certificates.iter().all(is_fit) {
-        faults.push(file.fault("expected certificates of authorities in PEM"));
-        return None;
-    }
+    let certificates = authorities_in(&file, faults)?;
     Some(certificates.iter().map(|one| one.to_vec()).collect())
 }

@@ -42,7 +42,7 @@ pub(super) fn read(root: &mut Table<'_>, faults: &mut Faults) -> Limits {
 }
 
 /// From a second to this.
-fn read_duration(
+pub(super) fn read_duration(
     table: &mut Table<'_>,
     key: &str,
     (most, named): (Duration, &str),

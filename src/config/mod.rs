@@ -4,6 +4,8 @@
 //! of the preset, sub-tables merge key by key, arrays of tables are concatenated, the operator's first.
 
 mod certificate;
+mod cluster;
+mod cluster_certificates;
 mod cookies;
 mod credential;
 mod duration;
@@ -46,7 +48,7 @@ pub struct Config {
     pub server: Settings,
     /// What is logged.
     pub log: LevelFilter,
-    /// What `check` prints of the shops, line by line.
+    /// What `check` prints of the cluster and the shops, line by line.
     pub summary: Vec<String>,
 }
 

@@ -12,8 +12,9 @@ use super::Config;
 use super::fault::{Fault, Faults};
 use super::shop::Reading;
 use super::table::{Table, Text};
-use super::{certificate, limits};
+use super::{certificate, cluster, limits};
 use crate::request::PathPattern;
+use crate::revocation::gossip::ClusterSettings;
 use crate::server::{Certificate, Drain, Limits, Listen, Settings, SiteSettings};
 
 /// Doorward's own paths on every shop, unless the operator says otherwise.
@@ -40,6 +41,7 @@ pub(super) struct Process {
     data_dir: PathBuf,
     trusted_proxies: Vec<IpNet>,
     drain: Drain,
+    cluster: Option<ClusterSettings>,
     log: LevelFilter,
 }
 
@@ -52,6 +54,7 @@ pub(super) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -
     let control = read_control(root, data_dir.as_deref(), base_dir, faults);
     let trusted_proxies = read_proxies(root, faults);
     let drain = read_drain(root, faults);
+    let cluster = cluster::read(root, &listen, operator, base_dir, faults);
     let log = root.choice("log", LEVELS, faults);
     Some(Process {
         h2c: root.boolean("h2c", faults).unwrap_or_default(),
@@ -66,6 +69,7 @@ pub(super) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -
         data_dir: data_dir?,
         trusted_proxies,
         drain,
+        cluster,
         log: log.unwrap_or(LevelFilter::Info),
     })
 }
@@ -73,6 +77,7 @@ pub(super) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -
 impl Process {
     /// The whole configuration.
     pub(super) fn with(self, shops: Vec<Reading>) -> Config {
+        let summary = self.cluster.iter().map(cluster::summary).collect();
         let mut config = Config {
             shops: Vec::new(),
             server: Settings {
@@ -88,9 +93,10 @@ impl Process {
                     certificates: self.certificates,
                     drain: self.drain,
                 },
+                cluster: self.cluster,
             },
             log: self.log,
-            summary: Vec::new(),
+            summary,
         };
         for reading in shops {
             let name = reading.shop.name.clone();

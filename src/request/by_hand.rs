@@ -66,10 +66,10 @@ impl Shop {
                 until,
                 source: Source::Verified,
             }],
-            Target::Session(named) => cutoff(
-                self.named_by_hand(Digest::Session, named),
-                UnixTime::FOREVER,
-            ),
+            Target::Session(named) => {
+                let id = self.named_by_hand(Digest::Session, named);
+                vec![Revocation::of_session(id, until)]
+            }
             Target::Subject(named) => cutoff(self.named_by_hand(Digest::Subject, named), shop_time),
             Target::AllBefore(moment) => {
                 let realm = Id::of_realm(&settings.realm);

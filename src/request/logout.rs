@@ -210,7 +210,7 @@ impl LogoutRule {
     }
 }
 
-/// The presented token by its own id, and a cutoff for what else the scope reaches.
+/// The presented token by its own id, and what else the scope reaches.
 pub(super) fn of_verified(
     token: &Verified,
     scope: Scope,
@@ -228,18 +228,18 @@ pub(super) fn of_verified(
     let mut revocations = vec![dead(token.identity.id, token.identity.window)];
     let respelled = token.fingerprint.map(|id| dead(id, Window::UNDATED));
     // Who holds a token that nobody accepts any more may end it, and nothing else of the customer's.
-    let cutoff = match scope {
+    let longest = until.max(settings.undated_until(shop_time));
+    let rest = match scope {
         _ if accepted_until <= shop_time => None,
         Scope::Token => None,
-        Scope::Session => token.session.map(|id| (id, UnixTime::FOREVER)),
-        Scope::Subject => token.subject.map(|id| (id, shop_time)),
+        Scope::Session => token.session.map(|id| Revocation::of_session(id, longest)),
+        Scope::Subject => token.subject.map(|id| Revocation::Cutoff {
+            id,
+            not_before: shop_time,
+            until: longest,
+        }),
     };
-    let cutoff = cutoff.map(|(id, not_before)| Revocation::Cutoff {
-        id,
-        not_before,
-        until: until.max(settings.undated_until(shop_time)),
-    });
-    revocations.extend(respelled.into_iter().chain(cutoff));
+    revocations.extend(respelled.into_iter().chain(rest));
     revocations
 }
 

@@ -279,7 +279,7 @@ impl LogOut<'_> {
         matches!(self.rule.answer, AnswerBy::Shop { .. }) && !self.shop.clock.is_known()
     }
 
-    /// The tokens that it revokes.
+    /// The tokens, and the session, that it revokes.
     pub fn tokens(&self) -> Vec<Revocation> {
         let is_token = |one: &&Revocation| matches!(one, Revocation::Token { .. });
         self.revocations.iter().filter(is_token).copied().collect()
@@ -289,16 +289,9 @@ impl LogOut<'_> {
     pub fn cutoffs(&self) -> Vec<Revocation> {
         let on_time = |one: &Revocation| match *one {
             Revocation::Token { .. } => None,
-            Revocation::Cutoff {
+            Revocation::Cutoff { id, until, .. } => Some(Revocation::Cutoff {
                 id,
-                not_before,
-                until,
-            } => Some(Revocation::Cutoff {
-                id,
-                not_before: match not_before {
-                    UnixTime::FOREVER => not_before,
-                    _ => self.shop.clock.at(self.at),
-                },
+                not_before: self.shop.clock.at(self.at),
                 until,
             }),
         };

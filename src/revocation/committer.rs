@@ -1,18 +1,21 @@
 //! The one thread that writes: it gathers logouts for a moment, commits them together, and only then
 //! tells who waits.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{error, info};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::oneshot;
 
 use super::entry::{Revocation, Window};
-use super::journal::{Journal, JournalError};
+use super::history::{History, Origin};
+use super::journal::{Journal, JournalError, Progress};
+use super::row::Row;
 use super::set::Set;
 use crate::clock::{self, UnixTime};
 
@@ -21,6 +24,12 @@ const GATHER: Duration = Duration::from_millis(1);
 
 /// How many orders go into one transaction at the most.
 const GROUP_MAX: usize = 4096;
+
+/// How many rows of other nodes go into one transaction at the most: a logout that comes meanwhile waits for it.
+const IMPORT_MAX: usize = 8192;
+
+/// How often the time is noted where nothing else is written.
+const CLOCK_EVERY: Duration = Duration::from_mins(1);
 
 /// The way to the writing thread. Dropping it waits until the last order is carried out.
 pub(super) struct Committer {
@@ -82,25 +91,68 @@ impl Health {
 enum Order {
     Write {
         revocations: Vec<Revocation>,
-        done: oneshot::Sender<bool>,
+        done: oneshot::Sender<Option<Numbered>>,
     },
     Drop {
         windows: Vec<Window>,
         undated: bool,
         now: UnixTime,
     },
+    Import(Import),
+    /// Write if nothing was written for long: the time is noted, and a disk that failed is asked again.
+    Touch,
+}
+
+/// What other nodes revoked; it is in force already.
+#[derive(Debug, Default)]
+pub(super) struct Import {
+    pub(super) revocations: Vec<Revocation>,
+    /// Once these are on disk, so much is known.
+    pub(super) progress: Progress,
+}
+
+impl Import {
+    /// The journal holds everything that is in force.
+    pub(super) fn complete() -> Self {
+        let progress = Progress {
+            is_complete: true,
+            ..Progress::default()
+        };
+        Self {
+            revocations: Vec::new(),
+            progress,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.revocations.is_empty() && self.progress == Progress::default()
+    }
+}
+
+/// The number of the last of one's own revocations, and of which origin it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Numbered {
+    pub(super) origin: Origin,
+    pub(super) number: u64,
 }
 
 impl Committer {
     /// Starts the thread. It ends when the last handle is dropped.
-    pub(super) fn start(journal: Journal, set: Arc<Set>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        journal: Journal,
+        set: Arc<Set>,
+        history: Arc<History>,
+    ) -> std::io::Result<Self> {
         let (orders, inbox) = channel();
         let health = Arc::new(Health::default());
         let writer = Writer {
             journal,
             set,
+            history,
             health: Arc::clone(&health),
             unwritten: Vec::new(),
+            imports: VecDeque::new(),
+            touched: clock::instant(),
         };
         let thread = thread::Builder::new()
             .name("journal".to_owned())
@@ -116,8 +168,11 @@ impl Committer {
         &self.health
     }
 
-    /// Orders a write; the answer says whether it is on disk.
-    pub(super) fn write(&self, revocations: Vec<Revocation>) -> oneshot::Receiver<bool> {
+    /// Orders a write; the answer says under which number it is on disk, if it is.
+    pub(super) fn write(
+        &self,
+        revocations: Vec<Revocation>,
+    ) -> oneshot::Receiver<Option<Numbered>> {
         let (done, answer) = oneshot::channel();
         self.send(Order::Write { revocations, done });
         answer
@@ -130,6 +185,16 @@ impl Committer {
             undated,
             now,
         });
+    }
+
+    /// Orders what other nodes revoked to be written, after all that was ordered before.
+    pub(super) fn import(&self, import: Import) {
+        self.send(Order::Import(import));
+    }
+
+    /// Has the time noted now and then.
+    pub(super) fn touch(&self) {
+        self.send(Order::Touch);
     }
 
     /// A writer that is gone drops the order, and with it `done`: the waiter learns that nothing was written.
@@ -152,18 +217,33 @@ impl Drop for Committer {
 struct Writer {
     journal: Journal,
     set: Arc<Set>,
+    history: Arc<History>,
     health: Arc<Health>,
     /// In force but not yet on disk: written with the next transaction that succeeds.
     unwritten: Vec<Revocation>,
+    /// The same of other nodes. Logouts that are waited for go first.
+    imports: VecDeque<Import>,
+    /// When something was last written.
+    touched: Instant,
 }
 
 impl Writer {
     fn run(mut self, inbox: &Receiver<Order>) {
-        while let Ok(first) = inbox.recv() {
-            let mut group = vec![first];
-            gather(inbox, &mut group);
+        while let Some(group) = self.next_group(inbox) {
             self.commit(group);
         }
+    }
+
+    /// The next orders; none at all, while there is something left to import. `None`: it is over.
+    fn next_group(&self, inbox: &Receiver<Order>) -> Option<Vec<Order>> {
+        let mut group = Vec::new();
+        if self.imports.is_empty() || !self.health.is_writable() {
+            group.push(inbox.recv().ok()?);
+            gather(inbox, &mut group);
+        } else {
+            group.extend(inbox.try_iter().take(GROUP_MAX));
+        }
+        Some(group)
     }
 
     /// One revocation's life: journal, then set, then the answer.
@@ -181,45 +261,106 @@ impl Writer {
                     undated,
                     now,
                 } => self.drop_ended(&windows, undated, now),
+                Order::Import(import) => self.imports.push_back(import),
+                Order::Touch => {}
             }
         }
-        if fresh.is_empty() && self.unwritten.is_empty() && self.health.is_writable() {
-            return; // while it fails, an empty transaction asks whether it still does
+        let import = self.next_import();
+        if !self.is_due(&fresh, &import) {
+            return;
         }
-        let begun = clock::instant();
-        let written = self.journal.write(self.unwritten.iter().chain(&fresh)); // a restart will not forget them
-        if written.is_ok() {
-            let took = clock::instant().duration_since(begun);
-            self.health.latency.observe(took.as_secs_f64());
-        }
+        let written = self.write(&fresh, &import); // a restart will not forget them
         let now = clock::now();
         for revocation in &fresh {
             self.set.insert(revocation, now); // refused here from now on, written or not
         }
-        let durable = self.settle(written, fresh);
+        let numbered = self.settle(written, fresh, import);
         for done in waiting {
-            let _ = done.send(durable); // who waited may have hung up; the revocation stands
+            let _ = done.send(numbered); // who waited may have hung up; the revocation stands
         }
     }
 
-    /// Notes how a write went, and keeps what it could not write.
-    fn settle(&mut self, written: Result<(), JournalError>, fresh: Vec<Revocation>) -> bool {
+    fn is_due(&self, fresh: &[Revocation], import: &Import) -> bool {
+        let is_something = !fresh.is_empty() || !self.unwritten.is_empty() || !import.is_empty();
+        // While it fails, an empty transaction asks whether it still does.
+        is_something
+            || !self.health.is_writable()
+            || clock::instant().duration_since(self.touched) >= CLOCK_EVERY
+    }
+
+    /// As much as fits into one transaction. What is noted with it comes last.
+    fn next_import(&mut self) -> Import {
+        let mut import = Import::default();
+        while let Some(next) = self.imports.front_mut() {
+            let room = IMPORT_MAX - import.revocations.len();
+            if next.revocations.len() > room {
+                import.revocations.extend(next.revocations.drain(..room));
+                break;
+            }
+            let Some(next) = self.imports.pop_front() else {
+                break;
+            };
+            import.revocations.extend(next.revocations);
+            import.progress.reached.extend(next.progress.reached);
+            import.progress.is_complete |= next.progress.is_complete;
+            import.progress.origin = next.progress.origin.or(import.progress.origin);
+        }
+        import
+    }
+
+    /// One transaction with everything that waits, and how far that brings the vector.
+    fn write(&mut self, fresh: &[Revocation], import: &Import) -> Result<(), JournalError> {
+        let own = self.unwritten.len() + fresh.len();
+        let mut progress = import.progress.clone();
+        let (origin, number) = self.history.own();
+        if own > 0 {
+            progress.reached.push((origin, number + own as u64));
+        }
+        let all = self.unwritten.iter().chain(fresh).chain(&import.revocations);
+        let begun = clock::instant();
+        let written = self.journal.write_with(all, &progress, clock::now());
+        if written.is_ok() {
+            self.touched = clock::instant();
+            let took = self.touched.duration_since(begun);
+            self.health.latency.observe(took.as_secs_f64());
+        }
+        written
+    }
+
+    /// Notes how a write went, and keeps what it could not write. Peers hear of it either way.
+    fn settle(
+        &mut self,
+        written: Result<(), JournalError>,
+        fresh: Vec<Revocation>,
+        import: Import,
+    ) -> Option<Numbered> {
         match written {
             Ok(()) => {
-                let count = (self.unwritten.len() + fresh.len()) as u64;
+                let own = self.unwritten.drain(..).chain(fresh);
+                let own: Vec<_> = own.map(|revocation| Row::of(&revocation)).collect();
+                let count = own.len() + import.revocations.len();
                 self.health.commits.fetch_add(1, Ordering::Relaxed);
-                self.health.written.fetch_add(count, Ordering::Relaxed);
+                self.health.written.fetch_add(count as u64, Ordering::Relaxed);
                 if self.health.failing.swap(false, Ordering::Relaxed) {
-                    let caught_up = self.unwritten.len();
-                    info!(caught_up; "the journal is written again");
+                    info!(caught_up = count; "the journal is written again");
                 }
-                self.unwritten.clear();
-                true
+                self.history.append_own(own);
+                if let Some(origin) = import.progress.origin {
+                    self.history.renew(origin);
+                }
+                let (origin, number) = self.history.own();
+                Some(Numbered { origin, number })
             }
             Err(error) => {
+                if !fresh.is_empty() {
+                    self.history.announce(fresh.iter().map(Row::of).collect());
+                }
                 self.unwritten.extend(fresh);
+                if !import.is_empty() {
+                    self.imports.push_front(import);
+                }
                 self.note_failure(&error);
-                false
+                None
             }
         }
     }

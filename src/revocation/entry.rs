@@ -93,6 +93,11 @@ impl Window {
         Self(u32::try_from(number).map_or(u32::MAX - 1, |number| number.min(u32::MAX - 1)))
     }
 
+    /// The last moment of it.
+    pub const fn end(self) -> UnixTime {
+        UnixTime::from_seconds(self.0 as u64 * Self::SECONDS)
+    }
+
     /// The window with that number, as the journal wrote it.
     pub const fn from_number(number: u32) -> Self {
         Self(number)
@@ -148,7 +153,7 @@ impl Source {
 /// set, and the later of two moments wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// This token is dead.
+    /// This token is dead; or this session, whose tokens are dead whenever they were issued: it does not come back.
     Token {
         /// Which one.
         id: Id,
@@ -159,11 +164,11 @@ pub enum Revocation {
         /// On whose word.
         source: Source,
     },
-    /// Every token of this session, customer or realm that was issued before a moment is dead.
+    /// Every token of this customer or realm that was issued before a moment is dead.
     Cutoff {
-        /// Which session, customer or realm.
+        /// Which customer or realm.
         id: Id,
-        /// Tokens issued before this are dead. [`UnixTime::FOREVER`]: all of them.
+        /// Tokens issued before this are dead.
         not_before: UnixTime,
         /// Until when such a token could be accepted anywhere; kept until then.
         until: UnixTime,
@@ -175,6 +180,16 @@ impl Revocation {
     pub const fn until(&self) -> UnixTime {
         match self {
             Self::Token { until, .. } | Self::Cutoff { until, .. } => *until,
+        }
+    }
+
+    /// The end of a session.
+    pub const fn of_session(id: Id, until: UnixTime) -> Self {
+        Self::Token {
+            id,
+            window: Window::UNDATED,
+            until,
+            source: Source::Verified,
         }
     }
 }

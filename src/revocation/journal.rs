@@ -1,9 +1,11 @@
 //! The revocations on disk: one redb file, written by one thread, read once at the start.
 //!
-//! The file holds three tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
-//! all little endian. `cutoffs`: id to (not before, until). `meta`: `format`, `incarnation`, `sequence`.
+//! The file holds four tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
+//! all little endian. `cutoffs`: id to (not before, until). `vector`: origin to the number of its last row
+//! before which none is missing. `meta`: `format`, `sequence`, `origin` (in two halves), `complete` and `clock`.
 //! Rows are keyed by window first, so that new rows are neighbours and an ended window is one range.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,15 +17,17 @@ use redb::{
 };
 
 use super::entry::{Id, Revocation, Source, Window};
+use super::history::{Origin, Vector};
 use super::mark::Mark;
 use crate::clock::UnixTime;
 
 const TOKENS: TableDefinition<'_, (u32, u64), &[u8; 28]> = TableDefinition::new("tokens");
 const CUTOFFS: TableDefinition<'_, &[u8; 16], (u64, u64)> = TableDefinition::new("cutoffs");
+const VECTOR: TableDefinition<'_, &[u8; 16], u64> = TableDefinition::new("vector");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 /// The layout that this version reads and writes.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// redb's cache. Its default of 1 GiB would dwarf the set.
 const CACHE_BYTES: usize = 16 << 20;
@@ -36,6 +40,31 @@ pub struct Journal {
     /// How many revocations were written, ever.
     sequence: u64,
     mark: Mark,
+    notes: Notes,
+}
+
+/// What the journal says beside the revocations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notes {
+    /// Which origin this node is.
+    pub origin: Origin,
+    /// How much of every origin's work is in the journal.
+    pub vector: Vector,
+    /// Whether it was ever known to hold everything that was in force: a new one says nothing yet.
+    pub is_complete: bool,
+    /// The latest time that was seen when something was written.
+    pub clock: UnixTime,
+}
+
+/// What is noted together with revocations, in the same transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Everything of these origins up to these numbers is in the journal now.
+    pub reached: Vec<(Origin, u64)>,
+    /// The journal holds everything that is in force.
+    pub is_complete: bool,
+    /// This node is another origin from now on.
+    pub origin: Option<Origin>,
 }
 
 /// Why the journal can't be used.
@@ -140,8 +169,15 @@ impl Journal {
             database: Some(database),
             sequence: 0,
             mark,
+            notes: Notes {
+                origin: Origin::from_bytes([0; 16]),
+                vector: Vector::new(),
+                is_complete: false,
+                clock: UnixTime::EPOCH,
+            },
         };
-        journal.sequence = without_panic(&journal.path, || journal.read_meta())?;
+        (journal.sequence, journal.notes) =
+            without_panic(&journal.path, || journal.read_notes())?;
         match noted.checked_sub(journal.sequence) {
             None | Some(0) => Ok(journal),
             Some(missing) => Err(JournalError::Behind(journal.path, missing)),
@@ -179,12 +215,28 @@ impl Journal {
         read().map_err(unreadable)
     }
 
+    /// What it says beside the revocations.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
     /// Writes revocations in one transaction; they are on disk when this returns.
     pub fn write<'a>(
         &mut self,
         revocations: impl Iterator<Item = &'a Revocation>,
     ) -> Result<(), JournalError> {
+        self.write_with(revocations, &Progress::default(), UnixTime::EPOCH)
+    }
+
+    /// The same, with what is noted beside them, `now`.
+    pub fn write_with<'a>(
+        &mut self,
+        revocations: impl Iterator<Item = &'a Revocation>,
+        progress: &Progress,
+        now: UnixTime,
+    ) -> Result<(), JournalError> {
         let mut sequence = self.sequence;
+        let clock = self.notes.clock.max(now);
         self.commit(|transaction| {
             let mut tokens = transaction.open_table(TOKENS)?;
             let mut cutoffs = transaction.open_table(CUTOFFS)?;
@@ -214,11 +266,29 @@ impl Journal {
                     }
                 }
             }
-            transaction.open_table(META)?.insert("sequence", sequence)?;
+            let mut vector = transaction.open_table(VECTOR)?;
+            for (origin, reached) in &progress.reached {
+                vector.insert(origin.bytes(), reached)?;
+            }
+            let mut meta = transaction.open_table(META)?;
+            meta.insert("sequence", sequence)?;
+            meta.insert("clock", clock.seconds())?;
+            if progress.is_complete {
+                meta.insert("complete", 1)?;
+            }
+            if let Some(origin) = &progress.origin {
+                for (key, half) in ORIGIN_KEYS.iter().zip(halves_of(origin)) {
+                    meta.insert(key, half)?;
+                }
+            }
             Ok(())
         })?;
         self.sequence = sequence;
         self.mark.raise(sequence);
+        self.notes.clock = clock;
+        self.notes.is_complete |= progress.is_complete;
+        self.notes.vector.extend(progress.reached.iter().copied());
+        self.notes.origin = progress.origin.unwrap_or(self.notes.origin);
         Ok(())
     }
 
@@ -274,28 +344,62 @@ impl Journal {
         Ok(())
     }
 
-    fn read_meta(&self) -> Result<u64, JournalError> {
-        let read = || -> Result<(u64, u64), redb::Error> {
-            let Some(database) = &self.database else {
-                return Err(redb::Error::PreviousIo);
-            };
-            let meta = database.begin_read()?.open_table(META)?;
-            let number = |key| Ok::<_, redb::Error>(meta.get(key)?.map_or(0, |row| row.value()));
-            Ok((number("format")?, number("sequence")?))
-        };
-        let (format, sequence) = read().map_err(|error| corrupt(&self.path, &error.to_string()))?;
-        if format != FORMAT {
-            return Err(JournalError::Format(self.path.clone(), format));
+    fn read_notes(&self) -> Result<(u64, Notes), JournalError> {
+        let (meta, vector) = self
+            .read_tables()
+            .map_err(|error| corrupt(&self.path, &error.to_string()))?;
+        let number = |key: &str| meta.get(key).copied().unwrap_or_default();
+        if number("format") != FORMAT {
+            return Err(JournalError::Format(self.path.clone(), number("format")));
         }
-        Ok(sequence)
+        let notes = Notes {
+            origin: origin_of(ORIGIN_KEYS.map(number)),
+            vector,
+            is_complete: number("complete") == 1,
+            clock: UnixTime::from_seconds(number("clock")),
+        };
+        Ok((number("sequence"), notes))
     }
+
+    fn read_tables(&self) -> Result<(HashMap<String, u64>, Vector), redb::Error> {
+        let Some(database) = &self.database else {
+            return Err(redb::Error::PreviousIo);
+        };
+        let transaction = database.begin_read()?;
+        let mut meta = HashMap::new();
+        for row in transaction.open_table(META)?.iter()? {
+            let (key, value) = row?;
+            meta.insert(key.value().to_owned(), value.value());
+        }
+        let mut vector = Vector::new();
+        for row in transaction.open_table(VECTOR)?.iter()? {
+            let (origin, reached) = row?;
+            vector.insert(Origin::from_bytes(*origin.value()), reached.value());
+        }
+        Ok((meta, vector))
+    }
+}
+
+/// The keys of the two halves of this node's origin.
+const ORIGIN_KEYS: [&str; 2] = ["origin", "origin_2"];
+
+fn halves_of(origin: &Origin) -> [u64; 2] {
+    let whole = u128::from_le_bytes(*origin.bytes());
+    let low = u64::MAX;
+    [(whole & u128::from(low)) as u64, (whole >> 64) as u64]
+}
+
+fn origin_of([first, second]: [u64; 2]) -> Origin {
+    Origin::from_bytes((u128::from(first) | (u128::from(second) << 64)).to_le_bytes())
 }
 
 /// Makes an empty journal under another name and moves it into place, so that a crash leaves none rather
 /// than half of one.
 fn create(path: &Path) -> Result<(), JournalError> {
-    let unreachable =
-        |error: redb::Error| JournalError::Unreachable(path.to_owned(), error.to_string());
+    let unreachable = |error: &dyn std::error::Error| {
+        JournalError::Unreachable(path.to_owned(), error.to_string())
+    };
+    let origin = Origin::random().map_err(|error| unreachable(&error))?;
     let draft = path.with_extension("new");
     let make = || -> Result<(), redb::Error> {
         if draft.exists() {
@@ -305,7 +409,13 @@ fn create(path: &Path) -> Result<(), JournalError> {
         let transaction = database.begin_write()?;
         transaction.open_table(TOKENS)?;
         transaction.open_table(CUTOFFS)?;
-        transaction.open_table(META)?.insert("format", FORMAT)?;
+        transaction.open_table(VECTOR)?;
+        let mut meta = transaction.open_table(META)?;
+        meta.insert("format", FORMAT)?;
+        for (key, half) in ORIGIN_KEYS.iter().zip(halves_of(&origin)) {
+            meta.insert(key, half)?;
+        }
+        drop(meta);
         transaction.commit()?;
         drop(database);
         fs::rename(&draft, path)?;
@@ -314,7 +424,7 @@ fn create(path: &Path) -> Result<(), JournalError> {
         }
         Ok(())
     };
-    make().map_err(unreachable)
+    make().map_err(|error| unreachable(&error))
 }
 
 /// Opens a journal and reads every page of it once.

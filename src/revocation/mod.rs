@@ -1,12 +1,16 @@
-//! The life of a revocation: logout, journal (on disk), set (in memory); only then the customer is told.
+//! The life of a revocation: logout, journal (on disk), set (in memory), peers; only then the customer is told.
 
 mod allowance;
 mod committer;
 mod entry;
 pub mod gossip;
+mod history;
 mod journal;
 mod mark;
+mod row;
+mod section;
 mod set;
+mod standing;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -18,14 +22,20 @@ use parking_lot::Mutex;
 pub use allowance::{Allowance, Clients};
 pub use committer::Health;
 pub use entry::{Cause, Group, Id, Identity, Kind, MARGIN, Revocation, ShopTag, Source, Window};
-pub use journal::{Journal, JournalError};
+pub use history::{History, Origin, Received, Vector};
+pub use journal::{Journal, JournalError, Notes, Progress};
+pub use row::Row;
+pub use section::{Item, Section, Sum, SumKey, Summary};
 /// For fuzz/ alone, which has no other way to a single row.
 #[doc(hidden)]
 pub use journal::{decode_token, encode_token};
 pub use set::{Counts, Set};
+pub use standing::{Standing, State};
 
 use crate::clock::{self, UnixTime};
-use committer::Committer;
+use committer::{Committer, Import};
+use gossip::Acks;
+
 
 /// How long a logout waits for the disk before it is told to come back.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
@@ -42,6 +52,9 @@ pub struct Revocations {
     committer: Committer,
     clients: Clients,
     ticks: Mutex<Ticks>,
+    history: Arc<History>,
+    standing: Standing,
+    acks: Acks,
 }
 
 /// The revocation is in force here, but the disk does not have it: a restart could forget it.
@@ -59,20 +72,39 @@ struct Ticks {
 }
 
 impl Revocations {
-    /// Opens the journal of a data folder and brings every row back into force.
+    /// Opens the journal of a data folder and brings every row back into force. What it says is everything
+    /// that there is: this node is the only one.
     pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
-        Self::open_with_grace(data_dir, MARGIN)
+        let revocations = Self::open_with_grace(data_dir, SumKey::default(), MARGIN)?;
+        Ok(revocations.alone())
     }
 
-    /// The same; what seems to be over is kept for `grace` all the same, for the wall clock may be wrong.
-    fn open_with_grace(data_dir: &Path, grace: Duration) -> Result<Self, JournalError> {
+    /// The same for a node of a cluster, which must hear of the others before it serves.
+    fn open_in_cluster(data_dir: &Path, sum_key: SumKey) -> Result<Self, JournalError> {
+        Self::open_with_grace(data_dir, sum_key, MARGIN)
+    }
+
+    fn alone(mut self) -> Self {
+        self.standing = Standing::of(State::Ready);
+        self.committer.import(Import::complete());
+        self
+    }
+
+    /// What seems to be over is kept for `grace` all the same, for the wall clock may be wrong.
+    fn open_with_grace(
+        data_dir: &Path,
+        sum_key: SumKey,
+        grace: Duration,
+    ) -> Result<Self, JournalError> {
         let journal = Journal::open(data_dir)?;
-        let set = Arc::new(Set::with_grace(grace));
+        let set = Arc::new(Set::summed_under(sum_key, grace));
         let now = clock::now();
         journal.replay(|revocation| {
             set.insert(&revocation, now);
         })?;
-        let committer = Committer::start(journal, Arc::clone(&set))
+        let notes = journal.notes();
+        let history = Arc::new(History::new(notes.origin, &notes.vector));
+        let committer = Committer::start(journal, Arc::clone(&set), Arc::clone(&history))
             .map_err(|error| JournalError::Unreachable(data_dir.to_owned(), error.to_string()))?;
         let instant = clock::instant();
         Ok(Self {
@@ -87,6 +119,9 @@ impl Revocations {
                 last_at: now,
                 undated_dropped: instant,
             }),
+            history,
+            standing: Standing::of(State::Syncing),
+            acks: Acks::default(),
         })
     }
 
@@ -102,8 +137,12 @@ impl Revocations {
     pub async fn revoke(&self, revocations: Vec<Revocation>) -> Result<(), NotDurable> {
         let written = self.committer.write(revocations.clone());
         match tokio::time::timeout(DISK_PATIENCE, written).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(NotDurable),
+            Ok(Ok(Some(numbered))) => {
+                let (origin, number) = (numbered.origin, numbered.number);
+                self.acks.wait_for(origin, number).await; // peers have heard of it
+                Ok(())
+            }
+            Ok(Ok(None)) => Err(NotDurable),
             Ok(Err(_)) | Err(_) => {
                 // The writer hangs in the disk or is gone: refuse from memory without it.
                 let now = clock::now();
@@ -118,6 +157,16 @@ impl Revocations {
     /// Grows whenever something was put in force; see [`Set::changes`].
     pub fn changes(&self) -> u64 {
         self.set.changes()
+    }
+
+    /// Whether this node knows all that was revoked.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// How other nodes keep up.
+    pub fn acks(&self) -> &Acks {
+        &self.acks
     }
 
     /// Whether these may be made, as far as unverified credentials ask for them.
@@ -166,9 +215,10 @@ impl Revocations {
         if undated {
             self.set.drop_ended_undated(horizon);
         }
-        if !ended.is_empty() || undated || !self.committer.health().is_writable() {
+        if !ended.is_empty() || undated {
             self.committer.drop_ended(ended, undated, horizon);
         }
+        self.committer.touch();
     }
 
     /// How much is in force now.
@@ -252,7 +302,7 @@ mod tests {
     #[test]
     fn what_is_over_leaves_memory_and_disk_and_nothing_else_does() {
         let folder = tempfile::tempdir().unwrap();
-        let revocations = Revocations::open_with_grace(folder.path(), Duration::ZERO).unwrap();
+        let revocations = Revocations::open_with_grace(folder.path(), SumKey::default(), Duration::ZERO).unwrap();
         let now = clock::now();
         let soon = now.plus(Duration::from_secs(1));
         let late = now.plus(Duration::from_hours(1));

@@ -13,6 +13,7 @@ use moka::sync::Cache;
 use parking_lot::{Mutex, RwLock};
 
 use super::entry::{Cause, Id, Identity, MARGIN, Revocation, Source, Window};
+use super::section::{Item, Section, Sum, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
 
 /// Every live revocation. A check is two probes, of the windows and of the window's ids, plus one for each of
@@ -36,6 +37,7 @@ pub struct Set {
     changes: AtomicU64,
     /// Held while a window is created or its end moves, so that no two writers make the same window.
     writing: Mutex<()>,
+    sum_key: SumKey,
 }
 
 /// The windows by their number.
@@ -46,9 +48,9 @@ type Index = CompactMap<Window, Arc<Ids>, foldhash::fast::RandomState>;
 pub struct Counts {
     /// Revoked tokens whose end is known.
     pub tokens: u64,
-    /// Revoked tokens whose end is not known.
+    /// Revoked tokens whose end is not known, and ended sessions.
     pub undated: u64,
-    /// Cut-off sessions, customers and realms.
+    /// Cut-off customers and realms.
     pub cutoffs: u64,
     /// Windows of end times.
     pub windows: u64,
@@ -63,6 +65,11 @@ impl Default for Set {
 impl Set {
     /// An empty set whose windows live at least for `grace` from their last change on.
     pub fn with_grace(grace: Duration) -> Self {
+        Self::summed_under(SumKey::default(), grace)
+    }
+
+    /// The same, to be compared with the sets of other nodes that have this key.
+    pub fn summed_under(sum_key: SumKey, grace: Duration) -> Self {
         let ended = Arc::new(Mutex::new(Vec::new()));
         let dropped = Arc::clone(&ended);
         let windows = Cache::builder()
@@ -82,6 +89,7 @@ impl Set {
             grace,
             changes: AtomicU64::new(0),
             writing: Mutex::new(()),
+            sum_key,
         }
     }
 
@@ -90,10 +98,11 @@ impl Set {
         if self.has_token(token) {
             return Some(Cause::Token);
         }
-        if self.cutoffs.is_empty() {
-            return None;
-        }
-        let covering = |group: &&super::Group| self.cutoffs.cover(&group.id, token.issued_at);
+        let covering = |group: &&super::Group| match group.cause {
+            Cause::Session => self.undated.contains(&group.id),
+            Cause::Subject | Cause::Realm => self.cutoffs.cover(&group.id, token.issued_at),
+            Cause::Token => false,
+        };
         token.groups.iter().find(covering).map(|group| group.cause)
     }
 
@@ -120,7 +129,10 @@ impl Set {
             } => self.undated.insert(id, until, source),
             Revocation::Token {
                 id, window, until, ..
-            } => self.window_until(window, until, now).insert(id),
+            } => {
+                let (ids, is_later) = self.window_until(window, until, now);
+                ids.insert(id, &self.sum_key) || is_later
+            }
             Revocation::Cutoff {
                 id,
                 not_before,
@@ -203,8 +215,8 @@ impl Set {
         dated || self.undated.contains(&token.id)
     }
 
-    /// The ids of a window, which lives at least until `until` from now on.
-    fn window_until(&self, window: Window, until: UnixTime, now: UnixTime) -> Arc<Ids> {
+    /// The ids of a window, which lives at least until `until` from now on, and whether that is longer than before.
+    fn window_until(&self, window: Window, until: UnixTime, now: UnixTime) -> (Arc<Ids>, bool) {
         let _writing = self.writing.lock();
         let known = self.index.read().get(&window).cloned();
         let ids = known.clone().unwrap_or_default();
@@ -216,7 +228,67 @@ impl Set {
         if known.is_none() {
             self.index.write().insert(window, Arc::clone(&ids));
         }
-        ids
+        (ids, later)
+    }
+}
+
+/// What two nodes compare. Only what is kept beyond a moment is: what one of them drops a little earlier than the
+/// other is no difference.
+impl Set {
+    /// What every section holds that is not empty.
+    pub fn summaries(&self, beyond: UnixTime) -> Vec<Summary> {
+        let windows = self.index.read();
+        let of_window = |(window, ids): (&Window, &Arc<Ids>)| Summary {
+            section: Section::Window(*window),
+            count: ids.len.load(Ordering::Relaxed),
+            sum: ids.sum(),
+            until: ids.kept_until(),
+        };
+        let mut summaries: Vec<_> = windows.iter().map(of_window).collect();
+        drop(windows);
+        summaries.retain(|summary| summary.until > beyond);
+        for number in 0..SHARDS {
+            for section in [Section::Undated, Section::Cutoffs].map(|of| of(number as u8)) {
+                summaries.push(self.sum_up(section, beyond));
+            }
+        }
+        summaries.retain(|summary| summary.count > 0);
+        summaries
+    }
+
+    fn sum_up(&self, section: Section, beyond: UnixTime) -> Summary {
+        let mut summary = Summary {
+            section,
+            count: 0,
+            sum: Sum::default(),
+            until: UnixTime::FOREVER,
+        };
+        for (item, _) in self.entries(section, beyond) {
+            summary.count += 1;
+            summary.sum.add(self.sum_key.share(&item));
+        }
+        summary
+    }
+
+    /// The entries of a section.
+    pub fn entries(&self, section: Section, beyond: UnixTime) -> Vec<(Item, Revocation)> {
+        match section {
+            Section::Window(window) => {
+                let ids = self.index.read().get(&window).cloned();
+                let ids = ids.filter(|ids| ids.kept_until() > beyond);
+                ids.map_or(Vec::new(), |ids| ids.entries(window))
+            }
+            Section::Undated(number) => self.undated.entries(usize::from(number), beyond),
+            Section::Cutoffs(number) => self.cutoffs.entries(usize::from(number), beyond),
+        }
+    }
+
+    /// Keeps a window at least until then, if there is one.
+    pub fn keep_window(&self, window: Window, until: UnixTime, now: UnixTime) {
+        let is_shorter = |ids: &Arc<Ids>| ids.kept_until() < until;
+        if self.index.read().get(&window).is_some_and(is_shorter) {
+            self.window_until(window, until, now);
+        }
     }
 }
 
@@ -233,6 +305,8 @@ struct Ids {
     until: AtomicU64,
     /// How many seconds that was away when moka was last told.
     seconds_left: AtomicU64,
+    /// The two halves of the sum of the ids' digests.
+    sums: [AtomicU64; 2],
 }
 
 impl Ids {
@@ -240,16 +314,47 @@ impl Ids {
         self.shards[shard_of(id)].read().contains(id)
     }
 
-    fn insert(&self, id: Id) -> bool {
+    fn insert(&self, id: Id, sum_key: &SumKey) -> bool {
         let news = self.shards[shard_of(&id)].write().insert(id);
-        self.len.fetch_add(u64::from(news), Ordering::Relaxed);
+        if news {
+            let share = sum_key.share(&item(&id, UnixTime::EPOCH, UnixTime::EPOCH));
+            self.sums[0].fetch_add(share.0, Ordering::Relaxed);
+            self.sums[1].fetch_add(share.1, Ordering::Relaxed);
+            self.len.fetch_add(1, Ordering::Relaxed);
+        }
         news
+    }
+
+    fn sum(&self) -> Sum {
+        let [first, second] = &self.sums;
+        Sum(first.load(Ordering::Relaxed), second.load(Ordering::Relaxed))
+    }
+
+    fn kept_until(&self) -> UnixTime {
+        UnixTime::from_seconds(self.until.load(Ordering::Relaxed))
+    }
+
+    fn entries(&self, window: Window) -> Vec<(Item, Revocation)> {
+        let until = self.kept_until();
+        let entry = |id: &Id| {
+            let revocation = Revocation::Token {
+                id: *id,
+                window,
+                until,
+                source: Source::Verified,
+            };
+            (item_of(&revocation), revocation)
+        };
+        let mut entries = Vec::new();
+        for shard in &self.shards {
+            entries.extend(shard.read().iter().map(entry));
+        }
+        entries
     }
 
     /// Notes how long the window has to live, counted from now.
     fn ends_in(&self, now: UnixTime, grace: Duration) {
-        let until = UnixTime::from_seconds(self.until.load(Ordering::Relaxed));
-        let left = until.since(now).max(grace);
+        let left = self.kept_until().since(now).max(grace);
         self.seconds_left.store(left.as_secs(), Ordering::Relaxed);
     }
 }
@@ -284,7 +389,7 @@ impl Expiry<Window, Arc<Ids>> for EndOfWindow {
 /// A table whose keys are digests already.
 type Table<V> = CompactMap<Id, V, BuildHasherDefault<Digest>>;
 
-/// Ids that no window can hold: probed by every check, each with its own end.
+/// Ids that no window can hold, those of sessions among them: probed by every check, each with its own end.
 #[derive(Default)]
 struct Undated {
     shards: [RwLock<Table<(Minutes, u32)>>; SHARDS],
@@ -299,18 +404,36 @@ impl Undated {
     }
 
     fn insert(&self, id: Id, until: UnixTime, source: Source) -> bool {
+        let until = Minutes::up(until);
         let mut shard = self.shards[shard_of(&id)].write();
         if let Some((known, _)) = shard.get_mut(&id) {
-            *known = (*known).max(Minutes::up(until));
-            return false;
+            let is_later = until > *known;
+            *known = (*known).max(until);
+            return is_later;
         }
-        shard.insert(id, (Minutes::up(until), source.number()));
+        shard.insert(id, (until, source.number()));
         // Counted before the lock is given back: a reader that sees the count sees the id.
         self.len.fetch_add(1, Ordering::Release);
         if source != Source::Verified {
             *self.by_source.lock().entry(source.number()).or_default() += 1;
         }
         true
+    }
+
+    fn entries(&self, number: usize, beyond: UnixTime) -> Vec<(Item, Revocation)> {
+        let entry = |(id, (until, source)): (&Id, &(Minutes, u32))| {
+            let (id, until, source) = (*id, until.moment(), Source::from_number(*source));
+            let window = Window::UNDATED;
+            let revocation = Revocation::Token {
+                id,
+                window,
+                until,
+                source,
+            };
+            (until > beyond).then(|| (item_of(&revocation), revocation))
+        };
+        let shard = self.shards.get(number);
+        shard.map_or(Vec::new(), |shard| shard.read().iter().filter_map(entry).collect())
     }
 
     fn drop_ended(&self, now: UnixTime) {
@@ -336,13 +459,20 @@ impl Minutes {
         Self(u32::try_from(moment.seconds().div_ceil(60)).unwrap_or(u32::MAX))
     }
 
+    fn moment(self) -> UnixTime {
+        match self.0 {
+            u32::MAX => UnixTime::FOREVER,
+            minutes => UnixTime::from_seconds(u64::from(minutes) * 60),
+        }
+    }
+
     /// Over, and over by the margin: the wall clock may have jumped.
     fn are_over(self, now: UnixTime) -> bool {
         self.0 != u32::MAX && u64::from(self.0) * 60 < now.seconds()
     }
 }
 
-/// Sessions, customers and realms with the moment before which their tokens are dead: a map of
+/// Customers and realms with the moment before which their tokens are dead: a map of
 /// registers that only rise.
 #[derive(Default)]
 struct Cutoffs {
@@ -366,6 +496,13 @@ impl Seconds {
         Self(u32::try_from(moment.seconds()).unwrap_or(u32::MAX))
     }
 
+    fn moment(self) -> UnixTime {
+        match self.0 {
+            u32::MAX => UnixTime::FOREVER,
+            seconds => UnixTime::from_seconds(u64::from(seconds)),
+        }
+    }
+
     fn is_after(self, moment: UnixTime) -> bool {
         self.0 == u32::MAX || moment.seconds() < u64::from(self.0)
     }
@@ -378,6 +515,9 @@ impl Cutoffs {
 
     /// Whether a token of that group, issued then, is dead. The second of the cutoff itself is spared.
     fn cover(&self, id: &Id, issued_at: Option<UnixTime>) -> bool {
+        if self.is_empty() {
+            return false;
+        }
         let shard = self.shards[shard_of(id)].read();
         shard
             .get(id)
@@ -396,6 +536,20 @@ impl Cutoffs {
         known.not_before = known.not_before.max(not_before);
         known.until = known.until.max(until);
         news
+    }
+
+    fn entries(&self, number: usize, beyond: UnixTime) -> Vec<(Item, Revocation)> {
+        let entry = |(id, cutoff): (&Id, &Cutoff)| {
+            let (not_before, until) = (cutoff.not_before.moment(), cutoff.until.moment());
+            let revocation = Revocation::Cutoff {
+                id: *id,
+                not_before,
+                until,
+            };
+            (until > beyond).then(|| (item_of(&revocation), revocation))
+        };
+        let shard = self.shards.get(number);
+        shard.map_or(Vec::new(), |shard| shard.read().iter().filter_map(entry).collect())
     }
 
     fn drop_ended(&self, now: UnixTime) {

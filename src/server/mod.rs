@@ -70,6 +70,7 @@ pub use upstream::{
 
 use crate::clock;
 use crate::request::Shop;
+use crate::revocation::gossip::ClusterSettings;
 use crate::revocation::{JournalError, Revocations};
 use connection::Slots;
 use inherited::Inherited;
@@ -104,6 +105,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// What a reload may change.
     pub site: SiteSettings,
+    /// The nodes that revocations are shared with; `None`: there is this one only.
+    pub cluster: Option<ClusterSettings>,
 }
 
 /// What the operator says of the shops and of who comes to them.

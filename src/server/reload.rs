@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use super::upstream;
 use super::{Listen, Settings};
 use crate::clock;
 use crate::request::Shop;
+use crate::revocation::gossip::{Bus, ClusterSettings, NodeName, Security};
 
 /// Reads the configuration by the very path of the start. The error is the report of every fault.
 pub type Load = Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>;
@@ -74,6 +76,17 @@ pub(super) struct Fixed {
     operator: Option<Listen>,
     control: PathBuf,
     data_dir: PathBuf,
+    cluster: Option<FixedCluster>,
+}
+
+/// What of `[cluster]` only a restart can change.
+#[derive(PartialEq, Eq)]
+struct FixedCluster {
+    node: NodeName,
+    listen: SocketAddr,
+    is_insecure: bool,
+    initial: bool,
+    bus: Option<Bus>,
 }
 
 impl Reloads {
@@ -120,6 +133,7 @@ impl Reloads {
             return Err(NotReloaded::NoKeys(shop.name.clone()));
         }
         self.served.store(Arc::new(next));
+        // The mesh takes `loaded.server.cluster` over here; what `FixedCluster` holds is the same in it.
         log::set_max_level(loaded.log);
         Ok(Reloaded {
             shops,
@@ -159,6 +173,7 @@ impl Fixed {
             operator: settings.operator,
             control: settings.control.clone(),
             data_dir: settings.data_dir.clone(),
+            cluster: settings.cluster.as_ref().map(FixedCluster::of),
         }
     }
 
@@ -172,8 +187,44 @@ impl Fixed {
             ("control", self.control != there.control),
             ("data_dir", self.data_dir != there.data_dir),
         ];
-        let changed = keys.into_iter().filter(|(_, changed)| *changed);
+        let keys = keys.into_iter().chain(self.changed_in_cluster(&there));
+        let changed = keys.filter(|(_, changed)| *changed);
         changed.map(|(key, _)| key).collect()
+    }
+
+    fn changed_in_cluster(&self, there: &Self) -> Vec<(&'static str, bool)> {
+        match (&self.cluster, &there.cluster) {
+            (Some(here), Some(there)) => here.changed_in(there).to_vec(),
+            (here, there) => vec![("cluster", here.is_some() != there.is_some())],
+        }
+    }
+}
+
+impl FixedCluster {
+    fn of(settings: &ClusterSettings) -> Self {
+        Self {
+            node: settings.node.clone(),
+            listen: settings.listen,
+            is_insecure: matches!(settings.security, Security::Loopback),
+            initial: settings.initial,
+            bus: settings.bus.clone(),
+        }
+    }
+
+    fn changed_in(&self, there: &Self) -> [(&'static str, bool); 6] {
+        let url = |bus: &Option<Bus>| bus.as_ref().map(|bus| bus.url.clone());
+        let has_other_bus = url(&self.bus) != url(&there.bus);
+        [
+            ("cluster.node", self.node != there.node),
+            ("cluster.listen", self.listen != there.listen),
+            ("cluster.insecure", self.is_insecure != there.is_insecure),
+            ("cluster.initial", self.initial != there.initial),
+            ("cluster.bus", has_other_bus),
+            (
+                "cluster.bus_ca_file",
+                !has_other_bus && self.bus != there.bus,
+            ),
+        ]
     }
 }
 

@@ -52,6 +52,11 @@ impl Certificate {
             .map_err(|error| format!("the private key does not fit the certificate: {error}"))
     }
 
+    /// The certificate itself, and after it those between it and an authority.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.key.cert
+    }
+
     /// Whether it was made out for this name.
     fn is_for(&self, name: &ServerName<'_>) -> bool {
         let leaf = self.key.cert.first();

@@ -89,7 +89,8 @@ impl Authority {
         roots
     }
 
-    fn sign(&self, params: &CertificateParams) -> Identity {
+    /// What these parameters say.
+    pub fn sign(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity::of(&certificate, &key)

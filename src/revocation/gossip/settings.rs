@@ -1,12 +1,13 @@
 //! What the operator says of the cluster.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::{ConnectionAddr, IntoConnectionInfo as _};
 use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 
 /// Everything of `[cluster]`.
 #[derive(Debug)]
@@ -41,18 +42,12 @@ pub struct NodeName(String);
 
 impl NodeName {
     /// A name of lower-case letters, digits, dots and hyphens, as a certificate can bear it
-    /// (RFC 5280 section 4.2.1.6), at most 63 bytes long.
+    /// (RFC 5280 section 4.2.1.6), at most 63 bytes long. What ends in a number would be taken for an address.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let of_name =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
-        let ends_well = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-        let bytes = text.as_bytes();
-        let fits = bytes.iter().copied().all(of_name)
-            && bytes.len() <= 63
-            && ends_well(bytes.first())
-            && ends_well(bytes.last())
-            && !text.contains("..");
-        if fits {
+        let can_be_borne = !text.ends_with('.') && DnsName::try_from(text).is_ok();
+        if text.len() <= 63 && text.bytes().all(of_name) && can_be_borne {
             Ok(Self(text.to_owned()))
         } else {
             Err("a name of lower-case letters, digits, dots and hyphens, such as shop-1")
@@ -78,6 +73,39 @@ pub enum Peer {
     Address(SocketAddr),
     /// At every address that this name has, with this port; looked up again and again.
     Name(String, u16),
+}
+
+/// What stands for the addresses of the own machine (RFC 6761 section 6.3).
+const LOCALHOST: &str = "localhost";
+
+impl Peer {
+    /// `address:port` or `name:port`. Case does not count in a name.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const WANTED: &str = "an address or name with a port, such as 10.0.0.2:7946, [2001:db8::2]:7946 or doorward.internal:7946";
+        let peer = if let Ok(address) = text.parse() {
+            Self::Address(address)
+        } else {
+            let (name, port) = text.rsplit_once(':').ok_or(WANTED)?;
+            let port = port.parse().map_err(|_| WANTED)?;
+            Self::Name(name.to_ascii_lowercase(), port)
+        };
+        peer.can_be_reached().then_some(peer).ok_or(WANTED)
+    }
+
+    fn can_be_reached(&self) -> bool {
+        match self {
+            Self::Address(address) => address.port() != 0 && !address.ip().is_unspecified(),
+            Self::Name(name, port) => *port != 0 && DnsName::try_from(name.as_str()).is_ok(),
+        }
+    }
+
+    /// Whether it is on this machine, whatever a name server says.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Address(address) => address.ip().is_loopback(),
+            Self::Name(name, _) => name == LOCALHOST,
+        }
+    }
 }
 
 impl fmt::Display for Peer {
@@ -138,12 +166,63 @@ pub enum Policy {
 }
 
 /// A stream of Redis or Valkey.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Bus {
     /// `redis://` or `rediss://`, with user and password where the server asks for them.
     pub url: String,
     /// The certificates that may vouch for the server (PEM); `None`: those of the system.
     pub authorities_pem: Option<Vec<u8>>,
+    /// The host, without user and password.
+    host: String,
+    port: u16,
+}
+
+impl Bus {
+    /// `redis://user:password@host:port/database`, or `rediss://` for TLS, with the authorities of the system.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        const WANTED: &str = "rediss://user:password@host:6380/0, or redis:// without TLS";
+        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+            return Err(WANTED);
+        }
+        let info = url.into_connection_info().map_err(|_| WANTED)?;
+        if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
+            return Err("rediss:// without #insecure: the server's certificate is verified");
+        }
+        let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) =
+            info.addr()
+        else {
+            return Err(WANTED);
+        };
+        Ok(Self {
+            url: url.to_owned(),
+            authorities_pem: None,
+            host: host.clone(),
+            port: *port,
+        })
+    }
+
+    /// Whether it is spoken to by TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.starts_with("rediss://")
+    }
+
+    /// Whether passwords and revocations travel to it in the clear, beyond this machine.
+    pub fn is_exposed(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        let is_here = address.is_ok_and(|address| address.is_loopback());
+        !self.is_encrypted() && !is_here && self.host != LOCALHOST
+    }
+}
+
+/// Where it is, without user and password.
+impl fmt::Display for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
 }
 
 impl fmt::Debug for Bus {
@@ -158,11 +237,96 @@ mod tests {
 
     #[test]
     fn a_node_is_called_what_a_certificate_can_bear() {
-        for name in ["a", "shop-1", "1.eu.doorward.internal"] {
+        for name in ["a", "shop-1", "1a", "1.eu.doorward.internal"] {
             assert_eq!(NodeName::parse(name).unwrap().as_str(), name);
         }
-        for name in ["", "A", "a_b", "-a", "a.", "a..b", "ä", &"a".repeat(64)] {
+        let long = "a".repeat(64);
+        for name in [
+            "", "A", "a_b", "-a", "a-", "a-.b", "a.", "a..b", "ä", "1", "10.0.0.1", &long,
+        ] {
             assert!(NodeName::parse(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_an_address_or_a_name_with_a_port() {
+        for (text, shown) in [
+            ("10.0.0.2:7946", "10.0.0.2:7946"),
+            ("[2001:db8::2]:7946", "[2001:db8::2]:7946"),
+            ("Doorward.internal:7946", "doorward.internal:7946"),
+            ("a_b.internal.:1", "a_b.internal.:1"),
+        ] {
+            assert_eq!(Peer::parse(text).unwrap().to_string(), shown);
+        }
+        for text in [
+            "",
+            ":",
+            "a",
+            "a:",
+            ":1",
+            "a:0",
+            "a:65536",
+            "10.0.0.2",
+            "10.0.0.2:0",
+            "0.0.0.0:1",
+            "[::]:1",
+            "10.0.0.256:1",
+            "2001:db8::2:1",
+            "a..b:1",
+            "-a:1",
+            "a b:1",
+            "http://a:1",
+            "a/b:1",
+            "ä:1",
+        ] {
+            assert!(Peer::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_on_this_machine_is_known_without_a_name_server() {
+        for text in ["127.0.0.2:1", "[::1]:1", "LOCALHOST:1"] {
+            assert!(Peer::parse(text).unwrap().is_loopback(), "{text}");
+        }
+        for text in ["10.0.0.2:1", "localhost.example.com:1"] {
+            assert!(!Peer::parse(text).unwrap().is_loopback(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bus_is_a_redis_server_that_is_verified() {
+        for (url, shown, is_exposed) in [
+            ("redis://127.0.0.1", "127.0.0.1:6379", false),
+            ("redis://localhost:7000/1", "localhost:7000", false),
+            ("redis://[::1]", "[::1]:6379", false),
+            ("redis://me:hunter2@bus.internal", "bus.internal:6379", true),
+            (
+                "rediss://me:hunter2@bus.internal:6380/0",
+                "bus.internal:6380",
+                false,
+            ),
+        ] {
+            let bus = Bus::parse(url).unwrap();
+            assert_eq!(bus.to_string(), shown);
+            assert_eq!(bus.is_exposed(), is_exposed, "{url}");
+            assert!(!format!("{bus:?}").contains("hunter2"));
+        }
+        for url in [
+            "",
+            "bus.internal",
+            "http://a",
+            "redis:a",
+            "redis://",
+            "redis://0.0.0.0",
+            "redis://a/b",
+            "unix:///a",
+            "redis+unix:///a",
+            "valkey://a",
+            "rediss://a#insecure",
+            "rediss://a#b",
+            "redis://a:b:c",
+        ] {
+            assert!(Bus::parse(url).is_err(), "{url}");
         }
     }
 }

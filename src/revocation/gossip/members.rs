@@ -1,0 +1,206 @@
+//! Which nodes there are, and when each was last heard, directly or from others.
+
+use std::collections::BTreeMap;
+
+use super::frame::Heard;
+use super::settings::NodeName;
+
+/// For how long a node may not be heard before its logouts may be missing here.
+pub(super) const SILENCE_MAX_MS: u64 = 5_000;
+
+/// After which silence nobody expects a node back: a day.
+const FORGET_MS: u64 = 24 * 3_600_000;
+
+/// How many nodes are remembered: more is no cluster that we could be in.
+const MEMBERS_MAX: usize = 1024;
+
+/// The other nodes.
+#[derive(Default)]
+pub(super) struct Members(BTreeMap<NodeName, Member>);
+
+#[derive(Default)]
+struct Member {
+    heard_ms: u64,
+    has_left: bool,
+    /// It was silent for so long that its logouts may be missing, until sets are compared again.
+    is_missed: bool,
+    /// When it was heard again after that.
+    back_ms: u64,
+}
+
+impl Members {
+    /// Its own word has come just now.
+    pub(super) fn heard(&mut self, node: &NodeName, now_ms: u64) {
+        if let Some(member) = self.of(node) {
+            member.hear(now_ms, now_ms);
+        }
+    }
+
+    /// It said that it stops.
+    pub(super) fn left(&mut self, node: &NodeName, now_ms: u64) {
+        if let Some(member) = self.of(node) {
+            member.heard_ms = now_ms;
+            member.has_left = true;
+            member.is_missed = false; // it had nobody's logouts left to tell of
+        }
+    }
+
+    /// What another node says of those that it heard.
+    pub(super) fn told(&mut self, told: &[Heard], own: &NodeName, now_ms: u64) {
+        for one in told.iter().filter(|one| one.node != *own) {
+            let at_ms = now_ms.saturating_sub(u64::from(one.ago_ms));
+            if now_ms - at_ms >= FORGET_MS {
+                continue;
+            }
+            let Some(member) = self.of(&one.node) else {
+                continue;
+            };
+            if one.has_left && at_ms > member.heard_ms {
+                member.has_left = true;
+            }
+            if !one.has_left {
+                member.hear(at_ms, now_ms);
+            }
+        }
+    }
+
+    fn of(&mut self, node: &NodeName) -> Option<&mut Member> {
+        if !self.0.contains_key(node) {
+            if self.0.len() >= MEMBERS_MAX {
+                return None;
+            }
+            self.0.insert(node.clone(), Member::default());
+        }
+        self.0.get_mut(node)
+    }
+
+    /// Notes who is silent for too long, and forgets who is gone for good. These are not counted.
+    pub(super) fn look(&mut self, quarantine: &[NodeName], now_ms: u64) {
+        self.0.retain(|node, member| {
+            let silent_ms = now_ms.saturating_sub(member.heard_ms);
+            if silent_ms > SILENCE_MAX_MS && !member.has_left {
+                member.is_missed = true;
+                member.back_ms = 0;
+            }
+            silent_ms < FORGET_MS && !quarantine.contains(node)
+        });
+    }
+
+    /// The node that was silent for longest of those whose logouts may be missing, and for how long.
+    pub(super) fn missed(&self, now_ms: u64) -> Option<(&NodeName, u64)> {
+        let missed = self.0.iter().filter(|(_, member)| member.is_missed);
+        let silent = missed.map(|(node, member)| (node, now_ms.saturating_sub(member.heard_ms)));
+        silent.max_by_key(|(_, silent_ms)| *silent_ms)
+    }
+
+    /// Whether a comparison would bring back what is missing of somebody.
+    pub(super) fn is_comparison_due(&self) -> bool {
+        self.0.values().any(|member| member.is_missed && member.back_ms > 0)
+    }
+
+    /// Sets were compared: what was told before that is known.
+    pub(super) fn compared(&mut self, began_ms: u64) {
+        for member in self.0.values_mut() {
+            if member.is_missed && member.back_ms > 0 && member.back_ms <= began_ms {
+                member.is_missed = false;
+            }
+        }
+    }
+
+    /// How many there are that have not left.
+    pub(super) fn present(&self) -> usize {
+        self.0.values().filter(|member| !member.has_left).count()
+    }
+
+    /// How many there are whose logouts may be missing.
+    pub(super) fn missing(&self) -> usize {
+        self.0.values().filter(|member| member.is_missed).count()
+    }
+
+    /// What is told to others.
+    pub(super) fn to_tell(&self, now_ms: u64) -> Vec<Heard> {
+        let tell = |(node, member): (&NodeName, &Member)| Heard {
+            node: node.clone(),
+            ago_ms: u32::try_from(now_ms.saturating_sub(member.heard_ms)).unwrap_or(u32::MAX),
+            has_left: member.has_left,
+        };
+        self.0.iter().map(tell).collect()
+    }
+}
+
+impl Member {
+    /// It was heard then; whoever was away for long and is back must be compared with.
+    fn hear(&mut self, at_ms: u64, now_ms: u64) {
+        if at_ms <= self.heard_ms {
+            return;
+        }
+        self.heard_ms = at_ms;
+        self.has_left = false;
+        if now_ms.saturating_sub(at_ms) > SILENCE_MAX_MS {
+            return;
+        }
+        if self.is_missed && self.back_ms == 0 {
+            self.back_ms = now_ms;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str) -> NodeName {
+        NodeName::parse(name).unwrap()
+    }
+
+    fn missed(members: &mut Members, now_ms: u64) -> Option<String> {
+        members.look(&[], now_ms);
+        members.missed(now_ms).map(|(node, _)| node.to_string())
+    }
+
+    #[test]
+    fn who_is_silent_is_missed_until_sets_were_compared() {
+        let mut members = Members::default();
+        members.heard(&node("b"), 1_000);
+        assert_eq!(missed(&mut members, 6_000), None);
+        assert_eq!(missed(&mut members, 6_001).as_deref(), Some("b"));
+        members.compared(6_500);
+        assert!(!members.is_comparison_due());
+        members.heard(&node("b"), 7_000);
+        assert!(members.is_comparison_due());
+        assert_eq!(missed(&mut members, 7_100).as_deref(), Some("b"));
+        members.compared(6_999);
+        assert_eq!(missed(&mut members, 7_100).as_deref(), Some("b"));
+        members.compared(7_050);
+        assert_eq!(missed(&mut members, 7_100), None);
+    }
+
+    #[test]
+    fn who_said_goodbye_is_not_missed() {
+        let mut members = Members::default();
+        members.heard(&node("b"), 1_000);
+        members.left(&node("b"), 1_500);
+        assert_eq!(missed(&mut members, 60_000), None);
+        assert_eq!(members.present(), 0);
+        members.heard(&node("b"), 61_000);
+        assert_eq!(members.present(), 1);
+        assert_eq!(missed(&mut members, 70_000).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn who_is_heard_by_others_is_not_missed() {
+        let mut members = Members::default();
+        members.heard(&node("c"), 1_000);
+        let told = |ago_ms| Heard {
+            node: node("c"),
+            ago_ms,
+            has_left: false,
+        };
+        members.told(&[told(900)], &node("a"), 6_000);
+        assert_eq!(missed(&mut members, 10_000), None);
+        members.told(&[told(9_000)], &node("a"), 10_000);
+        assert_eq!(missed(&mut members, 10_200).as_deref(), Some("c"));
+        members.look(&[node("c")], 10_300);
+        assert_eq!(missed(&mut members, 10_300), None, "it is in quarantine");
+    }
+}

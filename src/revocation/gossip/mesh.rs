@@ -1,0 +1,802 @@
+//! What a node does with what others say: no socket, no clock and no disk, so that it can be played through.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::admission::Admission;
+use super::frame::{Frame, Garbled, Goodbye, Hello, Ping, ROWS_MAX, VERSION};
+use super::members::{Members, SILENCE_MAX_MS};
+use super::round::Round;
+use super::settings::NodeName;
+use super::readiness::{Readiness, Rules, median};
+use super::talk::{Peer, Talk};
+use super::targets::{Targets, Unwanted};
+use crate::clock::UnixTime;
+use crate::revocation::committer::Import;
+use crate::revocation::history::{History, Origin, Received, Vector};
+use crate::revocation::journal::Progress;
+use crate::revocation::row::Row;
+use crate::revocation::section::item_of;
+use crate::revocation::set::Set;
+use crate::revocation::standing::Found;
+use crate::revocation::{Revocation, Section, Summary};
+
+/// A connection's number in this process.
+pub(super) type LinkId = u64;
+
+/// How many rows are sent at once to who lacks them; whoever lacks more asks again.
+const WANTED_MAX: usize = 16 * ROWS_MAX;
+
+/// What both clocks of this machine say, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// Since some moment; it never goes back, and it goes on while the machine sleeps.
+    pub(super) uptime_ms: u64,
+    /// Since the epoch.
+    pub(super) wall_ms: u64,
+}
+
+impl Now {
+    fn wall(self) -> UnixTime {
+        UnixTime::from_seconds(self.wall_ms / 1_000)
+    }
+}
+
+/// What is to be done about what was said.
+#[derive(Default)]
+pub(super) struct Steps {
+    /// To be sent, in this order.
+    pub(super) frames: Vec<(LinkId, Frame)>,
+    /// To be hung up on, after the frames.
+    pub(super) closes: Vec<(LinkId, String)>,
+    /// To be written; it is in force already.
+    pub(super) imports: Vec<Import>,
+    /// This peer is there; one's own rows after that number are sent to it.
+    pub(super) joined: Option<(LinkId, NodeName, u64)>,
+    /// Somebody has one's own rows up to this number, and had them up to that one before.
+    pub(super) acked: Option<(NodeName, Origin, u64, u64)>,
+    /// This node's numbers can't be relied upon: it is to be another origin.
+    pub(super) must_renew: bool,
+    /// For how long this link is not to be read, in milliseconds.
+    pub(super) pause_ms: u64,
+}
+
+/// How much was exchanged, ever.
+#[derive(Debug, Default)]
+pub struct Exchanged {
+    /// Rows that came from others.
+    pub received: AtomicU64,
+    /// Rows that were sent.
+    pub sent: AtomicU64,
+    /// Rows that said more than any node may say, and were cut down.
+    pub capped: AtomicU64,
+    /// How often a peer that sent too much was not read for a while.
+    pub throttled: AtomicU64,
+    /// How often a range of rows was asked for.
+    pub ranges: AtomicU64,
+    /// How many comparisons found something.
+    pub repairs: AtomicU64,
+}
+
+/// This node among others.
+pub(super) struct Mesh {
+    pub(super) name: NodeName,
+    pub(super) set: Arc<Set>,
+    pub(super) history: Arc<History>,
+    pub(super) exchanged: Arc<Exchanged>,
+    pub(super) admission: Admission,
+    /// Locked one after the other, never within each other but for `links`' entries, which may lock the two below.
+    links: Mutex<HashMap<LinkId, Arc<Mutex<Talk>>>>,
+    peers: Mutex<HashMap<LinkId, Linked>>,
+    seen: Mutex<SeenNow>,
+}
+
+/// Whom a connection leads to.
+#[derive(Clone)]
+struct Linked {
+    peer: Peer,
+    is_dialed: bool,
+}
+
+/// What decides where this node stands.
+struct SeenNow {
+    members: Members,
+    targets: Targets,
+    rules: Rules,
+    readiness: Readiness,
+    ticked_ms: u64,
+}
+
+impl Mesh {
+    pub(super) fn new(
+        name: NodeName,
+        set: Arc<Set>,
+        history: Arc<History>,
+        rules: Rules,
+        is_complete: bool,
+        now: Now,
+    ) -> Self {
+        let exchanged = Arc::new(Exchanged::default());
+        Self {
+            name,
+            set,
+            history,
+            admission: Admission::new(Arc::clone(&exchanged)),
+            exchanged,
+            links: Mutex::default(),
+            peers: Mutex::default(),
+            seen: Mutex::new(SeenNow {
+                members: Members::default(),
+                targets: Targets::default(),
+                rules,
+                readiness: Readiness::at_start(is_complete, now.uptime_ms),
+                ticked_ms: now.uptime_ms,
+            }),
+        }
+    }
+
+    /// A connection was made; this is said first.
+    pub(super) fn connect(
+        &self,
+        link: LinkId,
+        is_dialed: bool,
+        target: Option<SocketAddr>,
+        names: Vec<NodeName>,
+        now: Now,
+    ) -> Frame {
+        let talk = Talk::new(is_dialed, target, names, now.uptime_ms);
+        self.links.lock().insert(link, Arc::new(Mutex::new(talk)));
+        Frame::Hello(Hello {
+            version: VERSION,
+            node: self.name.clone(),
+            origin: self.history.own().0,
+            ping: self.ping(now),
+        })
+    }
+
+    /// A connection is gone.
+    pub(super) fn disconnect(&self, link: LinkId) -> Option<NodeName> {
+        self.links.lock().remove(&link);
+        let linked = self.peers.lock().remove(&link)?;
+        Some(linked.peer.node)
+    }
+
+    /// The rows of one's own after a number, to be sent; `Gone`, when they are not kept any more.
+    pub(super) fn delta_after(&self, origin: Origin, after: u64) -> Frame {
+        match self.history.rows_after(&origin, after, ROWS_MAX) {
+            Some(rows) => {
+                self.exchanged
+                    .sent
+                    .fetch_add(rows.len() as u64, Ordering::Relaxed);
+                Frame::Delta {
+                    origin,
+                    first: after + 1,
+                    rows,
+                }
+            }
+            None => Frame::Gone,
+        }
+    }
+
+    /// A peer said something.
+    pub(super) fn receive(&self, link: LinkId, frame: Frame, now: Now) -> Result<Steps, Garbled> {
+        let Some(talk) = self.links.lock().get(&link).cloned() else {
+            return Ok(Steps::default());
+        };
+        let mut talk = talk.lock();
+        talk.heard_ms = now.uptime_ms;
+        let Some(peer) = talk.peer.clone() else {
+            let Frame::Hello(hello) = frame else {
+                return Err(Garbled("it speaks before it says who it is"));
+            };
+            return Ok(self.greet(link, &mut talk, hello, now));
+        };
+        self.seen.lock().members.heard(&peer.node, now.uptime_ms);
+        let mut steps = Steps::default();
+        let frames = match frame {
+            Frame::Hello(_) => return Err(Garbled("it says twice who it is")),
+            Frame::Ping(ping) => self.ping_came(&mut talk, &peer, ping, &mut steps, now),
+            Frame::Pong { asked_ms, now_ms } => {
+                talk.offset_ms = Some(offset_ms(asked_ms, now_ms, now.wall_ms));
+                Vec::new()
+            }
+            Frame::Delta {
+                origin,
+                first,
+                rows,
+            } => {
+                steps.pause_ms = self.pause_for(&mut talk, rows.len(), now);
+                self.delta_came(&mut talk, &peer, (origin, first, &rows), &mut steps, now)
+            }
+            Frame::Loose(rows) => {
+                steps.pause_ms = self.pause_for(&mut talk, rows.len(), now);
+                steps.imports.extend(self.take_in(&rows, now));
+                Vec::new()
+            }
+            Frame::Ack { origin, reached } => {
+                let before = std::mem::replace(&mut talk.acked, reached);
+                steps.acked = Some((peer.node.clone(), origin, before, reached));
+                Vec::new()
+            }
+            Frame::Want { origin, after } => self.wanted(origin, after),
+            Frame::Gone => {
+                talk.is_round_due = true;
+                Vec::new()
+            }
+            Frame::Digests {
+                round,
+                beyond,
+                summaries,
+            } => {
+                self.keep_windows(&summaries, now);
+                let vector = self.history.vector();
+                let answering = &mut talk.answering;
+                vec![answering.compare(round, beyond, &summaries, vector, &self.set)]
+            }
+            Frame::Differ {
+                round,
+                vector,
+                summaries,
+            } => {
+                self.keep_windows(&summaries, now);
+                if !summaries.is_empty() {
+                    self.exchanged.repairs.fetch_add(1, Ordering::Relaxed);
+                }
+                match self.our_round(&mut talk, round) {
+                    Some(round) => round.differ(vector, summaries, &self.set)?,
+                    None => Vec::new(),
+                }
+            }
+            Frame::Take { round, section } => talk.answering.take(round, section, &self.set),
+            Frame::Fetch {
+                round,
+                section,
+                items,
+            } => talk.answering.fetch(round, section, &items, &self.set),
+            Frame::Reconcile {
+                round,
+                section,
+                message,
+            } => {
+                if talk.is_our_round(round) {
+                    match self.our_round(&mut talk, round) {
+                        Some(round) => round.reconcile(section, &message, &self.set)?,
+                        None => Vec::new(),
+                    }
+                } else {
+                    let answering = &mut talk.answering;
+                    vec![answering.reconcile(round, section, &message, &self.set)?]
+                }
+            }
+            Frame::Rows {
+                round,
+                section,
+                rows,
+                is_last,
+            } => {
+                steps.pause_ms = self.pause_for(&mut talk, rows.len(), now);
+                steps.imports.extend(self.take_in(&rows, now));
+                let items: Vec<_> = rows.iter().filter_map(Row::revocation).map(|one| item_of(&one)).collect();
+                match self.our_round(&mut talk, round) {
+                    Some(round) => round.rows(section, items.into_iter(), is_last, &self.set)?,
+                    None => Vec::new(),
+                }
+            }
+            Frame::Goodbye(why) => self.farewell(link, &mut talk, &peer, why, &mut steps, now),
+        };
+        steps.frames.extend(frames.into_iter().map(|frame| (link, frame)));
+        self.settle_round(&mut talk, &mut steps);
+        Ok(steps)
+    }
+
+    fn our_round<'t>(&self, talk: &'t mut Talk, number: u32) -> Option<&'t mut Round> {
+        talk.round.as_mut().filter(|round| round.number == number)
+    }
+
+    /// A comparison that is over: what either knew both know now.
+    fn settle_round(&self, talk: &mut Talk, steps: &mut Steps) {
+        let Some(vector) = talk.round.as_ref().and_then(Round::agreed).cloned() else {
+            return;
+        };
+        let Some(round) = talk.round.take() else {
+            return;
+        };
+        talk.agreed_ms = Some(round.began_ms);
+        talk.agreed_with = round.peer_state;
+        self.seen.lock().members.compared(round.began_ms);
+        let ahead = self.history.adopt(&vector);
+        if !ahead.is_empty() {
+            steps.imports.push(Import {
+                revocations: Vec::new(),
+                progress: Progress {
+                    reached: ahead,
+                    ..Progress::default()
+                },
+            });
+        }
+    }
+
+    /// The first word of a peer: it is who its certificate says, and there is one connection to it.
+    fn greet(&self, link: LinkId, talk: &mut Talk, hello: Hello, now: Now) -> Steps {
+        let mut steps = Steps::default();
+        let refuse = |steps: &mut Steps, goodbye, why: String| {
+            steps.frames.push((link, Frame::Goodbye(goodbye)));
+            steps.closes.push((link, why));
+        };
+        let Hello {
+            node, origin, ping, ..
+        } = hello;
+        if !talk.names.is_empty() && !talk.names.contains(&node) {
+            let why = format!("it calls itself {node}, and its certificate does not bear that name");
+            refuse(&mut steps, Goodbye::Quarantine, why);
+            return steps;
+        }
+        let mut seen = self.seen.lock();
+        seen.targets.found(talk.target, &node);
+        if origin == self.history.own().0 {
+            seen.targets.is_self(talk.target);
+            refuse(&mut steps, Goodbye::Myself, "it is this node".to_owned());
+            return steps;
+        }
+        if node == self.name {
+            let why = format!("another node calls itself {node}, too: give every node a name of its own");
+            refuse(&mut steps, Goodbye::Quarantine, why);
+            return steps;
+        }
+        if seen.rules.quarantine.contains(&node) {
+            refuse(&mut steps, Goodbye::Quarantine, format!("{node} is in quarantine"));
+            return steps;
+        }
+        seen.members.told(&ping.heard, &self.name, now.uptime_ms);
+        seen.members.heard(&node, now.uptime_ms);
+        drop(seen);
+        let peer = Peer {
+            node: node.clone(),
+            origin,
+        };
+        if let Some(other) = self.link_to(&node) {
+            if self.is_better(talk.is_dialed, &node, other) {
+                self.peers.lock().remove(&other);
+                steps.frames.push((other, Frame::Goodbye(Goodbye::Duplicate)));
+                steps.closes.push((other, "there is another connection".to_owned()));
+            } else {
+                let why = "there is a connection already".to_owned();
+                refuse(&mut steps, Goodbye::Duplicate, why);
+                return steps;
+            }
+        }
+        talk.offset_ms = Some(clock_difference_ms(ping.now_ms, now.wall_ms));
+        self.renew_if_behind(&ping.vector, &mut steps);
+        let after = ping.vector.get(&self.history.own().0).copied();
+        talk.hear(ping);
+        talk.peer = Some(peer.clone());
+        let is_dialed = talk.is_dialed;
+        self.peers.lock().insert(link, Linked { peer, is_dialed });
+        steps.joined = Some((link, node, after.unwrap_or_default()));
+        steps
+    }
+
+    /// Of two connections between the same nodes the one counts that the lesser name dialed, and of two of
+    /// those the newer one.
+    fn is_better(&self, is_dialed: bool, node: &NodeName, other: LinkId) -> bool {
+        let dialer_is_lesser = |is_dialed: bool| is_dialed == (self.name < *node);
+        let peers = self.peers.lock();
+        let other = peers.get(&other).map(|other| other.is_dialed);
+        dialer_is_lesser(is_dialed) || other.is_none_or(|other| !dialer_is_lesser(other))
+    }
+
+    fn link_to(&self, node: &NodeName) -> Option<LinkId> {
+        let peers = self.peers.lock();
+        let mut of_node = peers.iter().filter(|(_, linked)| linked.peer.node == *node);
+        of_node.next().map(|(link, _)| *link)
+    }
+
+    /// Somebody knows numbers of this node's that it has not given: its journal is an older copy. What it numbers
+    /// from now on must not be taken for what it numbered then.
+    fn renew_if_behind(&self, vector: &Vector, steps: &mut Steps) {
+        let (origin, reached) = self.history.own();
+        steps.must_renew |= vector.get(&origin).is_some_and(|known| *known > reached);
+    }
+
+    fn ping_came(
+        &self,
+        talk: &mut Talk,
+        peer: &Peer,
+        ping: Ping,
+        steps: &mut Steps,
+        now: Now,
+    ) -> Vec<Frame> {
+        let mut seen = self.seen.lock();
+        seen.members.told(&ping.heard, &self.name, now.uptime_ms);
+        drop(seen);
+        self.renew_if_behind(&ping.vector, steps);
+        let mut frames = vec![Frame::Pong {
+            asked_ms: ping.now_ms,
+            now_ms: now.wall_ms,
+        }];
+        talk.hear(ping);
+        frames.extend(self.ask_for_missing(talk, peer, now));
+        frames
+    }
+
+    /// What the peer knew a second ago, and is not here yet.
+    fn ask_for_missing(&self, talk: &mut Talk, peer: &Peer, now: Now) -> Vec<Frame> {
+        if talk.round.is_some() {
+            return Vec::new(); // a comparison finds it, too
+        }
+        let own = self.history.own().0;
+        let known = self.history.vector();
+        let reached = |origin: &Origin| known.get(origin).copied().unwrap_or_default();
+        let mut frames = Vec::new();
+        for (origin, there) in &talk.vector.clone() {
+            let here = reached(origin);
+            let is_direct = *origin != peer.origin && self.is_linked(origin);
+            let there = if is_direct || *origin == peer.origin {
+                talk.older_vector.get(origin).copied().unwrap_or_default()
+            } else {
+                *there
+            };
+            if *origin != own && there > here {
+                frames.extend(talk.want(*origin, here, now.uptime_ms));
+            }
+        }
+        let asked = frames.len() as u64;
+        self.exchanged.ranges.fetch_add(asked, Ordering::Relaxed);
+        frames
+    }
+
+    /// Whether an origin tells us itself.
+    fn is_linked(&self, origin: &Origin) -> bool {
+        let peers = self.peers.lock();
+        peers.values().any(|linked| linked.peer.origin == *origin)
+    }
+
+    fn delta_came(
+        &self,
+        talk: &mut Talk,
+        peer: &Peer,
+        (origin, first, rows): (Origin, u64, &[Row]),
+        steps: &mut Steps,
+        now: Now,
+    ) -> Vec<Frame> {
+        let mut import = self.take_in(rows, now).unwrap_or_default();
+        if origin == self.history.own().0 {
+            steps.imports.push(import);
+            return Vec::new();
+        }
+        let before = self.history.reached(&origin);
+        match self.history.receive(origin, first, rows) {
+            Received::Reached(reached) => {
+                if reached > before {
+                    import.progress.reached.push((origin, reached));
+                }
+                steps.imports.push(import);
+                if origin == peer.origin {
+                    return vec![Frame::Ack { origin, reached }];
+                }
+                Vec::new()
+            }
+            Received::Gap(reached) => {
+                steps.imports.push(import);
+                let want = talk.want(origin, reached, now.uptime_ms);
+                self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
+                want.into_iter().collect()
+            }
+        }
+    }
+
+    /// Puts rows in force, as far as a node may say what they say. What was news is to be written.
+    fn take_in(&self, rows: &[Row], now: Now) -> Option<Import> {
+        let received = rows.len() as u64;
+        self.exchanged.received.fetch_add(received, Ordering::Relaxed);
+        let mut news = Vec::new();
+        for revocation in rows.iter().filter_map(Row::revocation) {
+            let revocation = self.admission.admit(revocation, now.wall());
+            if self.set.insert(&revocation, now.wall()) {
+                news.push(revocation);
+            }
+        }
+        (!news.is_empty()).then(|| Import {
+            revocations: news,
+            progress: Progress::default(),
+        })
+    }
+
+    fn keep_windows(&self, summaries: &[Summary], now: Now) {
+        for summary in summaries {
+            if let Section::Window(window) = summary.section {
+                let until = self.admission.until(summary.until, now.wall());
+                self.set.keep_window(window, until, now.wall());
+            }
+        }
+    }
+
+    fn pause_for(&self, talk: &mut Talk, rows: usize, now: Now) -> u64 {
+        let pause_ms = talk.bucket.take(rows as u64, now.uptime_ms);
+        let is_throttled = pause_ms > 0 && self.seen.lock().readiness.is_settled();
+        if is_throttled {
+            self.exchanged.throttled.fetch_add(1, Ordering::Relaxed);
+            pause_ms.min(SILENCE_MAX_MS / 5)
+        } else {
+            0
+        }
+    }
+
+    fn wanted(&self, origin: Origin, after: u64) -> Vec<Frame> {
+        let Some(rows) = self.history.rows_after(&origin, after, WANTED_MAX) else {
+            return vec![Frame::Gone];
+        };
+        self.exchanged
+            .sent
+            .fetch_add(rows.len() as u64, Ordering::Relaxed);
+        let delta = |(number, rows): (usize, &[Row])| Frame::Delta {
+            origin,
+            first: after + 1 + (number * ROWS_MAX) as u64,
+            rows: rows.to_vec(),
+        };
+        rows.chunks(ROWS_MAX).enumerate().map(delta).collect()
+    }
+
+    fn farewell(
+        &self,
+        link: LinkId,
+        talk: &mut Talk,
+        peer: &Peer,
+        why: Goodbye,
+        steps: &mut Steps,
+        now: Now,
+    ) -> Vec<Frame> {
+        let mut seen = self.seen.lock();
+        let why = match why {
+            Goodbye::Leaving => {
+                seen.members.left(&peer.node, now.uptime_ms);
+                "it stops"
+            }
+            Goodbye::Duplicate => "there is another connection",
+            Goodbye::Myself => {
+                seen.targets.is_self(talk.target);
+                "it is this node"
+            }
+            Goodbye::Quarantine => "it does not want to hear us",
+        };
+        steps.closes.push((link, why.to_owned()));
+        Vec::new()
+    }
+
+    /// What this node says of itself.
+    fn ping(&self, now: Now) -> Ping {
+        let seen = self.seen.lock();
+        Ping {
+            now_ms: now.wall_ms,
+            state: seen.readiness.state(),
+            is_complete: seen.readiness.is_complete(),
+            vector: self.history.vector(),
+            heard: seen.members.to_tell(now.uptime_ms),
+        }
+    }
+
+    /// What is due by now, and where this node stands. To be called several times a second.
+    pub(super) fn tick(&self, now: Now) -> (Steps, Found) {
+        let mut steps = Steps::default();
+        let links: Vec<_> = {
+            let links = self.links.lock();
+            links.iter().map(|(link, talk)| (*link, Arc::clone(talk))).collect()
+        };
+        self.notice_pause(&links, &mut steps, now);
+        let found = self.look(&links, &mut steps, now);
+        let is_needed = self.is_comparison_needed();
+        for (link, talk) in &links {
+            let mut talk = talk.lock();
+            let silent_ms = now.uptime_ms.saturating_sub(talk.heard_ms);
+            if silent_ms > SILENCE_MAX_MS {
+                steps.closes.push((*link, format!("it was silent for {silent_ms} ms")));
+                continue;
+            }
+            if talk.peer.is_none() {
+                continue;
+            }
+            if talk.is_ping_due(now.uptime_ms) {
+                steps.frames.push((*link, Frame::Ping(self.ping(now))));
+            }
+            if talk.is_round_due(is_needed && !self.has_agreed(&talk), now.uptime_ms) {
+                let number = talk.next_round(now.uptime_ms);
+                // What one of the two drops a minute before the other is no difference.
+                let beyond = UnixTime::from_seconds(now.wall_ms / 1_000 + 60);
+                let (round, frame) =
+                    Round::begin(number, talk.state, &self.set, beyond, now.uptime_ms);
+                talk.round = Some(round);
+                steps.frames.push((*link, frame));
+            }
+        }
+        (steps, found)
+    }
+
+    /// A process that did not run for long has missed what was said meanwhile.
+    fn notice_pause(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], steps: &mut Steps, now: Now) {
+        let mut seen = self.seen.lock();
+        let paused_ms = now.uptime_ms.saturating_sub(seen.ticked_ms);
+        seen.ticked_ms = now.uptime_ms;
+        if paused_ms <= SILENCE_MAX_MS {
+            return;
+        }
+        seen.readiness.begin_anew(now.uptime_ms);
+        drop(seen);
+        for (link, talk) in links {
+            talk.lock().agreed_ms = None;
+            steps
+                .closes
+                .push((*link, format!("this process did not run for {paused_ms} ms")));
+        }
+    }
+
+    fn is_comparison_needed(&self) -> bool {
+        let seen = self.seen.lock();
+        !seen.readiness.is_settled() || seen.members.is_comparison_due()
+    }
+
+    /// While this node is not ready, one comparison with a peer that stands where it stood then is enough.
+    fn has_agreed(&self, talk: &Talk) -> bool {
+        let seen = self.seen.lock();
+        !seen.readiness.is_settled() && talk.agreed_ms.is_some() && talk.agreed_with == talk.state
+    }
+
+    fn look(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], steps: &mut Steps, now: Now) -> Found {
+        let views: Vec<_> = links.iter().filter_map(|(_, talk)| talk.lock().view()).collect();
+        let mut seen = self.seen.lock();
+        let seen = &mut *seen;
+        seen.members.look(&seen.rules.quarantine, now.uptime_ms);
+        let was_complete = seen.readiness.is_complete();
+        let reached = seen.targets.reached(&views);
+        let found = seen
+            .readiness
+            .look(&seen.rules, &views, reached, &seen.members, now.uptime_ms);
+        if seen.readiness.is_complete() && !was_complete {
+            steps.imports.push(Import::complete());
+        }
+        found
+    }
+
+    /// Other rules from now on. Peers that are in quarantine now are hung up on.
+    pub(super) fn obey(&self, rules: Rules) -> Steps {
+        let mut steps = Steps::default();
+        for (link, linked) in self.peers.lock().iter() {
+            if rules.quarantine.contains(&linked.peer.node) {
+                steps.frames.push((*link, Frame::Goodbye(Goodbye::Quarantine)));
+                steps.closes.push((*link, "it is in quarantine".to_owned()));
+            }
+        }
+        self.seen.lock().rules = rules;
+        steps
+    }
+
+    /// Where other nodes are, and whether the names of some could not be looked up.
+    pub(super) fn set_targets(&self, addresses: &[SocketAddr], is_whole: bool) {
+        self.seen.lock().targets.set(addresses, is_whole);
+    }
+
+    /// An address was dialed.
+    pub(super) fn tried(&self, address: SocketAddr) {
+        self.seen.lock().targets.tried(address);
+    }
+
+    /// Whether an address is to be dialed: nobody is known to be there who is connected.
+    pub(super) fn is_wanted(&self, address: SocketAddr) -> bool {
+        let node = match self.seen.lock().targets.node_at(address) {
+            Ok(node) => node,
+            Err(Unwanted) => return false,
+        };
+        node.is_none_or(|node| self.link_to(&node).is_none())
+    }
+
+    /// The operator takes the responsibility: this node knows enough.
+    pub(super) fn force_ready(&self) {
+        self.seen.lock().readiness.force();
+    }
+
+    /// Says goodbye to everybody.
+    pub(super) fn leave(&self) -> Steps {
+        let mut steps = Steps::default();
+        for link in self.peers.lock().keys() {
+            steps.frames.push((*link, Frame::Goodbye(Goodbye::Leaving)));
+        }
+        steps
+    }
+
+    /// Of every node that is connected or missed, for people.
+    pub(super) fn status(&self, now: Now) -> Vec<PeerStatus> {
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        let mut peers: Vec<_> = links
+            .iter()
+            .filter_map(|talk| {
+                let talk = talk.lock();
+                let peer = talk.peer.as_ref()?;
+                Some(PeerStatus {
+                    node: peer.node.clone(),
+                    state: talk.state.name(),
+                    is_connected: true,
+                    silent_ms: now.uptime_ms.saturating_sub(talk.heard_ms),
+                    clock_ahead_ms: talk.offset_ms,
+                })
+            })
+            .collect();
+        for heard in self.seen.lock().members.to_tell(now.uptime_ms) {
+            if peers.iter().all(|peer| peer.node != heard.node) {
+                peers.push(PeerStatus {
+                    node: heard.node,
+                    state: if heard.has_left { "left" } else { "not connected" },
+                    is_connected: false,
+                    silent_ms: u64::from(heard.ago_ms),
+                    clock_ahead_ms: None,
+                });
+            }
+        }
+        peers.sort_by(|one, other| one.node.cmp(&other.node));
+        peers
+    }
+
+    /// How many nodes ought to have every revocation, beside this one.
+    pub(super) fn expected(&self) -> u64 {
+        let seen = self.seen.lock();
+        seen.members.present().max(seen.targets.others()) as u64
+    }
+
+    /// How many nodes are missed.
+    pub(super) fn missing(&self) -> usize {
+        self.seen.lock().members.missing()
+    }
+
+    /// The time that most nodes go by, in seconds since the epoch; `None`: nobody is there to ask.
+    pub(super) fn agreed_time(&self, now: Now) -> Option<UnixTime> {
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        let offsets = links.iter().filter_map(|talk| talk.lock().offset_ms);
+        let offset_ms = median(offsets.collect())?;
+        let time_ms = now.wall_ms.saturating_add_signed(offset_ms);
+        Some(UnixTime::from_seconds(time_ms / 1_000))
+    }
+}
+
+/// A node, for people.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct PeerStatus {
+    /// What it is called.
+    #[serde(serialize_with = "as_text")]
+    pub node: NodeName,
+    /// Where it stands, as it said last.
+    pub state: &'static str,
+    /// Whether there is a connection.
+    pub is_connected: bool,
+    /// How long ago it was heard, in milliseconds.
+    pub silent_ms: u64,
+    /// How far its clock is ahead of ours, in milliseconds.
+    pub clock_ahead_ms: Option<i64>,
+}
+
+fn as_text<S: serde::Serializer>(node: &NodeName, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(node.as_str())
+}
+
+/// How far the other clock is ahead, if the question took as long as the answer.
+fn offset_ms(asked_ms: u64, there_ms: u64, now_ms: u64) -> i64 {
+    let halfway = asked_ms + now_ms.saturating_sub(asked_ms) / 2;
+    clock_difference_ms(there_ms, halfway)
+}
+
+fn clock_difference_ms(there_ms: u64, here_ms: u64) -> i64 {
+    let difference = i128::from(there_ms) - i128::from(here_ms);
+    i64::try_from(difference).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+impl Mesh {
+    pub(super) fn revocations(&self) -> Vec<Revocation> {
+        let summaries = self.set.summaries(UnixTime::EPOCH);
+        let entries = summaries
+            .iter()
+            .flat_map(|one| self.set.entries(one.section, UnixTime::EPOCH));
+        entries.map(|(_, revocation)| revocation).collect()
+    }
+}

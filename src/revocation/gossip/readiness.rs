@@ -1,0 +1,204 @@
+//! When a node may judge credentials: what it must have heard from others first.
+
+use super::members::Members;
+use super::settings::{NodeName, Policy};
+use super::targets::Reached;
+use crate::revocation::State;
+use crate::revocation::standing::Found;
+
+/// How far a clock may be off those of the other nodes.
+const SKEW_MAX_MS: u64 = 30_000;
+
+/// Beyond this the operator is warned.
+pub(super) const SKEW_WARNING_MS: u64 = 2_000;
+
+/// What the operator decided.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) on_stale: Policy,
+    pub(super) on_isolated: Policy,
+    pub(super) bootstrap_timeout_ms: u64,
+    pub(super) initial: bool,
+    pub(super) quarantine: Vec<NodeName>,
+}
+
+/// Another node as it was heard last.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) node: NodeName,
+    pub(super) state: State,
+    pub(super) is_complete: bool,
+    /// Where it stood when the last comparison with it began that came to its end.
+    pub(super) agreed_with: Option<State>,
+    /// How far its clock is ahead of ours.
+    pub(super) offset_ms: Option<i64>,
+}
+
+/// What is known so far.
+pub(super) struct Readiness {
+    /// Whether this node's journal ever held everything that was in force.
+    is_complete: bool,
+    is_settled: bool,
+    is_forced: bool,
+    since_ms: u64,
+    state: State,
+}
+
+impl Readiness {
+    /// Of a node that knows what its journal says.
+    pub(super) fn at_start(is_complete: bool, now_ms: u64) -> Self {
+        Self {
+            is_complete,
+            is_settled: false,
+            is_forced: false,
+            since_ms: now_ms,
+            state: State::Syncing,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Whether everything was known once since the start.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
+    /// What was known counts no more.
+    pub(super) fn begin_anew(&mut self, now_ms: u64) {
+        self.is_settled = false;
+        self.is_forced = false;
+        self.since_ms = now_ms;
+        self.state = State::Syncing;
+    }
+
+    /// The operator says that enough is known.
+    pub(super) fn force(&mut self) {
+        self.is_forced = true;
+    }
+
+    /// Where this node stands.
+    pub(super) fn look(
+        &mut self,
+        rules: &Rules,
+        views: &[View],
+        reached: Reached,
+        members: &Members,
+        now_ms: u64,
+    ) -> Found {
+        let skew_ms = median(views.iter().filter_map(|view| view.offset_ms).collect());
+        let skew_ms = skew_ms.filter(|skew_ms| skew_ms.unsigned_abs() > SKEW_MAX_MS);
+        // Of two nodes nobody can say which one is wrong: the one that is there already stays.
+        if self.is_settled && skew_ms.is_some() && views.len() > 1 {
+            self.begin_anew(now_ms);
+        }
+        if !self.is_settled {
+            let may = match skew_ms {
+                Some(skew_ms) if !self.is_forced => Err(off_by(skew_ms)),
+                Some(_) | None => self.knows_enough(rules, views, reached, now_ms),
+            };
+            if let Err(why) = may {
+                self.state = State::Syncing;
+                return Found {
+                    state: State::Syncing,
+                    serves: false,
+                    why,
+                    stale_s: 0,
+                };
+            }
+            self.is_settled = true;
+            self.is_complete = true;
+        }
+        let missed = members.missed(now_ms);
+        let found = match missed {
+            None => Found {
+                state: State::Ready,
+                serves: true,
+                why: String::new(),
+                stale_s: 0,
+            },
+            Some((node, silent_ms)) => Found {
+                state: State::Stale,
+                serves: rules.on_stale == Policy::Serve,
+                why: format!("{node} may have taken logouts that are not known here"),
+                stale_s: silent_ms / 1_000,
+            },
+        };
+        self.state = found.state;
+        found
+    }
+
+    /// Whether everything is known that was in force, or why not.
+    fn knows_enough(
+        &self,
+        rules: &Rules,
+        views: &[View],
+        reached: Reached,
+        now_ms: u64,
+    ) -> Result<(), String> {
+        let knew_all = |state: State| matches!(state, State::Ready | State::Stale);
+        if self.is_forced || views.iter().any(|view| view.agreed_with.is_some_and(knew_all)) {
+            return Ok(());
+        }
+        if let Some(view) = views.iter().find(|view| knew_all(view.state)) {
+            return Err(format!("comparing with {}", view.node));
+        }
+        let has_waited = now_ms.saturating_sub(self.since_ms) >= rules.bootstrap_timeout_ms;
+        let some_complete = self.is_complete || views.iter().any(|view| view.is_complete);
+        if !some_complete {
+            let may_begin = rules.initial && (reached.all_tried || has_waited);
+            return if may_begin { Ok(()) } else { Err(nothing_known(reached)) };
+        }
+        let all_agreed = views.iter().all(|view| view.agreed_with.is_some());
+        let everybody = reached.all_linked && all_agreed;
+        let policy_allows = has_waited && rules.on_isolated == Policy::Serve && all_agreed;
+        if everybody || (self.is_complete && policy_allows) {
+            return Ok(());
+        }
+        let waiting = format!(
+            "no node is ready, and {} of {} peers are heard",
+            views.len(),
+            reached.others.max(views.len()),
+        );
+        Err(if has_waited {
+            format!(
+                "{waiting}; bring the others back, or let this node serve without them: \
+                 `doorward cluster force-ready`"
+            )
+        } else {
+            waiting
+        })
+    }
+}
+
+fn off_by(skew_ms: i64) -> String {
+    let seconds = skew_ms.unsigned_abs() / 1_000;
+    let way = if skew_ms > 0 { "behind" } else { "ahead of" };
+    format!("the clock is {seconds} s {way} those of the other nodes")
+}
+
+fn nothing_known(reached: Reached) -> String {
+    if reached.others > 0 && !reached.all_linked {
+        return "waiting for a node that knows what was revoked".to_owned();
+    }
+    "no node has a journal that was ever complete: for the very first start of a cluster set \
+     `initial = true` on one node; if journals were lost, cut off everybody who was logged in before \
+     with `doorward revoke --all-before now`"
+        .to_owned()
+}
+
+/// The middle one; of two in the middle the one nearer to zero.
+pub(super) fn median(mut offsets_ms: Vec<i64>) -> Option<i64> {
+    offsets_ms.sort_unstable();
+    let high = offsets_ms.get(offsets_ms.len() / 2).copied()?;
+    if offsets_ms.len() % 2 == 1 {
+        return Some(high);
+    }
+    let low = offsets_ms.get(offsets_ms.len() / 2 - 1).copied()?;
+    Some(if low.unsigned_abs() < high.unsigned_abs() { low } else { high })
+}

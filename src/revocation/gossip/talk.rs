@@ -1,0 +1,203 @@
+//! What is known of one connection to another node.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::frame::{Frame, Ping};
+use super::readiness::View;
+use super::round::{Answering, Round};
+use super::settings::NodeName;
+use crate::revocation::State;
+use crate::revocation::history::{Origin, Vector};
+
+/// How often every node says that it is alive.
+pub(super) const PING_EVERY_MS: u64 = 1_000;
+
+/// How often sets are compared although nothing seems to be missing.
+const ROUND_EVERY_MS: u64 = 30_000;
+
+/// The shortest time between two comparisons on one connection.
+const ROUND_PAUSE_MS: u64 = 500;
+
+/// After which time without progress a comparison is begun anew.
+const ROUND_PATIENCE_MS: u64 = 20_000;
+
+/// A connection to another node.
+pub(super) struct Talk {
+    pub(super) is_dialed: bool,
+    /// The address that was dialed.
+    pub(super) target: Option<SocketAddr>,
+    /// The names of the peer's certificate; empty where there are none.
+    pub(super) names: Vec<NodeName>,
+    /// Who the peer is, once it has said so.
+    pub(super) peer: Option<Peer>,
+    pub(super) heard_ms: u64,
+    pinged_ms: u64,
+    pub(super) state: State,
+    pub(super) is_complete: bool,
+    pub(super) vector: Vector,
+    /// The vector of the ping before: what was known then should have come by now.
+    pub(super) older_vector: Vector,
+    /// How far the peer's clock is ahead of ours.
+    pub(super) offset_ms: Option<i64>,
+    pub(super) round: Option<Round>,
+    /// When the last comparison was begun that came to its end.
+    pub(super) agreed_ms: Option<u64>,
+    /// Where the peer stood then.
+    pub(super) agreed_with: State,
+    began_ms: Option<u64>,
+    rounds: u32,
+    pub(super) is_round_due: bool,
+    pub(super) answering: Answering,
+    /// Up to which number one's own rows are known to have arrived.
+    pub(super) acked: u64,
+    /// When rows of an origin were asked for.
+    wanted_ms: HashMap<Origin, u64>,
+    pub(super) bucket: Bucket,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Peer {
+    pub(super) node: NodeName,
+    pub(super) origin: Origin,
+}
+
+impl Talk {
+    pub(super) fn new(
+        is_dialed: bool,
+        target: Option<SocketAddr>,
+        names: Vec<NodeName>,
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            is_dialed,
+            target,
+            names,
+            peer: None,
+            heard_ms: now_ms,
+            pinged_ms: now_ms,
+            state: State::Starting,
+            is_complete: false,
+            vector: Vector::new(),
+            older_vector: Vector::new(),
+            offset_ms: None,
+            round: None,
+            agreed_ms: None,
+            agreed_with: State::Starting,
+            began_ms: None,
+            rounds: 0,
+            is_round_due: is_dialed,
+            answering: Answering::default(),
+            acked: 0,
+            wanted_ms: HashMap::new(),
+            bucket: Bucket::full(now_ms),
+        }
+    }
+
+    /// The peer as far as it decides where this node stands.
+    pub(super) fn view(&self) -> Option<View> {
+        let peer = self.peer.as_ref()?;
+        Some(View {
+            node: peer.node.clone(),
+            state: self.state,
+            is_complete: self.is_complete,
+            agreed_with: self.agreed_ms.map(|_| self.agreed_with),
+            offset_ms: self.offset_ms,
+        })
+    }
+
+    /// The peer says where it stands.
+    pub(super) fn hear(&mut self, ping: Ping) {
+        self.state = ping.state;
+        self.is_complete = ping.is_complete;
+        self.older_vector = std::mem::replace(&mut self.vector, ping.vector);
+    }
+
+    /// Whether it is time to say that one is alive.
+    pub(super) fn is_ping_due(&mut self, now_ms: u64) -> bool {
+        let is_due = now_ms.saturating_sub(self.pinged_ms) >= PING_EVERY_MS;
+        if is_due {
+            self.pinged_ms = now_ms;
+        }
+        is_due
+    }
+
+    /// Whether sets are to be compared now, since `is_needed`, or because nothing was compared for long.
+    pub(super) fn is_round_due(&self, is_needed: bool, now_ms: u64) -> bool {
+        let since = |then: Option<u64>| then.map_or(u64::MAX, |then| now_ms.saturating_sub(then));
+        let is_busy = self.round.is_some() && since(self.began_ms) < ROUND_PATIENCE_MS;
+        let is_old = self.is_dialed && since(self.began_ms) >= ROUND_EVERY_MS;
+        let wanted = is_needed || self.is_round_due || is_old;
+        self.peer.is_some() && wanted && !is_busy && since(self.began_ms) >= ROUND_PAUSE_MS
+    }
+
+    /// The number of the next comparison: odd on one side and even on the other.
+    pub(super) fn next_round(&mut self, now_ms: u64) -> u32 {
+        self.rounds = self.rounds.wrapping_add(1);
+        self.began_ms = Some(now_ms);
+        self.is_round_due = false;
+        (self.rounds << 1) | u32::from(self.is_dialed)
+    }
+
+    /// Whether a comparison with that number was begun here.
+    pub(super) fn is_our_round(&self, round: u32) -> bool {
+        round & 1 == u32::from(self.is_dialed)
+    }
+
+    /// Asks for rows of an origin, unless that was done a moment ago.
+    pub(super) fn want(&mut self, origin: Origin, after: u64, now_ms: u64) -> Option<Frame> {
+        let asked = self.wanted_ms.get(&origin);
+        if asked.is_some_and(|asked| now_ms.saturating_sub(*asked) < PING_EVERY_MS / 2) {
+            return None;
+        }
+        self.wanted_ms.insert(origin, now_ms);
+        Some(Frame::Want { origin, after })
+    }
+}
+
+/// How many rows a peer may still send.
+pub(super) struct Bucket {
+    rows: u64,
+    filled_ms: u64,
+}
+
+/// How many rows a second a node takes from each peer in the long run: twice what one node journals.
+const ROWS_A_SECOND: u64 = 20_000;
+
+/// How many it takes at once.
+const ROWS_AT_ONCE: u64 = 4_000_000;
+
+impl Bucket {
+    fn full(now_ms: u64) -> Self {
+        Self {
+            rows: ROWS_AT_ONCE,
+            filled_ms: now_ms,
+        }
+    }
+
+    /// Takes so many, and tells for how long nothing more is to be read, in milliseconds.
+    pub(super) fn take(&mut self, rows: u64, now_ms: u64) -> u64 {
+        let since = now_ms.saturating_sub(self.filled_ms);
+        self.filled_ms = now_ms;
+        let filled = self.rows.saturating_add(since * ROWS_A_SECOND / 1_000);
+        self.rows = filled.min(ROWS_AT_ONCE);
+        let over = rows.saturating_sub(self.rows);
+        self.rows = self.rows.saturating_sub(rows);
+        over * 1_000 / ROWS_A_SECOND
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sends_too_much_is_read_more_slowly() {
+        let mut bucket = Bucket::full(0);
+        assert_eq!(bucket.take(ROWS_AT_ONCE, 0), 0);
+        assert_eq!(bucket.take(20_000, 0), 1_000);
+        assert_eq!(bucket.take(20_000, 1_000), 0);
+        assert_eq!(bucket.take(8_192, 1_000_000), 0);
+    }
+}

@@ -1,0 +1,292 @@
+//! What was revoked lately, and by which node: how much of every node's work is known here.
+//!
+//! Every node numbers the revocations that it took itself. A node that knows the first `n` of another one says
+//! so with one number, and what it lacks is a range.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, watch};
+
+use super::row::Row;
+
+/// A node's journal since it was made: 128 random bits. A journal that is made anew is another origin, for
+/// its numbers begin anew.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin([u8; 16]);
+
+impl Origin {
+    /// An origin that nobody has been.
+    pub fn random() -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let mut bytes = [0; 16];
+        aws_lc_rs::rand::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// The origin with these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second, third, ..] = self.0;
+        write!(f, "Origin({first:02x}{second:02x}{third:02x}…)")
+    }
+}
+
+/// Of which origins how many revocations are known, from the first one on.
+pub type Vector = HashMap<Origin, u64>;
+
+/// How many rows are kept, of all origins together: 33 MB when there are that many.
+const ROWS_KEPT: usize = 1 << 20;
+
+/// How many groups of rows that could not be numbered wait for a slow listener.
+const UNNUMBERED_KEPT: usize = 256;
+
+/// The vector, and the last rows of every origin.
+pub struct History {
+    state: Mutex<State>,
+    /// The number of our own last row.
+    own_number: watch::Sender<u64>,
+    /// Rows that are in force but not on disk: they have no number yet.
+    unnumbered: broadcast::Sender<Vec<Row>>,
+}
+
+struct State {
+    own: Origin,
+    origins: HashMap<Origin, Known>,
+    kept: usize,
+    room: usize,
+}
+
+/// What is known of an origin.
+#[derive(Default)]
+struct Known {
+    /// The number of the last row before which none is missing.
+    reached: u64,
+    /// The last rows up to there, one after the other.
+    rows: VecDeque<Row>,
+}
+
+/// What came of rows of another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Everything up to this number is known now.
+    Reached(u64),
+    /// Rows before these are missing; everything up to this number is known.
+    Gap(u64),
+}
+
+impl History {
+    /// The history of a journal that says this.
+    pub fn new(own: Origin, vector: &Vector) -> Self {
+        Self::with_room(own, vector, ROWS_KEPT)
+    }
+
+    /// The same, of a length for tests.
+    pub(super) fn with_room(own: Origin, vector: &Vector, room: usize) -> Self {
+        let known = |(origin, reached): (&Origin, &u64)| {
+            let rows = VecDeque::new();
+            let reached = *reached;
+            (*origin, Known { reached, rows })
+        };
+        let mut origins: HashMap<_, _> = vector.iter().map(known).collect();
+        let own_number = origins.entry(own).or_default().reached;
+        Self {
+            state: Mutex::new(State {
+                own,
+                origins,
+                kept: 0,
+                room,
+            }),
+            own_number: watch::Sender::new(own_number),
+            unnumbered: broadcast::Sender::new(UNNUMBERED_KEPT),
+        }
+    }
+
+    /// This node's origin, and the number of its last row.
+    pub fn own(&self) -> (Origin, u64) {
+        let state = self.state.lock();
+        let reached = state.origins.get(&state.own).map_or(0, |own| own.reached);
+        (state.own, reached)
+    }
+
+    /// What is known of everybody.
+    pub fn vector(&self) -> Vector {
+        let state = self.state.lock();
+        let known = |(origin, known): (&Origin, &Known)| (*origin, known.reached);
+        state.origins.iter().map(known).collect()
+    }
+
+    /// How much is known of one origin.
+    pub fn reached(&self, origin: &Origin) -> u64 {
+        let state = self.state.lock();
+        state.origins.get(origin).map_or(0, |known| known.reached)
+    }
+
+    /// Rows of our own that are on disk now. Whoever waits for them is told.
+    pub fn append_own(&self, rows: impl IntoIterator<Item = Row>) {
+        let mut state = self.state.lock();
+        let own = state.own;
+        for row in rows {
+            state.append(own, row);
+        }
+        let reached = state.origins.get(&own).map_or(0, |own| own.reached);
+        drop(state);
+        self.own_number.send_replace(reached);
+    }
+
+    /// Rows of our own that are in force and could not be written.
+    pub fn announce(&self, rows: Vec<Row>) {
+        let _ = self.unnumbered.send(rows); // nobody may listen
+    }
+
+    /// From now on this node is another origin: its numbers cannot be relied upon.
+    pub fn renew(&self, own: Origin) {
+        let mut state = self.state.lock();
+        state.own = own;
+        let reached = state.origins.entry(own).or_default().reached;
+        drop(state);
+        self.own_number.send_replace(reached);
+    }
+
+    /// Rows of another origin, the first of which has this number.
+    pub fn receive(&self, origin: Origin, first: u64, rows: &[Row]) -> Received {
+        let mut state = self.state.lock();
+        let reached = state.origins.entry(origin).or_default().reached;
+        if first > reached + 1 {
+            return Received::Gap(reached);
+        }
+        let known = usize::try_from(reached + 1 - first).unwrap_or(usize::MAX);
+        for row in rows.iter().skip(known) {
+            state.append(origin, *row);
+        }
+        Received::Reached(state.origins.get(&origin).map_or(0, |known| known.reached))
+    }
+
+    /// Everything that the vector speaks of is known: it was compared. Returns what was not known before.
+    pub fn adopt(&self, vector: &Vector) -> Vec<(Origin, u64)> {
+        let mut state = self.state.lock();
+        let own = state.own;
+        let mut ahead = Vec::new();
+        for (origin, reached) in vector.iter().filter(|(origin, _)| **origin != own) {
+            let known = state.origins.entry(*origin).or_default();
+            if *reached > known.reached {
+                known.reached = *reached;
+                let forgotten = std::mem::take(&mut known.rows).len();
+                state.kept -= forgotten;
+                ahead.push((*origin, *reached));
+            }
+        }
+        ahead
+    }
+
+    /// At most `most` rows of an origin after a number; `None`: they are not kept any more.
+    pub fn rows_after(&self, origin: &Origin, after: u64, most: usize) -> Option<Vec<Row>> {
+        let state = self.state.lock();
+        let known = state.origins.get(origin)?;
+        let before = known.reached - known.rows.len() as u64;
+        let skipped = usize::try_from(after.checked_sub(before)?).ok()?;
+        Some(known.rows.iter().skip(skipped).take(most).copied().collect())
+    }
+
+    /// Tells of our own last number whenever it has grown.
+    pub fn follow(&self) -> watch::Receiver<u64> {
+        self.own_number.subscribe()
+    }
+
+    /// Hands on what is in force and could not be written.
+    pub fn listen(&self) -> broadcast::Receiver<Vec<Row>> {
+        self.unnumbered.subscribe()
+    }
+}
+
+impl State {
+    fn append(&mut self, origin: Origin, row: Row) {
+        let known = self.origins.entry(origin).or_default();
+        known.reached += 1;
+        known.rows.push_back(row);
+        self.kept += 1;
+        if self.kept > self.room {
+            self.forget_one();
+        }
+    }
+
+    /// The origin with the most rows loses its oldest one.
+    fn forget_one(&mut self) {
+        let longest = self.origins.values_mut().max_by_key(|known| known.rows.len());
+        if longest.is_some_and(|known| known.rows.pop_front().is_some()) {
+            self.kept -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Origin = Origin::from_bytes([1; 16]);
+    const THERE: Origin = Origin::from_bytes([2; 16]);
+
+    fn row(number: u8) -> Row {
+        Row::from_bytes([number; Row::BYTES])
+    }
+
+    fn rows(numbers: std::ops::RangeInclusive<u8>) -> Vec<Row> {
+        numbers.map(row).collect()
+    }
+
+    #[test]
+    fn a_gap_is_noticed_and_an_overlap_is_harmless() {
+        let history = History::new(HERE, &Vector::new());
+        assert_eq!(history.receive(THERE, 1, &rows(1..=3)), Received::Reached(3));
+        assert_eq!(history.receive(THERE, 6, &rows(6..=7)), Received::Gap(3));
+        assert_eq!(history.receive(THERE, 2, &rows(2..=7)), Received::Reached(7));
+        assert_eq!(history.receive(THERE, 1, &rows(1..=2)), Received::Reached(7));
+        assert_eq!(history.rows_after(&THERE, 0, 100), Some(rows(1..=7)));
+        assert_eq!(history.rows_after(&THERE, 5, 1), Some(rows(6..=6)));
+        assert_eq!(history.rows_after(&THERE, 7, 9), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_not_kept_is_said_not_to_be() {
+        let known = Vector::from([(HERE, 10)]);
+        let history = History::with_room(HERE, &known, 4);
+        history.append_own(rows(11..=16));
+        assert_eq!(history.own(), (HERE, 16));
+        assert_eq!(history.rows_after(&HERE, 12, 9), Some(rows(13..=16)));
+        assert_eq!(history.rows_after(&HERE, 11, 9), None);
+        assert_eq!(history.rows_after(&THERE, 0, 9), None);
+    }
+
+    #[test]
+    fn a_vector_is_adopted_as_far_as_it_is_ahead() {
+        let history = History::new(HERE, &Vector::new());
+        history.receive(THERE, 1, &rows(1..=3));
+        history.adopt(&Vector::from([(THERE, 2), (HERE, 5)]));
+        assert_eq!(history.reached(&THERE), 3);
+        assert_eq!(history.own(), (HERE, 0), "nobody knows our numbers better");
+        history.adopt(&Vector::from([(THERE, 9)]));
+        assert_eq!(history.reached(&THERE), 9);
+        assert_eq!(history.rows_after(&THERE, 3, 9), None);
+        assert_eq!(history.receive(THERE, 10, &rows(10..=10)), Received::Reached(10));
+        assert_eq!(history.rows_after(&THERE, 9, 9), Some(rows(10..=10)));
+    }
+
+    #[test]
+    fn another_origin_begins_anew() {
+        let history = History::new(HERE, &Vector::from([(HERE, 3)]));
+        history.renew(THERE);
+        history.append_own(rows(1..=1));
+        assert_eq!(history.own(), (THERE, 1));
+        assert_eq!(history.vector(), Vector::from([(HERE, 3), (THERE, 1)]));
+    }
+}

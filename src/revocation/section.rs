@@ -1,0 +1,91 @@
+//! Parts of the set that two nodes compare: what differs is found without sending what does not.
+
+use super::entry::{Id, Revocation, Window};
+use crate::clock::UnixTime;
+
+/// A part of the set. Every revocation has its place in exactly one, the same on every node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// The tokens of one window.
+    Window(Window),
+    /// A sixteenth of the ids that have no window.
+    Undated(u8),
+    /// A sixteenth of the cutoffs.
+    Cutoffs(u8),
+}
+
+/// What a section holds, in a few bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Which section.
+    pub section: Section,
+    /// How many entries.
+    pub count: u64,
+    /// The sum of the keyed digests of all entries, in two halves that carry nothing over: the same for the
+    /// same entries, in whatever order they came.
+    pub sum: Sum,
+    /// Until when a window is kept; not compared, the later one counts.
+    pub until: UnixTime,
+}
+
+/// A sum of digests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum(pub u64, pub u64);
+
+impl Sum {
+    pub(super) fn add(&mut self, share: Self) {
+        self.0 = self.0.wrapping_add(share.0);
+        self.1 = self.1.wrapping_add(share.1);
+    }
+}
+
+/// An entry as far as two nodes can differ in it: 32 bytes. For a window's token its id, for an undated one its
+/// end too, for a cutoff both of its moments; the rest is zero.
+pub type Item = [u8; 32];
+
+/// The item of an id and up to two moments.
+pub(super) fn item(id: &Id, first: UnixTime, second: UnixTime) -> Item {
+    let mut item = [0; 32];
+    item[..16].copy_from_slice(id.bytes());
+    item[16..24].copy_from_slice(&first.seconds().to_le_bytes());
+    item[24..].copy_from_slice(&second.seconds().to_le_bytes());
+    item
+}
+
+/// The item of a revocation as a set holds it.
+pub(super) fn item_of(revocation: &Revocation) -> Item {
+    let none = UnixTime::EPOCH;
+    match revocation {
+        Revocation::Token {
+            id, window, until, ..
+        } if *window == Window::UNDATED => item(id, *until, none),
+        Revocation::Token { id, .. } => item(id, none, none),
+        Revocation::Cutoff {
+            id,
+            not_before,
+            until,
+        } => item(id, *not_before, *until),
+    }
+}
+
+/// The key under which a cluster's sets are summed up: who does not know it can't make two sets look alike.
+#[derive(Clone, Copy, Default)]
+pub struct SumKey([u8; 32]);
+
+impl SumKey {
+    /// The key of everybody who has this text, for instance the certificate of the cluster's authority.
+    pub fn of(text: &[u8]) -> Self {
+        Self(blake3::derive_key("doorward 2026-11 sums of revocations", text))
+    }
+
+    /// What one item adds to a sum.
+    pub(super) fn share(&self, item: &Item) -> Sum {
+        let hash = blake3::keyed_hash(&self.0, item);
+        let half = |from: usize| {
+            let mut half = [0; 8];
+            half.copy_from_slice(&hash.as_bytes()[from..from + 8]);
+            u64::from_le_bytes(half)
+        };
+        Sum(half(0), half(8))
+    }
+}

@@ -1,0 +1,150 @@
+//! Whether this node knows all that was revoked: what decides whether credentials may be judged.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::clock::UnixTime;
+
+/// Where a node stands on its way to knowing everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Nothing was read yet.
+    Starting = 0,
+    /// The journal is being read.
+    Restoring = 1,
+    /// Other nodes may know what this one does not.
+    Syncing = 2,
+    /// Everything that was in force is known.
+    Ready = 3,
+    /// Everything was known, and a node that may take logouts can't be heard.
+    Stale = 4,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Starting,
+        Self::Restoring,
+        Self::Syncing,
+        Self::Ready,
+        Self::Stale,
+    ];
+
+    /// The word for logs, metrics and people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Restoring => "restoring",
+            Self::Syncing => "syncing",
+            Self::Ready => "ready",
+            Self::Stale => "stale",
+        }
+    }
+
+    /// The state with that number; one that is not known is no good state.
+    pub fn from_number(number: u8) -> Self {
+        let known = Self::ALL.into_iter().find(|state| *state as u8 == number);
+        known.unwrap_or(Self::Starting)
+    }
+}
+
+/// The standing of this node, asked by every request.
+#[derive(Debug)]
+pub struct Standing {
+    state: AtomicU8,
+    serves: AtomicBool,
+    /// Until when this counts, in seconds since the epoch. A process that was stopped, or a machine that slept,
+    /// has missed what was revoked meanwhile, and must not serve before it has noticed.
+    until: AtomicU64,
+    /// For how long somebody has not been heard, in seconds.
+    stale_s: AtomicU64,
+    why: Mutex<String>,
+}
+
+impl Standing {
+    /// For how long a standing counts that nobody confirms.
+    pub const LASTS: Duration = Duration::from_secs(5);
+
+    /// Of a node that knows what its journal says.
+    pub(super) fn of(state: State) -> Self {
+        let serves = state == State::Ready;
+        Self {
+            state: AtomicU8::new(state as u8),
+            serves: AtomicBool::new(serves),
+            until: AtomicU64::new(if serves { u64::MAX } else { 0 }),
+            stale_s: AtomicU64::new(0),
+            why: Mutex::new(String::new()),
+        }
+    }
+
+    /// Whether credentials may be judged.
+    pub fn serves(&self, now: UnixTime) -> bool {
+        self.serves.load(Ordering::Acquire) && now.seconds() <= self.until.load(Ordering::Relaxed)
+    }
+
+    /// The state, as it was found last.
+    pub fn state(&self) -> State {
+        State::from_number(self.state.load(Ordering::Relaxed))
+    }
+
+    /// Why it is so, for people; empty, where there is nothing to say.
+    pub fn why(&self) -> String {
+        self.why.lock().clone()
+    }
+
+    /// For how many seconds somebody has not been heard whose logouts may be missing; `None`: nobody.
+    pub fn stale_s(&self) -> Option<u64> {
+        (self.state() == State::Stale).then(|| self.stale_s.load(Ordering::Relaxed))
+    }
+
+    /// What was found `now`.
+    pub(super) fn set(&self, found: Found, now: UnixTime) {
+        self.until
+            .store(now.plus(Self::LASTS).seconds(), Ordering::Relaxed);
+        self.stale_s.store(found.stale_s, Ordering::Relaxed);
+        self.state.store(found.state as u8, Ordering::Relaxed);
+        self.serves.store(found.serves, Ordering::Release);
+        *self.why.lock() = found.why;
+    }
+}
+
+/// What a look at the cluster found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The state.
+    pub state: State,
+    /// Whether credentials may be judged in it.
+    pub serves: bool,
+    /// Why it is so.
+    pub why: String,
+    /// For how long somebody has not been heard.
+    pub stale_s: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standing_that_nobody_confirms_is_over() {
+        let now = UnixTime::from_seconds(1_000);
+        let standing = Standing::of(State::Syncing);
+        assert!(!standing.serves(now));
+        standing.set(
+            Found {
+                state: State::Ready,
+                serves: true,
+                why: String::new(),
+                stale_s: 0,
+            },
+            now,
+        );
+        assert!(standing.serves(now.plus(Standing::LASTS)));
+        assert!(!standing.serves(now.plus(Duration::from_secs(6))));
+        let alone = Standing::of(State::Ready);
+        assert!(alone.serves(UnixTime::from_seconds(u64::MAX - 1)));
+    }
+}
