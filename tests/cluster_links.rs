@@ -193,6 +193,26 @@ fn who_says_goodbye_makes_nobody_stale_and_who_does_not_does() {
     ledger.check(&cluster);
 }
 
+/// A node hears through a second one that a third one is back; it is not up to date before the second one is.
+#[test]
+fn who_hears_of_a_lost_node_from_another_waits_for_what_it_knows() {
+    let cluster = Cluster::of(&["a", "b", "c"]).start();
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    cluster.partition(&["a", "b"], &["c"]);
+    for name in ["a", "b", "c"] {
+        cluster.comes_to(name, "stale");
+    }
+    ledger.log_out_all(&cluster, "c", 60);
+    cluster.between("b", "c", Condition::Slow(4000));
+    eventually(|| {
+        ledger.check_at(&cluster, "a"); // stale ones may lack them, ready ones may not
+        cluster.told_by("a").starts_with("ready")
+    });
+    cluster.heal();
+    ledger.converges(&cluster);
+}
+
 /// The harness itself: a link is what the test says it is.
 #[test]
 fn a_link_is_what_it_is_told_to_be() {

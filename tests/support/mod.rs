@@ -37,6 +37,7 @@ mod recorder;
 pub mod frames;
 pub mod encrypted;
 pub mod gatehouse;
+pub mod gossip;
 pub mod places;
 pub mod recording;
 
