@@ -10,6 +10,7 @@ mod round;
 mod settings;
 mod talk;
 mod targets;
+mod transport;
 
 pub use acks::Acks;
 pub use mesh::{Exchanged, PeerStatus};

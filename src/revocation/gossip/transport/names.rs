@@ -1,0 +1,42 @@
+//! Where the peers are that the operator named.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use crate::revocation::gossip::settings::Peer;
+
+/// How long the system's resolver may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks all of them up at once. What is found is in order, each address once, and never none.
+pub(in crate::revocation::gossip) async fn resolve(
+    peers: &[Peer],
+) -> Vec<(Peer, io::Result<Vec<SocketAddr>>)> {
+    join_all(
+        peers
+            .iter()
+            .map(async |peer| (peer.clone(), addresses(peer).await)),
+    )
+    .await
+}
+
+async fn addresses(peer: &Peer) -> io::Result<Vec<SocketAddr>> {
+    let (name, port) = match peer {
+        Peer::Address(address) => return Ok(vec![*address]),
+        Peer::Name(name, port) => (name.as_str(), *port),
+    };
+    let found = timeout(PATIENCE, lookup_host((name, port))).await;
+    let found = found.map_err(|_| io::Error::new(ErrorKind::TimedOut, "the resolver is silent"))?;
+    let mut addresses: Vec<_> = found?.collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    if addresses.is_empty() {
+        return Err(io::Error::new(ErrorKind::NotFound, "it has no address"));
+    }
+    Ok(addresses)
+}
