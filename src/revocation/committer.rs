@@ -316,7 +316,11 @@ impl Writer {
         if own > 0 {
             progress.reached.push((origin, number + own as u64));
         }
-        let all = self.unwritten.iter().chain(fresh).chain(&import.revocations);
+        let all = self
+            .unwritten
+            .iter()
+            .chain(fresh)
+            .chain(&import.revocations);
         let begun = clock::instant();
         let written = self.journal.write_with(all, &progress, clock::now());
         if written.is_ok() {
@@ -340,7 +344,9 @@ impl Writer {
                 let own: Vec<_> = own.map(|revocation| Row::of(&revocation)).collect();
                 let count = own.len() + import.revocations.len();
                 self.health.commits.fetch_add(1, Ordering::Relaxed);
-                self.health.written.fetch_add(count as u64, Ordering::Relaxed);
+                self.health
+                    .written
+                    .fetch_add(count as u64, Ordering::Relaxed);
                 if self.health.failing.swap(false, Ordering::Relaxed) {
                     info!(caught_up = count; "the journal is written again");
                 }

@@ -216,7 +216,15 @@ impl History {
         let known = state.origins.get(origin)?;
         let before = known.reached - known.rows.len() as u64;
         let skipped = usize::try_from(after.checked_sub(before)?).ok()?;
-        Some(known.rows.iter().skip(skipped).take(most).copied().collect())
+        Some(
+            known
+                .rows
+                .iter()
+                .skip(skipped)
+                .take(most)
+                .copied()
+                .collect(),
+        )
     }
 
     /// Tells of our own last number whenever it has grown.
@@ -243,7 +251,10 @@ impl State {
 
     /// The origin with the most rows loses its oldest one.
     fn forget_one(&mut self) {
-        let longest = self.origins.values_mut().max_by_key(|known| known.rows.len());
+        let longest = self
+            .origins
+            .values_mut()
+            .max_by_key(|known| known.rows.len());
         if longest.is_some_and(|known| known.rows.pop_front().is_some()) {
             self.kept -= 1;
         }
@@ -268,10 +279,19 @@ mod tests {
     #[test]
     fn a_gap_is_noticed_and_an_overlap_is_harmless() {
         let history = History::new(HERE, &Vector::new());
-        assert_eq!(history.receive(THERE, 1, &rows(1..=3)), Received::Reached(3));
+        assert_eq!(
+            history.receive(THERE, 1, &rows(1..=3)),
+            Received::Reached(3)
+        );
         assert_eq!(history.receive(THERE, 6, &rows(6..=7)), Received::Gap(3));
-        assert_eq!(history.receive(THERE, 2, &rows(2..=7)), Received::Reached(7));
-        assert_eq!(history.receive(THERE, 1, &rows(1..=2)), Received::Reached(7));
+        assert_eq!(
+            history.receive(THERE, 2, &rows(2..=7)),
+            Received::Reached(7)
+        );
+        assert_eq!(
+            history.receive(THERE, 1, &rows(1..=2)),
+            Received::Reached(7)
+        );
         assert_eq!(history.rows_after(&THERE, 0, 100), Some(rows(1..=7)));
         assert_eq!(history.rows_after(&THERE, 5, 1), Some(rows(6..=6)));
         assert_eq!(history.rows_after(&THERE, 7, 9), Some(Vec::new()));
@@ -298,7 +318,10 @@ mod tests {
         history.adopt(&Vector::from([(THERE, 9)]));
         assert_eq!(history.reached(&THERE), 9);
         assert_eq!(history.rows_after(&THERE, 3, 9), None);
-        assert_eq!(history.receive(THERE, 10, &rows(10..=10)), Received::Reached(10));
+        assert_eq!(
+            history.receive(THERE, 10, &rows(10..=10)),
+            Received::Reached(10)
+        );
         assert_eq!(history.rows_after(&THERE, 9, 9), Some(rows(10..=10)));
     }
 

@@ -176,8 +176,7 @@ impl Journal {
                 clock: UnixTime::EPOCH,
             },
         };
-        (journal.sequence, journal.notes) =
-            without_panic(&journal.path, || journal.read_notes())?;
+        (journal.sequence, journal.notes) = without_panic(&journal.path, || journal.read_notes())?;
         match noted.checked_sub(journal.sequence) {
             None | Some(0) => Ok(journal),
             Some(missing) => Err(JournalError::Behind(journal.path, missing)),

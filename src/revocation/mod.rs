@@ -25,18 +25,17 @@ pub use committer::Health;
 pub use entry::{Cause, Group, Id, Identity, Kind, MARGIN, Revocation, ShopTag, Source, Window};
 pub use history::{History, Origin, Received, Vector};
 pub use journal::{Journal, JournalError, Notes, Progress};
-pub use row::Row;
-pub use section::{Item, Section, Sum, SumKey, Summary};
 /// For fuzz/ alone, which has no other way to a single row.
 #[doc(hidden)]
 pub use journal::{decode_token, encode_token};
+pub use row::Row;
+pub use section::{Item, Section, Sum, SumKey, Summary};
 pub use set::{Counts, Set};
 pub use standing::{Standing, State};
 
 use crate::clock::{self, UnixTime};
 use committer::{Committer, Import};
 use gossip::Acks;
-
 
 /// How long a logout waits for the disk before it is told to come back.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
@@ -321,7 +320,8 @@ mod tests {
     #[test]
     fn what_is_over_leaves_memory_and_disk_and_nothing_else_does() {
         let folder = tempfile::tempdir().unwrap();
-        let revocations = Revocations::open_with_grace(folder.path(), SumKey::default(), Duration::ZERO).unwrap();
+        let revocations =
+            Revocations::open_with_grace(folder.path(), SumKey::default(), Duration::ZERO).unwrap();
         let now = clock::now();
         let soon = now.plus(Duration::from_secs(1));
         let late = now.plus(Duration::from_hours(1));

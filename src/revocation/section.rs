@@ -75,7 +75,10 @@ pub struct SumKey([u8; 32]);
 impl SumKey {
     /// The key of everybody who has this text, for instance the certificate of the cluster's authority.
     pub fn of(text: &[u8]) -> Self {
-        Self(blake3::derive_key("doorward 2026-11 sums of revocations", text))
+        Self(blake3::derive_key(
+            "doorward 2026-11 sums of revocations",
+            text,
+        ))
     }
 
     /// What one item adds to a sum.

@@ -340,7 +340,10 @@ impl Ids {
 
     fn sum(&self) -> Sum {
         let [first, second] = &self.sums;
-        Sum(first.load(Ordering::Relaxed), second.load(Ordering::Relaxed))
+        Sum(
+            first.load(Ordering::Relaxed),
+            second.load(Ordering::Relaxed),
+        )
     }
 
     fn kept_until(&self) -> UnixTime {
@@ -446,7 +449,9 @@ impl Undated {
             (until > beyond).then(|| (item_of(&revocation), revocation))
         };
         let shard = self.shards.get(number);
-        shard.map_or(Vec::new(), |shard| shard.read().iter().filter_map(entry).collect())
+        shard.map_or(Vec::new(), |shard| {
+            shard.read().iter().filter_map(entry).collect()
+        })
     }
 
     fn drop_ended(&self, now: UnixTime) {
@@ -562,7 +567,9 @@ impl Cutoffs {
             (until > beyond).then(|| (item_of(&revocation), revocation))
         };
         let shard = self.shards.get(number);
-        shard.map_or(Vec::new(), |shard| shard.read().iter().filter_map(entry).collect())
+        shard.map_or(Vec::new(), |shard| {
+            shard.read().iter().filter_map(entry).collect()
+        })
     }
 
     fn drop_ended(&self, now: UnixTime) {

@@ -5,10 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// Who issues certificates.
 pub struct Authority {
@@ -47,12 +50,43 @@ impl Authority {
         self.sign(&params(names))
     }
 
+    /// The same, said to be for servers and for clients (RFC 5280 section 4.2.1.12), as nodes of a cluster are both.
+    pub fn issue_node(&self, names: &[&str]) -> Identity {
+        let mut params = params(names);
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        self.sign(&params)
+    }
+
     /// The same, over since the year 2001.
     pub fn issue_expired(&self, names: &[&str]) -> Identity {
         let mut params = params(names);
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
         self.sign(&params)
+    }
+
+    /// How a client speaks TLS 1.3 with a node of this authority, showing this certificate, if any.
+    pub fn client(&self, identity: Option<&Identity>) -> ClientConfig {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(self.roots());
+        match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder
+                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+                .unwrap(),
+        }
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.der().clone()).unwrap();
+        roots
     }
 
     /// What these parameters say.
@@ -95,10 +129,9 @@ impl Identity {
 
     /// The same, for clients with a certificate of this authority only.
     pub fn server_for_clients_of(&self, authority: &Authority) -> ServerConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.certificate.der().clone()).unwrap();
+        let roots = Arc::new(authority.roots());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
         let builder = builder().with_client_cert_verifier(verifier.build().unwrap());
         builder
             .with_single_cert(self.chain.clone(), self.key.clone_key())

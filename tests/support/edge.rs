@@ -35,6 +35,7 @@ pub struct Edge {
     process: Process,
     home: TempDir,
     manager: Option<Arc<Manager>>,
+    environment: Vec<(String, String)>,
     /// What earlier processes of this edge have logged.
     earlier: Vec<String>,
 }
@@ -116,14 +117,36 @@ impl Edge {
         manager: Option<&Arc<Manager>>,
         config_toml: &str,
     ) -> Result<Self, Outcome> {
+        let mut edge = Self::spawn(manager, &[], config_toml);
+        edge.process.becomes_ready()?;
+        Ok(edge)
+    }
+
+    /// As `with`, in this environment, and without waiting for it: `becomes_ready` does.
+    #[track_caller]
+    pub fn begin(environment: &[(String, String)], config_toml: &str) -> Self {
+        Self::spawn(None, environment, config_toml)
+    }
+
+    fn spawn(
+        manager: Option<&Arc<Manager>>,
+        environment: &[(String, String)],
+        config_toml: &str,
+    ) -> Self {
         let home = furnish(config_toml);
-        let process = Process::start(home.path(), manager.map(Arc::as_ref))?;
-        Ok(Self {
-            process,
+        Self {
+            process: Process::spawn(home.path(), manager.map(Arc::as_ref), environment),
             home,
             manager: manager.cloned(),
+            environment: environment.to_vec(),
             earlier: Vec::new(),
-        })
+        }
+    }
+
+    /// Waits for an edge that was begun.
+    #[track_caller]
+    pub fn becomes_ready(&mut self) -> Result<(), Outcome> {
+        self.process.becomes_ready()
     }
 
     /// Where customers knock.
@@ -278,11 +301,17 @@ impl Edge {
     /// As `restart`, for a test that expects a refusal to start.
     #[track_caller]
     pub fn try_restart(&mut self) -> Result<(), Outcome> {
+        self.begin_again();
+        self.becomes_ready()
+    }
+
+    /// As `restart`, without waiting for it: `becomes_ready` does.
+    #[track_caller]
+    pub fn begin_again(&mut self) {
         self.stop();
-        let process = Process::start(self.home.path(), self.manager.as_deref())?;
         self.earlier.extend(self.process.log.lines());
-        self.process = process;
-        Ok(())
+        let manager = self.manager.as_deref();
+        self.process = Process::spawn(self.home.path(), manager, &self.environment);
     }
 }
 
@@ -304,9 +333,7 @@ struct Process {
 }
 
 impl Process {
-    /// Starts and waits for "ready".
-    #[track_caller]
-    fn start(home: &Path, manager: Option<&Manager>) -> Result<Self, Outcome> {
+    fn spawn(home: &Path, manager: Option<&Manager>, environment: &[(String, String)]) -> Self {
         let mut command = match manager {
             None => undisturbed(BINARY),
             Some(manager) => manager.command(undisturbed, BINARY),
@@ -316,6 +343,7 @@ impl Process {
             Some(manager) => manager.streams(),
         };
         command.args(["run", "--config"]).arg(home.join(CONFIG));
+        command.envs(environment.iter().cloned());
         let mut child = command
             .stdin(stdin)
             .stdout(stdout)
@@ -323,15 +351,18 @@ impl Process {
             .spawn()
             .unwrap();
         let log = Log::follow(child.stderr.take().unwrap());
-        let mut process = Self { child, log };
-        if process.log.says("ready") {
-            return Ok(process);
+        Self { child, log }
+    }
+
+    #[track_caller]
+    fn becomes_ready(&mut self) -> Result<(), Outcome> {
+        if self.log.says("ready") {
+            return Ok(());
         }
-        let code = process.child.wait().unwrap().code();
         Err(Outcome {
-            code,
+            code: self.child.wait().unwrap().code(),
             stdout: String::new(),
-            stderr: process.log.lines().join("\n"),
+            stderr: self.log.lines().join("\n"),
         })
     }
 }
@@ -369,9 +400,12 @@ fn write_config(home: &Path, config_toml: &str) {
         ("operator", "\"127.0.0.1:0\""),
         ("data_dir", &data_dir),
     ];
+    let of_no_table = config_toml
+        .lines()
+        .take_while(|line| !line.starts_with('['));
     let is_set = |key: &str| {
-        config_toml
-            .lines()
+        of_no_table
+            .clone()
             .filter_map(|line| line.split_once('='))
             .any(|(given, _)| given.trim() == key)
     };

@@ -56,6 +56,11 @@ pub fn logout_with(lines: &[&str]) -> Vec<u8> {
     request("POST", LOGOUT, &headers, b"{}")
 }
 
+/// As the holder of this token logs out.
+pub fn logout_of(token: &str) -> Vec<u8> {
+    logout_with(&[&format!("Bearer {token}")])
+}
+
 /// A body in chunks of that many bytes.
 pub fn chunked(target: &str, headers: &[(&str, &str)], body: &[u8], chunk: usize) -> Vec<u8> {
     let headers = [&[("Transfer-Encoding", "chunked")], headers].concat();

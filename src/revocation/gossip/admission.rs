@@ -102,7 +102,10 @@ mod tests {
             until,
             source: Source::Verified,
         };
-        assert_eq!(admission.admit(undated(UnixTime::FOREVER), NOW), undated(day));
+        assert_eq!(
+            admission.admit(undated(UnixTime::FOREVER), NOW),
+            undated(day)
+        );
         assert_eq!(admission.admit(undated(NOW), NOW), undated(NOW));
         let end = NOW.plus(Duration::from_hours(100));
         let late = Revocation::Token {

@@ -378,7 +378,10 @@ impl Frame {
             FETCH => Self::Fetch {
                 round: take_u32(&mut body)?,
                 section: take_section(&mut body)?,
-                items: body.chunks_exact(32).filter_map(|item| item.try_into().ok()).collect(),
+                items: body
+                    .chunks_exact(32)
+                    .filter_map(|item| item.try_into().ok())
+                    .collect(),
             },
             ROWS => Self::Rows {
                 round: take_u32(&mut body)?,
@@ -552,7 +555,9 @@ fn take_rows(body: &mut Bytes) -> Result<Vec<Row>, Garbled> {
         return Err(Garbled("it ends in the middle of a row"));
     }
     let rows = body.chunks_exact(Row::BYTES);
-    let rows = rows.filter_map(|row| row.try_into().ok()).map(Row::from_bytes);
+    let rows = rows
+        .filter_map(|row| row.try_into().ok())
+        .map(Row::from_bytes);
     Ok(rows.collect())
 }
 
@@ -591,7 +596,10 @@ mod tests {
         let node = NodeName::parse("shop-1.eu").unwrap();
         let origin = Origin::from_bytes([7; 16]);
         let section = Section::Window(Window::from_number(5));
-        let rows = vec![Row::from_bytes([1; Row::BYTES]), Row::from_bytes([2; Row::BYTES])];
+        let rows = vec![
+            Row::from_bytes([1; Row::BYTES]),
+            Row::from_bytes([2; Row::BYTES]),
+        ];
         let vector = Vector::from([(origin, 9), (Origin::from_bytes([8; 16]), u64::MAX)]);
         let ping = Ping {
             now_ms: 1_790_000_000_123,
@@ -675,7 +683,10 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_known_is_skipped() {
-        assert_eq!(Frame::decode(&Bytes::from_static(&[200, 1, 2, 3])), Ok(None));
+        assert_eq!(
+            Frame::decode(&Bytes::from_static(&[200, 1, 2, 3])),
+            Ok(None)
+        );
         assert!(Frame::decode(&Bytes::new()).is_err());
     }
 

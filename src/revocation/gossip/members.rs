@@ -95,7 +95,9 @@ impl Members {
 
     /// Whether a comparison would bring back what is missing of somebody.
     pub(super) fn is_comparison_due(&self) -> bool {
-        self.0.values().any(|member| member.is_missed && member.back_ms > 0)
+        self.0
+            .values()
+            .any(|member| member.is_missed && member.back_ms > 0)
     }
 
     /// Sets were compared: what was told before that is known.

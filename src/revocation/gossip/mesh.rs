@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use super::admission::Admission;
 use super::frame::{Frame, Garbled, Goodbye, Hello, Ping, ROWS_MAX, VERSION};
 use super::members::{Members, SILENCE_MAX_MS};
+use super::readiness::{Readiness, Rules, median};
 use super::round::Round;
 use super::settings::NodeName;
-use super::readiness::{Readiness, Rules, median};
 use super::talk::{Peer, Talk};
 use super::targets::{Targets, Unwanted};
 use crate::clock::UnixTime;
@@ -280,7 +280,11 @@ impl Mesh {
             } => {
                 steps.pause_ms = self.pause_for(&mut talk, rows.len(), now);
                 steps.imports.extend(self.take_in(&rows, now));
-                let items: Vec<_> = rows.iter().filter_map(Row::revocation).map(|one| item_of(&one)).collect();
+                let items: Vec<_> = rows
+                    .iter()
+                    .filter_map(Row::revocation)
+                    .map(|one| item_of(&one))
+                    .collect();
                 match self.our_round(&mut talk, round) {
                     Some(round) => round.rows(section, items.into_iter(), is_last, &self.set)?,
                     None => Vec::new(),
@@ -288,7 +292,9 @@ impl Mesh {
             }
             Frame::Goodbye(why) => self.farewell(link, &mut talk, &peer, why, &mut steps, now),
         };
-        steps.frames.extend(frames.into_iter().map(|frame| (link, frame)));
+        steps
+            .frames
+            .extend(frames.into_iter().map(|frame| (link, frame)));
         self.settle_round(&mut talk, &mut steps);
         Ok(steps)
     }
@@ -331,7 +337,8 @@ impl Mesh {
             node, origin, ping, ..
         } = hello;
         if !talk.names.is_empty() && !talk.names.contains(&node) {
-            let why = format!("it calls itself {node}, and its certificate does not bear that name");
+            let why =
+                format!("it calls itself {node}, and its certificate does not bear that name");
             refuse(&mut steps, Goodbye::Quarantine, why);
             return steps;
         }
@@ -343,12 +350,17 @@ impl Mesh {
             return steps;
         }
         if node == self.name {
-            let why = format!("another node calls itself {node}, too: give every node a name of its own");
+            let why =
+                format!("another node calls itself {node}, too: give every node a name of its own");
             refuse(&mut steps, Goodbye::Quarantine, why);
             return steps;
         }
         if seen.rules.quarantine.contains(&node) {
-            refuse(&mut steps, Goodbye::Quarantine, format!("{node} is in quarantine"));
+            refuse(
+                &mut steps,
+                Goodbye::Quarantine,
+                format!("{node} is in quarantine"),
+            );
             return steps;
         }
         seen.members.told(&ping.heard, &self.name, now.uptime_ms);
@@ -361,8 +373,12 @@ impl Mesh {
         if let Some(other) = self.link_to(&node) {
             if self.is_better(talk.is_dialed, &node, other) {
                 self.peers.lock().remove(&other);
-                steps.frames.push((other, Frame::Goodbye(Goodbye::Duplicate)));
-                steps.closes.push((other, "there is another connection".to_owned()));
+                steps
+                    .frames
+                    .push((other, Frame::Goodbye(Goodbye::Duplicate)));
+                steps
+                    .closes
+                    .push((other, "there is another connection".to_owned()));
             } else {
                 let why = "there is a connection already".to_owned();
                 refuse(&mut steps, Goodbye::Duplicate, why);
@@ -492,7 +508,9 @@ impl Mesh {
     /// Puts rows in force, as far as a node may say what they say. What was news is to be written.
     fn take_in(&self, rows: &[Row], now: Now) -> Option<Import> {
         let received = rows.len() as u64;
-        self.exchanged.received.fetch_add(received, Ordering::Relaxed);
+        self.exchanged
+            .received
+            .fetch_add(received, Ordering::Relaxed);
         let mut news = Vec::new();
         for revocation in rows.iter().filter_map(Row::revocation) {
             let revocation = self.admission.admit(revocation, now.wall());
@@ -584,7 +602,10 @@ impl Mesh {
         let mut steps = Steps::default();
         let links: Vec<_> = {
             let links = self.links.lock();
-            links.iter().map(|(link, talk)| (*link, Arc::clone(talk))).collect()
+            links
+                .iter()
+                .map(|(link, talk)| (*link, Arc::clone(talk)))
+                .collect()
         };
         self.notice_pause(&links, &mut steps, now);
         let found = self.look(&links, &mut steps, now);
@@ -593,7 +614,9 @@ impl Mesh {
             let mut talk = talk.lock();
             let silent_ms = now.uptime_ms.saturating_sub(talk.heard_ms);
             if silent_ms > SILENCE_MAX_MS {
-                steps.closes.push((*link, format!("it was silent for {silent_ms} ms")));
+                steps
+                    .closes
+                    .push((*link, format!("it was silent for {silent_ms} ms")));
                 continue;
             }
             if talk.peer.is_none() {
@@ -627,9 +650,10 @@ impl Mesh {
         drop(seen);
         for (link, talk) in links {
             talk.lock().agreed_ms = None;
-            steps
-                .closes
-                .push((*link, format!("this process did not run for {paused_ms} ms")));
+            steps.closes.push((
+                *link,
+                format!("this process did not run for {paused_ms} ms"),
+            ));
         }
     }
 
@@ -645,7 +669,10 @@ impl Mesh {
     }
 
     fn look(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], steps: &mut Steps, now: Now) -> Found {
-        let views: Vec<_> = links.iter().filter_map(|(_, talk)| talk.lock().view()).collect();
+        let views: Vec<_> = links
+            .iter()
+            .filter_map(|(_, talk)| talk.lock().view())
+            .collect();
         let mut seen = self.seen.lock();
         let seen = &mut *seen;
         seen.members.look(&seen.rules.quarantine, now.uptime_ms);
@@ -665,7 +692,9 @@ impl Mesh {
         let mut steps = Steps::default();
         for (link, linked) in self.peers.lock().iter() {
             if rules.quarantine.contains(&linked.peer.node) {
-                steps.frames.push((*link, Frame::Goodbye(Goodbye::Quarantine)));
+                steps
+                    .frames
+                    .push((*link, Frame::Goodbye(Goodbye::Quarantine)));
                 steps.closes.push((*link, "it is in quarantine".to_owned()));
             }
         }
@@ -737,7 +766,11 @@ impl Mesh {
             if peers.iter().all(|peer| peer.node != heard.node) {
                 peers.push(PeerStatus {
                     node: heard.node,
-                    state: if heard.has_left { "left" } else { "not connected" },
+                    state: if heard.has_left {
+                        "left"
+                    } else {
+                        "not connected"
+                    },
                     is_connected: false,
                     silent_ms: u64::from(heard.ago_ms),
                     clock_ahead_ms: None,

@@ -142,7 +142,11 @@ impl Readiness {
         now_ms: u64,
     ) -> Result<(), String> {
         let knew_all = |state: State| matches!(state, State::Ready | State::Stale);
-        if self.is_forced || views.iter().any(|view| view.agreed_with.is_some_and(knew_all)) {
+        if self.is_forced
+            || views
+                .iter()
+                .any(|view| view.agreed_with.is_some_and(knew_all))
+        {
             return Ok(());
         }
         if let Some(view) = views.iter().find(|view| knew_all(view.state)) {
@@ -152,7 +156,11 @@ impl Readiness {
         let some_complete = self.is_complete || views.iter().any(|view| view.is_complete);
         if !some_complete {
             let may_begin = rules.initial && (reached.all_tried || has_waited);
-            return if may_begin { Ok(()) } else { Err(nothing_known(reached)) };
+            return if may_begin {
+                Ok(())
+            } else {
+                Err(nothing_known(reached))
+            };
         }
         let all_agreed = views.iter().all(|view| view.agreed_with.is_some());
         let everybody = reached.all_linked && all_agreed;
@@ -200,5 +208,9 @@ pub(super) fn median(mut offsets_ms: Vec<i64>) -> Option<i64> {
         return Some(high);
     }
     let low = offsets_ms.get(offsets_ms.len() / 2 - 1).copied()?;
-    Some(if low.unsigned_abs() < high.unsigned_abs() { low } else { high })
+    Some(if low.unsigned_abs() < high.unsigned_abs() {
+        low
+    } else {
+        high
+    })
 }

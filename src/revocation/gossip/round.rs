@@ -131,7 +131,10 @@ impl Round {
             .map_err(|_| Garbled("its sections can't be reconciled"))?;
         let reconciling = Reconciling {
             negentropy,
-            ours: ours.iter().map(|(item, one)| (*item, Row::of(one))).collect(),
+            ours: ours
+                .iter()
+                .map(|(item, one)| (*item, Row::of(one)))
+                .collect(),
             to_send: Vec::new(),
             to_fetch: Vec::new(),
         };
@@ -166,7 +169,10 @@ impl Round {
                 message: Bytes::from(message),
             }]);
         }
-        let to_send = one.to_send.iter().filter_map(|name| one.ours.get(name.as_bytes()));
+        let to_send = one
+            .to_send
+            .iter()
+            .filter_map(|name| one.ours.get(name.as_bytes()));
         let mut frames = loose(to_send.copied().collect());
         let items: Vec<Item> = one.to_fetch.iter().map(|name| *name.as_bytes()).collect();
         if items.is_empty() {
@@ -221,7 +227,9 @@ fn storage_of(entries: &[(Item, Revocation)]) -> Result<NegentropyStorageVector,
     let unfit = |_| Garbled("a section can't be reconciled");
     let mut storage = NegentropyStorageVector::with_capacity(entries.len());
     for (item, _) in entries {
-        storage.insert(0, Name::from_byte_array(*item)).map_err(unfit)?;
+        storage
+            .insert(0, Name::from_byte_array(*item))
+            .map_err(unfit)?;
     }
     storage.seal().map_err(unfit)?;
     Ok(storage)

@@ -40,7 +40,8 @@ impl Targets {
     /// The addresses from now on.
     pub(super) fn set(&mut self, addresses: &[SocketAddr], is_whole: bool) {
         self.is_whole = is_whole;
-        self.targets.retain(|address, _| addresses.contains(address));
+        self.targets
+            .retain(|address, _| addresses.contains(address));
         for address in addresses {
             self.targets.entry(*address).or_default();
         }
@@ -79,7 +80,10 @@ impl Targets {
 
     /// How many addresses of others there are.
     pub(super) fn others(&self) -> usize {
-        self.targets.values().filter(|target| !target.is_self).count()
+        self.targets
+            .values()
+            .filter(|target| !target.is_self)
+            .count()
     }
 
     /// How far they are reached by these connections.

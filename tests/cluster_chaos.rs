@@ -1,0 +1,97 @@
+//! Whatever happens to nodes and links, in whatever order: when it is over, all of them know every logout.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod support;
+
+use support::{Cluster, Condition, Ledger, Name};
+
+const NODES: [Name; 3] = ["a", "b", "c"];
+const STEPS: usize = 24;
+
+/// Numbers that look random and are the same for the same seed (`SplitMix64`).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((bits ^ (bits >> 31)) % limit as u64).unwrap()
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> Option<T> {
+        (!all.is_empty()).then(|| all[self.below(all.len())])
+    }
+}
+
+/// Something happens; what it was.
+#[track_caller]
+fn something_happens(cluster: &mut Cluster, chance: &mut Chance) -> String {
+    const CONDITIONS: [Condition; 5] = [
+        Condition::Healthy,
+        Condition::Cut,
+        Condition::Frozen,
+        Condition::HalfOpen,
+        Condition::Slow(2000),
+    ];
+    let running = cluster.running();
+    let over: Vec<_> = NODES
+        .into_iter()
+        .filter(|name| !running.contains(name))
+        .collect();
+    match chance.below(8) {
+        0..=2 => {
+            let one = chance.below(NODES.len());
+            let other = (one + 1 + chance.below(NODES.len() - 1)) % NODES.len();
+            let condition = chance.one_of(&CONDITIONS).unwrap();
+            cluster.between(NODES[one], NODES[other], condition);
+            format!("{condition:?} between {} and {}", NODES[one], NODES[other])
+        }
+        3 => {
+            cluster.heal();
+            "healed".to_owned()
+        }
+        4 | 5 if running.len() > 1 => {
+            let name = chance.one_of(&running).unwrap();
+            if chance.below(2) == 0 {
+                cluster.kill(name);
+                return format!("{name} is killed");
+            }
+            cluster.stop(name);
+            format!("{name} is stopped")
+        }
+        _ => match chance.one_of(&over) {
+            Some(name) => {
+                cluster.start(&[name]);
+                format!("{name} starts")
+            }
+            None => "nothing".to_owned(),
+        },
+    }
+}
+
+#[test]
+fn whatever_happens_in_whatever_order_every_answered_logout_is_kept() {
+    let seed: u64 = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    eprintln!("seed {seed}");
+    let mut chance = Chance(seed);
+    let mut cluster = Cluster::of(&NODES).start();
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    for step in 0..STEPS {
+        eprintln!("{step}: {}", something_happens(&mut cluster, &mut chance));
+        for name in cluster.running() {
+            ledger.log_out(&cluster, name); // who is not ready may answer 503
+            ledger.check_own_at(&cluster, name);
+        }
+    }
+    cluster.heal();
+    let running = cluster.running();
+    let over = NODES.into_iter().filter(|name| !running.contains(name));
+    cluster.start(&over.collect::<Vec<_>>());
+    cluster.form(&NODES);
+    ledger.converges(&cluster);
+    eprintln!("{} logouts were answered", ledger.logouts());
+    assert!(ledger.logouts() >= STEPS, "only {}", ledger.logouts());
+}

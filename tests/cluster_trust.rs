@@ -1,0 +1,181 @@
+//! Who may be a node: whoever the cluster's authority certified and the operator has not put aside.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use doorward::clock;
+use support::encrypted::Hello;
+use support::{
+    Authority, Cluster, GOSSIP, Identity, Ledger, Link, Name, PATIENCE, Rogue, certify, eventually,
+};
+
+const TLS12_ALONE: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
+
+/// Nothing happens for as long as two rounds of repair and every reconnection take.
+#[track_caller]
+fn stays_so(mut so: impl FnMut() -> bool) {
+    let since = clock::instant();
+    eventually(|| {
+        assert!(so(), "it did not stay so");
+        clock::instant().duration_since(since).as_millis() > 2500
+    });
+}
+
+#[track_caller]
+fn accepts(cluster: &Cluster, node: Name, customer: &support::Customer) -> bool {
+    customer.visit(&cluster[node], "/cart").status != 401
+}
+
+#[test]
+fn a_node_of_another_authority_stays_outside() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]).furnish();
+    let stranger = Authority::new("somebody else's cluster");
+    certify(&stranger, cluster.folder(), "c");
+    let mut ledger = Ledger::default();
+    cluster.found(&["a", "b"]);
+    cluster.start(&["c"]);
+    eventually(|| cluster.link("c", "a").bytes() > 0 && cluster.link("a", "c").bytes() > 0);
+    let forced = cluster["c"].command(&["cluster", "force-ready"]);
+    assert_eq!(forced.code, Some(0), "{forced:?}");
+    let beyond = ledger.customer(&cluster);
+    assert_eq!(beyond.log_out(&cluster["c"]), 200);
+    stays_so(|| {
+        let told = ["a", "b"].map(|name| cluster.told_by(name));
+        let outside = told.iter().all(|told| told.starts_with("ready; 1 of 2"));
+        outside
+            && ["a", "b"]
+                .iter()
+                .all(|name| accepts(&cluster, name, &beyond))
+    });
+    assert!(
+        cluster.told_by("c").contains("0 of 2"),
+        "{}",
+        cluster.told_by("c")
+    );
+    ledger.log_out_all(&cluster, "a", 1);
+    eventually(|| ledger.missing_at(&cluster, "b") == 0);
+    assert_eq!(ledger.missing_at(&cluster, "c"), 1, "it was told");
+}
+
+#[test]
+fn who_shows_no_certificate_of_the_cluster_is_told_nothing() {
+    let cluster = Cluster::of(&["a", "b"]).start();
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    let address = cluster["a"].address_of("gossip");
+    let authority = &cluster.authority;
+    let stranger = Authority::new("somebody else's cluster").issue_node(&["b"]);
+    let expired = authority.issue_expired(&["b"]);
+    let nameless = authority.issue_node(&["127.0.0.1"]);
+    let strangers = [&stranger, &expired, &nameless, &Identity::of_nobody(&["b"])];
+    for identity in [None].into_iter().chain(strangers.map(Some)) {
+        match Rogue::calls(address, authority.client(identity), "a", GOSSIP) {
+            Ok(mut rogue) => {
+                assert_eq!(rogue.status, 403);
+                assert_eq!(rogue.hears(), None);
+            }
+            Err(refused) => eprintln!("{refused}"),
+        }
+    }
+    let old = Hello {
+        name: Some("a"),
+        alpn: &["h2"],
+        versions: TLS12_ALONE,
+    };
+    assert!(old.try_to(address).is_err(), "TLS 1.2");
+    let mut plain = TcpStream::connect(address).unwrap();
+    plain.set_read_timeout(Some(PATIENCE)).unwrap();
+    drop(plain.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    let mut heard = Vec::new();
+    drop(plain.read_to_end(&mut heard));
+    assert!(!heard.starts_with(b"HTTP"), "{}", heard.escape_ascii());
+    cluster.form(&["a", "b"]);
+    ledger.log_out_all(&cluster, "a", 2);
+    ledger.converges(&cluster);
+}
+
+#[test]
+fn only_those_who_are_allowed_are_peers() {
+    let plan = Cluster::of(&["a", "b"]).at("a", "allow", "[\"c\"]");
+    let mut cluster = plan.furnish();
+    cluster.configure("a", &[("initial", "true")]);
+    cluster.start(&["a", "b"]);
+    let mut ledger = Ledger::default();
+    cluster.comes_to("a", "ready");
+    stays_so(|| cluster.told_by("a").contains("0 of 1") && !cluster.is_ready("b"));
+    ledger.log_out_all(&cluster, "a", 1);
+    cluster.configure("a", &[("allow", "[\"b\"]"), ("initial", "true")]);
+    cluster["a"].signal("HUP");
+    cluster.form(&["a", "b"]);
+    ledger.converges(&cluster);
+}
+
+#[test]
+fn a_node_in_quarantine_is_not_listened_to_until_it_is_let_out() {
+    let mut cluster = Cluster::of(&["a", "b"]).start();
+    let mut ledger = Ledger::default();
+    let stays = ledger.spare(&cluster);
+    cluster.configure("a", &[("quarantine", "[\"b\"]")]);
+    cluster["a"].signal("HUP");
+    eventually(|| cluster.logged("a", &["peer gone", "peer=b"]));
+    let beyond = ledger.customer(&cluster);
+    assert_eq!(beyond.log_out(&cluster["b"]), 200);
+    stays_so(|| cluster.is_ready("a") && accepts(&cluster, "a", &beyond));
+    assert!(accepts(&cluster, "a", &stays));
+    ledger.log_out_all(&cluster, "a", 1);
+    cluster.configure("a", &[]);
+    cluster["a"].signal("HUP");
+    ledger.buries(beyond.token(), "b");
+    cluster.form(&["a", "b"]);
+    ledger.converges(&cluster);
+}
+
+#[test]
+fn certificates_are_renewed_and_peers_change_by_a_reload() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]).furnish();
+    cluster.configure("b", &[("peers", "[]")]);
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    cluster.found(&["a", "b"]);
+    for name in ["a", "b"] {
+        certify(&cluster.authority, cluster.folder(), name);
+    }
+    cluster.configure("b", &[]);
+    for name in ["a", "b"] {
+        cluster[name].signal("HUP");
+        eventually(|| cluster.logged(name, &["reloaded"]));
+    }
+    cluster.partition(&["a"], &["b"]);
+    eventually(|| cluster.told_by("a").contains("0 of"));
+    cluster.heal();
+    cluster.form(&["a", "b"]);
+    cluster.start(&["c"]);
+    cluster.form(&["a", "b", "c"]);
+    ledger.log_out_all(&cluster, "c", 2);
+    ledger.converges(&cluster);
+}
+
+/// A name that stands for every node stands for this one, too.
+#[test]
+fn a_node_that_finds_itself_among_its_peers_does_not_wait_for_itself() {
+    let mut cluster = Cluster::of(&["a", "b"]).furnish();
+    let itself = Link::new();
+    itself.lead_somewhere_soon();
+    let port = |link: &Link| format!("localhost:{}", link.address().port());
+    let peers = format!("{:?}", [port(cluster.link("a", "b")), port(&itself)]);
+    cluster.configure("a", &[("peers", &peers), ("initial", "true")]);
+    cluster.begin(&["a", "b"]);
+    itself.lead_to(cluster["a"].address_of("gossip"));
+    for name in ["a", "b"] {
+        cluster.comes_up(name).unwrap();
+        cluster.comes_to(name, "ready; 1 of");
+    }
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    ledger.log_out_all(&cluster, "a", 2);
+    ledger.log_out_all(&cluster, "b", 2);
+    ledger.converges(&cluster);
+}

@@ -1,0 +1,287 @@
+//! A wire from one node to another that a test can cut, slow down or deafen.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::patience::PATIENCE;
+
+/// The shortest pause of a slow link.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What a link does with connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Everything arrives at once.
+    Healthy,
+    /// What stands is closed, and nothing new stands.
+    Cut,
+    /// Everything is taken and nothing arrives, either way; nothing is closed before it is healed.
+    HalfOpen,
+    /// Nothing arrives, either way, before it is healed; then everything does.
+    Frozen,
+    /// Everything arrives, either way, at so many bytes a second.
+    Slow(u32),
+}
+
+/// Where the connections of a link go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    /// It is not known yet: they wait.
+    Unknown,
+    /// To nobody: they are closed.
+    Nobody,
+    At(SocketAddr),
+}
+
+/// A listener whose connections go where the test says; dropping it closes them.
+pub struct Link {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    bytes: AtomicU64,
+}
+
+struct State {
+    condition: Condition,
+    target: Target,
+    wires: HashMap<u64, Wire>,
+    /// The next wire's number.
+    next: u64,
+    closed: bool,
+}
+
+/// One connection.
+struct Wire {
+    ends: Vec<TcpStream>,
+    /// Bytes were taken that never arrived.
+    lost_bytes: bool,
+}
+
+impl Link {
+    /// A healthy one to nobody.
+    pub fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                condition: Condition::Healthy,
+                target: Target::Nobody,
+                wires: HashMap::new(),
+                next: 0,
+                closed: false,
+            }),
+            changed: Condvar::new(),
+            bytes: AtomicU64::new(0),
+        });
+        let within = Arc::clone(&shared);
+        thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok) {
+                if within.state().closed {
+                    return;
+                }
+                let within = Arc::clone(&within);
+                thread::spawn(move || drop(within.carry(&near)));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Where it begins.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// It ends here from now on; connections to where it ended are closed.
+    pub fn lead_to(&self, address: SocketAddr) {
+        self.aim(Target::At(address));
+    }
+
+    /// It will end somewhere: who connects waits until it does.
+    pub fn lead_somewhere_soon(&self) {
+        self.aim(Target::Unknown);
+    }
+
+    /// It ends nowhere: who connects is closed.
+    pub fn lead_nowhere(&self) {
+        self.aim(Target::Nobody);
+    }
+
+    pub fn becomes(&self, condition: Condition) {
+        let mut state = self.shared.state();
+        let healed = state.condition == Condition::HalfOpen && condition != Condition::HalfOpen;
+        state.condition = condition;
+        if condition == Condition::Cut {
+            state.close_wires(|_| true);
+        } else if healed {
+            state.close_wires(|wire| wire.lost_bytes);
+        }
+        self.shared.changed.notify_all();
+    }
+
+    /// How many bytes have arrived, either way.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many connections stand.
+    pub fn connections(&self) -> usize {
+        self.shared.state().wires.len()
+    }
+
+    fn aim(&self, target: Target) {
+        let mut state = self.shared.state();
+        if state.target != Target::Unknown {
+            state.close_wires(|_| true);
+        }
+        state.target = target;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.closed = true;
+        state.close_wires(|_| true);
+        drop(state);
+        self.shared.changed.notify_all();
+        drop(TcpStream::connect(self.address)); // accept has no other way to be interrupted
+    }
+}
+
+impl State {
+    fn close_wires(&self, which: impl Fn(&Wire) -> bool) {
+        for wire in self.wires.values().filter(|wire| which(wire)) {
+            for end in &wire.ends {
+                drop(end.shutdown(Shutdown::Both));
+            }
+        }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.closed || self.condition == Condition::Cut || self.target == Target::Nobody
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_while(&self, mut so: impl FnMut(&State) -> bool) -> MutexGuard<'_, State> {
+        let waited = self.changed.wait_while(self.state(), |state| so(state));
+        waited.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One connection, until either end closes it.
+    fn carry(&self, near: &TcpStream) -> io::Result<()> {
+        let Some(number) = self.enter(near)? else {
+            return Ok(());
+        };
+        let far = self.connect(number);
+        if let Ok(Some(far)) = &far {
+            thread::scope(|scope| {
+                scope.spawn(|| self.pump(number, near, far));
+                self.pump(number, far, near);
+            });
+        }
+        self.state().wires.remove(&number);
+        drop(near.shutdown(Shutdown::Both));
+        far.map(drop)
+    }
+
+    /// Registers a connection; `None`: the link is cut.
+    fn enter(&self, near: &TcpStream) -> io::Result<Option<u64>> {
+        near.set_nodelay(true)?;
+        let ends = vec![near.try_clone()?];
+        let mut state = self.state();
+        if state.is_cut() {
+            return Ok(None);
+        }
+        let number = state.next;
+        state.next += 1;
+        let lost_bytes = false;
+        state.wires.insert(number, Wire { ends, lost_bytes });
+        Ok(Some(number))
+    }
+
+    /// Connects to the far end, when there is one and the link is open; `None`: it was cut, or healed after having
+    /// been half open, which no handshake survives.
+    fn connect(&self, number: u64) -> io::Result<Option<TcpStream>> {
+        let mut was_deaf = false;
+        let state = self.wait_while(|state| {
+            let deaf = matches!(state.condition, Condition::HalfOpen | Condition::Frozen);
+            was_deaf |= state.condition == Condition::HalfOpen;
+            !state.is_cut() && (deaf || state.target == Target::Unknown)
+        });
+        let Target::At(address) = state.target else {
+            return Ok(None);
+        };
+        if was_deaf || state.is_cut() {
+            return Ok(None);
+        }
+        drop(state);
+        let far = TcpStream::connect_timeout(&address, PATIENCE)?;
+        far.set_nodelay(true)?;
+        let mut state = self.state();
+        if state.is_cut() || state.target != Target::At(address) {
+            return Ok(None);
+        }
+        if let Some(wire) = state.wires.get_mut(&number) {
+            wire.ends.push(far.try_clone()?);
+        }
+        Ok(Some(far))
+    }
+
+    /// Carries one way, until either end closes.
+    fn pump(&self, number: u64, mut from: &TcpStream, mut to: &TcpStream) {
+        let mut block = [0; 16 * 1024];
+        while let Ok(length @ 1..) = from.read(&mut block) {
+            if self.deliver(number, &block[..length], &mut to).is_err() {
+                break;
+            }
+        }
+        drop(from.shutdown(Shutdown::Both));
+        drop(to.shutdown(Shutdown::Both));
+    }
+
+    fn deliver(&self, number: u64, mut bytes: &[u8], to: &mut &TcpStream) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let mut state =
+                self.wait_while(|state| state.condition == Condition::Frozen && !state.is_cut());
+            let portion = match state.condition {
+                Condition::Healthy | Condition::Frozen => bytes.len(),
+                Condition::Slow(rate) => self.portion(state, rate).min(bytes.len()),
+                Condition::Cut => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Condition::HalfOpen => {
+                    if let Some(wire) = state.wires.get_mut(&number) {
+                        wire.lost_bytes = true;
+                    }
+                    return Ok(());
+                }
+            };
+            to.write_all(&bytes[..portion])?;
+            bytes = &bytes[portion..];
+            let arrived = u64::try_from(portion).unwrap_or(u64::MAX);
+            self.bytes.fetch_add(arrived, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// How much may pass after a pause, at this rate.
+    fn portion(&self, state: MutexGuard<'_, State>, bytes_per_second: u32) -> usize {
+        let is_slow = |state: &mut State| matches!(state.condition, Condition::Slow(_));
+        drop(self.changed.wait_timeout_while(state, PAUSE, is_slow));
+        let pauses_per_second = u32::try_from(1000 / PAUSE.as_millis()).unwrap_or(1);
+        usize::try_from(bytes_per_second / pauses_per_second).map_or(1, |portion| portion.max(1))
+    }
+}
