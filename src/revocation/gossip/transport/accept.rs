@@ -22,8 +22,8 @@ use super::dial::read;
 use super::lobby::{Lobby, Place};
 use super::stream::{Carrier, Connection, Other, error_of, link, over};
 use super::{
-    CONNECTION_WINDOW_BYTES, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH, Link, STREAM_WINDOW_BYTES,
-    Speech, Transport, stays_here, timed_out,
+    CONNECTION_WINDOW_BYTES, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH, Link, SEND_BUFFER_BYTES,
+    SMALL_FRAMES_BYTES_MAX, STREAM_WINDOW_BYTES, Speech, Transport, stays_here, timed_out,
 };
 use crate::revocation::gossip::settings::NodeName;
 
@@ -282,7 +282,9 @@ impl Caller {
             Self::Stranger => {}
             Self::Neighbour | Self::Node(_) => {
                 wire.initial_window_size(STREAM_WINDOW_BYTES)
-                    .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+                    .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                    .data_frame_budget(SMALL_FRAMES_BYTES_MAX)
+                    .max_send_buffer_size(SEND_BUFFER_BYTES);
             }
         }
         wire

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use super::stream::{Carrier, Other, error_of, link, over};
 use super::{
-    CONNECTION_WINDOW_BYTES, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH, Link, STREAM_WINDOW_BYTES,
-    Speech, Transport, stays_here, timed_out, tls,
+    CONNECTION_WINDOW_BYTES, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH, Link, SEND_BUFFER_BYTES,
+    SMALL_FRAMES_BYTES_MAX, STREAM_WINDOW_BYTES, Speech, Transport, stays_here, timed_out, tls,
 };
 use crate::revocation::gossip::settings::NodeName;
 
@@ -88,6 +88,8 @@ async fn open(
     wire.enable_push(false)
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .data_frame_budget(SMALL_FRAMES_BYTES_MAX)
+        .max_send_buffer_size(SEND_BUFFER_BYTES)
         .max_header_list_size(HEADERS_BYTES_MAX);
     let (requests, mut connection) = wire.handshake(carrier).await.map_err(error_of)?;
     let request = post(scheme, address, GOSSIP_PATH)?;

@@ -36,6 +36,14 @@ const JOIN_PATH: &str = "/doorward/join";
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
+/// How much h2 may keep of a node's small DATA frames, counted as a quarter of a KiB each. Our own travel together, and
+/// what came is taken out at every turn; but when we stood still, one turn brings all that the socket kept: more than
+/// the half of a window at which h2 ends a connection by itself.
+const SMALL_FRAMES_BYTES_MAX: usize = 64 << 20;
+
+/// What h2 keeps of what is to be sent. More waits before it, where it has no frames yet.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+
 /// More headers than this are nobody's whom we know.
 const HEADERS_BYTES_MAX: u32 = 8 << 10;
 

@@ -115,7 +115,7 @@ struct Exchange {
     streams: Option<(SendStream<Bytes>, RecvStream)>,
     /// The peer sends nothing more.
     has_ended: bool,
-    /// We said that we send nothing more.
+    /// We said that we send nothing more, or there is nobody to say it to.
     has_finished: bool,
     /// Runs once the link is gone.
     farewell: Option<Pin<Box<Sleep>>>,
@@ -147,17 +147,19 @@ impl Exchange {
         while let waiting @ 1.. = self.buffers.waiting() {
             outward.reserve_capacity(waiting);
             let room = outward.capacity();
-            if room == 0 {
+            let sent = if room > 0 {
+                let bytes = self.buffers.take(room);
+                outward.send_data(bytes, false).map_err(error_of)
+            } else {
                 match outward.poll_capacity(context) {
-                    Poll::Ready(Some(Ok(_))) => continue,
-                    Poll::Ready(Some(Err(error))) => self.buffers.break_off(&error_of(error)),
-                    Poll::Ready(None) => self.buffers.break_off(&takes_nothing()),
-                    Poll::Pending => {}
+                    Poll::Ready(Some(room)) => room.map(drop).map_err(error_of),
+                    Poll::Ready(None) => Err(takes_nothing()),
+                    Poll::Pending => return,
                 }
-                return;
-            }
-            if let Err(error) = outward.send_data(self.buffers.take(room), false) {
-                self.buffers.break_off(&error_of(error));
+            };
+            if let Err(error) = sent {
+                self.buffers.break_off(&error);
+                self.has_finished = true;
                 return;
             }
         }
@@ -244,13 +246,18 @@ pub(super) fn error_of(error: h2::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::thread;
 
     use http::{Method, Request};
     use tokio::net::TcpStream;
+    use tokio::runtime::{Builder, Runtime};
     use tokio::task::yield_now;
 
     use super::super::scene::{Node, linked_in_the_clear, linked_with_tls, soon};
-    use super::super::{FRAME_BYTES_MAX, GOSSIP_PATH, Receiver, STREAM_WINDOW_BYTES, Sender};
+    use super::super::{
+        FRAME_BYTES_MAX, GOSSIP_PATH, Receiver, STREAM_WINDOW_BYTES, Sender, Transport,
+    };
     use super::*;
     use crate::revocation::gossip::settings::Security;
 
@@ -312,8 +319,8 @@ mod tests {
         soon(receive_frames(&mut other.receiver, count)).await;
     }
 
-    /// What may be under way at the most: one window, and what sockets and buffers before it hold.
-    const UNDER_WAY_MAX: usize = STREAM_WINDOW_BYTES as usize + (2 << 20);
+    /// What may be under way at the most: a window, what waits for room in it, and a frame that waits to wait.
+    const UNDER_WAY_MAX: usize = STREAM_WINDOW_BYTES as usize + 3 * FRAME_BYTES_MAX;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn who_reads_slowly_slows_the_sender() {
@@ -359,6 +366,48 @@ mod tests {
             assert_eq!(got.unwrap(), number.to_be_bytes()[..]);
         }
         assert_eq!(soon(other.receiver.next()).await.unwrap(), None);
+    }
+
+    fn runtime() -> Runtime {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn a_node_that_stood_still_catches_up() {
+        const COUNT: u32 = 100_000;
+        let (address, addresses) = mpsc::channel();
+        let (go_on, going_on) = mpsc::channel();
+        let standing = thread::spawn(move || {
+            runtime().block_on(async {
+                let mut node = Node::open(&Security::Loopback).await;
+                address.send(node.address).unwrap();
+                let mut link = node.link().await;
+                soon(link.receiver.next()).await.unwrap();
+                going_on.recv().unwrap(); // nothing runs in this runtime meanwhile
+                for number in 0..COUNT {
+                    let got = soon(link.receiver.next()).await.unwrap();
+                    assert_eq!(got.unwrap(), number.to_be_bytes()[..]);
+                }
+            });
+        });
+        runtime().block_on(async {
+            let transport = Transport::new(&Security::Loopback).unwrap();
+            let address = addresses.recv().unwrap();
+            let mut link = soon(transport.dial(address)).await.unwrap();
+            link.sender.send(Bytes::new()).await.unwrap();
+            for number in 0..COUNT {
+                if number == 40_000 {
+                    go_on.send(()).unwrap();
+                }
+                let frame = Bytes::copy_from_slice(&number.to_be_bytes());
+                link.sender.send(frame).await.unwrap();
+                yield_now().await; // so that each travels alone
+            }
+            link.sender.finish();
+            let _ = soon(link.receiver.next()).await; // the other leaves
+        });
+        standing.join().unwrap();
     }
 
     #[tokio::test]
