@@ -9,7 +9,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use parking_lot::{Mutex, MutexGuard};
 
 /// The longest frame, in bytes without its length.
-pub(in crate::revocation::gossip) const FRAME_BYTES_MAX: usize = 1 << 20;
+pub(in crate::revocation::gossip) const FRAME_BYTES_MAX: usize = 3 << 20;
 
 /// How long the length of a frame is: 32 bits, the most significant first.
 const PREFIX_BYTES: usize = 4;
