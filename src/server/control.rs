@@ -231,7 +231,10 @@ fn shop_of<'g>(gate: &'g Gate, order: &Order) -> Result<&'g Arc<Shop>, (StatusCo
     let name = order.shop.as_deref().unwrap_or_default();
     gate.shop_named(name).ok_or_else(|| {
         let names: Vec<_> = gate.shops().iter().map(|shop| shop.name.as_str()).collect();
-        let why = format!("no shop is called {name:?}; there are: {}", names.join(", "));
+        let why = format!(
+            "no shop is called {name:?}; there are: {}",
+            names.join(", ")
+        );
         (StatusCode::NOT_FOUND, why)
     })
 }

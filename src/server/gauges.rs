@@ -220,8 +220,16 @@ impl Gauges {
             Unit::Seconds,
             node.propagation().clone(),
         );
-        r.register("cluster_state", "Where this node stands", self.cluster_state.clone());
-        r.register("peers", "Other nodes, by whether they are heard", self.peers.clone());
+        r.register(
+            "cluster_state",
+            "Where this node stands",
+            self.cluster_state.clone(),
+        );
+        r.register(
+            "peers",
+            "Other nodes, by whether they are heard",
+            self.peers.clone(),
+        );
         r.register_with_unit(
             "clock_skew",
             "How far our clock is ahead of those of the other nodes",
@@ -305,7 +313,9 @@ impl Gauges {
             ("sent", of(&exchanged.sent)),
             ("received", of(&exchanged.received)),
         ] {
-            let records = self.peer_records.get_or_create_owned(&Direction { direction });
+            let records = self
+                .peer_records
+                .get_or_create_owned(&Direction { direction });
             catch_up(&records, count);
         }
         catch_up(&self.peer_capped, of(&exchanged.capped));

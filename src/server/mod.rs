@@ -189,7 +189,14 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
     let slots = Arc::new(Slots::at_most(descriptors::raise(&site.load().limits)));
     let proxy = proxy(&site, &sockets, &slots, node.as_deref())?;
     let traffic = Arc::clone(&proxy.traffic);
-    let reloads = reloads(load, fixed, &proxy, &keys, sockets.addresses(), node.clone());
+    let reloads = reloads(
+        load,
+        fixed,
+        &proxy,
+        &keys,
+        sockets.addresses(),
+        node.clone(),
+    );
     let notify = Arc::clone(&reloads.notify);
     let parts = Parts {
         slots,

@@ -43,7 +43,9 @@ fn may_be_made<K: Hash + Eq>(made: &mut HashMap<K, u64>, about: K, now_ms: u64) 
     if made.len() >= COMPLAINTS_MAX {
         made.retain(|_, made_ms| now_ms - *made_ms < COMPLAIN_EVERY_MS);
     }
-    let is_new = made.get(&about).is_none_or(|made_ms| now_ms - made_ms >= COMPLAIN_EVERY_MS);
+    let is_new = made
+        .get(&about)
+        .is_none_or(|made_ms| now_ms - made_ms >= COMPLAIN_EVERY_MS);
     let may = is_new && made.len() < COMPLAINTS_MAX;
     if may {
         made.insert(about, now_ms);
@@ -60,7 +62,8 @@ pub(super) async fn dial_all(shared: Arc<Shared>) {
     loop {
         let peers = shared.peers();
         let now_ms = now().uptime_ms;
-        let is_old = resolved_ms.is_none_or(|then| now_ms - then >= RESOLVE_EVERY.as_millis() as u64);
+        let is_old =
+            resolved_ms.is_none_or(|then| now_ms - then >= RESOLVE_EVERY.as_millis() as u64);
         if is_old || peers != known {
             resolved_ms = Some(now_ms);
             let mut addresses = Vec::new();

@@ -18,5 +18,5 @@ mod transport;
 pub use acks::Acks;
 pub use mesh::{Exchanged, PeerStatus};
 pub use node::{Node, NodeCounts, NodeError, NodeStatus};
-pub use transport::Joins;
 pub use settings::{Ack, Bus, Certificates, ClusterSettings, NodeName, Peer, Policy, Security};
+pub use transport::Joins;

@@ -421,7 +421,9 @@ impl Shared {
             return error!("no random numbers can be had");
         };
         *renewing = Some(origin);
-        warn!("other nodes know more of this node's revocations than its journal does: it is an older copy; what is missing is fetched");
+        warn!(
+            "other nodes know more of this node's revocations than its journal does: it is an older copy; what is missing is fetched"
+        );
         self.revocations.committer.import(Import {
             revocations: Vec::new(),
             progress: Progress {
@@ -451,9 +453,10 @@ impl Shared {
         let ack = *self.ack.lock();
         self.revocations.acks.ask_for(ack, self.mesh.expected());
         let agreed = self.mesh.agreed_time(now);
-        self.revocations
-            .peers_time
-            .store(agreed.map_or(u64::MAX, UnixTime::seconds), Ordering::Relaxed);
+        self.revocations.peers_time.store(
+            agreed.map_or(u64::MAX, UnixTime::seconds),
+            Ordering::Relaxed,
+        );
         self.warn_of_skew(now);
     }
 

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::revocation::SumKey;
 use redis::{ConnectionAddr, IntoConnectionInfo as _};
 use rustls::RootCertStore;
-use crate::revocation::SumKey;
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 
 /// Everything of `[cluster]`.
@@ -44,7 +44,9 @@ impl ClusterSettings {
             return SumKey::default();
         };
         let roots = certificates.authorities.roots.iter();
-        let mut keys: Vec<_> = roots.map(|root| root.subject_public_key_info.as_ref()).collect();
+        let mut keys: Vec<_> = roots
+            .map(|root| root.subject_public_key_info.as_ref())
+            .collect();
         keys.sort_unstable();
         SumKey::of(&keys.concat())
     }

@@ -38,8 +38,7 @@ const QUESTIONS: usize = 4;
 const REST: Duration = Duration::from_secs(1);
 
 /// Answers who asks to join, from this address with these bytes. It may take its time.
-pub type Joins =
-    Arc<dyn Fn(SocketAddr, &[u8]) -> (StatusCode, Vec<u8>) + Send + Sync>;
+pub type Joins = Arc<dyn Fn(SocketAddr, &[u8]) -> (StatusCode, Vec<u8>) + Send + Sync>;
 
 /// Somebody who came, and whether he became a peer.
 #[derive(Debug)]
