@@ -114,17 +114,19 @@ impl Members {
         self.0.values().filter(|member| !member.has_left).count()
     }
 
-    /// How many there are whose logouts may be missing.
-    pub(super) fn missing(&self) -> usize {
-        self.0.values().filter(|member| member.is_missed).count()
-    }
-
     /// What is told to others.
     pub(super) fn to_tell(&self, now_ms: u64) -> Vec<Heard> {
-        let tell = |(node, member): (&NodeName, &Member)| Heard {
-            node: node.clone(),
-            ago_ms: u32::try_from(now_ms.saturating_sub(member.heard_ms)).unwrap_or(u32::MAX),
-            has_left: member.has_left,
+        let tell = |(node, member): (&NodeName, &Member)| {
+            let mut ago_ms = now_ms.saturating_sub(member.heard_ms);
+            if member.is_missed {
+                // It may be back, and what it did meanwhile is not known here: nobody can learn that from us yet.
+                ago_ms = ago_ms.max(SILENCE_MAX_MS + 1);
+            }
+            Heard {
+                node: node.clone(),
+                ago_ms: u32::try_from(ago_ms).unwrap_or(u32::MAX),
+                has_left: member.has_left,
+            }
         };
         self.0.iter().map(tell).collect()
     }

@@ -736,15 +736,6 @@ impl Mesh {
         self.seen.lock().readiness.force();
     }
 
-    /// Says goodbye to everybody.
-    pub(super) fn leave(&self) -> Steps {
-        let mut steps = Steps::default();
-        for link in self.peers.lock().keys() {
-            steps.frames.push((*link, Frame::Goodbye(Goodbye::Leaving)));
-        }
-        steps
-    }
-
     /// Of every node that is connected or missed, for people.
     pub(super) fn status(&self, now: Now) -> Vec<PeerStatus> {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
@@ -785,11 +776,6 @@ impl Mesh {
     pub(super) fn expected(&self) -> u64 {
         let seen = self.seen.lock();
         seen.members.present().max(seen.targets.others()) as u64
-    }
-
-    /// How many nodes are missed.
-    pub(super) fn missing(&self) -> usize {
-        self.seen.lock().members.missing()
     }
 
     /// The time that most nodes go by; `None`: nobody is there to ask.

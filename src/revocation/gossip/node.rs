@@ -107,7 +107,7 @@ pub struct NodeStatus {
 pub struct NodeCounts {
     /// How many nodes are connected.
     pub connected: usize,
-    /// How many are missed.
+    /// How many ought to be, and are not.
     pub missing: usize,
     /// How far our clock is ahead of the others', in seconds; zero, where there are none.
     pub clock_ahead_s: f64,
@@ -238,9 +238,11 @@ impl Node {
         let status = self.shared.mesh.status(now);
         let ahead_ms = self.shared.mesh.clock_ahead_ms().unwrap_or_default();
         let ahead_ms = i32::try_from(ahead_ms).unwrap_or(i32::MAX);
+        let connected = status.iter().filter(|peer| peer.is_connected).count();
+        let expected = usize::try_from(self.shared.mesh.expected()).unwrap_or(usize::MAX);
         NodeCounts {
-            connected: status.iter().filter(|peer| peer.is_connected).count(),
-            missing: self.shared.mesh.missing(),
+            connected,
+            missing: expected.saturating_sub(connected),
             clock_ahead_s: f64::from(ahead_ms) / 1_000.0,
         }
     }
@@ -464,9 +466,9 @@ impl Shared {
         let standing = self.revocations.standing();
         let state = found.state;
         if state != standing.state() || found.why != standing.why() {
-            let why = (!found.why.is_empty()).then_some(found.why.as_str());
+            let why = found.why.as_str();
             if state == State::Ready {
-                info!(state = state.name(); "cluster state");
+                info!(state = state.name(), why; "cluster state");
             } else {
                 warn!(state = state.name(), why; "cluster state");
             }

@@ -42,6 +42,8 @@ pub(super) struct Readiness {
     is_forced: bool,
     since_ms: u64,
     state: State,
+    /// Why it was settled.
+    because: String,
 }
 
 impl Readiness {
@@ -53,6 +55,7 @@ impl Readiness {
             is_forced: false,
             since_ms: now_ms,
             state: State::Syncing,
+            because: String::new(),
         }
     }
 
@@ -102,14 +105,17 @@ impl Readiness {
                 Some(skew_ms) if !self.is_forced => Err(off_by(skew_ms)),
                 Some(_) | None => self.knows_enough(rules, views, reached, now_ms),
             };
-            if let Err(why) = may {
-                self.state = State::Syncing;
-                return Found {
-                    state: State::Syncing,
-                    serves: false,
-                    why,
-                    stale_s: 0,
-                };
+            match may {
+                Ok(because) => self.because = because,
+                Err(why) => {
+                    self.state = State::Syncing;
+                    return Found {
+                        state: State::Syncing,
+                        serves: false,
+                        why,
+                        stale_s: 0,
+                    };
+                }
             }
             self.is_settled = true;
             self.is_complete = true;
@@ -119,7 +125,7 @@ impl Readiness {
             None => Found {
                 state: State::Ready,
                 serves: true,
-                why: String::new(),
+                why: self.because.clone(),
                 stale_s: 0,
             },
             Some((node, silent_ms)) => Found {
@@ -133,21 +139,21 @@ impl Readiness {
         found
     }
 
-    /// Whether everything is known that was in force, or why not.
+    /// Why everything is known that was in force, or why not.
     fn knows_enough(
         &self,
         rules: &Rules,
         views: &[View],
         reached: Reached,
         now_ms: u64,
-    ) -> Result<(), String> {
+    ) -> Result<String, String> {
         let knew_all = |state: State| matches!(state, State::Ready | State::Stale);
-        if self.is_forced
-            || views
-                .iter()
-                .any(|view| view.agreed_with.is_some_and(knew_all))
-        {
-            return Ok(());
+        let has_agreed = |view: &&View| view.agreed_with.is_some_and(knew_all);
+        if let Some(view) = views.iter().find(has_agreed) {
+            return Ok(format!("compared with {}", view.node));
+        }
+        if self.is_forced {
+            return Ok("by the operator's order".to_owned());
         }
         if let Some(view) = views.iter().find(|view| knew_all(view.state)) {
             return Err(format!("comparing with {}", view.node));
@@ -157,7 +163,10 @@ impl Readiness {
         if !some_complete {
             let may_begin = rules.initial && (reached.all_tried || has_waited);
             return if may_begin {
-                Ok(())
+                Ok(
+                    "this is the first node of all: remove `initial`, it has done its work"
+                        .to_owned(),
+                )
             } else {
                 Err(nothing_known(reached))
             };
@@ -165,8 +174,14 @@ impl Readiness {
         let all_agreed = views.iter().all(|view| view.agreed_with.is_some());
         let everybody = reached.all_linked && all_agreed;
         let policy_allows = has_waited && rules.on_isolated == Policy::Serve && all_agreed;
-        if everybody || (self.is_complete && policy_allows) {
-            return Ok(());
+        if everybody {
+            return Ok(match views.len() {
+                0 => "the journal is complete, and there are no peers".to_owned(),
+                others => format!("compared with all {others} peers"),
+            });
+        }
+        if self.is_complete && policy_allows {
+            return Ok("no ready node was found, and `on_isolated` is \"serve\"".to_owned());
         }
         let waiting = format!(
             "no node is ready, and {} of {} peers are heard",
