@@ -5,8 +5,8 @@ mod support;
 
 use support::places::{OWN_LOGOUT, get};
 use support::{
-    Cluster, Condition, Customer, Exchange, Ledger, LiveShop, Name, PATIENCE, eventually, request,
-    stateless_bagisto,
+    Cluster, Condition, Customer, Exchange, Ledger, LiveShop, Name, PATIENCE, Shop, eventually,
+    request, stateless_bagisto,
 };
 
 /// Somebody new logs out; whether enough peers had it before the answer.
@@ -75,14 +75,13 @@ fn every_way_to_revoke_reaches_the_other_node() {
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
     };
     revoke(&["--subject", &subject], "");
-    revoke(&["--jti", &id], "");
+    revoke(&["--jti", &id, "--issuer", Shop::ISSUER], "");
     revoke(&["--token", "-"], by_token.token());
     let own = ledger.customer(&cluster);
     let bearer = format!("Bearer {}", own.token());
     let logout = request("POST", OWN_LOGOUT, &[("Authorization", &bearer)], b"");
     assert_eq!(cluster["b"].raw(&logout), 200);
-    let opaque = "7|anOpaqueTokenOfSomebodyAsSanctumMakesThem";
-    let bearer = format!("Bearer {opaque}");
+    let bearer = format!("Bearer 7|{}", "a1B2c3D4".repeat(6)); // as Sanctum makes them
     let logout = request("POST", OWN_LOGOUT, &[("Authorization", &bearer)], b"");
     assert_eq!(cluster["b"].raw(&logout), 200);
     for customer in [&cut_off, &by_id, &by_token, &own] {
@@ -183,7 +182,8 @@ fn an_operator_sees_the_cluster() {
     ledger.log_out_all(&cluster, "a", 2);
     ledger.converges(&cluster);
     for (name, other) in [("a", "b"), ("b", "a")] {
-        assert_eq!(cluster.told_by(name), "ready; 1 of 1 peers");
+        let told = cluster.told_by(name);
+        assert!(told.starts_with("ready; 1 of 1 peers"), "{told}");
         assert!(cluster.logged(name, &["listening", "service=gossip", "address=127.0.0.1:"]));
         assert!(cluster.logged(name, &["peer connected", &format!("peer={other}")]));
         assert!(cluster.logged(name, &["cluster state", "state=syncing", "why="]));
