@@ -2,7 +2,8 @@
 //!
 //! The file holds four tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
 //! all little endian. `cutoffs`: id to (not before, until). `vector`: origin to the number of its last row
-//! before which none is missing. `meta`: `format`, `sequence`, `origin` (in two halves), `complete` and `clock`.
+//! before which none is missing. `meta`: `format`, `sequence`, `origin` (in two halves), `complete`,
+//! `clock` and `dropped`.
 //! Rows are keyed by window first, so that new rows are neighbours and an ended window is one range.
 
 use std::collections::HashMap;
@@ -54,6 +55,8 @@ pub struct Notes {
     pub is_complete: bool,
     /// The latest time that was seen when something was written.
     pub clock: UnixTime,
+    /// What ended before this moment may have been dropped.
+    pub dropped: UnixTime,
 }
 
 /// What is noted together with revocations, in the same transaction.
@@ -174,6 +177,7 @@ impl Journal {
                 vector: Vector::new(),
                 is_complete: false,
                 clock: UnixTime::EPOCH,
+                dropped: UnixTime::EPOCH,
             },
         };
         (journal.sequence, journal.notes) = without_panic(&journal.path, || journal.read_notes())?;
@@ -299,7 +303,7 @@ impl Journal {
                 let rows = (window.number(), 0)..=(window.number(), u64::MAX);
                 tokens.retain_in(rows, |_, row| until_of(row) >= now.seconds())?;
             }
-            Ok(())
+            note_dropped(transaction, now)
         })
     }
 
@@ -314,7 +318,7 @@ impl Journal {
             transaction
                 .open_table(CUTOFFS)?
                 .retain(|_, (_, until)| until >= now.seconds())?;
-            Ok(())
+            note_dropped(transaction, now)
         })
     }
 
@@ -356,6 +360,7 @@ impl Journal {
             vector,
             is_complete: number("complete") == 1,
             clock: UnixTime::from_seconds(number("clock")),
+            dropped: UnixTime::from_seconds(number("dropped")),
         };
         Ok((number("sequence"), notes))
     }
@@ -377,6 +382,14 @@ impl Journal {
         }
         Ok((meta, vector))
     }
+}
+
+/// Notes what is not there any more, in the transaction that drops it.
+fn note_dropped(transaction: &WriteTransaction, now: UnixTime) -> Result<(), redb::Error> {
+    let mut meta = transaction.open_table(META)?;
+    let before = meta.get("dropped")?.map_or(0, |row| row.value());
+    meta.insert("dropped", before.max(now.seconds()))?;
+    Ok(())
 }
 
 /// The keys of the two halves of this node's origin.
