@@ -165,14 +165,29 @@ fn a_logout_that_no_peer_hears_of_is_answered_and_counted() {
     ledger.converges(&cluster);
 }
 
+/// Whoever listens on the wire, or reads what was logged, learns nothing that opens an account.
 #[test]
-fn two_nodes_in_plain_text_on_the_loopback_are_a_cluster_too() {
+fn two_nodes_in_plain_text_are_a_cluster_too_and_no_token_travels() {
     let cluster = Cluster::of(&["a", "b"]).in_plain_text().start();
     let mut ledger = Ledger::default();
     ledger.spare(&cluster);
-    ledger.log_out_all(&cluster, "a", 5);
+    let leaves = ledger.customer(&cluster);
+    assert_eq!(leaves.log_out(&cluster["a"]), 200);
+    ledger.buries(leaves.token(), "a");
     ledger.log_out_all(&cluster, "b", 5);
     ledger.converges(&cluster);
+    let id = claim(leaves.token(), "jti");
+    let parts = leaves.token().split('.').skip(1).chain([id.as_str()]);
+    for (number, part) in parts.enumerate() {
+        for (here, there) in [("a", "b"), ("b", "a")] {
+            let link = cluster.link(here, there);
+            assert!(!link.has_carried(part.as_bytes()), "part {number}");
+            let mut lines = cluster[here].log_lines().into_iter();
+            assert!(!lines.any(|line| line.contains(part)), "part {number}");
+        }
+    }
+    let bytes = cluster.link("a", "b").bytes() + cluster.link("b", "a").bytes();
+    assert!(bytes > 500, "only {bytes} were looked at");
 }
 
 #[test]
