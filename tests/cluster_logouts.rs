@@ -130,7 +130,7 @@ fn what_was_opened_on_one_node_ends_with_a_logout_on_another_trap_28() {
     };
     let (alice, socket) = open("alice", "/socket/alice");
     let (bob, events) = open("bob", "/events/bob");
-    let (_carol, mut hers) = open("carol", "/events/carol");
+    let (carol, mut hers) = open("carol", "/events/carol");
     for customer in [&alice, &bob] {
         assert_eq!(customer.log_out(&cluster["a"]), 200);
     }
@@ -143,6 +143,10 @@ fn what_was_opened_on_one_node_ends_with_a_logout_on_another_trap_28() {
     }
     assert!(live.say_event("carol", "still there"));
     hers.hears("still there");
+    cluster.between("a", "b", Condition::Cut);
+    assert_eq!(carol.log_out(&cluster["a"]), 200);
+    cluster.heal();
+    hers.ends().join().unwrap();
 }
 
 #[test]

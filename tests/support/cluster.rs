@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::{Index, IndexMut};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -15,6 +16,7 @@ use super::fake_clock::FakeClock;
 use super::link::{Condition, Link};
 use super::patience::eventually;
 use super::plan::Plan;
+use super::wire::{request, try_raw};
 
 /// The name of a node.
 pub type Name = &'static str;
@@ -308,6 +310,22 @@ impl Cluster {
         let links = self.links.iter();
         let links = links.filter(move |((from, _), _)| *from == name);
         links.map(|(_, link)| link)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        let ask = request("GET", "/readyz?verbose", &[("Host", "localhost")], b"");
+        for name in self.running() {
+            let told = try_raw(self[name].operator(), &ask).map(|answer| answer.text());
+            eprintln!(
+                "--- what {name} says at the end\n{}",
+                told.unwrap_or_default()
+            );
+        }
     }
 }
 
