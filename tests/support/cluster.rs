@@ -90,9 +90,23 @@ impl Cluster {
 
     /// The nodes that run and answer.
     pub fn running(&self) -> Vec<Name> {
-        let running = self.nodes.iter();
-        let running = running.filter(|(_, node)| node.life == Life::Running);
-        running.map(|(name, _)| *name).collect()
+        self.nodes_that_are(Life::Running)
+    }
+
+    /// The nodes that were stopped in their tracks.
+    pub fn paused(&self) -> Vec<Name> {
+        self.nodes_that_are(Life::Paused)
+    }
+
+    /// The nodes that have run and do no more.
+    pub fn over(&self) -> Vec<Name> {
+        self.nodes_that_are(Life::Over)
+    }
+
+    fn nodes_that_are(&self, life: Life) -> Vec<Name> {
+        let nodes = self.nodes.iter();
+        let nodes = nodes.filter(|(_, node)| node.life == life);
+        nodes.map(|(name, _)| *name).collect()
     }
 
     /// The folder of the certificates: ca.pem, NAME.pem, NAME.key.
