@@ -552,7 +552,7 @@ mod tests {
         assert_eq!(half, (one.clone(), Some(ErrorKind::UnexpectedEof)));
         let half = received(&[b"\0\0\0\x03one\0\0"]).await;
         assert_eq!(half, (one.clone(), Some(ErrorKind::UnexpectedEof)));
-        let long = received(&[b"\0\0\0\x03one\0\x10\0\x01"]).await;
+        let long = received(&[b"\0\0\0\x03one\0\x30\0\x01"]).await;
         assert_eq!(long, (one, Some(ErrorKind::InvalidData)));
         assert_eq!(received(&[]).await, (Vec::new(), None));
     }
