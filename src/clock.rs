@@ -75,7 +75,7 @@ pub fn now() -> UnixTime {
 /// How long this machine has been running, the time that it slept included, in milliseconds.
 pub fn uptime_ms() -> u64 {
     let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let milliseconds = uptime.tv_sec * 1_000 + i64::from(uptime.tv_nsec) / 1_000_000;
+    let milliseconds = uptime.tv_sec * 1_000 + uptime.tv_nsec / 1_000_000;
     u64::try_from(milliseconds).unwrap_or_default()
 }
 

@@ -23,7 +23,10 @@ fn holds_back(cluster: &Cluster, node: Name, customer: &Customer) {
     assert!(answer.header("Retry-After").is_some());
     let logout = customer.log_out(&cluster[node]);
     assert!(logout == 503 || logout == 200, "{}", logout.text());
-    assert_eq!(cluster[node].raw(&with_authorization("Bearer opaque")), 503);
+    assert_eq!(
+        cluster[node].raw(&with_authorization("Bearer 7|anOpaqueTokenOfSomebody")),
+        503
+    );
     assert_eq!(cluster.shop.visits(), visits, "the shop saw nothing");
     assert_ne!(cluster[node].raw(&get(&[])), 503, "without a credential");
     assert_eq!(cluster.shop.visits(), visits + 1);

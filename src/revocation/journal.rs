@@ -396,9 +396,11 @@ fn note_dropped(transaction: &WriteTransaction, now: UnixTime) -> Result<(), red
 const ORIGIN_KEYS: [&str; 2] = ["origin", "origin_2"];
 
 fn halves_of(origin: &Origin) -> [u64; 2] {
-    let whole = u128::from_le_bytes(*origin.bytes());
-    let low = u64::MAX;
-    [(whole & u128::from(low)) as u64, (whole >> 64) as u64]
+    [0, 8].map(|from| {
+        let mut half = [0; 8];
+        half.copy_from_slice(&origin.bytes()[from..from + 8]);
+        u64::from_le_bytes(half)
+    })
 }
 
 fn origin_of([first, second]: [u64; 2]) -> Origin {

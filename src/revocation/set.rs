@@ -260,8 +260,8 @@ impl Set {
         let mut summaries: Vec<_> = windows.iter().map(of_window).collect();
         drop(windows);
         summaries.retain(|summary| summary.until > beyond);
-        for number in 0..SHARDS {
-            for section in [Section::Undated, Section::Cutoffs].map(|of| of(number as u8)) {
+        for number in (0..SHARDS).filter_map(|number| u8::try_from(number).ok()) {
+            for section in [Section::Undated, Section::Cutoffs].map(|of| of(number)) {
                 summaries.push(self.sum_up(section, beyond));
             }
         }

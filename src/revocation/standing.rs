@@ -113,15 +113,15 @@ impl Standing {
 
 /// What a look at the cluster found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub(super) struct Found {
     /// The state.
-    pub state: State,
+    pub(super) state: State,
     /// Whether credentials may be judged in it.
-    pub serves: bool,
+    pub(super) serves: bool,
     /// Why it is so.
-    pub why: String,
+    pub(super) why: String,
     /// For how long somebody has not been heard.
-    pub stale_s: u64,
+    pub(super) stale_s: u64,
 }
 
 #[cfg(test)]

@@ -183,6 +183,7 @@ impl Mesh {
     }
 
     /// A peer said something.
+    #[expect(clippy::too_many_lines, reason = "a table: one row a frame")]
     pub(super) fn receive(&self, link: LinkId, frame: Frame, now: Now) -> Result<Steps, Garbled> {
         let Some(talk) = self.links.lock().get(&link).cloned() else {
             return Ok(Steps::default());
@@ -246,7 +247,7 @@ impl Mesh {
                 if !summaries.is_empty() {
                     self.exchanged.repairs.fetch_add(1, Ordering::Relaxed);
                 }
-                match self.our_round(&mut talk, round) {
+                match talk.our_round(round) {
                     Some(round) => round.differ(vector, summaries, &self.set)?,
                     None => Vec::new(),
                 }
@@ -263,7 +264,7 @@ impl Mesh {
                 message,
             } => {
                 if talk.is_our_round(round) {
-                    match self.our_round(&mut talk, round) {
+                    match talk.our_round(round) {
                         Some(round) => round.reconcile(section, &message, &self.set)?,
                         None => Vec::new(),
                     }
@@ -285,7 +286,7 @@ impl Mesh {
                     .filter_map(Row::revocation)
                     .map(|one| item_of(&one))
                     .collect();
-                match self.our_round(&mut talk, round) {
+                match talk.our_round(round) {
                     Some(round) => round.rows(section, items.into_iter(), is_last, &self.set)?,
                     None => Vec::new(),
                 }
@@ -297,10 +298,6 @@ impl Mesh {
             .extend(frames.into_iter().map(|frame| (link, frame)));
         self.settle_round(&mut talk, &mut steps);
         Ok(steps)
-    }
-
-    fn our_round<'t>(&self, talk: &'t mut Talk, number: u32) -> Option<&'t mut Round> {
-        talk.round.as_mut().filter(|round| round.number == number)
     }
 
     /// A comparison that is over: what either knew both know now.
@@ -789,7 +786,7 @@ impl Mesh {
     pub(super) fn clock_ahead_ms(&self) -> Option<i64> {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         let offsets = links.iter().filter_map(|talk| talk.lock().offset_ms);
-        median(offsets.collect()).map(|offset_ms| offset_ms.saturating_neg())
+        median(offsets.collect()).map(i64::saturating_neg)
     }
 }
 

@@ -153,9 +153,10 @@ async fn push(
             return Ok(());
         }
         let frame = shared.mesh.delta_after(origin, pushing.after);
-        pushing.after = match &frame {
-            Frame::Delta { rows, .. } => pushing.after + rows.len() as u64,
-            _ => number,
+        pushing.after = if let Frame::Delta { rows, .. } = &frame {
+            pushing.after + rows.len() as u64
+        } else {
+            number // the peer is told to compare sets
         };
         sender.send(frame.encode()).await?;
         sent += 1;

@@ -117,7 +117,8 @@ impl Round {
         let (round, section) = (self.number, theirs.section);
         let ours = set.entries(section, self.beyond);
         if theirs.count == 0 {
-            return Ok(loose(ours.iter().map(|(_, one)| Row::of(one)).collect()));
+            let ours: Vec<_> = ours.iter().map(|(_, one)| Row::of(one)).collect();
+            return Ok(loose(&ours));
         }
         let apart = theirs.count.abs_diff(ours.len() as u64);
         if theirs.count <= FEW || apart * DIFFERENCE_COST >= theirs.count {
@@ -173,7 +174,8 @@ impl Round {
             .to_send
             .iter()
             .filter_map(|name| one.ours.get(name.as_bytes()));
-        let mut frames = loose(to_send.copied().collect());
+        let to_send: Vec<_> = to_send.copied().collect();
+        let mut frames = loose(&to_send);
         let items: Vec<Item> = one.to_fetch.iter().map(|name| *name.as_bytes()).collect();
         if items.is_empty() {
             self.open.remove(&section);
@@ -207,7 +209,8 @@ impl Round {
             Some(Open::Taking(theirs)) => {
                 let ours = set.entries(section, self.beyond).into_iter();
                 let lacking = ours.filter(|(item, _)| !theirs.contains(item));
-                loose(lacking.map(|(_, one)| Row::of(&one)).collect())
+                let lacking: Vec<_> = lacking.map(|(_, one)| Row::of(&one)).collect();
+                loose(&lacking)
             }
             Some(Open::Reconciling(_) | Open::Fetching) | None => Vec::new(),
         };
@@ -217,7 +220,7 @@ impl Round {
 }
 
 /// Rows for the other side, in frames of a fitting size.
-fn loose(rows: Vec<Row>) -> Vec<Frame> {
+fn loose(rows: &[Row]) -> Vec<Frame> {
     rows.chunks(ROWS_MAX)
         .map(|rows| Frame::Loose(rows.to_vec()))
         .collect()
@@ -324,12 +327,11 @@ impl Answering {
         if self.open.len() >= 2 * OPEN_MAX && !self.open.contains_key(&section) {
             self.open.clear(); // they are made anew when they are asked for
         }
-        let mut negentropy = match self.open.remove(&section) {
-            Some(open) => open,
-            None => {
-                let storage = storage_of(&set.entries(section, self.beyond))?;
-                Negentropy::owned(storage, MESSAGE_BYTES_MAX).map_err(senseless)?
-            }
+        let mut negentropy = if let Some(open) = self.open.remove(&section) {
+            open
+        } else {
+            let storage = storage_of(&set.entries(section, self.beyond))?;
+            Negentropy::owned(storage, MESSAGE_BYTES_MAX).map_err(senseless)?
         };
         let message = negentropy.reconcile(message).map_err(senseless)?;
         self.open.insert(section, negentropy);

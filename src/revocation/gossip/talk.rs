@@ -145,6 +145,11 @@ impl Talk {
         round & 1 == u32::from(self.is_dialed)
     }
 
+    /// The comparison with that number, if it is the one that is going on.
+    pub(super) fn our_round(&mut self, number: u32) -> Option<&mut Round> {
+        self.round.as_mut().filter(|round| round.number == number)
+    }
+
     /// Asks for rows of an origin, unless that was done a moment ago.
     pub(super) fn want(&mut self, origin: Origin, after: u64, now_ms: u64) -> Option<Frame> {
         let asked = self.wanted_ms.get(&origin);

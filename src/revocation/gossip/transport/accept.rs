@@ -56,7 +56,7 @@ struct Reception {
     transport: Arc<Transport>,
     arrivals: mpsc::Sender<Arrival>,
     joins: Joins,
-    questions: Semaphore,
+    questions: Arc<Semaphore>,
     lobby: Arc<Lobby>,
 }
 
@@ -95,7 +95,7 @@ impl Transport {
             transport: self,
             arrivals,
             joins,
-            questions: Semaphore::new(QUESTIONS),
+            questions: Arc::new(Semaphore::new(QUESTIONS)),
             lobby: Arc::default(),
         });
         let mut is_warned = false;
@@ -249,14 +249,18 @@ impl Reception {
         remote: SocketAddr,
         body: RecvStream,
     ) -> io::Result<(StatusCode, Vec<u8>)> {
-        let Ok(_place) = self.questions.try_acquire() else {
+        let Ok(place) = Arc::clone(&self.questions).try_acquire_owned() else {
             return Ok((StatusCode::SERVICE_UNAVAILABLE, Vec::new()));
         };
         let Some(question) = read(body, QUESTION_BYTES_MAX).await? else {
             return Ok((StatusCode::PAYLOAD_TOO_LARGE, Vec::new()));
         };
         let joins = Arc::clone(&self.joins);
-        let answered = spawn_blocking(move || joins(remote, &question)).await;
+        let answered = spawn_blocking(move || {
+            let _place = place; // until it is answered, though nobody may wait for it any more
+            joins(remote, &question)
+        });
+        let answered = answered.await;
         Ok(answered.unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, Vec::new())))
     }
 }
@@ -452,9 +456,11 @@ mod tests {
         assert!(remote.ip().is_loopback());
         assert_eq!(asked, question);
 
-        let longer = Bytes::from(vec![b'?'; QUESTION_BYTES_MAX + 1]);
-        let answer = soon(ask_to_join(node.address, authority.store(), longer)).await;
-        assert_eq!(answer.unwrap().0, StatusCode::PAYLOAD_TOO_LARGE);
+        for length in [QUESTION_BYTES_MAX + 1, 1 << 20] {
+            let longer = Bytes::from(vec![b'?'; length]);
+            let answer = soon(ask_to_join(node.address, authority.store(), longer)).await;
+            assert_eq!(answer.unwrap().0, StatusCode::PAYLOAD_TOO_LARGE);
+        }
         assert!(heard.lock().is_empty());
 
         let other = Authority::new().store();

@@ -230,17 +230,18 @@ fn takes_nothing() -> io::Error {
     io::Error::new(ErrorKind::BrokenPipe, "the peer takes nothing more")
 }
 
-/// What went wrong, in the words of an operator.
+/// What went wrong, in the words of an operator. What the peer says of it beside the reason is not repeated.
 pub(super) fn error_of(error: h2::Error) -> io::Error {
     if let Some(io) = error.get_io() {
         return io::Error::new(io.kind(), super::tls::explained(io));
     }
-    let kind = if error.is_remote() {
-        ErrorKind::ConnectionReset
-    } else {
-        ErrorKind::InvalidData
-    };
-    io::Error::new(kind, error)
+    match error.reason() {
+        Some(reason) if error.is_remote() => {
+            let text = format!("the peer ended the connection: {reason}");
+            io::Error::new(ErrorKind::ConnectionReset, text)
+        }
+        Some(_) | None => io::Error::new(ErrorKind::InvalidData, error),
+    }
 }
 
 #[cfg(test)]

@@ -29,20 +29,7 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 /// How much of what he sends meanwhile is thrown away.
 const THROWN_AWAY_MAX: u64 = 64 << 10;
 
-/// What is shown by who has no certificate yet.
-#[derive(Debug)]
-struct NoCertificate;
-
-impl ResolvesClientCert for NoCertificate {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        None
-    }
-
-    fn has_certs(&self) -> bool {
-        false
-    }
-}
-
+/// What the operator is told of the other side.
 const NO_TLS13: &str = "it does not speak TLS 1.3";
 const NO_HTTP2: &str = "it does not speak HTTP/2 (ALPN h2)";
 
@@ -105,6 +92,20 @@ impl Tls {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(config)
+    }
+}
+
+/// What is shown by who has no certificate yet.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 
@@ -175,7 +176,7 @@ fn refused(examiner: &Examiner, error: &io::Error) -> io::Error {
 }
 
 /// What rustls says in the names of its types, and what it means here. By text, for h2 passes on nothing else.
-const MEANINGS: [(&str, &str); 11] = [
+const MEANINGS: [(&str, &str); 12] = [
     (
         "received fatal alert: UnknownCA",
         "it does not know the authority of our certificate",
@@ -199,6 +200,7 @@ const MEANINGS: [(&str, &str); 11] = [
     ("SupportedVersionsExtensionRequired", NO_TLS13),
     ("any known protocol", NO_HTTP2),
     ("InvalidContentType", "it does not speak TLS"),
+    ("tls handshake eof", "it left in the midst of the handshake"),
 ];
 
 /// An error with what it means, where that is known.
