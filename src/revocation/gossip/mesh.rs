@@ -1,6 +1,6 @@
 //! What a node does with what others say: no socket, no clock and no disk, so that it can be played through.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,8 +90,8 @@ pub(super) struct Mesh {
     pub(super) exchanged: Arc<Exchanged>,
     pub(super) admission: Admission,
     /// Locked one after the other, never within each other but for `links`' entries, which may lock the two below.
-    links: Mutex<HashMap<LinkId, Arc<Mutex<Talk>>>>,
-    peers: Mutex<HashMap<LinkId, Linked>>,
+    links: Mutex<BTreeMap<LinkId, Arc<Mutex<Talk>>>>,
+    peers: Mutex<BTreeMap<LinkId, Linked>>,
     seen: Mutex<SeenNow>,
 }
 
