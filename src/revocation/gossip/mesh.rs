@@ -189,6 +189,9 @@ impl Mesh {
             return Ok(Steps::default());
         };
         let mut talk = talk.lock();
+        if talk.is_refused {
+            return Ok(Steps::default());
+        }
         talk.heard_ms = now.uptime_ms;
         let Some(peer) = talk.peer.clone() else {
             let Frame::Hello(hello) = frame else {
@@ -326,6 +329,7 @@ impl Mesh {
     /// The first word of a peer: it is who its certificate says, and there is one connection to it.
     fn greet(&self, link: LinkId, talk: &mut Talk, hello: Hello, now: Now) -> Steps {
         let mut steps = Steps::default();
+        talk.is_refused = true;
         let refuse = |steps: &mut Steps, goodbye, why: String| {
             steps.frames.push((link, Frame::Goodbye(goodbye)));
             steps.closes.push((link, why));
@@ -387,6 +391,7 @@ impl Mesh {
         let after = ping.vector.get(&self.history.own().0).copied();
         talk.hear(ping);
         talk.peer = Some(peer.clone());
+        talk.is_refused = false;
         let is_dialed = talk.is_dialed;
         self.peers.lock().insert(link, Linked { peer, is_dialed });
         steps.joined = Some((link, node, after.unwrap_or_default()));

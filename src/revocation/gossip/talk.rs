@@ -31,6 +31,8 @@ pub(super) struct Talk {
     pub(super) names: Vec<NodeName>,
     /// Who the peer is, once it has said so.
     pub(super) peer: Option<Peer>,
+    /// It was told to go: what it says until it is gone does not count.
+    pub(super) is_refused: bool,
     pub(super) heard_ms: u64,
     pinged_ms: u64,
     pub(super) state: State,
@@ -75,6 +77,7 @@ impl Talk {
             target,
             names,
             peer: None,
+            is_refused: false,
             heard_ms: now_ms,
             pinged_ms: now_ms,
             state: State::Starting,
