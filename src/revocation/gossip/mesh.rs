@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::admission::Admission;
 use super::frame::{Frame, Garbled, Goodbye, Hello, Ping, ROWS_MAX, VERSION};
 use super::members::{Members, SILENCE_MAX_MS};
-use super::readiness::{Readiness, Rules, median};
+use super::readiness::{Readiness, Rules, SKEW_WARNING_MS, median};
 use super::round::Round;
 use super::settings::NodeName;
 use super::talk::{Peer, Talk};
@@ -109,6 +109,8 @@ struct SeenNow {
     rules: Rules,
     readiness: Readiness,
     ticked_ms: u64,
+    /// How far the wall clock was ahead of the uptime when it was last set.
+    wall_ahead_ms: i64,
 }
 
 impl Mesh {
@@ -135,6 +137,7 @@ impl Mesh {
                 rules,
                 readiness: Readiness::at_start(is_complete, now.uptime_ms),
                 ticked_ms: now.uptime_ms,
+                wall_ahead_ms: clock_difference_ms(now.wall_ms, now.uptime_ms),
             }),
         }
     }
@@ -610,6 +613,7 @@ impl Mesh {
                 .collect()
         };
         self.notice_pause(&links, &mut steps, now);
+        self.notice_step(&links, now);
         let found = self.look(&links, &mut steps, now);
         let is_needed = self.is_comparison_needed();
         for (link, talk) in &links {
@@ -629,8 +633,11 @@ impl Mesh {
             }
             if talk.is_round_due(is_needed && !self.has_agreed(&talk), now.uptime_ms) {
                 let number = talk.next_round(now.uptime_ms);
-                // What one of the two drops a minute before the other is no difference.
-                let beyond = UnixTime::from_seconds(now.wall_ms / 1_000 + 60);
+                // What one of the two drops a minute before the other is no difference. A clock that is ahead must
+                // not leave out what is in force.
+                let behind_ms = talk.offset_ms.unwrap_or_default().min(0);
+                let wall_ms = now.wall_ms.saturating_add_signed(behind_ms);
+                let beyond = UnixTime::from_seconds(wall_ms / 1_000 + 60);
                 let (round, frame) =
                     Round::begin(number, talk.state, &self.set, beyond, now.uptime_ms);
                 talk.round = Some(round);
@@ -656,6 +663,22 @@ impl Mesh {
                 *link,
                 format!("this process did not run for {paused_ms} ms"),
             ));
+        }
+    }
+
+    /// What was compared by a clock that was wrong may lack something: entries that seemed to be over, and cutoffs
+    /// that seemed to lie ahead.
+    fn notice_step(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], now: Now) {
+        let ahead_ms = clock_difference_ms(now.wall_ms, now.uptime_ms);
+        let mut seen = self.seen.lock();
+        let step_ms = ahead_ms.saturating_sub(seen.wall_ahead_ms);
+        if step_ms.unsigned_abs() <= SKEW_WARNING_MS {
+            return;
+        }
+        seen.wall_ahead_ms = ahead_ms;
+        drop(seen);
+        for (_, talk) in links {
+            talk.lock().clock_stepped(step_ms);
         }
     }
 

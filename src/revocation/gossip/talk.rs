@@ -143,6 +143,14 @@ impl Talk {
         (self.rounds << 1) | u32::from(self.is_dialed)
     }
 
+    /// Our clock was set forward by so much: what was compared until now does not count.
+    pub(super) fn clock_stepped(&mut self, step_ms: i64) {
+        self.offset_ms = self.offset_ms.map(|offset_ms| offset_ms.saturating_sub(step_ms));
+        self.round = None;
+        self.agreed_ms = None;
+        self.is_round_due = true;
+    }
+
     /// Whether a comparison with that number was begun here.
     pub(super) fn is_our_round(&self, round: u32) -> bool {
         round & 1 == u32::from(self.is_dialed)
