@@ -316,7 +316,9 @@ impl Mesh {
         };
         talk.agreed_ms = Some(round.began_ms);
         talk.agreed_with = round.peer_state;
-        self.seen.lock().members.compared(round.began_ms);
+        let mut seen = self.seen.lock();
+        seen.members.compared(&round.spoken_for, round.began_ms);
+        drop(seen);
         let ahead = self.history.adopt(&vector);
         if !ahead.is_empty() {
             steps.imports.push(Import {
@@ -615,7 +617,6 @@ impl Mesh {
         self.notice_pause(&links, &mut steps, now);
         self.notice_step(&links, now);
         let found = self.look(&links, &mut steps, now);
-        let is_needed = self.is_comparison_needed();
         for (link, talk) in &links {
             let mut talk = talk.lock();
             let silent_ms = now.uptime_ms.saturating_sub(talk.heard_ms);
@@ -631,15 +632,15 @@ impl Mesh {
             if talk.is_ping_due(now.uptime_ms) {
                 steps.frames.push((*link, Frame::Ping(self.ping(now))));
             }
-            if talk.is_round_due(is_needed && !self.has_agreed(&talk), now.uptime_ms) {
+            if talk.is_round_due(self.is_comparison_needed(&talk), now.uptime_ms) {
                 let number = talk.next_round(now.uptime_ms);
                 // What one of the two drops a minute before the other is no difference. A clock that is ahead must
                 // not leave out what is in force.
                 let behind_ms = talk.offset_ms.unwrap_or_default().min(0);
                 let wall_ms = now.wall_ms.saturating_add_signed(behind_ms);
                 let beyond = UnixTime::from_seconds(wall_ms / 1_000 + 60);
-                let (round, frame) =
-                    Round::begin(number, talk.state, &self.set, beyond, now.uptime_ms);
+                let there = (talk.state, talk.spoken_for());
+                let (round, frame) = Round::begin(number, there, &self.set, beyond, now.uptime_ms);
                 talk.round = Some(round);
                 steps.frames.push((*link, frame));
             }
@@ -682,15 +683,14 @@ impl Mesh {
         }
     }
 
-    fn is_comparison_needed(&self) -> bool {
+    /// Whether something is known to be missing here that the peer has. While this node is not ready, one comparison
+    /// with a peer that stands where it stood then is enough.
+    fn is_comparison_needed(&self, talk: &Talk) -> bool {
         let seen = self.seen.lock();
-        !seen.readiness.is_settled() || seen.members.is_comparison_due()
-    }
-
-    /// While this node is not ready, one comparison with a peer that stands where it stood then is enough.
-    fn has_agreed(&self, talk: &Talk) -> bool {
-        let seen = self.seen.lock();
-        !seen.readiness.is_settled() && talk.agreed_ms.is_some() && talk.agreed_with == talk.state
+        if seen.readiness.is_settled() {
+            return seen.members.is_comparison_due(&talk.spoken_for());
+        }
+        talk.agreed_ms.is_none() || talk.agreed_with != talk.state
     }
 
     fn look(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], steps: &mut Steps, now: Now) -> Found {
@@ -857,5 +857,20 @@ impl Mesh {
             .iter()
             .flat_map(|one| self.set.entries(one.section, UnixTime::EPOCH));
         entries.map(|(_, revocation)| revocation).collect()
+    }
+
+    /// The connection that counts to this node.
+    pub(super) fn link_of(&self, node: &NodeName) -> Option<LinkId> {
+        self.link_to(node)
+    }
+
+    /// When the last comparison on each connection began that came to its end, and where the peer stood then.
+    pub(super) fn agreed(&self) -> Vec<(LinkId, u64, crate::revocation::State)> {
+        let links = self.links.lock();
+        let agreed = links.iter().filter_map(|(link, talk)| {
+            let talk = talk.lock();
+            Some((*link, talk.agreed_ms?, talk.agreed_with))
+        });
+        agreed.collect()
     }
 }

@@ -475,7 +475,7 @@ impl Shared {
                 warn!(state = state.name(), why; "cluster state");
             }
         }
-        standing.set(found, clock::now());
+        standing.set(found, clock::now(), clock::uptime_ms());
     }
 
     fn warn_of_skew(&self, now: Now) {

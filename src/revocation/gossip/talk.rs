@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::frame::{Frame, Ping};
+use super::frame::{Frame, Heard, Ping};
+use super::members::SILENCE_MAX_MS;
 use super::readiness::View;
 use super::round::{Answering, Round};
 use super::settings::NodeName;
@@ -40,6 +41,8 @@ pub(super) struct Talk {
     pub(super) vector: Vector,
     /// The vector of the ping before: what was known then should have come by now.
     pub(super) older_vector: Vector,
+    /// Whom the peer hears, and has heard without a break.
+    hears: Vec<NodeName>,
     /// How far the peer's clock is ahead of ours.
     pub(super) offset_ms: Option<i64>,
     pub(super) round: Option<Round>,
@@ -84,6 +87,7 @@ impl Talk {
             is_complete: false,
             vector: Vector::new(),
             older_vector: Vector::new(),
+            hears: Vec::new(),
             offset_ms: None,
             round: None,
             agreed_ms: None,
@@ -112,9 +116,18 @@ impl Talk {
 
     /// The peer says where it stands.
     pub(super) fn hear(&mut self, ping: Ping) {
+        let is_fresh = |heard: &&Heard| u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
+        let fresh = ping.heard.iter().filter(is_fresh);
+        self.hears = fresh.map(|heard| heard.node.clone()).collect();
         self.state = ping.state;
         self.is_complete = ping.is_complete;
         self.older_vector = std::mem::replace(&mut self.vector, ping.vector);
+    }
+
+    /// The nodes of which the peer knows everything: itself, and whom it hears.
+    pub(super) fn spoken_for(&self) -> Vec<NodeName> {
+        let own = self.peer.iter().map(|peer| peer.node.clone());
+        own.chain(self.hears.iter().cloned()).collect()
     }
 
     /// Whether it is time to say that one is alive.
