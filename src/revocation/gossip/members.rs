@@ -45,11 +45,16 @@ impl Members {
         }
     }
 
-    /// What another node says of those that it heard.
-    pub(super) fn told(&mut self, told: &[Heard], own: &NodeName, now_ms: u64) {
+    /// What another node says of those that it heard. Of a node that nobody hears one learns only where somebody
+    /// `is_awaited`: else the operator has taken it out.
+    pub(super) fn told(&mut self, told: &[Heard], own: &NodeName, is_awaited: bool, now_ms: u64) {
         for one in told.iter().filter(|one| one.node != *own) {
             let at_ms = now_ms.saturating_sub(u64::from(one.ago_ms));
-            if now_ms - at_ms >= FORGET_MS {
+            let limit_ms = match self.0.contains_key(&one.node) || is_awaited {
+                true => FORGET_MS,
+                false => SILENCE_MAX_MS,
+            };
+            if now_ms - at_ms >= limit_ms {
                 continue;
             }
             let Some(member) = self.of(&one.node) else {
@@ -72,6 +77,14 @@ impl Members {
             self.0.insert(node.clone(), Member::default());
         }
         self.0.get_mut(node)
+    }
+
+    /// The operator has changed where nodes are: who is silent, and at none of these places, is awaited no longer.
+    pub(super) fn keep(&mut self, awaited: &[NodeName], now_ms: u64) {
+        self.0.retain(|node, member| {
+            let silent_ms = now_ms.saturating_sub(member.heard_ms);
+            silent_ms <= SILENCE_MAX_MS || awaited.contains(node)
+        });
     }
 
     /// Notes who is silent for too long, and forgets who is gone for good. These are not counted.
@@ -206,9 +219,9 @@ mod tests {
             ago_ms,
             has_left: false,
         };
-        members.told(&[told(900)], &node("a"), 6_000);
+        members.told(&[told(900)], &node("a"), false, 6_000);
         assert_eq!(missed(&mut members, 10_000), None);
-        members.told(&[told(9_000)], &node("a"), 10_000);
+        members.told(&[told(9_000)], &node("a"), false, 10_000);
         assert_eq!(missed(&mut members, 10_200).as_deref(), Some("c"));
         members.look(&[node("c")], 10_300);
         assert_eq!(missed(&mut members, 10_300), None, "it is in quarantine");

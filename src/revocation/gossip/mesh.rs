@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::admission::Admission;
-use super::frame::{Frame, Garbled, Goodbye, Hello, Ping, ROWS_MAX, VERSION};
+use super::frame::{Frame, Garbled, Goodbye, Heard, Hello, Ping, ROWS_MAX, VERSION};
 use super::members::{Members, SILENCE_MAX_MS};
 use super::readiness::{Readiness, Rules, SKEW_WARNING_MS, median};
 use super::round::Round;
@@ -111,6 +111,13 @@ struct SeenNow {
     ticked_ms: u64,
     /// How far the wall clock was ahead of the uptime when it was last set.
     wall_ahead_ms: i64,
+}
+
+impl SeenNow {
+    fn hear_of(&mut self, heard: &[Heard], own: &NodeName, now: Now) {
+        let is_awaited = !self.targets.are_found();
+        self.members.told(heard, own, is_awaited, now.uptime_ms);
+    }
 }
 
 impl Mesh {
@@ -350,6 +357,13 @@ impl Mesh {
         }
         let mut seen = self.seen.lock();
         seen.targets.found(talk.target, &node);
+        if origin == self.history.own().0 && node != self.name {
+            // One of the two has a copy of the other's journal: their numbers are not each other's.
+            steps.must_renew = true;
+            let why = format!("{node} has the same journal: a data folder was copied");
+            refuse(&mut steps, Goodbye::Quarantine, why);
+            return steps;
+        }
         if origin == self.history.own().0 {
             seen.targets.is_self(talk.target);
             refuse(&mut steps, Goodbye::Myself, "it is this node".to_owned());
@@ -369,7 +383,7 @@ impl Mesh {
             );
             return steps;
         }
-        seen.members.told(&ping.heard, &self.name, now.uptime_ms);
+        seen.hear_of(&ping.heard, &self.name, now);
         seen.members.heard(&node, now.uptime_ms);
         drop(seen);
         let peer = Peer {
@@ -434,7 +448,7 @@ impl Mesh {
         now: Now,
     ) -> Vec<Frame> {
         let mut seen = self.seen.lock();
-        seen.members.told(&ping.heard, &self.name, now.uptime_ms);
+        seen.hear_of(&ping.heard, &self.name, now);
         drop(seen);
         self.renew_if_behind(&ping.vector, steps);
         let mut frames = vec![Frame::Pong {
@@ -728,8 +742,12 @@ impl Mesh {
     }
 
     /// Where other nodes are, and whether the names of some could not be looked up.
-    pub(super) fn set_targets(&self, addresses: &[SocketAddr], is_whole: bool) {
-        self.seen.lock().targets.set(addresses, is_whole);
+    pub(super) fn set_targets(&self, addresses: &[SocketAddr], is_whole: bool, now: Now) {
+        let mut seen = self.seen.lock();
+        if seen.targets.set(addresses, is_whole) {
+            let nodes = seen.targets.nodes();
+            seen.members.keep(&nodes, now.uptime_ms);
+        }
     }
 
     /// An address was dialed.

@@ -59,6 +59,8 @@ pub(super) struct Shared {
     pub(super) complaints: Complaints,
     propagation: Histogram,
     renewing: Mutex<Option<Origin>>,
+    /// The digest of the rules of who may be a peer.
+    security: Mutex<[u8; 32]>,
     skew_warned_ms: AtomicU64,
 }
 
@@ -152,6 +154,7 @@ impl Node {
             complaints: Complaints::default(),
             propagation: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)), // to eight seconds
             renewing: Mutex::new(None),
+            security: Mutex::new(settings.security.digest()),
             skew_warned_ms: AtomicU64::new(0),
         });
         let inside = runtime.enter();
@@ -199,6 +202,11 @@ impl Node {
     /// The certificates can't be used; nothing has changed then.
     pub fn obey(&self, settings: &ClusterSettings) -> Result<(), String> {
         self.shared.transport.replace(&settings.security)?;
+        let rules = settings.security.digest();
+        if std::mem::replace(&mut *self.shared.security.lock(), rules) != rules {
+            self.shared
+                .close_all("the rules of who may be a peer have changed");
+        }
         self.shared.peers.lock().clone_from(&settings.peers);
         *self.shared.ack.lock() = settings.ack;
         let steps = self.shared.mesh.obey(rules_of(settings));
@@ -435,8 +443,12 @@ impl Shared {
                 ..Progress::default()
             },
         });
+        self.close_all("this node is another origin now");
+    }
+
+    fn close_all(&self, why: &str) {
         for outbox in self.outboxes.lock().values() {
-            outbox.order(Order::Close("this node is another origin now".to_owned()));
+            outbox.order(Order::Close(why.to_owned()));
         }
     }
 

@@ -142,6 +142,26 @@ pub enum Security {
     Certificates(Certificates),
 }
 
+impl Security {
+    /// The same for the same rules of who may be a peer: a digest of them.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        if let Self::Certificates(certificates) = self {
+            for root in &certificates.authorities.roots {
+                hasher.update(&root.subject_public_key_info);
+            }
+            for certificate in &certificates.chain {
+                hasher.update(certificate);
+            }
+            for name in &certificates.allow {
+                hasher.update(name.as_str().as_bytes());
+                hasher.update(b"\0");
+            }
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
 /// The certificates of `[cluster]`.
 pub struct Certificates {
     /// The authorities whose nodes belong to the cluster.
