@@ -2,8 +2,13 @@
 
 mod acks;
 mod admission;
+mod authority;
+mod certificate_files;
 mod dialing;
 mod frame;
+mod invitation;
+mod join;
+mod joined;
 mod members;
 mod mesh;
 mod node;
@@ -18,7 +23,10 @@ mod targets;
 mod transport;
 
 pub use acks::Acks;
+pub use authority::{Authority, AuthorityError, Proof};
+pub use certificate_files::{CertificateFiles, Readers};
+pub use invitation::Invitation;
+pub use join::{Admitted, Application, GOSSIP_PORT, JoinError};
 pub use mesh::{Exchanged, PeerStatus};
 pub use node::{Node, NodeCounts, NodeError, NodeStatus};
 pub use settings::{Ack, Bus, Certificates, ClusterSettings, NodeName, Peer, Policy, Security};
-pub use transport::Joins;

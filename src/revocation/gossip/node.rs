@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use log::{debug, error, info, warn};
 use parking_lot::Mutex;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -16,6 +18,8 @@ use tokio::sync::mpsc;
 
 use super::dialing::{self, Complaints};
 use super::frame::Frame;
+use super::join::Registrar;
+use super::joined::joined;
 use super::mesh::{Exchanged, LinkId, Mesh, Now, PeerStatus, Steps};
 use super::outbox::{self, Order, Outbox};
 use super::readiness::{Rules, SKEW_WARNING_MS};
@@ -40,6 +44,8 @@ const SKEW_WARNING_EVERY_MS: u64 = 60_000;
 /// This node among others.
 pub struct Node {
     pub(super) shared: Arc<Shared>,
+    /// None, where nodes have no certificates.
+    registrar: Option<Arc<Registrar>>,
     runtime: Option<Runtime>,
     address: SocketAddr,
 }
@@ -116,13 +122,13 @@ pub struct NodeCounts {
 }
 
 impl Node {
-    /// Joins the cluster. `joined` are nodes that the configuration does not name.
+    /// Takes part in the cluster. The data folder says whom this node admitted, and whom it invited.
     pub fn start(
-        settings: ClusterSettings,
+        settings: &ClusterSettings,
         revocations: &Arc<Revocations>,
-        joined: Vec<SocketAddr>,
-        joins: Joins,
+        data_dir: &Path,
     ) -> Result<Self, NodeError> {
+        let joined = joined(data_dir).map_err(NodeError::System)?;
         let transport = Transport::new(&settings.security).map_err(NodeError::Certificates)?;
         let bind = |error| NodeError::Bind(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).map_err(bind)?;
@@ -138,7 +144,7 @@ impl Node {
             settings.node.clone(),
             Arc::clone(&revocations.set),
             Arc::clone(&revocations.history),
-            rules_of(&settings),
+            rules_of(settings),
             revocations.was_complete,
             now(),
         );
@@ -148,8 +154,8 @@ impl Node {
             revocations: Arc::clone(revocations),
             outboxes: Mutex::default(),
             next_link: AtomicU64::new(0),
-            peers: Mutex::new(settings.peers),
-            joined: Mutex::new(joined),
+            peers: Mutex::new(settings.peers.clone()),
+            joined: Mutex::new(joined.into_iter().map(|(_, address)| address).collect()),
             ack: Mutex::new(settings.ack),
             complaints: Complaints::default(),
             propagation: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)), // to eight seconds
@@ -157,6 +163,10 @@ impl Node {
             security: Mutex::new(settings.security.digest()),
             skew_warned_ms: AtomicU64::new(0),
         });
+        let registrar = registrar(settings, data_dir, &shared);
+        let joins = registrar
+            .as_ref()
+            .map_or_else(nobody_joins, Registrar::joins);
         let inside = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(NodeError::System)?;
         let (arrivals, inbox) = mpsc::channel(64);
@@ -169,6 +179,7 @@ impl Node {
         info!(service = "gossip", address:%; "listening");
         Ok(Self {
             shared,
+            registrar,
             runtime: Some(runtime),
             address,
         })
@@ -207,16 +218,14 @@ impl Node {
             self.shared
                 .close_all("the rules of who may be a peer have changed");
         }
+        if let Some(registrar) = &self.registrar {
+            registrar.obey(settings);
+        }
         self.shared.peers.lock().clone_from(&settings.peers);
         *self.shared.ack.lock() = settings.ack;
         let steps = self.shared.mesh.obey(rules_of(settings));
         self.shared.carry_out(steps);
         Ok(())
-    }
-
-    /// Somebody joined, and will be at this address.
-    pub fn welcome(&self, address: SocketAddr) {
-        self.shared.joined.lock().push(address);
     }
 
     /// Nothing that others say needs to be kept longer than that; `None`: some tokens live for ever.
@@ -311,7 +320,33 @@ fn rules_of(settings: &ClusterSettings) -> Rules {
     }
 }
 
+/// Who makes machines nodes of this cluster.
+fn registrar(
+    settings: &ClusterSettings,
+    data_dir: &Path,
+    shared: &Arc<Shared>,
+) -> Option<Arc<Registrar>> {
+    let (asked, told) = (Arc::clone(shared), Arc::clone(shared));
+    let connected = move || asked.connected();
+    let admitted = move |addresses| *told.joined.lock() = addresses;
+    Registrar::new(settings, data_dir, connected, admitted).map(Arc::new)
+}
+
+/// Where nobody has certificates, there is none to be had.
+fn nobody_joins() -> Joins {
+    Arc::new(|_, _| (StatusCode::NOT_FOUND, Vec::new()))
+}
+
 impl Shared {
+    /// The nodes that are connected.
+    fn connected(&self) -> Vec<NodeName> {
+        let status = self.mesh.status(now()).into_iter();
+        status
+            .filter(|peer| peer.is_connected)
+            .map(|peer| peer.node)
+            .collect()
+    }
+
     /// Where others are.
     pub(super) fn peers(&self) -> Vec<Peer> {
         let joined = self.joined.lock().clone().into_iter().map(Peer::Address);

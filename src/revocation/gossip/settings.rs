@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -166,6 +167,8 @@ impl Security {
 pub struct Certificates {
     /// The authorities whose nodes belong to the cluster.
     pub authorities: Arc<RootCertStore>,
+    /// The file that they were read from. Where `ca.key` is beside it, this node can admit others.
+    pub ca_file: PathBuf,
     /// This node's certificate, and those between it and the authority.
     pub chain: Vec<CertificateDer<'static>>,
     /// Its key.
