@@ -1,6 +1,6 @@
 //! What a node does with what others say: no socket, no clock and no disk, so that it can be played through.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::admission::Admission;
 use super::frame::{Frame, Garbled, Goodbye, Hello, Ping, ROWS_MAX, VERSION};
 use super::members::{Members, SILENCE_MAX_MS};
-use super::readiness::{Readiness, Rules, median};
+use super::readiness::{Readiness, Rules, SKEW_WARNING_MS, median};
 use super::round::Round;
 use super::settings::NodeName;
 use super::talk::{Peer, Talk};
@@ -90,8 +90,8 @@ pub(super) struct Mesh {
     pub(super) exchanged: Arc<Exchanged>,
     pub(super) admission: Admission,
     /// Locked one after the other, never within each other but for `links`' entries, which may lock the two below.
-    links: Mutex<HashMap<LinkId, Arc<Mutex<Talk>>>>,
-    peers: Mutex<HashMap<LinkId, Linked>>,
+    links: Mutex<BTreeMap<LinkId, Arc<Mutex<Talk>>>>,
+    peers: Mutex<BTreeMap<LinkId, Linked>>,
     seen: Mutex<SeenNow>,
 }
 
@@ -109,6 +109,8 @@ struct SeenNow {
     rules: Rules,
     readiness: Readiness,
     ticked_ms: u64,
+    /// How far the wall clock was ahead of the uptime when it was last set.
+    wall_ahead_ms: i64,
 }
 
 impl Mesh {
@@ -135,6 +137,7 @@ impl Mesh {
                 rules,
                 readiness: Readiness::at_start(is_complete, now.uptime_ms),
                 ticked_ms: now.uptime_ms,
+                wall_ahead_ms: clock_difference_ms(now.wall_ms, now.uptime_ms),
             }),
         }
     }
@@ -189,6 +192,9 @@ impl Mesh {
             return Ok(Steps::default());
         };
         let mut talk = talk.lock();
+        if talk.is_refused {
+            return Ok(Steps::default());
+        }
         talk.heard_ms = now.uptime_ms;
         let Some(peer) = talk.peer.clone() else {
             let Frame::Hello(hello) = frame else {
@@ -328,6 +334,7 @@ impl Mesh {
     /// The first word of a peer: it is who its certificate says, and there is one connection to it.
     fn greet(&self, link: LinkId, talk: &mut Talk, hello: Hello, now: Now) -> Steps {
         let mut steps = Steps::default();
+        talk.is_refused = true;
         let refuse = |steps: &mut Steps, goodbye, why: String| {
             steps.frames.push((link, Frame::Goodbye(goodbye)));
             steps.closes.push((link, why));
@@ -389,6 +396,7 @@ impl Mesh {
         let after = ping.vector.get(&self.history.own().0).copied();
         talk.hear(ping);
         talk.peer = Some(peer.clone());
+        talk.is_refused = false;
         let is_dialed = talk.is_dialed;
         self.peers.lock().insert(link, Linked { peer, is_dialed });
         steps.joined = Some((link, node, after.unwrap_or_default()));
@@ -607,6 +615,7 @@ impl Mesh {
                 .collect()
         };
         self.notice_pause(&links, &mut steps, now);
+        self.notice_step(&links, now);
         let found = self.look(&links, &mut steps, now);
         for (link, talk) in &links {
             let mut talk = talk.lock();
@@ -625,8 +634,11 @@ impl Mesh {
             }
             if talk.is_round_due(self.is_comparison_needed(&talk), now.uptime_ms) {
                 let number = talk.next_round(now.uptime_ms);
-                // What one of the two drops a minute before the other is no difference.
-                let beyond = UnixTime::from_seconds(now.wall_ms / 1_000 + 60);
+                // What one of the two drops a minute before the other is no difference. A clock that is ahead must
+                // not leave out what is in force.
+                let behind_ms = talk.offset_ms.unwrap_or_default().min(0);
+                let wall_ms = now.wall_ms.saturating_add_signed(behind_ms);
+                let beyond = UnixTime::from_seconds(wall_ms / 1_000 + 60);
                 let there = (talk.state, talk.spoken_for());
                 let (round, frame) = Round::begin(number, there, &self.set, beyond, now.uptime_ms);
                 talk.round = Some(round);
@@ -652,6 +664,22 @@ impl Mesh {
                 *link,
                 format!("this process did not run for {paused_ms} ms"),
             ));
+        }
+    }
+
+    /// What was compared by a clock that was wrong may lack something: entries that seemed to be over, and cutoffs
+    /// that seemed to lie ahead.
+    fn notice_step(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], now: Now) {
+        let ahead_ms = clock_difference_ms(now.wall_ms, now.uptime_ms);
+        let mut seen = self.seen.lock();
+        let step_ms = ahead_ms.saturating_sub(seen.wall_ahead_ms);
+        if step_ms.unsigned_abs() <= SKEW_WARNING_MS {
+            return;
+        }
+        seen.wall_ahead_ms = ahead_ms;
+        drop(seen);
+        for (_, talk) in links {
+            talk.lock().clock_stepped(step_ms);
         }
     }
 
@@ -829,5 +857,20 @@ impl Mesh {
             .iter()
             .flat_map(|one| self.set.entries(one.section, UnixTime::EPOCH));
         entries.map(|(_, revocation)| revocation).collect()
+    }
+
+    /// The connection that counts to this node.
+    pub(super) fn link_of(&self, node: &NodeName) -> Option<LinkId> {
+        self.link_to(node)
+    }
+
+    /// When the last comparison on each connection began that came to its end, and where the peer stood then.
+    pub(super) fn agreed(&self) -> Vec<(LinkId, u64, crate::revocation::State)> {
+        let links = self.links.lock();
+        let agreed = links.iter().filter_map(|(link, talk)| {
+            let talk = talk.lock();
+            Some((*link, talk.agreed_ms?, talk.agreed_with))
+        });
+        agreed.collect()
     }
 }

@@ -1,6 +1,6 @@
 //! A comparison of two nodes' sets, seen from the one who began it: afterwards both know what either knew.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use negentropy::{Id as Name, Negentropy, NegentropyStorageVector};
@@ -272,7 +272,7 @@ impl Answering {
         self.round = round;
         self.beyond = beyond;
         self.open.clear();
-        let mut ours: HashMap<_, _> = set
+        let mut ours: BTreeMap<_, _> = set
             .summaries(beyond)
             .into_iter()
             .map(|summary| (summary.section, summary))

@@ -32,6 +32,8 @@ pub(super) struct Talk {
     pub(super) names: Vec<NodeName>,
     /// Who the peer is, once it has said so.
     pub(super) peer: Option<Peer>,
+    /// It was told to go: what it says until it is gone does not count.
+    pub(super) is_refused: bool,
     pub(super) heard_ms: u64,
     pinged_ms: u64,
     pub(super) state: State,
@@ -78,6 +80,7 @@ impl Talk {
             target,
             names,
             peer: None,
+            is_refused: false,
             heard_ms: now_ms,
             pinged_ms: now_ms,
             state: State::Starting,
@@ -151,6 +154,14 @@ impl Talk {
         self.began_ms = Some(now_ms);
         self.is_round_due = false;
         (self.rounds << 1) | u32::from(self.is_dialed)
+    }
+
+    /// Our clock was set forward by so much: what was compared until now does not count.
+    pub(super) fn clock_stepped(&mut self, step_ms: i64) {
+        self.offset_ms = self.offset_ms.map(|offset_ms| offset_ms.saturating_sub(step_ms));
+        self.round = None;
+        self.agreed_ms = None;
+        self.is_round_due = true;
     }
 
     /// Whether a comparison with that number was begun here.

@@ -446,7 +446,7 @@ mod tests {
             } else {
                 (here, there)
             };
-            let farewell = Bytes::from(vec![9; FRAME_BYTES_MAX]);
+            let farewell = Bytes::from(vec![9; 1 << 20]);
             for _ in 0..3 {
                 leaves.sender.send(farewell.clone()).await.unwrap();
             }
