@@ -158,7 +158,9 @@ impl Talk {
 
     /// Our clock was set forward by so much: what was compared until now does not count.
     pub(super) fn clock_stepped(&mut self, step_ms: i64) {
-        self.offset_ms = self.offset_ms.map(|offset_ms| offset_ms.saturating_sub(step_ms));
+        self.offset_ms = self
+            .offset_ms
+            .map(|offset_ms| offset_ms.saturating_sub(step_ms));
         self.round = None;
         self.agreed_ms = None;
         self.is_round_due = true;

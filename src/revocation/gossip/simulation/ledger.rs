@@ -141,8 +141,7 @@ impl Ledger {
 
     /// Everything that was answered and that a machine's node knows.
     pub(super) fn known(&self, machine: usize) -> Vec<Entry> {
-        let known =
-            |made: &Made| made.answered_ms.is_some() && made.known_ms[machine].is_some();
+        let known = |made: &Made| made.answered_ms.is_some() && made.known_ms[machine].is_some();
         let entries = self.made.iter().enumerate();
         let known = entries.filter(|(_, made)| known(made));
         known.map(|(entry, _)| entry).collect()
@@ -151,8 +150,8 @@ impl Ledger {
     /// Everything that was answered and that this set holds.
     pub(super) fn held(&self, set: &Set) -> Vec<Entry> {
         let entries = self.made.iter().enumerate();
-        let held = entries
-            .filter(|(_, made)| made.answered_ms.is_some() && holds(set, &made.revocation));
+        let held =
+            entries.filter(|(_, made)| made.answered_ms.is_some() && holds(set, &made.revocation));
         held.map(|(entry, _)| entry).collect()
     }
 
@@ -167,9 +166,8 @@ impl Ledger {
 
     /// The first of a vector's rows that is not there.
     pub(super) fn overclaimed(&self, vector: &Vector, set: &Set) -> Option<(Origin, u64)> {
-        let claimed = |origin: Origin, reached: u64| {
-            self.numbered.range((origin, 0)..=(origin, reached))
-        };
+        let claimed =
+            |origin: Origin, reached: u64| self.numbered.range((origin, 0)..=(origin, reached));
         let mut all = vector
             .iter()
             .flat_map(|(origin, reached)| claimed(*origin, *reached));
@@ -197,9 +195,7 @@ fn ends_of(revocation: &Revocation) -> ((Window, Id), UnixTime, UnixTime) {
             id, window, until, ..
         } if window == Window::UNDATED => ((window, id), minute(until), UnixTime::EPOCH),
         // All of a window are kept as long as the last of them.
-        Revocation::Token { id, window, .. } => {
-            ((window, id), UnixTime::EPOCH, UnixTime::EPOCH)
-        }
+        Revocation::Token { id, window, .. } => ((window, id), UnixTime::EPOCH, UnixTime::EPOCH),
         Revocation::Cutoff {
             id,
             not_before,

@@ -332,14 +332,7 @@ impl World {
         one.life += 1;
         one.has_left = false;
         one.left_heard.clear();
-        let process = Process::start(
-            &one.name,
-            &one.disk,
-            one.rules.clone(),
-            room,
-            now,
-            now_ms,
-        );
+        let process = Process::start(&one.name, &one.disk, one.rules.clone(), room, now, now_ms);
         let targets: Vec<_> = one.targets.iter().map(|at| Self::address(*at)).collect();
         process.mesh.set_targets(&targets, true);
         one.process = Some(process);
@@ -366,7 +359,10 @@ impl World {
         process.serves = found.serves;
         process.why = found.why.clone();
         if silent_ms > PAUSE_MAX_MS && process.mesh.expected() > 0 {
-            assert!(!found.serves, "n{machine} serves after {silent_ms} ms of silence");
+            assert!(
+                !found.serves,
+                "n{machine} serves after {silent_ms} ms of silence"
+            );
         }
         if found.serves && process.is_initial {
             self.machines[machine].rules.initial = false; // as the operator is told
@@ -486,7 +482,10 @@ impl World {
             if !is_small_talk(&frame) {
                 let link = link_of(connection, end);
                 let what = format!("{frame:?}");
-                self.tell(format!("{link} says {}", what.chars().take(120).collect::<String>()));
+                self.tell(format!(
+                    "{link} says {}",
+                    what.chars().take(120).collect::<String>()
+                ));
             }
             assert!(
                 !self.is_quiet || is_small_talk(&frame),
@@ -494,7 +493,8 @@ impl World {
             );
         }
         let chance = &mut self.chance;
-        self.network.send(connection, end, sent, self.now_ms, chance);
+        self.network
+            .send(connection, end, sent, self.now_ms, chance);
         self.await_arrival(connection, end);
     }
 
@@ -926,9 +926,16 @@ impl World {
     /// Nobody listens to a node any more, or everybody does again.
     fn quarantine(&mut self, machine: usize) {
         let name = self.machines[machine].name.clone();
-        let is_over = self.machines.iter().any(|one| !one.rules.quarantine.is_empty());
+        let is_over = self
+            .machines
+            .iter()
+            .any(|one| !one.rules.quarantine.is_empty());
         for other in (0..self.machines.len()).filter(|other| *other != machine) {
-            let listed = if is_over { Vec::new() } else { vec![name.clone()] };
+            let listed = if is_over {
+                Vec::new()
+            } else {
+                vec![name.clone()]
+            };
             self.obey(other, listed);
         }
         if is_over {
@@ -1062,8 +1069,13 @@ impl World {
             let overclaimed = self.ledger.overclaimed(&vector, &process.set);
             assert_eq!(overclaimed, None, "n{machine} claims what it does not hold");
         }
-        let overclaimed = self.ledger.overclaimed(&one.disk.vector, &one.disk.set(now));
-        assert_eq!(overclaimed, None, "n{machine}'s disk claims what it does not hold");
+        let overclaimed = self
+            .ledger
+            .overclaimed(&one.disk.vector, &one.disk.set(now));
+        assert_eq!(
+            overclaimed, None,
+            "n{machine}'s disk claims what it does not hold"
+        );
     }
 
     // The end.
@@ -1106,7 +1118,10 @@ impl World {
             assert_eq!(lost, None, "n{machine} has never heard of it");
             for revocation in process.mesh.revocations() {
                 let is_made = self.ledger.allows(&revocation);
-                assert!(is_made, "n{machine} holds {revocation:?}, which nobody made");
+                assert!(
+                    is_made,
+                    "n{machine} holds {revocation:?}, which nobody made"
+                );
             }
         }
     }
@@ -1161,7 +1176,10 @@ impl World {
     /// Whether this is said of a node that stays away, and nobody who is there has heard it say so.
     fn is_somebody_missed(&self, why: &str) -> bool {
         let is_heard = |spot: &Spot| self.machines[spot.machine].life == spot.life;
-        let mut missed = self.machines.iter().filter(|one| why.contains(one.name.as_str()));
+        let mut missed = self
+            .machines
+            .iter()
+            .filter(|one| why.contains(one.name.as_str()));
         missed.any(|one| one.has_left && !one.left_heard.iter().any(is_heard))
     }
 
@@ -1189,7 +1207,10 @@ impl World {
         let told = self.running().into_iter().map(|machine| {
             let process = self.machines[machine].process.as_ref().unwrap();
             let count = process.mesh.revocations().len();
-            format!("n{machine} is {:?} with {count}: {}", process.state, process.why)
+            format!(
+                "n{machine} is {:?} with {count}: {}",
+                process.state, process.why
+            )
         });
         told.collect::<Vec<_>>().join("; ")
     }
