@@ -115,6 +115,14 @@ fn after_a_full_restart_the_nodes_serve_the_union_of_their_journals() {
     ledger.check(&cluster); // ready or not, none may accept what is dead
     cluster.form(&["a", "b", "c"]);
     ledger.check(&cluster);
+    for name in ["a", "b", "c"] {
+        cluster.kill(name);
+    }
+    cluster.lose_journal("a"); // one of them may be without
+    cluster.start(&["a", "b", "c"]);
+    ledger.check(&cluster);
+    cluster.form(&["a", "b", "c"]);
+    ledger.check(&cluster);
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Cluster {
     nodes: BTreeMap<Name, Node>,
     links: BTreeMap<(Name, Name), Link>,
     clocks: BTreeMap<Name, FakeClock>,
+    /// Every process that had such a clock.
+    misled: Vec<u32>,
 }
 
 /// A node that was started once.
@@ -76,6 +78,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             links,
             clocks,
+            misled: Vec::new(),
         };
         for name in cluster.names() {
             cluster.configure(name, &[]);
@@ -192,11 +195,14 @@ impl Cluster {
         if let Some(node) = self.nodes.get_mut(name) {
             node.edge.begin_again();
             node.life = life;
-            return;
+        } else {
+            let environment = self.clocks.get(name).map(FakeClock::environment);
+            let edge = Edge::begin(&environment.unwrap_or_default(), &self.configs[name]);
+            self.nodes.insert(name, Node { edge, life });
         }
-        let environment = self.clocks.get(name).map(FakeClock::environment);
-        let edge = Edge::begin(&environment.unwrap_or_default(), &self.configs[name]);
-        self.nodes.insert(name, Node { edge, life });
+        if self.clocks.contains_key(name) {
+            self.misled.push(self[name].pid());
+        }
     }
 
     /// Waits until these nodes are ready and each is connected to every other of them.
@@ -329,6 +335,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        self.misled.iter().copied().for_each(FakeClock::sweep_after);
         if !thread::panicking() {
             return;
         }
