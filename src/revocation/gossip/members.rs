@@ -55,10 +55,9 @@ impl Members {
             let Some(member) = self.of(&one.node) else {
                 continue;
             };
-            if one.has_left && at_ms > member.heard_ms {
-                member.has_left = true;
-            }
-            if !one.has_left {
+            if one.has_left {
+                member.leave(at_ms, now_ms);
+            } else {
                 member.hear(at_ms, now_ms);
             }
         }
@@ -129,7 +128,7 @@ impl Members {
             Heard {
                 node: node.clone(),
                 ago_ms: u32::try_from(ago_ms).unwrap_or(u32::MAX),
-                has_left: member.has_left,
+                has_left: member.has_left && !member.is_missed,
             }
         };
         self.0.iter().map(tell).collect()
@@ -137,16 +136,29 @@ impl Members {
 }
 
 impl Member {
+    /// It said goodbye to others then. What is told takes its time, so that somebody else may seem to have heard it
+    /// after that; whoever is really there again is heard again and again.
+    fn leave(&mut self, at_ms: u64, now_ms: u64) {
+        if at_ms + SILENCE_MAX_MS <= self.heard_ms {
+            return;
+        }
+        self.heard_ms = self.heard_ms.max(at_ms);
+        self.has_left = true;
+        if self.is_missed && self.back_ms == 0 {
+            self.back_ms = now_ms; // they know what it did until then
+        }
+    }
+
     /// It was heard then; whoever was away for long and is back must be compared with.
     fn hear(&mut self, at_ms: u64, now_ms: u64) {
         if at_ms <= self.heard_ms {
             return;
         }
         self.heard_ms = at_ms;
-        self.has_left = false;
         if now_ms.saturating_sub(at_ms) > SILENCE_MAX_MS {
-            return;
+            return; // somebody misses it: that is no sign of life
         }
+        self.has_left = false;
         if self.is_missed && self.back_ms == 0 {
             self.back_ms = now_ms;
         }
@@ -195,6 +207,26 @@ mod tests {
         members.heard(&node("b"), 61_000);
         assert_eq!(members.present(), 1);
         assert_eq!(missed(&mut members, 70_000).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn who_said_goodbye_to_others_is_missed_until_sets_were_compared_with_those() {
+        let (a, b, c) = (node("a"), node("b"), node("c"));
+        let mut members = Members::default();
+        members.heard(&c, 1_000);
+        assert_eq!(missed(&mut members, 7_000).as_deref(), Some("c"));
+        let told = members.to_tell(7_000).remove(0);
+        let left = Heard {
+            ago_ms: 3_000,
+            has_left: true,
+            ..told
+        };
+        members.told(&[left], &a, 8_000);
+        assert!(!members.to_tell(8_000)[0].has_left, "others can't learn from us what it did");
+        assert!(members.is_comparison_due(&[b.clone(), c.clone()]));
+        members.compared(&[b, c], 8_100);
+        assert_eq!(missed(&mut members, 60_000), None);
+        assert!(members.to_tell(60_000)[0].has_left);
     }
 
     #[test]
