@@ -15,6 +15,7 @@ use doorward::revocation::gossip::{
     Application, Authority, CertificateFiles, Certificates, ClusterSettings, GOSSIP_PORT,
     Invitation, JoinError, NodeName, Peer, Readers, Security,
 };
+use doorward::server;
 
 use crate::{CONFIG, UNAVAILABLE, fail, load, report};
 
@@ -27,6 +28,10 @@ pub(crate) enum Command {
     Invite(Invite),
     /// Make this machine a node of the cluster that invited it
     Join(Join),
+    /// Say how the running node and its peers fare
+    Status(crate::Process),
+    /// Have the running node serve by what it knows, although other nodes may know of more logouts
+    ForceReady(crate::Process),
 }
 
 #[derive(Args)]
@@ -85,11 +90,27 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Init(init) => begin(&init),
         Command::Invite(invite) => invite_another(&invite),
         Command::Join(join) => take_part(&join),
+        Command::Status(process) => return order(&process, false),
+        Command::ForceReady(process) => return order(&process, true),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed(code, why)) if why.is_empty() => ExitCode::from(code),
         Err(Failed(code, why)) => fail(&why, code),
+    }
+}
+
+/// Asks the running process how it fares, or has it serve.
+fn order(process: &crate::Process, is_forced: bool) -> ExitCode {
+    let Ok(socket) = crate::socket_of(process) else {
+        return ExitCode::from(CONFIG);
+    };
+    match server::call_cluster(&socket, is_forced) {
+        Ok((status, answer)) => {
+            let _ = writeln!(io::stdout(), "{answer:#}");
+            ExitCode::from(u8::from(!status.is_success()))
+        }
+        Err(error) => crate::nobody_answers(&socket, &error),
     }
 }
 

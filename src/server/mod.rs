@@ -58,7 +58,7 @@ use pingora::connectors::http::Connector;
 use pingora::server::{RunArgs, Server};
 
 pub use client::exchange;
-pub use control::{Order, call, order_reload};
+pub use control::{Order, call, call_cluster, order_reload};
 pub use drain::Drain;
 pub use limits::Limits;
 pub use listen::Listen;

@@ -50,9 +50,10 @@ impl Members {
     pub(super) fn told(&mut self, told: &[Heard], own: &NodeName, is_awaited: bool, now_ms: u64) {
         for one in told.iter().filter(|one| one.node != *own) {
             let at_ms = now_ms.saturating_sub(u64::from(one.ago_ms));
-            let limit_ms = match self.0.contains_key(&one.node) || is_awaited {
-                true => FORGET_MS,
-                false => SILENCE_MAX_MS,
+            let limit_ms = if is_awaited || self.0.contains_key(&one.node) {
+                FORGET_MS
+            } else {
+                SILENCE_MAX_MS
             };
             if now_ms - at_ms >= limit_ms {
                 continue;
@@ -60,10 +61,9 @@ impl Members {
             let Some(member) = self.of(&one.node) else {
                 continue;
             };
-            if one.has_left && at_ms > member.heard_ms {
-                member.has_left = true;
-            }
-            if !one.has_left {
+            if one.has_left {
+                member.leave(at_ms, now_ms);
+            } else {
                 member.hear(at_ms, now_ms);
             }
         }
@@ -142,7 +142,7 @@ impl Members {
             Heard {
                 node: node.clone(),
                 ago_ms: u32::try_from(ago_ms).unwrap_or(u32::MAX),
-                has_left: member.has_left,
+                has_left: member.has_left && !member.is_missed,
             }
         };
         self.0.iter().map(tell).collect()
@@ -150,16 +150,29 @@ impl Members {
 }
 
 impl Member {
+    /// It said goodbye to others then. What is told takes its time, so that somebody else may seem to have heard it
+    /// after that; whoever is really there again is heard again and again.
+    fn leave(&mut self, at_ms: u64, now_ms: u64) {
+        if at_ms + SILENCE_MAX_MS <= self.heard_ms {
+            return;
+        }
+        self.heard_ms = self.heard_ms.max(at_ms);
+        self.has_left = true;
+        if self.is_missed && self.back_ms == 0 {
+            self.back_ms = now_ms; // they know what it did until then
+        }
+    }
+
     /// It was heard then; whoever was away for long and is back must be compared with.
     fn hear(&mut self, at_ms: u64, now_ms: u64) {
         if at_ms <= self.heard_ms {
             return;
         }
         self.heard_ms = at_ms;
-        self.has_left = false;
         if now_ms.saturating_sub(at_ms) > SILENCE_MAX_MS {
-            return;
+            return; // somebody misses it: that is no sign of life
         }
+        self.has_left = false;
         if self.is_missed && self.back_ms == 0 {
             self.back_ms = now_ms;
         }
@@ -208,6 +221,29 @@ mod tests {
         members.heard(&node("b"), 61_000);
         assert_eq!(members.present(), 1);
         assert_eq!(missed(&mut members, 70_000).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn who_said_goodbye_to_others_is_missed_until_sets_were_compared_with_those() {
+        let (a, b, c) = (node("a"), node("b"), node("c"));
+        let mut members = Members::default();
+        members.heard(&c, 1_000);
+        assert_eq!(missed(&mut members, 7_000).as_deref(), Some("c"));
+        let told = members.to_tell(7_000).remove(0);
+        let left = Heard {
+            ago_ms: 3_000,
+            has_left: true,
+            ..told
+        };
+        members.told(&[left], &a, false, 8_000);
+        assert!(
+            !members.to_tell(8_000)[0].has_left,
+            "others can't learn from us what it did"
+        );
+        assert!(members.is_comparison_due(&[b.clone(), c.clone()]));
+        members.compared(&[b, c], 8_100);
+        assert_eq!(missed(&mut members, 60_000), None);
+        assert!(members.to_tell(60_000)[0].has_left);
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub(super) struct Mesh {
     links: Mutex<BTreeMap<LinkId, Arc<Mutex<Talk>>>>,
     peers: Mutex<BTreeMap<LinkId, Linked>>,
     seen: Mutex<SeenNow>,
+    /// Up to which number others can know of an origin that this node is: it was there at the start, or was told since.
+    told: Mutex<(Origin, u64)>,
 }
 
 /// Whom a connection leads to.
@@ -130,7 +132,9 @@ impl Mesh {
         now: Now,
     ) -> Self {
         let exchanged = Arc::new(Exchanged::default());
+        let told = Mutex::new(history.own());
         Self {
+            told,
             name,
             set,
             history,
@@ -179,6 +183,7 @@ impl Mesh {
     pub(super) fn delta_after(&self, origin: Origin, after: u64) -> Frame {
         match self.history.rows_after(&origin, after, ROWS_MAX) {
             Some(rows) => {
+                self.tell(origin, after + rows.len() as u64);
                 self.exchanged
                     .sent
                     .fetch_add(rows.len() as u64, Ordering::Relaxed);
@@ -248,6 +253,8 @@ impl Mesh {
             } => {
                 self.keep_windows(&summaries, now);
                 let vector = self.history.vector();
+                let (own, _) = self.history.own();
+                self.tell(own, vector.get(&own).copied().unwrap_or_default());
                 let answering = &mut talk.answering;
                 vec![answering.compare(round, beyond, &summaries, vector, &self.set)]
             }
@@ -432,11 +439,23 @@ impl Mesh {
         of_node.next().map(|(link, _)| *link)
     }
 
-    /// Somebody knows numbers of this node's that it has not given: its journal is an older copy. What it numbers
+    /// Somebody knows numbers of this node's that it has told nobody: its journal is an older copy. What it numbers
     /// from now on must not be taken for what it numbered then.
     fn renew_if_behind(&self, vector: &Vector, steps: &mut Steps) {
-        let (origin, reached) = self.history.own();
-        steps.must_renew |= vector.get(&origin).is_some_and(|known| *known > reached);
+        let (origin, _) = self.history.own();
+        let told = *self.told.lock();
+        let told = if told.0 == origin { told.1 } else { 0 };
+        steps.must_renew |= vector.get(&origin).is_some_and(|known| *known > told);
+    }
+
+    /// Others come to know this origin up to that number.
+    fn tell(&self, origin: Origin, number: u64) {
+        if origin != self.history.own().0 {
+            return;
+        }
+        let mut told = self.told.lock();
+        let before = if told.0 == origin { told.1 } else { 0 };
+        *told = (origin, before.max(number));
     }
 
     fn ping_came(
@@ -569,6 +588,7 @@ impl Mesh {
         let Some(rows) = self.history.rows_after(&origin, after, WANTED_MAX) else {
             return vec![Frame::Gone];
         };
+        self.tell(origin, after + rows.len() as u64);
         self.exchanged
             .sent
             .fetch_add(rows.len() as u64, Ordering::Relaxed);

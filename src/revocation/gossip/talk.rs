@@ -41,7 +41,7 @@ pub(super) struct Talk {
     pub(super) vector: Vector,
     /// The vector of the ping before: what was known then should have come by now.
     pub(super) older_vector: Vector,
-    /// Whom the peer hears, and has heard without a break.
+    /// Whom the peer hears, and has heard without a break, until a goodbye if there was one.
     hears: Vec<NodeName>,
     /// How far the peer's clock is ahead of ours.
     pub(super) offset_ms: Option<i64>,
@@ -116,7 +116,7 @@ impl Talk {
 
     /// The peer says where it stands.
     pub(super) fn hear(&mut self, ping: Ping) {
-        let is_fresh = |heard: &&Heard| u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
+        let is_fresh = |heard: &&Heard| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
         let fresh = ping.heard.iter().filter(is_fresh);
         self.hears = fresh.map(|heard| heard.node.clone()).collect();
         self.state = ping.state;
@@ -124,7 +124,7 @@ impl Talk {
         self.older_vector = std::mem::replace(&mut self.vector, ping.vector);
     }
 
-    /// The nodes of which the peer knows everything: itself, and whom it hears.
+    /// The nodes of which the peer knows everything: itself, whom it hears, and who has said goodbye.
     pub(super) fn spoken_for(&self) -> Vec<NodeName> {
         let own = self.peer.iter().map(|peer| peer.node.clone());
         own.chain(self.hears.iter().cloned()).collect()

@@ -1,6 +1,6 @@
 //! What was revoked, what was answered for, and who knows it: what the nodes are measured by.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use smallvec::smallvec;
@@ -25,6 +25,8 @@ pub(super) struct Ledger {
     numbered: BTreeMap<(Origin, u64), Vec<Revocation>>,
     /// What every origin has told others that it gave its numbers to.
     told: BTreeMap<(Origin, u64), Row>,
+    /// Origins whose disk was replaced by an older copy: until they notice, their numbers mean two things.
+    doubtful: BTreeSet<Origin>,
     /// Who does not know what.
     unknown: Vec<(Entry, usize)>,
     machines: usize,
@@ -34,6 +36,8 @@ struct Made {
     revocation: Revocation,
     /// When somebody was told that it is done.
     answered_ms: Option<u64>,
+    /// Whose it is.
+    origins: Vec<Origin>,
     /// Since when each machine's node knows it in its present life.
     known_ms: Vec<Option<u64>>,
 }
@@ -60,6 +64,7 @@ impl Ledger {
         self.made.push(Made {
             revocation,
             answered_ms: None,
+            origins: Vec::new(),
             known_ms: vec![None; self.machines],
         });
         self.unknown
@@ -82,9 +87,19 @@ impl Ledger {
 
     /// It is on an origin's disk under this number.
     pub(super) fn number(&mut self, origin: Origin, number: u64, revocation: &Revocation) {
+        let entry = self.entries[Row::of(revocation).bytes()];
+        self.made[entry].origins.push(origin);
         let variants = self.numbered.entry((origin, number)).or_default();
         if !variants.contains(revocation) {
             variants.push(*revocation);
+        }
+    }
+
+    /// A disk is an older copy.
+    pub(super) fn doubt(&mut self, origin: Origin, reached: u64) {
+        let later = (origin, reached + 1)..=(origin, u64::MAX);
+        if self.numbered.range(later).next().is_some() {
+            self.doubtful.insert(origin);
         }
     }
 
@@ -100,6 +115,9 @@ impl Ledger {
         };
         for (number, row) in (*first..).zip(rows) {
             let told = self.told.entry((*origin, number)).or_insert(*row);
+            if self.doubtful.contains(origin) {
+                return;
+            }
             assert_eq!(told, row, "{origin:?} uses number {number} twice");
         }
     }
@@ -134,7 +152,11 @@ impl Ledger {
         let missing = self.unknown.iter().find(|(entry, at)| {
             let made = &self.made[*entry];
             let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= since_ms);
-            *at == machine && is_due(made.answered_ms) && is_due(made.known_ms[elsewhere])
+            let is_doubtful = |origin: &Origin| self.doubtful.contains(origin);
+            *at == machine
+                && !made.origins.iter().any(is_doubtful)
+                && is_due(made.answered_ms)
+                && is_due(made.known_ms[elsewhere])
         });
         missing.map(|(entry, _)| *entry)
     }
@@ -168,9 +190,10 @@ impl Ledger {
     pub(super) fn overclaimed(&self, vector: &Vector, set: &Set) -> Option<(Origin, u64)> {
         let claimed =
             |origin: Origin, reached: u64| self.numbered.range((origin, 0)..=(origin, reached));
-        let mut all = vector
+        let sure = vector
             .iter()
-            .flat_map(|(origin, reached)| claimed(*origin, *reached));
+            .filter(|(origin, _)| !self.doubtful.contains(origin));
+        let mut all = sure.flat_map(|(origin, reached)| claimed(*origin, *reached));
         let overclaimed =
             all.find(|(_, variants)| !variants.iter().any(|variant| holds(set, variant)));
         overclaimed.map(|(number, _)| *number)

@@ -881,6 +881,9 @@ impl World {
             } else if !one.copies.is_empty() {
                 let copy = chance.below(one.copies.len());
                 one.disk = one.copies[copy].clone();
+                let (origin, vector) = (one.disk.origin, &one.disk.vector);
+                let reached = vector.get(&origin).copied().unwrap_or_default();
+                self.ledger.doubt(origin, reached);
                 self.tell(format!("n{machine}'s disk is an older copy"));
             }
         }
@@ -1152,6 +1155,9 @@ impl World {
     }
 
     fn is_settled(&self) -> bool {
+        if (0..self.machines.len()).any(|machine| !self.is_awake(machine)) {
+            return false;
+        }
         let mut processes = self.machines.iter().filter_map(|one| one.process.as_ref());
         let is_ready = |process: &Process| {
             process.state == State::Ready
@@ -1180,7 +1186,15 @@ impl World {
             .machines
             .iter()
             .filter(|one| why.contains(one.name.as_str()));
-        missed.any(|one| one.has_left && !one.left_heard.iter().any(is_heard))
+        // What is told late may sound like a sign of life from after the goodbye.
+        let is_late = |accident: &Accident| {
+            matches!(
+                accident,
+                Accident::Slow | Accident::Pause | Accident::Quarantine
+            )
+        };
+        let may_be_late = self.plan.accidents.iter().any(is_late);
+        missed.any(|one| one.has_left && (may_be_late || !one.left_heard.iter().any(is_heard)))
     }
 
     /// The operator does what only the operator can do.
