@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
 use super::admission::Admission;
+use super::exchanged::Exchanged;
 use super::frame::{Frame, Garbled, Goodbye, Heard, Hello, Ping, ROWS_MAX, VERSION};
 use super::members::{Members, SILENCE_MAX_MS};
 use super::readiness::{Readiness, Rules, SKEW_WARNING_MS, median};
@@ -63,23 +64,6 @@ pub(super) struct Steps {
     pub(super) must_renew: bool,
     /// For how long this link is not to be read, in milliseconds.
     pub(super) pause_ms: u64,
-}
-
-/// How much was exchanged, ever.
-#[derive(Debug, Default)]
-pub struct Exchanged {
-    /// Rows that came from others.
-    pub received: AtomicU64,
-    /// Rows that were sent.
-    pub sent: AtomicU64,
-    /// Rows that said more than any node may say, and were cut down.
-    pub capped: AtomicU64,
-    /// How often a peer that sent too much was not read for a while.
-    pub throttled: AtomicU64,
-    /// How often a range of rows was asked for.
-    pub ranges: AtomicU64,
-    /// How many comparisons found something.
-    pub repairs: AtomicU64,
 }
 
 /// This node among others.

@@ -17,10 +17,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::dialing::{self, Complaints};
+use super::exchanged::Exchanged;
 use super::frame::Frame;
 use super::join::Registrar;
 use super::joined::joined;
-use super::mesh::{Exchanged, LinkId, Mesh, Now, PeerStatus, Steps};
+use super::mesh::{LinkId, Mesh, Now, PeerStatus, Steps};
 use super::outbox::{self, Order, Outbox};
 use super::readiness::{Rules, SKEW_WARNING_MS};
 use super::settings::{Ack, ClusterSettings, NodeName, Peer};
@@ -414,7 +415,11 @@ impl Shared {
             why = writing => why,
             why = overdue => Ok(why),
         };
-        let why = why.unwrap_or_else(|error| error.to_string());
+        let why = why.unwrap_or_else(|error| match error.kind() {
+            // rustls would quote its manual.
+            io::ErrorKind::UnexpectedEof => "the connection broke off".to_owned(),
+            _ => error.to_string(),
+        });
         match present.end() {
             Some(node) => info!(peer:% = node, why; "peer gone"),
             None => debug!(remote:%, why; "no peer"),

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use super::frame::{Frame, Heard, Ping};
 use super::members::SILENCE_MAX_MS;
-use super::readiness::View;
 use super::round::{Answering, Round};
 use super::settings::NodeName;
+use super::view::View;
 use crate::revocation::State;
 use crate::revocation::history::{Origin, Vector};
 
@@ -24,6 +24,10 @@ const ROUND_PAUSE_MS: u64 = 500;
 const ROUND_PATIENCE_MS: u64 = 20_000;
 
 /// A connection to another node.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, known at another time"
+)]
 pub(super) struct Talk {
     pub(super) is_dialed: bool,
     /// The address that was dialed.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::readiness::View;
 use super::settings::NodeName;
+use super::view::View;
 
 /// The addresses of the configuration, names looked up.
 #[derive(Default)]
