@@ -2,6 +2,7 @@
 
 mod acks;
 mod admission;
+mod bus;
 mod dialing;
 mod frame;
 mod members;
@@ -16,7 +17,8 @@ mod targets;
 mod transport;
 
 pub use acks::Acks;
+pub use bus::Bus;
 pub use mesh::{Exchanged, PeerStatus};
 pub use node::{Node, NodeCounts, NodeError, NodeStatus};
-pub use settings::{Ack, Bus, Certificates, ClusterSettings, NodeName, Peer, Policy, Security};
+pub use settings::{Ack, Certificates, ClusterSettings, NodeName, Peer, Policy, Security};
 pub use transport::Joins;
