@@ -17,7 +17,7 @@ mod targets;
 mod transport;
 
 pub use acks::Acks;
-pub use bus::Bus;
+pub use bus::{Bus, BusCounts};
 pub use mesh::{Exchanged, PeerStatus};
 pub use node::{Node, NodeCounts, NodeError, NodeStatus};
 pub use settings::{Ack, Certificates, ClusterSettings, NodeName, Peer, Policy, Security};

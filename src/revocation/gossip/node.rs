@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+use super::bus::{self, BusCounts, Post};
 use super::dialing::{self, Complaints};
 use super::frame::Frame;
 use super::mesh::{Exchanged, LinkId, Mesh, Now, PeerStatus, Steps};
@@ -60,6 +61,8 @@ pub(super) struct Shared {
     propagation: Histogram,
     renewing: Mutex<Option<Origin>>,
     skew_warned_ms: AtomicU64,
+    /// `None`: there is no bus.
+    post: Option<Arc<Post>>,
 }
 
 /// Why a node can't take part.
@@ -69,6 +72,8 @@ pub enum NodeError {
     Bind(SocketAddr, io::Error),
     /// The certificates can't be used.
     Certificates(String),
+    /// The bus can't be used.
+    Bus(String),
     /// The system refuses something else.
     System(io::Error),
 }
@@ -84,6 +89,7 @@ impl fmt::Display for NodeError {
                  help: see who has it with `ss -ltnp`"
             ),
             Self::Certificates(why) => write!(f, "the cluster's certificates can't be used: {why}"),
+            Self::Bus(why) => write!(f, "the cluster's bus can't be used: {why}"),
             Self::System(error) => write!(f, "the cluster can't be joined: {error}"),
         }
     }
@@ -140,6 +146,11 @@ impl Node {
             revocations.was_complete,
             now(),
         );
+        let post = settings.bus.as_ref().map(|bus| {
+            mesh.expect_bus(now());
+            Post::new(bus, &settings, &revocations.history).map(Arc::new)
+        });
+        let post = post.transpose().map_err(NodeError::Bus)?;
         let shared = Arc::new(Shared {
             mesh,
             transport: Arc::new(transport),
@@ -153,6 +164,7 @@ impl Node {
             propagation: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)), // to eight seconds
             renewing: Mutex::new(None),
             skew_warned_ms: AtomicU64::new(0),
+            post,
         });
         let inside = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(NodeError::System)?;
@@ -162,6 +174,9 @@ impl Node {
         tokio::spawn(Arc::clone(&shared).receive_all(inbox));
         tokio::spawn(dialing::dial_all(Arc::clone(&shared)));
         tokio::spawn(Arc::clone(&shared).tick_forever());
+        if let Some(post) = &shared.post {
+            tokio::spawn(bus::attend(Arc::clone(&shared), Arc::clone(post)));
+        }
         drop(inside);
         info!(service = "gossip", address:%; "listening");
         Ok(Self {
@@ -201,6 +216,9 @@ impl Node {
         self.shared.transport.replace(&settings.security)?;
         self.shared.peers.lock().clone_from(&settings.peers);
         *self.shared.ack.lock() = settings.ack;
+        if let Some(post) = &self.shared.post {
+            post.obey(settings);
+        }
         let steps = self.shared.mesh.obey(rules_of(settings));
         self.shared.carry_out(steps);
         Ok(())
@@ -257,6 +275,11 @@ impl Node {
         &self.shared.mesh.exchanged
     }
 
+    /// How the bus fares, for machines; `None`: there is none.
+    pub fn bus(&self) -> Option<BusCounts> {
+        self.shared.post.as_ref().map(|post| post.counts())
+    }
+
     /// Says goodbye, once what was revoked here has been sent.
     pub fn leave(&self) {
         let Some(runtime) = &self.runtime else {
@@ -265,14 +288,22 @@ impl Node {
         for outbox in self.shared.outboxes.lock().values() {
             outbox.order(Order::Leave);
         }
+        let post = self.shared.post.as_ref();
+        if let Some(post) = post {
+            post.leave();
+        }
+        let has_left = || post.is_none_or(|post| post.has_said_goodbye());
         runtime.block_on(async {
             let gone = async {
-                while !self.shared.outboxes.lock().is_empty() {
+                while !(self.shared.outboxes.lock().is_empty() && has_left()) {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
             let _ = tokio::time::timeout(FAREWELL, gone).await; // who has not heard it will miss us
         });
+        if let Some(import) = post.and_then(|post| post.progress()) {
+            self.shared.revocations.committer.import(import);
+        }
     }
 }
 
@@ -330,7 +361,7 @@ impl Shared {
 
     /// A connection from its first frame to its last.
     pub(super) async fn talk(self: Arc<Self>, link: Link, target: Option<SocketAddr>) {
-        let id = self.next_link.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_link();
         let Link {
             names,
             remote,
@@ -341,11 +372,8 @@ impl Shared {
         let hello = self.mesh.connect(id, is_dialed, target, names, now());
         let (outbox, inbox) = Outbox::new();
         outbox.order(Order::Say(hello));
-        self.outboxes.lock().insert(id, outbox);
-        let present = Present {
-            shared: Arc::clone(&self),
-            id,
-        };
+        self.add_outbox(id, outbox);
+        let present = Present::of(Arc::clone(&self), id);
         let writing = outbox::write(Arc::clone(&self), inbox, sender);
         let reading = async {
             loop {
@@ -406,7 +434,17 @@ impl Shared {
         }
     }
 
-    fn order(&self, link: LinkId, order: Order) {
+    /// A number that no connection has had.
+    pub(super) fn next_link(&self) -> LinkId {
+        self.next_link.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What is ordered for a connection comes here from now on.
+    pub(super) fn add_outbox(&self, link: LinkId, outbox: Outbox) {
+        self.outboxes.lock().insert(link, outbox);
+    }
+
+    pub(super) fn order(&self, link: LinkId, order: Order) {
         if let Some(outbox) = self.outboxes.lock().get(&link) {
             outbox.order(order);
         }
@@ -488,13 +526,18 @@ impl Shared {
 }
 
 /// A connection that is there until this is dropped, however its task ends.
-struct Present {
+pub(super) struct Present {
     shared: Arc<Shared>,
     id: LinkId,
 }
 
 impl Present {
-    fn end(self) -> Option<NodeName> {
+    pub(super) fn of(shared: Arc<Shared>, id: LinkId) -> Self {
+        Self { shared, id }
+    }
+
+    /// It is over now; the node that it led to.
+    pub(super) fn end(self) -> Option<NodeName> {
         self.take_out()
     }
 

@@ -43,6 +43,15 @@ impl Bus {
         })
     }
 
+    /// The name or address of its machine.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether it is spoken to by TLS.
     pub fn is_encrypted(&self) -> bool {
         self.url.starts_with("rediss://")
