@@ -764,7 +764,7 @@ impl Mesh {
             Ok(node) => node,
             Err(Unwanted) => return false,
         };
-        node.is_none_or(|node| self.link_to(&node).is_none())
+        node.is_none_or(|node| !self.is_connected_to(&node))
     }
 
     /// Whether the configuration names this address, and somebody else is there.

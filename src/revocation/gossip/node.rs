@@ -410,7 +410,11 @@ impl Shared {
             self.revocations.committer.import(import);
         }
         if let Some((link, node, after)) = steps.joined {
-            info!(peer:% = node; "peer connected");
+            if self.mesh.is_connected_to(&node) {
+                info!(peer:% = node; "peer connected");
+            } else {
+                info!(peer:% = node, by = "bus"; "peer connected");
+            }
             let (origin, _) = self.mesh.history.own();
             self.revocations.acks.note(&node, origin, after);
             self.order(link, Order::Push { origin, after });

@@ -161,6 +161,9 @@ impl Desk {
             if is_last {
                 batch.to_all(&Frame::Goodbye(Goodbye::Leaving));
             }
+            if batch.additions.is_empty() {
+                continue;
+            }
             let written = *post.written.lock();
             let ids = server.add(&batch.additions, written).await?;
             let newest = ids.into_iter().max().unwrap_or(written);
