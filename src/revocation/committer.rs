@@ -304,6 +304,7 @@ impl Writer {
             import.progress.reached.extend(next.progress.reached);
             import.progress.is_complete |= next.progress.is_complete;
             import.progress.origin = next.progress.origin.or(import.progress.origin);
+            import.progress.bus = next.progress.bus.or(import.progress.bus);
         }
         import
     }

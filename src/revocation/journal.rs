@@ -3,7 +3,7 @@
 //! The file holds four tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
 //! all little endian. `cutoffs`: id to (not before, until). `vector`: origin to the number of its last row
 //! before which none is missing. `meta`: `format`, `sequence`, `origin` (in two halves), `complete`,
-//! `clock` and `dropped`.
+//! `clock`, `dropped` and `bus` (in two halves).
 //! Rows are keyed by window first, so that new rows are neighbours and an ended window is one range.
 
 use std::collections::HashMap;
@@ -57,6 +57,8 @@ pub struct Notes {
     pub clock: UnixTime,
     /// What ended before this moment may have been dropped.
     pub dropped: UnixTime,
+    /// The last entry of the bus that was read; `None`: none ever was.
+    pub bus: Option<(u64, u64)>,
 }
 
 /// What is noted together with revocations, in the same transaction.
@@ -68,6 +70,8 @@ pub struct Progress {
     pub is_complete: bool,
     /// This node is another origin from now on.
     pub origin: Option<Origin>,
+    /// Everything on the bus up to this entry is in the journal now.
+    pub bus: Option<(u64, u64)>,
 }
 
 /// Why the journal can't be used.
@@ -178,6 +182,7 @@ impl Journal {
                 is_complete: false,
                 clock: UnixTime::EPOCH,
                 dropped: UnixTime::EPOCH,
+                bus: None,
             },
         };
         let path = journal.path.clone();
@@ -284,6 +289,11 @@ impl Journal {
             if let Some(origin) = &progress.origin {
                 note_origin(&mut meta, origin)?;
             }
+            if let Some((time, number)) = progress.bus {
+                let [time_key, number_key] = BUS_KEYS;
+                meta.insert(time_key, time)?;
+                meta.insert(number_key, number)?;
+            }
             Ok(())
         })?;
         self.sequence = sequence;
@@ -292,6 +302,7 @@ impl Journal {
         self.notes.is_complete |= progress.is_complete;
         self.notes.vector.extend(progress.reached.iter().copied());
         self.notes.origin = progress.origin.unwrap_or(self.notes.origin);
+        self.notes.bus = progress.bus.or(self.notes.bus);
         Ok(())
     }
 
@@ -381,6 +392,9 @@ impl Journal {
             is_complete: number("complete") == 1,
             clock: UnixTime::from_seconds(number("clock")),
             dropped: UnixTime::from_seconds(number("dropped")),
+            bus: meta
+                .contains_key(BUS_KEYS[0])
+                .then(|| BUS_KEYS.map(number).into()),
         };
         Ok((number("sequence"), notes))
     }
@@ -416,6 +430,9 @@ fn note_dropped(transaction: &WriteTransaction, now: UnixTime) -> Result<(), red
     meta.insert("dropped", before.max(now.seconds()))?;
     Ok(())
 }
+
+/// The keys of the two numbers of the bus's last entry.
+const BUS_KEYS: [&str; 2] = ["bus", "bus_2"];
 
 /// The keys of the two halves of this node's origin.
 const ORIGIN_KEYS: [&str; 2] = ["origin", "origin_2"];
@@ -629,6 +646,26 @@ mod tests {
         let mut journal = Journal::open(folder.path()).unwrap();
         journal.write([token(3)].iter()).unwrap();
         assert_eq!(rows(&journal), [token(1), token(2), token(3)]);
+    }
+
+    #[test]
+    fn the_place_on_the_bus_is_kept_with_what_was_read_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        assert_eq!(journal.notes().bus, None);
+        let progress = Progress {
+            bus: Some((1_790_000_000_123, 4)),
+            ..Progress::default()
+        };
+        let now = UnixTime::EPOCH;
+        journal
+            .write_with([token(1)].iter(), &progress, now)
+            .unwrap();
+        journal.write([token(2)].iter()).unwrap();
+        assert_eq!(journal.notes().bus, progress.bus);
+        drop(journal);
+        let journal = Journal::open(folder.path()).unwrap();
+        assert_eq!(journal.notes().bus, progress.bus);
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Revocations {
     acks: Acks,
     /// Whether the journal had ever held everything that was in force.
     was_complete: bool,
+    /// The last entry of the bus that is known to be in the journal.
+    bus_read: Option<(u64, u64)>,
     /// The time that most other nodes go by, in seconds since the epoch; the greatest number: nobody knows.
     peers_time: AtomicU64,
     /// What ended before this moment was dropped, in seconds since the epoch.
@@ -111,7 +113,7 @@ impl Revocations {
             set.insert(&revocation, now);
         })?;
         let notes = journal.notes();
-        let was_complete = notes.is_complete;
+        let (was_complete, bus_read) = (notes.is_complete, notes.bus);
         let behind = notes.clock.since(now);
         if behind >= MARGIN {
             let behind = humantime::format_duration(behind);
@@ -138,6 +140,7 @@ impl Revocations {
             standing: Standing::of(State::Syncing),
             acks: Acks::default(),
             was_complete,
+            bus_read,
             peers_time: AtomicU64::new(u64::MAX),
             dropped,
         })

@@ -43,6 +43,9 @@ pub(super) struct Gauges {
     peer_capped: Counter,
     peer_throttled: Counter,
     repairs: Family<Level, Counter>,
+    bus_connected: Gauge,
+    bus_resets: Counter,
+    bus_skipped: Counter,
 }
 
 /// What is measured, and where.
@@ -261,6 +264,27 @@ impl Gauges {
             "What was missing here: ranges that were asked for, and comparisons that found something",
             self.repairs.clone(),
         );
+        if node.bus().is_some() {
+            self.register_bus(r);
+        }
+    }
+
+    fn register_bus(&self, r: &mut Registry) {
+        r.register(
+            "bus_connected",
+            "Whether there is a connection to the bus",
+            self.bus_connected.clone(),
+        );
+        r.register(
+            "bus_resets",
+            "How often the bus was found to have lost something, or to be another one",
+            self.bus_resets.clone(),
+        );
+        r.register(
+            "bus_skipped",
+            "Entries of the bus that no node would write",
+            self.bus_skipped.clone(),
+        );
     }
 
     /// Measures everything anew.
@@ -325,6 +349,11 @@ impl Gauges {
             ("digest", of(&exchanged.repairs)),
         ] {
             catch_up(&self.repairs.get_or_create_owned(&Level { level }), count);
+        }
+        if let Some(bus) = node.bus() {
+            self.bus_connected.set(i64::from(bus.is_connected));
+            catch_up(&self.bus_resets, bus.resets);
+            catch_up(&self.bus_skipped, bus.skipped);
         }
     }
 

@@ -111,7 +111,7 @@ async fn dial(shared: Arc<Shared>, called: Arc<Mutex<HashSet<SocketAddr>>>, addr
 }
 
 /// Nodes that lost each other at the same time do not call each other at the same time.
-fn pause() -> Duration {
+pub(super) fn pause() -> Duration {
     let mut bytes = [0; 8];
     let _ = aws_lc_rs::rand::fill(&mut bytes); // without, everybody waits equally long
     Duration::from_millis(AGAIN_MIN_MS + u64::from_le_bytes(bytes) % AGAIN_SPREAD_MS)

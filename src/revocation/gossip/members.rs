@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bus::BUS_SILENCE_MAX_MS;
 use super::frame::Heard;
 use super::settings::NodeName;
 
@@ -22,6 +23,8 @@ pub(super) struct Members(BTreeMap<NodeName, Member>);
 struct Member {
     heard_ms: u64,
     has_left: bool,
+    /// Its own word came by the bus, and not by a connection.
+    is_by_bus: bool,
     /// It was silent for so long that its logouts may be missing, until sets are compared again.
     is_missed: bool,
     /// When it was heard again after that.
@@ -33,6 +36,27 @@ impl Members {
     pub(super) fn heard(&mut self, node: &NodeName, now_ms: u64) {
         if let Some(member) = self.of(node) {
             member.hear(now_ms, now_ms);
+            member.is_by_bus = false;
+        }
+    }
+
+    /// The same, and the bus brought it.
+    pub(super) fn heard_by_bus(&mut self, node: &NodeName, now_ms: u64) {
+        self.heard(node, now_ms);
+        if let Some(member) = self.0.get_mut(node) {
+            member.is_by_bus = true;
+        }
+    }
+
+    /// The bus brings nothing any more: whoever was heard there, and not otherwise since, may take logouts that are
+    /// not known here.
+    pub(super) fn miss_those_on_the_bus(&mut self, now_ms: u64) {
+        for member in self.0.values_mut() {
+            let is_silent = now_ms.saturating_sub(member.heard_ms) > BUS_SILENCE_MAX_MS;
+            if member.is_by_bus && is_silent && !member.has_left {
+                member.is_missed = true;
+                member.back_ms = 0;
+            }
         }
     }
 
@@ -244,6 +268,28 @@ mod tests {
         members.compared(&[b, c], 8_100);
         assert_eq!(missed(&mut members, 60_000), None);
         assert!(members.to_tell(60_000)[0].has_left);
+    }
+
+    #[test]
+    fn with_the_bus_those_are_missed_who_were_heard_there() {
+        let mut members = Members::default();
+        members.heard_by_bus(&node("b"), 1_000);
+        members.heard_by_bus(&node("c"), 1_000);
+        members.heard(&node("c"), 1_100); // there is a connection to it now
+        members.heard_by_bus(&node("d"), 1_000);
+        members.left(&node("d"), 1_200);
+        members.heard_by_bus(&node("e"), 1_000);
+        let told = Heard {
+            node: node("e"),
+            ago_ms: 100,
+            has_left: false,
+        };
+        members.told(&[told], &node("a"), false, 4_000);
+        members.miss_those_on_the_bus(4_001);
+        assert_eq!(missed(&mut members, 4_001).as_deref(), Some("b"));
+        members.heard_by_bus(&node("b"), 4_100);
+        members.compared(&[node("b")], 4_200);
+        assert_eq!(missed(&mut members, 4_300), None);
     }
 
     #[test]

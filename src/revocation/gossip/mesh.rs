@@ -8,13 +8,14 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 
 use super::admission::Admission;
+use super::bus::Listening;
 use super::exchanged::Exchanged;
 use super::frame::{Frame, Garbled, Goodbye, Heard, Hello, Ping, ROWS_MAX, VERSION};
 use super::members::{Members, SILENCE_MAX_MS};
 use super::readiness::{Readiness, Rules, SKEW_WARNING_MS, median};
 use super::round::Round;
 use super::settings::NodeName;
-use super::talk::{Peer, Talk};
+use super::talk::{Bucket, Peer, Talk};
 use super::targets::{Targets, Unwanted};
 use crate::clock::UnixTime;
 use crate::revocation::committer::Import;
@@ -86,6 +87,7 @@ pub(super) struct Mesh {
 struct Linked {
     peer: Peer,
     is_dialed: bool,
+    is_by_bus: bool,
 }
 
 /// What decides where this node stands.
@@ -94,6 +96,8 @@ struct SeenNow {
     targets: Targets,
     rules: Rules,
     readiness: Readiness,
+    /// `None`: there is no bus.
+    bus: Option<Listening>,
     ticked_ms: u64,
     /// How far the wall clock was ahead of the uptime when it was last set.
     wall_ahead_ms: i64,
@@ -131,6 +135,7 @@ impl Mesh {
                 targets: Targets::default(),
                 rules,
                 readiness: Readiness::at_start(is_complete, now.uptime_ms),
+                bus: None,
                 ticked_ms: now.uptime_ms,
                 wall_ahead_ms: clock_difference_ms(now.wall_ms, now.uptime_ms),
             }),
@@ -198,7 +203,7 @@ impl Mesh {
             };
             return Ok(self.greet(link, &mut talk, hello, now));
         };
-        self.seen.lock().members.heard(&peer.node, now.uptime_ms);
+        self.note_heard(&talk, &peer.node, now);
         let mut steps = Steps::default();
         let frames = match frame {
             Frame::Hello(_) => return Err(Garbled("it says twice who it is")),
@@ -212,11 +217,11 @@ impl Mesh {
                 first,
                 rows,
             } => {
-                steps.pause_ms = self.pause_for(&mut talk, rows.len(), now);
+                steps.pause_ms = self.pause_for(&mut talk.bucket, rows.len(), now);
                 self.delta_came(&mut talk, &peer, (origin, first, &rows), &mut steps, now)
             }
             Frame::Loose(rows) => {
-                steps.pause_ms = self.pause_for(&mut talk, rows.len(), now);
+                steps.pause_ms = self.pause_for(&mut talk.bucket, rows.len(), now);
                 steps.imports.extend(self.take_in(&rows, now));
                 Vec::new()
             }
@@ -283,7 +288,7 @@ impl Mesh {
                 rows,
                 is_last,
             } => {
-                steps.pause_ms = self.pause_for(&mut talk, rows.len(), now);
+                steps.pause_ms = self.pause_for(&mut talk.bucket, rows.len(), now);
                 steps.imports.extend(self.take_in(&rows, now));
                 let items: Vec<_> = rows
                     .iter()
@@ -375,14 +380,14 @@ impl Mesh {
             return steps;
         }
         seen.hear_of(&ping.heard, &self.name, now);
-        seen.members.heard(&node, now.uptime_ms);
         drop(seen);
+        self.note_heard(talk, &node, now);
         let peer = Peer {
             node: node.clone(),
             origin,
         };
         if let Some(other) = self.link_to(&node) {
-            if self.is_better(talk.is_dialed, &node, other) {
+            if self.is_better(talk, &node, other) {
                 self.peers.lock().remove(&other);
                 steps
                     .frames
@@ -402,19 +407,37 @@ impl Mesh {
         talk.hear(ping);
         talk.peer = Some(peer.clone());
         talk.is_refused = false;
-        let is_dialed = talk.is_dialed;
-        self.peers.lock().insert(link, Linked { peer, is_dialed });
+        let linked = Linked {
+            peer,
+            is_dialed: talk.is_dialed,
+            is_by_bus: talk.is_by_bus,
+        };
+        self.peers.lock().insert(link, linked);
         steps.joined = Some((link, node, after.unwrap_or_default()));
         steps
     }
 
-    /// Of two connections between the same nodes the one counts that the lesser name dialed, and of two of
-    /// those the newer one.
-    fn is_better(&self, is_dialed: bool, node: &NodeName, other: LinkId) -> bool {
+    /// A connection is better than the bus. Of two connections between the same nodes the one counts that the
+    /// lesser name dialed, and of two of those the newer one.
+    fn is_better(&self, talk: &Talk, node: &NodeName, other: LinkId) -> bool {
         let dialer_is_lesser = |is_dialed: bool| is_dialed == (self.name < *node);
         let peers = self.peers.lock();
-        let other = peers.get(&other).map(|other| other.is_dialed);
-        dialer_is_lesser(is_dialed) || other.is_none_or(|other| !dialer_is_lesser(other))
+        let Some(other) = peers.get(&other) else {
+            return true;
+        };
+        if talk.is_by_bus != other.is_by_bus {
+            return other.is_by_bus;
+        }
+        dialer_is_lesser(talk.is_dialed) || !dialer_is_lesser(other.is_dialed)
+    }
+
+    fn note_heard(&self, talk: &Talk, node: &NodeName, now: Now) {
+        let members = &mut self.seen.lock().members;
+        if talk.is_by_bus {
+            members.heard_by_bus(node, now.uptime_ms);
+        } else {
+            members.heard(node, now.uptime_ms);
+        }
     }
 
     fn link_to(&self, node: &NodeName) -> Option<LinkId> {
@@ -454,10 +477,16 @@ impl Mesh {
         seen.hear_of(&ping.heard, &self.name, now);
         drop(seen);
         self.renew_if_behind(&ping.vector, steps);
-        let mut frames = vec![Frame::Pong {
-            asked_ms: ping.now_ms,
-            now_ms: now.wall_ms,
-        }];
+        let mut frames = Vec::new();
+        if talk.is_by_bus {
+            // Everybody hears everybody's pings there: answers would be far more than what is asked.
+            talk.offset_ms = Some(clock_difference_ms(ping.now_ms, now.wall_ms));
+        } else {
+            frames.push(Frame::Pong {
+                asked_ms: ping.now_ms,
+                now_ms: now.wall_ms,
+            });
+        }
         talk.hear(ping);
         frames.extend(self.ask_for_missing(talk, peer, now));
         frames
@@ -503,30 +532,40 @@ impl Mesh {
         steps: &mut Steps,
         now: Now,
     ) -> Vec<Frame> {
-        let mut import = self.take_in(rows, now).unwrap_or_default();
-        if origin == self.history.own().0 {
-            steps.imports.push(import);
-            return Vec::new();
-        }
-        let before = self.history.reached(&origin);
-        match self.history.receive(origin, first, rows) {
-            Received::Reached(reached) => {
-                if reached > before {
-                    import.progress.reached.push((origin, reached));
-                }
-                steps.imports.push(import);
-                if origin == peer.origin {
-                    return vec![Frame::Ack { origin, reached }];
-                }
-                Vec::new()
+        match self.count_in((origin, first, rows), steps, now) {
+            Some(Received::Reached(reached)) if origin == peer.origin => {
+                vec![Frame::Ack { origin, reached }]
             }
-            Received::Gap(reached) => {
-                steps.imports.push(import);
+            Some(Received::Reached(_)) | None => Vec::new(),
+            Some(Received::Gap(reached)) => {
                 let want = talk.want(origin, reached, now.uptime_ms);
                 self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
                 want.into_iter().collect()
             }
         }
+    }
+
+    /// Takes in numbered rows; `None`: they are this node's own.
+    fn count_in(
+        &self,
+        (origin, first, rows): (Origin, u64, &[Row]),
+        steps: &mut Steps,
+        now: Now,
+    ) -> Option<Received> {
+        let mut import = self.take_in(rows, now).unwrap_or_default();
+        if origin == self.history.own().0 {
+            steps.imports.push(import);
+            return None;
+        }
+        let before = self.history.reached(&origin);
+        let received = self.history.receive(origin, first, rows);
+        if let Received::Reached(reached) = received
+            && reached > before
+        {
+            import.progress.reached.push((origin, reached));
+        }
+        steps.imports.push(import);
+        Some(received)
     }
 
     /// Puts rows in force, as far as a node may say what they say. What was news is to be written.
@@ -557,8 +596,8 @@ impl Mesh {
         }
     }
 
-    fn pause_for(&self, talk: &mut Talk, rows: usize, now: Now) -> u64 {
-        let pause_ms = talk.bucket.take(rows as u64, now.uptime_ms);
+    fn pause_for(&self, bucket: &mut Bucket, rows: usize, now: Now) -> u64 {
+        let pause_ms = bucket.take(rows as u64, now.uptime_ms);
         let is_throttled = pause_ms > 0 && self.seen.lock().readiness.is_settled();
         if is_throttled {
             self.exchanged.throttled.fetch_add(1, Ordering::Relaxed);
@@ -611,7 +650,7 @@ impl Mesh {
     }
 
     /// What this node says of itself.
-    fn ping(&self, now: Now) -> Ping {
+    pub(super) fn ping(&self, now: Now) -> Ping {
         let seen = self.seen.lock();
         Ping {
             now_ms: now.wall_ms,
@@ -647,7 +686,7 @@ impl Mesh {
             if talk.peer.is_none() {
                 continue;
             }
-            if talk.is_ping_due(now.uptime_ms) {
+            if !talk.is_by_bus && talk.is_ping_due(now.uptime_ms) {
                 steps.frames.push((*link, Frame::Ping(self.ping(now))));
             }
             if talk.is_round_due(self.is_comparison_needed(&talk), now.uptime_ms) {
@@ -720,7 +759,17 @@ impl Mesh {
         let seen = &mut *seen;
         seen.members.look(&seen.rules.quarantine, now.uptime_ms);
         let was_complete = seen.readiness.is_complete();
-        let reached = seen.targets.reached(&views);
+        let mut reached = seen.targets.reached(&views);
+        if let Some(bus) = &mut seen.bus {
+            let on_bus = bus.view(seen.readiness.since_ms(), now.uptime_ms);
+            if on_bus.is_silent {
+                seen.members.miss_those_on_the_bus(now.uptime_ms);
+            }
+            if seen.readiness.is_settled() {
+                bus.lack_nothing();
+            }
+            reached.bus = Some(on_bus);
+        }
         let found = seen
             .readiness
             .look(&seen.rules, &views, reached, &seen.members, now.uptime_ms);
@@ -765,7 +814,7 @@ impl Mesh {
             Ok(node) => node,
             Err(Unwanted) => return false,
         };
-        node.is_none_or(|node| self.link_to(&node).is_none())
+        node.is_none_or(|node| !self.is_connected_to(&node))
     }
 
     /// Whether the configuration names this address, and somebody else is there.
@@ -837,6 +886,125 @@ impl Mesh {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         let offsets = links.iter().filter_map(|talk| talk.lock().offset_ms);
         median(offsets.collect()).map(i64::saturating_neg)
+    }
+}
+
+/// What is said on the bus.
+impl Mesh {
+    /// There is a bus, and nothing was heard on it yet.
+    pub(super) fn expect_bus(&self, now: Now) {
+        self.seen.lock().bus = Some(Listening::since(now.uptime_ms));
+    }
+
+    /// Does something with what is known of the bus. The moment is that since which it counts what is known.
+    pub(super) fn on_bus(&self, note: impl FnOnce(&mut Listening, u64)) {
+        let seen = &mut *self.seen.lock();
+        if let Some(bus) = &mut seen.bus {
+            note(bus, seen.readiness.since_ms());
+        }
+    }
+
+    /// A node is heard on the bus to which there is no connection. Its own ping is as good as a greeting; this is
+    /// what it is greeted with, and what comes of it.
+    pub(super) fn connect_by_bus(
+        &self,
+        link: LinkId,
+        node: &NodeName,
+        origin: Origin,
+        ping: Ping,
+        now: Now,
+    ) -> (Frame, Steps) {
+        let is_dialed = self.name < *node; // the two must not both compare
+        let mut talk = Talk::new(is_dialed, None, vec![node.clone()], now.uptime_ms);
+        talk.is_by_bus = true;
+        let hello = Hello {
+            version: VERSION,
+            node: node.clone(),
+            origin,
+            ping,
+        };
+        let steps = self.greet(link, &mut talk, hello, now);
+        self.links.lock().insert(link, Arc::new(Mutex::new(talk)));
+        (Frame::Ping(self.ping(now)), steps)
+    }
+
+    /// A node to which the bus leads has greeted again: it has forgotten what was being said.
+    pub(super) fn greeted_by_bus(&self, link: LinkId, now: Now) {
+        if let Some(talk) = self.links.lock().get(&link).cloned() {
+            talk.lock().peer_began_anew(now.uptime_ms);
+        }
+    }
+
+    /// Rows that a node says to everybody, and to which there is a connection, or nothing yet. Its numbers are
+    /// believed as long as nobody else is known to have them.
+    pub(super) fn overhear(
+        &self,
+        node: &NodeName,
+        bucket: &mut Bucket,
+        frame: &Frame,
+        now: Now,
+    ) -> Steps {
+        let mut steps = Steps::default();
+        match frame {
+            Frame::Delta {
+                origin,
+                first,
+                rows,
+            } => {
+                let last = first.saturating_add(rows.len() as u64);
+                if self.history.reached(origin) >= last.saturating_sub(1) {
+                    return steps;
+                }
+                steps.pause_ms = self.pause_for(bucket, rows.len(), now);
+                if self.is_others(origin, node) {
+                    steps.imports.extend(self.take_in(rows, now));
+                } else {
+                    self.count_in((*origin, *first, rows), &mut steps, now);
+                }
+            }
+            Frame::Loose(rows) => {
+                steps.pause_ms = self.pause_for(bucket, rows.len(), now);
+                steps.imports.extend(self.take_in(rows, now));
+            }
+            Frame::Hello(_)
+            | Frame::Ping(_)
+            | Frame::Pong { .. }
+            | Frame::Ack { .. }
+            | Frame::Want { .. }
+            | Frame::Gone
+            | Frame::Digests { .. }
+            | Frame::Differ { .. }
+            | Frame::Take { .. }
+            | Frame::Reconcile { .. }
+            | Frame::Fetch { .. }
+            | Frame::Rows { .. }
+            | Frame::Goodbye(_) => {}
+        }
+        steps
+    }
+
+    /// Whether another node is known to be that origin.
+    fn is_others(&self, origin: &Origin, node: &NodeName) -> bool {
+        let peers = self.peers.lock();
+        let mut linked = peers.values().map(|linked| &linked.peer);
+        linked.any(|peer| peer.origin == *origin && peer.node != *node)
+    }
+
+    /// Whether a node is not in quarantine.
+    pub(super) fn listens_to(&self, node: &NodeName) -> bool {
+        !self.seen.lock().rules.quarantine.contains(node)
+    }
+
+    /// Whether this is the way to a node.
+    pub(super) fn is_way_to(&self, link: LinkId, node: &NodeName) -> bool {
+        self.link_to(node) == Some(link)
+    }
+
+    /// Whether there is a connection to a node, and not only the bus.
+    pub(super) fn is_connected_to(&self, node: &NodeName) -> bool {
+        let peers = self.peers.lock();
+        let mut linked = peers.values();
+        linked.any(|linked| linked.peer.node == *node && !linked.is_by_bus)
     }
 }
 

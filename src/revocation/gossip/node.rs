@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+use super::bus::{self, BusCounts, Post};
 use super::dialing::{self, Complaints};
 use super::exchanged::Exchanged;
 use super::frame::Frame;
@@ -69,6 +70,8 @@ pub(super) struct Shared {
     /// The digest of the rules of who may be a peer.
     security: Mutex<[u8; 32]>,
     skew_warned_ms: AtomicU64,
+    /// `None`: there is no bus.
+    post: Option<Arc<Post>>,
 }
 
 /// Why a node can't take part.
@@ -78,6 +81,8 @@ pub enum NodeError {
     Bind(SocketAddr, io::Error),
     /// The certificates can't be used.
     Certificates(String),
+    /// The bus can't be used.
+    Bus(String),
     /// The system refuses something else.
     System(io::Error),
 }
@@ -93,6 +98,7 @@ impl fmt::Display for NodeError {
                  help: see who has it with `ss -ltnp`"
             ),
             Self::Certificates(why) => write!(f, "the cluster's certificates can't be used: {why}"),
+            Self::Bus(why) => write!(f, "the cluster's bus can't be used: {why}"),
             Self::System(error) => write!(f, "the cluster can't be joined: {error}"),
         }
     }
@@ -149,6 +155,11 @@ impl Node {
             revocations.was_complete,
             now(),
         );
+        let post = settings.bus.as_ref().map(|bus| {
+            mesh.expect_bus(now());
+            Post::new(bus, settings, &revocations.history).map(Arc::new)
+        });
+        let post = post.transpose().map_err(NodeError::Bus)?;
         let shared = Arc::new(Shared {
             mesh,
             transport: Arc::new(transport),
@@ -163,6 +174,7 @@ impl Node {
             renewing: Mutex::new(None),
             security: Mutex::new(settings.security.digest()),
             skew_warned_ms: AtomicU64::new(0),
+            post,
         });
         let registrar = registrar(settings, data_dir, &shared);
         let joins = registrar
@@ -176,6 +188,9 @@ impl Node {
         tokio::spawn(Arc::clone(&shared).receive_all(inbox));
         tokio::spawn(dialing::dial_all(Arc::clone(&shared)));
         tokio::spawn(Arc::clone(&shared).tick_forever());
+        if let Some(post) = &shared.post {
+            tokio::spawn(bus::attend(Arc::clone(&shared), Arc::clone(post)));
+        }
         drop(inside);
         info!(service = "gossip", address:%; "listening");
         Ok(Self {
@@ -224,6 +239,9 @@ impl Node {
         }
         self.shared.peers.lock().clone_from(&settings.peers);
         *self.shared.ack.lock() = settings.ack;
+        if let Some(post) = &self.shared.post {
+            post.obey(settings);
+        }
         let steps = self.shared.mesh.obey(rules_of(settings));
         self.shared.carry_out(steps);
         Ok(())
@@ -275,6 +293,11 @@ impl Node {
         &self.shared.mesh.exchanged
     }
 
+    /// How the bus fares, for machines; `None`: there is none.
+    pub fn bus(&self) -> Option<BusCounts> {
+        self.shared.post.as_ref().map(|post| post.counts())
+    }
+
     /// Says goodbye, once what was revoked here has been sent.
     pub fn leave(&self) {
         let Some(runtime) = &self.runtime else {
@@ -283,14 +306,22 @@ impl Node {
         for outbox in self.shared.outboxes.lock().values() {
             outbox.order(Order::Leave);
         }
+        let post = self.shared.post.as_ref();
+        if let Some(post) = post {
+            post.leave();
+        }
+        let has_left = || post.is_none_or(|post| post.has_said_goodbye());
         runtime.block_on(async {
             let gone = async {
-                while !self.shared.outboxes.lock().is_empty() {
+                while !(self.shared.outboxes.lock().is_empty() && has_left()) {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
             let _ = tokio::time::timeout(FAREWELL, gone).await; // who has not heard it will miss us
         });
+        if let Some(import) = post.and_then(|post| post.progress()) {
+            self.shared.revocations.committer.import(import);
+        }
     }
 }
 
@@ -374,7 +405,7 @@ impl Shared {
 
     /// A connection from its first frame to its last.
     pub(super) async fn talk(self: Arc<Self>, link: Link, target: Option<SocketAddr>) {
-        let id = self.next_link.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_link();
         let Link {
             names,
             remote,
@@ -386,11 +417,8 @@ impl Shared {
         let (outbox, inbox) = Outbox::new();
         outbox.order(Order::Say(hello));
         let overdue = outbox.overdue();
-        self.outboxes.lock().insert(id, outbox);
-        let present = Present {
-            shared: Arc::clone(&self),
-            id,
-        };
+        self.add_outbox(id, outbox);
+        let present = Present::of(Arc::clone(&self), id);
         let writing = outbox::write(Arc::clone(&self), inbox, sender);
         let reading = async {
             loop {
@@ -415,10 +443,12 @@ impl Shared {
             why = writing => why,
             why = overdue => Ok(why),
         };
-        let why = why.unwrap_or_else(|error| match error.kind() {
-            // rustls would quote its manual.
-            io::ErrorKind::UnexpectedEof => "the connection broke off".to_owned(),
-            _ => error.to_string(),
+        let why = why.unwrap_or_else(|error| {
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                "the connection broke off".to_owned() // rustls would quote its manual
+            } else {
+                error.to_string()
+            }
         });
         match present.end() {
             Some(node) => info!(peer:% = node, why; "peer gone"),
@@ -432,7 +462,11 @@ impl Shared {
             self.revocations.committer.import(import);
         }
         if let Some((link, node, after)) = steps.joined {
-            info!(peer:% = node; "peer connected");
+            if self.mesh.is_connected_to(&node) {
+                info!(peer:% = node; "peer connected");
+            } else {
+                info!(peer:% = node, by = "bus"; "peer connected");
+            }
             let (origin, _) = self.mesh.history.own();
             self.revocations.acks.note(&node, origin, after);
             self.order(link, Order::Push { origin, after });
@@ -456,7 +490,17 @@ impl Shared {
         }
     }
 
-    fn order(&self, link: LinkId, order: Order) {
+    /// A number that no connection has had.
+    pub(super) fn next_link(&self) -> LinkId {
+        self.next_link.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What is ordered for a connection comes here from now on.
+    pub(super) fn add_outbox(&self, link: LinkId, outbox: Outbox) {
+        self.outboxes.lock().insert(link, outbox);
+    }
+
+    pub(super) fn order(&self, link: LinkId, order: Order) {
         if let Some(outbox) = self.outboxes.lock().get(&link) {
             outbox.order(order);
         }
@@ -542,13 +586,18 @@ impl Shared {
 }
 
 /// A connection that is there until this is dropped, however its task ends.
-struct Present {
+pub(super) struct Present {
     shared: Arc<Shared>,
     id: LinkId,
 }
 
 impl Present {
-    fn end(self) -> Option<NodeName> {
+    pub(super) fn of(shared: Arc<Shared>, id: LinkId) -> Self {
+        Self { shared, id }
+    }
+
+    /// It is over now; the node that it led to.
+    pub(super) fn end(self) -> Option<NodeName> {
         self.take_out()
     }
 

@@ -98,8 +98,16 @@ impl Outbox {
 }
 
 impl Inbox {
-    async fn next(&mut self) -> Option<Order> {
+    /// The next order, as soon as there is one.
+    pub(super) async fn next(&mut self) -> Option<Order> {
         let (order, bytes) = self.orders.recv().await?;
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        Some(order)
+    }
+
+    /// The next order, if there is one already.
+    pub(super) fn next_at_hand(&mut self) -> Option<Order> {
+        let (order, bytes) = self.orders.try_recv().ok()?;
         self.waiting.fetch_sub(bytes, Ordering::Relaxed);
         Some(order)
     }

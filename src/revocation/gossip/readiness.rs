@@ -61,6 +61,11 @@ impl Readiness {
         self.is_settled
     }
 
+    /// Since when it counts what is known.
+    pub(super) fn since_ms(&self) -> u64 {
+        self.since_ms
+    }
+
     /// What was known counts no more.
     pub(super) fn begin_anew(&mut self, now_ms: u64) {
         self.is_settled = false;
@@ -120,7 +125,11 @@ impl Readiness {
             Some((node, silent_ms)) => Found {
                 state: State::Stale,
                 serves: rules.on_stale == Policy::Serve,
-                why: format!("{node} may have taken logouts that are not known here"),
+                why: {
+                    let is_silent = reached.bus.is_some_and(|bus| bus.is_silent);
+                    let silent = if is_silent { "the bus is silent; " } else { "" };
+                    format!("{silent}{node} may have taken logouts that are not known here")
+                },
                 stale_s: silent_ms / 1_000,
             },
         };
@@ -150,7 +159,8 @@ impl Readiness {
         let has_waited = now_ms.saturating_sub(self.since_ms) >= rules.bootstrap_timeout_ms;
         let some_complete = self.is_complete || views.iter().any(|view| view.is_complete);
         if !some_complete {
-            let may_begin = rules.initial && (reached.all_tried || has_waited);
+            let all_tried = reached.all_tried && reached.is_bus_heard();
+            let may_begin = rules.initial && (all_tried || has_waited);
             return if may_begin {
                 Ok(
                     "this is the first node of all: remove `initial`, it has done its work"
@@ -161,10 +171,16 @@ impl Readiness {
             };
         }
         let all_agreed = views.iter().all(|view| view.agreed_with.is_some());
-        let everybody = reached.all_linked && all_agreed;
+        let everybody = reached.all_linked && reached.is_bus_heard() && all_agreed;
+        // Alone on a bus that does not go on where this node had read it, nobody knows what was missed.
+        let is_vouched_for = !views.is_empty() || !reached.is_bus_lacking();
+        let everybody = everybody && is_vouched_for;
         let policy_allows = has_waited && rules.on_isolated == Policy::Serve && all_agreed;
         if everybody {
             return Ok(match views.len() {
+                0 if reached.bus.is_some() => {
+                    "the journal is complete, and nobody else is on the bus".to_owned()
+                }
                 0 => "the journal is complete, and there are no peers".to_owned(),
                 others => format!("compared with all {others} peers"),
             });
@@ -172,8 +188,13 @@ impl Readiness {
         if self.is_complete && policy_allows {
             return Ok("no ready node was found, and `on_isolated` is \"serve\"".to_owned());
         }
+        let bus = match reached.bus {
+            Some(bus) if !bus.is_everybody_heard => ", and the bus is not read yet",
+            Some(bus) if bus.lacks_some => ", and the bus has lost what was said meanwhile",
+            Some(_) | None => "",
+        };
         let waiting = format!(
-            "no node is ready, and {} of {} peers are heard",
+            "no node is ready, and {} of {} peers are heard{bus}",
             views.len(),
             reached.others.max(views.len()),
         );
@@ -188,6 +209,18 @@ impl Readiness {
     }
 }
 
+impl Reached {
+    /// Whether everybody was heard who is on the bus.
+    fn is_bus_heard(&self) -> bool {
+        self.bus.is_none_or(|bus| bus.is_everybody_heard)
+    }
+
+    /// Whether the bus lost something that this node had not read.
+    fn is_bus_lacking(&self) -> bool {
+        self.bus.is_some_and(|bus| bus.lacks_some)
+    }
+}
+
 fn off_by(skew_ms: i64) -> String {
     let seconds = skew_ms.unsigned_abs() / 1_000;
     let way = if skew_ms > 0 { "behind" } else { "ahead of" };
@@ -195,7 +228,7 @@ fn off_by(skew_ms: i64) -> String {
 }
 
 fn nothing_known(reached: Reached) -> String {
-    if reached.others > 0 && !reached.all_linked {
+    if reached.others > 0 && !reached.all_linked || !reached.is_bus_heard() {
         return "waiting for a node that knows what was revoked".to_owned();
     }
     "no node has a journal that was ever complete: for the very first start of a cluster set \

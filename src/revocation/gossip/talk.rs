@@ -30,6 +30,8 @@ const ROUND_PATIENCE_MS: u64 = 20_000;
 )]
 pub(super) struct Talk {
     pub(super) is_dialed: bool,
+    /// The two have no connection; the bus carries what they say.
+    pub(super) is_by_bus: bool,
     /// The address that was dialed.
     pub(super) target: Option<SocketAddr>,
     /// The names of the peer's certificate; empty where there are none.
@@ -81,6 +83,7 @@ impl Talk {
     ) -> Self {
         Self {
             is_dialed,
+            is_by_bus: false,
             target,
             names,
             peer: None,
@@ -97,7 +100,7 @@ impl Talk {
             agreed_ms: None,
             agreed_with: State::Starting,
             began_ms: None,
-            rounds: 0,
+            rounds: first_round(now_ms),
             is_round_due: is_dialed,
             answering: Answering::default(),
             acked: 0,
@@ -170,6 +173,20 @@ impl Talk {
         self.is_round_due = true;
     }
 
+    /// The peer has begun anew what it says here: it will not end a comparison that was under way for long.
+    pub(super) fn peer_began_anew(&mut self, now_ms: u64) {
+        let since = |began_ms| now_ms.saturating_sub(began_ms);
+        let is_under_way = self.round.is_some();
+        if is_under_way
+            && self
+                .began_ms
+                .is_none_or(|began| since(began) > PING_EVERY_MS)
+        {
+            self.round = None;
+            self.is_round_due = true;
+        }
+    }
+
     /// Whether a comparison with that number was begun here.
     pub(super) fn is_our_round(&self, round: u32) -> bool {
         round & 1 == u32::from(self.is_dialed)
@@ -191,6 +208,13 @@ impl Talk {
     }
 }
 
+/// Where a connection's comparisons are counted from: no two connections to a node have one number, for a bus can bring
+/// what was said to the one while there is the other already.
+fn first_round(now_ms: u64) -> u32 {
+    let comparisons_at_most = now_ms / ROUND_PAUSE_MS;
+    (comparisons_at_most & u64::from(u32::MAX >> 1)) as u32
+}
+
 /// How many rows a peer may still send.
 pub(super) struct Bucket {
     rows: u64,
@@ -204,7 +228,7 @@ const ROWS_A_SECOND: u64 = 20_000;
 const ROWS_AT_ONCE: u64 = 4_000_000;
 
 impl Bucket {
-    fn full(now_ms: u64) -> Self {
+    pub(super) fn full(now_ms: u64) -> Self {
         Self {
             rows: ROWS_AT_ONCE,
             filled_ms: now_ms,
@@ -226,6 +250,21 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_connections_have_a_comparison_of_the_same_number() {
+        let mut one = Talk::new(true, None, Vec::new(), 1_000_000);
+        let mut now_ms = 1_000_000;
+        let mut last = 0;
+        for _ in 0..100 {
+            last = one.next_round(now_ms);
+            now_ms += ROUND_PAUSE_MS;
+        }
+        let mut other = Talk::new(true, None, Vec::new(), now_ms);
+        assert!(other.next_round(now_ms) > last);
+        let number = other.next_round(now_ms);
+        assert!(other.is_our_round(number));
+    }
 
     #[test]
     fn who_sends_too_much_is_read_more_slowly() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::bus::OnBus;
 use super::settings::NodeName;
 use super::view::View;
 
@@ -34,6 +35,8 @@ pub(super) struct Reached {
     pub(super) all_tried: bool,
     /// Whether there is a connection to everybody.
     pub(super) all_linked: bool,
+    /// What is known of the bus; `None`: there is none.
+    pub(super) bus: Option<OnBus>,
 }
 
 impl Targets {
@@ -114,6 +117,7 @@ impl Targets {
             others: self.others(),
             all_tried: self.is_whole && self.targets.values().all(|target| target.is_tried),
             all_linked: self.is_whole && self.targets.values().all(is_linked),
+            bus: None,
         }
     }
 }

@@ -25,9 +25,7 @@ use tls::Tls;
 
 pub(super) use accept::{Arrival, Joins, QUESTION_BYTES_MAX};
 pub(super) use dial::ask_to_join;
-#[cfg(test)]
-use frames::FRAME_BYTES_MAX;
-pub(super) use frames::{Receiver, Sender};
+pub(super) use frames::{FRAME_BYTES_MAX, Receiver, Sender};
 #[cfg(test)]
 pub(super) use impostor::{Heard, pretend};
 pub(super) use names::resolve;

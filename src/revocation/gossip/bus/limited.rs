@@ -1,0 +1,102 @@
+//! A connection that reads no more of an answer than there is room for: what is on the bus anybody may have written.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How many bytes may still be read.
+#[derive(Clone, Debug)]
+pub(super) struct Room(Arc<AtomicUsize>);
+
+impl Room {
+    pub(super) fn of(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// So much may be read from now on.
+    pub(super) fn becomes(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether nothing more may be read.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    fn take(&self, bytes: usize) {
+        let left = self.0.load(Ordering::Relaxed).saturating_sub(bytes);
+        self.0.store(left, Ordering::Relaxed); // only the reader takes, and it is asked one thing at a time
+    }
+}
+
+/// A stream that fails when the room is used up.
+pub(super) struct Limited<S> {
+    stream: S,
+    room: Room,
+}
+
+impl<S> Limited<S> {
+    pub(super) fn new(stream: S, room: Room) -> Self {
+        Self { stream, room }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.room.is_used_up() {
+            return Poll::Ready(Err(io::Error::other("an answer is too large")));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.room.take(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Limited<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_is_read_than_there_is_room_for() {
+        let room = Room::of(5);
+        let bytes: &[u8] = b"0123456789";
+        let mut limited = Limited::new(tokio::io::join(bytes, tokio::io::sink()), room.clone());
+        let mut some = [0; 5];
+        limited.read_exact(&mut some).await.unwrap();
+        assert!(room.is_used_up());
+        assert!(limited.read_exact(&mut some).await.is_err());
+        room.becomes(6);
+        limited.read_exact(&mut some).await.unwrap();
+        assert_eq!(&some, b"56789");
+        assert!(!room.is_used_up());
+    }
+}

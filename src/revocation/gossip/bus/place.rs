@@ -1,0 +1,244 @@
+//! Where a node is in the stream, and whether something was lost from it that was not read.
+
+use std::fmt;
+use std::str;
+
+/// The number of an entry: the server's time in milliseconds since the epoch, and a serial number within it
+/// (<https://redis.io/docs/latest/develop/data-types/streams/#entry-ids>).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct EntryId {
+    pub(super) time_ms: u64,
+    pub(super) serial: u64,
+}
+
+impl EntryId {
+    /// Before every entry.
+    pub(super) const ZERO: Self = Self {
+        time_ms: 0,
+        serial: 0,
+    };
+
+    /// Reads what the server writes.
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let (time, serial) = str::from_utf8(text).ok()?.split_once('-')?;
+        Some(Self {
+            time_ms: time.parse().ok()?,
+            serial: serial.parse().ok()?,
+        })
+    }
+
+    /// The first one that can come after it.
+    pub(super) fn next(self) -> Self {
+        match self.serial.checked_add(1) {
+            Some(serial) => Self { serial, ..self },
+            None => Self {
+                time_ms: self.time_ms.saturating_add(1),
+                serial: 0,
+            },
+        }
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.time_ms, self.serial)
+    }
+}
+
+/// What the server says of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// The oldest entry that is there.
+    pub(super) first: Option<EntryId>,
+    /// The newest one that ever was.
+    pub(super) last: EntryId,
+    /// How many there ever were; `None`: the server does not count (Redis before version 7).
+    pub(super) added: Option<u64>,
+}
+
+/// Why entries may be missing that were not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Another process answers: it was started again, or another machine took over.
+    OtherServer,
+    /// There is no stream any more.
+    Gone,
+    /// It ends before what was read.
+    Shorter,
+    /// Another one has begun under the same name.
+    Anew,
+    /// What followed what was read is not kept any more.
+    Trimmed,
+    /// Something is on it that is too large to be read; everything before this node's next word was passed over.
+    TooLarge,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherServer => "another server process answers than before",
+            Self::Gone => "the stream is gone",
+            Self::Shorter => "the stream ends before what was read of it",
+            Self::Anew => "another stream has begun under the same name",
+            Self::Trimmed => "the stream begins after what was read of it",
+            Self::TooLarge => "something on it is too large, and was passed over",
+        })
+    }
+}
+
+/// Where a node is in the stream.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The last entry that was read.
+    pub(super) read: EntryId,
+    server: Option<String>,
+    added: Option<u64>,
+}
+
+impl Place {
+    /// After this entry.
+    pub(super) fn after(read: Option<(u64, u64)>) -> Self {
+        let read = read.map(|(time_ms, serial)| EntryId { time_ms, serial });
+        Self {
+            read: read.unwrap_or_default(),
+            server: None,
+            added: None,
+        }
+    }
+
+    /// Which server process answers.
+    pub(super) fn look_at_server(&mut self, run_id: &str) -> Option<Loss> {
+        let before = self.server.replace(run_id.to_owned());
+        let is_other = before.is_some_and(|before| before != run_id);
+        is_other.then_some(Loss::OtherServer)
+    }
+
+    /// What the stream is now; `None`: there is none. One that can't be continued is read from its beginning.
+    pub(super) fn look_at_stream(&mut self, stretch: Option<Stretch>) -> Option<Loss> {
+        let added = stretch.and_then(|stretch| stretch.added);
+        let before = std::mem::replace(&mut self.added, added);
+        let loss = self.loss(stretch, before);
+        if loss.is_some() {
+            self.read = EntryId::ZERO;
+        }
+        loss
+    }
+
+    fn loss(&self, stretch: Option<Stretch>, added_before: Option<u64>) -> Option<Loss> {
+        if self.read == EntryId::ZERO {
+            return None; // nothing was ever read
+        }
+        let Some(stretch) = stretch else {
+            return Some(Loss::Gone);
+        };
+        if stretch.last < self.read {
+            return Some(Loss::Shorter);
+        }
+        if stretch.added < added_before {
+            return Some(Loss::Anew);
+        }
+        let begins_later = stretch.first.is_some_and(|first| first > self.read.next());
+        let is_empty = stretch.first.is_none() && stretch.last > self.read;
+        (begins_later || is_empty).then_some(Loss::Trimmed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id(time_ms: u64) -> EntryId {
+        EntryId { time_ms, serial: 0 }
+    }
+
+    fn stretch(first: u64, last: u64, added: u64) -> Option<Stretch> {
+        Some(Stretch {
+            first: Some(id(first)),
+            last: id(last),
+            added: Some(added),
+        })
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_has_lost_nothing() {
+        let mut place = Place::after(None);
+        assert_eq!(place.look_at_server("one"), None);
+        assert_eq!(place.look_at_stream(None), None);
+        assert_eq!(place.look_at_stream(stretch(5, 9, 3)), None);
+        place.read = id(9);
+        assert_eq!(place.look_at_server("one"), None);
+        assert_eq!(place.look_at_stream(stretch(9, 20, 7)), None);
+        let next = id(9).next();
+        let trimmed_behind_us = Stretch {
+            first: Some(next),
+            last: next,
+            added: Some(8),
+        };
+        assert_eq!(place.look_at_stream(Some(trimmed_behind_us)), None);
+        assert_eq!(place.read, id(9));
+    }
+
+    #[test]
+    fn every_loss_is_noticed() {
+        let at = |read: u64| {
+            let mut place = Place::after(Some((read, 0)));
+            place.look_at_stream(stretch(read, read, 100));
+            place
+        };
+        let mut place = at(50);
+        assert_eq!(place.look_at_server("one"), None);
+        assert_eq!(place.look_at_server("two"), Some(Loss::OtherServer));
+        assert_eq!(place.read, id(50));
+        assert_eq!(place.look_at_stream(None), Some(Loss::Gone));
+        assert_eq!(place.read, EntryId::ZERO);
+        let mut place = at(50);
+        assert_eq!(
+            place.look_at_stream(stretch(1, 49, 100)),
+            Some(Loss::Shorter)
+        );
+        assert_eq!(place.read, EntryId::ZERO);
+        let mut place = at(50);
+        assert_eq!(place.look_at_stream(stretch(60, 70, 2)), Some(Loss::Anew));
+        assert_eq!(place.read, EntryId::ZERO);
+        let mut place = at(50);
+        assert_eq!(
+            place.look_at_stream(stretch(60, 70, 120)),
+            Some(Loss::Trimmed)
+        );
+        assert_eq!(place.read, EntryId::ZERO);
+        place.read = id(60);
+        let emptied = Stretch {
+            first: None,
+            last: id(70),
+            added: Some(130),
+        };
+        assert_eq!(place.look_at_stream(Some(emptied)), Some(Loss::Trimmed));
+    }
+
+    #[test]
+    fn a_server_that_does_not_count_is_believed() {
+        let mut place = Place::after(Some((50, 0)));
+        let uncounted = Stretch {
+            first: Some(id(50)),
+            last: id(60),
+            added: None,
+        };
+        assert_eq!(place.look_at_stream(Some(uncounted)), None);
+        assert_eq!(place.look_at_stream(Some(uncounted)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_read_as_it_is_written(time_ms: u64, serial: u64) {
+            let id = EntryId { time_ms, serial };
+            prop_assert_eq!(EntryId::parse(id.to_string().as_bytes()), Some(id));
+            prop_assert!(id.next() > id || id.time_ms == u64::MAX);
+        }
+
+        #[test]
+        fn no_text_is_a_surprise(text: Vec<u8>) {
+            let _ = EntryId::parse(&text);
+        }
+    }
+}
