@@ -1,7 +1,6 @@
 //! The only place that asks what time it is.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment in whole seconds since 1970-01-01T00:00:00Z (`NumericDate`, RFC 7519 section 2).
@@ -68,48 +67,15 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// The latest time that was seen, by this process or, as its journal says, by one before it.
-static HIGH_WATER: AtomicU64 = AtomicU64::new(0);
-
-/// A clock that is set back by less than that stands still instead; what is set back further was wrong before.
-const STEP_BACK_MAX_S: u64 = 3_600;
-
-/// What time it is now. It does not go back when the wall clock does, unless that is by an hour or more:
-/// what was over stays over.
+/// What time it is now, on this machine's wall clock.
 pub fn now() -> UnixTime {
-    UnixTime(steady(wall().0, HIGH_WATER.load(Ordering::Relaxed)))
-}
-
-fn steady(shown: u64, high: u64) -> u64 {
-    if high.saturating_sub(shown) < STEP_BACK_MAX_S {
-        shown.max(high)
-    } else {
-        shown
-    }
-}
-
-/// Remembers the latest time that was seen. Returns by how much the wall clock is behind it, if that is too much to
-/// be believed; the wall clock counts from then on.
-pub fn remember(seen: UnixTime) -> Option<Duration> {
-    let shown = wall();
-    let high = HIGH_WATER.fetch_max(seen.0.max(shown.0), Ordering::Relaxed);
-    let behind = high.max(seen.0).saturating_sub(shown.0);
-    if behind < STEP_BACK_MAX_S {
-        return None;
-    }
-    HIGH_WATER.store(shown.0, Ordering::Relaxed);
-    Some(Duration::from_secs(behind))
-}
-
-/// What this machine's wall clock shows.
-pub fn wall() -> UnixTime {
     UnixTime::from_seconds(since_epoch().as_secs())
 }
 
 /// How long this machine has been running, the time that it slept included, in milliseconds.
 pub fn uptime_ms() -> u64 {
     let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let milliseconds = uptime.tv_sec * 1_000 + i64::from(uptime.tv_nsec) / 1_000_000;
+    let milliseconds = uptime.tv_sec * 1_000 + uptime.tv_nsec / 1_000_000;
     u64::try_from(milliseconds).unwrap_or_default()
 }
 
@@ -146,14 +112,6 @@ mod tests {
             UnixTime::FOREVER.minus(Duration::from_secs(1)),
             UnixTime::FOREVER
         );
-    }
-
-    #[test]
-    fn a_small_step_back_stands_still_and_a_great_one_is_believed() {
-        assert_eq!(steady(1_000_000, 0), 1_000_000);
-        assert_eq!(steady(1_000_000, 1_000_010), 1_000_010);
-        assert_eq!(steady(1_000_000, 1_003_599), 1_003_599);
-        assert_eq!(steady(1_000_000, 1_003_600), 1_000_000);
     }
 
     #[test]

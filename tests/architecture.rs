@@ -93,6 +93,28 @@ fn only_the_journal_knows_the_store() {
     assert_eq!(files_with(&["redb"]), ["revocation/journal.rs"]);
 }
 
+/// Whether a text has this word, not merely as a part of another.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_of_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let mut words = text.split(|letter| !is_of_word(letter));
+    words.any(|found| found == word)
+}
+
+#[test]
+fn only_the_transport_of_the_cluster_knows_how_frames_travel() {
+    let mut found = 0;
+    for file in files(Path::new(SRC)) {
+        let code = code_of(&file);
+        if has_word(&code, "h2") || has_word(&code, "tokio_rustls") {
+            let place = file.strip_prefix(SRC).unwrap();
+            let is_transport = place.starts_with("revocation/gossip/transport");
+            assert!(is_transport, "{}", place.display());
+            found += 1;
+        }
+    }
+    assert!(found > 1, "{found} files of the transport");
+}
+
 #[test]
 fn judging_awaits_nothing_and_asks_no_clock() {
     for file in files_of("request") {

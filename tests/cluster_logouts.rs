@@ -5,8 +5,8 @@ mod support;
 
 use support::places::{OWN_LOGOUT, get};
 use support::{
-    Cluster, Condition, Customer, Exchange, Ledger, LiveShop, Name, PATIENCE, eventually, request,
-    stateless_bagisto,
+    Cluster, Condition, Customer, Exchange, Ledger, LiveShop, Name, PATIENCE, Shop, eventually,
+    request, stateless_bagisto,
 };
 
 /// Somebody new logs out; whether enough peers had it before the answer.
@@ -28,7 +28,7 @@ fn a_logout_on_any_node_is_refused_on_every_node_by_the_time_it_was_promised() {
     let mut ledger = Ledger::default();
     ledger.spare(&cluster);
     let mut in_time = 0;
-    for _ in 0..10 {
+    for _ in 0..5 {
         if log_out(&cluster, &mut ledger, "a") {
             ledger.check(&cluster);
             in_time += 1;
@@ -44,15 +44,15 @@ fn a_logout_on_any_node_is_refused_on_every_node_by_the_time_it_was_promised() {
         ledger.converges(&cluster);
     }
     assert!(
-        in_time > 10,
-        "only {in_time} of 20 were acknowledged in time"
+        in_time >= 5,
+        "only {in_time} of 10 were acknowledged in time"
     );
     for (from, to) in [("a", "b"), ("b", "c"), ("c", "a")] {
         let heard = cluster.metric(to, "doorward_peer_records_total{direction=\"received\"");
         let told = cluster.metric(from, "doorward_peer_records_total{direction=\"sent\"");
         let spread = cluster.metric(to, "doorward_propagation_seconds_count");
         assert!(
-            heard >= 20.0 && told >= 20.0 && spread >= 20.0,
+            heard >= 10.0 && told >= 10.0 && spread >= 10.0,
             "{heard} {told} {spread}"
         );
     }
@@ -75,14 +75,13 @@ fn every_way_to_revoke_reaches_the_other_node() {
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
     };
     revoke(&["--subject", &subject], "");
-    revoke(&["--jti", &id], "");
+    revoke(&["--jti", &id, "--issuer", Shop::ISSUER], "");
     revoke(&["--token", "-"], by_token.token());
     let own = ledger.customer(&cluster);
     let bearer = format!("Bearer {}", own.token());
     let logout = request("POST", OWN_LOGOUT, &[("Authorization", &bearer)], b"");
     assert_eq!(cluster["b"].raw(&logout), 200);
-    let opaque = "an-opaque-token-of-somebody";
-    let bearer = format!("Bearer {opaque}");
+    let bearer = format!("Bearer 7|{}", "a1B2c3D4".repeat(6)); // as Sanctum makes them
     let logout = request("POST", OWN_LOGOUT, &[("Authorization", &bearer)], b"");
     assert_eq!(cluster["b"].raw(&logout), 200);
     for customer in [&cut_off, &by_id, &by_token, &own] {
@@ -131,7 +130,7 @@ fn what_was_opened_on_one_node_ends_with_a_logout_on_another_trap_28() {
     };
     let (alice, socket) = open("alice", "/socket/alice");
     let (bob, events) = open("bob", "/events/bob");
-    let (_carol, mut hers) = open("carol", "/events/carol");
+    let (carol, mut hers) = open("carol", "/events/carol");
     for customer in [&alice, &bob] {
         assert_eq!(customer.log_out(&cluster["a"]), 200);
     }
@@ -144,6 +143,10 @@ fn what_was_opened_on_one_node_ends_with_a_logout_on_another_trap_28() {
     }
     assert!(live.say_event("carol", "still there"));
     hers.hears("still there");
+    cluster.between("a", "b", Condition::Cut);
+    assert_eq!(carol.log_out(&cluster["a"]), 200);
+    cluster.heal();
+    hers.ends().join().unwrap();
 }
 
 #[test]
@@ -161,19 +164,34 @@ fn a_logout_that_no_peer_hears_of_is_answered_and_counted() {
     let before = shortfalls();
     ledger.log_out_all(&cluster, "a", 1);
     assert!(shortfalls() > before, "no peer at all");
-    assert!(cluster.metric("a", "doorward_peers{state=\"missing\"}") >= 1.0);
+    assert!(cluster.metric("a", "doorward_peers{state=\"connected\"}") < 1.0);
     cluster.heal();
     ledger.converges(&cluster);
 }
 
+/// Whoever listens on the wire, or reads what was logged, learns nothing that opens an account.
 #[test]
-fn two_nodes_in_plain_text_on_the_loopback_are_a_cluster_too() {
+fn two_nodes_in_plain_text_are_a_cluster_too_and_no_token_travels() {
     let cluster = Cluster::of(&["a", "b"]).in_plain_text().start();
     let mut ledger = Ledger::default();
     ledger.spare(&cluster);
-    ledger.log_out_all(&cluster, "a", 5);
+    let leaves = ledger.customer(&cluster);
+    assert_eq!(leaves.log_out(&cluster["a"]), 200);
+    ledger.buries(leaves.token(), "a");
     ledger.log_out_all(&cluster, "b", 5);
     ledger.converges(&cluster);
+    let id = claim(leaves.token(), "jti");
+    let parts = leaves.token().split('.').skip(1).chain([id.as_str()]);
+    for (number, part) in parts.enumerate() {
+        for (here, there) in [("a", "b"), ("b", "a")] {
+            let link = cluster.link(here, there);
+            assert!(!link.has_carried(part.as_bytes()), "part {number}");
+            let mut lines = cluster[here].log_lines().into_iter();
+            assert!(!lines.any(|line| line.contains(part)), "part {number}");
+        }
+    }
+    let bytes = cluster.link("a", "b").bytes() + cluster.link("b", "a").bytes();
+    assert!(bytes > 500, "only {bytes} were looked at");
 }
 
 #[test]
@@ -183,10 +201,12 @@ fn an_operator_sees_the_cluster() {
     ledger.log_out_all(&cluster, "a", 2);
     ledger.converges(&cluster);
     for (name, other) in [("a", "b"), ("b", "a")] {
-        assert_eq!(cluster.told_by(name), "ready; 1 of 1 peers");
+        let told = cluster.told_by(name);
+        assert!(told.starts_with("ready; 1 of 1 peers"), "{told}");
         assert!(cluster.logged(name, &["listening", "service=gossip", "address=127.0.0.1:"]));
         assert!(cluster.logged(name, &["peer connected", &format!("peer={other}")]));
-        assert!(cluster.logged(name, &["cluster state", "state=ready", "why="]));
+        assert!(cluster.logged(name, &["cluster state", "state=syncing", "why="]));
+        assert!(cluster.logged(name, &["cluster state", "state=ready"]));
         let metrics = cluster[name].metrics();
         for state in ["starting", "restoring", "syncing", "ready", "stale"] {
             let value = u8::from(state == "ready");

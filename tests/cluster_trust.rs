@@ -9,7 +9,8 @@ use std::net::TcpStream;
 use doorward::clock;
 use support::encrypted::Hello;
 use support::{
-    Authority, Cluster, GOSSIP, Identity, Ledger, Link, Name, PATIENCE, Rogue, certify, eventually,
+    Authority, Cluster, Condition, GOSSIP, Identity, Ledger, Link, Name, PATIENCE, Rogue, certify,
+    eventually, put,
 };
 
 const TLS12_ALONE: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
@@ -34,12 +35,14 @@ fn a_node_of_another_authority_stays_outside() {
     let mut cluster = Cluster::of(&["a", "b", "c"]).furnish();
     let stranger = Authority::new("somebody else's cluster");
     certify(&stranger, cluster.folder(), "c");
+    let authority = put(cluster.folder(), "other.pem", &stranger.pem(), 0o644);
+    let authority = format!("{authority:?}");
+    cluster.configure("c", &[("ca_file", &authority), ("initial", "true")]);
     let mut ledger = Ledger::default();
     cluster.found(&["a", "b"]);
     cluster.start(&["c"]);
     eventually(|| cluster.link("c", "a").bytes() > 0 && cluster.link("a", "c").bytes() > 0);
-    let forced = cluster["c"].command(&["cluster", "force-ready"]);
-    assert_eq!(forced.code, Some(0), "{forced:?}");
+    cluster.comes_to("c", "ready"); // a cluster of its own
     let beyond = ledger.customer(&cluster);
     assert_eq!(beyond.log_out(&cluster["c"]), 200);
     stays_so(|| {
@@ -105,12 +108,16 @@ fn only_those_who_are_allowed_are_peers() {
     cluster.start(&["a", "b"]);
     let mut ledger = Ledger::default();
     cluster.comes_to("a", "ready");
-    stays_so(|| cluster.told_by("a").contains("0 of 1") && !cluster.is_ready("b"));
+    eventually(|| cluster.logged("a", &["bears no name of `allow`"]));
+    stays_so(|| cluster.told_by("a").starts_with("ready; 0 of") && !cluster.is_ready("b"));
     ledger.log_out_all(&cluster, "a", 1);
     cluster.configure("a", &[("allow", "[\"b\"]"), ("initial", "true")]);
     cluster["a"].signal("HUP");
     cluster.form(&["a", "b"]);
     ledger.converges(&cluster);
+    cluster.configure("a", &[("allow", "[\"c\"]"), ("initial", "true")]);
+    cluster["a"].signal("HUP");
+    cluster.comes_to("a", "ready; 0 of"); // who stands there already is no exception
 }
 
 #[test]
@@ -156,6 +163,41 @@ fn certificates_are_renewed_and_peers_change_by_a_reload() {
     cluster.form(&["a", "b", "c"]);
     ledger.log_out_all(&cluster, "c", 2);
     ledger.converges(&cluster);
+}
+
+/// As docs/cluster.md has it: both authorities, new certificates, the new authority alone; nobody is cut off meanwhile.
+#[test]
+fn the_authority_is_changed_by_three_rounds_of_reloads() {
+    let cluster = Cluster::of(&["a", "b"]).start();
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    let new = Authority::new("the next authority");
+    let round = |number: usize, change: &dyn Fn()| {
+        change();
+        for name in ["a", "b"] {
+            cluster[name].signal("HUP");
+            let reloads = |line: &&String| line.contains(" reloaded ");
+            eventually(|| cluster[name].log_lines().iter().filter(reloads).count() == number);
+        }
+        cluster.between("a", "b", Condition::Cut);
+        eventually(|| cluster.told_by("a").contains("0 of"));
+        cluster.heal();
+        cluster.form(&["a", "b"]);
+    };
+    let authorities = |pem: String| drop(put(cluster.folder(), "ca.pem", &pem, 0o644));
+    round(1, &|| authorities(cluster.authority.pem() + &new.pem()));
+    round(2, &|| {
+        for name in ["a", "b"] {
+            certify(&new, cluster.folder(), name);
+        }
+    });
+    round(3, &|| authorities(new.pem()));
+    ledger.log_out_all(&cluster, "a", 1);
+    ledger.converges(&cluster);
+    let old = cluster.authority.issue_node(&["b"]);
+    let address = cluster["a"].address_of("gossip");
+    let refused = Rogue::calls(address, new.client(Some(&old)), "a", GOSSIP);
+    assert!(refused.is_err(), "the old authority counts no more");
 }
 
 /// A name that stands for every node stands for this one, too.

@@ -158,6 +158,7 @@ impl Gate {
         let mut tokens = shop.verify(&carried.credentials, now)?;
         let strays = shop.strays(&carried, now)?;
         self.refuse_revoked(tokens.iter().chain(&strays))?;
+        self.refuse_forgotten(&tokens, now)?;
         enforce.admit(&tokens, shop.verifier.settings().leeway, now)?;
         tokens.extend(strays);
         Ok(Verdict::Forward(shop, tokens))
@@ -215,6 +216,20 @@ impl Gate {
             if let Some(cause) = self.revocations.covers(identity) {
                 let token = identity.id;
                 return Err(Refusal::Revoked { cause, token });
+            }
+        }
+        Ok(())
+    }
+
+    /// A token that was over once stays over, though the clock was set back: whether it was logged out is forgotten.
+    fn refuse_forgotten(&self, tokens: &[Token], now: UnixTime) -> Result<(), Refusal> {
+        let ends = tokens.iter().filter_map(|token| match token {
+            Token::Verified(token) => token.expires_at,
+            Token::Opaque(_) => None,
+        });
+        for end in ends {
+            if self.revocations.may_have_forgotten(end, now) {
+                return Err(Refusal::Expired);
             }
         }
         Ok(())

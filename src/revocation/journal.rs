@@ -2,7 +2,8 @@
 //!
 //! The file holds four tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
 //! all little endian. `cutoffs`: id to (not before, until). `vector`: origin to the number of its last row
-//! before which none is missing. `meta`: `format`, `sequence`, `origin` (in two halves), `complete` and `clock`.
+//! before which none is missing. `meta`: `format`, `sequence`, `origin` (in two halves), `complete`,
+//! `clock` and `dropped`.
 //! Rows are keyed by window first, so that new rows are neighbours and an ended window is one range.
 
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ use crate::clock::UnixTime;
 const TOKENS: TableDefinition<'_, (u32, u64), &[u8; 28]> = TableDefinition::new("tokens");
 const CUTOFFS: TableDefinition<'_, &[u8; 16], (u64, u64)> = TableDefinition::new("cutoffs");
 const VECTOR: TableDefinition<'_, &[u8; 16], u64> = TableDefinition::new("vector");
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 
 /// The layout that this version reads and writes.
 const FORMAT: u64 = 2;
@@ -54,6 +55,8 @@ pub struct Notes {
     pub is_complete: bool,
     /// The latest time that was seen when something was written.
     pub clock: UnixTime,
+    /// What ended before this moment may have been dropped.
+    pub dropped: UnixTime,
 }
 
 /// What is noted together with revocations, in the same transaction.
@@ -174,9 +177,12 @@ impl Journal {
                 vector: Vector::new(),
                 is_complete: false,
                 clock: UnixTime::EPOCH,
+                dropped: UnixTime::EPOCH,
             },
         };
-        (journal.sequence, journal.notes) = without_panic(&journal.path, || journal.read_notes())?;
+        let path = journal.path.clone();
+        without_panic(&path, || journal.bring_up_to_date())?;
+        (journal.sequence, journal.notes) = without_panic(&path, || journal.read_notes())?;
         match noted.checked_sub(journal.sequence) {
             None | Some(0) => Ok(journal),
             Some(missing) => Err(JournalError::Behind(journal.path, missing)),
@@ -276,9 +282,7 @@ impl Journal {
                 meta.insert("complete", 1)?;
             }
             if let Some(origin) = &progress.origin {
-                for (key, half) in ORIGIN_KEYS.iter().zip(halves_of(origin)) {
-                    meta.insert(key, half)?;
-                }
+                note_origin(&mut meta, origin)?;
             }
             Ok(())
         })?;
@@ -299,7 +303,7 @@ impl Journal {
                 let rows = (window.number(), 0)..=(window.number(), u64::MAX);
                 tokens.retain_in(rows, |_, row| until_of(row) >= now.seconds())?;
             }
-            Ok(())
+            note_dropped(transaction, now)
         })
     }
 
@@ -314,7 +318,7 @@ impl Journal {
             transaction
                 .open_table(CUTOFFS)?
                 .retain(|_, (_, until)| until >= now.seconds())?;
-            Ok(())
+            note_dropped(transaction, now)
         })
     }
 
@@ -343,49 +347,95 @@ impl Journal {
         Ok(())
     }
 
-    fn read_notes(&self) -> Result<(u64, Notes), JournalError> {
-        let (meta, vector) = self
-            .read_tables()
-            .map_err(|error| corrupt(&self.path, &error.to_string()))?;
-        let number = |key: &str| meta.get(key).copied().unwrap_or_default();
-        if number("format") != FORMAT {
-            return Err(JournalError::Format(self.path.clone(), number("format")));
+    /// A journal of format 1 knew nothing of other nodes: it was the only one, and complete.
+    fn bring_up_to_date(&mut self) -> Result<(), JournalError> {
+        let format = self
+            .read_meta()
+            .map_err(|error| corrupt(&self.path, &error.to_string()))?
+            .get("format")
+            .copied()
+            .unwrap_or_default();
+        match format {
+            FORMAT => Ok(()),
+            1 => self.commit(|transaction| {
+                let origin = Origin::random().map_err(|_| redb::Error::PreviousIo)?;
+                transaction.open_table(VECTOR)?;
+                let mut meta = transaction.open_table(META)?;
+                note_origin(&mut meta, &origin)?;
+                meta.insert("complete", 1)?;
+                meta.insert("format", FORMAT)?;
+                Ok(())
+            }),
+            _ => Err(JournalError::Format(self.path.clone(), format)),
         }
+    }
+
+    fn read_notes(&self) -> Result<(u64, Notes), JournalError> {
+        let unreadable = |error: redb::Error| corrupt(&self.path, &error.to_string());
+        let meta = self.read_meta().map_err(unreadable)?;
+        let vector = self.read_vector().map_err(unreadable)?;
+        let number = |key: &str| meta.get(key).copied().unwrap_or_default();
         let notes = Notes {
             origin: origin_of(ORIGIN_KEYS.map(number)),
             vector,
             is_complete: number("complete") == 1,
             clock: UnixTime::from_seconds(number("clock")),
+            dropped: UnixTime::from_seconds(number("dropped")),
         };
         Ok((number("sequence"), notes))
     }
 
-    fn read_tables(&self) -> Result<(HashMap<String, u64>, Vector), redb::Error> {
-        let Some(database) = &self.database else {
-            return Err(redb::Error::PreviousIo);
-        };
-        let transaction = database.begin_read()?;
+    fn read_meta(&self) -> Result<HashMap<String, u64>, redb::Error> {
         let mut meta = HashMap::new();
-        for row in transaction.open_table(META)?.iter()? {
+        for row in self.begin_read()?.open_table(META)?.iter()? {
             let (key, value) = row?;
             meta.insert(key.value().to_owned(), value.value());
         }
+        Ok(meta)
+    }
+
+    fn read_vector(&self) -> Result<Vector, redb::Error> {
         let mut vector = Vector::new();
-        for row in transaction.open_table(VECTOR)?.iter()? {
+        for row in self.begin_read()?.open_table(VECTOR)?.iter()? {
             let (origin, reached) = row?;
             vector.insert(Origin::from_bytes(*origin.value()), reached.value());
         }
-        Ok((meta, vector))
+        Ok(vector)
     }
+
+    fn begin_read(&self) -> Result<redb::ReadTransaction, redb::Error> {
+        let database = self.database.as_ref().ok_or(redb::Error::PreviousIo)?;
+        Ok(database.begin_read()?)
+    }
+}
+
+/// Notes what is not there any more, in the transaction that drops it.
+fn note_dropped(transaction: &WriteTransaction, now: UnixTime) -> Result<(), redb::Error> {
+    let mut meta = transaction.open_table(META)?;
+    let before = meta.get("dropped")?.map_or(0, |row| row.value());
+    meta.insert("dropped", before.max(now.seconds()))?;
+    Ok(())
 }
 
 /// The keys of the two halves of this node's origin.
 const ORIGIN_KEYS: [&str; 2] = ["origin", "origin_2"];
 
+fn note_origin(
+    meta: &mut redb::Table<'_, &'static str, u64>,
+    origin: &Origin,
+) -> Result<(), redb::Error> {
+    for (key, half) in ORIGIN_KEYS.into_iter().zip(halves_of(origin)) {
+        meta.insert(key, half)?;
+    }
+    Ok(())
+}
+
 fn halves_of(origin: &Origin) -> [u64; 2] {
-    let whole = u128::from_le_bytes(*origin.bytes());
-    let low = u64::MAX;
-    [(whole & u128::from(low)) as u64, (whole >> 64) as u64]
+    [0, 8].map(|from| {
+        let mut half = [0; 8];
+        half.copy_from_slice(&origin.bytes()[from..from + 8]);
+        u64::from_le_bytes(half)
+    })
 }
 
 fn origin_of([first, second]: [u64; 2]) -> Origin {
@@ -411,9 +461,7 @@ fn create(path: &Path) -> Result<(), JournalError> {
         transaction.open_table(VECTOR)?;
         let mut meta = transaction.open_table(META)?;
         meta.insert("format", FORMAT)?;
-        for (key, half) in ORIGIN_KEYS.iter().zip(halves_of(&origin)) {
-            meta.insert(key, half)?;
-        }
+        note_origin(&mut meta, &origin)?;
         drop(meta);
         transaction.commit()?;
         drop(database);
@@ -519,6 +567,33 @@ mod tests {
             not_before: UnixTime::from_seconds(not_before),
             until: UnixTime::from_seconds(until),
         }
+    }
+
+    #[test]
+    fn a_journal_of_the_format_before_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        journal.write([token(1), token(2)].iter()).unwrap();
+        let as_before = |transaction: &WriteTransaction| {
+            transaction.delete_table(VECTOR)?;
+            let mut meta = transaction.open_table(META)?;
+            for key in ["origin", "origin_2", "complete", "clock"] {
+                meta.remove(key)?;
+            }
+            meta.insert("format", 1)?;
+            Ok(())
+        };
+        journal.commit(as_before).unwrap();
+        drop(journal);
+        let journal = Journal::open(folder.path()).unwrap();
+        let mut rows = 0;
+        journal.replay(|_| rows += 1).unwrap();
+        assert_eq!(rows, 2);
+        assert!(journal.notes().is_complete);
+        let origin = journal.notes().origin;
+        assert_ne!(origin, Origin::from_bytes([0; 16]));
+        drop(journal);
+        assert_eq!(Journal::open(folder.path()).unwrap().notes().origin, origin);
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub struct Revocations {
     was_complete: bool,
     /// The time that most other nodes go by, in seconds since the epoch; the greatest number: nobody knows.
     peers_time: AtomicU64,
+    /// What ended before this moment was dropped, in seconds since the epoch.
+    dropped: AtomicU64,
 }
 
 /// The revocation is in force here, but the disk does not have it: a restart could forget it.
@@ -110,10 +112,12 @@ impl Revocations {
         })?;
         let notes = journal.notes();
         let was_complete = notes.is_complete;
-        if let Some(behind) = clock::remember(notes.clock) {
+        let behind = notes.clock.since(now);
+        if behind >= MARGIN {
             let behind = humantime::format_duration(behind);
-            log::error!(behind:%; "the clock is far behind what it was when the journal was last written: is it right now?");
+            log::error!(behind:%; "the clock is far behind what it was when the journal was last written: is it right?");
         }
+        let dropped = AtomicU64::new(notes.dropped.seconds());
         let history = Arc::new(History::new(notes.origin, &notes.vector));
         let committer = Committer::start(journal, Arc::clone(&set), Arc::clone(&history))
             .map_err(|error| JournalError::Unreachable(data_dir.to_owned(), error.to_string()))?;
@@ -135,12 +139,20 @@ impl Revocations {
             acks: Acks::default(),
             was_complete,
             peers_time: AtomicU64::new(u64::MAX),
+            dropped,
         })
     }
 
     /// Why this token is refused, if it is.
     pub fn covers(&self, token: &Identity) -> Option<Cause> {
         self.set.covers(token)
+    }
+
+    /// Whether a token that expires then may have been forgotten: the clock is so far behind what it once was that
+    /// what was over then, and was dropped, is not over now. Nobody can tell whether such a token was logged out.
+    pub fn may_have_forgotten(&self, expires_at: UnixTime, now: UnixTime) -> bool {
+        let dropped = UnixTime::from_seconds(self.dropped.load(Ordering::Relaxed));
+        now < dropped.minus(MARGIN) && expires_at < dropped.minus(MARGIN)
     }
 
     /// Puts revocations in force. On `Ok` they are on disk and in the set. On `Err` they are in the set,
@@ -162,6 +174,8 @@ impl Revocations {
                 for revocation in &revocations {
                     self.set.insert(revocation, now);
                 }
+                let rows = revocations.iter().map(Row::of);
+                self.history.announce(rows.collect()); // peers hear of it all the same
                 Err(NotDurable)
             }
         }
@@ -207,12 +221,8 @@ impl Revocations {
         /// What has no window is few and ends rarely; all of it is read.
         const UNDATED_EVERY: Duration = Duration::from_mins(10);
 
-        let now = clock::wall();
+        let now = clock::now();
         let instant = clock::instant();
-        if let Some(behind) = clock::remember(now) {
-            let behind = humantime::format_duration(behind);
-            log::error!(behind:%; "the clock was set back by more than what is over can be told apart from what is not");
-        }
         let mut ticks = self.ticks.lock();
         let real = instant.duration_since(ticks.last);
         let shown = now.since(ticks.last_at);
@@ -234,6 +244,7 @@ impl Revocations {
             self.set.drop_ended_undated(horizon);
         }
         if !ended.is_empty() || undated {
+            self.dropped.fetch_max(horizon.seconds(), Ordering::Relaxed);
             self.committer.drop_ended(ended, undated, horizon);
         }
         self.committer.touch();
@@ -346,6 +357,31 @@ mod tests {
         assert_eq!(wait(last), Ok(()));
         drop(revocations);
         assert_eq!(rows_on_disk(folder.path()), 4);
+    }
+
+    #[test]
+    fn what_was_dropped_stays_over_when_the_clock_is_set_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || {
+            let key = SumKey::default();
+            Revocations::open_with_grace(folder.path(), key, Duration::ZERO).unwrap()
+        };
+        let revocations = open();
+        let now = clock::now();
+        let end = now.minus(2 * MARGIN);
+        let over = token(1, Window::of(Some(end)), now.minus(MARGIN));
+        assert_eq!(wait(revocations.revoke(vec![over])), Ok(()));
+        let two_hours_ago = now.minus(2 * MARGIN + Duration::from_mins(1));
+        assert!(!revocations.may_have_forgotten(end, two_hours_ago));
+        tick_until(&revocations, || revocations.counts().windows == 0);
+        drop(revocations);
+        let revocations = open();
+        assert!(revocations.may_have_forgotten(end, two_hours_ago));
+        assert!(
+            !revocations.may_have_forgotten(end, now),
+            "it is over anyway"
+        );
+        assert!(!revocations.may_have_forgotten(now, two_hours_ago));
     }
 
     #[test]

@@ -64,13 +64,17 @@ impl Row {
             u64::from_le_bytes(bytes)
         };
         let (first, until) = (number(17), UnixTime::from_seconds(number(25)));
-        let low = |number: u64| (number & u64::from(u32::MAX)) as u32;
+        let half = |from: usize| {
+            let mut bytes = [0; 4];
+            bytes.copy_from_slice(&self.0[from..from + 4]);
+            u32::from_le_bytes(bytes)
+        };
         match self.0[0] {
             TOKEN => Some(Revocation::Token {
                 id,
-                window: Window::from_number(low(first)),
+                window: Window::from_number(half(17)),
                 until,
-                source: Source::from_number(low(first >> 32)),
+                source: Source::from_number(half(21)),
             }),
             CUTOFF => Some(Revocation::Cutoff {
                 id,

@@ -248,7 +248,7 @@ impl Set {
 /// What two nodes compare. Only what is kept beyond a moment is: what one of them drops a little earlier than the
 /// other is no difference.
 impl Set {
-    /// What every section holds that is not empty.
+    /// What every section holds that is not empty, in the order of the sections.
     pub fn summaries(&self, beyond: UnixTime) -> Vec<Summary> {
         let windows = self.index.read();
         let of_window = |(window, ids): (&Window, &Arc<Ids>)| Summary {
@@ -260,12 +260,13 @@ impl Set {
         let mut summaries: Vec<_> = windows.iter().map(of_window).collect();
         drop(windows);
         summaries.retain(|summary| summary.until > beyond);
-        for number in 0..SHARDS {
-            for section in [Section::Undated, Section::Cutoffs].map(|of| of(number as u8)) {
+        for number in (0..SHARDS).filter_map(|number| u8::try_from(number).ok()) {
+            for section in [Section::Undated, Section::Cutoffs].map(|of| of(number)) {
                 summaries.push(self.sum_up(section, beyond));
             }
         }
         summaries.retain(|summary| summary.count > 0);
+        summaries.sort_unstable_by_key(|summary| summary.section);
         summaries
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::{Index, IndexMut};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -15,6 +16,7 @@ use super::fake_clock::FakeClock;
 use super::link::{Condition, Link};
 use super::patience::eventually;
 use super::plan::Plan;
+use super::wire::{request, try_raw};
 
 /// The name of a node.
 pub type Name = &'static str;
@@ -88,9 +90,23 @@ impl Cluster {
 
     /// The nodes that run and answer.
     pub fn running(&self) -> Vec<Name> {
-        let running = self.nodes.iter();
-        let running = running.filter(|(_, node)| node.life == Life::Running);
-        running.map(|(name, _)| *name).collect()
+        self.nodes_that_are(Life::Running)
+    }
+
+    /// The nodes that were stopped in their tracks.
+    pub fn paused(&self) -> Vec<Name> {
+        self.nodes_that_are(Life::Paused)
+    }
+
+    /// The nodes that have run and do no more.
+    pub fn over(&self) -> Vec<Name> {
+        self.nodes_that_are(Life::Over)
+    }
+
+    fn nodes_that_are(&self, life: Life) -> Vec<Name> {
+        let nodes = self.nodes.iter();
+        let nodes = nodes.filter(|(_, node)| node.life == life);
+        nodes.map(|(name, _)| *name).collect()
     }
 
     /// The folder of the certificates: ca.pem, NAME.pem, NAME.key.
@@ -308,6 +324,22 @@ impl Cluster {
         let links = self.links.iter();
         let links = links.filter(move |((from, _), _)| *from == name);
         links.map(|(_, link)| link)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        let ask = request("GET", "/readyz?verbose", &[("Host", "localhost")], b"");
+        for name in self.running() {
+            let told = try_raw(self[name].operator(), &ask).map(|answer| answer.text());
+            eprintln!(
+                "--- what {name} says at the end\n{}",
+                told.unwrap_or_default()
+            );
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::node::{Shared, now};
 use super::transport::resolve;
 
 /// How often names are looked up.
-const RESOLVE_EVERY: Duration = Duration::from_secs(10);
+const RESOLVE_EVERY_MS: u64 = 10_000;
 
 /// How often it is asked whether there are other names.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -62,8 +62,7 @@ pub(super) async fn dial_all(shared: Arc<Shared>) {
     loop {
         let peers = shared.peers();
         let now_ms = now().uptime_ms;
-        let is_old =
-            resolved_ms.is_none_or(|then| now_ms - then >= RESOLVE_EVERY.as_millis() as u64);
+        let is_old = resolved_ms.is_none_or(|then| now_ms - then >= RESOLVE_EVERY_MS);
         if is_old || peers != known {
             resolved_ms = Some(now_ms);
             let mut addresses = Vec::new();

@@ -16,17 +16,17 @@ use crate::revocation::section::{Item, Section, Sum, Summary};
 use crate::revocation::{State, Window};
 
 /// What this version speaks. A peer with another one is understood as far as the frames are.
-pub const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 1;
 
 /// How many rows travel in one frame at the most: 270 KB.
-pub const ROWS_MAX: usize = 8192;
+pub(super) const ROWS_MAX: usize = 8192;
 
 /// How many origins and nodes a frame may name: beyond that it is no cluster that we could be in.
 const NAMES_MAX: usize = 4096;
 
 /// What one node says to another.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Frame {
+pub(super) enum Frame {
     /// Who is there: the first word of both sides.
     Hello(Hello),
     /// I am alive; every second.
@@ -125,46 +125,46 @@ pub enum Frame {
 
 /// Who is there.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hello {
+pub(super) struct Hello {
     /// What the sender speaks.
-    pub version: u16,
+    pub(super) version: u16,
     /// What it is called.
-    pub node: NodeName,
+    pub(super) node: NodeName,
     /// Which origin it is.
-    pub origin: Origin,
+    pub(super) origin: Origin,
     /// Where it stands, and what it knows.
-    pub ping: Ping,
+    pub(super) ping: Ping,
 }
 
 /// What a node says of itself again and again.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ping {
+pub(super) struct Ping {
     /// The time there, in milliseconds since the epoch.
-    pub now_ms: u64,
+    pub(super) now_ms: u64,
     /// Where it stands.
-    pub state: State,
+    pub(super) state: State,
     /// Whether its journal was ever known to be complete.
-    pub is_complete: bool,
+    pub(super) is_complete: bool,
     /// What it knows of everybody.
-    pub vector: Vector,
+    pub(super) vector: Vector,
     /// Which other nodes it heard, directly or from others, and how long ago.
-    pub heard: Vec<Heard>,
+    pub(super) heard: Vec<Heard>,
 }
 
 /// When a node was last heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub(super) struct Heard {
     /// Which.
-    pub node: NodeName,
+    pub(super) node: NodeName,
     /// How long ago, in milliseconds.
-    pub ago_ms: u32,
+    pub(super) ago_ms: u32,
     /// It said goodbye then.
-    pub has_left: bool,
+    pub(super) has_left: bool,
 }
 
 /// Why a node hangs up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goodbye {
+pub(super) enum Goodbye {
     /// It stops.
     Leaving,
     /// There is another connection between the two.
@@ -177,7 +177,7 @@ pub enum Goodbye {
 
 /// The bytes are none that a node would send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Garbled(pub(super) &'static str);
+pub(super) struct Garbled(pub(super) &'static str);
 
 impl std::error::Error for Garbled {}
 
@@ -205,7 +205,7 @@ const GOODBYE: u8 = 15;
 
 impl Frame {
     /// About how much memory it takes, in bytes.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Delta { rows, .. } | Self::Loose(rows) | Self::Rows { rows, .. } => {
                 rows.len() * Row::BYTES
@@ -227,7 +227,7 @@ impl Frame {
     }
 
     /// Its bytes.
-    pub fn encode(&self) -> Bytes {
+    pub(super) fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         match self {
             Self::Hello(hello) => {
@@ -306,7 +306,9 @@ impl Frame {
                 items,
             } => {
                 put_section_head(&mut out, FETCH, *round, *section);
-                items.iter().for_each(|item| out.put_slice(item));
+                for item in items {
+                    out.put_slice(item);
+                }
             }
             Self::Rows {
                 round,
@@ -327,7 +329,7 @@ impl Frame {
     }
 
     /// Reads a frame; `None`: one of a kind that this version does not know.
-    pub fn decode(bytes: &Bytes) -> Result<Option<Self>, Garbled> {
+    pub(super) fn decode(bytes: &Bytes) -> Result<Option<Self>, Garbled> {
         let mut body = bytes.clone();
         let frame = match number(&mut body, Bytes::get_u8, 1)? {
             HELLO => Self::Hello(Hello {
@@ -434,7 +436,9 @@ fn put_vector(out: &mut BytesMut, vector: &Vector) {
 
 fn put_rows(out: &mut BytesMut, rows: &[Row]) {
     out.reserve(rows.len() * Row::BYTES);
-    rows.iter().for_each(|row| out.put_slice(row.bytes()));
+    for row in rows {
+        out.put_slice(row.bytes());
+    }
 }
 
 fn put_summaries(out: &mut BytesMut, summaries: &[Summary]) {
@@ -543,7 +547,7 @@ fn take_vector(body: &mut Bytes) -> Result<Vector, Garbled> {
     if length > NAMES_MAX {
         return Err(Garbled("it names too many origins"));
     }
-    let mut vector = Vector::with_capacity(length);
+    let mut vector = Vector::new();
     for _ in 0..length {
         vector.insert(take_origin(body)?, take_u64(body)?);
     }
@@ -551,7 +555,7 @@ fn take_vector(body: &mut Bytes) -> Result<Vector, Garbled> {
 }
 
 fn take_rows(body: &mut Bytes) -> Result<Vec<Row>, Garbled> {
-    if body.len() % Row::BYTES != 0 {
+    if !body.len().is_multiple_of(Row::BYTES) {
         return Err(Garbled("it ends in the middle of a row"));
     }
     let rows = body.chunks_exact(Row::BYTES);

@@ -93,17 +93,21 @@ impl Members {
         silent.max_by_key(|(_, silent_ms)| *silent_ms)
     }
 
-    /// Whether a comparison would bring back what is missing of somebody.
-    pub(super) fn is_comparison_due(&self) -> bool {
-        self.0
-            .values()
-            .any(|member| member.is_missed && member.back_ms > 0)
+    /// Whether a comparison with a node that speaks for these would bring back what is missing of somebody.
+    pub(super) fn is_comparison_due(&self, spoken_for: &[NodeName]) -> bool {
+        let is_due = |member: &Member| member.is_missed && member.back_ms > 0;
+        let mut members = spoken_for.iter().filter_map(|node| self.0.get(node));
+        members.any(is_due)
     }
 
-    /// Sets were compared: what was told before that is known.
-    pub(super) fn compared(&mut self, began_ms: u64) {
-        for member in self.0.values_mut() {
-            if member.is_missed && member.back_ms > 0 && member.back_ms <= began_ms {
+    /// Sets were compared with a node that spoke for these when that began: what they had done is known.
+    pub(super) fn compared(&mut self, spoken_for: &[NodeName], began_ms: u64) {
+        for node in spoken_for {
+            if let Some(member) = self.0.get_mut(node)
+                && member.is_missed
+                && member.back_ms > 0
+                && member.back_ms <= began_ms
+            {
                 member.is_missed = false;
             }
         }
@@ -168,14 +172,16 @@ mod tests {
         members.heard(&node("b"), 1_000);
         assert_eq!(missed(&mut members, 6_000), None);
         assert_eq!(missed(&mut members, 6_001).as_deref(), Some("b"));
-        members.compared(6_500);
-        assert!(!members.is_comparison_due());
+        let (b, c) = ([node("b")], [node("c")]);
+        members.compared(&b, 6_500);
+        assert!(!members.is_comparison_due(&b));
         members.heard(&node("b"), 7_000);
-        assert!(members.is_comparison_due());
+        assert!(members.is_comparison_due(&b) && !members.is_comparison_due(&c));
         assert_eq!(missed(&mut members, 7_100).as_deref(), Some("b"));
-        members.compared(6_999);
+        members.compared(&b, 6_999);
+        members.compared(&c, 7_050);
         assert_eq!(missed(&mut members, 7_100).as_deref(), Some("b"));
-        members.compared(7_050);
+        members.compared(&b, 7_050);
         assert_eq!(missed(&mut members, 7_100), None);
     }
 

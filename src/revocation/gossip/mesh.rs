@@ -1,6 +1,6 @@
 //! What a node does with what others say: no socket, no clock and no disk, so that it can be played through.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::admission::Admission;
 use super::frame::{Frame, Garbled, Goodbye, Hello, Ping, ROWS_MAX, VERSION};
 use super::members::{Members, SILENCE_MAX_MS};
-use super::readiness::{Readiness, Rules, median};
+use super::readiness::{Readiness, Rules, SKEW_WARNING_MS, median};
 use super::round::Round;
 use super::settings::NodeName;
 use super::talk::{Peer, Talk};
@@ -90,8 +90,8 @@ pub(super) struct Mesh {
     pub(super) exchanged: Arc<Exchanged>,
     pub(super) admission: Admission,
     /// Locked one after the other, never within each other but for `links`' entries, which may lock the two below.
-    links: Mutex<HashMap<LinkId, Arc<Mutex<Talk>>>>,
-    peers: Mutex<HashMap<LinkId, Linked>>,
+    links: Mutex<BTreeMap<LinkId, Arc<Mutex<Talk>>>>,
+    peers: Mutex<BTreeMap<LinkId, Linked>>,
     seen: Mutex<SeenNow>,
 }
 
@@ -109,6 +109,8 @@ struct SeenNow {
     rules: Rules,
     readiness: Readiness,
     ticked_ms: u64,
+    /// How far the wall clock was ahead of the uptime when it was last set.
+    wall_ahead_ms: i64,
 }
 
 impl Mesh {
@@ -135,6 +137,7 @@ impl Mesh {
                 rules,
                 readiness: Readiness::at_start(is_complete, now.uptime_ms),
                 ticked_ms: now.uptime_ms,
+                wall_ahead_ms: clock_difference_ms(now.wall_ms, now.uptime_ms),
             }),
         }
     }
@@ -183,11 +186,15 @@ impl Mesh {
     }
 
     /// A peer said something.
+    #[expect(clippy::too_many_lines, reason = "a table: one row a frame")]
     pub(super) fn receive(&self, link: LinkId, frame: Frame, now: Now) -> Result<Steps, Garbled> {
         let Some(talk) = self.links.lock().get(&link).cloned() else {
             return Ok(Steps::default());
         };
         let mut talk = talk.lock();
+        if talk.is_refused {
+            return Ok(Steps::default());
+        }
         talk.heard_ms = now.uptime_ms;
         let Some(peer) = talk.peer.clone() else {
             let Frame::Hello(hello) = frame else {
@@ -246,7 +253,7 @@ impl Mesh {
                 if !summaries.is_empty() {
                     self.exchanged.repairs.fetch_add(1, Ordering::Relaxed);
                 }
-                match self.our_round(&mut talk, round) {
+                match talk.our_round(round) {
                     Some(round) => round.differ(vector, summaries, &self.set)?,
                     None => Vec::new(),
                 }
@@ -263,7 +270,7 @@ impl Mesh {
                 message,
             } => {
                 if talk.is_our_round(round) {
-                    match self.our_round(&mut talk, round) {
+                    match talk.our_round(round) {
                         Some(round) => round.reconcile(section, &message, &self.set)?,
                         None => Vec::new(),
                     }
@@ -285,7 +292,7 @@ impl Mesh {
                     .filter_map(Row::revocation)
                     .map(|one| item_of(&one))
                     .collect();
-                match self.our_round(&mut talk, round) {
+                match talk.our_round(round) {
                     Some(round) => round.rows(section, items.into_iter(), is_last, &self.set)?,
                     None => Vec::new(),
                 }
@@ -299,10 +306,6 @@ impl Mesh {
         Ok(steps)
     }
 
-    fn our_round<'t>(&self, talk: &'t mut Talk, number: u32) -> Option<&'t mut Round> {
-        talk.round.as_mut().filter(|round| round.number == number)
-    }
-
     /// A comparison that is over: what either knew both know now.
     fn settle_round(&self, talk: &mut Talk, steps: &mut Steps) {
         let Some(vector) = talk.round.as_ref().and_then(Round::agreed).cloned() else {
@@ -313,7 +316,9 @@ impl Mesh {
         };
         talk.agreed_ms = Some(round.began_ms);
         talk.agreed_with = round.peer_state;
-        self.seen.lock().members.compared(round.began_ms);
+        let mut seen = self.seen.lock();
+        seen.members.compared(&round.spoken_for, round.began_ms);
+        drop(seen);
         let ahead = self.history.adopt(&vector);
         if !ahead.is_empty() {
             steps.imports.push(Import {
@@ -329,6 +334,7 @@ impl Mesh {
     /// The first word of a peer: it is who its certificate says, and there is one connection to it.
     fn greet(&self, link: LinkId, talk: &mut Talk, hello: Hello, now: Now) -> Steps {
         let mut steps = Steps::default();
+        talk.is_refused = true;
         let refuse = |steps: &mut Steps, goodbye, why: String| {
             steps.frames.push((link, Frame::Goodbye(goodbye)));
             steps.closes.push((link, why));
@@ -390,6 +396,7 @@ impl Mesh {
         let after = ping.vector.get(&self.history.own().0).copied();
         talk.hear(ping);
         talk.peer = Some(peer.clone());
+        talk.is_refused = false;
         let is_dialed = talk.is_dialed;
         self.peers.lock().insert(link, Linked { peer, is_dialed });
         steps.joined = Some((link, node, after.unwrap_or_default()));
@@ -608,8 +615,8 @@ impl Mesh {
                 .collect()
         };
         self.notice_pause(&links, &mut steps, now);
+        self.notice_step(&links, now);
         let found = self.look(&links, &mut steps, now);
-        let is_needed = self.is_comparison_needed();
         for (link, talk) in &links {
             let mut talk = talk.lock();
             let silent_ms = now.uptime_ms.saturating_sub(talk.heard_ms);
@@ -625,12 +632,15 @@ impl Mesh {
             if talk.is_ping_due(now.uptime_ms) {
                 steps.frames.push((*link, Frame::Ping(self.ping(now))));
             }
-            if talk.is_round_due(is_needed && !self.has_agreed(&talk), now.uptime_ms) {
+            if talk.is_round_due(self.is_comparison_needed(&talk), now.uptime_ms) {
                 let number = talk.next_round(now.uptime_ms);
-                // What one of the two drops a minute before the other is no difference.
-                let beyond = UnixTime::from_seconds(now.wall_ms / 1_000 + 60);
-                let (round, frame) =
-                    Round::begin(number, talk.state, &self.set, beyond, now.uptime_ms);
+                // What one of the two drops a minute before the other is no difference. A clock that is ahead must
+                // not leave out what is in force.
+                let behind_ms = talk.offset_ms.unwrap_or_default().min(0);
+                let wall_ms = now.wall_ms.saturating_add_signed(behind_ms);
+                let beyond = UnixTime::from_seconds(wall_ms / 1_000 + 60);
+                let there = (talk.state, talk.spoken_for());
+                let (round, frame) = Round::begin(number, there, &self.set, beyond, now.uptime_ms);
                 talk.round = Some(round);
                 steps.frames.push((*link, frame));
             }
@@ -657,15 +667,30 @@ impl Mesh {
         }
     }
 
-    fn is_comparison_needed(&self) -> bool {
-        let seen = self.seen.lock();
-        !seen.readiness.is_settled() || seen.members.is_comparison_due()
+    /// What was compared by a clock that was wrong may lack something: entries that seemed to be over, and cutoffs
+    /// that seemed to lie ahead.
+    fn notice_step(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], now: Now) {
+        let ahead_ms = clock_difference_ms(now.wall_ms, now.uptime_ms);
+        let mut seen = self.seen.lock();
+        let step_ms = ahead_ms.saturating_sub(seen.wall_ahead_ms);
+        if step_ms.unsigned_abs() <= SKEW_WARNING_MS {
+            return;
+        }
+        seen.wall_ahead_ms = ahead_ms;
+        drop(seen);
+        for (_, talk) in links {
+            talk.lock().clock_stepped(step_ms);
+        }
     }
 
-    /// While this node is not ready, one comparison with a peer that stands where it stood then is enough.
-    fn has_agreed(&self, talk: &Talk) -> bool {
+    /// Whether something is known to be missing here that the peer has. While this node is not ready, one comparison
+    /// with a peer that stands where it stood then is enough.
+    fn is_comparison_needed(&self, talk: &Talk) -> bool {
         let seen = self.seen.lock();
-        !seen.readiness.is_settled() && talk.agreed_ms.is_some() && talk.agreed_with == talk.state
+        if seen.readiness.is_settled() {
+            return seen.members.is_comparison_due(&talk.spoken_for());
+        }
+        talk.agreed_ms.is_none() || talk.agreed_with != talk.state
     }
 
     fn look(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], steps: &mut Steps, now: Now) -> Found {
@@ -789,7 +814,7 @@ impl Mesh {
     pub(super) fn clock_ahead_ms(&self) -> Option<i64> {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         let offsets = links.iter().filter_map(|talk| talk.lock().offset_ms);
-        median(offsets.collect()).map(|offset_ms| offset_ms.saturating_neg())
+        median(offsets.collect()).map(i64::saturating_neg)
     }
 }
 
@@ -832,5 +857,20 @@ impl Mesh {
             .iter()
             .flat_map(|one| self.set.entries(one.section, UnixTime::EPOCH));
         entries.map(|(_, revocation)| revocation).collect()
+    }
+
+    /// The connection that counts to this node.
+    pub(super) fn link_of(&self, node: &NodeName) -> Option<LinkId> {
+        self.link_to(node)
+    }
+
+    /// When the last comparison on each connection began that came to its end, and where the peer stood then.
+    pub(super) fn agreed(&self) -> Vec<(LinkId, u64, crate::revocation::State)> {
+        let links = self.links.lock();
+        let agreed = links.iter().filter_map(|(link, talk)| {
+            let talk = talk.lock();
+            Some((*link, talk.agreed_ms?, talk.agreed_with))
+        });
+        agreed.collect()
     }
 }

@@ -11,6 +11,8 @@ mod outbox;
 mod readiness;
 mod round;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod talk;
 mod targets;
 mod transport;

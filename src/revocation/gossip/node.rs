@@ -341,6 +341,7 @@ impl Shared {
         let hello = self.mesh.connect(id, is_dialed, target, names, now());
         let (outbox, inbox) = Outbox::new();
         outbox.order(Order::Say(hello));
+        let overdue = outbox.overdue();
         self.outboxes.lock().insert(id, outbox);
         let present = Present {
             shared: Arc::clone(&self),
@@ -368,6 +369,7 @@ impl Shared {
         let why = tokio::select! {
             why = reading => why,
             why = writing => why,
+            why = overdue => Ok(why),
         };
         let why = why.unwrap_or_else(|error| error.to_string());
         match present.end() {
@@ -473,7 +475,7 @@ impl Shared {
                 warn!(state = state.name(), why; "cluster state");
             }
         }
-        standing.set(found, clock::now());
+        standing.set(found, clock::now(), clock::uptime_ms());
     }
 
     fn warn_of_skew(&self, now: Now) {

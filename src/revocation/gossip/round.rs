@@ -1,11 +1,12 @@
 //! A comparison of two nodes' sets, seen from the one who began it: afterwards both know what either knew.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use negentropy::{Id as Name, Negentropy, NegentropyStorageVector};
 
 use super::frame::{Frame, Garbled, ROWS_MAX};
+use super::settings::NodeName;
 use crate::clock::UnixTime;
 use crate::revocation::history::Vector;
 use crate::revocation::row::Row;
@@ -32,6 +33,8 @@ pub(super) struct Round {
     pub(super) began_ms: u64,
     /// Where the peer stood when it began.
     pub(super) peer_state: State,
+    /// Of whom the peer knew everything then.
+    pub(super) spoken_for: Vec<NodeName>,
     beyond: UnixTime,
     /// What the peer knew when it compared; `None`: it has not answered yet.
     vector: Option<Vector>,
@@ -60,7 +63,7 @@ impl Round {
     /// A comparison of everything that is kept beyond a moment, and the frame that begins it.
     pub(super) fn begin(
         number: u32,
-        peer_state: State,
+        (peer_state, spoken_for): (State, Vec<NodeName>),
         set: &Set,
         beyond: UnixTime,
         now_ms: u64,
@@ -69,6 +72,7 @@ impl Round {
             number,
             began_ms: now_ms,
             peer_state,
+            spoken_for,
             beyond,
             vector: None,
             waiting: Vec::new(),
@@ -117,7 +121,8 @@ impl Round {
         let (round, section) = (self.number, theirs.section);
         let ours = set.entries(section, self.beyond);
         if theirs.count == 0 {
-            return Ok(loose(ours.iter().map(|(_, one)| Row::of(one)).collect()));
+            let ours: Vec<_> = ours.iter().map(|(_, one)| Row::of(one)).collect();
+            return Ok(loose(&ours));
         }
         let apart = theirs.count.abs_diff(ours.len() as u64);
         if theirs.count <= FEW || apart * DIFFERENCE_COST >= theirs.count {
@@ -173,7 +178,8 @@ impl Round {
             .to_send
             .iter()
             .filter_map(|name| one.ours.get(name.as_bytes()));
-        let mut frames = loose(to_send.copied().collect());
+        let to_send: Vec<_> = to_send.copied().collect();
+        let mut frames = loose(&to_send);
         let items: Vec<Item> = one.to_fetch.iter().map(|name| *name.as_bytes()).collect();
         if items.is_empty() {
             self.open.remove(&section);
@@ -207,7 +213,8 @@ impl Round {
             Some(Open::Taking(theirs)) => {
                 let ours = set.entries(section, self.beyond).into_iter();
                 let lacking = ours.filter(|(item, _)| !theirs.contains(item));
-                loose(lacking.map(|(_, one)| Row::of(&one)).collect())
+                let lacking: Vec<_> = lacking.map(|(_, one)| Row::of(&one)).collect();
+                loose(&lacking)
             }
             Some(Open::Reconciling(_) | Open::Fetching) | None => Vec::new(),
         };
@@ -217,7 +224,7 @@ impl Round {
 }
 
 /// Rows for the other side, in frames of a fitting size.
-fn loose(rows: Vec<Row>) -> Vec<Frame> {
+fn loose(rows: &[Row]) -> Vec<Frame> {
     rows.chunks(ROWS_MAX)
         .map(|rows| Frame::Loose(rows.to_vec()))
         .collect()
@@ -265,7 +272,7 @@ impl Answering {
         self.round = round;
         self.beyond = beyond;
         self.open.clear();
-        let mut ours: HashMap<_, _> = set
+        let mut ours: BTreeMap<_, _> = set
             .summaries(beyond)
             .into_iter()
             .map(|summary| (summary.section, summary))
@@ -324,12 +331,11 @@ impl Answering {
         if self.open.len() >= 2 * OPEN_MAX && !self.open.contains_key(&section) {
             self.open.clear(); // they are made anew when they are asked for
         }
-        let mut negentropy = match self.open.remove(&section) {
-            Some(open) => open,
-            None => {
-                let storage = storage_of(&set.entries(section, self.beyond))?;
-                Negentropy::owned(storage, MESSAGE_BYTES_MAX).map_err(senseless)?
-            }
+        let mut negentropy = if let Some(open) = self.open.remove(&section) {
+            open
+        } else {
+            let storage = storage_of(&set.entries(section, self.beyond))?;
+            Negentropy::owned(storage, MESSAGE_BYTES_MAX).map_err(senseless)?
         };
         let message = negentropy.reconcile(message).map_err(senseless)?;
         self.open.insert(section, negentropy);

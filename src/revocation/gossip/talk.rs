@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::frame::{Frame, Ping};
+use super::frame::{Frame, Heard, Ping};
+use super::members::SILENCE_MAX_MS;
 use super::readiness::View;
 use super::round::{Answering, Round};
 use super::settings::NodeName;
@@ -31,6 +32,8 @@ pub(super) struct Talk {
     pub(super) names: Vec<NodeName>,
     /// Who the peer is, once it has said so.
     pub(super) peer: Option<Peer>,
+    /// It was told to go: what it says until it is gone does not count.
+    pub(super) is_refused: bool,
     pub(super) heard_ms: u64,
     pinged_ms: u64,
     pub(super) state: State,
@@ -38,6 +41,8 @@ pub(super) struct Talk {
     pub(super) vector: Vector,
     /// The vector of the ping before: what was known then should have come by now.
     pub(super) older_vector: Vector,
+    /// Whom the peer hears, and has heard without a break.
+    hears: Vec<NodeName>,
     /// How far the peer's clock is ahead of ours.
     pub(super) offset_ms: Option<i64>,
     pub(super) round: Option<Round>,
@@ -75,12 +80,14 @@ impl Talk {
             target,
             names,
             peer: None,
+            is_refused: false,
             heard_ms: now_ms,
             pinged_ms: now_ms,
             state: State::Starting,
             is_complete: false,
             vector: Vector::new(),
             older_vector: Vector::new(),
+            hears: Vec::new(),
             offset_ms: None,
             round: None,
             agreed_ms: None,
@@ -109,9 +116,18 @@ impl Talk {
 
     /// The peer says where it stands.
     pub(super) fn hear(&mut self, ping: Ping) {
+        let is_fresh = |heard: &&Heard| u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
+        let fresh = ping.heard.iter().filter(is_fresh);
+        self.hears = fresh.map(|heard| heard.node.clone()).collect();
         self.state = ping.state;
         self.is_complete = ping.is_complete;
         self.older_vector = std::mem::replace(&mut self.vector, ping.vector);
+    }
+
+    /// The nodes of which the peer knows everything: itself, and whom it hears.
+    pub(super) fn spoken_for(&self) -> Vec<NodeName> {
+        let own = self.peer.iter().map(|peer| peer.node.clone());
+        own.chain(self.hears.iter().cloned()).collect()
     }
 
     /// Whether it is time to say that one is alive.
@@ -140,9 +156,22 @@ impl Talk {
         (self.rounds << 1) | u32::from(self.is_dialed)
     }
 
+    /// Our clock was set forward by so much: what was compared until now does not count.
+    pub(super) fn clock_stepped(&mut self, step_ms: i64) {
+        self.offset_ms = self.offset_ms.map(|offset_ms| offset_ms.saturating_sub(step_ms));
+        self.round = None;
+        self.agreed_ms = None;
+        self.is_round_due = true;
+    }
+
     /// Whether a comparison with that number was begun here.
     pub(super) fn is_our_round(&self, round: u32) -> bool {
         round & 1 == u32::from(self.is_dialed)
+    }
+
+    /// The comparison with that number, if it is the one that is going on.
+    pub(super) fn our_round(&mut self, number: u32) -> Option<&mut Round> {
+        self.round.as_mut().filter(|round| round.number == number)
     }
 
     /// Asks for rows of an origin, unless that was done a moment ago.

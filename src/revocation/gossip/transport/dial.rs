@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use super::stream::{Carrier, Other, error_of, link, over};
 use super::{
-    CONNECTION_WINDOW_BYTES, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH, Link, STREAM_WINDOW_BYTES,
-    Speech, Transport, stays_here, timed_out, tls,
+    CONNECTION_WINDOW_BYTES, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH, Link, SEND_BUFFER_BYTES,
+    SMALL_FRAMES_BYTES_MAX, STREAM_WINDOW_BYTES, Speech, Transport, stays_here, timed_out, tls,
 };
 use crate::revocation::gossip::settings::NodeName;
 
@@ -47,7 +47,7 @@ impl Transport {
                 }
             }
         };
-        agree(agreed).await
+        agree(Box::pin(agreed)).await
     }
 }
 
@@ -58,11 +58,11 @@ pub(in crate::revocation::gossip) async fn ask_to_join(
     question: Bytes,
 ) -> io::Result<(StatusCode, Bytes)> {
     let stream = connect(address).await?;
-    agree(async {
-        let stream = tls::connect_unknown(stream, address, authorities).await?;
+    let agreed = async {
+        let stream = tls::connect_as_stranger(stream, address, authorities).await?;
         ask(stream, address, question).await
-    })
-    .await
+    };
+    agree(Box::pin(agreed)).await
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -88,6 +88,8 @@ async fn open(
     wire.enable_push(false)
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .data_frame_budget(SMALL_FRAMES_BYTES_MAX)
+        .max_send_buffer_size(SEND_BUFFER_BYTES)
         .max_header_list_size(HEADERS_BYTES_MAX);
     let (requests, mut connection) = wire.handshake(carrier).await.map_err(error_of)?;
     let request = post(scheme, address, GOSSIP_PATH)?;
@@ -106,8 +108,8 @@ async fn open(
         remote: address,
         is_dialed: true,
     };
-    let (link, carried) = link(other, (outward, answer.into_body()), connection);
-    tokio::spawn(carried);
+    let (link, running) = link(other, (outward, answer.into_body()), connection);
+    tokio::spawn(running);
     Ok(link)
 }
 
@@ -154,4 +156,72 @@ fn post(scheme: &str, address: SocketAddr, path: &str) -> io::Result<Request<()>
         .build();
     let request = uri.and_then(|uri| Request::builder().method(Method::POST).uri(uri).body(()));
     request.map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::{Context, Poll};
+
+    use tokio::net::TcpListener;
+
+    use super::super::scene::{Node, soon};
+    use super::*;
+    use crate::revocation::gossip::settings::Security;
+
+    async fn refusal(address: SocketAddr) -> io::Error {
+        let transport = Transport::new(&Security::Loopback).unwrap();
+        soon(transport.dial(address)).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn where_nobody_listens_nobody_answers() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        assert_eq!(refusal(address).await.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[tokio::test]
+    async fn who_takes_a_call_and_says_nothing_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let error = refusal(listener.local_addr().unwrap()).await;
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_know_the_gossip_is_no_peer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+            let answer = http::Response::builder().status(404).body(()).unwrap();
+            respond.send_response(answer, true).unwrap();
+            connection.graceful_shutdown();
+            while connection.accept().await.is_some() {}
+        };
+        let (error, ()) = tokio::join!(refusal(address), serving);
+        let text = error.to_string();
+        assert!(
+            text.contains("it answers 404 Not Found to POST /doorward/gossip/1"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_leaves_nothing_behind() {
+        let mut node = Node::open(&Security::Loopback).await;
+        let transport = Transport::new(&Security::Loopback).unwrap();
+        let mut call = Box::pin(transport.dial(node.address));
+        let mut poll =
+            |context: &mut Context<'_>| Poll::Ready(call.as_mut().poll(context).is_pending());
+        while poll_fn(&mut poll).await && node.is_quiet() {
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+        let mut link = node.link().await;
+        assert!(!matches!(soon(link.receiver.next()).await, Ok(Some(_))));
+    }
 }

@@ -61,15 +61,19 @@ impl Rules {
         Arc::clone(&self.provider)
     }
 
+    /// The names of a verified certificate that may be peers.
+    pub(super) fn names(&self, leaf: &CertificateDer<'_>) -> Vec<NodeName> {
+        let mut names = names_of(leaf);
+        names.retain(|name| self.allow.is_empty() || self.allow.contains(name));
+        names
+    }
+
     /// A certificate that an authority signed must also be a peer's.
     fn admit(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
-        let names = names_of(leaf);
-        let is_allowed = |name| self.allow.is_empty() || self.allow.contains(name);
-        if names.iter().any(is_allowed) {
-            Ok(())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
+        if self.names(leaf).is_empty() {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
         }
+        Ok(())
     }
 }
 
@@ -135,6 +139,7 @@ impl ServerCertVerifier for Examiner {
                     algorithms,
                 )
             })
+            .map_err(issued_elsewhere)
             .and_then(|()| rules.admit(leaf))
             .map_err(|error| self.note(leaf, error))?;
         Ok(ServerCertVerified::assertion())
@@ -181,6 +186,7 @@ impl ClientCertVerifier for Examiner {
         let clients = &self.rules.clients;
         let verified = clients.verify_client_cert(leaf, intermediates, now);
         verified
+            .map_err(issued_elsewhere)
             .and_then(|verified| self.rules.admit(leaf).map(|()| verified))
             .map_err(|error| self.note(leaf, error))
     }
@@ -209,7 +215,7 @@ impl ClientCertVerifier for Examiner {
 }
 
 /// What the nodes of a certificate may be called: its DNS names (RFC 5280 section 4.2.1.6), without regard to case.
-pub(super) fn names_of(leaf: &CertificateDer<'_>) -> Vec<NodeName> {
+fn names_of(leaf: &CertificateDer<'_>) -> Vec<NodeName> {
     let Ok(leaf) = webpki::EndEntityCert::try_from(leaf) else {
         return Vec::new();
     };
@@ -217,6 +223,14 @@ pub(super) fn names_of(leaf: &CertificateDer<'_>) -> Vec<NodeName> {
     names
         .filter_map(|name| NodeName::parse(&name.to_ascii_lowercase()).ok())
         .collect()
+}
+
+/// Another authority may have the same name; then only the signature tells.
+fn issued_elsewhere(error: Error) -> Error {
+    if error == Error::InvalidCertificate(CertificateError::BadSignature) {
+        return CertificateError::UnknownIssuer.into();
+    }
+    error
 }
 
 fn only_tls13() -> Error {
@@ -263,4 +277,106 @@ fn why(error: &Error, leaf: &CertificateDer<'_>) -> String {
         other => return format!("is not accepted: {other}"),
     };
     words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Transport;
+    use super::super::scene::{
+        Authority, Node, Papers, ended, of_client, of_server, soon, to_come,
+    };
+    use super::*;
+    use crate::revocation::gossip::settings::Security;
+
+    /// What the two say when the first calls the second, and no link comes of it.
+    async fn refusals(caller: &Security, host: &Security) -> (String, String) {
+        let mut host = Node::open(host).await;
+        let caller = Transport::new(caller).unwrap();
+        let refused = soon(caller.dial(host.address)).await.unwrap_err();
+        (refused.to_string(), host.refusal().await)
+    }
+
+    /// Nobody with these papers is let in by members, nor believed by them to be one.
+    async fn nobody_believes(authority: &Authority, papers: &Papers, said: &str, heard: &str) {
+        let member = authority.member("a");
+        let odd = authority.believed_by(papers, &[]);
+        let (there, here) = refusals(&odd, &member).await;
+        assert!(there.contains(heard), "{there}");
+        assert_eq!(here, said);
+        let (here, there) = refusals(&member, &odd).await;
+        assert!(there.contains(heard), "{there}");
+        assert_eq!(here, said);
+    }
+
+    #[tokio::test]
+    async fn papers_of_another_authority_are_refused() {
+        let said = "its certificate (b, c) was not issued by an authority of ca_file";
+        let heard = "it does not know the authority of our certificate";
+        let authority = Authority::new();
+        for papers in [
+            Authority::new().issue(&["b", "c"]),
+            Authority::named("another").issue(&["b", "c"]),
+            Papers::of_nobody(&["b", "c"]),
+        ] {
+            nobody_believes(&authority, &papers, said, heard).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn papers_have_their_time() {
+        let authority = Authority::new();
+        let heard = "our certificate has ended or not begun, by its clock";
+        let papers = authority.issue_with(&["b"], ended);
+        nobody_believes(&authority, &papers, "its certificate (b) has ended", heard).await;
+        let papers = authority.issue_with(&["b"], to_come);
+        let said = "its certificate (b) has not begun: compare the clocks";
+        nobody_believes(&authority, &papers, said, heard).await;
+    }
+
+    #[tokio::test]
+    async fn papers_without_a_name_of_a_node_are_refused() {
+        let authority = Authority::new();
+        let heard = "our certificate bears no name that it lets in";
+        let said = "its certificate (without the name of a node) is refused: one of a node bears the node's name \
+                    (DNS, subject alternative name)";
+        for names in [&[][..], &["10.0.0.1"], &["*.internal"], &["under_score"]] {
+            nobody_believes(&authority, &authority.issue(names), said, heard).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn papers_for_one_direction_are_good_for_that_one_only() {
+        let authority = Authority::new();
+        let member = authority.member("a");
+        let heard = "our certificate may not be used in this direction";
+        let said = "its certificate (b) may not be used in this direction (extended key usage): nodes are server and client";
+        let server = authority.believed_by(&authority.issue_with(&["b"], of_server), &[]);
+        let (there, here) = refusals(&server, &member).await;
+        assert!(there.contains(heard) && here == said, "{there} {here}");
+        let client = authority.believed_by(&authority.issue_with(&["b"], of_client), &[]);
+        let (here, there) = refusals(&member, &client).await;
+        assert!(there.contains(heard) && here == said, "{there} {here}");
+        super::super::scene::linked(&client, &server).await;
+    }
+
+    #[tokio::test]
+    async fn who_is_not_allowed_is_refused_by_both_sides() {
+        let authority = Authority::new();
+        let strict = authority.believed_by(&authority.issue(&["a"]), &["c", "d"]);
+        let other = authority.member("b");
+        let heard = "our certificate bears no name that it lets in";
+        let said = "its certificate (b) bears no name of `allow`";
+        let (there, here) = refusals(&other, &strict).await;
+        assert!(there.contains(heard) && here == said, "{there} {here}");
+        let (here, there) = refusals(&strict, &other).await;
+        assert!(there.contains(heard) && here == said, "{there} {here}");
+    }
+
+    #[test]
+    fn few_names_of_a_stranger_are_told() {
+        let many = Authority::new().issue(&["a", "b", "c", "d", "e"]);
+        assert_eq!(whose(&many.chain[0]), "a, b, c, d, …");
+        let junk = CertificateDer::from(vec![1, 2, 3]);
+        assert_eq!(whose(&junk), "without the name of a node");
+    }
 }

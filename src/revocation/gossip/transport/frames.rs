@@ -9,7 +9,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use parking_lot::{Mutex, MutexGuard};
 
 /// The longest frame, in bytes without its length.
-pub(in crate::revocation::gossip) const FRAME_BYTES_MAX: usize = 1 << 20;
+pub(in crate::revocation::gossip) const FRAME_BYTES_MAX: usize = 3 << 20;
 
 /// How long the length of a frame is: 32 bits, the most significant first.
 const PREFIX_BYTES: usize = 4;
@@ -300,5 +300,167 @@ impl Waiting {
         if let Some(waker) = self.0.take() {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// What arrives at once; the next call waits.
+    fn arrived(receiver: &mut Receiver) -> Vec<Bytes> {
+        let mut frames = Vec::new();
+        while let Some(Ok(Some(frame))) = receiver.next().now_or_never() {
+            frames.push(frame);
+        }
+        frames
+    }
+
+    fn wire(frames: &[Bytes]) -> Bytes {
+        let (mut sender, _receiver, buffers) = halves();
+        for frame in frames {
+            sender.send(frame.clone()).now_or_never().unwrap().unwrap();
+        }
+        buffers.take(usize::MAX)
+    }
+
+    fn frames(lengths: &[usize]) -> Vec<Bytes> {
+        let lengths = lengths.iter().zip(b'a'..);
+        lengths
+            .map(|(length, byte)| Bytes::from(vec![byte; *length]))
+            .collect()
+    }
+
+    #[test]
+    fn frames_arrive_however_they_are_split() {
+        let sent = frames(&[0, 1, 2, 0, 0, 5, 3]);
+        let wire = wire(&sent);
+        for first in 0..=wire.len() {
+            for second in first..=wire.len() {
+                let (_sender, mut receiver, buffers) = halves();
+                let mut got = Vec::new();
+                for part in [&wire[..first], &wire[first..second], &wire[second..]] {
+                    buffers.add(part);
+                    got.extend(arrived(&mut receiver));
+                }
+                assert_eq!(got, sent, "split at {first} and {second}");
+            }
+        }
+        let (_sender, mut receiver, buffers) = halves();
+        let bytes = wire.iter().flat_map(|byte| {
+            buffers.add(&[*byte]);
+            arrived(&mut receiver)
+        });
+        assert_eq!(bytes.collect::<Vec<_>>(), sent);
+    }
+
+    #[test]
+    fn the_longest_frame_arrives_and_a_longer_one_is_refused_by_both_sides() {
+        let sent = frames(&[FRAME_BYTES_MAX, FRAME_BYTES_MAX]);
+        let (_sender, mut receiver, buffers) = halves();
+        for chunk in wire(&sent[..1]).chunks(16 << 10) {
+            buffers.add(chunk);
+        }
+        buffers.add(&wire(&sent[1..]));
+        assert_eq!(arrived(&mut receiver), sent);
+
+        let (mut sender, mut receiver, buffers) = halves();
+        let longer = Bytes::from(vec![0; FRAME_BYTES_MAX + 1]);
+        let refused = sender.send(longer).now_or_never().unwrap();
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(buffers.waiting(), 0);
+        buffers.add(&[0, 0x30, 0, 1]); // its length is enough
+        for _ in 0..2 {
+            let error = receiver.next().now_or_never().unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn the_end_comes_after_every_frame_and_half_a_frame_is_an_error() {
+        let sent = frames(&[2, 3]);
+        let wire = wire(&sent);
+        for cut in 0..=wire.len() {
+            let (_sender, mut receiver, buffers) = halves();
+            buffers.add(&wire[..cut]);
+            buffers.end();
+            let whole = [6, 13].iter().filter(|end| **end <= cut).count();
+            assert_eq!(arrived(&mut receiver), sent[..whole], "cut at {cut}");
+            for _ in 0..2 {
+                let end = receiver.next().now_or_never().unwrap();
+                if [0, 6, 13].contains(&cut) {
+                    assert_eq!(end.unwrap(), None, "cut at {cut}");
+                } else {
+                    let error = end.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "cut at {cut}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_before_an_error_is_received_before_it() {
+        let sent = frames(&[2]);
+        let (mut sender, mut receiver, buffers) = halves();
+        buffers.add(&wire(&sent));
+        buffers.fail(&io::Error::new(ErrorKind::ConnectionReset, "cut"));
+        buffers.fail(&io::Error::other("and what came of it"));
+        assert_eq!(arrived(&mut receiver), sent);
+        for _ in 0..2 {
+            let error = receiver.next().now_or_never().unwrap().unwrap_err();
+            assert_eq!(
+                (error.kind(), error.to_string()),
+                (ErrorKind::ConnectionReset, "cut".into())
+            );
+            let error = sender
+                .send(Bytes::new())
+                .now_or_never()
+                .unwrap()
+                .unwrap_err();
+            assert_eq!(
+                (error.kind(), error.to_string()),
+                (ErrorKind::ConnectionReset, "cut".into())
+            );
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_given_up_is_not_sent_in_part() {
+        let (mut sender, _receiver, buffers) = halves();
+        let frame = Bytes::from(vec![7; 100_000]);
+        let mut sent = 0;
+        while sender.send(frame.clone()).now_or_never().is_some() {
+            sent += 1;
+            assert!(sent < 10, "nothing ever waits");
+        }
+        assert_eq!(buffers.waiting(), sent * (PREFIX_BYTES + frame.len()));
+        let mut waits = Box::pin(sender.send(Bytes::from_static(b"last")));
+        assert!(waits.as_mut().now_or_never().is_none());
+        buffers.take(frame.len());
+        waits.now_or_never().unwrap().unwrap();
+        let rest = buffers.take(usize::MAX);
+        assert_eq!(
+            rest.len(),
+            (sent - 1) * frame.len() + sent * PREFIX_BYTES + 8
+        );
+        assert!(rest.ends_with(b"\0\0\0\x04last"));
+    }
+
+    #[test]
+    fn what_was_read_or_will_never_be_is_credited() {
+        let sent = frames(&[10, 20]);
+        let wire = wire(&sent);
+        let (_sender, mut receiver, buffers) = halves();
+        buffers.add(&wire);
+        assert_eq!(buffers.take_credit(), 0);
+        arrived(&mut receiver);
+        assert_eq!(buffers.take_credit(), wire.len());
+        buffers.add(&wire);
+        drop(receiver);
+        buffers.add(&wire);
+        assert_eq!(buffers.take_credit(), 2 * wire.len());
+        assert_eq!(buffers.take_credit(), 0);
     }
 }

@@ -92,3 +92,51 @@ impl Drop for Place {
             .retain(|guest| guest.number != number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn is_lost(place: &mut Place) -> bool {
+        place.stay.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    }
+
+    #[test]
+    fn who_takes_all_places_takes_them_from_himself() {
+        let lobby = Arc::new(Lobby::default());
+        let mut peer = lobby.enter(address("10.0.0.1"));
+        let mut crowd: Vec<_> = (1..PLACES)
+            .map(|_| lobby.enter(address("10.0.0.9")))
+            .collect();
+        assert!(!crowd.iter_mut().any(is_lost));
+        let mut other = lobby.enter(address("10.0.0.2"));
+        let lost: Vec<_> = crowd.iter_mut().map(is_lost).collect();
+        assert!(lost[0] && !lost[1..].contains(&true));
+        crowd.extend((0..1000).map(|_| lobby.enter(address("10.0.0.9"))));
+        assert!(!is_lost(&mut peer) && !is_lost(&mut other));
+        assert_eq!(
+            crowd
+                .iter_mut()
+                .filter_map(|place| (!is_lost(place)).then_some(()))
+                .count(),
+            PLACES - 2
+        );
+        assert_eq!(lobby.0.lock().all.len(), PLACES);
+    }
+
+    #[test]
+    fn a_place_comes_back() {
+        let lobby = Arc::new(Lobby::default());
+        let mut first = lobby.enter(address("10.0.0.1"));
+        for _ in 0..1000 {
+            drop(lobby.enter(address("10.0.0.1")));
+        }
+        assert!(!is_lost(&mut first));
+        drop(first);
+        assert!(lobby.0.lock().all.is_empty());
+    }
+}

@@ -8,6 +8,8 @@ mod examiner;
 mod frames;
 mod lobby;
 mod names;
+#[cfg(test)]
+mod scene;
 mod stream;
 mod tls;
 
@@ -34,6 +36,14 @@ const JOIN_PATH: &str = "/doorward/join";
 /// What a node may send before it hears that it was read: of one stream, and of the connection.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+
+/// How much h2 may keep of a node's small DATA frames, counted as a quarter of a KiB each. Our own travel together, and
+/// what came is taken out at every turn; but when we stood still, one turn brings all that the socket kept: more than
+/// the half of a window at which h2 ends a connection by itself.
+const SMALL_FRAMES_BYTES_MAX: usize = 64 << 20;
+
+/// What h2 keeps of what is to be sent. More waits before it, where it has no frames yet.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// More headers than this are nobody's whom we know.
 const HEADERS_BYTES_MAX: u32 = 8 << 10;
@@ -102,4 +112,65 @@ fn stays_here(address: SocketAddr) -> io::Result<()> {
 
 fn timed_out(what: &str) -> io::Error {
     io::Error::new(ErrorKind::TimedOut, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scene::{Authority, linked};
+    use super::*;
+
+    #[test]
+    fn plain_text_stays_on_this_machine() {
+        for here in [
+            "127.0.0.1:1",
+            "127.8.9.1:1",
+            "[::1]:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert!(stays_here(here.parse().unwrap()).is_ok(), "{here}");
+        }
+        for away in [
+            "10.0.0.1:1",
+            "0.0.0.0:1",
+            "[::]:1",
+            "[fe80::1]:1",
+            "[::ffff:10.0.0.1]:1",
+        ] {
+            let error = stays_here(away.parse().unwrap()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{away}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_elsewhere_is_called_in_plain_text() {
+        let transport = Transport::new(&Security::Loopback).unwrap();
+        let error = transport.dial("192.0.2.1:1".parse().unwrap()).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    }
+
+    #[tokio::test]
+    async fn nodes_know_each_other_by_their_certificates() {
+        let authority = Authority::new();
+        let a = authority.believed_by(&authority.issue(&["a", "A.Internal", "*.internal"]), &[]);
+        let b = authority.believed_by(&authority.issue(&["b", "10.0.0.1"]), &[]);
+        let (to_b, to_a) = linked(&a, &b).await;
+        let names = |link: &Link| {
+            let names = link.names.iter().map(NodeName::as_str);
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(&to_b), "b");
+        assert_eq!(names(&to_a), "a a.internal");
+        assert!(to_b.is_dialed && !to_a.is_dialed);
+        assert!(to_a.remote.ip().is_loopback());
+    }
+
+    #[tokio::test]
+    async fn only_names_that_are_allowed_are_names_of_a_peer() {
+        let authority = Authority::new();
+        let a = authority.believed_by(&authority.issue(&["a", "c"]), &["b"]);
+        let b = authority.believed_by(&authority.issue(&["b", "c"]), &["a"]);
+        let (to_b, to_a) = linked(&a, &b).await;
+        assert_eq!(to_b.names, [NodeName::parse("b").unwrap()]);
+        assert_eq!(to_a.names, [NodeName::parse("a").unwrap()]);
+    }
 }

@@ -40,3 +40,31 @@ async fn addresses(peer: &Peer) -> io::Result<Vec<SocketAddr>> {
     }
     Ok(addresses)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::resolve;
+    use super::*;
+
+    #[tokio::test]
+    async fn every_peer_has_its_own_answer() {
+        let address: SocketAddr = "10.0.0.2:7946".parse().unwrap();
+        let peers = [
+            Peer::Address(address),
+            Peer::Name("localhost".to_owned(), 7),
+            Peer::Name("x".repeat(300), 7),
+        ];
+        let found = resolve(&peers).await;
+        let asked: Vec<_> = found.iter().map(|(peer, _)| peer.clone()).collect();
+        assert_eq!(asked, peers);
+        assert_eq!(found[0].1.as_ref().unwrap(), &[address]);
+        let local = found[1].1.as_ref().unwrap();
+        assert!(!local.is_empty() && local.is_sorted());
+        assert!(
+            local
+                .iter()
+                .all(|one| one.ip().is_loopback() && one.port() == 7)
+        );
+        assert!(found[2].1.is_err());
+    }
+}

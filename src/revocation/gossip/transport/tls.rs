@@ -5,19 +5,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, CommonState, Error, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, CommonState, Error, RootCertStore, ServerConfig, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use super::examiner::{Examiner, Rules, names_of};
+use super::examiner::{Examiner, Rules};
 use crate::revocation::gossip::settings::{Certificates, NodeName};
 
 /// The one protocol inside (RFC 9113 section 3.2).
@@ -28,6 +28,10 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How much of what he sends meanwhile is thrown away.
 const THROWN_AWAY_MAX: u64 = 64 << 10;
+
+/// What the operator is told of the other side.
+const NO_TLS13: &str = "it does not speak TLS 1.3";
+const NO_HTTP2: &str = "it does not speak HTTP/2 (ALPN h2)";
 
 /// How TLS is spoken between nodes.
 pub(super) struct Tls {
@@ -56,15 +60,7 @@ impl Tls {
         stream: TcpStream,
         address: SocketAddr,
     ) -> io::Result<(client::TlsStream<TcpStream>, Vec<NodeName>)> {
-        let examiner = Examiner::new(&self.rules);
-        let config = self.client(&examiner).map_err(io::Error::other)?;
-        let host = ServerName::from(address.ip()); // which is not sent, and not verified
-        let stream = TlsConnector::from(Arc::new(config))
-            .connect(host, stream)
-            .await
-            .map_err(|error| refused(&examiner, &error))?;
-        let names = speaks_http2(stream.get_ref().1)?;
-        Ok((stream, names))
+        connect(&self.rules, Arc::clone(&self.own) as _, stream, address).await
     }
 
     /// Encrypts a connection that somebody opened to us; no names are the names of who shows no certificate.
@@ -77,7 +73,7 @@ impl Tls {
         let accepted = TlsAcceptor::from(Arc::new(config)).accept(stream);
         match accepted.into_fallible().await {
             Ok(stream) => {
-                let names = speaks_http2(stream.get_ref().1)?;
+                let names = names(&self.rules, stream.get_ref().1)?;
                 Ok((stream, names))
             }
             Err((error, stream)) => {
@@ -85,18 +81,6 @@ impl Tls {
                 Err(refused(&examiner, &error))
             }
         }
-    }
-
-    /// Nothing is resumed, here and below: every connection is examined under the rules of its time.
-    fn client(&self, examiner: &Examiner) -> Result<ClientConfig, Error> {
-        let mut config = ClientConfig::builder_with_provider(self.rules.provider())
-            .with_protocol_versions(&[&TLS13])?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(examiner.clone()))
-            .with_client_cert_resolver(Arc::clone(&self.own) as _);
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        config.resumption = Resumption::disabled();
-        Ok(config)
     }
 
     fn server(&self, examiner: &Examiner) -> Result<ServerConfig, Error> {
@@ -111,40 +95,66 @@ impl Tls {
     }
 }
 
+/// What is shown by who has no certificate yet.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
 /// Encrypts a connection to a node of these authorities without showing a certificate.
-pub(super) async fn connect_unknown(
+pub(super) async fn connect_as_stranger(
     stream: TcpStream,
     address: SocketAddr,
     authorities: Arc<RootCertStore>,
 ) -> io::Result<client::TlsStream<TcpStream>> {
     let provider = Arc::new(ring::default_provider());
     let rules = Rules::new(provider, authorities, Vec::new()).map_err(io::Error::other)?;
-    let examiner = Examiner::new(&Arc::new(rules));
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let rules = Arc::new(rules);
+    let nobody = Arc::new(NoCertificate);
+    let (stream, _) = connect(&rules, nobody, stream, address).await?;
+    Ok(stream)
+}
+
+/// Nothing is resumed, here and above: every connection is examined under the rules of its time.
+async fn connect(
+    rules: &Arc<Rules>,
+    own: Arc<dyn ResolvesClientCert>,
+    stream: TcpStream,
+    address: SocketAddr,
+) -> io::Result<(client::TlsStream<TcpStream>, Vec<NodeName>)> {
+    let examiner = Examiner::new(rules);
+    let mut config = ClientConfig::builder_with_provider(rules.provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(io::Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(examiner.clone()))
-        .with_no_client_auth();
+        .with_client_cert_resolver(own);
     config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    let host = ServerName::from(address.ip()); // which is not sent, and not verified
     let stream = TlsConnector::from(Arc::new(config))
-        .connect(ServerName::from(address.ip()), stream)
+        .connect(host, stream)
         .await
         .map_err(|error| refused(&examiner, &error))?;
-    speaks_http2(stream.get_ref().1)?;
-    Ok(stream)
+    let names = names(rules, stream.get_ref().1)?;
+    Ok((stream, names))
 }
 
 /// The names of the other side, which must have agreed to HTTP/2.
-fn speaks_http2(connection: &CommonState) -> io::Result<Vec<NodeName>> {
+fn names(rules: &Rules, connection: &CommonState) -> io::Result<Vec<NodeName>> {
     if connection.alpn_protocol() != Some(ALPN) {
-        return Err(io::Error::new(
-            ErrorKind::InvalidData,
-            "it does not speak HTTP/2 (ALPN h2)",
-        ));
+        return Err(io::Error::new(ErrorKind::InvalidData, NO_HTTP2));
     }
     let leaf = connection.peer_certificates().and_then(<[_]>::first);
-    Ok(leaf.map(names_of).unwrap_or_default())
+    Ok(leaf.map(|leaf| rules.names(leaf)).unwrap_or_default())
 }
 
 /// Lets somebody read why he is refused: a connection that is closed while bytes still arrive is reset.
@@ -166,37 +176,31 @@ fn refused(examiner: &Examiner, error: &io::Error) -> io::Error {
 }
 
 /// What rustls says in the names of its types, and what it means here. By text, for h2 passes on nothing else.
-const MEANINGS: [(&str, &str); 9] = [
+const MEANINGS: [(&str, &str); 12] = [
     (
-        "UnknownCA",
+        "received fatal alert: UnknownCA",
         "it does not know the authority of our certificate",
     ),
     (
-        "CertificateExpired",
+        "received fatal alert: CertificateExpired",
         "our certificate has ended or not begun, by its clock",
     ),
     (
-        "AccessDenied",
+        "received fatal alert: AccessDenied",
         "our certificate bears no name that it lets in",
     ),
     (
-        "UnsupportedCertificate",
+        "received fatal alert: UnsupportedCertificate",
         "our certificate may not be used in this direction (extended key usage)",
     ),
-    (
-        "received fatal alert: ProtocolVersion",
-        "it does not speak TLS 1.3",
-    ),
-    (
-        "SupportedVersionsExtensionRequired",
-        "it does not speak TLS 1.3",
-    ),
-    (
-        "NoApplicationProtocol",
-        "it does not speak HTTP/2 (ALPN h2)",
-    ),
-    ("InvalidContentType", "it does not speak TLS"),
+    ("received fatal alert: ProtocolVersion", NO_TLS13),
+    ("received fatal alert: NoApplicationProtocol", NO_HTTP2),
     ("received fatal alert", "it refuses us"),
+    ("Tls12NotOffered", NO_TLS13),
+    ("SupportedVersionsExtensionRequired", NO_TLS13),
+    ("any known protocol", NO_HTTP2),
+    ("InvalidContentType", "it does not speak TLS"),
+    ("tls handshake eof", "it left in the midst of the handshake"),
 ];
 
 /// An error with what it means, where that is known.
@@ -206,5 +210,148 @@ pub(super) fn explained(error: &io::Error) -> io::Error {
     match known {
         Some((_, meaning)) => io::Error::new(error.kind(), format!("{meaning} ({text})")),
         None => io::Error::new(error.kind(), text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::version::TLS12;
+    use tokio::net::TcpListener;
+
+    use super::super::Transport;
+    use super::super::scene::{Authority, Node, soon};
+    use super::*;
+    use crate::revocation::gossip::settings::Security;
+
+    /// A client of a member's, or nearly.
+    fn client(
+        authority: &Authority,
+        version: &'static rustls::SupportedProtocolVersion,
+        protocols: &[&[u8]],
+    ) -> TlsConnector {
+        let papers = authority.issue(&["b"]);
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(authority.store());
+        let config = config.with_client_auth_cert(papers.chain, papers.key);
+        let mut config = config.unwrap();
+        config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+        TlsConnector::from(Arc::new(config))
+    }
+
+    /// Why a member does not let this client in.
+    async fn refusal(
+        version: &'static rustls::SupportedProtocolVersion,
+        protocols: &[&[u8]],
+    ) -> String {
+        let authority = Authority::new();
+        let mut node = Node::open(&authority.member("a")).await;
+        let connector = client(&authority, version, protocols);
+        let stream = TcpStream::connect(node.address).await.unwrap();
+        let host = ServerName::try_from("a").unwrap();
+        let _stream = connector.connect(host, stream).await;
+        node.refusal().await
+    }
+
+    #[tokio::test]
+    async fn clients_speak_tls_1_3_and_http_2() {
+        let old = refusal(&TLS12, &[ALPN]).await;
+        assert!(old.contains("it does not speak TLS 1.3"), "{old}");
+        let other = refusal(&TLS13, &[b"http/1.1"]).await;
+        assert!(other.contains("it does not speak HTTP/2"), "{other}");
+        let none = refusal(&TLS13, &[]).await;
+        assert!(none.contains("it does not speak HTTP/2"), "{none}");
+    }
+
+    /// Why a member does not believe this server.
+    async fn disbelief(
+        version: &'static rustls::SupportedProtocolVersion,
+        protocols: &[&[u8]],
+    ) -> String {
+        let authority = Authority::new();
+        let papers = authority.issue(&["b"]);
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(papers.chain, papers.key);
+        let mut config = config.unwrap();
+        config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let _ = TlsAcceptor::from(Arc::new(config)).accept(stream).await;
+        });
+        let transport = Transport::new(&authority.member("a")).unwrap();
+        let error = soon(transport.dial(address)).await.unwrap_err();
+        error.to_string()
+    }
+
+    #[tokio::test]
+    async fn servers_speak_tls_1_3_and_http_2() {
+        let old = disbelief(&TLS12, &[ALPN]).await;
+        assert!(old.contains("it does not speak TLS 1.3"), "{old}");
+        let other = disbelief(&TLS13, &[b"http/1.1"]).await;
+        assert!(other.contains("it does not speak HTTP/2"), "{other}");
+        let none = disbelief(&TLS13, &[]).await;
+        assert!(none.contains("it does not speak HTTP/2"), "{none}");
+    }
+
+    #[tokio::test]
+    async fn plain_text_and_tls_do_not_meet() {
+        let authority = Authority::new();
+        let (plain, member) = (Security::Loopback, authority.member("a"));
+        let mut clear = Node::open(&plain).await;
+        let mut encrypted = Node::open(&member).await;
+        let error = soon(encrypted.transport.dial(clear.address))
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("it does not speak TLS"),
+            "{error}"
+        );
+        clear.refusal().await;
+        soon(clear.transport.dial(encrypted.address))
+            .await
+            .unwrap_err();
+        let why = encrypted.refusal().await;
+        assert!(why.contains("it does not speak TLS"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn new_certificates_are_for_new_connections() {
+        let (old, new) = (Authority::new(), Authority::new());
+        let caller = Node::open(&old.member("a")).await;
+        let mut host = Node::open(&old.member("b")).await;
+        let mut there = caller.dial(&host).await;
+        let mut here = host.link().await;
+        host.transport.replace(&new.member("b")).unwrap();
+        soon(caller.transport.dial(host.address)).await.unwrap_err(); // nothing is resumed
+        host.refusal().await;
+        caller.transport.replace(&new.member("c")).unwrap();
+        let again = caller.dial(&host).await;
+        assert_eq!(again.names[0].as_str(), "b");
+        assert_eq!(host.link().await.names[0].as_str(), "c");
+        there.sender.send("still here".into()).await.unwrap();
+        let frame = soon(here.receiver.next()).await.unwrap();
+        assert_eq!(frame.unwrap(), "still here");
+    }
+
+    #[test]
+    fn papers_that_do_not_fit_change_nothing() {
+        let authority = Authority::new();
+        let transport = Transport::new(&authority.member("a")).unwrap();
+        let before = transport.0.load_full();
+        let mut papers = authority.issue(&["a"]);
+        papers.key = authority.issue(&["a"]).key;
+        let error = transport.replace(&authority.believed_by(&papers, &[]));
+        assert!(
+            error
+                .unwrap_err()
+                .contains("key_file does not fit cert_file")
+        );
+        assert!(Arc::ptr_eq(&before, &transport.0.load_full()));
     }
 }
