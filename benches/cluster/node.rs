@@ -29,7 +29,7 @@ pub const LOOK: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a node logs that may judge credentials. While a third one is cut off it is stale.
-const SERVES: Words = &[
+const SERVES: Words<'_> = &[
     &["cluster state", "state=ready"],
     &["cluster state", "state=stale"],
 ];
