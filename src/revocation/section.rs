@@ -37,6 +37,11 @@ impl Sum {
         self.0 = self.0.wrapping_add(share.0);
         self.1 = self.1.wrapping_add(share.1);
     }
+
+    pub(super) fn subtract(&mut self, share: Self) {
+        self.0 = self.0.wrapping_sub(share.0);
+        self.1 = self.1.wrapping_sub(share.1);
+    }
 }
 
 /// An entry as far as two nodes can differ in it: 32 bytes. For a window's token its id, for an undated one its
