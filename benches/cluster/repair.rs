@@ -47,7 +47,7 @@ async fn one_cut(nodes: &mut Nodes, table: &mut Table, missed: u64, with_restart
     nodes.links_become(Condition::Cut);
     for peer in ["a", "c"] {
         nodes.all[B]
-            .says(&["peer gone", &format!("peer={peer}")], since)
+            .says(&[&["peer gone", &format!("peer={peer}")]], since)
             .await;
     }
     let leaving = nodes.customers.fresh(missed);
@@ -63,8 +63,8 @@ async fn one_cut(nodes: &mut Nodes, table: &mut Table, missed: u64, with_restart
     nodes.links_become(Condition::Healthy);
     let healed = clock::instant();
     let known = until_known(nodes, all).await;
-    let connected = nodes.all[B].says(&["peer connected"], healed).await;
-    let ready = nodes.all[B].says(&["cluster state", "state=ready"], healed);
+    let connected = nodes.all[B].says(&[&["peer connected"]], healed).await;
+    let ready = nodes.all[B].says(&[&["cluster state", "state=ready"]], healed);
     let is_stale = before.sum("doorward_cluster_state{state=\"stale\"}") > 0.0;
     let ready = if is_stale { ready.await } else { connected };
     let received = |metrics: &crate::metrics::Metrics| {
