@@ -8,9 +8,9 @@ use crate::clock::UnixTime;
 pub enum Section {
     /// The tokens of one window.
     Window(Window),
-    /// A sixteenth of the ids that have no window.
+    /// The ids that have no window and end with that byte.
     Undated(u8),
-    /// A sixteenth of the cutoffs.
+    /// The cutoffs whose ids end with that byte.
     Cutoffs(u8),
 }
 

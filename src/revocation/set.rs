@@ -205,10 +205,8 @@ impl Set {
         let windows = self.index.read();
         let dated = windows.values().flat_map(|ids| &ids.shards);
         let dated: usize = dated.map(|shard| shard.read().allocation_size()).sum();
-        let undated = self.undated.shards.iter();
-        let undated: usize = undated.map(|shard| shard.read().bytes()).sum();
-        let cutoffs = self.cutoffs.shards.iter();
-        let cutoffs: usize = cutoffs.map(|shard| shard.read().bytes()).sum();
+        let undated = self.undated.parts.bytes();
+        let cutoffs = self.cutoffs.parts.bytes();
         dated + undated + cutoffs
     }
 
@@ -260,11 +258,10 @@ impl Set {
         let mut summaries: Vec<_> = windows.iter().map(of_window).collect();
         drop(windows);
         summaries.retain(|summary| summary.until > beyond);
-        for number in (0..SHARDS).filter_map(|number| u8::try_from(number).ok()) {
-            let shard = usize::from(number);
-            let undated = self.undated.shards[shard].read();
+        for number in 0..=u8::MAX {
+            let undated = self.undated.parts.numbered(number).read();
             let undated = undated.summary(Section::Undated(number), beyond, &self.sum_key);
-            let cutoffs = self.cutoffs.shards[shard].read();
+            let cutoffs = self.cutoffs.parts.numbered(number).read();
             let cutoffs = cutoffs.summary(Section::Cutoffs(number), beyond, &self.sum_key);
             summaries.extend([undated, cutoffs]);
         }
@@ -281,8 +278,8 @@ impl Set {
                 let ids = ids.filter(|ids| ids.kept_until() > beyond);
                 ids.map_or(Vec::new(), |ids| ids.entries(window))
             }
-            Section::Undated(number) => self.undated.entries(usize::from(number), beyond),
-            Section::Cutoffs(number) => self.cutoffs.entries(usize::from(number), beyond),
+            Section::Undated(number) => self.undated.entries(number, beyond),
+            Section::Cutoffs(number) => self.cutoffs.entries(number, beyond),
         }
     }
 
@@ -404,13 +401,13 @@ trait Dated: Copy {
     fn item(&self, id: &Id) -> Item;
 }
 
-/// A table, and the sum of what is in it, so that comparing it takes no digest of all entries.
-struct Shard<V> {
+/// A table, and the sum of what is in it, so that comparing it takes no digest of every entry.
+struct Part<V> {
     table: Table<V>,
     sum: Sum,
 }
 
-impl<V> Default for Shard<V> {
+impl<V> Default for Part<V> {
     fn default() -> Self {
         Self {
             table: Table::default(),
@@ -419,7 +416,7 @@ impl<V> Default for Shard<V> {
     }
 }
 
-impl<V: Dated> Shard<V> {
+impl<V: Dated> Part<V> {
     /// Puts this in the place of what is known of the id.
     fn put(&mut self, id: Id, value: V, sum_key: &SumKey) {
         if let Some(known) = self.table.insert(id, value) {
@@ -454,16 +451,38 @@ impl<V: Dated> Shard<V> {
         }
         summary
     }
+}
+
+/// A table for every last byte that an id can have: a difference is looked for among few entries, and what that keeps
+/// waiting waits for as long as few entries take.
+struct Parts<V>(Box<[RwLock<Part<V>>; 256]>);
+
+impl<V> Default for Parts<V> {
+    fn default() -> Self {
+        Self(Box::new(std::array::from_fn(|_| RwLock::default())))
+    }
+}
+
+impl<V> Parts<V> {
+    fn of(&self, id: &Id) -> &RwLock<Part<V>> {
+        let [.., last] = *id.bytes(); // the table inside uses the first eight
+        self.numbered(last)
+    }
+
+    fn numbered(&self, number: u8) -> &RwLock<Part<V>> {
+        &self.0[usize::from(number)]
+    }
 
     fn bytes(&self) -> usize {
-        self.table.allocation_size()
+        let bytes = |part: &RwLock<Part<V>>| part.read().table.allocation_size();
+        self.0.iter().map(bytes).sum()
     }
 }
 
 /// Ids that no window can hold, those of sessions among them: probed by every check, each with its own end.
 #[derive(Default)]
 struct Undated {
-    shards: [RwLock<Shard<Lone>>; SHARDS],
+    parts: Parts<Lone>,
     len: AtomicU64,
     /// Live entries of each unverified source.
     by_source: Mutex<HashMap<u32, u64>>,
@@ -489,18 +508,18 @@ impl Dated for Lone {
 impl Undated {
     fn contains(&self, id: &Id) -> bool {
         let is_some = self.len.load(Ordering::Acquire) > 0;
-        is_some && self.shards[shard_of(id)].read().table.contains_key(id)
+        is_some && self.parts.of(id).read().table.contains_key(id)
     }
 
     fn insert(&self, id: Id, until: UnixTime, source: Source, sum_key: &SumKey) -> bool {
         let until = Minutes::up(until);
-        let mut shard = self.shards[shard_of(&id)].write();
-        let known = shard.table.get(&id).copied();
+        let mut part = self.parts.of(&id).write();
+        let known = part.table.get(&id).copied();
         if known.is_some_and(|known| until <= known.until) {
             return false;
         }
         let source = known.map_or(source.number(), |known| known.source);
-        shard.put(id, Lone { until, source }, sum_key);
+        part.put(id, Lone { until, source }, sum_key);
         if known.is_some() {
             return true;
         }
@@ -512,7 +531,7 @@ impl Undated {
         true
     }
 
-    fn entries(&self, number: usize, beyond: UnixTime) -> Vec<(Item, Revocation)> {
+    fn entries(&self, number: u8, beyond: UnixTime) -> Vec<(Item, Revocation)> {
         let entry = |(id, lone): (&Id, &Lone)| {
             let until = lone.until.moment();
             let revocation = Revocation::Token {
@@ -523,16 +542,14 @@ impl Undated {
             };
             (until > beyond).then(|| (item_of(&revocation), revocation))
         };
-        let shard = self.shards.get(number);
-        shard.map_or(Vec::new(), |shard| {
-            shard.read().table.iter().filter_map(entry).collect()
-        })
+        let part = self.parts.numbered(number).read();
+        part.table.iter().filter_map(entry).collect()
     }
 
     fn drop_ended(&self, now: UnixTime, sum_key: &SumKey) {
-        for shard in &self.shards {
-            let mut shard = shard.write();
-            for lone in shard.take_ended(now, sum_key) {
+        for part in self.parts.0.iter() {
+            let mut part = part.write();
+            for lone in part.take_ended(now, sum_key) {
                 self.len.fetch_sub(1, Ordering::Relaxed);
                 if let Some(live) = self.by_source.lock().get_mut(&lone.source) {
                     *live = live.saturating_sub(1);
@@ -568,7 +585,7 @@ impl Minutes {
 /// registers that only rise.
 #[derive(Default)]
 struct Cutoffs {
-    shards: [RwLock<Shard<Cutoff>>; SHARDS],
+    parts: Parts<Cutoff>,
     len: AtomicU64,
 }
 
@@ -620,8 +637,8 @@ impl Cutoffs {
         if self.is_empty() {
             return false;
         }
-        let shard = self.shards[shard_of(id)].read();
-        let known = shard.table.get(id);
+        let part = self.parts.of(id).read();
+        let known = part.table.get(id);
         known.is_some_and(|cutoff| issued_at.is_none_or(|begin| cutoff.not_before.is_after(begin)))
     }
 
@@ -630,8 +647,8 @@ impl Cutoffs {
             not_before: Seconds::of(not_before),
             until: Minutes::up(until),
         };
-        let mut shard = self.shards[shard_of(&id)].write();
-        let known = shard.table.get(&id).copied();
+        let mut part = self.parts.of(&id).write();
+        let known = part.table.get(&id).copied();
         if let Some(known) = known {
             if raised.not_before <= known.not_before && raised.until <= known.until {
                 return false;
@@ -639,14 +656,14 @@ impl Cutoffs {
             raised.not_before = raised.not_before.max(known.not_before);
             raised.until = raised.until.max(known.until);
         }
-        shard.put(id, raised, sum_key);
+        part.put(id, raised, sum_key);
         if known.is_none() {
             self.len.fetch_add(1, Ordering::Release);
         }
         true
     }
 
-    fn entries(&self, number: usize, beyond: UnixTime) -> Vec<(Item, Revocation)> {
+    fn entries(&self, number: u8, beyond: UnixTime) -> Vec<(Item, Revocation)> {
         let entry = |(id, cutoff): (&Id, &Cutoff)| {
             let (not_before, until) = (cutoff.not_before.moment(), cutoff.until.moment());
             let revocation = Revocation::Cutoff {
@@ -656,15 +673,13 @@ impl Cutoffs {
             };
             (until > beyond).then(|| (item_of(&revocation), revocation))
         };
-        let shard = self.shards.get(number);
-        shard.map_or(Vec::new(), |shard| {
-            shard.read().table.iter().filter_map(entry).collect()
-        })
+        let part = self.parts.numbered(number).read();
+        part.table.iter().filter_map(entry).collect()
     }
 
     fn drop_ended(&self, now: UnixTime, sum_key: &SumKey) {
-        for shard in &self.shards {
-            let dropped = shard.write().take_ended(now, sum_key).len();
+        for part in self.parts.0.iter() {
+            let dropped = part.write().take_ended(now, sum_key).len();
             self.len.fetch_sub(dropped as u64, Ordering::Relaxed);
         }
     }
