@@ -37,6 +37,9 @@ const SERVES: Words<'_> = &[
 /// A line has all words of one of these.
 pub type Words<'w> = &'w [&'w [&'w str]];
 
+/// How much of its log is printed when something is wrong.
+const LAST_LINES: usize = 20;
+
 /// How often a second Linux counts a process's time (`USER_HZ`, proc(5)).
 const TICKS_PER_SECOND: u32 = 100;
 
@@ -171,8 +174,9 @@ impl Node {
     pub fn must_go_on(&self, since: Instant) {
         let told = || {
             let lines = self.running().log.0.lock();
-            let lines: Vec<_> = lines.iter().map(|(_, line)| line.as_str()).collect();
-            lines.join("\n")
+            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            let last: Vec<_> = last.iter().map(|(_, line)| line.as_str()).collect();
+            last.join("\n")
         };
         let name = self.name;
         assert!(since.elapsed() < PATIENCE, "{name} hangs:\n{}", told());

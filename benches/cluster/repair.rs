@@ -25,7 +25,7 @@ const SAMPLE: usize = 10;
 
 /// Cuts and heals twice: once while the others remember the order of what was revoked, and once after they were
 /// restarted, when sets must be compared.
-pub async fn measure(nodes: &mut Nodes, table: &mut Table, missed: u64) {
+pub async fn measure(nodes: &mut Nodes, table: &mut Table, missed: u64, rounds: u64) {
     heading(&format!(
         "{missed} logouts, two entries each, while b is cut off"
     ));
@@ -38,8 +38,10 @@ pub async fn measure(nodes: &mut Nodes, table: &mut Table, missed: u64) {
         "| others | cut off for | logouts a second | healed to reconnected | reconnected to all in force | reconnected to ready | asked about | accepted | entries sent twice |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
-    one_cut(nodes, table, missed, false).await;
-    one_cut(nodes, table, missed, true).await;
+    for _ in 0..rounds {
+        one_cut(nodes, table, missed, false).await;
+        one_cut(nodes, table, missed, true).await;
+    }
 }
 
 async fn one_cut(nodes: &mut Nodes, table: &mut Table, missed: u64, with_restarts: bool) {
