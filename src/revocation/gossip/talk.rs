@@ -22,11 +22,19 @@ const ROUND_PAUSE_MS: u64 = 500;
 /// After which time without progress a comparison is begun anew.
 const ROUND_PATIENCE_MS: u64 = 20_000;
 
+/// What carries what two nodes say to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A connection of their own.
+    Connection,
+    /// The bus, since they have no connection.
+    Bus,
+}
+
 /// A connection to another node.
 pub(super) struct Talk {
     pub(super) is_dialed: bool,
-    /// The two have no connection; the bus carries what they say.
-    pub(super) is_by_bus: bool,
+    pub(super) way: Way,
     /// The address that was dialed.
     pub(super) target: Option<SocketAddr>,
     /// The names of the peer's certificate; empty where there are none.
@@ -74,7 +82,7 @@ impl Talk {
     ) -> Self {
         Self {
             is_dialed,
-            is_by_bus: false,
+            way: Way::Connection,
             target,
             names,
             peer: None,
@@ -182,7 +190,7 @@ impl Talk {
 /// what was said to the one while there is the other already.
 fn first_round(now_ms: u64) -> u32 {
     let comparisons_at_most = now_ms / ROUND_PAUSE_MS;
-    (comparisons_at_most & u64::from(u32::MAX >> 1)) as u32
+    u32::try_from(comparisons_at_most & u64::from(u32::MAX >> 1)).unwrap_or_default()
 }
 
 /// How many rows a peer may still send.
@@ -231,8 +239,8 @@ mod tests {
             now_ms += ROUND_PAUSE_MS;
         }
         let mut other = Talk::new(true, None, Vec::new(), now_ms);
-        assert!(other.next_round(now_ms) > last);
-        assert!(other.is_our_round(other.next_round(now_ms)));
+        let next = other.next_round(now_ms);
+        assert!(next > last && other.is_our_round(next));
     }
 
     #[test]
