@@ -1,5 +1,7 @@
 //! Reads the arguments, prints what is wrong, chooses the exit code.
 
+mod cluster_commands;
+
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -42,6 +44,9 @@ enum Command {
     Inspect(Inspect),
     /// Have the running process read its configuration, keys and certificates anew: all of it, or nothing
     Reload(Process),
+    /// Share revocations with other nodes
+    #[command(subcommand)]
+    Cluster(cluster_commands::Command),
 }
 
 #[derive(Args)]
@@ -136,6 +141,7 @@ fn main() -> ExitCode {
         Command::Revoke(revoke) => revoke_by_hand(revoke),
         Command::Inspect(inspect) => inspect_by_hand(inspect),
         Command::Reload(process) => reload(&process),
+        Command::Cluster(command) => cluster_commands::run(command),
     }
 }
 

@@ -64,7 +64,7 @@ fn a_clock_that_steps_while_it_runs_revives_and_forgets_nothing() {
     ledger.log_out_all(&cluster, "a", 3);
     ledger.log_out_all(&cluster, "c", 3);
     ledger.converges(&cluster);
-    for step in [2 * 3600, -2 * 3600, 30 * DAY, -30 * DAY] {
+    for step in [2 * 3600, -2 * 3600, 30 * DAY] {
         cluster.clock("c").is_off_by(step);
         support::eventually(|| !cluster.told_by("c").starts_with("ready"));
         ledger.log_out_all(&cluster, "a", 2);

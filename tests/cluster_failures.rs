@@ -144,3 +144,25 @@ fn an_older_copy_of_the_journal_is_filled_up_by_the_others() {
     ledger.log_out_all(&cluster, "a", 5); // its numbers must not be taken for those of the lost ones
     ledger.converges(&cluster);
 }
+
+/// Against all advice: a new node that is a copy of another one, data and all.
+#[test]
+fn a_copied_data_folder_makes_no_node_mistake_another_for_itself() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]).start();
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    ledger.log_out_all(&cluster, "b", 3);
+    ledger.converges(&cluster);
+    cluster.stop("b");
+    cluster.stop("c");
+    for file in ["data/journal.redb", "data/journal.mark"] {
+        fs::copy(cluster["b"].path(file), cluster["c"].path(file)).unwrap();
+    }
+    cluster.start(&["b", "c"]);
+    ledger.log_out_all(&cluster, "b", 1);
+    ledger.log_out_all(&cluster, "c", 1);
+    ledger.converges(&cluster);
+    cluster.form(&["a", "b", "c"]);
+    ledger.log_out_all(&cluster, "c", 3);
+    ledger.converges(&cluster);
+}

@@ -192,6 +192,28 @@ fn who_says_goodbye_makes_nobody_stale_and_who_does_not_does() {
     ledger.check(&cluster);
 }
 
+/// What docs/cluster.md says of a node that is lost for good.
+#[test]
+fn who_is_taken_out_of_the_peers_is_missed_no_longer() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]).start();
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    cluster.kill("c");
+    for name in ["a", "b"] {
+        cluster.comes_to(name, "stale");
+    }
+    for (name, other) in [("a", "b"), ("b", "a")] {
+        let other = cluster.link(name, other).address().to_string();
+        cluster.configure(name, &[("peers", &format!("[{other:?}]"))]);
+        cluster[name].signal("HUP");
+    }
+    for name in ["a", "b"] {
+        cluster.comes_to(name, "ready; 1 of 1");
+    }
+    ledger.log_out_all(&cluster, "a", 1);
+    ledger.converges(&cluster);
+}
+
 /// A node hears through a second one that a third one is back; it is not up to date before the second one is.
 #[test]
 fn who_hears_of_a_lost_node_from_another_waits_for_what_it_knows() {

@@ -130,7 +130,7 @@ fn what_was_opened_on_one_node_ends_with_a_logout_on_another_trap_28() {
     };
     let (alice, socket) = open("alice", "/socket/alice");
     let (bob, events) = open("bob", "/events/bob");
-    let (_carol, mut hers) = open("carol", "/events/carol");
+    let (carol, mut hers) = open("carol", "/events/carol");
     for customer in [&alice, &bob] {
         assert_eq!(customer.log_out(&cluster["a"]), 200);
     }
@@ -143,6 +143,10 @@ fn what_was_opened_on_one_node_ends_with_a_logout_on_another_trap_28() {
     }
     assert!(live.say_event("carol", "still there"));
     hers.hears("still there");
+    cluster.between("a", "b", Condition::Cut);
+    assert_eq!(carol.log_out(&cluster["a"]), 200);
+    cluster.heal();
+    hers.ends().join().unwrap();
 }
 
 #[test]
@@ -165,14 +169,29 @@ fn a_logout_that_no_peer_hears_of_is_answered_and_counted() {
     ledger.converges(&cluster);
 }
 
+/// Whoever listens on the wire, or reads what was logged, learns nothing that opens an account.
 #[test]
-fn two_nodes_in_plain_text_on_the_loopback_are_a_cluster_too() {
+fn two_nodes_in_plain_text_are_a_cluster_too_and_no_token_travels() {
     let cluster = Cluster::of(&["a", "b"]).in_plain_text().start();
     let mut ledger = Ledger::default();
     ledger.spare(&cluster);
-    ledger.log_out_all(&cluster, "a", 5);
+    let leaves = ledger.customer(&cluster);
+    assert_eq!(leaves.log_out(&cluster["a"]), 200);
+    ledger.buries(leaves.token(), "a");
     ledger.log_out_all(&cluster, "b", 5);
     ledger.converges(&cluster);
+    let id = claim(leaves.token(), "jti");
+    let parts = leaves.token().split('.').skip(1).chain([id.as_str()]);
+    for (number, part) in parts.enumerate() {
+        for (here, there) in [("a", "b"), ("b", "a")] {
+            let link = cluster.link(here, there);
+            assert!(!link.has_carried(part.as_bytes()), "part {number}");
+            let mut lines = cluster[here].log_lines().into_iter();
+            assert!(!lines.any(|line| line.contains(part)), "part {number}");
+        }
+    }
+    let bytes = cluster.link("a", "b").bytes() + cluster.link("b", "a").bytes();
+    assert!(bytes > 500, "only {bytes} were looked at");
 }
 
 #[test]

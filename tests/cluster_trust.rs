@@ -9,8 +9,8 @@ use std::net::TcpStream;
 use doorward::clock;
 use support::encrypted::Hello;
 use support::{
-    Authority, Cluster, GOSSIP, Identity, Ledger, Link, Name, PATIENCE, Rogue, certify, eventually,
-    put,
+    Authority, Cluster, Condition, GOSSIP, Identity, Ledger, Link, Name, PATIENCE, Rogue, certify,
+    eventually, put,
 };
 
 const TLS12_ALONE: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
@@ -115,6 +115,9 @@ fn only_those_who_are_allowed_are_peers() {
     cluster["a"].signal("HUP");
     cluster.form(&["a", "b"]);
     ledger.converges(&cluster);
+    cluster.configure("a", &[("allow", "[\"c\"]"), ("initial", "true")]);
+    cluster["a"].signal("HUP");
+    cluster.comes_to("a", "ready; 0 of"); // who stands there already is no exception
 }
 
 #[test]
@@ -160,6 +163,41 @@ fn certificates_are_renewed_and_peers_change_by_a_reload() {
     cluster.form(&["a", "b", "c"]);
     ledger.log_out_all(&cluster, "c", 2);
     ledger.converges(&cluster);
+}
+
+/// As docs/cluster.md has it: both authorities, new certificates, the new authority alone; nobody is cut off meanwhile.
+#[test]
+fn the_authority_is_changed_by_three_rounds_of_reloads() {
+    let cluster = Cluster::of(&["a", "b"]).start();
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    let new = Authority::new("the next authority");
+    let round = |number: usize, change: &dyn Fn()| {
+        change();
+        for name in ["a", "b"] {
+            cluster[name].signal("HUP");
+            let reloads = |line: &&String| line.contains(" reloaded ");
+            eventually(|| cluster[name].log_lines().iter().filter(reloads).count() == number);
+        }
+        cluster.between("a", "b", Condition::Cut);
+        eventually(|| cluster.told_by("a").contains("0 of"));
+        cluster.heal();
+        cluster.form(&["a", "b"]);
+    };
+    let authorities = |pem: String| drop(put(cluster.folder(), "ca.pem", &pem, 0o644));
+    round(1, &|| authorities(cluster.authority.pem() + &new.pem()));
+    round(2, &|| {
+        for name in ["a", "b"] {
+            certify(&new, cluster.folder(), name);
+        }
+    });
+    round(3, &|| authorities(new.pem()));
+    ledger.log_out_all(&cluster, "a", 1);
+    ledger.converges(&cluster);
+    let old = cluster.authority.issue_node(&["b"]);
+    let address = cluster["a"].address_of("gossip");
+    let refused = Rogue::calls(address, new.client(Some(&old)), "a", GOSSIP);
+    assert!(refused.is_err(), "the old authority counts no more");
 }
 
 /// A name that stands for every node stands for this one, too.

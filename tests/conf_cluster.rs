@@ -983,10 +983,6 @@ fn what_needs_a_restart_is_named_and_the_rest_is_reloaded() {
         "`cluster.insecure` needs",
     );
     refused(
-        &cluster.replace("initial = true\n", ""),
-        "`cluster.initial` needs",
-    );
-    refused(
         &cluster.replace("127.0.0.1:1", "127.0.0.1:2"),
         "`cluster.bus` needs",
     );

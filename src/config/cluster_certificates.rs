@@ -54,12 +54,13 @@ pub(super) fn read(
         .into_iter()
         .chain(over)
         .for_each(|fault| faults.push(fault));
-    let authorities = authorities?;
-    for fault in unverified(&certificate, &authorities, ca_file?.as_str()) {
+    let (authorities, ca_file) = (authorities?, ca_file?);
+    for fault in unverified(&certificate, &authorities, ca_file.as_str()) {
         faults.push(fault.at(cert_file.spot()));
     }
     Some(Certificates {
         authorities: Arc::new(authorities),
+        ca_file: base_dir.join(ca_file.as_str()),
         chain: certificate.chain().to_vec(),
         key: PrivateKeyDer::from_pem_slice(&key_pem).ok()?,
         allow,

@@ -3,9 +3,11 @@
 //! What is written twice merges everywhere in the same way: a key of the operator's overrides the same key
 //! of the preset, sub-tables merge key by key, arrays of tables are concatenated, the operator's first.
 
+mod append;
 mod certificate;
 mod cluster;
 mod cluster_certificates;
+mod cluster_table;
 mod cookies;
 mod credential;
 mod duration;
@@ -31,6 +33,8 @@ use std::path::Path;
 
 use log::LevelFilter;
 
+pub use append::{NotAppended, append};
+pub use cluster_table::ClusterTable;
 pub use fault::{Fault, Faults, Severity, Source, Spot};
 
 use crate::request::Shop;

@@ -43,18 +43,38 @@ impl Clients {
     /// Counts one entry of `client`, unless that is more than `limit` in this minute.
     pub fn admit(&self, client: IpAddr, limit: u32, now: UnixTime) -> bool {
         let mut minute = self.0.lock();
-        let number = now.seconds() / 60;
-        if minute.number != number {
-            minute.number = number;
-            minute.made.clear();
-        }
+        minute.turn(now);
         let client = network_of(client);
-        if minute.made.len() >= CLIENTS_MAX && !minute.made.contains_key(&client) {
+        if minute.is_full_for(client) {
             return false;
         }
         let made = minute.made.entry(client).or_default();
         *made += 1;
         *made <= limit
+    }
+
+    /// Whether one more entry of `client` would be more than `limit` in this minute.
+    pub fn is_over(&self, client: IpAddr, limit: u32, now: UnixTime) -> bool {
+        let mut minute = self.0.lock();
+        minute.turn(now);
+        let client = network_of(client);
+        let made = minute.made.get(&client);
+        minute.is_full_for(client) || made.is_some_and(|made| *made >= limit)
+    }
+}
+
+impl Minute {
+    /// Begins another minute, when this one is over.
+    fn turn(&mut self, now: UnixTime) {
+        let number = now.seconds() / 60;
+        if self.number != number {
+            self.number = number;
+            self.made.clear();
+        }
+    }
+
+    fn is_full_for(&self, client: IpAddr) -> bool {
+        self.made.len() >= CLIENTS_MAX && !self.made.contains_key(&client)
     }
 }
 
@@ -81,6 +101,9 @@ mod tests {
             clients.admit(client, 2, UnixTime::from_seconds(second))
         };
         assert!(at("192.0.2.1", 0) && at("192.0.2.1", 1));
+        let now = UnixTime::from_seconds(59);
+        let is_over = |client: &str| clients.is_over(client.parse().unwrap(), 2, now);
+        assert!(is_over("192.0.2.1") && !is_over("192.0.2.2"));
         assert!(!at("192.0.2.1", 59));
         assert!(at("192.0.2.2", 59), "another client has its own share");
         assert!(at("192.0.2.1", 60), "a new minute");

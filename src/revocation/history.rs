@@ -3,7 +3,7 @@
 //! Every node numbers the revocations that it took itself. A node that knows the first `n` of another one says
 //! so with one number, and what it lacks is a range.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Origin {
 }
 
 /// Of which origins how many revocations are known, from the first one on.
-pub type Vector = HashMap<Origin, u64>;
+pub type Vector = BTreeMap<Origin, u64>;
 
 /// How many rows are kept, of all origins together: 33 MB when there are that many.
 const ROWS_KEPT: usize = 1 << 20;
@@ -63,7 +63,7 @@ pub struct History {
 
 struct State {
     own: Origin,
-    origins: HashMap<Origin, Known>,
+    origins: BTreeMap<Origin, Known>,
     kept: usize,
     room: usize,
     /// When groups of our own rows were on disk, by the number of the last one.
@@ -104,7 +104,7 @@ impl History {
             let reached = *reached;
             (*origin, Known { reached, rows })
         };
-        let mut origins: HashMap<_, _> = vector.iter().map(known).collect();
+        let mut origins: BTreeMap<_, _> = vector.iter().map(known).collect();
         let own_number = origins.entry(own).or_default().reached;
         Self {
             state: Mutex::new(State {

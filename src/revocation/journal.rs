@@ -25,7 +25,7 @@ use crate::clock::UnixTime;
 const TOKENS: TableDefinition<'_, (u32, u64), &[u8; 28]> = TableDefinition::new("tokens");
 const CUTOFFS: TableDefinition<'_, &[u8; 16], (u64, u64)> = TableDefinition::new("cutoffs");
 const VECTOR: TableDefinition<'_, &[u8; 16], u64> = TableDefinition::new("vector");
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 
 /// The layout that this version reads and writes.
 const FORMAT: u64 = 2;
@@ -185,7 +185,9 @@ impl Journal {
                 bus: None,
             },
         };
-        (journal.sequence, journal.notes) = without_panic(&journal.path, || journal.read_notes())?;
+        let path = journal.path.clone();
+        without_panic(&path, || journal.bring_up_to_date())?;
+        (journal.sequence, journal.notes) = without_panic(&path, || journal.read_notes())?;
         match noted.checked_sub(journal.sequence) {
             None | Some(0) => Ok(journal),
             Some(missing) => Err(JournalError::Behind(journal.path, missing)),
@@ -285,9 +287,7 @@ impl Journal {
                 meta.insert("complete", 1)?;
             }
             if let Some(origin) = &progress.origin {
-                for (key, half) in ORIGIN_KEYS.iter().zip(halves_of(origin)) {
-                    meta.insert(key, half)?;
-                }
+                note_origin(&mut meta, origin)?;
             }
             if let Some((time, number)) = progress.bus {
                 let [time_key, number_key] = BUS_KEYS;
@@ -358,14 +358,34 @@ impl Journal {
         Ok(())
     }
 
-    fn read_notes(&self) -> Result<(u64, Notes), JournalError> {
-        let (meta, vector) = self
-            .read_tables()
-            .map_err(|error| corrupt(&self.path, &error.to_string()))?;
-        let number = |key: &str| meta.get(key).copied().unwrap_or_default();
-        if number("format") != FORMAT {
-            return Err(JournalError::Format(self.path.clone(), number("format")));
+    /// A journal of format 1 knew nothing of other nodes: it was the only one, and complete.
+    fn bring_up_to_date(&mut self) -> Result<(), JournalError> {
+        let format = self
+            .read_meta()
+            .map_err(|error| corrupt(&self.path, &error.to_string()))?
+            .get("format")
+            .copied()
+            .unwrap_or_default();
+        match format {
+            FORMAT => Ok(()),
+            1 => self.commit(|transaction| {
+                let origin = Origin::random().map_err(|_| redb::Error::PreviousIo)?;
+                transaction.open_table(VECTOR)?;
+                let mut meta = transaction.open_table(META)?;
+                note_origin(&mut meta, &origin)?;
+                meta.insert("complete", 1)?;
+                meta.insert("format", FORMAT)?;
+                Ok(())
+            }),
+            _ => Err(JournalError::Format(self.path.clone(), format)),
         }
+    }
+
+    fn read_notes(&self) -> Result<(u64, Notes), JournalError> {
+        let unreadable = |error: redb::Error| corrupt(&self.path, &error.to_string());
+        let meta = self.read_meta().map_err(unreadable)?;
+        let vector = self.read_vector().map_err(unreadable)?;
+        let number = |key: &str| meta.get(key).copied().unwrap_or_default();
         let notes = Notes {
             origin: origin_of(ORIGIN_KEYS.map(number)),
             vector,
@@ -379,22 +399,27 @@ impl Journal {
         Ok((number("sequence"), notes))
     }
 
-    fn read_tables(&self) -> Result<(HashMap<String, u64>, Vector), redb::Error> {
-        let Some(database) = &self.database else {
-            return Err(redb::Error::PreviousIo);
-        };
-        let transaction = database.begin_read()?;
+    fn read_meta(&self) -> Result<HashMap<String, u64>, redb::Error> {
         let mut meta = HashMap::new();
-        for row in transaction.open_table(META)?.iter()? {
+        for row in self.begin_read()?.open_table(META)?.iter()? {
             let (key, value) = row?;
             meta.insert(key.value().to_owned(), value.value());
         }
+        Ok(meta)
+    }
+
+    fn read_vector(&self) -> Result<Vector, redb::Error> {
         let mut vector = Vector::new();
-        for row in transaction.open_table(VECTOR)?.iter()? {
+        for row in self.begin_read()?.open_table(VECTOR)?.iter()? {
             let (origin, reached) = row?;
             vector.insert(Origin::from_bytes(*origin.value()), reached.value());
         }
-        Ok((meta, vector))
+        Ok(vector)
+    }
+
+    fn begin_read(&self) -> Result<redb::ReadTransaction, redb::Error> {
+        let database = self.database.as_ref().ok_or(redb::Error::PreviousIo)?;
+        Ok(database.begin_read()?)
     }
 }
 
@@ -411,6 +436,16 @@ const BUS_KEYS: [&str; 2] = ["bus", "bus_2"];
 
 /// The keys of the two halves of this node's origin.
 const ORIGIN_KEYS: [&str; 2] = ["origin", "origin_2"];
+
+fn note_origin(
+    meta: &mut redb::Table<'_, &'static str, u64>,
+    origin: &Origin,
+) -> Result<(), redb::Error> {
+    for (key, half) in ORIGIN_KEYS.into_iter().zip(halves_of(origin)) {
+        meta.insert(key, half)?;
+    }
+    Ok(())
+}
 
 fn halves_of(origin: &Origin) -> [u64; 2] {
     [0, 8].map(|from| {
@@ -443,9 +478,7 @@ fn create(path: &Path) -> Result<(), JournalError> {
         transaction.open_table(VECTOR)?;
         let mut meta = transaction.open_table(META)?;
         meta.insert("format", FORMAT)?;
-        for (key, half) in ORIGIN_KEYS.iter().zip(halves_of(&origin)) {
-            meta.insert(key, half)?;
-        }
+        note_origin(&mut meta, &origin)?;
         drop(meta);
         transaction.commit()?;
         drop(database);
@@ -551,6 +584,33 @@ mod tests {
             not_before: UnixTime::from_seconds(not_before),
             until: UnixTime::from_seconds(until),
         }
+    }
+
+    #[test]
+    fn a_journal_of_the_format_before_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        journal.write([token(1), token(2)].iter()).unwrap();
+        let as_before = |transaction: &WriteTransaction| {
+            transaction.delete_table(VECTOR)?;
+            let mut meta = transaction.open_table(META)?;
+            for key in ["origin", "origin_2", "complete", "clock"] {
+                meta.remove(key)?;
+            }
+            meta.insert("format", 1)?;
+            Ok(())
+        };
+        journal.commit(as_before).unwrap();
+        drop(journal);
+        let journal = Journal::open(folder.path()).unwrap();
+        let mut rows = 0;
+        journal.replay(|_| rows += 1).unwrap();
+        assert_eq!(rows, 2);
+        assert!(journal.notes().is_complete);
+        let origin = journal.notes().origin;
+        assert_ne!(origin, Origin::from_bytes([0; 16]));
+        drop(journal);
+        assert_eq!(Journal::open(folder.path()).unwrap().notes().origin, origin);
     }
 
     #[test]

@@ -248,7 +248,7 @@ impl Set {
 /// What two nodes compare. Only what is kept beyond a moment is: what one of them drops a little earlier than the
 /// other is no difference.
 impl Set {
-    /// What every section holds that is not empty.
+    /// What every section holds that is not empty, in the order of the sections.
     pub fn summaries(&self, beyond: UnixTime) -> Vec<Summary> {
         let windows = self.index.read();
         let of_window = |(window, ids): (&Window, &Arc<Ids>)| Summary {
@@ -266,6 +266,7 @@ impl Set {
             }
         }
         summaries.retain(|summary| summary.count > 0);
+        summaries.sort_unstable_by_key(|summary| summary.section);
         summaries
     }
 

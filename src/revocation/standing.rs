@@ -56,9 +56,11 @@ impl State {
 pub struct Standing {
     state: AtomicU8,
     serves: AtomicBool,
-    /// Until when this counts, in seconds since the epoch. A process that was stopped, or a machine that slept,
-    /// has missed what was revoked meanwhile, and must not serve before it has noticed.
+    /// Until when this counts, in seconds since the epoch and in milliseconds since the machine was started. A process
+    /// that was stopped, or a machine that slept, has missed what was revoked meanwhile, and must not serve before
+    /// it has noticed; which of the two clocks shows that depends on who stopped it.
     until: AtomicU64,
+    until_uptime_ms: AtomicU64,
     /// For how long somebody has not been heard, in seconds.
     stale_s: AtomicU64,
     why: Mutex<String>,
@@ -75,6 +77,7 @@ impl Standing {
             state: AtomicU8::new(state as u8),
             serves: AtomicBool::new(serves),
             until: AtomicU64::new(if serves { u64::MAX } else { 0 }),
+            until_uptime_ms: AtomicU64::new(if serves { u64::MAX } else { 0 }),
             stale_s: AtomicU64::new(0),
             why: Mutex::new(String::new()),
         }
@@ -83,6 +86,14 @@ impl Standing {
     /// Whether credentials may be judged.
     pub fn serves(&self, now: UnixTime) -> bool {
         self.serves.load(Ordering::Acquire) && now.seconds() <= self.until.load(Ordering::Relaxed)
+    }
+
+    /// Takes back a standing that nobody confirmed for too long, before somebody is judged by it.
+    pub fn check_age(&self, uptime_ms: impl Fn() -> u64) {
+        let until_ms = self.until_uptime_ms.load(Ordering::Relaxed);
+        if until_ms != u64::MAX && uptime_ms() > until_ms {
+            self.serves.store(false, Ordering::Release);
+        }
     }
 
     /// The state, as it was found last.
@@ -101,7 +112,10 @@ impl Standing {
     }
 
     /// What was found `now`.
-    pub(super) fn set(&self, found: Found, now: UnixTime) {
+    pub(super) fn set(&self, found: Found, now: UnixTime, uptime_ms: u64) {
+        let lasts_ms = u64::try_from(Self::LASTS.as_millis()).unwrap_or(u64::MAX);
+        self.until_uptime_ms
+            .store(uptime_ms.saturating_add(lasts_ms), Ordering::Relaxed);
         self.until
             .store(now.plus(Self::LASTS).seconds(), Ordering::Relaxed);
         self.stale_s.store(found.stale_s, Ordering::Relaxed);
@@ -141,9 +155,14 @@ mod tests {
                 stale_s: 0,
             },
             now,
+            7_000,
         );
         assert!(standing.serves(now.plus(Standing::LASTS)));
         assert!(!standing.serves(now.plus(Duration::from_secs(6))));
+        standing.check_age(|| 12_000);
+        assert!(standing.serves(now));
+        standing.check_age(|| 12_001);
+        assert!(!standing.serves(now), "the clock on the wall stood still");
         let alone = Standing::of(State::Ready);
         assert!(alone.serves(UnixTime::from_seconds(u64::MAX - 1)));
     }

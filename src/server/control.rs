@@ -282,6 +282,15 @@ pub fn order_reload(socket: &Path) -> io::Result<(StatusCode, Value)> {
     send(socket, "POST", "/reload", b"")
 }
 
+/// Asks the process behind a control socket how its cluster fares, or has it serve by what it knows.
+pub fn call_cluster(socket: &Path, is_forced: bool) -> io::Result<(StatusCode, Value)> {
+    if is_forced {
+        send(socket, "POST", "/cluster/force-ready", b"")
+    } else {
+        send(socket, "GET", "/cluster", b"")
+    }
+}
+
 fn send(socket: &Path, method: &str, path: &str, body: &[u8]) -> io::Result<(StatusCode, Value)> {
     let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -58,7 +58,7 @@ use pingora::connectors::http::Connector;
 use pingora::server::{RunArgs, Server};
 
 pub use client::exchange;
-pub use control::{Order, call, order_reload};
+pub use control::{Order, call, call_cluster, order_reload};
 pub use drain::Drain;
 pub use limits::Limits;
 pub use listen::Listen;
@@ -71,7 +71,7 @@ pub use upstream::{
 
 use crate::clock;
 use crate::request::Shop;
-use crate::revocation::gossip::{ClusterSettings, Joins, Node, NodeError};
+use crate::revocation::gossip::{ClusterSettings, Node, NodeError};
 use crate::revocation::{JournalError, Revocations};
 use connection::Slots;
 use inherited::Inherited;
@@ -243,8 +243,8 @@ fn join(
     let Some(cluster) = settings.cluster.take() else {
         return Ok(None);
     };
-    let joins: Joins = Arc::new(|_, _| (http::StatusCode::NOT_FOUND, Vec::new()));
-    let node = Node::start(cluster, revocations, Vec::new(), joins).map_err(StartError::Cluster)?;
+    let node =
+        Node::start(&cluster, revocations, &settings.data_dir).map_err(StartError::Cluster)?;
     node.keep_at_most(longest_life(shops));
     Ok(Some(Arc::new(node)))
 }

@@ -309,6 +309,7 @@ impl Proxy {
     /// The verdict; how long it took is what we cost a customer.
     fn judge<'g>(&self, gate: &'g Gate, request: &Request<'_>) -> Result<Verdict<'g>, Refused<'g>> {
         let begun = clock::instant();
+        gate.revocations().standing().check_age(clock::uptime_ms);
         let judged = gate.judge(request, clock::now());
         let took = clock::instant().duration_since(begun);
         self.metrics.note_overhead(took);

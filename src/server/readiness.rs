@@ -72,10 +72,9 @@ impl Looked<'_> {
 
     /// While other nodes may know more, customers with credentials are sent away.
     fn cluster(&self, node: &Node) -> Check {
-        let status = node.status();
-        let connected = status.peers.iter().filter(|peer| peer.is_connected);
-        let (connected, all) = (connected.count(), status.peers.len());
-        let mut found = format!("{}; {connected} of {all} peers", status.state);
+        let (status, counts) = (node.status(), node.counts());
+        let all = counts.connected + counts.missing;
+        let mut found = format!("{}; {} of {all} peers", status.state, counts.connected);
         if !status.why.is_empty() {
             found = format!("{found}; {}", status.why);
         }

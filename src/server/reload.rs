@@ -87,7 +87,6 @@ struct FixedCluster {
     node: NodeName,
     listen: SocketAddr,
     is_insecure: bool,
-    initial: bool,
     bus: Option<Bus>,
 }
 
@@ -212,19 +211,17 @@ impl FixedCluster {
             node: settings.node.clone(),
             listen: settings.listen,
             is_insecure: matches!(settings.security, Security::Loopback),
-            initial: settings.initial,
             bus: settings.bus.clone(),
         }
     }
 
-    fn changed_in(&self, there: &Self) -> [(&'static str, bool); 6] {
+    fn changed_in(&self, there: &Self) -> [(&'static str, bool); 5] {
         let url = |bus: &Option<Bus>| bus.as_ref().map(|bus| bus.url.clone());
         let has_other_bus = url(&self.bus) != url(&there.bus);
         [
             ("cluster.node", self.node != there.node),
             ("cluster.listen", self.listen != there.listen),
             ("cluster.insecure", self.is_insecure != there.is_insecure),
-            ("cluster.initial", self.initial != there.initial),
             ("cluster.bus", has_other_bus),
             (
                 "cluster.bus_ca_file",

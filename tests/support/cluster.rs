@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::{Index, IndexMut};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -15,6 +16,7 @@ use super::fake_clock::FakeClock;
 use super::link::{Condition, Link};
 use super::patience::eventually;
 use super::plan::Plan;
+use super::wire::{request, try_raw};
 
 /// The name of a node.
 pub type Name = &'static str;
@@ -30,6 +32,8 @@ pub struct Cluster {
     nodes: BTreeMap<Name, Node>,
     links: BTreeMap<(Name, Name), Link>,
     clocks: BTreeMap<Name, FakeClock>,
+    /// Every process that had such a clock.
+    misled: Vec<u32>,
 }
 
 /// A node that was started once.
@@ -74,6 +78,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             links,
             clocks,
+            misled: Vec::new(),
         };
         for name in cluster.names() {
             cluster.configure(name, &[]);
@@ -88,9 +93,23 @@ impl Cluster {
 
     /// The nodes that run and answer.
     pub fn running(&self) -> Vec<Name> {
-        let running = self.nodes.iter();
-        let running = running.filter(|(_, node)| node.life == Life::Running);
-        running.map(|(name, _)| *name).collect()
+        self.nodes_that_are(Life::Running)
+    }
+
+    /// The nodes that were stopped in their tracks.
+    pub fn paused(&self) -> Vec<Name> {
+        self.nodes_that_are(Life::Paused)
+    }
+
+    /// The nodes that have run and do no more.
+    pub fn over(&self) -> Vec<Name> {
+        self.nodes_that_are(Life::Over)
+    }
+
+    fn nodes_that_are(&self, life: Life) -> Vec<Name> {
+        let nodes = self.nodes.iter();
+        let nodes = nodes.filter(|(_, node)| node.life == life);
+        nodes.map(|(name, _)| *name).collect()
     }
 
     /// The folder of the certificates: ca.pem, NAME.pem, NAME.key.
@@ -176,11 +195,14 @@ impl Cluster {
         if let Some(node) = self.nodes.get_mut(name) {
             node.edge.begin_again();
             node.life = life;
-            return;
+        } else {
+            let environment = self.clocks.get(name).map(FakeClock::environment);
+            let edge = Edge::begin(&environment.unwrap_or_default(), &self.configs[name]);
+            self.nodes.insert(name, Node { edge, life });
         }
-        let environment = self.clocks.get(name).map(FakeClock::environment);
-        let edge = Edge::begin(&environment.unwrap_or_default(), &self.configs[name]);
-        self.nodes.insert(name, Node { edge, life });
+        if self.clocks.contains_key(name) {
+            self.misled.push(self[name].pid());
+        }
     }
 
     /// Waits until these nodes are ready and each is connected to every other of them.
@@ -308,6 +330,23 @@ impl Cluster {
         let links = self.links.iter();
         let links = links.filter(move |((from, _), _)| *from == name);
         links.map(|(_, link)| link)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.misled.iter().copied().for_each(FakeClock::sweep_after);
+        if !thread::panicking() {
+            return;
+        }
+        let ask = request("GET", "/readyz?verbose", &[("Host", "localhost")], b"");
+        for name in self.running() {
+            let told = try_raw(self[name].operator(), &ask).map(|answer| answer.text());
+            eprintln!(
+                "--- what {name} says at the end\n{}",
+                told.unwrap_or_default()
+            );
+        }
     }
 }
 

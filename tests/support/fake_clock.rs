@@ -25,6 +25,16 @@ impl FakeClock {
         fs::rename(&draft, &self.stamp).unwrap(); // the process reads it at any moment
     }
 
+    /// Removes what a process that was killed has left in shared memory; another one may get its number.
+    pub fn sweep_after(pid: u32) {
+        for name in [
+            format!("faketime_shm_{pid}"),
+            format!("sem.faketime_sem_{pid}"),
+        ] {
+            drop(fs::remove_file(Path::new("/dev/shm").join(name))); // it may have ended in peace
+        }
+    }
+
     /// What the process must find in its environment.
     pub fn environment(&self) -> Vec<(String, String)> {
         let pairs = [

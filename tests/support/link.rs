@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -47,7 +46,8 @@ pub struct Link {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    bytes: AtomicU64,
+    /// Everything that arrived, either way.
+    carried: Mutex<Vec<u8>>,
 }
 
 struct State {
@@ -80,7 +80,7 @@ impl Link {
                 closed: false,
             }),
             changed: Condvar::new(),
-            bytes: AtomicU64::new(0),
+            carried: Mutex::default(),
         });
         let within = Arc::clone(&shared);
         thread::spawn(move || {
@@ -128,8 +128,14 @@ impl Link {
     }
 
     /// How many bytes have arrived, either way.
-    pub fn bytes(&self) -> u64 {
-        self.shared.bytes.load(Ordering::Relaxed)
+    pub fn bytes(&self) -> usize {
+        self.shared.carried.lock().unwrap().len()
+    }
+
+    /// Whether these bytes were among those that have arrived.
+    pub fn has_carried(&self, bytes: &[u8]) -> bool {
+        let carried = self.shared.carried.lock().unwrap();
+        carried.windows(bytes.len()).any(|window| window == bytes)
     }
 
     /// How many connections stand.
@@ -269,10 +275,10 @@ impl Shared {
                     return Ok(());
                 }
             };
-            to.write_all(&bytes[..portion])?;
+            let arriving = &bytes[..portion];
+            self.carried.lock().unwrap().extend_from_slice(arriving);
+            to.write_all(arriving)?;
             bytes = &bytes[portion..];
-            let arrived = u64::try_from(portion).unwrap_or(u64::MAX);
-            self.bytes.fetch_add(arrived, Ordering::Relaxed);
         }
         Ok(())
     }

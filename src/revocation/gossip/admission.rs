@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::mesh::Exchanged;
+use super::exchanged::Exchanged;
 use crate::clock::UnixTime;
 use crate::revocation::{MARGIN, Revocation, Window};
 

@@ -79,7 +79,7 @@ pub(super) async fn dial_all(shared: Arc<Shared>) {
                 }
             }
             known = peers;
-            shared.mesh.set_targets(&addresses, is_whole);
+            shared.mesh.set_targets(&addresses, is_whole, now());
             for address in addresses {
                 if called.lock().insert(address) {
                     tokio::spawn(dial(Arc::clone(&shared), Arc::clone(&called), address));

@@ -547,7 +547,7 @@ fn take_vector(body: &mut Bytes) -> Result<Vector, Garbled> {
     if length > NAMES_MAX {
         return Err(Garbled("it names too many origins"));
     }
-    let mut vector = Vector::with_capacity(length);
+    let mut vector = Vector::new();
     for _ in 0..length {
         vector.insert(take_origin(body)?, take_u64(body)?);
     }

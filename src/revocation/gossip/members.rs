@@ -69,20 +69,25 @@ impl Members {
         }
     }
 
-    /// What another node says of those that it heard.
-    pub(super) fn told(&mut self, told: &[Heard], own: &NodeName, now_ms: u64) {
+    /// What another node says of those that it heard. Of a node that nobody hears one learns only where somebody
+    /// `is_awaited`: else the operator has taken it out.
+    pub(super) fn told(&mut self, told: &[Heard], own: &NodeName, is_awaited: bool, now_ms: u64) {
         for one in told.iter().filter(|one| one.node != *own) {
             let at_ms = now_ms.saturating_sub(u64::from(one.ago_ms));
-            if now_ms - at_ms >= FORGET_MS {
+            let limit_ms = if is_awaited || self.0.contains_key(&one.node) {
+                FORGET_MS
+            } else {
+                SILENCE_MAX_MS
+            };
+            if now_ms - at_ms >= limit_ms {
                 continue;
             }
             let Some(member) = self.of(&one.node) else {
                 continue;
             };
-            if one.has_left && at_ms > member.heard_ms {
-                member.has_left = true;
-            }
-            if !one.has_left {
+            if one.has_left {
+                member.leave(at_ms, now_ms);
+            } else {
                 member.hear(at_ms, now_ms);
             }
         }
@@ -96,6 +101,14 @@ impl Members {
             self.0.insert(node.clone(), Member::default());
         }
         self.0.get_mut(node)
+    }
+
+    /// The operator has changed where nodes are: who is silent, and at none of these places, is awaited no longer.
+    pub(super) fn keep(&mut self, awaited: &[NodeName], now_ms: u64) {
+        self.0.retain(|node, member| {
+            let silent_ms = now_ms.saturating_sub(member.heard_ms);
+            silent_ms <= SILENCE_MAX_MS || awaited.contains(node)
+        });
     }
 
     /// Notes who is silent for too long, and forgets who is gone for good. These are not counted.
@@ -117,17 +130,21 @@ impl Members {
         silent.max_by_key(|(_, silent_ms)| *silent_ms)
     }
 
-    /// Whether a comparison would bring back what is missing of somebody.
-    pub(super) fn is_comparison_due(&self) -> bool {
-        self.0
-            .values()
-            .any(|member| member.is_missed && member.back_ms > 0)
+    /// Whether a comparison with a node that speaks for these would bring back what is missing of somebody.
+    pub(super) fn is_comparison_due(&self, spoken_for: &[NodeName]) -> bool {
+        let is_due = |member: &Member| member.is_missed && member.back_ms > 0;
+        let mut members = spoken_for.iter().filter_map(|node| self.0.get(node));
+        members.any(is_due)
     }
 
-    /// Sets were compared: what was told before that is known.
-    pub(super) fn compared(&mut self, began_ms: u64) {
-        for member in self.0.values_mut() {
-            if member.is_missed && member.back_ms > 0 && member.back_ms <= began_ms {
+    /// Sets were compared with a node that spoke for these when that began: what they had done is known.
+    pub(super) fn compared(&mut self, spoken_for: &[NodeName], began_ms: u64) {
+        for node in spoken_for {
+            if let Some(member) = self.0.get_mut(node)
+                && member.is_missed
+                && member.back_ms > 0
+                && member.back_ms <= began_ms
+            {
                 member.is_missed = false;
             }
         }
@@ -149,7 +166,7 @@ impl Members {
             Heard {
                 node: node.clone(),
                 ago_ms: u32::try_from(ago_ms).unwrap_or(u32::MAX),
-                has_left: member.has_left,
+                has_left: member.has_left && !member.is_missed,
             }
         };
         self.0.iter().map(tell).collect()
@@ -157,16 +174,29 @@ impl Members {
 }
 
 impl Member {
+    /// It said goodbye to others then. What is told takes its time, so that somebody else may seem to have heard it
+    /// after that; whoever is really there again is heard again and again.
+    fn leave(&mut self, at_ms: u64, now_ms: u64) {
+        if at_ms + SILENCE_MAX_MS <= self.heard_ms {
+            return;
+        }
+        self.heard_ms = self.heard_ms.max(at_ms);
+        self.has_left = true;
+        if self.is_missed && self.back_ms == 0 {
+            self.back_ms = now_ms; // they know what it did until then
+        }
+    }
+
     /// It was heard then; whoever was away for long and is back must be compared with.
     fn hear(&mut self, at_ms: u64, now_ms: u64) {
         if at_ms <= self.heard_ms {
             return;
         }
         self.heard_ms = at_ms;
-        self.has_left = false;
         if now_ms.saturating_sub(at_ms) > SILENCE_MAX_MS {
-            return;
+            return; // somebody misses it: that is no sign of life
         }
+        self.has_left = false;
         if self.is_missed && self.back_ms == 0 {
             self.back_ms = now_ms;
         }
@@ -192,14 +222,16 @@ mod tests {
         members.heard(&node("b"), 1_000);
         assert_eq!(missed(&mut members, 6_000), None);
         assert_eq!(missed(&mut members, 6_001).as_deref(), Some("b"));
-        members.compared(6_500);
-        assert!(!members.is_comparison_due());
+        let (b, c) = ([node("b")], [node("c")]);
+        members.compared(&b, 6_500);
+        assert!(!members.is_comparison_due(&b));
         members.heard(&node("b"), 7_000);
-        assert!(members.is_comparison_due());
+        assert!(members.is_comparison_due(&b) && !members.is_comparison_due(&c));
         assert_eq!(missed(&mut members, 7_100).as_deref(), Some("b"));
-        members.compared(6_999);
+        members.compared(&b, 6_999);
+        members.compared(&c, 7_050);
         assert_eq!(missed(&mut members, 7_100).as_deref(), Some("b"));
-        members.compared(7_050);
+        members.compared(&b, 7_050);
         assert_eq!(missed(&mut members, 7_100), None);
     }
 
@@ -229,12 +261,35 @@ mod tests {
             ago_ms: 100,
             has_left: false,
         };
-        members.told(&[told], &node("a"), 4_000);
+        members.told(&[told], &node("a"), false, 4_000);
         members.miss_those_on_the_bus(4_001);
         assert_eq!(missed(&mut members, 4_001).as_deref(), Some("b"));
         members.heard_by_bus(&node("b"), 4_100);
-        members.compared(4_200);
+        members.compared(&[node("b")], 4_200);
         assert_eq!(missed(&mut members, 4_300), None);
+    }
+
+    #[test]
+    fn who_said_goodbye_to_others_is_missed_until_sets_were_compared_with_those() {
+        let (a, b, c) = (node("a"), node("b"), node("c"));
+        let mut members = Members::default();
+        members.heard(&c, 1_000);
+        assert_eq!(missed(&mut members, 7_000).as_deref(), Some("c"));
+        let told = members.to_tell(7_000).remove(0);
+        let left = Heard {
+            ago_ms: 3_000,
+            has_left: true,
+            ..told
+        };
+        members.told(&[left], &a, false, 8_000);
+        assert!(
+            !members.to_tell(8_000)[0].has_left,
+            "others can't learn from us what it did"
+        );
+        assert!(members.is_comparison_due(&[b.clone(), c.clone()]));
+        members.compared(&[b, c], 8_100);
+        assert_eq!(missed(&mut members, 60_000), None);
+        assert!(members.to_tell(60_000)[0].has_left);
     }
 
     #[test]
@@ -246,9 +301,9 @@ mod tests {
             ago_ms,
             has_left: false,
         };
-        members.told(&[told(900)], &node("a"), 6_000);
+        members.told(&[told(900)], &node("a"), false, 6_000);
         assert_eq!(missed(&mut members, 10_000), None);
-        members.told(&[told(9_000)], &node("a"), 10_000);
+        members.told(&[told(9_000)], &node("a"), false, 10_000);
         assert_eq!(missed(&mut members, 10_200).as_deref(), Some("c"));
         members.look(&[node("c")], 10_300);
         assert_eq!(missed(&mut members, 10_300), None, "it is in quarantine");

@@ -1,17 +1,18 @@
 //! What a node does with what others say: no socket, no clock and no disk, so that it can be played through.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
 use super::admission::Admission;
 use super::bus::Listening;
-use super::frame::{Frame, Garbled, Goodbye, Hello, Ping, ROWS_MAX, VERSION};
+use super::exchanged::Exchanged;
+use super::frame::{Frame, Garbled, Goodbye, Heard, Hello, Ping, ROWS_MAX, VERSION};
 use super::members::{Members, SILENCE_MAX_MS};
-use super::readiness::{Readiness, Rules, median};
+use super::readiness::{Readiness, Rules, SKEW_WARNING_MS, median};
 use super::round::Round;
 use super::settings::NodeName;
 use super::talk::{Bucket, Peer, Talk, Way};
@@ -66,23 +67,6 @@ pub(super) struct Steps {
     pub(super) pause_ms: u64,
 }
 
-/// How much was exchanged, ever.
-#[derive(Debug, Default)]
-pub struct Exchanged {
-    /// Rows that came from others.
-    pub received: AtomicU64,
-    /// Rows that were sent.
-    pub sent: AtomicU64,
-    /// Rows that said more than any node may say, and were cut down.
-    pub capped: AtomicU64,
-    /// How often a peer that sent too much was not read for a while.
-    pub throttled: AtomicU64,
-    /// How often a range of rows was asked for.
-    pub ranges: AtomicU64,
-    /// How many comparisons found something.
-    pub repairs: AtomicU64,
-}
-
 /// This node among others.
 pub(super) struct Mesh {
     pub(super) name: NodeName,
@@ -91,9 +75,11 @@ pub(super) struct Mesh {
     pub(super) exchanged: Arc<Exchanged>,
     pub(super) admission: Admission,
     /// Locked one after the other, never within each other but for `links`' entries, which may lock the two below.
-    links: Mutex<HashMap<LinkId, Arc<Mutex<Talk>>>>,
-    peers: Mutex<HashMap<LinkId, Linked>>,
+    links: Mutex<BTreeMap<LinkId, Arc<Mutex<Talk>>>>,
+    peers: Mutex<BTreeMap<LinkId, Linked>>,
     seen: Mutex<SeenNow>,
+    /// Up to which number others can know of an origin that this node is: it was there at the start, or was told since.
+    told: Mutex<(Origin, u64)>,
 }
 
 /// Whom a connection leads to.
@@ -113,6 +99,15 @@ struct SeenNow {
     /// `None`: there is no bus.
     bus: Option<Listening>,
     ticked_ms: u64,
+    /// How far the wall clock was ahead of the uptime when it was last set.
+    wall_ahead_ms: i64,
+}
+
+impl SeenNow {
+    fn hear_of(&mut self, heard: &[Heard], own: &NodeName, now: Now) {
+        let is_awaited = !self.targets.are_found();
+        self.members.told(heard, own, is_awaited, now.uptime_ms);
+    }
 }
 
 impl Mesh {
@@ -125,7 +120,9 @@ impl Mesh {
         now: Now,
     ) -> Self {
         let exchanged = Arc::new(Exchanged::default());
+        let told = Mutex::new(history.own());
         Self {
+            told,
             name,
             set,
             history,
@@ -140,6 +137,7 @@ impl Mesh {
                 readiness: Readiness::at_start(is_complete, now.uptime_ms),
                 bus: None,
                 ticked_ms: now.uptime_ms,
+                wall_ahead_ms: clock_difference_ms(now.wall_ms, now.uptime_ms),
             }),
         }
     }
@@ -174,6 +172,7 @@ impl Mesh {
     pub(super) fn delta_after(&self, origin: Origin, after: u64) -> Frame {
         match self.history.rows_after(&origin, after, ROWS_MAX) {
             Some(rows) => {
+                self.tell(origin, after + rows.len() as u64);
                 self.exchanged
                     .sent
                     .fetch_add(rows.len() as u64, Ordering::Relaxed);
@@ -194,6 +193,9 @@ impl Mesh {
             return Ok(Steps::default());
         };
         let mut talk = talk.lock();
+        if talk.is_refused {
+            return Ok(Steps::default());
+        }
         talk.heard_ms = now.uptime_ms;
         let Some(peer) = talk.peer.clone() else {
             let Frame::Hello(hello) = frame else {
@@ -240,6 +242,8 @@ impl Mesh {
             } => {
                 self.keep_windows(&summaries, now);
                 let vector = self.history.vector();
+                let (own, _) = self.history.own();
+                self.tell(own, vector.get(&own).copied().unwrap_or_default());
                 let answering = &mut talk.answering;
                 vec![answering.compare(round, beyond, &summaries, vector, &self.set)]
             }
@@ -315,7 +319,9 @@ impl Mesh {
         };
         talk.agreed_ms = Some(round.began_ms);
         talk.agreed_with = round.peer_state;
-        self.seen.lock().members.compared(round.began_ms);
+        let mut seen = self.seen.lock();
+        seen.members.compared(&round.spoken_for, round.began_ms);
+        drop(seen);
         let ahead = self.history.adopt(&vector);
         if !ahead.is_empty() {
             steps.imports.push(Import {
@@ -331,6 +337,7 @@ impl Mesh {
     /// The first word of a peer: it is who its certificate says, and there is one connection to it.
     fn greet(&self, link: LinkId, talk: &mut Talk, hello: Hello, now: Now) -> Steps {
         let mut steps = Steps::default();
+        talk.is_refused = true;
         let refuse = |steps: &mut Steps, goodbye, why: String| {
             steps.frames.push((link, Frame::Goodbye(goodbye)));
             steps.closes.push((link, why));
@@ -346,6 +353,13 @@ impl Mesh {
         }
         let mut seen = self.seen.lock();
         seen.targets.found(talk.target, &node);
+        if origin == self.history.own().0 && node != self.name {
+            // One of the two has a copy of the other's journal: their numbers are not each other's.
+            steps.must_renew = true;
+            let why = format!("{node} has the same journal: a data folder was copied");
+            refuse(&mut steps, Goodbye::Quarantine, why);
+            return steps;
+        }
         if origin == self.history.own().0 {
             seen.targets.is_self(talk.target);
             refuse(&mut steps, Goodbye::Myself, "it is this node".to_owned());
@@ -365,7 +379,7 @@ impl Mesh {
             );
             return steps;
         }
-        seen.members.told(&ping.heard, &self.name, now.uptime_ms);
+        seen.hear_of(&ping.heard, &self.name, now);
         drop(seen);
         self.note_heard(talk, &node, now);
         let peer = Peer {
@@ -392,6 +406,7 @@ impl Mesh {
         let after = ping.vector.get(&self.history.own().0).copied();
         talk.hear(ping);
         talk.peer = Some(peer.clone());
+        talk.is_refused = false;
         let linked = Linked {
             peer,
             is_dialed: talk.is_dialed,
@@ -430,11 +445,23 @@ impl Mesh {
         of_node.next().map(|(link, _)| *link)
     }
 
-    /// Somebody knows numbers of this node's that it has not given: its journal is an older copy. What it numbers
+    /// Somebody knows numbers of this node's that it has told nobody: its journal is an older copy. What it numbers
     /// from now on must not be taken for what it numbered then.
     fn renew_if_behind(&self, vector: &Vector, steps: &mut Steps) {
-        let (origin, reached) = self.history.own();
-        steps.must_renew |= vector.get(&origin).is_some_and(|known| *known > reached);
+        let (origin, _) = self.history.own();
+        let told = *self.told.lock();
+        let told = if told.0 == origin { told.1 } else { 0 };
+        steps.must_renew |= vector.get(&origin).is_some_and(|known| *known > told);
+    }
+
+    /// Others come to know this origin up to that number.
+    fn tell(&self, origin: Origin, number: u64) {
+        if origin != self.history.own().0 {
+            return;
+        }
+        let mut told = self.told.lock();
+        let before = if told.0 == origin { told.1 } else { 0 };
+        *told = (origin, before.max(number));
     }
 
     fn ping_came(
@@ -446,7 +473,7 @@ impl Mesh {
         now: Now,
     ) -> Vec<Frame> {
         let mut seen = self.seen.lock();
-        seen.members.told(&ping.heard, &self.name, now.uptime_ms);
+        seen.hear_of(&ping.heard, &self.name, now);
         drop(seen);
         self.renew_if_behind(&ping.vector, steps);
         let mut frames = Vec::new();
@@ -582,6 +609,7 @@ impl Mesh {
         let Some(rows) = self.history.rows_after(&origin, after, WANTED_MAX) else {
             return vec![Frame::Gone];
         };
+        self.tell(origin, after + rows.len() as u64);
         self.exchanged
             .sent
             .fetch_add(rows.len() as u64, Ordering::Relaxed);
@@ -642,8 +670,8 @@ impl Mesh {
                 .collect()
         };
         self.notice_pause(&links, &mut steps, now);
+        self.notice_step(&links, now);
         let found = self.look(&links, &mut steps, now);
-        let is_needed = self.is_comparison_needed();
         for (link, talk) in &links {
             let mut talk = talk.lock();
             let silent_ms = now.uptime_ms.saturating_sub(talk.heard_ms);
@@ -659,12 +687,15 @@ impl Mesh {
             if talk.way == Way::Connection && talk.is_ping_due(now.uptime_ms) {
                 steps.frames.push((*link, Frame::Ping(self.ping(now))));
             }
-            if talk.is_round_due(is_needed && !self.has_agreed(&talk), now.uptime_ms) {
+            if talk.is_round_due(self.is_comparison_needed(&talk), now.uptime_ms) {
                 let number = talk.next_round(now.uptime_ms);
-                // What one of the two drops a minute before the other is no difference.
-                let beyond = UnixTime::from_seconds(now.wall_ms / 1_000 + 60);
-                let (round, frame) =
-                    Round::begin(number, talk.state, &self.set, beyond, now.uptime_ms);
+                // What one of the two drops a minute before the other is no difference. A clock that is ahead must
+                // not leave out what is in force.
+                let behind_ms = talk.offset_ms.unwrap_or_default().min(0);
+                let wall_ms = now.wall_ms.saturating_add_signed(behind_ms);
+                let beyond = UnixTime::from_seconds(wall_ms / 1_000 + 60);
+                let there = (talk.state, talk.spoken_for());
+                let (round, frame) = Round::begin(number, there, &self.set, beyond, now.uptime_ms);
                 talk.round = Some(round);
                 steps.frames.push((*link, frame));
             }
@@ -691,15 +722,30 @@ impl Mesh {
         }
     }
 
-    fn is_comparison_needed(&self) -> bool {
-        let seen = self.seen.lock();
-        !seen.readiness.is_settled() || seen.members.is_comparison_due()
+    /// What was compared by a clock that was wrong may lack something: entries that seemed to be over, and cutoffs
+    /// that seemed to lie ahead.
+    fn notice_step(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], now: Now) {
+        let ahead_ms = clock_difference_ms(now.wall_ms, now.uptime_ms);
+        let mut seen = self.seen.lock();
+        let step_ms = ahead_ms.saturating_sub(seen.wall_ahead_ms);
+        if step_ms.unsigned_abs() <= SKEW_WARNING_MS {
+            return;
+        }
+        seen.wall_ahead_ms = ahead_ms;
+        drop(seen);
+        for (_, talk) in links {
+            talk.lock().clock_stepped(step_ms);
+        }
     }
 
-    /// While this node is not ready, one comparison with a peer that stands where it stood then is enough.
-    fn has_agreed(&self, talk: &Talk) -> bool {
+    /// Whether something is known to be missing here that the peer has. While this node is not ready, one comparison
+    /// with a peer that stands where it stood then is enough.
+    fn is_comparison_needed(&self, talk: &Talk) -> bool {
         let seen = self.seen.lock();
-        !seen.readiness.is_settled() && talk.agreed_ms.is_some() && talk.agreed_with == talk.state
+        if seen.readiness.is_settled() {
+            return seen.members.is_comparison_due(&talk.spoken_for());
+        }
+        talk.agreed_ms.is_none() || talk.agreed_with != talk.state
     }
 
     fn look(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], steps: &mut Steps, now: Now) -> Found {
@@ -747,8 +793,12 @@ impl Mesh {
     }
 
     /// Where other nodes are, and whether the names of some could not be looked up.
-    pub(super) fn set_targets(&self, addresses: &[SocketAddr], is_whole: bool) {
-        self.seen.lock().targets.set(addresses, is_whole);
+    pub(super) fn set_targets(&self, addresses: &[SocketAddr], is_whole: bool, now: Now) {
+        let mut seen = self.seen.lock();
+        if seen.targets.set(addresses, is_whole) {
+            let nodes = seen.targets.nodes();
+            seen.members.keep(&nodes, now.uptime_ms);
+        }
     }
 
     /// An address was dialed.
@@ -904,6 +954,8 @@ impl Mesh {
                     return steps;
                 }
                 steps.pause_ms = self.pause_for(bucket, rows.len(), now);
+                let said = Vector::from([(*origin, last.saturating_sub(1))]);
+                self.renew_if_behind(&said, &mut steps);
                 if self.is_others(origin, node) {
                     steps.imports.extend(self.take_in(rows, now));
                 } else {
@@ -995,5 +1047,20 @@ impl Mesh {
             .iter()
             .flat_map(|one| self.set.entries(one.section, UnixTime::EPOCH));
         entries.map(|(_, revocation)| revocation).collect()
+    }
+
+    /// The connection that counts to this node.
+    pub(super) fn link_of(&self, node: &NodeName) -> Option<LinkId> {
+        self.link_to(node)
+    }
+
+    /// When the last comparison on each connection began that came to its end, and where the peer stood then.
+    pub(super) fn agreed(&self) -> Vec<(LinkId, u64, crate::revocation::State)> {
+        let links = self.links.lock();
+        let agreed = links.iter().filter_map(|(link, talk)| {
+            let talk = talk.lock();
+            Some((*link, talk.agreed_ms?, talk.agreed_with))
+        });
+        agreed.collect()
     }
 }

@@ -2,9 +2,15 @@
 
 mod acks;
 mod admission;
+mod authority;
 mod bus;
+mod certificate_files;
 mod dialing;
+mod exchanged;
 mod frame;
+mod invitation;
+mod join;
+mod joined;
 mod members;
 mod mesh;
 mod node;
@@ -12,13 +18,20 @@ mod outbox;
 mod readiness;
 mod round;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod talk;
 mod targets;
 mod transport;
+mod view;
 
 pub use acks::Acks;
+pub use authority::{Authority, AuthorityError, Proof};
 pub use bus::{Bus, BusCounts};
-pub use mesh::{Exchanged, PeerStatus};
+pub use certificate_files::{CertificateFiles, Readers};
+pub use exchanged::Exchanged;
+pub use invitation::Invitation;
+pub use join::{Admitted, Application, GOSSIP_PORT, JoinError};
+pub use mesh::PeerStatus;
 pub use node::{Node, NodeCounts, NodeError, NodeStatus};
 pub use settings::{Ack, Certificates, ClusterSettings, NodeName, Peer, Policy, Security};
-pub use transport::Joins;

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use log::{debug, error, info, warn};
 use parking_lot::Mutex;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -16,8 +18,11 @@ use tokio::sync::mpsc;
 
 use super::bus::{self, BusCounts, Post};
 use super::dialing::{self, Complaints};
+use super::exchanged::Exchanged;
 use super::frame::Frame;
-use super::mesh::{Exchanged, LinkId, Mesh, Now, PeerStatus, Steps};
+use super::join::Registrar;
+use super::joined::joined;
+use super::mesh::{LinkId, Mesh, Now, PeerStatus, Steps};
 use super::outbox::{self, Order, Outbox};
 use super::readiness::{Rules, SKEW_WARNING_MS};
 use super::settings::{Ack, ClusterSettings, NodeName, Peer};
@@ -41,6 +46,8 @@ const SKEW_WARNING_EVERY_MS: u64 = 60_000;
 /// This node among others.
 pub struct Node {
     pub(super) shared: Arc<Shared>,
+    /// None, where nodes have no certificates.
+    registrar: Option<Arc<Registrar>>,
     runtime: Option<Runtime>,
     address: SocketAddr,
 }
@@ -60,6 +67,8 @@ pub(super) struct Shared {
     pub(super) complaints: Complaints,
     propagation: Histogram,
     renewing: Mutex<Option<Origin>>,
+    /// The digest of the rules of who may be a peer.
+    security: Mutex<[u8; 32]>,
     skew_warned_ms: AtomicU64,
     /// `None`: there is no bus.
     post: Option<Arc<Post>>,
@@ -120,13 +129,13 @@ pub struct NodeCounts {
 }
 
 impl Node {
-    /// Joins the cluster. `joined` are nodes that the configuration does not name.
+    /// Takes part in the cluster. The data folder says whom this node admitted, and whom it invited.
     pub fn start(
-        settings: ClusterSettings,
+        settings: &ClusterSettings,
         revocations: &Arc<Revocations>,
-        joined: Vec<SocketAddr>,
-        joins: Joins,
+        data_dir: &Path,
     ) -> Result<Self, NodeError> {
+        let joined = joined(data_dir).map_err(NodeError::System)?;
         let transport = Transport::new(&settings.security).map_err(NodeError::Certificates)?;
         let bind = |error| NodeError::Bind(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).map_err(bind)?;
@@ -142,7 +151,7 @@ impl Node {
             settings.node.clone(),
             Arc::clone(&revocations.set),
             Arc::clone(&revocations.history),
-            rules_of(&settings),
+            rules_of(settings),
             revocations.was_complete,
             now(),
         );
@@ -157,15 +166,20 @@ impl Node {
             revocations: Arc::clone(revocations),
             outboxes: Mutex::default(),
             next_link: AtomicU64::new(0),
-            peers: Mutex::new(settings.peers),
-            joined: Mutex::new(joined),
+            peers: Mutex::new(settings.peers.clone()),
+            joined: Mutex::new(joined.into_iter().map(|(_, address)| address).collect()),
             ack: Mutex::new(settings.ack),
             complaints: Complaints::default(),
             propagation: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)), // to eight seconds
             renewing: Mutex::new(None),
+            security: Mutex::new(settings.security.digest()),
             skew_warned_ms: AtomicU64::new(0),
             post,
         });
+        let registrar = registrar(settings, data_dir, &shared);
+        let joins = registrar
+            .as_ref()
+            .map_or_else(nobody_joins, Registrar::joins);
         let inside = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(NodeError::System)?;
         let (arrivals, inbox) = mpsc::channel(64);
@@ -181,6 +195,7 @@ impl Node {
         info!(service = "gossip", address:%; "listening");
         Ok(Self {
             shared,
+            registrar,
             runtime: Some(runtime),
             address,
         })
@@ -214,6 +229,14 @@ impl Node {
     /// The certificates can't be used; nothing has changed then.
     pub fn obey(&self, settings: &ClusterSettings) -> Result<(), String> {
         self.shared.transport.replace(&settings.security)?;
+        let rules = settings.security.digest();
+        if std::mem::replace(&mut *self.shared.security.lock(), rules) != rules {
+            self.shared
+                .close_all("the rules of who may be a peer have changed");
+        }
+        if let Some(registrar) = &self.registrar {
+            registrar.obey(settings);
+        }
         self.shared.peers.lock().clone_from(&settings.peers);
         *self.shared.ack.lock() = settings.ack;
         if let Some(post) = &self.shared.post {
@@ -222,11 +245,6 @@ impl Node {
         let steps = self.shared.mesh.obey(rules_of(settings));
         self.shared.carry_out(steps);
         Ok(())
-    }
-
-    /// Somebody joined, and will be at this address.
-    pub fn welcome(&self, address: SocketAddr) {
-        self.shared.joined.lock().push(address);
     }
 
     /// Nothing that others say needs to be kept longer than that; `None`: some tokens live for ever.
@@ -334,7 +352,33 @@ fn rules_of(settings: &ClusterSettings) -> Rules {
     }
 }
 
+/// Who makes machines nodes of this cluster.
+fn registrar(
+    settings: &ClusterSettings,
+    data_dir: &Path,
+    shared: &Arc<Shared>,
+) -> Option<Arc<Registrar>> {
+    let (asked, told) = (Arc::clone(shared), Arc::clone(shared));
+    let connected = move || asked.connected();
+    let admitted = move |addresses| *told.joined.lock() = addresses;
+    Registrar::new(settings, data_dir, connected, admitted).map(Arc::new)
+}
+
+/// Where nobody has certificates, there is none to be had.
+fn nobody_joins() -> Joins {
+    Arc::new(|_, _| (StatusCode::NOT_FOUND, Vec::new()))
+}
+
 impl Shared {
+    /// The nodes that are connected.
+    fn connected(&self) -> Vec<NodeName> {
+        let status = self.mesh.status(now()).into_iter();
+        status
+            .filter(|peer| peer.is_connected)
+            .map(|peer| peer.node)
+            .collect()
+    }
+
     /// Where others are.
     pub(super) fn peers(&self) -> Vec<Peer> {
         let joined = self.joined.lock().clone().into_iter().map(Peer::Address);
@@ -372,6 +416,7 @@ impl Shared {
         let hello = self.mesh.connect(id, is_dialed, target, names, now());
         let (outbox, inbox) = Outbox::new();
         outbox.order(Order::Say(hello));
+        let overdue = outbox.overdue();
         self.add_outbox(id, outbox);
         let present = Present::of(Arc::clone(&self), id);
         let writing = outbox::write(Arc::clone(&self), inbox, sender);
@@ -396,8 +441,13 @@ impl Shared {
         let why = tokio::select! {
             why = reading => why,
             why = writing => why,
+            why = overdue => Ok(why),
         };
-        let why = why.unwrap_or_else(|error| error.to_string());
+        let why = why.unwrap_or_else(|error| match error.kind() {
+            // rustls would quote its manual.
+            io::ErrorKind::UnexpectedEof => "the connection broke off".to_owned(),
+            _ => error.to_string(),
+        });
         match present.end() {
             Some(node) => info!(peer:% = node, why; "peer gone"),
             None => debug!(remote:%, why; "no peer"),
@@ -475,8 +525,12 @@ impl Shared {
                 ..Progress::default()
             },
         });
+        self.close_all("this node is another origin now");
+    }
+
+    fn close_all(&self, why: &str) {
         for outbox in self.outboxes.lock().values() {
-            outbox.order(Order::Close("this node is another origin now".to_owned()));
+            outbox.order(Order::Close(why.to_owned()));
         }
     }
 
@@ -515,7 +569,7 @@ impl Shared {
                 warn!(state = state.name(), why; "cluster state");
             }
         }
-        standing.set(found, clock::now());
+        standing.set(found, clock::now(), clock::uptime_ms());
     }
 
     fn warn_of_skew(&self, now: Now) {

@@ -6,9 +6,10 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::frame::{Frame, Goodbye, ROWS_MAX};
 use super::node::Shared;
@@ -17,6 +18,9 @@ use crate::revocation::history::Origin;
 
 /// How many bytes may wait for a peer: more than its own questions can have asked for.
 const WAITING_BYTES_MAX: usize = 256 << 20;
+
+/// How long a peer may take for what was said before it is hung up on.
+const HANG_UP_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a connection's writer is to do.
 pub(super) enum Order {
@@ -34,6 +38,8 @@ pub(super) enum Order {
 pub(super) struct Outbox {
     orders: mpsc::UnboundedSender<(Order, usize)>,
     waiting: Arc<AtomicUsize>,
+    /// Why to hang up, once that was ordered.
+    closing: watch::Sender<Option<String>>,
 }
 
 /// The other end of it.
@@ -50,7 +56,12 @@ impl Outbox {
             orders: inbox,
             waiting: Arc::clone(&waiting),
         };
-        (Self { orders, waiting }, inbox)
+        let outbox = Self {
+            orders,
+            waiting,
+            closing: watch::Sender::new(None),
+        };
+        (outbox, inbox)
     }
 
     /// Orders something, unless too much waits already: then the peer is hung up on.
@@ -62,7 +73,27 @@ impl Outbox {
         } else {
             order
         };
+        if let Order::Close(why) = &order {
+            self.closing.send_if_modified(|known| {
+                let is_first = known.is_none();
+                known.get_or_insert_with(|| why.clone());
+                is_first
+            });
+        }
         let _ = self.orders.send((order, bytes)); // the writer may have ended
+    }
+
+    /// Says why to hang up when that was ordered a while ago: the writer may wait for a peer that takes nothing, and
+    /// see no order any more.
+    pub(super) fn overdue(&self) -> impl Future<Output = String> + use<> {
+        let mut closing = self.closing.subscribe();
+        async move {
+            let Ok(Some(why)) = closing.wait_for(Option::is_some).await.as_deref().cloned() else {
+                return std::future::pending().await; // the connection has ended
+            };
+            tokio::time::sleep(HANG_UP_PATIENCE).await;
+            why
+        }
     }
 }
 
@@ -168,5 +199,23 @@ async fn push(
         };
         sender.send(frame.encode()).await?;
         sent += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_hung_up_on_all_the_same() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        let (outbox, _inbox) = Outbox::new(); // whose writer is busy for ever
+        outbox.order(Order::Close("it was silent".to_owned()));
+        outbox.order(Order::Close("it was silent for longer".to_owned()));
+        let why = runtime.unwrap().block_on(outbox.overdue());
+        assert_eq!(why, "it was silent");
     }
 }

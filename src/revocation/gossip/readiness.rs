@@ -3,6 +3,7 @@
 use super::members::Members;
 use super::settings::{NodeName, Policy};
 use super::targets::Reached;
+use super::view::View;
 use crate::revocation::State;
 use crate::revocation::standing::Found;
 
@@ -20,18 +21,6 @@ pub(super) struct Rules {
     pub(super) bootstrap_timeout_ms: u64,
     pub(super) initial: bool,
     pub(super) quarantine: Vec<NodeName>,
-}
-
-/// Another node as it was heard last.
-#[derive(Clone, Debug)]
-pub(super) struct View {
-    pub(super) node: NodeName,
-    pub(super) state: State,
-    pub(super) is_complete: bool,
-    /// Where it stood when the last comparison with it began that came to its end.
-    pub(super) agreed_with: Option<State>,
-    /// How far its clock is ahead of ours.
-    pub(super) offset_ms: Option<i64>,
 }
 
 /// What is known so far.

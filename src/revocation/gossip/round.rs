@@ -1,11 +1,12 @@
 //! A comparison of two nodes' sets, seen from the one who began it: afterwards both know what either knew.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use negentropy::{Id as Name, Negentropy, NegentropyStorageVector};
 
 use super::frame::{Frame, Garbled, ROWS_MAX};
+use super::settings::NodeName;
 use crate::clock::UnixTime;
 use crate::revocation::history::Vector;
 use crate::revocation::row::Row;
@@ -32,6 +33,8 @@ pub(super) struct Round {
     pub(super) began_ms: u64,
     /// Where the peer stood when it began.
     pub(super) peer_state: State,
+    /// Of whom the peer knew everything then.
+    pub(super) spoken_for: Vec<NodeName>,
     beyond: UnixTime,
     /// What the peer knew when it compared; `None`: it has not answered yet.
     vector: Option<Vector>,
@@ -60,7 +63,7 @@ impl Round {
     /// A comparison of everything that is kept beyond a moment, and the frame that begins it.
     pub(super) fn begin(
         number: u32,
-        peer_state: State,
+        (peer_state, spoken_for): (State, Vec<NodeName>),
         set: &Set,
         beyond: UnixTime,
         now_ms: u64,
@@ -69,6 +72,7 @@ impl Round {
             number,
             began_ms: now_ms,
             peer_state,
+            spoken_for,
             beyond,
             vector: None,
             waiting: Vec::new(),
@@ -268,7 +272,7 @@ impl Answering {
         self.round = round;
         self.beyond = beyond;
         self.open.clear();
-        let mut ours: HashMap<_, _> = set
+        let mut ours: BTreeMap<_, _> = set
             .summaries(beyond)
             .into_iter()
             .map(|summary| (summary.section, summary))

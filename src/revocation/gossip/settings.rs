@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,10 +143,32 @@ pub enum Security {
     Certificates(Certificates),
 }
 
+impl Security {
+    /// The same for the same rules of who may be a peer: a digest of them.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        if let Self::Certificates(certificates) = self {
+            for root in &certificates.authorities.roots {
+                hasher.update(&root.subject_public_key_info);
+            }
+            for certificate in &certificates.chain {
+                hasher.update(certificate);
+            }
+            for name in &certificates.allow {
+                hasher.update(name.as_str().as_bytes());
+                hasher.update(b"\0");
+            }
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
 /// The certificates of `[cluster]`.
 pub struct Certificates {
     /// The authorities whose nodes belong to the cluster.
     pub authorities: Arc<RootCertStore>,
+    /// The file that they were read from. Where `ca.key` is beside it, this node can admit others.
+    pub ca_file: PathBuf,
     /// This node's certificate, and those between it and the authority.
     pub chain: Vec<CertificateDer<'static>>,
     /// Its key.

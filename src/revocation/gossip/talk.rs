@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::frame::{Frame, Ping};
-use super::readiness::View;
+use super::frame::{Frame, Heard, Ping};
+use super::members::SILENCE_MAX_MS;
 use super::round::{Answering, Round};
 use super::settings::NodeName;
+use super::view::View;
 use crate::revocation::State;
 use crate::revocation::history::{Origin, Vector};
 
@@ -32,6 +33,10 @@ pub(super) enum Way {
 }
 
 /// A connection to another node.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, known at another time"
+)]
 pub(super) struct Talk {
     pub(super) is_dialed: bool,
     pub(super) way: Way,
@@ -41,6 +46,8 @@ pub(super) struct Talk {
     pub(super) names: Vec<NodeName>,
     /// Who the peer is, once it has said so.
     pub(super) peer: Option<Peer>,
+    /// It was told to go: what it says until it is gone does not count.
+    pub(super) is_refused: bool,
     pub(super) heard_ms: u64,
     pinged_ms: u64,
     pub(super) state: State,
@@ -48,6 +55,8 @@ pub(super) struct Talk {
     pub(super) vector: Vector,
     /// The vector of the ping before: what was known then should have come by now.
     pub(super) older_vector: Vector,
+    /// Whom the peer hears, and has heard without a break, until a goodbye if there was one.
+    hears: Vec<NodeName>,
     /// How far the peer's clock is ahead of ours.
     pub(super) offset_ms: Option<i64>,
     pub(super) round: Option<Round>,
@@ -86,12 +95,14 @@ impl Talk {
             target,
             names,
             peer: None,
+            is_refused: false,
             heard_ms: now_ms,
             pinged_ms: now_ms,
             state: State::Starting,
             is_complete: false,
             vector: Vector::new(),
             older_vector: Vector::new(),
+            hears: Vec::new(),
             offset_ms: None,
             round: None,
             agreed_ms: None,
@@ -120,9 +131,18 @@ impl Talk {
 
     /// The peer says where it stands.
     pub(super) fn hear(&mut self, ping: Ping) {
+        let is_fresh = |heard: &&Heard| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
+        let fresh = ping.heard.iter().filter(is_fresh);
+        self.hears = fresh.map(|heard| heard.node.clone()).collect();
         self.state = ping.state;
         self.is_complete = ping.is_complete;
         self.older_vector = std::mem::replace(&mut self.vector, ping.vector);
+    }
+
+    /// The nodes of which the peer knows everything: itself, whom it hears, and who has said goodbye.
+    pub(super) fn spoken_for(&self) -> Vec<NodeName> {
+        let own = self.peer.iter().map(|peer| peer.node.clone());
+        own.chain(self.hears.iter().cloned()).collect()
     }
 
     /// Whether it is time to say that one is alive.
@@ -163,6 +183,16 @@ impl Talk {
             self.round = None;
             self.is_round_due = true;
         }
+    }
+
+    /// Our clock was set forward by so much: what was compared until now does not count.
+    pub(super) fn clock_stepped(&mut self, step_ms: i64) {
+        self.offset_ms = self
+            .offset_ms
+            .map(|offset_ms| offset_ms.saturating_sub(step_ms));
+        self.round = None;
+        self.agreed_ms = None;
+        self.is_round_due = true;
     }
 
     /// Whether a comparison with that number was begun here.

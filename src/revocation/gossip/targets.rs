@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::bus::OnBus;
-use super::readiness::View;
 use super::settings::NodeName;
+use super::view::View;
 
 /// The addresses of the configuration, names looked up.
 #[derive(Default)]
@@ -40,14 +40,32 @@ pub(super) struct Reached {
 }
 
 impl Targets {
-    /// The addresses from now on.
-    pub(super) fn set(&mut self, addresses: &[SocketAddr], is_whole: bool) {
+    /// The addresses from now on. Whether some are gone.
+    pub(super) fn set(&mut self, addresses: &[SocketAddr], is_whole: bool) -> bool {
         self.is_whole = is_whole;
+        let before = self.targets.len();
         self.targets
             .retain(|address, _| addresses.contains(address));
+        let are_some_gone = self.targets.len() < before;
         for address in addresses {
             self.targets.entry(*address).or_default();
         }
+        are_some_gone
+    }
+
+    /// The nodes that were found at the addresses.
+    pub(super) fn nodes(&self) -> Vec<NodeName> {
+        let nodes = self
+            .targets
+            .values()
+            .filter_map(|target| target.node.clone());
+        nodes.collect()
+    }
+
+    /// Whether everybody was found.
+    pub(super) fn are_found(&self) -> bool {
+        let is_found = |target: &Target| target.is_self || target.node.is_some();
+        self.is_whole && self.targets.values().all(is_found)
     }
 
     /// It was dialed, with whatever outcome.

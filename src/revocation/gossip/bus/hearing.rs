@@ -203,13 +203,14 @@ impl Ears {
         let mesh = &self.shared.mesh;
         let (greeting, steps) = mesh.connect_by_bus(link, node, origin, ping, now);
         outbox.order(Order::Say(greeting));
+        let overdue = outbox.overdue();
         self.shared.add_outbox(link, outbox);
         let to = Addressee {
             node: node.clone(),
             voice,
         };
         let (shared, post) = (Arc::clone(&self.shared), Arc::clone(&self.post));
-        tokio::spawn(letters::write(shared, post, link, to, inbox));
+        tokio::spawn(letters::write(shared, post, link, to, inbox, overdue));
         self.carry_out(entry, steps, now)
     }
 

@@ -49,7 +49,7 @@ fn mesh(rules: Rules) -> Mesh {
     ));
     let history = Arc::new(History::new(origin(13), &Vector::new()));
     let mesh = Mesh::new(node("m"), set, history, rules, true, at(0));
-    mesh.set_targets(&[], true);
+    mesh.set_targets(&[], true, at(0));
     mesh.expect_bus(at(0));
     mesh
 }
@@ -292,6 +292,14 @@ fn what_is_said_to_all_is_taken_in_once() {
     assert_eq!(overhear(&mesh, "n", &loose).imports.len(), 1);
     assert_eq!(mesh.revocations().len(), 3);
     assert!(overhear(&mesh, "n", &Frame::Gone).imports.is_empty());
+}
+
+#[test]
+fn a_node_that_finds_its_own_words_and_has_forgotten_them_is_another_origin() {
+    let mesh = mesh(rules());
+    let steps = overhear(&mesh, "m", &delta(origin(13), 1, &[1, 2]));
+    assert!(steps.must_renew, "its journal is an older copy");
+    assert_eq!(mesh.revocations().len(), 2);
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::revocation::gossip::settings::NodeName;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What somebody without a certificate may send, in bytes.
-const QUESTION_BYTES_MAX: usize = 16 << 10;
+pub(in crate::revocation::gossip) const QUESTION_BYTES_MAX: usize = 16 << 10;
 
 /// How many of them are answered at once.
 const QUESTIONS: usize = 4;
@@ -40,7 +40,8 @@ const QUESTIONS: usize = 4;
 const REST: Duration = Duration::from_millis(100);
 
 /// Answers who asks to join, from this address with these bytes. It may take its time.
-pub type Joins = Arc<dyn Fn(SocketAddr, &[u8]) -> (StatusCode, Vec<u8>) + Send + Sync>;
+pub(in crate::revocation::gossip) type Joins =
+    Arc<dyn Fn(SocketAddr, &[u8]) -> (StatusCode, Vec<u8>) + Send + Sync>;
 
 /// Somebody who came, and whether he became a peer.
 #[derive(Debug)]
@@ -327,6 +328,7 @@ mod tests {
     use tokio_rustls::TlsConnector;
 
     use super::super::ask_to_join;
+    use super::super::examiner::{Examiner, Rules};
     use super::super::scene::{Authority, Node, soon};
     use super::*;
     use crate::revocation::gossip::settings::Security;
@@ -431,6 +433,13 @@ mod tests {
         node.refusal().await;
     }
 
+    /// Who believes the nodes of this authority.
+    fn believing(authority: &Authority) -> Arc<Examiner> {
+        let provider = Arc::new(ring::default_provider());
+        let rules = Rules::new(provider, authority.store(), Vec::new()).unwrap();
+        Arc::new(Examiner::new(&Arc::new(rules)))
+    }
+
     #[tokio::test]
     async fn strangers_may_ask_to_join() {
         let authority = Authority::new();
@@ -442,12 +451,8 @@ mod tests {
         });
         let node = Node::open_with(&authority.member("a"), joins).await;
         let question = Bytes::from(vec![b'?'; QUESTION_BYTES_MAX]);
-        let answer = soon(ask_to_join(
-            node.address,
-            authority.store(),
-            question.clone(),
-        ))
-        .await;
+        let asked = ask_to_join(node.address, believing(&authority), |_| question.clone());
+        let answer = soon(asked).await;
         assert_eq!(
             answer.unwrap(),
             (StatusCode::CREATED, vec![b'!'; 60_000].into())
@@ -458,19 +463,17 @@ mod tests {
 
         for length in [QUESTION_BYTES_MAX + 1, 1 << 20] {
             let longer = Bytes::from(vec![b'?'; length]);
-            let answer = soon(ask_to_join(node.address, authority.store(), longer)).await;
+            let asked = ask_to_join(node.address, believing(&authority), |_| longer);
+            let answer = soon(asked).await;
             assert_eq!(answer.unwrap().0, StatusCode::PAYLOAD_TOO_LARGE);
         }
         assert!(heard.lock().is_empty());
 
-        let other = Authority::new().store();
-        let refused = soon(ask_to_join(node.address, other, question)).await;
-        assert!(
-            refused
-                .unwrap_err()
-                .to_string()
-                .contains("was not issued by an authority")
-        );
+        let other = believing(&Authority::new());
+        let refused = soon(ask_to_join(node.address, other, |_| question)).await;
+        let told = refused.unwrap_err().to_string();
+        assert!(told.contains("UnknownIssuer"), "{told}");
+        assert!(heard.lock().is_empty());
     }
 
     #[tokio::test]
@@ -485,8 +488,10 @@ mod tests {
         let node = Node::open_with(&authority.member("a"), joins).await;
         let mut answers = JoinSet::new();
         for _ in 0..=QUESTIONS {
-            let (address, authorities) = (node.address, authority.store());
-            answers.spawn(ask_to_join(address, authorities, Bytes::from_static(b"?")));
+            let verifier = believing(&authority);
+            answers.spawn(ask_to_join(node.address, verifier, |_| {
+                Bytes::from_static(b"?")
+            }));
         }
         let mut next = async || soon(answers.join_next()).await.unwrap().unwrap().unwrap().0;
         assert_eq!(next().await, StatusCode::SERVICE_UNAVAILABLE);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, StatusCode, Uri};
-use rustls::RootCertStore;
+use rustls::client::danger::ServerCertVerifier;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -51,15 +51,17 @@ impl Transport {
     }
 }
 
-/// Asks the node at this address for a certificate. The node must be one of these authorities; we show nothing.
+/// Asks the node at this address for a certificate, once it is verified; we show nothing. The question may depend on the
+/// address that we have towards it.
 pub(in crate::revocation::gossip) async fn ask_to_join(
     address: SocketAddr,
-    authorities: Arc<RootCertStore>,
-    question: Bytes,
+    verifier: Arc<dyn ServerCertVerifier>,
+    question: impl FnOnce(SocketAddr) -> Bytes,
 ) -> io::Result<(StatusCode, Bytes)> {
     let stream = connect(address).await?;
+    let question = question(stream.local_addr()?);
     let agreed = async {
-        let stream = tls::connect_as_stranger(stream, address, authorities).await?;
+        let stream = tls::connect_as_stranger(stream, address, verifier).await?;
         ask(stream, address, question).await
     };
     agree(Box::pin(agreed)).await

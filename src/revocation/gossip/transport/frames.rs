@@ -371,7 +371,7 @@ mod tests {
         let refused = sender.send(longer).now_or_never().unwrap();
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidData);
         assert_eq!(buffers.waiting(), 0);
-        buffers.add(&[0, 0x10, 0, 1]); // its length is enough
+        buffers.add(&[0, 0x30, 0, 1]); // its length is enough
         for _ in 0..2 {
             let error = receiver.next().now_or_never().unwrap().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidData);

@@ -6,6 +6,8 @@ mod accept;
 mod dial;
 mod examiner;
 mod frames;
+#[cfg(test)]
+mod impostor;
 mod lobby;
 mod names;
 #[cfg(test)]
@@ -21,10 +23,11 @@ use arc_swap::ArcSwap;
 use super::settings::{NodeName, Security};
 use tls::Tls;
 
-pub(super) use accept::Arrival;
-pub use accept::Joins;
+pub(super) use accept::{Arrival, Joins, QUESTION_BYTES_MAX};
 pub(super) use dial::ask_to_join;
 pub(super) use frames::{FRAME_BYTES_MAX, Receiver, Sender};
+#[cfg(test)]
+pub(super) use impostor::{Heard, pretend};
 pub(super) use names::resolve;
 
 /// Where frames are exchanged; the number is the version of what they say.

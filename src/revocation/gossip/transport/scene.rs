@@ -73,6 +73,7 @@ impl Authority {
     pub(super) fn believed_by(&self, papers: &Papers, allow: &[&str]) -> Security {
         let allow = allow.iter().map(|name| NodeName::parse(name).unwrap());
         Security::Certificates(Certificates {
+            ca_file: std::path::PathBuf::new(),
             authorities: self.store(),
             chain: papers.chain.clone(),
             key: papers.key.clone_key(),

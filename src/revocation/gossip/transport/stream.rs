@@ -446,7 +446,7 @@ mod tests {
             } else {
                 (here, there)
             };
-            let farewell = Bytes::from(vec![9; FRAME_BYTES_MAX]);
+            let farewell = Bytes::from(vec![9; 1 << 20]);
             for _ in 0..3 {
                 leaves.sender.send(farewell.clone()).await.unwrap();
             }
@@ -552,7 +552,7 @@ mod tests {
         assert_eq!(half, (one.clone(), Some(ErrorKind::UnexpectedEof)));
         let half = received(&[b"\0\0\0\x03one\0\0"]).await;
         assert_eq!(half, (one.clone(), Some(ErrorKind::UnexpectedEof)));
-        let long = received(&[b"\0\0\0\x03one\0\x10\0\x01"]).await;
+        let long = received(&[b"\0\0\0\x03one\0\x30\0\x01"]).await;
         assert_eq!(long, (one, Some(ErrorKind::InvalidData)));
         assert_eq!(received(&[]).await, (Vec::new(), None));
     }

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption};
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, CommonState, Error, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, CommonState, Error, ServerConfig, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -60,7 +61,12 @@ impl Tls {
         stream: TcpStream,
         address: SocketAddr,
     ) -> io::Result<(client::TlsStream<TcpStream>, Vec<NodeName>)> {
-        connect(&self.rules, Arc::clone(&self.own) as _, stream, address).await
+        let examiner = Examiner::new(&self.rules);
+        let (verifier, own) = (Arc::new(examiner.clone()), Arc::clone(&self.own));
+        let connected = connect(self.rules.provider(), verifier, own, stream, address).await;
+        let stream = connected.map_err(|error| refused(&examiner, &error))?;
+        let names = names(&self.rules, stream.get_ref().1)?;
+        Ok((stream, names))
     }
 
     /// Encrypts a connection that somebody opened to us; no names are the names of who shows no certificate.
@@ -109,52 +115,54 @@ impl ResolvesClientCert for NoCertificate {
     }
 }
 
-/// Encrypts a connection to a node of these authorities without showing a certificate.
+/// Encrypts a connection to a node that this verifier believes, without showing a certificate.
 pub(super) async fn connect_as_stranger(
     stream: TcpStream,
     address: SocketAddr,
-    authorities: Arc<RootCertStore>,
+    verifier: Arc<dyn ServerCertVerifier>,
 ) -> io::Result<client::TlsStream<TcpStream>> {
     let provider = Arc::new(ring::default_provider());
-    let rules = Rules::new(provider, authorities, Vec::new()).map_err(io::Error::other)?;
-    let rules = Arc::new(rules);
     let nobody = Arc::new(NoCertificate);
-    let (stream, _) = connect(&rules, nobody, stream, address).await?;
+    let connected = connect(provider, verifier, nobody, stream, address).await;
+    let stream = connected.map_err(|error| explained(&error))?;
+    speaks_http2(stream.get_ref().1)?;
     Ok(stream)
 }
 
 /// Nothing is resumed, here and above: every connection is examined under the rules of its time.
 async fn connect(
-    rules: &Arc<Rules>,
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
     own: Arc<dyn ResolvesClientCert>,
     stream: TcpStream,
     address: SocketAddr,
-) -> io::Result<(client::TlsStream<TcpStream>, Vec<NodeName>)> {
-    let examiner = Examiner::new(rules);
-    let mut config = ClientConfig::builder_with_provider(rules.provider())
+) -> io::Result<client::TlsStream<TcpStream>> {
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .map_err(io::Error::other)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(examiner.clone()))
+        .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(own);
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     let host = ServerName::from(address.ip()); // which is not sent, and not verified
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(host, stream)
-        .await
-        .map_err(|error| refused(&examiner, &error))?;
-    let names = names(rules, stream.get_ref().1)?;
-    Ok((stream, names))
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(host, stream).await
 }
 
 /// The names of the other side, which must have agreed to HTTP/2.
 fn names(rules: &Rules, connection: &CommonState) -> io::Result<Vec<NodeName>> {
-    if connection.alpn_protocol() != Some(ALPN) {
-        return Err(io::Error::new(ErrorKind::InvalidData, NO_HTTP2));
-    }
+    speaks_http2(connection)?;
     let leaf = connection.peer_certificates().and_then(<[_]>::first);
     Ok(leaf.map(|leaf| rules.names(leaf)).unwrap_or_default())
+}
+
+fn speaks_http2(connection: &CommonState) -> io::Result<()> {
+    if connection.alpn_protocol() == Some(ALPN) {
+        Ok(())
+    } else {
+        Err(io::Error::new(ErrorKind::InvalidData, NO_HTTP2))
+    }
 }
 
 /// Lets somebody read why he is refused: a connection that is closed while bytes still arrive is reset.
