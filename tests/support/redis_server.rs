@@ -14,11 +14,9 @@ use super::patience::eventually;
 /// The stream that all nodes read.
 pub const STREAM: &str = "doorward:gossip:1";
 
-/// The user of `RedisServer::strict`: what docs/cluster.md gives a node, and no more.
-const USER: &str = "user doorward on >hunter2 resetkeys ~doorward:gossip:1 ~doorward:gossip:1:* \
-                    resetchannels -@all +xadd +xread +xtrim +expire +xinfo|stream +info\n\
-                    user default on nopass resetkeys -@all +auth\n\
-                    user tests on >tests ~* &* +@all\n";
+/// Who else there is on a strict server.
+const OTHER_USERS: &str =
+    "user default on nopass resetkeys -@all\nuser tests on >tests ~* &* +@all\n";
 
 /// A Redis that keeps what it has on its disk; dropping it ends it.
 pub struct RedisServer {
@@ -38,12 +36,12 @@ impl RedisServer {
         Self::with("redis", None, |_| String::new())
     }
 
-    /// One that lets in `doorward` with the password `hunter2`, to what a node needs.
+    /// One that lets in this user, as a line of its configuration says.
     #[track_caller]
-    pub fn strict() -> Self {
+    pub fn strict(user: &str) -> Self {
         let users = |home: &Path| {
             let file = home.join("users.acl");
-            fs::write(&file, USER).unwrap();
+            fs::write(&file, format!("{user}\n{OTHER_USERS}")).unwrap();
             format!("aclfile {}\n", file.display())
         };
         Self::with("redis", Some(("tests", "tests")), users)
@@ -119,6 +117,17 @@ impl RedisServer {
     #[track_caller]
     pub fn start_again(&mut self) {
         eventually(|| self.try_run());
+    }
+
+    /// The same, and this is asked of it before anybody else can ask.
+    #[track_caller]
+    pub fn start_again_with(&mut self, command: &[&str]) {
+        let port = std::mem::replace(&mut self.port, free_port());
+        self.start_again();
+        self.ask(command);
+        self.kill();
+        self.port = port;
+        self.start_again();
     }
 
     /// Loses what is on the disk of a server that was killed.

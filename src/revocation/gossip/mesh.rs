@@ -15,7 +15,7 @@ use super::members::{Members, SILENCE_MAX_MS};
 use super::readiness::{Readiness, Rules, SKEW_WARNING_MS, median};
 use super::round::Round;
 use super::settings::NodeName;
-use super::talk::{Bucket, Peer, Talk};
+use super::talk::{Bucket, Peer, Talk, Way};
 use super::targets::{Targets, Unwanted};
 use crate::clock::UnixTime;
 use crate::revocation::committer::Import;
@@ -43,7 +43,7 @@ pub(super) struct Now {
 }
 
 impl Now {
-    fn wall(self) -> UnixTime {
+    pub(super) fn wall(self) -> UnixTime {
         UnixTime::from_seconds(self.wall_ms / 1_000)
     }
 }
@@ -87,7 +87,7 @@ pub(super) struct Mesh {
 struct Linked {
     peer: Peer,
     is_dialed: bool,
-    is_by_bus: bool,
+    way: Way,
 }
 
 /// What decides where this node stands.
@@ -410,7 +410,7 @@ impl Mesh {
         let linked = Linked {
             peer,
             is_dialed: talk.is_dialed,
-            is_by_bus: talk.is_by_bus,
+            way: talk.way,
         };
         self.peers.lock().insert(link, linked);
         steps.joined = Some((link, node, after.unwrap_or_default()));
@@ -425,18 +425,17 @@ impl Mesh {
         let Some(other) = peers.get(&other) else {
             return true;
         };
-        if talk.is_by_bus != other.is_by_bus {
-            return other.is_by_bus;
+        if talk.way != other.way {
+            return other.way == Way::Bus;
         }
         dialer_is_lesser(talk.is_dialed) || !dialer_is_lesser(other.is_dialed)
     }
 
     fn note_heard(&self, talk: &Talk, node: &NodeName, now: Now) {
         let members = &mut self.seen.lock().members;
-        if talk.is_by_bus {
-            members.heard_by_bus(node, now.uptime_ms);
-        } else {
-            members.heard(node, now.uptime_ms);
+        match talk.way {
+            Way::Connection => members.heard(node, now.uptime_ms),
+            Way::Bus => members.heard_by_bus(node, now.uptime_ms),
         }
     }
 
@@ -478,14 +477,13 @@ impl Mesh {
         drop(seen);
         self.renew_if_behind(&ping.vector, steps);
         let mut frames = Vec::new();
-        if talk.is_by_bus {
-            // Everybody hears everybody's pings there: answers would be far more than what is asked.
-            talk.offset_ms = Some(clock_difference_ms(ping.now_ms, now.wall_ms));
-        } else {
-            frames.push(Frame::Pong {
+        match talk.way {
+            Way::Connection => frames.push(Frame::Pong {
                 asked_ms: ping.now_ms,
                 now_ms: now.wall_ms,
-            });
+            }),
+            // Everybody hears everybody's pings there: answers would be far more than what is asked.
+            Way::Bus => talk.offset_ms = Some(clock_difference_ms(ping.now_ms, now.wall_ms)),
         }
         talk.hear(ping);
         frames.extend(self.ask_for_missing(talk, peer, now));
@@ -686,7 +684,7 @@ impl Mesh {
             if talk.peer.is_none() {
                 continue;
             }
-            if !talk.is_by_bus && talk.is_ping_due(now.uptime_ms) {
+            if talk.way == Way::Connection && talk.is_ping_due(now.uptime_ms) {
                 steps.frames.push((*link, Frame::Ping(self.ping(now))));
             }
             if talk.is_round_due(self.is_comparison_needed(&talk), now.uptime_ms) {
@@ -916,7 +914,7 @@ impl Mesh {
     ) -> (Frame, Steps) {
         let is_dialed = self.name < *node; // the two must not both compare
         let mut talk = Talk::new(is_dialed, None, vec![node.clone()], now.uptime_ms);
-        talk.is_by_bus = true;
+        talk.way = Way::Bus;
         let hello = Hello {
             version: VERSION,
             node: node.clone(),
@@ -956,6 +954,8 @@ impl Mesh {
                     return steps;
                 }
                 steps.pause_ms = self.pause_for(bucket, rows.len(), now);
+                let said = Vector::from([(*origin, last.saturating_sub(1))]);
+                self.renew_if_behind(&said, &mut steps);
                 if self.is_others(origin, node) {
                     steps.imports.extend(self.take_in(rows, now));
                 } else {
@@ -1004,7 +1004,7 @@ impl Mesh {
     pub(super) fn is_connected_to(&self, node: &NodeName) -> bool {
         let peers = self.peers.lock();
         let mut linked = peers.values();
-        linked.any(|linked| linked.peer.node == *node && !linked.is_by_bus)
+        linked.any(|linked| linked.peer.node == *node && linked.way == Way::Connection)
     }
 }
 

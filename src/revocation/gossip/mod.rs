@@ -3,8 +3,8 @@
 mod acks;
 mod admission;
 mod authority;
-mod certificate_files;
 mod bus;
+mod certificate_files;
 mod dialing;
 mod exchanged;
 mod frame;

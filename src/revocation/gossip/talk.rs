@@ -23,6 +23,15 @@ const ROUND_PAUSE_MS: u64 = 500;
 /// After which time without progress a comparison is begun anew.
 const ROUND_PATIENCE_MS: u64 = 20_000;
 
+/// What carries what two nodes say to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A connection of their own.
+    Connection,
+    /// The bus, since they have no connection.
+    Bus,
+}
+
 /// A connection to another node.
 #[expect(
     clippy::struct_excessive_bools,
@@ -30,8 +39,7 @@ const ROUND_PATIENCE_MS: u64 = 20_000;
 )]
 pub(super) struct Talk {
     pub(super) is_dialed: bool,
-    /// The two have no connection; the bus carries what they say.
-    pub(super) is_by_bus: bool,
+    pub(super) way: Way,
     /// The address that was dialed.
     pub(super) target: Option<SocketAddr>,
     /// The names of the peer's certificate; empty where there are none.
@@ -83,7 +91,7 @@ impl Talk {
     ) -> Self {
         Self {
             is_dialed,
-            is_by_bus: false,
+            way: Way::Connection,
             target,
             names,
             peer: None,
@@ -163,16 +171,6 @@ impl Talk {
         (self.rounds << 1) | u32::from(self.is_dialed)
     }
 
-    /// Our clock was set forward by so much: what was compared until now does not count.
-    pub(super) fn clock_stepped(&mut self, step_ms: i64) {
-        self.offset_ms = self
-            .offset_ms
-            .map(|offset_ms| offset_ms.saturating_sub(step_ms));
-        self.round = None;
-        self.agreed_ms = None;
-        self.is_round_due = true;
-    }
-
     /// The peer has begun anew what it says here: it will not end a comparison that was under way for long.
     pub(super) fn peer_began_anew(&mut self, now_ms: u64) {
         let since = |began_ms| now_ms.saturating_sub(began_ms);
@@ -185,6 +183,16 @@ impl Talk {
             self.round = None;
             self.is_round_due = true;
         }
+    }
+
+    /// Our clock was set forward by so much: what was compared until now does not count.
+    pub(super) fn clock_stepped(&mut self, step_ms: i64) {
+        self.offset_ms = self
+            .offset_ms
+            .map(|offset_ms| offset_ms.saturating_sub(step_ms));
+        self.round = None;
+        self.agreed_ms = None;
+        self.is_round_due = true;
     }
 
     /// Whether a comparison with that number was begun here.
@@ -212,7 +220,7 @@ impl Talk {
 /// what was said to the one while there is the other already.
 fn first_round(now_ms: u64) -> u32 {
     let comparisons_at_most = now_ms / ROUND_PAUSE_MS;
-    (comparisons_at_most & u64::from(u32::MAX >> 1)) as u32
+    u32::try_from(comparisons_at_most & u64::from(u32::MAX >> 1)).unwrap_or_default()
 }
 
 /// How many rows a peer may still send.
@@ -261,9 +269,8 @@ mod tests {
             now_ms += ROUND_PAUSE_MS;
         }
         let mut other = Talk::new(true, None, Vec::new(), now_ms);
-        assert!(other.next_round(now_ms) > last);
-        let number = other.next_round(now_ms);
-        assert!(other.is_our_round(number));
+        let next = other.next_round(now_ms);
+        assert!(next > last && other.is_our_round(next));
     }
 
     #[test]

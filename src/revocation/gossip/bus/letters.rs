@@ -27,9 +27,13 @@ pub(super) async fn write(
     link: LinkId,
     to: Addressee,
     mut inbox: Inbox,
+    overdue: impl Future<Output = String>,
 ) {
     let present = Present::of(Arc::clone(&shared), link);
-    let why = carry_out(&shared, &post, &to, &mut inbox).await;
+    let why = tokio::select! {
+        why = carry_out(&shared, &post, &to, &mut inbox) => why,
+        why = overdue => why,
+    };
     if let Some(node) = present.end() {
         info!(peer:% = node, why; "peer gone");
     }

@@ -1,7 +1,9 @@
 //! A stream of Redis or Valkey that carries what nodes say to each other where no connection does.
 
 mod address;
+mod door;
 mod entry;
+mod hearing;
 mod letters;
 mod limited;
 mod listening;
@@ -9,6 +11,8 @@ mod place;
 mod post;
 mod reading;
 mod server;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 pub use address::Bus;

@@ -14,10 +14,11 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::address::Bus;
+use super::door::Door;
 use super::entry::{Entry, Speaker, Voice};
 use super::place::{EntryId, Loss};
-use super::reading::Ears;
-use super::server::{Addition, Door, Server, Trouble};
+use super::reading::Reader;
+use super::server::{Addition, Server, Trouble};
 use super::writing::{Desk, Letter};
 use crate::revocation::committer::Import;
 use crate::revocation::gossip::dialing;
@@ -235,10 +236,10 @@ pub(in crate::revocation::gossip) async fn attend(shared: Arc<Shared>, post: Arc
     let Some(mut desk) = post.desk.lock().take() else {
         return; // it is attended to already
     };
-    let mut ears = Ears::new(Arc::clone(&shared), Arc::clone(&post));
+    let mut reader = Reader::new(Arc::clone(&shared), Arc::clone(&post));
     let mut complained_ms = None;
     loop {
-        let attended = session(&shared, &post, &mut ears, &mut desk).await;
+        let attended = session(&shared, &post, &mut reader, &mut desk).await;
         let was_connected = post.is_connected.swap(false, Ordering::Relaxed);
         shared.mesh.on_bus(|bus, _| bus.break_off());
         let pause = match attended {
@@ -271,21 +272,20 @@ pub(in crate::revocation::gossip) async fn attend(shared: Arc<Shared>, post: Arc
 async fn session(
     shared: &Arc<Shared>,
     post: &Arc<Post>,
-    ears: &mut Ears,
+    reader: &mut Reader,
     desk: &mut Desk,
 ) -> Result<Infallible, Trouble> {
     let opened = async {
-        let reader = post.door.open(&post.node).await?;
-        Ok((reader, post.door.open(&post.node).await?))
+        let asked = post.door.open(&post.node).await?;
+        Ok((asked, post.door.open(&post.node).await?))
     };
-    let (mut reader, mut writer) = tokio::select! {
+    let (mut asked, mut told) = tokio::select! {
         opened = opened => opened?,
         never = desk.throw_letters_away() => match never {},
     };
-    let mut loss = ears.look(&mut reader).await?;
+    let mut loss = reader.look(&mut asked).await?;
     post.draw_voice()?;
-    ears.forget_others();
-    if leave_mark(shared, post, ears, &mut writer).await? {
+    if leave_mark(shared, post, reader, &mut told).await? {
         loss = Some(Loss::Shorter);
     }
     if let Some(loss) = loss {
@@ -295,8 +295,8 @@ async fn session(
     let bus = &post.bus;
     info!(bus:%; "bus connected");
     tokio::select! {
-        ended = ears.listen(&mut reader) => ended,
-        ended = desk.write(shared, post, &mut writer) => ended,
+        ended = reader.read(&mut asked) => ended,
+        ended = desk.write(shared, post, &mut told) => ended,
     }
 }
 
@@ -305,18 +305,18 @@ async fn session(
 async fn leave_mark(
     shared: &Shared,
     post: &Post,
-    ears: &mut Ears,
-    writer: &mut Server,
+    reader: &mut Reader,
+    server: &mut Server,
 ) -> Result<bool, Trouble> {
-    let asked_ms = now().uptime_ms;
+    let marked_ms = now().uptime_ms;
     let mark = Addition {
         mailbox: None,
         entry: post.entry(shared),
     };
-    let ids = writer.add(&[mark], EntryId::ZERO).await?;
+    let ids = server.add(&[mark], EntryId::ZERO).await?;
     let mark = ids.first().copied().unwrap_or_default();
     *post.written.lock() = mark;
-    Ok(ears.begin_at(mark, asked_ms))
+    Ok(reader.begin_at(mark, marked_ms))
 }
 
 /// What was written lately is written again, and what else is missing is found by comparing.

@@ -1,27 +1,14 @@
-//! How the server is spoken with: Redis of version 6.2 and later, or Valkey. It is verified where TLS is spoken.
+//! What the server is asked: Redis of version 6.2 and later, or Valkey.
 
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, Pipeline,
-    ProtocolVersion, RedisConnectionInfo, RedisError, Value,
-};
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, Value};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
-use super::address::Bus;
 use super::entry::{Entry, Field, Found};
-use super::limited::{Limited, Room};
+use super::limited::Room;
 use super::place::{EntryId, Loss, Stretch};
 use crate::revocation::gossip::settings::NodeName;
 
@@ -35,13 +22,13 @@ pub(super) const KEPT_MS: u64 = 10 * 60 * 1_000;
 const MAILBOX_KEPT_S: u64 = 60;
 
 /// How long the server may take for anything.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// For how long a question for new entries waits for some.
 const WAITING: Duration = Duration::from_secs(1);
 
 /// How many bytes an answer may have: more than a hundred entries of the usual size, and twenty of the greatest.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Why the bus does not go on.
 #[derive(Debug)]
@@ -52,14 +39,6 @@ pub(super) enum Trouble {
     TooLarge,
     /// Something was lost.
     Lost(Loss),
-}
-
-/// The way to the server.
-pub(super) struct Door {
-    host: String,
-    port: u16,
-    login: RedisConnectionInfo,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
 /// A connection to the server.
@@ -89,123 +68,28 @@ pub(super) struct Question {
     pub(super) count: usize,
 }
 
-trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
-
-impl Door {
-    /// The way to this bus.
-    ///
-    /// # Errors
-    ///
-    /// Says what is wrong with the address or the authorities, for the operator to read.
-    pub(super) fn to(bus: &Bus) -> Result<Self, String> {
-        let unfit = |_| "the address of the bus does not fit".to_owned();
-        let info: ConnectionInfo = bus.url.as_str().into_connection_info().map_err(unfit)?;
-        let login = info.redis_settings().clone();
-        let login = login
-            .set_skip_set_lib_name() // one right less that is needed
-            .set_protocol(ProtocolVersion::RESP2);
-        let tls = bus.is_encrypted().then(|| tls_to(bus)).transpose()?;
-        Ok(Self {
-            host: bus.host().to_owned(),
-            port: bus.port(),
-            login,
-            tls,
-        })
-    }
-
-    /// Opens a connection for this node.
-    pub(super) async fn open(&self, node: &NodeName) -> Result<Server, Trouble> {
-        let opened = timeout(PATIENCE, self.connect(node)).await;
-        opened.unwrap_or_else(|_| Err(Trouble::Failed("it does not answer".to_owned())))
-    }
-
-    async fn connect(&self, node: &NodeName) -> Result<Server, Trouble> {
-        let stream = self.carrier().await;
-        let stream = stream.map_err(|error| Trouble::Failed(error.to_string()))?;
-        let room = Room::of(ANSWER_BYTES_MAX);
-        let stream = Limited::new(stream, room.clone());
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let password = self.login.password().map(str::to_owned);
-        let opened = MultiplexedConnection::new_with_config(&self.login, stream, config).await;
-        let (connection, carried) =
-            opened.map_err(|error| Trouble::Failed(told(&error, password.as_deref())))?;
-        Ok(Server {
-            connection,
-            room,
-            password,
-            carrier: tokio::spawn(carried),
-            mailbox: mailbox_of(node),
-        })
-    }
-
-    async fn carrier(&self) -> io::Result<Box<dyn Carrier>> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-        stream.set_nodelay(true)?;
-        let Some((config, name)) = &self.tls else {
-            return Ok(Box::new(stream));
-        };
-        let connector = TlsConnector::from(Arc::clone(config));
-        let encrypted = connector.connect(name.clone(), stream).await;
-        let explained = |error: io::Error| {
-            let text = error.to_string();
-            let known = MEANINGS.iter().find(|(words, _)| text.contains(words));
-            let meaning = known.map_or("it does not agree on TLS", |(_, meaning)| meaning);
-            io::Error::new(error.kind(), format!("{meaning} ({text})"))
-        };
-        Ok(Box::new(encrypted.map_err(explained)?))
-    }
-}
-
-/// What rustls says, and what it means here.
-const MEANINGS: [(&str, &str); 3] = [
-    (
-        "UnknownIssuer",
-        "its certificate is of none of the authorities that may vouch for it (`bus_ca_file`)",
-    ),
-    (
-        "not valid for name",
-        "its certificate is for another name than that in `bus`",
-    ),
-    ("expired", "its certificate has ended, by our clock"),
-];
-
-fn tls_to(bus: &Bus) -> Result<(Arc<ClientConfig>, ServerName<'static>), String> {
-    let name = ServerName::try_from(bus.host().to_owned());
-    let name = name.map_err(|_| "the host of the bus can't be verified".to_owned())?;
-    let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(authorities(bus)?)
-        .with_no_client_auth();
-    Ok((Arc::new(config), name))
-}
-
-/// Who may vouch for the server: the file of the configuration, or the system.
-fn authorities(bus: &Bus) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let Some(pem) = &bus.authorities_pem else {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            return Err("the system knows no authorities: name some in `bus_ca_file`".to_owned());
-        }
-        return Ok(roots);
-    };
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let unfit = "`bus_ca_file` has a certificate that can't be read";
-        let certificate = certificate.map_err(|_| unfit.to_owned())?;
-        roots.add(certificate).map_err(|_| unfit.to_owned())?;
-    }
-    Ok(roots)
-}
-
 fn mailbox_of(node: &NodeName) -> String {
     format!("{STREAM}:{node}")
 }
 
 impl Server {
+    /// A connection of this node, that this task carries.
+    pub(super) fn over(
+        connection: MultiplexedConnection,
+        carrier: JoinHandle<()>,
+        room: Room,
+        password: Option<String>,
+        node: &NodeName,
+    ) -> Self {
+        Self {
+            connection,
+            room,
+            password,
+            carrier,
+            mailbox: mailbox_of(node),
+        }
+    }
+
     /// Which process it is.
     pub(super) async fn run_id(&mut self) -> Result<String, Trouble> {
         let mut question = redis::cmd("INFO");
@@ -330,7 +214,7 @@ impl Drop for Server {
     }
 }
 
-fn late() -> Trouble {
+pub(super) fn late() -> Trouble {
     Trouble::Failed("it does not answer".to_owned())
 }
 
@@ -339,7 +223,7 @@ fn senseless(question: &str) -> Trouble {
 }
 
 /// An error for the operator. A server may repeat what it was asked, the password included.
-fn told(error: &RedisError, password: Option<&str>) -> String {
+pub(super) fn told(error: &RedisError, password: Option<&str>) -> String {
     let text = error.to_string();
     let text = match password.filter(|password| !password.is_empty()) {
         Some(password) => text.replace(password, "..."),

@@ -64,7 +64,7 @@ impl Batch {
         }
     }
 
-    fn to_all(&mut self, frame: &Frame) {
+    fn say_to_all(&mut self, frame: &Frame) {
         self.push(None, None, frame);
     }
 
@@ -137,7 +137,7 @@ impl Desk {
             tokio::select! {
                 letter = self.letters.recv() => batch.extend(letter),
                 changed = self.own_number.changed() => changed.map_err(|_| no_history())?,
-                rows = self.unnumbered.recv() => batch.to_all(&unnumbered(rows)?),
+                rows = self.unnumbered.recv() => batch.say_to_all(&unnumbered(rows)?),
                 _ = caught_up.changed() => {
                     is_ping_due = *caught_up.borrow();
                     pings.reset();
@@ -154,12 +154,12 @@ impl Desk {
             if is_ping_due {
                 let now = now();
                 post.note_ping(now.wall_ms, now.uptime_ms);
-                batch.to_all(&Frame::Ping(shared.mesh.ping(now)));
+                batch.say_to_all(&Frame::Ping(shared.mesh.ping(now)));
             }
             let is_done = (origin, published) == shared.mesh.history.own();
             let is_last = is_done && *post.leaving.borrow();
             if is_last {
-                batch.to_all(&Frame::Goodbye(Goodbye::Leaving));
+                batch.say_to_all(&Frame::Goodbye(Goodbye::Leaving));
             }
             if batch.additions.is_empty() {
                 continue;
@@ -190,7 +190,7 @@ impl Desk {
         while published < number && !batch.is_full() {
             let frame = shared.mesh.delta_after(origin, published);
             published = last_of(&frame).unwrap_or(number);
-            batch.to_all(&frame);
+            batch.say_to_all(&frame);
         }
         (origin, published)
     }

@@ -192,7 +192,6 @@ impl Ledger {
 
     /// Everything that was answered and that a machine's node knows.
     pub(super) fn known(&self, machine: usize) -> Vec<Entry> {
-        let known = |made: &Made| made.answered_ms.is_some() && made.known_ms[machine].is_some();
         let known = |made: &Made| made.answered_ms.is_some() && made.is_known[machine];
         let entries = self.made.iter().enumerate();
         let known = entries.filter(|(_, made)| known(made));
