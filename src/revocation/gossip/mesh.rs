@@ -926,6 +926,13 @@ impl Mesh {
         (Frame::Ping(self.ping(now)), steps)
     }
 
+    /// A node was heard on the bus before this one was there.
+    pub(super) fn was_on_bus(&self, told: &Heard, now: Now) {
+        let mut seen = self.seen.lock();
+        let members = &mut seen.members;
+        members.told(std::slice::from_ref(told), &self.name, true, now.uptime_ms);
+    }
+
     /// A node to which the bus leads has greeted again: it has forgotten what was being said.
     pub(super) fn greeted_by_bus(&self, link: LinkId, now: Now) {
         if let Some(talk) = self.links.lock().get(&link).cloned() {

@@ -11,7 +11,7 @@ use super::letters::{self, Addressee};
 use super::place::EntryId;
 use super::post::Post;
 use super::writing::last_of;
-use crate::revocation::gossip::frame::{Frame, Ping};
+use crate::revocation::gossip::frame::{self, Frame, Goodbye, Ping};
 use crate::revocation::gossip::mesh::{LinkId, Now, Steps};
 use crate::revocation::gossip::node::Shared;
 use crate::revocation::gossip::outbox::{Order, Outbox};
@@ -49,9 +49,15 @@ pub(super) struct Heard {
     pub(super) id: EntryId,
     /// It lay in this node's mailbox.
     pub(super) is_ours: bool,
-    /// It was on the bus before this node's connection was made.
-    pub(super) is_old: bool,
+    /// It was on the bus before this node's connection was made: so long ago, in milliseconds.
+    pub(super) old_ms: Option<u64>,
     pub(super) now: Now,
+}
+
+impl Heard {
+    fn is_old(&self) -> bool {
+        self.old_ms.is_some()
+    }
 }
 
 /// Everything returns whether something is to be written to the journal.
@@ -112,14 +118,14 @@ impl Ears {
     /// One hears oneself: that is how one knows that the bus speaks.
     fn hear_own(&mut self, entry: &Entry, frame: &Frame, heard: &Heard) -> bool {
         if !self.post.is_own(entry.speaker.voice) {
-            if heard.is_old {
+            if heard.is_old() {
                 return self.overhear(entry, frame, heard); // of an earlier process
             }
             self.complain_of_namesake(heard.now);
             return false;
         }
         if let Frame::Ping(ping) = frame
-            && !heard.is_old
+            && !heard.is_old()
         {
             self.hear_own_ping(ping, heard);
         }
@@ -157,8 +163,9 @@ impl Ears {
 
     /// Somebody is alive; to whom there is no connection, the bus is the way.
     fn hear_ping(&mut self, entry: &Entry, ping: Ping, heard: &Heard) -> bool {
-        if heard.is_old {
-            return false; // it was alive then
+        if let Some(old_ms) = heard.old_ms {
+            self.hear_of_old(entry, old_ms, false, heard.now);
+            return false;
         }
         let now_ms = heard.now.uptime_ms;
         self.shared.mesh.on_bus(|bus, _| bus.hear(now_ms));
@@ -173,6 +180,17 @@ impl Ears {
             return false;
         }
         self.open_way(entry, ping, at)
+    }
+
+    /// Somebody was alive then, or said that it stops. If it was never heard again, it may have taken logouts that it
+    /// could not write here any more.
+    fn hear_of_old(&self, entry: &Entry, old_ms: u64, has_left: bool, now: Now) {
+        let told = frame::Heard {
+            node: entry.from.clone(),
+            ago_ms: u32::try_from(old_ms).unwrap_or(u32::MAX),
+            has_left,
+        };
+        self.shared.mesh.was_on_bus(&told, now);
     }
 
     /// The time at which an entry was written, by our clock: clocks are compared by pings, and reading may be late.
@@ -218,6 +236,10 @@ impl Ears {
     fn hear_frame(&mut self, entry: &Entry, frame: Frame, heard: &Heard) -> bool {
         if !heard.is_ours && !is_for_all(&frame, entry.speaker) {
             return self.skip();
+        }
+        if let (Some(old_ms), Frame::Goodbye(Goodbye::Leaving)) = (heard.old_ms, &frame) {
+            self.hear_of_old(entry, old_ms, true, heard.now);
+            return false;
         }
         let other = self.others.get(&entry.from);
         let unheard_until_ms = other.map_or(0, |other| other.unheard_until_ms);

@@ -147,11 +147,12 @@ impl Reader {
             is_ours,
             fields,
         } = found;
+        let now = now();
         let heard = Heard {
             id,
             is_ours,
-            is_old: !is_ours && id < self.mark,
-            now: now(),
+            old_ms: (!is_ours && id < self.mark).then(|| self.age_ms(id, now.uptime_ms)),
+            now,
         };
         let has_news = self.ears.hear(fields, &heard);
         if is_ours {
@@ -161,6 +162,12 @@ impl Reader {
             self.catch_up();
         }
         has_news
+    }
+
+    /// How long ago an entry was written. The mark tells what time the server had when it was written.
+    fn age_ms(&self, id: EntryId, now_ms: u64) -> u64 {
+        let before_mark_ms = self.mark.time_ms.saturating_sub(id.time_ms);
+        before_mark_ms + now_ms.saturating_sub(self.marked_ms)
     }
 
     /// Once the mark is read, everything is that was there when this node came.
