@@ -53,6 +53,8 @@ pub(super) struct Talk {
     began_ms: Option<u64>,
     rounds: u32,
     pub(super) is_round_due: bool,
+    /// The peer has revocations of its own that only a comparison can bring.
+    pub(super) is_lacking: bool,
     pub(super) answering: Answering,
     /// Up to which number one's own rows are known to have arrived.
     pub(super) acked: u64,
@@ -95,6 +97,7 @@ impl Talk {
             began_ms: None,
             rounds: 0,
             is_round_due: is_dialed,
+            is_lacking: false,
             answering: Answering::default(),
             acked: 0,
             wanted_ms: HashMap::new(),
@@ -116,8 +119,7 @@ impl Talk {
 
     /// The peer says where it stands.
     pub(super) fn hear(&mut self, ping: Ping) {
-        let is_fresh =
-            |heard: &&Heard| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
+        let is_fresh = |heard: &&Heard| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
         let fresh = ping.heard.iter().filter(is_fresh);
         self.hears = fresh.map(|heard| heard.node.clone()).collect();
         self.state = ping.state;
@@ -159,7 +161,9 @@ impl Talk {
 
     /// Our clock was set forward by so much: what was compared until now does not count.
     pub(super) fn clock_stepped(&mut self, step_ms: i64) {
-        self.offset_ms = self.offset_ms.map(|offset_ms| offset_ms.saturating_sub(step_ms));
+        self.offset_ms = self
+            .offset_ms
+            .map(|offset_ms| offset_ms.saturating_sub(step_ms));
         self.round = None;
         self.agreed_ms = None;
         self.is_round_due = true;

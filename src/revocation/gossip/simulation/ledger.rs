@@ -209,8 +209,8 @@ impl Ledger {
     /// Everything that was answered and that this set holds.
     pub(super) fn held(&self, set: &Set) -> Vec<Entry> {
         let entries = self.made.iter().enumerate();
-        let held = entries
-            .filter(|(_, made)| made.answered_ms.is_some() && holds(set, &made.revocation));
+        let held =
+            entries.filter(|(_, made)| made.answered_ms.is_some() && holds(set, &made.revocation));
         held.map(|(entry, _)| entry).collect()
     }
 
@@ -225,12 +225,12 @@ impl Ledger {
 
     /// The first of a vector's rows that is not there.
     pub(super) fn overclaimed(&self, vector: &Vector, set: &Set) -> Option<(Origin, u64)> {
-        let claimed = |origin: Origin, reached: u64| {
-            self.numbered.range((origin, 0)..=(origin, reached))
-        };
-        let sure = vector.iter().filter(|(origin, _)| !self.doubtful.contains(origin));
-        let mut all = sure
-            .flat_map(|(origin, reached)| claimed(*origin, *reached));
+        let claimed =
+            |origin: Origin, reached: u64| self.numbered.range((origin, 0)..=(origin, reached));
+        let sure = vector
+            .iter()
+            .filter(|(origin, _)| !self.doubtful.contains(origin));
+        let mut all = sure.flat_map(|(origin, reached)| claimed(*origin, *reached));
         let overclaimed =
             all.find(|(_, variants)| !variants.iter().any(|variant| holds(set, variant)));
         overclaimed.map(|(number, _)| *number)
@@ -255,9 +255,7 @@ fn ends_of(revocation: &Revocation) -> ((Window, Id), UnixTime, UnixTime) {
             id, window, until, ..
         } if window == Window::UNDATED => ((window, id), minute(until), UnixTime::EPOCH),
         // All of a window are kept as long as the last of them.
-        Revocation::Token { id, window, .. } => {
-            ((window, id), UnixTime::EPOCH, UnixTime::EPOCH)
-        }
+        Revocation::Token { id, window, .. } => ((window, id), UnixTime::EPOCH, UnixTime::EPOCH),
         Revocation::Cutoff {
             id,
             not_before,

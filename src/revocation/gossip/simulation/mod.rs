@@ -44,7 +44,8 @@ fn whatever_happens_what_was_answered_is_known_to_all() {
         return;
     }
     let (first, count) = (1, WORLDS);
-    let deadline = asked_for("seconds:").map(|seconds| clock::instant() + Duration::from_secs(seconds));
+    let deadline =
+        asked_for("seconds:").map(|seconds| clock::instant() + Duration::from_secs(seconds));
     let first = if deadline.is_some() {
         UNIX_EPOCH.elapsed().unwrap().as_secs() << 20
     } else {
