@@ -52,6 +52,10 @@ impl Disk {
 }
 
 /// A node while it runs.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, known at another time"
+)]
 pub(super) struct Process {
     pub(super) mesh: Mesh,
     pub(super) set: Arc<Set>,

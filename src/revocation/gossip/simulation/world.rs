@@ -1321,9 +1321,11 @@ fn machine_at(address: SocketAddr) -> usize {
 
 /// Whether a frame is said that brings nobody anything new.
 fn is_small_talk(frame: &Frame) -> bool {
-    match frame {
-        Frame::Ping(_) | Frame::Pong { .. } | Frame::Digests { .. } => true,
-        Frame::Differ { summaries, .. } => summaries.is_empty(),
-        _ => false,
+    if let Frame::Differ { summaries, .. } = frame {
+        return summaries.is_empty();
     }
+    matches!(
+        frame,
+        Frame::Ping(_) | Frame::Pong { .. } | Frame::Digests { .. }
+    )
 }
