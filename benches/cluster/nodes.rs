@@ -156,6 +156,7 @@ ack = "one"
                 reached: vec![(origin, number)],
                 is_complete: true,
                 origin: None,
+                ..Progress::default()
             };
             let written = journal.write_with(rows.iter(), &progress, UnixTime::EPOCH);
             written.expect("the disk takes a row");
