@@ -108,7 +108,8 @@ impl Node {
         made.expect("a temporary folder takes a folder");
         let [front, operator] = self.addresses;
         let text = format!(
-            "listen = [\"{front}\"]\noperator = \"{operator}\"\ndata_dir = {data:?}\n\n{tables}"
+            "listen = [\"{front}\"]\noperator = \"{operator}\"\ndata_dir = \"{}\"\n\n{tables}",
+            data.display()
         );
         fs::write(self.config(), text).expect("a folder takes a file");
     }

@@ -53,7 +53,8 @@ impl Nodes {
         let customers = Customers::new();
         put(folder.path(), "jwt.secret", &customers.secret(), 0o600);
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("it is ours");
-        let all = [A, B, C].map(|one| Node::new(folder.path(), NAMES[one], one as u8 + 1));
+        let all = [(A, 1), (B, 2), (C, 3)]
+            .map(|(one, number)| Node::new(folder.path(), NAMES[one], number));
         Self {
             customers,
             all,

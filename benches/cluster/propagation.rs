@@ -526,7 +526,7 @@ fn cpu_since(nodes: &Nodes, before: &[Duration], span: Duration) -> String {
     let used = cpu(nodes);
     let used = used.iter().zip(before).zip(names.chain(["the benchmark"]));
     let used = used.map(|((now, before), name)| {
-        let share = (*now - *before).as_secs_f64() / span.as_secs_f64();
+        let share = now.saturating_sub(*before).as_secs_f64() / span.as_secs_f64();
         format!("{name} {share:.2}")
     });
     used.collect::<Vec<_>>().join(", ")
