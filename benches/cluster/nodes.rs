@@ -152,7 +152,7 @@ ack = "one"
             let progress = Progress {
                 reached: vec![(origin, number)],
                 is_complete: true,
-                origin: None,
+                ..Progress::default()
             };
             let written = journal.write_with(rows.iter(), &progress, UnixTime::EPOCH);
             written.expect("the disk takes a row");

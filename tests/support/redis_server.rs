@@ -237,9 +237,11 @@ fn free_port() -> u16 {
 }
 
 fn gather(value: &Value, bytes: &mut Vec<u8>) {
-    match value {
-        Value::BulkString(some) => bytes.extend(some),
-        Value::Array(values) => values.iter().for_each(|value| gather(value, bytes)),
-        _ => {}
+    if let Value::BulkString(some) = value {
+        bytes.extend(some);
+    } else if let Value::Array(values) = value {
+        for value in values {
+            gather(value, bytes);
+        }
     }
 }

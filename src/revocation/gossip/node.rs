@@ -157,7 +157,7 @@ impl Node {
         );
         let post = settings.bus.as_ref().map(|bus| {
             mesh.expect_bus(now());
-            Post::new(bus, &settings, &revocations.history).map(Arc::new)
+            Post::new(bus, settings, &revocations.history).map(Arc::new)
         });
         let post = post.transpose().map_err(NodeError::Bus)?;
         let shared = Arc::new(Shared {

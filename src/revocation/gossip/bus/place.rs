@@ -152,12 +152,12 @@ mod tests {
         EntryId { time_ms, serial: 0 }
     }
 
-    fn stretch(first: u64, last: u64, added: u64) -> Option<Stretch> {
-        Some(Stretch {
+    fn stretch(first: u64, last: u64, added: u64) -> Stretch {
+        Stretch {
             first: Some(id(first)),
             last: id(last),
             added: Some(added),
-        })
+        }
     }
 
     #[test]
@@ -165,10 +165,10 @@ mod tests {
         let mut place = Place::after(None);
         assert_eq!(place.look_at_server("one"), None);
         assert_eq!(place.look_at_stream(None), None);
-        assert_eq!(place.look_at_stream(stretch(5, 9, 3)), None);
+        assert_eq!(place.look_at_stream(Some(stretch(5, 9, 3))), None);
         place.read = id(9);
         assert_eq!(place.look_at_server("one"), None);
-        assert_eq!(place.look_at_stream(stretch(9, 20, 7)), None);
+        assert_eq!(place.look_at_stream(Some(stretch(9, 20, 7))), None);
         let next = id(9).next();
         let trimmed_behind_us = Stretch {
             first: Some(next),
@@ -183,7 +183,7 @@ mod tests {
     fn every_loss_is_noticed() {
         let at = |read: u64| {
             let mut place = Place::after(Some((read, 0)));
-            place.look_at_stream(stretch(read, read, 100));
+            place.look_at_stream(Some(stretch(read, read, 100)));
             place
         };
         let mut place = at(50);
@@ -194,16 +194,19 @@ mod tests {
         assert_eq!(place.read, EntryId::ZERO);
         let mut place = at(50);
         assert_eq!(
-            place.look_at_stream(stretch(1, 49, 100)),
+            place.look_at_stream(Some(stretch(1, 49, 100))),
             Some(Loss::Shorter)
         );
         assert_eq!(place.read, EntryId::ZERO);
         let mut place = at(50);
-        assert_eq!(place.look_at_stream(stretch(60, 70, 2)), Some(Loss::Anew));
+        assert_eq!(
+            place.look_at_stream(Some(stretch(60, 70, 2))),
+            Some(Loss::Anew)
+        );
         assert_eq!(place.read, EntryId::ZERO);
         let mut place = at(50);
         assert_eq!(
-            place.look_at_stream(stretch(60, 70, 120)),
+            place.look_at_stream(Some(stretch(60, 70, 120))),
             Some(Loss::Trimmed)
         );
         assert_eq!(place.read, EntryId::ZERO);
