@@ -43,10 +43,17 @@ impl Lines {
 
     async fn try_ask(&self, request: &[u8]) -> io::Result<(u16, Bytes)> {
         let idle = self.idle.borrow_mut().pop();
-        let mut line = match idle {
-            Some(line) => line,
-            None => Line::open(self.address).await?,
-        };
+        if let Some(line) = idle
+            && let Ok(answer) = self.ask_on(line, request).await
+        {
+            return Ok(answer);
+        }
+        // One that was idle for long may have been closed, as the node is free to do.
+        let line = Line::open(self.address).await?;
+        self.ask_on(line, request).await
+    }
+
+    async fn ask_on(&self, mut line: Line, request: &[u8]) -> io::Result<(u16, Bytes)> {
         let answer = line.ask(request).await?;
         self.idle.borrow_mut().push(line);
         Ok(answer)

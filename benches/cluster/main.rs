@@ -42,6 +42,9 @@ const SPAN: Duration = Duration::from_secs(10);
 /// The rates, in logouts a second.
 const RATES: [u64; 2] = [100, 2_000];
 
+/// What can be asked for.
+const PARTS: [&str; 3] = ["starts", "propagation", "repair"];
+
 /// How many logouts a node misses whose links are cut.
 const MISSED: u64 = 100_000;
 
@@ -77,18 +80,27 @@ impl Sizes {
     }
 }
 
+/// The starts always come first: they fill the journals.
 async fn measure(mode: Mode) {
     let sizes = Sizes::of(mode);
     let mut nodes = Nodes::new();
     let mut table = Table::default();
     starts::measure(&mut nodes, &mut table, sizes.rows, sizes.rounds).await;
     for _ in 0..sizes.rounds {
-        for rate in RATES {
+        for rate in RATES.into_iter().filter(|_| is_wanted("propagation")) {
             propagation::measure(&mut nodes, &mut table, rate, sizes.span).await;
         }
     }
-    for _ in 0..sizes.rounds {
-        repair::measure(&mut nodes, &mut table, sizes.missed).await;
+    if is_wanted("repair") {
+        repair::measure(&mut nodes, &mut table, sizes.missed, sizes.rounds).await;
     }
     table.print();
+}
+
+/// Whether this part was asked for, or none was in particular.
+fn is_wanted(part: &str) -> bool {
+    let mut asked = std::env::args().filter(|argument| PARTS.contains(&argument.as_str()));
+    asked
+        .next()
+        .is_none_or(|first| first == part || asked.any(|next| next == part))
 }

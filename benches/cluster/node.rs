@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use crate::line::Lines;
 use crate::metrics::Metrics;
 
+/// What was built together with the benchmark; `--binary PATH` measures another one.
 const BINARY: &str = env!("CARGO_BIN_EXE_doorward");
 
 /// Between two looks at something that takes its time.
@@ -26,6 +27,18 @@ pub const LOOK: Duration = Duration::from_millis(2);
 
 /// After this something is wrong.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What a node logs that may judge credentials. While a third one is cut off it is stale.
+const SERVES: Words<'_> = &[
+    &["cluster state", "state=ready"],
+    &["cluster state", "state=stale"],
+];
+
+/// A line has all words of one of these.
+pub type Words<'w> = &'w [&'w [&'w str]];
+
+/// How much of its log is printed when something is wrong.
+const LAST_LINES: usize = 20;
 
 /// How often a second Linux counts a process's time (`USER_HZ`, proc(5)).
 const TICKS_PER_SECOND: u32 = 100;
@@ -113,7 +126,9 @@ impl Node {
     fn begin(&mut self) {
         self.hang_up();
         let started = clock::instant();
-        let mut command = Command::new(BINARY);
+        let mut arguments = std::env::args().skip_while(|argument| argument != "--binary");
+        let binary = arguments.nth(1).unwrap_or(BINARY.to_owned());
+        let mut command = Command::new(binary);
         command.args(["run", "--config"]).arg(self.config());
         let command = command.stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary was built");
@@ -137,8 +152,7 @@ impl Node {
             sleep(LOOK).await;
         }
         let readyz = since.elapsed();
-        let words = ["cluster state", "state=ready"];
-        let said = self.says(&words, since).await;
+        let said = self.says(SERVES, since).await;
         Started {
             state: said.duration_since(since),
             readyz,
@@ -146,7 +160,7 @@ impl Node {
     }
 
     /// When it said this for the first time after that moment.
-    pub async fn says(&self, words: &[&str], after: Instant) -> Instant {
+    pub async fn says(&self, words: Words<'_>, after: Instant) -> Instant {
         loop {
             if let Some(said) = self.running().log.first(words, after) {
                 return said;
@@ -160,8 +174,9 @@ impl Node {
     pub fn must_go_on(&self, since: Instant) {
         let told = || {
             let lines = self.running().log.0.lock();
-            let lines: Vec<_> = lines.iter().map(|(_, line)| line.as_str()).collect();
-            lines.join("\n")
+            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            let last: Vec<_> = last.iter().map(|(_, line)| line.as_str()).collect();
+            last.join("\n")
         };
         let name = self.name;
         assert!(since.elapsed() < PATIENCE, "{name} hangs:\n{}", told());
@@ -235,17 +250,19 @@ impl Log {
         let log = self.clone();
         thread::spawn(move || {
             let lines = BufReader::new(stderr).lines().map_while(Result::ok);
-            for line in lines.filter(|line| !line.contains("logout")) {
+            for line in lines.filter(|line| !line.contains(" logout request=")) {
                 log.0.lock().push((clock::instant(), line));
             }
         });
     }
 
-    fn first(&self, words: &[&str], after: Instant) -> Option<Instant> {
+    fn first(&self, words: Words<'_>, after: Instant) -> Option<Instant> {
         let lines = self.0.lock();
-        let mut said = lines
-            .iter()
-            .filter(|(at, line)| *at >= after && words.iter().all(|word| line.contains(word)));
+        let has = |line: &str| {
+            let mut some = words.iter();
+            some.any(|words| words.iter().all(|word| line.contains(word)))
+        };
+        let mut said = lines.iter().filter(|(at, line)| *at >= after && has(line));
         said.next().map(|(at, _)| *at)
     }
 }

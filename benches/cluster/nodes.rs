@@ -72,7 +72,10 @@ impl Nodes {
         let (folder, shop) = (self.folder.path().display(), self.shop);
         let Node { name, gossip, .. } = &self.all[one];
         self.all[one].furnish(&format!(
-            r#"[[shop]]
+            r#"[limits]
+connections_per_client = 10000
+
+[[shop]]
 name = "main"
 preset = "bagisto"
 upstream = ["{shop}"]

@@ -4,6 +4,7 @@
 //! writes it. What is asked does not wait for what was asked before, so that a node that stalls is not spared.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -29,9 +30,12 @@ const TOO_LATE: Duration = Duration::from_secs(1);
 /// How long a watch goes on when a dead token is let in again and again.
 const WATCH: Duration = Duration::from_secs(2);
 
-/// How often a node is asked about a token that is watched, and how many answers it may owe.
+/// How many logouts a second are watched at the most: every so many-th, however long the others take.
+const WATCHED: u64 = 125;
+
+/// How often a node is asked about a token that is watched; after some time only whenever that has grown by a quarter.
 const POLL_EVERY: Duration = Duration::from_millis(1);
-const POLLS_AT_ONCE: usize = 16;
+const POLLS_PER_SPAN: u32 = 4;
 
 /// Requests of customers who stay, each second at each node, and how many customers those are.
 const TRAFFIC: u64 = 200;
@@ -53,14 +57,14 @@ pub async fn measure(nodes: &mut Nodes, table: &mut Table, rate: u64, span: Dura
     let before = nodes.all[A].metrics().await;
     let cpu = cpu(nodes);
     let traffic = Traffic::at(nodes, staying);
-    let load = Rc::new(Load::of(nodes, &leaving));
+    let load = Rc::new(Load::of(nodes, &leaving, rate));
     let taken = load.run(rate).await;
     let others = traffic.end().await;
     let used = cpu_since(nodes, &cpu, span);
     sleep(TOO_LATE).await;
     let late = Late {
         a_second_later: load.asked_later().await,
-        in_the_end: accepted(nodes, leaving).await,
+        in_the_end: accepted(nodes, &load.gone(leaving)).await,
     };
     let after = nodes.all[A].metrics().await;
     let own = after.histogram_since(&before, "doorward_propagation_seconds");
@@ -152,10 +156,12 @@ struct Load {
     others: [Rc<Lines>; 2],
     logouts: Vec<Rc<[u8]>>,
     visits: Vec<Rc<[u8]>>,
-    is_watching: Cell<bool>,
+    /// Of so many logouts one is watched.
+    watches_one_of: usize,
     /// How long each logout took, and how much later than it was due it was sent.
     took: RefCell<Vec<(Duration, Duration)>>,
-    failed: Cell<u64>,
+    /// Whose logout was not answered with success.
+    failed: RefCell<HashSet<usize>>,
     watched: RefCell<Vec<Watched>>,
     later: RefCell<Vec<JoinHandle<[u16; 2]>>>,
 }
@@ -169,7 +175,7 @@ struct Watched {
 }
 
 impl Load {
-    fn of(nodes: &Nodes, leaving: &Range<u64>) -> Self {
+    fn of(nodes: &Nodes, leaving: &Range<u64>, rate: u64) -> Self {
         let front = |one: usize| Rc::clone(&nodes.all[one].front);
         let customers = &nodes.customers;
         Self {
@@ -183,9 +189,9 @@ impl Load {
                 .clone()
                 .map(|number| customers.visit(number))
                 .collect(),
-            is_watching: Cell::new(false),
+            watches_one_of: usize::try_from(rate.div_ceil(WATCHED)).unwrap_or(usize::MAX),
             took: RefCell::default(),
-            failed: Cell::new(0),
+            failed: RefCell::default(),
             watched: RefCell::default(),
             later: RefCell::default(),
         }
@@ -216,7 +222,8 @@ impl Load {
     }
 
     async fn log_out(self: Rc<Self>, number: usize, due_at: Instant) {
-        let watch = (!self.is_watching.replace(true)).then(|| Watch::begin(&self, number));
+        let is_watched = number.is_multiple_of(self.watches_one_of);
+        let watch = is_watched.then(|| Watch::begin(&self, number));
         let asked = clock::instant();
         let status = self.here.ask(&self.logouts[number]).await;
         let answered = clock::instant();
@@ -224,15 +231,16 @@ impl Load {
             .borrow_mut()
             .push((answered - asked, asked.saturating_duration_since(due_at)));
         if status != 200 {
-            self.failed.set(self.failed.get() + 1);
+            self.failed.borrow_mut().insert(number);
         }
         let Some(watch) = watch else {
             return;
         };
-        let asked_later = Rc::clone(&self).ask_later(number, answered + TOO_LATE);
-        self.later.borrow_mut().push(spawn_local(asked_later));
+        if status == 200 {
+            let asked_later = Rc::clone(&self).ask_later(number, answered + TOO_LATE);
+            self.later.borrow_mut().push(spawn_local(asked_later));
+        }
         let watched = watch.end(answered).await;
-        self.is_watching.set(false);
         self.watched.borrow_mut().push(watched);
     }
 
@@ -257,11 +265,20 @@ impl Load {
         (accepted, asked)
     }
 
+    /// Of these customers those who were told that they are logged out.
+    fn gone(&self, leaving: Range<u64>) -> Vec<u64> {
+        let failed = self.failed.borrow();
+        let answered = leaving
+            .enumerate()
+            .filter(|(number, _)| !failed.contains(number));
+        answered.map(|(_, customer)| customer).collect()
+    }
+
     fn seen(&self) -> Seen {
         let watched = self.watched.borrow();
         let took = self.took.borrow();
         Seen {
-            failed: self.failed.get(),
+            failed: self.failed.borrow().len() as u64,
             last_accepted: watched.iter().map(|one| one.last_accepted).collect(),
             first_refused: watched.iter().map(|one| one.first_refused).collect(),
             took: took.iter().map(|(took, _)| *took).collect(),
@@ -283,7 +300,6 @@ struct Polls {
     told: [Notify; 2],
     /// Of each node: when the request began, and its status.
     seen: [RefCell<Vec<(Instant, u16)>>; 2],
-    owed: [Cell<usize>; 2],
 }
 
 impl Watch {
@@ -316,32 +332,26 @@ impl Watch {
 }
 
 impl Polls {
-    /// Asks again and again: once more as soon as the logout is answered, and then until it was refused.
+    /// Asks again and again, without waiting for answers: once more as soon as the logout is answered, and then until
+    /// it was refused.
     async fn ask_on(self: Rc<Self>, other: usize, front: Rc<Lines>, visit: Rc<[u8]>) {
-        let mut ticks = interval(POLL_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let begun = clock::instant();
         let mut asked = Vec::new();
-        let mut was_asked_after = false;
         loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.told[other].notified() => {}
-            }
             let answered = self.answered.get();
-            let has_refused = self.seen[other]
-                .borrow()
-                .iter()
-                .any(|(_, status)| *status == 401);
-            let is_too_long = answered.is_some_and(|answered| answered.elapsed() > WATCH);
-            if was_asked_after && (has_refused || is_too_long) {
-                break;
-            }
-            let is_due = !has_refused || answered.is_some();
-            if is_due && self.owed[other].get() < POLLS_AT_ONCE {
-                was_asked_after |= answered.is_some();
+            if !self.has_refused(other) || answered.is_some() {
                 let (polls, front, visit) =
                     (Rc::clone(&self), Rc::clone(&front), Rc::clone(&visit));
                 asked.push(spawn_local(polls.ask(other, front, visit)));
+            }
+            let since = answered.unwrap_or(begun).elapsed();
+            tokio::select! {
+                () = sleep(POLL_EVERY.max(since / POLLS_PER_SPAN)) => {}
+                () = self.told[other].notified() => {}
+            }
+            let is_over = self.has_refused(other) || since > WATCH;
+            if answered.is_some() && is_over {
+                break;
             }
         }
         for one in asked {
@@ -349,12 +359,14 @@ impl Polls {
         }
     }
 
+    fn has_refused(&self, other: usize) -> bool {
+        let seen = self.seen[other].borrow();
+        seen.iter().any(|(_, status)| *status == 401)
+    }
+
     async fn ask(self: Rc<Self>, other: usize, front: Rc<Lines>, visit: Rc<[u8]>) {
-        let owed = &self.owed[other];
-        owed.set(owed.get() + 1);
         let begun = clock::instant();
         let status = front.ask(&visit).await;
-        owed.set(owed.get() - 1);
         self.seen[other].borrow_mut().push((begun, status));
     }
 
@@ -464,10 +476,10 @@ impl Late {
 }
 
 /// How many tokens of these customers the other nodes do not refuse, and how many were asked about.
-async fn accepted(nodes: &Nodes, numbers: Range<u64>) -> (u64, u64) {
+async fn accepted(nodes: &Nodes, numbers: &[u64]) -> (u64, u64) {
     let mut sums = (0, 0);
     for other in OTHERS {
-        let (accepted, asked) = not_refused(nodes, other, numbers.clone()).await;
+        let (accepted, asked) = not_refused(nodes, other, numbers.iter().copied()).await;
         sums = (sums.0 + accepted, sums.1 + asked);
     }
     sums

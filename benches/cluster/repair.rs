@@ -25,7 +25,7 @@ const SAMPLE: usize = 10;
 
 /// Cuts and heals twice: once while the others remember the order of what was revoked, and once after they were
 /// restarted, when sets must be compared.
-pub async fn measure(nodes: &mut Nodes, table: &mut Table, missed: u64) {
+pub async fn measure(nodes: &mut Nodes, table: &mut Table, missed: u64, rounds: u64) {
     heading(&format!(
         "{missed} logouts, two entries each, while b is cut off"
     ));
@@ -38,8 +38,10 @@ pub async fn measure(nodes: &mut Nodes, table: &mut Table, missed: u64) {
         "| others | cut off for | logouts a second | healed to reconnected | reconnected to all in force | reconnected to ready | asked about | accepted | entries sent twice |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
-    one_cut(nodes, table, missed, false).await;
-    one_cut(nodes, table, missed, true).await;
+    for _ in 0..rounds {
+        one_cut(nodes, table, missed, false).await;
+        one_cut(nodes, table, missed, true).await;
+    }
 }
 
 async fn one_cut(nodes: &mut Nodes, table: &mut Table, missed: u64, with_restarts: bool) {
@@ -47,7 +49,7 @@ async fn one_cut(nodes: &mut Nodes, table: &mut Table, missed: u64, with_restart
     nodes.links_become(Condition::Cut);
     for peer in ["a", "c"] {
         nodes.all[B]
-            .says(&["peer gone", &format!("peer={peer}")], since)
+            .says(&[&["peer gone", &format!("peer={peer}")]], since)
             .await;
     }
     let leaving = nodes.customers.fresh(missed);
@@ -63,8 +65,8 @@ async fn one_cut(nodes: &mut Nodes, table: &mut Table, missed: u64, with_restart
     nodes.links_become(Condition::Healthy);
     let healed = clock::instant();
     let known = until_known(nodes, all).await;
-    let connected = nodes.all[B].says(&["peer connected"], healed).await;
-    let ready = nodes.all[B].says(&["cluster state", "state=ready"], healed);
+    let connected = nodes.all[B].says(&[&["peer connected"]], healed).await;
+    let ready = nodes.all[B].says(&[&["cluster state", "state=ready"]], healed);
     let is_stale = before.sum("doorward_cluster_state{state=\"stale\"}") > 0.0;
     let ready = if is_stale { ready.await } else { connected };
     let received = |metrics: &crate::metrics::Metrics| {

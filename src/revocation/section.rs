@@ -8,9 +8,9 @@ use crate::clock::UnixTime;
 pub enum Section {
     /// The tokens of one window.
     Window(Window),
-    /// A sixteenth of the ids that have no window.
+    /// The ids that have no window and end with that byte.
     Undated(u8),
-    /// A sixteenth of the cutoffs.
+    /// The cutoffs whose ids end with that byte.
     Cutoffs(u8),
 }
 
@@ -36,6 +36,11 @@ impl Sum {
     pub(super) fn add(&mut self, share: Self) {
         self.0 = self.0.wrapping_add(share.0);
         self.1 = self.1.wrapping_add(share.1);
+    }
+
+    pub(super) fn subtract(&mut self, share: Self) {
+        self.0 = self.0.wrapping_sub(share.0);
+        self.1 = self.1.wrapping_sub(share.1);
     }
 }
 

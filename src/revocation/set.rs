@@ -126,7 +126,7 @@ impl Set {
                 window: Window::UNDATED,
                 until,
                 source,
-            } => self.undated.insert(id, until, source),
+            } => self.undated.insert(id, until, source, &self.sum_key),
             Revocation::Token {
                 id, window, until, ..
             } => {
@@ -137,7 +137,7 @@ impl Set {
                 id,
                 not_before,
                 until,
-            } => self.cutoffs.raise(id, not_before, until),
+            } => self.cutoffs.raise(id, not_before, until, &self.sum_key),
         }
     }
 
@@ -172,8 +172,8 @@ impl Set {
 
     /// Drops the undated ids and the cutoffs that are over. Reads all of them.
     pub fn drop_ended_undated(&self, now: UnixTime) {
-        self.undated.drop_ended(now);
-        self.cutoffs.drop_ended(now);
+        self.undated.drop_ended(now, &self.sum_key);
+        self.cutoffs.drop_ended(now, &self.sum_key);
     }
 
     /// Measures the ends of all windows anew, for the wall clock was set back and moka counts on the
@@ -205,10 +205,8 @@ impl Set {
         let windows = self.index.read();
         let dated = windows.values().flat_map(|ids| &ids.shards);
         let dated: usize = dated.map(|shard| shard.read().allocation_size()).sum();
-        let undated = self.undated.shards.iter();
-        let undated: usize = undated.map(|shard| shard.read().allocation_size()).sum();
-        let cutoffs = self.cutoffs.shards.iter();
-        let cutoffs: usize = cutoffs.map(|shard| shard.read().allocation_size()).sum();
+        let undated = self.undated.parts.bytes();
+        let cutoffs = self.cutoffs.parts.bytes();
         dated + undated + cutoffs
     }
 
@@ -260,28 +258,16 @@ impl Set {
         let mut summaries: Vec<_> = windows.iter().map(of_window).collect();
         drop(windows);
         summaries.retain(|summary| summary.until > beyond);
-        for number in (0..SHARDS).filter_map(|number| u8::try_from(number).ok()) {
-            for section in [Section::Undated, Section::Cutoffs].map(|of| of(number)) {
-                summaries.push(self.sum_up(section, beyond));
-            }
+        for number in 0..=u8::MAX {
+            let undated = self.undated.parts.numbered(number).read();
+            let undated = undated.summary(Section::Undated(number), beyond, &self.sum_key);
+            let cutoffs = self.cutoffs.parts.numbered(number).read();
+            let cutoffs = cutoffs.summary(Section::Cutoffs(number), beyond, &self.sum_key);
+            summaries.extend([undated, cutoffs]);
         }
         summaries.retain(|summary| summary.count > 0);
         summaries.sort_unstable_by_key(|summary| summary.section);
         summaries
-    }
-
-    fn sum_up(&self, section: Section, beyond: UnixTime) -> Summary {
-        let mut summary = Summary {
-            section,
-            count: 0,
-            sum: Sum::default(),
-            until: UnixTime::FOREVER,
-        };
-        for (item, _) in self.entries(section, beyond) {
-            summary.count += 1;
-            summary.sum.add(self.sum_key.share(&item));
-        }
-        summary
     }
 
     /// The entries of a section.
@@ -292,8 +278,8 @@ impl Set {
                 let ids = ids.filter(|ids| ids.kept_until() > beyond);
                 ids.map_or(Vec::new(), |ids| ids.entries(window))
             }
-            Section::Undated(number) => self.undated.entries(usize::from(number), beyond),
-            Section::Cutoffs(number) => self.cutoffs.entries(usize::from(number), beyond),
+            Section::Undated(number) => self.undated.entries(number, beyond),
+            Section::Cutoffs(number) => self.cutoffs.entries(number, beyond),
         }
     }
 
@@ -406,62 +392,166 @@ impl Expiry<Window, Arc<Ids>> for EndOfWindow {
 /// A table whose keys are digests already.
 type Table<V> = CompactMap<Id, V, BuildHasherDefault<Digest>>;
 
+/// What is remembered of an id that has no window.
+trait Dated: Copy {
+    /// Until when it is kept.
+    fn until(&self) -> Minutes;
+
+    /// All of it, as two nodes compare it.
+    fn item(&self, id: &Id) -> Item;
+}
+
+/// A table, and the sum of what is in it, so that comparing it takes no digest of every entry.
+struct Part<V> {
+    table: Table<V>,
+    sum: Sum,
+}
+
+impl<V> Default for Part<V> {
+    fn default() -> Self {
+        Self {
+            table: Table::default(),
+            sum: Sum::default(),
+        }
+    }
+}
+
+impl<V: Dated> Part<V> {
+    /// Puts this in the place of what is known of the id.
+    fn put(&mut self, id: Id, value: V, sum_key: &SumKey) {
+        if let Some(known) = self.table.insert(id, value) {
+            self.sum.subtract(sum_key.share(&known.item(&id)));
+        }
+        self.sum.add(sum_key.share(&value.item(&id)));
+    }
+
+    /// Takes out what is over.
+    fn take_ended(&mut self, now: UnixTime, sum_key: &SumKey) -> Vec<V> {
+        let is_over = |_: &Id, value: &mut V| value.until().are_over(now);
+        let ended: Vec<_> = self.table.extract_if(is_over).collect();
+        for (id, value) in &ended {
+            self.sum.subtract(sum_key.share(&value.item(id)));
+        }
+        ended.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// What is kept beyond a moment.
+    fn summary(&self, section: Section, beyond: UnixTime, sum_key: &SumKey) -> Summary {
+        let mut summary = Summary {
+            section,
+            count: self.table.len() as u64,
+            sum: self.sum,
+            until: UnixTime::FOREVER,
+        };
+        for (id, value) in &self.table {
+            if value.until().moment() <= beyond {
+                summary.count -= 1;
+                summary.sum.subtract(sum_key.share(&value.item(id)));
+            }
+        }
+        summary
+    }
+}
+
+/// A table for every last byte that an id can have: a difference is looked for among few entries, and what that keeps
+/// waiting waits for as long as few entries take.
+struct Parts<V>(Box<[RwLock<Part<V>>; 256]>);
+
+impl<V> Default for Parts<V> {
+    fn default() -> Self {
+        Self(Box::new(std::array::from_fn(|_| RwLock::default())))
+    }
+}
+
+impl<V> Parts<V> {
+    fn of(&self, id: &Id) -> &RwLock<Part<V>> {
+        let [.., last] = *id.bytes(); // the table inside uses the first eight
+        self.numbered(last)
+    }
+
+    fn numbered(&self, number: u8) -> &RwLock<Part<V>> {
+        &self.0[usize::from(number)]
+    }
+
+    fn bytes(&self) -> usize {
+        let bytes = |part: &RwLock<Part<V>>| part.read().table.allocation_size();
+        self.0.iter().map(bytes).sum()
+    }
+}
+
 /// Ids that no window can hold, those of sessions among them: probed by every check, each with its own end.
 #[derive(Default)]
 struct Undated {
-    shards: [RwLock<Table<(Minutes, u32)>>; SHARDS],
+    parts: Parts<Lone>,
     len: AtomicU64,
     /// Live entries of each unverified source.
     by_source: Mutex<HashMap<u32, u64>>,
 }
 
-impl Undated {
-    fn contains(&self, id: &Id) -> bool {
-        self.len.load(Ordering::Acquire) > 0 && self.shards[shard_of(id)].read().contains_key(id)
+/// What is remembered of such an id.
+#[derive(Clone, Copy)]
+struct Lone {
+    until: Minutes,
+    source: u32,
+}
+
+impl Dated for Lone {
+    fn until(&self) -> Minutes {
+        self.until
     }
 
-    fn insert(&self, id: Id, until: UnixTime, source: Source) -> bool {
+    fn item(&self, id: &Id) -> Item {
+        item(id, self.until.moment(), UnixTime::EPOCH)
+    }
+}
+
+impl Undated {
+    fn contains(&self, id: &Id) -> bool {
+        let is_some = self.len.load(Ordering::Acquire) > 0;
+        is_some && self.parts.of(id).read().table.contains_key(id)
+    }
+
+    fn insert(&self, id: Id, until: UnixTime, source: Source, sum_key: &SumKey) -> bool {
         let until = Minutes::up(until);
-        let mut shard = self.shards[shard_of(&id)].write();
-        if let Some((known, _)) = shard.get_mut(&id) {
-            let is_later = until > *known;
-            *known = (*known).max(until);
-            return is_later;
+        let mut part = self.parts.of(&id).write();
+        let known = part.table.get(&id).copied();
+        if known.is_some_and(|known| until <= known.until) {
+            return false;
         }
-        shard.insert(id, (until, source.number()));
+        let source = known.map_or(source.number(), |known| known.source);
+        part.put(id, Lone { until, source }, sum_key);
+        if known.is_some() {
+            return true;
+        }
         // Counted before the lock is given back: a reader that sees the count sees the id.
         self.len.fetch_add(1, Ordering::Release);
-        if source != Source::Verified {
-            *self.by_source.lock().entry(source.number()).or_default() += 1;
+        if source != Source::Verified.number() {
+            *self.by_source.lock().entry(source).or_default() += 1;
         }
         true
     }
 
-    fn entries(&self, number: usize, beyond: UnixTime) -> Vec<(Item, Revocation)> {
-        let entry = |(id, (until, source)): (&Id, &(Minutes, u32))| {
-            let (id, until, source) = (*id, until.moment(), Source::from_number(*source));
-            let window = Window::UNDATED;
+    fn entries(&self, number: u8, beyond: UnixTime) -> Vec<(Item, Revocation)> {
+        let entry = |(id, lone): (&Id, &Lone)| {
+            let until = lone.until.moment();
             let revocation = Revocation::Token {
-                id,
-                window,
+                id: *id,
+                window: Window::UNDATED,
                 until,
-                source,
+                source: Source::from_number(lone.source),
             };
             (until > beyond).then(|| (item_of(&revocation), revocation))
         };
-        let shard = self.shards.get(number);
-        shard.map_or(Vec::new(), |shard| {
-            shard.read().iter().filter_map(entry).collect()
-        })
+        let part = self.parts.numbered(number).read();
+        part.table.iter().filter_map(entry).collect()
     }
 
-    fn drop_ended(&self, now: UnixTime) {
-        for shard in &self.shards {
-            let mut shard = shard.write();
-            let ended = shard.extract_if(|_, (until, _)| until.are_over(now));
-            for (_, (_, source)) in ended {
+    fn drop_ended(&self, now: UnixTime, sum_key: &SumKey) {
+        for part in self.parts.0.iter() {
+            let mut part = part.write();
+            for lone in part.take_ended(now, sum_key) {
                 self.len.fetch_sub(1, Ordering::Relaxed);
-                if let Some(live) = self.by_source.lock().get_mut(&source) {
+                if let Some(live) = self.by_source.lock().get_mut(&lone.source) {
                     *live = live.saturating_sub(1);
                 }
             }
@@ -495,7 +585,7 @@ impl Minutes {
 /// registers that only rise.
 #[derive(Default)]
 struct Cutoffs {
-    shards: [RwLock<Table<Cutoff>>; SHARDS],
+    parts: Parts<Cutoff>,
     len: AtomicU64,
 }
 
@@ -504,6 +594,16 @@ struct Cutoffs {
 struct Cutoff {
     not_before: Seconds,
     until: Minutes,
+}
+
+impl Dated for Cutoff {
+    fn until(&self) -> Minutes {
+        self.until
+    }
+
+    fn item(&self, id: &Id) -> Item {
+        item(id, self.not_before.moment(), self.until.moment())
+    }
 }
 
 /// A moment in whole seconds since the epoch; the greatest (in 2106) and what is later never comes.
@@ -537,27 +637,33 @@ impl Cutoffs {
         if self.is_empty() {
             return false;
         }
-        let shard = self.shards[shard_of(id)].read();
-        shard
-            .get(id)
-            .is_some_and(|cutoff| issued_at.is_none_or(|begin| cutoff.not_before.is_after(begin)))
+        let part = self.parts.of(id).read();
+        let known = part.table.get(id);
+        known.is_some_and(|cutoff| issued_at.is_none_or(|begin| cutoff.not_before.is_after(begin)))
     }
 
-    fn raise(&self, id: Id, not_before: UnixTime, until: UnixTime) -> bool {
-        let (not_before, until) = (Seconds::of(not_before), Minutes::up(until));
-        let mut shard = self.shards[shard_of(&id)].write();
-        let Some(known) = shard.get_mut(&id) else {
-            shard.insert(id, Cutoff { not_before, until });
-            self.len.fetch_add(1, Ordering::Release);
-            return true;
+    fn raise(&self, id: Id, not_before: UnixTime, until: UnixTime, sum_key: &SumKey) -> bool {
+        let mut raised = Cutoff {
+            not_before: Seconds::of(not_before),
+            until: Minutes::up(until),
         };
-        let news = not_before > known.not_before || until > known.until;
-        known.not_before = known.not_before.max(not_before);
-        known.until = known.until.max(until);
-        news
+        let mut part = self.parts.of(&id).write();
+        let known = part.table.get(&id).copied();
+        if let Some(known) = known {
+            if raised.not_before <= known.not_before && raised.until <= known.until {
+                return false;
+            }
+            raised.not_before = raised.not_before.max(known.not_before);
+            raised.until = raised.until.max(known.until);
+        }
+        part.put(id, raised, sum_key);
+        if known.is_none() {
+            self.len.fetch_add(1, Ordering::Release);
+        }
+        true
     }
 
-    fn entries(&self, number: usize, beyond: UnixTime) -> Vec<(Item, Revocation)> {
+    fn entries(&self, number: u8, beyond: UnixTime) -> Vec<(Item, Revocation)> {
         let entry = |(id, cutoff): (&Id, &Cutoff)| {
             let (not_before, until) = (cutoff.not_before.moment(), cutoff.until.moment());
             let revocation = Revocation::Cutoff {
@@ -567,18 +673,13 @@ impl Cutoffs {
             };
             (until > beyond).then(|| (item_of(&revocation), revocation))
         };
-        let shard = self.shards.get(number);
-        shard.map_or(Vec::new(), |shard| {
-            shard.read().iter().filter_map(entry).collect()
-        })
+        let part = self.parts.numbered(number).read();
+        part.table.iter().filter_map(entry).collect()
     }
 
-    fn drop_ended(&self, now: UnixTime) {
-        for shard in &self.shards {
-            let mut shard = shard.write();
-            let before = shard.len();
-            shard.retain(|_, cutoff| !cutoff.until.are_over(now));
-            let dropped = before - shard.len();
+    fn drop_ended(&self, now: UnixTime, sum_key: &SumKey) {
+        for part in self.parts.0.iter() {
+            let dropped = part.write().take_ended(now, sum_key).len();
             self.len.fetch_sub(dropped as u64, Ordering::Relaxed);
         }
     }
@@ -605,5 +706,64 @@ impl Hasher for Digest {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixTime;
+
+    const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
+
+    fn at(minutes: u64) -> UnixTime {
+        NOW.plus(Duration::from_secs(60 * minutes))
+    }
+
+    /// Every sum is that of the entries which are kept beyond a moment.
+    fn expect_true_sums(set: &Set, beyond: UnixTime) {
+        let mut sections = 0;
+        for summary in set.summaries(beyond) {
+            let entries = set.entries(summary.section, beyond);
+            let mut sum = Sum::default();
+            for (item, _) in &entries {
+                sum.add(set.sum_key.share(item));
+            }
+            assert_eq!((summary.count, summary.sum), (entries.len() as u64, sum));
+            sections += 1;
+        }
+        assert!(sections > 0, "nothing was summed up");
+    }
+
+    #[test]
+    fn sums_follow_whatever_comes_rises_and_ends() {
+        let set = Set::summed_under(SumKey::of(b"a key"), MARGIN);
+        for turn in 0..4_000_u64 {
+            let [low, high, ..] = (turn % 700).to_le_bytes();
+            let id = Id::from_bytes([low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, low]);
+            let until = at(turn * 7_919 % 1_000);
+            let revocation = match turn % 3 {
+                0 => Revocation::of_session(id, until),
+                1 => Revocation::Cutoff {
+                    id,
+                    not_before: at(turn * 31 % 97),
+                    until,
+                },
+                _ => Revocation::Token {
+                    id,
+                    window: Window::of(Some(until)),
+                    until,
+                    source: Source::Verified,
+                },
+            };
+            set.insert(&revocation, NOW);
+        }
+        for beyond in [UnixTime::EPOCH, at(1), at(500), at(998)] {
+            expect_true_sums(&set, beyond);
+        }
+        set.drop_ended_undated(at(700));
+        for beyond in [UnixTime::EPOCH, at(998)] {
+            expect_true_sums(&set, beyond);
+        }
     }
 }

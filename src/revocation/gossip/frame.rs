@@ -582,8 +582,7 @@ fn take_summaries(body: &mut Bytes) -> Result<Vec<Summary>, Garbled> {
 fn take_section(body: &mut Bytes) -> Result<Section, Garbled> {
     let kind = number(body, Bytes::get_u8, 1)?;
     let place = take_u32(body)?;
-    let part = u8::try_from(place).ok().filter(|part| *part < 16);
-    match (kind, part) {
+    match (kind, u8::try_from(place).ok()) {
         (0, _) => Ok(Section::Window(Window::from_number(place))),
         (1, Some(part)) => Ok(Section::Undated(part)),
         (2, Some(part)) => Ok(Section::Cutoffs(part)),

@@ -443,10 +443,12 @@ impl Shared {
             why = writing => why,
             why = overdue => Ok(why),
         };
-        let why = why.unwrap_or_else(|error| match error.kind() {
-            // rustls would quote its manual.
-            io::ErrorKind::UnexpectedEof => "the connection broke off".to_owned(),
-            _ => error.to_string(),
+        let why = why.unwrap_or_else(|error| {
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                "the connection broke off".to_owned() // rustls would quote its manual
+            } else {
+                error.to_string()
+            }
         });
         match present.end() {
             Some(node) => info!(peer:% = node, why; "peer gone"),

@@ -7,7 +7,7 @@ use smallvec::smallvec;
 
 use crate::clock::UnixTime;
 use crate::revocation::gossip::frame::Frame;
-use crate::revocation::history::{Origin, Vector};
+use crate::revocation::history::{History, Origin, Vector};
 use crate::revocation::row::Row;
 use crate::revocation::set::Set;
 use crate::revocation::{Cause, Group, Id, Identity, Revocation, Window};
@@ -27,25 +27,36 @@ pub(super) struct Ledger {
     told: BTreeMap<(Origin, u64), Row>,
     /// Origins whose disk was replaced by an older copy: until they notice, their numbers mean two things.
     doubtful: BTreeSet<Origin>,
-    /// Who does not know what.
-    unknown: Vec<(Entry, usize)>,
-    machines: usize,
+    nodes: Vec<Node>,
+}
+
+/// What is known of one machine's node.
+#[derive(Default)]
+struct Node {
+    /// What it does not know.
+    unknown: Vec<Entry>,
+    /// What it does not say that it knows.
+    untold: Vec<Entry>,
+    /// What it was when that was found out.
+    seen: Option<(u64, Vector)>,
 }
 
 struct Made {
     revocation: Revocation,
     /// When somebody was told that it is done.
     answered_ms: Option<u64>,
-    /// Whose it is.
-    origins: Vec<Origin>,
-    /// Since when each machine's node knows it in its present life.
-    known_ms: Vec<Option<u64>>,
+    /// Whose it is, under which numbers.
+    numbers: Vec<(Origin, u64)>,
+    /// Whether each machine's node knows it in its present life.
+    is_known: Vec<bool>,
+    /// Since when each machine's node says that it knows all of its origin up to there.
+    told_ms: Vec<Option<u64>>,
 }
 
 impl Ledger {
-    pub(super) fn of(machines: usize) -> Self {
+    pub(super) fn with_nodes(machines: usize) -> Self {
         Self {
-            machines,
+            nodes: (0..machines).map(|_| Node::default()).collect(),
             ..Self::default()
         }
     }
@@ -64,11 +75,15 @@ impl Ledger {
         self.made.push(Made {
             revocation,
             answered_ms: None,
-            origins: Vec::new(),
-            known_ms: vec![None; self.machines],
+            numbers: Vec::new(),
+            is_known: vec![false; self.nodes.len()],
+            told_ms: vec![None; self.nodes.len()],
         });
-        self.unknown
-            .extend((0..self.machines).map(|machine| (entry, machine)));
+        for node in &mut self.nodes {
+            node.unknown.push(entry);
+            node.untold.push(entry);
+            node.seen = None;
+        }
         entry
     }
 
@@ -88,7 +103,8 @@ impl Ledger {
     /// It is on an origin's disk under this number.
     pub(super) fn number(&mut self, origin: Origin, number: u64, revocation: &Revocation) {
         let entry = self.entries[Row::of(revocation).bytes()];
-        self.made[entry].origins.push(origin);
+        self.made[entry].numbers.push((origin, number));
+        self.nodes.iter_mut().for_each(|node| node.seen = None);
         let variants = self.numbered.entry((origin, number)).or_default();
         if !variants.contains(revocation) {
             variants.push(*revocation);
@@ -122,51 +138,72 @@ impl Ledger {
         }
     }
 
-    /// Who of these knows what by now.
-    pub(super) fn look(&mut self, sets: &[Option<&Set>], now_ms: u64) {
+    /// What a machine's node knows by now.
+    pub(super) fn look(&mut self, machine: usize, set: &Set, history: &History, now_ms: u64) {
+        let seen = (set.changes(), history.vector());
+        let node = &mut self.nodes[machine];
+        if node.seen.as_ref() == Some(&seen) {
+            return;
+        }
         let made = &mut self.made;
-        self.unknown.retain(|(entry, machine)| {
-            let Some(set) = sets[*machine] else {
-                return true;
-            };
+        node.unknown.retain(|entry| {
             let made = &mut made[*entry];
-            let is_known = holds(set, &made.revocation);
-            if is_known {
-                made.known_ms[*machine] = Some(now_ms);
-            }
-            !is_known
+            made.is_known[machine] = holds(set, &made.revocation);
+            !made.is_known[machine]
         });
+        let reached = |origin: &Origin| seen.1.get(origin).copied().unwrap_or_default();
+        node.untold.retain(|entry| {
+            let made = &mut made[*entry];
+            let mut numbers = made.numbers.iter();
+            let is_told = numbers.any(|(origin, number)| reached(origin) >= *number);
+            made.told_ms[machine] = is_told.then_some(now_ms);
+            !is_told
+        });
+        node.seen = Some(seen);
     }
 
     /// A machine's node has died, and what it knew with it.
     pub(super) fn forget(&mut self, machine: usize) {
+        let node = &mut self.nodes[machine];
+        node.seen = None;
         for (entry, made) in self.made.iter_mut().enumerate() {
-            if made.known_ms[machine].take().is_some() {
-                self.unknown.push((entry, machine));
+            if std::mem::take(&mut made.is_known[machine]) {
+                node.unknown.push(entry);
+            }
+            if made.told_ms[machine].take().is_some() {
+                node.untold.push(entry);
             }
         }
     }
 
-    /// What was answered, is known to one machine since then, and is not to the other one.
+    /// What was answered, and is known to the node of one machine since then as it says itself, but not to the other.
     pub(super) fn missing(&self, machine: usize, elsewhere: usize, since_ms: u64) -> Option<Entry> {
-        let missing = self.unknown.iter().find(|(entry, at)| {
-            let made = &self.made[*entry];
+        let mut unknown = self.nodes[machine].unknown.iter();
+        let missing = unknown.find(|entry| {
+            let made = &self.made[**entry];
             let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= since_ms);
-            let is_doubtful = |origin: &Origin| self.doubtful.contains(origin);
-            *at == machine
-                && !made.origins.iter().any(is_doubtful)
-                && is_due(made.answered_ms)
-                && is_due(made.known_ms[elsewhere])
+            let is_doubtful = |(origin, _): &(Origin, u64)| self.doubtful.contains(origin);
+            is_due(made.answered_ms)
+                && is_due(made.told_ms[elsewhere])
+                && !made.numbers.iter().any(is_doubtful)
         });
-        missing.map(|(entry, _)| *entry)
+        missing.copied()
     }
 
     /// Everything that was answered and that a machine's node knows.
     pub(super) fn known(&self, machine: usize) -> Vec<Entry> {
-        let known = |made: &Made| made.answered_ms.is_some() && made.known_ms[machine].is_some();
+        let known = |made: &Made| made.answered_ms.is_some() && made.is_known[machine];
         let entries = self.made.iter().enumerate();
         let known = entries.filter(|(_, made)| known(made));
         known.map(|(entry, _)| entry).collect()
+    }
+
+    /// Everything of an origin that was answered.
+    pub(super) fn of(&self, origin: Origin) -> Vec<Entry> {
+        let is_its = |made: &Made| made.numbers.iter().any(|(its, _)| *its == origin);
+        let entries = self.made.iter().enumerate();
+        let its = entries.filter(|(_, made)| made.answered_ms.is_some() && is_its(made));
+        its.map(|(entry, _)| entry).collect()
     }
 
     /// Everything that was answered and that this set holds.

@@ -131,10 +131,12 @@ impl Network {
     }
 
     /// Whether both ends hear each other, and soon.
-    pub(super) fn is_good(&self, number: u64) -> bool {
+    pub(super) fn is_good(&self, number: u64, now_ms: u64) -> bool {
         let connection = &self.connections[&number];
         let fits = |end: usize| {
-            connection.is_open[end]
+            let last = connection.flows[end].back();
+            last.is_none_or(|(at_ms, _)| *at_ms <= now_ms + 2 * SLOW_MS)
+                && connection.is_open[end]
                 && !connection.is_cut[end]
                 && self.path(number, end).is_good()
                 && connection.flows[end].len() < self.capacity

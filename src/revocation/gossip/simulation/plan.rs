@@ -95,6 +95,7 @@ impl Plan {
         if accidents.iter().any(|accident| stops(*accident)) {
             accidents.extend([Accident::Start; 5]);
         }
+        let pace_ms = chance.one_of(&[100, 400, 1_500, 4_000]).unwrap();
         let longest_ms = if chance.one_in(8) { 120_000 } else { 30_000 };
         let beginnings = [Beginning::Initial, Beginning::Complete, Beginning::Mixed];
         Self {
@@ -106,8 +107,8 @@ impl Plan {
                 chance.below(8)
             },
             accidents,
-            lasts_ms: chance.between(2_000, longest_ms),
-            pace_ms: chance.one_of(&[100, 400, 1_500, 4_000]).unwrap(),
+            lasts_ms: chance.between(2_000, longest_ms.min(200 * pace_ms)),
+            pace_ms,
             room: chance.one_of(&[1, 4, 16, 64, 4_096]).unwrap(),
             delay_ms: chance.one_of(&DELAYS_MS).unwrap(),
             capacity: chance.one_of(&[2, 8, 64, 1_024]).unwrap(),

@@ -1,13 +1,14 @@
 //! One life of a node on its machine: the mesh and all that is around it in `node`, `outbox` and the committer, with a
 //! disk that survives.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, watch};
 
 use super::chance::Chance;
+use super::ledger::Entry;
 use super::network::Sent;
 use crate::clock::{self, UnixTime};
 use crate::revocation::committer::Import;
@@ -69,6 +70,12 @@ pub(super) struct Process {
     unwritten: Vec<Revocation>,
     renewing: Option<Origin>,
     pub(super) is_commit_due: bool,
+    /// Whom it was connected with, but for those who have left.
+    pub(super) met: BTreeSet<usize>,
+    /// When anybody was heard last.
+    pub(super) heard_ms: u64,
+    /// What somebody who said goodbye had taken, and when that was.
+    pub(super) inherited: Vec<(u64, Entry)>,
     /// Links that are to be closed, however long the writer takes.
     pub(super) closing: Vec<LinkId>,
 }
@@ -118,6 +125,9 @@ impl Process {
             unwritten: Vec::new(),
             renewing: None,
             is_commit_due: false,
+            met: BTreeSet::new(),
+            heard_ms: now_ms,
+            inherited: Vec::new(),
             closing: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::chance::Chance;
-use super::ledger::{Entry, Ledger};
+use super::ledger::{Entry, Ledger, holds};
 use super::network::{End, Network, Sent, link_of, place_of};
 use super::plan::{Accident, Beginning, Plan};
 use super::process::{Disk, Order, Outbox, Process};
@@ -150,7 +150,7 @@ impl World {
             turn: 0,
             events: BinaryHeap::new(),
             machines,
-            ledger: Ledger::of(count),
+            ledger: Ledger::with_nodes(count),
             good: BTreeMap::new(),
             begun: BTreeMap::new(),
             is_over: false,
@@ -364,6 +364,12 @@ impl World {
                 "n{machine} serves after {silent_ms} ms of silence"
             );
         }
+        let is_alone = now_ms - process.heard_ms > PAUSE_MAX_MS + TICK_MS;
+        assert!(
+            found.state != State::Ready || !is_alone || process.met.is_empty(),
+            "n{machine} is ready and hears nobody of {:?}",
+            process.met
+        );
         if found.serves && process.is_initial {
             self.machines[machine].rules.initial = false; // as the operator is told
         }
@@ -575,17 +581,32 @@ impl World {
             Sent::End => return self.hang_up(connection, end, "it hung up"),
         };
         let frame = Frame::decode(&bytes).unwrap().unwrap();
+        let other = self.network.connections[&connection].ends[1 - end].machine;
         if frame == Frame::Goodbye(Goodbye::Leaving) {
-            let leaver = self.network.connections[&connection].ends[1 - end].machine;
-            let hearer = self.spot(machine);
-            self.machines[leaver].left_heard.push(hearer);
+            self.hear_goodbye(machine, other);
         }
         let now = self.clocks(machine);
+        let now_ms = self.now_ms;
         let process = self.process(machine);
         let steps = process.mesh.receive(link, frame, now);
         let steps = steps.expect("an honest node is garbled");
         assert_eq!(steps.pause_ms, 0);
+        process.heard_ms = now_ms;
+        if steps.joined.is_some() {
+            process.met.insert(other);
+        }
         self.carry_out(machine, steps);
+    }
+
+    /// A node that says goodbye leaves all that it took to who hears it.
+    fn hear_goodbye(&mut self, machine: usize, leaver: usize) {
+        let hearer = self.spot(machine);
+        self.machines[leaver].left_heard.push(hearer);
+        let origin = self.machines[leaver].disk.origin;
+        let now_ms = self.now_ms;
+        let left = self.ledger.of(origin).into_iter();
+        let left = left.map(|entry| (now_ms, entry));
+        self.process(machine).inherited.extend(left);
     }
 
     /// One end is closed by its node.
@@ -904,6 +925,9 @@ impl World {
         self.pump(machine);
         self.machines[machine].has_left = self.chance.one_in(3);
         self.write_last(machine);
+        for other in self.running() {
+            self.process(other).met.remove(&machine);
+        }
         self.end(machine, false);
     }
 
@@ -952,6 +976,7 @@ impl World {
         one.rules.quarantine = quarantine;
         let rules = one.rules.clone();
         if let Some(process) = &mut one.process {
+            process.met.clear();
             let steps = process.mesh.obey(rules);
             self.carry_out(machine, steps);
         }
@@ -960,12 +985,13 @@ impl World {
     // What must be so.
 
     fn look(&mut self) {
-        let sets = self.machines.iter().map(|one| {
-            let process = one.process.as_ref();
-            process.map(|process| &*process.set)
-        });
-        let sets: Vec<_> = sets.collect();
-        self.ledger.look(&sets, self.now_ms);
+        for (machine, one) in self.machines.iter().enumerate() {
+            if let Some(process) = &one.process {
+                let now_ms = self.now_ms;
+                self.ledger
+                    .look(machine, &process.set, &process.history, now_ms);
+            }
+        }
         self.look_at_connections();
         for machine in 0..self.machines.len() {
             self.check_knowledge(machine);
@@ -995,7 +1021,7 @@ impl World {
                             && process.outboxes.get(&link).is_some_and(Outbox::is_idle)
                     })
             });
-            if is_heard && self.network.is_good(*number) {
+            if is_heard && self.network.is_good(*number, self.now_ms) {
                 let [one, other] = connection.ends.map(|end| end.machine);
                 let pair = (one.min(other), one.max(other));
                 let before = self.good.get(&pair).filter(|(before, _)| before == number);
@@ -1009,11 +1035,20 @@ impl World {
     /// A node that says it is ready knows what was known on the other side of a good connection a moment ago.
     fn check_knowledge(&self, machine: usize) {
         let one = &self.machines[machine];
-        let is_ready = one.process.as_ref().is_some_and(|process| {
-            process.state == State::Ready && self.now_ms - process.ticked_ms <= 2 * TICK_MS
-        });
-        if !is_ready || one.paused_until_ms > self.now_ms {
+        let Some(process) = &one.process else {
             return;
+        };
+        let is_ready = process.state == State::Ready;
+        let is_late = self.now_ms - process.ticked_ms > 2 * TICK_MS;
+        if !is_ready || is_late || !self.is_awake(machine) {
+            return;
+        }
+        for (at_ms, entry) in &process.inherited {
+            let left = self.ledger.revocation(*entry);
+            assert!(
+                at_ms + REPAIR_MS > self.now_ms || holds(&process.set, left),
+                "n{machine} is ready without {left:?}, of one who has left"
+            );
         }
         for ((first, second), (_, since_ms)) in &self.good {
             let other = match machine {
