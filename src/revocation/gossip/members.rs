@@ -25,9 +25,11 @@ struct Member {
     has_left: bool,
     /// Its own word came by the bus, and not by a connection.
     is_by_bus: bool,
+    /// It is told to have left: what it did is known to those who tell it, and not here yet.
+    is_leaving: bool,
     /// It was silent for so long that its logouts may be missing, until sets are compared again.
     is_missed: bool,
-    /// When it was heard again after that.
+    /// When it was heard again after that, or when it was told to have left.
     back_ms: u64,
 }
 
@@ -65,6 +67,7 @@ impl Members {
         if let Some(member) = self.of(node) {
             member.heard_ms = now_ms;
             member.has_left = true;
+            member.is_leaving = false;
             member.is_missed = false; // it had nobody's logouts left to tell of
         }
     }
@@ -117,7 +120,9 @@ impl Members {
             let silent_ms = now_ms.saturating_sub(member.heard_ms);
             if silent_ms > SILENCE_MAX_MS && !member.has_left {
                 member.is_missed = true;
-                member.back_ms = 0;
+                if !member.is_leaving {
+                    member.back_ms = 0;
+                }
             }
             silent_ms < FORGET_MS && !quarantine.contains(node)
         });
@@ -132,7 +137,8 @@ impl Members {
 
     /// Whether a comparison with a node that speaks for these would bring back what is missing of somebody.
     pub(super) fn is_comparison_due(&self, spoken_for: &[NodeName]) -> bool {
-        let is_due = |member: &Member| member.is_missed && member.back_ms > 0;
+        let is_due =
+            |member: &Member| (member.is_missed || member.is_leaving) && member.back_ms > 0;
         let mut members = spoken_for.iter().filter_map(|node| self.0.get(node));
         members.any(is_due)
     }
@@ -141,11 +147,11 @@ impl Members {
     pub(super) fn compared(&mut self, spoken_for: &[NodeName], began_ms: u64) {
         for node in spoken_for {
             if let Some(member) = self.0.get_mut(node)
-                && member.is_missed
                 && member.back_ms > 0
                 && member.back_ms <= began_ms
             {
                 member.is_missed = false;
+                member.has_left |= std::mem::take(&mut member.is_leaving);
             }
         }
     }
@@ -159,7 +165,7 @@ impl Members {
     pub(super) fn to_tell(&self, now_ms: u64) -> Vec<Heard> {
         let tell = |(node, member): (&NodeName, &Member)| {
             let mut ago_ms = now_ms.saturating_sub(member.heard_ms);
-            if member.is_missed {
+            if member.is_missed || member.is_leaving {
                 // It may be back, and what it did meanwhile is not known here: nobody can learn that from us yet.
                 ago_ms = ago_ms.max(SILENCE_MAX_MS + 1);
             }
@@ -181,9 +187,9 @@ impl Member {
             return;
         }
         self.heard_ms = self.heard_ms.max(at_ms);
-        self.has_left = true;
-        if self.is_missed && self.back_ms == 0 {
-            self.back_ms = now_ms; // they know what it did until then
+        if !self.has_left && !self.is_leaving {
+            self.is_leaving = true;
+            self.back_ms = now_ms;
         }
     }
 
@@ -197,6 +203,7 @@ impl Member {
             return; // somebody misses it: that is no sign of life
         }
         self.has_left = false;
+        self.is_leaving = false;
         if self.is_missed && self.back_ms == 0 {
             self.back_ms = now_ms;
         }

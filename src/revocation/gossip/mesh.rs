@@ -233,6 +233,7 @@ impl Mesh {
             Frame::Want { origin, after } => self.wanted(origin, after),
             Frame::Gone => {
                 talk.is_round_due = true;
+                talk.is_lacking = true;
                 Vec::new()
             }
             Frame::Digests {
@@ -317,6 +318,7 @@ impl Mesh {
         let Some(round) = talk.round.take() else {
             return;
         };
+        talk.is_lacking &= talk.is_round_due;
         talk.agreed_ms = Some(round.began_ms);
         talk.agreed_with = round.peer_state;
         let mut seen = self.seen.lock();
@@ -632,6 +634,10 @@ impl Mesh {
     ) -> Vec<Frame> {
         let mut seen = self.seen.lock();
         let why = match why {
+            // What it could not tell is known to nobody: it is missed like one that said nothing.
+            Goodbye::Leaving if talk.is_lacking => {
+                "it stops, and not all that it knows is known here"
+            }
             Goodbye::Leaving => {
                 seen.members.left(&peer.node, now.uptime_ms);
                 "it stops"

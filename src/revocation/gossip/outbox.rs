@@ -145,7 +145,10 @@ pub(super) async fn write(
                 Some(Order::Push { origin, after }) => pushing = Some(Pushing { origin, after }),
                 Some(Order::Leave) => {
                     push(&shared, &mut pushing, &mut sender, usize::MAX).await?;
-                    sender.send(Frame::Goodbye(Goodbye::Leaving).encode()).await?;
+                    // A goodbye says that everything was told. Before the peer's first word nobody knows what that is.
+                    if pushing.is_some() {
+                        sender.send(Frame::Goodbye(Goodbye::Leaving).encode()).await?;
+                    }
                     sender.finish();
                     return Ok("this node stops".to_owned());
                 }

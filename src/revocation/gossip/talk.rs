@@ -67,6 +67,8 @@ pub(super) struct Talk {
     began_ms: Option<u64>,
     rounds: u32,
     pub(super) is_round_due: bool,
+    /// The peer has revocations of its own that only a comparison can bring.
+    pub(super) is_lacking: bool,
     pub(super) answering: Answering,
     /// Up to which number one's own rows are known to have arrived.
     pub(super) acked: u64,
@@ -110,6 +112,7 @@ impl Talk {
             began_ms: None,
             rounds: first_round(now_ms),
             is_round_due: is_dialed,
+            is_lacking: false,
             answering: Answering::default(),
             acked: 0,
             wanted_ms: HashMap::new(),

@@ -75,7 +75,7 @@ pub(super) struct Process {
     /// When anybody was heard last.
     pub(super) heard_ms: u64,
     /// What somebody who said goodbye had taken, and when that was.
-    pub(super) inherited: Vec<(u64, Entry)>,
+    pub(super) inherited: Vec<(u64, usize, Entry)>,
     /// Links that are to be closed, however long the writer takes.
     pub(super) closing: Vec<LinkId>,
 }
@@ -290,7 +290,9 @@ impl Outbox {
                 Order::Push { origin, after } => self.pushing = Some((origin, after)),
                 Order::Leave => {
                     self.push(mesh, &mut frames, usize::MAX);
-                    frames.push(Frame::Goodbye(Goodbye::Leaving));
+                    if self.pushing.is_some() {
+                        frames.push(Frame::Goodbye(Goodbye::Leaving));
+                    }
                     return Some((encoded(&frames), Some("it stops".to_owned())));
                 }
                 Order::Close(why) => return Some((Vec::new(), Some(why))),

@@ -1,7 +1,7 @@
 //! A world of machines: its time passes when something happens, and everything that happens follows from its seed.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -36,11 +36,11 @@ const REPAIR_MS: u64 = 2_500;
 /// After which time of peace everybody must be ready and know the same.
 const PEACE_MS: u64 = 60_000;
 
-/// After which silence a node that did not run is not ready.
-const PAUSE_MAX_MS: u64 = 5_000;
+/// After which silence somebody is missed, and a node that did not run is not ready.
+const SILENCE_MAX_MS: u64 = 5_000;
 
 /// After which time dead connections have been given up and others are there.
-const SILENCE_MS: u64 = 9_000;
+const PATIENCE_MS: u64 = 9_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -106,6 +106,10 @@ pub(super) struct World {
     good: BTreeMap<(usize, usize), (u64, u64)>,
     /// What was answered and known to a peer when a comparison with it began, by link and moment.
     begun: BTreeMap<(LinkId, u64), Vec<Entry>>,
+    /// Who could not tell somebody everything without a comparison.
+    have_forgotten: BTreeSet<Spot>,
+    /// What nodes had taken that said goodbye.
+    left: BTreeMap<Spot, Vec<Entry>>,
     /// Nothing happens any more.
     is_over: bool,
     /// Comparisons that were begun since everybody knew the same.
@@ -153,6 +157,8 @@ impl World {
             ledger: Ledger::with_nodes(count),
             good: BTreeMap::new(),
             begun: BTreeMap::new(),
+            have_forgotten: BTreeSet::new(),
+            left: BTreeMap::new(),
             is_over: false,
             rounds: BTreeMap::new(),
             is_quiet: false,
@@ -337,6 +343,10 @@ impl World {
         process.mesh.set_targets(&targets, true, now);
         one.process = Some(process);
         self.tell(format!("n{machine} starts"));
+        for other in self.running() {
+            let inherited = &mut self.process(other).inherited;
+            inherited.retain(|(_, leaver, _)| *leaver != machine);
+        }
         self.check_claims(machine);
         let who = self.spot(machine);
         let first_ms = self.chance.between(0, TICK_MS);
@@ -358,13 +368,13 @@ impl World {
         process.state = found.state;
         process.serves = found.serves;
         process.why = found.why.clone();
-        if silent_ms > PAUSE_MAX_MS && process.mesh.expected() > 0 {
+        if silent_ms > SILENCE_MAX_MS && process.mesh.expected() > 0 && !process.is_initial {
             assert!(
                 !found.serves,
                 "n{machine} serves after {silent_ms} ms of silence"
             );
         }
-        let is_alone = now_ms - process.heard_ms > PAUSE_MAX_MS + TICK_MS;
+        let is_alone = now_ms - process.heard_ms > SILENCE_MAX_MS + TICK_MS;
         assert!(
             found.state != State::Ready || !is_alone || process.met.is_empty(),
             "n{machine} is ready and hears nobody of {:?}",
@@ -485,6 +495,10 @@ impl World {
         if let Sent::Frame(bytes) = &sent {
             let frame = Frame::decode(bytes).unwrap().unwrap();
             self.ledger.hear(&frame);
+            if frame == Frame::Gone {
+                let End { machine, life } = self.network.connections[&connection].ends[end];
+                self.have_forgotten.insert(Spot { machine, life });
+            }
             if !is_small_talk(&frame) {
                 let link = link_of(connection, end);
                 let what = format!("{frame:?}");
@@ -581,9 +595,16 @@ impl World {
             Sent::End => return self.hang_up(connection, end, "it hung up"),
         };
         let frame = Frame::decode(&bytes).unwrap().unwrap();
-        let other = self.network.connections[&connection].ends[1 - end].machine;
+        let End {
+            machine: other,
+            life,
+        } = self.network.connections[&connection].ends[1 - end];
         if frame == Frame::Goodbye(Goodbye::Leaving) {
-            self.hear_goodbye(machine, other);
+            let leaver = Spot {
+                machine: other,
+                life,
+            };
+            self.hear_goodbye(machine, leaver);
         }
         let now = self.clocks(machine);
         let now_ms = self.now_ms;
@@ -599,13 +620,19 @@ impl World {
     }
 
     /// A node that says goodbye leaves all that it took to who hears it.
-    fn hear_goodbye(&mut self, machine: usize, leaver: usize) {
+    fn hear_goodbye(&mut self, machine: usize, leaver: Spot) {
         let hearer = self.spot(machine);
-        self.machines[leaver].left_heard.push(hearer);
-        let origin = self.machines[leaver].disk.origin;
+        if !self.have_forgotten.contains(&leaver) {
+            self.machines[leaver.machine].left_heard.push(hearer);
+        }
         let now_ms = self.now_ms;
-        let left = self.ledger.of(origin).into_iter();
-        let left = left.map(|entry| (now_ms, entry));
+        let left = self
+            .left
+            .get(&leaver)
+            .cloned()
+            .unwrap_or_default()
+            .into_iter();
+        let left = left.map(|entry| (now_ms, leaver.machine, entry));
         self.process(machine).inherited.extend(left);
     }
 
@@ -918,10 +945,14 @@ impl World {
         if writes_first {
             self.write_last(machine);
         }
-        let process = self.process(machine);
+        let process = self.machines[machine].process.as_mut().unwrap();
+        let (origin, _) = process.history.own();
+        let mut left = self.ledger.of(origin);
+        left.retain(|entry| holds(&process.set, self.ledger.revocation(*entry)));
         for outbox in process.outboxes.values_mut() {
             outbox.leave();
         }
+        self.left.insert(self.spot(machine), left);
         self.pump(machine);
         self.machines[machine].has_left = self.chance.one_in(3);
         self.write_last(machine);
@@ -1043,11 +1074,11 @@ impl World {
         if !is_ready || is_late || !self.is_awake(machine) {
             return;
         }
-        for (at_ms, entry) in &process.inherited {
+        for (at_ms, leaver, entry) in &process.inherited {
             let left = self.ledger.revocation(*entry);
             assert!(
-                at_ms + REPAIR_MS > self.now_ms || holds(&process.set, left),
-                "n{machine} is ready without {left:?}, of one who has left"
+                at_ms + SILENCE_MAX_MS + 2 * TICK_MS > self.now_ms || holds(&process.set, left),
+                "n{machine} is ready without {left:?} of n{leaver}, which left at {at_ms} ms"
             );
         }
         for ((first, second), (_, since_ms)) in &self.good {
@@ -1169,7 +1200,7 @@ impl World {
         let end_ms = self.now_ms + PEACE_MS;
         while self.now_ms < end_ms {
             self.pass(end_ms - self.now_ms, Self::is_settled);
-            if self.is_settled() && !self.pass(SILENCE_MS, |world| !world.is_settled()) {
+            if self.is_settled() && !self.pass(PATIENCE_MS, |world| !world.is_settled()) {
                 return true;
             }
         }
