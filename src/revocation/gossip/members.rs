@@ -20,6 +20,10 @@ const MEMBERS_MAX: usize = 1024;
 pub(super) struct Members(BTreeMap<NodeName, Member>);
 
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, known at another time"
+)]
 struct Member {
     heard_ms: u64,
     has_left: bool,
