@@ -167,6 +167,9 @@ fn a_node_alone_does_not_trust_a_bus_that_lost_what_it_had_not_read() {
 fn a_node_that_stops_says_goodbye_and_one_that_falls_is_missed() {
     let bus = RedisServer::start();
     let mut cluster = on_the_bus(&["a", "b", "c"], &bus).start();
+    let mut ledger = Ledger::default();
+    ledger.log_out_all(&cluster, "b", 2);
+    ledger.converges(&cluster);
     cluster.stop("b");
     stays_so(|| {
         ["a", "c"]
@@ -177,21 +180,36 @@ fn a_node_that_stops_says_goodbye_and_one_that_falls_is_missed() {
     cluster.comes_to("a", "stale");
     cluster.start(&["c", "b"]);
     cluster.form(&["a", "b", "c"]);
+    for name in ["a", "b", "c"] {
+        ledger.log_out_all(&cluster, name, 1);
+    }
+    for name in ["b", "a", "c"] {
+        cluster.stop(name);
+    }
+    cluster.start(&["b"]);
+    cluster.comes_to("b", "ready"); // what the others told before they stopped is on the bus
+    assert_eq!(ledger.missing_at(&cluster, "b"), 0);
 }
 
-/// Requests arrive at a node that stands still, and are the first thing that it answers.
 #[test]
 fn a_node_that_stood_still_accepts_nothing_that_died_meanwhile() {
     let bus = RedisServer::start();
     let mut cluster = on_the_bus(&["a", "b"], &bus).start();
     let mut ledger = Ledger::default();
     ledger.spare(&cluster);
+    let dead: Vec<_> = (0..4).map(|_| ledger.customer(&cluster)).collect();
     cluster.pause("b");
     let paused = clock::instant();
-    ledger.log_out_all(&cluster, "a", 4);
+    for customer in &dead {
+        assert_eq!(customer.log_out(&cluster["a"]), 200);
+        ledger.buries(customer.token(), "a");
+    }
     eventually(|| clock::instant().duration_since(paused).as_millis() > 6500);
     cluster.resume("b");
-    ledger.check_at(&cluster, "b");
+    for customer in &dead {
+        let answer = customer.visit(&cluster["b"], "/cart");
+        assert!(answer == 503 || answer == 401, "{}", answer.text());
+    }
     cluster.form(&["a", "b"]);
     ledger.converges(&cluster);
 }

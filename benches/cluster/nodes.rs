@@ -156,7 +156,6 @@ ack = "one"
             let progress = Progress {
                 reached: vec![(origin, number)],
                 is_complete: true,
-                origin: None,
                 ..Progress::default()
             };
             let written = journal.write_with(rows.iter(), &progress, UnixTime::EPOCH);

@@ -635,7 +635,7 @@ impl Mesh {
         let mut seen = self.seen.lock();
         let why = match why {
             // What it could not tell is known to nobody: it is missed like one that said nothing.
-            Goodbye::Leaving if talk.is_lacking => {
+            Goodbye::Leaving if talk.is_lacking || self.lacks_words_of(talk, peer) => {
                 "it stops, and not all that it knows is known here"
             }
             Goodbye::Leaving => {
@@ -932,11 +932,22 @@ impl Mesh {
         (Frame::Ping(self.ping(now)), steps)
     }
 
-    /// A node was heard on the bus before this one was there.
-    pub(super) fn was_on_bus(&self, told: &Heard, now: Now) {
+    /// A node was heard on the bus before this one was there; `is_known` is whether all that it told is known here.
+    pub(super) fn was_on_bus(&self, told: &Heard, is_known: bool, now: Now) {
         let mut seen = self.seen.lock();
         let members = &mut seen.members;
-        members.told(std::slice::from_ref(told), &self.name, true, now.uptime_ms);
+        if told.has_left && is_known {
+            members.left(&told.node, now.uptime_ms);
+        } else {
+            members.told(std::slice::from_ref(told), &self.name, true, now.uptime_ms);
+        }
+    }
+
+    /// Whether a peer has told more than has arrived. What the bus brings to one node and what it brings to all come
+    /// in no order.
+    fn lacks_words_of(&self, talk: &Talk, peer: &Peer) -> bool {
+        let told = talk.vector.get(&peer.origin).copied().unwrap_or_default();
+        talk.way == Way::Bus && told > self.history.reached(&peer.origin)
     }
 
     /// A node to which the bus leads has greeted again: it has forgotten what was being said.

@@ -40,6 +40,8 @@ struct Other {
     /// The way to it by the bus, as long as the mesh wants it.
     link: Option<LinkId>,
     bucket: Bucket,
+    /// The number of the last of its own revocations, as it said before this node was there.
+    told: u64,
     /// Until when nothing is taken of it: it says too much.
     unheard_until_ms: u64,
 }
@@ -164,7 +166,9 @@ impl Ears {
     /// Somebody is alive; to whom there is no connection, the bus is the way.
     fn hear_ping(&mut self, entry: &Entry, ping: Ping, heard: &Heard) -> bool {
         if let Some(old_ms) = heard.old_ms {
-            self.hear_of_old(entry, old_ms, false, heard.now);
+            let number = ping.vector.get(&entry.speaker.origin);
+            let number = number.copied().unwrap_or_default();
+            self.was_there(entry, old_ms, Some(number), heard.now);
             return false;
         }
         let now_ms = heard.now.uptime_ms;
@@ -182,15 +186,21 @@ impl Ears {
         self.open_way(entry, ping, at)
     }
 
-    /// Somebody was alive then, or said that it stops. If it was never heard again, it may have taken logouts that it
-    /// could not write here any more.
-    fn hear_of_old(&self, entry: &Entry, old_ms: u64, has_left: bool, now: Now) {
+    /// Somebody said then that it lives, with the number of its last revocation, or else that it stops. Who was never
+    /// heard again may have taken logouts that it could not write any more.
+    fn was_there(&mut self, entry: &Entry, old_ms: u64, number: Option<u64>, now: Now) {
+        let known = self.shared.mesh.history.reached(&entry.speaker.origin);
+        let Some(other) = self.other(entry, now) else {
+            return;
+        };
+        other.told = number.unwrap_or(other.told);
+        let is_known = known >= other.told;
         let told = frame::Heard {
             node: entry.from.clone(),
             ago_ms: u32::try_from(old_ms).unwrap_or(u32::MAX),
-            has_left,
+            has_left: number.is_none(),
         };
-        self.shared.mesh.was_on_bus(&told, now);
+        self.shared.mesh.was_on_bus(&told, is_known, now);
     }
 
     /// The time at which an entry was written, by our clock: clocks are compared by pings, and reading may be late.
@@ -238,7 +248,7 @@ impl Ears {
             return self.skip();
         }
         if let (Some(old_ms), Frame::Goodbye(Goodbye::Leaving)) = (heard.old_ms, &frame) {
-            self.hear_of_old(entry, old_ms, true, heard.now);
+            self.was_there(entry, old_ms, None, heard.now);
             return false;
         }
         let other = self.others.get(&entry.from);
@@ -293,6 +303,7 @@ impl Ears {
                 speaker: entry.speaker,
                 link: None,
                 bucket: Bucket::full(now.uptime_ms),
+                told: 0,
                 unheard_until_ms: 0,
             };
             self.others.insert(entry.from.clone(), other);

@@ -159,6 +159,8 @@ impl Desk {
             let is_done = (origin, published) == shared.mesh.history.own();
             let is_last = is_done && *post.leaving.borrow();
             if is_last {
+                // By its last number others see whether they have all that it told.
+                batch.say_to_all(&Frame::Ping(shared.mesh.ping(now())));
                 batch.say_to_all(&Frame::Goodbye(Goodbye::Leaving));
             }
             if batch.additions.is_empty() {
