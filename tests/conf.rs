@@ -968,7 +968,7 @@ fn doorwards_own_logout_deletes_what_the_shop_knows_a_customer_by() {
             .any(|name| *name == "wordpress_logged_in_{hash}")
     );
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
-    assert!(own.paths[0].matches("/-/logout", config.shops[0].path_style));
+    assert!(own.call.paths[0].matches("/-/logout", config.shops[0].path_style));
     assert!(own.same_origin && own.client_key.is_none());
     assert_eq!(
         own.missing.as_ref().unwrap().status,

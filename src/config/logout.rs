@@ -4,20 +4,10 @@ use http::Method;
 
 use super::fault::{Fault, Faults};
 use super::table::Table;
-use super::{cookies, credential, pattern, route, words};
+use super::{call, cookies, credential, pattern, words};
 use crate::request::{
-    AnswerBy, ClientKey, CookieDeletion, LogoutRule, PathPattern, Place, QueryCondition,
-    QueryValue, Scope, Words,
+    AnswerBy, Call, ClientKey, CookieDeletion, LogoutRule, PathPattern, Place, Scope, Words,
 };
-
-const METHODS: &[(&str, &Method)] = &[
-    ("POST", &Method::POST),
-    ("GET", &Method::GET),
-    ("DELETE", &Method::DELETE),
-    ("PUT", &Method::PUT),
-    ("PATCH", &Method::PATCH),
-    ("HEAD", &Method::HEAD),
-];
 
 const SCOPES: &[(&str, Scope)] = &[
     ("token", Scope::Token),
@@ -113,9 +103,7 @@ fn read_rule(
     overrides: &Overrides,
     faults: &mut Faults,
 ) -> LogoutRule {
-    let methods = read_methods(&mut table, faults);
-    let paths = route::read_paths(&mut table, faults);
-    let query = read_query(&mut table, faults);
+    let call = call::read(&mut table, faults);
     let revoke = table.choice("revoke", SCOPES, faults);
     let answer = read_answer(&mut table, is_own, overrides, faults);
     let success = words::read_success(&mut table, faults);
@@ -128,9 +116,7 @@ fn read_rule(
     table.finish(faults);
     let revoke = preferred(is_own, revoke, overrides.revoke);
     LogoutRule {
-        methods,
-        paths,
-        query,
+        call,
         revoke: revoke.unwrap_or(Scope::Token),
         answer,
         success,
@@ -147,48 +133,6 @@ fn preferred<T>(is_own: bool, written: Option<T>, shop: Option<T>) -> Option<T> 
         written.or(shop)
     } else {
         shop.or(written)
-    }
-}
-
-fn read_methods(table: &mut Table<'_>, faults: &mut Faults) -> Vec<Method> {
-    let Some(texts) = table.strings("methods", faults) else {
-        return vec![Method::POST];
-    };
-    if texts.is_empty()
-        && let Some(spot) = table.spot_of("methods")
-    {
-        faults.push(Fault::error("`methods` names no method").at(&spot));
-    }
-    let methods = texts.iter();
-    methods
-        .filter_map(|text| text.choose("methods", METHODS, faults))
-        .cloned()
-        .collect()
-}
-
-fn read_query(table: &mut Table<'_>, faults: &mut Faults) -> Vec<QueryCondition> {
-    let Some(mut table) = table.table("query", faults) else {
-        return Vec::new();
-    };
-    let mut conditions = Vec::new();
-    for name in table.keys() {
-        let texts = table.string_or_strings(name, faults).unwrap_or_default();
-        let values = texts.iter();
-        let values = values.filter_map(|text| text.parse_as(query_value, faults));
-        conditions.push(QueryCondition {
-            name: name.to_owned(),
-            values: values.collect(),
-        });
-    }
-    table.finish(faults);
-    conditions
-}
-
-fn query_value(text: &str) -> Result<QueryValue, &'static str> {
-    if text.starts_with('/') {
-        PathPattern::parse(text).map(QueryValue::Path)
-    } else {
-        Ok(QueryValue::Text(text.to_owned()))
     }
 }
 
@@ -268,9 +212,11 @@ impl Logouts {
     pub(super) fn own(&self, prefix: &str, places: &[Place]) -> LogoutRule {
         let path = PathPattern::parse(&format!("{prefix}/logout"));
         LogoutRule {
-            methods: vec![Method::POST],
-            paths: vec![path.expect("the prefix is a path, and so is what is below it")],
-            query: Vec::new(),
+            call: Call {
+                methods: vec![Method::POST],
+                paths: vec![path.expect("the prefix is a path, and so is what is below it")],
+                query: Vec::new(),
+            },
             revoke: self.own_scope,
             answer: AnswerBy::Doorward,
             success: words::logged_out(),

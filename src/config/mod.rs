@@ -4,6 +4,7 @@
 //! of the preset, sub-tables merge key by key, arrays of tables are concatenated, the operator's first.
 
 mod append;
+mod call;
 mod certificate;
 mod cluster;
 mod cluster_certificates;

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderValue;
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, StatusCode};
 use regex::Regex;
 
 use super::Request;
+use super::call::Call;
 use super::credential::{NamePattern, cookies};
-use super::path::{Path, PathPattern, PathStyle};
 use super::refusal::Refusal;
-use super::route::is_meant;
 use super::token::{Token, Verified};
 use super::verify::TokenSettings;
 use crate::clock::UnixTime;
@@ -21,12 +20,8 @@ use crate::revocation::{Identity, MARGIN, Revocation, ShopTag, Source, Window};
 /// A call by which customers log out.
 #[derive(Debug)]
 pub struct LogoutRule {
-    /// With which methods it is called.
-    pub methods: Vec<Method>,
-    /// Under which paths.
-    pub paths: Vec<PathPattern>,
-    /// With which parameters of the query; all of them must be there.
-    pub query: Vec<QueryCondition>,
+    /// How it is called.
+    pub call: Call,
     /// How far a logout reaches.
     pub revoke: Scope,
     /// Who answers.
@@ -43,24 +38,6 @@ pub struct LogoutRule {
     pub clear_cookies: Vec<CookieDeletion>,
     /// A page of another origin may not log a customer out by cookie.
     pub same_origin: bool,
-}
-
-/// A parameter that must have one of these values. Values that begin with a slash are paths.
-#[derive(Debug)]
-pub struct QueryCondition {
-    /// Its name.
-    pub name: String,
-    /// Its values.
-    pub values: Vec<QueryValue>,
-}
-
-/// A value of a parameter.
-#[derive(Debug)]
-pub enum QueryValue {
-    /// Compared letter by letter.
-    Text(String),
-    /// Compared as paths are.
-    Path(PathPattern),
 }
 
 /// How far a logout reaches.
@@ -128,20 +105,6 @@ pub struct CookieDeletion {
 }
 
 impl LogoutRule {
-    /// Whether one of the readings of a request is this logout.
-    pub fn claims(&self, request: &Request<'_>, path: &Path<'_>, style: PathStyle) -> bool {
-        self.methods.contains(&request.head.method) && self.is_under(request, path, style)
-    }
-
-    /// The same, whatever the method.
-    pub fn is_under(&self, request: &Request<'_>, path: &Path<'_>, style: PathStyle) -> bool {
-        is_meant(&self.paths, path, style)
-            && self
-                .query
-                .iter()
-                .all(|condition| condition.holds(request, style))
-    }
-
     /// The rule's own words for a refusal, if it has some.
     pub fn words_for(&self, refusal: Refusal) -> Option<&Words> {
         let key = self.client_key.as_ref();
@@ -280,26 +243,6 @@ impl TokenSettings {
         let issued_at = token.identity.issued_at.unwrap_or(now);
         end.max(issued_at.plus(self.refresh_window))
             .plus(self.leeway)
-    }
-}
-
-impl QueryCondition {
-    fn holds(&self, request: &Request<'_>, style: PathStyle) -> bool {
-        let query = request.head.uri.query().unwrap_or_default();
-        form_urlencoded::parse(query.as_bytes())
-            .filter(|(name, _)| *name == self.name)
-            .any(|(_, value)| self.values.iter().any(|wanted| wanted.is(&value, style)))
-    }
-}
-
-impl QueryValue {
-    fn is(&self, given: &str, style: PathStyle) -> bool {
-        match self {
-            Self::Text(wanted) => wanted == given,
-            Self::Path(pattern) => {
-                is_meant(std::slice::from_ref(pattern), &Path::read(given), style)
-            }
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod answer;
 mod by_hand;
+mod call;
 mod claims;
 mod compact;
 mod credential;
@@ -30,6 +31,7 @@ use http::{HeaderMap, Method};
 
 pub use answer::{Answer, RefusalSettings, Shape};
 pub use by_hand::{Named, Target};
+pub use call::{Call, QueryCondition, QueryValue};
 pub use claims::{Claims, IssuedAt};
 pub use credential::{Carrier, Credential, NamePattern, Place};
 pub use flaw::Flaw;
@@ -37,9 +39,7 @@ pub use json::Pointer;
 pub use key_ring::{KeyRing, KeyState};
 pub use key_source::{JwksSource, JwksUrl, KeySource};
 pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, name_of, secret_bytes_min};
-pub use logout::{
-    AnswerBy, ClientKey, CookieDeletion, LogoutRule, QueryCondition, QueryValue, Scope, Words,
-};
+pub use logout::{AnswerBy, ClientKey, CookieDeletion, LogoutRule, Scope, Words};
 pub use path::{Path, PathPattern, PathStyle};
 pub use refusal::Refusal;
 pub use route::{Enforce, Route};

@@ -86,7 +86,7 @@ impl Shop {
     ) -> Result<Purpose<'_>, Refusal> {
         self.refuse_ambiguous(request, path)?;
         let style = self.path_style;
-        if self.own_logout.is_under(request, path, style) {
+        if self.own_logout.call.is_under(request, path, style) {
             return match request.head.method {
                 Method::POST => Ok(Purpose::LogOut(&self.own_logout)),
                 Method::OPTIONS if asks_preflight(request) => Ok(Purpose::Preflight),
@@ -94,7 +94,7 @@ impl Shop {
             };
         }
         let mut logouts = self.logouts.iter();
-        if let Some(rule) = logouts.find(|rule| rule.claims(request, path, style)) {
+        if let Some(rule) = logouts.find(|rule| rule.call.claims(request, path, style)) {
             return Ok(Purpose::LogOut(rule));
         }
         let route = self.routes.iter().find(|route| route.claims(path, style));
@@ -111,7 +111,7 @@ impl Shop {
         let style = self.path_style;
         let mut logouts = self.logouts.iter().chain([&self.own_logout]);
         let ruled = path.is_endless()
-            || logouts.any(|rule| rule.is_under(request, path, style))
+            || logouts.any(|rule| rule.call.is_under(request, path, style))
             || self.routes.iter().any(|route| route.claims(path, style));
         if ruled {
             Err(Refusal::AmbiguousPath)
