@@ -1,5 +1,7 @@
 //! The cookies that an answer of ours deletes.
 
+use std::sync::Arc;
+
 use super::fault::{Fault, Faults};
 use super::table::{Table, Text};
 use crate::request::{Carrier, CookieDeletion, LogoutRule, NamePattern, Place};
@@ -90,7 +92,7 @@ fn cookie_domain(text: &str) -> Result<String, &'static str> {
 }
 
 /// The cookies that are credentials, and those that the logouts of the shop delete; each once.
-pub(super) fn of_shop(places: &[Place], rules: &[LogoutRule]) -> Vec<CookieDeletion> {
+pub(super) fn of_shop(places: &[Place], rules: &[Arc<LogoutRule>]) -> Vec<CookieDeletion> {
     let named = places.iter().filter_map(|place| match &place.carrier {
         Carrier::Cookie(pattern) => pattern.exact().map(everywhere),
         Carrier::Schemed { .. }

@@ -1,12 +1,15 @@
 //! How customers of a shop log out.
 
+use std::sync::Arc;
+
 use http::Method;
 
 use super::fault::{Fault, Faults};
 use super::table::Table;
-use super::{call, cookies, credential, pattern, words};
+use super::{agreement, call, cookies, credential, pattern, words};
 use crate::request::{
-    AnswerBy, Call, ClientKey, CookieDeletion, LogoutRule, PathPattern, Place, Scope, Words,
+    Agreement, AnswerBy, Call, ClientKey, CookieDeletion, LogoutRule, PathPattern, Place, Scope,
+    When, Words,
 };
 
 const SCOPES: &[(&str, Scope)] = &[
@@ -16,6 +19,8 @@ const SCOPES: &[(&str, Scope)] = &[
 ];
 
 const ANSWERS: &[(&str, Party)] = &[("forward", Party::Shop), ("local", Party::Doorward)];
+
+const WHENS: &[(&str, When)] = &[("at-once", When::AtOnce), ("shop-agreed", When::ShopAgreed)];
 
 const CARTS: &[(&str, Cart)] = &[("keep", Cart::Keep), ("clear", Cart::Clear)];
 
@@ -36,7 +41,7 @@ enum Cart {
 /// The logouts of a shop.
 pub(super) struct Logouts {
     /// In the order they are tried.
-    pub(super) rules: Vec<LogoutRule>,
+    pub(super) rules: Vec<Arc<LogoutRule>>,
     /// What Doorward's own logout revokes.
     own_scope: Scope,
 }
@@ -74,7 +79,7 @@ pub(super) fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Logouts {
         if decides_cart {
             cart_rules.push(rule.answer);
         }
-        rules.push(rule);
+        rules.push(Arc::new(rule));
     }
     warn_of_cart(shop, overrides.cart, &cart_rules, faults);
     Logouts {
@@ -106,6 +111,8 @@ fn read_rule(
     let call = call::read(&mut table, faults);
     let revoke = table.choice("revoke", SCOPES, faults);
     let answer = read_answer(&mut table, is_own, overrides, faults);
+    let when = read_when(&mut table, answer, faults);
+    let agreed = agreement::read(&mut table, "agreed", faults);
     let success = words::read_success(&mut table, faults);
     let (missing, invalid) = read_errors(&mut table, faults);
     let client_key = choose_client_key(&mut table, overrides, faults);
@@ -119,6 +126,8 @@ fn read_rule(
         call,
         revoke: revoke.unwrap_or(Scope::Token),
         answer,
+        when,
+        agreed: agreed.or((when == When::ShopAgreed).then(Agreement::default)),
         success,
         missing,
         invalid,
@@ -152,6 +161,20 @@ fn read_answer(
         Some(Party::Doorward) => AnswerBy::Doorward,
         Some(Party::Shop) | None => AnswerBy::Shop { with_credentials },
     }
+}
+
+/// The shop can only agree where it is asked.
+fn read_when(table: &mut Table<'_>, answer: AnswerBy, faults: &mut Faults) -> When {
+    let when = table.choice("when", WHENS, faults).unwrap_or_default();
+    if when == When::ShopAgreed
+        && answer == AnswerBy::Doorward
+        && let Some(spot) = table.spot_of("when")
+    {
+        let fault =
+            Fault::warning("the shop is never asked: Doorward answers this logout").at(&spot);
+        faults.push(fault.help("say answer = \"forward\" where the shop's word is wanted"));
+    }
+    when
 }
 
 /// The words for who brings no credential, and for who brings a bad one.
@@ -219,6 +242,8 @@ impl Logouts {
             },
             revoke: self.own_scope,
             answer: AnswerBy::Doorward,
+            when: When::AtOnce,
+            agreed: None,
             success: words::logged_out(),
             missing: Some(words::unauthorized()),
             invalid: None,

@@ -3,6 +3,7 @@
 //! What is written twice merges everywhere in the same way: a key of the operator's overrides the same key
 //! of the preset, sub-tables merge key by key, arrays of tables are concatenated, the operator's first.
 
+mod agreement;
 mod append;
 mod call;
 mod certificate;

@@ -58,7 +58,7 @@ pub(super) fn read<'a>(
     let tokens = token::read(&mut table, known_as, home.base_dir, faults);
     let places = credential::read(&mut table, tokens.as_ref(), faults);
     let logouts = logout::read(&mut table, faults);
-    let own_logout = logouts.own(home.prefix, &places);
+    let own_logout = Arc::new(logouts.own(home.prefix, &places));
     let routes = route::read(&mut table, faults);
     let path_style = route::read_style(&mut table, faults);
     let refusals = read_refusals(&mut table, known_as, faults);

@@ -315,6 +315,17 @@ impl<'a> Table<'a> {
         self.read(key, "a boolean", faults, |value| value.written.as_bool())
     }
 
+    /// A string, a boolean or a whole number, for what is compared with JSON.
+    pub(super) fn scalar(&mut self, key: &str, faults: &mut Faults) -> Option<serde_json::Value> {
+        let expected = "a string, a boolean or an integer";
+        self.read(key, expected, faults, |value| {
+            let number = || value.integer::<i64>().map(serde_json::Value::from);
+            let boolean = || value.written.as_bool().map(serde_json::Value::from);
+            let text = value.text().map(|text| text.as_str().into());
+            text.or_else(boolean).or_else(number)
+        })
+    }
+
     /// A whole number within the range.
     pub(super) fn integer<T>(
         &mut self,

@@ -1,12 +1,12 @@
 //! The servers of a shop: addresses, how requests are spread over them, health, patience, TLS.
 
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use http::HeaderName;
 use http::uri::{Authority, PathAndQuery};
 
+use super::agreement;
 use super::fault::{Fault, Faults};
 use super::file::{read_file, read_secret_file};
 use super::table::{Table, Text, TextOrTable};
@@ -193,16 +193,8 @@ fn read_http_check(table: &mut Table<'_>, faults: &mut Faults) -> HttpCheck {
     }
     let host = table.string("host", faults);
     check.host = host.and_then(|text| text.parse_as(host_name, faults));
-    if let Some(texts) = table.string_or_strings("status", faults) {
-        if texts.is_empty()
-            && let Some(spot) = table.spot_of("status")
-        {
-            faults.push(Fault::error("`status` names no status").at(&spot));
-        }
-        let statuses = texts
-            .iter()
-            .filter_map(|text| text.parse_as(statuses, faults));
-        check.expected = statuses.collect();
+    if let Some(statuses) = agreement::read_statuses(table, faults) {
+        check.expected = statuses;
     }
     check
 }
@@ -219,23 +211,6 @@ fn host_name(text: &str) -> Result<String, &'static str> {
     is_fit
         .then(|| text.to_owned())
         .ok_or("a host such as shop.example.com")
-}
-
-/// `204`, or `2xx` for all of its kind.
-fn statuses(text: &str) -> Result<RangeInclusive<u16>, &'static str> {
-    const WANTED: &str = "a status such as 204, or 2xx for every one of its kind";
-    let (first, last) = match text.strip_suffix("xx") {
-        Some(kind) => (format!("{kind}00"), format!("{kind}99")),
-        None => (text.to_owned(), text.to_owned()),
-    };
-    let status = |text: &str| {
-        let number = text.parse::<u16>().ok()?;
-        (text.len() == 3 && (100..600).contains(&number)).then_some(number)
-    };
-    match (status(&first), status(&last)) {
-        (Some(first), Some(last)) => Ok(first..=last),
-        (None | Some(_), _) => Err(WANTED),
-    }
 }
 
 fn read_timeouts(shop: &mut Table<'_>, faults: &mut Faults) -> Timeouts {

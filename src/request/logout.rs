@@ -9,6 +9,8 @@ use http::{HeaderName, StatusCode};
 use regex::Regex;
 
 use super::Request;
+use super::agreement::Agreement;
+use super::answer::Answer;
 use super::call::Call;
 use super::credential::{NamePattern, cookies};
 use super::refusal::Refusal;
@@ -26,6 +28,10 @@ pub struct LogoutRule {
     pub revoke: Scope,
     /// Who answers.
     pub answer: AnswerBy,
+    /// Whether the shop is asked first, where it is the shop that answers.
+    pub when: When,
+    /// What a yes of the shop looks like; `None`: any answer of its own.
+    pub agreed: Option<Agreement>,
     /// The answer of a logout that worked.
     pub success: Words,
     /// The answer to who brings no credential; `None`: such a logout is fine.
@@ -61,6 +67,16 @@ pub enum AnswerBy {
         /// Whether it gets them.
         with_credentials: bool,
     },
+}
+
+/// When a logout counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// As soon as it is recognised, before the shop hears of it.
+    #[default]
+    AtOnce,
+    /// Once the shop has said yes.
+    ShopAgreed,
 }
 
 /// An answer's status and body.
@@ -137,6 +153,17 @@ impl LogoutRule {
         } else {
             Err(Refusal::BadClientKey)
         }
+    }
+
+    /// Whether the shop's answer says that it has logged the customer out.
+    pub fn is_agreed(&self, answer: &Answer) -> bool {
+        let agreed = self.agreed.as_ref();
+        agreed.is_none_or(|agreed| agreed.holds(answer.status, &answer.body))
+    }
+
+    /// Whether the body of the shop's answer matters.
+    pub fn reads_answer(&self) -> bool {
+        self.agreed.as_ref().is_some_and(Agreement::reads_body)
     }
 
     /// What a logout with this token revokes.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here awaits, does I/O or asks what time it is.
 
+mod agreement;
 mod answer;
 mod by_hand;
 mod call;
@@ -29,6 +30,7 @@ use http::header::{HOST, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+pub use agreement::{Agreement, Wanted};
 pub use answer::{Answer, RefusalSettings, Shape};
 pub use by_hand::{Named, Target};
 pub use call::{Call, QueryCondition, QueryValue};
@@ -39,7 +41,7 @@ pub use json::Pointer;
 pub use key_ring::{KeyRing, KeyState};
 pub use key_source::{JwksSource, JwksUrl, KeySource};
 pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, name_of, secret_bytes_min};
-pub use logout::{AnswerBy, ClientKey, CookieDeletion, LogoutRule, Scope, Words};
+pub use logout::{AnswerBy, ClientKey, CookieDeletion, LogoutRule, Scope, When, Words};
 pub use path::{Path, PathPattern, PathStyle};
 pub use refusal::Refusal;
 pub use route::{Enforce, Route};
@@ -76,17 +78,17 @@ pub enum Verdict<'g> {
     /// It goes to the shop, for as long as none of its tokens is revoked.
     Forward(&'g Arc<Shop>, Tokens),
     /// These are revoked first; then it is answered, or goes to the shop.
-    LogOut(LogOut<'g>),
+    LogOut(LogOut),
     /// A browser asked whether a page may call Doorward's own logout.
     Preflight,
 }
 
 /// A logout that was recognised.
-pub struct LogOut<'g> {
+pub struct LogOut {
     /// Of which shop.
-    pub shop: &'g Arc<Shop>,
+    pub shop: Arc<Shop>,
     /// By which rule.
-    pub rule: &'g LogoutRule,
+    pub rule: Arc<LogoutRule>,
     /// What it revokes; nothing, when it came without a credential and that is fine.
     pub revocations: Vec<Revocation>,
     /// When it was judged.
@@ -95,6 +97,17 @@ pub struct LogOut<'g> {
     deletions: Vec<HeaderValue>,
     /// Its token had expired already.
     expired: bool,
+}
+
+/// In which order a logout is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All of it, then the shop is told.
+    AtOnce,
+    /// The presented token; then the shop is told, whose clock is not known yet; then the cutoffs.
+    TokensFirst,
+    /// The shop is asked; if it agrees, all of it.
+    ShopFirst,
 }
 
 /// A request that is refused.
@@ -168,7 +181,7 @@ impl Gate {
     fn log_out<'g>(
         &self,
         shop: &'g Arc<Shop>,
-        rule: &'g LogoutRule,
+        rule: &'g Arc<LogoutRule>,
         request: &Request<'_>,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
@@ -192,8 +205,8 @@ impl Gate {
             revocations.extend(rule.revocations(token, settings, shop.tag, shop_time));
         }
         Ok(Verdict::LogOut(LogOut {
-            shop,
-            rule,
+            shop: Arc::clone(shop),
+            rule: Arc::clone(rule),
             revocations,
             at: now,
             deletions: rule.cookie_deletions(request),
@@ -288,7 +301,7 @@ fn refuse_cross_site(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-impl LogOut<'_> {
+impl LogOut {
     /// The answer that we give when the shop gives none.
     pub fn answer(&self, head: &Parts) -> Answer {
         if self.expired && self.rule.invalid.is_some() {
@@ -299,10 +312,15 @@ impl LogOut<'_> {
         answer::logged_out(&self.rule.success, shape, &self.deletions, head)
     }
 
-    /// Whether its cutoffs must wait for the shop's answer: they are taken on the shop's clock, nobody knows
-    /// yet how far that is off, and a cutoff that is too late would refuse the customer's next login.
-    pub fn waits_for_clock(&self) -> bool {
-        matches!(self.rule.answer, AnswerBy::Shop { .. }) && !self.shop.clock.is_known()
+    /// In which order it is carried out. Cutoffs are taken on the shop's clock: while nobody knows how far that
+    /// is off they wait for its answer, for one that is too late would refuse the customer's next login.
+    pub fn order(&self) -> Order {
+        match (self.rule.answer, self.rule.when) {
+            (AnswerBy::Doorward, _) => Order::AtOnce,
+            (AnswerBy::Shop { .. }, When::ShopAgreed) => Order::ShopFirst,
+            (AnswerBy::Shop { .. }, When::AtOnce) if self.shop.clock.is_known() => Order::AtOnce,
+            (AnswerBy::Shop { .. }, When::AtOnce) => Order::TokensFirst,
+        }
     }
 
     /// The tokens, and the session, that it revokes.
@@ -328,8 +346,8 @@ impl LogOut<'_> {
     pub fn refuse(&self, refusal: Refusal) -> Refused<'_> {
         Refused {
             refusal,
-            shop: Some(self.shop),
-            rule: Some(self.rule),
+            shop: Some(&self.shop),
+            rule: Some(&self.rule),
         }
     }
 

@@ -33,9 +33,9 @@ pub struct Shop {
     /// How its tokens are verified.
     pub verifier: Verifier,
     /// Its logouts, in the order they are tried.
-    pub logouts: Vec<LogoutRule>,
+    pub logouts: Vec<Arc<LogoutRule>>,
     /// Doorward's own logout for it.
-    pub own_logout: LogoutRule,
+    pub own_logout: Arc<LogoutRule>,
     /// What paths demand, in the order they are tried.
     pub routes: Vec<Route>,
     /// How it compares paths.
@@ -61,7 +61,7 @@ pub enum HostPattern {
 #[derive(Clone, Copy)]
 pub(super) enum Purpose<'g> {
     /// To log out.
-    LogOut(&'g LogoutRule),
+    LogOut(&'g Arc<LogoutRule>),
     /// Whether a page of another origin may log out here.
     Preflight,
     /// Anything else.

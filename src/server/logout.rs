@@ -1,21 +1,36 @@
 //! A logout: carried out, then answered.
+//!
+//! What must not be left half done goes on by itself, so that a customer who hangs up can't prevent it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
+use http::header::ACCEPT_ENCODING;
 use log::{info, warn};
-use pingora::{Error, ErrorType, Result};
+use pingora::connectors::http::Connector;
+use pingora::{Error, ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
 
-use super::ask;
+use super::ask::Question;
 use super::body::{self, Body};
 use super::context::Context;
 use super::forwarding;
-use super::proxy::Proxy;
+use super::proxy::{Proxy, refusal_of};
 use super::target;
+use super::traffic::InFlight;
+use super::trip::Trip;
 use crate::clock;
-use crate::request::{Answer, AnswerBy, LogOut, Refusal, Shop};
+use crate::request::{Answer, AnswerBy, LogOut, Order, Refusal};
 use crate::revocation::{Revocation, Revocations};
+
+/// How a logout went.
+enum Outcome {
+    /// It is in force, and this is the answer.
+    Revoked(Answer),
+    /// The shop said no, in these words. Nothing was revoked.
+    Declined(Answer),
+}
 
 impl Proxy {
     /// A logout: carried out, then answered.
@@ -23,19 +38,29 @@ impl Proxy {
         &self,
         session: &mut Session,
         context: &mut Context,
-        logout: &LogOut<'_>,
+        logout: LogOut,
         body: Option<Bytes>,
     ) -> Result<bool> {
+        let logout = Arc::new(logout);
         let shop = logout.shop.name.as_str();
-        context.shop = Some(Arc::clone(logout.shop));
-        match self.carry_out(session, context, logout, body).await {
-            Ok(answer) => {
+        context.shop = Some(Arc::clone(&logout.shop));
+        let outcome = self.carry_out(session, context, &logout, body).await;
+        let request = context.id.as_str();
+        let token = logout.token().map(|id| self.log_key.name(&id).to_string());
+        let token = token.as_deref();
+        match outcome {
+            Ok(Outcome::Revoked(answer)) => {
                 self.metrics.note_logout(shop, "revoked");
                 self.metrics.note_decision(shop, "logout", "");
-                let request = context.id.as_str();
-                let token = logout.token().map(|id| self.log_key.name(&id).to_string());
                 let revocations = logout.revocations.len();
-                info!(request, shop, token = token.as_deref(), revocations; "logout");
+                info!(request, shop, token, revocations; "logout");
+                self.answer(session, &answer).await
+            }
+            Ok(Outcome::Declined(answer)) => {
+                self.metrics.note_logout(shop, "declined");
+                self.metrics.note_decision(shop, "logout_declined", "");
+                let status = answer.status.as_u16();
+                info!(request, shop, token, status; "the shop declined a logout");
                 self.answer(session, &answer).await
             }
             Err(refusal) => {
@@ -45,59 +70,55 @@ impl Proxy {
         }
     }
 
-    /// The order is the promise: in force and on disk, then the shop is told, then the customer.
+    /// The order is the promise: in force and on disk, then the shop is told, then the customer; or, where the
+    /// shop's word is wanted, the shop is asked first.
     async fn carry_out(
         &self,
         session: &mut Session,
-        context: &mut Context,
-        logout: &LogOut<'_>,
+        context: &Context,
+        logout: &Arc<LogOut>,
         body: Option<Bytes>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Outcome, Refusal> {
         let client = context.site.forwarding.client_of(session);
         let (entries, allowance) = (&logout.revocations, logout.shop.allowance);
-        let revocations = Arc::clone(context.site.gate.revocations());
-        if !revocations.admit(client, entries, allowance, clock::now()) {
+        let set = Arc::clone(context.site.gate.revocations());
+        if !set.admit(client, entries, allowance, clock::now()) {
             return Err(Refusal::TooManyLogouts);
         }
-        if !logout.waits_for_clock() {
-            put_in_force(&revocations, entries.clone()).await?;
-            return Ok(self.answer_of(session, context, logout, body).await);
-        }
-        put_in_force(&revocations, logout.tokens()).await?;
-        let answer = self.answer_of(session, context, logout, body).await;
-        put_in_force(&revocations, logout.cutoffs()).await?;
-        Ok(answer)
-    }
-
-    /// The shop's answer, or ours: the token is dead, and the customer hears so in any case.
-    async fn answer_of(
-        &self,
-        session: &mut Session,
-        context: &mut Context,
-        logout: &LogOut<'_>,
-        body: Option<Bytes>,
-    ) -> Answer {
-        let ours = logout.answer(session.req_header());
-        let AnswerBy::Shop { with_credentials } = logout.rule.answer else {
-            return ours;
+        let order = logout.order();
+        let first = match order {
+            Order::AtOnce => logout.revocations.clone(),
+            Order::TokensFirst => logout.tokens(),
+            Order::ShopFirst => Vec::new(),
         };
-        let asked = self.ask_shop(session, context, logout.shop, with_credentials, body);
-        asked.await.unwrap_or_else(|error| {
-            let (request, shop) = (context.id.as_str(), logout.shop.name.as_str());
-            warn!(request, shop; "the shop did not answer its logout: {}", error.etype().as_str());
-            ours
-        })
+        let in_flight = context.in_flight();
+        by_itself(in_flight, put_in_force(Arc::clone(&set), first)).await?;
+        let question = self.question(session, context, logout, body).await;
+        let leaving = Leaving {
+            ours: logout.answer(session.req_header()),
+            logout: Arc::clone(logout),
+            order,
+            question,
+            connector: Arc::clone(&self.connector),
+            set,
+            request: context.id.clone(),
+        };
+        by_itself(context.in_flight(), leaving.finish()).await
     }
 
-    /// Tells the shop of a logout. Another server is tried only while nothing was sent.
-    async fn ask_shop(
+    /// What the shop is asked. `None`: it never hears of it.
+    async fn question(
         &self,
         session: &mut Session,
-        context: &mut Context,
-        shop: &Shop,
-        with_credentials: bool,
+        context: &Context,
+        logout: &LogOut,
         body: Option<Bytes>,
-    ) -> Result<Answer> {
+    ) -> Result<Option<Question>> {
+        let AnswerBy::Shop { with_credentials } = logout.rule.answer else {
+            return Ok(None);
+        };
+        let trip = Trip::to(&logout.shop, &context.site);
+        let trip = trip.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let body = match body {
             Some(body) => body,
             None => match body::read(session, context.site.limits.body_timeout).await? {
@@ -106,37 +127,103 @@ impl Proxy {
                 Body::TooLong => return Err(Error::new(ErrorType::ReadError)),
             },
         };
-        let mut head = session.req_header().clone();
-        let stale_s = context.site.gate.revocations().standing().stale_s();
         let forwarding = &context.site.forwarding;
+        let stale_s = context.site.gate.revocations().standing().stale_s();
+        let mut head = session.req_header().clone();
         forwarding.rewrite(session, &context.id, stale_s, &mut head)?;
         target::make_origin_form(&mut head);
         if !with_credentials {
-            forwarding::remove_credentials(shop, &mut head);
+            forwarding::remove_credentials(&logout.shop, &mut head);
         }
-        loop {
-            let server = context.send_off(session)?;
-            let peer = context.upstreams()?.lone_peer(&server)?;
-            context.sent_ms = clock::now_ms();
-            let connection = match ask::connect(&self.connector, &peer).await {
-                Ok(connection) => connection,
-                Err(error) if context.give_up(&error) => continue,
-                Err(error) => return Err(error),
-            };
-            let asked = ask::ask(connection, &peer, head, &body).await;
-            if let Err(error) = &asked
-                && !matches!(error.etype(), ErrorType::HTTPStatus(_))
-            {
-                context.fail(error.etype().as_str());
-            }
-            let (head, answer) = asked?;
-            context.learn_clock(&head);
-            return Ok(answer);
+        if logout.rule.reads_answer() {
+            head.remove_header(&ACCEPT_ENCODING); // or it can't be read
         }
+        Ok(Some(Question {
+            head,
+            body,
+            from: (session.req_header().clone(), forwarding.client_of(session)),
+            trip,
+        }))
     }
 }
 
-async fn put_in_force(set: &Revocations, revocations: Vec<Revocation>) -> Result<(), Refusal> {
+/// A logout whose request has been read to its end.
+struct Leaving {
+    logout: Arc<LogOut>,
+    order: Order,
+    question: Result<Option<Question>>,
+    /// What we say where the shop says nothing.
+    ours: Answer,
+    connector: Arc<Connector>,
+    set: Arc<Revocations>,
+    /// Its name in the log.
+    request: String,
+}
+
+impl Leaving {
+    async fn finish(self) -> Result<Outcome, Refusal> {
+        let answer = match self.question {
+            Ok(Some(question)) => question.put(&self.connector).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let (logout, set) = (&self.logout, self.set);
+        let rest = match self.order {
+            Order::AtOnce => Vec::new(),
+            Order::TokensFirst => logout.cutoffs(),
+            Order::ShopFirst => {
+                let answer = answer
+                    .map_err(|error| refusal_of(&error).unwrap_or(Refusal::UpstreamFailed))?;
+                let answer = answer.unwrap_or(self.ours);
+                if !logout.rule.is_agreed(&answer) {
+                    return Ok(Outcome::Declined(answer));
+                }
+                let all = [logout.tokens(), logout.cutoffs()].concat();
+                put_in_force(set, all).await?;
+                return Ok(Outcome::Revoked(answer));
+            }
+        };
+        put_in_force(set, rest).await?;
+        let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
+        let answer = match answer {
+            Ok(None) => self.ours,
+            Ok(Some(answer)) if is_answer(answer.status) && logout.rule.is_agreed(&answer) => {
+                answer
+            }
+            Ok(Some(answer)) => {
+                let status = answer.status.as_u16();
+                warn!(request, shop, status; "the shop did not answer its logout");
+                self.ours
+            }
+            Err(error) => {
+                warn!(request, shop; "the shop did not answer its logout: {}", error.etype().as_str());
+                self.ours
+            }
+        };
+        Ok(Outcome::Revoked(answer))
+    }
+}
+
+/// Unless the shop fails, or does not know the path of its own logout.
+fn is_answer(status: StatusCode) -> bool {
+    let is_unknown = status == StatusCode::NOT_FOUND || status == StatusCode::METHOD_NOT_ALLOWED;
+    !(status.is_server_error() || is_unknown)
+}
+
+/// Goes on although the customer hangs up, and the process waits for it.
+async fn by_itself<T: Send + 'static>(
+    in_flight: Arc<InFlight>,
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    let task = tokio::spawn(async move {
+        let done = work.await;
+        drop(in_flight);
+        done
+    });
+    task.await.unwrap_or(Err(Refusal::NotDurable))
+}
+
+async fn put_in_force(set: Arc<Revocations>, revocations: Vec<Revocation>) -> Result<(), Refusal> {
     if revocations.is_empty() {
         return Ok(());
     }

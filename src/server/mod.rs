@@ -38,6 +38,7 @@ mod stream;
 mod target;
 mod tls;
 mod traffic;
+mod trip;
 mod upstream;
 mod watchdog;
 
@@ -282,7 +283,7 @@ fn proxy(
         request_ids: RequestIds::random().map_err(random)?,
         metrics: Arc::new(Metrics::beside(journal.journal(), node)),
         log_key: LogKey::random().map_err(random)?,
-        connector: Connector::new(None),
+        connector: Arc::new(Connector::new(None)),
         traffic: Arc::new(Traffic::default()),
         pulse: Arc::new(Pulse::through(places, Arc::clone(slots)).map_err(random)?),
     })

@@ -37,7 +37,7 @@ pub(super) struct Proxy {
     pub(super) request_ids: RequestIds,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log_key: LogKey,
-    pub(super) connector: Connector,
+    pub(super) connector: Arc<Connector>,
     pub(super) traffic: Arc<Traffic>,
     pub(super) pulse: Arc<Pulse>,
 }
@@ -109,7 +109,7 @@ impl ProxyHttp for Proxy {
             }
             Ok(Verdict::LogOut(logout)) => {
                 let body = body.clone();
-                self.log_out(session, context, &logout, body).await
+                self.log_out(session, context, logout, body).await
             }
             Ok(Verdict::Preflight) => {
                 let answer = request::preflight(session.req_header());
@@ -124,8 +124,10 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        let server = context.send_off(session)?;
-        let (upstreams, head) = (context.upstreams()?, session.req_header());
+        let (site, head) = (Arc::clone(&context.site), session.req_header());
+        let trip = context.trip()?;
+        let server = trip.send_off(head, || site.forwarding.client_of(session))?;
+        let upstreams = trip.upstreams();
         let mut peer = if session.is_upgrade_req() && stream::is_web_socket(head) {
             upstreams.handshake_peer(&server)?
         } else {
@@ -146,7 +148,7 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let has_other = context.give_up(&error);
+        let has_other = context.trip().is_ok_and(|trip| trip.give_up(&error));
         error.set_retry(has_other);
         error
     }
@@ -186,7 +188,7 @@ impl ProxyHttp for Proxy {
         let forwarding = &context.site.forwarding;
         forwarding.rewrite(session, &context.id, stale_s, upstream)?;
         target::make_origin_form(upstream);
-        context.sent_ms = clock::now_ms();
+        context.trip()?.note_sending();
         Ok(())
     }
 
@@ -214,7 +216,7 @@ impl ProxyHttp for Proxy {
         if response.status.is_informational() {
             return Ok(());
         }
-        context.learn_clock(response);
+        context.trip()?.learn_clock(response);
         Ok(())
     }
 
@@ -409,7 +411,7 @@ fn is_too_slow(error: &Error) -> bool {
 }
 
 /// What a failed exchange means to the customer. `None`: it was the customer who failed.
-fn refusal_of(error: &Error) -> Option<Refusal> {
+pub(super) fn refusal_of(error: &Error) -> Option<Refusal> {
     let late = matches!(
         error.etype(),
         ErrorType::ConnectTimedout
