@@ -99,6 +99,7 @@ fn all_of(config: &Config) -> String {
         let rules = (
             &shop.logouts,
             &shop.own_logout,
+            &shop.refreshes,
             &shop.routes,
             shop.path_style,
         );

@@ -6,10 +6,19 @@ use http::header::{AUTHORIZATION, COOKIE};
 use super::fault::{Fault, Faults, Spot};
 use super::table::{Table, Text};
 use super::token::KINDS;
-use crate::request::{Carrier, KeySource, Kind, NamePattern, Place, Pointer, TokenSettings};
+use crate::request::{
+    Carrier, KeySource, Kind, NamePattern, Occasion, Occasions, Place, Pointer, TokenSettings,
+};
 
 /// The keys of which a credential has one.
 const CARRIERS: [&str; 5] = ["header", "cookie", "query", "body", "form"];
+
+/// Where a credential is looked for.
+const OCCASIONS: &[(&str, Occasion)] = &[
+    ("visit", Occasion::Visit),
+    ("logout", Occasion::Logout),
+    ("refresh", Occasion::Refresh),
+];
 
 /// Reads every `[[shop.credential]]`; without any it is `Authorization: Bearer`.
 ///
@@ -27,6 +36,7 @@ pub(super) fn read(
         let is_own = table.is_written_with(shop);
         let spot = table.spot();
         let kind = read_kind(&mut table, can_verify, faults);
+        let at = read_occasions(&mut table, faults);
         let carrier = read_carrier(&mut table, faults);
         table.finish(faults);
         let Some((name, carrier)) = carrier else {
@@ -39,7 +49,7 @@ pub(super) fn read(
             Some(_) => {} // the operator's own, which came first, overrides
             None => {
                 let kind = kind.unwrap_or(usual);
-                places.push(Place { carrier, kind });
+                places.push(Place { carrier, kind, at });
                 written.push((name, is_own));
             }
         }
@@ -56,7 +66,11 @@ fn bearer(kind: Kind) -> Place {
         name: AUTHORIZATION,
         schemes: vec!["Bearer".to_owned()],
     };
-    Place { carrier, kind }
+    Place {
+        carrier,
+        kind,
+        at: Occasions::ALL,
+    }
 }
 
 fn read_kind(table: &mut Table<'_>, can_verify: bool, faults: &mut Faults) -> Option<Kind> {
@@ -69,6 +83,27 @@ fn read_kind(table: &mut Table<'_>, can_verify: bool, faults: &mut Faults) -> Op
         faults.push(fault.help("give [shop.token] algorithms and a key, or say kind = \"opaque\""));
     }
     Some(kind)
+}
+
+/// Reads `at`; left out, it is everywhere.
+fn read_occasions(table: &mut Table<'_>, faults: &mut Faults) -> Occasions {
+    let Some(texts) = table.strings("at", faults) else {
+        return Occasions::ALL;
+    };
+    if texts.is_empty()
+        && let Some(spot) = table.spot_of("at")
+    {
+        let fault = Fault::error("`at` names nothing").at(&spot);
+        faults.push(fault.help("leave `at` out for a credential that is looked for everywhere"));
+    }
+    let occasions = texts.iter();
+    let occasions = occasions.filter_map(|text| text.choose("at", OCCASIONS, faults));
+    let occasions: Vec<_> = occasions.collect();
+    Occasions {
+        logout: occasions.contains(&Occasion::Logout),
+        refresh: occasions.contains(&Occasion::Refresh),
+        visit: occasions.contains(&Occasion::Visit),
+    }
 }
 
 /// A carrier, and what faults call it; two of one name are the same.

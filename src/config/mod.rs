@@ -22,6 +22,7 @@ mod logout;
 mod pattern;
 mod presets;
 mod process;
+mod refresh;
 mod route;
 mod shop;
 mod table;

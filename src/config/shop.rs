@@ -7,7 +7,7 @@ use super::fault::{Fault, Faults};
 use super::presets::Presets;
 use super::table::Table;
 use super::taken::Taken;
-use super::{credential, logout, route, token, upstream};
+use super::{credential, logout, refresh, route, token, upstream};
 use crate::request::{HostPattern, RefusalSettings, Shape, Shop, ShopClock, Verifier, name_of};
 use crate::revocation::{Allowance, ShopTag};
 use crate::server::{Endpoint, Upstreams};
@@ -59,6 +59,7 @@ pub(super) fn read<'a>(
     let places = credential::read(&mut table, tokens.as_ref(), faults);
     let logouts = logout::read(&mut table, faults);
     let own_logout = Arc::new(logouts.own(home.prefix, &places));
+    let refreshes = refresh::read(&mut table, &places, faults);
     let routes = route::read(&mut table, faults);
     let path_style = route::read_style(&mut table, faults);
     let refusals = read_refusals(&mut table, known_as, faults);
@@ -73,6 +74,7 @@ pub(super) fn read<'a>(
         verifier: Verifier::new(settings, keys),
         logouts: logouts.rules,
         own_logout,
+        refreshes,
         routes,
         path_style,
         refusals,

@@ -21,6 +21,55 @@ pub struct Place {
     pub carrier: Carrier,
     /// What its value is taken for.
     pub kind: Kind,
+    /// On which occasions it is looked for.
+    pub at: Occasions,
+}
+
+/// What a request is about, as far as it decides where credentials are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A logout, the shop's or our own.
+    Logout,
+    /// A refresh token is exchanged for new ones.
+    Refresh,
+    /// Anything else.
+    Visit,
+}
+
+/// Some of the occasions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occasions {
+    /// At logouts.
+    pub logout: bool,
+    /// Where tokens are refreshed.
+    pub refresh: bool,
+    /// Everywhere else.
+    pub visit: bool,
+}
+
+impl Occasions {
+    /// All of them.
+    pub const ALL: Self = Self {
+        logout: true,
+        refresh: true,
+        visit: true,
+    };
+
+    /// Whether this is one of them.
+    pub fn include(self, occasion: Occasion) -> bool {
+        match occasion {
+            Occasion::Logout => self.logout,
+            Occasion::Refresh => self.refresh,
+            Occasion::Visit => self.visit,
+        }
+    }
+}
+
+impl Place {
+    /// Whether what it carries only accompanies the customer's own token, such as a refresh token.
+    pub(super) fn is_accompanying(&self) -> bool {
+        self.at != Occasions::ALL
+    }
 }
 
 /// A part of a request.
@@ -140,15 +189,16 @@ impl Carried<'_> {
     }
 }
 
-/// Takes every credential out of a request.
+/// Takes every credential out of a request that is looked for on this occasion.
 pub(super) fn take_all<'a>(
     places: &'a [Place],
+    occasion: Occasion,
     request: &Request<'a>,
 ) -> Result<Carried<'a>, Refusal> {
     refuse_nominated(places, request)?;
     let mut found = Credentials::new();
     let mut strays = SmallVec::new();
-    for place in places {
+    for place in places.iter().filter(|place| place.at.include(occasion)) {
         let mut add = |text| found.push(Credential { place, text });
         match &place.carrier {
             Carrier::Schemed { name, schemes } => {
@@ -172,7 +222,9 @@ pub(super) fn take_all<'a>(
             }
         }
     }
-    let bearers = found.iter().filter(|one| one.place.carrier.is_bearer());
+    let bearers = found
+        .iter()
+        .filter(|one| one.place.carrier.is_bearer() && !one.place.is_accompanying());
     if bearers.count() > 1 {
         return Err(Refusal::TwoCredentials);
     }

@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::token::{Token, Verified};
 use super::verify::TokenSettings;
 use crate::clock::UnixTime;
-use crate::revocation::{Identity, MARGIN, Revocation, ShopTag, Source, Window};
+use crate::revocation::{Identity, MARGIN, Revocation, Source, Window};
 
 /// A call by which customers log out.
 #[derive(Debug)]
@@ -166,23 +166,18 @@ impl LogoutRule {
         self.agreed.as_ref().is_some_and(Agreement::reads_body)
     }
 
-    /// What a logout with this token revokes.
+    /// What a logout with this token revokes; an opaque one on this word.
     pub fn revocations(
         &self,
         token: &Token,
         settings: &TokenSettings,
-        shop: ShopTag,
+        source: Source,
         shop_time: UnixTime,
     ) -> Vec<Revocation> {
         match token {
             Token::Verified(token) => of_verified(token, self.revoke, settings, shop_time),
             Token::Opaque(identity) => {
-                vec![of_opaque(
-                    identity,
-                    Source::Unverified(shop),
-                    settings,
-                    shop_time,
-                )]
+                vec![of_opaque(identity, source, settings, shop_time)]
             }
         }
     }

@@ -35,7 +35,7 @@ pub use answer::{Answer, RefusalSettings, Shape};
 pub use by_hand::{Named, Target};
 pub use call::{Call, QueryCondition, QueryValue};
 pub use claims::{Claims, IssuedAt};
-pub use credential::{Carrier, Credential, NamePattern, Place};
+pub use credential::{Carrier, Credential, NamePattern, Occasion, Occasions, Place};
 pub use flaw::Flaw;
 pub use json::Pointer;
 pub use key_ring::{KeyRing, KeyState};
@@ -51,7 +51,7 @@ pub use token::{Token, Verified};
 pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
 
 use crate::clock::UnixTime;
-use crate::revocation::{Id, Revocation, Revocations};
+use crate::revocation::{Id, Revocation, Revocations, Source};
 use credential::Carried;
 use shop::Purpose;
 
@@ -148,9 +148,9 @@ impl Gate {
         let purpose = shop.purpose(request, &path).map_err(Refused::by(shop))?;
         match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
-            Purpose::Visit(Enforce::Off) => Ok(Verdict::Forward(shop, Tokens::new())),
-            Purpose::Visit(enforce) => self
-                .admit(shop, enforce, request, now)
+            Purpose::Visit(_, Enforce::Off) => Ok(Verdict::Forward(shop, Tokens::new())),
+            Purpose::Visit(occasion, enforce) => self
+                .admit(shop, (occasion, enforce), request, now)
                 .map_err(Refused::by(shop)),
             Purpose::LogOut(rule) => self
                 .log_out(shop, rule, request, now)
@@ -162,11 +162,11 @@ impl Gate {
     fn admit<'g>(
         &self,
         shop: &'g Arc<Shop>,
-        enforce: Enforce,
+        (occasion, enforce): (Occasion, Enforce),
         request: &Request<'_>,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
-        let carried = credential::take_all(&shop.places, request)?;
+        let carried = credential::take_all(&shop.places, occasion, request)?;
         self.refuse_unknowing(&carried, now)?;
         let mut tokens = shop.verify(&carried.credentials, now)?;
         let strays = shop.strays(&carried, now)?;
@@ -186,23 +186,30 @@ impl Gate {
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
         rule.check_client_key(request)?;
-        let carried = credential::take_all(&shop.places, request)?;
+        let carried = credential::take_all(&shop.places, Occasion::Logout, request)?;
         self.refuse_unknowing(&carried, now)?;
         let credentials = &carried.credentials;
         if rule.same_origin && credentials.iter().any(|one| one.place.carrier.is_ambient()) {
             refuse_cross_site(&request.head.headers)?;
         }
         let tokens = shop.verify(credentials, now)?;
-        self.refuse_revoked(tokens.iter().chain(&shop.strays(&carried, now)?))?;
+        let strays = shop.strays(&carried, now)?;
+        self.refuse_revoked(leading(&tokens, credentials).chain(&strays))?;
         if tokens.is_empty() && rule.missing.is_some() {
             return Err(Refusal::NoCredential);
         }
         let settings = shop.verifier.settings();
         let shop_time = shop.clock.at(now);
+        let is_known = tokens.iter().any(Token::is_verified);
         let mut revocations = Vec::with_capacity(2);
         for (token, credential) in tokens.iter().zip(credentials) {
             shop.refuse_implausible(token, credential)?;
-            revocations.extend(rule.revocations(token, settings, shop.tag, shop_time));
+            let source = if is_known && credential.place.is_accompanying() {
+                Source::Verified // as many as there are verified tokens to come with
+            } else {
+                Source::Unverified(shop.tag)
+            };
+            revocations.extend(rule.revocations(token, settings, source, shop_time));
         }
         Ok(Verdict::LogOut(LogOut {
             shop: Arc::clone(shop),
@@ -263,9 +270,8 @@ impl Gate {
     /// Whether the body must be read before the request can be judged.
     pub fn needs_body(&self, head: &Parts) -> bool {
         let request = Request { head, body: None };
-        let reads_body =
-            |shop: &Arc<Shop>| shop.places.iter().any(|place| place.carrier.is_in_body());
-        self.shop_of(&request).is_ok_and(reads_body)
+        self.shop_of(&request)
+            .is_ok_and(|shop| shop.needs_body(&request))
     }
 
     /// The refusal of a request whose body could not be read as far as needed.
@@ -277,6 +283,20 @@ impl Gate {
             rule: None,
         }
     }
+}
+
+/// Those that must not be dead for a logout to count. A refresh token that comes along may be: it is the other
+/// one that wants to end.
+fn leading<'t>(
+    tokens: &'t [Token],
+    credentials: &[Credential<'_>],
+) -> impl Iterator<Item = &'t Token> {
+    let is_leading = |credential: &Credential<'_>| !credential.place.is_accompanying();
+    let all = !credentials.iter().any(is_leading);
+    let pairs = tokens.iter().zip(credentials);
+    pairs
+        .filter(move |(_, credential)| all || is_leading(credential))
+        .map(|(token, _)| token)
 }
 
 /// Same origin, or typed by the user (Fetch Metadata); from before that, an `Origin` that is our host.

@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use super::Request;
 use super::answer::RefusalSettings;
-use super::credential::{Carried, Credential, Place};
+use super::call::Call;
+use super::credential::{Carried, Credential, Occasion, Place};
 use super::flaw::Flaw;
 use super::logout::LogoutRule;
 use super::path::{Path, PathStyle};
@@ -36,6 +37,8 @@ pub struct Shop {
     pub logouts: Vec<Arc<LogoutRule>>,
     /// Doorward's own logout for it.
     pub own_logout: Arc<LogoutRule>,
+    /// Where refresh tokens are exchanged for new tokens.
+    pub refreshes: Vec<Call>,
     /// What paths demand, in the order they are tried.
     pub routes: Vec<Route>,
     /// How it compares paths.
@@ -65,7 +68,17 @@ pub(super) enum Purpose<'g> {
     /// Whether a page of another origin may log out here.
     Preflight,
     /// Anything else.
-    Visit(Enforce),
+    Visit(Occasion, Enforce),
+}
+
+impl Purpose<'_> {
+    /// Where credentials are looked for.
+    pub(super) fn occasion(self) -> Occasion {
+        match self {
+            Self::LogOut(_) | Self::Preflight => Occasion::Logout,
+            Self::Visit(occasion, _) => occasion,
+        }
+    }
 }
 
 /// The tokens of one request.
@@ -97,10 +110,30 @@ impl Shop {
         if let Some(rule) = logouts.find(|rule| rule.call.claims(request, path, style)) {
             return Ok(Purpose::LogOut(rule));
         }
+        let mut refreshes = self.refreshes.iter();
+        let occasion = if refreshes.any(|call| call.claims(request, path, style)) {
+            Occasion::Refresh
+        } else {
+            Occasion::Visit
+        };
         let route = self.routes.iter().find(|route| route.claims(path, style));
-        Ok(Purpose::Visit(
-            route.map_or(Enforce::default(), |route| route.enforce),
-        ))
+        let enforce = route.map_or(Enforce::default(), |route| route.enforce);
+        Ok(Purpose::Visit(occasion, enforce))
+    }
+
+    /// Whether credentials may stand in the body of a request.
+    pub(super) fn needs_body(&self, request: &Request<'_>) -> bool {
+        let in_bodies = || {
+            self.places
+                .iter()
+                .filter(|place| place.carrier.is_in_body())
+        };
+        if in_bodies().next().is_none() {
+            return false;
+        }
+        let purpose = self.purpose(request, &Path::read(request.head.uri.path()));
+        let occasion = purpose.map_or(Occasion::Visit, Purpose::occasion);
+        in_bodies().any(|place| place.at.include(occasion))
     }
 
     /// D9: a path that could be under a rule for the shop and not for us is refused.
@@ -109,9 +142,10 @@ impl Shop {
             return Ok(());
         }
         let style = self.path_style;
-        let mut logouts = self.logouts.iter().chain([&self.own_logout]);
+        let logouts = self.logouts.iter().chain([&self.own_logout]);
+        let mut calls = logouts.map(|rule| &rule.call).chain(&self.refreshes);
         let ruled = path.is_endless()
-            || logouts.any(|rule| rule.call.is_under(request, path, style))
+            || calls.any(|call| call.is_under(request, path, style))
             || self.routes.iter().any(|route| route.claims(path, style));
         if ruled {
             Err(Refusal::AmbiguousPath)
@@ -147,13 +181,13 @@ impl Shop {
         told.map(|token| token.map_err(Refusal::from)).collect()
     }
 
-    /// A bearer that stores itself at a logout must look like one of the shop's.
+    /// A bearer that stores itself at a logout must look like one of the shop's; a refresh token looks different.
     pub(super) fn refuse_implausible(
         &self,
         token: &Token,
         credential: &Credential<'_>,
     ) -> Result<(), Refusal> {
-        if credential.place.carrier.is_ambient() {
+        if credential.place.carrier.is_ambient() || credential.place.is_accompanying() {
             return Ok(());
         }
         let plausible = self.verifier.refuse_implausible(token, &credential.text);

@@ -15,6 +15,14 @@ pub enum Token {
 }
 
 impl Token {
+    /// Whether its claims can be believed.
+    pub fn is_verified(&self) -> bool {
+        match self {
+            Self::Verified(_) => true,
+            Self::Opaque(_) => false,
+        }
+    }
+
     /// By what it can be refused.
     pub fn identity(&self) -> &Identity {
         match self {
