@@ -200,6 +200,7 @@ fn judge(head: &Parts, body: &[u8]) -> Outcome {
         Ok(Verdict::Forward(_, _)) => Outcome::Forwarded,
         Ok(Verdict::LogOut(logout)) => Outcome::LoggedOut(logout.revocations),
         Ok(Verdict::Preflight) => Outcome::Preflight,
+        Ok(Verdict::Ask(_, _)) => unreachable!("the shop is not to be asked"),
         Err(refused) => Outcome::Refused(refused.refusal),
     }
 }

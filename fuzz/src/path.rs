@@ -82,7 +82,7 @@ fn no_reading_leads_past_a_rule(uri: &Uri) {
     );
     let (is_logout, is_refused) = match judged {
         Ok(Verdict::LogOut(_)) => (true, false),
-        Ok(Verdict::Forward(_, _) | Verdict::Preflight) => (false, false),
+        Ok(Verdict::Forward(_, _) | Verdict::Preflight | Verdict::Ask(_, _)) => (false, false),
         Err(_) => (false, true),
     };
     for reading in readings(uri.path().as_bytes()) {

@@ -72,6 +72,7 @@ pub(super) fn read<'a>(
         tag: ShopTag::of(known_as),
         places,
         verifier: Verifier::new(settings, keys),
+        confirmations: Arc::default(),
         logouts: logouts.rules,
         own_logout,
         refreshes,
@@ -201,10 +202,24 @@ fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) -> Vec<Stri
         }
     };
     let upstreams = upstreams.endpoints().iter().map(Endpoint::to_string);
-    vec![
+    let inquiry = shop.verifier.settings().inquiry.as_ref();
+    let asked = inquiry.map(|inquiry| {
+        let dated = if inquiry.issued_at.is_some() {
+            ""
+        } else {
+            "; it does not say when they were issued, so a logout reaches those that were seen here"
+        };
+        format!(
+            "  opaque tokens: the shop is asked, {} {}{dated}",
+            inquiry.method, inquiry.path
+        )
+    });
+    let mut lines = vec![
         format!("shop {}", shop.name),
         format!("  preset: {}", preset.unwrap_or("none")),
         format!("  keys: {keys}"),
         format!("  upstreams: {}", upstreams.collect::<Vec<_>>().join(", ")),
-    ]
+    ];
+    lines.extend(asked);
+    lines
 }

@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
 use super::fault::{Fault, Faults};
 use super::table::{Table, TextOrTable};
-use super::{duration, key_files, pattern};
+use super::{duration, inquiry, key_files, pattern};
 use crate::request::{ALGORITHMS, Claims, IssuedAt, KeySource, Kind, Pointer, TokenSettings};
 
 /// What a credential can be taken for.
@@ -58,6 +58,7 @@ fn read_settings(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> Toke
             text.and_then(|text| text.parse(pattern::parse, faults))
         },
         forward_unverifiable: forward_unverifiable.unwrap_or_default(),
+        inquiry: inquiry::read(table, faults),
     }
 }
 

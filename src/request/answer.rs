@@ -86,6 +86,7 @@ impl RefusalSettings {
             Refusal::NotDurable
                 | Refusal::TooManyLogouts
                 | Refusal::KeysMissing
+                | Refusal::Unconfirmed
                 | Refusal::NoUpstream
                 | Refusal::Syncing
         ) {

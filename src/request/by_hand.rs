@@ -56,8 +56,9 @@ impl Shop {
         Ok(match target {
             Target::Token(text) => match self.read_by_hand(text, now)? {
                 Token::Verified(token) => of_verified(&token, Scope::Token, settings, shop_time),
-                Token::Opaque(identity) => {
-                    vec![of_opaque(&identity, Source::Verified, settings, shop_time)]
+                token @ (Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_)) => {
+                    let identity = token.identity();
+                    vec![of_opaque(identity, Source::Verified, settings, shop_time)]
                 }
             },
             Target::Jti(named) => vec![Revocation::Token {
@@ -70,7 +71,13 @@ impl Shop {
                 let id = self.named_by_hand(Digest::Session, named);
                 vec![Revocation::of_session(id, until)]
             }
-            Target::Subject(named) => cutoff(self.named_by_hand(Digest::Subject, named), shop_time),
+            Target::Subject(named) => {
+                let id = self.named_by_hand(Digest::Subject, named);
+                let mut revocations = cutoff(id, shop_time);
+                let customer = self.verifier.customer(&named.name);
+                revocations.extend(self.seen_tokens_of(&customer, shop_time));
+                revocations
+            }
             Target::AllBefore(moment) => {
                 let realm = Id::of_realm(&settings.realm);
                 cutoff(realm, UnixTime::from_seconds(*moment))

@@ -72,6 +72,11 @@ impl IssuedAt {
     }
 }
 
+/// A moment that an answer of the shop names; what is none is left out.
+pub(super) fn moment_of(value: Option<&Value>) -> Option<UnixTime> {
+    moment(value, Round::Down).ok().flatten()
+}
+
 #[derive(Clone, Copy)]
 enum Round {
     Up,
@@ -113,7 +118,7 @@ fn whole_seconds(fraction: f64, round: Round) -> Option<u64> {
 }
 
 /// A name as one text: a string that is not empty, or a whole number (to a shop 5 and "5" are one customer).
-fn name_of(value: &Value) -> Option<String> {
+pub(super) fn name_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) if !number.is_f64() => Some(number.to_string()),

@@ -29,6 +29,8 @@ pub enum Flaw {
     IssuedInFuture,
     /// Neither a JWT nor like the shop's opaque tokens, where it must be one of them.
     NotJwt,
+    /// The shop says that it is not good.
+    Stranger,
 }
 
 impl Flaw {
@@ -48,6 +50,7 @@ impl Flaw {
             Self::Audience => "audience",
             Self::IssuedInFuture => "issued_in_future",
             Self::NotJwt => "not_jwt",
+            Self::Stranger => "stranger",
         }
     }
 }

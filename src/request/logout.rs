@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::credential::{NamePattern, cookies};
 use super::refusal::Refusal;
-use super::token::{Token, Verified};
+use super::token::{Confirmed, Token, Verified};
 use super::verify::TokenSettings;
 use crate::clock::UnixTime;
 use crate::revocation::{Identity, MARGIN, Revocation, Source, Window};
@@ -176,9 +176,9 @@ impl LogoutRule {
     ) -> Vec<Revocation> {
         match token {
             Token::Verified(token) => of_verified(token, self.revoke, settings, shop_time),
-            Token::Opaque(identity) => {
-                vec![of_opaque(identity, source, settings, shop_time)]
-            }
+            Token::Confirmed(token) => of_confirmed(token, self.revoke, settings, shop_time),
+            Token::Opaque(identity) => vec![of_opaque(identity, source, settings, shop_time)],
+            Token::Stranger(_) => Vec::new(),
         }
     }
 
@@ -227,6 +227,23 @@ pub(super) fn of_verified(
     };
     revocations.extend(respelled.into_iter().chain(rest));
     revocations
+}
+
+/// A token that the shop has confirmed, and its customer's others where the scope reaches them.
+fn of_confirmed(
+    token: &Confirmed,
+    scope: Scope,
+    settings: &TokenSettings,
+    shop_time: UnixTime,
+) -> Vec<Revocation> {
+    let presented = of_opaque(&token.identity, Source::Verified, settings, shop_time);
+    let others = token.subject.filter(|_| scope == Scope::Subject);
+    let others = others.map(|id| Revocation::Cutoff {
+        id,
+        not_before: shop_time,
+        until: settings.undated_until(shop_time),
+    });
+    [presented].into_iter().chain(others).collect()
 }
 
 /// An opaque credential by its digest, for as long as the shop could accept one.

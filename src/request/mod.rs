@@ -8,8 +8,10 @@ mod by_hand;
 mod call;
 mod claims;
 mod compact;
+mod confirmations;
 mod credential;
 mod flaw;
+mod inquiry;
 mod json;
 mod key_ring;
 mod key_source;
@@ -35,8 +37,10 @@ pub use answer::{Answer, RefusalSettings, Shape};
 pub use by_hand::{Named, Target};
 pub use call::{Call, QueryCondition, QueryValue};
 pub use claims::{Claims, IssuedAt};
+pub use confirmations::Confirmations;
 pub use credential::{Carrier, Credential, NamePattern, Occasion, Occasions, Place};
 pub use flaw::Flaw;
+pub use inquiry::{ContentType, Inquiry};
 pub use json::Pointer;
 pub use key_ring::{KeyRing, KeyState};
 pub use key_source::{JwksSource, JwksUrl, KeySource};
@@ -45,13 +49,14 @@ pub use logout::{AnswerBy, ClientKey, CookieDeletion, LogoutRule, Scope, When, W
 pub use path::{Path, PathPattern, PathStyle};
 pub use refusal::Refusal;
 pub use route::{Enforce, Route};
-pub use shop::{HostPattern, Shop, Tokens};
+pub use shop::{Doubtful, HostPattern, Shop, Tokens};
 pub use skew::ShopClock;
-pub use token::{Token, Verified};
+pub use token::{Confirmed, Token, Verified};
 pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
 
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations, Source};
+use confirmations::Asked;
 use credential::Carried;
 use shop::Purpose;
 
@@ -81,6 +86,8 @@ pub enum Verdict<'g> {
     LogOut(LogOut),
     /// A browser asked whether a page may call Doorward's own logout.
     Preflight,
+    /// The shop is to be asked about these first; then it is judged again.
+    Ask(&'g Arc<Shop>, Vec<Doubtful>),
 }
 
 /// A logout that was recognised.
@@ -143,6 +150,24 @@ impl Gate {
 
     /// The whole path of a request.
     pub fn judge(&self, request: &Request<'_>, now: UnixTime) -> Result<Verdict<'_>, Refused<'_>> {
+        self.judge_with(request, Asked::No, now)
+    }
+
+    /// The same, after the shop was asked about its tokens.
+    pub fn judge_again(
+        &self,
+        request: &Request<'_>,
+        now: UnixTime,
+    ) -> Result<Verdict<'_>, Refused<'_>> {
+        self.judge_with(request, Asked::Yes, now)
+    }
+
+    fn judge_with(
+        &self,
+        request: &Request<'_>,
+        asked: Asked,
+        now: UnixTime,
+    ) -> Result<Verdict<'_>, Refused<'_>> {
         let shop = self.shop_of(request).map_err(Refused::by_nobody)?;
         let path = Path::read(request.head.uri.path());
         let purpose = shop.purpose(request, &path).map_err(Refused::by(shop))?;
@@ -150,10 +175,10 @@ impl Gate {
             Purpose::Preflight => Ok(Verdict::Preflight),
             Purpose::Visit(_, Enforce::Off) => Ok(Verdict::Forward(shop, Tokens::new())),
             Purpose::Visit(occasion, enforce) => self
-                .admit(shop, (occasion, enforce), request, now)
+                .admit(shop, (occasion, enforce), (request, asked), now)
                 .map_err(Refused::by(shop)),
             Purpose::LogOut(rule) => self
-                .log_out(shop, rule, request, now)
+                .log_out(shop, rule, (request, asked), now)
                 .map_err(Refused::by_rule(shop, rule)),
         }
     }
@@ -163,7 +188,7 @@ impl Gate {
         &self,
         shop: &'g Arc<Shop>,
         (occasion, enforce): (Occasion, Enforce),
-        request: &Request<'_>,
+        (request, asked): (&Request<'_>, Asked),
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
         let carried = credential::take_all(&shop.places, occasion, request)?;
@@ -171,6 +196,11 @@ impl Gate {
         let mut tokens = shop.verify(&carried.credentials, now)?;
         let strays = shop.strays(&carried, now)?;
         self.refuse_revoked(tokens.iter().chain(&strays))?;
+        let doubtful = shop.confirm(&mut tokens, &carried.credentials, (occasion, asked), now)?;
+        if !doubtful.is_empty() {
+            return Ok(Verdict::Ask(shop, doubtful));
+        }
+        self.refuse_revoked(tokens.iter().filter(|token| token.is_confirmed()))?;
         self.refuse_forgotten(&tokens, now)?;
         enforce.admit(&tokens, shop.verifier.settings().leeway, now)?;
         tokens.extend(strays);
@@ -182,7 +212,7 @@ impl Gate {
         &self,
         shop: &'g Arc<Shop>,
         rule: &'g Arc<LogoutRule>,
-        request: &Request<'_>,
+        (request, asked): (&Request<'_>, Asked),
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
         rule.check_client_key(request)?;
@@ -192,9 +222,14 @@ impl Gate {
         if rule.same_origin && credentials.iter().any(|one| one.place.carrier.is_ambient()) {
             refuse_cross_site(&request.head.headers)?;
         }
-        let tokens = shop.verify(credentials, now)?;
+        let mut tokens = shop.verify(credentials, now)?;
         let strays = shop.strays(&carried, now)?;
         self.refuse_revoked(leading(&tokens, credentials).chain(&strays))?;
+        let doubtful = shop.confirm(&mut tokens, credentials, (Occasion::Logout, asked), now)?;
+        if !doubtful.is_empty() {
+            return Ok(Verdict::Ask(shop, doubtful));
+        }
+        self.refuse_revoked(tokens.iter().filter(|token| token.is_confirmed()))?;
         if tokens.is_empty() && rule.missing.is_some() {
             return Err(Refusal::NoCredential);
         }
@@ -210,6 +245,14 @@ impl Gate {
                 Source::Unverified(shop.tag)
             };
             revocations.extend(rule.revocations(token, settings, source, shop_time));
+            let customer = token
+                .confirmed_customer()
+                .filter(|_| rule.revoke == Scope::Subject);
+            revocations.extend(
+                customer
+                    .into_iter()
+                    .flat_map(|id| shop.seen_tokens_of(&id, shop_time)),
+            );
         }
         Ok(Verdict::LogOut(LogOut {
             shop: Arc::clone(shop),
@@ -245,7 +288,7 @@ impl Gate {
     fn refuse_forgotten(&self, tokens: &[Token], now: UnixTime) -> Result<(), Refusal> {
         let ends = tokens.iter().filter_map(|token| match token {
             Token::Verified(token) => token.expires_at,
-            Token::Opaque(_) => None,
+            Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_) => None,
         });
         for end in ends {
             if self.revocations.may_have_forgotten(end, now) {
@@ -392,12 +435,17 @@ impl<'g> Refused<'g> {
         }
     }
 
-    fn by(shop: &'g Arc<Shop>) -> impl FnOnce(Refusal) -> Self {
-        move |refusal| Self {
+    /// Refused for this shop.
+    pub fn of(shop: &'g Arc<Shop>, refusal: Refusal) -> Self {
+        Self {
             refusal,
             shop: Some(shop),
             rule: None,
         }
+    }
+
+    fn by(shop: &'g Arc<Shop>) -> impl FnOnce(Refusal) -> Self {
+        move |refusal| Self::of(shop, refusal)
     }
 
     fn by_rule(shop: &'g Arc<Shop>, rule: &'g LogoutRule) -> impl FnOnce(Refusal) -> Self {

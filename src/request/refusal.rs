@@ -40,6 +40,8 @@ pub enum Refusal {
     Unverifiable(Flaw),
     /// A token that nobody can verify yet: the shop's keys were never fetched.
     KeysMissing,
+    /// A token that only the shop can tell anything of, and the shop does not answer.
+    Unconfirmed,
     /// A credential that can't be judged yet: other nodes may know that it was logged out.
     Syncing,
     /// A token whose time is over, where that matters.
@@ -226,6 +228,11 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "keys_missing",
                 "Tokens can't be verified yet; try again",
+            ),
+            Self::Unconfirmed => facts(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unconfirmed",
+                "The token can't be verified now; try again",
             ),
             Self::Syncing => facts(
                 StatusCode::SERVICE_UNAVAILABLE,

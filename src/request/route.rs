@@ -1,5 +1,6 @@
 //! What a path demands of its visitors.
 
+use super::flaw::Flaw;
 use super::path::{Path, PathPattern, PathStyle};
 use super::refusal::Refusal;
 use super::token::Token;
@@ -62,8 +63,10 @@ impl Enforce {
 /// Standards 51 and 53: before `exp`, not before `nbf`, clocks differing by at most the leeway.
 fn in_time(tokens: &[Token], leeway: Duration, now: UnixTime) -> Result<(), Refusal> {
     for token in tokens {
-        let Token::Verified(token) = token else {
-            continue; // an opaque one does not say
+        let token = match token {
+            Token::Verified(token) => token,
+            Token::Stranger(_) => return Err(Refusal::Unverifiable(Flaw::Stranger)),
+            Token::Confirmed(_) | Token::Opaque(_) => continue, // they do not say
         };
         if is_expired(token.expires_at, leeway, now) {
             return Err(Refusal::Expired);

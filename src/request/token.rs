@@ -10,16 +10,33 @@ use crate::revocation::{Id, Identity};
 pub enum Token {
     /// Its signature and claims are good.
     Verified(Arc<Verified>),
+    /// The shop says that it is good.
+    Confirmed(Arc<Confirmed>),
     /// Nothing is known of it but itself.
     Opaque(Identity),
+    /// The shop says that it is not good.
+    Stranger(Identity),
 }
 
 impl Token {
-    /// Whether its claims can be believed.
+    /// Whether it is the shop's for sure.
     pub fn is_verified(&self) -> bool {
         match self {
-            Self::Verified(_) => true,
-            Self::Opaque(_) => false,
+            Self::Verified(_) | Self::Confirmed(_) => true,
+            Self::Opaque(_) | Self::Stranger(_) => false,
+        }
+    }
+
+    /// Whether the shop has vouched for it.
+    pub fn is_confirmed(&self) -> bool {
+        matches!(self, Self::Confirmed(_))
+    }
+
+    /// Whose the shop says it is.
+    pub(super) fn confirmed_customer(&self) -> Option<Id> {
+        match self {
+            Self::Confirmed(token) => token.subject,
+            Self::Verified(_) | Self::Opaque(_) | Self::Stranger(_) => None,
         }
     }
 
@@ -27,9 +44,19 @@ impl Token {
     pub fn identity(&self) -> &Identity {
         match self {
             Self::Verified(token) => &token.identity,
-            Self::Opaque(identity) => identity,
+            Self::Confirmed(token) => &token.identity,
+            Self::Opaque(identity) | Self::Stranger(identity) => identity,
         }
     }
+}
+
+/// What a shop says of a token that says nothing itself.
+#[derive(Debug)]
+pub struct Confirmed {
+    /// By what it can be refused. Issued when the shop says, else when it was first seen.
+    pub identity: Identity,
+    /// Its customer, if the shop names one.
+    pub subject: Option<Id>,
 }
 
 /// What a verified token says.

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::claims::Claims;
 use super::compact::{decode_object, has_jwt_shape, key_id, refuse_other_types, signed_part};
 use super::flaw::Flaw;
+use super::inquiry::Inquiry;
 use super::key_ring::KeyRing;
 use super::key_source::{JwksSource, KeySource};
 use super::keys::{self, Keys};
@@ -63,6 +64,8 @@ pub struct TokenSettings {
     pub opaque_pattern: Option<Regex>,
     /// A JWT that can't be verified is forwarded as if it were opaque.
     pub forward_unverifiable: bool,
+    /// What the shop is asked about tokens that say nothing themselves; `None`: they are known by their digests only.
+    pub inquiry: Option<Inquiry>,
 }
 
 /// The longest token that is read. Four times what cookies can carry; shops refuse such headers anyway.
@@ -86,6 +89,7 @@ impl TokenSettings {
             max_lifetime,
             opaque_pattern,
             forward_unverifiable,
+            inquiry: _, // it is about those that are not verified here
         } = self;
         let pattern = |pattern: &Option<Regex>| pattern.as_ref().map(Regex::to_string);
         *realm == other.realm
@@ -199,7 +203,10 @@ impl Verifier {
     pub fn refuse_implausible(&self, token: &Token, text: &str) -> Result<(), Flaw> {
         match (token, &self.settings.opaque_pattern) {
             (Token::Opaque(_), Some(pattern)) if !pattern.is_match(text) => Err(Flaw::NotJwt),
-            (Token::Opaque(_) | Token::Verified(_), _) => Ok(()),
+            (
+                Token::Opaque(_) | Token::Verified(_) | Token::Confirmed(_) | Token::Stranger(_),
+                _,
+            ) => Ok(()),
         }
     }
 
@@ -324,6 +331,28 @@ impl Verifier {
         groups
     }
 
+    /// By what a token can be refused that the shop has confirmed.
+    pub(super) fn confirmed(&self, id: Id, subject: Option<&str>) -> Identity {
+        Identity {
+            id,
+            window: Window::UNDATED,
+            groups: self.groups(self.only_issuer(), None, subject),
+            issued_at: None,
+        }
+    }
+
+    /// A customer, as the shop names them without any issuer.
+    pub(super) fn customer(&self, subject: &str) -> Id {
+        self.digest(Digest::Subject, "", subject)
+    }
+
+    fn only_issuer(&self) -> &str {
+        match self.settings.issuers.as_slice() {
+            [only] => only.as_str(),
+            [] | [_, ..] => "",
+        }
+    }
+
     /// The issuer under which customers and sessions are known: only where the operator pinned it. One key
     /// may sign for one shop under several issuers; some libraries put the login's address there.
     fn pinned<'i>(&self, issuer: &'i str) -> &'i str {
@@ -342,11 +371,7 @@ impl Verifier {
 
     /// What the operator names by hand: a token's id claim, a customer or a session.
     pub fn named_by_hand(&self, kind: Digest, issuer: Option<&str>, name: &str) -> Id {
-        let only = match self.settings.issuers.as_slice() {
-            [only] => only.as_str(),
-            [] | [_, ..] => "",
-        };
-        self.digest(kind, issuer.unwrap_or(only), name)
+        self.digest(kind, issuer.unwrap_or(self.only_issuer()), name)
     }
 
     /// Standards 57: present, a string, and one of ours letter by letter. Unpinned, it is whatever it says.
@@ -423,6 +448,7 @@ mod tests {
             max_lifetime: None,
             opaque_pattern: None,
             forward_unverifiable: false,
+            inquiry: None,
         }
     }
 

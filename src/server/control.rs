@@ -125,7 +125,7 @@ fn look(gate: &Gate, body: &[u8]) -> Outcome {
     let cause = gate.revocations().covers(token.identity());
     let (verified, expires_at) = match &token {
         Token::Verified(token) => (true, token.expires_at),
-        Token::Opaque(_) => (false, None),
+        Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_) => (false, None),
     };
     Ok(json!({
         "verified": verified,

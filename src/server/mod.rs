@@ -14,6 +14,7 @@ mod forwarding;
 mod framing;
 mod gauges;
 mod inherited;
+mod inquire;
 mod jwks;
 mod key_schedule;
 mod limits;

@@ -101,7 +101,16 @@ impl ProxyHttp for Proxy {
             head: session.req_header(),
             body: body.as_deref(),
         };
-        match self.judge(&site.gate, &request) {
+        let mut judged = self.judge(&site.gate, &request);
+        if let Ok(Verdict::Ask(shop, doubtful)) = judged {
+            self.ask_about(session, context, shop, &doubtful).await;
+            judged = site.gate.judge_again(&request, clock::now());
+        }
+        match judged {
+            Ok(Verdict::Ask(shop, _)) => {
+                let refused = Refused::of(shop, Refusal::Unconfirmed);
+                self.refuse(session, context, &refused).await
+            }
             Ok(Verdict::Forward(shop, tokens)) => {
                 self.metrics.note_decision(&shop.name, "forwarded", "");
                 context.admit(shop, tokens);

@@ -1,0 +1,144 @@
+//! What a shop has said of tokens that say nothing themselves.
+//!
+//! It is no memory of logouts and may forget: whoever is not known is asked about again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use super::credential::Occasion;
+use super::inquiry::Testimony;
+use super::token::Confirmed;
+use super::verify::Verifier;
+use crate::clock::UnixTime;
+use crate::revocation::{Id, Identity};
+
+/// The words of one shop, and since when its customers' tokens are known.
+pub struct Confirmations {
+    words: Cache<Id, (UnixTime, Word)>,
+    /// The tokens of each customer.
+    known: Cache<Id, Arc<Mutex<Known>>>,
+}
+
+/// Tokens of one customer, and when each was first seen; the oldest first.
+type Known = SmallVec<[(Id, UnixTime); 4]>;
+
+/// What the shop said of a token.
+#[derive(Clone)]
+pub(super) enum Word {
+    /// It is good, and this is known of it.
+    Good(Arc<Confirmed>),
+    /// It is not.
+    Stranger,
+    /// The shop gave no answer.
+    Silence,
+}
+
+/// Whether the shop was asked about the tokens of the request that is being judged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Not for this one.
+    No,
+    /// Just now.
+    Yes,
+}
+
+impl Word {
+    /// Who logs out may have been a stranger a moment ago, with the same token: then the shop is asked anew.
+    pub(super) fn counts(&self, occasion: Occasion, asked: Asked) -> bool {
+        match self {
+            Self::Good(_) => true,
+            Self::Stranger | Self::Silence => occasion != Occasion::Logout || asked == Asked::Yes,
+        }
+    }
+}
+
+/// How many tokens, and how many customers, are remembered; the last ones.
+const ENTRIES_MAX: u64 = 100_000;
+
+/// How many tokens of one customer are remembered.
+const TOKENS_MAX: usize = 64;
+
+/// How long the shop's silence counts: long enough for the request that met it, and to spare the shop the next.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// A token was issued before it was first seen, by clocks that may differ by so much.
+const SKEW: Duration = Duration::from_secs(10);
+
+impl Default for Confirmations {
+    fn default() -> Self {
+        Self {
+            words: Cache::new(ENTRIES_MAX),
+            known: Cache::new(ENTRIES_MAX),
+        }
+    }
+}
+
+impl Confirmations {
+    /// What the shop said of a token lately.
+    pub(super) fn word(&self, token: &Id, fresh: Duration, now: UnixTime) -> Option<Word> {
+        let (at, word) = self.words.get(token)?;
+        let counts = match &word {
+            Word::Silence => SILENCE,
+            Word::Good(_) | Word::Stranger => fresh.max(SILENCE),
+        };
+        (now.since(at) <= counts).then_some(word)
+    }
+
+    /// The shop gave no answer.
+    pub(super) fn note_silence(&self, token: Id, now: UnixTime) {
+        self.words.insert(token, (now, Word::Silence));
+    }
+
+    /// The shop has answered; `shop_time` is now on its clock.
+    pub(super) fn note(
+        &self,
+        token: Id,
+        said: Option<Testimony>,
+        verifier: &Verifier,
+        (now, shop_time): (UnixTime, UnixTime),
+    ) {
+        let word = match said {
+            None => Word::Stranger,
+            Some(said) => {
+                let identity = verifier.confirmed(token, said.subject.as_deref());
+                let subject = said.subject.as_deref();
+                let subject = subject.map(|subject| verifier.customer(subject));
+                let seen = self.first_seen(subject.unwrap_or(token), token, shop_time);
+                let issued_at = said.issued_at.unwrap_or(seen.plus(SKEW));
+                Word::Good(Arc::new(Confirmed {
+                    identity: Identity {
+                        issued_at: Some(issued_at),
+                        ..identity
+                    },
+                    subject,
+                }))
+            }
+        };
+        self.words.insert(token, (now, word));
+    }
+
+    /// When this node first saw the token: it was issued before that.
+    fn first_seen(&self, subject: Id, token: Id, shop_time: UnixTime) -> UnixTime {
+        let known = self.known.get_with(subject, Arc::default);
+        let mut known = known.lock();
+        if let Some((_, since)) = known.iter().find(|(id, _)| *id == token) {
+            return *since;
+        }
+        if known.len() == TOKENS_MAX {
+            known.remove(0);
+        }
+        known.push((token, shop_time));
+        shop_time
+    }
+
+    /// The tokens of a customer that were seen here.
+    pub(super) fn tokens_of(&self, subject: &Id) -> Vec<Id> {
+        let known = self.known.get(subject);
+        let ids = |known: Arc<Mutex<Known>>| known.lock().iter().map(|(id, _)| *id).collect();
+        known.map(ids).unwrap_or_default()
+    }
+}

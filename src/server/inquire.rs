@@ -1,0 +1,101 @@
+//! What the shop is asked about tokens that say nothing themselves.
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
+use log::warn;
+use pingora::http::RequestHeader;
+use pingora::{ErrorType, OkOrErr, Result};
+use pingora_proxy::Session;
+
+use super::ask::Question;
+use super::context::Context;
+use super::proxy::Proxy;
+use super::trip::Trip;
+use crate::clock;
+use crate::request::{Answer, Doubtful, Inquiry, Shop};
+
+impl Proxy {
+    /// Asks the shop about each, one after the other; there is hardly ever more than one.
+    pub(super) async fn ask_about(
+        &self,
+        session: &Session,
+        context: &Context,
+        shop: &Arc<Shop>,
+        doubtful: &[Doubtful],
+    ) {
+        let Some(inquiry) = &shop.verifier.settings().inquiry else {
+            return;
+        };
+        for token in doubtful {
+            let answer = self.inquire(session, context, shop, (inquiry, token)).await;
+            if let Err(error) = &answer {
+                let (request, shop) = (context.id.as_str(), shop.name.as_str());
+                warn!(request, shop; "the shop does not say whether a token is good: {}", error.etype().as_str());
+            }
+            shop.note_answer(token, answer.ok().as_ref(), clock::now());
+        }
+    }
+
+    async fn inquire(
+        &self,
+        session: &Session,
+        context: &Context,
+        shop: &Arc<Shop>,
+        (inquiry, token): (&Inquiry, &Doubtful),
+    ) -> Result<Answer> {
+        let trip = Trip::to(shop, &context.site);
+        let forwarding = &context.site.forwarding;
+        let question = Question {
+            head: head_of(session, context, shop, (inquiry, token))?,
+            body: inquiry.body_about(&token.text).into(),
+            from: (session.req_header().clone(), forwarding.client_of(session)),
+            trip: trip.or_err(ErrorType::InternalError, "a shop without upstream")?,
+        };
+        let answer = question.put(&self.connector).await?;
+        let fails = answer.status.is_server_error() || answer.status == 429;
+        (!fails)
+            .then_some(answer)
+            .or_err(ErrorType::HTTPStatus(503), "the shop fails")
+    }
+}
+
+/// As the customer came, but for the path: the same host, browser and client key, and this one credential.
+fn head_of(
+    session: &Session,
+    context: &Context,
+    shop: &Shop,
+    (inquiry, token): (&Inquiry, &Doubtful),
+) -> Result<RequestHeader> {
+    let customer = session.req_header();
+    let path = inquiry.path.as_str().as_bytes();
+    let mut head = RequestHeader::build(inquiry.method.clone(), path, Some(16))?;
+    let keys = shop
+        .logouts
+        .iter()
+        .filter_map(|rule| rule.client_key.as_ref());
+    let keys = keys.map(|key| &key.header);
+    let kept: Vec<&HeaderName> = [&HOST, &USER_AGENT]
+        .into_iter()
+        .chain(keys)
+        .chain(&token.header)
+        .collect();
+    for (name, value) in &customer.headers {
+        if kept.contains(&name) {
+            head.append_header(name.clone(), value.clone())?;
+        }
+    }
+    if let (Some(host), false) = (customer.uri.authority(), head.headers.contains_key(HOST)) {
+        head.insert_header(HOST, host.as_str())?; // a request in HTTP/2 says it in its target
+    }
+    head.insert_header(ACCEPT, "application/json")?;
+    if inquiry.body.is_some() {
+        head.insert_header(CONTENT_TYPE, inquiry.content_type.name())?;
+    }
+    let stale_s = context.site.gate.revocations().standing().stale_s();
+    context
+        .site
+        .forwarding
+        .rewrite(session, &context.id, stale_s, &mut head)?;
+    Ok(head)
+}
