@@ -79,6 +79,11 @@ async fn one_cut(nodes: &mut Nodes, table: &mut Table, missed: u64, with_restart
         received - (all - was) as f64,
     );
     let (accepted, asked) = not_refused(nodes, B, sample(leaving)).await;
+    for peer in ["a", "c"] {
+        nodes.all[B]
+            .says(&[&["peer connected", &format!("peer={peer}")]], healed)
+            .await; // or there would be nothing to cut the next time
+    }
     let repair = known.saturating_duration_since(connected);
     let how = if with_restarts {
         "restarted"

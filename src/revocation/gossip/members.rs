@@ -12,6 +12,10 @@ pub(super) const SILENCE_MAX_MS: u64 = 5_000;
 /// After which silence nobody expects a node back: a day.
 const FORGET_MS: u64 = 24 * 3_600_000;
 
+/// By how much older every retelling makes what was heard from others: more than a word takes from node to node, or
+/// nodes that tell each other of a dead one would keep it alive.
+const RETOLD_MS: u64 = 1_000;
+
 /// How many nodes are remembered: more is no cluster that we could be in.
 const MEMBERS_MAX: usize = 1024;
 
@@ -25,7 +29,10 @@ pub(super) struct Members(BTreeMap<NodeName, Member>);
     reason = "each is a fact of its own, known at another time"
 )]
 struct Member {
+    /// When it was heard, directly or by others.
     heard_ms: u64,
+    /// When its own word came last.
+    spoke_ms: u64,
     has_left: bool,
     /// Its own word came by the bus, and not by a connection.
     is_by_bus: bool,
@@ -42,6 +49,7 @@ impl Members {
     pub(super) fn heard(&mut self, node: &NodeName, now_ms: u64) {
         if let Some(member) = self.of(node) {
             member.hear(now_ms, now_ms);
+            member.spoke_ms = now_ms;
             member.is_by_bus = false;
         }
     }
@@ -70,6 +78,7 @@ impl Members {
     pub(super) fn left(&mut self, node: &NodeName, now_ms: u64) {
         if let Some(member) = self.of(node) {
             member.heard_ms = now_ms;
+            member.spoke_ms = now_ms;
             member.has_left = true;
             member.is_leaving = false;
             member.is_missed = false; // it had nobody's logouts left to tell of
@@ -168,7 +177,7 @@ impl Members {
     /// What is told to others.
     pub(super) fn to_tell(&self, now_ms: u64) -> Vec<Heard> {
         let tell = |(node, member): (&NodeName, &Member)| {
-            let mut ago_ms = now_ms.saturating_sub(member.heard_ms);
+            let mut ago_ms = member.ago_to_tell_ms(now_ms);
             if member.is_missed || member.is_leaving {
                 // It may be back, and what it did meanwhile is not known here: nobody can learn that from us yet.
                 ago_ms = ago_ms.max(SILENCE_MAX_MS + 1);
@@ -184,6 +193,13 @@ impl Members {
 }
 
 impl Member {
+    /// How long ago it was heard, for others. What this node was told itself goes round among those who tell each other,
+    /// and takes its time on every way.
+    fn ago_to_tell_ms(&self, now_ms: u64) -> u64 {
+        let told_ms = now_ms.saturating_sub(self.heard_ms) + RETOLD_MS;
+        told_ms.min(now_ms.saturating_sub(self.spoke_ms))
+    }
+
     /// It said goodbye to others then. What is told takes its time, so that somebody else may seem to have heard it
     /// after that; whoever is really there again is heard again and again.
     fn leave(&mut self, at_ms: u64, now_ms: u64) {
@@ -318,5 +334,44 @@ mod tests {
         assert_eq!(missed(&mut members, 10_200).as_deref(), Some("c"));
         members.look(&[node("c")], 10_300);
         assert_eq!(missed(&mut members, 10_300), None, "it is in quarantine");
+    }
+
+    /// Two who tell each other every second of somebody who is dead, over a line that takes its time.
+    fn missed_after_ms(delay_ms: u64) -> Option<u64> {
+        let names = [node("a"), node("b")];
+        let mut both = [Members::default(), Members::default()];
+        let died_ms = 10_000;
+        for members in &mut both {
+            members.heard(&node("c"), died_ms);
+        }
+        let mut told = Vec::new();
+        for now_ms in died_ms..died_ms + 60_000 {
+            for one in 0..2 {
+                if now_ms % 1_000 == delay_ms * one as u64 % 1_000 {
+                    told.push((now_ms + delay_ms, 1 - one, both[one].to_tell(now_ms)));
+                }
+                both[one].look(&[], now_ms);
+            }
+            for (_, to, heard) in told.extract_if(.., |(at_ms, _, _)| *at_ms == now_ms) {
+                both[to].told(&heard, &names[to], false, now_ms);
+            }
+            if both.iter().all(|members| members.missed(now_ms).is_some()) {
+                return Some(now_ms - died_ms);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn nobody_lives_on_in_what_others_tell_each_other() {
+        for delay_ms in [0, 1, 40, 300, 500, 999] {
+            let missed = missed_after_ms(delay_ms);
+            let latest_ms = SILENCE_MAX_MS + 1 + delay_ms;
+            assert!(
+                missed.is_some_and(|missed_ms| missed_ms <= latest_ms),
+                "{delay_ms} ms: {missed:?}"
+            );
+        }
+        assert!(missed_after_ms(4_000).is_some());
     }
 }

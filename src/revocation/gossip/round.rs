@@ -24,6 +24,9 @@ const MESSAGE_BYTES_MAX: u64 = 256 << 10;
 /// A section of fewer entries is sent whole: that takes one message instead of several.
 const FEW: u64 = 512;
 
+/// How many entries of a section are asked for at once, in 2 MiB: a frame has an end, and what a node lacks has none.
+const FETCH_MAX: usize = 8 * ROWS_MAX;
+
 /// Finding a difference costs so many times what sending an entry does (`facts`: about 500 bytes against 33).
 const DIFFERENCE_COST: u64 = 16;
 
@@ -48,8 +51,8 @@ enum Open {
     Taking(HashSet<Item>),
     /// Both find out what they lack.
     Reconciling(Box<Reconciling>),
-    /// The peer sends what was found to be lacking.
-    Fetching,
+    /// The peer sends what was found to be lacking; for these it is to be asked yet.
+    Fetching(Vec<Item>),
 }
 
 struct Reconciling {
@@ -180,19 +183,29 @@ impl Round {
             .filter_map(|name| one.ours.get(name.as_bytes()));
         let to_send: Vec<_> = to_send.copied().collect();
         let mut frames = loose(&to_send);
-        let items: Vec<Item> = one.to_fetch.iter().map(|name| *name.as_bytes()).collect();
-        if items.is_empty() {
-            self.open.remove(&section);
-            frames.extend(self.open_more(set)?);
-        } else {
-            self.open.insert(section, Open::Fetching);
-            frames.push(Frame::Fetch {
-                round,
-                section,
-                items,
-            });
-        }
+        let lacking = one.to_fetch.iter().map(|name| *name.as_bytes()).collect();
+        frames.extend(self.fetch_more(section, lacking, set)?);
         Ok(frames)
+    }
+
+    /// Asks for some of what is lacking in a section; when nothing is, it is done.
+    fn fetch_more(
+        &mut self,
+        section: Section,
+        mut lacking: Vec<Item>,
+        set: &Set,
+    ) -> Result<Vec<Frame>, Garbled> {
+        if lacking.is_empty() {
+            self.open.remove(&section);
+            return self.open_more(set);
+        }
+        let items = lacking.split_off(lacking.len().saturating_sub(FETCH_MAX));
+        self.open.insert(section, Open::Fetching(lacking));
+        Ok(vec![Frame::Fetch {
+            round: self.number,
+            section,
+            items,
+        }])
     }
 
     /// Rows that the peer was asked for have come and are in force.
@@ -210,13 +223,14 @@ impl Round {
             return Ok(Vec::new());
         }
         let mut frames = match self.open.remove(&section) {
+            Some(Open::Fetching(lacking)) => return self.fetch_more(section, lacking, set),
             Some(Open::Taking(theirs)) => {
                 let ours = set.entries(section, self.beyond).into_iter();
                 let lacking = ours.filter(|(item, _)| !theirs.contains(item));
                 let lacking: Vec<_> = lacking.map(|(_, one)| Row::of(&one)).collect();
                 loose(&lacking)
             }
-            Some(Open::Reconciling(_) | Open::Fetching) | None => Vec::new(),
+            Some(Open::Reconciling(_)) | None => Vec::new(),
         };
         frames.extend(self.open_more(set)?);
         Ok(frames)
@@ -367,4 +381,128 @@ fn in_rows(round: u32, section: Section, rows: &[Row]) -> Vec<Frame> {
         }),
     }
     frames
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::revocation::gossip::transport::FRAME_BYTES_MAX;
+    use crate::revocation::section::item_of;
+    use crate::revocation::{Id, Source, Window};
+
+    const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
+
+    /// The tokens with these numbers, all of one window.
+    fn tokens(numbers: std::ops::Range<u64>) -> impl Iterator<Item = Revocation> {
+        let until = NOW.plus(Duration::from_hours(1));
+        numbers.map(move |number| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+            id[8..].copy_from_slice(&number.to_be_bytes());
+            Revocation::Token {
+                id: Id::from_bytes(id),
+                window: Window::of(Some(until)),
+                until,
+                source: Source::Verified,
+            }
+        })
+    }
+
+    fn set_of(numbers: std::ops::Range<u64>) -> Set {
+        let set = Set::default();
+        for token in tokens(numbers) {
+            set.insert(&token, NOW);
+        }
+        set
+    }
+
+    fn put(set: &Set, rows: &[Row]) -> Vec<Item> {
+        let revocations = rows.iter().filter_map(Row::revocation);
+        let put = |one: Revocation| {
+            set.insert(&one, NOW);
+            item_of(&one)
+        };
+        revocations.map(put).collect()
+    }
+
+    /// A comparison that one node begins and both carry to its end, over a connection that takes no longer frames
+    /// than a real one does.
+    fn compare(here: &Set, there: &Set) {
+        let peer = (State::Ready, Vec::new());
+        let (mut round, first) = Round::begin(1, peer, here, NOW, 0);
+        let mut answering = Answering::default();
+        let mut to_there = VecDeque::from([first]);
+        let mut to_here = VecDeque::new();
+        let fits = |frame: &Frame| assert!(frame.encode().len() <= FRAME_BYTES_MAX);
+        loop {
+            if let Some(frame) = to_there.pop_front() {
+                fits(&frame);
+                to_here.extend(match frame {
+                    Frame::Digests {
+                        round,
+                        beyond,
+                        summaries,
+                    } => {
+                        let vector = Vector::new();
+                        vec![answering.compare(round, beyond, &summaries, vector, there)]
+                    }
+                    Frame::Take { round, section } => answering.take(round, section, there),
+                    Frame::Fetch {
+                        round,
+                        section,
+                        items,
+                    } => answering.fetch(round, section, &items, there),
+                    Frame::Reconcile {
+                        round,
+                        section,
+                        message,
+                    } => vec![
+                        answering
+                            .reconcile(round, section, &message, there)
+                            .unwrap(),
+                    ],
+                    Frame::Loose(rows) => {
+                        put(there, &rows);
+                        Vec::new()
+                    }
+                    other => panic!("{other:?}"),
+                });
+            } else if let Some(frame) = to_here.pop_front() {
+                fits(&frame);
+                let frames = match frame {
+                    Frame::Differ {
+                        vector, summaries, ..
+                    } => round.differ(vector, summaries, here),
+                    Frame::Reconcile {
+                        section, message, ..
+                    } => round.reconcile(section, &message, here),
+                    Frame::Rows {
+                        section,
+                        rows,
+                        is_last,
+                        ..
+                    } => round.rows(section, put(here, &rows).into_iter(), is_last, here),
+                    other => panic!("{other:?}"),
+                };
+                to_there.extend(frames.unwrap());
+            } else {
+                break;
+            }
+        }
+        assert!(
+            round.agreed().is_some(),
+            "nobody goes on, and it is not over"
+        );
+        assert_eq!(here.summaries(NOW), there.summaries(NOW));
+    }
+
+    #[test]
+    fn however_much_each_lacks_a_comparison_comes_to_its_end() {
+        let most_in_a_frame = (FRAME_BYTES_MAX / size_of::<Item>()) as u64;
+        let many = most_in_a_frame + 1;
+        compare(&set_of(0..many + FEW), &set_of(many..2 * many + FEW));
+    }
 }

@@ -765,7 +765,9 @@ impl World {
             Accident::Leave if is_running && self.is_awake(machine) => self.leave(machine),
             Accident::Pause if is_running => {
                 let lasts_ms = self.chance.between(100, 15_000);
-                self.machines[machine].paused_until_ms = self.now_ms + lasts_ms;
+                // Whoever stands still already is not set going by that: what it is to do waits for the later moment.
+                let until_ms = &mut self.machines[machine].paused_until_ms;
+                *until_ms = (*until_ms).max(self.now_ms + lasts_ms);
                 self.tell(format!("n{machine} stands still for {lasts_ms} ms"));
             }
             Accident::Clock => self.step_clock(machine),
