@@ -10,6 +10,9 @@ use super::wire::{Answer, Seen};
 /// What the names of this site's cookies end in: `WordPress` takes the MD5 of its address.
 pub(super) const COOKIE_HASH: &str = "9f86d081884c7d659a2feaa0c55ad015";
 
+/// What the link "log out" carries. The real one depends on the session and on the hour.
+pub(super) const LOGOUT_NONCE: &str = "3fd2c1b0a9";
+
 const YEAR: Duration = Duration::from_hours(365 * 24);
 const SITE: &str = "/";
 const ADMIN: &str = "/wp-admin";
