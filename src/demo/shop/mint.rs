@@ -19,6 +19,8 @@ pub(super) const ISSUER: &str = "https://shop.example.com";
 pub(super) const LETTERS_AND_DIGITS: &str =
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+pub(super) const HEXADECIMAL: &str = "0123456789abcdef";
+
 /// Old enough to be expired by every shop whose tokens live for a week, and not too old to be refreshed.
 const EXPIRED_AGE_S: i64 = 8 * 24 * 3600;
 

@@ -12,7 +12,6 @@ mod api;
 mod graphql;
 mod bagisto;
 mod wordpress;
-mod cocart;
 
 use std::collections::HashMap;
 use std::io;
@@ -23,7 +22,6 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use self::api::{Api, Backroom};
-use self::cocart::Cocart;
 use self::mint::Mint;
 use self::reception::Reception;
 use self::wire::{Conversation, Request};
@@ -182,7 +180,7 @@ impl Floor {
             Storefront::Bagisto => bagisto::as_documented(known),
             Storefront::BagistoApi => bagisto::as_coded(known),
             Storefront::BagistoGraphql => bagisto::as_graphql(known),
-            Storefront::Cocart => Box::new(Cocart::new(known)),
+            Storefront::Cocart => wordpress::with_cocart(known),
         };
         Self {
             api,

@@ -76,45 +76,6 @@ fn a_stateless_shop_answers_the_logout_and_keeps_honouring_the_token() {
 }
 
 #[test]
-fn cocart_spares_the_cart_of_whoever_does_not_authenticate() {
-    let shop = Shop::open(Storefront::Cocart, Mood::Honest).unwrap();
-    let token = shop.sign_in("alice");
-    let log_out = |path: &str, authorization: &str| {
-        ask(
-            &shop,
-            &format!("POST {path} HTTP/1.1\r\nHost: s\r\nConnection: close\r\n{authorization}\r\n"),
-        )
-    };
-    let valid = || {
-        ask(
-            &shop,
-            &format!(
-                "POST /wp-json/cocart/jwt/validate-token HTTP/1.1\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
-            ),
-        )
-    };
-
-    let answer = log_out("/?rest_route=/cocart/v1/logout", "");
-    assert!(answer.ends_with("\r\n\r\ntrue"), "{answer}");
-    assert!(
-        answer.contains(&format!(
-            "Set-Cookie: wordpress_logged_in_{}=%20;",
-            Shop::COOKIE_HASH
-        )),
-        "{answer}"
-    );
-    assert!(!shop.cart_deleted());
-    assert!(valid().starts_with("HTTP/1.1 200"));
-
-    log_out(
-        "/wp-json/cocart/v2/logout",
-        &format!("Authorization: Bearer {token}\r\n"),
-    );
-    assert!(shop.cart_deleted());
-    assert!(valid().contains("cocart_authentication_error"));
-}
-
-#[test]
 fn one_connection_carries_many_requests_and_every_framing() {
     let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
     let answers = ask(
