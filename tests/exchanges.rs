@@ -3,8 +3,8 @@
 //! A folder of `tests/exchanges/` is a storefront: `shop.toml` is the operator's file, every `*.http` a recording on a
 //! fresh shop and a fresh edge. `{shop}` and `{answer}` stand for the shop's address and for who answers a logout.
 //!
-//! Known from the start: `{token}` and `{earlier token}` of Alice, `{expired token}`, `{forged token}`, `{another's token}`,
-//! `{key}`, `{hash}`.
+//! Known from the start: `{token}` and `{earlier token}` of Alice, `{expired token}` where tokens say when they end,
+//! `{forged token}`, `{another's token}`, `{key}`, `{hash}`, `{nonce}`.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod support;
@@ -22,6 +22,15 @@ use support::{Answer, Edge, Mood, Seen, Shop, Storefront, request};
 
 const EXCHANGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchanges");
 const PRESETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/presets");
+
+/// The folders whose shop is one of the pretend ones.
+const SHOPS: [(&str, Storefront); 3] = [
+    ("bagisto-api", Storefront::BagistoApi),
+    ("bagisto-graphql", Storefront::BagistoGraphql),
+    ("cocart", Storefront::Cocart),
+];
+/// Recordings of other shops bring the shop's words with them.
+const ANY_SHOP: (&str, Storefront) = ("", Storefront::Bagisto);
 
 #[test]
 fn every_exchange_goes_as_recorded() {
@@ -137,17 +146,14 @@ struct Stage {
 
 impl Stage {
     fn set(folder: &Path, way: Way) -> Self {
-        let storefront = if folder.ends_with("cocart") {
-            Storefront::Cocart
-        } else {
-            Storefront::Bagisto // or any other: recordings of other shops bring the shop's words with them
-        };
+        let named = |(name, _): &&(&str, Storefront)| folder.ends_with(name);
+        let (_, storefront) = SHOPS.iter().find(named).unwrap_or(&ANY_SHOP);
         let mood = if way.contains(&"honest") {
             Mood::Honest
         } else {
             Mood::Stateless
         };
-        let shop = Shop::open(storefront, mood).unwrap();
+        let shop = Shop::open(*storefront, mood).unwrap();
         let config = fs::read_to_string(folder.join("shop.toml")).unwrap();
         let config = config
             .replace("{shop}", &shop.address().to_string())
@@ -239,38 +245,28 @@ struct Words(BTreeMap<String, String>);
 impl Words {
     fn of(shop: &Shop) -> Self {
         let token = shop.sign_in("alice");
-        let claims = claims_of(&token);
-        let with = |changes: &[(&str, Value)]| {
-            let mut changed = claims.clone();
-            for (name, value) in changes {
-                changed[*name] = value.clone();
-            }
-            changed
-        };
-        let hour_ago = json!(claims["iat"].as_i64().unwrap() - 3600);
-        let expired = shop.sign(&with(&[("exp", hour_ago)]));
-        let other_claims = shop.sign(&with(&[("exp", json!(4_000_000_000_u64))]));
-        let (signed, _) = other_claims.rsplit_once('.').unwrap();
-        let (_, signature) = token.rsplit_once('.').unwrap();
-        let forged = format!("{signed}.{signature}");
+        let others = shop.sign_in("bob");
         shop.set_date_offset(-10);
         let earlier = shop.sign_in("alice");
         shop.set_date_offset(0);
-        let known = [
-            ("token", token),
-            ("earlier token", earlier),
-            ("expired token", expired),
-            ("forged token", forged),
-            ("another's token", shop.sign_in("bob")),
-            ("key", Shop::KEY.to_owned()),
-            ("hash", Shop::COOKIE_HASH.to_owned()),
-        ];
-        Self(
-            known
-                .map(|(name, value)| (name.to_owned(), value))
-                .into_iter()
-                .collect(),
-        )
+        let mut words = Self(BTreeMap::new());
+        if token.contains('.') {
+            words.know("expired token", &expired(shop, &token));
+            words.know("forged token", &forged_jwt(shop, &token));
+        } else {
+            words.know("forged token", &forged_row(&token, &others));
+        }
+        words.know("token", &token);
+        words.know("earlier token", &earlier);
+        words.know("another's token", &others);
+        words.know("key", Shop::KEY);
+        words.know("hash", Shop::COOKIE_HASH);
+        words.know("nonce", Shop::LOGOUT_NONCE);
+        words
+    }
+
+    fn know(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
     }
 
     /// `{name} {…claims…}`
@@ -318,6 +314,30 @@ impl Words {
             _ => expected == given,
         }
     }
+}
+
+/// The same token, an hour after its end.
+fn expired(shop: &Shop, token: &str) -> String {
+    let mut claims = claims_of(token);
+    claims["exp"] = json!(claims["iat"].as_i64().unwrap() - 3600);
+    shop.sign(&claims)
+}
+
+/// Other claims under the signature of this token.
+fn forged_jwt(shop: &Shop, token: &str) -> String {
+    let mut claims = claims_of(token);
+    claims["exp"] = json!(4_000_000_000_u64);
+    let other = shop.sign(&claims);
+    let (signed, _) = other.rsplit_once('.').unwrap();
+    let (_, signature) = token.rsplit_once('.').unwrap();
+    format!("{signed}.{signature}")
+}
+
+/// The row of this token with the secret of another: of the right shape, and nobody's.
+fn forged_row(token: &str, others: &str) -> String {
+    let (row, _) = token.split_once('|').unwrap();
+    let (_, secret) = others.split_once('|').unwrap();
+    format!("{row}|{secret}")
 }
 
 fn claims_of(token: &str) -> Value {

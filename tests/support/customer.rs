@@ -2,11 +2,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::edge::Edge;
 use super::wire::{Answer, request};
 use super::{Shop, Storefront};
+
+const GRAPHQL_LOGIN: &str =
+    "mutation($input: LoginInput!) { customerLogin(input: $input) { accessToken } }";
+const GRAPHQL_LOGOUT: &[u8] = br#"{"query":"mutation { customerLogout { success message } }"}"#;
 
 /// Somebody with an account and a token.
 pub struct Customer {
@@ -54,6 +58,8 @@ impl Customer {
     pub fn log_out(&self, edge: &Edge) -> Answer {
         match self.storefront {
             Storefront::Bagisto => self.send(edge, "POST", "/api/shop/customers/logout", b"{}"),
+            Storefront::BagistoApi => self.send(edge, "POST", "/api/shop/customer/logout", b"{}"),
+            Storefront::BagistoGraphql => self.send(edge, "POST", "/graphql", GRAPHQL_LOGOUT),
             Storefront::Cocart => self.send(edge, "POST", "/wp-json/cocart/v1/logout", b""),
         }
     }
@@ -62,8 +68,23 @@ impl Customer {
     #[track_caller]
     pub fn log_in(&mut self, edge: &Edge) -> Answer {
         let email = format!("{}@example.com", self.name);
+        let credentials = json!({"email": email, "password": Shop::PASSWORD});
         let (answer, place) = match self.storefront {
-            Storefront::Bagisto => (log_in_to_bagisto(edge, &email), "/data/token"),
+            Storefront::Bagisto => (
+                post(edge, "/api/shop/customers/login", &credentials),
+                "/data/token",
+            ),
+            Storefront::BagistoApi => (
+                post(edge, "/api/shop/customer/login", &credentials),
+                "/token",
+            ),
+            Storefront::BagistoGraphql => {
+                let login = json!({"query": GRAPHQL_LOGIN, "variables": {"input": credentials}});
+                (
+                    post(edge, "/graphql", &login),
+                    "/data/customerLogin/accessToken",
+                )
+            }
             Storefront::Cocart => (log_in_to_cocart(edge, &email), "/extras/jwt_token"),
         };
         let body = answer.json();
@@ -88,17 +109,16 @@ impl Customer {
 }
 
 #[track_caller]
-fn log_in_to_bagisto(edge: &Edge, email: &str) -> Answer {
-    let body = json!({"email": email, "password": Shop::PASSWORD}).to_string();
+fn post(edge: &Edge, path: &str, body: &Value) -> Answer {
     let headers = [
         ("Content-Type", "application/json"),
         ("X-STOREFRONT-KEY", Shop::KEY),
     ];
     edge.raw(&request(
         "POST",
-        "/api/shop/customers/login",
+        path,
         &headers,
-        body.as_bytes(),
+        body.to_string().as_bytes(),
     ))
 }
 

@@ -60,6 +60,8 @@ pub fn shop_table_at(shop: &Shop, upstream: &[SocketAddr]) -> String {
     let upstream: Vec<_> = upstream.iter().map(ToString::to_string).collect();
     let preset = match shop.storefront() {
         Storefront::Bagisto => "bagisto",
+        Storefront::BagistoApi => "bagisto-api",
+        Storefront::BagistoGraphql => "bagisto-graphql",
         Storefront::Cocart => "cocart",
     };
     format!(

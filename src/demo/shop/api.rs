@@ -40,17 +40,25 @@ pub(super) trait Api: Send + Sync {
     fn cart_deleted(&self) -> bool {
         false
     }
+
+    /// What the storefront says to a client that asks too often.
+    fn limited(&self) -> Answer {
+        let body = json!({"message": "Rate limit exceeded", "error": "rate_limit_exceeded", "retry_after": 60});
+        Answer::json(429, &body).with("Retry-After", "60")
+    }
+
+    /// Whether the number of its row passes for a token; most storefronts compare the rest, too.
+    fn trust_row_ids(&self, _trusted: bool) {}
 }
 
 /// The answer of a shop that is told to fail with this status.
-pub(super) fn failed(status: u16) -> Answer {
+pub(super) fn failed(api: &dyn Api, status: u16) -> Answer {
+    if status == 429 {
+        return api.limited();
+    }
     let reason = http::StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason());
     let reason = reason.unwrap_or("Failure");
-    if status == 429 {
-        let body = json!({"message": "Rate limit exceeded", "error": "rate_limit_exceeded", "retry_after": 60});
-        return Answer::json(status, &body).with("Retry-After", "60");
-    }
     Answer::json(status, &json!({"message": reason}))
 }

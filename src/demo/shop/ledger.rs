@@ -63,12 +63,17 @@ impl Ledger {
         }
     }
 
-    /// Ends every token of the customer from before `now`, and this one. The second of the logout is spared:
-    /// whoever logs in again at once holds a token with the same `iat`.
+    /// Ends every token of the customer from before `now`, and this one.
     pub(super) fn revoke_subject(&self, identity: &Identity, now: i64) {
         self.revoke_token(identity);
+        self.cut_off(&identity.subject, now);
+    }
+
+    /// Ends every token of the customer from before `now`. The second of the logout is spared: whoever logs in
+    /// again at once holds a token with the same `iat`.
+    pub(super) fn cut_off(&self, subject: &str, now: i64) {
         match self.mood {
-            Mood::Honest => drop(self.cutoffs.lock().insert(identity.subject.clone(), now)),
+            Mood::Honest => drop(self.cutoffs.lock().insert(subject.to_owned(), now)),
             Mood::Stateless => {}
         }
     }

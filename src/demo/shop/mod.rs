@@ -9,10 +9,9 @@ mod customers;
 mod ledger;
 mod mint;
 mod api;
-mod sanctum;
+mod graphql;
 mod bagisto;
 mod wordpress;
-mod cocart;
 
 use std::collections::HashMap;
 use std::io;
@@ -23,20 +22,23 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use self::api::{Api, Backroom};
-use self::bagisto::Bagisto;
-use self::cocart::Cocart;
 use self::mint::Mint;
 use self::reception::Reception;
 use self::wire::{Conversation, Request};
 
 pub use self::ledger::Mood;
+pub use self::mint::Coinage;
 pub use self::wire::Seen;
 
 /// Which API the shop speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storefront {
-    /// Bagisto's headless shop API, as documented and as coded.
+    /// Bagisto's headless shop API as documented. It has the paths of the code as well.
     Bagisto,
+    /// Bagisto's headless shop API as its code behaves: opaque tokens, 201 whatever happens, GraphQL beside REST.
+    BagistoApi,
+    /// Bagisto's older GraphQL API, with JWTs.
+    BagistoGraphql,
     /// `CoCart` on `WordPress`.
     Cocart,
 }
@@ -72,6 +74,8 @@ impl Shop {
     pub const KEY: &str = bagisto::KEY;
     /// What the names of a `WordPress` shop's cookies end in.
     pub const COOKIE_HASH: &str = wordpress::COOKIE_HASH;
+    /// The `_wpnonce` of a `WordPress` shop's logout link.
+    pub const LOGOUT_NONCE: &str = wordpress::LOGOUT_NONCE;
     /// Every customer's password.
     pub const PASSWORD: &str = customers::PASSWORD;
 
@@ -137,6 +141,22 @@ impl Shop {
         self.floor.backroom.mint.clock.set_offset(seconds);
     }
 
+    /// Stops the shop's clock: all that happens from now on happens in the same second.
+    pub fn stop_the_clock(&self) {
+        self.floor.backroom.mint.clock.stop();
+    }
+
+    /// Mints JWTs like this from the next login on.
+    pub fn coin(&self, coinage: Coinage) {
+        self.floor.backroom.mint.coin(coinage);
+    }
+
+    /// Whether `<row id>|anything` opens a profile and ends a token, as in Bagisto's code it does. A shop of
+    /// `Storefront::BagistoApi` opens like that; the others always compare.
+    pub fn trust_row_ids(&self, trusted: bool) {
+        self.floor.api.trust_row_ids(trusted);
+    }
+
     /// Whether a logout, sent as the customer, has destroyed the cart. Only `CoCart` does that.
     pub fn cart_deleted(&self) -> bool {
         self.floor.api.cart_deleted()
@@ -155,9 +175,12 @@ struct Floor {
 impl Floor {
     fn of(storefront: Storefront, mood: Mood) -> Self {
         let backroom = Arc::new(Backroom::in_mood(mood));
+        let known = Arc::clone(&backroom);
         let api: Box<dyn Api> = match storefront {
-            Storefront::Bagisto => Box::new(Bagisto::new(Arc::clone(&backroom))),
-            Storefront::Cocart => Box::new(Cocart::new(Arc::clone(&backroom))),
+            Storefront::Bagisto => bagisto::as_documented(known),
+            Storefront::BagistoApi => bagisto::as_coded(known),
+            Storefront::BagistoGraphql => bagisto::as_graphql(known),
+            Storefront::Cocart => wordpress::with_cocart(known),
         };
         Self {
             api,
@@ -194,7 +217,7 @@ impl Floor {
         let failure = *self.failure.lock();
         let recital = self.recitals.lock().get(&request.seen.path()).cloned();
         let answer = match failure {
-            Failure::Status(status) => api::failed(status),
+            Failure::Status(status) => api::failed(&*self.api, status),
             Failure::NotFoundAtLogout if self.api.is_logout(&request.seen) => self.api.not_found(),
             Failure::None | Failure::NotFoundAtLogout => match recital {
                 Some(bytes) => return conversation.recite(&bytes),

@@ -75,6 +75,24 @@ impl Seen {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// The decoded value of a field of a form; empty if there is none.
+    pub(super) fn form(&self, name: &str) -> String {
+        form_urlencoded::parse(&self.body)
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default()
+    }
+
+    /// The value of a cookie, as sent.
+    pub(super) fn cookie(&self, name: &str) -> Option<String> {
+        let lines = self.headers_named("cookie");
+        let mut pairs = lines.flat_map(|line| line.split(';'));
+        pairs.find_map(|pair| {
+            let (known, value) = pair.trim().split_once('=')?;
+            (known == name).then(|| value.to_owned())
+        })
+    }
+
     /// What follows this scheme in the first `Authorization` line.
     pub(super) fn authorization(&self, scheme: &str) -> Option<&str> {
         let (given, rest) = self.header("authorization")?.split_once(' ')?;
@@ -143,6 +161,10 @@ impl Answer {
             body: body.into(),
         }
         .with("Content-Type", "text/html; charset=UTF-8")
+    }
+
+    pub(super) fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
     }
 
     /// Adds a header line, or replaces it; `Set-Cookie` alone may stand there many times.

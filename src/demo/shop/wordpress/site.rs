@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::mint::ShopClock;
-use super::wire::{Answer, Seen};
-
-/// What the names of this site's cookies end in: `WordPress` takes the MD5 of its address.
-pub(super) const COOKIE_HASH: &str = "9f86d081884c7d659a2feaa0c55ad015";
+use super::COOKIE_HASH;
+use crate::demo::shop::mint::ShopClock;
+use crate::demo::shop::wire::{Answer, Seen};
 
 const YEAR: Duration = Duration::from_hours(365 * 24);
 const SITE: &str = "/";
@@ -16,7 +14,7 @@ const ADMIN: &str = "/wp-admin";
 const PLUGINS: &str = "/wp-content/plugins";
 
 /// The deletions of a logout: one for each path the cookie may have been set on, or the browser keeps it.
-const DELETED: [(&str, &[&str]); 7] = [
+const DELETED: [(&str, &[&str]); 8] = [
     ("wordpress_", &[ADMIN, PLUGINS, SITE]),
     ("wordpress_sec_", &[ADMIN, PLUGINS, SITE]),
     ("wordpress_logged_in_", &[SITE]),
@@ -24,6 +22,7 @@ const DELETED: [(&str, &[&str]); 7] = [
     ("wordpresspass_", &[SITE]),
     ("wp-postpass_", &[SITE]),
     ("wp_cocart_session_", &[SITE]),
+    ("wp_woocommerce_session_", &[SITE]),
 ];
 
 /// The shape of every `WordPress` REST error.
@@ -65,21 +64,26 @@ pub(super) fn allow_origin(request: &Seen, answer: Answer) -> Answer {
         .with("Vary", "Origin")
 }
 
-/// Ends the browser's session.
-pub(super) fn delete_cookies(answer: Answer, clock: &ShopClock) -> Answer {
+/// Ends the browser's session. A user's settings are named by the user's number, 0 for a guest.
+pub(super) fn delete_cookies(answer: Answer, user: u64, clock: &ShopClock) -> Answer {
     let expires = clock.date_before(YEAR);
-    let deletions = DELETED
-        .iter()
-        .flat_map(|(name, paths)| paths.iter().map(move |path| (name, path)));
-    deletions.fold(answer, |answer, (name, path)| {
-        let extra = if *name == "wp_cocart_session_" {
-            "; secure; SameSite=None"
-        } else {
-            ""
-        };
-        answer.with(
-            "Set-Cookie",
-            format!("{name}{COOKIE_HASH}=%20; expires={expires}; Max-Age=0; path={path}{extra}"),
-        )
-    })
+    let of_session = DELETED.iter().flat_map(|(name, paths)| {
+        let named = format!("{name}{COOKIE_HASH}");
+        paths.iter().map(move |path| (named.clone(), *path))
+    });
+    let of_settings =
+        ["wp-settings-", "wp-settings-time-"].map(|name| (format!("{name}{user}"), SITE));
+    of_session
+        .chain(of_settings)
+        .fold(answer, |answer, (name, path)| {
+            let extra = if name.starts_with("wp_cocart_session_") {
+                "; secure; SameSite=None"
+            } else {
+                ""
+            };
+            answer.with(
+                "Set-Cookie",
+                format!("{name}=%20; expires={expires}; Max-Age=0; path={path}{extra}"),
+            )
+        })
 }

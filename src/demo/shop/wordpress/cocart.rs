@@ -1,30 +1,29 @@
 //! `CoCart`'s API on `WordPress`, with its plugin for JWTs.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::api::{Api, Backroom};
-use super::customers::{Attempt, Customer};
-use super::ledger::Identity;
-use super::mint::{ISSUER, Mint};
-use super::wire::{Answer, Seen};
-use super::wordpress;
+use super::login::{self, LOGIN, PROFILE, Sessions};
+use super::refresh_tokens::RefreshTokens;
+use super::site;
+use crate::demo::shop::api::{Api, Backroom};
+use crate::demo::shop::customers::{Attempt, Customer};
+use crate::demo::shop::ledger::{Identity, Mood};
+use crate::demo::shop::mint::{HEXADECIMAL, ISSUER, Mint};
+use crate::demo::shop::wire::{Answer, Seen};
 
 const TEN_DAYS_S: i64 = 10 * 24 * 3600;
-const HEXADECIMAL: &str = "0123456789abcdef";
 const LOGOUTS: [&str; 2] = ["/cocart/v1/logout", "/cocart/v2/logout"];
 
 /// A `WordPress` shop with `CoCart`.
 pub(super) struct Cocart {
     backroom: Arc<Backroom>,
-    /// Whose each refresh token is; using one replaces it.
-    refresh_tokens: Mutex<HashMap<String, Customer>>,
+    refresh_tokens: RefreshTokens,
+    sessions: Sessions,
     cart_deleted: AtomicBool,
 }
 
@@ -40,14 +39,14 @@ impl Api for Cocart {
             return self.page(request);
         };
         let answer = if request.verb() == "OPTIONS" {
-            wordpress::rest(200, &json!({})) // a preflight carries no credential, so nothing is checked
+            site::rest(200, &json!({})) // a preflight carries no credential, so nothing is checked
         } else {
             match self.visitor(request) {
                 Ok(visitor) => self.answer_visitor(request, &route, &visitor),
                 Err(refusal) => refusal,
             }
         };
-        wordpress::allow_origin(request, answer)
+        site::allow_origin(request, answer)
     }
 
     fn sign_in(&self, customer: &Customer) -> String {
@@ -55,12 +54,13 @@ impl Api for Cocart {
     }
 
     fn is_logout(&self, request: &Seen) -> bool {
-        request.verb() == "POST"
-            && rest_route(request).is_some_and(|route| LOGOUTS.contains(&route.as_str()))
+        login::is_logout(request)
+            || request.verb() == "POST"
+                && rest_route(request).is_some_and(|route| LOGOUTS.contains(&route.as_str()))
     }
 
     fn not_found(&self) -> Answer {
-        wordpress::error(
+        site::error(
             404,
             "rest_no_route",
             "No route was found matching the URL and request method.",
@@ -76,7 +76,8 @@ impl Cocart {
     pub(super) fn new(backroom: Arc<Backroom>) -> Self {
         Self {
             backroom,
-            refresh_tokens: Mutex::default(),
+            refresh_tokens: RefreshTokens::default(),
+            sessions: Sessions::default(),
             cart_deleted: AtomicBool::new(false),
         }
     }
@@ -84,13 +85,16 @@ impl Cocart {
     fn page(&self, request: &Seen) -> Answer {
         match (request.verb(), request.path().as_str()) {
             ("GET", "/") => Answer::html("<!doctype html><title>Shop</title><h1>Welcome</h1>"),
+            ("GET", LOGIN) if login::is_logout(request) => self.follow_logout(request),
+            ("POST", LOGIN) => self.sessions.log_in(request, &self.backroom),
+            ("GET", PROFILE) => self.sessions.profile(request),
             _ => self.not_found(),
         }
     }
 
     fn answer_visitor(&self, request: &Seen, route: &str, visitor: &Visitor) -> Answer {
         match (request.verb(), route) {
-            ("POST", route) if LOGOUTS.contains(&route) => self.log_out(visitor),
+            ("POST", route) if LOGOUTS.contains(&route) => self.log_out(request, visitor),
             ("POST", "/cocart/v1/login" | "/cocart/v2/login") => self.log_in(request, visitor),
             ("POST", "/cocart/jwt/validate-token") => validate_token(visitor),
             ("POST", "/cocart/jwt/refresh-token") => self.refresh(request),
@@ -115,7 +119,7 @@ impl Cocart {
         let (name, password) = pair.split_once(':').unwrap_or_default();
         match self.backroom.customers.log_in(name, password) {
             Attempt::Welcome(customer) => Ok(Visitor::Customer(customer, None)),
-            Attempt::WrongPassword | Attempt::Suspended => Err(wordpress::error(
+            Attempt::WrongPassword | Attempt::Suspended => Err(site::error(
                 401,
                 "cocart_authentication_error",
                 "Authentication invalid!",
@@ -132,7 +136,7 @@ impl Cocart {
         if !device.is_empty() && device != user_agent(request) {
             return None;
         }
-        let identity = Identity::of(token, &claims, "/data/user/pat", "/data/user/id");
+        let identity = identity_of(token, &claims);
         if self.backroom.ledger.covers(&identity) {
             return None;
         }
@@ -141,35 +145,61 @@ impl Cocart {
     }
 
     /// Clears the browser. Only who is recognised loses tokens and cart with it.
-    fn log_out(&self, visitor: &Visitor) -> Answer {
-        let clock = &self.backroom.mint.clock;
-        match visitor {
-            Visitor::Guest => {}
+    fn log_out(&self, request: &Seen, visitor: &Visitor) -> Answer {
+        let user = match visitor {
+            Visitor::Guest => 0,
             Visitor::Customer(customer, identity) => {
-                self.cart_deleted.store(true, Ordering::SeqCst);
-                self.refresh_tokens
-                    .lock()
-                    .retain(|_, owner| owner.id != customer.id);
                 if let Some(identity) = identity {
-                    self.backroom.ledger.revoke_subject(identity, clock.now());
+                    self.backroom.ledger.revoke_token(identity);
                 }
+                self.forget(customer);
+                customer.id
             }
+        };
+        self.sessions.end(request, self.backroom.ledger.mood());
+        let answer = site::rest(200, &json!(true));
+        site::delete_cookies(answer, user, &self.backroom.mint.clock)
+    }
+
+    /// The link of the site's pages.
+    fn follow_logout(&self, request: &Seen) -> Answer {
+        if !login::is_meant(request) {
+            return login::are_you_sure();
         }
-        wordpress::delete_cookies(wordpress::rest(200, &json!(true)), clock)
+        let customer = self.sessions.customer(request);
+        if let Some(customer) = &customer {
+            self.forget(customer);
+        }
+        self.sessions.end(request, self.backroom.ledger.mood());
+        let user = customer.map_or(0, |customer| customer.id);
+        let answer = login::goodbye(request);
+        site::delete_cookies(answer, user, &self.backroom.mint.clock)
+    }
+
+    /// The cart of whoever logs out goes in every mood; whether the tokens do is what a mood is about.
+    fn forget(&self, customer: &Customer) {
+        self.cart_deleted.store(true, Ordering::SeqCst);
+        let (ledger, now) = (&self.backroom.ledger, self.backroom.mint.clock.now());
+        ledger.cut_off(&customer.id.to_string(), now);
+        match ledger.mood() {
+            Mood::Honest => self.refresh_tokens.forget(customer),
+            Mood::Stateless => {}
+        }
     }
 
     fn log_in(&self, request: &Seen, visitor: &Visitor) -> Answer {
         let Visitor::Customer(customer, _) = visitor else {
-            return wordpress::error(
+            return site::error(
                 401,
                 "cocart_authentication_error",
                 "You are not authenticated.",
             );
         };
-        let extras = json!({
-            "jwt_token": self.sign_in_on(customer, user_agent(request)),
-            "jwt_refresh": self.refresh_token_for(customer),
-        });
+        let token = self.sign_in_on(customer, user_agent(request));
+        let refresh = self
+            .refresh_tokens
+            .issue(&self.backroom.mint, customer, &token);
+        let extras = json!({"jwt_token": token, "jwt_refresh": refresh});
         let body = json!({
             "user_id": customer.id.to_string(),
             "first_name": customer.first_name,
@@ -180,26 +210,28 @@ impl Cocart {
             "extras": extras,
             "dev_note": "Don't forget to store the users login information in order to authenticate all other routes with CoCart.",
         });
-        wordpress::rest(200, &body)
+        site::rest(200, &body)
     }
 
+    /// A new pair for an old one, which ends with it.
     fn refresh(&self, request: &Seen) -> Answer {
+        let refused = |message: &str| site::error(403, "cocart_authentication_error", message);
         let body = request.json();
         let Some(old) = body["refresh_token"].as_str() else {
-            return wordpress::error(
-                403,
-                "cocart_authentication_error",
-                "Refresh token is required.",
-            );
+            return refused("Refresh token is required.");
         };
-        let Some(customer) = self.refresh_tokens.lock().remove(old) else {
-            return wordpress::error(403, "cocart_authentication_error", "Invalid refresh token.");
+        let mint = &self.backroom.mint;
+        let standing = match self.refresh_tokens.redeem(old, mint.clock.now()) {
+            Ok(standing) => standing,
+            Err(message) => return refused(message),
         };
-        let token = self.sign_in_on(&customer, user_agent(request));
-        wordpress::rest(
-            200,
-            &json!({"token": token, "refresh_token": self.refresh_token_for(&customer)}),
-        )
+        if let Some(claims) = Mint::signed_claims(&standing.jwt) {
+            let ended = identity_of(&standing.jwt, &claims);
+            self.backroom.ledger.revoke_token(&ended);
+        }
+        let token = self.sign_in_on(&standing.customer, user_agent(request));
+        let refresh = self.refresh_tokens.issue(mint, &standing.customer, &token);
+        site::rest(200, &json!({"token": token, "refresh_token": refresh}))
     }
 
     /// The token holds on this device only; one without a device holds on all of them.
@@ -217,25 +249,22 @@ impl Cocart {
             "iss": ISSUER, "iat": now, "nbf": now, "exp": now + TEN_DAYS_S, "data": {"user": user},
         }))
     }
-
-    fn refresh_token_for(&self, customer: &Customer) -> String {
-        let token = self.backroom.mint.word(HEXADECIMAL, 128);
-        self.refresh_tokens
-            .lock()
-            .insert(token.clone(), customer.clone());
-        token
-    }
 }
 
-/// The route in either spelling: `/wp-json/...`, or `?rest_route=` where permalinks are plain.
+/// The route in either spelling: `/wp-json/...`, or `?rest_route=` where permalinks are plain. Routes have no case.
 fn rest_route(request: &Seen) -> Option<String> {
     let path = request.path();
-    if let Some(route) = path.strip_prefix("/wp-json") {
-        return Some(route.to_owned());
+    let below_front = path.strip_prefix("/index.php").unwrap_or(&path);
+    if let Some(route) = below_front.strip_prefix("/wp-json") {
+        return Some(route.to_ascii_lowercase());
     }
     let front = path == "/" || path == "/index.php";
     let route = request.query("rest_route").filter(|_| front)?;
-    Some(route.trim_end_matches('/').to_owned())
+    Some(route.trim_end_matches('/').to_ascii_lowercase())
+}
+
+fn identity_of(token: &str, claims: &Value) -> Identity {
+    Identity::of(token, claims, "/data/user/pat", "/data/user/id")
 }
 
 fn user_agent(request: &Seen) -> &str {
@@ -243,15 +272,13 @@ fn user_agent(request: &Seen) -> &str {
 }
 
 fn bad_token() -> Answer {
-    wordpress::error(403, "cocart_authentication_error", "Authentication failed.")
+    site::error(403, "cocart_authentication_error", "Authentication failed.")
 }
 
 fn validate_token(visitor: &Visitor) -> Answer {
     match visitor {
-        Visitor::Customer(_, Some(_)) => {
-            wordpress::rest(200, &json!({"message": "Token is valid."}))
-        }
-        Visitor::Customer(_, None) | Visitor::Guest => wordpress::error(
+        Visitor::Customer(_, Some(_)) => site::rest(200, &json!({"message": "Token is valid."})),
+        Visitor::Customer(_, None) | Visitor::Guest => site::error(
             401,
             "cocart_rest_permission_error",
             "Authorization header not found.",
@@ -264,7 +291,7 @@ fn cart(visitor: &Visitor) -> Answer {
         Visitor::Guest => json!({"user_id": 0}),
         Visitor::Customer(customer, _) => json!({"user_id": customer.id, "email": customer.email}),
     };
-    wordpress::rest(
+    site::rest(
         200,
         &json!({"customer": customer, "items": [], "item_count": 0}),
     )
