@@ -114,7 +114,7 @@ impl Proxy {
         logout: &LogOut,
         body: Option<Bytes>,
     ) -> Result<Option<Question>> {
-        let AnswerBy::Shop { with_credentials } = logout.rule.answer else {
+        let AnswerBy::Shop { with_credentials } = logout.answer_by() else {
             return Ok(None);
         };
         let trip = Trip::to(&logout.shop, &context.site);
@@ -175,7 +175,7 @@ impl Leaving {
                 let answer = answer
                     .map_err(|error| refusal_of(&error).unwrap_or(Refusal::UpstreamFailed))?;
                 let answer = answer.unwrap_or(self.ours);
-                if !logout.rule.is_agreed(&answer) {
+                if !logout.is_agreed(&answer) {
                     return Ok(Outcome::Declined(answer));
                 }
                 let all = [logout.tokens(), logout.cutoffs()].concat();
@@ -187,9 +187,7 @@ impl Leaving {
         let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
         let answer = match answer {
             Ok(None) => self.ours,
-            Ok(Some(answer)) if is_answer(answer.status) && logout.rule.is_agreed(&answer) => {
-                answer
-            }
+            Ok(Some(answer)) if is_answer(answer.status) && logout.is_agreed(&answer) => answer,
             Ok(Some(answer)) => {
                 let status = answer.status.as_u16();
                 warn!(request, shop, status; "the shop did not answer its logout");

@@ -92,15 +92,13 @@ impl ProxyHttp for Proxy {
         let body = match read_ahead(&site, session).await? {
             Body::Unread => None,
             Body::Whole(body) => Some(body),
+            Body::TooLong if site.gate.passes_unread(session.req_header()) => None,
             Body::TooLong => {
                 let refused = site.gate.refuse_unread(session.req_header());
                 return self.refuse(session, context, &refused).await;
             }
         };
-        let request = Request {
-            head: session.req_header(),
-            body: body.as_deref(),
-        };
+        let request = Request::new(session.req_header(), body.as_deref());
         match self.judge(&site.gate, &request) {
             Ok(Verdict::Forward(shop, tokens)) => {
                 self.metrics.note_decision(&shop.name, "forwarded", "");
@@ -348,10 +346,7 @@ impl Proxy {
     /// A request of our own: judged as any, then answered without a shop, a count or a line in the log.
     async fn answer_pulse(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         context.is_own = true;
-        let request = Request {
-            head: session.req_header(),
-            body: None,
-        };
+        let request = Request::new(session.req_header(), None);
         drop(context.site.gate.judge(&request, clock::now()));
         let answer = Answer {
             status: StatusCode::NO_CONTENT,
