@@ -121,10 +121,11 @@ impl Proxy {
         let trip = trip.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let body = match body {
             Some(body) => body,
+            None if !context.read_ahead.is_empty() => return Err(Error::new(ErrorType::ReadError)),
             None => match body::read(session, context.site.limits.body_timeout).await? {
                 Body::Whole(body) => body,
                 Body::Unread => Bytes::new(),
-                Body::TooLong => return Err(Error::new(ErrorType::ReadError)),
+                Body::TooLong(_) => return Err(Error::new(ErrorType::ReadError)),
             },
         };
         let forwarding = &context.site.forwarding;

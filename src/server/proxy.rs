@@ -92,8 +92,12 @@ impl ProxyHttp for Proxy {
         let body = match read_ahead(&site, session).await? {
             Body::Unread => None,
             Body::Whole(body) => Some(body),
-            Body::TooLong if site.gate.passes_unread(session.req_header()) => None,
-            Body::TooLong => {
+            // At its end, Pingora would send nothing of it.
+            Body::TooLong(read) if passes_unread(&site, session) => {
+                context.read_ahead = read;
+                None
+            }
+            Body::TooLong(_) => {
                 let refused = site.gate.refuse_unread(session.req_header());
                 return self.refuse(session, context, &refused).await;
             }
@@ -187,6 +191,7 @@ impl ProxyHttp for Proxy {
         forwarding.rewrite(session, &context.id, stale_s, upstream)?;
         target::make_origin_form(upstream);
         context.trip()?.note_sending();
+        context.unsent = context.read_ahead.clone();
         Ok(())
     }
 
@@ -197,8 +202,13 @@ impl ProxyHttp for Proxy {
         _: &mut Session,
         body: &mut Option<Bytes>,
         is_end: bool,
-        _: &mut Context,
+        context: &mut Context,
     ) -> Result<()> {
+        if !context.unsent.is_empty() {
+            let unsent = std::mem::take(&mut context.unsent);
+            let rest = body.take().unwrap_or_default();
+            *body = Some([unsent, rest].concat().into());
+        }
         if is_end {
             body.take_if(|body| body.is_empty());
         }
@@ -379,9 +389,14 @@ async fn read_ahead(site: &Site, session: &mut Session) -> Result<Body> {
         return Ok(Body::Unread);
     }
     if session.req_header().headers.contains_key(CONTENT_ENCODING) {
-        return Ok(Body::TooLong);
+        return Ok(Body::TooLong(Bytes::new()));
     }
     body::read(session, site.limits.body_timeout).await
+}
+
+/// Whether a body that was not read to its end goes to the shop all the same.
+fn passes_unread(site: &Site, session: &mut Session) -> bool {
+    site.gate.passes_unread(session.req_header()) && !session.is_body_done()
 }
 
 /// What the customer is told when the shop did not answer. `None`: the customer is gone.
