@@ -52,7 +52,7 @@ impl Bare {
     }
 
     fn log_out(&self, head: &Parts) {
-        let Ok(Verdict::LogOut(logout)) = self.gate.judge(&Request { head, body: None }, self.now)
+        let Ok(Verdict::LogOut(logout)) = self.gate.judge(&Request::new(head, None), self.now)
         else {
             panic!("a good credential logs out");
         };
@@ -67,7 +67,7 @@ impl Bare {
 
     fn forwards(&self, head: &Parts, body: Option<&[u8]>) -> bool {
         matches!(
-            self.gate.judge(&Request { head, body }, self.now),
+            self.gate.judge(&Request::new(head, body), self.now),
             Ok(Verdict::Forward(_, _))
         )
     }

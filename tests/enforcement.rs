@@ -214,13 +214,7 @@ fn passes(gate: &Gate, path: &str, claims: &str, second: u64) -> bool {
         .header(HOST, "shop.example.com")
         .header(AUTHORIZATION, bearer);
     let (head, ()) = request.body(()).unwrap().into_parts();
-    let verdict = gate.judge(
-        &Request {
-            head: &head,
-            body: None,
-        },
-        UnixTime::from_seconds(second),
-    );
+    let verdict = gate.judge(&Request::new(&head, None), UnixTime::from_seconds(second));
     matches!(verdict, Ok(Verdict::Forward(_, _)))
 }
 

@@ -75,10 +75,7 @@ impl Customers {
 
     fn revoked_by(&self, gate: &Gate, number: u64) -> Vec<Revocation> {
         let head = storefront::logout(&self.token(number));
-        let request = Request {
-            head: &head,
-            body: None,
-        };
+        let request = Request::new(&head, None);
         match gate.judge(&request, self.now) {
             Ok(Verdict::LogOut(leaving)) => leaving.revocations,
             Ok(_) | Err(_) => panic!("a good token logs out"),

@@ -111,16 +111,13 @@ fn head(method: Method, target: &str, bearer: &str) -> Parts {
 
 /// Whether the gate lets it through.
 pub fn passes(gate: &Gate, head: &Parts, now: UnixTime) -> bool {
-    gate.judge(&Request { head, body: None }, now).is_ok()
+    gate.judge(&Request::new(head, None), now).is_ok()
 }
 
 /// Logs this token out, as the server would.
 pub fn log_out(revocations: &Revocations, gate: &Gate, token: &str, now: UnixTime) {
     let head = logout(token);
-    let request = Request {
-        head: &head,
-        body: None,
-    };
+    let request = Request::new(&head, None);
     let Ok(Verdict::LogOut(leaving)) = gate.judge(&request, now) else {
         panic!("a good token logs out");
     };

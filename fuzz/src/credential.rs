@@ -68,10 +68,7 @@ fn token(id: &str) -> String {
 fn log_out(gate: &Gate, token: &str) {
     let order = Ask::parse(format!("POST /logout\nauthorization: Bearer {token}").as_bytes());
     let head = order.and_then(|order| order.head(str::to_owned)).unwrap();
-    let request = Request {
-        head: &head,
-        body: None,
-    };
+    let request = Request::new(&head, None);
     let Ok(Verdict::LogOut(logout)) = gate.judge(&request, NOW) else {
         panic!("a good token logs out");
     };
@@ -196,7 +193,7 @@ fn take_line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
 
 fn judge(head: &Parts, body: &[u8]) -> Outcome {
     let body = (!body.is_empty()).then_some(body);
-    match GATE.judge(&Request { head, body }, NOW) {
+    match GATE.judge(&Request::new(head, body), NOW) {
         Ok(Verdict::Forward(_, _)) => Outcome::Forwarded,
         Ok(Verdict::LogOut(logout)) => Outcome::LoggedOut(logout.revocations),
         Ok(Verdict::Preflight) => Outcome::Preflight,

@@ -74,10 +74,7 @@ fn no_reading_leads_past_a_rule(uri: &Uri) {
         .header("host", "shop.example.com");
     let head = request.body(()).unwrap().into_parts().0;
     let judged = GATE.judge(
-        &Request {
-            head: &head,
-            body: None,
-        },
+        &Request::new(&head, None),
         UnixTime::from_seconds(1_790_000_000),
     );
     let (is_logout, is_refused) = match judged {

@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::fault::{Fault, Faults};
+use super::graphql;
 use super::route;
 use super::table::Table;
 use crate::request::{Call, PathPattern, QueryCondition, QueryValue};
@@ -16,18 +17,24 @@ const METHODS: &[(&str, &Method)] = &[
     ("HEAD", &Method::HEAD),
 ];
 
-/// Reads `methods`, `paths` and `query` of a rule.
+/// Reads `methods`, `paths`, `query` and `graphql` of a rule.
 pub(super) fn read(table: &mut Table<'_>, faults: &mut Faults) -> Call {
+    let graphql = graphql::read_condition(table, faults);
+    let usual: &[_] = match graphql {
+        Some(_) => &[Method::POST, Method::GET],
+        None => &[Method::POST],
+    };
     Call {
-        methods: read_methods(table, faults),
+        methods: read_methods(table, usual, faults),
         paths: route::read_paths(table, faults),
         query: read_query(table, faults),
+        graphql,
     }
 }
 
-fn read_methods(table: &mut Table<'_>, faults: &mut Faults) -> Vec<Method> {
+fn read_methods(table: &mut Table<'_>, usual: &[Method], faults: &mut Faults) -> Vec<Method> {
     let Some(texts) = table.strings("methods", faults) else {
-        return vec![Method::POST];
+        return usual.to_vec();
     };
     if texts.is_empty()
         && let Some(spot) = table.spot_of("methods")

@@ -99,7 +99,8 @@ pub(super) fn of_shop(places: &[Place], rules: &[Arc<LogoutRule>]) -> Vec<Cookie
         | Carrier::Raw(_)
         | Carrier::Query(_)
         | Carrier::Json(_)
-        | Carrier::Form(_) => None,
+        | Carrier::Form(_)
+        | Carrier::GraphQl(_) => None,
     });
     let of_rules = rules.iter().flat_map(|rule| &rule.clear_cookies);
     let mut cookies: Vec<CookieDeletion> = Vec::new();

@@ -4,6 +4,7 @@ use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
 
 use super::fault::{Fault, Faults, Spot};
+use super::graphql;
 use super::table::{Table, Text};
 use super::token::KINDS;
 use crate::request::{
@@ -11,7 +12,7 @@ use crate::request::{
 };
 
 /// The keys of which a credential has one.
-const CARRIERS: [&str; 5] = ["header", "cookie", "query", "body", "form"];
+const CARRIERS: [&str; 6] = ["header", "cookie", "query", "body", "form", "graphql"];
 
 /// Where a credential is looked for.
 const OCCASIONS: &[(&str, Occasion)] = &[
@@ -132,7 +133,11 @@ fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<(String, C
         }
         [] => {
             if !is_broken {
-                table.missing("header", "one of header, cookie, query, body, form", faults);
+                table.missing(
+                    "header",
+                    "one of header, cookie, query, body, form, graphql",
+                    faults,
+                );
             }
             None
         }
@@ -198,6 +203,7 @@ fn other(key: &str, text: &Text<'_>, faults: &mut Faults) -> Option<Carrier> {
             .map(Carrier::Cookie),
         "body" => text.parse_as(Pointer::parse, faults).map(Carrier::Json),
         "query" => text.parse_as(field, faults).map(Carrier::Query),
+        "graphql" => graphql::carrier(text, faults),
         _ => text.parse_as(field, faults).map(Carrier::Form),
     }
 }

@@ -113,7 +113,7 @@ fn read_rule(
     let answer = read_answer(&mut table, is_own, overrides, faults);
     let when = read_when(&mut table, answer, faults);
     let agreed = agreement::read(&mut table, "agreed", faults);
-    let success = words::read_success(&mut table, faults);
+    let success = words::read_success(&mut table, call.graphql.is_some(), faults);
     let (missing, invalid) = read_errors(&mut table, faults);
     let client_key = choose_client_key(&mut table, overrides, faults);
     let mut clear_cookies = cookies::read(&mut table, faults);
@@ -239,6 +239,7 @@ impl Logouts {
                 methods: vec![Method::POST],
                 paths: vec![path.expect("the prefix is a path, and so is what is below it")],
                 query: Vec::new(),
+                graphql: None,
             },
             revoke: self.own_scope,
             answer: AnswerBy::Doorward,

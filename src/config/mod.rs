@@ -15,6 +15,7 @@ mod credential;
 mod duration;
 mod fault;
 mod file;
+mod graphql;
 mod inquiry;
 mod key_files;
 mod key_url;

@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, Spot};
 use super::presets::Presets;
 use super::table::Table;
 use super::taken::Taken;
-use super::{credential, logout, refresh, route, token, upstream};
-use crate::request::{HostPattern, RefusalSettings, Shape, Shop, ShopClock, Verifier, name_of};
+use super::{credential, graphql, logout, refresh, route, token, upstream};
+use crate::request::{
+    GraphQlSettings, HostPattern, RefusalSettings, Shape, Shop, ShopClock, UnreadBody, Verifier,
+    name_of,
+};
 use crate::revocation::{Allowance, ShopTag};
 use crate::server::{Endpoint, Upstreams};
 
@@ -63,7 +66,16 @@ pub(super) fn read<'a>(
     let routes = route::read(&mut table, faults);
     let path_style = route::read_style(&mut table, faults);
     let refusals = read_refusals(&mut table, known_as, faults);
-    let allowance = read_allowance(&mut table, faults);
+    let unknown_hash = graphql::read_unknown_hash(&mut table, faults);
+    let (allowance, unread_body) = read_limits(&mut table, faults);
+    let unread = unread_body.0;
+    graphql::warn_of_unread(unread_body, &places, faults);
+    let calls = logouts
+        .rules
+        .iter()
+        .map(|rule| &rule.call)
+        .chain(&refreshes);
+    graphql::warn_of_unruled(&table, &places, calls, faults);
     table.finish(faults);
     let (settings, keys) = tokens?;
     let shop = Shop {
@@ -81,6 +93,11 @@ pub(super) fn read<'a>(
         refusals,
         allowance,
         clock: Arc::new(ShopClock::default()),
+        graphql: GraphQlSettings {
+            unknown_hash,
+            unread_body: unread,
+            learnt: Arc::default(),
+        },
     };
     let upstreams = upstreams?;
     let summary = summary(&shop, preset.map(|(name, _)| name), &upstreams);
@@ -177,17 +194,22 @@ fn code(text: &str) -> Result<&str, &'static str> {
         .ok_or("a code such as rest_forbidden")
 }
 
-fn read_allowance(table: &mut Table<'_>, faults: &mut Faults) -> Allowance {
+/// Reads `[shop.limits]`.
+fn read_limits(
+    table: &mut Table<'_>,
+    faults: &mut Faults,
+) -> (Allowance, (UnreadBody, Option<Spot>)) {
     let mut allowance = Allowance::default();
     let Some(mut table) = table.table("limits", faults) else {
-        return allowance;
+        return (allowance, (UnreadBody::default(), None));
     };
+    let unread_body = graphql::read_unread_body(&mut table, faults);
     let per_minute = table.integer("unverified_per_client_minute", 0..=1_000_000, faults);
     let entries = table.integer("unverified_entries", 0..=1_000_000_000, faults);
     table.finish(faults);
     allowance.per_client_minute = per_minute.unwrap_or(allowance.per_client_minute);
     allowance.per_shop = entries.unwrap_or(allowance.per_shop);
-    allowance
+    (allowance, unread_body)
 }
 
 fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) -> Vec<String> {

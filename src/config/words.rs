@@ -12,15 +12,23 @@ use crate::request::Words;
 /// The answer to a logout, unless the operator says otherwise.
 const LOGGED_OUT: &str = r#"{"message":"Successfully logged out"}"#;
 
+/// The same to a mutation of GraphQL: null for every field.
+const LOGGED_OUT_GRAPHQL: &str = r#"{"data":{}}"#;
+
 /// The answer to a logout that worked.
-pub(super) fn read_success(table: &mut Table<'_>, faults: &mut Faults) -> Words {
+pub(super) fn read_success(table: &mut Table<'_>, is_graphql: bool, faults: &mut Faults) -> Words {
+    let usual = if is_graphql {
+        LOGGED_OUT_GRAPHQL
+    } else {
+        LOGGED_OUT
+    };
     let status = read_status(table, 200..=299, faults).unwrap_or(StatusCode::OK);
     let body = read_body(table, faults);
     let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::RESET_CONTENT;
     if !has_body && let Some(spot) = table.spot_of("body") {
         faults.push(Fault::error(format!("an answer {} has no body", status.as_u16())).at(&spot));
     }
-    let usual = has_body.then_some(Bytes::from_static(LOGGED_OUT.as_bytes()));
+    let usual = has_body.then_some(Bytes::from_static(usual.as_bytes()));
     Words {
         status,
         body: body.or(usual),

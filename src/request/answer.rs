@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::logout::Words;
 use super::refusal::Refusal;
@@ -70,6 +70,9 @@ const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
 impl RefusalSettings {
     /// The answer to a refused request; `words` are the rule's own for it.
     pub fn answer(&self, refusal: Refusal, words: Option<&Words>, head: &Parts) -> Answer {
+        if let Refusal::UnknownDocument { batch } = refusal {
+            return ask_for_text(batch, head);
+        }
         let status = words.map_or(refusal.status(), |words| words.status);
         let message = words.and_then(|words| words.message.as_deref());
         let message = message.unwrap_or(refusal.message());
@@ -203,6 +206,23 @@ pub(super) fn logged_out(
         status: words.status,
         headers,
         body: words.body.clone().unwrap_or_default(),
+    }
+}
+
+/// Asks a client for the text of a document, as servers do who do not know its hash (automatic persisted queries
+/// of Apollo).
+fn ask_for_text(batch: Option<usize>, head: &Parts) -> Answer {
+    let extensions = json!({ "code": "PERSISTED_QUERY_NOT_FOUND" });
+    let error = json!({ "message": "PersistedQueryNotFound", "extensions": extensions });
+    let one = json!({ "errors": [error] });
+    let body = match batch {
+        Some(count) => Value::Array(vec![one; count]),
+        None => one,
+    };
+    Answer {
+        status: StatusCode::OK,
+        headers: base_headers(head, JSON),
+        body: body.to_string().into(),
     }
 }
 

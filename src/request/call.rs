@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::Request;
+use super::graphql::GraphQlCondition;
 use super::path::{Path, PathPattern, PathStyle};
 use super::route::is_meant;
 
@@ -15,6 +16,8 @@ pub struct Call {
     pub paths: Vec<PathPattern>,
     /// With which parameters of the query; all of them must be there.
     pub query: Vec<QueryCondition>,
+    /// With which mutations of GraphQL.
+    pub graphql: Option<GraphQlCondition>,
 }
 
 /// A parameter that must have one of these values. Values that begin with a slash are paths.
@@ -38,10 +41,25 @@ pub enum QueryValue {
 impl Call {
     /// Whether one of the readings of a request is this call.
     pub fn claims(&self, request: &Request<'_>, path: &Path<'_>, style: PathStyle) -> bool {
-        self.methods.contains(&request.head.method) && self.is_under(request, path, style)
+        let graphql = self.graphql.as_ref();
+        self.methods.contains(&request.head.method)
+            && self.is_under(request, path, style)
+            && graphql.is_none_or(|graphql| graphql.holds(request))
     }
 
-    /// The same, whatever the method.
+    /// Whether a request could be this call, by the mutation that it executes.
+    pub(super) fn asks_graphql(
+        &self,
+        request: &Request<'_>,
+        path: &Path<'_>,
+        style: PathStyle,
+    ) -> bool {
+        self.graphql.is_some()
+            && self.methods.contains(&request.head.method)
+            && self.is_under(request, path, style)
+    }
+
+    /// The same, whatever the method and what stands in the body.
     pub fn is_under(&self, request: &Request<'_>, path: &Path<'_>, style: PathStyle) -> bool {
         is_meant(&self.paths, path, style)
             && self

@@ -92,6 +92,8 @@ pub enum Carrier {
     Json(Pointer),
     /// A field of a form.
     Form(String),
+    /// Every argument and input field of that name in GraphQL.
+    GraphQl(String),
 }
 
 /// A name, or one with a single `*`.
@@ -125,7 +127,8 @@ impl Credential<'_> {
             | Carrier::Cookie(_)
             | Carrier::Query(_)
             | Carrier::Json(_)
-            | Carrier::Form(_) => false,
+            | Carrier::Form(_)
+            | Carrier::GraphQl(_) => false,
         }
     }
 }
@@ -134,11 +137,12 @@ impl Credential<'_> {
 pub(super) type Credentials<'a> = SmallVec<[Credential<'a>; 2]>;
 
 impl Carrier {
-    /// Whether it carries the bearer itself: of these a request may use one only (RFC 6750 section 2).
+    /// Whether it carries the bearer itself: of these a request may use one only (RFC 6750 section 2). What
+    /// GraphQL carries may come several times, in the requests of a batch.
     fn is_bearer(&self) -> bool {
         match self {
             Self::Schemed { .. } | Self::Query(_) | Self::Json(_) | Self::Form(_) => true,
-            Self::Raw(_) | Self::Cookie(_) => false,
+            Self::Raw(_) | Self::Cookie(_) | Self::GraphQl(_) => false,
         }
     }
 
@@ -149,14 +153,16 @@ impl Carrier {
 
     /// Whether it can only be found by reading the body.
     pub fn is_in_body(&self) -> bool {
-        matches!(self, Self::Json(_) | Self::Form(_))
+        matches!(self, Self::Json(_) | Self::Form(_) | Self::GraphQl(_))
     }
 
     /// Whether it is a header of its own, and `name` is that header.
     pub fn is_own_header(&self, name: &HeaderName) -> bool {
         match self {
             Self::Schemed { name: own, .. } | Self::Raw(own) => is_spelling_of(name, own),
-            Self::Cookie(_) | Self::Query(_) | Self::Json(_) | Self::Form(_) => false,
+            Self::Cookie(_) | Self::Query(_) | Self::Json(_) | Self::Form(_) | Self::GraphQl(_) => {
+                false
+            }
         }
     }
 
@@ -165,7 +171,7 @@ impl Carrier {
         match self {
             Self::Schemed { name, .. } | Self::Raw(name) => Some(name),
             Self::Cookie(_) => Some(&COOKIE),
-            Self::Query(_) | Self::Json(_) | Self::Form(_) => None,
+            Self::Query(_) | Self::Json(_) | Self::Form(_) | Self::GraphQl(_) => None,
         }
     }
 }
@@ -219,6 +225,11 @@ pub(super) fn take_all<'a>(
             }
             Carrier::Form(name) => {
                 take_form(name, request)?.map(&mut add);
+            }
+            Carrier::GraphQl(name) => {
+                let read = request.graphql.get().into_iter();
+                let texts = read.flat_map(|read| read.credentials(name, CREDENTIALS_MAX));
+                texts.map(Cow::Owned).for_each(&mut add);
             }
         }
     }

@@ -11,6 +11,7 @@ mod compact;
 mod confirmations;
 mod credential;
 mod flaw;
+mod graphql;
 mod inquiry;
 mod json;
 mod key_ring;
@@ -26,6 +27,7 @@ mod skew;
 mod token;
 mod verify;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use http::header::{HOST, HeaderValue, ORIGIN};
@@ -40,6 +42,7 @@ pub use claims::{Claims, IssuedAt};
 pub use confirmations::Confirmations;
 pub use credential::{Carrier, Credential, NamePattern, Occasion, Occasions, Place};
 pub use flaw::Flaw;
+pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, UnreadBody};
 pub use inquiry::{ContentType, Inquiry};
 pub use json::Pointer;
 pub use key_ring::{KeyRing, KeyState};
@@ -66,6 +69,20 @@ pub struct Request<'a> {
     pub head: &'a Parts,
     /// Its body, where [`Gate::needs_body`] asked for it.
     pub body: Option<&'a [u8]>,
+    /// Its GraphQL, once it was read.
+    graphql: OnceCell<graphql::Reading>,
+}
+
+impl<'a> Request<'a> {
+    /// A request with this head, and its body where [`Gate::needs_body`] asked for it.
+    pub fn new(head: &'a Parts, body: Option<&'a [u8]>) -> Self {
+        let graphql = OnceCell::new();
+        Self {
+            head,
+            body,
+            graphql,
+        }
+    }
 }
 
 /// Judges requests. It needs the revocations, and those exist only once the journal was replayed.
@@ -75,10 +92,6 @@ pub struct Gate {
 }
 
 /// What becomes of a request that is not refused.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one is made a request, on the stack; a box would be an allocation"
-)]
 pub enum Verdict<'g> {
     /// It goes to the shop, for as long as none of its tokens is revoked.
     Forward(&'g Arc<Shop>, Tokens),
@@ -104,6 +117,8 @@ pub struct LogOut {
     deletions: Vec<HeaderValue>,
     /// Its token had expired already.
     expired: bool,
+    /// What is executed beside it, if it came as GraphQL.
+    graphql: Option<graphql::Outcome>,
 }
 
 /// In which order a logout is carried out.
@@ -261,6 +276,7 @@ impl Gate {
             at: now,
             deletions: rule.cookie_deletions(request),
             expired: Enforce::Valid.admit(&tokens, settings.leeway, now) == Err(Refusal::Expired),
+            graphql: graphql_of(rule, request),
         }))
     }
 
@@ -312,14 +328,20 @@ impl Gate {
 
     /// Whether the body must be read before the request can be judged.
     pub fn needs_body(&self, head: &Parts) -> bool {
-        let request = Request { head, body: None };
+        let request = Request::new(head, None);
         self.shop_of(&request)
             .is_ok_and(|shop| shop.needs_body(&request))
     }
 
+    /// Whether a request whose body could not be read as far as needed goes to the shop all the same.
+    pub fn passes_unread(&self, head: &Parts) -> bool {
+        let shop = self.shop_of(&Request::new(head, None));
+        shop.is_ok_and(|shop| shop.graphql.unread_body == UnreadBody::Forward)
+    }
+
     /// The refusal of a request whose body could not be read as far as needed.
     pub fn refuse_unread(&self, head: &Parts) -> Refused<'_> {
-        let shop = self.shop_of(&Request { head, body: None }).ok();
+        let shop = self.shop_of(&Request::new(head, None)).ok();
         Refused {
             refusal: Refusal::UnreadableBody,
             shop,
@@ -340,6 +362,12 @@ fn leading<'t>(
     pairs
         .filter(move |(_, credential)| all || is_leading(credential))
         .map(|(token, _)| token)
+}
+
+/// What a GraphQL request executes beside this logout.
+fn graphql_of(rule: &LogoutRule, request: &Request<'_>) -> Option<graphql::Outcome> {
+    let condition = rule.call.graphql.as_ref()?;
+    Some(condition.outcome(request.graphql.get()?))
 }
 
 /// Same origin, or typed by the user (Fetch Metadata); from before that, an `Origin` that is our host.
@@ -372,13 +400,39 @@ impl LogOut {
             return self.shop.refusals.answer(Refusal::Expired, words, head);
         }
         let shape = self.shop.refusals.shape;
-        answer::logged_out(&self.rule.success, shape, &self.deletions, head)
+        let shaped = self.graphql.as_ref();
+        let shaped = shaped.map(|outcome| outcome.words(&self.rule.success));
+        let words = shaped.as_ref().unwrap_or(&self.rule.success);
+        answer::logged_out(words, shape, &self.deletions, head)
+    }
+
+    /// Who answers. What else a GraphQL request executes only the shop can.
+    pub fn answer_by(&self) -> AnswerBy {
+        match (self.rule.answer, &self.graphql) {
+            (AnswerBy::Doorward, Some(outcome)) if !outcome.is_pure() => AnswerBy::Shop {
+                with_credentials: true,
+            },
+            (answer, _) => answer,
+        }
+    }
+
+    /// Whether the shop's answer says that it has logged the customer out.
+    pub fn is_agreed(&self, answer: &Answer) -> bool {
+        let Some(outcome) = self.graphql.as_ref().filter(|_| self.rule.reads_answer()) else {
+            return self.rule.is_agreed(answer);
+        };
+        let bodies = outcome.plain(&answer.body).into_iter();
+        let mut answers = bodies.map(|body| Answer {
+            body: body.into(),
+            ..answer.clone()
+        });
+        answers.any(|answer| self.rule.is_agreed(&answer))
     }
 
     /// In which order it is carried out. Cutoffs are taken on the shop's clock: while nobody knows how far that
     /// is off they wait for its answer, for one that is too late would refuse the customer's next login.
     pub fn order(&self) -> Order {
-        match (self.rule.answer, self.rule.when) {
+        match (self.answer_by(), self.rule.when) {
             (AnswerBy::Doorward, _) => Order::AtOnce,
             (AnswerBy::Shop { .. }, When::ShopAgreed) => Order::ShopFirst,
             (AnswerBy::Shop { .. }, When::AtOnce) if self.shop.clock.is_known() => Order::AtOnce,

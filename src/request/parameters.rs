@@ -94,7 +94,7 @@ pub(super) fn take_form<'a>(
 }
 
 /// What the body is said to be, all lines of it, in small letters.
-fn content_type(request: &Request<'_>) -> String {
+pub(super) fn content_type(request: &Request<'_>) -> String {
     let lines = request.head.headers.get_all(CONTENT_TYPE).iter();
     let lines = lines.map(|line| String::from_utf8_lossy(line.as_bytes()).to_ascii_lowercase());
     lines.collect::<Vec<_>>().join(",")
@@ -118,7 +118,7 @@ pub(super) fn is_called_by(given: &str, fits: impl Fn(&str) -> bool) -> bool {
 }
 
 /// Whether a multipart body could have a part of this name.
-fn has_part(name: &str, body: &[u8]) -> bool {
+pub(super) fn has_part(name: &str, body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body).to_ascii_lowercase();
     let name = name.to_ascii_lowercase();
     text.split("name").skip(1).any(|rest| {

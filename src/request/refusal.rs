@@ -36,6 +36,11 @@ pub enum Refusal {
     NominatedIdentity,
     /// The body is longer than what is read ahead, or encoded, and could hold a credential.
     UnreadableBody,
+    /// A GraphQL document is named by a hash that is not known here: the client may send the text.
+    UnknownDocument {
+        /// How many answers it wants, if it is a batch.
+        batch: Option<usize>,
+    },
     /// A token that can't be verified.
     Unverifiable(Flaw),
     /// A token that nobody can verify yet: the shop's keys were never fetched.
@@ -223,6 +228,9 @@ impl Refusal {
                 "unreadable_body",
                 "The body is too large to be examined",
             ),
+            Self::UnknownDocument { .. } => {
+                facts(StatusCode::OK, "unknown_document", "PersistedQueryNotFound")
+            }
             Self::Unverifiable(_) => bad_token("unverifiable", "The token is invalid"),
             Self::KeysMissing => facts(
                 StatusCode::SERVICE_UNAVAILABLE,

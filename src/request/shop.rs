@@ -11,8 +11,9 @@ use super::Request;
 use super::answer::{Answer, RefusalSettings};
 use super::call::Call;
 use super::confirmations::{Asked, Confirmations, Word};
-use super::credential::{Carried, Credential, Occasion, Place};
+use super::credential::{Carried, Carrier, Credential, Occasion, Place};
 use super::flaw::Flaw;
+use super::graphql::{GraphQlSettings, Reading, UnknownHash};
 use super::logout::LogoutRule;
 use super::path::{Path, PathStyle};
 use super::refusal::Refusal;
@@ -53,6 +54,8 @@ pub struct Shop {
     pub allowance: Allowance,
     /// Its clock.
     pub clock: Arc<ShopClock>,
+    /// How its GraphQL is read.
+    pub graphql: GraphQlSettings,
 }
 
 /// A host, or all hosts of a domain.
@@ -112,15 +115,55 @@ impl Shop {
         if new.inquiry == old_settings.inquiry && new.realm == old_settings.realm {
             self.confirmations = Arc::clone(&old.confirmations);
         }
+        self.graphql.learnt = Arc::clone(&old.graphql.learnt);
     }
 
-    /// What a request asks for, by its method, path and query.
+    /// The calls that rules are about.
+    fn calls(&self) -> impl Iterator<Item = &Call> {
+        let logouts = self.logouts.iter().map(|rule| &rule.call);
+        logouts.chain(&self.refreshes)
+    }
+
+    /// Whether a rule asks which mutation a request executes.
+    fn asks_graphql(&self, request: &Request<'_>, path: &Path<'_>) -> bool {
+        self.calls()
+            .any(|call| call.asks_graphql(request, path, self.path_style))
+    }
+
+    /// Reads the GraphQL of a request, where a rule or a credential needs it, or refuses what hides it.
+    fn read_graphql(&self, request: &Request<'_>, path: &Path<'_>) -> Result<(), Refusal> {
+        let mut carriers = self.places.iter().map(|place| &place.carrier);
+        let has_credentials = carriers.any(|one| matches!(one, Carrier::GraphQl(_)));
+        let is_ruled = self.asks_graphql(request, path);
+        if !is_ruled && !has_credentials {
+            return Ok(());
+        }
+        let settings = &self.graphql;
+        let read = || Reading::of(request, &settings.learnt);
+        let reading = request.graphql.get_or_init(read);
+        reading.refuse_unread(is_ruled, has_credentials, settings.unread_body)?;
+        let asks = is_ruled && settings.unknown_hash == UnknownHash::Ask;
+        if asks && reading.has_unknown(|id| self.trusts(id)) {
+            let batch = reading.batch();
+            return Err(Refusal::UnknownDocument { batch });
+        }
+        Ok(())
+    }
+
+    /// Whether a rule names this stored document.
+    fn trusts(&self, id: &str) -> bool {
+        let mut conditions = self.calls().filter_map(|call| call.graphql.as_ref());
+        conditions.any(|condition| condition.trusts(id))
+    }
+
+    /// What a request asks for, by its method, path and query, and the mutations that it executes.
     pub(super) fn purpose(
         &self,
         request: &Request<'_>,
         path: &Path<'_>,
     ) -> Result<Purpose<'_>, Refusal> {
         self.refuse_ambiguous(request, path)?;
+        self.read_graphql(request, path)?;
         let style = self.path_style;
         if self.own_logout.call.is_under(request, path, style) {
             return match request.head.method {
@@ -144,17 +187,22 @@ impl Shop {
         Ok(Purpose::Visit(occasion, enforce))
     }
 
-    /// Whether credentials may stand in the body of a request.
+    /// Whether credentials may stand in the body of a request, or what it asks for.
     pub(super) fn needs_body(&self, request: &Request<'_>) -> bool {
         let in_bodies = || {
             self.places
                 .iter()
                 .filter(|place| place.carrier.is_in_body())
         };
-        if in_bodies().next().is_none() {
+        let asks_graphql = self.calls().any(|call| call.graphql.is_some());
+        if in_bodies().next().is_none() && !asks_graphql {
             return false;
         }
-        let purpose = self.purpose(request, &Path::read(request.head.uri.path()));
+        let path = Path::read(request.head.uri.path());
+        if asks_graphql && self.asks_graphql(request, &path) {
+            return true;
+        }
+        let purpose = self.purpose(request, &path);
         let occasion = purpose.map_or(Occasion::Visit, Purpose::occasion);
         in_bodies().any(|place| place.at.include(occasion))
     }
@@ -165,8 +213,7 @@ impl Shop {
             return Ok(());
         }
         let style = self.path_style;
-        let logouts = self.logouts.iter().chain([&self.own_logout]);
-        let mut calls = logouts.map(|rule| &rule.call).chain(&self.refreshes);
+        let mut calls = self.calls().chain([&self.own_logout.call]);
         let ruled = path.is_endless()
             || calls.any(|call| call.is_under(request, path, style))
             || self.routes.iter().any(|route| route.claims(path, style));

@@ -25,8 +25,8 @@ pub(super) enum Body {
     Unread,
     /// All of it.
     Whole(Bytes),
-    /// More than can be kept.
-    TooLong,
+    /// More than can be kept; this was read of it, and would be lost on the way to the shop.
+    TooLong(Bytes),
 }
 
 /// Reads a body as far as it is kept for sending it on; between two parts of it, the client may be silent for so long.
@@ -44,7 +44,7 @@ async fn read_all(session: &mut Session, silence_max: Duration) -> Result<Body> 
         .and_then(|length| length.to_str().ok());
     let announced = announced.and_then(|length| length.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Ok(Body::TooLong);
+        return Ok(Body::TooLong(Bytes::new()));
     }
     let may_wait = session.req_header().version > Version::HTTP_10; // RFC 9110 section 10.1.1
     if may_wait && headers.contains_key(EXPECT) && !session.is_body_empty() {
@@ -55,7 +55,7 @@ async fn read_all(session: &mut Session, silence_max: Duration) -> Result<Body> 
     while let Some(chunk) = read_part(session, silence_max).await? {
         body.extend_from_slice(&chunk);
         if body.len() > BODY_BYTES_MAX {
-            return Ok(Body::TooLong);
+            return Ok(Body::TooLong(body.into()));
         }
     }
     Ok(Body::Whole(body.into()))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 
 use super::connection::{Lease, Terms};
@@ -24,6 +25,10 @@ pub(super) struct Context {
     pub(super) begun: Instant,
     /// Whether we sent it ourselves.
     pub(super) is_own: bool,
+    /// What was read of a body that is too long to be examined, and goes to the shop all the same.
+    pub(super) read_ahead: Bytes,
+    /// What of that the server which it is tried on has not got.
+    pub(super) unsent: Bytes,
     /// Its way there.
     trip: Option<Trip>,
     in_flight: Arc<InFlight>,
@@ -38,6 +43,8 @@ impl Context {
             shop: None,
             begun: clock::instant(),
             is_own: false,
+            read_ahead: Bytes::new(),
+            unsent: Bytes::new(),
             trip: None,
             in_flight: Arc::new(in_flight),
         }

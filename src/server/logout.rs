@@ -114,17 +114,18 @@ impl Proxy {
         logout: &LogOut,
         body: Option<Bytes>,
     ) -> Result<Option<Question>> {
-        let AnswerBy::Shop { with_credentials } = logout.rule.answer else {
+        let AnswerBy::Shop { with_credentials } = logout.answer_by() else {
             return Ok(None);
         };
         let trip = Trip::to(&logout.shop, &context.site);
         let trip = trip.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let body = match body {
             Some(body) => body,
+            None if !context.read_ahead.is_empty() => return Err(Error::new(ErrorType::ReadError)),
             None => match body::read(session, context.site.limits.body_timeout).await? {
                 Body::Whole(body) => body,
                 Body::Unread => Bytes::new(),
-                Body::TooLong => return Err(Error::new(ErrorType::ReadError)),
+                Body::TooLong(_) => return Err(Error::new(ErrorType::ReadError)),
             },
         };
         let forwarding = &context.site.forwarding;
@@ -175,7 +176,7 @@ impl Leaving {
                 let answer = answer
                     .map_err(|error| refusal_of(&error).unwrap_or(Refusal::UpstreamFailed))?;
                 let answer = answer.unwrap_or(self.ours);
-                if !logout.rule.is_agreed(&answer) {
+                if !logout.is_agreed(&answer) {
                     return Ok(Outcome::Declined(answer));
                 }
                 let all = [logout.tokens(), logout.cutoffs()].concat();
@@ -187,9 +188,7 @@ impl Leaving {
         let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
         let answer = match answer {
             Ok(None) => self.ours,
-            Ok(Some(answer)) if is_answer(answer.status) && logout.rule.is_agreed(&answer) => {
-                answer
-            }
+            Ok(Some(answer)) if is_answer(answer.status) && logout.is_agreed(&answer) => answer,
             Ok(Some(answer)) => {
                 let status = answer.status.as_u16();
                 warn!(request, shop, status; "the shop did not answer its logout");

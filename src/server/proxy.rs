@@ -92,15 +92,17 @@ impl ProxyHttp for Proxy {
         let body = match read_ahead(&site, session).await? {
             Body::Unread => None,
             Body::Whole(body) => Some(body),
-            Body::TooLong => {
+            // At its end, Pingora would send nothing of it.
+            Body::TooLong(read) if passes_unread(&site, session) => {
+                context.read_ahead = read;
+                None
+            }
+            Body::TooLong(_) => {
                 let refused = site.gate.refuse_unread(session.req_header());
                 return self.refuse(session, context, &refused).await;
             }
         };
-        let request = Request {
-            head: session.req_header(),
-            body: body.as_deref(),
-        };
+        let request = Request::new(session.req_header(), body.as_deref());
         let mut judged = self.judge(&site.gate, &request);
         if let Ok(Verdict::Ask(shop, doubtful)) = judged {
             self.ask_about(session, context, shop, &doubtful).await;
@@ -198,6 +200,7 @@ impl ProxyHttp for Proxy {
         forwarding.rewrite(session, &context.id, stale_s, upstream)?;
         target::make_origin_form(upstream);
         context.trip()?.note_sending();
+        context.unsent = context.read_ahead.clone();
         Ok(())
     }
 
@@ -208,8 +211,13 @@ impl ProxyHttp for Proxy {
         _: &mut Session,
         body: &mut Option<Bytes>,
         is_end: bool,
-        _: &mut Context,
+        context: &mut Context,
     ) -> Result<()> {
+        if !context.unsent.is_empty() {
+            let unsent = std::mem::take(&mut context.unsent);
+            let rest = body.take().unwrap_or_default();
+            *body = Some([unsent, rest].concat().into());
+        }
         if is_end {
             body.take_if(|body| body.is_empty());
         }
@@ -357,10 +365,7 @@ impl Proxy {
     /// A request of our own: judged as any, then answered without a shop, a count or a line in the log.
     async fn answer_pulse(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         context.is_own = true;
-        let request = Request {
-            head: session.req_header(),
-            body: None,
-        };
+        let request = Request::new(session.req_header(), None);
         drop(context.site.gate.judge(&request, clock::now()));
         let answer = Answer {
             status: StatusCode::NO_CONTENT,
@@ -393,9 +398,14 @@ async fn read_ahead(site: &Site, session: &mut Session) -> Result<Body> {
         return Ok(Body::Unread);
     }
     if session.req_header().headers.contains_key(CONTENT_ENCODING) {
-        return Ok(Body::TooLong);
+        return Ok(Body::TooLong(Bytes::new()));
     }
     body::read(session, site.limits.body_timeout).await
+}
+
+/// Whether a body that was not read to its end goes to the shop all the same.
+fn passes_unread(site: &Site, session: &mut Session) -> bool {
+    site.gate.passes_unread(session.req_header()) && !session.is_body_done()
 }
 
 /// What the customer is told when the shop did not answer. `None`: the customer is gone.

@@ -1,0 +1,285 @@
+//! A GraphQL document (GraphQL specification, September 2025, section 2), read as far as it matters here:
+//! which root fields its operations have, and what stands in its arguments.
+
+use std::collections::{HashMap, HashSet};
+
+use apollo_parser::cst::{self, CstNode};
+use apollo_parser::{Lexer, Parser, TokenKind};
+
+use super::Unread;
+
+/// How deep selections, values and types may be nested. Shops allow some 15, introspection has 10.
+const DEPTH_MAX: usize = 100;
+
+/// How many tokens a document may have, spaces and comments among them.
+const TOKENS_MAX: usize = 20_000;
+
+/// How many selections may be looked at for the root fields of all operations together: every operation may
+/// spread the same long fragment.
+const SELECTIONS_MAX: usize = 10_000;
+
+/// What matters of a document.
+pub(super) struct Document {
+    /// Its operations.
+    pub(super) operations: Vec<Operation>,
+    /// What stands in its arguments and input fields, wherever they are.
+    given: Vec<(String, Given)>,
+    /// What its variables are, where nobody says.
+    defaults: Vec<(String, Given)>,
+}
+
+/// An operation of a document.
+pub(super) struct Operation {
+    /// Its name, if it has one.
+    pub(super) name: Option<String>,
+    /// Whether it may change something.
+    pub(super) is_mutation: bool,
+    /// Its root fields, those of fragments among them.
+    pub(super) roots: Vec<Root>,
+}
+
+/// A root field of an operation.
+#[derive(Clone)]
+pub(super) struct Root {
+    /// What the answer calls it: its alias, or its name.
+    pub(super) key: String,
+    /// What the schema calls it.
+    pub(super) name: String,
+}
+
+/// What is given to an argument.
+pub(super) enum Given {
+    /// A string, or a number as it stands.
+    Text(String),
+    /// What this variable is.
+    Variable(String),
+}
+
+/// The fragments of a document, by their names. One that stands twice is no GraphQL, and both count.
+type Fragments = HashMap<String, Vec<cst::SelectionSet>>;
+
+impl Document {
+    /// Reads a document.
+    pub(super) fn read(text: &str) -> Result<Self, Unread> {
+        let tree = Parser::new(&plain(text)?)
+            .recursion_limit(DEPTH_MAX)
+            .token_limit(2 * TOKENS_MAX)
+            .parse();
+        if tree.errors().any(apollo_parser::Error::is_limit) {
+            return Err(Unread::TooMuch);
+        }
+        if tree.errors().next().is_some() {
+            return Err(Unread::NoDocument);
+        }
+        Self::of(&tree.document())
+    }
+
+    fn of(document: &cst::Document) -> Result<Self, Unread> {
+        let mut fragments = Fragments::new();
+        let mut operations = Vec::new();
+        for definition in document.definitions() {
+            if let cst::Definition::FragmentDefinition(fragment) = &definition {
+                let name = fragment.fragment_name().and_then(|name| name.name());
+                if let (Some(name), Some(selections)) = (name, fragment.selection_set()) {
+                    fragments
+                        .entry(text_of(&name))
+                        .or_default()
+                        .push(selections);
+                }
+            } else if let cst::Definition::OperationDefinition(operation) = definition {
+                operations.push(operation);
+            }
+        }
+        let mut left = SELECTIONS_MAX;
+        let operations = operations.iter();
+        let operations = operations.map(|one| Operation::of(one, &fragments, &mut left));
+        let mut read = Self {
+            operations: operations.collect::<Result<_, _>>()?,
+            given: Vec::new(),
+            defaults: Vec::new(),
+        };
+        read.take_given(document);
+        Ok(read)
+    }
+
+    /// Takes what stands in arguments, input fields and defaults, at any depth.
+    fn take_given(&mut self, document: &cst::Document) {
+        for node in document.syntax().descendants() {
+            if let Some(argument) = cst::Argument::cast(node.clone()) {
+                take(argument.name(), argument.value(), &mut self.given);
+            } else if let Some(field) = cst::ObjectField::cast(node.clone()) {
+                take(field.name(), field.value(), &mut self.given);
+            } else if let Some(variable) = cst::VariableDefinition::cast(node) {
+                let name = variable.variable().and_then(|variable| variable.name());
+                let value = variable.default_value().and_then(|default| default.value());
+                take(name, value, &mut self.defaults);
+            }
+        }
+    }
+
+    /// What is given to arguments and input fields of that name.
+    pub(super) fn given_to<'d>(&'d self, name: &'d str) -> impl Iterator<Item = &'d Given> {
+        named(&self.given, name)
+    }
+
+    /// What the variable of that name is, where nobody says.
+    pub(super) fn defaults_of<'d>(&'d self, variable: &'d str) -> impl Iterator<Item = &'d str> {
+        named(&self.defaults, variable).filter_map(|given| match given {
+            Given::Text(text) => Some(text.as_str()),
+            Given::Variable(_) => None, // a default has none
+        })
+    }
+
+    /// About how many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        const EACH: usize = 64;
+        let roots = |one: &Operation| EACH * (1 + one.roots.len());
+        let operations: usize = self.operations.iter().map(roots).sum();
+        let given = self.given.iter().chain(&self.defaults);
+        let given = given.map(|(name, given)| match given {
+            Given::Text(text) | Given::Variable(text) => EACH + name.len() + text.len(),
+        });
+        operations + given.sum::<usize>()
+    }
+}
+
+fn named<'d>(given: &'d [(String, Given)], name: &'d str) -> impl Iterator<Item = &'d Given> {
+    let named = given.iter().filter(move |(known, _)| known == name);
+    named.map(|(_, given)| given)
+}
+
+impl Operation {
+    fn of(
+        operation: &cst::OperationDefinition,
+        fragments: &Fragments,
+        left: &mut usize,
+    ) -> Result<Self, Unread> {
+        let kind = operation.operation_type();
+        let mut roots = Roots {
+            fragments,
+            left,
+            spread: HashSet::new(),
+            found: Vec::new(),
+        };
+        if let Some(selections) = operation.selection_set() {
+            roots.take(selections)?;
+        }
+        Ok(Self {
+            name: operation.name().as_ref().map(text_of),
+            is_mutation: kind.is_some_and(|kind| kind.mutation_token().is_some()),
+            roots: roots.found,
+        })
+    }
+}
+
+/// The root fields of one operation, as they are found.
+struct Roots<'d> {
+    fragments: &'d Fragments,
+    /// How many selections may still be looked at.
+    left: &'d mut usize,
+    /// The fragments that were spread: the second time says nothing new, and cycles end.
+    spread: HashSet<String>,
+    found: Vec<Root>,
+}
+
+impl Roots<'_> {
+    /// `@skip` and `@include` are not asked: what may be executed counts.
+    fn take(&mut self, selections: cst::SelectionSet) -> Result<(), Unread> {
+        // No recursion: a chain of fragments is as long as its text.
+        let mut waiting = vec![selections];
+        while let Some(selections) = waiting.pop() {
+            for selection in selections.selections() {
+                *self.left = self.left.checked_sub(1).ok_or(Unread::TooMuch)?;
+                match selection {
+                    cst::Selection::Field(field) => self.take_field(&field),
+                    cst::Selection::InlineFragment(fragment) => {
+                        waiting.extend(fragment.selection_set());
+                    }
+                    cst::Selection::FragmentSpread(spread) => {
+                        waiting.extend(self.spread(&spread));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn spread(&mut self, spread: &cst::FragmentSpread) -> Vec<cst::SelectionSet> {
+        let name = spread.fragment_name().and_then(|name| name.name());
+        let Some(name) = name.as_ref().map(text_of) else {
+            return Vec::new();
+        };
+        let fragment = self.fragments.get(&name).cloned().unwrap_or_default();
+        if self.spread.insert(name) {
+            fragment
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn take_field(&mut self, field: &cst::Field) {
+        let Some(name) = field.name().as_ref().map(text_of) else {
+            return;
+        };
+        let alias = field.alias().and_then(|alias| alias.name());
+        let key = alias.as_ref().map_or_else(|| name.clone(), text_of);
+        self.found.push(Root { key, name });
+    }
+}
+
+/// The document without what means nothing: spaces, comments and commas, which the parser takes for
+/// something between an alias and its colon.
+fn plain(text: &str) -> Result<String, Unread> {
+    let mut plain = String::with_capacity(text.len());
+    for token in Lexer::new(text).with_limit(TOKENS_MAX) {
+        let token = token.map_err(|error| {
+            if error.is_limit() {
+                Unread::TooMuch
+            } else {
+                Unread::NoDocument
+            }
+        })?;
+        let means_nothing = matches!(
+            token.kind(),
+            TokenKind::Whitespace | TokenKind::Comment | TokenKind::Comma
+        );
+        if !means_nothing {
+            plain.push_str(token.data());
+            plain.push(' ');
+        }
+    }
+    Ok(plain)
+}
+
+fn text_of(name: &cst::Name) -> String {
+    name.text().as_str().to_owned()
+}
+
+fn take(name: Option<cst::Name>, value: Option<cst::Value>, into: &mut Vec<(String, Given)>) {
+    let (Some(name), Some(value)) = (name, value) else {
+        return;
+    };
+    let mut waiting = vec![value];
+    while let Some(value) = waiting.pop() {
+        let given = match value {
+            cst::Value::StringValue(text) => Given::Text(text.into()),
+            // What the schema says is an ID may be a number.
+            cst::Value::IntValue(number) => Given::Text(number.source_string().trim().to_owned()),
+            cst::Value::Variable(variable) => match variable.name() {
+                Some(name) => Given::Variable(text_of(&name)),
+                None => continue,
+            },
+            cst::Value::ListValue(list) => {
+                waiting.extend(list.values());
+                continue;
+            }
+            // What stands in an object has names of its own.
+            cst::Value::ObjectValue(_)
+            | cst::Value::FloatValue(_)
+            | cst::Value::BooleanValue(_)
+            | cst::Value::NullValue(_)
+            | cst::Value::EnumValue(_) => continue,
+        };
+        into.push((text_of(&name), given));
+    }
+}

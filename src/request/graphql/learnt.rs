@@ -1,0 +1,71 @@
+//! What documents say that clients name by their hash only, as automatic persisted queries do: whoever sends a
+//! hash with its text once need not send the text again.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use moka::sync::Cache;
+
+use super::document::Document;
+
+/// How much is kept for a shop, in bytes. What had to go is asked for again.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// The SHA-256 of a document's text.
+pub(super) type Hash = [u8; 32];
+
+/// The documents of a shop, by hashes of our own: what a client says of a hash counts for nothing.
+pub struct Learnt(Cache<Hash, Arc<Document>>);
+
+impl Default for Learnt {
+    fn default() -> Self {
+        let weight = |_: &Hash, document: &Arc<Document>| {
+            u32::try_from(size_of::<Hash>() + 128 + document.weight()).unwrap_or(u32::MAX)
+        };
+        Self(
+            Cache::builder()
+                .weigher(weight)
+                .max_capacity(BYTES_MAX)
+                .build(),
+        )
+    }
+}
+
+impl fmt::Debug for Learnt {
+    /// Tokens may stand in documents.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Learnt(..)")
+    }
+}
+
+impl Learnt {
+    pub(super) fn keep(&self, hash: Hash, document: &Arc<Document>) {
+        self.0.insert(hash, Arc::clone(document));
+    }
+
+    pub(super) fn find(&self, hash: &Hash) -> Option<Arc<Document>> {
+        self.0.get(hash)
+    }
+}
+
+/// The hash of a text.
+pub(super) fn hash_of(text: &str) -> Hash {
+    let mut hash = Hash::default();
+    hash.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+    hash
+}
+
+/// The hash that a text says, in hexadecimal, perhaps behind `sha256:`.
+pub(super) fn said(text: &str) -> Option<Hash> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text).as_bytes();
+    let mut hash = Hash::default();
+    if digits.len() != 2 * hash.len() {
+        return None;
+    }
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
+    }
+    Some(hash)
+}

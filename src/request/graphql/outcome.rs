@@ -1,0 +1,134 @@
+//! What a request with a logout in it executes, field by field, and the answer to that: every field under the key
+//! that the client gave it, and every request of a batch in its place.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::super::json;
+use super::super::logout::Words;
+use super::super::refusal::Refusal;
+use super::{Execution, GraphQlCondition, Reading};
+
+/// What is executed beside a logout, and under which keys.
+pub(in super::super) struct Outcome {
+    executions: Vec<Vec<Field>>,
+    is_batch: bool,
+}
+
+/// A root field that is executed.
+struct Field {
+    key: String,
+    name: String,
+    is_logout: bool,
+}
+
+impl GraphQlCondition {
+    /// What is executed beside this logout.
+    pub(in super::super) fn outcome(&self, reading: &Reading) -> Outcome {
+        let executions = reading.executions.iter();
+        Outcome {
+            executions: executions.map(|one| self.fields_of(one)).collect(),
+            is_batch: reading.is_batch,
+        }
+    }
+
+    fn fields_of(&self, execution: &Execution) -> Vec<Field> {
+        let mut fields: Vec<Field> = Vec::new();
+        for operation in execution.operations() {
+            for root in &operation.roots {
+                if !fields.iter().any(|field| field.key == root.key) {
+                    fields.push(Field {
+                        key: root.key.clone(),
+                        name: root.name.clone(),
+                        is_logout: operation.is_mutation && self.fields.contains(&root.name),
+                    });
+                }
+            }
+        }
+        if fields.is_empty() && self.trusts_one_of(execution) {
+            let field = self.fields.first().cloned().unwrap_or_default();
+            fields.push(Field {
+                key: field.clone(),
+                name: field,
+                is_logout: true,
+            });
+        }
+        fields
+    }
+}
+
+impl Outcome {
+    /// Whether nothing but the logout is executed, so that the shop need not hear of it.
+    pub(in super::super) fn is_pure(&self) -> bool {
+        let is_pure =
+            |fields: &Vec<Field>| !fields.is_empty() && fields.iter().all(|field| field.is_logout);
+        self.executions.iter().all(is_pure)
+    }
+
+    /// The rule's words, `{"data":{"field":…}}`, as this client would have them from the shop. What was not
+    /// executed is an error.
+    pub(in super::super) fn words(&self, words: &Words) -> Words {
+        let body = words.body.as_ref().and_then(|body| json::parse(body));
+        let Some(Value::Object(said)) = body.as_ref().and_then(|body| body.get("data")) else {
+            return words.clone();
+        };
+        let mut answers: Vec<_> = self
+            .executions
+            .iter()
+            .map(|one| answer(one, said))
+            .collect();
+        let answer = if self.is_batch {
+            Value::Array(answers)
+        } else {
+            answers.pop().unwrap_or_default()
+        };
+        Words {
+            body: Some(Bytes::from(answer.to_string())),
+            ..words.clone()
+        }
+    }
+
+    /// The shop's answers to the logouts in it, each as a client that uses no alias would have got it.
+    pub(in super::super) fn plain(&self, answer: &[u8]) -> Vec<Vec<u8>> {
+        let Some(answer) = json::parse(answer) else {
+            return Vec::new();
+        };
+        let one = std::slice::from_ref(&answer);
+        let answers = answer.as_array().map_or(one, Vec::as_slice);
+        let answered = self.executions.iter().zip(answers);
+        let plain = answered.flat_map(|(fields, answer)| {
+            let logouts = fields.iter().filter(|field| field.is_logout);
+            logouts.map(|field| plain(field, answer))
+        });
+        plain.collect()
+    }
+}
+
+fn answer(fields: &[Field], said: &Map<String, Value>) -> Value {
+    let mut data = Map::new();
+    let mut errors = Vec::new();
+    for field in fields {
+        if field.is_logout {
+            let value = said.get(&field.name).or_else(|| said.values().next());
+            data.insert(field.key.clone(), value.cloned().unwrap_or_default());
+        } else {
+            data.insert(field.key.clone(), Value::Null);
+            let message = Refusal::UpstreamFailed.message();
+            errors.push(json!({ "message": message, "path": [field.key] }));
+        }
+    }
+    if errors.is_empty() {
+        json!({ "data": data })
+    } else {
+        json!({ "data": data, "errors": errors })
+    }
+}
+
+fn plain(field: &Field, answer: &Value) -> Vec<u8> {
+    let mut plain = answer.clone();
+    if let Some(data) = plain.get_mut("data").and_then(Value::as_object_mut) {
+        let value = data.remove(&field.key).unwrap_or_default();
+        data.insert(field.name.clone(), value);
+    }
+    plain.to_string().into_bytes()
+}
