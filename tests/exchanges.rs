@@ -139,6 +139,8 @@ impl Stage {
     fn set(folder: &Path, way: Way) -> Self {
         let storefront = if folder.ends_with("cocart") {
             Storefront::Cocart
+        } else if folder.ends_with("ecwid") {
+            Storefront::Ecwid
         } else {
             Storefront::Bagisto // or any other: recordings of other shops bring the shop's words with them
         };

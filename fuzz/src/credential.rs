@@ -90,6 +90,7 @@ enum Outcome {
     Forwarded,
     LoggedOut(Vec<Revocation>),
     Preflight,
+    Script,
     Refused(Refusal),
 }
 
@@ -98,7 +99,7 @@ impl Outcome {
     fn is_admitted(&self) -> bool {
         match self {
             Self::Forwarded | Self::LoggedOut(_) => true,
-            Self::Preflight | Self::Refused(_) => false,
+            Self::Preflight | Self::Script | Self::Refused(_) => false,
         }
     }
 }
@@ -200,6 +201,7 @@ fn judge(head: &Parts, body: &[u8]) -> Outcome {
         Ok(Verdict::Forward(_, _)) => Outcome::Forwarded,
         Ok(Verdict::LogOut(logout)) => Outcome::LoggedOut(logout.revocations),
         Ok(Verdict::Preflight) => Outcome::Preflight,
+        Ok(Verdict::Script) => Outcome::Script,
         Err(refused) => Outcome::Refused(refused.refusal),
     }
 }

@@ -8,7 +8,9 @@ use super::presets::Presets;
 use super::table::Table;
 use super::taken::Taken;
 use super::{credential, logout, refresh, route, token, upstream};
-use crate::request::{HostPattern, RefusalSettings, Shape, Shop, ShopClock, Verifier, name_of};
+use crate::request::{
+    HostPattern, PathPattern, RefusalSettings, Shape, Shop, ShopClock, Verifier, name_of,
+};
 use crate::revocation::{Allowance, ShopTag};
 use crate::server::{Endpoint, Upstreams};
 
@@ -60,6 +62,7 @@ pub(super) fn read<'a>(
     let logouts = logout::read(&mut table, faults);
     let own_logout = Arc::new(logouts.own(home.prefix, &places));
     let refreshes = refresh::read(&mut table, &places, faults);
+    let own_script = PathPattern::parse(&format!("{}/ecwid.js", home.prefix));
     let routes = route::read(&mut table, faults);
     let path_style = route::read_style(&mut table, faults);
     let refusals = read_refusals(&mut table, known_as, faults);
@@ -75,6 +78,7 @@ pub(super) fn read<'a>(
         logouts: logouts.rules,
         own_logout,
         refreshes,
+        own_script: own_script.expect("the prefix is a path, and so is what is below it"),
         routes,
         path_style,
         refusals,

@@ -81,6 +81,8 @@ pub enum Verdict<'g> {
     LogOut(LogOut),
     /// A browser asked whether a page may call Doorward's own logout.
     Preflight,
+    /// A page asked for the script for Ecwid.
+    Script,
 }
 
 /// A logout that was recognised.
@@ -148,6 +150,7 @@ impl Gate {
         let purpose = shop.purpose(request, &path).map_err(Refused::by(shop))?;
         match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
+            Purpose::Script => Ok(Verdict::Script),
             Purpose::Visit(_, Enforce::Off) => Ok(Verdict::Forward(shop, Tokens::new())),
             Purpose::Visit(occasion, enforce) => self
                 .admit(shop, (occasion, enforce), request, now)

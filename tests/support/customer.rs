@@ -55,6 +55,7 @@ impl Customer {
         match self.storefront {
             Storefront::Bagisto => self.send(edge, "POST", "/api/shop/customers/logout", b"{}"),
             Storefront::Cocart => self.send(edge, "POST", "/wp-json/cocart/v1/logout", b""),
+            Storefront::Ecwid => self.send(edge, "POST", "/_doorward/logout", b"{}"),
         }
     }
 
@@ -65,6 +66,7 @@ impl Customer {
         let (answer, place) = match self.storefront {
             Storefront::Bagisto => (log_in_to_bagisto(edge, &email), "/data/token"),
             Storefront::Cocart => (log_in_to_cocart(edge, &email), "/extras/jwt_token"),
+            Storefront::Ecwid => (log_in_to_site(edge, &email), "/token"),
         };
         let body = answer.json();
         let token = body.pointer(place).and_then(|token| token.as_str());
@@ -100,6 +102,13 @@ fn log_in_to_bagisto(edge: &Edge, email: &str) -> Answer {
         &headers,
         body.as_bytes(),
     ))
+}
+
+#[track_caller]
+fn log_in_to_site(edge: &Edge, email: &str) -> Answer {
+    let body = json!({"email": email, "password": Shop::PASSWORD}).to_string();
+    let headers = [("Content-Type", "application/json")];
+    edge.raw(&request("POST", "/login", &headers, body.as_bytes()))
 }
 
 #[track_caller]

@@ -61,6 +61,7 @@ pub fn shop_table_at(shop: &Shop, upstream: &[SocketAddr]) -> String {
     let preset = match shop.storefront() {
         Storefront::Bagisto => "bagisto",
         Storefront::Cocart => "cocart",
+        Storefront::Ecwid => "ecwid",
     };
     format!(
         "[[shop]]\nname = \"main\"\npreset = \"{preset}\"\nupstream = {upstream:?}\n\

@@ -13,6 +13,7 @@ mod sanctum;
 mod bagisto;
 mod wordpress;
 mod cocart;
+mod ecwid;
 
 use std::collections::HashMap;
 use std::io;
@@ -25,6 +26,7 @@ use serde_json::Value;
 use self::api::{Api, Backroom};
 use self::bagisto::Bagisto;
 use self::cocart::Cocart;
+use self::ecwid::Ecwid;
 use self::mint::Mint;
 use self::reception::Reception;
 use self::wire::{Conversation, Request};
@@ -39,6 +41,8 @@ pub enum Storefront {
     Bagisto,
     /// `CoCart` on `WordPress`.
     Cocart,
+    /// A site with an Ecwid store in its pages.
+    Ecwid,
 }
 
 /// How the shop goes wrong.
@@ -72,6 +76,8 @@ impl Shop {
     pub const KEY: &str = bagisto::KEY;
     /// What the names of a `WordPress` shop's cookies end in.
     pub const COOKIE_HASH: &str = wordpress::COOKIE_HASH;
+    /// The cookie by which a site with an Ecwid store knows its customers.
+    pub const SITE_COOKIE: &str = ecwid::COOKIE;
     /// Every customer's password.
     pub const PASSWORD: &str = customers::PASSWORD;
 
@@ -158,6 +164,7 @@ impl Floor {
         let api: Box<dyn Api> = match storefront {
             Storefront::Bagisto => Box::new(Bagisto::new(Arc::clone(&backroom))),
             Storefront::Cocart => Box::new(Cocart::new(Arc::clone(&backroom))),
+            Storefront::Ecwid => Box::new(Ecwid::new(Arc::clone(&backroom))),
         };
         Self {
             api,

@@ -75,6 +75,16 @@ impl Seen {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// The value of a cookie, as sent.
+    pub(super) fn cookie(&self, name: &str) -> Option<String> {
+        let lines = self.headers_named("cookie");
+        let mut pairs = lines.flat_map(|line| line.split(';'));
+        pairs.find_map(|pair| {
+            let (known, value) = pair.trim().split_once('=')?;
+            (known == name).then(|| value.to_owned())
+        })
+    }
+
     /// What follows this scheme in the first `Authorization` line.
     pub(super) fn authorization(&self, scheme: &str) -> Option<&str> {
         let (given, rest) = self.header("authorization")?.split_once(' ')?;
