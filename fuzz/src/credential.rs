@@ -87,6 +87,7 @@ enum Outcome {
     Forwarded,
     LoggedOut(Vec<Revocation>),
     Preflight,
+    Script,
     Refused(Refusal),
 }
 
@@ -95,7 +96,7 @@ impl Outcome {
     fn is_admitted(&self) -> bool {
         match self {
             Self::Forwarded | Self::LoggedOut(_) => true,
-            Self::Preflight | Self::Refused(_) => false,
+            Self::Preflight | Self::Script | Self::Refused(_) => false,
         }
     }
 }
@@ -198,6 +199,7 @@ fn judge(head: &Parts, body: &[u8]) -> Outcome {
         Ok(Verdict::LogOut(logout)) => Outcome::LoggedOut(logout.revocations),
         Ok(Verdict::Preflight) => Outcome::Preflight,
         Ok(Verdict::Ask(_, _)) => unreachable!("the shop is not to be asked"),
+        Ok(Verdict::Script) => Outcome::Script,
         Err(refused) => Outcome::Refused(refused.refusal),
     }
 }

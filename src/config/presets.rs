@@ -7,6 +7,7 @@ use super::table::{Document, Table};
 const PRESETS: &[(&str, &str)] = &[
     ("bagisto", include_str!("../../conf/presets/bagisto.toml")),
     ("cocart", include_str!("../../conf/presets/cocart.toml")),
+    ("ecwid", include_str!("../../conf/presets/ecwid.toml")),
 ];
 
 /// The presets, parsed.

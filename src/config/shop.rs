@@ -9,8 +9,8 @@ use super::table::Table;
 use super::taken::Taken;
 use super::{credential, graphql, logout, refresh, route, token, upstream};
 use crate::request::{
-    GraphQlSettings, HostPattern, RefusalSettings, Shape, Shop, ShopClock, UnreadBody, Verifier,
-    name_of,
+    GraphQlSettings, HostPattern, PathPattern, RefusalSettings, Shape, Shop, ShopClock, UnreadBody,
+    Verifier, name_of,
 };
 use crate::revocation::{Allowance, ShopTag};
 use crate::server::{Endpoint, Upstreams};
@@ -63,6 +63,7 @@ pub(super) fn read<'a>(
     let logouts = logout::read(&mut table, faults);
     let own_logout = Arc::new(logouts.own(home.prefix, &places));
     let refreshes = refresh::read(&mut table, &places, faults);
+    let own_script = PathPattern::parse(&format!("{}/ecwid.js", home.prefix));
     let routes = route::read(&mut table, faults);
     let path_style = route::read_style(&mut table, faults);
     let refusals = read_refusals(&mut table, known_as, faults);
@@ -88,6 +89,7 @@ pub(super) fn read<'a>(
         logouts: logouts.rules,
         own_logout,
         refreshes,
+        own_script: own_script.expect("the prefix is a path, and so is what is below it"),
         routes,
         path_style,
         refusals,

@@ -95,8 +95,8 @@ impl RefusalSettings {
         ) {
             headers.insert(RETRY_AFTER, RETRY_AFTER_S);
         }
-        if refusal == Refusal::MethodNotAllowed {
-            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        if let Refusal::MethodNotAllowed { allow } = refusal {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         if refusal == Refusal::TraceRefused {
             headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));

@@ -101,6 +101,8 @@ pub enum Verdict<'g> {
     Preflight,
     /// The shop is to be asked about these first; then it is judged again.
     Ask(&'g Arc<Shop>, Vec<Doubtful>),
+    /// A page asked for the script for Ecwid.
+    Script,
 }
 
 /// A logout that was recognised.
@@ -188,6 +190,7 @@ impl Gate {
         let purpose = shop.purpose(request, &path).map_err(Refused::by(shop))?;
         match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
+            Purpose::Script => Ok(Verdict::Script),
             Purpose::Visit(_, Enforce::Off) => Ok(Verdict::Forward(shop, Tokens::new())),
             Purpose::Visit(occasion, enforce) => self
                 .admit(shop, (occasion, enforce), (request, asked), now)

@@ -68,8 +68,11 @@ pub enum Refusal {
     BadClientKey,
     /// A foreign page asks for a logout with the customer's cookie.
     CrossSite,
-    /// Doorward's own logout takes POST only.
-    MethodNotAllowed,
+    /// A path of Doorward's own that is not asked like this (RFC 9110 section 15.5.6).
+    MethodNotAllowed {
+        /// How it is asked.
+        allow: &'static str,
+    },
     /// Too many logouts with credentials that nobody can verify.
     TooManyLogouts,
     /// The logout is in force but not on disk.
@@ -270,10 +273,10 @@ impl Refusal {
                 "cross_site",
                 "Logging out is only possible from the shop itself",
             ),
-            Self::MethodNotAllowed => facts(
+            Self::MethodNotAllowed { .. } => facts(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "Logging out takes POST",
+                "This is not asked by that method",
             ),
             Self::TooManyLogouts => facts(
                 StatusCode::TOO_MANY_REQUESTS,

@@ -15,9 +15,9 @@ use super::credential::{Carried, Carrier, Credential, Occasion, Place};
 use super::flaw::Flaw;
 use super::graphql::{GraphQlSettings, Reading, UnknownHash};
 use super::logout::LogoutRule;
-use super::path::{Path, PathStyle};
+use super::path::{Path, PathPattern, PathStyle};
 use super::refusal::Refusal;
-use super::route::{Enforce, Route};
+use super::route::{Enforce, Route, is_meant};
 use super::skew::ShopClock;
 use super::token::Token;
 use super::verify::{Kind, Verifier};
@@ -44,6 +44,8 @@ pub struct Shop {
     pub own_logout: Arc<LogoutRule>,
     /// Where refresh tokens are exchanged for new tokens.
     pub refreshes: Vec<Call>,
+    /// Where pages find the script that makes Ecwid's sign-out end the site's session, too.
+    pub own_script: PathPattern,
     /// What paths demand, in the order they are tried.
     pub routes: Vec<Route>,
     /// How it compares paths.
@@ -74,6 +76,8 @@ pub(super) enum Purpose<'g> {
     LogOut(&'g Arc<LogoutRule>),
     /// Whether a page of another origin may log out here.
     Preflight,
+    /// To read the script for Ecwid.
+    Script,
     /// Anything else.
     Visit(Occasion, Enforce),
 }
@@ -83,6 +87,7 @@ impl Purpose<'_> {
     pub(super) fn occasion(self) -> Occasion {
         match self {
             Self::LogOut(_) | Self::Preflight => Occasion::Logout,
+            Self::Script => Occasion::Visit,
             Self::Visit(occasion, _) => occasion,
         }
     }
@@ -169,7 +174,13 @@ impl Shop {
             return match request.head.method {
                 Method::POST => Ok(Purpose::LogOut(&self.own_logout)),
                 Method::OPTIONS if asks_preflight(request) => Ok(Purpose::Preflight),
-                _ => Err(Refusal::MethodNotAllowed),
+                _ => Err(Refusal::MethodNotAllowed { allow: "POST" }),
+            };
+        }
+        if is_meant(std::slice::from_ref(&self.own_script), path, style) {
+            return match request.head.method {
+                Method::GET | Method::HEAD => Ok(Purpose::Script),
+                _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }),
             };
         }
         let mut logouts = self.logouts.iter();

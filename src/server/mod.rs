@@ -10,6 +10,7 @@ mod control;
 mod descriptors;
 mod door;
 mod drain;
+mod ecwid;
 mod forwarding;
 mod framing;
 mod gauges;

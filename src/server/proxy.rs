@@ -17,6 +17,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use super::body::{self, Body};
 use super::connection::Line;
 use super::context::Context;
+use super::ecwid;
 use super::framing;
 use super::log_id::LogKey;
 use super::metrics::Metrics;
@@ -124,6 +125,10 @@ impl ProxyHttp for Proxy {
             }
             Ok(Verdict::Preflight) => {
                 let answer = request::preflight(session.req_header());
+                self.answer(session, &answer).await
+            }
+            Ok(Verdict::Script) => {
+                let answer = ecwid::script(&session.req_header().headers);
                 self.answer(session, &answer).await
             }
             Err(refused) => self.refuse(session, context, &refused).await,

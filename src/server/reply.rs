@@ -17,7 +17,10 @@ pub(super) async fn write(session: &mut Session, answer: &Answer) -> Result<()> 
     for (name, value) in &answer.headers {
         head.append_header(name, value)?;
     }
-    let bodiless = answer.status == StatusCode::NO_CONTENT;
+    let bodiless = matches!(
+        answer.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    );
     if !bodiless {
         head.insert_header(CONTENT_LENGTH, answer.body.len())?;
     }

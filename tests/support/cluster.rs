@@ -124,7 +124,7 @@ impl Cluster {
             .map(|link| link.address().to_string())
             .collect();
         let table = self.plan.cluster_table(name, &peers, &self.folder, keys);
-        let config = table + &self.plan.tables(&self.shop);
+        let config = table + self.plan.tables(&self.shop).as_str();
         if let Some(node) = self.nodes.get(name) {
             node.edge.configure(&config);
         }

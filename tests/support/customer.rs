@@ -61,6 +61,7 @@ impl Customer {
             Storefront::BagistoApi => self.send(edge, "POST", "/api/shop/customer/logout", b"{}"),
             Storefront::BagistoGraphql => self.send(edge, "POST", "/graphql", GRAPHQL_LOGOUT),
             Storefront::Cocart => self.send(edge, "POST", "/wp-json/cocart/v1/logout", b""),
+            Storefront::Ecwid => self.send(edge, "POST", "/_doorward/logout", b"{}"),
         }
     }
 
@@ -86,6 +87,7 @@ impl Customer {
                 )
             }
             Storefront::Cocart => (log_in_to_cocart(edge, &email), "/extras/jwt_token"),
+            Storefront::Ecwid => (log_in_to_site(edge, &email), "/token"),
         };
         let body = answer.json();
         let token = body.pointer(place).and_then(|token| token.as_str());
@@ -120,6 +122,13 @@ fn post(edge: &Edge, path: &str, body: &Value) -> Answer {
         &headers,
         body.to_string().as_bytes(),
     ))
+}
+
+#[track_caller]
+fn log_in_to_site(edge: &Edge, email: &str) -> Answer {
+    let body = json!({"email": email, "password": Shop::PASSWORD}).to_string();
+    let headers = [("Content-Type", "application/json")];
+    edge.raw(&request("POST", "/login", &headers, body.as_bytes()))
 }
 
 #[track_caller]

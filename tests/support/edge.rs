@@ -63,6 +63,7 @@ pub fn shop_table_at(shop: &Shop, upstream: &[SocketAddr]) -> String {
         Storefront::BagistoApi => "bagisto-api",
         Storefront::BagistoGraphql => "bagisto-graphql",
         Storefront::Cocart => "cocart",
+        Storefront::Ecwid => "ecwid",
     };
     format!(
         "[[shop]]\nname = \"main\"\npreset = \"{preset}\"\nupstream = {upstream:?}\n\

@@ -12,6 +12,7 @@ mod api;
 mod graphql;
 mod bagisto;
 mod wordpress;
+mod ecwid;
 
 use std::collections::HashMap;
 use std::io;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use self::api::{Api, Backroom};
+use self::ecwid::Ecwid;
 use self::mint::Mint;
 use self::reception::Reception;
 use self::wire::{Conversation, Request};
@@ -41,6 +43,8 @@ pub enum Storefront {
     BagistoGraphql,
     /// `CoCart` on `WordPress`.
     Cocart,
+    /// A site with an Ecwid store in its pages.
+    Ecwid,
 }
 
 /// How the shop goes wrong.
@@ -76,6 +80,8 @@ impl Shop {
     pub const COOKIE_HASH: &str = wordpress::COOKIE_HASH;
     /// The `_wpnonce` of a `WordPress` shop's logout link.
     pub const LOGOUT_NONCE: &str = wordpress::LOGOUT_NONCE;
+    /// The cookie by which a site with an Ecwid store knows its customers.
+    pub const SITE_COOKIE: &str = ecwid::COOKIE;
     /// Every customer's password.
     pub const PASSWORD: &str = customers::PASSWORD;
 
@@ -181,6 +187,7 @@ impl Floor {
             Storefront::BagistoApi => bagisto::as_coded(known),
             Storefront::BagistoGraphql => bagisto::as_graphql(known),
             Storefront::Cocart => wordpress::with_cocart(known),
+            Storefront::Ecwid => Box::new(Ecwid::new(known)),
         };
         Self {
             api,

@@ -1,0 +1,168 @@
+//! A browser: Debian's Chromium without a window, which knows nobody but the loopback.
+//!
+//! Not in `mod.rs`: only the tests that need a browser are linked with its driver.
+
+use std::fs;
+use std::future::Future;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use thirtyfour::prelude::*;
+use tokio::runtime::Runtime;
+
+use crate::support::eventually;
+
+/// A browser and its profile; dropping it ends both.
+pub(crate) struct Browser {
+    runtime: Runtime,
+    driver: Option<WebDriver>,
+    process: Child,
+    _home: TempDir,
+}
+
+const ARGUMENTS: [&str; 10] = [
+    "--headless=new",
+    "--no-sandbox", // the tests may run as root, in a container
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--no-first-run",
+    "--no-proxy-server",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--window-size=900,600",
+];
+
+impl Browser {
+    #[track_caller]
+    pub(crate) fn open() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut process = Command::new("chromedriver")
+            .arg("--port=0")
+            .env("HOME", home.path())
+            .env("TMPDIR", home.path())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver starts; `sh .ci/setup` installs it");
+        let port = port_of(&mut process);
+        let mut wishes = DesiredCapabilities::chrome();
+        for argument in ARGUMENTS {
+            wishes.add_arg(argument).unwrap();
+        }
+        let profile = home.path().join("profile");
+        wishes
+            .add_arg(&format!("--user-data-dir={}", profile.display()))
+            .unwrap();
+        let logged = json!({"browser": "ALL"});
+        wishes.set("goog:loggingPrefs", logged).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let driver = runtime.block_on(WebDriver::new(format!("http://127.0.0.1:{port}"), wishes));
+        let mut browser = Self {
+            runtime,
+            driver: None,
+            process,
+            _home: home,
+        };
+        browser.driver = Some(driver.unwrap());
+        browser
+    }
+
+    fn drive<'a, T, F>(&'a self, act: impl FnOnce(&'a WebDriver) -> F) -> T
+    where
+        F: Future<Output = WebDriverResult<T>>,
+    {
+        let driver = self.driver.as_ref().unwrap();
+        self.runtime.block_on(act(driver)).unwrap()
+    }
+
+    /// Opens a page.
+    #[track_caller]
+    pub(crate) fn visit(&self, site: SocketAddr, target: &str) {
+        self.drive(|driver| driver.goto(format!("http://{site}{target}")));
+    }
+
+    /// What this code returns; a promise is waited for.
+    #[track_caller]
+    pub(crate) fn run(&self, code: &str) -> Value {
+        let done = "const done = arguments[arguments.length - 1];";
+        let code = format!(
+            "{done} (async () => {{ {code} }})().then(done, (error) => done('failed: ' + error.message));"
+        );
+        self.drive(|driver| async move { driver.execute_async(code, vec![]).await?.convert() })
+    }
+
+    /// Waits until this is true of the page.
+    #[track_caller]
+    pub(crate) fn sees(&self, condition: &str) {
+        eventually(|| self.run(&format!("return Boolean({condition});")) == json!(true));
+    }
+
+    #[track_caller]
+    pub(crate) fn click(&self, selector: &str) {
+        self.drive(|driver| async move { driver.find(By::Css(selector)).await?.click().await });
+    }
+
+    /// The value of a cookie, though no script may see it.
+    #[track_caller]
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        let all = self.drive(|driver| driver.get_all_cookies());
+        let named = all.into_iter().find(|cookie| cookie.name == name);
+        named.map(|cookie| cookie.value)
+    }
+
+    /// What the console has said since it was last asked.
+    pub(crate) fn console(&self) -> Vec<String> {
+        let entries = self.drive(|driver| driver.browser_log());
+        entries.into_iter().map(|entry| entry.message).collect()
+    }
+
+    /// Leaves a picture of the page below the target directory, and returns its path.
+    #[track_caller]
+    pub(crate) fn picture(&self, name: &str) -> PathBuf {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(format!("{name}.png"));
+        self.drive(|driver| driver.screenshot(&file));
+        file
+    }
+}
+
+/// It says which one it took.
+fn port_of(process: &mut Child) -> u16 {
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let port = lines.by_ref().find_map(|line| {
+        let line = line.unwrap();
+        let (_, port) = line.split_once("successfully on port ")?;
+        port.trim_end_matches('.').parse().ok()
+    });
+    thread::spawn(move || lines.for_each(drop));
+    port.expect("chromedriver says where it listens")
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            drop(self.runtime.block_on(driver.quit()));
+        }
+        // Its group, for a browser that did not end by itself.
+        let group = format!("-{}", self.process.id());
+        drop(
+            Command::new("/bin/kill")
+                .args(["-s", "KILL", "--", &group])
+                .status(),
+        );
+        drop(self.process.wait());
+    }
+}
