@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use super::agreement;
 use super::fault::{Fault, Faults};
 use super::table::Table;
-use crate::request::{Agreement, ContentType, Inquiry, Pointer};
+use crate::request::{ContentType, Inquiry, Pointer};
 
 const VERIFIERS: &[(&str, Verifier)] = &[("keys", Verifier::Keys), ("shop", Verifier::Shop)];
 
@@ -74,7 +74,7 @@ fn read_ask(mut table: Table<'_>, faults: &mut Faults) -> Option<Inquiry> {
         path: path?,
         body: body.map(|text| text.as_str().into()),
         content_type: content_type.unwrap_or_default(),
-        good: good.unwrap_or_else(Agreement::default),
+        good: good.unwrap_or_default(),
         subject: subject?,
         issued_at,
         fresh,
