@@ -42,7 +42,7 @@ pub mod gossip;
 pub mod places;
 pub mod recording;
 
-pub use doorward::demo::shop::{Failure, Mood, Seen, Shop, Storefront};
+pub use doorward::demo::shop::{Coinage, Failure, Mood, Seen, Shop, Storefront};
 
 pub use aftermath::Aftermath;
 pub use backend::{Backend, Deed, Heard, ok};

@@ -160,11 +160,13 @@ fn unauthenticated() -> Value {
 /// Where the library looks, in its order.
 fn token_of(request: &Seen) -> Option<String> {
     let header = request.header("authorization").and_then(after_bearer);
-    let in_body = || request.json()["token"].as_str().map(str::to_owned);
+    let in_json = || request.json()["token"].as_str().map(str::to_owned);
+    let in_form = || Some(request.form("token")).filter(|token| !token.is_empty());
     header
         .map(str::to_owned)
         .or_else(|| request.query("token"))
-        .or_else(in_body)
+        .or_else(in_json)
+        .or_else(in_form)
         .or_else(|| request.cookie("token"))
 }
 

@@ -324,11 +324,12 @@ fn the_graphql_shop_ends_the_presented_token_and_no_other() {
 }
 
 #[test]
-fn the_graphql_shop_finds_its_token_in_four_places() {
+fn the_graphql_shop_finds_its_token_wherever_its_library_looks() {
     let shop = open(Storefront::BagistoGraphql, Mood::Honest);
     let token = shop.sign_in("alice");
     let body = json!({"query": ACCOUNT}).to_string();
     let with_token = json!({"query": ACCOUNT, "token": token}).to_string();
+    let form = format!("token={token}");
     let encoded = form_urlencoded::byte_serialize(ACCOUNT.as_bytes()).collect::<String>();
     let places = [
         (
@@ -348,6 +349,11 @@ fn the_graphql_shop_finds_its_token_in_four_places() {
         ),
         (format!("POST /graphql?token={token}"), String::new(), &body),
         ("POST /graphql".to_owned(), String::new(), &with_token),
+        (
+            format!("POST /graphql?query={encoded}"),
+            String::new(),
+            &form,
+        ),
         (
             "POST /graphql".to_owned(),
             format!("Cookie: a=b; token={token}\r\n"),

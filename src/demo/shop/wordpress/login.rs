@@ -88,7 +88,11 @@ pub(super) fn is_meant(request: &Seen) -> bool {
 /// Where whoever logged out goes: `redirect_to`, if it is a path of this site.
 pub(super) fn goodbye(request: &Seen) -> Answer {
     let asked = request.query("redirect_to");
-    let local = asked.filter(|path| path.starts_with('/') && !path.starts_with("//"));
+    let is_local = |path: &String| {
+        let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic());
+        is_plain && path.starts_with('/') && !path.starts_with("//")
+    };
+    let local = asked.filter(is_local);
     redirect(local.as_deref().unwrap_or("/wp-login.php?loggedout=true"))
 }
 
