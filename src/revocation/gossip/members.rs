@@ -346,11 +346,11 @@ mod tests {
         }
         let mut told = Vec::new();
         for now_ms in died_ms..died_ms + 60_000 {
-            for one in 0..2 {
+            for (one, members) in both.iter_mut().enumerate() {
                 if now_ms % 1_000 == delay_ms * one as u64 % 1_000 {
-                    told.push((now_ms + delay_ms, 1 - one, both[one].to_tell(now_ms)));
+                    told.push((now_ms + delay_ms, 1 - one, members.to_tell(now_ms)));
                 }
-                both[one].look(&[], now_ms);
+                members.look(&[], now_ms);
             }
             for (_, to, heard) in told.extract_if(.., |(at_ms, _, _)| *at_ms == now_ms) {
                 both[to].told(&heard, &names[to], false, now_ms);

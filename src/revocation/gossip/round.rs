@@ -386,123 +386,93 @@ fn in_rows(round: u32, section: Section, rows: &[Row]) -> Vec<Frame> {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::ops::Range;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
+    use crate::revocation::gossip::mesh::{Mesh, Now};
+    use crate::revocation::gossip::readiness::Rules;
+    use crate::revocation::gossip::settings::Policy;
     use crate::revocation::gossip::transport::FRAME_BYTES_MAX;
-    use crate::revocation::section::item_of;
+    use crate::revocation::history::{History, Origin};
     use crate::revocation::{Id, Source, Window};
 
     const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
 
     /// The tokens with these numbers, all of one window.
-    fn tokens(numbers: std::ops::Range<u64>) -> impl Iterator<Item = Revocation> {
+    fn set_of(numbers: Range<u64>) -> Arc<Set> {
+        let set = Set::default();
         let until = NOW.plus(Duration::from_hours(1));
-        numbers.map(move |number| {
+        for number in numbers {
             let mut id = [0; 16];
             id[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
             id[8..].copy_from_slice(&number.to_be_bytes());
-            Revocation::Token {
+            let token = Revocation::Token {
                 id: Id::from_bytes(id),
                 window: Window::of(Some(until)),
                 until,
                 source: Source::Verified,
-            }
-        })
-    }
-
-    fn set_of(numbers: std::ops::Range<u64>) -> Set {
-        let set = Set::default();
-        for token in tokens(numbers) {
+            };
             set.insert(&token, NOW);
         }
-        set
+        Arc::new(set)
     }
 
-    fn put(set: &Set, rows: &[Row]) -> Vec<Item> {
-        let revocations = rows.iter().filter_map(Row::revocation);
-        let put = |one: Revocation| {
-            set.insert(&one, NOW);
-            item_of(&one)
+    fn node(name: &NodeName, set: &Arc<Set>, now: Now) -> Mesh {
+        let rules = Rules {
+            on_stale: Policy::Serve,
+            on_isolated: Policy::Refuse,
+            bootstrap_timeout_ms: 30_000,
+            initial: false,
+            quarantine: Vec::new(),
         };
-        revocations.map(put).collect()
+        let mut origin = [0; 16];
+        origin[..name.as_str().len()].copy_from_slice(name.as_str().as_bytes());
+        let history = History::new(Origin::from_bytes(origin), &Vector::new());
+        let set = Arc::clone(set);
+        Mesh::new(name.clone(), set, Arc::new(history), rules, true, now)
     }
 
-    /// A comparison that one node begins and both carry to its end, over a connection that takes no longer frames
-    /// than a real one does.
-    fn compare(here: &Set, there: &Set) {
-        let peer = (State::Ready, Vec::new());
-        let (mut round, first) = Round::begin(1, peer, here, NOW, 0);
-        let mut answering = Answering::default();
-        let mut to_there = VecDeque::from([first]);
-        let mut to_here = VecDeque::new();
-        let fits = |frame: &Frame| assert!(frame.encode().len() <= FRAME_BYTES_MAX);
-        loop {
-            if let Some(frame) = to_there.pop_front() {
-                fits(&frame);
-                to_here.extend(match frame {
-                    Frame::Digests {
-                        round,
-                        beyond,
-                        summaries,
-                    } => {
-                        let vector = Vector::new();
-                        vec![answering.compare(round, beyond, &summaries, vector, there)]
-                    }
-                    Frame::Take { round, section } => answering.take(round, section, there),
-                    Frame::Fetch {
-                        round,
-                        section,
-                        items,
-                    } => answering.fetch(round, section, &items, there),
-                    Frame::Reconcile {
-                        round,
-                        section,
-                        message,
-                    } => vec![
-                        answering
-                            .reconcile(round, section, &message, there)
-                            .unwrap(),
-                    ],
-                    Frame::Loose(rows) => {
-                        put(there, &rows);
-                        Vec::new()
-                    }
-                    other => panic!("{other:?}"),
-                });
-            } else if let Some(frame) = to_here.pop_front() {
-                fits(&frame);
-                let frames = match frame {
-                    Frame::Differ {
-                        vector, summaries, ..
-                    } => round.differ(vector, summaries, here),
-                    Frame::Reconcile {
-                        section, message, ..
-                    } => round.reconcile(section, &message, here),
-                    Frame::Rows {
-                        section,
-                        rows,
-                        is_last,
-                        ..
-                    } => round.rows(section, put(here, &rows).into_iter(), is_last, here),
-                    other => panic!("{other:?}"),
-                };
-                to_there.extend(frames.unwrap());
-            } else {
-                break;
+    /// Two nodes with these sets meet. Their connection takes no longer frames than a real one does.
+    fn meet(sets: &[Arc<Set>; 2]) {
+        let after = |ms| Now {
+            uptime_ms: 1_000_000 + ms,
+            wall_ms: NOW.seconds() * 1_000 + ms,
+        };
+        let names = ["a", "b"].map(|name| NodeName::parse(name).unwrap());
+        let nodes = [0, 1].map(|one| node(&names[one], &sets[one], after(0)));
+        let mut under_way = VecDeque::new();
+        for one in [0, 1] {
+            nodes[one].set_targets(&[], true, after(0));
+            let names = vec![names[1 - one].clone()];
+            let hello = nodes[one].connect(1, one == 0, None, names, after(0));
+            under_way.push_back((1 - one, hello));
+        }
+        let mut states = [State::Syncing; 2];
+        for now in (0..1_500).step_by(100).map(after) {
+            while let Some((to, frame)) = under_way.pop_front() {
+                let bytes = frame.encode().len();
+                assert!(bytes <= FRAME_BYTES_MAX, "a frame of {bytes} bytes");
+                let steps = nodes[to].receive(1, frame, now).unwrap();
+                under_way.extend(steps.frames.into_iter().map(|(_, frame)| (1 - to, frame)));
+            }
+            for one in [0, 1] {
+                let (steps, found) = nodes[one].tick(now);
+                states[one] = found.state;
+                under_way.extend(steps.frames.into_iter().map(|(_, frame)| (1 - one, frame)));
             }
         }
-        assert!(
-            round.agreed().is_some(),
-            "nobody goes on, and it is not over"
-        );
-        assert_eq!(here.summaries(NOW), there.summaries(NOW));
+        assert_eq!(states, [State::Ready; 2]);
+        assert_eq!(sets[0].summaries(NOW), sets[1].summaries(NOW));
     }
 
     #[test]
-    fn however_much_each_lacks_a_comparison_comes_to_its_end() {
-        let most_in_a_frame = (FRAME_BYTES_MAX / size_of::<Item>()) as u64;
-        let many = most_in_a_frame + 1;
-        compare(&set_of(0..many + FEW), &set_of(many..2 * many + FEW));
+    fn however_much_each_of_two_lacks_their_comparison_comes_to_its_end() {
+        let many = (FRAME_BYTES_MAX / size_of::<Item>()) as u64;
+        let apart = [set_of(0..many + FEW), set_of(many..2 * many + FEW)];
+        meet(&apart);
+        let held: u64 = apart[0].summaries(NOW).iter().map(|one| one.count).sum();
+        assert_eq!(2 * many + FEW, held);
     }
 }
