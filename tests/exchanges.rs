@@ -1,7 +1,8 @@
 //! Recorded exchanges: what clients of a storefront send, what the shop sees of it, what comes back.
 //!
 //! A folder of `tests/exchanges/` is a storefront: `shop.toml` is the operator's file, every `*.http` a recording on a
-//! fresh shop and a fresh edge. `{shop}` and `{answer}` stand for the shop's address and for who answers a logout.
+//! fresh shop and a fresh edge. `{shop}` and `{answer}` stand for the shop's address and for who answers a logout,
+//! `{public_key_file}` for the key of tokens that are signed with RS256.
 //!
 //! Known from the start: `{token}` and `{earlier token}` of Alice, `{expired token}` where tokens say when they end,
 //! `{forged token}`, `{another's token}`, `{key}`, `{hash}`, `{nonce}`.
@@ -17,7 +18,8 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use support::recording::{Exchange, Message, Way, read, ways};
+use support::recording::{Exchange, Message, Way, at_now, read, ways};
+use support::rsa_signer::{public_key_file, sign_rs256};
 use support::{Answer, Edge, Mood, Seen, Shop, Storefront, request};
 
 const EXCHANGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchanges");
@@ -158,6 +160,7 @@ impl Stage {
         let config = fs::read_to_string(folder.join("shop.toml")).unwrap();
         let config = config
             .replace("{shop}", &shop.address().to_string())
+            .replace("{public_key_file}", &public_key_file().to_string_lossy())
             .replace("{answer}", way[0]);
         Self {
             words: Words::of(&shop),
@@ -270,12 +273,18 @@ impl Words {
         self.0.insert(name.to_owned(), value.to_owned());
     }
 
-    /// `{name} {…claims…}`
-    fn sign(&mut self, pair: &str, shop: &Shop) {
+    /// `{name} {…claims…}`, perhaps behind the name of an algorithm.
+    fn sign(&mut self, line: &str, shop: &Shop) {
+        let (algorithm, pair) = line.split_at(line.find('{').unwrap());
         let (name, claims) = pair.split_at(pair.find('}').unwrap() + 1);
-        let claims = serde_json::from_str(claims).unwrap();
+        let claims = serde_json::from_str(&at_now(claims)).unwrap();
+        let token = match algorithm.trim() {
+            "" | "HS256" => shop.sign(&claims),
+            "RS256" => sign_rs256(&claims),
+            other => panic!("nobody signs with {other}"),
+        };
         let name = name.trim_matches(['{', '}']).to_owned();
-        self.0.insert(name, shop.sign(&claims));
+        self.0.insert(name, token);
     }
 
     fn put_into(&self, text: &str) -> String {
