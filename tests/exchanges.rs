@@ -26,10 +26,11 @@ const EXCHANGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchanges");
 const PRESETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/presets");
 
 /// The folders whose shop is one of the pretend ones.
-const SHOPS: [(&str, Storefront); 4] = [
+const SHOPS: [(&str, Storefront); 5] = [
     ("bagisto-api", Storefront::BagistoApi),
     ("bagisto-graphql", Storefront::BagistoGraphql),
     ("cocart", Storefront::Cocart),
+    ("cocart-jwt", Storefront::Cocart),
     ("ecwid", Storefront::Ecwid),
 ];
 /// Recordings of other shops bring the shop's words with them.
