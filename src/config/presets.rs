@@ -19,6 +19,7 @@ const PRESETS: &[(&str, &str)] = &[
     preset!("cocart"),
     preset!("cocart-jwt"),
     preset!("ecwid"),
+    preset!("medusa"),
     preset!("woocommerce-store"),
     preset!("wordpress-jwt"),
 ];
