@@ -20,6 +20,7 @@ const PRESETS: &[(&str, &str)] = &[
     preset!("cocart-jwt"),
     preset!("ecwid"),
     preset!("medusa"),
+    preset!("spree"),
     preset!("woocommerce-store"),
     preset!("wordpress-jwt"),
 ];
