@@ -21,6 +21,7 @@ const PRESETS: &[(&str, &str)] = &[
     preset!("ecwid"),
     preset!("medusa"),
     preset!("spree"),
+    preset!("sylius"),
     preset!("woocommerce-store"),
     preset!("wordpress-jwt"),
 ];
