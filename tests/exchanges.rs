@@ -5,7 +5,8 @@
 //! `{public_key_file}` for the key of tokens that are signed with RS256.
 //!
 //! Known from the start: `{token}` and `{earlier token}` of Alice, `{expired token}` where tokens say when they end,
-//! `{forged token}`, `{another's token}`, `{key}`, `{hash}`, `{nonce}`.
+//! `{forged token}`, `{another's token}`, `{key}`, `{hash}`, `{nonce}`; `{secret of token}` and `{secret of earlier token}`
+//! where tokens have a row before it.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod support;
@@ -260,6 +261,8 @@ impl Words {
             words.know("forged token", &forged_jwt(shop, &token));
         } else {
             words.know("forged token", &forged_row(&token, &others));
+            words.know("secret of token", secret_of(&token));
+            words.know("secret of earlier token", secret_of(&earlier));
         }
         words.know("token", &token);
         words.know("earlier token", &earlier);
@@ -349,6 +352,11 @@ fn forged_row(token: &str, others: &str) -> String {
     let (row, _) = token.split_once('|').unwrap();
     let (_, secret) = others.split_once('|').unwrap();
     format!("{row}|{secret}")
+}
+
+/// An opaque token of Sanctum without its row.
+fn secret_of(token: &str) -> &str {
+    token.split_once('|').unwrap().1
 }
 
 fn claims_of(token: &str) -> Value {
