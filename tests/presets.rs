@@ -8,8 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use support::doorward;
 use support::rsa_signer::public_key_file;
+use support::{Customer, Edge, Mood, Shop, Storefront, doorward};
 use toml::{Table, Value};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -115,4 +115,35 @@ fn furnish(table: &mut Table, home: &Path) {
             | Value::Datetime(_) => {}
         }
     }
+}
+
+/// What the page of bagisto-api says of `verify = "shop"`, which none of its recordings has.
+#[test]
+fn bagisto_can_be_asked_whose_its_tokens_are() {
+    let shop = Shop::open(Storefront::BagistoApi, Mood::Stateless).unwrap();
+    let edge = Edge::with(&format!(
+        "[[shop]]\nname = \"main\"\npreset = \"bagisto-api\"\nupstream = [\"{}\"]\nrevoke = \"subject\"\n\
+         token.verify = \"shop\"\n",
+        shop.address()
+    ));
+    let [phone, tablet] = [(); 2].map(|()| Customer::signed_in(&shop));
+    let bob = Customer::named(&shop, "bob");
+    let profile = "/api/shop/customer-profile";
+    for customer in [&phone, &tablet, &bob] {
+        assert_eq!(customer.visit(&edge, profile), 200);
+    }
+    let asked = &shop.seen()[0];
+    assert_eq!(
+        (asked.method.as_str(), asked.target.as_str()),
+        ("POST", "/api/shop/verify-tokens")
+    );
+    assert_eq!(asked.header("x-storefront-key"), Some(Shop::KEY));
+    let logout = "/api/shop/customer/logout";
+    assert_eq!(phone.send(&edge, "POST", logout, b"{}"), 201);
+    let visits = shop.visits();
+    assert_eq!(phone.visit(&edge, profile), 401);
+    assert_eq!(tablet.visit(&edge, profile), 401);
+    assert_eq!(shop.visits(), visits);
+    assert_eq!(bob.visit(&edge, profile), 200);
+    assert_eq!(Customer::signed_in(&shop).visit(&edge, profile), 200);
 }

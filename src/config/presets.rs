@@ -16,6 +16,7 @@ macro_rules! preset {
 /// Adding one takes a file, a line here, a folder of recorded exchanges and a page in `docs/shops/`.
 const PRESETS: &[(&str, &str)] = &[
     preset!("bagisto"),
+    preset!("bagisto-api"),
     preset!("bagisto-rest"),
     preset!("cocart"),
     preset!("cocart-jwt"),
