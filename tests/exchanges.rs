@@ -1,10 +1,12 @@
 //! Recorded exchanges: what clients of a storefront send, what the shop sees of it, what comes back.
 //!
 //! A folder of `tests/exchanges/` is a storefront: `shop.toml` is the operator's file, every `*.http` a recording on a
-//! fresh shop and a fresh edge. `{shop}` and `{answer}` stand for the shop's address and for who answers a logout.
+//! fresh shop and a fresh edge. `{shop}` and `{answer}` stand for the shop's address and for who answers a logout,
+//! `{public_key_file}` for the key of tokens that are signed with RS256.
 //!
 //! Known from the start: `{token}` and `{earlier token}` of Alice, `{expired token}` where tokens say when they end,
-//! `{forged token}`, `{another's token}`, `{key}`, `{hash}`, `{nonce}`.
+//! `{forged token}`, `{another's token}`, `{key}`, `{hash}`, `{nonce}`; `{secret of token}` and `{secret of earlier token}`
+//! where tokens have a row before it.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod support;
@@ -17,17 +19,19 @@ use std::thread;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use support::recording::{Exchange, Message, Way, read, ways};
+use support::recording::{Exchange, Message, Way, at_now, read, ways};
+use support::rsa_signer::{public_key_file, sign_rs256};
 use support::{Answer, Edge, Mood, Seen, Shop, Storefront, request};
 
 const EXCHANGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchanges");
 const PRESETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/presets");
 
 /// The folders whose shop is one of the pretend ones.
-const SHOPS: [(&str, Storefront); 4] = [
+const SHOPS: [(&str, Storefront); 5] = [
     ("bagisto-api", Storefront::BagistoApi),
     ("bagisto-graphql", Storefront::BagistoGraphql),
     ("cocart", Storefront::Cocart),
+    ("cocart-jwt", Storefront::Cocart),
     ("ecwid", Storefront::Ecwid),
 ];
 /// Recordings of other shops bring the shop's words with them.
@@ -158,6 +162,7 @@ impl Stage {
         let config = fs::read_to_string(folder.join("shop.toml")).unwrap();
         let config = config
             .replace("{shop}", &shop.address().to_string())
+            .replace("{public_key_file}", &public_key_file().to_string_lossy())
             .replace("{answer}", way[0]);
         Self {
             words: Words::of(&shop),
@@ -256,6 +261,8 @@ impl Words {
             words.know("forged token", &forged_jwt(shop, &token));
         } else {
             words.know("forged token", &forged_row(&token, &others));
+            words.know("secret of token", secret_of(&token));
+            words.know("secret of earlier token", secret_of(&earlier));
         }
         words.know("token", &token);
         words.know("earlier token", &earlier);
@@ -270,12 +277,18 @@ impl Words {
         self.0.insert(name.to_owned(), value.to_owned());
     }
 
-    /// `{name} {…claims…}`
-    fn sign(&mut self, pair: &str, shop: &Shop) {
+    /// `{name} {…claims…}`, perhaps behind the name of an algorithm.
+    fn sign(&mut self, line: &str, shop: &Shop) {
+        let (algorithm, pair) = line.split_at(line.find('{').unwrap());
         let (name, claims) = pair.split_at(pair.find('}').unwrap() + 1);
-        let claims = serde_json::from_str(claims).unwrap();
+        let claims = serde_json::from_str(&at_now(claims)).unwrap();
+        let token = match algorithm.trim() {
+            "" | "HS256" => shop.sign(&claims),
+            "RS256" => sign_rs256(&claims),
+            other => panic!("nobody signs with {other}"),
+        };
         let name = name.trim_matches(['{', '}']).to_owned();
-        self.0.insert(name, shop.sign(&claims));
+        self.0.insert(name, token);
     }
 
     fn put_into(&self, text: &str) -> String {
@@ -339,6 +352,11 @@ fn forged_row(token: &str, others: &str) -> String {
     let (row, _) = token.split_once('|').unwrap();
     let (_, secret) = others.split_once('|').unwrap();
     format!("{row}|{secret}")
+}
+
+/// An opaque token of Sanctum without its row.
+fn secret_of(token: &str) -> &str {
+    token.split_once('|').unwrap().1
 }
 
 fn claims_of(token: &str) -> Value {

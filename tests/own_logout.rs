@@ -373,3 +373,20 @@ fn each_shop_has_its_own() {
     assert_eq!(at("GET", PROFILE, "other.example.com"), 200);
     assert_eq!(at("POST", OWN, "third.example.com"), 421);
 }
+
+/// A shop without any logout of its own has nowhere else to say it.
+#[test]
+fn it_deletes_the_cookies_that_stand_on_a_shop_without_logouts() {
+    let shop = stateless_bagisto();
+    let edge = Edge::with(&format!(
+        "[[shop]]\nname = \"main\"\nupstream = [\"{}\"]\ntoken.kind = \"opaque\"\n\
+         clear_cookies = [{{ name = \"refresh_token\", paths = [\"/blog\"] }}]\n",
+        shop.address()
+    ));
+    let bearer = [("Authorization", "Bearer 0123456789abcdef0123")];
+    let answer = ask(&edge, "POST", OWN, &bearer);
+    is_logged_out(&answer);
+    let deletion = answer.header("set-cookie").unwrap();
+    assert!(deletion.starts_with("refresh_token=; "), "{deletion}");
+    assert!(deletion.ends_with("Path=/blog"), "{deletion}");
+}

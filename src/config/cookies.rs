@@ -91,8 +91,13 @@ fn cookie_domain(text: &str) -> Result<String, &'static str> {
         .ok_or("the domain of a cookie, such as example.com")
 }
 
-/// The cookies that are credentials, and those that the logouts of the shop delete; each once.
-pub(super) fn of_shop(places: &[Place], rules: &[Arc<LogoutRule>]) -> Vec<CookieDeletion> {
+/// The cookies that are credentials, those that the logouts of the shop delete, and those that stand on the shop; each
+/// once.
+pub(super) fn of_shop(
+    places: &[Place],
+    rules: &[Arc<LogoutRule>],
+    of_shop: &[CookieDeletion],
+) -> Vec<CookieDeletion> {
     let named = places.iter().filter_map(|place| match &place.carrier {
         Carrier::Cookie(pattern) => pattern.exact().map(everywhere),
         Carrier::Schemed { .. }
@@ -104,7 +109,7 @@ pub(super) fn of_shop(places: &[Place], rules: &[Arc<LogoutRule>]) -> Vec<Cookie
     });
     let of_rules = rules.iter().flat_map(|rule| &rule.clear_cookies);
     let mut cookies: Vec<CookieDeletion> = Vec::new();
-    for cookie in named.chain(of_rules.cloned()) {
+    for cookie in named.chain(of_rules.chain(of_shop).cloned()) {
         if !cookies.contains(&cookie) {
             cookies.push(cookie);
         }

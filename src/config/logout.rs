@@ -44,6 +44,8 @@ pub(super) struct Logouts {
     pub(super) rules: Vec<Arc<LogoutRule>>,
     /// What Doorward's own logout revokes.
     own_scope: Scope,
+    /// What stands on the shop itself, which may have no logout that names it.
+    clear_cookies: Vec<CookieDeletion>,
 }
 
 /// What stands on the shop itself. It overrides the preset's rules, and the operator's own where they do not
@@ -85,6 +87,7 @@ pub(super) fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Logouts {
     Logouts {
         rules,
         own_scope: overrides.revoke.or(preset_scope).unwrap_or(Scope::Token),
+        clear_cookies: overrides.clear_cookies,
     }
 }
 
@@ -249,7 +252,7 @@ impl Logouts {
             missing: Some(words::unauthorized()),
             invalid: None,
             client_key: None,
-            clear_cookies: cookies::of_shop(places, &self.rules),
+            clear_cookies: cookies::of_shop(places, &self.rules, &self.clear_cookies),
             same_origin: true,
         }
     }

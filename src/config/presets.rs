@@ -3,11 +3,29 @@
 use super::fault::Faults;
 use super::table::{Document, Table};
 
-/// Adding one takes a file, a line here and a folder of recorded exchanges.
+/// A preset of this name, and what its file says.
+macro_rules! preset {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../conf/presets/", $name, ".toml")),
+        )
+    };
+}
+
+/// Adding one takes a file, a line here, a folder of recorded exchanges and a page in `docs/shops/`.
 const PRESETS: &[(&str, &str)] = &[
-    ("bagisto", include_str!("../../conf/presets/bagisto.toml")),
-    ("cocart", include_str!("../../conf/presets/cocart.toml")),
-    ("ecwid", include_str!("../../conf/presets/ecwid.toml")),
+    preset!("bagisto"),
+    preset!("bagisto-api"),
+    preset!("bagisto-rest"),
+    preset!("cocart"),
+    preset!("cocart-jwt"),
+    preset!("ecwid"),
+    preset!("medusa"),
+    preset!("spree"),
+    preset!("sylius"),
+    preset!("woocommerce-store"),
+    preset!("wordpress-jwt"),
 ];
 
 /// The presets, parsed.

@@ -60,7 +60,8 @@ pub struct TokenSettings {
     pub refresh_window: Duration,
     /// The longest life of a token that does not say when it expires; `None`: for ever.
     pub max_lifetime: Option<Duration>,
-    /// What the shop's opaque bearers look like; `None`: anything. Others pass, but can't log out.
+    /// What the shop's opaque bearers look like; `None`: anything. Others pass, but can't log out. A group called
+    /// `token` is the part that they are known by.
     pub opaque_pattern: Option<Regex>,
     /// A JWT that can't be verified is forwarded as if it were opaque.
     pub forward_unverifiable: bool,
@@ -74,7 +75,19 @@ pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 /// How far in the future a token may have been issued: any wrong clock, but not another year.
 const FUTURE_MAX: Duration = Duration::from_hours(24);
 
+/// The group of an opaque pattern that is what a token is known by.
+const NAME_GROUP: &str = "token";
+
 impl TokenSettings {
+    /// What an opaque token is known by: all of it, or the part by which the shop finds it whatever stands around.
+    fn opaque_name<'t>(&self, text: &'t str) -> &'t str {
+        let pattern = self.opaque_pattern.as_ref();
+        let found = pattern
+            .filter(|pattern| pattern.captures_len() > 1)
+            .and_then(|pattern| pattern.captures(text)?.name(NAME_GROUP));
+        found.map_or(text, |name| name.as_str())
+    }
+
     /// Whether both make the same of every token.
     fn is_same(&self, other: &Self) -> bool {
         let Self {
@@ -212,8 +225,9 @@ impl Verifier {
 
     /// A token of which nothing is known: it can be named by itself only, not by its customer.
     fn opaque(&self, text: &str) -> Token {
+        let name = self.settings.opaque_name(text);
         Token::Opaque(Identity {
-            id: self.fingerprint(signed_part(text)),
+            id: self.fingerprint(signed_part(name)),
             window: Window::UNDATED,
             groups: SmallVec::new(),
             issued_at: None,

@@ -41,6 +41,7 @@ pub mod gatehouse;
 pub mod gossip;
 pub mod places;
 pub mod recording;
+pub mod rsa_signer;
 
 pub use doorward::demo::shop::{Coinage, Failure, Mood, Seen, Shop, Storefront};
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! # A comment. The file may begin with `only forward` or `only stateless`.
-//! sign {old token} {"sub": 3, "iat": 1}      a token with these claims
+//! sign {old token} {"sub": 3, "iat": 1}      a token with these claims; `sign RS256 {…} {…}` with the RSA key
+//! sign {token} {"iat": {now-10}}             the time of this line, in seconds, and some more or less
 //!
 //! > POST /logout                             what the client sends; Host and Content-Length are added
 //! > Authorization: Bearer {token}
@@ -18,6 +19,10 @@
 //! < json {"token": "{new token}", "id": "*"} as JSON; a name that is not known yet is learnt. Otherwise: these bytes
 //! ```
 //!
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use regex::{Captures, Regex};
 
 /// Who answers, and whether the shop revokes by itself.
 pub type Way = [&'static str; 2];
@@ -101,6 +106,20 @@ fn counted(line: &str, way: Way) -> Option<&str> {
     let (tags, rest) = tagged.split_once(']').unwrap();
     let counts = tags.split_whitespace().all(|tag| way.contains(&tag));
     counts.then(|| rest.trim_start())
+}
+
+/// `{now}`, `{now+3600}` and `{now-10}` as numbers.
+pub fn at_now(text: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = i64::try_from(now.as_secs()).unwrap();
+    let word = Regex::new(r"\{now([+-]\d+)?\}").unwrap();
+    let number = |found: &Captures<'_>| {
+        let more = found
+            .get(1)
+            .map_or(0, |more| more.as_str().parse().unwrap());
+        (now + more).to_string()
+    };
+    word.replace_all(text, number).into_owned()
 }
 
 /// The lines of a message: the first, the headers, the body.

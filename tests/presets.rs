@@ -1,0 +1,149 @@
+//! Every preset tells an operator what it does: a page of fixed sections, with a configuration that is good as it stands,
+//! and a recording of a customer's whole life.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use support::rsa_signer::public_key_file;
+use support::{Customer, Edge, Mood, Shop, Storefront, doorward};
+use toml::{Table, Value};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+const SECTIONS: [&str; 5] = [
+    "## What the shop does by itself",
+    "## What Doorward adds",
+    "## Configuration",
+    "## What cannot be done",
+    "## Sources",
+];
+
+fn presets() -> Vec<String> {
+    let files = fs::read_dir(Path::new(ROOT).join("conf/presets")).unwrap();
+    let stem = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut names: Vec<_> = files.map(|file| stem(file.unwrap().path())).collect();
+    names.sort();
+    assert!(!names.is_empty());
+    names
+}
+
+fn page_of(preset: &str) -> String {
+    let path = format!("{ROOT}/docs/shops/{preset}.md");
+    fs::read_to_string(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+}
+
+#[test]
+fn every_preset_has_a_page_of_the_same_sections() {
+    for preset in presets() {
+        let page = page_of(&preset);
+        let prose = page.split("```").step_by(2);
+        let headings: Vec<_> = prose
+            .flat_map(str::lines)
+            .filter(|line| line.starts_with('#'))
+            .collect();
+        assert!(headings[0].starts_with("# "), "{preset}");
+        assert_eq!(headings[1..], SECTIONS, "{preset}");
+    }
+}
+
+#[test]
+fn every_preset_is_in_the_index() {
+    let index = page_of("README");
+    for preset in presets() {
+        let link = format!("]({preset}.md)");
+        assert_eq!(index.matches(&link).count(), 1, "{link}");
+    }
+}
+
+#[test]
+fn every_preset_has_the_recording_of_a_life() {
+    for preset in presets() {
+        let path = format!("{ROOT}/tests/exchanges/{preset}/life.http");
+        let life = fs::read_to_string(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"));
+        assert!(life.contains(">> nothing"), "{path}");
+    }
+}
+
+#[test]
+fn the_configuration_of_every_page_is_good() {
+    for preset in presets() {
+        let page = page_of(&preset);
+        let (_, block) = page.split_once("```toml\n").unwrap();
+        let (block, rest) = block.split_once("\n```").unwrap();
+        assert!(!rest.contains("```toml"), "{preset}: one block is enough");
+        assert!(block.contains(&format!("\"{preset}\"")), "{preset}");
+        let home = tempfile::tempdir().unwrap();
+        let mut config: Table = block.parse().unwrap();
+        config.insert("listen".to_owned(), vec!["127.0.0.1:0"].into());
+        furnish(&mut config, home.path());
+        let path = home.path().join("doorward.toml");
+        fs::write(&path, config.to_string()).unwrap();
+        let outcome = doorward(&["check", "--config", path.to_str().unwrap()]);
+        let said = format!("{preset}: {}{}", outcome.stdout, outcome.stderr);
+        assert_eq!(outcome.code, Some(0), "{said}");
+        assert!(!said.contains("warning"), "{said}");
+    }
+}
+
+/// Makes the files and folders that a configuration names, and names them instead.
+fn furnish(table: &mut Table, home: &Path) {
+    for (key, value) in table.iter_mut() {
+        match value {
+            Value::Table(inner) => furnish(inner, home),
+            Value::Array(items) => {
+                let tables = items.iter_mut().filter_map(Value::as_table_mut);
+                tables.for_each(|inner| furnish(inner, home));
+            }
+            Value::String(path) if key == "data_dir" || key.ends_with("_file") => {
+                let made = home.join(&*key);
+                match key.as_str() {
+                    "data_dir" => fs::create_dir(&made).unwrap(),
+                    "secret_file" => fs::write(&made, "s".repeat(64)).unwrap(),
+                    _ => drop(fs::copy(public_key_file(), &made).unwrap()),
+                }
+                fs::set_permissions(&made, fs::Permissions::from_mode(0o700)).unwrap();
+                *path = made.to_str().unwrap().to_owned();
+            }
+            Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_) => {}
+        }
+    }
+}
+
+/// What the page of bagisto-api says of `verify = "shop"`, which none of its recordings has.
+#[test]
+fn bagisto_can_be_asked_whose_its_tokens_are() {
+    let shop = Shop::open(Storefront::BagistoApi, Mood::Stateless).unwrap();
+    let edge = Edge::with(&format!(
+        "[[shop]]\nname = \"main\"\npreset = \"bagisto-api\"\nupstream = [\"{}\"]\nrevoke = \"subject\"\n\
+         token.verify = \"shop\"\n",
+        shop.address()
+    ));
+    let [phone, tablet] = [(); 2].map(|()| Customer::signed_in(&shop));
+    let bob = Customer::named(&shop, "bob");
+    let profile = "/api/shop/customer-profile";
+    for customer in [&phone, &tablet, &bob] {
+        assert_eq!(customer.visit(&edge, profile), 200);
+    }
+    let asked = &shop.seen()[0];
+    assert_eq!(
+        (asked.method.as_str(), asked.target.as_str()),
+        ("POST", "/api/shop/verify-tokens")
+    );
+    assert_eq!(asked.header("x-storefront-key"), Some(Shop::KEY));
+    let logout = "/api/shop/customer/logout";
+    assert_eq!(phone.send(&edge, "POST", logout, b"{}"), 201);
+    let visits = shop.visits();
+    assert_eq!(phone.visit(&edge, profile), 401);
+    assert_eq!(tablet.visit(&edge, profile), 401);
+    assert_eq!(shop.visits(), visits);
+    assert_eq!(bob.visit(&edge, profile), 200);
+    assert_eq!(Customer::signed_in(&shop).visit(&edge, profile), 200);
+}
