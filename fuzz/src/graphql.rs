@@ -65,7 +65,7 @@ pub fn graphql(bytes: &[u8]) {
     }
     what_is_made_is_found(&mut Choices {
         left: bytes,
-        has_tokens: bytes.len() % 2 == 0,
+        has_tokens: bytes.len().is_multiple_of(2),
     });
 }
 
@@ -120,10 +120,8 @@ fn judge(target: &str, kind: &str, body: &str) -> Outcome {
     match GATE.judge(&Request::new(&head, body), NOW) {
         Ok(Verdict::LogOut(_)) => Outcome::LoggedOut,
         Ok(Verdict::Forward(_, _) | Verdict::Ask(_, _) | Verdict::Preflight) => Outcome::Forwarded,
-        Err(refused) => match refused.refusal {
-            Refusal::Revoked { .. } => Outcome::Dead,
-            _ => Outcome::Refused,
-        },
+        Err(refused) if matches!(refused.refusal, Refusal::Revoked { .. }) => Outcome::Dead,
+        Err(_) => Outcome::Refused,
     }
 }
 
@@ -282,7 +280,10 @@ impl Document {
         }
         let encoded = |pairs: &[(&str, String)]| {
             let encode = |text: &str| -> String {
-                text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+                text.bytes().fold(String::new(), |mut encoded, byte| {
+                    let _ = write!(encoded, "%{byte:02x}");
+                    encoded
+                })
             };
             let pairs = pairs
                 .iter()
@@ -489,7 +490,9 @@ impl Text<'_, '_> {
             }
             Given::List(items) => {
                 self.word("[");
-                items.iter().for_each(|item| self.given(item));
+                for item in items {
+                    self.given(item);
+                }
                 self.word("]");
             }
             Given::Object(fields) => {
