@@ -161,8 +161,8 @@ fn the_reference_loads_with_every_key_switched_on() {
     assert_eq!((cluster.peers.len(), cluster.quarantine.len()), (2, 1));
     assert!(cluster.bus.is_some());
     let other = &config.shops[1];
-    assert_eq!(other.places.len(), 6);
-    assert_eq!(other.logouts.len(), 1);
+    assert_eq!(other.places.len(), 7);
+    assert_eq!(other.logouts.len(), 2);
     assert!(other.logouts[0].missing.is_some() && other.logouts[0].invalid.is_some());
 }
 
@@ -189,6 +189,8 @@ x = 1
 [shop.refusal]
 x = 1
 [shop.limits]
+x = 1
+[shop.graphql]
 x = 1
 [shop.balance]
 x = 1

@@ -119,6 +119,11 @@ fn no_reading_of_a_path_leads_past_a_rule_standards_127() {
 }
 
 #[test]
+fn what_is_executed_is_found_in_graphql_and_nothing_else() {
+    sample(properties::graphql, &seeds("graphql"), 3000);
+}
+
+#[test]
 fn a_configuration_loads_or_says_why_and_tells_no_secret() {
     let reference = include_str!("../conf/doorward.toml");
     let switched_on = reference.lines().map(|line| match line.strip_prefix('#') {

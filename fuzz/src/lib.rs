@@ -4,12 +4,14 @@
 mod bare_gate;
 mod configuration;
 mod credential;
+mod graphql;
 mod journal_record;
 mod path;
 mod percent;
 
 pub use configuration::configuration;
 pub use credential::credential;
+pub use graphql::graphql;
 pub use journal_record::journal_record;
 pub use path::path;
 

@@ -105,6 +105,6 @@ pub(super) fn warn_of_unruled<'c>(
     if places.iter().any(is_graphql) && !calls.any(|call| call.graphql.is_some()) {
         let fault = Fault::warning("no rule with `graphql` says where GraphQL is spoken");
         let fault = fault.at(&shop.spot());
-        faults.push(fault.help("name its paths in a [[shop.logout]] with `graphql`, or bodies that can't be read as GraphQL pass there"));
+        faults.push(fault.help("name its paths in a [[shop.logout]] with `graphql`, or what can't be read as GraphQL passes"));
     }
 }

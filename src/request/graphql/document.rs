@@ -228,9 +228,11 @@ impl Roots<'_> {
 }
 
 /// The document without what means nothing: spaces, comments and commas, which the parser takes for
-/// something between an alias and its colon.
+/// something between an alias and its colon; and descriptions of operations and variables, which it does not know.
 fn plain(text: &str) -> Result<String, Unread> {
     let mut plain = String::with_capacity(text.len());
+    let mut depth = 0_usize;
+    let mut before = TokenKind::Eof;
     for token in Lexer::new(text).with_limit(TOKENS_MAX) {
         let token = token.map_err(|error| {
             if error.is_limit() {
@@ -239,14 +241,24 @@ fn plain(text: &str) -> Result<String, Unread> {
                 Unread::NoDocument
             }
         })?;
-        let means_nothing = matches!(
-            token.kind(),
+        let kind = token.kind();
+        if matches!(
+            kind,
             TokenKind::Whitespace | TokenKind::Comment | TokenKind::Comma
-        );
-        if !means_nothing {
+        ) {
+            continue;
+        }
+        if matches!(kind, TokenKind::LCurly | TokenKind::LBracket) {
+            depth += 1;
+        } else if matches!(kind, TokenKind::RCurly | TokenKind::RBracket) {
+            depth = depth.saturating_sub(1);
+        }
+        let is_value = depth > 0 || matches!(before, TokenKind::Colon | TokenKind::Eq);
+        if kind != TokenKind::StringValue || is_value {
             plain.push_str(token.data());
             plain.push(' ');
         }
+        before = kind;
     }
     Ok(plain)
 }
@@ -281,5 +293,117 @@ fn take(name: Option<cst::Name>, value: Option<cst::Value>, into: &mut Vec<(Stri
             | cst::Value::EnumValue(_) => continue,
         };
         into.push((text_of(&name), given));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The root fields of every operation, as `key:name`.
+    fn roots(text: &str) -> Vec<Vec<String>> {
+        let document = Document::read(text).unwrap();
+        let keys = |one: &Operation| {
+            let roots = one.roots.iter();
+            let mut keys: Vec<_> = roots
+                .map(|root| format!("{}:{}", root.key, root.name))
+                .collect();
+            keys.sort();
+            keys
+        };
+        document.operations.iter().map(keys).collect()
+    }
+
+    #[test]
+    fn aliases_and_fragments_are_resolved_and_cycles_end() {
+        assert_eq!(roots("{ a x: b { c } }"), [["a:a", "x:b"]]);
+        assert_eq!(
+            roots("{ ...F } fragment F on Q { ...G a } fragment G on Q { ...F b }"),
+            [["a:a", "b:b"]]
+        );
+        assert_eq!(roots("{ ... { ... on Q @x { a } } ...F ...F }"), [["a:a"]]);
+        assert_eq!(
+            roots("query A { ...F } mutation B { ...F } fragment F on Q { a }"),
+            [["a:a"], ["a:a"]]
+        );
+        assert_eq!(roots("fragment F on Q { a }"), Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn what_means_nothing_is_read_over() {
+        assert_eq!(roots("\u{feff}{,x,:,a,}#b\r"), [["x:a"]]);
+        assert_eq!(
+            roots("\"Why\" query A(\"\"\"What\"\"\" $a: T = \"b\") { a(b: \"c\") }"),
+            [["a:a"]]
+        );
+    }
+
+    fn given(text: &str) -> Vec<String> {
+        let document = Document::read(text).unwrap();
+        let given = document.given_to("t").map(|given| match given {
+            Given::Text(text) => text.clone(),
+            Given::Variable(name) => format!("${name}"),
+        });
+        let mut given: Vec<_> = given.collect();
+        given.sort();
+        given
+    }
+
+    #[test]
+    fn what_is_given_is_found_at_any_depth_and_unescaped() {
+        assert_eq!(given(r#"{ a(t: "x") { b @c(t: 1) } }"#), ["1", "x"]);
+        assert_eq!(given(r"{ a(u: {t: [$v, $w]}) }"), ["$v", "$w"]);
+        assert_eq!(given(r#"{ a(t: "\u0061\u{62}\"") }"#), ["ab\""]);
+        assert_eq!(given("{ a(t: \"\"\"\n  a\n  b\n\"\"\") }"), ["a\nb"]);
+        assert_eq!(given(r#"fragment F on Q { a(t: "x") }"#), ["x"]);
+        assert_eq!(
+            given(r#"{ a(T: "x", tt: "y", t: {u: "z"}, u: "t") t(u: true) }"#),
+            Vec::<String>::new()
+        );
+        let document = Document::read(r#"query($v: String = "x") { a }"#).unwrap();
+        assert_eq!(document.defaults_of("v").collect::<Vec<_>>(), ["x"]);
+        assert!(document.weight() > 0);
+    }
+
+    #[test]
+    fn what_is_no_document_is_told_from_what_is_too_much() {
+        for text in [
+            "",
+            "a",
+            "{",
+            "{ a(b: ) }",
+            "{ a } }",
+            "{ \"a\" }",
+            "{ a ? }",
+            "{ a(b: \"\\u{110000}\") }",
+        ] {
+            assert_eq!(
+                Document::read(text).err(),
+                Some(Unread::NoDocument),
+                "{text}"
+            );
+        }
+        let nested = |depth: usize| format!("{}a{}", "{ a ".repeat(depth), "}".repeat(depth));
+        assert!(Document::read(&nested(90)).is_ok());
+        let bombs = [
+            nested(101),
+            nested(15_000),
+            "{ a".repeat(16_000),
+            format!("{{ a(b: {}", "[".repeat(60_000)),
+            format!("{{ a(b: {}", "{c:".repeat(20_000)),
+            format!("query($a: {}", "[".repeat(60_000)),
+            "{ ... ".repeat(10_000),
+            "a ".repeat(30_000),
+            " #\n".repeat(20_000),
+            "{".repeat(65_536),
+            "\"".repeat(65_535),
+        ];
+        for bomb in bombs {
+            assert!(Document::read(&bomb).is_err(), "{}", &bomb[..20]);
+        }
+        assert_eq!(Document::read(&nested(101)).err(), Some(Unread::TooMuch));
+        let spreads = "query { ...F }".repeat(200);
+        let spreads = format!("{spreads} fragment F on Q {{ {} }}", "a ".repeat(100));
+        assert_eq!(Document::read(&spreads).err(), Some(Unread::TooMuch));
     }
 }

@@ -69,3 +69,40 @@ pub(super) fn said(text: &str) -> Option<Hash> {
     }
     Some(hash)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_read_in_every_spelling() {
+        let hash = hash_of("{__typename}");
+        let digits = "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38";
+        assert_eq!(said(digits), Some(hash));
+        assert_eq!(said(&digits.to_uppercase()), Some(hash));
+        assert_eq!(said(&format!("sha256:{digits}")), Some(hash));
+        for other in [
+            "",
+            "ecf4",
+            "sha256:",
+            &digits[1..],
+            &digits.replace('e', "x"),
+        ] {
+            assert_eq!(said(other), None, "{other}");
+        }
+        assert_eq!(said(&digits.replace('e', "é")), None);
+    }
+
+    #[test]
+    fn what_is_learnt_is_bounded() {
+        let learnt = Learnt::default();
+        let text = format!("{{ {} }}", "a ".repeat(5000));
+        let document = Arc::new(Document::read(&text).unwrap());
+        for number in 0..200_u8 {
+            learnt.keep([number; 32], &document);
+        }
+        learnt.0.run_pending_tasks();
+        assert!(learnt.0.weighted_size() <= BYTES_MAX);
+        assert!(learnt.0.entry_count() > 0);
+    }
+}
