@@ -2,7 +2,7 @@
 
 .PHONY: demo test setup bench fuzz
 
-# Arguments of the demo: `make demo DEMO_ARGS=--once` ends after the walk.
+# Arguments of the demo: `make demo DEMO_ARGS="--shop cocart --once"` walks through that shop, and ends after the walk.
 DEMO_ARGS ?=
 
 demo: setup

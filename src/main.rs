@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use doorward::config::{self, Config, Faults};
 use doorward::request::{Named, Target};
@@ -34,6 +35,9 @@ enum Command {
     Check(File),
     /// Walk through login and logout in front of a pretend shop
     Demo {
+        /// Which shop it is
+        #[arg(long, default_value = "bagisto", value_parser = PossibleValuesParser::new(demo::shops()))]
+        shop: String,
         /// End after the walk
         #[arg(long)]
         once: bool,
@@ -137,7 +141,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(file) => run(&file.config),
         Command::Check(file) => check(&file.config),
-        Command::Demo { once } => walk(once),
+        Command::Demo { shop, once } => walk(&shop, once),
         Command::Revoke(revoke) => revoke_by_hand(revoke),
         Command::Inspect(inspect) => inspect_by_hand(inspect),
         Command::Reload(process) => reload(&process),
@@ -272,9 +276,9 @@ impl<'kvs> log::kv::VisitSource<'kvs> for Pairs<'_> {
     }
 }
 
-fn walk(once: bool) -> ExitCode {
+fn walk(shop: &str, once: bool) -> ExitCode {
     let walked =
-        std::env::current_exe().map(|doorward| demo::run(&doorward, once, &mut io::stdout()));
+        std::env::current_exe().map(|doorward| demo::run(&doorward, shop, once, &mut io::stdout()));
     match walked {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failed)) => fail(&failed, 1),

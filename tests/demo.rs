@@ -14,6 +14,11 @@ use support::{Shop, eventually, raw, request, try_raw};
 use tempfile::TempDir;
 
 const STEPS: [&str; 6] = ["1/6", "2/6", "3/6", "4/6", "5/6", "6/6"];
+/// What `--shop` can be, and what the shop itself answers to a logout.
+const SHOPS: [(&str, &str); 2] = [
+    ("bagisto", "{\"message\":\"Successfully logged out\"}"),
+    ("cocart", "true"),
+];
 const PROFILE: &str = "/api/shop/customers/profile";
 
 /// A visitor's machine: an empty folder to stand in, an empty home, and a folder for what is temporary.
@@ -82,14 +87,14 @@ struct Stay {
 
 impl Stay {
     /// Starts and reads until it says that it stays up.
-    fn begins(visitor: &Visitor) -> Self {
-        Self::says(visitor, "Ctrl-C")
+    fn begins(visitor: &Visitor, arguments: &[&str]) -> Self {
+        Self::says(visitor, arguments, "Ctrl-C")
     }
 
     /// Starts and reads until it says this word.
-    fn says(visitor: &Visitor, word: &str) -> Self {
+    fn says(visitor: &Visitor, arguments: &[&str], word: &str) -> Self {
         let mut process = visitor
-            .command(&["demo"])
+            .command(&[&["demo"], arguments].concat())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -143,83 +148,91 @@ impl Drop for Stay {
 
 #[test]
 fn the_walk_shows_every_step_with_the_request_to_repeat_it() {
-    let visitor = Visitor::arrives();
-    let output = visitor.command(&["demo", "--once"]).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    for pair in STEPS.windows(2) {
-        let [step, next] = [pair[0], pair[1]]
-            .map(|step| said.find(step).unwrap_or_else(|| panic!("{step}: {said}")));
-        assert!(said[step..next].contains("curl "), "{}", &said[step..next]);
+    for (shop, answer) in SHOPS {
+        let visitor = Visitor::arrives();
+        let mut command = visitor.command(&["demo", "--shop", shop, "--once"]);
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}{complaints}");
+        for pair in STEPS.windows(2) {
+            let [step, next] = [pair[0], pair[1]]
+                .map(|step| said.find(step).unwrap_or_else(|| panic!("{step}: {said}")));
+            assert!(said[step..next].contains("curl "), "{}", &said[step..next]);
+        }
+        let last = said.find("6/6").unwrap();
+        assert!(said[last..].contains("curl "), "{said}");
+        assert!(
+            said.contains(&format!("3/6 logout: 200 OK {answer}\n")),
+            "{said}"
+        );
+        assert!(
+            said.contains("4/6 the same token again: 401 Unauthorized"),
+            "{said}"
+        );
+        assert!(said.contains("the shop saw nothing of it"), "{said}");
+        assert_eq!(said.contains("the cart is still there"), shop == "cocart");
+        visitor.finds_nothing();
     }
+}
+
+#[test]
+fn without_a_name_the_shop_is_bagisto_and_an_unknown_name_is_refused() {
+    let visitor = Visitor::arrives();
+    let stay = Stay::begins(&visitor, &[]);
     assert!(
-        said[said.find("6/6").unwrap()..].contains("curl "),
-        "{said}"
+        stay.said.contains("/api/shop/customers/logout"),
+        "{}",
+        stay.said
     );
-    assert!(
-        said.contains("200 OK {\"message\":\"Successfully logged out\"}"),
-        "{said}"
-    );
-    assert!(said.contains("401 Unauthorized"), "{said}");
-    assert!(said.contains("the shop saw nothing of it"), "{said}");
+    assert_eq!(stay.ends_by("INT", false), Some(0));
+    let mut command = visitor.command(&["demo", "--shop", "kiosk", "--once"]);
+    let output = command.output().unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{complaint}");
+    for (shop, _) in SHOPS {
+        assert!(complaint.contains(shop), "{complaint}");
+    }
     visitor.finds_nothing();
 }
 
 #[test]
 fn the_lines_it_prints_work_as_they_stand() {
-    let visitor = Visitor::arrives();
-    let stay = Stay::begins(&visitor);
-    let script: String = stay
-        .said
-        .lines()
-        .map(str::trim)
-        .filter(|line| {
-            ["URL=", "TOKEN=", "curl "]
-                .iter()
-                .any(|begin| line.starts_with(begin))
-        })
-        .map(|line| line.to_owned() + "\n")
-        .collect();
-    // Whatever curl would be told, in the order it would be told.
-    let curl = "curl() { printf '%s\\n' \"$@\" >&2; echo '{\"token\":\"the-token\"}'; }\n";
-    let output = Command::new("sh")
-        .args(["-c", &format!("set -eu\n{curl}{script}")])
-        .output()
-        .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{script}\n{told}");
-    let edge = stay.address_of("(doorward)");
-    let urls: Vec<_> = told
-        .lines()
-        .filter(|line| line.starts_with("http://"))
-        .collect();
-    let paths = ["login", "profile", "logout", "profile", "login", "profile"];
-    let expected = paths.map(|path| format!("http://{edge}/api/shop/customers/{path}"));
-    assert_eq!(urls, expected, "{script}");
-    assert_eq!(
-        told.matches("Authorization: Bearer the-token\n").count(),
-        4,
-        "{told}"
-    );
-    assert_eq!(
-        told.matches(&format!("X-STOREFRONT-KEY: {}\n", Shop::KEY))
-            .count(),
-        6,
-        "{told}"
-    );
-    assert_eq!(stay.ends_by("INT", false), Some(0));
+    for (shop, answer) in SHOPS {
+        let visitor = Visitor::arrives();
+        let stay = Stay::begins(&visitor, &["--shop", shop]);
+        let is_of_script = |line: &&str| {
+            let begins = ["URL=", "TOKEN=", "curl "];
+            begins.iter().any(|begin| line.starts_with(begin))
+        };
+        let lines: Vec<_> = stay
+            .said
+            .lines()
+            .map(str::trim)
+            .filter(is_of_script)
+            .collect();
+        assert_eq!(lines.len(), 1 + STEPS.len(), "{lines:#?}");
+        let output = Command::new("sh")
+            .args(["-c", &format!("set -eu\n{}", lines.join("\n"))])
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{lines:#?}\n{told}");
+        let statuses: Vec<_> = told
+            .match_indices("HTTP/1.1 ")
+            .map(|(at, version)| &told[at + version.len()..][..3])
+            .collect();
+        assert_eq!(statuses, ["200", "200", "401", "200"], "{lines:#?}\n{told}");
+        assert!(told.contains(answer), "{told}");
+        assert_eq!(stay.ends_by("INT", false), Some(0));
+    }
 }
 
 #[test]
 fn it_stays_up_for_the_visitors_own_requests_until_it_is_interrupted() {
     for (signal, whole_terminal) in [("INT", false), ("INT", true), ("TERM", false)] {
         let visitor = Visitor::arrives();
-        let stay = Stay::begins(&visitor);
+        let stay = Stay::begins(&visitor, &[]);
         let (edge, shop) = (stay.address_of("(doorward)"), stay.address_of("(the shop)"));
         let login = format!(
             "{{\"email\":\"jane@example.com\",\"password\":\"{}\"}}",
@@ -287,7 +300,7 @@ fn an_interruption_at_any_moment_leaves_nothing_behind() {
         .into_iter()
         .filter_map(|moment| {
             let visitor = Visitor::arrives();
-            let code = Stay::says(&visitor, moment).ends_by("INT", false);
+            let code = Stay::says(&visitor, &[], moment).ends_by("INT", false);
             let running = processes_naming(visitor.0.path()).len();
             let files = fs::read_dir(visitor.0.path().join("tmp")).unwrap().count();
             let is_clean = code == Some(0) && running + files == 0;

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 
 /// How long the head of an answer of ours may be.
 const ANSWER_HEAD_BYTES_MAX: usize = 16 << 10;
@@ -13,7 +13,7 @@ pub fn exchange(
     mut stream: impl Read + Write,
     head: &str,
     body: &[u8],
-) -> io::Result<(StatusCode, Vec<u8>)> {
+) -> io::Result<Response<Vec<u8>>> {
     stream.write_all(head.as_bytes())?;
     let length = body.len();
     write!(
@@ -34,8 +34,8 @@ pub(super) fn status_of(mut stream: impl Read + Write, head: &str) -> io::Result
     loop {
         let length = stream.read(&mut block)?;
         answer.extend_from_slice(&block[..length]);
-        if let Some((status, _)) = parse(&answer) {
-            return Ok(status);
+        if let Some(answer) = parse(&answer) {
+            return Ok(answer.status());
         }
         if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -46,13 +46,17 @@ pub(super) fn status_of(mut stream: impl Read + Write, head: &str) -> io::Result
     }
 }
 
-/// The status, and what has come of the body.
-fn parse(answer: &[u8]) -> Option<(StatusCode, Vec<u8>)> {
+/// The head, and what has come of the body.
+fn parse(answer: &[u8]) -> Option<Response<Vec<u8>>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(length) = head.parse(answer).ok()? else {
         return None;
     };
-    let status = StatusCode::from_u16(head.code?).ok()?;
-    Some((status, answer[length..].to_vec()))
+    let lines = head.headers.iter().map(|line| (line.name, line.value));
+    let response = Response::builder().status(head.code?);
+    let response = lines.fold(response, |response, (name, value)| {
+        response.header(name, value)
+    });
+    response.body(answer[length..].to_vec()).ok()
 }

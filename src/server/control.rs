@@ -295,6 +295,6 @@ fn send(socket: &Path, method: &str, path: &str, body: &[u8]) -> io::Result<(Sta
     let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let head = format!("{method} {path} HTTP/1.1\r\nHost: doorward\r\n");
-    let (status, body) = exchange(stream, &head, body)?;
-    Ok((status, serde_json::from_slice(&body)?))
+    let answer = exchange(stream, &head, body)?;
+    Ok((answer.status(), serde_json::from_slice(answer.body())?))
 }

@@ -1,0 +1,105 @@
+//! What a walk through a shop says: everything that differs from shop to shop.
+//!
+//! `$NAME` in a header stands for one of the variables, or for `$TOKEN`, in what is sent as in what is printed.
+
+use super::shop::{Shop, Storefront};
+
+/// One shop's walk.
+pub(super) struct Script {
+    /// What `--shop` calls it.
+    pub(super) name: &'static str,
+    pub(super) storefront: Storefront,
+    /// Its keys in the configuration, beside its name and its upstream.
+    pub(super) settings: &'static str,
+    /// What kind of shop it is, for the reader.
+    pub(super) nature: &'static str,
+    /// Variables of the printed lines, beside `URL`.
+    pub(super) variables: &'static [(&'static str, &'static str)],
+    /// What every request carries.
+    pub(super) headers: &'static [(&'static str, &'static str)],
+    pub(super) login: Call,
+    /// The token stands in the answer to the login after the first of these, up to the second. Neither has a
+    /// character that means something to `sed`.
+    pub(super) token_between: (&'static str, char),
+    /// How whoever has logged in shows the token.
+    pub(super) pass: (&'static str, &'static str),
+    /// A page that nobody else sees.
+    pub(super) page: Call,
+    pub(super) logout: Call,
+    /// What there is to say of the shop after the logout.
+    pub(super) after_logout: &'static str,
+}
+
+/// A request of the walk.
+pub(super) struct Call {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) headers: &'static [(&'static str, &'static str)],
+    /// Without single quotes.
+    pub(super) body: &'static str,
+}
+
+/// Every shop there is a walk through.
+pub(super) const SCRIPTS: &[&Script] = &[&BAGISTO, &COCART];
+
+/// Bagisto as documented: JSON to log in with, a client key everywhere.
+const BAGISTO: Script = Script {
+    name: "bagisto",
+    storefront: Storefront::Bagisto,
+    settings: "preset = \"bagisto\"",
+    nature: "Bagisto; it signs HS256 tokens, and its logout revokes nothing",
+    variables: &[("KEY", Shop::KEY)],
+    headers: &[("X-STOREFRONT-KEY", "$KEY")],
+    login: Call {
+        method: "POST",
+        path: "/api/shop/customers/login",
+        headers: &[("Content-Type", "application/json")],
+        body: r#"{"email":"john@example.com","password":"secret"}"#,
+    },
+    token_between: ("\"token\":\"", '"'),
+    pass: ("Authorization", "Bearer $TOKEN"),
+    page: Call {
+        method: "GET",
+        path: "/api/shop/customers/profile",
+        headers: &[],
+        body: "",
+    },
+    logout: Call {
+        method: "POST",
+        path: "/api/shop/customers/logout",
+        headers: &[],
+        body: "",
+    },
+    after_logout: "",
+};
+
+/// `CoCart` on `WordPress`: a password to log in with, and a logout that would cost the cart.
+const COCART: Script = Script {
+    name: "cocart",
+    storefront: Storefront::Cocart,
+    settings: "preset = \"cocart\"",
+    nature: "WordPress with CoCart; it signs HS256 tokens, and its logout revokes nothing",
+    variables: &[("LOGIN", "am9objpzZWNyZXQ=")], // john:secret
+    headers: &[],
+    login: Call {
+        method: "POST",
+        path: "/wp-json/cocart/v2/login",
+        headers: &[("Authorization", "Basic $LOGIN")],
+        body: "",
+    },
+    token_between: ("\"jwt_token\":\"", '"'),
+    pass: ("Authorization", "Bearer $TOKEN"),
+    page: Call {
+        method: "GET",
+        path: "/wp-json/cocart/v2/cart",
+        headers: &[],
+        body: "",
+    },
+    logout: Call {
+        method: "POST",
+        path: "/wp-json/cocart/v1/logout",
+        headers: &[],
+        body: "",
+    },
+    after_logout: "  the shop was not told who it was, so the cart is still there\n",
+};
