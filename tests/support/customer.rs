@@ -87,7 +87,7 @@ impl Customer {
                 )
             }
             Storefront::Cocart => (log_in_to_cocart(edge, &email), "/extras/jwt_token"),
-            Storefront::Ecwid => (log_in_to_site(edge, &email), "/token"),
+            Storefront::Ecwid => (post(edge, "/login", &credentials), "/token"),
         };
         let body = answer.json();
         let token = body.pointer(place).and_then(|token| token.as_str());
@@ -122,13 +122,6 @@ fn post(edge: &Edge, path: &str, body: &Value) -> Answer {
         &headers,
         body.to_string().as_bytes(),
     ))
-}
-
-#[track_caller]
-fn log_in_to_site(edge: &Edge, email: &str) -> Answer {
-    let body = json!({"email": email, "password": Shop::PASSWORD}).to_string();
-    let headers = [("Content-Type", "application/json")];
-    edge.raw(&request("POST", "/login", &headers, body.as_bytes()))
 }
 
 #[track_caller]
