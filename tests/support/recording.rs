@@ -20,8 +20,7 @@
 //! ```
 //!
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use doorward::clock;
 use regex::{Captures, Regex};
 
 /// Who answers, and whether the shop revokes by itself.
@@ -110,8 +109,7 @@ fn counted(line: &str, way: Way) -> Option<&str> {
 
 /// `{now}`, `{now+3600}` and `{now-10}` as numbers.
 pub fn at_now(text: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let now = i64::try_from(now.as_secs()).unwrap();
+    let now = i64::try_from(clock::now().seconds()).unwrap();
     let word = Regex::new(r"\{now([+-]\d+)?\}").unwrap();
     let number = |found: &Captures<'_>| {
         let more = found
