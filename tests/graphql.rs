@@ -25,8 +25,6 @@ header = "authorization"
 schemes = ["Bearer"]
 [[shop.credential]]
 graphql = "accessToken"
-[shop.refusal]
-shape = "graphql"
 "#;
 
 /// The same, where the shop answers.
@@ -398,6 +396,40 @@ fn a_dead_token_is_found_in_every_argument() {
         assert!(answer.header("www-authenticate").is_some());
         scene.passes(&fine);
     }
+}
+
+/// A shop may speak GraphQL beside another API.
+#[test]
+fn a_client_of_graphql_is_refused_in_graphql() {
+    let scene = Scene::with(GRAPHQL);
+    let token = scene.shop.sign_in("alice");
+    scene
+        .edge
+        .raw(&post_json(&token, &json!({ "query": LOGOUTS[0] })));
+    let answer = scene.stops(
+        401,
+        &post_json(&token, &json!({ "query": "{ cart { id } }" })),
+    );
+    let code = json!({ "code": "UNAUTHENTICATED" });
+    let error = json!({ "message": "The token was revoked", "extensions": code });
+    assert_eq!(answer.json(), json!({ "errors": [error] }));
+    let challenge = answer.header("www-authenticate").unwrap();
+    assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
+    let elsewhere = scene.visit(&token);
+    assert_eq!(
+        elsewhere.json(),
+        json!({ "message": "The token was revoked" })
+    );
+    scene.shop.fail(Failure::HangUp);
+    let query = json!({ "query": "{ cart { id } }" }).to_string();
+    let answer = scene
+        .edge
+        .raw(&request("POST", PATH, &[JSON], query.as_bytes()));
+    assert_eq!(answer, 502);
+    assert_eq!(
+        answer.json()["errors"][0]["extensions"]["code"],
+        "INTERNAL_SERVER_ERROR"
+    );
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub enum Shape {
 }
 
 /// The refusals of one shop.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RefusalSettings {
     /// Their shape.
     pub shape: Shape,

@@ -400,7 +400,8 @@ impl LogOut {
     pub fn answer(&self, head: &Parts) -> Answer {
         if self.expired && self.rule.invalid.is_some() {
             let words = self.rule.invalid.as_ref();
-            return self.shop.refusals.answer(Refusal::Expired, words, head);
+            let refusals = self.shop.refusals_for(head);
+            return refusals.answer(Refusal::Expired, words, head);
         }
         let shape = self.shop.refusals.shape;
         let shaped = self.graphql.as_ref();
@@ -517,7 +518,7 @@ impl<'g> Refused<'g> {
     pub fn answer(&self, head: &Parts) -> Answer {
         let words = self.rule.and_then(|rule| rule.words_for(self.refusal));
         match self.shop {
-            Some(shop) => shop.refusals.answer(self.refusal, words, head),
+            Some(shop) => shop.refusals_for(head).answer(self.refusal, words, head),
             None => RefusalSettings::default().answer(self.refusal, words, head),
         }
     }

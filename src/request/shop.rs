@@ -1,14 +1,16 @@
 //! A shop as the gate knows it: what is said of it in the configuration, ready to be asked.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN};
+use http::request::Parts;
 use http::{HeaderName, Method};
 use smallvec::SmallVec;
 
 use super::Request;
-use super::answer::{Answer, RefusalSettings};
+use super::answer::{Answer, RefusalSettings, Shape};
 use super::call::Call;
 use super::confirmations::{Asked, Confirmations, Word};
 use super::credential::{Carried, Carrier, Credential, Occasion, Place};
@@ -133,6 +135,19 @@ impl Shop {
     fn asks_graphql(&self, request: &Request<'_>, path: &Path<'_>) -> bool {
         self.calls()
             .any(|call| call.asks_graphql(request, path, self.path_style))
+    }
+
+    /// How a request is refused: a client of GraphQL looks for `errors`, whatever the rest of the shop speaks.
+    pub(super) fn refusals_for(&self, head: &Parts) -> Cow<'_, RefusalSettings> {
+        let speaks = self.calls().any(|call| call.graphql.is_some());
+        let path = || Path::read(head.uri.path());
+        if speaks && self.asks_graphql(&Request::new(head, None), &path()) {
+            return Cow::Owned(RefusalSettings {
+                shape: Shape::GraphQl,
+                ..self.refusals.clone()
+            });
+        }
+        Cow::Borrowed(&self.refusals)
     }
 
     /// Reads the GraphQL of a request, where a rule or a credential needs it, or refuses what hides it.

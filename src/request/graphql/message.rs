@@ -247,3 +247,78 @@ fn values(name: &str, pairs: &[u8]) -> Result<Vec<Value>, Unread> {
     }
     Ok(nested)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a request says: texts, ids, operations and variables of each of its messages.
+    fn said(target: &str, kind: &str, body: &str) -> Result<Vec<String>, Unread> {
+        let head = http::Request::builder()
+            .uri(target)
+            .header("content-type", kind)
+            .body(())
+            .unwrap()
+            .into_parts()
+            .0;
+        let mut messages = Messages::of(&Request::new(&head, Some(body.as_bytes())));
+        let all = messages.take_all();
+        if let Some(unread) = messages.unread {
+            return Err(unread);
+        }
+        let told = all.iter().map(|one| {
+            let ids: Vec<_> = one.ids.iter().map(|id| id.text.as_str()).collect();
+            let variables: Vec<_> = one.variables.iter().map(Value::to_string).collect();
+            let parts = [
+                one.texts.join("+"),
+                ids.join("+"),
+                one.operations.join("+"),
+                variables.join("+"),
+            ];
+            parts.join("|")
+        });
+        Ok(told.collect())
+    }
+
+    #[test]
+    fn a_message_is_found_in_every_place_and_places_are_joined() {
+        let json = "application/json";
+        let body = r#"{"query":"{a}","variables":{"x":1},"operationName":"A"}"#;
+        assert_eq!(said("/", json, body).unwrap(), [r#"{a}||A|{"x":1}"#]);
+        assert_eq!(said("/", "", body).unwrap(), [r#"{a}||A|{"x":1}"#]);
+        let joined = said("/?query={b}&operationName=B", json, body).unwrap();
+        assert_eq!(joined, [r#"{a}+{b}||A+B|{"x":1}"#]);
+        let batch = said("/", json, r#"[{"query":"{a}"},1,{"id":7},{}]"#).unwrap();
+        assert_eq!(batch, ["{a}|||", "|7||"]);
+        let hash = r#"{"extensions":{"persistedQuery":{"sha256Hash":"h"}},"QUERY":""}"#;
+        assert_eq!(said("/", json, hash).unwrap(), ["|h||"]);
+        let form = "application/x-www-form-urlencoded";
+        let pairs = "query={a}&variables[x][y]=1&variables[z]=2&extensions={}";
+        let nested = [r#"{a}|||{"x":{"y":"1"}}+{"z":"2"}"#];
+        assert_eq!(said("/", form, pairs).unwrap(), nested);
+        assert_eq!(
+            said("/?variables={}", "application/graphql", "{a}").unwrap(),
+            ["{a}|||{}"]
+        );
+        for nothing in ["", "[]", "{}", "1", r#"{"query":{"a":1}}"#, "a=b"] {
+            assert!(said("/", "", nothing).unwrap().is_empty(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn what_two_servers_could_read_differently_is_told() {
+        let json = "application/json";
+        assert_eq!(said("/", json, "{"), Err(Unread::NoJson));
+        assert_eq!(said("/", "", r#"{"a":1,"a":2}"#), Err(Unread::NoJson));
+        assert_eq!(said("/?query=a&query=b", "", ""), Err(Unread::Ambiguous));
+        assert_eq!(said("/?query=a;query=b", "", ""), Err(Unread::Ambiguous));
+        assert_eq!(said("/?variables=x", "", ""), Err(Unread::Ambiguous));
+        let part = "--b\r\nContent-Disposition: form-data; name=operations\r\n\r\n{}";
+        assert_eq!(
+            said("/", "multipart/form-data; boundary=b", part),
+            Err(Unread::Multipart)
+        );
+        let batch = format!("[{}{{}}]", "{},".repeat(BATCH_MAX));
+        assert_eq!(said("/", json, &batch), Err(Unread::TooMuch));
+    }
+}
