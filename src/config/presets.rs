@@ -21,6 +21,10 @@ const PRESETS: &[(&str, &str)] = &[
     ("cocart", include_str!("../../conf/presets/cocart.toml")),
     ("cocart-jwt", include_str!("../../conf/presets/cocart-jwt.toml")),
     ("ecwid", include_str!("../../conf/presets/ecwid.toml")),
+    (
+        "generic-oauth",
+        include_str!("../../conf/presets/generic-oauth.toml"),
+    ),
     ("medusa", include_str!("../../conf/presets/medusa.toml")),
     ("shopware", include_str!("../../conf/presets/shopware.toml")),
     ("spree", include_str!("../../conf/presets/spree.toml")),
