@@ -17,6 +17,10 @@ macro_rules! preset {
 const PRESETS: &[(&str, &str)] = &[
     ("bagisto", include_str!("../../conf/presets/bagisto.toml")),
     ("bagisto-api", include_str!("../../conf/presets/bagisto-api.toml")),
+    (
+        "bagisto-graphql",
+        include_str!("../../conf/presets/bagisto-graphql.toml"),
+    ),
     ("bagisto-rest", include_str!("../../conf/presets/bagisto-rest.toml")),
     ("cocart", include_str!("../../conf/presets/cocart.toml")),
     ("cocart-jwt", include_str!("../../conf/presets/cocart-jwt.toml")),
