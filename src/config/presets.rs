@@ -29,6 +29,7 @@ const PRESETS: &[(&str, &str)] = &[
         "generic-oauth",
         include_str!("../../conf/presets/generic-oauth.toml"),
     ),
+    ("magento", include_str!("../../conf/presets/magento.toml")),
     ("medusa", include_str!("../../conf/presets/medusa.toml")),
     ("shopware", include_str!("../../conf/presets/shopware.toml")),
     ("spree", include_str!("../../conf/presets/spree.toml")),
