@@ -31,6 +31,10 @@ const PRESETS: &[(&str, &str)] = &[
     ),
     ("magento", include_str!("../../conf/presets/magento.toml")),
     ("medusa", include_str!("../../conf/presets/medusa.toml")),
+    (
+        "shopify-storefront",
+        include_str!("../../conf/presets/shopify-storefront.toml"),
+    ),
     ("shopware", include_str!("../../conf/presets/shopware.toml")),
     ("spree", include_str!("../../conf/presets/spree.toml")),
     ("sylius", include_str!("../../conf/presets/sylius.toml")),
