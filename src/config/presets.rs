@@ -31,6 +31,7 @@ const PRESETS: &[(&str, &str)] = &[
     ),
     ("magento", include_str!("../../conf/presets/magento.toml")),
     ("medusa", include_str!("../../conf/presets/medusa.toml")),
+    ("saleor", include_str!("../../conf/presets/saleor.toml")),
     (
         "shopify-storefront",
         include_str!("../../conf/presets/shopify-storefront.toml"),
