@@ -39,6 +39,7 @@ const PRESETS: &[(&str, &str)] = &[
     ("shopware", include_str!("../../conf/presets/shopware.toml")),
     ("spree", include_str!("../../conf/presets/spree.toml")),
     ("sylius", include_str!("../../conf/presets/sylius.toml")),
+    ("vendure", include_str!("../../conf/presets/vendure.toml")),
     (
         "woocommerce-store",
         include_str!("../../conf/presets/woocommerce-store.toml"),
