@@ -183,14 +183,24 @@ impl Stage {
             let said = self.message(&exchange.said);
             self.shop.recite(path, said.as_answer());
         }
+        let asked = self.message(&exchange.asked);
+        let inquiries = usize::from(!exchange.asked.is_empty());
+        if let Some((_, path)) = asked.first.split_once(' ') {
+            let told = self.message(&exchange.told);
+            self.shop.recite_once(path, told.as_answer());
+        }
         let visits = self.shop.visits();
         let bytes = request(method, target, &sent.pairs(), sent.bytes_of_body());
         let answer = self.edge.raw(&bytes);
         let seen = self.shop.seen().split_off(visits);
         let got = self.message(&exchange.got);
         self.check_answer(&got, &answer)?;
+        let (inquiry, seen) = seen.split_at(inquiries.min(seen.len()));
+        if inquiries > 0 {
+            check_seen(&asked, &sent, inquiry)?;
+        }
         let wanted = self.message(&exchange.seen);
-        check_seen(&wanted, &sent, &seen)
+        check_seen(&wanted, &sent, seen)
     }
 
     fn check_answer(&mut self, got: &Message, answer: &Answer) -> Result<(), String> {

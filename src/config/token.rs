@@ -144,7 +144,7 @@ fn read_claims(token: &mut Table<'_>, faults: &mut Faults) -> Claims {
     let expires_at = read_pointer(table_of_claims, "expires_at", "/exp", faults);
     let claims = Claims {
         id: read_pointer(table_of_claims, "id", "/jti", faults),
-        subject: read_pointer(table_of_claims, "subject", "/sub", faults),
+        subject: read_subject(table_of_claims, faults),
         session: read_pointer(table_of_claims, "session", "/sid", faults),
         issued_at: read_issued_at(table_of_claims, &expires_at, faults),
         expires_at,
@@ -164,6 +164,30 @@ fn read_pointer(
     let text = claims.as_mut().and_then(|table| table.string(key, faults));
     let written = text.and_then(|text| text.parse_as(Pointer::parse, faults));
     written.unwrap_or_else(|| usual_pointer(usual))
+}
+
+/// One claim, or several that name a customer together.
+fn read_subject(claims: &mut Option<Table<'_>>, faults: &mut Faults) -> Vec<Pointer> {
+    let Some(table) = claims.as_mut() else {
+        return vec![usual_pointer("/sub")];
+    };
+    let texts = table.string_or_strings("subject", faults);
+    if texts.as_ref().is_some_and(Vec::is_empty)
+        && let Some(spot) = table.spot_of("subject")
+    {
+        let fault = Fault::error("`subject` names no claim").at(&spot);
+        faults.push(fault.help("leave `subject` out for the claim /sub"));
+    }
+    let texts = texts.unwrap_or_default();
+    let parts: Vec<_> = texts
+        .iter()
+        .filter_map(|text| text.parse_as(Pointer::parse, faults))
+        .collect();
+    if parts.is_empty() {
+        vec![usual_pointer("/sub")]
+    } else {
+        parts
+    }
 }
 
 fn usual_pointer(text: &str) -> Pointer {

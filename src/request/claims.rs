@@ -14,8 +14,8 @@ use crate::revocation::Window;
 pub struct Claims {
     /// The token's own id.
     pub id: Pointer,
-    /// The customer.
-    pub subject: Pointer,
+    /// The customer; where one claim does not tell all customers apart, several that do so together.
+    pub subject: Vec<Pointer>,
     /// The session.
     pub session: Pointer,
     /// The end.
@@ -51,12 +51,26 @@ impl Claims {
     pub(super) fn read(&self, payload: &Value) -> Result<Said, Flaw> {
         Ok(Said {
             id: self.id.find(payload).and_then(name_of),
-            subject: named(self.subject.find(payload))?,
+            subject: self.customer(payload)?,
             session: named(self.session.find(payload))?,
             expires_at: moment(self.expires_at.find(payload), Round::Up)?,
             not_before: moment(payload.get("nbf"), Round::Down)?,
             issued_at: self.issued_at.read(payload)?,
         })
+    }
+}
+
+impl Claims {
+    /// The parts of the customer's name, if all are there: `3/7`, each part written as in a JSON pointer, so that no
+    /// two customers have the same.
+    fn customer(&self, payload: &Value) -> Result<Option<String>, Flaw> {
+        if let [only] = self.subject.as_slice() {
+            return named(only.find(payload));
+        }
+        let parts = self.subject.iter().map(|part| named(part.find(payload)));
+        let parts: Option<Vec<_>> = parts.collect::<Result<_, _>>()?;
+        let escaped = |part: &String| part.replace('~', "~0").replace('/', "~1");
+        Ok(parts.map(|parts| parts.iter().map(escaped).collect::<Vec<_>>().join("/")))
     }
 }
 
@@ -136,4 +150,30 @@ fn named(value: Option<&Value>) -> Result<Option<String>, Flaw> {
     value
         .map(|value| name_of(value).ok_or(Flaw::Claim))
         .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn several_claims_name_a_customer_together_and_no_two_customers_alike() {
+        let pointer = |text| Pointer::parse(text).unwrap();
+        let claims = Claims {
+            id: pointer("/jti"),
+            subject: vec![pointer("/kind"), pointer("/id")],
+            session: pointer("/sid"),
+            expires_at: pointer("/exp"),
+            issued_at: IssuedAt::Claim(pointer("/iat")),
+        };
+        let customer = |payload: Value| claims.read(&payload).map(|said| said.subject);
+        let is = |name: &str| Ok(Some(name.to_owned()));
+        assert_eq!(customer(json!({"kind": 3, "id": "7"})), is("3/7"));
+        assert_eq!(customer(json!({"kind": "3/7", "id": "7~"})), is("3~17/7~0"));
+        assert_eq!(customer(json!({"kind": "3", "id": "7/7"})), is("3/7~17"));
+        assert_eq!(customer(json!({"kind": 3})), Ok(None));
+        assert_eq!(customer(json!({"kind": 3, "id": []})), Err(Flaw::Claim));
+    }
 }

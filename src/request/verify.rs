@@ -452,7 +452,7 @@ mod tests {
             audiences: Vec::new(),
             claims: Claims {
                 id: pointer("/jti"),
-                subject: pointer("/sub"),
+                subject: vec![pointer("/sub")],
                 session: pointer("/sid"),
                 expires_at: pointer("/exp"),
                 issued_at: IssuedAt::Claim(pointer("/iat")),

@@ -188,7 +188,12 @@ impl Leaving {
         let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
         let answer = match answer {
             Ok(None) => self.ours,
-            Ok(Some(answer)) if is_answer(answer.status) && logout.is_agreed(&answer) => answer,
+            Ok(Some(answer))
+                if is_answer(answer.status)
+                    && (logout.revocations.is_empty() || logout.is_agreed(&answer)) =>
+            {
+                answer
+            }
             Ok(Some(answer)) => {
                 let status = answer.status.as_u16();
                 warn!(request, shop, status; "the shop did not answer its logout");

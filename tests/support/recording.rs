@@ -12,6 +12,8 @@
 //! >> POST /logout                            what the shop sees; left out: the request as it came
 //! >> -Authorization                          this header is not there
 //! [local] >> nothing                         this line counts where Doorward answers
+//! >? GET /who                                what the shop is asked about a token before that, and what it says
+//! <? 200
 //! << 204                                     what the shop says, where the pretend one has no words for it
 //! < 200                                      what the client gets
 //! < Set-Cookie: session_*=; *                `*` is anything
@@ -57,6 +59,8 @@ pub struct Exchange {
     pub line: usize,
     pub sign: String,
     pub sent: Vec<String>,
+    pub asked: Vec<String>,
+    pub told: Vec<String>,
     pub seen: Vec<String>,
     pub said: Vec<String>,
     pub got: Vec<String>,
@@ -82,6 +86,8 @@ pub fn read(text: &str, way: Way) -> Vec<Exchange> {
         let (mark, rest) = line.split_once(' ').unwrap_or((line, ""));
         match mark {
             ">" => exchange.sent.push(rest.to_owned()),
+            ">?" => exchange.asked.push(rest.to_owned()),
+            "<?" => exchange.told.push(rest.to_owned()),
             ">>" => exchange.seen.push(rest.to_owned()),
             "<<" => exchange.said.push(rest.to_owned()),
             "<" => exchange.got.push(rest.to_owned()),

@@ -14,7 +14,7 @@ mod bagisto;
 mod wordpress;
 mod ecwid;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -142,6 +142,15 @@ impl Shop {
         recitals.insert(path.to_owned(), answer.into());
     }
 
+    /// The same for the next request for this path only.
+    pub fn recite_once(&self, path: &str, answer: impl Into<Vec<u8>>) {
+        let mut asides = self.floor.asides.lock();
+        asides
+            .entry(path.to_owned())
+            .or_default()
+            .push_back(answer.into());
+    }
+
     /// Sets the shop's clock: its `Date`, the times in its tokens, what it takes for expired.
     pub fn set_date_offset(&self, seconds: i64) {
         self.floor.backroom.mint.clock.set_offset(seconds);
@@ -176,6 +185,7 @@ struct Floor {
     seen: Mutex<Vec<Seen>>,
     failure: Mutex<Failure>,
     recitals: Mutex<HashMap<String, Vec<u8>>>,
+    asides: Mutex<HashMap<String, VecDeque<Vec<u8>>>>,
 }
 
 impl Floor {
@@ -195,6 +205,7 @@ impl Floor {
             seen: Mutex::default(),
             failure: Mutex::new(Failure::None),
             recitals: Mutex::default(),
+            asides: Mutex::default(),
         }
     }
 
@@ -220,9 +231,19 @@ impl Floor {
         Ok(!request.last)
     }
 
+    /// What was said to be answered to this path.
+    fn recital(&self, path: &str) -> Option<Vec<u8>> {
+        let aside = self
+            .asides
+            .lock()
+            .get_mut(path)
+            .and_then(VecDeque::pop_front);
+        aside.or_else(|| self.recitals.lock().get(path).cloned())
+    }
+
     fn respond(&self, conversation: &mut Conversation, request: &Request) -> io::Result<()> {
         let failure = *self.failure.lock();
-        let recital = self.recitals.lock().get(&request.seen.path()).cloned();
+        let recital = self.recital(&request.seen.path());
         let answer = match failure {
             Failure::Status(status) => api::failed(&*self.api, status),
             Failure::NotFoundAtLogout if self.api.is_logout(&request.seen) => self.api.not_found(),
