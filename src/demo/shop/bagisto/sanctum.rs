@@ -58,8 +58,8 @@ impl Sanctum {
 }
 
 impl Table {
-    /// Sanctum finds a token by the secret alone as well, where no row stands before it; and the database reads the
-    /// row as a number, so `01|…` is `1|…`.
+    /// Sanctum finds a token by the secret alone as well, where no row stands before it (`findToken` in its code); and
+    /// a database reads the row as a number, so `01|…` is `1|…` (not verified).
     fn row_of(&self, token: &str, lookup: Lookup) -> Option<u64> {
         let Some((row, secret)) = token.split_once('|') else {
             let mut rows = self.rows.iter();
