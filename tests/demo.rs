@@ -14,10 +14,11 @@ use support::{Shop, eventually, raw, request, try_raw};
 use tempfile::TempDir;
 
 const STEPS: [&str; 6] = ["1/6", "2/6", "3/6", "4/6", "5/6", "6/6"];
-/// What `--shop` can be, and what the shop itself answers to a logout.
-const SHOPS: [(&str, &str); 2] = [
+/// What `--shop` can be, and what is answered to a logout.
+const SHOPS: [(&str, &str); 3] = [
     ("bagisto", "{\"message\":\"Successfully logged out\"}"),
     ("cocart", "true"),
+    ("ecwid", "{\"message\":\"Successfully logged out\"}"),
 ];
 const PROFILE: &str = "/api/shop/customers/profile";
 
@@ -226,6 +227,21 @@ fn the_lines_it_prints_work_as_they_stand() {
         assert!(told.contains(answer), "{told}");
         assert_eq!(stay.ends_by("INT", false), Some(0));
     }
+}
+
+#[test]
+fn with_an_ecwid_store_there_is_a_page_to_click_through() {
+    let visitor = Visitor::arrives();
+    let stay = Stay::begins(&visitor, &["--shop", "ecwid"]);
+    let edge = stay.address_of("(doorward)");
+    let get = |target| raw(edge, &request("GET", target, &[], b""));
+    let page = get("/");
+    assert_eq!(page, 200);
+    for part in ["/_doorward/ecwid.js", "/ecwid/script.js", "/page.js"] {
+        assert!(page.text().contains(&format!("src=\"{part}\"")), "{part}");
+        assert_eq!(get(part), 200, "{part}");
+    }
+    assert_eq!(stay.ends_by("INT", false), Some(0));
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(super) struct Call {
 }
 
 /// Every shop there is a walk through.
-pub(super) const SCRIPTS: &[&Script] = &[&BAGISTO, &COCART];
+pub(super) const SCRIPTS: &[&Script] = &[&BAGISTO, &COCART, &ECWID];
 
 /// Bagisto as documented: JSON to log in with, a client key everywhere.
 const BAGISTO: Script = Script {
@@ -102,4 +102,39 @@ const COCART: Script = Script {
         body: "",
     },
     after_logout: "  the shop was not told who it was, so the cart is still there\n",
+};
+
+/// A site with an Ecwid store: its own token in a cookie, which ends as the script in its pages has it ended.
+const ECWID: Script = Script {
+    name: "ecwid",
+    storefront: Storefront::Ecwid,
+    settings: "preset = \"ecwid\"\n\n[[shop.credential]]\ncookie = \"site_token\"",
+    nature: "a site with an Ecwid store; it signs HS256 tokens, and has no logout",
+    variables: &[],
+    headers: &[],
+    login: Call {
+        method: "POST",
+        path: "/login",
+        headers: &[("Content-Type", "application/json")],
+        body: r#"{"email":"john@example.com","password":"secret"}"#,
+    },
+    token_between: ("site_token=", ';'),
+    pass: ("Cookie", "site_token=$TOKEN"),
+    page: Call {
+        method: "GET",
+        path: "/account",
+        headers: &[],
+        body: "",
+    },
+    logout: Call {
+        method: "POST",
+        path: "/_doorward/logout",
+        headers: &[
+            ("Content-Type", "application/json"),
+            ("Sec-Fetch-Site", "same-origin"), // which browsers say by themselves
+        ],
+        body: "{}",
+    },
+    after_logout: "  /_doorward/ecwid.js does this when a customer signs out of the store: open the address of\n  \
+                   doorward in a browser, and click\n",
 };
