@@ -99,14 +99,14 @@ fn furnish(table: &mut Table, home: &Path) {
                 tables.for_each(|inner| furnish(inner, home));
             }
             Value::String(path) if key == "data_dir" || key.ends_with("_file") => {
-                let made = home.join(&*key);
+                let made = home.join(key);
                 match key.as_str() {
                     "data_dir" => fs::create_dir(&made).unwrap(),
                     "secret_file" => fs::write(&made, "s".repeat(64)).unwrap(),
                     _ => drop(fs::copy(public_key_file(), &made).unwrap()),
                 }
                 fs::set_permissions(&made, fs::Permissions::from_mode(0o700)).unwrap();
-                *path = made.to_str().unwrap().to_owned();
+                made.to_str().unwrap().clone_into(path);
             }
             Value::String(_)
             | Value::Integer(_)
