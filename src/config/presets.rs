@@ -15,39 +15,24 @@ macro_rules! preset {
 
 /// Adding one takes a file, a line here, a folder of recorded exchanges and a page in `docs/shops/`.
 const PRESETS: &[(&str, &str)] = &[
-    ("bagisto", include_str!("../../conf/presets/bagisto.toml")),
-    ("bagisto-api", include_str!("../../conf/presets/bagisto-api.toml")),
-    (
-        "bagisto-graphql",
-        include_str!("../../conf/presets/bagisto-graphql.toml"),
-    ),
-    ("bagisto-rest", include_str!("../../conf/presets/bagisto-rest.toml")),
-    ("cocart", include_str!("../../conf/presets/cocart.toml")),
-    ("cocart-jwt", include_str!("../../conf/presets/cocart-jwt.toml")),
-    ("ecwid", include_str!("../../conf/presets/ecwid.toml")),
-    (
-        "generic-oauth",
-        include_str!("../../conf/presets/generic-oauth.toml"),
-    ),
-    ("magento", include_str!("../../conf/presets/magento.toml")),
-    ("medusa", include_str!("../../conf/presets/medusa.toml")),
-    ("saleor", include_str!("../../conf/presets/saleor.toml")),
-    (
-        "shopify-storefront",
-        include_str!("../../conf/presets/shopify-storefront.toml"),
-    ),
-    ("shopware", include_str!("../../conf/presets/shopware.toml")),
-    ("spree", include_str!("../../conf/presets/spree.toml")),
-    ("sylius", include_str!("../../conf/presets/sylius.toml")),
-    ("vendure", include_str!("../../conf/presets/vendure.toml")),
-    (
-        "woocommerce-store",
-        include_str!("../../conf/presets/woocommerce-store.toml"),
-    ),
-    (
-        "wordpress-jwt",
-        include_str!("../../conf/presets/wordpress-jwt.toml"),
-    ),
+    preset!("bagisto"),
+    preset!("bagisto-api"),
+    preset!("bagisto-graphql"),
+    preset!("bagisto-rest"),
+    preset!("cocart"),
+    preset!("cocart-jwt"),
+    preset!("ecwid"),
+    preset!("generic-oauth"),
+    preset!("magento"),
+    preset!("medusa"),
+    preset!("saleor"),
+    preset!("shopify-storefront"),
+    preset!("shopware"),
+    preset!("spree"),
+    preset!("sylius"),
+    preset!("vendure"),
+    preset!("woocommerce-store"),
+    preset!("wordpress-jwt"),
 ];
 
 /// The presets, parsed.
