@@ -156,5 +156,5 @@ error: `persisted` without `graphql`
     let Err(report) = read("[[shop.logout]]\ngraphql = \"logout\"\n") else {
         panic!("a rule without paths loads");
     };
-    assert!(report.contains("`paths` is missing"), "{report}");
+    assert!(report.contains("missing key `paths`"), "{report}");
 }

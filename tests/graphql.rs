@@ -4,9 +4,12 @@
 mod support;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
 use serde_json::{Value, json};
-use support::places::{FORM, JSON, PAGE, chunked};
-use support::{Answer, Failure, Scene, request};
+use support::places::{FORM, JSON, PAGE, chunked, noise};
+use support::{Answer, Failure, PATIENCE, Scene, request, shop_table, stateless_bagisto};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 const PATH: &str = "/graphql";
 
@@ -610,6 +613,61 @@ fn a_body_that_cant_be_examined_is_passed_where_the_operator_says_so() {
         let answer = scene.ends(&bytes);
         assert_eq!(answer, 401, "{told}: the bearer is dead");
     }
+}
+
+/// Over HTTP/2 a body may come without its length, so that some of it is read before it is too long.
+#[tokio::test]
+async fn a_long_body_of_http2_is_passed_byte_for_byte() {
+    let more = format!("{GRAPHQL}[shop.limits]\nunread_body = \"forward\"\n");
+    let shop = stateless_bagisto();
+    let table = format!("h2c = true\n{}{more}", shop_table(&shop));
+    let scene = Scene::configured(shop, &table);
+    let socket = TcpStream::connect(scene.edge.address()).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(socket).await.unwrap();
+    tokio::spawn(connection);
+    for length in [65_537, 100_000, 1_000_000] {
+        for is_announced in [false, true] {
+            requests = requests.ready().await.unwrap();
+            let mut head = http::Request::builder()
+                .method("POST")
+                .uri(format!("http://shop.example.com{PATH}"))
+                .header("content-type", "application/json");
+            if is_announced {
+                head = head.header("content-length", length);
+            }
+            let sent = requests.send_request(head.body(()).unwrap(), false);
+            let (answer, mut stream) = sent.unwrap();
+            let body = noise(length);
+            for part in body.chunks(16_000) {
+                stream.send_data(part.to_vec().into(), false).unwrap();
+            }
+            stream.send_data(Bytes::new(), true).unwrap();
+            let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+            let told = format!(
+                "{length} bytes, announced: {is_announced}: {}",
+                answer.status()
+            );
+            let seen = scene.shop.seen().pop().unwrap_or_else(|| panic!("{told}"));
+            assert!(seen.body == body, "{told}: {}", seen.body.len());
+        }
+    }
+    // Where it ends with what is too much of it, nothing would be sent on: that one is refused.
+    requests = requests.ready().await.unwrap();
+    let head = http::Request::builder()
+        .method("POST")
+        .uri(format!("http://shop.example.com{PATH}"));
+    let sent = requests.send_request(head.body(()).unwrap(), false);
+    let (answer, mut stream) = sent.unwrap();
+    let visits = scene.shop.visits();
+    for _ in 0..4 {
+        stream.send_data(noise(16_000).into(), false).unwrap();
+    }
+    stream.send_data(noise(2000).into(), true).unwrap();
+    let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), scene.shop.visits()),
+        (413, visits)
+    );
 }
 
 #[test]
