@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use support::rsa_signer::public_key_file;
-use support::{Customer, Edge, Mood, Shop, Storefront, doorward};
+use support::{Customer, Edge, Mood, Shop, Storefront, doorward, request};
 use toml::{Table, Value};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -146,4 +146,36 @@ fn bagisto_can_be_asked_whose_its_tokens_are() {
     assert_eq!(shop.visits(), visits);
     assert_eq!(bob.visit(&edge, profile), 200);
     assert_eq!(Customer::signed_in(&shop).visit(&edge, profile), 200);
+}
+
+/// What the page of cocart-jwt says of `cart = "clear"`, which none of its recordings has.
+#[test]
+fn cocart_that_may_know_who_logs_out_destroys_cart_and_refresh_tokens_itself() {
+    let shop = Shop::open(Storefront::Cocart, Mood::Honest).unwrap();
+    let edge = Edge::with(&format!(
+        "[[shop]]\nname = \"main\"\npreset = \"cocart-jwt\"\nupstream = [\"{}\"]\ncart = \"clear\"\n\
+         token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{{secret_file}}\"\n",
+        shop.address()
+    ));
+    let post = |path: &str, authorization: &str, body: &str| {
+        let headers = [
+            ("Authorization", authorization),
+            ("Content-Type", "application/json"),
+        ];
+        edge.raw(&request("POST", path, &headers, body.as_bytes()))
+    };
+    let basic = "Basic YWxpY2VAZXhhbXBsZS5jb206c2VjcmV0"; // alice@example.com, secret
+    let [phone, tablet] =
+        [(); 2].map(|()| post("/wp-json/cocart/v2/login", basic, "").json()["extras"].clone());
+    let bearer = format!("Bearer {}", phone["jwt_token"].as_str().unwrap());
+    let answer = post("/wp-json/cocart/v2/logout", &bearer, "");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "true"));
+    assert_eq!(
+        shop.seen().last().unwrap().header("authorization"),
+        Some(bearer.as_str())
+    );
+    assert!(shop.cart_deleted());
+    let refresh = format!(r#"{{"refresh_token":{}}}"#, tablet["jwt_refresh"]);
+    let refused = post("/wp-json/cocart/jwt/refresh-token", "", &refresh);
+    assert_eq!(refused, 403, "in the shop's own words");
 }
