@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use doorward::clock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::prelude::*;
 use tokio::runtime::Runtime;
 
-use crate::support::eventually;
+use crate::support::PATIENCE;
 
 /// A browser and its profile; dropping it ends both.
 pub(crate) struct Browser {
@@ -106,7 +107,15 @@ impl Browser {
     /// Waits until this is true of the page.
     #[track_caller]
     pub(crate) fn sees(&self, condition: &str) {
-        eventually(|| self.run(&format!("return Boolean({condition});")) == json!(true));
+        let begun = clock::instant();
+        while self.run(&format!("return Boolean({condition});")) != json!(true) {
+            let told = || format!("never: {condition}\n{}", self.console().join("\n"));
+            assert!(
+                clock::instant().duration_since(begun) < PATIENCE,
+                "{}",
+                told()
+            );
+        }
     }
 
     #[track_caller]

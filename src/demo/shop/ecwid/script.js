@@ -54,6 +54,7 @@
           setTimeout(() => ways[signOut](callback || (() => {})), 10);
         },
       };
+      window.pretendEcwids = (window.pretendEcwids || 0) + 1; // how many there were on this page
       ecwid.OnAPILoaded.fire();
       ecwid.OnSetProfile.fire(signedIn());
       ecwid.OnPageLoaded.fire({ type: 'CATEGORY' });
