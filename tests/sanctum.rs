@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Scene, Shop, request};
+use support::{Scene, Shop, request, shop_table};
 
 /// What the code of Bagisto hands out at a login.
 fn opaque_token(scene: &Scene) -> String {
@@ -43,4 +43,17 @@ fn a_dead_opaque_token_is_dead_in_every_spelling_that_the_shop_takes() {
         .filter(|(_, spelling)| scene.visit(spelling).status != 401);
     let alive: Vec<_> = alive.map(|(what, _)| what).collect();
     assert!(alive.is_empty(), "it lives on by {alive:?}");
+}
+
+/// Which part an opaque token is known by may be said later: what was logged out before stays so.
+#[test]
+fn a_token_that_was_logged_out_under_its_whole_text_stays_dead_when_a_part_becomes_its_name() {
+    let whole = "token.opaque_pattern = '[0-9]+\\|[A-Za-z0-9]{48}'\n";
+    let mut scene = Scene::with(whole);
+    let token = opaque_token(&scene);
+    assert_eq!(scene.log_out(&token), 200);
+    scene.edge.configure(&shop_table(&scene.shop));
+    scene.edge.stop();
+    scene.edge.restart();
+    scene.turns_away("as it was logged out", &token);
 }

@@ -210,7 +210,7 @@ pub struct Identity {
     pub issued_at: Option<UnixTime>,
 }
 
-/// One of the things that a cutoff can name.
+/// What else a token is refused by: another name of its own, or what a cutoff can name.
 #[derive(Clone, Copy, Debug)]
 pub struct Group {
     /// Its digest.

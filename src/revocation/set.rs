@@ -99,9 +99,8 @@ impl Set {
             return Some(Cause::Token);
         }
         let covering = |group: &&super::Group| match group.cause {
-            Cause::Session => self.undated.contains(&group.id),
+            Cause::Token | Cause::Session => self.undated.contains(&group.id),
             Cause::Subject | Cause::Realm => self.cutoffs.cover(&group.id, token.issued_at),
-            Cause::Token => false,
         };
         token.groups.iter().find(covering).map(|group| group.cause)
     }
