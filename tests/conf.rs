@@ -931,6 +931,24 @@ fn what_stands_on_the_shop_overrides_the_presets_logouts() {
         (Scope::Token, AnswerBy::Doorward)
     );
     assert_eq!(config.shops[0].own_logout.revoke, Scope::Token);
+
+    for (preset, more, scope) in [
+        ("saleor", "", Scope::Token),
+        ("saleor", "revoke = \"session\"\n", Scope::Session),
+        (
+            "saleor",
+            "own_logout.revoke = \"subject\"\n",
+            Scope::Subject,
+        ),
+        (
+            "bagisto",
+            "revoke = \"token\"\nown_logout.revoke = \"session\"\n",
+            Scope::Session,
+        ),
+    ] {
+        let (config, _) = Folder::new().loaded(&shop(&format!("preset = \"{preset}\"\n{more}")));
+        assert_eq!(config.shops[0].own_logout.revoke, scope, "{preset} {more}");
+    }
 }
 
 #[test]

@@ -86,9 +86,27 @@ pub(super) fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Logouts {
     warn_of_cart(shop, overrides.cart, &cart_rules, faults);
     Logouts {
         rules,
-        own_scope: overrides.revoke.or(preset_scope).unwrap_or(Scope::Token),
+        own_scope: read_own_scope(shop, overrides.revoke, preset_scope, faults),
         clear_cookies: overrides.clear_cookies,
     }
+}
+
+/// What Doorward's own logout revokes: as it is written; else as the shop's, of which the preset's first one speaks.
+fn read_own_scope(
+    shop: &mut Table<'_>,
+    of_shop: Option<Scope>,
+    of_preset: Option<Scope>,
+    faults: &mut Faults,
+) -> Scope {
+    let mut is_own = false;
+    let written = shop.table("own_logout", faults).and_then(|mut table| {
+        is_own = table.is_written_with(shop);
+        let scope = table.choice("revoke", SCOPES, faults);
+        table.finish(faults);
+        scope
+    });
+    let scope = preferred(is_own, written, of_shop).or(of_preset);
+    scope.unwrap_or(Scope::Token)
 }
 
 /// `cart` works by what the shop is told of the customer, so it must be told something.
