@@ -10,6 +10,7 @@ mod claims;
 mod compact;
 mod confirmations;
 mod credential;
+mod doubtful;
 mod flaw;
 mod graphql;
 mod inquiry;
@@ -41,6 +42,7 @@ pub use call::{Call, QueryCondition, QueryValue};
 pub use claims::{Claims, IssuedAt};
 pub use confirmations::Confirmations;
 pub use credential::{Carrier, Credential, NamePattern, Occasion, Occasions, Place};
+pub use doubtful::Doubtful;
 pub use flaw::Flaw;
 pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, UnreadBody};
 pub use inquiry::{ContentType, Inquiry};
@@ -52,13 +54,13 @@ pub use logout::{AnswerBy, ClientKey, CookieDeletion, LogoutRule, Scope, When, W
 pub use path::{Path, PathPattern, PathStyle};
 pub use refusal::Refusal;
 pub use route::{Enforce, Route};
-pub use shop::{Doubtful, HostPattern, Shop, Tokens};
+pub use shop::{HostPattern, Shop, Tokens};
 pub use skew::ShopClock;
 pub use token::{Confirmed, Token, Verified};
 pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
 
 use crate::clock::UnixTime;
-use crate::revocation::{Id, Revocation, Revocations, Source};
+use crate::revocation::{Id, Revocation, Revocations};
 use confirmations::Asked;
 use credential::Carried;
 use shop::Purpose;
@@ -257,20 +259,9 @@ impl Gate {
         let mut revocations = Vec::with_capacity(2);
         for (token, credential) in tokens.iter().zip(credentials) {
             shop.refuse_implausible(token, credential)?;
-            let source = if is_known && credential.place.is_accompanying() {
-                Source::Verified // as many as there are verified tokens to come with
-            } else {
-                Source::Unverified(shop.tag)
-            };
+            let source = shop.source_of(credential, is_known);
             revocations.extend(rule.revocations(token, settings, source, shop_time));
-            let customer = token
-                .confirmed_customer()
-                .filter(|_| rule.revoke == Scope::Subject);
-            revocations.extend(
-                customer
-                    .into_iter()
-                    .flat_map(|id| shop.seen_tokens_of(&id, shop_time)),
-            );
+            revocations.extend(shop.seen_beside(token, rule.revoke, shop_time));
         }
         Ok(Verdict::LogOut(LogOut {
             shop: Arc::clone(shop),

@@ -1,18 +1,17 @@
 //! A shop as the gate knows it: what is said of it in the configuration, ready to be asked.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
+use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderName, Method};
 use smallvec::SmallVec;
 
 use super::Request;
-use super::answer::{Answer, RefusalSettings, Shape};
+use super::answer::{RefusalSettings, Shape};
 use super::call::Call;
-use super::confirmations::{Asked, Confirmations, Word};
+use super::confirmations::Confirmations;
 use super::credential::{Carried, Carrier, Credential, Occasion, Place};
 use super::flaw::Flaw;
 use super::graphql::{GraphQlSettings, Reading, UnknownHash};
@@ -24,7 +23,7 @@ use super::skew::ShopClock;
 use super::token::Token;
 use super::verify::{Kind, Verifier};
 use crate::clock::UnixTime;
-use crate::revocation::{Allowance, Id, Revocation, ShopTag, Source, Window};
+use crate::revocation::{Allowance, ShopTag, Source};
 
 /// Everything by which one shop's requests are judged.
 pub struct Shop {
@@ -92,21 +91,6 @@ impl Purpose<'_> {
             Self::Script => Occasion::Visit,
             Self::Visit(occasion, _) => occasion,
         }
-    }
-}
-
-/// A token that the shop is to be asked about.
-pub struct Doubtful {
-    id: Id,
-    /// The header that it came in; in what is asked it stands there again.
-    pub header: Option<HeaderName>,
-    /// The token.
-    pub text: String,
-}
-
-impl fmt::Debug for Doubtful {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Doubtful(..)")
     }
 }
 
@@ -271,78 +255,14 @@ impl Shop {
         credentials.iter().map(read).collect()
     }
 
-    /// Puts the shop's word in the place of tokens that say nothing themselves. Those of which it has said nothing
-    /// lately come back instead.
-    pub(super) fn confirm<'g>(
-        &'g self,
-        tokens: &mut Tokens,
-        credentials: &[Credential<'g>],
-        (occasion, asked): (Occasion, Asked),
-        now: UnixTime,
-    ) -> Result<Vec<Doubtful>, Refusal> {
-        let mut doubtful = Vec::new();
-        let Some(inquiry) = &self.verifier.settings().inquiry else {
-            return Ok(doubtful);
-        };
-        for (token, credential) in tokens.iter_mut().zip(credentials) {
-            let Token::Opaque(identity) = &*token else {
-                continue;
-            };
-            if credential.place.is_accompanying() {
-                continue;
-            }
-            let id = identity.id;
-            if self
-                .verifier
-                .refuse_implausible(token, &credential.text)
-                .is_err()
-            {
-                continue; // not one of the shop's
-            }
-            let word = self.confirmations.word(&id, inquiry.fresh, now);
-            let word = word.filter(|word| word.counts(occasion, asked));
-            match word {
-                Some(Word::Good(confirmed)) => *token = Token::Confirmed(confirmed),
-                Some(Word::Stranger) => *token = Token::Stranger(identity.clone()),
-                // The shop that fails undoes no logout: its token ends by its own digest.
-                Some(Word::Silence) if occasion == Occasion::Logout => {}
-                Some(Word::Silence) => return Err(Refusal::Unconfirmed),
-                None => doubtful.push(Doubtful {
-                    id,
-                    header: credential.place.carrier.header().cloned(),
-                    text: credential.text.clone().into_owned(),
-                }),
-            }
+    /// On whose word an opaque token is revoked. What accompanies a verified one is not rationed, for there is no more
+    /// of it than of those.
+    pub(super) fn source_of(&self, credential: &Credential<'_>, beside_verified: bool) -> Source {
+        if beside_verified && credential.place.is_accompanying() {
+            Source::Verified
+        } else {
+            Source::Unverified(self.tag)
         }
-        Ok(doubtful)
-    }
-
-    /// The shop has answered an inquiry, or not.
-    pub fn note_answer(&self, token: &Doubtful, answer: Option<&Answer>, now: UnixTime) {
-        let inquiry = self.verifier.settings().inquiry.as_ref();
-        let Some((inquiry, answer)) = inquiry.zip(answer) else {
-            return self.confirmations.note_silence(token.id, now);
-        };
-        let said = inquiry.hear(answer.status, &answer.body);
-        let times = (now, self.clock.at(now));
-        self.confirmations
-            .note(token.id, said, &self.verifier, times);
-    }
-
-    /// The tokens of a customer that say nothing themselves, as far as they were seen here.
-    pub(super) fn seen_tokens_of(
-        &self,
-        customer: &Id,
-        shop_time: UnixTime,
-    ) -> impl Iterator<Item = Revocation> + use<> {
-        let until = self.verifier.settings().undated_until(shop_time);
-        let dead = move |id| Revocation::Token {
-            id,
-            window: Window::UNDATED,
-            until,
-            source: Source::Verified,
-        };
-        self.confirmations.tokens_of(customer).into_iter().map(dead)
     }
 
     /// The tokens among the words that are no credentials of ours: only to see whether one is dead.

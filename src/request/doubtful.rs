@@ -1,0 +1,120 @@
+//! Tokens that say nothing themselves, in shops that are asked about them.
+
+use std::fmt;
+
+use http::HeaderName;
+
+use super::answer::Answer;
+use super::confirmations::{Asked, Word};
+use super::credential::{Credential, Occasion};
+use super::logout::Scope;
+use super::refusal::Refusal;
+use super::shop::{Shop, Tokens};
+use super::token::Token;
+use crate::clock::UnixTime;
+use crate::revocation::{Id, Revocation, Source, Window};
+
+/// A token that the shop is to be asked about.
+pub struct Doubtful {
+    id: Id,
+    /// The header that it came in; in what is asked it stands there again.
+    pub header: Option<HeaderName>,
+    /// The token.
+    pub text: String,
+}
+
+impl fmt::Debug for Doubtful {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Doubtful(..)")
+    }
+}
+
+impl Shop {
+    /// Puts the shop's word in the place of tokens that say nothing themselves. Those of which it has said nothing
+    /// lately come back instead.
+    pub(super) fn confirm<'g>(
+        &'g self,
+        tokens: &mut Tokens,
+        credentials: &[Credential<'g>],
+        (occasion, asked): (Occasion, Asked),
+        now: UnixTime,
+    ) -> Result<Vec<Doubtful>, Refusal> {
+        let mut doubtful = Vec::new();
+        let Some(inquiry) = &self.verifier.settings().inquiry else {
+            return Ok(doubtful);
+        };
+        for (token, credential) in tokens.iter_mut().zip(credentials) {
+            let Token::Opaque(identity) = &*token else {
+                continue;
+            };
+            if credential.place.is_accompanying() {
+                continue;
+            }
+            let id = identity.id;
+            if self
+                .verifier
+                .refuse_implausible(token, &credential.text)
+                .is_err()
+            {
+                continue; // not one of the shop's
+            }
+            let word = self.confirmations.word(&id, inquiry.fresh, now);
+            let word = word.filter(|word| word.counts(occasion, asked));
+            match word {
+                Some(Word::Good(confirmed)) => *token = Token::Confirmed(confirmed),
+                Some(Word::Stranger) => *token = Token::Stranger(identity.clone()),
+                // The shop that fails undoes no logout: its token ends by its own digest.
+                Some(Word::Silence) if occasion == Occasion::Logout => {}
+                Some(Word::Silence) => return Err(Refusal::Unconfirmed),
+                None => doubtful.push(Doubtful {
+                    id,
+                    header: credential.place.carrier.header().cloned(),
+                    text: credential.text.clone().into_owned(),
+                }),
+            }
+        }
+        Ok(doubtful)
+    }
+
+    /// The shop has answered an inquiry, or not.
+    pub fn note_answer(&self, token: &Doubtful, answer: Option<&Answer>, now: UnixTime) {
+        let inquiry = self.verifier.settings().inquiry.as_ref();
+        let Some((inquiry, answer)) = inquiry.zip(answer) else {
+            return self.confirmations.note_silence(token.id, now);
+        };
+        let said = inquiry.hear(answer.status, &answer.body);
+        let times = (now, self.clock.at(now));
+        self.confirmations
+            .note(token.id, said, &self.verifier, times);
+    }
+
+    /// The tokens of a customer that say nothing themselves, as far as they were seen here.
+    pub(super) fn seen_tokens_of(
+        &self,
+        customer: &Id,
+        shop_time: UnixTime,
+    ) -> impl Iterator<Item = Revocation> + use<> {
+        let until = self.verifier.settings().undated_until(shop_time);
+        let dead = move |id| Revocation::Token {
+            id,
+            window: Window::UNDATED,
+            until,
+            source: Source::Verified,
+        };
+        self.confirmations.tokens_of(customer).into_iter().map(dead)
+    }
+
+    /// The customer's other tokens that were seen here, where the shop said whose this one is and the scope reaches
+    /// them.
+    pub(super) fn seen_beside(
+        &self,
+        token: &Token,
+        scope: Scope,
+        shop_time: UnixTime,
+    ) -> impl Iterator<Item = Revocation> + use<> {
+        let customer = token.confirmed_customer();
+        let customer = customer.filter(|_| scope == Scope::Subject);
+        let seen = customer.map(|id| self.seen_tokens_of(&id, shop_time));
+        seen.into_iter().flatten()
+    }
+}
