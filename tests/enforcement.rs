@@ -651,7 +651,7 @@ fn shops_of_one_realm_share_their_logouts_trap_27_d3() {
 
 /// A token as Sanctum makes them: nobody but the shop can verify it.
 fn opaque(number: usize) -> String {
-    format!("{number}|{}", "a1B2c3D4".repeat(6))
+    format!("{number}|{}{number:08}", "a1B2c3D4".repeat(5)) // Sanctum's are known by what follows the row
 }
 
 /// One logout of a token that nobody can verify.
