@@ -3,6 +3,7 @@
 //! The history is the queue of what is pushed: a peer is a place in it, so that a slow one costs nothing and
 //! keeps nobody waiting. One that falls behind what the history keeps is told to compare sets.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -89,7 +90,7 @@ impl Outbox {
         let mut closing = self.closing.subscribe();
         async move {
             let Ok(Some(why)) = closing.wait_for(Option::is_some).await.as_deref().cloned() else {
-                return std::future::pending().await; // the connection has ended
+                return pending().await; // the connection has ended
             };
             tokio::time::sleep(HANG_UP_PATIENCE).await;
             why
@@ -150,7 +151,8 @@ pub(super) async fn write(
                         sender.send(Frame::Goodbye(Goodbye::Leaving).encode()).await?;
                     }
                     sender.finish();
-                    return Ok("this node stops".to_owned());
+                    // It has arrived when the peer hangs up as well. Until then the process had better not end.
+                    return pending().await;
                 }
                 Some(Order::Close(why)) => {
                     sender.finish();

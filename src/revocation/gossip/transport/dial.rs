@@ -80,7 +80,7 @@ async fn agree<T>(agreed: impl Future<Output = io::Result<T>>) -> io::Result<T> 
 }
 
 /// Asks for an exchange of frames.
-async fn open(
+pub(super) async fn open(
     carrier: impl Carrier,
     scheme: &str,
     address: SocketAddr,

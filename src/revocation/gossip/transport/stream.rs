@@ -213,8 +213,11 @@ impl Exchange {
         if farewell.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        let is_delivered = self.has_finished || self.buffers.sending() == Sending::Dropped;
-        if is_delivered && self.streams.take().is_some() {
+        // h2 drops what it has not yet sent of a stream that is given back. That all was sent shows when the peer, who
+        // has read the end, ends as well.
+        let is_delivered = self.has_finished && self.has_ended;
+        let is_over = is_delivered || self.buffers.sending() == Sending::Dropped;
+        if is_over && self.streams.take().is_some() {
             connection.end();
             return connection.poll_over(context).map(drop);
         }
@@ -250,11 +253,12 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
-    use http::{Method, Request};
+    use http::{Method, Request, Response};
     use tokio::net::TcpStream;
     use tokio::runtime::{Builder, Runtime};
     use tokio::task::yield_now;
 
+    use super::super::dial::open;
     use super::super::scene::{Node, linked_in_the_clear, linked_with_tls, soon};
     use super::super::{
         FRAME_BYTES_MAX, GOSSIP_PATH, Receiver, STREAM_WINDOW_BYTES, Sender, Transport,
@@ -456,6 +460,46 @@ mod tests {
                 let got = soon(stays.receiver.next()).await.unwrap();
                 assert!(got.as_ref() == Some(&farewell));
             }
+            assert_eq!(soon(stays.receiver.next()).await.unwrap(), None);
+        }
+    }
+
+    /// Both ends of a connection that carries a few bytes at a time.
+    async fn linked_narrowly() -> (Link, Link) {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let (near, far) = tokio::io::duplex(64);
+        let host = async {
+            let mut connection = h2::server::handshake(far).await.unwrap();
+            let (request, mut respond) = connection.accept().await.unwrap().unwrap();
+            let outward = respond.send_response(Response::new(()), false).unwrap();
+            let other = Other {
+                names: Vec::new(),
+                remote: address,
+                is_dialed: false,
+            };
+            let (link, running) = link(other, (outward, request.into_body()), connection);
+            tokio::spawn(running);
+            link
+        };
+        let (there, here) = tokio::join!(open(near, "http", address, Vec::new()), host);
+        (there.unwrap(), here)
+    }
+
+    #[tokio::test]
+    async fn what_was_finished_arrives_however_narrow_the_way() {
+        for is_caller in [true, false] {
+            let (there, here) = linked_narrowly().await;
+            let (mut leaves, mut stays) = if is_caller {
+                (there, here)
+            } else {
+                (here, there)
+            };
+            let farewell = Bytes::from(vec![9; 60_000]);
+            leaves.sender.send(farewell.clone()).await.unwrap();
+            leaves.sender.finish();
+            drop(leaves.receiver);
+            let got = soon(stays.receiver.next()).await.unwrap();
+            assert!(got.as_ref() == Some(&farewell), "{is_caller}");
             assert_eq!(soon(stays.receiver.next()).await.unwrap(), None);
         }
     }
