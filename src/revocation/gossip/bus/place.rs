@@ -87,12 +87,16 @@ impl fmt::Display for Loss {
 }
 
 /// Where a node is in the stream.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     /// The last entry that was read.
     pub(super) read: EntryId,
     server: Option<String>,
+    /// How many entries the server must have counted at least, if this is still the same stream: as many as when it was
+    /// last asked, and those that were read since.
     added: Option<u64>,
+    /// The newest entry at that time.
+    counted_to: EntryId,
 }
 
 impl Place {
@@ -103,6 +107,15 @@ impl Place {
             read: read.unwrap_or_default(),
             server: None,
             added: None,
+            counted_to: EntryId::ZERO,
+        }
+    }
+
+    /// The next entry is read.
+    pub(super) fn go_on_to(&mut self, id: EntryId) {
+        self.read = id;
+        if id > self.counted_to {
+            self.added = self.added.map(|added| added + 1);
         }
     }
 
@@ -115,16 +128,16 @@ impl Place {
 
     /// What the stream is now; `None`: there is none. One that can't be continued is read from its beginning.
     pub(super) fn look_at_stream(&mut self, stretch: Option<Stretch>) -> Option<Loss> {
-        let added = stretch.and_then(|stretch| stretch.added);
-        let before = std::mem::replace(&mut self.added, added);
-        let loss = self.loss(stretch, before);
+        let loss = self.loss(stretch);
         if loss.is_some() {
             self.read = EntryId::ZERO;
         }
+        self.added = stretch.map_or(Some(0), |stretch| stretch.added);
+        self.counted_to = stretch.map_or(EntryId::ZERO, |stretch| stretch.last);
         loss
     }
 
-    fn loss(&self, stretch: Option<Stretch>, added_before: Option<u64>) -> Option<Loss> {
+    fn loss(&self, stretch: Option<Stretch>) -> Option<Loss> {
         if self.read == EntryId::ZERO {
             return None; // nothing was ever read
         }
@@ -134,7 +147,8 @@ impl Place {
         if stretch.last < self.read {
             return Some(Loss::Shorter);
         }
-        if stretch.added < added_before {
+        let counted = stretch.added.zip(self.added);
+        if counted.is_some_and(|(added, at_least)| added < at_least) {
             return Some(Loss::Anew);
         }
         let begins_later = stretch.first.is_some_and(|first| first > self.read.next());
@@ -220,8 +234,34 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_is_emptied_between_two_looks_is_noticed_however_much_follows() {
+        for before in [None, Some(stretch(50, 50, 1))] {
+            let mut place = Place::after(None);
+            assert_eq!(place.look_at_stream(before), None);
+            if before.is_some() {
+                place.go_on_to(id(50)); // which was counted
+            }
+            for read in 51..60 {
+                place.go_on_to(id(read));
+            }
+            let (mut emptied, mut goes_on) = (place.clone(), place);
+            for read in 70..80 {
+                emptied.go_on_to(id(read));
+                goes_on.go_on_to(id(read));
+            }
+            let counted = if before.is_some() { 20 } else { 19 };
+            let same = stretch(50, 79, counted);
+            assert_eq!(goes_on.look_at_stream(Some(same)), None);
+            let another = stretch(70, 79, 10);
+            assert_eq!(emptied.look_at_stream(Some(another)), Some(Loss::Anew));
+        }
+    }
+
+    #[test]
     fn a_server_that_does_not_count_is_believed() {
-        let mut place = Place::after(Some((50, 0)));
+        let mut place = Place::after(None);
+        assert_eq!(place.look_at_stream(None), None);
+        place.go_on_to(id(50));
         let uncounted = Stretch {
             first: Some(id(50)),
             last: id(60),

@@ -158,7 +158,7 @@ impl Reader {
         if is_ours {
             self.in_mailbox = id;
         } else {
-            self.place.read = id;
+            self.place.go_on_to(id);
             self.catch_up();
         }
         has_news
