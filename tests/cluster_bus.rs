@@ -351,10 +351,10 @@ fn a_crowd_that_logs_out_at_two_nodes_is_refused_at_the_third() {
     let cluster = on_the_bus(&["a", "b", "c"], &bus).start();
     let mut ledger = Ledger::default();
     let crowds =
-        ["a", "b"].map(|name| (name, Crowd::at(cluster[name].address(), &cluster.shop, 400)));
+        ["a", "b"].map(|name| (name, Crowd::at(cluster[name].address(), &cluster.shop, 160)));
     cluster.between("a", "b", Condition::Cut); // which changes nothing
     for (name, crowd) in crowds {
-        eventually(|| crowd.answered().len() >= 300);
+        crowd.comes_to(120);
         for token in crowd.goes_home() {
             ledger.buries(&token, name);
         }

@@ -39,9 +39,7 @@ fn note(ledger: &mut Ledger, tokens: &[String], node: Name) {
 #[track_caller]
 fn many_log_out(cluster: &Cluster, ledger: &mut Ledger) {
     let crowd = Crowd::at(cluster["a"].address(), &cluster.shop, MISSED);
-    while let so_far @ 0..MISSED = crowd.answered().len() {
-        eventually(|| crowd.answered().len() > so_far);
-    }
+    crowd.comes_to(MISSED);
     note(ledger, &crowd.goes_home(), "a");
 }
 

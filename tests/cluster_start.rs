@@ -222,7 +222,7 @@ fn kill_dash_nine_in_the_middle_of_logouts_takes_none_of_them_back() {
         let shortfalls = || cluster.metric("a", "doorward_ack_shortfalls_total");
         let before = shortfalls();
         let crowd = Crowd::at(cluster["a"].address(), &cluster.shop, 1000);
-        eventually(|| crowd.answered().len() >= 40);
+        crowd.comes_to(40);
         let acknowledged = crowd.answered(); // by another node, if none fell short
         let fell_short = shortfalls() > before;
         cluster.kill("a");
@@ -254,7 +254,7 @@ fn who_says_goodbye_has_told_everything_first() {
     for condition in [Condition::Healthy, Condition::Slow(3000)] {
         cluster.between("a", "b", condition);
         let crowd = Crowd::at(cluster["a"].address(), &cluster.shop, 1000);
-        eventually(|| crowd.answered().len() >= 60);
+        crowd.comes_to(60);
         cluster.stop("a");
         for token in crowd.goes_home() {
             ledger.buries(&token, "a");

@@ -1,11 +1,12 @@
 //! Customers who log out as fast as they are answered.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::Shop;
+use super::patience::eventually;
 use super::places::logout_of;
 use super::wire::try_raw;
 
@@ -27,9 +28,11 @@ struct Shared {
 impl Crowd {
     /// So many customers of this shop, at this address.
     pub fn at(address: SocketAddr, shop: &Shop, customers: usize) -> Self {
+        static CROWDS: AtomicUsize = AtomicUsize::new(0);
+        let crowd = CROWDS.fetch_add(1, Ordering::Relaxed); // a logout reaches all tokens of a name
         let shared = Arc::<Shared>::default();
         let lane = |lane: usize| {
-            let names = (0..customers / LANES).map(|number| format!("crowd-{lane}-{number}"));
+            let names = (0..customers / LANES).map(|number| format!("{crowd}-{lane}-{number}"));
             let tokens: Vec<_> = names.map(|name| shop.sign_in(&name)).collect();
             let shared = Arc::clone(&shared);
             thread::spawn(move || shared.log_out(address, tokens))
@@ -41,6 +44,18 @@ impl Crowd {
     /// The tokens whose logout was answered with success so far.
     pub fn answered(&self) -> Vec<String> {
         self.shared.answered.lock().unwrap().clone()
+    }
+
+    /// Waits until so many logouts were answered with success, for as long as it goes on.
+    #[track_caller]
+    pub fn comes_to(&self, count: usize) {
+        loop {
+            let so_far = self.answered().len();
+            if so_far >= count {
+                return;
+            }
+            eventually(|| self.answered().len() > so_far);
+        }
     }
 
     /// Ends it; all the tokens whose logout was answered with success.
