@@ -169,6 +169,7 @@ fn a_server_that_says_it_is_not_well_is_left_out_until_it_says_it_is() {
     ill.does_at("/up?deep=1", Deed::Say(ok("fine")));
     eventually(|| who_answers(&edge) == "ill well");
     for words in ["the upstream is unhealthy", "the upstream is healthy again"] {
+        eventually(|| has_logged(&edge, words));
         let logged = edge.log_lines();
         let said = logged.iter().filter(|line| line.contains(words)).count();
         assert_eq!(said, 1, "{words}");
@@ -265,6 +266,7 @@ fn the_last_server_is_never_left_out() {
     }
     only.does(Deed::Say(ok("back")));
     assert_eq!(answerer(&edge, &[]), "back");
+    eventually(|| has_logged(&edge, "the upstream fails"));
     let logged = edge.log_lines();
     let told = logged
         .iter()
@@ -644,11 +646,12 @@ fn a_server_that_refused_a_request_is_not_asked_again_for_it() {
         assert_eq!(answer.text(), "here");
         assert_eq!(here.times(&path), 1);
     }
-    let logged = edge.log_lines();
-    let told = logged
-        .iter()
-        .filter(|line| line.contains("the upstream fails"));
-    assert_eq!(told.count(), 3, "each of the three, once");
+    let told = || {
+        let logged = edge.log_lines().into_iter();
+        logged.filter(|line| line.contains("the upstream fails"))
+    };
+    eventually(|| told().count() >= 3);
+    assert_eq!(told().count(), 3, "each of the three, once");
 }
 
 #[test]

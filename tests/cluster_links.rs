@@ -86,7 +86,7 @@ fn both_sides_of_a_partition_take_logouts_and_agree_when_it_is_healed() {
 
     for name in ["a", "b", "c"] {
         cluster.comes_to(name, "stale");
-        assert!(cluster.logged(name, &["cluster state", "state=stale"]));
+        eventually(|| cluster.logged(name, &["cluster state", "state=stale"]));
         assert!(cluster.metric(name, "doorward_cluster_state{state=\"stale\"}") >= 1.0);
     }
     for serves in ["a", "b"] {

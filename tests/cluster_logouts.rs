@@ -206,7 +206,7 @@ fn an_operator_sees_the_cluster() {
         assert!(cluster.logged(name, &["listening", "service=gossip", "address=127.0.0.1:"]));
         assert!(cluster.logged(name, &["peer connected", &format!("peer={other}")]));
         assert!(cluster.logged(name, &["cluster state", "state=syncing", "why="]));
-        assert!(cluster.logged(name, &["cluster state", "state=ready"]));
+        eventually(|| cluster.logged(name, &["cluster state", "state=ready"]));
         let metrics = cluster[name].metrics();
         for state in ["starting", "restoring", "syncing", "ready", "stale"] {
             let value = u8::from(state == "ready");

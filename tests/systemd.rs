@@ -198,12 +198,12 @@ fn the_watchdog_is_fed_only_while_customers_are_answered() {
     for mut connection in stuck {
         assert_eq!(connection.answer(), 401);
     }
-    let lines = edge.log_lines();
-    assert!(
+    eventually(|| {
+        let lines = edge.log_lines();
         lines
             .iter()
             .any(|line| line.contains("our own request was not answered"))
-    );
+    });
 }
 
 /// Customers, each with a connection of its own, while the process is restarted under them again and again.
