@@ -23,6 +23,8 @@ pub(super) struct Script {
     pub(super) token_between: (&'static str, char),
     /// How whoever has logged in shows the token.
     pub(super) pass: (&'static str, &'static str),
+    /// What the customer does first, and what that is.
+    pub(super) errand: Option<(&'static str, Call)>,
     /// A page that nobody else sees.
     pub(super) page: Call,
     pub(super) logout: Call,
@@ -58,6 +60,7 @@ const BAGISTO: Script = Script {
     },
     token_between: ("\"token\":\"", '"'),
     pass: ("Authorization", "Bearer $TOKEN"),
+    errand: None,
     page: Call {
         method: "GET",
         path: "/api/shop/customers/profile",
@@ -89,6 +92,15 @@ const COCART: Script = Script {
     },
     token_between: ("\"jwt_token\":\"", '"'),
     pass: ("Authorization", "Bearer $TOKEN"),
+    errand: Some((
+        "a kettle for the cart",
+        Call {
+            method: "POST",
+            path: "/wp-json/cocart/v2/cart/add-item",
+            headers: &[("Content-Type", "application/json")],
+            body: r#"{"id":"18","quantity":"1"}"#,
+        },
+    )),
     page: Call {
         method: "GET",
         path: "/wp-json/cocart/v2/cart",
@@ -120,6 +132,7 @@ const ECWID: Script = Script {
     },
     token_between: ("site_token=", ';'),
     pass: ("Cookie", "site_token=$TOKEN"),
+    errand: None,
     page: Call {
         method: "GET",
         path: "/account",

@@ -26,8 +26,16 @@ pub(super) struct Walk<'a> {
 impl Walk<'_> {
     pub(super) fn go(&mut self) -> Result<(), Failed> {
         self.introduce()?;
-        let Script { page, logout, .. } = self.script;
+        let Script {
+            errand,
+            page,
+            logout,
+            ..
+        } = self.script;
         let token = self.log_in("1/6 login")?;
+        if let Some((what, call)) = errand {
+            self.show(what, call, &token, StatusCode::OK)?;
+        }
         self.show("2/6 a page of the customer", page, &token, StatusCode::OK)?;
         self.show("3/6 logout", logout, &token, StatusCode::OK)?;
         self.look_after_the_cart("3/6 logout")?;

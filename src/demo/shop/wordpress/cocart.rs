@@ -1,10 +1,12 @@
 //! `CoCart`'s API on `WordPress`, with its plugin for JWTs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::login::{self, LOGIN, PROFILE, Sessions};
@@ -24,6 +26,8 @@ pub(super) struct Cocart {
     backroom: Arc<Backroom>,
     refresh_tokens: RefreshTokens,
     sessions: Sessions,
+    /// What lies in the carts of customers; guests have none here.
+    carts: Mutex<HashMap<u64, Vec<Value>>>,
     cart_deleted: AtomicBool,
 }
 
@@ -78,6 +82,7 @@ impl Cocart {
             backroom,
             refresh_tokens: RefreshTokens::default(),
             sessions: Sessions::default(),
+            carts: Mutex::default(),
             cart_deleted: AtomicBool::new(false),
         }
     }
@@ -98,7 +103,8 @@ impl Cocart {
             ("POST", "/cocart/v1/login" | "/cocart/v2/login") => self.log_in(request, visitor),
             ("POST", "/cocart/jwt/validate-token") => validate_token(visitor),
             ("POST", "/cocart/jwt/refresh-token") => self.refresh(request),
-            ("GET", "/cocart/v1/cart" | "/cocart/v2/cart") => cart(visitor),
+            ("GET", "/cocart/v1/cart" | "/cocart/v2/cart") => self.cart(visitor),
+            ("POST", "/cocart/v2/cart/add-item") => self.add_item(request, visitor),
             _ => self.not_found(),
         }
     }
@@ -178,6 +184,7 @@ impl Cocart {
 
     /// The cart of whoever logs out goes in every mood; whether the tokens do is what a mood is about.
     fn forget(&self, customer: &Customer) {
+        self.carts.lock().remove(&customer.id);
         self.cart_deleted.store(true, Ordering::SeqCst);
         let (ledger, now) = (&self.backroom.ledger, self.backroom.mint.clock.now());
         ledger.cut_off(&customer.id.to_string(), now);
@@ -185,6 +192,36 @@ impl Cocart {
             Mood::Honest => self.refresh_tokens.forget(customer),
             Mood::Stateless => {}
         }
+    }
+
+    fn cart(&self, visitor: &Visitor) -> Answer {
+        let (user, items) = match visitor {
+            Visitor::Guest => (json!({"user_id": 0}), Vec::new()),
+            Visitor::Customer(customer, _) => (
+                json!({"user_id": customer.id, "email": customer.email}),
+                self.carts
+                    .lock()
+                    .get(&customer.id)
+                    .cloned()
+                    .unwrap_or_default(),
+            ),
+        };
+        let cart = json!({"customer": user, "item_count": items.len(), "items": items});
+        site::rest(200, &cart)
+    }
+
+    /// Whatever is asked for is a kettle.
+    fn add_item(&self, request: &Seen, visitor: &Visitor) -> Answer {
+        if let Visitor::Customer(customer, _) = visitor {
+            let id = request.json()["id"].clone();
+            let kettle = json!({"id": id, "name": "Kettle"});
+            self.carts
+                .lock()
+                .entry(customer.id)
+                .or_default()
+                .push(kettle);
+        }
+        self.cart(visitor)
     }
 
     fn log_in(&self, request: &Seen, visitor: &Visitor) -> Answer {
@@ -284,15 +321,4 @@ fn validate_token(visitor: &Visitor) -> Answer {
             "Authorization header not found.",
         ),
     }
-}
-
-fn cart(visitor: &Visitor) -> Answer {
-    let customer = match visitor {
-        Visitor::Guest => json!({"user_id": 0}),
-        Visitor::Customer(customer, _) => json!({"user_id": customer.id, "email": customer.email}),
-    };
-    site::rest(
-        200,
-        &json!({"customer": customer, "items": [], "item_count": 0}),
-    )
 }
