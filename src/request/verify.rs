@@ -225,15 +225,14 @@ impl Verifier {
 
     /// A token of which nothing is known: it can be named by itself only, not by its customer.
     fn opaque(&self, text: &str) -> Token {
-        let whole = self.fingerprint(signed_part(text));
-        let id = self.fingerprint(signed_part(self.settings.opaque_name(text)));
+        let name = self.settings.opaque_name(text);
         // Also under what it was called before the operator said by which part it is known.
-        let former = (id != whole).then_some(Group {
-            id: whole,
+        let former = (name != text).then(|| Group {
+            id: self.fingerprint(signed_part(text)),
             cause: Cause::Token,
         });
         Token::Opaque(Identity {
-            id,
+            id: self.fingerprint(signed_part(name)),
             window: Window::UNDATED,
             groups: former.into_iter().collect(),
             issued_at: None,
