@@ -1,12 +1,5 @@
-//! What the shop is asked whole, and answers whole or not at all.
-//!
-//! A logout is not streamed through like other requests. Its token is dead before the shop hears of it, so
-//! that a shop which fails, even in the middle of its answer, must not leave the customer without one; and it
-//! is sent once, on a fresh connection, for the shop may have acted on it.
+//! One request and its answer, on a connection of their own.
 
-use std::net::IpAddr;
-
-use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
@@ -17,7 +10,6 @@ use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, OkOrErr, OrErr, Result};
 
-use super::trip::Trip;
 use crate::request::Answer;
 
 /// The longest answer that is kept for the customer.
@@ -76,47 +68,8 @@ fn make_http2(head: &mut RequestHeader, tls: bool) -> Result<()> {
     Ok(())
 }
 
-/// A request that the shop is to answer.
-pub(super) struct Question {
-    /// As it is sent.
-    pub(super) head: RequestHeader,
-    /// Its body.
-    pub(super) body: Bytes,
-    /// The customer's own request and address, by which a server is chosen.
-    pub(super) from: (RequestHeader, IpAddr),
-    /// Its way there.
-    pub(super) trip: Trip,
-}
-
-impl Question {
-    /// Puts it to the shop. Another server is tried only while nothing was sent.
-    pub(super) async fn put(mut self, connector: &Connector) -> Result<Answer> {
-        let (customer, client) = self.from;
-        let trip = &mut self.trip;
-        let (peer, connection) = loop {
-            let server = trip.send_off(&customer, || client)?;
-            let peer = trip.upstreams().lone_peer(&server)?;
-            match connect(connector, &peer).await {
-                Ok(connection) => break (peer, connection),
-                Err(error) if trip.give_up(&error) => {}
-                Err(error) => return Err(error),
-            }
-        };
-        trip.note_sending();
-        let asked = exchange(connection, &peer, self.head, &self.body).await;
-        match &asked {
-            Ok((head, _)) => {
-                trip.learn_clock(head);
-                trip.note_end(None);
-            }
-            Err(error) => trip.fail(error.etype().as_str()),
-        }
-        asked.map(|(_, answer)| answer)
-    }
-}
-
 /// Sends a request and reads the whole answer.
-async fn exchange(
+pub(super) async fn exchange(
     mut session: HttpSession,
     peer: &HttpPeer,
     head: RequestHeader,

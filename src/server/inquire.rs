@@ -8,9 +8,9 @@ use pingora::http::RequestHeader;
 use pingora::{ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
 
-use super::ask::Question;
 use super::context::Context;
 use super::proxy::Proxy;
+use super::question::Question;
 use super::trip::Trip;
 use crate::clock;
 use crate::request::{Answer, Doubtful, Inquiry, Shop};

@@ -12,11 +12,11 @@ use pingora::connectors::http::Connector;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
 
-use super::ask::Question;
 use super::body::{self, Body};
 use super::context::Context;
 use super::forwarding;
 use super::proxy::{Proxy, refusal_of};
+use super::question::Question;
 use super::target;
 use super::traffic::InFlight;
 use super::trip::Trip;

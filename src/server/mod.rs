@@ -27,6 +27,7 @@ mod notify;
 mod operator;
 mod proxy;
 mod pulse;
+mod question;
 mod readiness;
 mod reload;
 mod reload_record;
