@@ -27,6 +27,9 @@ pub(crate) struct Browser {
     _home: TempDir,
 }
 
+/// How often chromedriver is started before a test gives up.
+const STARTS: usize = 10;
+
 const ARGUMENTS: [&str; 10] = [
     "--headless=new",
     "--no-sandbox", // the tests may run as root, in a container
@@ -44,17 +47,9 @@ impl Browser {
     #[track_caller]
     pub(crate) fn open() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut process = Command::new("chromedriver")
-            .arg("--port=0")
-            .env("HOME", home.path())
-            .env("TMPDIR", home.path())
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver starts; `sh .ci/setup` installs it");
-        let port = port_of(&mut process);
+        let (process, port) = (0..STARTS)
+            .find_map(|_| start_driver(home.path()))
+            .expect("chromedriver says where it listens");
         let mut wishes = DesiredCapabilities::chrome();
         for argument in ARGUMENTS {
             wishes.add_arg(argument).unwrap();
@@ -148,16 +143,31 @@ impl Browser {
     }
 }
 
-/// It says which one it took.
-fn port_of(process: &mut Child) -> u16 {
+/// Starts chromedriver. It takes any free port of IPv6, and ends if somebody has the same one of IPv4.
+#[track_caller]
+fn start_driver(home: &Path) -> Option<(Child, u16)> {
+    let mut process = Command::new("chromedriver")
+        .arg("--port=0")
+        .env("HOME", home)
+        .env("TMPDIR", home)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver starts; `sh .ci/setup` installs it");
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let port = lines.by_ref().find_map(|line| {
         let line = line.unwrap();
         let (_, port) = line.split_once("successfully on port ")?;
         port.trim_end_matches('.').parse().ok()
     });
+    let Some(port) = port else {
+        drop(process.wait());
+        return None;
+    };
     thread::spawn(move || lines.for_each(drop));
-    port.expect("chromedriver says where it listens")
+    Some((process, port))
 }
 
 impl Drop for Browser {
