@@ -4,7 +4,10 @@
 mod support;
 
 use serde_json::json;
-use support::{Answer, Edge, Failure, Recorder, Shop, request, stateless_bagisto};
+use support::{
+    Answer, Connection, Edge, Failure, HeldShop, Recorder, Shop, eventually, request,
+    stateless_bagisto,
+};
 
 const ASK: &str = "/who";
 const PAGE: &str = "/page";
@@ -169,6 +172,39 @@ fn the_shop_is_asked_once_in_a_while_and_as_the_customer_came() {
         (None, None)
     );
     assert!(asked.header("x-request-id").is_some() && asked.header("x-forwarded-for").is_some());
+}
+
+/// A page asks for many things at once, all with one token.
+#[test]
+fn requests_that_come_together_with_one_token_are_one_question() {
+    const TOGETHER: usize = 8;
+    let held = HeldShop::open();
+    let edge = Edge::with(&table(&held.address().to_string(), ""));
+    let bearer = format!("Bearer {PHONE}");
+    let page = request("GET", PAGE, &[("Authorization", &bearer)], b"");
+    let mut visitors: Vec<Connection> = (0..TOGETHER)
+        .map(|_| Connection::open(edge.address()))
+        .collect();
+    for visitor in &mut visitors {
+        visitor.send(&page);
+    }
+    let waiting = format!("doorward_requests_in_flight {TOGETHER}");
+    eventually(|| edge.metrics().lines().any(|line| line == waiting));
+    eventually(|| held.waiting() > 0);
+    // Who asks about another token waits for nobody.
+    let other = format!("Bearer {TABLET}");
+    let mut other_visitor = Connection::open(edge.address());
+    other_visitor.send(&request("GET", PAGE, &[("Authorization", &other)], b""));
+    eventually(|| held.waiting() > 1);
+    held.release();
+    for visitor in visitors.iter_mut().chain([&mut other_visitor]) {
+        assert_eq!(visitor.answer(), 200);
+    }
+    assert_eq!(
+        held.waiting(),
+        2 + TOGETHER + 1,
+        "two questions, and every visit"
+    );
 }
 
 #[test]

@@ -16,7 +16,9 @@ use crate::revocation::{Id, Revocation, Source, Window};
 
 /// A token that the shop is to be asked about.
 pub struct Doubtful {
-    id: Id,
+    /// What it is remembered by.
+    pub id: Id,
+    occasion: Occasion,
     /// The header that it came in; in what is asked it stands there again.
     pub header: Option<HeaderName>,
     /// The token.
@@ -68,12 +70,20 @@ impl Shop {
                 Some(Word::Silence) => return Err(Refusal::Unconfirmed),
                 None => doubtful.push(Doubtful {
                     id,
+                    occasion,
                     header: credential.place.carrier.header().cloned(),
                     text: credential.text.clone().into_owned(),
                 }),
             }
         }
         Ok(doubtful)
+    }
+
+    /// Whether nothing was said of it since, by way of another request.
+    pub fn still_doubts(&self, token: &Doubtful, now: UnixTime) -> bool {
+        let inquiry = self.verifier.settings().inquiry.as_ref();
+        let word = inquiry.and_then(|asked| self.confirmations.word(&token.id, asked.fresh, now));
+        word.is_none_or(|word| !word.counts(token.occasion, Asked::No))
     }
 
     /// The shop has answered an inquiry, or not.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
 use log::warn;
+use moka::sync::Cache;
 use pingora::http::RequestHeader;
 use pingora::{ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
+use tokio::sync::Mutex;
 
 use super::context::Context;
 use super::proxy::Proxy;
@@ -14,6 +16,30 @@ use super::question::Question;
 use super::trip::Trip;
 use crate::clock;
 use crate::request::{Answer, Doubtful, Inquiry, Shop};
+use crate::revocation::Id;
+
+/// The tokens that a shop is being asked about: requests that came with the same one wait, and go by what is said.
+pub(super) struct Turns(Cache<Id, Arc<Mutex<()>>>);
+
+/// Beyond that many at a time, a shop may be asked twice.
+const TURNS_MAX: u64 = 10_000;
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Cache::new(TURNS_MAX))
+    }
+}
+
+impl Turns {
+    fn at(&self, token: Id) -> Arc<Mutex<()>> {
+        self.0.get_with(token, Arc::default)
+    }
+
+    /// Something was said: who comes now finds it.
+    fn end(&self, token: &Id) {
+        self.0.invalidate(token);
+    }
+}
 
 impl Proxy {
     /// Asks the shop about each, one after the other; there is hardly ever more than one.
@@ -28,12 +54,18 @@ impl Proxy {
             return;
         };
         for token in doubtful {
+            let turn = self.turns.at(token.id);
+            let _turn = turn.lock().await;
+            if !shop.still_doubts(token, clock::now()) {
+                continue;
+            }
             let answer = self.inquire(session, context, shop, (inquiry, token)).await;
             if let Err(error) = &answer {
                 let (request, shop) = (context.id.as_str(), shop.name.as_str());
                 warn!(request, shop; "the shop does not say whether a token is good: {}", error.etype().as_str());
             }
             shop.note_answer(token, answer.ok().as_ref(), clock::now());
+            self.turns.end(&token.id);
         }
     }
 

@@ -79,6 +79,7 @@ use crate::revocation::gossip::{ClusterSettings, Node, NodeError};
 use crate::revocation::{JournalError, Revocations};
 use connection::Slots;
 use inherited::Inherited;
+use inquire::Turns;
 use jwks::KeyFetcher;
 use listen::Bound;
 use log_id::LogKey;
@@ -287,6 +288,7 @@ fn proxy(
         metrics: Arc::new(Metrics::beside(journal.journal(), node)),
         log_key: LogKey::random().map_err(random)?,
         connector: Arc::new(Connector::new(None)),
+        turns: Turns::default(),
         traffic: Arc::new(Traffic::default()),
         pulse: Arc::new(Pulse::through(places, Arc::clone(slots)).map_err(random)?),
     })

@@ -19,6 +19,7 @@ use super::connection::Line;
 use super::context::Context;
 use super::ecwid;
 use super::framing;
+use super::inquire::Turns;
 use super::log_id::LogKey;
 use super::metrics::Metrics;
 use super::pulse::Pulse;
@@ -39,6 +40,7 @@ pub(super) struct Proxy {
     pub(super) metrics: Arc<Metrics>,
     pub(super) log_key: LogKey,
     pub(super) connector: Arc<Connector>,
+    pub(super) turns: Turns,
     pub(super) traffic: Arc<Traffic>,
     pub(super) pulse: Arc<Pulse>,
 }
