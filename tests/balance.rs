@@ -742,6 +742,28 @@ fn checks_and_logouts_speak_http_2_too() {
     );
 }
 
+#[test]
+fn a_server_is_asked_as_the_host_that_it_knows_itself_by_in_http_2_and_by_checks() {
+    let (shop, server) = (stateless_bagisto(), Echo::in_the_clear());
+    let edge = Edge::with(&format!(
+        "{}upstream_http2 = true\nupstream_host = \"kettles.example.net\"\n\
+         [shop.health]\ncheck = \"http\"\npath = \"/up\"\ninterval = \"50ms\"\n",
+        shop_table_at(&shop, &[server.address()])
+    ));
+    let heard = |uri: &str| server.heard().iter().any(|call| call.uri == uri);
+    eventually(|| heard("http://kettles.example.net/up"));
+    assert_eq!(get(&edge, "/page", &[]), 200);
+    assert!(heard("http://kettles.example.net/page"));
+    assert_eq!(Customer::signed_in(&shop).log_out(&edge), 200);
+    assert!(heard(
+        "http://kettles.example.net/api/shop/customers/logout"
+    ));
+    assert!(server.heard().iter().all(|call| {
+        !call.headers.contains_key("host")
+            && (call.uri.ends_with("/up") || call.headers["x-forwarded-host"] == "shop.example.com")
+    }));
+}
+
 // --- What the configuration says of it -------------------------------------------------------------------
 
 /// What is wrong with a shop that says this of its servers.
@@ -812,6 +834,10 @@ fn what_makes_no_sense_of_servers_is_a_fault() {
         (
             "[shop.health]\ncheck = \"http\"\npath = \"up\"",
             "expected a path such as /healthz",
+        ),
+        (
+            "upstream_host = \"https://shop.example.com\"",
+            "expected a host such as",
         ),
         (
             "[shop.health]\ncheck = \"http\"\nhost = \"a b\"",

@@ -4,6 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use support::frames::{Frames, fields_of, get_fields};
 use support::{
     Answer, Connection, Customer, Edge, Failure, Nobody, Seen, Shop, eventually, raw, request,
     shop_table, shop_table_at, stateless_bagisto,
@@ -314,6 +315,69 @@ fn a_proxy_that_is_trusted_is_believed() {
     assert_eq!(seen_values(&seen, "forwarded"), ["for=203.0.113.9"]);
     assert_eq!(seen_values(&seen, "x_forwarded_for"), [""; 0]);
     assert_eq!(seen_values(&seen, "x-doorward-subject"), [""; 0]);
+}
+
+/// A shop that somebody else runs knows one host of its own, and customers another.
+#[test]
+fn the_shop_is_asked_as_the_host_that_it_knows_itself_by() {
+    const OWN: &str = "kettles.example.net:8443";
+    let shop = stateless_bagisto();
+    let edge = Edge::with(&format!(
+        "h2c = true\n{}hosts = [\"shop.example.com\"]\nupstream_host = \"{OWN}\"\n",
+        shop_table(&shop)
+    ));
+    let told = || {
+        let seen = last_seen(&shop);
+        ["host", "x-forwarded-host"].map(|name| seen_values(&seen, name).join(" and "))
+    };
+    get(&edge, "/page", &[("X-Forwarded-Host", "evil.example.com")]);
+    assert_eq!(told(), [OWN, "shop.example.com"]);
+    get(&edge, "http://shop.example.com/page", &[]);
+    assert_eq!(told(), [OWN, "shop.example.com"]);
+    let mut frames = Frames::open(edge.address());
+    frames.ask(&get_fields("/page", &[]), None);
+    assert_eq!(told(), [OWN, "shop.example.com"]);
+    let alice = Customer::signed_in(&shop);
+    let bearer = format!("Bearer {}", alice.token());
+    let headers = [
+        ("x-storefront-key", Shop::KEY),
+        ("authorization", bearer.as_str()),
+    ];
+    let seen = shop.seen().len();
+    assert_eq!(
+        frames
+            .ask(&fields_of("POST", LOGOUT, &headers), None)
+            .status,
+        200
+    );
+    assert_eq!(alice.log_out(&edge), 401);
+    assert_eq!(Customer::signed_in(&shop).log_out(&edge), 200);
+    assert_eq!(shop.seen().len(), seen + 2);
+    assert_eq!(told(), [OWN, "shop.example.com"]);
+    // The shop is not chosen by its own host.
+    let headers = [("Host", OWN)];
+    assert_eq!(get(&edge, "/page", &headers), 421);
+}
+
+#[test]
+fn a_proxy_that_is_trusted_and_names_no_host_has_passed_it_on() {
+    let shop = stateless_bagisto();
+    let edge = Edge::with(&format!(
+        "trusted_proxies = [\"127.0.0.0/8\"]\n{}upstream_host = \"kettles.example.net\"\n",
+        shop_table(&shop)
+    ));
+    for (headers, host) in [
+        (&[][..], "shop.example.com"),
+        (
+            &[("X-Forwarded-Host", "www.example.com")],
+            "www.example.com",
+        ),
+    ] {
+        get(&edge, "/", headers);
+        let seen = last_seen(&shop);
+        assert_eq!(seen_values(&seen, "x-forwarded-host"), [host]);
+        assert_eq!(seen_values(&seen, "host"), ["kettles.example.net"]);
+    }
 }
 
 /// D10: kept from trusted peers, else made.

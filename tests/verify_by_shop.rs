@@ -208,6 +208,20 @@ fn requests_that_come_together_with_one_token_are_one_question() {
 }
 
 #[test]
+fn the_shop_is_asked_as_the_host_that_it_knows_itself_by() {
+    let shop = stateless_bagisto();
+    let table = table(&shop.address().to_string(), "");
+    let own = "name     = \"main\"\nupstream_host = \"kettles.example.net\"";
+    let edge = Edge::with(&table.replace("name     = \"main\"", own));
+    let bearer = format!("Bearer {PHONE}");
+    edge.raw(&request("GET", PAGE, &[("Authorization", &bearer)], b""));
+    let seen = shop.seen();
+    assert_eq!(seen[0].target, ASK);
+    assert_eq!(seen[0].header("host"), Some("kettles.example.net"));
+    assert_eq!(seen[0].header("x-forwarded-host"), Some("shop.example.com"));
+}
+
+#[test]
 fn a_token_may_stand_in_the_body_that_is_asked() {
     let scene = Scene::asking(
         "method = \"POST\"\nbody = 'token={token}&hint=x'\ncontent_type = \"application/x-www-form-urlencoded\"",

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use http::HeaderName;
 use http::uri::{Authority, PathAndQuery};
+use http::{HeaderName, HeaderValue};
 
 use super::agreement;
 use super::fault::{Fault, Faults};
@@ -52,15 +52,18 @@ pub(super) fn read(
     faults: &mut Faults,
 ) -> Option<Upstreams> {
     let endpoints = read_endpoints(shop, faults);
+    let host = shop.string("upstream_host", faults);
+    let host = host.and_then(|text| text.parse_as(host_name, faults));
     let http2 = shop.boolean("upstream_http2", faults);
     let (balance, resolve_every) = read_balance(shop, faults);
-    let health = read_health(shop, faults);
+    let health = read_health(shop, host.as_ref(), faults);
     let timeouts = read_timeouts(shop, faults);
     let tls = read_tls(shop, endpoints.as_deref(), base_dir, faults);
     let endpoints = endpoints.filter(|endpoints| !endpoints.is_empty())?;
     Some(Upstreams::new(UpstreamSettings {
         shop: name.to_owned(),
         endpoints,
+        host,
         balance,
         health,
         timeouts,
@@ -148,13 +151,13 @@ fn cookie_name(text: &str) -> Result<String, &'static str> {
         .ok_or("the name of a cookie")
 }
 
-fn read_health(shop: &mut Table<'_>, faults: &mut Faults) -> Health {
+fn read_health(shop: &mut Table<'_>, host: Option<&HeaderValue>, faults: &mut Faults) -> Health {
     let mut health = Health::default();
     let Some(mut table) = shop.table("health", faults) else {
         return health;
     };
     let by = table.choice("check", CHECKS, faults);
-    let http = read_http_check(&mut table, faults);
+    let http = read_http_check(&mut table, host, faults);
     health.interval = wait(&mut table, "interval", health.interval, faults);
     health.timeout = wait(&mut table, "timeout", health.timeout, faults);
     let thresholds = &mut health.thresholds;
@@ -185,14 +188,19 @@ fn read_health(shop: &mut Table<'_>, faults: &mut Faults) -> Health {
     health
 }
 
-fn read_http_check(table: &mut Table<'_>, faults: &mut Faults) -> HttpCheck {
+fn read_http_check(
+    table: &mut Table<'_>,
+    shop_host: Option<&HeaderValue>,
+    faults: &mut Faults,
+) -> HttpCheck {
     let mut check = HttpCheck::default();
     let path = table.string("path", faults);
     if let Some(path) = path.and_then(|text| text.parse_as(check_path, faults)) {
         check.path = path;
     }
     let host = table.string("host", faults);
-    check.host = host.and_then(|text| text.parse_as(host_name, faults));
+    let host = host.and_then(|text| text.parse_as(host_name, faults));
+    check.host = host.or_else(|| shop_host.cloned());
     if let Some(statuses) = agreement::read_statuses(table, faults) {
         check.expected = statuses;
     }
@@ -205,11 +213,10 @@ fn check_path(text: &str) -> Result<PathAndQuery, &'static str> {
         .ok_or("a path such as /healthz")
 }
 
-fn host_name(text: &str) -> Result<String, &'static str> {
-    let parsed = text.parse::<Authority>();
-    let is_fit = parsed.is_ok_and(|parsed| !parsed.host().is_empty() && !text.contains('@'));
-    is_fit
-        .then(|| text.to_owned())
+fn host_name(text: &str) -> Result<HeaderValue, &'static str> {
+    let parsed = text.parse::<Authority>().ok();
+    let fit = parsed.filter(|parsed| !parsed.host().is_empty() && !text.contains('@'));
+    fit.and_then(|_| HeaderValue::from_str(text).ok())
         .ok_or("a host such as shop.example.com")
 }
 

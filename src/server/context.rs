@@ -7,9 +7,11 @@ use bytes::Bytes;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 
 use super::connection::{Lease, Terms};
+use super::forwarding::Told;
 use super::site::Site;
 use super::traffic::InFlight;
 use super::trip::Trip;
+use super::upstream::Upstreams;
 use crate::clock;
 use crate::request::{Shop, Tokens};
 
@@ -69,6 +71,15 @@ impl Context {
     pub(super) fn trip(&mut self) -> Result<&mut Trip> {
         let trip = self.trip.as_mut();
         trip.or_err(ErrorType::InternalError, "a shop without upstream")
+    }
+
+    /// What its shop is told of it.
+    pub(super) fn told<'a>(&'a self, upstreams: &'a Upstreams) -> Told<'a> {
+        Told {
+            id: &self.id,
+            stale_s: self.site.gate.revocations().standing().stale_s(),
+            host: upstreams.host(),
+        }
     }
 
     /// The server failed after it was connected to.

@@ -17,13 +17,23 @@ pub(super) struct Forwarding {
     trusted: Vec<IpNet>,
 }
 
+/// What the shop is told beside where a request came from.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// The name of the request.
+    pub(super) id: &'a str,
+    /// For how many seconds another node has not been heard that may have taken logouts.
+    pub(super) stale_s: Option<u64>,
+    /// The host that it is asked as, instead of the one that the customer asked for.
+    pub(super) host: Option<&'a HeaderValue>,
+}
+
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
 const HOST_ASKED: &str = "x-forwarded-host";
 const REAL_IP: &str = "x-real-ip";
 const REQUEST_ID: &str = "x-request-id";
 
-/// For how many seconds another node has not been heard that may have taken logouts.
 const STALE: &str = "x-doorward-stale";
 
 impl Forwarding {
@@ -66,12 +76,12 @@ impl Forwarding {
     pub(super) fn rewrite(
         &self,
         session: &Session,
-        id: &str,
-        stale_s: Option<u64>,
+        told: Told<'_>,
         upstream: &mut RequestHeader,
     ) -> Result<()> {
         remove_where(upstream, is_forged);
         let peer = peer_of(session);
+        let host = host_asked(session.req_header());
         let chain = if self.trusts(peer) {
             chain_of(session)
         } else {
@@ -84,16 +94,19 @@ impl Forwarding {
                 "http"
             };
             upstream.insert_header(PROTO, proto)?;
-            match host_asked(session.req_header()) {
-                Some(host) => upstream.insert_header(HOST_ASKED, host)?,
-                None => drop(upstream.remove_header(HOST_ASKED)),
-            }
+            upstream.remove_header(HOST_ASKED);
             String::new()
         };
+        if let (Some(host), false) = (host, upstream.headers.contains_key(HOST_ASKED)) {
+            upstream.insert_header(HOST_ASKED, host)?;
+        }
+        if let Some(host) = told.host {
+            upstream.insert_header(HOST, host.clone())?;
+        }
         let separator = if chain.is_empty() { "" } else { ", " };
         upstream.insert_header(FOR, format!("{chain}{separator}{peer}"))?;
-        upstream.insert_header(REQUEST_ID, id)?;
-        if let Some(stale_s) = stale_s {
+        upstream.insert_header(REQUEST_ID, told.id)?;
+        if let Some(stale_s) = told.stale_s {
             upstream.insert_header(STALE, stale_s)?;
         }
         let version = session.req_header().version;

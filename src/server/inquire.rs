@@ -77,12 +77,15 @@ impl Proxy {
         (inquiry, token): (&Inquiry, &Doubtful),
     ) -> Result<Answer> {
         let trip = Trip::to(shop, &context.site);
+        let trip = trip.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let forwarding = &context.site.forwarding;
+        let mut head = head_of(session.req_header(), shop, (inquiry, token))?;
+        forwarding.rewrite(session, context.told(trip.upstreams()), &mut head)?;
         let question = Question {
-            head: head_of(session, context, shop, (inquiry, token))?,
+            head,
             body: inquiry.body_about(&token.text).into(),
             from: (session.req_header().clone(), forwarding.client_of(session)),
-            trip: trip.or_err(ErrorType::InternalError, "a shop without upstream")?,
+            trip,
         };
         let answer = question.put(&self.connector).await?;
         let fails = answer.status.is_server_error() || answer.status == 429;
@@ -94,12 +97,10 @@ impl Proxy {
 
 /// As the customer came, but for the path: the same host, browser and client key, and this one credential.
 fn head_of(
-    session: &Session,
-    context: &Context,
+    customer: &RequestHeader,
     shop: &Shop,
     (inquiry, token): (&Inquiry, &Doubtful),
 ) -> Result<RequestHeader> {
-    let customer = session.req_header();
     let path = inquiry.path.as_str().as_bytes();
     let mut head = RequestHeader::build(inquiry.method.clone(), path, Some(16))?;
     let keys = shop
@@ -124,10 +125,5 @@ fn head_of(
     if inquiry.body.is_some() {
         head.insert_header(CONTENT_TYPE, inquiry.content_type.name())?;
     }
-    let stale_s = context.site.gate.revocations().standing().stale_s();
-    context
-        .site
-        .forwarding
-        .rewrite(session, &context.id, stale_s, &mut head)?;
     Ok(head)
 }

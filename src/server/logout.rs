@@ -129,9 +129,8 @@ impl Proxy {
             },
         };
         let forwarding = &context.site.forwarding;
-        let stale_s = context.site.gate.revocations().standing().stale_s();
         let mut head = session.req_header().clone();
-        forwarding.rewrite(session, &context.id, stale_s, &mut head)?;
+        forwarding.rewrite(session, context.told(trip.upstreams()), &mut head)?;
         target::make_origin_form(&mut head);
         if !with_credentials {
             forwarding::remove_credentials(&logout.shop, &mut head);

@@ -202,9 +202,9 @@ impl ProxyHttp for Proxy {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        let stale_s = context.site.gate.revocations().standing().stale_s();
-        let forwarding = &context.site.forwarding;
-        forwarding.rewrite(session, &context.id, stale_s, upstream)?;
+        let upstreams = Arc::clone(context.trip()?.upstreams());
+        let told = context.told(&upstreams);
+        context.site.forwarding.rewrite(session, told, upstream)?;
         target::make_origin_form(upstream);
         context.trip()?.note_sending();
         context.unsent = context.read_ahead.clone();

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::header::{HOST, USER_AGENT};
-use http::{Method, uri::PathAndQuery};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method};
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
@@ -45,7 +46,7 @@ pub struct HttpCheck {
     /// Its path, and a query if need be.
     pub path: PathAndQuery,
     /// Its `Host`; `None`: the server's own name and port.
-    pub host: Option<String>,
+    pub host: Option<HeaderValue>,
     /// The statuses that mean that all is well.
     pub expected: Vec<RangeInclusive<u16>>,
 }
@@ -125,8 +126,10 @@ impl HttpCheck {
     ) -> Result<()> {
         let path = self.path.as_str().as_bytes();
         let mut head = RequestHeader::build(Method::GET, path, Some(2))?;
-        let host = self.host.clone().unwrap_or_else(|| endpoint.authority());
-        head.insert_header(HOST, host)?;
+        match self.host.clone() {
+            Some(host) => head.insert_header(HOST, host)?,
+            None => head.insert_header(HOST, endpoint.authority())?,
+        }
         head.insert_header(USER_AGENT, concat!("doorward/", env!("CARGO_PKG_VERSION")))?;
         let mut session = ask::connect(connector, peer).await?;
         ask::send(&mut session, peer, head, &[]).await?;

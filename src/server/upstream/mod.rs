@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use http::request::Parts;
 use log::{info, warn};
 use parking_lot::Mutex;
@@ -48,6 +49,8 @@ pub struct UpstreamSettings {
     pub shop: String,
     /// Its servers; there is one at least.
     pub endpoints: Vec<Endpoint>,
+    /// The `Host` that they are asked as; `None`: the one that the customer asked for.
+    pub host: Option<HeaderValue>,
     /// How requests are spread over them.
     pub balance: Balance,
     /// How their health is watched.
@@ -132,6 +135,11 @@ impl Upstreams {
     /// What the operator wrote.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.settings.endpoints
+    }
+
+    /// The `Host` that they are asked as, instead of the one that the customer asked for.
+    pub(super) fn host(&self) -> Option<&HeaderValue> {
+        self.settings.host.as_ref()
     }
 
     /// What is known of the servers: in the order of the configuration, each address of a name by itself.
@@ -389,6 +397,7 @@ mod tests {
         UpstreamSettings {
             shop: "main".to_owned(),
             endpoints: endpoints.collect(),
+            host: None,
             balance: Balance::Turn,
             health: Health::default(),
             timeouts: Timeouts::default(),
