@@ -374,6 +374,26 @@ fn each_shop_has_its_own() {
     assert_eq!(at("POST", OWN, "third.example.com"), 421);
 }
 
+/// Scripts send `undefined` where they have no token, for everybody alike.
+#[test]
+fn what_stands_for_no_token_is_logged_out_for_nobody() {
+    let shop = stateless_bagisto();
+    let edge = Edge::with(&format!(
+        "[[shop]]\nname = \"main\"\nupstream = [\"{}\"]\ntoken.kind = \"opaque\"\n{PLACES}",
+        shop.address()
+    ));
+    for word in ["undefined", "null"] {
+        let bearer = format!("Bearer {word}");
+        let bearer = [("Authorization", bearer.as_str())];
+        assert_eq!(ask(&edge, "POST", OWN, &bearer), 401);
+        assert_eq!(ask(&edge, "GET", "/", &bearer), 200, "{word}");
+        let cookie = format!("shop_session={word}");
+        let same = [("Sec-Fetch-Site", "same-origin")];
+        is_logged_out(&log_out_by_cookie(&edge, &cookie, &same));
+        assert!(is_alive(&edge, &cookie), "{word}");
+    }
+}
+
 /// A shop without any logout of its own has nowhere else to say it.
 #[test]
 fn it_deletes_the_cookies_that_stand_on_a_shop_without_logouts() {
