@@ -3,6 +3,8 @@
 
 mod support;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use support::{
     Answer, Connection, Edge, Failure, HeldShop, Recorder, Shop, eventually, request,
@@ -258,6 +260,37 @@ fn who_was_a_stranger_a_moment_ago_can_log_out() {
     scene.knows("7");
     assert_eq!(scene.log_out(PHONE), 200);
     assert_eq!(scene.visit(PHONE), 401);
+}
+
+/// Vendure leaves a cookie with an empty token in every browser that has logged out, the same in each.
+#[test]
+fn what_everybody_has_after_a_logout_is_logged_out_for_nobody_though_the_shop_is_silent() {
+    const ASK: &str = "/shop-api";
+    const OUT: &[u8] = br#"{"query":"mutation { logout { success } }"}"#;
+    let shop = stateless_bagisto();
+    let edge = Edge::with(&format!(
+        "[[shop]]\nname = \"main\"\npreset = \"vendure\"\nupstream = [\"{}\"]\n",
+        shop.address()
+    ));
+    let ask = |method: &str, target: &str, value: &str, body: &[u8]| {
+        let cookie = format!("session={value}");
+        let headers = [
+            ("Cookie", cookie.as_str()),
+            ("Content-Type", "application/json"),
+        ];
+        edge.raw(&request(method, target, &headers, body)).status
+    };
+    let session = STANDARD.encode(format!(
+        "{{\"token\":\"{}\"}}",
+        "0123456789abcdef".repeat(4)
+    ));
+    let empty = STANDARD.encode("{\"token\":\"\"}");
+    shop.recite(ASK, said(500, "{}"));
+    shop.recite(PAGE, said(200, "{}"));
+    assert_eq!(ask("POST", ASK, &empty, OUT), 200);
+    assert_eq!(ask("GET", PAGE, &empty, b""), 200);
+    assert_eq!(ask("POST", ASK, &session, OUT), 200);
+    assert_eq!(ask("GET", PAGE, &session, b""), 401);
 }
 
 #[test]
