@@ -3,21 +3,32 @@
 use super::call;
 use super::fault::{Fault, Faults};
 use super::table::Table;
-use crate::request::{Call, Place};
+use super::words;
+use crate::request::{Place, RefreshRule};
 
 /// Reads every `[[shop.refresh]]`.
-pub(super) fn read(shop: &mut Table<'_>, places: &[Place], faults: &mut Faults) -> Vec<Call> {
-    let mut calls = Vec::new();
+pub(super) fn read(
+    shop: &mut Table<'_>,
+    places: &[Place],
+    faults: &mut Faults,
+) -> Vec<RefreshRule> {
+    let mut rules = Vec::new();
     for mut table in shop.tables("refresh", faults) {
-        calls.push(call::read(&mut table, faults));
+        let call = call::read(&mut table, faults);
+        let invalid = table.table("errors", faults).and_then(|mut errors| {
+            let invalid = words::read_refusal(&mut errors, "invalid", faults);
+            errors.finish(faults);
+            invalid
+        });
         table.finish(faults);
+        rules.push(RefreshRule { call, invalid });
     }
     let is_looked_for = |place: &Place| place.at.refresh && !place.at.visit;
-    if calls.is_empty() && places.iter().any(is_looked_for) && shop.lacks("refresh") {
+    if rules.is_empty() && places.iter().any(is_looked_for) && shop.lacks("refresh") {
         let fault = Fault::warning("nothing says where tokens are refreshed").at(&shop.spot());
         faults.push(fault.help(
             "name the calls with [[shop.refresh]], or a revoked refresh token is good there",
         ));
     }
-    calls
+    rules
 }

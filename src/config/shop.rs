@@ -75,7 +75,7 @@ pub(super) fn read<'a>(
         .rules
         .iter()
         .map(|rule| &rule.call)
-        .chain(&refreshes);
+        .chain(refreshes.iter().map(|rule| &rule.call));
     graphql::warn_of_unruled(&table, &places, calls, faults);
     table.finish(faults);
     let (settings, keys) = tokens?;

@@ -21,6 +21,7 @@ mod keys;
 mod logout;
 mod parameters;
 mod path;
+mod refresh;
 mod refusal;
 mod route;
 mod shop;
@@ -52,6 +53,7 @@ pub use key_source::{JwksSource, JwksUrl, KeySource};
 pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, name_of, secret_bytes_min};
 pub use logout::{AnswerBy, ClientKey, CookieDeletion, LogoutRule, Scope, When, Words};
 pub use path::{Path, PathPattern, PathStyle};
+pub use refresh::RefreshRule;
 pub use refusal::Refusal;
 pub use route::{Enforce, Route};
 pub use shop::{HostPattern, Shop, Tokens};
@@ -142,8 +144,8 @@ pub struct Refused<'g> {
     pub refusal: Refusal,
     /// By which shop, if it got that far.
     pub shop: Option<&'g Arc<Shop>>,
-    /// It was a logout by this rule, which may have its own words.
-    pub rule: Option<&'g LogoutRule>,
+    /// The words of the rule that it came under, where that has some for it.
+    pub words: Option<&'g Words>,
 }
 
 impl Gate {
@@ -193,13 +195,18 @@ impl Gate {
         match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
             Purpose::Script => Ok(Verdict::Script),
-            Purpose::Visit(_, Enforce::Off) => Ok(Verdict::Forward(shop, Tokens::new())),
-            Purpose::Visit(occasion, enforce) => self
-                .admit(shop, (occasion, enforce), (request, asked), now)
+            Purpose::Visit(Enforce::Off) | Purpose::Refresh(_, Enforce::Off) => {
+                Ok(Verdict::Forward(shop, Tokens::new()))
+            }
+            Purpose::Visit(enforce) => self
+                .admit(shop, (Occasion::Visit, enforce), (request, asked), now)
                 .map_err(Refused::by(shop)),
+            Purpose::Refresh(rule, enforce) => self
+                .admit(shop, (Occasion::Refresh, enforce), (request, asked), now)
+                .map_err(|refusal| Refused::of(shop, refusal).in_words(rule.words_for(refusal))),
             Purpose::LogOut(rule) => self
                 .log_out(shop, rule, (request, asked), now)
-                .map_err(Refused::by_rule(shop, rule)),
+                .map_err(|refusal| Refused::of(shop, refusal).in_words(rule.words_for(refusal))),
         }
     }
 
@@ -342,7 +349,7 @@ impl Gate {
         Refused {
             refusal: Refusal::UnreadableBody,
             shop,
-            rule: None,
+            words: None,
         }
     }
 }
@@ -459,11 +466,7 @@ impl LogOut {
 
     /// The answer when it could not be carried out.
     pub fn refuse(&self, refusal: Refusal) -> Refused<'_> {
-        Refused {
-            refusal,
-            shop: Some(&self.shop),
-            rule: Some(&self.rule),
-        }
+        Refused::of(&self.shop, refusal).in_words(self.rule.words_for(refusal))
     }
 
     /// The token whose logout it is, for the log.
@@ -483,7 +486,7 @@ impl<'g> Refused<'g> {
         Self {
             refusal,
             shop: None,
-            rule: None,
+            words: None,
         }
     }
 
@@ -492,7 +495,7 @@ impl<'g> Refused<'g> {
         Self {
             refusal,
             shop: Some(shop),
-            rule: None,
+            words: None,
         }
     }
 
@@ -500,20 +503,17 @@ impl<'g> Refused<'g> {
         move |refusal| Self::of(shop, refusal)
     }
 
-    fn by_rule(shop: &'g Arc<Shop>, rule: &'g LogoutRule) -> impl FnOnce(Refusal) -> Self {
-        move |refusal| Self {
-            refusal,
-            shop: Some(shop),
-            rule: Some(rule),
-        }
+    fn in_words(self, words: Option<&'g Words>) -> Self {
+        Self { words, ..self }
     }
 
     /// The answer in the shop's shape; in the rule's own words where it has some.
     pub fn answer(&self, head: &Parts) -> Answer {
-        let words = self.rule.and_then(|rule| rule.words_for(self.refusal));
         match self.shop {
-            Some(shop) => shop.refusals_for(head).answer(self.refusal, words, head),
-            None => RefusalSettings::default().answer(self.refusal, words, head),
+            Some(shop) => shop
+                .refusals_for(head)
+                .answer(self.refusal, self.words, head),
+            None => RefusalSettings::default().answer(self.refusal, self.words, head),
         }
     }
 }

@@ -17,6 +17,7 @@ use super::flaw::Flaw;
 use super::graphql::{GraphQlSettings, Reading, UnknownHash};
 use super::logout::LogoutRule;
 use super::path::{Path, PathPattern, PathStyle};
+use super::refresh::RefreshRule;
 use super::refusal::Refusal;
 use super::route::{Enforce, Route, is_meant};
 use super::skew::ShopClock;
@@ -44,7 +45,7 @@ pub struct Shop {
     /// Doorward's own logout for it.
     pub own_logout: Arc<LogoutRule>,
     /// Where refresh tokens are exchanged for new tokens.
-    pub refreshes: Vec<Call>,
+    pub refreshes: Vec<RefreshRule>,
     /// Where pages find the script that makes Ecwid's sign-out end the site's session, too.
     pub own_script: PathPattern,
     /// What paths demand, in the order they are tried.
@@ -79,8 +80,10 @@ pub(super) enum Purpose<'g> {
     Preflight,
     /// To read the script for Ecwid.
     Script,
+    /// To exchange a refresh token.
+    Refresh(&'g RefreshRule, Enforce),
     /// Anything else.
-    Visit(Occasion, Enforce),
+    Visit(Enforce),
 }
 
 impl Purpose<'_> {
@@ -88,8 +91,8 @@ impl Purpose<'_> {
     pub(super) fn occasion(self) -> Occasion {
         match self {
             Self::LogOut(_) | Self::Preflight => Occasion::Logout,
-            Self::Script => Occasion::Visit,
-            Self::Visit(occasion, _) => occasion,
+            Self::Refresh(..) => Occasion::Refresh,
+            Self::Script | Self::Visit(_) => Occasion::Visit,
         }
     }
 }
@@ -112,7 +115,7 @@ impl Shop {
     /// The calls that rules are about.
     fn calls(&self) -> impl Iterator<Item = &Call> {
         let logouts = self.logouts.iter().map(|rule| &rule.call);
-        logouts.chain(&self.refreshes)
+        logouts.chain(self.refreshes.iter().map(|rule| &rule.call))
     }
 
     /// Whether a rule asks which mutation a request executes.
@@ -186,15 +189,14 @@ impl Shop {
         if let Some(rule) = logouts.find(|rule| rule.call.claims(request, path, style)) {
             return Ok(Purpose::LogOut(rule));
         }
-        let mut refreshes = self.refreshes.iter();
-        let occasion = if refreshes.any(|call| call.claims(request, path, style)) {
-            Occasion::Refresh
-        } else {
-            Occasion::Visit
-        };
         let route = self.routes.iter().find(|route| route.claims(path, style));
         let enforce = route.map_or(Enforce::default(), |route| route.enforce);
-        Ok(Purpose::Visit(occasion, enforce))
+        let mut refreshes = self.refreshes.iter();
+        let refresh = refreshes.find(|rule| rule.call.claims(request, path, style));
+        Ok(match refresh {
+            Some(rule) => Purpose::Refresh(rule, enforce),
+            None => Purpose::Visit(enforce),
+        })
     }
 
     /// Whether credentials may stand in the body of a request, or what it asks for.

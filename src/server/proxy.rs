@@ -421,7 +421,7 @@ fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answe
     let refused = Refused {
         refusal,
         shop: context.shop.as_ref(),
-        rule: None,
+        words: None,
     };
     let answer = refused.answer(session.req_header());
     Some((answer, refusal.status().as_u16()))
