@@ -163,6 +163,18 @@ fn at_once_a_no_of_the_shop_is_replaced_by_the_words_of_the_rule() {
         assert_eq!(counter.log_out(&phone).text(), answer);
         assert!(!counter.is_alive(&phone));
     }
+    let logged = |words: &str| {
+        counter
+            .edge
+            .log_lines()
+            .iter()
+            .any(|line| line.contains(words))
+    };
+    eventually(|| logged("INFO  the shop has not agreed to the logout"));
+    assert!(!logged("WARN  the shop did not answer its logout"));
+    counter.shop.recite(LOGOUT, said(500, "{}"));
+    assert_eq!(counter.log_out(&Customer::signed_in(&counter.shop)), 200);
+    eventually(|| logged("WARN  the shop did not answer its logout"));
 }
 
 #[test]

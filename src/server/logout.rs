@@ -195,7 +195,11 @@ impl Leaving {
             }
             Ok(Some(answer)) => {
                 let status = answer.status.as_u16();
-                warn!(request, shop, status; "the shop did not answer its logout");
+                if is_answer(answer.status) {
+                    info!(request, shop, status; "the shop has not agreed to the logout");
+                } else {
+                    warn!(request, shop, status; "the shop did not answer its logout");
+                }
                 self.ours
             }
             Err(error) => {
