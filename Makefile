@@ -1,6 +1,6 @@
 # The two commands of README, and what they need.
 
-.PHONY: demo test setup bench fuzz
+.PHONY: demo test setup bench fuzz shops
 
 # Arguments of the demo: `make demo DEMO_ARGS="--shop cocart --once"` walks through that shop, and ends after the walk.
 DEMO_ARGS ?=
@@ -10,7 +10,7 @@ demo: setup
 
 test: setup
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --test shops -- -D warnings
 	cargo test --locked
 
 # The C parts of the dependencies are built with cmake; the tests set limits with prlimit and signal with kill.
@@ -19,6 +19,17 @@ setup:
 
 bench:
 	cargo bench --locked
+
+# The presets in front of real shops, which come from npm: some 900 MB below target/.
+SHOPS := vendure medusa oauth
+
+shops:
+	@sh .ci/setup nodejs npm postgresql
+	for shop in $(SHOPS); do \
+		mkdir -p target/shops/$$shop && cp tests/shops/$$shop/* target/shops/$$shop && \
+		npm install --prefix target/shops/$$shop --ignore-scripts --no-audit --no-fund --legacy-peer-deps || exit 1; \
+	done
+	cargo test --locked --test shops
 
 # Hunts for inputs that break a promise, FUZZ_SECONDS with every target; fails when it finds one. The fuzzer is C++.
 fuzz:
