@@ -1104,6 +1104,18 @@ fn what_makes_no_sense_is_told() {
             "`schemes` makes no sense with `query`",
         ),
         (
+            "[[shop.credential]]\nheader = \"x\"\nkind = \"opaque\"\npattern = \"a\"",
+            "`pattern` is for cookies of kind \"opaque\"",
+        ),
+        (
+            "[[shop.credential]]\ncookie = \"x\"\nkind = \"jwt\"\npattern = \"a\"",
+            "what opaque bearers look like is [shop.token] opaque_pattern",
+        ),
+        (
+            "[[shop.credential]]\ncookie = \"x\"\nkind = \"opaque\"\npattern = \"(\"",
+            "expected a regular expression",
+        ),
+        (
             "[[shop.credential]]\nkind = \"jwt\"",
             "expected one of header, cookie, query, body, form",
         ),

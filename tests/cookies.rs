@@ -3,8 +3,8 @@
 
 mod support;
 
-use support::Aftermath;
-use support::places::{EVERYWHERE, get};
+use support::places::{EVERYWHERE, OWN_LOGOUT, get};
+use support::{Aftermath, request, shop_table};
 
 /// How a web server that speaks PHP would be given the same cookie in other letters.
 const SAME_COOKIE: [&str; 25] = [
@@ -93,6 +93,62 @@ fn the_logout_of_one_cookie_spares_others_that_begin_alike_d4() {
         scene.stops(401, &get(&[("Cookie", &cookie("alice"))]));
         scene.passes(&get(&[("Cookie", &cookie("bob"))]));
     }
+}
+
+/// The cookies of one login share a part, and each logs in alone.
+const SHARED: &str = r#"
+[[shop.credential]]
+header = "authorization"
+schemes = ["Bearer"]
+[[shop.credential]]
+cookie = "session_*"
+kind = "opaque"
+pattern = '[^|]+\|(?<token>[^|]+)\|[^|]+'
+"#;
+
+#[test]
+fn a_cookie_that_is_known_by_a_part_is_dead_whatever_stands_around_it() {
+    let scene = Aftermath::with(SHARED);
+    scene.log_out_cookie("session_1=alice%7Cone%7C17");
+    for cookie in [
+        "session_1=alice%7Cone%7C17",
+        "session_2=alice|one|18",
+        "session_1=%61lice%7Cone%7C%0a; session_1=alice|two|17",
+    ] {
+        scene.stops(401, &get(&[("Cookie", cookie)]));
+    }
+    scene.passes(&get(&[("Cookie", "session_1=alice%7Ctwo%7C17")]));
+}
+
+#[test]
+fn a_cookie_that_does_not_look_like_it_is_no_credential() {
+    let scene = Aftermath::with(SHARED);
+    let stored = scene.stored();
+    for value in ["one", "alice|one", "alice|one|17|x", "%7Cone%7C"] {
+        let cookie = format!("session_test={value}");
+        let headers = [("Cookie", &*cookie), ("Sec-Fetch-Site", "same-origin")];
+        scene.stops(401, &request("POST", OWN_LOGOUT, &headers, b""));
+        scene.passes(&get(&[("Cookie", &cookie)]));
+    }
+    assert_eq!(scene.stored(), stored);
+}
+
+/// Which part it is may be said later, and an operator may show any of them.
+#[test]
+fn a_cookie_that_was_logged_out_under_its_whole_value_stays_dead_when_a_part_becomes_its_name() {
+    let scene = Aftermath::with(EVERYWHERE);
+    scene.log_out_cookie("session_1=alice%7Cone%7C17");
+    let table = shop_table(&scene.shop);
+    scene
+        .edge
+        .configure(&format!("{table}answer = \"local\"\n{SHARED}"));
+    assert_eq!(scene.edge.command(&["reload"]).code, Some(0));
+    scene.stops(401, &get(&[("Cookie", "session_1=alice%7Cone%7C17")]));
+    scene.passes(&get(&[("Cookie", "session_1=alice%7Ctwo%7C17")]));
+    let command = ["revoke", "--shop", "main", "--token", "-"];
+    let revoked = scene.edge.command_with_input(&command, b"alice%7Ctwo%7C17");
+    assert_eq!(revoked.code, Some(0), "{revoked:?}");
+    scene.stops(401, &get(&[("Cookie", "session_2=alice%7Ctwo%7C99")]));
 }
 
 /// The same text may be a cookie that nobody reads and a bearer that is verified.

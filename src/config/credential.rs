@@ -2,9 +2,11 @@
 
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
+use regex::Regex;
 
 use super::fault::{Fault, Faults, Spot};
 use super::graphql;
+use super::pattern;
 use super::table::{Table, Text};
 use super::token::KINDS;
 use crate::request::{
@@ -39,6 +41,8 @@ pub(super) fn read(
         let kind = read_kind(&mut table, can_verify, faults);
         let at = read_occasions(&mut table, faults);
         let carrier = read_carrier(&mut table, faults);
+        let pattern = read_pattern(&mut table, faults);
+        let pattern_at = table.spot_of("pattern");
         table.finish(faults);
         let Some((name, carrier)) = carrier else {
             continue;
@@ -50,7 +54,13 @@ pub(super) fn read(
             Some(_) => {} // the operator's own, which came first, overrides
             None => {
                 let kind = kind.unwrap_or(usual);
-                places.push(Place { carrier, kind, at });
+                refuse_pattern(pattern_at.as_ref(), &carrier, kind, faults);
+                places.push(Place {
+                    carrier,
+                    kind,
+                    at,
+                    pattern,
+                });
                 written.push((name, is_own));
             }
         }
@@ -71,6 +81,20 @@ fn bearer(kind: Kind) -> Place {
         carrier,
         kind,
         at: Occasions::ALL,
+        pattern: None,
+    }
+}
+
+fn read_pattern(table: &mut Table<'_>, faults: &mut Faults) -> Option<Regex> {
+    let text = table.string("pattern", faults)?;
+    text.parse(pattern::parse, faults)
+}
+
+/// Cookies come by themselves. What a client sends on purpose and looks wrong must not pass as nothing.
+fn refuse_pattern(at: Option<&Spot>, carrier: &Carrier, kind: Kind, faults: &mut Faults) {
+    if let (Some(spot), false) = (at, carrier.is_ambient() && kind == Kind::Opaque) {
+        let fault = Fault::error("`pattern` is for cookies of kind \"opaque\"").at(spot);
+        faults.push(fault.help("what opaque bearers look like is [shop.token] opaque_pattern"));
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HeaderName};
 use percent_encoding::percent_decode_str;
+use regex::Regex;
 use smallvec::SmallVec;
 
 use super::compact::has_jwt_shape;
@@ -23,6 +24,9 @@ pub struct Place {
     pub kind: Kind,
     /// On which occasions it is looked for.
     pub at: Occasions,
+    /// What a cookie's value looks like, for cookies that nobody can verify; one that looks different is no credential.
+    /// A group called `token` is the part that it is known by.
+    pub pattern: Option<Regex>,
 }
 
 /// What a request is about, as far as it decides where credentials are looked for.
@@ -70,6 +74,27 @@ impl Place {
     pub(super) fn is_accompanying(&self) -> bool {
         self.at != Occasions::ALL
     }
+
+    /// Whether a value looks like what it carries.
+    fn is_like(&self, value: &str) -> bool {
+        let pattern = self.pattern.as_ref();
+        pattern.is_none_or(|pattern| pattern.is_match(value))
+    }
+
+    /// What a value is known by, where that is a part of it.
+    pub(super) fn name_in<'t>(&self, value: &'t str) -> Option<&'t str> {
+        named_part(self.pattern.as_ref()?, value)
+    }
+}
+
+/// The group of a pattern that is what a credential is known by.
+const NAME_GROUP: &str = "token";
+
+/// The part of a text that it is known by, where a pattern says so.
+pub(super) fn named_part<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str> {
+    let has_groups = pattern.captures_len() > 1;
+    let found = has_groups.then(|| pattern.captures(text)).flatten()?;
+    found.name(NAME_GROUP).map(|name| name.as_str())
 }
 
 /// A part of a request.
@@ -215,7 +240,9 @@ pub(super) fn take_all<'a>(
             Carrier::Raw(name) => {
                 take_raw(name, request)?.map(Cow::Borrowed).map(&mut add);
             }
-            Carrier::Cookie(pattern) => take_cookies(pattern, request).for_each(&mut add),
+            Carrier::Cookie(names) => take_cookies(names, request)
+                .filter(|value| place.is_like(value))
+                .for_each(&mut add),
             Carrier::Query(name) => {
                 let query = request.head.uri.query().unwrap_or_default();
                 take_pair(name, query.as_bytes())?.map(&mut add);
@@ -388,11 +415,11 @@ fn take_raw<'a>(name: &HeaderName, request: &Request<'a>) -> Result<Option<&'a s
 
 /// Every cookie of that name: a browser may send several, of different paths.
 fn take_cookies<'a>(
-    pattern: &'a NamePattern,
+    names: &'a NamePattern,
     request: &Request<'a>,
 ) -> impl Iterator<Item = Cow<'a, str>> {
     cookies(request)
-        .filter(|(name, value)| pattern.matches_cookie(name) && !value.is_empty())
+        .filter(|(name, value)| names.matches_cookie(name) && !value.is_empty())
         .map(|(_, value)| cookie_value(value))
 }
 
@@ -419,7 +446,7 @@ fn trimmed(bytes: &[u8]) -> Cow<'_, str> {
 
 /// One spelling of a cookie's value, whatever encoding it came in: shops decode it, so a dead cookie must
 /// not live on as `%41…` or, in quotes, as `\101…`. A space and a plus are the same letter here, as in PHP.
-fn cookie_value(value: Cow<'_, str>) -> Cow<'_, str> {
+pub(super) fn cookie_value(value: Cow<'_, str>) -> Cow<'_, str> {
     if !value.contains(['%', ' ', '"', '\\']) {
         return value;
     }

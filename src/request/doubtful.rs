@@ -53,13 +53,12 @@ impl Shop {
                 continue;
             }
             let id = identity.id;
-            let plausible = self.verifier.refuse_implausible(token, &credential.text);
-            if plausible.is_err() {
-                // Not one of the shop's. A bearer of that kind is refused at a logout; a cookie comes by itself.
-                if credential.place.carrier.is_ambient() {
-                    *token = Token::Stranger(identity.clone());
-                }
-                continue;
+            if self
+                .verifier
+                .refuse_implausible(token, &credential.text)
+                .is_err()
+            {
+                continue; // not one of the shop's
             }
             let word = self.confirmations.word(&id, inquiry.fresh, now);
             let word = word.filter(|word| word.counts(occasion, asked));

@@ -14,7 +14,7 @@ pub enum Token {
     Confirmed(Arc<Confirmed>),
     /// Nothing is known of it but itself.
     Opaque(Identity),
-    /// The shop says that it is not good, or would.
+    /// The shop says that it is not good.
     Stranger(Identity),
 }
 

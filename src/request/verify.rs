@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::claims::Claims;
 use super::compact::{decode_object, has_jwt_shape, key_id, refuse_other_types, signed_part};
+use super::credential::named_part;
 use super::flaw::Flaw;
 use super::inquiry::Inquiry;
 use super::key_ring::KeyRing;
@@ -75,17 +76,12 @@ pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 /// How far in the future a token may have been issued: any wrong clock, but not another year.
 const FUTURE_MAX: Duration = Duration::from_hours(24);
 
-/// The group of an opaque pattern that is what a token is known by.
-const NAME_GROUP: &str = "token";
-
 impl TokenSettings {
     /// What an opaque token is known by: all of it, or the part by which the shop finds it whatever stands around.
     fn opaque_name<'t>(&self, text: &'t str) -> &'t str {
         let pattern = self.opaque_pattern.as_ref();
-        let found = pattern
-            .filter(|pattern| pattern.captures_len() > 1)
-            .and_then(|pattern| pattern.captures(text)?.name(NAME_GROUP));
-        found.map_or(text, |name| name.as_str())
+        let found = pattern.and_then(|pattern| named_part(pattern, text));
+        found.unwrap_or(text)
     }
 
     /// Whether both make the same of every token.
@@ -202,7 +198,7 @@ impl Verifier {
             Kind::Auto => has_jwt_shape(text),
         };
         if !is_jwt {
-            return Ok(self.opaque(text));
+            return Ok(self.opaque(text, self.settings.opaque_name(text)));
         }
         match self.verify(&held.keys, text, now) {
             Ok(verified) => {
@@ -211,7 +207,9 @@ impl Verifier {
                 Ok(Token::Verified(verified))
             }
             Err(Flaw::NoKeys) => Err(Flaw::NoKeys), // it may be dead
-            Err(_) if self.settings.forward_unverifiable => Ok(self.opaque(text)),
+            Err(_) if self.settings.forward_unverifiable => {
+                Ok(self.opaque(text, self.settings.opaque_name(text)))
+            }
             Err(Flaw::Malformed) if !has_jwt_shape(text) => Err(Flaw::NotJwt),
             Err(flaw) => Err(flaw),
         }
@@ -230,9 +228,8 @@ impl Verifier {
         }
     }
 
-    /// A token of which nothing is known: it can be named by itself only, not by its customer.
-    fn opaque(&self, text: &str) -> Token {
-        let name = self.settings.opaque_name(text);
+    /// A token of which nothing is known: it can be named by itself or a part of it, not by its customer.
+    pub(super) fn opaque(&self, text: &str, name: &str) -> Token {
         // Also under what it was called before the operator said by which part it is known.
         let former = (name != text).then(|| Group {
             id: self.fingerprint(signed_part(text)),
