@@ -209,6 +209,24 @@ fn requests_that_come_together_with_one_token_are_one_question() {
     );
 }
 
+/// The visit's question hangs with the shop. The logout asks for itself, or it would take twice as long to count.
+#[test]
+fn a_logout_waits_for_no_visit_that_came_with_its_token() {
+    let held = HeldShop::open();
+    let edge = Edge::with(&table(&held.address().to_string(), ""));
+    let bearer = format!("Bearer {PHONE}");
+    let headers = [("Authorization", bearer.as_str())];
+    let mut visitor = Connection::open(edge.address());
+    visitor.send(&request("GET", PAGE, &headers, b""));
+    eventually(|| held.waiting() == 1);
+    let mut leaver = Connection::open(edge.address());
+    leaver.send(&request("POST", LOGOUT, &headers, b""));
+    eventually(|| held.waiting() == 2);
+    held.release();
+    assert_eq!(leaver.answer(), 200);
+    assert_eq!(visitor.answer(), 200);
+}
+
 #[test]
 fn the_shop_is_asked_as_the_host_that_it_knows_itself_by() {
     let shop = stateless_bagisto();

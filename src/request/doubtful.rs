@@ -18,7 +18,8 @@ use crate::revocation::{Id, Revocation, Source, Window};
 pub struct Doubtful {
     /// What it is remembered by.
     pub id: Id,
-    occasion: Occasion,
+    /// What the request is about that it came with.
+    pub occasion: Occasion,
     /// The header that it came in; in what is asked it stands there again.
     pub header: Option<HeaderName>,
     /// The token.

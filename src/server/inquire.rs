@@ -15,7 +15,7 @@ use super::proxy::Proxy;
 use super::question::Question;
 use super::trip::Trip;
 use crate::clock;
-use crate::request::{Answer, Doubtful, Inquiry, Shop};
+use crate::request::{Answer, Doubtful, Inquiry, Occasion, Shop};
 use crate::revocation::Id;
 
 /// The tokens that a shop is being asked about: requests that came with the same one wait, and go by what is said.
@@ -55,7 +55,10 @@ impl Proxy {
         };
         for token in doubtful {
             let turn = self.turns.at(token.id);
-            let _turn = turn.lock().await;
+            let _turn = match token.occasion {
+                Occasion::Logout => None, // it counts only when it is over, so it waits for nobody
+                Occasion::Refresh | Occasion::Visit => Some(turn.lock().await),
+            };
             if !shop.still_doubts(token, clock::now()) {
                 continue;
             }
