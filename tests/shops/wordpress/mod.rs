@@ -1,0 +1,109 @@
+//! WordPress, for Ecwid's sign-out link: each cookie of a login logs in alone.
+
+use super::*;
+
+const NAME: &str = "alice";
+const PASSWORD: &str = "one-kettle-and-two-cups";
+
+struct Scene {
+    shop: RealShop,
+    edge: Edge,
+}
+
+impl Scene {
+    fn open() -> Self {
+        let shop = RealShop::run("wordpress", &["sh", "serve.sh"], &[NAME, PASSWORD]);
+        let edge = Edge::with(&format!(
+            "[[shop]]\nname = \"main\"\npreset = \"ecwid\"\nupstream = [\"{}\"]\ntoken.kind = \"opaque\"\n",
+            shop.address
+        ));
+        Self { shop, edge }
+    }
+
+    fn log_in(&self) -> Vec<String> {
+        let fields = format!("log={NAME}&pwd={PASSWORD}&testcookie=1");
+        let test = "wordpress_test_cookie=WP%20Cookie%20check".to_owned();
+        let form = ("application/x-www-form-urlencoded", &*fields);
+        let call = ("POST", "/wp-login.php");
+        let answer = ask(self.edge.address(), call, &[("Cookie", test)], form);
+        assert_eq!(answer, 302);
+        let (_, cookies) = cookie(&answer);
+        cookies.split("; ").map(str::to_owned).collect()
+    }
+
+    fn get(&self, address: SocketAddr, path: &str, cookies: &[String]) -> Answer {
+        ask(
+            address,
+            ("GET", path),
+            &[("Cookie", cookies.join("; "))],
+            ("", ""),
+        )
+    }
+
+    fn visit(&self, address: SocketAddr, cookies: &[String]) -> u16 {
+        self.get(address, "/wp-admin/profile.php", cookies).status
+    }
+}
+
+#[test]
+fn its_own_link_and_doorwards_logout_end_every_cookie_of_a_login() {
+    let scene = Scene::open();
+    let (here, there) = (scene.edge.address(), scene.shop.address);
+    let (phone, tablet) = (scene.log_in(), scene.log_in());
+    assert_eq!(
+        (scene.visit(here, &phone), scene.visit(here, &tablet)),
+        (200, 200)
+    );
+    // Anybody can send a browser here: the shop asks back.
+    let asked = scene.get(here, "/wp-login.php?action=logout", &phone);
+    assert_eq!(asked, 403);
+    assert_eq!(scene.visit(here, &phone), 200);
+    let page = asked.text();
+    let (_, link) = page
+        .split_once("http://shop.example.com/wp-login.php?action=logout")
+        .unwrap();
+    let nonce = link
+        .split_once("_wpnonce=")
+        .unwrap()
+        .1
+        .split('"')
+        .next()
+        .unwrap();
+    let target = format!("/wp-login.php?action=logout&_wpnonce={nonce}");
+    assert_eq!(scene.get(here, &target, &phone), 302);
+    assert_eq!(
+        (scene.visit(here, &phone), scene.visit(here, &tablet)),
+        (401, 200)
+    );
+    // Doorward's own logout: the shop hears nothing of it, and would take either cookie.
+    let headers = [
+        ("Cookie", tablet.join("; ")),
+        ("Sec-Fetch-Site", "same-origin".to_owned()),
+    ];
+    assert_eq!(
+        ask(here, ("POST", "/_doorward/logout"), &headers, ("", "")),
+        200
+    );
+    let logged_in = |one: &&String| one.starts_with("wordpress_logged_in_");
+    let without: Vec<_> = tablet
+        .iter()
+        .filter(|one| !logged_in(one))
+        .cloned()
+        .collect();
+    for cookies in [&tablet, &without] {
+        assert_eq!(
+            (scene.visit(here, cookies), scene.visit(there, cookies)),
+            (401, 200)
+        );
+        let respelled: Vec<_> = cookies.iter().map(|one| one.replace("%7C", "|")).collect();
+        assert_eq!(
+            (
+                scene.visit(here, &respelled),
+                scene.visit(there, &respelled)
+            ),
+            (401, 200)
+        );
+    }
+    assert_eq!(scene.visit(here, &scene.log_in()), 200);
+    assert_eq!(scene.get(here, "/", &[]), 200);
+}
