@@ -19,6 +19,13 @@ const RETOLD_MS: u64 = 1_000;
 /// How many nodes are remembered: more is no cluster that we could be in.
 const MEMBERS_MAX: usize = 1024;
 
+/// A node, and until when what it did is known to whoever vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) node: NodeName,
+    pub(super) until_ms: u64,
+}
+
 /// The other nodes.
 #[derive(Default)]
 pub(super) struct Members(BTreeMap<NodeName, Member>);
@@ -40,7 +47,7 @@ struct Member {
     is_leaving: bool,
     /// It was silent for so long that its logouts may be missing, until sets are compared again.
     is_missed: bool,
-    /// When it was heard again after that, or when it was told to have left.
+    /// From when it was heard again after that, or when it was told to have left.
     back_ms: u64,
 }
 
@@ -149,19 +156,21 @@ impl Members {
     }
 
     /// Whether a comparison with a node that speaks for these would bring back what is missing of somebody.
-    pub(super) fn is_comparison_due(&self, spoken_for: &[NodeName]) -> bool {
-        let is_due =
-            |member: &Member| (member.is_missed || member.is_leaving) && member.back_ms > 0;
-        let mut members = spoken_for.iter().filter_map(|node| self.0.get(node));
-        members.any(is_due)
+    pub(super) fn is_comparison_due(&self, spoken_for: &[Known], now_ms: u64) -> bool {
+        let is_due = |known: &Known| {
+            let member = self.0.get(&known.node);
+            member.is_some_and(|member| {
+                (member.is_missed || member.is_leaving) && member.is_covered(known, now_ms)
+            })
+        };
+        spoken_for.iter().any(is_due)
     }
 
     /// Sets were compared with a node that spoke for these when that began: what they had done is known.
-    pub(super) fn compared(&mut self, spoken_for: &[NodeName], began_ms: u64) {
-        for node in spoken_for {
-            if let Some(member) = self.0.get_mut(node)
-                && member.back_ms > 0
-                && member.back_ms <= began_ms
+    pub(super) fn compared(&mut self, spoken_for: &[Known], began_ms: u64) {
+        for known in spoken_for {
+            if let Some(member) = self.0.get_mut(&known.node)
+                && member.is_covered(known, began_ms)
             {
                 member.is_missed = false;
                 member.has_left |= std::mem::take(&mut member.is_leaving);
@@ -213,6 +222,17 @@ impl Member {
         }
     }
 
+    /// Whether a comparison that begins now brings all that it did until it was back, and not only what it did before it
+    /// was gone: the last that the other node heard of it may be older than that. Who said goodbye did nothing since.
+    fn is_covered(&self, known: &Known, now_ms: u64) -> bool {
+        let until_ms = if self.is_leaving {
+            now_ms
+        } else {
+            known.until_ms
+        };
+        self.back_ms > 0 && self.back_ms <= until_ms
+    }
+
     /// It was heard then; whoever was away for long and is back must be compared with.
     fn hear(&mut self, at_ms: u64, now_ms: u64) {
         if at_ms <= self.heard_ms {
@@ -225,7 +245,7 @@ impl Member {
         self.has_left = false;
         self.is_leaving = false;
         if self.is_missed && self.back_ms == 0 {
-            self.back_ms = now_ms;
+            self.back_ms = at_ms;
         }
     }
 }
@@ -236,6 +256,13 @@ mod tests {
 
     fn node(name: &str) -> NodeName {
         NodeName::parse(name).unwrap()
+    }
+
+    fn known(name: &str, until_ms: u64) -> Known {
+        Known {
+            node: node(name),
+            until_ms,
+        }
     }
 
     fn missed(members: &mut Members, now_ms: u64) -> Option<String> {
@@ -249,16 +276,16 @@ mod tests {
         members.heard(&node("b"), 1_000);
         assert_eq!(missed(&mut members, 6_000), None);
         assert_eq!(missed(&mut members, 6_001).as_deref(), Some("b"));
-        let (b, c) = ([node("b")], [node("c")]);
-        members.compared(&b, 6_500);
-        assert!(!members.is_comparison_due(&b));
+        members.compared(&[known("b", 6_500)], 6_500);
+        assert!(!members.is_comparison_due(&[known("b", 6_600)], 6_600));
         members.heard(&node("b"), 7_000);
-        assert!(members.is_comparison_due(&b) && !members.is_comparison_due(&c));
+        assert!(members.is_comparison_due(&[known("b", 7_000)], 7_000));
+        assert!(!members.is_comparison_due(&[known("c", 7_000)], 7_000));
         assert_eq!(missed(&mut members, 7_100).as_deref(), Some("b"));
-        members.compared(&b, 6_999);
-        members.compared(&c, 7_050);
+        members.compared(&[known("b", 6_999)], 6_999);
+        members.compared(&[known("c", 7_050)], 7_050);
         assert_eq!(missed(&mut members, 7_100).as_deref(), Some("b"));
-        members.compared(&b, 7_050);
+        members.compared(&[known("b", 7_050)], 7_050);
         assert_eq!(missed(&mut members, 7_100), None);
     }
 
@@ -292,13 +319,13 @@ mod tests {
         members.miss_those_on_the_bus(4_001);
         assert_eq!(missed(&mut members, 4_001).as_deref(), Some("b"));
         members.heard_by_bus(&node("b"), 4_100);
-        members.compared(&[node("b")], 4_200);
+        members.compared(&[known("b", 4_200)], 4_200);
         assert_eq!(missed(&mut members, 4_300), None);
     }
 
     #[test]
     fn who_said_goodbye_to_others_is_missed_until_sets_were_compared_with_those() {
-        let (a, b, c) = (node("a"), node("b"), node("c"));
+        let (a, c) = (node("a"), node("c"));
         let mut members = Members::default();
         members.heard(&c, 1_000);
         assert_eq!(missed(&mut members, 7_000).as_deref(), Some("c"));
@@ -313,10 +340,28 @@ mod tests {
             !members.to_tell(8_000)[0].has_left,
             "others can't learn from us what it did"
         );
-        assert!(members.is_comparison_due(&[b.clone(), c.clone()]));
-        members.compared(&[b, c], 8_100);
+        let spoken_for = [known("b", 8_100), known("c", 5_000)];
+        assert!(members.is_comparison_due(&spoken_for, 8_100));
+        members.compared(&spoken_for, 8_100);
         assert_eq!(missed(&mut members, 60_000), None);
         assert!(members.to_tell(60_000)[0].has_left);
+    }
+
+    /// The last word of another node on somebody who was gone for both does not tell what was done meanwhile.
+    #[test]
+    fn who_is_back_is_missed_until_somebody_was_compared_with_who_heard_it_since() {
+        let mut members = Members::default();
+        members.heard(&node("c"), 1_000);
+        assert_eq!(missed(&mut members, 6_001).as_deref(), Some("c"));
+        members.heard(&node("c"), 6_500);
+        let before = [known("a", 6_600), known("c", 1_000)];
+        assert!(!members.is_comparison_due(&before, 6_600));
+        members.compared(&before, 6_600);
+        assert_eq!(missed(&mut members, 6_700).as_deref(), Some("c"));
+        let since = [known("a", 6_800), known("c", 6_500)];
+        assert!(members.is_comparison_due(&since, 6_800));
+        members.compared(&since, 6_800);
+        assert_eq!(missed(&mut members, 6_900), None);
     }
 
     #[test]

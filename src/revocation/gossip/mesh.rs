@@ -406,7 +406,7 @@ impl Mesh {
         talk.offset_ms = Some(clock_difference_ms(ping.now_ms, now.wall_ms));
         self.renew_if_behind(&ping.vector, &mut steps);
         let after = ping.vector.get(&self.history.own().0).copied();
-        talk.hear(ping);
+        talk.hear(ping, now.uptime_ms);
         talk.peer = Some(peer.clone());
         talk.is_refused = false;
         let linked = Linked {
@@ -487,7 +487,7 @@ impl Mesh {
             // Everybody hears everybody's pings there: answers would be far more than what is asked.
             Way::Bus => talk.offset_ms = Some(clock_difference_ms(ping.now_ms, now.wall_ms)),
         }
-        talk.hear(ping);
+        talk.hear(ping, now.uptime_ms);
         frames.extend(self.ask_for_missing(talk, peer, now));
         frames
     }
@@ -693,14 +693,14 @@ impl Mesh {
             if talk.way == Way::Connection && talk.is_ping_due(now.uptime_ms) {
                 steps.frames.push((*link, Frame::Ping(self.ping(now))));
             }
-            if talk.is_round_due(self.is_comparison_needed(&talk), now.uptime_ms) {
+            if talk.is_round_due(self.is_comparison_needed(&talk, now), now.uptime_ms) {
                 let number = talk.next_round(now.uptime_ms);
                 // What one of the two drops a minute before the other is no difference. A clock that is ahead must
                 // not leave out what is in force.
                 let behind_ms = talk.offset_ms.unwrap_or_default().min(0);
                 let wall_ms = now.wall_ms.saturating_add_signed(behind_ms);
                 let beyond = UnixTime::from_seconds(wall_ms / 1_000 + 60);
-                let there = (talk.state, talk.spoken_for());
+                let there = (talk.state, talk.spoken_for(now.uptime_ms));
                 let (round, frame) = Round::begin(number, there, &self.set, beyond, now.uptime_ms);
                 talk.round = Some(round);
                 steps.frames.push((*link, frame));
@@ -746,10 +746,11 @@ impl Mesh {
 
     /// Whether something is known to be missing here that the peer has. While this node is not ready, one comparison
     /// with a peer that stands where it stood then is enough.
-    fn is_comparison_needed(&self, talk: &Talk) -> bool {
+    fn is_comparison_needed(&self, talk: &Talk, now: Now) -> bool {
         let seen = self.seen.lock();
         if seen.readiness.is_settled() {
-            return seen.members.is_comparison_due(&talk.spoken_for());
+            let (spoken_for, now_ms) = (talk.spoken_for(now.uptime_ms), now.uptime_ms);
+            return seen.members.is_comparison_due(&spoken_for, now_ms);
         }
         talk.agreed_ms.is_none() || talk.agreed_with != talk.state
     }

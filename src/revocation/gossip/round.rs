@@ -6,7 +6,7 @@ use bytes::Bytes;
 use negentropy::{Id as Name, Negentropy, NegentropyStorageVector};
 
 use super::frame::{Frame, Garbled, ROWS_MAX};
-use super::settings::NodeName;
+use super::members::Known;
 use crate::clock::UnixTime;
 use crate::revocation::history::Vector;
 use crate::revocation::row::Row;
@@ -37,7 +37,7 @@ pub(super) struct Round {
     /// Where the peer stood when it began.
     pub(super) peer_state: State,
     /// Of whom the peer knew everything then.
-    pub(super) spoken_for: Vec<NodeName>,
+    pub(super) spoken_for: Vec<Known>,
     beyond: UnixTime,
     /// What the peer knew when it compared; `None`: it has not answered yet.
     vector: Option<Vector>,
@@ -66,7 +66,7 @@ impl Round {
     /// A comparison of everything that is kept beyond a moment, and the frame that begins it.
     pub(super) fn begin(
         number: u32,
-        (peer_state, spoken_for): (State, Vec<NodeName>),
+        (peer_state, spoken_for): (State, Vec<Known>),
         set: &Set,
         beyond: UnixTime,
         now_ms: u64,
@@ -393,7 +393,7 @@ mod tests {
     use super::*;
     use crate::revocation::gossip::mesh::{Mesh, Now};
     use crate::revocation::gossip::readiness::Rules;
-    use crate::revocation::gossip::settings::Policy;
+    use crate::revocation::gossip::settings::{NodeName, Policy};
     use crate::revocation::gossip::transport::FRAME_BYTES_MAX;
     use crate::revocation::history::{History, Origin};
     use crate::revocation::{Id, Source, Window};

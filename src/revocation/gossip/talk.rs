@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::frame::{Frame, Heard, Ping};
-use super::members::SILENCE_MAX_MS;
+use super::members::{Known, SILENCE_MAX_MS};
 use super::round::{Answering, Round};
 use super::settings::NodeName;
 use super::view::View;
@@ -55,8 +55,8 @@ pub(super) struct Talk {
     pub(super) vector: Vector,
     /// The vector of the ping before: what was known then should have come by now.
     pub(super) older_vector: Vector,
-    /// Whom the peer hears, and has heard without a break, until a goodbye if there was one.
-    hears: Vec<NodeName>,
+    /// Whom the peer hears, and has heard without a break, until a goodbye if there was one; and when it heard them last.
+    hears: Vec<Known>,
     /// How far the peer's clock is ahead of ours.
     pub(super) offset_ms: Option<i64>,
     pub(super) round: Option<Round>,
@@ -133,18 +133,25 @@ impl Talk {
     }
 
     /// The peer says where it stands.
-    pub(super) fn hear(&mut self, ping: Ping) {
+    pub(super) fn hear(&mut self, ping: Ping, now_ms: u64) {
         let is_fresh = |heard: &&Heard| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
         let fresh = ping.heard.iter().filter(is_fresh);
-        self.hears = fresh.map(|heard| heard.node.clone()).collect();
+        let known = |heard: &Heard| Known {
+            node: heard.node.clone(),
+            until_ms: now_ms.saturating_sub(u64::from(heard.ago_ms)),
+        };
+        self.hears = fresh.map(known).collect();
         self.state = ping.state;
         self.is_complete = ping.is_complete;
         self.older_vector = std::mem::replace(&mut self.vector, ping.vector);
     }
 
-    /// The nodes of which the peer knows everything: itself, whom it hears, and who has said goodbye.
-    pub(super) fn spoken_for(&self) -> Vec<NodeName> {
-        let own = self.peer.iter().map(|peer| peer.node.clone());
+    /// The nodes of which the peer knows everything: itself, whom it hears, and who has said goodbye; and until when.
+    pub(super) fn spoken_for(&self, now_ms: u64) -> Vec<Known> {
+        let own = self.peer.iter().map(|peer| Known {
+            node: peer.node.clone(),
+            until_ms: now_ms,
+        });
         own.chain(self.hears.iter().cloned()).collect()
     }
 
