@@ -19,6 +19,11 @@ mod key_ring;
 mod key_source;
 mod keys;
 mod logout;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the credential reader will use it")
+)]
+mod multipart;
 mod parameters;
 mod path;
 mod refresh;
