@@ -7,8 +7,10 @@ pub enum Flaw {
     Malformed,
     /// Longer than [`TOKEN_BYTES_MAX`](super::TOKEN_BYTES_MAX).
     TooLong,
-    /// Its algorithm is not among the pinned ones.
+    /// It names no algorithm that signs, such as `none`.
     Algorithm,
+    /// Its algorithm is not among the pinned ones.
+    UnpinnedAlgorithm,
     /// It asks for an extension (`crit`, RFC 7515 section 4.1.11).
     Critical,
     /// It is a token for something else, by its `typ` (RFC 8725 section 3.11).
@@ -34,12 +36,35 @@ pub enum Flaw {
 }
 
 impl Flaw {
+    /// Whether the token was not disproved, and no key that is still to come would tell more of it. A logout revokes
+    /// such a token by its digest ([`Verifier::by_digest`](super::Verifier::by_digest)) and passes it on to the shop,
+    /// which may know it: identity providers sign with keys that they do not publish (RFC 7009 sections 2.1 and 2.2).
+    pub const fn is_undecided(self) -> bool {
+        match self {
+            Self::UnknownKey | Self::UnpinnedAlgorithm => true,
+            Self::NoKeys // answered 503 until they are there
+            | Self::Malformed
+            | Self::TooLong
+            | Self::Algorithm
+            | Self::Critical
+            | Self::Type
+            | Self::Signature
+            | Self::Claim
+            | Self::Issuer
+            | Self::Audience
+            | Self::IssuedInFuture
+            | Self::NotJwt
+            | Self::Stranger => false,
+        }
+    }
+
     /// The word for logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
             Self::TooLong => "too_long",
             Self::Algorithm => "algorithm",
+            Self::UnpinnedAlgorithm => "algorithm_not_pinned",
             Self::Critical => "critical",
             Self::Type => "type",
             Self::NoKeys => "no_keys",

@@ -79,6 +79,21 @@ pub const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("Ed25519", Algorithm::EdDSA),
 ];
 
+/// Signature algorithms of the JOSE registry that no key here can verify: what they sign may be good all the same.
+const OTHER_ALGORITHMS: &[&str] = &[
+    "ES512",
+    "ES256K",
+    "Ed448",
+    "ML-DSA-44",
+    "ML-DSA-65",
+    "ML-DSA-87",
+];
+
+/// Whether a token can be signed with an algorithm of that name.
+pub(super) fn is_signature_algorithm(name: &str) -> bool {
+    algorithm(name).is_some() || OTHER_ALGORITHMS.contains(&name)
+}
+
 /// The algorithm of that name, compared letter by letter (RFC 7515 section 4.1.1).
 pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
     let known = ALGORITHMS.iter().find(|(known, _)| *known == name);

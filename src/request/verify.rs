@@ -228,6 +228,12 @@ impl Verifier {
         }
     }
 
+    /// A token that no key here can judge ([`Flaw::is_undecided`]), as it is known at a logout: by its digest alone.
+    /// A key that comes later finds it under the same digest.
+    pub fn by_digest(&self, text: &str) -> Token {
+        self.opaque(text, text)
+    }
+
     /// A token of which nothing is known: it can be named by itself or a part of it, not by its customer.
     pub(super) fn opaque(&self, text: &str, name: &str) -> Token {
         // Also under what it was called before the operator said by which part it is known.
@@ -277,9 +283,12 @@ impl Verifier {
             .get("alg")
             .and_then(Value::as_str)
             .unwrap_or_default();
+        if !keys::is_signature_algorithm(name) {
+            return Err(Flaw::Algorithm);
+        }
         keys::algorithm(name)
             .filter(|algorithm| self.settings.algorithms.contains(algorithm))
-            .ok_or(Flaw::Algorithm)
+            .ok_or(Flaw::UnpinnedAlgorithm)
     }
 
     /// A key that we do not have may be a new one.
@@ -299,14 +308,21 @@ impl Verifier {
         {
             return Err(Flaw::IssuedInFuture);
         }
-        let id = match &said.id {
-            Some(id) => self.digest(Digest::Token, issuer, id),
-            None => self.fingerprint(signed),
-        };
+        let fingerprint = self.fingerprint(signed);
+        let named = said.id.as_ref();
+        let named = named.map(|id| self.digest(Digest::Token, issuer, id));
+        let mut groups = self.groups(issuer, said.session.as_deref(), said.subject.as_deref());
+        if named.is_some() {
+            // Before its key was here, it could be revoked by its digest only.
+            groups.push(Group {
+                id: fingerprint,
+                cause: Cause::Token,
+            });
+        }
         let identity = Identity {
-            id,
+            id: named.unwrap_or(fingerprint),
             window: Window::of(said.expires_at),
-            groups: self.groups(issuer, said.session.as_deref(), said.subject.as_deref()),
+            groups,
             issued_at: said.issued_at,
         };
         let pinned = self.pinned(issuer);
@@ -317,10 +333,7 @@ impl Verifier {
             not_before: said.not_before,
             subject: said.subject.as_ref().map(|one| name(Digest::Subject, one)),
             session: said.session.as_ref().map(|one| name(Digest::Session, one)),
-            fingerprint: self
-                .settings
-                .forward_unverifiable
-                .then(|| self.fingerprint(signed)),
+            fingerprint: self.settings.forward_unverifiable.then_some(fingerprint),
         })
     }
 
@@ -331,7 +344,7 @@ impl Verifier {
         issuer: &str,
         session: Option<&str>,
         subject: Option<&str>,
-    ) -> SmallVec<[Group; 5]> {
+    ) -> SmallVec<[Group; 6]> {
         let mut groups = SmallVec::new();
         let named = [
             (session, Digest::Session, Cause::Session),
@@ -501,6 +514,37 @@ mod tests {
         verifier
     }
 
+    #[test]
+    fn what_no_key_could_judge_is_found_by_its_digest_once_one_can_attacks_s0() {
+        let now = UnixTime::from_seconds(1_790_000_000);
+        for claims in [r#"{"sub":3,"jti":"a-1","exp":1790000600}"#, r#"{"sub":3}"#] {
+            let text = signed(r#"{"alg":"HS256"}"#, claims);
+            let early = with_keys(fetched("main", Algorithm::ES256, URL, Duration::MAX));
+            let flaw = early.read(Kind::Auto, &text, now).unwrap_err();
+            assert_eq!((flaw, flaw.is_undecided()), (Flaw::UnpinnedAlgorithm, true));
+            let revoked = early.by_digest(&text).identity().id;
+            let late = given("main", SECRET).read(Kind::Auto, &text, now).unwrap();
+            let identity = late.identity();
+            let is_found = |group: &Group| group.id == revoked && group.cause == Cause::Token;
+            assert!(identity.id == revoked || identity.groups.iter().any(is_found));
+        }
+        let proved_bad = [Flaw::Signature, Flaw::Algorithm, Flaw::Claim, Flaw::Issuer];
+        assert!(!proved_bad.iter().any(|flaw| flaw.is_undecided()));
+        assert!(!Flaw::NoKeys.is_undecided(), "its keys may come");
+    }
+
+    const URL: &str = "https://login.example.com/jwks.json";
+
+    /// A token with these two parts, signed with [`SECRET`].
+    fn signed(header: &str, claims: &str) -> String {
+        use base64::Engine;
+        let b64 = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+        let text = format!("{}.{}", b64(header), b64(claims));
+        let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
+        let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &key, Algorithm::HS256);
+        format!("{text}.{}", signature.unwrap())
+    }
+
     /// Whether the new one has the old one's memory, and how many keys it has.
     fn inherited(mut new: Verifier, old: &Verifier) -> (bool, usize) {
         new.inherit(old);
@@ -518,7 +562,6 @@ mod tests {
 
     #[test]
     fn a_reload_keeps_fetched_keys_of_the_same_place() {
-        const URL: &str = "https://login.example.com/jwks.json";
         let es = Algorithm::ES256;
         let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
         let old = with_keys(fetched("main", es, URL, minute));
@@ -565,7 +608,10 @@ mod tests {
             (Some(Flaw::Signature), false)
         );
         assert_eq!(asks(&full, known, "ES256"), (Some(Flaw::Signature), false));
-        assert_eq!(asks(&full, named, "HS256"), (Some(Flaw::Algorithm), false));
+        assert_eq!(
+            asks(&full, named, "HS256"),
+            (Some(Flaw::UnpinnedAlgorithm), false)
+        );
         assert_eq!(asks(&full, named, "ES256"), (Some(Flaw::UnknownKey), true));
         let given = given("main", SECRET);
         assert_eq!(asks(&given, named, "HS256"), (Some(Flaw::Signature), false));
