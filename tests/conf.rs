@@ -900,7 +900,7 @@ fn the_operators_credential_overrides_the_presets() {
     let places = &config.shops[0].places;
     assert_eq!(places.len(), 2);
     assert!(matches!(&places[0].carrier, Carrier::Schemed { schemes, .. } if schemes == &["JWT"]));
-    assert!(matches!(&places[1].carrier, Carrier::Cookie(_)));
+    assert!(matches!(&places[1].carrier, Carrier::Cookie { .. }));
     let faults = Folder::new().faults(&format!("{text}{own}"));
     assert!(
         faults.contains("header `authorization` stands twice"),

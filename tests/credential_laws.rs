@@ -68,7 +68,7 @@ impl Bare {
     fn forwards(&self, head: &Parts, body: Option<&[u8]>) -> bool {
         matches!(
             self.gate.judge(&Request::new(head, body), self.now),
-            Ok(Verdict::Forward(_, _))
+            Ok(Verdict::Forward { .. })
         )
     }
 

@@ -215,7 +215,7 @@ fn passes(gate: &Gate, path: &str, claims: &str, second: u64) -> bool {
         .header(AUTHORIZATION, bearer);
     let (head, ()) = request.body(()).unwrap().into_parts();
     let verdict = gate.judge(&Request::new(&head, None), UnixTime::from_seconds(second));
-    matches!(verdict, Ok(Verdict::Forward(_, _)))
+    matches!(verdict, Ok(Verdict::Forward { .. }))
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn take_line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
 fn judge(head: &Parts, body: &[u8]) -> Outcome {
     let body = (!body.is_empty()).then_some(body);
     match GATE.judge(&Request::new(head, body), NOW) {
-        Ok(Verdict::Forward(_, _)) => Outcome::Forwarded,
+        Ok(Verdict::Forward { .. }) => Outcome::Forwarded,
         Ok(Verdict::LogOut(logout)) => Outcome::LoggedOut(logout.revocations),
         Ok(Verdict::Preflight) => Outcome::Preflight,
         Ok(Verdict::Ask(_, _)) => unreachable!("the shop is not to be asked"),

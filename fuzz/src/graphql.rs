@@ -119,7 +119,7 @@ fn judge(target: &str, kind: &str, body: &str) -> Outcome {
     let body = (!body.is_empty()).then_some(body.as_bytes());
     match GATE.judge(&Request::new(&head, body), NOW) {
         Ok(Verdict::LogOut(_)) => Outcome::LoggedOut,
-        Ok(Verdict::Forward(_, _) | Verdict::Ask(_, _) | Verdict::Preflight | Verdict::Script) => {
+        Ok(Verdict::Forward { .. } | Verdict::Ask(_, _) | Verdict::Preflight | Verdict::Script) => {
             Outcome::Forwarded
         }
         Err(refused) if matches!(refused.refusal, Refusal::Revoked { .. }) => Outcome::Dead,

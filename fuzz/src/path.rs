@@ -79,7 +79,7 @@ fn no_reading_leads_past_a_rule(uri: &Uri) {
     );
     let (is_logout, is_refused) = match judged {
         Ok(Verdict::LogOut(_)) => (true, false),
-        Ok(Verdict::Forward(_, _) | Verdict::Preflight | Verdict::Ask(_, _)) => (false, false),
+        Ok(Verdict::Forward { .. } | Verdict::Preflight | Verdict::Ask(_, _)) => (false, false),
         Ok(Verdict::Script) | Err(_) => (false, true), // no shop sees it
     };
     for reading in readings(uri.path().as_bytes()) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fault::{Fault, Faults};
 use super::table::{Table, Text};
-use crate::request::{Carrier, CookieDeletion, LogoutRule, NamePattern, Place};
+use crate::request::{CookieDeletion, LogoutRule, NamePattern, Place};
 
 /// Reads `hash_from` and `clear_cookies` of a logout.
 pub(super) fn read(table: &mut Table<'_>, faults: &mut Faults) -> Vec<CookieDeletion> {
@@ -98,15 +98,8 @@ pub(super) fn of_shop(
     rules: &[Arc<LogoutRule>],
     of_shop: &[CookieDeletion],
 ) -> Vec<CookieDeletion> {
-    let named = places.iter().filter_map(|place| match &place.carrier {
-        Carrier::Cookie(pattern) => pattern.exact().map(everywhere),
-        Carrier::Schemed { .. }
-        | Carrier::Raw(_)
-        | Carrier::Query(_)
-        | Carrier::Json(_)
-        | Carrier::Form(_)
-        | Carrier::GraphQl(_) => None,
-    });
+    let names = places.iter().flat_map(|place| place.carrier.cookies());
+    let named = names.filter_map(NamePattern::exact).map(everywhere);
     let of_rules = rules.iter().flat_map(|rule| &rule.clear_cookies);
     let mut cookies: Vec<CookieDeletion> = Vec::new();
     for cookie in named.chain(of_rules.chain(of_shop).cloned()) {

@@ -2,7 +2,6 @@
 
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
-use regex::Regex;
 
 use super::fault::{Fault, Faults, Spot};
 use super::graphql;
@@ -10,11 +9,37 @@ use super::pattern;
 use super::table::{Table, Text};
 use super::token::KINDS;
 use crate::request::{
-    Carrier, KeySource, Kind, NamePattern, Occasion, Occasions, Place, Pointer, TokenSettings,
+    Carrier, Decoding, Fold, KeySource, Kind, NamePattern, Occasion, Occasions, Place, Pointer,
+    Spelling, TokenSettings,
 };
 
 /// The keys of which a credential has one.
-const CARRIERS: [&str; 6] = ["header", "cookie", "query", "body", "form", "graphql"];
+const CARRIERS: [&str; 7] = [
+    "header",
+    "cookie",
+    "query",
+    "body",
+    "form",
+    "graphql",
+    "subprotocol",
+];
+
+/// What may be wrapped around a token.
+const DECODINGS: &[(&str, Decoding)] = &[
+    ("percent", Decoding::Percent),
+    ("json", Decoding::Json),
+    ("base64", Decoding::Base64),
+    ("signed", Decoding::Signed),
+];
+
+/// What does not count when a shop compares tokens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Folded {
+    Case,
+    Trim,
+}
+
+const FOLDS: &[(&str, Folded)] = &[("case", Folded::Case), ("trim", Folded::Trim)];
 
 /// Where a credential is looked for.
 const OCCASIONS: &[(&str, Occasion)] = &[
@@ -33,7 +58,7 @@ pub(super) fn read(
 ) -> Vec<Place> {
     let usual = tokens.map_or(Kind::default(), |(settings, _)| settings.kind);
     let can_verify = tokens.is_none_or(|(settings, _)| !settings.algorithms.is_empty());
-    let mut written: Vec<(String, bool)> = Vec::new();
+    let mut written: Vec<Written> = Vec::new();
     let mut places = Vec::new();
     for mut table in shop.tables("credential", faults) {
         let is_own = table.is_written_with(shop);
@@ -41,34 +66,72 @@ pub(super) fn read(
         let kind = read_kind(&mut table, can_verify, faults);
         let at = read_occasions(&mut table, faults);
         let carrier = read_carrier(&mut table, faults);
-        let pattern = read_pattern(&mut table, faults);
-        let pattern_at = table.spot_of("pattern");
+        let spelling = read_spelling(&mut table, faults);
         table.finish(faults);
         let Some((name, carrier)) = carrier else {
             continue;
         };
-        match written.iter().find(|(known, _)| *known == name) {
-            Some((_, known_is_own)) if *known_is_own == is_own => {
-                faults.push(Fault::error(format!("{name} stands twice")).at(&spot));
-            }
-            Some(_) => {} // the operator's own, which came first, overrides
-            None => {
-                let kind = kind.unwrap_or(usual);
-                refuse_pattern(pattern_at.as_ref(), &carrier, kind, faults);
-                places.push(Place {
-                    carrier,
-                    kind,
-                    at,
-                    pattern,
-                });
-                written.push((name, is_own));
-            }
+        let new = Written::of(name, &carrier, is_own);
+        if written
+            .iter()
+            .any(|known| known.name == new.name && known.is_own && !is_own)
+        {
+            continue; // the operator's own, which came first, overrides
         }
+        if let Some(twice) = written.iter().find_map(|known| known.repeated_by(&new)) {
+            faults.push(Fault::error(format!("{twice} stands twice")).at(&spot));
+            continue;
+        }
+        places.push(Place {
+            at,
+            spelling,
+            ..Place::plain(carrier, kind.unwrap_or(usual))
+        });
+        written.push(new);
     }
     if places.is_empty() {
         places.push(bearer(usual));
     }
     places
+}
+
+/// What was written of a header, cookie or parameter.
+struct Written {
+    name: String,
+    /// Of a header: the schemes that a place is about, in small letters; none: its whole value.
+    schemes: Option<Vec<String>>,
+    is_own: bool,
+}
+
+impl Written {
+    fn of(name: String, carrier: &Carrier, is_own: bool) -> Self {
+        let schemes = match carrier {
+            Carrier::Schemed { schemes, .. } => {
+                Some(schemes.iter().map(|one| one.to_ascii_lowercase()).collect())
+            }
+            _ => None,
+        };
+        Self {
+            name,
+            schemes,
+            is_own,
+        }
+    }
+
+    /// What both are about. A header may carry a bare token and several schemes, each in a place of its own.
+    fn repeated_by(&self, other: &Self) -> Option<String> {
+        if self.name != other.name {
+            return None;
+        }
+        match (&self.schemes, &other.schemes) {
+            (None, None) => Some(self.name.clone()),
+            (Some(these), Some(those)) => {
+                let both = these.iter().find(|one| those.contains(one))?;
+                Some(format!("{} with the scheme `{both}`", self.name))
+            }
+            (None, Some(_)) | (Some(_), None) => None,
+        }
+    }
 }
 
 /// RFC 6750 section 2.1: what every API understands.
@@ -77,24 +140,32 @@ fn bearer(kind: Kind) -> Place {
         name: AUTHORIZATION,
         schemes: vec!["Bearer".to_owned()],
     };
-    Place {
-        carrier,
-        kind,
-        at: Occasions::ALL,
-        pattern: None,
-    }
+    Place::plain(carrier, kind)
 }
 
-fn read_pattern(table: &mut Table<'_>, faults: &mut Faults) -> Option<Regex> {
-    let text = table.string("pattern", faults)?;
-    text.parse(pattern::parse, faults)
-}
-
-/// Cookies come by themselves. What a client sends on purpose and looks wrong must not pass as nothing.
-fn refuse_pattern(at: Option<&Spot>, carrier: &Carrier, kind: Kind, faults: &mut Faults) {
-    if let (Some(spot), false) = (at, carrier.is_ambient() && kind == Kind::Opaque) {
-        let fault = Fault::error("`pattern` is for cookies of kind \"opaque\"").at(spot);
-        faults.push(fault.help("what opaque bearers look like is [shop.token] opaque_pattern"));
+/// Reads `pattern`, `decode` and `fold`.
+fn read_spelling(table: &mut Table<'_>, faults: &mut Faults) -> Spelling {
+    let pattern = table.string("pattern", faults);
+    let pattern = pattern.and_then(|text| text.parse(pattern::parse, faults));
+    let decode = table
+        .string_or_strings("decode", faults)
+        .unwrap_or_default();
+    let decode = decode
+        .iter()
+        .filter_map(|text| text.choose("decode", DECODINGS, faults));
+    let decode: Vec<_> = decode.collect();
+    let fold = table.string_or_strings("fold", faults).unwrap_or_default();
+    let fold = fold
+        .iter()
+        .filter_map(|text| text.choose("fold", FOLDS, faults));
+    let fold: Vec<_> = fold.collect();
+    Spelling {
+        pattern,
+        decode,
+        fold: Fold {
+            case: fold.contains(&Folded::Case),
+            trim: fold.contains(&Folded::Trim),
+        },
     }
 }
 
@@ -134,6 +205,7 @@ fn read_occasions(table: &mut Table<'_>, faults: &mut Faults) -> Occasions {
 /// A carrier, and what faults call it; two of one name are the same.
 fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<(String, Carrier)> {
     let schemes = table.strings("schemes", faults);
+    let join = read_join(table, faults);
     let written = CARRIERS.map(|key| Some((key, table.string(key, faults)?)));
     let schemes_at = table.spot_of("schemes");
     let is_broken = CARRIERS.iter().any(|key| table.spot_of(key).is_some());
@@ -146,7 +218,10 @@ fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<(String, C
         }
         [(key, text)] => {
             refuse_schemes(schemes_at.as_ref(), key, faults);
-            let carrier = other(key, text, faults)?;
+            let mut carrier = other(key, text, faults)?;
+            if let Carrier::Cookie { join: others, .. } = &mut carrier {
+                *others = join;
+            }
             Some((format!("{key} `{}`", text.as_str()), carrier))
         }
         [(first, _), (second, text), ..] => {
@@ -159,13 +234,28 @@ fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<(String, C
             if !is_broken {
                 table.missing(
                     "header",
-                    "one of header, cookie, query, body, form, graphql",
+                    "one of header, cookie, query, body, form, graphql, subprotocol",
                     faults,
                 );
             }
             None
         }
     }
+}
+
+/// The cookies that hold the rest of a token.
+fn read_join(table: &mut Table<'_>, faults: &mut Faults) -> Vec<NamePattern> {
+    let names = table.string_or_strings("join", faults).unwrap_or_default();
+    if table.spot_of("cookie").is_none()
+        && let Some(spot) = table.spot_of("join")
+    {
+        let fault = Fault::error("`join` makes no sense without `cookie`").at(&spot);
+        faults.push(fault.label("only a cookie is too small for a token"));
+    }
+    let names = names.iter();
+    names
+        .filter_map(|text| text.parse_as(NamePattern::parse, faults))
+        .collect()
 }
 
 fn refuse_schemes(schemes_at: Option<&Spot>, key: &str, faults: &mut Faults) {
@@ -222,9 +312,14 @@ fn scheme(text: &str) -> Result<String, &'static str> {
 
 fn other(key: &str, text: &Text<'_>, faults: &mut Faults) -> Option<Carrier> {
     match key {
-        "cookie" => text
+        "cookie" => {
+            let join = Vec::new();
+            let name = text.parse_as(NamePattern::parse, faults)?;
+            Some(Carrier::Cookie { name, join })
+        }
+        "subprotocol" => text
             .parse_as(NamePattern::parse, faults)
-            .map(Carrier::Cookie),
+            .map(Carrier::Subprotocol),
         "body" => text.parse_as(Pointer::parse, faults).map(Carrier::Json),
         "query" => text.parse_as(field, faults).map(Carrier::Query),
         "graphql" => graphql::carrier(text, faults),

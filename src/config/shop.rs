@@ -9,8 +9,8 @@ use super::table::Table;
 use super::taken::Taken;
 use super::{credential, graphql, logout, refresh, route, token, upstream};
 use crate::request::{
-    GraphQlSettings, HostPattern, PathPattern, RefusalSettings, Shape, Shop, ShopClock, UnreadBody,
-    Verifier, name_of,
+    DeadCookiePolicy, Examine, GraphQlSettings, HostPattern, PathPattern, RefusalSettings, Shape,
+    Shop, ShopClock, UnreadBody, Verifier, name_of,
 };
 use crate::revocation::{Allowance, ShopTag};
 use crate::server::{Endpoint, Upstreams};
@@ -20,6 +20,16 @@ const SHAPES: &[(&str, Shape)] = &[
     ("wp-error", Shape::WpError),
     ("problem", Shape::Problem),
     ("graphql", Shape::GraphQl),
+];
+
+const EXAMINE: &[(&str, Examine)] = &[
+    ("everything", Examine::Everything),
+    ("routes", Examine::Routes),
+];
+
+const DEAD_COOKIE: &[(&str, DeadCookiePolicy)] = &[
+    ("remove", DeadCookiePolicy::Remove),
+    ("refuse", DeadCookiePolicy::Refuse),
 ];
 
 /// The code of a refusal in the shape `wp-error`, where neither preset nor operator has one.
@@ -65,6 +75,8 @@ pub(super) fn read<'a>(
     let refreshes = refresh::read(&mut table, &places, faults);
     let own_script = PathPattern::parse(&format!("{}/ecwid.js", home.prefix));
     let routes = route::read(&mut table, faults);
+    let examine = table.choice("examine", EXAMINE, faults);
+    let dead_cookie = table.choice("dead_cookie", DEAD_COOKIE, faults);
     let path_style = route::read_style(&mut table, faults);
     let refusals = read_refusals(&mut table, known_as, faults);
     let unknown_hash = graphql::read_unknown_hash(&mut table, faults);
@@ -100,6 +112,8 @@ pub(super) fn read<'a>(
             unread_body: unread,
             learnt: Arc::default(),
         },
+        examine: examine.unwrap_or_default(),
+        dead_cookie: dead_cookie.unwrap_or_default(),
     };
     let upstreams = upstreams?;
     let summary = summary(&shop, preset.map(|(name, _)| name), &upstreams);

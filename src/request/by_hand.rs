@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::cookie_value;
 use super::flaw::Flaw;
-use super::logout::{Scope, of_opaque, of_verified};
+use super::logout::{Reach, Scope, of_opaque, of_verified};
 use super::shop::Shop;
 use super::token::Token;
 use super::verify::Kind;
@@ -56,7 +56,9 @@ impl Shop {
         };
         Ok(match target {
             Target::Token(text) => match self.read_by_hand(text, now)? {
-                Token::Verified(token) => of_verified(&token, Scope::Token, settings, shop_time),
+                Token::Verified(token) => {
+                    of_verified(&token, Scope::Token, settings, Reach::Always, shop_time)
+                }
                 token @ (Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_)) => {
                     let identity = token.identity();
                     vec![of_opaque(identity, Source::Verified, settings, shop_time)]
@@ -89,9 +91,16 @@ impl Shop {
     /// Reads a token that the operator shows us.
     pub fn read_by_hand(&self, text: &str, now: UnixTime) -> Result<Token, Flaw> {
         let cookie = cookie_value(text.trim().into());
-        let mut places = self.places.iter();
-        if let Some(name) = places.find_map(|place| place.name_in(&cookie)) {
-            return Ok(self.verifier.opaque(&cookie, name));
+        let parts = self
+            .places
+            .iter()
+            .filter(|place| place.spelling.pattern.is_some());
+        for place in parts {
+            if let Ok(Some(key)) = place.spelling.key(&cookie)
+                && *key != *cookie
+            {
+                return Ok(self.verifier.opaque(&cookie, &key));
+            }
         }
         let kind = self.verifier.settings().kind;
         let kind = if kind == Kind::Jwt { Kind::Auto } else { kind };

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
+use smallvec::SmallVec;
 
 use super::flaw::Flaw;
 use super::json;
@@ -34,6 +35,51 @@ pub(super) fn has_jwt_shape(text: &str) -> bool {
     }
     let decoded = LAX.decode(letters).unwrap_or_default();
     decoded.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// The JWTs that stand in a text, whatever stands around them.
+///
+/// Of each run of the letters that they are made of (RFC 7515 section 7.1), every three parts of which the first begins
+/// an object. A signature may have the letters of other alphabets.
+pub(super) fn jwts_in(text: &str) -> SmallVec<[&str; 1]> {
+    let mut found = SmallVec::new();
+    if memchr::memchr(b'.', text.as_bytes()).is_none() {
+        return found;
+    }
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "-_+/.".contains(letter);
+    for run in text.split(|letter| !is_letter(letter)) {
+        let mut rest = run;
+        loop {
+            let ends: SmallVec<[usize; 3]> =
+                rest.match_indices('.').map(|(at, _)| at).take(3).collect();
+            let [first, _, ..] = ends.as_slice() else {
+                break;
+            };
+            if begins_object(rest.as_bytes()) {
+                let end = ends.get(2).copied().unwrap_or(rest.len());
+                found.push(&rest[..end]);
+                match rest.get(end + 1..) {
+                    Some(after) => rest = after,
+                    None => break,
+                }
+            } else {
+                rest = &rest[first + 1..];
+            }
+        }
+    }
+    found
+}
+
+/// Whether base64 that begins so is a text that begins with a brace.
+fn begins_object(text: &[u8]) -> bool {
+    matches!(
+        text,
+        [
+            b'e',
+            b'w'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'+' | b'/',
+            ..,
+        ]
+    )
 }
 
 /// What a token's fingerprint is taken of: its signing input `header.payload`, for a signature can be

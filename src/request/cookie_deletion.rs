@@ -33,7 +33,7 @@ impl CookieDeletion {
         }
         match NamePattern::parse(&self.name) {
             Ok(pattern) if pattern.exact().is_none() => cookies(request)
-                .map(|(name, _)| name.into_owned())
+                .map(|cookie| cookie.name().into_owned())
                 .filter(|name| pattern.matches(name) && is_plain(name))
                 .collect(),
             Ok(_) | Err(_) => vec![self.name.clone()],
@@ -43,7 +43,7 @@ impl CookieDeletion {
     /// What stands for the hash in the request's cookies, each once.
     fn hashes(&self, request: &Request<'_>) -> Vec<String> {
         let mut hashes: Vec<String> = Vec::new();
-        for (name, _) in cookies(request) {
+        for name in cookies(request).map(|cookie| cookie.name()) {
             let found = self
                 .hash_from
                 .iter()

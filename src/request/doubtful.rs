@@ -6,10 +6,10 @@ use http::HeaderName;
 
 use super::answer::Answer;
 use super::confirmations::{Asked, Word};
-use super::credential::{Credential, Occasion};
+use super::credential::{Occasion, Standing};
 use super::logout::Scope;
 use super::refusal::Refusal;
-use super::shop::{Shop, Tokens};
+use super::shop::{Alive, Shop};
 use super::token::Token;
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Source, Window};
@@ -37,8 +37,7 @@ impl Shop {
     /// lately come back instead.
     pub(super) fn confirm<'g>(
         &'g self,
-        tokens: &mut Tokens,
-        credentials: &[Credential<'g>],
+        alive: &mut Alive<'g>,
         (occasion, asked): (Occasion, Asked),
         now: UnixTime,
     ) -> Result<Vec<Doubtful>, Refusal> {
@@ -46,11 +45,11 @@ impl Shop {
         let Some(inquiry) = &self.verifier.settings().inquiry else {
             return Ok(doubtful);
         };
-        for (token, credential) in tokens.iter_mut().zip(credentials) {
+        for (token, credential) in alive {
             let Token::Opaque(identity) = &*token else {
                 continue;
             };
-            if credential.place.is_accompanying() {
+            if credential.place.is_accompanying() || credential.standing != Standing::Exact {
                 continue;
             }
             let id = identity.id;

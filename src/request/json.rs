@@ -35,7 +35,19 @@ impl Pointer {
     }
 }
 
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Pointer {
+    /// The name of the member that it points to, where that stands at the top.
+    pub(super) fn only_segment(&self) -> Option<&str> {
+        let name = self.0.strip_prefix('/')?;
+        (!name.contains(['/', '~'])).then_some(name)
+    }
+
     /// Every value there for a shop that compares names without case; `null` is as good as none.
     pub(super) fn find_all<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
         let mut found = vec![value];

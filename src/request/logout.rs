@@ -148,19 +148,22 @@ impl LogoutRule {
         self.agreed.as_ref().is_some_and(Agreement::reads_body)
     }
 
-    /// What a logout with this token revokes; an opaque one on this word.
-    pub fn revocations(
+    /// What a logout with this token revokes; an opaque one on this word. A token that the shop does not know ends by its
+    /// digest, too: what was presented is dead when the customer hears of success.
+    pub(super) fn revocations(
         &self,
         token: &Token,
         settings: &TokenSettings,
         source: Source,
+        reach: Reach,
         shop_time: UnixTime,
     ) -> Vec<Revocation> {
         match token {
-            Token::Verified(token) => of_verified(token, self.revoke, settings, shop_time),
+            Token::Verified(token) => of_verified(token, self.revoke, settings, reach, shop_time),
             Token::Confirmed(token) => of_confirmed(token, self.revoke, settings, shop_time),
-            Token::Opaque(identity) => vec![of_opaque(identity, source, settings, shop_time)],
-            Token::Stranger(_) => Vec::new(),
+            Token::Opaque(identity) | Token::Stranger(identity) => {
+                vec![of_opaque(identity, source, settings, shop_time)]
+            }
         }
     }
 
@@ -178,11 +181,21 @@ impl LogoutRule {
     }
 }
 
+/// Whether a token that is over still ends what else is its customer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Only itself: whoever holds a token that is not accepted any more may end nothing else.
+    WhileAccepted,
+    /// All that the scope says: it is a hint, and those may have expired.
+    Always,
+}
+
 /// The presented token by its own id, and what else the scope reaches.
 pub(super) fn of_verified(
     token: &Verified,
     scope: Scope,
     settings: &TokenSettings,
+    reach: Reach,
     shop_time: UnixTime,
 ) -> Vec<Revocation> {
     let accepted_until = settings.accepted_until(token, shop_time);
@@ -195,10 +208,9 @@ pub(super) fn of_verified(
     };
     let mut revocations = vec![dead(token.identity.id, token.identity.window)];
     let respelled = token.fingerprint.map(|id| dead(id, Window::UNDATED));
-    // Who holds a token that nobody accepts any more may end it, and nothing else of the customer's.
     let longest = until.max(settings.undated_until(shop_time));
     let rest = match scope {
-        _ if accepted_until <= shop_time => None,
+        _ if reach == Reach::WhileAccepted && accepted_until <= shop_time => None,
         Scope::Token => None,
         Scope::Session => token.session.map(|id| Revocation::of_session(id, longest)),
         Scope::Subject => token.subject.map(|id| Revocation::Cutoff {

@@ -11,6 +11,7 @@ mod compact;
 mod confirmations;
 mod cookie_deletion;
 mod credential;
+mod dead_cookie;
 mod doubtful;
 mod flaw;
 mod graphql;
@@ -20,10 +21,6 @@ mod key_ring;
 mod key_source;
 mod keys;
 mod logout;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the credential reader will use it")
-)]
 mod multipart;
 mod parameters;
 mod path;
@@ -49,7 +46,11 @@ pub use call::{Call, QueryCondition, QueryValue};
 pub use claims::{Claims, IssuedAt};
 pub use confirmations::Confirmations;
 pub use cookie_deletion::CookieDeletion;
-pub use credential::{Carrier, Credential, NamePattern, Occasion, Occasions, Place};
+pub use credential::{
+    Carrier, Credential, Decoding, Fold, NamePattern, Occasion, Occasions, Place, PlaceCounts,
+    Spelling,
+};
+pub use dead_cookie::DeadCookie;
 pub use doubtful::Doubtful;
 pub use flaw::Flaw;
 pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, UnreadBody};
@@ -63,7 +64,7 @@ pub use path::{Path, PathPattern, PathStyle};
 pub use refresh::RefreshRule;
 pub use refusal::Refusal;
 pub use route::{Enforce, Route};
-pub use shop::{HostPattern, Shop, Tokens};
+pub use shop::{BodyNeed, DeadCookiePolicy, Examine, HostPattern, Shop, Tokens};
 pub use skew::ShopClock;
 pub use token::{Confirmed, Token, Verified};
 pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
@@ -71,8 +72,9 @@ pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations};
 use confirmations::Asked;
-use credential::Carried;
-use shop::Purpose;
+use dead_cookie::SetAside;
+use logout::Reach;
+use shop::{Alive, Purpose};
 
 /// A request as it is judged.
 pub struct Request<'a> {
@@ -105,7 +107,14 @@ pub struct Gate {
 /// What becomes of a request that is not refused.
 pub enum Verdict<'g> {
     /// It goes to the shop, for as long as none of its tokens is revoked.
-    Forward(&'g Arc<Shop>, Tokens),
+    Forward {
+        /// Which one.
+        shop: &'g Arc<Shop>,
+        /// The tokens that it stands on, and those that it carries besides.
+        tokens: Tokens,
+        /// The cookies that are taken out of it.
+        dead_cookies: Vec<DeadCookie>,
+    },
     /// These are revoked first; then it is answered, or goes to the shop.
     LogOut(LogOut),
     /// A browser asked whether a page may call Doorward's own logout.
@@ -153,6 +162,8 @@ pub struct Refused<'g> {
     pub shop: Option<&'g Arc<Shop>>,
     /// The words of the rule that it came under, where that has some for it.
     pub words: Option<&'g Words>,
+    /// The cookies that the answer deletes: their tokens are dead.
+    pub dead_cookies: Vec<DeadCookie>,
 }
 
 impl Gate {
@@ -203,45 +214,84 @@ impl Gate {
             Purpose::Preflight => Ok(Verdict::Preflight),
             Purpose::Script => Ok(Verdict::Script),
             Purpose::Visit(Enforce::Off) | Purpose::Refresh(_, Enforce::Off) => {
-                Ok(Verdict::Forward(shop, Tokens::new()))
+                Ok(Verdict::Forward {
+                    shop,
+                    tokens: Tokens::new(),
+                    dead_cookies: Vec::new(),
+                })
             }
-            Purpose::Visit(enforce) => self
-                .admit(shop, (Occasion::Visit, enforce), (request, asked), now)
-                .map_err(Refused::by(shop)),
-            Purpose::Refresh(rule, enforce) => self
-                .admit(shop, (Occasion::Refresh, enforce), (request, asked), now)
-                .map_err(|refusal| Refused::of(shop, refusal).in_words(rule.words_for(refusal))),
+            Purpose::Visit(enforce) => {
+                let mut aside = SetAside::of(shop);
+                let occasion = (Occasion::Visit, enforce);
+                self.admit(shop, occasion, (request, asked), &mut aside, now)
+                    .map_err(|refusal| Refused::of(shop, refusal).deleting(aside.cookies))
+            }
+            Purpose::Refresh(rule, enforce) => {
+                let mut aside = SetAside::of(shop);
+                let occasion = (Occasion::Refresh, enforce);
+                self.admit(shop, occasion, (request, asked), &mut aside, now)
+                    .map_err(|refusal| {
+                        let refused = Refused::of(shop, refusal).in_words(rule.words_for(refusal));
+                        refused.deleting(aside.cookies)
+                    })
+            }
             Purpose::LogOut(rule) => self
                 .log_out(shop, rule, (request, asked), now)
                 .map_err(|refusal| Refused::of(shop, refusal).in_words(rule.words_for(refusal))),
         }
     }
 
-    /// A visit: every credential is verified and alive, and what the route demands is there.
+    /// A visit: every credential is judged by itself, and what the route demands is there.
     fn admit<'g>(
         &self,
         shop: &'g Arc<Shop>,
         (occasion, enforce): (Occasion, Enforce),
         (request, asked): (&Request<'_>, Asked),
+        aside: &mut SetAside,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
-        let carried = credential::take_all(&shop.places, occasion, request)?;
-        self.refuse_unknowing(&carried, now)?;
-        let mut tokens = shop.verify(&carried.credentials, now)?;
-        let strays = shop.strays(&carried, now)?;
-        self.refuse_revoked(tokens.iter().chain(&strays))?;
-        let doubtful = shop.confirm(&mut tokens, &carried.credentials, (occasion, asked), now)?;
+        let credentials = credential::take_all(&shop.places, occasion, request, None)?;
+        self.refuse_unknowing(credentials.is_empty(), now)?;
+        let (mut alive, mut watched) = (Alive::new(), Tokens::new());
+        for credential in credentials {
+            let counts = credential.counts_at(occasion);
+            match self.read(shop, &credential, now) {
+                Ok(token) if counts => alive.push((token, credential)),
+                Ok(token) => watched.push(token),
+                Err(refusal) if credential.is_ignored(refusal, counts) => {}
+                Err(refusal) => aside.take(&credential, refusal)?,
+            }
+        }
+        self.refuse_dead_body(shop, request, now)?;
+        let doubtful = shop.confirm(&mut alive, (occasion, asked), now)?;
         if !doubtful.is_empty() {
             return Ok(Verdict::Ask(shop, doubtful));
         }
-        self.refuse_revoked(tokens.iter().filter(|token| token.is_confirmed()))?;
-        self.refuse_forgotten(&tokens, now)?;
-        enforce.admit(&tokens, shop.verifier.settings().leeway, now)?;
-        tokens.extend(strays);
-        Ok(Verdict::Forward(shop, tokens))
+        let leeway = shop.verifier.settings().leeway;
+        let mut tokens = Tokens::new();
+        for (token, credential) in alive {
+            let judged = self
+                .refuse_confirmed(&token)
+                .and_then(|()| self.refuse_forgotten(&token, now))
+                .and_then(|()| enforce.admit_token(&token, leeway, now));
+            match judged {
+                Ok(()) => tokens.push(token),
+                Err(refusal) => aside.take(&credential, refusal)?,
+            }
+        }
+        if enforce.needs_credential() && tokens.is_empty() {
+            return Err(aside.refusal.unwrap_or(Refusal::NoCredential));
+        }
+        tokens.extend(watched);
+        Ok(Verdict::Forward {
+            shop,
+            tokens,
+            dead_cookies: std::mem::take(&mut aside.cookies),
+        })
     }
 
-    /// A logout: the same, but what has expired may still be revoked.
+    /// A logout: every credential is judged by itself. What is alive ends, what is dead stays dead and keeps nothing
+    /// else from ending; what has expired may still be revoked.
     fn log_out<'g>(
         &self,
         shop: &'g Arc<Shop>,
@@ -250,79 +300,143 @@ impl Gate {
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
         rule.check_client_key(request)?;
-        let carried = credential::take_all(&shop.places, Occasion::Logout, request)?;
-        self.refuse_unknowing(&carried, now)?;
-        let credentials = &carried.credentials;
-        if rule.same_origin && credentials.iter().any(|one| one.place.carrier.is_ambient()) {
+        let mut credentials = credential::take_all(&shop.places, Occasion::Logout, request, None)?;
+        credentials.retain(|credential| credential.counts_at(Occasion::Logout));
+        self.refuse_unknowing(credentials.is_empty(), now)?;
+        if rule.same_origin && credentials.iter().any(Credential::is_ambient) {
             refuse_cross_site(&request.head.headers)?;
         }
-        let mut tokens = shop.verify(credentials, now)?;
-        let strays = shop.strays(&carried, now)?;
-        self.refuse_revoked(leading(&tokens, credentials).chain(&strays))?;
-        let doubtful = shop.confirm(&mut tokens, credentials, (Occasion::Logout, asked), now)?;
+        let is_bare = credentials.is_empty();
+        let (mut alive, mut refused) = (Alive::new(), None);
+        for credential in credentials {
+            match self.read_for_logout(shop, &credential, now) {
+                Ok(token) => alive.push((token, credential)),
+                Err(refusal) if refusal.is_passing() => return Err(refusal),
+                Err(refusal) => note_refused(&mut refused, rule, &credential, refusal),
+            }
+        }
+        let doubtful = shop.confirm(&mut alive, (Occasion::Logout, asked), now)?;
         if !doubtful.is_empty() {
             return Ok(Verdict::Ask(shop, doubtful));
         }
-        self.refuse_revoked(tokens.iter().filter(|token| token.is_confirmed()))?;
-        if tokens.is_empty() && rule.missing.is_some() {
-            return Err(Refusal::NoCredential);
-        }
-        let settings = shop.verifier.settings();
-        let shop_time = shop.clock.at(now);
-        let is_known = tokens.iter().any(Token::is_verified);
-        let mut revocations = Vec::with_capacity(2);
-        for (token, credential) in tokens.iter().zip(credentials) {
-            shop.refuse_implausible(token, credential)?;
-            if verify::is_placeholder(&credential.text) {
-                continue;
+        alive.retain(|(token, credential)| {
+            let judged = self
+                .refuse_confirmed(token)
+                .and_then(|()| shop.refuse_implausible(token, credential));
+            if let Err(refusal) = judged {
+                note_refused(&mut refused, rule, credential, refusal);
             }
-            let source = shop.source_of(credential, is_known);
-            revocations.extend(rule.revocations(token, settings, source, shop_time));
-            revocations.extend(shop.seen_beside(token, rule.revoke, shop_time));
+            judged.is_ok()
+        });
+        match refused {
+            Some(refusal) if alive.is_empty() => return Err(refusal),
+            None if is_bare && rule.missing.is_some() => return Err(Refusal::NoCredential),
+            Some(_) | None => {}
         }
         Ok(Verdict::LogOut(LogOut {
             shop: Arc::clone(shop),
             rule: Arc::clone(rule),
-            revocations,
+            revocations: revocations_of(&alive, shop, rule, now),
             at: now,
             deletions: rule.cookie_deletions(request),
-            expired: Enforce::Valid.admit(&tokens, settings.leeway, now) == Err(Refusal::Expired),
+            expired: are_expired(&alive, shop, now),
             graphql: graphql_of(rule, request),
         }))
     }
 
-    /// Who may not know what was revoked judges nobody. Guests are nobody's business.
-    fn refuse_unknowing(&self, carried: &Carried<'_>, now: UnixTime) -> Result<(), Refusal> {
-        if carried.is_empty() || self.revocations.standing().serves(now) {
+    /// One credential: what it is, unless it is bad or dead.
+    fn read(
+        &self,
+        shop: &Shop,
+        credential: &Credential<'_>,
+        now: UnixTime,
+    ) -> Result<Token, Refusal> {
+        let token = shop.read(credential, now)?;
+        self.refuse_revoked(&token)?;
+        Ok(token)
+    }
+
+    /// The same at a logout, where a JWT that no key can judge ends by its digest: the shop may know it.
+    fn read_for_logout(
+        &self,
+        shop: &Shop,
+        credential: &Credential<'_>,
+        now: UnixTime,
+    ) -> Result<Token, Refusal> {
+        match self.read(shop, credential, now) {
+            Err(Refusal::Unverifiable(flaw)) if flaw.is_undecided() => {
+                let token = shop.verifier.by_digest(&credential.text);
+                self.refuse_revoked(&token)?;
+                Ok(token)
+            }
+            judged => judged,
+        }
+    }
+
+    /// No text of the body is a dead token, whatever it is called there.
+    fn refuse_dead_body(
+        &self,
+        shop: &Shop,
+        request: &Request<'_>,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        if request.body.is_none() || !shop.sweeps_bodies() {
+            return Ok(());
+        }
+        let mut jwts = 0;
+        let mut look = |text: &str| {
+            let tokens = match shop.read_text(text, now) {
+                Ok(tokens) => tokens,
+                Err(refusal) => return Some(refusal),
+            };
+            jwts += tokens.iter().filter(|token| token.is_verified()).count();
+            if jwts > SWEPT_JWTS_MAX {
+                return Some(Refusal::MalformedCredential);
+            }
+            tokens
+                .iter()
+                .find_map(|token| self.refuse_revoked(token).err())
+        };
+        let refusal = credential::texts_of(request, &mut look);
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// A node that may not know what was revoked judges no credential. Guests pass.
+    fn refuse_unknowing(&self, is_guest: bool, now: UnixTime) -> Result<(), Refusal> {
+        if is_guest || self.revocations.standing().serves(now) {
             return Ok(());
         }
         Err(Refusal::Syncing)
     }
 
-    /// One dead credential is enough, whatever else the request carries.
-    fn refuse_revoked<'t>(&self, tokens: impl Iterator<Item = &'t Token>) -> Result<(), Refusal> {
-        for token in tokens {
-            let identity = token.identity();
-            if let Some(cause) = self.revocations.covers(identity) {
-                let token = identity.id;
-                return Err(Refusal::Revoked { cause, token });
-            }
+    fn refuse_revoked(&self, token: &Token) -> Result<(), Refusal> {
+        let identity = token.identity();
+        let token = identity.id;
+        match self.revocations.covers(identity) {
+            Some(cause) => Err(Refusal::Revoked { cause, token }),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// What the shop said of a token may name a customer who has logged out.
+    fn refuse_confirmed(&self, token: &Token) -> Result<(), Refusal> {
+        if token.is_confirmed() {
+            self.refuse_revoked(token)
+        } else {
+            Ok(())
+        }
     }
 
     /// A token that was over once stays over, though the clock was set back: whether it was logged out is forgotten.
-    fn refuse_forgotten(&self, tokens: &[Token], now: UnixTime) -> Result<(), Refusal> {
-        let ends = tokens.iter().filter_map(|token| match token {
+    fn refuse_forgotten(&self, token: &Token, now: UnixTime) -> Result<(), Refusal> {
+        let end = match token {
             Token::Verified(token) => token.expires_at,
             Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_) => None,
-        });
-        for end in ends {
-            if self.revocations.may_have_forgotten(end, now) {
-                return Err(Refusal::Expired);
-            }
+        };
+        match end {
+            Some(end) if self.revocations.may_have_forgotten(end, now) => Err(Refusal::Expired),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     /// The shop that a request is for, by its host.
@@ -337,17 +451,21 @@ impl Gate {
         self.shops.iter().find(claims).ok_or(Refusal::UnknownHost)
     }
 
-    /// Whether the body must be read before the request can be judged.
-    pub fn needs_body(&self, head: &Parts) -> bool {
+    /// How much of the body must be read before the request can be judged.
+    pub fn needs_body(&self, head: &Parts) -> BodyNeed {
         let request = Request::new(head, None);
-        self.shop_of(&request)
-            .is_ok_and(|shop| shop.needs_body(&request))
+        let shop = self.shop_of(&request);
+        shop.map_or(BodyNeed::None, |shop| shop.needs_body(&request))
     }
 
-    /// Whether a request whose body could not be read as far as needed goes to the shop all the same.
+    /// Whether a request whose body could not be read as far as needed goes to the shop all the same. An upload is
+    /// never refused for its size where no rule is about it.
     pub fn passes_unread(&self, head: &Parts) -> bool {
-        let shop = self.shop_of(&Request::new(head, None));
-        shop.is_ok_and(|shop| shop.graphql.unread_body == UnreadBody::Forward)
+        let request = Request::new(head, None);
+        self.shop_of(&request).is_ok_and(|shop| {
+            shop.graphql.unread_body == UnreadBody::Forward
+                || shop.needs_body(&request) != BodyNeed::Whole
+        })
     }
 
     /// The refusal of a request whose body could not be read as far as needed.
@@ -357,22 +475,60 @@ impl Gate {
             refusal: Refusal::UnreadableBody,
             shop,
             words: None,
+            dead_cookies: Vec::new(),
         }
     }
 }
 
-/// Those that must not be dead for a logout to count. A refresh token that comes along may be: it is the other
-/// one that wants to end.
-fn leading<'t>(
-    tokens: &'t [Token],
-    credentials: &[Credential<'_>],
-) -> impl Iterator<Item = &'t Token> {
-    let is_leading = |credential: &Credential<'_>| !credential.place.is_accompanying();
-    let all = !credentials.iter().any(is_leading);
-    let pairs = tokens.iter().zip(credentials);
-    pairs
-        .filter(move |(_, credential)| all || is_leading(credential))
-        .map(|(token, _)| token)
+/// How many JWTs of one body are verified; no client sends as many.
+const SWEPT_JWTS_MAX: usize = 16;
+
+/// What a logout with these revokes.
+fn revocations_of(
+    alive: &Alive<'_>,
+    shop: &Shop,
+    rule: &LogoutRule,
+    now: UnixTime,
+) -> Vec<Revocation> {
+    let settings = shop.verifier.settings();
+    let shop_time = shop.clock.at(now);
+    let is_known = alive.iter().any(|(token, _)| token.is_verified());
+    let mut revocations = Vec::with_capacity(2);
+    for (token, credential) in alive {
+        let source = shop.source_of(credential, is_known);
+        let reach = if credential.place.is_hint() {
+            Reach::Always
+        } else {
+            Reach::WhileAccepted
+        };
+        revocations.extend(rule.revocations(token, settings, source, reach, shop_time));
+        revocations.extend(shop.seen_beside(token, rule.revoke, shop_time));
+    }
+    revocations
+}
+
+/// Whether all that a logout brought had expired. A hint may have.
+fn are_expired(alive: &Alive<'_>, shop: &Shop, now: UnixTime) -> bool {
+    let leeway = shop.verifier.settings().leeway;
+    let is_expired = |(token, credential): &(Token, Credential<'_>)| {
+        !credential.place.is_hint()
+            && Enforce::Valid.admit_token(token, leeway, now) == Err(Refusal::Expired)
+    };
+    !alive.is_empty() && alive.iter().all(is_expired)
+}
+
+/// The first thing that is wrong with what a logout brought. A cookie comes by itself: a dead one is no fault where
+/// the shop has no words for it.
+fn note_refused(
+    refused: &mut Option<Refusal>,
+    rule: &LogoutRule,
+    credential: &Credential<'_>,
+    refusal: Refusal,
+) {
+    let is_excused = credential.is_ambient() && rule.invalid.is_none();
+    if !is_excused && !credential.is_ignored(refusal, true) {
+        refused.get_or_insert(refusal);
+    }
 }
 
 /// What a GraphQL request executes beside this logout.
@@ -494,6 +650,7 @@ impl<'g> Refused<'g> {
             refusal,
             shop: None,
             words: None,
+            dead_cookies: Vec::new(),
         }
     }
 
@@ -503,6 +660,7 @@ impl<'g> Refused<'g> {
             refusal,
             shop: Some(shop),
             words: None,
+            dead_cookies: Vec::new(),
         }
     }
 
@@ -512,6 +670,13 @@ impl<'g> Refused<'g> {
 
     fn in_words(self, words: Option<&'g Words>) -> Self {
         Self { words, ..self }
+    }
+
+    fn deleting(self, dead_cookies: Vec<DeadCookie>) -> Self {
+        Self {
+            dead_cookies,
+            ..self
+        }
     }
 
     /// The answer in the shop's shape; in the rule's own words where it has some.

@@ -4,11 +4,8 @@ use std::borrow::Cow;
 
 use http::header::CONTENT_TYPE;
 use percent_encoding::percent_decode_str;
-use serde::de::IgnoredAny;
-use serde_json::Value;
 
 use super::Request;
-use super::json::{self, Pointer};
 use super::refusal::Refusal;
 
 /// The only parameter of that name in a query or form. Most shops part parameters by `&`, some by `;` too:
@@ -43,60 +40,15 @@ fn take_parted<'a>(
     Ok(only.filter(|value| !value.is_empty()))
 }
 
-/// The string at a place of a JSON body, whatever the body is said to be.
-pub(super) fn take_json(
-    pointer: &Pointer,
-    request: &Request<'_>,
-) -> Result<Option<String>, Refusal> {
-    let body = request.body.unwrap_or_default();
-    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-    let says_json = content_type(request).contains("json");
-    let looks_like_it = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
-    if body.is_empty() || !(says_json || looks_like_it) {
-        return Ok(None);
-    }
-    let Some(value) = json::parse(body) else {
-        // It claims to be JSON and is none, or it is JSON to others, with a name that stands twice: it could
-        // hide one from us alone.
-        let is_lax_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
-        return if says_json || is_lax_json {
-            Err(Refusal::MalformedCredential)
-        } else {
-            Ok(None)
-        };
-    };
-    match pointer.find_all(&value).as_slice() {
-        [] => Ok(None),
-        [Value::String(text)] if text.is_empty() => Ok(None),
-        [Value::String(text)] => Ok(Some(text.clone())),
-        [_] => Err(Refusal::MalformedCredential),
-        [_, _, ..] => Err(Refusal::TwoCredentials),
-    }
-}
-
-/// The only field of that name in a form, whatever the body is said to be.
-pub(super) fn take_form<'a>(
-    name: &str,
-    request: &Request<'a>,
-) -> Result<Option<Cow<'a, str>>, Refusal> {
-    let body = request.body.unwrap_or_default();
-    let kind = content_type(request);
-    // Reading multipart as every shop does is a parser of its own; a token has no business in there.
-    if kind.contains("multipart/") && has_part(name, body) {
-        return Err(Refusal::MalformedCredential);
-    }
-    let is_json = kind.contains("json") && !kind.contains("form") && json::parse(body).is_some();
-    let is_multipart = kind.starts_with("multipart/") && !kind.contains("urlencoded");
-    if is_multipart || is_json {
-        return Ok(None);
-    }
-    take_pair(name, body)
-}
-
 /// What the body is said to be, all lines of it, in small letters.
 pub(super) fn content_type(request: &Request<'_>) -> String {
+    written_content_type(request).to_ascii_lowercase()
+}
+
+/// What the body is said to be, all lines of it, as they came.
+pub(super) fn written_content_type(request: &Request<'_>) -> String {
     let lines = request.head.headers.get_all(CONTENT_TYPE).iter();
-    let lines = lines.map(|line| String::from_utf8_lossy(line.as_bytes()).to_ascii_lowercase());
+    let lines = lines.map(|line| String::from_utf8_lossy(line.as_bytes()));
     lines.collect::<Vec<_>>().join(",")
 }
 

@@ -139,6 +139,11 @@ impl Refusal {
         None
     }
 
+    /// Whether it says nothing of the credential, which can be judged a moment later.
+    pub(super) const fn is_passing(self) -> bool {
+        matches!(self, Self::KeysMissing | Self::Unconfirmed | Self::Syncing)
+    }
+
     /// Whether the token is at fault: what a preset words for a whole logout as `invalid`.
     pub fn is_about_token(self) -> bool {
         self.error_code() == Some(INVALID_TOKEN)

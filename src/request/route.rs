@@ -48,35 +48,38 @@ pub(super) fn is_meant(patterns: &[PathPattern], path: &Path<'_>, style: PathSty
 }
 
 impl Enforce {
-    /// Judges tokens of which none is revoked.
-    pub fn admit(self, tokens: &[Token], leeway: Duration, now: UnixTime) -> Result<(), Refusal> {
-        if self == Self::Required && tokens.is_empty() {
-            return Err(Refusal::NoCredential);
-        }
+    /// Whether a visitor must bring a credential.
+    pub(super) fn needs_credential(self) -> bool {
+        self == Self::Required
+    }
+
+    /// Judges the times of a token that is not revoked.
+    pub(super) fn admit_token(
+        self,
+        token: &Token,
+        leeway: Duration,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
         match self {
             Self::Off | Self::Revoked => Ok(()),
-            Self::Valid | Self::Required => in_time(tokens, leeway, now),
+            Self::Valid | Self::Required => refuse_untimely(token, leeway, now),
         }
     }
 }
 
 /// Standards 51 and 53: before `exp`, not before `nbf`, clocks differing by at most the leeway.
-fn in_time(tokens: &[Token], leeway: Duration, now: UnixTime) -> Result<(), Refusal> {
-    for token in tokens {
-        let token = match token {
-            Token::Verified(token) => token,
-            Token::Stranger(_) => return Err(Refusal::Unverifiable(Flaw::Stranger)),
-            Token::Confirmed(_) | Token::Opaque(_) => continue, // they do not say
-        };
-        if is_expired(token.expires_at, leeway, now) {
-            return Err(Refusal::Expired);
-        }
-        if token
-            .not_before
-            .is_some_and(|begin| now.plus(leeway) < begin)
-        {
-            return Err(Refusal::NotYetValid);
-        }
+fn refuse_untimely(token: &Token, leeway: Duration, now: UnixTime) -> Result<(), Refusal> {
+    let token = match token {
+        Token::Verified(token) => token,
+        Token::Stranger(_) => return Err(Refusal::Unverifiable(Flaw::Stranger)),
+        Token::Confirmed(_) | Token::Opaque(_) => return Ok(()), // they do not say
+    };
+    if is_expired(token.expires_at, leeway, now) {
+        return Err(Refusal::Expired);
+    }
+    let begins_later = |begin| now.plus(leeway) < begin;
+    if token.not_before.is_some_and(begins_later) {
+        return Err(Refusal::NotYetValid);
     }
     Ok(())
 }

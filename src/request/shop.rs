@@ -11,11 +11,13 @@ use smallvec::SmallVec;
 use super::Request;
 use super::answer::{RefusalSettings, Shape};
 use super::call::Call;
+use super::compact::jwts_in;
 use super::confirmations::Confirmations;
-use super::credential::{Carried, Carrier, Credential, Occasion, Place};
+use super::credential::{Carrier, Credential, Occasion, Place, is_word, trimmed};
 use super::flaw::Flaw;
 use super::graphql::{GraphQlSettings, Reading, UnknownHash};
 use super::logout::LogoutRule;
+use super::parameters::content_type;
 use super::path::{Path, PathPattern, PathStyle};
 use super::refresh::RefreshRule;
 use super::refusal::Refusal;
@@ -60,6 +62,41 @@ pub struct Shop {
     pub clock: Arc<ShopClock>,
     /// How its GraphQL is read.
     pub graphql: GraphQlSettings,
+    /// In which bodies dead tokens are looked for.
+    pub examine: Examine,
+    /// What becomes of a cookie whose token is dead.
+    pub dead_cookie: DeadCookiePolicy,
+}
+
+/// In which bodies dead tokens are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Examine {
+    /// In all, if the shop has credentials in bodies.
+    #[default]
+    Everything,
+    /// In those of logouts, refreshes and wherever else a credential of a body counts.
+    Routes,
+}
+
+/// What becomes of a cookie whose token is dead or can't be verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeadCookiePolicy {
+    /// It is taken out of the request: browsers send cookies by themselves, and the customer must be able to log in.
+    #[default]
+    Remove,
+    /// The request is refused.
+    Refuse,
+}
+
+/// How much of a request must be read before it can be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyNeed {
+    /// Its head.
+    None,
+    /// Its body, as far as that is short enough: a dead token may stand in it.
+    Sweep,
+    /// Its body: a rule is about it.
+    Whole,
 }
 
 /// A host, or all hosts of a domain.
@@ -96,6 +133,9 @@ impl Purpose<'_> {
         }
     }
 }
+
+/// The credentials of a request that are not dead, and what they are.
+pub(super) type Alive<'a> = SmallVec<[(Token, Credential<'a>); 2]>;
 
 /// The tokens of one request.
 pub type Tokens = SmallVec<[Token; 2]>;
@@ -200,7 +240,7 @@ impl Shop {
     }
 
     /// Whether credentials may stand in the body of a request, or what it asks for.
-    pub(super) fn needs_body(&self, request: &Request<'_>) -> bool {
+    pub(super) fn needs_body(&self, request: &Request<'_>) -> BodyNeed {
         let in_bodies = || {
             self.places
                 .iter()
@@ -208,15 +248,27 @@ impl Shop {
         };
         let asks_graphql = self.calls().any(|call| call.graphql.is_some());
         if in_bodies().next().is_none() && !asks_graphql {
-            return false;
+            return BodyNeed::None;
         }
         let path = Path::read(request.head.uri.path());
         if asks_graphql && self.asks_graphql(request, &path) {
-            return true;
+            return BodyNeed::Whole;
         }
         let purpose = self.purpose(request, &path);
+        if matches!(
+            purpose,
+            Ok(Purpose::Visit(Enforce::Off) | Purpose::Refresh(_, Enforce::Off))
+        ) {
+            return BodyNeed::None;
+        }
         let occasion = purpose.map_or(Occasion::Visit, Purpose::occasion);
-        in_bodies().any(|place| place.at.include(occasion))
+        if in_bodies().any(|place| place.at.include(occasion)) {
+            BodyNeed::Whole
+        } else if self.sweeps_bodies() && is_text(request) {
+            BodyNeed::Sweep
+        } else {
+            BodyNeed::None
+        }
     }
 
     /// D9: a path that could be under a rule for the shop and not for us is refused.
@@ -236,27 +288,61 @@ impl Shop {
         }
     }
 
-    /// Verifies every credential; one that is bad is enough to refuse.
-    pub(super) fn verify(
+    /// Reads one credential: verified or opaque, else the refusal of a request that stands on it.
+    pub(super) fn read(
         &self,
-        credentials: &[Credential<'_>],
+        credential: &Credential<'_>,
         now: UnixTime,
-    ) -> Result<Tokens, Refusal> {
-        let read = |credential: &Credential<'_>| {
-            let (place, text) = (credential.place, &credential.text);
-            let token = match place.name_in(text) {
-                Some(name) => self.verifier.opaque(text, name),
-                None => self.verifier.read(place.kind, text, now)?,
-            };
-            match token {
-                Token::Opaque(_) if credential.hides_another() => Err(Refusal::MalformedCredential),
-                Token::Opaque(_)
-                | Token::Verified(_)
-                | Token::Confirmed(_)
-                | Token::Stranger(_) => Ok(token),
-            }
+    ) -> Result<Token, Refusal> {
+        let text = &*credential.text;
+        let token = match &credential.key {
+            Some(key) => Ok(self.verifier.opaque(text, key)),
+            None => self.verifier.read(credential.kind, text, now),
         };
-        credentials.iter().map(read).collect()
+        match token {
+            Ok(Token::Opaque(_)) if credential.hides_another() => Err(Refusal::MalformedCredential),
+            Ok(token) => Ok(token),
+            // A refresh token may be signed with a key that is not published: the shop alone can judge it.
+            Err(flaw) if flaw.is_undecided() && credential.place.is_opaque_too() => {
+                Ok(self.verifier.by_digest(text))
+            }
+            Err(flaw) => Err(Refusal::from(flaw)),
+        }
+    }
+
+    /// What a text in a body may be, if it could be a token: a JWT that verifies, or an opaque token in each way that the
+    /// shop's places are written.
+    pub(super) fn read_text(&self, text: &str, now: UnixTime) -> Result<Tokens, Refusal> {
+        let mut tokens = Tokens::new();
+        for jwt in jwts_in(text) {
+            match self.verifier.read(Kind::Jwt, jwt, now) {
+                Ok(token) => tokens.push(token),
+                Err(Flaw::NoKeys) => return Err(Refusal::KeysMissing),
+                Err(_) => {} // what can't be verified can't be dead, but by its digest
+            }
+        }
+        let bare = trimmed(text);
+        if is_word(bare) || bare.contains(char::is_whitespace) {
+            return Ok(tokens);
+        }
+        tokens.extend(self.verifier.read(Kind::Opaque, bare, now));
+        for spelling in self.places.iter().map(|place| &place.spelling) {
+            if spelling.is_plain() {
+                continue;
+            }
+            for text in spelling.unwrap(Cow::Borrowed(text)) {
+                if let Some(key) = spelling.key(&text)? {
+                    tokens.push(self.verifier.opaque(&text, &key));
+                }
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// Whether dead tokens are looked for in every body, because some body carries a credential.
+    pub(super) fn sweeps_bodies(&self) -> bool {
+        self.examine == Examine::Everything
+            && self.places.iter().any(|place| place.carrier.is_in_body())
     }
 
     /// On whose word an opaque token is revoked. What accompanies a verified one is not rationed, for there is no more
@@ -269,27 +355,28 @@ impl Shop {
         }
     }
 
-    /// The tokens among the words that are no credentials of ours: only to see whether one is dead.
-    /// Without keys nobody can see that.
-    pub(super) fn strays(&self, carried: &Carried<'_>, now: UnixTime) -> Result<Tokens, Refusal> {
-        let words = carried.strays.iter();
-        let read = words.map(|word| self.verifier.read(Kind::Auto, word, now));
-        let told = read.filter(|token| !matches!(token, Err(flaw) if *flaw != Flaw::NoKeys));
-        told.map(|token| token.map_err(Refusal::from)).collect()
-    }
-
     /// A bearer that stores itself at a logout must look like one of the shop's; a refresh token looks different.
     pub(super) fn refuse_implausible(
         &self,
         token: &Token,
         credential: &Credential<'_>,
     ) -> Result<(), Refusal> {
-        if credential.place.carrier.is_ambient() || credential.place.is_accompanying() {
+        if credential.is_ambient() || credential.place.is_accompanying() {
             return Ok(());
         }
         let plausible = self.verifier.refuse_implausible(token, &credential.text);
         plausible.map_err(Refusal::from)
     }
+}
+
+/// Whether a body may be a form or JSON by what it is said to be: media, streams and the like are not.
+fn is_text(request: &Request<'_>) -> bool {
+    let kind = content_type(request);
+    kind.is_empty()
+        || ["json", "form", "text/", "graphql", "xml"]
+            .iter()
+            .any(|word| kind.contains(word))
+            && !kind.contains("event-stream")
 }
 
 fn asks_preflight(request: &Request<'_>) -> bool {

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::claims::Claims;
 use super::compact::{decode_object, has_jwt_shape, key_id, refuse_other_types, signed_part};
-use super::credential::named_part;
+use super::credential::token_in;
 use super::flaw::Flaw;
 use super::inquiry::Inquiry;
 use super::key_ring::KeyRing;
@@ -80,7 +80,7 @@ impl TokenSettings {
     /// What an opaque token is known by: all of it, or the part by which the shop finds it whatever stands around.
     fn opaque_name<'t>(&self, text: &'t str) -> &'t str {
         let pattern = self.opaque_pattern.as_ref();
-        let found = pattern.and_then(|pattern| named_part(pattern, text));
+        let found = pattern.and_then(|pattern| token_in(pattern, text));
         found.unwrap_or(text)
     }
 
@@ -113,11 +113,6 @@ impl TokenSettings {
             && pattern(opaque_pattern) == pattern(&other.opaque_pattern)
             && *forward_unverifiable == other.forward_unverifiable
     }
-}
-
-/// What a script sends that has no token: many do, so it is nobody's.
-pub(super) fn is_placeholder(text: &str) -> bool {
-    matches!(text, "undefined" | "null")
 }
 
 impl Verifier {
@@ -218,8 +213,7 @@ impl Verifier {
     /// A logout stores what it revokes: an opaque bearer must look like one of the shop's.
     pub fn refuse_implausible(&self, token: &Token, text: &str) -> Result<(), Flaw> {
         let pattern = self.settings.opaque_pattern.as_ref();
-        let is_plausible =
-            || !is_placeholder(text) && pattern.is_none_or(|pattern| pattern.is_match(text));
+        let is_plausible = || pattern.is_none_or(|pattern| pattern.is_match(text));
         match token {
             Token::Opaque(_) if !is_plausible() => Err(Flaw::NotJwt),
             Token::Opaque(_) | Token::Verified(_) | Token::Confirmed(_) | Token::Stranger(_) => {

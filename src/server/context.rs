@@ -13,7 +13,7 @@ use super::traffic::InFlight;
 use super::trip::Trip;
 use super::upstream::Upstreams;
 use crate::clock;
-use crate::request::{Shop, Tokens};
+use crate::request::{DeadCookie, Shop, Tokens};
 
 /// What is known of one request.
 pub(super) struct Context {
@@ -29,6 +29,8 @@ pub(super) struct Context {
     pub(super) is_own: bool,
     /// What was read of a body that is too long to be examined, and goes to the shop all the same.
     pub(super) read_ahead: Bytes,
+    /// The cookies that are taken out of it, for their tokens are dead.
+    pub(super) dead_cookies: Vec<DeadCookie>,
     /// What of that the server which it is tried on has not got.
     pub(super) unsent: Bytes,
     /// Its way there.
@@ -47,6 +49,7 @@ impl Context {
             is_own: false,
             read_ahead: Bytes::new(),
             unsent: Bytes::new(),
+            dead_cookies: Vec::new(),
             trip: None,
             in_flight: Arc::new(in_flight),
         }

@@ -31,7 +31,7 @@ use super::target;
 use super::traffic::Traffic;
 use super::upstream::NO_SERVER;
 use crate::clock::{self};
-use crate::request::{self, Answer, Gate, Refusal, Refused, Request, Verdict};
+use crate::request::{self, Answer, BodyNeed, Gate, Refusal, Refused, Request, Verdict};
 
 /// The proxy in front of the shops.
 pub(super) struct Proxy {
@@ -116,9 +116,14 @@ impl ProxyHttp for Proxy {
                 let refused = Refused::of(shop, Refusal::Unconfirmed);
                 self.refuse(session, context, &refused).await
             }
-            Ok(Verdict::Forward(shop, tokens)) => {
+            Ok(Verdict::Forward {
+                shop,
+                tokens,
+                dead_cookies,
+            }) => {
                 self.metrics.note_decision(&shop.name, "forwarded", "");
                 context.admit(shop, tokens);
+                context.dead_cookies = dead_cookies;
                 Ok(false)
             }
             Ok(Verdict::LogOut(logout)) => {
@@ -401,7 +406,7 @@ impl Proxy {
 
 /// Reads the body of a request that could carry a credential there, and keeps it for the shop.
 async fn read_ahead(site: &Site, session: &mut Session) -> Result<Body> {
-    if !site.gate.needs_body(session.req_header()) || session.is_body_empty() {
+    if site.gate.needs_body(session.req_header()) == BodyNeed::None || session.is_body_empty() {
         return Ok(Body::Unread);
     }
     if session.req_header().headers.contains_key(CONTENT_ENCODING) {
@@ -422,6 +427,7 @@ fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answe
         refusal,
         shop: context.shop.as_ref(),
         words: None,
+        dead_cookies: Vec::new(),
     };
     let answer = refused.answer(session.req_header());
     Some((answer, refusal.status().as_u16()))

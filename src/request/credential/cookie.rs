@@ -1,0 +1,269 @@
+//! The cookies of a request, read as the laxest server reads them (RFC 6265 section 5.4, and what came before it).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::header::COOKIE;
+use percent_encoding::percent_decode_str;
+use smallvec::SmallVec;
+
+use super::super::Request;
+use super::super::parameters::is_called_by;
+
+/// A name, or one with a single `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamePattern {
+    head: String,
+    tail: Option<String>,
+}
+
+/// A cookie as it came.
+#[derive(Clone, Copy)]
+pub(in crate::request) struct Cookie<'a> {
+    /// Its name and its value, without spaces around.
+    pub(in crate::request) name: &'a [u8],
+    pub(in crate::request) value: &'a [u8],
+    /// What stands between two semicolons, the cookie in it.
+    pub(super) segment: &'a [u8],
+    /// Only servers see it that part cookies by commas, too (RFC 2965 section 3.3.4).
+    pub(super) is_after_comma: bool,
+}
+
+/// The cookies of a request.
+pub(in crate::request) fn cookies<'a>(request: &Request<'a>) -> impl Iterator<Item = Cookie<'a>> {
+    let lines = request.head.headers.get_all(COOKIE).into_iter();
+    let segments = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    segments.flat_map(|segment| {
+        let first = Cookie::of(segment, segment, false);
+        let has_comma = memchr::memchr(b',', segment).is_some();
+        let pieces = has_comma.then(|| segment.split(|byte| *byte == b','));
+        let others = pieces.into_iter().flatten();
+        let others = others.filter_map(move |piece| Cookie::of(piece, segment, true));
+        first.into_iter().chain(others)
+    })
+}
+
+impl<'a> Cookie<'a> {
+    fn of(piece: &'a [u8], segment: &'a [u8], is_after_comma: bool) -> Option<Self> {
+        let equals = memchr::memchr(b'=', piece)?;
+        Some(Self {
+            name: piece[..equals].trim_ascii(),
+            value: piece[equals + 1..].trim_ascii(),
+            segment,
+            is_after_comma,
+        })
+    }
+
+    /// Its name, for people.
+    pub(in crate::request) fn name(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.name)
+    }
+}
+
+/// What servers make of one value. The first is what most of them do: it is decoded, and without balanced quotes.
+pub(super) type Readings<'a> = SmallVec<[Cow<'a, str>; 1]>;
+
+/// Every reading of a cookie's value, each once.
+pub(super) fn readings(value: &[u8]) -> Readings<'_> {
+    let text = match String::from_utf8_lossy(value) {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    };
+    let mut readings = Readings::new();
+    if !text.contains(['%', ' ', '\t', '"', '\\', ',']) {
+        readings.push(text);
+        return readings;
+    }
+    let mut add = |reading: Cow<'_, str>| {
+        if !reading.is_empty() && !readings.contains(&reading) {
+            readings.push(Cow::Owned(reading.into_owned()));
+        }
+    };
+    add(cookie_value(text.clone()));
+    // PHP keeps the quotes and the backslashes.
+    add(decoded(&text));
+    if let Some(rest) = text.strip_prefix('"') {
+        // `cookie` and `cookies` of npm take off the first byte and the last one, whatever that is.
+        let mut letters = rest.chars();
+        letters.next_back();
+        add(decoded(letters.as_str()));
+        // Python's and Java's parsers stop at the next quote.
+        let quoted = rest.split('"').next().unwrap_or_default();
+        add(decoded(&unescape(quoted)));
+        add(decoded(quoted));
+    }
+    let bare = text.trim_matches('"');
+    add(decoded(bare));
+    // Parsers of RFC 2109 end a value at white space or a comma.
+    let word = bare.split([' ', '\t', ',', '"']).next().unwrap_or_default();
+    add(decoded(word));
+    let twice = decoded(&decoded(bare)).into_owned();
+    add(Cow::Owned(twice));
+    readings
+}
+
+/// One spelling of a cookie's value, whatever encoding it came in: shops decode it, so a dead cookie must
+/// not live on as `%41…` or, in quotes, as `\101…`. A space and a plus are the same letter here, as in PHP.
+pub(in crate::request) fn cookie_value(value: Cow<'_, str>) -> Cow<'_, str> {
+    if !value.contains(['%', ' ', '"', '\\']) {
+        return value;
+    }
+    let quoted = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let bare = quoted.map_or(value.to_string(), unescape);
+    Cow::Owned(decoded(&bare).into_owned())
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    if decoded.contains(' ') {
+        return Cow::Owned(decoded.replace(' ', "+"));
+    }
+    decoded
+}
+
+/// What quotes allow: `\"`, `\,` and `\101` (Python's cookies).
+fn unescape(quoted: &str) -> String {
+    let mut bare = Vec::with_capacity(quoted.len());
+    let mut rest = quoted.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        let octal = others.get(..3).filter(|_| *first == b'\\');
+        let octal = octal.and_then(|digits| std::str::from_utf8(digits).ok());
+        let octal = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        let (byte, after) = match (first, octal, others) {
+            (b'\\', Some(byte), _) => (byte, &others[3..]),
+            (b'\\', None, [escaped, after @ ..]) => (*escaped, after),
+            (_, _, _) => (*first, others),
+        };
+        bare.push(byte);
+        rest = after;
+    }
+    String::from_utf8_lossy(&bare).into_owned()
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.head)?;
+        match &self.tail {
+            Some(tail) => write!(f, "*{tail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl NamePattern {
+    /// A name of visible characters with at most one `*`.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const WANTED: &str = "a cookie's name, with at most one *";
+        let (head, tail) = match text.split_once('*') {
+            Some((head, tail)) => (head, Some(tail.to_owned())),
+            None => (text, None),
+        };
+        let odd = |part: &str| !part.bytes().all(|byte| byte.is_ascii_graphic());
+        if text.is_empty() || odd(text) || text.contains([';', ',', '=']) {
+            return Err(WANTED);
+        }
+        if tail.as_deref().is_some_and(|tail| tail.contains('*')) {
+            return Err(WANTED);
+        }
+        Ok(Self {
+            head: head.to_owned(),
+            tail,
+        })
+    }
+
+    /// The name, where there is no `*` in it.
+    pub fn exact(&self) -> Option<&str> {
+        self.tail.is_none().then_some(self.head.as_str())
+    }
+
+    /// What `*` stands for in `name`.
+    pub fn starred<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let rest = name.strip_prefix(&self.head)?;
+        rest.strip_suffix(self.tail.as_deref()?)
+    }
+
+    /// Whether `name` fits.
+    pub fn matches(&self, name: &str) -> bool {
+        match &self.tail {
+            None => self.head == name,
+            Some(_) => self.starred(name).is_some(),
+        }
+    }
+
+    /// Whether a name fits as it was sent.
+    pub(super) fn matches_bytes(&self, name: &[u8]) -> bool {
+        std::str::from_utf8(name).is_ok_and(|name| self.matches(name))
+    }
+
+    /// Whether `name` fits for a server that compares names without case, as ASP.NET does.
+    fn matches_caseless(&self, name: &str) -> bool {
+        let (name, head) = (name.as_bytes(), self.head.as_bytes());
+        let Some(tail) = &self.tail else {
+            return name.eq_ignore_ascii_case(head);
+        };
+        let tail = tail.as_bytes();
+        name.len() >= head.len() + tail.len()
+            && name[..head.len()].eq_ignore_ascii_case(head)
+            && name[name.len() - tail.len()..].eq_ignore_ascii_case(tail)
+    }
+
+    /// Whether a cookie of that name fits, as sent, without case, or as PHP reads it.
+    pub(super) fn matches_cookie(&self, name: &[u8]) -> bool {
+        let Ok(name) = std::str::from_utf8(name) else {
+            return false;
+        };
+        if self.matches_caseless(name) {
+            return true;
+        }
+        if !name.contains(['%', '.', ' ', '[', '+']) {
+            return false;
+        }
+        let spaced = name.replace('+', " ");
+        let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
+        is_called_by(&decoded, |one| self.matches_caseless(one))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_in_the_reading_of_every_known_parser_attacks_a9() {
+        for spelling in [
+            "VALUE1",
+            "\"VALUE1\"",
+            "\"VALUE1x",
+            "\"VALUE1",
+            "VALUE1\"",
+            "VALUE1,x",
+            "VALUE1 x",
+            "%56ALUE1",
+            "\"\\126ALUE1\"",
+            "%2556ALUE1",
+            "\"VALUE1\"junk",
+            "%22VALUE1%22x",
+        ] {
+            let found = readings(spelling.as_bytes());
+            let has = found
+                .iter()
+                .any(|one| one == "VALUE1" || one == "\"VALUE1\"x");
+            assert!(has, "{spelling}: {found:?}");
+        }
+        assert_eq!(readings(b"plain+value").as_slice(), ["plain+value"]);
+    }
+
+    #[test]
+    fn names_are_compared_as_the_laxest_server_does() {
+        let pattern = NamePattern::parse("session.id").unwrap();
+        for name in ["session.id", "SESSION.ID", "session%2Eid"] {
+            assert!(pattern.matches_cookie(name.as_bytes()), "{name}");
+        }
+        let php = NamePattern::parse("session_id").unwrap();
+        assert!(php.matches_cookie(b"session.id") && !php.matches_cookie(b"session"));
+        let starred = NamePattern::parse("wordpress_*").unwrap();
+        assert!(starred.matches_cookie(b"WordPress_abc") && !starred.matches_cookie(b"wordpres"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Credentials in headers: behind a scheme, bare, or behind anything else if they look like a JWT.
+
+use http::HeaderName;
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use smallvec::SmallVec;
+
+use super::super::Request;
+use super::super::refusal::Refusal;
+use super::{Carrier, NamePattern, Place};
+
+/// The only line of a header. A name with underscores counts too: to a CGI shop it is the same header.
+pub(super) fn only_line<'a>(
+    name: &HeaderName,
+    request: &Request<'a>,
+) -> Result<Option<&'a str>, Refusal> {
+    let mut only = None;
+    for (given, line) in &request.head.headers {
+        if is_spelling_of(given, name) {
+            if only.is_some() {
+                return Err(Refusal::TwoCredentials);
+            }
+            let line = line.to_str().map_err(|_| Refusal::MalformedCredential)?;
+            only = Some(line.trim_matches([' ', '\t']));
+        }
+    }
+    Ok(only)
+}
+
+/// The same name, or the same with underscores.
+pub(super) fn is_spelling_of(given: &HeaderName, name: &HeaderName) -> bool {
+    if given == name {
+        return true;
+    }
+    let (given, name) = (given.as_str(), name.as_str());
+    let dashed = |byte| if byte == b'_' { b'-' } else { byte };
+    given.len() == name.len()
+        && given.contains('_')
+        && given.bytes().map(dashed).eq(name.bytes().map(dashed))
+}
+
+/// What a line is to a place.
+pub(super) enum Line<'a> {
+    /// It carries this token, or an empty one.
+    Token(&'a str),
+    /// It carries something that this place is not about.
+    Foreign,
+    /// Another place of the same header is about it.
+    Elsewhere,
+}
+
+/// `credentials = scheme 1*SP token` (RFC 9110 section 11.4, RFC 6750 section 2.1).
+pub(super) fn behind_scheme<'a>(
+    line: &'a str,
+    schemes: &[String],
+    place: &Place,
+    places: &[Place],
+) -> Result<Line<'a>, Refusal> {
+    let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
+    if is_one_of(schemes, scheme) {
+        let token = rest.trim_start_matches(' ');
+        return match token {
+            "" => Ok(Line::Token("")), // a guest, as to the shops that were asked
+            _ if token.contains(',') => Err(Refusal::TwoCredentials),
+            _ if is_token(token) => Ok(Line::Token(token)),
+            _ => Err(Refusal::MalformedCredential),
+        };
+    }
+    let is_bare = !line.contains([' ', '\t', ',']);
+    if siblings(place, places).any(|sibling| match &sibling.carrier {
+        Carrier::Schemed { schemes, .. } => is_one_of(schemes, scheme),
+        Carrier::Raw(_) => is_bare,
+        _ => false,
+    }) {
+        return Ok(Line::Elsewhere);
+    }
+    if schemes.iter().any(|one| hides(line, one)) {
+        return Err(Refusal::MalformedCredential);
+    }
+    Ok(Line::Foreign)
+}
+
+/// The whole value of a header, where no place of the same header is about its scheme.
+pub(super) fn bare<'a>(
+    line: &'a str,
+    place: &Place,
+    places: &[Place],
+) -> Result<Line<'a>, Refusal> {
+    if line.is_empty() || is_token(line) && !line.contains(',') {
+        return Ok(Line::Token(line));
+    }
+    if siblings(place, places).next().is_some() {
+        return Ok(Line::Elsewhere); // it says what becomes of schemes
+    }
+    if line.contains(',') {
+        return Err(Refusal::TwoCredentials);
+    }
+    Ok(Line::Foreign)
+}
+
+/// The other places of the same header.
+fn siblings<'p>(place: &'p Place, places: &'p [Place]) -> impl Iterator<Item = &'p Place> {
+    let name = place.carrier.header();
+    places
+        .iter()
+        .filter(move |other| !std::ptr::eq(*other, place) && other.carrier.header() == name)
+}
+
+fn is_one_of(schemes: &[String], scheme: &str) -> bool {
+    schemes.iter().any(|one| one.eq_ignore_ascii_case(scheme))
+}
+
+/// How many words a foreign credential may have; Digest has some thirty.
+const WORDS_MAX: usize = 128;
+
+/// No opaque token is shorter; names of schemes and the like are.
+const OPAQUE_BYTES_MIN: usize = 20;
+
+/// The only long word of a foreign credential, behind its scheme: many a shop takes it whatever the scheme is.
+///
+/// No others: what is known by its text alone can be revoked by anybody who knows the text, and everybody
+/// knows `Basic` or the name of a realm.
+pub(super) fn only_word(line: &str) -> Result<Option<&str>, Refusal> {
+    let separators = [' ', '\t', ',', ';', '"', '='];
+    let words = line.split(separators).filter(|word| !word.is_empty());
+    if words.count() > WORDS_MAX {
+        return Err(Refusal::MalformedCredential);
+    }
+    let (_, rest) = line.split_once(' ').unwrap_or(("", line));
+    let rest = rest.trim_matches([' ', '\t']);
+    let rest = rest.strip_prefix("token=").unwrap_or(rest); // as Rails writes it
+    let only = rest.trim_matches('"').trim_end_matches('=');
+    let is_one_word = !only.contains(separators);
+    Ok((is_one_word && only.len() >= OPAQUE_BYTES_MIN).then_some(only))
+}
+
+/// One word of visible characters. Wider than b64token, for shops hand out others (Sanctum's have a `|`).
+fn is_token(text: &str) -> bool {
+    // Without a way out: so it takes many bytes at a time, and a good token is read to its end anyway.
+    let is_odd = |odd, byte: u8| odd | !byte.is_ascii_graphic();
+    !text.is_empty() && !text.bytes().fold(false, is_odd)
+}
+
+/// Whether a shop that looks for a scheme anywhere in the value would find it there.
+///
+/// Some do: one PHP library takes the last "bearer" of the line, in any case, and what follows.
+/// A short scheme must stand as a word, or too many Basic credentials would hide one by chance.
+pub(super) fn hides(line: &str, scheme: &str) -> bool {
+    let (line, scheme) = (line.to_ascii_lowercase(), scheme.to_ascii_lowercase());
+    if scheme.len() >= 6 {
+        return line.contains(&scheme);
+    }
+    line.split([' ', '\t', ',', ';', '"', '='])
+        .any(|word| word == scheme)
+}
+
+/// The words of a WebSocket's subprotocols that are tokens: what stands for the `*` of the name, or what follows the
+/// name. Browsers can't set any other header of a handshake (RFC 6455 section 4.1).
+pub(super) fn subprotocols<'a>(
+    name: &NamePattern,
+    request: &Request<'a>,
+) -> SmallVec<[&'a str; 2]> {
+    let lines = request.head.headers.get_all(SEC_WEBSOCKET_PROTOCOL);
+    let lines = lines.iter().filter_map(|line| line.to_str().ok());
+    let words = lines.flat_map(|line| line.split(',')).map(str::trim);
+    let mut found = SmallVec::new();
+    let mut follows = false;
+    for word in words {
+        if follows {
+            found.push(word);
+        }
+        follows = name.exact() == Some(word);
+        found.extend(name.starred(word).filter(|token| !token.is_empty()));
+    }
+    found
+}

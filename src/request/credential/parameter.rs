@@ -1,0 +1,157 @@
+//! Credentials in parameters: of a query, a form, a multipart body or a JSON body. Frameworks merge them, so each is
+//! looked for in all of them.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use smallvec::SmallVec;
+
+use super::super::Request;
+use super::super::json::{self, Pointer};
+use super::super::multipart;
+use super::super::parameters::{content_type, is_called, written_content_type};
+use super::super::refusal::Refusal;
+
+/// A value of a parameter, and whether every parser reads it so.
+pub(super) type Values<'a> = SmallVec<[(Cow<'a, str>, bool); 1]>;
+
+/// The values of a parameter in a query or form. Some servers part parameters by `;` too.
+pub(super) fn in_pairs<'a>(name: &str, pairs: &'a [u8]) -> Values<'a> {
+    let mut values = Values::new();
+    if pairs.is_empty() {
+        return values;
+    }
+    take_parted(name, pairs, b"&", &mut values, true);
+    if memchr::memchr(b';', pairs).is_some() {
+        take_parted(name, pairs, b"&;", &mut values, false);
+    }
+    values
+}
+
+fn take_parted<'a>(
+    name: &str,
+    pairs: &'a [u8],
+    separators: &[u8],
+    values: &mut Values<'a>,
+    is_common: bool,
+) {
+    for piece in pairs.split(|byte| separators.contains(byte)) {
+        for (given, value) in form_urlencoded::parse(piece) {
+            if is_called(&given, name) {
+                add_readings(value, is_common, values);
+            }
+        }
+    }
+}
+
+/// A decoded value; and what it is to servers that decode twice, or `%u0041` as old ASP does.
+fn add_readings<'a>(value: Cow<'a, str>, is_common: bool, values: &mut Values<'a>) {
+    if value.is_empty() {
+        return;
+    }
+    let twice = value.contains('%').then(|| decoded_again(&value));
+    add(value, is_common, values);
+    for reading in twice.into_iter().flatten() {
+        add(Cow::Owned(reading), false, values);
+    }
+}
+
+fn add<'a>(value: Cow<'a, str>, is_common: bool, values: &mut Values<'a>) {
+    if !values.iter().any(|(known, _)| *known == value) {
+        values.push((value, is_common));
+    }
+}
+
+/// What a server makes of a decoded text that decodes it once more.
+pub(super) fn decoded_again(text: &str) -> [String; 2] {
+    let twice = percent_decode_str(text).decode_utf8_lossy().into_owned();
+    [twice, without_u(text)]
+}
+
+/// `%u0041` for `A`.
+fn without_u(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("%u") {
+        plain.push_str(&rest[..at]);
+        let digits = rest.get(at + 2..at + 6);
+        let letter = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let Some(letter) = letter.and_then(char::from_u32) else {
+            plain.push_str("%u");
+            rest = &rest[at + 2..];
+            continue;
+        };
+        plain.push(letter);
+        rest = &rest[at + 6..];
+    }
+    plain.push_str(rest);
+    plain
+}
+
+/// The values of a field of a form or multipart body, whatever the body is said to be.
+pub(super) fn in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a> {
+    let body = request.body.unwrap_or_default();
+    let kind = content_type(request);
+    if kind.contains("multipart/") {
+        let mut values = Values::new();
+        for (given, value) in multipart::fields(&written_content_type(request), body) {
+            if is_called(&given, name) {
+                let is_first = values.is_empty();
+                add_readings(value, is_first, &mut values);
+            }
+        }
+        return values;
+    }
+    let is_json = kind.contains("json") && !kind.contains("form") && json::parse(body).is_some();
+    if is_json {
+        return Values::new();
+    }
+    in_pairs(name, body)
+}
+
+/// The values at a place of a JSON body, whatever the body is said to be.
+pub(super) fn in_json<'a>(pointer: &Pointer, request: &Request<'a>) -> Result<Values<'a>, Refusal> {
+    let body = request.body.unwrap_or_default();
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    let says_json = content_type(request).contains("json");
+    let looks_like_it = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+    if body.is_empty() || !(says_json || looks_like_it) {
+        return Ok(Values::new());
+    }
+    let Some(value) = json::parse(body) else {
+        // It claims to be JSON and is none, or it is JSON to others, with a name that stands twice: it could
+        // hide one from us alone.
+        let is_lax_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        return if says_json || is_lax_json {
+            Err(Refusal::MalformedCredential)
+        } else {
+            Ok(Values::new())
+        };
+    };
+    let mut values = Values::new();
+    for found in pointer.find_all(&value) {
+        take_texts(found, true, &mut values);
+    }
+    Ok(values)
+}
+
+/// A text, a number as its text, and what stands in a list or an object where a text is wanted.
+fn take_texts(value: &Value, is_common: bool, values: &mut Values<'_>) {
+    match value {
+        Value::String(text) if !text.is_empty() => {
+            add(Cow::Owned(text.clone()), is_common, values);
+        }
+        Value::Number(number) => add(Cow::Owned(number.to_string()), is_common, values),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| take_texts(item, false, values)),
+        Value::Object(members) => {
+            members
+                .values()
+                .for_each(|item| take_texts(item, false, values));
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) => {}
+    }
+}

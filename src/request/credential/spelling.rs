@@ -1,0 +1,293 @@
+//! How a place writes its tokens: what is wrapped around them, what they look like, how loosely they are compared.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use percent_encoding::percent_decode_str;
+use regex::Regex;
+use serde_json::Value;
+use smallvec::{SmallVec, smallvec};
+
+use super::super::refusal::Refusal;
+
+/// How the values of a place are written.
+#[derive(Debug, Default)]
+pub struct Spelling {
+    /// What a token looks like, whole; a value that looks different is no credential. A group called `token` is the
+    /// part that the shop knows the token by.
+    pub pattern: Option<Regex>,
+    /// What is wrapped around a token, the outermost first. A value without such a wrapping is taken as it is.
+    pub decode: Vec<Decoding>,
+    /// How loosely the shop compares tokens.
+    pub fold: Fold,
+}
+
+/// Something that clients and servers wrap around a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoding {
+    /// `%41` for `A` (RFC 3986 section 2.1), beside the one layer that the carrier itself has.
+    Percent,
+    /// A JSON text, perhaps behind `j:` as Express writes it; every string in it may be the token.
+    Json,
+    /// Base64 of either alphabet, padded or not, perhaps behind `base64-` as Supabase writes it.
+    Base64,
+    /// A signature behind the value: `s:VALUE.SIGNATURE` (cookie-signature) or `VALUE--SIGNATURE` (Rails).
+    Signed,
+}
+
+/// How a shop compares tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fold {
+    /// Without case, as the usual collations of `MySQL` do; these skip control characters, too.
+    pub case: bool,
+    /// Without white space around.
+    pub trim: bool,
+}
+
+/// Fewer letters without a digit among them are a word, such as `true`, `null` or `undefined`: no token.
+const WORD_BYTES_MAX: usize = 15;
+
+/// How many texts are taken out of one wrapped value.
+const WRAPPED_MAX: usize = 32;
+
+/// What a value may be, one text for each way to unwrap it; nearly always one.
+pub(in crate::request) type Texts<'t> = SmallVec<[Cow<'t, str>; 1]>;
+
+impl Spelling {
+    /// Whether values are tokens as they stand.
+    pub(in crate::request) fn is_plain(&self) -> bool {
+        self.pattern.is_none() && self.decode.is_empty() && self.fold == Fold::default()
+    }
+
+    /// What stands inside the wrappings of a value.
+    pub(in crate::request) fn unwrap<'t>(&self, value: Cow<'t, str>) -> Texts<'t> {
+        let mut texts: Texts<'t> = smallvec![value];
+        for decoding in &self.decode {
+            let inner = texts.into_iter().flat_map(|text| decoding.unwrap(text));
+            texts = inner.take(WRAPPED_MAX).collect();
+        }
+        texts
+    }
+
+    /// What a token of this text is known by, where that is not the whole text: a part of it, or its folded form.
+    ///
+    /// `Ok(None)`: the text is no token of this place.
+    pub(in crate::request) fn key<'t>(
+        &self,
+        text: &'t str,
+    ) -> Result<Option<Cow<'t, str>>, Refusal> {
+        let folded = self.fold.apply(text)?;
+        let Some(pattern) = &self.pattern else {
+            return Ok((!folded.is_empty()).then_some(folded));
+        };
+        let part = match folded {
+            Cow::Borrowed(text) => token_in(pattern, text).map(Cow::Borrowed),
+            Cow::Owned(ref text) => token_in(pattern, text).map(|part| Cow::Owned(part.to_owned())),
+        };
+        Ok(part)
+    }
+}
+
+/// The group of a pattern that is the token.
+const TOKEN_GROUP: &str = "token";
+
+/// The token in a text that a pattern fits: its group `token`, else all of it.
+pub(in crate::request) fn token_in<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str> {
+    if pattern.captures_len() == 1 {
+        return pattern.is_match(text).then_some(text);
+    }
+    let found = pattern.captures(text)?;
+    Some(found.name(TOKEN_GROUP).map_or(text, |part| part.as_str()))
+}
+
+/// Whether a text without a pattern is a word rather than a token. Scripts without a token send many: they
+/// would be the same word for everybody.
+pub(in crate::request) fn is_word(text: &str) -> bool {
+    text.len() <= WORD_BYTES_MAX && !text.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// What databases and frameworks strip: white space, and what Laravel counts as such.
+pub(in crate::request) fn trimmed(text: &str) -> &str {
+    text.trim_matches(|letter: char| {
+        letter.is_whitespace() || matches!(letter, '\0' | '\u{feff}' | '\u{200b}' | '\u{200e}')
+    })
+}
+
+impl Fold {
+    /// The form in which texts are compared.
+    ///
+    /// Where case does not count, a text beyond ASCII is refused: collations take accented and wide letters for plain
+    /// ones, and no token that is made of letters and digits has any.
+    pub(in crate::request) fn apply(self, text: &str) -> Result<Cow<'_, str>, Refusal> {
+        let text = if self.trim || self.case {
+            trimmed(text)
+        } else {
+            text
+        };
+        if !self.case {
+            return Ok(Cow::Borrowed(text));
+        }
+        if !text.is_ascii() {
+            return Err(Refusal::MalformedCredential);
+        }
+        let changes = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_control();
+        if !text.bytes().any(changes) {
+            return Ok(Cow::Borrowed(text));
+        }
+        let letters = text.chars().filter(|letter| !letter.is_ascii_control());
+        Ok(letters.map(|letter| letter.to_ascii_lowercase()).collect())
+    }
+}
+
+impl Decoding {
+    fn unwrap(self, text: Cow<'_, str>) -> Texts<'_> {
+        let inner = match self {
+            Self::Percent => percent(&text),
+            Self::Json => return json(text),
+            Self::Base64 => base64(&text),
+            Self::Signed => unsigned(&text),
+        };
+        match inner {
+            Some(inner) => smallvec![Cow::Owned(inner)],
+            None => smallvec![text],
+        }
+    }
+}
+
+fn percent(text: &str) -> Option<String> {
+    text.contains('%')
+        .then(|| percent_decode_str(text).decode_utf8_lossy().into_owned())
+}
+
+/// Every string of a JSON text; the text itself where it is none.
+fn json(text: Cow<'_, str>) -> Texts<'_> {
+    let written = text.strip_prefix("j:").unwrap_or(&text);
+    let Ok(value) = serde_json::from_str::<Value>(written) else {
+        return smallvec![text];
+    };
+    let mut strings = Texts::new();
+    take_strings(value, &mut strings);
+    if strings.is_empty() {
+        strings.push(text);
+    }
+    strings
+}
+
+fn take_strings(value: Value, strings: &mut Texts<'_>) {
+    if strings.len() >= WRAPPED_MAX {
+        return;
+    }
+    match value {
+        Value::String(text) => strings.push(Cow::Owned(text)),
+        Value::Array(items) => items
+            .into_iter()
+            .for_each(|item| take_strings(item, strings)),
+        Value::Object(members) => {
+            let values = members.into_iter().map(|(_, value)| value);
+            values.for_each(|value| take_strings(value, strings));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+const LAX: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_allow_trailing_bits(true)
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+
+fn base64(text: &str) -> Option<String> {
+    let written = text.strip_prefix("base64-").unwrap_or(text).trim();
+    let engines = [&STANDARD, &URL_SAFE].map(|alphabet| GeneralPurpose::new(alphabet, LAX));
+    let bytes = engines
+        .iter()
+        .find_map(|engine| engine.decode(written).ok())?;
+    let text = String::from_utf8(bytes).ok()?;
+    (!text.is_empty()).then_some(text)
+}
+
+fn unsigned(text: &str) -> Option<String> {
+    let value = match text.strip_prefix("s:") {
+        Some(signed) => signed.rsplit_once('.').map(|(value, _)| value),
+        None => text.rsplit_once("--").map(|(value, _)| value),
+    };
+    value.map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unwrapped(decode: &[Decoding], value: &str) -> Vec<String> {
+        let spelling = Spelling {
+            decode: decode.to_vec(),
+            ..Spelling::default()
+        };
+        let texts = spelling.unwrap(Cow::Borrowed(value));
+        texts.into_iter().map(Cow::into_owned).collect()
+    }
+
+    #[test]
+    fn wrappings_come_off_the_outermost_first_field_f3() {
+        use Decoding::{Base64, Json, Percent, Signed};
+        assert_eq!(unwrapped(&[Signed], "s:abc.def.sig"), ["abc.def"]);
+        assert_eq!(unwrapped(&[Signed], "abc--0f0f"), ["abc"]);
+        assert_eq!(
+            unwrapped(&[Json], r#"j:{"a":{"b":["x","y"]},"n":1}"#),
+            ["x", "y"]
+        );
+        assert_eq!(unwrapped(&[Json], r#""x""#), ["x"]);
+        assert_eq!(unwrapped(&[Percent, Json], "%22x%22"), ["x"]);
+        for wrapped in ["base64-eyJhIjoieCJ9", "eyJhIjoieCJ9", "eyJhIjoieCJ9=="] {
+            assert_eq!(unwrapped(&[Base64, Json], wrapped), ["x"], "{wrapped}");
+        }
+        assert_eq!(
+            unwrapped(&[Percent, Json, Base64, Signed], "plain"),
+            ["plain"]
+        );
+    }
+
+    #[test]
+    fn a_folded_token_is_one_to_every_spelling_that_a_collation_takes_for_it_attacks_a3() {
+        let fold = Fold {
+            case: true,
+            trim: true,
+        };
+        for spelling in [
+            "AbC1",
+            " abc1",
+            "abc1  ",
+            "abc1\u{200b}",
+            "ABC1\0",
+            "a\u{1}bc1",
+        ] {
+            assert_eq!(fold.apply(spelling).unwrap(), "abc1", "{spelling:?}");
+        }
+        assert!(fold.apply("\u{e1}bc1").is_err() && fold.apply("\u{ff41}bc1").is_err());
+        assert_eq!(Fold::default().apply(" AbC").unwrap(), " AbC");
+    }
+
+    #[test]
+    fn words_are_no_tokens_and_tokens_are_no_words_field_f3() {
+        for word in [
+            "true",
+            "false",
+            "null",
+            "undefined",
+            "[object Object]",
+            "NaN",
+            "deleted",
+            "",
+        ] {
+            assert!(is_word(word), "{word}");
+        }
+        for token in [
+            "abcdefghijklmnop",
+            "tok_1",
+            "8f14e45fceea167a5a36dedd4bea2543",
+        ] {
+            assert!(!is_word(token), "{token}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Every text value of a body, wherever it stands: a dead token is looked for in all of them.
+
+use std::borrow::Cow;
+
+use super::super::Request;
+use super::super::multipart;
+use super::super::parameters::{content_type, written_content_type};
+use super::parameter::decoded_again;
+
+/// The shortest text that is looked at, and the longest; no token is shorter, or read if it is longer.
+const BYTES_MIN: usize = 8;
+const BYTES_MAX: usize = 16 << 10;
+
+/// Hands every text value of a body to `look`, until that returns a value.
+///
+/// Strings are found as the laxest parser of JSON would find them: in either kind of quotes, with names of members
+/// among them, and strings within strings. Forms are parted by `&`, `;` and line ends, and decoded once or twice.
+/// A body of letters with zeros between them (UTF-16) is read without the zeros.
+pub(in crate::request) fn texts_of<T>(
+    request: &Request<'_>,
+    look: &mut impl FnMut(&str) -> Option<T>,
+) -> Option<T> {
+    let body = request.body?;
+    let kind = content_type(request);
+    if kind.contains("multipart/") {
+        let written = written_content_type(request);
+        let mut fields = multipart::fields(&written, body);
+        return fields.find_map(|(_, value)| look_inside(&value, look));
+    }
+    if memchr::memchr(0, body).is_some() {
+        let letters: Vec<u8> = body.iter().copied().filter(|byte| *byte != 0).collect();
+        if let Some(found) = texts_in(&letters, &kind, look) {
+            return Some(found);
+        }
+    }
+    texts_in(body, &kind, look)
+}
+
+fn texts_in<T>(body: &[u8], kind: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
+    let text = String::from_utf8_lossy(body);
+    let is_json = kind.contains("json")
+        || matches!(body.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
+    if is_json && let Some(found) = strings_in(&text, look) {
+        return Some(found);
+    }
+    if is_json && !kind.contains("urlencoded") {
+        return None;
+    }
+    values_in(&text, look)
+}
+
+/// A field of a form, which may itself be JSON.
+fn look_inside<T>(value: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
+    if !fits(value) {
+        return strings_in(value, look);
+    }
+    look(value).or_else(|| strings_in(value, look))
+}
+
+fn fits(text: &str) -> bool {
+    (BYTES_MIN..=BYTES_MAX).contains(&text.len())
+}
+
+/// The texts between quotes, at any depth of quoting up to two.
+fn strings_in<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
+    let mut rest = text;
+    while let Some(start) = memchr::memchr2(b'"', b'\'', rest.as_bytes()) {
+        let quote = rest.as_bytes()[start];
+        let begin = &rest[start + 1..];
+        let (end, has_escapes) = end_of_string(begin.as_bytes(), quote);
+        let raw = &begin[..end];
+        if raw.len() >= BYTES_MIN {
+            let string = if has_escapes {
+                Cow::Owned(unescape(raw))
+            } else {
+                Cow::Borrowed(raw)
+            };
+            if fits(&string)
+                && let Some(found) = look(&string)
+            {
+                return Some(found);
+            }
+            let has_inner = has_escapes || quote == b'\'' || string.contains('\'');
+            if has_inner && let Some(found) = inner_strings(&string, look) {
+                return Some(found);
+            }
+        }
+        rest = begin.get(end + 1..).unwrap_or_default();
+    }
+    None
+}
+
+/// The texts between quotes within a string: GraphQL stands in JSON so.
+fn inner_strings<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
+    let pieces = text.split(['"', '\'']).skip(1);
+    let mut pieces = pieces
+        .map(|piece| piece.trim_end_matches('\\'))
+        .filter(|piece| fits(piece));
+    pieces.find_map(|piece| look(piece))
+}
+
+/// Where a string ends, and whether something in it is escaped.
+fn end_of_string(text: &[u8], quote: u8) -> (usize, bool) {
+    let mut at = 0;
+    let mut has_escapes = false;
+    while let Some(next) = memchr::memchr2(quote, b'\\', &text[at..]) {
+        at += next;
+        if text[at] == quote {
+            return (at, has_escapes);
+        }
+        has_escapes = true;
+        at += 2;
+        if at >= text.len() {
+            break;
+        }
+    }
+    (text.len(), has_escapes)
+}
+
+/// JSON's escapes (RFC 8259 section 7), and those that laxer parsers know.
+fn unescape(raw: &str) -> String {
+    let mut plain = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = rest.find('\\') {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let mut letters = rest.chars();
+        let Some(letter) = letters.next() else { break };
+        let digits = match letter {
+            'u' => rest.get(1..5),
+            'x' => rest.get(1..3),
+            _ => None,
+        };
+        let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        if let (Some(code), Some(digits)) = (code, digits) {
+            plain.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            rest = &rest[1 + digits.len()..];
+            continue;
+        }
+        plain.push(match letter {
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            other => other,
+        });
+        rest = letters.as_str();
+    }
+    plain.push_str(rest);
+    plain
+}
+
+/// The values of a form, decoded.
+fn values_in<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
+    for piece in text.split(['&', ';', '\r', '\n']) {
+        for (name, value) in form_urlencoded::parse(piece.as_bytes()) {
+            let parts = [name, value];
+            for part in parts.iter().filter(|part| fits(part)) {
+                let twice = part.contains('%').then(|| decoded_again(part));
+                let mut readings =
+                    std::iter::once(&**part).chain(twice.iter().flatten().map(String::as_str));
+                if let Some(found) = readings.find_map(|reading| look_inside(reading, look)) {
+                    return Some(found);
+                }
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(kind: &str, body: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let none: Option<()> = texts_in(body.as_bytes(), kind, &mut |text| {
+            found.push(text.to_owned());
+            None
+        });
+        assert!(none.is_none());
+        found
+    }
+
+    #[test]
+    fn a_value_is_found_in_every_body_that_a_shop_could_read_attacks_a2() {
+        for (kind, body) in [
+            ("application/json", r#"{"a":{"b":["TOKEN-12345"]}}"#),
+            ("application/json", r#"{"a":"\u0054OKEN-12345"}"#),
+            ("application/json", r#"{'a':'TOKEN-12345'}"#),
+            ("application/json", r#"{"a":"TOKEN-12345","a":"x"}"#),
+            (
+                "application/json",
+                r#"{"query":"mutation{x(t:\"TOKEN-12345\")}"}"#,
+            ),
+            ("application/json", r#"["TOKEN-12345"#),
+            ("text/plain", r#" {"a":"TOKEN-12345"}"#),
+            ("application/x-www-form-urlencoded", "a=1&b=TOKEN-12345"),
+            ("application/x-www-form-urlencoded", "a=1;b=%54OKEN-12345"),
+            ("application/x-www-form-urlencoded", "b=%2554OKEN-12345"),
+            ("application/x-www-form-urlencoded", "b=%u0054OKEN-12345"),
+            (
+                "application/x-www-form-urlencoded",
+                r#"b={"c":"TOKEN-12345"}"#,
+            ),
+            ("text/plain", "b=TOKEN-12345\r\n"),
+            ("", "TOKEN-12345"),
+        ] {
+            let found = texts(kind, body);
+            assert!(
+                found.iter().any(|text| text == "TOKEN-12345"),
+                "{body}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn utf_16_is_read_by_its_letters() {
+        let head =
+            http::Request::post("/").header("content-type", "application/json; charset=utf-16");
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        let body: Vec<u8> =
+            r#"{"a":"TOKEN-12345"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let request = Request::new(&head, Some(&body));
+        let found = texts_of(&request, &mut |text| (text == "TOKEN-12345").then_some(()));
+        assert!(found.is_some());
+    }
+}
