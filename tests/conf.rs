@@ -903,7 +903,7 @@ fn the_operators_credential_overrides_the_presets() {
     assert!(matches!(&places[1].carrier, Carrier::Cookie { .. }));
     let faults = Folder::new().faults(&format!("{text}{own}"));
     assert!(
-        faults.contains("header `authorization` stands twice"),
+        faults.contains("header `authorization` with the scheme `jwt` stands twice"),
         "{faults}"
     );
 }
@@ -1104,12 +1104,20 @@ fn what_makes_no_sense_is_told() {
             "`schemes` makes no sense with `query`",
         ),
         (
-            "[[shop.credential]]\nheader = \"x\"\nkind = \"opaque\"\npattern = \"a\"",
-            "`pattern` is for cookies of kind \"opaque\"",
+            "[[shop.credential]]\nheader = \"x\"\njoin = [\"y\"]",
+            "`join` makes no sense without `cookie`",
         ),
         (
-            "[[shop.credential]]\ncookie = \"x\"\nkind = \"jwt\"\npattern = \"a\"",
-            "what opaque bearers look like is [shop.token] opaque_pattern",
+            "[[shop.credential]]\nheader = \"x\"\ndecode = [\"rot13\"]",
+            "percent, json, base64, signed",
+        ),
+        (
+            "[[shop.credential]]\nheader = \"x\"\nfold = [\"accents\"]",
+            "case, trim",
+        ),
+        (
+            "[[shop.credential]]\nheader = \"x\"\n[[shop.credential]]\nheader = \"X\"",
+            "header `x` stands twice",
         ),
         (
             "[[shop.credential]]\ncookie = \"x\"\nkind = \"opaque\"\npattern = \"(\"",

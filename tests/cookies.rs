@@ -97,6 +97,7 @@ fn the_logout_of_one_cookie_spares_others_that_begin_alike_d4() {
 
 /// The cookies of one login share a part, and each logs in alone.
 const SHARED: &str = r#"
+dead_cookie = "refuse"
 [[shop.credential]]
 header = "authorization"
 schemes = ["Bearer"]

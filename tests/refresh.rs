@@ -11,6 +11,7 @@ const REFRESH_TOKEN: &str = "1d9e2a7c0b4f4c58a1d9e2a7c0b4f4c5";
 const OTHER: &str = "ffff2a7c0b4f4c58a1d9e2a7c0b4f4c5";
 
 const PLACES: &str = r#"
+dead_cookie = "refuse"
 [[shop.credential]]
 header  = "authorization"
 schemes = ["Bearer"]
@@ -110,16 +111,17 @@ fn a_refresh_token_in_a_cookie_of_a_logout_mints_nothing_any_more_trap_26() {
 }
 
 #[test]
-fn a_refresh_token_is_nobodys_business_elsewhere() {
+fn a_dead_refresh_token_is_dead_elsewhere_too_and_no_upload_is_refused_for_its_length() {
     let scene = Scene::open();
     scene.log_out(&scene.alice, &[], &body_with(REFRESH_TOKEN));
     let visits = scene.shop.visits();
     assert_eq!(
         scene.post("/elsewhere", &[], &body_with(REFRESH_TOKEN)),
-        200
+        401
     );
-    assert_eq!(scene.shop.visits(), visits + 1);
-    // Nor is a long body read there, or refused for its length.
+    assert_eq!(scene.shop.visits(), visits);
+    assert_eq!(scene.post("/elsewhere", &[], &body_with(OTHER)), 200);
+    // A long body is not refused for its length there.
     let long = format!(r#"{{"note":"{}"}}"#, "x".repeat(100_000));
     assert_eq!(scene.post("/elsewhere", &[], &long), 200);
     assert_eq!(scene.post(REFRESH, &[], &long), 413);

@@ -13,7 +13,7 @@ use super::answer::{RefusalSettings, Shape};
 use super::call::Call;
 use super::compact::jwts_in;
 use super::confirmations::Confirmations;
-use super::credential::{Carrier, Credential, Occasion, Place, is_word, trimmed};
+use super::credential::{Carrier, Credential, Occasion, Place, trimmed};
 use super::flaw::Flaw;
 use super::graphql::{GraphQlSettings, Reading, UnknownHash};
 use super::logout::LogoutRule;
@@ -322,7 +322,7 @@ impl Shop {
             }
         }
         let bare = trimmed(text);
-        if is_word(bare) || bare.contains(char::is_whitespace) {
+        if bare.contains(char::is_whitespace) {
             return Ok(tokens);
         }
         tokens.extend(self.verifier.read(Kind::Opaque, bare, now));

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::claims::Claims;
 use super::compact::{decode_object, has_jwt_shape, key_id, refuse_other_types, signed_part};
-use super::credential::token_in;
+use super::credential::{is_no_text, token_in};
 use super::flaw::Flaw;
 use super::inquiry::Inquiry;
 use super::key_ring::KeyRing;
@@ -213,7 +213,10 @@ impl Verifier {
     /// A logout stores what it revokes: an opaque bearer must look like one of the shop's.
     pub fn refuse_implausible(&self, token: &Token, text: &str) -> Result<(), Flaw> {
         let pattern = self.settings.opaque_pattern.as_ref();
-        let is_plausible = || pattern.is_none_or(|pattern| pattern.is_match(text));
+        let is_plausible = || match pattern {
+            Some(pattern) => pattern.is_match(text),
+            None => !is_no_text(text),
+        };
         match token {
             Token::Opaque(_) if !is_plausible() => Err(Flaw::NotJwt),
             Token::Opaque(_) | Token::Verified(_) | Token::Confirmed(_) | Token::Stranger(_) => {

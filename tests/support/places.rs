@@ -9,8 +9,9 @@ pub const LOGOUT: &str = "/api/shop/customers/logout";
 /// Where Doorward itself logs them out.
 pub const OWN_LOGOUT: &str = "/_doorward/logout";
 
-/// Every kind of place at once.
+/// Every kind of place at once; a dead cookie is refused, so that it is seen to be found.
 pub const EVERYWHERE: &str = r#"
+dead_cookie = "refuse"
 [[shop.credential]]
 header = "authorization"
 schemes = ["Bearer"]

@@ -47,8 +47,8 @@ impl<'a> Cookie<'a> {
     fn of(piece: &'a [u8], segment: &'a [u8], is_after_comma: bool) -> Option<Self> {
         let equals = memchr::memchr(b'=', piece)?;
         Some(Self {
-            name: piece[..equals].trim_ascii(),
-            value: piece[equals + 1..].trim_ascii(),
+            name: trim(&piece[..equals]),
+            value: trim(&piece[equals + 1..]),
             segment,
             is_after_comma,
         })
@@ -57,6 +57,21 @@ impl<'a> Cookie<'a> {
     /// Its name, for people.
     pub(in crate::request) fn name(&self) -> Cow<'a, str> {
         String::from_utf8_lossy(self.name)
+    }
+}
+
+/// Without white space around, also that which only Unicode or Latin-1 knows.
+fn trim(bytes: &[u8]) -> &[u8] {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.trim().as_bytes(),
+        Err(_) => {
+            let is_space = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, 0x85 | 0xa0);
+            let start = bytes.iter().position(|byte| !is_space(byte));
+            let end = bytes.iter().rposition(|byte| !is_space(byte));
+            start
+                .zip(end)
+                .map_or(&[], |(start, end)| &bytes[start..=end])
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub use cookie::NamePattern;
 pub(super) use cookie::{cookie_value, cookies};
 pub use place::{Carrier, Occasion, Occasions, Place, PlaceCounts};
 pub use spelling::{Decoding, Fold, Spelling};
-pub(super) use spelling::{is_word, token_in, trimmed};
+pub(super) use spelling::{is_no_text, token_in, trimmed};
 pub(super) use sweep::texts_of;
 
 /// One credential as it came.
@@ -148,12 +148,18 @@ pub(super) fn take_all<'a>(
         match &place.carrier {
             Carrier::Cookie { .. } => has_cookies = true,
             Carrier::Path => {
-                taker.take_values(place, named_by_path.map(|text| (Cow::Borrowed(text), true)))?;
+                taker.take_values(
+                    place,
+                    named_by_path.map(|text| (Cow::Borrowed(text), Standing::Exact)),
+                )?;
             }
             Carrier::Schemed { .. } | Carrier::Raw(_) => taker.take_header(place, request)?,
             Carrier::Subprotocol(name) => {
                 let words = header::subprotocols(name, request).into_iter();
-                taker.take_values(place, words.map(|word| (Cow::Borrowed(word), true)))?;
+                taker.take_values(
+                    place,
+                    words.map(|word| (Cow::Borrowed(word), Standing::Exact)),
+                )?;
             }
             Carrier::Query(_) | Carrier::Json(_) | Carrier::Form(_) => {
                 taker.take_parameter(place, request)?;
@@ -161,7 +167,7 @@ pub(super) fn take_all<'a>(
             Carrier::GraphQl(name) => {
                 let read = request.graphql.get().into_iter();
                 let texts = read.flat_map(|read| read.credentials(name, CREDENTIALS_MAX));
-                taker.take_values(place, texts.map(|text| (Cow::Owned(text), true)))?;
+                taker.take_values(place, texts.map(|text| (Cow::Owned(text), Standing::Exact)))?;
             }
         }
     }
@@ -233,7 +239,9 @@ impl<'a> Taker<'a> {
             Line::Token(token) if matches!(place.carrier, Carrier::Schemed { .. }) => {
                 self.take_bearer(place, token)
             }
-            Line::Token(token) => self.take_values(place, [(Cow::Borrowed(token), true)]),
+            Line::Token(token) => {
+                self.take_values(place, [(Cow::Borrowed(token), Standing::Exact)])
+            }
             Line::Foreign => self.take_foreign(place, line),
         }
     }
@@ -241,21 +249,12 @@ impl<'a> Taker<'a> {
     /// What stands behind a scheme is one token, to its last letter.
     fn take_bearer(&mut self, place: &'a Place, token: &'a str) -> Result<(), Refusal> {
         if place.spelling.is_plain() {
-            if is_word(token) {
-                place.counts.note_unreadable();
-            } else {
-                place.counts.note_token();
-                self.push(
-                    place,
-                    Cow::Borrowed(token),
-                    None,
-                    (place.kind, Standing::Exact),
-                    &[],
-                );
-            }
+            place.counts.note_token();
+            let kind = (place.kind, Standing::Exact);
+            self.push(place, Cow::Borrowed(token), None, kind, &[]);
             return Ok(());
         }
-        self.take_values(place, [(Cow::Borrowed(token), true)])
+        self.take_values(place, [(Cow::Borrowed(token), Standing::Exact)])
     }
 
     /// A line that is about nothing of ours: JWTs in it are credentials all the same, whatever stands before them.
@@ -323,14 +322,16 @@ impl<'a> Taker<'a> {
         is_home: bool,
     ) -> Result<(), Refusal> {
         let common = values.iter().filter(|(_, is_common)| *is_common).count();
-        if is_home && common > 1 && place.is_bearer() {
-            return Err(Refusal::TwoCredentials); // RFC 6750 section 3.1: it repeats the parameter
+        if is_home && common > 1 {
+            return Err(Refusal::TwoCredentials); // RFC 6749 section 3.1: it repeats the parameter
         }
+        let standing = |is_common| match (is_common, is_home) {
+            (true, true) => Standing::Exact,
+            (true, false) => Standing::Respelled,
+            (false, _) => Standing::Foreign, // it may be a part that others have, too
+        };
         let values = values.into_iter();
-        self.take_values(
-            place,
-            values.map(|(text, common)| (text, common && is_home)),
-        )
+        self.take_values(place, values.map(|(text, common)| (text, standing(common))))
     }
 
     fn take_cookies(&mut self, request: &Request<'a>) -> Result<(), Refusal> {
@@ -343,9 +344,16 @@ impl<'a> Taker<'a> {
                 {
                     continue;
                 }
-                let is_exact = !cookie.is_after_comma && name.matches_bytes(cookie.name);
+                let first = match cookie.is_after_comma {
+                    true => Standing::Foreign,
+                    false if name.matches_bytes(cookie.name) => Standing::Exact,
+                    false => Standing::Respelled,
+                };
                 let readings = cookie::readings(cookie.value).into_iter().enumerate();
-                let values = readings.map(|(at, text)| (text, is_exact && at == 0));
+                let values = readings.map(|(at, text)| match at {
+                    0 => (text, first),
+                    _ => (text, Standing::Foreign), // it may be a part that others have, too
+                });
                 self.take_texts(place, values, &[cookie.segment])?;
             }
         }
@@ -376,13 +384,13 @@ impl<'a> Taker<'a> {
         if whole.is_empty() {
             return Ok(());
         }
-        self.take_texts(place, [(Cow::Owned(whole), true)], &segments)
+        self.take_texts(place, [(Cow::Owned(whole), Standing::Exact)], &segments)
     }
 
     fn take_values(
         &mut self,
         place: &'a Place,
-        values: impl IntoIterator<Item = (Cow<'a, str>, bool)>,
+        values: impl IntoIterator<Item = (Cow<'a, str>, Standing)>,
     ) -> Result<(), Refusal> {
         self.take_texts(place, values, &[])
     }
@@ -391,19 +399,19 @@ impl<'a> Taker<'a> {
     fn take_texts(
         &mut self,
         place: &'a Place,
-        values: impl IntoIterator<Item = (Cow<'a, str>, bool)>,
+        values: impl IntoIterator<Item = (Cow<'a, str>, Standing)>,
         segments: &[&'a [u8]],
     ) -> Result<(), Refusal> {
         let before = self.found.len();
         let mut is_empty = true;
-        for (value, is_exact) in values {
+        for (value, standing) in values {
             is_empty = false;
-            if is_exact && place.is_plain_jwt(&value) {
+            if standing == Standing::Exact && place.is_plain_jwt(&value) {
                 self.push(place, value, None, (place.kind, Standing::Exact), segments);
                 continue;
             }
             for text in place.spelling.unwrap(value) {
-                self.take_text(place, text, is_exact, segments)?;
+                self.take_text(place, text, standing, segments)?;
             }
         }
         match (is_empty, self.found.len() == before) {
@@ -418,23 +426,20 @@ impl<'a> Taker<'a> {
         &mut self,
         place: &'a Place,
         text: Cow<'a, str>,
-        is_exact: bool,
+        standing: Standing,
         segments: &[&'a [u8]],
     ) -> Result<(), Refusal> {
         let key = place.spelling.key(&text)?;
         if place.kind != Kind::Opaque
-            && self.take_jwts(place, &text, key.as_deref(), is_exact, segments)
+            && self.take_jwts(place, &text, key.as_deref(), standing, segments)
         {
             return Ok(());
         }
-        let standing = if is_exact {
-            Standing::Exact
-        } else {
-            Standing::Respelled
-        };
         let key = match key {
             None => return Ok(()),
-            Some(_) if place.spelling.pattern.is_none() && is_word(trimmed(&text)) => return Ok(()),
+            Some(_) if place.spelling.pattern.is_none() && is_no_text(trimmed(&text)) => {
+                return Ok(());
+            }
             Some(key) if *key == *text => None,
             Some(key) => Some(Box::from(&*key)),
         };
@@ -453,7 +458,7 @@ impl<'a> Taker<'a> {
         place: &'a Place,
         text: &str,
         key: Option<&str>,
-        is_exact: bool,
+        standing: Standing,
         segments: &[&'a [u8]],
     ) -> bool {
         let named = key.filter(|part| place.spelling.pattern.is_some() && has_jwt_shape(part));
@@ -461,10 +466,12 @@ impl<'a> Taker<'a> {
             Some(part) => SmallVec::from_slice(&[part]),
             None => jwts_in(text),
         };
-        let standing = match (is_exact, jwts.len()) {
-            (true, 1) if named.is_some() || key.is_some() => Standing::Exact,
-            (true, _) => Standing::Embedded,
-            (false, _) => Standing::Respelled,
+        let standing = match (standing, jwts.len()) {
+            (Standing::Exact, 1) if named.is_some() || key.is_some() => Standing::Exact,
+            (Standing::Exact, _) => Standing::Embedded,
+            (Standing::Embedded | Standing::Respelled | Standing::Foreign, _) => {
+                Standing::Respelled
+            }
         };
         for jwt in &jwts {
             let jwt = Cow::Owned((*jwt).to_owned());

@@ -58,8 +58,9 @@ fn add_readings<'a>(value: Cow<'a, str>, is_common: bool, values: &mut Values<'a
     }
 }
 
+/// A value that is common and comes again is kept, too: then the parameter is repeated.
 fn add<'a>(value: Cow<'a, str>, is_common: bool, values: &mut Values<'a>) {
-    if !values.iter().any(|(known, _)| *known == value) {
+    if is_common || !values.iter().any(|(known, _)| *known == value) {
         values.push((value, is_common));
     }
 }
@@ -102,6 +103,7 @@ pub(super) fn in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a> {
                 add_readings(value, is_first, &mut values);
             }
         }
+        take_parted(name, body, b"&", &mut values, false); // some go by another line of the header
         return values;
     }
     let is_json = kind.contains("json") && !kind.contains("form") && json::parse(body).is_some();

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, NO_PAD};
 use percent_encoding::percent_decode_str;
 use regex::Regex;
 use serde_json::Value;
@@ -46,9 +45,6 @@ pub struct Fold {
     /// Without white space around.
     pub trim: bool,
 }
-
-/// Fewer letters without a digit among them are a word, such as `true`, `null` or `undefined`: no token.
-const WORD_BYTES_MAX: usize = 15;
 
 /// How many texts are taken out of one wrapped value.
 const WRAPPED_MAX: usize = 32;
@@ -103,10 +99,14 @@ pub(in crate::request) fn token_in<'t>(pattern: &Regex, text: &'t str) -> Option
     Some(found.name(TOKEN_GROUP).map_or(text, |part| part.as_str()))
 }
 
-/// Whether a text without a pattern is a word rather than a token. Scripts without a token send many: they
-/// would be the same word for everybody.
-pub(in crate::request) fn is_word(text: &str) -> bool {
-    text.len() <= WORD_BYTES_MAX && !text.bytes().any(|byte| byte.is_ascii_digit())
+/// Whether a text is what a script makes of a value that is no string (ECMA-262 section 7.1.17): of nothing, of a switch
+/// or of an object. Clients without a token send it, all of them the same.
+pub(in crate::request) fn is_no_text(text: &str) -> bool {
+    const UNDEFINED: &str = "undefined";
+    const OBJECT: &str = "[object Object]";
+    let is_literal = |text| serde_json::from_str::<Option<bool>>(text).is_ok();
+    text.is_empty()
+        || text.len() <= OBJECT.len() && (is_literal(text) || [UNDEFINED, OBJECT].contains(&text))
 }
 
 /// What databases and frameworks strip: white space, and what Laravel counts as such.
@@ -193,12 +193,11 @@ fn take_strings(value: Value, strings: &mut Texts<'_>) {
     }
 }
 
-const LAX: GeneralPurposeConfig = GeneralPurposeConfig::new()
-    .with_decode_allow_trailing_bits(true)
-    .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const LAX: GeneralPurposeConfig = NO_PAD.with_decode_allow_trailing_bits(true);
 
 fn base64(text: &str) -> Option<String> {
     let written = text.strip_prefix("base64-").unwrap_or(text).trim();
+    let written = written.trim_end_matches('=');
     let engines = [&STANDARD, &URL_SAFE].map(|alphabet| GeneralPurpose::new(alphabet, LAX));
     let bytes = engines
         .iter()
@@ -269,25 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn words_are_no_tokens_and_tokens_are_no_words_field_f3() {
-        for word in [
-            "true",
-            "false",
-            "null",
-            "undefined",
-            "[object Object]",
-            "NaN",
-            "deleted",
-            "",
-        ] {
-            assert!(is_word(word), "{word}");
+    fn what_a_script_makes_of_nothing_is_no_token_field_f3() {
+        for text in ["true", "false", "null", "undefined", "[object Object]", ""] {
+            assert!(is_no_text(text), "{text}");
         }
-        for token in [
-            "abcdefghijklmnop",
-            "tok_1",
-            "8f14e45fceea167a5a36dedd4bea2543",
-        ] {
-            assert!(!is_word(token), "{token}");
+        for token in ["abcdefghijklmnop", "alice", "17", "\"null\"", "nullable"] {
+            assert!(!is_no_text(token), "{token}");
         }
     }
 }

@@ -8,13 +8,13 @@ use super::super::parameters::{content_type, written_content_type};
 use super::parameter::decoded_again;
 
 /// The shortest text that is looked at, and the longest; no token is shorter, or read if it is longer.
-const BYTES_MIN: usize = 8;
+const BYTES_MIN: usize = 6;
 const BYTES_MAX: usize = 16 << 10;
 
 /// Hands every text value of a body to `look`, until that returns a value.
 ///
-/// Strings are found as the laxest parser of JSON would find them: in either kind of quotes, with names of members
-/// among them, and strings within strings. Forms are parted by `&`, `;` and line ends, and decoded once or twice.
+/// Strings are found as the laxest parser of JSON would find them: in either kind of quotes, without
+/// names of members, and with strings within strings. Forms are parted by `&`, `;` and line ends, and decoded once or twice.
 /// A body of letters with zeros between them (UTF-16) is read without the zeros.
 pub(in crate::request) fn texts_of<T>(
     request: &Request<'_>,
@@ -25,7 +25,9 @@ pub(in crate::request) fn texts_of<T>(
     if kind.contains("multipart/") {
         let written = written_content_type(request);
         let mut fields = multipart::fields(&written, body);
-        return fields.find_map(|(_, value)| look_inside(&value, look));
+        if let Some(found) = fields.find_map(|(_, value)| look_inside(&value, look)) {
+            return Some(found);
+        }
     }
     if memchr::memchr(0, body).is_some() {
         let letters: Vec<u8> = body.iter().copied().filter(|byte| *byte != 0).collect();
@@ -69,7 +71,9 @@ fn strings_in<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option
         let begin = &rest[start + 1..];
         let (end, has_escapes) = end_of_string(begin.as_bytes(), quote);
         let raw = &begin[..end];
-        if raw.len() >= BYTES_MIN {
+        let after = begin.get(end + 1..).unwrap_or_default();
+        let is_name = after.trim_ascii_start().starts_with(':'); // of a member
+        if raw.len() >= BYTES_MIN && !is_name {
             let string = if has_escapes {
                 Cow::Owned(unescape(raw))
             } else {
@@ -85,7 +89,7 @@ fn strings_in<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option
                 return Some(found);
             }
         }
-        rest = begin.get(end + 1..).unwrap_or_default();
+        rest = after;
     }
     None
 }
