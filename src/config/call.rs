@@ -17,11 +17,12 @@ const METHODS: &[(&str, &Method)] = &[
     ("HEAD", &Method::HEAD),
 ];
 
-/// Reads `methods`, `paths`, `query` and `graphql` of a rule.
-pub(super) fn read(table: &mut Table<'_>, faults: &mut Faults) -> Call {
+/// Reads `methods`, `paths`, `query` and `graphql` of a rule; `of_graphql` are the methods of one about GraphQL that names
+/// none.
+pub(super) fn read(table: &mut Table<'_>, of_graphql: &[Method], faults: &mut Faults) -> Call {
     let graphql = graphql::read_condition(table, faults);
-    let usual: &[_] = match graphql {
-        Some(_) => &[Method::POST, Method::GET],
+    let usual = match graphql {
+        Some(_) => of_graphql,
         None => &[Method::POST],
     };
     Call {

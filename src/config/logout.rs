@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, Spot};
 use super::table::Table;
 use super::{agreement, call, cookies, credential, pattern, words};
 use crate::request::{
-    Agreement, AnswerBy, Call, ClientKey, CookieDeletion, LogoutRule, PathPattern, Place, Scope,
-    When, Words,
+    Agreement, AnswerBy, Call, ClientKey, CookieDeletion, LogoutRule, Occasion, PathPattern, Place,
+    Scope, WebOrigin, When, Words,
 };
 
 const SCOPES: &[(&str, Scope)] = &[
@@ -44,6 +44,8 @@ pub(super) struct Logouts {
     pub(super) rules: Vec<Arc<LogoutRule>>,
     /// What Doorward's own logout revokes.
     own_scope: Scope,
+    /// The origins whose pages may call it with cookies, beside its own.
+    own_origins: Vec<WebOrigin>,
     /// What stands on the shop itself, which may have no logout that names it.
     clear_cookies: Vec<CookieDeletion>,
 }
@@ -60,7 +62,7 @@ struct Overrides {
 }
 
 /// Reads `answer`, `revoke`, `cart`, `clear_cookies`, `[shop.client_key]` and every `[[shop.logout]]`.
-pub(super) fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Logouts {
+pub(super) fn read(shop: &mut Table<'_>, places: &[Place], faults: &mut Faults) -> Logouts {
     let overrides = Overrides {
         answer: shop.choice("answer", ANSWERS, faults),
         revoke: shop.choice("revoke", SCOPES, faults),
@@ -74,7 +76,11 @@ pub(super) fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Logouts {
     for table in shop.tables("logout", faults) {
         let is_own = table.is_written_with(shop);
         let decides_cart = !is_own && table.spot_of("forward_credentials").is_some();
+        let spot = table.spot();
         let rule = read_rule(table, is_own, &overrides, faults);
+        if is_own {
+            warn_of_foreign_calls(&rule, places, &spot, faults);
+        }
         if !is_own {
             preset_scope = preset_scope.or(Some(rule.revoke));
         }
@@ -84,29 +90,62 @@ pub(super) fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Logouts {
         rules.push(Arc::new(rule));
     }
     warn_of_cart(shop, overrides.cart, &cart_rules, faults);
+    let (own_scope, own_origins) = read_own(shop, overrides.revoke, preset_scope, faults);
     Logouts {
         rules,
-        own_scope: read_own_scope(shop, overrides.revoke, preset_scope, faults),
+        own_scope,
+        own_origins,
         clear_cookies: overrides.clear_cookies,
     }
 }
 
-/// What Doorward's own logout revokes: as it is written; else as the shop's, of which the preset's first one speaks.
-fn read_own_scope(
+/// Reads `[shop.own_logout]`. What it revokes: as it is written; else as the shop's, of which the preset's first one speaks.
+fn read_own(
     shop: &mut Table<'_>,
     of_shop: Option<Scope>,
     of_preset: Option<Scope>,
     faults: &mut Faults,
-) -> Scope {
+) -> (Scope, Vec<WebOrigin>) {
     let mut is_own = false;
-    let written = shop.table("own_logout", faults).and_then(|mut table| {
+    let mut written = None;
+    let mut origins = Vec::new();
+    if let Some(mut table) = shop.table("own_logout", faults) {
         is_own = table.is_written_with(shop);
-        let scope = table.choice("revoke", SCOPES, faults);
+        written = table.choice("revoke", SCOPES, faults);
+        let texts = table.strings("origins", faults).unwrap_or_default();
+        let texts = texts.iter();
+        origins = texts
+            .filter_map(|text| text.parse_as(WebOrigin::parse, faults))
+            .collect();
         table.finish(faults);
-        scope
-    });
+    }
     let scope = preferred(is_own, written, of_shop).or(of_preset);
-    scope.unwrap_or(Scope::Token)
+    (scope.unwrap_or(Scope::Token), origins)
+}
+
+/// A link or a form on any page can make a browser send its cookies here, and only the shop can tell whether its
+/// customer wanted that.
+fn warn_of_foreign_calls(rule: &LogoutRule, places: &[Place], spot: &Spot, faults: &mut Faults) {
+    let is_cookie =
+        |place: &Place| place.carrier.is_ambient() && place.at.include(Occasion::Logout);
+    let is_said = rule.when == When::ShopAgreed || rule.agreed.is_some();
+    if is_said || rule.answer == AnswerBy::Doorward || !places.iter().any(is_cookie) {
+        return;
+    }
+    let by = |method: &Method| rule.call.methods.contains(method);
+    let what = if by(&Method::GET) || by(&Method::HEAD) {
+        "a link on any page can call this logout with the customer's cookie"
+    } else if by(&Method::POST) {
+        "a form on any page can call this logout with the customer's cookie"
+    } else {
+        return; // no page of another site can, unless the shop lets it (CORS)
+    };
+    let fault = Fault::warning(what).at(spot);
+    let fault = fault.label("from there it counts once the shop has answered 2xx or 3xx");
+    faults.push(fault.help(
+        "say which answers are the shop's yes, such as agreed = { status = [\"303\"] }, and leave GET out of `methods` \
+         where the shop takes POST",
+    ));
 }
 
 /// `cart` works by what the shop is told of the customer, so it must be told something.
@@ -129,7 +168,13 @@ fn read_rule(
     overrides: &Overrides,
     faults: &mut Faults,
 ) -> LogoutRule {
-    let call = call::read(&mut table, faults);
+    // Few shops execute mutations by GET, and a preset says so.
+    let of_graphql: &[_] = if is_own {
+        &[Method::POST, Method::GET]
+    } else {
+        &[Method::POST]
+    };
+    let call = call::read(&mut table, of_graphql, faults);
     let revoke = table.choice("revoke", SCOPES, faults);
     let answer = read_answer(&mut table, is_own, overrides, faults);
     let when = read_when(&mut table, answer, faults);
@@ -155,6 +200,7 @@ fn read_rule(
         client_key,
         clear_cookies,
         same_origin: false,
+        origins: Vec::new(),
     }
 }
 
@@ -272,6 +318,7 @@ impl Logouts {
             client_key: None,
             clear_cookies: cookies::of_shop(places, &self.rules, &self.clear_cookies),
             same_origin: true,
+            origins: self.own_origins.clone(),
         }
     }
 }

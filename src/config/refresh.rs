@@ -1,5 +1,7 @@
 //! Where refresh tokens of a shop are exchanged for new tokens.
 
+use http::Method;
+
 use super::call;
 use super::fault::{Fault, Faults};
 use super::table::Table;
@@ -14,7 +16,7 @@ pub(super) fn read(
 ) -> Vec<RefreshRule> {
     let mut rules = Vec::new();
     for mut table in shop.tables("refresh", faults) {
-        let call = call::read(&mut table, faults);
+        let call = call::read(&mut table, &[Method::POST, Method::GET], faults);
         let invalid = table.table("errors", faults).and_then(|mut errors| {
             let invalid = words::read_refusal(&mut errors, "invalid", faults);
             errors.finish(faults);

@@ -70,7 +70,7 @@ pub(super) fn read<'a>(
     let upstreams = upstream::read(&mut table, known_as, home.base_dir, faults);
     let tokens = token::read(&mut table, known_as, home.base_dir, faults);
     let places = credential::read(&mut table, tokens.as_ref(), faults);
-    let logouts = logout::read(&mut table, faults);
+    let logouts = logout::read(&mut table, &places, faults);
     let own_logout = Arc::new(logouts.own(home.prefix, &places));
     let refreshes = refresh::read(&mut table, &places, faults);
     let own_script = PathPattern::parse(&format!("{}/ecwid.js", home.prefix));

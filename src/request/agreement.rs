@@ -36,6 +36,15 @@ impl Default for Agreement {
 }
 
 impl Agreement {
+    /// What a form is answered with that worked: a page, or the way to another one. Whether the customer wanted it is
+    /// the shop's to tell, and it says no with 4xx.
+    pub(super) fn of_form() -> Self {
+        Self {
+            statuses: vec![200..=399],
+            json: Vec::new(),
+        }
+    }
+
     /// Whether an answer is a yes. A body that can't be read is none.
     pub fn holds(&self, status: StatusCode, body: &[u8]) -> bool {
         let has_status = self

@@ -235,14 +235,29 @@ pub(super) fn preflight(head: &Parts) -> Answer {
         ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static("POST"),
     );
-    if let Some(asked) = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    let asked = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
+    if let Some(allowed) = asked.and_then(allowed_headers) {
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     }
     Answer {
         status: StatusCode::NO_CONTENT,
         headers,
         body: Bytes::new(),
     }
+}
+
+/// The headers that a page asked for, without those by which proxies say where a request came from.
+fn allowed_headers(asked: &HeaderValue) -> Option<HeaderValue> {
+    let is_told = |name: &&str| {
+        let name = name.trim().to_ascii_lowercase();
+        name.starts_with("x-forwarded-") || name == "forwarded"
+    };
+    let asked = asked.to_str().ok()?;
+    if !asked.split(',').any(|name| is_told(&name)) {
+        return HeaderValue::try_from(asked).ok();
+    }
+    let rest: Vec<_> = asked.split(',').filter(|name| !is_told(name)).collect();
+    HeaderValue::try_from(rest.join(",")).ok()
 }
 
 /// Not to be stored (standards 23), and readable by the page that asked.

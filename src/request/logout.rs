@@ -13,6 +13,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::cookie_deletion::CookieDeletion;
 use super::refusal::Refusal;
+use super::request_site::WebOrigin;
 use super::token::{Confirmed, Token, Verified};
 use super::verify::TokenSettings;
 use crate::clock::UnixTime;
@@ -43,6 +44,8 @@ pub struct LogoutRule {
     pub clear_cookies: Vec<CookieDeletion>,
     /// A page of another origin may not log a customer out by cookie.
     pub same_origin: bool,
+    /// Origins whose pages may all the same.
+    pub origins: Vec<WebOrigin>,
 }
 
 /// How far a logout reaches.

@@ -26,6 +26,7 @@ mod parameters;
 mod path;
 mod refresh;
 mod refusal;
+mod request_site;
 mod route;
 mod shop;
 mod skew;
@@ -35,9 +36,9 @@ mod verify;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderValue, ORIGIN};
+use http::Method;
+use http::header::HeaderValue;
 use http::request::Parts;
-use http::{HeaderMap, Method};
 
 pub use agreement::{Agreement, Wanted};
 pub use answer::{Answer, RefusalSettings, Shape};
@@ -63,6 +64,7 @@ pub use logout::{AnswerBy, ClientKey, LogoutRule, Scope, When, Words};
 pub use path::{Path, PathPattern, PathStyle};
 pub use refresh::RefreshRule;
 pub use refusal::Refusal;
+pub use request_site::{RequestSite, WebOrigin};
 pub use route::{Enforce, Route};
 pub use shop::{BodyNeed, DeadCookiePolicy, Examine, HostPattern, Shop, Tokens};
 pub use skew::ShopClock;
@@ -82,6 +84,8 @@ pub struct Request<'a> {
     pub head: &'a Parts,
     /// Its body, where [`Gate::needs_body`] asked for it.
     pub body: Option<&'a [u8]>,
+    /// The host that the customer asked for, where a trusted proxy says that it was another one.
+    forwarded_host: Option<&'a str>,
     /// Its GraphQL, once it was read.
     graphql: OnceCell<graphql::Reading>,
 }
@@ -93,7 +97,16 @@ impl<'a> Request<'a> {
         Self {
             head,
             body,
+            forwarded_host: None,
             graphql,
+        }
+    }
+
+    /// The same, asked for under this host as a trusted proxy says.
+    pub fn forwarded_as(self, host: Option<&'a str>) -> Self {
+        Self {
+            forwarded_host: host,
+            ..self
         }
     }
 }
@@ -133,6 +146,8 @@ pub struct LogOut {
     pub rule: Arc<LogoutRule>,
     /// What it revokes; nothing, when it came without a credential and that is fine.
     pub revocations: Vec<Revocation>,
+    /// When it counts.
+    when: When,
     /// When it was judged.
     at: UnixTime,
     /// The cookies that an answer of ours deletes.
@@ -303,9 +318,7 @@ impl Gate {
         let mut credentials = credential::take_all(&shop.places, Occasion::Logout, request, None)?;
         credentials.retain(|credential| credential.counts_at(Occasion::Logout));
         self.refuse_unknowing(credentials.is_empty(), now)?;
-        if rule.same_origin && credentials.iter().any(Credential::is_ambient) {
-            refuse_cross_site(&request.head.headers)?;
-        }
+        let when = rule.when_sent_by(request, &credentials, &shop.hosts)?;
         let is_bare = credentials.is_empty();
         let (mut alive, mut refused) = (Alive::new(), None);
         for credential in credentials {
@@ -337,6 +350,7 @@ impl Gate {
             shop: Arc::clone(shop),
             rule: Arc::clone(rule),
             revocations: revocations_of(&alive, shop, rule, now),
+            when,
             at: now,
             deletions: rule.cookie_deletions(request),
             expired: are_expired(&alive, shop, now),
@@ -537,28 +551,6 @@ fn graphql_of(rule: &LogoutRule, request: &Request<'_>) -> Option<graphql::Outco
     Some(condition.outcome(request.graphql.get()?))
 }
 
-/// Same origin, or typed by the user (Fetch Metadata); from before that, an `Origin` that is our host.
-fn refuse_cross_site(headers: &HeaderMap) -> Result<(), Refusal> {
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    let same = match (headers.get("sec-fetch-site"), text(ORIGIN)) {
-        (Some(site), _) => site == "same-origin" || site == "none",
-        (None, Some(origin)) => {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            host.is_some() && host == text(HOST)
-        }
-        (None, None) => false,
-    };
-    if same {
-        Ok(())
-    } else {
-        Err(Refusal::CrossSite)
-    }
-}
-
 impl LogOut {
     /// The answer that we give when the shop gives none.
     pub fn answer(&self, head: &Parts) -> Answer {
@@ -586,6 +578,9 @@ impl LogOut {
 
     /// Whether the shop's answer says that it has logged the customer out.
     pub fn is_agreed(&self, answer: &Answer) -> bool {
+        if self.when == When::ShopAgreed && self.rule.agreed.is_none() {
+            return Agreement::of_form().holds(answer.status, &answer.body);
+        }
         let Some(outcome) = self.graphql.as_ref().filter(|_| self.rule.reads_answer()) else {
             return self.rule.is_agreed(answer);
         };
@@ -600,7 +595,7 @@ impl LogOut {
     /// In which order it is carried out. Cutoffs are taken on the shop's clock: while nobody knows how far that
     /// is off they wait for its answer, for one that is too late would refuse the customer's next login.
     pub fn order(&self) -> Order {
-        match (self.answer_by(), self.rule.when) {
+        match (self.answer_by(), self.when) {
             (AnswerBy::Doorward, _) => Order::AtOnce,
             (AnswerBy::Shop { .. }, When::ShopAgreed) => Order::ShopFirst,
             (AnswerBy::Shop { .. }, When::AtOnce) if self.shop.clock.is_known() => Order::AtOnce,

@@ -166,9 +166,16 @@ impl Shop {
 
     /// How a request is refused: a client of GraphQL looks for `errors`, whatever the rest of the shop speaks.
     pub(super) fn refusals_for(&self, head: &Parts) -> Cow<'_, RefusalSettings> {
-        let speaks = self.calls().any(|call| call.graphql.is_some());
-        let path = || Path::read(head.uri.path());
-        if speaks && self.asks_graphql(&Request::new(head, None), &path()) {
+        let mut calls = self
+            .calls()
+            .filter(|call| call.graphql.is_some())
+            .peekable();
+        let request = Request::new(head, None);
+        let speaks = calls.peek().is_some() && {
+            let path = Path::read(head.uri.path());
+            calls.any(|call| call.is_under(&request, &path, self.path_style))
+        };
+        if speaks {
             return Cow::Owned(RefusalSettings {
                 shape: Shape::GraphQl,
                 ..self.refusals.clone()
@@ -386,20 +393,25 @@ fn asks_preflight(request: &Request<'_>) -> bool {
 
 /// The host that a request names, without port (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
 pub(super) fn host_of<'a>(request: &Request<'a>) -> Result<&'a str, Refusal> {
-    let mut lines = request.head.headers.get_all(HOST).iter();
-    let given = match (request.head.uri.authority(), lines.next(), lines.next()) {
-        (_, _, Some(_)) | (None, None, None) => return Err(Refusal::BadHost),
-        (Some(authority), _, None) => authority.as_str(),
-        (None, Some(line), None) => line.to_str().map_err(|_| Refusal::BadHost)?,
-    };
-    without_port(given)
+    authority_of(request)
+        .and_then(without_port)
         .filter(|host| is_host(host))
         .map(|host| host.strip_suffix('.').unwrap_or(host))
         .ok_or(Refusal::BadHost)
 }
 
+/// The host that a request names, and the port if it names one. HTTP/2 has it in the target.
+pub(super) fn authority_of<'a>(request: &Request<'a>) -> Option<&'a str> {
+    let mut lines = request.head.headers.get_all(HOST).iter();
+    match (request.head.uri.authority(), lines.next(), lines.next()) {
+        (_, _, Some(_)) | (None, None, None) => None,
+        (Some(authority), _, None) => Some(authority.as_str()),
+        (None, Some(line), None) => line.to_str().ok(),
+    }
+}
+
 /// `host [ ":" port ]`: what stands before the port.
-fn without_port(given: &str) -> Option<&str> {
+pub(super) fn without_port(given: &str) -> Option<&str> {
     let end_of_address = given.find(']').map_or(0, |end| end + 1);
     let (host, port) = match given[end_of_address..].find(':') {
         Some(colon) => given.split_at(end_of_address + colon),
@@ -413,7 +425,7 @@ fn without_port(given: &str) -> Option<&str> {
 }
 
 /// A name as shops have them, or an address; not all that RFC 3986 section 3.2.2 could mean.
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let inner = host
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));

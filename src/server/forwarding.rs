@@ -117,6 +117,18 @@ impl Forwarding {
         Ok(())
     }
 
+    /// The host that the customer asked for, where a trusted proxy says one. Of several nobody knows who said which.
+    pub(super) fn host_told<'a>(&self, session: &'a Session) -> Option<&'a str> {
+        if !self.trusts(peer_of(session)) {
+            return None;
+        }
+        let mut lines = session.req_header().headers.get_all(HOST_ASKED).iter();
+        match (lines.next(), lines.next()) {
+            (Some(only), None) => only.to_str().ok(),
+            (None | Some(_), _) => None,
+        }
+    }
+
     /// Whether this peer's word on the client counts.
     pub(super) fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&peer))

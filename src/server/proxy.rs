@@ -105,7 +105,8 @@ impl ProxyHttp for Proxy {
                 return self.refuse(session, context, &refused).await;
             }
         };
-        let request = Request::new(session.req_header(), body.as_deref());
+        let request = Request::new(session.req_header(), body.as_deref())
+            .forwarded_as(site.forwarding.host_told(session));
         let mut judged = self.judge(&site.gate, &request);
         if let Ok(Verdict::Ask(shop, doubtful)) = judged {
             self.ask_about(session, context, shop, &doubtful).await;
