@@ -1,4 +1,4 @@
-//! The cookies that an answer of ours deletes.
+//! The cookies that an answer deletes.
 
 use std::sync::Arc;
 
@@ -43,6 +43,7 @@ fn read_cookie(
     let paths = table.strings("paths", faults);
     let domain = table.string("domain", faults);
     let cross_site = table.boolean("cross_site", faults);
+    let partitioned = table.boolean("partitioned", faults);
     table.finish(faults);
     let paths = match paths {
         None => vec!["/".to_owned()],
@@ -55,12 +56,18 @@ fn read_cookie(
         let fault = Fault::error("nothing says where {hash} comes from").at(text.spot());
         faults.push(fault.help("name cookies that have it with `hash_from`"));
     }
+    let is_bound = name.to_ascii_lowercase().starts_with("__host-");
+    if is_bound && (domain.is_some() || paths != ["/"]) {
+        let fault = Fault::warning("this cookie has the path / and no domain").at(text.spot());
+        faults.push(fault.label("browsers take no other that is called __Host-"));
+    }
     Some(CookieDeletion {
         name: name.to_owned(),
         hash_from: hash_from.to_vec(),
         paths,
         domain,
         cross_site: cross_site.unwrap_or_default(),
+        partitioned: partitioned.unwrap_or_default(),
     })
 }
 
@@ -117,5 +124,6 @@ fn everywhere(name: &str) -> CookieDeletion {
         paths: vec!["/".to_owned()],
         domain: None,
         cross_site: false,
+        partitioned: false,
     }
 }

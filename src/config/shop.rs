@@ -107,6 +107,7 @@ pub(super) fn read<'a>(
         refusals,
         allowance,
         clock: Arc::new(ShopClock::default()),
+        seen_cookies: Arc::default(),
         graphql: GraphQlSettings {
             unknown_hash,
             unread_body: unread,

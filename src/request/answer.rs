@@ -25,6 +25,15 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+impl Answer {
+    /// Adds `Set-Cookie` lines.
+    pub(super) fn add_cookies(&mut self, lines: impl IntoIterator<Item = HeaderValue>) {
+        for line in lines {
+            self.headers.append(SET_COOKIE, line);
+        }
+    }
+}
+
 /// How a shop words its refusals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shape {

@@ -1,9 +1,14 @@
-//! The `Set-Cookie` lines by which a browser forgets a cookie.
+//! The cookies that an answer deletes.
 
-use std::fmt::Write as _;
+use http::HeaderMap;
+use http::header::{HeaderValue, SET_COOKIE};
 
 use super::Request;
 use super::credential::{NamePattern, cookies};
+use super::logout::LogoutRule;
+use super::set_cookie::{CookieAttributes, SetCookie};
+use super::shop::Shop;
+use crate::clock::UnixTime;
 
 /// A cookie to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,23 +25,26 @@ pub struct CookieDeletion {
     /// It was set for pages of other sites too (`SameSite=None; Secure`): a browser takes its deletion from
     /// such a page only if it says the same (RFC 6265bis section 5.7).
     pub cross_site: bool,
+    /// It was set with `Partitioned`, and so with `SameSite=None; Secure`.
+    pub partitioned: bool,
 }
 
 impl CookieDeletion {
     /// The names to delete, as far as the request tells them.
-    pub(super) fn names(&self, request: &Request<'_>) -> Vec<String> {
+    fn names(&self, request: &Request<'_>) -> Vec<String> {
         if self.name.contains("{hash}") {
             let hashes = self.hashes(request).into_iter();
             return hashes
                 .map(|hash| self.name.replace("{hash}", &hash))
                 .collect();
         }
-        match NamePattern::parse(&self.name) {
-            Ok(pattern) if pattern.exact().is_none() => cookies(request)
-                .map(|cookie| cookie.name().into_owned())
-                .filter(|name| pattern.matches(name) && is_plain(name))
-                .collect(),
-            Ok(_) | Err(_) => vec![self.name.clone()],
+        let pattern = NamePattern::parse(&self.name).ok();
+        match pattern.filter(|pattern| pattern.exact().is_none()) {
+            Some(pattern) => sent(request, |name| pattern.matches(name)),
+            None => {
+                let chunks = sent(request, |name| is_chunk(name, &self.name));
+                [vec![self.name.clone()], chunks].concat()
+            }
         }
     }
 
@@ -57,28 +65,150 @@ impl CookieDeletion {
         hashes
     }
 
-    pub(super) fn lines(&self, name: &str) -> Vec<String> {
-        let mut lines = Vec::new();
-        for path in &self.paths {
-            let mut line =
-                format!("{name}=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}");
-            if let Some(domain) = &self.domain {
-                let _ = write!(line, "; Domain={domain}");
-            }
-            if self.cross_site {
-                // And the other line for a site without TLS, whose browser takes nothing that says Secure.
-                lines.push(format!("{line}; SameSite=None; Secure"));
-            }
-            lines.push(line);
-        }
-        lines
+    fn lines_for(&self, name: &str) -> Vec<String> {
+        let at = |path: &String| CookieAttributes {
+            path: path.clone(),
+            domain: self.domain.clone(),
+            secure: false,
+            cross_site: self.cross_site,
+            partitioned: self.partitioned,
+        };
+        let paths = self.paths.iter();
+        paths.flat_map(|path| at(path).deletions(name)).collect()
     }
 }
 
+impl Shop {
+    /// The lines that delete the customer's cookies at a logout by this rule.
+    pub(super) fn deletions_at(
+        &self,
+        rule: &LogoutRule,
+        request: &Request<'_>,
+    ) -> Vec<HeaderValue> {
+        let of_rule = rule.clear_cookies.iter().flat_map(|deletion| {
+            let names = deletion.names(request).into_iter();
+            names.flat_map(|name| [deletion.lines_for(&name), self.seen_lines_for(&name)].concat())
+        });
+        each_once(of_rule)
+    }
+
+    /// The lines that delete the cookie of this name: as the shop was seen to set it, and as the configuration says.
+    pub(super) fn deletions_of(&self, name: &str, request: &Request<'_>) -> Vec<HeaderValue> {
+        if !is_plain(name) {
+            return Vec::new();
+        }
+        let configured = self.own_logout.clear_cookies.iter();
+        let meant = configured.filter(|one| one.names(request).iter().any(|meant| meant == name));
+        let configured = meant.flat_map(|deletion| deletion.lines_for(name));
+        let lines: Vec<_> = configured.chain(self.seen_lines_for(name)).collect();
+        if lines.is_empty() {
+            return each_once(CookieAttributes::usual().deletions(name));
+        }
+        each_once(lines)
+    }
+
+    fn seen_lines_for(&self, name: &str) -> Vec<String> {
+        let ways = self.seen_cookies.of(name).into_iter();
+        ways.flat_map(|way| way.deletions(name)).collect()
+    }
+
+    /// Learns how the shop sets the cookies that are credentials, from its answer to a request for this path.
+    pub fn note_set_cookies(&self, headers: &HeaderMap, path: &str) {
+        for line in headers.get_all(SET_COOKIE) {
+            let line = line.to_str().ok().and_then(SetCookie::read);
+            let Some(line) = line.filter(|line| self.is_credential(line.name)) else {
+                continue;
+            };
+            if let Some(attributes) = line.told_by(path) {
+                self.seen_cookies.note(line.name, attributes);
+            }
+        }
+    }
+
+    /// Whether a cookie of this name is a credential, or a part of one.
+    fn is_credential(&self, name: &str) -> bool {
+        let mut names = self.places.iter().flat_map(|place| place.carrier.cookies());
+        names.any(|names| {
+            let whole = names.exact();
+            names.matches(name) || whole.is_some_and(|whole| is_chunk(name, whole))
+        })
+    }
+}
+
+/// The lines that delete cookies which an answer of the shop does not set anew.
+pub(super) fn deletions_beside(
+    headers: &HeaderMap,
+    deletions: &[HeaderValue],
+    now: UnixTime,
+) -> Vec<HeaderValue> {
+    let read = |line: &HeaderValue| {
+        let line = line.to_str().ok().and_then(SetCookie::read)?;
+        Some((line.name.to_owned(), line.sets(now)))
+    };
+    let lines = headers.get_all(SET_COOKIE).iter().filter_map(read);
+    let set: Vec<String> = lines
+        .filter_map(|(name, sets)| sets.then_some(name))
+        .collect();
+    let is_left = |line: &&HeaderValue| read(line).is_some_and(|(name, _)| !set.contains(&name));
+    deletions.iter().filter(is_left).cloned().collect()
+}
+
+fn each_once(lines: impl IntoIterator<Item = String>) -> Vec<HeaderValue> {
+    let mut values: Vec<HeaderValue> = Vec::new();
+    for line in lines {
+        if let Ok(value) = HeaderValue::try_from(line)
+            && !values.contains(&value)
+        {
+            values.push(value);
+        }
+    }
+    values
+}
+
+/// The names of the cookies that came and fit, each once.
+fn sent(request: &Request<'_>, fits: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in cookies(request).map(|cookie| cookie.name()) {
+        if fits(&name) && is_plain(&name) && !names.iter().any(|known| *known == name) {
+            names.push(name.into_owned());
+        }
+    }
+    names
+}
+
+/// Whether a cookie carries a part of one that was too long: `name.0` (Auth.js, Supabase), `name_2`, `name-1`, and
+/// `nameC1` as ASP.NET writes it.
+pub(super) fn is_chunk(name: &str, whole: &str) -> bool {
+    let number = name
+        .strip_prefix(whole)
+        .and_then(|rest| rest.strip_prefix(['.', '_', '-', 'C']));
+    let is_number = |text: &str| {
+        (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    number.is_some_and(is_number)
+}
+
 /// Safe to be sent back in a header: what a browser calls its cookies may come from anywhere.
-fn is_plain(name: &str) -> bool {
-    (1..=128).contains(&name.len())
+pub(super) fn is_plain(name: &str) -> bool {
+    (1..=256).contains(&name.len())
         && name
             .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+            .all(|byte| byte.is_ascii_graphic() && !b";,=".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_cookie_is_numbered_field_f5() {
+        for part in ["sid.0", "sid.12", "sid_2", "sid-1", "sidC1"] {
+            assert!(is_chunk(part, "sid"), "{part}");
+        }
+        for other in [
+            "sid", "sid.", "sid.x", "sid2", "sid.123", "sid.sig", "xsid.0", "sid.0.0",
+        ] {
+            assert!(!is_chunk(other, "sid"), "{other}");
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderValue;
 use http::{HeaderName, StatusCode};
 use regex::Regex;
 
@@ -40,7 +39,7 @@ pub struct LogoutRule {
     pub invalid: Option<Words>,
     /// The shop's client key, where a logout must carry it.
     pub client_key: Option<ClientKey>,
-    /// The cookies that a logout answered here deletes.
+    /// The cookies that a logout deletes.
     pub clear_cookies: Vec<CookieDeletion>,
     /// A page of another origin may not log a customer out by cookie.
     pub same_origin: bool,
@@ -168,19 +167,6 @@ impl LogoutRule {
                 vec![of_opaque(identity, source, settings, shop_time)]
             }
         }
-    }
-
-    /// The `Set-Cookie` lines that delete the customer's cookies.
-    pub fn cookie_deletions(&self, request: &Request<'_>) -> Vec<HeaderValue> {
-        let names = |deletion: &CookieDeletion| deletion.names(request);
-        let lines = self.clear_cookies.iter().flat_map(|deletion| {
-            names(deletion)
-                .into_iter()
-                .flat_map(|name| deletion.lines(&name))
-        });
-        lines
-            .filter_map(|line| HeaderValue::try_from(line).ok())
-            .collect()
     }
 }
 

@@ -28,6 +28,8 @@ mod refresh;
 mod refusal;
 mod request_site;
 mod route;
+mod seen_cookies;
+mod set_cookie;
 mod shop;
 mod skew;
 mod token;
@@ -66,6 +68,7 @@ pub use refresh::RefreshRule;
 pub use refusal::Refusal;
 pub use request_site::{RequestSite, WebOrigin};
 pub use route::{Enforce, Route};
+pub use seen_cookies::SeenCookies;
 pub use shop::{BodyNeed, DeadCookiePolicy, Examine, HostPattern, Shop, Tokens};
 pub use skew::ShopClock;
 pub use token::{Confirmed, Token, Verified};
@@ -74,6 +77,7 @@ pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations};
 use confirmations::Asked;
+use cookie_deletion::deletions_beside;
 use dead_cookie::SetAside;
 use logout::Reach;
 use shop::{Alive, Purpose};
@@ -150,7 +154,7 @@ pub struct LogOut {
     when: When,
     /// When it was judged.
     at: UnixTime,
-    /// The cookies that an answer of ours deletes.
+    /// The lines that delete the customer's cookies.
     deletions: Vec<HeaderValue>,
     /// Its token had expired already.
     expired: bool,
@@ -352,7 +356,7 @@ impl Gate {
             revocations: revocations_of(&alive, shop, rule, now),
             when,
             at: now,
-            deletions: rule.cookie_deletions(request),
+            deletions: shop.deletions_at(rule, request),
             expired: are_expired(&alive, shop, now),
             graphql: graphql_of(rule, request),
         }))
@@ -557,7 +561,8 @@ impl LogOut {
         if self.expired && self.rule.invalid.is_some() {
             let words = self.rule.invalid.as_ref();
             let refusals = self.shop.refusals_for(head);
-            return refusals.answer(Refusal::Expired, words, head);
+            let answer = refusals.answer(Refusal::Expired, words, head);
+            return self.deleting_cookies(answer);
         }
         let shape = self.shop.refusals.shape;
         let shaped = self.graphql.as_ref();
@@ -601,6 +606,15 @@ impl LogOut {
             (AnswerBy::Shop { .. }, When::AtOnce) if self.shop.clock.is_known() => Order::AtOnce,
             (AnswerBy::Shop { .. }, When::AtOnce) => Order::TokensFirst,
         }
+    }
+
+    /// An answer of the shop, by which the browser forgets the customer's cookies too, where something was revoked.
+    pub fn deleting_cookies(&self, mut answer: Answer) -> Answer {
+        if !self.revocations.is_empty() {
+            let lines = deletions_beside(&answer.headers, &self.deletions, self.at);
+            answer.add_cookies(lines);
+        }
+        answer
     }
 
     /// The tokens, and the session, that it revokes.

@@ -22,6 +22,7 @@ use super::path::{Path, PathPattern, PathStyle};
 use super::refresh::RefreshRule;
 use super::refusal::Refusal;
 use super::route::{Enforce, Route, is_meant};
+use super::seen_cookies::SeenCookies;
 use super::skew::ShopClock;
 use super::token::Token;
 use super::verify::{Kind, Verifier};
@@ -60,6 +61,8 @@ pub struct Shop {
     pub allowance: Allowance,
     /// Its clock.
     pub clock: Arc<ShopClock>,
+    /// How it sets its cookies.
+    pub seen_cookies: Arc<SeenCookies>,
     /// How its GraphQL is read.
     pub graphql: GraphQlSettings,
     /// In which bodies dead tokens are looked for.
@@ -144,6 +147,7 @@ impl Shop {
     /// Takes over what was learnt of this shop under an older configuration.
     pub fn inherit(&mut self, old: &Self) {
         self.clock = Arc::clone(&old.clock);
+        self.seen_cookies = Arc::clone(&old.seen_cookies);
         self.verifier.inherit(&old.verifier);
         let (new, old_settings) = (self.verifier.settings(), old.verifier.settings());
         if new.inquiry == old_settings.inquiry && new.realm == old_settings.realm {

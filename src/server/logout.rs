@@ -163,7 +163,14 @@ struct Leaving {
 impl Leaving {
     async fn finish(self) -> Result<Outcome, Refusal> {
         let answer = match self.question {
-            Ok(Some(question)) => question.put(&self.connector).await.map(Some),
+            Ok(Some(question)) => {
+                let path = question.head.uri.path().to_owned();
+                let answer = question.put(&self.connector).await;
+                answer.map(|answer| {
+                    self.logout.shop.note_set_cookies(&answer.headers, &path);
+                    Some(answer)
+                })
+            }
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
@@ -180,7 +187,7 @@ impl Leaving {
                 }
                 let all = [logout.tokens(), logout.cutoffs()].concat();
                 put_in_force(set, all).await?;
-                return Ok(Outcome::Revoked(answer));
+                return Ok(Outcome::Revoked(logout.deleting_cookies(answer)));
             }
         };
         put_in_force(set, rest).await?;
@@ -191,7 +198,7 @@ impl Leaving {
                 if is_answer(answer.status)
                     && (logout.revocations.is_empty() || logout.is_agreed(&answer)) =>
             {
-                answer
+                logout.deleting_cookies(answer)
             }
             Ok(Some(answer)) => {
                 let status = answer.status.as_u16();

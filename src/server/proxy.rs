@@ -239,7 +239,7 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
@@ -247,6 +247,9 @@ impl ProxyHttp for Proxy {
             return Ok(());
         }
         context.trip()?.learn_clock(response);
+        if let Some(shop) = &context.shop {
+            shop.note_set_cookies(&response.headers, session.req_header().uri.path());
+        }
         Ok(())
     }
 
