@@ -2,9 +2,11 @@
 
 use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
+use http::request::Parts;
 
 use super::Request;
 use super::credential::{NamePattern, cookies};
+use super::dead_cookie::DeadCookie;
 use super::logout::LogoutRule;
 use super::set_cookie::{CookieAttributes, SetCookie};
 use super::shop::Shop;
@@ -79,32 +81,48 @@ impl CookieDeletion {
 }
 
 impl Shop {
-    /// The lines that delete the customer's cookies at a logout by this rule.
+    /// The lines that delete the customer's cookies at a logout by this rule, and those of these names.
     pub(super) fn deletions_at(
         &self,
         rule: &LogoutRule,
+        ended: Vec<String>,
         request: &Request<'_>,
     ) -> Vec<HeaderValue> {
         let of_rule = rule.clear_cookies.iter().flat_map(|deletion| {
             let names = deletion.names(request).into_iter();
             names.flat_map(|name| [deletion.lines_for(&name), self.seen_lines_for(&name)].concat())
         });
-        each_once(of_rule)
+        let ended = ended.iter().flat_map(|name| self.lines_for(name, request));
+        each_once(of_rule.chain(ended))
     }
 
-    /// The lines that delete the cookie of this name: as the shop was seen to set it, and as the configuration says.
-    pub(super) fn deletions_of(&self, name: &str, request: &Request<'_>) -> Vec<HeaderValue> {
-        if !is_plain(name) {
-            return Vec::new();
-        }
-        let configured = self.own_logout.clear_cookies.iter();
-        let meant = configured.filter(|one| one.names(request).iter().any(|meant| meant == name));
-        let configured = meant.flat_map(|deletion| deletion.lines_for(name));
-        let lines: Vec<_> = configured.chain(self.seen_lines_for(name)).collect();
-        if lines.is_empty() {
-            return each_once(CookieAttributes::usual().deletions(name));
-        }
-        each_once(lines)
+    /// The lines by which a browser forgets dead cookies.
+    pub fn deletions_of(&self, dead: &[DeadCookie], head: &Parts) -> Vec<HeaderValue> {
+        let request = Request::new(head, None);
+        let forgotten = dead.iter().filter(|cookie| !cookie.is_kept);
+        let names = forgotten.map(|cookie| cookie.name.as_str());
+        each_once(names.flat_map(|name| self.lines_for(name, &request)))
+    }
+
+    /// The lines that delete the cookie of this name and its parts: as the shop was seen to set it, and as the
+    /// configuration says of any logout.
+    fn lines_for(&self, name: &str, request: &Request<'_>) -> Vec<String> {
+        let parts = sent(request, |part| is_chunk(part, name));
+        let names = [vec![name.to_owned()], parts].concat().into_iter();
+        let lines = |name: String| {
+            let configured = self.own_logout.clear_cookies.iter();
+            let meant = configured.filter(|one| one.names(request).contains(&name));
+            let configured: Vec<_> = meant.flat_map(|one| one.lines_for(&name)).collect();
+            let lines = [configured, self.seen_lines_for(&name)].concat();
+            if lines.is_empty() {
+                return CookieAttributes::usual().deletions(&name);
+            }
+            lines
+        };
+        names
+            .filter(|name| is_plain(name))
+            .flat_map(lines)
+            .collect()
     }
 
     fn seen_lines_for(&self, name: &str) -> Vec<String> {
@@ -136,7 +154,7 @@ impl Shop {
 }
 
 /// The lines that delete cookies which an answer of the shop does not set anew.
-pub(super) fn deletions_beside(
+pub fn deletions_beside(
     headers: &HeaderMap,
     deletions: &[HeaderValue],
     now: UnixTime,

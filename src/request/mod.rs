@@ -48,7 +48,7 @@ pub use by_hand::{Named, Target};
 pub use call::{Call, QueryCondition, QueryValue};
 pub use claims::{Claims, IssuedAt};
 pub use confirmations::Confirmations;
-pub use cookie_deletion::CookieDeletion;
+pub use cookie_deletion::{CookieDeletion, deletions_beside};
 pub use credential::{
     Carrier, Credential, Decoding, Fold, NamePattern, Occasion, Occasions, Place, PlaceCounts,
     Spelling,
@@ -77,7 +77,6 @@ pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations};
 use confirmations::Asked;
-use cookie_deletion::deletions_beside;
 use dead_cookie::SetAside;
 use logout::Reach;
 use shop::{Alive, Purpose};
@@ -154,6 +153,8 @@ pub struct LogOut {
     when: When,
     /// When it was judged.
     at: UnixTime,
+    /// The cookies that are taken out of it: their tokens are dead already.
+    pub dead_cookies: Vec<DeadCookie>,
     /// The lines that delete the customer's cookies.
     deletions: Vec<HeaderValue>,
     /// Its token had expired already.
@@ -254,9 +255,14 @@ impl Gate {
                         refused.deleting(aside.cookies)
                     })
             }
-            Purpose::LogOut(rule) => self
-                .log_out(shop, rule, (request, asked), now)
-                .map_err(|refusal| Refused::of(shop, refusal).in_words(rule.words_for(refusal))),
+            Purpose::LogOut(rule) => {
+                let mut aside = SetAside::of(shop);
+                self.log_out(shop, rule, (request, asked), &mut aside, now)
+                    .map_err(|refusal| {
+                        let refused = Refused::of(shop, refusal).in_words(rule.words_for(refusal));
+                        refused.deleting(aside.cookies)
+                    })
+            }
         }
     }
 
@@ -316,6 +322,7 @@ impl Gate {
         shop: &'g Arc<Shop>,
         rule: &'g Arc<LogoutRule>,
         (request, asked): (&Request<'_>, Asked),
+        aside: &mut SetAside,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
         rule.check_client_key(request)?;
@@ -329,7 +336,12 @@ impl Gate {
             match self.read_for_logout(shop, &credential, now) {
                 Ok(token) => alive.push((token, credential)),
                 Err(refusal) if refusal.is_passing() => return Err(refusal),
-                Err(refusal) => note_refused(&mut refused, rule, &credential, refusal),
+                Err(refusal) => {
+                    note_refused(&mut refused, rule, &credential, refusal);
+                    if !credential.is_ignored(refusal, true) {
+                        aside.note(&credential, refusal);
+                    }
+                }
             }
         }
         let doubtful = shop.confirm(&mut alive, (Occasion::Logout, asked), now)?;
@@ -342,6 +354,7 @@ impl Gate {
                 .and_then(|()| shop.refuse_implausible(token, credential));
             if let Err(refusal) = judged {
                 note_refused(&mut refused, rule, credential, refusal);
+                aside.note(credential, refusal);
             }
             judged.is_ok()
         });
@@ -350,13 +363,15 @@ impl Gate {
             None if is_bare && rule.missing.is_some() => return Err(Refusal::NoCredential),
             Some(_) | None => {}
         }
+        let dead_cookies = std::mem::take(&mut aside.cookies);
         Ok(Verdict::LogOut(LogOut {
             shop: Arc::clone(shop),
             rule: Arc::clone(rule),
             revocations: revocations_of(&alive, shop, rule, now),
             when,
             at: now,
-            deletions: shop.deletions_at(rule, request),
+            deletions: shop.deletions_at(rule, ended_cookies(&alive, &dead_cookies), request),
+            dead_cookies,
             expired: are_expired(&alive, shop, now),
             graphql: graphql_of(rule, request),
         }))
@@ -525,6 +540,16 @@ fn revocations_of(
     revocations
 }
 
+/// The names of the cookies whose tokens are dead after a logout.
+fn ended_cookies(alive: &Alive<'_>, dead: &[DeadCookie]) -> Vec<String> {
+    let segments = alive
+        .iter()
+        .flat_map(|(_, credential)| &credential.segments);
+    let alive = segments.map(|segment| dead_cookie::name_in(segment));
+    let dead = dead.iter().map(|cookie| cookie.name.clone());
+    alive.chain(dead).collect()
+}
+
 /// Whether all that a logout brought had expired. A hint may have.
 fn are_expired(alive: &Alive<'_>, shop: &Shop, now: UnixTime) -> bool {
     let leeway = shop.verifier.settings().leeway;
@@ -608,9 +633,9 @@ impl LogOut {
         }
     }
 
-    /// An answer of the shop, by which the browser forgets the customer's cookies too, where something was revoked.
+    /// An answer of the shop, by which the browser forgets the customer's cookies too, where something is dead.
     pub fn deleting_cookies(&self, mut answer: Answer) -> Answer {
-        if !self.revocations.is_empty() {
+        if !(self.revocations.is_empty() && self.dead_cookies.is_empty()) {
             let lines = deletions_beside(&answer.headers, &self.deletions, self.at);
             answer.add_cookies(lines);
         }
@@ -688,14 +713,15 @@ impl<'g> Refused<'g> {
         }
     }
 
-    /// The answer in the shop's shape; in the rule's own words where it has some.
+    /// The answer in the shop's shape; in the rule's own words where it has some. By it the browser forgets what is dead.
     pub fn answer(&self, head: &Parts) -> Answer {
-        match self.shop {
-            Some(shop) => shop
-                .refusals_for(head)
-                .answer(self.refusal, self.words, head),
-            None => RefusalSettings::default().answer(self.refusal, self.words, head),
-        }
+        let Some(shop) = self.shop else {
+            return RefusalSettings::default().answer(self.refusal, self.words, head);
+        };
+        let refusals = shop.refusals_for(head);
+        let mut answer = refusals.answer(self.refusal, self.words, head);
+        answer.add_cookies(shop.deletions_of(&self.dead_cookies, head));
+        answer
     }
 }
 

@@ -14,6 +14,7 @@ use pingora_proxy::Session;
 
 use super::body::{self, Body};
 use super::context::Context;
+use super::dead_cookies;
 use super::forwarding;
 use super::proxy::{Proxy, refusal_of};
 use super::question::Question;
@@ -130,6 +131,7 @@ impl Proxy {
         };
         let forwarding = &context.site.forwarding;
         let mut head = session.req_header().clone();
+        dead_cookies::take_out(&logout.dead_cookies, &mut head)?;
         forwarding.rewrite(session, context.told(trip.upstreams()), &mut head)?;
         target::make_origin_form(&mut head);
         if !with_credentials {

@@ -7,6 +7,7 @@ mod client;
 mod connection;
 mod context;
 mod control;
+mod dead_cookies;
 mod descriptors;
 mod door;
 mod drain;

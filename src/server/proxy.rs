@@ -17,6 +17,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use super::body::{self, Body};
 use super::connection::Line;
 use super::context::Context;
+use super::dead_cookies;
 use super::ecwid;
 use super::framing;
 use super::inquire::Turns;
@@ -31,7 +32,7 @@ use super::target;
 use super::traffic::Traffic;
 use super::upstream::NO_SERVER;
 use crate::clock::{self};
-use crate::request::{self, Answer, BodyNeed, Gate, Refusal, Refused, Request, Verdict};
+use crate::request::{self, Answer, BodyNeed, Gate, Refusal, Refused, Request, Shop, Verdict};
 
 /// The proxy in front of the shops.
 pub(super) struct Proxy {
@@ -122,7 +123,7 @@ impl ProxyHttp for Proxy {
                 tokens,
                 dead_cookies,
             }) => {
-                self.metrics.note_decision(&shop.name, "forwarded", "");
+                self.note_forwarded(context, shop, dead_cookies.len());
                 context.admit(shop, tokens);
                 context.dead_cookies = dead_cookies;
                 Ok(false)
@@ -209,6 +210,7 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
     ) -> Result<()> {
         let upstreams = Arc::clone(context.trip()?.upstreams());
+        dead_cookies::take_out(&context.dead_cookies, upstream)?;
         let told = context.told(&upstreams);
         context.site.forwarding.rewrite(session, told, upstream)?;
         target::make_origin_form(upstream);
@@ -257,7 +259,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _: &mut Context,
+        context: &mut Context,
     ) -> Result<()> {
         if session.req_header().version == Version::HTTP_10 {
             // It can't read chunks (RFC 9112 section 6.1): the end of the connection ends the body.
@@ -271,6 +273,9 @@ impl ProxyHttp for Proxy {
         }
         if !is_informational && !response.headers.contains_key(DATE) {
             response.insert_header(DATE, reply::date())?; // standards 117; Pingora does so on HTTP/1.1 only
+        }
+        if !is_informational || response.status == StatusCode::SWITCHING_PROTOCOLS {
+            dead_cookies::delete(context, session, response)?;
         }
         if self.traffic.is_closing() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             session.set_keepalive(None);
@@ -349,6 +354,18 @@ impl Proxy {
         let took = clock::instant().duration_since(begun);
         self.metrics.note_overhead(took);
         judged
+    }
+
+    /// A request goes to the shop; without its dead cookies, if it has any.
+    fn note_forwarded(&self, context: &Context, shop: &Shop, dead_cookies: usize) {
+        let shop = shop.name.as_str();
+        if dead_cookies == 0 {
+            self.metrics.note_decision(shop, "forwarded", "");
+        } else {
+            self.metrics.note_decision(shop, "forwarded", "dead_cookie");
+            let request = context.id.as_str();
+            info!(request, shop, dead_cookies; "forwarded without dead cookies");
+        }
     }
 
     pub(super) async fn refuse(
