@@ -1,6 +1,7 @@
 //! A browser: Debian's Chromium without a window, which knows nobody but the loopback.
 //!
 //! Not in `mod.rs`: only the tests that need a browser are linked with its driver.
+#![allow(dead_code, reason = "no story needs every word")]
 
 use std::fs;
 use std::future::Future;
@@ -30,6 +31,7 @@ pub(crate) struct Browser {
 /// How often chromedriver is started before a test gives up.
 const STARTS: usize = 10;
 
+/// Every host below `.test` is this machine, too.
 const ARGUMENTS: [&str; 10] = [
     "--headless=new",
     "--no-sandbox", // the tests may run as root, in a container
@@ -39,19 +41,25 @@ const ARGUMENTS: [&str; 10] = [
     "--no-proxy-server",
     "--disable-background-networking",
     "--disable-component-update",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP *.test 127.0.0.1 , MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--window-size=900,600",
 ];
 
 impl Browser {
     #[track_caller]
     pub(crate) fn open() -> Self {
+        Self::with(&[])
+    }
+
+    /// With more arguments.
+    #[track_caller]
+    pub(crate) fn with(more: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let (process, port) = (0..STARTS)
             .find_map(|_| start_driver(home.path()))
             .expect("chromedriver says where it listens");
         let mut wishes = DesiredCapabilities::chrome();
-        for argument in ARGUMENTS {
+        for argument in ARGUMENTS.iter().chain(more) {
             wishes.add_arg(argument).unwrap();
         }
         let profile = home.path().join("profile");
@@ -86,7 +94,13 @@ impl Browser {
     /// Opens a page.
     #[track_caller]
     pub(crate) fn visit(&self, site: SocketAddr, target: &str) {
-        self.drive(|driver| driver.goto(format!("http://{site}{target}")));
+        self.visit_url(&format!("http://{site}{target}"));
+    }
+
+    /// The same, by its whole address.
+    #[track_caller]
+    pub(crate) fn visit_url(&self, url: &str) {
+        self.drive(|driver| driver.goto(url));
     }
 
     /// What this code returns; a promise is waited for.
