@@ -1,9 +1,9 @@
 //! What the shop is told of where a request came from, and what it is not told of the customer (D10).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use http::header::{COOKIE, HOST, VIA};
-use http::{HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use ipnet::IpNet;
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -28,6 +28,7 @@ pub(super) struct Told<'a> {
     pub(super) host: Option<&'a HeaderValue>,
 }
 
+const FORWARDED: &str = "forwarded";
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
 const HOST_ASKED: &str = "x-forwarded-host";
@@ -61,10 +62,10 @@ impl Forwarding {
     /// The customer's address: the peer's, or the last one in the chain that no trusted proxy has.
     pub(super) fn client_of(&self, session: &Session) -> IpAddr {
         let mut client = peer_of(session);
-        let chain = chain_of(session);
-        let mut hops = chain.rsplit(',');
+        let hops = hops_of(&session.req_header().headers);
+        let mut hops = hops.iter().rev();
         while self.trusts(client) {
-            match hops.next().and_then(|hop| hop.trim().parse().ok()) {
+            match hops.next().and_then(|hop| address_in(hop)) {
                 Some(hop) => client = hop,
                 None => break,
             }
@@ -85,7 +86,7 @@ impl Forwarding {
         let chain = if self.trusts(peer) {
             chain_of(session)
         } else {
-            for name in ["forwarded", REAL_IP] {
+            for name in [FORWARDED, REAL_IP] {
                 upstream.remove_header(name);
             }
             let proto = if is_encrypted(session) {
@@ -188,6 +189,43 @@ fn peer_of(session: &Session) -> IpAddr {
     address.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.to_canonical())
 }
 
+/// What proxies before us noted of their clients, one entry a proxy; in `Forwarded` (RFC 7239) only where none of them
+/// writes the older header.
+fn hops_of(headers: &HeaderMap) -> Vec<&str> {
+    let entries = |name| {
+        let lines = headers.get_all(name).iter();
+        let lines = lines.filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(','))
+    };
+    if headers.contains_key(FOR) {
+        return entries(FOR).collect();
+    }
+    entries(FORWARDED)
+        .map(|entry| {
+            let mut pairs = entry.split(';').filter_map(|pair| pair.split_once('='));
+            let client = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
+            client.map_or("", |(_, value)| value)
+        })
+        .collect()
+}
+
+/// The address in an entry, quoted or not, in brackets or not, with or without a port or a zone. `unknown` and
+/// obfuscated names have none.
+fn address_in(entry: &str) -> Option<IpAddr> {
+    let text = entry.trim().trim_matches('"').trim();
+    let without_zone = |text: &str| text.split('%').next()?.parse::<Ipv6Addr>().ok();
+    let address =
+        if let Some((inner, _port)) = text.strip_prefix('[').and_then(|t| t.split_once(']')) {
+            IpAddr::V6(without_zone(inner)?)
+        } else if let Some(address) = without_zone(text) {
+            IpAddr::V6(address) // its colons are no port's
+        } else {
+            let host = text.split(':').next()?;
+            IpAddr::V4(host.parse().ok()?)
+        };
+    Some(address.to_canonical())
+}
+
 /// The addresses that proxies before us noted, as one line.
 fn chain_of(session: &Session) -> String {
     let lines = session.req_header().headers.get_all(FOR).iter();
@@ -200,7 +238,7 @@ pub(super) fn is_identity(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('_', "-");
     let said = [
         "host",
-        "forwarded",
+        FORWARDED,
         "via",
         REAL_IP,
         REQUEST_ID,
@@ -219,4 +257,67 @@ fn is_forged(name: &HeaderName) -> bool {
     let respelled =
         dashed != name && [FOR, PROTO, HOST_ASKED, REAL_IP, REQUEST_ID].contains(&dashed.as_str());
     respelled || dashed.starts_with("x-doorward-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn an_address_is_found_in_every_spelling_attacks_b8() {
+        for (entry, address) in [
+            ("203.0.113.3", "203.0.113.3"),
+            (" 203.0.113.3:40003 ", "203.0.113.3"),
+            ("\"203.0.113.3:40003\"", "203.0.113.3"),
+            ("::ffff:203.0.113.3", "203.0.113.3"),
+            ("[::ffff:203.0.113.3]:1", "203.0.113.3"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("\"[2001:DB8::1]:443\"", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("[fe80::1%25eth0]:80", "fe80::1"),
+            ("203.0.113.3:_port", "203.0.113.3"),
+        ] {
+            assert_eq!(address_in(entry), address.parse().ok(), "{entry}");
+        }
+        for none in [
+            "",
+            "unknown",
+            "_hidden",
+            "_SEVKISEK",
+            "203.0.113",
+            "[x]:1",
+            "shop.example.com:80",
+            "[2001:db8::1",
+        ] {
+            assert_eq!(address_in(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_older_header_counts_where_both_came_attacks_b8() {
+        let forwarded = (
+            "forwarded",
+            "for=192.0.2.60;proto=http, For=\"[2001:db8::1]:47\";by=_x, proto=https",
+        );
+        assert_eq!(
+            hops_of(&headers(&[forwarded])),
+            ["192.0.2.60", "\"[2001:db8::1]:47\"", ""]
+        );
+        let both = headers(&[
+            forwarded,
+            (FOR, "192.0.2.1:5"),
+            (FOR, "192.0.2.2,192.0.2.3"),
+        ]);
+        assert_eq!(hops_of(&both), ["192.0.2.1:5", "192.0.2.2", "192.0.2.3"]);
+    }
 }
