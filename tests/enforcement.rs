@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, HOST};
 use serde_json::{Value, json};
 use support::places::{LOGOUT, PAGE};
 use support::{
-    Answer, Customer, Edge, Scene, Shop, bare_gate, overlaid, request, shop_table,
+    Aftermath, Answer, Customer, Edge, Scene, Shop, bare_gate, overlaid, request, shop_table,
     stateless_bagisto,
 };
 
@@ -892,5 +892,93 @@ fn a_logout_without_a_token_or_without_the_shops_key_stores_nothing() {
         }
         assert_eq!(scene.stored(), 0);
         scene.serves("alice", alice.token());
+    }
+}
+
+/// Some proxies write the port, too (Azure), and newer ones write `Forwarded` (RFC 7239).
+#[test]
+fn customers_behind_a_proxy_have_a_limit_each_however_it_writes_addresses_attacks_b8() {
+    behind_a_proxy(|edge| {
+        let mut number = 0;
+        let mut log_out = |name: &str, value: &str| {
+            number += 1;
+            let bearer = format!("Bearer {}", opaque(number));
+            let headers = [
+                ("Authorization", bearer.as_str()),
+                ("X-STOREFRONT-KEY", Shop::KEY),
+                (name, value),
+            ];
+            edge.raw(&request("POST", LOGOUT, &headers, b"")).status
+        };
+        for (name, spellings) in [
+            (
+                "X-Forwarded-For",
+                ["203.0.113.1:40001", "203.0.113.1", "\"203.0.113.1:40002\""],
+            ),
+            (
+                "X-Forwarded-For",
+                ["203.0.113.2:1", "203.0.113.2:2", "::ffff:203.0.113.2"],
+            ),
+            (
+                "X-Forwarded-For",
+                ["2001:db8::1", "[2001:db8::1]:443", "[2001:DB8::1]"],
+            ),
+            (
+                "X-Forwarded-For",
+                [
+                    "unknown, 203.0.113.3:9",
+                    "203.0.113.3, 127.0.0.1:5",
+                    "10.0.0.1:1,203.0.113.3:7",
+                ],
+            ),
+            (
+                "Forwarded",
+                [
+                    "for=203.0.113.4",
+                    "for=\"203.0.113.4:4711\";proto=https",
+                    "By=_a;FOR=203.0.113.4",
+                ],
+            ),
+            (
+                "Forwarded",
+                [
+                    "for=\"[2001:db8:1::1]:443\"",
+                    "for=\"[2001:db8:1::1]\"",
+                    "for=unknown, for=\"[2001:db8:1::1]\"",
+                ],
+            ),
+        ] {
+            let statuses = spellings.map(|value| log_out(name, value));
+            assert_eq!(statuses, [200, 200, 429], "{name}: {spellings:?}");
+        }
+    });
+}
+
+/// A browser sends a preflight without credentials (Fetch, section 4.8).
+#[test]
+fn a_preflight_passes_whatever_a_route_demands_field_f6() {
+    let scene = Aftermath::with(
+        "[[shop.route]]\npaths = [\"/account\", \"/account/*\"]\nenforce = \"required\"\n\
+         [[shop.route]]\npaths = [\"/valid/*\"]\nenforce = \"valid\"\n\
+         [[shop.logout]]\npaths = [\"/leave\"]\n",
+    );
+    let origin = ("Origin", "https://app.example.com");
+    let asks = ("Access-Control-Request-Method", "POST");
+    let dead = format!("Bearer {}", scene.dead);
+    for path in ["/account", "/account/orders", "/valid/x", "/leave", LOGOUT] {
+        let seen = scene.passes(&request("OPTIONS", path, &[origin, asks], b""));
+        assert_eq!(seen.method, "OPTIONS", "{path}");
+        let with_token = [origin, asks, ("Authorization", dead.as_str())];
+        scene.stops(401, &request("OPTIONS", path, &with_token, b""));
+    }
+    // What is no preflight is judged as ever.
+    for (method, headers) in [
+        ("OPTIONS", vec![origin]),
+        ("OPTIONS", vec![asks]),
+        ("OPTIONS", vec![]),
+        ("GET", vec![origin, asks]),
+        ("POST", vec![origin, asks]),
+    ] {
+        scene.stops(401, &request(method, "/account", &headers, b""));
     }
 }

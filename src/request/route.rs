@@ -7,8 +7,8 @@ use super::token::Token;
 use crate::clock::UnixTime;
 use std::time::Duration;
 
-/// How strictly a route looks at credentials.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How strictly a route looks at credentials, from the laxest on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Enforce {
     /// Not at all.
     Off,

@@ -236,12 +236,15 @@ impl Shop {
                 _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }),
             };
         }
+        let route = self.routes.iter().find(|route| route.claims(path, style));
+        let enforce = route.map_or(Enforce::default(), |route| route.enforce);
+        if asks_preflight(request) {
+            return Ok(Purpose::Visit(enforce.min(Enforce::Revoked)));
+        }
         let mut logouts = self.logouts.iter();
         if let Some(rule) = logouts.find(|rule| rule.call.claims(request, path, style)) {
             return Ok(Purpose::LogOut(rule));
         }
-        let route = self.routes.iter().find(|route| route.claims(path, style));
-        let enforce = route.map_or(Enforce::default(), |route| route.enforce);
         let mut refreshes = self.refreshes.iter();
         let refresh = refreshes.find(|rule| rule.call.claims(request, path, style));
         Ok(match refresh {
@@ -390,13 +393,17 @@ fn is_text(request: &Request<'_>) -> bool {
             && !kind.contains("event-stream")
 }
 
+/// A browser's question whether a page of another origin may send a request. It comes without credentials (Fetch,
+/// section 4.8), so the shop answers it whatever a route demands.
 fn asks_preflight(request: &Request<'_>) -> bool {
     let headers = &request.head.headers;
-    headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    request.head.method == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The host that a request names, without port (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
-pub(super) fn host_of<'a>(request: &Request<'a>) -> Result<&'a str, Refusal> {
+pub fn host_of<'a>(request: &Request<'a>) -> Result<&'a str, Refusal> {
     authority_of(request)
         .and_then(without_port)
         .filter(|host| is_host(host))
