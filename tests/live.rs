@@ -1,4 +1,5 @@
-//! What was opened with a token ends with it: `WebSockets`, events, downloads, uploads and long polls, idle or busy.
+//! What was opened with a token ends with it: `WebSockets`, events, downloads, idle or busy. What was not answered yet may
+//! finish.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod support;
@@ -130,7 +131,7 @@ fn summary(mut spans: Vec<Duration>) -> (Duration, Duration) {
 #[test]
 fn a_logout_ends_whatever_was_opened_with_the_token_trap_28() {
     let scene = Scene::with("", outside_the_body());
-    let kinds = ["socket", "events", "ticker", "upload", "poll"];
+    let kinds = ["socket", "events", "ticker"];
     let mut anonymous = scene.open("/events/anonymous", &[]);
     let bob = scene.live.shop.sign_in("bob");
     let mut bobs = scene.open_as(&bob, "/events/bob");
@@ -231,7 +232,7 @@ fn every_way_to_revoke_ends_what_is_open_trap_28() {
     by_hand(&["--subject", "3"], "");
     cut("by-subject", open);
 
-    let open = scene.open_as(&scene.token(4, "t-4"), "/poll/by-session");
+    let open = scene.open_as(&scene.token(4, "t-4"), "/events/by-session");
     by_hand(&["--session", "session of t-4"], "");
     cut("by-session", open);
 
@@ -258,7 +259,7 @@ fn every_way_to_revoke_ends_what_is_open_trap_28() {
     cut("by-query", open);
 
     let token = scene.token(9, "t-9");
-    let open = scene.open("/upload/by-raw-header", &[("Cart-Token", &token)]);
+    let open = scene.open("/download/by-raw-header", &[("Cart-Token", &token)]);
     by_call(OWN_LOGOUT, &[("Authorization", &bearer(&token))]);
     cut("by-raw-header", open);
 
@@ -342,40 +343,94 @@ fn a_finished_exchange_is_not_cut_and_its_connection_stays() {
     eventually(|| scene.cut_off() == 1);
 }
 
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// An order in flight: the shop may have booked it, so its customer hears of it.
 #[test]
-fn a_logout_between_the_verdict_and_the_first_byte_ends_the_request_trap_3() {
+fn what_was_not_answered_before_the_logout_may_finish_field_f7() {
     let scene = Scene::with("", "");
     let alice = scene.live.shop.sign_in("alice");
-    for (number, target) in ["/poll/get", "/socket-without-answer/upgrade", "/poll/late"]
-        .into_iter()
-        .enumerate()
-    {
-        let token = scene.token(number as u64, target);
-        let upgrade = if number == 1 {
-            &support::UPGRADE[..]
-        } else {
-            &[]
-        };
-        let bearer = format!("Bearer {token}");
-        let headers = [&[("Authorization", bearer.as_str())], upgrade].concat();
-        let open = scene.open(target, &headers);
-        scene.log_out(&token);
-        let (_, heard) = open.ends().join().unwrap();
-        let heard = String::from_utf8_lossy(&heard).into_owned();
-        assert!(!heard.contains("200 OK"), "{target}: {heard}");
-        eprintln!("{target}: {heard:?}");
-        let (_, name) = parts(target);
+    let mut order = scene.open_as(&alice, "/poll/order");
+    let mut upload = scene.open_as(&alice, "/upload/basket");
+    // Also a client that would accept events, as GraphQL clients do for every mutation.
+    let bearer = format!("Bearer {alice}");
+    let accepts = ("Accept", "application/json, text/event-stream;q=0.5");
+    let mut mutation = scene.open("/poll/mutation", &[("Authorization", &bearer), accepts]);
+    scene.log_out(&alice);
+    assert!(order.is_silent_for(Duration::from_millis(1500)));
+    assert_eq!(scene.cut_off(), 0);
+    for (name, exchange) in [("order", &mut order), ("mutation", &mut mutation)] {
+        assert!(scene.live.say(name, OK));
+        exchange.hears("\r\n\r\nok");
+    }
+    assert!(upload.say(&vec![
+        b'x';
+        1_000_000 - "the first of a million bytes".len()
+    ]));
+    upload.hears("\r\n\r\nok");
+    assert_eq!(scene.cut_off(), 0);
+    let again = request("GET", "/page/again", &[("Authorization", &bearer)], b"");
+    assert_eq!(scene.edge.raw(&again), 401);
+}
+
+#[test]
+fn what_is_never_answered_ends_ten_seconds_after_the_logout_field_f7() {
+    let scene = Scene::with("", "");
+    let alice = scene.live.shop.sign_in("alice");
+    let order = scene.open_as(&alice, "/poll/order");
+    let trickling = scene.open_as(&alice, "/poll/trickling");
+    let logged_out = scene.log_out(&alice);
+    let [order, trickling] = [order, trickling].map(Exchange::ends);
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
+    assert!(scene.live.say("trickling", head));
+    for (what, end) in [("silent", order), ("begun afterwards", trickling)] {
+        let (ended, _) = end.join().unwrap();
+        let wait = ended.saturating_duration_since(logged_out);
+        eprintln!("{what}: {wait:?}");
+        assert!(wait > Duration::from_secs(5), "{what}: {wait:?}");
+        assert!(wait < Duration::from_secs(10), "{what}: {wait:?}");
+    }
+    eventually(|| scene.cut_off() == 2);
+}
+
+/// A stream is no order, whenever its answer begins.
+#[test]
+fn a_stream_that_begins_after_the_logout_ends_at_once_field_f7() {
+    let scene = Scene::with("", "");
+    let alice = scene.live.shop.sign_in("alice");
+    let bearer = format!("Bearer {alice}");
+    let authorization = ("Authorization", bearer.as_str());
+    let events = scene.open_as(&alice, "/poll/events");
+    let headers = [&[authorization][..], &support::UPGRADE].concat();
+    let upgrade = scene.open("/socket-without-answer/upgrade", &headers);
+    let grpc = [
+        authorization,
+        ("Content-Type", "application/grpc+proto"),
+        ("Content-Length", "1000000"),
+    ];
+    let call = Exchange::begin(
+        scene.edge.address(),
+        &request("POST", "/poll/grpc", &grpc, b"begin"),
+    );
+    eventually(|| scene.live.received("grpc") > 0);
+    let logged_out = scene.log_out(&alice);
+    let ends = [("upgrade", upgrade), ("grpc", call)].map(|(name, one)| (name, one.ends()));
+    for (name, end) in ends {
+        let (ended, heard) = end.join().unwrap();
+        let wait = ended.saturating_duration_since(logged_out);
+        assert!(wait < PATIENCE / 2, "{name}: {wait:?}");
+        assert!(
+            !String::from_utf8_lossy(&heard).contains("200 OK"),
+            "{name}"
+        );
         eventually(|| scene.live.gone(name).is_some());
     }
-    let open = scene.open_as(&alice, "/poll/in-time");
-    assert!(
-        scene
-            .live
-            .say("in-time", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-    );
-    let mut open = open;
-    open.hears("\r\n\r\nok");
-    scene.log_out(&alice);
+    let head =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert!(scene.live.say("events", head));
+    let begun = clock::instant();
+    let (ended, _) = events.ends().join().unwrap();
+    assert!(ended.saturating_duration_since(begun) < PATIENCE / 2);
     eventually(|| scene.cut_off() == 3);
 }
 
@@ -399,7 +454,7 @@ fn many_that_end_at_once_leave_nothing_behind() {
     scene.log_out(&scene.live.shop.sign_in("bob")); // whatever is opened once is open now
     scene.comes_to_rest();
     let before = scene.descriptors();
-    let kinds = ["socket", "events", "upload", "poll"];
+    let kinds = ["socket", "events"];
     let open: Vec<_> = (0..MANY)
         .map(|number| {
             let target = format!("/{}/{number}", kinds[number % kinds.len()]);

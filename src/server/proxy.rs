@@ -15,7 +15,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::body::{self, Body};
-use super::connection::Line;
+use super::connection::{Lease, Line};
 use super::context::Context;
 use super::dead_cookies;
 use super::ecwid;
@@ -126,6 +126,9 @@ impl ProxyHttp for Proxy {
                 self.note_forwarded(context, shop, dead_cookies.len());
                 context.admit(shop, tokens);
                 context.dead_cookies = dead_cookies;
+                if stream::is_itself(session.req_header()) {
+                    Lease::begin_stream();
+                }
                 Ok(false)
             }
             Ok(Verdict::LogOut(logout)) => {
@@ -280,7 +283,11 @@ impl ProxyHttp for Proxy {
         if self.traffic.is_closing() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             session.set_keepalive(None);
         }
-        if stream::is_begun(response) {
+        let is_stream = stream::is_begun(response);
+        if is_stream || !is_informational {
+            Lease::begin_answer(is_stream);
+        }
+        if is_stream {
             session.set_read_timeout(None); // the customer may listen for as long as he likes
         }
         Ok(())

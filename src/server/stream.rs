@@ -14,10 +14,12 @@ pub(super) const STREAM_SILENCE_MAX: Duration = Duration::from_hours(1);
 
 /// Whether a request asks for one.
 pub(super) fn is_wanted(request: &RequestHeader) -> bool {
-    let headers = &request.headers;
-    is_web_socket(request)
-        || has(headers, &ACCEPT, is_events)
-        || has(headers, &CONTENT_TYPE, is_grpc)
+    is_itself(request) || has(&request.headers, &ACCEPT, is_events)
+}
+
+/// Whether a request is one whatever its answer will be. A client that would also accept events may be sending an order.
+pub(super) fn is_itself(request: &RequestHeader) -> bool {
+    is_web_socket(request) || has(&request.headers, &CONTENT_TYPE, is_grpc)
 }
 
 /// Whether a request asks for a WebSocket.

@@ -1,20 +1,26 @@
 //! For how long a request may be served: as long as none of the tokens that it came with is revoked.
 //!
 //! A check at the beginning is enough for a page; a WebSocket or a stream of events would outlive its logout
-//! by hours (trap 28).
+//! by hours (trap 28). An order whose answer has not begun is another matter: the shop may have booked it, so it may
+//! finish within ten seconds after the logout.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::request::{Shop, Tokens};
 use crate::revocation::{Cause, Id, Revocations};
 
 /// How often the tokens of a long request are looked up again. Half of what is promised.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long an exchange may go on after a look has found its token revoked, if its answer had not begun by then. It ends ten
+/// seconds after the logout at the latest, for a look is up to half a second late.
+const FINISH_WITHIN: Duration = Duration::from_secs(9);
 
 tokio::task_local! {
     /// The request that this task serves.
@@ -26,6 +32,9 @@ tokio::task_local! {
 pub(in crate::server) struct Lease {
     terms: OnceLock<Terms>,
     signed: Notify,
+    /// Whether a revocation ends it at once.
+    is_open: AtomicBool,
+    opened: Notify,
 }
 
 /// What a request stands on.
@@ -66,7 +75,33 @@ impl Lease {
         });
     }
 
-    /// Waits until one of the tokens is revoked; for ever, if there is none.
+    /// The answer to the request that this task serves begins. From here on a revocation ends the exchange at once,
+    /// unless it came first and the answer is no stream: an order in flight may finish.
+    pub(in crate::server) fn begin_answer(is_stream: bool) {
+        let _ = CURRENT.try_with(|lease| {
+            let is_late = || {
+                lease
+                    .terms
+                    .get()
+                    .is_some_and(|terms| terms.ended().is_some())
+            };
+            if is_stream || !is_late() {
+                lease.open();
+            }
+        });
+    }
+
+    /// The request that this task serves is a stream itself, whatever its answer will be.
+    pub(in crate::server) fn begin_stream() {
+        let _ = CURRENT.try_with(|lease| lease.open());
+    }
+
+    fn open(&self) {
+        self.is_open.store(true, Ordering::Relaxed);
+        self.opened.notify_one();
+    }
+
+    /// Waits until one of the tokens is revoked and the exchange must end; for ever, if there is none.
     pub(in crate::server) async fn ended(&self) -> Ended<'_> {
         self.signed.notified().await;
         let mut seen = None;
@@ -81,6 +116,9 @@ impl Lease {
             }
             seen = changes; // read before the look: what changes meanwhile is seen the next time
             if let Some(ended) = terms.ended() {
+                if !self.is_open.load(Ordering::Relaxed) {
+                    let _ = timeout(FINISH_WITHIN, self.opened.notified()).await;
+                }
                 return ended;
             }
         }
