@@ -71,7 +71,7 @@ impl Default for RefusalSettings {
 }
 
 /// Every method that is forwarded.
-const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+pub const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// How long a customer should wait who found no disk, no keys, no server or too many others.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");

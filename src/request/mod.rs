@@ -43,7 +43,7 @@ use http::header::HeaderValue;
 use http::request::Parts;
 
 pub use agreement::{Agreement, Wanted};
-pub use answer::{Answer, RefusalSettings, Shape};
+pub use answer::{ALLOWED, Answer, RefusalSettings, Shape};
 pub use by_hand::{Named, Target};
 pub use call::{Call, QueryCondition, QueryValue};
 pub use claims::{Claims, IssuedAt};

@@ -20,6 +20,12 @@ pub enum Refusal {
     HeadTimeout,
     /// `Content-Length` beside `Transfer-Encoding` (RFC 9112 section 6.3).
     AmbiguousLength,
+    /// A transfer coding that is not understood (RFC 9112 section 6.1).
+    UnknownCoding,
+    /// `chunked` stands more than once, or beside nothing (RFC 9112 section 7.1).
+    RepeatedCoding,
+    /// It is no request of HTTP at all.
+    Malformed,
     /// No shop claims the host (RFC 9110 section 15.5.20).
     UnknownHost,
     /// Two parsers could read the path differently, and one of the readings is under a rule.
@@ -206,6 +212,21 @@ impl Refusal {
                 StatusCode::MISDIRECTED_REQUEST,
                 "unknown_host",
                 "No shop is served under this host",
+            ),
+            Self::UnknownCoding => facts(
+                StatusCode::NOT_IMPLEMENTED,
+                "unknown_coding",
+                "The transfer coding is not supported",
+            ),
+            Self::RepeatedCoding => facts(
+                StatusCode::BAD_REQUEST,
+                "repeated_coding",
+                "The transfer coding is malformed",
+            ),
+            Self::Malformed => facts(
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "The request is malformed",
             ),
             Self::AmbiguousPath => facts(
                 StatusCode::BAD_REQUEST,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::Method;
 use log::info;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::Stream;
@@ -15,7 +16,9 @@ use super::connection::{Lease, Line, Reception, within};
 use super::log_id::LogKey;
 use super::metrics::Metrics;
 use super::proxy::Proxy;
+use super::reply;
 use super::site::Served;
+use crate::request::{ALLOWED, Refusal, Refused};
 
 /// Every connection passes it, then its requests pass the proxy.
 pub(super) struct Door {
@@ -53,9 +56,16 @@ impl HttpServerApp for Requests {
     /// One request, from its header block on, for as long as its tokens are good.
     async fn process_new_http(
         self: &Arc<Self>,
-        session: ServerSession,
+        mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        if session.is_http2() && session.req_header().method == Method::CONNECT {
+            // Pingora would refuse it in words of its own, without a hook.
+            let refused = Refused::by_nobody(Refusal::MethodNotAllowed { allow: ALLOWED });
+            let answer = refused.answer(session.req_header());
+            let _ = reply::write_unserved(&mut session, &answer).await;
+            return None;
+        }
         if let Some(line) = Line::of(session.digest()) {
             if session.is_http2() {
                 line.multiplex();

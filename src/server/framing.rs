@@ -19,9 +19,12 @@ pub(super) fn fault_of(session: &Session, limits: &Limits) -> Option<Refusal> {
     if !target::is_fit(head) {
         return Some(Refusal::BadTarget);
     }
-    let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
-    if is_chunked && announces_length(session) || !is_length_plain(&head.headers) {
+    let is_coded = head.headers.contains_key(TRANSFER_ENCODING);
+    if is_coded && announces_length(session) || !is_length_plain(&head.headers) {
         return Some(Refusal::AmbiguousLength);
+    }
+    if let Some(refusal) = coding_fault(&head.headers) {
+        return Some(refusal);
     }
     let mut options = head.headers.get_all(CONNECTION).iter().flat_map(|line| {
         let line = line.to_str().unwrap_or_default();
@@ -30,6 +33,33 @@ pub(super) fn fault_of(session: &Session, limits: &Limits) -> Option<Refusal> {
     options
         .any(is_identity)
         .then_some(Refusal::NominatedIdentity)
+}
+
+/// Whether nobody can tell where the next request begins (RFC 9112 section 6.3).
+pub(super) fn is_about_body(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::AmbiguousLength | Refusal::UnknownCoding | Refusal::RepeatedCoding
+    )
+}
+
+/// What is wrong with the transfer codings, if there are any: only `chunked`, once, is read as it was sent (RFC 9112
+/// sections 6.1 and 7). Pingora looks at the last one only, and the shop would be told nothing of the others.
+fn coding_fault(headers: &HeaderMap) -> Option<Refusal> {
+    let lines = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let mut is_unknown = false;
+    let mut count = 0;
+    for coding in &mut codings {
+        let coding = coding.trim_ascii();
+        is_unknown |= !(coding.is_empty() || coding.eq_ignore_ascii_case(b"chunked"));
+        count += 1;
+    }
+    match (is_unknown, count) {
+        (true, _) => Some(Refusal::UnknownCoding),
+        (false, 0 | 1) => None,
+        (false, _) => Some(Refusal::RepeatedCoding),
+    }
 }
 
 /// Whether there is no length, or one that is one number. Pingora sends a repeated one on as it came (RFC 9110 section

@@ -87,7 +87,7 @@ impl ProxyHttp for Proxy {
         }
         let site = Arc::clone(&context.site);
         if let Some(refusal) = framing::fault_of(session, &site.limits) {
-            if refusal == Refusal::AmbiguousLength {
+            if framing::is_about_body(refusal) {
                 session.set_keepalive(None); // RFC 9112 section 6.3: nobody knows where the next request begins
             }
             let refused = Refused::by_nobody(refusal);

@@ -6,6 +6,7 @@ use http::header::{CONTENT_LENGTH, DATE};
 use http::{Method, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora_proxy::Session;
 
 use crate::clock;
@@ -13,6 +14,27 @@ use crate::request::Answer;
 
 /// Writes a whole answer. Pingora's own error answers would close the connection.
 pub(super) async fn write(session: &mut Session, answer: &Answer) -> Result<()> {
+    let (head, bodiless) = head_of(answer)?;
+    let ends = bodiless || session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(head), ends).await?;
+    if !ends {
+        session
+            .write_response_body(Some(answer.body.clone()), true)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Writes one to a request that no proxy serves.
+pub(super) async fn write_unserved(session: &mut ServerSession, answer: &Answer) -> Result<()> {
+    let (head, _) = head_of(answer)?;
+    session.write_response_header(Box::new(head)).await?;
+    let body = answer.body.clone();
+    session.write_response_body(body, true).await
+}
+
+/// The head of an answer, and whether it has no body whatever was asked.
+fn head_of(answer: &Answer) -> Result<(ResponseHeader, bool)> {
     let mut head = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
     for (name, value) in &answer.headers {
         head.append_header(name, value)?;
@@ -27,14 +49,7 @@ pub(super) async fn write(session: &mut Session, answer: &Answer) -> Result<()> 
     if !head.headers.contains_key(DATE) {
         head.insert_header(DATE, date())?;
     }
-    let ends = bodiless || session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(head), ends).await?;
-    if !ends {
-        session
-            .write_response_body(Some(answer.body.clone()), true)
-            .await?;
-    }
-    Ok(())
+    Ok((head, bodiless))
 }
 
 /// The moment, as a header says it (RFC 9110 section 5.6.7).

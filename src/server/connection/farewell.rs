@@ -1,4 +1,4 @@
-//! The last answer on a connection whose header block was refused.
+//! The last answer on a connection whose header block was refused, by us or by Pingora.
 
 use std::fmt::Write as _;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use crate::request::{Refusal, Refused};
+use crate::server::reply::date;
 
 /// An answer on its way, and the end of the connection after it.
 ///
@@ -95,10 +96,10 @@ fn answer(refusal: Refusal) -> Bytes {
         let value = value.to_str().unwrap_or_default();
         let _ = write!(text, "{name}: {value}\r\n");
     }
-    let length = answer.body.len();
+    let (date, length) = (date(), answer.body.len());
     let _ = write!(
         text,
-        "Content-Length: {length}\r\nConnection: close\r\n\r\n"
+        "Date: {date}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     [text.as_bytes(), &answer.body].concat().into()
 }

@@ -26,7 +26,7 @@ use super::head::{Head, HeadLimits};
 use super::line::Line;
 use super::pace::Pace;
 use super::streams::Streams;
-use crate::request::Refusal;
+use crate::request::{ALLOWED, Refusal};
 use crate::server::Limits;
 use crate::server::metrics::Metrics;
 
@@ -113,8 +113,10 @@ impl Watched {
     /// Answers, takes what is still coming so that the answer is not lost, and ends the connection.
     fn poll_refuse(&mut self, refusal: Refusal, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let farewell = self.farewell.get_or_insert_with(|| {
-            self.counted = true;
-            self.metrics.note_unread(refusal);
+            if !self.counted {
+                self.counted = true;
+                self.metrics.note_unread(refusal);
+            }
             Farewell::to(refusal)
         });
         ready!(farewell.poll(&mut self.stream, context));
@@ -147,16 +149,23 @@ impl Watched {
         written
     }
 
-    /// A request that Pingora answers by itself never reaches a hook: it is counted by its answer.
-    fn count_answer(&mut self, bytes: &[u8]) {
-        if self.counted || self.http2 || !self.line.awaits_head() {
-            return;
+    /// What Pingora says here before a hook saw the request is its own refusal of it: counted by its status, and said in our
+    /// words. Its own have no `Date`, and name Pingora.
+    fn refusal_in(&mut self, bytes: &[u8]) -> Option<Refusal> {
+        if let Some(farewell) = &self.farewell {
+            return Some(farewell.refusal());
         }
-        self.counted = true;
+        if self.http2 || !self.line.awaits_head() {
+            return None;
+        }
         let code = bytes.get(9..12).and_then(|code| str::from_utf8(code).ok());
-        if let Some(code) = code.and_then(|code| code.parse().ok()) {
-            self.metrics.note_malformed(code);
-        }
+        let code = code.and_then(|code| code.parse().ok()).unwrap_or(400);
+        self.counted = true;
+        self.metrics.note_malformed(code);
+        Some(match code {
+            405 => Refusal::MethodNotAllowed { allow: ALLOWED },
+            _ => Refusal::Malformed,
+        })
     }
 }
 
@@ -212,7 +221,10 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.count_answer(bytes);
+        if let Some(refusal) = self.refusal_in(bytes) {
+            ready!(self.poll_refuse(refusal, context))?;
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.paced(written, context)
     }
@@ -232,8 +244,10 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Some(first) = slices.first() {
-            self.count_answer(first);
+        let first = slices.first().map_or(&[][..], |first| first);
+        if let Some(refusal) = self.refusal_in(first) {
+            ready!(self.poll_refuse(refusal, context))?;
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.paced(written, context)
