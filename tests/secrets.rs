@@ -516,6 +516,60 @@ fn no_credential_is_ever_written_down() {
     secrets.not_in("the journal", &files_below(&edge.path("data")));
 }
 
+/// Some APIs name a token in the path: `DELETE /oauth/tokens/{token}`.
+#[test]
+fn a_token_in_a_path_is_never_written_down_attacks_c3() {
+    let shop = stateless_bagisto();
+    let cocart = Shop::open(Storefront::Cocart, Mood::Honest).unwrap();
+    let nobody = Nobody::at_home();
+    let mut edge = Edge::with(&config(&shop, &cocart, &nobody));
+    let mut secrets = Secrets::default();
+    let jwt = secrets.add_token("a token", &shop.sign_in("alice"));
+    let tokens = [
+        jwt.clone(),
+        secrets.add("hex", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"),
+        secrets.add("a UUID", "0b5f1c62-7d1e-4c7a-9f1e-2f6d1c3b8a90"),
+        secrets.add("base64url", "Zm9vYmFy-c2VjcmV0_dG9rZW4xMjM0NTY3ODkw"),
+        secrets.add("of Sanctum", "17%7CqWhdKjasHdkjAhsdKjahSdkjqWe"),
+        secrets.add("letters", "kdjfhgkjdhfgkjshdfgkjhsdfkjg"),
+        secrets.add("a session", "JSESSIONID.1A530637289A03B07199A44E8D53"),
+    ];
+    for token in &tokens {
+        for target in [
+            format!("/oauth/tokens/{token}"),
+            format!("/authentication/{token}/x;v={token}"),
+            format!("/a%2f{token}"),
+            format!("/b;jsessionid={token}?q=1"),
+            format!("/account/{token}"),
+        ] {
+            for (host, method) in [
+                ("shop", "DELETE"),
+                ("shop", "TRACE"),
+                ("nowhere", "GET"),
+                ("gone", "GET"),
+            ] {
+                let headers = [("Authorization", "Bearer e30.e30.x")];
+                let stage = Stage { edge: &edge, host };
+                let answer = stage.ask(method, &target, &headers, "");
+                assert!(answer.status >= 400, "{host} {method} {target}");
+            }
+            let stage = Stage {
+                edge: &edge,
+                host: "gone",
+            };
+            stage.ask("GET", &target, &[], "");
+        }
+    }
+    edge.stop();
+    let log = edge.log_lines().join("\n");
+    secrets.not_in("the log", log.as_bytes());
+    assert!(log.contains("path=/oauth/tokens/{redacted}"), "{log}");
+    assert!(
+        log.contains("path=/authentication/{redacted}/{redacted}"),
+        "{log}"
+    );
+}
+
 /// The search above means something only if it finds what is there.
 #[test]
 fn what_is_written_down_is_found() {

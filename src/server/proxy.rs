@@ -32,7 +32,9 @@ use super::target;
 use super::traffic::Traffic;
 use super::upstream::NO_SERVER;
 use crate::clock::{self};
-use crate::request::{self, Answer, BodyNeed, Gate, Refusal, Refused, Request, Shop, Verdict};
+use crate::request::{
+    self, Answer, BodyNeed, Gate, Refusal, Refused, Request, Shop, Verdict, loggable_path,
+};
 
 /// The proxy in front of the shops.
 pub(super) struct Proxy {
@@ -336,15 +338,16 @@ impl ProxyHttp for Proxy {
         }
         if let Some(error) = error {
             let request = context.id.as_str();
-            let path = session.req_header().uri.path();
+            let path = loggable_path(session.req_header().uri.path());
+            let path = path.as_ref();
             warn!(request, shop, code, path; "request failed: {}", error.etype().as_str());
         }
     }
 
-    /// Without the query: a token may be in it.
+    /// Without the query and without what could be a credential in the path.
     fn request_summary(&self, session: &Session, _: &Context) -> String {
         let head = session.req_header();
-        format!("{} {}", head.method, head.uri.path())
+        format!("{} {}", head.method, loggable_path(head.uri.path()))
     }
 
     fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
@@ -388,7 +391,8 @@ impl Proxy {
         self.metrics
             .note_decision(shop, reason, detail.unwrap_or_default());
         let head = session.req_header();
-        let (method, path) = (head.method.as_str(), head.uri.path());
+        let path = loggable_path(head.uri.path());
+        let (method, path) = (head.method.as_str(), path.as_ref());
         let status = refused.refusal.status().as_u16();
         if let Refusal::Revoked { token, .. } = refused.refusal {
             let token = self.log_key.name(&token);

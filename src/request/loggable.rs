@@ -1,0 +1,160 @@
+//! Paths as they may stand in a log: without what could be a credential.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::compact::has_jwt_shape;
+
+/// What stands in the place of a segment that could be a credential.
+const REDACTED: &str = "{redacted}";
+
+/// Shorter segments are no secrets: a session id or an API token has more letters.
+const SECRET_CHARS_MIN: usize = 16;
+
+/// The longest word of a language, and the longest number, that pass as plain.
+const WORD_CHARS_MAX: usize = 20;
+const NUMBER_DIGITS_MAX: usize = 12;
+
+/// How long a word may be that mixes letters and digits (`256gb`), and how many of them a segment may have.
+const MIXED_CHARS_MAX: usize = 6;
+const MIXED_WORDS_MAX: usize = 2;
+
+/// How often a segment is decoded: some shops decode twice.
+const DECODINGS_MAX: usize = 3;
+
+/// A path without the segments that could be credentials: those that hold a JWT, and long ones that are not made of plain words and
+/// numbers. An id such as a UUID counts as a credential, because many shops use it as one.
+///
+/// Every log line that prints a path prints this.
+pub fn loggable_path(path: &str) -> Cow<'_, str> {
+    if !path.split('/').any(is_secret) {
+        return Cow::Borrowed(path);
+    }
+    let segments = path.split('/').map(|segment| {
+        if is_secret(segment) {
+            REDACTED
+        } else {
+            segment
+        }
+    });
+    Cow::Owned(segments.collect::<Vec<_>>().join("/"))
+}
+
+/// Whether a segment could be a credential or hold one, as it stands or decoded.
+fn is_secret(segment: &str) -> bool {
+    let mut text = Cow::Borrowed(segment);
+    for _ in 0..DECODINGS_MAX {
+        if is_secret_text(&text) {
+            return true;
+        }
+        if !text.contains('%') {
+            return false;
+        }
+        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        text = Cow::Owned(decoded);
+    }
+    is_secret_text(&text)
+}
+
+fn is_secret_text(text: &str) -> bool {
+    let is_letter = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    if text.split(|c: char| !is_letter(c)).any(has_jwt_shape) {
+        return true;
+    }
+    let words = || text.split(|c: char| !c.is_alphanumeric());
+    let mixed = words().filter(|word| is_mixed(word)).count();
+    let is_plain = mixed <= MIXED_WORDS_MAX && words().all(is_plain_word);
+    !is_plain && text.chars().count() >= SECRET_CHARS_MIN
+}
+
+fn is_mixed(word: &str) -> bool {
+    let has = |kind: fn(char) -> bool| word.chars().any(kind);
+    has(char::is_numeric) && has(char::is_alphabetic)
+}
+
+/// A number, a word in one case or with a capital letter, or something short such as `v2`.
+fn is_plain_word(word: &str) -> bool {
+    let length = word.chars().count();
+    if word.chars().all(char::is_numeric) {
+        return length <= NUMBER_DIGITS_MAX;
+    }
+    if is_mixed(word) {
+        return length <= MIXED_CHARS_MAX;
+    }
+    let capitals = word.chars().filter(|c| c.is_uppercase()).count();
+    length <= WORD_CHARS_MAX && (capitals <= 1 || capitals == length)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_segment_that_could_be_a_credential_is_left_out_attacks_c3() {
+        for (path, logged) in [
+            (
+                "/oauth/tokens/eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiIxIn0.c2lnbmF0dXJl",
+                "/oauth/tokens/{redacted}",
+            ),
+            ("/authentication/e30.e30.x", "/authentication/{redacted}"),
+            ("/a/Bearer%20e30.e30.x/b", "/a/{redacted}/b"),
+            (
+                "/oauth/tokens/9f86d081884c7d659a2feaa0c55ad015",
+                "/oauth/tokens/{redacted}",
+            ),
+            ("/t/123e4567-e89b-12d3-a456-426614174000", "/t/{redacted}"),
+            ("/t/17%7CqWhdKjasHdkjAhsdKjahSdkjq", "/t/{redacted}"),
+            ("/t/%2517%257CqWhdKjasHdkjAhsdKjah", "/t/{redacted}"),
+            (
+                "/cart;jsessionid=1A530637289A03B07199A44E8D531427",
+                "/{redacted}",
+            ),
+            ("/t/ab12-cd34-ef56-gh78-ij90", "/t/{redacted}"),
+            ("/t/kdjfhgkjdhfgkjshdfgkjhsdfkjg/x", "/t/{redacted}/x"),
+            ("/t/1234567890123456", "/t/{redacted}"),
+            (
+                "/t/%61%62%63%31%32%33%34%35%64%65%66%67%36%37%38%39",
+                "/t/{redacted}",
+            ),
+        ] {
+            assert_eq!(loggable_path(path), logged);
+        }
+    }
+
+    #[test]
+    fn a_path_made_of_words_is_logged_as_it_is() {
+        for path in [
+            "/",
+            "*",
+            "/products/how-to-choose-the-best-running-shoes-2026",
+            "/galaxy-s23-ultra-256gb.html",
+            "/index.php/wp-json/cocart/v2/logout",
+            "/api/trpc/auth.logout,cart.get",
+            "/de/Warenkorb/Kasse",
+            "/product/B07XJ8C8F5",
+            "/2026/11/29/",
+            "/catalog/category/view/id/1234567",
+            "/stra%C3%9Fe/caf%C3%A9",
+            "/assets/app.3f8a9bc1.js",
+        ] {
+            assert_eq!(loggable_path(path), path);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_random_token_is_ever_logged(token in "[A-Za-z0-9]{24,64}|[0-9a-f]{32}|[A-Za-z0-9_-]{43}") {
+            // A token of one case and no digit could be a word; 24 letters of one kind are none.
+            let path = format!("/oauth/tokens/{token}/x");
+            prop_assert_eq!(loggable_path(&path), "/oauth/tokens/{redacted}/x");
+        }
+
+        #[test]
+        fn nothing_panics(path in ".{0,60}") {
+            let _ = loggable_path(&path);
+        }
+    }
+}
