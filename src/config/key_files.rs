@@ -142,7 +142,14 @@ impl File<'_, '_> {
             self.refuse_open(faults);
         }
         match Keys::from_jwks(&self.bytes, algorithms) {
-            Ok(keys) => Some(keys),
+            Ok((keys, passed_over)) => {
+                for one in &passed_over {
+                    let name = self.named.as_str().escape_debug();
+                    let fault = Fault::warning(format!("`{name}`: {one}; the key is not used"));
+                    faults.push(fault.at(self.named.spot()));
+                }
+                Some(keys)
+            }
             Err(unfit) => {
                 for one in &unfit {
                     faults.push(self.unfit(one));

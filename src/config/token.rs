@@ -8,7 +8,9 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use super::fault::{Fault, Faults};
 use super::table::{Table, TextOrTable};
 use super::{duration, inquiry, key_files, pattern};
-use crate::request::{ALGORITHMS, Claims, IssuedAt, KeySource, Kind, Pointer, TokenSettings};
+use crate::request::{
+    ALGORITHMS, Claims, IssuedAt, KeySource, Kind, Pointer, TimeClaim, TimeUnit, TokenSettings,
+};
 
 /// What a credential can be taken for.
 pub(super) const KINDS: &[(&str, Kind)] = &[
@@ -141,7 +143,7 @@ fn read_max_lifetime(table: &mut Table<'_>, faults: &mut Faults) -> Option<Durat
 fn read_claims(token: &mut Table<'_>, faults: &mut Faults) -> Claims {
     let mut table = token.table("claims", faults);
     let table_of_claims = &mut table;
-    let expires_at = read_pointer(table_of_claims, "expires_at", "/exp", faults);
+    let expires_at = read_expires_at(table_of_claims, faults);
     let claims = Claims {
         id: read_pointer(table_of_claims, "id", "/jti", faults),
         subject: read_subject(table_of_claims, faults),
@@ -194,25 +196,76 @@ fn usual_pointer(text: &str) -> Pointer {
     Pointer::parse(text).expect("the usual pointers begin with a slash")
 }
 
-/// The claim itself, or how it follows from another (`issued_at = { from = "expires_at", minus = "1h" }`).
+/// What a time counts.
+const UNITS: &[(&str, TimeUnit)] = &[
+    ("seconds", TimeUnit::Seconds),
+    ("milliseconds", TimeUnit::Milliseconds),
+];
+
+/// A `NumericDate`, as every time is of which nothing else is said.
+fn numeric(pointer: Pointer) -> TimeClaim {
+    TimeClaim {
+        pointer,
+        unit: None,
+    }
+}
+
+/// The claim, or the claim and its unit (`expires_at = { claim = "/exp", unit = "milliseconds" }`).
+fn read_expires_at(claims: &mut Option<Table<'_>>, faults: &mut Faults) -> TimeClaim {
+    let table = claims.as_mut();
+    let written = table.and_then(|table| table.string_or_table("expires_at", faults));
+    let expires_at = match written {
+        None => None,
+        Some(TextOrTable::Text(text)) => text.parse_as(Pointer::parse, faults).map(numeric),
+        Some(TextOrTable::Table(mut table)) => {
+            let claim = read_claim_and_unit(&mut table, faults);
+            table.finish(faults);
+            claim
+        }
+    };
+    expires_at.unwrap_or_else(|| numeric(usual_pointer("/exp")))
+}
+
+fn read_claim_and_unit(table: &mut Table<'_>, faults: &mut Faults) -> Option<TimeClaim> {
+    let claim = table.string("claim", faults);
+    table.missing("claim", "a JSON pointer such as /exp", faults);
+    let unit = table.choice("unit", UNITS, faults);
+    table.missing("unit", "\"seconds\" or \"milliseconds\"", faults);
+    let pointer = claim?.parse_as(Pointer::parse, faults)?;
+    Some(TimeClaim {
+        pointer,
+        unit: Some(unit?),
+    })
+}
+
+/// The claim itself, perhaps with its unit, or how it follows from another
+/// (`issued_at = { from = "expires_at", minus = "1h" }`).
 fn read_issued_at(
     claims: &mut Option<Table<'_>>,
-    expires_at: &Pointer,
+    expires_at: &TimeClaim,
     faults: &mut Faults,
 ) -> IssuedAt {
     let table = claims.as_mut();
     let written = table.and_then(|table| table.string_or_table("issued_at", faults));
     let issued_at = match written {
         None => None,
-        Some(TextOrTable::Text(text)) => text.parse_as(Pointer::parse, faults).map(IssuedAt::Claim),
+        Some(TextOrTable::Text(text)) => {
+            let pointer = text.parse_as(Pointer::parse, faults);
+            pointer.map(numeric).map(IssuedAt::Claim)
+        }
+        Some(TextOrTable::Table(mut table)) if !table.lacks("claim") => {
+            let claim = read_claim_and_unit(&mut table, faults);
+            table.finish(faults);
+            claim.map(IssuedAt::Claim)
+        }
         Some(TextOrTable::Table(table)) => read_derived(table, expires_at, faults),
     };
-    issued_at.unwrap_or_else(|| IssuedAt::Claim(usual_pointer("/iat")))
+    issued_at.unwrap_or_else(|| IssuedAt::Claim(numeric(usual_pointer("/iat"))))
 }
 
 fn read_derived(
     mut table: Table<'_>,
-    expires_at: &Pointer,
+    expires_at: &TimeClaim,
     faults: &mut Faults,
 ) -> Option<IssuedAt> {
     let from = table.string("from", faults);
@@ -223,7 +276,7 @@ fn read_derived(
     let from = from?;
     let from = match from.as_str() {
         "expires_at" => expires_at.clone(),
-        _ => from.parse_as(pointer_or_end, faults)?,
+        _ => numeric(from.parse_as(pointer_or_end, faults)?),
     };
     Some(IssuedAt::Before(from, minus?))
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::flaw::Flaw;
-use super::json::Pointer;
+use super::json::{NO_CHARACTER, Pointer};
 use crate::clock::UnixTime;
 use crate::revocation::Window;
 
@@ -14,23 +14,124 @@ use crate::revocation::Window;
 pub struct Claims {
     /// The token's own id.
     pub id: Pointer,
-    /// The customer; where one claim does not tell all customers apart, several that do so together.
+    /// The customer; where one claim does not tell all customers apart, several that do so together. The last names the
+    /// customer, those before it a population that may be left out.
     pub subject: Vec<Pointer>,
     /// The session.
     pub session: Pointer,
     /// The end.
-    pub expires_at: Pointer,
+    pub expires_at: TimeClaim,
     /// The beginning, as the token says it or as it follows from the end.
     pub issued_at: IssuedAt,
+}
+
+/// Where a time stands, and how it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeClaim {
+    /// Where it stands.
+    pub pointer: Pointer,
+    /// Its unit, where the operator says one: then its digits may stand in quotes, too. `None`: a `NumericDate`.
+    pub unit: Option<TimeUnit>,
+}
+
+/// What a time counts, from 1970 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
 }
 
 /// How a token says when it was issued.
 #[derive(Debug, PartialEq, Eq)]
 pub enum IssuedAt {
     /// By a claim.
-    Claim(Pointer),
+    Claim(TimeClaim),
     /// So long before another claim, for shops whose tokens live for a fixed time.
-    Before(Pointer, Duration),
+    Before(TimeClaim, Duration),
+}
+
+/// A claim that is asked for, as the configuration calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The token's own id.
+    Id,
+    /// The customer.
+    Subject,
+    /// The session.
+    Session,
+    /// The end.
+    ExpiresAt,
+    /// The moment before which it is not good.
+    NotBefore,
+    /// The beginning.
+    IssuedAt,
+}
+
+impl Claim {
+    /// The word for logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Subject => "subject",
+            Self::Session => "session",
+            Self::ExpiresAt => "expires_at",
+            Self::NotBefore => "nbf",
+            Self::IssuedAt => "issued_at",
+        }
+    }
+}
+
+/// What stands in a claim and can't be read: its kind, never its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A text where a number is expected.
+    Text,
+    /// A text with half a character in it.
+    BrokenText,
+    /// `true` or `false`.
+    Boolean,
+    /// A number with a fraction, or too long to be exact.
+    Fraction,
+    /// A time before 1970.
+    Negative,
+    /// A time that no token has.
+    TooLarge,
+    /// A time that would be in the usual centuries if it counted milliseconds.
+    Milliseconds,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl Found {
+    /// The word for logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::BrokenText => "broken_text",
+            Self::Boolean => "boolean",
+            Self::Fraction => "fraction",
+            Self::Negative => "negative",
+            Self::TooLarge => "too_large",
+            Self::Milliseconds => "milliseconds",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+
+    /// What a value is that is no name and no time.
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Bool(_) | Value::Null => Self::Boolean,
+            Value::Number(_) => Self::Fraction,
+            Value::String(_) => Self::Text,
+            Value::Array(_) => Self::Array,
+            Value::Object(_) => Self::Object,
+        }
+    }
 }
 
 /// What a payload says, as far as we ask.
@@ -49,37 +150,65 @@ pub(super) struct Said {
 impl Claims {
     /// Reads a payload whose signature is good.
     pub(super) fn read(&self, payload: &Value) -> Result<Said, Flaw> {
+        let expires_at = self.expires_at.pointer.find(payload);
+        let unit = self.expires_at.unit;
         Ok(Said {
-            id: self.id.find(payload).and_then(name_of),
+            id: self.own_id(payload)?,
             subject: self.customer(payload)?,
-            session: named(self.session.find(payload))?,
-            expires_at: moment(self.expires_at.find(payload), Round::Up)?,
-            not_before: moment(payload.get("nbf"), Round::Down)?,
+            session: named(Claim::Session, self.session.find(payload))?,
+            expires_at: end(expires_at, unit)?,
+            not_before: moment(payload.get("nbf"), unit)
+                .map_err(|found| Flaw::Claim(Claim::NotBefore, found))?,
             issued_at: self.issued_at.read(payload)?,
         })
     }
-}
 
-impl Claims {
-    /// The parts of the customer's name, if all are there: `3/7`, each part written as in a JSON pointer, so that no
-    /// two customers have the same.
+    /// The token's id. What is no name is left out, for the token has a fingerprint.
+    fn own_id(&self, payload: &Value) -> Result<Option<String>, Flaw> {
+        let value = self.id.find(payload);
+        refuse_broken(Claim::Id, value)?;
+        Ok(value.and_then(name_of))
+    }
+
+    /// The customer's name: `3`, or of several parts `b/3`, each written as in a JSON pointer, so that no two customers
+    /// have the same. Without the last part there is none; any other that is missing is empty.
     fn customer(&self, payload: &Value) -> Result<Option<String>, Flaw> {
-        if let [only] = self.subject.as_slice() {
-            return named(only.find(payload));
+        let part = |pointer: &Pointer| named(Claim::Subject, pointer.find(payload));
+        let Some((last, populations)) = self.subject.split_last() else {
+            return Ok(None);
+        };
+        let populations: Result<Vec<_>, _> = populations.iter().map(part).collect();
+        let (populations, Some(last)) = (populations?, part(last)?) else {
+            return Ok(None);
+        };
+        if populations.is_empty() {
+            return Ok(Some(last));
         }
-        let parts = self.subject.iter().map(|part| named(part.find(payload)));
-        let parts: Option<Vec<_>> = parts.collect::<Result<_, _>>()?;
-        let escaped = |part: &String| part.replace('~', "~0").replace('/', "~1");
-        Ok(parts.map(|parts| parts.iter().map(escaped).collect::<Vec<_>>().join("/")))
+        let escaped = |part: String| part.replace('~', "~0").replace('/', "~1");
+        let parts = populations.into_iter().map(Option::unwrap_or_default);
+        let parts: Vec<_> = parts.chain([last]).map(escaped).collect();
+        Ok(Some(parts.join("/")))
+    }
+
+    /// What the customer is called without a population: how they were known before the operator, or a preset, told
+    /// populations apart. `None`: the name has one part only.
+    pub(super) fn former_customer(&self, payload: &Value) -> Option<String> {
+        let (last, populations) = self.subject.split_last()?;
+        let value = last.find(payload).filter(|_| !populations.is_empty());
+        value.and_then(name_of)
     }
 }
 
 impl IssuedAt {
     fn read(&self, payload: &Value) -> Result<Option<UnixTime>, Flaw> {
+        let read = |claim: &TimeClaim| {
+            let moment = moment(claim.pointer.find(payload), claim.unit);
+            moment.map_err(|found| Flaw::Claim(Claim::IssuedAt, found))
+        };
         match self {
-            Self::Claim(pointer) => moment(pointer.find(payload), Round::Down),
-            Self::Before(pointer, span) => {
-                let from = moment(pointer.find(payload), Round::Down)?;
+            Self::Claim(claim) => read(claim),
+            Self::Before(claim, span) => {
+                let from = read(claim)?;
                 Ok(from.map(|from| from.minus(*span)))
             }
         }
@@ -88,7 +217,7 @@ impl IssuedAt {
 
 /// A moment that an answer of the shop names; what is none is left out.
 pub(super) fn moment_of(value: Option<&Value>) -> Option<UnixTime> {
-    moment(value, Round::Down).ok().flatten()
+    moment(value, None).ok().flatten()
 }
 
 #[derive(Clone, Copy)]
@@ -97,21 +226,49 @@ enum Round {
     Down,
 }
 
-/// A `NumericDate` (RFC 7519 section 2): a number, perhaps with a fraction, not negative, not absurd.
-fn moment(claim: Option<&Value>, round: Round) -> Result<Option<UnixTime>, Flaw> {
+/// The end of a token, rounded up. A number that is too large for us is far ahead for everybody.
+fn end(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Flaw> {
+    match seconds(claim, unit, Round::Up) {
+        Err(Found::TooLarge) => Ok(Some(Window::LAST_MOMENT)),
+        read => read.map_err(|found| Flaw::Claim(Claim::ExpiresAt, found)),
+    }
+}
+
+/// A beginning, rounded down.
+fn moment(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Found> {
+    seconds(claim, unit, Round::Down)
+}
+
+/// A `NumericDate` (RFC 7519 section 2): a number, perhaps with a fraction, not negative; or what the operator says that
+/// the shop writes instead.
+fn seconds(
+    claim: Option<&Value>,
+    unit: Option<TimeUnit>,
+    round: Round,
+) -> Result<Option<UnixTime>, Found> {
+    let in_quotes: Number;
     let number = match claim {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Number(number)) => number,
-        Some(_) => return Err(Flaw::Claim),
+        Some(Value::String(text)) if unit.is_some() => {
+            in_quotes = text.parse().map_err(|_| Found::Text)?;
+            &in_quotes
+        }
+        Some(other) => return Err(Found::of(other)),
     };
-    let seconds = match (number.as_u64(), number.as_f64()) {
-        (Some(whole), _) => whole,
-        (None, Some(fraction)) => whole_seconds(fraction, round).ok_or(Flaw::Claim)?,
-        (None, None) => return Err(Flaw::Claim),
+    let divisor = match unit {
+        None | Some(TimeUnit::Seconds) => 1,
+        Some(TimeUnit::Milliseconds) => 1000,
+    };
+    let seconds = match (number.as_u64(), round, number.as_f64()) {
+        (Some(whole), Round::Up, _) => whole.div_ceil(divisor),
+        (Some(whole), Round::Down, _) => whole / divisor,
+        (None, _, Some(fraction)) => whole_seconds(fraction, divisor, round)?,
+        (None, _, None) => return Err(Found::TooLarge),
     };
     let moment = UnixTime::from_seconds(seconds);
     if moment > Window::LAST_MOMENT {
-        return Err(Flaw::Claim);
+        return Err(Found::TooLarge);
     }
     Ok(Some(moment))
 }
@@ -122,13 +279,19 @@ fn moment(claim: Option<&Value>, round: Round) -> Result<Option<UnixTime>, Flaw>
     clippy::cast_precision_loss,
     reason = "the range is checked first"
 )]
-fn whole_seconds(fraction: f64, round: Round) -> Option<u64> {
+fn whole_seconds(fraction: f64, divisor: u64, round: Round) -> Result<u64, Found> {
+    let seconds = fraction / divisor as f64;
     let whole = match round {
-        Round::Up => fraction.ceil(),
-        Round::Down => fraction.floor(),
+        Round::Up => seconds.ceil(),
+        Round::Down => seconds.floor(),
     };
-    let fits = fraction >= 0.0 && whole <= Window::LAST_MOMENT.seconds() as f64;
-    fits.then_some(whole as u64)
+    if fraction < 0.0 {
+        return Err(Found::Negative);
+    }
+    if whole > Window::LAST_MOMENT.seconds() as f64 {
+        return Err(Found::TooLarge);
+    }
+    Ok(whole as u64)
 }
 
 /// A name as one text: a string that is not empty, or a whole number (to a shop 5 and "5" are one customer).
@@ -145,11 +308,34 @@ pub(super) fn name_of(value: &Value) -> Option<String> {
     }
 }
 
-/// A customer or session: absent, or a proper name. Anything else is a token that we do not understand.
-fn named(value: Option<&Value>) -> Result<Option<String>, Flaw> {
-    value
-        .map(|value| name_of(value).ok_or(Flaw::Claim))
-        .transpose()
+/// A customer or session. What is empty names nobody. Anything else that is no name may name somebody in a way that
+/// only the shop can read, and no cutoff would reach the token: it is refused.
+fn named(claim: Claim, value: Option<&Value>) -> Result<Option<String>, Flaw> {
+    refuse_broken(claim, value)?;
+    let value = value.filter(|value| !is_empty(value));
+    let name = |value| name_of(value).ok_or(Flaw::Claim(claim, Found::of(value)));
+    value.map(name).transpose()
+}
+
+/// What stands for nothing in one language or another.
+pub(super) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(is_true) => !is_true,
+        Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+    }
+}
+
+/// Two parsers could read two names.
+fn refuse_broken(claim: Claim, value: Option<&Value>) -> Result<(), Flaw> {
+    let text = value.and_then(Value::as_str).unwrap_or_default();
+    if text.contains(NO_CHARACTER) {
+        return Err(Flaw::Claim(claim, Found::BrokenText));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -158,22 +344,98 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn several_claims_name_a_customer_together_and_no_two_customers_alike() {
+    fn claims(subject: &[&str]) -> Claims {
         let pointer = |text| Pointer::parse(text).unwrap();
-        let claims = Claims {
-            id: pointer("/jti"),
-            subject: vec![pointer("/kind"), pointer("/id")],
-            session: pointer("/sid"),
-            expires_at: pointer("/exp"),
-            issued_at: IssuedAt::Claim(pointer("/iat")),
+        let time = |text, unit| TimeClaim {
+            pointer: pointer(text),
+            unit,
         };
+        Claims {
+            id: pointer("/jti"),
+            subject: subject.iter().map(|text| pointer(text)).collect(),
+            session: pointer("/sid"),
+            expires_at: time("/exp", None),
+            issued_at: IssuedAt::Claim(time("/iat", Some(TimeUnit::Milliseconds))),
+        }
+    }
+
+    #[test]
+    fn several_claims_name_a_customer_together_and_no_two_customers_alike_attacks_b12() {
+        let claims = claims(&["/kind", "/id"]);
         let customer = |payload: Value| claims.read(&payload).map(|said| said.subject);
         let is = |name: &str| Ok(Some(name.to_owned()));
         assert_eq!(customer(json!({"kind": 3, "id": "7"})), is("3/7"));
         assert_eq!(customer(json!({"kind": "3/7", "id": "7~"})), is("3~17/7~0"));
         assert_eq!(customer(json!({"kind": "3", "id": "7/7"})), is("3/7~17"));
+        assert_eq!(customer(json!({"id": 7})), is("/7"));
+        assert_eq!(customer(json!({"kind": "", "id": 7})), is("/7"));
         assert_eq!(customer(json!({"kind": 3})), Ok(None));
-        assert_eq!(customer(json!({"kind": 3, "id": []})), Err(Flaw::Claim));
+        assert_eq!(customer(json!({"kind": 3, "id": []})), Ok(None));
+        let flaw = Flaw::Claim(Claim::Subject, Found::Array);
+        assert_eq!(customer(json!({"kind": 3, "id": [7]})), Err(flaw));
+        let former = claims.former_customer(&json!({"kind": 3, "id": 7}));
+        assert_eq!(former.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn what_is_empty_names_nobody_and_what_can_not_be_read_is_told_attacks_s5_field_f7() {
+        let claims = claims(&["/sub"]);
+        for empty in [json!(""), json!(false), json!([]), json!({}), json!(null)] {
+            let said = claims.read(&json!({ "sub": empty, "sid": empty })).unwrap();
+            assert_eq!((said.subject, said.session), (None, None), "{empty}");
+        }
+        for (value, found) in [
+            (json!(true), Found::Boolean),
+            (json!(5.5), Found::Fraction),
+            (json!([3]), Found::Array),
+            (json!({ "id": 3 }), Found::Object),
+            (json!("a\u{ffff}"), Found::BrokenText),
+        ] {
+            for (claim, name) in [(Claim::Subject, "sub"), (Claim::Session, "sid")] {
+                let read = claims.read(&json!({ name: value })).err();
+                assert_eq!(read, Some(Flaw::Claim(claim, found)), "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_may_be_as_far_ahead_as_it_likes_and_a_unit_may_be_told_attacks_s5_field_f7() {
+        let claims = claims(&["/sub"]);
+        let end = |value: Value| {
+            claims
+                .read(&json!({ "exp": value }))
+                .map(|said| said.expires_at)
+        };
+        for far in [
+            json!(9_223_372_036_854_775_u64),
+            json!(9_007_199_254_740_991_u64),
+            json!(253_402_300_799_999_u64),
+            json!(u64::MAX),
+            json!(1e300),
+            json!(9.3e18),
+        ] {
+            assert_eq!(end(far.clone()), Ok(Some(Window::LAST_MOMENT)), "{far}");
+        }
+        let text = Flaw::Claim(Claim::ExpiresAt, Found::Text);
+        assert_eq!(end(json!("1790000000")), Err(text));
+        let negative = Flaw::Claim(Claim::ExpiresAt, Found::Negative);
+        assert_eq!(end(json!(-1)), Err(negative));
+        let begin = |value: Value| {
+            claims
+                .read(&json!({ "iat": value }))
+                .map(|said| said.issued_at)
+        };
+        let at = |seconds| Ok(Some(UnixTime::from_seconds(seconds)));
+        assert_eq!(begin(json!(1_790_000_000_999_u64)), at(1_790_000_000));
+        assert_eq!(begin(json!("1790000000999")), at(1_790_000_000));
+        assert_eq!(begin(json!(1_790_000_000_999.5)), at(1_790_000_000));
+        for (value, found) in [
+            (json!("soon"), Found::Text),
+            (json!(""), Found::Text),
+            (json!(true), Found::Boolean),
+            (json!(1e300), Found::TooLarge),
+        ] {
+            assert_eq!(begin(value), Err(Flaw::Claim(Claim::IssuedAt, found)));
+        }
     }
 }

@@ -94,16 +94,16 @@ pub(super) fn signed_part(text: &str) -> &str {
 /// Standards 28, 29, 49: base64url without padding, and an object in it.
 pub(super) fn decode_object(part: &str) -> Result<Value, Flaw> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Flaw::Malformed)?;
-    json::parse(&bytes)
+    json::parse_part(&bytes)
         .filter(Value::is_object)
         .ok_or(Flaw::Malformed)
 }
 
-/// Standards 34: a string or nothing.
+/// Standards 34: a string or nothing, as `null` is.
 pub(super) fn key_id(header: &Value) -> Result<Option<&str>, Flaw> {
     match header.get("kid") {
-        None => Ok(None),
-        Some(Value::String(id)) => Ok(Some(id)),
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(id)) if !id.contains(json::NO_CHARACTER) => Ok(Some(id)),
         Some(_) => Err(Flaw::Malformed),
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn key_id(header: &Value) -> Result<Option<&str>, Flaw> {
 /// Standards 62: a logout token, a security event, a status list and their like are no access tokens,
 /// though the same issuer signs them. Other types pass: shops write what they like there.
 pub(super) fn refuse_other_types(header: &Value) -> Result<(), Flaw> {
-    let Some(declared) = header.get("typ") else {
+    let Some(declared) = header.get("typ").filter(|declared| !declared.is_null()) else {
         return Ok(());
     };
     let declared = declared

@@ -1,5 +1,7 @@
 //! What can be wrong with a token.
 
+use super::claims::{Claim, Found};
+
 /// Why a token can't be verified. The customer is told none of this, the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
@@ -22,7 +24,7 @@ pub enum Flaw {
     /// The signature is wrong.
     Signature,
     /// A claim has the wrong type or an impossible value.
-    Claim,
+    Claim(Claim, Found),
     /// Issued by somebody else.
     Issuer,
     /// Meant for somebody else.
@@ -49,12 +51,33 @@ impl Flaw {
             | Self::Critical
             | Self::Type
             | Self::Signature
-            | Self::Claim
+            | Self::Claim(..)
             | Self::Issuer
             | Self::Audience
             | Self::IssuedInFuture
             | Self::NotJwt
             | Self::Stranger => false,
+        }
+    }
+
+    /// Which claim can't be read, and what stands there instead, for the log.
+    pub const fn claim(self) -> Option<(Claim, Found)> {
+        match self {
+            Self::Claim(claim, found) => Some((claim, found)),
+            Self::Malformed
+            | Self::TooLong
+            | Self::Algorithm
+            | Self::UnpinnedAlgorithm
+            | Self::Critical
+            | Self::Type
+            | Self::NoKeys
+            | Self::UnknownKey
+            | Self::Signature
+            | Self::Issuer
+            | Self::Audience
+            | Self::IssuedInFuture
+            | Self::NotJwt
+            | Self::Stranger => None,
         }
     }
 
@@ -70,7 +93,7 @@ impl Flaw {
             Self::NoKeys => "no_keys",
             Self::UnknownKey => "unknown_key",
             Self::Signature => "signature",
-            Self::Claim => "claim",
+            Self::Claim(..) => "claim",
             Self::Issuer => "issuer",
             Self::Audience => "audience",
             Self::IssuedInFuture => "issued_in_future",

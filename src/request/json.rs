@@ -1,6 +1,7 @@
 //! JSON read strictly: a name that stands twice in an object is an error, for two parsers could disagree
 //! on which one counts (RFC 7519 section 4, RFC 7515 section 4).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -13,6 +14,60 @@ pub(super) fn parse(text: &[u8]) -> Option<Value> {
     serde_json::from_slice::<Strict>(text)
         .ok()
         .map(|strict| strict.0)
+}
+
+/// What stands for half of a surrogate pair that an escape names alone: no character of any text.
+pub(super) const NO_CHARACTER: char = '\u{ffff}';
+
+/// As [`parse`], for parts of a token. Parsers disagree about an escape such as `\ud800`, which names half a
+/// character: some refuse it, others take it for something. In a text that nobody asks for it does no harm, and here it
+/// becomes [`NO_CHARACTER`]; in a name it could hide a claim, and is an error.
+pub(super) fn parse_part(text: &[u8]) -> Option<Value> {
+    parse(text).or_else(|| match with_whole_characters(text) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(text) => parse(&text).filter(has_whole_names),
+    })
+}
+
+/// The same with another escape in the place of each that names half a character.
+fn with_whole_characters(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut text = Cow::Borrowed(text);
+    let mut place = 0;
+    while let Some(found) = text
+        .get(place..)
+        .and_then(|rest| memchr::memchr(b'\\', rest))
+    {
+        place += found;
+        let unit = |at: usize| unit_at(&text, at);
+        match (unit(place), unit(place + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => place += 12,
+            (Some(0xd800..=0xdfff), _) => {
+                text.to_mut()[place + 2..place + 6].copy_from_slice(b"ffff");
+                place += 6;
+            }
+            (Some(_), _) => place += 6,
+            (None, _) => place += 2,
+        }
+    }
+    text
+}
+
+/// The number of the escape `\uXXXX` that stands there.
+fn unit_at(text: &[u8], at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    let are_hex = digits.iter().all(u8::is_ascii_hexdigit);
+    let digits = std::str::from_utf8(digits).ok().filter(|_| are_hex)?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+fn has_whole_names(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        Value::Array(items) => items.iter().all(has_whole_names),
+        Value::Object(members) => members
+            .iter()
+            .all(|(name, member)| !name.contains(NO_CHARACTER) && has_whole_names(member)),
+    }
 }
 
 /// Where a value stands in a JSON document (RFC 6901).
@@ -150,6 +205,35 @@ mod tests {
         assert!(parse(br#"{"a":1,"b":{"a":1}}"#).is_some());
         assert!(parse(br#"{"a":1,"\u0061":2}"#).is_none());
         assert!(parse(br#"{"b":[{"a":1,"a":1}]}"#).is_none());
+    }
+
+    #[test]
+    fn half_a_character_is_an_error_in_names_only_attacks_s5() {
+        let text = |part: &str| {
+            let part = parse_part(part.as_bytes())?;
+            part.get("a").and_then(Value::as_str).map(str::to_owned)
+        };
+        for half in [r"\ud800", r"\uDFFF", r"\udc00\ud800"] {
+            assert!(
+                text(&format!(r#"{{"a":"b{half}c"}}"#))
+                    .unwrap()
+                    .contains(NO_CHARACTER)
+            );
+            assert_eq!(text(&format!(r#"{{"a":"b","{half}":1}}"#)), None);
+            assert_eq!(text(&format!(r#"{{"a":"b","c":[{{"{half}":1}}]}}"#)), None);
+            assert_eq!(text(&format!(r#"{{"a":"{half}","a":1}}"#)), None);
+            assert_eq!(text(&format!(r#"{{"a":"{half}","\u0061":1}}"#)), None);
+        }
+        let whole = text(r#"{"a":"\ud83d\ude00\\ud800","b":"\ud800\ud83d\ude00"}"#);
+        assert_eq!(whole.as_deref(), Some(r"😀\ud800"));
+        for odd in [
+            r#"{"a":"\ud80"}"#,
+            r#"{"a":"\u+800"}"#,
+            r#"{"a":"\"#,
+            r#"{"a":"\ud800"#,
+        ] {
+            assert_eq!(text(odd), None, "{odd}");
+        }
     }
 
     #[test]

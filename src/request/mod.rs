@@ -47,7 +47,7 @@ pub use agreement::{Agreement, Wanted};
 pub use answer::{ALLOWED, Answer, RefusalSettings, Shape};
 pub use by_hand::{Named, Target};
 pub use call::{Call, QueryCondition, QueryValue};
-pub use claims::{Claims, IssuedAt};
+pub use claims::{Claim, Claims, Found, IssuedAt, TimeClaim, TimeUnit};
 pub use confirmations::Confirmations;
 pub use cookie_deletion::{CookieDeletion, deletions_beside};
 pub use credential::{

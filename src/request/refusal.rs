@@ -150,6 +150,16 @@ impl Refusal {
         matches!(self, Self::KeysMissing | Self::Unconfirmed | Self::Syncing)
     }
 
+    /// Which claim of a token can't be read, and what stands there instead, for the log.
+    pub fn claim(self) -> Option<(&'static str, &'static str)> {
+        if let Self::Unverifiable(flaw) = self {
+            return flaw
+                .claim()
+                .map(|(claim, found)| (claim.name(), found.name()));
+        }
+        None
+    }
+
     /// Whether the token is at fault: what a preset words for a whole logout as `invalid`.
     pub fn is_about_token(self) -> bool {
         self.error_code() == Some(INVALID_TOKEN)

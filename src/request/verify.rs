@@ -8,11 +8,12 @@ use regex::Regex;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use super::claims::Claims;
+use super::claims::{Claim, Claims, Found};
 use super::compact::{decode_object, has_jwt_shape, key_id, refuse_other_types, signed_part};
 use super::credential::{is_no_text, token_in};
 use super::flaw::Flaw;
 use super::inquiry::Inquiry;
+use super::json::NO_CHARACTER;
 use super::key_ring::KeyRing;
 use super::key_source::{JwksSource, KeySource};
 use super::keys::{self, Keys};
@@ -75,6 +76,9 @@ pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 
 /// How far in the future a token may have been issued: any wrong clock, but not another year.
 const FUTURE_MAX: Duration = Duration::from_hours(24);
+
+/// From here on a time is hardly in seconds: it would be in the year 5138. As milliseconds it is 1973.
+const MILLISECONDS_MIN: u64 = 100_000_000_000;
 
 impl TokenSettings {
     /// What an opaque token is known by: all of it, or the part by which the shop finds it whatever stands around.
@@ -299,16 +303,20 @@ impl Verifier {
         let issuer = self.accepted_issuer(payload)?;
         self.check_audience(payload)?;
         let said = self.settings.claims.read(payload)?;
-        if said
-            .issued_at
-            .is_some_and(|begin| begin > now.plus(FUTURE_MAX))
-        {
+        let is_future = |begin: &UnixTime| *begin > now.plus(FUTURE_MAX);
+        if let Some(begin) = said.issued_at.filter(is_future) {
+            let in_seconds = UnixTime::from_seconds(begin.seconds() / 1000);
+            if begin.seconds() >= MILLISECONDS_MIN && !is_future(&in_seconds) {
+                return Err(Flaw::Claim(Claim::IssuedAt, Found::Milliseconds));
+            }
             return Err(Flaw::IssuedInFuture);
         }
         let fingerprint = self.fingerprint(signed);
         let named = said.id.as_ref();
         let named = named.map(|id| self.digest(Digest::Token, issuer, id));
-        let mut groups = self.groups(issuer, said.session.as_deref(), said.subject.as_deref());
+        let former = self.settings.claims.former_customer(payload);
+        let subjects = [said.subject.as_deref(), former.as_deref()];
+        let mut groups = self.groups(issuer, said.session.as_deref(), &subjects);
         if named.is_some() {
             // Before its key was here, it could be revoked by its digest only.
             groups.push(Group {
@@ -335,19 +343,19 @@ impl Verifier {
     }
 
     /// Everything a cutoff could name this token by. Session and customer are looked for under the issuer
-    /// and under none, so that pinning the issuers later forgets no logout.
+    /// and under none, so that pinning the issuers later forgets no logout; the customer also under the name of before
+    /// populations were told apart.
     fn groups(
         &self,
         issuer: &str,
         session: Option<&str>,
-        subject: Option<&str>,
+        subjects: &[Option<&str>],
     ) -> SmallVec<[Group; 6]> {
         let mut groups = SmallVec::new();
-        let named = [
-            (session, Digest::Session, Cause::Session),
-            (subject, Digest::Subject, Cause::Subject),
-        ];
-        for (name, digest, cause) in named {
+        let sessions = [(session, Digest::Session, Cause::Session)].into_iter();
+        let subjects = subjects.iter();
+        let subjects = subjects.map(|name| (*name, Digest::Subject, Cause::Subject));
+        for (name, digest, cause) in sessions.chain(subjects) {
             let Some(name) = name else { continue };
             for issuer in [issuer, ""] {
                 let id = self.digest(digest, issuer, name);
@@ -369,7 +377,7 @@ impl Verifier {
         Identity {
             id,
             window: Window::UNDATED,
-            groups: self.groups(self.only_issuer(), None, subject),
+            groups: self.groups(self.only_issuer(), None, &[subject]),
             issued_at: None,
         }
     }
@@ -411,7 +419,9 @@ impl Verifier {
     fn accepted_issuer<'p>(&self, payload: &'p Value) -> Result<&'p str, Flaw> {
         let issuer = payload.get("iss").and_then(Value::as_str);
         if self.settings.issuers.is_empty() {
-            return Ok(issuer.unwrap_or_default());
+            let issuer = issuer.unwrap_or_default();
+            let is_whole = !issuer.contains(NO_CHARACTER);
+            return is_whole.then_some(issuer).ok_or(Flaw::Issuer);
         }
         let issuer = issuer.ok_or(Flaw::Issuer)?;
         let known = self.settings.issuers.iter().any(|one| one == issuer);
@@ -454,7 +464,7 @@ fn verify_signature(
 
 #[cfg(test)]
 mod tests {
-    use super::super::claims::IssuedAt;
+    use super::super::claims::{IssuedAt, TimeClaim};
     use super::super::json::Pointer;
     use super::super::key_source::JwksUrl;
     use super::*;
@@ -463,6 +473,10 @@ mod tests {
 
     fn settings(realm: &str, algorithm: Algorithm) -> TokenSettings {
         let pointer = |text| Pointer::parse(text).unwrap();
+        let time = |text| TimeClaim {
+            pointer: pointer(text),
+            unit: None,
+        };
         TokenSettings {
             realm: realm.to_owned(),
             kind: Kind::Auto,
@@ -473,8 +487,8 @@ mod tests {
                 id: pointer("/jti"),
                 subject: vec![pointer("/sub")],
                 session: pointer("/sid"),
-                expires_at: pointer("/exp"),
-                issued_at: IssuedAt::Claim(pointer("/iat")),
+                expires_at: time("/exp"),
+                issued_at: IssuedAt::Claim(time("/iat")),
             },
             leeway: Duration::ZERO,
             refresh_window: Duration::ZERO,
@@ -525,7 +539,7 @@ mod tests {
             let is_found = |group: &Group| group.id == revoked && group.cause == Cause::Token;
             assert!(identity.id == revoked || identity.groups.iter().any(is_found));
         }
-        let proved_bad = [Flaw::Signature, Flaw::Algorithm, Flaw::Claim, Flaw::Issuer];
+        let proved_bad = [Flaw::Signature, Flaw::Algorithm, Flaw::Type, Flaw::Issuer];
         assert!(!proved_bad.iter().any(|flaw| flaw.is_undecided()));
         assert!(!Flaw::NoKeys.is_undecided(), "its keys may come");
     }

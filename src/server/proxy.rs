@@ -399,6 +399,8 @@ impl Proxy {
             info!(request, shop, reason, detail, token:%, method, path; "refused");
         } else if refused.refusal == Refusal::NotDurable {
             error!(request, shop, reason, method, path; "a logout is not on disk");
+        } else if let Some((claim, found)) = refused.refusal.claim() {
+            info!(request, shop, reason, detail, claim, found, status, method, path; "refused");
         } else {
             info!(request, shop, reason, detail, status, method, path; "refused");
         }
