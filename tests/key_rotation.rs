@@ -57,6 +57,19 @@ impl Scene {
         }
     }
 
+    /// A visit with this token ends at the edge: it is bad, or its key may be yet to come.
+    #[track_caller]
+    fn keeps_out(&self, what: &str, token: &str) -> u16 {
+        let (answer, seen) = self.watch(|_| self.visit(token));
+        assert!(
+            [401, 503].contains(&answer.status),
+            "{what}: {}",
+            answer.text()
+        );
+        assert_eq!(seen, 0, "{what}: it reached the shop");
+        answer.status
+    }
+
     /// Whether a visit with this token gets as far as the shop, whatever that thinks of it.
     fn lets_in(&self, token: &str) -> bool {
         self.watch(|_| self.visit(token)).1 == 1
@@ -211,10 +224,10 @@ impl Story {
     fn goes_on_after(&self, what: &str, reason: &str) {
         let (failures, knocks) = (self.scene.told(reason), self.provider.knocks());
         eventually(|| {
-            self.scene.turns_away(what, &self.evil.token("alice")); // which asks for its key
+            self.scene.keeps_out(what, &self.evil.token("alice")); // which asks for its key
             self.provider.knocks() > knocks && self.scene.told(reason) > failures
         });
-        self.scene.turns_away(what, &self.evil.token("alice"));
+        self.scene.keeps_out(what, &self.evil.token("alice"));
         self.scene.admits(what, &self.good.token("alice"));
         assert_eq!(self.scene.readiness().0, 200, "{what}");
     }
@@ -326,11 +339,10 @@ fn a_withdrawn_key_takes_its_tokens_with_it_trap_17() {
     }
     provider.say(Reply::with(key_set(&[&new])));
     scene.admits("nobody has asked", &known_by_heart);
-    scene.turns_away("not yet", &new.token("alice"));
-    eventually(|| scene.told("keys fetched") == 2);
     scene.admits("the new key", &new.token("alice"));
+    assert_eq!(scene.told("keys fetched"), 2);
     scene.turns_away("its key was withdrawn", &known_by_heart);
-    assert_eq!(provider.fetches(), 2);
+    assert_eq!(provider.fetches(), 3, "and is asked for once");
 }
 
 #[test]
@@ -357,17 +369,98 @@ fn made_up_key_names_have_nobody_hammered() {
     let storm = |round: usize| {
         for number in 0..50 {
             let name = format!("made-up-{round}-{number}");
-            scene.turns_away(&name, &key.token_under(&name, "alice"));
+            scene.keeps_out(&name, &key.token_under(&name, "alice"));
         }
     };
-    storm(0);
-    eventually(|| provider.fetches() == 2);
-    for round in 1..4 {
+    for round in 0..4 {
         storm(round);
         pulse.beats();
     }
-    assert_eq!(provider.fetches(), 2, "one in a cooldown");
+    assert_eq!(provider.fetches(), 6, "the first, and five in a cooldown");
     scene.admits("after", &key.token("alice"));
+}
+
+/// The shop of a provider that is asked as often as the defaults say.
+fn usual_scene(provider: &IdentityProvider) -> Scene {
+    scene_with(&provider.url(), "")
+}
+
+#[test]
+fn a_new_key_refuses_no_good_token_attacks_s1() {
+    let [old, new, newer] = ["old", "new", "newer"].map(SigningKey::named);
+    let provider = IdentityProvider::plain(Reply::with(key_set(&[&old])));
+    let scene = usual_scene(&provider);
+    scene.admits("the old key", &old.token("alice"));
+    provider.say(Reply::with(key_set(&[&old, &new])));
+    for _ in 0..20 {
+        scene.admits("the new key", &new.token("alice"));
+        scene.admits("the old key", &old.token("alice"));
+    }
+    assert_eq!(provider.fetches(), 2);
+    provider.say(Reply::with(key_set(&[&new, &newer])));
+    let token = newer.token("bob");
+    assert_eq!(
+        scene.log_out(&token),
+        200,
+        "a logout waits for its key, too"
+    );
+    let answer = scene.turns_away("after its logout", &token);
+    assert!(answer.text().contains("revoked"), "{}", answer.text());
+    scene.turns_away("withdrawn", &old.token("alice"));
+    assert_eq!(provider.fetches(), 4);
+}
+
+#[test]
+fn junk_does_not_spend_the_fetches_attacks_s0_s1() {
+    let [old, new] = ["old", "new"].map(SigningKey::named);
+    let provider = IdentityProvider::plain(Reply::with(key_set(&[&old])));
+    let scene = usual_scene(&provider);
+    let unsigned = |kid: &str| {
+        let token = old.token_under(kid, "alice");
+        format!("{}.", token.rsplit_once('.').unwrap().0)
+    };
+    for _ in 0..50 {
+        for kid in ["junk", "more", "most"] {
+            scene.turns_away("junk", &unsigned(kid));
+        }
+    }
+    assert_eq!(provider.fetches(), 4, "one for each name");
+    provider.say(Reply::with(key_set(&[&old, &new])));
+    scene.admits("the new key", &new.token("alice"));
+}
+
+#[test]
+fn whatever_is_made_up_a_good_token_is_told_to_wait_attacks_s1() {
+    let [old, new] = ["old", "new"].map(SigningKey::named);
+    let provider = IdentityProvider::plain(Reply::with(key_set(&[&old])));
+    let scene = usual_scene(&provider);
+    for number in 0..200 {
+        let kid = format!("junk-{number}");
+        scene.keeps_out(&kid, &old.token_under(&kid, "alice"));
+    }
+    assert!(provider.fetches() <= 8, "{}", provider.fetches());
+    provider.say(Reply::with(key_set(&[&old, &new])));
+    let token = new.token("alice");
+    eventually(|| {
+        let (answer, seen) = scene.watch(|_| scene.visit(&token));
+        let waits = answer.status == 503 && answer.header("retry-after").is_some();
+        assert!(seen == 1 || waits, "{} {}", answer.status, answer.text());
+        seen == 1
+    });
+}
+
+#[test]
+fn while_no_keys_can_be_had_a_token_with_a_new_one_waits_attacks_s0_s1() {
+    let [old, new] = ["old", "new"].map(SigningKey::named);
+    let provider = IdentityProvider::plain(Reply::with(key_set(&[&old])));
+    let scene = scene_with(&provider.url(), "token.jwks_cooldown = \"5s\"\n");
+    provider.say(Reply::headed("HTTP/1.1 503 Later", ""));
+    scene.postpones(&new.token("alice"));
+    scene.admits("the old key", &old.token("alice"));
+    provider.say(Reply::with(key_set(&[&old, &new])));
+    eventually(|| scene.lets_in(&new.token("alice")));
+    let refused = r#"verdict="key_pending""#;
+    assert!(scene.edge.metrics().contains(refused));
 }
 
 /// Another shop, whose provider is asked every second: by that a test knows that time has passed in the background.

@@ -98,6 +98,7 @@ impl RefusalSettings {
             Refusal::NotDurable
                 | Refusal::TooManyLogouts
                 | Refusal::KeysMissing
+                | Refusal::KeyPending
                 | Refusal::Unconfirmed
                 | Refusal::NoUpstream
                 | Refusal::Syncing

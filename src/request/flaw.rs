@@ -19,6 +19,8 @@ pub enum Flaw {
     Type,
     /// Nothing is wrong with it, as far as we know: the shop's keys were never fetched.
     NoKeys,
+    /// It names a key that is not here, and that a fetch may bring.
+    KeyPending,
     /// No key fits its algorithm and `kid`.
     UnknownKey,
     /// The signature is wrong.
@@ -45,6 +47,7 @@ impl Flaw {
         match self {
             Self::UnknownKey | Self::UnpinnedAlgorithm => true,
             Self::NoKeys // answered 503 until they are there
+            | Self::KeyPending
             | Self::Malformed
             | Self::TooLong
             | Self::Algorithm
@@ -71,6 +74,7 @@ impl Flaw {
             | Self::Critical
             | Self::Type
             | Self::NoKeys
+            | Self::KeyPending
             | Self::UnknownKey
             | Self::Signature
             | Self::Issuer
@@ -91,6 +95,7 @@ impl Flaw {
             Self::Critical => "critical",
             Self::Type => "type",
             Self::NoKeys => "no_keys",
+            Self::KeyPending => "key_pending",
             Self::UnknownKey => "unknown_key",
             Self::Signature => "signature",
             Self::Claim(..) => "claim",

@@ -1,7 +1,8 @@
-//! The keys of a shop together with the tokens that they have verified, exchanged as one while requests are judged.
+//! The keys of a shop together with the tokens that they have verified, exchanged as one while requests are judged; and
+//! the keys that tokens have named and that are not here.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -15,8 +16,7 @@ use crate::clock::UnixTime;
 /// The keys that are in use, and what is known of their coming.
 pub struct KeyRing {
     held: ArcSwap<Held>,
-    /// A token named a key that is not here.
-    misses_key: AtomicBool,
+    misses: Mutex<Misses>,
     record: Mutex<Record>,
 }
 
@@ -32,6 +32,66 @@ type Memory = Cache<Text, Arc<Verified>, foldhash::fast::RandomState>;
 
 /// The text of a token. Kept in memory only, and never shown.
 type Text = Box<str>;
+
+/// The keys that tokens named and that are not here. Each causes one fetch, and is then known to be in no set for a
+/// while: a name that is made up costs no more than that.
+#[derive(Default)]
+struct Misses {
+    /// In the order in which they were first named.
+    keys: VecDeque<Miss>,
+    /// How many fetches have begun.
+    begun: u64,
+    /// Which of them was the last to bring keys.
+    brought: u64,
+}
+
+struct Miss {
+    /// The digest of the `kid`.
+    kid: blake3::Hash,
+    /// The first fetch that could bring it: one that begins after it was named.
+    fetch: u64,
+    /// When that fetch was last asked for.
+    at: UnixTime,
+}
+
+/// How many keys are remembered that are not here.
+const MISSES_MAX: usize = 1024;
+/// How long it is remembered that the set does not have a key. Short, for the name may be that of the next key.
+const MISS_MEMORY: Duration = Duration::from_secs(10);
+
+impl Misses {
+    fn may_come(&mut self, kid: blake3::Hash, now: UnixTime) -> bool {
+        let next = self.begun + 1;
+        let Some(known) = self.keys.iter_mut().find(|miss| miss.kid == kid) else {
+            self.keys.truncate(MISSES_MAX - 1);
+            self.keys.push_front(Miss {
+                kid,
+                fetch: next,
+                at: now,
+            });
+            return true;
+        };
+        let is_answered = known.fetch <= self.brought;
+        if is_answered && is_recent(known.at, now) {
+            return false;
+        }
+        if is_answered {
+            known.fetch = next;
+        }
+        known.at = now;
+        true
+    }
+
+    fn want_fetch(&self, now: UnixTime) -> bool {
+        let waits = |miss: &Miss| miss.fetch > self.brought && is_recent(miss.at, now);
+        self.keys.iter().any(waits)
+    }
+}
+
+/// Also a clock that was set back ends a memory.
+fn is_recent(at: UnixTime, now: UnixTime) -> bool {
+    at <= now && now.since(at) < MISS_MEMORY
+}
 
 #[derive(Clone, Copy, Default)]
 struct Record {
@@ -82,7 +142,7 @@ impl KeyRing {
     fn of(keys: Arc<Keys>, record: Record) -> Self {
         Self {
             held: ArcSwap::from_pointee(Held::new(keys)),
-            misses_key: AtomicBool::new(false),
+            misses: Mutex::default(),
             record: Mutex::new(record),
         }
     }
@@ -97,16 +157,21 @@ impl KeyRing {
         self.held.load()
     }
 
-    /// A token named a key that is not here: perhaps there is a newer set.
-    pub(super) fn miss_key(&self) {
-        if !self.misses_key.load(Ordering::Relaxed) {
-            self.misses_key.store(true, Ordering::Relaxed);
-        }
+    /// A token named a key that is not here. Whether a fetch may bring it; otherwise one has just been made, and the
+    /// set does not have it.
+    pub(super) fn may_come(&self, kid: &str, now: UnixTime) -> bool {
+        let kid = blake3::hash(kid.as_bytes());
+        self.misses.lock().may_come(kid, now)
     }
 
-    /// Whether a token named a key that is not here, since the keys last came.
-    pub fn wants_keys(&self) -> bool {
-        self.misses_key.load(Ordering::Relaxed)
+    /// Whether a token that somebody has just sent waits for a fetch.
+    pub fn wants_keys(&self, now: UnixTime) -> bool {
+        self.misses.lock().want_fetch(now)
+    }
+
+    /// A fetch begins. There is one at a time.
+    pub fn begin_fetch(&self) {
+        self.misses.lock().begun += 1;
     }
 
     /// Takes the keys that were fetched, and says whether they are others than before. What the old ones
@@ -116,7 +181,9 @@ impl KeyRing {
         if are_new {
             self.held.store(Arc::new(Held::new(Arc::new(keys))));
         }
-        self.misses_key.store(false, Ordering::Relaxed);
+        let mut misses = self.misses.lock();
+        misses.brought = misses.begun;
+        drop(misses);
         *self.record.lock() = Record {
             fetched_at: Some(now),
             failure: None,
@@ -204,16 +271,56 @@ mod tests {
     }
 
     #[test]
+    fn every_key_name_that_is_not_here_is_worth_one_fetch_attacks_s1() {
+        let ring = KeyRing::new(keys_named("a"));
+        let asks = |kid: &str, second| ring.may_come(kid, NOW.plus(Duration::from_secs(second)));
+        let wants = |second| ring.wants_keys(NOW.plus(Duration::from_secs(second)));
+        assert!(!wants(0));
+        assert!(asks("b", 0) && asks("b", 1) && wants(1));
+        ring.begin_fetch();
+        assert!(asks("c", 1), "the fetch that runs may be too early for it");
+        ring.note_failure("late");
+        assert!(asks("b", 2) && wants(2), "nothing was said of it");
+        ring.begin_fetch();
+        ring.take(keys_named("a"), NOW);
+        assert!(!asks("b", 2) && !asks("c", 2) && !wants(2));
+        assert!(asks("d", 2), "another name");
+        ring.begin_fetch();
+        assert!(asks("e", 2));
+        ring.take(keys_named("a"), NOW);
+        assert!(!asks("d", 3) && asks("e", 3) && wants(3));
+        ring.begin_fetch();
+        ring.take(keys_named("a"), NOW);
+        assert!(
+            !asks("b", 9) && asks("b", 12),
+            "it may be the next key's name"
+        );
+        assert!(wants(12) && !wants(30), "nobody waits for it any more");
+    }
+
+    #[test]
+    fn made_up_key_names_push_out_the_oldest_only_attacks_s1() {
+        let ring = KeyRing::new(keys_named("a"));
+        for number in 0..MISSES_MAX + 10 {
+            assert!(ring.may_come(&number.to_string(), NOW));
+        }
+        ring.begin_fetch();
+        ring.take(keys_named("a"), NOW);
+        assert!(!ring.may_come(&(MISSES_MAX + 9).to_string(), NOW));
+        assert!(ring.may_come("0", NOW));
+        assert_eq!(ring.misses.lock().keys.len(), MISSES_MAX);
+    }
+
+    #[test]
     fn what_is_known_of_the_keys_can_be_read() {
         let ring = KeyRing::new(Keys::default());
         ring.note_failure("late");
-        ring.miss_key();
         let state = KeyState {
             count: 0,
             fetched_at: None,
             failure: Some("late"),
         };
-        assert_eq!((ring.state(), ring.wants_keys()), (state, true));
+        assert_eq!(ring.state(), state);
         assert_eq!(state.age(NOW), None);
         ring.take(keys_named("a"), NOW);
         let state = KeyState {
@@ -221,7 +328,7 @@ mod tests {
             fetched_at: Some(NOW),
             failure: None,
         };
-        assert_eq!((ring.state(), ring.wants_keys()), (state, false));
+        assert_eq!(ring.state(), state);
         ring.note_failure("tls");
         let age = ring.state().age(NOW.plus(Duration::from_mins(1)));
         assert_eq!(age, Some(Duration::from_mins(1)));

@@ -27,7 +27,7 @@ pub struct JwksSource {
     pub authorities: Vec<Vec<u8>>,
     /// How long an answer counts as fresh that does not say so itself.
     pub refresh: Duration,
-    /// How long it is, at least, between two fetches that tokens with an unknown `kid` cause.
+    /// In which time tokens with an unknown `kid` cause a handful of fetches at most.
     pub cooldown: Duration,
 }
 

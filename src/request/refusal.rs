@@ -51,6 +51,8 @@ pub enum Refusal {
     Unverifiable(Flaw),
     /// A token that nobody can verify yet: the shop's keys were never fetched.
     KeysMissing,
+    /// A token that names a key which is being fetched.
+    KeyPending,
     /// A token that only the shop can tell anything of, and the shop does not answer.
     Unconfirmed,
     /// A credential that can't be judged yet: other nodes may know that it was logged out.
@@ -96,6 +98,9 @@ impl From<Flaw> for Refusal {
     fn from(flaw: Flaw) -> Self {
         if flaw == Flaw::NoKeys {
             return Self::KeysMissing;
+        }
+        if flaw == Flaw::KeyPending {
+            return Self::KeyPending;
         }
         Self::Unverifiable(flaw)
     }
@@ -147,7 +152,10 @@ impl Refusal {
 
     /// Whether it says nothing of the credential, which can be judged a moment later.
     pub(super) const fn is_passing(self) -> bool {
-        matches!(self, Self::KeysMissing | Self::Unconfirmed | Self::Syncing)
+        matches!(
+            self,
+            Self::KeysMissing | Self::KeyPending | Self::Unconfirmed | Self::Syncing
+        )
     }
 
     /// Which claim of a token can't be read, and what stands there instead, for the log.
@@ -275,6 +283,11 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "keys_missing",
                 "Tokens can't be verified yet; try again",
+            ),
+            Self::KeyPending => facts(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "key_pending",
+                "The token can't be verified yet; try again",
             ),
             Self::Unconfirmed => facts(
                 StatusCode::SERVICE_UNAVAILABLE,

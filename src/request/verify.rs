@@ -205,7 +205,7 @@ impl Verifier {
                 held.verified.insert(text.into(), Arc::clone(&verified));
                 Ok(Token::Verified(verified))
             }
-            Err(Flaw::NoKeys) => Err(Flaw::NoKeys), // it may be dead
+            Err(flaw @ (Flaw::NoKeys | Flaw::KeyPending)) => Err(flaw), // it may be dead
             Err(_) if self.settings.forward_unverifiable => {
                 Ok(self.opaque(text, self.settings.opaque_name(text)))
             }
@@ -268,8 +268,8 @@ impl Verifier {
             return Err(Flaw::NoKeys);
         }
         if let Err(flaw) = verify_signature(keys, signed, signature, algorithm, key_id) {
-            self.note_unknown(key_id, keys);
-            return Err(flaw);
+            let may_come = key_id.is_some_and(|id| self.may_come(id, keys, payload, now));
+            return Err(if may_come { Flaw::KeyPending } else { flaw });
         }
         let payload = decode_object(payload)?; // only now: what follows may believe it
         self.verified(signed, &payload, now)
@@ -292,11 +292,12 @@ impl Verifier {
             .ok_or(Flaw::UnpinnedAlgorithm)
     }
 
-    /// A key that we do not have may be a new one.
-    fn note_unknown(&self, key_id: Option<&str>, keys: &Keys) {
-        if self.source.is_some() && key_id.is_some_and(|id| !keys.know(id)) {
-            self.ring.miss_key();
-        }
+    /// A key that we do not have may be a new one. Not one of an issuer whose tokens are not taken: others' tokens, and
+    /// what is made up at random, cause no fetch.
+    fn may_come(&self, key_id: &str, keys: &Keys, payload: &str, now: UnixTime) -> bool {
+        let is_ours = || decode_object(payload).is_ok_and(|it| self.accepted_issuer(&it).is_ok());
+        let is_fetched = self.source.is_some() && !keys.know(key_id);
+        is_fetched && is_ours() && self.ring.may_come(key_id, now)
     }
 
     fn verified(&self, signed: &str, payload: &Value, now: UnixTime) -> Result<Verified, Flaw> {
@@ -521,6 +522,7 @@ mod tests {
             "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
             "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
         let (keys, _) = Keys::from_fetched(text, &[Algorithm::ES256]).unwrap();
+        verifier.ring.begin_fetch();
         verifier.ring.take(keys, UnixTime::EPOCH);
         verifier
     }
@@ -606,7 +608,7 @@ mod tests {
         let now = UnixTime::EPOCH;
         let asks = |verifier: &Verifier, kid: &str, alg: &str| {
             let flaw = verifier.read(Kind::Jwt, &token(kid, alg), now).err();
-            (flaw, verifier.ring.wants_keys())
+            (flaw, verifier.ring.wants_keys(now))
         };
         let url = "https://login.example.com/";
         let empty = fetched("main", Algorithm::ES256, url, Duration::from_mins(1));
@@ -623,7 +625,9 @@ mod tests {
             asks(&full, named, "HS256"),
             (Some(Flaw::UnpinnedAlgorithm), false)
         );
-        assert_eq!(asks(&full, named, "ES256"), (Some(Flaw::UnknownKey), true));
+        assert_eq!(asks(&full, named, "ES256"), (Some(Flaw::KeyPending), true));
+        let full = with_keys(full);
+        assert_eq!(asks(&full, named, "ES256"), (Some(Flaw::UnknownKey), false));
         let given = given("main", SECRET);
         assert_eq!(asks(&given, named, "HS256"), (Some(Flaw::Signature), false));
     }

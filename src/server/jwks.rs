@@ -1,4 +1,5 @@
-//! Keys from the network: fetched in the background, and never by a request.
+//! Keys from the network: fetched in the background. A request whose token names a key that is not here waits for a
+//! fetch, for a moment, and fetches nothing itself.
 //!
 //! What an identity provider answers is believed only if it comes from the very address that the operator wrote,
 //! by a server whose certificate is good for it, whole, in time and of a bearable size. Whatever else happens is a
@@ -20,6 +21,7 @@ use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use pingora::{Error, ErrorType};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -38,22 +40,37 @@ const ADDRESSES_MAX: usize = 3;
 const SET_BYTES_MAX: usize = 1 << 20;
 /// How long the start waits for the first keys.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many requests may wait for a key at a time. Whoever makes up keys gets no further by many connections.
+const WAITING_MAX: usize = 1000;
 /// How much is told of what somebody else wrote.
 const TOLD_CHARS_MAX: usize = 200;
 
 /// Fetches the keys of shops whose identity provider publishes them.
-#[derive(Default)]
 pub(super) struct KeyFetcher {
     /// Made when it is needed: it reads the system's certificates.
     connector: OnceLock<Arc<Connector>>,
     /// By the name of the shop.
     feeds: Mutex<HashMap<String, Arc<Feed>>>,
+    /// How many more requests may wait for a key.
+    waiting: Semaphore,
+}
+
+impl Default for KeyFetcher {
+    fn default() -> Self {
+        Self {
+            connector: OnceLock::new(),
+            feeds: Mutex::default(),
+            waiting: Semaphore::new(WAITING_MAX),
+        }
+    }
 }
 
 /// The keys of one shop, and when they are fetched.
 struct Feed {
     ring: Arc<KeyRing>,
     schedule: Mutex<Schedule>,
+    /// Told of the end of every fetch: whether it brought keys.
+    ends: watch::Sender<bool>,
 }
 
 /// One fetch. If it is dropped before its end, it has failed.
@@ -165,17 +182,34 @@ impl KeyFetcher {
         let mut feeds = self.feeds.lock();
         feeds.retain(|name, _| shops.iter().any(|shop| shop.name == *name));
         let due = shops.iter().filter_map(|shop| {
-            let cooldown = shop.verifier.source()?.cooldown;
+            shop.verifier.source()?;
             let feed = feed_of(shop, &mut feeds, now);
-            let wanted = feed.ring.wants_keys();
-            let begins = feed.schedule.lock().begin(now, wanted, cooldown);
-            begins.then(|| Attempt {
-                shop: Arc::clone(shop),
-                feed,
-                is_over: false,
-            })
+            Attempt::due(shop, feed)
         });
         due.collect()
+    }
+
+    /// Waits until the keys have been fetched that tokens of this shop named and that are not here. Whether they were:
+    /// not if the identity provider is late, down, or was asked too often.
+    pub(super) async fn bring(&self, shop: &Arc<Shop>, patience: Duration) -> bool {
+        let Ok(_waits) = self.waiting.try_acquire() else {
+            return false;
+        };
+        if shop.verifier.source().is_none() {
+            return false;
+        }
+        let feed = feed_of(shop, &mut self.feeds.lock(), clock::instant());
+        let mut ends = feed.ends.subscribe();
+        if !feed.ring.wants_keys(clock::now()) {
+            return true; // they have come since
+        }
+        match Attempt::due(shop, Arc::clone(&feed)) {
+            Some(attempt) => drop(tokio::spawn(attempt.run(self.connector()))),
+            None if feed.schedule.lock().is_running() => {}
+            None => return false,
+        }
+        let ended = timeout(patience, ends.changed()).await;
+        ended.is_ok_and(|ended| ended.is_ok()) && *ends.borrow()
     }
 }
 
@@ -190,12 +224,30 @@ fn feed_of(shop: &Shop, feeds: &mut HashMap<String, Arc<Feed>>, now: Instant) ->
     let feed = Arc::new(Feed {
         ring: Arc::clone(ring),
         schedule: Mutex::new(Schedule::starting(now)),
+        ends: watch::Sender::new(false),
     });
     feeds.insert(shop.name.clone(), Arc::clone(&feed));
     feed
 }
 
 impl Attempt {
+    /// A fetch, if one is due.
+    fn due(shop: &Arc<Shop>, feed: Arc<Feed>) -> Option<Self> {
+        let cooldown = shop.verifier.source()?.cooldown;
+        let wanted = feed.ring.wants_keys(clock::now());
+        let mut schedule = feed.schedule.lock();
+        if !schedule.begin(clock::instant(), wanted, cooldown) {
+            return None;
+        }
+        feed.ring.begin_fetch();
+        drop(schedule);
+        Some(Self {
+            shop: Arc::clone(shop),
+            feed,
+            is_over: false,
+        })
+    }
+
     async fn run(mut self, connector: Arc<Connector>) {
         let shop = Arc::clone(&self.shop);
         let Some(source) = shop.verifier.source() else {
@@ -226,6 +278,7 @@ impl Attempt {
             .lock()
             .succeed(clock::instant(), fresh_for);
         self.is_over = true;
+        self.feed.ends.send_replace(true);
         if are_new {
             let (shop, from) = (self.shop.name.as_str(), self.origin());
             let keys = self.feed.ring.state().count;
@@ -238,6 +291,7 @@ impl Attempt {
         self.feed.ring.note_failure(reason);
         self.feed.schedule.lock().fail(clock::instant());
         self.is_over = true;
+        self.feed.ends.send_replace(false);
         let (shop, from) = (self.shop.name.as_str(), self.origin());
         let detail = failure.detail();
         let detail = detail.as_deref();
@@ -262,6 +316,7 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.is_over {
             self.feed.schedule.lock().fail(clock::instant());
+            self.feed.ends.send_replace(false);
         }
     }
 }

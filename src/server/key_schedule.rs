@@ -14,13 +14,16 @@ const FRESH_MAX: Duration = Duration::from_hours(24);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_mins(1);
 
+/// How many fetches unknown `kid`s may cause in a cooldown.
+const BURST: u32 = 5;
+
 /// The fetches of one shop: one at a time.
 #[derive(Debug)]
 pub(super) struct Schedule {
     /// When the next one is due.
     next: Instant,
-    /// When an unknown `kid` last caused one.
-    asked: Option<Instant>,
+    /// When all the fetches that unknown `kid`s may cause at once can be had again.
+    rested: Instant,
     failures: u32,
     is_running: bool,
 }
@@ -30,24 +33,33 @@ impl Schedule {
     pub(super) fn starting(now: Instant) -> Self {
         Self {
             next: now,
-            asked: None,
+            rested: now,
             failures: 0,
             is_running: false,
         }
     }
 
-    /// Whether a fetch begins now. `wanted`: a token named a key that is not there; that counts once in a
-    /// `cooldown`, for whoever makes up names must not make us ask.
+    /// Whether a fetch begins now. `wanted`: a token named a key that is not there. That counts [`BURST`] times in a
+    /// `cooldown`, at once or one after the other, for whoever makes up names must not make us ask without end.
     pub(super) fn begin(&mut self, now: Instant, wanted: bool, cooldown: Duration) -> bool {
-        let is_asked = wanted && self.asked.is_none_or(|then| now >= then + cooldown);
-        if self.is_running || !(is_asked || now >= self.next) {
+        if self.is_running {
             return false;
         }
-        if is_asked {
-            self.asked = Some(now);
+        let is_due = now >= self.next;
+        if !is_due {
+            let rested = self.rested.max(now) + cooldown / BURST;
+            if !wanted || rested > now + cooldown {
+                return false;
+            }
+            self.rested = rested;
         }
         self.is_running = true;
         true
+    }
+
+    /// Whether one is under way.
+    pub(super) fn is_running(&self) -> bool {
+        self.is_running
     }
 
     /// It brought keys that are good for so long.
@@ -162,20 +174,26 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_cause_one_fetch_in_a_cooldown() {
+    fn unknown_names_cause_a_burst_of_fetches_and_then_one_at_a_time_attacks_s1() {
         let start = clock::instant();
         let mut schedule = Schedule::starting(start);
         assert!(schedule.begin(start, false, COOLDOWN));
         schedule.succeed(start, FRESH_MAX);
-        let mut fetches = 0;
-        for second in 1..=90 {
+        let mut begun = Vec::new();
+        for second in 1..=40 {
             let now = start + SECOND * second;
             if schedule.begin(now, true, COOLDOWN) {
-                fetches += 1;
+                begun.push(second);
                 schedule.succeed(now, FRESH_MAX);
             }
         }
-        assert_eq!(fetches, 3, "after 1, 31 and 61 seconds");
+        assert_eq!(begun, [1, 2, 3, 4, 5, 7, 13, 19, 25, 31, 37]);
+        let rested = start + SECOND * 100;
+        for _ in 0..BURST {
+            assert!(schedule.begin(rested, true, COOLDOWN));
+            schedule.succeed(rested, FRESH_MAX);
+        }
+        assert!(!schedule.begin(rested, true, COOLDOWN));
     }
 
     #[test]

@@ -193,7 +193,7 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
         node.await_standing(CLUSTER_PATIENCE);
     }
     let slots = Arc::new(Slots::at_most(descriptors::raise(&site.load().limits)));
-    let proxy = proxy(&site, &sockets, &slots, node.as_deref())?;
+    let proxy = proxy(&site, &sockets, &slots, &keys, node.as_deref())?;
     let traffic = Arc::clone(&proxy.traffic);
     let reloads = reloads(
         load,
@@ -278,6 +278,7 @@ fn proxy(
     site: &Served,
     sockets: &Sockets,
     slots: &Arc<Slots>,
+    keys: &Arc<KeyFetcher>,
     node: Option<&Node>,
 ) -> Result<Proxy, StartError> {
     let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
@@ -289,6 +290,7 @@ fn proxy(
         metrics: Arc::new(Metrics::beside(journal.journal(), node)),
         log_key: LogKey::random().map_err(random)?,
         connector: Arc::new(Connector::new(None)),
+        keys: Arc::clone(keys),
         turns: Turns::default(),
         traffic: Arc::new(Traffic::default()),
         pulse: Arc::new(Pulse::through(places, Arc::clone(slots)).map_err(random)?),

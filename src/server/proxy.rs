@@ -21,6 +21,7 @@ use super::dead_cookies;
 use super::ecwid;
 use super::framing;
 use super::inquire::Turns;
+use super::jwks::KeyFetcher;
 use super::log_id::LogKey;
 use super::metrics::Metrics;
 use super::pulse::Pulse;
@@ -43,11 +44,14 @@ pub(super) struct Proxy {
     pub(super) metrics: Arc<Metrics>,
     pub(super) log_key: LogKey,
     pub(super) connector: Arc<Connector>,
+    pub(super) keys: Arc<KeyFetcher>,
     pub(super) turns: Turns,
     pub(super) traffic: Arc<Traffic>,
     pub(super) pulse: Arc<Pulse>,
 }
 
+/// How long a request waits for the key that its token names.
+const KEY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the rest of a refused request's body may take to arrive.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -108,12 +112,12 @@ impl ProxyHttp for Proxy {
                 return self.refuse(session, context, &refused).await;
             }
         };
-        let request = Request::new(session.req_header(), body.as_deref())
-            .forwarded_as(site.forwarding.host_told(session));
-        let mut judged = self.judge(&site.gate, &request);
+        let (head, host) = (session.req_header(), site.forwarding.host_told(session));
+        let asked = || Request::new(head, body.as_deref()).forwarded_as(host);
+        let mut judged = self.judge_with_keys(&site.gate, &asked).await;
         if let Ok(Verdict::Ask(shop, doubtful)) = judged {
             self.ask_about(session, context, shop, &doubtful).await;
-            judged = site.gate.judge_again(&request, clock::now());
+            judged = site.gate.judge_again(&asked(), clock::now());
         }
         match judged {
             Ok(Verdict::Ask(shop, _)) => {
@@ -356,6 +360,30 @@ impl ProxyHttp for Proxy {
 }
 
 impl Proxy {
+    /// The verdict. A token may name a key that is not here yet: then the keys are fetched, and it is judged again.
+    async fn judge_with_keys<'g, 'r>(
+        &self,
+        gate: &'g Gate,
+        asked: &(impl Fn() -> Request<'r> + Sync),
+    ) -> Result<Verdict<'g>, Refused<'g>> {
+        let begun = clock::instant();
+        loop {
+            let judged = self.judge(gate, &asked());
+            let shop = match &judged {
+                Err(refused) if refused.refusal == Refusal::KeyPending => refused.shop,
+                Ok(_) | Err(_) => return judged,
+            };
+            let waited = clock::instant().duration_since(begun);
+            let patience = KEY_TIMEOUT.saturating_sub(waited);
+            let (Some(shop), false) = (shop, patience.is_zero()) else {
+                return judged;
+            };
+            if !self.keys.bring(shop, patience).await {
+                return judged;
+            }
+        }
+    }
+
     /// The verdict; how long it took is what we cost a customer.
     fn judge<'g>(&self, gate: &'g Gate, request: &Request<'_>) -> Result<Verdict<'g>, Refused<'g>> {
         let begun = clock::instant();

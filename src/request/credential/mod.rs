@@ -82,6 +82,8 @@ impl Credential<'_> {
                 Standing::Embedded => counts && !flaw.is_undecided() && flaw != Flaw::Issuer,
                 Standing::Respelled | Standing::Foreign => false,
             },
+            // Somebody else's key is none to wait for.
+            Refusal::KeyPending => counts && self.standing == Standing::Exact,
             _ if refusal.is_passing() => true, // nobody can say yet whether it is dead
             _ => counts && self.standing == Standing::Exact,
         };
