@@ -20,6 +20,9 @@ const NUMBER_DIGITS_MAX: usize = 12;
 const MIXED_CHARS_MAX: usize = 6;
 const MIXED_WORDS_MAX: usize = 2;
 
+/// No secret is made of so few different characters.
+const FEW_CHARS: usize = 3;
+
 /// How often a segment is decoded: some shops decode twice.
 const DECODINGS_MAX: usize = 3;
 
@@ -65,7 +68,19 @@ fn is_secret_text(text: &str) -> bool {
     let words = || text.split(|c: char| !c.is_alphanumeric());
     let mixed = words().filter(|word| is_mixed(word)).count();
     let is_plain = mixed <= MIXED_WORDS_MAX && words().all(is_plain_word);
-    !is_plain && text.chars().count() >= SECRET_CHARS_MIN
+    !is_plain && text.chars().count() >= SECRET_CHARS_MIN && is_varied(text)
+}
+
+/// Whether a text has more than a few different characters.
+fn is_varied(text: &str) -> bool {
+    let mut seen: Vec<char> = Vec::with_capacity(FEW_CHARS);
+    text.chars().any(|c| {
+        if seen.contains(&c) {
+            return false;
+        }
+        seen.push(c);
+        seen.len() > FEW_CHARS
+    })
 }
 
 fn is_mixed(word: &str) -> bool {
@@ -139,9 +154,12 @@ mod tests {
             "/catalog/category/view/id/1234567",
             "/stra%C3%9Fe/caf%C3%A9",
             "/assets/app.3f8a9bc1.js",
+            "/0000000000000000",
         ] {
             assert_eq!(loggable_path(path), path);
         }
+        let long = format!("/{}", "x".repeat(4000));
+        assert_eq!(loggable_path(&long), long);
     }
 
     proptest! {
