@@ -368,7 +368,7 @@ error: unknown key `operater`
 2 | operater = "127.0.0.1:8081"
   | ^^^^^^^^
   |
-  = help: did you mean `operator`? known: listen, operator, data_dir, control, trusted_proxies, drain, cluster, log, h2c, limits, certificate, prefix, shop
+  = help: did you mean `operator`? known: listen, operator, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, certificate, prefix, shop
 
 error: expected an address or network such as 192.0.2.7 or 10.0.0.0/8, found `10.0.0.0/33`
  --> doorward.toml:3:20

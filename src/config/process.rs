@@ -13,7 +13,7 @@ use super::fault::{Fault, Faults};
 use super::shop::Reading;
 use super::table::{Table, Text};
 use super::{certificate, cluster, limits};
-use crate::request::PathPattern;
+use crate::request::{HostPattern, PathPattern};
 use crate::revocation::gossip::ClusterSettings;
 use crate::server::{Certificate, Drain, Limits, Listen, Settings, SiteSettings};
 
@@ -40,6 +40,7 @@ pub(super) struct Process {
     control: PathBuf,
     data_dir: PathBuf,
     trusted_proxies: Vec<IpNet>,
+    operator_hosts: Vec<HostPattern>,
     drain: Drain,
     cluster: Option<ClusterSettings>,
     log: LevelFilter,
@@ -53,6 +54,7 @@ pub(super) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -
     root.missing("data_dir", "a folder such as \"/var/lib/doorward\"", faults);
     let control = read_control(root, data_dir.as_deref(), base_dir, faults);
     let trusted_proxies = read_proxies(root, faults);
+    let operator_hosts = read_operator_hosts(root, faults);
     let drain = read_drain(root, faults);
     let cluster = cluster::read(root, &listen, operator, base_dir, faults);
     let log = root.choice("log", LEVELS, faults);
@@ -68,6 +70,7 @@ pub(super) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -
         control: control?,
         data_dir: data_dir?,
         trusted_proxies,
+        operator_hosts,
         drain,
         cluster,
         log: log.unwrap_or(LevelFilter::Info),
@@ -88,6 +91,7 @@ impl Process {
                 data_dir: self.data_dir,
                 site: SiteSettings {
                     trusted_proxies: self.trusted_proxies,
+                    operator_hosts: self.operator_hosts,
                     upstreams: HashMap::new(),
                     limits: self.limits,
                     certificates: self.certificates,
@@ -172,6 +176,16 @@ fn read_operator(
         faults.push(fault.at(text.spot()).help(help));
     }
     Some(address)
+}
+
+/// A page in a browser on the operator's machine could reach the listener under a name of its own (DNS rebinding), so names
+/// are listed.
+fn read_operator_hosts(root: &mut Table<'_>, faults: &mut Faults) -> Vec<HostPattern> {
+    let texts = root.strings("operator_hosts", faults).unwrap_or_default();
+    let hosts = texts.iter();
+    hosts
+        .filter_map(|text| text.parse_as(HostPattern::parse, faults))
+        .collect()
 }
 
 fn read_path(

@@ -71,7 +71,7 @@ pub use refusal::Refusal;
 pub use request_site::{RequestSite, WebOrigin};
 pub use route::{Enforce, Route};
 pub use seen_cookies::SeenCookies;
-pub use shop::{BodyNeed, DeadCookiePolicy, Examine, HostPattern, Shop, Tokens};
+pub use shop::{BodyNeed, DeadCookiePolicy, Examine, HostPattern, Shop, Tokens, host_of};
 pub use skew::ShopClock;
 pub use token::{Confirmed, Token, Verified};
 pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
@@ -479,7 +479,7 @@ impl Gate {
         if request.head.method == Method::TRACE {
             return Err(Refusal::TraceRefused);
         }
-        let host = shop::host_of(request)?;
+        let host = host_of(request)?;
         let claims = |shop: &&Arc<Shop>| {
             shop.hosts.is_empty() || shop.hosts.iter().any(|pattern| pattern.claims(host))
         };
@@ -504,10 +504,10 @@ impl Gate {
     }
 
     /// The refusal of a request whose body could not be read as far as needed.
-    pub fn refuse_unread(&self, head: &Parts) -> Refused<'_> {
+    pub fn refuse_unread(&self, head: &Parts, refusal: Refusal) -> Refused<'_> {
         let shop = self.shop_of(&Request::new(head, None)).ok();
         Refused {
-            refusal: Refusal::UnreadableBody,
+            refusal,
             shop,
             words: None,
             dead_cookies: Vec::new(),

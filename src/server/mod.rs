@@ -28,6 +28,7 @@ mod notify;
 mod operator;
 mod proxy;
 mod pulse;
+mod operator_door;
 mod question;
 mod readiness;
 mod reload;
@@ -75,7 +76,7 @@ pub use upstream::{
 };
 
 use crate::clock;
-use crate::request::Shop;
+use crate::request::{HostPattern, Shop};
 use crate::revocation::gossip::{ClusterSettings, Node, NodeError};
 use crate::revocation::{JournalError, Revocations};
 use connection::Slots;
@@ -124,6 +125,8 @@ pub struct SiteSettings {
     /// The servers of each shop, by its name.
     pub upstreams: HashMap<String, Arc<Upstreams>>,
     /// What one client may take.
+    /// Under which hosts the operator's listener answers, beside loopback and its own address.
+    pub operator_hosts: Vec<HostPattern>,
     pub limits: Limits,
     /// The certificates of the addresses with TLS; the first is for whoever asks for no name of the others.
     pub certificates: Vec<Certificate>,

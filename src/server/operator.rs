@@ -1,9 +1,11 @@
 //! The operator's listener: metrics and health. It changes nothing, and belongs on loopback.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HOST};
+use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
@@ -16,6 +18,7 @@ use super::reload::Reloads;
 use super::site::Served;
 use super::traffic::Traffic;
 
+use crate::request::{Request, host_of};
 /// Answers `/metrics`, `/livez` and `/readyz`.
 pub(super) struct Operator {
     pub(super) served: Served,
@@ -33,6 +36,10 @@ impl ServeHttp for Operator {
             (&Method::GET | &Method::HEAD, "/metrics") => self.metrics_page(),
             (&Method::GET | &Method::HEAD, "/livez") => page(StatusCode::OK, "alive\n"),
             (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(head.uri.query()),
+        if !self.is_known_host(head, own) {
+            let help = "this Host is unknown here: name it in operator_hosts\n";
+            return page(StatusCode::MISDIRECTED_REQUEST, help);
+        }
             (_, "/metrics" | "/livez" | "/readyz") => {
                 page(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
             }
@@ -46,6 +53,30 @@ impl Operator {
         match self.metrics.text(&Measured {
             site: &self.served.load(),
             connections: self.slots.open(),
+    /// Whether a request names a host that a foreign page can't have made its own: an address that is ours, or a listed
+    /// name. Clients without a `Host` are no browsers.
+    fn is_known_host(&self, head: &Parts, own: Option<IpAddr>) -> bool {
+        if head.uri.authority().is_none() && !head.headers.contains_key(HOST) {
+            return true;
+        }
+        let Ok(host) = host_of(&Request::new(head, None)) else {
+            return false;
+        };
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_ours = address.is_ok_and(|address| {
+            let address = address.to_canonical();
+            address.is_loopback() || Some(address) == own
+        });
+        is_ours
+            || host.eq_ignore_ascii_case("localhost")
+            || self
+                .served
+                .load()
+                .operator_hosts
+                .iter()
+                .any(|known| known.claims(host))
+    }
+
             in_flight: self.traffic.in_flight(),
             is_draining: self.traffic.is_draining(),
             reloads: &self.reloads.record,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
 use pingora::services::background::background_service;
@@ -19,6 +19,7 @@ use super::door::{Door, Requests};
 use super::jwks::KeyFetcher;
 use super::listen::{Bound, Listening};
 use super::operator::Operator;
+use super::operator_door::OperatorDoor;
 use super::proxy::Proxy;
 use super::reload::{Hangups, Reloads};
 use super::sockets::Sockets;
@@ -59,7 +60,11 @@ pub(super) fn add_all(server: &mut Server, sockets: Sockets, parts: Parts) -> pi
         reloads,
     };
     server.add_service(aside("control", control, sockets.control)?);
-    server.add_service(aside("operator", operator, sockets.operator)?);
+    server.add_service(aside(
+        "operator",
+        OperatorDoor::to(operator),
+        sockets.operator,
+    )?);
     let public = public(&server.configuration, sockets.public, proxy, slots, h2c)?;
     server.add_service(public);
     Ok(())
@@ -133,7 +138,7 @@ fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> Requests {
 /// A small service with one thread of its own: customers can't keep it from answering.
 fn aside<A>(name: &str, app: A, bound: Vec<Bound>) -> pingora::Result<Listening<A>>
 where
-    A: HttpServerApp + Send + Sync + 'static,
+    A: ServerApp + Send + Sync + 'static,
 {
     let mut service = Service::new(name.to_owned(), app);
     service.threads = Some(1);

@@ -8,7 +8,7 @@ use super::drain::Drain;
 use super::forwarding::Forwarding;
 use super::upstream::AllUpstreams;
 use super::{Certificate, Limits, SiteSettings};
-use crate::request::{Gate, Shop};
+use crate::request::{Gate, HostPattern, Shop};
 use crate::revocation::Revocations;
 
 /// The shops and how they are reached.
@@ -18,6 +18,7 @@ pub(super) struct Site {
     pub(super) forwarding: Forwarding,
     pub(super) limits: Limits,
     pub(super) certificates: Vec<Certificate>,
+    pub(super) operator_hosts: Vec<HostPattern>,
     pub(super) drain: Drain,
 }
 
@@ -38,6 +39,7 @@ impl Site {
             forwarding: Forwarding::believing(settings.trusted_proxies),
             limits: settings.limits,
             certificates: settings.certificates,
+            operator_hosts: settings.operator_hosts,
             drain: settings.drain,
         }
     }
