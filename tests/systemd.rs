@@ -388,6 +388,8 @@ fn the_units_say_what_the_configuration_and_the_program_say() {
         "Type=notify",
         "NotifyAccess=main",
         "RestartPreventExitStatus=78",
+        "MemoryHigh=1536M",
+        "MemoryMax=2G",
     ] {
         assert!(service.lines().any(|given| given == line), "{line}");
     }

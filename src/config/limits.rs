@@ -33,6 +33,16 @@ pub(super) fn read(root: &mut Table<'_>, faults: &mut Faults) -> Limits {
             1..=10_000_000,
             usual.connections_per_client,
         ),
+        read_ahead_bytes: integer(
+            "read_ahead_bytes",
+            64 << 10..=1 << 40,
+            usual.read_ahead_bytes,
+        ),
+        read_ahead_bytes_per_client: integer(
+            "read_ahead_bytes_per_client",
+            64 << 10..=1 << 40,
+            usual.read_ahead_bytes_per_client,
+        ),
         streams: table
             .integer("streams", 1..=10_000, faults)
             .unwrap_or(usual.streams),

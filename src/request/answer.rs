@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
     ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS,
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE, VARY,
     WWW_AUTHENTICATE,
@@ -101,12 +101,16 @@ impl RefusalSettings {
                 | Refusal::KeyPending
                 | Refusal::Unconfirmed
                 | Refusal::NoUpstream
+                | Refusal::ReadAheadFull
                 | Refusal::Syncing
         ) {
             headers.insert(RETRY_AFTER, RETRY_AFTER_S);
         }
         if let Refusal::MethodNotAllowed { allow } = refusal {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if refusal == Refusal::EncodedBody {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         if refusal == Refusal::TraceRefused {
             headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));

@@ -40,8 +40,12 @@ pub enum Refusal {
     NominatedCredential,
     /// `Connection` names a header that says who the customer is or where the request came from.
     NominatedIdentity,
-    /// The body is longer than what is read ahead, or encoded, and could hold a credential.
+    /// The body is longer than what is read ahead, and could hold a credential.
     UnreadableBody,
+    /// The body is encoded in a way that is not decoded, and could hold a credential (RFC 9110 section 15.5.16).
+    EncodedBody,
+    /// Too many bodies are read ahead.
+    ReadAheadFull,
     /// A GraphQL document is named by a hash that is not known here: the client may send the text.
     UnknownDocument {
         /// How many answers it wants, if it is a batch.
@@ -274,6 +278,16 @@ impl Refusal {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "unreadable_body",
                 "The body is too large to be examined",
+            ),
+            Self::EncodedBody => facts(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "encoded_body",
+                "The encoding of the body can't be examined; send it without, or with gzip",
+            ),
+            Self::ReadAheadFull => facts(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "read_ahead_full",
+                "Too many requests are being read; try again",
             ),
             Self::UnknownDocument { .. } => {
                 facts(StatusCode::OK, "unknown_document", "PersistedQueryNotFound")

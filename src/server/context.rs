@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 
+use super::body_budget::BodyShare;
 use super::connection::{Lease, Terms};
 use super::forwarding::Told;
 use super::site::Site;
@@ -33,6 +34,8 @@ pub(super) struct Context {
     pub(super) dead_cookies: Vec<DeadCookie>,
     /// What of that the server which it is tried on has not got.
     pub(super) unsent: Bytes,
+    /// What it has of the budget for bodies.
+    pub(super) body_share: Option<BodyShare>,
     /// Its way there.
     trip: Option<Trip>,
     in_flight: Arc<InFlight>,
@@ -50,6 +53,7 @@ impl Context {
             read_ahead: Bytes::new(),
             unsent: Bytes::new(),
             dead_cookies: Vec::new(),
+            body_share: None,
             trip: None,
             in_flight: Arc::new(in_flight),
         }

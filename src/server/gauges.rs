@@ -20,6 +20,7 @@ pub(super) struct Gauges {
     revocations: Family<Held, Gauge>,
     revocation_bytes: Gauge,
     connections: Gauge,
+    read_ahead_bytes: Gauge,
     in_flight: Gauge,
     draining: Gauge,
     certificate_ends: Family<CertificateName, Gauge>,
@@ -52,6 +53,7 @@ pub(super) struct Gauges {
 pub(super) struct Measured<'a> {
     pub(super) site: &'a Site,
     pub(super) connections: usize,
+    pub(super) read_ahead_bytes: usize,
     pub(super) in_flight: usize,
     pub(super) is_draining: bool,
     pub(super) reloads: &'a Record,
@@ -133,6 +135,11 @@ impl Gauges {
             "connections",
             "Connections of customers",
             gauges.connections.clone(),
+        );
+        r.register(
+            "read_ahead_bytes",
+            "Bytes of request bodies that are kept while they are examined and forwarded",
+            gauges.read_ahead_bytes.clone(),
         );
         r.register_with_unit(
             "revocations",
@@ -291,6 +298,7 @@ impl Gauges {
     pub(super) fn read(&self, measured: &Measured<'_>) {
         let whole = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.connections.set(whole(measured.connections));
+        self.read_ahead_bytes.set(whole(measured.read_ahead_bytes));
         self.in_flight.set(whole(measured.in_flight));
         self.draining.set(i64::from(measured.is_draining));
         let reloads = measured.reloads;

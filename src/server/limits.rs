@@ -21,6 +21,10 @@ pub struct Limits {
     pub connections: usize,
     /// How many of them one client address may have; trusted proxies may have all.
     pub connections_per_client: usize,
+    /// How many bytes of bodies that are read ahead may be kept; answered 503 beyond.
+    pub read_ahead_bytes: usize,
+    /// How many of them one client address may have; trusted proxies may have all.
+    pub read_ahead_bytes_per_client: usize,
     /// How many requests one HTTP/2 connection may have in flight.
     pub streams: u32,
 }
@@ -36,6 +40,8 @@ impl Default for Limits {
             send_rate_min: 1 << 10,
             connections: 20_000,
             connections_per_client: 256,
+            read_ahead_bytes: 64 << 20,
+            read_ahead_bytes_per_client: 4 << 20,
             streams: 100,
         }
     }

@@ -12,7 +12,7 @@ use pingora::connectors::http::Connector;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
 
-use super::body::{self, Body};
+use super::body::{self, Body, ReadAhead};
 use super::context::Context;
 use super::dead_cookies;
 use super::forwarding;
@@ -123,11 +123,17 @@ impl Proxy {
         let body = match body {
             Some(body) => body,
             None if !context.read_ahead.is_empty() => return Err(Error::new(ErrorType::ReadError)),
-            None => match body::read(session, context.site.limits.body_timeout).await? {
-                Body::Whole(body) => body,
-                Body::Unread => Bytes::new(),
-                Body::TooLong(_) => return Err(Error::new(ErrorType::ReadError)),
-            },
+            None => {
+                let how = ReadAhead {
+                    silence_max: context.site.limits.body_timeout,
+                    share: &self.body_share(session, &context.site),
+                    passes_unread: false,
+                };
+                match body::read(session, how).await? {
+                    Body::Whole(body) => body,
+                    Body::Unreadable(..) => return Err(Error::new(ErrorType::ReadError)),
+                }
+            }
         };
         let forwarding = &context.site.forwarding;
         let mut head = session.req_header().clone();

@@ -2,6 +2,7 @@
 
 mod ask;
 mod body;
+mod body_budget;
 mod chores;
 mod client;
 mod connection;
@@ -12,6 +13,7 @@ mod descriptors;
 mod door;
 mod drain;
 mod ecwid;
+mod encoded;
 mod forwarding;
 mod framing;
 mod gauges;
@@ -26,9 +28,9 @@ mod logout;
 mod metrics;
 mod notify;
 mod operator;
+mod operator_door;
 mod proxy;
 mod pulse;
-mod operator_door;
 mod question;
 mod readiness;
 mod reload;
@@ -79,6 +81,7 @@ use crate::clock;
 use crate::request::{HostPattern, Shop};
 use crate::revocation::gossip::{ClusterSettings, Node, NodeError};
 use crate::revocation::{JournalError, Revocations};
+use body_budget::BodyBudget;
 use connection::Slots;
 use inherited::Inherited;
 use inquire::Turns;
@@ -122,11 +125,11 @@ pub struct Settings {
 pub struct SiteSettings {
     /// Proxies in front of us, whose word on the client's address counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// Under which hosts the operator's listener answers, beside loopback and its own address.
+    pub operator_hosts: Vec<HostPattern>,
     /// The servers of each shop, by its name.
     pub upstreams: HashMap<String, Arc<Upstreams>>,
     /// What one client may take.
-    /// Under which hosts the operator's listener answers, beside loopback and its own address.
-    pub operator_hosts: Vec<HostPattern>,
     pub limits: Limits,
     /// The certificates of the addresses with TLS; the first is for whoever asks for no name of the others.
     pub certificates: Vec<Certificate>,
@@ -287,10 +290,12 @@ fn proxy(
     let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
     let places = sockets.public.iter().filter_map(Bound::place).collect();
     let journal = Arc::clone(site.load().gate.revocations());
+    let metrics = Arc::new(Metrics::beside(journal.journal(), node));
     Ok(Proxy {
         served: Arc::clone(site),
         request_ids: RequestIds::random().map_err(random)?,
-        metrics: Arc::new(Metrics::beside(journal.journal(), node)),
+        body_budget: Arc::new(BodyBudget::counting(Arc::clone(&metrics))),
+        metrics,
         log_key: LogKey::random().map_err(random)?,
         connector: Arc::new(Connector::new(None)),
         keys: Arc::clone(keys),

@@ -10,6 +10,7 @@ use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
+use super::body_budget::BodyBudget;
 use super::connection::Slots;
 use super::gauges::Measured;
 use super::metrics::Metrics;
@@ -17,12 +18,13 @@ use super::readiness::{Check, Looked};
 use super::reload::Reloads;
 use super::site::Served;
 use super::traffic::Traffic;
-
 use crate::request::{Request, host_of};
+
 /// Answers `/metrics`, `/livez` and `/readyz`.
 pub(super) struct Operator {
     pub(super) served: Served,
     pub(super) slots: Arc<Slots>,
+    pub(super) body_budget: Arc<BodyBudget>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) traffic: Arc<Traffic>,
     pub(super) reloads: Arc<Reloads>,
@@ -31,15 +33,17 @@ pub(super) struct Operator {
 #[async_trait]
 impl ServeHttp for Operator {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let own = session.server_addr().and_then(|address| address.as_inet());
+        let own = own.map(|address| address.ip().to_canonical());
         let head = session.req_header();
-        match (&head.method, head.uri.path()) {
-            (&Method::GET | &Method::HEAD, "/metrics") => self.metrics_page(),
-            (&Method::GET | &Method::HEAD, "/livez") => page(StatusCode::OK, "alive\n"),
-            (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(head.uri.query()),
         if !self.is_known_host(head, own) {
             let help = "this Host is unknown here: name it in operator_hosts\n";
             return page(StatusCode::MISDIRECTED_REQUEST, help);
         }
+        match (&head.method, head.uri.path()) {
+            (&Method::GET | &Method::HEAD, "/metrics") => self.metrics_page(),
+            (&Method::GET | &Method::HEAD, "/livez") => page(StatusCode::OK, "alive\n"),
+            (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(head.uri.query()),
             (_, "/metrics" | "/livez" | "/readyz") => {
                 page(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
             }
@@ -49,10 +53,6 @@ impl ServeHttp for Operator {
 }
 
 impl Operator {
-    fn metrics_page(&self) -> Response<Vec<u8>> {
-        match self.metrics.text(&Measured {
-            site: &self.served.load(),
-            connections: self.slots.open(),
     /// Whether a request names a host that a foreign page can't have made its own: an address that is ours, or a listed
     /// name. Clients without a `Host` are no browsers.
     fn is_known_host(&self, head: &Parts, own: Option<IpAddr>) -> bool {
@@ -77,6 +77,11 @@ impl Operator {
                 .any(|known| known.claims(host))
     }
 
+    fn metrics_page(&self) -> Response<Vec<u8>> {
+        match self.metrics.text(&Measured {
+            site: &self.served.load(),
+            connections: self.slots.open(),
+            read_ahead_bytes: self.body_budget.kept(),
             in_flight: self.traffic.in_flight(),
             is_draining: self.traffic.is_draining(),
             reloads: &self.reloads.record,

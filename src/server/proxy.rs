@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 use log::{debug, error, info, warn};
 use pingora::connectors::http::Connector;
@@ -14,11 +14,13 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-use super::body::{self, Body};
+use super::body::{self, Body, ReadAhead};
+use super::body_budget::{BodyBudget, BodyShare};
 use super::connection::{Lease, Line};
 use super::context::Context;
 use super::dead_cookies;
 use super::ecwid;
+use super::encoded::{self, Encoding};
 use super::framing;
 use super::inquire::Turns;
 use super::jwks::KeyFetcher;
@@ -46,8 +48,17 @@ pub(super) struct Proxy {
     pub(super) connector: Arc<Connector>,
     pub(super) keys: Arc<KeyFetcher>,
     pub(super) turns: Turns,
+    pub(super) body_budget: Arc<BodyBudget>,
     pub(super) traffic: Arc<Traffic>,
     pub(super) pulse: Arc<Pulse>,
+}
+
+/// A body that was read whole.
+struct Examined {
+    /// As it came, for the shop.
+    sent: Bytes,
+    /// As it is judged; `None`: it can't be examined, and passes all the same.
+    examined: Option<Bytes>,
 }
 
 /// How long a request waits for the key that its token names.
@@ -94,26 +105,21 @@ impl ProxyHttp for Proxy {
         let site = Arc::clone(&context.site);
         if let Some(refusal) = framing::fault_of(session, &site.limits) {
             if framing::is_about_body(refusal) {
-                session.set_keepalive(None); // RFC 9112 section 6.3: nobody knows where the next request begins
+                session.set_keepalive(None);
             }
             let refused = Refused::by_nobody(refusal);
             return self.refuse(session, context, &refused).await;
         }
-        let body = match read_ahead(&site, session).await? {
-            Body::Unread => None,
-            Body::Whole(body) => Some(body),
-            // At its end, Pingora would send nothing of it.
-            Body::TooLong(read) if passes_unread(&site, session) => {
-                context.read_ahead = read;
-                None
-            }
-            Body::TooLong(_) => {
-                let refused = site.gate.refuse_unread(session.req_header());
+        let body = match self.read_ahead(session, context).await? {
+            Ok(body) => body,
+            Err(refusal) => {
+                let refused = site.gate.refuse_unread(session.req_header(), refusal);
                 return self.refuse(session, context, &refused).await;
             }
         };
+        let examined = body.as_ref().and_then(|body| body.examined.as_deref());
         let (head, host) = (session.req_header(), site.forwarding.host_told(session));
-        let asked = || Request::new(head, body.as_deref()).forwarded_as(host);
+        let asked = || Request::new(head, examined).forwarded_as(host);
         let mut judged = self.judge_with_keys(&site.gate, &asked).await;
         if let Ok(Verdict::Ask(shop, doubtful)) = judged {
             self.ask_about(session, context, shop, &doubtful).await;
@@ -138,7 +144,7 @@ impl ProxyHttp for Proxy {
                 Ok(false)
             }
             Ok(Verdict::LogOut(logout)) => {
-                let body = body.clone();
+                let body = body.as_ref().map(|body| body.sent.clone());
                 self.log_out(session, context, logout, body).await
             }
             Ok(Verdict::Preflight) => {
@@ -406,6 +412,71 @@ impl Proxy {
         }
     }
 
+    /// Reads the body of a request that could carry a credential there, and keeps it for the shop; a refusal, if it can't be
+    /// examined and may not pass unread.
+    async fn read_ahead(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> Result<Result<Option<Examined>, Refusal>> {
+        let site = Arc::clone(&context.site);
+        let head = session.req_header();
+        if site.gate.needs_body(head) == BodyNeed::None || session.is_body_empty() {
+            return Ok(Ok(None));
+        }
+        let head = session.req_header();
+        let encoding = Encoding::of(&head.headers);
+        let passes_unread = site.gate.passes_unread(head);
+        if encoding == Encoding::Unknown {
+            return Ok(if passes_unread {
+                Ok(None)
+            } else {
+                Err(Refusal::EncodedBody)
+            });
+        }
+        let share = context.body_share.insert(self.body_share(session, &site));
+        let how = ReadAhead {
+            silence_max: site.limits.body_timeout,
+            share,
+            passes_unread,
+        };
+        let sent = match body::read(session, how).await? {
+            Body::Whole(body) => body,
+            // At its end, Pingora would send nothing of it.
+            Body::Unreadable(Refusal::UnreadableBody, read)
+                if passes_unread && !session.is_body_done() =>
+            {
+                context.read_ahead = read;
+                return Ok(Ok(None));
+            }
+            Body::Unreadable(refusal, _) => return Ok(Err(refusal)),
+        };
+        let examined = match encoding {
+            Encoding::Identity | Encoding::Unknown => Ok(sent.clone()),
+            Encoding::Gzip => encoded::decode_gzip(&sent, share),
+        };
+        Ok(match examined {
+            Ok(examined) => Ok(Some(Examined {
+                sent,
+                examined: Some(examined),
+            })),
+            Err(Refusal::UnreadableBody | Refusal::EncodedBody) if passes_unread => {
+                Ok(Some(Examined {
+                    sent,
+                    examined: None,
+                }))
+            }
+            Err(refusal) => Err(refusal),
+        })
+    }
+
+    /// What this request may have of the budget for bodies.
+    pub(super) fn body_share(&self, session: &Session, site: &Site) -> BodyShare {
+        let client = site.forwarding.client_of(session);
+        let counted = Some(client).filter(|client| !site.forwarding.trusts(*client));
+        BodyShare::of(&self.body_budget, counted, &site.limits)
+    }
+
     pub(super) async fn refuse(
         &self,
         session: &mut Session,
@@ -433,6 +504,11 @@ impl Proxy {
             info!(request, shop, reason, detail, status, method, path; "refused");
         }
         let answer = refused.answer(head);
+        if refused.refusal == Refusal::ReadAheadFull && session.is_http2() {
+            // What still comes of it would cost memory, so the stream is reset behind the answer (RFC 9113 section 8.1).
+            reply::write(session, &answer).await?;
+            return Ok(true);
+        }
         self.answer(session, &answer).await
     }
 
@@ -464,22 +540,6 @@ impl Proxy {
         }
         Ok(true)
     }
-}
-
-/// Reads the body of a request that could carry a credential there, and keeps it for the shop.
-async fn read_ahead(site: &Site, session: &mut Session) -> Result<Body> {
-    if site.gate.needs_body(session.req_header()) == BodyNeed::None || session.is_body_empty() {
-        return Ok(Body::Unread);
-    }
-    if session.req_header().headers.contains_key(CONTENT_ENCODING) {
-        return Ok(Body::TooLong(Bytes::new()));
-    }
-    body::read(session, site.limits.body_timeout).await
-}
-
-/// Whether a body that was not read to its end goes to the shop all the same.
-fn passes_unread(site: &Site, session: &mut Session) -> bool {
-    site.gate.passes_unread(session.req_header()) && !session.is_body_done()
 }
 
 /// What the customer is told when the shop did not answer. `None`: the customer is gone.

@@ -55,6 +55,7 @@ pub(super) fn add_all(server: &mut Server, sockets: Sockets, parts: Parts) -> pi
     let operator = Operator {
         served: Arc::clone(&proxy.served),
         slots: Arc::clone(&slots),
+        body_budget: Arc::clone(&proxy.body_budget),
         metrics: Arc::clone(&proxy.metrics),
         traffic: Arc::clone(&proxy.traffic),
         reloads,

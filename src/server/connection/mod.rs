@@ -25,7 +25,7 @@ use super::site::Served;
 use super::traffic::Traffic;
 pub(super) use lease::{Lease, Terms, within};
 pub(super) use line::Line;
-pub(super) use slots::Slots;
+pub(super) use slots::{Slots, client_network};
 use watched::Watched;
 
 /// Where connections come in.

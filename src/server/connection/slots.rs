@@ -102,7 +102,7 @@ impl Slots {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(Full::Everybody);
         }
-        let client = client.map(household);
+        let client = client.map(client_network);
         let mut slot = Slot {
             slots: Arc::clone(self),
             client: None,
@@ -123,7 +123,7 @@ impl Slots {
 }
 
 /// Whoever has an IPv6 address has the 2^64 of its network.
-fn household(client: IpAddr) -> IpAddr {
+pub(in crate::server) fn client_network(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
         IpAddr::V6(address) => {
