@@ -535,7 +535,7 @@ fn a_refused_request_and_its_body_leave_nothing_behind_standards_21() {
         format!("POST / HTTP/1.1\r\n{HEAD}{HEAD}"),
         format!("TRACE / HTTP/1.1\r\n{HEAD}"),
         format!("POST / HTTP/1.1\r\n{HEAD}Connection: via\r\n"),
-        format!("POST / HTTP/1.1\r\n{HEAD}Authorization: Bearer\r\n"),
+        format!("POST / HTTP/1.1\r\n{HEAD}Authorization: Bearer a, Bearer b\r\n"),
         format!("POST a HTTP/1.1\r\n{HEAD}"),
         format!("GET / HTTP/1.1\r\n{HEAD}{dead}"),
         format!("HEAD / HTTP/1.1\r\n{HEAD}{dead}"),

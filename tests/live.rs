@@ -198,7 +198,7 @@ fn a_logout_ends_whatever_was_opened_with_the_token_trap_28() {
 fn every_way_to_revoke_ends_what_is_open_trap_28() {
     let by_session = "[[shop.logout]]\nmethods = [\"POST\"]\npaths = [\"/leave\"]\nrevoke = \"session\"\n\
         client_key = false\n";
-    let scene = Scene::with("", &format!("{by_session}{}", outside_the_body()));
+    let scene = Scene::with("", &format!("{}{by_session}", outside_the_body()));
     let by_hand = |arguments: &[&str], input: &str| {
         let arguments = [&["revoke", "--shop", "main"], arguments].concat();
         let outcome = scene.edge.command_with_input(&arguments, input.as_bytes());

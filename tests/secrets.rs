@@ -114,7 +114,7 @@ unverified_per_client_minute = 6
         format!(
             "[[shop]]\nname = \"{name}\"\nhosts = [\"{name}.example.com\"]\npreset = \"{preset}\"\n\
              upstream = [\"{upstream}\"]\ntoken.algorithms = [\"HS256\"]\n\
-             token.secret_file = \"{{secret_file}}\"\n"
+             token.secret_file = \"{{secret_file}}\"\ndead_cookie = \"refuse\"\n"
         )
     };
     [
