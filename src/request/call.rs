@@ -4,7 +4,8 @@ use http::Method;
 
 use super::Request;
 use super::graphql::GraphQlCondition;
-use super::path::{Path, PathPattern, PathStyle};
+use super::path::{Path, PathStyle};
+use super::path_pattern::PathPattern;
 use super::route::is_meant;
 
 /// A call: all that is said here must fit.
@@ -45,6 +46,12 @@ impl Call {
         self.methods.contains(&request.head.method)
             && self.is_under(request, path, style)
             && graphql.is_none_or(|graphql| graphql.holds(request))
+    }
+
+    /// The token that the path carries, where the rule says with `{token}` that it does.
+    pub fn captured<'p>(&self, path: &'p Path<'_>, style: PathStyle) -> Option<&'p str> {
+        let mut paths = self.paths.iter();
+        paths.find_map(|pattern| pattern.capture(path.normal(), style))
     }
 
     /// Whether a request could be this call, by the mutation that it executes.

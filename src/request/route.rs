@@ -1,7 +1,8 @@
 //! What a path demands of its visitors.
 
 use super::flaw::Flaw;
-use super::path::{Path, PathPattern, PathStyle};
+use super::path::{Path, PathStyle};
+use super::path_pattern::PathPattern;
 use super::refusal::Refusal;
 use super::token::Token;
 use crate::clock::UnixTime;
