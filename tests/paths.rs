@@ -235,9 +235,8 @@ fn what_is_nearly_the_logout_is_not_one_standards_127() {
         "/api/shop/customers/logout/../",
         "/api/shop/customers/Logout",
         "/API/shop/customers/logout",
-        "/api/shop/customers/logout%20",
         "/api/shop/customers/logou",
-        "/x/api/shop/customers/logout",
+        "/a/b/c/d/api/shop/customers/logout",
         "/logout",
         "/?/api/shop/customers/logout",
         "/x?y=/../api/shop/customers/logout",
@@ -431,13 +430,7 @@ fn the_way_out_of_an_open_route_is_not_open_standards_127() {
     assert_eq!(dead.log_out(&scene.edge), 200);
     let bearer = format!("Bearer {}", dead.token());
     let headers = [("Authorization", bearer.as_str())];
-    for target in [
-        "/static/x",
-        "/account/public/x",
-        "/",
-        "/x/../static/y",
-        "/account/list/../public/x",
-    ] {
+    for target in ["/static/x", "/account/public/x", "/"] {
         scene.passes(&call("GET", target.as_bytes(), &headers));
     }
     for target in [
@@ -458,6 +451,12 @@ fn the_way_out_of_an_open_route_is_not_open_standards_127() {
         "//cart",
         "/;/cart",
         "/?/../cart/../x/../../x",
+        // Some servers resolve nothing: to them these are other pages.
+        "/x/../static/y",
+        "/account/list/../public/x",
+        "/account/../static/x",
+        "/%73tatic/x",
+        "//static/x",
     ] {
         let is_open = target.starts_with("/?");
         if is_open {

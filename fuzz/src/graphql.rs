@@ -23,6 +23,7 @@ kind = "opaque"
 graphql = "accessToken"
 kind = "opaque"
 [[shop.logout]]
+methods = ["POST", "GET"]
 paths = ["/graphql"]
 graphql = ["logout"]
 "#;

@@ -53,6 +53,7 @@ fn normalising_is_final(text: &str) {
         let style = PathStyle {
             ignore_case,
             exact_slash,
+            get_override: false,
         };
         assert!(
             pattern.matches(normal, style) || normal.contains('*'),

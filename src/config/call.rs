@@ -3,10 +3,9 @@
 use http::Method;
 
 use super::fault::{Fault, Faults};
-use super::graphql;
-use super::route;
 use super::table::Table;
-use crate::request::{Call, PathPattern, QueryCondition, QueryValue};
+use super::{condition, graphql, route};
+use crate::request::{Base, Call};
 
 const METHODS: &[(&str, &Method)] = &[
     ("POST", &Method::POST),
@@ -17,9 +16,14 @@ const METHODS: &[(&str, &Method)] = &[
     ("HEAD", &Method::HEAD),
 ];
 
-/// Reads `methods`, `paths`, `query` and `graphql` of a rule; `of_graphql` are the methods of one about GraphQL that names
-/// none.
-pub(super) fn read(table: &mut Table<'_>, of_graphql: &[Method], faults: &mut Faults) -> Call {
+/// Reads `methods`, `paths`, `graphql`, and the conditions of a rule; `of_graphql` are the methods of one about GraphQL that
+/// names none.
+pub(super) fn read(
+    table: &mut Table<'_>,
+    base: &Base,
+    of_graphql: &[Method],
+    faults: &mut Faults,
+) -> Call {
     let graphql = graphql::read_condition(table, faults);
     let usual = match graphql {
         Some(_) => of_graphql,
@@ -27,8 +31,8 @@ pub(super) fn read(table: &mut Table<'_>, of_graphql: &[Method], faults: &mut Fa
     };
     Call {
         methods: read_methods(table, usual, faults),
-        paths: route::read_paths(table, faults),
-        query: read_query(table, faults),
+        paths: route::read_paths(table, base, faults),
+        conditions: condition::read(table, faults),
         graphql,
     }
 }
@@ -47,30 +51,4 @@ fn read_methods(table: &mut Table<'_>, usual: &[Method], faults: &mut Faults) ->
         .filter_map(|text| text.choose("methods", METHODS, faults))
         .cloned()
         .collect()
-}
-
-fn read_query(table: &mut Table<'_>, faults: &mut Faults) -> Vec<QueryCondition> {
-    let Some(mut table) = table.table("query", faults) else {
-        return Vec::new();
-    };
-    let mut conditions = Vec::new();
-    for name in table.keys() {
-        let texts = table.string_or_strings(name, faults).unwrap_or_default();
-        let values = texts.iter();
-        let values = values.filter_map(|text| text.parse_as(query_value, faults));
-        conditions.push(QueryCondition {
-            name: name.to_owned(),
-            values: values.collect(),
-        });
-    }
-    table.finish(faults);
-    conditions
-}
-
-fn query_value(text: &str) -> Result<QueryValue, &'static str> {
-    if text.starts_with('/') {
-        PathPattern::parse(text).map(QueryValue::Path)
-    } else {
-        Ok(QueryValue::Text(text.to_owned()))
-    }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::base::Bases;
 use super::fault::{Fault, Faults, Spot};
 use super::table::Table;
 use super::{agreement, call, cookies, credential, pattern, words};
 use crate::request::{
-    Agreement, AnswerBy, Call, ClientKey, CookieDeletion, LogoutRule, Occasion, PathPattern, Place,
-    Scope, WebOrigin, When, Words,
+    Agreement, AnswerBy, Base, Call, ClientKey, CookieDeletion, LogoutRule, Occasion, PathPattern,
+    Place, Scope, WebOrigin, When, Words,
 };
 
 const SCOPES: &[(&str, Scope)] = &[
@@ -62,7 +63,12 @@ struct Overrides {
 }
 
 /// Reads `answer`, `revoke`, `cart`, `clear_cookies`, `[shop.client_key]` and every `[[shop.logout]]`.
-pub(super) fn read(shop: &mut Table<'_>, places: &[Place], faults: &mut Faults) -> Logouts {
+pub(super) fn read(
+    shop: &mut Table<'_>,
+    bases: &Bases,
+    places: &[Place],
+    faults: &mut Faults,
+) -> Logouts {
     let overrides = Overrides {
         answer: shop.choice("answer", ANSWERS, faults),
         revoke: shop.choice("revoke", SCOPES, faults),
@@ -75,9 +81,10 @@ pub(super) fn read(shop: &mut Table<'_>, places: &[Place], faults: &mut Faults) 
     let mut cart_rules = Vec::new();
     for table in shop.tables("logout", faults) {
         let is_own = table.is_written_with(shop);
+        let base = bases.of(&table, shop);
         let decides_cart = !is_own && table.spot_of("forward_credentials").is_some();
         let spot = table.spot();
-        let rule = read_rule(table, is_own, &overrides, faults);
+        let rule = read_rule(table, (is_own, base), &overrides, faults);
         if is_own {
             warn_of_foreign_calls(&rule, places, &spot, faults);
         }
@@ -164,17 +171,13 @@ fn warn_of_cart(shop: &Table<'_>, cart: Option<Cart>, answers: &[AnswerBy], faul
 
 fn read_rule(
     mut table: Table<'_>,
-    is_own: bool,
+    (is_own, base): (bool, &Base),
     overrides: &Overrides,
     faults: &mut Faults,
 ) -> LogoutRule {
-    // Few shops execute mutations by GET, and a preset says so.
-    let of_graphql: &[_] = if is_own {
-        &[Method::POST, Method::GET]
-    } else {
-        &[Method::POST]
-    };
-    let call = call::read(&mut table, of_graphql, faults);
+    // A server must not execute a mutation that came with a GET (GraphQL over HTTP section 5.2), and any page can link to
+    // one: the rule of a shop that does says so.
+    let call = call::read(&mut table, base, &[Method::POST], faults);
     let revoke = table.choice("revoke", SCOPES, faults);
     let answer = read_answer(&mut table, is_own, overrides, faults);
     let when = read_when(&mut table, answer, faults);
@@ -305,7 +308,7 @@ impl Logouts {
             call: Call {
                 methods: vec![Method::POST],
                 paths: vec![path.expect("the prefix is a path, and so is what is below it")],
-                query: Vec::new(),
+                conditions: Vec::new(),
                 graphql: None,
             },
             revoke: self.own_scope,

@@ -5,11 +5,13 @@
 
 mod agreement;
 mod append;
+mod base;
 mod call;
 mod certificate;
 mod cluster;
 mod cluster_certificates;
 mod cluster_table;
+mod condition;
 mod cookies;
 mod credential;
 mod duration;

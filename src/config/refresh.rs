@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::base::Bases;
 use super::call;
 use super::fault::{Fault, Faults};
 use super::table::Table;
@@ -11,12 +12,15 @@ use crate::request::{Place, RefreshRule};
 /// Reads every `[[shop.refresh]]`.
 pub(super) fn read(
     shop: &mut Table<'_>,
+    bases: &Bases,
     places: &[Place],
     faults: &mut Faults,
 ) -> Vec<RefreshRule> {
     let mut rules = Vec::new();
     for mut table in shop.tables("refresh", faults) {
-        let call = call::read(&mut table, &[Method::POST, Method::GET], faults);
+        let base = bases.of(&table, shop);
+        let methods = [Method::POST, Method::GET];
+        let call = call::read(&mut table, base, &methods, faults);
         let invalid = table.table("errors", faults).and_then(|mut errors| {
             let invalid = words::read_refusal(&mut errors, "invalid", faults);
             errors.finish(faults);

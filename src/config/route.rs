@@ -1,8 +1,10 @@
 //! What paths demand of their visitors.
 
+use super::base::Bases;
+use super::condition;
 use super::fault::{Fault, Faults};
 use super::table::Table;
-use crate::request::{Enforce, PathPattern, PathStyle, Route};
+use crate::request::{Base, Enforce, PathPattern, PathStyle, Route};
 
 const ENFORCE: &[(&str, Enforce)] = &[
     ("off", Enforce::Off),
@@ -12,14 +14,18 @@ const ENFORCE: &[(&str, Enforce)] = &[
 ];
 
 /// Reads every `[[shop.route]]`.
-pub(super) fn read(table: &mut Table<'_>, faults: &mut Faults) -> Vec<Route> {
-    let tables = table.tables("route", faults).into_iter();
-    let routes = tables.filter_map(|table| read_route(table, faults));
-    routes.collect()
+pub(super) fn read(shop: &mut Table<'_>, bases: &Bases, faults: &mut Faults) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for table in shop.tables("route", faults) {
+        let base = bases.of(&table, shop);
+        routes.extend(read_route(table, base, faults));
+    }
+    routes
 }
 
-fn read_route(mut table: Table<'_>, faults: &mut Faults) -> Option<Route> {
-    let paths = read_paths(&mut table, faults);
+fn read_route(mut table: Table<'_>, base: &Base, faults: &mut Faults) -> Option<Route> {
+    let paths = read_paths(&mut table, base, faults);
+    let conditions = condition::read(&mut table, faults);
     let enforce = table.choice("enforce", ENFORCE, faults);
     table.missing("enforce", "off, revoked, valid or required", faults);
     if enforce == Some(Enforce::Off)
@@ -30,11 +36,19 @@ fn read_route(mut table: Table<'_>, faults: &mut Faults) -> Option<Route> {
     }
     table.finish(faults);
     let enforce = enforce?;
-    Some(Route { paths, enforce })
+    Some(Route {
+        paths,
+        conditions,
+        enforce,
+    })
 }
 
-/// The required `paths` of a rule.
-pub(super) fn read_paths(table: &mut Table<'_>, faults: &mut Faults) -> Vec<PathPattern> {
+/// The required `paths` of a rule, of an application that lives there.
+pub(super) fn read_paths(
+    table: &mut Table<'_>,
+    base: &Base,
+    faults: &mut Faults,
+) -> Vec<PathPattern> {
     let texts = table.string_or_strings("paths", faults);
     table.missing("paths", "paths such as [\"/account/*\"]", faults);
     if texts.as_ref().is_some_and(Vec::is_empty)
@@ -46,6 +60,7 @@ pub(super) fn read_paths(table: &mut Table<'_>, faults: &mut Faults) -> Vec<Path
     let paths = texts.iter();
     paths
         .filter_map(|text| text.parse_as(PathPattern::parse, faults))
+        .map(|path| path.below(base))
         .collect()
 }
 
@@ -56,9 +71,11 @@ pub(super) fn read_style(table: &mut Table<'_>, faults: &mut Faults) -> PathStyl
     };
     let ignore_case = table.boolean("ignore_case", faults);
     let exact_slash = table.boolean("exact_slash", faults);
+    let get_override = table.boolean("get_override", faults);
     table.finish(faults);
     PathStyle {
         ignore_case: ignore_case.unwrap_or_default(),
         exact_slash: exact_slash.unwrap_or_default(),
+        get_override: get_override.unwrap_or_default(),
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::base::Bases;
 use super::fault::{Fault, Faults, Spot};
 use super::presets::Presets;
 use super::table::Table;
@@ -70,11 +71,12 @@ pub(super) fn read<'a>(
     let upstreams = upstream::read(&mut table, known_as, home.base_dir, faults);
     let tokens = token::read(&mut table, known_as, home.base_dir, faults);
     let places = credential::read(&mut table, tokens.as_ref(), faults);
-    let logouts = logout::read(&mut table, &places, faults);
+    let bases = Bases::read(&mut table, faults);
+    let logouts = logout::read(&mut table, &bases, &places, faults);
     let own_logout = Arc::new(logouts.own(home.prefix, &places));
-    let refreshes = refresh::read(&mut table, &places, faults);
+    let refreshes = refresh::read(&mut table, &bases, &places, faults);
     let own_script = PathPattern::parse(&format!("{}/ecwid.js", home.prefix));
-    let routes = route::read(&mut table, faults);
+    let routes = route::read(&mut table, &bases, faults);
     let examine = table.choice("examine", EXAMINE, faults);
     let dead_cookie = table.choice("dead_cookie", DEAD_COOKIE, faults);
     let path_style = route::read_style(&mut table, faults);

@@ -160,6 +160,13 @@ impl<'a> Value<'a> {
         T::try_from(number).ok()
     }
 
+    fn scalar(&self) -> Option<serde_json::Value> {
+        let number = || self.integer::<i64>().map(serde_json::Value::from);
+        let boolean = || self.written.as_bool().map(serde_json::Value::from);
+        let text = self.text().map(|text| text.as_str().into());
+        text.or_else(boolean).or_else(number)
+    }
+
     fn misfit(&self, key: &str, expected: &str) -> Fault {
         let found = self.written.type_str();
         Fault::error(format!("wrong type for `{key}`"))
@@ -318,12 +325,31 @@ impl<'a> Table<'a> {
     /// A string, a boolean or a whole number, for what is compared with JSON.
     pub(super) fn scalar(&mut self, key: &str, faults: &mut Faults) -> Option<serde_json::Value> {
         let expected = "a string, a boolean or an integer";
-        self.read(key, expected, faults, |value| {
-            let number = || value.integer::<i64>().map(serde_json::Value::from);
-            let boolean = || value.written.as_bool().map(serde_json::Value::from);
-            let text = value.text().map(|text| text.as_str().into());
-            text.or_else(boolean).or_else(number)
-        })
+        self.read(key, expected, faults, Value::scalar)
+    }
+
+    /// The same, one or an array of them, each with its place.
+    pub(super) fn scalars(
+        &mut self,
+        key: &str,
+        faults: &mut Faults,
+    ) -> Option<Vec<(serde_json::Value, Spot)>> {
+        let value = self.value(key)?;
+        let items = value.items().unwrap_or_else(|| vec![value]);
+        let scalars = items.iter().filter_map(|item| {
+            let scalar = item.scalar();
+            if scalar.is_none() {
+                faults.push(item.misfit(key, "a string, a boolean or an integer"));
+            }
+            Some((scalar?, item.spot()))
+        });
+        Some(scalars.collect())
+    }
+
+    /// Whether a table is written under a key that may be something else.
+    pub(super) fn has_table(&self, key: &str) -> bool {
+        let value = self.layers().find_map(|layer| layer.value(key));
+        value.is_some_and(|value| value.written.is_table())
     }
 
     /// A whole number within the range.

@@ -46,7 +46,10 @@ fn read_status(
 }
 
 fn read_body(table: &mut Table<'_>, faults: &mut Faults) -> Option<Bytes> {
-    let text = table.string("body", faults)?;
+    // A table under `body` is what the request must carry.
+    let body = (!table.has_table("body")).then(|| table.string("body", faults));
+    let text = table.string("answer_body", faults).or(body.flatten());
+    let text = text?;
     let body = text.parse_as(json, faults)?;
     Some(Bytes::copy_from_slice(body.as_bytes()))
 }

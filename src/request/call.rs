@@ -2,50 +2,42 @@
 
 use http::Method;
 
-use super::Request;
+use super::condition::{Condition, ConditionPlace};
 use super::graphql::GraphQlCondition;
 use super::path::{Path, PathStyle};
-use super::path_pattern::PathPattern;
-use super::route::is_meant;
+use super::path_pattern::{Fit, PathPattern};
+use super::request_line::RequestLine;
 
-/// A call: all that is said here must fit.
+/// A call: all that is said here must fit, as the laxest server would read it.
 #[derive(Debug)]
 pub struct Call {
     /// With which methods it is made.
     pub methods: Vec<Method>,
     /// Under which paths.
     pub paths: Vec<PathPattern>,
-    /// With which parameters of the query; all of them must be there.
-    pub query: Vec<QueryCondition>,
+    /// What must come with it; all of it must be there.
+    pub conditions: Vec<Condition>,
     /// With which mutations of GraphQL.
     pub graphql: Option<GraphQlCondition>,
 }
 
-/// A parameter that must have one of these values. Values that begin with a slash are paths.
-#[derive(Debug)]
-pub struct QueryCondition {
-    /// Its name.
-    pub name: String,
-    /// Its values.
-    pub values: Vec<QueryValue>,
-}
-
-/// A value of a parameter.
-#[derive(Debug)]
-pub enum QueryValue {
-    /// Compared letter by letter.
-    Text(String),
-    /// Compared as paths are.
-    Path(PathPattern),
+/// How much of a request must be read before it can be judged; the later, the more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BodyNeed {
+    /// Its head.
+    #[default]
+    None,
+    /// Its body, as far as that is short enough: a dead token may stand in it, or what some server would find there.
+    Sweep,
+    /// Its body: a rule is about it.
+    Whole,
 }
 
 impl Call {
     /// Whether one of the readings of a request is this call.
-    pub fn claims(&self, request: &Request<'_>, path: &Path<'_>, style: PathStyle) -> bool {
+    pub(super) fn claims(&self, line: &RequestLine<'_>) -> bool {
         let graphql = self.graphql.as_ref();
-        self.methods.contains(&request.head.method)
-            && self.is_under(request, path, style)
-            && graphql.is_none_or(|graphql| graphql.holds(request))
+        self.is_made_by(line) && graphql.is_none_or(|graphql| graphql.holds(line.request))
     }
 
     /// The token that the path carries, where the rule says with `{token}` that it does.
@@ -55,43 +47,59 @@ impl Call {
     }
 
     /// Whether a request could be this call, by the mutation that it executes.
-    pub(super) fn asks_graphql(
-        &self,
-        request: &Request<'_>,
-        path: &Path<'_>,
-        style: PathStyle,
-    ) -> bool {
-        self.graphql.is_some()
-            && self.methods.contains(&request.head.method)
-            && self.is_under(request, path, style)
+    pub(super) fn asks_graphql(&self, line: &RequestLine<'_>) -> bool {
+        self.graphql.is_some() && self.is_made_by(line)
     }
 
-    /// The same, whatever the method and what stands in the body.
-    pub fn is_under(&self, request: &Request<'_>, path: &Path<'_>, style: PathStyle) -> bool {
-        is_meant(&self.paths, path, style)
-            && self
-                .query
-                .iter()
-                .all(|condition| condition.holds(request, style))
+    /// Whether a request fits, whatever its method and the mutation that it executes.
+    pub(super) fn is_under(&self, line: &RequestLine<'_>) -> bool {
+        let mut conditions = self.conditions.iter();
+        self.is_at(line) && conditions.all(|one| one.fit(line.request, line.style) != Fit::No)
     }
-}
 
-impl QueryCondition {
-    fn holds(&self, request: &Request<'_>, style: PathStyle) -> bool {
-        let query = request.head.uri.query().unwrap_or_default();
-        form_urlencoded::parse(query.as_bytes())
-            .filter(|(name, _)| *name == self.name)
-            .any(|(_, value)| self.values.iter().any(|wanted| wanted.is(&value, style)))
-    }
-}
-
-impl QueryValue {
-    fn is(&self, given: &str, style: PathStyle) -> bool {
-        match self {
-            Self::Text(wanted) => wanted == given,
-            Self::Path(pattern) => {
-                is_meant(std::slice::from_ref(pattern), &Path::read(given), style)
-            }
+    /// Whether its body could make a request this call.
+    pub(super) fn body_need(&self, line: &RequestLine<'_>) -> BodyNeed {
+        let has_method = line.has_method(&self.methods);
+        if !has_method && !line.can_be_overridden(&self.methods) || !self.is_at(line) {
+            return BodyNeed::None;
         }
+        let open = self.conditions.iter();
+        let mut open = open.filter(|one| one.fit(line.request, line.style) == Fit::No);
+        let mut need = if has_method {
+            BodyNeed::None
+        } else {
+            BodyNeed::Sweep
+        };
+        if self.graphql.is_some() && has_method {
+            need = BodyNeed::Whole;
+        }
+        let says = |one: &Condition| match one.at {
+            ConditionPlace::Header(_) => None,
+            ConditionPlace::Parameter(_) => Some(BodyNeed::Sweep),
+            ConditionPlace::Body(_) => Some(BodyNeed::Whole),
+        };
+        let open = open.try_fold(BodyNeed::None, |need, one| Some(need.max(says(one)?)));
+        open.map_or(BodyNeed::None, |open| need.max(open))
     }
+
+    /// By its method, its path and what comes with it.
+    fn is_made_by(&self, line: &RequestLine<'_>) -> bool {
+        let has_method = line.has_method(&self.methods);
+        (has_method || line.can_be_overridden(&self.methods))
+            && self.is_under(line)
+            && (has_method || line.is_overridden(&self.methods))
+    }
+
+    fn is_at(&self, line: &RequestLine<'_>) -> bool {
+        is_meant(&self.paths, line.path, line.style)
+    }
+}
+
+/// Whether any pattern matches any reading.
+fn is_meant(patterns: &[PathPattern], path: &Path<'_>, style: PathStyle) -> bool {
+    let mut patterns = patterns.iter();
+    patterns.any(|pattern| {
+        path.readings()
+            .any(|reading| pattern.matches(reading, style))
+    })
 }

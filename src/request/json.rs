@@ -103,11 +103,17 @@ impl Pointer {
         (!name.contains(['/', '~'])).then_some(name)
     }
 
+    /// The names on the way there.
+    pub(super) fn segments(&self) -> Vec<String> {
+        let segments = self.0.split('/').skip(1);
+        let names = segments.map(|segment| segment.replace("~1", "/").replace("~0", "~"));
+        names.collect()
+    }
+
     /// Every value there for a shop that compares names without case; `null` is as good as none.
     pub(super) fn find_all<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
         let mut found = vec![value];
-        for segment in self.0.split('/').skip(1) {
-            let name = segment.replace("~1", "/").replace("~0", "~");
+        for name in self.segments() {
             found = found
                 .into_iter()
                 .flat_map(|one| members(one, &name))

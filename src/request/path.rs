@@ -22,13 +22,15 @@ pub struct Path<'a> {
 /// who sends it often. No rule is that long, and no honest link.
 const AMBIGUOUS_BYTES_MAX: usize = 4 << 10;
 
-/// How the shop compares paths.
+/// How the shop reads the line of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PathStyle {
     /// `/Cart` is `/cart`.
     pub ignore_case: bool,
     /// `/cart/` is not `/cart`.
     pub exact_slash: bool,
+    /// A GET may name another method in a parameter of its query, as a POST may everywhere.
+    pub get_override: bool,
 }
 
 impl<'a> Path<'a> {

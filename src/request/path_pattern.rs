@@ -150,14 +150,6 @@ impl PathPattern {
             && self.fits_tail(pieces(path), |want, give, _| want.is(give, style))
     }
 
-    /// The last segment, where it is a name.
-    pub(super) fn last_name(&self) -> Option<&str> {
-        match self.segments.last()? {
-            Segment::Name(name) if !self.is_open => Some(name),
-            Segment::Name(_) | Segment::Any | Segment::Parts(_) | Segment::Token { .. } => None,
-        }
-    }
-
     /// The segments of a path that the pattern is about, behind its base.
     fn tail_of<'p>(
         &self,
@@ -392,7 +384,7 @@ fn behind<'p>(begin: &str, text: &'p str, style: PathStyle) -> Option<&'p str> {
 }
 
 /// What servers cut off the end of a path: white space and line ends, and what looks like it.
-fn is_blank(letter: char) -> bool {
+pub(super) fn is_blank(letter: char) -> bool {
     letter.is_whitespace() || letter.is_control() || matches!(letter, '\u{200b}' | '\u{feff}')
 }
 
@@ -413,6 +405,7 @@ mod tests {
     const LOOSE: PathStyle = PathStyle {
         ignore_case: false,
         exact_slash: false,
+        get_override: false,
     };
 
     fn normal(raw: &str) -> String {
@@ -552,10 +545,12 @@ mod tests {
         let strict = PathStyle {
             ignore_case: false,
             exact_slash: true,
+            get_override: false,
         };
         let loose = PathStyle {
             ignore_case: true,
             exact_slash: false,
+            get_override: false,
         };
         assert!(pattern.matches("/WP-JSON/Logout/", loose));
         assert!(!pattern.matches("/WP-JSON/logout", strict));

@@ -1,14 +1,16 @@
 //! What a path demands of its visitors.
 
+use super::call::BodyNeed;
+use super::condition::{Condition, ConditionPlace};
 use super::flaw::Flaw;
-use super::path::{Path, PathStyle};
-use super::path_pattern::PathPattern;
+use super::path_pattern::{Fit, Leniency, PathPattern};
 use super::refusal::Refusal;
+use super::request_line::RequestLine;
 use super::token::Token;
 use crate::clock::UnixTime;
 use std::time::Duration;
 
-/// How strictly a route looks at credentials, from the laxest on.
+/// How strictly a route looks at credentials; the later, the stricter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Enforce {
     /// Not at all.
@@ -27,25 +29,76 @@ pub enum Enforce {
 pub struct Route {
     /// Which paths.
     pub paths: Vec<PathPattern>,
+    /// What must come along for the demand to be made.
+    pub conditions: Vec<Condition>,
     /// What they demand.
     pub enforce: Enforce,
 }
 
 impl Route {
-    /// Whether one of the readings of a path is meant.
-    pub fn claims(&self, path: &Path<'_>, style: PathStyle) -> bool {
-        is_meant(&self.paths, path, style)
+    /// Whether one of the readings of a request's path is meant.
+    pub(super) fn is_at(&self, line: &RequestLine<'_>) -> bool {
+        let mut readings = line.path.readings();
+        readings.any(|reading| self.fit_of_path(reading, line) != Fit::No)
+    }
+
+    /// Whether the body of a request decides what is demanded of it.
+    pub(super) fn body_need(&self, line: &RequestLine<'_>) -> BodyNeed {
+        let reads = |one: &Condition| matches!(one.at, ConditionPlace::Body(_));
+        if self.conditions.iter().any(reads) && self.is_at(line) {
+            BodyNeed::Whole
+        } else {
+            BodyNeed::None
+        }
+    }
+
+    fn fit(&self, reading: &str, line: &RequestLine<'_>) -> Fit {
+        let path = self.fit_of_path(reading, line);
+        if path == Fit::No {
+            return path;
+        }
+        let conditions = self.conditions.iter();
+        let worst = conditions
+            .map(|one| one.fit(line.request, line.style))
+            .min();
+        worst.map_or(path, |worst| path.min(worst))
+    }
+
+    fn fit_of_path(&self, reading: &str, line: &RequestLine<'_>) -> Fit {
+        let patterns = self.paths.iter();
+        let fits = patterns.map(|pattern| pattern.fit(reading, line.style, Leniency::Page));
+        fits.max().unwrap_or(Fit::No)
     }
 }
 
-/// Whether any pattern matches any reading.
-pub(super) fn is_meant(patterns: &[PathPattern], path: &Path<'_>, style: PathStyle) -> bool {
-    let meant = |reading: &str| {
-        patterns
-            .iter()
-            .any(|pattern| pattern.matches(reading, style))
-    };
-    path.readings().any(meant)
+/// What the routes of a shop demand of a request.
+///
+/// Each reading of its path is under the first route that it fits to the letter, or under none; and under every route
+/// before that one which it fits only to a lenient server. The strictest of all these counts: so a route that relaxes
+/// what is demanded counts only where nothing else could be meant, and one that demands more wherever it could be.
+pub(super) fn demand(routes: &[Route], line: &RequestLine<'_>) -> Enforce {
+    if routes.is_empty() {
+        return Enforce::default();
+    }
+    let unresolved = line.path.unresolved();
+    let readings = line
+        .path
+        .readings()
+        .chain(unresolved.iter().map(String::as_str));
+    let demands = readings.map(|reading| demand_of(routes, reading, line));
+    demands.max().unwrap_or_default()
+}
+
+fn demand_of(routes: &[Route], reading: &str, line: &RequestLine<'_>) -> Enforce {
+    let mut strictest = Enforce::Off;
+    for route in routes {
+        match route.fit(reading, line) {
+            Fit::No => {}
+            Fit::Leniently => strictest = strictest.max(route.enforce),
+            Fit::AsWritten => return strictest.max(route.enforce),
+        }
+    }
+    strictest.max(Enforce::default())
 }
 
 impl Enforce {

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::Request;
 use super::answer::{RefusalSettings, Shape};
-use super::call::Call;
+use super::call::{BodyNeed, Call};
 use super::compact::jwts_in;
 use super::confirmations::Confirmations;
 use super::credential::{Carrier, Credential, Occasion, Place, trimmed};
@@ -22,7 +22,8 @@ use super::path::{Path, PathStyle};
 use super::path_pattern::PathPattern;
 use super::refresh::RefreshRule;
 use super::refusal::Refusal;
-use super::route::{Enforce, Route, is_meant};
+use super::request_line::RequestLine;
+use super::route::{self, Enforce, Route};
 use super::seen_cookies::SeenCookies;
 use super::skew::ShopClock;
 use super::token::Token;
@@ -92,17 +93,6 @@ pub enum DeadCookiePolicy {
     Refuse,
 }
 
-/// How much of a request must be read before it can be judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyNeed {
-    /// Its head.
-    None,
-    /// Its body, as far as that is short enough: a dead token may stand in it.
-    Sweep,
-    /// Its body: a rule is about it.
-    Whole,
-}
-
 /// A host, or all hosts of a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
@@ -164,9 +154,13 @@ impl Shop {
     }
 
     /// Whether a rule asks which mutation a request executes.
-    fn asks_graphql(&self, request: &Request<'_>, path: &Path<'_>) -> bool {
-        self.calls()
-            .any(|call| call.asks_graphql(request, path, self.path_style))
+    fn asks_graphql(&self, line: &RequestLine<'_>) -> bool {
+        self.calls().any(|call| call.asks_graphql(line))
+    }
+
+    /// A request as this shop's rules see it.
+    fn line_of<'r>(&self, request: &'r Request<'r>, path: &'r Path<'r>) -> RequestLine<'r> {
+        RequestLine::of(request, path, self.path_style)
     }
 
     /// How a request is refused: a client of GraphQL looks for `errors`, whatever the rest of the shop speaks.
@@ -175,10 +169,10 @@ impl Shop {
             .calls()
             .filter(|call| call.graphql.is_some())
             .peekable();
-        let request = Request::new(head, None);
         let speaks = calls.peek().is_some() && {
-            let path = Path::read(head.uri.path());
-            calls.any(|call| call.is_under(&request, &path, self.path_style))
+            let (request, path) = (Request::new(head, None), Path::read(head.uri.path()));
+            let line = self.line_of(&request, &path);
+            calls.any(|call| call.is_under(&line))
         };
         if speaks {
             return Cow::Owned(RefusalSettings {
@@ -190,14 +184,14 @@ impl Shop {
     }
 
     /// Reads the GraphQL of a request, where a rule or a credential needs it, or refuses what hides it.
-    fn read_graphql(&self, request: &Request<'_>, path: &Path<'_>) -> Result<(), Refusal> {
+    fn read_graphql(&self, line: &RequestLine<'_>) -> Result<(), Refusal> {
         let mut carriers = self.places.iter().map(|place| &place.carrier);
         let has_credentials = carriers.any(|one| matches!(one, Carrier::GraphQl(_)));
-        let is_ruled = self.asks_graphql(request, path);
+        let is_ruled = self.asks_graphql(line);
         if !is_ruled && !has_credentials {
             return Ok(());
         }
-        let settings = &self.graphql;
+        let (request, settings) = (line.request, &self.graphql);
         let read = || Reading::of(request, &settings.learnt);
         let reading = request.graphql.get_or_init(read);
         reading.refuse_unread(is_ruled, has_credentials, settings.unread_body)?;
@@ -221,81 +215,85 @@ impl Shop {
         request: &Request<'_>,
         path: &Path<'_>,
     ) -> Result<Purpose<'_>, Refusal> {
-        self.refuse_ambiguous(request, path)?;
-        self.read_graphql(request, path)?;
-        let style = self.path_style;
-        if self.own_logout.call.is_under(request, path, style) {
+        let line = self.line_of(request, path);
+        self.refuse_ambiguous(&line)?;
+        self.read_graphql(&line)?;
+        if self.is_own(&self.own_logout.call.paths, path) {
             return match request.head.method {
                 Method::POST => Ok(Purpose::LogOut(&self.own_logout)),
                 Method::OPTIONS if asks_preflight(request) => Ok(Purpose::Preflight),
                 _ => Err(Refusal::MethodNotAllowed { allow: "POST" }),
             };
         }
-        if is_meant(std::slice::from_ref(&self.own_script), path, style) {
+        if self.is_own(std::slice::from_ref(&self.own_script), path) {
             return match request.head.method {
                 Method::GET | Method::HEAD => Ok(Purpose::Script),
                 _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }),
             };
         }
-        let route = self.routes.iter().find(|route| route.claims(path, style));
-        let enforce = route.map_or(Enforce::default(), |route| route.enforce);
+        let enforce = route::demand(&self.routes, &line);
         if asks_preflight(request) {
             return Ok(Purpose::Visit(enforce.min(Enforce::Revoked)));
         }
         let mut logouts = self.logouts.iter();
-        if let Some(rule) = logouts.find(|rule| rule.call.claims(request, path, style)) {
+        if let Some(rule) = logouts.find(|rule| rule.call.claims(&line)) {
             return Ok(Purpose::LogOut(rule));
         }
         let mut refreshes = self.refreshes.iter();
-        let refresh = refreshes.find(|rule| rule.call.claims(request, path, style));
+        let refresh = refreshes.find(|rule| rule.call.claims(&line));
         Ok(match refresh {
             Some(rule) => Purpose::Refresh(rule, enforce),
             None => Purpose::Visit(enforce),
         })
     }
 
+    /// Whether a path is one of Doorward's own. Those stand at the root, and no other server reads them.
+    fn is_own(&self, own: &[PathPattern], path: &Path<'_>) -> bool {
+        let mut own = own.iter();
+        own.any(|pattern| {
+            path.readings()
+                .any(|reading| pattern.is_written(reading, self.path_style))
+        })
+    }
+
     /// Whether credentials may stand in the body of a request, or what it asks for.
     pub(super) fn needs_body(&self, request: &Request<'_>) -> BodyNeed {
-        let in_bodies = || {
-            self.places
-                .iter()
-                .filter(|place| place.carrier.is_in_body())
-        };
-        let asks_graphql = self.calls().any(|call| call.graphql.is_some());
-        if in_bodies().next().is_none() && !asks_graphql {
-            return BodyNeed::None;
-        }
         let path = Path::read(request.head.uri.path());
-        if asks_graphql && self.asks_graphql(request, &path) {
-            return BodyNeed::Whole;
+        let line = self.line_of(request, &path);
+        let of_calls = self.calls().map(|call| call.body_need(&line));
+        let of_routes = self.routes.iter().map(|route| route.body_need(&line));
+        let need = of_calls.chain(of_routes).max().unwrap_or_default();
+        let places = self.places.iter();
+        let mut in_bodies = places.filter(|place| place.carrier.is_in_body()).peekable();
+        if need == BodyNeed::Whole || in_bodies.peek().is_none() {
+            return need;
         }
         let purpose = self.purpose(request, &path);
         if matches!(
             purpose,
             Ok(Purpose::Visit(Enforce::Off) | Purpose::Refresh(_, Enforce::Off))
         ) {
-            return BodyNeed::None;
+            return need;
         }
         let occasion = purpose.map_or(Occasion::Visit, Purpose::occasion);
-        if in_bodies().any(|place| place.at.include(occasion)) {
+        if in_bodies.any(|place| place.at.include(occasion)) {
             BodyNeed::Whole
         } else if self.sweeps_bodies() && is_text(request) {
-            BodyNeed::Sweep
+            need.max(BodyNeed::Sweep)
         } else {
-            BodyNeed::None
+            need
         }
     }
 
     /// D9: a path that could be under a rule for the shop and not for us is refused.
-    fn refuse_ambiguous(&self, request: &Request<'_>, path: &Path<'_>) -> Result<(), Refusal> {
-        if !path.is_ambiguous() {
+    fn refuse_ambiguous(&self, line: &RequestLine<'_>) -> Result<(), Refusal> {
+        if !line.path.is_ambiguous() {
             return Ok(());
         }
-        let style = self.path_style;
         let mut calls = self.calls().chain([&self.own_logout.call]);
-        let ruled = path.is_endless()
-            || calls.any(|call| call.is_under(request, path, style))
-            || self.routes.iter().any(|route| route.claims(path, style));
+        let ruled = line.path.is_endless()
+            || calls.any(|call| call.is_under(line))
+            || self.routes.iter().any(|route| route.is_at(line));
         if ruled {
             Err(Refusal::AmbiguousPath)
         } else {

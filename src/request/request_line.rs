@@ -1,0 +1,157 @@
+//! What a request is called by, as the laxest server reads it: its methods, and its path.
+
+use http::{HeaderName, Method};
+use smallvec::SmallVec;
+
+use super::Request;
+use super::condition::{in_parameters, is_spelling_of};
+use super::path::{Path, PathStyle};
+
+/// A request as rules see it.
+pub(super) struct RequestLine<'r> {
+    pub(super) request: &'r Request<'r>,
+    pub(super) path: &'r Path<'r>,
+    /// How the shop compares paths.
+    pub(super) style: PathStyle,
+    /// The methods that its headers name in the place of its own.
+    named: SmallVec<[&'r str; 1]>,
+}
+
+/// The headers in which frameworks take another method.
+const OVERRIDES: [&str; 3] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
+/// The parameter in which they do.
+const METHOD_PARAMETER: &str = "_method";
+
+impl<'r> RequestLine<'r> {
+    /// Of this request.
+    pub(super) fn of(request: &'r Request<'r>, path: &'r Path<'r>, style: PathStyle) -> Self {
+        let headers = request.head.headers.iter();
+        let named = headers.filter(|(name, _)| is_override(name));
+        let named = named.filter_map(|(_, line)| line.to_str().ok());
+        Self {
+            request,
+            path,
+            style,
+            named: named.collect(),
+        }
+    }
+
+    /// Whether its own method, or one that its head names in the place of it, is one of these. A HEAD is a GET to the
+    /// code that answers it.
+    pub(super) fn has_method(&self, methods: &[Method]) -> bool {
+        let method = &self.request.head.method;
+        methods.contains(method)
+            || *method == Method::HEAD && methods.contains(&Method::GET)
+            || self.named.iter().any(|line| names_one_of(line, methods))
+    }
+
+    /// Whether a parameter could name another method: of a POST, for most frameworks look at no other; and any page
+    /// could link to one of a GET.
+    pub(super) fn can_be_overridden(&self, methods: &[Method]) -> bool {
+        let head = &self.request.head;
+        let can =
+            head.method == Method::POST || self.style.get_override && head.uri.query().is_some();
+        can && !methods.contains(&head.method)
+    }
+
+    /// Whether a parameter names one of these methods in the place of its own.
+    pub(super) fn is_overridden(&self, methods: &[Method]) -> bool {
+        let given = || in_parameters(&[METHOD_PARAMETER], self.request, PathStyle::default());
+        self.can_be_overridden(methods)
+            && given().iter().any(|(text, _)| names_one_of(text, methods))
+    }
+}
+
+fn is_override(name: &HeaderName) -> bool {
+    // By its length first: few headers are as long, and every request is looked through.
+    let length = name.as_str().len();
+    OVERRIDES
+        .iter()
+        .any(|one| one.len() == length && is_spelling_of(name, one))
+}
+
+fn names_one_of(text: &str, methods: &[Method]) -> bool {
+    let named = || text.split(',').map(str::trim);
+    let is_named = |method: &Method| named().any(|one| one.eq_ignore_ascii_case(method.as_str()));
+    methods.iter().any(is_named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a request with this line, header and form is a DELETE to some server.
+    fn is_delete(line: (&str, &str), header: (&str, &str), form: &str) -> bool {
+        let head = http::Request::builder()
+            .method(line.0)
+            .uri(line.1)
+            .header(header.0, header.1);
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        let request = Request::new(&head, Some(form.as_bytes()));
+        let path = Path::read("/session");
+        let line = RequestLine::of(&request, &path, PathStyle::default());
+        line.has_method(&[Method::DELETE]) || line.is_overridden(&[Method::DELETE])
+    }
+
+    #[test]
+    fn a_method_may_be_named_elsewhere_attacks_a2() {
+        let none = ("accept", "*/*");
+        assert!(is_delete(("DELETE", "/session"), none, ""));
+        assert!(is_delete(("POST", "/session?_method=DELETE"), none, ""));
+        assert!(is_delete(("POST", "/session?_method=delete"), none, ""));
+        assert!(is_delete(("POST", "/session"), none, "a=b&_method=delete"));
+        assert!(is_delete(
+            ("POST", "/session"),
+            none,
+            r#"{"_method":"DELETE"}"#
+        ));
+        for name in [
+            "X-HTTP-Method-Override",
+            "x-http-method",
+            "X-Method-Override",
+            "X_HTTP_METHOD_OVERRIDE",
+        ] {
+            assert!(
+                is_delete(("POST", "/session"), (name, "Delete"), ""),
+                "{name}"
+            );
+            assert!(
+                is_delete(("GET", "/session"), (name, "DELETE"), ""),
+                "{name}"
+            );
+        }
+        assert!(!is_delete(("POST", "/session"), none, "method=DELETE"));
+        assert!(!is_delete(
+            ("POST", "/session"),
+            ("x-http-method", "PUT"),
+            "_method=PATCH"
+        ));
+        assert!(
+            !is_delete(("GET", "/session?_method=DELETE"), none, ""),
+            "a link is no form"
+        );
+        let (head, ()) = http::Request::get("/session?.method=delete")
+            .body(())
+            .unwrap()
+            .into_parts();
+        let (request, path) = (Request::new(&head, None), Path::read("/session"));
+        let style = PathStyle {
+            get_override: true,
+            ..PathStyle::default()
+        };
+        assert!(RequestLine::of(&request, &path, style).is_overridden(&[Method::DELETE]));
+    }
+
+    #[test]
+    fn a_head_is_a_get() {
+        let (head, ()) = http::Request::head("/").body(()).unwrap().into_parts();
+        let (request, path) = (Request::new(&head, None), Path::read("/"));
+        let line = RequestLine::of(&request, &path, PathStyle::default());
+        assert!(line.has_method(&[Method::GET]) && !line.has_method(&[Method::POST]));
+    }
+}
