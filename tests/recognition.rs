@@ -93,6 +93,21 @@ impl Town {
         );
         assert!(self.is_alive(&token), "a logout: {call:?}");
     }
+
+    fn near_misses(&self) -> u64 {
+        let page = self.edge.metrics();
+        let line = page
+            .lines()
+            .find(|line| line.starts_with("doorward_logout_near_misses_total"));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
+    fn near_miss_lines(&self) -> Vec<String> {
+        let lines = self.edge.log_lines().into_iter();
+        lines
+            .filter(|line| line.contains("looks like a logout"))
+            .collect()
+    }
 }
 
 /// Every way to put a parameter into a POST.
@@ -415,6 +430,82 @@ fn a_base_must_be_a_folder_field_f2() {
         "{}",
         outcome.stderr
     );
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Near misses
+
+#[test]
+fn what_looks_like_a_logout_and_is_none_is_counted_and_logged_once_field_f2() {
+    let town = Town::of_preset("bagisto");
+    let token = town.token();
+    let send =
+        |method: &str, target: &str, body: &str| town.send((method, target, &[], body), &token);
+    for _ in 0..3 {
+        send("POST", "/a/b/c/d/api/shop/customers/logout", "{}");
+    }
+    assert_eq!(town.near_misses(), 3);
+    eventually(|| town.near_miss_lines().len() == 1);
+    for (method, target) in [
+        ("DELETE", "/users/sign_out"),
+        ("POST", "/signout?x"),
+        ("GET", "/v2/customer/logout"),
+        ("POST", "/realms/x/protocol/openid-connect/revoke"),
+        ("DELETE", "/auth/v2/session"),
+        ("POST", "/?rest_route=/cocart/v2/logout"),
+    ] {
+        let before = town.near_misses();
+        send(method, target, "");
+        assert_eq!(town.near_misses(), before + 1, "{method} {target}");
+    }
+    for body in [
+        "mutation { logout { success } }",
+        "mutation { revokeCustomerToken { result } }",
+    ] {
+        let before = town.near_misses();
+        let body = format!("{{\"query\":\"{body}\"}}");
+        send("POST", "/x/graphql", &body);
+        send("POST", "/shop-api", &body);
+        assert_eq!(town.near_misses(), before + 2, "{body}");
+    }
+    let before = town.near_misses();
+    for (method, target, body) in [
+        ("GET", "/cart", ""),
+        ("GET", "/logout-help", ""),
+        ("POST", "/login", "a=logout"),
+        ("POST", "/x/graphql", "{\"query\":\"{ me { id } }\"}"),
+        (
+            "POST",
+            "/x/graphql",
+            "{\"query\":\"mutation { login { token } }\"}",
+        ),
+        ("GET", "/auth/session", ""),
+    ] {
+        send(method, target, body);
+    }
+    assert_eq!(town.near_misses(), before);
+    assert!(town.is_alive(&token));
+}
+
+#[test]
+fn a_token_in_the_path_of_a_near_miss_is_not_logged_field_f2() {
+    let town = Town::with("");
+    let token = town.token();
+    let answer = town.send(("POST", &format!("/logout/{token}"), &[], ""), &token);
+    assert_eq!(answer, 200);
+    eventually(|| town.near_miss_lines().len() == 1);
+    assert!(!town.near_miss_lines()[0].contains(&token));
+}
+
+#[test]
+fn a_rule_that_matches_is_no_near_miss_field_f2() {
+    let town = Town::with(
+        "[[shop.logout]]\npaths = \"/logout\"\n[[shop.refresh]]\npaths = \"/logout/renew\"\n",
+    );
+    town.logs_out(("POST", "/logout", &[], ""));
+    let token = town.token();
+    town.send(("POST", "/logout/renew", &[], ""), &token);
+    assert_eq!(town.near_misses(), 0);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

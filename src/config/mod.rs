@@ -37,6 +37,7 @@ mod words;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use log::LevelFilter;
 
@@ -106,8 +107,10 @@ fn read<'a>(
 ) -> Option<Config> {
     let process = process::read(&mut root, base_dir, faults);
     let prefix = process::read_prefix(&mut root, faults);
+    let known_logouts = Arc::new(presets.known_logouts(faults));
     let home = Home {
         presets,
+        known_logouts: &known_logouts,
         base_dir,
         prefix: &prefix,
     };

@@ -1,7 +1,11 @@
 //! The storefront APIs that Doorward knows by name: one TOML file each, compiled in.
 
+use http::Method;
+
+use super::call;
 use super::fault::Faults;
 use super::table::{Document, Table};
+use crate::request::{Base, KnownLogouts};
 
 /// A preset of this name, and what its file says.
 macro_rules! preset {
@@ -46,6 +50,22 @@ impl Presets {
             (*name, document)
         });
         Self(parsed.collect())
+    }
+
+    /// What the logouts of all of them look like.
+    pub(super) fn known_logouts(&self, faults: &mut Faults) -> KnownLogouts {
+        let mut calls = Vec::new();
+        for (_, document) in &self.0 {
+            for mut logout in Table::root(document).tables("logout", faults) {
+                calls.push(call::read(
+                    &mut logout,
+                    &Base::default(),
+                    &[Method::POST],
+                    faults,
+                ));
+            }
+        }
+        KnownLogouts::of(calls)
     }
 
     /// The preset that a shop names: what it is called, and what it says.

@@ -10,8 +10,8 @@ use super::table::Table;
 use super::taken::Taken;
 use super::{credential, graphql, logout, refresh, route, token, upstream};
 use crate::request::{
-    DeadCookiePolicy, Examine, GraphQlSettings, HostPattern, PathPattern, RefusalSettings, Shape,
-    Shop, ShopClock, UnreadBody, Verifier, name_of,
+    DeadCookiePolicy, Examine, GraphQlSettings, HostPattern, KnownLogouts, PathPattern,
+    RefusalSettings, Shape, Shop, ShopClock, UnreadBody, Verifier, name_of,
 };
 use crate::revocation::{Allowance, ShopTag};
 use crate::server::{Endpoint, Upstreams};
@@ -40,6 +40,8 @@ const REFUSAL_CODE: &str = "doorward_unauthorized";
 pub(super) struct Home<'a> {
     /// The presets.
     pub(super) presets: &'a Presets,
+    /// What their logouts look like.
+    pub(super) known_logouts: &'a Arc<KnownLogouts>,
     /// The folder that paths of files are relative to.
     pub(super) base_dir: &'a Path,
     /// The folder of Doorward's own paths.
@@ -102,6 +104,7 @@ pub(super) fn read<'a>(
         confirmations: Arc::default(),
         logouts: logouts.rules,
         own_logout,
+        known_logouts: Arc::clone(home.known_logouts),
         refreshes,
         own_script: own_script.expect("the prefix is a path, and so is what is below it"),
         routes,

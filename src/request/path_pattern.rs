@@ -150,6 +150,14 @@ impl PathPattern {
             && self.fits_tail(pieces(path), |want, give, _| want.is(give, style))
     }
 
+    /// The last segment, where it is a name.
+    pub(super) fn last_name(&self) -> Option<&str> {
+        match self.segments.last()? {
+            Segment::Name(name) if !self.is_open => Some(name),
+            Segment::Name(_) | Segment::Any | Segment::Parts(_) | Segment::Token { .. } => None,
+        }
+    }
+
     /// The segments of a path that the pattern is about, behind its base.
     fn tail_of<'p>(
         &self,

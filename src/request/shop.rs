@@ -16,6 +16,7 @@ use super::confirmations::Confirmations;
 use super::credential::{Carrier, Credential, Occasion, Place, trimmed};
 use super::flaw::Flaw;
 use super::graphql::{GraphQlSettings, Reading, UnknownHash};
+use super::known_logouts::KnownLogouts;
 use super::logout::LogoutRule;
 use super::parameters::content_type;
 use super::path::{Path, PathStyle};
@@ -49,6 +50,8 @@ pub struct Shop {
     pub logouts: Vec<Arc<LogoutRule>>,
     /// Doorward's own logout for it.
     pub own_logout: Arc<LogoutRule>,
+    /// The logouts of every shop that is known, of which this one could have some without a rule.
+    pub known_logouts: Arc<KnownLogouts>,
     /// Where refresh tokens are exchanged for new tokens.
     pub refreshes: Vec<RefreshRule>,
     /// Where pages find the script that makes Ecwid's sign-out end the site's session, too.
@@ -149,8 +152,13 @@ impl Shop {
 
     /// The calls that rules are about.
     fn calls(&self) -> impl Iterator<Item = &Call> {
-        let logouts = self.logouts.iter().map(|rule| &rule.call);
-        logouts.chain(self.refreshes.iter().map(|rule| &rule.call))
+        let refreshes = self.refreshes.iter().map(|rule| &rule.call);
+        self.logout_calls().chain(refreshes)
+    }
+
+    /// The calls by which customers log out.
+    pub(super) fn logout_calls(&self) -> impl Iterator<Item = &Call> {
+        self.logouts.iter().map(|rule| &rule.call)
     }
 
     /// Whether a rule asks which mutation a request executes.
@@ -159,7 +167,11 @@ impl Shop {
     }
 
     /// A request as this shop's rules see it.
-    fn line_of<'r>(&self, request: &'r Request<'r>, path: &'r Path<'r>) -> RequestLine<'r> {
+    pub(super) fn line_of<'r>(
+        &self,
+        request: &'r Request<'r>,
+        path: &'r Path<'r>,
+    ) -> RequestLine<'r> {
         RequestLine::of(request, path, self.path_style)
     }
 
@@ -262,7 +274,9 @@ impl Shop {
         let line = self.line_of(request, &path);
         let of_calls = self.calls().map(|call| call.body_need(&line));
         let of_routes = self.routes.iter().map(|route| route.body_need(&line));
-        let need = of_calls.chain(of_routes).max().unwrap_or_default();
+        let hint = [self.hint_need(&line)];
+        let need = of_calls.chain(of_routes).chain(hint).max();
+        let need = need.unwrap_or_default();
         let places = self.places.iter();
         let mut in_bodies = places.filter(|place| place.carrier.is_in_body()).peekable();
         if need == BodyNeed::Whole || in_bodies.peek().is_none() {

@@ -21,6 +21,7 @@ pub(super) struct Metrics {
     requests: Family<Request, Counter>,
     decisions: Family<Decision, Counter>,
     logouts: Family<Outcome, Counter>,
+    near_misses: Family<ShopName, Counter>,
     overhead: Histogram,
     took: Family<ShopName, Histogram, fn() -> Histogram>,
     limits: Family<Limit, Counter>,
@@ -65,6 +66,7 @@ impl Metrics {
         let (requests, decisions, logouts) =
             (Family::default(), Family::default(), Family::default());
         let (limits, cut_off) = (Family::default(), Family::default());
+        let near_misses = Family::default();
         let failed_handshakes = Counter::default();
         let overhead = seconds();
         let took = Family::new_with_constructor(seconds as fn() -> Histogram);
@@ -93,6 +95,11 @@ impl Metrics {
         );
         r.register("logouts", "Logouts, by outcome", Family::clone(&logouts));
         r.register(
+            "logout_near_misses",
+            "Requests that look like a logout and match no rule",
+            Family::clone(&near_misses),
+        );
+        r.register(
             "limits_hit",
             "What was turned away because a limit was reached",
             Family::clone(&limits),
@@ -116,6 +123,7 @@ impl Metrics {
             requests,
             decisions,
             logouts,
+            near_misses,
             overhead,
             took,
             limits,
@@ -160,6 +168,12 @@ impl Metrics {
     pub(super) fn note_logout(&self, shop: &str, outcome: &'static str) {
         let shop = shop.to_owned();
         self.logouts.get_or_create(&Outcome { shop, outcome }).inc();
+    }
+
+    /// A request looks like a logout, and no rule is about it.
+    pub(super) fn note_near_miss(&self, shop: &str) {
+        let shop = shop.to_owned();
+        self.near_misses.get_or_create(&ShopName { shop }).inc();
     }
 
     /// A limit was reached, by its key in the configuration.

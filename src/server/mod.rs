@@ -26,6 +26,7 @@ mod listen;
 mod log_id;
 mod logout;
 mod metrics;
+mod near_misses;
 mod notify;
 mod operator;
 mod operator_door;
@@ -89,6 +90,7 @@ use jwks::KeyFetcher;
 use listen::Bound;
 use log_id::LogKey;
 use metrics::Metrics;
+use near_misses::NearMisses;
 use notify::Notify;
 use proxy::Proxy;
 use pulse::Pulse;
@@ -297,6 +299,7 @@ fn proxy(
         body_budget: Arc::new(BodyBudget::counting(Arc::clone(&metrics))),
         metrics,
         log_key: LogKey::random().map_err(random)?,
+        near_misses: NearMisses::default(),
         connector: Arc::new(Connector::new(None)),
         keys: Arc::clone(keys),
         turns: Turns::default(),

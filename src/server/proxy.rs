@@ -26,6 +26,7 @@ use super::inquire::Turns;
 use super::jwks::KeyFetcher;
 use super::log_id::LogKey;
 use super::metrics::Metrics;
+use super::near_misses::NearMisses;
 use super::pulse::Pulse;
 use super::reply;
 use super::request_id::RequestIds;
@@ -45,6 +46,7 @@ pub(super) struct Proxy {
     pub(super) request_ids: RequestIds,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log_key: LogKey,
+    pub(super) near_misses: NearMisses,
     pub(super) connector: Arc<Connector>,
     pub(super) keys: Arc<KeyFetcher>,
     pub(super) turns: Turns,
@@ -136,6 +138,11 @@ impl ProxyHttp for Proxy {
                 dead_cookies,
             }) => {
                 self.note_forwarded(context, shop, dead_cookies.len());
+                let request = Request::new(session.req_header(), examined);
+                if shop.nearly_logs_out(&request) {
+                    self.metrics.note_near_miss(&shop.name);
+                    self.near_misses.log(&context.id, shop, &request);
+                }
                 context.admit(shop, tokens);
                 context.dead_cookies = dead_cookies;
                 if stream::is_itself(session.req_header()) {

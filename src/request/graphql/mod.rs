@@ -106,6 +106,11 @@ impl GraphQlCondition {
         }
     }
 
+    /// The root fields.
+    pub(super) fn fields(&self) -> &[String] {
+        &self.fields
+    }
+
     /// A name (GraphQL specification section 2.1.9).
     pub fn field(text: &str) -> Result<&str, &'static str> {
         let is_fit = |byte: u8| byte == b'_' || byte.is_ascii_alphanumeric();
