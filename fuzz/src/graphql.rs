@@ -23,7 +23,6 @@ kind = "opaque"
 graphql = "accessToken"
 kind = "opaque"
 [[shop.logout]]
-methods = ["POST", "GET"]
 paths = ["/graphql"]
 graphql = ["logout"]
 "#;

@@ -175,9 +175,13 @@ fn read_rule(
     overrides: &Overrides,
     faults: &mut Faults,
 ) -> LogoutRule {
-    // A server must not execute a mutation that came with a GET (GraphQL over HTTP section 5.2), and any page can link to
-    // one: the rule of a shop that does says so.
-    let call = call::read(&mut table, base, &[Method::POST], faults);
+    // Few shops execute mutations by GET, and a preset says so.
+    let of_graphql: &[_] = if is_own {
+        &[Method::POST, Method::GET]
+    } else {
+        &[Method::POST]
+    };
+    let call = call::read(&mut table, base, of_graphql, faults);
     let revoke = table.choice("revoke", SCOPES, faults);
     let answer = read_answer(&mut table, is_own, overrides, faults);
     let when = read_when(&mut table, answer, faults);
