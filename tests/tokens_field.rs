@@ -4,11 +4,15 @@
 
 mod support;
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::{Value, json};
-use support::{Scene, Shop, eventually, overlaid};
+use support::{Edge, Scene, Shop, eventually, overlaid, stateless_bagisto};
+use tempfile::TempDir;
 
 const PROFILE: &str = "/api/shop/customers/profile";
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
@@ -191,4 +195,201 @@ fn times_in_another_unit_can_be_configured_field_f7() {
     scene.ends_with_its_logout("a number", &number);
     scene.turns_away("the customer's other one", &text);
     scene.turns_away("no number", &at(json!("soon"), json!(FAR * 1000)));
+}
+
+const KEYS: [&str; 2] = [
+    "the first key of more than thirty-two bytes",
+    "the other key of more than thirty-two bytes",
+];
+
+/// Tables of tokens of two issuers, each with its key and these further lines, in a folder that must outlive them.
+fn two_issuers(more: [&str; 2]) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = [0, 1].map(|number: usize| {
+        let file = folder.path().join(format!("{number}.secret"));
+        fs::write(&file, KEYS[number]).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        format!(
+            "[[shop.token]]\nalgorithms = [\"HS256\"]\nsecret_file = \"{}\"\n{}",
+            file.display(),
+            more[number]
+        )
+    });
+    (folder, tables.concat())
+}
+
+fn scene_of(shop: Shop, tables: &str) -> Scene {
+    let config_toml = format!(
+        "[[shop]]\nname = \"main\"\nupstream = [\"{}\"]\nanswer = \"local\"\nrevoke = \"subject\"\n\
+         {tables}[[shop.logout]]\npaths = [\"/api/shop/customers/logout\"]\n",
+        shop.address()
+    );
+    Scene::configured(shop, &config_toml).visiting(PROFILE)
+}
+
+#[test]
+fn several_issuers_each_have_their_keys_claims_and_domain_field_f8() {
+    let (_folder, tables) = two_issuers([
+        "issuer = \"https://a.example\"\n",
+        "issuer = \"https://b.example\"\ntoken_domain = \"b\"\nclaims.subject = \"/uid\"\n",
+    ]);
+    let mut scene = scene_of(stateless_bagisto(), &tables);
+    let of = |number: usize, over: Value| {
+        let issuer = ["https://a.example", "https://b.example"][number];
+        let over = overlaid(json!({ "iss": issuer, "uid": 3 }), &over);
+        token_by(KEYS[number], HEADER, &claims(&over))
+    };
+    let [ours, theirs] = [0, 1].map(|number| of(number, json!({ "jti": "same" })));
+    scene.admits("of the first", &ours);
+    scene.admits("of the second", &theirs);
+    for (what, iss, key) in [
+        ("another issuer's key", json!("https://a.example"), KEYS[1]),
+        ("the other way round", json!("https://b.example"), KEYS[0]),
+        (
+            "an issuer that is none",
+            json!("https://c.example"),
+            KEYS[0],
+        ),
+        ("no issuer", json!(null), KEYS[0]),
+        (
+            "several",
+            json!(["https://a.example", "https://b.example"]),
+            KEYS[0],
+        ),
+    ] {
+        let payload = claims(&json!({ "iss": iss, "jti": "b-1" }));
+        scene.turns_away(what, &token_by(key, HEADER, &payload));
+    }
+    assert_eq!(scene.log_out(&theirs), 200);
+    scene.turns_away("after its logout", &theirs);
+    let other_device = of(1, json!({ "jti": "b-2", "sub": 99 }));
+    scene.turns_away("the customer's other one", &other_device);
+    scene.admits("the same number and id of another issuer", &ours);
+    scene.edge.restart();
+    scene.turns_away("after a restart", &other_device);
+    scene.admits("after a restart", &ours);
+    assert_eq!(scene.log_out(&ours), 200);
+    scene.turns_away("after its logout", &ours);
+}
+
+#[test]
+fn several_issuers_are_told_apart_by_their_key_ids_field_f8() {
+    let (_folder, tables) = two_issuers(["kid = [\"a\", \"aa\"]\n", "kid = \"b\"\n"]);
+    let scene = scene_of(stateless_bagisto(), &tables);
+    let of = |number: usize, header: &str, id: &str| {
+        token_by(KEYS[number], header, &claims(&json!({ "jti": id })))
+    };
+    let header = |kid: &str| format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#);
+    scene.admits("the first", &of(0, &header("a"), "1"));
+    scene.admits("its other name", &of(0, &header("aa"), "1"));
+    scene.admits("the second", &of(1, &header("b"), "1"));
+    scene.turns_away("another's key", &of(1, &header("a"), "1"));
+    scene.turns_away("a name of neither", &of(0, &header("c"), "1"));
+    scene.turns_away("no name", &of(0, HEADER, "1"));
+    assert_eq!(scene.log_out(&of(1, &header("b"), "2")), 200);
+    scene.turns_away("one domain, one customer", &of(0, &header("a"), "3"));
+}
+
+#[test]
+fn two_issuers_that_could_claim_one_token_are_a_fault_field_f8() {
+    let unfit = [
+        ["", ""],
+        ["issuer = \"https://a.example\"\n", ""],
+        ["issuer = [\"x\", \"y\"]\n", "issuer = [\"y\", \"z\"]\n"],
+        ["kid = \"a\"\n", "issuer = \"x\"\n"],
+    ];
+    for more in unfit {
+        let (_folder, tables) = two_issuers(more);
+        let shop = stateless_bagisto();
+        let config_toml = format!(
+            "[[shop]]\nname = \"main\"\nupstream = [\"{}\"]\n{tables}",
+            shop.address()
+        );
+        let outcome = Edge::try_start(&config_toml).err().unwrap();
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(said.contains("a token could belong to two"), "{said}");
+    }
+}
+
+/// A customer or an administrator of Laravel.
+fn of_laravel(prv: Value, id: &str) -> String {
+    with_claims(&json!({ "prv": prv, "jti": id }))
+}
+
+#[test]
+fn an_administrator_of_the_same_number_logs_no_customer_out_attacks_b12() {
+    let mut scene = scene_with("");
+    let (customer, admin) = (
+        json!("23bd5c8949f600adb39e701c400872db7a5976f7"),
+        json!("ab"),
+    );
+    let phone = of_laravel(customer.clone(), "phone");
+    scene.ends_with_its_logout("an administrator", &of_laravel(admin.clone(), "desk"));
+    scene.turns_away("its other one", &of_laravel(admin, "laptop"));
+    scene.admits("the customer", &phone);
+    scene.admits("without a population", &of_laravel(json!(null), "none"));
+    scene.ends_with_its_logout("the customer", &of_laravel(customer, "tablet"));
+    scene.turns_away("the customer's other one", &phone);
+    scene.ends_with_its_logout("without a population", &of_laravel(json!(null), "nil"));
+    scene.turns_away("another one without", &of_laravel(json!(null), "none"));
+    let bob = with_claims(&json!({ "prv": "c", "sub": 4, "jti": "bob" }));
+    scene.admits("another customer", &bob);
+    let revoke = ["revoke", "--shop", "main", "--subject", "4"];
+    assert_eq!(scene.edge.command(&revoke).code, Some(0));
+    scene.turns_away("by hand, in every population", &bob);
+    scene.edge.restart();
+    scene.turns_away("after a restart", &phone);
+}
+
+#[test]
+fn a_logout_of_before_populations_were_told_apart_is_remembered_attacks_a8_b12() {
+    let shop = stateless_bagisto();
+    let table = support::shop_table(&shop);
+    let former = format!("{table}answer = \"local\"\n[shop.token.claims]\nsubject = \"/sub\"\n");
+    let mut scene = Scene::configured(shop, &former).visiting(PROFILE);
+    let phone = of_laravel(json!("c"), "phone");
+    assert_eq!(scene.log_out(&of_laravel(json!("c"), "tablet")), 200);
+    scene.turns_away("before", &phone);
+    scene
+        .edge
+        .configure(&format!("{table}answer = \"local\"\n"));
+    scene.edge.restart();
+    scene.turns_away("after", &phone);
+}
+
+#[test]
+fn tokens_of_dpop_are_tokens_attacks_s6() {
+    let shop = stateless_bagisto();
+    let config_toml = format!(
+        "[[shop]]\nname = \"main\"\npreset = \"generic-oauth\"\nupstream = [\"{}\"]\n\
+         token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{{secret_file}}\"\n\
+         [[shop.route]]\npaths = [\"/account\"]\nenforce = \"required\"\n",
+        shop.address()
+    );
+    let scene = Scene::configured(shop, &config_toml);
+    let with = |scheme: &str, token: &str, method: &str, path: &str| {
+        let line = format!("{scheme} {token}");
+        support::request(method, path, &[("Authorization", &line)], b"")
+    };
+    let token = with_claims(&json!({ "jti": "dpop" }));
+    for scheme in ["DPoP", "dpop", "Bearer"] {
+        scene.passes(&with(scheme, &token, "GET", "/account"));
+    }
+    let expired = with_claims(&json!({ "exp": 1_700_000_000, "jti": "old" }));
+    scene.stops(401, &with("DPoP", &expired, "GET", "/account"));
+    scene.stops(200, &with("DPoP", &token, "POST", "/_doorward/logout"));
+    for scheme in ["DPoP", "Bearer"] {
+        scene.stops(401, &with(scheme, &token, "GET", "/account"));
+    }
+}
+
+#[test]
+fn the_former_name_of_a_token_domain_is_read_with_a_warning() {
+    let shop = stateless_bagisto();
+    let former = format!("{}token.realm = \"group\"\n", support::shop_table(&shop));
+    let edge = Edge::with(&former);
+    let outcome = edge.command(&["check"]);
+    let said = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.code, Some(0), "{said}");
+    assert!(said.contains("is now called `token_domain`"), "{said}");
 }

@@ -9,8 +9,8 @@ use super::pattern;
 use super::table::{Table, Text};
 use super::token::KINDS;
 use crate::request::{
-    Carrier, Decoding, Fold, KeySource, Kind, NamePattern, Occasion, Occasions, Place, Pointer,
-    Spelling, TokenSettings,
+    Carrier, Decoding, Fold, Kind, NamePattern, Occasion, Occasions, Place, Pointer, Spelling,
+    Verifier,
 };
 
 /// The keys of which a credential has one.
@@ -53,11 +53,11 @@ const OCCASIONS: &[(&str, Occasion)] = &[
 /// What the operator says of a header, cookie or parameter overrides what the preset says of it.
 pub(super) fn read(
     shop: &mut Table<'_>,
-    tokens: Option<&(TokenSettings, KeySource)>,
+    tokens: Option<&Verifier>,
     faults: &mut Faults,
 ) -> Vec<Place> {
-    let usual = tokens.map_or(Kind::default(), |(settings, _)| settings.kind);
-    let can_verify = tokens.is_none_or(|(settings, _)| !settings.algorithms.is_empty());
+    let usual = tokens.map_or(Kind::default(), Verifier::kind);
+    let can_verify = tokens.is_none_or(Verifier::can_verify);
     let mut written: Vec<Written> = Vec::new();
     let mut places = Vec::new();
     for mut table in shop.tables("credential", faults) {

@@ -10,8 +10,8 @@ use super::table::Table;
 use super::taken::Taken;
 use super::{credential, graphql, logout, refresh, route, token, upstream};
 use crate::request::{
-    DeadCookiePolicy, Examine, GraphQlSettings, HostPattern, KnownLogouts, PathPattern,
-    RefusalSettings, Shape, Shop, ShopClock, UnreadBody, Verifier, name_of,
+    DeadCookiePolicy, Examine, GraphQlSettings, HostPattern, Issuer, KnownLogouts, PathPattern,
+    RefusalSettings, Shape, Shop, ShopClock, UnreadBody, name_of,
 };
 use crate::revocation::{Allowance, ShopTag};
 use crate::server::{Endpoint, Upstreams};
@@ -94,13 +94,13 @@ pub(super) fn read<'a>(
         .chain(refreshes.iter().map(|rule| &rule.call));
     graphql::warn_of_unruled(&table, &places, calls, faults);
     table.finish(faults);
-    let (settings, keys) = tokens?;
+    let verifier = tokens?;
     let shop = Shop {
         name: name?.to_owned(),
         hosts,
         tag: ShopTag::of(known_as),
         places,
-        verifier: Verifier::new(settings, keys),
+        verifier,
         confirmations: Arc::default(),
         logouts: logouts.rules,
         own_logout,
@@ -234,17 +234,47 @@ fn read_limits(
     (allowance, unread_body)
 }
 
-fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) -> Vec<String> {
-    let algorithms = shop.verifier.settings().algorithms.iter();
+/// The keys of an issuer, and what they are for.
+fn keys_of(issuer: &Issuer) -> String {
+    let algorithms = issuer.settings().algorithms.iter();
     let algorithms: Vec<_> = algorithms.map(|one| name_of(*one)).collect();
-    let keys = match (algorithms.is_empty(), shop.verifier.source()) {
+    match (algorithms.is_empty(), issuer.source()) {
         (true, _) => "none: tokens are opaque".to_owned(),
         (false, Some(source)) => format!("from {} for {}", source.url, algorithms.join(", ")),
-        (false, None) => {
-            let count = shop.verifier.key_count();
-            format!("{count} for {}", algorithms.join(", "))
-        }
+        (false, None) => format!("{} for {}", issuer.key_count(), algorithms.join(", ")),
+    }
+}
+
+/// By what the tokens of an issuer are told from those of others.
+fn marks_of(issuer: &Issuer) -> String {
+    let settings = issuer.settings();
+    let named = |what: &str, names: &[String]| match names {
+        [] => format!("any {what}"),
+        [..] => format!("{what} {}", names.join(", ")),
     };
+    let (issuers, key_ids) = (&settings.issuers, &settings.key_ids);
+    let domain = &settings.token_domain;
+    format!(
+        "{}, {}, token domain {domain}",
+        named("iss", issuers),
+        named("kid", key_ids)
+    )
+}
+
+fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) -> Vec<String> {
+    let issuers = shop.verifier.issuers();
+    let keys = issuers
+        .iter()
+        .enumerate()
+        .map(|(place, issuer)| match issuers {
+            [_] => format!("  keys: {}", keys_of(issuer)),
+            [..] => format!(
+                "  issuer {}: {}; keys: {}",
+                place + 1,
+                marks_of(issuer),
+                keys_of(issuer)
+            ),
+        });
     let upstreams = upstreams.endpoints().iter().map(Endpoint::to_string);
     let inquiry = shop.verifier.settings().inquiry.as_ref();
     let asked = inquiry.map(|inquiry| {
@@ -261,9 +291,10 @@ fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) -> Vec<Stri
     let mut lines = vec![
         format!("shop {}", shop.name),
         format!("  preset: {}", preset.unwrap_or("none")),
-        format!("  keys: {keys}"),
-        format!("  upstreams: {}", upstreams.collect::<Vec<_>>().join(", ")),
     ];
+    lines.extend(keys);
+    let upstreams: Vec<_> = upstreams.collect();
+    lines.push(format!("  upstreams: {}", upstreams.join(", ")));
     lines.extend(asked);
     lines
 }

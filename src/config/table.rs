@@ -405,6 +405,20 @@ impl<'a> Table<'a> {
         self.table_of(&values, key, faults).map(TextOrTable::Table)
     }
 
+    /// A sub-table, or each table of an array in its place: every one of the operator's laid over the one below.
+    pub(super) fn table_or_tables(&mut self, key: &str, faults: &mut Faults) -> Vec<Table<'a>> {
+        let values = self.values(key);
+        let Some((items, below)) = values.split_first().and_then(|(first, below)| {
+            let items = first.items().filter(|items| !items.is_empty())?;
+            Some((items, below))
+        }) else {
+            return self.table_of(&values, key, faults).into_iter().collect();
+        };
+        let tops = layers_of(&items, key, "a table", faults).into_iter();
+        let below = |faults: &mut Faults| layers_of(below, key, "a table", faults);
+        tops.map(|top| Table::of(top, below(faults))).collect()
+    }
+
     fn table_of(&self, values: &[Value<'a>], key: &str, faults: &mut Faults) -> Option<Table<'a>> {
         let mut layers = layers_of(values, key, "a table", faults).into_iter();
         let top = layers.next()?;

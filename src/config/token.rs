@@ -9,7 +9,8 @@ use super::fault::{Fault, Faults};
 use super::table::{Table, TextOrTable};
 use super::{duration, inquiry, key_files, pattern};
 use crate::request::{
-    ALGORITHMS, Claims, IssuedAt, KeySource, Kind, Pointer, TimeClaim, TimeUnit, TokenSettings,
+    ALGORITHMS, Claims, IssuedAt, Issuer, Kind, Pointer, TimeClaim, TimeUnit, TokenSettings,
+    Verifier,
 };
 
 /// What a credential can be taken for.
@@ -24,20 +25,36 @@ const LEEWAY: Duration = Duration::from_mins(1);
 /// "No more than a few minutes" (RFC 7519 section 4.1.4).
 const LEEWAY_MAX: Duration = Duration::from_mins(10);
 
-/// Reads `[shop.token]`: how tokens are read, and the keys that verify them.
+/// Reads `[shop.token]`, or every `[[shop.token]]`: how tokens are read, and the keys that verify them.
 pub(super) fn read(
     shop: &mut Table<'_>,
     name: &str,
     base_dir: &Path,
     faults: &mut Faults,
-) -> Option<(TokenSettings, KeySource)> {
-    let table = shop.table("token", faults);
+) -> Option<Verifier> {
+    let tables = shop.table_or_tables("token", faults);
     shop.missing("token", "[shop.token] with algorithms and a key", faults);
-    let mut table = table?;
-    let settings = read_settings(&mut table, name, faults);
-    let keys = key_files::read(&mut table, &settings, base_dir, faults);
-    table.finish(faults);
-    Some((settings, keys?))
+    let mut issuers: Vec<Option<Issuer>> = Vec::new();
+    for mut table in tables {
+        let settings = read_settings(&mut table, name, faults);
+        let keys = key_files::read(&mut table, &settings, base_dir, faults);
+        let known = issuers.iter().flatten();
+        if known
+            .map(Issuer::settings)
+            .any(|one| one.overlaps(&settings))
+        {
+            let fault = Fault::error("a token could belong to two [[shop.token]]");
+            let fault = fault.at(&table.spot()).label("this one and one before it");
+            let remedy = "tell them apart by `issuer`, by `kid` or by `algorithms`, of which none may be in both";
+            faults.push(fault.help(remedy));
+        }
+        table.finish(faults);
+        issuers.push(keys.map(|keys| Issuer::new(settings, keys)));
+    }
+    let issuers: Option<Vec<_>> = issuers.into_iter().collect();
+    let mut issuers = issuers?.into_iter();
+    let first = issuers.next()?;
+    Some(Verifier::new(first, issuers.collect()))
 }
 
 fn read_settings(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> TokenSettings {
@@ -46,12 +63,14 @@ fn read_settings(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> Toke
     let unverifiable = [("refuse", false), ("forward", true)];
     let forward_unverifiable = table.choice("unverifiable", &unverifiable, faults);
     TokenSettings {
-        realm: read_realm(table, name, faults),
+        token_domain: read_token_domain(table, name, faults),
         kind,
         algorithms: read_algorithms(table, kind, faults),
         issuers: read_names(table, "issuer", faults),
+        key_ids: read_names(table, "kid", faults),
         audiences: read_names(table, "audience", faults),
         claims: read_claims(table, faults),
+        only_with: read_only_with(table, faults),
         leeway: read_leeway(table, faults),
         refresh_window: refresh_window.unwrap_or_default(),
         max_lifetime: read_max_lifetime(table, faults),
@@ -64,11 +83,30 @@ fn read_settings(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> Toke
     }
 }
 
-/// Shops with one realm share their tokens, and so their logouts.
-fn read_realm(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> String {
-    let text = table.string("realm", faults);
-    let realm = text.and_then(|text| text.parse_as(not_empty, faults));
-    realm.unwrap_or(name).to_owned()
+/// Shops with one token domain share their tokens, and so their logouts. It was called `realm`.
+fn read_token_domain(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> String {
+    let written = table.string("token_domain", faults);
+    let former = table.string("realm", faults);
+    if let Some(former) = &former {
+        let fault = if written.is_some() {
+            Fault::error("`token_domain` and `realm` can't both be given")
+        } else {
+            Fault::warning("`realm` of tokens is now called `token_domain`")
+        };
+        let help = "write token_domain instead of realm: the logouts stay";
+        faults.push(fault.at(former.spot()).help(help));
+    }
+    let domain = written.or(former);
+    let domain = domain.and_then(|text| text.parse_as(not_empty, faults));
+    domain.unwrap_or(name).to_owned()
+}
+
+/// The claims without which a customer can't revoke a token.
+fn read_only_with(table: &mut Table<'_>, faults: &mut Faults) -> Vec<Pointer> {
+    let texts = table.strings("only_with", faults).unwrap_or_default();
+    let pointers = texts.iter();
+    let pointers = pointers.filter_map(|text| text.parse_as(Pointer::parse, faults));
+    pointers.collect()
 }
 
 fn not_empty(text: &str) -> Result<&str, &'static str> {

@@ -7,7 +7,7 @@ use super::flaw::Flaw;
 use super::logout::{Reach, Scope, of_opaque, of_verified};
 use super::shop::Shop;
 use super::token::Token;
-use super::verify::Kind;
+use super::token_settings::Kind;
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Kind as Digest, Revocation, Source, Window};
 
@@ -46,44 +46,50 @@ impl Shop {
     ) -> Result<Vec<Revocation>, Flaw> {
         let settings = self.verifier.settings();
         let shop_time = self.clock.at(now);
-        let until = settings.undated_until(shop_time);
-        let cutoff = |id, not_before| {
-            vec![Revocation::Cutoff {
+        let until = self.verifier.longest_life();
+        let until = until.map_or(UnixTime::FOREVER, |life| shop_time.plus(life));
+        let cutoffs = |ids: Vec<Id>, not_before| {
+            let cutoff = |id| Revocation::Cutoff {
                 id,
                 not_before,
                 until,
-            }]
+            };
+            ids.into_iter().map(cutoff).collect::<Vec<_>>()
         };
         Ok(match target {
             Target::Token(text) => match self.read_by_hand(text, now)? {
                 Token::Verified(token) => {
-                    of_verified(&token, Scope::Token, settings, Reach::Always, shop_time)
+                    of_verified(&token, Scope::Token, Reach::Always, shop_time)
                 }
                 token @ (Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_)) => {
                     let identity = token.identity();
                     vec![of_opaque(identity, Source::Verified, settings, shop_time)]
                 }
             },
-            Target::Jti(named) => vec![Revocation::Token {
-                id: self.named_by_hand(Digest::Token, named),
-                window: Window::UNDATED,
-                until,
-                source: Source::Verified,
-            }],
+            Target::Jti(named) => {
+                let dead = |id| Revocation::Token {
+                    id,
+                    window: Window::UNDATED,
+                    until,
+                    source: Source::Verified,
+                };
+                let ids = self.named_by_hand(Digest::Token, named).into_iter();
+                ids.map(dead).collect()
+            }
             Target::Session(named) => {
-                let id = self.named_by_hand(Digest::Session, named);
-                vec![Revocation::of_session(id, until)]
+                let ids = self.named_by_hand(Digest::Session, named).into_iter();
+                ids.map(|id| Revocation::of_session(id, until)).collect()
             }
             Target::Subject(named) => {
-                let id = self.named_by_hand(Digest::Subject, named);
-                let mut revocations = cutoff(id, shop_time);
+                let ids = self.named_by_hand(Digest::Subject, named);
+                let mut revocations = cutoffs(ids, shop_time);
                 let customer = self.verifier.customer(&named.name);
                 revocations.extend(self.seen_tokens_of(&customer, shop_time));
                 revocations
             }
             Target::AllBefore(moment) => {
-                let realm = Id::of_realm(&settings.realm);
-                cutoff(realm, UnixTime::from_seconds(*moment))
+                let everybody = self.verifier.everybody();
+                cutoffs(everybody, UnixTime::from_seconds(*moment))
             }
         })
     }
@@ -102,12 +108,12 @@ impl Shop {
                 return Ok(self.verifier.opaque(&cookie, &key));
             }
         }
-        let kind = self.verifier.settings().kind;
+        let kind = self.verifier.kind();
         let kind = if kind == Kind::Jwt { Kind::Auto } else { kind };
         self.verifier.read(kind, text.trim(), now)
     }
 
-    fn named_by_hand(&self, kind: Digest, named: &Named) -> Id {
+    fn named_by_hand(&self, kind: Digest, named: &Named) -> Vec<Id> {
         self.verifier
             .named_by_hand(kind, named.issuer.as_deref(), &named.name)
     }

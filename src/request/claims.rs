@@ -54,7 +54,7 @@ pub enum IssuedAt {
 
 /// A claim that is asked for, as the configuration calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum ClaimName {
     /// The token's own id.
     Id,
     /// The customer.
@@ -69,7 +69,7 @@ pub enum Claim {
     IssuedAt,
 }
 
-impl Claim {
+impl ClaimName {
     /// The word for logs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl Claim {
 
 /// What stands in a claim and can't be read: its kind, never its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum Unreadable {
     /// A text where a number is expected.
     Text,
     /// A text with half a character in it.
@@ -106,7 +106,7 @@ pub enum Found {
     Object,
 }
 
-impl Found {
+impl Unreadable {
     /// The word for logs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -155,10 +155,10 @@ impl Claims {
         Ok(Said {
             id: self.own_id(payload)?,
             subject: self.customer(payload)?,
-            session: named(Claim::Session, self.session.find(payload))?,
+            session: named(ClaimName::Session, self.session.find(payload))?,
             expires_at: end(expires_at, unit)?,
             not_before: moment(payload.get("nbf"), unit)
-                .map_err(|found| Flaw::Claim(Claim::NotBefore, found))?,
+                .map_err(|found| Flaw::Claim(ClaimName::NotBefore, found))?,
             issued_at: self.issued_at.read(payload)?,
         })
     }
@@ -166,14 +166,14 @@ impl Claims {
     /// The token's id. What is no name is left out, for the token has a fingerprint.
     fn own_id(&self, payload: &Value) -> Result<Option<String>, Flaw> {
         let value = self.id.find(payload);
-        refuse_broken(Claim::Id, value)?;
+        refuse_broken(ClaimName::Id, value)?;
         Ok(value.and_then(name_of))
     }
 
     /// The customer's name: `3`, or of several parts `b/3`, each written as in a JSON pointer, so that no two customers
     /// have the same. Without the last part there is none; any other that is missing is empty.
     fn customer(&self, payload: &Value) -> Result<Option<String>, Flaw> {
-        let part = |pointer: &Pointer| named(Claim::Subject, pointer.find(payload));
+        let part = |pointer: &Pointer| named(ClaimName::Subject, pointer.find(payload));
         let Some((last, populations)) = self.subject.split_last() else {
             return Ok(None);
         };
@@ -203,7 +203,7 @@ impl IssuedAt {
     fn read(&self, payload: &Value) -> Result<Option<UnixTime>, Flaw> {
         let read = |claim: &TimeClaim| {
             let moment = moment(claim.pointer.find(payload), claim.unit);
-            moment.map_err(|found| Flaw::Claim(Claim::IssuedAt, found))
+            moment.map_err(|found| Flaw::Claim(ClaimName::IssuedAt, found))
         };
         match self {
             Self::Claim(claim) => read(claim),
@@ -229,13 +229,13 @@ enum Round {
 /// The end of a token, rounded up. A number that is too large for us is far ahead for everybody.
 fn end(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Flaw> {
     match seconds(claim, unit, Round::Up) {
-        Err(Found::TooLarge) => Ok(Some(Window::LAST_MOMENT)),
-        read => read.map_err(|found| Flaw::Claim(Claim::ExpiresAt, found)),
+        Err(Unreadable::TooLarge) => Ok(Some(Window::LAST_MOMENT)),
+        read => read.map_err(|found| Flaw::Claim(ClaimName::ExpiresAt, found)),
     }
 }
 
 /// A beginning, rounded down.
-fn moment(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Found> {
+fn moment(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Unreadable> {
     seconds(claim, unit, Round::Down)
 }
 
@@ -245,16 +245,16 @@ fn seconds(
     claim: Option<&Value>,
     unit: Option<TimeUnit>,
     round: Round,
-) -> Result<Option<UnixTime>, Found> {
+) -> Result<Option<UnixTime>, Unreadable> {
     let in_quotes: Number;
     let number = match claim {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Number(number)) => number,
         Some(Value::String(text)) if unit.is_some() => {
-            in_quotes = text.parse().map_err(|_| Found::Text)?;
+            in_quotes = text.parse().map_err(|_| Unreadable::Text)?;
             &in_quotes
         }
-        Some(other) => return Err(Found::of(other)),
+        Some(other) => return Err(Unreadable::of(other)),
     };
     let divisor = match unit {
         None | Some(TimeUnit::Seconds) => 1,
@@ -264,11 +264,11 @@ fn seconds(
         (Some(whole), Round::Up, _) => whole.div_ceil(divisor),
         (Some(whole), Round::Down, _) => whole / divisor,
         (None, _, Some(fraction)) => whole_seconds(fraction, divisor, round)?,
-        (None, _, None) => return Err(Found::TooLarge),
+        (None, _, None) => return Err(Unreadable::TooLarge),
     };
     let moment = UnixTime::from_seconds(seconds);
     if moment > Window::LAST_MOMENT {
-        return Err(Found::TooLarge);
+        return Err(Unreadable::TooLarge);
     }
     Ok(Some(moment))
 }
@@ -279,17 +279,17 @@ fn seconds(
     clippy::cast_precision_loss,
     reason = "the range is checked first"
 )]
-fn whole_seconds(fraction: f64, divisor: u64, round: Round) -> Result<u64, Found> {
+fn whole_seconds(fraction: f64, divisor: u64, round: Round) -> Result<u64, Unreadable> {
     let seconds = fraction / divisor as f64;
     let whole = match round {
         Round::Up => seconds.ceil(),
         Round::Down => seconds.floor(),
     };
     if fraction < 0.0 {
-        return Err(Found::Negative);
+        return Err(Unreadable::Negative);
     }
     if whole > Window::LAST_MOMENT.seconds() as f64 {
-        return Err(Found::TooLarge);
+        return Err(Unreadable::TooLarge);
     }
     Ok(whole as u64)
 }
@@ -310,10 +310,10 @@ pub(super) fn name_of(value: &Value) -> Option<String> {
 
 /// A customer or session. What is empty names nobody. Anything else that is no name may name somebody in a way that
 /// only the shop can read, and no cutoff would reach the token: it is refused.
-fn named(claim: Claim, value: Option<&Value>) -> Result<Option<String>, Flaw> {
+fn named(claim: ClaimName, value: Option<&Value>) -> Result<Option<String>, Flaw> {
     refuse_broken(claim, value)?;
     let value = value.filter(|value| !is_empty(value));
-    let name = |value| name_of(value).ok_or(Flaw::Claim(claim, Found::of(value)));
+    let name = |value| name_of(value).ok_or(Flaw::Claim(claim, Unreadable::of(value)));
     value.map(name).transpose()
 }
 
@@ -330,10 +330,10 @@ pub(super) fn is_empty(value: &Value) -> bool {
 }
 
 /// Two parsers could read two names.
-fn refuse_broken(claim: Claim, value: Option<&Value>) -> Result<(), Flaw> {
+fn refuse_broken(claim: ClaimName, value: Option<&Value>) -> Result<(), Flaw> {
     let text = value.and_then(Value::as_str).unwrap_or_default();
     if text.contains(NO_CHARACTER) {
-        return Err(Flaw::Claim(claim, Found::BrokenText));
+        return Err(Flaw::Claim(claim, Unreadable::BrokenText));
     }
     Ok(())
 }
@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(customer(json!({"kind": "", "id": 7})), is("/7"));
         assert_eq!(customer(json!({"kind": 3})), Ok(None));
         assert_eq!(customer(json!({"kind": 3, "id": []})), Ok(None));
-        let flaw = Flaw::Claim(Claim::Subject, Found::Array);
+        let flaw = Flaw::Claim(ClaimName::Subject, Unreadable::Array);
         assert_eq!(customer(json!({"kind": 3, "id": [7]})), Err(flaw));
         let former = claims.former_customer(&json!({"kind": 3, "id": 7}));
         assert_eq!(former.as_deref(), Some("7"));
@@ -385,13 +385,13 @@ mod tests {
             assert_eq!((said.subject, said.session), (None, None), "{empty}");
         }
         for (value, found) in [
-            (json!(true), Found::Boolean),
-            (json!(5.5), Found::Fraction),
-            (json!([3]), Found::Array),
-            (json!({ "id": 3 }), Found::Object),
-            (json!("a\u{ffff}"), Found::BrokenText),
+            (json!(true), Unreadable::Boolean),
+            (json!(5.5), Unreadable::Fraction),
+            (json!([3]), Unreadable::Array),
+            (json!({ "id": 3 }), Unreadable::Object),
+            (json!("a\u{ffff}"), Unreadable::BrokenText),
         ] {
-            for (claim, name) in [(Claim::Subject, "sub"), (Claim::Session, "sid")] {
+            for (claim, name) in [(ClaimName::Subject, "sub"), (ClaimName::Session, "sid")] {
                 let read = claims.read(&json!({ name: value })).err();
                 assert_eq!(read, Some(Flaw::Claim(claim, found)), "{value}");
             }
@@ -416,9 +416,9 @@ mod tests {
         ] {
             assert_eq!(end(far.clone()), Ok(Some(Window::LAST_MOMENT)), "{far}");
         }
-        let text = Flaw::Claim(Claim::ExpiresAt, Found::Text);
+        let text = Flaw::Claim(ClaimName::ExpiresAt, Unreadable::Text);
         assert_eq!(end(json!("1790000000")), Err(text));
-        let negative = Flaw::Claim(Claim::ExpiresAt, Found::Negative);
+        let negative = Flaw::Claim(ClaimName::ExpiresAt, Unreadable::Negative);
         assert_eq!(end(json!(-1)), Err(negative));
         let begin = |value: Value| {
             claims
@@ -430,12 +430,12 @@ mod tests {
         assert_eq!(begin(json!("1790000000999")), at(1_790_000_000));
         assert_eq!(begin(json!(1_790_000_000_999.5)), at(1_790_000_000));
         for (value, found) in [
-            (json!("soon"), Found::Text),
-            (json!(""), Found::Text),
-            (json!(true), Found::Boolean),
-            (json!(1e300), Found::TooLarge),
+            (json!("soon"), Unreadable::Text),
+            (json!(""), Unreadable::Text),
+            (json!(true), Unreadable::Boolean),
+            (json!(1e300), Unreadable::TooLarge),
         ] {
-            assert_eq!(begin(value), Err(Flaw::Claim(Claim::IssuedAt, found)));
+            assert_eq!(begin(value), Err(Flaw::Claim(ClaimName::IssuedAt, found)));
         }
     }
 }

@@ -82,6 +82,31 @@ fn begins_object(text: &[u8]) -> bool {
     )
 }
 
+/// A token in its parts. Nothing of it is verified.
+pub(super) struct Compact<'t> {
+    /// What is signed: header and payload.
+    pub(super) signed: &'t str,
+    /// Its header.
+    pub(super) header: Value,
+    /// Its payload, encoded.
+    pub(super) payload: &'t str,
+    /// Its signature, encoded.
+    pub(super) signature: &'t str,
+}
+
+impl<'t> Compact<'t> {
+    pub(super) fn read(text: &'t str) -> Result<Self, Flaw> {
+        let (signed, signature) = text.rsplit_once('.').ok_or(Flaw::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(Flaw::Malformed)?;
+        Ok(Self {
+            signed,
+            header: decode_object(header)?,
+            payload,
+            signature,
+        })
+    }
+}
+
 /// What a token's fingerprint is taken of: its signing input `header.payload`, for a signature can be
 /// respelled. Of anything else all.
 pub(super) fn signed_part(text: &str) -> &str {

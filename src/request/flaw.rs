@@ -1,6 +1,6 @@
 //! What can be wrong with a token.
 
-use super::claims::{Claim, Found};
+use super::claims::{ClaimName, Unreadable};
 
 /// Why a token can't be verified. The customer is told none of this, the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Flaw {
     /// The signature is wrong.
     Signature,
     /// A claim has the wrong type or an impossible value.
-    Claim(Claim, Found),
+    Claim(ClaimName, Unreadable),
     /// Issued by somebody else.
     Issuer,
     /// Meant for somebody else.
@@ -64,7 +64,7 @@ impl Flaw {
     }
 
     /// Which claim can't be read, and what stands there instead, for the log.
-    pub const fn claim(self) -> Option<(Claim, Found)> {
+    pub const fn claim(self) -> Option<(ClaimName, Unreadable)> {
         match self {
             Self::Claim(claim, found) => Some((claim, found)),
             Self::Malformed

@@ -211,6 +211,7 @@ impl KeyRing {
 mod tests {
     use smallvec::SmallVec;
 
+    use super::super::token_settings::settings_for_tests;
     use super::*;
     use crate::revocation::{Id, Identity, Window};
 
@@ -240,6 +241,8 @@ mod tests {
             subject: None,
             session: None,
             fingerprint: None,
+            is_revocable: true,
+            settings: Arc::new(settings_for_tests("main", jsonwebtoken::Algorithm::ES256)),
         })
     }
 

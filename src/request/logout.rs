@@ -14,7 +14,7 @@ use super::cookie_deletion::CookieDeletion;
 use super::refusal::Refusal;
 use super::request_site::WebOrigin;
 use super::token::{Confirmed, Token, Verified};
-use super::verify::TokenSettings;
+use super::token_settings::TokenSettings;
 use crate::clock::UnixTime;
 use crate::revocation::{Identity, MARGIN, Revocation, Source, Window};
 
@@ -161,7 +161,7 @@ impl LogoutRule {
         shop_time: UnixTime,
     ) -> Vec<Revocation> {
         match token {
-            Token::Verified(token) => of_verified(token, self.revoke, settings, reach, shop_time),
+            Token::Verified(token) => of_verified(token, self.revoke, reach, shop_time),
             Token::Confirmed(token) => of_confirmed(token, self.revoke, settings, shop_time),
             Token::Opaque(identity) | Token::Stranger(identity) => {
                 vec![of_opaque(identity, source, settings, shop_time)]
@@ -183,10 +183,10 @@ pub(super) enum Reach {
 pub(super) fn of_verified(
     token: &Verified,
     scope: Scope,
-    settings: &TokenSettings,
     reach: Reach,
     shop_time: UnixTime,
 ) -> Vec<Revocation> {
+    let settings = &token.settings;
     let accepted_until = settings.accepted_until(token, shop_time);
     let until = accepted_until.plus(MARGIN);
     let dead = |id, window| Revocation::Token {

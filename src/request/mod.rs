@@ -17,6 +17,7 @@ mod doubtful;
 mod flaw;
 mod graphql;
 mod inquiry;
+mod issuer;
 mod json;
 mod key_ring;
 mod key_source;
@@ -40,6 +41,7 @@ mod set_cookie;
 mod shop;
 mod skew;
 mod token;
+mod token_settings;
 mod verify;
 
 use std::cell::OnceCell;
@@ -53,7 +55,7 @@ pub use agreement::{Agreement, Wanted};
 pub use answer::{ALLOWED, Answer, RefusalSettings, Shape};
 pub use by_hand::{Named, Target};
 pub use call::{BodyNeed, Call};
-pub use claims::{Claim, Claims, Found, IssuedAt, TimeClaim, TimeUnit};
+pub use claims::{ClaimName, Claims, IssuedAt, TimeClaim, TimeUnit, Unreadable};
 pub use condition::{Condition, ConditionPlace, ConditionValue};
 pub use confirmations::Confirmations;
 pub use cookie_deletion::{CookieDeletion, deletions_beside};
@@ -66,6 +68,7 @@ pub use doubtful::Doubtful;
 pub use flaw::Flaw;
 pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, UnreadBody};
 pub use inquiry::{ContentType, Inquiry};
+pub use issuer::Issuer;
 pub use json::Pointer;
 pub use key_ring::{KeyRing, KeyState};
 pub use key_source::{JwksSource, JwksUrl, KeySource};
@@ -83,7 +86,8 @@ pub use seen_cookies::SeenCookies;
 pub use shop::{DeadCookiePolicy, Examine, HostPattern, Shop, Tokens, host_of};
 pub use skew::ShopClock;
 pub use token::{Confirmed, Token, Verified};
-pub use verify::{Kind, TOKEN_BYTES_MAX, TokenSettings, Verifier};
+pub use token_settings::{Kind, TokenSettings};
+pub use verify::{TOKEN_BYTES_MAX, Verifier};
 
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations};
@@ -303,13 +307,12 @@ impl Gate {
         if !doubtful.is_empty() {
             return Ok(Verdict::Ask(shop, doubtful));
         }
-        let leeway = shop.verifier.settings().leeway;
         let mut tokens = Tokens::new();
         for (token, credential) in alive {
             let judged = self
                 .refuse_confirmed(&token)
                 .and_then(|()| self.refuse_forgotten(&token, now))
-                .and_then(|()| enforce.admit_token(&token, leeway, now));
+                .and_then(|()| enforce.admit_token(&token, now));
             match judged {
                 Ok(()) => tokens.push(token),
                 Err(refusal) => aside.take(&credential, refusal)?,
@@ -383,7 +386,7 @@ impl Gate {
             at: now,
             deletions: shop.deletions_at(rule, ended_cookies(&alive, &dead_cookies), request),
             dead_cookies,
-            expired: are_expired(&alive, shop, now),
+            expired: are_expired(&alive, now),
             graphql: graphql_of(rule, request),
         }))
     }
@@ -562,11 +565,10 @@ fn ended_cookies(alive: &Alive<'_>, dead: &[DeadCookie]) -> Vec<String> {
 }
 
 /// Whether all that a logout brought had expired. A hint may have.
-fn are_expired(alive: &Alive<'_>, shop: &Shop, now: UnixTime) -> bool {
-    let leeway = shop.verifier.settings().leeway;
+fn are_expired(alive: &Alive<'_>, now: UnixTime) -> bool {
     let is_expired = |(token, credential): &(Token, Credential<'_>)| {
         !credential.place.is_hint()
-            && Enforce::Valid.admit_token(token, leeway, now) == Err(Refusal::Expired)
+            && Enforce::Valid.admit_token(token, now) == Err(Refusal::Expired)
     };
     !alive.is_empty() && alive.iter().all(is_expired)
 }

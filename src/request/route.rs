@@ -108,26 +108,22 @@ impl Enforce {
     }
 
     /// Judges the times of a token that is not revoked.
-    pub(super) fn admit_token(
-        self,
-        token: &Token,
-        leeway: Duration,
-        now: UnixTime,
-    ) -> Result<(), Refusal> {
+    pub(super) fn admit_token(self, token: &Token, now: UnixTime) -> Result<(), Refusal> {
         match self {
             Self::Off | Self::Revoked => Ok(()),
-            Self::Valid | Self::Required => refuse_untimely(token, leeway, now),
+            Self::Valid | Self::Required => refuse_untimely(token, now),
         }
     }
 }
 
 /// Standards 51 and 53: before `exp`, not before `nbf`, clocks differing by at most the leeway.
-fn refuse_untimely(token: &Token, leeway: Duration, now: UnixTime) -> Result<(), Refusal> {
+fn refuse_untimely(token: &Token, now: UnixTime) -> Result<(), Refusal> {
     let token = match token {
         Token::Verified(token) => token,
         Token::Stranger(_) => return Err(Refusal::Unverifiable(Flaw::Stranger)),
         Token::Confirmed(_) | Token::Opaque(_) => return Ok(()), // they do not say
     };
+    let leeway = token.settings.leeway;
     if is_expired(token.expires_at, leeway, now) {
         return Err(Refusal::Expired);
     }

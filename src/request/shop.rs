@@ -28,7 +28,8 @@ use super::route::{self, Enforce, Route};
 use super::seen_cookies::SeenCookies;
 use super::skew::ShopClock;
 use super::token::Token;
-use super::verify::{Kind, Verifier};
+use super::token_settings::Kind;
+use super::verify::Verifier;
 use crate::clock::UnixTime;
 use crate::revocation::{Allowance, ShopTag, Source};
 
@@ -144,7 +145,7 @@ impl Shop {
         self.seen_cookies = Arc::clone(&old.seen_cookies);
         self.verifier.inherit(&old.verifier);
         let (new, old_settings) = (self.verifier.settings(), old.verifier.settings());
-        if new.inquiry == old_settings.inquiry && new.realm == old_settings.realm {
+        if new.inquiry == old_settings.inquiry && new.token_domain == old_settings.token_domain {
             self.confirmations = Arc::clone(&old.confirmations);
         }
         self.graphql.learnt = Arc::clone(&old.graphql.learnt);

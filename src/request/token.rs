@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::token_settings::TokenSettings;
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Identity};
 
@@ -75,4 +76,8 @@ pub struct Verified {
     /// Its fingerprint, where tokens that do not verify are forwarded: with the signature respelled it
     /// would come back as one of those.
     pub fingerprint: Option<Id>,
+    /// Whether a customer may revoke it. One without the claims of `only_with` only the operator can.
+    pub is_revocable: bool,
+    /// What the operator said of the tokens of its issuer.
+    pub settings: Arc<TokenSettings>,
 }

@@ -205,7 +205,7 @@ pub struct Identity {
     /// The window of its own `expires_at`.
     pub window: Window,
     /// Its session, customer and realm, as far as a verified token names them.
-    pub groups: smallvec::SmallVec<[Group; 6]>,
+    pub groups: smallvec::SmallVec<[Group; 8]>,
     /// When it was issued, on the shop's clock. `None`: every cutoff covers it.
     pub issued_at: Option<UnixTime>,
 }

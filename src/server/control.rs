@@ -84,7 +84,7 @@ fn count(gate: &Gate, reloads: &Record) -> Value {
     let (counts, journal) = (revocations.counts(), revocations.journal());
     let shops = gate.shops().iter().map(|shop| {
         json!({
-            "name": shop.name, "realm": shop.verifier.settings().realm,
+            "name": shop.name, "token_domain": shop.verifier.settings().token_domain,
             "keys": shop.verifier.key_count(), "clock_offset_s": shop.clock.offset_s(),
         })
     });

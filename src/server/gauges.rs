@@ -397,10 +397,12 @@ impl Gauges {
             self.clock_offset
                 .get_or_create(&name)
                 .set(shop.clock.offset_s());
-            let keys = shop.verifier.ring().state();
-            let count = i64::try_from(keys.count).unwrap_or(i64::MAX);
+            let count = i64::try_from(shop.verifier.key_count()).unwrap_or(i64::MAX);
             self.keys.get_or_create(&name).set(count);
-            if let Some(at) = keys.fetched_at {
+            let issuers = shop.verifier.issuers().iter();
+            // Of several issuers the one whose keys are the oldest.
+            let fetched_at = issuers.filter_map(|issuer| issuer.ring().state().fetched_at);
+            if let Some(at) = fetched_at.min() {
                 let at = i64::try_from(at.seconds()).unwrap_or(i64::MAX);
                 self.keys_fetched.get_or_create(&name).set(at);
             }

@@ -5,11 +5,10 @@
 //! by a server whose certificate is good for it, whole, in time and of a bearable size. Whatever else happens is a
 //! failure, and a failure changes nothing: the keys that are there stay.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
@@ -28,7 +27,7 @@ use tokio::time::timeout;
 use super::ask::read_head;
 use super::key_schedule::{Schedule, freshness};
 use crate::clock;
-use crate::request::{JwksSource, JwksUrl, KeyRing, Keys, Shop, UnfitSet};
+use crate::request::{Issuer, JwksSource, JwksUrl, KeyRing, Keys, Shop, UnfitSet};
 
 /// How long a fetch may take, from the name to the last byte.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,8 +48,8 @@ const TOLD_CHARS_MAX: usize = 200;
 pub(super) struct KeyFetcher {
     /// Made when it is needed: it reads the system's certificates.
     connector: OnceLock<Arc<Connector>>,
-    /// By the name of the shop.
-    feeds: Mutex<HashMap<String, Arc<Feed>>>,
+    /// One for each issuer whose keys are fetched.
+    feeds: Mutex<Vec<Arc<Feed>>>,
     /// How many more requests may wait for a key.
     waiting: Semaphore,
 }
@@ -65,7 +64,7 @@ impl Default for KeyFetcher {
     }
 }
 
-/// The keys of one shop, and when they are fetched.
+/// The keys of one issuer, and when they are fetched.
 struct Feed {
     ring: Arc<KeyRing>,
     schedule: Mutex<Schedule>,
@@ -76,6 +75,8 @@ struct Feed {
 /// One fetch. If it is dropped before its end, it has failed.
 struct Attempt {
     shop: Arc<Shop>,
+    /// Which of its issuers.
+    place: usize,
     feed: Arc<Feed>,
     is_over: bool,
 }
@@ -178,15 +179,20 @@ impl KeyFetcher {
     }
 
     fn due(&self, shops: &[Arc<Shop>]) -> Vec<Attempt> {
-        let now = clock::instant();
         let mut feeds = self.feeds.lock();
-        feeds.retain(|name, _| shops.iter().any(|shop| shop.name == *name));
-        let due = shops.iter().filter_map(|shop| {
-            shop.verifier.source()?;
-            let feed = feed_of(shop, &mut feeds, now);
-            Attempt::due(shop, feed)
+        feeds.retain(|feed| {
+            let mut issuers = shops.iter().flat_map(|shop| shop.verifier.issuers());
+            issuers.any(|issuer| feed.is_of(issuer))
         });
-        due.collect()
+        let mut due = Vec::new();
+        for shop in shops {
+            for (place, issuer) in shop.verifier.issuers().iter().enumerate() {
+                if issuer.source().is_some() {
+                    due.extend(Attempt::due(shop, place, feed_of(issuer, &mut feeds)));
+                }
+            }
+        }
+        due
     }
 
     /// Waits until the keys have been fetched that tokens of this shop named and that are not here. Whether they were:
@@ -195,45 +201,47 @@ impl KeyFetcher {
         let Ok(_waits) = self.waiting.try_acquire() else {
             return false;
         };
-        if shop.verifier.source().is_none() {
-            return false;
-        }
-        let feed = feed_of(shop, &mut self.feeds.lock(), clock::instant());
-        let mut ends = feed.ends.subscribe();
-        if !feed.ring.wants_keys(clock::now()) {
+        let mut issuers = shop.verifier.issuers().iter().enumerate();
+        let wanted = issuers.find(|(_, issuer)| issuer.ring().wants_keys(clock::now()));
+        let Some((place, issuer)) = wanted else {
             return true; // they have come since
-        }
-        match Attempt::due(shop, Arc::clone(&feed)) {
+        };
+        let feed = feed_of(issuer, &mut self.feeds.lock());
+        let mut ends = feed.ends.subscribe();
+        match Attempt::due(shop, place, Arc::clone(&feed)) {
             Some(attempt) => drop(tokio::spawn(attempt.run(self.connector()))),
             None if feed.schedule.lock().is_running() => {}
-            None => return false,
+            None => return !feed.ring.wants_keys(clock::now()),
         }
         let ended = timeout(patience, ends.changed()).await;
         ended.is_ok_and(|ended| ended.is_ok()) && *ends.borrow()
     }
 }
 
-/// The feed of a shop's keys. After a reload that gave the shop others it is a new one, which begins at once.
-fn feed_of(shop: &Shop, feeds: &mut HashMap<String, Arc<Feed>>, now: Instant) -> Arc<Feed> {
-    let ring = shop.verifier.ring();
-    if let Some(feed) = feeds.get(&shop.name)
-        && Arc::ptr_eq(&feed.ring, ring)
-    {
+/// The feed of an issuer's keys. After a reload that gave it others it is a new one, which begins at once.
+fn feed_of(issuer: &Issuer, feeds: &mut Vec<Arc<Feed>>) -> Arc<Feed> {
+    if let Some(feed) = feeds.iter().find(|feed| feed.is_of(issuer)) {
         return Arc::clone(feed);
     }
     let feed = Arc::new(Feed {
-        ring: Arc::clone(ring),
-        schedule: Mutex::new(Schedule::starting(now)),
+        ring: Arc::clone(issuer.ring()),
+        schedule: Mutex::new(Schedule::starting(clock::instant())),
         ends: watch::Sender::new(false),
     });
-    feeds.insert(shop.name.clone(), Arc::clone(&feed));
+    feeds.push(Arc::clone(&feed));
     feed
+}
+
+impl Feed {
+    fn is_of(&self, issuer: &Issuer) -> bool {
+        Arc::ptr_eq(&self.ring, issuer.ring())
+    }
 }
 
 impl Attempt {
     /// A fetch, if one is due.
-    fn due(shop: &Arc<Shop>, feed: Arc<Feed>) -> Option<Self> {
-        let cooldown = shop.verifier.source()?.cooldown;
+    fn due(shop: &Arc<Shop>, place: usize, feed: Arc<Feed>) -> Option<Self> {
+        let cooldown = shop.verifier.issuers()[place].source()?.cooldown;
         let wanted = feed.ring.wants_keys(clock::now());
         let mut schedule = feed.schedule.lock();
         if !schedule.begin(clock::instant(), wanted, cooldown) {
@@ -243,6 +251,7 @@ impl Attempt {
         drop(schedule);
         Some(Self {
             shop: Arc::clone(shop),
+            place,
             feed,
             is_over: false,
         })
@@ -250,12 +259,13 @@ impl Attempt {
 
     async fn run(mut self, connector: Arc<Connector>) {
         let shop = Arc::clone(&self.shop);
-        let Some(source) = shop.verifier.source() else {
+        let issuer = &shop.verifier.issuers()[self.place];
+        let Some(source) = issuer.source() else {
             return;
         };
         let fetched = timeout(FETCH_TIMEOUT, fetch(&connector, source)).await;
         let set = fetched.unwrap_or(Err(Failure::Late));
-        let algorithms = &shop.verifier.settings().algorithms;
+        let algorithms = &issuer.settings().algorithms;
         let read = set.and_then(|set| {
             let read = Keys::from_fetched(&set.text, algorithms).map_err(Failure::Unfit);
             read.map(|(keys, unfit_keys)| (keys, unfit_keys, set.fresh_for))
@@ -307,7 +317,7 @@ impl Attempt {
     }
 
     fn origin(&self) -> String {
-        let source = self.shop.verifier.source();
+        let source = self.shop.verifier.issuers()[self.place].source();
         source.map_or_else(String::new, |source| source.url.to_string())
     }
 }

@@ -265,9 +265,7 @@ fn join(
 
 /// How long anything that was revoked needs to be kept; `None`: tokens of some shop live for ever.
 fn longest_life<'s>(shops: impl IntoIterator<Item = &'s Shop>) -> Option<Duration> {
-    let mut lives = shops
-        .into_iter()
-        .map(|shop| shop.verifier.settings().longest_life());
+    let mut lives = shops.into_iter().map(|shop| shop.verifier.longest_life());
     lives.try_fold(Duration::ZERO, |longest, life| Some(longest.max(life?)))
 }
 

@@ -5,7 +5,7 @@ use super::reload_record::Record;
 use super::site::Site;
 use super::traffic::Traffic;
 use crate::clock;
-use crate::request::Shop;
+use crate::request::{Issuer, Shop};
 use crate::revocation::State as Standing;
 use crate::revocation::gossip::Node;
 
@@ -43,7 +43,7 @@ impl Looked<'_> {
         checks.extend(self.node.map(|node| self.cluster(node)));
         checks.push(self.configuration());
         for shop in self.site.gate.shops() {
-            checks.push(keys_of(shop));
+            checks.extend(keys_of(shop));
             checks.extend(self.servers_of(shop));
         }
         checks.push(self.revocations());
@@ -121,10 +121,21 @@ impl Looked<'_> {
 }
 
 /// A shop whose keys were never fetched has no token that could be verified.
-fn keys_of(shop: &Shop) -> Check {
-    let keys = shop.verifier.ring().state();
-    let what = format!("keys of shop {}", shop.name);
-    if !shop.verifier.has_keys() {
+fn keys_of(shop: &Shop) -> impl Iterator<Item = Check> {
+    let issuers = shop.verifier.issuers();
+    issuers.iter().enumerate().map(|(place, issuer)| {
+        let what = if issuers.len() == 1 {
+            format!("keys of shop {}", shop.name)
+        } else {
+            format!("keys of shop {}, issuer {}", shop.name, place + 1)
+        };
+        keys_of_issuer(what, issuer)
+    })
+}
+
+fn keys_of_issuer(what: String, issuer: &Issuer) -> Check {
+    let keys = issuer.ring().state();
+    if !issuer.has_keys() {
         let failure = keys.failure.unwrap_or("not yet");
         return Check::of(what, format!("never fetched: {failure}"), State::Bad);
     }
