@@ -1,5 +1,7 @@
 //! Where a shop's credentials may travel.
 
+use std::sync::Arc;
+
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
 
@@ -9,8 +11,8 @@ use super::pattern;
 use super::table::{Table, Text};
 use super::token::KINDS;
 use crate::request::{
-    Carrier, Decoding, Fold, Kind, NamePattern, Occasion, Occasions, Place, Pointer, Spelling,
-    Verifier,
+    Call, Carrier, Decoding, Fold, Kind, LogoutRule, NamePattern, Occasion, Occasions, Place,
+    Pointer, RefreshRule, Spelling, Verifier,
 };
 
 /// The keys of which a credential has one.
@@ -93,6 +95,24 @@ pub(super) fn read(
         places.push(bearer(usual));
     }
     places
+}
+
+/// The place of the tokens that paths name, where a rule has `{token}` in one.
+pub(super) fn of_paths(
+    logouts: &[Arc<LogoutRule>],
+    refreshes: &[RefreshRule],
+    tokens: Option<&Verifier>,
+) -> Option<Place> {
+    let calls = logouts.iter().map(|rule| &rule.call);
+    let mut calls = calls.chain(refreshes.iter().map(|rule| &rule.call));
+    let kind = tokens.map_or(Kind::default(), Verifier::kind);
+    calls.any(Call::names_token).then(|| Place {
+        at: Occasions {
+            visit: false,
+            ..Occasions::ALL
+        },
+        ..Place::plain(Carrier::Path, kind)
+    })
 }
 
 /// What was written of a header, cookie or parameter.

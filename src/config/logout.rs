@@ -17,6 +17,7 @@ const SCOPES: &[(&str, Scope)] = &[
     ("token", Scope::Token),
     ("session", Scope::Session),
     ("subject", Scope::Subject),
+    ("others", Scope::Others),
 ];
 
 const ANSWERS: &[(&str, Party)] = &[("forward", Party::Shop), ("local", Party::Doorward)];

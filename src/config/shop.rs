@@ -72,11 +72,16 @@ pub(super) fn read<'a>(
     let hosts = read_hosts(&mut table, known_as, taken, faults);
     let upstreams = upstream::read(&mut table, known_as, home.base_dir, faults);
     let tokens = token::read(&mut table, known_as, home.base_dir, faults);
-    let places = credential::read(&mut table, tokens.as_ref(), faults);
+    let mut places = credential::read(&mut table, tokens.as_ref(), faults);
     let bases = Bases::read(&mut table, faults);
     let logouts = logout::read(&mut table, &bases, &places, faults);
     let own_logout = Arc::new(logouts.own(home.prefix, &places));
     let refreshes = refresh::read(&mut table, &bases, &places, faults);
+    places.extend(credential::of_paths(
+        &logouts.rules,
+        &refreshes,
+        tokens.as_ref(),
+    ));
     let own_script = PathPattern::parse(&format!("{}/ecwid.js", home.prefix));
     let routes = route::read(&mut table, &bases, faults);
     let examine = table.choice("examine", EXAMINE, faults);

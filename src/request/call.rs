@@ -40,6 +40,11 @@ impl Call {
         self.is_made_by(line) && graphql.is_none_or(|graphql| graphql.holds(line.request))
     }
 
+    /// Whether its paths name a token.
+    pub fn names_token(&self) -> bool {
+        self.paths.iter().any(PathPattern::has_token)
+    }
+
     /// The token that the path carries, where the rule says with `{token}` that it does.
     pub fn captured<'p>(&self, path: &'p Path<'_>, style: PathStyle) -> Option<&'p str> {
         let mut paths = self.paths.iter();

@@ -123,7 +123,7 @@ impl Shop {
         shop_time: UnixTime,
     ) -> impl Iterator<Item = Revocation> + use<> {
         let customer = token.confirmed_customer();
-        let customer = customer.filter(|_| scope == Scope::Subject);
+        let customer = customer.filter(|_| scope.reaches_customer());
         let seen = customer.map(|id| self.seen_tokens_of(&id, shop_time));
         seen.into_iter().flatten()
     }

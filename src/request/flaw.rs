@@ -37,6 +37,8 @@ pub enum Flaw {
     NotJwt,
     /// The shop says that it is not good.
     Stranger,
+    /// It names no customer, where all tokens of its customer but itself are to end.
+    NoCustomer,
 }
 
 impl Flaw {
@@ -59,7 +61,8 @@ impl Flaw {
             | Self::Audience
             | Self::IssuedInFuture
             | Self::NotJwt
-            | Self::Stranger => false,
+            | Self::Stranger
+            | Self::NoCustomer => false,
         }
     }
 
@@ -81,7 +84,8 @@ impl Flaw {
             | Self::Audience
             | Self::IssuedInFuture
             | Self::NotJwt
-            | Self::Stranger => None,
+            | Self::Stranger
+            | Self::NoCustomer => None,
         }
     }
 
@@ -104,6 +108,7 @@ impl Flaw {
             Self::IssuedInFuture => "issued_in_future",
             Self::NotJwt => "not_jwt",
             Self::Stranger => "stranger",
+            Self::NoCustomer => "no_customer",
         }
     }
 }

@@ -56,6 +56,15 @@ pub enum Scope {
     Session,
     /// Every token of its customer that was issued before.
     Subject,
+    /// The same, but the presented token lives on.
+    Others,
+}
+
+impl Scope {
+    /// Whether it is about all that the customer has.
+    pub(super) fn reaches_customer(self) -> bool {
+        matches!(self, Self::Subject | Self::Others)
+    }
 }
 
 /// Who answers a logout.
@@ -163,6 +172,7 @@ impl LogoutRule {
         match token {
             Token::Verified(token) => of_verified(token, self.revoke, reach, shop_time),
             Token::Confirmed(token) => of_confirmed(token, self.revoke, settings, shop_time),
+            Token::Opaque(_) | Token::Stranger(_) if self.revoke == Scope::Others => Vec::new(),
             Token::Opaque(identity) | Token::Stranger(identity) => {
                 vec![of_opaque(identity, source, settings, shop_time)]
             }
@@ -195,21 +205,21 @@ pub(super) fn of_verified(
         until,
         source: Source::Verified,
     };
-    let mut revocations = vec![dead(token.identity.id, token.identity.window)];
-    let respelled = token.fingerprint.map(|id| dead(id, Window::UNDATED));
+    let itself = (scope != Scope::Others).then(|| dead(token.identity.id, token.identity.window));
+    let respelled = token.fingerprint.filter(|_| scope != Scope::Others);
+    let respelled = respelled.map(|id| dead(id, Window::UNDATED));
     let longest = until.max(settings.undated_until(shop_time));
     let rest = match scope {
         _ if reach == Reach::WhileAccepted && accepted_until <= shop_time => None,
         Scope::Token => None,
         Scope::Session => token.session.map(|id| Revocation::of_session(id, longest)),
-        Scope::Subject => token.subject.map(|id| Revocation::Cutoff {
+        Scope::Subject | Scope::Others => token.subject.map(|id| Revocation::Cutoff {
             id,
             not_before: shop_time,
             until: longest,
         }),
     };
-    revocations.extend(respelled.into_iter().chain(rest));
-    revocations
+    itself.into_iter().chain(respelled).chain(rest).collect()
 }
 
 /// A token that the shop has confirmed, and its customer's others where the scope reaches them.
@@ -220,13 +230,14 @@ fn of_confirmed(
     shop_time: UnixTime,
 ) -> Vec<Revocation> {
     let presented = of_opaque(&token.identity, Source::Verified, settings, shop_time);
-    let others = token.subject.filter(|_| scope == Scope::Subject);
+    let others = token.subject.filter(|_| scope.reaches_customer());
     let others = others.map(|id| Revocation::Cutoff {
         id,
         not_before: shop_time,
         until: settings.undated_until(shop_time),
     });
-    [presented].into_iter().chain(others).collect()
+    let presented = (scope != Scope::Others).then_some(presented);
+    presented.into_iter().chain(others).collect()
 }
 
 /// An opaque credential by its digest, for as long as the shop could accept one.

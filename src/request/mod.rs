@@ -129,6 +129,16 @@ impl<'a> Request<'a> {
     }
 }
 
+/// A request on its way through the gate.
+#[derive(Clone, Copy)]
+struct Arrival<'a, 'r> {
+    request: &'a Request<'r>,
+    /// Whether its shop was asked about its tokens.
+    asked: Asked,
+    /// The token that its path names.
+    token_of_path: Option<&'a str>,
+}
+
 /// Judges requests. It needs the revocations, and those exist only once the journal was replayed.
 pub struct Gate {
     shops: Vec<Arc<Shop>>,
@@ -166,6 +176,8 @@ pub struct LogOut {
     pub revocations: Vec<Revocation>,
     /// When it counts.
     when: When,
+    /// The presented tokens, where these alone live on.
+    spared: Vec<Id>,
     /// When it was judged.
     at: UnixTime,
     /// The cookies that are taken out of it: their tokens are dead already.
@@ -245,6 +257,11 @@ impl Gate {
         let shop = self.shop_of(request).map_err(Refused::by_nobody)?;
         let path = Path::read(request.head.uri.path());
         let purpose = shop.purpose(request, &path).map_err(Refused::by(shop))?;
+        let arrival = Arrival {
+            request,
+            asked,
+            token_of_path: purpose.token_of_path(&path, shop.path_style),
+        };
         match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
             Purpose::Script => Ok(Verdict::Script),
@@ -258,13 +275,13 @@ impl Gate {
             Purpose::Visit(enforce) => {
                 let mut aside = SetAside::of(shop);
                 let occasion = (Occasion::Visit, enforce);
-                self.admit(shop, occasion, (request, asked), &mut aside, now)
+                self.admit(shop, occasion, arrival, &mut aside, now)
                     .map_err(|refusal| Refused::of(shop, refusal).deleting(aside.cookies))
             }
             Purpose::Refresh(rule, enforce) => {
                 let mut aside = SetAside::of(shop);
                 let occasion = (Occasion::Refresh, enforce);
-                self.admit(shop, occasion, (request, asked), &mut aside, now)
+                self.admit(shop, occasion, arrival, &mut aside, now)
                     .map_err(|refusal| {
                         let refused = Refused::of(shop, refusal).in_words(rule.words_for(refusal));
                         refused.deleting(aside.cookies)
@@ -272,7 +289,7 @@ impl Gate {
             }
             Purpose::LogOut(rule) => {
                 let mut aside = SetAside::of(shop);
-                self.log_out(shop, rule, (request, asked), &mut aside, now)
+                self.log_out(shop, rule, arrival, &mut aside, now)
                     .map_err(|refusal| {
                         let refused = Refused::of(shop, refusal).in_words(rule.words_for(refusal));
                         refused.deleting(aside.cookies)
@@ -286,11 +303,13 @@ impl Gate {
         &self,
         shop: &'g Arc<Shop>,
         (occasion, enforce): (Occasion, Enforce),
-        (request, asked): (&Request<'_>, Asked),
+        arrival: Arrival<'_, '_>,
         aside: &mut SetAside,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
-        let credentials = credential::take_all(&shop.places, occasion, request, None)?;
+        let Arrival { request, asked, .. } = arrival;
+        let named = arrival.token_of_path;
+        let credentials = credential::take_all(&shop.places, occasion, request, named)?;
         self.refuse_unknowing(credentials.is_empty(), now)?;
         let (mut alive, mut watched) = (Alive::new(), Tokens::new());
         for credential in credentials {
@@ -335,12 +354,14 @@ impl Gate {
         &self,
         shop: &'g Arc<Shop>,
         rule: &'g Arc<LogoutRule>,
-        (request, asked): (&Request<'_>, Asked),
+        arrival: Arrival<'_, '_>,
         aside: &mut SetAside,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
+        let Arrival { request, asked, .. } = arrival;
         rule.check_client_key(request)?;
-        let mut credentials = credential::take_all(&shop.places, Occasion::Logout, request, None)?;
+        let named = arrival.token_of_path;
+        let mut credentials = credential::take_all(&shop.places, Occasion::Logout, request, named)?;
         credentials.retain(|credential| credential.counts_at(Occasion::Logout));
         self.refuse_unknowing(credentials.is_empty(), now)?;
         let when = rule.when_sent_by(request, &credentials, &shop.hosts)?;
@@ -378,13 +399,21 @@ impl Gate {
             Some(_) | None => {}
         }
         let dead_cookies = std::mem::take(&mut aside.cookies);
+        let revocations = revocations_of(&alive, shop, rule, now);
+        let spared = spared_by(rule, &alive);
+        let is_vain = revocations.is_empty() && !alive.is_empty() && !spared.is_empty();
+        if is_vain {
+            return Err(Refusal::Unverifiable(Flaw::NoCustomer)); // nobody knows whose the others are
+        }
+        let ended = ended_cookies(&alive, &spared, &dead_cookies);
         Ok(Verdict::LogOut(LogOut {
             shop: Arc::clone(shop),
             rule: Arc::clone(rule),
-            revocations: revocations_of(&alive, shop, rule, now),
+            revocations,
+            spared,
             when,
             at: now,
-            deletions: shop.deletions_at(rule, ended_cookies(&alive, &dead_cookies), request),
+            deletions: shop.deletions_at(rule, ended, request),
             dead_cookies,
             expired: are_expired(&alive, now),
             graphql: graphql_of(rule, request),
@@ -541,6 +570,7 @@ fn revocations_of(
     let shop_time = shop.clock.at(now);
     let is_known = alive.iter().any(|(token, _)| token.is_verified());
     let mut revocations = Vec::with_capacity(2);
+    let spared = spared_by(rule, alive);
     for (token, credential) in alive {
         let source = shop.source_of(credential, is_known);
         let reach = if credential.place.is_hint() {
@@ -551,14 +581,39 @@ fn revocations_of(
         revocations.extend(rule.revocations(token, settings, source, reach, shop_time));
         revocations.extend(shop.seen_beside(token, rule.revoke, shop_time));
     }
+    if rule.revoke == Scope::Others {
+        let is_spared =
+            |one: &Revocation| matches!(one, Revocation::Token { id, .. } if spared.contains(id));
+        revocations.retain(|one| !is_spared(one));
+        return sparing(&spared, revocations);
+    }
     revocations
 }
 
+/// The presented tokens that a logout leaves alive.
+fn spared_by(rule: &LogoutRule, alive: &Alive<'_>) -> Vec<Id> {
+    if rule.revoke != Scope::Others {
+        return Vec::new();
+    }
+    alive.iter().map(|(token, _)| token.identity().id).collect()
+}
+
+/// Before each cutoff, what it spares: a token that is spared is never refused in between.
+fn sparing(spared: &[Id], revocations: Vec<Revocation>) -> Vec<Revocation> {
+    let all = revocations.into_iter();
+    all.flat_map(|one| {
+        let exceptions = spared.iter().filter_map(move |id| one.sparing(*id));
+        exceptions.chain([one])
+    })
+    .collect()
+}
+
 /// The names of the cookies whose tokens are dead after a logout.
-fn ended_cookies(alive: &Alive<'_>, dead: &[DeadCookie]) -> Vec<String> {
-    let segments = alive
+fn ended_cookies(alive: &Alive<'_>, spared: &[Id], dead: &[DeadCookie]) -> Vec<String> {
+    let ended = alive
         .iter()
-        .flat_map(|(_, credential)| &credential.segments);
+        .filter(|(token, _)| !spared.contains(&token.identity().id));
+    let segments = ended.flat_map(|(_, credential)| &credential.segments);
     let alive = segments.map(|segment| dead_cookie::name_in(segment));
     let dead = dead.iter().map(|cookie| cookie.name.clone());
     alive.chain(dead).collect()
@@ -671,7 +726,8 @@ impl LogOut {
                 until,
             }),
         };
-        self.revocations.iter().filter_map(on_time).collect()
+        let cutoffs = self.revocations.iter().filter_map(on_time).collect();
+        sparing(&self.spared, cutoffs)
     }
 
     /// The answer when it could not be carried out.

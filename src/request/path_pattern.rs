@@ -107,6 +107,11 @@ impl PathPattern {
         }
     }
 
+    /// Whether it names the token that a path carries.
+    pub fn has_token(&self) -> bool {
+        self.segments.iter().any(Segment::is_token)
+    }
+
     /// Whether every path is meant.
     pub fn is_everything(&self) -> bool {
         self.is_open && self.segments.is_empty()

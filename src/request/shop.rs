@@ -122,6 +122,15 @@ pub(super) enum Purpose<'g> {
 }
 
 impl Purpose<'_> {
+    /// The token that a path names by way of its rule.
+    pub(super) fn token_of_path<'p>(self, path: &'p Path<'_>, style: PathStyle) -> Option<&'p str> {
+        match self {
+            Self::LogOut(rule) => rule.call.captured(path, style),
+            Self::Refresh(rule, _) => rule.call.captured(path, style),
+            Self::Preflight | Self::Script | Self::Visit(_) => None,
+        }
+    }
+
     /// Where credentials are looked for.
     pub(super) fn occasion(self) -> Occasion {
         match self {

@@ -26,6 +26,8 @@ pub enum Kind {
     Subject = 4,
     /// Everybody whose tokens are good in a realm.
     Realm = 5,
+    /// A token that one cutoff spares: all of the customer's others ended with it.
+    Spared = 6,
 }
 
 impl Id {
@@ -41,6 +43,15 @@ impl Id {
         let mut digest = [0; 16];
         hasher.finalize_xof().fill(&mut digest);
         Self(digest)
+    }
+
+    /// The digest by which a cutoff of this moment spares a token.
+    ///
+    /// The moment is part of it, so that a later logout of the customer ends this token, too. It is kept like a
+    /// revoked id, in the same rows.
+    pub fn spared(token: &Self, not_before: UnixTime) -> Self {
+        let moment = not_before.seconds().to_le_bytes();
+        Self::of(Kind::Spared, &[&token.0, &moment])
     }
 
     /// The digest of a whole realm.
@@ -176,6 +187,21 @@ pub enum Revocation {
 }
 
 impl Revocation {
+    /// What makes this cutoff spare a token; nothing, if it is none.
+    pub fn sparing(&self, token: Id) -> Option<Self> {
+        match *self {
+            Self::Cutoff {
+                not_before, until, ..
+            } => Some(Self::Token {
+                id: Id::spared(&token, not_before),
+                window: Window::UNDATED,
+                until,
+                source: Source::Verified,
+            }),
+            Self::Token { .. } => None,
+        }
+    }
+
     /// Until when it is kept.
     pub const fn until(&self) -> UnixTime {
         match self {

@@ -100,9 +100,18 @@ impl Set {
         }
         let covering = |group: &&super::Group| match group.cause {
             Cause::Token | Cause::Session => self.undated.contains(&group.id),
-            Cause::Subject | Cause::Realm => self.cutoffs.cover(&group.id, token.issued_at),
+            Cause::Subject => {
+                let cutoff = self.cutoffs.cover(&group.id, token.issued_at);
+                cutoff.is_some_and(|moment| !self.spares(&token.id, moment))
+            }
+            Cause::Realm => self.cutoffs.cover(&group.id, token.issued_at).is_some(),
         };
         token.groups.iter().find(covering).map(|group| group.cause)
+    }
+
+    /// Whether the cutoff of this moment leaves a token alive.
+    fn spares(&self, token: &Id, cutoff: UnixTime) -> bool {
+        self.undated.contains(&Id::spared(token, cutoff))
     }
 
     /// Remembers a revocation. Whether it was news.
@@ -631,14 +640,15 @@ impl Cutoffs {
         self.len.load(Ordering::Acquire) == 0
     }
 
-    /// Whether a token of that group, issued then, is dead. The second of the cutoff itself is spared.
-    fn cover(&self, id: &Id, issued_at: Option<UnixTime>) -> bool {
+    /// The cutoff by which a token of that group, issued then, is dead. The second of the cutoff itself is spared.
+    fn cover(&self, id: &Id, issued_at: Option<UnixTime>) -> Option<UnixTime> {
         if self.is_empty() {
-            return false;
+            return None;
         }
         let part = self.parts.of(id).read();
-        let known = part.table.get(id);
-        known.is_some_and(|cutoff| issued_at.is_none_or(|begin| cutoff.not_before.is_after(begin)))
+        let cutoff = part.table.get(id)?;
+        let covers = issued_at.is_none_or(|begin| cutoff.not_before.is_after(begin));
+        covers.then(|| cutoff.not_before.moment())
     }
 
     fn raise(&self, id: Id, not_before: UnixTime, until: UnixTime, sum_key: &SumKey) -> bool {
