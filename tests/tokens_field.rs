@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use rcgen::{CertificateParams, CustomExtension, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 use support::{Edge, Scene, Shop, eventually, overlaid, stateless_bagisto};
 use tempfile::TempDir;
@@ -312,7 +313,7 @@ fn two_issuers_that_could_claim_one_token_are_a_fault_field_f8() {
 }
 
 /// A customer or an administrator of Laravel.
-fn of_laravel(prv: Value, id: &str) -> String {
+fn of_laravel(prv: &Value, id: &str) -> String {
     with_claims(&json!({ "prv": prv, "jti": id }))
 }
 
@@ -323,15 +324,15 @@ fn an_administrator_of_the_same_number_logs_no_customer_out_attacks_b12() {
         json!("23bd5c8949f600adb39e701c400872db7a5976f7"),
         json!("ab"),
     );
-    let phone = of_laravel(customer.clone(), "phone");
-    scene.ends_with_its_logout("an administrator", &of_laravel(admin.clone(), "desk"));
-    scene.turns_away("its other one", &of_laravel(admin, "laptop"));
+    let phone = of_laravel(&customer, "phone");
+    scene.ends_with_its_logout("an administrator", &of_laravel(&admin, "desk"));
+    scene.turns_away("its other one", &of_laravel(&admin, "laptop"));
     scene.admits("the customer", &phone);
-    scene.admits("without a population", &of_laravel(json!(null), "none"));
-    scene.ends_with_its_logout("the customer", &of_laravel(customer, "tablet"));
+    scene.admits("without a population", &of_laravel(&json!(null), "none"));
+    scene.ends_with_its_logout("the customer", &of_laravel(&customer, "tablet"));
     scene.turns_away("the customer's other one", &phone);
-    scene.ends_with_its_logout("without a population", &of_laravel(json!(null), "nil"));
-    scene.turns_away("another one without", &of_laravel(json!(null), "none"));
+    scene.ends_with_its_logout("without a population", &of_laravel(&json!(null), "nil"));
+    scene.turns_away("another one without", &of_laravel(&json!(null), "none"));
     let bob = with_claims(&json!({ "prv": "c", "sub": 4, "jti": "bob" }));
     scene.admits("another customer", &bob);
     let revoke = ["revoke", "--shop", "main", "--subject", "4"];
@@ -347,8 +348,8 @@ fn a_logout_of_before_populations_were_told_apart_is_remembered_attacks_a8_b12()
     let table = support::shop_table(&shop);
     let former = format!("{table}answer = \"local\"\n[shop.token.claims]\nsubject = \"/sub\"\n");
     let mut scene = Scene::configured(shop, &former).visiting(PROFILE);
-    let phone = of_laravel(json!("c"), "phone");
-    assert_eq!(scene.log_out(&of_laravel(json!("c"), "tablet")), 200);
+    let phone = of_laravel(&json!("c"), "phone");
+    assert_eq!(scene.log_out(&of_laravel(&json!("c"), "tablet")), 200);
     scene.turns_away("before", &phone);
     scene
         .edge
@@ -381,6 +382,43 @@ fn tokens_of_dpop_are_tokens_attacks_s6() {
     for scheme in ["DPoP", "Bearer"] {
         scene.stops(401, &with(scheme, &token, "GET", "/account"));
     }
+}
+
+#[test]
+fn a_certificate_that_demands_stapling_is_warned_of_attacks_s8() {
+    let check = |extensions: Vec<CustomExtension>| {
+        let key = KeyPair::generate().unwrap();
+        let mut parameters = CertificateParams::new(["shop.example.com".to_owned()]).unwrap();
+        parameters.not_after = date_time_ymd(2400, 1, 1);
+        parameters.custom_extensions = extensions;
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, pem: String| {
+            let file = folder.path().join(name);
+            fs::write(&file, pem).unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+            file.display().to_string()
+        };
+        let cert_file = write("cert.pem", parameters.self_signed(&key).unwrap().pem());
+        let key_file = write("key.pem", key.serialize_pem());
+        let config_toml = format!(
+            "listen = [\"https://127.0.0.1:0\"]\ndata_dir = \"{}\"\n\
+             [[certificate]]\ncert_file = \"{cert_file}\"\nkey_file = \"{key_file}\"\n\
+             [[shop]]\nname = \"main\"\nupstream = [\"127.0.0.1:9\"]\ntoken.kind = \"opaque\"\n",
+            folder.path().display()
+        );
+        let file = write("doorward.toml", config_toml);
+        let outcome = support::doorward(&["check", "--config", &file]);
+        format!("{}{}", outcome.stdout, outcome.stderr)
+    };
+    let feature =
+        CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 24], vec![48, 3, 2, 1, 5]);
+    let said = check(vec![feature]);
+    assert!(said.contains("must-staple"), "{said}");
+    let said = check(Vec::new());
+    assert!(
+        !said.contains("must-staple") && said.contains("shop main"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -58,6 +58,13 @@ fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Optio
     if certificate.not_after < clock::now().plus(NOTICE) {
         faults.push(ending(&certificate).at(cert_file.spot()));
     }
+    if certificate.must_staple {
+        let name = certificate.name.escape_debug();
+        let message = format!("`{name}`: the certificate demands OCSP stapling (must-staple)");
+        let help =
+            "responses are not stapled, and browsers refuse it: order one without this extension";
+        faults.push(Fault::warning(message).at(cert_file.spot()).help(help));
+    }
     Some(certificate)
 }
 

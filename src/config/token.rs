@@ -291,7 +291,7 @@ fn read_issued_at(
             let pointer = text.parse_as(Pointer::parse, faults);
             pointer.map(numeric).map(IssuedAt::Claim)
         }
-        Some(TextOrTable::Table(mut table)) if !table.lacks("claim") => {
+        Some(TextOrTable::Table(mut table)) if table.spot_of("claim").is_some() => {
             let claim = read_claim_and_unit(&mut table, faults);
             table.finish(faults);
             claim.map(IssuedAt::Claim)

@@ -9,6 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use x509_parser::der_parser::oid;
+use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::site::Served;
@@ -22,6 +24,8 @@ pub struct Certificate {
     pub name: String,
     /// Its last moment.
     pub not_after: UnixTime,
+    /// Whether it demands stapled OCSP responses (RFC 7633), which are never sent: browsers refuse it.
+    pub must_staple: bool,
 }
 
 impl Certificate {
@@ -40,6 +44,7 @@ impl Certificate {
         let (Ok(_), Some(not_after)) = (read, end_of(leaf)) else {
             return Err("the first certificate is not one of a server".to_owned());
         };
+        let must_staple = must_staple(leaf);
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| "there is no private key in PEM (PKCS#8, PKCS#1 or SEC1)".to_owned())?;
         let certified = CertifiedKey::from_der(chain, key, &ring::default_provider());
@@ -48,6 +53,7 @@ impl Certificate {
                 key: Arc::new(certified),
                 name: name.to_owned(),
                 not_after,
+                must_staple,
             })
             .map_err(|error| format!("the private key does not fit the certificate: {error}"))
     }
@@ -69,6 +75,18 @@ fn end_of(leaf: &CertificateDer<'_>) -> Option<UnixTime> {
     let (_, parsed) = X509Certificate::from_der(leaf).ok()?;
     let end = parsed.validity().not_after.timestamp();
     Some(UnixTime::from_seconds(u64::try_from(end).unwrap_or(0)))
+}
+
+/// The extension *TLS feature*, and the number of `status_request` in it (RFC 7633 section 4).
+fn must_staple(leaf: &CertificateDer<'_>) -> bool {
+    const TLS_FEATURE: Oid<'_> = oid!(1.3.6.1.5.5.7.1.24);
+    const STATUS_REQUEST: &[u8] = &[2, 1, 5];
+    let Ok((_, parsed)) = X509Certificate::from_der(leaf) else {
+        return false;
+    };
+    let features = parsed.get_extension_unique(&TLS_FEATURE).ok().flatten();
+    let demands = |value: &[u8]| value.windows(3).any(|part| part == STATUS_REQUEST);
+    features.is_some_and(|features| demands(features.value))
 }
 
 impl fmt::Debug for Certificate {
