@@ -570,6 +570,28 @@ fn a_token_in_a_path_is_never_written_down_attacks_c3() {
     );
 }
 
+/// What a rule names as the token is one, however much it looks like words.
+#[test]
+fn a_token_that_a_rule_names_in_a_path_is_never_written_down_attacks_c3() {
+    let nobody = Nobody::at_home();
+    let mut edge = Edge::with(&format!(
+        "[[shop]]\nname = \"main\"\nupstream = [\"{}\"]\ntoken.algorithms = [\"HS256\"]\n\
+         token.secret_file = \"{{secret_file}}\"\n\
+         [[shop.logout]]\nmethods = [\"DELETE\"]\npaths = [\"/oauth/t/{{token}}\"]\n",
+        nobody.address()
+    ));
+    let mut secrets = Secrets::default();
+    let token = secrets.add("made of words", "blue-horse-runs-home");
+    let target = format!("/oauth/t/{token}");
+    for method in ["GET", "DELETE", "TRACE", "DELETE", "GET"] {
+        edge.raw(&request(method, &target, &[], b""));
+    }
+    edge.stop();
+    let log = edge.log_lines().join("\n");
+    secrets.not_in("the log", log.as_bytes());
+    assert!(log.contains("path=/oauth/t/{redacted}"), "{log}");
+}
+
 /// The search above means something only if it finds what is there.
 #[test]
 fn what_is_written_down_is_found() {

@@ -29,9 +29,26 @@ const DECODINGS_MAX: usize = 3;
 /// A path without the segments that could be credentials: those that hold a JWT, and long ones that are not made of plain words and
 /// numbers. An id such as a UUID counts as a credential, because many shops use it as one.
 ///
-/// Every log line that prints a path prints this.
+/// Every log line that prints a path prints this, or [`Shop::loggable_path`](super::Shop::loggable_path) where the shop is known.
 pub fn loggable_path(path: &str) -> Cow<'_, str> {
-    if !path.split('/').any(is_secret) {
+    redact(path, is_secret)
+}
+
+/// The same, also without a token that the path is known to hold.
+pub(super) fn without_token<'p>(path: &'p str, token: &str) -> Cow<'p, str> {
+    let holds = |segment: &str| {
+        let decoded = percent_decode_str(segment).decode_utf8_lossy();
+        segment.contains(token) || decoded.contains(token)
+    };
+    if path.split('/').any(holds) {
+        redact(path, |segment| holds(segment) || is_secret(segment))
+    } else {
+        Cow::Borrowed(REDACTED) // it was read in a way that cannot be told apart here
+    }
+}
+
+fn redact(path: &str, is_secret: impl Fn(&str) -> bool) -> Cow<'_, str> {
+    if !path.split('/').any(&is_secret) {
         return Cow::Borrowed(path);
     }
     let segments = path.split('/').map(|segment| {
@@ -137,6 +154,13 @@ mod tests {
         ] {
             assert_eq!(loggable_path(path), logged);
         }
+    }
+
+    #[test]
+    fn a_token_that_is_known_is_left_out_however_short_attacks_c3() {
+        assert_eq!(without_token("/t/abc/x", "abc"), "/t/{redacted}/x");
+        assert_eq!(without_token("/t/id-%61bc.x", "abc"), "/t/{redacted}");
+        assert_eq!(without_token("/t/%2561bc", "abc"), REDACTED);
     }
 
     #[test]

@@ -44,6 +44,7 @@ mod token;
 mod token_settings;
 mod verify;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -93,6 +94,7 @@ use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations};
 use confirmations::Asked;
 use dead_cookie::SetAside;
+use loggable::without_token;
 use logout::Reach;
 use shop::{Alive, Purpose};
 
@@ -532,6 +534,16 @@ impl Gate {
         let request = Request::new(head, None);
         let shop = self.shop_of(&request);
         shop.map_or(BodyNeed::None, |shop| shop.needs_body(&request))
+    }
+
+    /// A path as it may stand in a log, whichever shop it was for.
+    pub fn loggable_path<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        let read = Path::read(path);
+        let mut shops = self.shops.iter();
+        match shops.find_map(|shop| shop.token_in_path(&read)) {
+            Some(token) => without_token(path, token),
+            None => loggable_path(path),
+        }
     }
 
     /// Whether a request whose body could not be read as far as needed goes to the shop all the same. An upload is

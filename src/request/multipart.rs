@@ -145,12 +145,12 @@ impl<'a> Part<'a> {
                 return Some(Self { headers, content });
             }
             let line = String::from_utf8_lossy(line);
-            match (line.starts_with([' ', '\t']), headers.last_mut()) {
-                (true, Some((_, value))) => value.push_str(&line),
-                (true, None) | (false, _) => {
-                    let (name, value) = line.split_once(':').unwrap_or((&line, ""));
-                    headers.push((name.trim().to_owned(), value.trim().to_owned()));
-                }
+            let is_continuation = line.starts_with([' ', '\t']);
+            if let (true, Some((_, value))) = (is_continuation, headers.last_mut()) {
+                value.push_str(&line);
+            } else {
+                let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+                headers.push((name.trim().to_owned(), value.trim().to_owned()));
             }
         }
     }
@@ -351,6 +351,8 @@ fn text_of(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -506,9 +508,9 @@ mod tests {
             let kind = format!("multipart/form-data; boundary={boundary_text}");
             let mut body = String::new();
             for (name, value) in &fields_sent {
-                body += &format!("--{boundary}{line_end}Content-Disposition: form-data; name={quote}{name}{quote}{line_end}{line_end}{value}{line_end}");
+                let _ = write!(body, "--{boundary}{line_end}Content-Disposition: form-data; name={quote}{name}{quote}{line_end}{line_end}{value}{line_end}");
             }
-            body += &format!("--{boundary}--{line_end}");
+            let _ = write!(body, "--{boundary}--{line_end}");
             let read: Vec<_> = fields(&kind, body.as_bytes()).collect();
             for (name, value) in &fields_sent {
                 prop_assert!(

@@ -17,6 +17,7 @@ use super::credential::{Carrier, Credential, Occasion, Place, trimmed};
 use super::flaw::Flaw;
 use super::graphql::{GraphQlSettings, Reading, UnknownHash};
 use super::known_logouts::KnownLogouts;
+use super::loggable::{loggable_path, without_token};
 use super::logout::LogoutRule;
 use super::parameters::content_type;
 use super::path::{Path, PathStyle};
@@ -276,6 +277,21 @@ impl Shop {
             path.readings()
                 .any(|reading| pattern.is_written(reading, self.path_style))
         })
+    }
+
+    /// A path as it may stand in a log: without what could be a credential, or what a rule names as the token.
+    pub fn loggable_path<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        let read = Path::read(path);
+        match self.token_in_path(&read) {
+            Some(token) => without_token(path, token),
+            None => loggable_path(path),
+        }
+    }
+
+    /// What a rule names as the token in a path.
+    pub(super) fn token_in_path<'p>(&self, path: &'p Path<'_>) -> Option<&'p str> {
+        let mut calls = self.calls();
+        calls.find_map(|call| call.captured(path, self.path_style))
     }
 
     /// Whether credentials may stand in the body of a request, or what it asks for.

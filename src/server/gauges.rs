@@ -114,6 +114,20 @@ struct Build {
 }
 
 impl Gauges {
+    /// What customers take of the process.
+    fn register_customers(&self, r: &mut Registry) {
+        r.register(
+            "connections",
+            "Connections of customers",
+            self.connections.clone(),
+        );
+        r.register(
+            "read_ahead_bytes",
+            "Bytes of request bodies that are kept while they are examined and forwarded",
+            self.read_ahead_bytes.clone(),
+        );
+    }
+
     /// Gauges that are shown from now on; what the journal measures by itself is shown beside them.
     pub(super) fn register(r: &mut Registry, journal: &Health) -> Self {
         let gauges = Self::default();
@@ -131,16 +145,7 @@ impl Gauges {
             "Revocations in force",
             gauges.revocations.clone(),
         );
-        r.register(
-            "connections",
-            "Connections of customers",
-            gauges.connections.clone(),
-        );
-        r.register(
-            "read_ahead_bytes",
-            "Bytes of request bodies that are kept while they are examined and forwarded",
-            gauges.read_ahead_bytes.clone(),
-        );
+        gauges.register_customers(r);
         r.register_with_unit(
             "revocations",
             "Memory that the revocations take",

@@ -7,7 +7,7 @@ use log::warn;
 use parking_lot::Mutex;
 
 use crate::clock;
-use crate::request::{Request, Shop, loggable_path};
+use crate::request::{Request, Shop};
 
 /// How long a path is not logged again.
 const SILENCE: Duration = Duration::from_hours(1);
@@ -34,9 +34,8 @@ impl NearMisses {
 
     /// Tells the operator of a request that looks like a logout and matches no rule.
     pub(super) fn log(&self, id: &str, shop: &Shop, request: &Request<'_>) {
-        let shop = shop.name.as_str();
-        let path = loggable_path(request.head.uri.path());
-        let path = path.as_ref();
+        let path = shop.loggable_path(request.head.uri.path());
+        let (shop, path) = (shop.name.as_str(), path.as_ref());
         if self.is_news(shop, path, clock::instant()) {
             let (request, method) = (id, request.head.method.as_str());
             warn!(request, shop, method, path; "looks like a logout, but no rule matches: it revokes nothing");

@@ -36,9 +36,7 @@ use super::target;
 use super::traffic::Traffic;
 use super::upstream::NO_SERVER;
 use crate::clock::{self};
-use crate::request::{
-    self, Answer, BodyNeed, Gate, Refusal, Refused, Request, Shop, Verdict, loggable_path,
-};
+use crate::request::{self, Answer, BodyNeed, Gate, Refusal, Refused, Request, Shop, Verdict};
 
 /// The proxy in front of the shops.
 pub(super) struct Proxy {
@@ -355,16 +353,21 @@ impl ProxyHttp for Proxy {
         }
         if let Some(error) = error {
             let request = context.id.as_str();
-            let path = loggable_path(session.req_header().uri.path());
+            let path = session.req_header().uri.path();
+            let path = context.site.gate.loggable_path(path);
             let path = path.as_ref();
             warn!(request, shop, code, path; "request failed: {}", error.etype().as_str());
         }
     }
 
     /// Without the query and without what could be a credential in the path.
-    fn request_summary(&self, session: &Session, _: &Context) -> String {
+    fn request_summary(&self, session: &Session, context: &Context) -> String {
         let head = session.req_header();
-        format!("{} {}", head.method, loggable_path(head.uri.path()))
+        format!(
+            "{} {}",
+            head.method,
+            context.site.gate.loggable_path(head.uri.path())
+        )
     }
 
     fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
@@ -490,6 +493,7 @@ impl Proxy {
         context: &mut Context,
         refused: &Refused<'_>,
     ) -> Result<bool> {
+        let site = Arc::clone(&context.site);
         context.shop = refused.shop.cloned();
         let request = context.id.as_str();
         let shop = refused.shop.map_or("", |shop| shop.name.as_str());
@@ -497,7 +501,7 @@ impl Proxy {
         self.metrics
             .note_decision(shop, reason, detail.unwrap_or_default());
         let head = session.req_header();
-        let path = loggable_path(head.uri.path());
+        let path = site.gate.loggable_path(head.uri.path());
         let (method, path) = (head.method.as_str(), path.as_ref());
         let status = refused.refusal.status().as_u16();
         if let Refusal::Revoked { token, .. } = refused.refusal {
