@@ -28,7 +28,10 @@ type Call<'c> = (&'c str, &'c str, &'c [(&'c str, &'c str)], &'c str);
 impl Town {
     /// `more` are further keys and tables of the shop.
     fn with(more: &str) -> Self {
-        let server = Recorder::open();
+        Self::before(Recorder::open(), more)
+    }
+
+    fn before(server: Recorder, more: &str) -> Self {
         let edge = Edge::with(&format!("{}{more}", server.table()));
         Self {
             server,
@@ -651,7 +654,14 @@ fn a_mutation_by_get_is_a_logout_where_the_shop_executes_it_field_f4() {
         "[[shop.logout]]\nmethods = [\"POST\", \"GET\"]\npaths = \"/graphql\"\ngraphql = \"logout\"\n",
     );
     town.logs_out(("GET", &format!("/graphql{LOGOUT_BY_GET}"), &[], ""));
-    let lighthouse = Town::of_preset("bagisto-graphql");
+    // Whether it does is its to say.
+    let said = "{\"data\":{\"customerLogout\":{\"success\":true}}}";
+    let said = format!(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{said}",
+        said.len()
+    );
+    let server = Recorder::answering(said);
+    let lighthouse = Town::before(server, "preset = \"bagisto-graphql\"\n");
     let target = "/graphql?query=mutation%7BcustomerLogout%7Bsuccess%7D%7D";
     lighthouse.logs_out(("GET", target, &[], ""));
     let magento = Town::of_preset("magento");

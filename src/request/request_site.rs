@@ -183,7 +183,7 @@ impl LogoutRule {
 
     /// Most shops execute no mutation by GET, as GraphQL over HTTP forbids it: whether this one has is its to say.
     fn when_called_by(&self, method: &Method) -> When {
-        if self.call.graphql.is_some() && *method == Method::GET {
+        if self.call.graphql.is_some() && [Method::GET, Method::HEAD].contains(method) {
             When::ShopAgreed
         } else {
             self.when
