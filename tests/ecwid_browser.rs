@@ -174,11 +174,13 @@ impl Visit {
         self.ask_account("Cookie", &format!("{}={token}", Shop::SITE_COOKIE))
     }
 
-    /// The old token is refused, in the cookie and as a bearer, and the shop sees nothing of it.
+    /// The old token is dead: in the cookie the shop does not get it, and as a bearer it is refused.
     #[track_caller]
     fn is_dead(&self, token: &str) {
+        assert_eq!(self.account(token), 401, "the shop's word to a guest");
+        let seen = self.shop.seen().pop().unwrap();
+        assert_eq!(seen.header("cookie"), None, "it reached the shop");
         let visits = self.shop.visits();
-        assert_eq!(self.account(token), 401);
         assert_eq!(
             self.ask_account("Authorization", &format!("Bearer {token}")),
             401

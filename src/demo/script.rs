@@ -120,7 +120,8 @@ const COCART: Script = Script {
 const ECWID: Script = Script {
     name: "ecwid",
     storefront: Storefront::Ecwid,
-    settings: "preset = \"ecwid\"\n\n[[shop.credential]]\ncookie = \"site_token\"",
+    settings: "preset = \"ecwid\"\n\n[[shop.credential]]\ncookie = \"site_token\"\n\n\
+               [[shop.route]]\npaths = [\"/account\"]\nenforce = \"required\"",
     nature: "a site with an Ecwid store; it signs HS256 tokens, and has no logout",
     variables: &[],
     headers: &[],
