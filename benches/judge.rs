@@ -19,7 +19,10 @@ use support::mint::Mint;
 use support::mode::Mode;
 use support::naive::Naive;
 use support::stopwatch::{on_two_threads, timed};
-use support::storefront::{OPAQUE, gate, log_out, logout, passes, visit};
+use support::storefront::{
+    OPAQUE, gate, gate_of_cookies, log_out, logout, order, passes, passes_with_body, visit,
+    visit_with_cookies,
+};
 
 /// The tokens of a round in which none is known yet.
 const ROUND: u64 = 1024;
@@ -96,6 +99,21 @@ fn warm(criterion: &mut Criterion, revocations: &Crowds, now: UnixTime) {
     let gate = gate(&mint, &revocations.million);
     many(&mut group, &gate, &mint, now);
     two_threads(&mut group, &gate, &mint, now);
+
+    let cookies = gate_of_cookies(&mint, &revocations.million);
+    let browser = visit_with_cookies(&token);
+    assert!(passes(&cookies, &browser, now), "a customer's browser");
+    group.bench_function("eight cookies", |bencher| {
+        bencher.iter(|| black_box(passes(&cookies, black_box(&browser), now)));
+    });
+    let (head, body) = order(&token);
+    assert!(passes_with_body(&cookies, &head, &body, now), "an order");
+    group.bench_function("an order without its body", |bencher| {
+        bencher.iter(|| black_box(passes(&cookies, black_box(&head), now)));
+    });
+    group.bench_function("an order of 4 KiB of JSON", |bencher| {
+        bencher.iter(|| black_box(passes_with_body(&cookies, black_box(&head), &body, now)));
+    });
 
     let opaque = visit(OPAQUE);
     assert!(passes(&gate, &opaque, now), "nothing is known of it");

@@ -10,8 +10,9 @@ use doorward::clock::UnixTime;
 use doorward::config;
 use doorward::request::{Gate, Request, Verdict};
 use doorward::revocation::Revocations;
+use http::HeaderValue;
 use http::Method;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use tokio::runtime::Builder;
 
@@ -22,6 +23,31 @@ pub const OPAQUE: &str = "17|kW3vQ9xLr0Zb7YtNc5MdAe2HsUf8GjPiTo4lXqBw6f1c0d9e";
 
 /// A gate in front of a Bagisto shop, made as the server makes it, with nothing verified yet.
 pub fn gate(mint: &Mint, revocations: &Arc<Revocations>) -> Gate {
+    gate_of(mint, revocations, r#"preset = "bagisto""#, "")
+}
+
+/// The same in front of a shop that hands out cookies, too, and refresh tokens in JSON.
+pub fn gate_of_cookies(mint: &Mint, revocations: &Arc<Revocations>) -> Gate {
+    let places = r#"
+        [[shop.credential]]
+        header = "authorization"
+        schemes = ["Bearer"]
+        [[shop.credential]]
+        cookie = "token"
+        [[shop.credential]]
+        cookie = "shop_session_*"
+        kind = "opaque"
+        [[shop.credential]]
+        body = "/refresh_token"
+        kind = "opaque"
+        at = ["logout", "refresh"]
+        [[shop.refresh]]
+        paths = ["/api/shop/refresh"]
+    "#;
+    gate_of(mint, revocations, "", places)
+}
+
+fn gate_of(mint: &Mint, revocations: &Arc<Revocations>, keys: &str, tables: &str) -> Gate {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write_privately(&folder.path().join("key"), &mint.key_file()).expect("it takes a file");
     let text = format!(
@@ -31,7 +57,7 @@ pub fn gate(mint: &Mint, revocations: &Arc<Revocations>) -> Gate {
 
         [[shop]]
         name     = "main"
-        preset   = "bagisto"
+        {keys}
         hosts    = ["shop.example.com"]
         upstream = ["127.0.0.1:8000"]
         token    = {{ algorithms = ["{}"], {} = "key" }}
@@ -39,6 +65,7 @@ pub fn gate(mint: &Mint, revocations: &Arc<Revocations>) -> Gate {
         [[shop.route]]
         paths    = ["/api/shop/customers/*"]
         enforce  = "required"
+        {tables}
         "#,
         mint.algorithm(),
         mint.key_file_setting(),
@@ -77,6 +104,33 @@ pub fn logout(bearer: &str) -> Parts {
     head(Method::POST, "/api/shop/customers/logout", bearer)
 }
 
+/// The same with eight cookies, a session of the shop among them.
+pub fn visit_with_cookies(bearer: &str) -> Parts {
+    let mut head = visit(bearer);
+    let cookies = "_ga=GA1.1.1234567890.1790000000; _fbp=fb.1.1790000000000.1234567890; \
+        currency=EUR; locale=en; XSRF-TOKEN=eyJpdiI6IkJlbmNobWFyayJ9; \
+        shop_session_1=kW3vQ9xLr0Zb7YtNc5MdAe2HsUf8GjPiTo4lXqBw6f1c; theme=dark; consent=1.1.0";
+    head.headers
+        .insert(COOKIE, HeaderValue::from_static(cookies));
+    head
+}
+
+/// A customer's order, as JSON of four kilobytes.
+pub fn order(bearer: &str) -> (Parts, Vec<u8>) {
+    let head = head(Method::POST, "/api/shop/checkout", bearer);
+    let lines = (0..24).map(|number| {
+        format!(
+            r#"{{"sku":"SHIRT-{number:04}-L","name":"A shirt of linen, blue","quantity":1,"price":"49.90","options":{{"size":"L","colour":"blue"}},"note":""}}"#
+        )
+    });
+    let lines = lines.collect::<Vec<_>>().join(",");
+    let address = r#"{"first_name":"Alice","last_name":"Example","street":"1 Long Road","city":"Anytown","postcode":"12345","country":"DE","email":"alice@example.com"}"#;
+    let body = format!(
+        r#"{{"lines":[{lines}],"shipping":{address},"billing":{address},"method":"flatrate"}}"#
+    );
+    (head, body.into_bytes())
+}
+
 /// What a current browser sends to a shop's API.
 fn head(method: Method, target: &str, bearer: &str) -> Parts {
     let lines = [
@@ -112,6 +166,11 @@ fn head(method: Method, target: &str, bearer: &str) -> Parts {
 /// Whether the gate lets it through.
 pub fn passes(gate: &Gate, head: &Parts, now: UnixTime) -> bool {
     gate.judge(&Request::new(head, None), now).is_ok()
+}
+
+/// Whether the gate lets it through, whose body was read.
+pub fn passes_with_body(gate: &Gate, head: &Parts, body: &[u8], now: UnixTime) -> bool {
+    gate.judge(&Request::new(head, Some(body)), now).is_ok()
 }
 
 /// Logs this token out, as the server would.
