@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::base::Bases;
 use super::fault::{Fault, Faults, Spot};
@@ -123,6 +124,7 @@ pub(super) fn read<'a>(
             unread_body: unread,
             learnt: Arc::default(),
         },
+        judged: AtomicU64::new(0),
         examine: examine.unwrap_or_default(),
         dead_cookie: dead_cookie.unwrap_or_default(),
     };

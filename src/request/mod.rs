@@ -257,6 +257,7 @@ impl Gate {
         now: UnixTime,
     ) -> Result<Verdict<'_>, Refused<'_>> {
         let shop = self.shop_of(request).map_err(Refused::by_nobody)?;
+        shop.note_judged();
         let path = Path::read(request.head.uri.path());
         let purpose = shop.purpose(request, &path).map_err(Refused::by(shop))?;
         let arrival = Arrival {
@@ -367,13 +368,18 @@ impl Gate {
         credentials.retain(|credential| credential.counts_at(Occasion::Logout));
         self.refuse_unknowing(credentials.is_empty(), now)?;
         let when = rule.when_sent_by(request, &credentials, &shop.hosts)?;
-        let is_bare = credentials.is_empty();
+        let mut is_bare = true;
         let (mut alive, mut refused) = (Alive::new(), None);
         for credential in credentials {
             match self.read_for_logout(shop, &credential, now) {
-                Ok(token) => alive.push((token, credential)),
+                Ok(token) if !token.is_revocable() => {} // nobody's, so it is no credential here
+                Ok(token) => {
+                    is_bare = false;
+                    alive.push((token, credential));
+                }
                 Err(refusal) if refusal.is_passing() => return Err(refusal),
                 Err(refusal) => {
+                    is_bare = false;
                     note_refused(&mut refused, rule, &credential, refusal);
                     if !credential.is_ignored(refusal, true) {
                         aside.note(&credential, refusal);
@@ -429,7 +435,9 @@ impl Gate {
         credential: &Credential<'_>,
         now: UnixTime,
     ) -> Result<Token, Refusal> {
-        let token = shop.read(credential, now)?;
+        let read = shop.read(credential, now);
+        credential.count(&read);
+        let token = read?;
         self.refuse_revoked(&token)?;
         Ok(token)
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN};
@@ -72,6 +73,8 @@ pub struct Shop {
     pub seen_cookies: Arc<SeenCookies>,
     /// How its GraphQL is read.
     pub graphql: GraphQlSettings,
+    /// How many of its requests were judged.
+    pub judged: AtomicU64,
     /// In which bodies dead tokens are looked for.
     pub examine: Examine,
     /// What becomes of a cookie whose token is dead.
@@ -390,6 +393,11 @@ impl Shop {
             }
         }
         Ok(tokens)
+    }
+
+    /// A request of it is judged.
+    pub(super) fn note_judged(&self) {
+        self.judged.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether dead tokens are looked for in every body, because some body carries a credential.

@@ -28,6 +28,14 @@ impl Token {
         }
     }
 
+    /// Whether a customer may revoke it: those that every visitor has are not.
+    pub(super) fn is_revocable(&self) -> bool {
+        match self {
+            Self::Verified(token) => token.is_revocable,
+            Self::Confirmed(_) | Self::Opaque(_) | Self::Stranger(_) => true,
+        }
+    }
+
     /// Whether the shop has vouched for it.
     pub fn is_confirmed(&self) -> bool {
         matches!(self, Self::Confirmed(_))

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use log::warn;
 use pingora::connectors::http::Connector;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
 use super::jwks::KeyFetcher;
 use super::site::Served;
+use crate::request::Shop;
 
 /// How often it is asked what is due.
 const UPKEEP_TICK: Duration = Duration::from_millis(100);
@@ -26,10 +28,27 @@ impl BackgroundService for Housekeeping {
         let mut ticks = tokio::time::interval(TICK);
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.0.load().gate.revocations().tick(),
+                _ = ticks.tick() => {
+                    let site = self.0.load();
+                    site.gate.revocations().tick();
+                    site.gate.shops().iter().for_each(|shop| warn_of_vain_places(shop));
+                }
                 _ = shutdown.changed() => return,
             }
         }
+    }
+}
+
+/// A place that never holds a token protects nothing, and must not be silent about it.
+fn warn_of_vain_places(shop: &Shop) {
+    for place in shop
+        .places
+        .iter()
+        .filter(|place| place.counts.is_newly_vain())
+    {
+        let (shop, values) = (shop.name.as_str(), place.counts.unreadable());
+        let place = place.label();
+        warn!(shop, place, values; "a configured credential never holds a token: it protects nothing; see `pattern`, `decode` and `kind`");
     }
 }
 

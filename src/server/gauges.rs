@@ -10,7 +10,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::reload_record::Record;
 use super::site::Site;
-use crate::request::Gate;
+use crate::request::{Gate, Shop};
 use crate::revocation::gossip::Node;
 use crate::revocation::{Health, Revocations, State};
 
@@ -31,6 +31,7 @@ pub(super) struct Gauges {
     journal_failures: Counter,
     journal_commits: Counter,
     clock_offset: Family<ShopName, Gauge>,
+    places: Family<PlaceHeld, Counter>,
     keys: Family<ShopName, Gauge>,
     keys_fetched: Family<ShopName, Gauge>,
     servers: Family<Servers, Gauge>,
@@ -78,6 +79,13 @@ struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Held {
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlaceHeld {
+    shop: String,
+    place: String,
+    held: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -171,6 +179,11 @@ impl Gauges {
             "shop_clock_offset_seconds",
             "How far the shop's clock is ahead of ours",
             gauges.clock_offset.clone(),
+        );
+        r.register(
+            "credential_places",
+            "Requests, by what a place held that the configuration names: a token, something else, or nothing",
+            gauges.places.clone(),
         );
         r.register(
             "keys",
@@ -393,6 +406,7 @@ impl Gauges {
     /// What was there under an older configuration is not shown any more.
     fn read_shops(&self, gate: &Gate) {
         self.clock_offset.clear();
+        self.places.clear();
         self.keys.clear();
         self.keys_fetched.clear();
         for shop in gate.shops() {
@@ -402,6 +416,7 @@ impl Gauges {
             self.clock_offset
                 .get_or_create(&name)
                 .set(shop.clock.offset_s());
+            self.read_places(shop);
             let count = i64::try_from(shop.verifier.key_count()).unwrap_or(i64::MAX);
             self.keys.get_or_create(&name).set(count);
             let issuers = shop.verifier.issuers().iter();
@@ -410,6 +425,28 @@ impl Gauges {
             if let Some(at) = fetched_at.min() {
                 let at = i64::try_from(at.seconds()).unwrap_or(i64::MAX);
                 self.keys_fetched.get_or_create(&name).set(at);
+            }
+        }
+    }
+
+    fn read_places(&self, shop: &Shop) {
+        let judged = shop.judged.load(Ordering::Relaxed);
+        for place in &shop.places {
+            let (tokens, unreadable) = (place.counts.tokens(), place.counts.unreadable());
+            let nothing = judged.saturating_sub(tokens + unreadable);
+            let all = [
+                ("token", tokens),
+                ("unreadable", unreadable),
+                ("nothing", nothing),
+            ];
+            for (held, count) in all {
+                let labels = PlaceHeld {
+                    shop: shop.name.clone(),
+                    place: place.label(),
+                    held,
+                };
+                let counter = self.places.get_or_create(&labels);
+                counter.inner().store(count, Ordering::Relaxed);
             }
         }
     }

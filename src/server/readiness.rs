@@ -44,6 +44,7 @@ impl Looked<'_> {
         checks.push(self.configuration());
         for shop in self.site.gate.shops() {
             checks.extend(keys_of(shop));
+            checks.extend(places_of(shop));
             checks.extend(self.servers_of(shop));
         }
         checks.push(self.revocations());
@@ -146,6 +147,20 @@ fn keys_of_issuer(what: String, issuer: &Issuer) -> Check {
         }
         None => Check::of(what, keys.count.to_string(), State::Good),
     }
+}
+
+/// A place in which tokens are looked for, and that never held one, protects nothing.
+fn places_of(shop: &Shop) -> impl Iterator<Item = Check> {
+    shop.places.iter().map(|place| {
+        let (tokens, unreadable) = (place.counts.tokens(), place.counts.unreadable());
+        let what = format!("place of shop {}, {}", shop.name, place.label());
+        let found = format!("{tokens} tokens, {unreadable} other values");
+        if place.counts.is_vain() {
+            let found = format!("{found}: it seems to protect nothing");
+            return Check::of(what, found, State::Odd);
+        }
+        Check::of(what, found, State::Good)
+    })
 }
 
 impl Check {

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use super::compact::{has_jwt_shape, jwts_in};
 use super::flaw::Flaw;
 use super::refusal::Refusal;
+use super::token::Token;
 use super::{Kind, Request};
 use header::Line;
 use parameter::Values;
@@ -88,6 +89,18 @@ impl Credential<'_> {
             _ => counts && self.standing == Standing::Exact,
         };
         !is_fault
+    }
+
+    /// Counts what its place held. Other readings of the same value are not counted.
+    pub(super) fn count(&self, read: &Result<Token, Refusal>) {
+        match (self.standing, read) {
+            (Standing::Exact | Standing::Embedded, Ok(_)) => self.place.counts.note_token(),
+            (Standing::Exact, Err(refusal)) if !refusal.is_passing() => {
+                self.place.counts.note_unreadable();
+            }
+            (Standing::Exact | Standing::Embedded | Standing::Respelled | Standing::Foreign, _) => {
+            }
+        }
     }
 
     /// Whether a browser sends it by itself, also for a page of another site.
@@ -251,7 +264,6 @@ impl<'a> Taker<'a> {
     /// What stands behind a scheme is one token, to its last letter.
     fn take_bearer(&mut self, place: &'a Place, token: &'a str) -> Result<(), Refusal> {
         if place.spelling.is_plain() {
-            place.counts.note_token();
             let kind = (place.kind, Standing::Exact);
             self.push(place, Cow::Borrowed(token), None, kind, &[]);
             return Ok(());
@@ -416,10 +428,8 @@ impl<'a> Taker<'a> {
                 self.take_text(place, text, standing, segments)?;
             }
         }
-        match (is_empty, self.found.len() == before) {
-            (true, _) => {}
-            (false, true) => place.counts.note_unreadable(),
-            (false, false) => place.counts.note_token(),
+        if !is_empty && self.found.len() == before {
+            place.counts.note_unreadable();
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Where a credential may travel, and what it is taken for there.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
@@ -26,28 +26,46 @@ pub struct Place {
     pub counts: PlaceCounts,
 }
 
-/// How often a place held a token or something else, since the start or the last change of the shop.
+/// How often a place held a token or something else, since the start or the last reload.
 #[derive(Debug, Default)]
 pub struct PlaceCounts {
-    token: AtomicU64,
+    tokens: AtomicU64,
     unreadable: AtomicU64,
+    is_told: AtomicBool,
 }
 
+/// After so many values without a token a place seems to protect nothing.
+const VALUES_WITHOUT_TOKEN: u64 = 100;
+
 impl PlaceCounts {
-    /// It held what could be a token.
-    pub(super) fn note_token(&self) {
-        self.token.fetch_add(1, Ordering::Relaxed);
+    /// It held a token: a JWT that verifies, or an opaque token that fits.
+    pub(in crate::request) fn note_token(&self) {
+        self.tokens.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It held something that is no token of this place.
-    pub(super) fn note_unreadable(&self) {
+    /// It held something else.
+    pub(in crate::request) fn note_unreadable(&self) {
         self.unreadable.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it held what could be a token, and how often something else.
-    pub fn read(&self) -> (u64, u64) {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (read(&self.token), read(&self.unreadable))
+    /// How often it held a token.
+    pub fn tokens(&self) -> u64 {
+        self.tokens.load(Ordering::Relaxed)
+    }
+
+    /// How often it held something else.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Relaxed)
+    }
+
+    /// Whether it held many values, and never a token: it seems to protect nothing.
+    pub fn is_vain(&self) -> bool {
+        self.tokens() == 0 && self.unreadable() >= VALUES_WITHOUT_TOKEN
+    }
+
+    /// Whether that is to be told now; once.
+    pub fn is_newly_vain(&self) -> bool {
+        self.is_vain() && !self.is_told.swap(true, Ordering::Relaxed)
     }
 }
 
