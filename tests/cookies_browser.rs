@@ -43,10 +43,8 @@ agreed  = {{ status = ["2xx", "3xx"] }}
 }
 
 fn html(status: u16, cookies: &[String], body: &str) -> String {
-    let lines: String = cookies
-        .iter()
-        .map(|line| format!("Set-Cookie: {line}\r\n"))
-        .collect();
+    let lines = cookies.iter().map(|line| format!("Set-Cookie: {line}\r\n"));
+    let lines = lines.collect::<Vec<_>>().concat();
     let page = format!("<!doctype html><title>shop</title><link rel=icon href=data:,>{body}");
     format!(
         "HTTP/1.1 {status} Said\r\nContent-Type: text/html\r\n{lines}Content-Length: {}\r\nConnection: close\r\n\r\n{page}",

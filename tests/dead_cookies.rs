@@ -57,10 +57,8 @@ paths = ["{LOGOUT}"]
 
 /// An answer with these `Set-Cookie` lines.
 fn said(status: u16, cookies: &[&str]) -> String {
-    let lines: String = cookies
-        .iter()
-        .map(|line| format!("Set-Cookie: {line}\r\n"))
-        .collect();
+    let lines = cookies.iter().map(|line| format!("Set-Cookie: {line}\r\n"));
+    let lines = lines.collect::<Vec<_>>().concat();
     format!("HTTP/1.1 {status} Said\r\n{lines}Content-Length: 4\r\nConnection: close\r\n\r\nsaid")
 }
 

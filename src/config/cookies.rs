@@ -106,10 +106,10 @@ pub(super) fn of_shop(
     of_shop: &[CookieDeletion],
 ) -> Vec<CookieDeletion> {
     let names = places.iter().flat_map(|place| place.carrier.cookies());
-    let named = names.filter_map(NamePattern::exact).map(everywhere);
+    let of_places = names.filter_map(NamePattern::exact).map(everywhere);
     let of_rules = rules.iter().flat_map(|rule| &rule.clear_cookies);
     let mut cookies: Vec<CookieDeletion> = Vec::new();
-    for cookie in named.chain(of_rules.chain(of_shop).cloned()) {
+    for cookie in of_places.chain(of_rules.chain(of_shop).cloned()) {
         if !cookies.contains(&cookie) {
             cookies.push(cookie);
         }

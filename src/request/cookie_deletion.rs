@@ -41,13 +41,11 @@ impl CookieDeletion {
                 .collect();
         }
         let pattern = NamePattern::parse(&self.name).ok();
-        match pattern.filter(|pattern| pattern.exact().is_none()) {
-            Some(pattern) => sent(request, |name| pattern.matches(name)),
-            None => {
-                let chunks = sent(request, |name| is_chunk(name, &self.name));
-                [vec![self.name.clone()], chunks].concat()
-            }
+        if let Some(pattern) = pattern.filter(|pattern| pattern.exact().is_none()) {
+            return sent(request, |name| pattern.matches(name));
         }
+        let parts = sent(request, |name| is_chunk(name, &self.name));
+        [vec![self.name.clone()], parts].concat()
     }
 
     /// What stands for the hash in the request's cookies, each once.
@@ -85,7 +83,7 @@ impl Shop {
     pub(super) fn deletions_at(
         &self,
         rule: &LogoutRule,
-        ended: Vec<String>,
+        ended: &[String],
         request: &Request<'_>,
     ) -> Vec<HeaderValue> {
         let of_rule = rule.clear_cookies.iter().flat_map(|deletion| {

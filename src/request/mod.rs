@@ -123,6 +123,7 @@ impl<'a> Request<'a> {
     }
 
     /// The same, asked for under this host as a trusted proxy says.
+    #[must_use]
     pub fn forwarded_as(self, host: Option<&'a str>) -> Self {
         Self {
             forwarded_host: host,
@@ -421,7 +422,7 @@ impl Gate {
             spared,
             when,
             at: now,
-            deletions: shop.deletions_at(rule, ended, request),
+            deletions: shop.deletions_at(rule, &ended, request),
             dead_cookies,
             expired: are_expired(&alive, now),
             graphql: graphql_of(rule, request),
