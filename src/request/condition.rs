@@ -185,8 +185,8 @@ fn names_of(place: &[&str]) -> SmallVec<[String; 2]> {
         [] => SmallVec::new(),
         [name] => SmallVec::from_iter([(*name).to_owned()]),
         [first, rest @ ..] => {
-            let bracketed: String = rest.iter().map(|name| format!("[{name}]")).collect();
-            SmallVec::from_iter([format!("{first}{bracketed}"), place.join(".")])
+            let bracketed = format!("{first}[{}]", rest.join("]["));
+            SmallVec::from_iter([bracketed, place.join(".")])
         }
     }
 }

@@ -5,8 +5,9 @@ use memchr::memmem;
 
 use super::Request;
 use super::call::{BodyNeed, Call};
+use super::graphql::GraphQlCondition;
 use super::path::Path;
-use super::path_pattern::Fit;
+use super::path_pattern::{Fit, PathPattern};
 use super::request_line::RequestLine;
 use super::route::Enforce;
 use super::shop::{Purpose, Shop};
@@ -75,7 +76,7 @@ impl Shop {
         }
         let fields = self.known_logouts.graphql();
         let fields = fields.filter_map(|call| call.graphql.as_ref());
-        let mut fields = fields.flat_map(|graphql| graphql.fields());
+        let mut fields = fields.flat_map(GraphQlCondition::fields);
         let has = |word: &str| memmem::find(body, word.as_bytes()).is_some();
         has_word(&String::from_utf8_lossy(body)) || fields.any(|field| has(field))
     }
@@ -97,7 +98,7 @@ fn resembles(call: &Call, line: &RequestLine<'_>) -> bool {
         let mut conditions = call.conditions.iter();
         conditions.all(|one| one.fit(line.request, line.style) != Fit::No)
     };
-    let is_everywhere = call.paths.iter().any(|path| path.is_everything());
+    let is_everywhere = call.paths.iter().any(PathPattern::is_everything);
     let is_alike = if is_everywhere {
         line.request.head.uri.query().is_some() && !call.conditions.is_empty()
     } else {
