@@ -129,7 +129,14 @@ impl Written {
             Carrier::Schemed { schemes, .. } => {
                 Some(schemes.iter().map(|one| one.to_ascii_lowercase()).collect())
             }
-            _ => None,
+            Carrier::Raw(_)
+            | Carrier::Cookie { .. }
+            | Carrier::Query(_)
+            | Carrier::Json(_)
+            | Carrier::Form(_)
+            | Carrier::GraphQl(_)
+            | Carrier::Path
+            | Carrier::Subprotocol(_) => None,
         };
         Self {
             name,
@@ -145,8 +152,8 @@ impl Written {
         }
         match (&self.schemes, &other.schemes) {
             (None, None) => Some(self.name.clone()),
-            (Some(these), Some(those)) => {
-                let both = these.iter().find(|one| those.contains(one))?;
+            (Some(ours), Some(others)) => {
+                let both = ours.iter().find(|one| others.contains(one))?;
                 Some(format!("{} with the scheme `{both}`", self.name))
             }
             (None, Some(_)) | (Some(_), None) => None,

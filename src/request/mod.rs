@@ -160,7 +160,7 @@ pub enum Verdict<'g> {
         dead_cookies: Vec<DeadCookie>,
     },
     /// These are revoked first; then it is answered, or goes to the shop.
-    LogOut(LogOut),
+    LogOut(Box<LogOut>),
     /// A browser asked whether a page may call Doorward's own logout.
     Preflight,
     /// The shop is to be asked about these first; then it is judged again.
@@ -415,7 +415,7 @@ impl Gate {
             return Err(Refusal::Unverifiable(Flaw::NoCustomer)); // nobody knows whose the others are
         }
         let ended = ended_cookies(&alive, &spared, &dead_cookies);
-        Ok(Verdict::LogOut(LogOut {
+        Ok(Verdict::LogOut(Box::new(LogOut {
             shop: Arc::clone(shop),
             rule: Arc::clone(rule),
             revocations,
@@ -426,7 +426,7 @@ impl Gate {
             dead_cookies,
             expired: are_expired(&alive, now),
             graphql: graphql_of(rule, request),
-        }))
+        })))
     }
 
     /// One credential: what it is, unless it is bad or dead.

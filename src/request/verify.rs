@@ -351,6 +351,7 @@ mod tests {
 
     #[test]
     fn a_token_is_judged_by_the_issuer_that_it_claims_to_be_of_field_f8() {
+        const HEADER: &str = r#"{"alg":"HS256"}"#;
         let issuer = |algorithm, domain, pinned: &str| {
             let mut settings = settings(domain, algorithm);
             settings.issuers = vec![pinned.to_owned()];
@@ -370,7 +371,6 @@ mod tests {
                 identity.id
             })
         };
-        const HEADER: &str = r#"{"alg":"HS256"}"#;
         let of_a = read(HEADER, r#"{"iss":"a","jti":"1"}"#).unwrap();
         let of_b = read(HEADER, r#"{"iss":"b","jti":"1"}"#).unwrap();
         assert_ne!(of_a, of_b);

@@ -39,10 +39,10 @@ impl Proxy {
         &self,
         session: &mut Session,
         context: &mut Context,
-        logout: LogOut,
+        logout: Box<LogOut>,
         body: Option<Bytes>,
     ) -> Result<bool> {
-        let logout = Arc::new(logout);
+        let logout: Arc<LogOut> = Arc::from(logout);
         let shop = logout.shop.name.as_str();
         context.shop = Some(Arc::clone(&logout.shop));
         let outcome = self.carry_out(session, context, &logout, body).await;

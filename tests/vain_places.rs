@@ -1,0 +1,76 @@
+//! What protects nothing is never silent about it; and what is nobody's is nobody's to log out.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod support;
+
+use serde_json::json;
+use support::{Customer, Edge, request, shop_table, stateless_bagisto};
+
+const PLACES: &str = r#"
+[[shop.credential]]
+header = "authorization"
+schemes = ["Bearer"]
+[[shop.credential]]
+header = "x-session"
+kind = "jwt"
+pattern = 'session-(?<token>.+)'
+"#;
+
+#[test]
+fn a_place_that_never_holds_a_token_is_named_field_f3() {
+    let shop = stateless_bagisto();
+    let edge = Edge::with(&format!("{}{PLACES}", shop_table(&shop)));
+    let good = format!("Bearer {}", shop.sign_in("alice"));
+    for number in 0..100 {
+        let other = format!("other-{number}");
+        let headers = [("X-Session", &*other), ("Authorization", &*good)];
+        edge.raw(&request("GET", "/cart", &headers, b""));
+    }
+    edge.raw(&request("GET", "/cart", &[], b""));
+    assert!(edge.says("never holds a token"));
+    let told = edge.log_lines();
+    let told = told
+        .iter()
+        .filter(|line| line.contains("never holds a token"));
+    assert_eq!(told.count(), 1);
+    let metrics = edge.metrics();
+    for (place, held, count) in [
+        ("header x-session", "unreadable", 100),
+        ("header x-session", "token", 0),
+        ("header authorization Bearer", "token", 100),
+        ("header authorization Bearer", "nothing", 1),
+    ] {
+        let line = format!(
+            "doorward_credential_places_total{{shop=\"main\",place=\"{place}\",held=\"{held}\"}} {count}"
+        );
+        assert!(metrics.contains(&line), "{line}\n{metrics}");
+    }
+    let health = edge.ask_operator("/readyz?verbose");
+    assert_eq!(health, 200);
+    let text = health.text();
+    let line = "[!] place of shop main, header x-session: 0 tokens, 100 other values";
+    assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn a_token_of_nobody_is_nobodys_to_log_out_field_f8() {
+    let shop = stateless_bagisto();
+    let edge = Edge::with(&format!(
+        "{}token.only_with = [\"/sub\"]\n",
+        shop_table(&shop)
+    ));
+    let claims = json!({"jti": "everybodys", "iat": 1_790_000_000, "exp": 4_000_000_000_u64});
+    let public = Customer::holding(&shop, shop.sign(&claims));
+    let reaches = || {
+        let visits = shop.visits();
+        public.visit(&edge, "/cart");
+        shop.visits() > visits
+    };
+    assert!(reaches());
+    assert_eq!(public.log_out(&edge), 400, "no credential of a customer");
+    assert!(reaches());
+    let revoke = ["revoke", "--shop", "main", "--token", "-"];
+    let revoked = edge.command_with_input(&revoke, public.token().as_bytes());
+    assert_eq!(revoked.code, Some(0), "{revoked:?}");
+    assert!(!reaches(), "the operator may");
+}
