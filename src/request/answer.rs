@@ -11,8 +11,8 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::logout::Words;
 use super::refusal::Refusal;
+use super::words::Words;
 
 /// An answer, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]

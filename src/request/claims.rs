@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Number, Value};
 
-use super::flaw::Flaw;
+use super::flaw::{ClaimName, Flaw, Unreadable};
 use super::json::{NO_CHARACTER, Pointer};
 use crate::clock::UnixTime;
 use crate::revocation::Window;
@@ -50,88 +50,6 @@ pub enum IssuedAt {
     Claim(TimeClaim),
     /// So long before another claim, for shops whose tokens live for a fixed time.
     Before(TimeClaim, Duration),
-}
-
-/// A claim that is asked for, as the configuration calls it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClaimName {
-    /// The token's own id.
-    Id,
-    /// The customer.
-    Subject,
-    /// The session.
-    Session,
-    /// The end.
-    ExpiresAt,
-    /// The moment before which it is not good.
-    NotBefore,
-    /// The beginning.
-    IssuedAt,
-}
-
-impl ClaimName {
-    /// The word for logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::Subject => "subject",
-            Self::Session => "session",
-            Self::ExpiresAt => "expires_at",
-            Self::NotBefore => "nbf",
-            Self::IssuedAt => "issued_at",
-        }
-    }
-}
-
-/// What stands in a claim and can't be read: its kind, never its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// A text where a number is expected.
-    Text,
-    /// A text with half a character in it.
-    BrokenText,
-    /// `true` or `false`.
-    Boolean,
-    /// A number with a fraction, or too long to be exact.
-    Fraction,
-    /// A time before 1970.
-    Negative,
-    /// A time that no token has.
-    TooLarge,
-    /// A time that would be in the usual centuries if it counted milliseconds.
-    Milliseconds,
-    /// An array.
-    Array,
-    /// An object.
-    Object,
-}
-
-impl Unreadable {
-    /// The word for logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::BrokenText => "broken_text",
-            Self::Boolean => "boolean",
-            Self::Fraction => "fraction",
-            Self::Negative => "negative",
-            Self::TooLarge => "too_large",
-            Self::Milliseconds => "milliseconds",
-            Self::Array => "array",
-            Self::Object => "object",
-        }
-    }
-
-    /// What a value is that is no name and no time.
-    fn of(value: &Value) -> Self {
-        match value {
-            Value::Bool(_) | Value::Null => Self::Boolean,
-            Value::Number(_) => Self::Fraction,
-            Value::String(_) => Self::Text,
-            Value::Array(_) => Self::Array,
-            Value::Object(_) => Self::Object,
-        }
-    }
 }
 
 /// What a payload says, as far as we ask.

@@ -2,14 +2,10 @@
 
 use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
-use http::request::Parts;
 
 use super::Request;
 use super::credential::{NamePattern, cookies};
-use super::dead_cookie::DeadCookie;
-use super::logout::LogoutRule;
 use super::set_cookie::{CookieAttributes, SetCookie};
-use super::shop::Shop;
 use crate::clock::UnixTime;
 
 /// A cookie to delete.
@@ -33,7 +29,7 @@ pub struct CookieDeletion {
 
 impl CookieDeletion {
     /// The names to delete, as far as the request tells them.
-    fn names(&self, request: &Request<'_>) -> Vec<String> {
+    pub(super) fn names(&self, request: &Request<'_>) -> Vec<String> {
         if self.name.contains("{hash}") {
             let hashes = self.hashes(request).into_iter();
             return hashes
@@ -65,7 +61,8 @@ impl CookieDeletion {
         hashes
     }
 
-    fn lines_for(&self, name: &str) -> Vec<String> {
+    /// The lines that delete the cookie of this name.
+    pub(super) fn lines_for(&self, name: &str) -> Vec<String> {
         let at = |path: &String| CookieAttributes {
             path: path.clone(),
             domain: self.domain.clone(),
@@ -75,79 +72,6 @@ impl CookieDeletion {
         };
         let paths = self.paths.iter();
         paths.flat_map(|path| at(path).deletions(name)).collect()
-    }
-}
-
-impl Shop {
-    /// The lines that delete the customer's cookies at a logout by this rule, and those of these names.
-    pub(super) fn deletions_at(
-        &self,
-        rule: &LogoutRule,
-        ended: &[String],
-        request: &Request<'_>,
-    ) -> Vec<HeaderValue> {
-        let of_rule = rule.clear_cookies.iter().flat_map(|deletion| {
-            let names = deletion.names(request).into_iter();
-            names.flat_map(|name| [deletion.lines_for(&name), self.seen_lines_for(&name)].concat())
-        });
-        let ended = ended.iter().flat_map(|name| self.lines_for(name, request));
-        each_once(of_rule.chain(ended))
-    }
-
-    /// The lines by which a browser forgets dead cookies.
-    pub fn deletions_of(&self, dead: &[DeadCookie], head: &Parts) -> Vec<HeaderValue> {
-        let request = Request::new(head, None);
-        let forgotten = dead.iter().filter(|cookie| !cookie.is_kept);
-        let names = forgotten.map(|cookie| cookie.name.as_str());
-        each_once(names.flat_map(|name| self.lines_for(name, &request)))
-    }
-
-    /// The lines that delete the cookie of this name and its parts: as the shop was seen to set it, and as the
-    /// configuration says of any logout.
-    fn lines_for(&self, name: &str, request: &Request<'_>) -> Vec<String> {
-        let parts = sent(request, |part| is_chunk(part, name));
-        let names = [vec![name.to_owned()], parts].concat().into_iter();
-        let lines = |name: String| {
-            let configured = self.own_logout.clear_cookies.iter();
-            let meant = configured.filter(|one| one.names(request).contains(&name));
-            let configured: Vec<_> = meant.flat_map(|one| one.lines_for(&name)).collect();
-            let lines = [configured, self.seen_lines_for(&name)].concat();
-            if lines.is_empty() {
-                return CookieAttributes::usual().deletions(&name);
-            }
-            lines
-        };
-        names
-            .filter(|name| is_plain(name))
-            .flat_map(lines)
-            .collect()
-    }
-
-    fn seen_lines_for(&self, name: &str) -> Vec<String> {
-        let ways = self.seen_cookies.of(name).into_iter();
-        ways.flat_map(|way| way.deletions(name)).collect()
-    }
-
-    /// Learns how the shop sets the cookies that are credentials, from its answer to a request for this path.
-    pub fn note_set_cookies(&self, headers: &HeaderMap, path: &str) {
-        for line in headers.get_all(SET_COOKIE) {
-            let line = line.to_str().ok().and_then(SetCookie::read);
-            let Some(line) = line.filter(|line| self.is_credential(line.name)) else {
-                continue;
-            };
-            if let Some(attributes) = line.told_by(path) {
-                self.seen_cookies.note(line.name, attributes);
-            }
-        }
-    }
-
-    /// Whether a cookie of this name is a credential, or a part of one.
-    fn is_credential(&self, name: &str) -> bool {
-        let mut names = self.places.iter().flat_map(|place| place.carrier.cookies());
-        names.any(|names| {
-            let whole = names.exact();
-            names.matches(name) || whole.is_some_and(|whole| is_chunk(name, whole))
-        })
     }
 }
 
@@ -169,20 +93,8 @@ pub fn deletions_beside(
     deletions.iter().filter(is_left).cloned().collect()
 }
 
-fn each_once(lines: impl IntoIterator<Item = String>) -> Vec<HeaderValue> {
-    let mut values: Vec<HeaderValue> = Vec::new();
-    for line in lines {
-        if let Ok(value) = HeaderValue::try_from(line)
-            && !values.contains(&value)
-        {
-            values.push(value);
-        }
-    }
-    values
-}
-
 /// The names of the cookies that came and fit, each once.
-fn sent(request: &Request<'_>, fits: impl Fn(&str) -> bool) -> Vec<String> {
+pub(super) fn sent(request: &Request<'_>, fits: impl Fn(&str) -> bool) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in cookies(request).map(|cookie| cookie.name()) {
         if fits(&name) && is_plain(&name) && !names.iter().any(|known| *known == name) {

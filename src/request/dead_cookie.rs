@@ -4,7 +4,16 @@ use std::fmt;
 
 use super::credential::Credential;
 use super::refusal::Refusal;
-use super::shop::{DeadCookiePolicy, Shop};
+
+/// What becomes of a cookie whose token is dead or can't be verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeadCookiePolicy {
+    /// It is taken out of the request: browsers send cookies by themselves, and the customer must be able to log in.
+    #[default]
+    Remove,
+    /// The request is refused.
+    Refuse,
+}
 
 /// A cookie that is taken out of a request, because its token is dead or can't be verified.
 pub struct DeadCookie {
@@ -33,9 +42,9 @@ pub(super) struct SetAside {
 
 impl SetAside {
     /// Nothing yet.
-    pub(super) fn of(shop: &Shop) -> Self {
+    pub(super) fn under(policy: DeadCookiePolicy) -> Self {
         Self {
-            policy: shop.dead_cookie,
+            policy,
             cookies: Vec::new(),
             refusal: None,
         }

@@ -1,6 +1,6 @@
 //! What can be wrong with a token.
 
-use super::claims::{ClaimName, Unreadable};
+use serde_json::Value;
 
 /// Why a token can't be verified. The customer is told none of this, the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,88 @@ impl Flaw {
             Self::NotJwt => "not_jwt",
             Self::Stranger => "stranger",
             Self::NoCustomer => "no_customer",
+        }
+    }
+}
+
+/// A claim that is asked for, as the configuration calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimName {
+    /// The token's own id.
+    Id,
+    /// The customer.
+    Subject,
+    /// The session.
+    Session,
+    /// The end.
+    ExpiresAt,
+    /// The moment before which it is not good.
+    NotBefore,
+    /// The beginning.
+    IssuedAt,
+}
+
+impl ClaimName {
+    /// The word for logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Subject => "subject",
+            Self::Session => "session",
+            Self::ExpiresAt => "expires_at",
+            Self::NotBefore => "nbf",
+            Self::IssuedAt => "issued_at",
+        }
+    }
+}
+
+/// What stands in a claim and can't be read: its kind, never its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// A text where a number is expected.
+    Text,
+    /// A text with half a character in it.
+    BrokenText,
+    /// `true` or `false`.
+    Boolean,
+    /// A number with a fraction, or too long to be exact.
+    Fraction,
+    /// A time before 1970.
+    Negative,
+    /// A time that no token has.
+    TooLarge,
+    /// A time that would be in the usual centuries if it counted milliseconds.
+    Milliseconds,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl Unreadable {
+    /// The word for logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::BrokenText => "broken_text",
+            Self::Boolean => "boolean",
+            Self::Fraction => "fraction",
+            Self::Negative => "negative",
+            Self::TooLarge => "too_large",
+            Self::Milliseconds => "milliseconds",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+
+    /// What a value is that is no name and no time.
+    pub(super) fn of(value: &Value) -> Self {
+        match value {
+            Value::Bool(_) | Value::Null => Self::Boolean,
+            Value::Number(_) => Self::Fraction,
+            Value::String(_) => Self::Text,
+            Value::Array(_) => Self::Array,
+            Value::Object(_) => Self::Object,
         }
     }
 }

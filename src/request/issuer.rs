@@ -7,9 +7,9 @@ use jsonwebtoken::Algorithm;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use super::claims::{self, ClaimName, Unreadable};
+use super::claims;
 use super::compact::{Compact, decode_object, key_id, refuse_other_types};
-use super::flaw::Flaw;
+use super::flaw::{ClaimName, Flaw, Unreadable};
 use super::json::NO_CHARACTER;
 use super::key_ring::KeyRing;
 use super::key_source::{JwksSource, KeySource};

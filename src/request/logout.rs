@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderName, StatusCode};
+use http::HeaderName;
 use regex::Regex;
 
 use super::Request;
@@ -12,9 +11,10 @@ use super::answer::Answer;
 use super::call::Call;
 use super::cookie_deletion::CookieDeletion;
 use super::refusal::Refusal;
-use super::request_site::WebOrigin;
 use super::token::{Confirmed, Token, Verified};
 use super::token_settings::TokenSettings;
+use super::web_origin::WebOrigin;
+use super::words::Words;
 use crate::clock::UnixTime;
 use crate::revocation::{Identity, MARGIN, Revocation, Source, Window};
 
@@ -87,17 +87,6 @@ pub enum When {
     AtOnce,
     /// Once the shop has said yes.
     ShopAgreed,
-}
-
-/// An answer's status and body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its body, byte for byte; `None`: the refusal's own shape with `message`.
-    pub body: Option<Bytes>,
-    /// What the refusal's shape says when there is no body.
-    pub message: Option<String>,
 }
 
 /// A header by which a shop knows its clients. It is no credential of a customer.

@@ -16,6 +16,7 @@ mod dead_cookie;
 mod doubtful;
 mod flaw;
 mod graphql;
+mod host;
 mod inquiry;
 mod issuer;
 mod json;
@@ -39,10 +40,13 @@ mod route;
 mod seen_cookies;
 mod set_cookie;
 mod shop;
+mod shop_cookies;
 mod skew;
 mod token;
 mod token_settings;
 mod verify;
+mod web_origin;
+mod words;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -56,7 +60,7 @@ pub use agreement::{Agreement, Wanted};
 pub use answer::{ALLOWED, Answer, RefusalSettings, Shape};
 pub use by_hand::{Named, Target};
 pub use call::{BodyNeed, Call};
-pub use claims::{ClaimName, Claims, IssuedAt, TimeClaim, TimeUnit, Unreadable};
+pub use claims::{Claims, IssuedAt, TimeClaim, TimeUnit};
 pub use condition::{Condition, ConditionPlace, ConditionValue};
 pub use confirmations::Confirmations;
 pub use cookie_deletion::{CookieDeletion, deletions_beside};
@@ -64,10 +68,11 @@ pub use credential::{
     Carrier, Credential, Decoding, Fold, NamePattern, Occasion, Occasions, Place, PlaceCounts,
     Spelling,
 };
-pub use dead_cookie::DeadCookie;
+pub use dead_cookie::{DeadCookie, DeadCookiePolicy};
 pub use doubtful::Doubtful;
-pub use flaw::Flaw;
+pub use flaw::{ClaimName, Flaw, Unreadable};
 pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, UnreadBody};
+pub use host::{HostPattern, host_of};
 pub use inquiry::{ContentType, Inquiry};
 pub use issuer::Issuer;
 pub use json::Pointer;
@@ -76,19 +81,21 @@ pub use key_source::{JwksSource, JwksUrl, KeySource};
 pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, name_of, secret_bytes_min};
 pub use known_logouts::KnownLogouts;
 pub use loggable::loggable_path;
-pub use logout::{AnswerBy, ClientKey, LogoutRule, Scope, When, Words};
+pub use logout::{AnswerBy, ClientKey, LogoutRule, Scope, When};
 pub use path::{Path, PathStyle};
 pub use path_pattern::{Base, Fit, Folder, PathPattern};
 pub use refresh::RefreshRule;
 pub use refusal::Refusal;
-pub use request_site::{RequestSite, WebOrigin};
+pub use request_site::RequestSite;
 pub use route::{Enforce, Route};
 pub use seen_cookies::SeenCookies;
-pub use shop::{DeadCookiePolicy, Examine, HostPattern, Shop, Tokens, host_of};
+pub use shop::{Examine, Shop, Tokens};
 pub use skew::ShopClock;
 pub use token::{Confirmed, Token, Verified};
 pub use token_settings::{Kind, TokenSettings};
 pub use verify::{TOKEN_BYTES_MAX, Verifier};
+pub use web_origin::WebOrigin;
+pub use words::Words;
 
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations};
@@ -277,13 +284,13 @@ impl Gate {
                 })
             }
             Purpose::Visit(enforce) => {
-                let mut aside = SetAside::of(shop);
+                let mut aside = SetAside::under(shop.dead_cookie);
                 let occasion = (Occasion::Visit, enforce);
                 self.admit(shop, occasion, arrival, &mut aside, now)
                     .map_err(|refusal| Refused::of(shop, refusal).deleting(aside.cookies))
             }
             Purpose::Refresh(rule, enforce) => {
-                let mut aside = SetAside::of(shop);
+                let mut aside = SetAside::under(shop.dead_cookie);
                 let occasion = (Occasion::Refresh, enforce);
                 self.admit(shop, occasion, arrival, &mut aside, now)
                     .map_err(|refusal| {
@@ -292,7 +299,7 @@ impl Gate {
                     })
             }
             Purpose::LogOut(rule) => {
-                let mut aside = SetAside::of(shop);
+                let mut aside = SetAside::under(shop.dead_cookie);
                 self.log_out(shop, rule, arrival, &mut aside, now)
                     .map_err(|refusal| {
                         let refused = Refused::of(shop, refusal).in_words(rule.words_for(refusal));
@@ -437,7 +444,7 @@ impl Gate {
         now: UnixTime,
     ) -> Result<Token, Refusal> {
         let read = shop.read(credential, now);
-        credential.count(&read);
+        credential.count(read.as_ref().err());
         let token = read?;
         self.refuse_revoked(&token)?;
         Ok(token)

@@ -1,8 +1,8 @@
 //! Where refresh tokens are exchanged for new tokens.
 
 use super::call::Call;
-use super::logout::Words;
 use super::refusal::Refusal;
+use super::words::Words;
 
 /// A call that exchanges a refresh token.
 #[derive(Debug)]

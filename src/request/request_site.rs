@@ -8,9 +8,10 @@ use http::{HeaderMap, Method};
 
 use super::Request;
 use super::credential::{Carrier, Credential};
+use super::host::{HostPattern, authority_of};
 use super::logout::{AnswerBy, LogoutRule, When};
 use super::refusal::Refusal;
-use super::shop::{HostPattern, authority_of, is_host, without_port};
+use super::web_origin::WebOrigin;
 
 /// Where a request comes from, as the browser says that sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,21 +24,6 @@ pub enum RequestSite {
     CrossSite,
     /// Nothing says it: a program, or a browser that was told to say nothing.
     Unknown,
-}
-
-/// An origin of pages: scheme, host and port (RFC 6454).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebOrigin {
-    scheme: Scheme,
-    /// In lower case, without a dot at its end.
-    host: String,
-    port: u16,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
-    Http,
-    Https,
 }
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -70,7 +56,7 @@ impl RequestSite {
             .chain(request.forwarded_host);
         if own.any(|authority| page.is_at(authority)) {
             Self::SameOrigin
-        } else if hosts.iter().any(|pattern| pattern.claims(&page.host)) {
+        } else if hosts.iter().any(|pattern| pattern.claims(page.host())) {
             Self::SameSite
         } else {
             Self::CrossSite
@@ -94,50 +80,6 @@ fn only_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let first = lines.next()?;
     let is_only = lines.next().is_none();
     Some(first.to_str().ok().filter(|_| is_only).unwrap_or_default())
-}
-
-impl WebOrigin {
-    /// `https://www.example.com`, with a port where it is not the usual one.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const WANTED: &str = "an origin such as https://www.example.com, without a path";
-        let is_bare = |text: &&str| {
-            text.split_once("://")
-                .is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']))
-        };
-        let text = Some(text).filter(is_bare).ok_or(WANTED)?;
-        Self::of_url(text).ok_or(WANTED)
-    }
-
-    /// The origin of a URL, as it stands in `Origin` or `Referer`.
-    fn of_url(url: &str) -> Option<Self> {
-        let (scheme, rest) = url.split_once("://")?;
-        let scheme = match scheme {
-            _ if scheme.eq_ignore_ascii_case("https") => Scheme::Https,
-            _ if scheme.eq_ignore_ascii_case("http") => Scheme::Http,
-            _ => return None,
-        };
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (host, port) = host_and_port(&rest[..end], scheme)?;
-        Some(Self { scheme, host, port })
-    }
-
-    /// Whether it is the origin of what is asked for under this authority. One without port means the usual one.
-    fn is_at(&self, authority: &str) -> bool {
-        let own = host_and_port(authority, self.scheme);
-        own.is_some_and(|(host, port)| host == self.host && port == self.port)
-    }
-}
-
-fn host_and_port(authority: &str, scheme: Scheme) -> Option<(String, u16)> {
-    let host = without_port(authority).filter(|host| is_host(host))?;
-    let port = authority[host.len()..].trim_start_matches(':');
-    let port = match (port, scheme) {
-        ("", Scheme::Http) => 80,
-        ("", Scheme::Https) => 443,
-        (digits, _) => digits.parse().ok()?,
-    };
-    let host = host.strip_suffix('.').unwrap_or(host);
-    Some((host.to_ascii_lowercase(), port))
 }
 
 /// Whether a browser may have added a credential by itself.

@@ -18,7 +18,6 @@ use smallvec::SmallVec;
 use super::compact::{has_jwt_shape, jwts_in};
 use super::flaw::Flaw;
 use super::refusal::Refusal;
-use super::token::Token;
 use super::{Kind, Request};
 use header::Line;
 use parameter::Values;
@@ -92,12 +91,11 @@ impl Credential<'_> {
     }
 
     /// Counts what its place held. Other readings of the same value are not counted.
-    pub(super) fn count(&self, read: &Result<Token, Refusal>) {
-        match (self.standing, read) {
-            (Standing::Exact | Standing::Embedded, Ok(_)) => self.place.counts.note_token(),
-            (Standing::Exact, Err(refusal)) if !refusal.is_passing() => {
-                self.place.counts.note_unreadable();
-            }
+    pub(super) fn count(&self, refusal: Option<&Refusal>) {
+        let counts = &self.place.counts;
+        match (self.standing, refusal) {
+            (Standing::Exact | Standing::Embedded, None) => counts.note_token(),
+            (Standing::Exact, Some(refusal)) if !refusal.is_passing() => counts.note_unreadable(),
             (Standing::Exact | Standing::Embedded | Standing::Respelled | Standing::Foreign, _) => {
             }
         }

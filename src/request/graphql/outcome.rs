@@ -5,8 +5,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::super::json;
-use super::super::logout::Words;
 use super::super::refusal::Refusal;
+use super::super::words::Words;
 use super::{Execution, GraphQlCondition, Reading};
 
 /// What is executed beside a logout, and under which keys.
