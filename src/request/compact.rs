@@ -40,7 +40,8 @@ pub(super) fn has_jwt_shape(text: &str) -> bool {
 /// The JWTs that stand in a text, whatever stands around them.
 ///
 /// Of each run of the letters that they are made of (RFC 7515 section 7.1), every three parts of which the first begins
-/// an object. A signature may have the letters of other alphabets.
+/// an object. A signature may have the letters of other alphabets. Before a header these may stand, too: a cookie's
+/// `Bearer%20` is read as `Bearer+`.
 pub(super) fn jwts_in(text: &str) -> SmallVec<[&str; 1]> {
     let mut found = SmallVec::new();
     if memchr::memchr(b'.', text.as_bytes()).is_none() {
@@ -55,9 +56,9 @@ pub(super) fn jwts_in(text: &str) -> SmallVec<[&str; 1]> {
             let [first, _, ..] = ends.as_slice() else {
                 break;
             };
-            if begins_object(rest.as_bytes()) {
+            if let Some(start) = start_of_object(&rest[..*first]) {
                 let end = ends.get(2).copied().unwrap_or(rest.len());
-                found.push(&rest[..end]);
+                found.push(&rest[start..end]);
                 match rest.get(end + 1..) {
                     Some(after) => rest = after,
                     None => break,
@@ -68,6 +69,13 @@ pub(super) fn jwts_in(text: &str) -> SmallVec<[&str; 1]> {
         }
     }
     found
+}
+
+/// Where in a part the base64 of an object begins: at once, or behind a letter of another alphabet.
+fn start_of_object(part: &str) -> Option<usize> {
+    let behind = part.match_indices(['+', '/']).map(|(at, _)| at + 1);
+    let mut starts = std::iter::once(0).chain(behind);
+    starts.find(|start| begins_object(&part.as_bytes()[*start..]))
 }
 
 /// Whether base64 that begins so is a text that begins with a brace.

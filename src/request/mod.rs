@@ -477,6 +477,9 @@ impl Gate {
         if request.body.is_none() || !shop.sweeps_bodies() {
             return Ok(());
         }
+        if credential::is_in_strange_letters(request) {
+            return Err(Refusal::MalformedCredential);
+        }
         let mut jwts = 0;
         let mut look = |text: &str| {
             let tokens = match shop.read_text(text, now) {

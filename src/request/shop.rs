@@ -370,8 +370,10 @@ impl Shop {
                 continue;
             }
             for text in spelling.unwrap(Cow::Borrowed(text)) {
-                if let Some(key) = spelling.key(&text)? {
-                    tokens.push(self.verifier.opaque(&text, &key));
+                match spelling.key(&text) {
+                    Ok(Some(key)) => tokens.push(self.verifier.opaque(&text, &key)),
+                    Err(refusal) if spelling.pattern.is_some() => return Err(refusal),
+                    Ok(None) | Err(_) => {} // without a pattern nothing tells it from any other text
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::compact::{Compact, decode_object, has_jwt_shape, key_id, signed_part};
-use super::credential::is_no_text;
+use super::credential::{is_no_text, trimmed};
 use super::flaw::Flaw;
 use super::issuer::Issuer;
 use super::token::{Token, Verified};
@@ -200,7 +200,10 @@ impl Verifier {
     }
 
     /// A token of which nothing is known: it can be named by itself or a part of it, not by its customer.
+    ///
+    /// White space around it is none of it: frameworks strip that, and databases do not compare it.
     pub(super) fn opaque(&self, text: &str, name: &str) -> Token {
+        let name = trimmed(name);
         // Also under what it was called before the operator said by which part it is known.
         let former = (name != text).then(|| Group {
             id: self.main().fingerprint(signed_part(text)),

@@ -40,6 +40,7 @@ pub mod encrypted;
 pub mod gatehouse;
 pub mod gossip;
 pub mod places;
+pub mod readers;
 pub mod recording;
 pub mod rsa_signer;
 

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::super::Request;
 use super::super::parameters::is_called_by;
+use super::parameter::without_u;
 
 /// A name, or one with a single `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(in crate::request) struct Cookie<'a> {
     pub(in crate::request) value: &'a [u8],
     /// What stands between two semicolons, the cookie in it.
     pub(super) segment: &'a [u8],
-    /// Only servers see it that part cookies by commas, too (RFC 2965 section 3.3.4).
+    /// Only servers see it that part cookies by commas (RFC 2965 section 3.3.4) or white space (Python's `http.cookies`), too.
     pub(super) is_after_comma: bool,
 }
 
@@ -34,23 +35,42 @@ pub(in crate::request) fn cookies<'a>(request: &Request<'a>) -> impl Iterator<It
     let lines = request.head.headers.get_all(COOKIE).into_iter();
     let segments = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     segments.flat_map(|segment| {
-        let first = Cookie::of(segment, segment, false);
-        let has_comma = memchr::memchr(b',', segment).is_some();
-        let pieces = has_comma.then(|| segment.split(|byte| *byte == b','));
-        let others = pieces.into_iter().flatten();
-        let others = others.filter_map(move |piece| Cookie::of(piece, segment, true));
-        first.into_iter().chain(others)
+        Cookie::of(segment)
+            .into_iter()
+            .chain(Cookie::further(segment))
     })
 }
 
+/// How many cookies are looked for between two semicolons.
+const FURTHER_MAX: usize = 32;
+
 impl<'a> Cookie<'a> {
-    fn of(piece: &'a [u8], segment: &'a [u8], is_after_comma: bool) -> Option<Self> {
-        let equals = memchr::memchr(b'=', piece)?;
+    fn of(segment: &'a [u8]) -> Option<Self> {
+        let equals = memchr::memchr(b'=', segment)?;
         Some(Self {
-            name: trim(&piece[..equals]),
-            value: trim(&piece[equals + 1..]),
+            name: trim(&segment[..equals]),
+            value: trim(&segment[equals + 1..]),
             segment,
-            is_after_comma,
+            is_after_comma: false,
+        })
+    }
+
+    /// Those behind a comma or white space. What follows such a value is left to [`readings`].
+    fn further(segment: &'a [u8]) -> impl Iterator<Item = Self> {
+        let piece = segment.trim_ascii();
+        let has_more = memchr::memchr3(b',', b' ', b'\t', piece).is_some();
+        let ends = has_more.then(|| memchr::memchr_iter(b'=', piece));
+        let ends = ends.into_iter().flatten().take(FURTHER_MAX);
+        ends.filter_map(move |equals| {
+            let before = piece[..equals].trim_ascii_end();
+            let is_separator = |byte: &u8| b", \t".contains(byte);
+            let separator = before.iter().rposition(is_separator)?;
+            Some(Self {
+                name: &before[separator + 1..],
+                value: trim(&piece[equals + 1..]),
+                segment,
+                is_after_comma: true,
+            })
         })
     }
 
@@ -85,13 +105,17 @@ pub(super) fn readings(value: &[u8]) -> Readings<'_> {
         Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     };
     let mut readings = Readings::new();
-    if !text.contains(['%', ' ', '\t', '"', '\\', ',']) {
+    let has_space = text.starts_with('+') || text.ends_with('+'); // to PHP
+    if !has_space && !text.contains(['%', ' ', '\t', '"', '\\', ',']) {
         readings.push(text);
         return readings;
     }
     let mut add = |reading: Cow<'_, str>| {
-        if !reading.is_empty() && !readings.contains(&reading) {
-            readings.push(Cow::Owned(reading.into_owned()));
+        // Databases do not compare white space at the end.
+        for reading in [&*reading, reading.trim_matches('+')] {
+            if !reading.is_empty() && !readings.iter().any(|known| known == reading) {
+                readings.push(Cow::Owned(reading.to_owned()));
+            }
         }
     };
     add(cookie_value(text.clone()));
@@ -114,6 +138,11 @@ pub(super) fn readings(value: &[u8]) -> Readings<'_> {
     add(decoded(word));
     let twice = decoded(&decoded(bare)).into_owned();
     add(Cow::Owned(twice));
+    if text.contains('%') {
+        // Old ASP knows another code.
+        let plain = without_u(bare);
+        add(decoded(&plain));
+    }
     readings
 }
 
@@ -259,6 +288,9 @@ mod tests {
             "\"\\126ALUE1\"",
             "%2556ALUE1",
             "\"VALUE1\"junk",
+            "VALUE1%20",
+            "%u0056ALUE1",
+            "VALUE1 next=x",
             "%22VALUE1%22x",
         ] {
             let found = readings(spelling.as_bytes());
@@ -268,6 +300,27 @@ mod tests {
             assert!(has, "{spelling}: {found:?}");
         }
         assert_eq!(readings(b"plain+value").as_slice(), ["plain+value"]);
+    }
+
+    #[test]
+    fn a_cookie_is_found_behind_every_separator_attacks_a9() {
+        for segment in [
+            "a=b,sid=V",
+            "a=b sid=V",
+            " a=b\tsid = V,c=d",
+            "a=\"b\", sid=V",
+        ] {
+            let found: Vec<_> = Cookie::further(segment.as_bytes()).collect();
+            let sid = found.iter().find(|one| one.name == b"sid").unwrap();
+            assert!(
+                readings(sid.value).iter().any(|one| one == "V"),
+                "{segment}"
+            );
+        }
+        for segment in ["sid=V", " sid=V ", " sid = V"] {
+            let names = Cookie::further(segment.as_bytes()).map(|one| one.name.len());
+            assert!(names.sum::<usize>() <= 3, "{segment}");
+        }
     }
 
     #[test]

@@ -85,6 +85,13 @@ pub(super) fn bare<'a>(
     place: &Place,
     places: &[Place],
 ) -> Result<Line<'a>, Refusal> {
+    let is_scheme = |other: &Place| match &other.carrier {
+        Carrier::Schemed { schemes, .. } => is_one_of(schemes, line),
+        _ => false,
+    };
+    if siblings(place, places).any(is_scheme) {
+        return Ok(Line::Elsewhere); // a scheme with nothing behind it
+    }
     if line.is_empty() || is_token(line) && !line.contains(',') {
         return Ok(Line::Token(line));
     }

@@ -13,12 +13,15 @@ use std::fmt;
 
 use http::HeaderName;
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE};
+use percent_encoding::percent_decode;
 use smallvec::SmallVec;
 
 use super::compact::{has_jwt_shape, jwts_in};
 use super::flaw::Flaw;
+use super::parameters::is_called;
 use super::refusal::Refusal;
 use super::{Kind, Request};
+use cookie::Cookie;
 use header::Line;
 use parameter::Values;
 
@@ -26,8 +29,8 @@ pub use cookie::NamePattern;
 pub(super) use cookie::{cookie_value, cookies};
 pub use place::{Carrier, Occasion, Occasions, Place, PlaceCounts};
 pub use spelling::{Decoding, Fold, Spelling};
-pub(super) use spelling::{is_no_text, token_in, trimmed};
-pub(super) use sweep::texts_of;
+pub(super) use spelling::{Texts, is_no_text, token_in, trimmed};
+pub(super) use sweep::{is_in_strange_letters, texts_of};
 
 /// One credential as it came.
 pub struct Credential<'a> {
@@ -49,7 +52,7 @@ pub struct Credential<'a> {
 pub(super) type Segments<'a> = SmallVec<[&'a [u8]; 1]>;
 
 /// How far a text can be trusted to be the token that the shop would read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     /// It stands where it belongs: it must be good.
     Exact,
@@ -101,9 +104,9 @@ impl Credential<'_> {
         }
     }
 
-    /// Whether a browser sends it by itself, also for a page of another site.
+    /// Whether a browser sends it by itself, also for a page of another site: it came in a cookie.
     pub(super) fn is_ambient(&self) -> bool {
-        self.place.carrier.is_ambient()
+        !self.segments.is_empty()
     }
 
     /// Whether a shop that looks for the scheme anywhere in the line would find another credential inside
@@ -158,8 +161,12 @@ pub(super) fn take_all<'a>(
     };
     let mut has_cookies = false;
     for place in places {
+        has_cookies |= place.carrier.is_ambient() || place.carrier.parameter().is_some();
         match &place.carrier {
-            Carrier::Cookie { .. } => has_cookies = true,
+            Carrier::Cookie { name, join } if join.is_empty() => {
+                taker.take_merged(place, name, request)?;
+            }
+            Carrier::Cookie { .. } => {}
             Carrier::Path => {
                 taker.take_values(
                     place,
@@ -225,6 +232,25 @@ fn refuse_nominated(places: &[Place], request: &Request<'_>) -> Result<(), Refus
     Ok(())
 }
 
+/// How far a cookie's value can be trusted to be a token of a place; `None`: it is none.
+fn standing_of(cookie: &Cookie<'_>, place: &Place) -> Option<Standing> {
+    if let Some(parameter) = place.carrier.parameter() {
+        let name = percent_decode(cookie.name).decode_utf8_lossy();
+        return is_called(&name, parameter).then_some(Standing::Foreign); // PHP's `$_REQUEST` merges them
+    }
+    let Carrier::Cookie { name, join } = &place.carrier else {
+        return None;
+    };
+    if !join.is_empty() || !name.matches_cookie(cookie.name) {
+        return None;
+    }
+    Some(match cookie.is_after_comma {
+        true => Standing::Foreign,
+        false if name.matches_bytes(cookie.name) => Standing::Exact,
+        false => Standing::Respelled,
+    })
+}
+
 /// Takes credentials out of one request.
 struct Taker<'a> {
     places: &'a [Place],
@@ -262,6 +288,10 @@ impl<'a> Taker<'a> {
     /// What stands behind a scheme is one token, to its last letter.
     fn take_bearer(&mut self, place: &'a Place, token: &'a str) -> Result<(), Refusal> {
         if place.spelling.is_plain() {
+            if is_no_text(token) {
+                place.counts.note_unreadable();
+                return Ok(());
+            }
             let kind = (place.kind, Standing::Exact);
             self.push(place, Cow::Borrowed(token), None, kind, &[]);
             return Ok(());
@@ -309,7 +339,9 @@ impl<'a> Taker<'a> {
             && !query.is_empty()
         {
             let is_home = matches!(place.carrier, Carrier::Query(_));
-            self.take_all_values(place, parameter::in_pairs(name, query.as_bytes()), is_home)?;
+            let is_name = |given: &str| is_called(given, name);
+            let values = parameter::in_pairs(&is_name, query.as_bytes());
+            self.take_all_values(place, values, is_home)?;
         }
         if request.body.is_none_or(<[u8]>::is_empty) || !place.at.include(self.occasion) {
             return Ok(());
@@ -325,6 +357,21 @@ impl<'a> Taker<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A cookie's value where frameworks merge parameters with cookies (PHP's `$_REQUEST`, ASP's `Request`), or take
+    /// a session from the path. There it can only be found dead.
+    fn take_merged(
+        &mut self,
+        place: &'a Place,
+        name: &NamePattern,
+        request: &Request<'a>,
+    ) -> Result<(), Refusal> {
+        let is_name = |given: &str| name.matches_cookie(given.as_bytes());
+        let query = request.head.uri.query().unwrap_or_default();
+        let values = parameter::in_pairs(&is_name, query.as_bytes()).into_iter();
+        let values = values.chain(parameter::in_path(&is_name, request.head.uri.path()));
+        self.take_values(place, values.map(|(text, _)| (text, Standing::Foreign)))
     }
 
     fn take_all_values(
@@ -348,18 +395,12 @@ impl<'a> Taker<'a> {
 
     fn take_cookies(&mut self, request: &Request<'a>) -> Result<(), Refusal> {
         for cookie in cookies(request) {
+            if cookie.value.is_empty() {
+                continue;
+            }
             for place in self.places {
-                let Carrier::Cookie { name, join } = &place.carrier else {
+                let Some(first) = standing_of(&cookie, place) else {
                     continue;
-                };
-                if !join.is_empty() || cookie.value.is_empty() || !name.matches_cookie(cookie.name)
-                {
-                    continue;
-                }
-                let first = match cookie.is_after_comma {
-                    true => Standing::Foreign,
-                    false if name.matches_bytes(cookie.name) => Standing::Exact,
-                    false => Standing::Respelled,
                 };
                 let readings = cookie::readings(cookie.value).into_iter().enumerate();
                 let values = readings.map(|(at, text)| match at {
@@ -415,9 +456,13 @@ impl<'a> Taker<'a> {
         segments: &[&'a [u8]],
     ) -> Result<(), Refusal> {
         let before = self.found.len();
-        let mut is_empty = true;
+        let mut is_at_home = false;
+        let mut wrapped = Texts::new();
         for (value, standing) in values {
-            is_empty = false;
+            is_at_home |= standing == Standing::Exact;
+            if !place.spelling.decode.is_empty() {
+                wrapped.push(value.clone());
+            }
             if standing == Standing::Exact && place.is_plain_jwt(&value) {
                 self.push(place, value, None, (place.kind, Standing::Exact), segments);
                 continue;
@@ -426,8 +471,13 @@ impl<'a> Taker<'a> {
                 self.take_text(place, text, standing, segments)?;
             }
         }
-        if !is_empty && self.found.len() == before {
+        if is_at_home && self.found.len() == before {
             place.counts.note_unreadable();
+        }
+        // What was revoked before the operator said what is wrapped around it.
+        for value in wrapped {
+            let kind = (Kind::Opaque, Standing::Foreign);
+            self.push(place, value, None, kind, segments);
         }
         Ok(())
     }
@@ -490,7 +540,8 @@ impl<'a> Taker<'a> {
         !jwts.is_empty()
     }
 
-    /// Adds a credential, unless the same text was found in the same place or it is exact elsewhere.
+    /// Adds a credential. A text that was found in another reading is one, and stands as the better of the two; where it
+    /// is exact it is kept for each place, for a bearer must not come twice.
     fn push(
         &mut self,
         place: &'a Place,
@@ -499,23 +550,27 @@ impl<'a> Taker<'a> {
         (kind, standing): (Kind, Standing),
         segments: &[&'a [u8]],
     ) {
-        let is_known = |one: &Credential<'_>| {
+        let is_same = |one: &Credential<'_>| {
             one.text == text
                 && one.kind == kind
+                && one.key == key
                 && (std::ptr::eq(one.place, place) || segments.is_empty())
-                && (one.standing == standing || standing != Standing::Exact)
                 && one.segments.as_slice() == segments
+                && (one.standing, standing) != (Standing::Exact, Standing::Exact)
         };
-        if standing != Standing::Exact && self.found.iter().any(is_known) {
-            return;
-        }
-        self.found.push(Credential {
+        let known = self.found.iter().position(is_same);
+        let new = Credential {
             place,
             text,
             key,
             kind,
             standing,
             segments: Segments::from_slice(segments),
-        });
+        };
+        match known.map(|at| &mut self.found[at]) {
+            None => self.found.push(new),
+            Some(known) if standing < known.standing => *known = new,
+            Some(_) => {}
+        }
     }
 }

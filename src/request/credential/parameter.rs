@@ -17,21 +17,40 @@ use super::super::refusal::Refusal;
 /// A value of a parameter, and whether every parser reads it so.
 pub(super) type Values<'a> = SmallVec<[(Cow<'a, str>, bool); 1]>;
 
-/// The values of a parameter in a query or form. Some servers part parameters by `;` too.
-pub(super) fn in_pairs<'a>(name: &str, pairs: &'a [u8]) -> Values<'a> {
+/// The values of a parameter of such a name in a query or form. Some servers part parameters by `;` too.
+pub(super) fn in_pairs<'a>(is_name: &dyn Fn(&str) -> bool, pairs: &'a [u8]) -> Values<'a> {
     let mut values = Values::new();
     if pairs.is_empty() {
         return values;
     }
-    take_parted(name, pairs, b"&", &mut values, true);
+    take_parted(is_name, pairs, b"&", &mut values, true);
     if memchr::memchr(b';', pairs).is_some() {
-        take_parted(name, pairs, b"&;", &mut values, false);
+        take_parted(is_name, pairs, b"&;", &mut values, false);
+    }
+    values
+}
+
+/// The values of a parameter of such a name in the segments of a path (RFC 3986 section 3.3), where servlets look for the
+/// session of a browser without cookies.
+pub(super) fn in_path<'a>(is_name: &dyn Fn(&str) -> bool, path: &'a str) -> Values<'a> {
+    let mut values = Values::new();
+    if memchr::memchr(b';', path.as_bytes()).is_none() {
+        return values;
+    }
+    let parameters = path
+        .split('/')
+        .flat_map(|segment| segment.split(';').skip(1));
+    for (name, value) in parameters.filter_map(|one| one.split_once('=')) {
+        if is_name(name) {
+            let value = percent_decode_str(value).decode_utf8_lossy();
+            add_readings(value, false, &mut values);
+        }
     }
     values
 }
 
 fn take_parted<'a>(
-    name: &str,
+    is_name: &dyn Fn(&str) -> bool,
     pairs: &'a [u8],
     separators: &[u8],
     values: &mut Values<'a>,
@@ -39,7 +58,7 @@ fn take_parted<'a>(
 ) {
     for piece in pairs.split(|byte| separators.contains(byte)) {
         for (given, value) in form_urlencoded::parse(piece) {
-            if is_called(&given, name) {
+            if is_name(&given) {
                 add_readings(value, is_common, values);
             }
         }
@@ -72,7 +91,7 @@ pub(super) fn decoded_again(text: &str) -> [String; 2] {
 }
 
 /// `%u0041` for `A`.
-fn without_u(text: &str) -> String {
+pub(super) fn without_u(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("%u") {
@@ -95,22 +114,23 @@ fn without_u(text: &str) -> String {
 pub(super) fn in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a> {
     let body = request.body.unwrap_or_default();
     let kind = content_type(request);
+    let is_name = |given: &str| is_called(given, name);
     if kind.contains("multipart/") {
         let mut values = Values::new();
         for (given, value) in multipart::fields(&written_content_type(request), body) {
-            if is_called(&given, name) {
+            if is_name(&given) {
                 let is_first = values.is_empty();
                 add_readings(value, is_first, &mut values);
             }
         }
-        take_parted(name, body, b"&", &mut values, false); // some go by another line of the header
+        take_parted(&is_name, body, b"&", &mut values, false); // some go by another line of the header
         return values;
     }
     let is_json = kind.contains("json") && !kind.contains("form") && json::parse(body).is_some();
     if is_json {
         return Values::new();
     }
-    in_pairs(name, body)
+    in_pairs(&is_name, body)
 }
 
 /// The values at a place of a JSON body, whatever the body is said to be.

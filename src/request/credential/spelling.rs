@@ -75,7 +75,11 @@ impl Spelling {
         &self,
         text: &'t str,
     ) -> Result<Option<Cow<'t, str>>, Refusal> {
-        let folded = self.fold.apply(text)?;
+        let folded = match self.fold.apply(text) {
+            Ok(folded) => folded,
+            Err(refusal) if self.could_fit(text) => return Err(refusal),
+            Err(_) => return Ok(None),
+        };
         let Some(pattern) = &self.pattern else {
             return Ok((!folded.is_empty()).then_some(folded));
         };
@@ -85,6 +89,45 @@ impl Spelling {
         };
         Ok(part)
     }
+}
+
+impl Spelling {
+    /// Whether a collation could take a text beyond ASCII for a token: it skips a letter, or takes it for up to three.
+    fn could_fit(&self, text: &str) -> bool {
+        const FOR_ONE: [&str; 7] = ["", "a", "aa", "aaa", "0", "00", "000"];
+        let is_foreign = |letter: char| is_of_another_script(letter) || letter.is_whitespace();
+        if trimmed(text).contains(is_foreign) {
+            return false;
+        }
+        let Some(pattern) = &self.pattern else {
+            return true;
+        };
+        FOR_ONE.iter().any(|letters| {
+            let mut plain = String::with_capacity(text.len());
+            for letter in text.chars() {
+                match letter.is_ascii() {
+                    true => plain.push(letter.to_ascii_lowercase()),
+                    false => plain.push_str(letters),
+                }
+            }
+            pattern.is_match(trimmed(&plain))
+        })
+    }
+}
+
+/// Letters that no collation takes for a Latin letter or a digit: Greek, Cyrillic, Hebrew, Arabic, kana, Han, Hangul; and
+/// what stands for bytes that are no text.
+fn is_of_another_script(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{370}'..='\u{52f}'
+            | '\u{5d0}'..='\u{5ea}'
+            | '\u{621}'..='\u{64a}'
+            | '\u{3040}'..='\u{30ff}'
+            | '\u{3400}'..='\u{9fff}'
+            | '\u{ac00}'..='\u{d7af}'
+            | char::REPLACEMENT_CHARACTER
+    )
 }
 
 /// The group of a pattern that is the token.
@@ -265,6 +308,27 @@ mod tests {
         }
         assert!(fold.apply("\u{e1}bc1").is_err() && fold.apply("\u{ff41}bc1").is_err());
         assert_eq!(Fold::default().apply(" AbC").unwrap(), " AbC");
+    }
+
+    #[test]
+    fn words_of_other_alphabets_are_no_tokens_where_case_does_not_count() {
+        let spelling = Spelling {
+            pattern: Some(Regex::new("^(?:[0-9a-f]{8})$").unwrap()),
+            fold: Fold {
+                case: true,
+                trim: true,
+            },
+            ..Spelling::default()
+        };
+        assert_eq!(spelling.key("J\u{fc}rgen").unwrap(), None);
+        assert_eq!(
+            spelling.key("\u{6771}\u{4eac}\u{6771}\u{4eac}").unwrap(),
+            None
+        );
+        for wide in ["0123\u{ff41}bcd", "0123abcd\u{ad}", "012ab\u{fb00}1"] {
+            assert!(spelling.key(wide).is_err(), "{wide}");
+        }
+        assert_eq!(spelling.key("0123ABCD ").unwrap().unwrap(), "0123abcd");
     }
 
     #[test]

@@ -38,6 +38,47 @@ pub(in crate::request) fn texts_of<T>(
     texts_in(body, &kind, look)
 }
 
+/// Whether a body is said to be in a charset in which the letters of a token are other bytes, such as UTF-7 (which
+/// Express decodes) or EBCDIC (which servlets do): nothing could be found in it.
+pub(in crate::request) fn is_in_strange_letters(request: &Request<'_>) -> bool {
+    const LIKE_ASCII: [&str; 26] = [
+        "utf-8",
+        "utf8",
+        "us-ascii",
+        "ascii",
+        "iso-8859",
+        "iso8859",
+        "iso_8859",
+        "latin",
+        "l1",
+        "windows-",
+        "cp125",
+        "utf-16",
+        "utf16",
+        "utf-32",
+        "utf32",
+        "ucs-2",
+        "ucs2",
+        "gb",
+        "big5",
+        "shift",
+        "sjis",
+        "euc",
+        "koi8",
+        "macintosh",
+        "tis-620",
+        "binary",
+    ];
+    let kind = content_type(request);
+    let mut charsets = kind.split("charset").skip(1).filter_map(|rest| {
+        let named = rest
+            .trim_start_matches(['*', ' ', '\t'])
+            .strip_prefix('=')?;
+        Some(named.trim_start_matches([' ', '\t', '"', '\'']))
+    });
+    charsets.any(|name| !name.is_empty() && !LIKE_ASCII.iter().any(|known| name.starts_with(known)))
+}
+
 fn texts_in<T>(body: &[u8], kind: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
     let text = String::from_utf8_lossy(body);
     let is_json = kind.contains("json")
@@ -45,7 +86,7 @@ fn texts_in<T>(body: &[u8], kind: &str, look: &mut impl FnMut(&str) -> Option<T>
     if is_json && let Some(found) = strings_in(&text, look) {
         return Some(found);
     }
-    if is_json && !kind.contains("urlencoded") {
+    if kind.contains("json") && !kind.contains("urlencoded") {
         return None;
     }
     values_in(&text, look)
@@ -216,6 +257,30 @@ mod tests {
                 found.iter().any(|text| text == "TOKEN-12345"),
                 "{body}: {found:?}"
             );
+        }
+    }
+
+    #[test]
+    fn letters_that_are_other_bytes_are_told() {
+        for (kind, is_strange) in [
+            ("application/json", false),
+            ("application/json; charset=utf-8", false),
+            ("application/json; charset=\"UTF-16LE\"", false),
+            ("text/plain;charset=windows-1252", false),
+            ("application/json; charset=utf-7", true),
+            (
+                "application/x-www-form-urlencoded; Charset = \"ibm037\"",
+                true,
+            ),
+            (
+                "application/x-www-form-urlencoded; charset=iso-2022-jp",
+                true,
+            ),
+        ] {
+            let head = http::Request::post("/").header("content-type", kind);
+            let (head, ()) = head.body(()).unwrap().into_parts();
+            let request = Request::new(&head, None);
+            assert_eq!(is_in_strange_letters(&request), is_strange, "{kind}");
         }
     }
 
