@@ -156,6 +156,10 @@ pub struct Gate {
 }
 
 /// What becomes of a request that is not refused.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every verdict is the large one, and is read at once"
+)]
 pub enum Verdict<'g> {
     /// It goes to the shop, for as long as none of its tokens is revoked.
     Forward {

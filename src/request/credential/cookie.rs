@@ -82,17 +82,15 @@ impl<'a> Cookie<'a> {
 
 /// Without white space around, also that which only Unicode or Latin-1 knows.
 fn trim(bytes: &[u8]) -> &[u8] {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.trim().as_bytes(),
-        Err(_) => {
-            let is_space = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, 0x85 | 0xa0);
-            let start = bytes.iter().position(|byte| !is_space(byte));
-            let end = bytes.iter().rposition(|byte| !is_space(byte));
-            start
-                .zip(end)
-                .map_or(&[], |(start, end)| &bytes[start..=end])
-        }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.trim().as_bytes();
     }
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, 0x85 | 0xa0);
+    let start = bytes.iter().position(|byte| !is_space(byte));
+    let end = bytes.iter().rposition(|byte| !is_space(byte));
+    start
+        .zip(end)
+        .map_or(&[], |(start, end)| &bytes[start..=end])
 }
 
 /// What servers make of one value. The first is what most of them do: it is decoded, and without balanced quotes.

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::super::Request;
 use super::super::refusal::Refusal;
-use super::{Carrier, NamePattern, Place};
+use super::{NamePattern, Place};
 
 /// The only line of a header. A name with underscores counts too: to a CGI shop it is the same header.
 pub(super) fn only_line<'a>(
@@ -66,11 +66,11 @@ pub(super) fn behind_scheme<'a>(
         };
     }
     let is_bare = !line.contains([' ', '\t', ',']);
-    if siblings(place, places).any(|sibling| match &sibling.carrier {
-        Carrier::Schemed { schemes, .. } => is_one_of(schemes, scheme),
-        Carrier::Raw(_) => is_bare,
-        _ => false,
-    }) {
+    let is_about = |other: &Place| match other.carrier.schemes() {
+        Some(schemes) => is_one_of(schemes, scheme),
+        None => is_bare,
+    };
+    if siblings(place, places).any(is_about) {
         return Ok(Line::Elsewhere);
     }
     if schemes.iter().any(|one| hides(line, one)) {
@@ -85,9 +85,9 @@ pub(super) fn bare<'a>(
     place: &Place,
     places: &[Place],
 ) -> Result<Line<'a>, Refusal> {
-    let is_scheme = |other: &Place| match &other.carrier {
-        Carrier::Schemed { schemes, .. } => is_one_of(schemes, line),
-        _ => false,
+    let is_scheme = |other: &Place| {
+        let schemes = other.carrier.schemes();
+        schemes.is_some_and(|schemes| is_one_of(schemes, line))
     };
     if siblings(place, places).any(is_scheme) {
         return Ok(Line::Elsewhere); // a scheme with nothing behind it

@@ -78,19 +78,21 @@ impl Credential<'_> {
 
     /// Whether what is wrong with it does not matter: other servers read it differently, or it is somebody else's.
     pub(super) fn is_ignored(&self, refusal: Refusal, counts: bool) -> bool {
-        let is_fault = match refusal {
-            Refusal::Revoked { .. } => true,
-            Refusal::Unverifiable(flaw) => match self.standing {
-                Standing::Exact => counts,
-                Standing::Embedded => counts && !flaw.is_undecided() && flaw != Flaw::Issuer,
-                Standing::Respelled | Standing::Foreign => false,
-            },
-            // Somebody else's key is none to wait for.
-            Refusal::KeyPending => counts && self.standing == Standing::Exact,
-            _ if refusal.is_passing() => true, // nobody can say yet whether it is dead
-            _ => counts && self.standing == Standing::Exact,
+        if matches!(refusal, Refusal::Revoked { .. }) {
+            return false;
+        }
+        // A key that somebody else's token names is none to wait for.
+        if refusal.is_passing() && refusal != Refusal::KeyPending {
+            return false; // it can't be said yet whether it is dead
+        }
+        let is_ours = !matches!(refusal, Refusal::Unverifiable(flaw)
+            if flaw.is_undecided() || flaw == Flaw::Issuer);
+        let is_fault = match self.standing {
+            Standing::Exact => true,
+            Standing::Embedded => is_ours && refusal.is_about_token(),
+            Standing::Respelled | Standing::Foreign => false,
         };
-        !is_fault
+        !(counts && is_fault)
     }
 
     /// Counts what its place held. Other readings of the same value are not counted.
@@ -112,12 +114,9 @@ impl Credential<'_> {
     /// Whether a shop that looks for the scheme anywhere in the line would find another credential inside
     /// this one. Only asked of those that do not verify: in a long token the letters may stand by chance.
     pub(super) fn hides_another(&self) -> bool {
-        match &self.place.carrier {
-            Carrier::Schemed { schemes, .. } if self.standing == Standing::Exact => {
-                schemes.iter().any(|one| header::hides(&self.text, one))
-            }
-            _ => false,
-        }
+        let schemes = self.place.carrier.schemes().unwrap_or_default();
+        let hides = |scheme: &String| header::hides(&self.text, scheme);
+        self.standing == Standing::Exact && schemes.iter().any(hides)
     }
 
     /// Whether it is the request's bearer (RFC 6750 section 2).
@@ -266,12 +265,10 @@ impl<'a> Taker<'a> {
         let Some(line) = header::only_line(name, request)? else {
             return Ok(());
         };
-        let read = match &place.carrier {
-            Carrier::Schemed { schemes, .. } => {
-                header::behind_scheme(line, schemes, place, self.places)?
-            }
-            _ if place.spelling.is_plain() => header::bare(line, place, self.places)?,
-            _ => Line::Token(line),
+        let read = match place.carrier.schemes() {
+            Some(schemes) => header::behind_scheme(line, schemes, place, self.places)?,
+            None if place.spelling.is_plain() => header::bare(line, place, self.places)?,
+            None => Line::Token(line),
         };
         match read {
             Line::Elsewhere | Line::Token("") => Ok(()),
@@ -350,13 +347,11 @@ impl<'a> Taker<'a> {
             let is_home = matches!(place.carrier, Carrier::Form(_));
             self.take_all_values(place, parameter::in_form(name, request), is_home)?;
         }
-        match &place.carrier {
-            Carrier::Json(pointer) => {
-                let values = parameter::in_json(pointer, request)?;
-                self.take_all_values(place, values, true)
-            }
-            _ => Ok(()),
+        if let Carrier::Json(pointer) = &place.carrier {
+            let values = parameter::in_json(pointer, request)?;
+            self.take_all_values(place, values, true)?;
         }
+        Ok(())
     }
 
     /// A cookie's value where frameworks merge parameters with cookies (PHP's `$_REQUEST`, ASP's `Request`), or take

@@ -216,6 +216,15 @@ impl Place {
 }
 
 impl Carrier {
+    /// The schemes behind which a header carries it; `None`: it carries it bare, or is no header.
+    pub(super) fn schemes(&self) -> Option<&[String]> {
+        if let Self::Schemed { schemes, .. } = self {
+            Some(schemes)
+        } else {
+            None
+        }
+    }
+
     /// Whether a browser sends it by itself, also for a foreign page.
     pub fn is_ambient(&self) -> bool {
         matches!(self, Self::Cookie { .. })

@@ -105,9 +105,10 @@ impl Spelling {
         FOR_ONE.iter().any(|letters| {
             let mut plain = String::with_capacity(text.len());
             for letter in text.chars() {
-                match letter.is_ascii() {
-                    true => plain.push(letter.to_ascii_lowercase()),
-                    false => plain.push_str(letters),
+                if letter.is_ascii() {
+                    plain.push(letter.to_ascii_lowercase());
+                } else {
+                    plain.push_str(letters);
                 }
             }
             pattern.is_match(trimmed(&plain))
@@ -193,10 +194,7 @@ impl Decoding {
             Self::Base64 => base64(&text),
             Self::Signed => unsigned(&text),
         };
-        match inner {
-            Some(inner) => smallvec![Cow::Owned(inner)],
-            None => smallvec![text],
-        }
+        smallvec![inner.map_or(text, Cow::Owned)]
     }
 }
 

@@ -141,7 +141,7 @@ fn inner_strings<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Opt
     let mut pieces = pieces
         .map(|piece| piece.trim_end_matches('\\'))
         .filter(|piece| fits(piece));
-    pieces.find_map(|piece| look(piece))
+    pieces.find_map(look)
 }
 
 /// Where a string ends, and whether something in it is escaped.
