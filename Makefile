@@ -22,7 +22,7 @@ bench:
 
 # The presets in front of real shops, from npm and from Debian: some 900 MB below target/. They want Node.js 20, with
 # npm, and Debian 12 has 18.
-SHOPS := vendure medusa oauth wordpress
+SHOPS := vendure medusa oauth readers wordpress
 
 shops:
 	@sh .ci/setup postgresql wordpress mariadb-server php-cli php-mysql

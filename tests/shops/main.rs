@@ -6,6 +6,7 @@ mod support;
 
 mod medusa;
 mod oauth;
+mod readers;
 mod vendure;
 mod wordpress;
 

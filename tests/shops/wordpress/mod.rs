@@ -107,3 +107,79 @@ fn its_own_link_and_doorwards_logout_end_every_cookie_of_a_login() {
     assert_eq!(scene.visit(here, &scene.log_in()), 200);
     assert_eq!(scene.get(here, "/", &[]), 200);
 }
+
+/// Who a stand-in for plugins with refresh tokens would mint for, behind an edge with such a place and without it.
+fn minted(addresses: [SocketAddr; 2], target: &str, cookies: &str, form: &str) -> [Option<u64>; 2] {
+    let cookies = [("Cookie", cookies.to_owned())];
+    let kind = "application/x-www-form-urlencoded";
+    addresses.map(|address| {
+        let answer = ask(address, ("POST", target), &cookies, (kind, form));
+        (answer == 200)
+            .then(|| answer.json()["user"].as_u64())
+            .flatten()
+    })
+}
+
+#[test]
+fn a_dead_refresh_token_mints_nothing_in_any_spelling_that_php_and_mariadb_read_attacks_a2_a3() {
+    let shop = RealShop::run("wordpress", &["sh", "serve.sh"], &[NAME, PASSWORD]);
+    let edge = Edge::with(&format!(
+        "[[shop]]\nname = \"main\"\nupstream = [\"{}\"]\ntoken.kind = \"opaque\"\n\
+         [[shop.credential]]\ncookie = \"refresh_token\"\npattern = '[^.]*\\.(?<token>[^.]+)'\n\
+         [[shop.credential]]\nform = \"refresh_token\"\nfold = [\"case\", \"trim\"]\npattern = '[0-9a-z]{{32,}}'\n",
+        shop.address
+    ));
+    let addresses = [edge.address(), shop.address];
+    let issue = |kind: &str| {
+        let target = format!("/?rest_route=/mint/v1/issue&kind={kind}");
+        let answer = ask(shop.address, ("GET", &target), &[], ("", ""));
+        answer.json()["token"].as_str().unwrap().to_owned()
+    };
+    let (secret, meta) = (issue("cookie"), issue("meta"));
+    let (token, refresh) = (
+        "/?rest_route=/mint/v1/token",
+        "/?rest_route=/mint/v1/refresh",
+    );
+    let sent = format!("refresh_token={secret}");
+    assert_eq!(minted(addresses, token, &sent, "a=b"), [Some(1), Some(1)]);
+    let field = format!("refresh_token={meta}");
+    assert_eq!(minted(addresses, refresh, "", &field), [Some(1), Some(1)]);
+    let same_origin = ("Sec-Fetch-Site", "same-origin".to_owned());
+    let headers = [("Cookie", sent.clone()), same_origin];
+    let form = ("application/x-www-form-urlencoded", field.as_str());
+    let logout = ("POST", "/_doorward/logout");
+    assert_eq!(ask(edge.address(), logout, &headers, form), 200);
+    let (_, part) = secret.split_once('.').unwrap();
+    for user in ["1", "01", "1x", "+1", "1e0"] {
+        let sent = format!("refresh_token={user}.{part}");
+        for (target, form) in [
+            (token, "a=b"),
+            ("/?rest.route=/mint/v1/token", "a=b"),
+            ("/", "rest_route=/mint/v1/token"),
+        ] {
+            assert_eq!(
+                minted(addresses, target, &sent, form),
+                [None, Some(1)],
+                "{user} {target}"
+            );
+        }
+    }
+    for spelling in [
+        meta.to_uppercase(),
+        format!("{meta}%20"),
+        format!("{}%20", meta.to_uppercase()),
+    ] {
+        let field = format!("refresh_token={spelling}");
+        assert_eq!(
+            minted(addresses, refresh, "", &field),
+            [None, Some(1)],
+            "{spelling}"
+        );
+        let query = format!("{refresh}&{field}");
+        assert_eq!(
+            minted(addresses, &query, "", "a=b"),
+            [None, Some(1)],
+            "{spelling}"
+        );
+    }
+}
