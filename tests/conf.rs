@@ -161,7 +161,7 @@ fn the_reference_loads_with_every_key_switched_on() {
     assert_eq!((cluster.peers.len(), cluster.quarantine.len()), (2, 1));
     assert!(cluster.bus.is_some());
     let other = &config.shops[1];
-    assert_eq!(other.places.len(), 11);
+    assert_eq!(other.places.len(), 12);
     assert_eq!(other.logouts.len(), 2);
     assert!(other.logouts[0].missing.is_some() && other.logouts[0].invalid.is_some());
 }
@@ -482,7 +482,7 @@ error: unknown `revoke`: `all`
 29 | revoke = "all"
    |          ^^^^^
    |
-   = help: known: token, session, subject
+   = help: known: token, session, subject, others
 
 error: `status` is out of range
   --> doorward.toml:30:10

@@ -116,12 +116,11 @@ pub(super) fn is_chunk(name: &str, whole: &str) -> bool {
     number.is_some_and(is_number)
 }
 
-/// Safe to be sent back in a header: what a browser calls its cookies may come from anywhere.
+/// A token, as a cookie's name is one (RFC 6265 section 4.1.1, RFC 9110 section 5.6.2), and so safe to be sent back in a
+/// header: what a browser calls its cookies may come from anywhere.
 pub(super) fn is_plain(name: &str) -> bool {
-    (1..=256).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !b";,=".contains(&byte))
+    let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    (1..=256).contains(&name.len()) && name.bytes().all(is_fit)
 }
 
 #[cfg(test)]
