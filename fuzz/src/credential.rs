@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 use super::bare_gate::bare_gate;
 use super::percent;
 
-/// Every kind of place at once.
+/// Every kind of place at once; dead cookies are refused, so that they are seen to be found.
 const PLACES: &str = r#"
+dead_cookie = "refuse"
 [[shop.credential]]
 header = "authorization"
 schemes = ["Bearer", "JWT"]
@@ -92,11 +93,11 @@ enum Outcome {
 }
 
 impl Outcome {
-    /// The credentials were found good.
+    /// The credentials were found good. A logout may bring dead ones beside a living one.
     fn is_admitted(&self) -> bool {
         match self {
-            Self::Forwarded | Self::LoggedOut(_) => true,
-            Self::Preflight | Self::Script | Self::Refused(_) => false,
+            Self::Forwarded => true,
+            Self::LoggedOut(_) | Self::Preflight | Self::Script | Self::Refused(_) => false,
         }
     }
 }

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use super::bare_gate::bare_gate;
 
+/// Bodies are not swept: what is found here is found in GraphQL.
 const RULES: &str = r#"
+examine = "routes"
 [[shop.credential]]
 header = "authorization"
 schemes = ["Bearer"]

@@ -9,8 +9,8 @@ use super::{Connection, Edge, PATIENCE, Recorder, Shop, stateless_bagisto, tick}
 pub const HEAD: &str = "Host: shop.example.com\r\n";
 /// What nobody may ever take for a request.
 pub const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: shop.example.com\r\n\r\n";
-/// A shop whose tokens travel in a cookie, too.
-pub const COOKIE: &str = "[[shop.credential]]\nheader = \"authorization\"\nschemes = [\"Bearer\"]\n\
+/// A shop whose tokens travel in a cookie, too; a dead one is refused, so that it is seen to be found.
+pub const COOKIE: &str = "dead_cookie = \"refuse\"\n[[shop.credential]]\nheader = \"authorization\"\nschemes = [\"Bearer\"]\n\
      [[shop.credential]]\ncookie = \"jwt\"\n";
 /// A shop whose tokens travel in a JSON body, too.
 pub const BODY: &str = "[[shop.credential]]\nheader = \"authorization\"\nschemes = [\"Bearer\"]\n\
