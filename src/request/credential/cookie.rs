@@ -131,7 +131,9 @@ pub(super) fn readings(value: &[u8]) -> Readings<'_> {
     }
     let bare = text.trim_matches('"');
     add(decoded(bare));
-    // Parsers of RFC 2109 end a value at white space or a comma.
+    // Python's parser ends a value at white space, those of RFC 2109 at a comma, too.
+    let word = bare.split([' ', '\t']).next().unwrap_or_default();
+    add(decoded(word));
     let word = bare.split([' ', '\t', ',', '"']).next().unwrap_or_default();
     add(decoded(word));
     let twice = decoded(&decoded(bare)).into_owned();

@@ -7,7 +7,7 @@ export PATH="$PATH:/usr/sbin"
 
 user=$(id -un)
 home=$(mktemp -d)
-export DATABASE_SOCKET="$home/socket"
+export DATABASE_SOCKET="$home/socket" TMPDIR="$home"
 
 leave() {
 	kill $running || true
