@@ -959,3 +959,135 @@ fn a_signed_session_is_dead_under_every_signature_attacks_a9() {
         "",
     );
 }
+
+// --- other members of the kinds -----------------------------------------------------------------
+
+#[test]
+fn a_wrapped_session_is_dead_by_itself_and_takes_no_other_along_field_f3() {
+    let more = format!(
+        "{BEARER}[[shop.credential]]\ncookie = \"js\"\nkind = \"opaque\"\ndecode = [\"json\"]\n"
+    );
+    let scene = Scene::with(&more);
+    let session = |token: &str| cookie(format!("js=j:{{\"t\":\"{token}\",\"type\":\"bearer\"}}"));
+    scene.log_out(&[session(OPAQUE).pair()], "");
+    scene.stops("GET", PAGE, &[session(OPAQUE).pair()], "");
+    scene.passes("GET", PAGE, &[session(OTHER).pair()], "");
+    let fields = (0..20).map(|number| format!("\"f{number}\":\"a value of {number}\""));
+    let fields = fields.collect::<Vec<_>>().join(",");
+    scene.passes(
+        "GET",
+        PAGE,
+        &[cookie(format!("js=j:{{{fields}}}")).pair()],
+        "",
+    );
+}
+
+#[test]
+fn json_behind_j_is_a_reading_of_every_cookie_attacks_a9() {
+    let more = format!("{BEARER}[[shop.credential]]\ncookie = \"opq\"\nkind = \"opaque\"\n");
+    let scene = Scene::with(&more);
+    scene.log_out(&[cookie(format!("opq={OPAQUE}")).pair()], "");
+    for (token, is_dead) in [(OPAQUE, true), (OTHER, false)] {
+        for text in [
+            format!("opq=j:\"{token}\""),
+            format!("opq=j%3A%22{token}%22"),
+        ] {
+            let line = cookie(text);
+            match is_dead {
+                true => scene.stops("GET", PAGE, &[line.pair()], ""),
+                false => scene.passes("GET", PAGE, &[line.pair()], ""),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pattern_is_matched_before_letters_are_folded_attacks_a3() {
+    let more = format!(
+        "{BEARER}[[shop.credential]]\ncookie = \"sid\"\nkind = \"opaque\"\nfold = [\"case\"]\n\
+         pattern = '(?<token>[A-Z0-9]{{20,}})'\n"
+    );
+    let scene = Scene::with(&more);
+    let token = "ABCDEFGHIJ0123456789K";
+    scene.log_out(&[cookie(format!("sid={token}")).pair()], "");
+    scene.stops("GET", PAGE, &[cookie(format!("sid={token}")).pair()], "");
+    scene.passes(
+        "GET",
+        PAGE,
+        &[cookie("sid=ZBCDEFGHIJ0123456789K").pair()],
+        "",
+    );
+}
+
+#[test]
+fn a_joined_token_is_found_whichever_of_several_cookies_a_server_takes_field_f3() {
+    let scene = Scene::with(WRAPPED);
+    let dead = jwt("a-1");
+    scene.log_out(&[bearer(&dead).pair()], "");
+    let (start, end) = dead.split_at(dead.len() / 2);
+    for text in [
+        format!("cc-at=x; cc-at={start}; cc-at_2={end}"),
+        format!("cc-at={start}; CC-AT=x; cc-at_2={end}"),
+        format!("CC-AT=x; cc-at={start}; cc-at_2={end}"),
+        format!("a=b,cc-at={start}; cc-at_2={end}"),
+    ] {
+        scene.stops("GET", PAGE, &[cookie(text).pair()], "");
+    }
+}
+
+#[test]
+fn a_body_in_an_encoding_that_is_not_undone_hides_nothing_attacks_a2() {
+    let scene = Scene::of("cocart-jwt", "");
+    let refresh = "0123456789abcdef".repeat(8);
+    let body = format!("refresh_token={refresh}");
+    scene.log_out(&[FORM], &body);
+    for encoding in ["br", "foo", "gzip", "deflate"] {
+        let headers = [FORM, ("Content-Encoding", encoding)];
+        scene.stops("POST", "/elsewhere", &headers, &body);
+    }
+}
+
+#[test]
+fn a_dead_token_of_a_path_is_dead_for_every_method_field_f8() {
+    let more = format!(
+        "{BEARER}[[shop.logout]]\nmethods = [\"DELETE\"]\npaths = [\"/sess/{{token}}\"]\nanswer = \"local\"\n"
+    );
+    let scene = Scene::with(&more);
+    let dead = jwt("a-1");
+    scene.log_out(&[bearer(&dead).pair()], "");
+    scene.stops("GET", &format!("/sess/{dead}"), &[], "");
+    scene.passes("GET", &format!("/sess/{}", jwt("b-1")), &[], "");
+}
+
+#[test]
+fn innocents_of_a_second_look_field_f7() {
+    let more = format!("{BEARER}[[shop.credential]]\nquery = \"token\"\nkind = \"jwt\"\n");
+    let scene = Scene::with(&more);
+    scene.passes("GET", "/reset?token=abc", &[], "");
+    scene.passes("GET", "/filter?token=a&token=b", &[], "");
+    let many = vec![jwt("a-1"); 20];
+    let more = format!("{BEARER}[[shop.credential]]\nbody = \"/t\"\nat = [\"logout\"]\n");
+    let scene = Scene::with(&more);
+    scene.passes("POST", PAGE, &[JSON], &json!(many).to_string());
+}
+
+#[test]
+fn no_deletion_takes_a_living_cookie_of_the_same_name_along_field_f5() {
+    let shop = Recorder::open();
+    let more = format!("{BEARER}[[shop.credential]]\ncookie = \"sid\"\nkind = \"opaque\"\n");
+    let scene = Scene {
+        edge: Edge::with(&format!("{}{more}", shop.table())),
+        shop,
+    };
+    scene.log_out(&[cookie(format!("sid={OPAQUE}")).pair()], "");
+    for (text, deletes) in [
+        (format!("sid={OPAQUE}; sid={OTHER}"), false),
+        (format!("sid={OTHER}; sid={OPAQUE}"), false),
+        (format!("sid={OPAQUE}"), true),
+    ] {
+        let (answer, seen) = scene.send("GET", PAGE, &[cookie(text.clone()).pair()], "");
+        assert!(seen, "{text}");
+        assert_eq!(answer.header("set-cookie").is_some(), deletes, "{text}");
+        assert!(!scene.shop.has_heard(OPAQUE), "{text}");
+    }
+}

@@ -224,7 +224,8 @@ fn a_logout_waits_for_no_visit_that_came_with_its_token() {
     eventually(|| held.waiting() == 2);
     held.release();
     assert_eq!(leaver.answer(), 200);
-    assert_eq!(visitor.answer(), 200);
+    let visited = visitor.answer().status; // before the logout was in force, or after
+    assert!(matches!(visited, 200 | 401), "{visited}");
 }
 
 #[test]

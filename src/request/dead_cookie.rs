@@ -65,6 +65,17 @@ impl SetAside {
         Ok(())
     }
 
+    /// A deletion goes by the name alone: it must not take a living cookie along.
+    pub(super) fn keep_names_of<'s>(&mut self, living: impl Iterator<Item = &'s [u8]>) {
+        if self.cookies.is_empty() {
+            return;
+        }
+        let names: Vec<String> = living.map(|segment| name_in(segment)).collect();
+        for cookie in &mut self.cookies {
+            cookie.is_kept |= names.contains(&cookie.name);
+        }
+    }
+
     /// Notes the cookies of a credential that is at fault: the answer deletes them, whatever becomes of the request.
     pub(super) fn note(&mut self, credential: &Credential<'_>, refusal: Refusal) {
         if refusal.is_passing() {

@@ -55,6 +55,7 @@ use std::sync::Arc;
 use http::Method;
 use http::header::HeaderValue;
 use http::request::Parts;
+use smallvec::SmallVec;
 
 pub use agreement::{Agreement, Wanted};
 pub use answer::{ALLOWED, Answer, RefusalSettings, Shape};
@@ -100,6 +101,7 @@ pub use words::Words;
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Revocation, Revocations};
 use confirmations::Asked;
+use credential::Segments;
 use dead_cookie::SetAside;
 use loggable::without_token;
 use logout::Reach;
@@ -275,7 +277,7 @@ impl Gate {
         let arrival = Arrival {
             request,
             asked,
-            token_of_path: purpose.token_of_path(&path, shop.path_style),
+            token_of_path: shop.token_of_path(purpose, &path),
         };
         match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
@@ -342,13 +344,17 @@ impl Gate {
             return Ok(Verdict::Ask(shop, doubtful));
         }
         let mut tokens = Tokens::new();
+        let mut living: SmallVec<[Segments<'_>; 2]> = SmallVec::new();
         for (token, credential) in alive {
             let judged = self
                 .refuse_confirmed(&token)
                 .and_then(|()| self.refuse_forgotten(&token, now))
                 .and_then(|()| enforce.admit_token(&token, now));
             match judged {
-                Ok(()) => tokens.push(token),
+                Ok(()) => {
+                    tokens.push(token);
+                    living.extend((!credential.segments.is_empty()).then_some(credential.segments));
+                }
                 Err(refusal) => aside.take(&credential, refusal)?,
             }
         }
@@ -356,6 +362,7 @@ impl Gate {
             return Err(aside.refusal.unwrap_or(Refusal::NoCredential));
         }
         tokens.extend(watched);
+        aside.keep_names_of(living.iter().flatten().copied());
         Ok(Verdict::Forward {
             shop,
             tokens,
@@ -484,14 +491,19 @@ impl Gate {
         if credential::is_in_strange_letters(request) {
             return Err(Refusal::MalformedCredential);
         }
-        let mut jwts = 0;
+        let mut jwts: SmallVec<[Id; 4]> = SmallVec::new();
         let mut look = |text: &str| {
             let tokens = match shop.read_text(text, now) {
                 Ok(tokens) => tokens,
                 Err(refusal) => return Some(refusal),
             };
-            jwts += tokens.iter().filter(|token| token.is_verified()).count();
-            if jwts > SWEPT_JWTS_MAX {
+            for token in tokens.iter().filter(|token| token.is_verified()) {
+                let id = token.identity().id;
+                if !jwts.contains(&id) {
+                    jwts.push(id);
+                }
+            }
+            if jwts.len() > SWEPT_JWTS_MAX {
                 return Some(Refusal::MalformedCredential);
             }
             tokens
@@ -577,6 +589,13 @@ impl Gate {
             shop.graphql.unread_body == UnreadBody::Forward
                 || shop.needs_body(&request) != BodyNeed::Whole
         })
+    }
+
+    /// Whether a request goes to the shop whose body is in an encoding that can't be undone. It is no upload that is
+    /// too long: a shop that ignores the encoding could read a dead token in it.
+    pub fn passes_encoded(&self, head: &Parts) -> bool {
+        let shop = self.shop_of(&Request::new(head, None));
+        shop.is_ok_and(|shop| shop.graphql.unread_body == UnreadBody::Forward)
     }
 
     /// The refusal of a request whose body could not be read as far as needed.

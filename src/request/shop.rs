@@ -22,7 +22,7 @@ use super::host::HostPattern;
 use super::known_logouts::KnownLogouts;
 use super::loggable::{loggable_path, without_token};
 use super::logout::LogoutRule;
-use super::parameters::content_type;
+use super::parameters::{content_type, is_called};
 use super::path::{Path, PathStyle};
 use super::path_pattern::PathPattern;
 use super::refresh::RefreshRule;
@@ -109,15 +109,6 @@ pub(super) enum Purpose<'g> {
 }
 
 impl Purpose<'_> {
-    /// The token that a path names by way of its rule.
-    pub(super) fn token_of_path<'p>(self, path: &'p Path<'_>, style: PathStyle) -> Option<&'p str> {
-        match self {
-            Self::LogOut(rule) => rule.call.captured(path, style),
-            Self::Refresh(rule, _) => rule.call.captured(path, style),
-            Self::Preflight | Self::Script | Self::Visit(_) => None,
-        }
-    }
-
     /// Where credentials are looked for.
     pub(super) fn occasion(self) -> Occasion {
         match self {
@@ -356,7 +347,9 @@ impl Shop {
         for jwt in jwts_in(text) {
             match self.verifier.read(Kind::Jwt, jwt, now) {
                 Ok(token) => tokens.push(token),
-                Err(Flaw::NoKeys) => return Err(Refusal::KeysMissing),
+                Err(Flaw::NoKeys) if self.verifier.may_be_ours(jwt) => {
+                    return Err(Refusal::KeysMissing);
+                }
                 Err(_) => {} // what can't be verified can't be dead, but by its digest
             }
         }
@@ -378,6 +371,21 @@ impl Shop {
             }
         }
         Ok(tokens)
+    }
+
+    /// The token that a path names by way of its rule; of other methods, by way of any rule: it may be dead.
+    pub(super) fn token_of_path<'p>(
+        &self,
+        purpose: Purpose<'_>,
+        path: &'p Path<'_>,
+    ) -> Option<&'p str> {
+        let captured = |call: &Call| call.captured(path, self.path_style);
+        match purpose {
+            Purpose::LogOut(rule) => captured(&rule.call),
+            Purpose::Refresh(rule, _) => captured(&rule.call),
+            Purpose::Preflight | Purpose::Script => None,
+            Purpose::Visit(_) => self.calls().find_map(captured),
+        }
     }
 
     /// A request of it is judged.
@@ -419,7 +427,7 @@ impl Shop {
 fn is_text(request: &Request<'_>) -> bool {
     let kind = content_type(request);
     kind.is_empty()
-        || ["json", "form", "text/", "graphql", "xml"]
+        || ["json", "form", "multipart/", "text/", "graphql", "xml"]
             .iter()
             .any(|word| kind.contains(word))
             && !kind.contains("event-stream")
@@ -429,7 +437,16 @@ fn is_text(request: &Request<'_>) -> bool {
 /// section 4.8), so the shop answers it whatever a route demands.
 fn asks_preflight(request: &Request<'_>) -> bool {
     let headers = &request.head.headers;
+    let overrides = [
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    ];
+    let query = request.head.uri.query().unwrap_or_default();
+    let is_overridden = overrides.iter().any(|name| headers.contains_key(*name))
+        || form_urlencoded::parse(query.as_bytes()).any(|(name, _)| is_called(&name, "_method"));
     request.head.method == Method::OPTIONS
+        && !is_overridden
         && headers.contains_key(ORIGIN)
         && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }

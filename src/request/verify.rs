@@ -156,6 +156,21 @@ impl Verifier {
         issuer.ok_or(Flaw::Issuer)
     }
 
+    /// Whether a JWT claims to be of an issuer of this shop, with an algorithm that its keys have. Nothing else of it is
+    /// read: its keys may be yet to come.
+    pub(super) fn may_be_ours(&self, text: &str) -> bool {
+        let Ok(token) = Compact::read(text) else {
+            return false;
+        };
+        let Ok(payload) = decode_object(token.payload) else {
+            return false;
+        };
+        self.issuers.iter().any(|issuer| {
+            issuer.accepted_algorithm(&token.header).is_ok()
+                && issuer.accepted_issuer(&payload).is_ok()
+        })
+    }
+
     /// Verifies a token with the keys of its issuer, and remembers it beside them.
     fn verify(
         &self,

@@ -438,7 +438,7 @@ impl Proxy {
         let encoding = Encoding::of(&head.headers);
         let passes_unread = site.gate.passes_unread(head);
         if encoding == Encoding::Unknown {
-            return Ok(if passes_unread {
+            return Ok(if site.gate.passes_encoded(head) {
                 Ok(None)
             } else {
                 Err(Refusal::EncodedBody)
@@ -470,7 +470,11 @@ impl Proxy {
                 sent,
                 examined: Some(examined),
             })),
-            Err(Refusal::UnreadableBody | Refusal::EncodedBody) if passes_unread => {
+            Err(Refusal::UnreadableBody) if passes_unread => Ok(Some(Examined {
+                sent,
+                examined: None,
+            })),
+            Err(Refusal::EncodedBody) if site.gate.passes_encoded(session.req_header()) => {
                 Ok(Some(Examined {
                     sent,
                     examined: None,

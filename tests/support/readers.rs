@@ -215,7 +215,7 @@ fn asp_decoded(text: &str) -> String {
         plain.push(letter);
         rest = rest[at + 6..].to_owned();
     }
-    plain + &decoded(&rest)
+    format!("{plain}{}", decoded(&rest))
 }
 
 /// ASP.NET's cookies are parted by `;`, and names compared without case; applications decode values.

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::super::Request;
 use super::super::parameters::is_called_by;
 use super::parameter::without_u;
+use super::sweep::strings_in;
 
 /// A name, or one with a single `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +94,48 @@ fn trim(bytes: &[u8]) -> &[u8] {
         .map_or(&[], |(start, end)| &bytes[start..=end])
 }
 
+/// Which of several cookies a server takes for one name.
+#[derive(Clone, Copy)]
+pub(super) enum Choice {
+    /// The one of exactly that name that came first; all that fit a pattern, in the order of their names.
+    First,
+    /// The one that came last.
+    Last,
+    /// The first, without case.
+    FirstCaseless,
+    /// The last, without case, behind a comma too.
+    LastCaseless,
+}
+
+impl Choice {
+    /// All of them, the usual one first.
+    pub(super) const ALL: [Self; 4] = [
+        Self::First,
+        Self::Last,
+        Self::FirstCaseless,
+        Self::LastCaseless,
+    ];
+
+    /// The cookies that are taken.
+    pub(super) fn of<'a>(self, name: &NamePattern, request: &Request<'a>) -> Vec<Cookie<'a>> {
+        let fits = |cookie: &Cookie<'a>| match self {
+            Self::First | Self::Last => !cookie.is_after_comma && name.matches_bytes(cookie.name),
+            Self::FirstCaseless => !cookie.is_after_comma && name.matches_cookie(cookie.name),
+            Self::LastCaseless => name.matches_cookie(cookie.name),
+        };
+        let mut found: Vec<_> = cookies(request).filter(fits).collect();
+        if name.exact().is_none() {
+            found.sort_by_key(|cookie| (cookie.name.len(), cookie.name));
+            return found;
+        }
+        let one = match self {
+            Self::First | Self::FirstCaseless => found.first(),
+            Self::Last | Self::LastCaseless => found.last(),
+        };
+        one.copied().into_iter().collect()
+    }
+}
+
 /// What servers make of one value. The first is what most of them do: it is decoded, and without balanced quotes.
 pub(super) type Readings<'a> = SmallVec<[Cow<'a, str>; 1]>;
 
@@ -104,7 +147,7 @@ pub(super) fn readings(value: &[u8]) -> Readings<'_> {
     };
     let mut readings = Readings::new();
     let has_space = text.starts_with('+') || text.ends_with('+'); // to PHP
-    if !has_space && !text.contains(['%', ' ', '\t', '"', '\\', ',']) {
+    if !has_space && !text.contains(['%', ' ', '\t', '"', '\\', ',']) && !text.starts_with("j:") {
         readings.push(text);
         return readings;
     }
@@ -138,12 +181,29 @@ pub(super) fn readings(value: &[u8]) -> Readings<'_> {
     add(decoded(word));
     let twice = decoded(&decoded(bare)).into_owned();
     add(Cow::Owned(twice));
+    // Express reads JSON behind `j:`.
+    for string in strings_behind_j(&decoded(bare)) {
+        add(Cow::Owned(string));
+    }
     if text.contains('%') {
         // Old ASP knows another code.
         let plain = without_u(bare);
         add(decoded(&plain));
     }
     readings
+}
+
+fn strings_behind_j(text: &str) -> Vec<String> {
+    let mut strings = Vec::new();
+    if let Some(json) = text.strip_prefix("j:") {
+        let take = |string: &str| -> Option<()> {
+            strings.push(string.to_owned());
+            None
+        };
+        let mut take = take;
+        let _ = strings_in(json, &mut take);
+    }
+    strings
 }
 
 /// One spelling of a cookie's value, whatever encoding it came in: shops decode it, so a dead cookie must

@@ -139,6 +139,9 @@ pub(super) type Credentials<'a> = SmallVec<[Credential<'a>; 2]>;
 /// How many credentials are judged for one request: verifying is work, and no client needs as many.
 const CREDENTIALS_MAX: usize = 16;
 
+/// A parameter that is repeated with shorter values is about something else, such as a filter of a page.
+const REPEATED_BYTES_MIN: usize = 16;
+
 /// How many readings of them are looked up.
 const READINGS_MAX: usize = 96;
 
@@ -375,8 +378,11 @@ impl<'a> Taker<'a> {
         values: Values<'a>,
         is_home: bool,
     ) -> Result<(), Refusal> {
-        let common = values.iter().filter(|(_, is_common)| *is_common).count();
-        if is_home && common > 1 {
+        let is_plausible = |text: &str| has_jwt_shape(text) || text.len() >= REPEATED_BYTES_MIN;
+        let common = values
+            .iter()
+            .filter(|(text, is_common)| *is_common && is_plausible(text));
+        if is_home && common.count() > 1 {
             return Err(Refusal::TwoCredentials); // RFC 6749 section 3.1: it repeats the parameter
         }
         let standing = |is_common| match (is_common, is_home) {
@@ -417,22 +423,30 @@ impl<'a> Taker<'a> {
         let Carrier::Cookie { name, join } = &place.carrier else {
             return Ok(());
         };
-        let (mut whole, mut segments) = (String::new(), Segments::new());
-        for name in std::iter::once(name).chain(join) {
-            let mut pieces: Vec<_> = cookies(request)
-                .filter(|cookie| !cookie.is_after_comma && name.matches_cookie(cookie.name))
-                .collect();
-            pieces.sort_by_key(|cookie| (cookie.name.len(), cookie.name));
-            for cookie in pieces {
-                let reading = cookie::readings(cookie.value).into_iter().next();
-                whole.push_str(&reading.unwrap_or_default());
-                segments.push(cookie.segment);
+        let names: Vec<_> = std::iter::once(name).chain(join).collect();
+        let mut segments = Segments::new();
+        let mut wholes: Vec<String> = Vec::new();
+        for choice in cookie::Choice::ALL {
+            let mut whole = String::new();
+            for name in &names {
+                for cookie in choice.of(name, request) {
+                    let reading = cookie::readings(cookie.value).into_iter().next();
+                    whole.push_str(&reading.unwrap_or_default());
+                    if !segments.contains(&cookie.segment) {
+                        segments.push(cookie.segment);
+                    }
+                }
+            }
+            if !whole.is_empty() && !wholes.contains(&whole) {
+                wholes.push(whole);
             }
         }
-        if whole.is_empty() {
-            return Ok(());
-        }
-        self.take_texts(place, [(Cow::Owned(whole), Standing::Exact)], &segments)
+        let wholes = wholes.into_iter().enumerate();
+        let values = wholes.map(|(at, whole)| match at {
+            0 => (Cow::Owned(whole), Standing::Exact),
+            _ => (Cow::Owned(whole), Standing::Foreign),
+        });
+        self.take_texts(place, values, &segments)
     }
 
     fn take_values(
@@ -462,8 +476,20 @@ impl<'a> Taker<'a> {
                 self.push(place, value, None, (place.kind, Standing::Exact), segments);
                 continue;
             }
-            for text in place.spelling.unwrap(value) {
+            let texts = place.spelling.unwrap(value.clone());
+            let is_one_of_many = texts.len() > 1 && place.spelling.pattern.is_none();
+            for text in texts {
+                let is_token = !is_one_of_many || has_jwt_shape(&text);
+                let standing = if is_token {
+                    standing
+                } else {
+                    Standing::Foreign
+                };
                 self.take_text(place, text, standing, segments)?;
+            }
+            if is_one_of_many && standing == Standing::Exact && place.kind == Kind::Opaque {
+                // Which of them is the token nobody knows: the whole value is one, then.
+                self.take_text(place, value, standing, segments)?;
             }
         }
         if is_at_home && self.found.len() == before {
@@ -489,6 +515,9 @@ impl<'a> Taker<'a> {
             && self.take_jwts(place, &text, key.as_deref(), standing, segments)
         {
             return Ok(());
+        }
+        if place.kind == Kind::Jwt && place.carrier.parameter().is_some() && !has_jwt_shape(&text) {
+            return Ok(()); // to no parser it is a JWT: a guest's link may carry another token
         }
         let key = match key {
             None => return Ok(()),

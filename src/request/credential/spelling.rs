@@ -7,10 +7,10 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, NO_PAD};
 use percent_encoding::percent_decode_str;
 use regex::Regex;
-use serde_json::Value;
 use smallvec::{SmallVec, smallvec};
 
 use super::super::refusal::Refusal;
+use super::sweep::strings_in;
 
 /// How the values of a place are written.
 #[derive(Debug, Default)]
@@ -83,11 +83,14 @@ impl Spelling {
         let Some(pattern) = &self.pattern else {
             return Ok((!folded.is_empty()).then_some(folded));
         };
-        let part = match folded {
+        // A pattern is written for the letters that the shop hands out, or for folded ones.
+        if let Some(part) = token_in(pattern, text) {
+            return self.fold.apply(part).map(Some);
+        }
+        Ok(match folded {
             Cow::Borrowed(text) => token_in(pattern, text).map(Cow::Borrowed),
             Cow::Owned(ref text) => token_in(pattern, text).map(|part| Cow::Owned(part.to_owned())),
-        };
-        Ok(part)
+        })
     }
 }
 
@@ -203,46 +206,38 @@ fn percent(text: &str) -> Option<String> {
         .then(|| percent_decode_str(text).decode_utf8_lossy().into_owned())
 }
 
-/// Every string of a JSON text; the text itself where it is none.
+/// The string that a JSON text is, else every string in it, found as laxer parsers find them; the text itself where
+/// there is none.
 fn json(text: Cow<'_, str>) -> Texts<'_> {
     let written = text.strip_prefix("j:").unwrap_or(&text);
-    let Ok(value) = serde_json::from_str::<Value>(written) else {
-        return smallvec![text];
-    };
     let mut strings = Texts::new();
-    take_strings(value, &mut strings);
+    let mut take = |string: &str| -> Option<()> {
+        if strings.len() < WRAPPED_MAX {
+            strings.push(Cow::Owned(string.to_owned()));
+        }
+        None
+    };
+    let _ = strings_in(written, &mut take);
     if strings.is_empty() {
         strings.push(text);
     }
     strings
 }
 
-fn take_strings(value: Value, strings: &mut Texts<'_>) {
-    if strings.len() >= WRAPPED_MAX {
-        return;
-    }
-    match value {
-        Value::String(text) => strings.push(Cow::Owned(text)),
-        Value::Array(items) => items
-            .into_iter()
-            .for_each(|item| take_strings(item, strings)),
-        Value::Object(members) => {
-            let values = members.into_iter().map(|(_, value)| value);
-            values.for_each(|value| take_strings(value, strings));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
 const LAX: GeneralPurposeConfig = NO_PAD.with_decode_allow_trailing_bits(true);
 
 fn base64(text: &str) -> Option<String> {
-    let written = text.strip_prefix("base64-").unwrap_or(text).trim();
-    let written = written.trim_end_matches('=');
+    let written = text.strip_prefix("base64-").unwrap_or(text);
+    // Lax decoders skip what is no letter of theirs.
+    let is_letter = |letter: &char| letter.is_ascii_alphanumeric() || "+/-_".contains(*letter);
+    let mut written: String = written.chars().filter(is_letter).collect();
+    if written.len() % 4 == 1 {
+        written.pop(); // six bits are no byte
+    }
     let engines = [&STANDARD, &URL_SAFE].map(|alphabet| GeneralPurpose::new(alphabet, LAX));
     let bytes = engines
         .iter()
-        .find_map(|engine| engine.decode(written).ok())?;
+        .find_map(|engine| engine.decode(&written).ok())?;
     let text = String::from_utf8(bytes).ok()?;
     (!text.is_empty()).then_some(text)
 }

@@ -105,7 +105,7 @@ fn fits(text: &str) -> bool {
 }
 
 /// The texts between quotes, at any depth of quoting up to two.
-fn strings_in<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
+pub(super) fn strings_in<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
     let mut rest = text;
     while let Some(start) = memchr::memchr2(b'"', b'\'', rest.as_bytes()) {
         let quote = rest.as_bytes()[start];
