@@ -10,6 +10,7 @@ use support::places::{FORM, JSON, MULTIPART, OWN_LOGOUT, PAGE};
 use support::{Answer, Edge, Recorder, Shop, request, stateless_bagisto};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
+type Lines<'a> = Vec<(&'a str, &'a str)>;
 
 /// A shop that answers everything with 200, and an edge in front of it.
 struct Scene {
@@ -405,7 +406,7 @@ fn a_dead_jwt_is_found_where_bagistos_library_reads_it_attacks_a10() {
         let form = format!("a=b&token={token}");
         let in_cookie = cookie(format!("a=b; token={token}"));
         let query = format!("/api/customer/get?token={token}");
-        let requests: [(&str, &str, Vec<(&str, &str)>, &str); 5] = [
+        let requests: [(&str, &str, Lines<'_>, &str); 5] = [
             ("GET", &query, vec![], ""),
             ("GET", "/api/customer/get", vec![in_cookie.pair()], ""),
             ("POST", "/api/checkout/cart", vec![FORM], &form),
@@ -418,9 +419,10 @@ fn a_dead_jwt_is_found_where_bagistos_library_reads_it_attacks_a10() {
             ),
         ];
         for (method, target, headers, body) in &requests {
-            match is_dead {
-                true => scene.stops(method, target, headers, body),
-                false => scene.passes(method, target, headers, body),
+            if is_dead {
+                scene.stops(method, target, headers, body);
+            } else {
+                scene.passes(method, target, headers, body);
             }
         }
     }
@@ -552,9 +554,10 @@ fn a_dead_jwt_is_found_in_a_cookie_whatever_is_wrapped_around_it_field_f3() {
             format!("cc-at_2={end}; cc-at={start}"),
         ] {
             let line = cookie(text);
-            match is_dead {
-                true => scene.stops("GET", PAGE, &[line.pair()], ""),
-                false => scene.passes("GET", PAGE, &[line.pair()], ""),
+            if is_dead {
+                scene.stops("GET", PAGE, &[line.pair()], "");
+            } else {
+                scene.passes("GET", PAGE, &[line.pair()], "");
             }
         }
     }
@@ -575,7 +578,7 @@ fn words_that_stand_for_no_token_are_logged_out_for_nobody_field_f3() {
             .replace(']', "%5D");
         let query = format!("?token={escaped}");
         let json = json!({ "token": word }).to_string();
-        let carried: [(Vec<(&str, &str)>, &str, &str); 5] = [
+        let carried: [(Lines<'_>, &str, &str); 5] = [
             (vec![("Session", &scheme)], "", ""),
             (vec![("X-Token", word)], "", ""),
             (vec![sid.pair()], "", ""),
@@ -845,9 +848,10 @@ fn a_dead_session_is_found_where_servers_merge_cookies_with_the_query_and_the_pa
             format!("{PAGE};session={token}"),
             format!("/a;x=y;Session={token}/b"),
         ] {
-            match is_dead {
-                true => scene.stops("GET", &target, &[], ""),
-                false => scene.passes("GET", &target, &[], ""),
+            if is_dead {
+                scene.stops("GET", &target, &[], "");
+            } else {
+                scene.passes("GET", &target, &[], "");
             }
         }
     }
@@ -993,9 +997,10 @@ fn json_behind_j_is_a_reading_of_every_cookie_attacks_a9() {
             format!("opq=j%3A%22{token}%22"),
         ] {
             let line = cookie(text);
-            match is_dead {
-                true => scene.stops("GET", PAGE, &[line.pair()], ""),
-                false => scene.passes("GET", PAGE, &[line.pair()], ""),
+            if is_dead {
+                scene.stops("GET", PAGE, &[line.pair()], "");
+            } else {
+                scene.passes("GET", PAGE, &[line.pair()], "");
             }
         }
     }

@@ -13,7 +13,7 @@ use http::request::Parts;
 use proptest::prelude::*;
 use serde_json::json;
 use support::places::OWN_LOGOUT;
-use support::readers::{self, Pairs, values_of};
+use support::readers::{self, Reader, values_of};
 use support::{Shop, bare_gate};
 
 /// How a shop writes its tokens, in every carrier alike.
@@ -28,6 +28,10 @@ struct Style {
     write: fn(&str) -> String,
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other styles find no token in some texts"
+)]
 fn as_it_is(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
@@ -132,9 +136,9 @@ impl Bare {
             "same-origin".to_owned(),
         );
         let head = head("POST", OWN_LOGOUT, &[(COOKIE, cookie), site]).unwrap();
-        let logout = match bare.gate.judge(&Request::new(&head, None), bare.now) {
-            Ok(Verdict::LogOut(logout)) => logout,
-            _ => panic!("{}: a good cookie logs out", style.name),
+        let judged = bare.gate.judge(&Request::new(&head, None), bare.now);
+        let Ok(Verdict::LogOut(logout)) = judged else {
+            panic!("{}: a good cookie logs out", style.name);
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -163,12 +167,7 @@ impl Bare {
     }
 
     /// The same, where any of the servers reads them.
-    fn reads_dead(
-        &self,
-        readers: &[(&'static str, fn(&str) -> Pairs)],
-        text: &str,
-        names: &[&str],
-    ) -> Option<&'static str> {
+    fn reads_dead(&self, readers: &[Reader], text: &str, names: &[&str]) -> Option<&'static str> {
         readers.iter().find_map(|(server, read)| {
             let pairs = read(text);
             let mut values = names.iter().map(|name| values_of(&pairs, name));
@@ -211,17 +210,16 @@ enum Letter {
 impl Letter {
     fn write(self, letter: char, into: &mut String) {
         let code = u32::from(letter);
-        match self {
-            Self::Plain => into.push(letter),
-            Self::Percent => *into += &format!("%{code:02x}"),
-            Self::PercentTwice => *into += &format!("%25{code:02X}"),
-            Self::Unicode => *into += &format!("%u{code:04x}"),
-            Self::Octal => *into += &format!("\\{code:03o}"),
-            Self::OtherCase if letter.is_ascii_lowercase() => {
-                into.push(letter.to_ascii_uppercase())
-            }
-            Self::OtherCase => into.push(letter.to_ascii_lowercase()),
-        }
+        let written = match self {
+            Self::Plain => letter.to_string(),
+            Self::Percent => format!("%{code:02x}"),
+            Self::PercentTwice => format!("%25{code:02X}"),
+            Self::Unicode => format!("%u{code:04x}"),
+            Self::Octal => format!("\\{code:03o}"),
+            Self::OtherCase if letter.is_ascii_lowercase() => letter.to_uppercase().to_string(),
+            Self::OtherCase => letter.to_lowercase().to_string(),
+        };
+        into.push_str(&written);
     }
 }
 
@@ -308,10 +306,13 @@ const BETWEEN_COOKIES: &[&str] = &[
 
 const BETWEEN_PAIRS: &[&str] = &["&", ";", "&a=b&", "&&", ";x;", "&sid=&"];
 
+/// A name, whether a dead token stands behind it, and how it is written.
+type Pair = (&'static str, bool, Writing);
+
 /// The shop, and a line of pairs with the token of one kind in some of them.
 fn lines(
     between: &'static [&'static str],
-) -> impl Strategy<Value = (usize, Vec<(&'static str, bool, Writing)>, Vec<&'static str>)> {
+) -> impl Strategy<Value = (usize, Vec<Pair>, Vec<&'static str>)> {
     (
         0..STYLES.len(),
         prop::collection::vec(
@@ -338,7 +339,9 @@ fn line(
         } else {
             &bare.live
         };
-        text += &format!("{name}={}", writing.write(token));
+        text += name;
+        text.push('=');
+        text += writing.write(token).as_str();
     }
     text
 }

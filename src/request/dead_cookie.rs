@@ -70,7 +70,7 @@ impl SetAside {
         if self.cookies.is_empty() {
             return;
         }
-        let names: Vec<String> = living.map(|segment| name_in(segment)).collect();
+        let names: Vec<String> = living.map(name_in).collect();
         for cookie in &mut self.cookies {
             cookie.is_kept |= names.contains(&cookie.name);
         }

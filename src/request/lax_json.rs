@@ -123,7 +123,7 @@ mod tests {
             let mut found = Vec::new();
             if let Some(value) = LaxValue::parse(text.as_bytes()) {
                 value.take_at(place, |a, b| a == b, &mut |text| {
-                    found.push(text.to_owned())
+                    found.push(text.to_owned());
                 });
             }
             found

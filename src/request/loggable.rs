@@ -23,6 +23,9 @@ const MIXED_WORDS_MAX: usize = 2;
 /// No secret is made of so few different characters.
 const FEW_CHARS: usize = 3;
 
+/// How long words are in the mean, at least.
+const WORD_CHARS_MEAN_MIN: usize = 3;
+
 /// How often a segment is decoded: some shops decode twice.
 const DECODINGS_MAX: usize = 3;
 
@@ -84,8 +87,19 @@ fn is_secret_text(text: &str) -> bool {
     }
     let words = || text.split(|c: char| !c.is_alphanumeric());
     let mixed = words().filter(|word| is_mixed(word)).count();
-    let is_plain = mixed <= MIXED_WORDS_MAX && words().all(is_plain_word);
+    let is_plain = mixed <= MIXED_WORDS_MAX && words().all(is_plain_word) && !is_chopped(words());
     !is_plain && text.chars().count() >= SECRET_CHARS_MIN && is_varied(text)
+}
+
+/// Whether words are as short as no language has them, in both cases and with digits: pieces of a random text.
+fn is_chopped<'w>(words: impl Iterator<Item = &'w str>) -> bool {
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let letters: usize = words.iter().map(|word| word.chars().count()).sum();
+    let has = |kind: fn(char) -> bool| words.iter().any(|word| word.chars().any(kind));
+    letters < WORD_CHARS_MEAN_MIN * words.len()
+        && has(char::is_uppercase)
+        && has(char::is_lowercase)
+        && has(char::is_numeric)
 }
 
 /// Whether a text has more than a few different characters.

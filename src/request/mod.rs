@@ -591,13 +591,6 @@ impl Gate {
         })
     }
 
-    /// Whether a request goes to the shop whose body is in an encoding that can't be undone. It is no upload that is
-    /// too long: a shop that ignores the encoding could read a dead token in it.
-    pub fn passes_encoded(&self, head: &Parts) -> bool {
-        let shop = self.shop_of(&Request::new(head, None));
-        shop.is_ok_and(|shop| shop.graphql.unread_body == UnreadBody::Forward)
-    }
-
     /// The refusal of a request whose body could not be read as far as needed.
     pub fn refuse_unread(&self, head: &Parts, refusal: Refusal) -> Refused<'_> {
         let shop = self.shop_of(&Request::new(head, None)).ok();

@@ -437,8 +437,10 @@ impl Proxy {
         let head = session.req_header();
         let encoding = Encoding::of(&head.headers);
         let passes_unread = site.gate.passes_unread(head);
-        if encoding == Encoding::Unknown {
-            return Ok(if site.gate.passes_encoded(head) {
+        // Where no rule is about the body it is looked through as it came, for many a shop ignores its encoding.
+        let is_swept = site.gate.needs_body(head) == BodyNeed::Sweep;
+        if encoding == Encoding::Unknown && !is_swept {
+            return Ok(if passes_unread {
                 Ok(None)
             } else {
                 Err(Refusal::EncodedBody)
@@ -470,11 +472,11 @@ impl Proxy {
                 sent,
                 examined: Some(examined),
             })),
-            Err(Refusal::UnreadableBody) if passes_unread => Ok(Some(Examined {
-                sent,
-                examined: None,
-            })),
-            Err(Refusal::EncodedBody) if site.gate.passes_encoded(session.req_header()) => {
+            Err(Refusal::EncodedBody) if is_swept => {
+                let examined = Some(sent.clone());
+                Ok(Some(Examined { sent, examined }))
+            }
+            Err(Refusal::UnreadableBody | Refusal::EncodedBody) if passes_unread => {
                 Ok(Some(Examined {
                     sent,
                     examined: None,

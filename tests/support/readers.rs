@@ -25,7 +25,7 @@ pub fn values_of(pairs: &Pairs, name: &str) -> Vec<String> {
     named.map(|(_, value)| value.clone()).collect()
 }
 
-/// PHP 8, `php_register_variable_ex` in main/php_variables.c: spaces before a name go, a NUL ends it, `.`, ` ` and an
+/// PHP 8, `php_register_variable_ex` in `main/php_variables.c`: spaces before a name go, a NUL ends it, `.`, ` ` and an
 /// unpaired `[` become `_`, and `name[…]` is an array called `name`.
 fn php_name(name: &str) -> Option<String> {
     let name = name.trim_start_matches(' ').split('\0').next()?;
@@ -55,7 +55,7 @@ pub fn php_cookies(line: &str) -> Pairs {
         .collect()
 }
 
-/// Laravel's middleware TrimStrings: `\s`, zero-width spaces and NUL at both ends (`Str::trim`).
+/// Laravel's middleware `TrimStrings`: `\s`, zero-width spaces and NUL at both ends (`Str::trim`).
 pub fn laravel_trimmed(pairs: Pairs) -> Pairs {
     let odd = |letter: char| {
         letter.is_whitespace() || matches!(letter, '\0' | '\u{feff}' | '\u{200b}' | '\u{200e}')
@@ -274,8 +274,11 @@ pub fn mysql_key(text: &str) -> String {
     text.trim_end_matches(' ').to_lowercase()
 }
 
+/// A server's name, and what it reads.
+pub type Reader = (&'static str, fn(&str) -> Pairs);
+
 /// Every reader of a query or form.
-pub const PARAMETERS: [(&str, fn(&str) -> Pairs); 4] = [
+pub const PARAMETERS: [Reader; 4] = [
     ("PHP", php_parameters),
     ("Express", qs_parameters),
     ("Rack", rack_parameters),
@@ -283,7 +286,7 @@ pub const PARAMETERS: [(&str, fn(&str) -> Pairs); 4] = [
 ];
 
 /// Every reader of a `Cookie` line.
-pub const COOKIES: [(&str, fn(&str) -> Pairs); 8] = [
+pub const COOKIES: [Reader; 8] = [
     ("PHP", php_cookies),
     ("cookie 0.6", npm_cookie),
     ("cookies 0.9", npm_cookies),

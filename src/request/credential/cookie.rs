@@ -201,7 +201,7 @@ fn strings_behind_j(text: &str) -> Vec<String> {
             None
         };
         let mut take = take;
-        let _ = strings_in(json, &mut take);
+        let _ = strings_in(json, 1, &mut take);
     }
     strings
 }

@@ -217,7 +217,7 @@ fn json(text: Cow<'_, str>) -> Texts<'_> {
         }
         None
     };
-    let _ = strings_in(written, &mut take);
+    let _ = strings_in(written, 1, &mut take);
     if strings.is_empty() {
         strings.push(text);
     }

@@ -83,7 +83,7 @@ fn texts_in<T>(body: &[u8], kind: &str, look: &mut impl FnMut(&str) -> Option<T>
     let text = String::from_utf8_lossy(body);
     let is_json = kind.contains("json")
         || matches!(body.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
-    if is_json && let Some(found) = strings_in(&text, look) {
+    if is_json && let Some(found) = strings_in(&text, BYTES_MIN, look) {
         return Some(found);
     }
     if kind.contains("json") && !kind.contains("urlencoded") {
@@ -95,9 +95,9 @@ fn texts_in<T>(body: &[u8], kind: &str, look: &mut impl FnMut(&str) -> Option<T>
 /// A field of a form, which may itself be JSON.
 fn look_inside<T>(value: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
     if !fits(value) {
-        return strings_in(value, look);
+        return strings_in(value, BYTES_MIN, look);
     }
-    look(value).or_else(|| strings_in(value, look))
+    look(value).or_else(|| strings_in(value, BYTES_MIN, look))
 }
 
 fn fits(text: &str) -> bool {
@@ -105,7 +105,11 @@ fn fits(text: &str) -> bool {
 }
 
 /// The texts between quotes, at any depth of quoting up to two.
-pub(super) fn strings_in<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
+pub(super) fn strings_in<T>(
+    text: &str,
+    bytes_min: usize,
+    look: &mut impl FnMut(&str) -> Option<T>,
+) -> Option<T> {
     let mut rest = text;
     while let Some(start) = memchr::memchr2(b'"', b'\'', rest.as_bytes()) {
         let quote = rest.as_bytes()[start];
@@ -114,13 +118,13 @@ pub(super) fn strings_in<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>
         let raw = &begin[..end];
         let after = begin.get(end + 1..).unwrap_or_default();
         let is_name = after.trim_ascii_start().starts_with(':'); // of a member
-        if raw.len() >= BYTES_MIN && !is_name {
+        if raw.len() >= bytes_min && !is_name {
             let string = if has_escapes {
                 Cow::Owned(unescape(raw))
             } else {
                 Cow::Borrowed(raw)
             };
-            if fits(&string)
+            if (bytes_min..=BYTES_MAX).contains(&string.len())
                 && let Some(found) = look(&string)
             {
                 return Some(found);
@@ -233,7 +237,7 @@ mod tests {
         for (kind, body) in [
             ("application/json", r#"{"a":{"b":["TOKEN-12345"]}}"#),
             ("application/json", r#"{"a":"\u0054OKEN-12345"}"#),
-            ("application/json", r#"{'a':'TOKEN-12345'}"#),
+            ("application/json", r"{'a':'TOKEN-12345'}"),
             ("application/json", r#"{"a":"TOKEN-12345","a":"x"}"#),
             (
                 "application/json",
