@@ -337,6 +337,7 @@ impl<'a> Taker<'a> {
         let name = place.carrier.parameter();
         if let Some(name) = name
             && !query.is_empty()
+            && !self.is_read_in_query(place, name)
         {
             let is_home = matches!(place.carrier, Carrier::Query(_));
             let is_name = |given: &str| is_called(given, name);
@@ -355,6 +356,19 @@ impl<'a> Taker<'a> {
             self.take_all_values(place, values, true)?;
         }
         Ok(())
+    }
+
+    /// Whether another place finds in the query whatever this one could: the parameter is written for each carrier.
+    fn is_read_in_query(&self, place: &Place, name: &str) -> bool {
+        let is_same = |other: &Place| {
+            matches!(&other.carrier, Carrier::Query(called) if called == name)
+                && other.kind == place.kind
+                && other.at == place.at
+                && other.spelling.is_plain()
+        };
+        !matches!(place.carrier, Carrier::Query(_))
+            && place.spelling.is_plain()
+            && self.places.iter().any(is_same)
     }
 
     /// A cookie's value where frameworks merge parameters with cookies (PHP's `$_REQUEST`, ASP's `Request`), or take
