@@ -296,6 +296,11 @@ fn the_shop_sees_a_guest_and_the_browser_forgets_the_cookie_field_f5_attacks_b1(
     ] {
         let (seen, answer) = scene.passes(&sent);
         assert_eq!(seen.as_deref(), left, "{sent}");
+        if sent.ends_with("bob") {
+            // A deletion goes by the name alone, and would take the living one along.
+            assert!(deleted(&answer).is_empty(), "{sent}");
+            continue;
+        }
         assert_eq!(deleted(&answer), ["sid; Path=/"], "{sent}");
         assert!(
             answer.headers_named("cache-control").contains(&"private"),

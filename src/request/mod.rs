@@ -581,6 +581,16 @@ impl Gate {
         }
     }
 
+    /// The refusal of a request by its head alone, where its body can only make it worse. Nobody waits for such a body.
+    pub fn refuse_before_body(&self, request: &Request<'_>, now: UnixTime) -> Option<Refused<'_>> {
+        let shop = self.shop_of(request).ok()?;
+        if !shop.only_sweeps(request) {
+            return None;
+        }
+        let refused = self.judge(request, now).err();
+        refused.filter(|refused| !refused.refusal.is_passing())
+    }
+
     /// Whether a request whose body could not be read as far as needed goes to the shop all the same. An upload is
     /// never refused for its size where no rule is about it.
     pub fn passes_unread(&self, head: &Parts) -> bool {

@@ -275,11 +275,7 @@ impl Shop {
     pub(super) fn needs_body(&self, request: &Request<'_>) -> BodyNeed {
         let path = Path::read(request.head.uri.path());
         let line = self.line_of(request, &path);
-        let of_calls = self.calls().map(|call| call.body_need(&line));
-        let of_routes = self.routes.iter().map(|route| route.body_need(&line));
-        let hint = [self.hint_need(&line)];
-        let need = of_calls.chain(of_routes).chain(hint).max();
-        let need = need.unwrap_or_default();
+        let need = self.rules_need(&line);
         let places = self.places.iter();
         let mut in_bodies = places.filter(|place| place.carrier.is_in_body()).peekable();
         if need == BodyNeed::Whole || in_bodies.peek().is_none() {
@@ -300,6 +296,21 @@ impl Shop {
         } else {
             need
         }
+    }
+
+    /// How much of a body rules need that it could be under.
+    fn rules_need(&self, line: &RequestLine<'_>) -> BodyNeed {
+        let of_calls = self.calls().map(|call| call.body_need(line));
+        let of_routes = self.routes.iter().map(|route| route.body_need(line));
+        let need = of_calls.chain(of_routes).chain([self.hint_need(line)]);
+        need.max().unwrap_or_default()
+    }
+
+    /// Whether its body is read only for the dead tokens in it: what else becomes of a request its head decides.
+    pub(super) fn only_sweeps(&self, request: &Request<'_>) -> bool {
+        let path = Path::read(request.head.uri.path());
+        let line = self.line_of(request, &path);
+        self.rules_need(&line) == BodyNeed::None && self.needs_body(request) == BodyNeed::Sweep
     }
 
     /// D9: a path that could be under a rule for the shop and not for us is refused.

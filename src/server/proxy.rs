@@ -110,6 +110,13 @@ impl ProxyHttp for Proxy {
             let refused = Refused::by_nobody(refusal);
             return self.refuse(session, context, &refused).await;
         }
+        let early = {
+            let head = Request::new(session.req_header(), None);
+            site.gate.refuse_before_body(&head, clock::now())
+        };
+        if let Some(refused) = early {
+            return self.refuse(session, context, &refused).await;
+        }
         let body = match self.read_ahead(session, context).await? {
             Ok(body) => body,
             Err(refusal) => {
