@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::Method;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, ORIGIN};
 use http::request::Parts;
 use smallvec::SmallVec;
 
@@ -434,14 +434,16 @@ impl Shop {
     }
 }
 
-/// Whether a body may be a form or JSON by what it is said to be: media, streams and the like are not.
+/// Whether a body may be a form or JSON by what it is said to be: media, streams and the like are not. What says nothing
+/// and has no length may be a stream that waits for its answer.
 fn is_text(request: &Request<'_>) -> bool {
     let kind = content_type(request);
-    kind.is_empty()
-        || ["json", "form", "multipart/", "text/", "graphql", "xml"]
-            .iter()
-            .any(|word| kind.contains(word))
-            && !kind.contains("event-stream")
+    if kind.is_empty() {
+        return request.head.headers.contains_key(CONTENT_LENGTH);
+    }
+    let words = ["json", "form", "multipart/", "text/", "graphql", "xml"];
+    let streams = ["event-stream", "ndjson", "json-seq", "stream+json"];
+    words.iter().any(|word| kind.contains(word)) && !streams.iter().any(|word| kind.contains(word))
 }
 
 /// A browser's question whether a page of another origin may send a request. It comes without credentials (Fetch,
