@@ -70,7 +70,8 @@ impl SetAside {
         if self.cookies.is_empty() {
             return;
         }
-        let names: Vec<String> = living.map(name_in).collect();
+        let is_dead = |segment: &&[u8]| self.cookies.iter().any(|one| one.segment == **segment);
+        let names: Vec<String> = living.filter(|one| !is_dead(one)).map(name_in).collect();
         for cookie in &mut self.cookies {
             cookie.is_kept |= names.contains(&cookie.name);
         }
