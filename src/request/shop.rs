@@ -289,7 +289,10 @@ impl Shop {
             return need;
         }
         let occasion = purpose.map_or(Occasion::Visit, Purpose::occasion);
-        if in_bodies.any(|place| place.at.include(occasion)) {
+        let is_said = occasion == Occasion::Logout && self.says_bearer_in_head(request);
+        if in_bodies
+            .any(|place| place.at.include(occasion) && !(is_said && self.is_bearer_too(place)))
+        {
             BodyNeed::Whole
         } else if self.sweeps_bodies() && is_text(request) {
             need.max(BodyNeed::Sweep)
@@ -306,11 +309,42 @@ impl Shop {
         need.max().unwrap_or_default()
     }
 
+    /// Whether a header of a request carries the shop's bearer.
+    fn says_bearer_in_head(&self, request: &Request<'_>) -> bool {
+        let mut headers = self.places.iter().filter_map(|place| match &place.carrier {
+            Carrier::Schemed { name, .. } => Some(name),
+            Carrier::Raw(_)
+            | Carrier::Cookie { .. }
+            | Carrier::Query(_)
+            | Carrier::Json(_)
+            | Carrier::Form(_)
+            | Carrier::GraphQl(_)
+            | Carrier::Path
+            | Carrier::Subprotocol(_) => None,
+        });
+        headers.any(|name| request.head.headers.contains_key(name))
+    }
+
+    /// Whether a place of the body only repeats the bearer, which the query carries on every occasion. A logout with the
+    /// header needs no such body, however long it is.
+    fn is_bearer_too(&self, place: &Place) -> bool {
+        let name = place.carrier.parameter();
+        name.is_some_and(|name| {
+            let carries = |other: &Place| {
+                matches!(&other.carrier, Carrier::Query(called) if called == name)
+                    && !other.is_accompanying()
+            };
+            self.places.iter().any(carries)
+        })
+    }
+
     /// Whether its body is read only for the dead tokens in it: what else becomes of a request its head decides.
     pub(super) fn only_sweeps(&self, request: &Request<'_>) -> bool {
         let path = Path::read(request.head.uri.path());
         let line = self.line_of(request, &path);
-        self.rules_need(&line) == BodyNeed::None && self.needs_body(request) == BodyNeed::Sweep
+        matches!(self.purpose(request, &path), Ok(Purpose::Visit(_)))
+            && self.rules_need(&line) == BodyNeed::None
+            && self.needs_body(request) == BodyNeed::Sweep
     }
 
     /// D9: a path that could be under a rule for the shop and not for us is refused.

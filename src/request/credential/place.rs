@@ -257,7 +257,7 @@ impl Carrier {
     }
 
     /// The name of the parameter that it is, if it is one at the top of what carries it.
-    pub(super) fn parameter(&self) -> Option<&str> {
+    pub(in crate::request) fn parameter(&self) -> Option<&str> {
         match self {
             Self::Query(name) | Self::Form(name) => Some(name),
             Self::Json(pointer) => pointer.only_segment(),
