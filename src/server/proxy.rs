@@ -110,7 +110,9 @@ impl ProxyHttp for Proxy {
             let refused = Refused::by_nobody(refusal);
             return self.refuse(session, context, &refused).await;
         }
-        let early = {
+        let early = if session.is_body_empty() {
+            None
+        } else {
             let head = Request::new(session.req_header(), None);
             site.gate.refuse_before_body(&head, clock::now())
         };
