@@ -84,7 +84,7 @@ impl Issuer {
         self.source.as_ref()
     }
 
-    /// Its keys, for whoever fetches them.
+    /// Its keys, for the fetcher.
     pub fn ring(&self) -> &Arc<KeyRing> {
         &self.ring
     }

@@ -164,7 +164,7 @@ impl KeyRing {
         self.misses.lock().may_come(kid, now)
     }
 
-    /// Whether a token that somebody has just sent waits for a fetch.
+    /// Whether a token that has just come waits for a fetch.
     pub fn wants_keys(&self, now: UnixTime) -> bool {
         self.misses.lock().want_fetch(now)
     }

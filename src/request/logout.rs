@@ -172,7 +172,7 @@ impl LogoutRule {
 /// Whether a token that is over still ends what else is its customer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Only itself: whoever holds a token that is not accepted any more may end nothing else.
+    /// Only itself: a token that is not accepted any more ends nothing else.
     WhileAccepted,
     /// All that the scope says: it is a hint, and those may have expired.
     Always,

@@ -581,7 +581,7 @@ impl Gate {
         }
     }
 
-    /// The refusal of a request by its head alone, where its body can only make it worse. Nobody waits for such a body.
+    /// The refusal of a request by its head alone, where its body can only make it worse. It is not waited for.
     pub fn refuse_before_body(&self, request: &Request<'_>, now: UnixTime) -> Option<Refused<'_>> {
         let shop = self.shop_of(request).ok()?;
         if !shop.only_sweeps(request) {

@@ -56,7 +56,7 @@ pub(super) type Segments<'a> = SmallVec<[&'a [u8]; 1]>;
 pub(super) enum Standing {
     /// It stands where it belongs: it must be good.
     Exact,
-    /// One of several tokens in one value: it must be good, unless it is somebody else's.
+    /// One of several tokens in one value: it must be good, unless another issuer signed it.
     Embedded,
     /// Only some servers would read it so: it counts if it is good, and is refused only if it is dead.
     Respelled,
@@ -76,7 +76,7 @@ impl Credential<'_> {
         self.standing != Standing::Foreign && self.place.at.include(occasion)
     }
 
-    /// Whether what is wrong with it does not matter: other servers read it differently, or it is somebody else's.
+    /// Whether what is wrong with it does not matter: other servers read it differently, or another issuer signed it.
     pub(super) fn is_ignored(&self, refusal: Refusal, counts: bool) -> bool {
         if matches!(refusal, Refusal::Revoked { .. }) {
             return false;
