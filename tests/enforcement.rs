@@ -982,3 +982,40 @@ fn a_preflight_passes_whatever_a_route_demands_field_f6() {
         scene.stops(401, &request(method, "/account", &headers, b""));
     }
 }
+
+/// No browser names another method on a preflight: to the frameworks that obey, it is that method's request.
+#[test]
+fn what_names_another_method_is_no_preflight() {
+    let scene = Aftermath::with(
+        "[[shop.route]]\npaths = [\"/account\"]\nenforce = \"required\"\n\
+         [[shop.logout]]\npaths = [\"/leave\"]\nmethods = [\"DELETE\"]\n",
+    );
+    let asks = [
+        ("Origin", "https://app.example.com"),
+        ("Access-Control-Request-Method", "POST"),
+    ];
+    scene.passes(&request("OPTIONS", "/account", &asks, b""));
+    for name in [
+        "X-HTTP-Method-Override",
+        "x-http-method",
+        "X-Method-Override",
+        "X_HTTP_Method_Override",
+    ] {
+        let headers = [&asks[..], &[(name, "GET")]].concat();
+        scene.stops(401, &request("OPTIONS", "/account", &headers, b""));
+    }
+    for target in ["/account?_method=GET", "/account?a=b&_METHOD=get"] {
+        scene.stops(401, &request("OPTIONS", target, &asks, b""));
+    }
+    let live = format!("Bearer {}", scene.live);
+    let more = [
+        ("X-HTTP-Method-Override", "DELETE"),
+        ("Authorization", live.as_str()),
+    ];
+    let headers = [&asks[..], &more[..]].concat();
+    assert_eq!(
+        scene.edge.raw(&request("OPTIONS", "/leave", &headers, b"")),
+        200
+    );
+    assert_eq!(scene.visit(&scene.live), 401);
+}

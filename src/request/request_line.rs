@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::Request;
 use super::condition::{in_parameters, is_spelling_of};
+use super::parameters::is_called;
 use super::path::{Path, PathStyle};
 
 /// A request as rules see it.
@@ -57,6 +58,13 @@ impl<'r> RequestLine<'r> {
         let can =
             head.method == Method::POST || self.style.get_override && head.uri.query().is_some();
         can && !methods.contains(&head.method)
+    }
+
+    /// Whether a header or a parameter of its query names another method, whichever that is.
+    pub(super) fn names_method(&self) -> bool {
+        let query = self.request.head.uri.query().unwrap_or_default();
+        let mut parameters = form_urlencoded::parse(query.as_bytes());
+        !self.named.is_empty() || parameters.any(|(name, _)| is_called(&name, METHOD_PARAMETER))
     }
 
     /// Whether a parameter names one of these methods in the place of its own.

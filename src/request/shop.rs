@@ -22,7 +22,7 @@ use super::host::HostPattern;
 use super::known_logouts::KnownLogouts;
 use super::loggable::{loggable_path, without_token};
 use super::logout::LogoutRule;
-use super::parameters::{content_type, is_called};
+use super::parameters::content_type;
 use super::path::{Path, PathStyle};
 use super::path_pattern::PathPattern;
 use super::refresh::RefreshRule;
@@ -221,7 +221,7 @@ impl Shop {
         if self.is_own(&self.own_logout.call.paths, path) {
             return match request.head.method {
                 Method::POST => Ok(Purpose::LogOut(&self.own_logout)),
-                Method::OPTIONS if asks_preflight(request) => Ok(Purpose::Preflight),
+                Method::OPTIONS if asks_preflight(&line) => Ok(Purpose::Preflight),
                 _ => Err(Refusal::MethodNotAllowed { allow: "POST" }),
             };
         }
@@ -232,7 +232,7 @@ impl Shop {
             };
         }
         let enforce = route::demand(&self.routes, &line);
-        if asks_preflight(request) {
+        if asks_preflight(&line) {
             return Ok(Purpose::Visit(enforce.min(Enforce::Revoked)));
         }
         let mut logouts = self.logouts.iter();
@@ -482,18 +482,10 @@ fn is_text(request: &Request<'_>) -> bool {
 
 /// A browser's question whether a page of another origin may send a request. It comes without credentials (Fetch,
 /// section 4.8), so the shop answers it whatever a route demands.
-fn asks_preflight(request: &Request<'_>) -> bool {
-    let headers = &request.head.headers;
-    let overrides = [
-        "x-http-method-override",
-        "x-http-method",
-        "x-method-override",
-    ];
-    let query = request.head.uri.query().unwrap_or_default();
-    let is_overridden = overrides.iter().any(|name| headers.contains_key(*name))
-        || form_urlencoded::parse(query.as_bytes()).any(|(name, _)| is_called(&name, "_method"));
-    request.head.method == Method::OPTIONS
-        && !is_overridden
-        && headers.contains_key(ORIGIN)
-        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+fn asks_preflight(line: &RequestLine<'_>) -> bool {
+    let head = line.request.head;
+    head.method == Method::OPTIONS
+        && head.headers.contains_key(ORIGIN)
+        && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        && !line.names_method()
 }
