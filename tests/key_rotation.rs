@@ -544,6 +544,30 @@ fn without_keys_nothing_is_believed_and_nothing_forgotten() {
     }
 }
 
+/// A login that carries the token of another provider needs no key of ours to be known as none of ours.
+#[test]
+fn without_keys_a_body_waits_for_them_only_if_its_token_may_be_ours() {
+    let key = SigningKey::named("one");
+    let provider = IdentityProvider::plain(Reply::headed("HTTP/1.1 503 Later", ""));
+    let scene = scene_with(&provider.url(), PATIENT);
+    let login = |token: &str| {
+        let body = json!({ "provider": "example", "id_token": token }).to_string();
+        let headers = [("Content-Type", "application/json")];
+        request(
+            "POST",
+            "/api/shop/customer/social-login",
+            &headers,
+            body.as_bytes(),
+        )
+    };
+    scene.passes(&login("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"));
+    assert_eq!(
+        scene.ends(&login(&key.token("alice"))),
+        503,
+        "it could be a dead one"
+    );
+}
+
 #[test]
 fn a_shop_becomes_ready_when_its_keys_come() {
     let key = SigningKey::named("one");

@@ -158,6 +158,10 @@ pub(in crate::request) fn is_no_text(text: &str) -> bool {
 
 /// What databases and frameworks strip: white space, and what Laravel counts as such.
 pub(in crate::request) fn trimmed(text: &str) -> &str {
+    let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if is_graphic(text.as_bytes().first()) && is_graphic(text.as_bytes().last()) {
+        return text; // as nearly always
+    }
     text.trim_matches(|letter: char| {
         letter.is_whitespace() || matches!(letter, '\0' | '\u{feff}' | '\u{200b}' | '\u{200e}')
     })
@@ -276,6 +280,18 @@ mod tests {
         assert_eq!(unwrapped(&[Percent, Json], "%22x%22"), ["x"]);
         for wrapped in ["base64-eyJhIjoieCJ9", "eyJhIjoieCJ9", "eyJhIjoieCJ9=="] {
             assert_eq!(unwrapped(&[Base64, Json], wrapped), ["x"], "{wrapped}");
+        }
+        // Strays between the letters, and bits that belong to no byte.
+        for wrapped in [
+            "eyJhIjoi\neCJ9",
+            "eyJh*IjoieCJ9",
+            "eyJhIjoieCJ9e",
+            "Ingi",
+            "Ing_Ig",
+            "Ing/Ih",
+        ] {
+            let found = unwrapped(&[Base64, Json], wrapped);
+            assert!(found[0].starts_with('x'), "{wrapped}: {found:?}");
         }
         assert_eq!(
             unwrapped(&[Percent, Json, Base64, Signed], "plain"),
