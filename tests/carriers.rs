@@ -7,7 +7,7 @@ mod support;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 use support::places::{FORM, JSON, MULTIPART, OWN_LOGOUT, PAGE};
-use support::{Answer, Edge, Recorder, Shop, request, stateless_bagisto};
+use support::{Answer, Edge, Recorder, Shop, request, said, stateless_bagisto};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 type Lines<'a> = Vec<(&'a str, &'a str)>;
@@ -66,6 +66,16 @@ impl Scene {
             !seen && matches!(answer.status, 400 | 401),
             "a dead token passes: {told}"
         );
+    }
+
+    /// A visit with this line is refused if that has a dead token in it, and reaches the shop otherwise.
+    #[track_caller]
+    fn judges(&self, line: &Line, is_dead: bool) {
+        if is_dead {
+            self.stops("GET", PAGE, &[line.pair()], "");
+        } else {
+            self.passes("GET", PAGE, &[line.pair()], "");
+        }
     }
 
     /// Whether a visit with this bearer reaches the shop.
@@ -238,12 +248,6 @@ fn a_logout_ends_the_token_whatever_the_shop_says_of_it_attacks_a5() {
     let ask = |method: &str, path: &str, token: &str| {
         edge.raw(&request(method, path, &[bearer(token).pair()], b""))
             .status
-    };
-    let said = |status: u16, body: &str| {
-        let length = body.len();
-        format!(
-            "HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        )
     };
     shop.recite(PAGE, said(200, "{}"));
     for (number, (status, body)) in [
@@ -553,12 +557,7 @@ fn a_dead_jwt_is_found_in_a_cookie_whatever_is_wrapped_around_it_field_f3() {
             format!("cc-at={start}; x=y; cc-at_2={end}"),
             format!("cc-at_2={end}; cc-at={start}"),
         ] {
-            let line = cookie(text);
-            if is_dead {
-                scene.stops("GET", PAGE, &[line.pair()], "");
-            } else {
-                scene.passes("GET", PAGE, &[line.pair()], "");
-            }
+            scene.judges(&cookie(text), is_dead);
         }
     }
 }
@@ -996,12 +995,7 @@ fn json_behind_j_is_a_reading_of_every_cookie_attacks_a9() {
             format!("opq=j:\"{token}\""),
             format!("opq=j%3A%22{token}%22"),
         ] {
-            let line = cookie(text);
-            if is_dead {
-                scene.stops("GET", PAGE, &[line.pair()], "");
-            } else {
-                scene.passes("GET", PAGE, &[line.pair()], "");
-            }
+            scene.judges(&cookie(text), is_dead);
         }
     }
 }

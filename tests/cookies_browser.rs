@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use browser::Browser;
 use serde_json::json;
 use support::encrypted::Certificates;
-use support::{Edge, Shop, stateless_bagisto};
+use support::{Edge, Shop, opaque_shop_table, said_with, stateless_bagisto};
 
 const LOGOUT: &str = "/bye";
 const LISTEN: &str = "listen = [\"127.0.0.1:0\", \"https://127.0.0.1:0\"]\n";
@@ -20,15 +20,7 @@ const LISTEN: &str = "listen = [\"127.0.0.1:0\", \"https://127.0.0.1:0\"]\n";
 /// What every shop of this file says; `more` are keys of its logout, and then other tables.
 fn table(shop: &Shop, name: &str, more: &str) -> String {
     format!(
-        r#"
-[[shop]]
-name     = "main"
-upstream = ["{}"]
-
-[shop.token]
-kind               = "opaque"
-max_token_lifetime = "30d"
-
+        r#"{}
 [[shop.credential]]
 cookie = "{name}"
 
@@ -38,7 +30,7 @@ paths   = ["{LOGOUT}"]
 agreed  = {{ status = ["2xx", "3xx"] }}
 {more}
 "#,
-        shop.address()
+        opaque_shop_table(shop)
     )
 }
 
@@ -46,9 +38,10 @@ fn html(status: u16, cookies: &[String], body: &str) -> String {
     let lines = cookies.iter().map(|line| format!("Set-Cookie: {line}\r\n"));
     let lines = lines.collect::<Vec<_>>().concat();
     let page = format!("<!doctype html><title>shop</title><link rel=icon href=data:,>{body}");
-    format!(
-        "HTTP/1.1 {status} Said\r\nContent-Type: text/html\r\n{lines}Content-Length: {}\r\nConnection: close\r\n\r\n{page}",
-        page.len()
+    said_with(
+        status,
+        &format!("Content-Type: text/html\r\n{lines}"),
+        &page,
     )
 }
 

@@ -14,6 +14,7 @@ use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
 use serde_json::json;
 use support::places::{EVERYWHERE, OWN_LOGOUT};
+use support::readers::python_value;
 use support::{Shop, bare_gate};
 
 /// The gate of a shop that reads tokens everywhere, without a server round it.
@@ -150,29 +151,6 @@ fn read_parameters(text: &[u8]) -> Vec<(String, String)> {
     let both = parse_form(text).chain(parted.into_iter().flat_map(parse_form));
     both.filter_map(|(name, value)| Some((php_name(&name)?, value.into_owned())))
         .collect()
-}
-
-/// What Python's `http.cookies` makes of a quoted value.
-fn python_value(value: &str) -> String {
-    let Some(mut rest) = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-    else {
-        return value.to_owned();
-    };
-    let mut plain = String::new();
-    while let Some((before, escaped)) = rest.split_once('\\') {
-        plain += before;
-        let octal = escaped
-            .get(..3)
-            .filter(|digits| digits.starts_with(['0', '1', '2', '3']));
-        let octal = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        plain.extend(octal.map(char::from).or_else(|| escaped.chars().next()));
-        rest = escaped
-            .get(if octal.is_some() { 3 } else { 1 }..)
-            .unwrap_or_default();
-    }
-    plain + rest
 }
 
 /// The cookies that PHP reads; before 7.4.11 it decoded their names too. And those that Django reads.

@@ -9,7 +9,7 @@ use std::fs;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use support::frames::{Frames, fields_of};
-use support::{Answer, Edge, Shop, doorward, request, stateless_bagisto};
+use support::{Answer, Edge, Shop, doorward, opaque_shop_table, request, said, stateless_bagisto};
 
 const PAGE: &str = "/page";
 const LOGOUT: &str = "/bye";
@@ -50,18 +50,7 @@ const OWN: [&[(&str, &str)]; 7] = [
 /// and then of other tables.
 fn table(shop: &Shop, more: &str) -> String {
     format!(
-        r#"
-[[shop]]
-name     = "main"
-upstream = ["{}"]
-
-[shop.token]
-kind               = "opaque"
-max_token_lifetime = "30d"
-
-[shop.limits]
-unverified_per_client_minute = 10000
-
+        r#"{}
 [[shop.credential]]
 cookie = "sid"
 
@@ -74,12 +63,8 @@ methods = ["POST", "GET"]
 paths   = ["{LOGOUT}"]
 {more}
 "#,
-        shop.address()
+        opaque_shop_table(shop)
     )
-}
-
-fn said(status: u16) -> String {
-    format!("HTTP/1.1 {status} Said\r\nContent-Length: 4\r\nConnection: close\r\n\r\nsaid")
 }
 
 struct Scene {
@@ -94,7 +79,7 @@ impl Scene {
 
     fn under(top: &str, more: &str) -> Self {
         let shop = stateless_bagisto();
-        shop.recite(PAGE, said(200));
+        shop.recite(PAGE, said(200, "said"));
         let edge = Edge::with(&format!("{top}{}", table(&shop, more)));
         Self { shop, edge }
     }
@@ -120,6 +105,17 @@ impl Scene {
         reached
     }
 
+    /// Each of the shop's own pages logs its customer out, whatever the shop answers.
+    #[track_caller]
+    fn ends_at_once_for_own_pages(&self) {
+        for (number, page) in OWN.into_iter().enumerate() {
+            let cookie = format!("sid=own-{number}");
+            let cookie = ("Cookie", cookie.as_str());
+            assert_eq!(self.send("POST", cookie, page), 200, "{page:?}");
+            assert!(!self.is_alive(cookie), "{page:?}");
+        }
+    }
+
     fn own_logout(&self, cookie: &str, page: &[(&str, &str)]) -> u16 {
         let headers = [&[("Cookie", cookie)], page].concat();
         let asked = request("POST", OWN_LOGOUT, &headers, b"");
@@ -134,7 +130,7 @@ fn what_another_site_sends_with_a_cookie_waits_for_the_shops_word_field_f4_attac
         for method in ["POST", "GET"] {
             let cookie = format!("sid=no-{method}-{number}");
             for status in [403, 419, 422, 401, 404, 405, 500] {
-                scene.shop.recite(LOGOUT, said(status));
+                scene.shop.recite(LOGOUT, said(status, "said"));
                 let visits = scene.shop.visits();
                 let answer = scene.send(method, ("Cookie", &cookie), page);
                 assert_eq!(
@@ -151,7 +147,7 @@ fn what_another_site_sends_with_a_cookie_waits_for_the_shops_word_field_f4_attac
     for (number, page) in FOREIGN.into_iter().enumerate() {
         for status in [200, 204, 302, 303] {
             let cookie = format!("sid=yes-{number}-{status}");
-            scene.shop.recite(LOGOUT, said(status));
+            scene.shop.recite(LOGOUT, said(status, "said"));
             let answer = scene.send("POST", ("Cookie", &cookie), page);
             assert_eq!(answer.status, status, "{page:?}");
             assert!(!scene.is_alive(("Cookie", &cookie)), "{status} {page:?}");
@@ -162,26 +158,18 @@ fn what_another_site_sends_with_a_cookie_waits_for_the_shops_word_field_f4_attac
 #[test]
 fn what_the_shops_own_page_sends_counts_at_once_field_f4() {
     let scene = Scene::with("");
-    scene.shop.recite(LOGOUT, said(500));
-    for (number, page) in OWN.into_iter().enumerate() {
-        let cookie = format!("sid=own-{number}");
-        assert_eq!(
-            scene.send("POST", ("Cookie", &cookie), page),
-            200,
-            "{page:?}"
-        );
-        assert!(!scene.is_alive(("Cookie", &cookie)), "{page:?}");
-    }
+    scene.shop.recite(LOGOUT, said(500, "said"));
+    scene.ends_at_once_for_own_pages();
 }
 
 /// A page can make a browser say nothing of where a GET comes from.
 #[test]
 fn a_link_that_hides_its_page_waits_for_the_shops_word_field_f4() {
     let scene = Scene::with("");
-    scene.shop.recite(LOGOUT, said(403));
+    scene.shop.recite(LOGOUT, said(403, "said"));
     assert_eq!(scene.send("GET", ("Cookie", "sid=a1"), &[]), 403);
     assert!(scene.is_alive(("Cookie", "sid=a1")));
-    scene.shop.recite(LOGOUT, said(302));
+    scene.shop.recite(LOGOUT, said(302, "said"));
     assert_eq!(scene.send("GET", ("Cookie", "sid=a1"), &[]), 302);
     assert!(!scene.is_alive(("Cookie", "sid=a1")));
 }
@@ -190,7 +178,7 @@ fn a_link_that_hides_its_page_waits_for_the_shops_word_field_f4() {
 #[test]
 fn a_password_that_the_browser_remembers_proves_no_more_than_a_cookie_field_f4() {
     let scene = Scene::with("");
-    scene.shop.recite(LOGOUT, said(403));
+    scene.shop.recite(LOGOUT, said(403, "said"));
     let foreign = FOREIGN[0];
     for line in [
         "Basic YWxpY2U6c2VjcmV0LXNlY3JldA==",
@@ -211,7 +199,7 @@ fn a_password_that_the_browser_remembers_proves_no_more_than_a_cookie_field_f4()
 #[test]
 fn a_bearer_beside_the_cookie_does_not_speak_for_it_field_f4() {
     let scene = Scene::with("");
-    scene.shop.recite(LOGOUT, said(403));
+    scene.shop.recite(LOGOUT, said(403, "said"));
     let bearer = ("Authorization", "Bearer 0f-the-attacker-himself");
     let page = [&[bearer], FOREIGN[0]].concat();
     assert_eq!(scene.send("POST", ("Cookie", "sid=a1"), &page), 403);
@@ -222,7 +210,7 @@ fn a_bearer_beside_the_cookie_does_not_speak_for_it_field_f4() {
 fn the_rule_says_what_the_shops_yes_is_field_f4() {
     let scene = Scene::with("agreed = { status = [\"303\"] }");
     for (status, is_alive) in [(200, true), (302, true), (303, false)] {
-        scene.shop.recite(LOGOUT, said(status));
+        scene.shop.recite(LOGOUT, said(status, "said"));
         assert_eq!(scene.send("POST", ("Cookie", "sid=a1"), FOREIGN[0]), status);
         assert_eq!(scene.is_alive(("Cookie", "sid=a1")), is_alive, "{status}");
     }
@@ -247,15 +235,7 @@ fn what_doorward_answers_itself_is_refused_to_another_site_field_f4() {
     assert!(scene.is_alive(("Cookie", "sid=a1")));
     let bearer = ("Authorization", "Bearer 0123456789abcdef0123");
     assert_eq!(scene.send("POST", bearer, FOREIGN[0]), 200);
-    for (number, page) in OWN.into_iter().enumerate() {
-        let cookie = format!("sid=own-{number}");
-        assert_eq!(
-            scene.send("POST", ("Cookie", &cookie), page),
-            200,
-            "{page:?}"
-        );
-        assert!(!scene.is_alive(("Cookie", &cookie)), "{page:?}");
-    }
+    scene.ends_at_once_for_own_pages();
     assert!(scene.edge.metrics().contains("cross_site"));
 }
 
@@ -263,8 +243,8 @@ fn what_doorward_answers_itself_is_refused_to_another_site_field_f4() {
 #[test]
 fn a_page_of_the_same_site_is_none_of_another_field_f4() {
     let shop = stateless_bagisto();
-    shop.recite(PAGE, said(200));
-    shop.recite(LOGOUT, said(500));
+    shop.recite(PAGE, said(200, "said"));
+    shop.recite(LOGOUT, said(500, "said"));
     let hosts = "hosts = [\"shop.example.com\", \"*.front.example.com\"]\nupstream";
     let edge = Edge::with(&table(&shop, "").replacen("upstream", hosts, 1));
     let scene = Scene { shop, edge };
@@ -293,7 +273,7 @@ fn a_page_of_the_same_site_is_none_of_another_field_f4() {
 fn the_customers_host_is_the_one_that_a_trusted_proxy_names_field_f4() {
     for (top, is_alive) in [("trusted_proxies = [\"127.0.0.1\"]\n", false), ("", true)] {
         let scene = Scene::under(top, "");
-        scene.shop.recite(LOGOUT, said(403));
+        scene.shop.recite(LOGOUT, said(403, "said"));
         let page = [
             ("Origin", "https://www.example.org"),
             ("X-Forwarded-Host", "www.example.org"),
@@ -312,7 +292,7 @@ fn over_http2(edge: &Edge, method: &str, path: &str, more: &[(&str, &str)]) -> u
 #[test]
 fn a_logout_over_http2_is_the_shops_own_by_its_authority_attacks_b9() {
     let scene = Scene::under("h2c = true\n", "");
-    scene.shop.recite(LOGOUT, said(403));
+    scene.shop.recite(LOGOUT, said(403, "said"));
     let cookie = |value: &str| format!("sid={value}");
     for (number, (page, status)) in [
         (("origin", "https://shop.example.com"), 200),
@@ -400,7 +380,7 @@ fn the_operator_names_origins_that_may_call_our_own_logout_field_f8() {
     ];
     assert_eq!(over_http2(&scene.edge, "POST", OWN_LOGOUT, &fields), 200);
     // They are named for that call only.
-    scene.shop.recite(LOGOUT, said(403));
+    scene.shop.recite(LOGOUT, said(403, "said"));
     assert_eq!(scene.send("POST", ("Cookie", "sid=b2"), &[named]), 403);
     assert!(scene.is_alive(("Cookie", "sid=b2")));
 }
@@ -440,7 +420,7 @@ fn a_link_to_vendures_logout_ends_nothing_field_f4() {
     let who =
         format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{who}");
     scene.shop.recite("/shop-api", who);
-    scene.shop.recite(PAGE, said(200));
+    scene.shop.recite(PAGE, said(200, "said"));
     let session = |name: &str| {
         let token = format!("{{\"token\":\"{}\"}}", name.repeat(64));
         format!("session={}", STANDARD.encode(token))
@@ -449,7 +429,7 @@ fn a_link_to_vendures_logout_ends_nothing_field_f4() {
     for cookie in [&phone, &tablet] {
         assert!(scene.is_alive(("Cookie", cookie)));
     }
-    scene.shop.recite("/shop-api", said(405));
+    scene.shop.recite("/shop-api", said(405, "said"));
     let link = format!("/shop-api?query={VENDURE_OUT}");
     for page in FOREIGN.into_iter().chain(OWN) {
         let headers = [&[("Cookie", phone.as_str())], page].concat();

@@ -8,7 +8,10 @@ use std::fs;
 
 use serde_json::json;
 use support::frames::{Frames, fields_of};
-use support::{Answer, Connection, Edge, Shop, doorward, request, stateless_bagisto};
+use support::{
+    Answer, Connection, Edge, Shop, doorward, opaque_shop_table, request, said_with,
+    stateless_bagisto,
+};
 
 const PAGE: &str = "/account/page";
 const LOGOUT: &str = "/bye";
@@ -18,18 +21,7 @@ const GONE: &str = "=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0";
 /// A shop whose sessions are cookies; `more` are keys of its logout, and then other tables.
 fn table(shop: &Shop, more: &str) -> String {
     format!(
-        r#"
-[[shop]]
-name     = "main"
-upstream = ["{}"]
-
-[shop.token]
-kind               = "opaque"
-max_token_lifetime = "30d"
-
-[shop.limits]
-unverified_per_client_minute = 10000
-
+        r#"{}
 [[shop.credential]]
 cookie = "sid"
 
@@ -51,15 +43,14 @@ enforce = "required"
 paths = ["{LOGOUT}"]
 {more}
 "#,
-        shop.address()
+        opaque_shop_table(shop)
     )
 }
 
 /// An answer with these `Set-Cookie` lines.
 fn said(status: u16, cookies: &[&str]) -> String {
     let lines = cookies.iter().map(|line| format!("Set-Cookie: {line}\r\n"));
-    let lines = lines.collect::<Vec<_>>().concat();
-    format!("HTTP/1.1 {status} Said\r\n{lines}Content-Length: 4\r\nConnection: close\r\n\r\nsaid")
+    said_with(status, &lines.collect::<String>(), "said")
 }
 
 struct Scene {

@@ -6,7 +6,7 @@ mod support;
 use std::net::SocketAddr;
 
 use support::{
-    Answer, Connection, Customer, Edge, Failure, HeldShop, Shop, eventually, request,
+    Answer, Connection, Customer, Edge, Failure, HeldShop, Shop, eventually, request, said,
     stateless_bagisto,
 };
 
@@ -71,11 +71,6 @@ impl Counter {
         assert_eq!(reached, status == 200, "{status}");
         reached
     }
-}
-
-fn said(status: u16, body: &str) -> String {
-    let length = body.len();
-    format!("HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn head(method: &str, target: &str, lines: &[(HeaderName, String)]) -> Option<Pa
 
 /// How one letter may be written.
 #[derive(Clone, Copy, Debug)]
-enum Letter {
+enum CharSpelling {
     Plain,
     Percent,
     PercentTwice,
@@ -207,7 +207,7 @@ enum Letter {
     OtherCase,
 }
 
-impl Letter {
+impl CharSpelling {
     fn write(self, letter: char, into: &mut String) {
         let code = u32::from(letter);
         let written = match self {
@@ -226,7 +226,7 @@ impl Letter {
 /// A way to write a token: letters by their place, and what stands before and behind.
 #[derive(Clone, Debug)]
 struct Writing {
-    letters: Vec<(usize, Letter)>,
+    letters: Vec<(usize, CharSpelling)>,
     before: &'static str,
     behind: &'static str,
 }
@@ -239,7 +239,7 @@ impl Writing {
                 .letters
                 .iter()
                 .find(|(place, _)| *place % token.len() == at);
-            odd.map_or(Letter::Plain, |(_, odd)| *odd)
+            odd.map_or(CharSpelling::Plain, |(_, odd)| *odd)
                 .write(letter, &mut text);
         }
         text + self.behind
@@ -248,12 +248,12 @@ impl Writing {
 
 fn writings() -> impl Strategy<Value = Writing> {
     let letter = prop::sample::select(vec![
-        Letter::Plain,
-        Letter::Percent,
-        Letter::PercentTwice,
-        Letter::Unicode,
-        Letter::Octal,
-        Letter::OtherCase,
+        CharSpelling::Plain,
+        CharSpelling::Percent,
+        CharSpelling::PercentTwice,
+        CharSpelling::Unicode,
+        CharSpelling::Octal,
+        CharSpelling::OtherCase,
     ]);
     let around = vec![
         "", "", "", " ", "%20", "+", "%09", "\"", "%22", "x", "0", "\\", "%0a", "%C2%A0", ",", ";",

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use support::{
-    Answer, Connection, Edge, Failure, HeldShop, Recorder, Shop, eventually, request,
+    Answer, Connection, Edge, Failure, HeldShop, Recorder, Shop, eventually, request, said,
     stateless_bagisto,
 };
 
@@ -54,11 +54,6 @@ paths   = ["/orders"]
 enforce = "required"
 "#
     )
-}
-
-fn said(status: u16, body: &str) -> String {
-    let length = body.len();
-    format!("HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
 
 impl Scene {

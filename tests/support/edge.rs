@@ -71,6 +71,25 @@ pub fn shop_table_at(shop: &Shop, upstream: &[SocketAddr]) -> String {
     )
 }
 
+/// The `[[shop]]` table of a shop whose tokens are opaque, without a preset. Its sub-tables may follow.
+pub fn opaque_shop_table(shop: &Shop) -> String {
+    format!(
+        r#"
+[[shop]]
+name     = "main"
+upstream = ["{}"]
+
+[shop.token]
+kind               = "opaque"
+max_token_lifetime = "30d"
+
+[shop.limits]
+unverified_per_client_minute = 10000
+"#,
+        shop.address()
+    )
+}
+
 /// Runs the binary on its own, with no edge behind it.
 pub fn doorward(arguments: &[&str]) -> Outcome {
     run(undisturbed(BINARY).args(arguments), b"")

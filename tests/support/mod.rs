@@ -54,7 +54,7 @@ pub use claims::overlaid;
 pub use cluster::{Cluster, Name};
 pub use crowd::Crowd;
 pub use customer::Customer;
-pub use edge::{Edge, Outcome, doorward, shop_table, shop_table_at};
+pub use edge::{Edge, Outcome, doorward, opaque_shop_table, shop_table, shop_table_at};
 pub use fake_clock::FakeClock;
 pub use held_shop::HeldShop;
 pub use http2::{Call, Echo};
@@ -70,7 +70,7 @@ pub use recorder::Recorder;
 pub use redis_server::{RedisServer, STREAM};
 pub use rogue::{GOSSIP, Rogue};
 pub use scene::{Scene, told};
-pub use wire::{Answer, Connection, raw, request, try_raw};
+pub use wire::{Answer, Connection, raw, request, said, said_with, try_raw};
 
 /// A Bagisto shop whose tokens outlive their logout: only Doorward can end them.
 pub fn stateless_bagisto() -> Shop {

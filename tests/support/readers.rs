@@ -247,7 +247,8 @@ pub fn python_cookies(line: &str) -> Pairs {
     pairs
 }
 
-fn python_value(value: &str) -> String {
+/// What Python's `http.cookies` makes of a quoted value.
+pub fn python_value(value: &str) -> String {
     let quoted = value
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));

@@ -7,6 +7,19 @@ use serde_json::Value;
 
 use super::patience::PATIENCE;
 
+/// The answer of a shop that ends its connection, for `Shop::recite`.
+pub fn said(status: u16, body: &str) -> String {
+    said_with(status, "", body)
+}
+
+/// The same with header lines, each of them ended.
+pub fn said_with(status: u16, lines: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} Said\r\n{lines}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
 /// What came back for one request.
 #[derive(Clone, Debug)]
 pub struct Answer {
