@@ -21,6 +21,9 @@ use super::mint::Mint;
 /// A bearer as Laravel Sanctum makes them. Nothing can be verified of it.
 pub const OPAQUE: &str = "17|kW3vQ9xLr0Zb7YtNc5MdAe2HsUf8GjPiTo4lXqBw6f1c0d9e";
 
+/// Another one, whose customer has logged out.
+pub const DEAD_OPAQUE: &str = "18|Zb7YtNc5MdAe2HsUf8GjPiTo4lXqBw6fkW3vQ9xLr01c0d9e";
+
 /// A gate in front of a Bagisto shop, made as the server makes it, with nothing verified yet.
 pub fn gate(mint: &Mint, revocations: &Arc<Revocations>) -> Gate {
     gate_of(mint, revocations, r#"preset = "bagisto""#, "")

@@ -125,19 +125,11 @@ struct Written {
 
 impl Written {
     fn of(name: String, carrier: &Carrier, is_own: bool) -> Self {
-        let schemes = match carrier {
-            Carrier::Schemed { schemes, .. } => {
-                Some(schemes.iter().map(|one| one.to_ascii_lowercase()).collect())
-            }
-            Carrier::Raw(_)
-            | Carrier::Cookie { .. }
-            | Carrier::Query(_)
-            | Carrier::Json(_)
-            | Carrier::Form(_)
-            | Carrier::GraphQl(_)
-            | Carrier::Path
-            | Carrier::Subprotocol(_) => None,
+        let in_small_letters = |schemes: &[String]| {
+            let schemes = schemes.iter();
+            schemes.map(|one| one.to_ascii_lowercase()).collect()
         };
+        let schemes = carrier.schemes().map(in_small_letters);
         Self {
             name,
             schemes,

@@ -1,6 +1,7 @@
 //! Tokens that say nothing themselves, in shops that are asked about them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::HeaderName;
 
@@ -64,7 +65,7 @@ impl Shop {
             let word = word.filter(|word| word.counts(occasion, asked));
             match word {
                 Some(Word::Good(confirmed)) => *token = Token::Confirmed(confirmed),
-                Some(Word::Stranger) => *token = Token::Stranger(identity.clone()),
+                Some(Word::Stranger) => *token = Token::Stranger(Arc::clone(identity)),
                 // The shop that fails undoes no logout: its token ends by its own digest.
                 Some(Word::Silence) if occasion == Occasion::Logout => {}
                 Some(Word::Silence) => return Err(Refusal::Unconfirmed),

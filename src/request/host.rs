@@ -16,11 +16,21 @@ pub enum HostPattern {
 
 /// The host that a request names, without port (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
 pub fn host_of<'a>(request: &Request<'a>) -> Result<&'a str, Refusal> {
-    authority_of(request)
+    let authority = authority_of(request);
+    if let Some(host) = authority.filter(|host| is_plain(host)) {
+        return Ok(host); // as nearly always
+    }
+    authority
         .and_then(without_port)
         .filter(|host| is_host(host))
         .map(|host| host.strip_suffix('.').unwrap_or(host))
         .ok_or(Refusal::BadHost)
+}
+
+/// A name without port and without a dot at its end.
+fn is_plain(host: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    !host.is_empty() && !host.ends_with('.') && host.bytes().all(fits)
 }
 
 /// The host that a request names, and the port if it names one. HTTP/2 has it in the target.

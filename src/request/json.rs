@@ -100,7 +100,9 @@ impl Pointer {
     /// The name of the member that it points to, where that stands at the top.
     pub(super) fn only_segment(&self) -> Option<&str> {
         let name = self.0.strip_prefix('/')?;
-        (!name.contains(['/', '~'])).then_some(name)
+        memchr::memchr2(b'/', b'~', name.as_bytes())
+            .is_none()
+            .then_some(name)
     }
 
     /// The names on the way there.

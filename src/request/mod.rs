@@ -99,7 +99,7 @@ pub use web_origin::WebOrigin;
 pub use words::Words;
 
 use crate::clock::UnixTime;
-use crate::revocation::{Id, Revocation, Revocations};
+use crate::revocation::{Cause, Id, Revocation, Revocations};
 use confirmations::Asked;
 use credential::Segments;
 use dead_cookie::SetAside;
@@ -158,10 +158,6 @@ pub struct Gate {
 }
 
 /// What becomes of a request that is not refused.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every verdict is the large one, and is read at once"
-)]
 pub enum Verdict<'g> {
     /// It goes to the shop, for as long as none of its tokens is revoked.
     Forward {
@@ -492,26 +488,39 @@ impl Gate {
             return Err(Refusal::MalformedCredential);
         }
         let mut jwts: SmallVec<[Id; 4]> = SmallVec::new();
-        let mut look = |text: &str| {
-            let tokens = match shop.read_text(text, now) {
-                Ok(tokens) => tokens,
-                Err(refusal) => return Some(refusal),
-            };
-            for token in tokens.iter().filter(|token| token.is_verified()) {
-                let id = token.identity().id;
-                if !jwts.contains(&id) {
-                    jwts.push(id);
-                }
-            }
-            if jwts.len() > SWEPT_JWTS_MAX {
-                return Some(Refusal::MalformedCredential);
-            }
-            tokens
-                .iter()
-                .find_map(|token| self.refuse_revoked(token).err())
-        };
+        let mut look = |text: &str| self.refuse_dead_text(shop, text, &mut jwts, now).err();
         let refusal = credential::texts_of(request, &mut look);
         refusal.map_or(Ok(()), Err)
+    }
+
+    /// A text of a body is no dead token, and no JWT of it is one. `jwts`: those that were found before it.
+    fn refuse_dead_text(
+        &self,
+        shop: &Shop,
+        text: &str,
+        jwts: &mut SmallVec<[Id; 4]>,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        for token in shop.read_jwts(text, now)? {
+            self.refuse_revoked(&token)?;
+            let id = token.identity().id;
+            if token.is_verified() && !jwts.contains(&id) {
+                jwts.push(id);
+            }
+        }
+        if jwts.len() > SWEPT_JWTS_MAX {
+            return Err(Refusal::MalformedCredential);
+        }
+        if !self.revocations.has_undated() {
+            return Ok(());
+        }
+        for token in shop.digests_of(text)? {
+            if self.revocations.has_undated_token(&token) {
+                let cause = Cause::Token;
+                return Err(Refusal::Revoked { cause, token });
+            }
+        }
+        Ok(())
     }
 
     /// A node that may not know what was revoked judges no credential. Guests pass.

@@ -98,14 +98,16 @@ impl<'a> Path<'a> {
 
 /// Nothing in it needs a second look. Most paths are like this, and cost one pass and no memory.
 fn is_plain(raw: &str) -> bool {
-    let mut previous = b' ';
-    for byte in raw.bytes() {
-        match (previous, byte) {
-            (_, b'%' | b';' | b'\\' | 0) | (b'/', b'/' | b'.') => return false,
-            _ => previous = byte,
-        }
-    }
-    raw.starts_with('/')
+    // Without a way out: so it takes many bytes at a time, and nearly every path is read to its end.
+    let raw = raw.as_bytes();
+    let odd = raw.iter().fold(false, |odd, byte| {
+        odd | matches!(byte, b'%' | b';' | b'\\' | 0)
+    });
+    let behind = raw.get(1..).unwrap_or_default();
+    let odd = raw.iter().zip(behind).fold(odd, |odd, (byte, next)| {
+        odd | (*byte == b'/') & matches!(next, b'/' | b'.')
+    });
+    raw.first() == Some(&b'/') && !odd
 }
 
 /// Standards 127: what reaches the shop verbatim and means different things to different parsers.

@@ -1,7 +1,6 @@
 //! The paths of a rule: segments with wildcards, below the folders in which an application may live.
 
 use std::iter;
-use std::str::Split;
 use std::sync::Arc;
 
 use super::path::{PathStyle, collapse};
@@ -14,6 +13,8 @@ use super::path::{PathStyle, collapse};
 pub struct PathPattern {
     base: Base,
     segments: Vec<Segment>,
+    /// Which of them is `{token}`.
+    token_at: Option<usize>,
     /// It ends in `/*`: everything below is meant.
     is_open: bool,
     /// It ends in a slash, which counts only where the shop says so.
@@ -92,6 +93,7 @@ impl PathPattern {
         }
         Ok(Self {
             base: Base::default(),
+            token_at: segments.iter().position(Segment::is_token),
             segments,
             is_open,
             ends_in_slash,
@@ -109,7 +111,7 @@ impl PathPattern {
 
     /// Whether it names the token that a path carries.
     pub fn has_token(&self) -> bool {
-        self.segments.iter().any(Segment::is_token)
+        self.token_at.is_some()
     }
 
     /// Whether every path is meant.
@@ -124,7 +126,7 @@ impl PathPattern {
 
     /// The token that a normalised path carries, if it is meant and the pattern names one.
     pub fn capture<'p>(&self, path: &'p str, style: PathStyle) -> Option<&'p str> {
-        let at = self.segments.iter().position(Segment::is_token)?;
+        let at = self.token_at?;
         let given = self.tail_of(path, style, Leniency::Call)?.nth(at)?;
         let is_last = at + 1 == self.segments.len() && !self.is_open;
         let format = is_last.then(|| Leniency::Page.without_format(given));
@@ -349,16 +351,29 @@ impl Leniency {
     }
 }
 
-/// The segments of a path.
-type Pieces<'p> = Split<'p, char>;
+/// The segments of a path that are left.
+#[derive(Clone)]
+struct Pieces<'p>(Option<&'p str>);
+
+impl<'p> Iterator for Pieces<'p> {
+    type Item = &'p str;
+
+    /// By single bytes: segments are short, and every request's path is parted many times.
+    fn next(&mut self) -> Option<&'p str> {
+        let rest = self.0?;
+        let slash = rest.bytes().position(|byte| byte == b'/');
+        let (piece, rest) = match slash {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+            None => (rest, None),
+        };
+        self.0 = rest;
+        Some(piece)
+    }
+}
 
 /// The segments of a path without its first slash; the root has none.
 fn pieces(path: &str) -> Pieces<'_> {
-    let mut pieces = path.split('/');
-    if path.is_empty() {
-        pieces.next();
-    }
-    pieces
+    Pieces((!path.is_empty()).then_some(path))
 }
 
 fn without_slash(path: &str) -> (&str, bool) {

@@ -35,7 +35,7 @@ use super::token::Token;
 use super::token_settings::Kind;
 use super::verify::Verifier;
 use crate::clock::UnixTime;
-use crate::revocation::{Allowance, ShopTag, Source};
+use crate::revocation::{Allowance, Id, ShopTag, Source};
 
 /// Everything by which one shop's requests are judged.
 pub struct Shop {
@@ -311,18 +311,10 @@ impl Shop {
 
     /// Whether a header of a request carries the shop's bearer.
     fn says_bearer_in_head(&self, request: &Request<'_>) -> bool {
-        let mut headers = self.places.iter().filter_map(|place| match &place.carrier {
-            Carrier::Schemed { name, .. } => Some(name),
-            Carrier::Raw(_)
-            | Carrier::Cookie { .. }
-            | Carrier::Query(_)
-            | Carrier::Json(_)
-            | Carrier::Form(_)
-            | Carrier::GraphQl(_)
-            | Carrier::Path
-            | Carrier::Subprotocol(_) => None,
-        });
-        headers.any(|name| request.head.headers.contains_key(name))
+        let carriers = self.places.iter().map(|place| &place.carrier);
+        let mut schemed = carriers.filter(|carrier| carrier.schemes().is_some());
+        let is_there = |name| request.head.headers.contains_key(name);
+        schemed.any(|carrier| carrier.header().is_some_and(is_there))
     }
 
     /// Whether a place of the body only repeats the bearer, which the query carries on every occasion. A logout with the
@@ -385,9 +377,8 @@ impl Shop {
         }
     }
 
-    /// What a text in a body may be, if it could be a token: a JWT that verifies, or an opaque token in each way that the
-    /// shop's places are written.
-    pub(super) fn read_text(&self, text: &str, now: UnixTime) -> Result<Tokens, Refusal> {
+    /// The JWTs in a text of a body, as far as they verify.
+    pub(super) fn read_jwts(&self, text: &str, now: UnixTime) -> Result<Tokens, Refusal> {
         let mut tokens = Tokens::new();
         for jwt in jwts_in(text) {
             match self.verifier.read(Kind::Jwt, jwt, now) {
@@ -398,24 +389,30 @@ impl Shop {
                 Err(_) => {} // what can't be verified can't be dead, but by its digest
             }
         }
+        Ok(tokens)
+    }
+
+    /// What a text of a body could be revoked by, if it is an opaque token in one of the ways in which the shop's places
+    /// are written.
+    pub(super) fn digests_of(&self, text: &str) -> Result<SmallVec<[Id; 2]>, Refusal> {
         let bare = trimmed(text);
-        if bare.contains(char::is_whitespace) {
-            return Ok(tokens);
+        let mut digests = SmallVec::new();
+        if bare.contains(' ') || bare.contains(char::is_whitespace) {
+            return Ok(digests);
         }
-        tokens.extend(self.verifier.read(Kind::Opaque, bare, now));
-        for spelling in self.places.iter().map(|place| &place.spelling) {
-            if spelling.is_plain() {
-                continue;
-            }
+        let name = self.verifier.settings().opaque_name(bare);
+        digests.extend(self.verifier.digests_of(bare, name));
+        let spellings = self.places.iter().map(|place| &place.spelling);
+        for spelling in spellings.filter(|spelling| !spelling.is_plain()) {
             for text in spelling.unwrap(Cow::Borrowed(text)) {
                 match spelling.key(&text) {
-                    Ok(Some(key)) => tokens.push(self.verifier.opaque(&text, &key)),
+                    Ok(Some(key)) => digests.extend(self.verifier.digests_of(&text, &key)),
                     Err(refusal) if spelling.pattern.is_some() => return Err(refusal),
                     Ok(None) | Err(_) => {} // without a pattern nothing tells it from any other text
                 }
             }
         }
-        Ok(tokens)
+        Ok(digests)
     }
 
     /// The token that a path names by way of its rule; of other methods, by way of any rule: it may be dead.

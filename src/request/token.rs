@@ -14,9 +14,9 @@ pub enum Token {
     /// The shop says that it is good.
     Confirmed(Arc<Confirmed>),
     /// Nothing is known of it but itself.
-    Opaque(Identity),
+    Opaque(Arc<Identity>),
     /// The shop says that it is not good.
-    Stranger(Identity),
+    Stranger(Arc<Identity>),
 }
 
 impl Token {

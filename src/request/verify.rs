@@ -1,5 +1,6 @@
 //! From the text of a credential to a token: verified, or opaque, or refused.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,18 +219,30 @@ impl Verifier {
     ///
     /// White space around it is none of it: frameworks strip that, and databases do not compare it.
     pub(super) fn opaque(&self, text: &str, name: &str) -> Token {
-        let name = trimmed(name);
-        // Also under what it was called before the operator said by which part it is known.
-        let former = (name != text).then(|| Group {
-            id: self.main().fingerprint(signed_part(text)),
+        let (id, former) = self.digests(text, name);
+        let former = former.map(|id| Group {
+            id,
             cause: Cause::Token,
         });
-        Token::Opaque(Identity {
-            id: self.main().fingerprint(signed_part(name)),
+        Token::Opaque(Arc::new(Identity {
+            id,
             window: Window::UNDATED,
             groups: former.into_iter().collect(),
             issued_at: None,
-        })
+        }))
+    }
+
+    /// The digests that such a token can be revoked by.
+    pub(super) fn digests_of(&self, text: &str, name: &str) -> impl Iterator<Item = Id> {
+        let (id, former) = self.digests(text, name);
+        iter::once(id).chain(former)
+    }
+
+    /// Its digest by its name; and by what it was called before the operator said by which part it is known.
+    fn digests(&self, text: &str, name: &str) -> (Id, Option<Id>) {
+        let name = trimmed(name);
+        let digest = |text| self.main().fingerprint(signed_part(text));
+        (digest(name), (name != text).then(|| digest(text)))
     }
 
     /// By what a token can be refused that the shop has confirmed.

@@ -151,6 +151,16 @@ impl Revocations {
         self.set.covers(token)
     }
 
+    /// Whether any token is revoked whose end is not known, such as an opaque one.
+    pub fn has_undated(&self) -> bool {
+        self.set.has_undated()
+    }
+
+    /// Whether such a token of this digest is revoked.
+    pub fn has_undated_token(&self, id: &Id) -> bool {
+        self.set.has_undated_token(id)
+    }
+
     /// Whether a token that expires then may have been forgotten: the clock is so far behind what it once was that
     /// what was over then, and was dropped, is not over now. Nobody can tell whether such a token was logged out.
     pub fn may_have_forgotten(&self, expires_at: UnixTime, now: UnixTime) -> bool {

@@ -109,6 +109,16 @@ impl Set {
         token.groups.iter().find(covering).map(|group| group.cause)
     }
 
+    /// Whether any token is revoked whose end is not known.
+    pub fn has_undated(&self) -> bool {
+        !self.undated.is_empty()
+    }
+
+    /// Whether such a token of this digest is revoked.
+    pub fn has_undated_token(&self, id: &Id) -> bool {
+        self.undated.contains(id)
+    }
+
     /// Whether the cutoff of this moment leaves a token alive.
     fn spares(&self, token: &Id, cutoff: UnixTime) -> bool {
         self.undated.contains(&Id::spared(token, cutoff))
@@ -514,9 +524,12 @@ impl Dated for Lone {
 }
 
 impl Undated {
+    fn is_empty(&self) -> bool {
+        self.len.load(Ordering::Acquire) == 0
+    }
+
     fn contains(&self, id: &Id) -> bool {
-        let is_some = self.len.load(Ordering::Acquire) > 0;
-        is_some && self.parts.of(id).read().table.contains_key(id)
+        !self.is_empty() && self.parts.of(id).read().table.contains_key(id)
     }
 
     fn insert(&self, id: Id, until: UnixTime, source: Source, sum_key: &SumKey) -> bool {

@@ -83,6 +83,10 @@ impl<'a> Cookie<'a> {
 
 /// Without white space around, also that which only Unicode or Latin-1 knows.
 fn trim(bytes: &[u8]) -> &[u8] {
+    let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if is_graphic(bytes.first()) && is_graphic(bytes.last()) {
+        return bytes; // as nearly always
+    }
     if let Ok(text) = std::str::from_utf8(bytes) {
         return text.trim().as_bytes();
     }
@@ -119,9 +123,9 @@ impl Choice {
     /// The cookies that are taken.
     pub(super) fn of<'a>(self, name: &NamePattern, request: &Request<'a>) -> Vec<Cookie<'a>> {
         let fits = |cookie: &Cookie<'a>| match self {
-            Self::First | Self::Last => !cookie.is_after_comma && name.matches_bytes(cookie.name),
-            Self::FirstCaseless => !cookie.is_after_comma && name.matches_cookie(cookie.name),
-            Self::LastCaseless => name.matches_cookie(cookie.name),
+            Self::First | Self::Last => !cookie.is_after_comma && name.matches(&cookie.name()),
+            Self::FirstCaseless => !cookie.is_after_comma && name.matches_cookie(&cookie.name()),
+            Self::LastCaseless => name.matches_cookie(&cookie.name()),
         };
         let mut found: Vec<_> = cookies(request).filter(fits).collect();
         if name.exact().is_none() {
@@ -296,11 +300,6 @@ impl NamePattern {
         }
     }
 
-    /// Whether a name fits as it was sent.
-    pub(super) fn matches_bytes(&self, name: &[u8]) -> bool {
-        std::str::from_utf8(name).is_ok_and(|name| self.matches(name))
-    }
-
     /// Whether `name` fits for a server that compares names without case, as ASP.NET does.
     fn matches_caseless(&self, name: &str) -> bool {
         let (name, head) = (name.as_bytes(), self.head.as_bytes());
@@ -314,14 +313,12 @@ impl NamePattern {
     }
 
     /// Whether a cookie of that name fits, as sent, without case, or as PHP reads it.
-    pub(super) fn matches_cookie(&self, name: &[u8]) -> bool {
-        let Ok(name) = std::str::from_utf8(name) else {
-            return false;
-        };
+    pub(super) fn matches_cookie(&self, name: &str) -> bool {
         if self.matches_caseless(name) {
             return true;
         }
-        if !name.contains(['%', '.', ' ', '[', '+']) {
+        let is_odd = |byte| matches!(byte, b'%' | b'.' | b' ' | b'[' | b'+');
+        if !name.bytes().any(is_odd) {
             return false;
         }
         let spaced = name.replace('+', " ");
@@ -387,11 +384,11 @@ mod tests {
     fn names_are_compared_as_the_laxest_server_does() {
         let pattern = NamePattern::parse("session.id").unwrap();
         for name in ["session.id", "SESSION.ID", "session%2Eid"] {
-            assert!(pattern.matches_cookie(name.as_bytes()), "{name}");
+            assert!(pattern.matches_cookie(name), "{name}");
         }
         let php = NamePattern::parse("session_id").unwrap();
-        assert!(php.matches_cookie(b"session.id") && !php.matches_cookie(b"session"));
+        assert!(php.matches_cookie("session.id") && !php.matches_cookie("session"));
         let starred = NamePattern::parse("wordpress_*").unwrap();
-        assert!(starred.matches_cookie(b"WordPress_abc") && !starred.matches_cookie(b"wordpres"));
+        assert!(starred.matches_cookie("WordPress_abc") && !starred.matches_cookie("wordpres"));
     }
 }

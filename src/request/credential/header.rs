@@ -14,8 +14,9 @@ pub(super) fn only_line<'a>(
     request: &Request<'a>,
 ) -> Result<Option<&'a str>, Refusal> {
     let mut only = None;
+    let length = name.as_str().len(); // first: few headers are as long
     for (given, line) in &request.head.headers {
-        if is_spelling_of(given, name) {
+        if given.as_str().len() == length && is_spelling_of(given, name) {
             if only.is_some() {
                 return Err(Refusal::TwoCredentials);
             }
@@ -55,12 +56,13 @@ pub(super) fn behind_scheme<'a>(
     place: &Place,
     places: &[Place],
 ) -> Result<Line<'a>, Refusal> {
-    let (scheme, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let space = memchr::memchr(b' ', line.as_bytes()).unwrap_or(line.len());
+    let (scheme, rest) = line.split_at(space);
     if is_one_of(schemes, scheme) {
         let token = rest.trim_start_matches(' ');
         return match token {
             "" => Ok(Line::Token("")), // a guest, as to the shops that were asked
-            _ if token.contains(',') => Err(Refusal::TwoCredentials),
+            _ if memchr::memchr(b',', token.as_bytes()).is_some() => Err(Refusal::TwoCredentials),
             _ if is_token(token) => Ok(Line::Token(token)),
             _ => Err(Refusal::MalformedCredential),
         };

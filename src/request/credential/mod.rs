@@ -13,7 +13,7 @@ use std::fmt;
 
 use http::HeaderName;
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE};
-use percent_encoding::percent_decode;
+use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
 use super::compact::{has_jwt_shape, jwts_in};
@@ -23,7 +23,7 @@ use super::refusal::Refusal;
 use super::{Kind, Request};
 use cookie::Cookie;
 use header::Line;
-use parameter::Values;
+use parameter::{Pairs, Values};
 
 pub use cookie::NamePattern;
 pub(super) use cookie::{cookie_value, cookies};
@@ -159,6 +159,7 @@ pub(super) fn take_all<'a>(
     let mut taker = Taker {
         places,
         occasion,
+        query: Pairs::of(request.head.uri.query().unwrap_or_default().as_bytes()),
         found: Credentials::new(),
     };
     let mut has_cookies = false;
@@ -234,21 +235,25 @@ fn refuse_nominated(places: &[Place], request: &Request<'_>) -> Result<(), Refus
     Ok(())
 }
 
-/// How far a cookie's value can be trusted to be a token of a place; `None`: it is none.
-fn standing_of(cookie: &Cookie<'_>, place: &Place) -> Option<Standing> {
+/// How far the value of a cookie of that name can be trusted to be a token of a place; `None`: it is none.
+fn standing_of(name: &str, cookie: &Cookie<'_>, place: &Place) -> Option<Standing> {
     if let Some(parameter) = place.carrier.parameter() {
-        let name = percent_decode(cookie.name).decode_utf8_lossy();
+        let name = percent_decode_str(name).decode_utf8_lossy();
         return is_called(&name, parameter).then_some(Standing::Foreign); // PHP's `$_REQUEST` merges them
     }
-    let Carrier::Cookie { name, join } = &place.carrier else {
+    let Carrier::Cookie {
+        name: pattern,
+        join,
+    } = &place.carrier
+    else {
         return None;
     };
-    if !join.is_empty() || !name.matches_cookie(cookie.name) {
+    if !join.is_empty() || !pattern.matches_cookie(name) {
         return None;
     }
     Some(match cookie.is_after_comma {
         true => Standing::Foreign,
-        false if name.matches_bytes(cookie.name) => Standing::Exact,
+        false if pattern.matches(name) => Standing::Exact,
         false => Standing::Respelled,
     })
 }
@@ -257,6 +262,7 @@ fn standing_of(cookie: &Cookie<'_>, place: &Place) -> Option<Standing> {
 struct Taker<'a> {
     places: &'a [Place],
     occasion: Occasion,
+    query: Pairs<'a>,
     found: Credentials<'a>,
 }
 
@@ -333,15 +339,10 @@ impl<'a> Taker<'a> {
 
     /// A parameter where it belongs, and in every other carrier that frameworks merge with that.
     fn take_parameter(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
-        let query = request.head.uri.query().unwrap_or_default();
         let name = place.carrier.parameter();
-        if let Some(name) = name
-            && !query.is_empty()
-            && !self.is_read_in_query(place, name)
-        {
+        if let Some(name) = name {
             let is_home = matches!(place.carrier, Carrier::Query(_));
-            let is_name = |given: &str| is_called(given, name);
-            let values = parameter::in_pairs(&is_name, query.as_bytes());
+            let values = self.query.values(|given| is_called(given, name));
             self.take_all_values(place, values, is_home)?;
         }
         if request.body.is_none_or(<[u8]>::is_empty) || !place.at.include(self.occasion) {
@@ -358,19 +359,6 @@ impl<'a> Taker<'a> {
         Ok(())
     }
 
-    /// Whether another place finds in the query whatever this one could: the parameter is written for each carrier.
-    fn is_read_in_query(&self, place: &Place, name: &str) -> bool {
-        let is_same = |other: &Place| {
-            matches!(&other.carrier, Carrier::Query(called) if called == name)
-                && other.kind == place.kind
-                && other.at == place.at
-                && other.spelling.is_plain()
-        };
-        !matches!(place.carrier, Carrier::Query(_))
-            && place.spelling.is_plain()
-            && self.places.iter().any(is_same)
-    }
-
     /// A cookie's value where frameworks merge parameters with cookies (PHP's `$_REQUEST`, ASP's `Request`), or take
     /// a session from the path. There it can only be found dead.
     fn take_merged(
@@ -379,10 +367,9 @@ impl<'a> Taker<'a> {
         name: &NamePattern,
         request: &Request<'a>,
     ) -> Result<(), Refusal> {
-        let is_name = |given: &str| name.matches_cookie(given.as_bytes());
-        let query = request.head.uri.query().unwrap_or_default();
-        let values = parameter::in_pairs(&is_name, query.as_bytes()).into_iter();
-        let values = values.chain(parameter::in_path(&is_name, request.head.uri.path()));
+        let is_name = |given: &str| name.matches_cookie(given);
+        let values = self.query.values(is_name).into_iter();
+        let values = values.chain(parameter::in_path(is_name, request.head.uri.path()));
         self.take_values(place, values.map(|(text, _)| (text, Standing::Foreign)))
     }
 
@@ -413,8 +400,9 @@ impl<'a> Taker<'a> {
             if cookie.value.is_empty() {
                 continue;
             }
+            let name = cookie.name();
             for place in self.places {
-                let Some(first) = standing_of(&cookie, place) else {
+                let Some(first) = standing_of(&name, &cookie, place) else {
                     continue;
                 };
                 let readings = cookie::readings(cookie.value).into_iter().enumerate();

@@ -17,22 +17,56 @@ use super::super::refusal::Refusal;
 /// A value of a parameter, and whether every parser reads it so.
 pub(super) type Values<'a> = SmallVec<[(Cow<'a, str>, bool); 1]>;
 
-/// The values of a parameter of such a name in a query or form. Some servers part parameters by `;` too.
-pub(super) fn in_pairs<'a>(is_name: &dyn Fn(&str) -> bool, pairs: &'a [u8]) -> Values<'a> {
-    let mut values = Values::new();
-    if pairs.is_empty() {
-        return values;
+/// The pairs of a query or a form, decoded once for all who look for one of them.
+pub(super) struct Pairs<'a> {
+    /// Parted by `&`, as every parser does.
+    common: Decoded<'a>,
+    /// Parted by `;` too, as some do; empty where that makes no difference.
+    parted: Decoded<'a>,
+}
+
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+type Decoded<'a> = SmallVec<[Pair<'a>; 4]>;
+
+impl<'a> Pairs<'a> {
+    pub(super) fn of(pairs: &'a [u8]) -> Self {
+        let pieces = pairs.split(|byte| *byte == b'&');
+        let common = pieces.filter_map(decoded).collect();
+        let mut parted = Decoded::new();
+        if memchr::memchr(b';', pairs).is_some() {
+            let pieces = pairs.split(|byte| matches!(byte, b'&' | b';'));
+            parted.extend(pieces.filter_map(decoded));
+        }
+        Self { common, parted }
     }
-    take_parted(is_name, pairs, b"&", &mut values, true);
-    if memchr::memchr(b';', pairs).is_some() {
-        take_parted(is_name, pairs, b"&;", &mut values, false);
+
+    /// The values of a parameter of such a name, in every reading.
+    pub(super) fn values(&self, is_name: impl Fn(&str) -> bool) -> Values<'a> {
+        let mut values = Values::new();
+        for (pairs, is_common) in [(&self.common, true), (&self.parted, false)] {
+            let named = pairs.iter().filter(|(given, _)| is_name(given));
+            named.for_each(|(_, value)| add_readings(value.clone(), is_common, &mut values));
+        }
+        values
     }
-    values
+}
+
+/// The pair in a piece. Most have nothing to decode.
+fn decoded(piece: &[u8]) -> Option<Pair<'_>> {
+    let is_plain = |byte: &u8| byte.is_ascii() && !matches!(byte, b'%' | b'+');
+    if !piece.iter().all(is_plain) {
+        return form_urlencoded::parse(piece).next();
+    }
+    let piece = std::str::from_utf8(piece)
+        .ok()
+        .filter(|it| !it.is_empty())?;
+    let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+    Some((Cow::Borrowed(name), Cow::Borrowed(value)))
 }
 
 /// The values of a parameter of such a name in the segments of a path (RFC 3986 section 3.3), where servlets look for the
 /// session of a browser without cookies.
-pub(super) fn in_path<'a>(is_name: &dyn Fn(&str) -> bool, path: &'a str) -> Values<'a> {
+pub(super) fn in_path(is_name: impl Fn(&str) -> bool, path: &str) -> Values<'_> {
     let mut values = Values::new();
     if memchr::memchr(b';', path.as_bytes()).is_none() {
         return values;
@@ -47,22 +81,6 @@ pub(super) fn in_path<'a>(is_name: &dyn Fn(&str) -> bool, path: &'a str) -> Valu
         }
     }
     values
-}
-
-fn take_parted<'a>(
-    is_name: &dyn Fn(&str) -> bool,
-    pairs: &'a [u8],
-    separators: &[u8],
-    values: &mut Values<'a>,
-    is_common: bool,
-) {
-    for piece in pairs.split(|byte| separators.contains(byte)) {
-        for (given, value) in form_urlencoded::parse(piece) {
-            if is_name(&given) {
-                add_readings(value, is_common, values);
-            }
-        }
-    }
 }
 
 /// A decoded value; and what it is to servers that decode twice, or `%u0041` as old ASP does.
@@ -123,14 +141,16 @@ pub(super) fn in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a> {
                 add_readings(value, is_first, &mut values);
             }
         }
-        take_parted(&is_name, body, b"&", &mut values, false); // some go by another line of the header
+        // Some servers go by another line of the header.
+        let pairs = form_urlencoded::parse(body).filter(|(given, _)| is_name(given));
+        pairs.for_each(|(_, value)| add_readings(value, false, &mut values));
         return values;
     }
     let is_json = kind.contains("json") && !kind.contains("form") && json::parse(body).is_some();
     if is_json {
         return Values::new();
     }
-    in_pairs(&is_name, body)
+    Pairs::of(body).values(is_name)
 }
 
 /// The values at a place of a JSON body, whatever the body is said to be.

@@ -217,7 +217,7 @@ impl Place {
 
 impl Carrier {
     /// The schemes behind which a header carries it; `None`: it carries it bare, or is no header.
-    pub(super) fn schemes(&self) -> Option<&[String]> {
+    pub fn schemes(&self) -> Option<&[String]> {
         if let Self::Schemed { schemes, .. } = self {
             Some(schemes)
         } else {
