@@ -988,7 +988,7 @@ fn a_preflight_passes_whatever_a_route_demands_field_f6() {
 fn what_names_another_method_is_no_preflight() {
     let scene = Aftermath::with(
         "[[shop.route]]\npaths = [\"/account\"]\nenforce = \"required\"\n\
-         [[shop.logout]]\npaths = [\"/leave\"]\nmethods = [\"DELETE\"]\n",
+         [[shop.logout]]\npaths = [\"/leave\"]\nmethods = [\"DELETE\"]\nclient_key = false\n",
     );
     let asks = [
         ("Origin", "https://app.example.com"),
