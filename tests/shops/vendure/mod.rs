@@ -59,7 +59,12 @@ fn a_logout_ends_every_session_of_the_customer_that_was_seen() {
     let guest = token_of(&execute(here, buy, &[]));
     let logged_out = |answer: &Answer| answer.json()["data"]["logout"]["success"] == true;
     assert!(logged_out(&execute(here, LOGOUT, &[guest.clone()])));
-    assert_eq!(execute(here, ME, &[guest]), 200);
+    assert_eq!(
+        execute(here, ME, &[guest]),
+        401,
+        "what was presented is dead"
+    );
+    assert_eq!(execute(here, ME, &[]), 200);
     assert!(is_alive(here, &phone));
     // The shop ends all of them as well.
     assert!(logged_out(&execute(here, LOGOUT, &[phone.clone()])));
