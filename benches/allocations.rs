@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use doorward::clock;
-use doorward::revocation::Revocations;
+use doorward::revocation::{Journal, Revocations};
 
 use support::mint::Mint;
 use support::mode::Mode;
@@ -27,6 +27,7 @@ fn main() {
     let now = clock::now();
     let mint = Mint::new("HS256");
     let folder = tempfile::tempdir().expect("a temporary folder");
+    Journal::init(folder.path()).expect("a new folder takes a journal");
     let revocations = Arc::new(Revocations::open(folder.path()).expect("a new journal"));
     let gate = gate(&mint, &revocations);
     let [known, dead] = [1, 2].map(|number| mint.token(number, now));

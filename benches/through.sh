@@ -49,6 +49,7 @@ upstream = ["127.0.0.1:18000"]
 token.algorithms = ["HS256"]
 token.secret_file = "jwt.secret"
 TOML
+	"$2" init --config "$home/$1.toml" >"$home/$1.init" 2>&1 || true # an old build has no such command
 	"$2" run --config "$home/$1.toml" 2>"$home/$1.log" &
 	echo $! >"$home/$1.pid"
 	pids="$pids $!"

@@ -1,10 +1,9 @@
 //! `doorward cluster`: from one node to several.
 
 use std::fmt::{Display, Write as _};
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf, absolute};
 use std::process::ExitCode;
 
@@ -17,7 +16,7 @@ use doorward::revocation::gossip::{
 };
 use doorward::server;
 
-use crate::{CONFIG, UNAVAILABLE, fail, load, report};
+use crate::{CONFIG, UNAVAILABLE, data_folder, fail, load, report};
 
 /// What is done with a cluster.
 #[derive(Subcommand)]
@@ -155,7 +154,7 @@ fn begin(init: &Init) -> Result<(), Failed> {
         );
         return Ok(());
     }
-    make_folder(data_dir)?;
+    data_folder::make(data_dir).map_err(failed)?;
     let line = join_line(listen, data_dir, &authority, None)?;
     let config = path.display();
     tell(&format!(
@@ -231,7 +230,9 @@ fn take_part(join: &Join) -> Result<(), Failed> {
         peers: admitted.peers,
         initial: false,
     };
-    if append(&path, &table)? {
+    let is_appended = append(&path, &table)?;
+    data_folder::make(data_dir).map_err(failed)?;
+    if is_appended {
         tell(
             "\nNext, restart Doorward here: it takes over every revocation before it judges a token.\n",
         );
@@ -389,15 +390,6 @@ fn join_line(
         "doorward cluster join {address}{node} --invite {}",
         invitation.text()
     ))
-}
-
-/// The service makes its data folder at its first start; an invitation may come before that.
-fn make_folder(data_dir: &Path) -> Result<(), Failed> {
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data_dir);
-    made.map_err(|error| failed(format!("{}: {error}", data_dir.display())))
 }
 
 fn tell(text: &str) {

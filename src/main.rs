@@ -1,6 +1,7 @@
 //! Reads the arguments, prints what is wrong, chooses the exit code.
 
 mod cluster_commands;
+mod data_folder;
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use doorward::config::{self, Config, Faults};
 use doorward::request::{Named, Target};
+use doorward::revocation::JournalError;
 use doorward::revocation::gossip::NodeError;
 use doorward::server::{self, Load, Loaded, Order, StartError};
 use doorward::{clock, demo};
@@ -29,9 +31,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make the data folder and an empty journal in it: once for every installation, before the first `run`
+    Init(File),
     /// Serve
     Run(File),
-    /// Say everything that is wrong with a configuration, and do nothing else
+    /// Say everything that is wrong with a configuration and what is in the data folder, and change nothing
     Check(File),
     /// Walk through login and logout in front of a pretend shop
     Demo {
@@ -125,7 +129,8 @@ struct Inspect {
     token: Option<PathBuf>,
 }
 
-/// Exit codes as in sysexits.h: an address can't be had, and the configuration is invalid.
+/// Exit codes as in sysexits.h: an address can't be had; and the configuration is invalid, or the data folder that it
+/// names is not the one that was written last.
 const UNAVAILABLE: u8 = 69;
 const CONFIG: u8 = 78;
 
@@ -139,6 +144,7 @@ fn main() -> ExitCode {
         eprintln!("panicked at {}", place.unwrap_or_default());
     }));
     match Arguments::parse().command {
+        Command::Init(file) => data_folder::init(&file.config),
         Command::Run(file) => run(&file.config),
         Command::Check(file) => check(&file.config),
         Command::Demo { shop, once } => walk(&shop, once),
@@ -161,6 +167,9 @@ fn run(path: &Path) -> ExitCode {
             | StartError::Cluster(NodeError::Bind(..))
             | StartError::Unclaimed(_)),
         ) => fail(&error, UNAVAILABLE),
+        Err(error @ StartError::Journal(JournalError::Missing(..) | JournalError::Copied(_))) => {
+            fail(&error, CONFIG)
+        }
         Err(error) => fail(&error, 1),
     }
 }
@@ -180,9 +189,18 @@ fn loader(path: &Path) -> Load {
 }
 
 fn check(path: &Path) -> ExitCode {
-    let Ok(config) = load(path) else {
-        return ExitCode::from(CONFIG);
+    let (mut config, mut faults) = match config::load(path) {
+        Ok(good) => good,
+        Err(faults) => {
+            tell(&faults);
+            return ExitCode::from(CONFIG);
+        }
     };
+    match data_folder::summary(&config.server) {
+        Ok(line) => config.summary.push(line),
+        Err(error) => faults.push(data_folder::warning(&error)),
+    }
+    tell(&faults);
     let mut out = io::stdout().lock();
     let lines = config
         .summary
@@ -197,10 +215,14 @@ fn load(path: &Path) -> Result<Config, ()> {
         Ok((config, warnings)) => (Ok(config), warnings),
         Err(faults) => (Err(()), faults),
     };
-    if !faults.is_empty() {
-        eprintln!("{}", report(&faults, io::stderr().is_terminal()));
-    }
+    tell(&faults);
     config
+}
+
+fn tell(faults: &Faults) {
+    if !faults.is_empty() {
+        eprintln!("{}", report(faults, io::stderr().is_terminal()));
+    }
 }
 
 /// Every fault, and how many there are; empty, if there are none.

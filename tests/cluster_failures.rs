@@ -111,6 +111,7 @@ fn a_damaged_journal_stops_the_start_and_the_others_have_a_copy() {
         let aside = cluster["a"].path(&format!("{file}.aside"));
         fs::rename(cluster["a"].path(file), aside).unwrap(); // as the operator is told
     }
+    assert_eq!(cluster["a"].command(&["init"]).code, Some(0));
     ledger.log_out_all(&cluster, "b", 1);
     cluster.start(&["a"]);
     ledger.check(&cluster);

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use doorward::revocation::Journal;
 use support::rsa_signer::public_key_file;
 use support::{Customer, Edge, Mood, Shop, Storefront, doorward, request};
 use toml::{Table, Value};
@@ -101,7 +102,7 @@ fn furnish(table: &mut Table, home: &Path) {
             Value::String(path) if key == "data_dir" || key.ends_with("_file") => {
                 let made = home.join(key);
                 match key.as_str() {
-                    "data_dir" => fs::create_dir(&made).unwrap(),
+                    "data_dir" => assert!(Journal::init(&made).unwrap()),
                     "secret_file" => fs::write(&made, "s".repeat(64)).unwrap(),
                     _ => drop(fs::copy(public_key_file(), &made).unwrap()),
                 }

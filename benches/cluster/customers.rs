@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorward::clock::{self, UnixTime};
 use doorward::request::{Gate, Request, Verdict};
-use doorward::revocation::{Revocation, Revocations};
+use doorward::revocation::{Journal, Revocation, Revocations};
 use http::request::Parts;
 use tempfile::TempDir;
 
@@ -67,7 +67,8 @@ impl Customers {
     /// What the logouts of these customers revoke: the token, and all older ones of the customer.
     pub fn revocations(&self, numbers: impl Iterator<Item = u64>) -> Vec<Revocation> {
         let folder = TempDir::new().expect("a temporary folder");
-        let revocations = Revocations::open(folder.path()).expect("a new folder takes a journal");
+        Journal::init(folder.path()).expect("a new folder takes a journal");
+        let revocations = Revocations::open(folder.path()).expect("it was made");
         let gate = storefront::gate(&self.mint, &Arc::new(revocations));
         let revoked = |number| self.revoked_by(&gate, number);
         numbers.flat_map(revoked).collect()

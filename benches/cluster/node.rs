@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
@@ -12,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use doorward::clock;
+use doorward::revocation::Journal;
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
@@ -98,14 +98,10 @@ impl Node {
         self.home.join("data")
     }
 
-    /// Makes its folder, with nothing in it but what a reader of these tables expects.
+    /// Makes its folder and an empty journal, with nothing else but what a reader of these tables expects.
     pub fn furnish(&self, tables: &str) {
         let data = self.data();
-        let made = fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&data);
-        made.expect("a temporary folder takes a folder");
+        Journal::init(&data).expect("a temporary folder takes a journal");
         let [front, operator] = self.addresses;
         let text = format!(
             "listen = [\"{front}\"]\noperator = \"{operator}\"\ndata_dir = \"{}\"\n\n{tables}",
@@ -198,7 +194,9 @@ impl Node {
 
     /// Takes everything that it knows; it has to be stopped.
     pub fn forget(&self) {
-        fs::remove_dir_all(self.data()).expect("nobody else uses it");
+        let data = self.data();
+        fs::remove_dir_all(&data).expect("nobody else uses it");
+        Journal::init(&data).expect("a temporary folder takes a journal");
     }
 
     fn hang_up(&self) {

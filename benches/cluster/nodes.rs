@@ -147,7 +147,7 @@ ack = "one"
 
     /// Adds to the journal of a node that is not running what it would have written had it taken these itself.
     pub fn write_journal(&self, one: usize, revocations: &[Revocation]) {
-        let mut journal = Journal::open(&self.all[one].data()).expect("a folder takes a journal");
+        let mut journal = Journal::open(&self.all[one].data()).expect("it was made");
         let origin = journal.notes().origin;
         let known = journal.notes().vector.get(&origin).copied();
         let mut number = known.unwrap_or_default();

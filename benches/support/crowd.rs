@@ -75,7 +75,8 @@ pub fn scattered(count: u64, among: u64) -> impl Iterator<Item = u64> {
 /// Writes a journal as a shop's week leaves it.
 pub fn write_journal(folder: &Path, revocations: impl Iterator<Item = Revocation>) {
     let revocations: Vec<_> = revocations.collect();
-    let mut journal = Journal::open(folder).expect("a new folder takes a journal");
+    Journal::init(folder).expect("a new folder takes a journal");
+    let mut journal = Journal::open(folder).expect("it was made");
     for some in revocations.chunks(100_000) {
         journal.write(some.iter()).expect("the disk takes a row");
     }

@@ -58,6 +58,9 @@ fn a_row_says_what_was_written(bytes: &[u8]) {
     }
 }
 
+/// How much of a mark says how far the journal was written.
+const MARK_NUMBER_BYTES: usize = 16;
+
 /// A small journal, as a crash and as a clean end leave it, and all that was written to it.
 struct Written {
     files: [Vec<u8>; 2],
@@ -72,6 +75,7 @@ static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(Journal::FILE);
     let written: Vec<_> = (1..=60).map(revocation).collect();
+    assert!(Journal::init(folder.path()).unwrap());
     let mut journal = Journal::open(folder.path()).unwrap();
     for some in written.chunks(20) {
         journal.write(some.iter()).unwrap();
@@ -82,7 +86,9 @@ static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
     let after_the_end = fs::read(&file).unwrap();
     assert_eq!(rows.len(), written.len());
     let files = [after_a_crash, after_the_end];
-    let mark = fs::read(folder.path().join(Journal::MARK_FILE)).unwrap();
+    let mut mark = fs::read(folder.path().join(Journal::MARK_FILE)).unwrap();
+    // Without which file it is: the copies of it are as good as the original.
+    mark.truncate(MARK_NUMBER_BYTES);
     let is_used = |at: &usize| {
         files
             .iter()

@@ -162,8 +162,21 @@ secret_file = "jwt.secret"
     Ok(config)
 }
 
+/// Makes a data folder, as every new installation does.
+fn init(doorward: &Path, config: &Path) -> io::Result<()> {
+    let mut command = Command::new(doorward);
+    command.args(["init", "--config"]).arg(config);
+    let outcome = command.stdin(Stdio::null()).output()?;
+    if outcome.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&outcome.stderr);
+    Err(io::Error::other(format!("doorward init ended:\n{said}")))
+}
+
 /// Starts a Doorward and waits until it says that it is ready, and where.
 fn start(doorward: &Path, config: &Path) -> io::Result<(Child, SocketAddr)> {
+    init(doorward, config)?;
     let mut process = Command::new(doorward)
         .args(["run", "--config"])
         .arg(config)

@@ -99,6 +99,8 @@ enum Order {
         now: UnixTime,
     },
     Import(Import),
+    /// End, once everything is written that was ordered before. The channel ends when the journal is closed.
+    Close(Sender<()>),
     /// Write if nothing was written for long: the time is noted, and a disk that failed is asked again.
     Touch,
 }
@@ -153,6 +155,7 @@ impl Committer {
             unwritten: Vec::new(),
             imports: VecDeque::new(),
             touched: clock::instant(),
+            closing: None,
         };
         let thread = thread::Builder::new()
             .name("journal".to_owned())
@@ -197,6 +200,14 @@ impl Committer {
         self.send(Order::Touch);
     }
 
+    /// Has everything written that was ordered before, and closes the journal: nothing is written afterwards. Waits
+    /// for it, but not for a disk that hangs.
+    pub(super) fn close(&self, patience: Duration) {
+        let (closing, closed) = channel();
+        self.send(Order::Close(closing));
+        let _ = closed.recv_timeout(patience); // nothing is ever sent: it ends
+    }
+
     /// A writer that is gone drops the order, and with it `done`: the waiter learns that nothing was written.
     fn send(&self, order: Order) {
         if let Some(orders) = &self.orders {
@@ -225,12 +236,17 @@ struct Writer {
     imports: VecDeque<Import>,
     /// When something was last written.
     touched: Instant,
+    /// Set once it is to end. It stands last: what is closed is told after the journal was.
+    closing: Option<Sender<()>>,
 }
 
 impl Writer {
     fn run(mut self, inbox: &Receiver<Order>) {
         while let Some(group) = self.next_group(inbox) {
             self.commit(group);
+            if self.closing.is_some() && self.imports.is_empty() {
+                return;
+            }
         }
     }
 
@@ -262,6 +278,7 @@ impl Writer {
                     now,
                 } => self.drop_ended(&windows, undated, now),
                 Order::Import(import) => self.imports.push_back(import),
+                Order::Close(closing) => self.closing = Some(closing),
                 Order::Touch => {}
             }
         }

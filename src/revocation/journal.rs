@@ -1,5 +1,7 @@
 //! The revocations on disk: one redb file, written by one thread, read once at the start.
 //!
+//! A start never makes it, for a data folder without a journal is not an empty set: [`Journal::init`] does, once.
+//!
 //! The file holds four tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
 //! all little endian. `cutoffs`: id to (not before, until). `vector`: origin to the number of its last row
 //! before which none is missing. `meta`: `format`, `sequence`, `origin` (in two halves), `complete`,
@@ -7,19 +9,25 @@
 //! Rows are keyed by window first, so that new rows are neighbours and an ended window is one range.
 
 use std::collections::HashMap;
-use std::fs;
+use std::collections::hash_map::Entry;
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, chown};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition,
-    WriteTransaction,
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
+    StorageBackend, TableDefinition, WriteTransaction,
 };
+use tempfile::NamedTempFile;
 
 use super::entry::{Id, Revocation, Source, Window};
 use super::history::{Origin, Vector};
-use super::mark::Mark;
+use super::mark::{Mark, NoteOrigin, Noted};
 use crate::clock::UnixTime;
 
 const TOKENS: TableDefinition<'_, (u32, u64), &[u8; 28]> = TableDefinition::new("tokens");
@@ -38,10 +46,25 @@ pub struct Journal {
     path: PathBuf,
     /// `None` after a failed write: an error of the disk is final for the handle that met it.
     database: Option<Database>,
+    /// Which file it is: a journal that was moved away or replaced meanwhile is not written.
+    file: FileId,
     /// How many revocations were written, ever.
     sequence: u64,
-    mark: Mark,
+    /// `None` until everything was checked: what is not believed must not be noted as the newest.
+    mark: Option<Mark>,
     notes: Notes,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+/// What a data folder holds, as `check` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// How many revocations have not ended.
+    pub live: u64,
+    /// When it was last written, to the minute; `None`: never.
+    pub written_at: Option<UnixTime>,
 }
 
 /// What the journal says beside the revocations.
@@ -77,6 +100,10 @@ pub struct Progress {
 /// Why the journal can't be used.
 #[derive(Debug)]
 pub enum JournalError {
+    /// There is none, although so many revocations were written to it; 0: none that is known of.
+    Missing(PathBuf, u64),
+    /// It was put here together with the note of how far it was written: it may be older than what was here.
+    Copied(PathBuf),
     /// The folder can't be made or the file can't be opened.
     Unreachable(PathBuf, String),
     /// Another process has it open.
@@ -96,6 +123,38 @@ impl std::error::Error for JournalError {}
 impl std::fmt::Display for JournalError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Missing(path, 0) => write!(
+                f,
+                "there is no journal: {} does not exist\n  \
+                 help: if this is a new installation, make an empty one: run `doorward init` once\n  \
+                 help: otherwise the data folder was renamed or moved, or its disk is not mounted: mount it, put it \
+                 back, or correct `data_dir`; with an empty journal, logged-out tokens would work again",
+                path.display()
+            ),
+            Self::Missing(path, written) => write!(
+                f,
+                "there is no journal: {} does not exist; it lacks the last {written} revocations that were written \
+                 to it\n  \
+                 help: this is no new installation: the journal was deleted, renamed or moved, or its disk is not \
+                 mounted: put the newest copy back, or mount it\n  \
+                 help: if it is lost, remove {} beside it, make an empty one with `doorward init`, start, and cut off \
+                 everybody who was logged in before now with `doorward revoke --shop NAME --all-before now`",
+                path.display(),
+                Mark::FILE,
+            ),
+            Self::Copied(path) => write!(
+                f,
+                "the journal {} is a copy: {} beside it is not the file that doorward wrote last, so logouts may be \
+                 missing\n  \
+                 help: if doorward was stopped when the folder was copied, and did not run since, remove {} and \
+                 start\n  \
+                 help: if the copy is older, put the newest folder back; or remove {}, start, and cut off everybody \
+                 who was logged in before now with `doorward revoke --shop NAME --all-before now`",
+                path.display(),
+                Mark::FILE,
+                Mark::FILE,
+                Mark::FILE,
+            ),
             Self::Unreachable(path, why) => write!(
                 f,
                 "the journal {} can't be opened: {why}\n  \
@@ -112,9 +171,10 @@ impl std::fmt::Display for JournalError {
                 f,
                 "the journal {} is corrupt: {why}\n  \
                  help: doorward does not start, for logged-out tokens would work again. Restore the file \
-                 from a backup; or move it away, start, and cut off everybody who was logged in before \
+                 from a backup; or move it and {} away, run `doorward init`, start, and cut off everybody who was logged in before \
                  now with `doorward revoke --shop NAME --all-before now`",
-                path.display()
+                path.display(),
+                Mark::FILE
             ),
             Self::Behind(path, missing) => write!(
                 f,
@@ -146,36 +206,81 @@ impl Journal {
     /// The name of the file beside it that says how far it was written.
     pub const MARK_FILE: &'static str = Mark::FILE;
 
-    /// Opens the journal of a data folder, and makes both when there are none.
+    /// Makes a data folder and an empty journal in it, as far as they are not there yet, both for their owner
+    /// alone; whether a journal was made. A folder of another user, such as the service's, gets a journal of that
+    /// user.
     ///
-    /// The whole file is checked first: what it no longer says must stop the start, not shorten the list.
-    pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
+    /// # Errors
+    ///
+    /// [`JournalError::Missing`] when a journal was here and is gone; [`JournalError::Unreachable`].
+    pub fn init(data_dir: &Path) -> Result<bool, JournalError> {
         let path = data_dir.join(Self::FILE);
         let unreachable =
             |error: io::Error| JournalError::Unreachable(path.clone(), error.to_string());
-        fs::create_dir_all(data_dir).map_err(unreachable)?;
-        let (mark, noted) = Mark::open(data_dir).map_err(|error| {
-            let path = data_dir.join(Mark::FILE);
-            if error.kind() == io::ErrorKind::InvalidData
-                || error.kind() == io::ErrorKind::UnexpectedEof
-            {
-                corrupt(&path, &error.to_string())
-            } else {
-                JournalError::Unreachable(path, error.to_string())
-            }
-        })?;
-        if !path.try_exists().map_err(unreachable)? {
-            if noted > 0 {
-                return Err(JournalError::Behind(path, noted));
-            }
-            create(&path)?;
+        let mut folder = DirBuilder::new();
+        folder.recursive(true).mode(0o700);
+        folder.create(data_dir).map_err(unreachable)?;
+        if path.try_exists().map_err(unreachable)? {
+            return Ok(false);
         }
+        let noted = read_mark(data_dir)?;
+        if noted.sequence > 0 {
+            return Err(JournalError::Missing(path, noted.sequence));
+        }
+        let mark = data_dir.join(Mark::FILE);
+        match fs::remove_file(&mark) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(unreachable(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        if !create(data_dir, &path)? {
+            return Ok(false);
+        }
+        drop(Self::open(data_dir)?); // which makes the note beside it
+        let hand_over = || {
+            let (folder, journal) = (fs::metadata(data_dir)?, fs::metadata(&path)?);
+            if folder.uid() == journal.uid() {
+                return Ok(());
+            }
+            chown(&path, Some(folder.uid()), Some(folder.gid()))?;
+            chown(&mark, Some(folder.uid()), Some(folder.gid()))
+        };
+        hand_over().map_err(unreachable)?;
+        Ok(true)
+    }
+
+    /// Opens the journal of a data folder. A folder without one is not an empty set: [`Self::init`] makes one.
+    ///
+    /// The whole file is checked first: what it no longer says must stop the start, not shorten the list.
+    pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
+        Self::open_unless(data_dir, |origin| origin == NoteOrigin::Copy)
+    }
+
+    /// The same for a node of a cluster: a copy is opened, too, and counts as incomplete, for the other nodes know
+    /// what it may lack.
+    pub fn open_in_cluster(data_dir: &Path) -> Result<Self, JournalError> {
+        Self::open_unless(data_dir, |_| false)
+    }
+
+    fn open_unless(
+        data_dir: &Path,
+        is_refused: impl FnOnce(NoteOrigin) -> bool,
+    ) -> Result<Self, JournalError> {
+        let path = present(data_dir)?;
+        let unreachable =
+            |error: io::Error| JournalError::Unreachable(path.clone(), error.to_string());
         let database = without_panic(&path, || open_checked(&path))?;
+        let noted = read_mark(data_dir)?;
+        if is_refused(noted.origin) {
+            return Err(JournalError::Copied(path));
+        }
         let mut journal = Self {
-            path,
+            file: file_id(&path).map_err(unreachable)?,
+            path: path.clone(),
             database: Some(database),
             sequence: 0,
-            mark,
+            mark: None,
             notes: Notes {
                 origin: Origin::from_bytes([0; 16]),
                 vector: Vector::new(),
@@ -185,44 +290,83 @@ impl Journal {
                 bus: None,
             },
         };
-        let path = journal.path.clone();
         without_panic(&path, || journal.bring_up_to_date())?;
         (journal.sequence, journal.notes) = without_panic(&path, || journal.read_notes())?;
-        match noted.checked_sub(journal.sequence) {
-            None | Some(0) => Ok(journal),
-            Some(missing) => Err(JournalError::Behind(journal.path, missing)),
+        expect_all(&path, noted, journal.sequence)?;
+        journal.heed(noted.origin)?;
+        journal.mark = Some(Mark::renew(data_dir, journal.sequence).map_err(unreachable)?);
+        Ok(journal)
+    }
+
+    /// What the origin of the note beside it means for a journal that is opened all the same.
+    fn heed(&mut self, origin: NoteOrigin) -> Result<(), JournalError> {
+        match origin {
+            NoteOrigin::Original => {}
+            NoteOrigin::Unknown if self.sequence == 0 => {}
+            NoteOrigin::Unknown => log::warn!(
+                "{} beside the journal was removed, or written by an older version: whether the journal is the newest can't be told",
+                Mark::FILE
+            ),
+            NoteOrigin::Copy => {
+                log::warn!(
+                    "the journal is a copy, and logouts may be missing; this node is not ready before it has compared with another one"
+                );
+                self.commit(|transaction| {
+                    transaction.open_table(META)?.remove("complete")?;
+                    Ok(())
+                })?;
+                self.notes.is_complete = false;
+            }
         }
+        Ok(())
+    }
+
+    /// What is in a data folder at this time, as far as no process has it open. Nothing is changed there.
+    ///
+    /// # Errors
+    ///
+    /// Those of a start. [`JournalError::InUse`]: the process that has it open knows.
+    pub fn look(data_dir: &Path, now: UnixTime) -> Result<Contents, JournalError> {
+        let path = present(data_dir)?;
+        let unreadable = |error: redb::Error| corrupt(&path, &error.to_string());
+        without_panic(&path, || {
+            let database = glance(&path)?;
+            let begin_read = || Ok::<_, redb::Error>(database.begin_read()?);
+            let meta = begin_read().and_then(|transaction| read_meta(&transaction));
+            let meta = meta.map_err(unreadable)?;
+            let number = |key: &str| meta.get(key).copied().unwrap_or_default();
+            if !(1..=FORMAT).contains(&number("format")) {
+                return Err(JournalError::Format(path.clone(), number("format")));
+            }
+            let noted = read_mark(data_dir)?;
+            if noted.origin == NoteOrigin::Copy {
+                return Err(JournalError::Copied(path.clone()));
+            }
+            expect_all(&path, noted, number("sequence"))?;
+            let mut live = 0;
+            let mut count = |row: Revocation| live += u64::from(row.until() >= now);
+            let read = begin_read().and_then(|transaction| read_rows(&transaction, &mut count));
+            read.map_err(unreadable)?;
+            let written_at = UnixTime::from_seconds(number("clock"));
+            Ok(Contents {
+                live,
+                written_at: (written_at > UnixTime::EPOCH).then_some(written_at),
+            })
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Hands every row to `each`, in no order that matters.
     pub fn replay(&self, mut each: impl FnMut(Revocation)) -> Result<(), JournalError> {
-        without_panic(&self.path, || self.read_rows(&mut each))
-    }
-
-    fn read_rows(&self, each: &mut impl FnMut(Revocation)) -> Result<(), JournalError> {
-        let unreadable = |error: redb::Error| corrupt(&self.path, &error.to_string());
-        let mut read = || -> Result<(), redb::Error> {
-            let Some(database) = &self.database else {
-                return Err(redb::Error::PreviousIo);
-            };
-            let transaction = database.begin_read()?;
-            for row in transaction.open_table(TOKENS)?.iter()? {
-                let (key, value) = row?;
-                let (window, _sequence) = key.value();
-                each(decode_token(Window::from_number(window), value.value()));
-            }
-            for row in transaction.open_table(CUTOFFS)?.iter()? {
-                let (key, value) = row?;
-                let (not_before, until) = value.value();
-                each(Revocation::Cutoff {
-                    id: Id::from_bytes(*key.value()),
-                    not_before: UnixTime::from_seconds(not_before),
-                    until: UnixTime::from_seconds(until),
-                });
-            }
-            Ok(())
-        };
-        read().map_err(unreadable)
+        without_panic(&self.path, || {
+            self.begin_read()
+                .and_then(|transaction| read_rows(&transaction, &mut each))
+                .map_err(|error| corrupt(&self.path, &error.to_string()))
+        })
     }
 
     /// What it says beside the revocations.
@@ -297,7 +441,9 @@ impl Journal {
             Ok(())
         })?;
         self.sequence = sequence;
-        self.mark.raise(sequence);
+        if let Some(mark) = &self.mark {
+            mark.raise(sequence);
+        }
         self.notes.clock = clock;
         self.notes.is_complete |= progress.is_complete;
         self.notes.vector.extend(progress.reached.iter().copied());
@@ -338,6 +484,7 @@ impl Journal {
         &mut self,
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), JournalError> {
+        self.expect_in_place()?;
         let database = match self.database.take() {
             Some(database) => database,
             None => open_existing(&self.path)?,
@@ -356,6 +503,16 @@ impl Journal {
             .map_err(|error| JournalError::Unwritable(self.path.clone(), error.to_string()))?;
         self.database = Some(database);
         Ok(())
+    }
+
+    /// What is written to a file that no start would find is not remembered.
+    fn expect_in_place(&self) -> Result<(), JournalError> {
+        let why = match file_id(&self.path) {
+            Ok(file) if file == self.file => return Ok(()),
+            Ok(_) => "another file is in its place".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(JournalError::Unwritable(self.path.clone(), why))
     }
 
     /// A journal of format 1 knew nothing of other nodes: it was the only one, and complete.
@@ -400,12 +557,7 @@ impl Journal {
     }
 
     fn read_meta(&self) -> Result<HashMap<String, u64>, redb::Error> {
-        let mut meta = HashMap::new();
-        for row in self.begin_read()?.open_table(META)?.iter()? {
-            let (key, value) = row?;
-            meta.insert(key.value().to_owned(), value.value());
-        }
-        Ok(meta)
+        read_meta(&self.begin_read()?)
     }
 
     fn read_vector(&self) -> Result<Vector, redb::Error> {
@@ -417,10 +569,90 @@ impl Journal {
         Ok(vector)
     }
 
-    fn begin_read(&self) -> Result<redb::ReadTransaction, redb::Error> {
+    fn begin_read(&self) -> Result<ReadTransaction, redb::Error> {
         let database = self.database.as_ref().ok_or(redb::Error::PreviousIo)?;
         Ok(database.begin_read()?)
     }
+}
+
+/// A clean end makes a new note, so that a copy that was taken while this process ran is known as one.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.database = None;
+        let data_dir = self.path.parent().filter(|_| self.mark.is_some());
+        if let (Some(data_dir), Ok(())) = (data_dir, self.expect_in_place())
+            && let Err(error) = Mark::renew(data_dir, self.sequence)
+        {
+            log::debug!("the journal's mark can't be renewed: {error}");
+        }
+    }
+}
+
+/// The journal of a data folder, if there is one.
+fn present(data_dir: &Path) -> Result<PathBuf, JournalError> {
+    let path = data_dir.join(Journal::FILE);
+    match path.try_exists() {
+        Ok(true) => Ok(path),
+        Ok(false) => {
+            let noted = read_mark(data_dir)?;
+            Err(JournalError::Missing(path, noted.sequence))
+        }
+        Err(error) => Err(JournalError::Unreachable(path, error.to_string())),
+    }
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+fn read_mark(data_dir: &Path) -> Result<Noted, JournalError> {
+    Mark::read(data_dir).map_err(|error| {
+        let path = data_dir.join(Mark::FILE);
+        match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                corrupt(&path, &error.to_string())
+            }
+            _ => JournalError::Unreachable(path, error.to_string()),
+        }
+    })
+}
+
+/// Whether everything is there that was written.
+fn expect_all(path: &Path, noted: Noted, sequence: u64) -> Result<(), JournalError> {
+    match noted.sequence.checked_sub(sequence) {
+        None | Some(0) => Ok(()),
+        Some(missing) => Err(JournalError::Behind(path.to_owned(), missing)),
+    }
+}
+
+fn read_meta(transaction: &ReadTransaction) -> Result<HashMap<String, u64>, redb::Error> {
+    let mut meta = HashMap::new();
+    for row in transaction.open_table(META)?.iter()? {
+        let (key, value) = row?;
+        meta.insert(key.value().to_owned(), value.value());
+    }
+    Ok(meta)
+}
+
+fn read_rows(
+    transaction: &ReadTransaction,
+    each: &mut impl FnMut(Revocation),
+) -> Result<(), redb::Error> {
+    for row in transaction.open_table(TOKENS)?.iter()? {
+        let (key, value) = row?;
+        let (window, _sequence) = key.value();
+        each(decode_token(Window::from_number(window), value.value()));
+    }
+    for row in transaction.open_table(CUTOFFS)?.iter()? {
+        let (key, value) = row?;
+        let (not_before, until) = value.value();
+        each(Revocation::Cutoff {
+            id: Id::from_bytes(*key.value()),
+            not_before: UnixTime::from_seconds(not_before),
+            until: UnixTime::from_seconds(until),
+        });
+    }
+    Ok(())
 }
 
 /// Notes what is not there any more, in the transaction that drops it.
@@ -460,18 +692,15 @@ fn origin_of([first, second]: [u64; 2]) -> Origin {
 }
 
 /// Makes an empty journal under another name and moves it into place, so that a crash leaves none rather
-/// than half of one.
-fn create(path: &Path) -> Result<(), JournalError> {
+/// than half of one; whether the place was free.
+fn create(data_dir: &Path, path: &Path) -> Result<bool, JournalError> {
     let unreachable = |error: &dyn std::error::Error| {
         JournalError::Unreachable(path.to_owned(), error.to_string())
     };
     let origin = Origin::random().map_err(|error| unreachable(&error))?;
-    let draft = path.with_extension("new");
-    let make = || -> Result<(), redb::Error> {
-        if draft.exists() {
-            fs::remove_file(&draft)?;
-        }
-        let database = Builder::new().create(&draft)?;
+    let make = || -> Result<bool, redb::Error> {
+        let draft = NamedTempFile::with_prefix_in(".journal.redb-", data_dir)?;
+        let database = Builder::new().create(draft.path())?;
         let transaction = database.begin_write()?;
         transaction.open_table(TOKENS)?;
         transaction.open_table(CUTOFFS)?;
@@ -482,11 +711,12 @@ fn create(path: &Path) -> Result<(), JournalError> {
         drop(meta);
         transaction.commit()?;
         drop(database);
-        fs::rename(&draft, path)?;
-        if let Some(folder) = path.parent() {
-            fs::File::open(folder)?.sync_all()?;
+        match draft.persist_noclobber(path) {
+            Ok(_) => File::open(data_dir)?.sync_all()?,
+            Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            Err(failed) => return Err(failed.error.into()),
         }
-        Ok(())
+        Ok(true)
     };
     make().map_err(|error| unreachable(&error))
 }
@@ -516,6 +746,116 @@ fn open_existing(path: &Path) -> Result<Database, JournalError> {
         .set_cache_size(CACHE_BYTES)
         .open(path)
         .map_err(|error| refused(path, &error))
+}
+
+/// Opens a journal for a look, unless a process has it open. The lock is not kept, so that one can be started
+/// meanwhile.
+fn glance(path: &Path) -> Result<Database, JournalError> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    if let Err(error @ DatabaseError::DatabaseAlreadyOpen) = builder.open_read_only(path) {
+        return Err(refused(path, &error));
+    }
+    let unreachable =
+        |error: io::Error| JournalError::Unreachable(path.to_owned(), error.to_string());
+    let file = File::open(path).map_err(unreachable)?;
+    let length = file.metadata().map_err(unreachable)?.len();
+    if length == 0 {
+        return Err(corrupt(path, "it is empty"));
+    }
+    let written = Mutex::default();
+    let backend = ReadThrough {
+        file,
+        length: AtomicU64::new(length),
+        written,
+    };
+    builder
+        .create_with_backend(backend)
+        .map_err(|error| refused(path, &error))
+}
+
+/// A file to the store, which writes whenever it opens or repairs one: that is kept in memory.
+#[derive(Debug)]
+struct ReadThrough {
+    file: File,
+    length: AtomicU64,
+    /// Pages by their number.
+    written: Mutex<HashMap<u64, [u8; PAGE_BYTES]>>,
+}
+
+const PAGE_BYTES: usize = 4096;
+
+impl ReadThrough {
+    /// What is in the file of a page; zeros behind its end.
+    fn page_of_file(&self, number: u64) -> io::Result<[u8; PAGE_BYTES]> {
+        let mut page = [0; PAGE_BYTES];
+        let mut read = 0;
+        while read < PAGE_BYTES {
+            let at = number * PAGE_BYTES as u64 + read as u64;
+            match self.file.read_at(&mut page[read..], at)? {
+                0 => break,
+                some => read += some,
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// The parts of a range: the number of a page, where the part begins in it, and where in the range.
+fn parts(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let at = offset + done as u64;
+        let begin = usize::try_from(at % PAGE_BYTES as u64).ok()?;
+        let end = length.min(done + PAGE_BYTES - begin);
+        let part = (done < length).then_some((at / PAGE_BYTES as u64, begin, done..end));
+        done = end;
+        part
+    })
+}
+
+impl StorageBackend for ReadThrough {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.length.load(Ordering::Relaxed))
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if offset + out.len() as u64 > self.len()? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let written = self.written.lock();
+        for (number, begin, part) in parts(offset, out.len()) {
+            let page = match written.get(&number) {
+                Some(page) => *page,
+                None => self.page_of_file(number)?,
+            };
+            let end = begin + part.len();
+            out[part].copy_from_slice(&page[begin..end]);
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.length.store(length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut written = self.written.lock();
+        for (number, begin, part) in parts(offset, data.len()) {
+            let page = match written.entry(number) {
+                Entry::Occupied(page) => page.into_mut(),
+                Entry::Vacant(free) => free.insert(self.page_of_file(number)?),
+            };
+            let end = begin + part.len();
+            page[begin..end].copy_from_slice(&data[part]);
+        }
+        Ok(())
+    }
 }
 
 /// Tells damage of the file from a file that can't be reached.
@@ -578,6 +918,12 @@ mod tests {
         }
     }
 
+    fn new_installation() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Journal::init(folder.path()).unwrap());
+        folder
+    }
+
     fn cutoff(not_before: u64, until: u64) -> Revocation {
         Revocation::Cutoff {
             id: Id::from_bytes([9; 16]),
@@ -588,7 +934,7 @@ mod tests {
 
     #[test]
     fn a_journal_of_the_format_before_is_brought_up_to_date() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         let mut journal = Journal::open(folder.path()).unwrap();
         journal.write([token(1), token(2)].iter()).unwrap();
         let as_before = |transaction: &WriteTransaction| {
@@ -615,7 +961,7 @@ mod tests {
 
     #[test]
     fn a_flipped_bit_that_no_checksum_covers_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         let mut journal = Journal::open(folder.path()).unwrap();
         for number in 0..60u8 {
             journal.write([token(number)].iter()).unwrap();
@@ -639,7 +985,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         let mut journal = Journal::open(folder.path()).unwrap();
         journal.write([token(1), token(2)].iter()).unwrap();
         drop(journal);
@@ -650,7 +996,7 @@ mod tests {
 
     #[test]
     fn the_place_on_the_bus_is_kept_with_what_was_read_there() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         let mut journal = Journal::open(folder.path()).unwrap();
         assert_eq!(journal.notes().bus, None);
         let progress = Progress {
@@ -670,7 +1016,7 @@ mod tests {
 
     #[test]
     fn cutoffs_merge_by_maximum_trap_15() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         let mut journal = Journal::open(folder.path()).unwrap();
         journal
             .write([cutoff(5, 50), cutoff(3, 70)].iter())
@@ -680,7 +1026,7 @@ mod tests {
 
     #[test]
     fn an_ended_window_leaves_the_disk_and_a_live_row_stays() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         let mut journal = Journal::open(folder.path()).unwrap();
         journal.write([token(1), token(9)].iter()).unwrap();
         let now = UnixTime::from_seconds(5);
@@ -692,7 +1038,7 @@ mod tests {
 
     #[test]
     fn a_second_opener_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         let _first = Journal::open(folder.path()).unwrap();
         let second = Journal::open(folder.path());
         assert!(matches!(second, Err(JournalError::InUse(_))));
@@ -700,7 +1046,7 @@ mod tests {
 
     #[test]
     fn an_emptied_file_is_corrupt_and_not_a_new_journal() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         drop(Journal::open(folder.path()).unwrap());
         fs::write(folder.path().join(Journal::FILE), b"").unwrap();
         assert!(matches!(
@@ -711,7 +1057,7 @@ mod tests {
 
     /// Flips bits all over a file, and expects that every damage is found or changes nothing.
     fn expect_no_loss(intact: &[u8], written: &[Revocation]) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         let path = folder.path().join(Journal::FILE);
         let mut found = 0;
         for place in (0..intact.len()).step_by(intact.len() / 150 + 1) {
@@ -728,7 +1074,7 @@ mod tests {
 
     #[test]
     fn a_flipped_bit_never_loses_a_row() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         let path = folder.path().join(Journal::FILE);
         let mut journal = Journal::open(folder.path()).unwrap();
         let written: Vec<_> = (1..=200).map(token).collect();
@@ -742,7 +1088,7 @@ mod tests {
 
     #[test]
     fn a_shortened_file_never_loses_a_row() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_installation();
         let path = folder.path().join(Journal::FILE);
         let mut journal = Journal::open(folder.path()).unwrap();
         let written: Vec<_> = (1..=200).map(token).collect();

@@ -24,7 +24,7 @@ pub use allowance::{Allowance, Clients};
 pub use committer::Health;
 pub use entry::{Cause, Group, Id, Identity, Kind, MARGIN, Revocation, ShopTag, Source, Window};
 pub use history::{History, Origin, Received, Vector};
-pub use journal::{Journal, JournalError, Notes, Progress};
+pub use journal::{Contents, Journal, JournalError, Notes, Progress};
 /// For fuzz/ alone, which has no other way to a single row.
 #[doc(hidden)]
 pub use journal::{decode_token, encode_token};
@@ -39,6 +39,10 @@ use gossip::Acks;
 
 /// How long a logout waits for the disk before it is told to come back.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How old the last write of a journal may be at the start before it is warned of. A process writes once a minute,
+/// and a restart takes a minute or two.
+const JOURNAL_AGE_MAX: Duration = Duration::from_mins(5);
 
 /// A step of the wall clock that is more than the drift of a second.
 const STEP_MIN: Duration = Duration::from_secs(2);
@@ -83,13 +87,14 @@ impl Revocations {
     /// Opens the journal of a data folder and brings every row back into force. What it says is everything
     /// that there is: this node is the only one.
     pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
-        let revocations = Self::open_with_grace(data_dir, SumKey::default(), MARGIN)?;
-        Ok(revocations.alone())
+        let journal = Journal::open(data_dir)?;
+        warn_of_age(journal.notes().clock);
+        Ok(Self::of(journal, SumKey::default(), MARGIN)?.alone())
     }
 
     /// The same for a node of a cluster, which must hear of the others before it serves.
     pub fn open_in_cluster(data_dir: &Path, sum_key: SumKey) -> Result<Self, JournalError> {
-        Self::open_with_grace(data_dir, sum_key, MARGIN)
+        Self::of(Journal::open_in_cluster(data_dir)?, sum_key, MARGIN)
     }
 
     fn alone(mut self) -> Self {
@@ -101,12 +106,7 @@ impl Revocations {
     }
 
     /// What seems to be over is kept for `grace` all the same, for the wall clock may be wrong.
-    fn open_with_grace(
-        data_dir: &Path,
-        sum_key: SumKey,
-        grace: Duration,
-    ) -> Result<Self, JournalError> {
-        let journal = Journal::open(data_dir)?;
+    fn of(journal: Journal, sum_key: SumKey, grace: Duration) -> Result<Self, JournalError> {
         let set = Arc::new(Set::summed_under(sum_key, grace));
         let now = clock::now();
         journal.replay(|revocation| {
@@ -121,8 +121,9 @@ impl Revocations {
         }
         let dropped = AtomicU64::new(notes.dropped.seconds());
         let history = Arc::new(History::new(notes.origin, &notes.vector));
+        let path = journal.path().to_owned();
         let committer = Committer::start(journal, Arc::clone(&set), Arc::clone(&history))
-            .map_err(|error| JournalError::Unreachable(data_dir.to_owned(), error.to_string()))?;
+            .map_err(|error| JournalError::Unreachable(path, error.to_string()))?;
         let instant = clock::instant();
         Ok(Self {
             set,
@@ -263,6 +264,11 @@ impl Revocations {
         self.committer.touch();
     }
 
+    /// Closes the journal at the end of the process, after what was ordered before is written.
+    pub fn close(&self) {
+        self.committer.close(DISK_PATIENCE);
+    }
+
     /// How much is in force now.
     pub fn counts(&self) -> Counts {
         self.set.counts()
@@ -276,6 +282,19 @@ impl Revocations {
     /// How the journal fares.
     pub fn journal(&self) -> &Health {
         self.committer.health()
+    }
+}
+
+/// A whole disk that was set back to an earlier state looks in every way as it did then. Alone, a node can only see
+/// that its journal ends long ago: it did not run since then, or this is that earlier state.
+fn warn_of_age(written_at: UnixTime) {
+    let age = clock::now().since(written_at);
+    if written_at > UnixTime::EPOCH && age >= JOURNAL_AGE_MAX {
+        let age = humantime::format_duration(age);
+        log::warn!(
+            age:%, written_at:%;
+            "the journal was not written for long: if doorward ran meanwhile, this is an older state of the disk, and later logouts are forgotten; then cut off everybody with `doorward revoke --shop NAME --all-before now`"
+        );
     }
 }
 
@@ -324,9 +343,15 @@ mod tests {
         }
     }
 
+    /// The journal of a folder, which is made where there is none.
+    fn open(data_dir: &Path) -> Journal {
+        Journal::init(data_dir).unwrap();
+        Journal::open(data_dir).unwrap()
+    }
+
     fn rows_on_disk(data_dir: &Path) -> usize {
         let mut rows = 0;
-        let journal = Journal::open(data_dir).unwrap();
+        let journal = open(data_dir);
         journal.replay(|_| rows += 1).unwrap();
         rows
     }
@@ -345,7 +370,7 @@ mod tests {
     fn what_is_over_leaves_memory_and_disk_and_nothing_else_does() {
         let folder = tempfile::tempdir().unwrap();
         let revocations =
-            Revocations::open_with_grace(folder.path(), SumKey::default(), Duration::ZERO).unwrap();
+            Revocations::of(open(folder.path()), SumKey::default(), Duration::ZERO).unwrap();
         let now = clock::now();
         let soon = now.plus(Duration::from_secs(1));
         let late = now.plus(Duration::from_hours(1));
@@ -375,11 +400,11 @@ mod tests {
     #[test]
     fn what_was_dropped_stays_over_when_the_clock_is_set_back() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || {
+        let start = || {
             let key = SumKey::default();
-            Revocations::open_with_grace(folder.path(), key, Duration::ZERO).unwrap()
+            Revocations::of(open(folder.path()), key, Duration::ZERO).unwrap()
         };
-        let revocations = open();
+        let revocations = start();
         let now = clock::now();
         let end = now.minus(2 * MARGIN);
         let over = token(1, Window::of(Some(end)), now.minus(MARGIN));
@@ -388,7 +413,7 @@ mod tests {
         assert!(!revocations.may_have_forgotten(end, two_hours_ago));
         tick_until(&revocations, || revocations.counts().windows == 0);
         drop(revocations);
-        let revocations = open();
+        let revocations = start();
         assert!(revocations.may_have_forgotten(end, two_hours_ago));
         assert!(
             !revocations.may_have_forgotten(end, now),
@@ -402,7 +427,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let past = UnixTime::from_seconds(1_000_000);
         let window = Window::of(Some(past));
-        let mut journal = Journal::open(folder.path()).unwrap();
+        let mut journal = open(folder.path());
         journal.write([token(1, window, past)].iter()).unwrap();
         drop(journal);
         let revocations = Revocations::open(folder.path()).unwrap();

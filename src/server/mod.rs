@@ -194,7 +194,7 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
     let sockets = Sockets::bind(&settings, inherited)?;
     let node = join(&mut settings, &revocations, &shops)?;
     let mut server = Server::new_with_opt_and_conf(None, services::server_conf(&settings.data_dir));
-    let site = Site::new(settings.site, shops, revocations);
+    let site = Site::new(settings.site, shops, Arc::clone(&revocations));
     let site: Served = Arc::new(ArcSwap::from_pointee(site));
     let keys = get_ready(&site)?;
     if let Some(node) = &node {
@@ -233,6 +233,7 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
     if let Some(node) = node {
         node.leave();
     }
+    revocations.close();
     info!("stopped");
     Ok(())
 }

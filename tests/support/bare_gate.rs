@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use doorward::config;
 use doorward::request::Gate;
-use doorward::revocation::Revocations;
+use doorward::revocation::{Journal, Revocations};
 use tempfile::TempDir;
 
 use super::Shop;
@@ -18,7 +18,7 @@ pub fn bare_gate(more: &str) -> (Gate, TempDir) {
     let secret = home.path().join("jwt.secret");
     fs::write(&secret, Shop::SECRET).unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::create_dir(home.path().join("data")).unwrap();
+    Journal::init(&home.path().join("data")).unwrap();
     let text = format!(
         "listen = [\"127.0.0.1:0\"]\ndata_dir = \"data\"\n[[shop]]\nname = \"main\"\nupstream = [\"127.0.0.1:9\"]\n\
          token.algorithms = [\"HS256\"]\ntoken.secret_file = \"jwt.secret\"\n{more}"

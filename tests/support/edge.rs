@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
+use doorward::revocation::Journal;
 use tempfile::TempDir;
 
 use super::log::{Hold, Log};
@@ -396,15 +397,13 @@ impl Drop for Process {
     }
 }
 
-/// A directory with all that a configuration names.
+/// A directory with all that a configuration names, as `doorward init` leaves it.
 fn furnish(config_toml: &str) -> TempDir {
     let home = tempfile::Builder::new()
         .prefix("doorward-")
         .tempdir()
         .unwrap();
-    let data = home.path().join("data");
-    fs::create_dir(&data).unwrap();
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(Journal::init(&home.path().join("data")).unwrap());
     let private = fs::OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -1,0 +1,95 @@
+//! What is in the data folder: `doorward init`, and what `doorward check` says of it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::UNIX_EPOCH;
+
+use doorward::clock::{self, UnixTime};
+use doorward::config::Fault;
+use doorward::revocation::{Journal, JournalError};
+use doorward::server::{self, Settings};
+
+use crate::{CONFIG, fail, load};
+
+/// Makes the data folder and an empty journal in it. What is there stays as it is, and is told.
+pub(crate) fn init(config: &Path) -> ExitCode {
+    let Ok(config) = load(config) else {
+        return ExitCode::from(CONFIG);
+    };
+    let told = match make(&config.server.data_dir) {
+        Ok(true) => Ok(()),
+        Ok(false) => match summary(&config.server) {
+            Ok(line) => writeln!(io::stdout(), "left   {line}"),
+            Err(error) => return fail(&error, CONFIG),
+        },
+        Err(error) => return fail(&error, CONFIG),
+    };
+    told.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+/// Makes a data folder and an empty journal in it, as far as they are not there, and says so; whether there was none.
+pub(crate) fn make(data_dir: &Path) -> Result<bool, JournalError> {
+    let is_made = Journal::init(data_dir)?;
+    if is_made {
+        let path = data_dir.join(Journal::FILE);
+        let _ = writeln!(io::stdout(), "made   {}", path.display());
+    }
+    Ok(is_made)
+}
+
+/// What is in the data folder, in one line. A running process is asked, for its journal is locked.
+pub(crate) fn summary(settings: &Settings) -> Result<String, JournalError> {
+    let data_dir = &settings.data_dir;
+    let now = clock::now();
+    let (live, written_at, by) = match Journal::look(data_dir, now) {
+        Ok(contents) => (contents.live, contents.written_at, ""),
+        Err(JournalError::InUse(path)) => match live_in_process(&settings.control) {
+            Some(live) => (live, modified(&path), ", in use by the running process"),
+            None => {
+                return Ok(format!(
+                    "data_dir {}: journal in use by a process that does not answer at {}",
+                    data_dir.display(),
+                    settings.control.display()
+                ));
+            }
+        },
+        Err(error) => return Err(error),
+    };
+    let noun = if live == 1 {
+        "revocation"
+    } else {
+        "revocations"
+    };
+    let written = written_at.map_or("never written".to_owned(), |written_at| {
+        let age = humantime::format_duration(now.since(written_at));
+        format!("last written {age} ago, at {written_at}")
+    });
+    Ok(format!(
+        "data_dir {}: journal of {live} live {noun}, {written}{by}",
+        data_dir.display()
+    ))
+}
+
+/// Why a start would find no journal to rely on, as a warning.
+pub(crate) fn warning(error: &JournalError) -> Fault {
+    let text = error.to_string();
+    let mut parts = text.split("\n  help: ");
+    let fault = Fault::warning(parts.next().unwrap_or_default());
+    parts.fold(fault, Fault::help)
+}
+
+/// How many revocations are in force in the process behind this control socket, if it answers.
+fn live_in_process(control: &Path) -> Option<u64> {
+    let (_, answer) = server::call(control, "/inspect", None).ok()?;
+    let counts = &answer["revocations"];
+    let kinds = ["tokens", "undated_tokens", "cutoffs"];
+    kinds.into_iter().map(|kind| counts[kind].as_u64()).sum()
+}
+
+fn modified(path: &Path) -> Option<UnixTime> {
+    let modified = fs::metadata(path).ok()?.modified().ok()?;
+    let since = modified.duration_since(UNIX_EPOCH).ok()?;
+    Some(UnixTime::from_seconds(since.as_secs()))
+}
