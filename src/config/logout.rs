@@ -187,6 +187,7 @@ fn read_rule(
     let answer = read_answer(&mut table, is_own, overrides, faults);
     let when = read_when(&mut table, answer, faults);
     let agreed = agreement::read(&mut table, "agreed", faults);
+    let confirms = agreement::read(&mut table, "confirms", faults);
     let success = words::read_success(&mut table, call.graphql.is_some(), faults);
     let (missing, invalid) = read_errors(&mut table, faults);
     let client_key = choose_client_key(&mut table, overrides, faults);
@@ -202,6 +203,7 @@ fn read_rule(
         answer,
         when,
         agreed: agreed.or((when == When::ShopAgreed).then(Agreement::default)),
+        confirms,
         success,
         missing,
         invalid,
@@ -320,6 +322,7 @@ impl Logouts {
             answer: AnswerBy::Doorward,
             when: When::AtOnce,
             agreed: None,
+            confirms: None,
             success: words::logged_out(),
             missing: Some(words::unauthorized()),
             invalid: None,

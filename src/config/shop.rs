@@ -118,6 +118,7 @@ pub(super) fn read<'a>(
         refusals,
         allowance,
         clock: Arc::new(ShopClock::default()),
+        likely: Arc::default(),
         seen_cookies: Arc::default(),
         graphql: GraphQlSettings {
             unknown_hash,

@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
+use super::json;
 use super::refusal::Refusal;
 use super::words::Words;
 
@@ -26,6 +27,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Whether it is a success that says something in JSON, and of no errors.
+    pub(super) fn is_plain_json(&self) -> bool {
+        let said = json::parse(&self.body).filter(|_| self.status.is_success());
+        said.is_some_and(|said| said.get("errors").is_none())
+    }
+
     /// Adds `Set-Cookie` lines.
     pub(super) fn add_cookies(&mut self, lines: impl IntoIterator<Item = HeaderValue>) {
         for line in lines {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::{HeaderName, StatusCode};
 
 use super::answer::Answer;
 use super::confirmations::{Asked, Word};
@@ -94,6 +94,10 @@ impl Shop {
             return self.confirmations.note_silence(token.id, now);
         };
         let said = inquiry.hear(answer.status, &answer.body);
+        let is_clean = answer.status == StatusCode::UNAUTHORIZED || answer.is_plain_json();
+        if said.is_none() && !is_clean {
+            self.likely.note(token.id); // perhaps the shop did not understand, or is being mended
+        }
         let times = (now, self.clock.at(now));
         self.confirmations
             .note(token.id, said, &self.verifier, times);

@@ -7,7 +7,6 @@ use regex::Regex;
 
 use super::Request;
 use super::agreement::Agreement;
-use super::answer::Answer;
 use super::call::Call;
 use super::cookie_deletion::CookieDeletion;
 use super::refusal::Refusal;
@@ -31,6 +30,8 @@ pub struct LogoutRule {
     pub when: When,
     /// What a yes of the shop looks like; `None`: any answer of its own.
     pub agreed: Option<Agreement>,
+    /// The answer that the shop gives only to a token that it knows; `None`: nobody has said whether there is one.
+    pub confirms: Option<Agreement>,
     /// The answer of a logout that worked.
     pub success: Words,
     /// The answer to who brings no credential; `None`: such a logout is fine.
@@ -137,15 +138,10 @@ impl LogoutRule {
         }
     }
 
-    /// Whether the shop's answer says that it has logged the customer out.
-    pub fn is_agreed(&self, answer: &Answer) -> bool {
-        let agreed = self.agreed.as_ref();
-        agreed.is_none_or(|agreed| agreed.holds(answer.status, &answer.body))
-    }
-
     /// Whether the body of the shop's answer matters.
     pub fn reads_answer(&self) -> bool {
-        self.agreed.as_ref().is_some_and(Agreement::reads_body)
+        let mut agreements = self.agreed.iter().chain(&self.confirms);
+        agreements.any(Agreement::reads_body)
     }
 
     /// What a logout with this token revokes; an opaque one on this word. A token that the shop does not know ends by its
@@ -165,6 +161,31 @@ impl LogoutRule {
             Token::Opaque(identity) | Token::Stranger(identity) => {
                 vec![of_opaque(identity, source, settings, shop_time)]
             }
+        }
+    }
+}
+
+/// What the shop's answer to a logout says of a credential that nobody could verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Assent {
+    /// The shop was not asked, or not told the credential.
+    NotAsked,
+    /// It knows the token: it says so to no other.
+    Proved,
+    /// It said yes; perhaps it does so to everybody.
+    Given,
+    /// It does not know the token.
+    Denied,
+    /// It failed, or said neither.
+    Unclear,
+}
+
+impl Assent {
+    /// Whether the shop said yes.
+    pub fn is_yes(self) -> bool {
+        match self {
+            Self::Proved | Self::Given => true,
+            Self::NotAsked | Self::Denied | Self::Unclear => false,
         }
     }
 }

@@ -25,6 +25,7 @@ mod key_source;
 mod keys;
 mod known_logouts;
 mod lax_json;
+mod likely_tokens;
 mod loggable;
 mod logout;
 mod multipart;
@@ -52,9 +53,9 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use http::Method;
 use http::header::HeaderValue;
 use http::request::Parts;
+use http::{Method, StatusCode};
 use smallvec::SmallVec;
 
 pub use agreement::{Agreement, Wanted};
@@ -81,8 +82,9 @@ pub use key_ring::{KeyRing, KeyState};
 pub use key_source::{JwksSource, JwksUrl, KeySource};
 pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, name_of, secret_bytes_min};
 pub use known_logouts::KnownLogouts;
+pub use likely_tokens::LikelyTokens;
 pub use loggable::loggable_path;
-pub use logout::{AnswerBy, ClientKey, LogoutRule, Scope, When};
+pub use logout::{AnswerBy, Assent, ClientKey, LogoutRule, Scope, When};
 pub use path::{Path, PathStyle};
 pub use path_pattern::{Base, Fit, Folder, PathPattern};
 pub use refresh::RefreshRule;
@@ -99,7 +101,7 @@ pub use web_origin::WebOrigin;
 pub use words::Words;
 
 use crate::clock::UnixTime;
-use crate::revocation::{Cause, Id, Revocation, Revocations};
+use crate::revocation::{Cause, Id, Revocation, Revocations, Source, UNCONFIRMED_LIFE};
 use confirmations::Asked;
 use credential::Segments;
 use dead_cookie::SetAside;
@@ -165,6 +167,8 @@ pub enum Verdict<'g> {
         shop: &'g Arc<Shop>,
         /// The tokens that it stands on, and those that it carries besides.
         tokens: Tokens,
+        /// Whether its route demands a credential: the shop answers it with success only to a token that it knows.
+        is_demanded: bool,
         /// The cookies that are taken out of it.
         dead_cookies: Vec<DeadCookie>,
     },
@@ -184,8 +188,13 @@ pub struct LogOut {
     pub shop: Arc<Shop>,
     /// By which rule.
     pub rule: Arc<LogoutRule>,
-    /// What it revokes; nothing, when it came without a credential and that is fine.
+    /// What it revokes, for as long as a token can be accepted; nothing, when it came without a credential and that is
+    /// fine.
     pub revocations: Vec<Revocation>,
+    /// The tokens that the shop may know although nothing verifies them.
+    likely: Vec<Id>,
+    /// Whether a yes of the shop can only be about the one token that it came with.
+    is_single: bool,
     /// When it counts.
     when: When,
     /// The presented tokens, where these alone live on.
@@ -282,6 +291,7 @@ impl Gate {
                 Ok(Verdict::Forward {
                     shop,
                     tokens: Tokens::new(),
+                    is_demanded: false,
                     dead_cookies: Vec::new(),
                 })
             }
@@ -362,6 +372,7 @@ impl Gate {
         Ok(Verdict::Forward {
             shop,
             tokens,
+            is_demanded: enforce.needs_credential(),
             dead_cookies: std::mem::take(&mut aside.cookies),
         })
     }
@@ -422,7 +433,7 @@ impl Gate {
             Some(_) | None => {}
         }
         let dead_cookies = std::mem::take(&mut aside.cookies);
-        let revocations = revocations_of(&alive, shop, rule, now);
+        let revocations = self.revocations_of(&alive, shop, rule, now);
         let spared = spared_by(rule, &alive);
         let is_vain = revocations.is_empty() && !alive.is_empty() && !spared.is_empty();
         if is_vain {
@@ -433,6 +444,8 @@ impl Gate {
             shop: Arc::clone(shop),
             rule: Arc::clone(rule),
             revocations,
+            likely: likely_among(&alive, shop),
+            is_single: is_single(&alive),
             spared,
             when,
             at: now,
@@ -472,6 +485,43 @@ impl Gate {
             }
             judged => judged,
         }
+    }
+
+    /// What a logout with these revokes.
+    fn revocations_of(
+        &self,
+        alive: &Alive<'_>,
+        shop: &Shop,
+        rule: &LogoutRule,
+        now: UnixTime,
+    ) -> Vec<Revocation> {
+        let settings = shop.verifier.settings();
+        let shop_time = shop.clock.at(now);
+        let companions = companions_in(alive);
+        let mut revocations = Vec::with_capacity(2);
+        let spared = spared_by(rule, alive);
+        for (token, credential) in alive {
+            let id = token.identity().id;
+            let is_vouched = companions.contains(&id) || self.revocations.was_accepted(&id);
+            let source = if is_vouched {
+                Source::Verified
+            } else {
+                Source::Unverified(shop.tag)
+            };
+            let reach = if credential.place.is_hint() {
+                Reach::Always
+            } else {
+                Reach::WhileAccepted
+            };
+            revocations.extend(rule.revocations(token, settings, source, reach, shop_time));
+            revocations.extend(shop.seen_beside(token, rule.revoke, shop_time));
+        }
+        if rule.revoke == Scope::Others {
+            let is_spared = |one: &Revocation| matches!(one, Revocation::Token { id, .. } if spared.contains(id));
+            revocations.retain(|one| !is_spared(one));
+            return sparing(&spared, revocations);
+        }
+        revocations
     }
 
     /// No text of the body is a dead token, whatever it is called there.
@@ -625,35 +675,45 @@ impl Gate {
 /// How many JWTs of one body are verified; no client sends as many.
 const SWEPT_JWTS_MAX: usize = 16;
 
-/// What a logout with these revokes.
-fn revocations_of(
-    alive: &Alive<'_>,
-    shop: &Shop,
-    rule: &LogoutRule,
-    now: UnixTime,
-) -> Vec<Revocation> {
-    let settings = shop.verifier.settings();
-    let shop_time = shop.clock.at(now);
-    let is_known = alive.iter().any(|(token, _)| token.is_verified());
-    let mut revocations = Vec::with_capacity(2);
-    let spared = spared_by(rule, alive);
-    for (token, credential) in alive {
-        let source = shop.source_of(credential, is_known);
-        let reach = if credential.place.is_hint() {
-            Reach::Always
-        } else {
-            Reach::WhileAccepted
-        };
-        revocations.extend(rule.revocations(token, settings, source, reach, shop_time));
-        revocations.extend(shop.seen_beside(token, rule.revoke, shop_time));
+/// How many tokens beside a verified one are taken on its word. A browser sends a few; each verified token speaks once, for it
+/// is dead then.
+const COMPANIONS_MAX: usize = 4;
+
+/// The tokens that came with a verified one, and are not rationed: there are no more of them than of those.
+fn companions_in(alive: &Alive<'_>) -> SmallVec<[Id; COMPANIONS_MAX]> {
+    let mut companions = SmallVec::new();
+    if !alive.iter().any(|(token, _)| token.is_verified()) {
+        return companions;
     }
-    if rule.revoke == Scope::Others {
-        let is_spared =
-            |one: &Revocation| matches!(one, Revocation::Token { id, .. } if spared.contains(id));
-        revocations.retain(|one| !is_spared(one));
-        return sparing(&spared, revocations);
+    for (token, _) in alive {
+        let id = token.identity().id;
+        let is_new = !token.is_verified() && !companions.contains(&id);
+        if is_new && companions.len() < COMPANIONS_MAX {
+            companions.push(id);
+        }
     }
-    revocations
+    companions
+}
+
+/// The tokens that the shop may know although nothing verifies them, or that it could not be asked about.
+fn likely_among(alive: &Alive<'_>, shop: &Shop) -> Vec<Id> {
+    let is_asked = shop.verifier.settings().inquiry.is_some();
+    let is_likely = |token: &Token| {
+        let is_silent = is_asked && token.opaque_id().is_some();
+        is_silent || (!token.is_verified() && shop.likely.holds(&token.identity().id))
+    };
+    let likely = alive.iter().filter(|(token, _)| is_likely(token));
+    likely.map(|(token, _)| token.identity().id).collect()
+}
+
+/// Whether a yes to a logout can only be about one token; it may bring one other, such as a refresh token.
+fn is_single(alive: &Alive<'_>) -> bool {
+    let own = |(_, credential): &&(Token, Credential<'_>)| !credential.place.is_accompanying();
+    match alive.len() {
+        0 | 1 => true,
+        2 => alive.iter().filter(own).count() == 1,
+        _ => false,
+    }
 }
 
 /// The presented tokens that a logout leaves alive.
@@ -742,18 +802,44 @@ impl LogOut {
 
     /// Whether the shop's answer says that it has logged the customer out.
     pub fn is_agreed(&self, answer: &Answer) -> bool {
-        if self.when == When::ShopAgreed && self.rule.agreed.is_none() {
-            return Agreement::of_form().holds(answer.status, &answer.body);
+        match &self.rule.agreed {
+            Some(agreed) => self.fits(agreed, answer),
+            None if self.when == When::ShopAgreed => self.fits(&Agreement::of_form(), answer),
+            None => true,
         }
-        let Some(outcome) = self.graphql.as_ref().filter(|_| self.rule.reads_answer()) else {
-            return self.rule.is_agreed(answer);
+    }
+
+    /// What the shop's answer says of a credential that nobody could verify.
+    pub fn assent(&self, answer: &Answer) -> Assent {
+        let proves = |confirms| self.fits(confirms, answer);
+        let proof = self.rule.confirms.as_ref().map(proves);
+        let form = Agreement::of_form();
+        let is_yes = self.fits(self.rule.agreed.as_ref().unwrap_or(&form), answer);
+        let is_rest = self.graphql.is_none(); // in GraphQL the client chooses what it is told
+        match proof {
+            Some(true) => Assent::Proved,
+            Some(false) if is_rest && answer.is_plain_json() => Assent::Denied,
+            Some(_) | None if is_yes => Assent::Given,
+            Some(_) | None if answer.status == StatusCode::UNAUTHORIZED => Assent::Denied,
+            Some(_) | None => Assent::Unclear,
+        }
+    }
+
+    /// Whether the shop hears of the logout with its credentials.
+    pub fn is_heard(&self) -> bool {
+        match self.answer_by() {
+            AnswerBy::Shop { with_credentials } => with_credentials,
+            AnswerBy::Doorward => false,
+        }
+    }
+
+    /// Whether an answer has all that is wanted; in GraphQL whatever the client calls it.
+    fn fits(&self, wanted: &Agreement, answer: &Answer) -> bool {
+        let Some(outcome) = self.graphql.as_ref().filter(|_| wanted.reads_body()) else {
+            return wanted.holds(answer.status, &answer.body);
         };
-        let bodies = outcome.plain(&answer.body).into_iter();
-        let mut answers = bodies.map(|body| Answer {
-            body: body.into(),
-            ..answer.clone()
-        });
-        answers.any(|answer| self.rule.is_agreed(&answer))
+        let mut bodies = outcome.plain(&answer.body).into_iter();
+        bodies.any(|body| wanted.holds(answer.status, body.as_ref()))
     }
 
     /// In which order it is carried out. Cutoffs are taken on the shop's clock: while nobody knows how far that
@@ -776,10 +862,45 @@ impl LogOut {
         answer
     }
 
-    /// The tokens, and the session, that it revokes.
-    pub fn tokens(&self) -> Vec<Revocation> {
-        let is_token = |one: &&Revocation| matches!(one, Revocation::Token { .. });
-        self.revocations.iter().filter(is_token).copied().collect()
+    /// What is put in force before the shop is asked. What no one vouches for is kept for an hour, unless the shop is
+    /// not asked and may know it.
+    pub fn provisional(&self) -> Vec<Revocation> {
+        let hour = self.at.plus(UNCONFIRMED_LIFE);
+        let is_heard = self.is_heard();
+        let shortened = |one: &Revocation| match one.unverified_token() {
+            Some((id, source)) if is_heard || !self.likely.contains(&id) => {
+                one.vouched(source, one.until().min(hour))
+            }
+            Some(_) | None => *one,
+        };
+        self.revocations.iter().map(shortened).collect()
+    }
+
+    /// What rests on credentials that nobody could verify, as the shop's answer bears it out: kept for as long as a
+    /// token can be accepted.
+    pub fn borne_out(&self, assent: Assent) -> Vec<Revocation> {
+        let is_proved = assent == Assent::Proved && self.is_single;
+        let is_borne_out = |id: &Id| match assent {
+            Assent::Proved | Assent::Given | Assent::Unclear => true,
+            Assent::Denied => self.likely.contains(id),
+            Assent::NotAsked => false,
+        };
+        let raised = |one: &Revocation| {
+            let (_, source) = one.unverified_token().filter(|(id, _)| is_borne_out(id))?;
+            let source = if is_proved { Source::Verified } else { source };
+            Some(one.vouched(source, one.until()))
+        };
+        self.revocations.iter().filter_map(raised).collect()
+    }
+
+    /// The tokens, and the session, that it revokes on a word that needs no other.
+    pub fn verified_tokens(&self) -> Vec<Revocation> {
+        let is_verified = |one: &&Revocation| one.is_token() && one.unverified_token().is_none();
+        self.revocations
+            .iter()
+            .filter(is_verified)
+            .copied()
+            .collect()
     }
 
     /// Its cutoffs, by what is known of the shop's clock now.

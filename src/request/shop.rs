@@ -20,6 +20,7 @@ use super::flaw::Flaw;
 use super::graphql::{GraphQlSettings, Reading, UnknownHash};
 use super::host::HostPattern;
 use super::known_logouts::KnownLogouts;
+use super::likely_tokens::LikelyTokens;
 use super::loggable::{loggable_path, without_token};
 use super::logout::LogoutRule;
 use super::parameters::content_type;
@@ -35,7 +36,7 @@ use super::token::Token;
 use super::token_settings::Kind;
 use super::verify::Verifier;
 use crate::clock::UnixTime;
-use crate::revocation::{Allowance, Id, ShopTag, Source};
+use crate::revocation::{Allowance, Id, ShopTag};
 
 /// Everything by which one shop's requests are judged.
 pub struct Shop {
@@ -71,6 +72,8 @@ pub struct Shop {
     pub allowance: Allowance,
     /// Its clock.
     pub clock: Arc<ShopClock>,
+    /// Tokens that it may know although nothing verifies them.
+    pub likely: Arc<LikelyTokens>,
     /// How it sets its cookies.
     pub seen_cookies: Arc<SeenCookies>,
     /// How its GraphQL is read.
@@ -129,6 +132,7 @@ impl Shop {
     /// Takes over what was learnt of this shop under an older configuration.
     pub fn inherit(&mut self, old: &Self) {
         self.clock = Arc::clone(&old.clock);
+        self.likely = Arc::clone(&old.likely);
         self.seen_cookies = Arc::clone(&old.seen_cookies);
         self.verifier.inherit(&old.verifier);
         let (new, old_settings) = (self.verifier.settings(), old.verifier.settings());
@@ -439,16 +443,6 @@ impl Shop {
     pub(super) fn sweeps_bodies(&self) -> bool {
         self.examine == Examine::Everything
             && self.places.iter().any(|place| place.carrier.is_in_body())
-    }
-
-    /// On whose word an opaque token is revoked. What accompanies a verified one is not rationed, for there is no more
-    /// of it than of those.
-    pub(super) fn source_of(&self, credential: &Credential<'_>, beside_verified: bool) -> Source {
-        if beside_verified && credential.place.is_accompanying() {
-            Source::Verified
-        } else {
-            Source::Unverified(self.tag)
-        }
     }
 
     /// A bearer that stores itself at a logout must look like one of the shop's; a refresh token looks different.

@@ -41,6 +41,14 @@ impl Token {
         matches!(self, Self::Confirmed(_))
     }
 
+    /// What it is remembered by, if nothing is known of it but itself.
+    pub fn opaque_id(&self) -> Option<Id> {
+        match self {
+            Self::Opaque(identity) => Some(identity.id),
+            Self::Verified(_) | Self::Confirmed(_) | Self::Stranger(_) => None,
+        }
+    }
+
     /// Whose the shop says it is.
     pub(super) fn confirmed_customer(&self) -> Option<Id> {
         match self {

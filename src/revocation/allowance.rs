@@ -1,18 +1,19 @@
 //! How many entries credentials may make that nobody could verify.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use parking_lot::Mutex;
 
 use crate::clock::UnixTime;
 
-/// What a shop allows. Verified tokens are not counted: their number is bounded by what the shop issued.
+/// What a shop allows. What is confirmed is not counted: its number is bounded by what the shop issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// Entries that one client address may make in a minute.
+    /// Entries that one client may make in a minute; all clients of its wider network together make
+    /// [`WIDER`] times as many.
     pub per_client_minute: u32,
-    /// Live entries of the whole shop.
+    /// Live entries of the whole shop: of those that are kept for an hour, and of those that are kept longer.
     pub per_shop: u64,
 }
 
@@ -25,8 +26,30 @@ impl Default for Allowance {
     }
 }
 
-/// How many client addresses are counted in one minute. Beyond that every further one is over its
-/// limit: nothing is forgotten to make room.
+/// Which limit does not let an entry be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverLimit {
+    /// That of the client, or of its wider network.
+    Client,
+    /// That of the shop.
+    Shop,
+}
+
+impl OverLimit {
+    /// The key of the limit in the configuration.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Client => "unverified_per_client_minute",
+            Self::Shop => "unverified_entries",
+        }
+    }
+}
+
+/// How many clients' share a wider network has: a /24 of IPv4, a /48 of IPv6.
+pub const WIDER: u32 = 16;
+
+/// How many clients are counted in one minute. Beyond that every further one is over its limit: nothing is forgotten to
+/// make room. A wider network takes a few places only, for it is counted first.
 const CLIENTS_MAX: usize = 100_000;
 
 /// The entries that each client made in the current minute.
@@ -36,30 +59,41 @@ pub struct Clients(Mutex<Minute>);
 #[derive(Default)]
 struct Minute {
     number: u64,
-    made: HashMap<IpAddr, u32>,
+    /// By the client, and by its wider network.
+    made: [HashMap<IpAddr, u32>; 2],
 }
 
 impl Clients {
-    /// Counts one entry of `client`, unless that is more than `limit` in this minute.
-    pub fn admit(&self, client: IpAddr, limit: u32, now: UnixTime) -> bool {
+    /// Counts entries of `client`, unless that is more than `limit` in this minute. All of them, or none.
+    pub fn admit(&self, client: IpAddr, entries: u32, limit: u32, now: UnixTime) -> bool {
         let mut minute = self.0.lock();
         minute.turn(now);
-        let client = network_of(client);
-        if minute.is_full_for(client) {
+        let networks = networks_of(client);
+        if !minute.has_room(networks, entries, limit) {
             return false;
         }
-        let made = minute.made.entry(client).or_default();
-        *made += 1;
-        *made <= limit
+        for (made, network) in minute.made.iter_mut().zip(networks) {
+            *made.entry(network).or_default() += entries;
+        }
+        true
     }
 
     /// Whether one more entry of `client` would be more than `limit` in this minute.
     pub fn is_over(&self, client: IpAddr, limit: u32, now: UnixTime) -> bool {
         let mut minute = self.0.lock();
         minute.turn(now);
-        let client = network_of(client);
-        let made = minute.made.get(&client);
-        minute.is_full_for(client) || made.is_some_and(|made| *made >= limit)
+        !minute.has_room(networks_of(client), 1, limit)
+    }
+
+    /// Entries of `client` do not count after all, if they were made in this minute.
+    pub fn give_back(&self, client: IpAddr, entries: u32, now: UnixTime) {
+        let mut minute = self.0.lock();
+        minute.turn(now);
+        for (made, network) in minute.made.iter_mut().zip(networks_of(client)) {
+            if let Some(made) = made.get_mut(&network) {
+                *made = made.saturating_sub(entries);
+            }
+        }
     }
 }
 
@@ -69,22 +103,31 @@ impl Minute {
         let number = now.seconds() / 60;
         if self.number != number {
             self.number = number;
-            self.made.clear();
+            self.made.iter_mut().for_each(HashMap::clear);
         }
     }
 
-    fn is_full_for(&self, client: IpAddr) -> bool {
-        self.made.len() >= CLIENTS_MAX && !self.made.contains_key(&client)
+    fn has_room(&self, networks: [IpAddr; 2], entries: u32, limit: u32) -> bool {
+        let limits = [limit, limit.saturating_mul(WIDER)];
+        let mut tables = self.made.iter().zip(networks).zip(limits);
+        tables.all(|((made, network), limit)| match made.get(&network) {
+            Some(made) => made.saturating_add(entries) <= limit,
+            None => entries <= limit && made.len() < CLIENTS_MAX,
+        })
     }
 }
 
-/// An IPv6 client has a whole /64 to call from.
-fn network_of(client: IpAddr) -> IpAddr {
+/// A client and the wider network that it is in. An IPv6 client has a whole /64 to call from, and who rents a line often
+/// a /48 of these; IPv4 addresses are rented by the /24.
+fn networks_of(client: IpAddr) -> [IpAddr; 2] {
     match client.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            [address, Ipv4Addr::new(a, b, c, 0)].map(IpAddr::V4)
+        }
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            [d, 0].map(|d| IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)))
         }
     }
 }
@@ -93,12 +136,14 @@ fn network_of(client: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    const START: UnixTime = UnixTime::EPOCH;
+
     #[test]
     fn a_client_has_its_share_of_every_minute() {
         let clients = Clients::default();
         let at = |client: &str, second| {
             let client = client.parse().unwrap();
-            clients.admit(client, 2, UnixTime::from_seconds(second))
+            clients.admit(client, 1, 2, UnixTime::from_seconds(second))
         };
         assert!(at("192.0.2.1", 0) && at("192.0.2.1", 1));
         let now = UnixTime::from_seconds(59);
@@ -109,5 +154,42 @@ mod tests {
         assert!(at("192.0.2.1", 60), "a new minute");
         assert!(at("2001:db8::1", 60) && at("2001:db8::2", 60));
         assert!(!at("2001:db8::3", 60), "one network is one client");
+    }
+
+    #[test]
+    fn a_wider_network_has_the_share_of_some_clients() {
+        for network in ["2001:db8:1:N::1", "192.0.2.N"] {
+            let clients = Clients::default();
+            let of = |number: u32| network.replace('N', &number.to_string()).parse().unwrap();
+            let admitted = (0..100).filter(|number| clients.admit(of(*number), 1, 2, START));
+            assert_eq!(admitted.count(), 2 * WIDER as usize, "{network}");
+            assert!(clients.is_over(of(200), 2, START), "{network}");
+            let elsewhere = ["2001:db8:2::1", "198.51.100.1"].map(|one| one.parse().unwrap());
+            assert!(elsewhere.iter().all(|one| clients.admit(*one, 2, 2, START)));
+        }
+    }
+
+    /// A /48 has 65,536 networks: they must not take the places of everybody else.
+    #[test]
+    fn a_wider_network_takes_no_more_places_than_it_may_make_entries() {
+        let clients = Clients::default();
+        for number in 0..u16::MAX {
+            let client = Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, 1);
+            clients.admit(client.into(), 1, 30, START);
+        }
+        let [narrow, wide] = clients.0.lock().made.each_ref().map(HashMap::len);
+        assert_eq!((narrow, wide), (30 * WIDER as usize, 1));
+    }
+
+    #[test]
+    fn several_entries_count_all_or_none_and_come_back() {
+        let clients = Clients::default();
+        let client = "192.0.2.1".parse().unwrap();
+        assert!(!clients.admit(client, 3, 2, START));
+        assert!(clients.admit(client, 2, 2, START), "nothing was counted");
+        clients.give_back(client, 2, UnixTime::from_seconds(60));
+        assert!(clients.admit(client, 2, 2, UnixTime::from_seconds(60)));
+        clients.give_back(client, 1, UnixTime::from_seconds(61));
+        assert!(clients.admit(client, 1, 2, UnixTime::from_seconds(61)));
     }
 }

@@ -30,6 +30,8 @@ pub enum Kind {
     Realm = 5,
     /// A token that one cutoff spares: all of the customer's others ended with it.
     Spared = 6,
+    /// A token that the shop has accepted where it demands one.
+    Accepted = 7,
 }
 
 /// The input of a digest that needs no memory of its own: longer than nearly every id, session or opaque token.
@@ -58,6 +60,12 @@ impl Id {
     pub fn spared(token: &Self, not_before: UnixTime) -> Self {
         let moment = not_before.seconds().to_le_bytes();
         Self::of(Kind::Spared, &[&token.0, &moment])
+    }
+
+    /// The digest by which it is known that the shop has accepted a token. It is kept like a revoked id, in the same
+    /// rows, and refuses nothing.
+    pub fn accepted(token: &Self) -> Self {
+        Self::of(Kind::Accepted, &[&token.0])
     }
 
     /// The digest of a whole realm.
@@ -215,6 +223,37 @@ impl Revocation {
         }
     }
 
+    /// Whether it is about a token or a session, not about all that were issued before a moment.
+    pub const fn is_token(&self) -> bool {
+        matches!(self, Self::Token { .. })
+    }
+
+    /// The token and its source, if only a credential speaks for it that nobody could verify.
+    pub const fn unverified_token(&self) -> Option<(Id, Source)> {
+        match *self {
+            Self::Token {
+                id,
+                source: source @ Source::Unverified(_),
+                ..
+            } => Some((id, source)),
+            Self::Token { .. } | Self::Cutoff { .. } => None,
+        }
+    }
+
+    /// The same token on this word, kept until then; what is no token stays as it is.
+    #[must_use]
+    pub const fn vouched(self, source: Source, until: UnixTime) -> Self {
+        let Self::Token { id, window, .. } = self else {
+            return self;
+        };
+        Self::Token {
+            id,
+            window,
+            until,
+            source,
+        }
+    }
+
     /// The end of a session.
     pub const fn of_session(id: Id, until: UnixTime) -> Self {
         Self::Token {
@@ -228,6 +267,9 @@ impl Revocation {
 
 /// Kept beyond the last moment of acceptance, against steps of the clock.
 pub const MARGIN: Duration = Duration::from_hours(1);
+
+/// How long a token is kept that was logged out and of which nothing shows that the shop ever knew it.
+pub const UNCONFIRMED_LIFE: Duration = Duration::from_hours(1);
 
 /// Everything by which one token can be refused.
 #[derive(Clone, Debug)]

@@ -1037,6 +1037,22 @@ mod tests {
     }
 
     #[test]
+    fn a_confirmed_token_outlives_the_row_of_its_first_hour() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        let row = |until| Revocation::Token {
+            id: Id::from_bytes([1; 16]),
+            window: Window::UNDATED,
+            until: UnixTime::from_seconds(until),
+            source: Source::from_number(7),
+        };
+        let confirmed = row(900).vouched(Source::Verified, UnixTime::from_seconds(900));
+        journal.write([row(10), confirmed, row(20)].iter()).unwrap();
+        journal.drop_undated(UnixTime::from_seconds(50)).unwrap();
+        assert_eq!(rows(&journal), [confirmed]);
+    }
+
+    #[test]
     fn a_second_opener_is_refused() {
         let folder = new_installation();
         let _first = Journal::open(folder.path()).unwrap();

@@ -20,9 +20,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-pub use allowance::{Allowance, Clients};
+pub use allowance::{Allowance, Clients, OverLimit, WIDER};
 pub use committer::Health;
-pub use entry::{Cause, Group, Id, Identity, Kind, MARGIN, Revocation, ShopTag, Source, Window};
+pub use entry::{
+    Cause, Group, Id, Identity, Kind, MARGIN, Revocation, ShopTag, Source, UNCONFIRMED_LIFE, Window,
+};
 pub use history::{History, Origin, Received, Vector};
 pub use journal::{Contents, Journal, JournalError, Notes, Progress};
 /// For fuzz/ alone, which has no other way to a single row.
@@ -30,7 +32,7 @@ pub use journal::{Contents, Journal, JournalError, Notes, Progress};
 pub use journal::{decode_token, encode_token};
 pub use row::Row;
 pub use section::{Item, Section, Sum, SumKey, Summary};
-pub use set::{Counts, Set};
+pub use set::{Counts, Set, Unverified};
 pub use standing::{Standing, State};
 
 use crate::clock::{self, UnixTime};
@@ -55,6 +57,8 @@ pub struct Revocations {
     set: Arc<Set>,
     committer: Committer,
     clients: Clients,
+    /// The same of entries that the shop may have borne out.
+    borne_out: Clients,
     ticks: Mutex<Ticks>,
     history: Arc<History>,
     standing: Standing,
@@ -129,6 +133,7 @@ impl Revocations {
             set,
             committer,
             clients: Clients::default(),
+            borne_out: Clients::default(),
             ticks: Mutex::new(Ticks {
                 grace,
                 started: instant,
@@ -210,24 +215,94 @@ impl Revocations {
         &self.acks
     }
 
-    /// Whether these may be made, as far as unverified credentials ask for them.
+    /// Whether a client may make these, as far as unverified credentials ask for them. If so, they count in its share.
     pub fn admit(
         &self,
         client: IpAddr,
         revocations: &[Revocation],
         allowance: Allowance,
         now: UnixTime,
+    ) -> Result<(), OverLimit> {
+        let entries = unverified_in(revocations);
+        if entries == 0 {
+            return Ok(());
+        }
+        if !self.has_room(revocations, allowance, now) {
+            return Err(OverLimit::Shop);
+        }
+        let limit = allowance.per_client_minute;
+        let is_admitted = self.clients.admit(client, entries, limit, now);
+        is_admitted.then_some(()).ok_or(OverLimit::Client)
+    }
+
+    /// These do not count in the client's share after all: they were confirmed.
+    pub fn give_back(&self, client: IpAddr, revocations: &[Revocation], now: UnixTime) {
+        let entries = unverified_in(revocations);
+        if entries > 0 {
+            self.clients.give_back(client, entries, now);
+        }
+    }
+
+    /// The same for entries that a shop may have borne out by its answer: a client may make [`WIDER`] times as many, for
+    /// one that speaks for many customers does.
+    pub fn admit_borne_out(
+        &self,
+        client: IpAddr,
+        revocations: &[Revocation],
+        allowance: Allowance,
+        now: UnixTime,
     ) -> bool {
-        revocations.iter().all(|revocation| match revocation {
-            Revocation::Token {
-                source: source @ Source::Unverified(_),
-                ..
-            } => {
-                self.set.unverified(*source) < allowance.per_shop
-                    && self.clients.admit(client, allowance.per_client_minute, now)
+        let entries = unverified_in(revocations);
+        let limit = allowance.per_client_minute.saturating_mul(WIDER);
+        entries == 0
+            || self.has_room(revocations, allowance, now)
+                && self.borne_out.admit(client, entries, limit, now)
+    }
+
+    /// Whether a shop has room for these, as far as unverified credentials ask for them.
+    pub fn has_room(
+        &self,
+        revocations: &[Revocation],
+        allowance: Allowance,
+        now: UnixTime,
+    ) -> bool {
+        let mut wanted = Unverified::default();
+        let mut held = Unverified::default();
+        for revocation in revocations {
+            let Some((_, source)) = revocation.unverified_token() else {
+                continue;
+            };
+            held = self.set.unverified(source, now); // all are of one shop
+            if revocation.until() <= now.plus(UNCONFIRMED_LIFE) {
+                wanted.unconfirmed += 1;
+            } else {
+                wanted.likely += 1;
             }
-            Revocation::Token { .. } | Revocation::Cutoff { .. } => true,
-        })
+        }
+        let fits = |held: u64, wanted: u64| wanted == 0 || held + wanted <= allowance.per_shop;
+        fits(held.unconfirmed, wanted.unconfirmed) && fits(held.likely, wanted.likely)
+    }
+
+    /// How many live entries of a shop rest on credentials that nobody could verify.
+    pub fn unverified(&self, shop: ShopTag, now: UnixTime) -> Unverified {
+        self.set.unverified(Source::Unverified(shop), now)
+    }
+
+    /// The shop has accepted a token where it demands one. Nobody waits for the disk.
+    pub fn note_accepted(&self, token: &Id, until: UnixTime) {
+        if !self.was_accepted(token) {
+            drop(self.committer.write(vec![Revocation::Token {
+                id: Id::accepted(token),
+                window: Window::UNDATED,
+                until,
+                source: Source::Verified,
+            }]));
+        }
+    }
+
+    /// Whether the shop was seen to accept a token where it demands one, by any node.
+    pub fn was_accepted(&self, token: &Id) -> bool {
+        self.set.has_undated_token(&Id::accepted(token))
     }
 
     /// Drops what is over, in memory and on disk. To be called about once a second.
@@ -296,6 +371,12 @@ fn warn_of_age(written_at: UnixTime) {
             "the journal was not written for long: if doorward ran meanwhile, this is an older state of the disk, and later logouts are forgotten; then cut off everybody with `doorward revoke --shop NAME --all-before now`"
         );
     }
+}
+
+/// How many of these rest on unverified credentials.
+fn unverified_in(revocations: &[Revocation]) -> u32 {
+    let unverified = revocations.iter().filter_map(Revocation::unverified_token);
+    u32::try_from(unverified.count()).unwrap_or(u32::MAX)
 }
 
 impl Ticks {

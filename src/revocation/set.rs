@@ -1,6 +1,6 @@
 //! The revocations in memory: exact, never evicted, dropped only when their time is over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 use parking_lot::{Mutex, RwLock};
 
-use super::entry::{Cause, Id, Identity, MARGIN, Revocation, Source, Window};
+use super::entry::{Cause, Id, Identity, MARGIN, Revocation, Source, UNCONFIRMED_LIFE, Window};
 use super::section::{Item, Section, Sum, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
 
@@ -54,6 +54,15 @@ pub struct Counts {
     pub cutoffs: u64,
     /// Windows of end times.
     pub windows: u64,
+}
+
+/// How many live entries of one shop rest on credentials that nobody could verify.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unverified {
+    /// Those that end within the hour: nothing shows that the shop knew their tokens.
+    pub unconfirmed: u64,
+    /// Those that are kept for longer: the shop may know their tokens.
+    pub likely: u64,
 }
 
 impl Default for Set {
@@ -228,10 +237,12 @@ impl Set {
         dated + undated + cutoffs
     }
 
-    /// How many live entries were made on the word of unverified credentials with this tag.
-    pub fn unverified(&self, source: Source) -> u64 {
+    /// How many live entries were made on the word of unverified credentials with this tag. What is over by `now` and was
+    /// not dropped yet does not count.
+    pub fn unverified(&self, source: Source, now: UnixTime) -> Unverified {
         let by_source = self.undated.by_source.lock();
-        by_source.get(&source.number()).copied().unwrap_or(0)
+        let ends = by_source.get(&source.number());
+        ends.map_or(Unverified::default(), |ends| ends.live_at(now))
     }
 
     fn has_token(&self, token: &Identity) -> bool {
@@ -502,15 +513,67 @@ impl<V> Parts<V> {
 struct Undated {
     parts: Parts<Lone>,
     len: AtomicU64,
-    /// Live entries of each unverified source.
-    by_source: Mutex<HashMap<u32, u64>>,
+    /// The ends of the entries of each unverified source.
+    by_source: Mutex<HashMap<u32, Ends>>,
+}
+
+/// How many entries end in which minute.
+#[derive(Default)]
+struct Ends {
+    count: u64,
+    by_minute: BTreeMap<Minutes, u64>,
+}
+
+impl Ends {
+    fn add(&mut self, end: Minutes) {
+        self.count += 1;
+        *self.by_minute.entry(end).or_default() += 1;
+    }
+
+    fn remove(&mut self, end: Minutes) {
+        self.count -= 1;
+        if let Some(count) = self.by_minute.get_mut(&end) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_minute.remove(&end);
+            }
+        }
+    }
+
+    fn live_at(&self, now: UnixTime) -> Unverified {
+        /// Ends are whole minutes, and clocks of nodes differ a little.
+        const SLACK: Duration = Duration::from_mins(1);
+        let soon = Minutes::up(now.plus(UNCONFIRMED_LIFE + SLACK));
+        let (mut over, mut unconfirmed) = (0, 0);
+        for (end, count) in self.by_minute.range(..=soon) {
+            if end.are_over(now) {
+                over += count;
+            } else {
+                unconfirmed += count;
+            }
+        }
+        Unverified {
+            unconfirmed,
+            likely: self.count - over - unconfirmed,
+        }
+    }
 }
 
 /// What is remembered of such an id.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Lone {
     until: Minutes,
     source: u32,
+}
+
+impl Lone {
+    /// What two nodes know together: the later end, and that it was verified if one of them knows it.
+    fn merged(self, other: Self) -> Self {
+        Self {
+            until: self.until.max(other.until),
+            source: self.source.min(other.source),
+        }
+    }
 }
 
 impl Dated for Lone {
@@ -533,23 +596,42 @@ impl Undated {
     }
 
     fn insert(&self, id: Id, until: UnixTime, source: Source, sum_key: &SumKey) -> bool {
-        let until = Minutes::up(until);
+        let told = Lone {
+            until: Minutes::up(until),
+            source: source.number(),
+        };
         let mut part = self.parts.of(&id).write();
         let known = part.table.get(&id).copied();
-        if known.is_some_and(|known| until <= known.until) {
+        let lone = known.map_or(told, |known| known.merged(told));
+        if known == Some(lone) {
             return false;
         }
-        let source = known.map_or(source.number(), |known| known.source);
-        part.put(id, Lone { until, source }, sum_key);
-        if known.is_some() {
-            return true;
-        }
+        part.put(id, lone, sum_key);
         // Counted before the lock is given back: a reader that sees the count sees the id.
-        self.len.fetch_add(1, Ordering::Release);
-        if source != Source::Verified.number() {
-            *self.by_source.lock().entry(source).or_default() += 1;
+        if known.is_none() {
+            self.len.fetch_add(1, Ordering::Release);
         }
+        self.count(known, Some(lone));
         true
+    }
+
+    /// Counts what is known of an id of unverified sources instead of what was.
+    fn count(&self, before: Option<Lone>, now: Option<Lone>) {
+        let is_unverified = |lone: &Lone| lone.source != Source::Verified.number();
+        let [before, now] = [before, now].map(|lone| lone.filter(is_unverified));
+        if before.is_none() && now.is_none() {
+            return;
+        }
+        let mut by_source = self.by_source.lock();
+        if let Some(before) = before {
+            by_source
+                .entry(before.source)
+                .or_default()
+                .remove(before.until);
+        }
+        if let Some(now) = now {
+            by_source.entry(now.source).or_default().add(now.until);
+        }
     }
 
     fn entries(&self, number: u8, beyond: UnixTime) -> Vec<(Item, Revocation)> {
@@ -572,9 +654,7 @@ impl Undated {
             let mut part = part.write();
             for lone in part.take_ended(now, sum_key) {
                 self.len.fetch_sub(1, Ordering::Relaxed);
-                if let Some(live) = self.by_source.lock().get_mut(&lone.source) {
-                    *live = live.saturating_sub(1);
-                }
+                self.count(Some(lone), None);
             }
         }
     }
@@ -755,6 +835,92 @@ mod tests {
             sections += 1;
         }
         assert!(sections > 0, "nothing was summed up");
+    }
+
+    proptest::proptest! {
+        /// Confirmed or not, in whatever order and however often: nodes end up with the same, and count it alike.
+        #[test]
+        fn tokens_of_unverified_credentials_merge_by_maximum(
+            rows in proptest::collection::vec((0_u8..4, 0_u64..200, 0_u32..3), 1..40),
+            order in proptest::prelude::any::<u64>(),
+        ) {
+            let row = |(number, minutes, source): &(u8, u64, u32)| Revocation::Token {
+                id: Id::from_bytes([*number; 16]),
+                window: Window::UNDATED,
+                until: at(*minutes),
+                source: Source::from_number(*source),
+            };
+            let (here, there) = (Set::default(), Set::default());
+            for one in &rows {
+                here.insert(&row(one), NOW);
+            }
+            let mut shuffled = rows.clone();
+            shuffled.sort_by_key(|(number, minutes, source)| {
+                order.wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ (minutes << 16) ^ u64::from(*source) ^ u64::from(*number))
+            });
+            for one in shuffled.iter().chain(&rows) {
+                there.insert(&row(one), NOW);
+            }
+            for number in 0..4 {
+                let of_token = rows.iter().filter(|(one, ..)| *one == number);
+                let latest = of_token.clone().map(|(_, minutes, _)| at(*minutes)).max();
+                let is_verified = of_token.clone().any(|(.., source)| *source == 0);
+                for set in [&here, &there] {
+                    let entries = set.entries(Section::Undated(number), UnixTime::EPOCH);
+                    let Some((_, entry)) = entries.first() else {
+                        proptest::prop_assert!(latest.is_none());
+                        continue;
+                    };
+                    proptest::prop_assert_eq!(Some(entry.until()), latest);
+                    proptest::prop_assert_eq!(entry.unverified_token().is_none(), is_verified);
+                }
+            }
+            for source in [1, 2].map(Source::from_number) {
+                let held = here.unverified(source, NOW);
+                proptest::prop_assert_eq!(held, there.unverified(source, NOW));
+                let of_source = |set: &Set| (0..4).flat_map(|number| set.entries(Section::Undated(number), UnixTime::EPOCH))
+                    .filter(|(_, entry)| entry.unverified_token().is_some_and(|(_, one)| one == source))
+                    .count() as u64;
+                proptest::prop_assert_eq!(held.unconfirmed + held.likely, of_source(&here));
+            }
+            expect_true_sums(&here, UnixTime::EPOCH);
+        }
+    }
+
+    #[test]
+    fn what_is_unconfirmed_stops_counting_when_its_hour_is_over() {
+        let set = Set::default();
+        let shop = Source::from_number(7);
+        let token = |number, until| Revocation::Token {
+            id: Id::from_bytes([number; 16]),
+            window: Window::UNDATED,
+            until,
+            source: shop,
+        };
+        set.insert(&token(1, NOW.plus(UNCONFIRMED_LIFE)), NOW);
+        set.insert(&token(2, NOW.plus(UNCONFIRMED_LIFE)), NOW);
+        set.insert(&token(3, UnixTime::FOREVER), NOW);
+        let held = |minutes| {
+            let Unverified {
+                unconfirmed,
+                likely,
+            } = set.unverified(shop, at(minutes));
+            (unconfirmed, likely)
+        };
+        assert_eq!((held(0), held(59), held(62)), ((2, 1), (2, 1), (0, 1)));
+        set.insert(&token(2, UnixTime::FOREVER), NOW);
+        assert_eq!((held(0), held(62)), ((1, 2), (0, 2)), "borne out");
+        set.insert(
+            &token(3, UnixTime::FOREVER).vouched(Source::Verified, UnixTime::FOREVER),
+            NOW,
+        );
+        assert_eq!(held(0), (1, 1), "confirmed");
+        set.drop_ended_undated(at(62));
+        assert_eq!(held(0), (0, 1), "dropped");
+        let ids: Vec<_> = [1, 2, 3]
+            .map(|number| set.has_undated_token(&Id::from_bytes([number; 16])))
+            .into();
+        assert_eq!(ids, [false, true, true]);
     }
 
     #[test]

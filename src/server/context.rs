@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use pingora::{Error, ErrorType, OkOrErr, Result};
+use smallvec::SmallVec;
 
 use super::body_budget::BodyShare;
 use super::connection::{Lease, Terms};
@@ -14,7 +15,8 @@ use super::traffic::InFlight;
 use super::trip::Trip;
 use super::upstream::Upstreams;
 use crate::clock;
-use crate::request::{DeadCookie, Shop, Tokens};
+use crate::request::{DeadCookie, Shop, Token, Tokens};
+use crate::revocation::Id;
 
 /// What is known of one request.
 pub(super) struct Context {
@@ -36,6 +38,10 @@ pub(super) struct Context {
     pub(super) unsent: Bytes,
     /// What it has of the budget for bodies.
     pub(super) body_share: Option<BodyShare>,
+    /// Its tokens of which nothing is known but themselves.
+    opaque: SmallVec<[Id; 2]>,
+    /// Whether an answer of success says that the shop knows the one token that it stands on.
+    is_proof: bool,
     /// Its way there.
     trip: Option<Trip>,
     in_flight: Arc<InFlight>,
@@ -54,6 +60,8 @@ impl Context {
             unsent: Bytes::new(),
             dead_cookies: Vec::new(),
             body_share: None,
+            opaque: SmallVec::new(),
+            is_proof: false,
             trip: None,
             in_flight: Arc::new(in_flight),
         }
@@ -72,6 +80,26 @@ impl Context {
             request: self.id.clone(),
             shop: Arc::clone(shop),
         });
+    }
+
+    /// Notes which of its tokens are opaque; whether the shop answers it with success only if it knows who asks.
+    pub(super) fn note_opaque(&mut self, tokens: &Tokens, is_demanded: bool) {
+        self.opaque = tokens.iter().filter_map(Token::opaque_id).collect();
+        self.is_proof = is_demanded && tokens.len() == 1;
+    }
+
+    /// The shop answers it with success: it may know its opaque tokens, or does.
+    pub(super) fn note_accepted(&self) {
+        let Some(shop) = &self.shop else {
+            return;
+        };
+        for token in &self.opaque {
+            shop.likely.note(*token);
+            if self.is_proof {
+                let until = shop.verifier.settings().undated_until(clock::now());
+                self.site.gate.revocations().note_accepted(token, until);
+            }
+        }
     }
 
     /// Its way to its shop.

@@ -2,6 +2,7 @@
 //!
 //! What must not be left half done goes on by itself, so that a customer who hangs up can't prevent it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,8 +23,8 @@ use super::target;
 use super::traffic::InFlight;
 use super::trip::Trip;
 use crate::clock;
-use crate::request::{Answer, AnswerBy, LogOut, Order, Refusal};
-use crate::revocation::{Revocation, Revocations};
+use crate::request::{Answer, AnswerBy, Assent, LogOut, Order, Refusal};
+use crate::revocation::{OverLimit, Revocation, Revocations};
 
 /// How a logout went.
 enum Outcome {
@@ -81,15 +82,22 @@ impl Proxy {
         body: Option<Bytes>,
     ) -> Result<Outcome, Refusal> {
         let client = context.site.forwarding.client_of(session);
-        let (entries, allowance) = (&logout.revocations, logout.shop.allowance);
         let set = Arc::clone(context.site.gate.revocations());
-        if !set.admit(client, entries, allowance, clock::now()) {
-            return Err(Refusal::TooManyLogouts);
-        }
-        let order = logout.order();
+        let provisional = logout.provisional();
+        let (order, ration) = match logout.order() {
+            Order::ShopFirst => (Order::ShopFirst, Ration::Unused), // only what the shop agrees to is stored
+            order @ (Order::AtOnce | Order::TokensFirst) => {
+                match set.admit(client, &provisional, logout.shop.allowance, clock::now()) {
+                    Ok(()) => (order, Ration::Used),
+                    // A yes of the shop may confirm it.
+                    Err(over) if logout.is_heard() => (Order::ShopFirst, Ration::Spent(over)),
+                    Err(over) => return Err(self.refuse_over(over)),
+                }
+            }
+        };
         let first = match order {
-            Order::AtOnce => logout.revocations.clone(),
-            Order::TokensFirst => logout.tokens(),
+            Order::AtOnce => provisional,
+            Order::TokensFirst => tokens_of(provisional),
             Order::ShopFirst => Vec::new(),
         };
         let in_flight = context.in_flight();
@@ -99,12 +107,26 @@ impl Proxy {
             ours: logout.answer(session.req_header()),
             logout: Arc::clone(logout),
             order,
-            question,
+            ration,
+            client,
             connector: Arc::clone(&self.connector),
             set,
             request: context.id.clone(),
         };
-        by_itself(context.in_flight(), leaving.finish()).await
+        let finished = by_itself(context.in_flight(), leaving.finish(question)).await;
+        match (finished, ration) {
+            (Err(Refusal::TooManyLogouts), Ration::Spent(over)) => Err(self.refuse_over(over)),
+            (Err(Refusal::TooManyLogouts), Ration::Used | Ration::Unused) => {
+                Err(self.refuse_over(OverLimit::Shop))
+            }
+            (finished, _) => finished,
+        }
+    }
+
+    /// A limit of what unverified credentials may store turns a logout away.
+    fn refuse_over(&self, over: OverLimit) -> Refusal {
+        self.metrics.note_limit(over.key());
+        Refusal::TooManyLogouts
     }
 
     /// What the shop is asked. `None`: it never hears of it.
@@ -159,7 +181,8 @@ impl Proxy {
 struct Leaving {
     logout: Arc<LogOut>,
     order: Order,
-    question: Result<Option<Question>>,
+    ration: Ration,
+    client: IpAddr,
     /// What we say where the shop says nothing.
     ours: Answer,
     connector: Arc<Connector>,
@@ -168,9 +191,20 @@ struct Leaving {
     request: String,
 }
 
+/// What a logout took of the share of its client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ration {
+    /// Its entries count.
+    Used,
+    /// Nothing: the shop is asked before anything is stored.
+    Unused,
+    /// Nothing is left: it needs the shop's yes.
+    Spent(OverLimit),
+}
+
 impl Leaving {
-    async fn finish(self) -> Result<Outcome, Refusal> {
-        let answer = match self.question {
+    async fn finish(self, question: Result<Option<Question>>) -> Result<Outcome, Refusal> {
+        let answer = match question {
             Ok(Some(question)) => {
                 let path = question.head.uri.path().to_owned();
                 let answer = question.put(&self.connector).await;
@@ -182,23 +216,36 @@ impl Leaving {
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
-        let (logout, set) = (&self.logout, self.set);
+        let assent = match &answer {
+            _ if !self.logout.is_heard() => Assent::NotAsked,
+            Ok(Some(answer)) if is_answer(answer.status) => self.logout.assent(answer),
+            Ok(None) => Assent::NotAsked,
+            Ok(Some(_)) | Err(_) => Assent::Unclear,
+        };
+        let is_spent = matches!(self.ration, Ration::Spent(_));
+        if is_spent && !assent.is_yes() {
+            return Err(Refusal::TooManyLogouts);
+        }
+        let logout = &self.logout;
         let rest = match self.order {
-            Order::AtOnce => Vec::new(),
-            Order::TokensFirst => logout.cutoffs(),
+            Order::AtOnce => self.kept_after(assent)?,
+            Order::TokensFirst => [self.kept_after(assent)?, logout.cutoffs()].concat(),
             Order::ShopFirst => {
                 let answer = answer
                     .map_err(|error| refusal_of(&error).unwrap_or(Refusal::UpstreamFailed))?;
-                let answer = answer.unwrap_or(self.ours);
-                if !logout.is_agreed(&answer) {
-                    return Ok(Outcome::Declined(answer));
+                if let Some(answer) = &answer
+                    && !(is_spent || logout.is_agreed(answer))
+                {
+                    return Ok(Outcome::Declined(answer.clone()));
                 }
-                let all = [logout.tokens(), logout.cutoffs()].concat();
-                put_in_force(set, all).await?;
+                let kept = self.kept_after(assent)?;
+                let all = [logout.verified_tokens(), kept, logout.cutoffs()].concat();
+                put_in_force(self.set, all).await?;
+                let answer = answer.unwrap_or(self.ours);
                 return Ok(Outcome::Revoked(logout.deleting_cookies(answer)));
             }
         };
-        put_in_force(set, rest).await?;
+        put_in_force(self.set, rest).await?;
         let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
         let answer = match answer {
             Ok(None) => self.ours,
@@ -224,6 +271,49 @@ impl Leaving {
         };
         Ok(Outcome::Revoked(answer))
     }
+}
+
+impl Leaving {
+    /// What is stored of credentials that nobody could verify, now that the shop has spoken. What it bears out is kept in
+    /// full, as far as there is room, and what it proves always is; what it agrees to does not count in the client's
+    /// share.
+    fn kept_after(&self, assent: Assent) -> Result<Vec<Revocation>, Refusal> {
+        let (logout, set, now) = (&self.logout, &self.set, clock::now());
+        let (allowance, is_stored) = (logout.shop.allowance, self.ration == Ration::Used);
+        let mut provisional = logout.provisional();
+        provisional.retain(|one| one.unverified_token().is_some());
+        if provisional.is_empty() {
+            return Ok(Vec::new());
+        }
+        let borne_out = logout.borne_out(assent);
+        let is_kept = if assent.is_yes() {
+            set.admit_borne_out(self.client, &borne_out, allowance, now)
+        } else {
+            set.has_room(&borne_out, allowance, now)
+        };
+        if !borne_out.is_empty() && is_kept {
+            if is_stored && assent.is_yes() {
+                set.give_back(self.client, &provisional, now);
+            }
+            return Ok(borne_out);
+        }
+        // Success would be a promise that nobody keeps: the shop may know the token and has not ended it.
+        if assent == Assent::Unclear || !(borne_out.is_empty() || assent.is_yes()) {
+            return Err(Refusal::TooManyLogouts);
+        }
+        if is_stored {
+            return Ok(Vec::new());
+        }
+        let admitted = set.admit(self.client, &provisional, allowance, now);
+        admitted.map_err(|_| Refusal::TooManyLogouts)?;
+        Ok(provisional)
+    }
+}
+
+/// Those of them that are tokens or sessions.
+fn tokens_of(mut revocations: Vec<Revocation>) -> Vec<Revocation> {
+    revocations.retain(Revocation::is_token);
+    revocations
 }
 
 /// Unless the shop fails, or does not know the path of its own logout.

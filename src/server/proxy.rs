@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 use log::{debug, error, info, warn};
 use pingora::connectors::http::Connector;
@@ -142,6 +142,7 @@ impl ProxyHttp for Proxy {
             Ok(Verdict::Forward {
                 shop,
                 tokens,
+                is_demanded,
                 dead_cookies,
             }) => {
                 self.note_forwarded(context, shop, dead_cookies.len());
@@ -150,6 +151,7 @@ impl ProxyHttp for Proxy {
                     self.metrics.note_near_miss(&shop.name);
                     self.near_misses.log(&context.id, shop, &request);
                 }
+                context.note_opaque(&tokens, is_demanded && !has_cookies(session.req_header()));
                 context.admit(shop, tokens);
                 context.dead_cookies = dead_cookies;
                 if stream::is_itself(session.req_header()) {
@@ -278,6 +280,9 @@ impl ProxyHttp for Proxy {
             return Ok(());
         }
         context.trip()?.learn_clock(response);
+        if response.status.is_success() {
+            context.note_accepted();
+        }
         if let Some(shop) = &context.shop {
             shop.note_set_cookies(&response.headers, session.req_header().uri.path());
         }
@@ -566,6 +571,11 @@ impl Proxy {
         }
         Ok(true)
     }
+}
+
+/// Whether a request carries cookies: by one of them the shop may know a customer whom we do not see.
+fn has_cookies(head: &RequestHeader) -> bool {
+    head.headers.contains_key(COOKIE)
 }
 
 /// What the customer is told when the shop did not answer. `None`: the customer is gone.

@@ -153,7 +153,7 @@ impl Registrar {
         let found = secret.map(|secret| Record::find(&self.data_dir, secret, now));
         let found = found.transpose().map_err(|error| ours(&error))?;
         found.flatten().ok_or_else(|| {
-            self.failures.admit(client, FAILURES_MAX, now);
+            self.failures.admit(client, 1, FAILURES_MAX, now);
             let why = "the invitation is unknown there, was used, or is over; `doorward cluster invite` on that \
                        machine makes another";
             (StatusCode::FORBIDDEN, why.to_owned())

@@ -1,0 +1,32 @@
+//! Tokens that say nothing themselves and that a shop may know.
+
+use moka::sync::Cache;
+
+use crate::revocation::Id;
+
+/// The last ones that a shop has answered with success on this node, or of which it did not say whether it knows them. A page that everybody may see is a success for a made-up token, too: what
+/// is known here is a hint, and no promise rests on it.
+pub struct LikelyTokens(Cache<Id, ()>);
+
+/// How many are remembered.
+const TOKENS_MAX: u64 = 100_000;
+
+impl Default for LikelyTokens {
+    fn default() -> Self {
+        Self(Cache::new(TOKENS_MAX))
+    }
+}
+
+impl LikelyTokens {
+    /// The shop answered so.
+    pub fn note(&self, token: Id) {
+        if !self.0.contains_key(&token) {
+            self.0.insert(token, ());
+        }
+    }
+
+    /// Whether it did lately.
+    pub fn holds(&self, token: &Id) -> bool {
+        self.0.contains_key(token)
+    }
+}
