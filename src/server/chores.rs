@@ -1,5 +1,6 @@
 //! What is done in the background, again and again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use pingora::services::background::BackgroundService;
 
 use super::jwks::KeyFetcher;
 use super::site::Served;
-use crate::request::Shop;
+use crate::clock;
+use crate::request::{Gate, Shop};
 
 /// How often it is asked what is due.
 const UPKEEP_TICK: Duration = Duration::from_millis(100);
@@ -19,22 +21,45 @@ const UPKEEP_TICK: Duration = Duration::from_millis(100);
 /// How often is done what is done in the background.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Drops what is over.
+/// From which share of a limit on it is warned of.
+const NEARLY_FULL_PERCENT: u64 = 80;
+
+/// Drops what is over, and warns of what goes wrong.
 pub(super) struct Housekeeping(pub(super) Served);
 
 #[async_trait]
 impl BackgroundService for Housekeeping {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut ticks = tokio::time::interval(TICK);
+        let mut nearly_full = HashSet::new();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
                     let site = self.0.load();
                     site.gate.revocations().tick();
                     site.gate.shops().iter().for_each(|shop| warn_of_vain_places(shop));
+                    warn_of_full_stores(&site.gate, &mut nearly_full);
                 }
                 _ = shutdown.changed() => return,
             }
+        }
+    }
+}
+
+/// The limit of what unverified credentials may store is warned of before it is reached, once each time. `known`: the shops
+/// that were warned of, by name.
+fn warn_of_full_stores(gate: &Gate, known: &mut HashSet<String>) {
+    let now = clock::now();
+    for shop in gate.shops() {
+        let limit = shop.allowance.per_shop;
+        let held = gate.revocations().unverified(shop.tag, now);
+        let most = held.unconfirmed.max(held.likely);
+        let is_nearly_full = most > 0 && most >= limit.saturating_mul(NEARLY_FULL_PERCENT) / 100;
+        if !is_nearly_full {
+            known.remove(&shop.name);
+        } else if known.insert(shop.name.clone()) {
+            let (shop, unconfirmed, likely) = (shop.name.as_str(), held.unconfirmed, held.likely);
+            warn!(shop, unconfirmed, likely, limit; "limits.unverified_entries is nearly reached: beyond it, logouts that the shop does not confirm are answered 429");
         }
     }
 }

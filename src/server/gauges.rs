@@ -10,6 +10,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::reload_record::Record;
 use super::site::Site;
+use crate::clock;
 use crate::request::{Gate, Shop};
 use crate::revocation::gossip::Node;
 use crate::revocation::{Health, Revocations, State};
@@ -30,6 +31,8 @@ pub(super) struct Gauges {
     journal_writable: Gauge,
     journal_failures: Counter,
     journal_commits: Counter,
+    unverified: Family<UnverifiedHeld, Gauge>,
+    unverified_limit: Family<ShopName, Gauge>,
     clock_offset: Family<ShopName, Gauge>,
     places: Family<PlaceHeld, Counter>,
     keys: Family<ShopName, Gauge>,
@@ -82,6 +85,12 @@ struct Held {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UnverifiedHeld {
+    shop: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PlaceHeld {
     shop: String,
     place: String,
@@ -122,6 +131,20 @@ struct Build {
 }
 
 impl Gauges {
+    /// What credentials store that nobody could verify.
+    fn register_unverified(&self, r: &mut Registry) {
+        r.register(
+            "unverified_entries",
+            "Live entries of credentials that could not be verified: kept for an hour (unconfirmed) or for longer (likely)",
+            self.unverified.clone(),
+        );
+        r.register(
+            "unverified_entries_limit",
+            "How many of each kind a shop may have (limits.unverified_entries)",
+            self.unverified_limit.clone(),
+        );
+    }
+
     /// What customers take of the process.
     fn register_customers(&self, r: &mut Registry) {
         r.register(
@@ -153,6 +176,7 @@ impl Gauges {
             "Revocations in force",
             gauges.revocations.clone(),
         );
+        gauges.register_unverified(r);
         gauges.register_customers(r);
         r.register_with_unit(
             "revocations",
@@ -405,6 +429,8 @@ impl Gauges {
 
     /// What was there under an older configuration is not shown any more.
     fn read_shops(&self, gate: &Gate) {
+        self.unverified.clear();
+        self.unverified_limit.clear();
         self.clock_offset.clear();
         self.places.clear();
         self.keys.clear();
@@ -416,6 +442,7 @@ impl Gauges {
             self.clock_offset
                 .get_or_create(&name)
                 .set(shop.clock.offset_s());
+            self.read_unverified(shop, gate.revocations());
             self.read_places(shop);
             let count = i64::try_from(shop.verifier.key_count()).unwrap_or(i64::MAX);
             self.keys.get_or_create(&name).set(count);
@@ -427,6 +454,23 @@ impl Gauges {
                 self.keys_fetched.get_or_create(&name).set(at);
             }
         }
+    }
+
+    fn read_unverified(&self, shop: &Shop, revocations: &Revocations) {
+        let whole = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        let held = revocations.unverified(shop.tag, clock::now());
+        for (kind, count) in [("unconfirmed", held.unconfirmed), ("likely", held.likely)] {
+            let shop = shop.name.clone();
+            let entries = self
+                .unverified
+                .get_or_create_owned(&UnverifiedHeld { shop, kind });
+            entries.set(whole(count));
+        }
+        let shop_name = ShopName {
+            shop: shop.name.clone(),
+        };
+        let limit = self.unverified_limit.get_or_create_owned(&shop_name);
+        limit.set(whole(shop.allowance.per_shop));
     }
 
     fn read_places(&self, shop: &Shop) {
