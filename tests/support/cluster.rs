@@ -13,7 +13,7 @@ use super::Shop;
 use super::certificates::Authority;
 use super::edge::{Edge, Outcome};
 use super::fake_clock::FakeClock;
-use super::link::{Condition, Link};
+use super::link::{Condition, Flow, Link};
 use super::patience::eventually;
 use super::plan::Plan;
 use super::wire::{request, try_raw};
@@ -304,6 +304,13 @@ impl Cluster {
     pub fn between(&self, one: Name, other: Name, condition: Condition) {
         self.link(one, other).becomes(condition);
         self.link(other, one).becomes(condition);
+    }
+
+    /// Nothing of what one node sends to the other arrives before it is healed.
+    pub fn silence(&self, one: Name, other: Name) {
+        let frozen = Condition::FrozenOneWay;
+        self.link(one, other).becomes(frozen(Flow::Outward));
+        self.link(other, one).becomes(frozen(Flow::Inward));
     }
 
     /// Cuts everything between the nodes of one side and those of the other.

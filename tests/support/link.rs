@@ -3,11 +3,17 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use doorward::clock;
 
 use super::patience::PATIENCE;
+
+/// How many blocks are on their way at once, each way; whoever sends more waits.
+const BLOCKS_MAX: usize = 256;
 
 /// The shortest pause of a slow link.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -25,6 +31,25 @@ pub enum Condition {
     Frozen,
     /// Everything arrives, either way, at so many bytes a second.
     Slow(u32),
+    /// Everything arrives, either way, after so long.
+    Late(Duration),
+    /// Nothing of what flows this way arrives before it is healed; then everything does.
+    FrozenOneWay(Flow),
+}
+
+/// The way from the end that has dialed, or the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    Outward,
+    Inward,
+}
+
+/// Bytes on their way.
+struct Block {
+    flow: Flow,
+    bytes: Vec<u8>,
+    /// When the link has taken them.
+    taken: Instant,
 }
 
 /// Where the connections of a link go.
@@ -173,6 +198,10 @@ impl State {
         }
     }
 
+    fn is_frozen(&self, flow: Flow) -> bool {
+        self.condition == Condition::Frozen || self.condition == Condition::FrozenOneWay(flow)
+    }
+
     fn is_cut(&self) -> bool {
         self.closed || self.condition == Condition::Cut || self.target == Target::Nobody
     }
@@ -196,8 +225,8 @@ impl Shared {
         let far = self.connect(number);
         if let Ok(Some(far)) = &far {
             thread::scope(|scope| {
-                scope.spawn(|| self.pump(number, near, far));
-                self.pump(number, far, near);
+                scope.spawn(|| self.pump(number, Flow::Outward, near, far));
+                self.pump(number, Flow::Inward, far, near);
             });
         }
         self.state().wires.remove(&number);
@@ -225,7 +254,10 @@ impl Shared {
     fn connect(&self, number: u64) -> io::Result<Option<TcpStream>> {
         let mut was_deaf = false;
         let state = self.wait_while(|state| {
-            let deaf = matches!(state.condition, Condition::HalfOpen | Condition::Frozen);
+            let deaf = matches!(
+                state.condition,
+                Condition::HalfOpen | Condition::Frozen | Condition::FrozenOneWay(_)
+            );
             was_deaf |= state.condition == Condition::HalfOpen;
             !state.is_cut() && (deaf || state.target == Target::Unknown)
         });
@@ -249,24 +281,42 @@ impl Shared {
     }
 
     /// Carries one way, until either end closes.
-    fn pump(&self, number: u64, mut from: &TcpStream, mut to: &TcpStream) {
-        let mut block = [0; 16 * 1024];
-        while let Ok(length @ 1..) = from.read(&mut block) {
-            if self.deliver(number, &block[..length], &mut to).is_err() {
-                break;
-            }
-        }
-        drop(from.shutdown(Shutdown::Both));
-        drop(to.shutdown(Shutdown::Both));
+    fn pump(&self, number: u64, flow: Flow, from: &TcpStream, to: &TcpStream) {
+        let (taken, to_deliver) = sync_channel(BLOCKS_MAX);
+        thread::scope(|scope| {
+            scope.spawn(move || take_all(flow, from, &taken));
+            self.deliver_all(number, &to_deliver, to);
+            drop(from.shutdown(Shutdown::Both));
+            drop(to.shutdown(Shutdown::Both));
+            drop(to_deliver);
+        });
     }
 
-    fn deliver(&self, number: u64, mut bytes: &[u8], to: &mut &TcpStream) -> io::Result<()> {
+    fn deliver_all(&self, number: u64, blocks: &Receiver<Block>, mut to: &TcpStream) {
+        for block in blocks {
+            if self.deliver(number, &block, &mut to).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn deliver(&self, number: u64, block: &Block, to: &mut &TcpStream) -> io::Result<()> {
+        let mut bytes = block.bytes.as_slice();
         while !bytes.is_empty() {
-            let mut state =
-                self.wait_while(|state| state.condition == Condition::Frozen && !state.is_cut());
+            let mut state = self.wait_while(|state| state.is_frozen(block.flow) && !state.is_cut());
             let portion = match state.condition {
-                Condition::Healthy | Condition::Frozen => bytes.len(),
+                Condition::Healthy | Condition::Frozen | Condition::FrozenOneWay(_) => bytes.len(),
                 Condition::Slow(rate) => self.portion(state, rate).min(bytes.len()),
+                Condition::Late(delay) => {
+                    let taken_ago = clock::instant().duration_since(block.taken);
+                    let left = delay.saturating_sub(taken_ago);
+                    if !left.is_zero() {
+                        let is_late = |state: &mut State| state.condition == Condition::Late(delay);
+                        drop(self.changed.wait_timeout_while(state, left, is_late));
+                        continue;
+                    }
+                    bytes.len()
+                }
                 Condition::Cut => return Err(io::ErrorKind::ConnectionAborted.into()),
                 Condition::HalfOpen => {
                     if let Some(wire) = state.wires.get_mut(&number) {
@@ -289,5 +339,20 @@ impl Shared {
         drop(self.changed.wait_timeout_while(state, PAUSE, is_slow));
         let pauses_per_second = u32::try_from(1000 / PAUSE.as_millis()).unwrap_or(1);
         usize::try_from(bytes_per_second / pauses_per_second).map_or(1, |portion| portion.max(1))
+    }
+}
+
+/// Takes what comes from an end, until it closes or nobody delivers any more.
+fn take_all(flow: Flow, mut from: &TcpStream, taken: &SyncSender<Block>) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let block = Block {
+            flow,
+            bytes: buffer[..length].to_vec(),
+            taken: clock::instant(),
+        };
+        if taken.send(block).is_err() {
+            return;
+        }
     }
 }
