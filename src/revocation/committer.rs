@@ -369,7 +369,7 @@ impl Writer {
                     info!(caught_up = count; "the journal is written again");
                 }
                 if !own.is_empty() {
-                    self.history.append_own(own, clock::instant());
+                    self.history.append_own(own, clock::uptime_ms());
                 }
                 if let Some(origin) = import.progress.origin {
                     self.history.renew(origin);

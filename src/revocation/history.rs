@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
@@ -66,8 +65,10 @@ struct State {
     origins: BTreeMap<Origin, Known>,
     kept: usize,
     room: usize,
-    /// When groups of our own rows were on disk, by the number of the last one.
-    times: VecDeque<(u64, Instant)>,
+    /// When groups of our own rows were on disk, by the number of the last one, in milliseconds of our uptime.
+    times: VecDeque<(u64, u64)>,
+    /// Up to which number no time is remembered.
+    timeless: u64,
 }
 
 /// How many groups are remembered with their time: a thousand a second for some seconds.
@@ -113,6 +114,7 @@ impl History {
                 kept: 0,
                 room,
                 times: VecDeque::new(),
+                timeless: own_number,
             }),
             own_number: watch::Sender::new(own_number),
             unnumbered: broadcast::Sender::new(UNNUMBERED_KEPT),
@@ -139,29 +141,30 @@ impl History {
         state.origins.get(origin).map_or(0, |known| known.reached)
     }
 
-    /// Rows of our own that are on disk since `at`. Whoever waits for them is told.
-    pub fn append_own(&self, rows: impl IntoIterator<Item = Row>, at: Instant) {
+    /// Rows of our own that are on disk since that moment of our uptime. Whoever waits for them is told.
+    pub fn append_own(&self, rows: impl IntoIterator<Item = Row>, at_ms: u64) {
         let mut state = self.state.lock();
         let own = state.own;
         for row in rows {
             state.append(own, row);
         }
         let reached = state.origins.get(&own).map_or(0, |own| own.reached);
-        state.times.push_back((reached, at));
-        if state.times.len() > TIMES_KEPT {
-            state.times.pop_front();
+        state.times.push_back((reached, at_ms));
+        if state.times.len() > TIMES_KEPT
+            && let Some((number, _)) = state.times.pop_front()
+        {
+            state.timeless = number;
         }
         drop(state);
         self.own_number.send_replace(reached);
     }
 
-    /// When our own rows after one number and up to another were on disk, group by group.
-    pub fn times_between(&self, before: u64, reached: u64) -> Vec<Instant> {
+    /// When our own row of that number was on disk, in milliseconds of our uptime; `None`: that is not remembered.
+    pub fn on_disk_ms(&self, origin: Origin, number: u64) -> Option<u64> {
         let state = self.state.lock();
-        let first = state.times.partition_point(|(number, _)| *number <= before);
-        let of_those = state.times.iter().skip(first);
-        let of_those = of_those.take_while(|(number, _)| *number <= reached);
-        of_those.map(|(_, at)| *at).collect()
+        let place = state.times.partition_point(|(last, _)| *last < number);
+        let (_, at_ms) = state.times.get(place)?;
+        (origin == state.own && number > state.timeless).then_some(*at_ms)
     }
 
     /// Rows of our own that are in force and could not be written.
@@ -175,6 +178,7 @@ impl History {
         state.own = own;
         state.times.clear();
         let reached = state.origins.entry(own).or_default().reached;
+        state.timeless = reached;
         drop(state);
         self.own_number.send_replace(reached);
     }
@@ -301,7 +305,7 @@ mod tests {
     fn what_is_not_kept_is_said_not_to_be() {
         let known = Vector::from([(HERE, 10)]);
         let history = History::with_room(HERE, &known, 4);
-        history.append_own(rows(11..=16), crate::clock::instant());
+        history.append_own(rows(11..=16), 7);
         assert_eq!(history.own(), (HERE, 16));
         assert_eq!(history.rows_after(&HERE, 12, 9), Some(rows(13..=16)));
         assert_eq!(history.rows_after(&HERE, 11, 9), None);
@@ -326,10 +330,20 @@ mod tests {
     }
 
     #[test]
+    fn a_row_has_the_time_of_its_group() {
+        let history = History::new(HERE, &Vector::from([(HERE, 3)]));
+        history.append_own(rows(4..=5), 100);
+        history.append_own(rows(6..=6), 200);
+        let times = [3, 4, 5, 6, 7].map(|number| history.on_disk_ms(HERE, number));
+        assert_eq!(times, [None, Some(100), Some(100), Some(200), None]);
+        assert_eq!(history.on_disk_ms(THERE, 4), None);
+    }
+
+    #[test]
     fn another_origin_begins_anew() {
         let history = History::new(HERE, &Vector::from([(HERE, 3)]));
         history.renew(THERE);
-        history.append_own(rows(1..=1), crate::clock::instant());
+        history.append_own(rows(1..=1), 7);
         assert_eq!(history.own(), (THERE, 1));
         assert_eq!(history.vector(), Vector::from([(HERE, 3), (THERE, 1)]));
     }

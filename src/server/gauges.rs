@@ -268,7 +268,7 @@ impl Gauges {
     pub(super) fn register_cluster(&self, r: &mut Registry, node: &Node) {
         r.register_with_unit(
             "propagation",
-            "From a revocation's being on disk here until another node said that it refuses the token",
+            "From a revocation's being on the disk of another node until its token is refused here",
             Unit::Seconds,
             node.propagation().clone(),
         );

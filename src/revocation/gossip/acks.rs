@@ -10,8 +10,15 @@ use tokio::sync::watch;
 use super::super::history::Origin;
 use super::settings::{Ack, NodeName};
 
-/// How long a logout waits for other nodes. It is answered all the same then: it is on this node's disk.
-const BUDGET: Duration = Duration::from_millis(100);
+/// How long a logout waits for other nodes, beside what the way to them takes. It is answered all the same then: it is on
+/// this node's disk.
+const BUDGET_MS: u64 = 100;
+
+/// How many round trips it waits for: one is needed, and the next may take twice as long.
+const ROUND_TRIPS: u64 = 2;
+
+/// How long it waits at the most, however long the way is.
+const BUDGET_MAX_MS: u64 = 1_000;
 
 /// The numbers up to which every connected node has one's own revocations.
 #[derive(Debug)]
@@ -19,6 +26,7 @@ pub struct Acks {
     policy: AtomicU8,
     /// How many nodes there are beside this one, as far as is known.
     expected: AtomicU64,
+    budget_ms: AtomicU64,
     nodes: Mutex<HashMap<NodeName, (Origin, u64)>>,
     changed: watch::Sender<()>,
     shortfalls: AtomicU64,
@@ -29,6 +37,7 @@ impl Default for Acks {
         Self {
             policy: AtomicU8::new(Ack::Local as u8),
             expected: AtomicU64::new(0),
+            budget_ms: AtomicU64::new(BUDGET_MS),
             nodes: Mutex::default(),
             changed: watch::Sender::new(()),
             shortfalls: AtomicU64::new(0),
@@ -51,7 +60,8 @@ impl Acks {
             }
         };
         let is_possible = self.is_possible();
-        if !is_possible || tokio::time::timeout(BUDGET, all).await.is_err() {
+        let budget = Duration::from_millis(self.budget_ms.load(Ordering::Relaxed));
+        if !is_possible || tokio::time::timeout(budget, all).await.is_err() {
             self.shortfalls.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -76,10 +86,18 @@ impl Acks {
         }
     }
 
-    /// What is asked for from now on, and of how many nodes.
-    pub(super) fn ask_for(&self, policy: Ack, expected: u64) {
+    /// What is asked for from now on, and of how many nodes; the ways to those that are connected take so long there and
+    /// back, in milliseconds.
+    pub(super) fn ask_for(&self, policy: Ack, expected: u64, round_trips_ms: &[u64]) {
         self.policy.store(policy as u8, Ordering::Relaxed);
         self.expected.store(expected, Ordering::Relaxed);
+        let decisive_ms = match policy {
+            Ack::Local | Ack::One => round_trips_ms.iter().min(),
+            Ack::All => round_trips_ms.iter().max(),
+        };
+        let ways_ms = decisive_ms.map_or(0, |ms| ms.saturating_mul(ROUND_TRIPS));
+        let budget_ms = BUDGET_MS.saturating_add(ways_ms).min(BUDGET_MAX_MS);
+        self.budget_ms.store(budget_ms, Ordering::Relaxed);
     }
 
     /// This node has so much of it.
@@ -129,19 +147,35 @@ mod tests {
     fn one_is_enough_unless_all_are_asked_for() {
         let acks = Acks::default();
         assert_eq!(wait_for(&acks, 7), 0, "nobody else is asked");
-        acks.ask_for(Ack::One, 2);
+        acks.ask_for(Ack::One, 2, &[]);
         assert_eq!(wait_for(&acks, 7), 1, "nobody is there");
         acks.note(&node("b"), HERE, 7);
         assert_eq!(wait_for(&acks, 7), 1);
         assert_eq!(wait_for(&acks, 8), 2, "it has less");
         acks.note(&node("c"), Origin::from_bytes([2; 16]), 8);
         assert_eq!(wait_for(&acks, 8), 3, "it speaks of another origin");
-        acks.ask_for(Ack::All, 2);
+        acks.ask_for(Ack::All, 2, &[]);
         acks.note(&node("c"), HERE, 6);
         assert_eq!(wait_for(&acks, 7), 4);
         acks.note(&node("c"), HERE, 7);
         assert_eq!(wait_for(&acks, 7), 4);
         acks.forget(&node("c"));
         assert_eq!(wait_for(&acks, 7), 5);
+    }
+
+    #[test]
+    fn the_wait_follows_the_way_to_the_nodes_that_it_is_for() {
+        let acks = Acks::default();
+        for (policy, round_trips_ms, budget_ms) in [
+            (Ack::One, &[][..], 100),
+            (Ack::One, &[1, 100], 102),
+            (Ack::One, &[100, 300], 300),
+            (Ack::All, &[1, 100], 300),
+            (Ack::All, &[1, u64::MAX], 1_000),
+        ] {
+            acks.ask_for(policy, 2, round_trips_ms);
+            let found_ms = acks.budget_ms.load(Ordering::Relaxed);
+            assert_eq!(found_ms, budget_ms, "{policy:?} {round_trips_ms:?}");
+        }
     }
 }

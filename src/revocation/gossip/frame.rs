@@ -29,14 +29,16 @@ const NAMES_MAX: usize = 4096;
 pub(super) enum Frame {
     /// Who is there: the first word of both sides.
     Hello(Hello),
-    /// I am alive; every second.
+    /// I am alive; twice a second.
     Ping(Ping),
-    /// The answer to a ping.
+    /// The answer to a ping, by which both clocks are compared.
     Pong {
-        /// The time in the ping.
+        /// The stamp of the ping; where it had none, the time of day in it.
         asked_ms: u64,
-        /// The time here.
+        /// The time of day there, in milliseconds since the epoch.
         now_ms: u64,
+        /// The stamp of the answer, by the clock of the one who answers; 0: an earlier version answers.
+        stamp_ms: u64,
     },
     /// Rows of one origin, in their order.
     Delta {
@@ -44,6 +46,8 @@ pub(super) enum Frame {
         origin: Origin,
         /// The number of the first one.
         first: u64,
+        /// When the oldest of them was on the disk of the origin, as a [`Ping`]'s stamp; 0: not known.
+        at_ms: u64,
         /// The rows.
         rows: Vec<Row>,
     },
@@ -139,8 +143,12 @@ pub(super) struct Hello {
 /// What a node says of itself again and again.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ping {
-    /// The time there, in milliseconds since the epoch.
+    /// The time of day there, in milliseconds since the epoch.
     pub(super) now_ms: u64,
+    /// When this was said, in milliseconds of a clock that never goes back: on a connection the sender's uptime; on
+    /// the bus the time of its server, which is later rather than earlier than this says. 0: an earlier version says
+    /// nothing of it, and what it knows is never young.
+    pub(super) stamp_ms: u64,
     /// Where it stands.
     pub(super) state: State,
     /// Whether its journal was ever known to be complete.
@@ -202,6 +210,7 @@ const RECONCILE: u8 = 12;
 const FETCH: u8 = 13;
 const ROWS: u8 = 14;
 const GOODBYE: u8 = 15;
+const DATED_DELTA: u8 = 17;
 
 impl Frame {
     /// About how much memory it takes, in bytes.
@@ -227,6 +236,7 @@ impl Frame {
     }
 
     /// Its bytes.
+    #[expect(clippy::too_many_lines, reason = "a table: one row a frame")]
     pub(super) fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         match self {
@@ -241,19 +251,28 @@ impl Frame {
                 out.put_u8(PING);
                 put_ping(&mut out, ping);
             }
-            Self::Pong { asked_ms, now_ms } => {
+            Self::Pong {
+                asked_ms,
+                stamp_ms,
+                now_ms,
+            } => {
                 out.put_u8(PONG);
                 out.put_u64_le(*asked_ms);
                 out.put_u64_le(*now_ms);
+                out.put_u64_le(*stamp_ms);
             }
             Self::Delta {
                 origin,
                 first,
+                at_ms,
                 rows,
             } => {
-                out.put_u8(DELTA);
+                out.put_u8(if *at_ms > 0 { DATED_DELTA } else { DELTA });
                 out.put_slice(origin.bytes());
                 out.put_u64_le(*first);
+                if *at_ms > 0 {
+                    out.put_u64_le(*at_ms);
+                }
                 put_rows(&mut out, rows);
             }
             Self::Loose(rows) => {
@@ -342,10 +361,16 @@ impl Frame {
             PONG => Self::Pong {
                 asked_ms: take_u64(&mut body)?,
                 now_ms: take_u64(&mut body)?,
+                stamp_ms: take_stamp(&mut body)?,
             },
-            DELTA => Self::Delta {
+            kind @ (DELTA | DATED_DELTA) => Self::Delta {
                 origin: take_origin(&mut body)?,
                 first: take_u64(&mut body)?,
+                at_ms: if kind == DATED_DELTA {
+                    take_u64(&mut body)?
+                } else {
+                    0
+                },
                 rows: take_rows(&mut body)?,
             },
             LOOSE => Self::Loose(take_rows(&mut body)?),
@@ -424,6 +449,7 @@ fn put_ping(out: &mut BytesMut, ping: &Ping) {
         out.put_u32_le(heard.ago_ms);
         out.put_u8(u8::from(heard.has_left));
     }
+    out.put_u64_le(ping.stamp_ms);
 }
 
 fn put_vector(out: &mut BytesMut, vector: &Vector) {
@@ -533,13 +559,23 @@ fn take_ping(body: &mut Bytes) -> Result<Ping, Garbled> {
             has_left: number(body, Bytes::get_u8, 1)? != 0,
         });
     }
+    let stamp_ms = take_stamp(body)?;
     Ok(Ping {
         now_ms,
+        stamp_ms,
         state,
         is_complete,
         vector,
         heard,
     })
+}
+
+/// The stamp at the end; earlier versions have none.
+fn take_stamp(body: &mut Bytes) -> Result<u64, Garbled> {
+    if body.is_empty() {
+        return Ok(0);
+    }
+    take_u64(body)
 }
 
 fn take_vector(body: &mut Bytes) -> Result<Vector, Garbled> {
@@ -606,6 +642,7 @@ mod tests {
         let vector = Vector::from([(origin, 9), (Origin::from_bytes([8; 16]), u64::MAX)]);
         let ping = Ping {
             now_ms: 1_790_000_000_123,
+            stamp_ms: 123_456,
             state: State::Stale,
             is_complete: true,
             vector: vector.clone(),
@@ -632,11 +669,13 @@ mod tests {
             Frame::Ping(ping),
             Frame::Pong {
                 asked_ms: 1,
+                stamp_ms: 3,
                 now_ms: 2,
             },
             Frame::Delta {
                 origin,
                 first: 77,
+                at_ms: 123_400,
                 rows: rows.clone(),
             },
             Frame::Loose(rows.clone()),
@@ -691,6 +730,22 @@ mod tests {
             Ok(None)
         );
         assert!(Frame::decode(&Bytes::new()).is_err());
+    }
+
+    #[test]
+    fn a_ping_of_an_earlier_version_has_no_stamp() {
+        for frame in frames() {
+            let (Frame::Hello(Hello { ping, .. }) | Frame::Ping(ping)) = &frame else {
+                continue;
+            };
+            let bytes = frame.encode();
+            let stamped = bytes.len() - size_of_val(&ping.stamp_ms);
+            let read = Frame::decode(&bytes.slice(..stamped)).unwrap();
+            let Some(Frame::Hello(Hello { ping: read, .. }) | Frame::Ping(read)) = read else {
+                panic!("{frame:?}");
+            };
+            assert_eq!((read.stamp_ms, &read.heard), (0, &ping.heard));
+        }
     }
 
     #[test]

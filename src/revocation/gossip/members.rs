@@ -12,10 +12,6 @@ pub(super) const SILENCE_MAX_MS: u64 = 5_000;
 /// After which silence nobody expects a node back: a day.
 const FORGET_MS: u64 = 24 * 3_600_000;
 
-/// By how much older every retelling makes what was heard from others: more than a word takes from node to node, or
-/// nodes that tell each other of a dead one would keep it alive.
-const RETOLD_MS: u64 = 1_000;
-
 /// How many nodes are remembered: more is no cluster that we could be in.
 const MEMBERS_MAX: usize = 1024;
 
@@ -36,10 +32,8 @@ pub(super) struct Members(BTreeMap<NodeName, Member>);
     reason = "each is a fact of its own, known at another time"
 )]
 struct Member {
-    /// When it was heard, directly or by others.
+    /// Until when all that it did is known here, by its own stamps or by those of others who know it.
     heard_ms: u64,
-    /// When its own word came last.
-    spoke_ms: u64,
     has_left: bool,
     /// Its own word came by the bus, and not by a connection.
     is_by_bus: bool,
@@ -52,20 +46,21 @@ struct Member {
 }
 
 impl Members {
-    /// Its own word has come just now.
-    pub(super) fn heard(&mut self, node: &NodeName, now_ms: u64) {
+    /// It is there. What it did is to be known here soon; of one that was here before that counts from before.
+    pub(super) fn met(&mut self, node: &NodeName, is_by_bus: bool, now_ms: u64) {
+        let is_new = self.0.get(node).is_none_or(|member| member.has_left);
         if let Some(member) = self.of(node) {
-            member.hear(now_ms, now_ms);
-            member.spoke_ms = now_ms;
-            member.is_by_bus = false;
+            member.is_by_bus = is_by_bus;
+            if is_new {
+                member.hear(now_ms, now_ms);
+            }
         }
     }
 
-    /// The same, and the bus brought it.
-    pub(super) fn heard_by_bus(&mut self, node: &NodeName, now_ms: u64) {
-        self.heard(node, now_ms);
-        if let Some(member) = self.0.get_mut(node) {
-            member.is_by_bus = true;
+    /// All that it did until then is known here, as its own word says.
+    pub(super) fn heard(&mut self, node: &NodeName, at_ms: u64, now_ms: u64) {
+        if let Some(member) = self.of(node) {
+            member.hear(at_ms, now_ms);
         }
     }
 
@@ -85,18 +80,24 @@ impl Members {
     pub(super) fn left(&mut self, node: &NodeName, now_ms: u64) {
         if let Some(member) = self.of(node) {
             member.heard_ms = now_ms;
-            member.spoke_ms = now_ms;
             member.has_left = true;
             member.is_leaving = false;
             member.is_missed = false; // it had nobody's logouts left to tell of
         }
     }
 
-    /// What another node says of those that it heard. Of a node that nobody hears one learns only where somebody
-    /// `is_awaited`: else the operator has taken it out.
-    pub(super) fn told(&mut self, told: &[Heard], own: &NodeName, is_awaited: bool, now_ms: u64) {
+    /// What another node said then of those that it heard, and all that it knew then is known here. Of a node that
+    /// nobody hears one learns only where somebody `is_awaited`: else the operator has taken it out.
+    pub(super) fn told(
+        &mut self,
+        told: &[Heard],
+        own: &NodeName,
+        is_awaited: bool,
+        said_ms: u64,
+        now_ms: u64,
+    ) {
         for one in told.iter().filter(|one| one.node != *own) {
-            let at_ms = now_ms.saturating_sub(u64::from(one.ago_ms));
+            let at_ms = said_ms.saturating_sub(u64::from(one.ago_ms));
             let limit_ms = if is_awaited || self.0.contains_key(&one.node) {
                 FORGET_MS
             } else {
@@ -186,7 +187,7 @@ impl Members {
     /// What is told to others.
     pub(super) fn to_tell(&self, now_ms: u64) -> Vec<Heard> {
         let tell = |(node, member): (&NodeName, &Member)| {
-            let mut ago_ms = member.ago_to_tell_ms(now_ms);
+            let mut ago_ms = now_ms.saturating_sub(member.heard_ms);
             if member.is_missed || member.is_leaving {
                 // It may be back, and what it did meanwhile is not known here: nobody can learn that from us yet.
                 ago_ms = ago_ms.max(SILENCE_MAX_MS + 1);
@@ -202,13 +203,6 @@ impl Members {
 }
 
 impl Member {
-    /// How long ago it was heard, for others. What this node was told itself goes round among those who tell each other,
-    /// and takes its time on every way.
-    fn ago_to_tell_ms(&self, now_ms: u64) -> u64 {
-        let told_ms = now_ms.saturating_sub(self.heard_ms) + RETOLD_MS;
-        told_ms.min(now_ms.saturating_sub(self.spoke_ms))
-    }
-
     /// It said goodbye to others then. What is told takes its time, so that somebody else may seem to have heard it
     /// after that; whoever is really there again is heard again and again.
     fn leave(&mut self, at_ms: u64, now_ms: u64) {
@@ -265,6 +259,11 @@ mod tests {
         }
     }
 
+    fn by_bus(members: &mut Members, name: &str, now_ms: u64) {
+        members.met(&node(name), true, now_ms);
+        members.heard(&node(name), now_ms, now_ms);
+    }
+
     fn missed(members: &mut Members, now_ms: u64) -> Option<String> {
         members.look(&[], now_ms);
         members.missed(now_ms).map(|(node, _)| node.to_string())
@@ -273,12 +272,12 @@ mod tests {
     #[test]
     fn who_is_silent_is_missed_until_sets_were_compared() {
         let mut members = Members::default();
-        members.heard(&node("b"), 1_000);
+        members.heard(&node("b"), 1_000, 1_000);
         assert_eq!(missed(&mut members, 6_000), None);
         assert_eq!(missed(&mut members, 6_001).as_deref(), Some("b"));
         members.compared(&[known("b", 6_500)], 6_500);
         assert!(!members.is_comparison_due(&[known("b", 6_600)], 6_600));
-        members.heard(&node("b"), 7_000);
+        members.heard(&node("b"), 7_000, 7_000);
         assert!(members.is_comparison_due(&[known("b", 7_000)], 7_000));
         assert!(!members.is_comparison_due(&[known("c", 7_000)], 7_000));
         assert_eq!(missed(&mut members, 7_100).as_deref(), Some("b"));
@@ -290,13 +289,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_there_and_tells_nothing_new_is_missed() {
+        let mut members = Members::default();
+        members.met(&node("b"), false, 1_000);
+        members.met(&node("b"), false, 4_000); // again
+        members.heard(&node("b"), 900, 5_500); // which it said long ago
+        assert_eq!(missed(&mut members, 6_000), None);
+        assert_eq!(missed(&mut members, 6_001).as_deref(), Some("b"));
+    }
+
+    #[test]
     fn who_said_goodbye_is_not_missed() {
         let mut members = Members::default();
-        members.heard(&node("b"), 1_000);
+        members.heard(&node("b"), 1_000, 1_000);
         members.left(&node("b"), 1_500);
         assert_eq!(missed(&mut members, 60_000), None);
         assert_eq!(members.present(), 0);
-        members.heard(&node("b"), 61_000);
+        members.heard(&node("b"), 61_000, 61_000);
         assert_eq!(members.present(), 1);
         assert_eq!(missed(&mut members, 70_000).as_deref(), Some("b"));
     }
@@ -304,21 +313,22 @@ mod tests {
     #[test]
     fn with_the_bus_those_are_missed_who_were_heard_there() {
         let mut members = Members::default();
-        members.heard_by_bus(&node("b"), 1_000);
-        members.heard_by_bus(&node("c"), 1_000);
-        members.heard(&node("c"), 1_100); // there is a connection to it now
-        members.heard_by_bus(&node("d"), 1_000);
+        by_bus(&mut members, "b", 1_000);
+        by_bus(&mut members, "c", 1_000);
+        members.met(&node("c"), false, 1_100);
+        members.heard(&node("c"), 1_100, 1_100);
+        by_bus(&mut members, "d", 1_000);
         members.left(&node("d"), 1_200);
-        members.heard_by_bus(&node("e"), 1_000);
+        by_bus(&mut members, "e", 1_000);
         let told = Heard {
             node: node("e"),
             ago_ms: 100,
             has_left: false,
         };
-        members.told(&[told], &node("a"), false, 4_000);
+        members.told(&[told], &node("a"), false, 4_000, 4_000);
         members.miss_those_on_the_bus(4_001);
         assert_eq!(missed(&mut members, 4_001).as_deref(), Some("b"));
-        members.heard_by_bus(&node("b"), 4_100);
+        by_bus(&mut members, "b", 4_100);
         members.compared(&[known("b", 4_200)], 4_200);
         assert_eq!(missed(&mut members, 4_300), None);
     }
@@ -327,7 +337,7 @@ mod tests {
     fn who_said_goodbye_to_others_is_missed_until_sets_were_compared_with_those() {
         let (a, c) = (node("a"), node("c"));
         let mut members = Members::default();
-        members.heard(&c, 1_000);
+        members.heard(&c, 1_000, 1_000);
         assert_eq!(missed(&mut members, 7_000).as_deref(), Some("c"));
         let told = members.to_tell(7_000).remove(0);
         let left = Heard {
@@ -335,7 +345,7 @@ mod tests {
             has_left: true,
             ..told
         };
-        members.told(&[left], &a, false, 8_000);
+        members.told(&[left], &a, false, 8_000, 8_000);
         assert!(
             !members.to_tell(8_000)[0].has_left,
             "others can't learn from us what it did"
@@ -351,9 +361,9 @@ mod tests {
     #[test]
     fn who_is_back_is_missed_until_somebody_was_compared_with_who_heard_it_since() {
         let mut members = Members::default();
-        members.heard(&node("c"), 1_000);
+        members.heard(&node("c"), 1_000, 1_000);
         assert_eq!(missed(&mut members, 6_001).as_deref(), Some("c"));
-        members.heard(&node("c"), 6_500);
+        members.heard(&node("c"), 6_500, 6_500);
         let before = [known("a", 6_600), known("c", 1_000)];
         assert!(!members.is_comparison_due(&before, 6_600));
         members.compared(&before, 6_600);
@@ -367,15 +377,15 @@ mod tests {
     #[test]
     fn who_is_heard_by_others_is_not_missed() {
         let mut members = Members::default();
-        members.heard(&node("c"), 1_000);
+        members.heard(&node("c"), 1_000, 1_000);
         let told = |ago_ms| Heard {
             node: node("c"),
             ago_ms,
             has_left: false,
         };
-        members.told(&[told(900)], &node("a"), false, 6_000);
+        members.told(&[told(900)], &node("a"), false, 6_000, 6_000);
         assert_eq!(missed(&mut members, 10_000), None);
-        members.told(&[told(9_000)], &node("a"), false, 10_000);
+        members.told(&[told(9_000)], &node("a"), false, 10_000, 10_000);
         assert_eq!(missed(&mut members, 10_200).as_deref(), Some("c"));
         members.look(&[node("c")], 10_300);
         assert_eq!(missed(&mut members, 10_300), None, "it is in quarantine");
@@ -387,18 +397,18 @@ mod tests {
         let mut both = [Members::default(), Members::default()];
         let died_ms = 10_000;
         for members in &mut both {
-            members.heard(&node("c"), died_ms);
+            members.heard(&node("c"), died_ms, died_ms);
         }
         let mut told = Vec::new();
         for now_ms in died_ms..died_ms + 60_000 {
             for (one, members) in both.iter_mut().enumerate() {
                 if now_ms % 1_000 == delay_ms * one as u64 % 1_000 {
-                    told.push((now_ms + delay_ms, 1 - one, members.to_tell(now_ms)));
+                    told.push((now_ms + delay_ms, 1 - one, now_ms, members.to_tell(now_ms)));
                 }
                 members.look(&[], now_ms);
             }
-            for (_, to, heard) in told.extract_if(.., |(at_ms, _, _)| *at_ms == now_ms) {
-                both[to].told(&heard, &names[to], false, now_ms);
+            for (_, to, said_ms, heard) in told.extract_if(.., |(at_ms, ..)| *at_ms == now_ms) {
+                both[to].told(&heard, &names[to], false, said_ms, now_ms);
             }
             if both.iter().all(|members| members.missed(now_ms).is_some()) {
                 return Some(now_ms - died_ms);
@@ -411,12 +421,8 @@ mod tests {
     fn nobody_lives_on_in_what_others_tell_each_other() {
         for delay_ms in [0, 1, 40, 300, 500, 999] {
             let missed = missed_after_ms(delay_ms);
-            let latest_ms = SILENCE_MAX_MS + 1 + delay_ms;
-            assert!(
-                missed.is_some_and(|missed_ms| missed_ms <= latest_ms),
-                "{delay_ms} ms: {missed:?}"
-            );
+            assert_eq!(missed, Some(SILENCE_MAX_MS + 1), "{delay_ms} ms");
         }
-        assert!(missed_after_ms(4_000).is_some());
+        assert_eq!(missed_after_ms(4_000), Some(SILENCE_MAX_MS + 1));
     }
 }

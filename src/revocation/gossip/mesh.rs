@@ -12,10 +12,11 @@ use super::bus::Listening;
 use super::exchanged::Exchanged;
 use super::frame::{Frame, Garbled, Goodbye, Heard, Hello, Ping, ROWS_MAX, VERSION};
 use super::members::{Members, SILENCE_MAX_MS};
+use super::peer_clock::difference;
 use super::readiness::{Readiness, Rules, SKEW_WARNING_MS, median};
 use super::round::Round;
 use super::settings::NodeName;
-use super::talk::{Bucket, Peer, Talk, Way};
+use super::talk::{Bucket, CaughtUp, Peer, Talk, Way};
 use super::targets::{Targets, Unwanted};
 use crate::clock::UnixTime;
 use crate::revocation::committer::Import;
@@ -59,12 +60,14 @@ pub(super) struct Steps {
     pub(super) imports: Vec<Import>,
     /// This peer is there; one's own rows after that number are sent to it.
     pub(super) joined: Option<(LinkId, NodeName, u64)>,
-    /// Somebody has one's own rows up to this number, and had them up to that one before.
-    pub(super) acked: Option<(NodeName, Origin, u64, u64)>,
+    /// Somebody has one's own rows up to this number.
+    pub(super) acked: Option<(NodeName, Origin, u64)>,
     /// This node's numbers can't be relied upon: it is to be another origin.
     pub(super) must_renew: bool,
     /// For how long this link is not to be read, in milliseconds.
     pub(super) pause_ms: u64,
+    /// How long what has come took from the disk of the node that took it, in milliseconds.
+    pub(super) spread_ms: Option<u64>,
 }
 
 /// This node among others.
@@ -104,9 +107,9 @@ struct SeenNow {
 }
 
 impl SeenNow {
-    fn hear_of(&mut self, heard: &[Heard], own: &NodeName, now: Now) {
+    fn hear_of(&mut self, heard: &[Heard], own: &NodeName, said_ms: u64, now_ms: u64) {
         let is_awaited = !self.targets.are_found();
-        self.members.told(heard, own, is_awaited, now.uptime_ms);
+        self.members.told(heard, own, is_awaited, said_ms, now_ms);
     }
 }
 
@@ -137,7 +140,7 @@ impl Mesh {
                 readiness: Readiness::at_start(is_complete, now.uptime_ms),
                 bus: None,
                 ticked_ms: now.uptime_ms,
-                wall_ahead_ms: clock_difference_ms(now.wall_ms, now.uptime_ms),
+                wall_ahead_ms: difference(now.wall_ms, now.uptime_ms),
             }),
         }
     }
@@ -172,6 +175,7 @@ impl Mesh {
     pub(super) fn delta_after(&self, origin: Origin, after: u64) -> Frame {
         match self.history.rows_after(&origin, after, ROWS_MAX) {
             Some(rows) => {
+                let at_ms = self.history.on_disk_ms(origin, after + 1);
                 self.tell(origin, after + rows.len() as u64);
                 self.exchanged
                     .sent
@@ -179,6 +183,7 @@ impl Mesh {
                 Frame::Delta {
                     origin,
                     first: after + 1,
+                    at_ms: at_ms.unwrap_or_default(),
                     rows,
                 }
             }
@@ -203,21 +208,35 @@ impl Mesh {
             };
             return Ok(self.greet(link, &mut talk, hello, now));
         };
-        self.note_heard(&talk, &peer.node, now);
         let mut steps = Steps::default();
         let frames = match frame {
             Frame::Hello(_) => return Err(Garbled("it says twice who it is")),
-            Frame::Ping(ping) => self.ping_came(&mut talk, &peer, ping, &mut steps, now),
-            Frame::Pong { asked_ms, now_ms } => {
-                talk.offset_ms = Some(offset_ms(asked_ms, now_ms, now.wall_ms));
+            Frame::Ping(ping) => {
+                steps.frames.extend(Self::answer(link, &talk, &ping, now));
+                self.ping_came(&mut talk, &peer, ping, &mut steps, now)
+            }
+            Frame::Pong {
+                asked_ms,
+                stamp_ms,
+                now_ms,
+            } => {
+                if stamp_ms > 0 {
+                    let here = (now.uptime_ms, now.wall_ms);
+                    talk.hear_answer(asked_ms, (stamp_ms, now_ms), here);
+                }
                 Vec::new()
             }
             Frame::Delta {
                 origin,
                 first,
+                at_ms,
                 rows,
             } => {
                 steps.pause_ms = self.pause_for(&mut talk.bucket, rows.len(), now);
+                if origin == peer.origin && at_ms > 0 {
+                    let at_ms = talk.about(at_ms, now.uptime_ms);
+                    steps.spread_ms = at_ms.and_then(|at_ms| self.spread_ms(at_ms, now));
+                }
                 self.delta_came(&mut talk, &peer, (origin, first, &rows), &mut steps, now)
             }
             Frame::Loose(rows) => {
@@ -226,8 +245,7 @@ impl Mesh {
                 Vec::new()
             }
             Frame::Ack { origin, reached } => {
-                let before = std::mem::replace(&mut talk.acked, reached);
-                steps.acked = Some((peer.node.clone(), origin, before, reached));
+                steps.acked = Some((peer.node.clone(), origin, reached));
                 Vec::new()
             }
             Frame::Want { origin, after } => self.wanted(origin, after),
@@ -381,9 +399,9 @@ impl Mesh {
             );
             return steps;
         }
-        seen.hear_of(&ping.heard, &self.name, now);
+        let is_by_bus = talk.way == Way::Bus;
+        seen.members.met(&node, is_by_bus, now.uptime_ms);
         drop(seen);
-        self.note_heard(talk, &node, now);
         let peer = Peer {
             node: node.clone(),
             origin,
@@ -403,10 +421,11 @@ impl Mesh {
                 return steps;
             }
         }
-        talk.offset_ms = Some(clock_difference_ms(ping.now_ms, now.wall_ms));
+        talk.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
         self.renew_if_behind(&ping.vector, &mut steps);
         let after = ping.vector.get(&self.history.own().0).copied();
-        talk.hear(ping, now.uptime_ms);
+        steps.frames.extend(Self::answer(link, talk, &ping, now));
+        talk.hear(ping, self.history.own().0, &self.history.vector());
         talk.peer = Some(peer.clone());
         talk.is_refused = false;
         let linked = Linked {
@@ -433,12 +452,26 @@ impl Mesh {
         dialer_is_lesser(talk.is_dialed) || !dialer_is_lesser(other.is_dialed)
     }
 
-    fn note_heard(&self, talk: &Talk, node: &NodeName, now: Now) {
-        let members = &mut self.seen.lock().members;
-        match talk.way {
-            Way::Connection => members.heard(node, now.uptime_ms),
-            Way::Bus => members.heard_by_bus(node, now.uptime_ms),
-        }
+    /// What is answered to a ping; nothing on the bus: everybody hears everybody's pings there, and its own tell it as
+    /// much.
+    fn answer(link: LinkId, talk: &Talk, ping: &Ping, now: Now) -> Option<(LinkId, Frame)> {
+        let answer = Frame::Pong {
+            asked_ms: if ping.stamp_ms > 0 {
+                ping.stamp_ms
+            } else {
+                ping.now_ms
+            },
+            stamp_ms: now.uptime_ms,
+            now_ms: now.wall_ms,
+        };
+        (talk.way == Way::Connection).then_some((link, answer))
+    }
+
+    /// How long something took that happened then, if that counts: what was done before this node knew everything
+    /// took as long as that did.
+    fn spread_ms(&self, at_ms: u64, now: Now) -> Option<u64> {
+        let ready_ms = self.seen.lock().readiness.settled_ms()?;
+        (at_ms >= ready_ms).then(|| now.uptime_ms.saturating_sub(at_ms))
     }
 
     fn link_to(&self, node: &NodeName) -> Option<LinkId> {
@@ -474,22 +507,12 @@ impl Mesh {
         steps: &mut Steps,
         now: Now,
     ) -> Vec<Frame> {
-        let mut seen = self.seen.lock();
-        seen.hear_of(&ping.heard, &self.name, now);
-        drop(seen);
         self.renew_if_behind(&ping.vector, steps);
-        let mut frames = Vec::new();
-        match talk.way {
-            Way::Connection => frames.push(Frame::Pong {
-                asked_ms: ping.now_ms,
-                now_ms: now.wall_ms,
-            }),
-            // Everybody hears everybody's pings there: answers would be far more than what is asked.
-            Way::Bus => talk.offset_ms = Some(clock_difference_ms(ping.now_ms, now.wall_ms)),
+        if talk.way == Way::Bus {
+            talk.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
         }
-        talk.hear(ping, now.uptime_ms);
-        frames.extend(self.ask_for_missing(talk, peer, now));
-        frames
+        talk.hear(ping, self.history.own().0, &self.history.vector());
+        self.ask_for_missing(talk, peer, now)
     }
 
     /// What the peer knew a second ago, and is not here yet.
@@ -532,7 +555,12 @@ impl Mesh {
         steps: &mut Steps,
         now: Now,
     ) -> Vec<Frame> {
-        match self.count_in((origin, first, rows), steps, now) {
+        let before = self.history.reached(&origin);
+        let received = self.count_in((origin, first, rows), steps, now);
+        if self.history.reached(&origin) == before {
+            steps.spread_ms = None; // it was known
+        }
+        match received {
             Some(Received::Reached(reached)) if origin == peer.origin => {
                 vec![Frame::Ack { origin, reached }]
             }
@@ -618,6 +646,7 @@ impl Mesh {
         let delta = |(number, rows): (usize, &[Row])| Frame::Delta {
             origin,
             first: after + 1 + (number * ROWS_MAX) as u64,
+            at_ms: 0,
             rows: rows.to_vec(),
         };
         rows.chunks(ROWS_MAX).enumerate().map(delta).collect()
@@ -658,6 +687,7 @@ impl Mesh {
         let seen = self.seen.lock();
         Ping {
             now_ms: now.wall_ms,
+            stamp_ms: now.uptime_ms,
             state: seen.readiness.state(),
             is_complete: seen.readiness.is_complete(),
             vector: self.history.vector(),
@@ -731,7 +761,7 @@ impl Mesh {
     /// What was compared by a clock that was wrong may lack something: entries that seemed to be over, and cutoffs
     /// that seemed to lie ahead.
     fn notice_step(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], now: Now) {
-        let ahead_ms = clock_difference_ms(now.wall_ms, now.uptime_ms);
+        let ahead_ms = difference(now.wall_ms, now.uptime_ms);
         let mut seen = self.seen.lock();
         let step_ms = ahead_ms.saturating_sub(seen.wall_ahead_ms);
         if step_ms.unsigned_abs() <= SKEW_WARNING_MS {
@@ -760,8 +790,19 @@ impl Mesh {
             .iter()
             .filter_map(|(_, talk)| talk.lock().view())
             .collect();
+        let reached = |origin: &Origin| self.history.reached(origin);
+        let caught_up = links.iter().filter_map(|(_, talk)| {
+            let mut talk = talk.lock();
+            let caught_up = talk.caught_up(reached, now.uptime_ms)?;
+            Some((talk.peer.as_ref()?.node.clone(), caught_up))
+        });
+        let caught_up: Vec<_> = caught_up.collect();
         let mut seen = self.seen.lock();
         let seen = &mut *seen;
+        for (node, CaughtUp { at_ms, heard }) in caught_up {
+            seen.members.heard(&node, at_ms, now.uptime_ms);
+            seen.hear_of(&heard, &self.name, at_ms, now.uptime_ms);
+        }
         seen.members.look(&seen.rules.quarantine, now.uptime_ms);
         let was_complete = seen.readiness.is_complete();
         let mut reached = seen.targets.reached(&views);
@@ -839,22 +880,24 @@ impl Mesh {
 
     /// Of every node that is connected or missed, for people.
     pub(super) fn status(&self, now: Now) -> Vec<PeerStatus> {
+        let all_heard = self.seen.lock().members.to_tell(now.uptime_ms);
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         let mut peers: Vec<_> = links
             .iter()
             .filter_map(|talk| {
                 let talk = talk.lock();
                 let peer = talk.peer.as_ref()?;
+                let heard = all_heard.iter().find(|heard| heard.node == peer.node);
                 Some(PeerStatus {
                     node: peer.node.clone(),
                     state: talk.state.name(),
                     is_connected: true,
-                    silent_ms: now.uptime_ms.saturating_sub(talk.heard_ms),
+                    silent_ms: heard.map_or(0, |heard| u64::from(heard.ago_ms)),
                     clock_ahead_ms: talk.offset_ms,
                 })
             })
             .collect();
-        for heard in self.seen.lock().members.to_tell(now.uptime_ms) {
+        for heard in all_heard {
             if peers.iter().all(|peer| peer.node != heard.node) {
                 peers.push(PeerStatus {
                     node: heard.node,
@@ -871,6 +914,26 @@ impl Mesh {
         }
         peers.sort_by(|one, other| one.node.cmp(&other.node));
         peers
+    }
+
+    /// How long a question and its answer take on the way to each peer, in milliseconds, as far as that is known.
+    pub(super) fn round_trips_ms(&self) -> Vec<u64> {
+        let by_bus_ms = self
+            .seen
+            .lock()
+            .bus
+            .as_ref()
+            .and_then(Listening::round_trip_ms);
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        let of_peer = |talk: &Arc<Mutex<Talk>>| {
+            let talk = talk.lock();
+            talk.peer.as_ref()?;
+            match talk.way {
+                Way::Connection => talk.round_trip_ms(),
+                Way::Bus => by_bus_ms,
+            }
+        };
+        links.iter().filter_map(of_peer).collect()
     }
 
     /// How many nodes ought to have every revocation, beside this one.
@@ -940,7 +1003,8 @@ impl Mesh {
         if told.has_left && is_known {
             members.left(&told.node, now.uptime_ms);
         } else {
-            members.told(std::slice::from_ref(told), &self.name, true, now.uptime_ms);
+            let (told, now_ms) = (std::slice::from_ref(told), now.uptime_ms);
+            members.told(told, &self.name, true, now_ms, now_ms);
         }
     }
 
@@ -972,6 +1036,7 @@ impl Mesh {
             Frame::Delta {
                 origin,
                 first,
+                at_ms,
                 rows,
             } => {
                 let last = first.saturating_add(rows.len() as u64);
@@ -984,6 +1049,9 @@ impl Mesh {
                 if self.is_others(origin, node) {
                     steps.imports.extend(self.take_in(rows, now));
                 } else {
+                    if *at_ms > 0 {
+                        steps.spread_ms = self.spread_ms(*at_ms, now);
+                    }
                     self.count_in((*origin, *first, rows), &mut steps, now);
                 }
             }
@@ -1043,7 +1111,7 @@ pub struct PeerStatus {
     pub state: &'static str,
     /// Whether there is a connection.
     pub is_connected: bool,
-    /// How long ago it was heard, in milliseconds.
+    /// All that it did until so long ago is known here, in milliseconds.
     pub silent_ms: u64,
     /// How far its clock is ahead of ours, in milliseconds.
     pub clock_ahead_ms: Option<i64>,
@@ -1051,17 +1119,6 @@ pub struct PeerStatus {
 
 fn as_text<S: serde::Serializer>(node: &NodeName, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(node.as_str())
-}
-
-/// How far the other clock is ahead, if the question took as long as the answer.
-fn offset_ms(asked_ms: u64, there_ms: u64, now_ms: u64) -> i64 {
-    let halfway = asked_ms + now_ms.saturating_sub(asked_ms) / 2;
-    clock_difference_ms(there_ms, halfway)
-}
-
-fn clock_difference_ms(there_ms: u64, here_ms: u64) -> i64 {
-    let difference = i128::from(there_ms) - i128::from(here_ms);
-    i64::try_from(difference).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod members;
 mod mesh;
 mod node;
 mod outbox;
+mod peer_clock;
 mod readiness;
 mod round;
 mod settings;

@@ -170,7 +170,7 @@ impl Node {
             joined: Mutex::new(joined.into_iter().map(|(_, address)| address).collect()),
             ack: Mutex::new(settings.ack),
             complaints: Complaints::default(),
-            propagation: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)), // to eight seconds
+            propagation: Histogram::new(exponential_buckets(0.001, 2.0, 17)), // to a minute
             renewing: Mutex::new(None),
             security: Mutex::new(settings.security.digest()),
             skew_warned_ms: AtomicU64::new(0),
@@ -283,7 +283,7 @@ impl Node {
         }
     }
 
-    /// How long it took from a revocation's being on disk here until another node said that it refuses the token.
+    /// How long it took from a revocation's being on disk at another node until its token was refused here.
     pub fn propagation(&self) -> &Histogram {
         &self.shared.propagation
     }
@@ -471,13 +471,12 @@ impl Shared {
             self.revocations.acks.note(&node, origin, after);
             self.order(link, Order::Push { origin, after });
         }
-        if let Some((node, origin, before, reached)) = steps.acked {
+        if let Some((node, origin, reached)) = steps.acked {
             self.revocations.acks.note(&node, origin, reached);
-            let instant = clock::instant();
-            for begun in self.mesh.history.times_between(before, reached) {
-                let took = instant.saturating_duration_since(begun);
-                self.propagation.observe(took.as_secs_f64());
-            }
+        }
+        if let Some(spread_ms) = steps.spread_ms {
+            let took = Duration::from_millis(spread_ms);
+            self.propagation.observe(took.as_secs_f64());
         }
         for (link, frame) in steps.frames {
             self.order(link, Order::Say(frame));
@@ -551,7 +550,9 @@ impl Shared {
         self.stand(found);
         self.carry_out(steps);
         let ack = *self.ack.lock();
-        self.revocations.acks.ask_for(ack, self.mesh.expected());
+        let round_trips_ms = self.mesh.round_trips_ms();
+        let acks = &self.revocations.acks;
+        acks.ask_for(ack, self.mesh.expected(), &round_trips_ms);
         let agreed = self.mesh.agreed_time(now);
         self.revocations.peers_time.store(
             agreed.map_or(u64::MAX, UnixTime::seconds),

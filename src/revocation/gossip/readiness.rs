@@ -13,6 +13,9 @@ const SKEW_MAX_MS: u64 = 30_000;
 /// Beyond this the operator is warned.
 pub(super) const SKEW_WARNING_MS: u64 = 2_000;
 
+/// Why a node is ready whose `initial` made it so.
+const FIRST_OF_ALL: &str = "this is the first node of all";
+
 /// What the operator decided.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
@@ -27,7 +30,8 @@ pub(super) struct Rules {
 pub(super) struct Readiness {
     /// Whether this node's journal ever held everything that was in force.
     is_complete: bool,
-    is_settled: bool,
+    /// Since when everything is known; `None`: it is not yet.
+    settled_ms: Option<u64>,
     is_forced: bool,
     since_ms: u64,
     state: State,
@@ -40,7 +44,7 @@ impl Readiness {
     pub(super) fn at_start(is_complete: bool, now_ms: u64) -> Self {
         Self {
             is_complete,
-            is_settled: false,
+            settled_ms: None,
             is_forced: false,
             since_ms: now_ms,
             state: State::Syncing,
@@ -58,7 +62,12 @@ impl Readiness {
 
     /// Whether everything was known once since the start.
     pub(super) fn is_settled(&self) -> bool {
-        self.is_settled
+        self.settled_ms.is_some()
+    }
+
+    /// Since when everything is known; `None`: it is not.
+    pub(super) fn settled_ms(&self) -> Option<u64> {
+        self.settled_ms
     }
 
     /// Since when it counts what is known.
@@ -68,7 +77,7 @@ impl Readiness {
 
     /// What was known counts no more.
     pub(super) fn begin_anew(&mut self, now_ms: u64) {
-        self.is_settled = false;
+        self.settled_ms = None;
         self.is_forced = false;
         self.since_ms = now_ms;
         self.state = State::Syncing;
@@ -91,10 +100,10 @@ impl Readiness {
         let skew_ms = median(views.iter().filter_map(|view| view.offset_ms).collect());
         let skew_ms = skew_ms.filter(|skew_ms| skew_ms.unsigned_abs() > SKEW_MAX_MS);
         // Of two nodes nobody can say which one is wrong: the one that is there already stays.
-        if self.is_settled && skew_ms.is_some() && views.len() > 1 {
+        if self.is_settled() && skew_ms.is_some() && views.len() > 1 {
             self.begin_anew(now_ms);
         }
-        if !self.is_settled {
+        if !self.is_settled() {
             let may = match skew_ms {
                 Some(skew_ms) if !self.is_forced => Err(off_by(skew_ms)),
                 Some(_) | None => self.knows_enough(rules, views, reached, now_ms),
@@ -111,7 +120,7 @@ impl Readiness {
                     };
                 }
             }
-            self.is_settled = true;
+            self.settled_ms = Some(now_ms);
             self.is_complete = true;
         }
         let missed = members.missed(now_ms);
@@ -119,7 +128,11 @@ impl Readiness {
             None => Found {
                 state: State::Ready,
                 serves: true,
-                why: self.because.clone(),
+                why: if self.because == FIRST_OF_ALL && rules.initial {
+                    format!("{FIRST_OF_ALL}: remove `initial`, it has done its work")
+                } else {
+                    self.because.clone()
+                },
                 stale_s: 0,
             },
             Some((node, silent_ms)) => Found {
@@ -162,10 +175,7 @@ impl Readiness {
             let all_tried = reached.all_tried && reached.is_bus_heard();
             let may_begin = rules.initial && (all_tried || has_waited);
             return if may_begin {
-                Ok(
-                    "this is the first node of all: remove `initial`, it has done its work"
-                        .to_owned(),
-                )
+                Ok(FIRST_OF_ALL.to_owned())
             } else {
                 Err(nothing_known(reached))
             };

@@ -1,18 +1,29 @@
 //! What is known of one connection to another node.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use super::frame::{Frame, Heard, Ping};
 use super::members::{Known, SILENCE_MAX_MS};
+use super::peer_clock::{PeerClock, difference};
 use super::round::{Answering, Round};
 use super::settings::NodeName;
 use super::view::View;
 use crate::revocation::State;
 use crate::revocation::history::{Origin, Vector};
 
-/// How often every node says that it is alive.
-pub(super) const PING_EVERY_MS: u64 = 1_000;
+/// How often every node says that it is alive, and what it knows: what goes from node to node, over a way of 600 ms, is
+/// to be younger than five seconds at its end.
+pub(super) const PING_EVERY_MS: u64 = 500;
+
+/// For how long a comparison may be under way that a peer has forgotten.
+const FORGOTTEN_AFTER_MS: u64 = 1_000;
+
+/// How often rows of one origin are asked for on one connection.
+const WANT_EVERY_MS: u64 = 500;
+
+/// How many words of a peer are remembered that are ahead of what is known here.
+const AHEAD_MAX: usize = 16;
 
 /// How often sets are compared although nothing seems to be missing.
 const ROUND_EVERY_MS: u64 = 30_000;
@@ -55,9 +66,14 @@ pub(super) struct Talk {
     pub(super) vector: Vector,
     /// The vector of the ping before: what was known then should have come by now.
     pub(super) older_vector: Vector,
-    /// Whom the peer hears, and has heard without a break, until a goodbye if there was one; and when it heard them last.
-    hears: Vec<Known>,
-    /// How far the peer's clock is ahead of ours.
+    /// Whom the peer hears, and has heard without a break, until a goodbye if there was one; and how long before its
+    /// last ping, with the stamp of that.
+    hears: (u64, Vec<Heard>),
+    /// The pings of which not all is known here yet, the oldest first.
+    ahead: VecDeque<Ahead>,
+    /// The clock of the peer's stamps.
+    clock: PeerClock,
+    /// How far the peer's time of day is ahead of ours.
     pub(super) offset_ms: Option<i64>,
     pub(super) round: Option<Round>,
     /// When the last comparison was begun that came to its end.
@@ -70,11 +86,23 @@ pub(super) struct Talk {
     /// The peer has revocations of its own that only a comparison can bring.
     pub(super) is_lacking: bool,
     pub(super) answering: Answering,
-    /// Up to which number one's own rows are known to have arrived.
-    pub(super) acked: u64,
     /// When rows of an origin were asked for.
     wanted_ms: HashMap<Origin, u64>,
     pub(super) bucket: Bucket,
+}
+
+/// What a peer said of itself and others, and what must come before that is true of this node, too.
+struct Ahead {
+    stamp_ms: u64,
+    /// What the peer knew and this node does not.
+    lacking: Vec<(Origin, u64)>,
+    heard: Vec<Heard>,
+}
+
+/// All that the peer knew at a moment of our clock is known here, and so is what it had heard of others until then.
+pub(super) struct CaughtUp {
+    pub(super) at_ms: u64,
+    pub(super) heard: Vec<Heard>,
 }
 
 /// Who is at the other end.
@@ -104,7 +132,9 @@ impl Talk {
             is_complete: false,
             vector: Vector::new(),
             older_vector: Vector::new(),
-            hears: Vec::new(),
+            hears: (0, Vec::new()),
+            ahead: VecDeque::new(),
+            clock: PeerClock::default(),
             offset_ms: None,
             round: None,
             agreed_ms: None,
@@ -114,7 +144,6 @@ impl Talk {
             is_round_due: is_dialed,
             is_lacking: false,
             answering: Answering::default(),
-            acked: 0,
             wanted_ms: HashMap::new(),
             bucket: Bucket::full(now_ms),
         }
@@ -132,18 +161,85 @@ impl Talk {
         })
     }
 
-    /// The peer says where it stands.
-    pub(super) fn hear(&mut self, ping: Ping, now_ms: u64) {
-        let is_fresh = |heard: &&Heard| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
-        let fresh = ping.heard.iter().filter(is_fresh);
-        let known = |heard: &Heard| Known {
-            node: heard.node.clone(),
-            until_ms: now_ms.saturating_sub(u64::from(heard.ago_ms)),
+    /// The peer says where it stands. Of what it knows this is `known` here, but for this node's own.
+    pub(super) fn hear(&mut self, ping: Ping, own: Origin, known: &Vector) {
+        let reached = |origin: &Origin| known.get(origin).copied().unwrap_or_default();
+        let is_lacking =
+            |(origin, there): &(&Origin, &u64)| **origin != own && **there > reached(origin);
+        let lacking = ping.vector.iter().filter(is_lacking);
+        let ahead = Ahead {
+            stamp_ms: ping.stamp_ms,
+            lacking: lacking.map(|(origin, there)| (*origin, *there)).collect(),
+            heard: ping.heard.clone(),
         };
-        self.hears = fresh.map(known).collect();
+        if self.ahead.len() >= AHEAD_MAX {
+            self.ahead.pop_back(); // the oldest is known soonest, the newest says most
+        }
+        self.ahead.push_back(ahead);
+        let is_fresh = |heard: &Heard| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
+        let mut hears = ping.heard;
+        hears.retain(is_fresh);
+        self.hears = (ping.stamp_ms, hears);
         self.state = ping.state;
         self.is_complete = ping.is_complete;
         self.older_vector = std::mem::replace(&mut self.vector, ping.vector);
+    }
+
+    /// The peer's answer to a ping.
+    pub(super) fn hear_answer(
+        &mut self,
+        asked_ms: u64,
+        (stamp_ms, wall_there_ms): (u64, u64),
+        (now_ms, wall_ms): (u64, u64),
+    ) {
+        self.clock.answered(asked_ms, stamp_ms, now_ms);
+        let halfway_ms = now_ms.saturating_sub(asked_ms) / 2;
+        let then_ms = wall_ms.saturating_sub(halfway_ms);
+        self.offset_ms = Some(difference(wall_there_ms, then_ms));
+    }
+
+    /// The newest word of the peer of which all is known here by now, if it is a new one.
+    pub(super) fn caught_up(
+        &mut self,
+        reached: impl Fn(&Origin) -> u64,
+        now_ms: u64,
+    ) -> Option<CaughtUp> {
+        self.moment_of(0, now_ms)?; // no word has a moment before clocks are compared
+        for ahead in &mut self.ahead {
+            ahead
+                .lacking
+                .retain(|(origin, there)| reached(origin) < *there);
+        }
+        let place = self
+            .ahead
+            .iter()
+            .rposition(|ahead| ahead.lacking.is_empty())?;
+        let Ahead {
+            stamp_ms, heard, ..
+        } = self.ahead.drain(..=place).next_back()?;
+        let at_ms = self.moment_of(stamp_ms, now_ms)?;
+        Some(CaughtUp { at_ms, heard })
+    }
+
+    /// The moment of a stamp of the peer's by our clock, or an earlier one; `None`: clocks were not compared yet.
+    fn moment_of(&self, stamp_ms: u64, now_ms: u64) -> Option<u64> {
+        match self.way {
+            Way::Connection => self.clock.no_later_than(stamp_ms, now_ms),
+            Way::Bus => Some(stamp_ms.min(now_ms)), // it is our moment already
+        }
+    }
+
+    /// The same as exactly as is known, for measuring.
+    pub(super) fn about(&self, stamp_ms: u64, now_ms: u64) -> Option<u64> {
+        match self.way {
+            Way::Connection => self.clock.about(stamp_ms, now_ms),
+            Way::Bus => Some(stamp_ms.min(now_ms)),
+        }
+    }
+
+    /// How long a question and its answer take on this connection, in milliseconds; `None`: that is not known.
+    pub(super) fn round_trip_ms(&self) -> Option<u64> {
+        self.clock.round_trip_ms()
     }
 
     /// The nodes of which the peer knows everything: itself, whom it hears, and who has said goodbye; and until when.
@@ -152,7 +248,15 @@ impl Talk {
             node: peer.node.clone(),
             until_ms: now_ms,
         });
-        own.chain(self.hears.iter().cloned()).collect()
+        let (stamp_ms, hears) = &self.hears;
+        let said_ms = self.moment_of(*stamp_ms, now_ms);
+        let others = said_ms.into_iter().flat_map(|said_ms| {
+            hears.iter().map(move |heard| Known {
+                node: heard.node.clone(),
+                until_ms: said_ms.saturating_sub(u64::from(heard.ago_ms)),
+            })
+        });
+        own.chain(others).collect()
     }
 
     /// Whether it is time to say that one is alive.
@@ -188,7 +292,7 @@ impl Talk {
         if is_under_way
             && self
                 .began_ms
-                .is_none_or(|began| since(began) > PING_EVERY_MS)
+                .is_none_or(|began| since(began) > FORGOTTEN_AFTER_MS)
         {
             self.round = None;
             self.is_round_due = true;
@@ -218,7 +322,7 @@ impl Talk {
     /// Asks for rows of an origin, unless that was done a moment ago.
     pub(super) fn want(&mut self, origin: Origin, after: u64, now_ms: u64) -> Option<Frame> {
         let asked = self.wanted_ms.get(&origin);
-        if asked.is_some_and(|asked| now_ms.saturating_sub(*asked) < PING_EVERY_MS / 2) {
+        if asked.is_some_and(|asked| now_ms.saturating_sub(*asked) < WANT_EVERY_MS) {
             return None;
         }
         self.wanted_ms.insert(origin, now_ms);

@@ -29,7 +29,7 @@ pub(super) struct Ears {
     shared: Arc<Shared>,
     post: Arc<Post>,
     others: BTreeMap<NodeName, Other>,
-    /// How far our clock is ahead of the server's, in milliseconds, as one's own pings tell.
+    /// How far our time of day is ahead of the server's, in milliseconds, as one's own pings tell.
     ahead_ms: Option<i64>,
     complained_ms: Option<u64>,
 }
@@ -99,7 +99,7 @@ impl Ears {
             return false;
         };
         let frame = match Frame::decode(bytes) {
-            Ok(Some(frame)) => frame,
+            Ok(Some(frame)) => self.post.unstamped(frame, heard.now.uptime_ms),
             Ok(None) => return false, // a later version's
             Err(_) => return self.skip(),
         };
@@ -146,8 +146,8 @@ impl Ears {
         let asked_ms = self.post.pinged_ms(ping.now_ms);
         let now_ms = heard.now.uptime_ms;
         self.shared.mesh.on_bus(|bus, since_ms| {
-            bus.hear(now_ms);
             if let Some(asked_ms) = asked_ms {
+                bus.hear_own(asked_ms, now_ms);
                 bus.read(asked_ms, since_ms, now_ms);
             }
         });
@@ -171,8 +171,6 @@ impl Ears {
             self.was_there(entry, old_ms, Some(number), heard.now);
             return false;
         }
-        let now_ms = heard.now.uptime_ms;
-        self.shared.mesh.on_bus(|bus, _| bus.hear(now_ms));
         let at = self.when_written(heard);
         if let Some(link) = self.way_to(entry) {
             if heard.is_ours {

@@ -1,17 +1,29 @@
 //! What is known of the bus as a whole: whether all that was on it was read, and whether it still speaks.
 
-/// For how long a node listens to the bus before it believes that nobody else is there: everybody speaks every second.
+use std::collections::VecDeque;
+
+/// For how long a node listens to the bus before it believes that nobody else is there: everybody speaks twice a second.
 const LISTENING_MS: u64 = 3_000;
 
-/// For how long the bus may be silent; one hears oneself on it every second.
+/// How old what is read of the bus may be, beside what the way to it and back takes; one hears oneself on it twice a
+/// second.
 pub(in crate::revocation::gossip) const BUS_SILENCE_MAX_MS: u64 = 3_000;
+
+/// How old it may be at the most, however long that way is.
+const LATE_MAX_MS: u64 = 5_000;
+
+/// How many of one's own pings that way is measured by.
+const ECHOES_KEPT: usize = 8;
 
 /// How a node of a bus hears it.
 #[derive(Debug)]
 pub(in crate::revocation::gossip) struct Listening {
     /// When it was asked how far the bus reaches, and when everything up to there was read.
     read: Option<Read>,
+    /// When the last of what was read was written, or before: this node wrote its own last ping of that then.
     heard_ms: u64,
+    /// How long one's own last pings took until they were read.
+    echoes_ms: VecDeque<u64>,
     lacks_some: bool,
 }
 
@@ -38,6 +50,7 @@ impl Listening {
         Self {
             read: None,
             heard_ms: now_ms,
+            echoes_ms: VecDeque::new(),
             lacks_some: false,
         }
     }
@@ -57,9 +70,18 @@ impl Listening {
         }
     }
 
-    /// Somebody spoke on it just now.
-    pub(in crate::revocation::gossip) fn hear(&mut self, now_ms: u64) {
-        self.heard_ms = now_ms;
+    /// One's own ping was read, which was written then: so was everything that was written before it.
+    pub(in crate::revocation::gossip) fn hear_own(&mut self, written_ms: u64, now_ms: u64) {
+        self.heard_ms = self.heard_ms.max(written_ms);
+        self.echoes_ms.push_back(now_ms.saturating_sub(written_ms));
+        if self.echoes_ms.len() > ECHOES_KEPT {
+            self.echoes_ms.pop_front();
+        }
+    }
+
+    /// How long something takes by way of the bus to another node and back, in milliseconds; `None`: that is not known.
+    pub(in crate::revocation::gossip) fn round_trip_ms(&self) -> Option<u64> {
+        Some(self.echoes_ms.iter().min()? * 2)
     }
 
     /// The connection to it broke.
@@ -77,6 +99,11 @@ impl Listening {
         self.lacks_some = false;
     }
 
+    fn silence_max_ms(&self) -> u64 {
+        let way_ms = self.round_trip_ms().unwrap_or_default();
+        BUS_SILENCE_MAX_MS.saturating_add(way_ms).min(LATE_MAX_MS)
+    }
+
     /// What is known now, as far as it was learnt since a moment.
     pub(in crate::revocation::gossip) fn view(&self, since_ms: u64, now_ms: u64) -> OnBus {
         let since = |then: u64| now_ms.saturating_sub(then);
@@ -84,7 +111,7 @@ impl Listening {
         OnBus {
             is_everybody_heard: read.is_some_and(|read| since(read.done_ms) >= LISTENING_MS),
             lacks_some: self.lacks_some,
-            is_silent: since(self.heard_ms) > BUS_SILENCE_MAX_MS,
+            is_silent: since(self.heard_ms) > self.silence_max_ms(),
         }
     }
 }
@@ -117,8 +144,22 @@ mod tests {
         let mut listening = Listening::since(1_000);
         assert!(!listening.view(0, 4_000).is_silent);
         assert!(listening.view(0, 4_001).is_silent);
-        listening.hear(4_500);
+        listening.hear_own(4_500, 4_500);
         assert!(!listening.view(0, 7_500).is_silent);
         assert!(listening.view(0, 7_501).is_silent);
+    }
+
+    #[test]
+    fn what_is_read_late_is_old_and_a_long_way_is_no_silence() {
+        let mut listening = Listening::since(1_000);
+        listening.hear_own(2_000, 4_000);
+        listening.hear_own(2_500, 3_100);
+        assert_eq!(listening.round_trip_ms(), Some(1_200));
+        assert!(!listening.view(0, 6_700).is_silent);
+        assert!(listening.view(0, 6_701).is_silent);
+        for _ in 0..8 {
+            listening.hear_own(2_500, 60_000);
+        }
+        assert!(listening.view(0, 7_501).is_silent, "but an endless one is");
     }
 }

@@ -22,7 +22,9 @@ use super::server::{Addition, Server, Trouble};
 use super::writing::{Desk, Letter};
 use crate::revocation::committer::Import;
 use crate::revocation::gossip::dialing;
+use crate::revocation::gossip::frame::Frame;
 use crate::revocation::gossip::node::{Shared, now};
+use crate::revocation::gossip::peer_clock::PeerClock;
 use crate::revocation::gossip::settings::{ClusterSettings, NodeName, Security};
 use crate::revocation::history::History;
 use crate::revocation::journal::Progress;
@@ -55,6 +57,8 @@ pub(in crate::revocation::gossip) struct Post {
     voices: Mutex<VecDeque<Voice>>,
     /// One's own pings: what they say of the time, and when that was.
     pings: Mutex<VecDeque<(u64, u64)>>,
+    /// The clock of the server, by which stamps on the bus go.
+    clock: Mutex<PeerClock>,
     /// Up to which number one's own rows were read again from the bus.
     pub(super) echoed: AtomicU64,
     /// The newest entry that this node wrote.
@@ -103,6 +107,7 @@ impl Post {
             desk: Mutex::new(Some(desk)),
             voices: Mutex::default(),
             pings: Mutex::default(),
+            clock: Mutex::default(),
             written: Mutex::default(),
             read: Mutex::default(),
             caught_up: watch::Sender::new(false),
@@ -212,6 +217,39 @@ impl Post {
         of_then.next().map(|(_, uptime_ms)| *uptime_ms)
     }
 
+    /// Entries were added, the newest of which has this number. They were ordered `asked_ms`, and that is known `now_ms`.
+    pub(super) fn note_added(&self, newest: EntryId, asked_ms: u64, now_ms: u64) {
+        let mut clock = self.clock.lock();
+        clock.answered(asked_ms, newest.time_ms, now_ms);
+    }
+
+    /// A frame as it is written: its stamps go by the clock of the server.
+    pub(super) fn stamped(&self, mut frame: Frame, now_ms: u64) -> Frame {
+        let clock = self.clock.lock();
+        if let Frame::Ping(ping) = &mut frame {
+            ping.stamp_ms = clock.showed_at_least(ping.stamp_ms, now_ms);
+        } else if let Frame::Delta { at_ms, .. } = &mut frame
+            && *at_ms > 0
+        {
+            *at_ms = clock.showed_about(*at_ms, now_ms);
+        }
+        frame
+    }
+
+    /// A frame as it is read: its stamps go by our uptime.
+    pub(super) fn unstamped(&self, mut frame: Frame, now_ms: u64) -> Frame {
+        let clock = self.clock.lock();
+        if let Frame::Ping(ping) = &mut frame {
+            ping.stamp_ms = clock
+                .no_later_than(ping.stamp_ms, now_ms)
+                .unwrap_or_default();
+        } else if let Frame::Delta { at_ms, .. } = &mut frame {
+            let known = clock.about(*at_ms, now_ms).filter(|_| *at_ms > 0);
+            *at_ms = known.unwrap_or_default();
+        }
+        frame
+    }
+
     /// An entry made no sense.
     pub(super) fn skip(&self) {
         self.skipped.fetch_add(1, Ordering::Relaxed);
@@ -316,6 +354,7 @@ async fn leave_mark(
     let ids = server.add(&[mark], EntryId::ZERO).await?;
     let mark = ids.first().copied().unwrap_or_default();
     *post.written.lock() = mark;
+    post.note_added(mark, marked_ms, now().uptime_ms);
     Ok(reader.begin_at(mark, marked_ms))
 }
 

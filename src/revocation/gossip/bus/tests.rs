@@ -67,6 +67,7 @@ fn rules() -> Rules {
 fn ping(state: State, now: Now) -> Ping {
     Ping {
         now_ms: now.wall_ms,
+        stamp_ms: now.uptime_ms,
         state,
         is_complete: true,
         vector: Vector::new(),
@@ -142,7 +143,7 @@ fn a_node_that_stood_still_listens_again() {
 
 /// A node is heard on the bus; it says so itself.
 fn is_heard(mesh: &Mesh, name: &str, state: State, now: Now) -> Steps {
-    mesh.on_bus(|bus, _| bus.hear(now.uptime_ms));
+    mesh.on_bus(|bus, _| bus.hear_own(now.uptime_ms, now.uptime_ms));
     let (greeting, steps) =
         mesh.connect_by_bus(BY_BUS, &node(name), origin(2), ping(state, now), now);
     assert!(matches!(greeting, Frame::Ping(_)));
@@ -207,7 +208,7 @@ fn a_silent_bus_makes_stale_until_sets_are_compared_again() {
         found.why
     );
     let later = ping(State::Ready, at(40));
-    mesh.on_bus(|bus, _| bus.hear(at(40).uptime_ms));
+    mesh.on_bus(|bus, _| bus.hear_own(at(40).uptime_ms, at(40).uptime_ms));
     mesh.receive(BY_BUS, Frame::Ping(later), at(40)).unwrap();
     let (steps, found) = mesh.tick(at(41));
     assert_eq!(
@@ -267,6 +268,7 @@ fn delta(origin: Origin, first: u64, rows: &[u8]) -> Frame {
     Frame::Delta {
         origin,
         first,
+        at_ms: 0,
         rows: rows.iter().map(|number| row(*number)).collect(),
     }
 }

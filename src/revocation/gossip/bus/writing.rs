@@ -18,11 +18,12 @@ use super::server::{Addition, Server, Trouble};
 use crate::revocation::gossip::frame::{Frame, Goodbye};
 use crate::revocation::gossip::node::{Shared, now};
 use crate::revocation::gossip::settings::NodeName;
+use crate::revocation::gossip::talk::PING_EVERY_MS;
 use crate::revocation::history::{History, Origin};
 use crate::revocation::row::Row;
 
 /// How often it is said that this node is alive.
-const PING_EVERY: Duration = Duration::from_secs(1);
+const PING_EVERY: Duration = Duration::from_millis(PING_EVERY_MS);
 
 /// How many bytes of rows are written at once, about.
 const BATCH_BYTES: usize = 4 << 20;
@@ -48,35 +49,37 @@ pub(super) struct Desk {
 }
 
 /// What is written at once.
-struct Batch {
+struct Batch<'a> {
+    post: &'a Post,
     /// What every entry of this node has.
     blank: Entry,
     additions: Vec<Addition>,
     bytes: usize,
 }
 
-impl Batch {
-    fn of(blank: Entry) -> Self {
+impl<'a> Batch<'a> {
+    fn of(blank: Entry, post: &'a Post) -> Self {
         Self {
+            post,
             blank,
             additions: Vec::new(),
             bytes: 0,
         }
     }
 
-    fn say_to_all(&mut self, frame: &Frame) {
+    fn say_to_all(&mut self, frame: Frame) {
         self.push(None, None, frame);
     }
 
     fn extend(&mut self, letters: impl IntoIterator<Item = Letter>) {
         for letter in letters {
-            self.push(Some(letter.to), Some(letter.voice), &letter.frame);
+            self.push(Some(letter.to), Some(letter.voice), letter.frame);
         }
     }
 
-    fn push(&mut self, mailbox: Option<NodeName>, to: Option<Voice>, frame: &Frame) {
+    fn push(&mut self, mailbox: Option<NodeName>, to: Option<Voice>, frame: Frame) {
         self.bytes += frame.bytes();
-        let frame = Some(frame.encode());
+        let frame = Some(self.post.stamped(frame, now().uptime_ms).encode());
         let entry = Entry {
             to,
             frame,
@@ -132,12 +135,12 @@ impl Desk {
         self.own_number.mark_changed();
         let mut caught_up = post.caught_up.subscribe();
         loop {
-            let mut batch = Batch::of(post.entry(shared));
+            let mut batch = Batch::of(post.entry(shared), post);
             let mut is_ping_due = false;
             tokio::select! {
                 letter = self.letters.recv() => batch.extend(letter),
                 changed = self.own_number.changed() => changed.map_err(|_| no_history())?,
-                rows = self.unnumbered.recv() => batch.say_to_all(&unnumbered(rows)?),
+                rows = self.unnumbered.recv() => batch.say_to_all(unnumbered(rows)?),
                 _ = caught_up.changed() => {
                     is_ping_due = *caught_up.borrow();
                     pings.reset();
@@ -154,22 +157,24 @@ impl Desk {
             if is_ping_due {
                 let now = now();
                 post.note_ping(now.wall_ms, now.uptime_ms);
-                batch.say_to_all(&Frame::Ping(shared.mesh.ping(now)));
+                batch.say_to_all(Frame::Ping(shared.mesh.ping(now)));
             }
             let is_done = (origin, published) == shared.mesh.history.own();
             let is_last = is_done && *post.leaving.borrow();
             if is_last {
                 // By its last number others see whether they have all that it told.
-                batch.say_to_all(&Frame::Ping(shared.mesh.ping(now())));
-                batch.say_to_all(&Frame::Goodbye(Goodbye::Leaving));
+                batch.say_to_all(Frame::Ping(shared.mesh.ping(now())));
+                batch.say_to_all(Frame::Goodbye(Goodbye::Leaving));
             }
             if batch.additions.is_empty() {
                 continue;
             }
             let written = *post.written.lock();
+            let asked_ms = now().uptime_ms;
             let ids = server.add(&batch.additions, written).await?;
             let newest = ids.into_iter().max().unwrap_or(written);
             *post.written.lock() = newest.max(written);
+            post.note_added(newest, asked_ms, now().uptime_ms);
             (self.origin, self.published) = (origin, published);
             if is_last {
                 post.has_left.store(true, Ordering::Release);
@@ -182,7 +187,7 @@ impl Desk {
     }
 
     /// One's own rows that were not written yet, and how far they go.
-    fn push_rows(&self, shared: &Shared, batch: &mut Batch) -> (Origin, u64) {
+    fn push_rows(&self, shared: &Shared, batch: &mut Batch<'_>) -> (Origin, u64) {
         let (origin, number) = shared.mesh.history.own();
         let mut published = if origin == self.origin {
             self.published
@@ -192,7 +197,7 @@ impl Desk {
         while published < number && !batch.is_full() {
             let frame = shared.mesh.delta_after(origin, published);
             published = last_of(&frame).unwrap_or(number);
-            batch.say_to_all(&frame);
+            batch.say_to_all(frame);
         }
         (origin, published)
     }

@@ -125,6 +125,7 @@ impl Ledger {
             origin,
             first,
             rows,
+            ..
         } = frame
         else {
             return;
@@ -188,6 +189,21 @@ impl Ledger {
                 && !made.numbers.iter().any(is_doubtful)
         });
         missing.copied()
+    }
+
+    /// What an origin answered until then, and the node of one machine does not know.
+    pub(super) fn late(&self, machine: usize, origin: Origin, until_ms: u64) -> Option<Entry> {
+        if self.doubtful.contains(&origin) {
+            return None;
+        }
+        let mut unknown = self.nodes[machine].unknown.iter();
+        let late = unknown.find(|entry| {
+            let made = &self.made[**entry];
+            let is_its = |(its, _): &(Origin, u64)| *its == origin;
+            made.answered_ms.is_some_and(|at_ms| at_ms <= until_ms)
+                && made.numbers.iter().any(is_its)
+        });
+        late.copied()
     }
 
     /// Everything that was answered and that a machine's node knows.

@@ -17,6 +17,7 @@ use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock;
+use crate::revocation::State;
 use world::World;
 
 /// How many worlds are played by every test run.
@@ -72,4 +73,65 @@ fn whatever_happens_what_was_answered_is_known_to_all() {
     });
     let worlds = next.into_inner() - first - 2;
     eprintln!("{worlds} worlds, {} answers", answered.into_inner());
+}
+
+/// More is said than the way carries: what arrives is complete, and older and older.
+#[test]
+fn a_node_behind_a_thin_way_is_stale_and_ready_again_attacks_r1() {
+    for rate in [300, 1_000] {
+        let mut world = World::staged(2, rate);
+        world.thin(0, 1, rate);
+        let states = world.log_out_at(0, 50, 20, 1);
+        assert_eq!(
+            states,
+            [State::Ready, State::Stale],
+            "{rate} bytes a second"
+        );
+        world.mend(0);
+        world.comes_to_rest();
+    }
+}
+
+/// The one who is late is not the one who sends.
+#[test]
+fn a_thin_way_there_makes_nobody_stale_here() {
+    let mut world = World::staged(2, 3);
+    world.thin(0, 1, 1_000);
+    assert_eq!(world.log_out_at(0, 50, 20, 0), [State::Ready]);
+}
+
+#[test]
+fn one_direction_that_is_lost_is_gone_around_and_nobody_is_stale_attacks_r1() {
+    for seed in 1..6 {
+        let mut world = World::staged(3, seed);
+        world.block(0, 1);
+        assert_eq!(world.log_out_at(0, 20, 15, 1), [State::Ready], "{seed}");
+        world.mend(0);
+        world.comes_to_rest();
+        world.block(0, 1);
+        world.thin(2, 1, 800);
+        let states = world.log_out_at(0, 50, 20, 1);
+        assert_eq!(states, [State::Ready, State::Stale], "{seed}");
+        world.mend(0);
+        world.mend(2);
+        world.comes_to_rest();
+    }
+}
+
+#[test]
+fn clocks_that_are_wrong_or_jump_make_nobody_stale() {
+    for seed in 1..6 {
+        let mut world = World::staged(3, seed);
+        for ahead_ms in [-20_000, 20_000, 0, 25_000, -25_000] {
+            world.set_clock(1, ahead_ms);
+            for watched in 0..3 {
+                assert_eq!(
+                    world.log_out_at(0, 20, 4, watched),
+                    [State::Ready],
+                    "{seed}"
+                );
+            }
+        }
+        world.comes_to_rest();
+    }
 }

@@ -17,11 +17,13 @@ const SLOW_MS: u64 = 50;
 pub(super) struct Path {
     pub(super) is_blocked: bool,
     pub(super) delay_ms: u64,
+    /// How many bytes a second it carries, where that is little: what waits for it arrives later and later.
+    pub(super) bytes_per_second: Option<u64>,
 }
 
 impl Path {
     pub(super) fn is_good(self) -> bool {
-        !self.is_blocked && self.delay_ms <= SLOW_MS
+        !self.is_blocked && self.delay_ms <= SLOW_MS && self.bytes_per_second.is_none()
     }
 }
 
@@ -78,6 +80,7 @@ impl Network {
         let path = Path {
             is_blocked: false,
             delay_ms,
+            bytes_per_second: None,
         };
         Self {
             connections: BTreeMap::new(),
@@ -116,11 +119,28 @@ impl Network {
         now_ms: u64,
         chance: &mut Chance,
     ) {
-        let delay_ms = self.path(connection, end).delay_ms;
+        let path = self.path(connection, end);
+        let delay_ms = path.delay_ms;
+        let bytes = match &sent {
+            Sent::Frame(bytes) => bytes.len() as u64,
+            Sent::End => 0,
+        };
+        let takes_ms = path
+            .bytes_per_second
+            .map_or(0, |rate| (bytes * 1_000).div_ceil(rate));
         let flow = &mut self.connections.get_mut(&connection).unwrap().flows[end];
         let before_ms = flow.back().map_or(0, |(at_ms, _)| *at_ms);
         let at_ms = now_ms + delay_ms + chance.between(0, delay_ms / 2);
-        flow.push_back((at_ms.max(before_ms), sent));
+        flow.push_back((at_ms.max(before_ms) + takes_ms, sent));
+    }
+
+    /// What is on its way arrives by then.
+    pub(super) fn hasten(&mut self, latest_ms: u64) {
+        for connection in self.connections.values_mut() {
+            for (at_ms, _) in connection.flows.iter_mut().flatten() {
+                *at_ms = (*at_ms).min(latest_ms);
+            }
+        }
     }
 
     /// What an end has sent last is lost, from a random frame on.

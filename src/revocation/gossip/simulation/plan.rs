@@ -14,6 +14,7 @@ pub(super) enum Accident {
     Cut,
     Mend,
     Slow,
+    Thin,
     Break,
     Freeze,
     Kill,
@@ -29,9 +30,10 @@ pub(super) enum Accident {
 
 impl Accident {
     /// All that some world does without, and how often each happens.
-    const RARE: [(Self, u64); 12] = [
+    const RARE: [(Self, u64); 13] = [
         (Self::Cut, 3),
         (Self::Slow, 2),
+        (Self::Thin, 2),
         (Self::Break, 4),
         (Self::Freeze, 2),
         (Self::Kill, 3),
@@ -87,7 +89,7 @@ impl Plan {
                 accidents.extend((0..weight).map(|_| accident));
             }
         }
-        let heals = |accident| matches!(accident, Accident::Cut | Accident::Slow);
+        let heals = |accident| matches!(accident, Accident::Cut | Accident::Slow | Accident::Thin);
         if accidents.iter().any(|accident| heals(*accident)) {
             accidents.extend([Accident::Mend; 3]);
         }
@@ -117,6 +119,36 @@ impl Plan {
             calls_itself: chance.one_in(4),
             quiet_ms: if chance.one_in(4) { 65_000 } else { 3_000 },
         }
+    }
+
+    /// Nodes that have been there before, on good paths, to which only happens what a test does.
+    pub(super) fn staged(machines: usize) -> Self {
+        Self {
+            machines,
+            beginning: Beginning::Complete,
+            bulk: 0,
+            accidents: Vec::new(),
+            lasts_ms: 0,
+            pace_ms: 1,
+            room: 4_096,
+            delay_ms: 5,
+            capacity: 1_024,
+            disk_ms: 1,
+            is_star: false,
+            calls_itself: false,
+            quiet_ms: 0,
+        }
+    }
+
+    /// Whether nothing happens that keeps nodes from hearing each other: the time of day may jump, and disks may fail.
+    pub(super) fn is_peaceful(&self) -> bool {
+        let is_harmless = |accident: &Accident| {
+            matches!(
+                accident,
+                Accident::Revoke | Accident::Clock | Accident::Disk
+            )
+        };
+        self.accidents.iter().all(is_harmless)
     }
 
     /// What the operator decided for one node.

@@ -1,7 +1,7 @@
 //! One life of a node on its machine: the mesh and all that is around it in `node`, `outbox` and the committer, with a
 //! disk that survives.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::broadcast::error::TryRecvError;
@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, watch};
 use super::chance::Chance;
 use super::ledger::Entry;
 use super::network::Sent;
-use crate::clock::{self, UnixTime};
+use crate::clock::UnixTime;
 use crate::revocation::committer::Import;
 use crate::revocation::gossip::frame::{Frame, Goodbye, ROWS_MAX};
 use crate::revocation::gossip::mesh::{LinkId, Mesh, Now, Steps};
@@ -74,8 +74,8 @@ pub(super) struct Process {
     unwritten: Vec<Revocation>,
     renewing: Option<Origin>,
     pub(super) is_commit_due: bool,
-    /// Whom it was connected with, but for those who have left.
-    pub(super) met: BTreeSet<usize>,
+    /// Whom it was connected with, but for those who have left, and since when.
+    pub(super) met: BTreeMap<usize, u64>,
     /// When anybody was heard last.
     pub(super) heard_ms: u64,
     /// What somebody who said goodbye had taken, and when that was.
@@ -129,7 +129,7 @@ impl Process {
             unwritten: Vec::new(),
             renewing: None,
             is_commit_due: false,
-            met: BTreeSet::new(),
+            met: BTreeMap::new(),
             heard_ms: now_ms,
             inherited: Vec::new(),
             closing: Vec::new(),
@@ -228,7 +228,7 @@ impl Process {
         disk.origin = renewed.unwrap_or(disk.origin);
         if !own.is_empty() {
             let rows = own.iter().map(Row::of);
-            self.history.append_own(rows, clock::instant());
+            self.history.append_own(rows, now.uptime_ms);
         }
         if let Some(origin) = renewed {
             self.history.renew(origin);

@@ -39,6 +39,12 @@ const PEACE_MS: u64 = 60_000;
 /// After which silence somebody is missed, and a node that did not run is not ready.
 const SILENCE_MAX_MS: u64 = 5_000;
 
+/// By how much a moment may be misjudged, since clocks drift apart.
+const DRIFT_MS: u64 = 50;
+
+/// The longest delay of a path.
+const SLOWEST_MS: u64 = 4_000;
+
 /// After which time dead connections have been given up and others are there.
 const PATIENCE_MS: u64 = 9_000;
 
@@ -67,6 +73,8 @@ struct Machine {
     rules: Rules,
     /// How far its wall clock is ahead, in milliseconds.
     ahead_ms: i64,
+    /// By how many millionths both its clocks are too fast.
+    drift_ppm: u64,
     life: u64,
     process: Option<Process>,
     /// It does not run until then.
@@ -123,6 +131,26 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let plan = Plan::of(&mut chance);
+        Self::of(plan, chance)
+    }
+
+    /// All nodes of a plan run and are ready, and nothing happens to them by itself.
+    pub(super) fn staged(machines: usize, seed: u64) -> Self {
+        let mut world = Self::of(Plan::staged(machines), Chance::new(seed));
+        for machine in 0..machines {
+            world.start(machine);
+        }
+        world.at(0, Event::Look);
+        let are_ready = |world: &Self| (0..machines).all(|one| world.state(one) == State::Ready);
+        assert!(
+            world.pass(PATIENCE_MS, are_ready),
+            "{}",
+            world.differences()
+        );
+        world
+    }
+
+    fn of(plan: Plan, mut chance: Chance) -> Self {
         let count = plan.machines;
         let machines = (0..count).map(|machine| {
             let called = |other: &usize| {
@@ -134,6 +162,7 @@ impl World {
                 targets: (0..count).filter(called).collect(),
                 rules: plan.rules(machine, &mut chance),
                 ahead_ms: i64::try_from(chance.between(0, 2_000)).unwrap() - 1_000,
+                drift_ppm: chance.one_of(&[0, 20, 200]).unwrap(),
                 life: 0,
                 process: None,
                 paused_until_ms: 0,
@@ -196,10 +225,11 @@ impl World {
 
     /// What a machine's clocks show.
     fn clocks(&self, machine: usize) -> Now {
-        let ahead_ms = self.machines[machine].ahead_ms;
+        let one = &self.machines[machine];
+        let passed_ms = self.now_ms + self.now_ms * one.drift_ppm / 1_000_000;
         Now {
-            uptime_ms: 1_000_000 * (machine as u64 + 1) + self.now_ms,
-            wall_ms: (DAWN_MS + self.now_ms).saturating_add_signed(ahead_ms),
+            uptime_ms: 1_000_000 * (machine as u64 + 1) + passed_ms,
+            wall_ms: (DAWN_MS + passed_ms).saturating_add_signed(one.ahead_ms),
         }
     }
 
@@ -383,6 +413,13 @@ impl World {
         if found.serves && process.is_initial {
             self.machines[machine].rules.initial = false; // as the operator is told
         }
+        assert!(
+            found.state != State::Stale
+                || !self.plan.is_peaceful()
+                || self.plan.accidents.is_empty(),
+            "n{machine} is stale though nothing keeps nodes from hearing each other: {}",
+            found.why
+        );
         if before != (found.state, found.why.clone()) {
             self.tell(format!("n{machine} is {:?}: {}", found.state, found.why));
         }
@@ -614,7 +651,7 @@ impl World {
         assert_eq!(steps.pause_ms, 0);
         process.heard_ms = now_ms;
         if steps.joined.is_some() {
-            process.met.insert(other);
+            process.met.entry(other).or_insert(now_ms);
         }
         self.carry_out(machine, steps);
     }
@@ -748,9 +785,13 @@ impl World {
             }
             Accident::Mend => self.mend(machine),
             Accident::Slow => {
-                let slow_ms = self.chance.one_of(&[200, 1_000, 4_000]).unwrap();
+                let slow_ms = self.chance.one_of(&[200, 1_000, SLOWEST_MS]).unwrap();
                 self.network.paths[machine][other].delay_ms = slow_ms;
                 self.tell(format!("n{machine} -> n{other} takes {slow_ms} ms"));
+            }
+            Accident::Thin => {
+                let rate = self.chance.one_of(&[1_000, 4_000, 20_000]).unwrap();
+                self.thin(machine, other, rate);
             }
             Accident::Break | Accident::Freeze => self.break_connection(accident),
             Accident::Kill if is_running => {
@@ -793,6 +834,60 @@ impl World {
             | Accident::Pause
             | Accident::Force => {}
         }
+    }
+
+    /// A path carries so many bytes a second.
+    pub(super) fn thin(&mut self, from: usize, to: usize, rate: u64) {
+        self.network.paths[from][to].bytes_per_second = Some(rate);
+        self.tell(format!("n{from} -> n{to} carries {rate} bytes a second"));
+    }
+
+    /// Nothing of what one node sends arrives at the other.
+    pub(super) fn block(&mut self, from: usize, to: usize) {
+        self.network.paths[from][to].is_blocked = true;
+        self.tell(format!("n{from} -> n{to} is cut"));
+    }
+
+    /// A time of day is wrong by so much from now on.
+    pub(super) fn set_clock(&mut self, machine: usize, ahead_ms: i64) {
+        self.machines[machine].ahead_ms = ahead_ms;
+        self.tell(format!("n{machine}'s clock is {ahead_ms} ms ahead"));
+    }
+
+    /// Logouts at one node for a while, so many a second; the states that another one was in meanwhile, one after the
+    /// other.
+    pub(super) fn log_out_at(
+        &mut self,
+        machine: usize,
+        per_second: u64,
+        seconds: u64,
+        watched: usize,
+    ) -> Vec<State> {
+        let mut states = vec![self.state(watched)];
+        for _ in 0..seconds * 10 {
+            for _ in 0..per_second / 10 {
+                let window = self.window();
+                let revocation = self.token(window);
+                self.ledger.make(revocation);
+                self.process(machine).revoke(revocation);
+            }
+            self.await_commit(machine);
+            self.pass(100, |_| false);
+            states.push(self.state(watched));
+        }
+        states.dedup();
+        states
+    }
+
+    /// Waits until all know the same and are ready, which takes no more than a minute.
+    pub(super) fn comes_to_rest(&mut self) {
+        let is_settled = self.becomes_settled();
+        assert!(is_settled, "{}", self.differences());
+    }
+
+    fn state(&self, machine: usize) -> State {
+        let process = self.machines[machine].process.as_ref();
+        process.map_or(State::Starting, |process| process.state)
     }
 
     fn is_awake(&self, machine: usize) -> bool {
@@ -848,15 +943,17 @@ impl World {
         }
     }
 
-    fn mend(&mut self, machine: usize) {
+    pub(super) fn mend(&mut self, machine: usize) {
         let good_ms = self.plan.delay_ms;
         for other in 0..self.machines.len() {
             for (from, to) in [(machine, other), (other, machine)] {
                 let path = &mut self.network.paths[from][to];
                 path.is_blocked = false;
                 path.delay_ms = good_ms;
+                path.bytes_per_second = None;
             }
         }
+        self.network.hasten(self.now_ms + SLOWEST_MS);
         self.tell(format!("all ways of n{machine} are mended"));
     }
 
@@ -972,8 +1069,7 @@ impl World {
             &[-500_000, -20_000, -1_000, 0, 1_000, 20_000, 500_000]
         };
         let ahead_ms = self.chance.one_of(steps_ms).unwrap();
-        self.machines[machine].ahead_ms = ahead_ms;
-        self.tell(format!("n{machine}'s clock is {ahead_ms} ms ahead"));
+        self.set_clock(machine, ahead_ms);
     }
 
     fn force(&mut self, machine: usize) {
@@ -1083,6 +1179,7 @@ impl World {
                 "n{machine} is ready without {left:?} of n{leaver}, which left at {at_ms} ms"
             );
         }
+        self.check_age(machine, process);
         for ((first, second), (_, since_ms)) in &self.good {
             let other = match machine {
                 machine if machine == *first => *second,
@@ -1098,6 +1195,27 @@ impl World {
             if let Some(entry) = self.ledger.missing(machine, other, before_ms) {
                 let missing = self.ledger.revocation(entry);
                 panic!("n{machine} is ready without {missing:?}, which n{other} has");
+            }
+        }
+    }
+
+    /// A node that says it is ready knows all that was answered five seconds ago by whom it has met, whatever the ways
+    /// between them are.
+    fn check_age(&self, machine: usize, process: &Process) {
+        let Some(until_ms) = process.ticked_ms.checked_sub(SILENCE_MAX_MS + DRIFT_MS) else {
+            return;
+        };
+        for (other, met_ms) in &process.met {
+            let Some(there) = &self.machines[*other].process else {
+                continue;
+            };
+            let (origin, _) = there.history.own();
+            if *met_ms > until_ms {
+                continue;
+            }
+            if let Some(entry) = self.ledger.late(machine, origin, until_ms) {
+                let missing = self.ledger.revocation(entry);
+                panic!("n{machine} is ready without {missing:?}, which n{other} answered long ago");
             }
         }
     }
@@ -1258,7 +1376,7 @@ impl World {
         let is_late = |accident: &Accident| {
             matches!(
                 accident,
-                Accident::Slow | Accident::Pause | Accident::Quarantine
+                Accident::Slow | Accident::Thin | Accident::Pause | Accident::Quarantine
             )
         };
         let may_be_late = self.plan.accidents.iter().any(is_late);
