@@ -608,11 +608,12 @@ fn file_id(path: &Path) -> io::Result<FileId> {
 fn read_mark(data_dir: &Path) -> Result<Noted, JournalError> {
     Mark::read(data_dir).map_err(|error| {
         let path = data_dir.join(Mark::FILE);
-        match error.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                corrupt(&path, &error.to_string())
-            }
-            _ => JournalError::Unreachable(path, error.to_string()),
+        if error.kind() == io::ErrorKind::InvalidData
+            || error.kind() == io::ErrorKind::UnexpectedEof
+        {
+            corrupt(&path, &error.to_string())
+        } else {
+            JournalError::Unreachable(path, error.to_string())
         }
     })
 }
