@@ -16,7 +16,7 @@ use doorward::revocation::gossip::{
 };
 use doorward::server;
 
-use crate::{CONFIG, UNAVAILABLE, data_folder, fail, load, report};
+use crate::{CONFIG, UNAVAILABLE, data_folder, fail, load, operator_commands, report};
 
 /// What is done with a cluster.
 #[derive(Subcommand)]
@@ -28,9 +28,9 @@ pub(crate) enum Command {
     /// Make this machine a node of the cluster that invited it
     Join(Join),
     /// Say how the running node and its peers fare
-    Status(crate::Process),
+    Status(operator_commands::Process),
     /// Have the running node serve by what it knows, although other nodes may know of more logouts
-    ForceReady(crate::Process),
+    ForceReady(operator_commands::Process),
 }
 
 #[derive(Args)]
@@ -100,16 +100,17 @@ pub(crate) fn run(command: Command) -> ExitCode {
 }
 
 /// Asks the running process how it fares, or has it serve.
-fn order(process: &crate::Process, is_forced: bool) -> ExitCode {
-    let Ok(socket) = crate::socket_of(process) else {
-        return ExitCode::from(CONFIG);
+fn order(process: &operator_commands::Process, is_forced: bool) -> ExitCode {
+    let socket = match operator_commands::socket_of(process) {
+        Ok(socket) => socket,
+        Err(error) => return fail(&error, UNAVAILABLE),
     };
     match server::call_cluster(&socket, is_forced) {
         Ok((status, answer)) => {
             let _ = writeln!(io::stdout(), "{answer:#}");
             ExitCode::from(u8::from(!status.is_success()))
         }
-        Err(error) => crate::nobody_answers(&socket, &error),
+        Err(error) => operator_commands::nobody_answers(&socket, &error),
     }
 }
 

@@ -2,18 +2,19 @@
 
 mod cluster_commands;
 mod data_folder;
+mod operator_commands;
+mod running;
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use doorward::config::{self, Config, Faults};
-use doorward::request::{Named, Target};
 use doorward::revocation::JournalError;
 use doorward::revocation::gossip::NodeError;
-use doorward::server::{self, Load, Loaded, Order, StartError};
+use doorward::server::{self, Load, Loaded, StartError};
 use doorward::{clock, demo};
 
 /// Requests move between threads, and glibc's allocator makes the threads wait for each other when memory is given
@@ -47,15 +48,23 @@ enum Command {
         once: bool,
     },
     /// Revoke by hand, in the running process
-    Revoke(Revoke),
+    #[command(after_help = ORDER_CODES)]
+    Revoke(operator_commands::Revoke),
     /// Count what is in force in the running process, or look a token up
-    Inspect(Inspect),
+    #[command(after_help = ORDER_CODES)]
+    Inspect(operator_commands::Inspect),
     /// Have the running process read its configuration, keys and certificates anew: all of it, or nothing
-    Reload(Process),
+    #[command(after_help = RELOAD_CODES)]
+    Reload(operator_commands::Process),
     /// Share revocations with other nodes
     #[command(subcommand)]
     Cluster(cluster_commands::Command),
 }
+
+const ORDER_CODES: &str = "Exit codes: 0 done; 1 it could not be done, and the answer says why; \
+    2 the order is wrong; 69 no process answers.";
+const RELOAD_CODES: &str = "Exit codes: 0 reloaded; 78 the file has faults; 1 it needs a restart, or keys can't be fetched: \
+    then the old configuration serves on; 69 no process answers.";
 
 #[derive(Args)]
 struct File {
@@ -63,79 +72,19 @@ struct File {
     #[arg(
         long,
         value_name = "FILE",
-        default_value = "/etc/doorward/doorward.toml"
+        default_value = CONFIG_FILE
     )]
     config: PathBuf,
 }
 
-#[derive(Args)]
-struct Process {
-    /// The configuration of the running process: it says where its control socket is
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "/etc/doorward/doorward.toml"
-    )]
-    config: PathBuf,
-    /// The control socket, if the configuration can't be read
-    #[arg(long, value_name = "SOCKET")]
-    control: Option<PathBuf>,
-}
+/// Where the configuration is unless it is said.
+const CONFIG_FILE: &str = "/etc/doorward/doorward.toml";
 
-#[derive(Args)]
-struct Revoke {
-    #[command(flatten)]
-    process: Process,
-    /// The shop's name; without one, `--all-before` means all shops
-    #[arg(long, required_unless_present = "all_before")]
-    shop: Option<String>,
-    #[command(flatten)]
-    target: Targets,
-    /// The `iss` of the token, where an id or customer is known under several
-    #[arg(long)]
-    issuer: Option<String>,
-}
-
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-struct Targets {
-    /// The token in this file; `-` reads it from standard input
-    #[arg(long, value_name = "FILE")]
-    token: Option<PathBuf>,
-    /// The token with this id claim
-    #[arg(long)]
-    jti: Option<String>,
-    /// Every token of this customer issued until now
-    #[arg(long)]
-    subject: Option<String>,
-    /// Every token of this session
-    #[arg(long)]
-    session: Option<String>,
-    /// Every token issued before a moment: `now`, or such as 2026-11-21T02:00:00Z. Opaque tokens do not say
-    /// when they were issued and are not reached.
-    #[arg(long, value_name = "TIME")]
-    all_before: Option<String>,
-}
-
-#[derive(Args)]
-struct Inspect {
-    #[command(flatten)]
-    process: Process,
-    /// The shop whose token to look up
-    #[arg(long, requires = "token")]
-    shop: Option<String>,
-    /// The token in this file; `-` reads it from standard input
-    #[arg(long, value_name = "FILE", requires = "shop")]
-    token: Option<PathBuf>,
-}
-
-/// Exit codes as in sysexits.h: an address can't be had; and the configuration is invalid, or the data folder that it
-/// names is not the one that was written last.
+/// Exit codes: wrong usage, as clap has it; and as in sysexits.h: an address can't be had; and the configuration is
+/// invalid, or the data folder that it names is not the one that was written last.
+const USAGE: u8 = 2;
 const UNAVAILABLE: u8 = 69;
 const CONFIG: u8 = 78;
-
-/// The status by which a process says that the configuration is invalid.
-const UNPROCESSABLE: u16 = 422;
 
 fn main() -> ExitCode {
     // Only the place: what a panic says may hold what a request said.
@@ -148,9 +97,9 @@ fn main() -> ExitCode {
         Command::Run(file) => run(&file.config),
         Command::Check(file) => check(&file.config),
         Command::Demo { shop, once } => walk(&shop, once),
-        Command::Revoke(revoke) => revoke_by_hand(revoke),
-        Command::Inspect(inspect) => inspect_by_hand(inspect),
-        Command::Reload(process) => reload(&process),
+        Command::Revoke(revoke) => operator_commands::revoke(revoke),
+        Command::Inspect(inspect) => operator_commands::inspect(inspect),
+        Command::Reload(process) => operator_commands::reload(&process),
         Command::Cluster(command) => cluster_commands::run(command),
     }
 }
@@ -178,7 +127,8 @@ fn run(path: &Path) -> ExitCode {
 fn loader(path: &Path) -> Load {
     let path = path.to_owned();
     Box::new(move || match config::load(&path) {
-        Ok((config, warnings)) => Ok(Loaded {
+        Ok((mut config, warnings)) => Ok(Loaded {
+            outline: std::mem::take(&mut config.server.outline),
             server: config.server,
             shops: config.shops,
             log: config.log,
@@ -306,132 +256,6 @@ fn walk(shop: &str, once: bool) -> ExitCode {
         Ok(Err(failed)) => fail(&failed, 1),
         Err(error) => fail(&error, 1),
     }
-}
-
-fn revoke_by_hand(revoke: Revoke) -> ExitCode {
-    let order = match target_of(revoke.target, revoke.issuer) {
-        Ok(target) => Order {
-            shop: revoke.shop,
-            target,
-        },
-        Err(error) => return fail(&error, 2),
-    };
-    call(&revoke.process, "/revoke", Some(&order))
-}
-
-fn inspect_by_hand(inspect: Inspect) -> ExitCode {
-    let (Some(shop), Some(file)) = (inspect.shop, inspect.token) else {
-        return call(&inspect.process, "/inspect", None);
-    };
-    match read_token(&file) {
-        Ok(token) => {
-            let target = Target::Token(token);
-            let order = Order {
-                shop: Some(shop),
-                target,
-            };
-            call(&inspect.process, "/inspect", Some(&order))
-        }
-        Err(error) => fail(&error, 2),
-    }
-}
-
-fn target_of(targets: Targets, issuer: Option<String>) -> io::Result<Target> {
-    let named = |name| Named { name, issuer };
-    let target = if let Some(file) = targets.token {
-        Target::Token(read_token(&file)?)
-    } else if let Some(name) = targets.jti {
-        Target::Jti(named(name))
-    } else if let Some(name) = targets.subject {
-        Target::Subject(named(name))
-    } else if let Some(name) = targets.session {
-        Target::Session(named(name))
-    } else {
-        Target::AllBefore(moment(&targets.all_before.unwrap_or_default())?)
-    };
-    Ok(target)
-}
-
-/// A token is read from a file, for what stands in a command line is seen by every user of the machine.
-fn read_token(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    if file == Path::new("-") {
-        io::stdin().read_to_string(&mut text)?;
-    } else {
-        text = std::fs::read_to_string(file).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", file.display()))
-        })?;
-    }
-    Ok(text.trim().to_owned())
-}
-
-fn moment(text: &str) -> io::Result<u64> {
-    if text == "now" {
-        return Ok(clock::now().seconds());
-    }
-    let moment = humantime::parse_rfc3339_weak(text)
-        .ok()
-        .and_then(|moment| moment.duration_since(std::time::UNIX_EPOCH).ok());
-    moment.map(|since| since.as_secs()).ok_or_else(|| {
-        io::Error::other(format!(
-            "--all-before {text}: expected `now` or a time such as 2026-11-21T02:00:00Z"
-        ))
-    })
-}
-
-fn call(process: &Process, path: &str, order: Option<&Order>) -> ExitCode {
-    let Ok(socket) = socket_of(process) else {
-        return ExitCode::from(CONFIG);
-    };
-    match server::call(&socket, path, order) {
-        Ok((status, answer)) => {
-            let _ = writeln!(io::stdout(), "{answer:#}");
-            if status.is_success() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
-        }
-        Err(error) => nobody_answers(&socket, &error),
-    }
-}
-
-/// Prints the outcome of the process itself: what it says is what it serves by.
-fn reload(process: &Process) -> ExitCode {
-    let Ok(socket) = socket_of(process) else {
-        return ExitCode::from(CONFIG);
-    };
-    let (status, answer) = match server::order_reload(&socket) {
-        Ok(outcome) => outcome,
-        Err(error) => return nobody_answers(&socket, &error),
-    };
-    let said = |key| answer.get(key).and_then(|text| text.as_str());
-    if !status.is_success() {
-        eprintln!("{}", said("error").unwrap_or_default());
-        let is_faulty = status.as_u16() == UNPROCESSABLE;
-        return ExitCode::from(if is_faulty { CONFIG } else { 1 });
-    }
-    if let Some(warnings) = said("warnings").filter(|text| !text.is_empty()) {
-        eprintln!("{warnings}");
-    }
-    let _ = writeln!(io::stdout(), "reloaded");
-    ExitCode::SUCCESS
-}
-
-/// The control socket of the running process; where the configuration says it, its faults are printed.
-fn socket_of(process: &Process) -> Result<PathBuf, ()> {
-    match &process.control {
-        Some(control) => Ok(control.clone()),
-        None => load(&process.config).map(|config| config.server.control),
-    }
-}
-
-fn nobody_answers(socket: &Path, error: &io::Error) -> ExitCode {
-    let error = format!(
-        "no doorward answers at {}: {error}\n  help: is it running, and are you its user?",
-        socket.display()
-    );
-    fail(&error, UNAVAILABLE)
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

@@ -67,7 +67,7 @@ fn a_password_that_is_wrong_is_said_to_be_and_not_said() {
         503,
         "nobody knows what was revoked"
     );
-    let cut_off = ["revoke", "--all-before", "2000-01-01T00:00:00Z"];
+    let cut_off = ["revoke", "--all-before", "2000-01-01T00:00:00Z", "--yes"];
     let cut_off = cluster["a"].command(&cut_off);
     assert_eq!(cut_off.code, Some(0), "{cut_off:?}");
     cluster.comes_to("a", "ready");

@@ -90,7 +90,7 @@ fn every_way_to_revoke_reaches_the_other_node() {
     ledger.converges(&cluster);
     eventually(|| cluster["a"].raw(&get(&[("Authorization", &bearer)])) == 401);
     eventually(|| doorward::clock::now().seconds() > issued_at(stays.token()));
-    revoke(&["--all-before", "now"], "");
+    revoke(&["--all-before", "now", "--yes"], "");
     ledger.buries_all();
     ledger.converges(&cluster);
 }

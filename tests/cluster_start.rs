@@ -143,7 +143,7 @@ fn when_all_journals_are_lost_nobody_serves_before_everybody_is_cut_off() {
         assert_eq!(status(&cluster, name, &alive), 503);
     }
     ledger.check(&cluster);
-    let revoked = cluster["b"].command(&["revoke", "--all-before", "now"]);
+    let revoked = cluster["b"].command(&["revoke", "--all-before", "now", "--yes"]);
     assert_eq!(revoked.code, Some(0), "{revoked:?}");
     ledger.buries_all();
     cluster.form(&["a", "b", "c"]);

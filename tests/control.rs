@@ -71,7 +71,7 @@ fn everybody_can_be_cut_off() {
         Customer::named(&shop, "bob"),
     ];
     shop.set_date_offset(0);
-    let revoked = edge.command(&["revoke", "--shop", "main", "--all-before", "now"]);
+    let revoked = edge.command(&["revoke", "--shop", "main", "--all-before", "now", "--yes"]);
     assert_eq!(revoked.code, Some(0), "{revoked:?}");
     for customer in early {
         assert_eq!(customer.visit(&edge, PROFILE), 401);

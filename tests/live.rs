@@ -281,7 +281,7 @@ fn every_way_to_revoke_ends_what_is_open_trap_28() {
     cut("one-of-two", open);
 
     scene.still_hears("bob", &mut bobs);
-    by_hand(&["--all-before", "now"], "");
+    by_hand(&["--all-before", "now", "--yes"], "");
     cut("bob", bobs);
     scene.still_hears("anonymous", &mut anonymous);
 }
@@ -319,7 +319,7 @@ fn other_tokens_of_the_customer_and_later_ones_go_on_d4() {
     scene.still_hears("laptop", &mut laptops);
     let outcome = scene
         .edge
-        .command(&["revoke", "--shop", "main", "--all-before", "now"]);
+        .command(&["revoke", "--shop", "main", "--all-before", "now", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     laptops.ends().join().unwrap();
     let mut next = scene.open_as(&scene.live.shop.sign_in("alice"), "/events/next");

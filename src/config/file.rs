@@ -8,7 +8,7 @@ use super::fault::{Fault, Faults};
 use super::table::Text;
 
 /// The largest file that is read: a JWK set of a thousand keys.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+pub(super) const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A file that was read, and where the configuration names it.
 pub(super) struct File<'t, 'a> {

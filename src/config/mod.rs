@@ -23,6 +23,7 @@ mod key_files;
 mod key_url;
 mod limits;
 mod logout;
+mod outline;
 mod pattern;
 mod presets;
 mod process;
@@ -36,7 +37,7 @@ mod upstream;
 mod words;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::LevelFilter;
@@ -82,6 +83,15 @@ pub fn load(path: &Path) -> Result<(Config, Faults), Faults> {
     }
 }
 
+/// Where the control socket is by a configuration that may be half edited: the keys around are not judged. `None`: it can't
+/// be read, or says neither `control` nor `data_dir`.
+pub fn control_of(path: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(path).ok()?;
+    let document = Document::parse("", &text, &mut Faults::default());
+    let base_dir = path.parent().unwrap_or(Path::new(""));
+    process::control_of(Table::root(&document), base_dir)
+}
+
 /// Reads the text of a configuration. Reports call it `name`; files that it names are relative to
 /// `base_dir`.
 ///
@@ -94,7 +104,10 @@ pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<(Config, Faults)
     let document = Document::parse(name, text, &mut faults);
     let config = read(Table::root(&document), &presets, base_dir, &mut faults);
     match config {
-        Some(config) if !faults.is_fatal() => Ok((config, faults)),
+        Some(mut config) if !faults.is_fatal() => {
+            config.server.outline = outline::of(text, base_dir);
+            Ok((config, faults))
+        }
         Some(_) | None => Err(faults),
     }
 }

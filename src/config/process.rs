@@ -15,7 +15,7 @@ use super::table::{Table, Text};
 use super::{certificate, cluster, limits};
 use crate::request::{HostPattern, PathPattern};
 use crate::revocation::gossip::ClusterSettings;
-use crate::server::{Certificate, Drain, Limits, Listen, Settings, SiteSettings};
+use crate::server::{Certificate, Drain, Limits, Listen, Outline, Settings, SiteSettings};
 
 /// Doorward's own paths on every shop, unless the operator says otherwise.
 const PREFIX: &str = "/_doorward";
@@ -98,6 +98,7 @@ impl Process {
                     drain: self.drain,
                 },
                 cluster: self.cluster,
+                outline: Outline::default(),
             },
             log: self.log,
             summary,
@@ -224,6 +225,15 @@ fn read_control(
         faults.push(spot.iter().fold(fault, Fault::at));
     }
     Some(control)
+}
+
+/// Where the control socket is, as far as a file says it that may be half edited.
+pub(super) fn control_of(mut root: Table<'_>, base_dir: &Path) -> Option<PathBuf> {
+    let mut faults = Faults::default();
+    let data_dir = read_path(&mut root, "data_dir", base_dir, &mut faults);
+    let control = read_control(&mut root, data_dir.as_deref(), base_dir, &mut faults);
+    drop(root);
+    control
 }
 
 /// How long the process takes to stop.

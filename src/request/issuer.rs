@@ -176,6 +176,13 @@ impl Issuer {
         let former = self.settings.claims.former_customer(payload);
         let subjects = [said.subject.as_deref(), former.as_deref()];
         let mut groups = self.groups(issuer, said.session.as_deref(), &subjects);
+        if let Some(id) = said.id.as_ref().filter(|_| !issuer.is_empty()) {
+            // An operator may name the id alone.
+            groups.push(Group {
+                id: self.of_any_issuer(id),
+                cause: Cause::Token,
+            });
+        }
         if named.is_some() {
             // Before its key was here, it could be revoked by its digest only.
             groups.push(Group {
@@ -263,6 +270,19 @@ impl Issuer {
     pub(super) fn digest(&self, kind: Digest, issuer: &str, name: &str) -> Id {
         let domain = self.settings.token_domain.as_bytes();
         Id::of(kind, &[domain, issuer.as_bytes(), name.as_bytes()])
+    }
+
+    /// The digest by which an operator revokes a token by its id, whatever its `iss` is. A logout never does: other issuers
+    /// may give the same id to another token.
+    pub(super) fn of_any_issuer(&self, id: &str) -> Id {
+        let domain = self.settings.token_domain.as_bytes();
+        Id::of(Digest::Token, &[domain, id.as_bytes()])
+    }
+
+    /// Whether a token that says this `iss` could be good.
+    pub(super) fn may_be_of(&self, issuer: &str) -> bool {
+        let issuers = &self.settings.issuers;
+        issuers.is_empty() || issuers.iter().any(|one| one == issuer)
     }
 
     /// Standards 57: present, a string, and one of ours letter by letter. Unpinned, it is whatever it says.

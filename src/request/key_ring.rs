@@ -132,6 +132,11 @@ impl Held {
             .build_with_hasher(foldhash::fast::RandomState::default());
         Self { keys, verified }
     }
+
+    /// The tokens that are remembered.
+    pub(super) fn tokens(&self) -> Vec<Arc<Verified>> {
+        self.verified.iter().map(|(_, token)| token).collect()
+    }
 }
 
 impl KeyRing {

@@ -262,20 +262,62 @@ impl Verifier {
         self.main().digest(Digest::Subject, "", subject)
     }
 
-    /// What the operator names by hand, as every issuer knows it that may be meant: a token's id claim, a customer or a
-    /// session.
+    /// Everything by which those of a name are refused that the operator names by hand: a token by its id claim, a
+    /// customer or a session; of this `iss`, or whoever issued them.
     pub(super) fn named_by_hand(&self, kind: Digest, issuer: Option<&str>, name: &str) -> Vec<Id> {
-        let pins = |one: &Issuer| {
-            let mut pinned = one.settings().issuers.iter();
-            pinned.any(|pinned| Some(pinned.as_str()) == issuer)
-        };
-        let is_pinned = self.issuers.iter().any(pins);
-        let meant = self.issuers.iter().filter(|one| !is_pinned || pins(one));
-        let id = |one: &Issuer| {
-            let issuer = issuer.unwrap_or(one.settings().only_issuer());
-            one.digest(kind, issuer, name)
-        };
-        each_once(meant.map(id))
+        each_once(self.meant(issuer).flat_map(|one| {
+            let by_id = kind == Digest::Token && issuer.is_none();
+            let of_any = by_id.then(|| one.of_any_issuer(name));
+            [one.digest(kind, issuer.unwrap_or_default(), name)]
+                .into_iter()
+                .chain(of_any)
+        }))
+    }
+
+    /// What a logout of theirs revokes them by: under each pinned issuer, or under none.
+    pub(super) fn named_by_logout(
+        &self,
+        kind: Digest,
+        issuer: Option<&str>,
+        name: &str,
+    ) -> Vec<Id> {
+        each_once(self.meant(issuer).flat_map(|one| {
+            let pinned = one.settings().issuers.iter().map(String::as_str);
+            let pinned: Vec<_> = match issuer {
+                Some(issuer) => vec![issuer],
+                None if one.settings().issuers.is_empty() => vec![""],
+                None => pinned.collect(),
+            };
+            pinned
+                .into_iter()
+                .map(|issuer| one.digest(kind, issuer, name))
+                .collect::<Vec<_>>()
+        }))
+    }
+
+    /// The issuers whose tokens may say this `iss`; all, if none is said.
+    fn meant<'v>(&'v self, issuer: Option<&'v str>) -> impl Iterator<Item = &'v Issuer> {
+        let fits = move |one: &&Issuer| issuer.is_none_or(|issuer| one.may_be_of(issuer));
+        self.issuers.iter().filter(fits)
+    }
+
+    /// Whether a token with this `iss` could be good here.
+    pub(super) fn may_be_of(&self, issuer: &str) -> bool {
+        self.issuers.iter().any(|one| one.may_be_of(issuer))
+    }
+
+    /// The issuers that are pinned, for the operator to read.
+    pub(super) fn pinned_issuers(&self) -> Vec<String> {
+        let issuers = self.issuers.iter();
+        let pinned = issuers.flat_map(|one| one.settings().issuers.clone());
+        pinned.collect()
+    }
+
+    /// The tokens that were verified lately. Others may have been forgotten.
+    pub(super) fn remembered_tokens(&self) -> Vec<Arc<Verified>> {
+        let issuers = self.issuers.iter();
+        let remembered = issuers.flat_map(|one| one.ring().held().tokens());
+        remembered.collect()
     }
 
     /// Everybody whose tokens are good here, by the token domain of every issuer.

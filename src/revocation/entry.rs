@@ -216,6 +216,13 @@ impl Revocation {
         }
     }
 
+    /// What it is about.
+    pub const fn id(&self) -> Id {
+        match self {
+            Self::Token { id, .. } | Self::Cutoff { id, .. } => *id,
+        }
+    }
+
     /// Until when it is kept.
     pub const fn until(&self) -> UnixTime {
         match self {

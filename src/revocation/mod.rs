@@ -157,6 +157,11 @@ impl Revocations {
         self.set.covers(token)
     }
 
+    /// Whether a revocation would change nothing; see [`Set::holds`].
+    pub fn holds(&self, revocation: &Revocation) -> bool {
+        self.set.holds(revocation)
+    }
+
     /// Whether any token is revoked whose end is not known, such as an opaque one.
     pub fn has_undated(&self) -> bool {
         self.set.has_undated()

@@ -128,6 +128,20 @@ impl Set {
         self.undated.contains(id)
     }
 
+    /// Whether everything that this revocation refuses is refused by its name already. Reads every window.
+    pub fn holds(&self, revocation: &Revocation) -> bool {
+        match revocation {
+            Revocation::Token { id, .. } => {
+                let dated = || self.index.read().values().any(|ids| ids.contains(id));
+                self.undated.contains(id) || dated()
+            }
+            Revocation::Cutoff { id, not_before, .. } => {
+                let last = not_before.minus(Duration::from_secs(1));
+                self.cutoffs.cover(id, Some(last)).is_some()
+            }
+        }
+    }
+
     /// Whether the cutoff of this moment leaves a token alive.
     fn spares(&self, token: &Id, cutoff: UnixTime) -> bool {
         self.undated.contains(&Id::spared(token, cutoff))
@@ -820,6 +834,31 @@ mod tests {
 
     fn at(minutes: u64) -> UnixTime {
         NOW.plus(Duration::from_secs(60 * minutes))
+    }
+
+    #[test]
+    fn what_is_in_force_by_its_name_is_no_news() {
+        let set = Set::default();
+        let token = |number: u8, window| Revocation::Token {
+            id: Id::from_bytes([number; 16]),
+            window,
+            until: at(60),
+            source: Source::Verified,
+        };
+        let cutoff = |number: u8, minute| Revocation::Cutoff {
+            id: Id::from_bytes([number; 16]),
+            not_before: at(minute),
+            until: at(60),
+        };
+        let dated = Window::of(Some(at(30)));
+        for revocation in [token(1, dated), token(2, Window::UNDATED), cutoff(3, 10)] {
+            assert!(!set.holds(&revocation));
+            set.insert(&revocation, NOW);
+            assert!(set.holds(&revocation));
+        }
+        assert!(set.holds(&token(1, Window::UNDATED)), "whenever it ends");
+        assert!(set.holds(&cutoff(3, 9)) && !set.holds(&cutoff(3, 11)));
+        assert!(!set.holds(&token(4, Window::UNDATED)) && !set.holds(&cutoff(4, 1)));
     }
 
     /// Every sum is that of the entries which are kept beyond a moment.

@@ -11,21 +11,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use http::{Method, Response, StatusCode};
 use log::{info, warn};
-use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::client::exchange;
+use super::control_socket::Peer;
+use super::log_id::LogKey;
 use super::operator::with_type;
 use super::reload::{NotReloaded, Reloads};
 use super::reload_record::Record;
 use super::site::Served;
 use crate::clock::{self, UnixTime};
-use crate::request::{Gate, Shop, Target, Token};
+use crate::request::{ByHand, Gate, Shop, Target, Token, UnfitOrder};
+use crate::revocation::Revocation;
 use crate::revocation::gossip::Node;
 
 /// Whom an operator means, at which shop.
@@ -36,12 +37,16 @@ pub struct Order {
     pub shop: Option<String>,
     /// Whom.
     pub target: Target,
+    /// Whether it is only said what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// Answers orders.
 pub(super) struct Control {
     pub(super) served: Served,
     pub(super) reloads: Arc<Reloads>,
+    pub(super) log_key: LogKey,
 }
 
 /// How long a command waits for its outcome.
@@ -50,34 +55,54 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest order: a token and a few names.
 const ORDER_BYTES_MAX: usize = 64 << 10;
 
-#[async_trait]
-impl ServeHttp for Control {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+impl Control {
+    /// Carries out the order of a request, whoever gives it.
+    pub(super) async fn answer(
+        &self,
+        session: &mut ServerSession,
+        peer: Peer,
+    ) -> Response<Vec<u8>> {
         let head = session.req_header();
         let (method, path) = (head.method.clone(), head.uri.path().to_owned());
         let body = match read_body(session).await {
             Ok(body) => body,
-            Err(why) => return answer(Err((StatusCode::BAD_REQUEST, why))),
+            Err(why) => return answer(Err((StatusCode::BAD_REQUEST, why.into()))),
         };
         let site = self.served.load_full();
         answer(match (&method, path.as_str()) {
             (&Method::GET, "/inspect") => Ok(count(&site.gate, &self.reloads.record)),
             (&Method::POST, "/inspect") => look(&site.gate, &body),
-            (&Method::POST, "/revoke") => self.revoke(&site.gate, &body).await,
+            (&Method::POST, "/revoke") => self.revoke(&site.gate, &body, peer).await,
             (&Method::GET, "/cluster") => self.cluster(),
-            (&Method::POST, "/cluster/force-ready") => self.force_ready(),
-            (&Method::POST, "/reload") => reload(&self.reloads).await,
+            (&Method::POST, "/cluster/force-ready") => self.force_ready(peer),
+            (&Method::POST, "/reload") => self.reload(peer).await,
             _ => Err((
                 StatusCode::NOT_FOUND,
                 "POST /revoke, POST /reload, POST /inspect, GET /inspect, GET /cluster, \
                  POST /cluster/force-ready"
-                    .to_owned(),
+                    .into(),
             )),
         })
     }
 }
 
-type Outcome = Result<Value, (StatusCode, String)>;
+type Outcome = Result<Value, (StatusCode, Failure)>;
+
+/// Why an order was not carried out.
+struct Failure {
+    why: String,
+    /// More that a program may want to know.
+    details: Map<String, Value>,
+}
+
+impl<T: Into<String>> From<T> for Failure {
+    fn from(why: T) -> Self {
+        Self {
+            why: why.into(),
+            details: Map::new(),
+        }
+    }
+}
 
 fn count(gate: &Gate, reloads: &Record) -> Value {
     let revocations = gate.revocations();
@@ -113,17 +138,18 @@ fn look(gate: &Gate, body: &[u8]) -> Outcome {
     let Target::Token(text) = &order.target else {
         return Err((
             StatusCode::BAD_REQUEST,
-            "only a token can be looked up".to_owned(),
+            "only a token can be looked up".into(),
         ));
     };
-    let token = match shop.read_by_hand(text, clock::now()) {
+    let shown = shop.shown(text, clock::now()).map_err(|why| unfit(&why))?;
+    let cause = shown.refused_by(gate.revocations());
+    let token = match &shown.token {
         Ok(token) => token,
         Err(flaw) => {
             return Ok(json!({ "verified": false, "flaw": flaw.name(), "refused": true }));
         }
     };
-    let cause = gate.revocations().covers(token.identity());
-    let (verified, expires_at) = match &token {
+    let (verified, expires_at) = match token {
         Token::Verified(token) => (true, token.expires_at),
         Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_) => (false, None),
     };
@@ -137,84 +163,191 @@ fn look(gate: &Gate, body: &[u8]) -> Outcome {
     }))
 }
 
+/// What an order comes to, at all of its shops.
+#[derive(Default)]
+struct Sum {
+    revocations: Vec<Revocation>,
+    /// What the log calls those who are meant by.
+    names: Vec<String>,
+    news: usize,
+    old: usize,
+    seen_tokens: usize,
+    notes: Vec<String>,
+}
+
+impl Sum {
+    fn add(&mut self, shop: &Shop, done: ByHand, log_key: &LogKey) {
+        self.revocations.extend(done.revocations);
+        self.names.push(log_key.name(&done.id).to_string());
+        self.news += usize::from(done.is_news);
+        self.old += usize::from(!done.is_news);
+        self.seen_tokens += done.seen_tokens;
+        let notes = done.notes.iter();
+        let notes = notes.map(|note| format!("shop {}: {note}", shop.name));
+        self.notes.extend(notes);
+    }
+}
+
 impl Control {
-    fn node(&self) -> Result<&Node, (StatusCode, String)> {
+    fn node(&self) -> Result<&Node, (StatusCode, Failure)> {
         let why = "this node is in no cluster: the configuration has no [cluster]";
         let node = self.reloads.node.as_deref();
-        node.ok_or_else(|| (StatusCode::CONFLICT, why.to_owned()))
+        node.ok_or_else(|| (StatusCode::CONFLICT, why.into()))
     }
 
     fn cluster(&self) -> Outcome {
         let status = serde_json::to_value(self.node()?.status());
-        status.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+        status.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string().into()))
     }
 
-    fn force_ready(&self) -> Outcome {
+    fn force_ready(&self, peer: Peer) -> Outcome {
         self.node()?.force_ready();
-        warn!("by the operator's order this node serves by what it knows");
+        let Peer { uid, pid } = peer;
+        warn!(by_uid = uid, by_pid = pid; "by the operator's order this node serves by what it knows");
         Ok(json!({ "forced": true }))
     }
 
     /// Where everybody is cut off, nothing that this node does not know matters any more.
-    async fn revoke(&self, gate: &Gate, body: &[u8]) -> Outcome {
-        let done = revoke(gate, body).await?;
+    async fn revoke(&self, gate: &Gate, body: &[u8], peer: Peer) -> Outcome {
         let order = read(body)?;
+        let Peer { uid, pid } = peer;
+        let what = order.target.name();
+        // A name that no shop has may be a token in the wrong place.
+        let named = order.shop.as_deref();
+        let shop = named.filter(|name| gate.shop_named(name).is_some());
+        let shop = shop.or(named.is_none().then_some("all"));
+        let sum = match self.plan(gate, &order) {
+            Ok(sum) => sum,
+            Err((code, failure)) => {
+                let status = code.as_u16();
+                info!(by_uid = uid, by_pid = pid, shop, what, status; "an order by hand was refused");
+                return Err((code, failure));
+            }
+        };
+        let whom = sum.names.join(",");
+        let (news, old, seen_tokens) = (sum.news, sum.old, sum.seen_tokens);
+        let kept_until = sum.revocations.iter().map(Revocation::until).max();
+        let kept_until = kept_until.unwrap_or(UnixTime::EPOCH).to_string();
+        let mut told = json!({
+            "already_revoked": old, "seen_tokens": seen_tokens, "kept_until": kept_until,
+            "log_name": whom, "notes": sum.notes,
+        });
+        if order.dry_run {
+            info!(by_uid = uid, by_pid = pid, shop, what, whom = whom.as_str(), news, old, seen_tokens; "tried an order by hand");
+            told["would_revoke"] = news.into();
+            told["dry_run"] = true.into();
+            return Ok(told);
+        }
+        let written = gate.revocations().revoke(sum.revocations).await;
+        let durable = written.is_ok();
+        info!(by_uid = uid, by_pid = pid, shop, what, whom = whom.as_str(), news, old, seen_tokens, durable; "revoked by hand");
+        written.map_err(|_| {
+            let why = "in force, but the journal could not be written: a restart would forget it";
+            (StatusCode::SERVICE_UNAVAILABLE, why.into())
+        })?;
         if let (None, Some(node)) = (&order.shop, &self.reloads.node) {
             node.force_ready();
         }
-        Ok(done)
+        told["revoked"] = news.into();
+        Ok(told)
     }
-}
 
-async fn revoke(gate: &Gate, body: &[u8]) -> Outcome {
-    let order = read(body)?;
-    let now = clock::now();
-    let mut revocations = Vec::new();
-    for shop in shops_of(gate, &order)? {
-        let of_shop = shop.revocations_by_hand(&order.target, now);
-        revocations.extend(of_shop.map_err(|flaw| {
-            let why = format!("the token can't be verified: {}", flaw.name());
-            (StatusCode::UNPROCESSABLE_ENTITY, why)
-        })?);
+    /// What an order would do. What can't be done at one of all shops is noted.
+    fn plan(&self, gate: &Gate, order: &Order) -> Result<Sum, (StatusCode, Failure)> {
+        let now = clock::now();
+        let mut sum = Sum::default();
+        for shop in shops_of(gate, order)? {
+            refuse_token_of_another(gate, shop, &order.target, now)?;
+            match shop.by_hand(&order.target, gate.revocations(), now) {
+                Ok(done) => sum.add(shop, done, &self.log_key),
+                Err(why @ UnfitOrder::OnlyOpaque) if order.shop.is_none() => {
+                    sum.notes.push(format!("shop {}: {why}", shop.name));
+                }
+                Err(why) => return Err(unfit(&why)),
+            }
+        }
+        Ok(sum)
     }
-    let until = revocations
-        .iter()
-        .map(crate::revocation::Revocation::until)
-        .max();
-    let count = revocations.len();
-    let written = gate.revocations().revoke(revocations).await;
-    let shop = order.shop.as_deref().unwrap_or("all");
-    info!(shop, revocations = count, durable = written.is_ok(); "revoked by hand");
-    written.map_err(|_| {
-        let why = "in force, but the journal could not be written: a restart would forget it";
-        (StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
-    })?;
-    let until = until.unwrap_or(UnixTime::EPOCH).to_string();
-    Ok(json!({ "revoked": count, "kept_until": until }))
-}
 
-async fn reload(reloads: &Arc<Reloads>) -> Outcome {
-    match reloads.reload_aside().await {
-        Some(Ok(done)) => Ok(json!({ "shops": done.shops, "warnings": done.warnings })),
-        Some(Err(why)) => Err((status_of(&why), why.to_string())),
-        None => {
-            let why =
-                "error: the reload failed by a fault of doorward; the old configuration serves on";
-            Err((StatusCode::INTERNAL_SERVER_ERROR, why.to_owned()))
+    async fn reload(&self, peer: Peer) -> Outcome {
+        let Peer { uid, pid } = peer;
+        info!(by_uid = uid, by_pid = pid; "a reload was ordered");
+        match self.reloads.reload_aside().await {
+            Some(Ok(done)) => Ok(json!({
+                "shops": done.shops, "changed": done.changed, "needs_restart": [], "warnings": done.warnings,
+            })),
+            Some(Err(why)) => Err((status_of(&why), failure_of(&why))),
+            None => {
+                let why = "error: the reload failed by a fault of doorward; the old configuration serves on";
+                Err((StatusCode::INTERNAL_SERVER_ERROR, why.into()))
+            }
         }
     }
+}
+
+/// A token of another shop would be revoked where it is not looked for.
+fn refuse_token_of_another(
+    gate: &Gate,
+    shop: &Shop,
+    target: &Target,
+    now: UnixTime,
+) -> Result<(), (StatusCode, Failure)> {
+    let Target::Token(text) = target else {
+        return Ok(());
+    };
+    if shop.verifies(text, now) {
+        return Ok(());
+    }
+    let mut others = gate.shops().iter();
+    let other = others.find(|other| other.name != shop.name && other.verifies(text, now));
+    match other {
+        None => Ok(()),
+        Some(other) => {
+            let why = format!(
+                "the token can't be verified at this shop; it is one of shop {}",
+                other.name
+            );
+            Err((StatusCode::UNPROCESSABLE_ENTITY, why.into()))
+        }
+    }
+}
+
+/// The operator's command chooses its exit code by it: what is said wrongly, and what can't be done.
+fn unfit(why: &UnfitOrder) -> (StatusCode, Failure) {
+    let status = match why {
+        UnfitOrder::Empty(_)
+        | UnfitOrder::NotOneToken
+        | UnfitOrder::WholeToken(_)
+        | UnfitOrder::InFuture(_) => StatusCode::BAD_REQUEST,
+        UnfitOrder::Unverifiable(_) | UnfitOrder::UnknownIssuer(_) | UnfitOrder::OnlyOpaque => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+    };
+    (status, why.to_string().into())
+}
+
+/// What a reload that failed tells.
+fn failure_of(why: &NotReloaded) -> Failure {
+    let mut failure = Failure::from(why.to_string());
+    if let NotReloaded::NeedsRestart { keys, changed } = why {
+        failure
+            .details
+            .insert("needs_restart".to_owned(), json!(keys));
+        failure.details.insert("changed".to_owned(), json!(changed));
+    }
+    failure
 }
 
 /// The operator's command chooses its exit code by it.
 fn status_of(why: &NotReloaded) -> StatusCode {
     match why {
         NotReloaded::Faults(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        NotReloaded::NeedsRestart(_) => StatusCode::CONFLICT,
+        NotReloaded::NeedsRestart { .. } => StatusCode::CONFLICT,
         NotReloaded::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
-fn read(body: &[u8]) -> Result<Order, (StatusCode, String)> {
+fn read(body: &[u8]) -> Result<Order, (StatusCode, Failure)> {
     serde_json::from_slice(body).map_err(|error| {
         (
             StatusCode::BAD_REQUEST,
@@ -222,25 +355,29 @@ fn read(body: &[u8]) -> Result<Order, (StatusCode, String)> {
                 "not an order: line {} column {}",
                 error.line(),
                 error.column()
-            ),
+            )
+            .into(),
         )
     })
 }
 
-fn shop_of<'g>(gate: &'g Gate, order: &Order) -> Result<&'g Arc<Shop>, (StatusCode, String)> {
-    let name = order.shop.as_deref().unwrap_or_default();
+fn shop_of<'g>(gate: &'g Gate, order: &Order) -> Result<&'g Arc<Shop>, (StatusCode, Failure)> {
+    let name = order.shop.as_deref().unwrap_or_default().trim();
     gate.shop_named(name).ok_or_else(|| {
         let names: Vec<_> = gate.shops().iter().map(|shop| shop.name.as_str()).collect();
         let why = format!(
             "no shop is called {name:?}; there are: {}",
             names.join(", ")
         );
-        (StatusCode::NOT_FOUND, why)
+        (StatusCode::NOT_FOUND, why.into())
     })
 }
 
 /// The shop that is meant, or all of them.
-fn shops_of<'g>(gate: &'g Gate, order: &Order) -> Result<Vec<&'g Arc<Shop>>, (StatusCode, String)> {
+fn shops_of<'g>(
+    gate: &'g Gate,
+    order: &Order,
+) -> Result<Vec<&'g Arc<Shop>>, (StatusCode, Failure)> {
     match (&order.shop, &order.target) {
         (None, Target::AllBefore(_)) => Ok(gate.shops().iter().collect()),
         (None | Some(_), _) => Ok(vec![shop_of(gate, order)?]),
@@ -264,7 +401,11 @@ async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, String> {
 fn answer(outcome: Outcome) -> Response<Vec<u8>> {
     let (status, value) = match outcome {
         Ok(value) => (StatusCode::OK, value),
-        Err((status, why)) => (status, json!({ "error": why })),
+        Err((status, failure)) => {
+            let mut told = failure.details;
+            told.insert("error".to_owned(), failure.why.into());
+            (status, Value::Object(told))
+        }
     };
     with_type(status, "application/json", format!("{value}\n"))
 }

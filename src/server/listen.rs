@@ -1,13 +1,9 @@
 //! Listening sockets: bound before anything else is started, so that an address in use ends the start.
 
 use std::fmt;
-use std::fs::{self, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
 
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
@@ -60,7 +56,7 @@ impl fmt::Display for Listen {
 
 /// A socket that listens.
 pub(super) struct Bound {
-    /// Where: an address with its port, or a path. Pingora looks for the socket under this name.
+    /// Where: an address with its port. Pingora looks for the socket under this name.
     pub(super) at: String,
     family: Family,
     socket: OwnedFd,
@@ -69,7 +65,6 @@ pub(super) struct Bound {
 enum Family {
     Tcp,
     Tls,
-    Unix,
 }
 
 /// How much a customer's socket takes beyond what is on its way (inherited by every connection). Left alone it would
@@ -88,9 +83,6 @@ fn buffers(read_bytes: usize) -> L4BufferSettings {
     }
 }
 
-/// Who may open the control socket: the process's own user.
-const OWNER_ONLY: u32 = 0o600;
-
 impl Bound {
     /// Listens on an address, by the socket that systemd holds there if there is one; port 0 chooses one.
     pub(super) fn tcp(listen: Listen, inherited: &mut Inherited) -> io::Result<Self> {
@@ -107,32 +99,14 @@ impl Bound {
         })
     }
 
-    /// Where it can be asked; a path can't.
+    /// Where it can be asked.
     pub(super) fn place(&self) -> Option<Place> {
         let tls = match self.family {
             Family::Tcp => false,
             Family::Tls => true,
-            Family::Unix => return None,
         };
         let address = self.at.parse().ok()?;
         Some(Place { address, tls })
-    }
-
-    /// Listens on a path. What a dead process left there is removed: who holds the journal is the only one.
-    pub(super) fn unix(path: &Path) -> io::Result<Self> {
-        let at = path.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let listener = UnixListener::bind(path)?;
-        listener.set_nonblocking(true)?;
-        fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY))?;
-        Ok(Self {
-            at: at.to_owned(),
-            family: Family::Unix,
-            socket: listener.into(),
-        })
     }
 }
 
@@ -160,9 +134,6 @@ impl<A> Listening<A> {
                 Family::Tls => {
                     let config = ListenerConfig::tcp(&one.at).tls(tls()?);
                     service.add_listener(config.l4_buffer(buffers(TLS_READ_BYTES)));
-                }
-                Family::Unix => {
-                    service.add_uds(&one.at, Some(Permissions::from_mode(OWNER_ONLY)));
                 }
             }
         }

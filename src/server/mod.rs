@@ -8,6 +8,7 @@ mod client;
 mod connection;
 mod context;
 mod control;
+mod control_socket;
 mod dead_cookies;
 mod descriptors;
 mod door;
@@ -30,6 +31,7 @@ mod near_misses;
 mod notify;
 mod operator;
 mod operator_door;
+mod outline;
 mod proxy;
 mod pulse;
 mod question;
@@ -71,6 +73,7 @@ pub use control::{Order, call, call_cluster, order_reload};
 pub use drain::Drain;
 pub use limits::Limits;
 pub use listen::Listen;
+pub use outline::Outline;
 pub use reload::{Load, Loaded};
 pub use tls::Certificate;
 pub use upstream::{
@@ -120,6 +123,8 @@ pub struct Settings {
     pub site: SiteSettings,
     /// The nodes that revocations are shared with; `None`: there is this one only.
     pub cluster: Option<ClusterSettings>,
+    /// All that the configuration says, key by key.
+    pub outline: Outline,
 }
 
 /// What the operator says of the shops and of who comes to them.
@@ -205,7 +210,7 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
     let traffic = Arc::clone(&proxy.traffic);
     let reloads = reloads(
         load,
-        fixed,
+        (fixed, std::mem::take(&mut settings.outline)),
         &proxy,
         &keys,
         sockets.addresses(),
@@ -309,7 +314,7 @@ fn proxy(
 
 fn reloads(
     load: Load,
-    fixed: Fixed,
+    (fixed, outline): (Fixed, Outline),
     proxy: &Proxy,
     keys: &Arc<KeyFetcher>,
     addresses: String,
@@ -331,6 +336,6 @@ fn reloads(
         notify,
         keys: Arc::clone(keys),
         node,
-        turn: Mutex::new(()),
+        outline: Mutex::new(outline),
     })
 }

@@ -17,6 +17,7 @@ use tokio::signal::unix::Signal;
 
 use super::jwks::KeyFetcher;
 use super::notify::Notify;
+use super::outline::Outline;
 use super::reload_record::Record;
 use super::site::Served;
 use super::upstream;
@@ -39,6 +40,8 @@ pub struct Loaded {
     pub log: LevelFilter,
     /// The report of its warnings; empty, if there are none.
     pub warnings: String,
+    /// What it says, key by key.
+    pub outline: Outline,
 }
 
 /// Reloads, one after the other.
@@ -50,12 +53,15 @@ pub(super) struct Reloads {
     pub(super) notify: Arc<Notify>,
     pub(super) keys: Arc<KeyFetcher>,
     pub(super) node: Option<Arc<Node>>,
-    pub(super) turn: Mutex<()>,
+    /// What the configuration says that is served. Held by the reload whose turn it is.
+    pub(super) outline: Mutex<Outline>,
 }
 
 /// What was reloaded.
 pub(super) struct Reloaded {
     pub(super) shops: usize,
+    /// The keys that say something else than before.
+    pub(super) changed: Vec<String>,
     pub(super) warnings: String,
 }
 
@@ -64,8 +70,13 @@ pub(super) struct Reloaded {
 pub(super) enum NotReloaded {
     /// The configuration has faults; their report.
     Faults(String),
-    /// These keys say something new, and are read at the start only.
-    NeedsRestart(Vec<&'static str>),
+    /// Some keys say something new that are read at the start only.
+    NeedsRestart {
+        /// These.
+        keys: Vec<&'static str>,
+        /// All that say something else than before.
+        changed: Vec<String>,
+    },
     /// The keys of this shop can't be fetched: it would be closed.
     NoKeys(String),
 }
@@ -93,13 +104,18 @@ struct FixedCluster {
 impl Reloads {
     /// Reads the configuration and serves by it, or serves on by the old one.
     pub(super) fn reload(&self) -> Result<Reloaded, NotReloaded> {
-        let _turn = self.turn.lock();
+        let mut outline = self.outline.lock();
         self.notify.reloading();
-        let outcome = self.replace();
+        let outcome = self.replace(&mut outline);
         self.record.note(outcome.is_ok(), clock::now());
         match &outcome {
-            Ok(Reloaded { shops, warnings }) => {
-                info!(shops; "reloaded");
+            Ok(Reloaded {
+                shops,
+                changed,
+                warnings,
+            }) => {
+                let changed = changed.join(", ");
+                info!(shops, changed = changed.as_str(); "reloaded");
                 if !warnings.is_empty() {
                     warn!("the configuration has warnings\n{warnings}");
                 }
@@ -114,15 +130,19 @@ impl Reloads {
     pub(super) async fn reload_aside(self: &Arc<Self>) -> Option<Result<Reloaded, NotReloaded>> {
         let reloads = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || reloads.reload()).await;
-        done.map_err(|_| error!("a reload ended in a panic; the old configuration serves on"))
-            .ok()
+        let failed = |_| {
+            self.record.note(false, clock::now());
+            error!("a reload ended in a panic; the old configuration serves on");
+        };
+        done.map_err(failed).ok()
     }
 
-    fn replace(&self) -> Result<Reloaded, NotReloaded> {
+    fn replace(&self, outline: &mut Outline) -> Result<Reloaded, NotReloaded> {
         let loaded = (self.load)().map_err(NotReloaded::Faults)?;
-        let changed = self.fixed.changed_in(&loaded.server);
-        if !changed.is_empty() {
-            return Err(NotReloaded::NeedsRestart(changed));
+        let changed = outline.changed_in(&loaded.outline);
+        let keys = self.fixed.changed_in(&loaded.server);
+        if !keys.is_empty() {
+            return Err(NotReloaded::NeedsRestart { keys, changed });
         }
         let shops = loaded.shops.len();
         let next = self.served.load().after(loaded.server.site, loaded.shops);
@@ -140,8 +160,10 @@ impl Reloads {
         }
         self.served.store(Arc::new(next));
         log::set_max_level(loaded.log);
+        *outline = loaded.outline;
         Ok(Reloaded {
             shops,
+            changed,
             warnings: loaded.warnings,
         })
     }
@@ -156,13 +178,14 @@ impl fmt::Display for NotReloaded {
                 "error: the keys of shop {shop} can't be fetched from its `jwks_url`, and nothing of the file is applied\n  \
                  help: the log says why; try again when they can be had"
             ),
-            Self::NeedsRestart(keys) => {
+            Self::NeedsRestart { keys, changed } => {
                 let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
                 let needs = if keys.len() == 1 { "needs" } else { "need" };
-                let keys = keys.join(", ");
+                let (keys, changed) = (keys.join(", "), changed.join(", "));
                 write!(
                     f,
-                    "error: {keys} {needs} a restart, and nothing of the file is applied"
+                    "error: {keys} {needs} a restart, and nothing of the file is applied\n  \
+                     note: changed since the last reload: {changed}"
                 )
             }
         }

@@ -15,6 +15,7 @@ use tokio::signal::unix::Signal;
 use super::chores::{Housekeeping, KeyRefresh, Upkeep};
 use super::connection::{Reception, Slots};
 use super::control::Control;
+use super::control_socket::ControlSocket;
 use super::door::{Door, Requests};
 use super::jwks::KeyFetcher;
 use super::listen::{Bound, Listening};
@@ -51,6 +52,7 @@ pub(super) fn add_all(server: &mut Server, sockets: Sockets, parts: Parts) -> pi
     let control = Control {
         served: Arc::clone(&proxy.served),
         reloads: Arc::clone(&reloads),
+        log_key: proxy.log_key.clone(),
     };
     let operator = Operator {
         served: Arc::clone(&proxy.served),
@@ -60,7 +62,8 @@ pub(super) fn add_all(server: &mut Server, sockets: Sockets, parts: Parts) -> pi
         traffic: Arc::clone(&proxy.traffic),
         reloads,
     };
-    server.add_service(aside("control", control, sockets.control)?);
+    let orders = ControlSocket::new(sockets.control, control);
+    server.add_service(background_service("control", orders));
     server.add_service(aside(
         "operator",
         OperatorDoor::to(operator),

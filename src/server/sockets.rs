@@ -1,9 +1,10 @@
 //! Everything that is listened on, bound before anything is started.
 
-use std::path::Path;
+use std::os::unix::net::UnixListener;
 
 use log::info;
 
+use super::control_socket;
 use super::inherited::Inherited;
 use super::listen::{Bound, Listen};
 use super::{Settings, StartError};
@@ -12,7 +13,7 @@ use super::{Settings, StartError};
 pub(super) struct Sockets {
     pub(super) public: Vec<Bound>,
     pub(super) operator: Vec<Bound>,
-    pub(super) control: Vec<Bound>,
+    pub(super) control: UnixListener,
 }
 
 impl Sockets {
@@ -21,7 +22,8 @@ impl Sockets {
         let sockets = Self {
             public: bind_all("proxy", &settings.listen, &mut inherited)?,
             operator: bind_all("operator", settings.operator.as_slice(), &mut inherited)?,
-            control: bind_control(&settings.control)?,
+            control: control_socket::bind(&settings.control)
+                .map_err(|error| StartError::Bind(settings.control.display().to_string(), error))?,
         };
         match inherited.unclaimed() {
             None => Ok(sockets),
@@ -49,12 +51,4 @@ fn bind_all(
         Ok(bound)
     };
     addresses.iter().map(bind).collect()
-}
-
-fn bind_control(path: &Path) -> Result<Vec<Bound>, StartError> {
-    let cannot = |error| StartError::Bind(path.display().to_string(), error);
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(cannot)?;
-    }
-    Ok(vec![Bound::unix(path).map_err(cannot)?])
 }

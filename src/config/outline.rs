@@ -1,0 +1,92 @@
+//! What a configuration says, key by key, with what stands in the files that it names.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::file::FILE_BYTES_MAX;
+use crate::server::Outline;
+
+/// Of a text that was read without faults. Every key of a shop is one: `shop main: token.leeway`.
+pub(super) fn of(text: &str, base_dir: &Path) -> Outline {
+    let mut outline = Outline::default();
+    let root: Table = text.parse().unwrap_or_default();
+    for (key, value) in &root {
+        match value {
+            Value::Array(shops) if key == "shop" => {
+                for shop in shops.iter().filter_map(Value::as_table) {
+                    let name = shop.get("name").and_then(Value::as_str).unwrap_or_default();
+                    note_all(&mut outline, &format!("shop {name}: "), shop, base_dir);
+                }
+            }
+            Value::Table(table) => note_all(&mut outline, &format!("{key}."), table, base_dir),
+            Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Array(_) => outline.note(key.clone(), digest(key, value, base_dir)),
+        }
+    }
+    outline
+}
+
+fn note_all(outline: &mut Outline, before: &str, table: &Table, base_dir: &Path) {
+    for (key, value) in table {
+        let name = format!("{before}{key}");
+        match value {
+            Value::Table(inner) if key == "token" => {
+                note_all(outline, &format!("{name}."), inner, base_dir);
+            }
+            Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Array(_)
+            | Value::Table(_) => outline.note(name, digest(key, value, base_dir)),
+        }
+    }
+}
+
+fn digest(key: &str, value: &Value, base_dir: &Path) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(value.to_string().as_bytes());
+    hash_files(&mut hasher, key, value, base_dir);
+    hasher.finalize()
+}
+
+/// What stands in the files that a key names: a new key or certificate may come under the old name.
+fn hash_files(hasher: &mut blake3::Hasher, key: &str, value: &Value, base_dir: &Path) {
+    match value {
+        Value::String(name) if key.contains("file") => {
+            let content = content_of(&base_dir.join(name)).unwrap_or_default();
+            hasher.update(blake3::hash(&content).as_bytes());
+        }
+        Value::Array(items) => {
+            for item in items {
+                hash_files(hasher, key, item, base_dir);
+            }
+        }
+        Value::Table(table) => {
+            for (key, value) in table {
+                hash_files(hasher, key, value, base_dir);
+            }
+        }
+        Value::String(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Boolean(_)
+        | Value::Datetime(_) => {}
+    }
+}
+
+fn content_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?
+        .take(FILE_BYTES_MAX)
+        .read_to_end(&mut content)?;
+    Ok(content)
+}
