@@ -488,7 +488,7 @@ fn the_time_of_issue_may_follow_from_the_end_trap_14() {
 #[test]
 fn a_shop_with_a_wrong_clock_loses_no_login_and_keeps_no_old_token_d4() {
     for offset in [90, -90, 3600, -3600] {
-        let scene = Scene::with("");
+        let scene = Scene::with("clock_offset_max = \"2h\"\n");
         let shop = &scene.shop;
         shop.set_date_offset(offset - 10);
         let old = shop.sign_in("alice");

@@ -1,8 +1,10 @@
 //! One shop of the file, laid over its preset.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use super::base::Bases;
 use super::fault::{Fault, Faults, Spot};
@@ -33,6 +35,10 @@ const DEAD_COOKIE: &[(&str, DeadCookiePolicy)] = &[
     ("remove", DeadCookiePolicy::Remove),
     ("refuse", DeadCookiePolicy::Refuse),
 ];
+
+/// How far a clock of the shop may be from ours to be believed, where the operator does not say; and what may be said.
+const CLOCK_OFFSET_MAX: Duration = Duration::from_mins(5);
+const CLOCK_OFFSETS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
 /// The code of a refusal in the shape `wp-error`, where neither preset nor operator has one.
 const REFUSAL_CODE: &str = "doorward_unauthorized";
@@ -86,6 +92,7 @@ pub(super) fn read<'a>(
     let own_script = PathPattern::parse(&format!("{}/ecwid.js", home.prefix));
     let routes = route::read(&mut table, &bases, faults);
     let examine = table.choice("examine", EXAMINE, faults);
+    let clock_offset_max = read_clock_offset_max(&mut table, faults);
     let dead_cookie = table.choice("dead_cookie", DEAD_COOKIE, faults);
     let path_style = route::read_style(&mut table, faults);
     let refusals = read_refusals(&mut table, known_as, faults);
@@ -117,7 +124,7 @@ pub(super) fn read<'a>(
         path_style,
         refusals,
         allowance,
-        clock: Arc::new(ShopClock::default()),
+        clock: ShopClock::new(clock_offset_max),
         likely: Arc::default(),
         seen_cookies: Arc::default(),
         graphql: GraphQlSettings {
@@ -222,6 +229,18 @@ fn code(text: &str) -> Result<&str, &'static str> {
     is_fit
         .then_some(text)
         .ok_or("a code such as rest_forbidden")
+}
+
+/// How far a clock of the shop may be from ours to be believed.
+fn read_clock_offset_max(table: &mut Table<'_>, faults: &mut Faults) -> Duration {
+    let written = table.duration("clock_offset_max", faults);
+    if let (Some(written), Some(spot)) = (written, table.spot_of("clock_offset_max"))
+        && !CLOCK_OFFSETS.contains(&written)
+    {
+        let fault = Fault::error("`clock_offset_max` is out of range").at(&spot);
+        faults.push(fault.label("expected 1s to 24h"));
+    }
+    written.unwrap_or(CLOCK_OFFSET_MAX)
 }
 
 /// Reads `[shop.limits]`.

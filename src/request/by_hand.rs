@@ -251,15 +251,14 @@ impl Shop {
     ) -> Result<ByHand, UnfitOrder> {
         let shown = self.shown(pasted, now)?;
         let settings = self.verifier.settings();
-        let shop_time = self.clock.at(now);
         let mut notes = Vec::new();
         let mut entries = match &shown.token {
             Ok(Token::Verified(token)) => {
-                of_verified(token, Scope::Token, Reach::Always, shop_time)
+                of_verified(token, Scope::Token, Reach::Always, self.clock.moment(now))
             }
             Ok(token @ (Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_))) => {
                 let identity = token.identity();
-                vec![of_opaque(identity, Source::Verified, settings, shop_time)]
+                vec![of_opaque(identity, Source::Verified, settings, now)]
             }
             Err(flaw) if flaw.is_undecided() || matches!(flaw, Flaw::NoKeys | Flaw::KeyPending) => {
                 notes.push("no key here can judge this token: it is revoked by its digest");
@@ -267,7 +266,7 @@ impl Shop {
             }
             Err(flaw) => return Err(UnfitOrder::Unverifiable(*flaw)),
         };
-        let until = settings.undated_until(shop_time);
+        let until = settings.undated_until(now);
         let digests = shown.digests.iter();
         let others = digests.filter(|id| entries.iter().all(|entry| entry.id() != **id));
         let others: Vec<_> = others.map(|id| dead(*id, until)).collect();
@@ -289,7 +288,7 @@ impl Shop {
     fn plan_id(&self, named: &Named, now: UnixTime) -> Result<Plan, UnfitOrder> {
         let mut plan = self.plan_named(Digest::Token, "jti", named, now, dead)?;
         if self.takes_opaque() && named.issuer.is_none() {
-            let until = self.verifier.settings().undated_until(self.clock.at(now));
+            let until = self.verifier.settings().undated_until(now);
             let digests = self.digests_of(&named.name).unwrap_or_default();
             plan.revocations
                 .extend(digests.into_iter().map(|id| dead(id, until)));
@@ -338,12 +337,13 @@ impl Shop {
             issued_at.is_some_and(|begin| begin >= shop_time)
         };
         let spared = seen.iter().filter(is_theirs).filter(is_spared);
+        let moment = self.clock.moment(now);
         let spared =
-            spared.flat_map(|token| of_verified(token, Scope::Token, Reach::Always, shop_time));
+            spared.flat_map(|token| of_verified(token, Scope::Token, Reach::Always, moment));
         plan.revocations.extend(spared);
         for name in names_of("subject", &named.name)? {
             let customer = self.verifier.customer(name);
-            let seen = self.seen_tokens_of(&customer, shop_time);
+            let seen = self.seen_tokens_of(&customer, now);
             plan.revocations.extend(seen);
         }
         if self.verifier.settings().inquiry.is_none() {
@@ -413,7 +413,8 @@ impl Shop {
     /// Until when a token of this shop could be accepted.
     fn kept_until(&self, now: UnixTime) -> UnixTime {
         let life = self.verifier.longest_life();
-        life.map_or(UnixTime::FOREVER, |life| self.clock.at(now).plus(life))
+        let latest = now.max(self.clock.at(now));
+        life.map_or(UnixTime::FOREVER, |life| latest.plus(life))
     }
 
     fn takes_opaque(&self) -> bool {

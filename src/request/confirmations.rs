@@ -115,6 +115,7 @@ impl Confirmations {
                         ..identity
                     },
                     subject,
+                    issued_at: said.issued_at,
                 }))
             }
         };

@@ -107,9 +107,9 @@ impl Shop {
     pub(super) fn seen_tokens_of(
         &self,
         customer: &Id,
-        shop_time: UnixTime,
+        now: UnixTime,
     ) -> impl Iterator<Item = Revocation> + use<> {
-        let until = self.verifier.settings().undated_until(shop_time);
+        let until = self.verifier.settings().undated_until(now);
         let dead = move |id| Revocation::Token {
             id,
             window: Window::UNDATED,
@@ -125,11 +125,11 @@ impl Shop {
         &self,
         token: &Token,
         scope: Scope,
-        shop_time: UnixTime,
+        now: UnixTime,
     ) -> impl Iterator<Item = Revocation> + use<> {
         let customer = token.confirmed_customer();
         let customer = customer.filter(|_| scope.reaches_customer());
-        let seen = customer.map(|id| self.seen_tokens_of(&id, shop_time));
+        let seen = customer.map(|id| self.seen_tokens_of(&id, now));
         seen.into_iter().flatten()
     }
 }

@@ -10,6 +10,7 @@ use super::agreement::Agreement;
 use super::call::Call;
 use super::cookie_deletion::CookieDeletion;
 use super::refusal::Refusal;
+use super::shop_clock::Moment;
 use super::token::{Confirmed, Token, Verified};
 use super::token_settings::TokenSettings;
 use super::web_origin::WebOrigin;
@@ -152,14 +153,14 @@ impl LogoutRule {
         settings: &TokenSettings,
         source: Source,
         reach: Reach,
-        shop_time: UnixTime,
+        moment: Moment,
     ) -> Vec<Revocation> {
         match token {
-            Token::Verified(token) => of_verified(token, self.revoke, reach, shop_time),
-            Token::Confirmed(token) => of_confirmed(token, self.revoke, settings, shop_time),
+            Token::Verified(token) => of_verified(token, self.revoke, reach, moment),
+            Token::Confirmed(token) => of_confirmed(token, self.revoke, settings, moment),
             Token::Opaque(_) | Token::Stranger(_) if self.revoke == Scope::Others => Vec::new(),
             Token::Opaque(identity) | Token::Stranger(identity) => {
-                vec![of_opaque(identity, source, settings, shop_time)]
+                vec![of_opaque(identity, source, settings, moment.now())]
             }
         }
     }
@@ -204,10 +205,10 @@ pub(super) fn of_verified(
     token: &Verified,
     scope: Scope,
     reach: Reach,
-    shop_time: UnixTime,
+    moment: Moment,
 ) -> Vec<Revocation> {
     let settings = &token.settings;
-    let accepted_until = settings.accepted_until(token, shop_time);
+    let accepted_until = settings.accepted_until(token, moment.now());
     let until = accepted_until.plus(MARGIN);
     let dead = |id, window| Revocation::Token {
         id,
@@ -218,14 +219,15 @@ pub(super) fn of_verified(
     let itself = (scope != Scope::Others).then(|| dead(token.identity.id, token.identity.window));
     let respelled = token.fingerprint.filter(|_| scope != Scope::Others);
     let respelled = respelled.map(|id| dead(id, Window::UNDATED));
-    let longest = until.max(settings.undated_until(shop_time));
+    let not_before = moment.cutoff(token.identity.issued_at);
+    let longest = until.max(settings.undated_until(moment.now().max(not_before)));
     let rest = match scope {
-        _ if reach == Reach::WhileAccepted && accepted_until <= shop_time => None,
+        _ if reach == Reach::WhileAccepted && moment.has_passed(accepted_until) => None,
         Scope::Token => None,
         Scope::Session => token.session.map(|id| Revocation::of_session(id, longest)),
         Scope::Subject | Scope::Others => token.subject.map(|id| Revocation::Cutoff {
             id,
-            not_before: shop_time,
+            not_before,
             until: longest,
         }),
     };
@@ -237,14 +239,15 @@ fn of_confirmed(
     token: &Confirmed,
     scope: Scope,
     settings: &TokenSettings,
-    shop_time: UnixTime,
+    moment: Moment,
 ) -> Vec<Revocation> {
-    let presented = of_opaque(&token.identity, Source::Verified, settings, shop_time);
+    let presented = of_opaque(&token.identity, Source::Verified, settings, moment.now());
     let others = token.subject.filter(|_| scope.reaches_customer());
+    let not_before = moment.cutoff(token.issued_at);
     let others = others.map(|id| Revocation::Cutoff {
         id,
-        not_before: shop_time,
-        until: settings.undated_until(shop_time),
+        not_before,
+        until: settings.undated_until(moment.now().max(not_before)),
     });
     let presented = (scope != Scope::Others).then_some(presented);
     presented.into_iter().chain(others).collect()
@@ -255,12 +258,12 @@ pub(super) fn of_opaque(
     identity: &Identity,
     source: Source,
     settings: &TokenSettings,
-    shop_time: UnixTime,
+    now: UnixTime,
 ) -> Revocation {
     Revocation::Token {
         id: identity.id,
         window: identity.window,
-        until: settings.undated_until(shop_time),
+        until: settings.undated_until(now),
         source,
     }
 }

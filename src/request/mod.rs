@@ -39,10 +39,11 @@ mod request_line;
 mod request_site;
 mod route;
 mod seen_cookies;
+mod server_clock;
 mod set_cookie;
 mod shop;
+mod shop_clock;
 mod shop_cookies;
-mod skew;
 mod token;
 mod token_settings;
 mod verify;
@@ -93,7 +94,7 @@ pub use request_site::RequestSite;
 pub use route::{Enforce, Route};
 pub use seen_cookies::SeenCookies;
 pub use shop::{Examine, Shop, Tokens};
-pub use skew::ShopClock;
+pub use shop_clock::{ClockWarning, ServerOffset, ShopClock};
 pub use token::{Confirmed, Token, Verified};
 pub use token_settings::{Kind, TokenSettings};
 pub use verify::{TOKEN_BYTES_MAX, Verifier};
@@ -199,6 +200,8 @@ pub struct LogOut {
     when: When,
     /// The presented tokens, where these alone live on.
     spared: Vec<Id>,
+    /// When the presented tokens of a customer were issued.
+    issued: Vec<(Id, UnixTime)>,
     /// When it was judged.
     at: UnixTime,
     /// The cookies that are taken out of it: their tokens are dead already.
@@ -446,6 +449,7 @@ impl Gate {
             revocations,
             likely: likely_among(&alive, shop),
             is_single: is_single(&alive),
+            issued: issue_times_of(&alive),
             spared,
             when,
             at: now,
@@ -496,7 +500,7 @@ impl Gate {
         now: UnixTime,
     ) -> Vec<Revocation> {
         let settings = shop.verifier.settings();
-        let shop_time = shop.clock.at(now);
+        let moment = shop.clock.moment(now);
         let companions = companions_in(alive);
         let mut revocations = Vec::with_capacity(2);
         let spared = spared_by(rule, alive);
@@ -513,8 +517,8 @@ impl Gate {
             } else {
                 Reach::WhileAccepted
             };
-            revocations.extend(rule.revocations(token, settings, source, reach, shop_time));
-            revocations.extend(shop.seen_beside(token, rule.revoke, shop_time));
+            revocations.extend(rule.revocations(token, settings, source, reach, moment));
+            revocations.extend(shop.seen_beside(token, rule.revoke, now));
         }
         if rule.revoke == Scope::Others {
             let is_spared = |one: &Revocation| matches!(one, Revocation::Token { id, .. } if spared.contains(id));
@@ -716,6 +720,13 @@ fn is_single(alive: &Alive<'_>) -> bool {
     }
 }
 
+/// When the presented tokens were issued that name their customer, as far as they or the shop say so.
+fn issue_times_of(alive: &Alive<'_>) -> Vec<(Id, UnixTime)> {
+    let tokens = alive.iter().map(|(token, _)| token);
+    let issued = tokens.filter_map(|token| token.customer().zip(token.said_issued_at()));
+    issued.collect()
+}
+
 /// The presented tokens that a logout leaves alive.
 fn spared_by(rule: &LogoutRule, alive: &Alive<'_>) -> Vec<Id> {
     if rule.revoke != Scope::Others {
@@ -848,7 +859,9 @@ impl LogOut {
         match (self.answer_by(), self.when) {
             (AnswerBy::Doorward, _) => Order::AtOnce,
             (AnswerBy::Shop { .. }, When::ShopAgreed) => Order::ShopFirst,
-            (AnswerBy::Shop { .. }, When::AtOnce) if self.shop.clock.is_known() => Order::AtOnce,
+            (AnswerBy::Shop { .. }, When::AtOnce) if self.shop.clock.is_known(self.at) => {
+                Order::AtOnce
+            }
             (AnswerBy::Shop { .. }, When::AtOnce) => Order::TokensFirst,
         }
     }
@@ -905,16 +918,23 @@ impl LogOut {
 
     /// Its cutoffs, by what is known of the shop's clock now.
     pub fn cutoffs(&self) -> Vec<Revocation> {
+        let moment = self.shop.clock.moment(self.at);
         let on_time = |one: &Revocation| match *one {
             Revocation::Token { .. } => None,
             Revocation::Cutoff { id, until, .. } => Some(Revocation::Cutoff {
                 id,
-                not_before: self.shop.clock.at(self.at),
+                not_before: moment.cutoff(self.issued_at(id)),
                 until,
             }),
         };
         let cutoffs = self.revocations.iter().filter_map(on_time).collect();
         sparing(&self.spared, cutoffs)
+    }
+
+    /// When the last of the presented tokens of a customer was issued.
+    fn issued_at(&self, customer: Id) -> Option<UnixTime> {
+        let of_customer = self.issued.iter().filter(|(id, _)| *id == customer);
+        of_customer.map(|(_, at)| *at).max()
     }
 
     /// The answer when it could not be carried out.

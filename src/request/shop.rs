@@ -31,7 +31,7 @@ use super::refusal::Refusal;
 use super::request_line::RequestLine;
 use super::route::{self, Enforce, Route};
 use super::seen_cookies::SeenCookies;
-use super::skew::ShopClock;
+use super::shop_clock::ShopClock;
 use super::token::Token;
 use super::token_settings::Kind;
 use super::verify::Verifier;
@@ -71,7 +71,7 @@ pub struct Shop {
     /// What unverified credentials may store.
     pub allowance: Allowance,
     /// Its clock.
-    pub clock: Arc<ShopClock>,
+    pub clock: ShopClock,
     /// Tokens that it may know although nothing verifies them.
     pub likely: Arc<LikelyTokens>,
     /// How it sets its cookies.
@@ -131,7 +131,7 @@ pub type Tokens = SmallVec<[Token; 2]>;
 impl Shop {
     /// Takes over what was learnt of this shop under an older configuration.
     pub fn inherit(&mut self, old: &Self) {
-        self.clock = Arc::clone(&old.clock);
+        self.clock = self.clock.inheriting(&old.clock);
         self.likely = Arc::clone(&old.likely);
         self.seen_cookies = Arc::clone(&old.seen_cookies);
         self.verifier.inherit(&old.verifier);

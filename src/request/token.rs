@@ -41,6 +41,24 @@ impl Token {
         matches!(self, Self::Confirmed(_))
     }
 
+    /// Whose it is, as far as it or the shop says so.
+    pub(super) fn customer(&self) -> Option<Id> {
+        match self {
+            Self::Verified(token) => token.subject,
+            Self::Confirmed(token) => token.subject,
+            Self::Opaque(_) | Self::Stranger(_) => None,
+        }
+    }
+
+    /// When it was issued, as far as it or the shop says so.
+    pub(super) fn said_issued_at(&self) -> Option<UnixTime> {
+        match self {
+            Self::Verified(token) => token.identity.issued_at,
+            Self::Confirmed(token) => token.issued_at,
+            Self::Opaque(_) | Self::Stranger(_) => None,
+        }
+    }
+
     /// What it is remembered by, if nothing is known of it but itself.
     pub fn opaque_id(&self) -> Option<Id> {
         match self {
@@ -74,6 +92,8 @@ pub struct Confirmed {
     pub identity: Identity,
     /// Its customer, if the shop names one.
     pub subject: Option<Id>,
+    /// When it was issued, if the shop says so.
+    pub issued_at: Option<UnixTime>,
 }
 
 /// What a verified token says.

@@ -902,7 +902,8 @@ mod tests {
             }
             for number in 0..4 {
                 let of_token = rows.iter().filter(|(one, ..)| *one == number);
-                let latest = of_token.clone().map(|(_, minutes, _)| at(*minutes)).max();
+                let ends = of_token.clone().map(|(_, minutes, _)| Minutes::up(at(*minutes)));
+                let latest = ends.max().map(Minutes::moment);
                 let is_verified = of_token.clone().any(|(.., source)| *source == 0);
                 for set in [&here, &there] {
                     let entries = set.entries(Section::Undated(number), UnixTime::EPOCH);

@@ -108,9 +108,16 @@ fn count(gate: &Gate, reloads: &Record) -> Value {
     let revocations = gate.revocations();
     let (counts, journal) = (revocations.counts(), revocations.journal());
     let shops = gate.shops().iter().map(|shop| {
+        let servers = shop.clock.servers().into_iter().map(|one| {
+            json!({
+                "address": one.address.to_string(), "clock_offset_s": one.offset_s,
+                "disbelieved": one.disbelieved,
+            })
+        });
         json!({
             "name": shop.name, "token_domain": shop.verifier.settings().token_domain,
             "keys": shop.verifier.key_count(), "clock_offset_s": shop.clock.offset_s(),
+            "servers": servers.collect::<Vec<_>>(),
         })
     });
     json!({

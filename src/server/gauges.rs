@@ -34,6 +34,8 @@ pub(super) struct Gauges {
     unverified: Family<UnverifiedHeld, Gauge>,
     unverified_limit: Family<ShopName, Gauge>,
     clock_offset: Family<ShopName, Gauge>,
+    server_clock_offset: Family<Server, Gauge>,
+    dates_disbelieved: Family<Server, Counter>,
     places: Family<PlaceHeld, Counter>,
     keys: Family<ShopName, Gauge>,
     keys_fetched: Family<ShopName, Gauge>,
@@ -199,11 +201,7 @@ impl Gauges {
             "Transactions that reached the disk",
             gauges.journal_commits.clone(),
         );
-        r.register(
-            "shop_clock_offset_seconds",
-            "How far the shop's clock is ahead of ours",
-            gauges.clock_offset.clone(),
-        );
+        gauges.register_clocks(r);
         r.register(
             "credential_places",
             "Requests, by what a place held that the configuration names: a token, something else, or nothing",
@@ -262,6 +260,24 @@ impl Gauges {
         r.register("reloads", "Reloads, by outcome", gauges.reloads.clone());
         r.register("build_info", "The version that runs", build);
         gauges
+    }
+
+    fn register_clocks(&self, r: &mut Registry) {
+        r.register(
+            "shop_clock_offset_seconds",
+            "How far the shop's clock is ahead of ours; of several servers the earliest that is believed",
+            self.clock_offset.clone(),
+        );
+        r.register(
+            "shop_server_clock_offset_seconds",
+            "How far the clock of a shop's server is ahead of ours, as its answers say",
+            self.server_clock_offset.clone(),
+        );
+        r.register(
+            "shop_dates_disbelieved",
+            "Answers of a shop's server whose Date was further from our clock than clock_offset_max",
+            self.dates_disbelieved.clone(),
+        );
     }
 
     /// What is shown of a cluster; what the node measures by itself is shown beside it.
@@ -432,6 +448,8 @@ impl Gauges {
         self.unverified.clear();
         self.unverified_limit.clear();
         self.clock_offset.clear();
+        self.server_clock_offset.clear();
+        self.dates_disbelieved.clear();
         self.places.clear();
         self.keys.clear();
         self.keys_fetched.clear();
@@ -443,6 +461,7 @@ impl Gauges {
                 .get_or_create(&name)
                 .set(shop.clock.offset_s());
             self.read_unverified(shop, gate.revocations());
+            self.read_clocks(shop);
             self.read_places(shop);
             let count = i64::try_from(shop.verifier.key_count()).unwrap_or(i64::MAX);
             self.keys.get_or_create(&name).set(count);
@@ -471,6 +490,19 @@ impl Gauges {
         };
         let limit = self.unverified_limit.get_or_create_owned(&shop_name);
         limit.set(whole(shop.allowance.per_shop));
+    }
+
+    fn read_clocks(&self, shop: &Shop) {
+        for one in shop.clock.servers() {
+            let labels = Server {
+                shop: shop.name.clone(),
+                server: one.address.to_string(),
+            };
+            let offset = self.server_clock_offset.get_or_create(&labels);
+            offset.set(one.offset_s);
+            let disbelieved = self.dates_disbelieved.get_or_create(&labels);
+            disbelieved.inc_by(one.disbelieved);
+        }
     }
 
     fn read_places(&self, shop: &Shop) {

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
+use http::HeaderMap;
 use http::header::{AGE, DATE};
 use http::request::Parts;
 use log::warn;
@@ -12,7 +14,7 @@ use pingora::{Error, OkOrErr, Result};
 use super::site::Site;
 use super::upstream::{Errand, NO_SERVER, Server, Upstreams};
 use crate::clock::{self, UnixTime};
-use crate::request::Shop;
+use crate::request::{ClockWarning, Shop};
 
 /// The way of one request.
 pub(super) struct Trip {
@@ -92,27 +94,35 @@ impl Trip {
         }
     }
 
-    /// Learns how far the shop's clock is off, from an answer that no cache has kept.
+    /// Learns how far the clock of the server is off, from an answer that no cache has kept.
     pub(super) fn learn_clock(&self, response: &ResponseHeader) {
-        if response.headers.contains_key(AGE) {
-            return;
-        }
-        let date = response
-            .headers
-            .get(DATE)
-            .and_then(|date| date.to_str().ok());
-        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
-        let Some(date) = date.and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok())
-        else {
+        let Some((errand, date)) = self.errand.as_ref().zip(date_of(&response.headers)) else {
             return;
         };
-        let (shop, clock) = (self.shop.name.as_str(), &self.shop.clock);
-        let before = clock.offset_s();
-        let date = UnixTime::from_seconds(date.as_secs());
-        clock.observe(self.sent_ms, clock::now_ms(), date);
-        let offset_s = clock.offset_s();
-        if offset_s != before && offset_s.abs() > 2 {
-            warn!(shop, offset_s; "the shop's clock differs from ours; cutoffs follow the shop's");
+        let (shop, address) = (self.shop.name.as_str(), errand.server().address());
+        let times_ms = (self.sent_ms, clock::now_ms());
+        match self.shop.clock.observe(address, times_ms, date) {
+            None => {}
+            Some(ClockWarning::Differs(offset_s)) => {
+                warn!(shop, address:%, offset_s; "the shop's clock differs from ours; cutoffs follow the earliest clock of its servers");
+            }
+            Some(ClockWarning::Disbelieved(offset_s)) => {
+                warn!(shop, address:%, offset_s; "a Date of the shop is further from our clock than clock_offset_max, and is not believed: new logins may be refused after a logout everywhere until that clock, or ours, is set");
+            }
         }
     }
+}
+
+/// When an answer says it was made; nothing, if a cache may have kept it, or if it does not say so once.
+fn date_of(headers: &HeaderMap) -> Option<UnixTime> {
+    if headers.contains_key(AGE) {
+        return None;
+    }
+    let mut dates = headers.get_all(DATE).iter();
+    let (Some(only), None) = (dates.next(), dates.next()) else {
+        return None;
+    };
+    let date = httpdate::parse_http_date(only.to_str().ok()?).ok()?;
+    let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
+    Some(UnixTime::from_seconds(since_epoch.as_secs()))
 }

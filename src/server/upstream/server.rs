@@ -86,6 +86,11 @@ impl Server {
         }
     }
 
+    /// Where it is.
+    pub(in crate::server) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(super) fn is_unhealthy(&self) -> bool {
         self.unhealthy.load(Ordering::Relaxed)
     }
