@@ -301,7 +301,7 @@ fn write_groups(mut file: &File, inbox: &Receiver<Order>) {
 fn encode(revocation: &Revocation, records: &mut Vec<u8>) {
     let (id, window) = match revocation {
         Revocation::Token { id, window, .. } => (id, window.number()),
-        Revocation::Cutoff { id, .. } => (id, 0),
+        Revocation::Cutoff { id, .. } | Revocation::Date { id, .. } => (id, 0),
     };
     records.extend_from_slice(id.bytes());
     records.extend_from_slice(&revocation.until().seconds().to_le_bytes());

@@ -152,7 +152,7 @@ fn undated(number: u64, now: UnixTime) -> Revocation {
             source,
             window: doorward::revocation::Window::UNDATED,
         },
-        cutoff @ Revocation::Cutoff { .. } => cutoff,
+        other @ (Revocation::Cutoff { .. } | Revocation::Date { .. }) => other,
     }
 }
 

@@ -454,12 +454,14 @@ fn a_token_alone_ends_and_nothing_else_d4() {
 }
 
 #[test]
-fn without_a_time_of_issue_a_logout_ends_every_token_of_the_customer_trap_14() {
+fn without_a_time_of_issue_a_logout_ends_what_was_seen_before_it_trap_14() {
     let scene = Scene::with("");
     let timeless =
         |jti: &str, sub: u64| token(&scene.shop, &json!({ "iat": null, "jti": jti, "sub": sub }));
+    scene.serves("before the logout", &timeless("a-2", 3));
     scene.logs_out(&timeless("a-1", 3));
     scene.turns_away("another of the customer", &timeless("a-2", 3));
+    scene.serves("a login after it", &timeless("a-3", 3));
     scene.serves("somebody else's", &timeless("b-1", 1));
 }
 
@@ -475,14 +477,13 @@ fn the_time_of_issue_may_follow_from_the_end_trap_14() {
     };
     let (old, presented) = (issued(now() - 10, "old"), issued(now(), "presented"));
     scene.serves("before", &old);
+    let endless = token(&scene.shop, &json!({ "exp": null, "jti": "endless" }));
+    scene.serves("one without an end has no beginning", &endless);
     scene.logs_out(&presented);
     scene.turns_away("the presented one", &presented);
     scene.turns_away("an older one", &old);
     scene.serves("a new login", &issued(now() + 1, "new"));
-    scene.turns_away(
-        "one without an end has no beginning",
-        &token(&scene.shop, &json!({ "exp": null, "jti": "endless" })),
-    );
+    scene.turns_away("what was seen before has ended", &endless);
 }
 
 #[test]

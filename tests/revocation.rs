@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use doorward::clock::UnixTime;
-use doorward::revocation::{Cause, Group, Id, Identity, Kind, Revocation, Set, Source, Window};
+use doorward::revocation::{
+    Cause, DateKind, Group, Id, Identity, Kind, Revocation, Set, Source, Window,
+};
 use proptest::prelude::*;
 
 const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
@@ -116,7 +118,7 @@ fn a_token_without_time_of_issue_is_under_every_cutoff_trap_14() {
         issued_at: None,
         ..token(1)
     };
-    assert_eq!(set.covers(&timeless), Some(Cause::Subject));
+    assert_eq!(set.covers(&timeless), Some(Cause::Unknown));
 }
 
 /// Eight threads: four revoke odd numbers and note how far they are, four check everything all the time.
@@ -238,4 +240,91 @@ fn a_window_that_ends_while_it_is_written_to_forgets_nothing() {
         set.drop_ended_windows(UnixTime::FOREVER, NOW).is_empty(),
         "it lives for a thousand seconds more"
     );
+}
+
+/// Whatever number of others there is: a customer's token that was seen ends with the customer's logout.
+#[test]
+fn no_number_of_others_makes_a_seen_token_forgotten_attacks_a6() {
+    const OTHERS: u64 = 130_000;
+    const AT_MS: u64 = NOW.seconds() * 1_000;
+    let set = Set::default();
+    let until = UnixTime::from_seconds(NOW.seconds() + 100_000);
+    let customer = Id::of(Kind::Subject, &[b"alice"]);
+    let date = |id, kind, at_ms| Revocation::Date {
+        id,
+        kind,
+        at_ms,
+        until,
+    };
+    let hers = |number| Identity {
+        id: id(number),
+        window: Window::UNDATED,
+        groups: [Group {
+            id: customer,
+            cause: Cause::Subject,
+        }]
+        .into_iter()
+        .collect(),
+        issued_at: None,
+    };
+    for number in 0..OTHERS {
+        set.insert(&date(id(number), DateKind::Seen, AT_MS + number), NOW);
+    }
+    assert_eq!(set.counts().seen, OTHERS);
+    let bytes = set.bytes() as u64;
+    assert!(bytes <= 40 * OTHERS, "{bytes} bytes");
+    set.insert(&date(customer, DateKind::Ended, AT_MS + 1_000), NOW);
+    set.insert(
+        &Revocation::Cutoff {
+            id: customer,
+            not_before: NOW,
+            until,
+        },
+        NOW,
+    );
+    for number in [0, 1, 64, 1_000] {
+        assert_eq!(set.covers(&hers(number)), Some(Cause::Subject), "{number}");
+    }
+    for number in [1_001, OTHERS - 1, OTHERS + 7] {
+        assert_eq!(set.covers(&hers(number)), None, "{number}");
+    }
+}
+
+/// All nodes make the same of the same dates, in whatever order they come.
+#[test]
+fn dates_and_cutoffs_yield_the_same_in_every_order_trap_30() {
+    let until = UnixTime::from_seconds(NOW.seconds() + 100_000);
+    let customer = Id::of(Kind::Subject, &[&3_u64.to_le_bytes()]);
+    let date = |id, kind, at_ms| Revocation::Date {
+        id,
+        kind,
+        at_ms,
+        until,
+    };
+    let mut rows = vec![
+        date(id(3), DateKind::Seen, 5_000),
+        date(id(3), DateKind::Seen, 4_000),
+        date(id(3), DateKind::Minted, 4_500),
+        date(customer, DateKind::Ended, 4_200),
+        date(customer, DateKind::Ended, 4_400),
+        cutoff(3, 10),
+    ];
+    let token = Identity {
+        issued_at: None,
+        ..token(3)
+    };
+    for turn in 0..rows.len() {
+        rows.rotate_left(1);
+        let set = Set::default();
+        for row in rows.iter().chain(&rows[..turn]) {
+            set.insert(row, NOW);
+        }
+        assert_eq!(set.covers(&token), None, "minted after the last end");
+        set.insert(&date(customer, DateKind::Ended, 4_500), NOW);
+        assert_eq!(
+            set.covers(&token),
+            Some(Cause::Subject),
+            "in its very moment"
+        );
+    }
 }

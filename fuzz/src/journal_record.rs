@@ -121,7 +121,7 @@ fn revocation(number: u8) -> Revocation {
             not_before: until,
             until,
         },
-        Revocation::Token { .. } | Revocation::Cutoff { .. } => token,
+        Revocation::Token { .. } | Revocation::Cutoff { .. } | Revocation::Date { .. } => token,
     }
 }
 

@@ -23,6 +23,7 @@ mod key_files;
 mod key_url;
 mod limits;
 mod logout;
+mod mint;
 mod outline;
 mod pattern;
 mod presets;

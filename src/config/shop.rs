@@ -11,10 +11,10 @@ use super::fault::{Fault, Faults, Spot};
 use super::presets::Presets;
 use super::table::Table;
 use super::taken::Taken;
-use super::{credential, graphql, logout, refresh, route, token, upstream};
+use super::{credential, graphql, logout, mint, refresh, route, token, upstream};
 use crate::request::{
     DeadCookiePolicy, Examine, GraphQlSettings, HostPattern, Issuer, KnownLogouts, PathPattern,
-    RefusalSettings, Shape, Shop, ShopClock, UnreadBody, name_of,
+    RefusalSettings, Shape, Shop, ShopClock, UnknownToken, UnreadBody, name_of,
 };
 use crate::revocation::{Allowance, ShopTag};
 use crate::server::{Endpoint, Upstreams};
@@ -78,9 +78,10 @@ pub(super) fn read<'a>(
     let known_as = name.unwrap_or_default();
     let hosts = read_hosts(&mut table, known_as, taken, faults);
     let upstreams = upstream::read(&mut table, known_as, home.base_dir, faults);
-    let tokens = token::read(&mut table, known_as, home.base_dir, faults);
-    let mut places = credential::read(&mut table, tokens.as_ref(), faults);
     let bases = Bases::read(&mut table, faults);
+    let mints = mint::read(&mut table, &bases, faults);
+    let tokens = token::read(&mut table, (known_as, mints.unknown), home.base_dir, faults);
+    let mut places = credential::read(&mut table, tokens.as_ref(), faults);
     let logouts = logout::read(&mut table, &bases, &places, faults);
     let own_logout = Arc::new(logouts.own(home.prefix, &places));
     let refreshes = refresh::read(&mut table, &bases, &places, faults);
@@ -119,6 +120,8 @@ pub(super) fn read<'a>(
         own_logout,
         known_logouts: Arc::clone(home.known_logouts),
         refreshes,
+        mints: mints.rules,
+        on_reissue: mints.on_reissue,
         own_script: own_script.expect("the prefix is a path, and so is what is below it"),
         routes,
         path_style,
@@ -305,16 +308,19 @@ fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) -> Vec<Stri
     let upstreams = upstreams.endpoints().iter().map(Endpoint::to_string);
     let inquiry = shop.verifier.settings().inquiry.as_ref();
     let asked = inquiry.map(|inquiry| {
-        let dated = if inquiry.issued_at.is_some() {
-            ""
-        } else {
-            "; it does not say when they were issued, so a logout reaches those that were seen here"
-        };
         format!(
-            "  opaque tokens: the shop is asked, {} {}{dated}",
+            "  opaque tokens: the shop is asked, {} {}",
             inquiry.method, inquiry.path
         )
     });
+    let undated = match shop.verifier.settings().unknown {
+        UnknownToken::New => {
+            "new if no node has dated it (mint = partial): a logout does not end what was never shown here"
+        }
+        UnknownToken::Old => {
+            "old if no node has dated it (mint = complete): after a logout, a login that does not pass here is refused"
+        }
+    };
     let mut lines = vec![
         format!("shop {}", shop.name),
         format!("  preset: {}", preset.unwrap_or("none")),
@@ -323,5 +329,8 @@ fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) -> Vec<Stri
     let upstreams: Vec<_> = upstreams.collect();
     lines.push(format!("  upstreams: {}", upstreams.join(", ")));
     lines.extend(asked);
+    lines.push(format!("  a token without a time of issue: {undated}"));
+    let mints = shop.mints.len();
+    lines.push(format!("  calls that hand out tokens: {mints}"));
     lines
 }

@@ -419,6 +419,26 @@ impl<'a> Table<'a> {
         tops.map(|top| Table::of(top, below(faults))).collect()
     }
 
+    /// A string, and the tables of an array: layers may differ in which of the two they have.
+    pub(super) fn text_and_tables(
+        &mut self,
+        key: &str,
+        faults: &mut Faults,
+    ) -> (Option<Text<'a>>, Vec<Table<'a>>) {
+        let values = self.values(key);
+        let text = values.iter().find_map(Value::text);
+        let expected = format!("a string, or an array of tables, each under [[{key}]]");
+        let mut layers = Vec::new();
+        for value in values.iter().filter(|value| !value.written.is_str()) {
+            match value.items() {
+                Some(items) => layers.extend(layers_of(&items, key, "a table", faults)),
+                None => faults.push(value.misfit(key, &expected)),
+            }
+        }
+        let alone = |layer| Table::of(layer, Vec::new());
+        (text, layers.into_iter().map(alone).collect())
+    }
+
     fn table_of(&self, values: &[Value<'a>], key: &str, faults: &mut Faults) -> Option<Table<'a>> {
         let mut layers = layers_of(values, key, "a table", faults).into_iter();
         let top = layers.next()?;

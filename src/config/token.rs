@@ -7,10 +7,10 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
 use super::fault::{Fault, Faults};
 use super::table::{Table, TextOrTable};
-use super::{duration, inquiry, key_files, pattern};
+use super::{duration, inquiry, key_files, mint, pattern};
 use crate::request::{
     ALGORITHMS, Claims, IssuedAt, Issuer, Kind, Pointer, TimeClaim, TimeUnit, TokenSettings,
-    Verifier,
+    UnknownToken, Verifier,
 };
 
 /// What a credential can be taken for.
@@ -28,7 +28,7 @@ const LEEWAY_MAX: Duration = Duration::from_mins(10);
 /// Reads `[shop.token]`, or every `[[shop.token]]`: how tokens are read, and the keys that verify them.
 pub(super) fn read(
     shop: &mut Table<'_>,
-    name: &str,
+    (name, unknown): (&str, UnknownToken),
     base_dir: &Path,
     faults: &mut Faults,
 ) -> Option<Verifier> {
@@ -36,7 +36,7 @@ pub(super) fn read(
     shop.missing("token", "[shop.token] with algorithms and a key", faults);
     let mut issuers: Vec<Option<Issuer>> = Vec::new();
     for mut table in tables {
-        let settings = read_settings(&mut table, name, faults);
+        let settings = read_settings(&mut table, (name, unknown), faults);
         let keys = key_files::read(&mut table, &settings, base_dir, faults);
         let known = issuers.iter().flatten();
         if known
@@ -57,7 +57,11 @@ pub(super) fn read(
     Some(Verifier::new(first, issuers.collect()))
 }
 
-fn read_settings(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> TokenSettings {
+fn read_settings(
+    table: &mut Table<'_>,
+    (name, unknown): (&str, UnknownToken),
+    faults: &mut Faults,
+) -> TokenSettings {
     let kind = table.choice("kind", KINDS, faults).unwrap_or_default();
     let refresh_window = table.duration("refresh_window", faults);
     let unverifiable = [("refuse", false), ("forward", true)];
@@ -80,6 +84,9 @@ fn read_settings(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> Toke
         },
         forward_unverifiable: forward_unverifiable.unwrap_or_default(),
         inquiry: inquiry::read(table, faults),
+        unknown: table
+            .choice("mint", mint::UNKNOWN, faults)
+            .unwrap_or(unknown),
     }
 }
 

@@ -341,11 +341,6 @@ impl Shop {
         let spared =
             spared.flat_map(|token| of_verified(token, Scope::Token, Reach::Always, moment));
         plan.revocations.extend(spared);
-        for name in names_of("subject", &named.name)? {
-            let customer = self.verifier.customer(name);
-            let seen = self.seen_tokens_of(&customer, now);
-            plan.revocations.extend(seen);
-        }
         if self.verifier.settings().inquiry.is_none() {
             self.note_opaque(&mut plan);
         }

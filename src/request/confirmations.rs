@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use parking_lot::Mutex;
-use smallvec::SmallVec;
 
 use super::credential::Occasion;
 use super::inquiry::Testimony;
@@ -16,15 +14,10 @@ use super::verify::Verifier;
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Identity};
 
-/// The words of one shop, and since when its customers' tokens are known.
+/// What one shop said lately.
 pub struct Confirmations {
     words: Cache<Id, (UnixTime, Word)>,
-    /// The tokens of each customer.
-    known: Cache<Id, Arc<Mutex<Known>>>,
 }
-
-/// Tokens of one customer, and when each was first seen; the oldest first.
-type Known = SmallVec<[(Id, UnixTime); 4]>;
 
 /// What the shop said of a token.
 #[derive(Clone)]
@@ -56,23 +49,16 @@ impl Word {
     }
 }
 
-/// How many tokens, and how many customers, are remembered; the last ones.
+/// How many tokens are remembered; the last ones.
 const ENTRIES_MAX: u64 = 100_000;
-
-/// How many tokens of one customer are remembered.
-const TOKENS_MAX: usize = 64;
 
 /// How long the shop's silence counts: long enough for the request that met it, and to spare the shop the next.
 const SILENCE: Duration = Duration::from_secs(2);
-
-/// A token was issued before it was first seen, by clocks that may differ by so much.
-const SKEW: Duration = Duration::from_secs(10);
 
 impl Default for Confirmations {
     fn default() -> Self {
         Self {
             words: Cache::new(ENTRIES_MAX),
-            known: Cache::new(ENTRIES_MAX),
         }
     }
 }
@@ -93,13 +79,13 @@ impl Confirmations {
         self.words.insert(token, (now, Word::Silence));
     }
 
-    /// The shop has answered; `shop_time` is now on its clock.
+    /// The shop has answered.
     pub(super) fn note(
         &self,
         token: Id,
         said: Option<Testimony>,
         verifier: &Verifier,
-        (now, shop_time): (UnixTime, UnixTime),
+        now: UnixTime,
     ) {
         let word = match said {
             None => Word::Stranger,
@@ -107,11 +93,9 @@ impl Confirmations {
                 let identity = verifier.confirmed(token, said.subject.as_deref());
                 let subject = said.subject.as_deref();
                 let subject = subject.map(|subject| verifier.customer(subject));
-                let seen = self.first_seen(subject.unwrap_or(token), token, shop_time);
-                let issued_at = said.issued_at.unwrap_or(seen.plus(SKEW));
                 Word::Good(Arc::new(Confirmed {
                     identity: Identity {
-                        issued_at: Some(issued_at),
+                        issued_at: said.issued_at,
                         ..identity
                     },
                     subject,
@@ -120,26 +104,5 @@ impl Confirmations {
             }
         };
         self.words.insert(token, (now, word));
-    }
-
-    /// When this node first saw the token: it was issued before that.
-    fn first_seen(&self, subject: Id, token: Id, shop_time: UnixTime) -> UnixTime {
-        let known = self.known.get_with(subject, Arc::default);
-        let mut known = known.lock();
-        if let Some((_, since)) = known.iter().find(|(id, _)| *id == token) {
-            return *since;
-        }
-        if known.len() == TOKENS_MAX {
-            known.remove(0);
-        }
-        known.push((token, shop_time));
-        shop_time
-    }
-
-    /// The tokens of a customer that were seen here.
-    pub(super) fn tokens_of(&self, subject: &Id) -> Vec<Id> {
-        let known = self.known.get(subject);
-        let ids = |known: Arc<Mutex<Known>>| known.lock().iter().map(|(id, _)| *id).collect();
-        known.map(ids).unwrap_or_default()
     }
 }

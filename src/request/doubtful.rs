@@ -8,12 +8,11 @@ use http::{HeaderName, StatusCode};
 use super::answer::Answer;
 use super::confirmations::{Asked, Word};
 use super::credential::{Occasion, Standing};
-use super::logout::Scope;
 use super::refusal::Refusal;
 use super::shop::{Alive, Shop};
 use super::token::Token;
 use crate::clock::UnixTime;
-use crate::revocation::{Id, Revocation, Source, Window};
+use crate::revocation::Id;
 
 /// A token that the shop is to be asked about.
 pub struct Doubtful {
@@ -98,38 +97,6 @@ impl Shop {
         if said.is_none() && !is_clean {
             self.likely.note(token.id); // perhaps the shop did not understand, or is being mended
         }
-        let times = (now, self.clock.at(now));
-        self.confirmations
-            .note(token.id, said, &self.verifier, times);
-    }
-
-    /// The tokens of a customer that say nothing themselves, as far as they were seen here.
-    pub(super) fn seen_tokens_of(
-        &self,
-        customer: &Id,
-        now: UnixTime,
-    ) -> impl Iterator<Item = Revocation> + use<> {
-        let until = self.verifier.settings().undated_until(now);
-        let dead = move |id| Revocation::Token {
-            id,
-            window: Window::UNDATED,
-            until,
-            source: Source::Verified,
-        };
-        self.confirmations.tokens_of(customer).into_iter().map(dead)
-    }
-
-    /// The customer's other tokens that were seen here, where the shop said whose this one is and the scope reaches
-    /// them.
-    pub(super) fn seen_beside(
-        &self,
-        token: &Token,
-        scope: Scope,
-        now: UnixTime,
-    ) -> impl Iterator<Item = Revocation> + use<> {
-        let customer = token.confirmed_customer();
-        let customer = customer.filter(|_| scope.reaches_customer());
-        let seen = customer.map(|id| self.seen_tokens_of(&id, now));
-        seen.into_iter().flatten()
+        self.confirmations.note(token.id, said, &self.verifier, now);
     }
 }

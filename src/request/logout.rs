@@ -282,7 +282,7 @@ impl TokenSettings {
     }
 
     /// The last moment at which anybody accepts this token, or a refresh for it.
-    fn accepted_until(&self, token: &Verified, now: UnixTime) -> UnixTime {
+    pub(super) fn accepted_until(&self, token: &Verified, now: UnixTime) -> UnixTime {
         let Some(end) = token.expires_at else {
             return self.undated_until(now);
         };

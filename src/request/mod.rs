@@ -28,6 +28,7 @@ mod lax_json;
 mod likely_tokens;
 mod loggable;
 mod logout;
+mod mint;
 mod multipart;
 mod near_miss;
 mod parameters;
@@ -86,6 +87,7 @@ pub use known_logouts::KnownLogouts;
 pub use likely_tokens::LikelyTokens;
 pub use loggable::loggable_path;
 pub use logout::{AnswerBy, Assent, ClientKey, LogoutRule, Scope, When};
+pub use mint::{AnswerTokens, HandedOut, MintRule, OnReissue};
 pub use path::{Path, PathStyle};
 pub use path_pattern::{Base, Fit, Folder, PathPattern};
 pub use refresh::RefreshRule;
@@ -96,7 +98,7 @@ pub use seen_cookies::SeenCookies;
 pub use shop::{Examine, Shop, Tokens};
 pub use shop_clock::{ClockWarning, ServerOffset, ShopClock};
 pub use token::{Confirmed, Token, Verified};
-pub use token_settings::{Kind, TokenSettings};
+pub use token_settings::{Kind, TokenSettings, UnknownToken};
 pub use verify::{TOKEN_BYTES_MAX, Verifier};
 pub use web_origin::WebOrigin;
 pub use words::Words;
@@ -240,6 +242,10 @@ pub struct Refused<'g> {
 impl Gate {
     /// A gate in front of these shops; the first that claims a host has it.
     pub fn new(shops: Vec<Arc<Shop>>, revocations: Arc<Revocations>) -> Self {
+        let revives = shops
+            .iter()
+            .any(|shop| shop.on_reissue == OnReissue::Revive);
+        revocations.let_revive(revives);
         Self { shops, revocations }
     }
 
@@ -356,7 +362,7 @@ impl Gate {
         let mut living: SmallVec<[Segments<'_>; 2]> = SmallVec::new();
         for (token, credential) in alive {
             let judged = self
-                .refuse_confirmed(&token)
+                .refuse_confirmed(shop, &token, now)
                 .and_then(|()| self.refuse_forgotten(&token, now))
                 .and_then(|()| enforce.admit_token(&token, now));
             match judged {
@@ -422,7 +428,7 @@ impl Gate {
         }
         alive.retain(|(token, credential)| {
             let judged = self
-                .refuse_confirmed(token)
+                .refuse_confirmed(shop, token, now)
                 .and_then(|()| shop.refuse_implausible(token, credential));
             if let Err(refusal) = judged {
                 note_refused(&mut refused, rule, credential, refusal);
@@ -470,7 +476,8 @@ impl Gate {
         let read = shop.read(credential, now);
         credential.count(read.as_ref().err());
         let token = read?;
-        self.refuse_revoked(&token)?;
+        self.refuse_revoked(shop, &token)?;
+        self.date(shop, &token, now);
         Ok(token)
     }
 
@@ -484,7 +491,7 @@ impl Gate {
         match self.read(shop, credential, now) {
             Err(Refusal::Unverifiable(flaw)) if flaw.is_undecided() => {
                 let token = shop.verifier.by_digest(&credential.text);
-                self.refuse_revoked(&token)?;
+                self.refuse_revoked(shop, &token)?;
                 Ok(token)
             }
             judged => judged,
@@ -518,7 +525,6 @@ impl Gate {
                 Reach::WhileAccepted
             };
             revocations.extend(rule.revocations(token, settings, source, reach, moment));
-            revocations.extend(shop.seen_beside(token, rule.revoke, now));
         }
         if rule.revoke == Scope::Others {
             let is_spared = |one: &Revocation| matches!(one, Revocation::Token { id, .. } if spared.contains(id));
@@ -556,7 +562,7 @@ impl Gate {
         now: UnixTime,
     ) -> Result<(), Refusal> {
         for token in shop.read_jwts(text, now)? {
-            self.refuse_revoked(&token)?;
+            self.refuse_revoked(shop, &token)?;
             let id = token.identity().id;
             if token.is_verified() && !jwts.contains(&id) {
                 jwts.push(id);
@@ -585,22 +591,48 @@ impl Gate {
         Err(Refusal::Syncing)
     }
 
-    fn refuse_revoked(&self, token: &Token) -> Result<(), Refusal> {
-        let identity = token.identity();
-        let token = identity.id;
-        match self.revocations.covers(identity) {
-            Some(cause) => Err(Refusal::Revoked { cause, token }),
+    fn refuse_revoked(&self, shop: &Shop, token: &Token) -> Result<(), Refusal> {
+        match self.cause_of(shop, token) {
+            Some(cause) => Err(Refusal::Revoked {
+                cause,
+                token: token.identity().id,
+            }),
             None => Ok(()),
         }
     }
 
-    /// What the shop said of a token may name a customer who has logged out.
-    fn refuse_confirmed(&self, token: &Token) -> Result<(), Refusal> {
-        if token.is_confirmed() {
-            self.refuse_revoked(token)
-        } else {
-            Ok(())
+    /// Why a token of a shop is refused, if it is.
+    pub fn cause_of(&self, shop: &Shop, token: &Token) -> Option<Cause> {
+        let identity = token.identity();
+        let is_old = || {
+            let is_undated = identity.issued_at.is_none() && shop.is_unknown_old(token);
+            is_undated && self.revocations.covers_unknown(identity)
+        };
+        let cause = self.revocations.covers(identity);
+        cause.or_else(|| is_old().then_some(Cause::Unknown))
+    }
+
+    /// A token that is good and says nothing of its issue is dated when it is first seen.
+    fn date(&self, shop: &Shop, token: &Token, now: UnixTime) {
+        if let Some(until) = shop.dated_until(token, now) {
+            self.revocations.see(token.identity(), until);
         }
+    }
+
+    /// What the shop said of a token may name a customer who has logged out.
+    ///
+    /// Such a token is dated before that, unless what nobody has dated is old: a cutoff of which only the shop's time is
+    /// known was made when opaque tokens counted as new.
+    fn refuse_confirmed(&self, shop: &Shop, token: &Token, now: UnixTime) -> Result<(), Refusal> {
+        if !token.is_confirmed() {
+            return Ok(());
+        }
+        if !shop.is_unknown_old(token) {
+            self.date(shop, token, now);
+        }
+        self.refuse_revoked(shop, token)?;
+        self.date(shop, token, now);
+        Ok(())
     }
 
     /// A token that was over once stays over, though the clock was set back: whether it was logged out is forgotten.
@@ -920,7 +952,7 @@ impl LogOut {
     pub fn cutoffs(&self) -> Vec<Revocation> {
         let moment = self.shop.clock.moment(self.at);
         let on_time = |one: &Revocation| match *one {
-            Revocation::Token { .. } => None,
+            Revocation::Token { .. } | Revocation::Date { .. } => None,
             Revocation::Cutoff { id, until, .. } => Some(Revocation::Cutoff {
                 id,
                 not_before: moment.cutoff(self.issued_at(id)),
@@ -948,7 +980,7 @@ impl LogOut {
             .iter()
             .find_map(|revocation| match revocation {
                 Revocation::Token { id, .. } => Some(*id),
-                Revocation::Cutoff { .. } => None,
+                Revocation::Cutoff { .. } | Revocation::Date { .. } => None,
             })
     }
 }

@@ -315,6 +315,10 @@ impl Refusal {
             ),
             Self::Expired => bad_token("expired", "The token has expired"),
             Self::NotYetValid => bad_token("not_yet_valid", "The token is not valid yet"),
+            Self::Revoked {
+                cause: Cause::Unknown,
+                ..
+            } => bad_token("unknown_issue", "The token was revoked"),
             Self::Revoked { .. } => bad_token("revoked", "The token was revoked"),
             Self::NoCredential => facts(
                 StatusCode::UNAUTHORIZED,

@@ -23,6 +23,7 @@ use super::known_logouts::KnownLogouts;
 use super::likely_tokens::LikelyTokens;
 use super::loggable::{loggable_path, without_token};
 use super::logout::LogoutRule;
+use super::mint::{MintRule, OnReissue};
 use super::parameters::content_type;
 use super::path::{Path, PathStyle};
 use super::path_pattern::PathPattern;
@@ -33,10 +34,10 @@ use super::route::{self, Enforce, Route};
 use super::seen_cookies::SeenCookies;
 use super::shop_clock::ShopClock;
 use super::token::Token;
-use super::token_settings::Kind;
+use super::token_settings::{Kind, UnknownToken};
 use super::verify::Verifier;
 use crate::clock::UnixTime;
-use crate::revocation::{Allowance, Id, ShopTag};
+use crate::revocation::{Allowance, Id, MARGIN, ShopTag};
 
 /// Everything by which one shop's requests are judged.
 pub struct Shop {
@@ -60,6 +61,10 @@ pub struct Shop {
     pub known_logouts: Arc<KnownLogouts>,
     /// Where refresh tokens are exchanged for new tokens.
     pub refreshes: Vec<RefreshRule>,
+    /// Where it hands out tokens.
+    pub mints: Vec<Arc<MintRule>>,
+    /// What becomes of a dead token that it hands out again.
+    pub on_reissue: OnReissue,
     /// Where pages find the script that makes Ecwid's sign-out end the site's session, too.
     pub own_script: PathPattern,
     /// What paths demand, in the order they are tried.
@@ -142,6 +147,36 @@ impl Shop {
         self.graphql.learnt = Arc::clone(&old.graphql.learnt);
     }
 
+    /// Whether a token that no node has dated counts as issued before every logout.
+    pub(super) fn is_unknown_old(&self, token: &Token) -> bool {
+        let settings = match token {
+            Token::Verified(token) => &token.settings,
+            Token::Confirmed(_) => self.verifier.settings(),
+            Token::Opaque(_) | Token::Stranger(_) => return false,
+        };
+        match settings.unknown {
+            UnknownToken::New => false,
+            UnknownToken::Old => true,
+        }
+    }
+
+    /// Until when the date of a token is needed; `None`: it is of no use, for the token says itself when it was issued, or
+    /// nothing is known of it.
+    pub(super) fn dated_until(&self, token: &Token, now: UnixTime) -> Option<UnixTime> {
+        if token.identity().issued_at.is_some() {
+            return None;
+        }
+        let shop_time = self.clock.at(now);
+        match token {
+            Token::Verified(token) => {
+                let end = token.settings.accepted_until(token, shop_time);
+                Some(end.plus(MARGIN))
+            }
+            Token::Confirmed(_) => Some(self.verifier.settings().undated_until(shop_time)),
+            Token::Opaque(_) | Token::Stranger(_) => None,
+        }
+    }
+
     /// The calls that rules are about.
     fn calls(&self) -> impl Iterator<Item = &Call> {
         let refreshes = self.refreshes.iter().map(|rule| &rule.call);
@@ -188,7 +223,7 @@ impl Shop {
     }
 
     /// Reads the GraphQL of a request, where a rule or a credential needs it, or refuses what hides it.
-    fn read_graphql(&self, line: &RequestLine<'_>) -> Result<(), Refusal> {
+    pub(super) fn read_graphql(&self, line: &RequestLine<'_>) -> Result<(), Refusal> {
         let mut carriers = self.places.iter().map(|place| &place.carrier);
         let has_credentials = carriers.any(|one| matches!(one, Carrier::GraphQl(_)));
         let is_ruled = self.asks_graphql(line);
@@ -309,7 +344,13 @@ impl Shop {
     fn rules_need(&self, line: &RequestLine<'_>) -> BodyNeed {
         let of_calls = self.calls().map(|call| call.body_need(line));
         let of_routes = self.routes.iter().map(|route| route.body_need(line));
-        let need = of_calls.chain(of_routes).chain([self.hint_need(line)]);
+        // What hands out tokens is recognised as far as its body can be read.
+        let of_mints = self.mints.iter().map(|rule| rule.call.body_need(line));
+        let of_mints = of_mints.map(|need| need.min(BodyNeed::Sweep));
+        let need = of_calls
+            .chain(of_routes)
+            .chain(of_mints)
+            .chain([self.hint_need(line)]);
         need.max().unwrap_or_default()
     }
 

@@ -67,14 +67,6 @@ impl Token {
         }
     }
 
-    /// Whose the shop says it is.
-    pub(super) fn confirmed_customer(&self) -> Option<Id> {
-        match self {
-            Self::Confirmed(token) => token.subject,
-            Self::Verified(_) | Self::Opaque(_) | Self::Stranger(_) => None,
-        }
-    }
-
     /// By what it can be refused.
     pub fn identity(&self) -> &Identity {
         match self {
@@ -88,7 +80,7 @@ impl Token {
 /// What a shop says of a token that says nothing itself.
 #[derive(Debug)]
 pub struct Confirmed {
-    /// By what it can be refused. Issued when the shop says, else when it was first seen.
+    /// By what it can be refused. Issued when the shop says, if it does.
     pub identity: Identity,
     /// Its customer, if the shop names one.
     pub subject: Option<Id>,

@@ -54,6 +54,18 @@ pub struct TokenSettings {
     pub forward_unverifiable: bool,
     /// What the shop is asked about tokens that say nothing themselves; `None`: they are known by their digests only.
     pub inquiry: Option<Inquiry>,
+    /// What a token counts as that says nothing of its issue, and that no node has dated.
+    pub unknown: UnknownToken,
+}
+
+/// What a token counts as that says nothing of its issue, and that no node has dated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownToken {
+    /// Issued after every logout: some logins do not pass here.
+    #[default]
+    New,
+    /// Issued before every logout: every login passes here, and would have dated it.
+    Old,
 }
 
 impl TokenSettings {
@@ -81,6 +93,7 @@ impl TokenSettings {
             opaque_pattern,
             forward_unverifiable,
             inquiry: _, // it is about those that are not verified here
+            unknown,
         } = self;
         let pattern = |pattern: &Option<Regex>| pattern.as_ref().map(Regex::to_string);
         *token_domain == other.token_domain
@@ -96,6 +109,7 @@ impl TokenSettings {
             && *max_lifetime == other.max_lifetime
             && pattern(opaque_pattern) == pattern(&other.opaque_pattern)
             && *forward_unverifiable == other.forward_unverifiable
+            && *unknown == other.unknown
     }
 
     /// Whether a token could be claimed by both.
@@ -150,5 +164,6 @@ pub(super) fn settings_for_tests(token_domain: &str, algorithm: Algorithm) -> To
         opaque_pattern: None,
         forward_unverifiable: false,
         inquiry: None,
+        unknown: UnknownToken::default(),
     }
 }

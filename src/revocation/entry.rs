@@ -198,6 +198,50 @@ pub enum Revocation {
         /// Until when such a token could be accepted anywhere; kept until then.
         until: UnixTime,
     },
+    /// When something happened to a token or a customer, for tokens that say nothing of their issue.
+    Date {
+        /// Which token or customer.
+        id: Id,
+        /// What happened.
+        kind: DateKind,
+        /// When, by the clock of the node that saw it, in milliseconds since the epoch.
+        at_ms: u64,
+        /// Until when such a token could be accepted anywhere; kept until then.
+        until: UnixTime,
+    },
+}
+
+/// What a [`Revocation::Date`] is the date of. The numbers stand in journals and rows: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum DateKind {
+    /// A node saw the token for the first time. Of two the earlier counts.
+    Seen = 1,
+    /// An answer of the shop handed the token out. Of two the earlier counts.
+    Minted = 2,
+    /// An answer of the shop handed a dead token out again, and the operator lets it live. Of two the later counts.
+    Revived = 3,
+    /// The customer's tokens ended, or this token did. Of two the later counts.
+    Ended = 4,
+}
+
+impl DateKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Seen, Self::Minted, Self::Revived, Self::Ended];
+
+    /// The kind with that number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        let is_it = |kind: &Self| *kind as u8 == number;
+        Self::ALL.into_iter().find(is_it)
+    }
+
+    /// Whether of two dates the earlier counts.
+    pub const fn is_earliest(self) -> bool {
+        match self {
+            Self::Seen | Self::Minted => true,
+            Self::Revived | Self::Ended => false,
+        }
+    }
 }
 
 impl Revocation {
@@ -212,21 +256,23 @@ impl Revocation {
                 until,
                 source: Source::Verified,
             }),
-            Self::Token { .. } => None,
+            Self::Token { .. } | Self::Date { .. } => None,
         }
     }
 
     /// What it is about.
     pub const fn id(&self) -> Id {
         match self {
-            Self::Token { id, .. } | Self::Cutoff { id, .. } => *id,
+            Self::Token { id, .. } | Self::Cutoff { id, .. } | Self::Date { id, .. } => *id,
         }
     }
 
     /// Until when it is kept.
     pub const fn until(&self) -> UnixTime {
         match self {
-            Self::Token { until, .. } | Self::Cutoff { until, .. } => *until,
+            Self::Token { until, .. } | Self::Cutoff { until, .. } | Self::Date { until, .. } => {
+                *until
+            }
         }
     }
 
@@ -243,7 +289,7 @@ impl Revocation {
                 source: source @ Source::Unverified(_),
                 ..
             } => Some((id, source)),
-            Self::Token { .. } | Self::Cutoff { .. } => None,
+            Self::Token { .. } | Self::Cutoff { .. } | Self::Date { .. } => None,
         }
     }
 
@@ -287,7 +333,7 @@ pub struct Identity {
     pub window: Window,
     /// Its session, customer and realm, as far as a verified token names them.
     pub groups: SmallVec<[Group; 8]>,
-    /// When it was issued, on the shop's clock. `None`: every cutoff covers it.
+    /// When it was issued, on the shop's clock. `None`: it does not say, and counts as issued when a node first dated it.
     pub issued_at: Option<UnixTime>,
 }
 
@@ -311,6 +357,9 @@ pub enum Cause {
     Subject,
     /// The operator cut off the realm.
     Realm,
+    /// Its customer logged out everywhere, or the realm was cut off, and nobody knows when it was issued: that counts
+    /// as before.
+    Unknown,
 }
 
 impl Cause {
@@ -321,6 +370,7 @@ impl Cause {
             Self::Session => "session",
             Self::Subject => "subject",
             Self::Realm => "realm",
+            Self::Unknown => "unknown",
         }
     }
 }

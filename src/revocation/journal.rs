@@ -2,8 +2,9 @@
 //!
 //! A start never makes it, for a data folder without a journal is not an empty set: [`Journal::init`] does, once.
 //!
-//! The file holds four tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
-//! all little endian. `cutoffs`: id to (not before, until). `vector`: origin to the number of its last row
+//! The file holds five tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
+//! all little endian. `cutoffs`: id to (not before, until). `dates`: (kind, id) to (milliseconds, until).
+//! `vector`: origin to the number of its last row
 //! before which none is missing. `meta`: `format`, `sequence`, `origin` (in two halves), `complete`,
 //! `clock`, `dropped` and `bus` (in two halves).
 //! Rows are keyed by window first, so that new rows are neighbours and an ended window is one range.
@@ -21,17 +22,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
-    StorageBackend, TableDefinition, WriteTransaction,
+    StorageBackend, TableDefinition, TableError, WriteTransaction,
 };
 use tempfile::NamedTempFile;
 
-use super::entry::{Id, Revocation, Source, Window};
+use super::entry::{DateKind, Id, Revocation, Source, Window};
 use super::history::{Origin, Vector};
 use super::mark::{Mark, NoteOrigin, Noted};
 use crate::clock::UnixTime;
 
 const TOKENS: TableDefinition<'_, (u32, u64), &[u8; 28]> = TableDefinition::new("tokens");
 const CUTOFFS: TableDefinition<'_, &[u8; 16], (u64, u64)> = TableDefinition::new("cutoffs");
+const DATES: TableDefinition<'_, (u8, &[u8; 16]), (u64, u64)> = TableDefinition::new("dates");
 const VECTOR: TableDefinition<'_, &[u8; 16], u64> = TableDefinition::new("vector");
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 
@@ -394,6 +396,7 @@ impl Journal {
         self.commit(|transaction| {
             let mut tokens = transaction.open_table(TOKENS)?;
             let mut cutoffs = transaction.open_table(CUTOFFS)?;
+            let mut dates = transaction.open_table(DATES)?;
             for revocation in revocations {
                 sequence += 1;
                 match revocation {
@@ -417,6 +420,22 @@ impl Journal {
                             known.1.max(until.seconds()),
                         );
                         cutoffs.insert(id.bytes(), raised)?;
+                    }
+                    Revocation::Date {
+                        id,
+                        kind,
+                        at_ms,
+                        until,
+                    } => {
+                        let key = (*kind as u8, id.bytes());
+                        let known = dates.get(key)?.map(|row| row.value());
+                        let (known_ms, known_until) = known.unwrap_or((*at_ms, 0));
+                        let at_ms = if kind.is_earliest() {
+                            known_ms.min(*at_ms)
+                        } else {
+                            known_ms.max(*at_ms)
+                        };
+                        dates.insert(key, (at_ms, known_until.max(until.seconds())))?;
                     }
                 }
             }
@@ -464,7 +483,7 @@ impl Journal {
         })
     }
 
-    /// Deletes the undated rows and the cutoffs that are over.
+    /// Deletes the undated rows, the cutoffs and the dates that are over.
     pub fn drop_undated(&mut self, now: UnixTime) -> Result<(), JournalError> {
         self.commit(|transaction| {
             let undated = Window::UNDATED.number();
@@ -474,6 +493,9 @@ impl Journal {
                 .retain_in(rows, |_, row| until_of(row) >= now.seconds())?;
             transaction
                 .open_table(CUTOFFS)?
+                .retain(|_, (_, until)| until >= now.seconds())?;
+            transaction
+                .open_table(DATES)?
                 .retain(|_, (_, until)| until >= now.seconds())?;
             note_dropped(transaction, now)
         })
@@ -653,6 +675,25 @@ fn read_rows(
             until: UnixTime::from_seconds(until),
         });
     }
+    let dates = match transaction.open_table(DATES) {
+        Ok(dates) => dates,
+        // A journal of before tokens were dated: the next write makes the table.
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for row in dates.iter()? {
+        let (key, value) = row?;
+        let ((kind, id), (at_ms, until)) = (key.value(), value.value());
+        let Some(kind) = DateKind::from_number(kind) else {
+            continue; // of a later version
+        };
+        each(Revocation::Date {
+            id: Id::from_bytes(*id),
+            kind,
+            at_ms,
+            until: UnixTime::from_seconds(until),
+        });
+    }
     Ok(())
 }
 
@@ -705,6 +746,7 @@ fn create(data_dir: &Path, path: &Path) -> Result<bool, JournalError> {
         let transaction = database.begin_write()?;
         transaction.open_table(TOKENS)?;
         transaction.open_table(CUTOFFS)?;
+        transaction.open_table(DATES)?;
         transaction.open_table(VECTOR)?;
         let mut meta = transaction.open_table(META)?;
         meta.insert("format", FORMAT)?;
@@ -931,6 +973,32 @@ mod tests {
             not_before: UnixTime::from_seconds(not_before),
             until: UnixTime::from_seconds(until),
         }
+    }
+
+    #[test]
+    fn a_journal_of_before_tokens_were_dated_loads_and_takes_dates() {
+        let folder = new_installation();
+        let date = |at_ms| Revocation::Date {
+            id: Id::from_bytes([7; 16]),
+            kind: DateKind::Seen,
+            at_ms,
+            until: UnixTime::from_seconds(90),
+        };
+        let mut journal = Journal::open(folder.path()).unwrap();
+        journal.write([cutoff(5, 60)].iter()).unwrap();
+        let as_before = |transaction: &WriteTransaction| {
+            transaction.delete_table(DATES)?;
+            Ok(())
+        };
+        journal.commit(as_before).unwrap();
+        drop(journal);
+        let mut journal = Journal::open(folder.path()).unwrap();
+        journal.write([date(9), date(5), date(7)].iter()).unwrap();
+        drop(journal);
+        let journal = Journal::open(folder.path()).unwrap();
+        let mut rows = Vec::new();
+        journal.replay(|row| rows.push(row)).unwrap();
+        assert_eq!(rows, [cutoff(5, 60), date(5)]);
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 mod allowance;
 mod committer;
+mod dates;
 mod entry;
 pub mod gossip;
 mod history;
 mod journal;
 mod mark;
+mod parts;
 mod row;
 mod section;
 mod set;
@@ -23,7 +25,8 @@ use parking_lot::Mutex;
 pub use allowance::{Allowance, Clients, OverLimit, WIDER};
 pub use committer::Health;
 pub use entry::{
-    Cause, Group, Id, Identity, Kind, MARGIN, Revocation, ShopTag, Source, UNCONFIRMED_LIFE, Window,
+    Cause, DateKind, Group, Id, Identity, Kind, MARGIN, Revocation, ShopTag, Source,
+    UNCONFIRMED_LIFE, Window,
 };
 pub use history::{History, Origin, Received, Vector};
 pub use journal::{Contents, Journal, JournalError, Notes, Progress};
@@ -71,6 +74,26 @@ pub struct Revocations {
     peers_time: AtomicU64,
     /// What ended before this moment was dropped, in seconds since the epoch.
     dropped: AtomicU64,
+    unknown: UnknownCounts,
+}
+
+/// How often a token was met that says nothing of its issue, that no node had dated, and whose customer had logged out.
+#[derive(Debug, Default)]
+pub struct UnknownCounts {
+    new: AtomicU64,
+    old: AtomicU64,
+}
+
+impl UnknownCounts {
+    /// How many counted as issued after the logout, and passed.
+    pub fn new(&self) -> u64 {
+        self.new.load(Ordering::Relaxed)
+    }
+
+    /// How often one counted as issued before the logout, and was refused.
+    pub fn old(&self) -> u64 {
+        self.old.load(Ordering::Relaxed)
+    }
 }
 
 /// The revocation is in force here, but the disk does not have it: a restart could forget it.
@@ -149,6 +172,7 @@ impl Revocations {
             bus_read,
             peers_time: AtomicU64::new(u64::MAX),
             dropped,
+            unknown: UnknownCounts::default(),
         })
     }
 
@@ -203,6 +227,106 @@ impl Revocations {
                 Err(NotDurable)
             }
         }
+    }
+
+    /// The same for what happens now: its cutoffs reach the tokens that were dated before this moment, too, and where dead
+    /// tokens may live again, its tokens are dead whenever they were handed out before it.
+    pub async fn revoke_now(&self, revocations: Vec<Revocation>) -> Result<(), NotDurable> {
+        let at_ms = self.set.next_ms(clock::now_ms());
+        let revives = self.set.revives();
+        let end = |one: &Revocation| match *one {
+            Revocation::Token { .. } if !revives => None,
+            Revocation::Cutoff { id, until, .. } | Revocation::Token { id, until, .. } => {
+                Some(Revocation::Date {
+                    id,
+                    kind: DateKind::Ended,
+                    at_ms,
+                    until,
+                })
+            }
+            Revocation::Date { .. } => None,
+        };
+        // Before the cutoffs: one without a date of ours reaches every token that nobody has dated.
+        let ends: Vec<_> = revocations.iter().filter_map(end).collect();
+        self.revoke([ends, revocations].concat()).await
+    }
+
+    /// Dates a token that says nothing of its issue, unless it was dated before. Nobody waits for the disk.
+    pub fn see(&self, token: &Identity, until: UnixTime) {
+        let now = clock::now();
+        if !self.set.is_unknown(token) || until <= now {
+            return;
+        }
+        let seen = Revocation::Date {
+            id: token.id,
+            kind: DateKind::Seen,
+            at_ms: self.set.next_ms(clock::now_ms()),
+            until,
+        };
+        if self.set.covers_if_old(token) {
+            self.unknown.new.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.set.insert(&seen, now) {
+            drop(self.committer.write(vec![seen]));
+        }
+    }
+
+    /// Dates tokens that an answer hands out, as happening now. If it is awaited, it is on disk and other nodes have heard
+    /// of it on `Ok`; else nobody waits for that.
+    pub async fn date(
+        &self,
+        kind: DateKind,
+        tokens: &[(Id, UnixTime)],
+        is_awaited: bool,
+    ) -> Result<(), NotDurable> {
+        let now = clock::now();
+        let at_ms = self.set.next_ms(clock::now_ms());
+        let date = |(id, until): &(Id, UnixTime)| Revocation::Date {
+            id: *id,
+            kind,
+            at_ms,
+            until: *until,
+        };
+        let mut dates: Vec<_> = tokens.iter().map(date).collect();
+        dates.retain(|date| date.until() > now && self.set.insert(date, now));
+        if dates.is_empty() {
+            return Ok(());
+        }
+        if is_awaited {
+            return self.revoke(dates).await;
+        }
+        drop(self.committer.write(dates));
+        Ok(())
+    }
+
+    /// Whether a dead token that was handed out again may live, on the word of this node or another.
+    pub fn let_revive(&self, revives: bool) {
+        self.set.let_revive(revives);
+    }
+
+    /// Whether any customer or realm is cut off.
+    pub fn has_cutoffs(&self) -> bool {
+        self.set.has_cutoffs()
+    }
+
+    /// Whether the customer or the realm of a token is cut off.
+    pub fn has_cutoff_of(&self, token: &Identity) -> bool {
+        self.set.covers_if_old(token)
+    }
+
+    /// Whether a token is refused if every token that nobody has dated is old: no node has seen it, or its handing
+    /// out, and its customer has logged out.
+    pub fn covers_unknown(&self, token: &Identity) -> bool {
+        let is_covered = self.set.is_unknown(token) && self.set.covers_if_old(token);
+        if is_covered {
+            self.unknown.old.fetch_add(1, Ordering::Relaxed);
+        }
+        is_covered
+    }
+
+    /// How often it mattered that nobody knew when a token was issued.
+    pub fn unknown(&self) -> &UnknownCounts {
+        &self.unknown
     }
 
     /// Grows whenever something was put in force; see [`Set::changes`].

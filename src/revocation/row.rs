@@ -1,9 +1,9 @@
 //! A revocation in the bytes that nodes exchange: 33 of them, little endian.
 //!
-//! `kind` (1: token, 2: cutoff), `id` (16), then for a token `window` (u32), `source` (u32) and `until` (u64), for a
-//! cutoff `not before` (u64) and `until` (u64). Digests and times; no credential can be had from it.
+//! `kind` (1: token, 2: cutoff, 3 to 6: date), `id` (16), then for a token `window` (u32), `source` (u32) and `until`
+//! (u64), for a cutoff `not before` (u64) and `until` (u64), for a date its milliseconds (u64) and `until` (u64). Digests and times; no credential can be had from it.
 
-use super::entry::{Id, Revocation, Source, Window};
+use super::entry::{DateKind, Id, Revocation, Source, Window};
 use crate::clock::UnixTime;
 
 /// One revocation in bytes.
@@ -12,6 +12,8 @@ pub struct Row([u8; Row::BYTES]);
 
 const TOKEN: u8 = 1;
 const CUTOFF: u8 = 2;
+/// A date has this and the number of its kind.
+const DATE: u8 = 2;
 
 impl Row {
     /// How long one is.
@@ -34,6 +36,12 @@ impl Row {
                 not_before,
                 until,
             } => (CUTOFF, id, not_before.seconds(), until),
+            Revocation::Date {
+                id,
+                kind,
+                at_ms,
+                until,
+            } => (DATE + kind as u8, id, at_ms, until),
         };
         let mut bytes = [0; Self::BYTES];
         bytes[0] = kind;
@@ -81,7 +89,12 @@ impl Row {
                 not_before: UnixTime::from_seconds(first),
                 until,
             }),
-            _ => None,
+            kind => DateKind::from_number(kind.checked_sub(DATE)?).map(|kind| Revocation::Date {
+                id,
+                kind,
+                at_ms: first,
+                until,
+            }),
         }
     }
 }
@@ -106,7 +119,13 @@ mod tests {
                 not_before: UnixTime::from_seconds(first),
                 until,
             };
-            for revocation in [token, cutoff] {
+            let dates = DateKind::ALL.map(|kind| Revocation::Date {
+                id,
+                kind,
+                at_ms: first,
+                until,
+            });
+            for revocation in [token, cutoff].into_iter().chain(dates) {
                 prop_assert_eq!(Row::of(&revocation).revocation(), Some(revocation));
             }
         }
@@ -120,7 +139,7 @@ mod tests {
             if let Some(revocation) = row.revocation() {
                 prop_assert_eq!(Row::of(&revocation), row);
             } else {
-                prop_assert!(bytes[0] != TOKEN && bytes[0] != CUTOFF);
+                prop_assert!(!(TOKEN..=DATE + 4).contains(&bytes[0]));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Parts of the set that two nodes compare: what differs is found without sending what does not.
 
-use super::entry::{Id, Revocation, Window};
+use super::entry::{DateKind, Id, Revocation, Window};
 use crate::clock::UnixTime;
 
 /// A part of the set. Every revocation has its place in exactly one, the same on every node.
@@ -12,6 +12,8 @@ pub enum Section {
     Undated(u8),
     /// The cutoffs whose ids end with that byte.
     Cutoffs(u8),
+    /// The dates of one kind whose ids end with that byte.
+    Dates(DateKind, u8),
 }
 
 /// What a section holds, in a few bytes.
@@ -45,7 +47,7 @@ impl Sum {
 }
 
 /// An entry as far as two nodes can differ in it: 32 bytes. For a window's token its id, for an undated one its
-/// end too, for a cutoff both of its moments; the rest is zero.
+/// end too, for a cutoff and a date both of their moments; the rest is zero.
 pub type Item = [u8; 32];
 
 /// The item of an id and up to two moments.
@@ -70,6 +72,9 @@ pub(super) fn item_of(revocation: &Revocation) -> Item {
             not_before,
             until,
         } => item(id, *not_before, *until),
+        Revocation::Date {
+            id, at_ms, until, ..
+        } => item(id, UnixTime::from_seconds(*at_ms), *until),
     }
 }
 

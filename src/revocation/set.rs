@@ -1,9 +1,9 @@
 //! The revocations in memory: exact, never evicted, dropped only when their time is over.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap as CompactMap, HashSet as CompactSet};
@@ -12,7 +12,11 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 use parking_lot::{Mutex, RwLock};
 
-use super::entry::{Cause, Id, Identity, MARGIN, Revocation, Source, UNCONFIRMED_LIFE, Window};
+use super::dates::Dates;
+use super::entry::{
+    Cause, DateKind, Group, Id, Identity, MARGIN, Revocation, Source, UNCONFIRMED_LIFE, Window,
+};
+use super::parts::{Dated, Digest, Minutes, Parts, Table};
 use super::section::{Item, Section, Sum, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
 
@@ -28,6 +32,9 @@ pub struct Set {
     index: RwLock<Index>,
     undated: Undated,
     cutoffs: Cutoffs,
+    dates: Dates,
+    /// Whether dead tokens that were handed out again live.
+    revives: AtomicBool,
     /// Windows that moka has dropped since they were last asked for.
     ended: Arc<Mutex<Vec<Window>>>,
     /// How long what seems to be over is kept all the same: at a start the wall clock may be wrong, and
@@ -54,6 +61,12 @@ pub struct Counts {
     pub cutoffs: u64,
     /// Windows of end times.
     pub windows: u64,
+    /// Tokens that say nothing of their issue, and were seen.
+    pub seen: u64,
+    /// Tokens that say nothing of their issue, and whose handing out was seen.
+    pub minted: u64,
+    /// Dead tokens that the shop handed out again, and that live.
+    pub revived: u64,
 }
 
 /// How many live entries of one shop rest on credentials that nobody could verify.
@@ -94,6 +107,8 @@ impl Set {
             index: RwLock::default(),
             undated: Undated::default(),
             cutoffs: Cutoffs::default(),
+            dates: Dates::default(),
+            revives: AtomicBool::new(false),
             ended,
             grace,
             changes: AtomicU64::new(0),
@@ -104,18 +119,67 @@ impl Set {
 
     /// Why this token is refused, if it is.
     pub fn covers(&self, token: &Identity) -> Option<Cause> {
+        let cause = self.cause(token)?;
+        let is_revived = self.revives() && self.dates.is_revived(token);
+        (!is_revived).then_some(cause)
+    }
+
+    fn cause(&self, token: &Identity) -> Option<Cause> {
         if self.has_token(token) {
             return Some(Cause::Token);
         }
-        let covering = |group: &&super::Group| match group.cause {
-            Cause::Token | Cause::Session => self.undated.contains(&group.id),
-            Cause::Subject => {
-                let cutoff = self.cutoffs.cover(&group.id, token.issued_at);
-                cutoff.is_some_and(|moment| !self.spares(&token.id, moment))
+        let mut groups = token.groups.iter();
+        groups.find_map(|group| match group.cause {
+            Cause::Token | Cause::Session => {
+                self.undated.contains(&group.id).then_some(group.cause)
             }
-            Cause::Realm => self.cutoffs.cover(&group.id, token.issued_at).is_some(),
+            Cause::Subject | Cause::Realm | Cause::Unknown => self.cut_off(token, group),
+        })
+    }
+
+    /// Whether a cutoff of this customer or realm covers a token.
+    fn cut_off(&self, token: &Identity, group: &Group) -> Option<Cause> {
+        let moment = self.cutoffs.cover(&group.id, token.issued_at)?;
+        let cause = match token.issued_at {
+            Some(_) => group.cause,
+            None => self.cut_off_by_date(token, group, moment)?,
         };
-        token.groups.iter().find(covering).map(|group| group.cause)
+        (!self.spares(token, group, moment)).then_some(cause)
+    }
+
+    /// The same for a token that says nothing of its issue. One that nobody has dated is new, except under a cutoff
+    /// of which only the shop's time is known: those of a realm, and those of before tokens were dated.
+    fn cut_off_by_date(&self, token: &Identity, group: &Group, moment: UnixTime) -> Option<Cause> {
+        let issued_ms = self.dates.issued_ms(token);
+        let is_over = match (self.dates.ended_ms(&group.id), issued_ms) {
+            (Some(ended), Some(issued)) => issued <= ended,
+            (Some(_), None) => false,
+            (None, Some(issued)) => issued / 1_000 < moment.seconds(),
+            (None, None) => return Some(Cause::Unknown),
+        };
+        is_over.then_some(group.cause)
+    }
+
+    /// Whether a token says nothing of its issue, and no node has seen it or its handing out.
+    pub fn is_unknown(&self, token: &Identity) -> bool {
+        token.issued_at.is_none() && self.dates.issued_ms(token).is_none()
+    }
+
+    /// Whether a cutoff covers a token if it is older than every date that is known.
+    pub fn covers_if_old(&self, token: &Identity) -> bool {
+        let mut groups = token.groups.iter();
+        groups.any(|group| match group.cause {
+            Cause::Token | Cause::Session => false,
+            Cause::Subject | Cause::Realm | Cause::Unknown => {
+                let moment = self.cutoffs.cover(&group.id, None);
+                moment.is_some_and(|moment| !self.spares(token, group, moment))
+            }
+        })
+    }
+
+    /// A date for something that happens now; see [`Dates::next_ms`].
+    pub fn next_ms(&self, now_ms: u64) -> u64 {
+        self.dates.next_ms(now_ms)
     }
 
     /// Whether any token is revoked whose end is not known.
@@ -125,7 +189,7 @@ impl Set {
 
     /// Whether such a token of this digest is revoked.
     pub fn has_undated_token(&self, id: &Id) -> bool {
-        self.undated.contains(id)
+        self.undated.contains(id) && !(self.revives() && self.dates.is_revived_alone(id))
     }
 
     /// Whether everything that this revocation refuses is refused by its name already. Reads every window.
@@ -135,6 +199,7 @@ impl Set {
                 let dated = || self.index.read().values().any(|ids| ids.contains(id));
                 self.undated.contains(id) || dated()
             }
+            Revocation::Date { .. } => false,
             Revocation::Cutoff { id, not_before, .. } => {
                 let last = not_before.minus(Duration::from_secs(1));
                 self.cutoffs.cover(id, Some(last)).is_some()
@@ -142,9 +207,24 @@ impl Set {
         }
     }
 
-    /// Whether the cutoff of this moment leaves a token alive.
-    fn spares(&self, token: &Id, cutoff: UnixTime) -> bool {
-        self.undated.contains(&Id::spared(token, cutoff))
+    /// Whether dead tokens that were handed out again live.
+    pub fn revives(&self) -> bool {
+        self.revives.load(Ordering::Relaxed)
+    }
+
+    /// Lets dead tokens live that were handed out again, or not.
+    pub fn let_revive(&self, revives: bool) {
+        self.revives.store(revives, Ordering::Relaxed);
+    }
+
+    /// Whether any customer or realm is cut off.
+    pub fn has_cutoffs(&self) -> bool {
+        !self.cutoffs.is_empty()
+    }
+
+    /// Whether a customer's cutoff of this moment leaves a token alive.
+    fn spares(&self, token: &Identity, group: &Group, cutoff: UnixTime) -> bool {
+        group.cause == Cause::Subject && self.undated.contains(&Id::spared(&token.id, cutoff))
     }
 
     /// Remembers a revocation. Whether it was news.
@@ -179,6 +259,12 @@ impl Set {
                 not_before,
                 until,
             } => self.cutoffs.raise(id, not_before, until, &self.sum_key),
+            Revocation::Date {
+                id,
+                kind,
+                at_ms,
+                until,
+            } => self.dates.note((kind, id), at_ms, until, &self.sum_key),
         }
     }
 
@@ -211,10 +297,11 @@ impl Set {
         true
     }
 
-    /// Drops the undated ids and the cutoffs that are over. Reads all of them.
+    /// Drops the undated ids, the cutoffs and the dates that are over. Reads all of them.
     pub fn drop_ended_undated(&self, now: UnixTime) {
         self.undated.drop_ended(now, &self.sum_key);
         self.cutoffs.drop_ended(now, &self.sum_key);
+        self.dates.drop_ended(now, &self.sum_key);
     }
 
     /// Measures the ends of all windows anew, for the wall clock was set back and moka counts on the
@@ -232,6 +319,9 @@ impl Set {
         let mut counts = Counts {
             undated: self.undated.len.load(Ordering::Relaxed),
             cutoffs: self.cutoffs.len.load(Ordering::Relaxed),
+            seen: self.dates.count(DateKind::Seen),
+            minted: self.dates.count(DateKind::Minted),
+            revived: self.dates.count(DateKind::Revived),
             ..Counts::default()
         };
         for ids in self.index.read().values() {
@@ -241,14 +331,14 @@ impl Set {
         counts
     }
 
-    /// How many bytes the ids and cutoffs take, the free places of their tables included.
+    /// How many bytes the ids, cutoffs and dates take, the free places of their tables included.
     pub fn bytes(&self) -> usize {
         let windows = self.index.read();
         let dated = windows.values().flat_map(|ids| &ids.shards);
         let dated: usize = dated.map(|shard| shard.read().allocation_size()).sum();
         let undated = self.undated.parts.bytes();
         let cutoffs = self.cutoffs.parts.bytes();
-        dated + undated + cutoffs
+        dated + undated + cutoffs + self.dates.bytes()
     }
 
     /// How many live entries were made on the word of unverified credentials with this tag. What is over by `now` and was
@@ -307,6 +397,9 @@ impl Set {
             let cutoffs = self.cutoffs.parts.numbered(number).read();
             let cutoffs = cutoffs.summary(Section::Cutoffs(number), beyond, &self.sum_key);
             summaries.extend([undated, cutoffs]);
+            let dates = DateKind::ALL.into_iter();
+            let of_kind = |kind| self.dates.summary(kind, number, beyond, &self.sum_key);
+            summaries.extend(dates.map(of_kind));
         }
         summaries.retain(|summary| summary.count > 0);
         summaries.sort_unstable_by_key(|summary| summary.section);
@@ -323,6 +416,7 @@ impl Set {
             }
             Section::Undated(number) => self.undated.entries(number, beyond),
             Section::Cutoffs(number) => self.cutoffs.entries(number, beyond),
+            Section::Dates(kind, number) => self.dates.entries(kind, number, beyond),
         }
     }
 
@@ -432,100 +526,10 @@ impl Expiry<Window, Arc<Ids>> for EndOfWindow {
     }
 }
 
-/// A table whose keys are digests already.
-type Table<V> = CompactMap<Id, V, BuildHasherDefault<Digest>>;
-
-/// What is remembered of an id that has no window.
-trait Dated: Copy {
-    /// Until when it is kept.
-    fn until(&self) -> Minutes;
-
-    /// All of it, as two nodes compare it.
-    fn item(&self, id: &Id) -> Item;
-}
-
-/// A table, and the sum of what is in it, so that comparing it takes no digest of every entry.
-struct Part<V> {
-    table: Table<V>,
-    sum: Sum,
-}
-
-impl<V> Default for Part<V> {
-    fn default() -> Self {
-        Self {
-            table: Table::default(),
-            sum: Sum::default(),
-        }
-    }
-}
-
-impl<V: Dated> Part<V> {
-    /// Puts this in the place of what is known of the id.
-    fn put(&mut self, id: Id, value: V, sum_key: &SumKey) {
-        if let Some(known) = self.table.insert(id, value) {
-            self.sum.subtract(sum_key.share(&known.item(&id)));
-        }
-        self.sum.add(sum_key.share(&value.item(&id)));
-    }
-
-    /// Takes out what is over.
-    fn take_ended(&mut self, now: UnixTime, sum_key: &SumKey) -> Vec<V> {
-        let is_over = |_: &Id, value: &mut V| value.until().are_over(now);
-        let ended: Vec<_> = self.table.extract_if(is_over).collect();
-        for (id, value) in &ended {
-            self.sum.subtract(sum_key.share(&value.item(id)));
-        }
-        ended.into_iter().map(|(_, value)| value).collect()
-    }
-
-    /// What is kept beyond a moment.
-    fn summary(&self, section: Section, beyond: UnixTime, sum_key: &SumKey) -> Summary {
-        let mut summary = Summary {
-            section,
-            count: self.table.len() as u64,
-            sum: self.sum,
-            until: UnixTime::FOREVER,
-        };
-        for (id, value) in &self.table {
-            if value.until().moment() <= beyond {
-                summary.count -= 1;
-                summary.sum.subtract(sum_key.share(&value.item(id)));
-            }
-        }
-        summary
-    }
-}
-
-/// A table for every last byte that an id can have: a difference is looked for among few entries, and what that keeps
-/// waiting waits for as long as few entries take.
-struct Parts<V>(Box<[RwLock<Part<V>>; 256]>);
-
-impl<V> Default for Parts<V> {
-    fn default() -> Self {
-        Self(Box::new(std::array::from_fn(|_| RwLock::default())))
-    }
-}
-
-impl<V> Parts<V> {
-    fn of(&self, id: &Id) -> &RwLock<Part<V>> {
-        let [.., last] = *id.bytes(); // the table inside uses the first eight
-        self.numbered(last)
-    }
-
-    fn numbered(&self, number: u8) -> &RwLock<Part<V>> {
-        &self.0[usize::from(number)]
-    }
-
-    fn bytes(&self) -> usize {
-        let bytes = |part: &RwLock<Part<V>>| part.read().table.allocation_size();
-        self.0.iter().map(bytes).sum()
-    }
-}
-
 /// Ids that no window can hold, those of sessions among them: probed by every check, each with its own end.
 #[derive(Default)]
 struct Undated {
-    parts: Parts<Lone>,
+    parts: Parts<Table<Lone>>,
     len: AtomicU64,
     /// The ends of the entries of each unverified source.
     by_source: Mutex<HashMap<u32, Ends>>,
@@ -674,33 +678,11 @@ impl Undated {
     }
 }
 
-/// A moment in whole minutes since the epoch, rounded up; the greatest is never over.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Minutes(u32);
-
-impl Minutes {
-    fn up(moment: UnixTime) -> Self {
-        Self(u32::try_from(moment.seconds().div_ceil(60)).unwrap_or(u32::MAX))
-    }
-
-    fn moment(self) -> UnixTime {
-        match self.0 {
-            u32::MAX => UnixTime::FOREVER,
-            minutes => UnixTime::from_seconds(u64::from(minutes) * 60),
-        }
-    }
-
-    /// Over, and over by the margin: the wall clock may have jumped.
-    fn are_over(self, now: UnixTime) -> bool {
-        self.0 != u32::MAX && u64::from(self.0) * 60 < now.seconds()
-    }
-}
-
 /// Customers and realms with the moment before which their tokens are dead: a map of
 /// registers that only rise.
 #[derive(Default)]
 struct Cutoffs {
-    parts: Parts<Cutoff>,
+    parts: Parts<Table<Cutoff>>,
     len: AtomicU64,
 }
 
@@ -804,25 +786,6 @@ impl Cutoffs {
 /// The last byte of a digest chooses the shard; the table inside uses the first eight.
 fn shard_of(id: &Id) -> usize {
     usize::from(id.bytes()[15]) % SHARDS
-}
-
-/// Hashes what is already a digest by taking its first eight bytes.
-#[derive(Default)]
-struct Digest(u64);
-
-impl Hasher for Digest {
-    fn write(&mut self, bytes: &[u8]) {
-        // An array writes its length first as a number (`write_length_prefix`), then its bytes.
-        if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    fn write_usize(&mut self, _length: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 #[cfg(test)]
@@ -963,6 +926,34 @@ mod tests {
         assert_eq!(ids, [false, true, true]);
     }
 
+    /// What another node says brings no dead token back where no shop here lets one live.
+    #[test]
+    fn a_revival_counts_only_where_it_is_allowed() {
+        let set = Set::default();
+        let id = Id::from_bytes([3; 16]);
+        let token = Identity {
+            id,
+            window: Window::UNDATED,
+            groups: smallvec::SmallVec::new(),
+            issued_at: None,
+        };
+        set.insert(&Revocation::of_session(id, at(100)), NOW);
+        set.insert(
+            &Revocation::Date {
+                id,
+                kind: DateKind::Revived,
+                at_ms: 1,
+                until: at(100),
+            },
+            NOW,
+        );
+        assert_eq!(set.covers(&token), Some(Cause::Token));
+        assert!(set.has_undated_token(&id));
+        set.let_revive(true);
+        assert_eq!(set.covers(&token), None);
+        assert!(!set.has_undated_token(&id));
+    }
+
     #[test]
     fn sums_follow_whatever_comes_rises_and_ends() {
         let set = Set::summed_under(SumKey::of(b"a key"), MARGIN);
@@ -970,7 +961,13 @@ mod tests {
             let [low, high, ..] = (turn % 700).to_le_bytes();
             let id = Id::from_bytes([low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, low]);
             let until = at(turn * 7_919 % 1_000);
-            let revocation = match turn % 3 {
+            let revocation = match turn % 4 {
+                3 => Revocation::Date {
+                    id,
+                    kind: DateKind::ALL[usize::from(low) % 4],
+                    at_ms: turn * 31 % 97,
+                    until,
+                },
                 0 => Revocation::of_session(id, until),
                 1 => Revocation::Cutoff {
                     id,

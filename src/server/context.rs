@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::body_budget::BodyShare;
 use super::connection::{Lease, Terms};
 use super::forwarding::Told;
+use super::mint::Minting;
 use super::site::Site;
 use super::traffic::InFlight;
 use super::trip::Trip;
@@ -42,6 +43,8 @@ pub(super) struct Context {
     opaque: SmallVec<[Id; 2]>,
     /// Whether an answer of success says that the shop knows the one token that it stands on.
     is_proof: bool,
+    /// What its answer hands out, where it is a call that does.
+    pub(super) minting: Option<Minting>,
     /// Its way there.
     trip: Option<Trip>,
     in_flight: Arc<InFlight>,
@@ -62,6 +65,7 @@ impl Context {
             body_share: None,
             opaque: SmallVec::new(),
             is_proof: false,
+            minting: None,
             trip: None,
             in_flight: Arc::new(in_flight),
         }

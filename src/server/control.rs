@@ -125,6 +125,7 @@ fn count(gate: &Gate, reloads: &Record) -> Value {
         "revocations": {
             "tokens": counts.tokens, "undated_tokens": counts.undated,
             "cutoffs": counts.cutoffs, "windows": counts.windows,
+            "seen": counts.seen, "minted": counts.minted, "revived": counts.revived,
         },
         "journal": {
             "writable": journal.is_writable(), "commits": journal.commits(),
@@ -149,13 +150,14 @@ fn look(gate: &Gate, body: &[u8]) -> Outcome {
         ));
     };
     let shown = shop.shown(text, clock::now()).map_err(|why| unfit(&why))?;
-    let cause = shown.refused_by(gate.revocations());
+    let by_digest = shown.refused_by(gate.revocations());
     let token = match &shown.token {
         Ok(token) => token,
         Err(flaw) => {
             return Ok(json!({ "verified": false, "flaw": flaw.name(), "refused": true }));
         }
     };
+    let cause = gate.cause_of(shop, token).or(by_digest);
     let (verified, expires_at) = match token {
         Token::Verified(token) => (true, token.expires_at),
         Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_) => (false, None),
@@ -245,7 +247,14 @@ impl Control {
             told["dry_run"] = true.into();
             return Ok(told);
         }
-        let written = gate.revocations().revoke(sum.revocations).await;
+        let set = gate.revocations();
+        let written = match &order.target {
+            // A moment that lies back: what no node has dated may be of before it.
+            Target::AllBefore(_) => set.revoke(sum.revocations).await,
+            Target::Token(_) | Target::Jti(_) | Target::Session(_) | Target::Subject(_) => {
+                set.revoke_now(sum.revocations).await
+            }
+        };
         let durable = written.is_ok();
         info!(by_uid = uid, by_pid = pid, shop, what, whom = whom.as_str(), news, old, seen_tokens, durable; "revoked by hand");
         written.map_err(|_| {

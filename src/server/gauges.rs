@@ -33,6 +33,7 @@ pub(super) struct Gauges {
     journal_commits: Counter,
     unverified: Family<UnverifiedHeld, Gauge>,
     unverified_limit: Family<ShopName, Gauge>,
+    unknown_tokens: Family<CountedAs, Counter>,
     clock_offset: Family<ShopName, Gauge>,
     server_clock_offset: Family<Server, Gauge>,
     dates_disbelieved: Family<Server, Counter>,
@@ -123,6 +124,11 @@ struct Direction {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CountedAs {
+    counted_as: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Level {
     level: &'static str,
 }
@@ -200,6 +206,11 @@ impl Gauges {
             "journal_commits",
             "Transactions that reached the disk",
             gauges.journal_commits.clone(),
+        );
+        r.register(
+            "unknown_tokens",
+            "Tokens whose customer has logged out and whose time of issue nobody knows, by what they counted as",
+            Family::clone(&gauges.unknown_tokens),
         );
         gauges.register_clocks(r);
         r.register(
@@ -431,6 +442,9 @@ impl Gauges {
             ("undated_token", counts.undated),
             ("cutoff", counts.cutoffs),
             ("window", counts.windows),
+            ("seen", counts.seen),
+            ("minted", counts.minted),
+            ("revived", counts.revived),
         ] {
             let held = i64::try_from(held).unwrap_or(i64::MAX);
             self.revocations.get_or_create(&Held { kind }).set(held);
@@ -441,6 +455,13 @@ impl Gauges {
         self.journal_writable.set(i64::from(journal.is_writable()));
         catch_up(&self.journal_failures, journal.failures());
         catch_up(&self.journal_commits, journal.commits());
+        let unknown = gate.revocations().unknown();
+        for (counted_as, count) in [("new", unknown.new()), ("old", unknown.old())] {
+            let counter = self
+                .unknown_tokens
+                .get_or_create_owned(&CountedAs { counted_as });
+            catch_up(&counter, count);
+        }
     }
 
     /// What was there under an older configuration is not shown any more.

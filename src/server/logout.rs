@@ -339,6 +339,6 @@ async fn put_in_force(set: Arc<Revocations>, revocations: Vec<Revocation>) -> Re
     if revocations.is_empty() {
         return Ok(());
     }
-    let written = set.revoke(revocations).await;
+    let written = set.revoke_now(revocations).await;
     written.map_err(|_| Refusal::NotDurable)
 }

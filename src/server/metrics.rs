@@ -22,6 +22,8 @@ pub(super) struct Metrics {
     decisions: Family<Decision, Counter>,
     logouts: Family<Outcome, Counter>,
     near_misses: Family<ShopName, Counter>,
+    minted: Family<Outcome, Counter>,
+    reissued: Family<Outcome, Counter>,
     overhead: Histogram,
     took: Family<ShopName, Histogram, fn() -> Histogram>,
     limits: Family<Limit, Counter>,
@@ -67,6 +69,7 @@ impl Metrics {
             (Family::default(), Family::default(), Family::default());
         let (limits, cut_off) = (Family::default(), Family::default());
         let near_misses = Family::default();
+        let (minted, reissued) = (Family::default(), Family::default());
         let failed_handshakes = Counter::default();
         let overhead = seconds();
         let took = Family::new_with_constructor(seconds as fn() -> Histogram);
@@ -100,6 +103,16 @@ impl Metrics {
             Family::clone(&near_misses),
         );
         r.register(
+            "mint_answers",
+            "Answers that hand out tokens, by whether these were dated or the answer can't be read",
+            Family::clone(&minted),
+        );
+        r.register(
+            "reissued_tokens",
+            "Answers that hand out a token that is dead, by what becomes of it",
+            Family::clone(&reissued),
+        );
+        r.register(
             "limits_hit",
             "What was turned away because a limit was reached",
             Family::clone(&limits),
@@ -124,6 +137,8 @@ impl Metrics {
             decisions,
             logouts,
             near_misses,
+            minted,
+            reissued,
             overhead,
             took,
             limits,
@@ -135,6 +150,24 @@ impl Metrics {
 }
 
 impl Metrics {
+    /// An answer handed out tokens.
+    pub(super) fn note_minted(&self, shop: &str, outcome: &'static str) {
+        let outcome = Outcome {
+            shop: shop.to_owned(),
+            outcome,
+        };
+        self.minted.get_or_create(&outcome).inc();
+    }
+
+    /// An answer handed out a token that is dead.
+    pub(super) fn note_reissued(&self, shop: &str, outcome: &'static str) {
+        let outcome = Outcome {
+            shop: shop.to_owned(),
+            outcome,
+        };
+        self.reissued.get_or_create(&outcome).inc();
+    }
+
     /// A request was judged within this time.
     pub(super) fn note_overhead(&self, took: Duration) {
         self.overhead.observe(took.as_secs_f64());

@@ -27,6 +27,7 @@ mod listen;
 mod log_id;
 mod logout;
 mod metrics;
+mod mint;
 mod near_misses;
 mod notify;
 mod operator;

@@ -26,6 +26,7 @@ use super::inquire::Turns;
 use super::jwks::KeyFetcher;
 use super::log_id::LogKey;
 use super::metrics::Metrics;
+use super::mint::Minting;
 use super::near_misses::NearMisses;
 use super::pulse::Pulse;
 use super::reply;
@@ -152,6 +153,7 @@ impl ProxyHttp for Proxy {
                     self.near_misses.log(&context.id, shop, &request);
                 }
                 context.note_opaque(&tokens, is_demanded && !has_cookies(session.req_header()));
+                context.minting = Minting::expected(shop, &request);
                 context.admit(shop, tokens);
                 context.dead_cookies = dead_cookies;
                 if stream::is_itself(session.req_header()) {
@@ -245,6 +247,9 @@ impl ProxyHttp for Proxy {
         let told = context.told(&upstreams);
         context.site.forwarding.rewrite(session, told, upstream)?;
         target::make_origin_form(upstream);
+        if let Some(minting) = &context.minting {
+            minting.ask_plainly(upstream);
+        }
         context.trip()?.note_sending();
         context.unsent = context.read_ahead.clone();
         Ok(())
@@ -295,6 +300,7 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        self.mint_by_head(response, context).await;
         if session.req_header().version == Version::HTTP_10 {
             // It can't read chunks (RFC 9112 section 6.1): the end of the connection ends the body.
             response.remove_header(&TRANSFER_ENCODING);
@@ -322,6 +328,26 @@ impl ProxyHttp for Proxy {
             session.set_read_timeout(None); // the customer may listen for as long as he likes
         }
         Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        is_end: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        self.mint_by_body(body, is_end, context);
+        Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut HeaderMap,
+        context: &mut Context,
+    ) -> Result<Option<Bytes>> {
+        Ok(self.mint_by_trailers(context))
     }
 
     async fn fail_to_proxy(

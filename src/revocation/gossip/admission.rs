@@ -63,6 +63,17 @@ impl Admission {
                 not_before: not_before.min(now.plus(AHEAD_MAX)),
                 until: self.until(until, now),
             },
+            Revocation::Date {
+                id,
+                kind,
+                at_ms,
+                until,
+            } => Revocation::Date {
+                id,
+                kind,
+                at_ms: at_ms.min(now.plus(AHEAD_MAX).seconds().saturating_mul(1_000)),
+                until: self.until(until, now),
+            },
         };
         if capped != revocation {
             self.exchanged.capped.fetch_add(1, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use crate::clock::UnixTime;
 use crate::revocation::history::{Origin, Vector};
 use crate::revocation::row::Row;
 use crate::revocation::section::{Item, Section, Sum, Summary};
-use crate::revocation::{State, Window};
+use crate::revocation::{DateKind, State, Window};
 
 /// What this version speaks. A peer with another one is understood as far as the frames are.
 pub(super) const VERSION: u16 = 1;
@@ -489,6 +489,7 @@ fn put_section(out: &mut BytesMut, section: Section) {
         Section::Window(window) => (0, window.number()),
         Section::Undated(number) => (1, u32::from(number)),
         Section::Cutoffs(number) => (2, u32::from(number)),
+        Section::Dates(kind, number) => (2 + kind as u8, u32::from(number)),
     };
     out.put_u8(kind);
     out.put_u32_le(number);
@@ -622,7 +623,10 @@ fn take_section(body: &mut Bytes) -> Result<Section, Garbled> {
         (0, _) => Ok(Section::Window(Window::from_number(place))),
         (1, Some(part)) => Ok(Section::Undated(part)),
         (2, Some(part)) => Ok(Section::Cutoffs(part)),
-        _ => Err(Garbled("it names no section")),
+        (kind @ 3.., Some(part)) => DateKind::from_number(kind - 2)
+            .map(|kind| Section::Dates(kind, part))
+            .ok_or(Garbled("it names no section")),
+        (_, _) => Err(Garbled("it names no section")),
     }
 }
 
@@ -658,7 +662,14 @@ mod tests {
             sum: Sum(4, u64::MAX),
             until: UnixTime::FOREVER,
         };
-        let of_all = [section, Section::Undated(15), Section::Cutoffs(0)].map(summary);
+        let of_all = [
+            section,
+            Section::Undated(15),
+            Section::Cutoffs(0),
+            Section::Dates(DateKind::Seen, 9),
+            Section::Dates(DateKind::Ended, 255),
+        ]
+        .map(summary);
         vec![
             Frame::Hello(Hello {
                 version: VERSION,

@@ -9,8 +9,9 @@ use crate::clock::UnixTime;
 use crate::revocation::gossip::frame::Frame;
 use crate::revocation::history::{History, Origin, Vector};
 use crate::revocation::row::Row;
+use crate::revocation::section::Section;
 use crate::revocation::set::Set;
-use crate::revocation::{Cause, Group, Id, Identity, Revocation, Window};
+use crate::revocation::{Cause, DateKind, Group, Id, Identity, Revocation, Window};
 
 /// The number of a revocation in the ledger.
 pub(super) type Entry = usize;
@@ -277,6 +278,16 @@ fn ends_of(revocation: &Revocation) -> ((Window, Id), UnixTime, UnixTime) {
             not_before,
             until,
         } => ((Window::from_number(0), id), minute(until), not_before),
+        Revocation::Date {
+            id,
+            kind,
+            at_ms,
+            until,
+        } => (
+            (Window::from_number(kind as u32), id),
+            minute(until),
+            UnixTime::from_seconds(at_ms),
+        ),
     }
 }
 
@@ -298,6 +309,28 @@ pub(super) fn holds(set: &Set, revocation: &Revocation) -> bool {
             }],
             issued_at: Some(not_before.minus(Duration::from_secs(1))),
         },
+        Revocation::Date {
+            id, kind, at_ms, ..
+        } => return has_date(set, (kind, id), at_ms),
     };
     set.covers(&identity).is_some()
+}
+
+/// Whether a set knows a date, or the one that counts instead.
+fn has_date(set: &Set, (kind, id): (DateKind, Id), at_ms: u64) -> bool {
+    let [.., last] = *id.bytes();
+    let entries = set.entries(Section::Dates(kind, last), UnixTime::EPOCH);
+    entries.iter().any(|(_, known)| match *known {
+        Revocation::Date {
+            id: known,
+            at_ms: known_ms,
+            ..
+        } if known == id && kind.is_earliest() => known_ms <= at_ms,
+        Revocation::Date {
+            id: known,
+            at_ms: known_ms,
+            ..
+        } => known == id && known_ms >= at_ms,
+        Revocation::Token { .. } | Revocation::Cutoff { .. } => false,
+    })
 }

@@ -16,7 +16,7 @@ use crate::revocation::gossip::mesh::{LinkId, Now, Steps};
 use crate::revocation::gossip::readiness::Rules;
 use crate::revocation::gossip::settings::NodeName;
 use crate::revocation::history::Origin;
-use crate::revocation::{Id, MARGIN, Revocation, Source, State, Window};
+use crate::revocation::{DateKind, Id, MARGIN, Revocation, Source, State, Window};
 
 /// What the right clocks show when a world begins, in milliseconds.
 const DAWN_MS: u64 = 1_790_000_000_000;
@@ -908,12 +908,18 @@ impl World {
         let known = self.chance.digest();
         let few = [known[0] % 4; 16];
         let until = self.until();
-        match self.chance.below(6) {
+        match self.chance.below(8) {
             0 => Revocation::of_session(Id::from_bytes(known), until),
             1 => Revocation::of_session(Id::from_bytes(few), until),
             2 if !self.has_big_steps => Revocation::Cutoff {
                 id: Id::from_bytes(few),
                 not_before: self.now(),
+                until,
+            },
+            3 | 4 if !self.has_big_steps => Revocation::Date {
+                id: Id::from_bytes(few),
+                kind: DateKind::ALL[usize::from(known[1] % 4)],
+                at_ms: self.now().seconds() * 1_000 + u64::from(known[2]),
                 until,
             },
             _ => self.token(window),

@@ -1,0 +1,282 @@
+//! Tables of ids that no window holds, each with its own end, in parts that two nodes compare.
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+use hashbrown::HashMap as CompactMap;
+use parking_lot::RwLock;
+
+use super::entry::Id;
+use super::section::{Item, Section, Sum, SumKey, Summary};
+use crate::clock::UnixTime;
+
+/// A table whose keys are digests already.
+pub(super) type Table<V> = CompactMap<Id, V, BuildHasherDefault<Digest>>;
+
+/// What is remembered of an id that has no window.
+pub(super) trait Dated: Copy {
+    /// Until when it is kept.
+    fn until(&self) -> Minutes;
+
+    /// All of it, as two nodes compare it.
+    fn item(&self, id: &Id) -> Item;
+}
+
+/// What a part keeps its entries in.
+pub(super) trait Entries: Default {
+    /// What is remembered of an id.
+    type Value: Dated;
+
+    /// Puts this in the place of what is known of the id, which comes back.
+    fn put(&mut self, id: Id, value: Self::Value) -> Option<Self::Value>;
+
+    /// Takes out what is over.
+    fn take_ended(&mut self, now: UnixTime) -> Vec<(Id, Self::Value)>;
+
+    /// All of them, in no order that matters.
+    fn all(&self) -> impl Iterator<Item = (&Id, &Self::Value)>;
+
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// How many bytes they take, free places included.
+    fn bytes(&self) -> usize;
+}
+
+impl<V: Dated> Entries for Table<V> {
+    type Value = V;
+
+    fn put(&mut self, id: Id, value: V) -> Option<V> {
+        self.insert(id, value)
+    }
+
+    fn take_ended(&mut self, now: UnixTime) -> Vec<(Id, V)> {
+        self.extract_if(|_, value| value.until().are_over(now))
+            .collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&Id, &V)> {
+        self.iter()
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.allocation_size()
+    }
+}
+
+/// Entries in little more memory than they need: nearly all are sorted and stand side by side, the latest are in a table
+/// until that is an eighth of them. A look-up takes longer than in a table.
+pub(super) struct Sorted<V> {
+    settled: Vec<(Id, V)>,
+    recent: Table<V>,
+}
+
+impl<V> Default for Sorted<V> {
+    fn default() -> Self {
+        Self {
+            settled: Vec::new(),
+            recent: Table::default(),
+        }
+    }
+}
+
+impl<V: Dated> Sorted<V> {
+    /// So many recent entries are no matter, however few there are in all.
+    const RECENT_MIN: usize = 64;
+
+    /// What is known of an id.
+    pub(super) fn get(&self, id: &Id) -> Option<&V> {
+        let settled = || {
+            let at = self.place_of(id).ok()?;
+            self.settled.get(at).map(|(_, value)| value)
+        };
+        self.recent.get(id).or_else(settled)
+    }
+
+    fn place_of(&self, id: &Id) -> Result<usize, usize> {
+        self.settled.binary_search_by(|(known, _)| known.cmp(id))
+    }
+
+    fn settle(&mut self) {
+        let mut recent: Vec<_> = std::mem::take(&mut self.recent).into_iter().collect();
+        recent.sort_unstable_by_key(|(id, _)| *id);
+        let mut all = Vec::with_capacity(self.settled.len() + recent.len());
+        let mut recent = recent.into_iter().peekable();
+        for entry in self.settled.drain(..) {
+            while let Some(earlier) = recent.next_if(|(id, _)| *id < entry.0) {
+                all.push(earlier);
+            }
+            all.push(entry);
+        }
+        all.extend(recent);
+        self.settled = all;
+    }
+}
+
+impl<V: Dated> Entries for Sorted<V> {
+    type Value = V;
+
+    fn put(&mut self, id: Id, value: V) -> Option<V> {
+        if let Ok(at) = self.place_of(&id) {
+            let (_, known) = self.settled.get_mut(at)?;
+            return Some(std::mem::replace(known, value));
+        }
+        let known = self.recent.insert(id, value);
+        let room = Self::RECENT_MIN.max(self.settled.len() / 8);
+        if self.recent.len() > room {
+            self.settle();
+        }
+        known
+    }
+
+    fn take_ended(&mut self, now: UnixTime) -> Vec<(Id, V)> {
+        let is_over = |value: &V| value.until().are_over(now);
+        let mut ended: Vec<_> = self.recent.extract_if(|_, value| is_over(value)).collect();
+        let before = self.settled.len();
+        self.settled.retain(|entry| {
+            let is_over = is_over(&entry.1);
+            if is_over {
+                ended.push(*entry);
+            }
+            !is_over
+        });
+        if self.settled.len() < before {
+            self.settled.shrink_to_fit();
+        }
+        ended
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&Id, &V)> {
+        let settled = self.settled.iter().map(|(id, value)| (id, value));
+        settled.chain(self.recent.iter())
+    }
+
+    fn count(&self) -> usize {
+        self.settled.len() + self.recent.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.settled.capacity() * size_of::<(Id, V)>() + self.recent.allocation_size()
+    }
+}
+
+/// Entries, and the sum of them, so that comparing them takes no digest of each.
+#[derive(Default)]
+pub(super) struct Part<E> {
+    pub(super) table: E,
+    sum: Sum,
+}
+
+impl<E: Entries> Part<E> {
+    /// Puts this in the place of what is known of the id.
+    pub(super) fn put(&mut self, id: Id, value: E::Value, sum_key: &SumKey) {
+        if let Some(known) = self.table.put(id, value) {
+            self.sum.subtract(sum_key.share(&known.item(&id)));
+        }
+        self.sum.add(sum_key.share(&value.item(&id)));
+    }
+
+    /// Takes out what is over.
+    pub(super) fn take_ended(&mut self, now: UnixTime, sum_key: &SumKey) -> Vec<E::Value> {
+        let ended = self.table.take_ended(now);
+        for (id, value) in &ended {
+            self.sum.subtract(sum_key.share(&value.item(id)));
+        }
+        ended.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// What is kept beyond a moment.
+    pub(super) fn summary(&self, section: Section, beyond: UnixTime, sum_key: &SumKey) -> Summary {
+        let mut summary = Summary {
+            section,
+            count: self.table.count() as u64,
+            sum: self.sum,
+            until: UnixTime::FOREVER,
+        };
+        for (id, value) in self.table.all() {
+            if value.until().moment() <= beyond {
+                summary.count -= 1;
+                summary.sum.subtract(sum_key.share(&value.item(id)));
+            }
+        }
+        summary
+    }
+}
+
+/// A part for every last byte that an id can have: a difference is looked for among few entries, and what that keeps
+/// waiting waits for as long as few entries take.
+pub(super) struct Parts<E>(pub(super) Box<[RwLock<Part<E>>; 256]>);
+
+impl<E: Default> Default for Parts<E> {
+    fn default() -> Self {
+        Self(Box::new(std::array::from_fn(|_| RwLock::default())))
+    }
+}
+
+impl<E: Entries> Parts<E> {
+    pub(super) fn of(&self, id: &Id) -> &RwLock<Part<E>> {
+        let [.., last] = *id.bytes(); // the table inside uses the first eight
+        self.numbered(last)
+    }
+
+    pub(super) fn numbered(&self, number: u8) -> &RwLock<Part<E>> {
+        &self.0[usize::from(number)]
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |part: &RwLock<Part<E>>| part.read().table.bytes();
+        self.0.iter().map(bytes).sum()
+    }
+}
+
+/// A moment in whole minutes since the epoch, rounded up; the greatest is never over.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Minutes(u32);
+
+impl Minutes {
+    pub(super) fn up(moment: UnixTime) -> Self {
+        Self(u32::try_from(moment.seconds().div_ceil(60)).unwrap_or(u32::MAX))
+    }
+
+    pub(super) const fn bytes(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
+
+    pub(super) const fn from_bytes(bytes: [u8; 4]) -> Self {
+        Self(u32::from_le_bytes(bytes))
+    }
+
+    pub(super) fn moment(self) -> UnixTime {
+        match self.0 {
+            u32::MAX => UnixTime::FOREVER,
+            minutes => UnixTime::from_seconds(u64::from(minutes) * 60),
+        }
+    }
+
+    /// Over, and over by the margin: the wall clock may have jumped.
+    pub(super) fn are_over(self, now: UnixTime) -> bool {
+        self.0 != u32::MAX && u64::from(self.0) * 60 < now.seconds()
+    }
+}
+
+/// Hashes what is already a digest by taking its first eight bytes.
+#[derive(Default)]
+pub(super) struct Digest(u64);
+
+impl Hasher for Digest {
+    fn write(&mut self, bytes: &[u8]) {
+        // An array writes its length first as a number (`write_length_prefix`), then its bytes.
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
