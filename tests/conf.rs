@@ -136,7 +136,10 @@ fn the_reference_loads_as_it_stands() {
             "shop main",
             "  preset: bagisto",
             "  keys: 1 for HS256",
-            "  upstreams: http://127.0.0.1:8000"
+            "  upstreams: http://127.0.0.1:8000",
+            "  a token without a time of issue: new if no node has dated it (mint = partial): a logout does not end what was \
+             never shown here",
+            "  calls that hand out tokens: 1",
         ]
     );
 }
