@@ -136,7 +136,7 @@ fn question(shop: Option<&str>, tried: &Value) -> String {
     let seen = tried["seen_tokens"].as_u64().unwrap_or_default();
     let notes = tried["notes"].as_array().into_iter().flatten();
     let notes = notes.filter_map(Value::as_str);
-    let notes: String = notes.map(|note| format!("note: {note}\n")).collect();
+    let notes: String = notes.flat_map(|note| ["note: ", note, "\n"]).collect();
     format!(
         "{notes}Every token of {whose} that was issued before that moment is refused from now on; of those seen lately, \
          {seen}.\nCustomers have to log in again, and nothing takes it back. Go on? [y/N] "

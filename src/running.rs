@@ -104,7 +104,7 @@ fn config_in<'w>(mut words: impl Iterator<Item = &'w [u8]>) -> Option<PathBuf> {
     Some(PathBuf::from(CONFIG_FILE))
 }
 
-/// The number and the path of a socket that listens, by its line in /proc/PID/net/unix (proc_net(5)).
+/// The number and the path of a socket that listens, by its line in /proc/PID/net/unix (`proc_net(5)`).
 fn listening(line: &str) -> Option<(&str, &str)> {
     /// `__SO_ACCEPTCON` of the kernel.
     const ACCEPTS: u32 = 1 << 16;

@@ -301,7 +301,7 @@ fn dates_and_cutoffs_yield_the_same_in_every_order_trap_30() {
         at_ms,
         until,
     };
-    let mut rows = vec![
+    let mut rows = [
         date(id(3), DateKind::Seen, 5_000),
         date(id(3), DateKind::Seen, 4_000),
         date(id(3), DateKind::Minted, 4_500),

@@ -139,7 +139,7 @@ fn a_journal_that_was_deleted_while_stopped_is_not_made_anew_attacks_a15() {
     let aside = edge.path("aside");
     fs::rename(&journal, &aside).unwrap();
     let told = [
-        "lacks the last 2 revocations",
+        "lacks the last 3 revocations", // the token, the cutoff and its moment
         "mount",
         "doorward init",
         "--all-before now",
@@ -147,7 +147,7 @@ fn a_journal_that_was_deleted_while_stopped_is_not_made_anew_attacks_a15() {
     is_refused(&mut edge, &told);
     let init = edge.command(&["init"]);
     assert_eq!(init.code, Some(78), "{init:?}");
-    assert!(init.stderr.contains("lacks the last 2"), "{init:?}");
+    assert!(init.stderr.contains("lacks the last 3"), "{init:?}");
     assert!(!journal.exists());
     fs::rename(&aside, &journal).unwrap();
     edge.restart();
@@ -331,7 +331,9 @@ fn a_cluster_of_copies_judges_no_credential_attacks_r8() {
             cluster.comes_to(name, "syncing; 1 of 1");
             assert_eq!(alice.visit(&cluster[name], PAGE), 503);
         }
-        names.iter().for_each(|name| cluster.stop(name));
+        for name in &names {
+            cluster.stop(name);
+        }
     }
     assert!(cluster.logged("a", &["WARN", "is a copy"]));
 }

@@ -111,9 +111,9 @@ impl MintRule {
         }
         if texts.is_empty() && self.call.graphql.is_some() {
             // The client may have called the fields by other names.
-            answers
-                .iter()
-                .for_each(|answer| strings_of(answer, &mut texts));
+            for answer in answers {
+                strings_of(answer, &mut texts);
+            }
         }
         texts.truncate(TEXTS_MAX);
         let subject = self.subject.as_ref();

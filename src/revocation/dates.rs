@@ -174,16 +174,18 @@ struct Date {
 impl Date {
     fn new(at_ms: u64, until: UnixTime) -> Self {
         const LAST_MS: u64 = (1 << 48) - 1;
-        let [a, b, c, d, e, f, ..] = at_ms.min(LAST_MS).to_le_bytes();
+        let mut bytes = [0; 6];
+        bytes.copy_from_slice(&at_ms.min(LAST_MS).to_le_bytes()[..6]);
         Self {
-            at_ms: [a, b, c, d, e, f],
+            at_ms: bytes,
             until: Minutes::up(until).bytes(),
         }
     }
 
     fn at_ms(self) -> u64 {
-        let [a, b, c, d, e, f] = self.at_ms;
-        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+        let mut bytes = [0; 8];
+        bytes[..6].copy_from_slice(&self.at_ms);
+        u64::from_le_bytes(bytes)
     }
 
     /// What is known after both.
@@ -307,8 +309,12 @@ mod tests {
         fn dates_merge_alike_in_every_order(moments in proptest::collection::vec(0_u64..1 << 48, 1..6)) {
             for kind in DateKind::ALL {
                 let (one, other) = (Dates::default(), Dates::default());
-                moments.iter().for_each(|at| { note(&one, kind, *at); });
-                moments.iter().rev().chain(&moments).for_each(|at| { note(&other, kind, *at); });
+                for at in &moments {
+                    note(&one, kind, *at);
+                }
+                for at in moments.iter().rev().chain(&moments) {
+                    note(&other, kind, *at);
+                }
                 let id = Id::from_bytes([1; 16]);
                 let expected = if kind.is_earliest() { moments.iter().min() } else { moments.iter().max() };
                 prop_assert_eq!(one.of(kind).get(&id), expected.copied());

@@ -86,12 +86,12 @@ pub struct UnknownCounts {
 
 impl UnknownCounts {
     /// How many counted as issued after the logout, and passed.
-    pub fn new(&self) -> u64 {
+    pub fn passed(&self) -> u64 {
         self.new.load(Ordering::Relaxed)
     }
 
     /// How often one counted as issued before the logout, and was refused.
-    pub fn old(&self) -> u64 {
+    pub fn refused(&self) -> u64 {
         self.old.load(Ordering::Relaxed)
     }
 }

@@ -207,11 +207,6 @@ impl Gauges {
             "Transactions that reached the disk",
             gauges.journal_commits.clone(),
         );
-        r.register(
-            "unknown_tokens",
-            "Tokens whose customer has logged out and whose time of issue nobody knows, by what they counted as",
-            Family::clone(&gauges.unknown_tokens),
-        );
         gauges.register_clocks(r);
         r.register(
             "credential_places",
@@ -274,6 +269,11 @@ impl Gauges {
     }
 
     fn register_clocks(&self, r: &mut Registry) {
+        r.register(
+            "unknown_tokens",
+            "Tokens whose customer has logged out and whose time of issue is not known, by what they counted as",
+            Family::clone(&self.unknown_tokens),
+        );
         r.register(
             "shop_clock_offset_seconds",
             "How far the shop's clock is ahead of ours; of several servers the earliest that is believed",
@@ -456,7 +456,7 @@ impl Gauges {
         catch_up(&self.journal_failures, journal.failures());
         catch_up(&self.journal_commits, journal.commits());
         let unknown = gate.revocations().unknown();
-        for (counted_as, count) in [("new", unknown.new()), ("old", unknown.old())] {
+        for (counted_as, count) in [("new", unknown.passed()), ("old", unknown.refused())] {
             let counter = self
                 .unknown_tokens
                 .get_or_create_owned(&CountedAs { counted_as });

@@ -44,9 +44,10 @@ impl PeerClock {
         if self.round_trips.len() > ROUND_TRIPS_KEPT {
             self.round_trips.pop_front();
         }
+        // As of the question: the clocks may have drifted since then.
         let bound = |ms| Bound {
             ms,
-            found_ms: now_ms,
+            found_ms: asked_ms,
         };
         let found = Bounds {
             at_least: bound(difference(stamp_ms, now_ms)),
@@ -54,14 +55,15 @@ impl PeerClock {
         };
         let kept = self.bounds.get_or_insert(found);
         let (at_least, at_most) = (kept.at_least.by(now_ms, -1), kept.at_most.by(now_ms, 1));
-        if found.at_least.ms > at_most || found.at_most.ms < at_least {
+        let (new_least, new_most) = (found.at_least.by(now_ms, -1), found.at_most.by(now_ms, 1));
+        if new_least > at_most || new_most < at_least {
             *kept = found; // one of the two clocks has jumped, or stood still
             return;
         }
-        if found.at_least.ms > at_least {
+        if new_least > at_least {
             kept.at_least = found.at_least;
         }
-        if found.at_most.ms < at_most {
+        if new_most < at_most {
             kept.at_most = found.at_most;
         }
     }
