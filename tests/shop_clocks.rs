@@ -8,7 +8,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use doorward::clock;
 use serde_json::json;
-use support::{Answer, Edge, FakeClock, Shop, eventually, request, said, stateless_bagisto};
+use support::{
+    Answer, Edge, Failure, FakeClock, Shop, eventually, request, said, stateless_bagisto,
+};
 
 /// Says no time.
 const PAGE: &str = "/page";
@@ -399,4 +401,100 @@ fn how_far_a_clock_may_be_off_has_bounds_and_is_reloaded() {
     edge.configure(&at("2m"));
     assert_eq!(edge.command(&["reload"]).code, Some(0));
     assert!((58..=60).contains(&offset()), "{}", offset());
+}
+
+// --- A yes that breaks off --------------------------------------------------------------------------------
+
+/// What is left after a logout that waits for the shop's word.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    /// Both devices.
+    Both,
+    /// The other device.
+    TheOther,
+    /// Nothing.
+    Nothing,
+}
+
+/// A logout to which the shop says this and closes: its answer, and what is left alive.
+fn broken(agreed: &str, words: &str) -> (u16, Left) {
+    let shop = open();
+    let logout = format!("{SUBJECT}\nwhen = \"shop-agreed\"\n{agreed}");
+    let edge = Edge::with(&table(&[shop.address()], "", &logout));
+    hear(&edge, 1);
+    let [phone, tablet] = [-10, -30].map(|issued| token(&shop, 1, issued));
+    if words.is_empty() {
+        shop.fail(Failure::HangUp);
+    } else {
+        shop.recite(LOGOUT, words);
+    }
+    let status = log_out(&edge, &phone);
+    shop.fail(Failure::None);
+    let left = match (is_alive(&edge, &phone), is_alive(&edge, &tablet)) {
+        (true, true) => Left::Both,
+        (false, true) => Left::TheOther,
+        (false, false) => Left::Nothing,
+        (true, false) => panic!("the presented token lives on alone"),
+    };
+    assert!(is_alive(&edge, &token(&shop, 1, 0)), "a new login");
+    (status, left)
+}
+
+fn short(status: u16) -> String {
+    format!(
+        "HTTP/1.1 {status} Said\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{{\"success\":true"
+    )
+}
+
+#[test]
+fn a_yes_of_the_shop_counts_from_its_head_attacks_r7() {
+    let by_status = r#"agreed = { status = ["201"] }"#;
+    let chunks =
+        "HTTP/1.1 201 Said\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\n{\"suc";
+    let long = said(201, &"x".repeat(2 << 20));
+    for (agreed, words, outcome) in [
+        ("", short(200), (200, Left::Nothing)),
+        ("", short(202), (200, Left::Nothing)),
+        (by_status, short(201), (200, Left::Nothing)),
+        (by_status, chunks.to_owned(), (200, Left::Nothing)),
+        (by_status, long, (200, Left::Nothing)),
+        (by_status, short(200), (502, Left::Both)),
+        (by_status, short(500), (502, Left::Both)),
+        ("", short(302), (502, Left::Both)),
+        ("", short(403), (502, Left::Both)),
+        ("", String::new(), (502, Left::Both)),
+    ] {
+        assert_eq!(broken(agreed, &words), outcome, "{agreed} {:.60}", words);
+    }
+}
+
+#[test]
+fn a_broken_body_that_had_to_say_yes_ends_the_presented_token_only_attacks_r7() {
+    let by_body = r#"agreed = { status = ["201"], json = { "/success" = true } }"#;
+    assert_eq!(broken(by_body, &short(201)), (502, Left::TheOther));
+    assert_eq!(broken(by_body, &short(200)), (502, Left::Both));
+}
+
+/// What a page of another site can send ends nothing before the shop has agreed.
+#[test]
+fn a_foreign_page_ends_nothing_by_a_broken_body_attacks_r7() {
+    let shop = open();
+    let logout = format!(
+        "{SUBJECT}\nagreed = {{ status = [\"200\"], json = {{ \"/success\" = true }} }}\n\
+         [[shop.credential]]\ncookie = \"session\"\n"
+    );
+    let edge = Edge::with(&table(&[shop.address()], "", &logout));
+    shop.recite(LOGOUT, short(200));
+    let phone = token(&shop, 1, -10);
+    let cookie = format!("session={phone}");
+    let foreign = [
+        ("Cookie", cookie.as_str()),
+        ("Origin", "https://evil.example"),
+        ("Sec-Fetch-Site", "cross-site"),
+    ];
+    assert_eq!(edge.raw(&request("POST", LOGOUT, &foreign, b"")), 502);
+    assert!(is_alive(&edge, &phone));
+    let own = [foreign[0], ("Sec-Fetch-Site", "same-origin")];
+    assert_eq!(edge.raw(&request("POST", LOGOUT, &own, b"")), 200);
+    assert!(!is_alive(&edge, &phone));
 }

@@ -47,12 +47,14 @@ impl Agreement {
 
     /// Whether an answer is a yes. A body that can't be read is none.
     pub fn holds(&self, status: StatusCode, body: &[u8]) -> bool {
-        let has_status = self
-            .statuses
-            .iter()
-            .any(|one| one.contains(&status.as_u16()));
-        has_status
+        self.has_status(status)
             && (self.json.is_empty() || json::parse(body).is_some_and(|body| self.fits(&body)))
+    }
+
+    /// Whether an answer with this status can be a yes.
+    pub(super) fn has_status(&self, status: StatusCode) -> bool {
+        let mut statuses = self.statuses.iter();
+        statuses.any(|one| one.contains(&status.as_u16()))
     }
 
     /// Whether the body must be read for it.

@@ -110,6 +110,7 @@ use credential::Segments;
 use dead_cookie::SetAside;
 use loggable::without_token;
 use logout::Reach;
+use request_site::may_be_sent_by_another_site;
 use shop::{Alive, Purpose};
 
 /// A request as it is judged.
@@ -200,6 +201,8 @@ pub struct LogOut {
     is_single: bool,
     /// When it counts.
     when: When,
+    /// Whether a page of another site may have sent it.
+    may_be_foreign: bool,
     /// The presented tokens, where these alone live on.
     spared: Vec<Id>,
     /// When the presented tokens of a customer were issued.
@@ -403,6 +406,7 @@ impl Gate {
         credentials.retain(|credential| credential.counts_at(Occasion::Logout));
         self.refuse_unknowing(credentials.is_empty(), now)?;
         let when = rule.when_sent_by(request, &credentials, &shop.hosts)?;
+        let may_be_foreign = may_be_sent_by_another_site(request, &credentials, &shop.hosts);
         let mut is_bare = true;
         let (mut alive, mut refused) = (Alive::new(), None);
         for credential in credentials {
@@ -458,6 +462,7 @@ impl Gate {
             issued: issue_times_of(&alive),
             spared,
             when,
+            may_be_foreign,
             at: now,
             deletions: shop.deletions_at(rule, &ended, request),
             dead_cookies,
@@ -885,6 +890,21 @@ impl LogOut {
         bodies.any(|body| wanted.holds(answer.status, body.as_ref()))
     }
 
+    /// Whether the shop has logged the customer out, by the status of its answer alone; `None`: its body must say it.
+    pub fn is_agreed_by(&self, status: StatusCode) -> Option<bool> {
+        let of_form = Agreement::of_form();
+        let agreed = self.rule.agreed.as_ref();
+        let agreed = match (agreed, self.when) {
+            (Some(agreed), _) => agreed,
+            (None, When::ShopAgreed) => &of_form,
+            (None, When::AtOnce) => return Some(true),
+        };
+        match agreed.has_status(status) {
+            true if agreed.reads_body() => None,
+            has_status => Some(has_status),
+        }
+    }
+
     /// In which order it is carried out. Cutoffs are taken on the shop's clock: while nobody knows how far that
     /// is off they wait for its answer, for one that is too late would refuse the customer's next login.
     pub fn order(&self) -> Order {
@@ -946,6 +966,11 @@ impl LogOut {
             .filter(is_verified)
             .copied()
             .collect()
+    }
+
+    /// Whether a page of another site may have made the browser send it.
+    pub fn may_be_foreign(&self) -> bool {
+        self.may_be_foreign
     }
 
     /// Its cutoffs, by what is known of the shop's clock now.

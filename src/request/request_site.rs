@@ -98,6 +98,16 @@ fn is_ambient(credential: &Credential<'_>, request: &Request<'_>) -> bool {
     })
 }
 
+/// Whether a page of another site may have made a browser send a request, with what browsers add by themselves.
+pub(super) fn may_be_sent_by_another_site(
+    request: &Request<'_>,
+    credentials: &[Credential<'_>],
+    hosts: &[HostPattern],
+) -> bool {
+    let has_ambient = credentials.iter().any(|one| is_ambient(one, request));
+    has_ambient && RequestSite::of(request, hosts).may_be_foreign(&request.head.method)
+}
+
 impl LogoutRule {
     /// When a logout of this rule counts. One that a page of another site may have sent, with credentials that the
     /// browser adds by itself, waits for the shop; where the shop never hears of it, it is refused.

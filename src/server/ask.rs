@@ -1,5 +1,6 @@
 //! One request and its answer, on a connection of their own.
 
+use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
@@ -68,15 +69,40 @@ fn make_http2(head: &mut RequestHeader, tls: bool) -> Result<()> {
     Ok(())
 }
 
-/// Sends a request and reads the whole answer.
+/// An answer whose head has come.
+pub(super) struct Answered {
+    /// As it came.
+    pub(super) head: ResponseHeader,
+    /// Its body, or why the end of it did not come.
+    pub(super) body: Result<Bytes>,
+}
+
+impl Answered {
+    /// For the customer, if it is whole.
+    pub(super) fn whole(self) -> Result<Answer> {
+        let headers = end_to_end(&self.head.headers);
+        self.body.map(|body| Answer {
+            status: self.head.status,
+            headers,
+            body,
+        })
+    }
+}
+
+/// Sends a request and reads its answer, as far as it comes.
 pub(super) async fn exchange(
     mut session: HttpSession,
     peer: &HttpPeer,
     head: RequestHeader,
     body: &[u8],
-) -> Result<(ResponseHeader, Answer)> {
+) -> Result<Answered> {
     send(&mut session, peer, head, body).await?;
     let head = read_head(&mut session).await?;
+    let body = read_body(&mut session).await;
+    Ok(Answered { head, body })
+}
+
+async fn read_body(session: &mut HttpSession) -> Result<Bytes> {
     let mut body = Vec::new();
     while let Some(chunk) = session.read_response_body().await? {
         body.extend_from_slice(&chunk);
@@ -87,12 +113,7 @@ pub(super) async fn exchange(
             ));
         }
     }
-    let answer = Answer {
-        status: head.status,
-        headers: end_to_end(&head.headers),
-        body: body.into(),
-    };
-    Ok((head, answer))
+    Ok(body.into())
 }
 
 /// The final head; what is said before it is for nobody.

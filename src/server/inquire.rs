@@ -90,7 +90,7 @@ impl Proxy {
             from: (session.req_header().clone(), forwarding.client_of(session)),
             trip,
         };
-        let answer = question.put(&self.connector).await?;
+        let answer = question.put(&self.connector).await?.whole()?;
         let fails = answer.status.is_server_error() || answer.status == 429;
         (!fails)
             .then_some(answer)

@@ -13,6 +13,7 @@ use pingora::connectors::http::Connector;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
 
+use super::ask::Answered;
 use super::body::{self, Body, ReadAhead};
 use super::context::Context;
 use super::dead_cookies;
@@ -204,22 +205,30 @@ enum Ration {
 
 impl Leaving {
     async fn finish(self, question: Result<Option<Question>>) -> Result<Outcome, Refusal> {
-        let answer = match question {
+        let heard = match question {
             Ok(Some(question)) => {
                 let path = question.head.uri.path().to_owned();
-                let answer = question.put(&self.connector).await;
-                answer.map(|answer| {
-                    self.logout.shop.note_set_cookies(&answer.headers, &path);
-                    Some(answer)
+                let heard = question.put(&self.connector).await;
+                heard.map(|heard| {
+                    let shop = &self.logout.shop;
+                    shop.note_set_cookies(&heard.head.headers, &path);
+                    Some(heard)
                 })
             }
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
+        let status = heard.as_ref().ok().and_then(Option::as_ref);
+        let status = status.map(|heard| heard.head.status);
+        let answer = heard.and_then(|heard| heard.map(Answered::whole).transpose());
+        // Of an answer that broke off, as far as its head says it.
+        let agreed = status.map_or(Some(false), |status| self.logout.is_agreed_by(status));
+        let is_yes = self.order == Order::ShopFirst && agreed == Some(true);
         let assent = match &answer {
             _ if !self.logout.is_heard() => Assent::NotAsked,
             Ok(Some(answer)) if is_answer(answer.status) => self.logout.assent(answer),
             Ok(None) => Assent::NotAsked,
+            Err(_) if is_yes => Assent::Given,
             Ok(Some(_)) | Err(_) => Assent::Unclear,
         };
         let is_spent = matches!(self.ration, Ration::Spent(_));
@@ -231,8 +240,10 @@ impl Leaving {
             Order::AtOnce => self.kept_after(assent)?,
             Order::TokensFirst => [self.kept_after(assent)?, logout.cutoffs()].concat(),
             Order::ShopFirst => {
-                let answer = answer
-                    .map_err(|error| refusal_of(&error).unwrap_or(Refusal::UpstreamFailed))?;
+                let answer = match answer {
+                    Ok(answer) => answer,
+                    Err(error) => return self.go_by_head(agreed, assent, &error).await,
+                };
                 if let Some(answer) = &answer
                     && !(is_spent || logout.is_agreed(answer))
                 {
@@ -270,6 +281,35 @@ impl Leaving {
             }
         };
         Ok(Outcome::Revoked(answer))
+    }
+
+    /// The shop was asked first, and its answer broke off. Its yes counts from the head on where the body does not matter; where it
+    /// does, the presented tokens end, unless a page of another site may have sent them.
+    async fn go_by_head(
+        self,
+        agreed: Option<bool>,
+        assent: Assent,
+        error: &Error,
+    ) -> Result<Outcome, Refusal> {
+        let logout = &self.logout;
+        let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
+        warn!(request, shop, agreed; "the shop's answer to its logout broke off: {}", error.etype().as_str());
+        let refused = refusal_of(error).unwrap_or(Refusal::UpstreamFailed);
+        match agreed {
+            Some(true) => {
+                let kept = self.kept_after(assent)?;
+                let all = [logout.verified_tokens(), kept, logout.cutoffs()].concat();
+                put_in_force(self.set, all).await?;
+                Ok(Outcome::Revoked(self.ours))
+            }
+            Some(false) => Err(refused),
+            None if logout.may_be_foreign() => Err(refused),
+            None => {
+                let kept = self.kept_after(assent)?;
+                put_in_force(self.set, [logout.verified_tokens(), kept].concat()).await?;
+                Err(refused)
+            }
+        }
     }
 }
 

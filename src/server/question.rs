@@ -1,4 +1,4 @@
-//! What the shop is asked whole, and answers whole or not at all.
+//! What the shop is asked whole.
 //!
 //! A logout is not streamed through like other requests. Its token is dead before the shop hears of it, so
 //! that a shop which fails, even in the middle of its answer, must not leave the customer without one; and it
@@ -11,9 +11,8 @@ use pingora::Result;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 
-use super::ask::{connect, exchange};
+use super::ask::{Answered, connect, exchange};
 use super::trip::Trip;
-use crate::request::Answer;
 
 /// A request that the shop is to answer.
 pub(super) struct Question {
@@ -29,7 +28,7 @@ pub(super) struct Question {
 
 impl Question {
     /// Puts it to the shop. Another server is tried only while nothing was sent.
-    pub(super) async fn put(mut self, connector: &Connector) -> Result<Answer> {
+    pub(super) async fn put(mut self, connector: &Connector) -> Result<Answered> {
         let (customer, client) = self.from;
         let trip = &mut self.trip;
         let (peer, connection) = loop {
@@ -44,12 +43,15 @@ impl Question {
         trip.note_sending();
         let asked = exchange(connection, &peer, self.head, &self.body).await;
         match &asked {
-            Ok((head, _)) => {
-                trip.learn_clock(head);
-                trip.note_end(None);
+            Ok(answered) => {
+                trip.learn_clock(&answered.head);
+                match &answered.body {
+                    Ok(_) => trip.note_end(None),
+                    Err(error) => trip.fail(error.etype().as_str()),
+                }
             }
             Err(error) => trip.fail(error.etype().as_str()),
         }
-        asked.map(|(_, answer)| answer)
+        asked
     }
 }
