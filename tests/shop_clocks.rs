@@ -464,7 +464,7 @@ fn a_yes_of_the_shop_counts_from_its_head_attacks_r7() {
         ("", short(403), (502, Left::Both)),
         ("", String::new(), (502, Left::Both)),
     ] {
-        assert_eq!(broken(agreed, &words), outcome, "{agreed} {:.60}", words);
+        assert_eq!(broken(agreed, &words), outcome, "{agreed} {words:.60}");
     }
 }
 
