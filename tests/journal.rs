@@ -199,10 +199,10 @@ fn a_journal_that_is_gone_or_older_is_noticed() {
     edge.stop();
     let newest = fs::read(&journal).unwrap();
     fs::write(&journal, &older).unwrap();
-    assert!(refusal_of(&mut edge, 1).contains("lacks the last 2 revocations"));
-    assert!(refusal_of(&mut edge, 1).contains("lacks the last 2 revocations"));
+    assert!(refusal_of(&mut edge, 1).contains("lacks the last 3 rows"));
+    assert!(refusal_of(&mut edge, 1).contains("lacks the last 3 rows"));
     fs::remove_file(&journal).unwrap();
-    assert!(refusal_of(&mut edge, 78).contains("lacks the last 2 revocations"));
+    assert!(refusal_of(&mut edge, 78).contains("lacks the last 3 rows"));
     assert!(!journal.exists(), "no empty one was made");
     fs::write(&journal, &newest).unwrap();
     edge.restart();

@@ -139,7 +139,7 @@ fn a_journal_that_was_deleted_while_stopped_is_not_made_anew_attacks_a15() {
     let aside = edge.path("aside");
     fs::rename(&journal, &aside).unwrap();
     let told = [
-        "lacks the last 3 revocations", // the token, the cutoff and its moment
+        "lacks the last 3 rows", // the token, the cutoff and its moment
         "mount",
         "doorward init",
         "--all-before now",

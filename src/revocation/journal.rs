@@ -135,7 +135,7 @@ impl std::fmt::Display for JournalError {
             ),
             Self::Missing(path, written) => write!(
                 f,
-                "there is no journal: {} does not exist; it lacks the last {written} revocations that were written \
+                "there is no journal: {} does not exist; it lacks the last {written} rows that were written \
                  to it\n  \
                  help: this is no new installation: the journal was deleted, renamed or moved, or its disk is not \
                  mounted: put the newest copy back, or mount it\n  \
@@ -180,7 +180,7 @@ impl std::fmt::Display for JournalError {
             ),
             Self::Behind(path, missing) => write!(
                 f,
-                "the journal {} lacks the last {missing} revocations that were written to it: it is damaged, \
+                "the journal {} lacks the last {missing} rows that were written to it: it is damaged, \
                  deleted, or an older copy\n  \
                  help: doorward does not start, for logged-out tokens would work again. Put the newest copy \
                  back; or remove {} beside it, start, and cut off everybody who was logged in before now with \
