@@ -33,13 +33,13 @@ pub(crate) struct Revoke {
     shop: Option<String>,
     #[command(flatten)]
     target: Targets,
-    /// Only tokens with this `iss`; left out: whoever issued them
+    /// Only tokens with this `iss`; left out: of any issuer
     #[arg(long)]
     issuer: Option<String>,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask before everybody is cut off; needed where nobody can be asked
+    /// Do not ask before all customers are cut off; needed where standard input is no terminal
     #[arg(long)]
     yes: bool,
 }
@@ -168,7 +168,7 @@ pub(crate) fn inspect(inspect: Inspect) -> ExitCode {
     }
 }
 
-/// Whom the arguments mean, and whether that is everybody until now.
+/// What the arguments name, and whether that is every token until now.
 fn target_of(targets: Targets, issuer: Option<String>) -> io::Result<(Target, bool)> {
     let named = |name| Named { name, issuer };
     let target = if let Some(file) = targets.token {

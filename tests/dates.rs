@@ -5,8 +5,8 @@ mod support;
 
 use serde_json::json;
 use support::{
-    Answer, Cluster, Edge, Shop, eventually, request, said, said_with, shop_table,
-    stateless_bagisto,
+    Answer, Cluster, Edge, Shop, asked_shop_table, eventually, request, said, said_with,
+    shop_table, stateless_bagisto,
 };
 
 const ASK: &str = "/who";
@@ -19,34 +19,12 @@ const LATER: &str = "later-0123456789abcdef0";
 
 /// A shop that is asked whose an opaque token is. `of_token` and `more` are further keys and tables.
 fn opaque_table(shop: &Shop, of_token: &str, more: &str) -> String {
+    let of_token = format!("opaque_pattern = '[a-z0-9-]{{20,}}'\n{of_token}");
+    let ask =
+        format!("path = \"{ASK}\"\ngood = {{ json = {{ \"/good\" = true }} }}\nsubject = \"/id\"");
+    let table = asked_shop_table(shop, &of_token, &ask);
     format!(
-        r#"
-[[shop]]
-name     = "main"
-upstream = ["{}"]
-
-[shop.token]
-kind               = "opaque"
-max_token_lifetime = "30d"
-opaque_pattern     = '[a-z0-9-]{{20,}}'
-verify             = "shop"
-{of_token}
-
-[shop.token.ask]
-path    = "{ASK}"
-good    = {{ json = {{ "/good" = true }} }}
-subject = "/id"
-
-[[shop.credential]]
-header  = "authorization"
-schemes = ["Bearer"]
-
-[[shop.logout]]
-paths  = ["{LOGOUT}"]
-revoke = "subject"
-answer = "local"
-{more}"#,
-        shop.address()
+        "{table}\n[[shop.logout]]\npaths = [\"{LOGOUT}\"]\nrevoke = \"subject\"\nanswer = \"local\"\n{more}"
     )
 }
 

@@ -9,7 +9,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use doorward::clock;
 use serde_json::json;
 use support::{
-    Answer, Edge, Failure, FakeClock, Shop, eventually, request, said, stateless_bagisto,
+    Answer, Edge, Failure, FakeClock, Shop, asked_shop_table, eventually, request, said,
+    stateless_bagisto,
 };
 
 /// Says no time.
@@ -306,32 +307,10 @@ fn a_confirmed_token_proves_the_shops_clock_too_attacks_r3() {
     let clock = FakeClock::in_folder(folder.path(), "edge");
     clock.is_off_by(-20);
     let shop = open();
+    let ask = format!("path = \"{ASK}\"\nsubject = \"/id\"\nissued_at = \"/iat\"");
+    let table = asked_shop_table(&shop, "", &ask);
     let opaque = format!(
-        r#"
-[[shop]]
-name     = "main"
-upstream = ["{}"]
-
-[shop.token]
-kind               = "opaque"
-max_token_lifetime = "30d"
-verify             = "shop"
-
-[shop.token.ask]
-path      = "{ASK}"
-subject   = "/id"
-issued_at = "/iat"
-
-[[shop.credential]]
-header  = "authorization"
-schemes = ["Bearer"]
-
-[[shop.logout]]
-paths  = ["{LOGOUT}"]
-revoke = "subject"
-answer = "local"
-"#,
-        shop.address()
+        "{table}\n[[shop.logout]]\npaths = [\"{LOGOUT}\"]\nrevoke = \"subject\"\nanswer = \"local\"\n"
     );
     let mut edge = Edge::begin(&clock.environment(), &opaque);
     edge.becomes_ready().unwrap();

@@ -1,4 +1,4 @@
-//! Where a shop hands out tokens, and what counts of those that nobody has dated.
+//! Where a shop hands out tokens, and what a token counts as that no node has dated.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const ON_REISSUE: &[(&str, OnReissue)] =
 pub(super) struct Mints {
     /// Every `[[shop.mint]]`.
     pub(super) rules: Vec<Arc<MintRule>>,
-    /// What a token counts as that nobody has dated, unless its `[shop.token]` says so.
+    /// What a token counts as that no node has dated, unless its `[shop.token]` says so.
     pub(super) unknown: UnknownToken,
     /// What becomes of a dead token that is handed out again.
     pub(super) on_reissue: OnReissue,

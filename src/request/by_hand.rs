@@ -38,7 +38,7 @@ pub enum Target {
 pub struct Named {
     /// The claim's value.
     pub name: String,
-    /// The token's `iss`; `None`: whoever issued it.
+    /// The token's `iss`; `None`: of any issuer.
     pub issuer: Option<String>,
 }
 

@@ -31,7 +31,7 @@ pub struct LogoutRule {
     pub when: When,
     /// What a yes of the shop looks like; `None`: any answer of its own.
     pub agreed: Option<Agreement>,
-    /// The answer that the shop gives only to a token that it knows; `None`: nobody has said whether there is one.
+    /// The answer that the shop gives only to a token that it knows; `None`: the configuration does not say.
     pub confirms: Option<Agreement>,
     /// The answer of a logout that worked.
     pub success: Words,
@@ -166,7 +166,7 @@ impl LogoutRule {
     }
 }
 
-/// What the shop's answer to a logout says of a credential that nobody could verify.
+/// What the shop's answer to a logout says of a credential that could not be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assent {
     /// The shop was not asked, or not told the credential.

@@ -626,7 +626,7 @@ impl Gate {
 
     /// What the shop said of a token may name a customer who has logged out.
     ///
-    /// Such a token is dated before that, unless what nobody has dated is old: a cutoff of which only the shop's time is
+    /// Such a token is dated before that, unless what no node has dated is old: a cutoff of which only the shop's time is
     /// known was made when opaque tokens counted as new.
     fn refuse_confirmed(&self, shop: &Shop, token: &Token, now: UnixTime) -> Result<(), Refusal> {
         if !token.is_confirmed() {
@@ -857,7 +857,7 @@ impl LogOut {
         }
     }
 
-    /// What the shop's answer says of a credential that nobody could verify.
+    /// What the shop's answer says of a credential that could not be verified.
     pub fn assent(&self, answer: &Answer) -> Assent {
         let proves = |confirms| self.fits(confirms, answer);
         let proof = self.rule.confirms.as_ref().map(proves);

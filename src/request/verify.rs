@@ -263,7 +263,7 @@ impl Verifier {
     }
 
     /// Everything by which those of a name are refused that the operator names by hand: a token by its id claim, a
-    /// customer or a session; of this `iss`, or whoever issued them.
+    /// customer or a session; of this `iss`, or of any.
     pub(super) fn named_by_hand(&self, kind: Digest, issuer: Option<&str>, name: &str) -> Vec<Id> {
         each_once(self.meant(issuer).flat_map(|one| {
             let by_id = kind == Digest::Token && issuer.is_none();

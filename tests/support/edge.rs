@@ -91,6 +91,32 @@ unverified_per_client_minute = 10000
     )
 }
 
+/// The `[[shop]]` table of a shop that is asked about its opaque bearers, without a preset. `of_token` and `ask` are keys of
+/// `[shop.token]` and `[shop.token.ask]`. Its sub-tables may follow.
+pub fn asked_shop_table(shop: &Shop, of_token: &str, ask: &str) -> String {
+    format!(
+        r#"
+[[shop]]
+name     = "main"
+upstream = ["{}"]
+
+[shop.token]
+kind               = "opaque"
+max_token_lifetime = "30d"
+verify             = "shop"
+{of_token}
+
+[shop.token.ask]
+{ask}
+
+[[shop.credential]]
+header  = "authorization"
+schemes = ["Bearer"]
+"#,
+        shop.address()
+    )
+}
+
 /// Runs the binary on its own, with no edge behind it.
 pub fn doorward(arguments: &[&str]) -> Outcome {
     run(undisturbed(BINARY).args(arguments), b"")

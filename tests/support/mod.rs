@@ -54,7 +54,9 @@ pub use claims::overlaid;
 pub use cluster::{Cluster, Name};
 pub use crowd::Crowd;
 pub use customer::Customer;
-pub use edge::{Edge, Outcome, doorward, opaque_shop_table, shop_table, shop_table_at};
+pub use edge::{
+    Edge, Outcome, asked_shop_table, doorward, opaque_shop_table, shop_table, shop_table_at,
+};
 pub use fake_clock::FakeClock;
 pub use held_shop::HeldShop;
 pub use http2::{Call, Echo};
