@@ -374,3 +374,24 @@ fn a_dead_token_that_is_handed_out_again_may_live_until_the_next_logout_field_f7
     }
     assert_eq!(held(a, "revived"), 1);
 }
+
+/// An answer that does not say whose the token is: a logout of its customer's may have ended it.
+#[test]
+fn what_a_customers_logout_ended_lives_when_it_is_handed_out_again_field_f7() {
+    let shop = stateless_bagisto();
+    page_and_customer(&shop, "7");
+    let table = opaque_table(&shop, "", MINTS);
+    let table = table.replace(
+        "name     = \"main\"",
+        "name = \"main\"\non_reissue = \"revive\"",
+    );
+    let edge = Edge::with(&table);
+    let line = format!("X-Auth-Token: Bearer {TABLET}\r\n");
+    shop.recite("/login/header", said_with(200, &line, "{}"));
+    log_in(&edge, "/login/header");
+    assert_eq!((visit(&edge, TABLET), visit(&edge, LATER)), (200, 200));
+    assert_eq!(log_out(&edge, PHONE), 200);
+    assert_eq!((visit(&edge, TABLET), visit(&edge, LATER)), (401, 401));
+    log_in(&edge, "/login/header");
+    assert_eq!((visit(&edge, TABLET), visit(&edge, LATER)), (200, 401));
+}

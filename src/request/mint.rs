@@ -58,6 +58,9 @@ pub struct HandedOut {
     pub dated: Vec<(Id, UnixTime)>,
     /// Tokens that are dead, and until when one could be accepted.
     pub dead: Vec<(Id, UnixTime)>,
+    /// Tokens that were handed out or seen before, where an answer does not say whose: a logout of their customer's may have
+    /// ended them, and until when one could be accepted.
+    pub again: Vec<(Id, UnixTime)>,
     /// Whether their customer has logged out, as far as is known: then other nodes must know of them before the
     /// customer does.
     pub is_awaited: bool,
@@ -209,6 +212,9 @@ impl Gate {
                             handed_out.is_awaited |= if identity.groups.iter().any(names_customer) {
                                 revocations.has_cutoff_of(&identity)
                             } else {
+                                if revocations.has_cutoffs() && revocations.is_dated(&identity) {
+                                    handed_out.again.push((identity.id, until));
+                                }
                                 revocations.has_cutoffs()
                             };
                             handed_out.dated.push((identity.id, until));

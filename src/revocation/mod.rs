@@ -309,6 +309,11 @@ impl Revocations {
         self.set.has_cutoffs()
     }
 
+    /// Whether a token that says nothing of its issue was seen or handed out before, here or at another node.
+    pub fn is_dated(&self, token: &Identity) -> bool {
+        token.issued_at.is_none() && !self.set.is_unknown(token)
+    }
+
     /// Whether the customer or the realm of a token is cut off.
     pub fn has_cutoff_of(&self, token: &Identity) -> bool {
         self.set.covers_if_old(token)

@@ -127,6 +127,7 @@ impl Proxy {
         let HandedOut {
             dated,
             dead,
+            again,
             is_awaited,
         } = gate.handed_out(shop, tokens, clock::now());
         let (set, name) = (gate.revocations(), shop.name.as_str());
@@ -134,15 +135,15 @@ impl Proxy {
             self.metrics.note_minted(name, "dated");
         }
         let written = set.date(DateKind::Minted, &dated, is_awaited).await;
-        let revived = match (shop.on_reissue, dead.is_empty()) {
-            (_, true) => Ok(()),
-            (OnReissue::Refuse, false) => {
+        let revived = match shop.on_reissue {
+            OnReissue::Refuse => {
                 self.note_reissued("refused", &dead, name, context);
                 Ok(())
             }
-            (OnReissue::Revive, false) => {
+            OnReissue::Revive => {
                 self.note_reissued("revived", &dead, name, context);
-                set.date(DateKind::Revived, &dead, true).await
+                let alive = [dead, again].concat();
+                set.date(DateKind::Revived, &alive, true).await
             }
         };
         if written.and(revived).is_err() {
@@ -158,12 +159,13 @@ impl Proxy {
         shop: &str,
         context: &Context,
     ) {
+        let Some((id, _)) = dead.first() else {
+            return;
+        };
         let request = context.id.as_str();
         self.metrics.note_reissued(shop, outcome);
-        if let Some((id, _)) = dead.first() {
-            let token = self.log_key.name(id);
-            warn!(request, shop, token:%, outcome; "the shop handed out a token that is dead");
-        }
+        let token = self.log_key.name(id);
+        warn!(request, shop, token:%, outcome; "the shop handed out a token that is dead");
     }
 
     fn note_unread(&self, shop: &Shop, context: &Context) {
