@@ -1,4 +1,4 @@
-//! How many logouts a second reach the disk, and how long a start reads them back, against a bare log file.
+//! How many logouts and logins a second reach the disk, and how long a start reads them back, against a bare log file.
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
 
 mod support;
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use doorward::clock::{self, UnixTime};
-use doorward::revocation::{Id, Journal, Revocation, Revocations};
+use doorward::revocation::{DateKind, Id, Journal, Revocation, Revocations};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
@@ -57,26 +57,40 @@ trait Durable: Send + Sync + 'static {
 
 impl Durable for Revocations {
     async fn revoke(&self, revocations: Vec<Revocation>) -> bool {
-        self.revoke(revocations).await.is_ok()
+        self.revoke_now(revocations).await.is_ok()
     }
 }
 
-/// The logouts of one measurement.
+/// What customers do.
+#[derive(Clone, Copy)]
+enum Act {
+    /// They log out, and their token ends.
+    Leave,
+    /// They log out, and all that they have ends, as the preset of a Bagisto shop asks for: the token, the customer's cutoff
+    /// and the date of that.
+    LeaveEverywhere,
+    /// They log in after such a logout: the new token is dated before they have it.
+    LogIn,
+}
+
+/// The customers of one measurement.
 #[derive(Clone, Copy)]
 struct Crowd {
     /// The number of the first, so that nobody logs out twice.
     first: u64,
-    /// The customer is cut off too, as the preset of a Bagisto shop asks for.
-    customers: bool,
+    act: Act,
     now: UnixTime,
 }
 
 impl Crowd {
-    fn logout(self, number: u64) -> Vec<Revocation> {
+    fn rows(self, number: u64) -> Vec<Revocation> {
         let number = self.first + number;
-        let token = crowd::token(number, self.now);
-        let cutoff = self.customers.then(|| crowd::cutoff(number, self.now));
-        std::iter::once(token).chain(cutoff).collect()
+        let token = || crowd::token(number, self.now);
+        match self.act {
+            Act::Leave => vec![token()],
+            Act::LeaveEverywhere => vec![token(), crowd::cutoff(number, self.now)],
+            Act::LogIn => vec![crowd::date(DateKind::Minted, number, self.now)],
+        }
     }
 }
 
@@ -102,34 +116,39 @@ fn logouts(mode: Mode, span: Duration, now: UnixTime) {
         heads[0], heads[1], heads[2], heads[3], heads[4]
     );
     let journals = [
-        ("token, empty journal", 0, false),
-        ("token + customer, empty journal", 0, true),
-        ("token + customer, 1M + 1M in it", mode.rows(MILLION), true),
+        ("token, empty journal", 0, Act::Leave),
+        ("token + customer, empty journal", 0, Act::LeaveEverywhere),
+        (
+            "token + customer, 1M + 1M in it",
+            mode.rows(MILLION),
+            Act::LeaveEverywhere,
+        ),
+        ("login, 1M + 1M in it", mode.rows(MILLION), Act::LogIn),
     ];
-    for (name, rows, customers) in journals {
+    for (name, rows, act) in journals {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let dead = (0..rows).map(|number| crowd::token(number, now));
         let cut_off = (0..rows).map(|number| crowd::cutoff(number, now));
         crowd::write_journal(folder.path(), dead.chain(cut_off));
         let revocations = Revocations::open(folder.path());
         let revocations = revocations.expect("what was written is read");
-        measure(name, &Arc::new(revocations), customers, span, now);
+        measure(name, &Arc::new(revocations), act, span, now);
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let log = Arc::new(Log::start(&folder.path().join("log")));
-    measure("rival: log file, token + customer", &log, true, span, now);
+    measure(
+        "rival: log file, token + customer",
+        &log,
+        Act::LeaveEverywhere,
+        span,
+        now,
+    );
 }
 
-fn measure<D: Durable>(
-    name: &str,
-    durable: &Arc<D>,
-    customers: bool,
-    span: Duration,
-    now: UnixTime,
-) {
+fn measure<D: Durable>(name: &str, durable: &Arc<D>, act: Act, span: Duration, now: UnixTime) {
     let crowd = |number: u64| Crowd {
         first: number << 32,
-        customers,
+        act,
         now,
     };
     for waiting in [1, 16, 256] {
@@ -150,7 +169,7 @@ fn in_turn<D: Durable>(durable: &Arc<D>, crowd: Crowd, waiting: u64, span: Durat
                 let mut times = Vec::new();
                 while start.elapsed() < span {
                     let number = customer + waiting * times.len() as u64;
-                    times.push(log_out(&*durable, crowd.logout(number)).await);
+                    times.push(log_out(&*durable, crowd.rows(number)).await);
                 }
                 times
             }
@@ -180,7 +199,7 @@ fn as_they_come<D: Durable>(durable: &Arc<D>, crowd: Crowd, rate: u64, span: Dur
             tick.tick().await;
             let due = rate * u64::try_from(start.elapsed().as_micros()).unwrap_or(0) / 1_000_000;
             for number in customers.len() as u64..due {
-                let (durable, logout) = (Arc::clone(durable), crowd.logout(number));
+                let (durable, logout) = (Arc::clone(durable), crowd.rows(number));
                 customers.push(tokio::spawn(
                     async move { log_out(&*durable, logout).await },
                 ));

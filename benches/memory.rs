@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use doorward::clock::{self, UnixTime};
-use doorward::revocation::{Id, Identity, Revocation, Revocations, Set};
+use doorward::revocation::{DateKind, Id, Identity, Revocation, Revocations, Set};
 use moka::Expiry;
 use moka::sync::Cache;
 
@@ -19,11 +19,12 @@ use support::crowd::{self, MILLION, STRANGERS};
 use support::mode::{Mode, number_after};
 
 /// What can be filled, by the name that the child process is called with.
-const STRUCTURES: [(&str, &str); 6] = [
+const STRUCTURES: [(&str, &str); 7] = [
     ("set", "the set"),
     ("journal", "the set, read from the journal"),
     ("customers", "the set, each with its customer"),
     ("undated", "the set, ends unknown"),
+    ("seen", "the set, tokens that were seen"),
     ("moka", "rival: moka per token"),
     ("map", "rival: HashMap, never forgets"),
 ];
@@ -99,6 +100,7 @@ fn fill(structure: &str, folder: &Path, rows: u64) {
             in_set,
         ),
         "undated" => weigh(rows, now, || filled(rows, now, undated), in_set),
+        "seen" => weigh(rows, now, || filled(rows, now, seen), is_dated),
         "moka" => weigh(
             rows,
             now,
@@ -154,6 +156,18 @@ fn undated(number: u64, now: UnixTime) -> Revocation {
         },
         other @ (Revocation::Cutoff { .. } | Revocation::Date { .. }) => other,
     }
+}
+
+fn seen(number: u64, now: UnixTime) -> Revocation {
+    crowd::date(DateKind::Seen, number, now)
+}
+
+/// Whether the set knows when a token came into being that does not say it itself.
+fn is_dated(set: &Set, token: &Identity) -> bool {
+    !set.is_unknown(&Identity {
+        issued_at: None,
+        ..token.clone()
+    })
 }
 
 /// Ends every entry when its token ends.

@@ -3,23 +3,10 @@
 
 mod support;
 
-use support::{Cluster, Ledger, Name, RedisServer, STREAM};
+use support::{Chance, Cluster, Ledger, Name, RedisServer, STREAM};
 
 const NODES: [Name; 3] = ["a", "b", "c"];
 const STEPS: usize = 20;
-
-/// Numbers that look random and are the same for the same seed (`SplitMix64`).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((bits ^ (bits >> 31)) % limit as u64).unwrap()
-    }
-}
 
 /// What becomes of the bus.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorward::clock::UnixTime;
 use doorward::revocation::{
-    Cause, Group, Id, Identity, Journal, MARGIN, Revocation, Source, Window,
+    Cause, DateKind, Group, Id, Identity, Journal, MARGIN, Revocation, Source, Window,
 };
 
 /// A million.
@@ -49,6 +49,16 @@ pub fn cutoff(number: u64, now: UnixTime) -> Revocation {
         id: customer(number),
         not_before: now,
         until: now.plus(LIFETIME).plus(MARGIN),
+    }
+}
+
+/// When that token was seen, or handed out.
+pub fn date(kind: DateKind, number: u64, now: UnixTime) -> Revocation {
+    Revocation::Date {
+        id: id(number),
+        kind,
+        at_ms: now.seconds() * 1_000,
+        until: end_of(number, now).plus(MARGIN),
     }
 }
 

@@ -131,6 +131,11 @@ impl Cluster {
         self.configs.insert(name, config);
     }
 
+    /// Serves the shops of this table from the next `configure` of a node on.
+    pub fn serves(&mut self, table: String) {
+        self.plan.table = Some(table);
+    }
+
     /// Starts these nodes for the first time, the first one as the first of all, and waits until they are a cluster.
     #[track_caller]
     pub fn found(&mut self, names: &[Name]) {

@@ -16,7 +16,7 @@ pub struct Plan {
     /// Keys of `[cluster]` and their values; later ones outdo earlier ones. Without a node: of all.
     keys: Vec<(Option<Name>, String, String)>,
     encrypted: bool,
-    table: Option<String>,
+    pub(super) table: Option<String>,
     clocks: Vec<Name>,
 }
 
