@@ -444,6 +444,55 @@ fn a_second_node_takes_two_commands() {
     eventually(|| alice.visit(&second, PAGE) == 401);
 }
 
+/// A node that is stopped in its tracks acknowledges nothing: whoever waited for it says so.
+#[test]
+fn a_made_cluster_acknowledges_alike_on_both_nodes_attacks_a14() {
+    let shop = stateless_bagisto();
+    let (first, there, word) = founded(&shop);
+    let shortfalls = |edge: &Edge| {
+        let metrics = edge.metrics();
+        let mut lines = metrics.lines();
+        let line = lines.find_map(|line| line.strip_prefix("doorward_ack_shortfalls_total "));
+        line.unwrap().parse::<f64>().unwrap()
+    };
+    let mut second = Edge::with(&shop_table(&shop));
+    assert_eq!(Customer::signed_in(&shop).log_out(&first), 200);
+    assert!(shortfalls(&first) < 1.0, "there is no other node yet");
+    let check = first.command(&["check"]);
+    assert!(
+        check
+            .stdout
+            .contains("no peers, acknowledged by one as soon as there is another node"),
+        "{check:?}"
+    );
+    assert_eq!(joins(&second, "b", there, &word).1.code, Some(0));
+    second.restart();
+    for edge in [&first, &second] {
+        eventually(|| told_of_cluster(edge).starts_with("ready; 1 of 1"));
+    }
+    for (here, there, peers) in [
+        (&first, &second, "no peers, 1 joined by invitation"),
+        (&second, &first, "1 peer"),
+    ] {
+        let check = here.command(&["check"]);
+        let told = format!("{peers}, acknowledged by one\n");
+        assert!(check.stdout.contains(&told), "{check:?}");
+        eventually(|| {
+            let before = shortfalls(here);
+            assert_eq!(Customer::signed_in(&shop).log_out(here), 200);
+            shortfalls(here) <= before // the other one is there
+        });
+        there.signal("STOP");
+        let before = shortfalls(here);
+        assert_eq!(Customer::signed_in(&shop).log_out(here), 200);
+        let waited = shortfalls(here) > before;
+        there.signal("CONT");
+        assert!(waited, "it did not wait for the other one");
+        eventually(|| told_of_cluster(there).starts_with("ready; 1 of 1"));
+        eventually(|| told_of_cluster(here).starts_with("ready; 1 of 1"));
+    }
+}
+
 #[test]
 fn a_third_node_hears_of_the_second() {
     let shop = stateless_bagisto();

@@ -333,24 +333,18 @@ fn a_chain_of_certificates_is_kept_and_may_bear_several_names() {
 }
 
 #[test]
-fn nobody_is_waited_for_where_nobody_is_known() {
+fn a_logout_is_acknowledged_alike_with_peers_and_without_attacks_a14() {
     let folder = Folder::new();
     let alone = with("").replace("peers = [\"10.0.0.2:7946\"]\n", "");
-    assert_eq!(folder.cluster(&alone).ack, Ack::Local);
+    assert_eq!(folder.cluster(&alone).ack, Ack::One);
     assert_eq!(folder.cluster(&with("ack = \"local\"")).ack, Ack::Local);
     let bus = format!("{alone}bus = \"redis://127.0.0.1\"\n");
     assert_eq!(folder.cluster(&bus).ack, Ack::One);
     folder.cluster(&format!("{bus}ack = \"all\""));
-    let expected = r#"warning: no peer is named that could acknowledge a logout
-  --> doorward.toml:10:7
-   |
-10 | ack = "one"
-   |       ^^^^^
-   |
-   = help: unless nodes come here by themselves, each logout waits 100 ms
-   = help: name them in `peers`, or say ack = "local"
-"#;
-    assert_eq!(folder.warnings(&format!("{alone}ack = \"one\"")), expected);
+    assert_eq!(
+        folder.cluster(&format!("{alone}ack = \"all\"")).ack,
+        Ack::All
+    );
 }
 
 #[test]
@@ -928,6 +922,11 @@ fn check_sums_a_cluster_up_in_one_line() {
     );
     assert_eq!(
         checked("node = \"a\"\nlisten = \"[::1]:7946\"\ninsecure = true"),
+        "ok  cluster: node a on [::1]:7946 in plain text, no peers, \
+         acknowledged by one as soon as there is another node"
+    );
+    assert_eq!(
+        checked("node = \"a\"\nlisten = \"[::1]:7946\"\ninsecure = true\nack = \"local\""),
         "ok  cluster: node a on [::1]:7946 in plain text, no peers, acknowledged by the own disk"
     );
 }

@@ -10,7 +10,9 @@ use super::fault::{Fault, Faults};
 use super::file::File;
 use super::limits;
 use super::table::{Table, Text};
-use crate::revocation::gossip::{Ack, Bus, ClusterSettings, NodeName, Peer, Policy, Security};
+use crate::revocation::gossip::{
+    Ack, Bus, ClusterSettings, NodeName, Peer, Policy, Security, joined_nodes,
+};
 use crate::server::Listen;
 
 /// How long a start waits for a peer, unless the operator says otherwise.
@@ -42,7 +44,7 @@ pub(super) fn read(
         keep_inside(listen.as_ref(), &peers, faults);
     }
     let bus = read_bus(&mut table, base_dir, faults);
-    let ack = read_ack(&mut table, peers.is_empty(), faults);
+    let ack = table.choice("ack", ACKS, faults).unwrap_or_default();
     let initial = read_initial(&mut table, faults);
     let on_stale = table.choice("on_stale", POLICIES, faults);
     let on_isolated = table.choice("on_isolated", POLICIES, faults);
@@ -65,23 +67,30 @@ pub(super) fn read(
     })
 }
 
-/// What `check` prints of it.
-pub(super) fn summary(cluster: &ClusterSettings) -> String {
+/// What `check` prints of it. Nodes that joined by invitation count like those that `peers` names.
+pub(super) fn summary(cluster: &ClusterSettings, data_dir: &Path) -> String {
     let (node, listen) = (&cluster.node, cluster.listen);
     let text = match cluster.security {
         Security::Loopback => " in plain text",
         Security::Certificates(_) => "",
     };
-    let peers = match cluster.peers.len() {
+    let joined = joined_nodes(data_dir).unwrap_or_default().len(); // what can't be read stops the start
+    let is_alone = cluster.peers.is_empty() && joined == 0 && cluster.bus.is_none();
+    let mut peers = match cluster.peers.len() {
         0 => "no peers".to_owned(),
         1 => "1 peer".to_owned(),
         count => format!("{count} peers"),
     };
+    if joined > 0 {
+        peers.push_str(&format!(", {joined} joined by invitation"));
+    }
     let bus = cluster.bus.as_ref().map(|bus| format!(", a bus at {bus}"));
     let bus = bus.unwrap_or_default();
     let ack = match cluster.ack {
         Ack::Local => "by the own disk",
+        Ack::One if is_alone => "by one as soon as there is another node",
         Ack::One => "by one",
+        Ack::All if is_alone => "by all as soon as there is another node",
         Ack::All => "by all",
     };
     format!("cluster: node {node} on {listen}{text}, {peers}{bus}, acknowledged {ack}")
@@ -227,23 +236,6 @@ fn read_url(text: &Text<'_>, faults: &mut Faults) -> Option<Bus> {
             None
         }
     }
-}
-
-/// Nobody is waited for where nobody is known, unless the operator wants it.
-fn read_ack(table: &mut Table<'_>, is_alone: bool, faults: &mut Faults) -> Ack {
-    let is_alone = is_alone && table.lacks("bus");
-    let written = table.choice("ack", ACKS, faults);
-    let waits = written.is_some_and(|ack| ack != Ack::Local);
-    if waits
-        && is_alone
-        && let Some(spot) = table.spot_of("ack")
-    {
-        let fault = Fault::warning("no peer is named that could acknowledge a logout").at(&spot);
-        let fault = fault.help("unless nodes come here by themselves, each logout waits 100 ms");
-        faults.push(fault.help("name them in `peers`, or say ack = \"local\""));
-    }
-    let usual = if is_alone { Ack::Local } else { Ack::One };
-    written.unwrap_or(usual)
 }
 
 fn read_initial(table: &mut Table<'_>, faults: &mut Faults) -> bool {

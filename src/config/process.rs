@@ -80,7 +80,9 @@ pub(super) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -
 impl Process {
     /// The whole configuration.
     pub(super) fn with(self, shops: Vec<Reading>) -> Config {
-        let summary = self.cluster.iter().map(cluster::summary).collect();
+        let cluster = self.cluster.iter();
+        let summary = cluster.map(|cluster| cluster::summary(cluster, &self.data_dir));
+        let summary = summary.collect();
         let mut config = Config {
             shops: Vec::new(),
             server: Settings {

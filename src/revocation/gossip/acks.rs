@@ -46,9 +46,11 @@ impl Default for Acks {
 }
 
 impl Acks {
-    /// Waits until so many nodes have what this origin numbered, as the policy says, or until that takes too long.
+    /// Waits until so many nodes have what this origin numbered, as the policy says, or until that takes too long. A node
+    /// that knows of no other, by its configuration, by invitation or by a connection, waits for nothing.
     pub(in super::super) async fn wait_for(&self, origin: Origin, number: u64) {
-        if self.policy.load(Ordering::Relaxed) == Ack::Local as u8 {
+        let is_alone = self.expected.load(Ordering::Relaxed) == 0;
+        if is_alone || self.policy.load(Ordering::Relaxed) == Ack::Local as u8 {
             return;
         }
         let mut changed = self.changed.subscribe();
@@ -80,7 +82,7 @@ impl Acks {
     fn needed(&self) -> u64 {
         let policy = self.policy.load(Ordering::Relaxed);
         if policy == Ack::All as u8 {
-            self.expected.load(Ordering::Relaxed).max(1)
+            self.expected.load(Ordering::Relaxed)
         } else {
             1
         }
@@ -147,6 +149,8 @@ mod tests {
     fn one_is_enough_unless_all_are_asked_for() {
         let acks = Acks::default();
         assert_eq!(wait_for(&acks, 7), 0, "nobody else is asked");
+        acks.ask_for(Ack::One, 0, &[]);
+        assert_eq!(wait_for(&acks, 7), 0, "there is no other node");
         acks.ask_for(Ack::One, 2, &[]);
         assert_eq!(wait_for(&acks, 7), 1, "nobody is there");
         acks.note(&node("b"), HERE, 7);

@@ -24,7 +24,7 @@ static WRITING: Mutex<()> = Mutex::new(());
 /// # Errors
 ///
 /// When the file can't be read, or a line of it is no node.
-pub(super) fn joined(data_dir: &Path) -> io::Result<Vec<(NodeName, SocketAddr)>> {
+pub fn joined(data_dir: &Path) -> io::Result<Vec<(NodeName, SocketAddr)>> {
     let path = data_dir.join(FILE);
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));

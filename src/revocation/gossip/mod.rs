@@ -33,6 +33,7 @@ pub use certificate_files::{CertificateFiles, Readers};
 pub use exchanged::Exchanged;
 pub use invitation::Invitation;
 pub use join::{Admitted, Application, GOSSIP_PORT, JoinError};
+pub use joined::joined as joined_nodes;
 pub use mesh::PeerStatus;
 pub use node::{Node, NodeCounts, NodeError, NodeStatus};
 pub use settings::{Ack, Certificates, ClusterSettings, NodeName, Peer, Policy, Security};
