@@ -22,6 +22,13 @@ fn rogue(cluster: &Cluster) -> Rogue {
     rogue
 }
 
+/// An origin that nobody is.
+fn invented(number: u32) -> Origin {
+    let mut origin = [0xee; 16];
+    origin[..4].copy_from_slice(&number.to_le_bytes());
+    origin
+}
+
 /// As `rogue`, where both have said hello; the origin of a.
 #[track_caller]
 fn introduced(cluster: &Cluster, version: u16) -> (Rogue, Origin) {
@@ -168,5 +175,135 @@ fn who_claims_to_know_everything_already_keeps_nothing_from_the_others() {
     cluster.kill("a");
     cluster.start(&["a"]);
     ledger.check(&cluster);
+    ledger.converges(&cluster);
+}
+
+/// Nothing of the origins that it invents is counted, told or written down.
+#[test]
+fn a_peer_that_invents_origins_introduces_its_own_alone_attacks_a13() {
+    let mut cluster = Cluster::of(&["a", "b"]).start();
+    let mut ledger = Ledger::default();
+    ledger.log_out_all(&cluster, "a", 2);
+    ledger.converges(&cluster);
+    let (mut rogue, _) = introduced(&cluster, 1);
+    let harmless = gossip::row(1, &[2; 16], u64::from(u32::MAX), clock::now().seconds());
+    for number in 0..4_200 {
+        rogue.says(&gossip::delta(invented(number), 1, &[harmless]));
+    }
+    let known: Vec<_> = (0..4_000).map(|number| (invented(number), 7)).collect();
+    rogue.says(&gossip::ping(&known));
+    rogue.says(&gossip::delta(ORIGIN, 1, &[harmless]));
+    has_told(&mut rogue, 1);
+    let foreign = cluster.metric("a", "doorward_peer_foreign_total");
+    assert!(foreign >= 4_000.0, "{foreign}"); // what it was asked for meanwhile is not among them
+    assert!(cluster.logged("a", &["speaks for an origin that is not its own", "peer=c"]));
+    rogue.says(&gossip::goodbye());
+    rogue.is_hung_up_on();
+    cluster.form(&["a", "b"]);
+    ledger.log_out_all(&cluster, "a", 2);
+    ledger.log_out_all(&cluster, "b", 2);
+    ledger.converges(&cluster);
+    for name in ["a", "b"] {
+        cluster.kill(name);
+        cluster.start(&[name]);
+        cluster.form(&["a", "b"]);
+    }
+    ledger.converges(&cluster);
+}
+
+/// It begins anew a hundred times, names nodes that never were, and is gone without a goodbye.
+#[test]
+fn a_quarantine_leaves_nothing_of_a_rogue_attacks_a13() {
+    let mut cluster = Cluster::of(&["a", "b"]).start();
+    let mut ledger = Ledger::default();
+    ledger.log_out_all(&cluster, "b", 2);
+    for number in 0..100 {
+        let mut rogue = rogue(&cluster);
+        let ghosts = [("ghost", 100), ("n1", 4_000)];
+        rogue.says(&gossip::hello_naming("c", invented(number), &ghosts));
+        rogue.hears().expect("a hangs up");
+    }
+    cluster.comes_to("a", "stale"); // c was there
+    let told = cluster.told_by("a");
+    assert!(!told.contains("ghost"), "{told}");
+    for name in ["a", "b"] {
+        cluster.configure(name, &[("quarantine", "[\"c\"]")]);
+        cluster[name].signal("HUP");
+    }
+    cluster.form(&["a", "b"]);
+    ledger.log_out_all(&cluster, "a", 2);
+    for name in ["a", "b"] {
+        cluster.kill(name);
+        cluster.start(&[name]);
+        cluster.form(&["a", "b"]);
+    }
+    ledger.converges(&cluster);
+}
+
+#[test]
+fn a_name_that_was_never_there_makes_no_node_stale_attacks_b11() {
+    let cluster = Cluster::of(&["a", "b"]);
+    let cluster = cluster.everywhere("on_stale", "\"refuse\"").start();
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    let mut rogue = rogue(&cluster);
+    let ghosts = [("ghost", 0), ("old", 4_900), ("older", 60_000)];
+    rogue.says(&gossip::hello_naming("c", ORIGIN, &ghosts));
+    rogue.hears().expect("a hangs up");
+    rogue.says(&gossip::goodbye());
+    rogue.is_hung_up_on();
+    let since = clock::instant();
+    eventually(|| {
+        for name in ["a", "b"] {
+            assert!(cluster.is_ready(name), "{}", cluster.told_by(name));
+        }
+        clock::instant().duration_since(since).as_secs() >= 7
+    });
+    ledger.check(&cluster);
+    ledger.log_out_all(&cluster, "a", 1);
+    ledger.converges(&cluster);
+}
+
+/// A peer that says that it is another node's origin is hung up on, and that node goes on.
+#[test]
+fn who_takes_the_origin_of_another_node_is_refused() {
+    let cluster = Cluster::of(&["a", "b"]).start();
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    let identity = cluster.authority.issue_node(&["c"]);
+    let tls = cluster.authority.client(Some(&identity));
+    let address = cluster["b"].address_of("gossip");
+    let mut at_b = Rogue::calls(address, tls, "b", GOSSIP).unwrap();
+    let of_b = gossip::origin_of(&at_b.hears().expect("b hangs up"));
+    let mut at_a = rogue(&cluster);
+    at_a.says(&gossip::hello(1, "c", of_b, &[]));
+    at_a.is_hung_up_on();
+    drop(at_b);
+    cluster.form(&["a", "b"]);
+    ledger.log_out_all(&cluster, "b", 2);
+    ledger.converges(&cluster);
+}
+
+/// Only once is a node believed to have an older copy of its journal.
+#[test]
+fn who_says_again_and_again_that_a_journal_is_old_keeps_no_node_busy() {
+    let cluster = Cluster::of(&["a", "b"]).start();
+    let mut ledger = Ledger::default();
+    ledger.spare(&cluster);
+    for _ in 0..5 {
+        let mut rogue = rogue(&cluster);
+        let hello = rogue.hears().expect("a hangs up");
+        let knows = [(gossip::origin_of(&hello), FOREVER)];
+        rogue.says(&gossip::hello(1, "c", ORIGIN, &knows));
+        rogue.says(&gossip::goodbye());
+        rogue.is_hung_up_on();
+    }
+    cluster.form(&["a", "b"]);
+    let lines = cluster["a"].log_lines();
+    let renewed = lines
+        .iter()
+        .filter(|line| line.contains("it is an older copy"));
+    assert_eq!(renewed.count(), 1);
+    ledger.log_out_all(&cluster, "a", 2);
     ledger.converges(&cluster);
 }

@@ -116,10 +116,14 @@ pub(super) struct Import {
 impl Import {
     /// The journal holds everything that is in force.
     pub(super) fn complete() -> Self {
-        let progress = Progress {
+        Self::noting(Progress {
             is_complete: true,
             ..Progress::default()
-        };
+        })
+    }
+
+    /// This is to be noted, beside no revocation.
+    pub(super) fn noting(progress: Progress) -> Self {
         Self {
             revocations: Vec::new(),
             progress,
@@ -319,6 +323,8 @@ impl Writer {
             };
             import.revocations.extend(next.revocations);
             import.progress.reached.extend(next.progress.reached);
+            import.progress.introduced.extend(next.progress.introduced);
+            import.progress.forgotten.extend(next.progress.forgotten);
             import.progress.is_complete |= next.progress.is_complete;
             import.progress.origin = next.progress.origin.or(import.progress.origin);
             import.progress.bus = next.progress.bus.or(import.progress.bus);

@@ -62,6 +62,8 @@ pub struct History {
 
 struct State {
     own: Origin,
+    /// What this node was before it became another origin; others may still ask for its rows.
+    former: Option<Origin>,
     origins: BTreeMap<Origin, Known>,
     kept: usize,
     room: usize,
@@ -110,6 +112,7 @@ impl History {
         Self {
             state: Mutex::new(State {
                 own,
+                former: None,
                 origins,
                 kept: 0,
                 room,
@@ -172,10 +175,14 @@ impl History {
         let _ = self.unnumbered.send(rows); // nobody may listen
     }
 
-    /// From now on this node is another origin: its numbers cannot be relied upon.
+    /// From now on this node is another origin: its numbers cannot be relied upon. Of what it was before, only the
+    /// last is kept.
     pub fn renew(&self, own: Origin) {
         let mut state = self.state.lock();
-        state.own = own;
+        let last = std::mem::replace(&mut state.own, own);
+        if let Some(former) = state.former.replace(last) {
+            state.forget(&former);
+        }
         state.times.clear();
         let reached = state.origins.entry(own).or_default().reached;
         state.timeless = reached;
@@ -183,35 +190,52 @@ impl History {
         self.own_number.send_replace(reached);
     }
 
-    /// Rows of another origin, the first of which has this number.
-    pub fn receive(&self, origin: Origin, first: u64, rows: &[Row]) -> Received {
+    /// Rows of this origin are counted from now on.
+    pub fn introduce(&self, origin: Origin) {
+        self.state.lock().origins.entry(origin).or_default();
+    }
+
+    /// Rows of these origins are counted no more. This node's own origin stays.
+    pub fn forget(&self, origins: &[Origin]) {
         let mut state = self.state.lock();
-        let reached = state.origins.entry(origin).or_default().reached;
+        for origin in origins {
+            if *origin != state.own {
+                state.forget(origin);
+            }
+        }
+    }
+
+    /// Rows of another origin, the first of which has this number; `None`: the origin was not introduced.
+    pub fn receive(&self, origin: Origin, first: u64, rows: &[Row]) -> Option<Received> {
+        let mut state = self.state.lock();
+        let reached = state.origins.get(&origin)?.reached;
         if first > reached + 1 {
-            return Received::Gap(reached);
+            return Some(Received::Gap(reached));
         }
         let known = usize::try_from(reached + 1 - first).unwrap_or(usize::MAX);
         for row in rows.iter().skip(known) {
             state.append(origin, *row);
         }
-        Received::Reached(state.origins.get(&origin).map_or(0, |known| known.reached))
+        let known = state.origins.get(&origin)?;
+        Some(Received::Reached(known.reached))
     }
 
-    /// Everything that the vector speaks of is known: it was compared. Returns what was not known before.
-    pub fn adopt(&self, vector: &Vector) -> Vec<(Origin, u64)> {
+    /// Everything up to this number of an introduced origin is known: it was compared. Whether that is more than before.
+    pub fn adopt(&self, origin: Origin, reached: u64) -> bool {
         let mut state = self.state.lock();
-        let own = state.own;
-        let mut ahead = Vec::new();
-        for (origin, reached) in vector.iter().filter(|(origin, _)| **origin != own) {
-            let known = state.origins.entry(*origin).or_default();
-            if *reached > known.reached {
-                known.reached = *reached;
-                let forgotten = std::mem::take(&mut known.rows).len();
-                state.kept -= forgotten;
-                ahead.push((*origin, *reached));
-            }
+        if origin == state.own {
+            return false;
         }
-        ahead
+        let Some(known) = state.origins.get_mut(&origin) else {
+            return false;
+        };
+        if reached <= known.reached {
+            return false;
+        }
+        known.reached = reached;
+        let forgotten = std::mem::take(&mut known.rows).len();
+        state.kept -= forgotten;
+        true
     }
 
     /// At most `most` rows of an origin after a number; `None`: they are not kept any more.
@@ -243,6 +267,12 @@ impl History {
 }
 
 impl State {
+    fn forget(&mut self, origin: &Origin) {
+        if let Some(known) = self.origins.remove(origin) {
+            self.kept -= known.rows.len();
+        }
+    }
+
     fn append(&mut self, origin: Origin, row: Row) {
         let known = self.origins.entry(origin).or_default();
         known.reached += 1;
@@ -283,19 +313,14 @@ mod tests {
     #[test]
     fn a_gap_is_noticed_and_an_overlap_is_harmless() {
         let history = History::new(HERE, &Vector::new());
-        assert_eq!(
-            history.receive(THERE, 1, &rows(1..=3)),
-            Received::Reached(3)
-        );
-        assert_eq!(history.receive(THERE, 6, &rows(6..=7)), Received::Gap(3));
-        assert_eq!(
-            history.receive(THERE, 2, &rows(2..=7)),
-            Received::Reached(7)
-        );
-        assert_eq!(
-            history.receive(THERE, 1, &rows(1..=2)),
-            Received::Reached(7)
-        );
+        let receive = |first, rows: &[Row]| history.receive(THERE, first, rows);
+        assert_eq!(receive(1, &rows(1..=3)), None, "it was not introduced");
+        assert_eq!(history.vector(), Vector::from([(HERE, 0)]));
+        history.introduce(THERE);
+        assert_eq!(receive(1, &rows(1..=3)), Some(Received::Reached(3)));
+        assert_eq!(receive(6, &rows(6..=7)), Some(Received::Gap(3)));
+        assert_eq!(receive(2, &rows(2..=7)), Some(Received::Reached(7)));
+        assert_eq!(receive(1, &rows(1..=2)), Some(Received::Reached(7)));
         assert_eq!(history.rows_after(&THERE, 0, 100), Some(rows(1..=7)));
         assert_eq!(history.rows_after(&THERE, 5, 1), Some(rows(6..=6)));
         assert_eq!(history.rows_after(&THERE, 7, 9), Some(Vec::new()));
@@ -313,18 +338,21 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_is_adopted_as_far_as_it_is_ahead() {
+    fn a_number_is_adopted_as_far_as_it_is_ahead() {
         let history = History::new(HERE, &Vector::new());
+        assert!(!history.adopt(THERE, 9), "it was not introduced");
+        history.introduce(THERE);
         history.receive(THERE, 1, &rows(1..=3));
-        history.adopt(&Vector::from([(THERE, 2), (HERE, 5)]));
+        assert!(!history.adopt(THERE, 2));
+        assert!(!history.adopt(HERE, 5), "nobody knows our numbers better");
         assert_eq!(history.reached(&THERE), 3);
-        assert_eq!(history.own(), (HERE, 0), "nobody knows our numbers better");
-        history.adopt(&Vector::from([(THERE, 9)]));
+        assert_eq!(history.own(), (HERE, 0));
+        assert!(history.adopt(THERE, 9));
         assert_eq!(history.reached(&THERE), 9);
         assert_eq!(history.rows_after(&THERE, 3, 9), None);
         assert_eq!(
             history.receive(THERE, 10, &rows(10..=10)),
-            Received::Reached(10)
+            Some(Received::Reached(10))
         );
         assert_eq!(history.rows_after(&THERE, 9, 9), Some(rows(10..=10)));
     }
@@ -346,5 +374,14 @@ mod tests {
         history.append_own(rows(1..=1), 7);
         assert_eq!(history.own(), (THERE, 1));
         assert_eq!(history.vector(), Vector::from([(HERE, 3), (THERE, 1)]));
+        let third = Origin::from_bytes([3; 16]);
+        history.renew(third);
+        assert_eq!(history.vector(), Vector::from([(THERE, 1), (third, 0)]));
+        history.forget(&[THERE, third]);
+        assert_eq!(
+            history.vector(),
+            Vector::from([(third, 0)]),
+            "its own stays"
+        );
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! A start never makes it, for a data folder without a journal is not an empty set: [`Journal::init`] does, once.
 //!
-//! The file holds five tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
+//! The file holds six tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
 //! all little endian. `cutoffs`: id to (not before, until). `dates`: (kind, id) to (milliseconds, until).
-//! `vector`: origin to the number of its last row
-//! before which none is missing. `meta`: `format`, `sequence`, `origin` (in two halves), `complete`,
+//! `vector`: origin to the number of its last row before which none is missing. `nodes`: origin to the name of the node that
+//! introduced itself as it. `meta`: `format`, `sequence`, `origin` (in two halves), `complete`,
 //! `clock`, `dropped` and `bus` (in two halves).
 //! Rows are keyed by window first, so that new rows are neighbours and an ended window is one range.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::ops::Range;
@@ -35,6 +35,7 @@ const TOKENS: TableDefinition<'_, (u32, u64), &[u8; 28]> = TableDefinition::new(
 const CUTOFFS: TableDefinition<'_, &[u8; 16], (u64, u64)> = TableDefinition::new("cutoffs");
 const DATES: TableDefinition<'_, (u8, &[u8; 16]), (u64, u64)> = TableDefinition::new("dates");
 const VECTOR: TableDefinition<'_, &[u8; 16], u64> = TableDefinition::new("vector");
+const NODES: TableDefinition<'_, &[u8; 16], &str> = TableDefinition::new("nodes");
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 
 /// The layout that this version reads and writes.
@@ -74,8 +75,10 @@ pub struct Contents {
 pub struct Notes {
     /// Which origin this node is.
     pub origin: Origin,
-    /// How much of every origin's work is in the journal.
+    /// How much of every origin's work is in the journal: of this node's own, and of those in `nodes`.
     pub vector: Vector,
+    /// Which node introduced itself as which origin.
+    pub nodes: BTreeMap<Origin, String>,
     /// Whether it was ever known to hold everything that was in force: a new one says nothing yet.
     pub is_complete: bool,
     /// The latest time that was seen when something was written.
@@ -91,6 +94,10 @@ pub struct Notes {
 pub struct Progress {
     /// Everything of these origins up to these numbers is in the journal now.
     pub reached: Vec<(Origin, u64)>,
+    /// These origins are those of the nodes with these names.
+    pub introduced: Vec<(Origin, String)>,
+    /// These origins are counted no more; what they revoked stays.
+    pub forgotten: Vec<Origin>,
     /// The journal holds everything that is in force.
     pub is_complete: bool,
     /// This node is another origin from now on.
@@ -286,6 +293,7 @@ impl Journal {
             notes: Notes {
                 origin: Origin::from_bytes([0; 16]),
                 vector: Vector::new(),
+                nodes: BTreeMap::new(),
                 is_complete: false,
                 clock: UnixTime::EPOCH,
                 dropped: UnixTime::EPOCH,
@@ -297,6 +305,7 @@ impl Journal {
         expect_all(&path, noted, journal.sequence)?;
         journal.heed(noted.origin)?;
         journal.mark = Some(Mark::renew(data_dir, journal.sequence).map_err(unreachable)?);
+        journal.drop_nameless()?;
         Ok(journal)
     }
 
@@ -448,6 +457,14 @@ impl Journal {
             for (origin, reached) in &progress.reached {
                 vector.insert(origin.bytes(), reached)?;
             }
+            let mut nodes = transaction.open_table(NODES)?;
+            for (origin, node) in &progress.introduced {
+                nodes.insert(origin.bytes(), node.as_str())?;
+            }
+            for origin in &progress.forgotten {
+                vector.remove(origin.bytes())?;
+                nodes.remove(origin.bytes())?;
+            }
             let mut meta = transaction.open_table(META)?;
             meta.insert("sequence", sequence)?;
             meta.insert("clock", clock.seconds())?;
@@ -471,6 +488,12 @@ impl Journal {
         self.notes.clock = clock;
         self.notes.is_complete |= progress.is_complete;
         self.notes.vector.extend(progress.reached.iter().copied());
+        let introduced = progress.introduced.iter().cloned();
+        self.notes.nodes.extend(introduced);
+        for origin in &progress.forgotten {
+            self.notes.vector.remove(origin);
+            self.notes.nodes.remove(origin);
+        }
         self.notes.origin = progress.origin.unwrap_or(self.notes.origin);
         self.notes.bus = progress.bus.or(self.notes.bus);
         Ok(())
@@ -565,14 +588,37 @@ impl Journal {
         }
     }
 
+    /// Drops the numbers of origins that no node introduced: versions before this one took them from any peer. What they
+    /// revoked stays.
+    fn drop_nameless(&mut self) -> Result<(), JournalError> {
+        let Notes {
+            origin,
+            vector,
+            nodes,
+            ..
+        } = &self.notes;
+        let is_nameless = |of: &&Origin| **of != *origin && !nodes.contains_key(*of);
+        let nameless: Vec<_> = vector.keys().filter(is_nameless).copied().collect();
+        if nameless.is_empty() {
+            return Ok(());
+        }
+        let progress = Progress {
+            forgotten: nameless,
+            ..Progress::default()
+        };
+        self.write_with(std::iter::empty(), &progress, UnixTime::EPOCH)
+    }
+
     fn read_notes(&self) -> Result<(u64, Notes), JournalError> {
         let unreadable = |error: redb::Error| corrupt(&self.path, &error.to_string());
         let meta = self.read_meta().map_err(unreadable)?;
         let vector = self.read_vector().map_err(unreadable)?;
+        let nodes = self.read_nodes().map_err(unreadable)?;
         let number = |key: &str| meta.get(key).copied().unwrap_or_default();
         let notes = Notes {
             origin: origin_of(ORIGIN_KEYS.map(number)),
             vector,
+            nodes,
             is_complete: number("complete") == 1,
             clock: UnixTime::from_seconds(number("clock")),
             dropped: UnixTime::from_seconds(number("dropped")),
@@ -594,6 +640,22 @@ impl Journal {
             vector.insert(Origin::from_bytes(*origin.value()), reached.value());
         }
         Ok(vector)
+    }
+
+    /// Journals of earlier versions have no such table.
+    fn read_nodes(&self) -> Result<BTreeMap<Origin, String>, redb::Error> {
+        let mut nodes = BTreeMap::new();
+        let table = match self.begin_read()?.open_table(NODES) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(nodes),
+            Err(error) => return Err(error.into()),
+        };
+        for row in table.iter()? {
+            let (origin, node) = row?;
+            let origin = Origin::from_bytes(*origin.value());
+            nodes.insert(origin, node.value().to_owned());
+        }
+        Ok(nodes)
     }
 
     fn begin_read(&self) -> Result<ReadTransaction, redb::Error> {
@@ -1013,6 +1075,7 @@ mod tests {
         journal.write([token(1), token(2)].iter()).unwrap();
         let as_before = |transaction: &WriteTransaction| {
             transaction.delete_table(VECTOR)?;
+            transaction.delete_table(NODES)?;
             let mut meta = transaction.open_table(META)?;
             for key in ["origin", "origin_2", "complete", "clock"] {
                 meta.remove(key)?;
@@ -1086,6 +1149,40 @@ mod tests {
         drop(journal);
         let journal = Journal::open(folder.path()).unwrap();
         assert_eq!(journal.notes().bus, progress.bus);
+    }
+
+    #[test]
+    fn an_origin_that_no_node_introduced_is_not_counted_after_a_restart_attacks_a13() {
+        let folder = new_installation();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        let own = journal.notes().origin;
+        let [named, gone, nameless] = [1, 2, 3].map(|number| Origin::from_bytes([number; 16]));
+        let progress = Progress {
+            reached: vec![(own, 1), (named, 2), (gone, 3), (nameless, 4)],
+            introduced: vec![(named, "b".to_owned()), (gone, "c".to_owned())],
+            ..Progress::default()
+        };
+        let now = UnixTime::EPOCH;
+        journal
+            .write_with([token(1)].iter(), &progress, now)
+            .unwrap();
+        let progress = Progress {
+            forgotten: vec![gone],
+            ..Progress::default()
+        };
+        journal
+            .write_with(std::iter::empty(), &progress, now)
+            .unwrap();
+        drop(journal);
+        for _ in 0..2 {
+            let journal = Journal::open(folder.path()).unwrap();
+            assert_eq!(journal.notes().vector, Vector::from([(own, 1), (named, 2)]));
+            assert_eq!(
+                journal.notes().nodes,
+                BTreeMap::from([(named, "b".to_owned())])
+            );
+            assert_eq!(rows(&journal), [token(1)], "what was revoked stays");
+        }
     }
 
     #[test]

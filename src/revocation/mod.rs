@@ -14,6 +14,7 @@ mod section;
 mod set;
 mod standing;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub struct Revocations {
     acks: Acks,
     /// Whether the journal had ever held everything that was in force.
     was_complete: bool,
+    /// Which node introduced itself as which origin, as the journal says.
+    nodes: BTreeMap<Origin, String>,
     /// The last entry of the bus that is known to be in the journal.
     bus_read: Option<(u64, u64)>,
     /// The time that most other nodes go by, in seconds since the epoch; the greatest number: nobody knows.
@@ -141,6 +144,7 @@ impl Revocations {
         })?;
         let notes = journal.notes();
         let (was_complete, bus_read) = (notes.is_complete, notes.bus);
+        let nodes = notes.nodes.clone();
         let behind = notes.clock.since(now);
         if behind >= MARGIN {
             let behind = humantime::format_duration(behind);
@@ -169,6 +173,7 @@ impl Revocations {
             standing: Standing::of(State::Syncing),
             acks: Acks::default(),
             was_complete,
+            nodes,
             bus_read,
             peers_time: AtomicU64::new(u64::MAX),
             dropped,

@@ -49,6 +49,7 @@ pub(super) struct Gauges {
     ack_shortfalls: Counter,
     peer_records: Family<Direction, Counter>,
     peer_capped: Counter,
+    peer_foreign: Counter,
     peer_throttled: Counter,
     repairs: Family<Level, Counter>,
     bus_connected: Gauge,
@@ -331,6 +332,11 @@ impl Gauges {
             self.peer_capped.clone(),
         );
         r.register(
+            "peer_foreign",
+            "Groups of revocations that a peer sent in the name of another node and that were left out",
+            self.peer_foreign.clone(),
+        );
+        r.register(
             "peer_throttled",
             "How often a peer that sent too much was not read for a while",
             self.peer_throttled.clone(),
@@ -420,6 +426,7 @@ impl Gauges {
             catch_up(&records, count);
         }
         catch_up(&self.peer_capped, of(&exchanged.capped));
+        catch_up(&self.peer_foreign, of(&exchanged.foreign));
         catch_up(&self.peer_throttled, of(&exchanged.throttled));
         for (level, count) in [
             ("range", of(&exchanged.ranges)),

@@ -25,6 +25,20 @@ pub fn hello(version: u16, name: &str, origin: Origin, knows: &[(Origin, u64)]) 
     [head.concat(), standing(knows)].concat()
 }
 
+/// The same, by somebody who has heard these nodes so many milliseconds ago.
+pub fn hello_naming(name: &str, origin: Origin, heard: &[(&str, u32)]) -> Vec<u8> {
+    let mut bytes = hello(1, name, origin, &[]);
+    bytes.truncate(bytes.len() - 4); // that nobody was heard
+    bytes.extend(u32::try_from(heard.len()).unwrap().to_le_bytes());
+    for (node, ago_ms) in heard {
+        bytes.push(u8::try_from(node.len()).unwrap());
+        bytes.extend(node.as_bytes());
+        bytes.extend(ago_ms.to_le_bytes());
+        bytes.push(0);
+    }
+    bytes
+}
+
 /// A sign of life of somebody who is ready.
 pub fn ping(knows: &[(Origin, u64)]) -> Vec<u8> {
     [vec![PING], standing(knows)].concat()

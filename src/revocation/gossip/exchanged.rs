@@ -11,6 +11,8 @@ pub struct Exchanged {
     pub sent: AtomicU64,
     /// Rows that said more than any node may say, and were cut down.
     pub capped: AtomicU64,
+    /// Groups of rows that spoke for an origin of which the peer may not speak, and were left out.
+    pub foreign: AtomicU64,
     /// How often a peer that sent too much was not read for a while.
     pub throttled: AtomicU64,
     /// How often a range of rows was asked for.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::introduced::Chain;
 use super::settings::NodeName;
 use crate::clock::UnixTime;
 use crate::revocation::history::{Origin, Vector};
@@ -23,6 +24,15 @@ pub(super) const ROWS_MAX: usize = 8192;
 
 /// How many origins and nodes a frame may name: beyond that it is no cluster that we could be in.
 const NAMES_MAX: usize = 4096;
+
+/// How far anything is counted; a greater number is read as this one. A node that revokes a million tokens a second
+/// comes to it after a thousand years.
+const NUMBER_MAX: u64 = 1 << 55;
+
+/// How many certificates of nodes travel in one frame, how many a chain may have, and how long each may be, in bytes.
+pub(super) const CHAINS_MAX: usize = 32;
+const CHAIN_MAX: usize = 4;
+const CERTIFICATE_BYTES_MAX: usize = 8 << 10;
 
 /// What one node says to another.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +135,8 @@ pub(super) enum Frame {
     },
     /// This is the last word here.
     Goodbye(Goodbye),
+    /// The certificates of nodes: of the sender first, then of those that it knows.
+    Certificates(Vec<Chain>),
 }
 
 /// Who is there.
@@ -181,6 +193,8 @@ pub(super) enum Goodbye {
     Myself,
     /// The other one is not listened to.
     Quarantine,
+    /// The other one's origin is known to be another node's.
+    Taken,
 }
 
 /// The bytes are none that a node would send.
@@ -210,6 +224,7 @@ const RECONCILE: u8 = 12;
 const FETCH: u8 = 13;
 const ROWS: u8 = 14;
 const GOODBYE: u8 = 15;
+const CERTIFICATES: u8 = 16;
 const DATED_DELTA: u8 = 17;
 
 impl Frame {
@@ -220,6 +235,7 @@ impl Frame {
                 rows.len() * Row::BYTES
             }
             Self::Reconcile { message, .. } => message.len(),
+            Self::Certificates(chains) => chains.iter().flatten().map(Bytes::len).sum(),
             Self::Fetch { items, .. } => items.len() * size_of::<Item>(),
             Self::Digests { summaries, .. } | Self::Differ { summaries, .. } => {
                 summaries.len() * size_of::<Summary>()
@@ -343,6 +359,17 @@ impl Frame {
                 out.put_u8(GOODBYE);
                 out.put_u8(*why as u8);
             }
+            Self::Certificates(chains) => {
+                out.put_u8(CERTIFICATES);
+                put_length(&mut out, chains.len());
+                for chain in chains {
+                    out.put_u8(u8::try_from(chain.len()).unwrap_or(u8::MAX));
+                    for certificate in chain {
+                        put_length(&mut out, certificate.len());
+                        out.put_slice(certificate);
+                    }
+                }
+            }
         }
         out.freeze()
     }
@@ -365,7 +392,7 @@ impl Frame {
             },
             kind @ (DELTA | DATED_DELTA) => Self::Delta {
                 origin: take_origin(&mut body)?,
-                first: take_u64(&mut body)?,
+                first: take_number(&mut body)?,
                 at_ms: if kind == DATED_DELTA {
                     take_u64(&mut body)?
                 } else {
@@ -376,11 +403,11 @@ impl Frame {
             LOOSE => Self::Loose(take_rows(&mut body)?),
             ACK => Self::Ack {
                 origin: take_origin(&mut body)?,
-                reached: take_u64(&mut body)?,
+                reached: take_number(&mut body)?,
             },
             WANT => Self::Want {
                 origin: take_origin(&mut body)?,
-                after: take_u64(&mut body)?,
+                after: take_number(&mut body)?,
             },
             GONE => Self::Gone,
             DIGESTS => Self::Digests {
@@ -417,6 +444,7 @@ impl Frame {
                 rows: take_rows(&mut body)?,
             },
             GOODBYE => Self::Goodbye(Goodbye::from_number(number(&mut body, Bytes::get_u8, 1)?)),
+            CERTIFICATES => Self::Certificates(take_chains(&mut body)?),
             _ => return Ok(None),
         };
         Ok(Some(frame))
@@ -426,7 +454,7 @@ impl Frame {
 impl Goodbye {
     /// Who hangs up for a reason that is not known does not stop: it must be listened for.
     fn from_number(number: u8) -> Self {
-        let known = [Self::Leaving, Self::Duplicate, Self::Myself];
+        let known = [Self::Leaving, Self::Duplicate, Self::Myself, Self::Taken];
         let of = |one: &Self| *one as u8 == number;
         known.into_iter().find(of).unwrap_or(Self::Quarantine)
     }
@@ -514,6 +542,35 @@ fn take_u64(body: &mut Bytes) -> Result<u64, Garbled> {
     number(body, Bytes::get_u64_le, 8)
 }
 
+/// A number of a row, as far as it may be one.
+fn take_number(body: &mut Bytes) -> Result<u64, Garbled> {
+    Ok(take_u64(body)?.min(NUMBER_MAX))
+}
+
+fn take_chains(body: &mut Bytes) -> Result<Vec<Chain>, Garbled> {
+    let count = take_length(body, 1)?;
+    if count > CHAINS_MAX {
+        return Err(Garbled("it shows too many certificates"));
+    }
+    let mut chains = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = usize::from(number(body, Bytes::get_u8, 1)?);
+        if length > CHAIN_MAX {
+            return Err(Garbled("it shows too long a chain of certificates"));
+        }
+        let mut chain = Chain::new();
+        for _ in 0..length {
+            let bytes = take_length(body, 1)?;
+            if bytes > CERTIFICATE_BYTES_MAX {
+                return Err(Garbled("it shows too large a certificate"));
+            }
+            chain.push(body.split_to(bytes));
+        }
+        chains.push(chain);
+    }
+    Ok(chains)
+}
+
 /// How many of something follow, each of which has at least so many bytes.
 fn take_length(body: &mut Bytes, bytes_each: usize) -> Result<usize, Garbled> {
     let length = take_u32(body)? as usize;
@@ -586,7 +643,7 @@ fn take_vector(body: &mut Bytes) -> Result<Vector, Garbled> {
     }
     let mut vector = Vector::new();
     for _ in 0..length {
-        vector.insert(take_origin(body)?, take_u64(body)?);
+        vector.insert(take_origin(body)?, take_number(body)?);
     }
     Ok(vector)
 }
@@ -643,7 +700,7 @@ mod tests {
             Row::from_bytes([1; Row::BYTES]),
             Row::from_bytes([2; Row::BYTES]),
         ];
-        let vector = Vector::from([(origin, 9), (Origin::from_bytes([8; 16]), u64::MAX)]);
+        let vector = Vector::from([(origin, 9), (Origin::from_bytes([8; 16]), NUMBER_MAX)]);
         let ping = Ping {
             now_ms: 1_790_000_000_123,
             stamp_ms: 123_456,
@@ -724,6 +781,11 @@ mod tests {
                 is_last: true,
             },
             Frame::Goodbye(Goodbye::Leaving),
+            Frame::Goodbye(Goodbye::Taken),
+            Frame::Certificates(vec![
+                vec![Bytes::from_static(b"leaf"), Bytes::from_static(b"between")],
+                Vec::new(),
+            ]),
         ]
     }
 
@@ -732,6 +794,14 @@ mod tests {
         for frame in frames() {
             assert_eq!(Frame::decode(&frame.encode()), Ok(Some(frame)));
         }
+    }
+
+    #[test]
+    fn nothing_is_counted_beyond_what_could_be() {
+        let origin = Origin::from_bytes([7; 16]);
+        let want = |after| Frame::Want { origin, after };
+        let read = Frame::decode(&want(u64::MAX).encode());
+        assert_eq!(read, Ok(Some(want(NUMBER_MAX))));
     }
 
     #[test]

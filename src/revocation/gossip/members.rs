@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bus::BUS_SILENCE_MAX_MS;
 use super::frame::Heard;
+use super::introduced::NODES_MAX;
 use super::settings::NodeName;
 
 /// For how long a node may not be heard before its logouts may be missing here.
@@ -13,7 +14,7 @@ pub(super) const SILENCE_MAX_MS: u64 = 5_000;
 const FORGET_MS: u64 = 24 * 3_600_000;
 
 /// How many nodes are remembered: more is no cluster that we could be in.
-const MEMBERS_MAX: usize = 1024;
+const MEMBERS_MAX: usize = NODES_MAX;
 
 /// A node, and until when what it did is known to whoever vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ struct Member {
     /// Until when all that it did is known here, by its own stamps or by those of others who know it.
     heard_ms: u64,
     has_left: bool,
+    /// It spoke for itself here, and others did not only tell of it.
+    has_spoken: bool,
     /// Its own word came by the bus, and not by a connection.
     is_by_bus: bool,
     /// It is told to have left: what it did is known to those who tell it, and not here yet.
@@ -51,6 +54,7 @@ impl Members {
         let is_new = self.0.get(node).is_none_or(|member| member.has_left);
         if let Some(member) = self.of(node) {
             member.is_by_bus = is_by_bus;
+            member.has_spoken = true;
             if is_new {
                 member.hear(now_ms, now_ms);
             }
@@ -60,6 +64,7 @@ impl Members {
     /// All that it did until then is known here, as its own word says.
     pub(super) fn heard(&mut self, node: &NodeName, at_ms: u64, now_ms: u64) {
         if let Some(member) = self.of(node) {
+            member.has_spoken = true;
             member.hear(at_ms, now_ms);
         }
     }
@@ -80,6 +85,7 @@ impl Members {
     pub(super) fn left(&mut self, node: &NodeName, now_ms: u64) {
         if let Some(member) = self.of(node) {
             member.heard_ms = now_ms;
+            member.has_spoken = true;
             member.has_left = true;
             member.is_leaving = false;
             member.is_missed = false; // it had nobody's logouts left to tell of
@@ -87,16 +93,20 @@ impl Members {
     }
 
     /// What another node said then of those that it heard, and all that it knew then is known here. Of a node that
-    /// nobody hears one learns only where somebody `is_awaited`: else the operator has taken it out.
+    /// nobody hears one learns only where somebody `is_awaited`: else the operator has taken it out. A name that was never
+    /// heard here counts only if it `is_real`.
     pub(super) fn told(
         &mut self,
         told: &[Heard],
-        own: &NodeName,
+        is_real: impl Fn(&NodeName) -> bool,
         is_awaited: bool,
         said_ms: u64,
         now_ms: u64,
     ) {
-        for one in told.iter().filter(|one| one.node != *own) {
+        for one in told {
+            if !self.0.contains_key(&one.node) && !is_real(&one.node) {
+                continue;
+            }
             let at_ms = said_ms.saturating_sub(u64::from(one.ago_ms));
             let limit_ms = if is_awaited || self.0.contains_key(&one.node) {
                 FORGET_MS
@@ -117,14 +127,41 @@ impl Members {
         }
     }
 
+    /// A node's own word of that time was found on the bus.
+    pub(super) fn was_on_bus(&mut self, told: &Heard, now_ms: u64) {
+        self.told(std::slice::from_ref(told), |_| true, true, now_ms, now_ms);
+        if let Some(member) = self.0.get_mut(&told.node) {
+            member.has_spoken = true;
+        }
+    }
+
     fn of(&mut self, node: &NodeName) -> Option<&mut Member> {
         if !self.0.contains_key(node) {
             if self.0.len() >= MEMBERS_MAX {
-                return None;
+                self.forget_one_that_left()?;
             }
             self.0.insert(node.clone(), Member::default());
         }
         self.0.get_mut(node)
+    }
+
+    /// Makes room; `None`: there is none, since nobody has left.
+    fn forget_one_that_left(&mut self) -> Option<()> {
+        let left = self.0.iter().filter(|(_, member)| member.has_left);
+        let oldest = left.min_by_key(|(_, member)| member.heard_ms);
+        let oldest = oldest.map(|(node, _)| node.clone())?;
+        self.0.remove(&oldest).map(|_| ())
+    }
+
+    /// Forgets the names that were never heard here and are not real any more.
+    pub(super) fn keep_real(&mut self, is_real: impl Fn(&NodeName) -> bool) {
+        self.0
+            .retain(|node, member| member.has_spoken || is_real(node));
+    }
+
+    /// Whether a node is there, or is awaited.
+    pub(super) fn has(&self, node: &NodeName) -> bool {
+        self.0.get(node).is_some_and(|member| !member.has_left)
     }
 
     /// The operator has changed where nodes are: who is silent, and at none of these places, is awaited no longer.
@@ -325,7 +362,7 @@ mod tests {
             ago_ms: 100,
             has_left: false,
         };
-        members.told(&[told], &node("a"), false, 4_000, 4_000);
+        members.told(&[told], |_| true, false, 4_000, 4_000);
         members.miss_those_on_the_bus(4_001);
         assert_eq!(missed(&mut members, 4_001).as_deref(), Some("b"));
         by_bus(&mut members, "b", 4_100);
@@ -335,7 +372,7 @@ mod tests {
 
     #[test]
     fn who_said_goodbye_to_others_is_missed_until_sets_were_compared_with_those() {
-        let (a, c) = (node("a"), node("c"));
+        let c = node("c");
         let mut members = Members::default();
         members.heard(&c, 1_000, 1_000);
         assert_eq!(missed(&mut members, 7_000).as_deref(), Some("c"));
@@ -345,7 +382,7 @@ mod tests {
             has_left: true,
             ..told
         };
-        members.told(&[left], &a, false, 8_000, 8_000);
+        members.told(&[left], |_| true, false, 8_000, 8_000);
         assert!(
             !members.to_tell(8_000)[0].has_left,
             "others can't learn from us what it did"
@@ -383,12 +420,49 @@ mod tests {
             ago_ms,
             has_left: false,
         };
-        members.told(&[told(900)], &node("a"), false, 6_000, 6_000);
+        members.told(&[told(900)], |_| true, false, 6_000, 6_000);
         assert_eq!(missed(&mut members, 10_000), None);
-        members.told(&[told(9_000)], &node("a"), false, 10_000, 10_000);
+        members.told(&[told(9_000)], |_| true, false, 10_000, 10_000);
         assert_eq!(missed(&mut members, 10_200).as_deref(), Some("c"));
         members.look(&[node("c")], 10_300);
         assert_eq!(missed(&mut members, 10_300), None, "it is in quarantine");
+    }
+
+    #[test]
+    fn a_name_that_was_never_heard_makes_nobody_stale_attacks_b11() {
+        let mut members = Members::default();
+        members.heard(&node("b"), 1_000, 1_000);
+        let told = |name, ago_ms| Heard {
+            node: node(name),
+            ago_ms,
+            has_left: false,
+        };
+        let all = [told("b", 100), told("ghost", 100), told("c", 100)];
+        members.told(&all, |name| *name == node("c"), true, 2_000, 2_000);
+        assert_eq!(members.present(), 2);
+        assert!(members.has(&node("c")) && !members.has(&node("ghost")));
+    }
+
+    #[test]
+    fn who_left_makes_room_and_who_is_missed_does_not() {
+        let mut members = Members::default();
+        for number in 0..MEMBERS_MAX as u64 {
+            let at_ms = 1_000 + number;
+            members.heard(&node(&format!("n{number}")), at_ms, at_ms);
+        }
+        members.heard(&node("late"), 9_000, 9_000);
+        assert!(!members.has(&node("late")), "all are there");
+        members.left(&node("n5"), 9_000);
+        members.left(&node("n3"), 9_001);
+        members.heard(&node("late"), 9_002, 9_002);
+        assert!(members.has(&node("late")));
+        assert_eq!(members.to_tell(9_002).len(), MEMBERS_MAX);
+        assert!(
+            members
+                .to_tell(9_002)
+                .iter()
+                .all(|heard| heard.node != node("n5"))
+        );
     }
 
     /// Two who tell each other every second of somebody who is dead, over a line that takes its time.
@@ -408,7 +482,8 @@ mod tests {
                 members.look(&[], now_ms);
             }
             for (_, to, said_ms, heard) in told.extract_if(.., |(at_ms, ..)| *at_ms == now_ms) {
-                both[to].told(&heard, &names[to], false, said_ms, now_ms);
+                let is_other = |name: &NodeName| *name != names[to];
+                both[to].told(&heard, is_other, false, said_ms, now_ms);
             }
             if both.iter().all(|members| members.missed(now_ms).is_some()) {
                 return Some(now_ms - died_ms);

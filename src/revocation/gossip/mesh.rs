@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use log::warn;
 use parking_lot::Mutex;
 
 use super::admission::Admission;
 use super::bus::Listening;
 use super::exchanged::Exchanged;
-use super::frame::{Frame, Garbled, Goodbye, Heard, Hello, Ping, ROWS_MAX, VERSION};
+use super::frame::{CHAINS_MAX, Frame, Garbled, Goodbye, Heard, Hello, Ping, ROWS_MAX, VERSION};
+use super::introduced::{Chain, NamesOf, Nodes, Unfit};
 use super::members::{Members, SILENCE_MAX_MS};
 use super::peer_clock::difference;
 use super::readiness::{Readiness, Rules, SKEW_WARNING_MS, median};
@@ -33,6 +35,13 @@ pub(super) type LinkId = u64;
 
 /// How many rows are sent at once to who lacks them; whoever lacks more asks again.
 const WANTED_MAX: usize = 16 * ROWS_MAX;
+
+/// How many origins a peer is asked for at once.
+const WANTS_MAX: usize = 64;
+
+/// How long after it became another origin a node becomes one again at the earliest: an older copy of a journal is found
+/// once, and a peer that says so again and again keeps nobody busy.
+const RENEWAL_PAUSE_MS: u64 = 60_000;
 
 /// What both clocks of this machine say, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +92,16 @@ pub(super) struct Mesh {
     seen: Mutex<SeenNow>,
     /// Up to which number others can know of an origin that this node is: it was there at the start, or was told since.
     told: Mutex<(Origin, u64)>,
+    /// When this node was last told to be another origin.
+    renewed_ms: Mutex<Option<u64>>,
+    /// `None`: nodes have no certificates.
+    certificates: Mutex<Option<Arc<Certificates>>>,
+}
+
+/// This node's certificate, and what those of others are examined by.
+struct Certificates {
+    own: Chain,
+    names_of: NamesOf,
 }
 
 /// Whom a connection leads to.
@@ -96,6 +115,7 @@ struct Linked {
 /// What decides where this node stands.
 struct SeenNow {
     members: Members,
+    nodes: Nodes,
     targets: Targets,
     rules: Rules,
     readiness: Readiness,
@@ -107,9 +127,26 @@ struct SeenNow {
 }
 
 impl SeenNow {
+    /// Nothing is left of a node in quarantine but what it revoked; the origins that are counted no more.
+    fn forget_quarantined(&mut self) -> Vec<Origin> {
+        let nodes = &mut self.nodes;
+        let quarantine = self.rules.quarantine.iter();
+        let known: Vec<_> = quarantine.filter(|node| nodes.is_real(node)).collect();
+        if known.is_empty() {
+            return Vec::new();
+        }
+        let ended = known.into_iter().flat_map(|node| nodes.forget(node));
+        let ended = ended.collect();
+        self.members.keep_real(|node| nodes.is_real(node));
+        ended
+    }
+
     fn hear_of(&mut self, heard: &[Heard], own: &NodeName, said_ms: u64, now_ms: u64) {
         let is_awaited = !self.targets.are_found();
-        self.members.told(heard, own, is_awaited, said_ms, now_ms);
+        let nodes = &self.nodes;
+        let is_real = |node: &NodeName| node != own && nodes.is_real(node);
+        let members = &mut self.members;
+        members.told(heard, is_real, is_awaited, said_ms, now_ms);
     }
 }
 
@@ -126,6 +163,8 @@ impl Mesh {
         let told = Mutex::new(history.own());
         Self {
             told,
+            renewed_ms: Mutex::default(),
+            certificates: Mutex::default(),
             name,
             set,
             history,
@@ -135,6 +174,7 @@ impl Mesh {
             peers: Mutex::default(),
             seen: Mutex::new(SeenNow {
                 members: Members::default(),
+                nodes: Nodes::default(),
                 targets: Targets::default(),
                 rules,
                 readiness: Readiness::at_start(is_complete, now.uptime_ms),
@@ -143,6 +183,29 @@ impl Mesh {
                 wall_ahead_ms: difference(now.wall_ms, now.uptime_ms),
             }),
         }
+    }
+
+    /// The nodes of which the journal says that they introduced themselves, and as which origins.
+    pub(super) fn remember<'a>(
+        &self,
+        introduced: impl IntoIterator<Item = (&'a Origin, &'a String)>,
+        now: Now,
+    ) {
+        let nodes = Nodes::of_journal(introduced, now.uptime_ms);
+        let counted = self.history.vector();
+        let nameless = counted.keys().filter(|of| nodes.owner(of).is_none());
+        self.history.forget(&nameless.copied().collect::<Vec<_>>());
+        self.seen.lock().nodes = nodes;
+    }
+
+    /// This node shows its certificate from now on, and believes those whose names these are.
+    pub(super) fn show_certificates(&self, own: Chain, names_of: NamesOf) {
+        let mut seen = self.seen.lock();
+        let seen = &mut *seen;
+        seen.nodes.examine(&names_of);
+        seen.members.keep_real(|node| seen.nodes.is_real(node));
+        let certificates = Certificates { own, names_of };
+        *self.certificates.lock() = Some(certificates.into());
     }
 
     /// A connection was made; this is said first.
@@ -233,18 +296,31 @@ impl Mesh {
                 rows,
             } => {
                 steps.pause_ms = self.pause_for(&mut talk.bucket, rows.len(), now);
-                if origin == peer.origin && at_ms > 0 {
-                    let at_ms = talk.about(at_ms, now.uptime_ms);
-                    steps.spread_ms = at_ms.and_then(|at_ms| self.spread_ms(at_ms, now));
+                let delta = (origin, first, rows.as_slice());
+                if origin == peer.origin {
+                    if at_ms > 0 {
+                        let at_ms = talk.about(at_ms, now.uptime_ms);
+                        steps.spread_ms = at_ms.and_then(|at_ms| self.spread_ms(at_ms, now));
+                    }
+                    self.delta_came(&mut talk, delta, &mut steps, now)
+                } else {
+                    self.relayed_delta_came(link, &mut talk, delta, &mut steps, now)
                 }
-                self.delta_came(&mut talk, &peer, (origin, first, &rows), &mut steps, now)
             }
             Frame::Loose(rows) => {
                 steps.pause_ms = self.pause_for(&mut talk.bucket, rows.len(), now);
-                steps.imports.extend(self.take_in(&rows, now));
+                let import = self.take_in(&rows, now);
+                self.pass_on(link, &talk, import.as_ref(), &mut steps);
+                steps.imports.extend(import);
                 Vec::new()
             }
             Frame::Ack { origin, reached } => {
+                let (own, last) = self.history.own();
+                let reached = if origin == own {
+                    reached.min(last)
+                } else {
+                    reached
+                };
                 steps.acked = Some((peer.node.clone(), origin, reached));
                 Vec::new()
             }
@@ -308,7 +384,9 @@ impl Mesh {
                 is_last,
             } => {
                 steps.pause_ms = self.pause_for(&mut talk.bucket, rows.len(), now);
-                steps.imports.extend(self.take_in(&rows, now));
+                let import = self.take_in(&rows, now);
+                talk.has_news |= import.is_some();
+                steps.imports.extend(import);
                 let items: Vec<_> = rows
                     .iter()
                     .filter_map(Row::revocation)
@@ -320,16 +398,20 @@ impl Mesh {
                 }
             }
             Frame::Goodbye(why) => self.farewell(link, &mut talk, &peer, why, &mut steps, now),
+            Frame::Certificates(chains) => {
+                self.certificates_came(link, &mut talk, chains, &mut steps);
+                Vec::new()
+            }
         };
         steps
             .frames
             .extend(frames.into_iter().map(|frame| (link, frame)));
-        self.settle_round(&mut talk, &mut steps);
+        self.settle_round(link, &mut talk, &peer, &mut steps);
         Ok(steps)
     }
 
-    /// A comparison that is over: what either knew both know now.
-    fn settle_round(&self, talk: &mut Talk, steps: &mut Steps) {
+    /// A comparison that is over: what either knew both know now. Of an origin's numbers its own node alone is believed.
+    fn settle_round(&self, link: LinkId, talk: &mut Talk, peer: &Peer, steps: &mut Steps) {
         let Some(vector) = talk.round.as_ref().and_then(Round::agreed).cloned() else {
             return;
         };
@@ -341,17 +423,92 @@ impl Mesh {
         talk.agreed_with = round.peer_state;
         let mut seen = self.seen.lock();
         seen.members.compared(&round.spoken_for, round.began_ms);
+        let is_settled = seen.readiness.is_settled();
         drop(seen);
-        let ahead = self.history.adopt(&vector);
-        if !ahead.is_empty() {
-            steps.imports.push(Import {
-                revocations: Vec::new(),
-                progress: Progress {
-                    reached: ahead,
-                    ..Progress::default()
-                },
-            });
+        talk.compared(&vector);
+        let reached = vector.get(&peer.origin).copied().unwrap_or_default();
+        if self.history.adopt(peer.origin, reached) {
+            steps.imports.push(Import::noting(Progress {
+                reached: vec![(peer.origin, reached)],
+                ..Progress::default()
+            }));
         }
+        let has_news = std::mem::take(&mut talk.has_news);
+        if has_news && talk.is_between && is_settled {
+            let others = self.other_links(link).into_iter();
+            steps
+                .frames
+                .extend(others.map(|other| (other, Frame::Gone)));
+        }
+    }
+
+    /// What is news from a peer that is between us and others is said to everybody else here, once: nobody else may bring it
+    /// to them.
+    fn pass_on(&self, link: LinkId, talk: &Talk, import: Option<&Import>, steps: &mut Steps) {
+        let Some(import) = import.filter(|_| talk.is_between) else {
+            return;
+        };
+        let rows: Vec<_> = import.revocations.iter().map(Row::of).collect();
+        for other in self.other_links(link) {
+            let sent = rows.len() as u64;
+            self.exchanged.sent.fetch_add(sent, Ordering::Relaxed);
+            steps.frames.push((other, Frame::Loose(rows.clone())));
+        }
+    }
+
+    fn other_links(&self, link: LinkId) -> Vec<LinkId> {
+        let peers = self.peers.lock();
+        peers.keys().copied().filter(|one| *one != link).collect()
+    }
+
+    /// A peer shows certificates of nodes. Those that are new and valid are shown to the others.
+    fn certificates_came(
+        &self,
+        link: LinkId,
+        talk: &mut Talk,
+        chains: Vec<Chain>,
+        steps: &mut Steps,
+    ) {
+        let Some(certificates) = self.certificates.lock().clone() else {
+            return;
+        };
+        let mut new = Vec::new();
+        for chain in chains {
+            let is_known = chain == certificates.own || self.seen.lock().nodes.has_chain(&chain);
+            if is_known || talk.chains_left == 0 {
+                continue;
+            }
+            talk.chains_left -= 1;
+            let names = (certificates.names_of)(&chain);
+            let seen = &mut *self.seen.lock();
+            let mut is_new = false;
+            for name in names {
+                if name != self.name && !seen.rules.quarantine.contains(&name) {
+                    is_new |= seen.nodes.certify(&name, &chain);
+                }
+            }
+            if is_new {
+                new.push(chain);
+            }
+        }
+        if !new.is_empty() {
+            for other in self.other_links(link) {
+                steps.frames.push((other, Frame::Certificates(new.clone())));
+            }
+        }
+    }
+
+    /// The certificates that a peer is shown first.
+    fn certificates_to_show(&self) -> Vec<Frame> {
+        let Some(certificates) = self.certificates.lock().clone() else {
+            return Vec::new();
+        };
+        let mut chains = vec![certificates.own.clone()];
+        chains.extend(self.seen.lock().nodes.chains());
+        let frames = chains.chunks(CHAINS_MAX);
+        frames
+            .map(|chains| Frame::Certificates(chains.to_vec()))
+            .collect()
     }
 
     /// The first word of a peer: it is who its certificate says, and there is one connection to it.
@@ -375,7 +532,7 @@ impl Mesh {
         seen.targets.found(talk.target, &node);
         if origin == self.history.own().0 && node != self.name {
             // One of the two has a copy of the other's journal: their numbers are not each other's.
-            steps.must_renew = true;
+            self.order_renewal(&mut steps, now);
             let why = format!("{node} has the same journal: a data folder was copied");
             refuse(&mut steps, Goodbye::Quarantine, why);
             return steps;
@@ -397,6 +554,20 @@ impl Mesh {
                 Goodbye::Quarantine,
                 format!("{node} is in quarantine"),
             );
+            return steps;
+        }
+        if let Err(unfit) = self.introduce(&mut seen, &node, origin, &mut steps, now) {
+            let (goodbye, why) = match unfit {
+                Unfit::Taken => (
+                    Goodbye::Taken,
+                    format!("{node} has the journal of another node: a data folder was copied"),
+                ),
+                Unfit::Crowded => (
+                    Goodbye::Quarantine,
+                    format!("there is no room for {node}: too many nodes are there"),
+                ),
+            };
+            refuse(&mut steps, goodbye, why);
             return steps;
         }
         let is_by_bus = talk.way == Way::Bus;
@@ -422,10 +593,11 @@ impl Mesh {
             }
         }
         talk.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
-        self.renew_if_behind(&ping.vector, &mut steps);
-        let after = ping.vector.get(&self.history.own().0).copied();
+        self.renew_if_behind(&ping.vector, &mut steps, now);
+        let (own, last) = self.history.own();
+        let after = ping.vector.get(&own).map(|known| last.min(*known));
         steps.frames.extend(Self::answer(link, talk, &ping, now));
-        talk.hear(ping, self.history.own().0, &self.history.vector());
+        self.hear(talk, ping);
         talk.peer = Some(peer.clone());
         talk.is_refused = false;
         let linked = Linked {
@@ -435,7 +607,54 @@ impl Mesh {
         };
         self.peers.lock().insert(link, linked);
         steps.joined = Some((link, node, after.unwrap_or_default()));
+        let shown = self.certificates_to_show().into_iter();
+        steps.frames.extend(shown.map(|frame| (link, frame)));
         steps
+    }
+
+    /// A node is this origin: its rows are counted from now on, also after a restart.
+    fn introduce(
+        &self,
+        seen: &mut SeenNow,
+        node: &NodeName,
+        origin: Origin,
+        steps: &mut Steps,
+        now: Now,
+    ) -> Result<(), Unfit> {
+        let members = &seen.members;
+        let is_present = |node: &NodeName| members.has(node);
+        let change = seen
+            .nodes
+            .introduce(node, origin, is_present, now.uptime_ms)?;
+        self.history.introduce(origin);
+        self.count_no_more(change.forgotten, steps);
+        if change.is_new {
+            steps.imports.push(Import::noting(Progress {
+                introduced: vec![(origin, node.to_string())],
+                ..Progress::default()
+            }));
+        }
+        Ok(())
+    }
+
+    /// These origins ended. What they revoked stays.
+    fn count_no_more(&self, forgotten: Vec<Origin>, steps: &mut Steps) {
+        if forgotten.is_empty() {
+            return;
+        }
+        self.history.forget(&forgotten);
+        steps.imports.push(Import::noting(Progress {
+            forgotten,
+            ..Progress::default()
+        }));
+    }
+
+    /// The peer says where it stands.
+    fn hear(&self, talk: &mut Talk, ping: Ping) {
+        let counted = self.history.vector();
+        talk.hear(ping, self.history.own().0, &counted);
+        let mut origins = talk.vector.keys();
+        talk.is_between = origins.any(|origin| !counted.contains_key(origin));
     }
 
     /// A connection is better than the bus. Of two connections between the same nodes the one counts that the
@@ -482,11 +701,23 @@ impl Mesh {
 
     /// Somebody knows numbers of this node's that it has told nobody: its journal is an older copy. What it numbers
     /// from now on must not be taken for what it numbered then.
-    fn renew_if_behind(&self, vector: &Vector, steps: &mut Steps) {
+    fn renew_if_behind(&self, vector: &Vector, steps: &mut Steps, now: Now) {
         let (origin, _) = self.history.own();
         let told = *self.told.lock();
         let told = if told.0 == origin { told.1 } else { 0 };
-        steps.must_renew |= vector.get(&origin).is_some_and(|known| *known > told);
+        if vector.get(&origin).is_some_and(|known| *known > told) {
+            self.order_renewal(steps, now);
+        }
+    }
+
+    /// This node is to be another origin, unless it became one just now.
+    fn order_renewal(&self, steps: &mut Steps, now: Now) {
+        let mut renewed_ms = self.renewed_ms.lock();
+        let since = |then: u64| now.uptime_ms.saturating_sub(then);
+        if renewed_ms.is_none_or(|then| since(then) >= RENEWAL_PAUSE_MS) {
+            *renewed_ms = Some(now.uptime_ms);
+            steps.must_renew = true;
+        }
     }
 
     /// Others come to know this origin up to that number.
@@ -507,11 +738,11 @@ impl Mesh {
         steps: &mut Steps,
         now: Now,
     ) -> Vec<Frame> {
-        self.renew_if_behind(&ping.vector, steps);
+        self.renew_if_behind(&ping.vector, steps, now);
         if talk.way == Way::Bus {
             talk.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
         }
-        talk.hear(ping, self.history.own().0, &self.history.vector());
+        self.hear(talk, ping);
         self.ask_for_missing(talk, peer, now)
     }
 
@@ -521,11 +752,20 @@ impl Mesh {
             return Vec::new(); // a comparison finds it, too
         }
         let own = self.history.own().0;
-        let known = self.history.vector();
-        let reached = |origin: &Origin| known.get(origin).copied().unwrap_or_default();
+        let counted = self.history.vector();
         let mut frames = Vec::new();
         for (origin, there) in &talk.vector.clone() {
-            let here = reached(origin);
+            if frames.len() >= WANTS_MAX {
+                break; // the rest is asked for a second later
+            }
+            let here = match counted.get(origin) {
+                Some(reached) => talk.relayed(origin).max(*reached),
+                None if talk.is_compared => talk.relayed(origin),
+                None => {
+                    talk.is_round_due = true;
+                    continue;
+                }
+            };
             let is_direct = *origin != peer.origin && self.is_linked(origin);
             let there = if is_direct || *origin == peer.origin {
                 talk.older_vector.get(origin).copied().unwrap_or_default()
@@ -547,10 +787,10 @@ impl Mesh {
         peers.values().any(|linked| linked.peer.origin == *origin)
     }
 
+    /// Rows that the peer revoked itself.
     fn delta_came(
         &self,
         talk: &mut Talk,
-        peer: &Peer,
         (origin, first, rows): (Origin, u64, &[Row]),
         steps: &mut Steps,
         now: Now,
@@ -561,10 +801,8 @@ impl Mesh {
             steps.spread_ms = None; // it was known
         }
         match received {
-            Some(Received::Reached(reached)) if origin == peer.origin => {
-                vec![Frame::Ack { origin, reached }]
-            }
-            Some(Received::Reached(_)) | None => Vec::new(),
+            Some(Received::Reached(reached)) => vec![Frame::Ack { origin, reached }],
+            None => Vec::new(),
             Some(Received::Gap(reached)) => {
                 let want = talk.want(origin, reached, now.uptime_ms);
                 self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
@@ -573,7 +811,41 @@ impl Mesh {
         }
     }
 
-    /// Takes in numbered rows; `None`: they are this node's own.
+    /// Rows that another node revoked. They are taken if they were asked for, and counted for this connection only: what
+    /// a peer says of the numbers of others binds nobody else.
+    fn relayed_delta_came(
+        &self,
+        link: LinkId,
+        talk: &mut Talk,
+        (origin, first, rows): (Origin, u64, &[Row]),
+        steps: &mut Steps,
+        now: Now,
+    ) -> Vec<Frame> {
+        if !talk.has_asked_for(&origin) {
+            self.exchanged.foreign.fetch_add(1, Ordering::Relaxed);
+            if !std::mem::replace(&mut talk.is_foreign_noted, true)
+                && let Some(peer) = &talk.peer
+            {
+                let peer = &peer.node;
+                warn!(peer:%; "a peer speaks for an origin that is not its own; what it says is left out");
+            }
+            return Vec::new();
+        }
+        let reached = talk.relayed(&origin).max(self.history.reached(&origin));
+        if first > reached + 1 {
+            self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
+            let want = talk.want(origin, reached, now.uptime_ms);
+            return want.into_iter().collect();
+        }
+        let last = first.saturating_add(rows.len() as u64).saturating_sub(1);
+        talk.relays(origin, last.max(reached));
+        let import = self.take_in(rows, now);
+        self.pass_on(link, talk, import.as_ref(), steps);
+        steps.imports.extend(import);
+        Vec::new()
+    }
+
+    /// Takes in numbered rows; `None`: they are this node's own, or their origin was not introduced.
     fn count_in(
         &self,
         (origin, first, rows): (Origin, u64, &[Row]),
@@ -587,13 +859,13 @@ impl Mesh {
         }
         let before = self.history.reached(&origin);
         let received = self.history.receive(origin, first, rows);
-        if let Received::Reached(reached) = received
+        if let Some(Received::Reached(reached)) = received
             && reached > before
         {
             import.progress.reached.push((origin, reached));
         }
         steps.imports.push(import);
-        Some(received)
+        received
     }
 
     /// Puts rows in force, as far as a node may say what they say. What was news is to be written.
@@ -677,6 +949,10 @@ impl Mesh {
                 "it is this node"
             }
             Goodbye::Quarantine => "it does not want to hear us",
+            Goodbye::Taken => {
+                self.order_renewal(steps, now);
+                "it knows our journal as another node's: a data folder was copied"
+            }
         };
         steps.closes.push((link, why.to_owned()));
         Vec::new()
@@ -804,6 +1080,10 @@ impl Mesh {
             seen.hear_of(&heard, &self.name, at_ms, now.uptime_ms);
         }
         seen.members.look(&seen.rules.quarantine, now.uptime_ms);
+        let members = &seen.members;
+        let mut ended = seen.nodes.prune(|node| members.has(node), now.uptime_ms);
+        ended.extend(seen.forget_quarantined());
+        self.count_no_more(ended, steps);
         let was_complete = seen.readiness.is_complete();
         let mut reached = seen.targets.reached(&views);
         if let Some(bus) = &mut seen.bus {
@@ -828,15 +1108,26 @@ impl Mesh {
     /// Other rules from now on. Peers that are in quarantine now are hung up on.
     pub(super) fn obey(&self, rules: Rules) -> Steps {
         let mut steps = Steps::default();
-        for (link, linked) in self.peers.lock().iter() {
-            if rules.quarantine.contains(&linked.peer.node) {
-                steps
-                    .frames
-                    .push((*link, Frame::Goodbye(Goodbye::Quarantine)));
-                steps.closes.push((*link, "it is in quarantine".to_owned()));
+        let peers: Vec<_> = {
+            let peers = self.peers.lock();
+            let linked = peers.iter();
+            let linked = linked.filter(|(_, linked)| rules.quarantine.contains(&linked.peer.node));
+            linked.map(|(link, _)| *link).collect()
+        };
+        for link in peers {
+            let talk = self.links.lock().get(&link).cloned();
+            if let Some(talk) = talk {
+                talk.lock().is_refused = true; // what it says until it is gone does not count
             }
+            let goodbye = Frame::Goodbye(Goodbye::Quarantine);
+            steps.frames.push((link, goodbye));
+            steps.closes.push((link, "it is in quarantine".to_owned()));
         }
-        self.seen.lock().rules = rules;
+        let mut seen = self.seen.lock();
+        seen.rules = rules;
+        let ended = seen.forget_quarantined();
+        drop(seen);
+        self.count_no_more(ended, &mut steps);
         steps
     }
 
@@ -1003,8 +1294,7 @@ impl Mesh {
         if told.has_left && is_known {
             members.left(&told.node, now.uptime_ms);
         } else {
-            let (told, now_ms) = (std::slice::from_ref(told), now.uptime_ms);
-            members.told(told, &self.name, true, now_ms, now_ms);
+            members.was_on_bus(told, now.uptime_ms);
         }
     }
 
@@ -1022,8 +1312,8 @@ impl Mesh {
         }
     }
 
-    /// Rows that a node says to everybody, and to which there is a connection, or nothing yet. Its numbers are
-    /// believed as long as nobody else is known to have them.
+    /// Rows that a node says to everybody, and to which there is a connection, or nothing yet. Its numbers are believed if
+    /// it has introduced itself as that origin.
     pub(super) fn overhear(
         &self,
         node: &NodeName,
@@ -1045,14 +1335,15 @@ impl Mesh {
                 }
                 steps.pause_ms = self.pause_for(bucket, rows.len(), now);
                 let said = Vector::from([(*origin, last.saturating_sub(1))]);
-                self.renew_if_behind(&said, &mut steps);
-                if self.is_others(origin, node) {
-                    steps.imports.extend(self.take_in(rows, now));
-                } else {
+                self.renew_if_behind(&said, &mut steps, now);
+                let is_its = self.seen.lock().nodes.owner(origin) == Some(node);
+                if is_its {
                     if *at_ms > 0 {
                         steps.spread_ms = self.spread_ms(*at_ms, now);
                     }
                     self.count_in((*origin, *first, rows), &mut steps, now);
+                } else {
+                    steps.imports.extend(self.take_in(rows, now));
                 }
             }
             Frame::Loose(rows) => {
@@ -1071,16 +1362,10 @@ impl Mesh {
             | Frame::Reconcile { .. }
             | Frame::Fetch { .. }
             | Frame::Rows { .. }
-            | Frame::Goodbye(_) => {}
+            | Frame::Goodbye(_)
+            | Frame::Certificates(_) => {}
         }
         steps
-    }
-
-    /// Whether another node is known to be that origin.
-    fn is_others(&self, origin: &Origin, node: &NodeName) -> bool {
-        let peers = self.peers.lock();
-        let mut linked = peers.values().map(|linked| &linked.peer);
-        linked.any(|peer| peer.origin == *origin && peer.node != *node)
     }
 
     /// Whether a node is not in quarantine.

@@ -8,6 +8,7 @@ mod certificate_files;
 mod dialing;
 mod exchanged;
 mod frame;
+mod introduced;
 mod invitation;
 mod join;
 mod joined;

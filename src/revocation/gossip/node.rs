@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use log::{debug, error, info, warn};
 use parking_lot::Mutex;
@@ -20,12 +21,13 @@ use super::bus::{self, BusCounts, Post};
 use super::dialing::{self, Complaints};
 use super::exchanged::Exchanged;
 use super::frame::Frame;
+use super::introduced::Chain;
 use super::join::Registrar;
 use super::joined::joined;
 use super::mesh::{LinkId, Mesh, Now, PeerStatus, Steps};
 use super::outbox::{self, Order, Outbox};
 use super::readiness::{Rules, SKEW_WARNING_MS};
-use super::settings::{Ack, ClusterSettings, NodeName, Peer};
+use super::settings::{Ack, ClusterSettings, NodeName, Peer, Security};
 use super::transport::{Arrival, Joins, Link, Transport};
 use crate::clock::{self, UnixTime};
 use crate::revocation::committer::Import;
@@ -155,6 +157,7 @@ impl Node {
             revocations.was_complete,
             now(),
         );
+        mesh.remember(&revocations.nodes, now());
         let post = settings.bus.as_ref().map(|bus| {
             mesh.expect_bus(now());
             Post::new(bus, settings, &revocations.history).map(Arc::new)
@@ -176,6 +179,7 @@ impl Node {
             skew_warned_ms: AtomicU64::new(0),
             post,
         });
+        shared.show_certificates(&settings.security);
         let registrar = registrar(settings, data_dir, &shared);
         let joins = registrar
             .as_ref()
@@ -229,6 +233,7 @@ impl Node {
     /// The certificates can't be used; nothing has changed then.
     pub fn obey(&self, settings: &ClusterSettings) -> Result<(), String> {
         self.shared.transport.replace(&settings.security)?;
+        self.shared.show_certificates(&settings.security);
         let rules = settings.security.digest();
         if std::mem::replace(&mut *self.shared.security.lock(), rules) != rules {
             self.shared
@@ -370,6 +375,17 @@ fn nobody_joins() -> Joins {
 }
 
 impl Shared {
+    /// Others are shown this node's certificate, so that they know it by way of each other.
+    fn show_certificates(&self, security: &Security) {
+        if let Security::Certificates(certificates) = security {
+            let own = certificates.chain.iter();
+            let own = own.map(|der| Bytes::copy_from_slice(der)).collect();
+            let transport = Arc::clone(&self.transport);
+            let names_of = move |chain: &Chain| transport.names_certified(chain);
+            self.mesh.show_certificates(own, Box::new(names_of));
+        }
+    }
+
     /// The nodes that are connected.
     fn connected(&self) -> Vec<NodeName> {
         let status = self.mesh.status(now()).into_iter();

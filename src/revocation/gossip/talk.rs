@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use super::frame::{Frame, Heard, Ping};
+use super::introduced::NODES_MAX;
 use super::members::{Known, SILENCE_MAX_MS};
 use super::peer_clock::{PeerClock, difference};
 use super::round::{Answering, Round};
@@ -33,6 +34,9 @@ const ROUND_PAUSE_MS: u64 = 500;
 
 /// After which time without progress a comparison is begun anew.
 const ROUND_PATIENCE_MS: u64 = 20_000;
+
+/// Beyond how many origins it is forgotten when they were asked for.
+const WANTED_MAX: usize = 4096;
 
 /// What carries what two nodes say to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +92,18 @@ pub(super) struct Talk {
     pub(super) answering: Answering,
     /// When rows of an origin were asked for.
     wanted_ms: HashMap<Origin, u64>,
+    /// How much is known of what the peer relays of other nodes: it holds for this connection only.
+    relayed: Vector,
+    /// Whether a comparison has come to its end: what is relayed is counted from there on.
+    pub(super) is_compared: bool,
+    /// The comparison that is under way has brought something.
+    pub(super) has_news: bool,
+    /// The peer tells of origins that did not introduce themselves here: it is between us and others.
+    pub(super) is_between: bool,
+    /// It was noted that the peer spoke for another node.
+    pub(super) is_foreign_noted: bool,
+    /// How many certificates are examined for the peer still.
+    pub(super) chains_left: usize,
     pub(super) bucket: Bucket,
 }
 
@@ -145,6 +161,12 @@ impl Talk {
             is_lacking: false,
             answering: Answering::default(),
             wanted_ms: HashMap::new(),
+            relayed: Vector::new(),
+            is_compared: false,
+            has_news: false,
+            is_between: false,
+            is_foreign_noted: false,
+            chains_left: 4 * NODES_MAX,
             bucket: Bucket::full(now_ms),
         }
     }
@@ -163,7 +185,10 @@ impl Talk {
 
     /// The peer says where it stands. Of what it knows this is `known` here, but for this node's own.
     pub(super) fn hear(&mut self, ping: Ping, own: Origin, known: &Vector) {
-        let reached = |origin: &Origin| known.get(origin).copied().unwrap_or_default();
+        let reached = |origin: &Origin| {
+            let counted = known.get(origin).copied().unwrap_or_default();
+            counted.max(self.relayed(origin))
+        };
         let is_lacking =
             |(origin, there): &(&Origin, &u64)| **origin != own && **there > reached(origin);
         let lacking = ping.vector.iter().filter(is_lacking);
@@ -183,6 +208,8 @@ impl Talk {
         self.state = ping.state;
         self.is_complete = ping.is_complete;
         self.older_vector = std::mem::replace(&mut self.vector, ping.vector);
+        let vector = &self.vector;
+        self.relayed.retain(|origin, _| vector.contains_key(origin));
     }
 
     /// The peer's answer to a ping.
@@ -205,10 +232,15 @@ impl Talk {
         now_ms: u64,
     ) -> Option<CaughtUp> {
         self.moment_of(0, now_ms)?; // no word has a moment before clocks are compared
+        let relayed = &self.relayed;
+        let known = |origin: &Origin| {
+            let relayed = relayed.get(origin).copied().unwrap_or_default();
+            reached(origin).max(relayed)
+        };
         for ahead in &mut self.ahead {
             ahead
                 .lacking
-                .retain(|(origin, there)| reached(origin) < *there);
+                .retain(|(origin, there)| known(origin) < *there);
         }
         let place = self
             .ahead
@@ -319,8 +351,36 @@ impl Talk {
         self.round.as_mut().filter(|round| round.number == number)
     }
 
+    /// How much is known of an origin that the peer relays.
+    pub(super) fn relayed(&self, origin: &Origin) -> u64 {
+        self.relayed.get(origin).copied().unwrap_or_default()
+    }
+
+    /// So much is known of an origin that the peer relays.
+    pub(super) fn relays(&mut self, origin: Origin, reached: u64) {
+        let known = self.relayed.entry(origin).or_default();
+        *known = reached.max(*known);
+    }
+
+    /// Everything that the peer knew when it compared is known.
+    pub(super) fn compared(&mut self, vector: &Vector) {
+        self.is_compared = true;
+        for (origin, reached) in vector {
+            self.relays(*origin, *reached);
+        }
+    }
+
+    /// Whether rows of an origin were asked for here.
+    pub(super) fn has_asked_for(&self, origin: &Origin) -> bool {
+        self.wanted_ms.contains_key(origin)
+    }
+
     /// Asks for rows of an origin, unless that was done a moment ago.
     pub(super) fn want(&mut self, origin: Origin, after: u64, now_ms: u64) -> Option<Frame> {
+        if self.wanted_ms.len() >= WANTED_MAX {
+            let is_fresh = |asked: u64| now_ms.saturating_sub(asked) < ROUND_PATIENCE_MS;
+            self.wanted_ms.retain(|_, asked| is_fresh(*asked));
+        }
         let asked = self.wanted_ms.get(&origin);
         if asked.is_some_and(|asked| now_ms.saturating_sub(*asked) < WANT_EVERY_MS) {
             return None;

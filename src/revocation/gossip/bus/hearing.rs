@@ -326,6 +326,7 @@ fn is_for_all(frame: &Frame, speaker: Speaker) -> bool {
         | Frame::Take { .. }
         | Frame::Reconcile { .. }
         | Frame::Fetch { .. }
-        | Frame::Rows { .. } => false,
+        | Frame::Rows { .. }
+        | Frame::Certificates(_) => false,
     }
 }

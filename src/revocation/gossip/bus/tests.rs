@@ -276,10 +276,14 @@ fn delta(origin: Origin, first: u64, rows: &[u8]) -> Frame {
 #[test]
 fn what_is_said_to_all_is_taken_in_once() {
     let mesh = mesh(rules());
+    let steps = overhear(&mesh, "z", &delta(origin(7), 1, &[9]));
+    assert_eq!(steps.imports[0].revocations.len(), 1);
+    assert_eq!(steps.imports[0].progress.reached, [], "nobody is origin 7");
+    connects(&mesh, false, at(1)); // n is origin 2
     let steps = overhear(&mesh, "n", &delta(origin(2), 1, &[1, 2]));
     assert_eq!(steps.imports[0].revocations.len(), 2);
     assert_eq!(steps.imports[0].progress.reached, [(origin(2), 2)]);
-    assert_eq!(mesh.revocations().len(), 2);
+    assert_eq!(mesh.revocations().len(), 3);
     assert!(
         overhear(&mesh, "n", &delta(origin(2), 1, &[1, 2]))
             .imports
@@ -287,7 +291,7 @@ fn what_is_said_to_all_is_taken_in_once() {
     );
     let loose = Frame::Loose(vec![row(3)]);
     assert_eq!(overhear(&mesh, "n", &loose).imports.len(), 1);
-    assert_eq!(mesh.revocations().len(), 3);
+    assert_eq!(mesh.revocations().len(), 4);
     assert!(overhear(&mesh, "n", &Frame::Gone).imports.is_empty());
 }
 

@@ -9,6 +9,7 @@ mod ledger;
 mod network;
 mod plan;
 mod process;
+mod rogue;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

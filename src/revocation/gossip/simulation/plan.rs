@@ -26,11 +26,12 @@ pub(super) enum Accident {
     Copy,
     Force,
     Quarantine,
+    Rogue,
 }
 
 impl Accident {
     /// All that some world does without, and how often each happens.
-    const RARE: [(Self, u64); 13] = [
+    const RARE: [(Self, u64); 14] = [
         (Self::Cut, 3),
         (Self::Slow, 2),
         (Self::Thin, 2),
@@ -44,6 +45,7 @@ impl Accident {
         (Self::Copy, 1),
         (Self::Force, 1),
         (Self::Quarantine, 1),
+        (Self::Rogue, 3),
     ];
 }
 

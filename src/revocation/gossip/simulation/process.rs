@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, watch};
 
@@ -13,6 +14,7 @@ use super::network::Sent;
 use crate::clock::UnixTime;
 use crate::revocation::committer::Import;
 use crate::revocation::gossip::frame::{Frame, Goodbye, ROWS_MAX};
+use crate::revocation::gossip::introduced::Chain;
 use crate::revocation::gossip::mesh::{LinkId, Mesh, Now, Steps};
 use crate::revocation::gossip::readiness::Rules;
 use crate::revocation::gossip::settings::NodeName;
@@ -27,6 +29,7 @@ use crate::revocation::{Revocation, State};
 pub(super) struct Disk {
     pub(super) rows: Vec<Revocation>,
     pub(super) vector: Vector,
+    pub(super) nodes: BTreeMap<Origin, String>,
     pub(super) origin: Origin,
     pub(super) is_complete: bool,
 }
@@ -36,6 +39,7 @@ impl Disk {
         Self {
             rows: Vec::new(),
             vector: Vector::new(),
+            nodes: BTreeMap::new(),
             origin: Origin::from_bytes(chance.digest()),
             is_complete: false,
         }
@@ -113,6 +117,9 @@ impl Process {
             disk.is_complete,
             now,
         );
+        mesh.remember(&disk.nodes, now);
+        let own = vec![certificate_of(name)];
+        mesh.show_certificates(own, Box::new(names_of));
         Self {
             mesh,
             set,
@@ -222,6 +229,11 @@ impl Process {
         for import in imports {
             disk.rows.extend(import.revocations);
             disk.vector.extend(import.progress.reached);
+            disk.nodes.extend(import.progress.introduced);
+            for origin in import.progress.forgotten {
+                disk.vector.remove(&origin);
+                disk.nodes.remove(&origin);
+            }
             disk.is_complete |= import.progress.is_complete;
             renewed = import.progress.origin.or(renewed);
         }
@@ -238,6 +250,19 @@ impl Process {
             is_failing: false,
         }
     }
+}
+
+/// What stands for a node's certificate here.
+fn certificate_of(name: &NodeName) -> Bytes {
+    Bytes::copy_from_slice(name.as_str().as_bytes())
+}
+
+/// Whose it is: the machines' names are certified, and no others.
+fn names_of(chain: &Chain) -> Vec<NodeName> {
+    let text = chain.first().and_then(|der| std::str::from_utf8(der).ok());
+    let certified = text.filter(|text| text.starts_with('n'));
+    let name = certified.and_then(|text| NodeName::parse(text).ok());
+    name.into_iter().collect()
 }
 
 /// What is to be said to one peer, and the one who says it: `outbox`, with the wire's room as an argument.

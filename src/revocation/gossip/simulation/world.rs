@@ -10,8 +10,10 @@ use super::ledger::{Entry, Ledger, holds};
 use super::network::{End, Network, Sent, link_of, place_of};
 use super::plan::{Accident, Beginning, Plan};
 use super::process::{Disk, Order, Outbox, Process};
+use super::rogue;
 use crate::clock::UnixTime;
 use crate::revocation::gossip::frame::{Frame, Goodbye};
+use crate::revocation::gossip::introduced::ORIGINS_A_NODE;
 use crate::revocation::gossip::mesh::{LinkId, Now, Steps};
 use crate::revocation::gossip::readiness::Rules;
 use crate::revocation::gossip::settings::NodeName;
@@ -47,6 +49,9 @@ const SLOWEST_MS: u64 = 4_000;
 
 /// After which time dead connections have been given up and others are there.
 const PATIENCE_MS: u64 = 9_000;
+
+/// The links of rogues have numbers beyond those of connections.
+const ROGUE_LINKS: LinkId = 1 << 40;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -124,6 +129,8 @@ pub(super) struct World {
     rounds: BTreeMap<LinkId, u64>,
     is_quiet: bool,
     has_big_steps: bool,
+    /// How many connections a rogue has made.
+    rogues: u64,
     story: Story,
 }
 
@@ -192,6 +199,7 @@ impl World {
             rounds: BTreeMap::new(),
             is_quiet: false,
             has_big_steps,
+            rogues: 0,
             story: Story::default(),
             plan,
         };
@@ -826,13 +834,15 @@ impl World {
             }
             Accident::Force if is_running && self.chance.one_in(4) => self.force(machine),
             Accident::Quarantine => self.quarantine(machine),
+            Accident::Rogue if is_running && self.is_awake(machine) => self.meet_rogue(machine),
             Accident::Revoke
             | Accident::Cut
             | Accident::Kill
             | Accident::Start
             | Accident::Leave
             | Accident::Pause
-            | Accident::Force => {}
+            | Accident::Force
+            | Accident::Rogue => {}
         }
     }
 
@@ -1085,6 +1095,32 @@ impl World {
         self.tell(format!("n{machine} is forced"));
     }
 
+    /// A peer of another name says to a node what no node would, and is gone again.
+    fn meet_rogue(&mut self, machine: usize) {
+        self.rogues += 1;
+        let link = ROGUE_LINKS + self.rogues;
+        let real: Vec<_> = self.machines.iter().map(|one| one.disk.origin).collect();
+        let frames = rogue::says(&mut self.chance, &real);
+        self.tell(format!("n{machine} meets a rogue: {} frames", frames.len()));
+        let now = self.clocks(machine);
+        let names = vec![rogue::name()];
+        let mesh = &self.process(machine).mesh;
+        mesh.connect(link, false, None, names, now);
+        for frame in frames {
+            let frame = Frame::decode(&frame.encode()).unwrap().unwrap();
+            let heard = self.process(machine).mesh.receive(link, frame, now);
+            let Ok(steps) = heard else {
+                break; // it is hung up on
+            };
+            let is_over = steps.closes.iter().any(|(closed, _)| *closed == link);
+            self.carry_out(machine, steps);
+            if is_over {
+                break;
+            }
+        }
+        self.process(machine).mesh.disconnect(link);
+    }
+
     /// Nobody listens to a node any more, or everybody does again.
     fn quarantine(&mut self, machine: usize) {
         let name = self.machines[machine].name.clone();
@@ -1273,6 +1309,21 @@ impl World {
         );
     }
 
+    /// Nothing is left of a rogue, and few origins of each node.
+    fn check_origins(&self, machine: usize) {
+        let one = &self.machines[machine];
+        let process = one.process.as_ref().unwrap();
+        let is_machine = |node: &String| node.starts_with('n');
+        assert!(
+            one.disk.nodes.values().all(is_machine),
+            "{:?}",
+            one.disk.nodes
+        );
+        let counted = process.history.vector().len();
+        let most = 2 + ORIGINS_A_NODE * self.machines.len();
+        assert!(counted <= most, "n{machine} counts {counted} origins");
+    }
+
     // The end.
 
     /// Everything is mended, and everybody comes back but those who have left.
@@ -1286,7 +1337,9 @@ impl World {
             one.ahead_ms = ahead_ms;
             one.is_disk_failing = false;
             one.disk_ms = 1;
-            self.obey(machine, Vec::new());
+            let has_rogue = self.plan.accidents.contains(&Accident::Rogue);
+            let quarantine = has_rogue.then(rogue::name).into_iter().collect();
+            self.obey(machine, quarantine);
         }
         for machine in 0..self.machines.len() {
             let one = &self.machines[machine];
@@ -1434,6 +1487,7 @@ impl World {
         assert!(self.is_settled(), "{}", self.differences());
         for machine in self.running() {
             self.check_claims(machine);
+            self.check_origins(machine);
         }
     }
 }

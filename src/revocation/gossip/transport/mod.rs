@@ -19,6 +19,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 
 use super::settings::{NodeName, Security};
 use tls::Tls;
@@ -82,6 +83,14 @@ impl Transport {
     /// Says what is wrong with the certificates, for the operator to read.
     pub(super) fn new(security: &Security) -> Result<Self, String> {
         Ok(Self(ArcSwap::from_pointee(Speech::of(security)?)))
+    }
+
+    /// The names of nodes that a chain certifies which somebody else has shown; none, if it is not valid here.
+    pub(super) fn names_certified(&self, chain: &[Bytes]) -> Vec<NodeName> {
+        match &**self.0.load() {
+            Speech::Plain => Vec::new(),
+            Speech::Encrypted(tls) => tls.names_certified(chain),
+        }
     }
 
     /// Makes new connections in another way; those there are stay as they are.

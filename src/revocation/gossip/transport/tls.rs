@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::ClientCertVerifier as _;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, CommonState, Error, ServerConfig, SignatureScheme};
@@ -19,6 +21,7 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::examiner::{Examiner, Rules};
+use crate::clock;
 use crate::revocation::gossip::settings::{Certificates, NodeName};
 
 /// The one protocol inside (RFC 9113 section 3.2).
@@ -53,6 +56,19 @@ impl Tls {
             rules: Arc::new(rules),
             own: Arc::new(SingleCertAndKey::from(own)),
         })
+    }
+
+    /// The names of a chain that somebody else has shown; none, if no node is let in with it.
+    pub(super) fn names_certified(&self, chain: &[Bytes]) -> Vec<NodeName> {
+        let chain = chain.iter().map(|der| CertificateDer::from(der.as_ref()));
+        let chain: Vec<_> = chain.collect();
+        let Some((leaf, between)) = chain.split_first() else {
+            return Vec::new();
+        };
+        let since_epoch = Duration::from_millis(clock::now_ms());
+        let now = UnixTime::since_unix_epoch(since_epoch);
+        let examined = Examiner::new(&self.rules).verify_client_cert(leaf, between, now);
+        examined.map_or_else(|_| Vec::new(), |_| self.rules.names(leaf))
     }
 
     /// Encrypts a connection that we opened, and says whom it is to.
