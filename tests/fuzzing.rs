@@ -136,6 +136,16 @@ fn a_configuration_loads_or_says_why_and_tells_no_secret() {
     sample(properties::configuration, &seeds, 200);
 }
 
+/// The first seeds are made of the frames as they are now; those in fuzz/seeds are for `make fuzz`.
+#[test]
+fn whatever_a_peer_says_nothing_is_forgotten_and_nothing_invented_attacks_a13() {
+    let (mut frames, mut talks) = properties::gossip_seeds();
+    frames.extend(seeds("gossip_frame"));
+    talks.extend(seeds("gossip_talk"));
+    sample(properties::gossip_frame, &frames, 400);
+    sample(properties::gossip_talk, &talks, 400);
+}
+
 #[test]
 fn a_row_says_what_was_written_and_a_damaged_journal_is_not_believed() {
     sample(properties::journal_record, &seeds("journal_record"), 400);

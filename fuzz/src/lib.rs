@@ -4,6 +4,7 @@
 mod bare_gate;
 mod configuration;
 mod credential;
+mod gossip_frame;
 mod graphql;
 mod journal_record;
 mod path;
@@ -11,6 +12,7 @@ mod percent;
 
 pub use configuration::configuration;
 pub use credential::credential;
+pub use gossip_frame::{gossip_frame, gossip_seeds, gossip_talk};
 pub use graphql::graphql;
 pub use journal_record::journal_record;
 pub use path::path;

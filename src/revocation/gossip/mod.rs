@@ -18,6 +18,7 @@ mod node;
 mod outbox;
 mod peer_clock;
 mod readiness;
+mod rehearsal;
 mod round;
 mod settings;
 #[cfg(test)]
@@ -37,4 +38,7 @@ pub use join::{Admitted, Application, GOSSIP_PORT, JoinError};
 pub use joined::joined as joined_nodes;
 pub use mesh::PeerStatus;
 pub use node::{Node, NodeCounts, NodeError, NodeStatus};
+/// For fuzz/ alone, which has no other way to a frame.
+#[doc(hidden)]
+pub use rehearsal::Rehearsal;
 pub use settings::{Ack, Certificates, ClusterSettings, NodeName, Peer, Policy, Security};

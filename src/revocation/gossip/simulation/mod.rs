@@ -9,6 +9,7 @@ mod ledger;
 mod network;
 mod plan;
 mod process;
+mod restarts;
 mod rogue;
 mod world;
 
