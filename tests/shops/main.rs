@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod devices;
 mod medusa;
 mod oauth;
 mod readers;
@@ -14,10 +15,14 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::slice;
 use std::thread;
 
 use serde_json::{Value, json};
 use support::{Answer, Edge, Shop, raw, request};
+
+/// A header that says who the customer is.
+type Credential = (&'static str, String);
 
 /// A shop that ends with its standard input.
 struct RealShop {

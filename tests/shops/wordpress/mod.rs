@@ -1,9 +1,11 @@
-//! WordPress, for Ecwid's sign-out link: each cookie of a login logs in alone.
+//! `WordPress`, for Ecwid's sign-out link: each cookie of a login logs in alone.
 
+use super::devices::{Account, Device, Mint, walk};
 use super::*;
 
 const NAME: &str = "alice";
 const PASSWORD: &str = "one-kettle-and-two-cups";
+const PROFILE: &str = "/wp-admin/profile.php";
 
 struct Scene {
     shop: RealShop,
@@ -21,43 +23,32 @@ impl Scene {
     }
 
     fn log_in(&self) -> Vec<String> {
-        let fields = format!("log={NAME}&pwd={PASSWORD}&testcookie=1");
-        let test = "wordpress_test_cookie=WP%20Cookie%20check".to_owned();
-        let form = ("application/x-www-form-urlencoded", &*fields);
-        let call = ("POST", "/wp-login.php");
-        let answer = ask(self.edge.address(), call, &[("Cookie", test)], form);
-        assert_eq!(answer, 302);
-        let (_, cookies) = cookie(&answer);
-        cookies.split("; ").map(str::to_owned).collect()
-    }
-
-    fn get(&self, address: SocketAddr, path: &str, cookies: &[String]) -> Answer {
-        ask(
-            address,
-            ("GET", path),
-            &[("Cookie", cookies.join("; "))],
-            ("", ""),
-        )
-    }
-
-    fn visit(&self, address: SocketAddr, cookies: &[String]) -> u16 {
-        self.get(address, "/wp-admin/profile.php", cookies).status
+        log_in(self.edge.address())
     }
 }
 
-#[test]
-fn its_own_link_and_doorwards_logout_end_every_cookie_of_a_login() {
-    let scene = Scene::open();
-    let (here, there) = (scene.edge.address(), scene.shop.address);
-    let (phone, tablet) = (scene.log_in(), scene.log_in());
-    assert_eq!(
-        (scene.visit(here, &phone), scene.visit(here, &tablet)),
-        (200, 200)
-    );
-    // Anybody can send a browser here: the shop asks back.
-    let asked = scene.get(here, "/wp-login.php?action=logout", &phone);
-    assert_eq!(asked, 403);
-    assert_eq!(scene.visit(here, &phone), 200);
+fn visit(address: SocketAddr, cookies: &[String]) -> u16 {
+    get(address, PROFILE, cookies).status
+}
+
+fn log_in(address: SocketAddr) -> Vec<String> {
+    let fields = format!("log={NAME}&pwd={PASSWORD}&testcookie=1");
+    let test = "wordpress_test_cookie=WP%20Cookie%20check".to_owned();
+    let form = ("application/x-www-form-urlencoded", &*fields);
+    let call = ("POST", "/wp-login.php");
+    let answer = ask(address, call, &[("Cookie", test)], form);
+    assert_eq!(answer, 302);
+    let (_, cookies) = cookie(&answer);
+    cookies.split("; ").map(str::to_owned).collect()
+}
+
+fn get(address: SocketAddr, path: &str, cookies: &[String]) -> Answer {
+    let cookies = [("Cookie", cookies.join("; "))];
+    ask(address, ("GET", path), &cookies, ("", ""))
+}
+
+/// The link by which the shop's pages log out: the shop asks back without it, and names it then.
+fn logout_link(asked: &Answer) -> String {
     let page = asked.text();
     let (_, link) = page
         .split_once("http://shop.example.com/wp-login.php?action=logout")
@@ -69,12 +60,22 @@ fn its_own_link_and_doorwards_logout_end_every_cookie_of_a_login() {
         .split('"')
         .next()
         .unwrap();
-    let target = format!("/wp-login.php?action=logout&_wpnonce={nonce}");
-    assert_eq!(scene.get(here, &target, &phone), 302);
-    assert_eq!(
-        (scene.visit(here, &phone), scene.visit(here, &tablet)),
-        (302, 200)
-    );
+    format!("/wp-login.php?action=logout&_wpnonce={nonce}")
+}
+
+#[test]
+fn its_own_link_and_doorwards_logout_end_every_cookie_of_a_login() {
+    let scene = Scene::open();
+    let (here, there) = (scene.edge.address(), scene.shop.address);
+    let (phone, tablet) = (scene.log_in(), scene.log_in());
+    assert_eq!((visit(here, &phone), visit(here, &tablet)), (200, 200));
+    // Anybody can send a browser here: the shop asks back.
+    let asked = get(here, "/wp-login.php?action=logout", &phone);
+    assert_eq!(asked, 403);
+    assert_eq!(visit(here, &phone), 200);
+    let target = logout_link(&asked);
+    assert_eq!(get(here, &target, &phone), 302);
+    assert_eq!((visit(here, &phone), visit(here, &tablet)), (302, 200));
     // Doorward's own logout: the shop hears nothing of it, and would take either cookie.
     let headers = [
         ("Cookie", tablet.join("; ")),
@@ -91,21 +92,15 @@ fn its_own_link_and_doorwards_logout_end_every_cookie_of_a_login() {
         .cloned()
         .collect();
     for cookies in [&tablet, &without] {
-        assert_eq!(
-            (scene.visit(here, cookies), scene.visit(there, cookies)),
-            (302, 200)
-        );
+        assert_eq!((visit(here, cookies), visit(there, cookies)), (302, 200));
         let respelled: Vec<_> = cookies.iter().map(|one| one.replace("%7C", "|")).collect();
         assert_eq!(
-            (
-                scene.visit(here, &respelled),
-                scene.visit(there, &respelled)
-            ),
+            (visit(here, &respelled), visit(there, &respelled)),
             (302, 200)
         );
     }
-    assert_eq!(scene.visit(here, &scene.log_in()), 200);
-    assert_eq!(scene.get(here, "/", &[]), 200);
+    assert_eq!(visit(here, &scene.log_in()), 200);
+    assert_eq!(get(here, "/", &[]), 200);
 }
 
 /// Who a stand-in for plugins with refresh tokens would mint for, behind an edge with such a place and without it.
@@ -181,5 +176,94 @@ fn a_dead_refresh_token_mints_nothing_in_any_spelling_that_php_and_mariadb_read_
             [None, Some(1)],
             "{spelling}"
         );
+    }
+}
+
+/// A customer with the cookies of `WordPress`; the second device spells them otherwise.
+struct Alice;
+
+/// The shop says whose a login is: `whoami` is a must-use plugin. Of Doorward's own logout it hears nothing.
+const CALLS: &str = r#"
+preset = "ecwid"
+token.kind = "opaque"
+token.verify = "shop"
+
+[shop.token.ask]
+path    = "/wp-admin/admin-ajax.php?action=whoami"
+good    = { status = ["2xx"], json = { "/id" = "*" } }
+subject = "/id"
+
+[shop.own_logout]
+revoke = "subject"
+
+[[shop.logout]]
+methods = ["POST"]
+paths   = ["/wp-admin/admin-ajax.php"]
+query   = { action = "destroy-sessions" }
+revoke  = "others"
+when    = "shop-agreed"
+agreed  = { status = ["2xx"], json = { "/success" = true } }
+"#;
+
+impl Account for Alice {
+    fn log_in(&self, address: SocketAddr, device: Device) -> Credential {
+        let cookies = log_in(address).join("; ");
+        let cookies = match device {
+            Device::Phone => cookies,
+            Device::Browser => cookies.replace("%7C", "|"),
+        };
+        ("Cookie", cookies)
+    }
+
+    fn is_served(&self, address: SocketAddr, credential: &Credential) -> bool {
+        let answer = ask(
+            address,
+            ("GET", PROFILE),
+            slice::from_ref(credential),
+            ("", ""),
+        );
+        assert!([200, 302].contains(&answer.status), "{}", answer.status);
+        answer == 200
+    }
+
+    /// By the shop's own link.
+    fn log_out(&self, address: SocketAddr, (_, cookies): &Credential) -> bool {
+        let cookies = slice::from_ref(cookies);
+        let asked = get(address, "/wp-login.php?action=logout", cookies);
+        assert_eq!(asked, 403);
+        assert_eq!(get(address, &logout_link(&asked), cookies), 302);
+        true
+    }
+
+    /// As "Log Out Everywhere Else" of the profile does.
+    fn log_out_elsewhere(&self, address: SocketAddr, credential: &Credential) -> bool {
+        let credential = slice::from_ref(credential);
+        let page = ask(address, ("GET", PROFILE), credential, ("", "")).text();
+        let (_, field) = page.split_once("name=\"_wpnonce\" value=\"").unwrap();
+        let nonce = field.split('"').next().unwrap();
+        let fields = format!("action=destroy-sessions&user_id=1&nonce={nonce}");
+        let form = ("application/x-www-form-urlencoded", &*fields);
+        let call = ("POST", "/wp-admin/admin-ajax.php");
+        let answer = ask(address, call, credential, form);
+        assert_eq!(answer.json()["success"], true);
+        true
+    }
+
+    fn log_out_everywhere(&self, address: SocketAddr, credential: &Credential) -> bool {
+        let page = ("Sec-Fetch-Site", "same-origin".to_owned());
+        let call = ("POST", "/_doorward/logout");
+        assert_eq!(
+            ask(address, call, &[credential.clone(), page], ("", "")),
+            200
+        );
+        false
+    }
+}
+
+#[test]
+fn two_devices_restarts_and_another_node_attacks_a6_b2() {
+    let shop = RealShop::run("wordpress", &["sh", "serve.sh"], &[NAME, PASSWORD]);
+    for mint in [Mint::Partial, Mint::Complete] {
+        walk(&Alice, shop.address, mint, CALLS);
     }
 }

@@ -20,7 +20,7 @@ trap leave EXIT
 cp -rL /usr/share/wordpress "$home/site"
 cp wp-config.php install.php "$home/site"
 mkdir -p "$home/site/wp-content/mu-plugins"
-cp mint.php "$home/site/wp-content/mu-plugins"
+cp mint.php whoami.php "$home/site/wp-content/mu-plugins"
 {
 	mariadb-install-db --no-defaults --user="$user" --datadir="$home/data" --auth-root-authentication-method=normal
 	mariadbd --no-defaults --user="$user" --datadir="$home/data" --socket="$DATABASE_SOCKET" --skip-networking &
