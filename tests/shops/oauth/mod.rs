@@ -27,18 +27,8 @@ impl Scene {
         Self { shop, edge }
     }
 
-    fn post(&self, address: SocketAddr, path: &str, fields: &str) -> Answer {
-        let fields = format!("client_id=app&{fields}");
-        ask(address, ("POST", path), &[], (FORM, &fields))
-    }
-
-    fn refresh(&self, address: SocketAddr, token: &str) -> Answer {
-        let fields = format!("grant_type=refresh_token&refresh_token={token}");
-        self.post(address, "/oauth/token", &fields)
-    }
-
     fn revoke(&self, token: &str) -> Answer {
-        self.post(
+        post(
             self.edge.address(),
             "/oauth/revoke",
             &format!("token={token}"),
@@ -49,7 +39,7 @@ impl Scene {
         let path = format!("/login?who={who}");
         let answer = ask(self.edge.address(), ("GET", &path), &[], ("", ""));
         let refresh = answer.json()["refresh_token"].as_str().unwrap().to_owned();
-        let tokens = self.refresh(self.edge.address(), &refresh).json();
+        let tokens = exchange(self.edge.address(), &refresh).json();
         Login {
             access: bearer(tokens["access_token"].as_str().unwrap()),
             refresh,
@@ -69,6 +59,16 @@ impl Scene {
     }
 }
 
+fn post(address: SocketAddr, path: &str, fields: &str) -> Answer {
+    let fields = format!("client_id=app&{fields}");
+    ask(address, ("POST", path), &[], (FORM, &fields))
+}
+
+fn exchange(address: SocketAddr, token: &str) -> Answer {
+    let fields = format!("grant_type=refresh_token&refresh_token={token}");
+    post(address, "/oauth/token", &fields)
+}
+
 #[test]
 fn a_revocation_ends_the_access_tokens_that_the_server_leaves_alone() {
     let scene = Scene::open();
@@ -76,33 +76,33 @@ fn a_revocation_ends_the_access_tokens_that_the_server_leaves_alone() {
     let (phone, tablet) = (scene.log_in("alice"), scene.log_in("alice"));
     assert_eq!((scene.visit(&phone), scene.visit(&tablet)), (404, 404));
     let access = phone.access.1.strip_prefix("Bearer ").unwrap();
-    let unsupported = scene.post(there, "/oauth/revoke", &format!("token={access}"));
+    let unsupported = post(there, "/oauth/revoke", &format!("token={access}"));
     assert_eq!(unsupported.json()["error"], "unsupported_token_type");
     assert_eq!(scene.revoke(access).text(), "{}");
     assert_eq!((scene.visit(&phone), scene.visit(&tablet)), (401, 404));
-    assert_eq!(scene.refresh(here, &phone.refresh), 200);
+    assert_eq!(exchange(here, &phone.refresh), 200);
     // A dead refresh token is answered as the server would.
     assert_eq!(scene.revoke(&phone.refresh), 200);
     for address in [here, there] {
-        let refused = scene.refresh(address, &phone.refresh);
+        let refused = exchange(address, &phone.refresh);
         assert_eq!(
             (refused.status, &refused.json()["error"]),
             (400, &json!("invalid_grant"))
         );
     }
     assert_eq!(scene.revoke(&phone.refresh), 200, "as if it had never been");
-    assert_eq!(scene.refresh(here, &tablet.refresh), 200);
+    assert_eq!(exchange(here, &tablet.refresh), 200);
     // Both at once, by Doorward's own logout.
     let fields = format!("refresh_token={}", tablet.refresh);
     let call = ("POST", "/_doorward/logout");
     assert_eq!(
-        ask(here, call, &[tablet.access.clone()], (FORM, &fields)),
+        ask(here, call, slice::from_ref(&tablet.access), (FORM, &fields)),
         200
     );
     assert_eq!(scene.visit(&tablet), 401);
-    assert_eq!(scene.refresh(here, &tablet.refresh), 400);
+    assert_eq!(exchange(here, &tablet.refresh), 400);
     assert_eq!(
-        scene.refresh(there, &tablet.refresh),
+        exchange(there, &tablet.refresh),
         200,
         "which the server did not hear of"
     );
