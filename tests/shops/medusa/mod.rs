@@ -17,11 +17,7 @@ impl Scene {
         let database = free_port().to_string();
         let admin = [&*database, "admin@example.com", PASSWORD];
         let shop = RealShop::run("medusa", &["sh", "serve.sh"], &admin);
-        let edge = Edge::with(&format!(
-            "trusted_proxies = [\"127.0.0.1\"]\n[[shop]]\nname = \"main\"\npreset = \"medusa\"\nupstream = [\"{}\"]\n\
-             token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{{secret_file}}\"\n",
-            shop.address
-        ));
+        let edge = Self::edge(shop.address, "refuse");
         let mut scene = Self {
             shop,
             edge,
@@ -29,6 +25,13 @@ impl Scene {
         };
         scene.key = scene.create_key();
         scene
+    }
+
+    fn edge(shop: SocketAddr, on_reissue: &str) -> Edge {
+        Edge::with(&format!(
+            "trusted_proxies = [\"127.0.0.1\"]\n[[shop]]\nname = \"main\"\npreset = \"medusa\"\nupstream = [\"{shop}\"]\n\
+             token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{{secret_file}}\"\non_reissue = \"{on_reissue}\"\n"
+        ))
     }
 
     /// As an administrator, past the edge.
@@ -58,7 +61,7 @@ impl Scene {
         &self,
         address: SocketAddr,
         call: (&str, &str),
-        credentials: &[(&'static str, String)],
+        credentials: &[Credential],
         body: &Value,
     ) -> Answer {
         let proxy = [
@@ -75,16 +78,11 @@ impl Scene {
         ask(address, call, &headers, ("application/json", &body))
     }
 
-    fn ask(&self, call: (&str, &str), credential: &(&'static str, String), body: &Value) -> Answer {
-        self.ask_at(
-            self.edge.address(),
-            call,
-            std::slice::from_ref(credential),
-            body,
-        )
+    fn ask(&self, call: (&str, &str), credential: &Credential, body: &Value) -> Answer {
+        self.ask_at(self.edge.address(), call, slice::from_ref(credential), body)
     }
 
-    fn log_in(&self) -> (&'static str, String) {
+    fn log_in(&self) -> Credential {
         let body = json!({ "email": EMAIL, "password": PASSWORD });
         let answer = self.ask_at(
             self.edge.address(),
@@ -96,7 +94,7 @@ impl Scene {
     }
 
     /// A login whose token is another one than this; they are equal within a second.
-    fn log_in_apart_from(&self, old: &(&'static str, String)) -> (&'static str, String) {
+    fn log_in_apart_from(&self, old: &Credential) -> Credential {
         let mut new = self.log_in();
         support::eventually(|| {
             new = self.log_in();
@@ -105,19 +103,31 @@ impl Scene {
         new
     }
 
-    fn visit(&self, credential: &(&'static str, String)) -> u16 {
+    /// A login that hands out a token that is dead, for it is of the same second.
+    fn log_in_out_and_in_again(&self) -> Credential {
+        let mut again = self.log_in();
+        support::eventually(|| {
+            let old = self.log_in();
+            let is_ended = self.log_out(&old) == 200; // or it was dead before
+            again = self.log_in();
+            is_ended && again == old
+        });
+        again
+    }
+
+    fn visit(&self, credential: &Credential) -> u16 {
         self.ask(("GET", "/store/customers/me"), credential, &Value::Null)
             .status
     }
 
-    fn log_out(&self, credential: &(&'static str, String)) -> Answer {
+    fn log_out(&self, credential: &Credential) -> Answer {
         self.ask(("DELETE", "/auth/session"), credential, &Value::Null)
     }
 }
 
 #[test]
 fn a_logout_ends_the_jwt_and_the_session_that_the_shop_leaves_alone() {
-    let scene = Scene::open();
+    let mut scene = Scene::open();
     let body = json!({ "email": EMAIL, "password": PASSWORD });
     let guest = ("X-Nobody", String::new());
     let answer = scene.ask(("POST", "/auth/customer/emailpass/register"), &guest, &body);
@@ -138,7 +148,7 @@ fn a_logout_ends_the_jwt_and_the_session_that_the_shop_leaves_alone() {
     for path in ["/auth/token/refresh", "/auth/session"] {
         let exchange = |address| {
             scene
-                .ask_at(address, ("POST", path), &[phone.clone()], &json!({}))
+                .ask_at(address, ("POST", path), slice::from_ref(&phone), &json!({}))
                 .status
         };
         assert_eq!((exchange(here), exchange(there)), (401, 200), "{path}");
@@ -162,4 +172,12 @@ fn a_logout_ends_the_jwt_and_the_session_that_the_shop_leaves_alone() {
         scene.ask(("GET", "/store/products"), &guest, &Value::Null),
         200
     );
+    // A login in the second of a logout hands out the dead token.
+    let again = scene.log_in_out_and_in_again();
+    assert_eq!(scene.visit(&again), 401);
+    scene.edge = Scene::edge(scene.shop.address, "revive");
+    let again = scene.log_in_out_and_in_again();
+    assert_eq!(scene.visit(&again), 200);
+    assert_eq!(scene.log_out(&again), 200);
+    assert_eq!(scene.visit(&again), 401);
 }
