@@ -98,15 +98,18 @@ impl Dates {
         all.map(|kind| self.of(kind).parts.bytes()).sum()
     }
 
-    pub(super) fn summary(
+    /// What every part holds that is not empty.
+    pub(super) fn summaries(
         &self,
-        kind: DateKind,
-        number: u8,
         beyond: UnixTime,
         sum_key: &SumKey,
-    ) -> Summary {
-        let part = self.of(kind).parts.numbered(number).read();
-        part.summary(Section::Dates(kind, number), beyond, sum_key)
+    ) -> impl Iterator<Item = Summary> {
+        let kinds = DateKind::ALL.into_iter();
+        let kinds = kinds.filter(|kind| self.count(*kind) > 0);
+        kinds.flat_map(move |kind| {
+            let section = move |number| Section::Dates(kind, number);
+            self.of(kind).parts.summaries(section, beyond, sum_key)
+        })
     }
 
     pub(super) fn entries(
@@ -319,8 +322,8 @@ mod tests {
                 let expected = if kind.is_earliest() { moments.iter().min() } else { moments.iter().max() };
                 prop_assert_eq!(one.of(kind).get(&id), expected.copied());
                 let key = SumKey::default();
-                let sums = [&one, &other].map(|dates| dates.summary(kind, 1, UnixTime::EPOCH, &key));
-                prop_assert_eq!(sums[0], sums[1]);
+                let sums = [&one, &other].map(|dates| dates.summaries(UnixTime::EPOCH, &key).collect::<Vec<_>>());
+                prop_assert_eq!(&sums[0], &sums[1]);
                 prop_assert_eq!(one.count(kind), 1);
             }
         }

@@ -188,21 +188,24 @@ impl<E: Entries> Part<E> {
         ended.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// What is kept beyond a moment.
-    pub(super) fn summary(&self, section: Section, beyond: UnixTime, sum_key: &SumKey) -> Summary {
+    /// What is kept beyond a moment; `None`: nothing.
+    fn summary(&self, section: Section, beyond: UnixTime, sum_key: &SumKey) -> Option<Summary> {
         let mut summary = Summary {
             section,
             count: self.table.count() as u64,
             sum: self.sum,
             until: UnixTime::FOREVER,
         };
+        if summary.count == 0 {
+            return None;
+        }
         for (id, value) in self.table.all() {
             if value.until().moment() <= beyond {
                 summary.count -= 1;
                 summary.sum.subtract(sum_key.share(&value.item(id)));
             }
         }
-        summary
+        (summary.count > 0).then_some(summary)
     }
 }
 
@@ -224,6 +227,20 @@ impl<E: Entries> Parts<E> {
 
     pub(super) fn numbered(&self, number: u8) -> &RwLock<Part<E>> {
         &self.0[usize::from(number)]
+    }
+
+    /// What every part keeps beyond a moment that is not empty; `section` is what a part is called.
+    pub(super) fn summaries(
+        &self,
+        section: impl Fn(u8) -> Section,
+        beyond: UnixTime,
+        sum_key: &SumKey,
+    ) -> impl Iterator<Item = Summary> {
+        let parts = (0..=u8::MAX).zip(self.0.iter());
+        parts.filter_map(move |(number, part)| {
+            let part = part.read();
+            part.summary(section(number), beyond, sum_key)
+        })
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -390,18 +390,17 @@ impl Set {
         };
         let mut summaries: Vec<_> = windows.iter().map(of_window).collect();
         drop(windows);
-        summaries.retain(|summary| summary.until > beyond);
-        for number in 0..=u8::MAX {
-            let undated = self.undated.parts.numbered(number).read();
-            let undated = undated.summary(Section::Undated(number), beyond, &self.sum_key);
-            let cutoffs = self.cutoffs.parts.numbered(number).read();
-            let cutoffs = cutoffs.summary(Section::Cutoffs(number), beyond, &self.sum_key);
-            summaries.extend([undated, cutoffs]);
-            let dates = DateKind::ALL.into_iter();
-            let of_kind = |kind| self.dates.summary(kind, number, beyond, &self.sum_key);
-            summaries.extend(dates.map(of_kind));
+        summaries.retain(|summary| summary.until > beyond && summary.count > 0);
+        let key = &self.sum_key;
+        if !self.undated.is_empty() {
+            let parts = &self.undated.parts;
+            summaries.extend(parts.summaries(Section::Undated, beyond, key));
         }
-        summaries.retain(|summary| summary.count > 0);
+        if !self.cutoffs.is_empty() {
+            let parts = &self.cutoffs.parts;
+            summaries.extend(parts.summaries(Section::Cutoffs, beyond, key));
+        }
+        summaries.extend(self.dates.summaries(beyond, key));
         summaries.sort_unstable_by_key(|summary| summary.section);
         summaries
     }
