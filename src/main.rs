@@ -12,8 +12,9 @@ use std::process::ExitCode;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use doorward::config::{self, Config, Faults};
-use doorward::revocation::JournalError;
+use doorward::request::honour_meanings;
 use doorward::revocation::gossip::NodeError;
+use doorward::revocation::{JournalError, Revocations};
 use doorward::server::{self, Load, Loaded, StartError};
 use doorward::{clock, demo};
 
@@ -152,11 +153,31 @@ fn check(path: &Path) -> ExitCode {
     }
     tell(&faults);
     let mut out = io::stdout().lock();
-    let lines = config
-        .summary
-        .iter()
-        .try_for_each(|line| writeln!(out, "ok  {line}"));
+    let mut summary = config.summary.iter();
+    let lines = summary
+        .try_for_each(|line| writeln!(out, "ok  {line}"))
+        .and_then(|()| {
+            let mut former = former_meanings(&config).into_iter();
+            former.try_for_each(|line| writeln!(out, "note  {line}"))
+        });
     lines.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+/// What shops with this configuration would honour of former ones: by what the running process knows, else the journal.
+fn former_meanings(config: &Config) -> Vec<String> {
+    let known = server::call_meanings(&config.server.control);
+    let meanings = known.or_else(|_| Revocations::meanings_on_disk(&config.server.data_dir));
+    match meanings {
+        Ok(meanings) => {
+            let shops: Vec<_> = config.shops.iter().collect();
+            honour_meanings(&shops, &meanings, clock::now());
+            let told = shops.iter().flat_map(|shop| shop.honoured_in_words());
+            told.collect()
+        }
+        Err(error) => vec![format!(
+            "what former configurations meant can't be told: {error}"
+        )],
+    }
 }
 
 /// Loads a configuration and prints its faults.

@@ -258,7 +258,12 @@ pub(crate) fn reload(process: &Process) -> ExitCode {
     for key in changed {
         eprintln!("changed: {key}");
     }
-    let _ = writeln!(io::stdout(), "reloaded");
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "reloaded");
+    let former = answer["former_meanings"].as_array().into_iter().flatten();
+    for line in former.filter_map(Value::as_str) {
+        let _ = writeln!(out, "note  {line}");
+    }
     ExitCode::SUCCESS
 }
 

@@ -33,6 +33,7 @@ fn token(number: u64) -> Identity {
         window: window_of(number),
         groups: groups.into_iter().collect(),
         issued_at: Some(UnixTime::from_seconds(NOW.seconds() - number)),
+        former: Box::default(),
     }
 }
 

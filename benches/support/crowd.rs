@@ -74,6 +74,7 @@ pub fn identity(number: u64, now: UnixTime) -> Identity {
         window: Window::of(Some(end_of(number, now))),
         groups: groups.into_iter().collect(),
         issued_at: Some(now),
+        former: Box::default(),
     }
 }
 

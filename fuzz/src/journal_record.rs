@@ -50,6 +50,7 @@ fn a_row_says_what_was_written(bytes: &[u8]) {
             window,
             groups: std::iter::empty().collect(),
             issued_at: None,
+            former: Box::default(),
         };
         assert!(
             set.covers(&identity).is_some(),

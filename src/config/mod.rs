@@ -137,6 +137,10 @@ fn read<'a>(
         root.missing("shop", "at least one shop, under [[shop]]", faults);
     }
     root.finish(faults);
-    let shops: Option<Vec<_>> = shops.into_iter().collect();
+    let mut shops: Option<Vec<_>> = shops.into_iter().collect();
+    if let Some(shops) = &mut shops {
+        shop::own_domains(shops);
+        shop::warn_of_neighbours(shops, faults);
+    }
     Some(process?.with(shops?))
 }

@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::base::Bases;
@@ -63,6 +63,62 @@ pub(super) struct Reading {
     pub(super) upstreams: Upstreams,
     /// For `check`.
     pub(super) summary: Vec<String>,
+    /// Where it stands.
+    pub(super) spot: Spot,
+}
+
+/// Tells the token domains of shops that share theirs with no other from those of shops that had their names before.
+pub(super) fn own_domains(readings: &mut [Reading]) {
+    for at in 0..readings.len() {
+        let name = readings[at].shop.name.clone();
+        let others = readings
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != at);
+        let mut issuers = others.flat_map(|(_, other)| other.shop.verifier.issuers());
+        if !issuers.any(|issuer| issuer.settings().token_domain == name) {
+            readings[at].shop.own_domain();
+        }
+    }
+}
+
+/// Warns of shops that look like one to a token and share no logouts, and of one that takes what the others leave.
+pub(super) fn warn_of_neighbours(readings: &[Reading], faults: &mut Faults) {
+    for (at, one) in readings.iter().enumerate() {
+        for earlier in &readings[..at] {
+            let (first, second) = (&earlier.shop, &one.shop);
+            let servers = one.upstreams.endpoints().iter();
+            let mut servers =
+                servers.filter(|server| earlier.upstreams.endpoints().contains(server));
+            let common = if second.shares_keys_only(first) {
+                "have a key in common, and share no logouts"
+            } else if servers.next().is_some() && !second.shares_domain(first) {
+                "have a server in common, and share no logouts"
+            } else {
+                continue;
+            };
+            let fault = Fault::warning(format!(
+                "shops `{}` and `{}` {common}",
+                first.name, second.name
+            ));
+            let help = "a token that is dead at one lives on at the other: give both the same token.token_domain, \
+                        unless they are different shops";
+            faults.push(fault.at(&one.spot).help(help));
+        }
+        let is_left = one.shop.hosts.is_empty() && readings.len() > 1;
+        if is_left
+            && !readings
+                .iter()
+                .all(|other| other.shop.shares_domain(&one.shop))
+        {
+            let fault = Fault::warning(format!(
+                "shop `{}` takes every host that no other shop names",
+                one.shop.name
+            ));
+            let help = "name its hosts: with a made-up Host a token that is dead at another shop comes here";
+            faults.push(fault.at(&one.spot).help(help));
+        }
+    }
 }
 
 /// Reads a `[[shop]]`.
@@ -107,6 +163,7 @@ pub(super) fn read<'a>(
         .map(|rule| &rule.call)
         .chain(refreshes.iter().map(|rule| &rule.call));
     graphql::warn_of_unruled(&table, &places, calls, faults);
+    let spot = table.spot();
     table.finish(faults);
     let verifier = tokens?;
     let shop = Shop {
@@ -138,6 +195,7 @@ pub(super) fn read<'a>(
         judged: AtomicU64::new(0),
         examine: examine.unwrap_or_default(),
         dead_cookie: dead_cookie.unwrap_or_default(),
+        meaning: OnceLock::new(),
     };
     let upstreams = upstreams?;
     let summary = summary(&shop, preset.map(|(name, _)| name), &upstreams);
@@ -145,6 +203,7 @@ pub(super) fn read<'a>(
         shop,
         upstreams,
         summary,
+        spot,
     })
 }
 

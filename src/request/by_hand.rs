@@ -357,7 +357,7 @@ impl Shop {
             until,
         };
         let mut plan = Plan {
-            id: Id::of_realm(&self.verifier.settings().token_domain),
+            id: realms[0],
             revocations: realms.iter().map(cutoff).collect(),
             by_logout: Vec::new(),
             is_one: false,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use super::flaw::{ClaimName, Flaw, Unreadable};
@@ -10,7 +11,7 @@ use crate::clock::UnixTime;
 use crate::revocation::Window;
 
 /// Where the claims stand in a payload.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The token's own id.
     pub id: Pointer,
@@ -26,7 +27,7 @@ pub struct Claims {
 }
 
 /// Where a time stands, and how it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeClaim {
     /// Where it stands.
     pub pointer: Pointer,
@@ -35,7 +36,7 @@ pub struct TimeClaim {
 }
 
 /// What a time counts, from 1970 on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimeUnit {
     /// Seconds.
     Seconds,
@@ -44,7 +45,7 @@ pub enum TimeUnit {
 }
 
 /// How a token says when it was issued.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IssuedAt {
     /// By a claim.
     Claim(TimeClaim),
@@ -118,6 +119,20 @@ impl Claims {
 }
 
 impl IssuedAt {
+    /// How it is read, as a text: `/iat`, `/exp-3600`, with `ms` where it counts milliseconds.
+    pub(super) fn reading(&self) -> String {
+        let (claim, span) = match self {
+            Self::Claim(claim) => (claim, Duration::ZERO),
+            Self::Before(claim, span) => (claim, *span),
+        };
+        let unit = match claim.unit {
+            None | Some(TimeUnit::Seconds) => "",
+            Some(TimeUnit::Milliseconds) => "ms",
+        };
+        let minus = (!span.is_zero()).then(|| format!("-{}", span.as_secs()));
+        format!("{}{unit}{}", claim.pointer, minus.unwrap_or_default())
+    }
+
     fn read(&self, payload: &Value) -> Result<Option<UnixTime>, Flaw> {
         let read = |claim: &TimeClaim| {
             let moment = moment(claim.pointer.find(payload), claim.unit);

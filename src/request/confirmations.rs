@@ -79,30 +79,34 @@ impl Confirmations {
         self.words.insert(token, (now, Word::Silence));
     }
 
-    /// The shop has answered.
+    /// The shop has answered about a token of these names.
     pub(super) fn note(
         &self,
-        token: Id,
-        said: Option<Testimony>,
+        token: &Identity,
+        said: Option<&Testimony>,
         verifier: &Verifier,
         now: UnixTime,
     ) {
+        let formers = verifier.formers().digest();
         let word = match said {
             None => Word::Stranger,
             Some(said) => {
-                let identity = verifier.confirmed(token, said.subject.as_deref());
                 let subject = said.subject.as_deref();
-                let subject = subject.map(|subject| verifier.customer(subject));
                 Word::Good(Arc::new(Confirmed {
-                    identity: Identity {
-                        issued_at: said.issued_at,
-                        ..identity
-                    },
-                    subject,
+                    identity: verifier.confirmed(token, said),
+                    subject: subject.map(|subject| verifier.customer(subject)),
                     issued_at: said.issued_at,
                 }))
             }
         };
-        self.words.insert(token, (now, word));
+        self.words.insert(token.id, (now, word));
+        if verifier.formers().digest() != formers {
+            self.words.invalidate(&token.id); // by other names, see `forget_words`
+        }
+    }
+
+    /// Other names of its tokens count from now on: the shop is asked about them anew.
+    pub(super) fn forget_words(&self) {
+        self.words.invalidate_all();
     }
 }

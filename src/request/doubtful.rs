@@ -12,12 +12,12 @@ use super::refusal::Refusal;
 use super::shop::{Alive, Shop};
 use super::token::Token;
 use crate::clock::UnixTime;
-use crate::revocation::Id;
+use crate::revocation::{Id, Identity};
 
 /// A token that the shop is to be asked about.
 pub struct Doubtful {
-    /// What it is remembered by.
-    pub id: Id,
+    /// By what it can be revoked.
+    pub identity: Arc<Identity>,
     /// What the request is about that it came with.
     pub occasion: Occasion,
     /// The header that it came in; in what is asked it stands there again.
@@ -29,6 +29,13 @@ pub struct Doubtful {
 impl fmt::Debug for Doubtful {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Doubtful(..)")
+    }
+}
+
+impl Doubtful {
+    /// What it is remembered by.
+    pub fn id(&self) -> Id {
+        self.identity.id
     }
 }
 
@@ -69,7 +76,7 @@ impl Shop {
                 Some(Word::Silence) if occasion == Occasion::Logout => {}
                 Some(Word::Silence) => return Err(Refusal::Unconfirmed),
                 None => doubtful.push(Doubtful {
-                    id,
+                    identity: Arc::clone(identity),
                     occasion,
                     header: credential.place.carrier.header().cloned(),
                     text: credential.text.clone().into_owned(),
@@ -82,7 +89,7 @@ impl Shop {
     /// Whether nothing was said of it since, by way of another request.
     pub fn still_doubts(&self, token: &Doubtful, now: UnixTime) -> bool {
         let inquiry = self.verifier.settings().inquiry.as_ref();
-        let word = inquiry.and_then(|asked| self.confirmations.word(&token.id, asked.fresh, now));
+        let word = inquiry.and_then(|asked| self.confirmations.word(&token.id(), asked.fresh, now));
         word.is_none_or(|word| !word.counts(token.occasion, Asked::No))
     }
 
@@ -90,13 +97,15 @@ impl Shop {
     pub fn note_answer(&self, token: &Doubtful, answer: Option<&Answer>, now: UnixTime) {
         let inquiry = self.verifier.settings().inquiry.as_ref();
         let Some((inquiry, answer)) = inquiry.zip(answer) else {
-            return self.confirmations.note_silence(token.id, now);
+            return self.confirmations.note_silence(token.id(), now);
         };
         let said = inquiry.hear(answer.status, &answer.body);
         let is_clean = answer.status == StatusCode::UNAUTHORIZED || answer.is_plain_json();
         if said.is_none() && !is_clean {
-            self.likely.note(token.id); // perhaps the shop did not understand, or is being mended
+            self.likely.note(token.id()); // perhaps the shop did not understand, or is being mended
         }
-        self.confirmations.note(token.id, said, &self.verifier, now);
+        let said = said.as_ref();
+        self.confirmations
+            .note(&token.identity, said, &self.verifier, now);
     }
 }

@@ -1,5 +1,7 @@
 //! The host that a request is for, and the hosts that a shop claims.
 
+use std::fmt;
+
 use http::header::HOST;
 
 use super::Request;
@@ -67,6 +69,15 @@ pub(super) fn is_host(host: &str) -> bool {
     }
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
     !host.is_empty() && host.bytes().all(fits)
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Below(domain) => write!(f, "*.{domain}"),
+        }
+    }
 }
 
 impl HostPattern {

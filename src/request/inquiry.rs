@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::agreement::Agreement;
 use super::claims::{moment_of, name_of};
@@ -43,13 +45,59 @@ pub enum ContentType {
     Form,
 }
 
+/// Where an answer about a good token says whose it is, and when it was issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TestimonyPointers {
+    subject: Pointer,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issued_at: Option<Pointer>,
+}
+
 /// What an answer says of a good token.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Testimony {
     /// Whose it is, if the shop says so.
     pub(super) subject: Option<String>,
     /// When it was issued, if the shop says so.
     pub(super) issued_at: Option<UnixTime>,
+    /// All that it says.
+    said: Value,
+}
+
+impl TestimonyPointers {
+    /// The text that tells them from others.
+    pub(super) fn reading(&self) -> String {
+        let issued_at = self.issued_at.as_ref().map(ToString::to_string);
+        format!("asked {} {}", self.subject, issued_at.unwrap_or_default())
+    }
+
+    fn read(&self, said: Value) -> Testimony {
+        let issued_at = self.issued_at.as_ref().and_then(|place| place.find(&said));
+        Testimony {
+            subject: self.subject.find(&said).and_then(name_of),
+            issued_at: moment_of(issued_at),
+            said,
+        }
+    }
+}
+
+impl Testimony {
+    /// What an answer that hands out a token says of its customer.
+    pub(super) fn of_customer(subject: Option<&str>) -> Self {
+        Self {
+            subject: subject.map(str::to_owned),
+            ..Self::default()
+        }
+    }
+
+    /// The same answer as it was read by other pointers. One of another form names the same customers.
+    pub(super) fn by(&self, pointers: &TestimonyPointers) -> Self {
+        let read = pointers.read(self.said.clone());
+        Self {
+            subject: read.subject.or_else(|| self.subject.clone()),
+            ..read
+        }
+    }
 }
 
 impl Inquiry {
@@ -58,7 +106,7 @@ impl Inquiry {
         let body = self.body.as_deref().unwrap_or_default();
         let written = match self.content_type {
             ContentType::Json => {
-                let quoted = serde_json::Value::from(token).to_string();
+                let quoted = Value::from(token).to_string();
                 quoted[1..quoted.len() - 1].to_owned()
             }
             ContentType::Form => utf8_percent_encode(token, NON_ALPHANUMERIC).to_string(),
@@ -72,11 +120,15 @@ impl Inquiry {
             return None;
         }
         let said = json::parse(body).unwrap_or_default();
-        let issued_at = self.issued_at.as_ref().and_then(|place| place.find(&said));
-        Some(Testimony {
-            subject: self.subject.find(&said).and_then(name_of),
-            issued_at: moment_of(issued_at),
-        })
+        Some(self.pointers().read(said))
+    }
+
+    /// Where the answer says whose a token is, and when it was issued.
+    pub(super) fn pointers(&self) -> TestimonyPointers {
+        TestimonyPointers {
+            subject: self.subject.clone(),
+            issued_at: self.issued_at.clone(),
+        }
     }
 }
 

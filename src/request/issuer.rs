@@ -7,9 +7,10 @@ use jsonwebtoken::Algorithm;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use super::claims;
-use super::compact::{Compact, decode_object, key_id, refuse_other_types};
+use super::claims::{self, Said};
+use super::compact::{Compact, decode_object, key_id, refuse_other_types, signed_part};
 use super::flaw::{ClaimName, Flaw, Unreadable};
+use super::inquiry::{Inquiry, TestimonyPointers};
 use super::json::NO_CHARACTER;
 use super::key_ring::KeyRing;
 use super::key_source::{JwksSource, KeySource};
@@ -25,6 +26,55 @@ pub struct Issuer {
     /// Where its keys are fetched; `None`: they were given.
     source: Option<JwksSource>,
     ring: Arc<KeyRing>,
+    /// The token domain, as it stands in digests.
+    domain: Vec<u8>,
+    /// The hosts of the shop that alone has this token domain, by its name.
+    own_hosts: Vec<String>,
+    readings: Readings,
+    /// Where a shop that is asked says whose a token is.
+    asked: Option<TestimonyPointers>,
+    /// Names tokens as versions did whose digests did not say from where a name was read.
+    is_legacy: bool,
+}
+
+/// From where names are read, as far as that is not where most tokens have them: part of the digests, so that what is
+/// called `5` by one claim is not what was called `5` by another.
+#[derive(Default)]
+struct Readings {
+    id: Option<String>,
+    session: Option<String>,
+    subject: Option<String>,
+    everybody: Option<String>,
+}
+
+impl Readings {
+    /// A shop that is asked about all of its tokens names their customers; one with JWTs means the same customers by both.
+    fn of(settings: &TokenSettings, asked: Option<&TestimonyPointers>) -> Self {
+        let claims = &settings.claims;
+        let asked = asked.filter(|_| settings.algorithms.is_empty());
+        let unless = |usual: &str, said: String| (said != usual).then_some(said);
+        let subject: Vec<_> = claims.subject.iter().map(ToString::to_string).collect();
+        let issued_at = claims.issued_at.reading();
+        Self {
+            id: unless("/jti", claims.id.to_string()),
+            session: unless("/sid", claims.session.to_string()),
+            subject: match asked {
+                Some(pointers) => Some(pointers.reading()),
+                None => unless("/sub /iat", format!("{} {issued_at}", subject.join(" "))),
+            },
+            everybody: unless("/iat", issued_at),
+        }
+    }
+
+    fn of_kind(&self, kind: Digest) -> Option<&str> {
+        match kind {
+            Digest::Token => self.id.as_deref(),
+            Digest::Session => self.session.as_deref(),
+            Digest::Subject => self.subject.as_deref(),
+            Digest::Realm => self.everybody.as_deref(),
+            Digest::Fingerprint | Digest::Spared | Digest::Accepted => None,
+        }
+    }
 }
 
 /// How far in the future a token may have been issued: any wrong clock, but not another year.
@@ -40,11 +90,87 @@ impl Issuer {
             KeySource::Given(keys) => (None, keys),
             KeySource::Fetched(source) => (Some(source), Keys::default()),
         };
+        let asked = settings.inquiry.as_ref().map(Inquiry::pointers);
         Self {
+            readings: Readings::of(&settings, asked.as_ref()),
+            domain: settings.token_domain.clone().into_bytes(),
+            own_hosts: Vec::new(),
+            asked,
             settings: Arc::new(settings),
             source,
             ring: Arc::new(KeyRing::new(keys)),
+            is_legacy: false,
         }
+    }
+
+    /// Names tokens as a former configuration did, and verifies none. `is_legacy`: by digests that did not say from
+    /// where a name was read.
+    pub(super) fn naming(
+        settings: TokenSettings,
+        asked: Option<TestimonyPointers>,
+        is_legacy: bool,
+    ) -> Self {
+        let readings = if is_legacy {
+            Readings::default()
+        } else {
+            Readings::of(&settings, asked.as_ref())
+        };
+        Self {
+            readings,
+            asked,
+            is_legacy,
+            ..Self::new(settings, KeySource::Given(Keys::default()))
+        }
+    }
+
+    /// The token domain is that of the shop with these hosts, and of no other: one that has its name later is another shop.
+    pub(super) fn own_domain(&mut self, mut hosts: Vec<String>) {
+        if hosts.is_empty() {
+            return;
+        }
+        hosts.sort_unstable();
+        self.own_hosts = hosts;
+        if !self.is_legacy {
+            let hosts = blake3::hash(self.own_hosts.join("\n").as_bytes());
+            self.domain = self.settings.token_domain.clone().into_bytes();
+            self.domain.push(0);
+            self.domain.extend_from_slice(&hosts.as_bytes()[..8]);
+        }
+    }
+
+    /// See [`Issuer::own_domain`].
+    pub(super) fn own_hosts(&self) -> &[String] {
+        &self.own_hosts
+    }
+
+    /// Where a shop that is asked says whose a token is.
+    pub(super) fn asked(&self) -> Option<&TestimonyPointers> {
+        self.asked.as_ref()
+    }
+
+    /// Whether its digests are others than those of versions that did not say from where a name was read.
+    pub(super) fn differs_from_legacy(&self) -> bool {
+        let kinds = [
+            Digest::Token,
+            Digest::Session,
+            Digest::Subject,
+            Digest::Realm,
+        ];
+        let mut kinds = kinds.iter();
+        let is_other = self.tells_pinned() || !self.own_hosts.is_empty();
+        is_other || kinds.any(|kind| self.readings.of_kind(*kind).is_some())
+    }
+
+    /// What tells its keys from others: 32 bits of a digest, from which no key can be had. `None`: it has none.
+    pub(super) fn key_mark(&self) -> Option<u32> {
+        let digest = match &self.source {
+            Some(source) => Some(blake3::hash(source.url.to_string().as_bytes())),
+            None => self.ring.held().keys.document(),
+        };
+        digest.map(|digest| {
+            let [a, b, c, d, ..] = *blake3::hash(digest.as_bytes()).as_bytes();
+            u32::from_le_bytes([a, b, c, d])
+        })
     }
 
     /// Takes over from those that were there before a reload: keys that were fetched from the same place, and what the
@@ -171,31 +297,7 @@ impl Issuer {
             return Err(Flaw::IssuedInFuture);
         }
         let fingerprint = self.fingerprint(signed);
-        let named = said.id.as_ref();
-        let named = named.map(|id| self.digest(Digest::Token, issuer, id));
-        let former = self.settings.claims.former_customer(payload);
-        let subjects = [said.subject.as_deref(), former.as_deref()];
-        let mut groups = self.groups(issuer, said.session.as_deref(), &subjects);
-        if let Some(id) = said.id.as_ref().filter(|_| !issuer.is_empty()) {
-            // An operator may name the id alone.
-            groups.push(Group {
-                id: self.of_any_issuer(id),
-                cause: Cause::Token,
-            });
-        }
-        if named.is_some() {
-            // Before its key was here, it could be revoked by its digest only.
-            groups.push(Group {
-                id: fingerprint,
-                cause: Cause::Token,
-            });
-        }
-        let identity = Identity {
-            id: named.unwrap_or(fingerprint),
-            window: Window::of(said.expires_at),
-            groups,
-            issued_at: said.issued_at,
-        };
+        let identity = self.identity(issuer, &said, fingerprint, payload);
         let pinned = self.pinned(issuer);
         let name = |kind, name: &String| self.digest(kind, pinned, name);
         Ok(Verified {
@@ -210,6 +312,59 @@ impl Issuer {
         })
     }
 
+    /// By what a token with this payload can be refused.
+    fn identity(&self, issuer: &str, said: &Said, fingerprint: Id, payload: &Value) -> Identity {
+        let named = said.id.as_ref();
+        let named = named.map(|id| self.digest(Digest::Token, issuer, id));
+        let mut groups = self.groups(issuer, said.session.as_deref(), said.subject.as_deref());
+        if let Some(name) = self.settings.claims.former_customer(payload) {
+            let domain = &self.domain;
+            let former = |issuer: &str| Group {
+                id: Id::of(
+                    Digest::Subject,
+                    &[domain, issuer.as_bytes(), name.as_bytes()],
+                ),
+                cause: Cause::Subject,
+            };
+            groups.extend(names_of(issuer).map(former));
+        }
+        if let Some(id) = said.id.as_ref().filter(|_| !issuer.is_empty()) {
+            // An operator may name the id alone.
+            groups.push(Group {
+                id: self.of_any_issuer(id),
+                cause: Cause::Token,
+            });
+        }
+        if named.is_some() {
+            // Before its key was here, it could be revoked by its digest only.
+            groups.push(Group {
+                id: fingerprint,
+                cause: Cause::Token,
+            });
+        }
+        Identity {
+            id: named.unwrap_or(fingerprint),
+            window: Window::of(said.expires_at),
+            groups,
+            issued_at: said.issued_at,
+            former: Box::default(),
+        }
+    }
+
+    /// By what a token could be refused that this issuer would have taken for its own; its signature is not asked for.
+    pub(super) fn identity_unverified(
+        &self,
+        token: &Compact<'_>,
+        payload: &Value,
+    ) -> Option<Identity> {
+        self.accepted_algorithm(&token.header).ok()?;
+        self.check_key_id(key_id(&token.header).ok()?).ok()?;
+        let issuer = self.accepted_issuer(payload).ok()?;
+        let said = self.settings.claims.read(payload).ok()?;
+        let fingerprint = self.fingerprint(token.signed);
+        Some(self.identity(issuer, &said, fingerprint, payload))
+    }
+
     /// Whether it has the claims without which a token can't be revoked by a customer.
     fn is_revocable(&self, payload: &Value) -> bool {
         let mut wanted = self.settings.only_with.iter();
@@ -222,38 +377,47 @@ impl Issuer {
 
     /// The digest of a token's own text.
     pub(super) fn fingerprint(&self, text: &str) -> Id {
-        let domain = self.settings.token_domain.as_bytes();
-        Id::of(Digest::Fingerprint, &[domain, text.as_bytes()])
+        Id::of(Digest::Fingerprint, &[&self.domain, text.as_bytes()])
+    }
+
+    /// The digest of an opaque token of that name.
+    pub(super) fn opaque_digest(&self, name: &str) -> Id {
+        self.fingerprint(signed_part(name))
     }
 
     /// Everything a cutoff could name this token by. Session and customer are looked for under the issuer
-    /// and under none, so that pinning the issuers later forgets no logout; the customer also under the name of before
-    /// populations were told apart.
+    /// and under none: the shop, or the operator, may have named none.
     pub(super) fn groups(
         &self,
         issuer: &str,
         session: Option<&str>,
-        subjects: &[Option<&str>],
+        subject: Option<&str>,
     ) -> SmallVec<[Group; 8]> {
         let mut groups = SmallVec::new();
-        let sessions = [(session, Digest::Session, Cause::Session)].into_iter();
-        let subjects = subjects.iter();
-        let subjects = subjects.map(|name| (*name, Digest::Subject, Cause::Subject));
-        for (name, digest, cause) in sessions.chain(subjects) {
+        let named = [
+            (session, Digest::Session, Cause::Session),
+            (subject, Digest::Subject, Cause::Subject),
+        ];
+        for (name, digest, cause) in named {
             let Some(name) = name else { continue };
-            for issuer in [issuer, ""] {
-                let id = self.digest(digest, issuer, name);
-                groups.push(Group { id, cause });
-                if issuer.is_empty() {
-                    break;
-                }
-            }
+            groups.extend(names_of(issuer).map(|issuer| Group {
+                id: self.digest(digest, issuer, name),
+                cause,
+            }));
         }
         groups.push(Group {
-            id: Id::of_realm(&self.settings.token_domain),
+            id: self.everybody(),
             cause: Cause::Realm,
         });
         groups
+    }
+
+    /// The digest of everybody whose tokens it issues.
+    pub(super) fn everybody(&self) -> Id {
+        match self.readings.of_kind(Digest::Realm) {
+            None => Id::of(Digest::Realm, &[&self.domain]),
+            Some(reading) => Id::of(Digest::Realm, &[&self.domain, reading.as_bytes()]),
+        }
     }
 
     /// The issuer under which customers and sessions are known: only where the operator pinned it. One key
@@ -266,17 +430,46 @@ impl Issuer {
         }
     }
 
-    /// The digest under which a customer, session or token is known in this token domain.
+    /// The digest under which a customer, session or token is known in this token domain. Under no issuer it is that of
+    /// all issuers that are pinned here, where some are: a name from the time before may be another issuer's now.
     pub(super) fn digest(&self, kind: Digest, issuer: &str, name: &str) -> Id {
-        let domain = self.settings.token_domain.as_bytes();
-        Id::of(kind, &[domain, issuer.as_bytes(), name.as_bytes()])
+        let of_pinned = issuer.is_empty() && self.tells_pinned();
+        let reading = self.readings.of_kind(kind);
+        let mut parts: SmallVec<[&[u8]; 5]> = SmallVec::new();
+        parts.extend([&self.domain, issuer.as_bytes(), name.as_bytes()]);
+        parts.extend(reading.map(str::as_bytes));
+        parts.extend(of_pinned.then_some(&b"\0pinned"[..]));
+        Id::of(kind, &parts)
+    }
+
+    /// Whether names under no issuer are those of the pinned ones.
+    fn tells_pinned(&self) -> bool {
+        !(self.settings.issuers.is_empty() || self.is_legacy)
     }
 
     /// The digest by which an operator revokes a token by its id, whatever its `iss` is. A logout never does: other issuers
     /// may give the same id to another token.
     pub(super) fn of_any_issuer(&self, id: &str) -> Id {
-        let domain = self.settings.token_domain.as_bytes();
-        Id::of(Digest::Token, &[domain, id.as_bytes()])
+        let domain = self.domain.as_slice();
+        let reading = self.readings.of_kind(Digest::Token).map(str::as_bytes);
+        match reading {
+            None => Id::of(Digest::Token, &[domain, id.as_bytes()]),
+            Some(reading) => Id::of(Digest::Token, &[domain, id.as_bytes(), reading, b"\0any"]),
+        }
+    }
+
+    /// Everything by which those of a name are refused that the operator names by hand, of this `iss` or of any.
+    pub(super) fn named_by_hand(
+        &self,
+        kind: Digest,
+        issuer: Option<&str>,
+        name: &str,
+    ) -> impl Iterator<Item = Id> {
+        let fits = issuer.is_none_or(|issuer| self.may_be_of(issuer));
+        let by_id = fits && kind == Digest::Token && issuer.is_none();
+        let of_any = by_id.then(|| self.of_any_issuer(name));
+        let named = fits.then(|| self.digest(kind, issuer.unwrap_or_default(), name));
+        named.into_iter().chain(of_any)
     }
 
     /// Whether a token that says this `iss` could be good.
@@ -313,6 +506,12 @@ impl Issuer {
         };
         named.then_some(()).ok_or(Flaw::Audience)
     }
+}
+
+/// An issuer under which customers and sessions may be known, and none.
+fn names_of(issuer: &str) -> impl Iterator<Item = &str> {
+    let none = (!issuer.is_empty()).then_some("");
+    std::iter::once(issuer).chain(none)
 }
 
 fn verify_signature(

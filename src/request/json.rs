@@ -71,7 +71,7 @@ fn has_whole_names(value: &Value) -> bool {
 }
 
 /// Where a value stands in a JSON document (RFC 6901).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Pointer(String);
 
 impl Pointer {

@@ -25,7 +25,12 @@ pub struct KeyRing {
 pub(super) struct Held {
     pub(super) keys: Arc<Keys>,
     pub(super) verified: Memory,
+    /// Which former meanings are honoured in what is remembered.
+    formers: Formers,
 }
+
+/// The digest of the former meanings that are honoured.
+pub(super) type Formers = [u8; 32];
 
 /// Tokens that verified, by their whole text. It never says "not revoked", so it may forget.
 type Memory = Cache<Text, Arc<Verified>, foldhash::fast::RandomState>;
@@ -121,7 +126,7 @@ impl KeyState {
 const VERIFIED_BYTES_MAX: u64 = 64 << 20;
 
 impl Held {
-    fn new(keys: Arc<Keys>) -> Self {
+    fn new(keys: Arc<Keys>, formers: Formers) -> Self {
         /// What an entry costs beside its text, measured at a million entries of moka 0.12.
         const ENTRY_BYTES: usize = 400;
         let weight =
@@ -130,7 +135,18 @@ impl Held {
             .weigher(weight)
             .max_capacity(VERIFIED_BYTES_MAX)
             .build_with_hasher(foldhash::fast::RandomState::default());
-        Self { keys, verified }
+        Self {
+            keys,
+            verified,
+            formers,
+        }
+    }
+
+    /// Remembers a token, unless other former meanings were honoured when it was verified.
+    pub(super) fn remember(&self, text: &str, token: &Arc<Verified>, formers: Formers) {
+        if self.formers == formers {
+            self.verified.insert(text.into(), Arc::clone(token));
+        }
     }
 
     /// The tokens that are remembered.
@@ -146,7 +162,7 @@ impl KeyRing {
 
     fn of(keys: Arc<Keys>, record: Record) -> Self {
         Self {
-            held: ArcSwap::from_pointee(Held::new(keys)),
+            held: ArcSwap::from_pointee(Held::new(keys, Formers::default())),
             misses: Mutex::default(),
             record: Mutex::new(record),
         }
@@ -184,7 +200,9 @@ impl KeyRing {
     pub fn take(&self, keys: Keys, now: UnixTime) -> bool {
         let are_new = !self.held().keys.is_same_document(&keys);
         if are_new {
-            self.held.store(Arc::new(Held::new(Arc::new(keys))));
+            let keys = Arc::new(keys);
+            self.held
+                .rcu(|held| Held::new(Arc::clone(&keys), held.formers));
         }
         let mut misses = self.misses.lock();
         misses.brought = misses.begun;
@@ -194,6 +212,14 @@ impl KeyRing {
             failure: None,
         };
         are_new
+    }
+
+    /// What is remembered honours these former meanings from now on; what honoured others is forgotten.
+    pub(super) fn honour(&self, formers: Formers) {
+        if self.held().formers != formers {
+            self.held
+                .rcu(|held| Held::new(Arc::clone(&held.keys), formers));
+        }
     }
 
     /// The keys could not be fetched; those that are here stay.
@@ -240,6 +266,7 @@ mod tests {
                 window: Window::UNDATED,
                 groups: SmallVec::new(),
                 issued_at: None,
+                former: Box::default(),
             },
             expires_at: None,
             not_before: None,

@@ -286,6 +286,11 @@ impl Keys {
         }
     }
 
+    /// The digest of what they were read from; `None`: there are none.
+    pub(super) fn document(&self) -> Option<blake3::Hash> {
+        self.document
+    }
+
     /// Whether both were read from the same bytes.
     pub(super) fn is_same_document(&self, other: &Self) -> bool {
         self.document == other.document

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::call::Call;
 use super::claims::name_of;
 use super::credential::NamePattern;
+use super::inquiry::Testimony;
 use super::json::{self, Pointer};
 use super::path::Path;
 use super::set_cookie::SetCookie;
@@ -189,7 +190,11 @@ impl Shop {
         let until = settings.undated_until(shop_time);
         let digests = self.digests_of(text).unwrap_or_default();
         let known = digests.into_iter();
-        let known = known.map(|id| (self.verifier.confirmed(id, customer), until, is_dated));
+        let said = Testimony::of_customer(customer);
+        let known = known.map(|id| {
+            let identity = self.verifier.confirmed(&Identity::undated(id), &said);
+            (identity, until, is_dated)
+        });
         known.collect()
     }
 }
@@ -213,13 +218,17 @@ impl Gate {
                                 revocations.has_cutoff_of(&identity)
                             } else {
                                 if revocations.has_cutoffs() && revocations.is_dated(&identity) {
-                                    handed_out.again.push((identity.id, until));
+                                    let names = identity.names();
+                                    handed_out.again.extend(names.map(|id| (*id, until)));
                                 }
                                 revocations.has_cutoffs()
                             };
                             handed_out.dated.push((identity.id, until));
                         }
-                        Some(_) => handed_out.dead.push((identity.id, until)),
+                        Some(_) => {
+                            let names = identity.names();
+                            handed_out.dead.extend(names.map(|id| (*id, until)));
+                        }
                     }
                 }
             }

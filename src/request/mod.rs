@@ -15,6 +15,7 @@ mod credential;
 mod dead_cookie;
 mod doubtful;
 mod flaw;
+mod former;
 mod graphql;
 mod host;
 mod inquiry;
@@ -28,6 +29,7 @@ mod lax_json;
 mod likely_tokens;
 mod loggable;
 mod logout;
+mod meaning;
 mod mint;
 mod multipart;
 mod near_miss;
@@ -54,10 +56,12 @@ mod words;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Method, StatusCode};
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 pub use agreement::{Agreement, Wanted};
@@ -75,6 +79,7 @@ pub use credential::{
 pub use dead_cookie::{DeadCookie, DeadCookiePolicy};
 pub use doubtful::Doubtful;
 pub use flaw::{ClaimName, Flaw, Unreadable};
+pub use former::Honoured;
 pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, UnreadBody};
 pub use host::{HostPattern, host_of};
 pub use inquiry::{ContentType, Inquiry};
@@ -104,7 +109,7 @@ pub use web_origin::WebOrigin;
 pub use words::Words;
 
 use crate::clock::UnixTime;
-use crate::revocation::{Cause, Id, Revocation, Revocations, Source, UNCONFIRMED_LIFE};
+use crate::revocation::{Cause, Id, Meaning, Revocation, Revocations, Source, UNCONFIRMED_LIFE};
 use confirmations::Asked;
 use credential::Segments;
 use dead_cookie::SetAside;
@@ -161,6 +166,10 @@ struct Arrival<'a, 'r> {
 pub struct Gate {
     shops: Vec<Arc<Shop>>,
     revocations: Arc<Revocations>,
+    /// Which meanings of names the shops honour: see [`Revocations::meaning_changes`].
+    meanings: AtomicU64,
+    /// Held while that changes.
+    honouring: Mutex<()>,
 }
 
 /// What becomes of a request that is not refused.
@@ -249,7 +258,58 @@ impl Gate {
             .iter()
             .any(|shop| shop.on_reissue == OnReissue::Revive);
         revocations.let_revive(revives);
-        Self { shops, revocations }
+        Self {
+            shops,
+            revocations,
+            meanings: AtomicU64::new(u64::MAX),
+            honouring: Mutex::new(()),
+        }
+    }
+
+    /// Has tokens looked up by what they were called under former configurations, as far as entries live that were made
+    /// under those: here, or at another node.
+    pub fn honour_meanings(&self, now: UnixTime) {
+        let is_up_to_date =
+            || self.meanings.load(Ordering::Acquire) == self.revocations.meaning_changes();
+        if is_up_to_date() {
+            return;
+        }
+        let _honouring = self.honouring.lock();
+        if is_up_to_date() {
+            return;
+        }
+        let changes = self.revocations.meaning_changes(); // read first: what changes meanwhile is seen the next time
+        let meanings = self.revocations.meanings();
+        let shops: Vec<_> = self.shops.iter().map(Arc::as_ref).collect();
+        honour_meanings(&shops, &meanings, now);
+        self.meanings.store(changes, Ordering::Release);
+    }
+
+    /// What is to be put in force before these, so that a later configuration does not forget what the shop's names mean.
+    pub fn meaning_before(
+        &self,
+        shop: &Shop,
+        revocations: &[Revocation],
+        now: UnixTime,
+    ) -> Vec<Revocation> {
+        self.revocations
+            .meaning_before(shop.meaning(), revocations, now)
+    }
+
+    /// The same for an order by hand, which goes by former names as well: their meanings are kept as long.
+    pub fn meanings_before(
+        &self,
+        shop: &Shop,
+        revocations: &[Revocation],
+        now: UnixTime,
+    ) -> Vec<Revocation> {
+        let mut meant = self.meaning_before(shop, revocations, now);
+        if let Some(until) = revocations.iter().map(Revocation::until).max() {
+            for text in shop.verifier.formers().texts() {
+                meant.extend(self.revocations.meaning_until(text, until));
+            }
+        }
+        meant
     }
 
     /// The shops.
@@ -287,6 +347,7 @@ impl Gate {
         asked: Asked,
         now: UnixTime,
     ) -> Result<Verdict<'_>, Refused<'_>> {
+        self.honour_meanings(now);
         let shop = self.shop_of(request).map_err(Refused::by_nobody)?;
         shop.note_judged();
         let path = Path::read(request.head.uri.path());
@@ -344,7 +405,9 @@ impl Gate {
     ) -> Result<Verdict<'g>, Refusal> {
         let Arrival { request, asked, .. } = arrival;
         let named = arrival.token_of_path;
-        let credentials = credential::take_all(&shop.places, occasion, request, named)?;
+        let formers = shop.verifier.formers();
+        let mut credentials = credential::take_all(&shop.places, occasion, request, named)?;
+        credentials.extend(credential::take_former(formers.places(), occasion, request));
         self.refuse_unknowing(credentials.is_empty(), now)?;
         let (mut alive, mut watched) = (Alive::new(), Tokens::new());
         for credential in credentials {
@@ -518,7 +581,8 @@ impl Gate {
         let spared = spared_by(rule, alive);
         for (token, credential) in alive {
             let id = token.identity().id;
-            let is_vouched = companions.contains(&id) || self.revocations.was_accepted(&id);
+            let is_vouched =
+                companions.contains(&id) || self.revocations.was_accepted(token.identity());
             let source = if is_vouched {
                 Source::Verified
             } else {
@@ -620,7 +684,8 @@ impl Gate {
     /// A token that is good and says nothing of its issue is dated when it is first seen.
     fn date(&self, shop: &Shop, token: &Token, now: UnixTime) {
         if let Some(until) = shop.dated_until(token, now) {
-            self.revocations.see(token.identity(), until);
+            self.revocations
+                .see(token.identity(), until, shop.meaning());
         }
     }
 
@@ -710,6 +775,15 @@ impl Gate {
             words: None,
             dead_cookies: Vec::new(),
         }
+    }
+}
+
+/// Has each of these shops look its tokens up by what they were called under former ones of these meanings, too.
+pub fn honour_meanings(shops: &[&Shop], meanings: &[Meaning], now: UnixTime) {
+    for shop in shops {
+        let others = shops.iter().filter(|other| other.name != shop.name);
+        let others: Vec<_> = others.copied().collect();
+        shop.honour(&others, meanings, now);
     }
 }
 

@@ -1,8 +1,9 @@
 //! A shop as the gate knows it: what is said of it in the configuration, ready to be asked.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, ORIGIN};
@@ -17,12 +18,15 @@ use super::confirmations::Confirmations;
 use super::credential::{Carrier, Credential, Occasion, Place, trimmed};
 use super::dead_cookie::DeadCookiePolicy;
 use super::flaw::Flaw;
+use super::former::{Formers, Honoured};
 use super::graphql::{GraphQlSettings, Reading, UnknownHash};
 use super::host::HostPattern;
+use super::issuer::Issuer;
 use super::known_logouts::KnownLogouts;
 use super::likely_tokens::LikelyTokens;
 use super::loggable::{loggable_path, without_token};
 use super::logout::LogoutRule;
+use super::meaning::ShopMeaning;
 use super::mint::{MintRule, OnReissue};
 use super::parameters::content_type;
 use super::path::{Path, PathStyle};
@@ -37,7 +41,7 @@ use super::token::Token;
 use super::token_settings::{Kind, UnknownToken};
 use super::verify::Verifier;
 use crate::clock::UnixTime;
-use crate::revocation::{Allowance, Id, MARGIN, ShopTag};
+use crate::revocation::{Allowance, Id, MARGIN, Meaning, ShopTag};
 
 /// Everything by which one shop's requests are judged.
 pub struct Shop {
@@ -89,6 +93,8 @@ pub struct Shop {
     pub examine: Examine,
     /// What becomes of a cookie whose token is dead.
     pub dead_cookie: DeadCookiePolicy,
+    /// What its names mean, once that was asked for.
+    pub meaning: OnceLock<String>,
 }
 
 /// In which bodies dead tokens are looked for.
@@ -140,8 +146,10 @@ impl Shop {
         self.likely = Arc::clone(&old.likely);
         self.seen_cookies = Arc::clone(&old.seen_cookies);
         self.verifier.inherit(&old.verifier);
-        let (new, old_settings) = (self.verifier.settings(), old.verifier.settings());
-        if new.inquiry == old_settings.inquiry && new.token_domain == old_settings.token_domain {
+        let (new, former) = (self.verifier.settings(), old.verifier.settings());
+        let is_same = new.inquiry == former.inquiry;
+        // What it said is remembered by names, and says by which names a token is refused.
+        if is_same && self.meaning_now().names == old.meaning_now().names {
             self.confirmations = Arc::clone(&old.confirmations);
         }
         self.graphql.learnt = Arc::clone(&old.graphql.learnt);
@@ -175,6 +183,107 @@ impl Shop {
             Token::Confirmed(_) => Some(self.verifier.settings().undated_until(shop_time)),
             Token::Opaque(_) | Token::Stranger(_) => None,
         }
+    }
+
+    /// No other shop has the token domain that has its name: see [`Issuer::own_domain`].
+    pub fn own_domain(&mut self) {
+        let hosts: Vec<_> = self.hosts.iter().map(ToString::to_string).collect();
+        self.verifier.own_domain(&self.name, &hosts);
+    }
+
+    /// What its names mean, for the journal: entries are made under it.
+    pub fn meaning(&self) -> &str {
+        self.meaning.get_or_init(|| self.meaning_now().text())
+    }
+
+    fn meaning_now(&self) -> ShopMeaning {
+        let hosts = self.hosts.iter().map(ToString::to_string);
+        let issuers = (self.verifier.issuers(), self.verifier.main_at());
+        ShopMeaning::of((&self.name, hosts.collect()), issuers, &self.places)
+    }
+
+    /// What they meant to versions that kept no meanings.
+    pub fn meaning_without_readings(&self) -> String {
+        let meaning = self.meaning_now();
+        if self
+            .verifier
+            .issuers()
+            .iter()
+            .any(Issuer::differs_from_legacy)
+        {
+            meaning.legacy().text()
+        } else {
+            meaning.text()
+        }
+    }
+
+    /// Looks its tokens up under the former ones of these meanings, too; `others` are the shops that are served with it.
+    pub(super) fn honour(&self, others: &[&Self], meanings: &[Meaning], now: UnixTime) {
+        let others: Vec<_> = others.iter().map(|other| other.meaning_now()).collect();
+        let formers = Formers::of(&self.meaning_now(), &others, meanings, now);
+        if formers.digest() != self.verifier.formers().digest() {
+            self.verifier.honour(formers);
+            self.confirmations.forget_words();
+        }
+    }
+
+    /// The former meanings under which its tokens are looked up.
+    pub fn honoured(&self) -> Vec<Honoured> {
+        self.verifier.formers().honoured().cloned().collect()
+    }
+
+    /// How long entries about its tokens may live from now on, those that were made under former meanings included;
+    /// `None`: for ever.
+    pub fn longest_life(&self, now: UnixTime) -> Option<Duration> {
+        let longest = self.verifier.longest_life()? + Meaning::KEPT_BEYOND;
+        let honoured = self.honoured().into_iter().map(|former| former.until);
+        match honoured.max() {
+            None => Some(longest),
+            Some(UnixTime::FOREVER) => None,
+            Some(until) => Some(longest.max(until.since(now))),
+        }
+    }
+
+    /// Whether a logout at one is none at the other, though both are in front of the same tokens: they have a key in
+    /// common, and no token domain.
+    pub fn shares_keys_only(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.verifier.issuers(), other.verifier.issuers());
+        let has_key = |one: &Issuer| {
+            let mark = one.key_mark();
+            mark.is_some() && theirs.iter().any(|other| other.key_mark() == mark)
+        };
+        ours.iter().any(has_key) && !self.shares_domain(other)
+    }
+
+    /// Whether some token of it means the same at the other.
+    pub fn shares_domain(&self, other: &Self) -> bool {
+        let theirs = other.verifier.issuers();
+        let is_theirs = |one: &Issuer| {
+            let mut domains = theirs.iter().map(|other| &other.settings().token_domain);
+            domains.any(|domain| *domain == one.settings().token_domain)
+        };
+        self.verifier.issuers().iter().any(is_theirs)
+    }
+
+    /// [`Shop::honoured`], a line each for people to read.
+    pub fn honoured_in_words(&self) -> Vec<String> {
+        let told = |former: &Honoured| {
+            let of = match former.shop == self.name {
+                true => String::new(),
+                false => format!(" of shop {}", former.shop),
+            };
+            let until = if former.until == UnixTime::FOREVER {
+                "for ever".to_owned()
+            } else {
+                format!("until {}", former.until)
+            };
+            format!(
+                "shop {} honours the former {}{of} {until}: tokens that were logged out under it stay dead",
+                self.name,
+                former.differs.join(", "),
+            )
+        };
+        self.verifier.formers().honoured().map(told).collect()
     }
 
     /// The calls that rules are about.
@@ -316,8 +425,8 @@ impl Shop {
         let line = self.line_of(request, &path);
         let need = self.rules_need(&line);
         let places = self.places.iter();
-        let mut in_bodies = places.filter(|place| place.carrier.is_in_body()).peekable();
-        if need == BodyNeed::Whole || in_bodies.peek().is_none() {
+        let mut in_bodies = places.filter(|place| place.carrier.is_in_body());
+        if need == BodyNeed::Whole || !self.has_places_in_body() {
             return need;
         }
         let purpose = self.purpose(request, &path);
@@ -431,7 +540,11 @@ impl Shop {
                 Err(Flaw::NoKeys) if self.verifier.may_be_ours(jwt) => {
                     return Err(Refusal::KeysMissing);
                 }
-                Err(_) => {} // what can't be verified can't be dead, but by its digest
+                // What can't be verified can't be dead but by its digest, or as what it was called.
+                Err(_) if !self.verifier.formers().is_empty() => {
+                    tokens.push(self.verifier.by_digest(jwt));
+                }
+                Err(_) => {}
             }
         }
         Ok(tokens)
@@ -447,12 +560,16 @@ impl Shop {
         }
         let name = self.verifier.settings().opaque_name(bare);
         digests.extend(self.verifier.digests_of(bare, name));
-        let spellings = self.places.iter().map(|place| &place.spelling);
-        for spelling in spellings.filter(|spelling| !spelling.is_plain()) {
+        let formers = self.verifier.formers();
+        let places = self.places.iter().chain(formers.places());
+        for place in places.filter(|place| !place.spelling.is_plain()) {
+            let spelling = &place.spelling;
             for text in spelling.unwrap(Cow::Borrowed(text)) {
                 match spelling.key(&text) {
                     Ok(Some(key)) => digests.extend(self.verifier.digests_of(&text, &key)),
-                    Err(refusal) if spelling.pattern.is_some() => return Err(refusal),
+                    Err(refusal) if spelling.pattern.is_some() && !place.is_former() => {
+                        return Err(refusal);
+                    }
                     Ok(None) | Err(_) => {} // without a pattern nothing tells it from any other text
                 }
             }
@@ -482,8 +599,13 @@ impl Shop {
 
     /// Whether dead tokens are looked for in every body, because some body carries a credential.
     pub(super) fn sweeps_bodies(&self) -> bool {
-        self.examine == Examine::Everything
-            && self.places.iter().any(|place| place.carrier.is_in_body())
+        self.examine == Examine::Everything && self.has_places_in_body()
+    }
+
+    /// Whether a body carries credentials, or did under a former meaning.
+    fn has_places_in_body(&self) -> bool {
+        let in_body = |place: &Place| place.carrier.is_in_body();
+        self.places.iter().any(in_body) || self.verifier.formers().places().iter().any(in_body)
     }
 
     /// A bearer that stores itself at a logout must look like one of the shop's; a refresh token looks different.

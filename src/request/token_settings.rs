@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
 use super::credential::token_in;
@@ -11,7 +12,8 @@ use super::inquiry::Inquiry;
 use super::json::Pointer;
 
 /// What a credential is taken for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A JWT: anything else is refused.
     Jwt,
@@ -69,6 +71,33 @@ pub enum UnknownToken {
 }
 
 impl TokenSettings {
+    /// What names tokens, and judges none.
+    pub(super) fn naming(
+        token_domain: String,
+        algorithms: Vec<Algorithm>,
+        issuers: Vec<String>,
+        key_ids: Vec<String>,
+        claims: Claims,
+    ) -> Self {
+        Self {
+            token_domain,
+            kind: Kind::Auto,
+            algorithms,
+            issuers,
+            key_ids,
+            audiences: Vec::new(),
+            claims,
+            only_with: Vec::new(),
+            leeway: Duration::ZERO,
+            refresh_window: Duration::ZERO,
+            max_lifetime: None,
+            opaque_pattern: None,
+            forward_unverifiable: false,
+            inquiry: None,
+            unknown: UnknownToken::default(),
+        }
+    }
+
     /// What an opaque token is known by: all of it, or the part by which the shop finds it whatever stands around.
     pub(super) fn opaque_name<'t>(&self, text: &'t str) -> &'t str {
         let pattern = self.opaque_pattern.as_ref();
@@ -143,27 +172,17 @@ pub(super) fn settings_for_tests(token_domain: &str, algorithm: Algorithm) -> To
         pointer: pointer(text),
         unit: None,
     };
-    TokenSettings {
-        token_domain: token_domain.to_owned(),
-        kind: Kind::Auto,
-        algorithms: vec![algorithm],
-        issuers: Vec::new(),
-        key_ids: Vec::new(),
-        audiences: Vec::new(),
-        claims: Claims {
+    TokenSettings::naming(
+        token_domain.to_owned(),
+        vec![algorithm],
+        Vec::new(),
+        Vec::new(),
+        Claims {
             id: pointer("/jti"),
             subject: vec![pointer("/sub")],
             session: pointer("/sid"),
             expires_at: time("/exp"),
             issued_at: IssuedAt::Claim(time("/iat")),
         },
-        only_with: Vec::new(),
-        leeway: Duration::ZERO,
-        refresh_window: Duration::ZERO,
-        max_lifetime: None,
-        opaque_pattern: None,
-        forward_unverifiable: false,
-        inquiry: None,
-        unknown: UnknownToken::default(),
-    }
+    )
 }

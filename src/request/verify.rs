@@ -1,17 +1,21 @@
 //! From the text of a credential to a token: verified, or opaque, or refused.
 
-use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::compact::{Compact, decode_object, has_jwt_shape, key_id, signed_part};
+use arc_swap::{ArcSwap, Guard};
+use smallvec::SmallVec;
+
+use super::compact::{Compact, decode_object, has_jwt_shape, key_id};
 use super::credential::{is_no_text, trimmed};
 use super::flaw::Flaw;
+use super::former::Formers;
+use super::inquiry::Testimony;
 use super::issuer::Issuer;
 use super::token::{Token, Verified};
 use super::token_settings::{Kind, TokenSettings};
 use crate::clock::UnixTime;
-use crate::revocation::{Cause, Group, Id, Identity, Kind as Digest, Window};
+use crate::revocation::{Cause, Group, Id, Identity, Kind as Digest};
 
 /// How the tokens of a shop are verified and what their claims are called.
 pub struct Verifier {
@@ -19,6 +23,8 @@ pub struct Verifier {
     issuers: Vec<Issuer>,
     /// Which of them opaque tokens belong to.
     main: usize,
+    /// What tokens were called under former configurations.
+    formers: ArcSwap<Formers>,
 }
 
 /// The longest token that is read. Four times what cookies can carry; shops refuse such headers anyway.
@@ -31,7 +37,39 @@ impl Verifier {
         issuers.extend(others);
         let takes_opaque = |issuer: &Issuer| issuer.settings().kind != Kind::Jwt;
         let main = issuers.iter().position(takes_opaque).unwrap_or_default();
-        Self { issuers, main }
+        Self {
+            issuers,
+            main,
+            formers: ArcSwap::default(),
+        }
+    }
+
+    /// What tokens were called under former configurations.
+    pub(super) fn formers(&self) -> Guard<Arc<Formers>> {
+        self.formers.load()
+    }
+
+    /// Exchanges that.
+    pub(super) fn honour(&self, formers: Formers) {
+        let digest = formers.digest();
+        self.formers.store(Arc::new(formers));
+        for issuer in &self.issuers {
+            issuer.ring().honour(digest);
+        }
+    }
+
+    /// No other shop has the token domain of this name: see [`Issuer::own_domain`].
+    pub(super) fn own_domain(&mut self, domain: &str, hosts: &[String]) {
+        for issuer in &mut self.issuers {
+            if issuer.settings().token_domain == domain {
+                issuer.own_domain(hosts.to_vec());
+            }
+        }
+    }
+
+    /// Which of the issuers opaque tokens belong to.
+    pub(super) fn main_at(&self) -> usize {
+        self.main
     }
 
     /// Takes over from the verifier that was there before a reload what still holds.
@@ -181,6 +219,7 @@ impl Verifier {
         now: UnixTime,
     ) -> Result<Arc<Verified>, Flaw> {
         let held = issuer.ring().held();
+        let formers = self.formers.load(); // after what is held: see `honour`
         let mut verified = issuer.verify(&held.keys, token, now)?;
         if issuer.settings().token_domain != self.settings().token_domain {
             // Before its key was here, it could be revoked among the opaque ones only.
@@ -189,8 +228,12 @@ impl Verifier {
                 cause: Cause::Token,
             });
         }
+        if !formers.is_empty() {
+            let former = formers.of_verified(issuer, token, text, &verified.identity);
+            verified.identity.former = former.into();
+        }
         let verified = Arc::new(verified);
-        held.verified.insert(text.into(), Arc::clone(&verified));
+        held.remember(text, &verified, formers.digest());
         Ok(verified)
     }
 
@@ -219,41 +262,55 @@ impl Verifier {
     ///
     /// White space around it is none of it: frameworks strip that, and databases do not compare it.
     pub(super) fn opaque(&self, text: &str, name: &str) -> Token {
-        let (id, former) = self.digests(text, name);
-        let former = former.map(|id| Group {
+        let formers = self.formers.load();
+        let [id, whole] = self.digests(text, name);
+        let others = [whole].into_iter().filter(|whole| *whole != id);
+        let others = others.chain(formers.digests(text, name));
+        let groups = others.map(|id| Group {
             id,
             cause: Cause::Token,
         });
         Token::Opaque(Arc::new(Identity {
-            id,
-            window: Window::UNDATED,
-            groups: former.into_iter().collect(),
-            issued_at: None,
+            groups: groups.collect(),
+            former: formers.of_opaque(text).into(),
+            ..Identity::undated(id)
         }))
     }
 
     /// The digests that such a token can be revoked by.
-    pub(super) fn digests_of(&self, text: &str, name: &str) -> impl Iterator<Item = Id> {
-        let (id, former) = self.digests(text, name);
-        iter::once(id).chain(former)
+    pub(super) fn digests_of(&self, text: &str, name: &str) -> SmallVec<[Id; 2]> {
+        let formers = self.formers.load();
+        let own = self.digests(text, name).into_iter();
+        own.chain(formers.digests(text, name)).collect()
     }
 
-    /// Its digest by its name; and by what it was called before the operator said by which part it is known.
-    fn digests(&self, text: &str, name: &str) -> (Id, Option<Id>) {
-        let name = trimmed(name);
-        let digest = |text| self.main().fingerprint(signed_part(text));
-        (digest(name), (name != text).then(|| digest(text)))
-    }
-
-    /// By what a token can be refused that the shop has confirmed.
-    pub(super) fn confirmed(&self, id: Id, subject: Option<&str>) -> Identity {
-        Identity {
+    /// Its digest by its name; and by all of its text, which was its name before the operator said otherwise.
+    fn digests(&self, text: &str, name: &str) -> [Id; 2] {
+        let main = self.main();
+        let id = main.opaque_digest(trimmed(name));
+        let is_whole = trimmed(name) == text;
+        [
             id,
-            window: Window::UNDATED,
-            groups: self
-                .main()
-                .groups(self.settings().only_issuer(), None, &[subject]),
-            issued_at: None,
+            if is_whole {
+                id
+            } else {
+                main.opaque_digest(text)
+            },
+        ]
+    }
+
+    /// By what a token can be refused of which the shop says this. `names`: by what it could be while nothing was known of
+    /// it but itself.
+    pub(super) fn confirmed(&self, names: &Identity, said: &Testimony) -> Identity {
+        let issuer = self.settings().only_issuer();
+        let customer = self.main().groups(issuer, None, said.subject.as_deref());
+        let formers = self.formers.load().of_confirmed(names.id, said);
+        let former = names.former.iter().cloned().chain(formers);
+        Identity {
+            groups: names.groups.iter().copied().chain(customer).collect(),
+            issued_at: said.issued_at,
+            former: former.collect(),
+            ..Identity::undated(names.id)
         }
     }
 
@@ -263,15 +320,12 @@ impl Verifier {
     }
 
     /// Everything by which those of a name are refused that the operator names by hand: a token by its id claim, a
-    /// customer or a session; of this `iss`, or of any.
+    /// customer or a session; of this `iss`, or of any. By former names, too: tokens that are older than them are known so.
     pub(super) fn named_by_hand(&self, kind: Digest, issuer: Option<&str>, name: &str) -> Vec<Id> {
-        each_once(self.meant(issuer).flat_map(|one| {
-            let by_id = kind == Digest::Token && issuer.is_none();
-            let of_any = by_id.then(|| one.of_any_issuer(name));
-            [one.digest(kind, issuer.unwrap_or_default(), name)]
-                .into_iter()
-                .chain(of_any)
-        }))
+        let formers = self.formers.load();
+        let own = self.meant(issuer);
+        let own = own.flat_map(|one| one.named_by_hand(kind, issuer, name));
+        each_once(own.chain(formers.named_by_hand(kind, issuer, name)))
     }
 
     /// What a logout of theirs revokes them by: under each pinned issuer, or under none.
@@ -322,8 +376,7 @@ impl Verifier {
 
     /// Everybody whose tokens are good here, by the token domain of every issuer.
     pub(super) fn everybody(&self) -> Vec<Id> {
-        let issuers = self.issuers.iter();
-        each_once(issuers.map(|one| Id::of_realm(&one.settings().token_domain)))
+        each_once(self.issuers.iter().map(Issuer::everybody))
     }
 }
 

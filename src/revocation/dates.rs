@@ -1,10 +1,9 @@
 //! When tokens came into being and when customers' tokens ended, by the nodes' own clocks: for tokens that say nothing of
 //! their issue.
 
-use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::entry::{Cause, DateKind, Id, Identity, Revocation};
+use super::entry::{DateKind, Id, Identity, Revocation};
 use super::parts::{Dated, Entries, Minutes, Parts, Sorted};
 use super::section::{Item, Section, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
@@ -55,7 +54,7 @@ impl Dates {
     ///
     /// The answer that minted it knows best. One that was seen long before was handed out again.
     pub(super) fn issued_ms(&self, token: &Identity) -> Option<u64> {
-        let first = |moments: &Moments| names_of(token).filter_map(|id| moments.get(id)).min();
+        let first = |moments: &Moments| token.names().filter_map(|id| moments.get(id)).min();
         let (seen, minted) = (first(&self.seen), first(&self.minted));
         match (seen, minted) {
             (Some(seen), Some(minted)) if seen.saturating_add(SKEW_MS) < minted => Some(seen),
@@ -70,13 +69,11 @@ impl Dates {
 
     /// Whether a dead token was handed out again after the last of its ends, and the shop's word counts.
     pub(super) fn is_revived(&self, token: &Identity) -> bool {
-        let revived = names_of(token).filter_map(|id| self.revived.get(id)).max();
+        let revived = token.names().filter_map(|id| self.revived.get(id)).max();
         let Some(revived) = revived else {
             return false;
         };
-        let groups = token.groups.iter().map(|group| &group.id);
-        let ends = iter::once(&token.id).chain(groups);
-        let last = ends.filter_map(|id| self.ended.get(id)).max();
+        let last = token.all_names().filter_map(|id| self.ended.get(id)).max();
         last.is_none_or(|last| last < revived)
     }
 
@@ -150,13 +147,6 @@ impl Dates {
             DateKind::Ended => &self.ended,
         }
     }
-}
-
-/// Every name of a token itself: it was dated under one of them, maybe by another configuration.
-fn names_of(token: &Identity) -> impl Iterator<Item = &Id> {
-    let others = token.groups.iter();
-    let others = others.filter(|group| group.cause == Cause::Token);
-    iter::once(&token.id).chain(others.map(|group| &group.id))
 }
 
 /// The dates of one kind.
@@ -251,17 +241,11 @@ impl Moments {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use smallvec::SmallVec;
 
     const NOW_MS: u64 = 1_790_000_000_000;
 
     fn identity(number: u8) -> Identity {
-        Identity {
-            id: Id::from_bytes([number; 16]),
-            window: super::super::Window::UNDATED,
-            groups: SmallVec::new(),
-            issued_at: None,
-        }
+        Identity::undated(Id::from_bytes([number; 16]))
     }
 
     fn note(dates: &Dates, kind: DateKind, at_ms: u64) -> bool {

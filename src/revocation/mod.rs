@@ -8,6 +8,7 @@ pub mod gossip;
 mod history;
 mod journal;
 mod mark;
+mod meaning;
 mod parts;
 mod row;
 mod section;
@@ -34,6 +35,7 @@ pub use journal::{Contents, Journal, JournalError, Notes, Progress};
 /// For fuzz/ alone, which has no other way to a single row.
 #[doc(hidden)]
 pub use journal::{decode_token, encode_token};
+pub use meaning::Meaning;
 pub use row::Row;
 pub use section::{Item, Section, Sum, SumKey, Summary};
 pub use set::{Counts, Set, Unverified};
@@ -42,6 +44,7 @@ pub use standing::{Standing, State};
 use crate::clock::{self, UnixTime};
 use committer::{Committer, Import};
 use gossip::Acks;
+use meaning::Meanings;
 
 /// How long a logout waits for the disk before it is told to come back.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
@@ -77,6 +80,8 @@ pub struct Revocations {
     peers_time: AtomicU64,
     /// What ended before this moment was dropped, in seconds since the epoch.
     dropped: AtomicU64,
+    /// Until when the entries are kept of a journal in which no meaning stands; `None`: there are none.
+    unnamed_until: Option<UnixTime>,
     unknown: UnknownCounts,
 }
 
@@ -139,9 +144,12 @@ impl Revocations {
     fn of(journal: Journal, sum_key: SumKey, grace: Duration) -> Result<Self, JournalError> {
         let set = Arc::new(Set::summed_under(sum_key, grace));
         let now = clock::now();
+        let mut last = None;
         journal.replay(|revocation| {
+            last = last.max(Some(revocation.until()));
             set.insert(&revocation, now);
         })?;
+        let unnamed_until = last.filter(|_| set.meanings().is_empty());
         let notes = journal.notes();
         let (was_complete, bus_read) = (notes.is_complete, notes.bus);
         let nodes = notes.nodes.clone();
@@ -178,6 +186,7 @@ impl Revocations {
             peers_time: AtomicU64::new(u64::MAX),
             dropped,
             unknown: UnknownCounts::default(),
+            unnamed_until,
         })
     }
 
@@ -235,8 +244,13 @@ impl Revocations {
     }
 
     /// The same for what happens now: its cutoffs reach the tokens that were dated before this moment, too, and where dead
-    /// tokens may live again, its tokens are dead whenever they were handed out before it.
-    pub async fn revoke_now(&self, revocations: Vec<Revocation>) -> Result<(), NotDurable> {
+    /// tokens may live again, its tokens are dead whenever they were handed out before it. `meant`: what the names in them mean,
+    /// if the journal does not say it yet.
+    pub async fn revoke_now(
+        &self,
+        meant: Vec<Revocation>,
+        revocations: Vec<Revocation>,
+    ) -> Result<(), NotDurable> {
         let at_ms = self.set.next_ms(clock::now_ms());
         let revives = self.set.revives();
         let end = |one: &Revocation| match *one {
@@ -253,11 +267,12 @@ impl Revocations {
         };
         // Before the cutoffs: one without a date of ours reaches every token that nobody has dated.
         let ends: Vec<_> = revocations.iter().filter_map(end).collect();
-        self.revoke([ends, revocations].concat()).await
+        self.revoke([meant, ends, revocations].concat()).await
     }
 
-    /// Dates a token that says nothing of its issue, unless it was dated before. Nobody waits for the disk.
-    pub fn see(&self, token: &Identity, until: UnixTime) {
+    /// Dates a token that says nothing of its issue, unless it was dated before. Nobody waits for the disk. `meaning`: what its
+    /// names mean.
+    pub fn see(&self, token: &Identity, until: UnixTime, meaning: &str) {
         let now = clock::now();
         if !self.set.is_unknown(token) || until <= now {
             return;
@@ -272,7 +287,7 @@ impl Revocations {
             self.unknown.new.fetch_add(1, Ordering::Relaxed);
         }
         if self.set.insert(&seen, now) {
-            drop(self.committer.write(vec![seen]));
+            self.write_behind(vec![seen], meaning, now);
         }
     }
 
@@ -282,6 +297,7 @@ impl Revocations {
         &self,
         kind: DateKind,
         tokens: &[(Id, UnixTime)],
+        meaning: &str,
         is_awaited: bool,
     ) -> Result<(), NotDurable> {
         let now = clock::now();
@@ -298,9 +314,10 @@ impl Revocations {
             return Ok(());
         }
         if is_awaited {
-            return self.revoke(dates).await;
+            let meant = self.meaning_before(meaning, &dates, now);
+            return self.revoke([meant, dates].concat()).await;
         }
-        drop(self.committer.write(dates));
+        self.write_behind(dates, meaning, now);
         Ok(())
     }
 
@@ -337,6 +354,75 @@ impl Revocations {
     /// How often it mattered that nobody knew when a token was issued.
     pub fn unknown(&self) -> &UnknownCounts {
         &self.unknown
+    }
+
+    /// Writes these, and before them what their names mean. Nobody waits for the disk.
+    fn write_behind(&self, revocations: Vec<Revocation>, meaning: &str, now: UnixTime) {
+        let meant = self.meaning_before(meaning, &revocations, now);
+        for piece in &meant {
+            self.set.insert(piece, now); // so that it is written once
+        }
+        drop(self.committer.write([meant, revocations].concat()));
+    }
+
+    /// What keeps a meaning as long as entries that an operator makes under it; when it was last used stays as it is.
+    pub fn meaning_until(&self, text: &str, until: UnixTime) -> Vec<Revocation> {
+        self.set.meaning_until(text, until)
+    }
+
+    /// What is to be put in force before these, made under the meaning with this text: mostly nothing. See [`Meaning`].
+    pub fn meaning_before(
+        &self,
+        text: &str,
+        revocations: &[Revocation],
+        now: UnixTime,
+    ) -> Vec<Revocation> {
+        let last = revocations.iter().map(Revocation::until).max();
+        last.map_or(Vec::new(), |last| self.set.meaning_before(text, last, now))
+    }
+
+    /// What was put in force before meanings were kept was made under this one. To be put in force at the start.
+    pub fn meaning_of_unnamed(&self, text: &str, now: UnixTime) -> Vec<Revocation> {
+        let last = self.unnamed_until;
+        last.map_or(Vec::new(), |last| self.set.meaning_before(text, last, now))
+    }
+
+    /// The meanings in the journal of a data folder that no process uses; none, where there is no journal.
+    ///
+    /// # Errors
+    ///
+    /// The journal can't be read.
+    pub fn meanings_on_disk(data_dir: &Path) -> Result<Vec<Meaning>, JournalError> {
+        let meanings = Meanings::default();
+        if data_dir.join(Journal::FILE).exists() {
+            Journal::open(data_dir)?.replay(|revocation| {
+                if let Revocation::Cutoff {
+                    id,
+                    not_before,
+                    until,
+                } = revocation
+                {
+                    meanings.note(&id, not_before, until);
+                }
+            })?;
+        }
+        Ok(meanings.all())
+    }
+
+    /// The meanings under which entries are in force, those that are in use among them.
+    pub fn meanings(&self) -> Vec<Meaning> {
+        self.set.meanings()
+    }
+
+    /// Grows whenever [`Revocations::meanings`] are others.
+    pub fn meaning_changes(&self) -> u64 {
+        self.set.meaning_changes()
+    }
+
+    /// As [`Revocations::revoke`], for a thread that may wait, and without waiting for peers.
+    pub fn revoke_aside(&self, revocations: Vec<Revocation>) -> Result<(), NotDurable> {
+        let written = self.committer.write(revocations).blocking_recv();
+        written.ok().flatten().map(|_| ()).ok_or(NotDurable)
     }
 
     /// Grows whenever something was put in force; see [`Set::changes`].
@@ -428,20 +514,23 @@ impl Revocations {
     }
 
     /// The shop has accepted a token where it demands one. Nobody waits for the disk.
-    pub fn note_accepted(&self, token: &Id, until: UnixTime) {
-        if !self.was_accepted(token) {
-            drop(self.committer.write(vec![Revocation::Token {
-                id: Id::accepted(token),
+    pub fn note_accepted(&self, token: &Id, until: UnixTime, meaning: &str) {
+        let id = Id::accepted(token);
+        if !self.set.has_undated_token(&id) {
+            let accepted = Revocation::Token {
+                id,
                 window: Window::UNDATED,
                 until,
                 source: Source::Verified,
-            }]));
+            };
+            self.write_behind(vec![accepted], meaning, clock::now());
         }
     }
 
-    /// Whether the shop was seen to accept a token where it demands one, by any node.
-    pub fn was_accepted(&self, token: &Id) -> bool {
-        self.set.has_undated_token(&Id::accepted(token))
+    /// Whether the shop was seen to accept a token where it demands one, by any node, under any of its names.
+    pub fn was_accepted(&self, token: &Identity) -> bool {
+        let mut names = token.names();
+        names.any(|id| self.set.has_undated_token(&Id::accepted(id)))
     }
 
     /// Drops what is over, in memory and on disk. To be called about once a second.
@@ -560,6 +649,7 @@ mod tests {
             window,
             groups: smallvec::SmallVec::new(),
             issued_at: None,
+            former: Box::default(),
         }
     }
 

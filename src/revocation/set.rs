@@ -16,6 +16,7 @@ use super::dates::Dates;
 use super::entry::{
     Cause, DateKind, Group, Id, Identity, MARGIN, Revocation, Source, UNCONFIRMED_LIFE, Window,
 };
+use super::meaning::{Meaning, Meanings};
 use super::parts::{Dated, Digest, Minutes, Parts, Table};
 use super::section::{Item, Section, Sum, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
@@ -35,6 +36,8 @@ pub struct Set {
     dates: Dates,
     /// Whether dead tokens that were handed out again live.
     revives: AtomicBool,
+    /// What the names of the entries meant.
+    meanings: Meanings,
     /// Windows that moka has dropped since they were last asked for.
     ended: Arc<Mutex<Vec<Window>>>,
     /// How long what seems to be over is kept all the same: at a start the wall clock may be wrong, and
@@ -109,6 +112,7 @@ impl Set {
             cutoffs: Cutoffs::default(),
             dates: Dates::default(),
             revives: AtomicBool::new(false),
+            meanings: Meanings::default(),
             ended,
             grace,
             changes: AtomicU64::new(0),
@@ -117,45 +121,52 @@ impl Set {
         }
     }
 
-    /// Why this token is refused, if it is.
+    /// Why this token is refused, if it is: by what it is called, or was called when an entry was made.
     pub fn covers(&self, token: &Identity) -> Option<Cause> {
-        let cause = self.cause(token)?;
+        let former = || {
+            let mut former = token.former.iter();
+            former.find_map(|name| self.cause(name, token))
+        };
+        let cause = self.cause(token, token).or_else(former)?;
         let is_revived = self.revives() && self.dates.is_revived(token);
         (!is_revived).then_some(cause)
     }
 
-    fn cause(&self, token: &Identity) -> Option<Cause> {
-        if self.has_token(token) {
+    /// Why a token is refused by one of its names: what it is called, or was.
+    fn cause(&self, name: &Identity, token: &Identity) -> Option<Cause> {
+        if self.has_token(name) {
             return Some(Cause::Token);
         }
-        let mut groups = token.groups.iter();
+        let mut groups = name.groups.iter();
         groups.find_map(|group| match group.cause {
             Cause::Token | Cause::Session => {
                 self.undated.contains(&group.id).then_some(group.cause)
             }
-            Cause::Subject | Cause::Realm | Cause::Unknown => self.cut_off(token, group),
+            Cause::Subject | Cause::Realm | Cause::Unknown => self.cut_off(name, token, group),
         })
     }
 
     /// Whether a cutoff of this customer or realm covers a token.
-    fn cut_off(&self, token: &Identity, group: &Group) -> Option<Cause> {
-        let moment = self.cutoffs.cover(&group.id, token.issued_at)?;
-        let cause = match token.issued_at {
+    fn cut_off(&self, name: &Identity, token: &Identity, group: &Group) -> Option<Cause> {
+        let moment = self.cutoffs.cover(&group.id, name.issued_at)?;
+        let cause = match name.issued_at {
             Some(_) => group.cause,
             None => self.cut_off_by_date(token, group, moment)?,
         };
         (!self.spares(token, group, moment)).then_some(cause)
     }
 
-    /// The same for a token that says nothing of its issue. One that nobody has dated is new, except under a cutoff
-    /// of which only the shop's time is known: those of a realm, and those of before tokens were dated.
+    /// The same for a token that said nothing of its issue. One that nobody has dated, and that says nothing now, is new,
+    /// except under a cutoff of which only the shop's time is known: those of a realm, and those of before tokens were
+    /// dated.
     fn cut_off_by_date(&self, token: &Identity, group: &Group, moment: UnixTime) -> Option<Cause> {
-        let issued_ms = self.dates.issued_ms(token);
-        let is_over = match (self.dates.ended_ms(&group.id), issued_ms) {
-            (Some(ended), Some(issued)) => issued <= ended,
-            (Some(_), None) => false,
-            (None, Some(issued)) => issued / 1_000 < moment.seconds(),
-            (None, None) => return Some(Cause::Unknown),
+        let ended_ms = self.dates.ended_ms(&group.id);
+        let is_over = match (ended_ms, self.dates.issued_ms(token), token.issued_at) {
+            (Some(ended), Some(issued), _) => issued <= ended,
+            (None, Some(issued), _) => issued / 1_000 < moment.seconds(),
+            (_, None, Some(issued_at)) => issued_at < moment,
+            (Some(_), None, None) => false,
+            (None, None, None) => return Some(Cause::Unknown),
         };
         is_over.then_some(group.cause)
     }
@@ -167,7 +178,8 @@ impl Set {
 
     /// Whether a cutoff covers a token if it is older than every date that is known.
     pub fn covers_if_old(&self, token: &Identity) -> bool {
-        let mut groups = token.groups.iter();
+        let names = std::iter::once(token).chain(&token.former);
+        let mut groups = names.flat_map(|name| &name.groups);
         groups.any(|group| match group.cause {
             Cause::Token | Cause::Session => false,
             Cause::Subject | Cause::Realm | Cause::Unknown => {
@@ -224,7 +236,8 @@ impl Set {
 
     /// Whether a customer's cutoff of this moment leaves a token alive.
     fn spares(&self, token: &Identity, group: &Group, cutoff: UnixTime) -> bool {
-        group.cause == Cause::Subject && self.undated.contains(&Id::spared(&token.id, cutoff))
+        let spares = |id: &Id| self.undated.contains(&Id::spared(id, cutoff));
+        group.cause == Cause::Subject && token.ids().any(spares)
     }
 
     /// Remembers a revocation. Whether it was news.
@@ -258,7 +271,10 @@ impl Set {
                 id,
                 not_before,
                 until,
-            } => self.cutoffs.raise(id, not_before, until, &self.sum_key),
+            } => {
+                self.meanings.note(&id, not_before, until);
+                self.cutoffs.raise(id, not_before, until, &self.sum_key)
+            }
             Revocation::Date {
                 id,
                 kind,
@@ -266,6 +282,31 @@ impl Set {
                 until,
             } => self.dates.note((kind, id), at_ms, until, &self.sum_key),
         }
+    }
+
+    /// What is to be put in force before an entry that is kept until then; see [`Meaning`].
+    pub(super) fn meaning_before(
+        &self,
+        text: &str,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Vec<Revocation> {
+        self.meanings.rows_before(text, until, now)
+    }
+
+    /// What keeps a meaning until then; see [`Meaning`].
+    pub(super) fn meaning_until(&self, text: &str, until: UnixTime) -> Vec<Revocation> {
+        self.meanings.rows_until(text, until)
+    }
+
+    /// The meanings of the entries.
+    pub(super) fn meanings(&self) -> Vec<Meaning> {
+        self.meanings.all()
+    }
+
+    /// Grows whenever [`Set::meanings`] are others.
+    pub(super) fn meaning_changes(&self) -> u64 {
+        self.meanings.changes()
     }
 
     /// Drops the windows that are over, and names those that ended since the last call. None ends that lives
@@ -302,6 +343,7 @@ impl Set {
         self.undated.drop_ended(now, &self.sum_key);
         self.cutoffs.drop_ended(now, &self.sum_key);
         self.dates.drop_ended(now, &self.sum_key);
+        self.meanings.drop_ended(now);
     }
 
     /// Measures the ends of all windows anew, for the wall clock was set back and moka counts on the
@@ -316,9 +358,10 @@ impl Set {
 
     /// How much is held now.
     pub fn counts(&self) -> Counts {
+        let cutoffs = self.cutoffs.len.load(Ordering::Relaxed);
         let mut counts = Counts {
             undated: self.undated.len.load(Ordering::Relaxed),
-            cutoffs: self.cutoffs.len.load(Ordering::Relaxed),
+            cutoffs: cutoffs.saturating_sub(self.meanings.pieces()),
             seen: self.dates.count(DateKind::Seen),
             minted: self.dates.count(DateKind::Minted),
             revived: self.dates.count(DateKind::Revived),
@@ -935,6 +978,7 @@ mod tests {
             window: Window::UNDATED,
             groups: smallvec::SmallVec::new(),
             issued_at: None,
+            former: Box::default(),
         };
         set.insert(&Revocation::of_session(id, at(100)), NOW);
         set.insert(

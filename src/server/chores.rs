@@ -37,6 +37,7 @@ impl BackgroundService for Housekeeping {
                 _ = ticks.tick() => {
                     let site = self.0.load();
                     site.gate.revocations().tick();
+                    site.gate.honour_meanings(clock::now());
                     site.gate.shops().iter().for_each(|shop| warn_of_vain_places(shop));
                     warn_of_full_stores(&site.gate, &mut nearly_full);
                 }

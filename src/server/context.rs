@@ -100,8 +100,9 @@ impl Context {
         for token in &self.opaque {
             shop.likely.note(*token);
             if self.is_proof {
+                let set = self.site.gate.revocations();
                 let until = shop.verifier.settings().undated_until(clock::now());
-                self.site.gate.revocations().note_accepted(token, until);
+                set.note_accepted(token, until, shop.meaning());
             }
         }
     }

@@ -3,7 +3,8 @@
 //! JSON over HTTP on a unix socket that only the process's own user may open. `POST /revoke` takes an
 //! [`Order`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts;
 //! `POST /reload` reads the configuration anew and answers when that is done; `GET /cluster` tells of the other
-//! nodes; `POST /cluster/force-ready` has this one serve without them.
+//! nodes; `POST /cluster/force-ready` has this one serve without them; `GET /meanings` tells what names meant when entries
+//! were made.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -26,8 +27,8 @@ use super::reload_record::Record;
 use super::site::Served;
 use crate::clock::{self, UnixTime};
 use crate::request::{ByHand, Gate, Shop, Target, Token, UnfitOrder};
-use crate::revocation::Revocation;
 use crate::revocation::gossip::Node;
+use crate::revocation::{Meaning, Revocation};
 
 /// Whom an operator means, at which shop.
 #[derive(Deserialize, Serialize)]
@@ -71,6 +72,7 @@ impl Control {
         let site = self.served.load_full();
         answer(match (&method, path.as_str()) {
             (&Method::GET, "/inspect") => Ok(count(&site.gate, &self.reloads.record)),
+            (&Method::GET, "/meanings") => Ok(meanings_of(&site.gate)),
             (&Method::POST, "/inspect") => look(&site.gate, &body),
             (&Method::POST, "/revoke") => self.revoke(&site.gate, &body, peer).await,
             (&Method::GET, "/cluster") => self.cluster(),
@@ -78,8 +80,8 @@ impl Control {
             (&Method::POST, "/reload") => self.reload(peer).await,
             _ => Err((
                 StatusCode::NOT_FOUND,
-                "POST /revoke, POST /reload, POST /inspect, GET /inspect, GET /cluster, \
-                 POST /cluster/force-ready"
+                "POST /revoke, POST /reload, POST /inspect, GET /inspect, GET /meanings, \
+                 GET /cluster, POST /cluster/force-ready"
                     .into(),
             )),
         })
@@ -136,7 +138,53 @@ fn count(gate: &Gate, reloads: &Record) -> Value {
             "succeeded": reloads.succeeded(), "failed": reloads.failed(),
         },
         "shops": shops.collect::<Vec<_>>(),
+        "former_meanings": honoured_at(gate),
     })
+}
+
+/// The meanings under which entries are in force, for `check`, which asks what another configuration makes of them.
+fn meanings_of(gate: &Gate) -> Value {
+    let meanings = gate.revocations().meanings().into_iter();
+    let meanings = meanings.map(|meaning| {
+        json!([
+            meaning.text,
+            meaning.used.seconds(),
+            meaning.until.seconds()
+        ])
+    });
+    meanings.collect()
+}
+
+/// The same of the process behind a control socket.
+///
+/// # Errors
+///
+/// No process answers there, or not in these words.
+pub fn call_meanings(socket: &Path) -> io::Result<Vec<Meaning>> {
+    let (_, told) = call(socket, "/meanings", None)?;
+    let told: Vec<(String, u64, u64)> = serde_json::from_value(told)?;
+    let read = |(text, used, until)| Meaning {
+        text,
+        used: UnixTime::from_seconds(used),
+        until: UnixTime::from_seconds(until),
+    };
+    Ok(told.into_iter().map(read).collect())
+}
+
+/// The former meanings of names that shops honour.
+fn honoured_at(gate: &Gate) -> Vec<Value> {
+    gate.honour_meanings(clock::now());
+    let told = |shop: &Arc<Shop>| {
+        let name = shop.name.clone();
+        let honoured = shop.honoured().into_iter();
+        honoured.map(move |former| {
+            json!({
+                "shop": name, "of": former.shop, "differs": former.differs,
+                "used": former.used.to_string(), "until": former.until.to_string(),
+            })
+        })
+    };
+    gate.shops().iter().flat_map(told).collect()
 }
 
 /// Whether a token would be refused, and why.
@@ -176,6 +224,8 @@ fn look(gate: &Gate, body: &[u8]) -> Outcome {
 #[derive(Default)]
 struct Sum {
     revocations: Vec<Revocation>,
+    /// What the names in them mean, as far as the journal does not say it yet.
+    meant: Vec<Revocation>,
     /// What the log calls those who are meant by.
     names: Vec<String>,
     news: usize,
@@ -250,9 +300,9 @@ impl Control {
         let set = gate.revocations();
         let written = match &order.target {
             // A moment that lies back: what no node has dated may be of before it.
-            Target::AllBefore(_) => set.revoke(sum.revocations).await,
+            Target::AllBefore(_) => set.revoke([sum.meant, sum.revocations].concat()).await,
             Target::Token(_) | Target::Jti(_) | Target::Session(_) | Target::Subject(_) => {
-                set.revoke_now(sum.revocations).await
+                set.revoke_now(sum.meant, sum.revocations).await
             }
         };
         let durable = written.is_ok();
@@ -275,7 +325,11 @@ impl Control {
         for shop in shops_of(gate, order)? {
             refuse_token_of_another(gate, shop, &order.target, now)?;
             match shop.by_hand(&order.target, gate.revocations(), now) {
-                Ok(done) => sum.add(shop, done, &self.log_key),
+                Ok(done) => {
+                    let meant = gate.meanings_before(shop, &done.revocations, now);
+                    sum.meant.extend(meant);
+                    sum.add(shop, done, &self.log_key);
+                }
                 Err(why @ UnfitOrder::OnlyOpaque) if order.shop.is_none() => {
                     sum.notes.push(format!("shop {}: {why}", shop.name));
                 }
@@ -291,6 +345,7 @@ impl Control {
         match self.reloads.reload_aside().await {
             Some(Ok(done)) => Ok(json!({
                 "shops": done.shops, "changed": done.changed, "needs_restart": [], "warnings": done.warnings,
+                "former_meanings": done.former_meanings,
             })),
             Some(Err(why)) => Err((status_of(&why), failure_of(&why))),
             None => {

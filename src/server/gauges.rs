@@ -37,6 +37,7 @@ pub(super) struct Gauges {
     clock_offset: Family<ShopName, Gauge>,
     server_clock_offset: Family<Server, Gauge>,
     dates_disbelieved: Family<Server, Counter>,
+    former_meanings: Family<ShopName, Gauge>,
     places: Family<PlaceHeld, Counter>,
     keys: Family<ShopName, Gauge>,
     keys_fetched: Family<ShopName, Gauge>,
@@ -209,6 +210,11 @@ impl Gauges {
             gauges.journal_commits.clone(),
         );
         gauges.register_clocks(r);
+        r.register(
+            "former_meanings",
+            "Former configurations under which a shop's tokens are looked up, for a logout that was made under one is in force",
+            gauges.former_meanings.clone(),
+        );
         r.register(
             "credential_places",
             "Requests, by what a place held that the configuration names: a token, something else, or nothing",
@@ -481,10 +487,13 @@ impl Gauges {
         self.places.clear();
         self.keys.clear();
         self.keys_fetched.clear();
+        self.former_meanings.clear();
         for shop in gate.shops() {
             let name = ShopName {
                 shop: shop.name.clone(),
             };
+            let honoured = i64::try_from(shop.honoured().len()).unwrap_or(i64::MAX);
+            self.former_meanings.get_or_create(&name).set(honoured);
             self.clock_offset
                 .get_or_create(&name)
                 .set(shop.clock.offset_s());

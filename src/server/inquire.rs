@@ -54,7 +54,7 @@ impl Proxy {
             return;
         };
         for token in doubtful {
-            let turn = self.turns.at(token.id);
+            let turn = self.turns.at(token.id());
             let _turn = match token.occasion {
                 Occasion::Logout => None, // it counts only when it is over, so it waits for nobody
                 Occasion::Refresh | Occasion::Visit => Some(turn.lock().await),
@@ -68,7 +68,7 @@ impl Proxy {
                 warn!(request, shop; "the shop does not say whether a token is good: {}", error.etype().as_str());
             }
             shop.note_answer(token, answer.ok().as_ref(), clock::now());
-            self.turns.end(&token.id);
+            self.turns.end(&token.id());
         }
     }
 

@@ -24,7 +24,7 @@ use super::target;
 use super::traffic::InFlight;
 use super::trip::Trip;
 use crate::clock;
-use crate::request::{Answer, AnswerBy, Assent, LogOut, Order, Refusal};
+use crate::request::{Answer, AnswerBy, Assent, LogOut, Order, Refusal, Shop};
 use crate::revocation::{OverLimit, Revocation, Revocations};
 
 /// How a logout went.
@@ -102,7 +102,11 @@ impl Proxy {
             Order::ShopFirst => Vec::new(),
         };
         let in_flight = context.in_flight();
-        by_itself(in_flight, put_in_force(Arc::clone(&set), first)).await?;
+        by_itself(
+            in_flight,
+            put_in_force(Arc::clone(&set), Arc::clone(&logout.shop), first),
+        )
+        .await?;
         let question = self.question(session, context, logout, body).await;
         let leaving = Leaving {
             ours: logout.answer(session.req_header()),
@@ -251,12 +255,12 @@ impl Leaving {
                 }
                 let kept = self.kept_after(assent)?;
                 let all = [logout.verified_tokens(), kept, logout.cutoffs()].concat();
-                put_in_force(self.set, all).await?;
+                put_in_force(self.set, Arc::clone(&logout.shop), all).await?;
                 let answer = answer.unwrap_or(self.ours);
                 return Ok(Outcome::Revoked(logout.deleting_cookies(answer)));
             }
         };
-        put_in_force(self.set, rest).await?;
+        put_in_force(self.set, Arc::clone(&logout.shop), rest).await?;
         let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
         let answer = match answer {
             Ok(None) => self.ours,
@@ -299,14 +303,15 @@ impl Leaving {
             Some(true) => {
                 let kept = self.kept_after(assent)?;
                 let all = [logout.verified_tokens(), kept, logout.cutoffs()].concat();
-                put_in_force(self.set, all).await?;
+                put_in_force(self.set, Arc::clone(&logout.shop), all).await?;
                 Ok(Outcome::Revoked(self.ours))
             }
             Some(false) => Err(refused),
             None if logout.may_be_foreign() => Err(refused),
             None => {
                 let kept = self.kept_after(assent)?;
-                put_in_force(self.set, [logout.verified_tokens(), kept].concat()).await?;
+                let all = [logout.verified_tokens(), kept].concat();
+                put_in_force(self.set, Arc::clone(&logout.shop), all).await?;
                 Err(refused)
             }
         }
@@ -375,10 +380,16 @@ async fn by_itself<T: Send + 'static>(
     task.await.unwrap_or(Err(Refusal::NotDurable))
 }
 
-async fn put_in_force(set: Arc<Revocations>, revocations: Vec<Revocation>) -> Result<(), Refusal> {
+/// First what the names in them mean, if the journal does not say that yet.
+async fn put_in_force(
+    set: Arc<Revocations>,
+    shop: Arc<Shop>,
+    revocations: Vec<Revocation>,
+) -> Result<(), Refusal> {
     if revocations.is_empty() {
         return Ok(());
     }
-    let written = set.revoke_now(revocations).await;
+    let meant = set.meaning_before(shop.meaning(), &revocations, clock::now());
+    let written = set.revoke_now(meant, revocations).await;
     written.map_err(|_| Refusal::NotDurable)
 }

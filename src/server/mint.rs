@@ -134,7 +134,10 @@ impl Proxy {
         if !dated.is_empty() {
             self.metrics.note_minted(name, "dated");
         }
-        let written = set.date(DateKind::Minted, &dated, is_awaited).await;
+        let meaning = shop.meaning();
+        let written = set
+            .date(DateKind::Minted, &dated, meaning, is_awaited)
+            .await;
         let revived = match shop.on_reissue {
             OnReissue::Refuse => {
                 self.note_reissued("refused", &dead, name, context);
@@ -143,7 +146,7 @@ impl Proxy {
             OnReissue::Revive => {
                 self.note_reissued("revived", &dead, name, context);
                 let alive = [dead, again].concat();
-                set.date(DateKind::Revived, &alive, true).await
+                set.date(DateKind::Revived, &alive, meaning, true).await
             }
         };
         if written.and(revived).is_err() {

@@ -64,13 +64,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use log::info;
+use log::{info, warn};
 use parking_lot::Mutex;
 use pingora::connectors::http::Connector;
 use pingora::server::{RunArgs, Server};
 
 pub use client::exchange;
-pub use control::{Order, call, call_cluster, order_reload};
+pub use control::{Order, call, call_cluster, call_meanings, order_reload};
 pub use drain::Drain;
 pub use limits::Limits;
 pub use listen::Listen;
@@ -83,7 +83,7 @@ pub use upstream::{
 };
 
 use crate::clock;
-use crate::request::{HostPattern, Shop};
+use crate::request::{HostPattern, Shop, honour_meanings};
 use crate::revocation::gossip::{ClusterSettings, Node, NodeError};
 use crate::revocation::{JournalError, Revocations};
 use body_budget::BodyBudget;
@@ -198,9 +198,20 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
     let revocations = Arc::new(replay(&settings)?);
     let fixed = Fixed::of(&settings);
     let sockets = Sockets::bind(&settings, inherited)?;
+    note_old_meanings(&shops, &revocations);
+    let all: Vec<_> = shops.iter().collect();
+    honour_meanings(&all, &revocations.meanings(), clock::now());
     let node = join(&mut settings, &revocations, &shops)?;
     let mut server = Server::new_with_opt_and_conf(None, services::server_conf(&settings.data_dir));
     let site = Site::new(settings.site, shops, Arc::clone(&revocations));
+    for former in site
+        .gate
+        .shops()
+        .iter()
+        .flat_map(|shop| shop.honoured_in_words())
+    {
+        info!("{former}");
+    }
     let site: Served = Arc::new(ArcSwap::from_pointee(site));
     let keys = get_ready(&site)?;
     if let Some(node) = &node {
@@ -255,6 +266,20 @@ fn replay(settings: &Settings) -> Result<Revocations, StartError> {
     Ok(revocations)
 }
 
+/// Entries of a version that kept no meanings were made under what this configuration says, as far as can be known.
+fn note_old_meanings(shops: &[Shop], revocations: &Revocations) {
+    let now = clock::now();
+    let rows = shops
+        .iter()
+        .flat_map(|shop| revocations.meaning_of_unnamed(&shop.meaning_without_readings(), now));
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() && revocations.revoke_aside(rows).is_err() {
+        warn!(
+            "what the journal's entries mean could not be written: do not change the configuration before it is"
+        );
+    }
+}
+
 /// Takes part in the cluster, if there is one.
 fn join(
     settings: &mut Settings,
@@ -272,7 +297,8 @@ fn join(
 
 /// How long anything that was revoked needs to be kept; `None`: tokens of some shop live for ever.
 fn longest_life<'s>(shops: impl IntoIterator<Item = &'s Shop>) -> Option<Duration> {
-    let mut lives = shops.into_iter().map(|shop| shop.verifier.longest_life());
+    let now = clock::now();
+    let mut lives = shops.into_iter().map(|shop| shop.longest_life(now));
     lives.try_fold(Duration::ZERO, |longest, life| Some(longest.max(life?)))
 }
 

@@ -63,6 +63,8 @@ pub(super) struct Reloaded {
     /// The keys that say something else than before.
     pub(super) changed: Vec<String>,
     pub(super) warnings: String,
+    /// What is honoured of former meanings of names, one line each.
+    pub(super) former_meanings: Vec<String>,
 }
 
 /// Why nothing was reloaded.
@@ -113,9 +115,13 @@ impl Reloads {
                 shops,
                 changed,
                 warnings,
+                former_meanings,
             }) => {
                 let changed = changed.join(", ");
                 info!(shops, changed = changed.as_str(); "reloaded");
+                for former in former_meanings {
+                    info!("{former}");
+                }
                 if !warnings.is_empty() {
                     warn!("the configuration has warnings\n{warnings}");
                 }
@@ -156,8 +162,17 @@ impl Reloads {
         if let (Some(node), Some(cluster)) = (&self.node, &loaded.server.cluster) {
             let unfit = |why| NotReloaded::Faults(format!("error: {why}"));
             node.obey(cluster).map_err(unfit)?;
+        }
+        next.gate.honour_meanings(clock::now());
+        if let Some(node) = &self.node {
             node.keep_at_most(longest_life(next.gate.shops().iter().map(Arc::as_ref)));
         }
+        let former_meanings = next
+            .gate
+            .shops()
+            .iter()
+            .flat_map(|shop| shop.honoured_in_words());
+        let former_meanings = former_meanings.collect();
         self.served.store(Arc::new(next));
         log::set_max_level(loaded.log);
         *outline = loaded.outline;
@@ -165,6 +180,7 @@ impl Reloads {
             shops,
             changed,
             warnings: loaded.warnings,
+            former_meanings,
         })
     }
 }

@@ -213,6 +213,18 @@ pub(super) fn take_all<'a>(
     Ok(found)
 }
 
+/// The same for places where tokens stood under a former configuration: what is found there can only be dead. What
+/// makes a request contradict itself now made no difference to a shop that looks elsewhere.
+pub(super) fn take_former<'a>(
+    places: &'a [Place],
+    occasion: Occasion,
+    request: &Request<'a>,
+) -> Credentials<'a> {
+    let places = places.iter().map(std::slice::from_ref);
+    let taken = places.flat_map(|place| take_all(place, occasion, request, None));
+    taken.flatten().collect()
+}
+
 /// Standards 110: a header that `Connection` names would be judged here and never reach the shop.
 fn refuse_nominated(places: &[Place], request: &Request<'_>) -> Result<(), Refusal> {
     for line in request.head.headers.get_all(CONNECTION) {
@@ -383,7 +395,7 @@ impl<'a> Taker<'a> {
         let common = values
             .iter()
             .filter(|(text, is_common)| *is_common && is_plausible(text));
-        if is_home && common.count() > 1 {
+        if is_home && !place.is_former() && common.count() > 1 {
             return Err(Refusal::TwoCredentials); // RFC 6749 section 3.1: it repeats the parameter
         }
         let standing = |is_common| match (is_common, is_home) {

@@ -132,6 +132,13 @@ impl Occasions {
         visit: true,
     };
 
+    /// None of them: it can only be found dead.
+    pub const NONE: Self = Self {
+        logout: false,
+        refresh: false,
+        visit: false,
+    };
+
     /// Logouts, and nothing else.
     pub const LOGOUT: Self = Self {
         logout: true,
@@ -161,6 +168,11 @@ impl Place {
         }
     }
 
+    /// Whether tokens stood here under a former configuration only.
+    pub(in crate::request) fn is_former(&self) -> bool {
+        self.at == Occasions::NONE
+    }
+
     /// Whether what it carries only accompanies the customer's own token, such as a refresh token.
     pub(in crate::request) fn is_accompanying(&self) -> bool {
         self.at != Occasions::ALL
@@ -179,6 +191,9 @@ impl Place {
 
     /// Whether it carries the request's bearer: of these a request may use one only (RFC 6750 section 2).
     pub(super) fn is_bearer(&self) -> bool {
+        if self.is_former() {
+            return false;
+        }
         match &self.carrier {
             Carrier::Schemed { name, .. } | Carrier::Raw(name) => *name == AUTHORIZATION,
             Carrier::Query(_) | Carrier::Json(_) | Carrier::Form(_) => !self.is_accompanying(),

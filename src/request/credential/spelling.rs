@@ -7,6 +7,7 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, NO_PAD};
 use percent_encoding::percent_decode_str;
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::super::refusal::Refusal;
@@ -25,7 +26,8 @@ pub struct Spelling {
 }
 
 /// Something that clients and servers wrap around a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Decoding {
     /// `%41` for `A` (RFC 3986 section 2.1), beside the one layer that the carrier itself has.
     Percent,
@@ -38,7 +40,7 @@ pub enum Decoding {
 }
 
 /// How a shop compares tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fold {
     /// Without case, as the usual collations of `MySQL` do; these skip control characters, too.
     pub case: bool,

@@ -299,6 +299,7 @@ pub(super) fn holds(set: &Set, revocation: &Revocation) -> bool {
             window,
             groups: smallvec![],
             issued_at: None,
+            former: Box::default(),
         },
         Revocation::Cutoff { id, not_before, .. } => Identity {
             id: Id::from_bytes([0; 16]),
@@ -308,6 +309,7 @@ pub(super) fn holds(set: &Set, revocation: &Revocation) -> bool {
                 cause: Cause::Subject
             }],
             issued_at: Some(not_before.minus(Duration::from_secs(1))),
+            former: Box::default(),
         },
         Revocation::Date {
             id, kind, at_ms, ..
