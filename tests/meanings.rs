@@ -13,14 +13,17 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward::clock::{self, UnixTime};
 use doorward::config;
-use doorward::request::{Gate, Refusal, Request, Verdict};
+use doorward::request::{Gate, Named, Refusal, Request, Target, Verdict};
 use doorward::revocation::{Id, Journal, Kind, Revocation, Revocations, Source, Window};
 use http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::places::{OWN_LOGOUT, PAGE, get, with_authorization};
-use support::{Cluster, Edge, Scene, Shop, eventually, overlaid, request, stateless_bagisto};
+use support::{
+    Cluster, Edge, Exchange, HELLO, LiveShop, Scene, Shop, eventually, overlaid, request,
+    stateless_bagisto,
+};
 
 const FAR: u64 = 4_000_000_000;
 /// Before every logout of a test.
@@ -676,17 +679,34 @@ impl Said {
             .then_some("token.issuer = \"https://a.example\"\n");
         let text = format!(
             "listen = [\"127.0.0.1:0\"]\ndata_dir = \"data\"\n[[shop]]\nname = \"{name}\"\n\
-             upstream = [\"127.0.0.1:9\"]\nown_logout.revoke = \"{scope}\"\n\
+             hosts = [\"shop.test\"]\nupstream = [\"127.0.0.1:9\"]\nown_logout.revoke = \"{scope}\"\n\
              token.algorithms = [\"HS256\"]\ntoken.secret_file = \"jwt.secret\"\ntoken.kind = \"{kind}\"\n\
              token.claims.id = \"/{id}\"\ntoken.claims.subject = \"/{subject}\"\n\
              token.claims.session = \"/{session}\"\n{}{}",
             domain.unwrap_or_default(),
             pinned.unwrap_or_default(),
         );
-        let parsed = config::parse("doorward.toml", &text, home);
+        // Another shop has the other name, the same claims and keys of its own: its customers never log out.
+        let other = text[text.find("[[shop]]").unwrap()..]
+            .replace(
+                &format!("name = \"{name}\""),
+                &format!("name = \"{}\"", self.other_name()),
+            )
+            .replace("jwt.secret", "other.secret")
+            .replace(
+                "token.token_domain = \"all\"",
+                "token.token_domain = \"apart\"",
+            )
+            + "hosts = [\"b.test\"]\n";
+        let other = other.replace("hosts = [\"shop.test\"]\n", "");
+        let parsed = config::parse("doorward.toml", &(text + &other), home);
         let (config, _) = parsed.unwrap_or_else(|faults| panic!("{faults}"));
         let shops = config.shops.into_iter().map(Arc::new).collect();
         Gate::new(shops, Arc::clone(revocations))
+    }
+
+    fn other_name(&self) -> &'static str {
+        if self.name == "main" { "store" } else { "main" }
     }
 
     /// Which tokens a logout of this one ends: what names they have in common by what is said now.
@@ -709,6 +729,7 @@ impl Said {
 #[derive(Clone, Debug)]
 enum Step {
     Change(Said, bool),
+    Visit(usize),
     LogOut(usize, &'static str),
 }
 
@@ -717,16 +738,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (Said::any(), any::<bool>()).prop_map(|(said, restart)| Step::Change(said, restart));
     let scope = prop_oneof![Just("token"), Just("session"), Just("subject")];
     let logout = (0..CUSTOMERS, scope).prop_map(|(who, scope)| Step::LogOut(who, scope));
-    prop::collection::vec(prop_oneof![change, logout], 2..10)
+    let visit = (0..CUSTOMERS).prop_map(Step::Visit);
+    prop::collection::vec(prop_oneof![change, visit, logout], 2..12)
 }
 
 const CUSTOMERS: usize = 24;
 
-/// Each token has names of its own by either claim; a name by one claim is somebody else's by the other.
+/// Each token has names of its own by either claim; a name by one claim is somebody else's by the other. Every third does not
+/// say when it was issued.
 fn customers() -> Vec<Value> {
     let customer = |n: usize| {
+        let issued_at = (n % 3 > 0).then_some(EARLIER);
         json!({
-            "iss": "https://a.example", "iat": EARLIER, "exp": FAR,
+            "iss": "https://a.example", "iat": issued_at, "exp": FAR,
             "jti": format!("{n}"), "tid": format!("{}", (n + 7) % CUSTOMERS),
             "sub": n / 3, "uid": (n + 10) % CUSTOMERS / 3,
             "sid": format!("s{}", n / 2), "lsid": format!("s{}", (n + 8) % CUSTOMERS / 2),
@@ -736,17 +760,25 @@ fn customers() -> Vec<Value> {
 }
 
 fn head(method: &str, target: &str, token: &str) -> http::request::Parts {
+    head_at("shop.test", method, target, token)
+}
+
+fn head_at(host: &str, method: &str, target: &str, token: &str) -> http::request::Parts {
     let request = http::Request::builder()
         .method(method)
         .uri(target)
-        .header("host", "shop.test")
+        .header("host", host)
         .header(AUTHORIZATION, format!("Bearer {token}"));
     request.body(()).unwrap().into_parts().0
 }
 
 /// Whether a visit with this token gets to the shop; otherwise the token is dead.
 fn passes(gate: &Gate, token: &str) -> bool {
-    let head = head("GET", PAGE, token);
+    passes_at("shop.test", gate, token)
+}
+
+fn passes_at(host: &str, gate: &Gate, token: &str) -> bool {
+    let head = head_at(host, "GET", PAGE, token);
     match gate.judge(&Request::new(&head, None), clock::now()) {
         Ok(Verdict::Forward { .. }) => true,
         Ok(_) => panic!("neither forwarded nor refused"),
@@ -767,34 +799,39 @@ proptest! {
         first in Said::any(),
         steps in steps(),
     ) {
-        let home = tempfile::tempdir().unwrap();
-        let secret = home.path().join("jwt.secret");
-        fs::write(&secret, Shop::SECRET).unwrap();
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let home = home();
         let data = home.path().join("data");
         Journal::init(&data).unwrap();
         let mut revocations = Arc::new(Revocations::open(&data).unwrap());
         let (mut said, customers) = (first, customers());
-        let mut dead: Vec<&Value> = Vec::new();
+        let (mut dead, mut seen): (Vec<&Value>, Vec<&Value>) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
                 Step::Change(new, is_restart) => {
                     said = new;
                     if is_restart {
+                        revocations.close();
                         drop(revocations);
                         revocations = Arc::new(Revocations::open(&data).unwrap());
                     }
+                    continue;
+                }
+                Step::Visit(who) => {
+                    let gate = said.gate("token", home.path(), &revocations);
+                    let is_dead = dead.contains(&&customers[who]);
+                    prop_assert_eq!(passes(&gate, &plain(&customers[who])), !is_dead);
+                    // An opaque token says nothing of whose it is, and is not dated.
+                    seen.extend((said.kind != "opaque").then_some(&customers[who]));
+                    continue;
                 }
                 Step::LogOut(who, scope) => {
                     let gate = said.gate(scope, home.path(), &revocations);
-                    let head = head("POST", OWN_LOGOUT, &plain(&customers[who]));
-                    let judged = gate.judge(&Request::new(&head, None), clock::now());
-                    if let Ok(Verdict::LogOut(logout)) = judged {
-                        let shop = gate.shop_named(said.name).unwrap();
-                        let mut all = gate.meaning_before(shop, &logout.revocations, clock::now());
-                        all.extend(logout.revocations.iter().copied());
-                        revocations.revoke_aside(all).unwrap();
-                        dead.extend(said.reach(scope, &customers, &customers[who]));
+                    if log_out(&gate, said.name, &customers[who]) {
+                        let is_known = |one: &&Value| {
+                            scope != "subject" || !one["iat"].is_null() || seen.contains(one) || one == &&customers[who]
+                        };
+                        let reached = said.reach(scope, &customers, &customers[who]).into_iter();
+                        dead.extend(reached.filter(is_known));
                     } else {
                         prop_assert!(dead.contains(&&customers[who]), "it could not log out");
                     }
@@ -806,9 +843,225 @@ proptest! {
                 prop_assert_eq!(passes(&gate, &plain(customer)), !is_dead, "{} {:?}", customer, said);
                 // The second time by what is remembered of it.
                 prop_assert_eq!(passes(&gate, &plain(customer)), !is_dead, "{} {:?}", customer, said);
+                let stranger = signed_by(OTHER_SECRET, customer);
+                prop_assert!(passes_at("b.test", &gate, &stranger), "{} {:?}", customer, said);
+                seen.extend((said.kind != "opaque").then_some(customer));
             }
         }
     }
+}
+
+const OTHER_SECRET: &str = "the key of another shop, of more than 32 bytes";
+
+/// A folder with the keys of both shops.
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    for (name, key) in [("jwt.secret", Shop::SECRET), ("other.secret", OTHER_SECRET)] {
+        let secret = home.path().join(name);
+        fs::write(&secret, key).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    home
+}
+
+/// Whether a customer could log out.
+fn log_out(gate: &Gate, shop: &str, customer: &Value) -> bool {
+    let head = head("POST", OWN_LOGOUT, &plain(customer));
+    let Ok(Verdict::LogOut(logout)) = gate.judge(&Request::new(&head, None), clock::now()) else {
+        return false;
+    };
+    in_force(gate, shop, logout.revocations.clone());
+    true
+}
+
+fn in_force(gate: &Gate, shop: &str, revocations: Vec<Revocation>) {
+    let shop = gate.shop_named(shop).unwrap();
+    let meant = gate.meanings_before(shop, &revocations, clock::now());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let written = gate.revocations().revoke_now(meant, revocations);
+    runtime.block_on(written).unwrap();
+}
+
+const SAID: Said = Said {
+    name: "main",
+    domain: None,
+    id: "jti",
+    subject: "sub",
+    session: "sid",
+    kind: "auto",
+    is_pinned: false,
+};
+
+/// By every change of one thing.
+fn changes() -> Vec<Said> {
+    vec![
+        Said {
+            name: "store",
+            ..SAID
+        },
+        Said {
+            domain: Some("all"),
+            ..SAID
+        },
+        Said { id: "tid", ..SAID },
+        Said {
+            subject: "uid",
+            ..SAID
+        },
+        Said {
+            session: "lsid",
+            ..SAID
+        },
+        Said {
+            is_pinned: true,
+            ..SAID
+        },
+    ]
+}
+
+/// A token that does not say when it was issued was seen before the change; its customer logs out after it, with another.
+#[test]
+fn dates_under_former_names_count_attacks_a6_a8() {
+    for is_changed_back in [false, true] {
+        for said in changes() {
+            let home = home();
+            let revocations = Arc::new(Revocations::open(&init(home.path())).unwrap());
+            let customer = |jti: &str, sub: u64| {
+                json!({
+                    "iss": "https://a.example", "exp": FAR, "jti": jti, "tid": format!("t{jti}"),
+                    "sub": sub, "uid": sub, "sid": jti, "lsid": jti,
+                })
+            };
+            let (seen, leaver, new) = (customer("1", 3), customer("2", 3), customer("3", 3));
+            let before = SAID.gate("subject", home.path(), &revocations);
+            assert!(passes(&before, &plain(&seen)), "{said:?}");
+            let mut after = said.gate("subject", home.path(), &revocations);
+            let mut name = said.name;
+            if is_changed_back {
+                // Seen under the later one, and logged out under the first.
+                assert!(passes(&after, &plain(&customer("4", 3))), "{said:?}");
+                after = SAID.gate("subject", home.path(), &revocations);
+                name = SAID.name;
+            }
+            assert!(log_out(&after, name, &leaver), "{said:?}");
+            for gate in [&after, &before] {
+                assert!(!passes(gate, &plain(&seen)), "{said:?}");
+                assert!(passes(gate, &plain(&new)), "a new login: {said:?}");
+                let other = customer("9", 4);
+                assert!(passes(gate, &plain(&other)), "another customer: {said:?}");
+                if is_changed_back {
+                    assert!(!passes(gate, &plain(&customer("4", 3))), "{said:?}");
+                }
+            }
+        }
+    }
+}
+
+fn init(home: &Path) -> std::path::PathBuf {
+    let data = home.join("data");
+    Journal::init(&data).unwrap();
+    data
+}
+
+/// The operator knows a name from before the change: older tokens are known by it.
+#[test]
+fn orders_by_hand_reach_former_names_attacks_a1_a8() {
+    let named = |name: &str| Named {
+        name: name.to_owned(),
+        issuer: None,
+    };
+    for (said, target, what) in [
+        (Said { id: "tid", ..SAID }, Target::Jti(named("5")), "jti"),
+        (
+            Said {
+                subject: "uid",
+                ..SAID
+            },
+            Target::Subject(named("1")),
+            "sub",
+        ),
+        (
+            Said {
+                session: "lsid",
+                ..SAID
+            },
+            Target::Session(named("s2")),
+            "sid",
+        ),
+        (
+            Said {
+                is_pinned: true,
+                ..SAID
+            },
+            Target::Jti(named("5")),
+            "jti",
+        ),
+        (
+            Said {
+                name: "store",
+                ..SAID
+            },
+            Target::Subject(named("1")),
+            "sub",
+        ),
+    ] {
+        let home = home();
+        let revocations = Arc::new(Revocations::open(&init(home.path())).unwrap());
+        let customers = customers();
+        let before = SAID.gate("token", home.path(), &revocations);
+        assert!(log_out(&before, SAID.name, &customers[23]));
+        let after = said.gate("token", home.path(), &revocations);
+        after.honour_meanings(clock::now());
+        let shop = after.shop_named(said.name).unwrap();
+        let order = shop.by_hand(&target, &revocations, clock::now());
+        let order = order.unwrap_or_else(|why| panic!("{said:?}: {why}"));
+        in_force(&after, said.name, order.revocations);
+        let value = match target {
+            Target::Jti(_) => json!("5"),
+            Target::Session(_) => json!("s2"),
+            Target::Token(_) | Target::Subject(_) | Target::AllBefore(_) => json!(1),
+        };
+        let restored = said.gate("token", home.path(), &revocations);
+        for gate in [&after, &restored] {
+            let meant = customers.iter().filter(|one| one[what] == value);
+            let meant: Vec<_> = meant.filter(|one| !one["iat"].is_null()).collect();
+            assert!(!meant.is_empty(), "{said:?}");
+            for customer in meant {
+                assert!(!passes(gate, &plain(customer)), "{said:?} {customer}");
+            }
+        }
+    }
+}
+
+/// What the shop was seen to accept under a former name needs no other word when it is logged out.
+#[test]
+fn what_was_accepted_under_a_former_name_stays_so_attacks_a8() {
+    let home = home();
+    let revocations = Arc::new(Revocations::open(&init(home.path())).unwrap());
+    let of = |name| Said {
+        name,
+        kind: "opaque",
+        ..SAID
+    };
+    let text = "an-opaque-token-of-a-customer";
+    let token = |gate: &Gate| {
+        let head = head("GET", PAGE, text);
+        let judged = gate.judge(&Request::new(&head, None), clock::now());
+        let Ok(Verdict::Forward { tokens, .. }) = judged else {
+            panic!("not forwarded");
+        };
+        tokens[0].identity().clone()
+    };
+    let before = of("main").gate("token", home.path(), &revocations);
+    let until = UnixTime::from_seconds(FAR);
+    let shop = before.shop_named("main").unwrap();
+    revocations.note_accepted(&token(&before).id, until, shop.meaning());
+    eventually(|| revocations.was_accepted(&token(&before)));
+    let after = of("store").gate("token", home.path(), &revocations);
+    assert!(revocations.was_accepted(&token(&after)));
 }
 
 #[test]
@@ -906,5 +1159,94 @@ fn entries_of_a_version_that_kept_no_meanings_stay_in_force_attacks_a8() {
         edge.restart();
         assert_eq!(edge.raw(&dead.request("GET", PAGE)), 401, "{text}");
         assert_eq!(edge.raw(&innocent.request("GET", PAGE)), 200, "{text}");
+    }
+}
+
+/// A shop that is asked whose its opaque tokens are, and is asked otherwise later.
+#[test]
+fn another_place_of_the_customer_in_what_a_shop_says_forgets_nothing_attacks_a8() {
+    let shop = open_shop();
+    let table = |subject: &str| {
+        opaque("").replace("{shop}", &shop.address().to_string())
+            + &format!(
+                "token.opaque_pattern = \"[a-z0-9-]{{20,}}\"\ntoken.verify = \"shop\"\n\
+                 own_logout.revoke = \"subject\"\n[shop.token.ask]\npath = \"/who\"\n\
+                 good = {{ json = {{ \"/good\" = true }} }}\nsubject = \"{subject}\"\nfresh = \"0s\"\n"
+            )
+    };
+    // The number of one is the name of the other.
+    let [alice, bob] = [("5", "6"), ("7", "5")].map(|(id, number)| {
+        let said = json!({ "good": true, "id": id, "number": number }).to_string();
+        support::said(200, &said)
+    });
+    let [phone, tablet, other] =
+        ["phone", "tablet", "bobs"].map(|name| Way::Bearer(format!("{name}-0123456789abcdef0")));
+    let edge = Edge::with(&table("/id"));
+    let visit = |way: &Way, who: &String| {
+        shop.recite("/who", who.clone());
+        edge.raw(&way.request("GET", PAGE)).status
+    };
+    for (way, who) in [(&phone, &alice), (&tablet, &alice), (&other, &bob)] {
+        assert_eq!(visit(way, who), 200);
+    }
+    shop.recite("/who", alice.clone());
+    assert_eq!(edge.raw(&phone.request("POST", OWN_LOGOUT)), 200);
+    for subject in ["/id", "/number", "/id"] {
+        edge.configure(&table(subject));
+        assert_eq!(edge.command(&["reload"]).code, Some(0));
+        assert_eq!(visit(&tablet, &alice), 401, "{subject}");
+        assert_eq!(visit(&other, &bob), 200, "{subject}");
+    }
+}
+
+/// What was opened under one configuration ends with a logout under another, whichever was first.
+#[test]
+fn a_stream_ends_with_a_logout_under_another_configuration_attacks_a8() {
+    let live = LiveShop::beside(open_shop());
+    let upstream = live.table();
+    let mut upstream = upstream.lines().filter(|line| line.starts_with("upstream"));
+    let upstream = upstream.next().unwrap();
+    let table =
+        |more: &str| jwt(&reaching("token", more)).replace("upstream = [\"{shop}\"]", upstream);
+    let edge = Edge::with(&table(""));
+    let (first, second) = (token(&json!({})), other_device(&json!({})));
+    for (name, of, before, after) in [
+        ("one", &first, "", "token.claims.id = \"/tid\"\n"),
+        (
+            "two",
+            &second,
+            "token.claims.id = \"/tid\"\n",
+            "token.token_domain = \"other\"\n",
+        ),
+    ] {
+        edge.configure(&table(before));
+        assert_eq!(edge.command(&["reload"]).code, Some(0));
+        let bearer = format!("Bearer {of}");
+        let headers = [("Authorization", bearer.as_str())];
+        let innocent = format!("Bearer {}", somebody_else(&json!({})));
+        let mut streams = Vec::new();
+        for (kind, authorization) in [
+            ("events", &bearer),
+            ("ticker", &bearer),
+            ("events", &innocent),
+        ] {
+            let target = format!("/{kind}/{name}{}", streams.len());
+            let mut stream =
+                Exchange::of(edge.address(), &target, &[("Authorization", authorization)]);
+            stream.hears(HELLO);
+            streams.push(stream);
+        }
+        edge.configure(&table(after));
+        assert_eq!(edge.command(&["reload"]).code, Some(0));
+        assert_eq!(edge.raw(&request("POST", OWN_LOGOUT, &headers, b"")), 200);
+        let spared = streams.pop().unwrap();
+        for stream in streams {
+            stream.ends().join().unwrap();
+        }
+        assert!(
+            live.gone(&format!("{name}2")).is_none(),
+            "an innocent stream ended"
+        );
+        drop(spared);
     }
 }

@@ -267,6 +267,7 @@ fn no_number_of_others_makes_a_seen_token_forgotten_attacks_a6() {
         .into_iter()
         .collect(),
         issued_at: None,
+        former: Box::default(),
     };
     for number in 0..OTHERS {
         set.insert(&date(id(number), DateKind::Seen, AT_MS + number), NOW);

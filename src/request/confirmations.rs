@@ -95,6 +95,7 @@ impl Confirmations {
                 Word::Good(Arc::new(Confirmed {
                     identity: verifier.confirmed(token, said),
                     subject: subject.map(|subject| verifier.customer(subject)),
+                    customer: subject.map(Into::into),
                     issued_at: said.issued_at,
                 }))
             }

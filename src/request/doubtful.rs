@@ -8,9 +8,10 @@ use http::{HeaderName, StatusCode};
 use super::answer::Answer;
 use super::confirmations::{Asked, Word};
 use super::credential::{Occasion, Standing};
+use super::inquiry::Testimony;
 use super::refusal::Refusal;
-use super::shop::{Alive, Shop};
-use super::token::Token;
+use super::shop::{Alive, Shop, Tokens};
+use super::token::{Confirmed, Token};
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Identity};
 
@@ -84,6 +85,32 @@ impl Shop {
             }
         }
         Ok(doubtful)
+    }
+
+    /// A token as the shop confirmed it before, if it did: its customer stays the same, by whatever name.
+    pub(super) fn vouched_before(&self, token: Token, before: &Tokens) -> Token {
+        let Token::Opaque(names) = &token else {
+            return token;
+        };
+        let is_it = |one: &&Arc<Confirmed>| {
+            let mut known = one.identity.names();
+            known.any(|id| names.names().any(|name| name == id))
+        };
+        let confirmed = before.iter().filter_map(Token::confirmed);
+        let Some(confirmed) = confirmed.into_iter().find(is_it) else {
+            return token;
+        };
+        let customer = confirmed.customer.as_deref();
+        let said = Testimony::of_customer(customer);
+        Token::Confirmed(Arc::new(Confirmed {
+            identity: Identity {
+                issued_at: confirmed.issued_at,
+                ..self.verifier.confirmed(names, &said)
+            },
+            subject: customer.map(|subject| self.verifier.customer(subject)),
+            customer: confirmed.customer.clone(),
+            issued_at: confirmed.issued_at,
+        }))
     }
 
     /// Whether nothing was said of it since, by way of another request.

@@ -151,7 +151,7 @@ impl Names {
             tell("kid", one.key_ids != two.key_ids);
             tell("claims", one.claims != two.claims);
             tell("opaque_pattern", one.opaque_pattern != two.opaque_pattern);
-            tell("introspection", one.asked != two.asked);
+            tell("ask", one.asked != two.asked);
         }
         tell("kind", self.main != other.main);
         tell("credential", self.places != other.places);

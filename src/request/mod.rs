@@ -534,6 +534,24 @@ impl Gate {
         })))
     }
 
+    /// The tokens in the head of a request that was let in before, by what they are called now. Nothing else of it is judged.
+    /// What the shop said of those `before` still counts.
+    pub fn tokens_again(&self, request: &Request<'_>, before: &Tokens, now: UnixTime) -> Tokens {
+        self.honour_meanings(now);
+        let Ok(shop) = self.shop_of(request) else {
+            return Tokens::new();
+        };
+        let path = Path::read(request.head.uri.path());
+        let named = shop.token_in_path(&path);
+        let formers = shop.verifier.formers();
+        let taken = credential::take_all(&shop.places, Occasion::Visit, request, named);
+        let former = credential::take_former(formers.places(), Occasion::Visit, request);
+        let credentials = taken.unwrap_or_default().into_iter().chain(former);
+        let read = credentials.filter_map(|credential| shop.read(&credential, now).ok());
+        read.map(|token| shop.vouched_before(token, before))
+            .collect()
+    }
+
     /// One credential: what it is, unless it is bad or dead.
     fn read(
         &self,

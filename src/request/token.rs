@@ -41,6 +41,14 @@ impl Token {
         matches!(self, Self::Confirmed(_))
     }
 
+    /// What the shop has said of it.
+    pub(super) fn confirmed(&self) -> Option<&Arc<Confirmed>> {
+        match self {
+            Self::Confirmed(token) => Some(token),
+            Self::Verified(_) | Self::Opaque(_) | Self::Stranger(_) => None,
+        }
+    }
+
     /// Whose it is, as far as it or the shop says so.
     pub(super) fn customer(&self) -> Option<Id> {
         match self {
@@ -84,6 +92,8 @@ pub struct Confirmed {
     pub identity: Identity,
     /// Its customer, if the shop names one.
     pub subject: Option<Id>,
+    /// The same, in the shop's word.
+    pub customer: Option<Box<str>>,
     /// When it was issued, if the shop says so.
     pub issued_at: Option<UnixTime>,
 }

@@ -1,7 +1,7 @@
 //! What is known of one request while it is served.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora::{Error, ErrorType, OkOrErr, Result};
@@ -105,6 +105,13 @@ impl Context {
                 set.note_accepted(token, until, shop.meaning());
             }
         }
+    }
+
+    /// Whether it takes longer than most.
+    pub(super) fn is_long(&self) -> bool {
+        /// After that time its tokens are looked up again.
+        const LONG: Duration = Duration::from_millis(500);
+        clock::instant().duration_since(self.begun) >= LONG
     }
 
     /// Its way to its shop.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, COOKIE, DATE, TRANSFER_ENCODING};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, Version};
 use log::{debug, error, info, warn};
 use pingora::connectors::http::Connector;
@@ -16,7 +17,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::body::{self, Body, ReadAhead};
 use super::body_budget::{BodyBudget, BodyShare};
-use super::connection::{Lease, Line};
+use super::connection::{Lease, Line, Reader};
 use super::context::Context;
 use super::dead_cookies;
 use super::ecwid;
@@ -158,6 +159,7 @@ impl ProxyHttp for Proxy {
                 context.dead_cookies = dead_cookies;
                 if stream::is_itself(session.req_header()) {
                     Lease::begin_stream();
+                    self.read_anew(session);
                 }
                 Ok(false)
             }
@@ -323,6 +325,9 @@ impl ProxyHttp for Proxy {
         let is_stream = stream::is_begun(response);
         if is_stream || !is_informational {
             Lease::begin_answer(is_stream);
+            if is_stream || context.is_long() {
+                self.read_anew(session);
+            }
         }
         if is_stream {
             session.set_read_timeout(None); // the customer may listen for as long as he likes
@@ -332,11 +337,14 @@ impl ProxyHttp for Proxy {
 
     fn response_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         is_end: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
+        if context.is_long() {
+            self.read_anew(session);
+        }
         self.mint_by_body(body, is_end, context);
         Ok(None)
     }
@@ -416,6 +424,14 @@ impl ProxyHttp for Proxy {
 }
 
 impl Proxy {
+    /// The request lasts: a later configuration may call its tokens otherwise.
+    fn read_anew(&self, session: &Session) {
+        Lease::read_anew(|| Reader {
+            served: Arc::clone(&self.served),
+            head: Parts::clone(session.req_header()),
+        });
+    }
+
     /// The verdict. A token may name a key that is not here yet: then the keys are fetched, and it is judged again.
     async fn judge_with_keys<'g, 'r>(
         &self,

@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::request::Parts;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use crate::request::{Shop, Tokens};
+use super::super::site::{Served, Site};
+use crate::clock;
+use crate::request::{Request, Shop, Tokens};
 use crate::revocation::{Cause, Id, Revocations};
 
 /// How often the tokens of a long request are looked up again. Half of what is promised.
@@ -35,6 +38,21 @@ pub(in crate::server) struct Lease {
     /// Whether a revocation ends it at once.
     is_open: AtomicBool,
     opened: Notify,
+    /// Reads its tokens anew, where it lasts: another configuration may call them otherwise.
+    reader: OnceLock<Reader>,
+}
+
+/// A request that lasts, and the configuration that is served.
+pub(in crate::server) struct Reader {
+    pub(in crate::server) served: Served,
+    pub(in crate::server) head: Parts,
+}
+
+/// What was read anew, and under which configuration and former meanings.
+struct Reread {
+    site: Arc<Site>,
+    meanings: u64,
+    tokens: Tokens,
 }
 
 /// What a request stands on.
@@ -96,6 +114,16 @@ impl Lease {
         let _ = CURRENT.try_with(|lease| lease.open());
     }
 
+    /// The request that this task serves lasts: from here on its tokens are looked up by what every later configuration
+    /// calls them, too.
+    pub(in crate::server) fn read_anew(reader: impl FnOnce() -> Reader) {
+        let _ = CURRENT.try_with(|lease| {
+            if lease.terms.get().is_some() {
+                lease.reader.get_or_init(reader);
+            }
+        });
+    }
+
     fn open(&self) {
         self.is_open.store(true, Ordering::Relaxed);
         self.opened.notify_one();
@@ -105,17 +133,24 @@ impl Lease {
     pub(in crate::server) async fn ended(&self) -> Ended<'_> {
         self.signed.notified().await;
         let mut seen = None;
+        let mut reread: Option<Reread> = None;
         loop {
             sleep(LOOK_EVERY).await;
             let Some(terms) = self.terms.get() else {
                 continue;
             };
             let changes = Some(terms.revocations.changes());
-            if seen == changes {
+            let reader = self.reader.get();
+            let is_stale = reader.is_some_and(|reader| !reader.is_current(reread.as_ref(), terms));
+            if seen == changes && !is_stale {
                 continue;
             }
             seen = changes; // read before the look: what changes meanwhile is seen the next time
-            if let Some(ended) = terms.ended() {
+            if let Some(reader) = reader.filter(|_| is_stale) {
+                reread = Some(reader.read(terms));
+            }
+            let tokens = reread.as_ref().map(|reread| &reread.tokens);
+            if let Some(ended) = terms.ended_with(tokens) {
                 if !self.is_open.load(Ordering::Relaxed) {
                     let _ = timeout(FINISH_WITHIN, self.opened.notified()).await;
                 }
@@ -125,9 +160,39 @@ impl Lease {
     }
 }
 
+impl Reader {
+    /// Whether these were read by what is served now.
+    fn is_current(&self, reread: Option<&Reread>, terms: &Terms) -> bool {
+        reread.is_some_and(|reread| {
+            Arc::ptr_eq(&reread.site, &self.served.load())
+                && reread.meanings == terms.revocations.meaning_changes()
+        })
+    }
+
+    fn read(&self, terms: &Terms) -> Reread {
+        let site = self.served.load_full();
+        let meanings = terms.revocations.meaning_changes(); // read first, as in `ended`
+        let request = Request::new(&self.head, None);
+        let tokens = site
+            .gate
+            .tokens_again(&request, &terms.tokens, clock::now());
+        Reread {
+            site,
+            meanings,
+            tokens,
+        }
+    }
+}
+
 impl Terms {
     fn ended(&self) -> Option<Ended<'_>> {
-        self.tokens.iter().find_map(|token| {
+        self.ended_with(None)
+    }
+
+    /// The same for what its tokens are called since.
+    fn ended_with(&self, since: Option<&Tokens>) -> Option<Ended<'_>> {
+        let since = since.into_iter().flatten();
+        self.tokens.iter().chain(since).find_map(|token| {
             let identity = token.identity();
             let cause = self.revocations.covers(identity)?;
             Some(Ended {

@@ -23,7 +23,7 @@ use pingora::{Error, ErrorType};
 use super::metrics::Metrics;
 use super::site::Served;
 use super::traffic::Traffic;
-pub(super) use lease::{Lease, Terms, within};
+pub(super) use lease::{Lease, Reader, Terms, within};
 pub(super) use line::Line;
 pub(super) use slots::{Slots, client_network};
 use watched::Watched;
