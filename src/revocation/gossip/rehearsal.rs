@@ -200,6 +200,7 @@ impl Rehearsal {
                 window,
                 groups: std::iter::empty().collect(),
                 issued_at: None,
+                former: Box::default(),
             };
             assert!(
                 self.set.covers(&identity).is_some(),
