@@ -7,8 +7,8 @@ mod support;
 use doorward::demo::shop::Mood;
 use support::places::{LOGOUT, OWN_LOGOUT, PAGE};
 use support::{
-    Answer, Cluster, Customer, Edge, Failure, FakeClock, Scene, Shop, Storefront, eventually,
-    opaque_shop_table, request, said, shop_table, stateless_bagisto,
+    Answer, Cluster, Customer, Edge, Failure, FakeClock, Scene, Shop, Storefront, asked_shop_table,
+    eventually, opaque_shop_table, request, said, shop_table, stateless_bagisto,
 };
 
 const CAP: usize = 50;
@@ -225,6 +225,27 @@ fn a_token_that_the_shop_has_accepted_logs_out_of_a_full_store_attacks_b5() {
     for node in ["a", "b"] {
         eventually(|| send(&cluster[node], ("GET", "/public"), &real, &[]) == 401);
     }
+}
+
+/// A shop that vouched for a token says nothing any more.
+#[test]
+fn a_token_that_the_shop_has_vouched_for_logs_out_of_a_full_store_attacks_b5() {
+    let shop = stateless_bagisto();
+    shop.recite("/page", said(200, "{}"));
+    shop.recite("/who", said(200, r#"{"good": true, "id": 7}"#));
+    let ask = "path = \"/who\"\ngood = { json = { \"/good\" = true } }\nsubject = \"/id\"\n";
+    let limits = "[shop.limits]\nunverified_entries = 5\nunverified_per_client_minute = 10000\n";
+    let mut edge = Edge::with(&(asked_shop_table(&shop, "", ask) + limits));
+    let out = |edge: &Edge, token: &str| send(edge, ("POST", OWN_LOGOUT), token, &[]).status;
+    let (real, never_seen) = (made_up(1), made_up(2));
+    assert_eq!(send(&edge, ("GET", "/page"), &real, &[]), 200);
+    edge.restart(); // whose it is was only in memory
+    shop.recite("/who", said(500, "{}"));
+    for number in 10..15 {
+        assert_eq!(out(&edge, &made_up(number)), 200);
+    }
+    assert_eq!((out(&edge, &never_seen), out(&edge, &real)), (429, 200));
+    assert_eq!(send(&edge, ("GET", "/page"), &real, &[]), 401);
 }
 
 #[test]

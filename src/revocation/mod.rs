@@ -527,10 +527,11 @@ impl Revocations {
         }
     }
 
-    /// Whether the shop was seen to accept a token where it demands one, by any node, under any of its names.
+    /// Whether the shop was seen to accept a token where it demands one, to vouch for it or to hand it out, by any node, under
+    /// any of its names.
     pub fn was_accepted(&self, token: &Identity) -> bool {
         let mut names = token.names();
-        names.any(|id| self.set.has_undated_token(&Id::accepted(id)))
+        names.any(|id| self.set.has_undated_token(&Id::accepted(id))) || self.is_dated(token)
     }
 
     /// Drops what is over, in memory and on disk. To be called about once a second.
