@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     // Only the place: what a panic says may hold what a request said.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        eprintln!("panicked at {}", place.unwrap_or_default());
+        complain(format_args!("panicked at {}", place.unwrap_or_default()));
     }));
     match Arguments::parse().command {
         Command::Init(file) => data_folder::init(&file.config),
@@ -192,7 +192,7 @@ fn load(path: &Path) -> Result<Config, ()> {
 
 fn tell(faults: &Faults) {
     if !faults.is_empty() {
-        eprintln!("{}", report(faults, io::stderr().is_terminal()));
+        complain(report(faults, io::stderr().is_terminal()));
     }
 }
 
@@ -279,7 +279,12 @@ fn walk(shop: &str, once: bool) -> ExitCode {
     }
 }
 
+/// Writes a line to stderr, which may be closed: `eprintln!` would panic then.
+pub(crate) fn complain(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}"); // there is no other place to say it
+}
+
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("error: {error}");
+    complain(format_args!("error: {error}"));
     ExitCode::from(code)
 }

@@ -11,7 +11,7 @@ use doorward::server::{self, Order};
 use doorward::{clock, config};
 use serde_json::Value;
 
-use crate::{CONFIG, CONFIG_FILE, UNAVAILABLE, USAGE, fail, running};
+use crate::{CONFIG, CONFIG_FILE, UNAVAILABLE, USAGE, complain, fail, running};
 
 /// Which process is meant.
 #[derive(Args)]
@@ -123,7 +123,8 @@ fn ask(socket: &Path, order: &mut Order) -> Result<bool, ExitCode> {
     if !status.is_success() {
         return Err(told(status.as_u16(), &answer));
     }
-    eprint!("{}", question(order.shop.as_deref(), &answer));
+    let asked = question(order.shop.as_deref(), &answer);
+    write!(io::stderr(), "{asked}").map_err(|error| fail(&error, 1))?;
     let mut line = String::new();
     let read = io::stdin().read_line(&mut line);
     read.map_err(|error| fail(&error, 1))?;
@@ -243,20 +244,20 @@ pub(crate) fn reload(process: &Process) -> ExitCode {
     };
     let said = |key| answer.get(key).and_then(|text| text.as_str());
     if !status.is_success() {
-        eprintln!("{}", said("error").unwrap_or_default());
+        complain(said("error").unwrap_or_default());
         let is_faulty = status.as_u16() == UNPROCESSABLE;
         return ExitCode::from(if is_faulty { CONFIG } else { 1 });
     }
     if let Some(warnings) = said("warnings").filter(|text| !text.is_empty()) {
-        eprintln!("{warnings}");
+        complain(warnings);
     }
     let changed = answer["changed"].as_array().into_iter().flatten();
     let changed: Vec<_> = changed.filter_map(Value::as_str).collect();
     if changed.is_empty() {
-        eprintln!("nothing changed");
+        complain("nothing changed");
     }
     for key in changed {
-        eprintln!("changed: {key}");
+        complain(format_args!("changed: {key}"));
     }
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "reloaded");
