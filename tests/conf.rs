@@ -157,7 +157,8 @@ fn full_reference() -> String {
 fn the_reference_loads_with_every_key_switched_on() {
     let (config, warnings) = Folder::new().loaded(&full_reference());
     assert_eq!(config.shops.len(), 2);
-    assert_eq!(warnings.matches("warning: ").count(), 2, "{warnings}");
+    assert_eq!(warnings.matches("warning: ").count(), 3, "{warnings}");
+    assert!(warnings.contains("have a key in common"), "{warnings}");
     assert!(warnings.contains("uses the certificates"), "{warnings}");
     assert!(warnings.contains("`cart` changes nothing"), "{warnings}");
     let cluster = config.server.cluster.unwrap();
@@ -1027,7 +1028,7 @@ fn shops(hosts: &[&str]) -> String {
     let shop = |(number, hosts): (usize, &&str)| {
         format!(
             "[[shop]]\nname = \"{number}\"\n{hosts}\nupstream = \"127.0.0.1:1\"\n\
-             [shop.token]\nkind = \"opaque\"\n"
+             [shop.token]\nkind = \"opaque\"\ntoken_domain = \"all\"\n"
         )
     };
     let shops = hosts.iter().enumerate().map(shop);

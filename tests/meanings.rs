@@ -1007,6 +1007,14 @@ fn orders_by_hand_reach_former_names_attacks_a1_a8() {
             Target::Subject(named("1")),
             "sub",
         ),
+        (
+            Said {
+                kind: "opaque",
+                ..SAID
+            },
+            Target::Session(named("s2")),
+            "sid",
+        ),
     ] {
         let home = home();
         let revocations = Arc::new(Revocations::open(&init(home.path())).unwrap());
@@ -1171,7 +1179,7 @@ fn another_place_of_the_customer_in_what_a_shop_says_forgets_nothing_attacks_a8(
             + &format!(
                 "token.opaque_pattern = \"[a-z0-9-]{{20,}}\"\ntoken.verify = \"shop\"\n\
                  own_logout.revoke = \"subject\"\n[shop.token.ask]\npath = \"/who\"\n\
-                 good = {{ json = {{ \"/good\" = true }} }}\nsubject = \"{subject}\"\nfresh = \"0s\"\n"
+                 good = {{ json = {{ \"/good\" = true }} }}\nsubject = \"{subject}\"\n"
             )
     };
     // The number of one is the name of the other.

@@ -297,7 +297,7 @@ impl Shop {
     }
 
     fn plan_session(&self, named: &Named, now: UnixTime) -> Result<Plan, UnfitOrder> {
-        if !self.verifier.can_verify() {
+        if !(self.verifier.can_verify() || self.verifier.formers().name_customers()) {
             return Err(UnfitOrder::OnlyOpaque);
         }
         let mut plan = self.plan_named(
@@ -419,8 +419,10 @@ impl Shop {
 
     /// Where no token says whose it is, an order about customers or times would do nothing.
     fn refuse_only_opaque(&self) -> Result<(), UnfitOrder> {
-        let says = self.verifier.can_verify() || self.verifier.settings().inquiry.is_some();
-        says.then_some(()).ok_or(UnfitOrder::OnlyOpaque)
+        self.verifier
+            .name_customers()
+            .then_some(())
+            .ok_or(UnfitOrder::OnlyOpaque)
     }
 
     fn note_opaque(&self, plan: &mut Plan) {

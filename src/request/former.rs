@@ -140,6 +140,29 @@ impl Formers {
         self.all.iter().map(|former| former.text.as_str())
     }
 
+    /// The issuers whose tokens come here still.
+    fn issuers(&self) -> impl Iterator<Item = &Issuer> {
+        let issuers = self.all.iter().flat_map(|former| &former.issuers);
+        let issuers = issuers.filter(|one| !matches!(one.of, Heirs::None));
+        issuers.map(|one| &one.naming)
+    }
+
+    /// Whether tokens that named their customer come here still.
+    pub(super) fn name_customers(&self) -> bool {
+        let mut issuers = self.issuers();
+        issuers.any(|one| !one.settings().algorithms.is_empty() || one.asked().is_some())
+    }
+
+    /// Whether a token with this `iss` was good.
+    pub(super) fn may_be_of(&self, issuer: &str) -> bool {
+        self.issuers().any(|one| one.may_be_of(issuer))
+    }
+
+    /// Everybody whose tokens were good.
+    pub(super) fn everybody(&self) -> impl Iterator<Item = Id> {
+        self.issuers().map(Issuer::everybody)
+    }
+
     /// Everything by which those of a name were refused that the operator names by hand; see
     /// [`Verifier::named_by_hand`](super::Verifier).
     pub(super) fn named_by_hand(
@@ -148,9 +171,8 @@ impl Formers {
         issuer: Option<&str>,
         name: &str,
     ) -> impl Iterator<Item = Id> {
-        let issuers = self.all.iter().flat_map(|former| &former.issuers);
-        let issuers = issuers.filter(|one| !matches!(one.of, Heirs::None));
-        issuers.flat_map(move |one| one.naming.named_by_hand(kind, issuer, name))
+        let issuers = self.issuers();
+        issuers.flat_map(move |one| one.named_by_hand(kind, issuer, name))
     }
 
     /// What a token was called that `issuer` has just verified, beside `now_called`.
@@ -195,9 +217,8 @@ impl Formers {
         let Some((token, payload)) = unverified(text).filter(|_| !self.is_empty()) else {
             return Vec::new();
         };
-        let issuers = self.all.iter().flat_map(|former| &former.issuers);
-        let issuers = issuers.filter(|one| !matches!(one.of, Heirs::None));
-        let identities = issuers.filter_map(|one| one.naming.identity_unverified(&token, &payload));
+        let identities = self.issuers();
+        let identities = identities.filter_map(|one| one.identity_unverified(&token, &payload));
         identities.collect()
     }
 

@@ -318,15 +318,10 @@ impl Issuer {
         let named = named.map(|id| self.digest(Digest::Token, issuer, id));
         let mut groups = self.groups(issuer, said.session.as_deref(), said.subject.as_deref());
         if let Some(name) = self.settings.claims.former_customer(payload) {
-            let domain = &self.domain;
-            let former = |issuer: &str| Group {
-                id: Id::of(
-                    Digest::Subject,
-                    &[domain, issuer.as_bytes(), name.as_bytes()],
-                ),
+            groups.extend(names_of(issuer).map(|issuer| Group {
+                id: self.of_any_population(issuer, &name),
                 cause: Cause::Subject,
-            };
-            groups.extend(names_of(issuer).map(former));
+            }));
         }
         if let Some(id) = said.id.as_ref().filter(|_| !issuer.is_empty()) {
             // An operator may name the id alone.
@@ -468,8 +463,18 @@ impl Issuer {
         let fits = issuer.is_none_or(|issuer| self.may_be_of(issuer));
         let by_id = fits && kind == Digest::Token && issuer.is_none();
         let of_any = by_id.then(|| self.of_any_issuer(name));
-        let named = fits.then(|| self.digest(kind, issuer.unwrap_or_default(), name));
-        named.into_iter().chain(of_any)
+        let issuer = issuer.unwrap_or_default();
+        let named = fits.then(|| self.digest(kind, issuer, name));
+        let has_populations = self.settings.claims.subject.len() > 1;
+        let is_customer = fits && kind == Digest::Subject && has_populations;
+        let whole = is_customer.then(|| self.of_any_population(issuer, name));
+        named.into_iter().chain(of_any).chain(whole)
+    }
+
+    /// The digest of a customer of whom the population is not said: by an operator, or a version that told none apart.
+    fn of_any_population(&self, issuer: &str, name: &str) -> Id {
+        let parts = [&self.domain, issuer.as_bytes(), name.as_bytes()];
+        Id::of(Digest::Subject, &parts)
     }
 
     /// Whether a token that says this `iss` could be good.

@@ -73,6 +73,7 @@ pub(super) struct PlaceText {
     fold: Fold,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_plain(fold: &Fold) -> bool {
     *fold == Fold::default()
 }

@@ -268,9 +268,10 @@ impl Shop {
     /// [`Shop::honoured`], a line each for people to read.
     pub fn honoured_in_words(&self) -> Vec<String> {
         let told = |former: &Honoured| {
-            let of = match former.shop == self.name {
-                true => String::new(),
-                false => format!(" of shop {}", former.shop),
+            let of = if former.shop == self.name {
+                String::new()
+            } else {
+                format!(" of shop {}", former.shop)
             };
             let until = if former.until == UnixTime::FOREVER {
                 "for ever".to_owned()

@@ -355,9 +355,10 @@ impl Verifier {
         self.issuers.iter().filter(fits)
     }
 
-    /// Whether a token with this `iss` could be good here.
+    /// Whether a token with this `iss` could be good here, or could be before.
     pub(super) fn may_be_of(&self, issuer: &str) -> bool {
-        self.issuers.iter().any(|one| one.may_be_of(issuer))
+        let mut issuers = self.issuers.iter();
+        issuers.any(|one| one.may_be_of(issuer)) || self.formers.load().may_be_of(issuer)
     }
 
     /// The issuers that are pinned, for the operator to read.
@@ -374,9 +375,19 @@ impl Verifier {
         remembered.collect()
     }
 
-    /// Everybody whose tokens are good here, by the token domain of every issuer.
+    /// Everybody whose tokens are good here, by the token domain of every issuer. Tokens that are opaque now say by former
+    /// names only that they are meant.
     pub(super) fn everybody(&self) -> Vec<Id> {
-        each_once(self.issuers.iter().map(Issuer::everybody))
+        let formers = self.formers.load();
+        let former = (!self.can_verify()).then(|| formers.everybody());
+        let own = self.issuers.iter().map(Issuer::everybody);
+        each_once(own.chain(former.into_iter().flatten()))
+    }
+
+    /// Whether tokens that name their customer are good here, or were.
+    pub(super) fn name_customers(&self) -> bool {
+        let is_asked = self.settings().inquiry.is_some();
+        self.can_verify() || is_asked || self.formers.load().name_customers()
     }
 }
 

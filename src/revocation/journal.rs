@@ -29,6 +29,7 @@ use tempfile::NamedTempFile;
 use super::entry::{DateKind, Id, Revocation, Source, Window};
 use super::history::{Origin, Vector};
 use super::mark::{Mark, NoteOrigin, Noted};
+use super::meaning::is_of_meaning;
 use crate::clock::UnixTime;
 
 const TOKENS: TableDefinition<'_, (u32, u64), &[u8; 28]> = TableDefinition::new("tokens");
@@ -338,6 +339,22 @@ impl Journal {
     ///
     /// Those of a start. [`JournalError::InUse`]: the process that has it open knows.
     pub fn look(data_dir: &Path, now: UnixTime) -> Result<Contents, JournalError> {
+        let mut live = 0;
+        let written_at = Self::look_through(data_dir, |row| match row {
+            Revocation::Cutoff { id, .. } if is_of_meaning(&id) => {}
+            Revocation::Token { until, .. } | Revocation::Cutoff { until, .. } => {
+                live += u64::from(until >= now);
+            }
+            Revocation::Date { .. } => {}
+        })?;
+        Ok(Contents { live, written_at })
+    }
+
+    /// As [`Self::look`], every row handed to `each`; when it was last written.
+    pub(super) fn look_through(
+        data_dir: &Path,
+        mut each: impl FnMut(Revocation),
+    ) -> Result<Option<UnixTime>, JournalError> {
         let path = present(data_dir)?;
         let unreadable = |error: redb::Error| corrupt(&path, &error.to_string());
         without_panic(&path, || {
@@ -354,20 +371,10 @@ impl Journal {
                 return Err(JournalError::Copied(path.clone()));
             }
             expect_all(&path, noted, number("sequence"))?;
-            let mut live = 0;
-            let mut count = |row: Revocation| match row {
-                Revocation::Token { until, .. } | Revocation::Cutoff { until, .. } => {
-                    live += u64::from(until >= now);
-                }
-                Revocation::Date { .. } => {}
-            };
-            let read = begin_read().and_then(|transaction| read_rows(&transaction, &mut count));
+            let read = begin_read().and_then(|transaction| read_rows(&transaction, &mut each));
             read.map_err(unreadable)?;
             let written_at = UnixTime::from_seconds(number("clock"));
-            Ok(Contents {
-                live,
-                written_at: (written_at > UnixTime::EPOCH).then_some(written_at),
-            })
+            Ok((written_at > UnixTime::EPOCH).then_some(written_at))
         })
     }
 

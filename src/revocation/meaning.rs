@@ -209,6 +209,11 @@ pub(super) fn rows(text: &str, used: UnixTime, until: UnixTime) -> Vec<Revocatio
     (0..).zip(pieces).map(row).collect()
 }
 
+/// Whether a cutoff of this id is a piece of a meaning.
+pub(super) fn is_of_meaning(id: &Id) -> bool {
+    read(id).is_some()
+}
+
 fn read(id: &Id) -> Option<(Key, u16, [u8; PIECE_BYTES])> {
     let [a, b, c, k0, k1, k2, k3, n0, n1, piece @ ..] = *id.bytes();
     let is_piece = [a, b, c] == MARK;

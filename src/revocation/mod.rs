@@ -395,7 +395,7 @@ impl Revocations {
     pub fn meanings_on_disk(data_dir: &Path) -> Result<Vec<Meaning>, JournalError> {
         let meanings = Meanings::default();
         if data_dir.join(Journal::FILE).exists() {
-            Journal::open(data_dir)?.replay(|revocation| {
+            Journal::look_through(data_dir, |revocation| {
                 if let Revocation::Cutoff {
                     id,
                     not_before,

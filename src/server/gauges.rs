@@ -209,12 +209,7 @@ impl Gauges {
             "Transactions that reached the disk",
             gauges.journal_commits.clone(),
         );
-        gauges.register_clocks(r);
-        r.register(
-            "former_meanings",
-            "Former configurations under which a shop's tokens are looked up, for a logout that was made under one is in force",
-            gauges.former_meanings.clone(),
-        );
+        gauges.register_identities(r);
         r.register(
             "credential_places",
             "Requests, by what a place held that the configuration names: a token, something else, or nothing",
@@ -275,7 +270,12 @@ impl Gauges {
         gauges
     }
 
-    fn register_clocks(&self, r: &mut Registry) {
+    fn register_identities(&self, r: &mut Registry) {
+        r.register(
+            "former_meanings",
+            "Former configurations under which a shop's tokens are looked up, for a logout that was made under one is in force",
+            self.former_meanings.clone(),
+        );
         r.register(
             "unknown_tokens",
             "Tokens whose customer has logged out and whose time of issue is not known, by what they counted as",
