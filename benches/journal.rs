@@ -57,7 +57,7 @@ trait Durable: Send + Sync + 'static {
 
 impl Durable for Revocations {
     async fn revoke(&self, revocations: Vec<Revocation>) -> bool {
-        self.revoke_now(revocations).await.is_ok()
+        self.revoke_now(Vec::new(), revocations).await.is_ok()
     }
 }
 

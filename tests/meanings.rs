@@ -748,7 +748,7 @@ const CUSTOMERS: usize = 24;
 /// say when it was issued.
 fn customers() -> Vec<Value> {
     let customer = |n: usize| {
-        let issued_at = (n % 3 > 0).then_some(EARLIER);
+        let issued_at = (!n.is_multiple_of(3)).then_some(EARLIER);
         json!({
             "iss": "https://a.example", "iat": issued_at, "exp": FAR,
             "jti": format!("{n}"), "tid": format!("{}", (n + 7) % CUSTOMERS),
