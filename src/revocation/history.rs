@@ -13,6 +13,9 @@ use super::row::Row;
 
 /// A node's journal since it was made: 128 random bits. A journal that is made anew is another origin, for
 /// its numbers begin anew.
+///
+/// In a cluster half of them are random, and the other half is a digest of that and of the node's name: no node can take
+/// the origin of another one for its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin([u8; 16]);
 
@@ -22,6 +25,31 @@ impl Origin {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes)?;
         Ok(Self(bytes))
+    }
+
+    /// An origin of the node with that name that it has not been before.
+    pub fn of_node(name: &str) -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let mut random = [0; 8];
+        aws_lc_rs::rand::fill(&mut random)?;
+        Ok(Self::bound(random, name))
+    }
+
+    /// The same, of a number that is random.
+    pub(super) fn bound(random: [u8; 8], name: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"doorward origin 1");
+        hasher.update(&random);
+        hasher.update(name.as_bytes());
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&random);
+        bytes[8..].copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        Self(bytes)
+    }
+
+    /// Whether it can be an origin of the node with that name.
+    pub fn is_of(&self, name: &str) -> bool {
+        let random = self.0.first_chunk();
+        random.is_some_and(|random| *self == Self::bound(*random, name))
     }
 
     /// The origin with these bytes.
@@ -179,6 +207,9 @@ impl History {
     /// last is kept.
     pub fn renew(&self, own: Origin) {
         let mut state = self.state.lock();
+        if state.own == own {
+            return;
+        }
         let last = std::mem::replace(&mut state.own, own);
         if let Some(former) = state.former.replace(last) {
             state.forget(&former);
@@ -365,6 +396,15 @@ mod tests {
         let times = [3, 4, 5, 6, 7].map(|number| history.on_disk_ms(HERE, number));
         assert_eq!(times, [None, Some(100), Some(100), Some(200), None]);
         assert_eq!(history.on_disk_ms(THERE, 4), None);
+    }
+
+    #[test]
+    fn an_origin_is_of_the_node_that_it_was_made_for() {
+        let [one, other] = [(); 2].map(|()| Origin::of_node("a").unwrap());
+        assert_ne!(one, other);
+        assert!(one.is_of("a") && other.is_of("a"));
+        assert!(!one.is_of("b") && !one.is_of("") && !one.is_of("a2"));
+        assert!(!Origin::random().unwrap().is_of("a"));
     }
 
     #[test]

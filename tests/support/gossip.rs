@@ -39,6 +39,18 @@ pub fn hello_naming(name: &str, origin: Origin, heard: &[(&str, u32)]) -> Vec<u8
     bytes
 }
 
+/// An origin of the node with that name.
+pub fn origin_for(name: &str, number: u64) -> Origin {
+    let random = number.to_le_bytes();
+    let mut hasher = blake3::Hasher::new();
+    for part in [&b"doorward origin 1"[..], &random, name.as_bytes()] {
+        hasher.update(part);
+    }
+    let digest = *hasher.finalize().as_bytes();
+    let halves = [&random[..], &digest[..8]];
+    halves.concat().try_into().unwrap()
+}
+
 /// A sign of life of somebody who is ready.
 pub fn ping(knows: &[(Origin, u64)]) -> Vec<u8> {
     [vec![PING], standing(knows)].concat()

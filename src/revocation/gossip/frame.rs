@@ -193,8 +193,6 @@ pub(super) enum Goodbye {
     Myself,
     /// The other one is not listened to.
     Quarantine,
-    /// The other one's origin is known to be another node's.
-    Taken,
 }
 
 /// The bytes are none that a node would send.
@@ -454,7 +452,7 @@ impl Frame {
 impl Goodbye {
     /// Who hangs up for a reason that is not known does not stop: it must be listened for.
     fn from_number(number: u8) -> Self {
-        let known = [Self::Leaving, Self::Duplicate, Self::Myself, Self::Taken];
+        let known = [Self::Leaving, Self::Duplicate, Self::Myself];
         let of = |one: &Self| *one as u8 == number;
         known.into_iter().find(of).unwrap_or(Self::Quarantine)
     }
@@ -781,7 +779,6 @@ mod tests {
                 is_last: true,
             },
             Frame::Goodbye(Goodbye::Leaving),
-            Frame::Goodbye(Goodbye::Taken),
             Frame::Certificates(vec![
                 vec![Bytes::from_static(b"leaf"), Bytes::from_static(b"between")],
                 Vec::new(),

@@ -1,7 +1,7 @@
 //! Which nodes there really are: those that introduced themselves here, and those whose certificates were relayed.
 //!
 //! An origin is counted only if its own node introduced it, over a connection for which its certificate speaks, or on
-//! the bus under its name. So what a peer says of others invents nothing, and what is counted is bounded: a node has
+//! the bus under its name, and if the origin was made for that name: who is there first can't take that of another. So what a peer says of others invents nothing, and what is counted is bounded: a node has
 //! few origins, and there are not more nodes than a cluster can have.
 
 use std::collections::BTreeMap;
@@ -51,8 +51,8 @@ struct Node {
 /// Why a node is not taken for an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// The origin is another node's.
-    Taken,
+    /// The origin is not one of this node's.
+    Foreign,
     /// All places are taken by nodes that are there.
     Crowded,
 }
@@ -89,8 +89,8 @@ impl Nodes {
         is_present: impl Fn(&NodeName) -> bool,
         now_ms: u64,
     ) -> Result<Change, Unfit> {
-        if self.owners.get(&origin).is_some_and(|owner| owner != name) {
-            return Err(Unfit::Taken);
+        if !origin.is_of(name.as_str()) {
+            return Err(Unfit::Foreign);
         }
         let mut change = Change::default();
         if !self.introduced.contains_key(name) && self.introduced.len() >= NODES_MAX {
@@ -208,17 +208,16 @@ mod tests {
         NodeName::parse(&format!("n{number}")).unwrap()
     }
 
-    fn origin(number: usize) -> Origin {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&(number as u64).to_le_bytes());
-        Origin::from_bytes(bytes)
+    /// An origin of that node.
+    fn origin(of: usize, number: usize) -> Origin {
+        Origin::bound((number as u64).to_le_bytes(), name(of).as_str())
     }
 
     #[test]
     fn a_node_is_few_origins_however_often_it_begins_anew_attacks_a13() {
         let mut nodes = Nodes::default();
         for number in 0..10_000 {
-            let change = nodes.introduce(&name(1), origin(number), |_| true, number as u64);
+            let change = nodes.introduce(&name(1), origin(1, number), |_| true, number as u64);
             let change = change.unwrap();
             assert!(change.is_new);
             let is_full = number >= ORIGINS_A_NODE;
@@ -226,47 +225,59 @@ mod tests {
             assert!(nodes.owners.len() <= ORIGINS_A_NODE);
         }
         let ended = nodes.prune(|_| true, 9_999 + FORMER_MS);
-        assert_eq!(ended, [origin(9_997), origin(9_998)]);
-        assert_eq!(nodes.owner(&origin(9_999)), Some(&name(1)));
+        assert_eq!(ended, [origin(1, 9_997), origin(1, 9_998)]);
+        assert_eq!(nodes.owner(&origin(1, 9_999)), Some(&name(1)));
         assert_eq!(nodes.owners.len(), 1);
     }
 
     #[test]
-    fn an_origin_is_one_nodes() {
+    fn a_node_that_claims_the_origin_of_another_first_does_not_get_it() {
         let mut nodes = Nodes::default();
-        nodes.introduce(&name(1), origin(1), |_| true, 0).unwrap();
-        let again = nodes.introduce(&name(1), origin(1), |_| true, 1);
+        let other = nodes.introduce(&name(2), origin(1, 1), |_| true, 0);
+        assert_eq!(other, Err(Unfit::Foreign), "though it is there first");
+        let is_there = |_: &NodeName| true;
+        nodes
+            .introduce(&name(1), origin(1, 1), is_there, 1)
+            .unwrap();
+        let again = nodes.introduce(&name(1), origin(1, 1), is_there, 2);
         assert_eq!(again, Ok(Change::default()));
-        let other = nodes.introduce(&name(2), origin(1), |_| true, 2);
-        assert_eq!(other, Err(Unfit::Taken));
-        assert_eq!(nodes.forget(&name(1)), [origin(1)]);
-        assert!(nodes.introduce(&name(2), origin(1), |_| true, 3).is_ok());
+        assert_eq!(nodes.owner(&origin(1, 1)), Some(&name(1)));
+        assert_eq!(nodes.forget(&name(1)), [origin(1, 1)]);
     }
 
     #[test]
     fn places_are_taken_from_those_who_are_not_there() {
         let mut nodes = Nodes::default();
         for number in 0..NODES_MAX {
-            let taken = nodes.introduce(&name(number), origin(number), |_| true, number as u64);
+            let taken = nodes.introduce(
+                &name(number),
+                origin(number, number),
+                |_| true,
+                number as u64,
+            );
             taken.unwrap();
         }
         let next = NODES_MAX;
-        let crowded = nodes.introduce(&name(next), origin(next), |_| true, 9_999);
+        let crowded = nodes.introduce(&name(next), origin(next, next), |_| true, 9_999);
         assert_eq!(crowded, Err(Unfit::Crowded));
         let is_present = |of: &NodeName| *of != name(7) && *of != name(9);
-        let change = nodes.introduce(&name(next), origin(next), is_present, 9_999);
-        assert_eq!(change.unwrap().forgotten, [origin(7)]);
+        let change = nodes.introduce(&name(next), origin(next, next), is_present, 9_999);
+        assert_eq!(change.unwrap().forgotten, [origin(7, 7)]);
         assert_eq!(nodes.introduced.len(), NODES_MAX);
     }
 
     #[test]
     fn who_was_not_there_for_a_day_is_forgotten() {
         let mut nodes = Nodes::default();
-        nodes.introduce(&name(1), origin(1), |_| true, 0).unwrap();
-        nodes.introduce(&name(2), origin(2), |_| true, 0).unwrap();
+        nodes
+            .introduce(&name(1), origin(1, 1), |_| true, 0)
+            .unwrap();
+        nodes
+            .introduce(&name(2), origin(2, 2), |_| true, 0)
+            .unwrap();
         let is_present = |of: &NodeName| *of == name(2);
         assert_eq!(nodes.prune(is_present, ABSENT_MS - 1), []);
-        assert_eq!(nodes.prune(is_present, ABSENT_MS), [origin(1)]);
+        assert_eq!(nodes.prune(is_present, ABSENT_MS), [origin(1, 1)]);
         assert!(nodes.is_real(&name(2)) && !nodes.is_real(&name(1)));
     }
 

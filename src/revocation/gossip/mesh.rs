@@ -531,8 +531,6 @@ impl Mesh {
         let mut seen = self.seen.lock();
         seen.targets.found(talk.target, &node);
         if origin == self.history.own().0 && node != self.name {
-            // One of the two has a copy of the other's journal: their numbers are not each other's.
-            self.order_renewal(&mut steps, now);
             let why = format!("{node} has the same journal: a data folder was copied");
             refuse(&mut steps, Goodbye::Quarantine, why);
             return steps;
@@ -557,17 +555,18 @@ impl Mesh {
             return steps;
         }
         if let Err(unfit) = self.introduce(&mut seen, &node, origin, &mut steps, now) {
-            let (goodbye, why) = match unfit {
-                Unfit::Taken => (
-                    Goodbye::Taken,
-                    format!("{node} has the journal of another node: a data folder was copied"),
-                ),
-                Unfit::Crowded => (
-                    Goodbye::Quarantine,
-                    format!("there is no room for {node}: too many nodes are there"),
-                ),
+            let why = match unfit {
+                Unfit::Foreign => {
+                    format!(
+                        "{node} is an origin that was not made for it: update it, or its data folder was copied"
+                    )
+                }
+                Unfit::Crowded => {
+                    format!("there is no room for {node}: too many nodes are there")
+                }
             };
-            refuse(&mut steps, goodbye, why);
+            warn!("a node was refused: {why}");
+            refuse(&mut steps, Goodbye::Quarantine, why);
             return steps;
         }
         let is_by_bus = talk.way == Way::Bus;
@@ -949,10 +948,6 @@ impl Mesh {
                 "it is this node"
             }
             Goodbye::Quarantine => "it does not want to hear us",
-            Goodbye::Taken => {
-                self.order_renewal(steps, now);
-                "it knows our journal as another node's: a data folder was copied"
-            }
         };
         steps.closes.push((link, why.to_owned()));
         Vec::new()

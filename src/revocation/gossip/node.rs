@@ -149,6 +149,7 @@ impl Node {
             .enable_all()
             .build()
             .map_err(NodeError::System)?;
+        own_origin(revocations, &settings.node)?;
         let mesh = Mesh::new(
             settings.node.clone(),
             Arc::clone(&revocations.set),
@@ -346,6 +347,22 @@ pub(super) fn now() -> Now {
     }
 }
 
+/// A journal that was made before its node had this name, or for another node, is another origin from now on.
+fn own_origin(revocations: &Revocations, node: &NodeName) -> Result<(), NodeError> {
+    let (origin, _) = revocations.history.own();
+    if origin.is_of(node.as_str()) {
+        return Ok(());
+    }
+    let random = |_| NodeError::System(io::Error::other("no random numbers can be had"));
+    let own = Origin::of_node(node.as_str()).map_err(random)?;
+    revocations.history.renew(own);
+    revocations.committer.import(Import::noting(Progress {
+        origin: Some(own),
+        ..Progress::default()
+    }));
+    Ok(())
+}
+
 fn rules_of(settings: &ClusterSettings) -> Rules {
     Rules {
         on_stale: settings.on_stale,
@@ -528,7 +545,7 @@ impl Shared {
         if *renewing == Some(origin) {
             return;
         }
-        let Ok(fresh) = Origin::random() else {
+        let Ok(fresh) = Origin::of_node(self.mesh.name.as_str()) else {
             return error!("no random numbers can be had");
         };
         *renewing = Some(origin);

@@ -15,9 +15,10 @@ use crate::revocation::row::Row;
 use crate::revocation::section::{Section, Sum, Summary};
 use crate::revocation::{Id, Identity, Revocation, Set, Source, State, Window};
 
-const OWN: Origin = Origin::from_bytes([1; 16]);
-const HONEST: Origin = Origin::from_bytes([2; 16]);
-const ROGUE: Origin = Origin::from_bytes([3; 16]);
+/// Which origin a node is.
+fn origin_of(name: &str) -> Origin {
+    Origin::bound([1; 8], name)
+}
 
 const HONEST_LINK: LinkId = 1;
 const ROGUE_LINK: LinkId = 2;
@@ -76,7 +77,7 @@ impl Rehearsal {
         };
         let (own, honest) = (token(1), token(2));
         let set = Arc::new(Set::default());
-        let history = Arc::new(History::new(OWN, &Vector::new()));
+        let history = Arc::new(History::new(origin_of("a"), &Vector::new()));
         set.insert(&own, now.wall());
         history.append_own([Row::of(&own)], now.uptime_ms);
         let (set_of_mesh, history_of_mesh) = (Arc::clone(&set), Arc::clone(&history));
@@ -99,9 +100,9 @@ impl Rehearsal {
             is_linked: true,
         };
         rehearsal.meets(HONEST_LINK, "b");
-        let first = hello("b", HONEST, now, &[]);
+        let first = hello("b", origin_of("b"), now, &[]);
         let delta = Frame::Delta {
-            origin: HONEST,
+            origin: origin_of("b"),
             first: 1,
             at_ms: now.uptime_ms,
             rows: vec![Row::of(&honest)],
@@ -151,7 +152,7 @@ impl Rehearsal {
             self.now.uptime_ms += step_ms;
             self.now.wall_ms += step_ms;
             let alive = Frame::Ping(Ping {
-                vector: Vector::from([(HONEST, 1)]),
+                vector: Vector::from([(origin_of("b"), 1)]),
                 ..ping(self.now, &[])
             });
             let _answers = self.mesh.receive(HONEST_LINK, alive, self.now);
@@ -171,7 +172,7 @@ impl Rehearsal {
         if let Frame::Digests { round, .. } = said {
             return Some(Frame::Differ {
                 round: *round,
-                vector: Vector::from([(HONEST, 1)]),
+                vector: Vector::from([(origin_of("b"), 1)]),
                 summaries: Vec::new(),
             });
         }
@@ -212,7 +213,10 @@ impl Rehearsal {
             counted.len() <= 3 + ORIGINS_A_NODE,
             "{counted:?} is counted"
         );
-        assert!(counted.contains_key(&HONEST), "an honest node is forgotten");
+        assert!(
+            counted.contains_key(&origin_of("b")),
+            "an honest node is forgotten"
+        );
         let said = Frame::Ping(self.mesh.ping(self.now));
         assert_eq!(Frame::decode(&said.encode()), Ok(Some(said)));
         for peer in self.mesh.status(self.now) {
@@ -237,7 +241,7 @@ impl Rehearsal {
         self.passes(100);
         self.is_sound();
         let mut counted = self.history.vector();
-        counted.retain(|origin, _| *origin != self.history.own().0 && *origin != HONEST);
+        counted.retain(|origin, _| *origin != self.history.own().0 && *origin != origin_of("b"));
         assert!(counted.is_empty(), "{counted:?} is left of a rogue");
         let peers = self.mesh.status(self.now);
         assert!(peers.iter().all(|peer| peer.node.as_str() == "b"));
@@ -258,13 +262,13 @@ impl Rehearsal {
         let round = 0x00fe_ed01;
         let told = [("b", 0), ("ghost", 4_000)];
         let vector = Vector::from([
-            (OWN, 1),
-            (HONEST, 9),
-            (ROGUE, 1),
+            (origin_of("a"), 1),
+            (origin_of("b"), 9),
+            (origin_of("c"), 1),
             (Origin::from_bytes([9; 16]), 7),
         ]);
         let frames = [
-            hello("c", ROGUE, now, &told),
+            hello("c", origin_of("c"), now, &told),
             Frame::Ping(Ping {
                 vector: vector.clone(),
                 ..ping(now, &told)
@@ -275,18 +279,18 @@ impl Rehearsal {
                 now_ms: now.wall_ms,
             },
             Frame::Delta {
-                origin: ROGUE,
+                origin: origin_of("c"),
                 first: 1,
                 at_ms: now.uptime_ms,
                 rows: rows.clone(),
             },
             Frame::Loose(rows.clone()),
             Frame::Ack {
-                origin: OWN,
+                origin: origin_of("a"),
                 reached: 1,
             },
             Frame::Want {
-                origin: OWN,
+                origin: origin_of("a"),
                 after: 0,
             },
             Frame::Gone,

@@ -427,9 +427,8 @@ mod tests {
             initial: false,
             quarantine: Vec::new(),
         };
-        let mut origin = [0; 16];
-        origin[..name.as_str().len()].copy_from_slice(name.as_str().as_bytes());
-        let history = History::new(Origin::from_bytes(origin), &Vector::new());
+        let origin = Origin::bound([1; 8], name.as_str());
+        let history = History::new(origin, &Vector::new());
         let set = Arc::clone(set);
         Mesh::new(name.clone(), set, Arc::new(history), rules, true, now)
     }

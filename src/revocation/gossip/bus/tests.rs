@@ -29,7 +29,7 @@ fn at(seconds_tenths: u64) -> Now {
 }
 
 fn origin(number: u8) -> Origin {
-    Origin::from_bytes([number; 16])
+    Origin::bound([number; 8], "n")
 }
 
 fn row(number: u8) -> Row {
@@ -144,8 +144,13 @@ fn a_node_that_stood_still_listens_again() {
 /// A node is heard on the bus; it says so itself.
 fn is_heard(mesh: &Mesh, name: &str, state: State, now: Now) -> Steps {
     mesh.on_bus(|bus, _| bus.hear_own(now.uptime_ms, now.uptime_ms));
-    let (greeting, steps) =
-        mesh.connect_by_bus(BY_BUS, &node(name), origin(2), ping(state, now), now);
+    let (greeting, steps) = mesh.connect_by_bus(
+        BY_BUS,
+        &node(name),
+        Origin::bound([2; 8], name),
+        ping(state, now),
+        now,
+    );
     assert!(matches!(greeting, Frame::Ping(_)));
     steps
 }

@@ -231,6 +231,19 @@ impl Ledger {
         held.map(|(entry, _)| entry).collect()
     }
 
+    /// Whether a token that was handed out again lives, if its revival and its ends are among what is known; `None`: that
+    /// depends on what nobody was told of.
+    pub(super) fn is_revived(&self, token: &Id, known: &[Entry]) -> Option<bool> {
+        let known = || known.iter().map(|entry| self.revocation(*entry));
+        let made = || self.made.iter().map(|made| &made.revocation);
+        let (revived, ended) = (DateKind::Revived, DateKind::Ended);
+        if newest(known(), revived, token) > newest(made(), ended, token) {
+            return Some(true);
+        }
+        let is_dead = newest(made(), revived, token) <= newest(known(), ended, token);
+        is_dead.then_some(false)
+    }
+
     pub(super) fn revocation(&self, entry: Entry) -> &Revocation {
         &self.made[entry].revocation
     }
@@ -289,6 +302,21 @@ fn ends_of(revocation: &Revocation) -> ((Window, Id), UnixTime, UnixTime) {
             UnixTime::from_seconds(at_ms),
         ),
     }
+}
+
+/// The latest date of a kind, if there is one.
+fn newest<'a>(
+    of: impl Iterator<Item = &'a Revocation>,
+    wanted: DateKind,
+    token: &Id,
+) -> Option<u64> {
+    let at_ms = |one: &Revocation| match one {
+        Revocation::Date {
+            id, kind, at_ms, ..
+        } => (*kind == wanted && id == token).then_some(*at_ms),
+        Revocation::Token { .. } | Revocation::Cutoff { .. } => None,
+    };
+    of.filter_map(at_ms).max()
 }
 
 /// Whether a set refuses what was revoked.

@@ -35,12 +35,12 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn empty(chance: &mut Chance) -> Self {
+    pub(super) fn empty(chance: &mut Chance, name: &NodeName) -> Self {
         Self {
             rows: Vec::new(),
             vector: Vector::new(),
             nodes: BTreeMap::new(),
-            origin: Origin::from_bytes(chance.digest()),
+            origin: origin_of(name, chance),
             is_complete: false,
         }
     }
@@ -188,7 +188,7 @@ impl Process {
         self.imports.push_back(Import {
             revocations: Vec::new(),
             progress: Progress {
-                origin: Some(Origin::from_bytes(chance.digest())),
+                origin: Some(origin_of(&self.mesh.name, chance)),
                 ..Progress::default()
             },
         });
@@ -250,6 +250,11 @@ impl Process {
             is_failing: false,
         }
     }
+}
+
+/// An origin that a node of that name has not been.
+pub(super) fn origin_of(name: &NodeName, chance: &mut Chance) -> Origin {
+    Origin::bound(chance.number().to_le_bytes(), name.as_str())
 }
 
 /// What stands for a node's certificate here.

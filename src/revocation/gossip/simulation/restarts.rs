@@ -61,9 +61,10 @@ impl Town {
             under_way: VecDeque::new(),
         };
         for number in STAYING {
-            let mut disk = Disk::empty(&mut town.chance);
+            let name = NodeName::parse(&format!("n{number}")).unwrap();
+            let mut disk = Disk::empty(&mut town.chance, &name);
             disk.is_complete = true;
-            let process = town.process(&format!("n{number}"), &disk);
+            let process = town.process(&name, &disk);
             town.nodes.push((process, disk));
         }
         town.connect(0, 1);
@@ -77,10 +78,9 @@ impl Town {
         }
     }
 
-    fn process(&self, name: &str, disk: &Disk) -> Process {
-        let name = NodeName::parse(name).unwrap();
+    fn process(&self, name: &NodeName, disk: &Disk) -> Process {
         let now = self.now();
-        let process = Process::start(&name, disk, rules(), 64, now, self.now_ms);
+        let process = Process::start(name, disk, rules(), 64, now, self.now_ms);
         process.mesh.set_targets(&[], true, now);
         process
     }
@@ -153,8 +153,9 @@ impl Town {
 
     /// A node of this name lives for a moment, with an empty disk, and may revoke something.
     fn life(&mut self, name: &str, revokes: Option<Revocation>, says_goodbye: bool) {
-        let mut disk = Disk::empty(&mut self.chance);
-        let mut process = self.process(name, &disk);
+        let name = NodeName::parse(name).unwrap();
+        let mut disk = Disk::empty(&mut self.chance, &name);
+        let mut process = self.process(&name, &disk);
         if let Some(revocation) = revokes {
             process.revoke(revocation);
             process.commit(&mut disk, false, self.now());

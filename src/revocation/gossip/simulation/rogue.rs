@@ -1,6 +1,7 @@
 //! A peer with a certificate of its own that says what no node would.
 
 use super::chance::Chance;
+use super::process::origin_of;
 use crate::revocation::State;
 use crate::revocation::gossip::frame::{Frame, Goodbye, Heard, Hello, Ping, VERSION};
 use crate::revocation::gossip::settings::NodeName;
@@ -14,7 +15,11 @@ pub(super) fn name() -> NodeName {
 
 /// All that it says on one connection, the hello first.
 pub(super) fn says(chance: &mut Chance, real: &[Origin]) -> Vec<Frame> {
-    let origin = invented(chance);
+    let origin = match chance.below(8) {
+        0 => chance.one_of(real).unwrap_or_else(|| invented(chance)),
+        1 => invented(chance),
+        _ => origin_of(&name(), chance),
+    };
     let hello = Frame::Hello(Hello {
         version: VERSION,
         node: name(),

@@ -164,8 +164,8 @@ impl World {
                 let is_called = !plan.is_star || *other == 0 || machine == 0;
                 is_called && (*other != machine || plan.calls_itself)
             };
+            let name = NodeName::parse(&format!("n{machine}")).unwrap();
             Machine {
-                name: NodeName::parse(&format!("n{machine}")).unwrap(),
                 targets: (0..count).filter(called).collect(),
                 rules: plan.rules(machine, &mut chance),
                 ahead_ms: i64::try_from(chance.between(0, 2_000)).unwrap() - 1_000,
@@ -173,7 +173,8 @@ impl World {
                 life: 0,
                 process: None,
                 paused_until_ms: 0,
-                disk: Disk::empty(&mut chance),
+                disk: Disk::empty(&mut chance, &name),
+                name,
                 copies: Vec::new(),
                 is_disk_failing: false,
                 disk_ms: plan.disk_ms,
@@ -1039,7 +1040,7 @@ impl World {
         let one = &mut self.machines[machine];
         if self.plan.accidents.contains(&Accident::Copy) && chance.one_in(4) {
             if chance.one_in(3) {
-                one.disk = Disk::empty(chance);
+                one.disk = Disk::empty(chance, &one.name);
                 self.tell(format!("n{machine}'s disk is lost"));
             } else if !one.copies.is_empty() {
                 let copy = chance.below(one.copies.len());
@@ -1364,6 +1365,7 @@ impl World {
             let lost = known.iter().find(|entry| !held.contains(entry));
             let lost = lost.map(|entry| self.ledger.revocation(*entry));
             assert_eq!(lost, None, "n{machine} has never heard of it");
+            self.check_revivals(machine, &known);
             for revocation in process.mesh.revocations() {
                 let is_made = self.ledger.allows(&revocation);
                 assert!(
@@ -1372,6 +1374,23 @@ impl World {
                 );
             }
         }
+    }
+
+    /// The newer of a revival and of the last end counts, here as everywhere.
+    fn check_revivals(&self, machine: usize, known: &[Entry]) {
+        let set = &self.machines[machine].process.as_ref().unwrap().set;
+        set.let_revive(true);
+        for number in 0..4 {
+            let token = Id::from_bytes([number; 16]);
+            let undated = Revocation::of_session(token, UnixTime::FOREVER);
+            if let Some(lives) = self.ledger.is_revived(&token, known)
+                && set.holds(&undated)
+            {
+                let is_dead = set.has_undated_token(&token);
+                assert_eq!(is_dead, !lives, "n{machine} judges {token:?} otherwise");
+            }
+        }
+        set.let_revive(false);
     }
 
     /// Whether it is so in time, and stays so when connections are given up that have been dead for some time.
