@@ -60,8 +60,11 @@ const PIECE_BYTES: usize = 7;
 /// The longest text that is taken in: sixteen times that of the largest preset.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
-/// How many are kept, the last ones in use: another node may invent some, and a script may write a configuration a minute.
-const KEYS_MAX: usize = 256;
+/// How many are kept, the last ones in use: a script may write a configuration a minute.
+const KEYS_MAX: usize = 512;
+
+/// How many are taken from other nodes, which may invent some: those never take the place of one that is known.
+const KEYS_OF_OTHERS_MAX: usize = KEYS_MAX / 2;
 
 impl Meanings {
     /// A cutoff was put in force; it may be a piece of a meaning. Whether it is.
@@ -90,6 +93,14 @@ impl Meanings {
             self.changes.fetch_add(1, Ordering::Release);
         }
         true
+    }
+
+    /// Whether a cutoff that another node tells of may be put in force: a piece of a meaning only as long as there is room.
+    pub(super) fn admits(&self, id: &Id) -> bool {
+        read(id).is_none_or(|(key, ..)| {
+            let known = self.known.lock();
+            known.len() < KEYS_OF_OTHERS_MAX || known.contains_key(&key)
+        })
     }
 
     /// Forgets those under which nothing is kept any more.
@@ -281,7 +292,32 @@ mod tests {
     }
 
     #[test]
-    fn what_another_node_invents_is_bounded_and_the_last_ones_are_kept() {
+    fn what_another_node_invents_takes_no_place_of_what_is_known() {
+        let meanings = Meanings::default();
+        let admitted = |text: &str| {
+            let rows = rows(text, NOW.plus(DAY), NOW.plus(DAY));
+            let all = rows.iter().all(|row| match row {
+                Revocation::Cutoff { id, .. } => meanings.admits(id),
+                Revocation::Token { .. } | Revocation::Date { .. } => true,
+            });
+            if all {
+                take(&meanings, &rows);
+            }
+            all
+        };
+        take(&meanings, &rows("own", NOW, NOW.plus(DAY)));
+        let invented = (0..2 * KEYS_MAX).filter(|number| admitted(&number.to_string()));
+        assert_eq!(invented.count(), KEYS_OF_OTHERS_MAX - 1);
+        assert!(admitted("own"), "it may be used longer");
+        take(&meanings, &rows("another own", NOW, NOW.plus(DAY)));
+        let all = meanings.all();
+        for own in ["own", "another own"] {
+            assert!(all.iter().any(|meaning| meaning.text == own), "{own}");
+        }
+    }
+
+    #[test]
+    fn the_last_ones_in_use_are_kept() {
         let meanings = Meanings::default();
         for number in 0..2 * KEYS_MAX as u64 {
             let used = NOW.plus(Duration::from_secs(number));

@@ -284,6 +284,14 @@ impl Set {
         }
     }
 
+    /// Whether there is room for what another node tells of; see [`Meaning`].
+    pub(super) fn admits(&self, revocation: &Revocation) -> bool {
+        match revocation {
+            Revocation::Cutoff { id, .. } => self.meanings.admits(id),
+            Revocation::Token { .. } | Revocation::Date { .. } => true,
+        }
+    }
+
     /// What is to be put in force before an entry that is kept until then; see [`Meaning`].
     pub(super) fn meaning_before(
         &self,

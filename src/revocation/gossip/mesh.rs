@@ -876,7 +876,7 @@ impl Mesh {
         let mut news = Vec::new();
         for revocation in rows.iter().filter_map(Row::revocation) {
             let revocation = self.admission.admit(revocation, now.wall());
-            if self.set.insert(&revocation, now.wall()) {
+            if self.set.admits(&revocation) && self.set.insert(&revocation, now.wall()) {
                 news.push(revocation);
             }
         }
