@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use doorward::clock;
@@ -77,6 +78,16 @@ fn throughout(span: Duration, mut act: impl FnMut()) {
     });
 }
 
+/// Plays all of these at the same time: they wait more than they work.
+fn at_once<T: Send, const N: usize>(all: [T; N], play: impl Fn(T) + Sync) {
+    thread::scope(|scope| {
+        for one in all {
+            let play = &play;
+            scope.spawn(move || play(one));
+        }
+    });
+}
+
 fn visit(address: SocketAddr, token: &str) -> u16 {
     let request = with_authorization(&format!("Bearer {token}"));
     try_raw(address, &request).unwrap().status
@@ -121,7 +132,7 @@ fn one_direction_that_is_lost_is_gone_around_in_time_attacks_r1() {
 
 #[test]
 fn logouts_between_distant_nodes_are_acknowledged_in_time_attacks_r6() {
-    for policy in ["\"one\"", "\"all\""] {
+    at_once(["\"one\"", "\"all\""], |policy| {
         let cluster = Cluster::of(&["a", "b"]).everywhere("ack", policy).start();
         let mut ledger = Ledger::default();
         cluster.between("a", "b", Condition::Late(Duration::from_millis(50)));
@@ -135,7 +146,7 @@ fn logouts_between_distant_nodes_are_acknowledged_in_time_attacks_r6() {
         let short = (0..20).filter(|_| falls_short(&mut ledger)).count();
         assert!(short <= 5, "{policy}: {short} of 20"); // on a slow machine
         ledger.converges(&cluster);
-    }
+    });
 }
 
 /// Where what was revoked on one node is refused on the other, and nowhere else.
@@ -196,7 +207,7 @@ fn stay_ready(cluster: &Cluster, names: &[Name]) {
 
 #[test]
 fn a_distant_bus_that_is_idle_makes_nobody_stale_attacks_r2() {
-    for round_trip in [300, 600].map(Duration::from_millis) {
+    at_once([300, 600].map(Duration::from_millis), |round_trip| {
         let bus = RedisServer::start();
         let (_link, url) = distant(&bus, round_trip);
         let plan = Cluster::of(&["a", "b", "c"]).everywhere("peers", "[]");
@@ -212,13 +223,13 @@ fn a_distant_bus_that_is_idle_makes_nobody_stale_attacks_r2() {
         ledger.log_out_all(&cluster, "b", 2);
         ledger.converges(&cluster);
         stay_ready(&cluster, &["a", "b", "c"]);
-    }
+    });
 }
 
 /// Two regions of two nodes; one of each is on a bus that is far away for the second region.
 #[test]
 fn a_bus_between_regions_makes_nobody_stale_attacks_r2() {
-    for round_trip in [300, 600].map(Duration::from_millis) {
+    at_once([300, 600].map(Duration::from_millis), |round_trip| {
         let bus = RedisServer::start();
         let (_link, far) = distant(&bus, round_trip);
         let near = bus.bus("");
@@ -250,5 +261,5 @@ fn a_bus_between_regions_makes_nobody_stale_attacks_r2() {
         ledger.log_out_all(&cluster, "d", 2);
         ledger.converges(&cluster);
         stay_ready(&cluster, &["a", "b", "c", "d"]);
-    }
+    });
 }

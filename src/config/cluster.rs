@@ -76,14 +76,15 @@ pub(super) fn summary(cluster: &ClusterSettings, data_dir: &Path) -> String {
     };
     let joined = joined_nodes(data_dir).unwrap_or_default().len(); // what can't be read stops the start
     let is_alone = cluster.peers.is_empty() && joined == 0 && cluster.bus.is_none();
-    let mut peers = match cluster.peers.len() {
+    let peers = match cluster.peers.len() {
         0 => "no peers".to_owned(),
         1 => "1 peer".to_owned(),
         count => format!("{count} peers"),
     };
-    if joined > 0 {
-        peers.push_str(&format!(", {joined} joined by invitation"));
-    }
+    let joined = match joined {
+        0 => String::new(),
+        count => format!(", {count} joined by invitation"),
+    };
     let bus = cluster.bus.as_ref().map(|bus| format!(", a bus at {bus}"));
     let bus = bus.unwrap_or_default();
     let ack = match cluster.ack {
@@ -93,7 +94,7 @@ pub(super) fn summary(cluster: &ClusterSettings, data_dir: &Path) -> String {
         Ack::All if is_alone => "by all as soon as there is another node",
         Ack::All => "by all",
     };
-    format!("cluster: node {node} on {listen}{text}, {peers}{bus}, acknowledged {ack}")
+    format!("cluster: node {node} on {listen}{text}, {peers}{joined}{bus}, acknowledged {ack}")
 }
 
 fn read_node<'a>(table: &mut Table<'a>, faults: &mut Faults) -> Option<Written<'a, NodeName>> {

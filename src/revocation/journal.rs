@@ -620,12 +620,12 @@ impl Journal {
         let unreadable = |error: redb::Error| corrupt(&self.path, &error.to_string());
         let meta = self.read_meta().map_err(unreadable)?;
         let vector = self.read_vector().map_err(unreadable)?;
-        let nodes = self.read_nodes().map_err(unreadable)?;
+        let introduced = self.read_nodes().map_err(unreadable)?;
         let number = |key: &str| meta.get(key).copied().unwrap_or_default();
         let notes = Notes {
             origin: origin_of(ORIGIN_KEYS.map(number)),
             vector,
-            nodes,
+            nodes: introduced,
             is_complete: number("complete") == 1,
             clock: UnixTime::from_seconds(number("clock")),
             dropped: UnixTime::from_seconds(number("dropped")),

@@ -152,7 +152,7 @@ impl Revocations {
         let unnamed_until = last.filter(|_| set.meanings().is_empty());
         let notes = journal.notes();
         let (was_complete, bus_read) = (notes.is_complete, notes.bus);
-        let nodes = notes.nodes.clone();
+        let introduced = notes.nodes.clone();
         let behind = notes.clock.since(now);
         if behind >= MARGIN {
             let behind = humantime::format_duration(behind);
@@ -181,7 +181,7 @@ impl Revocations {
             standing: Standing::of(State::Syncing),
             acks: Acks::default(),
             was_complete,
-            nodes,
+            nodes: introduced,
             bus_read,
             peers_time: AtomicU64::new(u64::MAX),
             dropped,

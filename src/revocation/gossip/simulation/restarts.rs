@@ -212,13 +212,13 @@ fn ten_thousand_restarts_on_empty_disks_leave_nothing_behind_but_revocations_att
     let mut guests = 0;
     for restart in 1..=asked_for("restarts:").unwrap_or(RESTARTS) {
         let is_guest = restart % GUEST_EVERY == 0;
-        let revokes = (restart % REVOKED_EVERY == 0).then(|| town.revocation());
-        revoked.extend(revokes);
+        let ended = (restart % REVOKED_EVERY == 0).then(|| town.revocation());
+        revoked.extend(ended);
         if is_guest {
             guests += 1;
-            town.life(&format!("n1{guests}"), revokes, true);
+            town.life(&format!("n1{guests}"), ended, true);
         } else {
-            town.life("n2", revokes, restart % 3 == 0);
+            town.life("n2", ended, restart % 3 == 0);
         }
         if restart % 500 == 0 {
             town.is_bounded(guests);

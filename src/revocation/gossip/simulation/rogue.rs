@@ -73,9 +73,9 @@ fn anything(chance: &mut Chance, own: Origin, real: &[Origin]) -> Frame {
 }
 
 fn ping(chance: &mut Chance, real: &[Origin]) -> Ping {
-    let ghost = |number| Heard {
+    let ghost = |number: u32| Heard {
         node: NodeName::parse(&format!("ghost{number}")).unwrap(),
-        ago_ms: 4_000 * (number as u32 % 3),
+        ago_ms: 4_000 * (number % 3),
         has_left: number % 5 == 4,
     };
     Ping {
@@ -84,7 +84,7 @@ fn ping(chance: &mut Chance, real: &[Origin]) -> Ping {
         state: State::Stale,
         is_complete: true,
         vector: vector(chance, real),
-        heard: (0..chance.below(40)).map(ghost).collect(),
+        heard: (0..u32::from(chance.digest()[0] % 40)).map(ghost).collect(),
     }
 }
 
