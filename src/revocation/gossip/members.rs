@@ -36,6 +36,8 @@ struct Member {
     /// Until when all that it did is known here, by its own stamps or by those of others who know it.
     heard_ms: u64,
     has_left: bool,
+    /// When it said goodbye, if it did.
+    left_ms: u64,
     /// It spoke for itself here, and others did not only tell of it.
     has_spoken: bool,
     /// Its own word came by the bus, and not by a connection.
@@ -85,6 +87,7 @@ impl Members {
     pub(super) fn left(&mut self, node: &NodeName, now_ms: u64) {
         if let Some(member) = self.of(node) {
             member.heard_ms = now_ms;
+            member.left_ms = now_ms;
             member.has_spoken = true;
             member.has_left = true;
             member.is_leaving = false;
@@ -224,7 +227,13 @@ impl Members {
     /// What is told to others.
     pub(super) fn to_tell(&self, now_ms: u64) -> Vec<Heard> {
         let tell = |(node, member): (&NodeName, &Member)| {
-            let mut ago_ms = now_ms.saturating_sub(member.heard_ms);
+            // A goodbye that is told on is not younger for that: else two nodes would tell each other for ever.
+            let known_ms = if member.has_left {
+                member.left_ms
+            } else {
+                member.heard_ms
+            };
+            let mut ago_ms = now_ms.saturating_sub(known_ms);
             if member.is_missed || member.is_leaving {
                 // It may be back, and what it did meanwhile is not known here: nobody can learn that from us yet.
                 ago_ms = ago_ms.max(SILENCE_MAX_MS + 1);
@@ -248,6 +257,7 @@ impl Member {
         }
         self.heard_ms = self.heard_ms.max(at_ms);
         if !self.has_left && !self.is_leaving {
+            self.left_ms = at_ms;
             self.is_leaving = true;
             self.back_ms = now_ms;
         }
