@@ -44,8 +44,9 @@ struct Node {
 
 struct Made {
     revocation: Revocation,
-    /// When somebody was told that it is done.
-    answered_ms: Option<u64>,
+    /// Which origins have told somebody that it is done, and when, the first of them first: several nodes may take the
+    /// same logout.
+    answers: Vec<(Origin, u64)>,
     /// Whose it is, under which numbers.
     numbers: Vec<(Origin, u64)>,
     /// Whether each machine's node knows it in its present life.
@@ -75,7 +76,7 @@ impl Ledger {
         self.entries.insert(row, entry);
         self.made.push(Made {
             revocation,
-            answered_ms: None,
+            answers: Vec::new(),
             numbers: Vec::new(),
             is_known: vec![false; self.nodes.len()],
             told_ms: vec![None; self.nodes.len()],
@@ -98,7 +99,7 @@ impl Ledger {
     ) {
         self.number(origin, number, revocation);
         let entry = self.entries[Row::of(revocation).bytes()];
-        self.made[entry].answered_ms.get_or_insert(now_ms);
+        self.made[entry].answers.push((origin, now_ms));
     }
 
     /// It is on an origin's disk under this number.
@@ -185,31 +186,28 @@ impl Ledger {
             let made = &self.made[**entry];
             let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= since_ms);
             let is_doubtful = |(origin, _): &(Origin, u64)| self.doubtful.contains(origin);
-            is_due(made.answered_ms)
+            is_due(made.answered_ms())
                 && is_due(made.told_ms[elsewhere])
                 && !made.numbers.iter().any(is_doubtful)
         });
         missing.copied()
     }
 
-    /// What an origin answered until then, and the node of one machine does not know.
+    /// What an origin answered until then, and the node of one machine does not know. What others answered before is
+    /// theirs: one of them may be in quarantine, where nobody hears it.
     pub(super) fn late(&self, machine: usize, origin: Origin, until_ms: u64) -> Option<Entry> {
         if self.doubtful.contains(&origin) {
             return None;
         }
         let mut unknown = self.nodes[machine].unknown.iter();
-        let late = unknown.find(|entry| {
-            let made = &self.made[**entry];
-            let is_its = |(its, _): &(Origin, u64)| *its == origin;
-            made.answered_ms.is_some_and(|at_ms| at_ms <= until_ms)
-                && made.numbers.iter().any(is_its)
-        });
+        let is_late = |(its, at_ms): &(Origin, u64)| *its == origin && *at_ms <= until_ms;
+        let late = unknown.find(|entry| self.made[**entry].answers.iter().any(is_late));
         late.copied()
     }
 
     /// Everything that was answered and that a machine's node knows.
     pub(super) fn known(&self, machine: usize) -> Vec<Entry> {
-        let known = |made: &Made| made.answered_ms.is_some() && made.is_known[machine];
+        let known = |made: &Made| made.answered_ms().is_some() && made.is_known[machine];
         let entries = self.made.iter().enumerate();
         let known = entries.filter(|(_, made)| known(made));
         known.map(|(entry, _)| entry).collect()
@@ -219,15 +217,15 @@ impl Ledger {
     pub(super) fn of(&self, origin: Origin) -> Vec<Entry> {
         let is_its = |made: &Made| made.numbers.iter().any(|(its, _)| *its == origin);
         let entries = self.made.iter().enumerate();
-        let its = entries.filter(|(_, made)| made.answered_ms.is_some() && is_its(made));
+        let its = entries.filter(|(_, made)| made.answered_ms().is_some() && is_its(made));
         its.map(|(entry, _)| entry).collect()
     }
 
     /// Everything that was answered and that this set holds.
     pub(super) fn held(&self, set: &Set) -> Vec<Entry> {
         let entries = self.made.iter().enumerate();
-        let held =
-            entries.filter(|(_, made)| made.answered_ms.is_some() && holds(set, &made.revocation));
+        let held = entries
+            .filter(|(_, made)| made.answered_ms().is_some() && holds(set, &made.revocation));
         held.map(|(entry, _)| entry).collect()
     }
 
@@ -249,7 +247,7 @@ impl Ledger {
     }
 
     pub(super) fn answered(&self) -> usize {
-        let answered = self.made.iter().filter(|made| made.answered_ms.is_some());
+        let answered = self.made.iter().filter(|made| made.answered_ms().is_some());
         answered.count()
     }
 
@@ -271,6 +269,13 @@ impl Ledger {
         let (key, until, not_before) = ends_of(revocation);
         let most = self.most.get(&key);
         most.is_some_and(|most| until <= most.0 && not_before <= most.1)
+    }
+}
+
+impl Made {
+    /// When somebody was told first that it is done.
+    fn answered_ms(&self) -> Option<u64> {
+        self.answers.first().map(|(_, at_ms)| *at_ms)
     }
 }
 
@@ -363,4 +368,33 @@ fn has_date(set: &Set, (kind, id): (DateKind, Id), at_ms: u64) -> bool {
         } => known == id && known_ms >= at_ms,
         Revocation::Token { .. } | Revocation::Cutoff { .. } => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Origin = Origin::from_bytes([1; 16]);
+    const OTHER: Origin = Origin::from_bytes([2; 16]);
+
+    /// The one may be in quarantine, and what it answered need not be known to those who hear the other.
+    #[test]
+    fn what_two_answered_is_late_for_each_by_its_own_answer() {
+        let mut ledger = Ledger::with_nodes(1);
+        let logout = Revocation::of_session(Id::from_bytes([3; 16]), UnixTime::FOREVER);
+        let entry = ledger.make(logout);
+        ledger.number(OTHER, 1, &logout);
+        ledger.answer(ONE, 1, &logout, 1_000);
+        assert_eq!(ledger.late(0, ONE, 999), None);
+        assert_eq!(ledger.late(0, ONE, 1_000), Some(entry));
+        assert_eq!(ledger.late(0, OTHER, 5_999), None, "it told nobody yet");
+        ledger.answer(OTHER, 2, &logout, 6_000);
+        assert_eq!(ledger.late(0, OTHER, 5_999), None);
+        assert_eq!(ledger.late(0, OTHER, 6_000), Some(entry));
+        let set = Set::default();
+        set.insert(&logout, UnixTime::EPOCH);
+        ledger.look(0, &set, &History::new(ONE, &Vector::new()), 6_100);
+        assert_eq!(ledger.late(0, OTHER, 6_100), None);
+        assert_eq!(ledger.late(0, ONE, 6_100), None);
+    }
 }
