@@ -210,6 +210,12 @@ impl Talk {
         self.older_vector = std::mem::replace(&mut self.vector, ping.vector);
         let vector = &self.vector;
         self.relayed.retain(|origin, _| vector.contains_key(origin));
+        // What is counted stays known when its origin ends: the peer may tell of that origin for longer.
+        for (origin, counted) in known {
+            if self.vector.contains_key(origin) {
+                self.relays(*origin, *counted);
+            }
+        }
     }
 
     /// The peer's answer to a ping.
@@ -445,6 +451,35 @@ mod tests {
         let mut other = Talk::new(true, None, Vec::new(), now_ms);
         let next = other.next_round(now_ms);
         assert!(next > last && other.is_our_round(next));
+    }
+
+    /// Two nodes do not forget the former origins of a third one at the same moment.
+    #[test]
+    fn what_was_counted_is_not_lacking_when_its_origin_has_ended_here() {
+        let [own, former] = [1, 2].map(|byte| Origin::from_bytes([byte; 16]));
+        let ping = |stamp_ms, reached| Ping {
+            now_ms: 0,
+            stamp_ms,
+            state: State::Ready,
+            is_complete: true,
+            vector: Vector::from([(former, reached)]),
+            heard: Vec::new(),
+        };
+        let mut talk = Talk::new(true, None, Vec::new(), 1_000);
+        talk.hear_answer(1_000, (1_000, 0), (1_000, 0));
+        talk.compared(&Vector::from([(former, 5)]));
+        talk.hear(
+            ping(1_100, 10),
+            own,
+            &Vector::from([(own, 0), (former, 10)]),
+        );
+        let said_ms = |caught_up: Option<CaughtUp>| caught_up.map(|caught_up| caught_up.at_ms);
+        assert_eq!(said_ms(talk.caught_up(|_| 10, 1_200)), Some(1_100));
+        talk.hear(ping(1_600, 10), own, &Vector::from([(own, 0)]));
+        assert_eq!(talk.relayed(&former), 10);
+        assert_eq!(said_ms(talk.caught_up(|_| 0, 1_700)), Some(1_600));
+        talk.hear(ping(2_100, 11), own, &Vector::from([(own, 0)]));
+        assert_eq!(said_ms(talk.caught_up(|_| 0, 2_200)), None);
     }
 
     #[test]
