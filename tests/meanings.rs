@@ -474,6 +474,43 @@ fn splitting_and_merging_shops_forgets_nothing_attacks_a8() {
     .forgets_nothing();
 }
 
+/// Two shops with one key and a token domain each: a logout at one is none at the other, whatever changes at the first.
+#[test]
+fn what_a_neighbour_forgets_nothing_of_is_alive_here_attacks_a8() {
+    let named = |name: &str, hosts: &str, more: &str| {
+        let text = jwt(&reaching("subject", more));
+        let hosts = if hosts.is_empty() {
+            String::new()
+        } else {
+            format!("hosts = [{hosts}]\n")
+        };
+        text.replace("\"main\"\n", &format!("\"{name}\"\n{hosts}"))
+    };
+    let claims = "token.claims.subject = \"/uid\"\n";
+    let neighbour = named("two", "\"b.test\"", "");
+    let dead = token(&json!({}));
+    for (what, hosts) in [("two hosts", "\"a.test\""), ("beside all that is left", "")] {
+        Change {
+            what,
+            before: neighbour.clone() + &named("one", hosts, ""),
+            after: neighbour.clone() + &named("one", hosts, claims),
+            leaves: Way::At("a.test", dead.clone()),
+            out: vec![Way::At("a.test", dead.clone())],
+            in_: vec![Way::At("b.test", dead.clone())],
+        }
+        .forgets_nothing();
+    }
+    Change {
+        what: "a host of its own, out of all that was left",
+        before: named("one", "", ""),
+        after: neighbour + &named("one", "", ""),
+        leaves: Way::At("b.test", dead.clone()),
+        out: vec![Way::At("a.test", dead.clone()), Way::At("b.test", dead)],
+        in_: vec![Way::At("b.test", somebody_else(&json!({})))],
+    }
+    .forgets_nothing();
+}
+
 #[test]
 fn another_issuer_beside_the_first_is_not_taken_for_it_attacks_a8() {
     const KEY: &str = "another key of more than thirty-two bytes";

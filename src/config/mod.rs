@@ -140,6 +140,7 @@ fn read<'a>(
     let mut shops: Option<Vec<_>> = shops.into_iter().collect();
     if let Some(shops) = &mut shops {
         shop::own_domains(shops);
+        shop::note_neighbours(shops);
         shop::warn_of_neighbours(shops, faults);
     }
     Some(process?.with(shops?))

@@ -82,6 +82,18 @@ pub(super) fn own_domains(readings: &mut [Reading]) {
     }
 }
 
+/// Tells a shop that takes what the others leave what that is.
+pub(super) fn note_neighbours(readings: &mut [Reading]) {
+    let hosts = readings.iter().flat_map(|reading| &reading.shop.hosts);
+    let mut hosts: Vec<_> = hosts.cloned().collect();
+    hosts.sort_unstable_by_key(ToString::to_string);
+    for Reading { shop, .. } in readings {
+        if shop.hosts.is_empty() {
+            shop.beside.clone_from(&hosts);
+        }
+    }
+}
+
 /// Warns of shops that look like one to a token and share no logouts, and of one that takes what the others leave.
 pub(super) fn warn_of_neighbours(readings: &[Reading], faults: &mut Faults) {
     for (at, one) in readings.iter().enumerate() {
@@ -195,6 +207,7 @@ pub(super) fn read<'a>(
         judged: AtomicU64::new(0),
         examine: examine.unwrap_or_default(),
         dead_cookie: dead_cookie.unwrap_or_default(),
+        beside: Vec::new(),
         meaning: OnceLock::new(),
     };
     let upstreams = upstreams?;

@@ -305,14 +305,14 @@ fn issuers_of(
 }
 
 impl ShopMeaning {
-    /// Whether tokens that another meaning named may come to this shop: it is the same shop, or shares the token domain,
-    /// a key or a host with it.
+    /// Whether tokens that another meaning named may come to this shop: it is the same shop, or has hosts that it left, or a
+    /// key of it. A key proves nothing while another shop is the one that said it: that one's logouts are its own.
     fn is_heir_of(&self, said: &Self, others: &[Self]) -> bool {
+        if self.follows(said, others) || self.has_rest_of(said) || said.has_rest_of(self) {
+            return true;
+        }
         let has_key = |mark: &Option<u32>| mark.is_some() && self.keys.contains(mark);
-        self.follows(said, others)
-            || said.keys.iter().any(has_key)
-            || self.hosts.is_empty()
-            || said.hosts.is_empty()
+        said.keys.iter().any(has_key) && !others.iter().any(|other| other.follows(said, &[]))
     }
 
     /// Whether it is the same shop for all that can be seen but its keys. The name alone says so as long as no other shop has
@@ -327,5 +327,11 @@ impl ShopMeaning {
 
     fn shares_host(&self, other: &Self) -> bool {
         self.hosts.iter().any(|host| other.hosts.contains(host))
+    }
+
+    /// Whether it has all hosts that are left, and one of another's is among them.
+    fn has_rest_of(&self, other: &Self) -> bool {
+        let is_left = |host: &String| !self.beside.contains(host);
+        self.hosts.is_empty() && other.hosts.iter().any(is_left)
     }
 }

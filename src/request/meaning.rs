@@ -21,6 +21,9 @@ pub(super) struct ShopMeaning {
     pub(super) shop: String,
     /// Under which hosts; none: all that are left.
     pub(super) hosts: Vec<String>,
+    /// By which others, where it has all that are left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) beside: Vec<String>,
     /// The marks of its keys, issuer by issuer; see [`Issuer::key_mark`].
     pub(super) keys: Vec<Option<u32>>,
     /// What they mean.
@@ -93,15 +96,12 @@ enum CarrierText {
 }
 
 impl ShopMeaning {
-    /// What these say for the shop of that name and these hosts; see [`Names`] for `main`.
-    pub(super) fn of(
-        (shop, hosts): (&str, Vec<String>),
-        (issuers, main): (&[Issuer], usize),
-        places: &[Place],
-    ) -> Self {
+    /// What these say, for a shop that is still to be named; see [`Names`] for `main`.
+    pub(super) fn of((issuers, main): (&[Issuer], usize), places: &[Place]) -> Self {
         Self {
-            shop: shop.to_owned(),
-            hosts,
+            shop: String::new(),
+            hosts: Vec::new(),
+            beside: Vec::new(),
             keys: issuers.iter().map(Issuer::key_mark).collect(),
             names: Names {
                 issuers: issuers.iter().map(IssuerNames::of).collect(),

@@ -407,7 +407,9 @@ impl Gate {
         let named = arrival.token_of_path;
         let formers = shop.verifier.formers();
         let mut credentials = credential::take_all(&shop.places, occasion, request, named)?;
-        credentials.extend(credential::take_former(formers.places(), occasion, request));
+        if !formers.places().is_empty() {
+            credentials.extend(credential::take_former(formers.places(), occasion, request));
+        }
         self.refuse_unknowing(credentials.is_empty(), now)?;
         let (mut alive, mut watched) = (Alive::new(), Tokens::new());
         for credential in credentials {

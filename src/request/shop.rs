@@ -49,6 +49,8 @@ pub struct Shop {
     pub name: String,
     /// The hosts it claims; none: every host.
     pub hosts: Vec<HostPattern>,
+    /// The hosts that other shops claim, where it has what they leave.
+    pub beside: Vec<HostPattern>,
     /// Its name in the journal.
     pub tag: ShopTag,
     /// Where credentials may travel.
@@ -197,9 +199,14 @@ impl Shop {
     }
 
     fn meaning_now(&self) -> ShopMeaning {
-        let hosts = self.hosts.iter().map(ToString::to_string);
+        let texts = |hosts: &[HostPattern]| hosts.iter().map(ToString::to_string).collect();
         let issuers = (self.verifier.issuers(), self.verifier.main_at());
-        ShopMeaning::of((&self.name, hosts.collect()), issuers, &self.places)
+        ShopMeaning {
+            shop: self.name.clone(),
+            hosts: texts(&self.hosts),
+            beside: texts(&self.beside),
+            ..ShopMeaning::of(issuers, &self.places)
+        }
     }
 
     /// What they meant to versions that kept no meanings.

@@ -215,6 +215,7 @@ pub(super) fn take_all<'a>(
 
 /// The same for places where tokens stood under a former configuration: what is found there can only be dead. What
 /// makes a request contradict itself now made no difference to a shop that looks elsewhere.
+#[cold] // so that the common path is laid out without it
 pub(super) fn take_former<'a>(
     places: &'a [Place],
     occasion: Occasion,
