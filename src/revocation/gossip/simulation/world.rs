@@ -665,8 +665,13 @@ impl World {
         self.carry_out(machine, steps);
     }
 
-    /// A node that says goodbye leaves all that it took to who hears it.
+    /// A node that says goodbye leaves all that it took to who hears it, unless it was started again since then: it is
+    /// heard itself, and what it took is on its disk, or was lost with that.
     fn hear_goodbye(&mut self, machine: usize, leaver: Spot) {
+        let ended_life = leaver.life + 1;
+        if self.machines[leaver.machine].life > ended_life {
+            return;
+        }
         let hearer = self.spot(machine);
         if !self.have_forgotten.contains(&leaver) {
             self.machines[leaver.machine].left_heard.push(hearer);
