@@ -1122,8 +1122,19 @@ impl Mesh {
         seen.rules = rules;
         let ended = seen.forget_quarantined();
         drop(seen);
+        if !ended.is_empty() {
+            self.compare_with_all();
+        }
         self.count_no_more(ended, &mut steps);
         steps
+    }
+
+    /// No vector tells any more what a node in quarantine revoked before, and a peer may lack some of it.
+    fn compare_with_all(&self) {
+        let talks: Vec<_> = self.links.lock().values().cloned().collect();
+        for talk in talks {
+            talk.lock().is_round_due = true;
+        }
     }
 
     /// Where other nodes are, and whether the names of some could not be looked up.

@@ -120,6 +120,18 @@ fn one_direction_that_is_lost_is_gone_around_and_nobody_is_stale_attacks_r1() {
     }
 }
 
+/// A node that has it, and one that was told of it and had not asked for it yet, stop counting its origin.
+#[test]
+fn what_a_node_revoked_before_its_quarantine_comes_to_all() {
+    for seed in 1..6 {
+        let mut world = World::staged(3, seed);
+        world.block(2, 0);
+        world.log_out_at(2, 20, 1, 0);
+        world.quarantine(2);
+        assert_eq!(world.log_out_at(1, 0, 4, 0), [State::Ready], "{seed}");
+    }
+}
+
 #[test]
 fn clocks_that_are_wrong_or_jump_make_nobody_stale() {
     for seed in 1..6 {

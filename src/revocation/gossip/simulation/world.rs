@@ -1128,7 +1128,7 @@ impl World {
     }
 
     /// Nobody listens to a node any more, or everybody does again.
-    fn quarantine(&mut self, machine: usize) {
+    pub(super) fn quarantine(&mut self, machine: usize) {
         let name = self.machines[machine].name.clone();
         let is_over = self
             .machines
