@@ -669,7 +669,8 @@ impl World {
     /// heard itself, and what it took is on its disk, or was lost with that.
     fn hear_goodbye(&mut self, machine: usize, leaver: Spot) {
         let ended_life = leaver.life + 1;
-        if self.machines[leaver.machine].life > ended_life {
+        let [one, other] = [machine, leaver.machine].map(|place| &self.machines[place]);
+        if other.life > ended_life || one.rules.quarantine.contains(&other.name) {
             return;
         }
         let hearer = self.spot(machine);
@@ -1148,12 +1149,16 @@ impl World {
         self.tell(format!("quarantine of {name}: {}", !is_over));
     }
 
+    /// What a node in quarantine has taken is not awaited any more: so the operator decided.
     fn obey(&mut self, machine: usize, quarantine: Vec<NodeName>) {
+        let names: Vec<_> = self.machines.iter().map(|one| one.name.clone()).collect();
         let one = &mut self.machines[machine];
         one.rules.quarantine = quarantine;
         let rules = one.rules.clone();
         if let Some(process) = &mut one.process {
             process.met.clear();
+            let inherited = &mut process.inherited;
+            inherited.retain(|(_, leaver, _)| !rules.quarantine.contains(&names[*leaver]));
             let steps = process.mesh.obey(rules);
             self.carry_out(machine, steps);
         }
