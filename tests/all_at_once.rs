@@ -431,11 +431,9 @@ impl World {
 
 #[test]
 fn whatever_happens_no_logout_is_forgotten_and_no_innocent_refused() {
-    let given = std::env::var("SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_secs());
-    eprintln!("SEED={seed}");
+    let given = std::env::args().find_map(|word| word.strip_prefix("seed:")?.parse().ok());
+    let seed: u64 = given.unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_secs());
+    eprintln!("again: cargo test --test all_at_once -- whatever_happens seed:{seed}");
     let mut world = World::new(seed);
     for step in 0..STEPS {
         world.step = step;

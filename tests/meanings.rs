@@ -91,6 +91,12 @@ fn opaque(more: &str) -> String {
     )
 }
 
+/// A file with a key, as private as it has to be.
+fn put_key(file: &Path, key: &str) {
+    fs::write(file, key).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// How a token travels.
 #[derive(Clone)]
 enum Way {
@@ -511,6 +517,45 @@ fn what_a_neighbour_forgets_nothing_of_is_alive_here_attacks_a8() {
     .forgets_nothing();
 }
 
+/// A name that was another shop's, with other keys and hosts, makes no heir.
+#[test]
+fn the_name_of_a_shop_that_is_no_more_refuses_nobody_attacks_a8() {
+    const KEY: &str = "another key of more than thirty-two bytes";
+    let shop = open_shop();
+    let at = shop.address();
+    let mut edge = Edge::with(&jwt("").replace("{shop}", &at.to_string()));
+    put_key(&edge.path("other.secret"), KEY);
+    let table = |name: &str, host: &str, key: &str| {
+        jwt(&reaching("session", ""))
+            .replace("\"main\"\n", &format!("\"{name}\"\nhosts = [\"{host}\"]\n"))
+            .replace("{secret_file}", key)
+            .replace("{shop}", &at.to_string())
+    };
+    let old = table("old", "old.test", "{secret_file}");
+    edge.configure(&(old + &table("new", "new.test", "{home}/other.secret")));
+    edge.restart();
+    let ended = Way::At("old.test", token(&json!({})));
+    assert_eq!(edge.raw(&ended.request("POST", OWN_LOGOUT)), 200);
+    let theirs = Way::At(
+        "new.test",
+        signed_by(
+            KEY,
+            &json!({
+                "sub": 3, "jti": "a", "sid": "s", "iat": EARLIER, "exp": FAR,
+            }),
+        ),
+    );
+    let page = theirs.request("GET", PAGE);
+    assert_eq!(edge.raw(&page), 200);
+    for name in ["new", "old"] {
+        edge.configure(&table(name, "new.test", "{home}/other.secret"));
+        assert_eq!(edge.command(&["reload"]).code, Some(0));
+        assert_eq!(edge.raw(&page), 200, "{name}");
+    }
+    edge.restart();
+    assert_eq!(edge.raw(&page), 200);
+}
+
 #[test]
 fn another_issuer_beside_the_first_is_not_taken_for_it_attacks_a8() {
     const KEY: &str = "another key of more than thirty-two bytes";
@@ -526,8 +571,7 @@ fn another_issuer_beside_the_first_is_not_taken_for_it_attacks_a8() {
     let mut edge = Edge::with(&said(&jwt(&reaching("subject", ""))));
     assert_eq!(edge.raw(&dead.request("POST", OWN_LOGOUT)), 200);
     let file = edge.path("other.secret");
-    fs::write(&file, KEY).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    put_key(&file, KEY);
     let file = file.display();
     edge.configure(&said(&format!(
         "[[shop]]\nname = \"main\"\nupstream = [\"{{shop}}\"]\nown_logout.revoke = \"subject\"\n\

@@ -482,7 +482,7 @@ fn cluster_init_makes_the_journal_attacks_a15() {
 fn a_broken_stderr_changes_no_exit_code() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let status = std::process::Command::new(env!("CARGO_BIN_EXE_doorward"))
+    let status = Command::new(env!("CARGO_BIN_EXE_doorward"))
         .args(["check", "--config", "/nowhere/doorward.toml"])
         .stderr(writer)
         .status();

@@ -115,6 +115,7 @@ fn a_logout_reaches_the_customers_other_tokens_and_nobody_elses() {
     assert_eq!((scene.visit(PHONE), scene.visit(TABLET)), (200, 200));
     scene.knows("8");
     assert_eq!(scene.visit(BOBS), 200);
+    scene.knows("7");
     assert_eq!(scene.log_out(PHONE), 200);
     let seen = scene.seen();
     assert_eq!((scene.visit(PHONE), scene.visit(TABLET)), (401, 401));
@@ -128,6 +129,36 @@ fn a_logout_reaches_the_customers_other_tokens_and_nobody_elses() {
     );
     assert_eq!(scene.log_out(LATER), 200);
     assert_eq!(scene.visit(LATER), 401);
+}
+
+/// One session, in which another customer has logged in meanwhile.
+#[test]
+fn a_logout_is_that_of_the_customer_whose_session_it_is_now() {
+    let scene = Scene::open();
+    scene.knows("7");
+    assert_eq!((scene.visit(PHONE), scene.visit(TABLET)), (200, 200));
+    scene.knows("8");
+    assert_eq!(scene.visit(BOBS), 200);
+    assert_eq!(scene.log_out(PHONE), 200, "the phone is in 8's hands");
+    assert_eq!(scene.visit(BOBS), 401, "8's other device");
+    assert_eq!(scene.visit(TABLET), 200, "7's");
+}
+
+/// What the shop said lately counts where it says nothing at the logout, or has ended the session before.
+#[test]
+fn a_logout_reaches_the_other_tokens_though_the_shop_no_longer_knows_the_one_that_is_sent() {
+    for is_silent in [false, true] {
+        let scene = Scene::open();
+        scene.knows("7");
+        assert_eq!((scene.visit(PHONE), scene.visit(TABLET)), (200, 200));
+        if is_silent {
+            scene.shop.recite(ASK, said(500, ""));
+        } else {
+            scene.knows_nobody();
+        }
+        assert_eq!(scene.log_out(PHONE), 200);
+        assert_eq!((scene.visit(PHONE), scene.visit(TABLET)), (401, 401));
+    }
 }
 
 #[test]

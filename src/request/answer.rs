@@ -29,7 +29,7 @@ pub struct Answer {
 impl Answer {
     /// Whether it is a success that says something in JSON, and of no errors.
     pub(super) fn is_plain_json(&self) -> bool {
-        let said = json::parse(&self.body).filter(|_| self.status.is_success());
+        let said = json::parse_answer(&self.body).filter(|_| self.status.is_success());
         said.is_some_and(|said| said.get("errors").is_none())
     }
 

@@ -40,12 +40,10 @@ pub(super) enum Asked {
 }
 
 impl Word {
-    /// Who logs out may have been a stranger a moment ago, with the same token: then the shop is asked anew.
-    pub(super) fn counts(&self, occasion: Occasion, asked: Asked) -> bool {
-        match self {
-            Self::Good(_) => true,
-            Self::Stranger | Self::Silence => occasion != Occasion::Logout || asked == Asked::Yes,
-        }
+    /// A token that is logged out may have been a stranger's or another customer's a moment ago, in the same session: the shop
+    /// is asked anew then.
+    pub(super) fn counts(occasion: Occasion, asked: Asked) -> bool {
+        occasion != Occasion::Logout || asked == Asked::Yes
     }
 }
 
@@ -77,6 +75,11 @@ impl Confirmations {
     /// The shop gave no answer.
     pub(super) fn note_silence(&self, token: Id, now: UnixTime) {
         self.words.insert(token, (now, Word::Silence));
+    }
+
+    /// The shop handed this token out just now, maybe to another customer.
+    pub(super) fn forget(&self, token: &Id) {
+        self.words.invalidate(token);
     }
 
     /// The shop has answered about a token of these names.

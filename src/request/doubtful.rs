@@ -69,8 +69,7 @@ impl Shop {
                 continue; // not one of the shop's
             }
             let word = self.confirmations.word(&id, inquiry.fresh, now);
-            let word = word.filter(|word| word.counts(occasion, asked));
-            match word {
+            match word.filter(|_| Word::counts(occasion, asked)) {
                 Some(Word::Good(confirmed)) => *token = Token::Confirmed(confirmed),
                 Some(Word::Stranger) => *token = Token::Stranger(Arc::clone(identity)),
                 // The shop that fails undoes no logout: its token ends by its own digest.
@@ -117,16 +116,25 @@ impl Shop {
     pub fn still_doubts(&self, token: &Doubtful, now: UnixTime) -> bool {
         let inquiry = self.verifier.settings().inquiry.as_ref();
         let word = inquiry.and_then(|asked| self.confirmations.word(&token.id(), asked.fresh, now));
-        word.is_none_or(|word| !word.counts(token.occasion, Asked::No))
+        word.is_none() || !Word::counts(token.occasion, Asked::No)
     }
 
     /// The shop has answered an inquiry, or not.
     pub fn note_answer(&self, token: &Doubtful, answer: Option<&Answer>, now: UnixTime) {
         let inquiry = self.verifier.settings().inquiry.as_ref();
-        let Some((inquiry, answer)) = inquiry.zip(answer) else {
-            return self.confirmations.note_silence(token.id(), now);
+        let Some(inquiry) = inquiry else { return };
+        let known = self.confirmations.word(&token.id(), inquiry.fresh, now);
+        let was_good = matches!(known, Some(Word::Good(_)));
+        let Some(answer) = answer else {
+            if !was_good {
+                self.confirmations.note_silence(token.id(), now);
+            }
+            return; // what the shop said lately counts on
         };
         let said = inquiry.hear(answer.status, &answer.body);
+        if said.is_none() && was_good && token.occasion == Occasion::Logout {
+            return; // a customer who left the shop first leaves here as the one who it was
+        }
         let is_clean = answer.status == StatusCode::UNAUTHORIZED || answer.is_plain_json();
         if said.is_none() && !is_clean {
             self.likely.note(token.id()); // perhaps the shop did not understand, or is being mended

@@ -315,14 +315,14 @@ impl ShopMeaning {
         said.keys.iter().any(has_key) && !others.iter().any(|other| other.follows(said, &[]))
     }
 
-    /// Whether it is the same shop for all that can be seen but its keys. The name alone says so as long as no other shop has
-    /// the hosts of before: names may be exchanged.
+    /// Whether it is the same shop for all that can be seen but its keys. The name alone says so of tokens without keys, as long
+    /// as no other shop has the hosts of before: names may be exchanged, and taken from a shop that is no more.
     fn follows(&self, said: &Self, others: &[Self]) -> bool {
         let is_elsewhere = || others.iter().any(|other| other.shares_host(said));
         self.shares_host(said)
             || (self.hosts.is_empty() && said.hosts.is_empty())
             || self.names.share_domain(&said.names)
-            || (self.shop == said.shop && !is_elsewhere())
+            || (self.shop == said.shop && said.keys.iter().all(Option::is_none) && !is_elsewhere())
     }
 
     fn shares_host(&self, other: &Self) -> bool {

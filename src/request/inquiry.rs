@@ -119,7 +119,7 @@ impl Inquiry {
         if !self.good.holds(status, body) {
             return None;
         }
-        let said = json::parse(body).unwrap_or_default();
+        let said = json::parse_answer(body).unwrap_or_default();
         Some(self.pointers().read(said))
     }
 

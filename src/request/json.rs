@@ -16,6 +16,12 @@ pub(super) fn parse(text: &[u8]) -> Option<Value> {
         .map(|strict| strict.0)
 }
 
+/// As [`parse`], for what a shop answers: behind a byte order mark, too, as browsers read it (the Encoding Standard, "UTF-8
+/// decode").
+pub(super) fn parse_answer(text: &[u8]) -> Option<Value> {
+    parse(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
+}
+
 /// What stands for half of a surrogate pair that an escape names alone: no character of any text.
 pub(super) const NO_CHARACTER: char = '\u{ffff}';
 

@@ -103,7 +103,7 @@ impl MintRule {
 
     /// The tokens in the body of an answer, which may be a token alone; `None`: it is no JSON.
     pub fn tokens_of_body(&self, body: &[u8]) -> Option<AnswerTokens> {
-        let said = json::parse(body)?;
+        let said = json::parse_answer(body)?;
         let one = std::slice::from_ref(&said);
         let answers = said.as_array().map_or(one, Vec::as_slice); // of a batch of GraphQL there are several
         let mut texts = Vec::new();
@@ -209,6 +209,7 @@ impl Gate {
             for text in spellings_of(text) {
                 let text = shop.without_scheme(&text);
                 for (identity, until, is_dated) in shop.minted(text, customer, now) {
+                    shop.confirmations.forget(&identity.id);
                     match revocations.covers(&identity) {
                         Some(Cause::Unknown) | None if !is_dated => {}
                         Some(Cause::Unknown) | None => {

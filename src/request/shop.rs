@@ -285,8 +285,13 @@ impl Shop {
             } else {
                 format!("until {}", former.until)
             };
+            let as_far = if former.differs.contains(&"ask") {
+                "; a customer's other tokens, as far as the shop says whose they are as before"
+            } else {
+                ""
+            };
             format!(
-                "shop {} honours the former {}{of} {until}: tokens that were logged out under it stay dead",
+                "shop {} honours the former {}{of} {until}: tokens that were logged out under it stay dead{as_far}",
                 self.name,
                 former.differs.join(", "),
             )

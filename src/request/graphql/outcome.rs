@@ -90,7 +90,7 @@ impl Outcome {
 
     /// The shop's answers to the logouts in it, each as a client that uses no alias would have got it.
     pub(in super::super) fn plain(&self, answer: &[u8]) -> Vec<Vec<u8>> {
-        let Some(answer) = json::parse(answer) else {
+        let Some(answer) = json::parse_answer(answer) else {
             return Vec::new();
         };
         let one = std::slice::from_ref(&answer);
