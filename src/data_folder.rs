@@ -72,11 +72,24 @@ pub(crate) fn summary(settings: &Settings) -> Result<String, JournalError> {
     ))
 }
 
-/// Why a start would find no journal to rely on, as a warning.
-pub(crate) fn warning(error: &JournalError) -> Fault {
+/// Why a start would find no journal to rely on. It is an error where the start would fail, except before the first `init`.
+pub(crate) fn fault(settings: &Settings, error: &JournalError) -> Fault {
     let text = error.to_string();
     let mut parts = text.split("\n  help: ");
-    let fault = Fault::warning(parts.next().unwrap_or_default());
+    let message = parts.next().unwrap_or_default();
+    let fault = match error {
+        JournalError::Missing(_, 0) => Fault::warning(message),
+        JournalError::Copied(_) if settings.cluster.is_some() => Fault::warning(message),
+        JournalError::Missing(..)
+        | JournalError::Dangling(..)
+        | JournalError::Copied(_)
+        | JournalError::Unreachable(..)
+        | JournalError::InUse(_)
+        | JournalError::Corrupt(..)
+        | JournalError::Behind(..)
+        | JournalError::Format(..)
+        | JournalError::Unwritable(..) => Fault::error(message),
+    };
     parts.fold(fault, Fault::help)
 }
 

@@ -117,9 +117,11 @@ fn run(path: &Path) -> ExitCode {
             | StartError::Cluster(NodeError::Bind(..))
             | StartError::Unclaimed(_)),
         ) => fail(&error, UNAVAILABLE),
-        Err(error @ StartError::Journal(JournalError::Missing(..) | JournalError::Copied(_))) => {
-            fail(&error, CONFIG)
-        }
+        Err(
+            error @ StartError::Journal(
+                JournalError::Missing(..) | JournalError::Dangling(..) | JournalError::Copied(_),
+            ),
+        ) => fail(&error, CONFIG),
         Err(error) => fail(&error, 1),
     }
 }
@@ -149,9 +151,10 @@ fn check(path: &Path) -> ExitCode {
     };
     match data_folder::summary(&config.server) {
         Ok(line) => config.summary.push(line),
-        Err(error) => faults.push(data_folder::warning(&error)),
+        Err(error) => faults.push(data_folder::fault(&config.server, &error)),
     }
     tell(&faults);
+    let code = ExitCode::from(if faults.is_fatal() { CONFIG } else { 0 });
     let mut out = io::stdout().lock();
     let mut summary = config.summary.iter();
     let lines = summary
@@ -160,7 +163,7 @@ fn check(path: &Path) -> ExitCode {
             let mut former = former_meanings(&config).into_iter();
             former.try_for_each(|line| writeln!(out, "note  {line}"))
         });
-    lines.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+    lines.map_or(ExitCode::FAILURE, |()| code)
 }
 
 /// What shops with this configuration would honour of former ones: by what the running process knows, else the journal.

@@ -52,6 +52,16 @@ fn is_dead(edge: &Edge, customer: &Customer) {
     assert_eq!(customer.visit(edge, PAGE), 401);
 }
 
+/// `check` says this of the data folder after everything else, and no restart follows it.
+#[track_caller]
+fn check_fails(edge: &Edge, words: &str) {
+    let check = edge.command(&["check"]);
+    assert_eq!(check.code, Some(78), "{check:?}");
+    assert!(check.stderr.contains("error: "), "{check:?}");
+    assert!(check.stderr.contains(words), "{check:?}");
+    assert!(check.stdout.starts_with("ok  "), "{check:?}");
+}
+
 fn warned(edge: &Edge, words: &str) -> bool {
     let lines = edge.log_lines();
     lines
@@ -279,9 +289,7 @@ fn both_files_of_the_journal_replaced_by_older_ones_stop_the_start_attacks_r8() 
         shell(&edge, way);
         is_refused(&mut edge, &told);
         is_refused(&mut edge, &told);
-        let check = edge.command(&["check"]);
-        assert_eq!(check.code, Some(0), "{check:?}");
-        assert!(check.stderr.contains("is a copy"), "{check:?}");
+        check_fails(&edge, "is a copy");
         // As the operator is told, who has the newest.
         shell(
             &edge,
@@ -325,6 +333,9 @@ fn a_cluster_of_copies_judges_no_credential_attacks_r8() {
         cluster.stop(name);
         shell(&cluster[name], WAYS[0]);
     }
+    let check = cluster["a"].command(&["check"]);
+    assert_eq!(check.code, Some(0), "it starts: {check:?}");
+    assert!(check.stderr.contains("is a copy"), "{check:?}");
     for _ in 0..2 {
         cluster.start(&names);
         for name in names {
@@ -436,15 +447,86 @@ fn check_says_what_is_in_the_data_folder_attacks_a15() {
     let visit = request("GET", PAGE, &headers, b"");
     assert_eq!(raw(edge.address(), &visit), 200);
     edge.stop();
-    for missing in ["data/journal.redb", "data/journal.mark", "data"] {
+    // Without either file it may be a new installation.
+    for (missing, code, word) in [
+        ("data/journal.redb", 78, "error: there is no journal"),
+        ("data/journal.mark", 0, "warning: there is no journal"),
+        ("data", 0, "warning: there is no journal"),
+    ] {
         shell(&edge, &format!("rm -r {missing}"));
         let outcome = edge.command(&["check"]);
-        assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        for word in ["warning: there is no journal", "doorward init", "mount"] {
+        assert_eq!(outcome.code, Some(code), "{outcome:?}");
+        for word in [word, "doorward init", "mount"] {
             assert!(outcome.stderr.contains(word), "{word}: {outcome:?}");
         }
         assert!(!outcome.stdout.contains("data_dir"), "{outcome:?}");
         assert!(!edge.path("data/journal.redb").exists());
+    }
+}
+
+#[test]
+fn check_fails_where_a_start_would() {
+    let shop = stateless_bagisto();
+    let (mut edge, alice) = after_logout(&shop);
+    shell(&edge, "cp -a data/journal.redb older");
+    edge.restart();
+    assert_eq!(Customer::named(&shop, "bob").log_out(&edge), 200);
+    edge.stop();
+    shell(&edge, "cp -a data/journal.redb newest");
+    for (put_there, words) in [
+        ("cat older >data/journal.redb", "lacks the last"),
+        ("echo damaged >data/journal.redb", "is corrupt"),
+        (": >data/journal.redb", "is corrupt"),
+        (
+            "rm data/journal.redb; mkdir data/journal.redb",
+            "journal.redb",
+        ),
+        ("rmdir data/journal.redb", "there is no journal"),
+    ] {
+        shell(&edge, put_there);
+        check_fails(&edge, words);
+        assert!(edge.try_restart().is_err(), "{put_there}");
+    }
+    shell(&edge, "cp -a newest data/journal.redb");
+    assert_eq!(edge.command(&["check"]).code, Some(0));
+    edge.restart();
+    is_dead(&edge, &alice);
+}
+
+/// The file or the whole folder is a link to a disk that is not there.
+#[test]
+fn a_link_that_leads_nowhere_is_named_and_nothing_is_made() {
+    for (move_away, link, target) in [
+        (
+            "mkdir disk && mv data/journal.redb disk/ && ln -s ../disk/journal.redb data/journal.redb",
+            "data/journal.redb",
+            "disk/journal.redb",
+        ),
+        (
+            "mkdir disk && mv data disk/ && ln -s \"$PWD/disk/data\" data",
+            "data",
+            "disk/data",
+        ),
+    ] {
+        let shop = stateless_bagisto();
+        let (mut edge, alice) = after_logout(&shop);
+        shell(&edge, move_away);
+        edge.restart();
+        is_dead(&edge, &alice);
+        edge.stop();
+        shell(&edge, "mv disk unmounted");
+        let link = format!("{} is a link to ", edge.path(link).display());
+        let told = [link.as_str(), target, "which does not exist", "mount"];
+        is_refused(&mut edge, &told);
+        let init = edge.command(&["init"]);
+        assert_eq!(init.code, Some(78), "{init:?}");
+        for word in told {
+            assert!(init.stderr.contains(word), "{word}: {init:?}");
+        }
+        check_fails(&edge, &link);
+        shell(&edge, "mv unmounted disk");
+        edge.restart();
+        is_dead(&edge, &alice);
     }
 }
 

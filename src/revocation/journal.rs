@@ -112,6 +112,8 @@ pub struct Progress {
 pub enum JournalError {
     /// There is none, although so many revocations were written to it; 0: none that is known of.
     Missing(PathBuf, u64),
+    /// It can't be found: this link leads to that place, where nothing is.
+    Dangling(PathBuf, PathBuf),
     /// It was put here together with the note of how far it was written: it may be older than what was here.
     Copied(PathBuf),
     /// The folder can't be made or the file can't be opened.
@@ -151,6 +153,15 @@ impl std::fmt::Display for JournalError {
                  everybody who was logged in before now with `doorward revoke --shop NAME --all-before now`",
                 path.display(),
                 Mark::FILE,
+            ),
+            Self::Dangling(link, target) => write!(
+                f,
+                "there is no journal: {} is a link to {}, which does not exist\n  \
+                 help: what it leads to was renamed or moved, or its disk is not mounted: mount it, put it back, or \
+                 correct the link; with an empty journal, logged-out tokens would work again\n  \
+                 help: if this is a new installation, remove the link, and run `doorward init` once",
+                link.display(),
+                target.display()
             ),
             Self::Copied(path) => write!(
                 f,
@@ -222,11 +233,13 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`JournalError::Missing`] when a journal was here and is gone; [`JournalError::Unreachable`].
+    /// [`JournalError::Missing`] when a journal was here and is gone; [`JournalError::Dangling`];
+    /// [`JournalError::Unreachable`].
     pub fn init(data_dir: &Path) -> Result<bool, JournalError> {
         let path = data_dir.join(Self::FILE);
         let unreachable =
             |error: io::Error| JournalError::Unreachable(path.clone(), error.to_string());
+        refuse_dangling(&path)?;
         let mut folder = DirBuilder::new();
         folder.recursive(true).mode(0o700);
         folder.create(data_dir).map_err(unreachable)?;
@@ -337,7 +350,8 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// Those of a start. [`JournalError::InUse`]: the process that has it open knows.
+    /// Those of a start; [`JournalError::Copied`] only if there is no other. [`JournalError::InUse`]: the process that has
+    /// it open knows.
     pub fn look(data_dir: &Path, now: UnixTime) -> Result<Contents, JournalError> {
         let mut live = 0;
         let written_at = Self::look_through(data_dir, |row| match row {
@@ -367,12 +381,12 @@ impl Journal {
                 return Err(JournalError::Format(path.clone(), number("format")));
             }
             let noted = read_mark(data_dir)?;
-            if noted.origin == NoteOrigin::Copy {
-                return Err(JournalError::Copied(path.clone()));
-            }
             expect_all(&path, noted, number("sequence"))?;
             let read = begin_read().and_then(|transaction| read_rows(&transaction, &mut each));
             read.map_err(unreadable)?;
+            if noted.origin == NoteOrigin::Copy {
+                return Err(JournalError::Copied(path.clone())); // last: a node of a cluster starts with it
+            }
             let written_at = UnixTime::from_seconds(number("clock"));
             Ok((written_at > UnixTime::EPOCH).then_some(written_at))
         })
@@ -690,11 +704,26 @@ fn present(data_dir: &Path) -> Result<PathBuf, JournalError> {
     match path.try_exists() {
         Ok(true) => Ok(path),
         Ok(false) => {
+            refuse_dangling(&path)?;
             let noted = read_mark(data_dir)?;
             Err(JournalError::Missing(path, noted.sequence))
         }
         Err(error) => Err(JournalError::Unreachable(path, error.to_string())),
     }
+}
+
+/// No part of a path is a link to what does not exist: nothing can be made there, and something was there once.
+fn refuse_dangling(path: &Path) -> Result<(), JournalError> {
+    let leads_nowhere = |part: &&Path| part.is_symlink() && matches!(part.try_exists(), Ok(false));
+    let Some(link) = path.ancestors().find(leads_nowhere) else {
+        return Ok(());
+    };
+    let target = fs::read_link(link)
+        .map_err(|error| JournalError::Unreachable(link.to_owned(), error.to_string()))?;
+    let target = link
+        .parent()
+        .map_or(target.clone(), |home| home.join(&target));
+    Err(JournalError::Dangling(link.to_owned(), target))
 }
 
 fn file_id(path: &Path) -> io::Result<FileId> {
