@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use support::places::PAGE;
 use support::{
-    Customer, Edge, Outcome, Scene, Shop, eventually, opaque_shop_table, shop_table,
-    stateless_bagisto,
+    Customer, Edge, Outcome, Scene, Shop, asked_shop_table, eventually, opaque_shop_table, request,
+    said, shop_table, stateless_bagisto,
 };
 
 /// Long after every test, and issued long before.
@@ -813,4 +813,136 @@ fn a_reload_lists_what_changed_and_what_needs_a_restart() {
     edge.configure(&table);
     edge.signal("HUP");
     logs(&edge, &["INFO  reloaded", "changed=", "drain.timeout"]);
+}
+
+/// A shop that is asked whose its opaque tokens are, and by whose logout all of the customer's end.
+struct AskedShop {
+    shop: Shop,
+    edge: Edge,
+}
+
+const PHONE: &str = "phone-0123456789abcdef";
+const TABLET: &str = "tablet-0123456789abcdef";
+const BOBS: &str = "bobs-0123456789abcdef00";
+
+impl AskedShop {
+    /// Customer 77 has been here with two tokens, and another one with one.
+    fn visited() -> Self {
+        const ASK: &str =
+            "path = \"/who\"\nsubject = \"/id\"\ngood = { json = { \"/good\" = true } }";
+        const LOGOUT: &str =
+            "[[shop.logout]]\npaths = [\"/bye\"]\nrevoke = \"subject\"\nanswer = \"local\"\n";
+        let shop = stateless_bagisto();
+        shop.recite(PAGE, said(200, "{}"));
+        let table = asked_shop_table(&shop, "opaque_pattern = '[a-z0-9-]{20,}'", ASK);
+        let edge = Edge::with(&format!("{table}{LOGOUT}"));
+        let visited = Self { shop, edge };
+        visited.knows("8");
+        assert_eq!(visited.visit(BOBS), 200);
+        visited.knows("77");
+        assert_eq!((visited.visit(PHONE), visited.visit(TABLET)), (200, 200));
+        visited
+    }
+
+    fn knows(&self, id: &str) {
+        let words = json!({ "good": true, "id": id }).to_string();
+        self.shop.recite("/who", said(200, &words));
+    }
+
+    fn ask(&self, method: &str, path: &str, token: &str) -> u16 {
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", bearer.as_str())];
+        self.edge.raw(&request(method, path, &headers, b"")).status
+    }
+
+    fn visit(&self, token: &str) -> u16 {
+        self.ask("GET", PAGE, token)
+    }
+
+    fn look(&self, token: &str) -> Value {
+        let look = ["inspect", "--shop", "main", "--token", "-"];
+        answer(&self.edge.command_with_input(&look, token.as_bytes()))
+    }
+
+    /// How many tokens an order for this one would end, and how many are dead already.
+    fn try_to_end(&self, token: &str) -> (Value, Value, String) {
+        let told = ordered(&self.edge, &["--token", "-", "--dry-run"], token);
+        let notes = told["notes"].to_string();
+        let counts = ["would_revoke", "already_revoked"].map(|key| told[key].clone());
+        let [would, already] = counts;
+        (would, already, notes)
+    }
+}
+
+/// What refuses a token is told by what the shop has said of it, and where it has said nothing, that is told.
+#[test]
+fn a_token_that_its_owners_logout_ended_is_told_as_dead() {
+    const LOGOUT: &str = "logout";
+    for how in [LOGOUT, "--subject", "--all-before"] {
+        let mut asked = AskedShop::visited();
+        let alive = asked.look(PHONE);
+        assert_eq!(
+            (&alive["refused"], &alive["notes"]),
+            (&json!(false), &json!([]))
+        );
+        assert_eq!(
+            asked.try_to_end(PHONE),
+            (json!(1), json!(0), "[]".to_owned())
+        );
+        match how {
+            LOGOUT => assert_eq!(asked.ask("POST", "/bye", TABLET), 200),
+            "--subject" => drop(ordered(&asked.edge, &["--subject", "77"], "")),
+            _ => eventually(|| {
+                let told = ordered(&asked.edge, &["--all-before", "now", "--yes"], "");
+                assert_eq!(told["notes"], json!([]), "they are reached");
+                asked.visit(PHONE) == 401 // the second of the order is spared
+            }),
+        }
+        assert_eq!(asked.visit(PHONE), 401, "{how}");
+        let dead = asked.look(PHONE);
+        assert_eq!(dead["refused"], true, "{how}: {dead}");
+        let cause = dead["revoked_by"].as_str();
+        assert_eq!(cause == Some("subject"), how != "--all-before", "{dead}");
+        assert!(cause.is_some(), "{dead}");
+        assert_eq!(
+            asked.try_to_end(PHONE),
+            (json!(0), json!(1), "[]".to_owned()),
+            "{how}"
+        );
+        if how != "--all-before" {
+            assert_eq!(asked.look(BOBS)["refused"], false, "{how}");
+        }
+        asked.edge.restart();
+        let untold = asked.look(PHONE);
+        assert_eq!(untold["refused"], Value::Null, "{how}: {untold}");
+        assert!(
+            untold["notes"].to_string().contains("asking the shop"),
+            "{untold}"
+        );
+        let (_, _, notes) = asked.try_to_end(PHONE);
+        assert!(notes.contains("asking the shop"), "{how}: {notes}");
+        assert_eq!(asked.visit(PHONE), 401, "{how}");
+        assert_eq!(asked.look(PHONE)["refused"], true, "{how}");
+    }
+}
+
+#[test]
+fn the_tokens_of_which_the_shop_said_whose_they_are_count_as_seen() {
+    let asked = AskedShop::visited();
+    let told = ordered(&asked.edge, &["--subject", "77"], "");
+    assert_eq!(
+        (&told["revoked"], &told["seen_tokens"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(told["notes"], json!([]));
+    assert_eq!((asked.visit(PHONE), asked.visit(TABLET)), (401, 401));
+    let again = ordered(&asked.edge, &["--subject", "77"], "");
+    assert_eq!(again["seen_tokens"], 0, "{again}");
+    assert_eq!(again["notes"], json!([]), "they were seen");
+    let nobody = ordered(&asked.edge, &["--subject", "99"], "");
+    assert!(
+        nobody["notes"].to_string().contains("no such token"),
+        "{nobody}"
+    );
+    assert_eq!(asked.visit(BOBS), 200);
 }

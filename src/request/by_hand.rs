@@ -11,10 +11,12 @@ use super::credential::{Carrier, cookie_value, is_no_text, trimmed};
 use super::flaw::Flaw;
 use super::logout::{Reach, Scope, of_opaque, of_verified};
 use super::shop::Shop;
-use super::token::{Token, Verified};
+use super::token::{Confirmed, Token, Verified};
 use super::token_settings::Kind;
 use crate::clock::UnixTime;
-use crate::revocation::{Cause, Id, Kind as Digest, Revocation, Revocations, Set, Source, Window};
+use crate::revocation::{
+    Cause, Id, Identity, Kind as Digest, Revocation, Revocations, Set, Source, Window,
+};
 
 /// Whom an operator means. Exactly one, in the JSON of the control socket.
 #[derive(Deserialize, Serialize)]
@@ -122,6 +124,10 @@ impl fmt::Display for UnfitOrder {
     }
 }
 
+/// What is to be said of a token that is not known to be refused, where [`Shop::has_hidden_owner`] holds.
+pub const HIDDEN_OWNER: &str = "this node does not know whose this token is: the shop has not said so lately. Whether the end of \
+    its customer's logins, or of all logins, refuses it can't be told without asking the shop; a request with the token asks";
+
 /// A token that the operator shows us.
 pub struct Shown {
     /// What it is, or what is wrong with it.
@@ -138,6 +144,21 @@ impl Shown {
         let mut digests = self.digests.iter();
         let is_dead = |id: &Id| revocations.has_undated_token(id);
         covered.or_else(|| digests.any(is_dead).then_some(Cause::Token))
+    }
+}
+
+/// A token of which this node knows whose it is.
+enum Seen {
+    Verified(Arc<Verified>),
+    Confirmed(Arc<Confirmed>),
+}
+
+impl Seen {
+    fn identity(&self) -> &Identity {
+        match self {
+            Self::Verified(token) => &token.identity,
+            Self::Confirmed(token) => &token.identity,
+        }
     }
 }
 
@@ -164,7 +185,7 @@ impl Shop {
         revocations: &Revocations,
         now: UnixTime,
     ) -> Result<ByHand, UnfitOrder> {
-        let seen = self.verifier.remembered_tokens();
+        let seen = self.seen_lately();
         match target {
             Target::Token(text) => self.token_by_hand(text, revocations, now),
             Target::Jti(named) => {
@@ -190,6 +211,14 @@ impl Shop {
         }
     }
 
+    /// The tokens of this node's memory that say whose they are, or of which the shop said it.
+    fn seen_lately(&self) -> Vec<Seen> {
+        let verified = self.verifier.remembered_tokens().into_iter();
+        let confirmed = self.confirmations.all_vouched().into_iter();
+        let verified = verified.map(Seen::Verified);
+        verified.chain(confirmed.map(Seen::Confirmed)).collect()
+    }
+
     /// Reads a token that the operator shows us: alone, or as it stands in a header, a cookie or a parameter.
     ///
     /// # Errors
@@ -207,6 +236,7 @@ impl Shop {
             [] | [_, ..] => return Err(UnfitOrder::NotOneToken),
         };
         let token = self.read_by_hand(text, now);
+        let token = token.map(|token| self.with_owner(token));
         let is_opaque_too = self.places.iter().any(|place| place.kind == Kind::Opaque);
         let mut digests = SmallVec::new();
         if is_opaque_too || !matches!(token, Ok(Token::Verified(_))) {
@@ -275,6 +305,12 @@ impl Shop {
             return Err(UnfitOrder::NotOneToken);
         };
         let is_news = shown.refused_by(revocations).is_none();
+        if let Ok(token) = &shown.token
+            && is_news
+            && self.has_hidden_owner(token)
+        {
+            notes.push(HIDDEN_OWNER);
+        }
         Ok(ByHand {
             id: first.id(),
             revocations: entries,
@@ -316,7 +352,7 @@ impl Shop {
     fn plan_customer(
         &self,
         named: &Named,
-        seen: &[Arc<Verified>],
+        seen: &[Seen],
         now: UnixTime,
     ) -> Result<Plan, UnfitOrder> {
         self.refuse_only_opaque()?;
@@ -328,22 +364,25 @@ impl Shop {
         };
         let mut plan = self.plan_named(Digest::Subject, "subject", named, now, cutoff)?;
         let ids: Vec<Id> = plan.revocations.iter().map(Revocation::id).collect();
-        let is_theirs = |token: &&Arc<Verified>| {
-            let mut groups = token.identity.groups.iter();
+        let is_theirs = |token: &&Seen| {
+            let mut groups = token.identity().groups.iter();
             groups.any(|group| group.cause == Cause::Subject && ids.contains(&group.id))
         };
-        let is_spared = |token: &&Arc<Verified>| {
-            let issued_at = token.identity.issued_at;
+        let is_spared = |token: &&Seen| {
+            let issued_at = token.identity().issued_at;
             issued_at.is_some_and(|begin| begin >= shop_time)
         };
         let spared = seen.iter().filter(is_theirs).filter(is_spared);
         let moment = self.clock.moment(now);
-        let spared =
-            spared.flat_map(|token| of_verified(token, Scope::Token, Reach::Always, moment));
+        let settings = self.verifier.settings();
+        let spared = spared.flat_map(|token| match token {
+            Seen::Verified(token) => of_verified(token, Scope::Token, Reach::Always, moment),
+            Seen::Confirmed(token) => {
+                vec![of_opaque(&token.identity, Source::Verified, settings, now)]
+            }
+        });
         plan.revocations.extend(spared);
-        if self.verifier.settings().inquiry.is_none() {
-            self.note_opaque(&mut plan);
-        }
+        self.note_unowned(&mut plan);
         Ok(plan)
     }
 
@@ -363,7 +402,7 @@ impl Shop {
             is_one: false,
             notes: Vec::new(),
         };
-        self.note_opaque(&mut plan);
+        self.note_unowned(&mut plan);
         Ok(plan)
     }
 
@@ -423,6 +462,13 @@ impl Shop {
             .name_customers()
             .then_some(())
             .ok_or(UnfitOrder::OnlyOpaque)
+    }
+
+    /// Where the shop is asked whose opaque tokens are, orders about customers and times reach them.
+    fn note_unowned(&self, plan: &mut Plan) {
+        if self.verifier.settings().inquiry.is_none() {
+            self.note_opaque(plan);
+        }
     }
 
     fn note_opaque(&self, plan: &mut Plan) {
@@ -495,14 +541,14 @@ impl Shop {
 
 impl Plan {
     /// What it changes for the tokens that were seen, and in all.
-    fn among(mut self, seen: &[Arc<Verified>], live: &Revocations, now: UnixTime) -> ByHand {
+    fn among(mut self, seen: &[Seen], live: &Revocations, now: UnixTime) -> ByHand {
         let planned = Set::default();
         for revocation in &self.revocations {
             planned.insert(revocation, now);
         }
-        let is_meant = |token: &&Arc<Verified>| planned.covers(&token.identity).is_some();
+        let is_meant = |token: &&Seen| planned.covers(token.identity()).is_some();
         let meant: Vec<_> = seen.iter().filter(is_meant).collect();
-        let is_alive = |token: &&&Arc<Verified>| live.covers(&token.identity).is_none();
+        let is_alive = |token: &&&Seen| live.covers(token.identity()).is_none();
         let alive = meant.iter().filter(is_alive).count();
         let holds = |revocations: &[Revocation]| {
             !revocations.is_empty() && revocations.iter().all(|it| live.holds(it))

@@ -40,6 +40,13 @@ pub(super) enum Asked {
 }
 
 impl Word {
+    fn vouched(&self) -> Option<Arc<Confirmed>> {
+        match self {
+            Self::Good(confirmed) => Some(Arc::clone(confirmed)),
+            Self::Stranger | Self::Silence => None,
+        }
+    }
+
     /// A token that is logged out may have been a stranger's or another customer's a moment ago, in the same session: the shop
     /// is asked anew then.
     pub(super) fn counts(occasion: Occasion, asked: Asked) -> bool {
@@ -70,6 +77,18 @@ impl Confirmations {
             Word::Good(_) | Word::Stranger => fresh.max(SILENCE),
         };
         (now.since(at) <= counts).then_some(word)
+    }
+
+    /// What the shop said last of a token, if that was good, however long ago: for an operator to read, not to judge by.
+    pub(super) fn vouched(&self, token: &Id) -> Option<Arc<Confirmed>> {
+        let (_, word) = self.words.get(token)?;
+        word.vouched()
+    }
+
+    /// All that is remembered of tokens that the shop said to be good.
+    pub(super) fn all_vouched(&self) -> Vec<Arc<Confirmed>> {
+        let words = self.words.iter();
+        words.filter_map(|(_, (_, word))| word.vouched()).collect()
     }
 
     /// The shop gave no answer.

@@ -112,6 +112,23 @@ impl Shop {
         }))
     }
 
+    /// A token with what is remembered of whose it is, however long ago the shop said so.
+    pub(super) fn with_owner(&self, token: Token) -> Token {
+        let is_asked = self.verifier.settings().inquiry.is_some();
+        let id = token.opaque_id().filter(|_| is_asked);
+        let vouched = id.and_then(|id| self.confirmations.vouched(&id));
+        vouched.map_or(token, Token::Confirmed)
+    }
+
+    /// Whether only the shop knows whose a token is, by which it may be refused.
+    pub fn has_hidden_owner(&self, token: &Token) -> bool {
+        let is_asked = self.verifier.settings().inquiry.is_some();
+        match token {
+            Token::Opaque(_) | Token::Stranger(_) => is_asked,
+            Token::Verified(_) | Token::Confirmed(_) => false,
+        }
+    }
+
     /// Whether nothing was said of it since, by way of another request.
     pub fn still_doubts(&self, token: &Doubtful, now: UnixTime) -> bool {
         let inquiry = self.verifier.settings().inquiry.as_ref();

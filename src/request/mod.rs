@@ -66,7 +66,7 @@ use smallvec::SmallVec;
 
 pub use agreement::{Agreement, Wanted};
 pub use answer::{ALLOWED, Answer, RefusalSettings, Shape};
-pub use by_hand::{ByHand, Named, Shown, Target, UnfitOrder};
+pub use by_hand::{ByHand, HIDDEN_OWNER, Named, Shown, Target, UnfitOrder};
 pub use call::{BodyNeed, Call};
 pub use claims::{Claims, IssuedAt, TimeClaim, TimeUnit};
 pub use condition::{Condition, ConditionPlace, ConditionValue};

@@ -26,7 +26,7 @@ use super::reload::{NotReloaded, Reloads};
 use super::reload_record::Record;
 use super::site::Served;
 use crate::clock::{self, UnixTime};
-use crate::request::{ByHand, Gate, Shop, Target, Token, UnfitOrder};
+use crate::request::{ByHand, Gate, HIDDEN_OWNER, Shop, Target, Token, UnfitOrder};
 use crate::revocation::gossip::Node;
 use crate::revocation::{Meaning, Revocation};
 
@@ -187,7 +187,7 @@ fn honoured_at(gate: &Gate) -> Vec<Value> {
     gate.shops().iter().flat_map(told).collect()
 }
 
-/// Whether a token would be refused, and why.
+/// Whether a token would be refused, and why; `null`: only the shop could say.
 fn look(gate: &Gate, body: &[u8]) -> Outcome {
     let order = read(body)?;
     let shop = shop_of(gate, &order)?;
@@ -206,6 +206,7 @@ fn look(gate: &Gate, body: &[u8]) -> Outcome {
         }
     };
     let cause = gate.cause_of(shop, token).or(by_digest);
+    let is_untold = cause.is_none() && shop.has_hidden_owner(token);
     let (verified, expires_at) = match token {
         Token::Verified(token) => (true, token.expires_at),
         Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_) => (false, None),
@@ -215,8 +216,9 @@ fn look(gate: &Gate, body: &[u8]) -> Outcome {
         "opaque": !verified,
         "expires_at": expires_at.map(|end| end.to_string()),
         "issued_at": token.identity().issued_at.map(|begin| begin.to_string()),
-        "refused": cause.is_some(),
+        "refused": (!is_untold).then_some(cause.is_some()),
         "revoked_by": cause.map(crate::revocation::Cause::name),
+        "notes": is_untold.then_some(HIDDEN_OWNER).as_slice(),
     }))
 }
 
