@@ -1,12 +1,13 @@
 //! `doorward revoke`, `inspect` and `reload`: orders to the running process.
 
-use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::UNIX_EPOCH;
 
 use clap::Args;
-use doorward::request::{Named, Target};
+use doorward::request::{Named, TOKEN_BYTES_MAX, Target};
 use doorward::server::{self, Order};
 use doorward::{clock, config};
 use serde_json::Value;
@@ -59,7 +60,7 @@ struct Targets {
     /// Every token of this session
     #[arg(long)]
     session: Option<String>,
-    /// Every token issued before a moment: `now`, or such as 2026-11-21T02:00:00Z, not in the future. Opaque tokens do
+    /// Every token issued before a moment: `now`, or such as 2026-11-21T02:00:00Z or 2026-11-21T04:00:00+02:00, not in the future. Opaque tokens do
     /// not say when they were issued and are not reached. Nothing takes it back.
     #[arg(long, value_name = "TIME")]
     all_before: Option<String>,
@@ -81,7 +82,24 @@ pub(crate) struct Inspect {
 const UNPROCESSABLE: u16 = 422;
 const BAD_REQUEST: u16 = 400;
 
+/// How long a name may be: no token carries a longer one that is read.
+const NAME_BYTES_MAX: usize = TOKEN_BYTES_MAX;
+
+/// How long a token may be with what stands around it.
+const PASTED_BYTES_MAX: usize = 64 << 10;
+
 pub(crate) fn revoke(revoke: Revoke) -> ExitCode {
+    let names = [
+        ("shop", &revoke.shop),
+        ("issuer", &revoke.issuer),
+        ("jti", &revoke.target.jti),
+        ("subject", &revoke.target.subject),
+        ("session", &revoke.target.session),
+        ("all-before", &revoke.target.all_before),
+    ];
+    if let Err(error) = refuse_long(names) {
+        return fail(&error, USAGE);
+    }
     let (target, is_now) = match target_of(revoke.target, revoke.issuer) {
         Ok(read) => read,
         Err(error) => return fail(&error, USAGE),
@@ -156,10 +174,11 @@ pub(crate) fn inspect(inspect: Inspect) -> ExitCode {
     let (Some(shop), Some(file)) = (inspect.shop, inspect.token) else {
         return call(&socket, "/inspect", None);
     };
-    match read_token(&file) {
+    let shop = Some(shop);
+    match refuse_long([("shop", &shop)]).and_then(|()| read_token(&file)) {
         Ok(token) => {
             let order = Order {
-                shop: Some(shop),
+                shop,
                 target: Target::Token(token),
                 dry_run: false,
             };
@@ -188,15 +207,36 @@ fn target_of(targets: Targets, issuer: Option<String>) -> io::Result<(Target, bo
     Ok((target, false))
 }
 
+/// What no process could find is not sent.
+fn refuse_long<const N: usize>(names: [(&str, &Option<String>); N]) -> io::Result<()> {
+    let length = |name: &Option<String>| name.as_ref().map_or(0, String::len);
+    let mut names = names
+        .into_iter()
+        .map(|(argument, name)| (argument, length(name)));
+    match names.find(|(_, length)| *length > NAME_BYTES_MAX) {
+        None => Ok(()),
+        Some((argument, length)) => Err(io::Error::other(format!(
+            "--{argument} is too long: {length} bytes, and it may have {NAME_BYTES_MAX}\n  \
+             help: a whole token is given with --token, in a file or on standard input"
+        ))),
+    }
+}
+
 /// A token is read from a file, for what stands in a command line is seen by every user of the machine.
 fn read_token(file: &Path) -> io::Result<String> {
     let mut text = String::new();
+    let most = PASTED_BYTES_MAX as u64 + 1;
     if file == Path::new("-") {
-        io::stdin().read_to_string(&mut text)?;
+        io::stdin().take(most).read_to_string(&mut text)?;
     } else {
-        text = std::fs::read_to_string(file).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", file.display()))
-        })?;
+        let read = File::open(file).and_then(|file| file.take(most).read_to_string(&mut text));
+        read.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
+    }
+    if text.len() > PASTED_BYTES_MAX {
+        return Err(io::Error::other(format!(
+            "--token {}: too long for a token and what stands around it: it may have {PASTED_BYTES_MAX} bytes",
+            file.display()
+        )));
     }
     Ok(text)
 }
@@ -205,14 +245,44 @@ fn moment(text: &str) -> io::Result<u64> {
     if text == "now" {
         return Ok(clock::now().seconds());
     }
-    let moment = humantime::parse_rfc3339_weak(text)
-        .ok()
-        .and_then(|moment| moment.duration_since(std::time::UNIX_EPOCH).ok());
-    moment.map(|since| since.as_secs()).ok_or_else(|| {
+    let moment = in_utc(text).and_then(|(utc, ahead_s)| {
+        let moment = humantime::parse_rfc3339(&utc).ok()?;
+        let since = moment.duration_since(UNIX_EPOCH).ok()?;
+        since.as_secs().checked_add_signed(-ahead_s)
+    });
+    moment.ok_or_else(|| {
         io::Error::other(format!(
-            "--all-before {text}: expected `now` or a time such as 2026-11-21T02:00:00Z"
+            "--all-before {text}: expected `now`, or a time with its zone, such as 2026-11-21T02:00:00Z (in UTC) or \
+             2026-11-21T04:00:00+02:00"
         ))
     })
+}
+
+/// A time as if it were in UTC, and how many seconds its zone is ahead of that; `None`: it says no zone.
+fn in_utc(text: &str) -> Option<(String, i64)> {
+    let (local, ahead_s) = match text.strip_suffix('Z') {
+        Some(local) => (local, 0),
+        None => zone_of(text)?,
+    };
+    let is_alone = !local.contains('Z'); // the parser would read no further
+    is_alone.then(|| (format!("{local}Z"), ahead_s))
+}
+
+/// A time without its zone, such as `+02:00`, and how many seconds that is ahead of UTC.
+fn zone_of(text: &str) -> Option<(&str, i64)> {
+    let (local, zone) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let number = |digits: &str, end: i64| {
+        let is_number = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_digit());
+        let number: i64 = digits.parse().ok().filter(|_| is_number)?;
+        (number < end).then_some(number)
+    };
+    let ahead_s = number(hours, 24)? * 3_600 + number(minutes, 60)? * 60;
+    match zone.as_bytes()[0] {
+        b'+' => Some((local, ahead_s)),
+        b'-' => Some((local, -ahead_s)),
+        _ => None,
+    }
 }
 
 fn call(socket: &Path, path: &str, order: Option<&Order>) -> ExitCode {
@@ -298,10 +368,16 @@ pub(crate) fn socket_of(process: &Process) -> Result<PathBuf, String> {
     }
 }
 
-/// Nothing listens at the control socket, or not to this user.
-pub(crate) fn nobody_answers(socket: &Path, error: &dyn Display) -> ExitCode {
+/// Nothing listens at the control socket, or not to this user, or it does not answer in time.
+pub(crate) fn nobody_answers(socket: &Path, error: &io::Error) -> ExitCode {
+    let help = if error.kind() == io::ErrorKind::TimedOut {
+        "the process takes connections, but it is stopped, or hangs: look at its log and its state, continue or restart it, and \
+         give the order again. It may still carry this one out when it goes on; an order that is given twice does no harm"
+    } else {
+        "is it running, and are you its user?"
+    };
     let error = format!(
-        "no doorward answers at {}: {error}\n  help: is it running, and are you its user?",
+        "no doorward answers at {}: {error}\n  help: {help}",
         socket.display()
     );
     fail(&error, UNAVAILABLE)

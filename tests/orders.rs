@@ -946,3 +946,101 @@ fn the_tokens_of_which_the_shop_said_whose_they_are_count_as_seen() {
     );
     assert_eq!(asked.visit(BOBS), 200);
 }
+
+/// It takes as long as a reload may: the commands wait beside each other.
+#[test]
+fn a_process_that_is_stopped_lets_no_command_wait_for_ever() {
+    let scene = Scene::with("");
+    let config = scene.edge.path("doorward.toml");
+    scene.edge.signal("STOP");
+    let waiting = [
+        (&["reload"][..], "30 s"),
+        (&["inspect"], "10 s"),
+        (&["cluster", "status"], "10 s"),
+        (&["revoke", "--shop", "main", "--subject", "1"], "10 s"),
+    ]
+    .map(|(command, patience)| {
+        let child = Command::new(env!("CARGO_BIN_EXE_doorward"))
+            .args(command)
+            .arg("--config")
+            .arg(&config)
+            .stderr(Stdio::piped())
+            .spawn();
+        (command, patience, child.unwrap())
+    });
+    for (command, patience, child) in waiting {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(69), "{command:?}: {said}");
+        for word in [patience, "stopped, or hangs", "restart it"] {
+            assert!(said.contains(word), "{command:?}: {said}");
+        }
+    }
+    scene.edge.signal("CONT");
+}
+
+#[test]
+fn a_name_that_no_token_could_carry_is_not_sent() {
+    let scene = Scene::with("");
+    let long = "a".repeat(100_000);
+    let file = scene.edge.path("long");
+    fs::write(&file, &long).unwrap();
+    let file = file.to_str().unwrap();
+    for command in [
+        &["revoke", "--shop", "main", "--jti", &long][..],
+        &["revoke", "--shop", "main", "--subject", &long],
+        &["revoke", "--shop", "main", "--session", &long],
+        &["revoke", "--shop", "main", "--jti", "a", "--issuer", &long],
+        &["revoke", "--shop", &long, "--jti", "a"],
+        &["revoke", "--all-before", &long, "--yes"],
+        &["revoke", "--shop", "main", "--token", file],
+        &["inspect", "--shop", "main", "--token", file],
+        &["inspect", "--shop", &long, "--token", file],
+    ] {
+        let outcome = scene.edge.command(command);
+        assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("too long"), "{}", outcome.stderr);
+        assert!(!outcome.stderr.contains("aaaa"), "it is not repeated");
+    }
+    assert_eq!(scene.stored(), 0);
+    let most = "a\u{1}".repeat(8 << 10); // six bytes in JSON for every other one
+    let how = ["--jti", &most, "--issuer", &most];
+    assert_eq!(order(&scene.edge, &how, "").code, Some(0));
+}
+
+#[test]
+fn a_moment_says_its_zone() {
+    let scene = Scene::with("");
+    for untold in [
+        "2026-11-30T00:00:00",
+        "2026-11-30 00:00:00",
+        "2026-11-30",
+        "2020-01-01T00:00:00+14",
+        "2020-01-01T00:00:00+24:00",
+        "2020-01-01T00:00:00+1:000",
+        "2020-01-01T00:00:00 UTC",
+        "2020-01-01T00:00:00Z+01:00",
+        "2020-01-01T00:00:00ZZ",
+        "1970-01-01T00:00:00+01:00",
+        "yesterdäy",
+        "ä:00",
+    ] {
+        let outcome = order(&scene.edge, &["--all-before", untold, "--yes"], "");
+        assert_eq!(outcome.code, Some(2), "{untold}: {outcome:?}");
+        for form in ["a time with its zone", "2026-11-21T02:00:00Z", "+02:00"] {
+            assert!(outcome.stderr.contains(form), "{untold}: {outcome:?}");
+        }
+    }
+    assert_eq!(scene.stored(), 0);
+    for (moment, is_news) in [
+        ("2020-01-01T00:00:00Z", true),
+        ("2020-01-01T14:00:00+14:00", false),
+        ("2019-12-31T23:59:59Z", false),
+        ("2019-12-31T19:00:00-05:00", false),
+        ("2019-12-31T18:30:01-05:30", true),
+        ("2020-01-01T00:00:02+00:00", true),
+    ] {
+        let told = ordered(&scene.edge, &["--all-before", moment, "--yes"], "");
+        assert_eq!(told["revoked"], u64::from(is_news), "{moment}: {told}");
+    }
+}

@@ -9,7 +9,8 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use http::{Method, Response, StatusCode};
@@ -50,11 +51,14 @@ pub(super) struct Control {
     pub(super) log_key: LogKey,
 }
 
-/// How long a command waits for its outcome.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a command waits for its outcome. A node waits for its disk and for other nodes less than that.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest order: a token and a few names.
-const ORDER_BYTES_MAX: usize = 64 << 10;
+/// How long a reload may take: keys are read, and fetched.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest order: a token with what stands around it and a few names, where JSON may write six bytes for one.
+const ORDER_BYTES_MAX: usize = 1 << 20;
 
 impl Control {
     /// Carries out the order of a request, whoever gives it.
@@ -487,28 +491,49 @@ fn answer(outcome: Outcome) -> Response<Vec<u8>> {
 pub fn call(socket: &Path, path: &str, order: Option<&Order>) -> io::Result<(StatusCode, Value)> {
     let body = order.map(serde_json::to_vec).transpose()?;
     let method = if body.is_some() { "POST" } else { "GET" };
-    send(socket, method, path, &body.unwrap_or_default())
+    send(socket, method, path, body.unwrap_or_default(), PATIENCE)
 }
 
 /// Has the process behind a control socket read its configuration anew, and waits for the outcome: 200, 422
 /// for a configuration with faults, 409 for one that needs a restart.
 pub fn order_reload(socket: &Path) -> io::Result<(StatusCode, Value)> {
-    send(socket, "POST", "/reload", b"")
+    send(socket, "POST", "/reload", Vec::new(), RELOAD_PATIENCE)
 }
 
 /// Asks the process behind a control socket how its cluster fares, or has it serve by what it knows.
 pub fn call_cluster(socket: &Path, is_forced: bool) -> io::Result<(StatusCode, Value)> {
-    if is_forced {
-        send(socket, "POST", "/cluster/force-ready", b"")
+    let (method, path) = if is_forced {
+        ("POST", "/cluster/force-ready")
     } else {
-        send(socket, "GET", "/cluster", b"")
-    }
+        ("GET", "/cluster")
+    };
+    send(socket, method, path, Vec::new(), PATIENCE)
 }
 
-fn send(socket: &Path, method: &str, path: &str, body: &[u8]) -> io::Result<(StatusCode, Value)> {
-    let stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+/// A process that is stopped takes connections all the same, until its queue is full. So all of it is done aside, and is
+/// waited for so long only.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::TimedOut`]: something listens there, and has not answered.
+fn send(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: Vec<u8>,
+    patience: Duration,
+) -> io::Result<(StatusCode, Value)> {
     let head = format!("{method} {path} HTTP/1.1\r\nHost: doorward\r\n");
-    let answer = exchange(stream, &head, body)?;
+    let socket = socket.to_owned();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let answer = UnixStream::connect(socket).and_then(|stream| exchange(stream, &head, &body));
+        let _ = tell.send(answer); // perhaps too late
+    });
+    let late = |_| {
+        let why = format!("no answer within {} s", patience.as_secs());
+        io::Error::new(io::ErrorKind::TimedOut, why)
+    };
+    let answer = told.recv_timeout(patience).map_err(late)??;
     Ok((answer.status(), serde_json::from_slice(answer.body())?))
 }
