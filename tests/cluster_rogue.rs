@@ -291,7 +291,7 @@ fn who_claims_the_origin_of_another_node_first_does_not_get_it_attacks_a13() {
     for origin in [of_b, [7; 16]] {
         let mut at_a = rogue(&cluster);
         at_a.says(&gossip::hello(1, "c", origin, &[(origin, 1_000)]));
-        at_a.says(&gossip::delta(origin, 1, &[harmless; 1_000]));
+        at_a.says(&gossip::delta(origin, 1, &vec![harmless; 1_000]));
         at_a.is_hung_up_on();
         eventually(|| cluster.logged("a", &["refused: c is an origin that was not made for it"]));
     }

@@ -93,8 +93,9 @@ fn a_configuration_with_faults_is_reported_as_check_does_and_the_old_one_serves_
         Some(78),
         "without --control"
     );
+    assert_eq!(reloads(&edge)["failed"], 2, "each order is counted");
     edge.signal("HUP");
-    eventually(|| reloads(&edge)["failed"] == 2);
+    eventually(|| reloads(&edge)["failed"] == 3);
     edge.configure(&shop_table(&shop));
     assert_eq!(edge.command(&["reload"]).code, Some(0), "once it is mended");
     assert_eq!(reloads(&edge)["last_good"], true);
