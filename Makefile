@@ -8,10 +8,11 @@ DEMO_ARGS ?=
 demo: setup
 	cargo run --release --locked --quiet -- demo $(DEMO_ARGS)
 
+# Most tests wait for processes most of the time: twice as many run side by side as there are cores.
 test: setup
 	cargo fmt --check
 	cargo clippy --locked --all-targets --test shops -- -D warnings
-	cargo test --locked
+	RUST_TEST_THREADS=4 cargo test --locked
 
 # The C parts of the dependencies are built with cmake; the tests set limits with prlimit and signal with kill.
 setup:
