@@ -42,7 +42,7 @@ impl Doubtful {
 
 impl Shop {
     /// Puts the shop's word in the place of tokens that say nothing themselves. Those of which it has said nothing
-    /// lately come back instead.
+    /// lately come back, and at a logout all of which it was not asked just now.
     pub(super) fn confirm<'g>(
         &'g self,
         alive: &mut Alive<'g>,
@@ -60,28 +60,35 @@ impl Shop {
             if credential.place.is_accompanying() || credential.standing != Standing::Exact {
                 continue;
             }
-            let id = identity.id;
-            if self
-                .verifier
-                .refuse_implausible(token, &credential.text)
-                .is_err()
-            {
+            let identity = Arc::clone(identity);
+            let implausible = self.verifier.refuse_implausible(token, &credential.text);
+            if implausible.is_err() {
                 continue; // not one of the shop's
             }
-            let word = self.confirmations.word(&id, inquiry.fresh, now);
-            match word.filter(|_| Word::counts(occasion, asked)) {
-                Some(Word::Good(confirmed)) => *token = Token::Confirmed(confirmed),
-                Some(Word::Stranger) => *token = Token::Stranger(Arc::clone(identity)),
+            let word = self.confirmations.word(&identity.id, inquiry.fresh, now);
+            let counts = Word::counts(occasion, asked);
+            match word {
+                Some(Word::Good(confirmed)) => {
+                    *token = Token::Confirmed(confirmed);
+                    if counts {
+                        continue;
+                    }
+                }
+                Some(Word::Stranger) if counts => {
+                    *token = Token::Stranger(identity);
+                    continue;
+                }
                 // The shop that fails undoes no logout: its token ends by its own digest.
-                Some(Word::Silence) if occasion == Occasion::Logout => {}
-                Some(Word::Silence) => return Err(Refusal::Unconfirmed),
-                None => doubtful.push(Doubtful {
-                    identity: Arc::clone(identity),
-                    occasion,
-                    header: credential.place.carrier.header().cloned(),
-                    text: credential.text.clone().into_owned(),
-                }),
+                Some(Word::Silence) if counts && occasion == Occasion::Logout => continue,
+                Some(Word::Silence) if counts => return Err(Refusal::Unconfirmed),
+                Some(Word::Stranger | Word::Silence) | None => {}
             }
+            doubtful.push(Doubtful {
+                identity,
+                occasion,
+                header: credential.place.carrier.header().cloned(),
+                text: credential.text.clone().into_owned(),
+            });
         }
         Ok(doubtful)
     }

@@ -491,7 +491,13 @@ impl Gate {
                 }
             }
         }
-        let doubtful = shop.confirm(&mut alive, (Occasion::Logout, asked), now)?;
+        let mut doubtful = shop.confirm(&mut alive, (Occasion::Logout, asked), now)?;
+        // What is dead as the shop's word was does not get there.
+        doubtful.retain(|one| {
+            let mut tokens = alive.iter().map(|(token, _)| token);
+            let known = tokens.find(|token| token.identity().id == one.id());
+            known.is_none_or(|token| self.refuse_confirmed(shop, token, now).is_ok())
+        });
         if !doubtful.is_empty() {
             return Ok(Verdict::Ask(shop, doubtful));
         }
