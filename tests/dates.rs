@@ -351,15 +351,17 @@ fn a_dead_token_that_is_handed_out_again_stays_dead_field_f7() {
     assert!(lines.iter().all(|line| !line.contains(PHONE)));
 }
 
+/// A shop whose word that a token lives again counts.
+fn reviving_table(shop: &Shop) -> String {
+    let revives = "name = \"main\"\non_reissue = \"revive\"";
+    opaque_table(shop, "", MINTS).replace("name     = \"main\"", revives)
+}
+
 #[test]
 fn a_dead_token_that_is_handed_out_again_may_live_until_the_next_logout_field_f7() {
     let shop = stateless_bagisto();
     page_and_customer(&shop, "7");
-    let table = opaque_table(&shop, "", MINTS);
-    let table = table.replace(
-        "name     = \"main\"",
-        "name = \"main\"\non_reissue = \"revive\"",
-    );
+    let table = reviving_table(&shop);
     let cluster = Cluster::of(&["a", "b"]).serving(table).start();
     let (a, b) = (&cluster["a"], &cluster["b"]);
     let login = json!({"data": {"token": PHONE, "id": 7}}).to_string();
@@ -381,11 +383,7 @@ fn a_dead_token_that_is_handed_out_again_may_live_until_the_next_logout_field_f7
 fn what_a_customers_logout_ended_lives_when_it_is_handed_out_again_field_f7() {
     let shop = stateless_bagisto();
     page_and_customer(&shop, "7");
-    let table = opaque_table(&shop, "", MINTS);
-    let table = table.replace(
-        "name     = \"main\"",
-        "name = \"main\"\non_reissue = \"revive\"",
-    );
+    let table = reviving_table(&shop);
     let edge = Edge::with(&table);
     let line = format!("X-Auth-Token: Bearer {TABLET}\r\n");
     shop.recite("/login/header", said_with(200, &line, "{}"));
