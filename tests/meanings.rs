@@ -517,6 +517,50 @@ fn what_a_neighbour_forgets_nothing_of_is_alive_here_attacks_a8() {
     .forgets_nothing();
 }
 
+/// Tokens that no key verifies any more, or of which more is demanded, and that the shop is to judge.
+#[test]
+fn another_key_or_demand_forgets_nothing_where_the_shop_judges_attacks_a8() {
+    const KEY: &str = "another key of more than thirty-two bytes";
+    let shop = open_shop();
+    let before = jwt(&reaching("token", ""));
+    let forward = "token.unverifiable = \"forward\"\n";
+    let changes = [
+        (
+            "key",
+            jwt(forward).replace("{secret_file}", "{home}/other.secret"),
+        ),
+        (
+            "audience",
+            jwt(&format!("{forward}token.audience = \"z\"\n")),
+        ),
+        ("algorithm", jwt(forward).replace("HS256", "HS384")),
+        (
+            "issuer",
+            jwt(&format!("{forward}token.issuer = \"https://z.example\"\n")),
+        ),
+    ];
+    for (what, after) in changes {
+        let said = |text: &str| text.replace("{shop}", &shop.address().to_string());
+        let mut edge = Edge::with(&said(&before));
+        put_key(&edge.path("other.secret"), KEY);
+        let of = |over: Value| Way::Bearer(token(&over));
+        let dead = [of(json!({})), of(json!({ "jti": null }))];
+        for one in &dead {
+            assert_eq!(edge.raw(&one.request("POST", OWN_LOGOUT)), 200, "{what}");
+        }
+        let alive = of(json!({ "jti": "c" }));
+        edge.configure(&said(&after));
+        assert_eq!(edge.command(&["reload"]).code, Some(0), "{what}");
+        for when in ["after the reload", "after the restart"] {
+            for one in &dead {
+                assert_eq!(edge.raw(&one.request("GET", PAGE)), 401, "{what} {when}");
+            }
+            assert_eq!(edge.raw(&alive.request("GET", PAGE)), 200, "{what} {when}");
+            edge.restart();
+        }
+    }
+}
+
 /// A name that was another shop's, with other keys and hosts, makes no heir.
 #[test]
 fn the_name_of_a_shop_that_is_no_more_refuses_nobody_attacks_a8() {

@@ -272,7 +272,7 @@ impl FormerIssuer {
 }
 
 /// The parts of a text that may be a JWT.
-fn unverified(text: &str) -> Option<(Compact<'_>, Value)> {
+pub(super) fn unverified(text: &str) -> Option<(Compact<'_>, Value)> {
     if !has_jwt_shape(text) {
         return None;
     }

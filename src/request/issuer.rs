@@ -360,6 +360,20 @@ impl Issuer {
         Some(self.identity(issuer, &said, fingerprint, payload))
     }
 
+    /// The same for a token that says that it is of this issuer: by its customer and session only where `iss` is pinned, for
+    /// others may number theirs alike.
+    pub(super) fn claimed_identity(
+        &self,
+        token: &Compact<'_>,
+        payload: &Value,
+    ) -> Option<Identity> {
+        let mut identity = self.identity_unverified(token, payload)?;
+        if !self.tells_pinned() {
+            identity.groups.retain(|group| group.cause == Cause::Token);
+        }
+        Some(identity)
+    }
+
     /// Whether it has the claims without which a token can't be revoked by a customer.
     fn is_revocable(&self, payload: &Value) -> bool {
         let mut wanted = self.settings.only_with.iter();

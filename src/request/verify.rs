@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::compact::{Compact, decode_object, has_jwt_shape, key_id};
 use super::credential::{is_no_text, trimmed};
 use super::flaw::Flaw;
-use super::former::Formers;
+use super::former::{self, Formers};
 use super::inquiry::Testimony;
 use super::issuer::Issuer;
 use super::token::{Token, Verified};
@@ -155,9 +155,7 @@ impl Verifier {
         match verified {
             Ok(verified) => Ok(Token::Verified(verified)),
             Err(flaw @ (Flaw::NoKeys | Flaw::KeyPending)) => Err(flaw), // it may be dead
-            Err(_) if settings.forward_unverifiable => {
-                Ok(self.opaque(text, self.settings().opaque_name(text)))
-            }
+            Err(_) if settings.forward_unverifiable => Ok(self.unverified(text)),
             Err(Flaw::Malformed) if !has_jwt_shape(text) => Err(Flaw::NotJwt),
             Err(flaw) => Err(flaw),
         }
@@ -262,6 +260,22 @@ impl Verifier {
     ///
     /// White space around it is none of it: frameworks strip that, and databases do not compare it.
     pub(super) fn opaque(&self, text: &str, name: &str) -> Token {
+        Token::Opaque(Arc::new(self.opaque_identity(text, name)))
+    }
+
+    /// A JWT that no key verifies and that the shop is to judge. It may have been good before its key or what is demanded of it
+    /// changed: what it says of itself can only make it the dead token that it says it is.
+    fn unverified(&self, text: &str) -> Token {
+        let mut identity = self.opaque_identity(text, self.settings().opaque_name(text));
+        if let Some((token, payload)) = former::unverified(text) {
+            let claimed = self.issuers.iter();
+            let claimed = claimed.filter_map(|issuer| issuer.claimed_identity(&token, &payload));
+            identity.former = identity.former.into_iter().chain(claimed).collect();
+        }
+        Token::Opaque(Arc::new(identity))
+    }
+
+    fn opaque_identity(&self, text: &str, name: &str) -> Identity {
         let formers = self.formers.load();
         let [id, whole] = self.digests(text, name);
         let others = [whole].into_iter().filter(|whole| *whole != id);
@@ -270,11 +284,11 @@ impl Verifier {
             id,
             cause: Cause::Token,
         });
-        Token::Opaque(Arc::new(Identity {
+        Identity {
             groups: groups.collect(),
             former: formers.of_opaque(text).into(),
             ..Identity::undated(id)
-        }))
+        }
     }
 
     /// The digests that such a token can be revoked by.
