@@ -485,7 +485,7 @@ impl Issuer {
         named.into_iter().chain(of_any).chain(whole)
     }
 
-    /// The digest of a customer of whom the population is not said: by an operator, or a version that told none apart.
+    /// The digest of a customer whose population is not named: by an operator, or by a version that told none apart.
     fn of_any_population(&self, issuer: &str, name: &str) -> Id {
         let parts = [&self.domain, issuer.as_bytes(), name.as_bytes()];
         Id::of(Digest::Subject, &parts)

@@ -96,7 +96,7 @@ impl Members {
     }
 
     /// What another node said then of those that it heard, and all that it knew then is known here. Of a node that
-    /// nobody hears one learns only where somebody `is_awaited`: else the operator has taken it out. A name that was never
+    /// no node hears one learns only where one `is_awaited`: else the operator has taken it out. A name that was never
     /// heard here counts only if it `is_real`.
     pub(super) fn told(
         &mut self,
@@ -148,7 +148,7 @@ impl Members {
         self.0.get_mut(node)
     }
 
-    /// Makes room; `None`: there is none, since nobody has left.
+    /// Makes room; `None`: there is none, since no node has left.
     fn forget_one_that_left(&mut self) -> Option<()> {
         let left = self.0.iter().filter(|(_, member)| member.has_left);
         let oldest = left.min_by_key(|(_, member)| member.heard_ms);

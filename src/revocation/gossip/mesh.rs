@@ -40,7 +40,7 @@ const WANTED_MAX: usize = 16 * ROWS_MAX;
 const WANTS_MAX: usize = 64;
 
 /// How long after it became another origin a node becomes one again at the earliest: an older copy of a journal is found
-/// once, and a peer that says so again and again keeps nobody busy.
+/// once, and a peer that repeats it causes no work.
 const RENEWAL_PAUSE_MS: u64 = 60_000;
 
 /// What both clocks of this machine say, in milliseconds.
@@ -442,7 +442,7 @@ impl Mesh {
         }
     }
 
-    /// What is news from a peer that is between us and others is said to everybody else here, once: nobody else may bring it
+    /// What is news from a peer that is between us and others is said to every other node here, once: no other may bring it
     /// to them.
     fn pass_on(&self, link: LinkId, talk: &Talk, import: Option<&Import>, steps: &mut Steps) {
         let Some(import) = import.filter(|_| talk.is_between) else {
@@ -811,7 +811,7 @@ impl Mesh {
     }
 
     /// Rows that another node revoked. They are taken if they were asked for, and counted for this connection only: what
-    /// a peer says of the numbers of others binds nobody else.
+    /// a peer says of the numbers of others binds no other node.
     fn relayed_delta_came(
         &self,
         link: LinkId,

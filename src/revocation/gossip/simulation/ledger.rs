@@ -44,7 +44,7 @@ struct Node {
 
 struct Made {
     revocation: Revocation,
-    /// Which origins have told somebody that it is done, and when, the first of them first: several nodes may take the
+    /// Which origins have told a node that it is done, and when, the first of them first: several nodes may take the
     /// same logout.
     answers: Vec<(Origin, u64)>,
     /// Whose it is, under which numbers.
@@ -194,7 +194,7 @@ impl Ledger {
     }
 
     /// What an origin answered until then, and the node of one machine does not know. What others answered before is
-    /// theirs: one of them may be in quarantine, where nobody hears it.
+    /// theirs: one of them may be in quarantine, where no node hears it.
     pub(super) fn late(&self, machine: usize, origin: Origin, until_ms: u64) -> Option<Entry> {
         if self.doubtful.contains(&origin) {
             return None;
@@ -230,7 +230,7 @@ impl Ledger {
     }
 
     /// Whether a token that was handed out again lives, if its revival and its ends are among what is known; `None`: that
-    /// depends on what nobody was told of.
+    /// depends on what no node was told of.
     pub(super) fn is_revived(&self, token: &Id, known: &[Entry]) -> Option<bool> {
         let known = || known.iter().map(|entry| self.revocation(*entry));
         let made = || self.made.iter().map(|made| &made.revocation);
@@ -273,7 +273,7 @@ impl Ledger {
 }
 
 impl Made {
-    /// When somebody was told first that it is done.
+    /// When a node was told first that it is done.
     fn answered_ms(&self) -> Option<u64> {
         self.answers.first().map(|(_, at_ms)| *at_ms)
     }

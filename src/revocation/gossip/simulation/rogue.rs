@@ -88,7 +88,7 @@ fn ping(chance: &mut Chance, real: &[Origin]) -> Ping {
     }
 }
 
-/// Numbers of origins that nobody is, and of some that nodes are.
+/// Numbers of origins that belong to no node, and of some that belong to one.
 fn vector(chance: &mut Chance, real: &[Origin]) -> Vector {
     let mut vector = Vector::new();
     for _ in 0..chance.below(60) {

@@ -85,7 +85,7 @@ impl Transport {
         Ok(Self(ArcSwap::from_pointee(Speech::of(security)?)))
     }
 
-    /// The names of nodes that a chain certifies which somebody else has shown; none, if it is not valid here.
+    /// The names of nodes in a certificate chain that another node passed on; none if it is not valid here.
     pub(super) fn names_certified(&self, chain: &[Bytes]) -> Vec<NodeName> {
         match &**self.0.load() {
             Speech::Plain => Vec::new(),
