@@ -1,10 +1,18 @@
-//! The law of the tree: a module uses only modules that stand above it in `lib.rs`.
+//! The laws of the tree: what may name what, and what every page must say.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+#[path = "support/source.rs"]
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+use source::{Crate, SRC, circles, files_below as files};
+
+/// The crate, read once.
+static SOURCES: LazyLock<Crate> = LazyLock::new(Crate::read);
 
 /// The modules of `lib.rs`, in their order.
 fn modules() -> Vec<String> {
@@ -13,20 +21,6 @@ fn modules() -> Vec<String> {
     declared
         .map(|name| name.trim_end_matches(';').to_owned())
         .collect()
-}
-
-/// The source files below a path, or the one it is.
-fn files(path: &Path) -> Vec<PathBuf> {
-    if path.is_file() {
-        return vec![path.to_owned()];
-    }
-    let entries = fs::read_dir(path).unwrap();
-    let mut found: Vec<_> = entries
-        .flat_map(|entry| files(&entry.unwrap().path()))
-        .collect();
-    found.retain(|file| file.extension().is_some_and(|ending| ending == "rs"));
-    found.sort();
-    found
 }
 
 fn files_of(module: &str) -> Vec<PathBuf> {
@@ -77,6 +71,149 @@ fn a_module_uses_only_modules_declared_above_it() {
         }
     }
     assert!(checked > 20, "only {checked} files were looked at");
+}
+
+#[test]
+fn no_two_files_import_each_other() {
+    let sources = &*SOURCES;
+    let found = circles(&sources.imports());
+    let named = |circle: &BTreeSet<usize>| -> Vec<&str> {
+        let places = circle
+            .iter()
+            .map(|file| sources.files[*file].place.as_str());
+        places.collect()
+    };
+    let circles: Vec<_> = found.iter().map(named).collect();
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn imports_are_found_through_everything_that_passes_them_on() {
+    let sources = &*SOURCES;
+    let imports = sources.imports();
+    let count: usize = imports.iter().map(BTreeSet::len).sum();
+    assert!(count > 800, "only {count} imports were found");
+    let number = |place: &str| {
+        let mut files = sources.files.iter();
+        files.position(|file| file.place == place).unwrap()
+    };
+    let journal = number("revocation/journal.rs");
+    assert!(imports[journal].contains(&number("revocation/entry.rs")));
+    let circle = circles(&[
+        BTreeSet::from([1]),
+        BTreeSet::from([2]),
+        BTreeSet::from([0]),
+    ]);
+    assert_eq!(circle, [BTreeSet::from([0, 1, 2])]);
+}
+
+#[test]
+fn a_folder_is_opened_by_a_list_of_what_is_in_it() {
+    let sources = &*SOURCES;
+    let roots = sources.files.iter().filter(|file| file.is_module_root());
+    let with_code: Vec<_> = roots
+        .filter(|file| !file.only_declares)
+        .map(|file| &file.place)
+        .collect();
+    assert!(with_code.is_empty(), "{with_code:#?}");
+}
+
+/// Names that several modules give to a type, each with the reason.
+const SHARED_TYPE_NAMES: [(&str, &str); 1] = [(
+    "Settings",
+    "a module owns the type of its settings and is named before it: `committer::Settings`",
+)];
+
+#[test]
+fn a_name_of_a_type_is_given_once() {
+    let sources = &*SOURCES;
+    let mut places: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for file in &sources.files {
+        for name in &file.types {
+            places.entry(name.clone()).or_default().push(&file.place);
+        }
+    }
+    assert!(places.len() > 300, "only {} types were found", places.len());
+    let is_shared = |name: &str| SHARED_TYPE_NAMES.iter().any(|(shared, _)| *shared == name);
+    places.retain(|name, places| places.len() > 1 && !is_shared(name));
+    assert!(places.is_empty(), "{places:#?}");
+}
+
+#[test]
+fn what_is_remembered_knows_nothing_of_the_cluster() {
+    let naming = files_with(&["cluster", "gossip", "Mesh"]);
+    let inside: Vec<_> = naming
+        .into_iter()
+        .filter(|file| file.starts_with("revocation/"))
+        .collect();
+    assert!(inside.is_empty(), "{inside:?}");
+}
+
+/// The tests that a page names as `(test: FILE NAME)`.
+fn tests_named_by(line: &str) -> Vec<(&str, &str)> {
+    let mut named = Vec::new();
+    for part in line.split("(test: ").skip(1) {
+        let end = part.find(')').unwrap_or(part.len());
+        named.extend(part[..end].split_once(' '));
+    }
+    named
+}
+
+#[test]
+fn every_invariant_names_the_test_that_holds_it() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let page = fs::read_to_string(format!("{root}/ARCHITECTURE.md")).unwrap();
+    let (_, rest) = page.split_once("\n## Invariants\n").unwrap();
+    let section = rest.split("\n## ").next().unwrap();
+    let list = section
+        .split("\n\n")
+        .find(|part| part.trim_start().starts_with("- "));
+    let items: Vec<String> = format!("\n{}", list.unwrap().trim())
+        .split("\n- ")
+        .skip(1)
+        .map(|item| item.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert!(
+        items.len() > 20,
+        "only {} invariants were found",
+        items.len()
+    );
+    for item in &items {
+        let tests = tests_named_by(item);
+        assert!(!tests.is_empty(), "no test is named: {item}");
+        for (file, name) in tests {
+            let text = fs::read_to_string(format!("{root}/{file}")).unwrap_or_default();
+            let function = format!("fn {name}(");
+            assert!(
+                text.contains(&function),
+                "{file} has no test {name}: {item}"
+            );
+        }
+    }
+}
+
+/// As many files as a reader can keep apart at a glance.
+const FILES_MAX: usize = 12;
+
+#[test]
+fn a_folder_of_more_than_a_dozen_files_says_why() {
+    let mut folders: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for file in files(Path::new(SRC)) {
+        if !file.ends_with("mod.rs") && !file.ends_with("tests.rs") {
+            *folders
+                .entry(file.parent().unwrap().to_owned())
+                .or_default() += 1;
+        }
+    }
+    folders.retain(|_, count| *count > FILES_MAX);
+    for (folder, count) in folders {
+        let root = fs::read_to_string(folder.join("mod.rs")).unwrap_or_default();
+        let at = folder.display();
+        assert!(
+            root.contains("//! More than a dozen files"),
+            "{at} has {count} files and does not say why"
+        );
+    }
 }
 
 #[test]
