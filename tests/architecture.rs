@@ -227,7 +227,7 @@ fn only_the_server_knows_pingora() {
 
 #[test]
 fn only_the_journal_knows_the_store() {
-    assert_eq!(files_with(&["redb"]), ["revocation/journal.rs"]);
+    assert_eq!(files_with(&["redb"]), ["revocation/journal/file.rs"]);
 }
 
 /// Whether a text has this word, not merely as a part of another.

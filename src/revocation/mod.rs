@@ -2,16 +2,11 @@
 
 mod allowance;
 mod committer;
-mod dates;
 mod entry;
 pub mod gossip;
 mod history;
 mod journal;
-mod mark;
-mod meaning;
-mod parts;
 mod row;
-mod section;
 mod set;
 mod standing;
 
@@ -35,16 +30,14 @@ pub use journal::{Contents, Journal, JournalError, Notes, Progress};
 /// For fuzz/ alone, which has no other way to a single row.
 #[doc(hidden)]
 pub use journal::{decode_token, encode_token};
-pub use meaning::Meaning;
 pub use row::Row;
-pub use section::{Item, Section, Sum, SumKey, Summary};
-pub use set::{Counts, Set, Unverified};
+pub use set::{Counts, Item, Meaning, Section, Set, Sum, SumKey, Summary, Unverified};
 pub use standing::{Standing, State};
 
 use crate::clock::{self, UnixTime};
 use committer::{Committer, Import};
 use gossip::Acks;
-use meaning::Meanings;
+use set::Meanings;
 
 /// How long a logout waits for the disk before it is told to come back.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use super::settings::NodeName;
 use crate::clock::UnixTime;
 use crate::revocation::history::{Origin, Vector};
 use crate::revocation::row::Row;
-use crate::revocation::section::{Item, Section, Sum, Summary};
+use crate::revocation::set::{Item, Section, Sum, Summary};
 use crate::revocation::{DateKind, State, Window};
 
 /// What this version speaks. A peer with another one is understood as far as the frames are.

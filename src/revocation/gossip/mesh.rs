@@ -25,8 +25,8 @@ use crate::revocation::committer::Import;
 use crate::revocation::history::{History, Origin, Received, Vector};
 use crate::revocation::journal::Progress;
 use crate::revocation::row::Row;
-use crate::revocation::section::item_of;
 use crate::revocation::set::Set;
+use crate::revocation::set::item_of;
 use crate::revocation::standing::Found;
 use crate::revocation::{Section, Summary};
 

@@ -12,7 +12,7 @@ use super::readiness::Rules;
 use super::settings::{NodeName, Policy};
 use crate::revocation::history::{History, Origin, Vector};
 use crate::revocation::row::Row;
-use crate::revocation::section::{Section, Sum, Summary};
+use crate::revocation::set::{Section, Sum, Summary};
 use crate::revocation::{Id, Identity, Revocation, Set, Source, State, Window};
 
 /// Which origin a node is.

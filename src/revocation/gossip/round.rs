@@ -10,8 +10,8 @@ use super::members::Known;
 use crate::clock::UnixTime;
 use crate::revocation::history::Vector;
 use crate::revocation::row::Row;
-use crate::revocation::section::{Item, Section, Sum, Summary};
 use crate::revocation::set::Set;
+use crate::revocation::set::{Item, Section, Sum, Summary};
 use crate::revocation::{Revocation, State};
 
 /// How many sections are compared at the same time: enough to fill a line, and no more answers than a peer may

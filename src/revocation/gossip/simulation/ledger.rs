@@ -9,7 +9,7 @@ use crate::clock::UnixTime;
 use crate::revocation::gossip::frame::Frame;
 use crate::revocation::history::{History, Origin, Vector};
 use crate::revocation::row::Row;
-use crate::revocation::section::Section;
+use crate::revocation::set::Section;
 use crate::revocation::set::Set;
 use crate::revocation::{Cause, DateKind, Group, Id, Identity, Revocation, Window};
 

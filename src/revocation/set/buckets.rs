@@ -5,9 +5,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap as CompactMap;
 use parking_lot::RwLock;
 
-use super::entry::Id;
-use super::section::{Item, Section, Sum, SumKey, Summary};
+use super::summary::{Item, Section, Sum, SumKey, Summary};
 use crate::clock::UnixTime;
+use crate::revocation::entry::Id;
 
 /// A table whose keys are digests already.
 pub(super) type Table<V> = CompactMap<Id, V, BuildHasherDefault<Digest>>;

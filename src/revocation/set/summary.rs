@@ -1,7 +1,7 @@
 //! Parts of the set that two nodes compare: what differs is found without sending what does not.
 
-use super::entry::{DateKind, Id, Revocation, Window};
 use crate::clock::UnixTime;
+use crate::revocation::entry::{DateKind, Id, Revocation, Window};
 
 /// A part of the set. Every revocation has its place in exactly one, the same on every node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,7 +60,7 @@ pub(super) fn item(id: &Id, first: UnixTime, second: UnixTime) -> Item {
 }
 
 /// The item of a revocation as a set holds it.
-pub(super) fn item_of(revocation: &Revocation) -> Item {
+pub fn item_of(revocation: &Revocation) -> Item {
     let none = UnixTime::EPOCH;
     match revocation {
         Revocation::Token {

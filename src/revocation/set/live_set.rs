@@ -12,14 +12,14 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 use parking_lot::{Mutex, RwLock};
 
+use super::buckets::{Dated, Digest, Minutes, Parts, Table};
 use super::dates::Dates;
-use super::entry::{
+use super::meaning::{Meaning, Meanings};
+use super::summary::{Item, Section, Sum, SumKey, Summary, item, item_of};
+use crate::clock::UnixTime;
+use crate::revocation::entry::{
     Cause, DateKind, Group, Id, Identity, MARGIN, Revocation, Source, UNCONFIRMED_LIFE, Window,
 };
-use super::meaning::{Meaning, Meanings};
-use super::parts::{Dated, Digest, Minutes, Parts, Table};
-use super::section::{Item, Section, Sum, SumKey, Summary, item, item_of};
-use crate::clock::UnixTime;
 
 /// Every live revocation. A check is two probes, of the windows and of the window's ids, plus one for each of
 /// the undated ids, the session, the customer and the realm, as far as there are any.
@@ -285,7 +285,7 @@ impl Set {
     }
 
     /// Whether there is room for what another node tells of; see [`Meaning`].
-    pub(super) fn admits(&self, revocation: &Revocation) -> bool {
+    pub fn admits(&self, revocation: &Revocation) -> bool {
         match revocation {
             Revocation::Cutoff { id, .. } => self.meanings.admits(id),
             Revocation::Token { .. } | Revocation::Date { .. } => true,
@@ -293,27 +293,22 @@ impl Set {
     }
 
     /// What is to be put in force before an entry that is kept until then; see [`Meaning`].
-    pub(super) fn meaning_before(
-        &self,
-        text: &str,
-        until: UnixTime,
-        now: UnixTime,
-    ) -> Vec<Revocation> {
+    pub fn meaning_before(&self, text: &str, until: UnixTime, now: UnixTime) -> Vec<Revocation> {
         self.meanings.rows_before(text, until, now)
     }
 
     /// What keeps a meaning until then; see [`Meaning`].
-    pub(super) fn meaning_until(&self, text: &str, until: UnixTime) -> Vec<Revocation> {
+    pub fn meaning_until(&self, text: &str, until: UnixTime) -> Vec<Revocation> {
         self.meanings.rows_until(text, until)
     }
 
     /// The meanings of the entries.
-    pub(super) fn meanings(&self) -> Vec<Meaning> {
+    pub fn meanings(&self) -> Vec<Meaning> {
         self.meanings.all()
     }
 
     /// Grows whenever [`Set::meanings`] are others.
-    pub(super) fn meaning_changes(&self) -> u64 {
+    pub fn meaning_changes(&self) -> u64 {
         self.meanings.changes()
     }
 

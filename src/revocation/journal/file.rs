@@ -26,11 +26,11 @@ use redb::{
 };
 use tempfile::NamedTempFile;
 
-use super::entry::{DateKind, Id, Revocation, Source, Window};
-use super::history::{Origin, Vector};
-use super::mark::{Mark, NoteOrigin, Noted};
-use super::meaning::is_of_meaning;
+use super::watermark::{Mark, NoteOrigin, Noted};
 use crate::clock::UnixTime;
+use crate::revocation::entry::{DateKind, Id, Revocation, Source, Window};
+use crate::revocation::history::{Origin, Vector};
+use crate::revocation::set::is_of_meaning;
 
 const TOKENS: TableDefinition<'_, (u32, u64), &[u8; 28]> = TableDefinition::new("tokens");
 const CUTOFFS: TableDefinition<'_, &[u8; 16], (u64, u64)> = TableDefinition::new("cutoffs");
@@ -365,7 +365,7 @@ impl Journal {
     }
 
     /// As [`Self::look`], every row handed to `each`; when it was last written.
-    pub(super) fn look_through(
+    pub(in crate::revocation) fn look_through(
         data_dir: &Path,
         mut each: impl FnMut(Revocation),
     ) -> Result<Option<UnixTime>, JournalError> {

@@ -3,10 +3,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::entry::{DateKind, Id, Identity, Revocation};
-use super::parts::{Dated, Entries, Minutes, Parts, Sorted};
-use super::section::{Item, Section, SumKey, Summary, item, item_of};
+use super::buckets::{Dated, Entries, Minutes, Parts, Sorted};
+use super::summary::{Item, Section, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
+use crate::revocation::entry::{DateKind, Id, Identity, Revocation};
 
 /// How far the clocks of two nodes may differ, in milliseconds: a token that was seen within that time before the answer
 /// that minted it was seen by a clock that is behind.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::entry::{Id, Revocation};
 use crate::clock::UnixTime;
+use crate::revocation::entry::{Id, Revocation};
 
 /// What names meant when entries were made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Meaning {
 
 /// The meanings of all entries that are in force.
 #[derive(Default)]
-pub(super) struct Meanings {
+pub(in crate::revocation) struct Meanings {
     known: Mutex<BTreeMap<Key, Parts>>,
     changes: AtomicU64,
 }
@@ -68,7 +68,7 @@ const KEYS_OF_OTHERS_MAX: usize = KEYS_MAX / 2;
 
 impl Meanings {
     /// A cutoff was put in force; it may be a piece of a meaning. Whether it is.
-    pub(super) fn note(&self, id: &Id, used: UnixTime, until: UnixTime) -> bool {
+    pub(in crate::revocation) fn note(&self, id: &Id, used: UnixTime, until: UnixTime) -> bool {
         let Some((key, number, piece)) = read(id) else {
             return false;
         };
@@ -96,7 +96,7 @@ impl Meanings {
     }
 
     /// Whether a cutoff that another node tells of may be put in force: a piece of a meaning only as long as there is room.
-    pub(super) fn admits(&self, id: &Id) -> bool {
+    pub(in crate::revocation) fn admits(&self, id: &Id) -> bool {
         read(id).is_none_or(|(key, ..)| {
             let known = self.known.lock();
             known.len() < KEYS_OF_OTHERS_MAX || known.contains_key(&key)
@@ -104,7 +104,7 @@ impl Meanings {
     }
 
     /// Forgets those under which nothing is kept any more.
-    pub(super) fn drop_ended(&self, now: UnixTime) {
+    pub(in crate::revocation) fn drop_ended(&self, now: UnixTime) {
         let mut known = self.known.lock();
         let before = known.len();
         known.retain(|_, parts| parts.until >= now);
@@ -114,24 +114,24 @@ impl Meanings {
     }
 
     /// Grows whenever there is another one, or one is known to be in use longer.
-    pub(super) fn changes(&self) -> u64 {
+    pub(in crate::revocation) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 
     /// How many cutoffs they are.
-    pub(super) fn pieces(&self) -> u64 {
+    pub(in crate::revocation) fn pieces(&self) -> u64 {
         let known = self.known.lock();
         known.values().map(|parts| parts.pieces.len() as u64).sum()
     }
 
     /// All that are whole.
-    pub(super) fn all(&self) -> Vec<Meaning> {
+    pub(in crate::revocation) fn all(&self) -> Vec<Meaning> {
         let known = self.known.lock();
         known.values().filter_map(Parts::whole).collect()
     }
 
     /// What is to be written before an entry that is kept until then, made under this meaning; mostly nothing.
-    pub(super) fn rows_before(
+    pub(in crate::revocation) fn rows_before(
         &self,
         text: &str,
         until: UnixTime,
@@ -151,7 +151,7 @@ impl Meanings {
     }
 
     /// What keeps a meaning until then, as last used when it was; mostly nothing.
-    pub(super) fn rows_until(&self, text: &str, until: UnixTime) -> Vec<Revocation> {
+    pub(in crate::revocation) fn rows_until(&self, text: &str, until: UnixTime) -> Vec<Revocation> {
         let known = self.known.lock();
         match known.get(&key_of(text)) {
             Some(parts) if parts.until < until => {
@@ -200,7 +200,7 @@ fn forget_oldest(known: &mut BTreeMap<Key, Parts>) {
 }
 
 /// A meaning as cutoffs.
-pub(super) fn rows(text: &str, used: UnixTime, until: UnixTime) -> Vec<Revocation> {
+pub(in crate::revocation) fn rows(text: &str, used: UnixTime, until: UnixTime) -> Vec<Revocation> {
     let key = key_of(text);
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
     let pieces = [&length[..]].into_iter();
@@ -221,7 +221,7 @@ pub(super) fn rows(text: &str, used: UnixTime, until: UnixTime) -> Vec<Revocatio
 }
 
 /// Whether a cutoff of this id is a piece of a meaning.
-pub(super) fn is_of_meaning(id: &Id) -> bool {
+pub(in crate::revocation) fn is_of_meaning(id: &Id) -> bool {
     read(id).is_some()
 }
 
