@@ -1,49 +1,30 @@
 //! The revocations on disk: one redb file, written by one thread, read once at the start.
 //!
 //! A start never makes it, for a data folder without a journal is not an empty set: [`Journal::init`] does, once.
-//!
-//! The file holds six tables. `tokens`: (window, sequence) to id (16 bytes), until (u64), source (u32),
-//! all little endian. `cutoffs`: id to (not before, until). `dates`: (kind, id) to (milliseconds, until).
-//! `vector`: origin to the number of its last row before which none is missing. `nodes`: origin to the name of the node that
-//! introduced itself as it. `meta`: `format`, `sequence`, `origin` (in two halves), `complete`,
-//! `clock`, `dropped` and `bus` (in two halves).
-//! Rows are keyed by window first, so that new rows are neighbours and an ended window is one range.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-use redb::{
-    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
-    StorageBackend, TableDefinition, TableError, WriteTransaction,
-};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 use tempfile::NamedTempFile;
 
+use super::error::{JournalError, corrupt};
+use super::glance::glance;
+use super::notes::{Notes, Progress};
+use super::store::{open_checked, open_existing, without_panic};
+use super::tables::{
+    CUTOFFS, DATES, FORMAT, META, TOKENS, VECTOR, note_dropped, note_origin, put_progress,
+    put_rows, read_meta, read_notes, read_rows, until_of,
+};
 use super::watermark::{Mark, NoteOrigin, Noted};
 use crate::clock::UnixTime;
-use crate::revocation::entry::{DateKind, Id, Revocation, Source, Window};
+use crate::revocation::entry::{Revocation, Window};
 use crate::revocation::history::{Origin, Vector};
 use crate::revocation::set::is_of_meaning;
-
-const TOKENS: TableDefinition<'_, (u32, u64), &[u8; 28]> = TableDefinition::new("tokens");
-const CUTOFFS: TableDefinition<'_, &[u8; 16], (u64, u64)> = TableDefinition::new("cutoffs");
-const DATES: TableDefinition<'_, (u8, &[u8; 16]), (u64, u64)> = TableDefinition::new("dates");
-const VECTOR: TableDefinition<'_, &[u8; 16], u64> = TableDefinition::new("vector");
-const NODES: TableDefinition<'_, &[u8; 16], &str> = TableDefinition::new("nodes");
-const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
-
-/// The layout that this version reads and writes.
-const FORMAT: u64 = 2;
-
-/// redb's cache. Its default of 1 GiB would dwarf the set.
-const CACHE_BYTES: usize = 16 << 20;
 
 /// The file with every revocation in force.
 pub struct Journal {
@@ -69,155 +50,6 @@ pub struct Contents {
     pub live: u64,
     /// When it was last written, to the minute; `None`: never.
     pub written_at: Option<UnixTime>,
-}
-
-/// What the journal says beside the revocations.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notes {
-    /// Which origin this node is.
-    pub origin: Origin,
-    /// How much of every origin's work is in the journal: of this node's own, and of those in `nodes`.
-    pub vector: Vector,
-    /// Which node introduced itself as which origin.
-    pub nodes: BTreeMap<Origin, String>,
-    /// Whether it was ever known to hold everything that was in force: a new one says nothing yet.
-    pub is_complete: bool,
-    /// The latest time that was seen when something was written.
-    pub clock: UnixTime,
-    /// What ended before this moment may have been dropped.
-    pub dropped: UnixTime,
-    /// The last entry of the bus that was read; `None`: none ever was.
-    pub bus: Option<(u64, u64)>,
-}
-
-/// What is noted together with revocations, in the same transaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Everything of these origins up to these numbers is in the journal now.
-    pub reached: Vec<(Origin, u64)>,
-    /// These origins are those of the nodes with these names.
-    pub introduced: Vec<(Origin, String)>,
-    /// These origins are counted no more; what they revoked stays.
-    pub forgotten: Vec<Origin>,
-    /// The journal holds everything that is in force.
-    pub is_complete: bool,
-    /// This node is another origin from now on.
-    pub origin: Option<Origin>,
-    /// Everything on the bus up to this entry is in the journal now.
-    pub bus: Option<(u64, u64)>,
-}
-
-/// Why the journal can't be used.
-#[derive(Debug)]
-pub enum JournalError {
-    /// There is none, although so many revocations were written to it; 0: none that is known of.
-    Missing(PathBuf, u64),
-    /// It can't be found: this link leads to that place, where nothing is.
-    Dangling(PathBuf, PathBuf),
-    /// It was put here together with the note of how far it was written: it may be older than what was here.
-    Copied(PathBuf),
-    /// The folder can't be made or the file can't be opened.
-    Unreachable(PathBuf, String),
-    /// Another process has it open.
-    InUse(PathBuf),
-    /// The file does not hold what was written to it.
-    Corrupt(PathBuf, String),
-    /// It holds less than was written to it: so many revocations are missing.
-    Behind(PathBuf, u64),
-    /// The file was written by a version that we do not know.
-    Format(PathBuf, u64),
-    /// It can't be written now.
-    Unwritable(PathBuf, String),
-}
-
-impl std::error::Error for JournalError {}
-
-impl std::fmt::Display for JournalError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Missing(path, 0) => write!(
-                f,
-                "there is no journal: {} does not exist\n  \
-                 help: if this is a new installation, make an empty one: run `doorward init` once\n  \
-                 help: otherwise the data folder was renamed or moved, or its disk is not mounted: mount it, put it \
-                 back, or correct `data_dir`; with an empty journal, logged-out tokens would work again",
-                path.display()
-            ),
-            Self::Missing(path, written) => write!(
-                f,
-                "there is no journal: {} does not exist; it lacks the last {written} rows that were written \
-                 to it\n  \
-                 help: this is no new installation: the journal was deleted, renamed or moved, or its disk is not \
-                 mounted: put the newest copy back, or mount it\n  \
-                 help: if it is lost, remove {} beside it, make an empty one with `doorward init`, start, and cut off \
-                 everybody who was logged in before now with `doorward revoke --shop NAME --all-before now`",
-                path.display(),
-                Mark::FILE,
-            ),
-            Self::Dangling(link, target) => write!(
-                f,
-                "there is no journal: {} is a link to {}, which does not exist\n  \
-                 help: what it leads to was renamed or moved, or its disk is not mounted: mount it, put it back, or \
-                 correct the link; with an empty journal, logged-out tokens would work again\n  \
-                 help: if this is a new installation, remove the link, and run `doorward init` once",
-                link.display(),
-                target.display()
-            ),
-            Self::Copied(path) => write!(
-                f,
-                "the journal {} is a copy: {} beside it is not the file that doorward wrote last, so logouts may be \
-                 missing\n  \
-                 help: if doorward was stopped when the folder was copied, and did not run since, remove {} and \
-                 start\n  \
-                 help: if the copy is older, put the newest folder back; or remove {}, start, and cut off everybody \
-                 who was logged in before now with `doorward revoke --shop NAME --all-before now`",
-                path.display(),
-                Mark::FILE,
-                Mark::FILE,
-                Mark::FILE,
-            ),
-            Self::Unreachable(path, why) => write!(
-                f,
-                "the journal {} can't be opened: {why}\n  \
-                 help: data_dir must be a folder on a local disk that doorward may write",
-                path.display()
-            ),
-            Self::InUse(path) => write!(
-                f,
-                "the journal {} is in use by another process\n  \
-                 help: one doorward a data_dir; stop the other one or give this one its own data_dir",
-                path.display()
-            ),
-            Self::Corrupt(path, why) => write!(
-                f,
-                "the journal {} is corrupt: {why}\n  \
-                 help: doorward does not start, for logged-out tokens would work again. Restore the file \
-                 from a backup; or move it and {} away, run `doorward init`, start, and cut off everybody who was logged in before \
-                 now with `doorward revoke --shop NAME --all-before now`",
-                path.display(),
-                Mark::FILE
-            ),
-            Self::Behind(path, missing) => write!(
-                f,
-                "the journal {} lacks the last {missing} rows that were written to it: it is damaged, \
-                 deleted, or an older copy\n  \
-                 help: doorward does not start, for logged-out tokens would work again. Put the newest copy \
-                 back; or remove {} beside it, start, and cut off everybody who was logged in before now with \
-                 `doorward revoke --shop NAME --all-before now`",
-                path.display(),
-                Mark::FILE,
-            ),
-            Self::Format(path, format) => write!(
-                f,
-                "the journal {} has format {format}, and this version reads format {FORMAT}\n  \
-                 help: start the version of doorward that wrote it, or a newer one",
-                path.display()
-            ),
-            Self::Unwritable(path, why) => {
-                write!(f, "the journal {} can't be written: {why}", path.display())
-            }
-        }
-    }
 }
 
 impl Journal {
@@ -429,77 +261,11 @@ impl Journal {
         let mut sequence = self.sequence;
         let clock = self.notes.clock.max(now);
         self.commit(|transaction| {
-            let mut tokens = transaction.open_table(TOKENS)?;
-            let mut cutoffs = transaction.open_table(CUTOFFS)?;
-            let mut dates = transaction.open_table(DATES)?;
-            for revocation in revocations {
-                sequence += 1;
-                match revocation {
-                    Revocation::Token {
-                        id,
-                        window,
-                        until,
-                        source,
-                    } => {
-                        let row = encode_token(id, *until, *source);
-                        tokens.insert((window.number(), sequence), &row)?;
-                    }
-                    Revocation::Cutoff {
-                        id,
-                        not_before,
-                        until,
-                    } => {
-                        let known = cutoffs.get(id.bytes())?.map_or((0, 0), |row| row.value());
-                        let raised = (
-                            known.0.max(not_before.seconds()),
-                            known.1.max(until.seconds()),
-                        );
-                        cutoffs.insert(id.bytes(), raised)?;
-                    }
-                    Revocation::Date {
-                        id,
-                        kind,
-                        at_ms,
-                        until,
-                    } => {
-                        let key = (*kind as u8, id.bytes());
-                        let known = dates.get(key)?.map(|row| row.value());
-                        let (known_ms, known_until) = known.unwrap_or((*at_ms, 0));
-                        let at_ms = if kind.is_earliest() {
-                            known_ms.min(*at_ms)
-                        } else {
-                            known_ms.max(*at_ms)
-                        };
-                        dates.insert(key, (at_ms, known_until.max(until.seconds())))?;
-                    }
-                }
-            }
-            let mut vector = transaction.open_table(VECTOR)?;
-            for (origin, reached) in &progress.reached {
-                vector.insert(origin.bytes(), reached)?;
-            }
-            let mut nodes = transaction.open_table(NODES)?;
-            for (origin, node) in &progress.introduced {
-                nodes.insert(origin.bytes(), node.as_str())?;
-            }
-            for origin in &progress.forgotten {
-                vector.remove(origin.bytes())?;
-                nodes.remove(origin.bytes())?;
-            }
+            sequence = put_rows(transaction, revocations, sequence)?;
+            put_progress(transaction, progress)?;
             let mut meta = transaction.open_table(META)?;
             meta.insert("sequence", sequence)?;
             meta.insert("clock", clock.seconds())?;
-            if progress.is_complete {
-                meta.insert("complete", 1)?;
-            }
-            if let Some(origin) = &progress.origin {
-                note_origin(&mut meta, origin)?;
-            }
-            if let Some((time, number)) = progress.bus {
-                let [time_key, number_key] = BUS_KEYS;
-                meta.insert(time_key, time)?;
-                meta.insert(number_key, number)?;
-            }
             Ok(())
         })?;
         self.sequence = sequence;
@@ -588,8 +354,10 @@ impl Journal {
 
     /// A journal of format 1 knew nothing of other nodes: it was the only one, and complete.
     fn bring_up_to_date(&mut self) -> Result<(), JournalError> {
-        let format = self
-            .read_meta()
+        let meta = self
+            .begin_read()
+            .and_then(|transaction| read_meta(&transaction));
+        let format = meta
             .map_err(|error| corrupt(&self.path, &error.to_string()))?
             .get("format")
             .copied()
@@ -631,52 +399,10 @@ impl Journal {
     }
 
     fn read_notes(&self) -> Result<(u64, Notes), JournalError> {
-        let unreadable = |error: redb::Error| corrupt(&self.path, &error.to_string());
-        let meta = self.read_meta().map_err(unreadable)?;
-        let vector = self.read_vector().map_err(unreadable)?;
-        let introduced = self.read_nodes().map_err(unreadable)?;
-        let number = |key: &str| meta.get(key).copied().unwrap_or_default();
-        let notes = Notes {
-            origin: origin_of(ORIGIN_KEYS.map(number)),
-            vector,
-            nodes: introduced,
-            is_complete: number("complete") == 1,
-            clock: UnixTime::from_seconds(number("clock")),
-            dropped: UnixTime::from_seconds(number("dropped")),
-            bus: meta
-                .contains_key(BUS_KEYS[0])
-                .then(|| BUS_KEYS.map(number).into()),
-        };
-        Ok((number("sequence"), notes))
-    }
-
-    fn read_meta(&self) -> Result<HashMap<String, u64>, redb::Error> {
-        read_meta(&self.begin_read()?)
-    }
-
-    fn read_vector(&self) -> Result<Vector, redb::Error> {
-        let mut vector = Vector::new();
-        for row in self.begin_read()?.open_table(VECTOR)?.iter()? {
-            let (origin, reached) = row?;
-            vector.insert(Origin::from_bytes(*origin.value()), reached.value());
-        }
-        Ok(vector)
-    }
-
-    /// Journals of earlier versions have no such table.
-    fn read_nodes(&self) -> Result<BTreeMap<Origin, String>, redb::Error> {
-        let mut nodes = BTreeMap::new();
-        let table = match self.begin_read()?.open_table(NODES) {
-            Ok(table) => table,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(nodes),
-            Err(error) => return Err(error.into()),
-        };
-        for row in table.iter()? {
-            let (origin, node) = row?;
-            let origin = Origin::from_bytes(*origin.value());
-            nodes.insert(origin, node.value().to_owned());
-        }
-        Ok(nodes)
+        let read = self
+            .begin_read()
+            .and_then(|transaction| read_notes(&transaction));
+        read.map_err(|error| corrupt(&self.path, &error.to_string()))
     }
 
     fn begin_read(&self) -> Result<ReadTransaction, redb::Error> {
@@ -751,91 +477,6 @@ fn expect_all(path: &Path, noted: Noted, sequence: u64) -> Result<(), JournalErr
     }
 }
 
-fn read_meta(transaction: &ReadTransaction) -> Result<HashMap<String, u64>, redb::Error> {
-    let mut meta = HashMap::new();
-    for row in transaction.open_table(META)?.iter()? {
-        let (key, value) = row?;
-        meta.insert(key.value().to_owned(), value.value());
-    }
-    Ok(meta)
-}
-
-fn read_rows(
-    transaction: &ReadTransaction,
-    each: &mut impl FnMut(Revocation),
-) -> Result<(), redb::Error> {
-    for row in transaction.open_table(TOKENS)?.iter()? {
-        let (key, value) = row?;
-        let (window, _sequence) = key.value();
-        each(decode_token(Window::from_number(window), value.value()));
-    }
-    for row in transaction.open_table(CUTOFFS)?.iter()? {
-        let (key, value) = row?;
-        let (not_before, until) = value.value();
-        each(Revocation::Cutoff {
-            id: Id::from_bytes(*key.value()),
-            not_before: UnixTime::from_seconds(not_before),
-            until: UnixTime::from_seconds(until),
-        });
-    }
-    let dates = match transaction.open_table(DATES) {
-        Ok(dates) => dates,
-        // A journal of before tokens were dated: the next write makes the table.
-        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    for row in dates.iter()? {
-        let (key, value) = row?;
-        let ((kind, id), (at_ms, until)) = (key.value(), value.value());
-        let Some(kind) = DateKind::from_number(kind) else {
-            continue; // of a later version
-        };
-        each(Revocation::Date {
-            id: Id::from_bytes(*id),
-            kind,
-            at_ms,
-            until: UnixTime::from_seconds(until),
-        });
-    }
-    Ok(())
-}
-
-/// Notes what is not there any more, in the transaction that drops it.
-fn note_dropped(transaction: &WriteTransaction, now: UnixTime) -> Result<(), redb::Error> {
-    let mut meta = transaction.open_table(META)?;
-    let before = meta.get("dropped")?.map_or(0, |row| row.value());
-    meta.insert("dropped", before.max(now.seconds()))?;
-    Ok(())
-}
-
-/// The keys of the two numbers of the bus's last entry.
-const BUS_KEYS: [&str; 2] = ["bus", "bus_2"];
-
-/// The keys of the two halves of this node's origin.
-const ORIGIN_KEYS: [&str; 2] = ["origin", "origin_2"];
-
-fn note_origin(
-    meta: &mut redb::Table<'_, &'static str, u64>,
-    origin: &Origin,
-) -> Result<(), redb::Error> {
-    for (key, half) in ORIGIN_KEYS.into_iter().zip(halves_of(origin)) {
-        meta.insert(key, half)?;
-    }
-    Ok(())
-}
-
-fn halves_of(origin: &Origin) -> [u64; 2] {
-    [0, 8].map(|from| {
-        let mut half = [0; 8];
-        half.copy_from_slice(&origin.bytes()[from..from + 8]);
-        u64::from_le_bytes(half)
-    })
-}
-
-fn origin_of([first, second]: [u64; 2]) -> Origin {
-    Origin::from_bytes((u128::from(first) | (u128::from(second) << 64)).to_le_bytes())
-}
-
 /// Makes an empty journal under another name and moves it into place, so that a crash leaves none rather
 /// than half of one; whether the place was free.
 fn create(data_dir: &Path, path: &Path) -> Result<bool, JournalError> {
@@ -867,193 +508,11 @@ fn create(data_dir: &Path, path: &Path) -> Result<bool, JournalError> {
     make().map_err(|error| unreachable(&error))
 }
 
-/// Opens a journal and reads every page of it once.
-fn open_checked(path: &Path) -> Result<Database, JournalError> {
-    let mut database = open_existing(path)?;
-    match database.check_integrity() {
-        Ok(true) => Ok(database),
-        Ok(false) => Err(corrupt(path, "its checksums do not fit")),
-        Err(error) => Err(refused(path, &error)),
-    }
-}
-
-/// redb panics over some kinds of damage (seen in 4.4.0: a flipped bit in its saved allocator). At the
-/// start that is one more way to say that the file is corrupt.
-fn without_panic<T>(
-    path: &Path,
-    read: impl FnOnce() -> Result<T, JournalError>,
-) -> Result<T, JournalError> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(corrupt(path, "reading it ended in a panic of the database")))
-}
-
-fn open_existing(path: &Path) -> Result<Database, JournalError> {
-    Builder::new()
-        .set_cache_size(CACHE_BYTES)
-        .open(path)
-        .map_err(|error| refused(path, &error))
-}
-
-/// Opens a journal for a look, unless a process has it open. The lock is not kept, so that one can be started
-/// meanwhile.
-fn glance(path: &Path) -> Result<Database, JournalError> {
-    let mut builder = Builder::new();
-    builder.set_cache_size(CACHE_BYTES);
-    if let Err(error @ DatabaseError::DatabaseAlreadyOpen) = builder.open_read_only(path) {
-        return Err(refused(path, &error));
-    }
-    let unreachable =
-        |error: io::Error| JournalError::Unreachable(path.to_owned(), error.to_string());
-    let file = File::open(path).map_err(unreachable)?;
-    let length = file.metadata().map_err(unreachable)?.len();
-    if length == 0 {
-        return Err(corrupt(path, "it is empty"));
-    }
-    let written = Mutex::default();
-    let backend = ReadThrough {
-        file,
-        length: AtomicU64::new(length),
-        written,
-    };
-    builder
-        .create_with_backend(backend)
-        .map_err(|error| refused(path, &error))
-}
-
-/// A file to the store, which writes whenever it opens or repairs one: that is kept in memory.
-#[derive(Debug)]
-struct ReadThrough {
-    file: File,
-    length: AtomicU64,
-    /// Pages by their number.
-    written: Mutex<HashMap<u64, [u8; PAGE_BYTES]>>,
-}
-
-const PAGE_BYTES: usize = 4096;
-
-impl ReadThrough {
-    /// What is in the file of a page; zeros behind its end.
-    fn page_of_file(&self, number: u64) -> io::Result<[u8; PAGE_BYTES]> {
-        let mut page = [0; PAGE_BYTES];
-        let mut read = 0;
-        while read < PAGE_BYTES {
-            let at = number * PAGE_BYTES as u64 + read as u64;
-            match self.file.read_at(&mut page[read..], at)? {
-                0 => break,
-                some => read += some,
-            }
-        }
-        Ok(page)
-    }
-}
-
-/// The parts of a range: the number of a page, where the part begins in it, and where in the range.
-fn parts(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, Range<usize>)> {
-    let mut done = 0;
-    std::iter::from_fn(move || {
-        let at = offset + done as u64;
-        let begin = usize::try_from(at % PAGE_BYTES as u64).ok()?;
-        let end = length.min(done + PAGE_BYTES - begin);
-        let part = (done < length).then_some((at / PAGE_BYTES as u64, begin, done..end));
-        done = end;
-        part
-    })
-}
-
-impl StorageBackend for ReadThrough {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.length.load(Ordering::Relaxed))
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        if offset + out.len() as u64 > self.len()? {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let written = self.written.lock();
-        for (number, begin, part) in parts(offset, out.len()) {
-            let page = match written.get(&number) {
-                Some(page) => *page,
-                None => self.page_of_file(number)?,
-            };
-            let end = begin + part.len();
-            out[part].copy_from_slice(&page[begin..end]);
-        }
-        Ok(())
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.length.store(length, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut written = self.written.lock();
-        for (number, begin, part) in parts(offset, data.len()) {
-            let page = match written.entry(number) {
-                Entry::Occupied(page) => page.into_mut(),
-                Entry::Vacant(free) => free.insert(self.page_of_file(number)?),
-            };
-            let end = begin + part.len();
-            page[begin..end].copy_from_slice(&data[part]);
-        }
-        Ok(())
-    }
-}
-
-/// Tells damage of the file from a file that can't be reached.
-fn refused(path: &Path, error: &DatabaseError) -> JournalError {
-    if matches!(error, DatabaseError::DatabaseAlreadyOpen) {
-        return JournalError::InUse(path.to_owned());
-    }
-    if let DatabaseError::Storage(redb::StorageError::Io(error)) = error
-        && error.kind() != io::ErrorKind::InvalidData
-        && error.kind() != io::ErrorKind::UnexpectedEof
-    {
-        return JournalError::Unreachable(path.to_owned(), error.to_string());
-    }
-    corrupt(path, &error.to_string())
-}
-
-fn corrupt(path: &Path, why: &str) -> JournalError {
-    JournalError::Corrupt(path.to_owned(), why.to_owned())
-}
-
-/// What the file holds of a token.
-pub fn encode_token(id: &Id, until: UnixTime, source: Source) -> [u8; 28] {
-    let mut row = [0; 28];
-    row[..16].copy_from_slice(id.bytes());
-    row[16..24].copy_from_slice(&until.seconds().to_le_bytes());
-    row[24..].copy_from_slice(&source.number().to_le_bytes());
-    row
-}
-
-/// The token of a row.
-pub fn decode_token(window: Window, row: &[u8; 28]) -> Revocation {
-    let mut id = [0; 16];
-    id.copy_from_slice(&row[..16]);
-    let mut source = [0; 4];
-    source.copy_from_slice(&row[24..]);
-    Revocation::Token {
-        id: Id::from_bytes(id),
-        window,
-        until: UnixTime::from_seconds(until_of(row)),
-        source: Source::from_number(u32::from_le_bytes(source)),
-    }
-}
-
-fn until_of(row: &[u8; 28]) -> u64 {
-    let mut until = [0; 8];
-    until.copy_from_slice(&row[16..24]);
-    u64::from_le_bytes(until)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::tables::NODES;
     use super::*;
+    use crate::revocation::entry::{DateKind, Id, Source};
 
     fn token(number: u8) -> Revocation {
         Revocation::Token {

@@ -1,6 +1,14 @@
-//! The revocations on disk.
+//! The revocations on disk, the only folder that names the store.
 
+mod error;
 mod file;
+mod glance;
+mod notes;
+mod store;
+mod tables;
 mod watermark;
 
-pub use file::{Contents, Journal, JournalError, Notes, Progress, decode_token, encode_token};
+pub use error::JournalError;
+pub use file::{Contents, Journal};
+pub use notes::{Notes, Progress};
+pub use tables::{decode_token, encode_token};

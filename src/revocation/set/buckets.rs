@@ -5,15 +5,16 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap as CompactMap;
 use parking_lot::RwLock;
 
+use super::compact_time::Minutes;
 use super::summary::{Item, Section, Sum, SumKey, Summary};
 use crate::clock::UnixTime;
 use crate::revocation::entry::Id;
 
 /// A table whose keys are digests already.
-pub(super) type Table<V> = CompactMap<Id, V, BuildHasherDefault<Digest>>;
+pub(super) type IdTable<V> = CompactMap<Id, V, BuildHasherDefault<IdHasher>>;
 
 /// What is remembered of an id that has no window.
-pub(super) trait Dated: Copy {
+pub(super) trait Expiring: Copy {
     /// Until when it is kept.
     fn until(&self) -> Minutes;
 
@@ -22,9 +23,9 @@ pub(super) trait Dated: Copy {
 }
 
 /// What a part keeps its entries in.
-pub(super) trait Entries: Default {
+pub(super) trait BucketTable: Default {
     /// What is remembered of an id.
-    type Value: Dated;
+    type Value: Expiring;
 
     /// Puts this in the place of what is known of the id, which comes back.
     fn put(&mut self, id: Id, value: Self::Value) -> Option<Self::Value>;
@@ -42,7 +43,7 @@ pub(super) trait Entries: Default {
     fn bytes(&self) -> usize;
 }
 
-impl<V: Dated> Entries for Table<V> {
+impl<V: Expiring> BucketTable for IdTable<V> {
     type Value = V;
 
     fn put(&mut self, id: Id, value: V) -> Option<V> {
@@ -67,23 +68,23 @@ impl<V: Dated> Entries for Table<V> {
     }
 }
 
-/// Entries in little more memory than they need: nearly all are sorted and stand side by side, the latest are in a table
+/// BucketTable in little more memory than they need: nearly all are sorted and stand side by side, the latest are in a table
 /// until that is an eighth of them. A look-up takes longer than in a table.
-pub(super) struct Sorted<V> {
+pub(super) struct SortedTable<V> {
     settled: Vec<(Id, V)>,
-    recent: Table<V>,
+    recent: IdTable<V>,
 }
 
-impl<V> Default for Sorted<V> {
+impl<V> Default for SortedTable<V> {
     fn default() -> Self {
         Self {
             settled: Vec::new(),
-            recent: Table::default(),
+            recent: IdTable::default(),
         }
     }
 }
 
-impl<V: Dated> Sorted<V> {
+impl<V: Expiring> SortedTable<V> {
     /// So many recent entries are no matter, however few there are in all.
     const RECENT_MIN: usize = 64;
 
@@ -116,7 +117,7 @@ impl<V: Dated> Sorted<V> {
     }
 }
 
-impl<V: Dated> Entries for Sorted<V> {
+impl<V: Expiring> BucketTable for SortedTable<V> {
     type Value = V;
 
     fn put(&mut self, id: Id, value: V) -> Option<V> {
@@ -163,14 +164,14 @@ impl<V: Dated> Entries for Sorted<V> {
     }
 }
 
-/// Entries, and the sum of them, so that comparing them takes no digest of each.
+/// BucketTable, and the sum of them, so that comparing them takes no digest of each.
 #[derive(Default)]
-pub(super) struct Part<E> {
+pub(super) struct SummedTable<E> {
     pub(super) table: E,
     sum: Sum,
 }
 
-impl<E: Entries> Part<E> {
+impl<E: BucketTable> SummedTable<E> {
     /// Puts this in the place of what is known of the id.
     pub(super) fn put(&mut self, id: Id, value: E::Value, sum_key: &SumKey) {
         if let Some(known) = self.table.put(id, value) {
@@ -211,21 +212,21 @@ impl<E: Entries> Part<E> {
 
 /// A part for every last byte that an id can have: a difference is looked for among few entries, and what that keeps
 /// waiting waits for as long as few entries take.
-pub(super) struct Parts<E>(pub(super) Box<[RwLock<Part<E>>; 256]>);
+pub(super) struct Buckets<E>(pub(super) Box<[RwLock<SummedTable<E>>; 256]>);
 
-impl<E: Default> Default for Parts<E> {
+impl<E: Default> Default for Buckets<E> {
     fn default() -> Self {
         Self(Box::new(std::array::from_fn(|_| RwLock::default())))
     }
 }
 
-impl<E: Entries> Parts<E> {
-    pub(super) fn of(&self, id: &Id) -> &RwLock<Part<E>> {
+impl<E: BucketTable> Buckets<E> {
+    pub(super) fn of(&self, id: &Id) -> &RwLock<SummedTable<E>> {
         let [.., last] = *id.bytes(); // the table inside uses the first eight
         self.numbered(last)
     }
 
-    pub(super) fn numbered(&self, number: u8) -> &RwLock<Part<E>> {
+    pub(super) fn numbered(&self, number: u8) -> &RwLock<SummedTable<E>> {
         &self.0[usize::from(number)]
     }
 
@@ -244,46 +245,16 @@ impl<E: Entries> Parts<E> {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let bytes = |part: &RwLock<Part<E>>| part.read().table.bytes();
+        let bytes = |part: &RwLock<SummedTable<E>>| part.read().table.bytes();
         self.0.iter().map(bytes).sum()
-    }
-}
-
-/// A moment in whole minutes since the epoch, rounded up; the greatest is never over.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Minutes(u32);
-
-impl Minutes {
-    pub(super) fn up(moment: UnixTime) -> Self {
-        Self(u32::try_from(moment.seconds().div_ceil(60)).unwrap_or(u32::MAX))
-    }
-
-    pub(super) const fn bytes(self) -> [u8; 4] {
-        self.0.to_le_bytes()
-    }
-
-    pub(super) const fn from_bytes(bytes: [u8; 4]) -> Self {
-        Self(u32::from_le_bytes(bytes))
-    }
-
-    pub(super) fn moment(self) -> UnixTime {
-        match self.0 {
-            u32::MAX => UnixTime::FOREVER,
-            minutes => UnixTime::from_seconds(u64::from(minutes) * 60),
-        }
-    }
-
-    /// Over, and over by the margin: the wall clock may have jumped.
-    pub(super) fn are_over(self, now: UnixTime) -> bool {
-        self.0 != u32::MAX && u64::from(self.0) * 60 < now.seconds()
     }
 }
 
 /// Hashes what is already a digest by taking its first eight bytes.
 #[derive(Default)]
-pub(super) struct Digest(u64);
+pub(super) struct IdHasher(u64);
 
-impl Hasher for Digest {
+impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {
         // An array writes its length first as a number (`write_length_prefix`), then its bytes.
         if let Some(first) = bytes.first_chunk::<8>() {

@@ -3,7 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::buckets::{Dated, Entries, Minutes, Parts, Sorted};
+use super::buckets::{BucketTable, Buckets, Expiring, SortedTable};
+use super::compact_time::Minutes;
 use super::summary::{Item, Section, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{DateKind, Id, Identity, Revocation};
@@ -92,7 +93,7 @@ impl Dates {
     /// How many bytes they take, the free places of their tables included.
     pub(super) fn bytes(&self) -> usize {
         let all = DateKind::ALL.into_iter();
-        all.map(|kind| self.of(kind).parts.bytes()).sum()
+        all.map(|kind| self.of(kind).buckets.bytes()).sum()
     }
 
     /// What every part holds that is not empty.
@@ -105,7 +106,7 @@ impl Dates {
         let kinds = kinds.filter(|kind| self.count(*kind) > 0);
         kinds.flat_map(move |kind| {
             let section = move |number| Section::Dates(kind, number);
-            self.of(kind).parts.summaries(section, beyond, sum_key)
+            self.of(kind).buckets.summaries(section, beyond, sum_key)
         })
     }
 
@@ -124,7 +125,7 @@ impl Dates {
             };
             (revocation.until() > beyond).then(|| (item_of(&revocation), revocation))
         };
-        let part = self.of(kind).parts.numbered(number).read();
+        let part = self.of(kind).buckets.numbered(number).read();
         part.table.all().filter_map(entry).collect()
     }
 
@@ -132,7 +133,7 @@ impl Dates {
     pub(super) fn drop_ended(&self, now: UnixTime, sum_key: &SumKey) {
         for kind in DateKind::ALL {
             let moments = self.of(kind);
-            for part in moments.parts.0.iter() {
+            for part in moments.buckets.0.iter() {
                 let dropped = part.write().take_ended(now, sum_key).len();
                 moments.len.fetch_sub(dropped as u64, Ordering::Relaxed);
             }
@@ -152,7 +153,7 @@ impl Dates {
 /// The dates of one kind.
 #[derive(Default)]
 struct Moments {
-    parts: Parts<Sorted<Date>>,
+    buckets: Buckets<SortedTable<Date>>,
     len: AtomicU64,
 }
 
@@ -202,7 +203,7 @@ impl PartialEq for Date {
     }
 }
 
-impl Dated for Date {
+impl Expiring for Date {
     fn until(&self) -> Minutes {
         Minutes::from_bytes(self.until)
     }
@@ -218,12 +219,12 @@ impl Moments {
         if self.len.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let part = self.parts.of(id).read();
+        let part = self.buckets.of(id).read();
         part.table.get(id).map(|date| date.at_ms())
     }
 
     fn merge(&self, id: Id, date: Date, kind: DateKind, sum_key: &SumKey) -> bool {
-        let mut part = self.parts.of(&id).write();
+        let mut part = self.buckets.of(&id).write();
         let known = part.table.get(&id).copied();
         let merged = known.map_or(date, |known| known.merged(date, kind));
         if known == Some(merged) {

@@ -1,36 +1,23 @@
 //! The revocations in memory: exact, never evicted, dropped only when their time is over.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasherDefault;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hashbrown::{HashMap as CompactMap, HashSet as CompactSet};
-use moka::Expiry;
-use moka::notification::RemovalCause;
-use moka::sync::Cache;
-use parking_lot::{Mutex, RwLock};
-
-use super::buckets::{Dated, Digest, Minutes, Parts, Table};
+use super::cutoffs::Cutoffs;
 use super::dates::Dates;
 use super::meaning::{Meaning, Meanings};
-use super::summary::{Item, Section, Sum, SumKey, Summary, item, item_of};
+use super::summary::{Item, Section, SumKey, Summary};
+use super::undated::{Undated, Unverified};
+use super::windows::Windows;
 use crate::clock::UnixTime;
 use crate::revocation::entry::{
-    Cause, DateKind, Group, Id, Identity, MARGIN, Revocation, Source, UNCONFIRMED_LIFE, Window,
+    Cause, DateKind, Group, Id, Identity, MARGIN, Revocation, Source, Window,
 };
 
 /// Every live revocation. A check is two probes, of the windows and of the window's ids, plus one for each of
 /// the undated ids, the session, the customer and the realm, as far as there are any.
-///
-/// moka holds every window and decides when one ends; there is no `max_capacity`, on purpose: both policies
-/// of moka were seen to drop live entries. Checks ask the index instead, for every `get` of moka writes to a
-/// log that all threads share.
 pub struct Set {
-    windows: Cache<Window, Arc<Ids>, foldhash::fast::RandomState>,
-    /// The same windows, and never fewer: one leaves only after moka has dropped it, under `writing`.
-    index: RwLock<Index>,
+    windows: Windows,
     undated: Undated,
     cutoffs: Cutoffs,
     dates: Dates,
@@ -38,20 +25,10 @@ pub struct Set {
     revives: AtomicBool,
     /// What the names of the entries meant.
     meanings: Meanings,
-    /// Windows that moka has dropped since they were last asked for.
-    ended: Arc<Mutex<Vec<Window>>>,
-    /// How long what seems to be over is kept all the same: at a start the wall clock may be wrong, and
-    /// what is dropped then would be forgotten.
-    grace: Duration,
     /// How often something was put in force.
     changes: AtomicU64,
-    /// Held while a window is created or its end moves, so that no two writers make the same window.
-    writing: Mutex<()>,
     sum_key: SumKey,
 }
-
-/// The windows by their number.
-type Index = CompactMap<Window, Arc<Ids>, foldhash::fast::RandomState>;
 
 /// How much the set holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,15 +49,6 @@ pub struct Counts {
     pub revived: u64,
 }
 
-/// How many live entries of one shop rest on credentials that nobody could verify.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unverified {
-    /// Those that end within the hour: nothing shows that the shop knew their tokens.
-    pub unconfirmed: u64,
-    /// Those that are kept for longer: the shop may know their tokens.
-    pub likely: u64,
-}
-
 impl Default for Set {
     fn default() -> Self {
         Self::with_grace(MARGIN)
@@ -95,28 +63,14 @@ impl Set {
 
     /// The same, to be compared with the sets of other nodes that have this key.
     pub fn summed_under(sum_key: SumKey, grace: Duration) -> Self {
-        let ended = Arc::new(Mutex::new(Vec::new()));
-        let dropped = Arc::clone(&ended);
-        let windows = Cache::builder()
-            .expire_after(EndOfWindow)
-            .eviction_listener(move |window: Arc<Window>, _ids, cause| {
-                if cause == RemovalCause::Expired {
-                    dropped.lock().push(*window);
-                }
-            })
-            .build_with_hasher(foldhash::fast::RandomState::default());
         Self {
-            windows,
-            index: RwLock::default(),
+            windows: Windows::with_grace(grace),
             undated: Undated::default(),
             cutoffs: Cutoffs::default(),
             dates: Dates::default(),
             revives: AtomicBool::new(false),
             meanings: Meanings::default(),
-            ended,
-            grace,
             changes: AtomicU64::new(0),
-            writing: Mutex::new(()),
             sum_key,
         }
     }
@@ -208,8 +162,7 @@ impl Set {
     pub fn holds(&self, revocation: &Revocation) -> bool {
         match revocation {
             Revocation::Token { id, .. } => {
-                let dated = || self.index.read().values().any(|ids| ids.contains(id));
-                self.undated.contains(id) || dated()
+                self.undated.contains(id) || self.windows.any_contains(id)
             }
             Revocation::Date { .. } => false,
             Revocation::Cutoff { id, not_before, .. } => {
@@ -264,8 +217,8 @@ impl Set {
             Revocation::Token {
                 id, window, until, ..
             } => {
-                let (ids, is_later) = self.window_until(window, until, now);
-                ids.insert(id, &self.sum_key) || is_later
+                let place = (window, until);
+                self.windows.insert(id, place, now, &self.sum_key)
             }
             Revocation::Cutoff {
                 id,
@@ -315,30 +268,7 @@ impl Set {
     /// Drops the windows that are over, and names those that ended since the last call. None ends that lives
     /// beyond the horizon: the clock may have been wrong when its end was reckoned.
     pub fn drop_ended_windows(&self, horizon: UnixTime, now: UnixTime) -> Vec<Window> {
-        self.windows.run_pending_tasks();
-        let _writing = self.writing.lock();
-        let mut ended = std::mem::take(&mut *self.ended.lock());
-        // One that ended and came back, because somebody wrote to it meanwhile, is alive.
-        ended.retain(|window| !self.windows.contains_key(window));
-        ended.retain(|window| !self.lives_on(*window, horizon, now));
-        if !ended.is_empty() {
-            let mut index = self.index.write();
-            for window in &ended {
-                index.remove(window);
-            }
-        }
-        ended
-    }
-
-    /// Whether a window that moka has dropped is not over, and was given back to it.
-    fn lives_on(&self, window: Window, horizon: UnixTime, now: UnixTime) -> bool {
-        let ids = self.index.read().get(&window).cloned();
-        let Some(ids) = ids.filter(|ids| ids.kept_until() >= horizon) else {
-            return false;
-        };
-        ids.ends_in(now, self.grace.max(MARGIN));
-        self.windows.insert(window, ids);
-        true
+        self.windows.drop_ended(horizon, now)
     }
 
     /// Drops the undated ids, the cutoffs and the dates that are over. Reads all of them.
@@ -352,73 +282,38 @@ impl Set {
     /// Measures the ends of all windows anew, for the wall clock was set back and moka counts on the
     /// monotonic one.
     pub fn clock_stepped(&self, now: UnixTime) {
-        let _writing = self.writing.lock();
-        for (window, ids) in self.index.read().iter() {
-            ids.ends_in(now, self.grace);
-            self.windows.insert(*window, Arc::clone(ids));
-        }
+        self.windows.clock_stepped(now);
     }
 
     /// How much is held now.
     pub fn counts(&self) -> Counts {
-        let cutoffs = self.cutoffs.len.load(Ordering::Relaxed);
-        let mut counts = Counts {
-            undated: self.undated.len.load(Ordering::Relaxed),
-            cutoffs: cutoffs.saturating_sub(self.meanings.pieces()),
+        let (windows, tokens) = self.windows.count();
+        Counts {
+            tokens,
+            undated: self.undated.count(),
+            cutoffs: self.cutoffs.count().saturating_sub(self.meanings.pieces()),
+            windows,
             seen: self.dates.count(DateKind::Seen),
             minted: self.dates.count(DateKind::Minted),
             revived: self.dates.count(DateKind::Revived),
-            ..Counts::default()
-        };
-        for ids in self.index.read().values() {
-            counts.windows += 1;
-            counts.tokens += ids.len.load(Ordering::Relaxed);
         }
-        counts
     }
 
     /// How many bytes the ids, cutoffs and dates take, the free places of their tables included.
     pub fn bytes(&self) -> usize {
-        let windows = self.index.read();
-        let dated = windows.values().flat_map(|ids| &ids.shards);
-        let dated: usize = dated.map(|shard| shard.read().allocation_size()).sum();
-        let undated = self.undated.parts.bytes();
-        let cutoffs = self.cutoffs.parts.bytes();
-        dated + undated + cutoffs + self.dates.bytes()
+        self.windows.bytes() + self.undated.bytes() + self.cutoffs.bytes() + self.dates.bytes()
     }
 
     /// How many live entries were made on the word of unverified credentials with this tag. What is over by `now` and was
     /// not dropped yet does not count.
     pub fn unverified(&self, source: Source, now: UnixTime) -> Unverified {
-        let by_source = self.undated.by_source.lock();
-        let ends = by_source.get(&source.number());
-        ends.map_or(Unverified::default(), |ends| ends.live_at(now))
+        self.undated.unverified(source, now)
     }
 
     fn has_token(&self, token: &Identity) -> bool {
-        let dated = token.window != Window::UNDATED
-            && self
-                .index
-                .read()
-                .get(&token.window)
-                .is_some_and(|ids| ids.contains(&token.id));
-        dated || self.undated.contains(&token.id)
-    }
-
-    /// The ids of a window, which lives at least until `until` from now on, and whether that is longer than before.
-    fn window_until(&self, window: Window, until: UnixTime, now: UnixTime) -> (Arc<Ids>, bool) {
-        let _writing = self.writing.lock();
-        let known = self.index.read().get(&window).cloned();
-        let ids = known.clone().unwrap_or_default();
-        let later = until.seconds() > ids.until.fetch_max(until.seconds(), Ordering::Relaxed);
-        if later || !self.windows.contains_key(&window) {
-            ids.ends_in(now, self.grace);
-            self.windows.insert(window, Arc::clone(&ids));
-        }
-        if known.is_none() {
-            self.index.write().insert(window, Arc::clone(&ids));
-        }
-        (ids, later)
+        let has_end = token.window != Window::UNDATED;
+        has_end && self.windows.contains(token.window, &token.id)
+            || self.undated.contains(&token.id)
     }
 }
 
@@ -427,24 +322,13 @@ impl Set {
 impl Set {
     /// What every section holds that is not empty, in the order of the sections.
     pub fn summaries(&self, beyond: UnixTime) -> Vec<Summary> {
-        let windows = self.index.read();
-        let of_window = |(window, ids): (&Window, &Arc<Ids>)| Summary {
-            section: Section::Window(*window),
-            count: ids.len.load(Ordering::Relaxed),
-            sum: ids.sum(),
-            until: ids.kept_until(),
-        };
-        let mut summaries: Vec<_> = windows.iter().map(of_window).collect();
-        drop(windows);
-        summaries.retain(|summary| summary.until > beyond && summary.count > 0);
         let key = &self.sum_key;
+        let mut summaries = self.windows.summaries(beyond);
         if !self.undated.is_empty() {
-            let parts = &self.undated.parts;
-            summaries.extend(parts.summaries(Section::Undated, beyond, key));
+            summaries.extend(self.undated.summaries(beyond, key));
         }
         if !self.cutoffs.is_empty() {
-            let parts = &self.cutoffs.parts;
-            summaries.extend(parts.summaries(Section::Cutoffs, beyond, key));
+            summaries.extend(self.cutoffs.summaries(beyond, key));
         }
         summaries.extend(self.dates.summaries(beyond, key));
         summaries.sort_unstable_by_key(|summary| summary.section);
@@ -454,11 +338,7 @@ impl Set {
     /// The entries of a section.
     pub fn entries(&self, section: Section, beyond: UnixTime) -> Vec<(Item, Revocation)> {
         match section {
-            Section::Window(window) => {
-                let ids = self.index.read().get(&window).cloned();
-                let ids = ids.filter(|ids| ids.kept_until() > beyond);
-                ids.map_or(Vec::new(), |ids| ids.entries(window))
-            }
+            Section::Window(window) => self.windows.entries(window, beyond),
             Section::Undated(number) => self.undated.entries(number, beyond),
             Section::Cutoffs(number) => self.cutoffs.entries(number, beyond),
             Section::Dates(kind, number) => self.dates.entries(kind, number, beyond),
@@ -467,376 +347,17 @@ impl Set {
 
     /// Keeps a window at least until then, if there is one.
     pub fn keep_window(&self, window: Window, until: UnixTime, now: UnixTime) {
-        let is_shorter = |ids: &Arc<Ids>| ids.kept_until() < until;
-        if self.index.read().get(&window).is_some_and(is_shorter) {
-            self.window_until(window, until, now);
-        }
+        self.windows.keep(window, until, now);
     }
-}
-
-/// How many locks the ids of one window are spread over: few ids wait for each other, and a table that
-/// grows is small.
-const SHARDS: usize = 16;
-
-/// The ids of one window.
-#[derive(Default)]
-struct Ids {
-    shards: [RwLock<CompactSet<Id, BuildHasherDefault<Digest>>>; SHARDS],
-    len: AtomicU64,
-    /// The latest retention of the ids, in seconds since the epoch.
-    until: AtomicU64,
-    /// How many seconds that was away when moka was last told.
-    seconds_left: AtomicU64,
-    /// The two halves of the sum of the ids' digests.
-    sums: [AtomicU64; 2],
-}
-
-impl Ids {
-    fn contains(&self, id: &Id) -> bool {
-        self.shards[shard_of(id)].read().contains(id)
-    }
-
-    fn insert(&self, id: Id, sum_key: &SumKey) -> bool {
-        let news = self.shards[shard_of(&id)].write().insert(id);
-        if news {
-            let share = sum_key.share(&item(&id, UnixTime::EPOCH, UnixTime::EPOCH));
-            self.sums[0].fetch_add(share.0, Ordering::Relaxed);
-            self.sums[1].fetch_add(share.1, Ordering::Relaxed);
-            self.len.fetch_add(1, Ordering::Relaxed);
-        }
-        news
-    }
-
-    fn sum(&self) -> Sum {
-        let [first, second] = &self.sums;
-        Sum(
-            first.load(Ordering::Relaxed),
-            second.load(Ordering::Relaxed),
-        )
-    }
-
-    fn kept_until(&self) -> UnixTime {
-        UnixTime::from_seconds(self.until.load(Ordering::Relaxed))
-    }
-
-    fn entries(&self, window: Window) -> Vec<(Item, Revocation)> {
-        let until = self.kept_until();
-        let entry = |id: &Id| {
-            let revocation = Revocation::Token {
-                id: *id,
-                window,
-                until,
-                source: Source::Verified,
-            };
-            (item_of(&revocation), revocation)
-        };
-        let mut entries = Vec::new();
-        for shard in &self.shards {
-            entries.extend(shard.read().iter().map(entry));
-        }
-        entries
-    }
-
-    /// Notes how long the window has to live, counted from now.
-    fn ends_in(&self, now: UnixTime, grace: Duration) {
-        let left = self.kept_until().since(now).max(grace);
-        self.seconds_left.store(left.as_secs(), Ordering::Relaxed);
-    }
-}
-
-/// Tells moka when a window ends, at its creation and whenever its end moved.
-struct EndOfWindow;
-
-impl EndOfWindow {
-    fn left(ids: &Ids) -> Duration {
-        /// moka takes at most a thousand years; a window that long is measured anew by then.
-        const LONGEST: Duration = Duration::from_hours(4_380_000);
-        Duration::from_secs(ids.seconds_left.load(Ordering::Relaxed)).min(LONGEST)
-    }
-}
-
-impl Expiry<Window, Arc<Ids>> for EndOfWindow {
-    fn expire_after_create(&self, _: &Window, ids: &Arc<Ids>, _: Instant) -> Option<Duration> {
-        Some(Self::left(ids))
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &Window,
-        ids: &Arc<Ids>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(Self::left(ids))
-    }
-}
-
-/// Ids that no window can hold, those of sessions among them: probed by every check, each with its own end.
-#[derive(Default)]
-struct Undated {
-    parts: Parts<Table<Lone>>,
-    len: AtomicU64,
-    /// The ends of the entries of each unverified source.
-    by_source: Mutex<HashMap<u32, Ends>>,
-}
-
-/// How many entries end in which minute.
-#[derive(Default)]
-struct Ends {
-    count: u64,
-    by_minute: BTreeMap<Minutes, u64>,
-}
-
-impl Ends {
-    fn add(&mut self, end: Minutes) {
-        self.count += 1;
-        *self.by_minute.entry(end).or_default() += 1;
-    }
-
-    fn remove(&mut self, end: Minutes) {
-        self.count -= 1;
-        if let Some(count) = self.by_minute.get_mut(&end) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_minute.remove(&end);
-            }
-        }
-    }
-
-    fn live_at(&self, now: UnixTime) -> Unverified {
-        /// Ends are whole minutes, and clocks of nodes differ a little.
-        const SLACK: Duration = Duration::from_mins(1);
-        let soon = Minutes::up(now.plus(UNCONFIRMED_LIFE + SLACK));
-        let (mut over, mut unconfirmed) = (0, 0);
-        for (end, count) in self.by_minute.range(..=soon) {
-            if end.are_over(now) {
-                over += count;
-            } else {
-                unconfirmed += count;
-            }
-        }
-        Unverified {
-            unconfirmed,
-            likely: self.count - over - unconfirmed,
-        }
-    }
-}
-
-/// What is remembered of such an id.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Lone {
-    until: Minutes,
-    source: u32,
-}
-
-impl Lone {
-    /// What two nodes know together: the later end, and that it was verified if one of them knows it.
-    fn merged(self, other: Self) -> Self {
-        Self {
-            until: self.until.max(other.until),
-            source: self.source.min(other.source),
-        }
-    }
-}
-
-impl Dated for Lone {
-    fn until(&self) -> Minutes {
-        self.until
-    }
-
-    fn item(&self, id: &Id) -> Item {
-        item(id, self.until.moment(), UnixTime::EPOCH)
-    }
-}
-
-impl Undated {
-    fn is_empty(&self) -> bool {
-        self.len.load(Ordering::Acquire) == 0
-    }
-
-    fn contains(&self, id: &Id) -> bool {
-        !self.is_empty() && self.parts.of(id).read().table.contains_key(id)
-    }
-
-    fn insert(&self, id: Id, until: UnixTime, source: Source, sum_key: &SumKey) -> bool {
-        let told = Lone {
-            until: Minutes::up(until),
-            source: source.number(),
-        };
-        let mut part = self.parts.of(&id).write();
-        let known = part.table.get(&id).copied();
-        let lone = known.map_or(told, |known| known.merged(told));
-        if known == Some(lone) {
-            return false;
-        }
-        part.put(id, lone, sum_key);
-        // Counted before the lock is given back: a reader that sees the count sees the id.
-        if known.is_none() {
-            self.len.fetch_add(1, Ordering::Release);
-        }
-        self.count(known, Some(lone));
-        true
-    }
-
-    /// Counts what is known of an id of unverified sources instead of what was.
-    fn count(&self, before: Option<Lone>, now: Option<Lone>) {
-        let is_unverified = |lone: &Lone| lone.source != Source::Verified.number();
-        let [before, now] = [before, now].map(|lone| lone.filter(is_unverified));
-        if before.is_none() && now.is_none() {
-            return;
-        }
-        let mut by_source = self.by_source.lock();
-        if let Some(before) = before {
-            by_source
-                .entry(before.source)
-                .or_default()
-                .remove(before.until);
-        }
-        if let Some(now) = now {
-            by_source.entry(now.source).or_default().add(now.until);
-        }
-    }
-
-    fn entries(&self, number: u8, beyond: UnixTime) -> Vec<(Item, Revocation)> {
-        let entry = |(id, lone): (&Id, &Lone)| {
-            let until = lone.until.moment();
-            let revocation = Revocation::Token {
-                id: *id,
-                window: Window::UNDATED,
-                until,
-                source: Source::from_number(lone.source),
-            };
-            (until > beyond).then(|| (item_of(&revocation), revocation))
-        };
-        let part = self.parts.numbered(number).read();
-        part.table.iter().filter_map(entry).collect()
-    }
-
-    fn drop_ended(&self, now: UnixTime, sum_key: &SumKey) {
-        for part in self.parts.0.iter() {
-            let mut part = part.write();
-            for lone in part.take_ended(now, sum_key) {
-                self.len.fetch_sub(1, Ordering::Relaxed);
-                self.count(Some(lone), None);
-            }
-        }
-    }
-}
-
-/// Customers and realms with the moment before which their tokens are dead: a map of
-/// registers that only rise.
-#[derive(Default)]
-struct Cutoffs {
-    parts: Parts<Table<Cutoff>>,
-    len: AtomicU64,
-}
-
-/// Eight bytes, for there may be one a customer.
-#[derive(Clone, Copy)]
-struct Cutoff {
-    not_before: Seconds,
-    until: Minutes,
-}
-
-impl Dated for Cutoff {
-    fn until(&self) -> Minutes {
-        self.until
-    }
-
-    fn item(&self, id: &Id) -> Item {
-        item(id, self.not_before.moment(), self.until.moment())
-    }
-}
-
-/// A moment in whole seconds since the epoch; the greatest (in 2106) and what is later never comes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Seconds(u32);
-
-impl Seconds {
-    fn of(moment: UnixTime) -> Self {
-        Self(u32::try_from(moment.seconds()).unwrap_or(u32::MAX))
-    }
-
-    fn moment(self) -> UnixTime {
-        match self.0 {
-            u32::MAX => UnixTime::FOREVER,
-            seconds => UnixTime::from_seconds(u64::from(seconds)),
-        }
-    }
-
-    fn is_after(self, moment: UnixTime) -> bool {
-        self.0 == u32::MAX || moment.seconds() < u64::from(self.0)
-    }
-}
-
-impl Cutoffs {
-    fn is_empty(&self) -> bool {
-        self.len.load(Ordering::Acquire) == 0
-    }
-
-    /// The cutoff by which a token of that group, issued then, is dead. The second of the cutoff itself is spared.
-    fn cover(&self, id: &Id, issued_at: Option<UnixTime>) -> Option<UnixTime> {
-        if self.is_empty() {
-            return None;
-        }
-        let part = self.parts.of(id).read();
-        let cutoff = part.table.get(id)?;
-        let covers = issued_at.is_none_or(|begin| cutoff.not_before.is_after(begin));
-        covers.then(|| cutoff.not_before.moment())
-    }
-
-    fn raise(&self, id: Id, not_before: UnixTime, until: UnixTime, sum_key: &SumKey) -> bool {
-        let mut raised = Cutoff {
-            not_before: Seconds::of(not_before),
-            until: Minutes::up(until),
-        };
-        let mut part = self.parts.of(&id).write();
-        let known = part.table.get(&id).copied();
-        if let Some(known) = known {
-            if raised.not_before <= known.not_before && raised.until <= known.until {
-                return false;
-            }
-            raised.not_before = raised.not_before.max(known.not_before);
-            raised.until = raised.until.max(known.until);
-        }
-        part.put(id, raised, sum_key);
-        if known.is_none() {
-            self.len.fetch_add(1, Ordering::Release);
-        }
-        true
-    }
-
-    fn entries(&self, number: u8, beyond: UnixTime) -> Vec<(Item, Revocation)> {
-        let entry = |(id, cutoff): (&Id, &Cutoff)| {
-            let (not_before, until) = (cutoff.not_before.moment(), cutoff.until.moment());
-            let revocation = Revocation::Cutoff {
-                id: *id,
-                not_before,
-                until,
-            };
-            (until > beyond).then(|| (item_of(&revocation), revocation))
-        };
-        let part = self.parts.numbered(number).read();
-        part.table.iter().filter_map(entry).collect()
-    }
-
-    fn drop_ended(&self, now: UnixTime, sum_key: &SumKey) {
-        for part in self.parts.0.iter() {
-            let dropped = part.write().take_ended(now, sum_key).len();
-            self.len.fetch_sub(dropped as u64, Ordering::Relaxed);
-        }
-    }
-}
-
-/// The last byte of a digest chooses the shard; the table inside uses the first eight.
-fn shard_of(id: &Id) -> usize {
-    usize::from(id.bytes()[15]) % SHARDS
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::compact_time::Minutes;
+    use super::super::summary::Sum;
     use super::*;
     use crate::clock::UnixTime;
+    use crate::revocation::entry::UNCONFIRMED_LIFE;
 
     const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
 

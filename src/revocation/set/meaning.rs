@@ -35,15 +35,15 @@ impl Meaning {
 /// The meanings of all entries that are in force.
 #[derive(Default)]
 pub(in crate::revocation) struct Meanings {
-    known: Mutex<BTreeMap<Key, Parts>>,
+    known: Mutex<BTreeMap<MeaningKey, Pieces>>,
     changes: AtomicU64,
 }
 
 /// The first bytes of the digest of a text.
-type Key = [u8; 4];
+type MeaningKey = [u8; 4];
 
 /// What was heard of one text.
-struct Parts {
+struct Pieces {
     pieces: BTreeMap<u16, [u8; PIECE_BYTES]>,
     /// What they say, once all are there.
     text: Option<String>,
@@ -76,7 +76,7 @@ impl Meanings {
         if known.len() >= KEYS_MAX && !known.contains_key(&key) {
             forget_oldest(&mut known);
         }
-        let parts = known.entry(key).or_insert_with(|| Parts {
+        let parts = known.entry(key).or_insert_with(|| Pieces {
             pieces: BTreeMap::new(),
             text: None,
             used: UnixTime::EPOCH,
@@ -127,7 +127,7 @@ impl Meanings {
     /// All that are whole.
     pub(in crate::revocation) fn all(&self) -> Vec<Meaning> {
         let known = self.known.lock();
-        known.values().filter_map(Parts::whole).collect()
+        known.values().filter_map(Pieces::whole).collect()
     }
 
     /// What is to be written before an entry that is kept until then, made under this meaning; mostly nothing.
@@ -162,7 +162,7 @@ impl Meanings {
     }
 }
 
-impl Parts {
+impl Pieces {
     fn whole(&self) -> Option<Meaning> {
         Some(Meaning {
             text: self.text.clone()?,
@@ -172,7 +172,7 @@ impl Parts {
     }
 
     /// The text, if every piece of it is there.
-    fn read(&self, key: Key) -> Option<String> {
+    fn read(&self, key: MeaningKey) -> Option<String> {
         let [a, b, c, d, ..] = *self.pieces.get(&0)?;
         let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).ok()?;
         if length > TEXT_BYTES_MAX || self.pieces.len() <= length.div_ceil(PIECE_BYTES) {
@@ -189,7 +189,7 @@ impl Parts {
 }
 
 /// Makes room for another one.
-fn forget_oldest(known: &mut BTreeMap<Key, Parts>) {
+fn forget_oldest(known: &mut BTreeMap<MeaningKey, Pieces>) {
     let oldest = known.iter().min_by_key(|(_, parts)| parts.used);
     if let Some(key) = oldest.map(|(key, _)| *key) {
         log::error!(
@@ -225,13 +225,13 @@ pub(in crate::revocation) fn is_of_meaning(id: &Id) -> bool {
     read(id).is_some()
 }
 
-fn read(id: &Id) -> Option<(Key, u16, [u8; PIECE_BYTES])> {
+fn read(id: &Id) -> Option<(MeaningKey, u16, [u8; PIECE_BYTES])> {
     let [a, b, c, k0, k1, k2, k3, n0, n1, piece @ ..] = *id.bytes();
     let is_piece = [a, b, c] == MARK;
     is_piece.then_some(([k0, k1, k2, k3], u16::from_le_bytes([n0, n1]), piece))
 }
 
-fn key_of(text: &str) -> Key {
+fn key_of(text: &str) -> MeaningKey {
     let [a, b, c, d, ..] = *blake3::hash(text.as_bytes()).as_bytes();
     [a, b, c, d]
 }

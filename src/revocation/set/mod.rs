@@ -1,12 +1,17 @@
 //! The revocations in memory.
 
 mod buckets;
+mod compact_time;
+mod cutoffs;
 mod dates;
 mod live_set;
 mod meaning;
 mod summary;
+mod undated;
+mod windows;
 
-pub use live_set::{Counts, Set, Unverified};
+pub use live_set::{Counts, Set};
 pub use meaning::Meaning;
 pub(super) use meaning::{Meanings, is_of_meaning};
 pub use summary::{Item, Section, Sum, SumKey, Summary, item_of};
+pub use undated::Unverified;

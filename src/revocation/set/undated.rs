@@ -1,0 +1,199 @@
+//! Revoked ids whose tokens have no known end, those of sessions among them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::buckets::{Buckets, Expiring, IdTable};
+use super::compact_time::Minutes;
+use super::summary::{Item, Section, SumKey, Summary, item, item_of};
+use crate::clock::UnixTime;
+use crate::revocation::entry::{Id, Revocation, Source, UNCONFIRMED_LIFE, Window};
+
+/// How many live entries of one shop rest on credentials that nobody could verify.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unverified {
+    /// Those that end within the hour: nothing shows that the shop knew their tokens.
+    pub unconfirmed: u64,
+    /// Those that are kept for longer: the shop may know their tokens.
+    pub likely: u64,
+}
+
+/// Ids that no window can hold, those of sessions among them: probed by every check, each with its own end.
+#[derive(Default)]
+pub(super) struct Undated {
+    buckets: Buckets<IdTable<UndatedEntry>>,
+    len: AtomicU64,
+    /// The ends of the entries of each unverified source.
+    by_source: Mutex<HashMap<u32, EndsByMinute>>,
+}
+
+/// How many entries end in which minute.
+#[derive(Default)]
+struct EndsByMinute {
+    count: u64,
+    by_minute: BTreeMap<Minutes, u64>,
+}
+
+impl EndsByMinute {
+    fn add(&mut self, end: Minutes) {
+        self.count += 1;
+        *self.by_minute.entry(end).or_default() += 1;
+    }
+
+    fn remove(&mut self, end: Minutes) {
+        self.count -= 1;
+        if let Some(count) = self.by_minute.get_mut(&end) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_minute.remove(&end);
+            }
+        }
+    }
+
+    fn live_at(&self, now: UnixTime) -> Unverified {
+        /// EndsByMinute are whole minutes, and clocks of nodes differ a little.
+        const SLACK: Duration = Duration::from_mins(1);
+        let soon = Minutes::up(now.plus(UNCONFIRMED_LIFE + SLACK));
+        let (mut over, mut unconfirmed) = (0, 0);
+        for (end, count) in self.by_minute.range(..=soon) {
+            if end.are_over(now) {
+                over += count;
+            } else {
+                unconfirmed += count;
+            }
+        }
+        Unverified {
+            unconfirmed,
+            likely: self.count - over - unconfirmed,
+        }
+    }
+}
+
+/// What is remembered of such an id.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct UndatedEntry {
+    until: Minutes,
+    source: u32,
+}
+
+impl UndatedEntry {
+    /// What two nodes know together: the later end, and that it was verified if one of them knows it.
+    fn merged(self, other: Self) -> Self {
+        Self {
+            until: self.until.max(other.until),
+            source: self.source.min(other.source),
+        }
+    }
+}
+
+impl Expiring for UndatedEntry {
+    fn until(&self) -> Minutes {
+        self.until
+    }
+
+    fn item(&self, id: &Id) -> Item {
+        item(id, self.until.moment(), UnixTime::EPOCH)
+    }
+}
+
+impl Undated {
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// How many live entries were made on the word of unverified credentials with this tag.
+    pub(super) fn unverified(&self, source: Source, now: UnixTime) -> Unverified {
+        let by_source = self.by_source.lock();
+        let ends = by_source.get(&source.number());
+        ends.map_or(Unverified::default(), |ends| ends.live_at(now))
+    }
+
+    /// How many bytes they take, the free places of their tables included.
+    pub(super) fn bytes(&self) -> usize {
+        self.buckets.bytes()
+    }
+
+    pub(super) fn summaries(
+        &self,
+        beyond: UnixTime,
+        sum_key: &SumKey,
+    ) -> impl Iterator<Item = Summary> {
+        self.buckets.summaries(Section::Undated, beyond, sum_key)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len.load(Ordering::Acquire) == 0
+    }
+
+    pub(super) fn contains(&self, id: &Id) -> bool {
+        !self.is_empty() && self.buckets.of(id).read().table.contains_key(id)
+    }
+
+    pub(super) fn insert(&self, id: Id, until: UnixTime, source: Source, sum_key: &SumKey) -> bool {
+        let told = UndatedEntry {
+            until: Minutes::up(until),
+            source: source.number(),
+        };
+        let mut part = self.buckets.of(&id).write();
+        let known = part.table.get(&id).copied();
+        let lone = known.map_or(told, |known| known.merged(told));
+        if known == Some(lone) {
+            return false;
+        }
+        part.put(id, lone, sum_key);
+        // Counted before the lock is given back: a reader that sees the count sees the id.
+        if known.is_none() {
+            self.len.fetch_add(1, Ordering::Release);
+        }
+        self.recount(known, Some(lone));
+        true
+    }
+
+    /// Counts what is known of an id of unverified sources instead of what was.
+    fn recount(&self, before: Option<UndatedEntry>, now: Option<UndatedEntry>) {
+        let is_unverified = |lone: &UndatedEntry| lone.source != Source::Verified.number();
+        let [before, now] = [before, now].map(|lone| lone.filter(is_unverified));
+        if before.is_none() && now.is_none() {
+            return;
+        }
+        let mut by_source = self.by_source.lock();
+        if let Some(before) = before {
+            by_source
+                .entry(before.source)
+                .or_default()
+                .remove(before.until);
+        }
+        if let Some(now) = now {
+            by_source.entry(now.source).or_default().add(now.until);
+        }
+    }
+
+    pub(super) fn entries(&self, number: u8, beyond: UnixTime) -> Vec<(Item, Revocation)> {
+        let entry = |(id, lone): (&Id, &UndatedEntry)| {
+            let until = lone.until.moment();
+            let revocation = Revocation::Token {
+                id: *id,
+                window: Window::UNDATED,
+                until,
+                source: Source::from_number(lone.source),
+            };
+            (until > beyond).then(|| (item_of(&revocation), revocation))
+        };
+        let part = self.buckets.numbered(number).read();
+        part.table.iter().filter_map(entry).collect()
+    }
+
+    pub(super) fn drop_ended(&self, now: UnixTime, sum_key: &SumKey) {
+        for part in self.buckets.0.iter() {
+            let mut part = part.write();
+            for lone in part.take_ended(now, sum_key) {
+                self.len.fetch_sub(1, Ordering::Relaxed);
+                self.recount(Some(lone), None);
+            }
+        }
+    }
+}
