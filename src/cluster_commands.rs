@@ -9,11 +9,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use doorward::clock;
-use doorward::config::{self, ClusterTable, Config, NotAppended};
-use doorward::revocation::gossip::{
+use doorward::cluster::{
     Application, Authority, CertificateFiles, Certificates, ClusterSettings, GOSSIP_PORT,
-    Invitation, JoinError, NodeName, Peer, Readers, Security,
+    Invitation, JoinError, Peer, Readers, Security,
 };
+use doorward::config::{self, ClusterTable, Config, NotAppended};
+use doorward::revocation::NodeName;
 use doorward::server;
 
 use crate::{CONFIG, UNAVAILABLE, data_folder, fail, load, operator_commands, report};

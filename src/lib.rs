@@ -9,6 +9,8 @@ pub mod clock;
 pub mod revocation;
 /// The life of a request.
 pub mod request;
+/// Revocations between nodes.
+pub mod cluster;
 /// Everything that knows Pingora.
 pub mod server;
 /// The operator's file.

@@ -11,9 +11,9 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+use doorward::cluster::NodeError;
 use doorward::config::{self, Config, Faults};
 use doorward::request::honour_meanings;
-use doorward::revocation::gossip::NodeError;
 use doorward::revocation::{JournalError, Revocations};
 use doorward::server::{self, Load, Loaded, StartError};
 use doorward::{clock, demo};

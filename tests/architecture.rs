@@ -250,8 +250,8 @@ fn only_the_transport_of_the_cluster_knows_how_frames_travel() {
         let code = code_of(&file);
         if has_word(&code, "h2") || has_word(&code, "tokio_rustls") {
             let place = file.strip_prefix(SRC).unwrap();
-            let is_transport = place.starts_with("revocation/gossip/transport");
-            let is_the_way_to_redis = place.ends_with("bus/door.rs");
+            let is_transport = place.starts_with("cluster/transport");
+            let is_the_way_to_redis = place.ends_with("bus/connector.rs");
             assert!(is_transport || is_the_way_to_redis, "{}", place.display());
             found += 1;
         }
@@ -263,7 +263,7 @@ fn only_the_transport_of_the_cluster_knows_how_frames_travel() {
 fn only_the_bus_knows_redis() {
     let strangers: Vec<_> = files_with(&["redis::"])
         .into_iter()
-        .filter(|file| !file.starts_with("revocation/gossip/bus/"))
+        .filter(|file| !file.starts_with("cluster/bus/"))
         .collect();
     assert!(strangers.is_empty(), "{strangers:?}");
 }

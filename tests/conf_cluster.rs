@@ -8,8 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use doorward::clock;
+use doorward::cluster::{ClusterSettings, Policy, Security};
 use doorward::config::{self, Config};
-use doorward::revocation::gossip::{Ack, ClusterSettings, Policy, Security};
+use doorward::revocation::Ack;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };

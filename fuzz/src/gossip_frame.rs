@@ -4,7 +4,7 @@
 //! An input is frames, each behind its length (2 bytes, little endian). A length beyond 0xff00 is no frame: so many
 //! times a tenth of a second passes as its lower byte says.
 
-use doorward::revocation::gossip::Rehearsal;
+use doorward::cluster::Rehearsal;
 
 /// The kind of the frame after which nothing counts.
 const GOODBYE: u8 = 15;

@@ -10,9 +10,8 @@ use super::fault::{Fault, Faults};
 use super::file::File;
 use super::limits;
 use super::table::{Table, Text};
-use crate::revocation::gossip::{
-    Ack, Bus, ClusterSettings, NodeName, Peer, Policy, Security, joined_nodes,
-};
+use crate::cluster::{Bus, ClusterSettings, Peer, Policy, Security, joined_nodes};
+use crate::revocation::{Ack, NodeName};
 use crate::server::Listen;
 
 /// How long a start waits for a peer, unless the operator says otherwise.

@@ -15,7 +15,8 @@ use super::fault::{Fault, Faults};
 use super::file::File;
 use super::table::{Table, Text};
 use crate::clock;
-use crate::revocation::gossip::{Certificates, NodeName};
+use crate::cluster::Certificates;
+use crate::revocation::NodeName;
 use crate::server::Certificate;
 
 /// How long before its end a node's certificate is warned of: nobody renews it unasked.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use crate::revocation::gossip::{CertificateFiles, NodeName, Peer};
+use crate::cluster::{CertificateFiles, Peer};
+use crate::revocation::NodeName;
 
 /// What is written.
 pub struct ClusterTable {

@@ -13,8 +13,8 @@ use super::fault::{Fault, Faults};
 use super::shop::Reading;
 use super::table::{Table, Text};
 use super::{certificate, cluster, limits};
+use crate::cluster::ClusterSettings;
 use crate::request::{HostPattern, PathPattern};
-use crate::revocation::gossip::ClusterSettings;
 use crate::server::{Certificate, Drain, Limits, Listen, Outline, Settings, SiteSettings};
 
 /// Doorward's own paths on every shop, unless the operator says otherwise.

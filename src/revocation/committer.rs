@@ -107,15 +107,15 @@ enum Order {
 
 /// What other nodes revoked; it is in force already.
 #[derive(Debug, Default)]
-pub(super) struct Import {
-    pub(super) revocations: Vec<Revocation>,
+pub(crate) struct Import {
+    pub(crate) revocations: Vec<Revocation>,
     /// Once these are on disk, so much is known.
-    pub(super) progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 impl Import {
     /// The journal holds everything that is in force.
-    pub(super) fn complete() -> Self {
+    pub(crate) fn complete() -> Self {
         Self::noting(Progress {
             is_complete: true,
             ..Progress::default()
@@ -123,7 +123,7 @@ impl Import {
     }
 
     /// This is to be noted, beside no revocation.
-    pub(super) fn noting(progress: Progress) -> Self {
+    pub(crate) fn noting(progress: Progress) -> Self {
         Self {
             revocations: Vec::new(),
             progress,

@@ -35,7 +35,7 @@ impl Origin {
     }
 
     /// The same, of a number that is random.
-    pub(super) fn bound(random: [u8; 8], name: &str) -> Self {
+    pub(crate) fn bound(random: [u8; 8], name: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"doorward origin 1");
         hasher.update(&random);
@@ -129,7 +129,7 @@ impl History {
     }
 
     /// The same, of a length for tests.
-    pub(super) fn with_room(own: Origin, vector: &Vector, room: usize) -> Self {
+    pub(crate) fn with_room(own: Origin, vector: &Vector, room: usize) -> Self {
         let known = |(origin, reached): (&Origin, &u64)| {
             let rows = VecDeque::new();
             let reached = *reached;

@@ -1,11 +1,12 @@
 //! The life of a revocation: logout, journal (on disk), set (in memory), peers; only then the customer is told.
 
+mod acks;
 mod allowance;
 mod committer;
 mod entry;
-pub mod gossip;
 mod history;
 mod journal;
+mod node_name;
 mod row;
 mod set;
 mod standing;
@@ -19,8 +20,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+pub use acks::{Ack, Acks};
 pub use allowance::{Allowance, Clients, OverLimit, WIDER};
 pub use committer::Health;
+pub(crate) use committer::Import;
 pub use entry::{
     Cause, DateKind, Group, Id, Identity, Kind, MARGIN, Revocation, ShopTag, Source,
     UNCONFIRMED_LIFE, Window,
@@ -30,13 +33,15 @@ pub use journal::{Contents, Journal, JournalError, Notes, Progress};
 /// For fuzz/ alone, which has no other way to a single row.
 #[doc(hidden)]
 pub use journal::{decode_token, encode_token};
+pub use node_name::NodeName;
 pub use row::Row;
+pub(crate) use set::item_of;
 pub use set::{Counts, Item, Meaning, Section, Set, Sum, SumKey, Summary, Unverified};
+pub(crate) use standing::Found;
 pub use standing::{Standing, State};
 
 use crate::clock::{self, UnixTime};
-use committer::{Committer, Import};
-use gossip::Acks;
+use committer::Committer;
 use set::Meanings;
 
 /// How long a logout waits for the disk before it is told to come back.
@@ -67,7 +72,7 @@ pub struct Revocations {
     was_complete: bool,
     /// Which node introduced itself as which origin, as the journal says.
     nodes: BTreeMap<Origin, String>,
-    /// The last entry of the bus that is known to be in the journal.
+    /// The last entry of the bus of which everything is known to be in the journal.
     bus_read: Option<(u64, u64)>,
     /// The time that most other nodes go by, in seconds since the epoch; the greatest number: nobody knows.
     peers_time: AtomicU64,
@@ -431,6 +436,42 @@ impl Revocations {
     /// How other nodes keep up.
     pub fn acks(&self) -> &Acks {
         &self.acks
+    }
+
+    /// Everything in force.
+    pub(crate) fn set(&self) -> &Arc<Set> {
+        &self.set
+    }
+
+    /// What was revoked lately, by which node.
+    pub(crate) fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// Whether the journal had ever held everything that was in force, when it was opened.
+    pub(crate) fn was_complete(&self) -> bool {
+        self.was_complete
+    }
+
+    /// Which node had introduced itself as which origin, when the journal was opened.
+    pub(crate) fn introduced(&self) -> &BTreeMap<Origin, String> {
+        &self.nodes
+    }
+
+    /// The last entry of the bus of which everything was in the journal, when it was opened.
+    pub(crate) fn bus_read(&self) -> Option<(u64, u64)> {
+        self.bus_read
+    }
+
+    /// Writes what other nodes revoked, and what it means for what this node knows. Nobody waits for the disk.
+    pub(crate) fn import(&self, import: Import) {
+        self.committer.import(import);
+    }
+
+    /// What time most other nodes have; `None`: that is not known. Nothing is dropped before it is over by their clocks, too.
+    pub(crate) fn note_time_of_others(&self, time: Option<UnixTime>) {
+        let seconds = time.map_or(u64::MAX, UnixTime::seconds);
+        self.peers_time.store(seconds, Ordering::Relaxed);
     }
 
     /// Whether a client may make these, as far as unverified credentials ask for them. If so, they count in its share.

@@ -112,7 +112,7 @@ impl Standing {
     }
 
     /// What was found `now`.
-    pub(super) fn set(&self, found: Found, now: UnixTime, uptime_ms: u64) {
+    pub(crate) fn set(&self, found: Found, now: UnixTime, uptime_ms: u64) {
         let lasts_ms = u64::try_from(Self::LASTS.as_millis()).unwrap_or(u64::MAX);
         self.until_uptime_ms
             .store(uptime_ms.saturating_add(lasts_ms), Ordering::Relaxed);
@@ -127,15 +127,15 @@ impl Standing {
 
 /// What a look at the cluster found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// The state.
-    pub(super) state: State,
+    pub(crate) state: State,
     /// Whether credentials may be judged in it.
-    pub(super) serves: bool,
+    pub(crate) serves: bool,
     /// Why it is so.
-    pub(super) why: String,
+    pub(crate) why: String,
     /// For how long somebody has not been heard.
-    pub(super) stale_s: u64,
+    pub(crate) stale_s: u64,
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ use super::reload::{NotReloaded, Reloads};
 use super::reload_record::Record;
 use super::site::Served;
 use crate::clock::{self, UnixTime};
+use crate::cluster::Node;
 use crate::request::{ByHand, Gate, HIDDEN_OWNER, Shop, Target, Token, UnfitOrder};
-use crate::revocation::gossip::Node;
 use crate::revocation::{Meaning, Revocation};
 
 /// Whom an operator means, at which shop.

@@ -11,8 +11,8 @@ use prometheus_client::registry::{Registry, Unit};
 use super::reload_record::Record;
 use super::site::Site;
 use crate::clock;
+use crate::cluster::Node;
 use crate::request::{Gate, Shop};
-use crate::revocation::gossip::Node;
 use crate::revocation::{Health, Revocations, State};
 
 /// Read from the parts whenever somebody asks.

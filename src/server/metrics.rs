@@ -10,9 +10,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::gauges::{Gauges, Measured, ShopName};
+use crate::cluster::Node;
 use crate::request::Refusal;
 use crate::revocation::Health;
-use crate::revocation::gossip::Node;
 
 /// The counters of a process.
 #[derive(Debug)]

@@ -83,8 +83,8 @@ pub use upstream::{
 };
 
 use crate::clock;
+use crate::cluster::{ClusterSettings, Node, NodeError};
 use crate::request::{HostPattern, Shop, honour_meanings};
-use crate::revocation::gossip::{ClusterSettings, Node, NodeError};
 use crate::revocation::{JournalError, Revocations};
 use body_budget::BodyBudget;
 use connection::Slots;

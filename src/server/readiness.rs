@@ -5,9 +5,9 @@ use super::reload_record::Record;
 use super::site::Site;
 use super::traffic::Traffic;
 use crate::clock;
+use crate::cluster::Node;
 use crate::request::{Issuer, Shop};
 use crate::revocation::State as Standing;
-use crate::revocation::gossip::Node;
 
 /// One thing that was looked at.
 pub(super) struct Check {

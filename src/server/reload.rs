@@ -23,9 +23,10 @@ use super::site::Served;
 use super::upstream;
 use super::{Listen, Settings, longest_life};
 use crate::clock;
+use crate::cluster::Node;
+use crate::cluster::{Bus, ClusterSettings, Security};
 use crate::request::Shop;
-use crate::revocation::gossip::Node;
-use crate::revocation::gossip::{Bus, ClusterSettings, NodeName, Security};
+use crate::revocation::NodeName;
 
 /// Reads the configuration by the very path of the start. The error is the report of every fault.
 pub type Load = Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>;

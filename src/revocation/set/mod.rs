@@ -13,5 +13,6 @@ mod windows;
 pub use live_set::{Counts, Set};
 pub use meaning::Meaning;
 pub(super) use meaning::{Meanings, is_of_meaning};
-pub use summary::{Item, Section, Sum, SumKey, Summary, item_of};
+pub(crate) use summary::item_of;
+pub use summary::{Item, Section, Sum, SumKey, Summary};
 pub use undated::Unverified;

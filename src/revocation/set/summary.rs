@@ -60,7 +60,7 @@ pub(super) fn item(id: &Id, first: UnixTime, second: UnixTime) -> Item {
 }
 
 /// The item of a revocation as a set holds it.
-pub fn item_of(revocation: &Revocation) -> Item {
+pub(crate) fn item_of(revocation: &Revocation) -> Item {
     let none = UnixTime::EPOCH;
     match revocation {
         Revocation::Token {

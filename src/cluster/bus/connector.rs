@@ -1,0 +1,138 @@
+//! The way to the server: it is verified where TLS is spoken, and it is told who comes.
+
+use std::io;
+use std::sync::Arc;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion,
+    RedisConnectionInfo,
+};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::read_limit::{Limited, Room};
+use super::server::{ANSWER_BYTES_MAX, PATIENCE, Server, Trouble, late, told};
+use crate::cluster::bus_settings::Bus;
+use crate::revocation::NodeName;
+
+/// The way to the server.
+pub(super) struct Door {
+    host: String,
+    port: u16,
+    login: RedisConnectionInfo,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+}
+
+trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
+
+impl Door {
+    /// The way to this bus.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the address or the authorities, for the operator to read.
+    pub(super) fn to(bus: &Bus) -> Result<Self, String> {
+        let unfit = |_| "the address of the bus does not fit".to_owned();
+        let info: ConnectionInfo = bus.url.as_str().into_connection_info().map_err(unfit)?;
+        let login = info.redis_settings().clone();
+        let login = login
+            .set_skip_set_lib_name() // one right less that is needed
+            .set_protocol(ProtocolVersion::RESP2);
+        let tls = bus.is_encrypted().then(|| tls_to(bus)).transpose()?;
+        Ok(Self {
+            host: bus.host().to_owned(),
+            port: bus.port(),
+            login,
+            tls,
+        })
+    }
+
+    /// Opens a connection for this node.
+    pub(super) async fn open(&self, node: &NodeName) -> Result<Server, Trouble> {
+        let opened = timeout(PATIENCE, self.connect(node)).await;
+        opened.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn connect(&self, node: &NodeName) -> Result<Server, Trouble> {
+        let stream = self.carrier().await;
+        let stream = stream.map_err(|error| Trouble::Failed(error.to_string()))?;
+        let room = Room::of(ANSWER_BYTES_MAX);
+        let stream = Limited::new(stream, room.clone());
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let password = self.login.password().map(str::to_owned);
+        let opened = MultiplexedConnection::new_with_config(&self.login, stream, config).await;
+        let (connection, carrying) =
+            opened.map_err(|error| Trouble::Failed(told(&error, password.as_deref())))?;
+        let carrier = tokio::spawn(carrying);
+        Ok(Server::over(connection, carrier, room, password, node))
+    }
+
+    async fn carrier(&self) -> io::Result<Box<dyn Carrier>> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        stream.set_nodelay(true)?;
+        let Some((config, name)) = &self.tls else {
+            return Ok(Box::new(stream));
+        };
+        let connector = TlsConnector::from(Arc::clone(config));
+        let encrypted = connector.connect(name.clone(), stream).await;
+        let explained = |error: io::Error| {
+            let text = error.to_string();
+            let known = MEANINGS.iter().find(|(words, _)| text.contains(words));
+            let meaning = known.map_or("it does not agree on TLS", |(_, meaning)| meaning);
+            io::Error::new(error.kind(), format!("{meaning} ({text})"))
+        };
+        Ok(Box::new(encrypted.map_err(explained)?))
+    }
+}
+
+/// What rustls says, and what it means here.
+const MEANINGS: [(&str, &str); 3] = [
+    (
+        "UnknownIssuer",
+        "its certificate is of none of the authorities that may vouch for it (`bus_ca_file`)",
+    ),
+    (
+        "not valid for name",
+        "its certificate is for another name than that in `bus`",
+    ),
+    ("expired", "its certificate has ended, by our clock"),
+];
+
+fn tls_to(bus: &Bus) -> Result<(Arc<ClientConfig>, ServerName<'static>), String> {
+    let name = ServerName::try_from(bus.host().to_owned());
+    let name = name.map_err(|_| "the host of the bus can't be verified".to_owned())?;
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(authorities(bus)?)
+        .with_no_client_auth();
+    Ok((Arc::new(config), name))
+}
+
+/// Who may vouch for the server: the file of the configuration, or the system.
+fn authorities(bus: &Bus) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let Some(pem) = &bus.authorities_pem else {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            return Err("the system knows no authorities: name some in `bus_ca_file`".to_owned());
+        }
+        return Ok(roots);
+    };
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let unfit = "`bus_ca_file` has a certificate that can't be read";
+        let certificate = certificate.map_err(|_| unfit.to_owned())?;
+        roots.add(certificate).map_err(|_| unfit.to_owned())?;
+    }
+    Ok(roots)
+}

@@ -1,0 +1,364 @@
+//! This node at the bus: one connection to it after the other, for ever. Nothing else waits for it.
+//!
+//! Every connection begins anew: the node draws another voice, and everybody who hears that forgets what they were
+//! saying to each other and compares sets. So whatever the bus lost is found missing at once, by whomever.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use log::{info, warn};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use super::connector::Door;
+use super::entry::{Entry, Speaker, Voice};
+use super::position::{EntryId, Loss};
+use super::reader::Reader;
+use super::server::{Addition, Server, Trouble};
+use super::writer::{Desk, Letter};
+use crate::cluster::bus_settings::Bus;
+use crate::cluster::dialer;
+use crate::cluster::node::{Shared, now};
+use crate::cluster::protocol::frame::Frame;
+use crate::cluster::protocol::peer_clock::PeerClock;
+use crate::cluster::settings::{ClusterSettings, Security};
+use crate::revocation::{History, Import, NodeName, Progress};
+
+/// How many letters to single nodes may wait.
+const LETTERS_MAX: usize = 64;
+
+/// How many of one's own pings are remembered until they are read again.
+const PINGS_KEPT: usize = 16;
+
+/// How many of one's own voices are remembered: what they said may still be on the bus.
+const VOICES_KEPT: usize = 16;
+
+/// How often it is complained about the bus.
+const COMPLAIN_EVERY_MS: u64 = 60_000;
+
+/// The shortest pause before the bus is begun anew.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// What all that is done at the bus shares.
+pub(crate) struct Post {
+    door: Door,
+    bus: Bus,
+    node: NodeName,
+    /// The nodes that may be peers; empty: all.
+    allow: Mutex<Vec<NodeName>>,
+    letters: mpsc::Sender<Letter>,
+    desk: Mutex<Option<Desk>>,
+    /// This node's voices, the one of now last.
+    voices: Mutex<VecDeque<Voice>>,
+    /// One's own pings: what they say of the time, and when that was.
+    pings: Mutex<VecDeque<(u64, u64)>>,
+    /// The clock of the server, by which stamps on the bus go.
+    clock: Mutex<PeerClock>,
+    /// Up to which number one's own rows were read again from the bus.
+    pub(super) echoed: AtomicU64,
+    /// The newest entry that this node wrote.
+    pub(super) written: Mutex<EntryId>,
+    /// The last entry of which everything was taken in.
+    pub(super) read: Mutex<EntryId>,
+    /// Everything was read that was there when the connection was made.
+    pub(super) caught_up: watch::Sender<bool>,
+    /// Whether this node stops.
+    pub(super) leaving: watch::Sender<bool>,
+    pub(super) has_left: AtomicBool,
+    is_connected: AtomicBool,
+    resets: AtomicU64,
+    skipped: AtomicU64,
+}
+
+/// How the bus fares, for machines.
+#[derive(Clone, Copy, Debug)]
+pub struct BusCounts {
+    /// Whether there is a connection to it.
+    pub is_connected: bool,
+    /// How often something was lost on it.
+    pub resets: u64,
+    /// How many entries made no sense.
+    pub skipped: u64,
+}
+
+impl Post {
+    /// # Errors
+    ///
+    /// Says what is wrong with the bus's address or authorities, for the operator to read.
+    pub(crate) fn new(
+        bus: &Bus,
+        settings: &ClusterSettings,
+        history: &History,
+    ) -> Result<Self, String> {
+        let (letters, inbox) = mpsc::channel(LETTERS_MAX);
+        let desk = Desk::new(inbox, history);
+        Ok(Self {
+            door: Door::to(bus)?,
+            bus: bus.clone(),
+            node: settings.node.clone(),
+            allow: Mutex::new(allowed(settings)),
+            letters,
+            echoed: AtomicU64::new(history.own().1),
+            desk: Mutex::new(Some(desk)),
+            voices: Mutex::default(),
+            pings: Mutex::default(),
+            clock: Mutex::default(),
+            written: Mutex::default(),
+            read: Mutex::default(),
+            caught_up: watch::Sender::new(false),
+            leaving: watch::Sender::new(false),
+            has_left: AtomicBool::new(false),
+            is_connected: AtomicBool::new(false),
+            resets: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+        })
+    }
+
+    /// Obeys other settings, as far as a running node can.
+    pub(crate) fn obey(&self, settings: &ClusterSettings) {
+        *self.allow.lock() = allowed(settings);
+    }
+
+    /// How it fares.
+    pub(crate) fn counts(&self) -> BusCounts {
+        BusCounts {
+            is_connected: self.is_connected.load(Ordering::Relaxed),
+            resets: self.resets.load(Ordering::Relaxed),
+            skipped: self.skipped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Says goodbye, once what was revoked here has been written; `has_said_goodbye` tells when.
+    pub(crate) fn leave(&self) {
+        self.leaving.send_replace(true);
+    }
+
+    /// Whether there is nothing left to say.
+    pub(crate) fn has_said_goodbye(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
+    }
+
+    /// How far the bus was read, to be noted in the journal.
+    pub(crate) fn progress(&self) -> Option<Import> {
+        let read = *self.read.lock();
+        (read > EntryId::ZERO).then(|| Import {
+            revocations: Vec::new(),
+            progress: Progress {
+                bus: Some((read.time_ms, read.serial)),
+                ..Progress::default()
+            },
+        })
+    }
+
+    /// Whether this node may be a peer.
+    pub(super) fn lets_in(&self, node: &NodeName) -> bool {
+        let allow = self.allow.lock();
+        allow.is_empty() || allow.contains(node)
+    }
+
+    /// Hands over a letter, as soon as there is room for it.
+    pub(super) async fn send(&self, letter: Letter) {
+        let _ = self.letters.send(letter).await; // nobody reads any more when everything ends
+    }
+
+    /// What this node writes.
+    pub(super) fn entry(&self, shared: &Shared) -> Entry {
+        Entry {
+            from: self.node.clone(),
+            speaker: Speaker {
+                origin: shared.mesh.history.own().0,
+                voice: self.voice(),
+            },
+            to: None,
+            frame: None,
+        }
+    }
+
+    /// This node's voice.
+    pub(super) fn voice(&self) -> Voice {
+        self.voices.lock().back().copied().unwrap_or_default()
+    }
+
+    /// Whether this is, or was, this node's voice.
+    pub(super) fn is_own(&self, voice: Voice) -> bool {
+        self.voices.lock().contains(&voice)
+    }
+
+    fn draw_voice(&self) -> Result<(), Trouble> {
+        let mut bytes = [0; 8];
+        let drawn = aws_lc_rs::rand::fill(&mut bytes);
+        drawn.map_err(|_| Trouble::Failed("no random numbers can be had".to_owned()))?;
+        let mut voices = self.voices.lock();
+        voices.push_back(Voice::from_le_bytes(bytes));
+        if voices.len() > VOICES_KEPT {
+            voices.pop_front();
+        }
+        Ok(())
+    }
+
+    /// A ping is written that says this of the time.
+    pub(super) fn note_ping(&self, wall_ms: u64, uptime_ms: u64) {
+        let mut pings = self.pings.lock();
+        pings.push_back((wall_ms, uptime_ms));
+        if pings.len() > PINGS_KEPT {
+            pings.pop_front();
+        }
+    }
+
+    /// When a ping was written that says this of the time.
+    pub(super) fn pinged_ms(&self, wall_ms: u64) -> Option<u64> {
+        let pings = self.pings.lock();
+        let mut of_then = pings.iter().filter(|(said, _)| *said == wall_ms);
+        of_then.next().map(|(_, uptime_ms)| *uptime_ms)
+    }
+
+    /// Entries were added, the newest of which has this number. They were ordered `asked_ms`, and that is known `now_ms`.
+    pub(super) fn note_added(&self, newest: EntryId, asked_ms: u64, now_ms: u64) {
+        let mut clock = self.clock.lock();
+        clock.answered(asked_ms, newest.time_ms, now_ms);
+    }
+
+    /// A frame as it is written: its stamps go by the clock of the server.
+    pub(super) fn stamped(&self, mut frame: Frame, now_ms: u64) -> Frame {
+        let clock = self.clock.lock();
+        if let Frame::Ping(ping) = &mut frame {
+            ping.stamp_ms = clock.showed_at_least(ping.stamp_ms, now_ms);
+        } else if let Frame::Delta { at_ms, .. } = &mut frame
+            && *at_ms > 0
+        {
+            *at_ms = clock.showed_about(*at_ms, now_ms);
+        }
+        frame
+    }
+
+    /// A frame as it is read: its stamps go by our uptime.
+    pub(super) fn unstamped(&self, mut frame: Frame, now_ms: u64) -> Frame {
+        let clock = self.clock.lock();
+        if let Frame::Ping(ping) = &mut frame {
+            ping.stamp_ms = clock
+                .no_later_than(ping.stamp_ms, now_ms)
+                .unwrap_or_default();
+        } else if let Frame::Delta { at_ms, .. } = &mut frame {
+            let known = clock.about(*at_ms, now_ms).filter(|_| *at_ms > 0);
+            *at_ms = known.unwrap_or_default();
+        }
+        frame
+    }
+
+    /// An entry made no sense.
+    pub(super) fn skip(&self) {
+        self.skipped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn note_loss(&self, loss: Loss) {
+        self.resets.fetch_add(1, Ordering::Relaxed);
+        let bus = &self.bus;
+        warn!(bus:%; "the bus may have lost something, everything is compared: {loss}");
+    }
+}
+
+fn allowed(settings: &ClusterSettings) -> Vec<NodeName> {
+    match &settings.security {
+        Security::Loopback => Vec::new(),
+        Security::Certificates(certificates) => certificates.allow.clone(),
+    }
+}
+
+/// Reads and writes the bus for as long as the process runs.
+pub(crate) async fn attend(shared: Arc<Shared>, post: Arc<Post>) {
+    let Some(mut desk) = post.desk.lock().take() else {
+        return; // it is attended to already
+    };
+    let mut reader = Reader::new(Arc::clone(&shared), Arc::clone(&post));
+    let mut complained_ms = None;
+    loop {
+        let attended = session(&shared, &post, &mut reader, &mut desk).await;
+        let was_connected = post.is_connected.swap(false, Ordering::Relaxed);
+        shared.mesh.on_bus(|bus, _| bus.break_off());
+        let pause = match attended {
+            Ok(never) => match never {},
+            Err(Trouble::Lost(loss)) => {
+                note_loss(&shared, &post, &mut desk, loss);
+                PAUSE_MIN
+            }
+            Err(Trouble::TooLarge) => PAUSE_MIN,
+            Err(Trouble::Failed(error)) => {
+                let now_ms = now().uptime_ms;
+                let since = |then: u64| now_ms.saturating_sub(then);
+                let is_news = complained_ms.is_none_or(|then| since(then) >= COMPLAIN_EVERY_MS);
+                if was_connected || is_news {
+                    complained_ms = Some(now_ms);
+                    let bus = &post.bus;
+                    warn!(bus:%; "the bus can't be reached: {error}");
+                }
+                dialer::pause()
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            never = desk.throw_letters_away() => match never {},
+        }
+    }
+}
+
+/// One connection, or rather two: one that asks and one that tells, so that neither waits for the other.
+async fn session(
+    shared: &Arc<Shared>,
+    post: &Arc<Post>,
+    reader: &mut Reader,
+    desk: &mut Desk,
+) -> Result<Infallible, Trouble> {
+    let opened = async {
+        let asked = post.door.open(&post.node).await?;
+        Ok((asked, post.door.open(&post.node).await?))
+    };
+    let (mut asked, mut told) = tokio::select! {
+        opened = opened => opened?,
+        never = desk.throw_letters_away() => match never {},
+    };
+    let mut loss = reader.look(&mut asked).await?;
+    post.draw_voice()?;
+    if leave_mark(shared, post, reader, &mut told).await? {
+        loss = Some(Loss::Shorter);
+    }
+    if let Some(loss) = loss {
+        note_loss(shared, post, desk, loss);
+    }
+    post.is_connected.store(true, Ordering::Relaxed);
+    let bus = &post.bus;
+    info!(bus:%; "bus connected");
+    tokio::select! {
+        ended = reader.read(&mut asked) => ended,
+        ended = desk.write(shared, post, &mut told) => ended,
+    }
+}
+
+/// Writes an entry that says nothing: whatever is before it was there before. Whether the server gave it a number that
+/// this node has read already.
+async fn leave_mark(
+    shared: &Shared,
+    post: &Post,
+    reader: &mut Reader,
+    server: &mut Server,
+) -> Result<bool, Trouble> {
+    let marked_ms = now().uptime_ms;
+    let mark = Addition {
+        mailbox: None,
+        entry: post.entry(shared),
+    };
+    let ids = server.add(&[mark], EntryId::ZERO).await?;
+    let mark = ids.first().copied().unwrap_or_default();
+    *post.written.lock() = mark;
+    post.note_added(mark, marked_ms, now().uptime_ms);
+    Ok(reader.begin_at(mark, marked_ms))
+}
+
+/// What was written lately is written again, and what else is missing is found by comparing.
+fn note_loss(shared: &Shared, post: &Post, desk: &mut Desk, loss: Loss) {
+    post.note_loss(loss);
+    shared.mesh.on_bus(|bus, _| bus.lack_some());
+    desk.publish_again_after(post.echoed.load(Ordering::Relaxed));
+}

@@ -1,0 +1,319 @@
+//! What a node makes of a bus, without one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cluster::protocol::frame::{Frame, Hello, Ping, VERSION};
+use crate::cluster::protocol::mesh::{LinkId, Mesh, Now, Steps};
+use crate::cluster::protocol::peer_session::Bucket;
+use crate::cluster::protocol::readiness::Rules;
+use crate::cluster::settings::Policy;
+use crate::revocation::{
+    Found, History, Id, NodeName, Origin, Revocation, Row, Set, Source, State, SumKey, Vector,
+    Window,
+};
+
+const BY_BUS: LinkId = 1;
+const BY_CONNECTION: LinkId = 2;
+
+fn node(name: &str) -> NodeName {
+    NodeName::parse(name).unwrap()
+}
+
+fn at(seconds_tenths: u64) -> Now {
+    Now {
+        uptime_ms: 1_000_000 + seconds_tenths * 100,
+        wall_ms: 1_790_000_000_000 + seconds_tenths * 100,
+    }
+}
+
+fn origin(number: u8) -> Origin {
+    Origin::bound([number; 8], "n")
+}
+
+fn row(number: u8) -> Row {
+    Row::of(&Revocation::Token {
+        id: Id::from_bytes([number; 16]),
+        window: Window::of(Some(at(36_000).wall())),
+        until: at(72_000).wall(),
+        source: Source::Verified,
+    })
+}
+
+/// Node `m` with the journal of a node that knew everything, at a bus.
+fn mesh(rules: Rules) -> Mesh {
+    let set = Arc::new(Set::summed_under(
+        SumKey::default(),
+        Duration::from_hours(1),
+    ));
+    let history = Arc::new(History::new(origin(13), &Vector::new()));
+    let mesh = Mesh::new(node("m"), set, history, rules, true, at(0));
+    mesh.set_targets(&[], true, at(0));
+    mesh.expect_bus(at(0));
+    mesh
+}
+
+fn rules() -> Rules {
+    Rules {
+        on_stale: Policy::Serve,
+        on_isolated: Policy::Refuse,
+        bootstrap_timeout_ms: 5_000,
+        initial: false,
+        quarantine: Vec::new(),
+    }
+}
+
+fn ping(state: State, now: Now) -> Ping {
+    Ping {
+        now_ms: now.wall_ms,
+        stamp_ms: now.uptime_ms,
+        state,
+        is_complete: true,
+        vector: Vector::new(),
+        heard: Vec::new(),
+    }
+}
+
+fn look(mesh: &Mesh, now: Now) -> Found {
+    mesh.tick(now).1
+}
+
+fn look_until(mesh: &Mesh, from: u64, to: u64) -> Found {
+    let mut found = look(mesh, at(from));
+    for moment in from..=to {
+        found = look(mesh, at(moment));
+    }
+    found
+}
+
+fn read_all(mesh: &Mesh, now: Now) {
+    mesh.on_bus(|bus, since_ms| bus.read(now.uptime_ms, since_ms, now.uptime_ms));
+}
+
+#[test]
+fn a_node_alone_is_ready_when_it_has_read_the_bus_and_listened() {
+    let mesh = mesh(rules());
+    let found = look_until(&mesh, 0, 40);
+    assert_eq!(found.state, State::Syncing);
+    assert!(
+        found.why.contains("the bus is not read yet"),
+        "{}",
+        found.why
+    );
+    read_all(&mesh, at(41));
+    assert_eq!(look_until(&mesh, 41, 70).state, State::Syncing);
+    let found = look(&mesh, at(71));
+    assert_eq!(
+        (found.state, found.serves),
+        (State::Ready, true),
+        "{}",
+        found.why
+    );
+}
+
+#[test]
+fn a_node_alone_does_not_believe_a_bus_that_lost_something() {
+    for (on_isolated, state) in [
+        (Policy::Refuse, State::Syncing),
+        (Policy::Serve, State::Ready),
+    ] {
+        let mesh = mesh(Rules {
+            on_isolated,
+            ..rules()
+        });
+        mesh.on_bus(|bus, _| bus.lack_some());
+        read_all(&mesh, at(0));
+        assert_eq!(look_until(&mesh, 0, 49).state, State::Syncing);
+        let found = look_until(&mesh, 50, 60);
+        assert_eq!(found.state, state, "{}", found.why);
+    }
+}
+
+#[test]
+fn a_node_that_stood_still_listens_again() {
+    let mesh = mesh(rules());
+    read_all(&mesh, at(0));
+    assert_eq!(look_until(&mesh, 0, 30).state, State::Ready);
+    assert_eq!(look(&mesh, at(100)).state, State::Syncing);
+    assert_eq!(look_until(&mesh, 100, 140).state, State::Syncing);
+    read_all(&mesh, at(141));
+    assert_eq!(look_until(&mesh, 141, 171).state, State::Ready);
+}
+
+/// A node is heard on the bus; it says so itself.
+fn is_heard(mesh: &Mesh, name: &str, state: State, now: Now) -> Steps {
+    mesh.on_bus(|bus, _| bus.hear_own(now.uptime_ms, now.uptime_ms));
+    let (greeting, steps) = mesh.connect_by_bus(
+        BY_BUS,
+        &node(name),
+        Origin::bound([2; 8], name),
+        ping(state, now),
+        now,
+    );
+    assert!(matches!(greeting, Frame::Ping(_)));
+    steps
+}
+
+/// The peer's answer to a comparison: there is no difference.
+fn agrees(mesh: &Mesh, asked: &Steps, now: Now) {
+    for (link, frame) in &asked.frames {
+        if let Frame::Digests { round, .. } = frame {
+            let answer = Frame::Differ {
+                round: *round,
+                vector: Vector::new(),
+                summaries: Vec::new(),
+            };
+            mesh.receive(*link, answer, now).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_node_compares_with_whom_it_hears_on_the_bus() {
+    let mesh = mesh(rules());
+    let steps = is_heard(&mesh, "n", State::Ready, at(1));
+    assert!(steps.joined.is_some() && steps.closes.is_empty());
+    let (steps, found) = mesh.tick(at(2));
+    assert_eq!(found.why, "comparing with n");
+    agrees(&mesh, &steps, at(3));
+    let found = look(&mesh, at(4));
+    assert_eq!(
+        (found.state, found.why.as_str()),
+        (State::Ready, "compared with n")
+    );
+}
+
+#[test]
+fn nobody_is_asked_for_a_pong_on_the_bus() {
+    let mesh = mesh(rules());
+    is_heard(&mesh, "n", State::Ready, at(1));
+    let later = ping(State::Ready, at(11));
+    let steps = mesh.receive(BY_BUS, Frame::Ping(later), at(11)).unwrap();
+    let is_pong = |(_, frame): &(LinkId, Frame)| matches!(frame, Frame::Pong { .. });
+    assert!(!steps.frames.iter().any(is_pong));
+    let (steps, _) = mesh.tick(at(30));
+    let mut said = steps.frames.iter();
+    let has_ping = said.any(|(_, frame)| matches!(frame, Frame::Ping(_)));
+    assert!(!has_ping, "the bus says it once, to all");
+}
+
+#[test]
+fn a_silent_bus_makes_stale_until_sets_are_compared_again() {
+    let mesh = mesh(rules());
+    is_heard(&mesh, "n", State::Ready, at(1));
+    let (steps, _) = mesh.tick(at(2));
+    agrees(&mesh, &steps, at(3));
+    assert_eq!(look_until(&mesh, 4, 31).state, State::Ready);
+    let found = look(&mesh, at(34));
+    assert_eq!(found.state, State::Stale);
+    assert!(
+        found.why.starts_with("the bus is silent; n may"),
+        "{}",
+        found.why
+    );
+    let later = ping(State::Ready, at(40));
+    mesh.on_bus(|bus, _| bus.hear_own(at(40).uptime_ms, at(40).uptime_ms));
+    mesh.receive(BY_BUS, Frame::Ping(later), at(40)).unwrap();
+    let (steps, found) = mesh.tick(at(41));
+    assert_eq!(
+        found.state,
+        State::Stale,
+        "it may have taken logouts meanwhile"
+    );
+    agrees(&mesh, &steps, at(42));
+    assert_eq!(look(&mesh, at(43)).state, State::Ready);
+}
+
+/// Node `n` connects, as the one who was called or the one who calls.
+fn connects(mesh: &Mesh, is_dialed: bool, now: Now) -> Steps {
+    mesh.connect(BY_CONNECTION, is_dialed, None, Vec::new(), now);
+    let hello = Hello {
+        version: VERSION,
+        node: node("n"),
+        origin: origin(2),
+        ping: ping(State::Ready, now),
+    };
+    mesh.receive(BY_CONNECTION, Frame::Hello(hello), now)
+        .unwrap()
+}
+
+#[test]
+fn a_connection_outdoes_the_bus_whoever_called() {
+    for is_dialed in [true, false] {
+        let mesh = mesh(rules());
+        is_heard(&mesh, "n", State::Ready, at(1));
+        assert!(mesh.is_way_to(BY_BUS, &node("n")));
+        assert!(!mesh.is_connected_to(&node("n")));
+        let steps = connects(&mesh, is_dialed, at(2));
+        let closed: Vec<_> = steps.closes.iter().map(|(link, _)| *link).collect();
+        assert_eq!(closed, [BY_BUS]);
+        mesh.disconnect(BY_BUS);
+        assert!(mesh.is_way_to(BY_CONNECTION, &node("n")));
+        assert!(mesh.is_connected_to(&node("n")));
+    }
+}
+
+#[test]
+fn the_bus_outdoes_no_connection() {
+    let mesh = mesh(rules());
+    connects(&mesh, false, at(1));
+    let steps = is_heard(&mesh, "n", State::Ready, at(2));
+    let closed: Vec<_> = steps.closes.iter().map(|(link, _)| *link).collect();
+    assert_eq!(closed, [BY_BUS]);
+    assert!(mesh.is_way_to(BY_CONNECTION, &node("n")));
+}
+
+fn overhear(mesh: &Mesh, name: &str, frame: &Frame) -> Steps {
+    let mut bucket = Bucket::full(at(0).uptime_ms);
+    mesh.overhear(&node(name), &mut bucket, frame, at(10))
+}
+
+fn delta(origin: Origin, first: u64, rows: &[u8]) -> Frame {
+    Frame::Delta {
+        origin,
+        first,
+        at_ms: 0,
+        rows: rows.iter().map(|number| row(*number)).collect(),
+    }
+}
+
+#[test]
+fn what_is_said_to_all_is_taken_in_once() {
+    let mesh = mesh(rules());
+    let steps = overhear(&mesh, "z", &delta(origin(7), 1, &[9]));
+    assert_eq!(steps.imports[0].revocations.len(), 1);
+    assert_eq!(steps.imports[0].progress.reached, [], "nobody is origin 7");
+    connects(&mesh, false, at(1)); // n is origin 2
+    let steps = overhear(&mesh, "n", &delta(origin(2), 1, &[1, 2]));
+    assert_eq!(steps.imports[0].revocations.len(), 2);
+    assert_eq!(steps.imports[0].progress.reached, [(origin(2), 2)]);
+    assert_eq!(mesh.revocations().len(), 3);
+    assert!(
+        overhear(&mesh, "n", &delta(origin(2), 1, &[1, 2]))
+            .imports
+            .is_empty()
+    );
+    let loose = Frame::Loose(vec![row(3)]);
+    assert_eq!(overhear(&mesh, "n", &loose).imports.len(), 1);
+    assert_eq!(mesh.revocations().len(), 4);
+    assert!(overhear(&mesh, "n", &Frame::Gone).imports.is_empty());
+}
+
+#[test]
+fn a_node_that_finds_its_own_words_and_has_forgotten_them_is_another_origin() {
+    let mesh = mesh(rules());
+    let steps = overhear(&mesh, "m", &delta(origin(13), 1, &[1, 2]));
+    assert!(steps.must_renew, "its journal is an older copy");
+    assert_eq!(mesh.revocations().len(), 2);
+}
+
+#[test]
+fn nobody_counts_for_another() {
+    let mesh = mesh(rules());
+    connects(&mesh, false, at(1)); // n is origin 2
+    let steps = overhear(&mesh, "z", &delta(origin(2), 1, &[1]));
+    assert_eq!(steps.imports[0].revocations.len(), 1, "it can only revoke");
+    assert_eq!(mesh.history.reached(&origin(2)), 0);
+    overhear(&mesh, "n", &delta(origin(2), 1, &[2]));
+    assert_eq!(mesh.history.reached(&origin(2)), 1);
+}

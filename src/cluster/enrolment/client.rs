@@ -1,0 +1,338 @@
+//! The side that was invited: it makes sure whom it talks to, and asks to be a node.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use rcgen::KeyPair;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{self, CertificateDer, ServerName};
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error as TlsError, PeerIncompatible, SignatureScheme,
+};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::authority::{self, AuthorityError, Digest, digest_of, vouches_for};
+use super::invitation::Invitation;
+use super::messages::{Question, Rejection, VERSION, Versioned, Welcome};
+use crate::clock::{self, UnixTime};
+use crate::cluster::settings::Peer;
+use crate::cluster::transport::{ask_to_join, resolve};
+use crate::revocation::NodeName;
+
+/// How long everything may take: the name, the connection and the answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where nodes listen, unless somebody says otherwise.
+pub const GOSSIP_PORT: u16 = 7946;
+
+/// How a machine asks to be a node.
+pub struct Application<'a> {
+    /// The gossip listener of the node that invited.
+    pub at: &'a Peer,
+    /// What it gave us.
+    pub invitation: &'a Invitation,
+    /// The name that we want.
+    pub node: &'a NodeName,
+    /// Where other nodes will find us; none: at the address from which we ask, on the usual port. An unspecified
+    /// address stands for that one, too.
+    pub listen: Option<SocketAddr>,
+}
+
+/// What a node has.
+pub struct Admitted {
+    /// Its certificate, in PEM.
+    pub certificate_pem: String,
+    /// Its key, in PEM.
+    pub key_pem: String,
+    /// The authority's certificate, in PEM.
+    pub authority_pem: String,
+    /// Where other nodes are; first the one that answered.
+    pub peers: Vec<Peer>,
+    /// Where they expect us.
+    pub listen: SocketAddr,
+}
+
+/// Why a machine is no node.
+#[derive(Debug)]
+pub enum JoinError {
+    /// There is no connection, or it breaks.
+    Unreachable(io::Error),
+    /// Whoever is there is not of the cluster that invited. Nothing was said to it.
+    Stranger,
+    /// It took too long.
+    Late,
+    /// The node says no.
+    Refused(StatusCode, String),
+    /// The answer is of no use.
+    Unfit(&'static str),
+    /// There is no key or request.
+    Key(AuthorityError),
+}
+
+impl std::error::Error for JoinError {}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(error) => write!(
+                f,
+                "{error}\n  help: does it run with [cluster], and can this machine reach it?"
+            ),
+            Self::Stranger => f.write_str(
+                "whoever answers there is not of the cluster that invited; nothing was said to it\n  help: is the \
+                 address right, is the invitation of that machine, and is the time right on both?",
+            ),
+            Self::Late => write!(f, "no answer within {} seconds", PATIENCE.as_secs()),
+            Self::Refused(status, why) => write!(f, "it says no ({}): {why}", status.as_u16()),
+            Self::Unfit(why) => write!(f, "its answer is of no use: {why}"),
+            Self::Key(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Application<'_> {
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// Says why this machine is no node.
+    pub fn send(&self) -> Result<Admitted, JoinError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(JoinError::Unreachable)?;
+        let asking = async { tokio::time::timeout(PATIENCE, self.ask()).await };
+        runtime.block_on(asking).unwrap_or(Err(JoinError::Late))
+    }
+
+    /// Of several addresses of a name, the first one that can be reached is asked.
+    async fn ask(&self) -> Result<Admitted, JoinError> {
+        let key = authority::new_key().map_err(JoinError::Key)?;
+        let request = authority::request(self.node, &key).map_err(JoinError::Key)?;
+        let mut outcome = Err(JoinError::Unreachable(io::ErrorKind::NotFound.into()));
+        for address in addresses(self.at).await? {
+            outcome = self.ask_at(address, &key, &request).await;
+            if !matches!(outcome, Err(JoinError::Unreachable(_))) {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn ask_at(
+        &self,
+        address: SocketAddr,
+        key: &KeyPair,
+        request: &str,
+    ) -> Result<Admitted, JoinError> {
+        let verifier = Arc::new(OneAuthority::of(self.invitation));
+        let mut listen = address;
+        let question = |local| {
+            listen = place(self.listen, local);
+            self.question(listen, request)
+        };
+        let answered = ask_to_join(address, Arc::clone(&verifier) as _, question).await;
+        let (status, answer) = answered.map_err(|error| verifier.explain(error))?;
+        let welcome = read(status, &answer)?;
+        self.check(&welcome, key, clock::now())?;
+        Ok(Admitted {
+            peers: self.peers(&welcome, listen)?,
+            certificate_pem: welcome.certificate,
+            authority_pem: welcome.authority,
+            key_pem: key.serialize_pem(),
+            listen,
+        })
+    }
+
+    fn question(&self, listen: SocketAddr, request: &str) -> Bytes {
+        let question = Question {
+            version: VERSION,
+            secret: self.invitation.secret.text(),
+            node: self.node.to_string(),
+            listen: listen.to_string(),
+            request: request.to_owned(),
+        };
+        serde_json::to_vec(&question).unwrap_or_default().into()
+    }
+
+    /// Whether the certificate is ours, and of the authority that invited.
+    fn check(&self, welcome: &Welcome, key: &KeyPair, now: UnixTime) -> Result<(), JoinError> {
+        let read = |pem: &str| {
+            CertificateDer::from_pem_slice(pem.as_bytes())
+                .map_err(|_| JoinError::Unfit("it holds no certificate"))
+        };
+        let (authority, node) = (read(&welcome.authority)?, read(&welcome.certificate)?);
+        if digest_of(&authority) != self.invitation.authority {
+            return Err(JoinError::Unfit(
+                "its authority is not the one that invited",
+            ));
+        }
+        vouches_for(&authority, &node, &[], now).map_err(|_| {
+            JoinError::Unfit("its authority does not vouch for the certificate now")
+        })?;
+        if !is_made_for(&node, self.node, key) {
+            return Err(JoinError::Unfit(
+                "the certificate was made for somebody else",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The node that answered, and those that it knows.
+    fn peers(&self, welcome: &Welcome, listen: SocketAddr) -> Result<Vec<Peer>, JoinError> {
+        let mut peers = vec![self.at.clone()];
+        for text in &welcome.peers {
+            let peer = Peer::parse(text)
+                .map_err(|_| JoinError::Unfit("one of its peers is no address with a port"))?;
+            if peer != Peer::Address(listen) && !peers.contains(&peer) {
+                peers.push(peer);
+            }
+        }
+        Ok(peers)
+    }
+}
+
+async fn addresses(at: &Peer) -> Result<Vec<SocketAddr>, JoinError> {
+    let mut found = resolve(std::slice::from_ref(at)).await.into_iter();
+    let found = found.next().map_or(Ok(Vec::new()), |(_, found)| found);
+    found.map_err(JoinError::Unreachable)
+}
+
+/// Where other nodes find us: where the operator says, as far as that is a place, else from where we ask.
+pub(super) fn place(listen: Option<SocketAddr>, local: SocketAddr) -> SocketAddr {
+    let listen = listen.unwrap_or(SocketAddr::new(local.ip(), GOSSIP_PORT));
+    if listen.ip().is_unspecified() {
+        SocketAddr::new(local.ip(), listen.port())
+    } else {
+        listen
+    }
+}
+
+/// Believes servers with a certificate of one authority, which is known by its digest and shown by the server itself.
+///
+/// The server's name is not asked: any node of the cluster may answer, and where it is says nothing.
+#[derive(Debug)]
+struct OneAuthority {
+    authority: Digest,
+    algorithms: WebPkiSupportedAlgorithms,
+    has_refused: AtomicBool,
+}
+
+impl OneAuthority {
+    fn of(invitation: &Invitation) -> Self {
+        Self {
+            authority: invitation.authority,
+            algorithms: ring::default_provider().signature_verification_algorithms,
+            has_refused: AtomicBool::new(false),
+        }
+    }
+
+    fn verify(
+        &self,
+        node: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), TlsError> {
+        let mut between_them = between.iter();
+        let authority = between_them.find(|shown| digest_of(shown) == self.authority);
+        let authority = authority.ok_or(CertificateError::UnknownIssuer)?;
+        vouches_for(authority, node, between, now)
+    }
+
+    fn note(&self, error: TlsError) -> TlsError {
+        self.has_refused.store(true, Ordering::Relaxed);
+        error
+    }
+
+    /// Why there is no answer.
+    fn explain(&self, error: io::Error) -> JoinError {
+        if self.has_refused.load(Ordering::Relaxed) {
+            JoinError::Stranger
+        } else {
+            JoinError::Unreachable(error)
+        }
+    }
+}
+
+impl ServerCertVerifier for OneAuthority {
+    fn verify_server_cert(
+        &self,
+        node: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        _host: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: pki_types::UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        let now = UnixTime::from_seconds(now.as_secs());
+        let verified = self.verify(node, between, now);
+        verified.map_err(|error| self.note(error))?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Err(PeerIncompatible::Tls12NotOffered.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        node: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let verified = verify_tls13_signature(message, node, signed, &self.algorithms);
+        verified.map_err(|error| self.note(error))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn read(status: StatusCode, answer: &[u8]) -> Result<Welcome, JoinError> {
+    if status != StatusCode::OK {
+        let rejection: Result<Rejection, _> = serde_json::from_slice(answer);
+        let why = rejection.map_or_else(|_| "it does not say why".to_owned(), |said| said.error);
+        return Err(JoinError::Refused(status, plain(&why)));
+    }
+    let unfit = |_| JoinError::Unfit("it is no welcome");
+    let Versioned { version } = serde_json::from_slice(answer).map_err(unfit)?;
+    if version != VERSION {
+        return Err(JoinError::Unfit("it is of another version"));
+    }
+    serde_json::from_slice(answer).map_err(unfit)
+}
+
+/// What somebody else wrote, fit for a terminal.
+fn plain(text: &str) -> String {
+    const CHARS_MAX: usize = 500;
+    let chars = text.chars().take(CHARS_MAX);
+    chars.filter(|letter| !letter.is_control()).collect()
+}
+
+fn is_made_for(certificate: &CertificateDer<'_>, node: &NodeName, key: &KeyPair) -> bool {
+    let read = webpki::EndEntityCert::try_from(certificate);
+    let name = ServerName::try_from(node.as_str());
+    let (Ok(read), Ok(name)) = (read, name) else {
+        return false;
+    };
+    let is_named = read.verify_is_valid_for_subject_name(&name).is_ok();
+    let parsed = X509Certificate::from_der(certificate);
+    let has_key = parsed.is_ok_and(|(_, parsed)| {
+        let public_key = &parsed.tbs_certificate.subject_pki.subject_public_key;
+        public_key.data == key.public_key_raw()
+    });
+    is_named && has_key
+}

@@ -1,0 +1,311 @@
+//! The side that invited: it checks the invitation, and makes the newcomer a node.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use http::StatusCode;
+use log::{Level, error, info, log};
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use super::authority::{Authority, ProvenKey};
+use super::invitation::{Record, Secret};
+use super::joined_nodes::{joined, remember};
+use super::messages::{Question, Rejection, VERSION, Versioned, Welcome};
+use crate::clock::{self, UnixTime};
+use crate::cluster::settings::{ClusterSettings, Peer, Security};
+use crate::cluster::transport::{Joins, QUESTION_BYTES_MAX};
+use crate::revocation::{Clients, NodeName};
+
+/// How many wrong invitations of one address are answered in a minute. Guessing a secret of 128 bits takes for ever
+/// anyway; this bounds what whoever tries costs us and our log.
+const FAILURES_MAX: u32 = 5;
+
+/// Makes machines nodes.
+pub(crate) struct Registrar {
+    node: NodeName,
+    data_dir: PathBuf,
+    terms: Mutex<Arc<Terms>>,
+    connected: Box<dyn Fn() -> Vec<NodeName> + Send + Sync>,
+    admitted: Admitted,
+    failures: Clients,
+    /// One after the other: an invitation is good once, and so is a name.
+    admitting: Mutex<()>,
+}
+
+/// What the configuration says to newcomers; a reload may say something else.
+struct Terms {
+    ca_file: PathBuf,
+    peers: Vec<Peer>,
+    /// Empty: every name.
+    allow: Vec<NodeName>,
+    quarantine: Vec<NodeName>,
+}
+
+/// Hears where everybody is who joined.
+type Admitted = Box<dyn Fn(Vec<SocketAddr>) + Send + Sync>;
+
+/// A question whose every part was read.
+struct Newcomer {
+    node: NodeName,
+    listen: SocketAddr,
+    key: ProvenKey,
+}
+
+/// Those who joined earlier.
+type Earlier = [(NodeName, SocketAddr)];
+
+/// An answer that is no welcome.
+type Refused = (StatusCode, String);
+
+impl Registrar {
+    /// For the node of these settings; none, where nodes have no certificates. `connected` tells who is connected;
+    /// `admitted` hears where everybody will be who joined, as soon as there is one more, so that it is expected at once.
+    pub(crate) fn new(
+        settings: &ClusterSettings,
+        data_dir: &Path,
+        connected: impl Fn() -> Vec<NodeName> + Send + Sync + 'static,
+        admitted: impl Fn(Vec<SocketAddr>) + Send + Sync + 'static,
+    ) -> Option<Self> {
+        Some(Self {
+            node: settings.node.clone(),
+            data_dir: data_dir.to_owned(),
+            terms: Mutex::new(Terms::of(settings)?.into()),
+            connected: Box::new(connected),
+            admitted: Box::new(admitted),
+            failures: Clients::default(),
+            admitting: Mutex::default(),
+        })
+    }
+
+    /// Obeys other settings from now on.
+    pub(crate) fn obey(&self, settings: &ClusterSettings) {
+        if let Some(terms) = Terms::of(settings) {
+            *self.terms.lock() = terms.into();
+        }
+    }
+
+    /// Answers who asks to join, with status and body, which is JSON.
+    ///
+    /// It reads and writes files and waits for the disk, some milliseconds in all: not for a thread that serves
+    /// others meanwhile.
+    pub(super) fn admit(
+        &self,
+        remote: SocketAddr,
+        question: &[u8],
+        now: UnixTime,
+    ) -> (StatusCode, Vec<u8>) {
+        match self.try_admit(remote, question, now) {
+            Ok(welcome) => (StatusCode::OK, json(&welcome)),
+            Err((status, error)) => {
+                // Strangers can say rubbish as often as they like; whoever guesses is counted.
+                let level = match status {
+                    StatusCode::FORBIDDEN | StatusCode::CONFLICT => Level::Warn,
+                    _ => Level::Debug,
+                };
+                log!(level, remote:%, status = status.as_u16(), why = error.as_str(); "a machine was not admitted");
+                let version = VERSION;
+                (status, json(&Rejection { version, error }))
+            }
+        }
+    }
+
+    /// The same by the clock of this machine, as the gossip listener asks.
+    pub(crate) fn joins(self: &Arc<Self>) -> Joins {
+        let registrar = Arc::clone(self);
+        Arc::new(move |remote, question| registrar.admit(remote, question, clock::now()))
+    }
+
+    fn try_admit(
+        &self,
+        remote: SocketAddr,
+        question: &[u8],
+        now: UnixTime,
+    ) -> Result<Welcome, Refused> {
+        let question = read(question)?;
+        let _admitting = self.admitting.lock();
+        let invitation = self.invitation(remote, &question, now)?;
+        let newcomer = Newcomer::of(&question)?;
+        let terms = Arc::clone(&self.terms.lock());
+        self.is_welcome(&newcomer.node, &terms)?;
+        let earlier = joined(&self.data_dir).map_err(|error| ours(&error))?;
+        self.is_free(&newcomer, &invitation, &earlier)?;
+        let welcome = welcome(&newcomer, &earlier, &terms, now)?;
+        self.enter(&newcomer, invitation)?;
+        Ok(welcome)
+    }
+
+    /// The good invitation that the newcomer brings.
+    fn invitation(
+        &self,
+        remote: SocketAddr,
+        question: &Question,
+        now: UnixTime,
+    ) -> Result<Record, Refused> {
+        let client = remote.ip();
+        if self.failures.is_over(client, FAILURES_MAX, now) {
+            let why = "too many wrong invitations came from this address; try again in a minute";
+            return Err((StatusCode::TOO_MANY_REQUESTS, why.to_owned()));
+        }
+        let secret = Secret::parse(&question.secret);
+        let found = secret.map(|secret| Record::find(&self.data_dir, secret, now));
+        let found = found.transpose().map_err(|error| ours(&error))?;
+        found.flatten().ok_or_else(|| {
+            self.failures.admit(client, 1, FAILURES_MAX, now);
+            let why = "the invitation is unknown there, was used, or is over; `doorward cluster invite` on that \
+                       machine makes another";
+            (StatusCode::FORBIDDEN, why.to_owned())
+        })
+    }
+
+    /// Whether the configuration lets such a node take part: else it would be certified, and never heard.
+    fn is_welcome(&self, node: &NodeName, terms: &Terms) -> Result<(), Refused> {
+        let why = if terms.quarantine.contains(node) {
+            "stands in `quarantine`"
+        } else if !terms.allow.is_empty() && !terms.allow.contains(node) {
+            "does not stand in `allow`"
+        } else {
+            return Ok(());
+        };
+        let why = format!("{node} {why} of [cluster] at {}", self.node);
+        Err((StatusCode::CONFLICT, why))
+    }
+
+    /// Two nodes of one name would take each other's revocations for their own, and machines are often copied together
+    /// with their host name. So a name that is connected, or that joined from another address, is given again only
+    /// by an invitation that says so. The same name at the same address is a machine that was set up anew.
+    fn is_free(
+        &self,
+        newcomer: &Newcomer,
+        invitation: &Record,
+        earlier: &Earlier,
+    ) -> Result<(), Refused> {
+        let Newcomer { node, listen, .. } = newcomer;
+        let is_elsewhere = |(name, address): &(_, _)| name == node && address != listen;
+        let is_taken = *node == self.node
+            || (self.connected)().contains(node)
+            || earlier.iter().any(is_elsewhere);
+        if !is_taken || invitation.replaces(node) {
+            return Ok(());
+        }
+        let why = format!(
+            "there is a node {node} already; choose another name with --node, or, if it is gone for good, invite with \
+             `doorward cluster invite --replace {node}`"
+        );
+        Err((StatusCode::CONFLICT, why))
+    }
+
+    /// From here on the newcomer is a node, after a restart too, and its invitation is used. A node that has its own
+    /// certificate renewed is no newcomer.
+    fn enter(&self, newcomer: &Newcomer, invitation: Record) -> Result<(), Refused> {
+        let Newcomer { node, listen, .. } = newcomer;
+        if *node == self.node {
+            return invitation.use_up().map_err(|error| ours(&error));
+        }
+        remember(&self.data_dir, node, *listen).map_err(|error| ours(&error))?;
+        invitation.use_up().map_err(|error| ours(&error))?;
+        info!(node:%, address:% = listen; "a machine was admitted to the cluster");
+        let all = joined(&self.data_dir).map_err(|error| ours(&error))?;
+        (self.admitted)(all.into_iter().map(|(_, address)| address).collect());
+        Ok(())
+    }
+}
+
+impl Terms {
+    fn of(settings: &ClusterSettings) -> Option<Self> {
+        match &settings.security {
+            Security::Loopback => None,
+            Security::Certificates(certificates) => Some(Self {
+                ca_file: certificates.ca_file.clone(),
+                peers: settings.peers.clone(),
+                allow: certificates.allow.clone(),
+                quarantine: settings.quarantine.clone(),
+            }),
+        }
+    }
+}
+
+impl Newcomer {
+    fn of(question: &Question) -> Result<Self, Refused> {
+        let unfit = |why: &str| (StatusCode::BAD_REQUEST, why.to_owned());
+        let node = NodeName::parse(&question.node)
+            .map_err(|expected| unfit(&format!("`node` does not fit: expected {expected}")))?;
+        let listen = question.listen.parse().ok().filter(is_place);
+        let listen =
+            listen.ok_or_else(|| unfit("`listen` is no address with a port that others reach"))?;
+        let key = ProvenKey::of_request(&question.request)
+            .ok_or_else(|| unfit("`request` is not signed (PKCS#10) by an ECDSA key on P-256"))?;
+        Ok(Self { node, listen, key })
+    }
+}
+
+/// Whether somebody could be there.
+fn is_place(address: &SocketAddr) -> bool {
+    let ip = address.ip();
+    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
+}
+
+fn read(question: &[u8]) -> Result<Question, Refused> {
+    if question.len() > QUESTION_BYTES_MAX {
+        let why = format!("a question has at most {QUESTION_BYTES_MAX} bytes");
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, why));
+    }
+    // What serde says may quote the secret.
+    let unfit = |_| {
+        (
+            StatusCode::BAD_REQUEST,
+            "this is no question to join".to_owned(),
+        )
+    };
+    let Versioned { version } = serde_json::from_slice(question).map_err(unfit)?;
+    if version != VERSION {
+        let why = format!("version {version} is not spoken there, but version {VERSION}");
+        return Err((StatusCode::BAD_REQUEST, why));
+    }
+    serde_json::from_slice(question).map_err(unfit)
+}
+
+/// What the newcomer needs.
+fn welcome(
+    newcomer: &Newcomer,
+    earlier: &Earlier,
+    terms: &Terms,
+    now: UnixTime,
+) -> Result<Welcome, Refused> {
+    let authority = Authority::open(&terms.ca_file).map_err(|error| ours(&error))?;
+    let issued = authority.issue(&newcomer.node, &newcomer.key, now);
+    Ok(Welcome {
+        version: VERSION,
+        certificate: issued.map_err(|error| ours(&error))?,
+        authority: authority.certificate_pem(),
+        peers: peers_for(newcomer, earlier, terms),
+    })
+}
+
+/// Where the newcomer finds the others, beside this node.
+fn peers_for(newcomer: &Newcomer, earlier: &Earlier, terms: &Terms) -> Vec<String> {
+    let own = newcomer.listen.to_string();
+    let others = earlier.iter().filter(|(node, _)| *node != newcomer.node);
+    let others = others.map(|(_, address)| address.to_string());
+    let configured = terms.peers.iter().map(ToString::to_string);
+    let mut peers: Vec<_> = configured
+        .chain(others)
+        .filter(|peer| *peer != own)
+        .collect();
+    peers.sort();
+    peers.dedup();
+    peers
+}
+
+/// Something is wrong here; what it is stands in our log, for whoever asks is not one of us yet.
+fn ours(why: &dyn Display) -> Refused {
+    error!(why:%; "nobody can be admitted");
+    let told = "that node can't admit anybody; its log says why".to_owned();
+    (StatusCode::INTERNAL_SERVER_ERROR, told)
+}
+
+fn json(message: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(message).unwrap_or_default()
+}

@@ -1,0 +1,354 @@
+//! A node with state that hears whatever a peer may say, for fuzz/ alone, which has no other way to a frame.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::settings::Policy;
+use crate::cluster::protocol::frame::{Frame, Goodbye, Heard, Hello, Ping, VERSION};
+use crate::cluster::protocol::membership::ORIGINS_A_NODE;
+use crate::cluster::protocol::mesh::{LinkId, Mesh, Now};
+use crate::cluster::protocol::readiness::Rules;
+use crate::revocation::{
+    History, Id, Identity, NodeName, Origin, Revocation, Row, Section, Set, Source, State, Sum,
+    Summary, Vector, Window,
+};
+
+/// Which origin a node is.
+fn origin_of(name: &str) -> Origin {
+    Origin::bound([1; 8], name)
+}
+
+const HONEST_LINK: LinkId = 1;
+const ROGUE_LINK: LinkId = 2;
+
+/// How often the honest node is heard.
+const STEP_MS: u64 = 500;
+
+/// How old what is known of it may be.
+const AGE_MAX_MS: u64 = 1_500;
+
+/// Node `a`, which knows what it revoked and what node `b` did, to which it is linked; and peer `c`, which says anything.
+pub struct Rehearsal {
+    mesh: Mesh,
+    set: Arc<Set>,
+    history: Arc<History>,
+    revoked: Vec<Revocation>,
+    now: Now,
+    state: State,
+    is_linked: bool,
+}
+
+fn rules(quarantine: &[&str]) -> Rules {
+    Rules {
+        on_stale: Policy::Refuse,
+        on_isolated: Policy::Refuse,
+        bootstrap_timeout_ms: 1_000,
+        initial: false,
+        quarantine: quarantine.iter().map(|name| named(name)).collect(),
+    }
+}
+
+fn named(name: &str) -> NodeName {
+    match NodeName::parse(name) {
+        Ok(name) => name,
+        Err(expected) => panic!("{name} is not {expected}"),
+    }
+}
+
+impl Rehearsal {
+    /// A node that is ready, on this day.
+    ///
+    /// # Panics
+    ///
+    /// When that is not so: something is wrong with this rehearsal.
+    pub fn begin() -> Self {
+        let now = Now {
+            uptime_ms: 5_000_000,
+            wall_ms: 1_790_000_000_000,
+        };
+        let until = now.wall().plus(Duration::from_hours(9));
+        let token = |number: u8| Revocation::Token {
+            id: Id::from_bytes([number; 16]),
+            window: Window::of(Some(until)),
+            until: until.plus(Duration::from_hours(2)),
+            source: Source::Verified,
+        };
+        let (own, honest) = (token(1), token(2));
+        let set = Arc::new(Set::default());
+        let history = Arc::new(History::new(origin_of("a"), &Vector::new()));
+        set.insert(&own, now.wall());
+        history.append_own([Row::of(&own)], now.uptime_ms);
+        let (set_of_mesh, history_of_mesh) = (Arc::clone(&set), Arc::clone(&history));
+        let mesh = Mesh::new(
+            named("a"),
+            set_of_mesh,
+            history_of_mesh,
+            rules(&[]),
+            true,
+            now,
+        );
+        mesh.set_targets(&[], true, now);
+        let mut rehearsal = Self {
+            mesh,
+            set,
+            history,
+            revoked: vec![own, honest],
+            now,
+            state: State::Starting,
+            is_linked: true,
+        };
+        rehearsal.meets(HONEST_LINK, "b");
+        let first = hello("b", origin_of("b"), now, &[]);
+        let delta = Frame::Delta {
+            origin: origin_of("b"),
+            first: 1,
+            at_ms: now.uptime_ms,
+            rows: vec![Row::of(&honest)],
+        };
+        for frame in [first, delta] {
+            let steps = rehearsal.mesh.receive(HONEST_LINK, frame, now);
+            assert!(steps.is_ok_and(|steps| steps.closes.is_empty()));
+        }
+        rehearsal.passes(2_000);
+        assert_eq!(rehearsal.state, State::Ready);
+        rehearsal.meets(ROGUE_LINK, "c");
+        rehearsal.passes(100);
+        rehearsal
+    }
+
+    fn meets(&self, link: LinkId, name: &str) {
+        let names = vec![named(name)];
+        let _hello = self.mesh.connect(link, false, None, names, self.now);
+    }
+
+    /// The peer says this. What is no frame ends the connection; the next one is made with the next frame.
+    pub fn hears(&mut self, bytes: &[u8]) {
+        if !std::mem::replace(&mut self.is_linked, true) {
+            self.meets(ROGUE_LINK, "c");
+        }
+        let is_refused = match Frame::decode(&Bytes::copy_from_slice(bytes)) {
+            Ok(Some(frame)) => {
+                let steps = self.mesh.receive(ROGUE_LINK, frame, self.now);
+                steps.map_or(true, |steps| {
+                    steps.closes.iter().any(|(link, _)| *link == ROGUE_LINK)
+                })
+            }
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        if is_refused {
+            self.is_linked = false;
+            self.mesh.disconnect(ROGUE_LINK);
+        }
+    }
+
+    /// Time passes, in which the honest node says what it knows, answers, and finds no difference.
+    pub fn passes(&mut self, ms: u64) {
+        let end_ms = self.now.uptime_ms + ms;
+        while self.now.uptime_ms < end_ms {
+            let step_ms = STEP_MS.min(end_ms - self.now.uptime_ms);
+            self.now.uptime_ms += step_ms;
+            self.now.wall_ms += step_ms;
+            let alive = Frame::Ping(Ping {
+                vector: Vector::from([(origin_of("b"), 1)]),
+                ..ping(self.now, &[])
+            });
+            let _answers = self.mesh.receive(HONEST_LINK, alive, self.now);
+            let (steps, found) = self.mesh.tick(self.now);
+            self.state = found.state;
+            for answer in steps.frames.iter().filter_map(|said| self.answer(said)) {
+                let _steps = self.mesh.receive(HONEST_LINK, answer, self.now);
+            }
+        }
+    }
+
+    /// What the honest node says to that, if it is said to it.
+    fn answer(&self, (link, said): &(LinkId, Frame)) -> Option<Frame> {
+        if *link != HONEST_LINK {
+            return None;
+        }
+        if let Frame::Digests { round, .. } = said {
+            return Some(Frame::Differ {
+                round: *round,
+                vector: Vector::from([(origin_of("b"), 1)]),
+                summaries: Vec::new(),
+            });
+        }
+        let Frame::Ping(ping) = said else {
+            return None;
+        };
+        Some(Frame::Pong {
+            asked_ms: ping.stamp_ms,
+            stamp_ms: self.now.uptime_ms,
+            now_ms: self.now.wall_ms,
+        })
+    }
+
+    /// Holds the node to what it promises, whatever it heard.
+    ///
+    /// # Panics
+    ///
+    /// When it does not keep a promise.
+    pub fn is_sound(&self) {
+        for revocation in &self.revoked {
+            let Revocation::Token { id, window, .. } = *revocation else {
+                continue;
+            };
+            let identity = Identity {
+                id,
+                window,
+                groups: std::iter::empty().collect(),
+                issued_at: None,
+                former: Box::default(),
+            };
+            assert!(
+                self.set.covers(&identity).is_some(),
+                "a logout is forgotten"
+            );
+        }
+        let counted = self.history.vector();
+        assert!(
+            counted.len() <= 3 + ORIGINS_A_NODE,
+            "{counted:?} is counted"
+        );
+        assert!(
+            counted.contains_key(&origin_of("b")),
+            "an honest node is forgotten"
+        );
+        let said = Frame::Ping(self.mesh.ping(self.now));
+        assert_eq!(Frame::decode(&said.encode()), Ok(Some(said)));
+        for peer in self.mesh.status(self.now) {
+            let name = peer.node.as_str();
+            assert!(name == "b" || name == "c", "{name} was invented");
+            let is_late = name == "b" && peer.silent_ms > AGE_MAX_MS;
+            assert!(!is_late, "an honest node is known late: {peer:?}");
+        }
+        let is_settled = matches!(self.state, State::Ready | State::Stale);
+        assert!(is_settled, "a ready node is {:?}", self.state);
+    }
+
+    /// The operator puts the peer into quarantine: nothing is left of it.
+    ///
+    /// # Panics
+    ///
+    /// When something is left of it.
+    pub fn quarantines(&mut self) {
+        let _hung_up = self.mesh.obey(rules(&["c"]));
+        self.mesh.disconnect(ROGUE_LINK);
+        self.is_linked = false;
+        self.passes(100);
+        self.is_sound();
+        let mut counted = self.history.vector();
+        counted.retain(|origin, _| *origin != self.history.own().0 && *origin != origin_of("b"));
+        assert!(counted.is_empty(), "{counted:?} is left of a rogue");
+        let peers = self.mesh.status(self.now);
+        assert!(peers.iter().all(|peer| peer.node.as_str() == "b"));
+        assert_eq!(self.state, State::Ready, "a rogue is missed");
+    }
+
+    /// A frame of every kind, as a peer may say it: the hello first.
+    pub fn frames() -> Vec<Vec<u8>> {
+        let now = Self::begin().now;
+        let section = Section::Window(Window::from_number(2_983_387));
+        let rows = vec![Row::from_bytes([1; Row::BYTES])];
+        let summary = Summary {
+            section,
+            count: 3,
+            sum: Sum(4, 5),
+            until: now.wall(),
+        };
+        let round = 0x00fe_ed01;
+        let told = [("b", 0), ("ghost", 4_000)];
+        let vector = Vector::from([
+            (origin_of("a"), 1),
+            (origin_of("b"), 9),
+            (origin_of("c"), 1),
+            (Origin::from_bytes([9; 16]), 7),
+        ]);
+        let frames = [
+            hello("c", origin_of("c"), now, &told),
+            Frame::Ping(Ping {
+                vector: vector.clone(),
+                ..ping(now, &told)
+            }),
+            Frame::Pong {
+                asked_ms: now.uptime_ms,
+                stamp_ms: now.uptime_ms,
+                now_ms: now.wall_ms,
+            },
+            Frame::Delta {
+                origin: origin_of("c"),
+                first: 1,
+                at_ms: now.uptime_ms,
+                rows: rows.clone(),
+            },
+            Frame::Loose(rows.clone()),
+            Frame::Ack {
+                origin: origin_of("a"),
+                reached: 1,
+            },
+            Frame::Want {
+                origin: origin_of("a"),
+                after: 0,
+            },
+            Frame::Gone,
+            Frame::Digests {
+                round,
+                beyond: now.wall(),
+                summaries: vec![summary],
+            },
+            Frame::Differ {
+                round,
+                vector,
+                summaries: vec![summary],
+            },
+            Frame::Take { round, section },
+            Frame::Reconcile {
+                round,
+                section,
+                message: Bytes::from_static(&[0x61, 0, 0, 2, 0]),
+            },
+            Frame::Fetch {
+                round,
+                section,
+                items: vec![[1; 32]],
+            },
+            Frame::Rows {
+                round,
+                section,
+                rows,
+                is_last: true,
+            },
+            Frame::Goodbye(Goodbye::Leaving),
+            Frame::Certificates(vec![vec![Bytes::from_static(b"no certificate")]]),
+        ];
+        frames.iter().map(|frame| frame.encode().to_vec()).collect()
+    }
+}
+
+fn ping(now: Now, told: &[(&str, u32)]) -> Ping {
+    let told = told.iter().map(|(name, ago_ms)| Heard {
+        node: named(name),
+        ago_ms: *ago_ms,
+        has_left: false,
+    });
+    Ping {
+        now_ms: now.wall_ms,
+        stamp_ms: now.uptime_ms,
+        state: State::Ready,
+        is_complete: true,
+        vector: Vector::new(),
+        heard: told.collect(),
+    }
+}
+
+fn hello(name: &str, origin: Origin, now: Now, told: &[(&str, u32)]) -> Frame {
+    Frame::Hello(Hello {
+        version: VERSION,
+        node: named(name),
+        origin,
+        ping: ping(now, told),
+    })
+}

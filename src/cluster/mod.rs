@@ -1,0 +1,29 @@
+//! Revocations between nodes: what one node knows, all of them know a moment later.
+
+mod bus;
+mod bus_settings;
+mod dialer;
+mod enrolment;
+mod fuzzing;
+mod node;
+mod outbox;
+mod protocol;
+mod settings;
+#[cfg(test)]
+mod simulation;
+mod transport;
+
+pub use bus::BusCounts;
+pub use bus_settings::Bus;
+pub use enrolment::authority::{Authority, AuthorityError, Proof};
+pub use enrolment::certificate_files::{CertificateFiles, Readers};
+pub use enrolment::client::{Admitted, Application, GOSSIP_PORT, JoinError};
+pub use enrolment::invitation::Invitation;
+pub use enrolment::joined_nodes::joined as joined_nodes;
+/// For fuzz/ alone, which has no other way to a frame.
+#[doc(hidden)]
+pub use fuzzing::Rehearsal;
+pub use node::{Node, NodeCounts, NodeError, NodeStatus};
+pub use protocol::counters::Exchanged;
+pub use protocol::mesh::PeerStatus;
+pub use settings::{Certificates, ClusterSettings, Peer, Policy, Security};

@@ -1,0 +1,123 @@
+//! Where other nodes are said to be, and who was found there.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::bus_health::OnBus;
+use super::peer_view::View;
+use crate::revocation::NodeName;
+
+/// The addresses of the configuration, names looked up.
+#[derive(Default)]
+pub(crate) struct Targets {
+    targets: BTreeMap<SocketAddr, Target>,
+    /// Whether every name could be looked up.
+    is_whole: bool,
+}
+
+#[derive(Default)]
+struct Target {
+    is_tried: bool,
+    /// This node itself answers there.
+    is_self: bool,
+    node: Option<NodeName>,
+}
+
+/// Nobody else is at this address.
+pub(crate) struct Unwanted;
+
+/// What the addresses come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// How many there are beside this node's own.
+    pub(crate) others: usize,
+    /// Whether all of them were dialed.
+    pub(crate) all_tried: bool,
+    /// Whether there is a connection to everybody.
+    pub(crate) all_linked: bool,
+    /// What is known of the bus; `None`: there is none.
+    pub(crate) bus: Option<OnBus>,
+}
+
+impl Targets {
+    /// The addresses from now on. Whether some are gone.
+    pub(crate) fn set(&mut self, addresses: &[SocketAddr], is_whole: bool) -> bool {
+        self.is_whole = is_whole;
+        let before = self.targets.len();
+        self.targets
+            .retain(|address, _| addresses.contains(address));
+        let are_some_gone = self.targets.len() < before;
+        for address in addresses {
+            self.targets.entry(*address).or_default();
+        }
+        are_some_gone
+    }
+
+    /// The nodes that were found at the addresses.
+    pub(crate) fn nodes(&self) -> Vec<NodeName> {
+        let nodes = self
+            .targets
+            .values()
+            .filter_map(|target| target.node.clone());
+        nodes.collect()
+    }
+
+    /// Whether everybody was found.
+    pub(crate) fn are_found(&self) -> bool {
+        let is_found = |target: &Target| target.is_self || target.node.is_some();
+        self.is_whole && self.targets.values().all(is_found)
+    }
+
+    /// It was dialed, with whatever outcome.
+    pub(crate) fn tried(&mut self, address: SocketAddr) {
+        if let Some(target) = self.targets.get_mut(&address) {
+            target.is_tried = true;
+        }
+    }
+
+    /// This node answered there.
+    pub(crate) fn found(&mut self, address: Option<SocketAddr>, node: &NodeName) {
+        if let Some(target) = address.and_then(|address| self.targets.get_mut(&address)) {
+            target.is_tried = true;
+            target.node = Some(node.clone());
+        }
+    }
+
+    /// It is our own address.
+    pub(crate) fn is_self(&mut self, address: Option<SocketAddr>) {
+        if let Some(target) = address.and_then(|address| self.targets.get_mut(&address)) {
+            target.is_tried = true;
+            target.is_self = true;
+        }
+    }
+
+    /// Who was found there last, if anybody was.
+    pub(crate) fn node_at(&self, address: SocketAddr) -> Result<Option<NodeName>, Unwanted> {
+        match self.targets.get(&address) {
+            Some(target) if !target.is_self => Ok(target.node.clone()),
+            Some(_) | None => Err(Unwanted),
+        }
+    }
+
+    /// How many addresses of others there are.
+    pub(crate) fn others(&self) -> usize {
+        self.targets
+            .values()
+            .filter(|target| !target.is_self)
+            .count()
+    }
+
+    /// How far they are reached by these connections.
+    pub(crate) fn reached(&self, views: &[View]) -> Reached {
+        let is_linked = |target: &Target| {
+            let node = target.node.as_ref();
+            target.is_self || node.is_some_and(|node| views.iter().any(|view| view.node == *node))
+        };
+        Reached {
+            others: self.others(),
+            all_tried: self.is_whole && self.targets.values().all(|target| target.is_tried),
+            all_linked: self.is_whole && self.targets.values().all(is_linked),
+            bus: None,
+        }
+    }
+}

@@ -1,0 +1,491 @@
+//! What is known of one connection to another node.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use super::failure_detector::{Known, SILENCE_MAX_MS};
+use super::frame::{Frame, Heard, Ping};
+use super::membership::NODES_MAX;
+use super::peer_clock::{PeerClock, difference};
+use super::peer_view::View;
+use super::reconciliation::{Answering, Round};
+use crate::revocation::{NodeName, Origin, State, Vector};
+
+/// How often every node says that it is alive, and what it knows: what goes from node to node, over a way of 600 ms, is
+/// to be younger than five seconds at its end.
+pub(crate) const PING_EVERY_MS: u64 = 500;
+
+/// For how long a comparison may be under way that a peer has forgotten.
+const FORGOTTEN_AFTER_MS: u64 = 1_000;
+
+/// How often rows of one origin are asked for on one connection.
+const WANT_EVERY_MS: u64 = 500;
+
+/// How many words of a peer are remembered that are ahead of what is known here.
+const AHEAD_MAX: usize = 16;
+
+/// How often sets are compared although nothing seems to be missing.
+const ROUND_EVERY_MS: u64 = 30_000;
+
+/// The shortest time between two comparisons on one connection.
+const ROUND_PAUSE_MS: u64 = 500;
+
+/// After which time without progress a comparison is begun anew.
+const ROUND_PATIENCE_MS: u64 = 20_000;
+
+/// Beyond how many origins it is forgotten when they were asked for.
+const WANTED_MAX: usize = 4096;
+
+/// What carries what two nodes say to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A connection of their own.
+    Connection,
+    /// The bus, since they have no connection.
+    Bus,
+}
+
+/// A connection to another node.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, known at another time"
+)]
+pub(crate) struct Talk {
+    pub(crate) is_dialed: bool,
+    pub(crate) way: Way,
+    /// The address that was dialed.
+    pub(crate) target: Option<SocketAddr>,
+    /// The names of the peer's certificate; empty where there are none.
+    pub(crate) names: Vec<NodeName>,
+    /// Who the peer is, once it has said so.
+    pub(crate) peer: Option<Peer>,
+    /// It was told to go: what it says until it is gone does not count.
+    pub(crate) is_refused: bool,
+    pub(crate) heard_ms: u64,
+    pinged_ms: u64,
+    pub(crate) state: State,
+    pub(crate) is_complete: bool,
+    pub(crate) vector: Vector,
+    /// The vector of the ping before: what was known then should have come by now.
+    pub(crate) older_vector: Vector,
+    /// Whom the peer hears, and has heard without a break, until a goodbye if there was one; and how long before its
+    /// last ping, with the stamp of that.
+    hears: (u64, Vec<Heard>),
+    /// The pings of which not all is known here yet, the oldest first.
+    ahead: VecDeque<Ahead>,
+    /// The clock of the peer's stamps.
+    clock: PeerClock,
+    /// How far the peer's time of day is ahead of ours.
+    pub(crate) offset_ms: Option<i64>,
+    pub(crate) round: Option<Round>,
+    /// When the last comparison was begun that came to its end.
+    pub(crate) agreed_ms: Option<u64>,
+    /// Where the peer stood then.
+    pub(crate) agreed_with: State,
+    began_ms: Option<u64>,
+    rounds: u32,
+    pub(crate) is_round_due: bool,
+    /// The peer has revocations of its own that only a comparison can bring.
+    pub(crate) is_lacking: bool,
+    pub(crate) answering: Answering,
+    /// When rows of an origin were asked for.
+    wanted_ms: HashMap<Origin, u64>,
+    /// How much is known of what the peer relays of other nodes: it holds for this connection only.
+    relayed: Vector,
+    /// Whether a comparison has come to its end: what is relayed is counted from there on.
+    pub(crate) is_compared: bool,
+    /// The comparison that is under way has brought something.
+    pub(crate) has_news: bool,
+    /// The peer tells of origins that did not introduce themselves here: it is between us and others.
+    pub(crate) is_between: bool,
+    /// It was noted that the peer spoke for another node.
+    pub(crate) is_foreign_noted: bool,
+    /// How many certificates are examined for the peer still.
+    pub(crate) chains_left: usize,
+    pub(crate) bucket: Bucket,
+}
+
+/// What a peer said of itself and others, and what must come before that is true of this node, too.
+struct Ahead {
+    stamp_ms: u64,
+    /// What the peer knew and this node does not.
+    lacking: Vec<(Origin, u64)>,
+    heard: Vec<Heard>,
+}
+
+/// All that the peer knew at a moment of our clock is known here, and so is what it had heard of others until then.
+pub(crate) struct CaughtUp {
+    pub(crate) at_ms: u64,
+    pub(crate) heard: Vec<Heard>,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) node: NodeName,
+    pub(crate) origin: Origin,
+}
+
+impl Talk {
+    pub(crate) fn new(
+        is_dialed: bool,
+        target: Option<SocketAddr>,
+        names: Vec<NodeName>,
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            is_dialed,
+            way: Way::Connection,
+            target,
+            names,
+            peer: None,
+            is_refused: false,
+            heard_ms: now_ms,
+            pinged_ms: now_ms,
+            state: State::Starting,
+            is_complete: false,
+            vector: Vector::new(),
+            older_vector: Vector::new(),
+            hears: (0, Vec::new()),
+            ahead: VecDeque::new(),
+            clock: PeerClock::default(),
+            offset_ms: None,
+            round: None,
+            agreed_ms: None,
+            agreed_with: State::Starting,
+            began_ms: None,
+            rounds: first_round(now_ms),
+            is_round_due: is_dialed,
+            is_lacking: false,
+            answering: Answering::default(),
+            wanted_ms: HashMap::new(),
+            relayed: Vector::new(),
+            is_compared: false,
+            has_news: false,
+            is_between: false,
+            is_foreign_noted: false,
+            chains_left: 4 * NODES_MAX,
+            bucket: Bucket::full(now_ms),
+        }
+    }
+
+    /// The peer as far as it decides where this node stands.
+    pub(crate) fn view(&self) -> Option<View> {
+        let peer = self.peer.as_ref()?;
+        Some(View {
+            node: peer.node.clone(),
+            state: self.state,
+            is_complete: self.is_complete,
+            agreed_with: self.agreed_ms.map(|_| self.agreed_with),
+            offset_ms: self.offset_ms,
+        })
+    }
+
+    /// The peer says where it stands. Of what it knows this is `known` here, but for this node's own.
+    pub(crate) fn hear(&mut self, ping: Ping, own: Origin, known: &Vector) {
+        let reached = |origin: &Origin| {
+            let counted = known.get(origin).copied().unwrap_or_default();
+            counted.max(self.relayed(origin))
+        };
+        let is_lacking =
+            |(origin, there): &(&Origin, &u64)| **origin != own && **there > reached(origin);
+        let lacking = ping.vector.iter().filter(is_lacking);
+        let ahead = Ahead {
+            stamp_ms: ping.stamp_ms,
+            lacking: lacking.map(|(origin, there)| (*origin, *there)).collect(),
+            heard: ping.heard.clone(),
+        };
+        if self.ahead.len() >= AHEAD_MAX {
+            self.ahead.pop_back(); // the oldest is known soonest, the newest says most
+        }
+        self.ahead.push_back(ahead);
+        let is_fresh = |heard: &Heard| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
+        let mut hears = ping.heard;
+        hears.retain(is_fresh);
+        self.hears = (ping.stamp_ms, hears);
+        self.state = ping.state;
+        self.is_complete = ping.is_complete;
+        self.older_vector = std::mem::replace(&mut self.vector, ping.vector);
+        let vector = &self.vector;
+        self.relayed.retain(|origin, _| vector.contains_key(origin));
+        // What is counted stays known when its origin ends: the peer may tell of that origin for longer.
+        for (origin, counted) in known {
+            if self.vector.contains_key(origin) {
+                self.relays(*origin, *counted);
+            }
+        }
+    }
+
+    /// The peer's answer to a ping.
+    pub(crate) fn hear_answer(
+        &mut self,
+        asked_ms: u64,
+        (stamp_ms, wall_there_ms): (u64, u64),
+        (now_ms, wall_ms): (u64, u64),
+    ) {
+        self.clock.answered(asked_ms, stamp_ms, now_ms);
+        let halfway_ms = now_ms.saturating_sub(asked_ms) / 2;
+        let then_ms = wall_ms.saturating_sub(halfway_ms);
+        self.offset_ms = Some(difference(wall_there_ms, then_ms));
+    }
+
+    /// The newest word of the peer of which all is known here by now, if it is a new one.
+    pub(crate) fn caught_up(
+        &mut self,
+        reached: impl Fn(&Origin) -> u64,
+        now_ms: u64,
+    ) -> Option<CaughtUp> {
+        self.moment_of(0, now_ms)?; // no word has a moment before clocks are compared
+        let relayed = &self.relayed;
+        let known = |origin: &Origin| {
+            let relayed = relayed.get(origin).copied().unwrap_or_default();
+            reached(origin).max(relayed)
+        };
+        for ahead in &mut self.ahead {
+            ahead
+                .lacking
+                .retain(|(origin, there)| known(origin) < *there);
+        }
+        let place = self
+            .ahead
+            .iter()
+            .rposition(|ahead| ahead.lacking.is_empty())?;
+        let Ahead {
+            stamp_ms, heard, ..
+        } = self.ahead.drain(..=place).next_back()?;
+        let at_ms = self.moment_of(stamp_ms, now_ms)?;
+        Some(CaughtUp { at_ms, heard })
+    }
+
+    /// The moment of a stamp of the peer's by our clock, or an earlier one; `None`: clocks were not compared yet.
+    fn moment_of(&self, stamp_ms: u64, now_ms: u64) -> Option<u64> {
+        match self.way {
+            Way::Connection => self.clock.no_later_than(stamp_ms, now_ms),
+            Way::Bus => Some(stamp_ms.min(now_ms)), // it is our moment already
+        }
+    }
+
+    /// The same as exactly as is known, for measuring.
+    pub(crate) fn about(&self, stamp_ms: u64, now_ms: u64) -> Option<u64> {
+        match self.way {
+            Way::Connection => self.clock.about(stamp_ms, now_ms),
+            Way::Bus => Some(stamp_ms.min(now_ms)),
+        }
+    }
+
+    /// How long a question and its answer take on this connection, in milliseconds; `None`: that is not known.
+    pub(crate) fn round_trip_ms(&self) -> Option<u64> {
+        self.clock.round_trip_ms()
+    }
+
+    /// The nodes of which the peer knows everything: itself, whom it hears, and who has said goodbye; and until when.
+    pub(crate) fn spoken_for(&self, now_ms: u64) -> Vec<Known> {
+        let own = self.peer.iter().map(|peer| Known {
+            node: peer.node.clone(),
+            until_ms: now_ms,
+        });
+        let (stamp_ms, hears) = &self.hears;
+        let said_ms = self.moment_of(*stamp_ms, now_ms);
+        let others = said_ms.into_iter().flat_map(|said_ms| {
+            hears.iter().map(move |heard| Known {
+                node: heard.node.clone(),
+                until_ms: said_ms.saturating_sub(u64::from(heard.ago_ms)),
+            })
+        });
+        own.chain(others).collect()
+    }
+
+    /// Whether it is time to say that one is alive.
+    pub(crate) fn is_ping_due(&mut self, now_ms: u64) -> bool {
+        let is_due = now_ms.saturating_sub(self.pinged_ms) >= PING_EVERY_MS;
+        if is_due {
+            self.pinged_ms = now_ms;
+        }
+        is_due
+    }
+
+    /// Whether sets are to be compared now, since `is_needed`, or because nothing was compared for long.
+    pub(crate) fn is_round_due(&self, is_needed: bool, now_ms: u64) -> bool {
+        let since = |then: Option<u64>| then.map_or(u64::MAX, |then| now_ms.saturating_sub(then));
+        let is_busy = self.round.is_some() && since(self.began_ms) < ROUND_PATIENCE_MS;
+        let is_old = self.is_dialed && since(self.began_ms) >= ROUND_EVERY_MS;
+        let wanted = is_needed || self.is_round_due || is_old;
+        self.peer.is_some() && wanted && !is_busy && since(self.began_ms) >= ROUND_PAUSE_MS
+    }
+
+    /// The number of the next comparison: odd on one side and even on the other.
+    pub(crate) fn next_round(&mut self, now_ms: u64) -> u32 {
+        self.rounds = self.rounds.wrapping_add(1);
+        self.began_ms = Some(now_ms);
+        self.is_round_due = false;
+        (self.rounds << 1) | u32::from(self.is_dialed)
+    }
+
+    /// The peer has begun anew what it says here: it will not end a comparison that was under way for long.
+    pub(crate) fn peer_began_anew(&mut self, now_ms: u64) {
+        let since = |began_ms| now_ms.saturating_sub(began_ms);
+        let is_under_way = self.round.is_some();
+        if is_under_way
+            && self
+                .began_ms
+                .is_none_or(|began| since(began) > FORGOTTEN_AFTER_MS)
+        {
+            self.round = None;
+            self.is_round_due = true;
+        }
+    }
+
+    /// Our clock was set forward by so much: what was compared until now does not count.
+    pub(crate) fn clock_stepped(&mut self, step_ms: i64) {
+        self.offset_ms = self
+            .offset_ms
+            .map(|offset_ms| offset_ms.saturating_sub(step_ms));
+        self.round = None;
+        self.agreed_ms = None;
+        self.is_round_due = true;
+    }
+
+    /// Whether a comparison with that number was begun here.
+    pub(crate) fn is_our_round(&self, round: u32) -> bool {
+        round & 1 == u32::from(self.is_dialed)
+    }
+
+    /// The comparison with that number, if it is the one that is going on.
+    pub(crate) fn our_round(&mut self, number: u32) -> Option<&mut Round> {
+        self.round.as_mut().filter(|round| round.number == number)
+    }
+
+    /// How much is known of an origin that the peer relays.
+    pub(crate) fn relayed(&self, origin: &Origin) -> u64 {
+        self.relayed.get(origin).copied().unwrap_or_default()
+    }
+
+    /// So much is known of an origin that the peer relays.
+    pub(crate) fn relays(&mut self, origin: Origin, reached: u64) {
+        let known = self.relayed.entry(origin).or_default();
+        *known = reached.max(*known);
+    }
+
+    /// Everything that the peer knew when it compared is known.
+    pub(crate) fn compared(&mut self, vector: &Vector) {
+        self.is_compared = true;
+        for (origin, reached) in vector {
+            self.relays(*origin, *reached);
+        }
+    }
+
+    /// Whether rows of an origin were asked for here.
+    pub(crate) fn has_asked_for(&self, origin: &Origin) -> bool {
+        self.wanted_ms.contains_key(origin)
+    }
+
+    /// Asks for rows of an origin, unless that was done a moment ago.
+    pub(crate) fn want(&mut self, origin: Origin, after: u64, now_ms: u64) -> Option<Frame> {
+        if self.wanted_ms.len() >= WANTED_MAX {
+            let is_fresh = |asked: u64| now_ms.saturating_sub(asked) < ROUND_PATIENCE_MS;
+            self.wanted_ms.retain(|_, asked| is_fresh(*asked));
+        }
+        let asked = self.wanted_ms.get(&origin);
+        if asked.is_some_and(|asked| now_ms.saturating_sub(*asked) < WANT_EVERY_MS) {
+            return None;
+        }
+        self.wanted_ms.insert(origin, now_ms);
+        Some(Frame::Want { origin, after })
+    }
+}
+
+/// Where a connection's comparisons are counted from: no two connections to a node have one number, for a bus can bring
+/// what was said to the one while there is the other already.
+fn first_round(now_ms: u64) -> u32 {
+    let comparisons_at_most = now_ms / ROUND_PAUSE_MS;
+    u32::try_from(comparisons_at_most & u64::from(u32::MAX >> 1)).unwrap_or_default()
+}
+
+/// How many rows a peer may still send.
+pub(crate) struct Bucket {
+    rows: u64,
+    filled_ms: u64,
+}
+
+/// How many rows a second a node takes from each peer in the long run: twice what one node journals.
+const ROWS_A_SECOND: u64 = 20_000;
+
+/// How many it takes at once.
+const ROWS_AT_ONCE: u64 = 4_000_000;
+
+impl Bucket {
+    pub(crate) fn full(now_ms: u64) -> Self {
+        Self {
+            rows: ROWS_AT_ONCE,
+            filled_ms: now_ms,
+        }
+    }
+
+    /// Takes so many, and tells for how long nothing more is to be read, in milliseconds.
+    pub(crate) fn take(&mut self, rows: u64, now_ms: u64) -> u64 {
+        let since = now_ms.saturating_sub(self.filled_ms);
+        self.filled_ms = now_ms;
+        let filled = self.rows.saturating_add(since * ROWS_A_SECOND / 1_000);
+        self.rows = filled.min(ROWS_AT_ONCE);
+        let over = rows.saturating_sub(self.rows);
+        self.rows = self.rows.saturating_sub(rows);
+        over * 1_000 / ROWS_A_SECOND
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_connections_have_a_comparison_of_the_same_number() {
+        let mut one = Talk::new(true, None, Vec::new(), 1_000_000);
+        let mut now_ms = 1_000_000;
+        let mut last = 0;
+        for _ in 0..100 {
+            last = one.next_round(now_ms);
+            now_ms += ROUND_PAUSE_MS;
+        }
+        let mut other = Talk::new(true, None, Vec::new(), now_ms);
+        let next = other.next_round(now_ms);
+        assert!(next > last && other.is_our_round(next));
+    }
+
+    /// Two nodes do not forget the former origins of a third one at the same moment.
+    #[test]
+    fn what_was_counted_is_not_lacking_when_its_origin_has_ended_here() {
+        let [own, former] = [1, 2].map(|byte| Origin::from_bytes([byte; 16]));
+        let ping = |stamp_ms, reached| Ping {
+            now_ms: 0,
+            stamp_ms,
+            state: State::Ready,
+            is_complete: true,
+            vector: Vector::from([(former, reached)]),
+            heard: Vec::new(),
+        };
+        let mut talk = Talk::new(true, None, Vec::new(), 1_000);
+        talk.hear_answer(1_000, (1_000, 0), (1_000, 0));
+        talk.compared(&Vector::from([(former, 5)]));
+        talk.hear(
+            ping(1_100, 10),
+            own,
+            &Vector::from([(own, 0), (former, 10)]),
+        );
+        let said_ms = |caught_up: Option<CaughtUp>| caught_up.map(|caught_up| caught_up.at_ms);
+        assert_eq!(said_ms(talk.caught_up(|_| 10, 1_200)), Some(1_100));
+        talk.hear(ping(1_600, 10), own, &Vector::from([(own, 0)]));
+        assert_eq!(talk.relayed(&former), 10);
+        assert_eq!(said_ms(talk.caught_up(|_| 0, 1_700)), Some(1_600));
+        talk.hear(ping(2_100, 11), own, &Vector::from([(own, 0)]));
+        assert_eq!(said_ms(talk.caught_up(|_| 0, 2_200)), None);
+    }
+
+    #[test]
+    fn who_sends_too_much_is_read_more_slowly() {
+        let mut bucket = Bucket::full(0);
+        assert_eq!(bucket.take(ROWS_AT_ONCE, 0), 0);
+        assert_eq!(bucket.take(20_000, 0), 1_000);
+        assert_eq!(bucket.take(20_000, 1_000), 0);
+        assert_eq!(bucket.take(8_192, 1_000_000), 0);
+    }
+}

@@ -1,0 +1,373 @@
+//! One life of a node on its machine: the mesh and all that is around it in `node`, `outbox` and the committer, with a
+//! disk that survives.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::{broadcast, watch};
+
+use super::chance::Chance;
+use super::ledger::Entry;
+use super::network::Sent;
+use crate::clock::UnixTime;
+use crate::cluster::protocol::frame::{Frame, Goodbye, ROWS_MAX};
+use crate::cluster::protocol::membership::Chain;
+use crate::cluster::protocol::mesh::{LinkId, Mesh, Now, Steps};
+use crate::cluster::protocol::readiness::Rules;
+use crate::revocation::{
+    History, Import, NodeName, Origin, Progress, Revocation, Row, Set, State, Vector,
+};
+
+/// What is on a disk.
+#[derive(Clone)]
+pub(super) struct Disk {
+    pub(super) rows: Vec<Revocation>,
+    pub(super) vector: Vector,
+    pub(super) nodes: BTreeMap<Origin, String>,
+    pub(super) origin: Origin,
+    pub(super) is_complete: bool,
+}
+
+impl Disk {
+    pub(super) fn empty(chance: &mut Chance, name: &NodeName) -> Self {
+        Self {
+            rows: Vec::new(),
+            vector: Vector::new(),
+            nodes: BTreeMap::new(),
+            origin: origin_of(name, chance),
+            is_complete: false,
+        }
+    }
+
+    /// What a node would hold that starts from it.
+    pub(super) fn set(&self, now: UnixTime) -> Set {
+        let set = Set::default();
+        for revocation in &self.rows {
+            set.insert(revocation, now);
+        }
+        set
+    }
+}
+
+/// A node while it runs.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, known at another time"
+)]
+pub(super) struct Process {
+    pub(super) mesh: Mesh,
+    pub(super) set: Arc<Set>,
+    pub(super) history: Arc<History>,
+    pub(super) outboxes: BTreeMap<LinkId, Outbox>,
+    /// Where it stands, as its last tick found, and whether it serves.
+    pub(super) state: State,
+    pub(super) serves: bool,
+    pub(super) why: String,
+    pub(super) ticked_ms: u64,
+    pub(super) is_forced: bool,
+    pub(super) is_initial: bool,
+    /// What is to be revoked by the next transaction.
+    fresh: Vec<Revocation>,
+    imports: VecDeque<Import>,
+    unwritten: Vec<Revocation>,
+    renewing: Option<Origin>,
+    pub(super) is_commit_due: bool,
+    /// Whom it was connected with, but for those who have left, and since when.
+    pub(super) met: BTreeMap<usize, u64>,
+    /// When anybody was heard last.
+    pub(super) heard_ms: u64,
+    /// What somebody who said goodbye had taken, and when that was.
+    pub(super) inherited: Vec<(u64, usize, Entry)>,
+    /// Links that are to be closed, however long the writer takes.
+    pub(super) closing: Vec<LinkId>,
+}
+
+/// What a transaction has done.
+#[derive(Default)]
+pub(super) struct Committed {
+    /// This node's rows and their numbers.
+    pub(super) numbered: Vec<(Origin, u64, Revocation)>,
+    /// Whether something is left to be written.
+    pub(super) is_failing: bool,
+}
+
+impl Process {
+    pub(super) fn start(
+        name: &NodeName,
+        disk: &Disk,
+        rules: Rules,
+        room: usize,
+        now: Now,
+        now_ms: u64,
+    ) -> Self {
+        let set = Arc::new(disk.set(wall(now)));
+        let history = Arc::new(History::with_room(disk.origin, &disk.vector, room));
+        let is_initial = rules.initial;
+        let mesh = Mesh::new(
+            name.clone(),
+            Arc::clone(&set),
+            Arc::clone(&history),
+            rules,
+            disk.is_complete,
+            now,
+        );
+        mesh.remember(&disk.nodes, now);
+        let own = vec![certificate_of(name)];
+        mesh.show_certificates(own, Box::new(names_of));
+        Self {
+            mesh,
+            set,
+            history,
+            outboxes: BTreeMap::new(),
+            state: State::Syncing,
+            serves: false,
+            why: String::new(),
+            ticked_ms: now_ms,
+            is_forced: false,
+            is_initial,
+            fresh: Vec::new(),
+            imports: VecDeque::new(),
+            unwritten: Vec::new(),
+            renewing: None,
+            is_commit_due: false,
+            met: BTreeMap::new(),
+            heard_ms: now_ms,
+            inherited: Vec::new(),
+            closing: Vec::new(),
+        }
+    }
+
+    /// A logout, or an order of the operator's.
+    pub(super) fn revoke(&mut self, revocation: Revocation) {
+        self.fresh.push(revocation);
+    }
+
+    pub(super) fn has_to_write(&self) -> bool {
+        !self.fresh.is_empty() || !self.imports.is_empty() || !self.unwritten.is_empty()
+    }
+
+    /// Does what the mesh says is to be done, as `Shared::carry_out` does.
+    pub(super) fn carry_out(&mut self, steps: Steps, chance: &mut Chance) {
+        self.imports.extend(steps.imports);
+        if let Some((link, _, after)) = steps.joined {
+            let (origin, _) = self.history.own();
+            self.order(link, Order::Push { origin, after });
+        }
+        for (link, frame) in steps.frames {
+            self.order(link, Order::Say(frame));
+        }
+        for (link, why) in steps.closes {
+            self.order(link, Order::Close(why));
+        }
+        if steps.must_renew {
+            self.renew(chance);
+        }
+    }
+
+    pub(super) fn order(&mut self, link: LinkId, order: Order) {
+        if let Some(outbox) = self.outboxes.get_mut(&link) {
+            if matches!(order, Order::Close(_)) {
+                self.closing.push(link);
+            }
+            outbox.orders.push_back(order);
+        }
+    }
+
+    fn renew(&mut self, chance: &mut Chance) {
+        let (origin, _) = self.history.own();
+        if self.renewing == Some(origin) {
+            return;
+        }
+        self.renewing = Some(origin);
+        self.imports.push_back(Import {
+            revocations: Vec::new(),
+            progress: Progress {
+                origin: Some(origin_of(&self.mesh.name, chance)),
+                ..Progress::default()
+            },
+        });
+        let links: Vec<_> = self.outboxes.keys().copied().collect();
+        for link in links {
+            self.order(link, Order::Close("it is another origin now".to_owned()));
+        }
+    }
+
+    /// One transaction, as `Writer::commit` makes it.
+    pub(super) fn commit(&mut self, disk: &mut Disk, is_failing: bool, now: Now) -> Committed {
+        let fresh = std::mem::take(&mut self.fresh);
+        for revocation in &fresh {
+            self.set.insert(revocation, wall(now));
+        }
+        if is_failing {
+            if !fresh.is_empty() {
+                self.history.announce(fresh.iter().map(Row::of).collect());
+            }
+            self.unwritten.extend(fresh);
+            return Committed {
+                numbered: Vec::new(),
+                is_failing: self.has_to_write(),
+            };
+        }
+        let imports = std::mem::take(&mut self.imports);
+        let own: Vec<_> = self.unwritten.drain(..).chain(fresh).collect();
+        let (origin, reached) = self.history.own();
+        let numbered: Vec<_> = (reached + 1..)
+            .zip(&own)
+            .map(|(number, revocation)| (origin, number, *revocation))
+            .collect();
+        disk.rows.extend(&own);
+        if let Some((origin, number, _)) = numbered.last() {
+            disk.vector.insert(*origin, *number);
+        }
+        let mut renewed = None;
+        for import in imports {
+            disk.rows.extend(import.revocations);
+            disk.vector.extend(import.progress.reached);
+            disk.nodes.extend(import.progress.introduced);
+            for origin in import.progress.forgotten {
+                disk.vector.remove(&origin);
+                disk.nodes.remove(&origin);
+            }
+            disk.is_complete |= import.progress.is_complete;
+            renewed = import.progress.origin.or(renewed);
+        }
+        disk.origin = renewed.unwrap_or(disk.origin);
+        if !own.is_empty() {
+            let rows = own.iter().map(Row::of);
+            self.history.append_own(rows, now.uptime_ms);
+        }
+        if let Some(origin) = renewed {
+            self.history.renew(origin);
+        }
+        Committed {
+            numbered,
+            is_failing: false,
+        }
+    }
+}
+
+/// An origin that a node of that name has not been.
+pub(super) fn origin_of(name: &NodeName, chance: &mut Chance) -> Origin {
+    Origin::bound(chance.number().to_le_bytes(), name.as_str())
+}
+
+/// What stands for a node's certificate here.
+fn certificate_of(name: &NodeName) -> Bytes {
+    Bytes::copy_from_slice(name.as_str().as_bytes())
+}
+
+/// Whose it is: the machines' names are certified, and no others.
+fn names_of(chain: &Chain) -> Vec<NodeName> {
+    let text = chain.first().and_then(|der| std::str::from_utf8(der).ok());
+    let certified = text.filter(|text| text.starts_with('n'));
+    let name = certified.and_then(|text| NodeName::parse(text).ok());
+    name.into_iter().collect()
+}
+
+/// What is to be said to one peer, and the one who says it: `outbox`, with the wire's room as an argument.
+pub(super) struct Outbox {
+    orders: VecDeque<Order>,
+    own_number: watch::Receiver<u64>,
+    unnumbered: broadcast::Receiver<Vec<Row>>,
+    pushing: Option<(Origin, u64)>,
+}
+
+pub(super) enum Order {
+    Say(Frame),
+    Push { origin: Origin, after: u64 },
+    Leave,
+    Close(String),
+}
+
+impl Outbox {
+    pub(super) fn new(history: &History) -> Self {
+        Self {
+            orders: VecDeque::new(),
+            own_number: history.follow(),
+            unnumbered: history.listen(),
+            pushing: None,
+        }
+    }
+
+    /// Sends what is left, and hangs up.
+    pub(super) fn leave(&mut self) {
+        self.orders.push_back(Order::Leave);
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.orders.is_empty()
+    }
+
+    /// What the writer does next: what it sends, and why it hangs up if it does. `None`: it has nothing to do.
+    pub(super) fn write(
+        &mut self,
+        mesh: &Mesh,
+        chance: &mut Chance,
+    ) -> Option<(Vec<Sent>, Option<String>)> {
+        let is_pushing = self.pushing.is_some();
+        let is_ready = [
+            !self.orders.is_empty(),
+            is_pushing && self.own_number.has_changed().unwrap(),
+            is_pushing && !self.unnumbered.is_empty(),
+        ];
+        let ready: Vec<_> = (0..3).filter(|branch| is_ready[*branch]).collect();
+        let mut frames = Vec::new();
+        match chance.one_of(&ready)? {
+            0 => match self.orders.pop_front()? {
+                Order::Say(frame) => frames.push(frame),
+                Order::Push { origin, after } => self.pushing = Some((origin, after)),
+                Order::Leave => {
+                    self.push(mesh, &mut frames, usize::MAX);
+                    if self.pushing.is_some() {
+                        frames.push(Frame::Goodbye(Goodbye::Leaving));
+                    }
+                    return Some((encoded(&frames), Some("it stops".to_owned())));
+                }
+                Order::Close(why) => return Some((Vec::new(), Some(why))),
+            },
+            1 => drop(self.own_number.borrow_and_update()),
+            _ => frames.push(match self.unnumbered.try_recv() {
+                Ok(rows) => Frame::Loose(rows),
+                Err(TryRecvError::Lagged(_)) => Frame::Gone,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }),
+        }
+        self.push(mesh, &mut frames, 1);
+        Some((encoded(&frames), None))
+    }
+
+    fn push(&mut self, mesh: &Mesh, frames: &mut Vec<Frame>, most: usize) {
+        let Some((pushed, after)) = &mut self.pushing else {
+            return;
+        };
+        let mut sent = 0;
+        loop {
+            let (origin, number) = mesh.history.own();
+            if origin != *pushed {
+                (*pushed, *after) = (origin, 0);
+            }
+            if number <= *after || (sent >= most && number - *after < ROWS_MAX as u64) {
+                return;
+            }
+            let frame = mesh.delta_after(origin, *after);
+            *after = if let Frame::Delta { rows, .. } = &frame {
+                *after + rows.len() as u64
+            } else {
+                number
+            };
+            frames.push(frame);
+            sent += 1;
+        }
+    }
+}
+
+fn encoded(frames: &[Frame]) -> Vec<Sent> {
+    let encoded = frames.iter().map(|frame| Sent::Frame(frame.encode()));
+    encoded.collect()
+}
+
+pub(super) fn wall(now: Now) -> UnixTime {
+    UnixTime::from_seconds(now.wall_ms / 1_000)
+}

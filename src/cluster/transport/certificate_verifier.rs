@@ -1,0 +1,382 @@
+//! Whose certificates are believed: those of the cluster's authorities, for names that may be peers.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible,
+    RootCertStore, SignatureScheme,
+};
+
+use crate::revocation::NodeName;
+
+/// How many names of a stranger's certificate are told.
+const NAMES_TOLD: usize = 4;
+
+/// Whom we believe.
+#[derive(Debug)]
+pub(super) struct Rules {
+    provider: Arc<CryptoProvider>,
+    authorities: Arc<RootCertStore>,
+    clients: Arc<dyn ClientCertVerifier>,
+    /// Empty: every name that the authorities certified.
+    allow: Vec<NodeName>,
+}
+
+/// The rules in one handshake, and what came of it.
+#[derive(Clone, Debug)]
+pub(super) struct Examiner {
+    rules: Arc<Rules>,
+    refusal: Arc<OnceLock<String>>,
+}
+
+impl Rules {
+    /// Says what is wrong with the authorities, for the operator to read.
+    pub(super) fn new(
+        provider: Arc<CryptoProvider>,
+        authorities: Arc<RootCertStore>,
+        allow: Vec<NodeName>,
+    ) -> Result<Self, String> {
+        let clients = WebPkiClientVerifier::builder_with_provider(
+            Arc::clone(&authorities),
+            Arc::clone(&provider),
+        );
+        let clients = clients.allow_unauthenticated().build(); // who asks to join has none yet
+        Ok(Self {
+            provider,
+            authorities,
+            clients: clients.map_err(|error| format!("ca_file: {error}"))?,
+            allow,
+        })
+    }
+
+    /// What TLS is computed with.
+    pub(super) fn provider(&self) -> Arc<CryptoProvider> {
+        Arc::clone(&self.provider)
+    }
+
+    /// The names of a verified certificate that may be peers.
+    pub(super) fn names(&self, leaf: &CertificateDer<'_>) -> Vec<NodeName> {
+        let mut names = names_of(leaf);
+        names.retain(|name| self.allow.is_empty() || self.allow.contains(name));
+        names
+    }
+
+    /// A certificate that an authority signed must also be a peer's.
+    fn admit(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+        if self.names(leaf).is_empty() {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
+        Ok(())
+    }
+}
+
+impl Examiner {
+    /// For one handshake under these rules.
+    pub(super) fn new(rules: &Arc<Rules>) -> Self {
+        Self {
+            rules: Arc::clone(rules),
+            refusal: Arc::default(),
+        }
+    }
+
+    /// Why the certificate was refused, and whose it is.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.refusal.get().map(String::as_str)
+    }
+
+    /// Notes why a certificate is refused.
+    fn note(&self, leaf: &CertificateDer<'_>, error: Error) -> Error {
+        let why = why(&error, leaf);
+        let refusal = format!("its certificate ({}) {why}", whose(leaf));
+        let _ = self.refusal.set(refusal);
+        error
+    }
+
+    fn verify_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.rules.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, leaf, signed, algorithms)
+            .map_err(|error| self.note(leaf, error))
+    }
+
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.rules.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
+
+impl ServerCertVerifier for Examiner {
+    /// The chain is verified, the host is not: a node is known by its certificate, whatever its address.
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _host: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let rules = &self.rules;
+        let algorithms = rules.provider.signature_verification_algorithms.all;
+        ParsedCertificate::try_from(leaf)
+            .and_then(|parsed| {
+                let authorities = &rules.authorities;
+                verify_server_cert_signed_by_trust_anchor(
+                    &parsed,
+                    authorities,
+                    intermediates,
+                    now,
+                    algorithms,
+                )
+            })
+            .map_err(issued_elsewhere)
+            .and_then(|()| rules.admit(leaf))
+            .map_err(|error| self.note(leaf, error))?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(only_tls13())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify_signature(message, leaf, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes()
+    }
+}
+
+impl ClientCertVerifier for Examiner {
+    fn client_auth_mandatory(&self) -> bool {
+        self.rules.clients.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.rules.clients.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let clients = &self.rules.clients;
+        let verified = clients.verify_client_cert(leaf, intermediates, now);
+        verified
+            .map_err(issued_elsewhere)
+            .and_then(|verified| self.rules.admit(leaf).map(|()| verified))
+            .map_err(|error| self.note(leaf, error))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(only_tls13())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify_signature(message, leaf, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes()
+    }
+}
+
+/// What the nodes of a certificate may be called: its DNS names (RFC 5280 section 4.2.1.6), without regard to case.
+fn names_of(leaf: &CertificateDer<'_>) -> Vec<NodeName> {
+    let Ok(leaf) = webpki::EndEntityCert::try_from(leaf) else {
+        return Vec::new();
+    };
+    let names = leaf.valid_dns_names();
+    names
+        .filter_map(|name| NodeName::parse(&name.to_ascii_lowercase()).ok())
+        .collect()
+}
+
+/// Another authority may have the same name; then only the signature tells.
+fn issued_elsewhere(error: Error) -> Error {
+    if error == Error::InvalidCertificate(CertificateError::BadSignature) {
+        return CertificateError::UnknownIssuer.into();
+    }
+    error
+}
+
+fn only_tls13() -> Error {
+    PeerIncompatible::Tls12NotOffered.into()
+}
+
+/// The names that a certificate claims, believed or not.
+fn whose(leaf: &CertificateDer<'_>) -> String {
+    let names = names_of(leaf);
+    let Some((first, others)) = names.split_first() else {
+        return "without the name of a node".to_owned();
+    };
+    let mut told = first.to_string();
+    for name in others.iter().take(NAMES_TOLD - 1) {
+        let _ = write!(told, ", {name}");
+    }
+    if names.len() > NAMES_TOLD {
+        told.push_str(", …");
+    }
+    told
+}
+
+/// Why a certificate is refused, in words that follow its names.
+fn why(error: &Error, leaf: &CertificateDer<'_>) -> String {
+    use CertificateError as Flaw;
+    let Error::InvalidCertificate(flaw) = error else {
+        return format!("is not accepted: {error}");
+    };
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the others speak for themselves"
+    )]
+    let words = match flaw {
+        Flaw::Expired | Flaw::ExpiredContext { .. } => "has ended",
+        Flaw::NotValidYet | Flaw::NotValidYetContext { .. } => "has not begun: compare the clocks",
+        Flaw::UnknownIssuer => "was not issued by an authority of ca_file",
+        Flaw::InvalidPurpose | Flaw::InvalidPurposeContext { .. } => {
+            "may not be used in this direction (extended key usage): nodes are server and client"
+        }
+        Flaw::ApplicationVerificationFailure if names_of(leaf).is_empty() => {
+            "is refused: one of a node bears the node's name (DNS, subject alternative name)"
+        }
+        Flaw::ApplicationVerificationFailure => "bears no name of `allow`",
+        other => return format!("is not accepted: {other}"),
+    };
+    words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::settings::Security;
+    use crate::cluster::transport::Transport;
+    use crate::cluster::transport::fixtures::{
+        Authority, Node, Papers, ended, of_client, of_server, soon, to_come,
+    };
+
+    /// What the two say when the first calls the second, and no link comes of it.
+    async fn refusals(caller: &Security, host: &Security) -> (String, String) {
+        let mut host = Node::open(host).await;
+        let caller = Transport::new(caller).unwrap();
+        let refused = soon(caller.dial(host.address)).await.unwrap_err();
+        (refused.to_string(), host.refusal().await)
+    }
+
+    /// Nobody with these papers is let in by members, nor believed by them to be one.
+    async fn nobody_believes(authority: &Authority, papers: &Papers, said: &str, heard: &str) {
+        let member = authority.member("a");
+        let odd = authority.believed_by(papers, &[]);
+        let (there, here) = refusals(&odd, &member).await;
+        assert!(there.contains(heard), "{there}");
+        assert_eq!(here, said);
+        let (here, there) = refusals(&member, &odd).await;
+        assert!(there.contains(heard), "{there}");
+        assert_eq!(here, said);
+    }
+
+    #[tokio::test]
+    async fn papers_of_another_authority_are_refused() {
+        let said = "its certificate (b, c) was not issued by an authority of ca_file";
+        let heard = "it does not know the authority of our certificate";
+        let authority = Authority::new();
+        for papers in [
+            Authority::new().issue(&["b", "c"]),
+            Authority::named("another").issue(&["b", "c"]),
+            Papers::of_nobody(&["b", "c"]),
+        ] {
+            nobody_believes(&authority, &papers, said, heard).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn papers_have_their_time() {
+        let authority = Authority::new();
+        let heard = "our certificate has ended or not begun, by its clock";
+        let papers = authority.issue_with(&["b"], ended);
+        nobody_believes(&authority, &papers, "its certificate (b) has ended", heard).await;
+        let papers = authority.issue_with(&["b"], to_come);
+        let said = "its certificate (b) has not begun: compare the clocks";
+        nobody_believes(&authority, &papers, said, heard).await;
+    }
+
+    #[tokio::test]
+    async fn papers_without_a_name_of_a_node_are_refused() {
+        let authority = Authority::new();
+        let heard = "our certificate bears no name that it lets in";
+        let said = "its certificate (without the name of a node) is refused: one of a node bears the node's name \
+                    (DNS, subject alternative name)";
+        for names in [&[][..], &["10.0.0.1"], &["*.internal"], &["under_score"]] {
+            nobody_believes(&authority, &authority.issue(names), said, heard).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn papers_for_one_direction_are_good_for_that_one_only() {
+        let authority = Authority::new();
+        let member = authority.member("a");
+        let heard = "our certificate may not be used in this direction";
+        let said = "its certificate (b) may not be used in this direction (extended key usage): nodes are server and client";
+        let server = authority.believed_by(&authority.issue_with(&["b"], of_server), &[]);
+        let (there, here) = refusals(&server, &member).await;
+        assert!(there.contains(heard) && here == said, "{there} {here}");
+        let client = authority.believed_by(&authority.issue_with(&["b"], of_client), &[]);
+        let (here, there) = refusals(&member, &client).await;
+        assert!(there.contains(heard) && here == said, "{there} {here}");
+        crate::cluster::transport::fixtures::linked(&client, &server).await;
+    }
+
+    #[tokio::test]
+    async fn who_is_not_allowed_is_refused_by_both_sides() {
+        let authority = Authority::new();
+        let strict = authority.believed_by(&authority.issue(&["a"]), &["c", "d"]);
+        let other = authority.member("b");
+        let heard = "our certificate bears no name that it lets in";
+        let said = "its certificate (b) bears no name of `allow`";
+        let (there, here) = refusals(&other, &strict).await;
+        assert!(there.contains(heard) && here == said, "{there} {here}");
+        let (here, there) = refusals(&strict, &other).await;
+        assert!(there.contains(heard) && here == said, "{there} {here}");
+    }
+
+    #[test]
+    fn few_names_of_a_stranger_are_told() {
+        let many = Authority::new().issue(&["a", "b", "c", "d", "e"]);
+        assert_eq!(whose(&many.chain[0]), "a, b, c, d, …");
+        let junk = CertificateDer::from(vec![1, 2, 3]);
+        assert_eq!(whose(&junk), "without the name of a node");
+    }
+}

@@ -1,0 +1,210 @@
+//! For tests: authorities, nodes that listen, and links between them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::{Arrival, Joins, Link, Transport};
+use crate::cluster::settings::{Certificates, Security};
+use crate::revocation::NodeName;
+
+/// Who issues certificates.
+pub(super) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+}
+
+/// A certificate and its key.
+pub(super) struct Papers {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
+}
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        Self::named("authority")
+    }
+
+    pub(super) fn named(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+        }
+    }
+
+    pub(super) fn issue(&self, names: &[&str]) -> Papers {
+        self.issue_with(names, |_| {})
+    }
+
+    pub(super) fn issue_with(
+        &self,
+        names: &[&str],
+        change: impl Fn(&mut CertificateParams),
+    ) -> Papers {
+        let mut params = params(names);
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Papers::of(&certificate, &key)
+    }
+
+    pub(super) fn store(&self) -> Arc<RootCertStore> {
+        let mut store = RootCertStore::empty();
+        store.add(self.certificate.clone()).unwrap();
+        Arc::new(store)
+    }
+
+    /// A node with these papers believes this authority.
+    pub(super) fn believed_by(&self, papers: &Papers, allow: &[&str]) -> Security {
+        let allow = allow.iter().map(|name| NodeName::parse(name).unwrap());
+        Security::Certificates(Certificates {
+            ca_file: std::path::PathBuf::new(),
+            authorities: self.store(),
+            chain: papers.chain.clone(),
+            key: papers.key.clone_key(),
+            allow: allow.collect(),
+        })
+    }
+
+    /// A node of this name, as it should be.
+    pub(super) fn member(&self, name: &str) -> Security {
+        self.believed_by(&self.issue(&[name]), &[])
+    }
+}
+
+impl Papers {
+    /// Signed by nobody but itself.
+    pub(super) fn of_nobody(names: &[&str]) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params(names).self_signed(&key).unwrap();
+        Self::of(&certificate, &key)
+    }
+
+    fn of(certificate: &rcgen::Certificate, key: &KeyPair) -> Self {
+        Self {
+            chain: vec![certificate.der().clone()],
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        }
+    }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().copied().map(str::to_owned).collect();
+    CertificateParams::new(names).unwrap()
+}
+
+/// Over since the year 2001.
+pub(super) fn ended(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(2000, 1, 1);
+    params.not_after = date_time_ymd(2001, 1, 1);
+}
+
+/// Not before the year 3000.
+pub(super) fn to_come(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(3000, 1, 1);
+}
+
+/// For servers alone.
+pub(super) fn of_server(params: &mut CertificateParams) {
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+}
+
+/// For clients alone.
+pub(super) fn of_client(params: &mut CertificateParams) {
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+}
+
+/// A node that listens on this machine.
+pub(super) struct Node {
+    pub(super) transport: Arc<Transport>,
+    pub(super) address: SocketAddr,
+    arrivals: mpsc::Receiver<Arrival>,
+}
+
+impl Node {
+    pub(super) async fn open(security: &Security) -> Self {
+        Self::open_with(
+            security,
+            Arc::new(|_, _| (StatusCode::NOT_FOUND, Vec::new())),
+        )
+        .await
+    }
+
+    pub(super) async fn open_with(security: &Security, joins: Joins) -> Self {
+        let transport = Arc::new(Transport::new(security).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, arrivals) = mpsc::channel(16);
+        tokio::spawn(Arc::clone(&transport).serve(listener, sender, joins));
+        Self {
+            transport,
+            address,
+            arrivals,
+        }
+    }
+
+    /// Who comes next.
+    pub(super) async fn arrival(&mut self) -> Arrival {
+        soon(self.arrivals.recv()).await.unwrap()
+    }
+
+    /// Whether nobody came yet.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.arrivals.is_empty()
+    }
+
+    /// The next peer.
+    pub(super) async fn link(&mut self) -> Link {
+        self.arrival().await.link.unwrap()
+    }
+
+    /// Why the next one did not become a peer.
+    pub(super) async fn refusal(&mut self) -> String {
+        self.arrival().await.link.unwrap_err().to_string()
+    }
+
+    pub(super) async fn dial(&self, other: &Self) -> Link {
+        soon(self.transport.dial(other.address)).await.unwrap()
+    }
+}
+
+/// Both ends of one connection: of who called, and of who was called.
+pub(super) async fn linked(caller: &Security, host: &Security) -> (Link, Link) {
+    let caller = Node::open(caller).await;
+    let mut host = Node::open(host).await;
+    let there = caller.dial(&host).await;
+    (there, host.link().await)
+}
+
+/// Two ends in plain text.
+pub(super) async fn linked_in_the_clear() -> (Link, Link) {
+    linked(&Security::Loopback, &Security::Loopback).await
+}
+
+/// Two ends with certificates, of nodes `a` and `b`.
+pub(super) async fn linked_with_tls() -> (Link, Link) {
+    let authority = Authority::new();
+    linked(&authority.member("a"), &authority.member("b")).await
+}
+
+/// A test fails rather than hang.
+pub(super) async fn soon<T>(awaited: impl Future<Output = T>) -> T {
+    let awaited = timeout(Duration::from_mins(1), awaited).await;
+    awaited.expect("it takes a minute already")
+}

@@ -1,0 +1,197 @@
+//! Who has one's own revocations already: what an answered logout waits for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::history::Origin;
+use super::node_name::NodeName;
+
+/// How long a logout waits for other nodes, beside what the way to them takes. It is answered all the same then: it is on
+/// this node's disk.
+const BUDGET_MS: u64 = 100;
+
+/// How many round trips it waits for: one is needed, and the next may take twice as long.
+const ROUND_TRIPS: u64 = 2;
+
+/// How long it waits at the most, however long the way is.
+const BUDGET_MAX_MS: u64 = 1_000;
+
+/// Who must have a revocation before its logout is answered, beside the disk of the node that took it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ack {
+    /// Nobody else.
+    Local,
+    /// One other node.
+    #[default]
+    One,
+    /// Every other node.
+    All,
+}
+
+/// The numbers up to which every connected node has one's own revocations.
+#[derive(Debug)]
+pub struct Acks {
+    policy: AtomicU8,
+    /// How many nodes there are beside this one, as far as is known.
+    expected: AtomicU64,
+    budget_ms: AtomicU64,
+    nodes: Mutex<HashMap<NodeName, (Origin, u64)>>,
+    changed: watch::Sender<()>,
+    shortfalls: AtomicU64,
+}
+
+impl Default for Acks {
+    fn default() -> Self {
+        Self {
+            policy: AtomicU8::new(Ack::Local as u8),
+            expected: AtomicU64::new(0),
+            budget_ms: AtomicU64::new(BUDGET_MS),
+            nodes: Mutex::default(),
+            changed: watch::Sender::new(()),
+            shortfalls: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Acks {
+    /// Waits until so many nodes have what this origin numbered, as the policy says, or until that takes too long. A node
+    /// that knows of no other, by its configuration, by invitation or by a connection, waits for nothing.
+    pub(in crate::revocation) async fn wait_for(&self, origin: Origin, number: u64) {
+        let is_alone = self.expected.load(Ordering::Relaxed) == 0;
+        if is_alone || self.policy.load(Ordering::Relaxed) == Ack::Local as u8 {
+            return;
+        }
+        let mut changed = self.changed.subscribe();
+        let all = async {
+            while !self.is_enough(origin, number) {
+                if changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let is_possible = self.is_possible();
+        let budget = Duration::from_millis(self.budget_ms.load(Ordering::Relaxed));
+        if !is_possible || tokio::time::timeout(budget, all).await.is_err() {
+            self.shortfalls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether waiting can help: enough nodes are connected.
+    fn is_possible(&self) -> bool {
+        self.nodes.lock().len() as u64 >= self.needed()
+    }
+
+    fn is_enough(&self, origin: Origin, number: u64) -> bool {
+        let nodes = self.nodes.lock();
+        let has = |(of, reached): &&(Origin, u64)| *of == origin && *reached >= number;
+        nodes.values().filter(has).count() as u64 >= self.needed()
+    }
+
+    fn needed(&self) -> u64 {
+        let policy = self.policy.load(Ordering::Relaxed);
+        if policy == Ack::All as u8 {
+            self.expected.load(Ordering::Relaxed)
+        } else {
+            1
+        }
+    }
+
+    /// What is asked for from now on, and of how many nodes; the ways to those that are connected take so long there and
+    /// back, in milliseconds.
+    pub(crate) fn ask_for(&self, policy: Ack, expected: u64, round_trips_ms: &[u64]) {
+        self.policy.store(policy as u8, Ordering::Relaxed);
+        self.expected.store(expected, Ordering::Relaxed);
+        let decisive_ms = match policy {
+            Ack::Local | Ack::One => round_trips_ms.iter().min(),
+            Ack::All => round_trips_ms.iter().max(),
+        };
+        let ways_ms = decisive_ms.map_or(0, |ms| ms.saturating_mul(ROUND_TRIPS));
+        let budget_ms = BUDGET_MS.saturating_add(ways_ms).min(BUDGET_MAX_MS);
+        self.budget_ms.store(budget_ms, Ordering::Relaxed);
+    }
+
+    /// This node has so much of it.
+    pub(crate) fn note(&self, node: &NodeName, origin: Origin, reached: u64) {
+        let mut nodes = self.nodes.lock();
+        match nodes.get_mut(node) {
+            Some(known) => *known = (origin, reached),
+            None => {
+                nodes.insert(node.clone(), (origin, reached));
+            }
+        }
+        drop(nodes);
+        self.changed.send_replace(());
+    }
+
+    /// This node is gone.
+    pub(crate) fn forget(&self, node: &NodeName) {
+        self.nodes.lock().remove(node);
+    }
+
+    /// How many logouts were answered before enough nodes had them.
+    pub fn shortfalls(&self) -> u64 {
+        self.shortfalls.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Origin = Origin::from_bytes([1; 16]);
+
+    fn node(name: &str) -> NodeName {
+        NodeName::parse(name).unwrap()
+    }
+
+    fn wait_for(acks: &Acks, number: u64) -> u64 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        runtime.unwrap().block_on(acks.wait_for(HERE, number));
+        acks.shortfalls()
+    }
+
+    #[test]
+    fn one_is_enough_unless_all_are_asked_for() {
+        let acks = Acks::default();
+        assert_eq!(wait_for(&acks, 7), 0, "nobody else is asked");
+        acks.ask_for(Ack::One, 0, &[]);
+        assert_eq!(wait_for(&acks, 7), 0, "there is no other node");
+        acks.ask_for(Ack::One, 2, &[]);
+        assert_eq!(wait_for(&acks, 7), 1, "nobody is there");
+        acks.note(&node("b"), HERE, 7);
+        assert_eq!(wait_for(&acks, 7), 1);
+        assert_eq!(wait_for(&acks, 8), 2, "it has less");
+        acks.note(&node("c"), Origin::from_bytes([2; 16]), 8);
+        assert_eq!(wait_for(&acks, 8), 3, "it speaks of another origin");
+        acks.ask_for(Ack::All, 2, &[]);
+        acks.note(&node("c"), HERE, 6);
+        assert_eq!(wait_for(&acks, 7), 4);
+        acks.note(&node("c"), HERE, 7);
+        assert_eq!(wait_for(&acks, 7), 4);
+        acks.forget(&node("c"));
+        assert_eq!(wait_for(&acks, 7), 5);
+    }
+
+    #[test]
+    fn the_wait_follows_the_way_to_the_nodes_that_it_is_for() {
+        let acks = Acks::default();
+        for (policy, round_trips_ms, budget_ms) in [
+            (Ack::One, &[][..], 100),
+            (Ack::One, &[1, 100], 102),
+            (Ack::One, &[100, 300], 300),
+            (Ack::All, &[1, 100], 300),
+            (Ack::All, &[1, u64::MAX], 1_000),
+        ] {
+            acks.ask_for(policy, 2, round_trips_ms);
+            let found_ms = acks.budget_ms.load(Ordering::Relaxed);
+            assert_eq!(found_ms, budget_ms, "{policy:?} {round_trips_ms:?}");
+        }
+    }
+}
