@@ -327,7 +327,7 @@ impl Writer {
             import.progress.forgotten.extend(next.progress.forgotten);
             import.progress.is_complete |= next.progress.is_complete;
             import.progress.origin = next.progress.origin.or(import.progress.origin);
-            import.progress.bus = next.progress.bus.or(import.progress.bus);
+            import.progress.stream = next.progress.stream.or(import.progress.stream);
         }
         import
     }

@@ -72,8 +72,8 @@ pub struct Revocations {
     was_complete: bool,
     /// Which node introduced itself as which origin, as the journal says.
     nodes: BTreeMap<Origin, String>,
-    /// The last entry of the bus of which everything is known to be in the journal.
-    bus_read: Option<(u64, u64)>,
+    /// The last entry of the nodes' shared stream of which everything is known to be in the journal.
+    stream_read: Option<(u64, u64)>,
     /// The time that most other nodes go by, in seconds since the epoch; the greatest number: nobody knows.
     peers_time: AtomicU64,
     /// What ended before this moment was dropped, in seconds since the epoch.
@@ -126,8 +126,8 @@ impl Revocations {
     }
 
     /// The same for a node of a cluster, which must hear of the others before it serves.
-    pub fn open_in_cluster(data_dir: &Path, sum_key: SumKey) -> Result<Self, JournalError> {
-        Self::of(Journal::open_in_cluster(data_dir)?, sum_key, MARGIN)
+    pub fn open_syncing(data_dir: &Path, sum_key: SumKey) -> Result<Self, JournalError> {
+        Self::of(Journal::open_syncing(data_dir)?, sum_key, MARGIN)
     }
 
     fn alone(mut self) -> Self {
@@ -149,7 +149,7 @@ impl Revocations {
         })?;
         let unnamed_until = last.filter(|_| set.meanings().is_empty());
         let notes = journal.notes();
-        let (was_complete, bus_read) = (notes.is_complete, notes.bus);
+        let (was_complete, stream_read) = (notes.is_complete, notes.stream);
         let introduced = notes.nodes.clone();
         let behind = notes.clock.since(now);
         if behind >= MARGIN {
@@ -180,7 +180,7 @@ impl Revocations {
             acks: Acks::default(),
             was_complete,
             nodes: introduced,
-            bus_read,
+            stream_read,
             peers_time: AtomicU64::new(u64::MAX),
             dropped,
             unknown: UnknownCounts::default(),
@@ -458,9 +458,9 @@ impl Revocations {
         &self.nodes
     }
 
-    /// The last entry of the bus of which everything was in the journal, when it was opened.
-    pub(crate) fn bus_read(&self) -> Option<(u64, u64)> {
-        self.bus_read
+    /// The last entry of the nodes' shared stream of which everything was in the journal, when it was opened.
+    pub(crate) fn stream_read(&self) -> Option<(u64, u64)> {
+        self.stream_read
     }
 
     /// Writes what other nodes revoked, and what it means for what this node knows. Nobody waits for the disk.

@@ -257,7 +257,7 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
 
 fn replay(settings: &Settings) -> Result<Revocations, StartError> {
     let revocations = match &settings.cluster {
-        Some(cluster) => Revocations::open_in_cluster(&settings.data_dir, cluster.sum_key()),
+        Some(cluster) => Revocations::open_syncing(&settings.data_dir, cluster.sum_key()),
         None => Revocations::open(&settings.data_dir),
     };
     let revocations = revocations.map_err(StartError::Journal)?;

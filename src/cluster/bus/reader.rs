@@ -41,7 +41,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, post: Arc<Post>) -> Self {
-        let place = Place::after(shared.revocations.bus_read());
+        let place = Place::after(shared.revocations.stream_read());
         Self {
             ears: Ears::new(Arc::clone(&shared), Arc::clone(&post)),
             shared,

@@ -147,7 +147,7 @@ impl Post {
         (read > EntryId::ZERO).then(|| Import {
             revocations: Vec::new(),
             progress: Progress {
-                bus: Some((read.time_ms, read.serial)),
+                stream: Some((read.time_ms, read.serial)),
                 ..Progress::default()
             },
         })

@@ -114,7 +114,7 @@ impl Journal {
 
     /// The same for a node of a cluster: a copy is opened, too, and counts as incomplete, for the other nodes know
     /// what it may lack.
-    pub fn open_in_cluster(data_dir: &Path) -> Result<Self, JournalError> {
+    pub fn open_syncing(data_dir: &Path) -> Result<Self, JournalError> {
         Self::open_unless(data_dir, |_| false)
     }
 
@@ -143,7 +143,7 @@ impl Journal {
                 is_complete: false,
                 clock: UnixTime::EPOCH,
                 dropped: UnixTime::EPOCH,
-                bus: None,
+                stream: None,
             },
         };
         without_panic(&path, || journal.bring_up_to_date())?;
@@ -282,7 +282,7 @@ impl Journal {
             self.notes.nodes.remove(origin);
         }
         self.notes.origin = progress.origin.unwrap_or(self.notes.origin);
-        self.notes.bus = progress.bus.or(self.notes.bus);
+        self.notes.stream = progress.stream.or(self.notes.stream);
         Ok(())
     }
 
@@ -630,9 +630,9 @@ mod tests {
     fn the_place_on_the_bus_is_kept_with_what_was_read_there() {
         let folder = new_installation();
         let mut journal = Journal::open(folder.path()).unwrap();
-        assert_eq!(journal.notes().bus, None);
+        assert_eq!(journal.notes().stream, None);
         let progress = Progress {
-            bus: Some((1_790_000_000_123, 4)),
+            stream: Some((1_790_000_000_123, 4)),
             ..Progress::default()
         };
         let now = UnixTime::EPOCH;
@@ -640,10 +640,10 @@ mod tests {
             .write_with([token(1)].iter(), &progress, now)
             .unwrap();
         journal.write([token(2)].iter()).unwrap();
-        assert_eq!(journal.notes().bus, progress.bus);
+        assert_eq!(journal.notes().stream, progress.stream);
         drop(journal);
         let journal = Journal::open(folder.path()).unwrap();
-        assert_eq!(journal.notes().bus, progress.bus);
+        assert_eq!(journal.notes().stream, progress.stream);
     }
 
     #[test]

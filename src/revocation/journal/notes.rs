@@ -20,8 +20,8 @@ pub struct Notes {
     pub clock: UnixTime,
     /// What ended before this moment may have been dropped.
     pub dropped: UnixTime,
-    /// The last entry of the bus that was read; `None`: none ever was.
-    pub bus: Option<(u64, u64)>,
+    /// The last entry of the nodes' shared stream that was read; `None`: none ever was.
+    pub stream: Option<(u64, u64)>,
 }
 
 /// What is noted together with revocations, in the same transaction.
@@ -37,6 +37,6 @@ pub struct Progress {
     pub is_complete: bool,
     /// This node is another origin from now on.
     pub origin: Option<Origin>,
-    /// Everything on the bus up to this entry is in the journal now.
-    pub bus: Option<(u64, u64)>,
+    /// Everything in the nodes' shared stream up to this entry is in the journal now.
+    pub stream: Option<(u64, u64)>,
 }

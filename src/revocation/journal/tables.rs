@@ -107,8 +107,8 @@ pub(super) fn put_progress(
     if let Some(origin) = &progress.origin {
         note_origin(&mut meta, origin)?;
     }
-    if let Some((time, number)) = progress.bus {
-        let [time_key, number_key] = BUS_KEYS;
+    if let Some((time, number)) = progress.stream {
+        let [time_key, number_key] = STREAM_KEYS;
         meta.insert(time_key, time)?;
         meta.insert(number_key, number)?;
     }
@@ -137,9 +137,9 @@ pub(super) fn read_notes(transaction: &ReadTransaction) -> Result<(u64, Notes), 
         is_complete: number("complete") == 1,
         clock: UnixTime::from_seconds(number("clock")),
         dropped: UnixTime::from_seconds(number("dropped")),
-        bus: meta
-            .contains_key(BUS_KEYS[0])
-            .then(|| BUS_KEYS.map(number).into()),
+        stream: meta
+            .contains_key(STREAM_KEYS[0])
+            .then(|| STREAM_KEYS.map(number).into()),
     };
     Ok((number("sequence"), notes))
 }
@@ -220,8 +220,8 @@ pub(super) fn note_dropped(
     Ok(())
 }
 
-/// The keys of the two numbers of the bus's last entry.
-pub(super) const BUS_KEYS: [&str; 2] = ["bus", "bus_2"];
+/// The keys of the two numbers of the last entry of the nodes' shared stream.
+pub(super) const STREAM_KEYS: [&str; 2] = ["bus", "bus_2"];
 
 /// The keys of the two halves of this node's origin.
 pub(super) const ORIGIN_KEYS: [&str; 2] = ["origin", "origin_2"];
