@@ -1,15 +1,16 @@
 //! Calling other nodes: names are looked up again and again, and who hangs up is called again.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
 use parking_lot::Mutex;
 
-use super::node::{Shared, now};
+use super::backoff::{may_be_made, pause};
+use super::connection::talk;
+use super::shared::{Shared, now};
 use super::transport::resolve;
 
 /// How often names are looked up.
@@ -17,41 +18,6 @@ const RESOLVE_EVERY_MS: u64 = 10_000;
 
 /// How often it is asked whether there are other names.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// How long is waited before somebody is called again: at least, and how much longer at most.
-const AGAIN_MIN_MS: u64 = 50;
-const AGAIN_SPREAD_MS: u64 = 2_000;
-
-/// How often one thing is complained about.
-const COMPLAIN_EVERY_MS: u64 = 60_000;
-
-/// About how many things complaints are remembered.
-const COMPLAINTS_MAX: usize = 1024;
-
-/// What was complained about lately.
-#[derive(Default)]
-pub(super) struct Complaints(Mutex<HashMap<IpAddr, u64>>);
-
-impl Complaints {
-    /// Whether this one may be complained about again.
-    pub(super) fn may_be_made(&self, about: IpAddr, now_ms: u64) -> bool {
-        may_be_made(&mut self.0.lock(), about, now_ms)
-    }
-}
-
-fn may_be_made<K: Hash + Eq>(made: &mut HashMap<K, u64>, about: K, now_ms: u64) -> bool {
-    if made.len() >= COMPLAINTS_MAX {
-        made.retain(|_, made_ms| now_ms - *made_ms < COMPLAIN_EVERY_MS);
-    }
-    let is_new = made
-        .get(&about)
-        .is_none_or(|made_ms| now_ms - made_ms >= COMPLAIN_EVERY_MS);
-    let may = is_new && made.len() < COMPLAINTS_MAX;
-    if may {
-        made.insert(about, now_ms);
-    }
-    may
-}
 
 /// Calls everybody whom the configuration names, for ever.
 pub(super) async fn dial_all(shared: Arc<Shared>) {
@@ -96,7 +62,7 @@ async fn dial(shared: Arc<Shared>, called: Arc<Mutex<HashSet<SocketAddr>>>, addr
     while shared.mesh.is_target(address) {
         if shared.mesh.is_wanted(address) {
             match shared.transport.dial(address).await {
-                Ok(link) => Arc::clone(&shared).talk(link, Some(address)).await,
+                Ok(link) => talk(Arc::clone(&shared), link, Some(address)).await,
                 Err(error) => {
                     if may_be_made(&mut complaints, address, now().uptime_ms) {
                         warn!(address:%; "a peer can't be reached: {error}");
@@ -108,11 +74,4 @@ async fn dial(shared: Arc<Shared>, called: Arc<Mutex<HashSet<SocketAddr>>>, addr
         tokio::time::sleep(pause()).await;
     }
     called.lock().remove(&address);
-}
-
-/// Nodes that lost each other at the same time do not call each other at the same time.
-pub(super) fn pause() -> Duration {
-    let mut bytes = [0; 8];
-    let _ = aws_lc_rs::rand::fill(&mut bytes); // without, everybody waits equally long
-    Duration::from_millis(AGAIN_MIN_MS + u64::from_le_bytes(bytes) % AGAIN_SPREAD_MS)
 }

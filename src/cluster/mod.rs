@@ -1,14 +1,18 @@
 //! Revocations between nodes: what one node knows, all of them know a moment later.
 
+mod backoff;
 mod bus;
 mod bus_settings;
+mod connection;
 mod dialer;
 mod enrolment;
 mod fuzzing;
 mod node;
 mod outbox;
+mod peer_address;
 mod protocol;
 mod settings;
+mod shared;
 #[cfg(test)]
 mod simulation;
 mod transport;
@@ -24,6 +28,7 @@ pub use enrolment::joined_nodes::joined as joined_nodes;
 #[doc(hidden)]
 pub use fuzzing::Rehearsal;
 pub use node::{Node, NodeCounts, NodeError, NodeStatus};
+pub use peer_address::Peer;
 pub use protocol::counters::Exchanged;
 pub use protocol::mesh::PeerStatus;
-pub use settings::{Certificates, ClusterSettings, Peer, Policy, Security};
+pub use settings::{Certificates, ClusterSettings, Policy, Security};

@@ -1,20 +1,13 @@
-//! What is to be said to one peer: answers in a queue, one's own revocations straight from the history.
-//!
-//! The history is the queue of what is pushed: a peer is a place in it, so that a slow one costs nothing and
-//! keeps nobody waiting. One that falls behind what the history keeps is told to compare sets.
+//! What is to be done on one connection: orders in a queue.
 
 use std::future::pending;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 
-use super::node::Shared;
-use super::transport::Sender;
-use crate::cluster::protocol::frame::{Frame, Goodbye, ROWS_MAX};
+use super::protocol::frame::Frame;
 use crate::revocation::Origin;
 
 /// How many bytes may wait for a peer: more than its own questions can have asked for.
@@ -121,89 +114,6 @@ impl Order {
             Self::Say(frame) => frame.bytes(),
             Self::Push { .. } | Self::Leave | Self::Close(_) => 0,
         }
-    }
-}
-
-/// One's own rows that a peer has not been sent.
-struct Pushing {
-    origin: Origin,
-    after: u64,
-}
-
-/// Carries out the orders until one says to hang up. The text says why.
-pub(super) async fn write(
-    shared: Arc<Shared>,
-    mut inbox: Inbox,
-    mut sender: Sender,
-) -> io::Result<String> {
-    let mut own_number = shared.mesh.history.follow();
-    let mut unnumbered = shared.mesh.history.listen();
-    let mut pushing = None;
-    loop {
-        tokio::select! {
-            order = inbox.next() => match order {
-                Some(Order::Say(frame)) => sender.send(frame.encode()).await?,
-                Some(Order::Push { origin, after }) => pushing = Some(Pushing { origin, after }),
-                Some(Order::Leave) => {
-                    push(&shared, &mut pushing, &mut sender, usize::MAX).await?;
-                    // A goodbye says that everything was told. Before the peer's first word nobody knows what that is.
-                    if pushing.is_some() {
-                        sender.send(Frame::Goodbye(Goodbye::Leaving).encode()).await?;
-                    }
-                    sender.finish();
-                    // It has arrived when the peer hangs up as well. Until then the process had better not end.
-                    return pending().await;
-                }
-                Some(Order::Close(why)) => {
-                    sender.finish();
-                    return Ok(why);
-                }
-                None => return Ok("nothing is left to say".to_owned()),
-            },
-            changed = own_number.changed(), if pushing.is_some() => {
-                changed.map_err(io::Error::other)?;
-            }
-            rows = unnumbered.recv(), if pushing.is_some() => {
-                let frame = match rows {
-                    Ok(rows) => Frame::Loose(rows),
-                    Err(RecvError::Lagged(_)) => Frame::Gone,
-                    Err(error @ RecvError::Closed) => return Err(io::Error::other(error)),
-                };
-                sender.send(frame.encode()).await?;
-            }
-        }
-        push(&shared, &mut pushing, &mut sender, 1).await?;
-    }
-}
-
-/// Sends rows that were not sent yet, in so many frames at the most.
-async fn push(
-    shared: &Shared,
-    pushing: &mut Option<Pushing>,
-    sender: &mut Sender,
-    frames: usize,
-) -> io::Result<()> {
-    let Some(pushing) = pushing else {
-        return Ok(());
-    };
-    let mut sent = 0;
-    loop {
-        let (origin, number) = shared.mesh.history.own();
-        if origin != pushing.origin {
-            *pushing = Pushing { origin, after: 0 };
-        }
-        // Answers wait their turn only while the peer keeps up.
-        if number <= pushing.after || (sent >= frames && number - pushing.after < ROWS_MAX as u64) {
-            return Ok(());
-        }
-        let frame = shared.mesh.delta_after(origin, pushing.after);
-        pushing.after = if let Frame::Delta { rows, .. } = &frame {
-            pushing.after + rows.len() as u64
-        } else {
-            number // the peer is told to compare sets
-        };
-        sender.send(frame.encode()).await?;
-        sent += 1;
     }
 }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use log::info;
 
-use super::entry::Voice;
+use super::entry::{Letter, Voice};
 use super::state::Post;
-use super::writer::{Letter, last_of};
-use crate::cluster::node::{Present, Shared};
+use crate::cluster::connection::Present;
 use crate::cluster::outbox::{Inbox, Order};
 use crate::cluster::protocol::frame::Frame;
 use crate::cluster::protocol::mesh::LinkId;
+use crate::cluster::shared::Shared;
 use crate::revocation::{NodeName, Origin};
 
 /// To whom letters go.
@@ -79,7 +79,7 @@ async fn push(shared: &Shared, post: &Post, to: &Addressee, origin: Origin, mut 
     let (own, number) = shared.mesh.history.own();
     while own == origin && after < number {
         let frame = shared.mesh.delta_after(origin, after);
-        after = last_of(&frame).unwrap_or(number);
+        after = frame.last_number().unwrap_or(number);
         send(post, to, frame).await;
     }
 }

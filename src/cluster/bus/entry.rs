@@ -8,6 +8,7 @@
 use bytes::Bytes;
 
 use super::position::EntryId;
+use crate::cluster::protocol::frame::Frame;
 use crate::cluster::transport::FRAME_BYTES_MAX;
 use crate::revocation::{NodeName, Origin};
 
@@ -30,6 +31,13 @@ pub(super) struct Entry {
     pub(super) to: Option<Voice>,
     /// `None`: nothing.
     pub(super) frame: Option<Bytes>,
+}
+
+/// What is said to one node.
+pub(super) struct Letter {
+    pub(super) to: NodeName,
+    pub(super) voice: Voice,
+    pub(super) frame: Frame,
 }
 
 /// A field of an entry, as the stream has it.

@@ -8,10 +8,12 @@ mod read_limit;
 mod reader;
 mod receiver;
 mod server;
+mod session;
 mod state;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub(super) use session::{attend, open};
 pub use state::BusCounts;
-pub(super) use state::{Post, attend};
+pub(super) use state::Post;

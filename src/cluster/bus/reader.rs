@@ -8,7 +8,7 @@ use super::position::{EntryId, Loss, Place};
 use super::receiver::{Ears, Heard};
 use super::server::{KEPT_MS, Question, Server, Trouble};
 use super::state::Post;
-use crate::cluster::node::{Shared, now};
+use crate::cluster::shared::{Shared, now};
 
 /// How many entries are asked for at once.
 const COUNT: usize = 128;

@@ -10,12 +10,11 @@ use super::direct::{self, Addressee};
 use super::entry::{Entry, Field, Speaker};
 use super::position::EntryId;
 use super::state::Post;
-use super::writer::last_of;
-use crate::cluster::node::Shared;
 use crate::cluster::outbox::{Order, Outbox};
 use crate::cluster::protocol::frame::{self, Frame, Goodbye, Ping};
 use crate::cluster::protocol::mesh::{LinkId, Now, Steps};
 use crate::cluster::protocol::peer_session::Bucket;
+use crate::cluster::shared::Shared;
 use crate::revocation::NodeName;
 
 /// How often it is complained that another node has this one's name.
@@ -132,7 +131,7 @@ impl Ears {
             self.hear_own_ping(ping, heard);
         }
         if entry.speaker.origin == self.shared.mesh.history.own().0
-            && let Some(last) = last_of(frame)
+            && let Some(last) = frame.last_number()
         {
             self.post.echoed.fetch_max(last, Ordering::Relaxed);
         }

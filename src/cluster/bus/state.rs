@@ -1,34 +1,21 @@
-//! This node at the bus: one connection to it after the other, for ever. Nothing else waits for it.
-//!
-//! Every connection begins anew: the node draws another voice, and everybody who hears that forgets what they were
-//! saying to each other and compares sets. So whatever the bus lost is found missing at once, by whomever.
+//! What all tasks of this node at the bus share.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
-use log::{info, warn};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::connector::Door;
-use super::entry::{Entry, Speaker, Voice};
-use super::position::{EntryId, Loss};
-use super::reader::Reader;
-use super::server::{Addition, Server, Trouble};
-use super::writer::{Desk, Letter};
+use super::entry::{Entry, Letter, Speaker, Voice};
+use super::position::EntryId;
+use super::server::Trouble;
 use crate::cluster::bus_settings::Bus;
-use crate::cluster::dialer;
-use crate::cluster::node::{Shared, now};
 use crate::cluster::protocol::frame::Frame;
 use crate::cluster::protocol::peer_clock::PeerClock;
 use crate::cluster::settings::{ClusterSettings, Security};
-use crate::revocation::{History, Import, NodeName, Progress};
-
-/// How many letters to single nodes may wait.
-const LETTERS_MAX: usize = 64;
+use crate::cluster::shared::Shared;
+use crate::revocation::{Import, NodeName, Progress};
 
 /// How many of one's own pings are remembered until they are read again.
 const PINGS_KEPT: usize = 16;
@@ -36,21 +23,14 @@ const PINGS_KEPT: usize = 16;
 /// How many of one's own voices are remembered: what they said may still be on the bus.
 const VOICES_KEPT: usize = 16;
 
-/// How often it is complained about the bus.
-const COMPLAIN_EVERY_MS: u64 = 60_000;
-
-/// The shortest pause before the bus is begun anew.
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-
 /// What all that is done at the bus shares.
 pub(crate) struct Post {
-    door: Door,
-    bus: Bus,
-    node: NodeName,
+    pub(super) door: Door,
+    pub(super) bus: Bus,
+    pub(super) node: NodeName,
     /// The nodes that may be peers; empty: all.
     allow: Mutex<Vec<NodeName>>,
     letters: mpsc::Sender<Letter>,
-    desk: Mutex<Option<Desk>>,
     /// This node's voices, the one of now last.
     voices: Mutex<VecDeque<Voice>>,
     /// One's own pings: what they say of the time, and when that was.
@@ -68,8 +48,8 @@ pub(crate) struct Post {
     /// Whether this node stops.
     pub(super) leaving: watch::Sender<bool>,
     pub(super) has_left: AtomicBool,
-    is_connected: AtomicBool,
-    resets: AtomicU64,
+    pub(super) is_connected: AtomicBool,
+    pub(super) resets: AtomicU64,
     skipped: AtomicU64,
 }
 
@@ -88,21 +68,19 @@ impl Post {
     /// # Errors
     ///
     /// Says what is wrong with the bus's address or authorities, for the operator to read.
-    pub(crate) fn new(
+    pub(super) fn new(
         bus: &Bus,
         settings: &ClusterSettings,
-        history: &History,
+        letters: mpsc::Sender<Letter>,
+        own_number: u64,
     ) -> Result<Self, String> {
-        let (letters, inbox) = mpsc::channel(LETTERS_MAX);
-        let desk = Desk::new(inbox, history);
         Ok(Self {
             door: Door::to(bus)?,
             bus: bus.clone(),
             node: settings.node.clone(),
             allow: Mutex::new(allowed(settings)),
             letters,
-            echoed: AtomicU64::new(history.own().1),
-            desk: Mutex::new(Some(desk)),
+            echoed: AtomicU64::new(own_number),
             voices: Mutex::default(),
             pings: Mutex::default(),
             clock: Mutex::default(),
@@ -187,7 +165,7 @@ impl Post {
         self.voices.lock().contains(&voice)
     }
 
-    fn draw_voice(&self) -> Result<(), Trouble> {
+    pub(super) fn draw_voice(&self) -> Result<(), Trouble> {
         let mut bytes = [0; 8];
         let drawn = aws_lc_rs::rand::fill(&mut bytes);
         drawn.map_err(|_| Trouble::Failed("no random numbers can be had".to_owned()))?;
@@ -252,12 +230,6 @@ impl Post {
     pub(super) fn skip(&self) {
         self.skipped.fetch_add(1, Ordering::Relaxed);
     }
-
-    fn note_loss(&self, loss: Loss) {
-        self.resets.fetch_add(1, Ordering::Relaxed);
-        let bus = &self.bus;
-        warn!(bus:%; "the bus may have lost something, everything is compared: {loss}");
-    }
 }
 
 fn allowed(settings: &ClusterSettings) -> Vec<NodeName> {
@@ -265,100 +237,4 @@ fn allowed(settings: &ClusterSettings) -> Vec<NodeName> {
         Security::Loopback => Vec::new(),
         Security::Certificates(certificates) => certificates.allow.clone(),
     }
-}
-
-/// Reads and writes the bus for as long as the process runs.
-pub(crate) async fn attend(shared: Arc<Shared>, post: Arc<Post>) {
-    let Some(mut desk) = post.desk.lock().take() else {
-        return; // it is attended to already
-    };
-    let mut reader = Reader::new(Arc::clone(&shared), Arc::clone(&post));
-    let mut complained_ms = None;
-    loop {
-        let attended = session(&shared, &post, &mut reader, &mut desk).await;
-        let was_connected = post.is_connected.swap(false, Ordering::Relaxed);
-        shared.mesh.on_bus(|bus, _| bus.break_off());
-        let pause = match attended {
-            Ok(never) => match never {},
-            Err(Trouble::Lost(loss)) => {
-                note_loss(&shared, &post, &mut desk, loss);
-                PAUSE_MIN
-            }
-            Err(Trouble::TooLarge) => PAUSE_MIN,
-            Err(Trouble::Failed(error)) => {
-                let now_ms = now().uptime_ms;
-                let since = |then: u64| now_ms.saturating_sub(then);
-                let is_news = complained_ms.is_none_or(|then| since(then) >= COMPLAIN_EVERY_MS);
-                if was_connected || is_news {
-                    complained_ms = Some(now_ms);
-                    let bus = &post.bus;
-                    warn!(bus:%; "the bus can't be reached: {error}");
-                }
-                dialer::pause()
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            never = desk.throw_letters_away() => match never {},
-        }
-    }
-}
-
-/// One connection, or rather two: one that asks and one that tells, so that neither waits for the other.
-async fn session(
-    shared: &Arc<Shared>,
-    post: &Arc<Post>,
-    reader: &mut Reader,
-    desk: &mut Desk,
-) -> Result<Infallible, Trouble> {
-    let opened = async {
-        let asked = post.door.open(&post.node).await?;
-        Ok((asked, post.door.open(&post.node).await?))
-    };
-    let (mut asked, mut told) = tokio::select! {
-        opened = opened => opened?,
-        never = desk.throw_letters_away() => match never {},
-    };
-    let mut loss = reader.look(&mut asked).await?;
-    post.draw_voice()?;
-    if leave_mark(shared, post, reader, &mut told).await? {
-        loss = Some(Loss::Shorter);
-    }
-    if let Some(loss) = loss {
-        note_loss(shared, post, desk, loss);
-    }
-    post.is_connected.store(true, Ordering::Relaxed);
-    let bus = &post.bus;
-    info!(bus:%; "bus connected");
-    tokio::select! {
-        ended = reader.read(&mut asked) => ended,
-        ended = desk.write(shared, post, &mut told) => ended,
-    }
-}
-
-/// Writes an entry that says nothing: whatever is before it was there before. Whether the server gave it a number that
-/// this node has read already.
-async fn leave_mark(
-    shared: &Shared,
-    post: &Post,
-    reader: &mut Reader,
-    server: &mut Server,
-) -> Result<bool, Trouble> {
-    let marked_ms = now().uptime_ms;
-    let mark = Addition {
-        mailbox: None,
-        entry: post.entry(shared),
-    };
-    let ids = server.add(&[mark], EntryId::ZERO).await?;
-    let mark = ids.first().copied().unwrap_or_default();
-    *post.written.lock() = mark;
-    post.note_added(mark, marked_ms, now().uptime_ms);
-    Ok(reader.begin_at(mark, marked_ms))
-}
-
-/// What was written lately is written again, and what else is missing is found by comparing.
-fn note_loss(shared: &Shared, post: &Post, desk: &mut Desk, loss: Loss) {
-    post.note_loss(loss);
-    shared.mesh.on_bus(|bus, _| bus.lack_some());
-    desk.publish_again_after(post.echoed.load(Ordering::Relaxed));
 }

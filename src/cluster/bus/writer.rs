@@ -12,12 +12,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::entry::{Entry, Voice};
+use super::entry::{Entry, Letter, Voice};
 use super::server::{Addition, Server, Trouble};
 use super::state::Post;
-use crate::cluster::node::{Shared, now};
 use crate::cluster::protocol::frame::{Frame, Goodbye};
 use crate::cluster::protocol::peer_session::PING_EVERY_MS;
+use crate::cluster::shared::{Shared, now};
 use crate::revocation::{History, NodeName, Origin, Row};
 
 /// How often it is said that this node is alive.
@@ -29,15 +29,8 @@ const BATCH_BYTES: usize = 4 << 20;
 /// How many entries are written at once.
 const BATCH_ENTRIES: usize = 256;
 
-/// What is said to one node.
-pub(super) struct Letter {
-    pub(super) to: NodeName,
-    pub(super) voice: Voice,
-    pub(super) frame: Frame,
-}
-
 /// Where what is to be written comes together.
-pub(super) struct Desk {
+pub(crate) struct Desk {
     letters: mpsc::Receiver<Letter>,
     own_number: watch::Receiver<u64>,
     unnumbered: broadcast::Receiver<Vec<Row>>,
@@ -194,21 +187,11 @@ impl Desk {
         };
         while published < number && !batch.is_full() {
             let frame = shared.mesh.delta_after(origin, published);
-            published = last_of(&frame).unwrap_or(number);
+            published = frame.last_number().unwrap_or(number);
             batch.say_to_all(frame);
         }
         (origin, published)
     }
-}
-
-/// The number of the last row of a frame; `None`: it has none.
-pub(super) fn last_of(frame: &Frame) -> Option<u64> {
-    if let Frame::Delta { first, rows, .. } = frame
-        && !rows.is_empty()
-    {
-        return Some(first.saturating_add(rows.len() as u64) - 1);
-    }
-    None
 }
 
 fn unnumbered(rows: Result<Vec<Row>, RecvError>) -> Result<Frame, Trouble> {

@@ -23,7 +23,7 @@ use super::authority::{self, AuthorityError, Digest, digest_of, vouches_for};
 use super::invitation::Invitation;
 use super::messages::{Question, Rejection, VERSION, Versioned, Welcome};
 use crate::clock::{self, UnixTime};
-use crate::cluster::settings::Peer;
+use crate::cluster::peer_address::Peer;
 use crate::cluster::transport::{ask_to_join, resolve};
 use crate::revocation::NodeName;
 

@@ -15,7 +15,8 @@ use super::invitation::{Record, Secret};
 use super::joined_nodes::{joined, remember};
 use super::messages::{Question, Rejection, VERSION, Versioned, Welcome};
 use crate::clock::{self, UnixTime};
-use crate::cluster::settings::{ClusterSettings, Peer, Security};
+use crate::cluster::peer_address::Peer;
+use crate::cluster::settings::{ClusterSettings, Security};
 use crate::cluster::transport::{Joins, QUESTION_BYTES_MAX};
 use crate::revocation::{Clients, NodeName};
 

@@ -247,6 +247,16 @@ impl Frame {
         }
     }
 
+    /// The number of the last of its rows; `None`: it has none, or they have none.
+    pub(crate) fn last_number(&self) -> Option<u64> {
+        if let Self::Delta { first, rows, .. } = self
+            && !rows.is_empty()
+        {
+            return Some(first.saturating_add(rows.len() as u64) - 1);
+        }
+        None
+    }
+
     /// Its bytes.
     #[expect(clippy::too_many_lines, reason = "a table: one row a frame")]
     pub(crate) fn encode(&self) -> Bytes {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::asked_for;
+use super::arguments::asked_for;
 use super::chance::Chance;
 use super::ledger::holds;
 use super::network::Sent;

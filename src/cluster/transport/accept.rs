@@ -18,13 +18,15 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::dial::read;
 use super::handshake_limiter::{Lobby, Place};
-use super::stream::{Carrier, Connection, Other, error_of, link, over};
-use super::{
-    CONNECTION_WINDOW_BYTES, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH, Link, SEND_BUFFER_BYTES,
-    SMALL_FRAMES_BYTES_MAX, STREAM_WINDOW_BYTES, Speech, Transport, stays_here, timed_out,
+use super::http2::{
+    ByteStream, CONNECTION_WINDOW_BYTES, Connection, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH,
+    SEND_BUFFER_BYTES, SMALL_FRAMES_BYTES_MAX, STREAM_WINDOW_BYTES, error_of, over, read_body,
+    timed_out,
 };
+use super::link::Link;
+use super::security::{Speech, Transport, stays_here};
+use super::stream::{Other, link};
 use crate::revocation::NodeName;
 
 /// How long somebody may take to become a peer, or to have his question answered.
@@ -149,7 +151,7 @@ impl Reception {
     /// Finds out who it is, and what he wants.
     async fn greet(&self, stream: TcpStream, remote: SocketAddr) -> io::Result<Option<Running>> {
         stream.set_nodelay(true)?;
-        let speech = self.transport.0.load_full();
+        let speech = self.transport.speech();
         match &*speech {
             Speech::Plain => {
                 stays_here(remote)?;
@@ -170,7 +172,7 @@ impl Reception {
     /// Does what the one request of a connection asks for.
     async fn hear(
         &self,
-        carrier: impl Carrier,
+        carrier: impl ByteStream,
         remote: SocketAddr,
         caller: Caller,
     ) -> io::Result<Option<Running>> {
@@ -252,7 +254,7 @@ impl Reception {
         let Ok(place) = Arc::clone(&self.questions).try_acquire_owned() else {
             return Ok((StatusCode::SERVICE_UNAVAILABLE, Vec::new()));
         };
-        let Some(question) = read(body, QUESTION_BYTES_MAX).await? else {
+        let Some(question) = read_body(body, QUESTION_BYTES_MAX).await? else {
             return Ok((StatusCode::PAYLOAD_TOO_LARGE, Vec::new()));
         };
         let joins = Arc::clone(&self.joins);
@@ -359,7 +361,7 @@ mod tests {
     }
 
     /// How a node answers this request.
-    async fn asked(carrier: impl Carrier, method: Method, path: &str) -> StatusCode {
+    async fn asked(carrier: impl ByteStream, method: Method, path: &str) -> StatusCode {
         let (requests, mut connection) = h2::client::handshake(carrier).await.unwrap();
         let uri = format!("https://a{path}");
         let request = Request::builder().method(method).uri(uri).body(()).unwrap();
@@ -529,7 +531,10 @@ mod tests {
         let mut node = Node::open(&authority.member("a")).await;
         let silent = TcpStream::connect(node.address).await.unwrap();
         let says_no_more = encrypted(&authority, &node, Some("b")).await;
-        for mut stream in [Box::new(silent) as Box<dyn Carrier>, Box::new(says_no_more)] {
+        for mut stream in [
+            Box::new(silent) as Box<dyn ByteStream>,
+            Box::new(says_no_more),
+        ] {
             let read = soon(stream.read(&mut [0; 1 << 10])).await;
             assert!(matches!(read, Ok(_) | Err(_)), "{read:?}");
             let why = node.refusal().await;

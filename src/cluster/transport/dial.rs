@@ -5,17 +5,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri};
 use rustls::client::danger::ServerCertVerifier;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::stream::{Carrier, Other, error_of, link, over};
-use super::{
-    CONNECTION_WINDOW_BYTES, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH, Link, SEND_BUFFER_BYTES,
-    SMALL_FRAMES_BYTES_MAX, STREAM_WINDOW_BYTES, Speech, Transport, stays_here, timed_out, tls,
+use super::http2::{
+    ByteStream, CONNECTION_WINDOW_BYTES, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH,
+    SEND_BUFFER_BYTES, SMALL_FRAMES_BYTES_MAX, STREAM_WINDOW_BYTES, error_of, over, read_body,
+    timed_out,
 };
+use super::link::Link;
+use super::security::{Speech, Transport, stays_here};
+use super::stream::{Other, link};
+use super::tls;
 use crate::revocation::NodeName;
 
 /// How long a peer may take to answer on the network.
@@ -30,7 +34,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 impl Transport {
     /// Opens a connection to the node at this address. The task that carries it ends with the link.
     pub(crate) async fn dial(&self, address: SocketAddr) -> io::Result<Link> {
-        let speech = self.0.load_full();
+        let speech = self.speech();
         if matches!(*speech, Speech::Plain) {
             stays_here(address)?;
         }
@@ -78,7 +82,7 @@ async fn agree<T>(agreed: impl Future<Output = io::Result<T>>) -> io::Result<T> 
 
 /// Asks for an exchange of frames.
 pub(super) async fn open(
-    carrier: impl Carrier,
+    carrier: impl ByteStream,
     scheme: &str,
     address: SocketAddr,
     names: Vec<NodeName>,
@@ -114,7 +118,7 @@ pub(super) async fn open(
 
 /// Asks one question.
 async fn ask(
-    carrier: impl Carrier,
+    carrier: impl ByteStream,
     address: SocketAddr,
     question: Bytes,
 ) -> io::Result<(StatusCode, Bytes)> {
@@ -125,26 +129,11 @@ async fn ask(
         let (answer, mut outward) = requests.send_request(request, false).map_err(error_of)?;
         outward.send_data(question, true).map_err(error_of)?;
         let (head, body) = answer.await.map_err(error_of)?.into_parts();
-        let body = read(body, ANSWER_BYTES_MAX).await?;
+        let body = read_body(body, ANSWER_BYTES_MAX).await?;
         let body = body.ok_or_else(|| io::Error::other("its answer is too long"))?;
         Ok((head.status, body))
     };
     over(&mut connection, answered).await
-}
-
-/// A whole body; `None` when it is longer than that.
-pub(super) async fn read(mut body: h2::RecvStream, most: usize) -> io::Result<Option<Bytes>> {
-    let mut whole = BytesMut::new();
-    while let Some(part) = body.data().await {
-        let part = part.map_err(error_of)?;
-        if whole.len() + part.len() > most {
-            return Ok(None);
-        }
-        let credit = body.flow_control().release_capacity(part.len());
-        credit.map_err(error_of)?;
-        whole.extend_from_slice(&part);
-    }
-    Ok(Some(whole.freeze()))
 }
 
 fn post(scheme: &str, address: SocketAddr, path: &str) -> io::Result<Request<()>> {

@@ -15,7 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Arrival, Joins, Link, Transport};
+use super::accept::{Arrival, Joins};
+use super::link::Link;
+use super::security::Transport;
 use crate::cluster::settings::{Certificates, Security};
 use crate::revocation::NodeName;
 

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use crate::cluster::settings::Peer;
+use crate::cluster::peer_address::Peer;
 
 /// How long the system's resolver may take.
 const PATIENCE: Duration = Duration::from_secs(5);

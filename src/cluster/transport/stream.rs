@@ -3,55 +3,22 @@
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
-use super::Link;
 use super::frames::{self, Buffers, Sending};
+use super::http2::{Connection, closed, error_of};
+use super::link::Link;
 use crate::revocation::NodeName;
 
 /// How long a connection may take to end after its link was dropped: what was sent is still delivered.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// What carries frames between two machines.
-pub(super) trait Carrier: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Carrier for T {}
-
-/// A connection of HTTP/2: nothing moves unless it is polled.
-pub(super) trait Connection {
-    /// Moves what can be moved. Ready when it is over.
-    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Ends it as soon as its streams have.
-    fn end(&mut self);
-}
-
-impl<T: Carrier> Connection for h2::client::Connection<T, Bytes> {
-    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self).poll(context).map_err(error_of)
-    }
-
-    /// A client's connection ends by itself when nobody holds anything of it.
-    fn end(&mut self) {}
-}
-
-impl<T: Carrier> Connection for h2::server::Connection<T, Bytes> {
-    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_closed(context).map_err(error_of)
-    }
-
-    fn end(&mut self) {
-        self.graceful_shutdown();
-    }
-}
 
 /// Who is at the other end.
 pub(super) struct Other {
@@ -85,27 +52,6 @@ pub(super) fn link(
         poll_fn(|context| exchange.poll(&mut connection, context)).await;
     };
     (link, running)
-}
-
-/// Waits for something that the connection must bring.
-pub(super) async fn over<T>(
-    connection: &mut impl Connection,
-    awaited: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    let mut awaited = pin!(awaited);
-    poll_fn(|context| {
-        let over = connection.poll_over(context);
-        match (awaited.as_mut().poll(context), over) {
-            (Poll::Ready(Ok(brought)), _) => Poll::Ready(Ok(brought)),
-            (_, Poll::Ready(Err(error)))
-            | (Poll::Ready(Err(error)), Poll::Pending | Poll::Ready(Ok(()))) => {
-                Poll::Ready(Err(error)) // the connection knows best why nothing comes
-            }
-            (Poll::Pending, Poll::Ready(Ok(()))) => Poll::Ready(Err(closed())),
-            (Poll::Pending, Poll::Pending) => Poll::Pending,
-        }
-    })
-    .await
 }
 
 /// What a connection and the halves of its link exchange.
@@ -225,26 +171,8 @@ impl Exchange {
     }
 }
 
-fn closed() -> io::Error {
-    io::Error::new(ErrorKind::UnexpectedEof, "the peer closed the connection")
-}
-
 fn takes_nothing() -> io::Error {
     io::Error::new(ErrorKind::BrokenPipe, "the peer takes nothing more")
-}
-
-/// What went wrong, in the words of an operator. What the peer says of it beside the reason is not repeated.
-pub(super) fn error_of(error: h2::Error) -> io::Error {
-    if let Some(io) = error.get_io() {
-        return io::Error::new(io.kind(), super::tls::explained(io));
-    }
-    match error.reason() {
-        Some(reason) if error.is_remote() => {
-            let text = format!("the peer ended the connection: {reason}");
-            io::Error::new(ErrorKind::ConnectionReset, text)
-        }
-        Some(_) | None => io::Error::new(ErrorKind::InvalidData, error),
-    }
 }
 
 #[cfg(test)]
@@ -260,11 +188,11 @@ mod tests {
 
     use super::*;
     use crate::cluster::settings::Security;
+    use crate::cluster::transport::Transport;
     use crate::cluster::transport::dial::open;
     use crate::cluster::transport::fixtures::{Node, linked_in_the_clear, linked_with_tls, soon};
-    use crate::cluster::transport::{
-        FRAME_BYTES_MAX, GOSSIP_PATH, Receiver, STREAM_WINDOW_BYTES, Sender, Transport,
-    };
+    use crate::cluster::transport::frames::{FRAME_BYTES_MAX, Receiver, Sender};
+    use crate::cluster::transport::http2::{GOSSIP_PATH, STREAM_WINDOW_BYTES};
 
     /// Frame number so and so: of every small length, and some long ones.
     fn frame(number: usize) -> Bytes {

@@ -1,0 +1,240 @@
+//! What all tasks of a node share: the mesh, and the clock and the disk around it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use log::{error, info, warn};
+use parking_lot::Mutex;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+
+use super::outbox::{Order, Outbox};
+use super::peer_address::Peer;
+use super::protocol::membership::Chain;
+use super::protocol::mesh::{LinkId, Mesh, Now, Steps};
+use super::protocol::readiness::SKEW_WARNING_MS;
+use super::settings::{ClusterSettings, Security};
+use super::transport::Transport;
+use crate::clock;
+use crate::revocation::{Ack, Found, Import, NodeName, Origin, Progress, Revocations, State};
+
+/// How often it is asked what is due, and where this node stands.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often a clock that is wrong is complained about.
+const SKEW_WARNING_EVERY_MS: u64 = 60_000;
+
+/// What all tasks of a node need.
+pub(super) struct Shared {
+    pub(super) mesh: Mesh,
+    pub(super) transport: Arc<Transport>,
+    pub(super) revocations: Arc<Revocations>,
+    pub(super) outboxes: Mutex<HashMap<LinkId, Outbox>>,
+    pub(super) next_link: AtomicU64,
+    /// Where others are, as the configuration says.
+    pub(super) peers: Mutex<Vec<Peer>>,
+    /// The same, as those said who joined.
+    pub(super) joined: Mutex<Vec<SocketAddr>>,
+    pub(super) ack: Mutex<Ack>,
+    pub(super) propagation: Histogram,
+    pub(super) renewing: Mutex<Option<Origin>>,
+    /// The digest of the rules of who may be a peer.
+    pub(super) security: Mutex<[u8; 32]>,
+    pub(super) skew_warned_ms: AtomicU64,
+}
+
+/// What both clocks say.
+pub(super) fn now() -> Now {
+    Now {
+        uptime_ms: clock::uptime_ms(),
+        wall_ms: clock::now_ms(),
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        mesh: Mesh,
+        transport: Transport,
+        settings: &ClusterSettings,
+        joined: Vec<SocketAddr>,
+        revocations: &Arc<Revocations>,
+    ) -> Self {
+        Self {
+            mesh,
+            transport: Arc::new(transport),
+            revocations: Arc::clone(revocations),
+            outboxes: Mutex::default(),
+            next_link: AtomicU64::new(0),
+            peers: Mutex::new(settings.peers.clone()),
+            joined: Mutex::new(joined),
+            ack: Mutex::new(settings.ack),
+            propagation: Histogram::new(exponential_buckets(0.001, 2.0, 17)), // to a minute
+            renewing: Mutex::new(None),
+            security: Mutex::new(settings.security.digest()),
+            skew_warned_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Others are shown this node's certificate, so that they know it by way of each other.
+    pub(super) fn show_certificates(&self, security: &Security) {
+        if let Security::Certificates(certificates) = security {
+            let own = certificates.chain.iter();
+            let own = own.map(|der| Bytes::copy_from_slice(der)).collect();
+            let transport = Arc::clone(&self.transport);
+            let names_of = move |chain: &Chain| transport.names_certified(chain);
+            self.mesh.show_certificates(own, Box::new(names_of));
+        }
+    }
+
+    /// The nodes that are connected.
+    pub(super) fn connected(&self) -> Vec<NodeName> {
+        let status = self.mesh.status(now()).into_iter();
+        status
+            .filter(|peer| peer.is_connected)
+            .map(|peer| peer.node)
+            .collect()
+    }
+
+    /// Where others are.
+    pub(super) fn peers(&self) -> Vec<Peer> {
+        let joined = self.joined.lock().clone().into_iter().map(Peer::Address);
+        let mut peers = self.peers.lock().clone();
+        peers.extend(joined);
+        peers
+    }
+
+    /// Does what the mesh says is to be done.
+    pub(super) fn carry_out(&self, steps: Steps) {
+        for import in steps.imports {
+            self.revocations.import(import);
+        }
+        if let Some((link, node, after)) = steps.joined {
+            if self.mesh.is_connected_to(&node) {
+                info!(peer:% = node; "peer connected");
+            } else {
+                info!(peer:% = node, by = "bus"; "peer connected");
+            }
+            let (origin, _) = self.mesh.history.own();
+            self.revocations.acks().note(&node, origin, after);
+            self.order(link, Order::Push { origin, after });
+        }
+        if let Some((node, origin, reached)) = steps.acked {
+            self.revocations.acks().note(&node, origin, reached);
+        }
+        if let Some(spread_ms) = steps.spread_ms {
+            let took = Duration::from_millis(spread_ms);
+            self.propagation.observe(took.as_secs_f64());
+        }
+        for (link, frame) in steps.frames {
+            self.order(link, Order::Say(frame));
+        }
+        for (link, why) in steps.closes {
+            self.order(link, Order::Close(why));
+        }
+        if steps.must_renew {
+            self.renew();
+        }
+    }
+
+    /// A number that no connection has had.
+    pub(super) fn next_link(&self) -> LinkId {
+        self.next_link.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What is ordered for a connection comes here from now on.
+    pub(super) fn add_outbox(&self, link: LinkId, outbox: Outbox) {
+        self.outboxes.lock().insert(link, outbox);
+    }
+
+    /// Nothing is ordered for a connection any more.
+    pub(super) fn remove_outbox(&self, link: LinkId) {
+        self.outboxes.lock().remove(&link);
+    }
+
+    /// Orders something for a connection, if it is there still.
+    pub(super) fn order(&self, link: LinkId, order: Order) {
+        if let Some(outbox) = self.outboxes.lock().get(&link) {
+            outbox.order(order);
+        }
+    }
+
+    /// Becomes another origin, and begins every connection anew.
+    fn renew(&self) {
+        let (origin, _) = self.mesh.history.own();
+        let mut renewing = self.renewing.lock();
+        if *renewing == Some(origin) {
+            return;
+        }
+        let Ok(fresh) = Origin::of_node(self.mesh.name.as_str()) else {
+            return error!("no random numbers can be had");
+        };
+        *renewing = Some(origin);
+        warn!(
+            "other nodes know more of this node's revocations than its journal does: it is an older copy; what is missing is fetched"
+        );
+        self.revocations.import(Import {
+            revocations: Vec::new(),
+            progress: Progress {
+                origin: Some(fresh),
+                ..Progress::default()
+            },
+        });
+        self.close_all("this node is another origin now");
+    }
+
+    pub(super) fn close_all(&self, why: &str) {
+        for outbox in self.outboxes.lock().values() {
+            outbox.order(Order::Close(why.to_owned()));
+        }
+    }
+
+    pub(super) async fn tick_forever(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.tick();
+        }
+    }
+
+    fn tick(&self) {
+        let now = now();
+        let (steps, found) = self.mesh.tick(now);
+        self.stand(found);
+        self.carry_out(steps);
+        let ack = *self.ack.lock();
+        let round_trips_ms = self.mesh.round_trips_ms();
+        let acks = self.revocations.acks();
+        acks.ask_for(ack, self.mesh.expected(), &round_trips_ms);
+        let agreed = self.mesh.agreed_time(now);
+        self.revocations.note_time_of_others(agreed);
+        self.warn_of_skew(now);
+    }
+
+    fn stand(&self, found: Found) {
+        let standing = self.revocations.standing();
+        let state = found.state;
+        if state != standing.state() || found.why != standing.why() {
+            let why = found.why.as_str();
+            if state == State::Ready {
+                info!(state = state.name(), why; "cluster state");
+            } else {
+                warn!(state = state.name(), why; "cluster state");
+            }
+        }
+        standing.set(found, clock::now(), clock::uptime_ms());
+    }
+
+    fn warn_of_skew(&self, now: Now) {
+        let ahead_ms = self.mesh.clock_ahead_ms().unwrap_or_default();
+        let warned_ms = self.skew_warned_ms.load(Ordering::Relaxed);
+        let is_due = warned_ms == 0 || now.uptime_ms - warned_ms >= SKEW_WARNING_EVERY_MS;
+        if ahead_ms.unsigned_abs() > SKEW_WARNING_MS && is_due {
+            self.skew_warned_ms.store(now.uptime_ms, Ordering::Relaxed);
+            warn!(ahead_ms; "the clock is not that of the other nodes");
+        }
+    }
+}
