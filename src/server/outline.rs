@@ -13,7 +13,7 @@ impl Outline {
     }
 
     /// The keys that say something else there, are new there, or are gone.
-    pub(super) fn changed_in(&self, there: &Self) -> Vec<String> {
+    pub(crate) fn changed_in(&self, there: &Self) -> Vec<String> {
         let keys = self.0.keys().chain(there.0.keys());
         let mut changed: Vec<_> = keys
             .filter(|key| self.0.get(*key) != there.0.get(*key))

@@ -15,13 +15,14 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::signal::unix::Signal;
 
-use super::jwks::KeyFetcher;
-use super::notify::Notify;
+use super::keys::jwks::KeyFetcher;
+use super::operator::reload_record::Record;
 use super::outline::Outline;
-use super::reload_record::Record;
-use super::site::Served;
+use super::process::listen::Listen;
+use super::process::notify::Notify;
+use super::snapshot::Served;
+use super::start::{Settings, longest_life};
 use super::upstream;
-use super::{Listen, Settings, longest_life};
 use crate::clock;
 use crate::cluster::Node;
 use crate::cluster::{Bus, ClusterSettings, Security};
@@ -46,31 +47,31 @@ pub struct Loaded {
 }
 
 /// Reloads, one after the other.
-pub(super) struct Reloads {
-    pub(super) load: Load,
-    pub(super) fixed: Fixed,
-    pub(super) served: Served,
-    pub(super) record: Arc<Record>,
-    pub(super) notify: Arc<Notify>,
-    pub(super) keys: Arc<KeyFetcher>,
-    pub(super) node: Option<Arc<Node>>,
+pub(crate) struct Reloads {
+    pub(crate) load: Load,
+    pub(crate) fixed: Fixed,
+    pub(crate) served: Served,
+    pub(crate) record: Arc<Record>,
+    pub(crate) notify: Arc<Notify>,
+    pub(crate) keys: Arc<KeyFetcher>,
+    pub(crate) node: Option<Arc<Node>>,
     /// What the configuration says that is served. Held by the reload whose turn it is.
-    pub(super) outline: Mutex<Outline>,
+    pub(crate) outline: Mutex<Outline>,
 }
 
 /// What was reloaded.
-pub(super) struct Reloaded {
-    pub(super) shops: usize,
+pub(crate) struct Reloaded {
+    pub(crate) shops: usize,
     /// The keys that say something else than before.
-    pub(super) changed: Vec<String>,
-    pub(super) warnings: String,
+    pub(crate) changed: Vec<String>,
+    pub(crate) warnings: String,
     /// What is honoured of former meanings of names, one line each.
-    pub(super) former_meanings: Vec<String>,
+    pub(crate) former_meanings: Vec<String>,
 }
 
 /// Why nothing was reloaded.
 #[derive(Debug)]
-pub(super) enum NotReloaded {
+pub(crate) enum NotReloaded {
     /// The configuration has faults; their report.
     Faults(String),
     /// Some keys say something new that are read at the start only.
@@ -86,7 +87,7 @@ pub(super) enum NotReloaded {
 
 /// What only a restart can change.
 #[derive(PartialEq, Eq)]
-pub(super) struct Fixed {
+pub(crate) struct Fixed {
     listen: Vec<Listen>,
     h2c: bool,
     operator: Option<Listen>,
@@ -106,7 +107,7 @@ struct FixedCluster {
 
 impl Reloads {
     /// Reads the configuration and serves by it, or serves on by the old one.
-    pub(super) fn reload(&self) -> Result<Reloaded, NotReloaded> {
+    pub(crate) fn reload(&self) -> Result<Reloaded, NotReloaded> {
         let mut outline = self.outline.lock();
         self.notify.reloading();
         let outcome = self.replace(&mut outline);
@@ -134,7 +135,7 @@ impl Reloads {
     }
 
     /// The same, away from the threads that serve.
-    pub(super) async fn reload_aside(self: &Arc<Self>) -> Option<Result<Reloaded, NotReloaded>> {
+    pub(crate) async fn reload_aside(self: &Arc<Self>) -> Option<Result<Reloaded, NotReloaded>> {
         let reloads = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || reloads.reload()).await;
         let failed = |_| {
@@ -211,7 +212,7 @@ impl fmt::Display for NotReloaded {
 
 impl Fixed {
     /// Of these settings.
-    pub(super) fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings) -> Self {
         Self {
             listen: settings.listen.clone(),
             h2c: settings.h2c,
@@ -272,9 +273,9 @@ impl FixedCluster {
 }
 
 /// Reloads at every HUP.
-pub(super) struct Hangups {
-    pub(super) signal: tokio::sync::Mutex<Signal>,
-    pub(super) reloads: Arc<Reloads>,
+pub(crate) struct Hangups {
+    pub(crate) signal: tokio::sync::Mutex<Signal>,
+    pub(crate) reloads: Arc<Reloads>,
 }
 
 #[async_trait]

@@ -4,7 +4,7 @@
 use memchr::memchr;
 
 use crate::request::Refusal;
-use crate::server::target::is_target_byte;
+use crate::server::proxy::checks::target::is_target_byte;
 
 /// How much of a header block has arrived, and what is wrong with it.
 #[derive(Debug, Default)]

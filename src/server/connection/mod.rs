@@ -1,83 +1,14 @@
-//! The customers' connections: how many there may be, how their requests arrive, and when one is ended early.
+//! A customer's connection: how many there may be, how their requests arrive, and when one is ended early.
 
-mod farewell;
+pub(crate) mod acceptor;
+pub(crate) mod app;
 mod head;
-mod lease;
-mod line;
-mod pace;
-mod slots;
+pub(crate) mod limiter;
+pub(crate) mod limits;
+mod lingering_close;
+pub(crate) mod revocation_watch;
+mod send_rate;
+pub(crate) mod state;
 mod streams;
+pub(crate) mod tls;
 mod watched;
-
-use std::net::SocketAddr;
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use log::debug;
-use pingora::listeners::PreTlsProcess;
-use pingora::protocols::l4::stream::Stream as Socket;
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::{GetProxyDigest, GetSocketDigest, Stream};
-use pingora::{Error, ErrorType};
-
-use super::metrics::Metrics;
-use super::site::Served;
-use super::traffic::Traffic;
-pub(super) use lease::{Lease, Reader, Terms, within};
-pub(super) use line::Line;
-pub(super) use slots::{Slots, client_network};
-use watched::Watched;
-
-/// Where connections come in.
-pub(super) struct Reception {
-    pub(super) served: Served,
-    pub(super) slots: Arc<Slots>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) traffic: Arc<Traffic>,
-}
-
-impl Reception {
-    /// A fresh connection, watched from here on; `None`: there is no place for it.
-    pub(super) fn receive(&self, stream: Stream) -> Option<Stream> {
-        let digest = match stream.get_proxy_digest() {
-            Some(digest) => digest,
-            None => Arc::new(self.admit(peer_of(&*stream)).ok()?),
-        };
-        let limits = &self.served.load().limits;
-        let watched = Watched::new(stream, digest, limits, Arc::clone(&self.metrics))?;
-        Some(Box::new(watched))
-    }
-
-    /// Gives a connection a place, if there is one.
-    fn admit(&self, peer: Option<SocketAddr>) -> pingora::Result<ProxyDigest> {
-        let site = self.served.load();
-        let seat = peer.and_then(|peer| self.slots.seat(peer));
-        let client = peer.map(|peer| peer.ip().to_canonical());
-        let counted = client.filter(|client| !site.forwarding.trusts(*client));
-        let place = seat.map_or_else(|| self.slots.take(counted, &site.limits), Ok);
-        match place {
-            Ok(slot) => Line::with(slot, self.traffic.newcomer(), Arc::clone(&self.metrics)),
-            Err(full) => {
-                let limit = full.name();
-                self.metrics.note_limit(limit);
-                debug!(limit; "a connection is turned away");
-                Err(Error::explain(ErrorType::ConnectRefused, limit))
-            }
-        }
-    }
-}
-
-fn peer_of(stream: &(impl GetSocketDigest + ?Sized)) -> Option<SocketAddr> {
-    let digest = stream.get_socket_digest()?;
-    digest.peer_addr()?.as_inet().copied()
-}
-
-/// Before the handshake: a client that never finishes one holds a place too.
-#[async_trait]
-impl PreTlsProcess for Reception {
-    async fn process(&self, socket: &mut Socket) -> pingora::Result<()> {
-        let digest = self.admit(peer_of(socket))?;
-        socket.set_proxy_digest(digest);
-        Ok(())
-    }
-}

@@ -21,14 +21,14 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::farewell::Farewell;
 use super::head::{Head, HeadLimits};
-use super::line::Line;
-use super::pace::Pace;
+use super::limits::Limits;
+use super::lingering_close::Farewell;
+use super::send_rate::Pace;
+use super::state::Line;
 use super::streams::Streams;
 use crate::request::{ALLOWED, Refusal};
-use crate::server::Limits;
-use crate::server::metrics::Metrics;
+use crate::server::operator::metrics::Metrics;
 
 /// A customer's connection, as Pingora reads and writes it.
 #[derive(Debug)]

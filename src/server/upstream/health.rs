@@ -11,8 +11,8 @@ use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, OrErr, Result};
 
-use super::super::ask;
 use super::endpoint::Endpoint;
+use crate::server::proxy::client;
 
 /// How the health of a shop's servers is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Health {
         let probing = async {
             match &self.check {
                 Check::None => Ok(()),
-                Check::Tcp => ask::connect(connector, peer).await.map(drop),
+                Check::Tcp => client::connect(connector, peer).await.map(drop),
                 Check::Http(check) => check.probe(endpoint, peer, connector).await,
             }
         };
@@ -131,9 +131,9 @@ impl HttpCheck {
             None => head.insert_header(HOST, endpoint.authority())?,
         }
         head.insert_header(USER_AGENT, concat!("doorward/", env!("CARGO_PKG_VERSION")))?;
-        let mut session = ask::connect(connector, peer).await?;
-        ask::send(&mut session, peer, head, &[]).await?;
-        let status = ask::read_head(&mut session).await?.status.as_u16();
+        let mut session = client::connect(connector, peer).await?;
+        client::send(&mut session, peer, head, &[]).await?;
+        let status = client::read_head(&mut session).await?.status.as_u16();
         if self.expected.iter().any(|range| range.contains(&status)) {
             Ok(())
         } else {

@@ -10,10 +10,10 @@ use futures_util::future::join_all;
 use log::{info, warn};
 use parking_lot::Mutex;
 
-use super::Upstreams;
 use super::busy::Busy;
 use super::endpoint::Endpoint;
 use super::server::{milliseconds, now_ms};
+use super::upstreams::Upstreams;
 
 /// What is known of one endpoint's addresses.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Upstreams {
 }
 
 /// Looks up every name whose address is unknown, all at once, and waits a short while for the answers.
-pub(in crate::server) async fn first_addresses(all: impl Iterator<Item = &Arc<Upstreams>>) {
+pub(crate) async fn first_addresses(all: impl Iterator<Item = &Arc<Upstreams>>) {
     let look_ups = all.flat_map(|upstreams| {
         let names = upstreams.names.iter().enumerate();
         let unknown = names.filter(|(_, name)| name.is_unknown());
@@ -135,7 +135,7 @@ pub(in crate::server) async fn first_addresses(all: impl Iterator<Item = &Arc<Up
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::upstreams;
+    use super::super::upstreams::tests::upstreams;
     use super::*;
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {

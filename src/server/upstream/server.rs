@@ -13,7 +13,7 @@ use crate::clock;
 
 /// A server. It outlives a reload of the configuration, and the requests that are on their way to it.
 #[derive(Debug)]
-pub(in crate::server) struct Server {
+pub(crate) struct Server {
     pub(super) endpoint: Endpoint,
     pub(super) address: SocketAddr,
     /// What a consistent hash knows it by; the same in every process.
@@ -87,7 +87,7 @@ impl Server {
     }
 
     /// Where it is.
-    pub(in crate::server) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
@@ -163,7 +163,7 @@ impl Server {
 /// A server on an errand for one request: counted as in flight for as long as this lives, whatever becomes of
 /// the request.
 #[derive(Debug)]
-pub(in crate::server) struct Errand(Arc<Server>);
+pub(crate) struct Errand(Arc<Server>);
 
 impl Errand {
     pub(super) fn to(server: Arc<Server>) -> Self {
@@ -172,7 +172,7 @@ impl Errand {
     }
 
     /// The server.
-    pub(in crate::server) fn server(&self) -> &Arc<Server> {
+    pub(crate) fn server(&self) -> &Arc<Server> {
         &self.0
     }
 }

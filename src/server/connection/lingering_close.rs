@@ -1,0 +1,105 @@
+//! The last answer on a connection whose header block was refused, by us or by Pingora.
+
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use pingora::protocols::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use crate::request::{Refusal, Refused};
+use crate::server::proxy::answer::reply::date;
+
+/// An answer on its way, and the end of the connection after it.
+///
+/// A connection that is closed while bytes still arrive is reset, and the customer may never see the answer:
+/// so what arrives is taken and thrown away for a while.
+#[derive(Debug)]
+pub(super) struct Farewell {
+    refusal: Refusal,
+    unsent: Bytes,
+    shut: bool,
+    thrown_away: usize,
+    patience: Pin<Box<Sleep>>,
+}
+
+/// How long the customer may take to read it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How much is thrown away at the most.
+const THROWN_AWAY_MAX: usize = 1 << 20;
+
+impl Farewell {
+    /// The answer that says why.
+    pub(super) fn to(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            unsent: answer(refusal),
+            shut: false,
+            thrown_away: 0,
+            patience: Box::pin(sleep(PATIENCE)),
+        }
+    }
+
+    /// Why.
+    pub(super) fn refusal(&self) -> Refusal {
+        self.refusal
+    }
+
+    /// Ready when the connection may be closed.
+    pub(super) fn poll(&mut self, stream: &mut Stream, context: &mut Context<'_>) -> Poll<()> {
+        if self.patience.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        while !self.unsent.is_empty() {
+            match Pin::new(&mut *stream).poll_write(context, &self.unsent) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(length)) if length > 0 => self.unsent.advance(length),
+                Poll::Ready(Ok(_) | Err(_)) => return Poll::Ready(()),
+            }
+        }
+        if !self.shut {
+            match Pin::new(&mut *stream).poll_shutdown(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => self.shut = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+            }
+        }
+        self.poll_throw_away(stream, context)
+    }
+
+    fn poll_throw_away(&mut self, stream: &mut Stream, context: &mut Context<'_>) -> Poll<()> {
+        let mut bin = [0; 8 << 10];
+        while self.thrown_away < THROWN_AWAY_MAX {
+            let mut buffer = ReadBuf::new(&mut bin);
+            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.thrown_away += buffer.filled().len();
+                }
+                Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(()),
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// The answer in bytes. No shop is known yet, so it has the shape that says the same to all.
+fn answer(refusal: Refusal) -> Bytes {
+    let (head, ()) = http::Request::new(()).into_parts();
+    let answer = Refused::by_nobody(refusal).answer(&head);
+    let mut text = format!("HTTP/1.1 {}\r\n", answer.status);
+    for (name, value) in &answer.headers {
+        let value = value.to_str().unwrap_or_default();
+        let _ = write!(text, "{name}: {value}\r\n");
+    }
+    let (date, length) = (date(), answer.body.len());
+    let _ = write!(
+        text,
+        "Date: {date}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    [text.as_bytes(), &answer.body].concat().into()
+}

@@ -1,0 +1,539 @@
+//! The control socket: how `doorward revoke`, `inspect` and `reload` reach a running process.
+//!
+//! JSON over HTTP on a unix socket that only the process's own user may open. `POST /revoke` takes an
+//! [`Order`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts;
+//! `POST /reload` reads the configuration anew and answers when that is done; `GET /cluster` tells of the other
+//! nodes; `POST /cluster/force-ready` has this one serve without them; `GET /meanings` tells what names meant when entries
+//! were made.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use http::{Method, Response, StatusCode};
+use log::{info, warn};
+use pingora::protocols::http::ServerSession;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::client::exchange;
+use super::control_socket::Peer;
+use super::listener::with_type;
+use super::log_id::LogKey;
+use super::reload_record::Record;
+use crate::clock::{self, UnixTime};
+use crate::cluster::Node;
+use crate::request::{ByHand, Gate, HIDDEN_OWNER, Shop, Target, Token, UnfitOrder};
+use crate::revocation::{Meaning, Revocation};
+use crate::server::reload::{NotReloaded, Reloads};
+use crate::server::snapshot::Served;
+
+/// Whom an operator means, at which shop.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// The shop's name; `None`: all of them, where everybody is cut off.
+    pub shop: Option<String>,
+    /// Whom.
+    pub target: Target,
+    /// Whether it is only said what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Answers orders.
+pub(crate) struct Control {
+    pub(crate) served: Served,
+    pub(crate) reloads: Arc<Reloads>,
+    pub(crate) log_key: LogKey,
+}
+
+/// How long a command waits for its outcome. A node waits for its disk and for other nodes less than that.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a reload may take: keys are read, and fetched.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest order: a token with what stands around it and a few names, where JSON may write six bytes for one.
+const ORDER_BYTES_MAX: usize = 1 << 20;
+
+impl Control {
+    /// Carries out the order of a request, whoever gives it.
+    pub(crate) async fn answer(
+        &self,
+        session: &mut ServerSession,
+        peer: Peer,
+    ) -> Response<Vec<u8>> {
+        let head = session.req_header();
+        let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+        let body = match read_body(session).await {
+            Ok(body) => body,
+            Err(why) => return answer(Err((StatusCode::BAD_REQUEST, why.into()))),
+        };
+        let site = self.served.load_full();
+        answer(match (&method, path.as_str()) {
+            (&Method::GET, "/inspect") => Ok(count(&site.gate, &self.reloads.record)),
+            (&Method::GET, "/meanings") => Ok(meanings_of(&site.gate)),
+            (&Method::POST, "/inspect") => look(&site.gate, &body),
+            (&Method::POST, "/revoke") => self.revoke(&site.gate, &body, peer).await,
+            (&Method::GET, "/cluster") => self.cluster(),
+            (&Method::POST, "/cluster/force-ready") => self.force_ready(peer),
+            (&Method::POST, "/reload") => self.reload(peer).await,
+            _ => Err((
+                StatusCode::NOT_FOUND,
+                "POST /revoke, POST /reload, POST /inspect, GET /inspect, GET /meanings, \
+                 GET /cluster, POST /cluster/force-ready"
+                    .into(),
+            )),
+        })
+    }
+}
+
+type Outcome = Result<Value, (StatusCode, Failure)>;
+
+/// Why an order was not carried out.
+struct Failure {
+    why: String,
+    /// More that a program may want to know.
+    details: Map<String, Value>,
+}
+
+impl<T: Into<String>> From<T> for Failure {
+    fn from(why: T) -> Self {
+        Self {
+            why: why.into(),
+            details: Map::new(),
+        }
+    }
+}
+
+fn count(gate: &Gate, reloads: &Record) -> Value {
+    let revocations = gate.revocations();
+    let (counts, journal) = (revocations.counts(), revocations.journal());
+    let shops = gate.shops().iter().map(|shop| {
+        let servers = shop.clock.servers().into_iter().map(|one| {
+            json!({
+                "address": one.address.to_string(), "clock_offset_s": one.offset_s,
+                "disbelieved": one.disbelieved,
+            })
+        });
+        json!({
+            "name": shop.name, "token_domain": shop.verifier.settings().token_domain,
+            "keys": shop.verifier.key_count(), "clock_offset_s": shop.clock.offset_s(),
+            "servers": servers.collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "revocations": {
+            "tokens": counts.tokens, "undated_tokens": counts.undated,
+            "cutoffs": counts.cutoffs, "windows": counts.windows,
+            "seen": counts.seen, "minted": counts.minted, "revived": counts.revived,
+        },
+        "journal": {
+            "writable": journal.is_writable(), "commits": journal.commits(),
+            "written": journal.written(), "failures": journal.failures(),
+        },
+        "reloads": {
+            "last_good": reloads.is_last_good(), "last_good_at": reloads.last_good_at().to_string(),
+            "succeeded": reloads.succeeded(), "failed": reloads.failed(),
+        },
+        "shops": shops.collect::<Vec<_>>(),
+        "former_meanings": honoured_at(gate),
+    })
+}
+
+/// The meanings under which entries are in force, for `check`, which asks what another configuration makes of them.
+fn meanings_of(gate: &Gate) -> Value {
+    let meanings = gate.revocations().meanings().into_iter();
+    let meanings = meanings.map(|meaning| {
+        json!([
+            meaning.text,
+            meaning.used.seconds(),
+            meaning.until.seconds()
+        ])
+    });
+    meanings.collect()
+}
+
+/// The same of the process behind a control socket.
+///
+/// # Errors
+///
+/// No process answers there, or not in these words.
+pub fn call_meanings(socket: &Path) -> io::Result<Vec<Meaning>> {
+    let (_, told) = call(socket, "/meanings", None)?;
+    let told: Vec<(String, u64, u64)> = serde_json::from_value(told)?;
+    let read = |(text, used, until)| Meaning {
+        text,
+        used: UnixTime::from_seconds(used),
+        until: UnixTime::from_seconds(until),
+    };
+    Ok(told.into_iter().map(read).collect())
+}
+
+/// The former meanings of names that shops honour.
+fn honoured_at(gate: &Gate) -> Vec<Value> {
+    gate.honour_meanings(clock::now());
+    let told = |shop: &Arc<Shop>| {
+        let name = shop.name.clone();
+        let honoured = shop.honoured().into_iter();
+        honoured.map(move |former| {
+            json!({
+                "shop": name, "of": former.shop, "differs": former.differs,
+                "used": former.used.to_string(), "until": former.until.to_string(),
+            })
+        })
+    };
+    gate.shops().iter().flat_map(told).collect()
+}
+
+/// Whether a token would be refused, and why; `null`: only the shop could say.
+fn look(gate: &Gate, body: &[u8]) -> Outcome {
+    let order = read(body)?;
+    let shop = shop_of(gate, &order)?;
+    let Target::Token(text) = &order.target else {
+        return Err((
+            StatusCode::BAD_REQUEST,
+            "only a token can be looked up".into(),
+        ));
+    };
+    let shown = shop.shown(text, clock::now()).map_err(|why| unfit(&why))?;
+    let by_digest = shown.refused_by(gate.revocations());
+    let token = match &shown.token {
+        Ok(token) => token,
+        Err(flaw) => {
+            return Ok(json!({ "verified": false, "flaw": flaw.name(), "refused": true }));
+        }
+    };
+    let cause = gate.cause_of(shop, token).or(by_digest);
+    let is_untold = cause.is_none() && shop.has_hidden_owner(token);
+    let (verified, expires_at) = match token {
+        Token::Verified(token) => (true, token.expires_at),
+        Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_) => (false, None),
+    };
+    Ok(json!({
+        "verified": verified,
+        "opaque": !verified,
+        "expires_at": expires_at.map(|end| end.to_string()),
+        "issued_at": token.identity().issued_at.map(|begin| begin.to_string()),
+        "refused": (!is_untold).then_some(cause.is_some()),
+        "revoked_by": cause.map(crate::revocation::Cause::name),
+        "notes": is_untold.then_some(HIDDEN_OWNER).as_slice(),
+    }))
+}
+
+/// What an order comes to, at all of its shops.
+#[derive(Default)]
+struct Sum {
+    revocations: Vec<Revocation>,
+    /// What the names in them mean, as far as the journal does not say it yet.
+    meant: Vec<Revocation>,
+    /// What the log calls those who are meant by.
+    names: Vec<String>,
+    news: usize,
+    old: usize,
+    seen_tokens: usize,
+    notes: Vec<String>,
+}
+
+impl Sum {
+    fn add(&mut self, shop: &Shop, done: ByHand, log_key: &LogKey) {
+        self.revocations.extend(done.revocations);
+        self.names.push(log_key.name(&done.id).to_string());
+        self.news += usize::from(done.is_news);
+        self.old += usize::from(!done.is_news);
+        self.seen_tokens += done.seen_tokens;
+        let notes = done.notes.iter();
+        let notes = notes.map(|note| format!("shop {}: {note}", shop.name));
+        self.notes.extend(notes);
+    }
+}
+
+impl Control {
+    fn node(&self) -> Result<&Node, (StatusCode, Failure)> {
+        let why = "this node is in no cluster: the configuration has no [cluster]";
+        let node = self.reloads.node.as_deref();
+        node.ok_or_else(|| (StatusCode::CONFLICT, why.into()))
+    }
+
+    fn cluster(&self) -> Outcome {
+        let status = serde_json::to_value(self.node()?.status());
+        status.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string().into()))
+    }
+
+    fn force_ready(&self, peer: Peer) -> Outcome {
+        self.node()?.force_ready();
+        let Peer { uid, pid } = peer;
+        warn!(by_uid = uid, by_pid = pid; "by the operator's order this node serves by what it knows");
+        Ok(json!({ "forced": true }))
+    }
+
+    /// Where everybody is cut off, nothing that this node does not know matters any more.
+    async fn revoke(&self, gate: &Gate, body: &[u8], peer: Peer) -> Outcome {
+        let order = read(body)?;
+        let Peer { uid, pid } = peer;
+        let what = order.target.name();
+        // A name that no shop has may be a token in the wrong place.
+        let named = order.shop.as_deref();
+        let shop = named.filter(|name| gate.shop_named(name).is_some());
+        let shop = shop.or(named.is_none().then_some("all"));
+        let sum = match self.plan(gate, &order) {
+            Ok(sum) => sum,
+            Err((code, failure)) => {
+                let status = code.as_u16();
+                info!(by_uid = uid, by_pid = pid, shop, what, status; "an order by hand was refused");
+                return Err((code, failure));
+            }
+        };
+        let whom = sum.names.join(",");
+        let (news, old, seen_tokens) = (sum.news, sum.old, sum.seen_tokens);
+        let kept_until = sum.revocations.iter().map(Revocation::until).max();
+        let kept_until = kept_until.unwrap_or(UnixTime::EPOCH).to_string();
+        let mut told = json!({
+            "already_revoked": old, "seen_tokens": seen_tokens, "kept_until": kept_until,
+            "log_name": whom, "notes": sum.notes,
+        });
+        if order.dry_run {
+            info!(by_uid = uid, by_pid = pid, shop, what, whom = whom.as_str(), news, old, seen_tokens; "tried an order by hand");
+            told["would_revoke"] = news.into();
+            told["dry_run"] = true.into();
+            return Ok(told);
+        }
+        let set = gate.revocations();
+        let written = match &order.target {
+            // A moment that lies back: what no node has dated may be of before it.
+            Target::AllBefore(_) => set.revoke([sum.meant, sum.revocations].concat()).await,
+            Target::Token(_) | Target::Jti(_) | Target::Session(_) | Target::Subject(_) => {
+                set.revoke_now(sum.meant, sum.revocations).await
+            }
+        };
+        let durable = written.is_ok();
+        info!(by_uid = uid, by_pid = pid, shop, what, whom = whom.as_str(), news, old, seen_tokens, durable; "revoked by hand");
+        written.map_err(|_| {
+            let why = "in force, but the journal could not be written: a restart would forget it";
+            (StatusCode::SERVICE_UNAVAILABLE, why.into())
+        })?;
+        if let (None, Some(node)) = (&order.shop, &self.reloads.node) {
+            node.force_ready();
+        }
+        told["revoked"] = news.into();
+        Ok(told)
+    }
+
+    /// What an order would do. What can't be done at one of all shops is noted.
+    fn plan(&self, gate: &Gate, order: &Order) -> Result<Sum, (StatusCode, Failure)> {
+        let now = clock::now();
+        let mut sum = Sum::default();
+        for shop in shops_of(gate, order)? {
+            refuse_token_of_another(gate, shop, &order.target, now)?;
+            match shop.by_hand(&order.target, gate.revocations(), now) {
+                Ok(done) => {
+                    let meant = gate.meanings_before(shop, &done.revocations, now);
+                    sum.meant.extend(meant);
+                    sum.add(shop, done, &self.log_key);
+                }
+                Err(why @ UnfitOrder::OnlyOpaque) if order.shop.is_none() => {
+                    sum.notes.push(format!("shop {}: {why}", shop.name));
+                }
+                Err(why) => return Err(unfit(&why)),
+            }
+        }
+        Ok(sum)
+    }
+
+    async fn reload(&self, peer: Peer) -> Outcome {
+        let Peer { uid, pid } = peer;
+        info!(by_uid = uid, by_pid = pid; "a reload was ordered");
+        match self.reloads.reload_aside().await {
+            Some(Ok(done)) => Ok(json!({
+                "shops": done.shops, "changed": done.changed, "needs_restart": [], "warnings": done.warnings,
+                "former_meanings": done.former_meanings,
+            })),
+            Some(Err(why)) => Err((status_of(&why), failure_of(&why))),
+            None => {
+                let why = "error: the reload failed by a fault of doorward; the old configuration serves on";
+                Err((StatusCode::INTERNAL_SERVER_ERROR, why.into()))
+            }
+        }
+    }
+}
+
+/// A token of another shop would be revoked where it is not looked for.
+fn refuse_token_of_another(
+    gate: &Gate,
+    shop: &Shop,
+    target: &Target,
+    now: UnixTime,
+) -> Result<(), (StatusCode, Failure)> {
+    let Target::Token(text) = target else {
+        return Ok(());
+    };
+    if shop.verifies(text, now) {
+        return Ok(());
+    }
+    let mut others = gate.shops().iter();
+    let other = others.find(|other| other.name != shop.name && other.verifies(text, now));
+    match other {
+        None => Ok(()),
+        Some(other) => {
+            let why = format!(
+                "the token can't be verified at this shop; it is one of shop {}",
+                other.name
+            );
+            Err((StatusCode::UNPROCESSABLE_ENTITY, why.into()))
+        }
+    }
+}
+
+/// The operator's command chooses its exit code by it: what is said wrongly, and what can't be done.
+fn unfit(why: &UnfitOrder) -> (StatusCode, Failure) {
+    let status = match why {
+        UnfitOrder::Empty(_)
+        | UnfitOrder::NotOneToken
+        | UnfitOrder::WholeToken(_)
+        | UnfitOrder::InFuture(_) => StatusCode::BAD_REQUEST,
+        UnfitOrder::Unverifiable(_) | UnfitOrder::UnknownIssuer(_) | UnfitOrder::OnlyOpaque => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+    };
+    (status, why.to_string().into())
+}
+
+/// What a reload that failed tells.
+fn failure_of(why: &NotReloaded) -> Failure {
+    let mut failure = Failure::from(why.to_string());
+    if let NotReloaded::NeedsRestart { keys, changed } = why {
+        failure
+            .details
+            .insert("needs_restart".to_owned(), json!(keys));
+        failure.details.insert("changed".to_owned(), json!(changed));
+    }
+    failure
+}
+
+/// The operator's command chooses its exit code by it.
+fn status_of(why: &NotReloaded) -> StatusCode {
+    match why {
+        NotReloaded::Faults(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        NotReloaded::NeedsRestart { .. } => StatusCode::CONFLICT,
+        NotReloaded::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn read(body: &[u8]) -> Result<Order, (StatusCode, Failure)> {
+    serde_json::from_slice(body).map_err(|error| {
+        (
+            StatusCode::BAD_REQUEST,
+            format!(
+                "not an order: line {} column {}",
+                error.line(),
+                error.column()
+            )
+            .into(),
+        )
+    })
+}
+
+fn shop_of<'g>(gate: &'g Gate, order: &Order) -> Result<&'g Arc<Shop>, (StatusCode, Failure)> {
+    let name = order.shop.as_deref().unwrap_or_default().trim();
+    gate.shop_named(name).ok_or_else(|| {
+        let names: Vec<_> = gate.shops().iter().map(|shop| shop.name.as_str()).collect();
+        let why = format!(
+            "no shop is called {name:?}; there are: {}",
+            names.join(", ")
+        );
+        (StatusCode::NOT_FOUND, why.into())
+    })
+}
+
+/// The shop that is meant, or all of them.
+fn shops_of<'g>(
+    gate: &'g Gate,
+    order: &Order,
+) -> Result<Vec<&'g Arc<Shop>>, (StatusCode, Failure)> {
+    match (&order.shop, &order.target) {
+        (None, Target::AllBefore(_)) => Ok(gate.shops().iter().collect()),
+        (None | Some(_), _) => Ok(vec![shop_of(gate, order)?]),
+    }
+}
+
+async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            Err(_) => return Err("the order broke off".to_owned()),
+        }
+        if body.len() > ORDER_BYTES_MAX {
+            return Err("the order is too long".to_owned());
+        }
+    }
+}
+
+fn answer(outcome: Outcome) -> Response<Vec<u8>> {
+    let (status, value) = match outcome {
+        Ok(value) => (StatusCode::OK, value),
+        Err((status, failure)) => {
+            let mut told = failure.details;
+            told.insert("error".to_owned(), failure.why.into());
+            (status, Value::Object(told))
+        }
+    };
+    with_type(status, "application/json", format!("{value}\n"))
+}
+
+/// Sends an order (or none, to have everything counted) to the process behind a control socket.
+pub fn call(socket: &Path, path: &str, order: Option<&Order>) -> io::Result<(StatusCode, Value)> {
+    let body = order.map(serde_json::to_vec).transpose()?;
+    let method = if body.is_some() { "POST" } else { "GET" };
+    send(socket, method, path, body.unwrap_or_default(), PATIENCE)
+}
+
+/// Has the process behind a control socket read its configuration anew, and waits for the outcome: 200, 422
+/// for a configuration with faults, 409 for one that needs a restart.
+pub fn order_reload(socket: &Path) -> io::Result<(StatusCode, Value)> {
+    send(socket, "POST", "/reload", Vec::new(), RELOAD_PATIENCE)
+}
+
+/// Asks the process behind a control socket how its cluster fares, or has it serve by what it knows.
+pub fn call_cluster(socket: &Path, is_forced: bool) -> io::Result<(StatusCode, Value)> {
+    let (method, path) = if is_forced {
+        ("POST", "/cluster/force-ready")
+    } else {
+        ("GET", "/cluster")
+    };
+    send(socket, method, path, Vec::new(), PATIENCE)
+}
+
+/// A process that is stopped takes connections all the same, until its queue is full. So all of it is done aside, and is
+/// waited for so long only.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::TimedOut`]: something listens there, and has not answered.
+fn send(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: Vec<u8>,
+    patience: Duration,
+) -> io::Result<(StatusCode, Value)> {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: doorward\r\n");
+    let socket = socket.to_owned();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let answer = UnixStream::connect(socket).and_then(|stream| exchange(stream, &head, &body));
+        let _ = tell.send(answer); // perhaps too late
+    });
+    let late = |_| {
+        let why = format!("no answer within {} s", patience.as_secs());
+        io::Error::new(io::ErrorKind::TimedOut, why)
+    };
+    let answer = told.recv_timeout(patience).map_err(late)??;
+    Ok((answer.status(), serde_json::from_slice(answer.body())?))
+}

@@ -1,0 +1,142 @@
+//! The operator's listener: metrics and health. It changes nothing, and belongs on loopback.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::header::{CONTENT_TYPE, HOST};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+
+use super::gauges::Measured;
+use super::metrics::Metrics;
+use super::readiness::{Check, Looked};
+use crate::request::{Request, host_of};
+use crate::server::connection::limiter::Slots;
+use crate::server::process::traffic::Traffic;
+use crate::server::proxy::body::budget::BodyBudget;
+use crate::server::reload::Reloads;
+use crate::server::snapshot::Served;
+
+/// Answers `/metrics`, `/livez` and `/readyz`.
+pub(crate) struct Operator {
+    pub(crate) served: Served,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) body_budget: Arc<BodyBudget>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) reloads: Arc<Reloads>,
+}
+
+#[async_trait]
+impl ServeHttp for Operator {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let own = session.server_addr().and_then(|address| address.as_inet());
+        let own = own.map(|address| address.ip().to_canonical());
+        let head = session.req_header();
+        if !self.is_known_host(head, own) {
+            let help = "this Host is unknown here: name it in operator_hosts\n";
+            return page(StatusCode::MISDIRECTED_REQUEST, help);
+        }
+        match (&head.method, head.uri.path()) {
+            (&Method::GET | &Method::HEAD, "/metrics") => self.metrics_page(),
+            (&Method::GET | &Method::HEAD, "/livez") => page(StatusCode::OK, "alive\n"),
+            (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(head.uri.query()),
+            (_, "/metrics" | "/livez" | "/readyz") => {
+                page(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
+            }
+            _ => page(StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n"),
+        }
+    }
+}
+
+impl Operator {
+    /// Whether a request names a host that a foreign page can't have made its own: an address that is ours, or a listed
+    /// name. Clients without a `Host` are no browsers.
+    fn is_known_host(&self, head: &Parts, own: Option<IpAddr>) -> bool {
+        if head.uri.authority().is_none() && !head.headers.contains_key(HOST) {
+            return true;
+        }
+        let Ok(host) = host_of(&Request::new(head, None)) else {
+            return false;
+        };
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_ours = address.is_ok_and(|address| {
+            let address = address.to_canonical();
+            address.is_loopback() || Some(address) == own
+        });
+        is_ours
+            || host.eq_ignore_ascii_case("localhost")
+            || self
+                .served
+                .load()
+                .operator_hosts
+                .iter()
+                .any(|known| known.claims(host))
+    }
+
+    fn metrics_page(&self) -> Response<Vec<u8>> {
+        match self.metrics.text(&Measured {
+            site: &self.served.load(),
+            connections: self.slots.open(),
+            read_ahead_bytes: self.body_budget.kept(),
+            in_flight: self.traffic.in_flight(),
+            is_draining: self.traffic.is_draining(),
+            reloads: &self.reloads.record,
+            node: self.reloads.node.as_deref(),
+        }) {
+            Ok(text) => with_type(
+                StatusCode::OK,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                text,
+            ),
+            Err(_) => page(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the metrics could not be written\n",
+            ),
+        }
+    }
+
+    /// What stands in the way, or with `verbose` everything that was looked at.
+    fn readiness(&self, query: Option<&str>) -> Response<Vec<u8>> {
+        let checks = Looked {
+            site: &self.served.load(),
+            traffic: &self.traffic,
+            notify: &self.reloads.notify,
+            reloads: &self.reloads.record,
+            node: self.reloads.node.as_deref(),
+        }
+        .checks();
+        let is_verbose = query.is_some_and(|query| query.split('&').any(|one| one == "verbose"));
+        let is_ready = !checks.iter().any(Check::is_bad);
+        let told = checks.iter().filter(|check| is_verbose || check.is_bad());
+        let mut text: String = told.map(Check::line).collect();
+        let status = if is_ready {
+            text.push_str("ready\n");
+            StatusCode::OK
+        } else {
+            text.push_str("not ready\n");
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        page(status, &text)
+    }
+}
+
+fn page(status: StatusCode, text: &str) -> Response<Vec<u8>> {
+    with_type(status, "text/plain; charset=utf-8", text.to_owned())
+}
+
+/// A whole answer. Pingora adds its length.
+pub(crate) fn with_type(status: StatusCode, kind: &'static str, text: String) -> Response<Vec<u8>> {
+    let mut response = Response::new(text.into_bytes());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    let length = response.body().len();
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_LENGTH, length.into());
+    response
+}

@@ -1,0 +1,260 @@
+//! What is counted, at the rim: by shop as configured and by what became of a request.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::gauges::{Gauges, Measured, ShopName};
+use crate::cluster::Node;
+use crate::request::Refusal;
+use crate::revocation::Health;
+
+/// The counters of a process.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Request, Counter>,
+    decisions: Family<Decision, Counter>,
+    logouts: Family<Outcome, Counter>,
+    near_misses: Family<ShopName, Counter>,
+    minted: Family<Outcome, Counter>,
+    reissued: Family<Outcome, Counter>,
+    overhead: Histogram,
+    took: Family<ShopName, Histogram, fn() -> Histogram>,
+    limits: Family<Limit, Counter>,
+    failed_handshakes: Counter,
+    cut_off: Family<ShopName, Counter>,
+    gauges: Gauges,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    shop: String,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Decision {
+    shop: String,
+    verdict: &'static str,
+    detail: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    shop: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
+
+/// Seconds from five microseconds to twenty.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_005, 2.5, 18))
+}
+
+impl Metrics {
+    /// Nothing counted yet; what the journal and the cluster count by themselves is shown beside it.
+    pub(crate) fn beside(journal: &Health, node: Option<&Node>) -> Self {
+        let mut registry = Registry::with_prefix("doorward");
+        let (requests, decisions, logouts) =
+            (Family::default(), Family::default(), Family::default());
+        let (limits, cut_off) = (Family::default(), Family::default());
+        let near_misses = Family::default();
+        let (minted, reissued) = (Family::default(), Family::default());
+        let failed_handshakes = Counter::default();
+        let overhead = seconds();
+        let took = Family::new_with_constructor(seconds as fn() -> Histogram);
+        let r = &mut registry;
+        r.register(
+            "requests",
+            "Answered requests, by status",
+            Family::clone(&requests),
+        );
+        r.register(
+            "decisions",
+            "Judged requests, by what was decided",
+            Family::clone(&decisions),
+        );
+        r.register_with_unit(
+            "overhead",
+            "How long a request was judged, without waiting for its bytes, the disk or the shop",
+            Unit::Seconds,
+            overhead.clone(),
+        );
+        r.register_with_unit(
+            "request_duration",
+            "How long a request took from its header block to the end of its answer",
+            Unit::Seconds,
+            Family::clone(&took),
+        );
+        r.register("logouts", "Logouts, by outcome", Family::clone(&logouts));
+        r.register(
+            "logout_near_misses",
+            "Requests that look like a logout and match no rule",
+            Family::clone(&near_misses),
+        );
+        r.register(
+            "mint_answers",
+            "Answers that hand out tokens, by whether these were dated or the answer can't be read",
+            Family::clone(&minted),
+        );
+        r.register(
+            "reissued_tokens",
+            "Answers that hand out a token that is dead, by what becomes of it",
+            Family::clone(&reissued),
+        );
+        r.register(
+            "limits_hit",
+            "What was turned away because a limit was reached",
+            Family::clone(&limits),
+        );
+        r.register(
+            "failed_handshakes",
+            "Connections that did not get through the TLS handshake",
+            failed_handshakes.clone(),
+        );
+        r.register(
+            "cut_off",
+            "Requests that were ended because a token of theirs was revoked meanwhile",
+            Family::clone(&cut_off),
+        );
+        let gauges = Gauges::register(&mut registry, journal);
+        if let Some(node) = node {
+            gauges.register_cluster(&mut registry, node);
+        }
+        Self {
+            registry,
+            requests,
+            decisions,
+            logouts,
+            near_misses,
+            minted,
+            reissued,
+            overhead,
+            took,
+            limits,
+            failed_handshakes,
+            cut_off,
+            gauges,
+        }
+    }
+}
+
+impl Metrics {
+    /// An answer handed out tokens.
+    pub(crate) fn note_minted(&self, shop: &str, outcome: &'static str) {
+        let outcome = Outcome {
+            shop: shop.to_owned(),
+            outcome,
+        };
+        self.minted.get_or_create(&outcome).inc();
+    }
+
+    /// An answer handed out a token that is dead.
+    pub(crate) fn note_reissued(&self, shop: &str, outcome: &'static str) {
+        let outcome = Outcome {
+            shop: shop.to_owned(),
+            outcome,
+        };
+        self.reissued.get_or_create(&outcome).inc();
+    }
+
+    /// A request was judged within this time.
+    pub(crate) fn note_overhead(&self, took: Duration) {
+        self.overhead.observe(took.as_secs_f64());
+    }
+
+    /// A request was served, from its header block to the end of its answer.
+    pub(crate) fn note_duration(&self, shop: &str, took: Duration) {
+        let shop = shop.to_owned();
+        let labels = ShopName { shop };
+        self.took.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A request was answered.
+    pub(crate) fn note_request(&self, shop: &str, code: u16) {
+        let shop = shop.to_owned();
+        self.requests.get_or_create(&Request { shop, code }).inc();
+    }
+
+    /// A request was judged.
+    pub(crate) fn note_decision(&self, shop: &str, verdict: &'static str, detail: &'static str) {
+        let shop = shop.to_owned();
+        let labels = Decision {
+            shop,
+            verdict,
+            detail,
+        };
+        self.decisions.get_or_create(&labels).inc();
+    }
+
+    /// A logout ended.
+    pub(crate) fn note_logout(&self, shop: &str, outcome: &'static str) {
+        let shop = shop.to_owned();
+        self.logouts.get_or_create(&Outcome { shop, outcome }).inc();
+    }
+
+    /// A request looks like a logout, and no rule is about it.
+    pub(crate) fn note_near_miss(&self, shop: &str) {
+        let shop = shop.to_owned();
+        self.near_misses.get_or_create(&ShopName { shop }).inc();
+    }
+
+    /// A limit was reached, by its key in the configuration.
+    pub(crate) fn note_limit(&self, limit: &'static str) {
+        self.limits.get_or_create(&Limit { limit }).inc();
+    }
+
+    /// A connection ended in its TLS handshake.
+    pub(crate) fn note_failed_handshake(&self) {
+        self.failed_handshakes.inc();
+    }
+
+    /// A header block was refused before a request came of it.
+    pub(crate) fn note_unread(&self, refusal: Refusal) {
+        self.note_request("", refusal.status().as_u16());
+        self.note_decision("", refusal.name(), "");
+    }
+
+    /// Pingora answered a request by itself, before any of our code saw it.
+    pub(crate) fn note_malformed(&self, code: u16) {
+        self.note_request("", code);
+        self.note_decision("", "malformed", "");
+    }
+
+    /// Streams of HTTP/2 ended before any of our code saw a request.
+    pub(crate) fn note_unserved(&self, streams: usize) {
+        if streams > 0 {
+            let labels = Decision {
+                shop: String::new(),
+                verdict: "malformed",
+                detail: "http2",
+            };
+            let streams = u64::try_from(streams).unwrap_or(u64::MAX);
+            self.decisions.get_or_create(&labels).inc_by(streams);
+        }
+    }
+
+    /// A request was ended because a token of it was revoked.
+    pub(crate) fn note_cut(&self, shop: &str) {
+        let shop = shop.to_owned();
+        self.cut_off.get_or_create(&ShopName { shop }).inc();
+    }
+
+    /// Everything in the `OpenMetrics` text format.
+    pub(crate) fn text(&self, measured: &Measured<'_>) -> Result<String, fmt::Error> {
+        self.gauges.read(measured);
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}

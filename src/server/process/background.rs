@@ -1,0 +1,130 @@
+//! What is done in the background, again and again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use log::warn;
+use pingora::connectors::http::Connector;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+
+use crate::clock;
+use crate::request::{Gate, Shop};
+use crate::server::keys::jwks::KeyFetcher;
+use crate::server::snapshot::Served;
+
+/// How often it is asked what is due.
+const UPKEEP_TICK: Duration = Duration::from_millis(100);
+
+/// How often is done what is done in the background.
+const TICK: Duration = Duration::from_secs(1);
+
+/// From which share of a limit on it is warned of.
+const NEARLY_FULL_PERCENT: u64 = 80;
+
+/// Drops what is over, and warns of what goes wrong.
+pub(crate) struct Housekeeping(pub(crate) Served);
+
+#[async_trait]
+impl BackgroundService for Housekeeping {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut ticks = tokio::time::interval(TICK);
+        let mut nearly_full = HashSet::new();
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    let site = self.0.load();
+                    site.gate.revocations().tick();
+                    site.gate.honour_meanings(clock::now());
+                    site.gate.shops().iter().for_each(|shop| warn_of_vain_places(shop));
+                    warn_of_full_stores(&site.gate, &mut nearly_full);
+                }
+                _ = shutdown.changed() => return,
+            }
+        }
+    }
+}
+
+/// The limit of what unverified credentials may store is warned of before it is reached, once each time. `known`: the shops
+/// that were warned of, by name.
+fn warn_of_full_stores(gate: &Gate, known: &mut HashSet<String>) {
+    let now = clock::now();
+    for shop in gate.shops() {
+        let limit = shop.allowance.per_shop;
+        let held = gate.revocations().unverified(shop.tag, now);
+        let most = held.unconfirmed.max(held.likely);
+        let is_nearly_full = most > 0 && most >= limit.saturating_mul(NEARLY_FULL_PERCENT) / 100;
+        if !is_nearly_full {
+            known.remove(&shop.name);
+        } else if known.insert(shop.name.clone()) {
+            let (shop, unconfirmed, likely) = (shop.name.as_str(), held.unconfirmed, held.likely);
+            warn!(shop, unconfirmed, likely, limit; "limits.unverified_entries is nearly reached: beyond it, logouts that the shop does not confirm are answered 429");
+        }
+    }
+}
+
+/// A place that never holds a token protects nothing, and must not be silent about it.
+fn warn_of_vain_places(shop: &Shop) {
+    for place in shop
+        .places
+        .iter()
+        .filter(|place| place.counts.is_newly_vain())
+    {
+        let (shop, values) = (shop.name.as_str(), place.counts.unreadable());
+        let place = place.label();
+        warn!(shop, place, values; "a configured credential never holds a token: it protects nothing; see `pattern`, `decode` and `kind`");
+    }
+}
+
+/// Fetches keys that are due.
+pub(crate) struct KeyRefresh {
+    pub(crate) site: Served,
+    pub(crate) keys: Arc<KeyFetcher>,
+}
+
+#[async_trait]
+impl BackgroundService for KeyRefresh {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => self.keys.tick(self.site.load().gate.shops()),
+                _ = shutdown.changed() => return,
+            }
+        }
+    }
+}
+
+/// Keeps addresses and health up to date, for all shops.
+pub(crate) struct Upkeep {
+    site: Served,
+    connector: Arc<Connector>,
+}
+
+impl Upkeep {
+    /// Of the site that is served.
+    pub(crate) fn of(site: Served) -> Self {
+        let connector = Arc::new(Connector::new(None));
+        Self { site, connector }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Upkeep {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut ticks = tokio::time::interval(UPKEEP_TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    for upstreams in self.site.load().upstreams.values() {
+                        upstreams.tick(&self.connector);
+                    }
+                }
+                _ = shutdown.changed() => return,
+            }
+        }
+    }
+}

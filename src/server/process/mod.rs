@@ -1,0 +1,14 @@
+//! The process: its services, what they listen on, how it reports to systemd, and how it ends.
+
+pub(crate) mod background;
+pub(crate) mod descriptors;
+pub(crate) mod drain;
+pub(crate) mod inherited;
+pub(crate) mod listen;
+pub(crate) mod notify;
+pub(crate) mod self_probe;
+pub(crate) mod services;
+pub(crate) mod shutdown;
+pub(crate) mod sockets;
+pub(crate) mod traffic;
+pub(crate) mod watchdog;

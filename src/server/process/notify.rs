@@ -1,0 +1,102 @@
+//! What systemd is told, where it asks for it (`sd_notify`(3)): by `NOTIFY_SOCKET` alone, without libsystemd.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use log::warn;
+use sd_notify::NotifyState;
+
+use super::traffic::Traffic;
+use crate::revocation::State;
+use crate::server::operator::reload_record::Record;
+use crate::server::snapshot::Served;
+
+/// Tells systemd how the process fares. Where nobody asks, nothing is told.
+pub(crate) struct Notify {
+    pub(crate) served: Served,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) reloads: Arc<Record>,
+    /// Where customers come to, for people to read.
+    pub(crate) addresses: String,
+    /// Whether `READY=1` was said, so that nothing else says it before the first request was answered.
+    pub(crate) is_ready: AtomicBool,
+}
+
+impl Notify {
+    /// Customers are served.
+    pub(crate) fn ready(&self) {
+        self.is_ready.store(true, Ordering::Release);
+        tell(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
+    }
+
+    /// Customers are still served.
+    pub(crate) fn alive(&self) {
+        tell(&[NotifyState::Watchdog, NotifyState::Status(&self.status())]);
+    }
+
+    /// The configuration is being read anew.
+    pub(crate) fn reloading(&self) {
+        if let (true, Ok(now)) = (self.may_reload(), NotifyState::monotonic_usec_now()) {
+            tell(&[NotifyState::Reloading, now]);
+        }
+    }
+
+    /// The configuration was read, or refused.
+    pub(crate) fn reloaded(&self) {
+        if self.may_reload() {
+            self.ready();
+        }
+    }
+
+    /// The process was told to stop.
+    pub(crate) fn stopping(&self) {
+        let in_flight = self.traffic.in_flight();
+        let status = format!("stopping; {in_flight} requests in flight");
+        tell(&[NotifyState::Stopping, NotifyState::Status(&status)]);
+    }
+
+    /// Whether customers have been served.
+    pub(crate) fn has_been_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+
+    /// A reload is told of only between the start and the end, which have their own words.
+    fn may_reload(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire) && !self.traffic.is_draining()
+    }
+
+    /// One line, for `systemctl status`.
+    fn status(&self) -> String {
+        let site = self.served.load();
+        let shops = site.gate.shops().len();
+        let counts = site.gate.revocations().counts();
+        let revocations = counts.tokens + counts.undated + counts.cutoffs;
+        let failed = if self.reloads.is_last_good() {
+            ""
+        } else {
+            "; the last reload failed"
+        };
+        let state = match site.gate.revocations().standing().state() {
+            State::Ready => String::new(),
+            state @ (State::Starting | State::Restoring | State::Syncing | State::Stale) => {
+                format!("{}: ", state.name())
+            }
+        };
+        format!(
+            "{state}serving {shops} shop{} on {}; {revocations} revocation{}{failed}",
+            plural(shops as u64),
+            self.addresses,
+            plural(revocations),
+        )
+    }
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!("systemd can't be told: {error}");
+    }
+}

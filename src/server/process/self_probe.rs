@@ -1,0 +1,292 @@
+//! The process asks itself: a request through each of its own public listeners. Only an answer proves that
+//! customers are served.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderName, StatusCode};
+use log::error;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use socket2::{Domain, Socket, Type};
+
+use crate::server::connection::limiter::Slots;
+use crate::server::operator::client::status_of;
+
+/// The header by which the proxy knows these requests; its value is known to this process alone.
+const HEADER: HeaderName = HeaderName::from_static("x-doorward-pulse");
+
+/// Asks this process's own listeners.
+pub(crate) struct Pulse {
+    header: HeaderName,
+    key: String,
+    places: Vec<Place>,
+    /// Where it asks for a place, so that a full house does not turn it away.
+    slots: Arc<Slots>,
+}
+
+/// A public listener of this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// What it is bound to.
+    pub(crate) address: SocketAddr,
+    /// Whether TLS is spoken there.
+    pub(crate) tls: bool,
+}
+
+/// A listener of ours that does not answer us.
+#[derive(Debug)]
+pub(crate) struct Silent {
+    pub(crate) address: SocketAddr,
+    pub(crate) error: io::Error,
+}
+
+impl Pulse {
+    /// A pulse through these listeners, with a fresh key.
+    pub(crate) fn through(
+        places: Vec<Place>,
+        slots: Arc<Slots>,
+    ) -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let mut bytes = [0; 16];
+        aws_lc_rs::rand::fill(&mut bytes)?;
+        let mut key = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            let _ = write!(key, "{byte:02x}");
+        }
+        Ok(Self {
+            header: HEADER,
+            key,
+            places,
+            slots,
+        })
+    }
+
+    /// Whether a request is one of these. Nobody else can make one.
+    pub(crate) fn is_own(&self, head: &Parts) -> bool {
+        let value = head.headers.get(&self.header);
+        value.is_some_and(|value| value.as_bytes() == self.key.as_bytes())
+    }
+
+    /// Asks every listener; each may take its share of `patience`.
+    pub(crate) async fn beats(self: &Arc<Self>, patience: Duration) -> Result<(), Silent> {
+        let pulse = Arc::clone(self);
+        let asked = tokio::task::spawn_blocking(move || pulse.ask_all(patience)).await;
+        asked.unwrap_or_else(|_| {
+            error!("the self-request ended in a panic");
+            Ok(()) // a fault of the question says nothing of the answer
+        })
+    }
+
+    fn ask_all(&self, patience: Duration) -> Result<(), Silent> {
+        let count = u32::try_from(self.places.len()).unwrap_or(u32::MAX).max(1);
+        for place in &self.places {
+            let address = place.address;
+            self.ask(*place, patience / count)
+                .map_err(|error| Silent { address, error })?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, place: Place, patience: Duration) -> io::Result<()> {
+        let address = reachable(place.address);
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(address.ip(), 0).into())?;
+        let from = socket.local_addr()?.as_socket();
+        let _invitation = from.map(|from| self.slots.invite(from));
+        socket.connect_timeout(&address.into(), patience)?;
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        let Self { header, key, .. } = self;
+        let head = format!("GET / HTTP/1.1\r\nHost: {address}\r\n{header}: {key}\r\n");
+        let status = if place.tls {
+            status_of(encrypted(stream, address.ip())?, &head)?
+        } else {
+            status_of(stream, &head)?
+        };
+        if status == StatusCode::NO_CONTENT {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("it answered {status}")))
+        }
+    }
+}
+
+/// Where a listener can be reached from this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// TLS to our own listener. Its certificate is for the names that customers use, and nothing is entrusted to
+/// the connection but a question, so nobody's identity is asked for.
+fn encrypted(
+    stream: TcpStream,
+    ip: IpAddr,
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let provider = Arc::new(ring::default_provider());
+    let anybody = Arc::new(Anybody(provider.signature_verification_algorithms));
+    let config = configured(provider, anybody).map_err(io::Error::other)?;
+    let connection = ClientConnection::new(Arc::new(config), ServerName::IpAddress(ip.into()));
+    Ok(StreamOwned::new(
+        connection.map_err(io::Error::other)?,
+        stream,
+    ))
+}
+
+fn configured(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ClientConfig, rustls::Error> {
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// Takes every certificate; whoever has it must hold its key all the same.
+#[derive(Debug)]
+struct Anybody(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::{self, JoinHandle};
+
+    use rustls::{ServerConfig, ServerConnection};
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn pulse_through(address: SocketAddr, tls: bool) -> Pulse {
+        Pulse::through(
+            vec![Place { address, tls }],
+            Arc::new(Slots::at_most(usize::MAX)),
+        )
+        .unwrap()
+    }
+
+    /// Reads a head and gives this answer, once.
+    fn answer_once(mut stream: impl Read + Write, answer: &str) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        stream.flush().unwrap();
+        String::from_utf8(head).unwrap()
+    }
+
+    fn listener(answer: &'static str) -> (SocketAddr, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = thread::spawn(move || answer_once(listener.accept().unwrap().0, answer));
+        (address, served)
+    }
+
+    #[test]
+    fn only_the_proxys_own_answer_counts() {
+        let (address, served) = listener("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        let pulse = pulse_through(address, false);
+        pulse.ask_all(PATIENCE).unwrap();
+        let head = served.join().unwrap();
+        assert!(head.contains(&format!("{HEADER}: {}\r\n", pulse.key)));
+        let (address, served) = listener("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let silent = pulse_through(address, false).ask_all(PATIENCE).unwrap_err();
+        assert_eq!(silent.error.to_string(), "it answered 200 OK");
+        served.join().unwrap();
+    }
+
+    #[test]
+    fn a_listener_with_tls_is_asked_whoever_it_says_it_is() {
+        let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).unwrap();
+        let chain = vec![made.cert.der().clone()];
+        let key = made.signing_key.serialize_der().try_into().unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = thread::spawn(move || {
+            let connection = ServerConnection::new(Arc::new(config)).unwrap();
+            let stream = StreamOwned::new(connection, listener.accept().unwrap().0);
+            answer_once(stream, "HTTP/1.1 204 No Content\r\n\r\n")
+        });
+        pulse_through(address, true).ask_all(PATIENCE).unwrap();
+        served.join().unwrap();
+    }
+
+    #[test]
+    fn a_listener_that_says_nothing_is_silent() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let pulse = pulse_through(address, false);
+        let silent = pulse.ask_all(Duration::from_millis(50)).unwrap_err();
+        assert_eq!(silent.address, address);
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_asked_on_this_machine() {
+        for (bound, asked) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+        ] {
+            assert_eq!(reachable(bound.parse().unwrap()), asked.parse().unwrap());
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The answers by which a shop hands out tokens: they date them, before the customer has them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
+use log::{info, warn};
+use pingora::http::{RequestHeader, ResponseHeader};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+use crate::clock::{self, UnixTime};
+use crate::request::{AnswerTokens, HandedOut, MintRule, OnReissue, Request, Shop};
+use crate::revocation::{DateKind, Id};
+use crate::server::proxy::context::Context;
+use crate::server::proxy::hooks::Proxy;
+use crate::server::proxy::stream;
+
+/// The longest answer that is read for its tokens.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// An answer that hands out tokens, while it passes.
+pub(crate) struct Minting {
+    shop: Arc<Shop>,
+    rule: Arc<MintRule>,
+    /// What came of its body, where that is read.
+    held: Option<Vec<u8>>,
+}
+
+impl Minting {
+    /// Of the answer to a request, if that is a call that hands out tokens.
+    pub(crate) fn expected(shop: &Arc<Shop>, request: &Request<'_>) -> Option<Self> {
+        let rule = shop.mint_of(request)?;
+        Some(Self {
+            shop: Arc::clone(shop),
+            rule: Arc::clone(rule),
+            held: None,
+        })
+    }
+
+    /// The shop is to answer so that it can be read.
+    pub(crate) fn ask_plainly(&self, head: &mut RequestHeader) {
+        if self.rule.reads_body() {
+            head.remove_header(&ACCEPT_ENCODING);
+        }
+    }
+
+    /// Whether the body of an answer can be read.
+    fn can_read(response: &ResponseHeader) -> bool {
+        let value = |name| response.headers.get(name).and_then(|it| it.to_str().ok());
+        let is_plain = value(CONTENT_ENCODING.as_str())
+            .is_none_or(|coding| coding.trim().eq_ignore_ascii_case("identity"));
+        let length = value(CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
+        let is_short = length.is_none_or(|length| length <= ANSWER_BYTES_MAX);
+        is_plain && is_short && !stream::is_begun(response)
+    }
+}
+
+impl Proxy {
+    /// The head of an answer: what it hands out is dated before the customer has it.
+    pub(crate) async fn mint_by_head(&self, response: &ResponseHeader, context: &mut Context) {
+        let Some(mut minting) = context.minting.take() else {
+            return;
+        };
+        if response.status.is_informational() {
+            context.minting = Some(minting);
+            return;
+        }
+        if !(response.status.is_success() || response.status.is_redirection()) {
+            return; // it handed out nothing
+        }
+        let tokens = minting.rule.tokens_of_head(&response.headers, clock::now());
+        self.mint(&minting.shop, &tokens, context).await;
+        if !minting.rule.reads_body() || !response.status.is_success() {
+            return;
+        }
+        if Minting::can_read(response) {
+            minting.held = Some(Vec::new());
+            context.minting = Some(minting);
+        } else {
+            self.note_unread(&minting.shop, context);
+        }
+    }
+
+    /// A part of the body of such an answer: held back until all of it was read.
+    pub(crate) fn mint_by_body(
+        &self,
+        body: &mut Option<Bytes>,
+        is_end: bool,
+        context: &mut Context,
+    ) {
+        let Some(mut minting) = context.minting.take() else {
+            return;
+        };
+        let Some(mut held) = minting.held.take() else {
+            return;
+        };
+        held.extend_from_slice(body.take().unwrap_or_default().as_ref());
+        if held.len() > ANSWER_BYTES_MAX {
+            self.note_unread(&minting.shop, context);
+            *body = Some(held.into());
+        } else if is_end {
+            match minting.rule.tokens_of_body(&held) {
+                // A login in flight must not be answered before its token is on disk, and Pingora does not wait here.
+                Some(tokens) => block_in_place(|| {
+                    Handle::current().block_on(self.mint(&minting.shop, &tokens, context));
+                }),
+                None if held.is_empty() => {}
+                None => self.note_unread(&minting.shop, context),
+            }
+            *body = Some(held.into());
+        } else {
+            minting.held = Some(held);
+            context.minting = Some(minting);
+        }
+    }
+
+    /// What was held of an answer that ends in trailers, where nothing else can be said any more.
+    pub(crate) fn mint_by_trailers(&self, context: &mut Context) -> Option<Bytes> {
+        let mut body = None;
+        self.mint_by_body(&mut body, true, context);
+        body
+    }
+
+    async fn mint(&self, shop: &Shop, tokens: &AnswerTokens, context: &Context) {
+        let gate = &context.site.gate;
+        let HandedOut {
+            dated,
+            dead,
+            again,
+            is_awaited,
+        } = gate.handed_out(shop, tokens, clock::now());
+        let (set, name) = (gate.revocations(), shop.name.as_str());
+        if !dated.is_empty() {
+            self.metrics.note_minted(name, "dated");
+        }
+        let meaning = shop.meaning();
+        let written = set
+            .date(DateKind::Minted, &dated, meaning, is_awaited)
+            .await;
+        let revived = match shop.on_reissue {
+            OnReissue::Refuse => {
+                self.note_reissued("refused", &dead, name, context);
+                Ok(())
+            }
+            OnReissue::Revive => {
+                self.note_reissued("revived", &dead, name, context);
+                let alive = [dead, again].concat();
+                set.date(DateKind::Revived, &alive, meaning, true).await
+            }
+        };
+        if written.and(revived).is_err() {
+            let request = context.id.as_str();
+            warn!(request, shop = name; "the date of a token is not on disk");
+        }
+    }
+
+    fn note_reissued(
+        &self,
+        outcome: &'static str,
+        dead: &[(Id, UnixTime)],
+        shop: &str,
+        context: &Context,
+    ) {
+        let Some((id, _)) = dead.first() else {
+            return;
+        };
+        let request = context.id.as_str();
+        self.metrics.note_reissued(shop, outcome);
+        let token = self.log_key.name(id);
+        warn!(request, shop, token:%, outcome; "the shop handed out a token that is dead");
+    }
+
+    fn note_unread(&self, shop: &Shop, context: &Context) {
+        let (request, shop) = (context.id.as_str(), shop.name.as_str());
+        self.metrics.note_minted(shop, "unread");
+        info!(request, shop; "an answer that hands out tokens can't be read");
+    }
+}

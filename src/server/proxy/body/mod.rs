@@ -1,0 +1,5 @@
+//! Request bodies that are read before their request is judged.
+
+pub(crate) mod budget;
+pub(crate) mod encoding;
+pub(crate) mod read_ahead;

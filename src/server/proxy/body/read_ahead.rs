@@ -1,0 +1,138 @@
+//! Request bodies: read ahead where they matter, or thrown away for the sake of the connection.
+
+use std::future::poll_fn;
+use std::time::Duration;
+
+use super::budget::BodyShare;
+use crate::request::Refusal;
+use bytes::Bytes;
+use http::Version;
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use pingora::protocols::http::ServerSession;
+use pingora::{Error, ErrorType, Result};
+use pingora_proxy::Session;
+use tokio::time::timeout;
+
+/// How much of a body is read ahead: what Pingora keeps for sending it on. More would be lost.
+pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// How much of it comes at a time, in HTTP/2; it counts before it is read.
+const PART_BYTES: usize = 16 << 10;
+
+/// How long all of it may take: nobody may hold a place with a byte a minute.
+const READ_AHEAD_MAX: Duration = Duration::from_mins(2);
+
+/// How much is thrown away of a body of HTTP/2, and for how long.
+const THROWN_AWAY_MAX: usize = 1 << 20;
+const THROW_AWAY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A body that was to be read before the request is judged.
+pub(crate) enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// It can't be examined. This was read of it, and would be lost on the way to the shop.
+    Unreadable(Refusal, Bytes),
+}
+
+/// How a body is read ahead.
+pub(crate) struct ReadAhead<'s> {
+    /// How long the client may be silent between two parts of it.
+    pub(crate) silence_max: Duration,
+    /// What is kept of it counts here.
+    pub(crate) share: &'s BodyShare,
+    /// Whether the shop is sent it although it can't be examined.
+    pub(crate) passes_unread: bool,
+}
+
+/// Reads a body as far as it is kept for sending it on.
+pub(crate) async fn read(session: &mut Session, how: ReadAhead<'_>) -> Result<Body> {
+    match timeout(READ_AHEAD_MAX, read_all(session, how)).await {
+        Ok(read) => read,
+        Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
+    }
+}
+
+/// Pingora keeps the parts, so that they are kept once until all are there; what is too long it forgets.
+async fn read_all(session: &mut Session, how: ReadAhead<'_>) -> Result<Body> {
+    let headers = &session.req_header().headers;
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    let announced = announced.and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Ok(Body::Unreadable(Refusal::UnreadableBody, Bytes::new()));
+    }
+    let may_wait = session.req_header().version > Version::HTTP_10; // RFC 9110 section 10.1.1
+    if may_wait && headers.contains_key(EXPECT) && !session.is_body_empty() {
+        session.write_continue_response().await?;
+    }
+    session.enable_retry_buffering();
+    let mut length = 0;
+    let mut kept = Vec::new();
+    loop {
+        let left = announced.map_or(PART_BYTES, |announced| announced.saturating_sub(length));
+        if let Err(refusal) = how.share.hold(length + left.min(PART_BYTES)) {
+            return Ok(Body::Unreadable(refusal, Bytes::new()));
+        }
+        let Some(part) = read_part(session, how.silence_max).await? else {
+            break;
+        };
+        length += part.len();
+        if how.passes_unread {
+            kept.extend_from_slice(&part);
+        }
+        if length > BODY_BYTES_MAX {
+            return Ok(Body::Unreadable(Refusal::UnreadableBody, kept.into()));
+        }
+    }
+    drop(kept);
+    if let Err(refusal) = how.share.hold(length) {
+        return Ok(Body::Unreadable(refusal, Bytes::new()));
+    }
+    let body = session.as_ref().get_retry_buffer();
+    Ok(Body::Whole(body.unwrap_or_default()))
+}
+
+/// Pingora has a timeout for HTTP/1 only.
+async fn read_part(session: &mut Session, silence_max: Duration) -> Result<Option<Bytes>> {
+    match timeout(silence_max, session.read_request_body()).await {
+        Ok(part) => part.map_err(Error::into_down),
+        Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
+    }
+}
+
+/// Takes what is still coming of a body of HTTP/2, after the answer to it: a stream is reset when nobody takes it,
+/// and curl 7 forgets the answer then, although it is whole (RFC 9113 section 8.1).
+pub(crate) async fn throw_away(session: &mut Session) {
+    let ServerSession::H2(stream) = session.as_downstream_mut() else {
+        return;
+    };
+    let taking = async {
+        let mut taken = 0;
+        // Not as a body is read otherwise: that would be kept for a shop.
+        while let Some(Ok(chunk)) = poll_fn(|context| stream.poll_read_body_bytes(context)).await {
+            taken += chunk.len();
+            if taken > THROWN_AWAY_MAX {
+                break;
+            }
+        }
+    };
+    let _ = timeout(THROW_AWAY_TIMEOUT, taking).await;
+}
+
+/// Whether what is left of the body is short enough to be read for the sake of the connection.
+pub(crate) fn is_short(session: &mut Session) -> bool {
+    if session.is_body_empty() {
+        return true;
+    }
+    let headers = &session.req_header().headers;
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    let short = length.is_some_and(|length| {
+        length
+            .parse()
+            .is_ok_and(|length: usize| length <= BODY_BYTES_MAX)
+    });
+    short && !headers.contains_key(TRANSFER_ENCODING) && !headers.contains_key(EXPECT)
+}

@@ -1,0 +1,166 @@
+//! One request and its answer, on a connection of their own.
+
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, Version};
+use pingora::connectors::http::Connector;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, OkOrErr, OrErr, Result};
+
+use crate::request::Answer;
+
+/// The longest answer that is kept for the customer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// A connection that nothing has been sent on.
+pub(crate) async fn connect(connector: &Connector, peer: &HttpPeer) -> Result<HttpSession> {
+    let (mut session, _) = connector.get_http_session(peer).await?;
+    session.set_read_timeout(peer.options.read_timeout);
+    session.set_write_timeout(peer.options.write_timeout);
+    Ok(session)
+}
+
+/// Sends a whole request.
+pub(crate) async fn send(
+    session: &mut HttpSession,
+    peer: &HttpPeer,
+    mut head: RequestHeader,
+    body: &[u8],
+) -> Result<()> {
+    remove_hop_headers(&mut head);
+    if !head.headers.contains_key(HOST)
+        && let Some(host) = head.uri.authority().cloned()
+    {
+        head.insert_header(HOST, host.as_str())?; // a request in HTTP/2 says it in its target
+    }
+    if !body.is_empty() || head.headers.contains_key(CONTENT_LENGTH) {
+        head.insert_header(CONTENT_LENGTH, body.len())?;
+    }
+    if session.as_http2().is_some() {
+        make_http2(&mut head, peer.is_tls())?;
+    } else {
+        head.insert_header(CONNECTION, "close")?;
+        head.set_version(Version::HTTP_11);
+    }
+    session.write_request_header(Box::new(head)).await?;
+    if !body.is_empty() {
+        session
+            .write_request_body(body.to_vec().into(), true)
+            .await?;
+    }
+    session.finish_request_body().await
+}
+
+/// The host and the scheme stand in the target (RFC 9113 section 8.3.1).
+fn make_http2(head: &mut RequestHeader, tls: bool) -> Result<()> {
+    let host = head.remove_header(&HOST);
+    let host = host.or_err(ErrorType::InvalidHTTPHeader, "a request without a host")?;
+    let uri = http::Uri::builder()
+        .scheme(if tls { "https" } else { "http" })
+        .authority(host.as_bytes())
+        .path_and_query(head.raw_path())
+        .build();
+    head.set_uri(uri.or_err(ErrorType::InvalidHTTPHeader, "not a target for HTTP/2")?);
+    head.set_version(Version::HTTP_2);
+    Ok(())
+}
+
+/// An answer whose head has come.
+pub(crate) struct Answered {
+    /// As it came.
+    pub(crate) head: ResponseHeader,
+    /// Its body, or why the end of it did not come.
+    pub(crate) body: Result<Bytes>,
+}
+
+impl Answered {
+    /// For the customer, if it is whole.
+    pub(crate) fn whole(self) -> Result<Answer> {
+        let headers = end_to_end(&self.head.headers);
+        self.body.map(|body| Answer {
+            status: self.head.status,
+            headers,
+            body,
+        })
+    }
+}
+
+/// Sends a request and reads its answer, as far as it comes.
+pub(crate) async fn exchange(
+    mut session: HttpSession,
+    peer: &HttpPeer,
+    head: RequestHeader,
+    body: &[u8],
+) -> Result<Answered> {
+    send(&mut session, peer, head, body).await?;
+    let head = read_head(&mut session).await?;
+    let body = read_body(&mut session).await;
+    Ok(Answered { head, body })
+}
+
+async fn read_body(session: &mut HttpSession) -> Result<Bytes> {
+    let mut body = Vec::new();
+    while let Some(chunk) = session.read_response_body().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_BYTES_MAX {
+            return Err(Error::explain(
+                ErrorType::InvalidHTTPHeader,
+                "the answer is too long",
+            ));
+        }
+    }
+    Ok(body.into())
+}
+
+/// The final head; what is said before it is for nobody.
+pub(crate) async fn read_head(session: &mut HttpSession) -> Result<ResponseHeader> {
+    loop {
+        session.read_response_header().await?;
+        let head = session.response_header().cloned();
+        let head = head.ok_or_else(|| Error::new(ErrorType::ConnectionClosed))?;
+        if !head.status.is_informational() {
+            return Ok(head);
+        }
+    }
+}
+
+/// Headers that are about one connection (RFC 9110 section 7.6.1).
+const HOP_HEADERS: [HeaderName; 6] = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, EXPECT];
+const OLD_HOP_HEADERS: [&str; 3] = ["keep-alive", "proxy-connection", "proxy-authorization"];
+
+/// Whether a header is about one connection, by its name or because `Connection` names it.
+fn is_hop_header(name: &HeaderName, headers: &HeaderMap) -> bool {
+    let nominated = || {
+        let lines = headers.get_all(CONNECTION).iter();
+        let mut options = lines
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','));
+        options.any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
+    };
+    HOP_HEADERS.contains(name) || OLD_HOP_HEADERS.contains(&name.as_str()) || nominated()
+}
+
+fn remove_hop_headers(head: &mut RequestHeader) {
+    let names = head
+        .headers
+        .keys()
+        .filter(|name| is_hop_header(name, &head.headers));
+    let names: Vec<HeaderName> = names.cloned().collect();
+    for name in names {
+        head.remove_header(&name);
+    }
+}
+
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if *name != CONTENT_LENGTH && !is_hop_header(name, headers) {
+            kept.append(name, value.clone());
+        }
+    }
+    kept
+}

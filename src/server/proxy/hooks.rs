@@ -1,0 +1,685 @@
+//! The public listener: every request is judged before anything reaches a shop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, COOKIE, DATE, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, Version};
+use log::{debug, error, info, warn};
+use pingora::connectors::http::Connector;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+use super::answer::mint::Minting;
+use super::answer::reply;
+use super::answer::{dead_cookies, ecwid};
+use super::body::budget::{BodyBudget, BodyShare};
+use super::body::encoding::{self, Encoding};
+use super::body::read_ahead::{self, Body, ReadAhead};
+use super::checks::{framing, target};
+use super::context::Context;
+use super::introspection::Turns;
+use super::request_id::RequestIds;
+use super::stream::{self, STREAM_SILENCE_MAX};
+use crate::clock::{self};
+use crate::request::{self, Answer, BodyNeed, Gate, Refusal, Refused, Request, Shop, Verdict};
+use crate::server::connection::revocation_watch::{Lease, Reader};
+use crate::server::connection::state::Line;
+use crate::server::keys::jwks::KeyFetcher;
+use crate::server::operator::log_id::LogKey;
+use crate::server::operator::metrics::Metrics;
+use crate::server::operator::near_misses::NearMisses;
+use crate::server::process::self_probe::Pulse;
+use crate::server::process::traffic::Traffic;
+use crate::server::snapshot::{Served, Site};
+use crate::server::upstream::NO_SERVER;
+
+/// The proxy in front of the shops.
+pub(crate) struct Proxy {
+    pub(crate) served: Served,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) log_key: LogKey,
+    pub(crate) near_misses: NearMisses,
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) keys: Arc<KeyFetcher>,
+    pub(crate) turns: Turns,
+    pub(crate) body_budget: Arc<BodyBudget>,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+/// A body that was read whole.
+struct Examined {
+    /// As it came, for the shop.
+    sent: Bytes,
+    /// As it is judged; `None`: it can't be examined, and passes all the same.
+    examined: Option<Bytes>,
+}
+
+/// How long a request waits for the key that its token names.
+const KEY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the rest of a refused request's body may take to arrive.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::of(self.served.load_full(), self.traffic.request())
+    }
+
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> Result<()> {
+        if let Some(line) = Line::of(session.digest()) {
+            line.serve();
+        }
+        let limits = &context.site.limits;
+        context.id = context.site.forwarding.id_of(session, &self.request_ids);
+        if session.req_header().version == Version::HTTP_10 {
+            session.set_keepalive(None); // RFC 9112 section 9.3
+        } else if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(limits.keepalive.as_secs()));
+        }
+        session.set_read_timeout(Some(limits.body_timeout));
+        if session.is_http2() {
+            session.set_write_timeout(Some(limits.body_timeout));
+        }
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        Ok(())
+    }
+
+    /// The verdict, and what follows from it.
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        if self.pulse.is_own(session.req_header()) {
+            return self.answer_pulse(session, context).await;
+        }
+        let site = Arc::clone(&context.site);
+        if let Some(refusal) = framing::fault_of(session, &site.limits) {
+            if framing::is_about_body(refusal) {
+                session.set_keepalive(None);
+            }
+            let refused = Refused::by_nobody(refusal);
+            return self.refuse(session, context, &refused).await;
+        }
+        let early = if session.is_body_empty() {
+            None
+        } else {
+            let head = Request::new(session.req_header(), None);
+            site.gate.refuse_before_body(&head, clock::now())
+        };
+        if let Some(refused) = early {
+            return self.refuse(session, context, &refused).await;
+        }
+        let body = match self.read_ahead(session, context).await? {
+            Ok(body) => body,
+            Err(refusal) => {
+                let refused = site.gate.refuse_unread(session.req_header(), refusal);
+                return self.refuse(session, context, &refused).await;
+            }
+        };
+        let examined = body.as_ref().and_then(|body| body.examined.as_deref());
+        let (head, host) = (session.req_header(), site.forwarding.host_told(session));
+        let asked = || Request::new(head, examined).forwarded_as(host);
+        let mut judged = self.judge_with_keys(&site.gate, &asked).await;
+        if let Ok(Verdict::Ask(shop, doubtful)) = judged {
+            self.ask_about(session, context, shop, &doubtful).await;
+            judged = site.gate.judge_again(&asked(), clock::now());
+        }
+        match judged {
+            Ok(Verdict::Ask(shop, _)) => {
+                let refused = Refused::of(shop, Refusal::Unconfirmed);
+                self.refuse(session, context, &refused).await
+            }
+            Ok(Verdict::Forward {
+                shop,
+                tokens,
+                is_demanded,
+                dead_cookies,
+            }) => {
+                self.note_forwarded(context, shop, dead_cookies.len());
+                let request = Request::new(session.req_header(), examined);
+                if shop.nearly_logs_out(&request) {
+                    self.metrics.note_near_miss(&shop.name);
+                    self.near_misses.log(&context.id, shop, &request);
+                }
+                context.note_opaque(&tokens, is_demanded && !has_cookies(session.req_header()));
+                context.minting = Minting::expected(shop, &request);
+                context.admit(shop, tokens);
+                context.dead_cookies = dead_cookies;
+                if stream::is_itself(session.req_header()) {
+                    Lease::begin_stream();
+                    self.read_anew(session);
+                }
+                Ok(false)
+            }
+            Ok(Verdict::LogOut(logout)) => {
+                let body = body.as_ref().map(|body| body.sent.clone());
+                self.log_out(session, context, logout, body).await
+            }
+            Ok(Verdict::Preflight) => {
+                let answer = request::preflight(session.req_header());
+                self.answer(session, &answer).await
+            }
+            Ok(Verdict::Script) => {
+                let answer = ecwid::script(&session.req_header().headers);
+                self.answer(session, &answer).await
+            }
+            Err(refused) => self.refuse(session, context, &refused).await,
+        }
+    }
+
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
+        let (site, head) = (Arc::clone(&context.site), session.req_header());
+        let trip = context.trip()?;
+        let server = trip.send_off(head, || site.forwarding.client_of(session))?;
+        let upstreams = trip.upstreams();
+        let mut peer = if session.is_upgrade_req() && stream::is_web_socket(head) {
+            upstreams.handshake_peer(&server)?
+        } else {
+            upstreams.peer(&server)?
+        };
+        if stream::is_wanted(head) {
+            let silence = peer.options.read_timeout;
+            peer.options.read_timeout = silence.map(|silence| silence.max(STREAM_SILENCE_MAX));
+        }
+        Ok(Box::new(peer))
+    }
+
+    /// Nothing was sent yet: another server may have it.
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let has_other = context.trip().is_ok_and(|trip| trip.give_up(&error));
+        error.set_retry(has_other);
+        error
+    }
+
+    /// What may have been acted on is not sent twice (standards 118): only a request that may be repeated, whose
+    /// body is still here, and only where the connection was an old one that had died before its answer began.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        is_old: bool,
+    ) -> Box<Error> {
+        let is_repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated();
+        if is_repeatable {
+            error.retry.decide_reuse(is_old);
+        } else {
+            error.set_retry(false);
+        }
+        let grew_silent =
+            stream::is_wanted(session.req_header()) && *error.etype() == ErrorType::ReadTimedout;
+        if *error.esource() == ErrorSource::Upstream && !error.retry() && !grew_silent {
+            context.note_failure(error.etype().as_str());
+        }
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        let upstreams = Arc::clone(context.trip()?.upstreams());
+        dead_cookies::take_out(&context.dead_cookies, upstream)?;
+        let told = context.told(&upstreams);
+        context.site.forwarding.rewrite(session, told, upstream)?;
+        target::make_origin_form(upstream);
+        if let Some(minting) = &context.minting {
+            minting.ask_plainly(upstream);
+        }
+        context.trip()?.note_sending();
+        context.unsent = context.read_ahead.clone();
+        Ok(())
+    }
+
+    /// An empty frame that ends a body of HTTP/2 would reach a shop of HTTP/1.1 as a second last chunk, and be the
+    /// beginning of the next customer's request (cloudflare/pingora#935).
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        is_end: bool,
+        context: &mut Context,
+    ) -> Result<()> {
+        if !context.unsent.is_empty() {
+            let unsent = std::mem::take(&mut context.unsent);
+            let rest = body.take().unwrap_or_default();
+            *body = Some([unsent, rest].concat().into());
+        }
+        if is_end {
+            body.take_if(|body| body.is_empty());
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        context.trip()?.learn_clock(response);
+        if response.status.is_success() {
+            context.note_accepted();
+        }
+        if let Some(shop) = &context.shop {
+            shop.note_set_cookies(&response.headers, session.req_header().uri.path());
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        self.mint_by_head(response, context).await;
+        if session.req_header().version == Version::HTTP_10 {
+            // It can't read chunks (RFC 9112 section 6.1): the end of the connection ends the body.
+            response.remove_header(&TRANSFER_ENCODING);
+        }
+        let is_informational = response.status.is_informational();
+        if is_informational || response.status == StatusCode::NO_CONTENT {
+            // Standards 119: what has no body has no length.
+            response.remove_header(&CONTENT_LENGTH);
+            response.remove_header(&TRANSFER_ENCODING);
+        }
+        if !is_informational && !response.headers.contains_key(DATE) {
+            response.insert_header(DATE, reply::date())?; // standards 117; Pingora does so on HTTP/1.1 only
+        }
+        if !is_informational || response.status == StatusCode::SWITCHING_PROTOCOLS {
+            dead_cookies::delete(context, session, response)?;
+        }
+        if self.traffic.is_closing() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            session.set_keepalive(None);
+        }
+        let is_stream = stream::is_begun(response);
+        if is_stream || !is_informational {
+            Lease::begin_answer(is_stream);
+            if is_stream || context.is_long() {
+                self.read_anew(session);
+            }
+        }
+        if is_stream {
+            session.set_read_timeout(None); // the customer may listen for as long as he likes
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        is_end: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        if context.is_long() {
+            self.read_anew(session);
+        }
+        self.mint_by_body(body, is_end, context);
+        Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut HeaderMap,
+        context: &mut Context,
+    ) -> Result<Option<Bytes>> {
+        Ok(self.mint_by_trailers(context))
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
+        let closed = FailToProxy {
+            error_code: 0,
+            can_reuse_downstream: false,
+        };
+        if session.response_written().is_some() {
+            return closed;
+        }
+        let Some((answer, code)) = failure(session, error, context) else {
+            return closed;
+        };
+        session.set_keepalive(None); // what is left of the exchange is not worth the connection
+        if let Err(error) = reply::write(session, &answer).await {
+            debug!("the customer left before the answer: {error}");
+        }
+        FailToProxy {
+            error_code: code,
+            can_reuse_downstream: false,
+        }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        if context.is_own {
+            return;
+        }
+        context.note_end(error);
+        let code = session
+            .response_written()
+            .map_or(0, |response| response.status.as_u16());
+        let shop = context.shop.as_ref().map_or("", |shop| shop.name.as_str());
+        self.metrics.note_request(shop, code);
+        let took = clock::instant().duration_since(context.begun);
+        self.metrics.note_duration(shop, took);
+        if error.is_some_and(is_too_slow) {
+            self.metrics.note_limit("body_timeout");
+        }
+        if let Some(error) = error {
+            let request = context.id.as_str();
+            let path = session.req_header().uri.path();
+            let path = context.site.gate.loggable_path(path);
+            let path = path.as_ref();
+            warn!(request, shop, code, path; "request failed: {}", error.etype().as_str());
+        }
+    }
+
+    /// Without the query and without what could be a credential in the path.
+    fn request_summary(&self, session: &Session, context: &Context) -> String {
+        let head = session.req_header();
+        format!(
+            "{} {}",
+            head.method,
+            context.site.gate.loggable_path(head.uri.path())
+        )
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true // `logging` says it, in one line and without the query
+    }
+}
+
+impl Proxy {
+    /// The request lasts: a later configuration may call its tokens otherwise.
+    fn read_anew(&self, session: &Session) {
+        Lease::read_anew(|| Reader {
+            served: Arc::clone(&self.served),
+            head: Parts::clone(session.req_header()),
+        });
+    }
+
+    /// The verdict. A token may name a key that is not here yet: then the keys are fetched, and it is judged again.
+    async fn judge_with_keys<'g, 'r>(
+        &self,
+        gate: &'g Gate,
+        asked: &(impl Fn() -> Request<'r> + Sync),
+    ) -> Result<Verdict<'g>, Refused<'g>> {
+        let begun = clock::instant();
+        loop {
+            let judged = self.judge(gate, &asked());
+            let shop = match &judged {
+                Err(refused) if refused.refusal == Refusal::KeyPending => refused.shop,
+                Ok(_) | Err(_) => return judged,
+            };
+            let waited = clock::instant().duration_since(begun);
+            let patience = KEY_TIMEOUT.saturating_sub(waited);
+            let (Some(shop), false) = (shop, patience.is_zero()) else {
+                return judged;
+            };
+            if !self.keys.bring(shop, patience).await {
+                return judged;
+            }
+        }
+    }
+
+    /// The verdict; how long it took is what we cost a customer.
+    fn judge<'g>(&self, gate: &'g Gate, request: &Request<'_>) -> Result<Verdict<'g>, Refused<'g>> {
+        let begun = clock::instant();
+        gate.revocations().standing().check_age(clock::uptime_ms);
+        let judged = gate.judge(request, clock::now());
+        let took = clock::instant().duration_since(begun);
+        self.metrics.note_overhead(took);
+        judged
+    }
+
+    /// A request goes to the shop; without its dead cookies, if it has any.
+    fn note_forwarded(&self, context: &Context, shop: &Shop, dead_cookies: usize) {
+        let shop = shop.name.as_str();
+        if dead_cookies == 0 {
+            self.metrics.note_decision(shop, "forwarded", "");
+        } else {
+            self.metrics.note_decision(shop, "forwarded", "dead_cookie");
+            let request = context.id.as_str();
+            info!(request, shop, dead_cookies; "forwarded without dead cookies");
+        }
+    }
+
+    /// Reads the body of a request that could carry a credential there, and keeps it for the shop; a refusal, if it can't be
+    /// examined and may not pass unread.
+    async fn read_ahead(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> Result<Result<Option<Examined>, Refusal>> {
+        let site = Arc::clone(&context.site);
+        let head = session.req_header();
+        if site.gate.needs_body(head) == BodyNeed::None || session.is_body_empty() {
+            return Ok(Ok(None));
+        }
+        let head = session.req_header();
+        let encoding = Encoding::of(&head.headers);
+        let passes_unread = site.gate.passes_unread(head);
+        // Where no rule is about the body it is looked through as it came, for many a shop ignores its encoding.
+        let is_swept = site.gate.needs_body(head) == BodyNeed::Sweep;
+        if encoding == Encoding::Unknown && !is_swept {
+            return Ok(if passes_unread {
+                Ok(None)
+            } else {
+                Err(Refusal::EncodedBody)
+            });
+        }
+        let share = context.body_share.insert(self.body_share(session, &site));
+        let how = ReadAhead {
+            silence_max: site.limits.body_timeout,
+            share,
+            passes_unread,
+        };
+        let sent = match read_ahead::read(session, how).await? {
+            Body::Whole(body) => body,
+            // At its end, Pingora would send nothing of it.
+            Body::Unreadable(Refusal::UnreadableBody, read)
+                if passes_unread && !session.is_body_done() =>
+            {
+                context.read_ahead = read;
+                return Ok(Ok(None));
+            }
+            Body::Unreadable(refusal, _) => return Ok(Err(refusal)),
+        };
+        let examined = match encoding {
+            Encoding::Identity | Encoding::Unknown => Ok(sent.clone()),
+            Encoding::Gzip => encoding::decode_gzip(&sent, share),
+        };
+        Ok(match examined {
+            Ok(examined) => Ok(Some(Examined {
+                sent,
+                examined: Some(examined),
+            })),
+            Err(Refusal::EncodedBody) if is_swept => {
+                let examined = Some(sent.clone());
+                Ok(Some(Examined { sent, examined }))
+            }
+            Err(Refusal::UnreadableBody | Refusal::EncodedBody) if passes_unread => {
+                Ok(Some(Examined {
+                    sent,
+                    examined: None,
+                }))
+            }
+            Err(refusal) => Err(refusal),
+        })
+    }
+
+    /// What this request may have of the budget for bodies.
+    pub(crate) fn body_share(&self, session: &Session, site: &Site) -> BodyShare {
+        let client = site.forwarding.client_of(session);
+        let counted = Some(client).filter(|client| !site.forwarding.trusts(*client));
+        BodyShare::of(&self.body_budget, counted, &site.limits)
+    }
+
+    pub(crate) async fn refuse(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        refused: &Refused<'_>,
+    ) -> Result<bool> {
+        let site = Arc::clone(&context.site);
+        context.shop = refused.shop.cloned();
+        let request = context.id.as_str();
+        let shop = refused.shop.map_or("", |shop| shop.name.as_str());
+        let (reason, detail) = (refused.refusal.name(), refused.refusal.detail());
+        self.metrics
+            .note_decision(shop, reason, detail.unwrap_or_default());
+        let head = session.req_header();
+        let path = site.gate.loggable_path(head.uri.path());
+        let (method, path) = (head.method.as_str(), path.as_ref());
+        let status = refused.refusal.status().as_u16();
+        if let Refusal::Revoked { token, .. } = refused.refusal {
+            let token = self.log_key.name(&token);
+            info!(request, shop, reason, detail, token:%, method, path; "refused");
+        } else if refused.refusal == Refusal::NotDurable {
+            error!(request, shop, reason, method, path; "a logout is not on disk");
+        } else if let Some((claim, found)) = refused.refusal.claim() {
+            info!(request, shop, reason, detail, claim, found, status, method, path; "refused");
+        } else {
+            info!(request, shop, reason, detail, status, method, path; "refused");
+        }
+        let answer = refused.answer(head);
+        if refused.refusal == Refusal::ReadAheadFull && session.is_http2() {
+            // What still comes of it would cost memory, so the stream is reset behind the answer (RFC 9113 section 8.1).
+            reply::write(session, &answer).await?;
+            return Ok(true);
+        }
+        self.answer(session, &answer).await
+    }
+
+    /// A request of our own: judged as any, then answered without a shop, a count or a line in the log.
+    async fn answer_pulse(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        context.is_own = true;
+        let request = Request::new(session.req_header(), None);
+        drop(context.site.gate.judge(&request, clock::now()));
+        let answer = Answer {
+            status: StatusCode::NO_CONTENT,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        self.answer(session, &answer).await
+    }
+
+    /// Answers in the shop's place, and keeps the connection where that is safe.
+    pub(crate) async fn answer(&self, session: &mut Session, answer: &Answer) -> Result<bool> {
+        if self.traffic.is_closing() {
+            session.set_keepalive(None);
+        }
+        if read_ahead::is_short(session) {
+            // The rest of the body is read and thrown away, so that it is not taken for a request.
+            session.set_close_on_response_before_downstream_finish(false);
+        }
+        reply::write(session, answer).await?;
+        if session.is_http2() && !session.is_body_done() {
+            read_ahead::throw_away(session).await;
+        }
+        Ok(true)
+    }
+}
+
+/// Whether a request carries cookies: by one of them the shop may know a customer whom we do not see.
+fn has_cookies(head: &RequestHeader) -> bool {
+    head.headers.contains_key(COOKIE)
+}
+
+/// What the customer is told when the shop did not answer. `None`: the customer is gone.
+fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answer, u16)> {
+    let refusal = refusal_of(error)?;
+    let refused = Refused {
+        refusal,
+        shop: context.shop.as_ref(),
+        words: None,
+        dead_cookies: Vec::new(),
+    };
+    let answer = refused.answer(session.req_header());
+    Some((answer, refusal.status().as_u16()))
+}
+
+/// Whether a customer was silent for too long in the middle of a body.
+fn is_too_slow(error: &Error) -> bool {
+    let late = matches!(
+        error.etype(),
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout
+    );
+    late && *error.esource() == ErrorSource::Downstream
+}
+
+/// What a failed exchange means to the customer. `None`: it was the customer who failed.
+pub(crate) fn refusal_of(error: &Error) -> Option<Refusal> {
+    let late = matches!(
+        error.etype(),
+        ErrorType::ConnectTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+            | ErrorType::TLSHandshakeTimedout
+    );
+    if *error.etype() == NO_SERVER {
+        return Some(Refusal::NoUpstream);
+    }
+    match error.esource() {
+        ErrorSource::Downstream => None,
+        ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset if late => {
+            Some(Refusal::UpstreamTimeout)
+        }
+        ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset => {
+            Some(Refusal::UpstreamFailed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shop_that_is_late_is_504_and_one_that_fails_is_502() {
+        let status =
+            |error: Box<Error>| refusal_of(&error).map(|refusal| refusal.status().as_u16());
+        assert_eq!(status(Error::new_up(ErrorType::ReadTimedout)), Some(504));
+        assert_eq!(status(Error::new(ErrorType::ConnectTimedout)), Some(504));
+        assert_eq!(status(Error::new_up(ErrorType::ConnectRefused)), Some(502));
+        assert_eq!(
+            status(Error::new_up(ErrorType::ConnectionClosed)),
+            Some(502)
+        );
+        assert_eq!(status(Error::new(NO_SERVER)), Some(503));
+        assert_eq!(status(Error::new_down(ErrorType::ReadTimedout)), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! What the shop is asked about tokens that say nothing themselves.
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
+use log::warn;
+use moka::sync::Cache;
+use pingora::http::RequestHeader;
+use pingora::{ErrorType, OkOrErr, Result};
+use pingora_proxy::Session;
+use tokio::sync::Mutex;
+
+use super::attempts::Trip;
+use super::context::Context;
+use super::exchange::Question;
+use super::hooks::Proxy;
+use crate::clock;
+use crate::request::{Answer, Doubtful, Inquiry, Occasion, Shop};
+use crate::revocation::Id;
+
+/// The tokens that a shop is being asked about: requests that came with the same one wait, and go by what is said.
+pub(crate) struct Turns(Cache<Id, Arc<Mutex<()>>>);
+
+/// Beyond that many at a time, a shop may be asked twice.
+const TURNS_MAX: u64 = 10_000;
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Cache::new(TURNS_MAX))
+    }
+}
+
+impl Turns {
+    fn at(&self, token: Id) -> Arc<Mutex<()>> {
+        self.0.get_with(token, Arc::default)
+    }
+
+    /// Something was said: who comes now finds it.
+    fn end(&self, token: &Id) {
+        self.0.invalidate(token);
+    }
+}
+
+impl Proxy {
+    /// Asks the shop about each, one after the other; there is hardly ever more than one.
+    pub(crate) async fn ask_about(
+        &self,
+        session: &Session,
+        context: &Context,
+        shop: &Arc<Shop>,
+        doubtful: &[Doubtful],
+    ) {
+        let Some(inquiry) = &shop.verifier.settings().inquiry else {
+            return;
+        };
+        for token in doubtful {
+            let turn = self.turns.at(token.id());
+            let _turn = match token.occasion {
+                Occasion::Logout => None, // it counts only when it is over, so it waits for nobody
+                Occasion::Refresh | Occasion::Visit => Some(turn.lock().await),
+            };
+            if !shop.still_doubts(token, clock::now()) {
+                continue;
+            }
+            let answer = self.inquire(session, context, shop, (inquiry, token)).await;
+            if let Err(error) = &answer {
+                let (request, shop) = (context.id.as_str(), shop.name.as_str());
+                warn!(request, shop; "the shop does not say whether a token is good: {}", error.etype().as_str());
+            }
+            shop.note_answer(token, answer.ok().as_ref(), clock::now());
+            self.turns.end(&token.id());
+        }
+    }
+
+    async fn inquire(
+        &self,
+        session: &Session,
+        context: &Context,
+        shop: &Arc<Shop>,
+        (inquiry, token): (&Inquiry, &Doubtful),
+    ) -> Result<Answer> {
+        let trip = Trip::to(shop, &context.site);
+        let trip = trip.or_err(ErrorType::InternalError, "a shop without upstream")?;
+        let forwarding = &context.site.forwarding;
+        let mut head = head_of(session.req_header(), shop, (inquiry, token))?;
+        forwarding.rewrite(session, context.told(trip.upstreams()), &mut head)?;
+        let question = Question {
+            head,
+            body: inquiry.body_about(&token.text).into(),
+            from: (session.req_header().clone(), forwarding.client_of(session)),
+            trip,
+        };
+        let answer = question.put(&self.connector).await?.whole()?;
+        let fails = answer.status.is_server_error() || answer.status == 429;
+        (!fails)
+            .then_some(answer)
+            .or_err(ErrorType::HTTPStatus(503), "the shop fails")
+    }
+}
+
+/// As the customer came, but for the path: the same host, browser and client key, and this one credential.
+fn head_of(
+    customer: &RequestHeader,
+    shop: &Shop,
+    (inquiry, token): (&Inquiry, &Doubtful),
+) -> Result<RequestHeader> {
+    let path = inquiry.path.as_str().as_bytes();
+    let mut head = RequestHeader::build(inquiry.method.clone(), path, Some(16))?;
+    let keys = shop
+        .logouts
+        .iter()
+        .filter_map(|rule| rule.client_key.as_ref());
+    let keys = keys.map(|key| &key.header);
+    let kept: Vec<&HeaderName> = [&HOST, &USER_AGENT]
+        .into_iter()
+        .chain(keys)
+        .chain(&token.header)
+        .collect();
+    for (name, value) in &customer.headers {
+        if kept.contains(&name) {
+            head.append_header(name.clone(), value.clone())?;
+        }
+    }
+    if let (Some(host), false) = (customer.uri.authority(), head.headers.contains_key(HOST)) {
+        head.insert_header(HOST, host.as_str())?; // a request in HTTP/2 says it in its target
+    }
+    head.insert_header(ACCEPT, "application/json")?;
+    if inquiry.body.is_some() {
+        head.insert_header(CONTENT_TYPE, inquiry.content_type.name())?;
+    }
+    Ok(head)
+}

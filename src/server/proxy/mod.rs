@@ -1,0 +1,15 @@
+//! A customer's request, from its head to the end of its answer.
+
+pub(crate) mod answer;
+pub(crate) mod attempts;
+pub(crate) mod body;
+pub(crate) mod checks;
+pub(crate) mod client;
+pub(crate) mod context;
+pub(crate) mod exchange;
+pub(crate) mod forwarding;
+pub(crate) mod hooks;
+pub(crate) mod introspection;
+pub(crate) mod logout;
+pub(crate) mod request_id;
+pub(crate) mod stream;

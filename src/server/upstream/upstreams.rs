@@ -1,0 +1,517 @@
+//! The servers of a shop, and which of them a request goes to.
+//!
+//! Pingora's own load balancer knows neither requests in flight nor ejection, has one check for all servers and
+//! forgets a server's health when its name is looked up anew; so the choice is ours, and connections, pools and
+//! protocols are Pingora's.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use http::request::Parts;
+use log::{info, warn};
+use parking_lot::Mutex;
+use pingora::connectors::http::Connector;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+use smallvec::SmallVec;
+
+use super::balance::Balance;
+use super::endpoint::Endpoint;
+use super::handshake::Handshake;
+use super::health::{Check, Health};
+use super::names::{Name, first_addresses};
+use super::server::{Errand, Server, ServerState, milliseconds, now_ms};
+use super::tls::UpstreamTls;
+
+/// What the operator says of the servers of a shop.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// The shop, for the log.
+    pub shop: String,
+    /// Its servers; there is one at least.
+    pub endpoints: Vec<Endpoint>,
+    /// The `Host` that they are asked as; `None`: the one that the customer asked for.
+    pub host: Option<HeaderValue>,
+    /// How requests are spread over them.
+    pub balance: Balance,
+    /// How their health is watched.
+    pub health: Health,
+    /// How long they may take.
+    pub timeouts: Timeouts,
+    /// How TLS is spoken to those that speak it.
+    pub tls: UpstreamTls,
+    /// Whether they speak HTTP/2: with TLS where they offer it, in the clear by prior knowledge (RFC 9113
+    /// section 3.3). gRPC needs it.
+    pub http2: bool,
+    /// How often names are looked up. The system's resolver, which knows `/etc/hosts`, search lists and what
+    /// else the machine is told, does not say how long an answer holds; a caching one in between does keep to
+    /// it. So this is how late a change may be seen.
+    pub resolve_every: Duration,
+}
+
+/// How long a server may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a connection stands, TLS included.
+    pub connect: Duration,
+    /// Between two bytes of its answer, and until the first one.
+    pub silence: Duration,
+    /// Until it takes more of a request.
+    pub write: Duration,
+    /// How long an idle connection is kept for the next request. Less than most shops keep theirs.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            silence: Duration::from_mins(1),
+            write: Duration::from_mins(1),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The servers of one shop.
+#[derive(Debug)]
+pub struct Upstreams {
+    pub(super) settings: UpstreamSettings,
+    /// Those that have an address. A request takes what stands here; who looks names up puts a new list here.
+    pub(super) servers: ArcSwap<Vec<Arc<Server>>>,
+    /// One for every endpoint, in their order.
+    pub(super) names: Vec<Name>,
+    rebuilding: Mutex<()>,
+    turn: AtomicUsize,
+    /// Tells our connections from those that were verified otherwise.
+    pool: u64,
+}
+
+/// The error where no server has an address.
+pub(crate) const NO_SERVER: ErrorType = ErrorType::Custom("NoServer");
+
+/// How many requests may share a connection of HTTP/2.
+const STREAMS_MAX: usize = 100;
+
+impl Upstreams {
+    /// These servers. Those that are named have no address yet.
+    pub fn new(settings: UpstreamSettings) -> Self {
+        let names = settings.endpoints.iter().map(Name::of).collect();
+        let mut pool = settings.tls.digest();
+        pool.update(&[u8::from(settings.http2)]);
+        let mut first_bytes = [0; size_of::<u64>()];
+        pool.finalize_xof().fill(&mut first_bytes);
+        let upstreams = Self {
+            settings,
+            servers: ArcSwap::default(),
+            names,
+            rebuilding: Mutex::default(),
+            turn: AtomicUsize::default(),
+            pool: u64::from_le_bytes(first_bytes),
+        };
+        upstreams.rebuild(&[]);
+        upstreams
+    }
+
+    /// What the operator wrote.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.settings.endpoints
+    }
+
+    /// The `Host` that they are asked as, instead of the one that the customer asked for.
+    pub(crate) fn host(&self) -> Option<&HeaderValue> {
+        self.settings.host.as_ref()
+    }
+
+    /// What is known of the servers: in the order of the configuration, each address of a name by itself.
+    pub fn servers(&self) -> Vec<ServerState> {
+        let (servers, now) = (self.servers.load(), now_ms());
+        let states = self.settings.endpoints.iter().flat_map(|endpoint| {
+            let addressed = servers.iter().filter(|one| one.endpoint == *endpoint);
+            let mut states: Vec<_> = addressed.map(|one| self.state_of(one, now)).collect();
+            if states.is_empty() {
+                states.push(ServerState {
+                    label: endpoint.to_string(),
+                    address: None,
+                    healthy: false,
+                    ejected: false,
+                    in_flight: 0,
+                    failures: 0,
+                });
+            }
+            states
+        });
+        states.collect()
+    }
+
+    fn state_of(&self, server: &Server, now_ms: u64) -> ServerState {
+        ServerState {
+            label: server.endpoint.to_string(),
+            address: Some(server.address),
+            healthy: self.is_healthy(server),
+            ejected: server.is_ejected(now_ms),
+            in_flight: server.in_flight(),
+            failures: server.failures(),
+        }
+    }
+
+    /// Takes over what is known of servers that both have: addresses, health, ejections, requests in flight.
+    /// To be called before a request sees these.
+    pub fn inherit(&self, old: &Self) {
+        for (name, endpoint) in self.names.iter().zip(&self.settings.endpoints) {
+            let mut known = old.names.iter().zip(&old.settings.endpoints);
+            if let Some((known, _)) = known.find(|(_, known)| *known == endpoint) {
+                name.inherit(known);
+            }
+        }
+        self.rebuild(&old.servers.load());
+    }
+
+    /// Makes the list of servers anew. Those that were there, or in `others`, stay who they are.
+    pub(super) fn rebuild(&self, others: &[Arc<Server>]) {
+        let _one_at_a_time = self.rebuilding.lock();
+        let before = self.servers.load_full();
+        let mut servers: Vec<Arc<Server>> = Vec::with_capacity(before.len());
+        for (name, endpoint) in self.names.iter().zip(&self.settings.endpoints) {
+            for address in name.addresses() {
+                let mut known = others.iter().chain(before.iter());
+                let known = known.find(|one| one.address == address && one.endpoint == *endpoint);
+                servers.push(known.map_or_else(
+                    || Arc::new(Server::new(endpoint.clone(), address)),
+                    Arc::clone,
+                ));
+            }
+        }
+        self.servers.store(Arc::new(servers));
+    }
+
+    /// A server for a request that these have failed already. `None`: there is no other.
+    pub(crate) fn errand(
+        &self,
+        head: &Parts,
+        client: impl FnOnce() -> IpAddr,
+        failed: &[Arc<Server>],
+    ) -> Option<Errand> {
+        let (servers, now) = (self.servers.load(), now_ms());
+        let untried = servers.iter().filter(|server| !is_among(server, failed));
+        let well = untried.clone().filter(|server| self.is_up(server, now));
+        let mut candidates: SmallVec<[&Arc<Server>; 8]> = well.collect();
+        if candidates.is_empty() {
+            candidates.extend(untried); // better one that may fail than no answer for sure
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let picked = self
+            .settings
+            .balance
+            .pick(&candidates, turn, head, client)?;
+        Some(Errand::to(Arc::clone(picked)))
+    }
+
+    /// Whether there is a server that a request has not been tried on.
+    pub(crate) fn has_other(&self, failed: &[Arc<Server>]) -> bool {
+        let servers = self.servers.load();
+        servers.iter().any(|server| !is_among(server, failed))
+    }
+
+    fn is_up(&self, server: &Server, now_ms: u64) -> bool {
+        self.is_healthy(server) && !server.is_ejected(now_ms)
+    }
+
+    fn is_healthy(&self, server: &Server) -> bool {
+        self.settings.health.check == Check::None || !server.is_unhealthy()
+    }
+
+    /// A request failed on a server. What the error says must hold nothing of the request.
+    pub(crate) fn note_failure(&self, server: &Server, error: &str) {
+        let (shop, upstream, address) = self.told(server);
+        let failures = server.fail();
+        if failures == 1 {
+            warn!(shop, upstream:%, address:%; "the upstream fails: {error}");
+        }
+        let (ejection, now) = (self.settings.health.ejection, now_ms());
+        let is_enough = ejection.after > 0 && failures >= ejection.after;
+        if !is_enough || server.is_ejected(now) {
+            return;
+        }
+        let servers = self.servers.load();
+        let mut others = servers
+            .iter()
+            .filter(|other| !std::ptr::eq(other.as_ref(), server));
+        if others.any(|other| self.is_up(other, now)) {
+            server.eject(ejection, now);
+            let span_ms = milliseconds(ejection.lasts);
+            warn!(shop, upstream:%, address:%, failures, span_ms; "the upstream is left out for a while: {error}");
+        }
+    }
+
+    /// A server answered a request.
+    pub(crate) fn note_success(&self, server: &Server) {
+        if server.succeed() {
+            let (shop, upstream, address) = self.told(server);
+            info!(shop, upstream:%, address:%; "the upstream answers again");
+        }
+    }
+
+    fn told<'a>(&'a self, server: &'a Server) -> (&'a str, &'a Endpoint, std::net::SocketAddr) {
+        (&self.settings.shop, &server.endpoint, server.address)
+    }
+
+    /// How to connect to a server.
+    pub(crate) fn peer(&self, server: &Server) -> Result<HttpPeer> {
+        let settings = &self.settings;
+        let tls = server.endpoint.is_tls();
+        let name = settings.tls.name_for(server.endpoint.host());
+        if tls && name.is_none() {
+            let why = "no name to verify a server by"; // Pingora would not verify it
+            return Err(Error::explain(ErrorType::InternalError, why));
+        }
+        let name = name.unwrap_or_default();
+        let mut peer = HttpPeer::new(server.address, tls, name.to_owned());
+        peer.group_key = self.pool;
+        peer.client_cert_key = settings.tls.identity().cloned();
+        let options = &mut peer.options;
+        options.ca = settings.tls.authorities().cloned();
+        if settings.http2 {
+            options.set_http_version(2, if tls { 1 } else { 2 });
+            options.max_h2_streams = STREAMS_MAX;
+        }
+        let timeouts = settings.timeouts;
+        options.connection_timeout = Some(timeouts.connect);
+        options.total_connection_timeout = Some(timeouts.connect);
+        options.read_timeout = Some(timeouts.silence);
+        options.write_timeout = Some(timeouts.write);
+        options.idle_timeout = Some(timeouts.idle);
+        Ok(peer)
+    }
+
+    /// As `peer`, for a request that may become a WebSocket: HTTP/1.1, on a connection that is shared with nothing.
+    pub(crate) fn handshake_peer(&self, server: &Server) -> Result<HttpPeer> {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let mut peer = self.peer(server)?;
+        peer.group_key ^= SERIAL.fetch_add(1, Ordering::Relaxed); // finds no old connection
+        peer.options.idle_timeout = Some(Duration::ZERO); // and leaves none
+        peer.options.custom_l4 = Some(Arc::new(Handshake));
+        if peer.is_tls() {
+            peer.options.set_http_version(1, 1);
+        }
+        Ok(peer)
+    }
+
+    /// As `peer`, for a connection that nothing else uses.
+    pub(crate) fn lone_peer(&self, server: &Server) -> Result<HttpPeer> {
+        let mut peer = self.peer(server)?;
+        peer.options.max_h2_streams = 1;
+        Ok(peer)
+    }
+
+    /// Looks up and checks what is due, without waiting for it.
+    pub(crate) fn tick(self: &Arc<Self>, connector: &Arc<Connector>) {
+        let now = now_ms();
+        for (at, name) in self.names.iter().enumerate() {
+            if name.is_due(now) {
+                let this = Arc::clone(self);
+                tokio::spawn(async move { this.look_up(at).await });
+            }
+        }
+        if self.settings.health.check == Check::None {
+            return;
+        }
+        for server in self.servers.load().iter() {
+            if server.is_check_due(now) {
+                let check = Arc::clone(self).check(Arc::clone(server), Arc::clone(connector));
+                tokio::spawn(check);
+            }
+        }
+    }
+
+    async fn check(self: Arc<Self>, server: Arc<Server>, connector: Arc<Connector>) {
+        let Some(_busy) = server.being_checked.begin() else {
+            return;
+        };
+        let health = &self.settings.health;
+        server.note_check(health.interval, now_ms());
+        let checked = match self.lone_peer(&server) {
+            Ok(peer) => health.probe(&server.endpoint, &peer, &connector).await,
+            Err(error) => Err(error),
+        };
+        let is_well = checked.is_ok();
+        if !server.observe(is_well, health.thresholds) {
+            return;
+        }
+        let (shop, upstream, address) = self.told(&server);
+        match checked {
+            Ok(()) => info!(shop, upstream:%, address:%; "the upstream is healthy again"),
+            Err(error) => warn!(shop, upstream:%, address:%; "the upstream is unhealthy: {error}"),
+        }
+    }
+}
+
+fn is_among(server: &Arc<Server>, others: &[Arc<Server>]) -> bool {
+    others.iter().any(|other| Arc::ptr_eq(server, other))
+}
+
+/// The servers of every shop, by its name.
+pub(crate) type AllUpstreams = HashMap<String, Arc<Upstreams>>;
+
+/// Waits for the first addresses at the start, a short while: a shop whose names are unknown is answered 503,
+/// and that is no reason to keep the others waiting.
+pub(crate) fn await_addresses(upstreams: &AllUpstreams) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(first_addresses(upstreams.values()));
+    runtime.shutdown_background(); // a look-up that hangs would hold it
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::server::Thresholds;
+
+    /// A shop with these servers and the defaults for everything else.
+    pub(crate) fn upstreams(endpoints: &[&str]) -> Upstreams {
+        Upstreams::new(settings(endpoints))
+    }
+
+    fn settings(endpoints: &[&str]) -> UpstreamSettings {
+        let endpoints = endpoints.iter().map(|text| Endpoint::parse(text).unwrap());
+        UpstreamSettings {
+            shop: "main".to_owned(),
+            endpoints: endpoints.collect(),
+            host: None,
+            balance: Balance::Turn,
+            health: Health::default(),
+            timeouts: Timeouts::default(),
+            tls: UpstreamTls::default(),
+            http2: false,
+            resolve_every: Duration::from_secs(10),
+        }
+    }
+
+    fn errand(upstreams: &Upstreams, failed: &[Arc<Server>]) -> Option<Errand> {
+        let head = http::Request::new(()).into_parts().0;
+        upstreams.errand(&head, || IpAddr::from([192, 0, 2, 7]), failed)
+    }
+
+    /// Where so many requests go that fail nowhere.
+    fn spread(upstreams: &Upstreams, requests: usize) -> Vec<String> {
+        let errands = (0..requests).map(|_| errand(upstreams, &[]).unwrap());
+        let mut ports: Vec<_> = errands
+            .map(|errand| errand.server().address.to_string())
+            .collect();
+        ports.sort();
+        ports.dedup();
+        ports
+    }
+
+    fn fail_often(upstreams: &Upstreams, server: &Server) {
+        for _ in 0..upstreams.settings.health.ejection.after {
+            upstreams.note_failure(server, "it was told to");
+        }
+    }
+
+    #[test]
+    fn a_request_tries_every_server_once() {
+        let upstreams = upstreams(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
+        let mut failed = Vec::new();
+        while let Some(errand) = errand(&upstreams, &failed) {
+            assert!(upstreams.has_other(&failed));
+            failed.push(Arc::clone(errand.server()));
+        }
+        assert_eq!(failed.len(), 3);
+        assert!(!upstreams.has_other(&failed));
+    }
+
+    #[test]
+    fn the_last_server_is_never_left_out() {
+        let upstreams = upstreams(&["10.0.0.1:80", "10.0.0.2:80"]);
+        let servers = upstreams.servers.load_full();
+        fail_often(&upstreams, &servers[0]);
+        assert_eq!(spread(&upstreams, 4), ["10.0.0.2:80"]);
+        fail_often(&upstreams, &servers[1]);
+        let states = upstreams.servers();
+        assert_eq!(
+            [states[0].ejected, states[1].ejected],
+            [true, false],
+            "{states:?}"
+        );
+        assert_eq!(states[1].failures, 5);
+    }
+
+    #[test]
+    fn where_all_are_out_all_are_tried() {
+        let upstreams = Upstreams::new(UpstreamSettings {
+            health: Health {
+                check: Check::Tcp,
+                ..Health::default()
+            },
+            ..settings(&["10.0.0.1:80", "10.0.0.2:80"])
+        });
+        let once = Thresholds {
+            healthy_after: 1,
+            unhealthy_after: 1,
+        };
+        let servers = upstreams.servers.load_full();
+        servers[0].observe(false, once);
+        assert_eq!(spread(&upstreams, 4), ["10.0.0.2:80"]);
+        servers[1].observe(false, once);
+        assert_eq!(spread(&upstreams, 4), ["10.0.0.1:80", "10.0.0.2:80"]);
+    }
+
+    #[test]
+    fn a_reload_keeps_what_is_known_of_servers_that_stay() {
+        let old = upstreams(&["10.0.0.1:80", "10.0.0.2:80", "shop.invalid:80"]);
+        let errand = errand(&old, &[]).unwrap();
+        fail_often(&old, errand.server());
+        let mut before = old.servers();
+        let new = upstreams(&[
+            "shop.invalid:80",
+            "10.0.0.2:80",
+            "10.0.0.1:80",
+            "10.0.0.9:80",
+        ]);
+        new.inherit(&old);
+        let mut after = new.servers();
+        assert_eq!(after.pop().unwrap().failures, 0);
+        before.reverse();
+        assert_eq!(before, after);
+        let busy = after
+            .iter()
+            .filter(|state| state.in_flight == 1 && state.ejected);
+        assert_eq!(busy.count(), 1);
+        drop(errand);
+        assert!(new.servers().iter().all(|state| state.in_flight == 0));
+    }
+
+    #[test]
+    fn a_server_with_tls_has_a_name_to_prove() {
+        let upstreams = upstreams(&["https://[::1]:8443", "10.0.0.1:80"]);
+        let servers = upstreams.servers.load_full();
+        let peer = upstreams.peer(&servers[0]).unwrap();
+        assert_eq!((peer.is_tls(), peer.sni.as_str()), (true, "::1"));
+        assert!(!upstreams.peer(&servers[1]).unwrap().is_tls());
+        let unnamed = Server::new(
+            Endpoint::parse("https://a_b:1").unwrap(),
+            servers[0].address,
+        );
+        assert!(upstreams.peer(&unnamed).is_err());
+    }
+
+    #[test]
+    fn connections_under_other_settings_are_other_connections() {
+        let plain = upstreams(&["10.0.0.1:80"]);
+        let http2 = Upstreams::new(UpstreamSettings {
+            http2: true,
+            ..settings(&["10.0.0.1:80"])
+        });
+        assert_eq!(plain.pool, upstreams(&["10.0.0.2:80"]).pool);
+        assert_ne!(plain.pool, http2.pool);
+    }
+}
