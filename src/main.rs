@@ -15,7 +15,7 @@ use doorward::cluster::NodeError;
 use doorward::config::{self, Config, Faults};
 use doorward::request::honour_meanings;
 use doorward::revocation::{JournalError, Revocations};
-use doorward::server::{self, Load, Loaded, StartError};
+use doorward::server::{self, FaultReport, Load, Loaded, StartError};
 use doorward::{clock, demo};
 
 /// Requests move between threads, and glibc's allocator makes the threads wait for each other when memory is given
@@ -112,11 +112,9 @@ fn run(path: &Path) -> ExitCode {
     start_logging(config.log);
     match server::run(config.server, config.shops, loader(path)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(
-            error @ (StartError::Bind(..)
-            | StartError::Cluster(NodeError::Bind(..))
-            | StartError::Unclaimed(_)),
-        ) => fail(&error, UNAVAILABLE),
+        Err(error @ (StartError::Sockets(_) | StartError::Cluster(NodeError::Bind(..)))) => {
+            fail(&error, UNAVAILABLE)
+        }
         Err(
             error @ StartError::Journal(
                 JournalError::Missing(..) | JournalError::Dangling(..) | JournalError::Copied(_),
@@ -137,7 +135,7 @@ fn loader(path: &Path) -> Load {
             log: config.log,
             warnings: report(&warnings, false),
         }),
-        Err(faults) => Err(report(&faults, false)),
+        Err(faults) => Err(FaultReport(report(&faults, false))),
     })
 }
 

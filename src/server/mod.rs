@@ -7,19 +7,25 @@ mod outline;
 mod process;
 mod proxy;
 mod reload;
+mod reload_record;
+mod settings;
 mod snapshot;
 mod start;
 mod upstream;
 
+pub use connection::certificate::{Certificate, UnfitCertificate};
 pub use connection::limits::Limits;
-pub use connection::tls::Certificate;
 pub use operator::client::exchange;
-pub use operator::control::{Order, call, call_cluster, call_meanings, order_reload};
+pub use operator::control_client::{call, call_cluster, call_meanings, order_reload};
+pub use operator::order::Order;
 pub use outline::Outline;
 pub use process::drain::Drain;
 pub use process::listen::Listen;
-pub use reload::{Load, Loaded};
-pub use start::{Settings, SiteSettings, StartError, run};
+pub use process::sockets::SocketError;
+pub use reload::{FaultReport, Load, Loaded};
+pub use settings::Settings;
+pub use snapshot::SiteSettings;
+pub use start::{StartError, run};
 pub use upstream::{
     Balance, Check, Ejection, Endpoint, HashBy, Health, HttpCheck, ServerState, Thresholds,
     Timeouts, UnfitTls, UpstreamSettings, UpstreamTls, Upstreams,

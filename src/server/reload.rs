@@ -16,12 +16,13 @@ use pingora::services::background::BackgroundService;
 use tokio::signal::unix::Signal;
 
 use super::keys::jwks::KeyFetcher;
-use super::operator::reload_record::Record;
 use super::outline::Outline;
 use super::process::listen::Listen;
 use super::process::notify::Notify;
+use super::reload_record::Record;
+use super::settings::Settings;
 use super::snapshot::Served;
-use super::start::{Settings, longest_life};
+use super::snapshot::longest_life;
 use super::upstream;
 use crate::clock;
 use crate::cluster::Node;
@@ -29,8 +30,12 @@ use crate::cluster::{Bus, ClusterSettings, Security};
 use crate::request::Shop;
 use crate::revocation::NodeName;
 
-/// Reads the configuration by the very path of the start. The error is the report of every fault.
-pub type Load = Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>;
+/// Reads the configuration by the very path of the start.
+pub type Load = Box<dyn Fn() -> Result<Loaded, FaultReport> + Send + Sync>;
+
+/// Every fault of a configuration, for the operator to read.
+#[derive(Debug)]
+pub struct FaultReport(pub String);
 
 /// What a configuration says.
 pub struct Loaded {
@@ -146,7 +151,7 @@ impl Reloads {
     }
 
     fn replace(&self, outline: &mut Outline) -> Result<Reloaded, NotReloaded> {
-        let loaded = (self.load)().map_err(NotReloaded::Faults)?;
+        let loaded = (self.load)().map_err(|FaultReport(report)| NotReloaded::Faults(report))?;
         let changed = outline.changed_in(&loaded.outline);
         let keys = self.fixed.changed_in(&loaded.server);
         if !keys.is_empty() {

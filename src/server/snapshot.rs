@@ -1,17 +1,37 @@
 //! What a configuration says, ready to serve. A reload replaces it whole, or not at all.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 
+use super::connection::certificate::Certificate;
 use super::connection::limits::Limits;
-use super::connection::tls::Certificate;
 use super::process::drain::Drain;
 use super::proxy::forwarding::Forwarding;
-use super::start::SiteSettings;
-use super::upstream::AllUpstreams;
+use super::upstream::{AllUpstreams, Upstreams};
+use crate::clock;
 use crate::request::{Gate, HostPattern, Shop};
 use crate::revocation::Revocations;
+
+/// What the operator says of the shops and of who comes to them.
+#[derive(Debug)]
+pub struct SiteSettings {
+    /// Proxies in front of us, whose word on the client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Under which hosts the operator's listener answers, beside loopback and its own address.
+    pub operator_hosts: Vec<HostPattern>,
+    /// The servers of each shop, by its name.
+    pub upstreams: HashMap<String, Arc<Upstreams>>,
+    /// What one client may take.
+    pub limits: Limits,
+    /// The certificates of the addresses with TLS; the first is for whoever asks for no name of the others.
+    pub certificates: Vec<Certificate>,
+    /// How long the process takes to stop.
+    pub drain: Drain,
+}
 
 /// The shops and how they are reached.
 pub(crate) struct Site {
@@ -62,4 +82,11 @@ impl Site {
         }
         Self::new(settings, shops, Arc::clone(self.gate.revocations()))
     }
+}
+
+/// How long anything that was revoked needs to be kept; `None`: tokens of some shop live for ever.
+pub(crate) fn longest_life<'s>(shops: impl IntoIterator<Item = &'s Shop>) -> Option<Duration> {
+    let now = clock::now();
+    let mut lives = shops.into_iter().map(|shop| shop.longest_life(now));
+    lives.try_fold(Duration::ZERO, |longest, life| Some(longest.max(life?)))
 }

@@ -13,7 +13,7 @@ use pingora::{Error, ErrorType};
 
 use super::limiter::Slots;
 use super::state::Line;
-use super::watched::Watched;
+use super::stream::watched::Watched;
 use crate::server::operator::metrics::Metrics;
 use crate::server::process::traffic::Traffic;
 use crate::server::snapshot::Served;

@@ -19,7 +19,7 @@ use crate::request::{ALLOWED, Refusal, Refused};
 use crate::server::operator::log_id::LogKey;
 use crate::server::operator::metrics::Metrics;
 use crate::server::proxy::answer::reply;
-use crate::server::proxy::hooks::Proxy;
+use crate::server::proxy::service::Proxy;
 use crate::server::snapshot::Served;
 
 /// Every connection passes it, then its requests pass the proxy.

@@ -29,7 +29,7 @@ pub(crate) struct Invitation {
 
 /// The place of one connection; dropping it frees the place.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     slots: Arc<Slots>,
     client: Option<IpAddr>,
 }

@@ -2,13 +2,10 @@
 
 pub(crate) mod acceptor;
 pub(crate) mod app;
-mod head;
+pub(crate) mod certificate;
 pub(crate) mod limiter;
 pub(crate) mod limits;
-mod lingering_close;
 pub(crate) mod revocation_watch;
-mod send_rate;
 pub(crate) mod state;
-mod streams;
+mod stream;
 pub(crate) mod tls;
-mod watched;

@@ -28,7 +28,7 @@ pub(crate) struct Line {
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// A header block arrives; the first one from the handshake on, the others from their first byte on.
     Head,
     /// A request is served; its body takes the time it takes.
@@ -42,7 +42,7 @@ pub(super) enum Phase {
 impl Line {
     /// A fresh connection, and how a session finds it again: Pingora hands this digest from the socket up
     /// through TLS to every request.
-    pub(super) fn with(
+    pub(crate) fn with(
         slot: Slot,
         newcomer: Newcomer,
         metrics: Arc<Metrics>,
@@ -67,12 +67,12 @@ impl Line {
         Self::within(digest?.proxy_digest.as_ref()?)
     }
 
-    pub(super) fn within(digest: &ProxyDigest) -> Option<&Arc<Self>> {
+    pub(crate) fn within(digest: &ProxyDigest) -> Option<&Arc<Self>> {
         digest.user_data.as_ref()?.downcast_ref()
     }
 
     /// Requests may come.
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         self.opened.store(true, Ordering::Relaxed);
         *self.arriving.lock() = None; // whoever attends it counts it from here on
     }
@@ -84,7 +84,7 @@ impl Line {
     }
 
     /// How many requests came to be served.
-    pub(super) fn served(&self) -> usize {
+    pub(crate) fn served(&self) -> usize {
         self.served.load(Ordering::Relaxed)
     }
 
@@ -94,7 +94,7 @@ impl Line {
     }
 
     /// The first bytes after a quiet time begin a header block.
-    pub(super) fn begin(&self) -> bool {
+    pub(crate) fn begin(&self) -> bool {
         self.turn(Phase::Quiet, Phase::Head)
     }
 
@@ -104,7 +104,7 @@ impl Line {
     }
 
     /// Whether a header block is arriving.
-    pub(super) fn awaits_head(&self) -> bool {
+    pub(crate) fn awaits_head(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == Phase::Head as u8
     }
 

@@ -6,43 +6,23 @@
 //! nodes; `POST /cluster/force-ready` has this one serve without them; `GET /meanings` tells what names meant when entries
 //! were made.
 
-use std::io;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 
 use http::{Method, Response, StatusCode};
 use log::{info, warn};
 use pingora::protocols::http::ServerSession;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::client::exchange;
-use super::control_socket::Peer;
 use super::listener::with_type;
 use super::log_id::LogKey;
-use super::reload_record::Record;
+use super::order::{Order, Peer};
 use crate::clock::{self, UnixTime};
-use crate::cluster::Node;
 use crate::request::{ByHand, Gate, HIDDEN_OWNER, Shop, Target, Token, UnfitOrder};
-use crate::revocation::{Meaning, Revocation};
+use crate::revocation::Revocation;
+use crate::cluster::Node;
 use crate::server::reload::{NotReloaded, Reloads};
+use crate::server::reload_record::Record;
 use crate::server::snapshot::Served;
-
-/// Whom an operator means, at which shop.
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Order {
-    /// The shop's name; `None`: all of them, where everybody is cut off.
-    pub shop: Option<String>,
-    /// Whom.
-    pub target: Target,
-    /// Whether it is only said what would be done.
-    #[serde(default)]
-    pub dry_run: bool,
-}
 
 /// Answers orders.
 pub(crate) struct Control {
@@ -50,12 +30,6 @@ pub(crate) struct Control {
     pub(crate) reloads: Arc<Reloads>,
     pub(crate) log_key: LogKey,
 }
-
-/// How long a command waits for its outcome. A node waits for its disk and for other nodes less than that.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long a reload may take: keys are read, and fetched.
-const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest order: a token with what stands around it and a few names, where JSON may write six bytes for one.
 const ORDER_BYTES_MAX: usize = 1 << 20;
@@ -71,7 +45,7 @@ impl Control {
         let (method, path) = (head.method.clone(), head.uri.path().to_owned());
         let body = match read_body(session).await {
             Ok(body) => body,
-            Err(why) => return answer(Err((StatusCode::BAD_REQUEST, why.into()))),
+            Err(failed) => return answer(Err(failed)),
         };
         let site = self.served.load_full();
         answer(match (&method, path.as_str()) {
@@ -157,22 +131,6 @@ fn meanings_of(gate: &Gate) -> Value {
         ])
     });
     meanings.collect()
-}
-
-/// The same of the process behind a control socket.
-///
-/// # Errors
-///
-/// No process answers there, or not in these words.
-pub fn call_meanings(socket: &Path) -> io::Result<Vec<Meaning>> {
-    let (_, told) = call(socket, "/meanings", None)?;
-    let told: Vec<(String, u64, u64)> = serde_json::from_value(told)?;
-    let read = |(text, used, until)| Meaning {
-        text,
-        used: UnixTime::from_seconds(used),
-        until: UnixTime::from_seconds(until),
-    };
-    Ok(told.into_iter().map(read).collect())
 }
 
 /// The former meanings of names that shops honour.
@@ -461,16 +419,17 @@ fn shops_of<'g>(
     }
 }
 
-async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, String> {
+async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, (StatusCode, Failure)> {
+    let bad = |why: &str| Err((StatusCode::BAD_REQUEST, why.into()));
     let mut body = Vec::new();
     loop {
         match session.read_request_body().await {
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body),
-            Err(_) => return Err("the order broke off".to_owned()),
+            Err(_) => return bad("the order broke off"),
         }
         if body.len() > ORDER_BYTES_MAX {
-            return Err("the order is too long".to_owned());
+            return bad("the order is too long");
         }
     }
 }
@@ -485,55 +444,4 @@ fn answer(outcome: Outcome) -> Response<Vec<u8>> {
         }
     };
     with_type(status, "application/json", format!("{value}\n"))
-}
-
-/// Sends an order (or none, to have everything counted) to the process behind a control socket.
-pub fn call(socket: &Path, path: &str, order: Option<&Order>) -> io::Result<(StatusCode, Value)> {
-    let body = order.map(serde_json::to_vec).transpose()?;
-    let method = if body.is_some() { "POST" } else { "GET" };
-    send(socket, method, path, body.unwrap_or_default(), PATIENCE)
-}
-
-/// Has the process behind a control socket read its configuration anew, and waits for the outcome: 200, 422
-/// for a configuration with faults, 409 for one that needs a restart.
-pub fn order_reload(socket: &Path) -> io::Result<(StatusCode, Value)> {
-    send(socket, "POST", "/reload", Vec::new(), RELOAD_PATIENCE)
-}
-
-/// Asks the process behind a control socket how its cluster fares, or has it serve by what it knows.
-pub fn call_cluster(socket: &Path, is_forced: bool) -> io::Result<(StatusCode, Value)> {
-    let (method, path) = if is_forced {
-        ("POST", "/cluster/force-ready")
-    } else {
-        ("GET", "/cluster")
-    };
-    send(socket, method, path, Vec::new(), PATIENCE)
-}
-
-/// A process that is stopped takes connections all the same, until its queue is full. So all of it is done aside, and is
-/// waited for so long only.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::TimedOut`]: something listens there, and has not answered.
-fn send(
-    socket: &Path,
-    method: &str,
-    path: &str,
-    body: Vec<u8>,
-    patience: Duration,
-) -> io::Result<(StatusCode, Value)> {
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: doorward\r\n");
-    let socket = socket.to_owned();
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        let answer = UnixStream::connect(socket).and_then(|stream| exchange(stream, &head, &body));
-        let _ = tell.send(answer); // perhaps too late
-    });
-    let late = |_| {
-        let why = format!("no answer within {} s", patience.as_secs());
-        io::Error::new(io::ErrorKind::TimedOut, why)
-    };
-    let answer = told.recv_timeout(patience).map_err(late)??;
-    Ok((answer.status(), serde_json::from_slice(answer.body())?))
 }

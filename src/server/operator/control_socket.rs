@@ -21,33 +21,13 @@ use pingora::services::background::BackgroundService;
 use tokio::net::UnixStream;
 
 use super::control::Control;
+use super::order::Peer;
 
 /// Who may open it: the process's own user.
 const OWNER_ONLY: u32 = 0o600;
 
 /// How long nothing is accepted after that failed, for instance for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Who gives an order, as the kernel says (`SO_PEERCRED`, unix(7)).
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Peer {
-    /// The user; `None`: the kernel does not say.
-    pub(crate) uid: Option<u32>,
-    /// The process, which may have ended since.
-    pub(crate) pid: Option<i32>,
-}
-
-impl Peer {
-    fn of(stream: &UnixStream) -> Self {
-        let Ok(credentials) = stream.peer_cred() else {
-            return Self::default();
-        };
-        Self {
-            uid: Some(credentials.uid()),
-            pid: credentials.pid(),
-        }
-    }
-}
 
 /// Listens on a path. What a dead process left there is removed: who holds the journal is the only one.
 pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {

@@ -1,5 +1,6 @@
 //! The operator's listener: metrics and health. It changes nothing, and belongs on loopback.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
+use prometheus_client::encoding::text;
 
 use super::gauges::Measured;
 use super::metrics::Metrics;
@@ -78,15 +80,7 @@ impl Operator {
     }
 
     fn metrics_page(&self) -> Response<Vec<u8>> {
-        match self.metrics.text(&Measured {
-            site: &self.served.load(),
-            connections: self.slots.open(),
-            read_ahead_bytes: self.body_budget.kept(),
-            in_flight: self.traffic.in_flight(),
-            is_draining: self.traffic.is_draining(),
-            reloads: &self.reloads.record,
-            node: self.reloads.node.as_deref(),
-        }) {
+        match self.metrics_text() {
             Ok(text) => with_type(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -97,6 +91,24 @@ impl Operator {
                 "the metrics could not be written\n",
             ),
         }
+    }
+
+    /// What was counted and what is measured, in the `OpenMetrics` text format.
+    fn metrics_text(&self) -> Result<String, fmt::Error> {
+        let measured = Measured {
+            site: &self.served.load(),
+            connections: self.slots.open(),
+            read_ahead_bytes: self.body_budget.kept(),
+            in_flight: self.traffic.in_flight(),
+            is_draining: self.traffic.is_draining(),
+            reloads: &self.reloads.record,
+            node: self.reloads.node.as_deref(),
+        };
+        let mut page = String::new();
+        text::encode_registry(&mut page, self.metrics.registry())?;
+        text::encode_registry(&mut page, &measured.registry())?;
+        text::encode_eof(&mut page)?;
+        Ok(page)
     }
 
     /// What stands in the way, or with `verbose` everything that was looked at.

@@ -1,18 +1,17 @@
 //! What is counted, at the rim: by shop as configured and by what became of a request.
 
-use std::fmt;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
-use super::gauges::{Gauges, Measured, ShopName};
-use crate::cluster::Node;
 use crate::request::Refusal;
-use crate::revocation::Health;
+
+/// What every name begins with.
+pub(super) const PREFIX: &str = "doorward";
 
 /// The counters of a process.
 #[derive(Debug)]
@@ -20,16 +19,20 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Request, Counter>,
     decisions: Family<Decision, Counter>,
+    overhead: Histogram,
+    took: Family<ShopName, Histogram, fn() -> Histogram>,
     logouts: Family<Outcome, Counter>,
     near_misses: Family<ShopName, Counter>,
     minted: Family<Outcome, Counter>,
     reissued: Family<Outcome, Counter>,
-    overhead: Histogram,
-    took: Family<ShopName, Histogram, fn() -> Histogram>,
     limits: Family<Limit, Counter>,
     failed_handshakes: Counter,
     cut_off: Family<ShopName, Counter>,
-    gauges: Gauges,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShopName {
+    shop: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,90 +64,71 @@ fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.000_005, 2.5, 18))
 }
 
-impl Metrics {
-    /// Nothing counted yet; what the journal and the cluster count by themselves is shown beside it.
-    pub(crate) fn beside(journal: &Health, node: Option<&Node>) -> Self {
-        let mut registry = Registry::with_prefix("doorward");
-        let (requests, decisions, logouts) =
-            (Family::default(), Family::default(), Family::default());
-        let (limits, cut_off) = (Family::default(), Family::default());
-        let near_misses = Family::default();
-        let (minted, reissued) = (Family::default(), Family::default());
-        let failed_handshakes = Counter::default();
-        let overhead = seconds();
-        let took = Family::new_with_constructor(seconds as fn() -> Histogram);
+/// Makes a counter that is shown under this name.
+fn counter<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// Shows a time under this name.
+fn timer<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
+}
+
+impl Default for Metrics {
+    /// Nothing counted yet.
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
         let r = &mut registry;
-        r.register(
-            "requests",
-            "Answered requests, by status",
-            Family::clone(&requests),
-        );
-        r.register(
-            "decisions",
-            "Judged requests, by what was decided",
-            Family::clone(&decisions),
-        );
-        r.register_with_unit(
-            "overhead",
-            "How long a request was judged, without waiting for its bytes, the disk or the shop",
-            Unit::Seconds,
-            overhead.clone(),
-        );
-        r.register_with_unit(
-            "request_duration",
-            "How long a request took from its header block to the end of its answer",
-            Unit::Seconds,
-            Family::clone(&took),
-        );
-        r.register("logouts", "Logouts, by outcome", Family::clone(&logouts));
-        r.register(
-            "logout_near_misses",
-            "Requests that look like a logout and match no rule",
-            Family::clone(&near_misses),
-        );
-        r.register(
-            "mint_answers",
-            "Answers that hand out tokens, by whether these were dated or the answer can't be read",
-            Family::clone(&minted),
-        );
-        r.register(
-            "reissued_tokens",
-            "Answers that hand out a token that is dead, by what becomes of it",
-            Family::clone(&reissued),
-        );
-        r.register(
-            "limits_hit",
-            "What was turned away because a limit was reached",
-            Family::clone(&limits),
-        );
-        r.register(
-            "failed_handshakes",
-            "Connections that did not get through the TLS handshake",
-            failed_handshakes.clone(),
-        );
-        r.register(
-            "cut_off",
-            "Requests that were ended because a token of theirs was revoked meanwhile",
-            Family::clone(&cut_off),
-        );
-        let gauges = Gauges::register(&mut registry, journal);
-        if let Some(node) = node {
-            gauges.register_cluster(&mut registry, node);
-        }
         Self {
+            requests: counter(r, "requests", "Answered requests, by status"),
+            decisions: counter(r, "decisions", "Judged requests, by what was decided"),
+            overhead: timer(
+                r,
+                "overhead",
+                "How long a request was judged, without waiting for its bytes, the disk or the shop",
+                seconds(),
+            ),
+            took: timer(
+                r,
+                "request_duration",
+                "How long a request took from its header block to the end of its answer",
+                Family::new_with_constructor(seconds),
+            ),
+            logouts: counter(r, "logouts", "Logouts, by outcome"),
+            near_misses: counter(
+                r,
+                "logout_near_misses",
+                "Requests that look like a logout and match no rule",
+            ),
+            minted: counter(
+                r,
+                "mint_answers",
+                "Answers that hand out tokens, by whether these were dated or the answer can't be read",
+            ),
+            reissued: counter(
+                r,
+                "reissued_tokens",
+                "Answers that hand out a token that is dead, by what becomes of it",
+            ),
+            limits: counter(
+                r,
+                "limits_hit",
+                "What was turned away because a limit was reached",
+            ),
+            failed_handshakes: counter(
+                r,
+                "failed_handshakes",
+                "Connections that did not get through the TLS handshake",
+            ),
+            cut_off: counter(
+                r,
+                "cut_off",
+                "Requests that were ended because a token of theirs was revoked meanwhile",
+            ),
             registry,
-            requests,
-            decisions,
-            logouts,
-            near_misses,
-            minted,
-            reissued,
-            overhead,
-            took,
-            limits,
-            failed_handshakes,
-            cut_off,
-            gauges,
         }
     }
 }
@@ -250,11 +234,8 @@ impl Metrics {
         self.cut_off.get_or_create(&ShopName { shop }).inc();
     }
 
-    /// Everything in the `OpenMetrics` text format.
-    pub(crate) fn text(&self, measured: &Measured<'_>) -> Result<String, fmt::Error> {
-        self.gauges.read(measured);
-        let mut page = String::new();
-        text::encode(&mut page, &self.registry)?;
-        Ok(page)
+    /// All of them.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
     }
 }

@@ -1,12 +1,12 @@
 //! Whether this process should get customers, and what an operator should know of it.
 
-use super::reload_record::Record;
 use crate::clock;
 use crate::request::{Issuer, Shop};
 use crate::revocation::State as Standing;
 use crate::cluster::Node;
 use crate::server::process::notify::Notify;
 use crate::server::process::traffic::Traffic;
+use crate::server::reload_record::Record;
 use crate::server::snapshot::Site;
 
 /// One thing that was looked at.

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::request::{Gate, Shop};
 use crate::server::keys::jwks::KeyFetcher;
 use crate::server::snapshot::Served;
+use crate::server::upstream::refresh_due;
 
 /// How often it is asked what is due.
 const UPKEEP_TICK: Duration = Duration::from_millis(100);
@@ -120,7 +121,7 @@ impl BackgroundService for Upkeep {
             tokio::select! {
                 _ = ticks.tick() => {
                     for upstreams in self.site.load().upstreams.values() {
-                        upstreams.tick(&self.connector);
+                        refresh_due(upstreams, &self.connector);
                     }
                 }
                 _ = shutdown.changed() => return,

@@ -15,7 +15,6 @@ use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 use socket2::SockRef;
 
 use super::inherited::Inherited;
-use super::self_probe::Place;
 
 /// An address that customers come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,14 +98,14 @@ impl Bound {
         })
     }
 
-    /// Where it can be asked.
-    pub(crate) fn place(&self) -> Option<Place> {
+    /// The address that it has, with the port that the system chose.
+    pub(crate) fn listen(&self) -> Option<Listen> {
         let tls = match self.family {
             Family::Tcp => false,
             Family::Tls => true,
         };
         let address = self.at.parse().ok()?;
-        Some(Place { address, tls })
+        Some(Listen { address, tls })
     }
 }
 

@@ -8,7 +8,7 @@ use sd_notify::NotifyState;
 
 use super::traffic::Traffic;
 use crate::revocation::State;
-use crate::server::operator::reload_record::Record;
+use crate::server::reload_record::Record;
 use crate::server::snapshot::Served;
 
 /// Tells systemd how the process fares. Where nobody asks, nothing is told.

@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
+use super::listen::Listen;
 use crate::server::connection::limiter::Slots;
 use crate::server::operator::client::status_of;
 
@@ -26,18 +27,9 @@ const HEADER: HeaderName = HeaderName::from_static("x-doorward-pulse");
 pub(crate) struct Pulse {
     header: HeaderName,
     key: String,
-    places: Vec<Place>,
+    listeners: Vec<Listen>,
     /// Where it asks for a place, so that a full house does not turn it away.
     slots: Arc<Slots>,
-}
-
-/// A public listener of this process.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    /// What it is bound to.
-    pub(crate) address: SocketAddr,
-    /// Whether TLS is spoken there.
-    pub(crate) tls: bool,
 }
 
 /// A listener of ours that does not answer us.
@@ -50,7 +42,7 @@ pub(crate) struct Silent {
 impl Pulse {
     /// A pulse through these listeners, with a fresh key.
     pub(crate) fn through(
-        places: Vec<Place>,
+        listeners: Vec<Listen>,
         slots: Arc<Slots>,
     ) -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut bytes = [0; 16];
@@ -62,7 +54,7 @@ impl Pulse {
         Ok(Self {
             header: HEADER,
             key,
-            places,
+            listeners,
             slots,
         })
     }
@@ -84,17 +76,19 @@ impl Pulse {
     }
 
     fn ask_all(&self, patience: Duration) -> Result<(), Silent> {
-        let count = u32::try_from(self.places.len()).unwrap_or(u32::MAX).max(1);
-        for place in &self.places {
-            let address = place.address;
-            self.ask(*place, patience / count)
+        let count = u32::try_from(self.listeners.len())
+            .unwrap_or(u32::MAX)
+            .max(1);
+        for listen in &self.listeners {
+            let address = listen.address;
+            self.ask(*listen, patience / count)
                 .map_err(|error| Silent { address, error })?;
         }
         Ok(())
     }
 
-    fn ask(&self, place: Place, patience: Duration) -> io::Result<()> {
-        let address = reachable(place.address);
+    fn ask(&self, listen: Listen, patience: Duration) -> io::Result<()> {
+        let address = reachable(listen.address);
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.bind(&SocketAddr::new(address.ip(), 0).into())?;
         let from = socket.local_addr()?.as_socket();
@@ -105,7 +99,7 @@ impl Pulse {
         stream.set_write_timeout(Some(patience))?;
         let Self { header, key, .. } = self;
         let head = format!("GET / HTTP/1.1\r\nHost: {address}\r\n{header}: {key}\r\n");
-        let status = if place.tls {
+        let status = if listen.tls {
             status_of(encrypted(stream, address.ip())?, &head)?
         } else {
             status_of(stream, &head)?
@@ -208,7 +202,7 @@ mod tests {
 
     fn pulse_through(address: SocketAddr, tls: bool) -> Pulse {
         Pulse::through(
-            vec![Place { address, tls }],
+            vec![Listen { address, tls }],
             Arc::new(Slots::at_most(usize::MAX)),
         )
         .unwrap()

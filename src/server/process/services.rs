@@ -21,12 +21,11 @@ use crate::server::connection::acceptor::Reception;
 use crate::server::connection::app::{Door, Requests};
 use crate::server::connection::limiter::Slots;
 use crate::server::connection::tls;
-use crate::server::keys::jwks::KeyFetcher;
 use crate::server::operator::app::OperatorDoor;
 use crate::server::operator::control::Control;
 use crate::server::operator::control_socket::ControlSocket;
 use crate::server::operator::listener::Operator;
-use crate::server::proxy::hooks::Proxy;
+use crate::server::proxy::service::Proxy;
 use crate::server::reload::{Hangups, Reloads};
 
 /// What the services share.
@@ -35,7 +34,6 @@ pub(crate) struct Parts {
     pub(crate) slots: Arc<Slots>,
     pub(crate) reloads: Arc<Reloads>,
     pub(crate) hangups: Signal,
-    pub(crate) keys: Arc<KeyFetcher>,
     pub(crate) h2c: bool,
 }
 
@@ -46,10 +44,9 @@ pub(crate) fn add_all(server: &mut Server, sockets: Sockets, parts: Parts) -> pi
         slots,
         reloads,
         hangups,
-        keys,
         h2c,
     } = parts;
-    add_background(server, &proxy, &reloads, hangups, keys);
+    add_background(server, &proxy, &reloads, hangups);
     let control = Control {
         served: Arc::clone(&proxy.served),
         reloads: Arc::clone(&reloads),
@@ -76,13 +73,7 @@ pub(crate) fn add_all(server: &mut Server, sockets: Sockets, parts: Parts) -> pi
 }
 
 /// What looks after the process itself.
-fn add_background(
-    server: &mut Server,
-    proxy: &Proxy,
-    reloads: &Arc<Reloads>,
-    hangups: Signal,
-    keys: Arc<KeyFetcher>,
-) {
+fn add_background(server: &mut Server, proxy: &Proxy, reloads: &Arc<Reloads>, hangups: Signal) {
     let site = || Arc::clone(&proxy.served);
     let watchdog = Watchdog {
         pulse: Arc::clone(&proxy.pulse),
@@ -93,7 +84,10 @@ fn add_background(
         signal: tokio::sync::Mutex::new(hangups),
         reloads: Arc::clone(reloads),
     };
-    let refresh = KeyRefresh { site: site(), keys };
+    let refresh = KeyRefresh {
+        site: site(),
+        keys: Arc::clone(&proxy.keys),
+    };
     server.add_service(background_service("housekeeping", Housekeeping(site())));
     server.add_service(background_service("upkeep", Upkeep::of(site())));
     server.add_service(background_service("keys", refresh));

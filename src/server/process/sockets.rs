@@ -1,5 +1,8 @@
 //! Everything that is listened on, bound before anything is started.
 
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 
 use log::info;
@@ -7,7 +10,7 @@ use log::info;
 use super::inherited::Inherited;
 use super::listen::{Bound, Listen};
 use crate::server::operator::control_socket;
-use crate::server::start::{Settings, StartError};
+use crate::server::settings::Settings;
 
 /// The sockets of a process.
 pub(crate) struct Sockets {
@@ -16,18 +19,48 @@ pub(crate) struct Sockets {
     pub(crate) control: UnixListener,
 }
 
+/// Why an address can't be listened on.
+#[derive(Debug)]
+pub enum SocketError {
+    /// The system does not give it.
+    Bind(String, io::Error),
+    /// A socket was handed over that the configuration does not ask for.
+    Unclaimed(SocketAddr),
+}
+
+impl std::error::Error for SocketError {}
+
+impl fmt::Display for SocketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(address, error) => write!(
+                f,
+                "{address} can't be listened on: {error}\n  \
+                 help: see who has it with `ss -ltnp`; ports below 1024 need CAP_NET_BIND_SERVICE"
+            ),
+            Self::Unclaimed(address) => write!(
+                f,
+                "systemd hands over a socket on {address}, which neither `listen` nor `operator` names\n  \
+                 help: write exactly this address there, or another ListenStream= in doorward.socket; \
+                 0.0.0.0 and [::] are two addresses"
+            ),
+        }
+    }
+}
+
 impl Sockets {
     /// Takes what is handed over, and binds the rest.
-    pub(crate) fn bind(settings: &Settings, mut inherited: Inherited) -> Result<Self, StartError> {
+    pub(crate) fn bind(settings: &Settings, mut inherited: Inherited) -> Result<Self, SocketError> {
         let sockets = Self {
             public: bind_all("proxy", &settings.listen, &mut inherited)?,
             operator: bind_all("operator", settings.operator.as_slice(), &mut inherited)?,
-            control: control_socket::bind(&settings.control)
-                .map_err(|error| StartError::Bind(settings.control.display().to_string(), error))?,
+            control: control_socket::bind(&settings.control).map_err(|error| {
+                SocketError::Bind(settings.control.display().to_string(), error)
+            })?,
         };
         match inherited.unclaimed() {
             None => Ok(sockets),
-            Some(address) => Err(StartError::Unclaimed(address)),
+            Some(address) => Err(SocketError::Unclaimed(address)),
         }
     }
 
@@ -43,9 +76,9 @@ fn bind_all(
     service: &'static str,
     addresses: &[Listen],
     inherited: &mut Inherited,
-) -> Result<Vec<Bound>, StartError> {
+) -> Result<Vec<Bound>, SocketError> {
     let bind = |listen: &Listen| {
-        let cannot = |error| StartError::Bind(listen.address.to_string(), error);
+        let cannot = |error| SocketError::Bind(listen.address.to_string(), error);
         let bound = Bound::tcp(*listen, inherited).map_err(cannot)?;
         info!(service, address = bound.at.as_str(); "listening");
         Ok(bound)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 use smallvec::SmallVec;
 
-use super::answer::mint::Minting;
+use super::answer::minting::Minting;
 use super::attempts::Trip;
 use super::body::budget::BodyShare;
 use super::forwarding::Told;

@@ -8,59 +8,24 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, COOKIE, DATE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Version};
-use log::{debug, error, info, warn};
-use pingora::connectors::http::Connector;
+use log::{debug, info, warn};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-use super::answer::mint::Minting;
-use super::answer::reply;
-use super::answer::{dead_cookies, ecwid};
-use super::body::budget::{BodyBudget, BodyShare};
-use super::body::encoding::{self, Encoding};
-use super::body::read_ahead::{self, Body, ReadAhead};
+use super::answer::failure::refusal_of;
+use super::answer::minting::Minting;
+use super::answer::{dead_cookies, ecwid, reply};
 use super::checks::{framing, target};
 use super::context::Context;
-use super::introspection::Turns;
-use super::request_id::RequestIds;
+use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
-use crate::clock::{self};
-use crate::request::{self, Answer, BodyNeed, Gate, Refusal, Refused, Request, Shop, Verdict};
+use crate::clock;
+use crate::request::{self, Answer, Gate, Refusal, Refused, Request, Shop, Verdict};
 use crate::server::connection::revocation_watch::{Lease, Reader};
 use crate::server::connection::state::Line;
-use crate::server::keys::jwks::KeyFetcher;
-use crate::server::operator::log_id::LogKey;
-use crate::server::operator::metrics::Metrics;
-use crate::server::operator::near_misses::NearMisses;
-use crate::server::process::self_probe::Pulse;
-use crate::server::process::traffic::Traffic;
-use crate::server::snapshot::{Served, Site};
-use crate::server::upstream::NO_SERVER;
-
-/// The proxy in front of the shops.
-pub(crate) struct Proxy {
-    pub(crate) served: Served,
-    pub(crate) request_ids: RequestIds,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) log_key: LogKey,
-    pub(crate) near_misses: NearMisses,
-    pub(crate) connector: Arc<Connector>,
-    pub(crate) keys: Arc<KeyFetcher>,
-    pub(crate) turns: Turns,
-    pub(crate) body_budget: Arc<BodyBudget>,
-    pub(crate) traffic: Arc<Traffic>,
-    pub(crate) pulse: Arc<Pulse>,
-}
-
-/// A body that was read whole.
-struct Examined {
-    /// As it came, for the shop.
-    sent: Bytes,
-    /// As it is judged; `None`: it can't be examined, and passes all the same.
-    examined: Option<Bytes>,
-}
+use crate::server::snapshot::Site;
 
 /// How long a request waits for the key that its token names.
 const KEY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -104,20 +69,7 @@ impl ProxyHttp for Proxy {
             return self.answer_pulse(session, context).await;
         }
         let site = Arc::clone(&context.site);
-        if let Some(refusal) = framing::fault_of(session, &site.limits) {
-            if framing::is_about_body(refusal) {
-                session.set_keepalive(None);
-            }
-            let refused = Refused::by_nobody(refusal);
-            return self.refuse(session, context, &refused).await;
-        }
-        let early = if session.is_body_empty() {
-            None
-        } else {
-            let head = Request::new(session.req_header(), None);
-            site.gate.refuse_before_body(&head, clock::now())
-        };
-        if let Some(refused) = early {
+        if let Some(refused) = refused_before_body(session, &site) {
             return self.refuse(session, context, &refused).await;
         }
         let body = match self.read_ahead(session, context).await? {
@@ -148,10 +100,7 @@ impl ProxyHttp for Proxy {
             }) => {
                 self.note_forwarded(context, shop, dead_cookies.len());
                 let request = Request::new(session.req_header(), examined);
-                if shop.nearly_logs_out(&request) {
-                    self.metrics.note_near_miss(&shop.name);
-                    self.near_misses.log(&context.id, shop, &request);
-                }
+                self.note_near_miss(context, shop, &request);
                 context.note_opaque(&tokens, is_demanded && !has_cookies(session.req_header()));
                 context.minting = Minting::expected(shop, &request);
                 context.admit(shop, tokens);
@@ -477,111 +426,12 @@ impl Proxy {
         }
     }
 
-    /// Reads the body of a request that could carry a credential there, and keeps it for the shop; a refusal, if it can't be
-    /// examined and may not pass unread.
-    async fn read_ahead(
-        &self,
-        session: &mut Session,
-        context: &mut Context,
-    ) -> Result<Result<Option<Examined>, Refusal>> {
-        let site = Arc::clone(&context.site);
-        let head = session.req_header();
-        if site.gate.needs_body(head) == BodyNeed::None || session.is_body_empty() {
-            return Ok(Ok(None));
+    /// A request that looks like a logout and matches no rule.
+    fn note_near_miss(&self, context: &Context, shop: &Shop, request: &Request<'_>) {
+        if shop.nearly_logs_out(request) {
+            self.metrics.note_near_miss(&shop.name);
+            self.near_misses.log(&context.id, shop, request);
         }
-        let head = session.req_header();
-        let encoding = Encoding::of(&head.headers);
-        let passes_unread = site.gate.passes_unread(head);
-        // Where no rule is about the body it is looked through as it came, for many a shop ignores its encoding.
-        let is_swept = site.gate.needs_body(head) == BodyNeed::Sweep;
-        if encoding == Encoding::Unknown && !is_swept {
-            return Ok(if passes_unread {
-                Ok(None)
-            } else {
-                Err(Refusal::EncodedBody)
-            });
-        }
-        let share = context.body_share.insert(self.body_share(session, &site));
-        let how = ReadAhead {
-            silence_max: site.limits.body_timeout,
-            share,
-            passes_unread,
-        };
-        let sent = match read_ahead::read(session, how).await? {
-            Body::Whole(body) => body,
-            // At its end, Pingora would send nothing of it.
-            Body::Unreadable(Refusal::UnreadableBody, read)
-                if passes_unread && !session.is_body_done() =>
-            {
-                context.read_ahead = read;
-                return Ok(Ok(None));
-            }
-            Body::Unreadable(refusal, _) => return Ok(Err(refusal)),
-        };
-        let examined = match encoding {
-            Encoding::Identity | Encoding::Unknown => Ok(sent.clone()),
-            Encoding::Gzip => encoding::decode_gzip(&sent, share),
-        };
-        Ok(match examined {
-            Ok(examined) => Ok(Some(Examined {
-                sent,
-                examined: Some(examined),
-            })),
-            Err(Refusal::EncodedBody) if is_swept => {
-                let examined = Some(sent.clone());
-                Ok(Some(Examined { sent, examined }))
-            }
-            Err(Refusal::UnreadableBody | Refusal::EncodedBody) if passes_unread => {
-                Ok(Some(Examined {
-                    sent,
-                    examined: None,
-                }))
-            }
-            Err(refusal) => Err(refusal),
-        })
-    }
-
-    /// What this request may have of the budget for bodies.
-    pub(crate) fn body_share(&self, session: &Session, site: &Site) -> BodyShare {
-        let client = site.forwarding.client_of(session);
-        let counted = Some(client).filter(|client| !site.forwarding.trusts(*client));
-        BodyShare::of(&self.body_budget, counted, &site.limits)
-    }
-
-    pub(crate) async fn refuse(
-        &self,
-        session: &mut Session,
-        context: &mut Context,
-        refused: &Refused<'_>,
-    ) -> Result<bool> {
-        let site = Arc::clone(&context.site);
-        context.shop = refused.shop.cloned();
-        let request = context.id.as_str();
-        let shop = refused.shop.map_or("", |shop| shop.name.as_str());
-        let (reason, detail) = (refused.refusal.name(), refused.refusal.detail());
-        self.metrics
-            .note_decision(shop, reason, detail.unwrap_or_default());
-        let head = session.req_header();
-        let path = site.gate.loggable_path(head.uri.path());
-        let (method, path) = (head.method.as_str(), path.as_ref());
-        let status = refused.refusal.status().as_u16();
-        if let Refusal::Revoked { token, .. } = refused.refusal {
-            let token = self.log_key.name(&token);
-            info!(request, shop, reason, detail, token:%, method, path; "refused");
-        } else if refused.refusal == Refusal::NotDurable {
-            error!(request, shop, reason, method, path; "a logout is not on disk");
-        } else if let Some((claim, found)) = refused.refusal.claim() {
-            info!(request, shop, reason, detail, claim, found, status, method, path; "refused");
-        } else {
-            info!(request, shop, reason, detail, status, method, path; "refused");
-        }
-        let answer = refused.answer(head);
-        if refused.refusal == Refusal::ReadAheadFull && session.is_http2() {
-            // What still comes of it would cost memory, so the stream is reset behind the answer (RFC 9113 section 8.1).
-            reply::write(session, &answer).await?;
-            return Ok(true);
-        }
-        self.answer(session, &answer).await
     }
 
     /// A request of our own: judged as any, then answered without a shop, a count or a line in the log.
@@ -596,22 +446,21 @@ impl Proxy {
         };
         self.answer(session, &answer).await
     }
+}
 
-    /// Answers in the shop's place, and keeps the connection where that is safe.
-    pub(crate) async fn answer(&self, session: &mut Session, answer: &Answer) -> Result<bool> {
-        if self.traffic.is_closing() {
+/// What is refused by the head alone: its frame, or what its body could not change.
+fn refused_before_body<'s>(session: &mut Session, site: &'s Site) -> Option<Refused<'s>> {
+    if let Some(refusal) = framing::fault_of(session, &site.limits) {
+        if framing::is_about_body(refusal) {
             session.set_keepalive(None);
         }
-        if read_ahead::is_short(session) {
-            // The rest of the body is read and thrown away, so that it is not taken for a request.
-            session.set_close_on_response_before_downstream_finish(false);
-        }
-        reply::write(session, answer).await?;
-        if session.is_http2() && !session.is_body_done() {
-            read_ahead::throw_away(session).await;
-        }
-        Ok(true)
+        return Some(Refused::by_nobody(refusal));
     }
+    if session.is_body_empty() {
+        return None;
+    }
+    let head = Request::new(session.req_header(), None);
+    site.gate.refuse_before_body(&head, clock::now())
 }
 
 /// Whether a request carries cookies: by one of them the shop may know a customer whom we do not see.
@@ -639,47 +488,4 @@ fn is_too_slow(error: &Error) -> bool {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout
     );
     late && *error.esource() == ErrorSource::Downstream
-}
-
-/// What a failed exchange means to the customer. `None`: it was the customer who failed.
-pub(crate) fn refusal_of(error: &Error) -> Option<Refusal> {
-    let late = matches!(
-        error.etype(),
-        ErrorType::ConnectTimedout
-            | ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout
-            | ErrorType::TLSHandshakeTimedout
-    );
-    if *error.etype() == NO_SERVER {
-        return Some(Refusal::NoUpstream);
-    }
-    match error.esource() {
-        ErrorSource::Downstream => None,
-        ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset if late => {
-            Some(Refusal::UpstreamTimeout)
-        }
-        ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset => {
-            Some(Refusal::UpstreamFailed)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shop_that_is_late_is_504_and_one_that_fails_is_502() {
-        let status =
-            |error: Box<Error>| refusal_of(&error).map(|refusal| refusal.status().as_u16());
-        assert_eq!(status(Error::new_up(ErrorType::ReadTimedout)), Some(504));
-        assert_eq!(status(Error::new(ErrorType::ConnectTimedout)), Some(504));
-        assert_eq!(status(Error::new_up(ErrorType::ConnectRefused)), Some(502));
-        assert_eq!(
-            status(Error::new_up(ErrorType::ConnectionClosed)),
-            Some(502)
-        );
-        assert_eq!(status(Error::new(NO_SERVER)), Some(503));
-        assert_eq!(status(Error::new_down(ErrorType::ReadTimedout)), None);
-    }
 }

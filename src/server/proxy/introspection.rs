@@ -4,42 +4,16 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
 use log::warn;
-use moka::sync::Cache;
 use pingora::http::RequestHeader;
 use pingora::{ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
-use tokio::sync::Mutex;
 
 use super::attempts::Trip;
 use super::context::Context;
 use super::exchange::Question;
-use super::hooks::Proxy;
+use super::service::Proxy;
 use crate::clock;
 use crate::request::{Answer, Doubtful, Inquiry, Occasion, Shop};
-use crate::revocation::Id;
-
-/// The tokens that a shop is being asked about: requests that came with the same one wait, and go by what is said.
-pub(crate) struct Turns(Cache<Id, Arc<Mutex<()>>>);
-
-/// Beyond that many at a time, a shop may be asked twice.
-const TURNS_MAX: u64 = 10_000;
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self(Cache::new(TURNS_MAX))
-    }
-}
-
-impl Turns {
-    fn at(&self, token: Id) -> Arc<Mutex<()>> {
-        self.0.get_with(token, Arc::default)
-    }
-
-    /// Something was said: who comes now finds it.
-    fn end(&self, token: &Id) {
-        self.0.invalidate(token);
-    }
-}
 
 impl Proxy {
     /// Asks the shop about each, one after the other; there is hardly ever more than one.

@@ -14,6 +14,7 @@ use pingora::{Error, ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
 
 use super::answer::dead_cookies;
+use super::answer::failure::refusal_of;
 use super::attempts::Trip;
 use super::body::read_ahead::{self, Body, ReadAhead};
 use super::checks::target;
@@ -21,7 +22,7 @@ use super::client::Answered;
 use super::context::Context;
 use super::exchange::Question;
 use super::forwarding;
-use super::hooks::{Proxy, refusal_of};
+use super::service::Proxy;
 use crate::clock;
 use crate::request::{Answer, AnswerBy, Assent, LogOut, Order, Refusal, Shop};
 use crate::revocation::{OverLimit, Revocation, Revocations};
@@ -208,20 +209,48 @@ enum Ration {
 }
 
 impl Leaving {
-    async fn finish(self, question: Result<Option<Question>>) -> Result<Outcome, Refusal> {
-        let heard = match question {
-            Ok(Some(question)) => {
-                let path = question.head.uri.path().to_owned();
-                let heard = question.put(&self.connector).await;
-                heard.map(|heard| {
-                    let shop = &self.logout.shop;
-                    shop.note_set_cookies(&heard.head.headers, &path);
-                    Some(heard)
-                })
-            }
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
+    /// Puts the question to the shop, and learns which cookies it sets.
+    async fn put(&self, question: Result<Option<Question>>) -> Result<Option<Answered>> {
+        let Some(question) = question? else {
+            return Ok(None);
         };
+        let path = question.head.uri.path().to_owned();
+        let heard = question.put(&self.connector).await?;
+        let shop = &self.logout.shop;
+        shop.note_set_cookies(&heard.head.headers, &path);
+        Ok(Some(heard))
+    }
+
+    /// The shop's answer to a logout that is in force, or ours, if it has none or does not agree.
+    fn answer_beside(self, answer: Result<Option<Answer>>) -> Answer {
+        let logout = &self.logout;
+        let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
+        match answer {
+            Ok(None) => self.ours,
+            Ok(Some(answer))
+                if is_answer(answer.status)
+                    && (logout.revocations.is_empty() || logout.is_agreed(&answer)) =>
+            {
+                logout.deleting_cookies(answer)
+            }
+            Ok(Some(answer)) => {
+                let status = answer.status.as_u16();
+                if is_answer(answer.status) {
+                    info!(request, shop, status; "the shop has not agreed to the logout");
+                } else {
+                    warn!(request, shop, status; "the shop did not answer its logout");
+                }
+                self.ours
+            }
+            Err(error) => {
+                warn!(request, shop; "the shop did not answer its logout: {}", error.etype().as_str());
+                self.ours
+            }
+        }
+    }
+
+    async fn finish(self, question: Result<Option<Question>>) -> Result<Outcome, Refusal> {
+        let heard = self.put(question).await;
         let status = heard.as_ref().ok().and_then(Option::as_ref);
         let status = status.map(|heard| heard.head.status);
         let answer = heard.and_then(|heard| heard.map(Answered::whole).transpose());
@@ -260,31 +289,8 @@ impl Leaving {
                 return Ok(Outcome::Revoked(logout.deleting_cookies(answer)));
             }
         };
-        put_in_force(self.set, Arc::clone(&logout.shop), rest).await?;
-        let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
-        let answer = match answer {
-            Ok(None) => self.ours,
-            Ok(Some(answer))
-                if is_answer(answer.status)
-                    && (logout.revocations.is_empty() || logout.is_agreed(&answer)) =>
-            {
-                logout.deleting_cookies(answer)
-            }
-            Ok(Some(answer)) => {
-                let status = answer.status.as_u16();
-                if is_answer(answer.status) {
-                    info!(request, shop, status; "the shop has not agreed to the logout");
-                } else {
-                    warn!(request, shop, status; "the shop did not answer its logout");
-                }
-                self.ours
-            }
-            Err(error) => {
-                warn!(request, shop; "the shop did not answer its logout: {}", error.etype().as_str());
-                self.ours
-            }
-        };
-        Ok(Outcome::Revoked(answer))
+        put_in_force(Arc::clone(&self.set), Arc::clone(&logout.shop), rest).await?;
+        Ok(Outcome::Revoked(self.answer_beside(answer)))
     }
 
     /// The shop was asked first, and its answer broke off. Its yes counts from the head on where the body does not matter; where it

@@ -5,7 +5,6 @@
 //! protocols are Pingora's.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,7 +15,6 @@ use http::HeaderValue;
 use http::request::Parts;
 use log::{info, warn};
 use parking_lot::Mutex;
-use pingora::connectors::http::Connector;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
@@ -25,7 +23,7 @@ use super::balance::Balance;
 use super::endpoint::Endpoint;
 use super::handshake::Handshake;
 use super::health::{Check, Health};
-use super::names::{Name, first_addresses};
+use super::names::Name;
 use super::server::{Errand, Server, ServerState, milliseconds, now_ms};
 use super::tls::UpstreamTls;
 
@@ -258,7 +256,10 @@ impl Upstreams {
         }
     }
 
-    fn told<'a>(&'a self, server: &'a Server) -> (&'a str, &'a Endpoint, std::net::SocketAddr) {
+    pub(super) fn told<'a>(
+        &'a self,
+        server: &'a Server,
+    ) -> (&'a str, &'a Endpoint, std::net::SocketAddr) {
         (&self.settings.shop, &server.endpoint, server.address)
     }
 
@@ -309,47 +310,6 @@ impl Upstreams {
         peer.options.max_h2_streams = 1;
         Ok(peer)
     }
-
-    /// Looks up and checks what is due, without waiting for it.
-    pub(crate) fn tick(self: &Arc<Self>, connector: &Arc<Connector>) {
-        let now = now_ms();
-        for (at, name) in self.names.iter().enumerate() {
-            if name.is_due(now) {
-                let this = Arc::clone(self);
-                tokio::spawn(async move { this.look_up(at).await });
-            }
-        }
-        if self.settings.health.check == Check::None {
-            return;
-        }
-        for server in self.servers.load().iter() {
-            if server.is_check_due(now) {
-                let check = Arc::clone(self).check(Arc::clone(server), Arc::clone(connector));
-                tokio::spawn(check);
-            }
-        }
-    }
-
-    async fn check(self: Arc<Self>, server: Arc<Server>, connector: Arc<Connector>) {
-        let Some(_busy) = server.being_checked.begin() else {
-            return;
-        };
-        let health = &self.settings.health;
-        server.note_check(health.interval, now_ms());
-        let checked = match self.lone_peer(&server) {
-            Ok(peer) => health.probe(&server.endpoint, &peer, &connector).await,
-            Err(error) => Err(error),
-        };
-        let is_well = checked.is_ok();
-        if !server.observe(is_well, health.thresholds) {
-            return;
-        }
-        let (shop, upstream, address) = self.told(&server);
-        match checked {
-            Ok(()) => info!(shop, upstream:%, address:%; "the upstream is healthy again"),
-            Err(error) => warn!(shop, upstream:%, address:%; "the upstream is unhealthy: {error}"),
-        }
-    }
 }
 
 fn is_among(server: &Arc<Server>, others: &[Arc<Server>]) -> bool {
@@ -358,17 +318,6 @@ fn is_among(server: &Arc<Server>, others: &[Arc<Server>]) -> bool {
 
 /// The servers of every shop, by its name.
 pub(crate) type AllUpstreams = HashMap<String, Arc<Upstreams>>;
-
-/// Waits for the first addresses at the start, a short while: a shop whose names are unknown is answered 503,
-/// and that is no reason to keep the others waiting.
-pub(crate) fn await_addresses(upstreams: &AllUpstreams) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(first_addresses(upstreams.values()));
-    runtime.shutdown_background(); // a look-up that hangs would hold it
-    Ok(())
-}
 
 #[cfg(test)]
 pub(super) mod tests {

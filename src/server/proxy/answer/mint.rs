@@ -1,60 +1,17 @@
 //! The answers by which a shop hands out tokens: they date them, before the customer has them.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
 use log::{info, warn};
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::ResponseHeader;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
+use super::minting::{ANSWER_BYTES_MAX, Minting};
 use crate::clock::{self, UnixTime};
-use crate::request::{AnswerTokens, HandedOut, MintRule, OnReissue, Request, Shop};
+use crate::request::{AnswerTokens, HandedOut, OnReissue, Shop};
 use crate::revocation::{DateKind, Id};
 use crate::server::proxy::context::Context;
-use crate::server::proxy::hooks::Proxy;
-use crate::server::proxy::stream;
-
-/// The longest answer that is read for its tokens.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
-
-/// An answer that hands out tokens, while it passes.
-pub(crate) struct Minting {
-    shop: Arc<Shop>,
-    rule: Arc<MintRule>,
-    /// What came of its body, where that is read.
-    held: Option<Vec<u8>>,
-}
-
-impl Minting {
-    /// Of the answer to a request, if that is a call that hands out tokens.
-    pub(crate) fn expected(shop: &Arc<Shop>, request: &Request<'_>) -> Option<Self> {
-        let rule = shop.mint_of(request)?;
-        Some(Self {
-            shop: Arc::clone(shop),
-            rule: Arc::clone(rule),
-            held: None,
-        })
-    }
-
-    /// The shop is to answer so that it can be read.
-    pub(crate) fn ask_plainly(&self, head: &mut RequestHeader) {
-        if self.rule.reads_body() {
-            head.remove_header(&ACCEPT_ENCODING);
-        }
-    }
-
-    /// Whether the body of an answer can be read.
-    fn can_read(response: &ResponseHeader) -> bool {
-        let value = |name| response.headers.get(name).and_then(|it| it.to_str().ok());
-        let is_plain = value(CONTENT_ENCODING.as_str())
-            .is_none_or(|coding| coding.trim().eq_ignore_ascii_case("identity"));
-        let length = value(CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
-        let is_short = length.is_none_or(|length| length <= ANSWER_BYTES_MAX);
-        is_plain && is_short && !stream::is_begun(response)
-    }
-}
+use crate::server::proxy::service::Proxy;
 
 impl Proxy {
     /// The head of an answer: what it hands out is dated before the customer has it.

@@ -2,5 +2,7 @@
 
 pub(crate) mod dead_cookies;
 pub(crate) mod ecwid;
+pub(crate) mod failure;
 pub(crate) mod mint;
+pub(crate) mod minting;
 pub(crate) mod reply;

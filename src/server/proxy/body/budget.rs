@@ -126,11 +126,10 @@ impl Drop for BodyShare {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::revocation::Health;
 
     #[test]
     fn bytes_are_bounded_and_come_back_attacks_c1() {
-        let metrics = Arc::new(Metrics::beside(&Health::default(), None));
+        let metrics = Arc::new(Metrics::default());
         let budget = Arc::new(BodyBudget::counting(metrics));
         let limits = Limits {
             read_ahead_bytes: 100,

@@ -2,4 +2,5 @@
 
 pub(crate) mod budget;
 pub(crate) mod encoding;
+pub(crate) mod examination;
 pub(crate) mod read_ahead;

@@ -22,17 +22,17 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::head::{Head, HeadLimits};
-use super::limits::Limits;
 use super::lingering_close::Farewell;
 use super::send_rate::Pace;
-use super::state::Line;
-use super::streams::Streams;
+use super::stream_count::Streams;
 use crate::request::{ALLOWED, Refusal};
+use crate::server::connection::limits::Limits;
+use crate::server::connection::state::Line;
 use crate::server::operator::metrics::Metrics;
 
 /// A customer's connection, as Pingora reads and writes it.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     stream: Stream,
     /// Where the line is kept.
     digest: Arc<ProxyDigest>,
@@ -58,7 +58,7 @@ pub(super) struct Watched {
 
 impl Watched {
     /// Watches a fresh connection.
-    pub(super) fn new(
+    pub(crate) fn new(
         stream: Stream,
         digest: Arc<ProxyDigest>,
         limits: &Limits,

@@ -1,0 +1,89 @@
+//! How a command talks to the control socket of a running process.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::client::exchange;
+use super::order::Order;
+use crate::clock::UnixTime;
+use crate::revocation::Meaning;
+
+/// How long a command waits for its outcome. A node waits for its disk and for other nodes less than that.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a reload may take: keys are read, and fetched.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sends an order (or none, to have everything counted) to the process behind a control socket.
+pub fn call(socket: &Path, path: &str, order: Option<&Order>) -> io::Result<(StatusCode, Value)> {
+    let body = order.map(serde_json::to_vec).transpose()?;
+    let method = if body.is_some() { "POST" } else { "GET" };
+    send(socket, method, path, body.unwrap_or_default(), PATIENCE)
+}
+
+/// Has the process behind a control socket read its configuration anew, and waits for the outcome: 200, 422
+/// for a configuration with faults, 409 for one that needs a restart.
+pub fn order_reload(socket: &Path) -> io::Result<(StatusCode, Value)> {
+    send(socket, "POST", "/reload", Vec::new(), RELOAD_PATIENCE)
+}
+
+/// Asks the process behind a control socket how its cluster fares, or has it serve by what it knows.
+pub fn call_cluster(socket: &Path, is_forced: bool) -> io::Result<(StatusCode, Value)> {
+    let (method, path) = if is_forced {
+        ("POST", "/cluster/force-ready")
+    } else {
+        ("GET", "/cluster")
+    };
+    send(socket, method, path, Vec::new(), PATIENCE)
+}
+
+/// A process that is stopped takes connections all the same, until its queue is full. So all of it is done aside, and is
+/// waited for so long only.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::TimedOut`]: something listens there, and has not answered.
+fn send(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: Vec<u8>,
+    patience: Duration,
+) -> io::Result<(StatusCode, Value)> {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: doorward\r\n");
+    let socket = socket.to_owned();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let answer = UnixStream::connect(socket).and_then(|stream| exchange(stream, &head, &body));
+        let _ = tell.send(answer); // perhaps too late
+    });
+    let late = |_| {
+        let why = format!("no answer within {} s", patience.as_secs());
+        io::Error::new(io::ErrorKind::TimedOut, why)
+    };
+    let answer = told.recv_timeout(patience).map_err(late)??;
+    Ok((answer.status(), serde_json::from_slice(answer.body())?))
+}
+
+/// The meanings under which entries are in force at the process behind a control socket.
+///
+/// # Errors
+///
+/// No process answers there, or not in these words.
+pub fn call_meanings(socket: &Path) -> io::Result<Vec<Meaning>> {
+    let (_, told) = call(socket, "/meanings", None)?;
+    let told: Vec<(String, u64, u64)> = serde_json::from_value(told)?;
+    let read = |(text, used, until)| Meaning {
+        text,
+        used: UnixTime::from_seconds(used),
+        until: UnixTime::from_seconds(until),
+    };
+    Ok(told.into_iter().map(read).collect())
+}

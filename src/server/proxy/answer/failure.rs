@@ -1,0 +1,49 @@
+//! What a customer is told of an exchange that failed.
+
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::request::Refusal;
+use crate::server::upstream::NO_SERVER;
+
+/// What a failed exchange means to the customer. `None`: it was the customer who failed.
+pub(crate) fn refusal_of(error: &Error) -> Option<Refusal> {
+    let late = matches!(
+        error.etype(),
+        ErrorType::ConnectTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+            | ErrorType::TLSHandshakeTimedout
+    );
+    if *error.etype() == NO_SERVER {
+        return Some(Refusal::NoUpstream);
+    }
+    match error.esource() {
+        ErrorSource::Downstream => None,
+        ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset if late => {
+            Some(Refusal::UpstreamTimeout)
+        }
+        ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset => {
+            Some(Refusal::UpstreamFailed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shop_that_is_late_is_504_and_one_that_fails_is_502() {
+        let status =
+            |error: Box<Error>| refusal_of(&error).map(|refusal| refusal.status().as_u16());
+        assert_eq!(status(Error::new_up(ErrorType::ReadTimedout)), Some(504));
+        assert_eq!(status(Error::new(ErrorType::ConnectTimedout)), Some(504));
+        assert_eq!(status(Error::new_up(ErrorType::ConnectRefused)), Some(502));
+        assert_eq!(
+            status(Error::new_up(ErrorType::ConnectionClosed)),
+            Some(502)
+        );
+        assert_eq!(status(Error::new(NO_SERVER)), Some(503));
+        assert_eq!(status(Error::new_down(ErrorType::ReadTimedout)), None);
+    }
+}

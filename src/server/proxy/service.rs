@@ -1,0 +1,100 @@
+//! The proxy: what it works with, and how it answers and refuses.
+
+use std::sync::Arc;
+
+use log::{error, info};
+use pingora::Result;
+use pingora::connectors::http::Connector;
+use pingora_proxy::Session;
+
+use super::answer::reply;
+use super::body::budget::{BodyBudget, BodyShare};
+use super::body::read_ahead;
+use super::context::Context;
+use super::request_id::RequestIds;
+use super::single_flight::Turns;
+use crate::request::{Answer, Refusal, Refused};
+use crate::server::keys::jwks::KeyFetcher;
+use crate::server::operator::log_id::LogKey;
+use crate::server::operator::metrics::Metrics;
+use crate::server::operator::near_misses::NearMisses;
+use crate::server::process::self_probe::Pulse;
+use crate::server::process::traffic::Traffic;
+use crate::server::snapshot::{Served, Site};
+
+/// The proxy in front of the shops.
+pub(crate) struct Proxy {
+    pub(crate) served: Served,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) log_key: LogKey,
+    pub(crate) near_misses: NearMisses,
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) keys: Arc<KeyFetcher>,
+    pub(crate) turns: Turns,
+    pub(crate) body_budget: Arc<BodyBudget>,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+impl Proxy {
+    /// What this request may have of the budget for bodies.
+    pub(crate) fn body_share(&self, session: &Session, site: &Site) -> BodyShare {
+        let client = site.forwarding.client_of(session);
+        let counted = Some(client).filter(|client| !site.forwarding.trusts(*client));
+        BodyShare::of(&self.body_budget, counted, &site.limits)
+    }
+
+    /// Refuses a request: counted, logged, answered.
+    pub(crate) async fn refuse(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        refused: &Refused<'_>,
+    ) -> Result<bool> {
+        let site = Arc::clone(&context.site);
+        context.shop = refused.shop.cloned();
+        let request = context.id.as_str();
+        let shop = refused.shop.map_or("", |shop| shop.name.as_str());
+        let (reason, detail) = (refused.refusal.name(), refused.refusal.detail());
+        self.metrics
+            .note_decision(shop, reason, detail.unwrap_or_default());
+        let head = session.req_header();
+        let path = site.gate.loggable_path(head.uri.path());
+        let (method, path) = (head.method.as_str(), path.as_ref());
+        let status = refused.refusal.status().as_u16();
+        if let Refusal::Revoked { token, .. } = refused.refusal {
+            let token = self.log_key.name(&token);
+            info!(request, shop, reason, detail, token:%, method, path; "refused");
+        } else if refused.refusal == Refusal::NotDurable {
+            error!(request, shop, reason, method, path; "a logout is not on disk");
+        } else if let Some((claim, found)) = refused.refusal.claim() {
+            info!(request, shop, reason, detail, claim, found, status, method, path; "refused");
+        } else {
+            info!(request, shop, reason, detail, status, method, path; "refused");
+        }
+        let answer = refused.answer(head);
+        if refused.refusal == Refusal::ReadAheadFull && session.is_http2() {
+            // What still comes of it would cost memory, so the stream is reset behind the answer (RFC 9113 section 8.1).
+            reply::write(session, &answer).await?;
+            return Ok(true);
+        }
+        self.answer(session, &answer).await
+    }
+
+    /// Answers in the shop's place, and keeps the connection where that is safe.
+    pub(crate) async fn answer(&self, session: &mut Session, answer: &Answer) -> Result<bool> {
+        if self.traffic.is_closing() {
+            session.set_keepalive(None);
+        }
+        if read_ahead::is_short(session) {
+            // The rest of the body is read and thrown away, so that it is not taken for a request.
+            session.set_close_on_response_before_downstream_finish(false);
+        }
+        reply::write(session, answer).await?;
+        if session.is_http2() && !session.is_body_done() {
+            read_ahead::throw_away(session).await;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,188 @@
+//! The refresh of the servers: names are looked up and servers are checked in the background.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use log::{info, warn};
+use pingora::connectors::http::Connector;
+
+use super::endpoint::Endpoint;
+use super::health::Check;
+use super::names::Name;
+use super::server::{Server, milliseconds, now_ms};
+use super::upstreams::{AllUpstreams, Upstreams};
+
+/// How long a start waits for addresses.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+
+/// Looks up and checks what is due, without waiting for it.
+pub(crate) fn refresh_due(upstreams: &Arc<Upstreams>, connector: &Arc<Connector>) {
+    let now = now_ms();
+    for (at, name) in upstreams.names.iter().enumerate() {
+        if name.is_due(now) {
+            let upstreams = Arc::clone(upstreams);
+            tokio::spawn(async move { look_up(&upstreams, at).await });
+        }
+    }
+    if upstreams.settings.health.check == Check::None {
+        return;
+    }
+    for server in upstreams.servers.load().iter() {
+        if server.is_check_due(now) {
+            let check = check(
+                Arc::clone(upstreams),
+                Arc::clone(server),
+                Arc::clone(connector),
+            );
+            tokio::spawn(check);
+        }
+    }
+}
+
+async fn check(upstreams: Arc<Upstreams>, server: Arc<Server>, connector: Arc<Connector>) {
+    let Some(_busy) = server.being_checked.begin() else {
+        return;
+    };
+    let health = &upstreams.settings.health;
+    server.note_check(health.interval, now_ms());
+    let checked = match upstreams.lone_peer(&server) {
+        Ok(peer) => health.probe(&server.endpoint, &peer, &connector).await,
+        Err(error) => Err(error),
+    };
+    let is_well = checked.is_ok();
+    if !server.observe(is_well, health.thresholds) {
+        return;
+    }
+    let (shop, upstream, address) = upstreams.told(&server);
+    match checked {
+        Ok(()) => info!(shop, upstream:%, address:%; "the upstream is healthy again"),
+        Err(error) => warn!(shop, upstream:%, address:%; "the upstream is unhealthy: {error}"),
+    }
+}
+
+/// Looks the name of an endpoint up.
+async fn look_up(upstreams: &Upstreams, at: usize) {
+    let (Some(name), Some(endpoint)) = (
+        upstreams.names.get(at),
+        upstreams.settings.endpoints.get(at),
+    ) else {
+        return;
+    };
+    let Some(_busy) = name.is_looked_up.begin() else {
+        return;
+    };
+    let due = now_ms().saturating_add(milliseconds(upstreams.settings.resolve_every));
+    name.due_ms.store(due, Ordering::Relaxed);
+    let found = tokio::net::lookup_host((endpoint.host(), endpoint.port())).await;
+    learn(upstreams, at, found.map(Iterator::collect));
+}
+
+/// What a look-up found. Where it failed, the addresses of before are as good as any.
+fn learn(upstreams: &Upstreams, at: usize, found: io::Result<Vec<SocketAddr>>) {
+    let (Some(name), Some(endpoint)) = (
+        upstreams.names.get(at),
+        upstreams.settings.endpoints.get(at),
+    ) else {
+        return;
+    };
+    let shop = upstreams.settings.shop.as_str();
+    match found {
+        Ok(addresses) if !addresses.is_empty() => {
+            let has_failed = name.has_failed.swap(false, Ordering::Relaxed);
+            if name.learn(addresses) {
+                upstreams.rebuild(&[]);
+                let addresses = name.addresses();
+                info!(shop, upstream:% = endpoint, addresses:?; "the upstream has these addresses");
+            } else if has_failed {
+                info!(shop, upstream:% = endpoint; "the upstream's name can be resolved again");
+            }
+        }
+        Ok(_) => note_unresolved(upstreams, name, endpoint, "it has no address"),
+        Err(error) => note_unresolved(upstreams, name, endpoint, &error.to_string()),
+    }
+}
+
+/// Says so once, until it succeeds again.
+fn note_unresolved(upstreams: &Upstreams, name: &Name, endpoint: &Endpoint, why: &str) {
+    if !name.has_failed.swap(true, Ordering::Relaxed) {
+        let shop = upstreams.settings.shop.as_str();
+        let addresses = name.addresses();
+        warn!(shop, upstream:% = endpoint, addresses:?; "the upstream's name can't be resolved: {why}");
+    }
+}
+
+/// Looks up every name whose address is unknown, all at once, and waits a short while for the answers.
+async fn first_addresses(all: impl Iterator<Item = &Arc<Upstreams>>) {
+    let look_ups = all.flat_map(|upstreams| {
+        let names = upstreams.names.iter().enumerate();
+        let unknown = names.filter(|(_, name)| name.is_unknown());
+        unknown.map(|(at, _)| look_up(upstreams, at))
+    });
+    let _ = tokio::time::timeout(FIRST_WAIT, join_all(look_ups)).await;
+}
+
+/// Waits for the first addresses at the start, a short while: a shop whose names are unknown is answered 503,
+/// and that is no reason to keep the others waiting.
+pub(crate) fn await_addresses(upstreams: &AllUpstreams) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(first_addresses(upstreams.values()));
+    runtime.shutdown_background(); // a look-up that hangs would hold it
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::upstreams::tests::upstreams;
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    /// The addresses that requests go to.
+    fn known(upstreams: &Upstreams) -> Vec<SocketAddr> {
+        let states = upstreams.servers().into_iter();
+        states.filter_map(|state| state.address).collect()
+    }
+
+    #[test]
+    fn all_addresses_of_a_name_are_servers_and_they_follow_it() {
+        let upstreams = upstreams(&["10.0.0.1:80", "shop.invalid:80"]);
+        assert_eq!(known(&upstreams), addresses(&["10.0.0.1:80"]));
+        learn(
+            &upstreams,
+            1,
+            Ok(addresses(&["10.0.0.3:80", "10.0.0.2:80", "10.0.0.3:80"])),
+        );
+        let all = addresses(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
+        assert_eq!(known(&upstreams), all);
+        let stays = Arc::clone(&upstreams.servers.load()[1]);
+        learn(
+            &upstreams,
+            1,
+            Ok(addresses(&["10.0.0.4:80", "10.0.0.2:80"])),
+        );
+        let all = addresses(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.4:80"]);
+        assert_eq!(known(&upstreams), all);
+        assert!(Arc::ptr_eq(&stays, &upstreams.servers.load()[1]));
+    }
+
+    #[test]
+    fn a_look_up_that_fails_leaves_the_addresses() {
+        let upstreams = upstreams(&["shop.invalid:80"]);
+        assert_eq!(upstreams.servers()[0].address, None);
+        learn(&upstreams, 0, Ok(addresses(&["10.0.0.2:80"])));
+        learn(&upstreams, 0, Err(io::ErrorKind::TimedOut.into()));
+        learn(&upstreams, 0, Ok(Vec::new()));
+        assert_eq!(known(&upstreams), addresses(&["10.0.0.2:80"]));
+        assert!(upstreams.names[0].has_failed.load(Ordering::Relaxed));
+        learn(&upstreams, 0, Ok(addresses(&["10.0.0.2:80"])));
+        assert!(!upstreams.names[0].has_failed.load(Ordering::Relaxed));
+    }
+}
