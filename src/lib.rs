@@ -17,3 +17,5 @@ pub mod server;
 pub mod config;
 /// Doorward in front of a pretend shop.
 pub mod demo;
+/// The commands.
+pub mod cli;

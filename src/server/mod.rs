@@ -2,6 +2,7 @@
 
 mod connection;
 mod keys;
+mod log_filters;
 mod operator;
 mod outline;
 mod process;
@@ -15,6 +16,7 @@ mod upstream;
 
 pub use connection::certificate::{Certificate, UnfitCertificate};
 pub use connection::limits::Limits;
+pub use log_filters::log_filters;
 pub use operator::client::exchange;
 pub use operator::control_client::{call, call_cluster, call_meanings, order_reload};
 pub use operator::order::Order;

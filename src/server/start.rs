@@ -38,8 +38,8 @@ use super::settings::Settings;
 use super::snapshot::{Served, Site, SiteSettings, longest_life};
 use super::upstream;
 use crate::clock;
-use crate::request::{Shop, honour_meanings};
 use crate::cluster::{Node, NodeError};
+use crate::request::{Shop, honour_meanings};
 use crate::revocation::{JournalError, Revocations};
 
 /// Why the process does not start.

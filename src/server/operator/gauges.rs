@@ -9,9 +9,9 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::metrics::PREFIX;
 use crate::clock;
+use crate::cluster::Node;
 use crate::request::Shop;
 use crate::revocation::State;
-use crate::cluster::Node;
 use crate::server::reload_record::Record;
 use crate::server::snapshot::Site;
 

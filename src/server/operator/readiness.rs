@@ -1,9 +1,9 @@
 //! Whether this process should get customers, and what an operator should know of it.
 
 use crate::clock;
+use crate::cluster::Node;
 use crate::request::{Issuer, Shop};
 use crate::revocation::State as Standing;
-use crate::cluster::Node;
 use crate::server::process::notify::Notify;
 use crate::server::process::traffic::Traffic;
 use crate::server::reload_record::Record;

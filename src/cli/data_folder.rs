@@ -1,36 +1,17 @@
-//! What is in the data folder: `doorward init`, and what `doorward check` says of it.
+//! What is in the data folder.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
 
-use doorward::clock::{self, UnixTime};
-use doorward::config::Fault;
-use doorward::revocation::{Journal, JournalError};
-use doorward::server::{self, Settings};
-
-use crate::{CONFIG, fail, load};
-
-/// Makes the data folder and an empty journal in it. What is there stays as it is, and is told.
-pub(crate) fn init(config: &Path) -> ExitCode {
-    let Ok(config) = load(config) else {
-        return ExitCode::from(CONFIG);
-    };
-    let told = match make(&config.server.data_dir) {
-        Ok(true) => Ok(()),
-        Ok(false) => match summary(&config.server) {
-            Ok(line) => writeln!(io::stdout(), "left   {line}"),
-            Err(error) => return fail(&error, CONFIG),
-        },
-        Err(error) => return fail(&error, CONFIG),
-    };
-    told.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
-}
+use crate::clock::{self, UnixTime};
+use crate::config::Fault;
+use crate::revocation::{Journal, JournalError};
+use crate::server::{self, Settings};
 
 /// Makes a data folder and an empty journal in it, as far as they are not there, and says so; whether there was none.
-pub(crate) fn make(data_dir: &Path) -> Result<bool, JournalError> {
+pub(super) fn make(data_dir: &Path) -> Result<bool, JournalError> {
     let is_made = Journal::init(data_dir)?;
     if is_made {
         let path = data_dir.join(Journal::FILE);
@@ -40,7 +21,7 @@ pub(crate) fn make(data_dir: &Path) -> Result<bool, JournalError> {
 }
 
 /// What is in the data folder, in one line. A running process is asked, for its journal is locked.
-pub(crate) fn summary(settings: &Settings) -> Result<String, JournalError> {
+pub(super) fn summary(settings: &Settings) -> Result<String, JournalError> {
     let data_dir = &settings.data_dir;
     let now = clock::now();
     let (live, written_at, by) = match Journal::look(data_dir, now) {
@@ -73,7 +54,7 @@ pub(crate) fn summary(settings: &Settings) -> Result<String, JournalError> {
 }
 
 /// Why a start would find no journal to rely on. It is an error where the start would fail, except before the first `init`.
-pub(crate) fn fault(settings: &Settings, error: &JournalError) -> Fault {
+pub(super) fn fault(settings: &Settings, error: &JournalError) -> Fault {
     let text = error.to_string();
     let mut parts = text.split("\n  help: ");
     let message = parts.next().unwrap_or_default();

@@ -6,27 +6,27 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf, absolute};
 
-use crate::CONFIG_FILE;
+use crate::cli::arguments::CONFIG_FILE;
 
 /// The control sockets of the processes that run by this configuration: one, unless several containers share its name.
 ///
 /// Only processes are asked that can't be another user's: ours, and for root those that the system's service manager
 /// started.
-pub(crate) fn control_sockets(config: &Path) -> BTreeSet<PathBuf> {
+pub(super) fn control_sockets(config: &Path) -> BTreeSet<PathBuf> {
     let Ok(wanted) = absolute(config).map(|path| canonical(&path)) else {
         return BTreeSet::new();
     };
     let processes = fs::read_dir("/proc").into_iter().flatten();
-    let processes = processes.filter_map(|entry| Process::of(entry.ok()?.path()));
+    let processes = processes.filter_map(|entry| ServingProcess::of(entry.ok()?.path()));
     let running = processes.filter(|one| one.config.as_deref() == Some(&*wanted));
     running
-        .filter(Process::is_trusted)
+        .filter(ServingProcess::is_trusted)
         .flat_map(|one| one.listens_at())
         .collect()
 }
 
 /// A process that was started with `doorward run`.
-struct Process {
+struct ServingProcess {
     /// Its folder in /proc.
     folder: PathBuf,
     /// Its working directory, from which its paths count.
@@ -35,7 +35,7 @@ struct Process {
     config: Option<PathBuf>,
 }
 
-impl Process {
+impl ServingProcess {
     fn of(folder: PathBuf) -> Option<Self> {
         folder.file_name()?.to_str()?.parse::<u32>().ok()?;
         let line = fs::read(folder.join("cmdline")).ok()?;

@@ -1,0 +1,87 @@
+//! The arguments of every command.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
+
+use super::exit::{CommandError, Exit};
+use super::operator::{self, ProcessArguments};
+use super::{check, cluster, demo, init, run};
+
+/// A reverse proxy that makes logout final.
+#[derive(Parser)]
+#[command(version, about)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Create the data folder and an empty journal in it: once for each installation, before the first `run`
+    Init(FileArgument),
+    /// Serve
+    Run(FileArgument),
+    /// Report every fault of a configuration and what is in the data folder, and change nothing
+    Check(FileArgument),
+    /// Walk through login and logout in front of a pretend shop
+    Demo {
+        /// Which shop to use
+        #[arg(long, default_value = "bagisto", value_parser = PossibleValuesParser::new(crate::demo::shops()))]
+        shop: String,
+        /// End after the walk
+        #[arg(long)]
+        once: bool,
+    },
+    /// Revoke tokens by hand, in the running process
+    #[command(after_help = ORDER_CODES)]
+    Revoke(operator::Revoke),
+    /// Count the revocations of the running process, or look a token up
+    #[command(after_help = ORDER_CODES)]
+    Inspect(operator::Inspect),
+    /// Make the running process read its configuration, keys and certificates again: all of it, or nothing
+    #[command(after_help = RELOAD_CODES)]
+    Reload(ProcessArguments),
+    /// Share revocations with other nodes
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+}
+
+const ORDER_CODES: &str = "Exit codes: 0 done; 1 it could not be done, and the answer says why; \
+    2 the order is wrong; 69 no process answers.";
+const RELOAD_CODES: &str = "Exit codes: 0 reloaded; 78 the file has faults; 1 it needs a restart, or keys can't be fetched: \
+    then the old configuration stays in force; 69 no process answers.";
+
+/// Which configuration a command reads.
+#[derive(Args)]
+pub(super) struct FileArgument {
+    /// The configuration
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = CONFIG_FILE
+    )]
+    pub(super) config: PathBuf,
+}
+
+/// The default path of the configuration.
+pub(super) const CONFIG_FILE: &str = "/etc/doorward/doorward.toml";
+
+impl Arguments {
+    /// Runs the command. If it fails, the reason is on standard error.
+    #[must_use = "the process exits with it"]
+    pub fn run(self) -> Exit {
+        let outcome = match self.command {
+            Command::Init(file) => init::init(&file.config),
+            Command::Run(file) => run::run(&file.config),
+            Command::Check(file) => check::check(&file.config),
+            Command::Demo { shop, once } => demo::walk(&shop, once),
+            Command::Revoke(revoke) => operator::revoke(revoke),
+            Command::Inspect(inspect) => operator::inspect(inspect),
+            Command::Reload(process) => operator::reload(&process),
+            Command::Cluster(command) => cluster::run(command),
+        };
+        outcome.map_or_else(CommandError::report, |()| Exit::Done)
+    }
+}

@@ -1,0 +1,18 @@
+//! The commands of `doorward`, one file a command.
+
+mod arguments;
+mod check;
+mod cluster;
+mod data_folder;
+mod demo;
+mod exit;
+mod faults;
+mod init;
+mod logging;
+mod operator;
+mod output;
+mod run;
+
+pub use arguments::Arguments;
+pub use exit::Exit;
+pub use output::report_panics;

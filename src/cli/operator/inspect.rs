@@ -1,0 +1,41 @@
+//! `doorward inspect`: counts revocations, or looks a token up.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::order::{call, refuse_long};
+use super::process::{ProcessArguments, socket_of};
+use super::token_file::read_token;
+use crate::cli::exit::CommandError;
+use crate::request::Target;
+use crate::server::Order;
+
+/// What is inspected.
+#[derive(Args)]
+pub(in crate::cli) struct Inspect {
+    #[command(flatten)]
+    process: ProcessArguments,
+    /// The shop whose token to look up
+    #[arg(long, requires = "token")]
+    shop: Option<String>,
+    /// The token in this file; `-` reads it from standard input
+    #[arg(long, value_name = "FILE", requires = "shop")]
+    token: Option<PathBuf>,
+}
+
+/// Prints what is in force in the running process.
+pub(in crate::cli) fn inspect(inspect: Inspect) -> Result<(), CommandError> {
+    let socket = socket_of(&inspect.process)?;
+    let (Some(shop), Some(file)) = (inspect.shop, inspect.token) else {
+        return call(&socket, "/inspect", None);
+    };
+    let shop = Some(shop);
+    refuse_long([("shop", &shop)])?;
+    let order = Order {
+        shop,
+        target: Target::Token(read_token(&file)?),
+        dry_run: false,
+    };
+    call(&socket, "/inspect", Some(&order))
+}

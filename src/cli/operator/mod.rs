@@ -1,0 +1,14 @@
+//! `doorward revoke`, `inspect` and `reload`: orders to the running process.
+
+mod inspect;
+mod order;
+mod process;
+mod reload;
+mod revoke;
+mod running;
+mod token_file;
+
+pub(super) use inspect::{Inspect, inspect};
+pub(super) use process::{ProcessArguments, no_answer, socket_of};
+pub(super) use reload::reload;
+pub(super) use revoke::{Revoke, revoke};

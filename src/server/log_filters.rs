@@ -1,0 +1,23 @@
+//! What Pingora may log.
+
+use log::LevelFilter;
+
+/// The modules of Pingora, and the level from which each may log where the operator wants this level.
+///
+/// It logs its own start at `info`, and every customer who hangs up or fails a handshake at `error`: any client could fill
+/// the log. Metrics count both instead.
+pub fn log_filters(level: LevelFilter) -> [(&'static str, LevelFilter); 5] {
+    let loud = if level >= LevelFilter::Debug {
+        LevelFilter::Error
+    } else {
+        LevelFilter::Off
+    };
+    let own = level.min(LevelFilter::Error);
+    [
+        ("pingora", own),
+        ("pingora_core", own),
+        ("pingora_core::apps", loud),
+        ("pingora_core::services", loud),
+        ("pingora_proxy", loud),
+    ]
+}
