@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
-use super::fault::Faults;
 use super::parse;
+use crate::config::fault::Faults;
 
 /// Why nothing was added.
 pub enum NotAppended {

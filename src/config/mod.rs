@@ -3,39 +3,16 @@
 //! What is written twice merges everywhere in the same way: a key of the operator's overrides the same key
 //! of the preset, sub-tables merge key by key, arrays of tables are concatenated, the operator's first.
 
-mod agreement;
 mod append;
-mod base;
-mod call;
-mod certificate;
 mod cluster;
-mod cluster_certificates;
-mod cluster_table;
-mod condition;
-mod cookies;
-mod credential;
-mod duration;
 mod fault;
-mod file;
-mod graphql;
-mod inquiry;
-mod key_files;
-mod key_url;
-mod limits;
-mod logout;
-mod mint;
 mod outline;
-mod pattern;
 mod presets;
 mod process;
-mod refresh;
-mod route;
+mod reading;
+mod rules;
 mod shop;
-mod table;
-mod taken;
 mod token;
-mod upstream;
-mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,15 +21,15 @@ use std::sync::Arc;
 use log::LevelFilter;
 
 pub use append::{NotAppended, append};
-pub use cluster_table::ClusterTable;
+pub use cluster::written::ClusterTable;
 pub use fault::{Fault, Faults, Severity, Source, Spot};
 
 use crate::request::Shop;
 use crate::server::Settings;
 use presets::Presets;
-use shop::Home;
-use table::{Document, Table};
-use taken::Taken;
+use reading::{Document, Table};
+use shop::claims::Taken;
+use shop::settings::{self as shop_settings, Home};
 
 /// Everything that a configuration file says.
 pub struct Config {
@@ -90,7 +67,7 @@ pub fn control_of(path: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(path).ok()?;
     let document = Document::parse("", &text, &mut Faults::default());
     let base_dir = path.parent().unwrap_or(Path::new(""));
-    process::control_of(Table::root(&document), base_dir)
+    process::settings::control_of(Table::root(&document), base_dir)
 }
 
 /// Reads the text of a configuration. Reports call it `name`; files that it names are relative to
@@ -119,8 +96,8 @@ fn read<'a>(
     base_dir: &Path,
     faults: &mut Faults,
 ) -> Option<Config> {
-    let process = process::read(&mut root, base_dir, faults);
-    let prefix = process::read_prefix(&mut root, faults);
+    let process = process::settings::read(&mut root, base_dir, faults);
+    let prefix = process::settings::read_prefix(&mut root, faults);
     let known_logouts = Arc::new(presets.known_logouts(faults));
     let home = Home {
         presets,
@@ -131,7 +108,7 @@ fn read<'a>(
     let mut taken = Taken::default();
     let tables = root.tables("shop", faults).into_iter();
     let shops: Vec<_> = tables
-        .map(|table| shop::read(table, &home, &mut taken, faults))
+        .map(|table| shop_settings::read(table, &home, &mut taken, faults))
         .collect();
     if shops.is_empty() {
         root.missing("shop", "at least one shop, under [[shop]]", faults);
@@ -139,9 +116,9 @@ fn read<'a>(
     root.finish(faults);
     let mut shops: Option<Vec<_>> = shops.into_iter().collect();
     if let Some(shops) = &mut shops {
-        shop::own_domains(shops);
-        shop::note_neighbours(shops);
-        shop::warn_of_neighbours(shops, faults);
+        shop_settings::own_domains(shops);
+        shop_settings::note_neighbours(shops);
+        shop_settings::warn_of_neighbours(shops, faults);
     }
     Some(process?.with(shops?))
 }

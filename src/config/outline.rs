@@ -6,11 +6,11 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::file::FILE_BYTES_MAX;
+use crate::config::reading::file::FILE_BYTES_MAX;
 use crate::server::Outline;
 
 /// Of a text that was read without faults. Every key of a shop is one: `shop main: token.leeway`.
-pub(super) fn of(text: &str, base_dir: &Path) -> Outline {
+pub(crate) fn of(text: &str, base_dir: &Path) -> Outline {
     let mut outline = Outline::default();
     let root: Table = text.parse().unwrap_or_default();
     for (key, value) in &root {

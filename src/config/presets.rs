@@ -2,9 +2,9 @@
 
 use http::Method;
 
-use super::call;
-use super::fault::Faults;
-use super::table::{Document, Table};
+use crate::config::fault::Faults;
+use crate::config::reading::{Document, Table};
+use crate::config::rules::call;
 use crate::request::{Base, KnownLogouts};
 
 /// A preset of this name, and what its file says.
@@ -40,11 +40,11 @@ const PRESETS: &[(&str, &str)] = &[
 ];
 
 /// The presets, parsed.
-pub(super) struct Presets(Vec<(&'static str, Document<'static>)>);
+pub(crate) struct Presets(Vec<(&'static str, Document<'static>)>);
 
 impl Presets {
     /// Parses all of them; there are few, and they are small.
-    pub(super) fn parse(faults: &mut Faults) -> Self {
+    pub(crate) fn parse(faults: &mut Faults) -> Self {
         let parsed = PRESETS.iter().map(|(name, text)| {
             let document = Document::parse(&format!("preset {name}"), text, faults);
             (*name, document)
@@ -53,7 +53,7 @@ impl Presets {
     }
 
     /// What the logouts of all of them look like.
-    pub(super) fn known_logouts(&self, faults: &mut Faults) -> KnownLogouts {
+    pub(crate) fn known_logouts(&self, faults: &mut Faults) -> KnownLogouts {
         let mut calls = Vec::new();
         for (_, document) in &self.0 {
             for mut logout in Table::root(document).tables("logout", faults) {
@@ -69,7 +69,7 @@ impl Presets {
     }
 
     /// The preset that a shop names: what it is called, and what it says.
-    pub(super) fn named_by<'a>(
+    pub(crate) fn named_by<'a>(
         &'a self,
         shop: &mut Table<'a>,
         faults: &mut Faults,

@@ -1,0 +1,214 @@
+//! The certificates by which nodes know each other.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{PrivateKeyDer, UnixTime};
+use webpki::{EndEntityCert, Error, KeyUsage};
+
+use crate::clock;
+use crate::cluster::Certificates;
+use crate::config::fault::{Fault, Faults};
+use crate::config::process::certificate::{authorities_in, end_of, read_files};
+use crate::config::reading::file::File;
+use crate::config::reading::{Table, Text};
+use crate::revocation::NodeName;
+use crate::server::Certificate;
+
+/// How long before its end a node's certificate is warned of: nobody renews it unasked.
+const NOTICE: Duration = Duration::from_hours(24 * 30);
+
+/// The keys of the files, and what is expected of each.
+const FILES: [(&str, &str); 3] = [
+    (
+        "ca_file",
+        "the certificate of the cluster's authority in PEM, as `doorward cluster init` makes it",
+    ),
+    ("cert_file", "the certificate of this node in PEM"),
+    ("key_file", "its private key in PEM"),
+];
+
+/// Reads everything that goes with certificates.
+pub(crate) fn read(
+    table: &mut Table<'_>,
+    node: Option<&(NodeName, Text<'_>)>,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<Certificates> {
+    let [ca_file, cert_file, key_file] = FILES.map(|(key, expected)| {
+        let named = table.string(key, faults);
+        table.missing(key, expected, faults);
+        named
+    });
+    let allow = read_allow(table, faults);
+    let authorities = ca_file.as_ref();
+    let authorities = authorities.and_then(|named| read_authorities(named, base_dir, faults));
+    let cert_file = cert_file?;
+    let (certificate, key_pem) = read_files(&cert_file, &key_file?, base_dir, faults)?;
+    let named = node.and_then(|(node, text)| Some(unnamed(&certificate, node)?.at(text.spot())));
+    let over = over(&certificate).map(|fault| fault.at(cert_file.spot()));
+    named
+        .into_iter()
+        .chain(over)
+        .for_each(|fault| faults.push(fault));
+    let (authorities, ca_file) = (authorities?, ca_file?);
+    for fault in unverified(&certificate, &authorities, ca_file.as_str()) {
+        faults.push(fault.at(cert_file.spot()));
+    }
+    Some(Certificates {
+        authorities: Arc::new(authorities),
+        ca_file: base_dir.join(ca_file.as_str()),
+        chain: certificate.chain().to_vec(),
+        key: PrivateKeyDer::from_pem_slice(&key_pem).ok()?,
+        allow,
+    })
+}
+
+/// What goes with certificates means nothing without them.
+pub(crate) fn refuse(table: &mut Table<'_>, faults: &mut Faults) {
+    pass_over(table, faults);
+    for key in FILES.map(|(key, _)| key).into_iter().chain(["allow"]) {
+        if let Some(spot) = table.spot_of(key) {
+            let message = format!("`{key}` means nothing with insecure = true");
+            faults.push(Fault::error(message).at(&spot));
+        }
+    }
+}
+
+/// The same keys, where it is unknown whether they are wanted.
+pub(crate) fn pass_over(table: &mut Table<'_>, faults: &mut Faults) {
+    for (key, _) in FILES {
+        table.string(key, faults);
+    }
+    read_allow(table, faults);
+}
+
+/// None would mean every node, which is not what an empty list says.
+fn read_allow(table: &mut Table<'_>, faults: &mut Faults) -> Vec<NodeName> {
+    let texts = table.strings("allow", faults);
+    if texts.as_ref().is_some_and(Vec::is_empty)
+        && let Some(spot) = table.spot_of("allow")
+    {
+        let fault = Fault::error("`allow` names no node").at(&spot);
+        faults.push(fault.help("leave it out for every node that the authority certified"));
+    }
+    let texts = texts.unwrap_or_default();
+    let names = texts.iter();
+    let names = names.filter_map(|text| text.parse_as(NodeName::parse, faults));
+    names.collect()
+}
+
+fn read_authorities(
+    named: &Text<'_>,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<RootCertStore> {
+    let file = File::read(named, base_dir, faults)?;
+    let certificates = authorities_in(&file, faults)?;
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(certificates);
+    Some(store)
+}
+
+/// A node is who its certificate says (RFC 9525 section 6.3): `*` stands for nobody here.
+fn unnamed(certificate: &Certificate, node: &NodeName) -> Option<Fault> {
+    let names = names_of(certificate);
+    if names.iter().any(|name| name == node.as_str()) {
+        return None;
+    }
+    let borne = if names.is_empty() {
+        "it bears no DNS name".to_owned()
+    } else {
+        format!("it bears {}", names.join(", "))
+    };
+    let message = format!("the certificate is not made out for `{node}`");
+    let help = "`node` must be one of its subject alternative names (DNS)";
+    Some(Fault::error(message).label(borne).help(help))
+}
+
+fn names_of(certificate: &Certificate) -> Vec<String> {
+    let leaf = certificate.chain().first();
+    let leaf = leaf.and_then(|leaf| EndEntityCert::try_from(leaf).ok());
+    let names = leaf.map(|leaf| leaf.valid_dns_names().map(str::to_owned).collect());
+    names.unwrap_or_default()
+}
+
+fn over(certificate: &Certificate) -> Option<Fault> {
+    let now = clock::now();
+    let fault = if certificate.not_after < now {
+        Fault::error(end_of(certificate))
+    } else if certificate.not_after < now.plus(NOTICE) {
+        Fault::warning(end_of(certificate))
+    } else {
+        return None;
+    };
+    Some(fault.help("let the cluster's authority sign another one for this node, and reload"))
+}
+
+/// A node is a server to some of its peers and a client to the others.
+fn unverified(certificate: &Certificate, authorities: &RootCertStore, ca_file: &str) -> Vec<Fault> {
+    let usages = [
+        ("serverAuth", KeyUsage::server_auth()),
+        ("clientAuth", KeyUsage::client_auth()),
+    ];
+    let refused = usages.into_iter().filter_map(|(name, usage)| {
+        let error = verify(certificate, authorities, usage).err()?;
+        Some(refusal(certificate, &error, name, ca_file))
+    });
+    refused.collect()
+}
+
+fn verify(
+    certificate: &Certificate,
+    authorities: &RootCertStore,
+    usage: KeyUsage,
+) -> Result<(), Error> {
+    let Some((leaf, between)) = certificate.chain().split_first() else {
+        return Err(Error::BadDer);
+    };
+    let moment = clock::now().min(certificate.not_after); // that it is over is told already
+    let moment = UnixTime::since_unix_epoch(Duration::from_secs(moment.seconds()));
+    let algorithms = ring::default_provider()
+        .signature_verification_algorithms
+        .all;
+    let roots = &authorities.roots;
+    let leaf = EndEntityCert::try_from(leaf)?;
+    leaf.verify_for_usage(algorithms, roots, between, moment, usage, None, None)?;
+    Ok(())
+}
+
+fn refusal(certificate: &Certificate, error: &Error, usage: &str, ca_file: &str) -> Fault {
+    let (name, ca_file) = (certificate.name.escape_debug(), ca_file.escape_debug());
+    let (why, help) = if let Error::UnknownIssuer | Error::InvalidSignatureForPublicKey = error {
+        (
+            format!("no authority of `{ca_file}` has signed it"),
+            "cert_file holds the node's certificate, and those between it and the authority",
+        )
+    } else if let Error::RequiredEkuNotFoundContext(_) = error {
+        (
+            format!("its extended key usage lacks {usage}"),
+            "nodes are servers and clients to each other: both, or no such extension",
+        )
+    } else if let Error::CaUsedAsEndEntity = error {
+        (
+            "this is the certificate of an authority, not of a node".to_owned(),
+            "ca_file holds the authority's, cert_file the node's",
+        )
+    } else if let Error::CertNotValidYet { not_before, .. } = error {
+        let begin = clock::UnixTime::from_seconds(not_before.as_secs());
+        (
+            format!("the certificate is not valid before {begin}"),
+            "is the clock of this machine right?",
+        )
+    } else {
+        (
+            format!("other nodes would not believe it: {error}"),
+            "let the cluster's authority sign another one for this node",
+        )
+    };
+    Fault::error(format!("`{name}`: {why}")).help(help)
+}

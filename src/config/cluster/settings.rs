@@ -1,0 +1,268 @@
+//! The nodes that share their revocations.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::cluster::{Bus, ClusterSettings, Peer, Policy, Security, joined_nodes};
+use crate::config::cluster::certificates;
+use crate::config::fault::{Fault, Faults};
+use crate::config::process::certificate::authorities_in;
+use crate::config::process::limits;
+use crate::config::reading::file::File;
+use crate::config::reading::{Table, Text};
+use crate::revocation::{Ack, NodeName};
+use crate::server::Listen;
+
+/// How long a start waits for a peer, unless the operator says otherwise.
+const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(30);
+
+const BOOTSTRAP_TIMEOUT_MAX: (Duration, &str) = (Duration::from_mins(10), "10m");
+
+const ACKS: &[(&str, Ack)] = &[("local", Ack::Local), ("one", Ack::One), ("all", Ack::All)];
+
+const POLICIES: &[(&str, Policy)] = &[("serve", Policy::Serve), ("refuse", Policy::Refuse)];
+
+/// A name or address with the place where it is written.
+type Written<'a, T> = (T, Text<'a>);
+
+/// Reads `[cluster]`.
+pub(crate) fn read(
+    root: &mut Table<'_>,
+    public: &[Listen],
+    operator: Option<SocketAddr>,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<ClusterSettings> {
+    let mut table = root.table("cluster", faults)?;
+    let node = read_node(&mut table, faults);
+    let listen = read_listen(&mut table, public, operator, faults);
+    let peers = read_peers(&mut table, listen.as_ref(), faults);
+    let security = read_security(&mut table, node.as_ref(), base_dir, faults);
+    if matches!(security, Some(Security::Loopback)) {
+        keep_inside(listen.as_ref(), &peers, faults);
+    }
+    let bus = read_bus(&mut table, base_dir, faults);
+    let ack = table.choice("ack", ACKS, faults).unwrap_or_default();
+    let initial = read_initial(&mut table, faults);
+    let on_stale = table.choice("on_stale", POLICIES, faults);
+    let on_isolated = table.choice("on_isolated", POLICIES, faults);
+    let most = BOOTSTRAP_TIMEOUT_MAX;
+    let patience = limits::read_duration(&mut table, "bootstrap_timeout", most, faults);
+    let quarantine = read_quarantine(&mut table, node.as_ref(), faults);
+    table.finish(faults);
+    Some(ClusterSettings {
+        node: node?.0,
+        listen: listen?.0,
+        peers: peers.into_iter().map(|(peer, _)| peer).collect(),
+        security: security?,
+        ack,
+        initial,
+        on_stale: on_stale.unwrap_or(Policy::Serve),
+        on_isolated: on_isolated.unwrap_or(Policy::Refuse),
+        bootstrap_timeout: patience.unwrap_or(BOOTSTRAP_TIMEOUT),
+        quarantine,
+        bus,
+    })
+}
+
+/// What `check` prints of it. Nodes that joined by invitation count like those that `peers` names.
+pub(crate) fn summary(cluster: &ClusterSettings, data_dir: &Path) -> String {
+    let (node, listen) = (&cluster.node, cluster.listen);
+    let text = match cluster.security {
+        Security::Loopback => " in plain text",
+        Security::Certificates(_) => "",
+    };
+    let joined = joined_nodes(data_dir).unwrap_or_default().len(); // what can't be read stops the start
+    let is_alone = cluster.peers.is_empty() && joined == 0 && cluster.bus.is_none();
+    let peers = match cluster.peers.len() {
+        0 => "no peers".to_owned(),
+        1 => "1 peer".to_owned(),
+        count => format!("{count} peers"),
+    };
+    let joined = match joined {
+        0 => String::new(),
+        count => format!(", {count} joined by invitation"),
+    };
+    let bus = cluster.bus.as_ref().map(|bus| format!(", a bus at {bus}"));
+    let bus = bus.unwrap_or_default();
+    let ack = match cluster.ack {
+        Ack::Local => "by the own disk",
+        Ack::One if is_alone => "by one as soon as there is another node",
+        Ack::One => "by one",
+        Ack::All if is_alone => "by all as soon as there is another node",
+        Ack::All => "by all",
+    };
+    format!("cluster: node {node} on {listen}{text}, {peers}{joined}{bus}, acknowledged {ack}")
+}
+
+fn read_node<'a>(table: &mut Table<'a>, faults: &mut Faults) -> Option<Written<'a, NodeName>> {
+    let text = table.string("node", faults);
+    table.missing("node", "the name of this node, such as \"a\"", faults);
+    let text = text?;
+    Some((text.parse_as(NodeName::parse, faults)?, text))
+}
+
+fn read_listen<'a>(
+    table: &mut Table<'a>,
+    public: &[Listen],
+    operator: Option<SocketAddr>,
+    faults: &mut Faults,
+) -> Option<Written<'a, SocketAddr>> {
+    let text = table.string("listen", faults);
+    table.missing("listen", "an address such as \"10.0.0.1:7946\"", faults);
+    let text = text?;
+    let address = text.parse_as(address, faults)?;
+    let public = public.iter().map(|listen| (listen.address, "customers"));
+    let mut others = public.chain(operator.map(|address| (address, "operators")));
+    if let Some((_, who)) = others.find(|(other, _)| overlaps(address, *other)) {
+        let fault = Fault::error("the cluster's listener needs an address of its own");
+        let fault = fault.at(text.spot()).label(format!("{who} come here"));
+        faults.push(fault.help("it is for nodes only: choose another port, such as 7946"));
+    }
+    Some((address, text))
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let parsed = text.parse();
+    parsed.map_err(|_| "an address with a port, such as 10.0.0.1:7946 or [::]:7946")
+}
+
+/// Whether one can't be listened on beside the other. `[::]` stands for the addresses of IPv4, too.
+fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
+    let takes = |one: SocketAddr, other: SocketAddr| {
+        one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
+    };
+    let is_same = one.ip() == other.ip() || takes(one, other) || takes(other, one);
+    one.port() != 0 && one.port() == other.port() && is_same
+}
+
+fn read_peers<'a>(
+    table: &mut Table<'a>,
+    listen: Option<&Written<'_, SocketAddr>>,
+    faults: &mut Faults,
+) -> Vec<Written<'a, Peer>> {
+    let mut peers: Vec<Written<'_, Peer>> = Vec::new();
+    for text in table.strings("peers", faults).unwrap_or_default() {
+        let Some(peer) = text.parse_as(Peer::parse, faults) else {
+            continue;
+        };
+        if peers.iter().any(|(other, _)| *other == peer) {
+            faults.push(Fault::error("this peer stands twice").at(text.spot()));
+        }
+        if listen.is_some_and(|(listen, _)| peer == Peer::Address(*listen)) {
+            let fault = Fault::warning("this node is no peer of itself").at(text.spot());
+            faults.push(fault.label("it listens here").help("leave it out"));
+        }
+        peers.push((peer, text));
+    }
+    peers
+}
+
+/// `None` where it can't be said; there is a fault then.
+fn read_security(
+    table: &mut Table<'_>,
+    node: Option<&Written<'_, NodeName>>,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<Security> {
+    let insecure = table.boolean("insecure", faults);
+    if insecure.is_none() && !table.lacks("insecure") {
+        certificates::pass_over(table, faults);
+        return None;
+    }
+    if insecure == Some(true) {
+        certificates::refuse(table, faults);
+        return Some(Security::Loopback);
+    }
+    let certificates = certificates::read(table, node, base_dir, faults);
+    certificates.map(Security::Certificates)
+}
+
+/// Plain text is for nodes of one machine.
+fn keep_inside(
+    listen: Option<&Written<'_, SocketAddr>>,
+    peers: &[Written<'_, Peer>],
+    faults: &mut Faults,
+) {
+    let listen = listen.filter(|(listen, _)| !listen.ip().is_loopback());
+    let peers = peers.iter().filter(|(peer, _)| !peer.is_loopback());
+    let outside = listen.map(|(_, text)| text);
+    for text in outside.into_iter().chain(peers.map(|(_, text)| text)) {
+        let fault = Fault::error("insecure = true is for nodes of one machine").at(text.spot());
+        let fault = fault.label("expected 127.0.0.1, [::1] or, for a peer, localhost");
+        faults.push(fault.help("`doorward cluster init` makes certificates"));
+    }
+}
+
+fn read_bus(table: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Bus> {
+    let text = table.string("bus", faults);
+    let ca_file = table.string("bus_ca_file", faults);
+    let bus = text.as_ref().and_then(|text| read_url(text, faults));
+    let pem = ca_file.as_ref().and_then(|named| {
+        let file = File::read(named, base_dir, faults)?;
+        authorities_in(&file, faults)?;
+        Some(file.bytes)
+    });
+    let without = if table.lacks("bus") {
+        Some("`bus`")
+    } else {
+        let is_plain = bus.as_ref().is_some_and(|bus| !bus.is_encrypted());
+        is_plain.then_some("rediss://")
+    };
+    if let (Some(named), Some(without)) = (&ca_file, without) {
+        let message = format!("`bus_ca_file` means nothing without {without}");
+        faults.push(Fault::error(message).at(named.spot()));
+    }
+    let mut bus = bus?;
+    bus.authorities_pem = pem;
+    Some(bus)
+}
+
+/// What is written is never quoted, for there may be a password in it.
+fn read_url(text: &Text<'_>, faults: &mut Faults) -> Option<Bus> {
+    match Bus::parse(text.as_str()) {
+        Ok(bus) => {
+            if bus.is_exposed() {
+                let message = "passwords and revocations travel to the bus in the clear";
+                let fault = Fault::warning(message).at(text.spot());
+                faults.push(fault.help("let it speak TLS, and write rediss://"));
+            }
+            Some(bus)
+        }
+        Err(wanted) => {
+            let fault = Fault::error("`bus` does not fit").at(text.spot());
+            faults.push(fault.label(format!("expected {wanted}")));
+            None
+        }
+    }
+}
+
+fn read_initial(table: &mut Table<'_>, faults: &mut Faults) -> bool {
+    let initial = table.boolean("initial", faults).unwrap_or_default();
+    if initial && let Some(spot) = table.spot_of("initial") {
+        let fault = Fault::warning("`initial` is for the first start of the first node only");
+        let fault = fault.at(&spot).label("a lost journal would not be noticed");
+        faults.push(fault.help("remove it as soon as the node is ready, for its next start"));
+    }
+    initial
+}
+
+fn read_quarantine(
+    table: &mut Table<'_>,
+    node: Option<&Written<'_, NodeName>>,
+    faults: &mut Faults,
+) -> Vec<NodeName> {
+    let mut names = Vec::new();
+    for text in table.strings("quarantine", faults).unwrap_or_default() {
+        let Some(name) = text.parse_as(NodeName::parse, faults) else {
+            continue;
+        };
+        if node.is_some_and(|(node, _)| *node == name) {
+            let fault = Fault::error("a node can't be in its own quarantine").at(text.spot());
+            faults.push(fault.help("name it in the configurations of the others, and stop it"));
+        }
+        names.push(name);
+    }
+    names
+}

@@ -1,0 +1,569 @@
+//! Faults of a configuration: what is wrong, where it is written, how to put it right.
+
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How much alike a written name and a known one must be to be suggested.
+/// `secret` still finds `secret_file`; `listen` does not find `limit`.
+const LIKENESS_MIN: f64 = 0.8;
+
+/// A text that faults point into: the operator's file or a compiled-in preset.
+pub struct Source {
+    name: String,
+    text: String,
+}
+
+impl Source {
+    /// `name` is what reports call it: a path, or `preset bagisto`.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        let (name, text) = (name.into(), text.into());
+        Arc::new(Self { name, text })
+    }
+
+    /// Widens a span to whole lines, without the last line's end.
+    fn lines_of(&self, span: &Range<usize>) -> Range<usize> {
+        let start = self.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+        // A span that swallowed its line's end still belongs to that line.
+        let last = span.start.max(span.end.saturating_sub(1));
+        let last = self.text.floor_char_boundary(last);
+        let end = self.text[last..].find('\n');
+        start..end.map_or(self.text.len(), |at| last + at)
+    }
+
+    fn line_number(&self, at: usize) -> usize {
+        self.text[..at].matches('\n').count() + 1
+    }
+
+    /// Whether one of these lines holds part of an inline secret.
+    fn hides(&self, lines: &Range<usize>) -> bool {
+        let (mut start, mut secret) = (0, false);
+        for line in self.text.split_inclusive('\n') {
+            secret = holds_secret(line) || (secret && !opens_entry(line));
+            let end = start + line.len();
+            if secret && start <= lines.end && lines.start < end {
+                return true;
+            }
+            start = end;
+        }
+        false
+    }
+
+    /// Every span in a report must cut the text between characters.
+    fn fitting(&self, span: &Range<usize>) -> Range<usize> {
+        let start = self.text.floor_char_boundary(span.start);
+        let end = self.text.ceil_char_boundary(span.end);
+        start..end.max(start)
+    }
+}
+
+/// Shows the name only: the text may hold secrets.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.name)
+    }
+}
+
+/// Whether a line gives a value to a key that names a secret, or has a URL with a password in it.
+/// It is read as text, for a file with a syntax fault must not leak either.
+fn holds_secret(line: &str) -> bool {
+    if line
+        .split_once("://")
+        .is_some_and(|(_, rest)| rest.contains('@'))
+    {
+        return true;
+    }
+    let mut pieces: Vec<&str> = line.split('=').collect();
+    pieces.pop();
+    pieces.push(first_word(line));
+    let key = |piece: &str| piece.rsplit(['{', ',']).next().is_some_and(names_secret);
+    pieces.into_iter().any(key)
+}
+
+fn first_word(line: &str) -> &str {
+    let line = line.trim_start();
+    let end = line.find(|c| !is_key_char(c) || c == ' ');
+    &line[..end.unwrap_or(line.len())]
+}
+
+/// `secret`, `token.secret`, `client-secret`, also with a slip of the pen; but not `secret_file`. A `bus` has its
+/// password in its URL.
+fn names_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    let is_secret = |word: &str| {
+        word.contains("secret") || strsim::osa_distance(word, "secret") < 2 || word == "bus"
+    };
+    key.split('.')
+        .map(|name| name.trim_matches([' ', '\t', '"', '\'']))
+        .filter(|name| !name.ends_with("_file"))
+        .any(|name| name.split(['_', '-', ' ']).any(is_secret))
+}
+
+/// Whether a line surely begins something new, so that a secret above it has ended.
+fn opens_entry(line: &str) -> bool {
+    let header = line.trim_start().trim_start_matches('[');
+    if header.len() < line.trim_start().len() {
+        return header.starts_with(|c: char| c.is_ascii_alphabetic());
+    }
+    let Some((key, value)) = line.split_once('=') else {
+        return false;
+    };
+    let closes_text = line.contains("\"\"\"") || line.contains("'''");
+    let has_value = !value.trim().is_empty() && !value.starts_with('=');
+    !key.trim().is_empty() && key.chars().all(is_key_char) && has_value && !closes_text
+}
+
+fn is_key_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'' | ' ' | '\t')
+}
+
+/// A place in a source, kept by whoever may have to raise a fault there later.
+#[derive(Clone, Debug)]
+pub struct Spot {
+    source: Arc<Source>,
+    span: Option<Range<usize>>,
+}
+
+impl Spot {
+    /// These bytes of the source.
+    pub fn within(source: &Arc<Source>, span: &Range<usize>) -> Self {
+        let span = Some(source.fitting(span));
+        let source = Arc::clone(source);
+        Self { source, span }
+    }
+
+    /// The source as a whole.
+    pub fn whole(source: &Arc<Source>) -> Self {
+        let source = Arc::clone(source);
+        Self { source, span: None }
+    }
+
+    /// What reports call the source.
+    pub fn source_name(&self) -> &str {
+        &self.source.name
+    }
+
+    /// The line it begins on, from 1.
+    pub fn line(&self) -> Option<usize> {
+        let span = self.span.as_ref()?;
+        Some(self.source.line_number(span.start))
+    }
+
+    /// Whether a report must not show what is written here.
+    pub fn is_secret(&self) -> bool {
+        let lines = self.span.as_ref().map(|span| self.source.lines_of(span));
+        lines.is_some_and(|lines| self.source.hides(&lines))
+    }
+
+    /// The whole lines it stands on, as bytes of the source.
+    pub(crate) fn lines(&self) -> Range<usize> {
+        let span = self.span.as_ref();
+        span.map_or(0..self.source.text.len(), |span| self.source.lines_of(span))
+    }
+
+    fn start(&self) -> usize {
+        self.span.as_ref().map_or(0, |span| span.start)
+    }
+
+    fn picture<'f>(&'f self, label: Option<&'f str>) -> Element<'f> {
+        match &self.span {
+            None => Origin::path(self.source_name()).into(),
+            Some(span) if self.is_secret() => self.address(span).into(),
+            Some(span) => self.snippet(span, label).into(),
+        }
+    }
+
+    fn address(&self, span: &Range<usize>) -> Origin<'_> {
+        let before = &self.source.text[self.lines().start..span.start];
+        Origin::path(self.source_name())
+            .line(self.source.line_number(span.start))
+            .char_column(before.chars().count() + 1)
+    }
+
+    fn snippet<'f>(
+        &'f self,
+        span: &Range<usize>,
+        label: Option<&'f str>,
+    ) -> Snippet<'f, annotate_snippets::Annotation<'f>> {
+        let lines = self.lines();
+        let span_end = span.end.min(lines.end).max(span.start);
+        let span_in_lines = span.start - lines.start..span_end - lines.start;
+        Snippet::source(&self.source.text[lines])
+            .line_start(self.source.line_number(span.start))
+            .path(self.source_name())
+            .annotation(AnnotationKind::Primary.span(span_in_lines).label(label))
+    }
+
+    /// Whether the report shows the line, and so has a place for the label.
+    fn is_shown(&self) -> bool {
+        self.span.is_some() && !self.is_secret()
+    }
+}
+
+impl PartialEq for Spot {
+    fn eq(&self, other: &Self) -> bool {
+        self.span == other.span && Arc::ptr_eq(&self.source, &other.source)
+    }
+}
+
+impl Eq for Spot {}
+
+/// How bad a fault is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// It can, but the operator should look.
+    Warning,
+}
+
+/// One thing wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    severity: Severity,
+    spot: Option<Spot>,
+    message: String,
+    label: Option<String>,
+    help: Vec<String>,
+}
+
+impl Fault {
+    /// A fault that keeps the configuration from being used.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, message.into())
+    }
+
+    /// A fault that lets it be used.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, message.into())
+    }
+
+    fn new(severity: Severity, message: String) -> Self {
+        Self {
+            severity,
+            spot: None,
+            message,
+            label: None,
+            help: Vec::new(),
+        }
+    }
+
+    /// Where it is written.
+    #[must_use]
+    pub fn at(mut self, spot: &Spot) -> Self {
+        self.spot = Some(spot.clone());
+        self
+    }
+
+    /// What stands beside the caret: `expected …`.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// One more line on how to put it right.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Help for a name nobody knows: the one probably meant, then all there are.
+    #[must_use]
+    pub fn suggest<'k>(self, written: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        if known.is_empty() {
+            return self;
+        }
+        let list = format!("known: {}", known.join(", "));
+        match meant(written, &known) {
+            Some(name) => self.help(format!("did you mean `{name}`? {list}")),
+            None => self.help(list),
+        }
+    }
+
+    fn render(&self, renderer: &Renderer) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let group = Group::with_title(level.primary_title(&self.message))
+            .elements(self.picture())
+            .elements(self.footer());
+        renderer.render(&[group])
+    }
+
+    fn picture(&self) -> Option<Element<'_>> {
+        let spot = self.spot.as_ref()?;
+        Some(spot.picture(self.label.as_deref()))
+    }
+
+    /// The help, and the label where no line is shown to carry it.
+    fn footer(&self) -> Vec<Element<'_>> {
+        let is_shown = self.spot.as_ref().is_some_and(Spot::is_shown);
+        let label = self.label.as_deref().filter(|_| !is_shown);
+        let label = label.map(|text| Level::NOTE.message(text));
+        let help = self.help.iter().map(|text| Level::HELP.message(text));
+        label.into_iter().chain(help).map(Element::from).collect()
+    }
+
+    fn is_beside(&self, other: &Self) -> bool {
+        match (&self.spot, &other.spot) {
+            (Some(spot), Some(other)) => Arc::ptr_eq(&spot.source, &other.source),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+}
+
+fn meant<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
+    let written = written.to_lowercase();
+    known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(&written, &name.to_lowercase()), *name))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
+}
+
+/// All faults found so far; `to_string` is the report without colour.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Takes one more; the same fault again is not worth a second report.
+    pub fn push(&mut self, fault: Fault) {
+        if !self.0.contains(&fault) {
+            self.0.push(fault);
+        }
+    }
+
+    /// Whether the configuration cannot be used.
+    pub fn is_fatal(&self) -> bool {
+        self.errors() > 0
+    }
+
+    /// Whether there is nothing to report.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many keep the configuration from being used.
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    /// How many do not.
+    pub fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        let faults = self.0.iter();
+        faults.filter(|fault| fault.severity == severity).count()
+    }
+
+    /// The last line of a report: `2 errors, 1 warning`.
+    pub fn summary(&self) -> String {
+        let counts = [(self.errors(), "error"), (self.warnings(), "warning")];
+        let counted = |(count, noun)| match count {
+            0 => None,
+            1 => Some(format!("1 {noun}")),
+            _ => Some(format!("{count} {noun}s")),
+        };
+        let counts: Vec<String> = counts.into_iter().filter_map(counted).collect();
+        if counts.is_empty() {
+            "no faults".to_owned()
+        } else {
+            counts.join(", ")
+        }
+    }
+
+    /// The report for a terminal.
+    pub fn coloured(&self) -> String {
+        self.render(&Renderer::styled())
+    }
+
+    fn render(&self, renderer: &Renderer) -> String {
+        let faults = self.in_reading_order();
+        let reports = faults.iter().map(|fault| fault.render(renderer) + "\n");
+        reports.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Top to bottom, source by source; what stands nowhere comes last.
+    fn in_reading_order(&self) -> Vec<&Fault> {
+        let mut faults: Vec<&Fault> = self.0.iter().collect();
+        faults.sort_by_cached_key(|fault| {
+            let source = self.0.iter().position(|other| other.is_beside(fault));
+            let start = fault.spot.as_ref().map_or(0, Spot::start);
+            (fault.spot.is_none(), source, start)
+        });
+        faults
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(&Renderer::plain()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "[[shop]]\nname = \"main\"\npreset = \"bagist\"\n";
+
+    fn spot_of(text: &str, part: &str) -> Spot {
+        let start = text.find(part).unwrap();
+        let source = Source::new("doorward.toml", text);
+        Spot::within(&source, &(start..start + part.len()))
+    }
+
+    fn report(fault: Fault) -> String {
+        let mut faults = Faults::default();
+        faults.push(fault);
+        faults.to_string()
+    }
+
+    #[test]
+    fn a_fault_shows_its_line_with_label_and_help() {
+        let fault = Fault::error("unknown preset `bagist`")
+            .at(&spot_of(FILE, "\"bagist\""))
+            .label("expected a preset")
+            .suggest("bagist", ["bagisto", "cocart", "ecwid"]);
+        let expected = "\
+error: unknown preset `bagist`
+ --> doorward.toml:3:10
+  |
+3 | preset = \"bagist\"
+  |          ^^^^^^^^ expected a preset
+  |
+  = help: did you mean `bagisto`? known: bagisto, cocart, ecwid
+";
+        assert_eq!(report(fault), expected);
+    }
+
+    #[test]
+    fn a_fault_of_an_unread_file_has_no_place() {
+        let fault = Fault::error("/etc/doorward/doorward.toml cannot be read: no such file")
+            .help("write it, or name another with --config");
+        let expected = "\
+error: /etc/doorward/doorward.toml cannot be read: no such file
+ |
+ = help: write it, or name another with --config
+";
+        assert_eq!(report(fault), expected);
+    }
+
+    #[test]
+    fn a_fault_of_a_whole_file_names_it() {
+        let source = Source::new("doorward.toml", FILE);
+        let fault = Fault::error("missing key `listen`")
+            .at(&Spot::whole(&source))
+            .label("expected an address");
+        let expected = "\
+error: missing key `listen`
+--> doorward.toml
+ = note: expected an address
+";
+        assert_eq!(report(fault), expected);
+    }
+
+    #[test]
+    fn an_inline_secret_is_never_shown() {
+        let texts = [
+            "secret = \"hunter2\"",
+            "secert = \"hunter2\"",
+            "client-secret=\"hunter2\"",
+            "token.secret = 'hunter2'",
+            "token = { algorithms = [\"HS256\"], \"secret\" = \"hunter2\" }",
+            "secret: hunter2",
+            "secrets = [\n  \"a\",\n  \"hunter2\",\n]",
+            "secret = \"\"\"\nMIIE==\nMIIE=\nhunter2=\"\"\"",
+            "Secret = hunter2",
+        ];
+        for text in texts {
+            let fault = Fault::error("unfit").at(&spot_of(text, "hunter2"));
+            let shown = report(fault.label("expected less"));
+            assert!(!shown.contains("hunter2"), "{shown}");
+            assert!(shown.contains("--> doorward.toml:"), "{shown}");
+            assert!(shown.contains("= note: expected less"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_only_sounds_like_a_secret_is_shown() {
+        let texts = [
+            "secret_file = \"/keys/jwt.secret\"",
+            "secret = \"x\"\nname = \"/keys/jwt.secret\"",
+            "secret = \"x\"\n[shop]\n\"/keys/jwt.secret\"",
+            "secure = \"/keys/jwt.secret\"",
+        ];
+        for text in texts {
+            let fault = Fault::error("unfit").at(&spot_of(text, "/keys/jwt.secret"));
+            let shown = report(fault);
+            assert!(shown.contains("/keys/jwt.secret"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn faults_are_told_from_top_to_bottom() {
+        let file = Source::new("doorward.toml", FILE);
+        let preset = Source::new("preset bagisto", FILE);
+        let mut faults = Faults::default();
+        faults.push(Fault::error("last"));
+        faults.push(Fault::error("second").at(&Spot::within(&file, &(10..11))));
+        faults.push(Fault::error("third").at(&Spot::within(&preset, &(0..1))));
+        faults.push(Fault::error("first").at(&Spot::within(&file, &(0..1))));
+        let told = faults.in_reading_order().into_iter();
+        let told: Vec<&str> = told.map(|fault| fault.message.as_str()).collect();
+        assert_eq!(told, ["first", "second", "third", "last"]);
+    }
+
+    #[test]
+    fn only_errors_are_fatal() {
+        let mut faults = Faults::default();
+        assert_eq!(faults.summary(), "no faults");
+        faults.push(Fault::warning("odd"));
+        faults.push(Fault::warning("odd"));
+        assert!(!faults.is_fatal());
+        assert_eq!(faults.summary(), "1 warning");
+        faults.push(Fault::error("bad"));
+        faults.push(Fault::error("worse"));
+        assert!(faults.is_fatal());
+        assert_eq!(faults.summary(), "2 errors, 1 warning");
+    }
+
+    #[test]
+    fn colour_comes_only_when_asked_for() {
+        let mut faults = Faults::default();
+        faults.push(Fault::error("unfit").at(&spot_of(FILE, "main")));
+        assert!(!faults.to_string().contains('\u{1b}'));
+        assert!(faults.coloured().contains('\u{1b}'));
+    }
+
+    #[test]
+    fn any_span_of_any_text_can_be_shown() {
+        for text in [
+            "",
+            "\n",
+            "é",
+            "a\n",
+            "a\r\nb",
+            "é = 'ü'\n\tö\u{1b}",
+            "\u{feff}a",
+        ] {
+            let source = Source::new("doorward.toml", text);
+            let ends = 0..=text.len() + 2;
+            let spans = ends.clone().flat_map(|a| ends.clone().map(move |b| a..b));
+            for span in spans {
+                let spot = Spot::within(&source, &span);
+                let shown = report(Fault::error("unfit").at(&spot).label("here"));
+                assert!(shown.contains("--> doorward.toml:"), "{shown}");
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Certificates: of the addresses with TLS, and how those of others are read.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::clock;
+use crate::config::fault::{Fault, Faults};
+use crate::config::reading::file::{self, File};
+use crate::config::reading::{Table, Text};
+use crate::server::{Certificate, Listen};
+
+/// How long before its end a certificate is warned of: a renewal that failed twice.
+const NOTICE: Duration = Duration::from_hours(24 * 7);
+
+/// Reads every `[[certificate]]`.
+pub(crate) fn read(
+    root: &mut Table<'_>,
+    listen: &[Listen],
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Vec<Certificate> {
+    let tables = root.tables("certificate", faults);
+    let is_written = !tables.is_empty();
+    let certificates = tables
+        .into_iter()
+        .filter_map(|table| read_one(table, base_dir, faults))
+        .collect();
+    let encrypted = listen.iter().any(|listen| listen.tls);
+    if encrypted && !is_written {
+        root.missing(
+            "certificate",
+            "cert_file and key_file, under [[certificate]], for the https:// addresses",
+            faults,
+        );
+    }
+    if is_written
+        && !encrypted
+        && let Some(spot) = root.spot_of("certificate")
+    {
+        let fault = Fault::warning("no address of `listen` uses the certificates").at(&spot);
+        faults.push(fault.help("write https:// before an address, such as https://0.0.0.0:443"));
+    }
+    certificates
+}
+
+fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Certificate> {
+    let cert_file = table.string("cert_file", faults);
+    table.missing("cert_file", "the path of a chain in PEM", faults);
+    let key_file = table.string("key_file", faults);
+    table.missing("key_file", "the path of its private key in PEM", faults);
+    table.finish(faults);
+    let cert_file = cert_file?;
+    let (certificate, _) = read_files(&cert_file, &key_file?, base_dir, faults)?;
+    if certificate.not_after < clock::now().plus(NOTICE) {
+        faults.push(ending(&certificate).at(cert_file.spot()));
+    }
+    if certificate.must_staple {
+        let name = certificate.name.escape_debug();
+        let message = format!("`{name}`: the certificate demands OCSP stapling (must-staple)");
+        let help =
+            "responses are not stapled, and browsers refuse it: order one without this extension";
+        faults.push(Fault::warning(message).at(cert_file.spot()).help(help));
+    }
+    Some(certificate)
+}
+
+/// Reads a chain and its key, which must belong together; the second is the key in PEM.
+pub(crate) fn read_files(
+    cert_file: &Text<'_>,
+    key_file: &Text<'_>,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<(Certificate, Vec<u8>)> {
+    let chain = file::read_file(cert_file, base_dir, faults);
+    let key = file::read_secret_file(key_file, base_dir, faults); // who has it can pose as us
+    let (chain, key) = (chain?, key?);
+    match Certificate::parse(cert_file.as_str(), &chain, &key) {
+        Ok(certificate) => Some((certificate, key)),
+        Err(why) => {
+            let name = cert_file.as_str().escape_debug();
+            faults.push(Fault::error(format!("`{name}`: {why}")).at(cert_file.spot()));
+            None
+        }
+    }
+}
+
+/// The certificates of authorities that are in this file.
+pub(crate) fn authorities_in(
+    file: &File<'_, '_>,
+    faults: &mut Faults,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_slice_iter(file.bytes());
+    let certificates: Result<Vec<_>, _> = certificates.collect();
+    let certificates = certificates.unwrap_or_default();
+    let mut store = RootCertStore::empty();
+    let is_fit = |one: &CertificateDer<'_>| store.add(one.clone()).is_ok();
+    if certificates.is_empty() || !certificates.iter().all(is_fit) {
+        faults.push(file.fault("expected certificates of authorities in PEM"));
+        return None;
+    }
+    Some(certificates)
+}
+
+/// Browsers refuse it from its end on; the other certificates and addresses are as good as before.
+fn ending(certificate: &Certificate) -> Fault {
+    let help = "renew it, and reload: no connection is touched";
+    Fault::warning(end_of(certificate)).help(help)
+}
+
+/// When it ends, or ended.
+pub(crate) fn end_of(certificate: &Certificate) -> String {
+    let (name, end) = (certificate.name.escape_debug(), certificate.not_after);
+    let ends = if end < clock::now() { "ended" } else { "ends" };
+    format!("`{name}`: the certificate {ends} at {end}")
+}

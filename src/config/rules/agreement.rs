@@ -1,0 +1,77 @@
+//! What a shop's answer must be like to count as a yes.
+
+use std::ops::RangeInclusive;
+
+use crate::config::fault::{Fault, Faults};
+use crate::config::reading::Table;
+use crate::request::{Agreement, Pointer, Wanted};
+
+/// Reads `{ status = ["2xx"], json = { "/success" = true } }` under this key.
+pub(crate) fn read(table: &mut Table<'_>, key: &str, faults: &mut Faults) -> Option<Agreement> {
+    let mut table = table.table(key, faults)?;
+    let mut agreement = Agreement::default();
+    if let Some(statuses) = read_statuses(&mut table, faults) {
+        agreement.statuses = statuses;
+    }
+    if let Some(mut json) = table.table("json", faults) {
+        agreement.json = read_json(&mut json, faults);
+        json.finish(faults);
+    }
+    table.finish(faults);
+    Some(agreement)
+}
+
+/// Reads `status`, one or several.
+pub(crate) fn read_statuses(
+    table: &mut Table<'_>,
+    faults: &mut Faults,
+) -> Option<Vec<RangeInclusive<u16>>> {
+    let texts = table.string_or_strings("status", faults)?;
+    if texts.is_empty()
+        && let Some(spot) = table.spot_of("status")
+    {
+        faults.push(Fault::error("`status` names no status").at(&spot));
+    }
+    let texts = texts.iter();
+    let statuses = texts.filter_map(|text| text.parse_as(statuses, faults));
+    Some(statuses.collect())
+}
+
+/// `204`, or `2xx` for all of its kind.
+fn statuses(text: &str) -> Result<RangeInclusive<u16>, &'static str> {
+    const WANTED: &str = "a status such as 204, or 2xx for every one of its kind";
+    let (first, last) = match text.strip_suffix("xx") {
+        Some(kind) => (format!("{kind}00"), format!("{kind}99")),
+        None => (text.to_owned(), text.to_owned()),
+    };
+    let status = |text: &str| {
+        let number = text.parse::<u16>().ok()?;
+        (text.len() == 3 && (100..600).contains(&number)).then_some(number)
+    };
+    match (status(&first), status(&last)) {
+        (Some(first), Some(last)) => Ok(first..=last),
+        (None | Some(_), _) => Err(WANTED),
+    }
+}
+
+/// The keys are places, the values what must stand there.
+fn read_json(table: &mut Table<'_>, faults: &mut Faults) -> Vec<(Pointer, Wanted)> {
+    let mut wanted = Vec::new();
+    for key in table.keys() {
+        let value = table.scalar(key, faults);
+        let pointer = Pointer::parse(key);
+        if let (Err(expected), Some(spot)) = (&pointer, table.spot_of(key)) {
+            let fault = Fault::error(format!("`{key}` names no place")).at(&spot);
+            faults.push(fault.help(format!("write {expected}")));
+        }
+        let (Ok(pointer), Some(value)) = (pointer, value) else {
+            continue;
+        };
+        let value = match value.as_str() {
+            Some("*") => Wanted::Anything,
+            Some(_) | None => Wanted::Value(value),
+        };
+        wanted.push((pointer, value));
+    }
+    wanted
+}

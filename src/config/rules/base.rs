@@ -1,0 +1,48 @@
+//! The folders in which the application of a shop lives.
+
+use crate::config::fault::{Fault, Faults};
+use crate::config::reading::Table;
+use crate::request::{Base, Folder};
+
+/// Where the rules of a shop are found.
+pub(crate) struct Bases {
+    /// Those of its preset.
+    of_preset: Base,
+    /// Those that the operator wrote.
+    of_operator: Base,
+}
+
+impl Bases {
+    /// Reads `base`. Without it a preset's rules are found below any folder, for what is revoked there was presented
+    /// there and had to verify; the operator's are found as they are written. With it the preset's are found there
+    /// only, and the operator's there as well.
+    pub(crate) fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Self {
+        let Some(texts) = shop.string_or_strings("base", faults) else {
+            return Self {
+                of_preset: Base::any(),
+                of_operator: Base::default(),
+            };
+        };
+        if texts.is_empty()
+            && let Some(spot) = shop.spot_of("base")
+        {
+            faults.push(Fault::error("`base` names no folder").at(&spot));
+        }
+        let folders = texts.iter();
+        let folders = folders.filter_map(|text| text.parse_as(Folder::parse, faults));
+        let given = Base::of(folders);
+        Self {
+            of_operator: given.and_root(),
+            of_preset: given,
+        }
+    }
+
+    /// Where a rule of the shop is found.
+    pub(crate) fn of(&self, rule: &Table<'_>, shop: &Table<'_>) -> &Base {
+        if rule.is_written_with(shop) {
+            &self.of_operator
+        } else {
+            &self.of_preset
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! How a call of the storefront's API is recognised.
+
+use http::Method;
+
+use crate::config::fault::{Fault, Faults};
+use crate::config::reading::Table;
+use crate::config::rules::condition;
+use crate::config::rules::graphql;
+use crate::config::rules::route;
+use crate::request::{Base, Call};
+
+const METHODS: &[(&str, &Method)] = &[
+    ("POST", &Method::POST),
+    ("GET", &Method::GET),
+    ("DELETE", &Method::DELETE),
+    ("PUT", &Method::PUT),
+    ("PATCH", &Method::PATCH),
+    ("HEAD", &Method::HEAD),
+];
+
+/// Reads `methods`, `paths`, `graphql`, and the conditions of a rule; `of_graphql` are the methods of one about GraphQL that
+/// names none.
+pub(crate) fn read(
+    table: &mut Table<'_>,
+    base: &Base,
+    of_graphql: &[Method],
+    faults: &mut Faults,
+) -> Call {
+    let graphql = graphql::read_condition(table, faults);
+    let usual = match graphql {
+        Some(_) => of_graphql,
+        None => &[Method::POST],
+    };
+    Call {
+        methods: read_methods(table, usual, faults),
+        paths: route::read_paths(table, base, faults),
+        conditions: condition::read(table, faults),
+        graphql,
+    }
+}
+
+fn read_methods(table: &mut Table<'_>, usual: &[Method], faults: &mut Faults) -> Vec<Method> {
+    let Some(texts) = table.strings("methods", faults) else {
+        return usual.to_vec();
+    };
+    if texts.is_empty()
+        && let Some(spot) = table.spot_of("methods")
+    {
+        faults.push(Fault::error("`methods` names no method").at(&spot));
+    }
+    let methods = texts.iter();
+    methods
+        .filter_map(|text| text.choose("methods", METHODS, faults))
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,89 @@
+//! What a request must carry for a rule to be about it.
+
+use http::HeaderName;
+
+use crate::config::fault::{Fault, Faults};
+use crate::config::reading::Table;
+use crate::request::{Condition, ConditionPlace, ConditionValue, PathPattern, Pointer};
+
+/// The value that stands for any.
+const ANYTHING: &str = "*";
+
+/// Reads `header`, `query` and `body` of a rule, where they are tables.
+pub(crate) fn read(table: &mut Table<'_>, faults: &mut Faults) -> Vec<Condition> {
+    let header = |name: &str| {
+        let name = HeaderName::try_from(name).map_err(|_| "the name of a header")?;
+        Ok(ConditionPlace::Header(name))
+    };
+    let parameter = |name: &str| Ok(ConditionPlace::Parameter(name.to_owned()));
+    let place = |name: &str| Pointer::parse(name).map(ConditionPlace::Body);
+    let mut conditions = read_table(table, "header", header, texts, faults);
+    conditions.extend(read_table(table, "query", parameter, texts, faults));
+    // A text there is the answer of a logout.
+    if table.has_table("body") {
+        conditions.extend(read_table(table, "body", place, scalars, faults));
+    }
+    conditions
+}
+
+fn read_table<'a>(
+    table: &mut Table<'a>,
+    key: &str,
+    place: impl Fn(&str) -> Result<ConditionPlace, &'static str>,
+    values: fn(&mut Table<'a>, &str, &mut Faults) -> Vec<ConditionValue>,
+    faults: &mut Faults,
+) -> Vec<Condition> {
+    let Some(mut table) = table.table(key, faults) else {
+        return Vec::new();
+    };
+    let mut conditions = Vec::new();
+    for name in table.keys() {
+        let values = values(&mut table, name, faults);
+        match place(name) {
+            Ok(at) => conditions.push(Condition { at, values }),
+            Err(wanted) => {
+                let fault = format!("expected {wanted}, found `{}`", name.escape_debug());
+                let spot = table.spot_of(name).unwrap_or_else(|| table.spot());
+                faults.push(Fault::error(fault).at(&spot));
+            }
+        }
+    }
+    table.finish(faults);
+    conditions
+}
+
+fn texts(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> Vec<ConditionValue> {
+    let texts = table.string_or_strings(name, faults).unwrap_or_default();
+    let values = texts.iter();
+    values
+        .filter_map(|text| text.parse_as(value_of, faults))
+        .collect()
+}
+
+/// Forms have numbers as texts, and so have conditions.
+fn scalars(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> Vec<ConditionValue> {
+    let scalars = table.scalars(name, faults).unwrap_or_default();
+    let mut values = Vec::new();
+    for (scalar, spot) in scalars {
+        let text = match scalar.as_str() {
+            Some(text) => text.to_owned(),
+            None => scalar.to_string(),
+        };
+        match value_of(&text) {
+            Ok(value) => values.push(value),
+            Err(wanted) => {
+                let fault = format!("expected {wanted}, found `{}`", text.escape_debug());
+                faults.push(Fault::error(fault).at(&spot));
+            }
+        }
+    }
+    values
+}
+
+fn value_of(text: &str) -> Result<ConditionValue, &'static str> {
+    match text {
+        ANYTHING => Ok(ConditionValue::Anything),
+        _ if text.starts_with('/') => PathPattern::parse(text).map(ConditionValue::Path),
+        _ => Ok(ConditionValue::Text(text.to_owned())),
+    }
+}

@@ -1,0 +1,354 @@
+//! Where a shop's credentials may travel.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE};
+
+use crate::config::fault::{Fault, Faults, Spot};
+use crate::config::reading::pattern;
+use crate::config::reading::{Table, Text};
+use crate::config::rules::graphql;
+use crate::config::token::settings::KINDS;
+use crate::request::{
+    Call, Carrier, Decoding, Fold, Kind, LogoutRule, NamePattern, Occasion, Occasions, Place,
+    Pointer, RefreshRule, Spelling, Verifier,
+};
+
+/// The keys of which a credential has one.
+const CARRIERS: [&str; 7] = [
+    "header",
+    "cookie",
+    "query",
+    "body",
+    "form",
+    "graphql",
+    "subprotocol",
+];
+
+/// What may be wrapped around a token.
+const DECODINGS: &[(&str, Decoding)] = &[
+    ("percent", Decoding::Percent),
+    ("json", Decoding::Json),
+    ("base64", Decoding::Base64),
+    ("signed", Decoding::Signed),
+];
+
+/// What does not count when a shop compares tokens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Folded {
+    Case,
+    Trim,
+}
+
+const FOLDS: &[(&str, Folded)] = &[("case", Folded::Case), ("trim", Folded::Trim)];
+
+/// Where a credential is looked for.
+const OCCASIONS: &[(&str, Occasion)] = &[
+    ("visit", Occasion::Visit),
+    ("logout", Occasion::Logout),
+    ("refresh", Occasion::Refresh),
+];
+
+/// Reads every `[[shop.credential]]`; without any it is `Authorization: Bearer`.
+///
+/// What the operator says of a header, cookie or parameter overrides what the preset says of it.
+pub(crate) fn read(
+    shop: &mut Table<'_>,
+    tokens: Option<&Verifier>,
+    faults: &mut Faults,
+) -> Vec<Place> {
+    let usual = tokens.map_or(Kind::default(), Verifier::kind);
+    let can_verify = tokens.is_none_or(Verifier::can_verify);
+    let mut written: Vec<Written> = Vec::new();
+    let mut places = Vec::new();
+    for mut table in shop.tables("credential", faults) {
+        let is_own = table.is_written_with(shop);
+        let spot = table.spot();
+        let kind = read_kind(&mut table, can_verify, faults);
+        let at = read_occasions(&mut table, faults);
+        let carrier = read_carrier(&mut table, faults);
+        let spelling = read_spelling(&mut table, faults);
+        table.finish(faults);
+        let Some((name, carrier)) = carrier else {
+            continue;
+        };
+        let new = Written::of(name, &carrier, is_own);
+        if written
+            .iter()
+            .any(|known| known.name == new.name && known.is_own && !is_own)
+        {
+            continue; // the operator's own, which came first, overrides
+        }
+        if let Some(twice) = written.iter().find_map(|known| known.repeated_by(&new)) {
+            faults.push(Fault::error(format!("{twice} stands twice")).at(&spot));
+            continue;
+        }
+        places.push(Place {
+            at,
+            spelling,
+            ..Place::plain(carrier, kind.unwrap_or(usual))
+        });
+        written.push(new);
+    }
+    if places.is_empty() {
+        places.push(bearer(usual));
+    }
+    places
+}
+
+/// The place of the tokens that paths name, where a rule has `{token}` in one.
+pub(crate) fn of_paths(
+    logouts: &[Arc<LogoutRule>],
+    refreshes: &[RefreshRule],
+    tokens: Option<&Verifier>,
+) -> Option<Place> {
+    let calls = logouts.iter().map(|rule| &rule.call);
+    let mut calls = calls.chain(refreshes.iter().map(|rule| &rule.call));
+    let kind = tokens.map_or(Kind::default(), Verifier::kind);
+    calls.any(Call::names_token).then(|| Place {
+        at: Occasions {
+            visit: false,
+            ..Occasions::ALL
+        },
+        ..Place::plain(Carrier::Path, kind)
+    })
+}
+
+/// What was written of a header, cookie or parameter.
+struct Written {
+    name: String,
+    /// Of a header: the schemes that a place is about, in small letters; none: its whole value.
+    schemes: Option<Vec<String>>,
+    is_own: bool,
+}
+
+impl Written {
+    fn of(name: String, carrier: &Carrier, is_own: bool) -> Self {
+        let in_small_letters = |schemes: &[String]| {
+            let schemes = schemes.iter();
+            schemes.map(|one| one.to_ascii_lowercase()).collect()
+        };
+        let schemes = carrier.schemes().map(in_small_letters);
+        Self {
+            name,
+            schemes,
+            is_own,
+        }
+    }
+
+    /// What both are about. A header may carry a bare token and several schemes, each in a place of its own.
+    fn repeated_by(&self, other: &Self) -> Option<String> {
+        if self.name != other.name {
+            return None;
+        }
+        match (&self.schemes, &other.schemes) {
+            (None, None) => Some(self.name.clone()),
+            (Some(ours), Some(others)) => {
+                let both = ours.iter().find(|one| others.contains(one))?;
+                Some(format!("{} with the scheme `{both}`", self.name))
+            }
+            (None, Some(_)) | (Some(_), None) => None,
+        }
+    }
+}
+
+/// RFC 6750 section 2.1: what every API understands.
+fn bearer(kind: Kind) -> Place {
+    let carrier = Carrier::Schemed {
+        name: AUTHORIZATION,
+        schemes: vec!["Bearer".to_owned()],
+    };
+    Place::plain(carrier, kind)
+}
+
+/// Reads `pattern`, `decode` and `fold`.
+fn read_spelling(table: &mut Table<'_>, faults: &mut Faults) -> Spelling {
+    let pattern = table.string("pattern", faults);
+    let pattern = pattern.and_then(|text| text.parse(pattern::parse, faults));
+    let decode = table
+        .string_or_strings("decode", faults)
+        .unwrap_or_default();
+    let decode = decode
+        .iter()
+        .filter_map(|text| text.choose("decode", DECODINGS, faults));
+    let decode: Vec<_> = decode.collect();
+    let fold = table.string_or_strings("fold", faults).unwrap_or_default();
+    let fold = fold
+        .iter()
+        .filter_map(|text| text.choose("fold", FOLDS, faults));
+    let fold: Vec<_> = fold.collect();
+    Spelling {
+        pattern,
+        decode,
+        fold: Fold {
+            case: fold.contains(&Folded::Case),
+            trim: fold.contains(&Folded::Trim),
+        },
+    }
+}
+
+fn read_kind(table: &mut Table<'_>, can_verify: bool, faults: &mut Faults) -> Option<Kind> {
+    let kind = table.choice("kind", KINDS, faults)?;
+    if kind != Kind::Opaque
+        && !can_verify
+        && let Some(spot) = table.spot_of("kind")
+    {
+        let fault = Fault::error("no JWT can be verified: the shop has no key").at(&spot);
+        faults.push(fault.help("give [shop.token] algorithms and a key, or say kind = \"opaque\""));
+    }
+    Some(kind)
+}
+
+/// Reads `at`; left out, it is everywhere.
+fn read_occasions(table: &mut Table<'_>, faults: &mut Faults) -> Occasions {
+    let Some(texts) = table.strings("at", faults) else {
+        return Occasions::ALL;
+    };
+    if texts.is_empty()
+        && let Some(spot) = table.spot_of("at")
+    {
+        let fault = Fault::error("`at` names nothing").at(&spot);
+        faults.push(fault.help("leave `at` out for a credential that is looked for everywhere"));
+    }
+    let occasions = texts.iter();
+    let occasions = occasions.filter_map(|text| text.choose("at", OCCASIONS, faults));
+    let occasions: Vec<_> = occasions.collect();
+    Occasions {
+        logout: occasions.contains(&Occasion::Logout),
+        refresh: occasions.contains(&Occasion::Refresh),
+        visit: occasions.contains(&Occasion::Visit),
+    }
+}
+
+/// A carrier, and what faults call it; two of one name are the same.
+fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<(String, Carrier)> {
+    let schemes = table.strings("schemes", faults);
+    let join = read_join(table, faults);
+    let written = CARRIERS.map(|key| Some((key, table.string(key, faults)?)));
+    let schemes_at = table.spot_of("schemes");
+    let is_broken = CARRIERS.iter().any(|key| table.spot_of(key).is_some());
+    let written: Vec<_> = written.into_iter().flatten().collect();
+    match written.as_slice() {
+        [("header", text)] => {
+            let carrier = header(text, schemes, schemes_at.as_ref(), faults)?;
+            let name = text.as_str().to_lowercase();
+            Some((format!("header `{name}`"), carrier))
+        }
+        [(key, text)] => {
+            refuse_schemes(schemes_at.as_ref(), key, faults);
+            let mut carrier = other(key, text, faults)?;
+            if let Carrier::Cookie { join: others, .. } = &mut carrier {
+                *others = join;
+            }
+            Some((format!("{key} `{}`", text.as_str()), carrier))
+        }
+        [(first, _), (second, text), ..] => {
+            let message = format!("`{first}` and `{second}` can't both be given");
+            let fault = Fault::error(message).at(text.spot());
+            faults.push(fault.help("write a [[shop.credential]] for each"));
+            None
+        }
+        [] => {
+            if !is_broken {
+                table.missing(
+                    "header",
+                    "one of header, cookie, query, body, form, graphql, subprotocol",
+                    faults,
+                );
+            }
+            None
+        }
+    }
+}
+
+/// The cookies that hold the rest of a token.
+fn read_join(table: &mut Table<'_>, faults: &mut Faults) -> Vec<NamePattern> {
+    let names = table.string_or_strings("join", faults).unwrap_or_default();
+    if table.spot_of("cookie").is_none()
+        && let Some(spot) = table.spot_of("join")
+    {
+        let fault = Fault::error("`join` makes no sense without `cookie`").at(&spot);
+        faults.push(fault.label("only a cookie is too small for a token"));
+    }
+    let names = names.iter();
+    names
+        .filter_map(|text| text.parse_as(NamePattern::parse, faults))
+        .collect()
+}
+
+fn refuse_schemes(schemes_at: Option<&Spot>, key: &str, faults: &mut Faults) {
+    if let Some(spot) = schemes_at {
+        let fault = Fault::error(format!("`schemes` makes no sense with `{key}`")).at(spot);
+        faults.push(fault.label("only a header has schemes"));
+    }
+}
+
+fn header(
+    text: &Text<'_>,
+    schemes: Option<Vec<Text<'_>>>,
+    schemes_at: Option<&Spot>,
+    faults: &mut Faults,
+) -> Option<Carrier> {
+    let name = text.parse_as(header_name, faults)?;
+    if name == COOKIE {
+        let fault = Fault::error("cookies are named one by one").at(text.spot());
+        faults.push(fault.help("write cookie = \"its name\" instead of header = \"cookie\""));
+        return None;
+    }
+    match (schemes, schemes_at) {
+        (None, Some(_)) => None, // they had their fault
+        (None, None) => Some(Carrier::Raw(name)),
+        (Some(schemes), spot) if schemes.is_empty() => {
+            let fault = Fault::error("`schemes` names no scheme").at(spot.unwrap_or(text.spot()));
+            faults.push(fault.help("leave `schemes` out where the whole value is the credential"));
+            None
+        }
+        (Some(schemes), _) => {
+            let schemes = schemes.iter().map(|text| text.parse_as(scheme, faults));
+            let schemes: Vec<_> = schemes.collect();
+            Some(Carrier::Schemed {
+                name,
+                schemes: schemes.into_iter().collect::<Option<_>>()?,
+            })
+        }
+    }
+}
+
+/// A header's name, as it comes.
+pub(crate) fn header_name(text: &str) -> Result<HeaderName, &'static str> {
+    text.parse()
+        .map_err(|_| "the name of a header, such as authorization")
+}
+
+/// A scheme is a token (RFC 9110 section 11.1), as the name of a header is.
+fn scheme(text: &str) -> Result<String, &'static str> {
+    let is_token = HeaderName::try_from(text).is_ok();
+    is_token
+        .then(|| text.to_owned())
+        .ok_or("a scheme such as Bearer")
+}
+
+fn other(key: &str, text: &Text<'_>, faults: &mut Faults) -> Option<Carrier> {
+    match key {
+        "cookie" => {
+            let join = Vec::new();
+            let name = text.parse_as(NamePattern::parse, faults)?;
+            Some(Carrier::Cookie { name, join })
+        }
+        "subprotocol" => text
+            .parse_as(NamePattern::parse, faults)
+            .map(Carrier::Subprotocol),
+        "body" => text.parse_as(Pointer::parse, faults).map(Carrier::Json),
+        "query" => text.parse_as(field, faults).map(Carrier::Query),
+        "graphql" => graphql::carrier(text, faults),
+        _ => text.parse_as(field, faults).map(Carrier::Form),
+    }
+}
+
+fn field(text: &str) -> Result<String, &'static str> {
+    let is_fit = !text.is_empty() && !text.contains(['[', ']', '&', '=']);
+    is_fit
+        .then(|| text.to_owned())
+        .ok_or("the name of one parameter, such as token")
+}

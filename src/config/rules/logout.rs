@@ -1,0 +1,340 @@
+//! How customers of a shop log out.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::config::fault::{Fault, Faults, Spot};
+use crate::config::reading::Table;
+use crate::config::reading::pattern;
+use crate::config::rules::agreement;
+use crate::config::rules::base::Bases;
+use crate::config::rules::call;
+use crate::config::rules::cookies;
+use crate::config::rules::credential;
+use crate::config::rules::words;
+use crate::request::{
+    Agreement, AnswerBy, Base, Call, ClientKey, CookieDeletion, LogoutRule, Occasion, PathPattern,
+    Place, Scope, WebOrigin, When, Words,
+};
+
+const SCOPES: &[(&str, Scope)] = &[
+    ("token", Scope::Token),
+    ("session", Scope::Session),
+    ("subject", Scope::Subject),
+    ("others", Scope::Others),
+];
+
+const ANSWERS: &[(&str, Party)] = &[("forward", Party::Shop), ("local", Party::Doorward)];
+
+const WHENS: &[(&str, When)] = &[("at-once", When::AtOnce), ("shop-agreed", When::ShopAgreed)];
+
+const CARTS: &[(&str, Cart)] = &[("keep", Cart::Keep), ("clear", Cart::Clear)];
+
+/// Who answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Party {
+    Shop,
+    Doorward,
+}
+
+/// What becomes of the customer's cart, where the shop clears it if it learns who logs out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cart {
+    Keep,
+    Clear,
+}
+
+/// The logouts of a shop.
+pub(crate) struct Logouts {
+    /// In the order they are tried.
+    pub(crate) rules: Vec<Arc<LogoutRule>>,
+    /// What Doorward's own logout revokes.
+    own_scope: Scope,
+    /// The origins whose pages may call it with cookies, beside its own.
+    own_origins: Vec<WebOrigin>,
+    /// What stands on the shop itself, which may have no logout that names it.
+    clear_cookies: Vec<CookieDeletion>,
+}
+
+/// What stands on the shop itself. It overrides the preset's rules, and the operator's own where they do not
+/// say otherwise.
+struct Overrides {
+    answer: Option<Party>,
+    revoke: Option<Scope>,
+    cart: Option<Cart>,
+    client_key: Option<ClientKey>,
+    /// For every logout that names none of its own.
+    clear_cookies: Vec<CookieDeletion>,
+}
+
+/// Reads `answer`, `revoke`, `cart`, `clear_cookies`, `[shop.client_key]` and every `[[shop.logout]]`.
+pub(crate) fn read(
+    shop: &mut Table<'_>,
+    bases: &Bases,
+    places: &[Place],
+    faults: &mut Faults,
+) -> Logouts {
+    let overrides = Overrides {
+        answer: shop.choice("answer", ANSWERS, faults),
+        revoke: shop.choice("revoke", SCOPES, faults),
+        cart: shop.choice("cart", CARTS, faults),
+        client_key: read_client_key(shop, faults),
+        clear_cookies: cookies::read(shop, faults),
+    };
+    let mut rules = Vec::new();
+    let mut preset_scope = None;
+    let mut cart_rules = Vec::new();
+    for table in shop.tables("logout", faults) {
+        let is_own = table.is_written_with(shop);
+        let base = bases.of(&table, shop);
+        let decides_cart = !is_own && table.spot_of("forward_credentials").is_some();
+        let spot = table.spot();
+        let rule = read_rule(table, (is_own, base), &overrides, faults);
+        if is_own {
+            warn_of_foreign_calls(&rule, places, &spot, faults);
+        }
+        if !is_own {
+            preset_scope = preset_scope.or(Some(rule.revoke));
+        }
+        if decides_cart {
+            cart_rules.push(rule.answer);
+        }
+        rules.push(Arc::new(rule));
+    }
+    warn_of_cart(shop, overrides.cart, &cart_rules, faults);
+    let (own_scope, own_origins) = read_own(shop, overrides.revoke, preset_scope, faults);
+    Logouts {
+        rules,
+        own_scope,
+        own_origins,
+        clear_cookies: overrides.clear_cookies,
+    }
+}
+
+/// Reads `[shop.own_logout]`. What it revokes: as it is written; else as the shop's, of which the preset's first one speaks.
+fn read_own(
+    shop: &mut Table<'_>,
+    of_shop: Option<Scope>,
+    of_preset: Option<Scope>,
+    faults: &mut Faults,
+) -> (Scope, Vec<WebOrigin>) {
+    let mut is_own = false;
+    let mut written = None;
+    let mut origins = Vec::new();
+    if let Some(mut table) = shop.table("own_logout", faults) {
+        is_own = table.is_written_with(shop);
+        written = table.choice("revoke", SCOPES, faults);
+        let texts = table.strings("origins", faults).unwrap_or_default();
+        let texts = texts.iter();
+        origins = texts
+            .filter_map(|text| text.parse_as(WebOrigin::parse, faults))
+            .collect();
+        table.finish(faults);
+    }
+    let scope = preferred(is_own, written, of_shop).or(of_preset);
+    (scope.unwrap_or(Scope::Token), origins)
+}
+
+/// A link or a form on any page can make a browser send its cookies here, and only the shop can tell whether its
+/// customer wanted that.
+fn warn_of_foreign_calls(rule: &LogoutRule, places: &[Place], spot: &Spot, faults: &mut Faults) {
+    let is_cookie =
+        |place: &Place| place.carrier.is_ambient() && place.at.include(Occasion::Logout);
+    let is_said = rule.when == When::ShopAgreed || rule.agreed.is_some();
+    if is_said || rule.answer == AnswerBy::Doorward || !places.iter().any(is_cookie) {
+        return;
+    }
+    let by = |method: &Method| rule.call.methods.contains(method);
+    let what = if by(&Method::GET) || by(&Method::HEAD) {
+        "a link on any page can call this logout with the customer's cookie"
+    } else if by(&Method::POST) {
+        "a form on any page can call this logout with the customer's cookie"
+    } else {
+        return; // no page of another site can, unless the shop lets it (CORS)
+    };
+    let fault = Fault::warning(what).at(spot);
+    let fault = fault.label("from there it counts once the shop has answered 2xx or 3xx");
+    faults.push(fault.help(
+        "say which answers are the shop's yes, such as agreed = { status = [\"303\"] }, and leave GET out of `methods` \
+         where the shop takes POST",
+    ));
+}
+
+/// `cart` works by what the shop is told of the customer, so it must be told something.
+fn warn_of_cart(shop: &Table<'_>, cart: Option<Cart>, answers: &[AnswerBy], faults: &mut Faults) {
+    let (Some(cart), Some(spot)) = (cart, shop.spot_of("cart")) else {
+        return;
+    };
+    if answers.is_empty() {
+        let fault = Fault::warning("`cart` changes nothing").at(&spot);
+        faults.push(fault.label("no logout of the preset depends on it"));
+    } else if cart == Cart::Clear && answers.contains(&AnswerBy::Doorward) {
+        let fault = Fault::warning("the cart stays: the shop never hears of the logout").at(&spot);
+        faults.push(fault.help("say answer = \"forward\" to have it cleared"));
+    }
+}
+
+fn read_rule(
+    mut table: Table<'_>,
+    (is_own, base): (bool, &Base),
+    overrides: &Overrides,
+    faults: &mut Faults,
+) -> LogoutRule {
+    // Few shops execute mutations by GET, and a preset says so.
+    let of_graphql: &[_] = if is_own {
+        &[Method::POST, Method::GET]
+    } else {
+        &[Method::POST]
+    };
+    let call = call::read(&mut table, base, of_graphql, faults);
+    let revoke = table.choice("revoke", SCOPES, faults);
+    let answer = read_answer(&mut table, is_own, overrides, faults);
+    let when = read_when(&mut table, answer, faults);
+    let agreed = agreement::read(&mut table, "agreed", faults);
+    let confirms = agreement::read(&mut table, "confirms", faults);
+    let success = words::read_success(&mut table, call.graphql.is_some(), faults);
+    let (missing, invalid) = read_errors(&mut table, faults);
+    let client_key = choose_client_key(&mut table, overrides, faults);
+    let mut clear_cookies = cookies::read(&mut table, faults);
+    if clear_cookies.is_empty() {
+        clear_cookies.clone_from(&overrides.clear_cookies);
+    }
+    table.finish(faults);
+    let revoke = preferred(is_own, revoke, overrides.revoke);
+    LogoutRule {
+        call,
+        revoke: revoke.unwrap_or(Scope::Token),
+        answer,
+        when,
+        agreed: agreed.or((when == When::ShopAgreed).then(Agreement::default)),
+        confirms,
+        success,
+        missing,
+        invalid,
+        client_key,
+        clear_cookies,
+        same_origin: false,
+        origins: Vec::new(),
+    }
+}
+
+fn preferred<T>(is_own: bool, written: Option<T>, shop: Option<T>) -> Option<T> {
+    if is_own {
+        written.or(shop)
+    } else {
+        shop.or(written)
+    }
+}
+
+fn read_answer(
+    table: &mut Table<'_>,
+    is_own: bool,
+    overrides: &Overrides,
+    faults: &mut Faults,
+) -> AnswerBy {
+    let party = table.choice("answer", ANSWERS, faults);
+    let with_credentials = table.boolean("forward_credentials", faults);
+    let with_credentials = match overrides.cart {
+        Some(cart) if with_credentials.is_some() && !is_own => cart == Cart::Clear,
+        Some(_) | None => with_credentials.unwrap_or(true),
+    };
+    match preferred(is_own, party, overrides.answer) {
+        Some(Party::Doorward) => AnswerBy::Doorward,
+        Some(Party::Shop) | None => AnswerBy::Shop { with_credentials },
+    }
+}
+
+/// The shop can only agree where it is asked.
+fn read_when(table: &mut Table<'_>, answer: AnswerBy, faults: &mut Faults) -> When {
+    let when = table.choice("when", WHENS, faults).unwrap_or_default();
+    if when == When::ShopAgreed
+        && answer == AnswerBy::Doorward
+        && let Some(spot) = table.spot_of("when")
+    {
+        let fault =
+            Fault::warning("the shop is never asked: Doorward answers this logout").at(&spot);
+        faults.push(fault.help("say answer = \"forward\" where the shop's word is wanted"));
+    }
+    when
+}
+
+/// The words for who brings no credential, and for who brings a bad one.
+fn read_errors(table: &mut Table<'_>, faults: &mut Faults) -> (Option<Words>, Option<Words>) {
+    let Some(mut errors) = table.table("errors", faults) else {
+        return (None, None);
+    };
+    let missing = words::read_refusal(&mut errors, "missing", faults);
+    let invalid = words::read_refusal(&mut errors, "invalid", faults);
+    errors.finish(faults);
+    (missing, invalid)
+}
+
+/// Reads `[shop.client_key]`.
+fn read_client_key(shop: &mut Table<'_>, faults: &mut Faults) -> Option<ClientKey> {
+    let mut table = shop.table("client_key", faults)?;
+    let header = table.string("header", faults);
+    table.missing("header", "the name of a header, such as x-api-key", faults);
+    let header = header.and_then(|text| text.parse_as(credential::header_name, faults));
+    let pattern = table.string("pattern", faults);
+    table.missing("pattern", "a regular expression for the whole key", faults);
+    let pattern = pattern.and_then(|text| text.parse(pattern::parse, faults));
+    let missing = words::read_refusal(&mut table, "missing", faults);
+    table.missing("missing", "the answer to who brings no key", faults);
+    let invalid = words::read_refusal(&mut table, "invalid", faults);
+    table.missing("invalid", "the answer to who brings another", faults);
+    table.finish(faults);
+    Some(ClientKey {
+        header: header?,
+        pattern: pattern?,
+        missing: missing?,
+        invalid: invalid?,
+    })
+}
+
+/// A logout demands the shop's client key, unless it says that it does not.
+fn choose_client_key(
+    table: &mut Table<'_>,
+    overrides: &Overrides,
+    faults: &mut Faults,
+) -> Option<ClientKey> {
+    let demanded = table.boolean("client_key", faults);
+    if demanded == Some(true)
+        && overrides.client_key.is_none()
+        && let Some(spot) = table.spot_of("client_key")
+    {
+        let fault = Fault::error("the shop has no client key").at(&spot);
+        faults.push(fault.help("describe it under [shop.client_key]"));
+    }
+    let client_key = overrides.client_key.clone();
+    client_key.filter(|_| demanded != Some(false))
+}
+
+impl Logouts {
+    /// Doorward's own logout, for shops that have none or whose clients do not call it.
+    ///
+    /// It deletes the cookies that are credentials, and those that the shop's own logouts delete.
+    pub(crate) fn own(&self, prefix: &str, places: &[Place]) -> LogoutRule {
+        let path = PathPattern::parse(&format!("{prefix}/logout"));
+        LogoutRule {
+            call: Call {
+                methods: vec![Method::POST],
+                paths: vec![path.expect("the prefix is a path, and so is what is below it")],
+                conditions: Vec::new(),
+                graphql: None,
+            },
+            revoke: self.own_scope,
+            answer: AnswerBy::Doorward,
+            when: When::AtOnce,
+            agreed: None,
+            confirms: None,
+            success: words::logged_out(),
+            missing: Some(words::unauthorized()),
+            invalid: None,
+            client_key: None,
+            clear_cookies: cookies::of_shop(places, &self.rules, &self.clear_cookies),
+            same_origin: true,
+            origins: self.own_origins.clone(),
+        }
+    }
+}

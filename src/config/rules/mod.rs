@@ -1,0 +1,14 @@
+//! The rules of a shop: how its calls are recognised, and what they do.
+
+pub(crate) mod agreement;
+pub(crate) mod base;
+pub(crate) mod call;
+pub(crate) mod condition;
+pub(crate) mod cookies;
+pub(crate) mod credential;
+pub(crate) mod graphql;
+pub(crate) mod logout;
+pub(crate) mod mint;
+pub(crate) mod refresh;
+pub(crate) mod route;
+pub(crate) mod words;

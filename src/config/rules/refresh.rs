@@ -1,0 +1,40 @@
+//! Where refresh tokens of a shop are exchanged for new tokens.
+
+use http::Method;
+
+use crate::config::fault::{Fault, Faults};
+use crate::config::reading::Table;
+use crate::config::rules::base::Bases;
+use crate::config::rules::call;
+use crate::config::rules::words;
+use crate::request::{Place, RefreshRule};
+
+/// Reads every `[[shop.refresh]]`.
+pub(crate) fn read(
+    shop: &mut Table<'_>,
+    bases: &Bases,
+    places: &[Place],
+    faults: &mut Faults,
+) -> Vec<RefreshRule> {
+    let mut rules = Vec::new();
+    for mut table in shop.tables("refresh", faults) {
+        let base = bases.of(&table, shop);
+        let methods = [Method::POST, Method::GET];
+        let call = call::read(&mut table, base, &methods, faults);
+        let invalid = table.table("errors", faults).and_then(|mut errors| {
+            let invalid = words::read_refusal(&mut errors, "invalid", faults);
+            errors.finish(faults);
+            invalid
+        });
+        table.finish(faults);
+        rules.push(RefreshRule { call, invalid });
+    }
+    let is_looked_for = |place: &Place| place.at.refresh && !place.at.visit;
+    if rules.is_empty() && places.iter().any(is_looked_for) && shop.lacks("refresh") {
+        let fault = Fault::warning("nothing says where tokens are refreshed").at(&shop.spot());
+        faults.push(fault.help(
+            "name the calls with [[shop.refresh]], or a revoked refresh token is good there",
+        ));
+    }
+    rules
+}

@@ -1,0 +1,100 @@
+//! The words of an answer: its status, and its body or message.
+
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use crate::config::fault::{Fault, Faults};
+use crate::config::reading::Table;
+use crate::request::Words;
+
+/// The answer to a logout, unless the operator says otherwise.
+const LOGGED_OUT: &str = r#"{"message":"Successfully logged out"}"#;
+
+/// The same to a mutation of GraphQL: null for every field.
+const LOGGED_OUT_GRAPHQL: &str = r#"{"data":{}}"#;
+
+/// The answer to a logout that worked.
+pub(crate) fn read_success(table: &mut Table<'_>, is_graphql: bool, faults: &mut Faults) -> Words {
+    let usual = if is_graphql {
+        LOGGED_OUT_GRAPHQL
+    } else {
+        LOGGED_OUT
+    };
+    let status = read_status(table, 200..=299, faults).unwrap_or(StatusCode::OK);
+    let body = read_body(table, faults);
+    let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::RESET_CONTENT;
+    if !has_body && let Some(spot) = table.spot_of("body") {
+        faults.push(Fault::error(format!("an answer {} has no body", status.as_u16())).at(&spot));
+    }
+    let usual = has_body.then_some(Bytes::from_static(usual.as_bytes()));
+    Words {
+        status,
+        body: body.or(usual),
+        message: None,
+    }
+}
+
+fn read_status(
+    table: &mut Table<'_>,
+    range: RangeInclusive<u16>,
+    faults: &mut Faults,
+) -> Option<StatusCode> {
+    let status = table.integer("status", range, faults)?;
+    StatusCode::from_u16(status).ok()
+}
+
+fn read_body(table: &mut Table<'_>, faults: &mut Faults) -> Option<Bytes> {
+    // A table under `body` is what the request must carry.
+    let body = (!table.has_table("body")).then(|| table.string("body", faults));
+    let text = table.string("answer_body", faults).or(body.flatten());
+    let text = text?;
+    let body = text.parse_as(json, faults)?;
+    Some(Bytes::copy_from_slice(body.as_bytes()))
+}
+
+/// Answers of ours are `application/json`, so that is what they must be.
+fn json(text: &str) -> Result<&str, &'static str> {
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    is_json.then_some(text).ok_or("JSON")
+}
+
+/// The words of a refusal, under this key.
+pub(crate) fn read_refusal(table: &mut Table<'_>, key: &str, faults: &mut Faults) -> Option<Words> {
+    let mut words = table.table(key, faults)?;
+    let status = read_status(&mut words, 200..=599, faults);
+    words.missing("status", "an integer from 200 to 599", faults);
+    let body = read_body(&mut words, faults);
+    let message = words.string("message", faults);
+    if body.is_some()
+        && let Some(message) = &message
+    {
+        let fault = Fault::error("`body` and `message` can't both be given").at(message.spot());
+        faults.push(fault.help("`message` is worded in the shape of the shop's refusals"));
+    }
+    words.finish(faults);
+    Some(Words {
+        status: status?,
+        body,
+        message: message.map(|text| text.as_str().to_owned()),
+    })
+}
+
+/// What Doorward says to a logout, in its own words.
+pub(crate) fn logged_out() -> Words {
+    Words {
+        status: StatusCode::OK,
+        body: Some(Bytes::from_static(LOGGED_OUT.as_bytes())),
+        message: None,
+    }
+}
+
+/// What it says to a logout without credential: the status, in the words of the refusal.
+pub(crate) fn unauthorized() -> Words {
+    Words {
+        status: StatusCode::UNAUTHORIZED,
+        body: None,
+        message: None,
+    }
+}

@@ -1,0 +1,193 @@
+//! Where a shop's keys are: in a file, or at an address. No report shows what stands in a file.
+
+use std::path::Path;
+
+use jsonwebtoken::Algorithm;
+use serde_json::Value;
+
+use crate::config::fault::{Fault, Faults};
+use crate::config::reading::Table;
+use crate::config::reading::file::File;
+use crate::config::token::key_url;
+use crate::request::{
+    KeySource, Keys, Kind as TokenKind, TokenSettings, UnfitKey, secret_bytes_min,
+};
+
+/// The keys of the table that name a place, and what is there.
+const PLACES: &[(&str, Place)] = &[
+    ("secret_file", Place::File(Kind::Secret)),
+    ("public_key_file", Place::File(Kind::PublicKey)),
+    ("jwks_file", Place::File(Kind::Jwks)),
+    ("jwks_url", Place::Url),
+];
+
+#[derive(Clone, Copy)]
+enum Place {
+    File(Kind),
+    Url,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Secret,
+    PublicKey,
+    Jwks,
+}
+
+/// Whether the shop has a key at all.
+pub(crate) fn is_written(token: &Table<'_>) -> bool {
+    PLACES.iter().any(|(key, _)| token.spot_of(key).is_some())
+}
+
+/// Reads the one place that a shop's keys are in. A shop whose tokens are all opaque needs none.
+pub(crate) fn read(
+    token: &mut Table<'_>,
+    settings: &TokenSettings,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<KeySource> {
+    let may_be_short = token.boolean("allow_short_secret", faults);
+    let terms = key_url::read_terms(token, faults);
+    let written = PLACES.iter().filter_map(|(key, place)| {
+        let text = token.string(key, faults)?;
+        Some((*key, *place, text))
+    });
+    let written: Vec<_> = written.collect();
+    let (place, text) = match written.as_slice() {
+        [(_, place, text)] => (*place, text),
+        [(first, ..), (second, _, text), ..] => {
+            let message = format!("`{first}` and `{second}` can't both be given");
+            faults.push(Fault::error(message).at(text.spot()));
+            return None;
+        }
+        [] if is_written(token) => return None, // it had its fault
+        [] if settings.kind == TokenKind::Opaque && token.lacks("algorithms") => {
+            return Some(KeySource::Given(Keys::default()));
+        }
+        [] => {
+            let expected = "the path of a key; or public_key_file, jwks_file or jwks_url";
+            token.missing("secret_file", expected, faults);
+            return None;
+        }
+    };
+    let algorithms = settings.algorithms.as_slice();
+    let kind = match place {
+        Place::File(kind) => kind,
+        Place::Url => {
+            let source = key_url::read(text, &terms, algorithms, base_dir, faults);
+            return source.map(KeySource::Fetched);
+        }
+    };
+    let file = File::read(text, base_dir, faults)?;
+    if algorithms.is_empty() {
+        return None;
+    }
+    let keys = match kind {
+        Kind::Secret => file.secret(algorithms, may_be_short.unwrap_or_default(), faults),
+        Kind::PublicKey => file.public_key(algorithms, faults),
+        Kind::Jwks => file.jwks(algorithms, faults),
+    };
+    keys.map(KeySource::Given)
+}
+
+impl File<'_, '_> {
+    fn unfit(&self, unfit: &UnfitKey) -> Fault {
+        self.fault(&unfit.to_string())
+    }
+
+    fn secret(
+        &self,
+        algorithms: &[Algorithm],
+        may_be_short: bool,
+        faults: &mut Faults,
+    ) -> Option<Keys> {
+        self.refuse_open(faults);
+        let secret = without_line_end(&self.bytes);
+        let keys = Keys::from_secret(secret, algorithms);
+        let keys = keys.map_err(|unfit| faults.push(self.unfit(&unfit))).ok()?;
+        let needed = algorithms.iter().filter_map(|one| secret_bytes_min(*one));
+        let needed = needed.max().unwrap_or_default();
+        if secret.len() < needed {
+            faults.push(self.short_secret(secret.len(), needed, may_be_short));
+        }
+        Some(keys)
+    }
+
+    fn short_secret(&self, bytes: usize, needed: usize, is_allowed: bool) -> Fault {
+        let name = self.named.as_str().escape_debug();
+        let message = format!("`{name}`: the secret has {bytes} bytes, {needed} are needed");
+        let reason = "a short secret can be guessed from any token (RFC 7518 section 3.2)";
+        let fault = if is_allowed {
+            Fault::warning(message).help(reason)
+        } else {
+            let remedy = "if the shop can't have a longer one: allow_short_secret = true";
+            Fault::error(message).help(reason).help(remedy)
+        };
+        fault.at(self.named.spot())
+    }
+
+    fn public_key(&self, algorithms: &[Algorithm], faults: &mut Faults) -> Option<Keys> {
+        if find(&self.bytes, b"PRIVATE KEY") {
+            let help = "openssl pkey -in PRIVATE -pubout -out PUBLIC";
+            let fault = self.fault("this is a private key: only the shop should have it");
+            faults.push(fault.help(help));
+            return None;
+        }
+        let keys = Keys::from_pem(&self.bytes, algorithms);
+        keys.map_err(|unfit| faults.push(self.unfit(&unfit))).ok()
+    }
+
+    fn jwks(&self, algorithms: &[Algorithm], faults: &mut Faults) -> Option<Keys> {
+        if holds_secret(&self.bytes) {
+            self.refuse_open(faults);
+        }
+        match Keys::from_jwks(&self.bytes, algorithms) {
+            Ok((keys, passed_over)) => {
+                for one in &passed_over {
+                    let name = self.named.as_str().escape_debug();
+                    let fault = Fault::warning(format!("`{name}`: {one}; the key is not used"));
+                    faults.push(fault.at(self.named.spot()));
+                }
+                Some(keys)
+            }
+            Err(unfit) => {
+                for one in &unfit {
+                    faults.push(self.unfit(one));
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Editors end a file with a line end that is no part of the secret.
+fn without_line_end(bytes: &[u8]) -> &[u8] {
+    let bare = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bare.strip_suffix(b"\r").unwrap_or(bare)
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|part| part == wanted)
+}
+
+/// Whether a JWK set has a shared secret, or the private part of a key, in it.
+fn holds_secret(text: &[u8]) -> bool {
+    let set: Option<Value> = serde_json::from_slice(text).ok();
+    let keys = set.as_ref().and_then(|set| set.get("keys")?.as_array());
+    let is_secret = |key: &Value| key.get("k").is_some() || key.get("d").is_some();
+    keys.is_some_and(|keys| keys.iter().any(is_secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_end_is_no_part_of_a_secret() {
+        assert_eq!(without_line_end(b"secret"), b"secret");
+        assert_eq!(without_line_end(b"secret\n"), b"secret");
+        assert_eq!(without_line_end(b"secret\r\n"), b"secret");
+        assert_eq!(without_line_end(b"secret\n\n"), b"secret\n");
+        assert_eq!(without_line_end(b" \n"), b" ");
+    }
+}
