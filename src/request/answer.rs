@@ -249,7 +249,7 @@ fn ask_for_text(batch: Option<usize>, head: &Parts) -> Answer {
 
 /// The answer to a browser that asks whether a page of another origin may call Doorward's own logout.
 /// It may, with a bearer; a cookie is refused by the call itself.
-pub(super) fn preflight(head: &Parts) -> Answer {
+pub fn preflight(head: &Parts) -> Answer {
     let mut headers = base_headers(head, JSON);
     headers.remove(CONTENT_TYPE);
     headers.insert(

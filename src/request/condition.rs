@@ -6,13 +6,13 @@ use http::HeaderName;
 use memchr::memmem;
 use smallvec::SmallVec;
 
-use super::Request;
 use super::json::Pointer;
 use super::lax_json::LaxValue;
 use super::multipart;
 use super::parameters::{content_type, is_called_by, written_content_type};
 use super::path::{Path, PathStyle};
 use super::path_pattern::{Fit, PathPattern, is_blank};
+use super::request::Request;
 
 /// One thing that must be there, with one of these values.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
 
-use super::Request;
 use super::credential::{NamePattern, cookies};
+use super::request::Request;
 use super::set_cookie::{CookieAttributes, SetCookie};
 use crate::clock::UnixTime;
 

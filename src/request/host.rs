@@ -4,8 +4,8 @@ use std::fmt;
 
 use http::header::HOST;
 
-use super::Request;
 use super::refusal::Refusal;
+use super::request::Request;
 
 /// A host, or all hosts of a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::time::Duration;
 use http::HeaderName;
 use regex::Regex;
 
-use super::Request;
 use super::agreement::Agreement;
 use super::call::Call;
 use super::cookie_deletion::CookieDeletion;
 use super::refusal::Refusal;
+use super::request::Request;
 use super::shop_clock::Moment;
 use super::token::{Confirmed, Token, Verified};
 use super::token_settings::TokenSettings;

@@ -10,13 +10,14 @@ use smallvec::SmallVec;
 use super::call::Call;
 use super::claims::name_of;
 use super::credential::NamePattern;
+use super::gate::Gate;
 use super::inquiry::Testimony;
 use super::json::{self, Pointer};
 use super::path::Path;
+use super::request::Request;
 use super::set_cookie::SetCookie;
 use super::shop::Shop;
 use super::token::Token;
-use super::{Gate, Request};
 use crate::clock::UnixTime;
 use crate::revocation::{Cause, Id, Identity, MARGIN};
 

@@ -3,11 +3,11 @@
 use http::Method;
 use memchr::memmem;
 
-use super::Request;
 use super::call::{BodyNeed, Call};
 use super::graphql::GraphQlCondition;
 use super::path::Path;
 use super::path_pattern::{Fit, PathPattern};
+use super::request::Request;
 use super::request_line::RequestLine;
 use super::route::Enforce;
 use super::shop::{Purpose, Shop};

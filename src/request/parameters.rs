@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use http::header::CONTENT_TYPE;
 use percent_encoding::percent_decode_str;
 
-use super::Request;
 use super::refusal::Refusal;
+use super::request::Request;
 
 /// The only parameter of that name in a query or form. Most shops part parameters by `&`, some by `;` too:
 /// if that makes a difference, nobody knows which one ours would take.

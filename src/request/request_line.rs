@@ -3,10 +3,10 @@
 use http::{HeaderName, Method};
 use smallvec::SmallVec;
 
-use super::Request;
 use super::condition::{in_parameters, is_spelling_of};
 use super::parameters::is_called;
 use super::path::{Path, PathStyle};
+use super::request::Request;
 
 /// A request as rules see it.
 pub(super) struct RequestLine<'r> {

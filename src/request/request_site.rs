@@ -6,11 +6,11 @@
 use http::header::{HeaderName, ORIGIN, REFERER};
 use http::{HeaderMap, Method};
 
-use super::Request;
 use super::credential::{Carrier, Credential};
 use super::host::{HostPattern, authority_of};
 use super::logout::{AnswerBy, LogoutRule, When};
 use super::refusal::Refusal;
+use super::request::Request;
 use super::web_origin::WebOrigin;
 
 /// Where a request comes from, as the browser says that sends it.

@@ -10,7 +10,6 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, ORIGIN};
 use http::request::Parts;
 use smallvec::SmallVec;
 
-use super::Request;
 use super::answer::{RefusalSettings, Shape};
 use super::call::{BodyNeed, Call};
 use super::compact::jwts_in;
@@ -33,6 +32,7 @@ use super::path::{Path, PathStyle};
 use super::path_pattern::PathPattern;
 use super::refresh::RefreshRule;
 use super::refusal::Refusal;
+use super::request::Request;
 use super::request_line::RequestLine;
 use super::route::{self, Enforce, Route};
 use super::seen_cookies::SeenCookies;

@@ -4,10 +4,10 @@ use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
 use http::request::Parts;
 
-use super::Request;
 use super::cookie_deletion::{is_chunk, is_plain, sent};
 use super::dead_cookie::DeadCookie;
 use super::logout::LogoutRule;
+use super::request::Request;
 use super::set_cookie::{CookieAttributes, SetCookie};
 use super::shop::Shop;
 

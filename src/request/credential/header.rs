@@ -4,8 +4,8 @@ use http::HeaderName;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use smallvec::SmallVec;
 
-use super::super::Request;
 use super::super::refusal::Refusal;
+use super::super::request::Request;
 use super::{NamePattern, Place};
 
 /// The only line of a header. A name with underscores counts too: to a CGI shop it is the same header.

@@ -8,11 +8,11 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use super::super::Request;
 use super::super::json::{self, Pointer};
 use super::super::multipart;
 use super::super::parameters::{content_type, is_called, written_content_type};
 use super::super::refusal::Refusal;
+use super::super::request::Request;
 
 /// A value of a parameter, and whether every parser reads it so.
 pub(super) type Values<'a> = SmallVec<[(Cow<'a, str>, bool); 1]>;

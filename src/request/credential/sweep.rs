@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::Request;
 use super::super::multipart;
 use super::super::parameters::{content_type, written_content_type};
+use super::super::request::Request;
 use super::parameter::decoded_again;
 
 /// The shortest text that is looked at, and the longest; no token is shorter, or read if it is longer.

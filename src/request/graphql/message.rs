@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::super::Request;
 use super::super::json;
 use super::super::parameters::{content_type, has_part, is_called, take_pair};
+use super::super::request::Request;
 use super::Unread;
 
 /// How many requests a batch may have.

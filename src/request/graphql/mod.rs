@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Request;
 use super::refusal::Refusal;
+use super::request::Request;
 use document::{Document, Given, Operation};
 use learnt::{hash_of, said};
 use message::{Message, Messages, Name};

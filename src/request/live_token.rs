@@ -1,0 +1,96 @@
+//! Whether one credential is alive: what every request asks of each of its tokens.
+
+use super::credential::Credential;
+use super::gate::Gate;
+use super::refusal::Refusal;
+use super::shop::Shop;
+use super::token::Token;
+use crate::clock::UnixTime;
+use crate::revocation::Cause;
+
+impl Gate {
+    /// One credential: what it is, unless it is bad or dead.
+    pub(super) fn read(
+        &self,
+        shop: &Shop,
+        credential: &Credential<'_>,
+        now: UnixTime,
+    ) -> Result<Token, Refusal> {
+        let read = shop.read(credential, now);
+        credential.count(read.as_ref().err());
+        let token = read?;
+        self.refuse_revoked(shop, &token)?;
+        self.date(shop, &token, now);
+        Ok(token)
+    }
+
+    /// A node that may not know what was revoked judges no credential. Guests pass.
+    pub(super) fn refuse_unknowing(&self, is_guest: bool, now: UnixTime) -> Result<(), Refusal> {
+        if is_guest || self.revocations.standing().serves(now) {
+            return Ok(());
+        }
+        Err(Refusal::Syncing)
+    }
+
+    pub(super) fn refuse_revoked(&self, shop: &Shop, token: &Token) -> Result<(), Refusal> {
+        match self.cause_of(shop, token) {
+            Some(cause) => Err(Refusal::Revoked {
+                cause,
+                token: token.identity().id,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Why a token of a shop is refused, if it is.
+    pub fn cause_of(&self, shop: &Shop, token: &Token) -> Option<Cause> {
+        let identity = token.identity();
+        let is_old = || {
+            let is_undated = identity.issued_at.is_none() && shop.is_unknown_old(token);
+            is_undated && self.revocations.covers_unknown(identity)
+        };
+        let cause = self.revocations.covers(identity);
+        cause.or_else(|| is_old().then_some(Cause::Unknown))
+    }
+
+    /// A token that is good and says nothing of its issue is dated when it is first seen.
+    pub(super) fn date(&self, shop: &Shop, token: &Token, now: UnixTime) {
+        if let Some(until) = shop.dated_until(token, now) {
+            self.revocations
+                .see(token.identity(), until, shop.meaning());
+        }
+    }
+
+    /// What the shop said of a token may name a customer who has logged out.
+    ///
+    /// Such a token is dated before that, unless what no node has dated is old: a cutoff of which only the shop's time is
+    /// known was made when opaque tokens counted as new.
+    pub(super) fn refuse_confirmed(
+        &self,
+        shop: &Shop,
+        token: &Token,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        if !token.is_confirmed() {
+            return Ok(());
+        }
+        if !shop.is_unknown_old(token) {
+            self.date(shop, token, now);
+        }
+        self.refuse_revoked(shop, token)?;
+        self.date(shop, token, now);
+        Ok(())
+    }
+
+    /// A token that was over once stays over, though the clock was set back: whether it was logged out is forgotten.
+    pub(super) fn refuse_forgotten(&self, token: &Token, now: UnixTime) -> Result<(), Refusal> {
+        let end = match token {
+            Token::Verified(token) => token.expires_at,
+            Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_) => None,
+        };
+        match end {
+            Some(end) if self.revocations.may_have_forgotten(end, now) => Err(Refusal::Expired),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
