@@ -6,7 +6,7 @@ use super::condition::{Condition, ConditionPlace};
 use super::graphql::GraphQlCondition;
 use super::path::{Path, PathStyle};
 use super::path_pattern::{Fit, PathPattern};
-use super::request_line::RequestLine;
+use super::request_view::RequestView;
 
 /// A call: all that is said here must fit, as the laxest server would read it.
 #[derive(Debug)]
@@ -35,9 +35,9 @@ pub enum BodyNeed {
 
 impl Call {
     /// Whether one of the readings of a request is this call.
-    pub(super) fn claims(&self, line: &RequestLine<'_>) -> bool {
+    pub(super) fn claims(&self, view: &RequestView<'_>) -> bool {
         let graphql = self.graphql.as_ref();
-        self.is_made_by(line) && graphql.is_none_or(|graphql| graphql.holds(line.request))
+        self.is_made_by(view) && graphql.is_none_or(|graphql| graphql.holds(view.graphql()))
     }
 
     /// Whether its paths name a token.
@@ -52,24 +52,24 @@ impl Call {
     }
 
     /// Whether a request could be this call, by the mutation that it executes.
-    pub(super) fn asks_graphql(&self, line: &RequestLine<'_>) -> bool {
-        self.graphql.is_some() && self.is_made_by(line)
+    pub(super) fn asks_graphql(&self, view: &RequestView<'_>) -> bool {
+        self.graphql.is_some() && self.is_made_by(view)
     }
 
     /// Whether a request fits, whatever its method and the mutation that it executes.
-    pub(super) fn is_under(&self, line: &RequestLine<'_>) -> bool {
+    pub(super) fn is_under(&self, view: &RequestView<'_>) -> bool {
         let mut conditions = self.conditions.iter();
-        self.is_at(line) && conditions.all(|one| one.fit(line.request, line.style) != Fit::No)
+        self.is_at(view) && conditions.all(|one| one.fit(&view.request, view.style) != Fit::No)
     }
 
     /// Whether its body could make a request this call.
-    pub(super) fn body_need(&self, line: &RequestLine<'_>) -> BodyNeed {
-        let has_method = line.has_method(&self.methods);
-        if !has_method && !line.can_be_overridden(&self.methods) || !self.is_at(line) {
+    pub(super) fn body_need(&self, view: &RequestView<'_>) -> BodyNeed {
+        let has_method = view.has_method(&self.methods);
+        if !has_method && !view.can_be_overridden(&self.methods) || !self.is_at(view) {
             return BodyNeed::None;
         }
         let open = self.conditions.iter();
-        let mut open = open.filter(|one| one.fit(line.request, line.style) == Fit::No);
+        let mut open = open.filter(|one| one.fit(&view.request, view.style) == Fit::No);
         let mut need = if has_method {
             BodyNeed::None
         } else {
@@ -88,15 +88,15 @@ impl Call {
     }
 
     /// By its method, its path and what comes with it.
-    fn is_made_by(&self, line: &RequestLine<'_>) -> bool {
-        let has_method = line.has_method(&self.methods);
-        (has_method || line.can_be_overridden(&self.methods))
-            && self.is_under(line)
-            && (has_method || line.is_overridden(&self.methods))
+    fn is_made_by(&self, view: &RequestView<'_>) -> bool {
+        let has_method = view.has_method(&self.methods);
+        (has_method || view.can_be_overridden(&self.methods))
+            && self.is_under(view)
+            && (has_method || view.is_overridden(&self.methods))
     }
 
-    fn is_at(&self, line: &RequestLine<'_>) -> bool {
-        is_meant(&self.paths, line.path, line.style)
+    fn is_at(&self, view: &RequestView<'_>) -> bool {
+        is_meant(&self.paths, &view.path, view.style)
     }
 }
 

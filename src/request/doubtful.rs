@@ -9,8 +9,9 @@ use super::answer::Answer;
 use super::confirmations::{Asked, Word};
 use super::credential::{Occasion, Standing};
 use super::inquiry::Testimony;
+use super::presented::Presented;
 use super::refusal::Refusal;
-use super::shop::{Alive, Shop, Tokens};
+use super::shop::{Shop, Tokens};
 use super::token::{Confirmed, Token};
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Identity};
@@ -43,17 +44,18 @@ impl Doubtful {
 impl Shop {
     /// Puts the shop's word in the place of tokens that say nothing themselves. Those of which it has said nothing
     /// lately come back, and at a logout all of which it was not asked just now.
-    pub(super) fn confirm<'g>(
-        &'g self,
-        alive: &mut Alive<'g>,
-        (occasion, asked): (Occasion, Asked),
+    pub(super) fn confirm(
+        &self,
+        alive: &mut [Presented<'_>],
+        occasion: Occasion,
+        asked: Asked,
         now: UnixTime,
     ) -> Result<Vec<Doubtful>, Refusal> {
         let mut doubtful = Vec::new();
         let Some(inquiry) = &self.verifier.settings().inquiry else {
             return Ok(doubtful);
         };
-        for (token, credential) in alive {
+        for Presented { token, credential } in alive {
             let Token::Opaque(identity) = &*token else {
                 continue;
             };

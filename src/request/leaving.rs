@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::credential::{self, Credential, Occasion};
+use super::arrived::Arrived;
+use super::credential::{Credential, Credentials, Occasion};
 use super::dead_cookie::{self, DeadCookie, SetAside};
+use super::doubtful::Doubtful;
 use super::flaw::Flaw;
-use super::gate::{Arrival, Gate};
-use super::graphql;
 use super::logout::{LogoutRule, Reach, Scope};
+use super::presented::{AllPresented, Presented};
+use super::purpose::Purpose;
 use super::recognised_logout::{LogOut, sparing};
 use super::refusal::Refusal;
-use super::request::Request;
 use super::request_site::may_be_sent_by_another_site;
 use super::route::Enforce;
-use super::shop::{Alive, Shop};
+use super::shop::Shop;
 use super::token::Token;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;
@@ -25,75 +26,64 @@ use crate::revocation::{Id, Revocation, Source};
 /// is dead then.
 const COMPANIONS_MAX: usize = 4;
 
-impl Gate {
-    /// A logout: every credential is judged by itself. What is alive ends, what is dead stays dead and keeps nothing
-    /// else from ending; what has expired may still be revoked.
-    pub(super) fn log_out<'g>(
+/// What a logout brought.
+struct Brought<'a> {
+    /// The tokens that are alive.
+    alive: AllPresented<'a>,
+    /// The first thing that is wrong with its credentials.
+    fault: Option<Refusal>,
+    /// Whether it brought no credential of a customer.
+    is_bare: bool,
+}
+
+impl Brought<'_> {
+    /// Notes a credential that is at fault. A cookie comes by itself: a dead one is no fault where the shop has no words for it.
+    fn note_fault(&mut self, rule: &LogoutRule, credential: &Credential<'_>, refusal: Refusal) {
+        let is_excused = credential.is_ambient() && rule.invalid.is_none();
+        if !is_excused && !credential.is_ignored(refusal, true) {
+            self.fault.get_or_insert(refusal);
+        }
+    }
+
+    /// Something is alive, or a logout without anything is fine.
+    fn refuse_in_vain(&self, rule: &LogoutRule) -> Result<(), Refusal> {
+        match self.fault {
+            Some(refusal) if self.alive.is_empty() => Err(refusal),
+            None if self.is_bare && rule.missing.is_some() => Err(Refusal::NoCredential),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl<'g> Arrived<'g, '_> {
+    /// Every credential is judged by itself. What is alive ends, what is dead stays dead and keeps nothing else from ending;
+    /// what has expired may still be revoked.
+    pub(super) fn judge_logout(
         &self,
-        shop: &'g Arc<Shop>,
         rule: &'g Arc<LogoutRule>,
-        arrival: Arrival<'_, '_>,
         aside: &mut SetAside,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
-        let Arrival { request, asked, .. } = arrival;
+        let (gate, shop, request) = (self.gate, self.shop, &self.view.request);
         rule.check_client_key(request)?;
-        let named = arrival.token_of_path;
-        let mut credentials = credential::take_all(&shop.places, Occasion::Logout, request, named)?;
+        let mut credentials = self.credentials(Purpose::LogOut(rule))?;
         credentials.retain(|credential| credential.counts_at(Occasion::Logout));
-        self.refuse_unknowing(credentials.is_empty(), now)?;
+        gate.refuse_unsynced(credentials.is_empty(), now)?;
         let when = rule.when_sent_by(request, &credentials, &shop.hosts)?;
         let may_be_foreign = may_be_sent_by_another_site(request, &credentials, &shop.hosts);
-        let mut is_bare = true;
-        let (mut alive, mut refused) = (Alive::new(), None);
-        for credential in credentials {
-            match self.read_for_logout(shop, &credential, now) {
-                Ok(token) if !token.is_revocable() => {} // nobody's, so it is no credential here
-                Ok(token) => {
-                    is_bare = false;
-                    alive.push((token, credential));
-                }
-                Err(refusal) if refusal.is_passing() => return Err(refusal),
-                Err(refusal) => {
-                    is_bare = false;
-                    note_refused(&mut refused, rule, &credential, refusal);
-                    if !credential.is_ignored(refusal, true) {
-                        aside.note(&credential, refusal);
-                    }
-                }
-            }
-        }
-        let mut doubtful = shop.confirm(&mut alive, (Occasion::Logout, asked), now)?;
-        // What is dead as the shop's word was does not get there.
-        doubtful.retain(|one| {
-            let mut tokens = alive.iter().map(|(token, _)| token);
-            let known = tokens.find(|token| token.identity().id == one.id());
-            known.is_none_or(|token| self.refuse_confirmed(shop, token, now).is_ok())
-        });
+        let mut brought = self.brought(rule, credentials, aside, now)?;
+        let doubtful = self.doubtful_at_logout(&mut brought.alive, now)?;
         if !doubtful.is_empty() {
             return Ok(Verdict::Ask(shop, doubtful));
         }
-        alive.retain(|(token, credential)| {
-            let judged = self
-                .refuse_confirmed(shop, token, now)
-                .and_then(|()| shop.refuse_implausible(token, credential));
-            if let Err(refusal) = judged {
-                note_refused(&mut refused, rule, credential, refusal);
-                aside.note(credential, refusal);
-            }
-            judged.is_ok()
-        });
-        match refused {
-            Some(refusal) if alive.is_empty() => return Err(refusal),
-            None if is_bare && rule.missing.is_some() => return Err(Refusal::NoCredential),
-            Some(_) | None => {}
-        }
+        self.set_dead_aside(rule, &mut brought, aside, now);
+        brought.refuse_in_vain(rule)?;
+        let alive = brought.alive;
         let dead_cookies = std::mem::take(&mut aside.cookies);
-        let revocations = self.revocations_of(&alive, shop, rule, now);
+        let revocations = self.revocations_of(&alive, rule, now);
         let spared = spared_by(rule, &alive);
-        let is_vain = revocations.is_empty() && !alive.is_empty() && !spared.is_empty();
-        if is_vain {
-            return Err(Refusal::Unverifiable(Flaw::NoCustomer)); // nobody knows whose the others are
+        if revocations.is_empty() && !alive.is_empty() && !spared.is_empty() {
+            return Err(Refusal::Unverifiable(Flaw::NoCustomer)); // no token says whose the others are
         }
         let ended = ended_cookies(&alive, &spared, &dead_cookies);
         Ok(Verdict::LogOut(Box::new(LogOut {
@@ -110,44 +100,116 @@ impl Gate {
             deletions: shop.deletions_at(rule, &ended, request),
             dead_cookies,
             expired: are_expired(&alive, now),
-            graphql: graphql_of(rule, request),
+            graphql: rule.graphql_outcome(self.view.graphql()),
         })))
     }
 
-    /// The same at a logout, where a JWT that no key can judge ends by its digest: the shop may know it.
-    pub(super) fn read_for_logout(
+    /// What the credentials of a logout are, each judged by itself.
+    fn brought<'a>(
         &self,
-        shop: &Shop,
+        rule: &LogoutRule,
+        credentials: Credentials<'a>,
+        aside: &mut SetAside,
+        now: UnixTime,
+    ) -> Result<Brought<'a>, Refusal> {
+        let mut brought = Brought {
+            alive: AllPresented::new(),
+            fault: None,
+            is_bare: true,
+        };
+        for credential in credentials {
+            match self.live_token_at_logout(&credential, now) {
+                Ok(token) if !token.is_revocable() => {} // every visitor has it, so it is no credential here
+                Ok(token) => {
+                    brought.is_bare = false;
+                    brought.alive.push(Presented { token, credential });
+                }
+                Err(refusal) if refusal.is_passing() => return Err(refusal),
+                Err(refusal) => {
+                    brought.is_bare = false;
+                    brought.note_fault(rule, &credential, refusal);
+                    if !credential.is_ignored(refusal, true) {
+                        aside.note(&credential, refusal);
+                    }
+                }
+            }
+        }
+        Ok(brought)
+    }
+
+    /// The token of a credential, unless that is bad or dead. A JWT that no key can judge ends by its digest: the shop may
+    /// know it.
+    fn live_token_at_logout(
+        &self,
         credential: &Credential<'_>,
         now: UnixTime,
     ) -> Result<Token, Refusal> {
-        match self.read(shop, credential, now) {
+        match self.gate.live_token(self.shop, credential, now) {
             Err(Refusal::Unverifiable(flaw)) if flaw.is_undecided() => {
-                let token = shop.verifier.by_digest(&credential.text);
-                self.refuse_revoked(shop, &token)?;
+                let token = self.shop.verifier.by_digest(&credential.text);
+                self.gate.refuse_revoked(self.shop, &token)?;
                 Ok(token)
             }
             judged => judged,
         }
     }
 
-    /// What a logout with these revokes.
-    pub(super) fn revocations_of(
+    /// The tokens that the shop is to be asked about first. It is not asked about those that are dead by what it said before.
+    fn doubtful_at_logout(
         &self,
-        alive: &Alive<'_>,
-        shop: &Shop,
+        alive: &mut [Presented<'_>],
+        now: UnixTime,
+    ) -> Result<Vec<Doubtful>, Refusal> {
+        let shop = self.shop;
+        let mut doubtful = shop.confirm(alive, Occasion::Logout, self.asked, now)?;
+        doubtful.retain(|one| {
+            let mut tokens = alive.iter().map(|one| &one.token);
+            let known = tokens.find(|token| token.identity().id == one.id());
+            known.is_none_or(|token| self.gate.refuse_confirmed(shop, token, now).is_ok())
+        });
+        Ok(doubtful)
+    }
+
+    /// Keeps of the tokens those that are alive by what the shop said of them, and that look like the shop's.
+    fn set_dead_aside(
+        &self,
+        rule: &LogoutRule,
+        brought: &mut Brought<'_>,
+        aside: &mut SetAside,
+        now: UnixTime,
+    ) {
+        for Presented { token, credential } in std::mem::take(&mut brought.alive) {
+            let judged = self
+                .gate
+                .refuse_confirmed(self.shop, &token, now)
+                .and_then(|()| self.shop.refuse_implausible(&token, &credential));
+            match judged {
+                Ok(()) => brought.alive.push(Presented { token, credential }),
+                Err(refusal) => {
+                    brought.note_fault(rule, &credential, refusal);
+                    aside.note(&credential, refusal);
+                }
+            }
+        }
+    }
+
+    /// What a logout with these revokes.
+    fn revocations_of(
+        &self,
+        alive: &[Presented<'_>],
         rule: &LogoutRule,
         now: UnixTime,
     ) -> Vec<Revocation> {
+        let shop = self.shop;
         let settings = shop.verifier.settings();
         let moment = shop.clock.moment(now);
         let companions = companions_in(alive);
         let mut revocations = Vec::with_capacity(2);
         let spared = spared_by(rule, alive);
-        for (token, credential) in alive {
+        for Presented { token, credential } in alive {
             let id = token.identity().id;
             let is_vouched =
-                companions.contains(&id) || self.revocations.was_accepted(token.identity());
+                companions.contains(&id) || self.gate.revocations.was_accepted(token.identity());
             let source = if is_vouched {
                 Source::Verified
             } else {
@@ -170,12 +232,12 @@ impl Gate {
 }
 
 /// The tokens that came with a verified one, and are not rationed: there are no more of them than of those.
-fn companions_in(alive: &Alive<'_>) -> SmallVec<[Id; COMPANIONS_MAX]> {
+fn companions_in(alive: &[Presented<'_>]) -> SmallVec<[Id; COMPANIONS_MAX]> {
     let mut companions = SmallVec::new();
-    if !alive.iter().any(|(token, _)| token.is_verified()) {
+    if !alive.iter().any(|one| one.token.is_verified()) {
         return companions;
     }
-    for (token, _) in alive {
+    for Presented { token, .. } in alive {
         let id = token.identity().id;
         let is_new = !token.is_verified() && !companions.contains(&id);
         if is_new && companions.len() < COMPANIONS_MAX {
@@ -186,19 +248,20 @@ fn companions_in(alive: &Alive<'_>) -> SmallVec<[Id; COMPANIONS_MAX]> {
 }
 
 /// The tokens that the shop may know although nothing verifies them, or that it could not be asked about.
-fn likely_among(alive: &Alive<'_>, shop: &Shop) -> Vec<Id> {
+fn likely_among(alive: &[Presented<'_>], shop: &Shop) -> Vec<Id> {
     let is_asked = shop.verifier.settings().inquiry.is_some();
     let is_likely = |token: &Token| {
         let is_silent = is_asked && token.opaque_id().is_some();
         is_silent || (!token.is_verified() && shop.likely.holds(&token.identity().id))
     };
-    let likely = alive.iter().filter(|(token, _)| is_likely(token));
-    likely.map(|(token, _)| token.identity().id).collect()
+    let tokens = alive.iter().map(|one| &one.token);
+    let likely = tokens.filter(|token| is_likely(token));
+    likely.map(|token| token.identity().id).collect()
 }
 
 /// Whether a yes to a logout can only be about one token; it may bring one other, such as a refresh token.
-fn is_single(alive: &Alive<'_>) -> bool {
-    let own = |(_, credential): &&(Token, Credential<'_>)| !credential.place.is_accompanying();
+fn is_single(alive: &[Presented<'_>]) -> bool {
+    let own = |one: &&Presented<'_>| !one.credential.place.is_accompanying();
     match alive.len() {
         0 | 1 => true,
         2 => alive.iter().filter(own).count() == 1,
@@ -207,56 +270,36 @@ fn is_single(alive: &Alive<'_>) -> bool {
 }
 
 /// When the presented tokens were issued that name their customer, as far as they or the shop say so.
-fn issue_times_of(alive: &Alive<'_>) -> Vec<(Id, UnixTime)> {
-    let tokens = alive.iter().map(|(token, _)| token);
+fn issue_times_of(alive: &[Presented<'_>]) -> Vec<(Id, UnixTime)> {
+    let tokens = alive.iter().map(|one| &one.token);
     let issued = tokens.filter_map(|token| token.customer().zip(token.said_issued_at()));
     issued.collect()
 }
 
 /// The presented tokens that a logout leaves alive.
-fn spared_by(rule: &LogoutRule, alive: &Alive<'_>) -> Vec<Id> {
+fn spared_by(rule: &LogoutRule, alive: &[Presented<'_>]) -> Vec<Id> {
     if rule.revoke != Scope::Others {
         return Vec::new();
     }
-    alive.iter().map(|(token, _)| token.identity().id).collect()
+    alive.iter().map(|one| one.token.identity().id).collect()
 }
 
 /// The names of the cookies whose tokens are dead after a logout.
-fn ended_cookies(alive: &Alive<'_>, spared: &[Id], dead: &[DeadCookie]) -> Vec<String> {
+fn ended_cookies(alive: &[Presented<'_>], spared: &[Id], dead: &[DeadCookie]) -> Vec<String> {
     let ended = alive
         .iter()
-        .filter(|(token, _)| !spared.contains(&token.identity().id));
-    let segments = ended.flat_map(|(_, credential)| &credential.segments);
+        .filter(|one| !spared.contains(&one.token.identity().id));
+    let segments = ended.flat_map(|one| &one.credential.segments);
     let alive = segments.map(|segment| dead_cookie::name_in(segment));
     let dead = dead.iter().map(|cookie| cookie.name.clone());
     alive.chain(dead).collect()
 }
 
 /// Whether all that a logout brought had expired. A hint may have.
-fn are_expired(alive: &Alive<'_>, now: UnixTime) -> bool {
-    let is_expired = |(token, credential): &(Token, Credential<'_>)| {
-        !credential.place.is_hint()
-            && Enforce::Valid.admit_token(token, now) == Err(Refusal::Expired)
+fn are_expired(alive: &[Presented<'_>], now: UnixTime) -> bool {
+    let is_expired = |one: &Presented<'_>| {
+        !one.credential.place.is_hint()
+            && Enforce::Valid.refuse_untimely(&one.token, now) == Err(Refusal::Expired)
     };
     !alive.is_empty() && alive.iter().all(is_expired)
-}
-
-/// The first thing that is wrong with what a logout brought. A cookie comes by itself: a dead one is no fault where
-/// the shop has no words for it.
-fn note_refused(
-    refused: &mut Option<Refusal>,
-    rule: &LogoutRule,
-    credential: &Credential<'_>,
-    refusal: Refusal,
-) {
-    let is_excused = credential.is_ambient() && rule.invalid.is_none();
-    if !is_excused && !credential.is_ignored(refusal, true) {
-        refused.get_or_insert(refusal);
-    }
-}
-
-/// What a GraphQL request executes beside this logout.
-fn graphql_of(rule: &LogoutRule, request: &Request<'_>) -> Option<graphql::Outcome> {
-    let condition = rule.call.graphql.as_ref()?;
-    Some(condition.outcome(request.graphql.get()?))
 }

@@ -9,14 +9,14 @@ use crate::clock::UnixTime;
 use crate::revocation::Cause;
 
 impl Gate {
-    /// One credential: what it is, unless it is bad or dead.
-    pub(super) fn read(
+    /// The token of a credential, unless that is bad or dead.
+    pub(super) fn live_token(
         &self,
         shop: &Shop,
         credential: &Credential<'_>,
         now: UnixTime,
     ) -> Result<Token, Refusal> {
-        let read = shop.read(credential, now);
+        let read = shop.token(credential, now);
         credential.count(read.as_ref().err());
         let token = read?;
         self.refuse_revoked(shop, &token)?;
@@ -24,9 +24,9 @@ impl Gate {
         Ok(token)
     }
 
-    /// A node that may not know what was revoked judges no credential. Guests pass.
-    pub(super) fn refuse_unknowing(&self, is_guest: bool, now: UnixTime) -> Result<(), Refusal> {
-        if is_guest || self.revocations.standing().serves(now) {
+    /// A node that may not know all that was revoked judges no credential. Guests pass.
+    pub(super) fn refuse_unsynced(&self, is_guest: bool, now: UnixTime) -> Result<(), Refusal> {
+        if is_guest || self.revocations.standing().may_judge(now) {
             return Ok(());
         }
         Err(Refusal::Syncing)

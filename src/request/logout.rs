@@ -8,6 +8,7 @@ use regex::Regex;
 use super::agreement::Agreement;
 use super::call::Call;
 use super::cookie_deletion::CookieDeletion;
+use super::graphql::{Outcome, Reading};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::shop_clock::Moment;
@@ -143,6 +144,12 @@ impl LogoutRule {
     pub fn reads_answer(&self) -> bool {
         let mut agreements = self.agreed.iter().chain(&self.confirms);
         agreements.any(Agreement::reads_body)
+    }
+
+    /// What a GraphQL request executes beside this logout, by what was read of it.
+    pub(super) fn graphql_outcome(&self, reading: Option<&Reading>) -> Option<Outcome> {
+        let condition = self.call.graphql.as_ref()?;
+        Some(condition.outcome(reading?))
     }
 
     /// What a logout with this token revokes; an opaque one on this word. A token that the shop does not know ends by its

@@ -13,8 +13,7 @@ use super::credential::NamePattern;
 use super::gate::Gate;
 use super::inquiry::Testimony;
 use super::json::{self, Pointer};
-use super::path::Path;
-use super::request::Request;
+use super::request_view::RequestView;
 use super::set_cookie::SetCookie;
 use super::shop::Shop;
 use super::token::Token;
@@ -146,14 +145,8 @@ fn strings_of(value: &Value, texts: &mut Vec<String>) {
 
 impl Shop {
     /// The rule of a call that hands out tokens, if a request is one.
-    pub fn mint_of(&self, request: &Request<'_>) -> Option<&std::sync::Arc<MintRule>> {
-        if self.mints.is_empty() {
-            return None;
-        }
-        let path = Path::read(request.head.uri.path());
-        let line = self.line_of(request, &path);
-        let _ = self.read_graphql(&line); // what can't be read was refused before
-        self.mints.iter().find(|rule| rule.call.claims(&line))
+    pub(super) fn mint_rule(&self, view: &RequestView<'_>) -> Option<&std::sync::Arc<MintRule>> {
+        self.mints.iter().find(|rule| rule.call.claims(view))
     }
 
     /// The token in what an answer says of it: behind its scheme, where it has one.

@@ -7,10 +7,8 @@ use super::call::{BodyNeed, Call};
 use super::graphql::GraphQlCondition;
 use super::path::Path;
 use super::path_pattern::{Fit, PathPattern};
-use super::request::Request;
-use super::request_line::RequestLine;
-use super::route::Enforce;
-use super::shop::{Purpose, Shop};
+use super::request_view::RequestView;
+use super::shop::Shop;
 
 /// What logouts are called.
 const WORDS: [&str; 8] = [
@@ -21,32 +19,24 @@ const WORDS: [&str; 8] = [
 const GRAPHQL: &str = "graphql";
 
 impl Shop {
-    /// Whether a request that goes to the shop looks like a logout: by the end of its path, by a word in it, or by the
-    /// mutation that it names.
+    /// Whether a visit looks like a logout: by the end of its path, by a word in it, or by the mutation that it names.
     ///
-    /// It is for the operator, and decides nothing: what it overlooks is judged all the same.
-    pub fn nearly_logs_out(&self, request: &Request<'_>) -> bool {
-        let head = request.head;
+    /// It is for the operator, and decides nothing: a request that it overlooks is judged all the same.
+    pub(super) fn looks_like_logout(&self, view: &RequestView<'_>) -> bool {
+        let head = view.request.head;
         let changes = changes_something(&head.method);
         if !changes && !self.may_log_out_by_get(head.uri.path()) {
             return false;
         }
-        let path = Path::read(head.uri.path());
-        let line = self.line_of(request, &path);
         let mut known = self.known_logouts.calls().chain(self.logout_calls());
-        let looks_like_it = changes && has_word(path.normal())
-            || known.any(|call| resembles(call, &line))
-            || changes && self.names_mutation(&line);
-        let is_visit = |purpose: &Purpose<'_>| matches!(purpose, Purpose::Visit(enforce) if *enforce != Enforce::Off);
-        looks_like_it
-            && self
-                .purpose(request, &path)
-                .is_ok_and(|purpose| is_visit(&purpose))
+        changes && has_word(view.path.normal())
+            || known.any(|call| resembles(call, view))
+            || changes && self.names_mutation(view)
     }
 
     /// Whether the body of a request could name a logout of GraphQL that no rule is about.
-    pub(super) fn hint_need(&self, line: &RequestLine<'_>) -> BodyNeed {
-        if line.request.head.method == Method::POST && self.is_graphql(line.path) {
+    pub(super) fn body_need_of_hint(&self, view: &RequestView<'_>) -> BodyNeed {
+        if view.request.head.method == Method::POST && self.is_graphql(&view.path) {
             BodyNeed::Sweep
         } else {
             BodyNeed::None
@@ -69,9 +59,9 @@ impl Shop {
         last.contains(GRAPHQL) || is_known()
     }
 
-    fn names_mutation(&self, line: &RequestLine<'_>) -> bool {
-        let body = line.request.body.unwrap_or_default();
-        if memmem::find(body, b"mutation").is_none() || !self.is_graphql(line.path) {
+    fn names_mutation(&self, view: &RequestView<'_>) -> bool {
+        let body = view.request.body.unwrap_or_default();
+        if memmem::find(body, b"mutation").is_none() || !self.is_graphql(&view.path) {
             return false;
         }
         let fields = self.known_logouts.graphql();
@@ -93,18 +83,18 @@ fn has_word(text: &str) -> bool {
 }
 
 /// Whether a request ends as a call does that is not one of GraphQL, and fits in all else.
-fn resembles(call: &Call, line: &RequestLine<'_>) -> bool {
+fn resembles(call: &Call, view: &RequestView<'_>) -> bool {
     let fits = || {
         let mut conditions = call.conditions.iter();
-        conditions.all(|one| one.fit(line.request, line.style) != Fit::No)
+        conditions.all(|one| one.fit(&view.request, view.style) != Fit::No)
     };
     let is_everywhere = call.paths.iter().any(PathPattern::is_everything);
     let is_alike = if is_everywhere {
-        line.request.head.uri.query().is_some() && !call.conditions.is_empty()
+        view.request.head.uri.query().is_some() && !call.conditions.is_empty()
     } else {
-        ends_alike(call, line.path.normal())
+        ends_alike(call, view.path.normal())
     };
-    call.graphql.is_none() && is_alike && line.has_method(&call.methods) && fits()
+    call.graphql.is_none() && is_alike && view.has_method(&call.methods) && fits()
 }
 
 fn ends_alike(call: &Call, path: &str) -> bool {

@@ -1,36 +1,29 @@
-//! A request as it is judged.
-
-use std::cell::OnceCell;
+//! A request as it came.
 
 use http::request::Parts;
 
-use super::graphql;
-
-/// A request as it is judged.
+/// A request as it came.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// Its head, as it came.
+    /// Its head.
     pub head: &'a Parts,
-    /// Its body, where [`Gate::needs_body`] asked for it.
+    /// Its body, if [`Arrived::body_plan`](super::Arrived::body_plan) asked for it.
     pub body: Option<&'a [u8]>,
-    /// The host that the customer asked for, where a trusted proxy says that it was another one.
+    /// The host that the customer asked for, if a trusted proxy reports another one than the request names.
     pub(super) forwarded_host: Option<&'a str>,
-    /// Its GraphQL, once it was read.
-    pub(super) graphql: OnceCell<graphql::Reading>,
 }
 
 impl<'a> Request<'a> {
-    /// A request with this head, and its body where [`Gate::needs_body`] asked for it.
+    /// A request with this head, and with its body if that was read.
     pub fn new(head: &'a Parts, body: Option<&'a [u8]>) -> Self {
-        let graphql = OnceCell::new();
         Self {
             head,
             body,
             forwarded_host: None,
-            graphql,
         }
     }
 
-    /// The same, asked for under this host as a trusted proxy says.
+    /// The same request, sent to this host as a trusted proxy reports.
     #[must_use]
     pub fn forwarded_as(self, host: Option<&'a str>) -> Self {
         Self {

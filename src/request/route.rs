@@ -5,7 +5,7 @@ use super::condition::{Condition, ConditionPlace};
 use super::flaw::Flaw;
 use super::path_pattern::{Fit, Leniency, PathPattern};
 use super::refusal::Refusal;
-use super::request_line::RequestLine;
+use super::request_view::RequestView;
 use super::token::Token;
 use crate::clock::UnixTime;
 use std::time::Duration;
@@ -37,36 +37,36 @@ pub struct Route {
 
 impl Route {
     /// Whether one of the readings of a request's path is meant.
-    pub(super) fn is_at(&self, line: &RequestLine<'_>) -> bool {
-        let mut readings = line.path.readings();
-        readings.any(|reading| self.fit_of_path(reading, line) != Fit::No)
+    pub(super) fn is_at(&self, view: &RequestView<'_>) -> bool {
+        let mut readings = view.path.readings();
+        readings.any(|reading| self.fit_of_path(reading, view) != Fit::No)
     }
 
     /// Whether the body of a request decides what is demanded of it.
-    pub(super) fn body_need(&self, line: &RequestLine<'_>) -> BodyNeed {
+    pub(super) fn body_need(&self, view: &RequestView<'_>) -> BodyNeed {
         let reads = |one: &Condition| matches!(one.at, ConditionPlace::Body(_));
-        if self.conditions.iter().any(reads) && self.is_at(line) {
+        if self.conditions.iter().any(reads) && self.is_at(view) {
             BodyNeed::Whole
         } else {
             BodyNeed::None
         }
     }
 
-    fn fit(&self, reading: &str, line: &RequestLine<'_>) -> Fit {
-        let path = self.fit_of_path(reading, line);
+    fn fit(&self, reading: &str, view: &RequestView<'_>) -> Fit {
+        let path = self.fit_of_path(reading, view);
         if path == Fit::No {
             return path;
         }
         let conditions = self.conditions.iter();
         let worst = conditions
-            .map(|one| one.fit(line.request, line.style))
+            .map(|one| one.fit(&view.request, view.style))
             .min();
         worst.map_or(path, |worst| path.min(worst))
     }
 
-    fn fit_of_path(&self, reading: &str, line: &RequestLine<'_>) -> Fit {
+    fn fit_of_path(&self, reading: &str, view: &RequestView<'_>) -> Fit {
         let patterns = self.paths.iter();
-        let fits = patterns.map(|pattern| pattern.fit(reading, line.style, Leniency::Page));
+        let fits = patterns.map(|pattern| pattern.fit(reading, view.style, Leniency::Page));
         fits.max().unwrap_or(Fit::No)
     }
 }
@@ -76,23 +76,23 @@ impl Route {
 /// Each reading of its path is under the first route that it fits to the letter, or under none; and under every route
 /// before that one which it fits only to a lenient server. The strictest of all these counts: so a route that relaxes
 /// what is demanded counts only where nothing else could be meant, and one that demands more wherever it could be.
-pub(super) fn demand(routes: &[Route], line: &RequestLine<'_>) -> Enforce {
+pub(super) fn demand(routes: &[Route], view: &RequestView<'_>) -> Enforce {
     if routes.is_empty() {
         return Enforce::default();
     }
-    let unresolved = line.path.unresolved();
-    let readings = line
+    let unresolved = view.path.unresolved();
+    let readings = view
         .path
         .readings()
         .chain(unresolved.iter().map(String::as_str));
-    let demands = readings.map(|reading| demand_of(routes, reading, line));
+    let demands = readings.map(|reading| demand_of(routes, reading, view));
     demands.max().unwrap_or_default()
 }
 
-fn demand_of(routes: &[Route], reading: &str, line: &RequestLine<'_>) -> Enforce {
+fn demand_of(routes: &[Route], reading: &str, view: &RequestView<'_>) -> Enforce {
     let mut strictest = Enforce::Off;
     for route in routes {
-        match route.fit(reading, line) {
+        match route.fit(reading, view) {
             Fit::No => {}
             Fit::Leniently => strictest = strictest.max(route.enforce),
             Fit::AsWritten => return strictest.max(route.enforce),
@@ -108,7 +108,7 @@ impl Enforce {
     }
 
     /// Judges the times of a token that is not revoked.
-    pub(super) fn admit_token(self, token: &Token, now: UnixTime) -> Result<(), Refusal> {
+    pub(super) fn refuse_untimely(self, token: &Token, now: UnixTime) -> Result<(), Refusal> {
         match self {
             Self::Off | Self::Revoked => Ok(()),
             Self::Valid | Self::Required => refuse_untimely(token, now),

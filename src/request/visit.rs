@@ -1,16 +1,15 @@
 //! Judges a visit: no credential of it is dead, and what its route demands is there.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
-use super::credential::{self, Occasion, Segments};
+use super::arrived::Arrived;
+use super::credential::{self, Segments};
 use super::dead_cookie::SetAside;
-use super::gate::{Arrival, Gate};
+use super::presented::{AllPresented, Presented};
+use super::purpose::Purpose;
 use super::refusal::Refusal;
-use super::request::Request;
 use super::route::Enforce;
-use super::shop::{Alive, Shop, Tokens};
+use super::shop::Tokens;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;
 use crate::revocation::{Cause, Id};
@@ -18,46 +17,45 @@ use crate::revocation::{Cause, Id};
 /// How many JWTs of one body are verified; no client sends as many.
 const SWEPT_JWTS_MAX: usize = 16;
 
-impl Gate {
-    /// A visit: every credential is judged by itself, and what the route demands is there.
-    pub(super) fn admit<'g>(
+impl<'g> Arrived<'g, '_> {
+    /// Every credential is judged by itself, and what the route demands is there.
+    pub(super) fn judge_visit(
         &self,
-        shop: &'g Arc<Shop>,
-        (occasion, enforce): (Occasion, Enforce),
-        arrival: Arrival<'_, '_>,
+        purpose: Purpose<'g>,
+        enforce: Enforce,
         aside: &mut SetAside,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
-        let Arrival { request, asked, .. } = arrival;
-        let named = arrival.token_of_path;
+        let (gate, shop, occasion) = (self.gate, self.shop, purpose.occasion());
         let formers = shop.verifier.formers();
-        let mut credentials = credential::take_all(&shop.places, occasion, request, named)?;
+        let mut credentials = self.credentials(purpose)?;
         if !formers.places().is_empty() {
-            credentials.extend(credential::take_former(formers.places(), occasion, request));
+            let former = credential::take_former(formers.places(), occasion, &self.view);
+            credentials.extend(former);
         }
-        self.refuse_unknowing(credentials.is_empty(), now)?;
-        let (mut alive, mut watched) = (Alive::new(), Tokens::new());
+        gate.refuse_unsynced(credentials.is_empty(), now)?;
+        let (mut alive, mut watched) = (AllPresented::new(), Tokens::new());
         for credential in credentials {
             let counts = credential.counts_at(occasion);
-            match self.read(shop, &credential, now) {
-                Ok(token) if counts => alive.push((token, credential)),
+            match gate.live_token(shop, &credential, now) {
+                Ok(token) if counts => alive.push(Presented { token, credential }),
                 Ok(token) => watched.push(token),
                 Err(refusal) if credential.is_ignored(refusal, counts) => {}
                 Err(refusal) => aside.take(&credential, refusal)?,
             }
         }
-        self.refuse_dead_body(shop, request, now)?;
-        let doubtful = shop.confirm(&mut alive, (occasion, asked), now)?;
+        self.refuse_dead_body(now)?;
+        let doubtful = shop.confirm(&mut alive, occasion, self.asked, now)?;
         if !doubtful.is_empty() {
             return Ok(Verdict::Ask(shop, doubtful));
         }
         let mut tokens = Tokens::new();
         let mut living: SmallVec<[Segments<'_>; 2]> = SmallVec::new();
-        for (token, credential) in alive {
-            let judged = self
+        for Presented { token, credential } in alive {
+            let judged = gate
                 .refuse_confirmed(shop, &token, now)
-                .and_then(|()| self.refuse_forgotten(&token, now))
-                .and_then(|()| enforce.admit_token(&token, now));
+                .and_then(|()| gate.refuse_forgotten(&token, now))
+                .and_then(|()| enforce.refuse_untimely(&token, now));
             match judged {
                 Ok(()) => {
                     tokens.push(token);
@@ -80,12 +78,8 @@ impl Gate {
     }
 
     /// No text of the body is a dead token, whatever it is called there.
-    pub(super) fn refuse_dead_body(
-        &self,
-        shop: &Shop,
-        request: &Request<'_>,
-        now: UnixTime,
-    ) -> Result<(), Refusal> {
+    fn refuse_dead_body(&self, now: UnixTime) -> Result<(), Refusal> {
+        let (shop, request) = (self.shop, &self.view.request);
         if request.body.is_none() || !shop.sweeps_bodies() {
             return Ok(());
         }
@@ -93,21 +87,21 @@ impl Gate {
             return Err(Refusal::MalformedCredential);
         }
         let mut jwts: SmallVec<[Id; 4]> = SmallVec::new();
-        let mut look = |text: &str| self.refuse_dead_text(shop, text, &mut jwts, now).err();
+        let mut look = |text: &str| self.refuse_dead_text(text, &mut jwts, now).err();
         let refusal = credential::texts_of(request, &mut look);
         refusal.map_or(Ok(()), Err)
     }
 
     /// A text of a body is no dead token, and no JWT of it is one. `jwts`: those that were found before it.
-    pub(super) fn refuse_dead_text(
+    fn refuse_dead_text(
         &self,
-        shop: &Shop,
         text: &str,
         jwts: &mut SmallVec<[Id; 4]>,
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        for token in shop.read_jwts(text, now)? {
-            self.refuse_revoked(shop, &token)?;
+        let (gate, shop) = (self.gate, self.shop);
+        for token in shop.jwts_of(text, now)? {
+            gate.refuse_revoked(shop, &token)?;
             let id = token.identity().id;
             if token.is_verified() && !jwts.contains(&id) {
                 jwts.push(id);
@@ -116,11 +110,11 @@ impl Gate {
         if jwts.len() > SWEPT_JWTS_MAX {
             return Err(Refusal::MalformedCredential);
         }
-        if !self.revocations.has_undated() {
+        if !gate.revocations.has_undated() {
             return Ok(());
         }
         for token in shop.digests_of(text)? {
-            if self.revocations.has_undated_token(&token) {
+            if gate.revocations.has_undated_token(&token) {
                 let cause = Cause::Token;
                 return Err(Refusal::Revoked { cause, token });
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::clock::UnixTime;
+use crate::clock::{self, UnixTime};
 
 /// Where a node stands on its way to knowing everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,12 @@ impl Standing {
     /// Whether credentials may be judged.
     pub fn serves(&self, now: UnixTime) -> bool {
         self.serves.load(Ordering::Acquire) && now.seconds() <= self.until.load(Ordering::Relaxed)
+    }
+
+    /// Whether credentials may be judged at this moment. A state that was not confirmed for too long is taken back first.
+    pub fn may_judge(&self, now: UnixTime) -> bool {
+        self.check_age(clock::uptime_ms);
+        self.serves(now)
     }
 
     /// Takes back a standing that nobody confirmed for too long, before somebody is judged by it.

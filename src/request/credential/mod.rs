@@ -21,6 +21,7 @@ use super::flaw::Flaw;
 use super::parameters::is_called;
 use super::refusal::Refusal;
 use super::request::Request;
+use super::request_view::RequestView;
 use super::token_settings::Kind;
 use cookie::Cookie;
 use header::Line;
@@ -148,14 +149,15 @@ const READINGS_MAX: usize = 96;
 
 /// Takes every credential out of a request, those of other occasions included: each of them may be dead.
 ///
-/// Of bodies, only what is looked for on this occasion: [`texts_of`] finds the rest. `named_by_path` is what the path
-/// of a logout names as its token.
+/// Of bodies, only what is looked for on this occasion: [`texts_of`] finds the rest. `token_of_path` is what a rule
+/// names as the token in the path.
 pub(super) fn take_all<'a>(
     places: &'a [Place],
     occasion: Occasion,
-    request: &Request<'a>,
-    named_by_path: Option<&'a str>,
+    view: &'a RequestView<'_>,
+    token_of_path: Option<&'a str>,
 ) -> Result<Credentials<'a>, Refusal> {
+    let request: &Request<'a> = &view.request;
     refuse_nominated(places, request)?;
     let mut taker = Taker {
         places,
@@ -174,7 +176,7 @@ pub(super) fn take_all<'a>(
             Carrier::Path => {
                 taker.take_values(
                     place,
-                    named_by_path.map(|text| (Cow::Borrowed(text), Standing::Exact)),
+                    token_of_path.map(|text| (Cow::Borrowed(text), Standing::Exact)),
                 )?;
             }
             Carrier::Schemed { .. } | Carrier::Raw(_) => taker.take_header(place, request)?,
@@ -189,7 +191,7 @@ pub(super) fn take_all<'a>(
                 taker.take_parameter(place, request)?;
             }
             Carrier::GraphQl(name) => {
-                let read = request.graphql.get().into_iter();
+                let read = view.graphql().into_iter();
                 let texts = read.flat_map(|read| read.credentials(name, CREDENTIALS_MAX));
                 taker.take_values(place, texts.map(|text| (Cow::Owned(text), Standing::Exact)))?;
             }
@@ -220,10 +222,10 @@ pub(super) fn take_all<'a>(
 pub(super) fn take_former<'a>(
     places: &'a [Place],
     occasion: Occasion,
-    request: &Request<'a>,
+    view: &'a RequestView<'_>,
 ) -> Credentials<'a> {
     let places = places.iter().map(std::slice::from_ref);
-    let taken = places.flat_map(|place| take_all(place, occasion, request, None));
+    let taken = places.flat_map(|place| take_all(place, occasion, view, None));
     taken.flatten().collect()
 }
 

@@ -123,9 +123,9 @@ impl GraphQlCondition {
             .ok_or("the name of a field, such as customerLogout")
     }
 
-    /// Whether a request executes such a mutation. It must have been read.
-    pub(super) fn holds(&self, request: &Request<'_>) -> bool {
-        let executions = request.graphql.get().into_iter();
+    /// Whether a request executes such a mutation, by what was read of it.
+    pub(super) fn holds(&self, reading: Option<&Reading>) -> bool {
+        let executions = reading.into_iter();
         let mut executions = executions.flat_map(|reading| &reading.executions);
         executions.any(|one| self.trusts_one_of(one) || self.is_executed_by(one))
     }

@@ -1,7 +1,7 @@
 //! The public listener: every request is judged before anything reaches a shop.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use super::context::Context;
 use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
 use crate::clock;
-use crate::request::{self, Answer, Gate, Refusal, Refused, Request, Shop, Verdict};
+use crate::request::{self, Answer, Arrived, Refusal, Refused, Request, Shop, Verdict};
 use crate::server::connection::revocation_watch::{Lease, Reader};
 use crate::server::connection::state::Line;
 use crate::server::snapshot::Site;
@@ -69,25 +69,15 @@ impl ProxyHttp for Proxy {
             return self.answer_pulse(session, context).await;
         }
         let site = Arc::clone(&context.site);
-        if let Some(refused) = refused_before_body(session, &site) {
+        if let Some(refused) = refused_by_frame(session, &site) {
             return self.refuse(session, context, &refused).await;
         }
-        let body = match self.read_ahead(session, context).await? {
+        let body = match self.read_ahead(session, context, &site).await? {
             Ok(body) => body,
-            Err(refusal) => {
-                let refused = site.gate.refuse_unread(session.req_header(), refusal);
-                return self.refuse(session, context, &refused).await;
-            }
+            Err(refused) => return self.refuse(session, context, &refused).await,
         };
         let examined = body.as_ref().and_then(|body| body.examined.as_deref());
-        let (head, host) = (session.req_header(), site.forwarding.host_told(session));
-        let asked = || Request::new(head, examined).forwarded_as(host);
-        let mut judged = self.judge_with_keys(&site.gate, &asked).await;
-        if let Ok(Verdict::Ask(shop, doubtful)) = judged {
-            self.ask_about(session, context, shop, &doubtful).await;
-            judged = site.gate.judge_again(&asked(), clock::now());
-        }
-        match judged {
+        match self.judge(session, context, &site, examined).await {
             Ok(Verdict::Ask(shop, _)) => {
                 let refused = Refused::of(shop, Refusal::Unconfirmed);
                 self.refuse(session, context, &refused).await
@@ -99,10 +89,7 @@ impl ProxyHttp for Proxy {
                 dead_cookies,
             }) => {
                 self.note_forwarded(context, shop, dead_cookies.len());
-                let request = Request::new(session.req_header(), examined);
-                self.note_near_miss(context, shop, &request);
                 context.note_opaque(&tokens, is_demanded && !has_cookies(session.req_header()));
-                context.minting = Minting::expected(shop, &request);
                 context.admit(shop, tokens);
                 context.dead_cookies = dead_cookies;
                 if stream::is_itself(session.req_header()) {
@@ -380,15 +367,46 @@ impl Proxy {
         });
     }
 
-    /// The verdict. A token may name a key that is not here yet: then the keys are fetched, and it is judged again.
-    async fn judge_with_keys<'g, 'r>(
+    /// The verdict, after the shop was asked about the tokens that only it can tell anything of.
+    async fn judge<'s>(
         &self,
-        gate: &'g Gate,
-        asked: &(impl Fn() -> Request<'r> + Sync),
-    ) -> Result<Verdict<'g>, Refused<'g>> {
+        session: &Session,
+        context: &mut Context,
+        site: &'s Site,
+        body: Option<&[u8]>,
+    ) -> Result<Verdict<'s>, Refused<'s>> {
         let begun = clock::instant();
+        let host = site.forwarding.host_told(session);
+        let request = Request::new(session.req_header(), body).forwarded_as(host);
+        let mut arrived = site.gate.arrive(&request).inspect_err(|_| {
+            self.note_overhead(begun);
+        })?;
+        let mut judged = self.judge_with_keys(&arrived, begun).await;
+        if let Ok(Verdict::Ask(shop, doubtful)) = judged {
+            self.ask_about(session, context, shop, &doubtful).await;
+            arrived.note_asked();
+            judged = arrived.judge(clock::now());
+        }
+        if let Ok(Verdict::Forward { shop, .. }) = &judged {
+            if arrived.nearly_logs_out() {
+                self.metrics.note_near_miss(&shop.name);
+                self.near_misses.log(&context.id, shop, &request);
+            }
+            context.minting = Minting::expected(&arrived);
+        }
+        judged
+    }
+
+    /// The verdict. A token may name a key that is not here yet: then the keys are fetched, and it is judged again.
+    async fn judge_with_keys<'s>(
+        &self,
+        request: &Arrived<'s, '_>,
+        begun: Instant,
+    ) -> Result<Verdict<'s>, Refused<'s>> {
+        let mut judging_since = begun;
         loop {
-            let judged = self.judge(gate, &asked());
+            let judged = request.judge(clock::now());
+            self.note_overhead(judging_since);
             let shop = match &judged {
                 Err(refused) if refused.refusal == Refusal::KeyPending => refused.shop,
                 Ok(_) | Err(_) => return judged,
@@ -401,17 +419,14 @@ impl Proxy {
             if !self.keys.bring(shop, patience).await {
                 return judged;
             }
+            judging_since = clock::instant();
         }
     }
 
-    /// The verdict; how long it took is what we cost a customer.
-    fn judge<'g>(&self, gate: &'g Gate, request: &Request<'_>) -> Result<Verdict<'g>, Refused<'g>> {
-        let begun = clock::instant();
-        gate.revocations().standing().check_age(clock::uptime_ms);
-        let judged = gate.judge(request, clock::now());
+    /// How long it took to judge a request is what we cost a customer.
+    fn note_overhead(&self, begun: Instant) {
         let took = clock::instant().duration_since(begun);
         self.metrics.note_overhead(took);
-        judged
     }
 
     /// A request goes to the shop; without its dead cookies, if it has any.
@@ -423,14 +438,6 @@ impl Proxy {
             self.metrics.note_decision(shop, "forwarded", "dead_cookie");
             let request = context.id.as_str();
             info!(request, shop, dead_cookies; "forwarded without dead cookies");
-        }
-    }
-
-    /// A request that looks like a logout and matches no rule.
-    fn note_near_miss(&self, context: &Context, shop: &Shop, request: &Request<'_>) {
-        if shop.nearly_logs_out(request) {
-            self.metrics.note_near_miss(&shop.name);
-            self.near_misses.log(&context.id, shop, request);
         }
     }
 
@@ -448,19 +455,13 @@ impl Proxy {
     }
 }
 
-/// What is refused by the head alone: its frame, or what its body could not change.
-fn refused_before_body<'s>(session: &mut Session, site: &'s Site) -> Option<Refused<'s>> {
-    if let Some(refusal) = framing::fault_of(session, &site.limits) {
-        if framing::is_about_body(refusal) {
-            session.set_keepalive(None);
-        }
-        return Some(Refused::by_nobody(refusal));
+/// What is refused by its frame alone.
+fn refused_by_frame<'s>(session: &mut Session, site: &Site) -> Option<Refused<'s>> {
+    let refusal = framing::fault_of(session, &site.limits)?;
+    if framing::is_about_body(refusal) {
+        session.set_keepalive(None);
     }
-    if session.is_body_empty() {
-        return None;
-    }
-    let head = Request::new(session.req_header(), None);
-    site.gate.refuse_before_body(&head, clock::now())
+    Some(Refused::by_nobody(refusal))
 }
 
 /// Whether a request carries cookies: by one of them the shop may know a customer whom we do not see.

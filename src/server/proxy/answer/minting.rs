@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::request::{MintRule, Request, Shop};
+use crate::request::{Arrived, MintRule, Shop};
 use crate::server::proxy::stream;
 
 /// The longest answer that is read for its tokens.
@@ -21,10 +21,10 @@ pub(crate) struct Minting {
 
 impl Minting {
     /// Of the answer to a request, if that is a call that hands out tokens.
-    pub(crate) fn expected(shop: &Arc<Shop>, request: &Request<'_>) -> Option<Self> {
-        let rule = shop.mint_of(request)?;
+    pub(crate) fn expected(request: &Arrived<'_, '_>) -> Option<Self> {
+        let rule = request.mint_rule()?;
         Some(Self {
-            shop: Arc::clone(shop),
+            shop: Arc::clone(request.shop()),
             rule: Arc::clone(rule),
             held: None,
         })

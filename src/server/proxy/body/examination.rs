@@ -1,16 +1,16 @@
 //! The body of a request as it is judged: read ahead where it could carry a credential, and decoded.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use pingora::Result;
 use pingora_proxy::Session;
 
 use super::encoding::{self, Encoding};
 use super::read_ahead::{self, Body, ReadAhead};
-use crate::request::{BodyNeed, Refusal};
+use crate::clock;
+use crate::request::{BodyNeed, BodyPlan, Refusal, Refused, Request};
 use crate::server::proxy::context::Context;
 use crate::server::proxy::service::Proxy;
+use crate::server::snapshot::Site;
 
 /// A body that was read whole.
 pub(crate) struct Examined {
@@ -21,31 +21,41 @@ pub(crate) struct Examined {
 }
 
 impl Proxy {
-    /// Reads the body of a request that could carry a credential there, and keeps it for the shop; a refusal, if it can't be
-    /// examined and may not pass unread.
-    pub(crate) async fn read_ahead(
+    /// Reads the body of a request that could carry a credential there, and keeps it for the shop; a refusal, if the head is
+    /// refused already, or if the body can't be examined and may not pass unread.
+    pub(crate) async fn read_ahead<'s>(
         &self,
         session: &mut Session,
         context: &mut Context,
-    ) -> Result<Result<Option<Examined>, Refusal>> {
-        let site = Arc::clone(&context.site);
-        let head = session.req_header();
-        if site.gate.needs_body(head) == BodyNeed::None || session.is_body_empty() {
+        site: &'s Site,
+    ) -> Result<Result<Option<Examined>, Refused<'s>>> {
+        if session.is_body_empty() {
             return Ok(Ok(None));
         }
-        let head = session.req_header();
-        let encoding = Encoding::of(&head.headers);
-        let passes_unread = site.gate.passes_unread(head);
+        let request = Request::new(session.req_header(), None);
+        let arrived = site.gate.arrive(&request);
+        let BodyPlan {
+            shop,
+            need,
+            passes_unread,
+        } = match arrived.and_then(|arrived| arrived.body_plan(clock::now())) {
+            Ok(plan) => plan,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        if need == BodyNeed::None {
+            return Ok(Ok(None));
+        }
+        let encoding = Encoding::of(&session.req_header().headers);
         // Where no rule is about the body it is looked through as it came, for many a shop ignores its encoding.
-        let is_swept = site.gate.needs_body(head) == BodyNeed::Sweep;
+        let is_swept = need == BodyNeed::Sweep;
         if encoding == Encoding::Unknown && !is_swept {
             return Ok(if passes_unread {
                 Ok(None)
             } else {
-                Err(Refusal::EncodedBody)
+                Err(Refused::of(shop, Refusal::EncodedBody))
             });
         }
-        let share = context.body_share.insert(self.body_share(session, &site));
+        let share = context.body_share.insert(self.body_share(session, site));
         let how = ReadAhead {
             silence_max: site.limits.body_timeout,
             share,
@@ -60,7 +70,7 @@ impl Proxy {
                 context.read_ahead = read;
                 return Ok(Ok(None));
             }
-            Body::Unreadable(refusal, _) => return Ok(Err(refusal)),
+            Body::Unreadable(refusal, _) => return Ok(Err(Refused::of(shop, refusal))),
         };
         let examined = match encoding {
             Encoding::Identity | Encoding::Unknown => Ok(sent.clone()),
@@ -81,7 +91,7 @@ impl Proxy {
                     examined: None,
                 }))
             }
-            Err(refusal) => Err(refusal),
+            Err(refusal) => Err(Refused::of(shop, refusal)),
         })
     }
 }

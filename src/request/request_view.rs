@@ -1,21 +1,28 @@
-//! What a request is called by, as the laxest server reads it: its methods, and its path.
+//! A request as rules see it: its methods, its path and its GraphQL, each read once, as the laxest server reads them.
+
+use std::sync::OnceLock;
 
 use http::{HeaderName, Method};
 use smallvec::SmallVec;
 
 use super::condition::{in_parameters, is_spelling_of};
+use super::graphql::{Learnt, Reading};
 use super::parameters::is_called;
 use super::path::{Path, PathStyle};
 use super::request::Request;
 
-/// A request as rules see it.
-pub(super) struct RequestLine<'r> {
-    pub(super) request: &'r Request<'r>,
-    pub(super) path: &'r Path<'r>,
+/// A request as the rules of its shop see it.
+pub(super) struct RequestView<'r> {
+    /// The request.
+    pub(super) request: Request<'r>,
+    /// Its path.
+    pub(super) path: Path<'r>,
     /// How the shop compares paths.
     pub(super) style: PathStyle,
     /// The methods that its headers name in the place of its own.
     named: SmallVec<[&'r str; 1]>,
+    /// Its GraphQL, once a rule or a credential needed it.
+    graphql: OnceLock<Reading>,
 }
 
 /// The headers in which frameworks take another method.
@@ -28,18 +35,30 @@ const OVERRIDES: [&str; 3] = [
 /// The parameter in which they do.
 const METHOD_PARAMETER: &str = "_method";
 
-impl<'r> RequestLine<'r> {
-    /// Of this request.
-    pub(super) fn of(request: &'r Request<'r>, path: &'r Path<'r>, style: PathStyle) -> Self {
+impl<'r> RequestView<'r> {
+    /// Reads a request for a shop that compares paths like this.
+    pub(super) fn new(request: Request<'r>, style: PathStyle) -> Self {
         let headers = request.head.headers.iter();
         let named = headers.filter(|(name, _)| is_override(name));
         let named = named.filter_map(|(_, line)| line.to_str().ok());
         Self {
             request,
-            path,
+            path: Path::read(request.head.uri.path()),
             style,
             named: named.collect(),
+            graphql: OnceLock::new(),
         }
+    }
+
+    /// Its GraphQL, read now unless it was read before; `learnt`: the documents that the shop's clients name by hash.
+    pub(super) fn read_graphql(&self, learnt: &Learnt) -> &Reading {
+        let read = || Reading::of(&self.request, learnt);
+        self.graphql.get_or_init(read)
+    }
+
+    /// Its GraphQL, if it was read.
+    pub(super) fn graphql(&self) -> Option<&Reading> {
+        self.graphql.get()
     }
 
     /// Whether its own method, or one that its head names in the place of it, is one of these. A HEAD is a GET to the
@@ -69,7 +88,7 @@ impl<'r> RequestLine<'r> {
 
     /// Whether a parameter names one of these methods in the place of its own.
     pub(super) fn is_overridden(&self, methods: &[Method]) -> bool {
-        let given = || in_parameters(&[METHOD_PARAMETER], self.request, PathStyle::default());
+        let given = || in_parameters(&[METHOD_PARAMETER], &self.request, PathStyle::default());
         self.can_be_overridden(methods)
             && given().iter().any(|(text, _)| names_one_of(text, methods))
     }
@@ -99,9 +118,8 @@ mod tests {
             .header(header.0, header.1);
         let (head, ()) = head.body(()).unwrap().into_parts();
         let request = Request::new(&head, Some(form.as_bytes()));
-        let path = Path::read("/session");
-        let line = RequestLine::of(&request, &path, PathStyle::default());
-        line.has_method(&[Method::DELETE]) || line.is_overridden(&[Method::DELETE])
+        let view = RequestView::new(request, PathStyle::default());
+        view.has_method(&[Method::DELETE]) || view.is_overridden(&[Method::DELETE])
     }
 
     #[test]
@@ -145,19 +163,18 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        let (request, path) = (Request::new(&head, None), Path::read("/session"));
+        let request = Request::new(&head, None);
         let style = PathStyle {
             get_override: true,
             ..PathStyle::default()
         };
-        assert!(RequestLine::of(&request, &path, style).is_overridden(&[Method::DELETE]));
+        assert!(RequestView::new(request, style).is_overridden(&[Method::DELETE]));
     }
 
     #[test]
     fn a_head_is_a_get() {
         let (head, ()) = http::Request::head("/").body(()).unwrap().into_parts();
-        let (request, path) = (Request::new(&head, None), Path::read("/"));
-        let line = RequestLine::of(&request, &path, PathStyle::default());
-        assert!(line.has_method(&[Method::GET]) && !line.has_method(&[Method::POST]));
+        let view = RequestView::new(Request::new(&head, None), PathStyle::default());
+        assert!(view.has_method(&[Method::GET]) && !view.has_method(&[Method::POST]));
     }
 }

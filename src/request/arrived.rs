@@ -1,0 +1,138 @@
+//! A request on its way through the gate: bound to its shop, then its body, then the verdict.
+
+use std::sync::Arc;
+
+use super::call::BodyNeed;
+use super::confirmations::Asked;
+use super::credential::{self, Credentials};
+use super::dead_cookie::SetAside;
+use super::gate::Gate;
+use super::graphql::UnreadBody;
+use super::mint::MintRule;
+use super::purpose::Purpose;
+use super::refusal::Refusal;
+use super::refused::Refused;
+use super::request::Request;
+use super::request_view::RequestView;
+use super::shop::Shop;
+use super::verdict::Verdict;
+use crate::clock::UnixTime;
+
+/// A request that has arrived: its shop is found, and its path and what it asks for are read.
+pub struct Arrived<'g, 'r> {
+    pub(super) gate: &'g Gate,
+    pub(super) shop: &'g Arc<Shop>,
+    pub(super) view: RequestView<'r>,
+    purpose: Result<Purpose<'g>, Refusal>,
+    /// Whether its shop was asked about its tokens.
+    pub(super) asked: Asked,
+}
+
+/// What must be read of a request's body before it is judged.
+pub struct BodyPlan<'g> {
+    /// Its shop.
+    pub shop: &'g Arc<Shop>,
+    /// How much.
+    pub need: BodyNeed,
+    /// Whether the request goes to the shop all the same if its body can't be read so far. An upload is never refused for its
+    /// size where no rule is about it.
+    pub passes_unread: bool,
+}
+
+impl Gate {
+    /// Binds a request to its shop, and reads its path and what it asks for.
+    pub fn arrive<'r>(&self, request: &Request<'r>) -> Result<Arrived<'_, 'r>, Refused<'_>> {
+        let shop = self.shop_of(request).map_err(Refused::by_nobody)?;
+        let view = RequestView::new(*request, shop.path_style);
+        let purpose = shop.purpose(&view);
+        Ok(Arrived {
+            gate: self,
+            shop,
+            view,
+            purpose,
+            asked: Asked::No,
+        })
+    }
+
+    /// The verdict on a request whose body is not needed, or was read.
+    pub fn judge(&self, request: &Request<'_>, now: UnixTime) -> Result<Verdict<'_>, Refused<'_>> {
+        self.arrive(request)?.judge(now)
+    }
+}
+
+impl<'g> Arrived<'g, '_> {
+    /// Its shop.
+    pub fn shop(&self) -> &'g Arc<Shop> {
+        self.shop
+    }
+
+    /// What must be read of its body before it is judged.
+    ///
+    /// A request is refused by its head alone where its body can only make it worse: it is not waited for.
+    pub fn body_plan(&self, now: UnixTime) -> Result<BodyPlan<'g>, Refused<'g>> {
+        let of_rules = self.shop.body_need_of_rules(&self.view);
+        let need = self.shop.body_need(&self.view, self.purpose, of_rules);
+        let is_visit = matches!(self.purpose, Ok(Purpose::Visit(_)));
+        let is_only_swept = is_visit && (of_rules, need) == (BodyNeed::None, BodyNeed::Sweep);
+        if is_only_swept
+            && let Err(refused) = self.judge(now)
+            && !refused.refusal.is_passing()
+        {
+            return Err(refused);
+        }
+        let forwards = self.shop.graphql.unread_body == UnreadBody::Forward;
+        Ok(BodyPlan {
+            shop: self.shop,
+            need,
+            passes_unread: forwards || need != BodyNeed::Whole,
+        })
+    }
+
+    /// The verdict.
+    pub fn judge(&self, now: UnixTime) -> Result<Verdict<'g>, Refused<'g>> {
+        let shop = self.shop;
+        self.gate.honour_meanings(now);
+        shop.note_judged();
+        let purpose = self.purpose.map_err(Refused::by(shop))?;
+        let mut aside = SetAside::under(shop.dead_cookie);
+        let judged = match purpose {
+            Purpose::Preflight => Ok(Verdict::Preflight),
+            Purpose::Script => Ok(Verdict::Script),
+            Purpose::Visit(_) | Purpose::Refresh(..) if purpose.is_unjudged() => {
+                Ok(Verdict::forward_unjudged(shop))
+            }
+            Purpose::Visit(enforce) | Purpose::Refresh(_, enforce) => {
+                self.judge_visit(purpose, enforce, &mut aside, now)
+            }
+            Purpose::LogOut(rule) => self.judge_logout(rule, &mut aside, now),
+        };
+        judged.map_err(|refusal| {
+            let refused = Refused::of(shop, refusal).in_words(purpose.words_for(refusal));
+            refused.deleting(aside.cookies)
+        })
+    }
+
+    /// Its shop was asked about its tokens: the next verdict rests on what the shop said.
+    pub fn note_asked(&mut self) {
+        self.asked = Asked::Yes;
+    }
+
+    /// Whether it looks like a logout and is under no rule: a sign that a rule is missing, or stands elsewhere.
+    pub fn nearly_logs_out(&self) -> bool {
+        let is_visit =
+            matches!(self.purpose, Ok(purpose @ Purpose::Visit(_)) if !purpose.is_unjudged());
+        is_visit && self.shop.looks_like_logout(&self.view)
+    }
+
+    /// The rule by which the shop's answer hands out tokens, if it does.
+    pub fn mint_rule(&self) -> Option<&'g Arc<MintRule>> {
+        self.shop.mint_rule(&self.view)
+    }
+
+    /// Every credential that it carries, those of other occasions included.
+    pub(super) fn credentials(&self, purpose: Purpose<'_>) -> Result<Credentials<'_>, Refusal> {
+        let token_of_path = self.shop.token_of_path(purpose, &self.view.path);
+        let occasion = purpose.occasion();
+        credential::take_all(&self.shop.places, occasion, &self.view, token_of_path)
+    }
+}
