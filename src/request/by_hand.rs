@@ -13,6 +13,7 @@ use super::logout::{Reach, Scope, of_opaque, of_verified};
 use super::shop::Shop;
 use super::token::{Confirmed, Token, Verified};
 use super::token_settings::Kind;
+use super::verify::Verifier;
 use crate::clock::UnixTime;
 use crate::revocation::{
     Cause, Id, Identity, Kind as Digest, Revocation, Revocations, Set, Source, Window,
@@ -426,14 +427,14 @@ impl Shop {
             return Err(UnfitOrder::UnknownIssuer(self.verifier.pinned_issuers()));
         }
         let until = self.kept_until(now);
-        let entries = |ids: fn(&super::Verifier, Digest, Option<&str>, &str) -> Vec<Id>| {
+        let entries = |ids: fn(&Verifier, Digest, Option<&str>, &str) -> Vec<Id>| {
             let ids = meant
                 .iter()
                 .flat_map(|name| ids(&self.verifier, kind, issuer, name));
             ids.map(|id| entry(id, until)).collect::<Vec<_>>()
         };
-        let revocations = entries(super::Verifier::named_by_hand);
-        let by_logout = entries(super::Verifier::named_by_logout);
+        let revocations = entries(Verifier::named_by_hand);
+        let by_logout = entries(Verifier::named_by_logout);
         let first = by_logout.first().or(revocations.first());
         Ok(Plan {
             id: first.map(Revocation::id).ok_or(UnfitOrder::OnlyOpaque)?,

@@ -9,7 +9,8 @@ use smallvec::SmallVec;
 use super::json::Pointer;
 use super::lax_json::LaxValue;
 use super::multipart;
-use super::parameters::{content_type, is_called_by, written_content_type};
+use super::names::{is_called_by, is_spelling_of};
+use super::parameters::{content_type, written_content_type};
 use super::path::{Path, PathStyle};
 use super::path_pattern::{Fit, PathPattern, is_blank};
 use super::request::Request;
@@ -105,7 +106,7 @@ impl ConditionValue {
 fn in_header<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[Given<'r>; 2]> {
     let mut found = SmallVec::new();
     for (given, line) in &request.head.headers {
-        if !is_spelling_of(given, name.as_str()) {
+        if !is_spelling_of(given, name) {
             continue;
         }
         let Ok(line) = line.to_str() else {
@@ -125,13 +126,6 @@ fn in_header<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[Given<'r
         }
     }
     found
-}
-
-/// The same name, or the same with underscores.
-pub(super) fn is_spelling_of(given: &HeaderName, name: &str) -> bool {
-    let given = given.as_str();
-    let dashed = |byte| if byte == b'_' { b'-' } else { byte };
-    given.len() == name.len() && given.bytes().map(dashed).eq(name.bytes().map(dashed))
 }
 
 /// The values of a parameter in the query, and in the body as a form, in parts, or as JSON: some server or other takes

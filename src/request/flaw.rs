@@ -43,7 +43,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Whether the token was not disproved, and no key that is still to come would tell more of it. A logout revokes
-    /// such a token by its digest ([`Verifier::by_digest`](super::Verifier::by_digest)) and passes it on to the shop,
+    /// such a token by its digest ([`Verifier::by_digest`](crate::request::Verifier::by_digest)) and passes it on to the shop,
     /// which may know it: identity providers sign with keys that they do not publish (RFC 7009 sections 2.1 and 2.2).
     pub const fn is_undecided(self) -> bool {
         match self {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::header::CONTENT_TYPE;
 use percent_encoding::percent_decode_str;
 
+use super::names::is_called;
 use super::refusal::Refusal;
 use super::request::Request;
 
@@ -50,30 +51,6 @@ pub(super) fn written_content_type(request: &Request<'_>) -> String {
     let lines = request.head.headers.get_all(CONTENT_TYPE).iter();
     let lines = lines.map(|line| String::from_utf8_lossy(line.as_bytes()));
     lines.collect::<Vec<_>>().join(",")
-}
-
-/// Whether a decoded name is `name` to a shop. Some compare without case. PHP strips spaces before it, ends it at a NUL or an array's
-/// bracket, and makes an underscore of what a variable can't have. Rack 2 strips brackets around it, qs of Node the first pair.
-pub(super) fn is_called(given: &str, name: &str) -> bool {
-    is_called_by(given, |one| one.eq_ignore_ascii_case(name))
-}
-
-/// The same, for any way of comparing names.
-pub(super) fn is_called_by(given: &str, fits: impl Fn(&str) -> bool) -> bool {
-    if fits(given) {
-        return true;
-    }
-    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if given.bytes().all(is_usual) {
-        return false;
-    }
-    let given = given.trim_start().split('\0').next().unwrap_or_default();
-    let variable = given.replace(['.', ' '], "_");
-    let is_bracket = |letter| matches!(letter, '[' | ']');
-    let inner = given.trim_start_matches(is_bracket);
-    let inner = inner.split(is_bracket).next().unwrap_or_default();
-    let base = variable.split('[').next().unwrap_or_default();
-    fits(base) || fits(inner) || fits(&variable.replace('[', "_"))
 }
 
 /// Whether a multipart body could have a part of this name.

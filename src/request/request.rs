@@ -7,7 +7,7 @@ use http::request::Parts;
 pub struct Request<'a> {
     /// Its head.
     pub head: &'a Parts,
-    /// Its body, if [`Arrived::body_plan`](super::Arrived::body_plan) asked for it.
+    /// Its body, if [`Arrived::body_plan`](crate::request::Arrived::body_plan) asked for it.
     pub body: Option<&'a [u8]>,
     /// The host that the customer asked for, if a trusted proxy reports another one than the request names.
     pub(super) forwarded_host: Option<&'a str>,

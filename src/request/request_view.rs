@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use http::{HeaderName, Method};
 use smallvec::SmallVec;
 
-use super::condition::{in_parameters, is_spelling_of};
+use super::condition::in_parameters;
 use super::graphql::{Learnt, Reading};
-use super::parameters::is_called;
+use super::names::{is_called, is_spelling_of};
 use super::path::{Path, PathStyle};
 use super::request::Request;
 
@@ -26,10 +26,10 @@ pub(super) struct RequestView<'r> {
 }
 
 /// The headers in which frameworks take another method.
-const OVERRIDES: [&str; 3] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
+static OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
 ];
 
 /// The parameter in which they do.

@@ -7,7 +7,7 @@ use http::header::COOKIE;
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
-use super::super::parameters::is_called_by;
+use super::super::names::is_called_by;
 use super::super::request::Request;
 use super::parameter::without_u;
 use super::sweep::strings_in;

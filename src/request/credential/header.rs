@@ -4,6 +4,7 @@ use http::HeaderName;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use smallvec::SmallVec;
 
+use super::super::names::is_spelling_of;
 use super::super::refusal::Refusal;
 use super::super::request::Request;
 use super::{NamePattern, Place};
@@ -25,18 +26,6 @@ pub(super) fn only_line<'a>(
         }
     }
     Ok(only)
-}
-
-/// The same name, or the same with underscores.
-pub(super) fn is_spelling_of(given: &HeaderName, name: &HeaderName) -> bool {
-    if given == name {
-        return true;
-    }
-    let (given, name) = (given.as_str(), name.as_str());
-    let dashed = |byte| if byte == b'_' { b'-' } else { byte };
-    given.len() == name.len()
-        && given.contains('_')
-        && given.bytes().map(dashed).eq(name.bytes().map(dashed))
 }
 
 /// What a line is to a place.

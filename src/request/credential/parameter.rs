@@ -10,7 +10,8 @@ use smallvec::SmallVec;
 
 use super::super::json::{self, Pointer};
 use super::super::multipart;
-use super::super::parameters::{content_type, is_called, written_content_type};
+use super::super::names::is_called;
+use super::super::parameters::{content_type, written_content_type};
 use super::super::refusal::Refusal;
 use super::super::request::Request;
 

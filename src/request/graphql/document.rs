@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use apollo_parser::cst::{self, CstNode};
 use apollo_parser::{Lexer, Parser, TokenKind};
 
-use super::Unread;
+use super::unread::Unread;
 
 /// How deep selections, values and types may be nested. Shops allow some 15, introspection has 10.
 const DEPTH_MAX: usize = 100;

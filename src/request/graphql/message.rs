@@ -7,9 +7,10 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::super::json;
-use super::super::parameters::{content_type, has_part, is_called, take_pair};
+use super::super::names::is_called;
+use super::super::parameters::{content_type, has_part, take_pair};
 use super::super::request::Request;
-use super::Unread;
+use super::unread::Unread;
 
 /// How many requests a batch may have.
 const BATCH_MAX: usize = 256;

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use super::super::json;
 use super::super::refusal::Refusal;
 use super::super::words::Words;
-use super::{Execution, GraphQlCondition, Reading};
+use super::condition::GraphQlCondition;
+use super::execution::Execution;
+use super::reading::Reading;
 
 /// What is executed beside a logout, and under which keys.
 pub(in super::super) struct Outcome {

@@ -1,0 +1,117 @@
+//! One credential as it came.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use super::super::compact::has_jwt_shape;
+use super::super::flaw::Flaw;
+use super::super::refusal::Refusal;
+use super::super::token_settings::Kind;
+use super::header;
+use super::place::{Occasion, Place};
+
+/// One credential as it came.
+pub struct Credential<'a> {
+    /// Where it was found.
+    pub place: &'a Place,
+    /// Its value, decoded where the carrier encodes.
+    pub text: Cow<'a, str>,
+    /// What it is known by, where that is not the whole text.
+    pub(in super::super) key: Option<Box<str>>,
+    /// What it is taken for.
+    pub(in super::super) kind: Kind,
+    /// How far it can be trusted to be what the shop would read.
+    pub(in super::super) standing: Standing,
+    /// The pieces of the `Cookie` lines that hold it.
+    pub(in super::super) segments: Segments<'a>,
+}
+
+/// Pieces of `Cookie` lines, each what stands between two semicolons.
+pub(in super::super) type Segments<'a> = SmallVec<[&'a [u8]; 1]>;
+
+/// How far a text can be trusted to be the token that the shop would read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in super::super) enum Standing {
+    /// It stands where it belongs: it must be good.
+    Exact,
+    /// One of several tokens in one value: it must be good, unless another issuer signed it.
+    Embedded,
+    /// Only some servers would read it so: it counts if it is good, and is refused only if it is dead.
+    Respelled,
+    /// Behind a scheme that no place names: it can be found dead, and is no credential otherwise.
+    Foreign,
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential(..)")
+    }
+}
+
+impl Credential<'_> {
+    /// Whether it counts as a credential on this occasion. Otherwise it can only be found dead.
+    pub(in super::super) fn counts_at(&self, occasion: Occasion) -> bool {
+        self.standing != Standing::Foreign && self.place.at.include(occasion)
+    }
+
+    /// Whether what is wrong with it does not matter: other servers read it differently, or another issuer signed it.
+    pub(in super::super) fn is_ignored(&self, refusal: Refusal, counts: bool) -> bool {
+        if matches!(refusal, Refusal::Revoked { .. }) {
+            return false;
+        }
+        // A key that somebody else's token names is none to wait for.
+        if refusal.is_passing() && refusal != Refusal::KeyPending {
+            return false; // it can't be said yet whether it is dead
+        }
+        let is_ours = !matches!(refusal, Refusal::Unverifiable(flaw)
+            if flaw.is_undecided() || flaw == Flaw::Issuer);
+        let is_fault = match self.standing {
+            Standing::Exact => true,
+            Standing::Embedded => is_ours && refusal.is_about_token(),
+            Standing::Respelled | Standing::Foreign => false,
+        };
+        !(counts && is_fault)
+    }
+
+    /// Counts what its place held. Other readings of the same value are not counted.
+    pub(in super::super) fn count(&self, refusal: Option<&Refusal>) {
+        let counts = &self.place.counts;
+        match (self.standing, refusal) {
+            (Standing::Exact | Standing::Embedded, None) => counts.note_token(),
+            (Standing::Exact, Some(refusal)) if !refusal.is_passing() => counts.note_unreadable(),
+            (Standing::Exact | Standing::Embedded | Standing::Respelled | Standing::Foreign, _) => {
+            }
+        }
+    }
+
+    /// Whether a browser sends it by itself, also for a page of another site: it came in a cookie.
+    pub(in super::super) fn is_ambient(&self) -> bool {
+        !self.segments.is_empty()
+    }
+
+    /// Whether a shop that looks for the scheme anywhere in the line would find another credential inside
+    /// this one. Only asked of those that do not verify: in a long token the letters may stand by chance.
+    pub(in super::super) fn hides_another(&self) -> bool {
+        let schemes = self.place.carrier.schemes().unwrap_or_default();
+        let hides = |scheme: &String| header::hides(&self.text, scheme);
+        self.standing == Standing::Exact && schemes.iter().any(hides)
+    }
+
+    /// Whether it is the request's bearer (RFC 6750 section 2).
+    pub(super) fn is_bearer(&self) -> bool {
+        self.standing == Standing::Exact && self.place.is_bearer()
+    }
+
+    /// Whether it could stand in the place of another one: then the two contradict each other, if they differ.
+    pub(super) fn contradicts(&self, other: &Self) -> bool {
+        let fits = |place: &Place, text: &str| matches!(place.spelling.key(text), Ok(Some(_)));
+        has_jwt_shape(&self.text) == has_jwt_shape(&other.text)
+            && fits(self.place, &other.text)
+            && fits(other.place, &self.text)
+    }
+}
+
+/// The credentials of one request; one or two in practice.
+pub(in super::super) type Credentials<'a> = SmallVec<[Credential<'a>; 2]>;

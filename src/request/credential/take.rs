@@ -1,0 +1,501 @@
+//! Takes the credentials out of a request: every place is examined on every request, in every spelling that a known server
+//! reads.
+
+use std::borrow::Cow;
+
+use http::HeaderName;
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE};
+use percent_encoding::percent_decode_str;
+use smallvec::SmallVec;
+
+use super::super::compact::{has_jwt_shape, jwts_in};
+use super::super::names::is_called;
+use super::super::refusal::Refusal;
+use super::super::request::Request;
+use super::super::request_view::RequestView;
+use super::super::token_settings::Kind;
+use super::carried::{Credential, Credentials, Segments, Standing};
+use super::cookie::{self, Cookie, NamePattern, cookies};
+use super::header::{self, Line};
+use super::parameter::{self, Pairs, Values};
+use super::place::{Carrier, Occasion, Place};
+use super::spelling::{Texts, is_no_text, trimmed};
+
+/// How many credentials are judged for one request: verifying is work, and no client needs as many.
+const CREDENTIALS_MAX: usize = 16;
+
+/// A parameter that is repeated with shorter values is about something else, such as a filter of a page.
+const REPEATED_BYTES_MIN: usize = 16;
+
+/// How many readings of them are looked up.
+const READINGS_MAX: usize = 96;
+
+/// Takes every credential out of a request, those of other occasions included: each of them may be dead.
+///
+/// Of bodies, only what is looked for on this occasion: [`texts_of`] finds the rest. `token_of_path` is what a rule
+/// names as the token in the path.
+pub(in super::super) fn take_all<'a>(
+    places: &'a [Place],
+    occasion: Occasion,
+    view: &'a RequestView<'_>,
+    token_of_path: Option<&'a str>,
+) -> Result<Credentials<'a>, Refusal> {
+    let request: &Request<'a> = &view.request;
+    refuse_nominated(places, request)?;
+    let mut taker = Taker {
+        places,
+        occasion,
+        query: Pairs::of(request.head.uri.query().unwrap_or_default().as_bytes()),
+        found: Credentials::new(),
+    };
+    let mut has_cookies = false;
+    for place in places {
+        has_cookies |= place.carrier.is_ambient() || place.carrier.parameter().is_some();
+        match &place.carrier {
+            Carrier::Cookie { name, join } if join.is_empty() => {
+                taker.take_merged(place, name, request)?;
+            }
+            Carrier::Cookie { .. } => {}
+            Carrier::Path => {
+                taker.take_values(
+                    place,
+                    token_of_path.map(|text| (Cow::Borrowed(text), Standing::Exact)),
+                )?;
+            }
+            Carrier::Schemed { .. } | Carrier::Raw(_) => taker.take_header(place, request)?,
+            Carrier::Subprotocol(name) => {
+                let words = header::subprotocols(name, request).into_iter();
+                taker.take_values(
+                    place,
+                    words.map(|word| (Cow::Borrowed(word), Standing::Exact)),
+                )?;
+            }
+            Carrier::Query(_) | Carrier::Json(_) | Carrier::Form(_) => {
+                taker.take_parameter(place, request)?;
+            }
+            Carrier::GraphQl(name) => {
+                let read = view.graphql().into_iter();
+                let texts = read.flat_map(|read| read.credentials(name, CREDENTIALS_MAX));
+                taker.take_values(place, texts.map(|text| (Cow::Owned(text), Standing::Exact)))?;
+            }
+        }
+    }
+    if has_cookies {
+        taker.take_cookies(request)?;
+    }
+    let found = taker.found;
+    let mut bearers = found.iter().filter(|one| one.is_bearer());
+    if let Some(first) = bearers.next()
+        && bearers.any(|other| first.contradicts(other))
+    {
+        return Err(Refusal::TwoCredentials);
+    }
+    let exact = found.iter().filter(|one| one.standing == Standing::Exact);
+    if found.len() > CREDENTIALS_MAX
+        && (exact.count() > CREDENTIALS_MAX || found.len() > READINGS_MAX)
+    {
+        return Err(Refusal::MalformedCredential);
+    }
+    Ok(found)
+}
+
+/// The same for places where tokens stood under a former configuration: what is found there can only be dead. What
+/// makes a request contradict itself now made no difference to a shop that looks elsewhere.
+#[cold] // so that the common path is laid out without it
+pub(in super::super) fn take_former<'a>(
+    places: &'a [Place],
+    occasion: Occasion,
+    view: &'a RequestView<'_>,
+) -> Credentials<'a> {
+    let places = places.iter().map(std::slice::from_ref);
+    let taken = places.flat_map(|place| take_all(place, occasion, view, None));
+    taken.flatten().collect()
+}
+
+/// Standards 110: a header that `Connection` names would be judged here and never reach the shop.
+fn refuse_nominated(places: &[Place], request: &Request<'_>) -> Result<(), Refusal> {
+    for line in request.head.headers.get_all(CONNECTION) {
+        let Ok(line) = line.to_str() else {
+            return Err(Refusal::NominatedCredential);
+        };
+        for option in line.split(',').map(str::trim) {
+            let is = |name: &HeaderName| option.eq_ignore_ascii_case(name.as_str());
+            let nominated = is(&AUTHORIZATION)
+                || is(&COOKIE)
+                || places
+                    .iter()
+                    .filter_map(|place| place.carrier.header())
+                    .any(is);
+            if nominated {
+                return Err(Refusal::NominatedCredential);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How far the value of a cookie of that name can be trusted to be a token of a place; `None`: it is none.
+fn standing_of(name: &str, cookie: &Cookie<'_>, place: &Place) -> Option<Standing> {
+    if let Some(parameter) = place.carrier.parameter() {
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        return is_called(&name, parameter).then_some(Standing::Foreign); // PHP's `$_REQUEST` merges them
+    }
+    let Carrier::Cookie {
+        name: pattern,
+        join,
+    } = &place.carrier
+    else {
+        return None;
+    };
+    if !join.is_empty() || !pattern.matches_cookie(name) {
+        return None;
+    }
+    Some(match cookie.is_after_comma {
+        true => Standing::Foreign,
+        false if pattern.matches(name) => Standing::Exact,
+        false => Standing::Respelled,
+    })
+}
+
+/// Takes credentials out of one request.
+struct Taker<'a> {
+    places: &'a [Place],
+    occasion: Occasion,
+    query: Pairs<'a>,
+    found: Credentials<'a>,
+}
+
+impl<'a> Taker<'a> {
+    fn take_header(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
+        let Some(name) = place.carrier.header() else {
+            return Ok(());
+        };
+        let Some(line) = header::only_line(name, request)? else {
+            return Ok(());
+        };
+        let read = match place.carrier.schemes() {
+            Some(schemes) => header::behind_scheme(line, schemes, place, self.places)?,
+            None if place.spelling.is_plain() => header::bare(line, place, self.places)?,
+            None => Line::Token(line),
+        };
+        match read {
+            Line::Elsewhere | Line::Token("") => Ok(()),
+            Line::Token(token) if matches!(place.carrier, Carrier::Schemed { .. }) => {
+                self.take_bearer(place, token)
+            }
+            Line::Token(token) => {
+                self.take_values(place, [(Cow::Borrowed(token), Standing::Exact)])
+            }
+            Line::Foreign => self.take_foreign(place, line),
+        }
+    }
+
+    /// What stands behind a scheme is one token, to its last letter.
+    fn take_bearer(&mut self, place: &'a Place, token: &'a str) -> Result<(), Refusal> {
+        if place.spelling.is_plain() {
+            if is_no_text(token) {
+                place.counts.note_unreadable();
+                return Ok(());
+            }
+            let kind = (place.kind, Standing::Exact);
+            self.push(place, Cow::Borrowed(token), None, kind, &[]);
+            return Ok(());
+        }
+        self.take_values(place, [(Cow::Borrowed(token), Standing::Exact)])
+    }
+
+    /// A line that is about nothing of ours: JWTs in it are credentials all the same, whatever stands before them.
+    fn take_foreign(&mut self, place: &'a Place, line: &'a str) -> Result<(), Refusal> {
+        let word = header::only_word(line)?;
+        let jwts = jwts_in(line);
+        let is_schemed = matches!(place.carrier, Carrier::Schemed { .. });
+        if jwts.is_empty() && !is_schemed {
+            return Err(Refusal::MalformedCredential);
+        }
+        if jwts.is_empty() {
+            place.counts.note_unreadable();
+        }
+        for jwt in &jwts {
+            self.push(
+                place,
+                Cow::Borrowed(jwt),
+                None,
+                (Kind::Jwt, Standing::Respelled),
+                &[],
+            );
+        }
+        if let Some(word) = word.filter(|word| !jwts.contains(word)) {
+            self.push(
+                place,
+                Cow::Borrowed(word),
+                None,
+                (Kind::Auto, Standing::Foreign),
+                &[],
+            );
+        }
+        Ok(())
+    }
+
+    /// A parameter where it belongs, and in every other carrier that frameworks merge with that.
+    fn take_parameter(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
+        let name = place.carrier.parameter();
+        if let Some(name) = name {
+            let is_home = matches!(place.carrier, Carrier::Query(_));
+            let values = self.query.values(|given| is_called(given, name));
+            self.take_all_values(place, values, is_home)?;
+        }
+        if request.body.is_none_or(<[u8]>::is_empty) || !place.at.include(self.occasion) {
+            return Ok(());
+        }
+        if let Some(name) = name {
+            let is_home = matches!(place.carrier, Carrier::Form(_));
+            self.take_all_values(place, parameter::in_form(name, request), is_home)?;
+        }
+        if let Carrier::Json(pointer) = &place.carrier {
+            let values = parameter::in_json(pointer, request)?;
+            self.take_all_values(place, values, true)?;
+        }
+        Ok(())
+    }
+
+    /// A cookie's value where frameworks merge parameters with cookies (PHP's `$_REQUEST`, ASP's `Request`), or take
+    /// a session from the path. There it can only be found dead.
+    fn take_merged(
+        &mut self,
+        place: &'a Place,
+        name: &NamePattern,
+        request: &Request<'a>,
+    ) -> Result<(), Refusal> {
+        let is_name = |given: &str| name.matches_cookie(given);
+        let values = self.query.values(is_name).into_iter();
+        let values = values.chain(parameter::in_path(is_name, request.head.uri.path()));
+        self.take_values(place, values.map(|(text, _)| (text, Standing::Foreign)))
+    }
+
+    fn take_all_values(
+        &mut self,
+        place: &'a Place,
+        values: Values<'a>,
+        is_home: bool,
+    ) -> Result<(), Refusal> {
+        let is_plausible = |text: &str| has_jwt_shape(text) || text.len() >= REPEATED_BYTES_MIN;
+        let common = values
+            .iter()
+            .filter(|(text, is_common)| *is_common && is_plausible(text));
+        if is_home && !place.is_former() && common.count() > 1 {
+            return Err(Refusal::TwoCredentials); // RFC 6749 section 3.1: it repeats the parameter
+        }
+        let standing = |is_common| match (is_common, is_home) {
+            (true, true) => Standing::Exact,
+            (true, false) => Standing::Respelled,
+            (false, _) => Standing::Foreign, // it may be a part that others have, too
+        };
+        let values = values.into_iter();
+        self.take_values(place, values.map(|(text, common)| (text, standing(common))))
+    }
+
+    fn take_cookies(&mut self, request: &Request<'a>) -> Result<(), Refusal> {
+        for cookie in cookies(request) {
+            if cookie.value.is_empty() {
+                continue;
+            }
+            let name = cookie.name();
+            for place in self.places {
+                let Some(first) = standing_of(&name, &cookie, place) else {
+                    continue;
+                };
+                let readings = cookie::readings(cookie.value).into_iter().enumerate();
+                let values = readings.map(|(at, text)| match at {
+                    0 => (text, first),
+                    _ => (text, Standing::Foreign), // it may be a part that others have, too
+                });
+                self.take_texts(place, values, &[cookie.segment])?;
+            }
+        }
+        let joined = self.places.iter().filter(|place| place.carrier.is_joined());
+        for place in joined {
+            self.take_joined(place, request)?;
+        }
+        Ok(())
+    }
+
+    /// One token in several cookies: their values one after the other, in the order of the configuration.
+    fn take_joined(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
+        let Carrier::Cookie { name, join } = &place.carrier else {
+            return Ok(());
+        };
+        let names: Vec<_> = std::iter::once(name).chain(join).collect();
+        let mut segments = Segments::new();
+        let mut wholes: Vec<String> = Vec::new();
+        for choice in cookie::Choice::ALL {
+            let mut whole = String::new();
+            for name in &names {
+                for cookie in choice.of(name, request) {
+                    let reading = cookie::readings(cookie.value).into_iter().next();
+                    whole.push_str(&reading.unwrap_or_default());
+                    if !segments.contains(&cookie.segment) {
+                        segments.push(cookie.segment);
+                    }
+                }
+            }
+            if !whole.is_empty() && !wholes.contains(&whole) {
+                wholes.push(whole);
+            }
+        }
+        let wholes = wholes.into_iter().enumerate();
+        let values = wholes.map(|(at, whole)| match at {
+            0 => (Cow::Owned(whole), Standing::Exact),
+            _ => (Cow::Owned(whole), Standing::Foreign),
+        });
+        self.take_texts(place, values, &segments)
+    }
+
+    fn take_values(
+        &mut self,
+        place: &'a Place,
+        values: impl IntoIterator<Item = (Cow<'a, str>, Standing)>,
+    ) -> Result<(), Refusal> {
+        self.take_texts(place, values, &[])
+    }
+
+    /// Takes what stands in the readings of one value, the exact one first.
+    fn take_texts(
+        &mut self,
+        place: &'a Place,
+        values: impl IntoIterator<Item = (Cow<'a, str>, Standing)>,
+        segments: &[&'a [u8]],
+    ) -> Result<(), Refusal> {
+        let before = self.found.len();
+        let mut is_at_home = false;
+        let mut wrapped = Texts::new();
+        for (value, standing) in values {
+            is_at_home |= standing == Standing::Exact;
+            if !place.spelling.decode.is_empty() {
+                wrapped.push(value.clone());
+            }
+            if standing == Standing::Exact && place.is_plain_jwt(&value) {
+                self.push(place, value, None, (place.kind, Standing::Exact), segments);
+                continue;
+            }
+            let texts = place.spelling.unwrap(value.clone());
+            let is_one_of_many = texts.len() > 1 && place.spelling.pattern.is_none();
+            for text in texts {
+                let is_token = !is_one_of_many || has_jwt_shape(&text);
+                let standing = if is_token {
+                    standing
+                } else {
+                    Standing::Foreign
+                };
+                self.take_text(place, text, standing, segments)?;
+            }
+            if is_one_of_many && standing == Standing::Exact && place.kind == Kind::Opaque {
+                // Which of them is the token nobody knows: the whole value is one, then.
+                self.take_text(place, value, standing, segments)?;
+            }
+        }
+        if is_at_home && self.found.len() == before {
+            place.counts.note_unreadable();
+        }
+        // What was revoked before the operator said what is wrapped around it.
+        for value in wrapped {
+            let kind = (Kind::Opaque, Standing::Foreign);
+            self.push(place, value, None, kind, segments);
+        }
+        Ok(())
+    }
+
+    fn take_text(
+        &mut self,
+        place: &'a Place,
+        text: Cow<'a, str>,
+        standing: Standing,
+        segments: &[&'a [u8]],
+    ) -> Result<(), Refusal> {
+        let key = place.spelling.key(&text)?;
+        if place.kind != Kind::Opaque
+            && self.take_jwts(place, &text, key.as_deref(), standing, segments)
+        {
+            return Ok(());
+        }
+        if place.kind == Kind::Jwt && place.carrier.parameter().is_some() && !has_jwt_shape(&text) {
+            return Ok(()); // to no parser it is a JWT: a guest's link may carry another token
+        }
+        let key = match key {
+            None => return Ok(()),
+            Some(_) if place.spelling.pattern.is_none() && is_no_text(trimmed(&text)) => {
+                return Ok(());
+            }
+            Some(key) if *key == *text => None,
+            Some(key) => Some(Box::from(&*key)),
+        };
+        let kind = if key.is_some() {
+            Kind::Opaque
+        } else {
+            place.kind
+        };
+        self.push(place, text, key, (kind, standing), segments);
+        Ok(())
+    }
+
+    /// The JWTs in a text. Where the pattern says which part of it is the token, that one has to be good.
+    fn take_jwts(
+        &mut self,
+        place: &'a Place,
+        text: &str,
+        key: Option<&str>,
+        standing: Standing,
+        segments: &[&'a [u8]],
+    ) -> bool {
+        let named = key.filter(|part| place.spelling.pattern.is_some() && has_jwt_shape(part));
+        let jwts = match named {
+            Some(part) => SmallVec::from_slice(&[part]),
+            None => jwts_in(text),
+        };
+        let standing = match (standing, jwts.len()) {
+            (Standing::Exact, 1) if named.is_some() || key.is_some() => Standing::Exact,
+            (Standing::Exact, _) => Standing::Embedded,
+            (Standing::Embedded | Standing::Respelled | Standing::Foreign, _) => {
+                Standing::Respelled
+            }
+        };
+        for jwt in &jwts {
+            let jwt = Cow::Owned((*jwt).to_owned());
+            self.push(place, jwt, None, (Kind::Jwt, standing), segments);
+        }
+        !jwts.is_empty()
+    }
+
+    /// Adds a credential. A text that was found in another reading is one, and stands as the better of the two; where it
+    /// is exact it is kept for each place, for a bearer must not come twice.
+    fn push(
+        &mut self,
+        place: &'a Place,
+        text: Cow<'a, str>,
+        key: Option<Box<str>>,
+        (kind, standing): (Kind, Standing),
+        segments: &[&'a [u8]],
+    ) {
+        let is_same = |one: &Credential<'_>| {
+            one.text == text
+                && one.kind == kind
+                && one.key == key
+                && (std::ptr::eq(one.place, place) || segments.is_empty())
+                && one.segments.as_slice() == segments
+                && (one.standing, standing) != (Standing::Exact, Standing::Exact)
+        };
+        let known = self.found.iter().position(is_same);
+        let new = Credential {
+            place,
+            text,
+            key,
+            kind,
+            standing,
+            segments: Segments::from_slice(segments),
+        };
+        match known.map(|at| &mut self.found[at]) {
+            None => self.found.push(new),
+            Some(known) if standing < known.standing => *known = new,
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! One GraphQL document of a request, and what is given to its arguments.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::document::{Document, Given, Operation};
+use super::message::Name;
+
+/// One document to execute, or what several servers would take for it.
+pub(super) struct Execution {
+    pub(super) documents: Vec<Arc<Document>>,
+    /// The names of stored documents that came.
+    pub(super) ids: Vec<Name>,
+    /// Whether there is a name without its document.
+    pub(super) is_unknown: bool,
+    /// Which operations are to be executed; none: the only one.
+    pub(super) operations: Vec<String>,
+    pub(super) variables: Vec<Value>,
+}
+
+impl Execution {
+    /// The operations that are executed. Where several stand and none is named the server refuses; any of them
+    /// counts.
+    pub(super) fn operations(&self) -> impl Iterator<Item = &Operation> {
+        let all = self.documents.iter().flat_map(|one| &one.operations);
+        all.filter(|one| {
+            let name = one.name.as_ref();
+            self.operations.is_empty() || name.is_some_and(|name| self.operations.contains(name))
+        })
+    }
+
+    /// What is given in any operation: which of them is executed does not matter for a dead token.
+    pub(super) fn take_credentials(&self, name: &str, take: &mut impl FnMut(&str)) {
+        for document in &self.documents {
+            for given in document.given_to(name) {
+                match given {
+                    Given::Text(text) => take(text),
+                    Given::Variable(variable) => {
+                        document.defaults_of(variable).for_each(&mut *take);
+                        for variables in &self.variables {
+                            take_texts(variables.get(variable), take);
+                        }
+                    }
+                }
+            }
+        }
+        self.variables
+            .iter()
+            .for_each(|one| take_named(name, one, take));
+    }
+}
+
+/// The texts of a value that may be a list.
+fn take_texts(value: Option<&Value>, take: &mut impl FnMut(&str)) {
+    match value {
+        Some(Value::String(text)) => take(text),
+        Some(Value::Number(number)) => take(&number.to_string()),
+        Some(Value::Array(items)) => {
+            for item in items {
+                take_texts(Some(item), take);
+            }
+        }
+        Some(Value::Object(_) | Value::Null | Value::Bool(_)) | None => {}
+    }
+}
+
+/// The texts of every member of that name, at any depth.
+fn take_named(name: &str, value: &Value, take: &mut impl FnMut(&str)) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                if key == name {
+                    take_texts(Some(member), take);
+                }
+                take_named(name, member, take);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| take_named(name, item, take)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,146 @@
+//! What a request has executed, read as the laxest server reads it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use super::super::refusal::Refusal;
+use super::super::request::Request;
+use super::document::Document;
+use super::execution::Execution;
+use super::learnt::{Learnt, hash_of, said};
+use super::message::{Message, Messages};
+use super::settings::UnreadBody;
+use super::unread::Unread;
+
+/// What a request has executed.
+pub(in super::super) struct Reading {
+    pub(super) executions: Vec<Execution>,
+    pub(super) is_batch: bool,
+    unread: Option<Unread>,
+}
+
+impl Reading {
+    /// Reads a request.
+    pub(in super::super) fn of(request: &Request<'_>, learnt: &Learnt) -> Self {
+        let mut messages = Messages::of(request);
+        let mut reader = Reader {
+            learnt,
+            documents: HashMap::new(),
+            unread: messages.unread,
+        };
+        let all = messages.take_all().into_iter();
+        let executions = all.map(|message| reader.read(message)).collect();
+        Self {
+            executions,
+            is_batch: messages.is_batch,
+            unread: reader.unread,
+        }
+    }
+
+    /// Whether something that is executed could not be read, so that the request can't be judged. Where no rule
+    /// speaks of GraphQL, most of it is none.
+    pub(in super::super) fn refuse_unread(
+        &self,
+        is_ruled: bool,
+        has_credentials: bool,
+        unread_body: UnreadBody,
+    ) -> Result<(), Refusal> {
+        let refuses = unread_body == UnreadBody::Refuse;
+        match self.unread {
+            Some(Unread::NoJson) => Err(Refusal::MalformedCredential),
+            Some(Unread::Ambiguous) if is_ruled => Err(Refusal::MalformedCredential),
+            // The shop refuses it; but if ours is the only parser that does, a dead token must not pass in it.
+            Some(Unread::NoDocument) if is_ruled && has_credentials => {
+                Err(Refusal::MalformedCredential)
+            }
+            Some(Unread::TooMuch) if refuses => Err(Refusal::UnreadableBody),
+            Some(Unread::Multipart) if refuses && is_ruled => Err(Refusal::UnreadableBody),
+            Some(Unread::Ambiguous | Unread::NoDocument | Unread::TooMuch | Unread::Multipart)
+            | None => Ok(()),
+        }
+    }
+
+    /// Whether a document is named that is neither known here nor trusted.
+    pub(in super::super) fn has_unknown(&self, is_trusted: impl Fn(&str) -> bool) -> bool {
+        let mut unknown = self.executions.iter().filter(|one| one.is_unknown);
+        unknown.any(|one| !one.ids.iter().any(|id| is_trusted(&id.text)))
+    }
+
+    /// How many answers the request wants, if it is a batch.
+    pub(in super::super) fn batch(&self) -> Option<usize> {
+        self.is_batch.then_some(self.executions.len())
+    }
+
+    /// What is given to arguments and input fields of that name, each text once; at most `most` and one more.
+    pub(in super::super) fn credentials(&self, name: &str, most: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        for execution in &self.executions {
+            execution.take_credentials(name, &mut |text: &str| {
+                let is_new = !text.is_empty() && !found.iter().any(|known| known == text);
+                if is_new && found.len() <= most {
+                    found.push(text.to_owned());
+                }
+            });
+        }
+        found
+    }
+}
+
+/// Reads every text once: a batch may repeat the same one.
+struct Reader<'l> {
+    learnt: &'l Learnt,
+    documents: HashMap<String, Option<Arc<Document>>>,
+    unread: Option<Unread>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, message: Message) -> Execution {
+        let mut documents = Vec::new();
+        let mut hashes = Vec::new();
+        let came_with_text = !message.texts.is_empty();
+        let is_named = message.ids.iter().any(|id| id.is_hash);
+        for text in message.texts {
+            let hash = is_named.then(|| hash_of(&text));
+            hashes.extend(hash);
+            if let Some(document) = self.document(text) {
+                if let Some(hash) = hash {
+                    self.learnt.keep(hash, &document);
+                }
+                documents.push(document);
+            }
+        }
+        let mut is_unknown = false;
+        for id in &message.ids {
+            let hash = said(&id.text);
+            let is_of_text = hash.is_some_and(|hash| hashes.contains(&hash));
+            let known = hash.and_then(|hash| self.learnt.find(&hash));
+            is_unknown |= known.is_none() && !is_of_text && (id.is_hash || !came_with_text);
+            if !is_of_text {
+                documents.extend(known);
+            }
+        }
+        Execution {
+            documents,
+            ids: message.ids,
+            is_unknown,
+            operations: message.operations,
+            variables: message.variables,
+        }
+    }
+
+    fn document(&mut self, text: String) -> Option<Arc<Document>> {
+        let entry = match self.documents.entry(text) {
+            Entry::Occupied(known) => return known.get().clone(),
+            Entry::Vacant(entry) => entry,
+        };
+        let document = match Document::read(entry.key()) {
+            Ok(document) => Some(Arc::new(document)),
+            Err(unread) => {
+                self.unread = self.unread.max(Some(unread));
+                None
+            }
+        };
+        entry.insert(document).clone()
+    }
+}
