@@ -123,6 +123,53 @@ const INVALID_TOKEN: &str = "invalid_token";
 const INVALID_REQUEST: &str = "invalid_request";
 
 impl Refusal {
+    /// One of each kind; a revoked token has two, for it is called otherwise where nobody knows when it was issued.
+    pub fn examples() -> Vec<Self> {
+        let token = Id::from_bytes([0; 16]);
+        let revoked = |cause| Self::Revoked { cause, token };
+        vec![
+            Self::BadHost,
+            Self::BadTarget,
+            Self::TargetTooLong,
+            Self::HeadTooLong,
+            Self::HeadTimeout,
+            Self::AmbiguousLength,
+            Self::UnknownCoding,
+            Self::RepeatedCoding,
+            Self::Malformed,
+            Self::UnknownHost,
+            Self::AmbiguousPath,
+            Self::TraceRefused,
+            Self::TwoCredentials,
+            Self::MalformedCredential,
+            Self::NominatedCredential,
+            Self::NominatedIdentity,
+            Self::UnreadableBody,
+            Self::EncodedBody,
+            Self::ReadAheadFull,
+            Self::UnknownDocument { batch: None },
+            Self::Unverifiable(Flaw::Malformed),
+            Self::KeysMissing,
+            Self::KeyPending,
+            Self::Unconfirmed,
+            Self::Syncing,
+            Self::Expired,
+            Self::NotYetValid,
+            revoked(Cause::Token),
+            revoked(Cause::Unknown),
+            Self::NoCredential,
+            Self::NoClientKey,
+            Self::BadClientKey,
+            Self::CrossSite,
+            Self::MethodNotAllowed { allow: "POST" },
+            Self::TooManyLogouts,
+            Self::NotDurable,
+            Self::UpstreamFailed,
+            Self::UpstreamTimeout,
+            Self::NoUpstream,
+        ]
+    }
+
     /// The status of the answer, where the shop does not say otherwise.
     pub const fn status(self) -> StatusCode {
         self.facts().status
