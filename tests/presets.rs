@@ -73,21 +73,38 @@ fn every_preset_has_the_recording_of_a_life() {
 fn the_configuration_of_every_page_is_good() {
     for preset in presets() {
         let page = page_of(&preset);
-        let (_, block) = page.split_once("```toml\n").unwrap();
-        let (block, rest) = block.split_once("\n```").unwrap();
+        let (block, rest) = configuration_in(&page);
         assert!(!rest.contains("```toml"), "{preset}: one block is enough");
         assert!(block.contains(&format!("\"{preset}\"")), "{preset}");
-        let home = tempfile::tempdir().unwrap();
-        let mut config: Table = block.parse().unwrap();
-        config.insert("listen".to_owned(), vec!["127.0.0.1:0"].into());
-        furnish(&mut config, home.path());
-        let path = home.path().join("doorward.toml");
-        fs::write(&path, config.to_string()).unwrap();
-        let outcome = doorward(&["check", "--config", path.to_str().unwrap()]);
-        let said = format!("{preset}: {}{}", outcome.stdout, outcome.stderr);
-        assert_eq!(outcome.code, Some(0), "{said}");
-        assert!(!said.contains("warning"), "{said}");
+        passes(&preset, block);
     }
+}
+
+#[test]
+fn the_configuration_of_the_readme_is_good() {
+    let readme = fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
+    passes("README.md", configuration_in(&readme).0);
+}
+
+/// The first configuration of a page, and what follows it.
+fn configuration_in(page: &str) -> (&str, &str) {
+    let (_, block) = page.split_once("```toml\n").unwrap();
+    block.split_once("\n```").unwrap()
+}
+
+/// `doorward check` has no word against a configuration.
+#[track_caller]
+fn passes(page: &str, block: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let mut config: Table = block.parse().unwrap();
+    config.insert("listen".to_owned(), vec!["127.0.0.1:0"].into());
+    furnish(&mut config, home.path());
+    let path = home.path().join("doorward.toml");
+    fs::write(&path, config.to_string()).unwrap();
+    let outcome = doorward(&["check", "--config", path.to_str().unwrap()]);
+    let said = format!("{page}: {}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.code, Some(0), "{said}");
+    assert!(!said.contains("warning"), "{said}");
 }
 
 /// Makes the files and folders that a configuration names, and names them instead.

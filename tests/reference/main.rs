@@ -4,6 +4,7 @@
 mod configuration;
 mod documented;
 // mod exit_codes;
+mod links;
 mod log_reasons;
 mod metrics;
 mod page;

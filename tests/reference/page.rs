@@ -24,7 +24,7 @@ pub fn compare(name: &str, expected: &str) {
 /// A page with its title, and the note that nobody should edit it.
 pub fn page(title: &str, source: &str, intro: &str) -> String {
     format!(
-        "# {title}\n\n<!-- Written by tests/reference.rs from {source}. Do not edit. -->\n\n{intro}\n"
+        "# {title}\n\n<!-- Written by tests/reference from {source}. Do not edit. -->\n\n{intro}\n"
     )
 }
 
