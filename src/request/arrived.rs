@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use super::call::BodyNeed;
-use super::confirmations::Asked;
+use super::answers::{Refusal, Refused};
+use super::calls::{BodyNeed, Purpose, Request, RequestView};
+use super::cookie::SetAside;
 use super::credential::{self, Credentials};
-use super::dead_cookie::SetAside;
 use super::gate::Gate;
 use super::graphql::UnreadBody;
+use super::introspection::Asked;
 use super::mint::MintRule;
-use super::purpose::Purpose;
-use super::refusal::Refusal;
-use super::refused::Refused;
-use super::request::Request;
-use super::request_view::RequestView;
 use super::shop::Shop;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;

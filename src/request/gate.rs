@@ -7,15 +7,13 @@ use std::sync::atomic::AtomicU64;
 use http::Method;
 use parking_lot::Mutex;
 
+use super::answers::Refusal;
+use super::calls::{Path, Request, RequestView};
 use super::credential::{self, Occasion};
-use super::host::host_of;
 use super::loggable::{loggable_path, without_token};
 use super::mint::OnReissue;
-use super::path::Path;
-use super::refusal::Refusal;
-use super::request::Request;
-use super::request_view::RequestView;
 use super::shop::{Shop, Tokens};
+use super::site::host_of;
 use crate::clock::UnixTime;
 use crate::revocation::Revocations;
 

@@ -1,8 +1,8 @@
 //! Whether one credential is alive: what every request asks of each of its tokens.
 
+use super::answers::Refusal;
 use super::credential::Credential;
 use super::gate::Gate;
-use super::refusal::Refusal;
 use super::shop::Shop;
 use super::token::Token;
 use crate::clock::UnixTime;

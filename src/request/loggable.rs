@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::compact::has_jwt_shape;
+use super::token::has_jwt_shape;
 
 /// What stands in the place of a segment that could be a credential.
 const REDACTED: &str = "{redacted}";

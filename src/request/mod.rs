@@ -2,121 +2,57 @@
 //!
 //! Nothing here awaits, does I/O or asks what time it is.
 
-mod agreement;
-mod answer;
+mod answers;
 mod arrived;
-mod body_need;
-mod by_hand;
-mod call;
-mod claims;
-mod compact;
-mod condition;
-mod confirmations;
-mod cookie_deletion;
+mod calls;
+mod clocks;
+mod cookie;
 mod credential;
-mod dead_cookie;
-mod doubtful;
-mod flaw;
-mod former;
 mod gate;
-mod gate_meanings;
 mod graphql;
-mod handed_out;
-mod host;
-mod inquiry;
-mod issuer;
-mod json;
-mod key_ring;
-mod key_source;
-mod keys;
-mod known_logouts;
-mod lax_json;
-mod leaving;
-mod likely_tokens;
+mod introspection;
 mod live_token;
 mod loggable;
 mod logout;
 mod meaning;
 mod mint;
-mod multipart;
-mod names;
-mod near_miss;
-mod parameters;
-mod path;
-mod path_pattern;
+mod payload;
 mod presented;
-mod purpose;
-mod recognised_logout;
-mod refresh;
-mod refusal;
-mod refused;
-mod request;
-mod request_view;
-mod request_site;
-mod route;
-mod seen_cookies;
-mod server_clock;
-mod set_cookie;
 mod shop;
-mod shop_clock;
-mod shop_cookies;
 mod shop_tokens;
+mod site;
 mod token;
-mod token_settings;
 mod verdict;
-mod verify;
 mod visit;
-mod web_origin;
-mod words;
 
-pub use agreement::{Agreement, Wanted};
-pub use answer::{ALLOWED, Answer, RefusalSettings, Shape, preflight};
+pub use answers::{ALLOWED, Answer, Refusal, RefusalSettings, Refused, Shape, Words, preflight};
 pub use arrived::{Arrived, BodyPlan};
-pub use by_hand::{ByHand, HIDDEN_OWNER, Named, Shown, Target, UnfitOrder};
-pub use call::{BodyNeed, Call};
-pub use claims::{Claims, IssuedAt, TimeClaim, TimeUnit};
-pub use condition::{Condition, ConditionPlace, ConditionValue};
-pub use confirmations::Confirmations;
-pub use cookie_deletion::{CookieDeletion, deletions_beside};
+pub use calls::{
+    Base, BodyNeed, Call, Condition, ConditionPlace, ConditionValue, Enforce, Fit, Folder, Path,
+    PathPattern, PathStyle, RefreshRule, Request, Route,
+};
+pub use clocks::{ClockWarning, ServerOffset, ShopClock};
+pub use cookie::{CookieDeletion, DeadCookie, DeadCookiePolicy, SeenCookies, deletions_beside};
 pub use credential::{
     Carrier, Credential, Decoding, Fold, NamePattern, Occasion, Occasions, Place, PlaceCounts,
     Spelling,
 };
-pub use dead_cookie::{DeadCookie, DeadCookiePolicy};
-pub use doubtful::Doubtful;
-pub use flaw::{ClaimName, Flaw, Unreadable};
-pub use former::Honoured;
 pub use gate::Gate;
-pub use gate_meanings::honour_meanings;
 pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, UnreadBody};
-pub use handed_out::HandedOut;
-pub use host::{HostPattern, host_of};
-pub use inquiry::{ContentType, Inquiry};
-pub use issuer::Issuer;
-pub use json::Pointer;
-pub use key_ring::{KeyRing, KeyState};
-pub use key_source::{JwksSource, JwksUrl, KeySource};
-pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, name_of, secret_bytes_min};
-pub use known_logouts::KnownLogouts;
-pub use likely_tokens::LikelyTokens;
+pub use introspection::{Confirmations, ContentType, Doubtful, Inquiry, LikelyTokens};
 pub use loggable::loggable_path;
-pub use logout::{AnswerBy, Assent, ClientKey, LogoutRule, Scope, When};
-pub use mint::{AnswerTokens, MintRule, OnReissue};
-pub use path::{Path, PathStyle};
-pub use path_pattern::{Base, Fit, Folder, PathPattern};
-pub use recognised_logout::{LogOut, Order};
-pub use refresh::RefreshRule;
-pub use refusal::Refusal;
-pub use refused::Refused;
-pub use request::Request;
-pub use request_site::RequestSite;
-pub use route::{Enforce, Route};
-pub use seen_cookies::SeenCookies;
+pub use logout::{
+    Agreement, AnswerBy, Assent, ByHand, ClientKey, HIDDEN_OWNER, KnownLogouts, LogOut, LogoutRule,
+    Named, Order, Scope, Shown, Target, UnfitOrder, Wanted, When,
+};
+pub use meaning::{Honoured, honour_meanings};
+pub use mint::{AnswerTokens, HandedOut, MintRule, OnReissue};
+pub use payload::Pointer;
 pub use shop::{Examine, Shop, Tokens};
-pub use shop_clock::{ClockWarning, ServerOffset, ShopClock};
-pub use token::{Confirmed, Token, Verified};
-pub use token_settings::{Kind, TokenSettings, UnknownToken};
+pub use site::{HostPattern, RequestSite, WebOrigin, host_of};
+pub use token::{
+    ALGORITHMS, ClaimName, Claims, Confirmed, Flaw, IssuedAt, Issuer, JwksSource, JwksUrl, KeyRing,
+    KeySource, KeyState, Keys, Kind, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenSettings,
+    UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified, Verifier, name_of, secret_bytes_min,
+};
 pub use verdict::Verdict;
-pub use verify::{TOKEN_BYTES_MAX, Verifier};
-pub use web_origin::WebOrigin;
-pub use words::Words;

@@ -4,13 +4,10 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::compact::jwts_in;
+use super::answers::Refusal;
 use super::credential::{Credential, trimmed};
-use super::flaw::Flaw;
-use super::refusal::Refusal;
 use super::shop::{Shop, Tokens};
-use super::token::Token;
-use super::token_settings::{Kind, UnknownToken};
+use super::token::{Flaw, Kind, Token, UnknownToken, jwts_in};
 use crate::clock::UnixTime;
 use crate::revocation::{Id, MARGIN};
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::dead_cookie::DeadCookie;
-use super::doubtful::Doubtful;
-use super::recognised_logout::LogOut;
+use super::cookie::DeadCookie;
+use super::introspection::Doubtful;
+use super::logout::LogOut;
 use super::shop::{Shop, Tokens};
 
 /// What becomes of a request that is not refused.

@@ -2,13 +2,12 @@
 
 use smallvec::SmallVec;
 
+use super::answers::Refusal;
 use super::arrived::Arrived;
+use super::calls::{Enforce, Purpose};
+use super::cookie::SetAside;
 use super::credential::{self, Segments};
-use super::dead_cookie::SetAside;
 use super::presented::{AllPresented, Presented};
-use super::purpose::Purpose;
-use super::refusal::Refusal;
-use super::route::Enforce;
 use super::shop::Tokens;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;

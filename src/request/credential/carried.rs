@@ -5,12 +5,10 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::super::compact::has_jwt_shape;
-use super::super::flaw::Flaw;
-use super::super::refusal::Refusal;
-use super::super::token_settings::Kind;
 use super::header;
 use super::place::{Occasion, Place};
+use crate::request::answers::Refusal;
+use crate::request::token::{Flaw, Kind, has_jwt_shape};
 
 /// One credential as it came.
 pub struct Credential<'a> {
@@ -19,21 +17,21 @@ pub struct Credential<'a> {
     /// Its value, decoded where the carrier encodes.
     pub text: Cow<'a, str>,
     /// What it is known by, where that is not the whole text.
-    pub(in super::super) key: Option<Box<str>>,
+    pub(in crate::request) key: Option<Box<str>>,
     /// What it is taken for.
-    pub(in super::super) kind: Kind,
+    pub(in crate::request) kind: Kind,
     /// How far it can be trusted to be what the shop would read.
-    pub(in super::super) standing: Standing,
+    pub(in crate::request) standing: Standing,
     /// The pieces of the `Cookie` lines that hold it.
-    pub(in super::super) segments: Segments<'a>,
+    pub(in crate::request) segments: Segments<'a>,
 }
 
 /// Pieces of `Cookie` lines, each what stands between two semicolons.
-pub(in super::super) type Segments<'a> = SmallVec<[&'a [u8]; 1]>;
+pub(in crate::request) type Segments<'a> = SmallVec<[&'a [u8]; 1]>;
 
 /// How far a text can be trusted to be the token that the shop would read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in super::super) enum Standing {
+pub(in crate::request) enum Standing {
     /// It stands where it belongs: it must be good.
     Exact,
     /// One of several tokens in one value: it must be good, unless another issuer signed it.
@@ -52,12 +50,12 @@ impl fmt::Debug for Credential<'_> {
 
 impl Credential<'_> {
     /// Whether it counts as a credential on this occasion. Otherwise it can only be found dead.
-    pub(in super::super) fn counts_at(&self, occasion: Occasion) -> bool {
+    pub(in crate::request) fn counts_at(&self, occasion: Occasion) -> bool {
         self.standing != Standing::Foreign && self.place.at.include(occasion)
     }
 
     /// Whether what is wrong with it does not matter: other servers read it differently, or another issuer signed it.
-    pub(in super::super) fn is_ignored(&self, refusal: Refusal, counts: bool) -> bool {
+    pub(in crate::request) fn is_ignored(&self, refusal: Refusal, counts: bool) -> bool {
         if matches!(refusal, Refusal::Revoked { .. }) {
             return false;
         }
@@ -76,7 +74,7 @@ impl Credential<'_> {
     }
 
     /// Counts what its place held. Other readings of the same value are not counted.
-    pub(in super::super) fn count(&self, refusal: Option<&Refusal>) {
+    pub(in crate::request) fn count(&self, refusal: Option<&Refusal>) {
         let counts = &self.place.counts;
         match (self.standing, refusal) {
             (Standing::Exact | Standing::Embedded, None) => counts.note_token(),
@@ -87,13 +85,13 @@ impl Credential<'_> {
     }
 
     /// Whether a browser sends it by itself, also for a page of another site: it came in a cookie.
-    pub(in super::super) fn is_ambient(&self) -> bool {
+    pub(in crate::request) fn is_ambient(&self) -> bool {
         !self.segments.is_empty()
     }
 
     /// Whether a shop that looks for the scheme anywhere in the line would find another credential inside
     /// this one. Only asked of those that do not verify: in a long token the letters may stand by chance.
-    pub(in super::super) fn hides_another(&self) -> bool {
+    pub(in crate::request) fn hides_another(&self) -> bool {
         let schemes = self.place.carrier.schemes().unwrap_or_default();
         let hides = |scheme: &String| header::hides(&self.text, scheme);
         self.standing == Standing::Exact && schemes.iter().any(hides)
@@ -114,4 +112,4 @@ impl Credential<'_> {
 }
 
 /// The credentials of one request; one or two in practice.
-pub(in super::super) type Credentials<'a> = SmallVec<[Credential<'a>; 2]>;
+pub(in crate::request) type Credentials<'a> = SmallVec<[Credential<'a>; 2]>;

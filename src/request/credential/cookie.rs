@@ -7,10 +7,10 @@ use http::header::COOKIE;
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
-use super::super::names::is_called_by;
-use super::super::request::Request;
 use super::parameter::without_u;
 use super::sweep::strings_in;
+use crate::request::calls::Request;
+use crate::request::payload::is_called_by;
 
 /// A name, or one with a single `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]

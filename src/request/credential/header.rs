@@ -4,10 +4,11 @@ use http::HeaderName;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use smallvec::SmallVec;
 
-use super::super::names::is_spelling_of;
-use super::super::refusal::Refusal;
-use super::super::request::Request;
-use super::{NamePattern, Place};
+use super::cookie::NamePattern;
+use super::place::Place;
+use crate::request::answers::Refusal;
+use crate::request::calls::Request;
+use crate::request::payload::is_spelling_of;
 
 /// The only line of a header. A name with underscores counts too: to a CGI shop it is the same header.
 pub(super) fn only_line<'a>(

@@ -8,12 +8,11 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use super::super::json::{self, Pointer};
-use super::super::multipart;
-use super::super::names::is_called;
-use super::super::parameters::{content_type, written_content_type};
-use super::super::refusal::Refusal;
-use super::super::request::Request;
+use crate::request::answers::Refusal;
+use crate::request::calls::Request;
+use crate::request::payload::{
+    Pointer, content_type, is_called, json, multipart, written_content_type,
+};
 
 /// A value of a parameter, and whether every parser reads it so.
 pub(super) type Values<'a> = SmallVec<[(Cow<'a, str>, bool); 1]>;

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 
-use super::super::json::Pointer;
-use super::super::names::is_spelling_of;
-use super::super::token_settings::Kind;
 use super::cookie::NamePattern;
 use super::spelling::Spelling;
+use crate::request::payload::{Pointer, is_spelling_of};
+use crate::request::token::Kind;
 
 /// Where a credential may travel, and what it is taken for.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
-use super::super::refusal::Refusal;
 use super::sweep::strings_in;
+use crate::request::answers::Refusal;
 
 /// How the values of a place are written.
 #[derive(Debug, Default)]
@@ -271,7 +271,10 @@ mod tests {
 
     #[test]
     fn wrappings_come_off_the_outermost_first_field_f3() {
-        use Decoding::{Base64, Json, Percent, Signed};
+        use Decoding::Base64;
+        use Decoding::Json;
+        use Decoding::Percent;
+        use Decoding::Signed;
         assert_eq!(unwrapped(&[Signed], "s:abc.def.sig"), ["abc.def"]);
         assert_eq!(unwrapped(&[Signed], "abc--0f0f"), ["abc"]);
         assert_eq!(

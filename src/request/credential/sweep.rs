@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::multipart;
-use super::super::parameters::{content_type, written_content_type};
-use super::super::request::Request;
 use super::parameter::decoded_again;
+use crate::request::calls::Request;
+use crate::request::payload::{content_type, multipart, written_content_type};
 
 /// The shortest text that is looked at, and the longest; no token is shorter, or read if it is longer.
 const BYTES_MIN: usize = 6;

@@ -8,18 +8,16 @@ use http::header::{AUTHORIZATION, CONNECTION, COOKIE};
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
-use super::super::compact::{has_jwt_shape, jwts_in};
-use super::super::names::is_called;
-use super::super::refusal::Refusal;
-use super::super::request::Request;
-use super::super::request_view::RequestView;
-use super::super::token_settings::Kind;
 use super::carried::{Credential, Credentials, Segments, Standing};
 use super::cookie::{self, Cookie, NamePattern, cookies};
 use super::header::{self, Line};
 use super::parameter::{self, Pairs, Values};
 use super::place::{Carrier, Occasion, Place};
 use super::spelling::{Texts, is_no_text, trimmed};
+use crate::request::answers::Refusal;
+use crate::request::calls::{Request, RequestView};
+use crate::request::payload::is_called;
+use crate::request::token::{Kind, has_jwt_shape, jwts_in};
 
 /// How many credentials are judged for one request: verifying is work, and no client needs as many.
 const CREDENTIALS_MAX: usize = 16;
@@ -34,7 +32,7 @@ const READINGS_MAX: usize = 96;
 ///
 /// Of bodies, only what is looked for on this occasion: [`texts_of`] finds the rest. `token_of_path` is what a rule
 /// names as the token in the path.
-pub(in super::super) fn take_all<'a>(
+pub(in crate::request) fn take_all<'a>(
     places: &'a [Place],
     occasion: Occasion,
     view: &'a RequestView<'_>,
@@ -102,7 +100,7 @@ pub(in super::super) fn take_all<'a>(
 /// The same for places where tokens stood under a former configuration: what is found there can only be dead. What
 /// makes a request contradict itself now made no difference to a shop that looks elsewhere.
 #[cold] // so that the common path is laid out without it
-pub(in super::super) fn take_former<'a>(
+pub(in crate::request) fn take_former<'a>(
     places: &'a [Place],
     occasion: Occasion,
     view: &'a RequestView<'_>,

@@ -24,7 +24,7 @@ impl GraphQlCondition {
     }
 
     /// The root fields.
-    pub(in super::super) fn fields(&self) -> &[String] {
+    pub(in crate::request) fn fields(&self) -> &[String] {
         &self.fields
     }
 
@@ -41,7 +41,7 @@ impl GraphQlCondition {
     }
 
     /// Whether a request executes such a mutation, by what was read of it.
-    pub(in super::super) fn holds(&self, reading: Option<&Reading>) -> bool {
+    pub(in crate::request) fn holds(&self, reading: Option<&Reading>) -> bool {
         let executions = reading.into_iter();
         let mut executions = executions.flat_map(|reading| &reading.executions);
         executions.any(|one| self.trusts_one_of(one) || self.is_executed_by(one))
@@ -61,7 +61,7 @@ impl GraphQlCondition {
     }
 
     /// Whether a stored document of this name is such a mutation.
-    pub(in super::super) fn trusts(&self, id: &str) -> bool {
+    pub(in crate::request) fn trusts(&self, id: &str) -> bool {
         self.persisted.contains(&plain(id))
     }
 }

@@ -6,11 +6,9 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::super::json;
-use super::super::names::is_called;
-use super::super::parameters::{content_type, has_part, take_pair};
-use super::super::request::Request;
 use super::unread::Unread;
+use crate::request::calls::Request;
+use crate::request::payload::{content_type, has_part, is_called, json, take_pair};
 
 /// How many requests a batch may have.
 const BATCH_MAX: usize = 256;

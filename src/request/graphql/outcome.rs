@@ -4,15 +4,14 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::super::json;
-use super::super::refusal::Refusal;
-use super::super::words::Words;
 use super::condition::GraphQlCondition;
 use super::execution::Execution;
 use super::reading::Reading;
+use crate::request::answers::{Refusal, Words};
+use crate::request::payload::json;
 
 /// What is executed beside a logout, and under which keys.
-pub(in super::super) struct Outcome {
+pub(in crate::request) struct Outcome {
     executions: Vec<Vec<Field>>,
     is_batch: bool,
 }
@@ -26,7 +25,7 @@ struct Field {
 
 impl GraphQlCondition {
     /// What is executed beside this logout.
-    pub(in super::super) fn outcome(&self, reading: &Reading) -> Outcome {
+    pub(in crate::request) fn outcome(&self, reading: &Reading) -> Outcome {
         let executions = reading.executions.iter();
         Outcome {
             executions: executions.map(|one| self.fields_of(one)).collect(),
@@ -61,7 +60,7 @@ impl GraphQlCondition {
 
 impl Outcome {
     /// Whether nothing but the logout is executed, so that the shop need not hear of it.
-    pub(in super::super) fn is_pure(&self) -> bool {
+    pub(in crate::request) fn is_pure(&self) -> bool {
         let is_pure =
             |fields: &Vec<Field>| !fields.is_empty() && fields.iter().all(|field| field.is_logout);
         self.executions.iter().all(is_pure)
@@ -69,7 +68,7 @@ impl Outcome {
 
     /// The rule's words, `{"data":{"field":…}}`, as this client would have them from the shop. What was not
     /// executed is an error.
-    pub(in super::super) fn words(&self, words: &Words) -> Words {
+    pub(in crate::request) fn words(&self, words: &Words) -> Words {
         let body = words.body.as_ref().and_then(|body| json::parse(body));
         let Some(Value::Object(said)) = body.as_ref().and_then(|body| body.get("data")) else {
             return words.clone();
@@ -91,7 +90,7 @@ impl Outcome {
     }
 
     /// The shop's answers to the logouts in it, each as a client that uses no alias would have got it.
-    pub(in super::super) fn plain(&self, answer: &[u8]) -> Vec<Vec<u8>> {
+    pub(in crate::request) fn plain(&self, answer: &[u8]) -> Vec<Vec<u8>> {
         let Some(answer) = json::parse_answer(answer) else {
             return Vec::new();
         };

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::super::refusal::Refusal;
-use super::super::request::Request;
 use super::document::Document;
 use super::execution::Execution;
 use super::learnt::{Learnt, hash_of, said};
 use super::message::{Message, Messages};
 use super::settings::UnreadBody;
 use super::unread::Unread;
+use crate::request::answers::Refusal;
+use crate::request::calls::Request;
 
 /// What a request has executed.
-pub(in super::super) struct Reading {
+pub(in crate::request) struct Reading {
     pub(super) executions: Vec<Execution>,
     pub(super) is_batch: bool,
     unread: Option<Unread>,
@@ -22,7 +22,7 @@ pub(in super::super) struct Reading {
 
 impl Reading {
     /// Reads a request.
-    pub(in super::super) fn of(request: &Request<'_>, learnt: &Learnt) -> Self {
+    pub(in crate::request) fn of(request: &Request<'_>, learnt: &Learnt) -> Self {
         let mut messages = Messages::of(request);
         let mut reader = Reader {
             learnt,
@@ -40,7 +40,7 @@ impl Reading {
 
     /// Whether something that is executed could not be read, so that the request can't be judged. Where no rule
     /// speaks of GraphQL, most of it is none.
-    pub(in super::super) fn refuse_unread(
+    pub(in crate::request) fn refuse_unread(
         &self,
         is_ruled: bool,
         has_credentials: bool,
@@ -62,18 +62,18 @@ impl Reading {
     }
 
     /// Whether a document is named that is neither known here nor trusted.
-    pub(in super::super) fn has_unknown(&self, is_trusted: impl Fn(&str) -> bool) -> bool {
+    pub(in crate::request) fn has_unknown(&self, is_trusted: impl Fn(&str) -> bool) -> bool {
         let mut unknown = self.executions.iter().filter(|one| one.is_unknown);
         unknown.any(|one| !one.ids.iter().any(|id| is_trusted(&id.text)))
     }
 
     /// How many answers the request wants, if it is a batch.
-    pub(in super::super) fn batch(&self) -> Option<usize> {
+    pub(in crate::request) fn batch(&self) -> Option<usize> {
         self.is_batch.then_some(self.executions.len())
     }
 
     /// What is given to arguments and input fields of that name, each text once; at most `most` and one more.
-    pub(in super::super) fn credentials(&self, name: &str, most: usize) -> Vec<String> {
+    pub(in crate::request) fn credentials(&self, name: &str, most: usize) -> Vec<String> {
         let mut found = Vec::new();
         for execution in &self.executions {
             execution.take_credentials(name, &mut |text: &str| {

@@ -1,0 +1,11 @@
+//! What is answered in the place of the shop, and why a request is refused.
+
+pub(super) mod answer;
+mod refusal;
+mod refused;
+mod words;
+
+pub use answer::{ALLOWED, Answer, RefusalSettings, Shape, preflight};
+pub use refusal::Refusal;
+pub use refused::Refused;
+pub use words::Words;

@@ -1,0 +1,110 @@
+//! A call of the storefront's API that a rule is about, and how it is recognised.
+
+use http::Method;
+
+use super::condition::{Condition, ConditionPlace};
+use super::path::{Path, PathStyle};
+use super::path_pattern::{Fit, PathPattern};
+use super::request_view::RequestView;
+use crate::request::graphql::GraphQlCondition;
+
+/// A call: all that is said here must fit, as the laxest server would read it.
+#[derive(Debug)]
+pub struct Call {
+    /// With which methods it is made.
+    pub methods: Vec<Method>,
+    /// Under which paths.
+    pub paths: Vec<PathPattern>,
+    /// What must come with it; all of it must be there.
+    pub conditions: Vec<Condition>,
+    /// With which mutations of GraphQL.
+    pub graphql: Option<GraphQlCondition>,
+}
+
+/// How much of a request must be read before it can be judged; the later, the more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BodyNeed {
+    /// Its head.
+    #[default]
+    None,
+    /// Its body, as far as that is short enough: a dead token may stand in it, or what some server would find there.
+    Sweep,
+    /// Its body: a rule is about it.
+    Whole,
+}
+
+impl Call {
+    /// Whether one of the readings of a request is this call.
+    pub(in crate::request) fn claims(&self, view: &RequestView<'_>) -> bool {
+        let graphql = self.graphql.as_ref();
+        self.is_made_by(view) && graphql.is_none_or(|graphql| graphql.holds(view.graphql()))
+    }
+
+    /// Whether its paths name a token.
+    pub fn names_token(&self) -> bool {
+        self.paths.iter().any(PathPattern::has_token)
+    }
+
+    /// The token that the path carries, where the rule says with `{token}` that it does.
+    pub fn captured<'p>(&self, path: &'p Path<'_>, style: PathStyle) -> Option<&'p str> {
+        let mut paths = self.paths.iter();
+        paths.find_map(|pattern| pattern.capture(path.normal(), style))
+    }
+
+    /// Whether a request could be this call, by the mutation that it executes.
+    pub(in crate::request) fn asks_graphql(&self, view: &RequestView<'_>) -> bool {
+        self.graphql.is_some() && self.is_made_by(view)
+    }
+
+    /// Whether a request fits, whatever its method and the mutation that it executes.
+    pub(in crate::request) fn is_under(&self, view: &RequestView<'_>) -> bool {
+        let mut conditions = self.conditions.iter();
+        self.is_at(view) && conditions.all(|one| one.fit(&view.request, view.style) != Fit::No)
+    }
+
+    /// Whether its body could make a request this call.
+    pub(in crate::request) fn body_need(&self, view: &RequestView<'_>) -> BodyNeed {
+        let has_method = view.has_method(&self.methods);
+        if !has_method && !view.can_be_overridden(&self.methods) || !self.is_at(view) {
+            return BodyNeed::None;
+        }
+        let open = self.conditions.iter();
+        let mut open = open.filter(|one| one.fit(&view.request, view.style) == Fit::No);
+        let mut need = if has_method {
+            BodyNeed::None
+        } else {
+            BodyNeed::Sweep
+        };
+        if self.graphql.is_some() && has_method {
+            need = BodyNeed::Whole;
+        }
+        let says = |one: &Condition| match one.at {
+            ConditionPlace::Header(_) => None,
+            ConditionPlace::Parameter(_) => Some(BodyNeed::Sweep),
+            ConditionPlace::Body(_) => Some(BodyNeed::Whole),
+        };
+        let open = open.try_fold(BodyNeed::None, |need, one| Some(need.max(says(one)?)));
+        open.map_or(BodyNeed::None, |open| need.max(open))
+    }
+
+    /// By its method, its path and what comes with it.
+    fn is_made_by(&self, view: &RequestView<'_>) -> bool {
+        let has_method = view.has_method(&self.methods);
+        (has_method || view.can_be_overridden(&self.methods))
+            && self.is_under(view)
+            && (has_method || view.is_overridden(&self.methods))
+    }
+
+    fn is_at(&self, view: &RequestView<'_>) -> bool {
+        is_meant(&self.paths, &view.path, view.style)
+    }
+}
+
+/// Whether any pattern matches any reading.
+fn is_meant(patterns: &[PathPattern], path: &Path<'_>, style: PathStyle) -> bool {
+    let mut patterns = patterns.iter();
+    patterns.any(|pattern| {
+        path.readings()
+            .any(|reading| pattern.matches(reading, style))
+    })
+}

@@ -1,0 +1,358 @@
+//! What a request must carry beside its path for a rule to be about it: a header, a parameter, a value of its body.
+
+use std::borrow::Cow;
+
+use http::HeaderName;
+use memchr::memmem;
+use smallvec::SmallVec;
+
+use super::path::{Path, PathStyle};
+use super::path_pattern::{Fit, PathPattern, is_blank};
+use super::request::Request;
+use crate::request::payload::{
+    LaxValue, Pointer, content_type, is_called_by, is_spelling_of, multipart, written_content_type,
+};
+
+/// One thing that must be there, with one of these values.
+#[derive(Debug)]
+pub struct Condition {
+    /// Where.
+    pub at: ConditionPlace,
+    /// Its values.
+    pub values: Vec<ConditionValue>,
+}
+
+/// Where something must be.
+#[derive(Debug)]
+pub enum ConditionPlace {
+    /// In a header.
+    Header(HeaderName),
+    /// In a parameter of the query. Many servers merge that with a form or a JSON body, so there as well.
+    Parameter(String),
+    /// In the body, as JSON or as a form; and, for the same servers, in the query.
+    Body(Pointer),
+}
+
+/// What must be there.
+#[derive(Debug)]
+pub enum ConditionValue {
+    /// Anything, an empty text included.
+    Anything,
+    /// This text.
+    Text(String),
+    /// A path, compared as paths are.
+    Path(PathPattern),
+}
+
+/// A value of a request, and whether every server finds it under that name.
+type Given<'r> = (Cow<'r, str>, bool);
+
+impl Condition {
+    /// How a request fits. To the letter only if no server could read another value.
+    pub(in crate::request) fn fit(&self, request: &Request<'_>, style: PathStyle) -> Fit {
+        let given = self.given(request, style);
+        let is_meant = |(value, _): &Given<'_>| self.values.iter().any(|one| one.is(value, style));
+        let is_exact = |(value, _): &Given<'_>| self.values.iter().any(|one| one.is_exactly(value));
+        if given.iter().all(is_exact) && given.iter().any(|(_, is_certain)| *is_certain) {
+            Fit::AsWritten
+        } else if given.iter().any(is_meant) {
+            Fit::Leniently
+        } else {
+            Fit::No
+        }
+    }
+
+    fn given<'r>(&self, request: &Request<'r>, style: PathStyle) -> SmallVec<[Given<'r>; 2]> {
+        match &self.at {
+            ConditionPlace::Header(name) => in_header(name, request),
+            ConditionPlace::Parameter(name) => in_parameters(&[name], request, style),
+            ConditionPlace::Body(pointer) => {
+                let segments = pointer.segments();
+                let segments: SmallVec<[&str; 4]> = segments.iter().map(String::as_str).collect();
+                in_parameters(&segments, request, style)
+            }
+        }
+    }
+}
+
+impl ConditionValue {
+    fn is(&self, given: &str, style: PathStyle) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Text(wanted) => {
+                let given = given.trim_matches(is_blank);
+                given == wanted || style.ignore_case && given.eq_ignore_ascii_case(wanted)
+            }
+            Self::Path(pattern) => {
+                let path = Path::read(given);
+                path.readings()
+                    .any(|reading| pattern.matches(reading, style))
+            }
+        }
+    }
+
+    fn is_exactly(&self, given: &str) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Text(wanted) => given == wanted,
+            Self::Path(pattern) => pattern.is_written(given, PathStyle::default()),
+        }
+    }
+}
+
+/// The values of a header; servers behind CGI know its name with underscores, too.
+fn in_header<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[Given<'r>; 2]> {
+    let mut found = SmallVec::new();
+    for (given, line) in &request.head.headers {
+        if !is_spelling_of(given, name) {
+            continue;
+        }
+        let Ok(line) = line.to_str() else {
+            found.push((
+                String::from_utf8_lossy(line.as_bytes()).into_owned().into(),
+                false,
+            ));
+            continue;
+        };
+        let line = line.trim();
+        found.push((Cow::Borrowed(line), given == name));
+        if line.contains(',') {
+            let items = line
+                .split(',')
+                .map(|item| (Cow::Borrowed(item.trim()), false));
+            found.extend(items);
+        }
+    }
+    found
+}
+
+/// The values of a parameter in the query, and in the body as a form, in parts, or as JSON: some server or other takes
+/// it from each of them. `place` has more than one name for a value inside another.
+pub(in crate::request) fn in_parameters<'r>(
+    place: &[&str],
+    request: &Request<'r>,
+    style: PathStyle,
+) -> SmallVec<[Given<'r>; 2]> {
+    let mut found = SmallVec::new();
+    let is_same = |given: &str, name: &str| {
+        given == name || style.ignore_case && given.eq_ignore_ascii_case(name)
+    };
+    let names = names_of(place);
+    let is_called =
+        |given: &str| is_called_by(given, |one| names.iter().any(|name| is_same(one, name)));
+    let mut take = |name: &str, value: Cow<'r, str>| {
+        if is_called(name) {
+            let is_certain = names.iter().any(|one| one == name);
+            found.push((value, is_certain));
+        }
+    };
+    take_pairs(
+        request.head.uri.query().unwrap_or_default().as_bytes(),
+        &mut take,
+    );
+    let Some(body) = request.body.filter(|body| !body.is_empty()) else {
+        return found;
+    };
+    let kind = content_type(request);
+    if kind.contains("multipart/") {
+        let kind = written_content_type(request);
+        multipart::fields(&kind, body).for_each(|(name, value)| take(&name, value));
+        return found;
+    }
+    if !kind.contains("json") || kind.contains("form") {
+        take_pairs(body, &mut take);
+    }
+    if could_name(body, place.last().copied().unwrap_or_default(), style)
+        && let Some(value) = LaxValue::parse(body)
+    {
+        let mut take = |text: &str| found.push((Cow::Owned(text.to_owned()), true));
+        value.take_at(place, is_same, &mut take);
+    }
+    found
+}
+
+/// What a value inside another is called in a form: `a[b]` (PHP, Rails), `a.b` (Java, .NET).
+fn names_of(place: &[&str]) -> SmallVec<[String; 2]> {
+    match place {
+        [] => SmallVec::new(),
+        [name] => SmallVec::from_iter([(*name).to_owned()]),
+        [first, rest @ ..] => {
+            let bracketed = format!("{first}[{}]", rest.join("]["));
+            SmallVec::from_iter([bracketed, place.join(".")])
+        }
+    }
+}
+
+/// Pairs parted by `&`; some servers part them by `;` too.
+fn take_pairs<'r>(pairs: &'r [u8], take: &mut impl FnMut(&str, Cow<'r, str>)) {
+    for (name, value) in form_urlencoded::parse(pairs) {
+        take(&name, value);
+    }
+    if memchr::memchr(b';', pairs).is_some() {
+        for piece in pairs.split(|byte| matches!(byte, b'&' | b';')) {
+            for (name, value) in form_urlencoded::parse(piece) {
+                take(&name, value);
+            }
+        }
+    }
+}
+
+/// Whether a body may have a member of that name: most have none, and are not parsed.
+fn could_name(body: &[u8], name: &str, style: PathStyle) -> bool {
+    let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'[' | 0xef));
+    let has = |part: &[u8]| memmem::find(body, part).is_some();
+    is_json && (style.ignore_case || has(name.as_bytes()) || has(b"\\u"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXACT: PathStyle = PathStyle {
+        ignore_case: false,
+        exact_slash: false,
+        get_override: false,
+    };
+    const LOOSE: PathStyle = PathStyle {
+        ignore_case: true,
+        exact_slash: false,
+        get_override: false,
+    };
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const JSON: &str = "application/json";
+
+    fn fit(
+        condition: &Condition,
+        (target, kind, body): (&str, &str, &str),
+        style: PathStyle,
+    ) -> Fit {
+        let head = http::Request::post(target)
+            .header("content-type", kind)
+            .header("next-action", "7f00, 7f01")
+            .header("x_mode", "out");
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        condition.fit(&Request::new(&head, Some(body.as_bytes())), style)
+    }
+
+    fn text(value: &str) -> Vec<ConditionValue> {
+        vec![ConditionValue::Text(value.to_owned())]
+    }
+
+    fn route() -> Condition {
+        Condition {
+            at: ConditionPlace::Parameter("rest_route".to_owned()),
+            values: vec![ConditionValue::Path(
+                PathPattern::parse("/cocart/v1/logout").unwrap(),
+            )],
+        }
+    }
+
+    fn scope(pointer: &str) -> Condition {
+        Condition {
+            at: ConditionPlace::Body(Pointer::parse(pointer).unwrap()),
+            values: text("global"),
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_found_wherever_a_server_takes_it_from_attacks_a2() {
+        for said in [
+            ("/?rest_route=/cocart/v1/logout", "", ""),
+            ("/?rest.route=/cocart/v1/logout", "", ""),
+            ("/?rest%20route=/cocart/v1/logout", "", ""),
+            ("/?+rest_route=/cocart/v1/logout", "", ""),
+            ("/?rest[route=/cocart/v1/logout", "", ""),
+            ("/?rest_route[]=/cocart/v1/logout", "", ""),
+            ("/?a=b;rest_route=/cocart/v1/logout", "", ""),
+            ("/?rest_route=/cocart/v1/logout%0a", "", ""),
+            ("/?rest_route=/wc/x&rest_route=//cocart/v1/logout/", "", ""),
+            ("/", FORM, "rest_route=/cocart/v1/logout"),
+            ("/", FORM, "rest.route=%2Fcocart%2Fv1%2Flogout"),
+            ("/", "", "rest_route=/cocart/v1/logout"),
+            ("/", "text/plain", "a=b\r\n&rest_route=/cocart/v1/logout"),
+            ("/", JSON, r#"{"rest_route":"/cocart/v1/logout"}"#),
+            ("/", JSON, r#"{"rest\u005froute":"\/cocart\/v1\/logout"}"#),
+            (
+                "/",
+                JSON,
+                r#"{"rest_route":"x","rest_route":"/cocart/v1/logout"}"#,
+            ),
+            ("/", "", r#"{"rest_route":"/cocart/v1/logout"}"#),
+            (
+                "/",
+                "multipart/form-data; boundary=b",
+                "--b\r\nContent-Disposition: form-data; name=\"rest_route\"\r\n\r\n/cocart/v1/logout\r\n--b--\r\n",
+            ),
+        ] {
+            assert_ne!(fit(&route(), said, EXACT), Fit::No, "{said:?}");
+        }
+        for said in [
+            ("/?rest_route=/cocart/v1/logouts", "", ""),
+            ("/?REST_ROUTE=/cocart/v1/logout", "", ""),
+            ("/?restroute=/cocart/v1/logout", "", ""),
+            ("/", JSON, r#"{"a":{"rest_route":"/cocart/v1/logout"}}"#),
+            ("/", FORM, "x=rest_route=/cocart/v1/logout"),
+        ] {
+            assert_eq!(fit(&route(), said, EXACT), Fit::No, "{said:?}");
+        }
+        let shouted = ("/?REST_ROUTE=/CoCart/V1/Logout", "", "");
+        assert_eq!(fit(&route(), shouted, LOOSE), Fit::Leniently);
+    }
+
+    #[test]
+    fn a_value_of_a_body_is_found_as_json_and_as_a_form_field_f8() {
+        for (pointer, said) in [
+            ("/scope", ("/", JSON, r#"{"scope":"global"}"#)),
+            ("/scope", ("/", FORM, "scope=global")),
+            ("/scope", ("/?scope=global", "", "")),
+            ("/scope", ("/", FORM, "scope=%20global%0a")),
+            ("/a/scope", ("/", JSON, r#"{"a":{"scope":"global"}}"#)),
+            ("/a/scope", ("/", FORM, "a[scope]=global")),
+            ("/a/scope", ("/", FORM, "a.scope=global")),
+        ] {
+            assert_ne!(fit(&scope(pointer), said, EXACT), Fit::No, "{said:?}");
+        }
+        for said in [
+            ("/", JSON, r#"{"scope":"local"}"#),
+            ("/", FORM, "scopes=global"),
+            ("/", "", ""),
+        ] {
+            assert_eq!(fit(&scope("/scope"), said, EXACT), Fit::No, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_condition_fits_to_the_letter_only_if_no_server_reads_another_value_attacks_a11() {
+        let exactly = |said| fit(&scope("/scope"), said, EXACT) == Fit::AsWritten;
+        assert!(exactly(("/", JSON, r#"{"scope":"global"}"#)));
+        assert!(exactly(("/?scope=global", "", "")));
+        for said in [
+            ("/?scope=global&scope=local", "", ""),
+            ("/?scope=local", JSON, r#"{"scope":"global"}"#),
+            ("/", JSON, r#"{"scope":"global","scope":"local"}"#),
+            ("/", FORM, "scope=global%20"),
+            ("/", FORM, "scope[]=global"),
+        ] {
+            assert_eq!(
+                fit(&scope("/scope"), said, EXACT),
+                Fit::Leniently,
+                "{said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_has_one_of_the_values_or_any_field_f8() {
+        let header = |name: &str, values| Condition {
+            at: ConditionPlace::Header(HeaderName::try_from(name).unwrap()),
+            values,
+        };
+        let fits = |condition| fit(&condition, ("/", "", ""), EXACT) != Fit::No;
+        assert!(fits(header("next-action", text("7f00"))));
+        assert!(fits(header("next-action", text("7f01"))));
+        assert!(fits(header("x-mode", text("out"))));
+        assert!(fits(header("next-action", vec![ConditionValue::Anything])));
+        assert!(!fits(header("next-action", text("7f02"))));
+        assert!(!fits(header("x-other", vec![ConditionValue::Anything])));
+    }
+}

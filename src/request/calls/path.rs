@@ -1,0 +1,320 @@
+//! Paths as rules see them: normalised once; what two parsers could read differently is named as such.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+/// A request's path, ready to be matched. The shop is still sent the bytes as they came.
+#[derive(Debug)]
+pub struct Path<'a> {
+    /// As it was sent.
+    raw: &'a str,
+    /// Decoded, without dot segments, doubled slashes and `;params`.
+    normal: Cow<'a, str>,
+    /// What other parsers could make of an encoded slash or backslash, a NUL, a second layer of
+    /// encoding or bytes that are no UTF-8. Empty for almost every path.
+    others: Vec<String>,
+    /// It has more than one reading, and is too long to make them all.
+    endless: bool,
+}
+
+/// The longest ambiguous path that is read in every way: a hundred readings of a longer one would be work for
+/// who sends it often. No rule is that long, and no honest link.
+const AMBIGUOUS_BYTES_MAX: usize = 4 << 10;
+
+/// How the shop reads the line of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathStyle {
+    /// `/Cart` is `/cart`.
+    pub ignore_case: bool,
+    /// `/cart/` is not `/cart`.
+    pub exact_slash: bool,
+    /// A GET may name another method in a parameter of its query, as a POST may everywhere.
+    pub get_override: bool,
+}
+
+impl<'a> Path<'a> {
+    /// Reads the path of a request target.
+    pub fn read(raw: &'a str) -> Self {
+        if is_plain(raw) {
+            return Self {
+                raw,
+                normal: Cow::Borrowed(raw),
+                others: Vec::new(),
+                endless: false,
+            };
+        }
+        let decoded: Vec<u8> = percent_decode(raw.as_bytes()).collect();
+        let text = String::from_utf8_lossy(&decoded);
+        let ambiguous = is_ambiguous(raw, &decoded);
+        let endless = ambiguous && raw.len() > AMBIGUOUS_BYTES_MAX;
+        let others = if ambiguous && !endless {
+            other_readings(raw, &decoded)
+        } else {
+            Vec::new()
+        };
+        Self {
+            raw,
+            normal: Cow::Owned(normalise(&text)),
+            others,
+            endless,
+        }
+    }
+
+    /// The normalised path.
+    pub fn normal(&self) -> &str {
+        &self.normal
+    }
+
+    /// Whether two parsers could read this path differently.
+    pub fn is_ambiguous(&self) -> bool {
+        !self.others.is_empty() || self.endless
+    }
+
+    /// Whether it has so many readings that nobody can say which rules it is under.
+    pub fn is_endless(&self) -> bool {
+        self.endless
+    }
+
+    /// Every way in which this path can be read.
+    pub fn readings(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.normal()).chain(self.others.iter().map(String::as_str))
+    }
+
+    /// What servers see that resolve nothing, as Express does: dot segments, doubled slashes, params and
+    /// encoded letters stand as they came. Empty for almost every path.
+    pub(in crate::request) fn unresolved(&self) -> Vec<String> {
+        if matches!(self.normal, Cow::Borrowed(_)) {
+            return Vec::new();
+        }
+        let decoded: Vec<u8> = percent_decode(self.raw.as_bytes()).collect();
+        let decoded = String::from_utf8_lossy(&decoded).into_owned();
+        let bare = without_params(&decoded);
+        let mut all = vec![self.raw.to_owned(), decoded, bare];
+        all.dedup();
+        all
+    }
+}
+
+/// Nothing in it needs a second look. Most paths are like this, and cost one pass and no memory.
+fn is_plain(raw: &str) -> bool {
+    // Without a way out: so it takes many bytes at a time, and nearly every path is read to its end.
+    let raw = raw.as_bytes();
+    let odd = raw.iter().fold(false, |odd, byte| {
+        odd | matches!(byte, b'%' | b';' | b'\\' | 0)
+    });
+    let behind = raw.get(1..).unwrap_or_default();
+    let odd = raw.iter().zip(behind).fold(odd, |odd, (byte, next)| {
+        odd | (*byte == b'/') & matches!(next, b'/' | b'.')
+    });
+    raw.first() == Some(&b'/') && !odd
+}
+
+/// Standards 127: what reaches the shop verbatim and means different things to different parsers.
+fn is_ambiguous(raw: &str, decoded: &[u8]) -> bool {
+    let encoded_slash = count(raw.as_bytes(), b'/') != count(decoded, b'/');
+    let encoded_params = count(raw.as_bytes(), b';') != count(decoded, b';');
+    let odd = decoded.iter().any(|byte| matches!(byte, b'\\' | 0));
+    let encoded_twice = percent_decode(decoded).count() != decoded.len();
+    let Ok(text) = std::str::from_utf8(decoded) else {
+        return true;
+    };
+    let names = without_params(text);
+    let climbs_differ = names.contains("//") && collapse(&climbed(&names)) != collapse(&names);
+    encoded_slash || encoded_params || odd || encoded_twice || climbs_differ
+}
+
+fn count(bytes: &[u8], wanted: u8) -> usize {
+    bytes.split(|byte| *byte == wanted).count()
+}
+
+/// The other things a parser could take the path for: not decoded at all or decoded twice; params kept, or cut off
+/// before or after anything else is done; backslashes as slashes; cut at the NUL; odd bytes left out; doubled slashes
+/// merged only after the dot segments.
+fn other_readings(raw: &str, decoded: &[u8]) -> Vec<String> {
+    let twice: Vec<u8> = percent_decode(decoded).collect();
+    let params_first: Vec<u8> = percent_decode(without_params(raw).as_bytes()).collect();
+    let decoded = [decoded, &twice, &shortened(decoded), &params_first];
+    let decoded = decoded.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let mut texts = Vec::from(decoded);
+    texts.push(raw.to_owned());
+    let slashed = |text: &str| text.replace('\\', "/");
+    let cut = |text: &str| text.split('\0').next().unwrap_or_default().to_owned();
+    let bare = |text: &str| text.replace(['\0', '\u{fffd}'], "");
+    let steps: [&dyn Fn(&str) -> String; 5] =
+        [&without_params, &slashed, &cut, &bare, &without_params];
+    for step in steps {
+        let taken: Vec<_> = texts.iter().map(|text| step(text)).collect();
+        texts.extend(taken);
+        texts.sort_unstable();
+        texts.dedup();
+    }
+    let readings = |text: &String| [collapse(text), collapse(&climbed(text))];
+    texts.iter().flat_map(readings).collect()
+}
+
+/// Letters that matter in paths, in more bytes than UTF-8 allows: a lax decoder takes them.
+fn shortened(decoded: &[u8]) -> Vec<u8> {
+    const OVERLONG: [(&[u8], u8); 5] = [
+        (b"\xc0\xaf", b'/'),
+        (b"\xe0\x80\xaf", b'/'),
+        (b"\xc0\xae", b'.'),
+        (b"\xe0\x80\xae", b'.'),
+        (b"\xc1\x9c", b'\\'),
+    ];
+    let mut short = Vec::with_capacity(decoded.len());
+    let mut rest = decoded;
+    while let Some((first, others)) = rest.split_first() {
+        let found = OVERLONG.iter().find(|(long, _)| rest.starts_with(long));
+        let (letter, length) = found.map_or((*first, 1), |(long, letter)| (*letter, long.len()));
+        short.push(letter);
+        rest = if length == 1 { others } else { &rest[length..] };
+    }
+    short
+}
+
+/// Without `;params`, doubled slashes and dot segments (RFC 3986 sections 3.3, 5.2.4 and 6.2.2).
+fn normalise(text: &str) -> String {
+    collapse(&without_params(text))
+}
+
+fn without_params(text: &str) -> String {
+    let segments = text.split('/');
+    let names = segments.map(|segment| segment.split(';').next().unwrap_or_default());
+    names.collect::<Vec<_>>().join("/")
+}
+
+/// Without dot segments, by RFC 3986 section 5.2.4 to the letter: what `..` takes back may be an empty segment.
+fn climbed(text: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in text.strip_prefix('/').unwrap_or(text).split('/') {
+        match segment {
+            "." => {}
+            ".." => {
+                segments.pop();
+            }
+            _ => segments.push(segment),
+        }
+    }
+    let folder = if text.ends_with("/.") || text.ends_with("/..") {
+        "/"
+    } else {
+        ""
+    };
+    format!("/{}{folder}", segments.join("/"))
+}
+
+pub(in crate::request) fn collapse(text: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in text.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            _ => segments.push(segment),
+        }
+    }
+    let mut path = format!("/{}", segments.join("/"));
+    let ends_in_folder = text.ends_with('/') || text.ends_with("/.") || text.ends_with("/..");
+    if ends_in_folder && path.len() > 1 {
+        path.push('/');
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn normal(raw: &str) -> String {
+        Path::read(raw).normal().to_owned()
+    }
+
+    #[test]
+    fn a_long_ambiguous_path_is_not_read_in_every_way() {
+        let long = format!("/a%2f{}", "b;c/..//".repeat(2_000));
+        let path = Path::read(&long);
+        assert!(path.is_endless() && path.is_ambiguous());
+        assert_eq!(path.readings().count(), 1);
+        assert!(!Path::read(&format!("/{}", "b/".repeat(8_000))).is_ambiguous());
+    }
+
+    #[test]
+    fn every_spelling_of_a_logout_is_that_logout_standards_127() {
+        for spelling in [
+            "/api/logout",
+            "//api/logout",
+            "/api//logout",
+            "/api/x/../logout",
+            "/api/./logout",
+            "/api/%6cogout",
+            "/api/logout;x=1",
+            "/api;v=2/logout",
+            "/api/logout/",
+            "/api/%2e%2e/api/logout",
+            "//api/x/../logout",
+        ] {
+            assert_eq!(normal(spelling).trim_end_matches('/'), "/api/logout");
+            assert!(!Path::read(spelling).is_ambiguous(), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_sees_that_resolves_nothing_attacks_a11() {
+        let unresolved = |raw: &'static str| Path::read(raw).unresolved();
+        let seen = unresolved("/account/../static/x");
+        assert!(
+            seen.contains(&"/account/../static/x".to_owned()),
+            "{seen:?}"
+        );
+        assert!(unresolved("/%73tatic/x").contains(&"/%73tatic/x".to_owned()));
+        assert!(unresolved("//static/x").contains(&"//static/x".to_owned()));
+        assert!(unresolved("/static/x").is_empty());
+    }
+
+    #[test]
+    fn what_two_parsers_read_differently_is_ambiguous_standards_127() {
+        for (raw, reading) in [
+            ("/api%2flogout", "/api/logout"),
+            ("/api%5clogout", "/api/logout"),
+            ("/api\\logout", "/api/logout"),
+            ("/api/logout%00.png", "/api/logout"),
+            ("/api/%256cogout", "/api/logout"),
+            ("/api/%ff/../logout", "/api/logout"),
+            ("/api/logout%3bx=1", "/api/logout"),
+            ("/api/logout%ff", "/api/logout"),
+            ("/api//../logout", "/api/logout"),
+            ("/api/;x/../logout", "/api/logout"),
+            ("/api/logout;a=b%2fc", "/api/logout"),
+            ("/api\\%3b%5c/logout", "/api/logout"),
+        ] {
+            let path = Path::read(raw);
+            assert!(path.is_ambiguous(), "{raw}");
+            assert!(path.readings().any(|one| one == reading), "{raw}: {path:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(raw in "/[a-z%/.;0-9\\\\]{0,30}") {
+            let once = normal(&raw);
+            prop_assert_eq!(collapse(&once), once);
+        }
+
+        #[test]
+        fn encoding_any_letter_changes_no_reading(word in "[a-z]{1,8}", place in 0usize..8) {
+            let place = place % word.len();
+            let byte = word.as_bytes()[place];
+            let spelled = format!("/{}%{byte:02X}{}", &word[..place], &word[place + 1..]);
+            prop_assert_eq!(normal(&spelled), format!("/{word}"));
+        }
+
+        #[test]
+        fn no_path_panics(raw in "\\PC{0,40}") {
+            let path = Path::read(&raw);
+            prop_assert!(path.readings().all(|reading| reading.starts_with('/')));
+        }
+    }
+}

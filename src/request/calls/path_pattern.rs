@@ -1,0 +1,753 @@
+//! The paths of a rule: segments with wildcards, below the folders in which an application may live.
+
+use std::iter;
+use std::sync::Arc;
+
+use super::path::{PathStyle, collapse};
+
+/// The paths of a rule.
+///
+/// `*` stands for one segment, at the end for all that follow, and inside a segment for any letters; `{token}`
+/// stands for the token that the path carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern {
+    base: Base,
+    segments: Vec<Segment>,
+    /// Which of them is `{token}`.
+    token_at: Option<usize>,
+    /// It ends in `/*`: everything below is meant.
+    is_open: bool,
+    /// It ends in a slash, which counts only where the shop says so.
+    ends_in_slash: bool,
+}
+
+/// The folders in which the application of a rule may live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base(Arc<[Folder]>);
+
+/// A folder, whose segments may have wildcards; the root has no segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folder(Vec<Segment>);
+
+/// How a path fits a rule; the later, the better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// Not at all.
+    No,
+    /// To a server that overlooks something, or that lives in another folder.
+    Leniently,
+    /// As the rule is written.
+    AsWritten,
+}
+
+/// What a server may overlook in a path. All of them: a front controller before it (`/index.php/…`), white space
+/// behind it, and what stands beside a segment between commas, as in a batch of tRPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::request) enum Leniency {
+    /// Of pages, also the format of an API, `.json` or `.xml`. Others are pages of their own, such as `/cart.js`.
+    Page,
+    /// Of calls, also any format behind the last segment (Rails: `(.:format)`).
+    Call,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    /// This one.
+    Name(String),
+    /// Any one.
+    Any,
+    /// The parts of a name, between which any letters may stand.
+    Parts(Vec<String>),
+    /// One that carries a token between these letters.
+    Token { before: String, after: String },
+}
+
+/// How deep a base may be that nothing is said of: a folder, a language, an application's own entry.
+const BASE_SEGMENTS_MAX: usize = 3;
+
+/// The name of the token that a path carries.
+const TOKEN: &str = "{token}";
+
+/// The longest format that stands behind a path.
+const FORMAT_BYTES_MAX: usize = 8;
+
+impl PathPattern {
+    /// A pattern is absolute, normalised, without query.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if !text.starts_with('/') || text.contains(['?', '#', '%', ';', '\\']) {
+            return Err("a path such as /logout or /account/*, decoded and without query");
+        }
+        if collapse(text) != text {
+            return Err("a path without doubled slashes and dot segments");
+        }
+        let (text, is_open) = match text.strip_suffix("/*") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let path = text.strip_prefix('/').unwrap_or(text);
+        let (path, ends_in_slash) = without_slash(path);
+        let segments = pieces(path).map(Segment::parse);
+        let segments: Vec<_> = segments.collect::<Result<_, _>>()?;
+        if segments.iter().filter(|one| one.is_token()).count() > 1 {
+            return Err("a path with one {token}");
+        }
+        Ok(Self {
+            base: Base::default(),
+            token_at: segments.iter().position(Segment::is_token),
+            segments,
+            is_open,
+            ends_in_slash,
+        })
+    }
+
+    /// The same, of an application that lives in one of these folders.
+    #[must_use]
+    pub fn below(self, base: &Base) -> Self {
+        Self {
+            base: base.clone(),
+            ..self
+        }
+    }
+
+    /// Whether it names the token that a path carries.
+    pub fn has_token(&self) -> bool {
+        self.token_at.is_some()
+    }
+
+    /// Whether every path is meant.
+    pub fn is_everything(&self) -> bool {
+        self.is_open && self.segments.is_empty()
+    }
+
+    /// Whether a normalised path is meant, as the laxest server reads it.
+    pub fn matches(&self, path: &str, style: PathStyle) -> bool {
+        self.fit(path, style, Leniency::Call) != Fit::No
+    }
+
+    /// The token that a normalised path carries, if it is meant and the pattern names one.
+    pub fn capture<'p>(&self, path: &'p str, style: PathStyle) -> Option<&'p str> {
+        let at = self.token_at?;
+        let given = self.tail_of(path, style, Leniency::Call)?.nth(at)?;
+        let is_last = at + 1 == self.segments.len() && !self.is_open;
+        let format = is_last.then(|| Leniency::Page.without_format(given));
+        let named = format
+            .flatten()
+            .and_then(|stem| self.segments[at].token(stem, style));
+        named.or_else(|| self.segments[at].token(given, style))
+    }
+
+    /// How a path fits.
+    pub(in crate::request) fn fit(&self, path: &str, style: PathStyle, leniency: Leniency) -> Fit {
+        if self.is_everything() || self.is_written(path, style) {
+            Fit::AsWritten
+        } else if self.tail_of(path, style, leniency).is_some() {
+            Fit::Leniently
+        } else {
+            Fit::No
+        }
+    }
+
+    /// Whether a path is meant to the letter, at the root.
+    pub(in crate::request) fn is_written(&self, path: &str, style: PathStyle) -> bool {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let (path, ends_in_slash) = without_slash(path);
+        let has_slash = self.is_open || !style.exact_slash || ends_in_slash == self.ends_in_slash;
+        has_slash
+            && self.base.has_root()
+            && self.fits_tail(pieces(path), |want, give, _| want.is(give, style))
+    }
+
+    /// The last segment, where it is a name.
+    pub(in crate::request) fn last_name(&self) -> Option<&str> {
+        match self.segments.last()? {
+            Segment::Name(name) if !self.is_open => Some(name),
+            Segment::Name(_) | Segment::Any | Segment::Parts(_) | Segment::Token { .. } => None,
+        }
+    }
+
+    /// The segments of a path that the pattern is about, behind its base.
+    fn tail_of<'p>(
+        &self,
+        path: &'p str,
+        style: PathStyle,
+        leniency: Leniency,
+    ) -> Option<Pieces<'p>> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let path = if style.exact_slash {
+            path.trim_end_matches(is_blank)
+        } else {
+            path.trim_end_matches(|letter| letter == '/' || is_blank(letter))
+        };
+        let (path, ends_in_slash) = without_slash(path);
+        if style.exact_slash && !self.is_open && ends_in_slash != self.ends_in_slash {
+            return None;
+        }
+        let is = |want: &Segment, give: &str, is_last| want.is_like(give, style, leniency, is_last);
+        // Most paths end differently: that is cheaper to see than where they begin.
+        if let (Some(last), false) = (self.segments.last(), self.is_open)
+            && !is(last, path.rsplit('/').next().unwrap_or_default(), true)
+        {
+            return None;
+        }
+        let behind = |folder: &Folder| {
+            let mut given = folder.leave(pieces(path), style)?;
+            let begin = given.clone();
+            if self.fits_tail(begin.clone(), is) {
+                return Some(begin);
+            }
+            let has_entry = given.next().is_some_and(is_front_controller);
+            (has_entry && self.fits_tail(given.clone(), is)).then_some(given)
+        };
+        self.base.0.iter().find_map(behind)
+    }
+
+    fn fits_tail(&self, mut given: Pieces<'_>, is: impl Fn(&Segment, &str, bool) -> bool) -> bool {
+        let last = self.segments.len().checked_sub(1).filter(|_| !self.is_open);
+        for (at, want) in self.segments.iter().enumerate() {
+            let fits = |give| is(want, give, last == Some(at));
+            if !given.next().is_some_and(fits) {
+                return false;
+            }
+        }
+        match given.next() {
+            Some(next) => self.is_open && (!next.is_empty() || given.next().is_some()),
+            None => !self.is_open,
+        }
+    }
+}
+
+impl Base {
+    /// The root, and any folder of up to three segments.
+    pub fn any() -> Self {
+        let depths = 0..=BASE_SEGMENTS_MAX;
+        let folder = |depth| Folder(iter::repeat_n(Segment::Any, depth).collect());
+        Self(depths.map(folder).collect())
+    }
+
+    /// These folders.
+    pub fn of(folders: impl IntoIterator<Item = Folder>) -> Self {
+        Self(folders.into_iter().collect())
+    }
+
+    /// The root, beside all of these.
+    #[must_use]
+    pub fn and_root(&self) -> Self {
+        let root = iter::once(Folder::default());
+        Self(root.chain(self.0.iter().cloned()).collect())
+    }
+
+    fn has_root(&self) -> bool {
+        self.0.iter().any(|folder| folder.0.is_empty())
+    }
+}
+
+impl Default for Base {
+    /// The root alone.
+    fn default() -> Self {
+        Self::of([Folder::default()])
+    }
+}
+
+impl Folder {
+    /// `/`, `/shop`, or `/*` for any one folder.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const WANTED: &str =
+            "a folder such as /, /shop or /*, decoded and without a slash at the end";
+        let Some(path) = text.strip_prefix('/') else {
+            return Err(WANTED);
+        };
+        let is_odd = text.contains(['?', '#', '%', ';', '\\', '{']) || collapse(text) != text;
+        if is_odd || path.ends_with('/') {
+            return Err(WANTED);
+        }
+        let segments = pieces(path).map(Segment::parse);
+        segments.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// What stands behind it.
+    fn leave<'p>(&self, mut given: Pieces<'p>, style: PathStyle) -> Option<Pieces<'p>> {
+        let mut wanted = self.0.iter();
+        let fits = wanted.all(|want| given.next().is_some_and(|give| want.is(give, style)));
+        fits.then_some(given)
+    }
+}
+
+impl Segment {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        if let Some((before, after)) = text.split_once(TOKEN) {
+            if before.contains(['{', '}', '*']) || after.contains(['{', '}', '*']) {
+                return Err("a segment with one {token}, and no other wildcard beside it");
+            }
+            return Ok(Self::Token {
+                before: before.to_owned(),
+                after: after.to_owned(),
+            });
+        }
+        if text.contains(['{', '}']) {
+            return Err("a path in which only {token} stands in braces");
+        }
+        if text.contains("**") {
+            return Err("a path in which no two stars stand together");
+        }
+        Ok(match text {
+            "*" => Self::Any,
+            _ if text.contains('*') => Self::Parts(text.split('*').map(str::to_owned).collect()),
+            _ => Self::Name(text.to_owned()),
+        })
+    }
+
+    fn is_token(&self) -> bool {
+        matches!(self, Self::Token { .. })
+    }
+
+    /// Whether a segment is meant, letter by letter.
+    fn is(&self, give: &str, style: PathStyle) -> bool {
+        match self {
+            Self::Name(name) if style.ignore_case => name.eq_ignore_ascii_case(give),
+            Self::Name(name) => name == give,
+            Self::Any => !give.is_empty(),
+            Self::Parts(parts) => !give.is_empty() && has_parts(parts, give, style),
+            Self::Token { .. } => self.token(give, style).is_some(),
+        }
+    }
+
+    /// Whether a server could take a segment for what is meant.
+    fn is_like(&self, give: &str, style: PathStyle, leniency: Leniency, is_last: bool) -> bool {
+        let is = |one: &str| {
+            let stem = || leniency.without_format(one);
+            self.is(one, style) || is_last && stem().is_some_and(|stem| self.is(stem, style))
+        };
+        is(give) || give.contains(',') && give.split(',').any(is)
+    }
+
+    /// The token that a segment carries.
+    fn token<'p>(&self, give: &'p str, style: PathStyle) -> Option<&'p str> {
+        let Self::Token { before, after } = self else {
+            return None;
+        };
+        let rest = behind(before, give, style)?;
+        let end = rest.len().checked_sub(after.len())?;
+        let (token, end) = rest.split_at_checked(end)?;
+        let ends = behind(after, end, style).is_some();
+        (ends && !token.is_empty()).then_some(token)
+    }
+}
+
+impl Leniency {
+    /// What a segment is without its format.
+    fn without_format(self, segment: &str) -> Option<&str> {
+        let (stem, format) = segment.rsplit_once('.')?;
+        let is_format = match self {
+            Self::Page => ["json", "xml"]
+                .iter()
+                .any(|one| format.eq_ignore_ascii_case(one)),
+            Self::Call => {
+                let length = 1..=FORMAT_BYTES_MAX;
+                length.contains(&format.len())
+                    && format.bytes().all(|one| one.is_ascii_alphanumeric())
+            }
+        };
+        (is_format && !stem.is_empty()).then_some(stem)
+    }
+}
+
+/// The segments of a path that are left.
+#[derive(Clone)]
+struct Pieces<'p>(Option<&'p str>);
+
+impl<'p> Iterator for Pieces<'p> {
+    type Item = &'p str;
+
+    /// By single bytes: segments are short, and every request's path is parted many times.
+    fn next(&mut self) -> Option<&'p str> {
+        let rest = self.0?;
+        let slash = rest.bytes().position(|byte| byte == b'/');
+        let (piece, rest) = match slash {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+            None => (rest, None),
+        };
+        self.0 = rest;
+        Some(piece)
+    }
+}
+
+/// The segments of a path without its first slash; the root has none.
+fn pieces(path: &str) -> Pieces<'_> {
+    Pieces((!path.is_empty()).then_some(path))
+}
+
+fn without_slash(path: &str) -> (&str, bool) {
+    match path.strip_suffix('/') {
+        Some(path) => (path, true),
+        None => (path, false),
+    }
+}
+
+/// Whether these parts stand in a segment, one after the other: the first where it begins, the last where it ends.
+fn has_parts(parts: &[String], give: &str, style: PathStyle) -> bool {
+    let [first, middle @ .., last] = parts else {
+        return false;
+    };
+    let Some(mut rest) = behind(first, give, style) else {
+        return false;
+    };
+    for part in middle {
+        let mut places = rest.char_indices().map(|(at, _)| at);
+        let found = places.find_map(|at| behind(part, &rest[at..], style));
+        let Some(found) = found else {
+            return false;
+        };
+        rest = found;
+    }
+    let end = rest.len().checked_sub(last.len());
+    let end = end.and_then(|end| rest.get(end..));
+    end.is_some_and(|end| behind(last, end, style).is_some())
+}
+
+/// What stands behind a beginning.
+fn behind<'p>(begin: &str, text: &'p str, style: PathStyle) -> Option<&'p str> {
+    let (head, rest) = text.split_at_checked(begin.len())?;
+    let fits = head == begin || style.ignore_case && head.eq_ignore_ascii_case(begin);
+    fits.then_some(rest)
+}
+
+/// What servers cut off the end of a path: white space and line ends, and what looks like it.
+pub(in crate::request) fn is_blank(letter: char) -> bool {
+    letter.is_whitespace() || letter.is_control() || matches!(letter, '\u{200b}' | '\u{feff}')
+}
+
+/// The script behind which PHP takes the rest of a path (`PATH_INFO`).
+fn is_front_controller(segment: &str) -> bool {
+    let stem = segment.len().checked_sub(".php".len());
+    let end = stem.filter(|stem| *stem > 0);
+    let end = end.and_then(|stem| segment.get(stem..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(".php"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::path::Path;
+    use super::*;
+    use proptest::prelude::*;
+
+    const LOOSE: PathStyle = PathStyle {
+        ignore_case: false,
+        exact_slash: false,
+        get_override: false,
+    };
+
+    fn normal(raw: &str) -> String {
+        Path::read(raw).normal().to_owned()
+    }
+
+    fn pattern(text: &str) -> PathPattern {
+        PathPattern::parse(text).unwrap()
+    }
+
+    fn matches(text: &str, path: &str) -> bool {
+        pattern(text).matches(&normal(path), LOOSE)
+    }
+
+    fn fit(text: &str, path: &str) -> Fit {
+        pattern(text).fit(&normal(path), LOOSE, Leniency::Page)
+    }
+
+    #[test]
+    fn a_star_is_one_segment_and_at_the_end_all_that_follow() {
+        assert!(matches("/shop/*", "/shop/a"));
+        assert!(matches("/shop/*", "/shop/a/b"));
+        assert!(!matches("/shop/*", "/shop"));
+        assert!(!matches("/shop/*", "/shop/"));
+        assert!(!matches("/shop/*", "/shopping/a"));
+        assert!(matches("/shop/*/cart", "/shop/1/cart"));
+        assert!(!matches("/shop/*/cart", "/shop/1/2/cart"));
+        assert!(matches("/*", "/"));
+    }
+
+    #[test]
+    fn a_star_inside_a_segment_is_any_letters_field_f8() {
+        for (text, path, fits) in [
+            ("/api/trpc/auth.*", "/api/trpc/auth.logout", true),
+            ("/api/trpc/auth.*", "/api/trpc/auth.", true),
+            ("/api/trpc/auth.*", "/api/trpc/author", false),
+            ("/api/trpc/auth.*", "/api/trpc/auth.logout/x", false),
+            ("/api/*.json", "/api/logout.json", true),
+            ("/api/*.json", "/api/logout.xml", false),
+            ("/api/log*out", "/api/log-out", true),
+            ("/api/log*out", "/api/logout", true),
+            ("/api/log*o*t", "/api/logo", false),
+            ("/a*b*b", "/aXbb", true),
+            ("/a*b*b", "/aXb", false),
+            ("/v*/logout", "/v12/logout", true),
+            ("/v*/logout", "/x/logout", false),
+        ] {
+            assert_eq!(matches(text, path), fits, "{text} {path}");
+        }
+    }
+
+    #[test]
+    fn a_procedure_is_found_in_a_batch_field_f8() {
+        for (text, path, fits) in [
+            (
+                "/api/trpc/auth.logout",
+                "/api/trpc/auth.logout,cart.get",
+                true,
+            ),
+            (
+                "/api/trpc/auth.logout",
+                "/api/trpc/cart.get,auth.logout",
+                true,
+            ),
+            (
+                "/api/trpc/auth.logout",
+                "/api/trpc/cart.get%2Cauth.logout",
+                true,
+            ),
+            (
+                "/api/trpc/auth.log*",
+                "/api/trpc/cart.get,auth.logout,a",
+                true,
+            ),
+            ("/api/trpc/*.logout", "/api/trpc/auth.logout,cart.get", true),
+            (
+                "/api/trpc/auth.logout",
+                "/api/trpc/cart.get,auth.login",
+                false,
+            ),
+            (
+                "/api/trpc/auth.logout",
+                "/api/trpc/xauth.logout,cart.get",
+                false,
+            ),
+        ] {
+            assert_eq!(matches(text, path), fits, "{text} {path}");
+        }
+    }
+
+    #[test]
+    fn a_path_names_the_token_that_it_carries_field_f8() {
+        let captured = |text: &str, path: &str| {
+            let path = normal(path);
+            pattern(text).capture(&path, LOOSE).map(str::to_owned)
+        };
+        for (text, path, token) in [
+            ("/oauth/tokens/{token}", "/oauth/tokens/abc", Some("abc")),
+            ("/oauth/tokens/{token}", "/oauth/tokens/abc/", Some("abc")),
+            (
+                "/oauth/tokens/{token}",
+                "/oauth/tokens/abc.json",
+                Some("abc"),
+            ),
+            ("/oauth/tokens/{token}", "/oauth/tokens/abc%20", Some("abc")),
+            (
+                "/oauth/tokens/{token}",
+                "/index.php/oauth/tokens/abc",
+                Some("abc"),
+            ),
+            (
+                "/authentication/{token}",
+                "/authentication/eyJ.eyJ9.c2ln",
+                Some("eyJ.eyJ9.c2ln"),
+            ),
+            (
+                "/tokens/{token}/revoke",
+                "/tokens/1%7Cabc/revoke",
+                Some("1|abc"),
+            ),
+            ("/t/id-{token}.x", "/t/id-abc.x", Some("abc")),
+            ("/t/id-{token}.x", "/t/id-.x", None),
+            ("/t/{token}/*", "/t/abc/d", Some("abc")),
+            ("/oauth/tokens/{token}", "/oauth/tokens/", None),
+            ("/oauth/tokens/{token}", "/oauth/tokens/a/b", None),
+            ("/oauth/tokens/*", "/oauth/tokens/a", None),
+        ] {
+            assert_eq!(captured(text, path).as_deref(), token, "{text} {path}");
+        }
+        let below = pattern("/tokens/{token}").below(&Base::any());
+        assert_eq!(below.capture("/a/b/tokens/c", LOOSE), Some("c"));
+    }
+
+    #[test]
+    fn case_and_last_slash_count_as_the_shop_says() {
+        let pattern = pattern("/wp-json/log*");
+        let strict = PathStyle {
+            ignore_case: false,
+            exact_slash: true,
+            get_override: false,
+        };
+        let loose = PathStyle {
+            ignore_case: true,
+            exact_slash: false,
+            get_override: false,
+        };
+        assert!(pattern.matches("/WP-JSON/Logout/", loose));
+        assert!(!pattern.matches("/WP-JSON/logout", strict));
+        assert!(!pattern.matches("/wp-json/logout/", strict));
+        let slash = PathPattern::parse("/wp-json/").unwrap();
+        assert!(slash.matches("/wp-json/", strict) && !slash.matches("/wp-json", strict));
+        assert!(slash.matches("/wp-json", loose));
+    }
+
+    #[test]
+    fn what_a_server_overlooks_is_overlooked_attacks_a4() {
+        for path in [
+            "/oauth/token",
+            "/oauth/token%20",
+            "/oauth/token%0a",
+            "/oauth/token%0d%0a",
+            "/oauth/token%09/",
+            "/oauth/token/%20",
+            "/oauth/token%c2%a0",
+            "/oauth/token.json",
+            "/oauth/token.xml",
+            "/oauth/token.JSON",
+            "/oauth/token.any%20",
+            "/index.php/oauth/token",
+            "/app_dev.php/oauth/token.json",
+            "/INDEX.PHP/oauth/token",
+        ] {
+            assert!(matches("/oauth/token", path), "{path}");
+        }
+        for path in [
+            "/oauth/token.",
+            "/oauth/.token",
+            "/oauth/token.a-b",
+            "/oauth/tokens",
+            "/oauth/ token",
+            "/.php/oauth/token",
+            "/index.php/x/oauth/token",
+            "/x/oauth/token",
+        ] {
+            assert!(!matches("/oauth/token", path), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_the_letters_of_a_rule_are_the_rule_attacks_a11() {
+        assert_eq!(fit("/static/*", "/static/x"), Fit::AsWritten);
+        assert_eq!(fit("/health", "/health/"), Fit::AsWritten);
+        for (text, path) in [
+            ("/static/*", "/index.php/static/x"),
+            ("/health", "/health%20"),
+            ("/health", "/health.json"),
+            ("/health", "/health,cart"),
+        ] {
+            assert_eq!(fit(text, path), Fit::Leniently, "{path}");
+        }
+        assert_eq!(fit("/cart", "/cart.js"), Fit::No);
+        let below = pattern("/health").below(&Base::any());
+        assert_eq!(
+            below.fit("/shop/health", LOOSE, Leniency::Page),
+            Fit::Leniently
+        );
+        assert_eq!(below.fit("/health", LOOSE, Leniency::Page), Fit::AsWritten);
+    }
+
+    #[test]
+    fn a_rule_is_found_below_any_folder_of_three_segments_field_f2() {
+        let logout = pattern("/api/logout").below(&Base::any());
+        for path in [
+            "/api/logout",
+            "/de/api/logout",
+            "/bagisto/public/api/logout",
+            "/bagisto/public/index.php/api/logout",
+            "/a/b/c/api/logout",
+            "/a/b/c/index.php/api/logout",
+            "/shop/api/logout.json",
+        ] {
+            assert!(logout.matches(path, LOOSE), "{path}");
+        }
+        for path in [
+            "/a/b/c/d/api/logout",
+            "/xapi/logout",
+            "/a/api/x/logout",
+            "/a/logout",
+        ] {
+            assert!(!logout.matches(path, LOOSE), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_base_narrows_where_a_rule_is_found_field_f2() {
+        let folders = ["/shop", "/*/public", "/v*"].map(|text| Folder::parse(text).unwrap());
+        let logout = pattern("/logout").below(&Base::of(folders));
+        for path in [
+            "/shop/logout",
+            "/a/public/logout",
+            "/v2/logout",
+            "/shop/index.php/logout",
+        ] {
+            assert!(logout.matches(path, LOOSE), "{path}");
+        }
+        for path in [
+            "/logout",
+            "/index.php/logout",
+            "/x/logout",
+            "/shop/x/logout",
+            "/public/logout",
+        ] {
+            assert!(!logout.matches(path, LOOSE), "{path}");
+        }
+        assert_eq!(Folder::parse("/"), Ok(Folder::default()));
+        for unfit in ["", "shop", "/shop/", "/a//b", "/a?b", "/{token}", "/a%20"] {
+            assert!(Folder::parse(unfit).is_err(), "{unfit}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_no_path_could_match_is_refused() {
+        for unfit in [
+            "logout",
+            "/a//b",
+            "/a/../b",
+            "/a?b",
+            "/a;b",
+            "/a%20b",
+            "/a**",
+            "/{id}",
+            "/{token",
+            "/{token}/{token}",
+            "/{token}*",
+            "",
+        ] {
+            assert!(PathPattern::parse(unfit).is_err(), "{unfit}");
+        }
+    }
+
+    proptest! {
+        /// The model: a path is meant if it is some folder of the base, perhaps a front controller, and the rule.
+        #[test]
+        fn a_rule_is_found_behind_its_base_and_nowhere_else_field_f2(
+            rule in "(/[ab]){1,3}", base in "(/[ab]){0,4}", entry in "(/i\\.php)?", end in "(%20|\\.json|/)?",
+        ) {
+            let logout = pattern(&rule).below(&Base::any());
+            let path = normal(&format!("{base}{entry}{rule}{end}"));
+            let plain = path.trim_end_matches([' ', '/']);
+            let plain = plain.strip_suffix(".json").unwrap_or(plain);
+            let is_meant = plain.strip_suffix(&rule).is_some_and(|rest| {
+                let rest = rest.strip_suffix("/i.php").unwrap_or(rest);
+                rest.matches('/').count() <= BASE_SEGMENTS_MAX
+            });
+            prop_assert_eq!(logout.matches(&path, LOOSE), is_meant);
+        }
+
+        #[test]
+        fn stars_inside_a_segment_are_read_as_a_regular_expression_reads_them(
+            text in "[ab]{0,2}\\*[ab]{0,2}(\\*[ab]{1,2})?", path in "[ab]{1,6}",
+        ) {
+            let expression = regex::Regex::new(&format!("^{}$", text.replace('*', ".*"))).unwrap();
+            prop_assume!(!text.contains("**") && text != "*");
+            let fits = matches(&format!("/x/{text}/y"), &format!("/x/{path}/y"));
+            prop_assert_eq!(fits, expression.is_match(&path));
+        }
+
+        #[test]
+        fn no_path_panics(text in "/[a*{}token/.]{0,12}", path in "\\PC{0,20}") {
+            if let Ok(pattern) = PathPattern::parse(&text) {
+                let pattern = pattern.below(&Base::any());
+                let path = normal(&path);
+                prop_assert!(pattern.capture(&path, LOOSE).is_none() || pattern.matches(&path, LOOSE));
+            }
+        }
+    }
+}

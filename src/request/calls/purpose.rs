@@ -1,0 +1,180 @@
+//! What a request asks of its shop, by its method, its path and the mutations that it executes.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+
+use super::call::Call;
+use super::path::Path;
+use super::path_pattern::PathPattern;
+use super::refresh::RefreshRule;
+use super::request_view::RequestView;
+use super::route::{self, Enforce};
+use crate::request::answers::{Refusal, Words};
+use crate::request::credential::{Carrier, Occasion};
+use crate::request::graphql::UnknownHash;
+use crate::request::logout::LogoutRule;
+use crate::request::shop::Shop;
+
+/// What a request asks for.
+#[derive(Clone, Copy)]
+pub(in crate::request) enum Purpose<'g> {
+    /// To log out.
+    LogOut(&'g Arc<LogoutRule>),
+    /// Whether a page of another origin may log out here.
+    Preflight,
+    /// To read the script for Ecwid.
+    Script,
+    /// To exchange a refresh token.
+    Refresh(&'g RefreshRule, Enforce),
+    /// Anything else.
+    Visit(Enforce),
+}
+
+impl<'g> Purpose<'g> {
+    /// Where credentials are looked for.
+    pub(in crate::request) fn occasion(self) -> Occasion {
+        match self {
+            Self::LogOut(_) | Self::Preflight => Occasion::Logout,
+            Self::Refresh(..) => Occasion::Refresh,
+            Self::Script | Self::Visit(_) => Occasion::Visit,
+        }
+    }
+
+    /// Whether the route says that no credential of the request is looked at.
+    pub(in crate::request) fn is_unjudged(self) -> bool {
+        match self {
+            Self::Visit(enforce) | Self::Refresh(_, enforce) => enforce == Enforce::Off,
+            Self::LogOut(_) | Self::Preflight | Self::Script => false,
+        }
+    }
+
+    /// The rule's own words for a refusal, if it has some.
+    pub(in crate::request) fn words_for(self, refusal: Refusal) -> Option<&'g Words> {
+        match self {
+            Self::LogOut(rule) => rule.words_for(refusal),
+            Self::Refresh(rule, _) => rule.words_for(refusal),
+            Self::Preflight | Self::Script | Self::Visit(_) => None,
+        }
+    }
+}
+
+impl Shop {
+    /// Whether a rule asks which mutation a request executes.
+    fn asks_graphql(&self, view: &RequestView<'_>) -> bool {
+        self.calls().any(|call| call.asks_graphql(view))
+    }
+
+    /// Reads the GraphQL of a request, where a rule or a credential needs it, or refuses what hides it.
+    fn read_graphql(&self, view: &RequestView<'_>) -> Result<(), Refusal> {
+        let mut carriers = self.places.iter().map(|place| &place.carrier);
+        let has_credentials = carriers.any(|one| matches!(one, Carrier::GraphQl(_)));
+        let is_ruled = self.asks_graphql(view);
+        if !is_ruled && !has_credentials {
+            return Ok(());
+        }
+        let settings = &self.graphql;
+        let reading = view.read_graphql(&settings.learnt);
+        reading.refuse_unread(is_ruled, has_credentials, settings.unread_body)?;
+        let asks = is_ruled && settings.unknown_hash == UnknownHash::Ask;
+        if asks && reading.has_unknown(|id| self.trusts(id)) {
+            let batch = reading.batch();
+            return Err(Refusal::UnknownDocument { batch });
+        }
+        Ok(())
+    }
+
+    /// Whether a rule names this stored document.
+    fn trusts(&self, id: &str) -> bool {
+        let mut conditions = self.calls().filter_map(|call| call.graphql.as_ref());
+        conditions.any(|condition| condition.trusts(id))
+    }
+
+    /// What a request asks for, by its method, path and query, and the mutations that it executes.
+    pub(in crate::request) fn purpose(
+        &self,
+        view: &RequestView<'_>,
+    ) -> Result<Purpose<'_>, Refusal> {
+        let method = &view.request.head.method;
+        self.refuse_ambiguous(view)?;
+        self.read_graphql(view)?;
+        if self.is_own(&self.own_logout.call.paths, &view.path) {
+            return match *method {
+                Method::POST => Ok(Purpose::LogOut(&self.own_logout)),
+                Method::OPTIONS if asks_preflight(view) => Ok(Purpose::Preflight),
+                _ => Err(Refusal::MethodNotAllowed { allow: "POST" }),
+            };
+        }
+        if self.is_own(std::slice::from_ref(&self.own_script), &view.path) {
+            return match *method {
+                Method::GET | Method::HEAD => Ok(Purpose::Script),
+                _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }),
+            };
+        }
+        let enforce = route::demand(&self.routes, view);
+        if asks_preflight(view) {
+            return Ok(Purpose::Visit(enforce.min(Enforce::Revoked)));
+        }
+        let mut logouts = self.logouts.iter();
+        if let Some(rule) = logouts.find(|rule| rule.call.claims(view)) {
+            return Ok(Purpose::LogOut(rule));
+        }
+        let mut refreshes = self.refreshes.iter();
+        let refresh = refreshes.find(|rule| rule.call.claims(view));
+        Ok(match refresh {
+            Some(rule) => Purpose::Refresh(rule, enforce),
+            None => Purpose::Visit(enforce),
+        })
+    }
+
+    /// Whether a path is one of Doorward's own. Those stand at the root, and no other server reads them.
+    fn is_own(&self, own: &[PathPattern], path: &Path<'_>) -> bool {
+        let mut own = own.iter();
+        own.any(|pattern| {
+            path.readings()
+                .any(|reading| pattern.is_written(reading, self.path_style))
+        })
+    }
+
+    /// D9: a path that could be under a rule for the shop and not for us is refused.
+    fn refuse_ambiguous(&self, view: &RequestView<'_>) -> Result<(), Refusal> {
+        if !view.path.is_ambiguous() {
+            return Ok(());
+        }
+        let mut calls = self.calls().chain([&self.own_logout.call]);
+        let ruled = view.path.is_endless()
+            || calls.any(|call| call.is_under(view))
+            || self.routes.iter().any(|route| route.is_at(view));
+        if ruled {
+            Err(Refusal::AmbiguousPath)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The token that a path names by way of its rule; of other methods, by way of any rule: it may be dead.
+    pub(in crate::request) fn token_of_path<'p>(
+        &self,
+        purpose: Purpose<'_>,
+        path: &'p Path<'_>,
+    ) -> Option<&'p str> {
+        let captured = |call: &Call| call.captured(path, self.path_style);
+        match purpose {
+            Purpose::LogOut(rule) => captured(&rule.call),
+            Purpose::Refresh(rule, _) => captured(&rule.call),
+            Purpose::Preflight | Purpose::Script => None,
+            Purpose::Visit(_) => self.calls().find_map(captured),
+        }
+    }
+}
+
+/// A browser's question whether a page of another origin may send a request. It comes without credentials (Fetch,
+/// section 4.8), so the shop answers it whatever a route demands.
+fn asks_preflight(view: &RequestView<'_>) -> bool {
+    let head = view.request.head;
+    head.method == Method::OPTIONS
+        && head.headers.contains_key(ORIGIN)
+        && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        && !view.names_method()
+}

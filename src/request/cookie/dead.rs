@@ -1,0 +1,177 @@
+//! Cookies whose tokens are dead: browsers send them by themselves, so they lock nobody out.
+
+use std::fmt;
+
+use crate::request::answers::Refusal;
+use crate::request::credential::Credential;
+
+/// What becomes of a cookie whose token is dead or can't be verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeadCookiePolicy {
+    /// It is taken out of the request: browsers send cookies by themselves, and the customer must be able to log in.
+    #[default]
+    Remove,
+    /// The request is refused.
+    Refuse,
+}
+
+/// A cookie that is taken out of a request, because its token is dead or can't be verified.
+pub struct DeadCookie {
+    /// Its name, as it came.
+    pub name: String,
+    /// What stands between two semicolons of a `Cookie` line, the cookie in it, byte for byte.
+    pub segment: Vec<u8>,
+    /// The browser is to keep it: its time is over, or has not come, and the shop may still exchange it.
+    pub is_kept: bool,
+}
+
+impl fmt::Debug for DeadCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeadCookie({}=..)", self.name)
+    }
+}
+
+/// The cookies of one request that are dead, as far as the shop lets them be taken out.
+pub(in crate::request) struct SetAside {
+    policy: DeadCookiePolicy,
+    /// These are.
+    pub(in crate::request) cookies: Vec<DeadCookie>,
+    /// Why the first of them is.
+    pub(in crate::request) refusal: Option<Refusal>,
+}
+
+impl SetAside {
+    /// Nothing yet.
+    pub(in crate::request) fn under(policy: DeadCookiePolicy) -> Self {
+        Self {
+            policy,
+            cookies: Vec::new(),
+            refusal: None,
+        }
+    }
+
+    /// Sets a credential aside, if it is a cookie and the fault is its own; else the request is refused.
+    pub(in crate::request) fn take(
+        &mut self,
+        credential: &Credential<'_>,
+        refusal: Refusal,
+    ) -> Result<(), Refusal> {
+        self.note(credential, refusal);
+        let is_refused = self.policy == DeadCookiePolicy::Refuse || refusal.is_passing();
+        if is_refused || !credential.is_ambient() {
+            return Err(refusal);
+        }
+        self.refusal.get_or_insert(refusal);
+        Ok(())
+    }
+
+    /// A deletion goes by the name alone: it must not take a living cookie along.
+    pub(in crate::request) fn keep_names_of<'s>(&mut self, living: impl Iterator<Item = &'s [u8]>) {
+        if self.cookies.is_empty() {
+            return;
+        }
+        let is_dead = |segment: &&[u8]| self.cookies.iter().any(|one| one.segment == **segment);
+        let names: Vec<String> = living.filter(|one| !is_dead(one)).map(name_in).collect();
+        for cookie in &mut self.cookies {
+            cookie.is_kept |= names.contains(&cookie.name);
+        }
+    }
+
+    /// Notes the cookies of a credential that is at fault: the answer deletes them, whatever becomes of the request.
+    pub(in crate::request) fn note(&mut self, credential: &Credential<'_>, refusal: Refusal) {
+        if refusal.is_passing() {
+            return;
+        }
+        for segment in &credential.segments {
+            if self.cookies.iter().any(|known| known.segment == *segment) {
+                continue;
+            }
+            self.cookies.push(DeadCookie {
+                name: name_in(segment),
+                segment: segment.to_vec(),
+                is_kept: matches!(refusal, Refusal::Expired | Refusal::NotYetValid),
+            });
+        }
+    }
+}
+
+/// The name of the cookie in a piece of a `Cookie` line.
+pub(in crate::request) fn name_in(segment: &[u8]) -> String {
+    let name = segment.split(|byte| *byte == b'=').next();
+    let name = String::from_utf8_lossy(name.unwrap_or_default());
+    name.trim().to_owned()
+}
+
+impl DeadCookie {
+    /// A `Cookie` line without these, its other bytes as they were. `None`: no cookie is left.
+    pub fn without(dead: &[Self], line: &[u8]) -> Option<Vec<u8>> {
+        let is_dead = |segment: &&[u8]| dead.iter().any(|one| one.segment == **segment);
+        let segments = || line.split(|byte| *byte == b';');
+        if !segments().any(|segment| is_dead(&segment)) {
+            return Some(line.to_vec());
+        }
+        let left: Vec<&[u8]> = segments().filter(|segment| !is_dead(segment)).collect();
+        let left = left.join(&b';');
+        let is_empty = left
+            .iter()
+            .all(|byte| *byte == b';' || byte.is_ascii_whitespace());
+        (!is_empty).then(|| left.trim_ascii().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_dead_cookie_leaves_the_line_field_f5() {
+        let dead = |segments: &[&str]| -> Vec<DeadCookie> {
+            let segments = segments.iter().map(|segment| segment.as_bytes().to_vec());
+            segments
+                .map(|segment| DeadCookie {
+                    name: name_in(&segment),
+                    segment,
+                    is_kept: false,
+                })
+                .collect()
+        };
+        for (line, segments, left) in [
+            ("sid=a", vec!["sid=a"], None),
+            ("sid=a;", vec!["sid=a"], None),
+            (" ; sid=a ; ", vec![" sid=a "], None),
+            ("sid=a; x=1", vec!["sid=a"], Some("x=1")),
+            ("x=1; sid=a", vec![" sid=a"], Some("x=1")),
+            (
+                "x=1; sid=a; y=\"2;3\"",
+                vec![" sid=a"],
+                Some("x=1; y=\"2;3\""),
+            ),
+            ("x=1;sid=a;y=2", vec!["sid=a"], Some("x=1;y=2")),
+            ("sid=a; sid=b", vec!["sid=a"], Some("sid=b")),
+            (
+                "sid=a; x=1;;  y = %20;z",
+                vec!["sid=a"],
+                Some("x=1;;  y = %20;z"),
+            ),
+            ("sid=b;  x=1; ", vec!["sid=a"], Some("sid=b;  x=1; ")),
+            (
+                "sid.0=a; sid.1=b; x",
+                vec!["sid.0=a", " sid.1=b"],
+                Some("x"),
+            ),
+        ] {
+            let without = DeadCookie::without(&dead(&segments), line.as_bytes());
+            assert_eq!(without.as_deref(), left.map(str::as_bytes), "{line}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_shown() {
+        let cookie = DeadCookie {
+            name: "sid".to_owned(),
+            segment: b"sid=secret".to_vec(),
+            is_kept: false,
+        };
+        assert_eq!(format!("{cookie:?}"), "DeadCookie(sid=..)");
+    }
+}

@@ -1,0 +1,171 @@
+//! Tokens that say nothing themselves, in shops that are asked about them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderName, StatusCode};
+
+use super::cache::{Asked, Word};
+use super::request::Testimony;
+use crate::clock::UnixTime;
+use crate::request::answers::{Answer, Refusal};
+use crate::request::credential::{Occasion, Standing};
+use crate::request::presented::Presented;
+use crate::request::shop::{Shop, Tokens};
+use crate::request::token::{Confirmed, Token};
+use crate::revocation::{Id, Identity};
+
+/// A token that the shop is to be asked about.
+pub struct Doubtful {
+    /// By what it can be revoked.
+    pub identity: Arc<Identity>,
+    /// What the request is about that it came with.
+    pub occasion: Occasion,
+    /// The header that it came in; in what is asked it stands there again.
+    pub header: Option<HeaderName>,
+    /// The token.
+    pub text: String,
+}
+
+impl fmt::Debug for Doubtful {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Doubtful(..)")
+    }
+}
+
+impl Doubtful {
+    /// What it is remembered by.
+    pub fn id(&self) -> Id {
+        self.identity.id
+    }
+}
+
+impl Shop {
+    /// Puts the shop's word in the place of tokens that say nothing themselves. Those of which it has said nothing
+    /// lately come back, and at a logout all of which it was not asked just now.
+    pub(in crate::request) fn confirm(
+        &self,
+        alive: &mut [Presented<'_>],
+        occasion: Occasion,
+        asked: Asked,
+        now: UnixTime,
+    ) -> Result<Vec<Doubtful>, Refusal> {
+        let mut doubtful = Vec::new();
+        let Some(inquiry) = &self.verifier.settings().inquiry else {
+            return Ok(doubtful);
+        };
+        for Presented { token, credential } in alive {
+            let Token::Opaque(identity) = &*token else {
+                continue;
+            };
+            if credential.place.is_accompanying() || credential.standing != Standing::Exact {
+                continue;
+            }
+            let identity = Arc::clone(identity);
+            let implausible = self.verifier.refuse_implausible(token, &credential.text);
+            if implausible.is_err() {
+                continue; // not one of the shop's
+            }
+            let word = self.confirmations.word(&identity.id, inquiry.fresh, now);
+            let counts = Word::counts(occasion, asked);
+            match word {
+                Some(Word::Good(confirmed)) => {
+                    *token = Token::Confirmed(confirmed);
+                    if counts {
+                        continue;
+                    }
+                }
+                Some(Word::Stranger) if counts => {
+                    *token = Token::Stranger(identity);
+                    continue;
+                }
+                // The shop that fails undoes no logout: its token ends by its own digest.
+                Some(Word::Silence) if counts && occasion == Occasion::Logout => continue,
+                Some(Word::Silence) if counts => return Err(Refusal::Unconfirmed),
+                Some(Word::Stranger | Word::Silence) | None => {}
+            }
+            doubtful.push(Doubtful {
+                identity,
+                occasion,
+                header: credential.place.carrier.header().cloned(),
+                text: credential.text.clone().into_owned(),
+            });
+        }
+        Ok(doubtful)
+    }
+
+    /// A token as the shop confirmed it before, if it did: its customer stays the same, by whatever name.
+    pub(in crate::request) fn vouched_before(&self, token: Token, before: &Tokens) -> Token {
+        let Token::Opaque(names) = &token else {
+            return token;
+        };
+        let is_it = |one: &&Arc<Confirmed>| {
+            let mut known = one.identity.names();
+            known.any(|id| names.names().any(|name| name == id))
+        };
+        let confirmed = before.iter().filter_map(Token::confirmed);
+        let Some(confirmed) = confirmed.into_iter().find(is_it) else {
+            return token;
+        };
+        let customer = confirmed.customer.as_deref();
+        let said = Testimony::of_customer(customer);
+        Token::Confirmed(Arc::new(Confirmed {
+            identity: Identity {
+                issued_at: confirmed.issued_at,
+                ..self.verifier.confirmed(names, &said)
+            },
+            subject: customer.map(|subject| self.verifier.customer(subject)),
+            customer: confirmed.customer.clone(),
+            issued_at: confirmed.issued_at,
+        }))
+    }
+
+    /// A token with what is remembered of whose it is, however long ago the shop said so.
+    pub(in crate::request) fn with_owner(&self, token: Token) -> Token {
+        let is_asked = self.verifier.settings().inquiry.is_some();
+        let id = token.opaque_id().filter(|_| is_asked);
+        let vouched = id.and_then(|id| self.confirmations.vouched(&id));
+        vouched.map_or(token, Token::Confirmed)
+    }
+
+    /// Whether only the shop knows whose a token is, by which it may be refused.
+    pub fn has_hidden_owner(&self, token: &Token) -> bool {
+        let is_asked = self.verifier.settings().inquiry.is_some();
+        match token {
+            Token::Opaque(_) | Token::Stranger(_) => is_asked,
+            Token::Verified(_) | Token::Confirmed(_) => false,
+        }
+    }
+
+    /// Whether nothing was said of it since, by way of another request.
+    pub fn still_doubts(&self, token: &Doubtful, now: UnixTime) -> bool {
+        let inquiry = self.verifier.settings().inquiry.as_ref();
+        let word = inquiry.and_then(|asked| self.confirmations.word(&token.id(), asked.fresh, now));
+        word.is_none() || !Word::counts(token.occasion, Asked::No)
+    }
+
+    /// The shop has answered an inquiry, or not.
+    pub fn note_answer(&self, token: &Doubtful, answer: Option<&Answer>, now: UnixTime) {
+        let inquiry = self.verifier.settings().inquiry.as_ref();
+        let Some(inquiry) = inquiry else { return };
+        let known = self.confirmations.word(&token.id(), inquiry.fresh, now);
+        let was_good = matches!(known, Some(Word::Good(_)));
+        let Some(answer) = answer else {
+            if !was_good {
+                self.confirmations.note_silence(token.id(), now);
+            }
+            return; // what the shop said lately counts on
+        };
+        let said = inquiry.hear(answer.status, &answer.body);
+        if said.is_none() && was_good && token.occasion == Occasion::Logout {
+            return; // a customer who left the shop first leaves here as the one who it was
+        }
+        let is_clean = answer.status == StatusCode::UNAUTHORIZED || answer.is_plain_json();
+        if said.is_none() && !is_clean {
+            self.likely.note(token.id()); // perhaps the shop did not understand, or is being mended
+        }
+        let said = said.as_ref();
+        self.confirmations
+            .note(&token.identity, said, &self.verifier, now);
+    }
+}

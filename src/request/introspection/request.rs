@@ -1,0 +1,183 @@
+//! What a shop is asked about a token that says nothing itself, and how its answer is understood.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::UnixTime;
+use crate::request::logout::Agreement;
+use crate::request::payload::{Pointer, json};
+use crate::request::token::{moment_of, name_from_json};
+
+/// One request by which a shop says whether a token is good, and whose it is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Inquiry {
+    /// Its method.
+    pub method: Method,
+    /// Its path, and a query if need be.
+    pub path: PathAndQuery,
+    /// Its body; `{token}` stands for the token.
+    pub body: Option<Arc<str>>,
+    /// What the body is.
+    pub content_type: ContentType,
+    /// The answer that says that the token is good.
+    pub good: Agreement,
+    /// Where that answer names the customer.
+    pub subject: Pointer,
+    /// Where it says when the token was issued, in seconds since the epoch.
+    pub issued_at: Option<Pointer>,
+    /// How long an answer is believed.
+    pub fresh: Duration,
+}
+
+/// What a body is, and so how a token is written into it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentType {
+    /// JSON: the token stands in a string.
+    #[default]
+    Json,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+}
+
+/// Where an answer about a good token says whose it is, and when it was issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::request) struct TestimonyPointers {
+    subject: Pointer,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issued_at: Option<Pointer>,
+}
+
+/// What an answer says of a good token.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::request) struct Testimony {
+    /// Whose it is, if the shop says so.
+    pub(in crate::request) subject: Option<String>,
+    /// When it was issued, if the shop says so.
+    pub(in crate::request) issued_at: Option<UnixTime>,
+    /// All that it says.
+    said: Value,
+}
+
+impl TestimonyPointers {
+    /// The text that tells them from others.
+    pub(in crate::request) fn reading(&self) -> String {
+        let issued_at = self.issued_at.as_ref().map(ToString::to_string);
+        format!("asked {} {}", self.subject, issued_at.unwrap_or_default())
+    }
+
+    fn read(&self, said: Value) -> Testimony {
+        let issued_at = self.issued_at.as_ref().and_then(|place| place.find(&said));
+        Testimony {
+            subject: self.subject.find(&said).and_then(name_from_json),
+            issued_at: moment_of(issued_at),
+            said,
+        }
+    }
+}
+
+impl Testimony {
+    /// What an answer that hands out a token says of its customer.
+    pub(in crate::request) fn of_customer(subject: Option<&str>) -> Self {
+        Self {
+            subject: subject.map(str::to_owned),
+            ..Self::default()
+        }
+    }
+
+    /// The same answer as it was read by other pointers. One of another form names the same customers.
+    pub(in crate::request) fn by(&self, pointers: &TestimonyPointers) -> Self {
+        let read = pointers.read(self.said.clone());
+        Self {
+            subject: read.subject.or_else(|| self.subject.clone()),
+            ..read
+        }
+    }
+}
+
+impl Inquiry {
+    /// The body about this token.
+    pub fn body_about(&self, token: &str) -> String {
+        let body = self.body.as_deref().unwrap_or_default();
+        let written = match self.content_type {
+            ContentType::Json => {
+                let quoted = Value::from(token).to_string();
+                quoted[1..quoted.len() - 1].to_owned()
+            }
+            ContentType::Form => utf8_percent_encode(token, NON_ALPHANUMERIC).to_string(),
+        };
+        body.replace("{token}", &written)
+    }
+
+    /// What the answer says; `None`: that the token is not good.
+    pub(in crate::request) fn hear(&self, status: StatusCode, body: &[u8]) -> Option<Testimony> {
+        if !self.good.holds(status, body) {
+            return None;
+        }
+        let said = json::parse_answer(body).unwrap_or_default();
+        Some(self.pointers().read(said))
+    }
+
+    /// Where the answer says whose a token is, and when it was issued.
+    pub(in crate::request) fn pointers(&self) -> TestimonyPointers {
+        TestimonyPointers {
+            subject: self.subject.clone(),
+            issued_at: self.issued_at.clone(),
+        }
+    }
+}
+
+impl ContentType {
+    /// As it stands in the header.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inquiry(body: &str, content_type: ContentType) -> Inquiry {
+        Inquiry {
+            method: Method::POST,
+            path: PathAndQuery::from_static("/verify"),
+            body: Some(body.into()),
+            content_type,
+            good: Agreement::default(),
+            subject: Pointer::parse("/user/id").unwrap(),
+            issued_at: Some(Pointer::parse("/iat").unwrap()),
+            fresh: Duration::from_mins(1),
+        }
+    }
+
+    #[test]
+    fn a_token_stands_in_a_body_as_its_kind_demands() {
+        let token = r#"1|a"b\&c"#;
+        let json = inquiry(r#"{"token":"{token}"}"#, ContentType::Json);
+        assert_eq!(json.body_about(token), r#"{"token":"1|a\"b\\&c"}"#);
+        let form = inquiry("token={token}&hint=x", ContentType::Form);
+        assert_eq!(form.body_about(token), "token=1%7Ca%22b%5C%26c&hint=x");
+    }
+
+    #[test]
+    fn an_answer_names_the_customer_by_text_or_number() {
+        let inquiry = inquiry("", ContentType::Json);
+        let hear = |body: &str| inquiry.hear(StatusCode::OK, body.as_bytes());
+        let said = hear(r#"{"user":{"id":7},"iat":1790000000}"#).unwrap();
+        assert_eq!(said.subject.as_deref(), Some("7"));
+        assert_eq!(said.issued_at, Some(UnixTime::from_seconds(1_790_000_000)));
+        let said = hear(r#"{"user":{"id":"7"},"iat":"yesterday"}"#).unwrap();
+        assert_eq!((said.subject.as_deref(), said.issued_at), (Some("7"), None));
+        assert_eq!(hear("true").unwrap().subject, None);
+        assert_eq!(inquiry.hear(StatusCode::UNAUTHORIZED, b"{}"), None);
+    }
+}

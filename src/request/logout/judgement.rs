@@ -1,0 +1,303 @@
+//! Judges a logout: what is alive of its credentials ends.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::recognised::{LogOut, sparing};
+use super::rule::{LogoutRule, Reach, Scope};
+use crate::clock::UnixTime;
+use crate::request::answers::Refusal;
+use crate::request::arrived::Arrived;
+use crate::request::calls::{Enforce, Purpose};
+use crate::request::cookie::{DeadCookie, SetAside, dead as dead_cookie};
+use crate::request::credential::{Credential, Credentials, Occasion};
+use crate::request::introspection::Doubtful;
+use crate::request::presented::{AllPresented, Presented};
+use crate::request::shop::Shop;
+use crate::request::site::may_be_sent_by_another_site;
+use crate::request::token::{Flaw, Token};
+use crate::request::verdict::Verdict;
+use crate::revocation::{Id, Revocation, Source};
+
+/// How many tokens beside a verified one are taken on its word. A browser sends a few; each verified token speaks once, for it
+/// is dead then.
+const COMPANIONS_MAX: usize = 4;
+
+/// What a logout brought.
+struct Brought<'a> {
+    /// The tokens that are alive.
+    alive: AllPresented<'a>,
+    /// The first thing that is wrong with its credentials.
+    fault: Option<Refusal>,
+    /// Whether it brought no credential of a customer.
+    is_bare: bool,
+}
+
+impl Brought<'_> {
+    /// Notes a credential that is at fault. A cookie comes by itself: a dead one is no fault where the shop has no words for it.
+    fn note_fault(&mut self, rule: &LogoutRule, credential: &Credential<'_>, refusal: Refusal) {
+        let is_excused = credential.is_ambient() && rule.invalid.is_none();
+        if !is_excused && !credential.is_ignored(refusal, true) {
+            self.fault.get_or_insert(refusal);
+        }
+    }
+
+    /// Something is alive, or a logout without anything is fine.
+    fn refuse_in_vain(&self, rule: &LogoutRule) -> Result<(), Refusal> {
+        match self.fault {
+            Some(refusal) if self.alive.is_empty() => Err(refusal),
+            None if self.is_bare && rule.missing.is_some() => Err(Refusal::NoCredential),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl<'g> Arrived<'g, '_> {
+    /// Every credential is judged by itself. What is alive ends, what is dead stays dead and keeps nothing else from ending;
+    /// what has expired may still be revoked.
+    pub(in crate::request) fn judge_logout(
+        &self,
+        rule: &'g Arc<LogoutRule>,
+        aside: &mut SetAside,
+        now: UnixTime,
+    ) -> Result<Verdict<'g>, Refusal> {
+        let (gate, shop, request) = (self.gate, self.shop, &self.view.request);
+        rule.check_client_key(request)?;
+        let mut credentials = self.credentials(Purpose::LogOut(rule))?;
+        credentials.retain(|credential| credential.counts_at(Occasion::Logout));
+        gate.refuse_unsynced(credentials.is_empty(), now)?;
+        let when = rule.when_sent_by(request, &credentials, &shop.hosts)?;
+        let may_be_foreign = may_be_sent_by_another_site(request, &credentials, &shop.hosts);
+        let mut brought = self.brought(rule, credentials, aside, now)?;
+        let doubtful = self.doubtful_at_logout(&mut brought.alive, now)?;
+        if !doubtful.is_empty() {
+            return Ok(Verdict::Ask(shop, doubtful));
+        }
+        self.set_dead_aside(rule, &mut brought, aside, now);
+        brought.refuse_in_vain(rule)?;
+        let alive = brought.alive;
+        let dead_cookies = std::mem::take(&mut aside.cookies);
+        let revocations = self.revocations_of(&alive, rule, now);
+        let spared = spared_by(rule, &alive);
+        if revocations.is_empty() && !alive.is_empty() && !spared.is_empty() {
+            return Err(Refusal::Unverifiable(Flaw::NoCustomer)); // no token says whose the others are
+        }
+        let ended = ended_cookies(&alive, &spared, &dead_cookies);
+        Ok(Verdict::LogOut(Box::new(LogOut {
+            shop: Arc::clone(shop),
+            rule: Arc::clone(rule),
+            revocations,
+            likely: likely_among(&alive, shop),
+            is_single: is_single(&alive),
+            issued: issue_times_of(&alive),
+            spared,
+            when,
+            may_be_foreign,
+            at: now,
+            deletions: shop.deletions_at(rule, &ended, request),
+            dead_cookies,
+            expired: are_expired(&alive, now),
+            graphql: rule.graphql_outcome(self.view.graphql()),
+        })))
+    }
+
+    /// What the credentials of a logout are, each judged by itself.
+    fn brought<'a>(
+        &self,
+        rule: &LogoutRule,
+        credentials: Credentials<'a>,
+        aside: &mut SetAside,
+        now: UnixTime,
+    ) -> Result<Brought<'a>, Refusal> {
+        let mut brought = Brought {
+            alive: AllPresented::new(),
+            fault: None,
+            is_bare: true,
+        };
+        for credential in credentials {
+            match self.live_token_at_logout(&credential, now) {
+                Ok(token) if !token.is_revocable() => {} // every visitor has it, so it is no credential here
+                Ok(token) => {
+                    brought.is_bare = false;
+                    brought.alive.push(Presented { token, credential });
+                }
+                Err(refusal) if refusal.is_passing() => return Err(refusal),
+                Err(refusal) => {
+                    brought.is_bare = false;
+                    brought.note_fault(rule, &credential, refusal);
+                    if !credential.is_ignored(refusal, true) {
+                        aside.note(&credential, refusal);
+                    }
+                }
+            }
+        }
+        Ok(brought)
+    }
+
+    /// The token of a credential, unless that is bad or dead. A JWT that no key can judge ends by its digest: the shop may
+    /// know it.
+    fn live_token_at_logout(
+        &self,
+        credential: &Credential<'_>,
+        now: UnixTime,
+    ) -> Result<Token, Refusal> {
+        match self.gate.live_token(self.shop, credential, now) {
+            Err(Refusal::Unverifiable(flaw)) if flaw.is_undecided() => {
+                let token = self.shop.verifier.by_digest(&credential.text);
+                self.gate.refuse_revoked(self.shop, &token)?;
+                Ok(token)
+            }
+            judged => judged,
+        }
+    }
+
+    /// The tokens that the shop is to be asked about first. It is not asked about those that are dead by what it said before.
+    fn doubtful_at_logout(
+        &self,
+        alive: &mut [Presented<'_>],
+        now: UnixTime,
+    ) -> Result<Vec<Doubtful>, Refusal> {
+        let shop = self.shop;
+        let mut doubtful = shop.confirm(alive, Occasion::Logout, self.asked, now)?;
+        doubtful.retain(|one| {
+            let mut tokens = alive.iter().map(|one| &one.token);
+            let known = tokens.find(|token| token.identity().id == one.id());
+            known.is_none_or(|token| self.gate.refuse_confirmed(shop, token, now).is_ok())
+        });
+        Ok(doubtful)
+    }
+
+    /// Keeps of the tokens those that are alive by what the shop said of them, and that look like the shop's.
+    fn set_dead_aside(
+        &self,
+        rule: &LogoutRule,
+        brought: &mut Brought<'_>,
+        aside: &mut SetAside,
+        now: UnixTime,
+    ) {
+        for Presented { token, credential } in std::mem::take(&mut brought.alive) {
+            let judged = self
+                .gate
+                .refuse_confirmed(self.shop, &token, now)
+                .and_then(|()| self.shop.refuse_implausible(&token, &credential));
+            match judged {
+                Ok(()) => brought.alive.push(Presented { token, credential }),
+                Err(refusal) => {
+                    brought.note_fault(rule, &credential, refusal);
+                    aside.note(&credential, refusal);
+                }
+            }
+        }
+    }
+
+    /// What a logout with these revokes.
+    fn revocations_of(
+        &self,
+        alive: &[Presented<'_>],
+        rule: &LogoutRule,
+        now: UnixTime,
+    ) -> Vec<Revocation> {
+        let shop = self.shop;
+        let settings = shop.verifier.settings();
+        let moment = shop.clock.moment(now);
+        let companions = companions_in(alive);
+        let mut revocations = Vec::with_capacity(2);
+        let spared = spared_by(rule, alive);
+        for Presented { token, credential } in alive {
+            let id = token.identity().id;
+            let is_vouched =
+                companions.contains(&id) || self.gate.revocations.was_accepted(token.identity());
+            let source = if is_vouched {
+                Source::Verified
+            } else {
+                Source::Unverified(shop.tag)
+            };
+            let reach = if credential.place.is_hint() {
+                Reach::Always
+            } else {
+                Reach::WhileAccepted
+            };
+            revocations.extend(rule.revocations(token, settings, source, reach, moment));
+        }
+        if rule.revoke == Scope::Others {
+            let is_spared = |one: &Revocation| matches!(one, Revocation::Token { id, .. } if spared.contains(id));
+            revocations.retain(|one| !is_spared(one));
+            return sparing(&spared, revocations);
+        }
+        revocations
+    }
+}
+
+/// The tokens that came with a verified one, and are not rationed: there are no more of them than of those.
+fn companions_in(alive: &[Presented<'_>]) -> SmallVec<[Id; COMPANIONS_MAX]> {
+    let mut companions = SmallVec::new();
+    if !alive.iter().any(|one| one.token.is_verified()) {
+        return companions;
+    }
+    for Presented { token, .. } in alive {
+        let id = token.identity().id;
+        let is_new = !token.is_verified() && !companions.contains(&id);
+        if is_new && companions.len() < COMPANIONS_MAX {
+            companions.push(id);
+        }
+    }
+    companions
+}
+
+/// The tokens that the shop may know although nothing verifies them, or that it could not be asked about.
+fn likely_among(alive: &[Presented<'_>], shop: &Shop) -> Vec<Id> {
+    let is_asked = shop.verifier.settings().inquiry.is_some();
+    let is_likely = |token: &Token| {
+        let is_silent = is_asked && token.opaque_id().is_some();
+        is_silent || (!token.is_verified() && shop.likely.holds(&token.identity().id))
+    };
+    let tokens = alive.iter().map(|one| &one.token);
+    let likely = tokens.filter(|token| is_likely(token));
+    likely.map(|token| token.identity().id).collect()
+}
+
+/// Whether a yes to a logout can only be about one token; it may bring one other, such as a refresh token.
+fn is_single(alive: &[Presented<'_>]) -> bool {
+    let own = |one: &&Presented<'_>| !one.credential.place.is_accompanying();
+    match alive.len() {
+        0 | 1 => true,
+        2 => alive.iter().filter(own).count() == 1,
+        _ => false,
+    }
+}
+
+/// When the presented tokens were issued that name their customer, as far as they or the shop say so.
+fn issue_times_of(alive: &[Presented<'_>]) -> Vec<(Id, UnixTime)> {
+    let tokens = alive.iter().map(|one| &one.token);
+    let issued = tokens.filter_map(|token| token.customer().zip(token.said_issued_at()));
+    issued.collect()
+}
+
+/// The presented tokens that a logout leaves alive.
+fn spared_by(rule: &LogoutRule, alive: &[Presented<'_>]) -> Vec<Id> {
+    if rule.revoke != Scope::Others {
+        return Vec::new();
+    }
+    alive.iter().map(|one| one.token.identity().id).collect()
+}
+
+/// The names of the cookies whose tokens are dead after a logout.
+fn ended_cookies(alive: &[Presented<'_>], spared: &[Id], dead: &[DeadCookie]) -> Vec<String> {
+    let ended = alive
+        .iter()
+        .filter(|one| !spared.contains(&one.token.identity().id));
+    let segments = ended.flat_map(|one| &one.credential.segments);
+    let alive = segments.map(|segment| dead_cookie::name_in(segment));
+    let dead = dead.iter().map(|cookie| cookie.name.clone());
+    alive.chain(dead).collect()
+}
+
+/// Whether all that a logout brought had expired. A hint may have.
+fn are_expired(alive: &[Presented<'_>], now: UnixTime) -> bool {
+    let is_expired = |one: &Presented<'_>| {
+        !one.credential.place.is_hint()
+            && Enforce::Valid.refuse_untimely(&one.token, now) == Err(Refusal::Expired)
+    };
+    !alive.is_empty() && alive.iter().all(is_expired)
+}

@@ -1,0 +1,24 @@
+//! How customers log out of the shops that are known, whatever the shop at hand is.
+
+use crate::request::calls::Call;
+
+/// The logouts of every shop that is known.
+#[derive(Debug, Default)]
+pub struct KnownLogouts(Vec<Call>);
+
+impl KnownLogouts {
+    /// Of these calls.
+    pub fn of(calls: Vec<Call>) -> Self {
+        Self(calls)
+    }
+
+    /// All of them.
+    pub(in crate::request) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.0.iter()
+    }
+
+    /// Those of GraphQL.
+    pub(in crate::request) fn graphql(&self) -> impl Iterator<Item = &Call> {
+        self.calls().filter(|call| call.graphql.is_some())
+    }
+}

@@ -1,0 +1,297 @@
+//! A storefront's logout: how it is recognised, what it revokes and how it is answered.
+
+use std::time::Duration;
+
+use http::HeaderName;
+use regex::Regex;
+
+use super::agreement::Agreement;
+use crate::clock::UnixTime;
+use crate::request::answers::{Refusal, Words};
+use crate::request::calls::{Call, Request};
+use crate::request::clocks::Moment;
+use crate::request::cookie::CookieDeletion;
+use crate::request::graphql::{Outcome, Reading};
+use crate::request::site::WebOrigin;
+use crate::request::token::{Confirmed, Token, TokenSettings, Verified};
+use crate::revocation::{Identity, MARGIN, Revocation, Source, Window};
+
+/// A call by which customers log out.
+#[derive(Debug)]
+pub struct LogoutRule {
+    /// How it is called.
+    pub call: Call,
+    /// How far a logout reaches.
+    pub revoke: Scope,
+    /// Who answers.
+    pub answer: AnswerBy,
+    /// Whether the shop is asked first, where it is the shop that answers.
+    pub when: When,
+    /// What a yes of the shop looks like; `None`: any answer of its own.
+    pub agreed: Option<Agreement>,
+    /// The answer that the shop gives only to a token that it knows; `None`: the configuration does not say.
+    pub confirms: Option<Agreement>,
+    /// The answer of a logout that worked.
+    pub success: Words,
+    /// The answer to who brings no credential; `None`: such a logout is fine.
+    pub missing: Option<Words>,
+    /// The answer to who brings a bad, expired or dead one; `None`: the ordinary refusal.
+    pub invalid: Option<Words>,
+    /// The shop's client key, where a logout must carry it.
+    pub client_key: Option<ClientKey>,
+    /// The cookies that a logout deletes.
+    pub clear_cookies: Vec<CookieDeletion>,
+    /// A page of another origin may not log a customer out by cookie.
+    pub same_origin: bool,
+    /// Origins whose pages may all the same.
+    pub origins: Vec<WebOrigin>,
+}
+
+/// How far a logout reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The presented token.
+    Token,
+    /// Every token of its session.
+    Session,
+    /// Every token of its customer that was issued before.
+    Subject,
+    /// The same, but the presented token lives on.
+    Others,
+}
+
+impl Scope {
+    /// Whether it is about all that the customer has.
+    pub(in crate::request) fn reaches_customer(self) -> bool {
+        matches!(self, Self::Subject | Self::Others)
+    }
+}
+
+/// Who answers a logout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerBy {
+    /// Doorward, in the preset's words. The shop never hears of it.
+    Doorward,
+    /// The shop; with or without the customer's credential headers.
+    Shop {
+        /// Whether it gets them.
+        with_credentials: bool,
+    },
+}
+
+/// When a logout counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// As soon as it is recognised, before the shop hears of it.
+    #[default]
+    AtOnce,
+    /// Once the shop has said yes.
+    ShopAgreed,
+}
+
+/// A header by which a shop knows its clients. It is no credential of a customer.
+#[derive(Clone, Debug)]
+pub struct ClientKey {
+    /// Its name.
+    pub header: HeaderName,
+    /// What a key looks like.
+    pub pattern: Regex,
+    /// The answer to who brings none.
+    pub missing: Words,
+    /// The answer to who brings something else.
+    pub invalid: Words,
+}
+
+impl LogoutRule {
+    /// The rule's own words for a refusal, if it has some.
+    pub fn words_for(&self, refusal: Refusal) -> Option<&Words> {
+        let key = self.client_key.as_ref();
+        if refusal == Refusal::NoCredential {
+            return self.missing.as_ref();
+        }
+        if refusal == Refusal::NoClientKey {
+            return key.map(|key| &key.missing);
+        }
+        if refusal == Refusal::BadClientKey {
+            return key.map(|key| &key.invalid);
+        }
+        self.invalid.as_ref().filter(|_| refusal.is_about_token())
+    }
+
+    /// The shop's client key must be there and look like one.
+    pub fn check_client_key(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let Some(key) = &self.client_key else {
+            return Ok(());
+        };
+        let mut given = request.head.headers.get_all(&key.header).iter();
+        let (Some(only), None) = (given.next(), given.next()) else {
+            return Err(Refusal::NoClientKey);
+        };
+        let fits = only
+            .to_str()
+            .is_ok_and(|given| key.pattern.is_match(given.trim()));
+        if fits {
+            Ok(())
+        } else {
+            Err(Refusal::BadClientKey)
+        }
+    }
+
+    /// Whether the body of the shop's answer matters.
+    pub fn reads_answer(&self) -> bool {
+        let mut agreements = self.agreed.iter().chain(&self.confirms);
+        agreements.any(Agreement::reads_body)
+    }
+
+    /// What a GraphQL request executes beside this logout, by what was read of it.
+    pub(in crate::request) fn graphql_outcome(&self, reading: Option<&Reading>) -> Option<Outcome> {
+        let condition = self.call.graphql.as_ref()?;
+        Some(condition.outcome(reading?))
+    }
+
+    /// What a logout with this token revokes; an opaque one on this word. A token that the shop does not know ends by its
+    /// digest, too: what was presented is dead when the customer hears of success.
+    pub(in crate::request) fn revocations(
+        &self,
+        token: &Token,
+        settings: &TokenSettings,
+        source: Source,
+        reach: Reach,
+        moment: Moment,
+    ) -> Vec<Revocation> {
+        match token {
+            Token::Verified(token) => of_verified(token, self.revoke, reach, moment),
+            Token::Confirmed(token) => of_confirmed(token, self.revoke, settings, moment),
+            Token::Opaque(_) | Token::Stranger(_) if self.revoke == Scope::Others => Vec::new(),
+            Token::Opaque(identity) | Token::Stranger(identity) => {
+                vec![of_opaque(identity, source, settings, moment.now())]
+            }
+        }
+    }
+}
+
+/// What the shop's answer to a logout says of a credential that could not be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Assent {
+    /// The shop was not asked, or not told the credential.
+    NotAsked,
+    /// It knows the token: it says so to no other.
+    Proved,
+    /// It said yes; perhaps it does so to everybody.
+    Given,
+    /// It does not know the token.
+    Denied,
+    /// It failed, or said neither.
+    Unclear,
+}
+
+impl Assent {
+    /// Whether the shop said yes.
+    pub fn is_yes(self) -> bool {
+        match self {
+            Self::Proved | Self::Given => true,
+            Self::NotAsked | Self::Denied | Self::Unclear => false,
+        }
+    }
+}
+
+/// Whether a token that is over still ends what else is its customer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::request) enum Reach {
+    /// Only itself: a token that is not accepted any more ends nothing else.
+    WhileAccepted,
+    /// All that the scope says: it is a hint, and those may have expired.
+    Always,
+}
+
+/// The presented token by its own id, and what else the scope reaches.
+pub(in crate::request) fn of_verified(
+    token: &Verified,
+    scope: Scope,
+    reach: Reach,
+    moment: Moment,
+) -> Vec<Revocation> {
+    let settings = &token.settings;
+    let accepted_until = settings.accepted_until(token, moment.now());
+    let until = accepted_until.plus(MARGIN);
+    let dead = |id, window| Revocation::Token {
+        id,
+        window,
+        until,
+        source: Source::Verified,
+    };
+    let itself = (scope != Scope::Others).then(|| dead(token.identity.id, token.identity.window));
+    let respelled = token.fingerprint.filter(|_| scope != Scope::Others);
+    let respelled = respelled.map(|id| dead(id, Window::UNDATED));
+    let not_before = moment.cutoff(token.identity.issued_at);
+    let longest = until.max(settings.undated_until(moment.now().max(not_before)));
+    let rest = match scope {
+        _ if reach == Reach::WhileAccepted && moment.has_passed(accepted_until) => None,
+        Scope::Token => None,
+        Scope::Session => token.session.map(|id| Revocation::of_session(id, longest)),
+        Scope::Subject | Scope::Others => token.subject.map(|id| Revocation::Cutoff {
+            id,
+            not_before,
+            until: longest,
+        }),
+    };
+    itself.into_iter().chain(respelled).chain(rest).collect()
+}
+
+/// A token that the shop has confirmed, and its customer's others where the scope reaches them.
+fn of_confirmed(
+    token: &Confirmed,
+    scope: Scope,
+    settings: &TokenSettings,
+    moment: Moment,
+) -> Vec<Revocation> {
+    let presented = of_opaque(&token.identity, Source::Verified, settings, moment.now());
+    let others = token.subject.filter(|_| scope.reaches_customer());
+    let not_before = moment.cutoff(token.issued_at);
+    let others = others.map(|id| Revocation::Cutoff {
+        id,
+        not_before,
+        until: settings.undated_until(moment.now().max(not_before)),
+    });
+    let presented = (scope != Scope::Others).then_some(presented);
+    presented.into_iter().chain(others).collect()
+}
+
+/// An opaque credential by its digest, for as long as the shop could accept one.
+pub(in crate::request) fn of_opaque(
+    identity: &Identity,
+    source: Source,
+    settings: &TokenSettings,
+    now: UnixTime,
+) -> Revocation {
+    Revocation::Token {
+        id: identity.id,
+        window: identity.window,
+        until: settings.undated_until(now),
+        source,
+    }
+}
+
+impl TokenSettings {
+    /// Until when a token issued now could be accepted, as far as the shop says; and the margin.
+    pub fn undated_until(&self, now: UnixTime) -> UnixTime {
+        self.longest_life()
+            .map_or(UnixTime::FOREVER, |life| now.plus(life))
+    }
+
+    /// How long a token issued now could be accepted, and the margin; `None`: for ever.
+    pub fn longest_life(&self) -> Option<Duration> {
+        let longest = self.max_lifetime?.max(self.refresh_window);
+        Some(longest + self.leeway + MARGIN)
+    }
+
+    /// The last moment at which anybody accepts this token, or a refresh for it.
+    pub(in crate::request) fn accepted_until(&self, token: &Verified, now: UnixTime) -> UnixTime {
+        let Some(end) = token.expires_at else {
+            return self.undated_until(now);
+        };
+        let issued_at = token.identity.issued_at.unwrap_or(now);
+        end.max(issued_at.plus(self.refresh_window))
+            .plus(self.leeway)
+    }
+}

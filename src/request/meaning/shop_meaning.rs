@@ -1,0 +1,274 @@
+//! What a shop's names mean, as a text for the journal: by which parts of a token it is known, and where tokens stand.
+
+use http::HeaderName;
+use jsonwebtoken::Algorithm;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::request::credential::{
+    Carrier, Decoding, Fold, NamePattern, Occasions, Place, PlaceCounts, Spelling,
+};
+use crate::request::introspection::TestimonyPointers;
+use crate::request::payload::Pointer;
+use crate::request::token::{Claims, Issuer, Kind, TokenSettings};
+
+/// What the names of one shop mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::request) struct ShopMeaning {
+    /// Which shop said so.
+    pub(in crate::request) shop: String,
+    /// Under which hosts; none: all that are left.
+    pub(in crate::request) hosts: Vec<String>,
+    /// By which others, where it has all that are left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::request) beside: Vec<String>,
+    /// The marks of its keys, issuer by issuer; see [`Issuer::key_mark`].
+    pub(in crate::request) keys: Vec<Option<u32>>,
+    /// What they mean.
+    pub(in crate::request) names: Names,
+}
+
+/// What makes two meanings the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::request) struct Names {
+    pub(in crate::request) issuers: Vec<IssuerNames>,
+    /// To which of the issuers opaque tokens belong.
+    pub(in crate::request) main: usize,
+    pub(in crate::request) places: Vec<PlaceText>,
+    /// Made by a version whose digests did not say from which claim a name was read.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(in crate::request) is_legacy: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// By what the tokens of one issuer are known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::request) struct IssuerNames {
+    domain: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    own_hosts: Vec<String>,
+    algorithms: Vec<Algorithm>,
+    issuers: Vec<String>,
+    key_ids: Vec<String>,
+    claims: Claims,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opaque_pattern: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked: Option<TestimonyPointers>,
+}
+
+/// Where tokens stand, and how they are written there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::request) struct PlaceText {
+    carrier: CarrierText,
+    kind: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    decode: Vec<Decoding>,
+    #[serde(default, skip_serializing_if = "is_plain")]
+    fold: Fold,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_plain(fold: &Fold) -> bool {
+    *fold == Fold::default()
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CarrierText {
+    Schemed(String, Vec<String>),
+    Raw(String),
+    Cookie(String, Vec<String>),
+    Query(String),
+    Json(Pointer),
+    Form(String),
+    GraphQl(String),
+    Path,
+    Subprotocol(String),
+}
+
+impl ShopMeaning {
+    /// What these say, for a shop that is still to be named; see [`Names`] for `main`.
+    pub(in crate::request) fn of((issuers, main): (&[Issuer], usize), places: &[Place]) -> Self {
+        Self {
+            shop: String::new(),
+            hosts: Vec::new(),
+            beside: Vec::new(),
+            keys: issuers.iter().map(Issuer::key_mark).collect(),
+            names: Names {
+                issuers: issuers.iter().map(IssuerNames::of).collect(),
+                main,
+                places: places.iter().map(PlaceText::of).collect(),
+                is_legacy: false,
+            },
+        }
+    }
+
+    /// What the names of such a shop meant to a version that kept no meanings.
+    pub(in crate::request) fn legacy(mut self) -> Self {
+        self.names.is_legacy = true;
+        self
+    }
+
+    /// Reads a text of the journal; `None`: it is none that this version can read.
+    pub(in crate::request) fn read(text: &str) -> Option<Self> {
+        let read: Self = serde_json::from_str(text).ok()?;
+        let is_whole = read.names.main < read.names.issuers.len()
+            && read.keys.len() == read.names.issuers.len();
+        is_whole.then_some(read)
+    }
+
+    /// The text for the journal.
+    pub(in crate::request) fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() // strings and numbers: it can't fail
+    }
+}
+
+impl Names {
+    /// In which words the difference to another meaning is told.
+    pub(in crate::request) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let mut told = Vec::new();
+        let mut tell = |word, differs: bool| {
+            if differs && !told.contains(&word) {
+                told.push(word);
+            }
+        };
+        tell("legacy", self.is_legacy != other.is_legacy);
+        let pairs = self.issuers.iter().zip(&other.issuers);
+        tell("issuers", self.issuers.len() != other.issuers.len());
+        for (one, two) in pairs {
+            tell("token_domain", one.domain != two.domain);
+            tell("hosts", one.own_hosts != two.own_hosts);
+            tell("algorithms", one.algorithms != two.algorithms);
+            tell("issuer", one.issuers != two.issuers);
+            tell("kid", one.key_ids != two.key_ids);
+            tell("claims", one.claims != two.claims);
+            tell("opaque_pattern", one.opaque_pattern != two.opaque_pattern);
+            tell("ask", one.asked != two.asked);
+        }
+        tell("kind", self.main != other.main);
+        tell("credential", self.places != other.places);
+        told
+    }
+}
+
+impl IssuerNames {
+    fn of(issuer: &Issuer) -> Self {
+        let settings = issuer.settings();
+        Self {
+            domain: settings.token_domain.clone(),
+            own_hosts: issuer.own_hosts().to_vec(),
+            algorithms: settings.algorithms.clone(),
+            issuers: settings.issuers.clone(),
+            key_ids: settings.key_ids.clone(),
+            claims: settings.claims.clone(),
+            opaque_pattern: settings.opaque_pattern.as_ref().map(Regex::to_string),
+            asked: issuer.asked().cloned(),
+        }
+    }
+
+    /// An issuer that names tokens so. It verifies none.
+    pub(in crate::request) fn naming(&self, is_legacy: bool) -> Option<Issuer> {
+        let pattern = self.opaque_pattern.as_deref().map(Regex::new);
+        let settings = TokenSettings {
+            opaque_pattern: pattern.transpose().ok()?,
+            ..TokenSettings::naming(
+                self.domain.clone(),
+                self.algorithms.clone(),
+                self.issuers.clone(),
+                self.key_ids.clone(),
+                self.claims.clone(),
+            )
+        };
+        let mut issuer = Issuer::naming(settings, self.asked.clone(), is_legacy);
+        issuer.own_domain(self.own_hosts.clone());
+        Some(issuer)
+    }
+}
+
+impl PlaceText {
+    pub(in crate::request) fn of(place: &Place) -> Self {
+        Self {
+            carrier: CarrierText::of(&place.carrier),
+            kind: place.kind,
+            pattern: place.spelling.pattern.as_ref().map(Regex::to_string),
+            decode: place.spelling.decode.clone(),
+            fold: place.spelling.fold,
+        }
+    }
+
+    /// A place in which dead tokens are found, and in which none counts as a credential.
+    pub(in crate::request) fn former_place(&self) -> Option<Place> {
+        let pattern = self.pattern.as_deref().map(Regex::new);
+        Some(Place {
+            carrier: self.carrier.read()?,
+            kind: match self.kind {
+                Kind::Opaque => Kind::Opaque,
+                Kind::Jwt | Kind::Auto => Kind::Auto, // its keys may be gone
+            },
+            at: Occasions::NONE,
+            spelling: Spelling {
+                pattern: pattern.transpose().ok()?,
+                decode: self.decode.clone(),
+                fold: self.fold,
+            },
+            counts: PlaceCounts::default(),
+        })
+    }
+}
+
+impl CarrierText {
+    fn of(carrier: &Carrier) -> Self {
+        match carrier {
+            Carrier::Schemed { name, schemes } => Self::Schemed(name.to_string(), schemes.clone()),
+            Carrier::Raw(name) => Self::Raw(name.to_string()),
+            Carrier::Cookie { name, join } => {
+                let join = join.iter().map(ToString::to_string);
+                Self::Cookie(name.to_string(), join.collect())
+            }
+            Carrier::Query(name) => Self::Query(name.clone()),
+            Carrier::Json(pointer) => Self::Json(pointer.clone()),
+            Carrier::Form(name) => Self::Form(name.clone()),
+            Carrier::GraphQl(name) => Self::GraphQl(name.clone()),
+            Carrier::Path => Self::Path,
+            Carrier::Subprotocol(name) => Self::Subprotocol(name.to_string()),
+        }
+    }
+
+    fn read(&self) -> Option<Carrier> {
+        let header = |name: &str| HeaderName::try_from(name).ok();
+        let pattern = |name: &String| NamePattern::parse(name).ok();
+        Some(match self {
+            Self::Schemed(name, schemes) => Carrier::Schemed {
+                name: header(name)?,
+                schemes: schemes.clone(),
+            },
+            Self::Raw(name) => Carrier::Raw(header(name)?),
+            Self::Cookie(name, join) => Carrier::Cookie {
+                name: pattern(name)?,
+                join: join.iter().map(pattern).collect::<Option<_>>()?,
+            },
+            Self::Query(name) => Carrier::Query(name.clone()),
+            Self::Json(pointer) => Carrier::Json(pointer.clone()),
+            Self::Form(name) => Carrier::Form(name.clone()),
+            Self::GraphQl(name) => Carrier::GraphQl(name.clone()),
+            Self::Path => Carrier::Path,
+            Self::Subprotocol(name) => Carrier::Subprotocol(pattern(name)?),
+        })
+    }
+}
+
+impl Names {
+    /// Whether both have tokens of one token domain.
+    pub(in crate::request) fn share_domain(&self, other: &Self) -> bool {
+        let domain = |one: &IssuerNames| (one.domain.clone(), one.own_hosts.clone());
+        let mut domains = other.issuers.iter().map(domain);
+        domains.any(|there| self.issuers.iter().any(|one| domain(one) == there))
+    }
+}

@@ -1,0 +1,131 @@
+//! What an answer of a shop hands out: tokens that are dated, and dead ones that may live again.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::rule::{AnswerTokens, MintRule};
+use crate::clock::UnixTime;
+use crate::request::calls::RequestView;
+use crate::request::gate::Gate;
+use crate::request::introspection::Testimony;
+use crate::request::shop::Shop;
+use crate::request::token::Token;
+use crate::revocation::{Cause, Group, Id, Identity, MARGIN};
+
+/// What an answer hands out.
+#[derive(Default)]
+pub struct HandedOut {
+    /// Tokens that say nothing of their issue, and until when their dates are needed.
+    pub dated: Vec<(Id, UnixTime)>,
+    /// Tokens that are dead, and until when one could be accepted.
+    pub dead: Vec<(Id, UnixTime)>,
+    /// Tokens that were handed out or seen before, where an answer does not say whose: a logout of their customer's may have
+    /// ended them, and until when one could be accepted.
+    pub again: Vec<(Id, UnixTime)>,
+    /// Whether their customer has logged out, as far as is known: then other nodes must know of them before the
+    /// customer does.
+    pub is_awaited: bool,
+}
+
+impl Shop {
+    /// The rule of a call that hands out tokens, if a request is one.
+    pub(in crate::request) fn mint_rule(&self, view: &RequestView<'_>) -> Option<&Arc<MintRule>> {
+        self.mints.iter().find(|rule| rule.call.claims(view))
+    }
+
+    /// The token in what an answer says of it: behind its scheme, where it has one.
+    fn without_scheme<'t>(&self, text: &'t str) -> &'t str {
+        let Some((scheme, rest)) = text.split_once(' ') else {
+            return text;
+        };
+        let mut carriers = self.places.iter().map(|place| &place.carrier);
+        let is_scheme = carriers.any(|carrier| {
+            let mut schemes = carrier.schemes().unwrap_or_default().iter();
+            schemes.any(|one| one.eq_ignore_ascii_case(scheme))
+        });
+        if is_scheme { rest.trim() } else { text }
+    }
+
+    /// Under which names a text of an answer is known when it comes back as a token, until when that may be, and whether it
+    /// must be dated.
+    fn minted(
+        &self,
+        text: &str,
+        customer: Option<&str>,
+        now: UnixTime,
+    ) -> SmallVec<[(Identity, UnixTime, bool); 2]> {
+        let shop_time = self.clock.at(now);
+        let settings = self.verifier.settings();
+        let read = self.verifier.read(self.verifier.kind(), text, now);
+        if let Ok(Token::Verified(token)) = read {
+            let until = token.settings.accepted_until(&token, shop_time);
+            let identity = token.identity.clone();
+            let is_dated = identity.issued_at.is_none();
+            return SmallVec::from_iter([(identity, until.plus(MARGIN), is_dated)]);
+        }
+        let inquiry = settings.inquiry.as_ref();
+        let is_dated = inquiry.is_some_and(|asked| asked.issued_at.is_none());
+        let until = settings.undated_until(shop_time);
+        let digests = self.digests_of(text).unwrap_or_default();
+        let known = digests.into_iter();
+        let said = Testimony::of_customer(customer);
+        let known = known.map(|id| {
+            let identity = self.verifier.confirmed(&Identity::undated(id), &said);
+            (identity, until, is_dated)
+        });
+        known.collect()
+    }
+}
+
+impl Gate {
+    /// What an answer of a shop hands out.
+    pub fn handed_out(&self, shop: &Shop, tokens: &AnswerTokens, now: UnixTime) -> HandedOut {
+        let revocations = self.revocations();
+        let customer = tokens.customer.as_deref();
+        let mut handed_out = HandedOut::default();
+        for text in &tokens.texts {
+            for text in spellings_of(text) {
+                let text = shop.without_scheme(&text);
+                for (identity, until, is_dated) in shop.minted(text, customer, now) {
+                    shop.confirmations.forget(&identity.id);
+                    match revocations.covers(&identity) {
+                        Some(Cause::Unknown) | None if !is_dated => {}
+                        Some(Cause::Unknown) | None => {
+                            let names_customer = |group: &Group| group.cause == Cause::Subject;
+                            handed_out.is_awaited |= if identity.groups.iter().any(names_customer) {
+                                revocations.has_cutoff_of(&identity)
+                            } else {
+                                if revocations.has_cutoffs() && revocations.is_dated(&identity) {
+                                    let names = identity.names();
+                                    handed_out.again.extend(names.map(|id| (*id, until)));
+                                }
+                                revocations.has_cutoffs()
+                            };
+                            handed_out.dated.push((identity.id, until));
+                        }
+                        Some(_) => {
+                            let names = identity.names();
+                            handed_out.dead.extend(names.map(|id| (*id, until)));
+                        }
+                    }
+                }
+            }
+        }
+        handed_out
+    }
+}
+
+/// A text as it stands, and as it is read where it is percent-encoded.
+fn spellings_of(text: &str) -> SmallVec<[Cow<'_, str>; 2]> {
+    let mut spellings: SmallVec<[Cow<'_, str>; 2]> = SmallVec::new();
+    spellings.push(Cow::Borrowed(text));
+    if text.contains('%')
+        && let Ok(decoded) = percent_encoding::percent_decode_str(text).decode_utf8()
+        && decoded != text
+    {
+        spellings.push(decoded);
+    }
+    spellings
+}

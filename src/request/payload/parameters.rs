@@ -1,0 +1,77 @@
+//! Credentials in queries and bodies, found as the laxest shop would find them.
+
+use std::borrow::Cow;
+
+use http::header::CONTENT_TYPE;
+use percent_encoding::percent_decode_str;
+
+use super::names::is_called;
+use crate::request::answers::Refusal;
+use crate::request::calls::Request;
+
+/// The only parameter of that name in a query or form. Most shops part parameters by `&`, some by `;` too:
+/// if that makes a difference, nobody knows which one ours would take.
+pub(in crate::request) fn take_pair<'a>(
+    name: &str,
+    pairs: &'a [u8],
+) -> Result<Option<Cow<'a, str>>, Refusal> {
+    let one = take_parted(name, pairs, b"&")?;
+    if !pairs.contains(&b';') {
+        return Ok(one);
+    }
+    match (one, take_parted(name, pairs, b"&;")?) {
+        (Some(one), Some(other)) if one != other => Err(Refusal::MalformedCredential),
+        (one, other) => Ok(other.or(one)),
+    }
+}
+
+fn take_parted<'a>(
+    name: &str,
+    pairs: &'a [u8],
+    separators: &[u8],
+) -> Result<Option<Cow<'a, str>>, Refusal> {
+    let mut only = None;
+    for piece in pairs.split(|byte| separators.contains(byte)) {
+        for (given, value) in form_urlencoded::parse(piece) {
+            if is_called(&given, name) {
+                if only.is_some() {
+                    return Err(Refusal::TwoCredentials);
+                }
+                only = Some(value);
+            }
+        }
+    }
+    Ok(only.filter(|value| !value.is_empty()))
+}
+
+/// What the body is said to be, all lines of it, in small letters.
+pub(in crate::request) fn content_type(request: &Request<'_>) -> String {
+    written_content_type(request).to_ascii_lowercase()
+}
+
+/// What the body is said to be, all lines of it, as they came.
+pub(in crate::request) fn written_content_type(request: &Request<'_>) -> String {
+    let lines = request.head.headers.get_all(CONTENT_TYPE).iter();
+    let lines = lines.map(|line| String::from_utf8_lossy(line.as_bytes()));
+    lines.collect::<Vec<_>>().join(",")
+}
+
+/// Whether a multipart body could have a part of this name.
+pub(in crate::request) fn has_part(name: &str, body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    let name = name.to_ascii_lowercase();
+    text.split("name").skip(1).any(|rest| {
+        let rest = rest.trim_start_matches(['*', ' ', '\t']);
+        let Some(value) = rest.strip_prefix('=') else {
+            return false;
+        };
+        let value = value.trim_start_matches([' ', '\t', '"', '\'']);
+        let value = value
+            .split(['"', ';', '\r', '\n'])
+            .next()
+            .unwrap_or_default();
+        let value = value.rsplit("''").next().unwrap_or_default();
+        let value = percent_decode_str(value.trim_end_matches(['\'', ' '])).decode_utf8_lossy();
+        is_called(&value, &name)
+    })
+}

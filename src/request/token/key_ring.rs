@@ -1,0 +1,374 @@
+//! The keys of a shop together with the tokens that they have verified, exchanged as one while requests are judged; and
+//! the keys that tokens have named and that are not here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use moka::sync::Cache;
+use parking_lot::Mutex;
+
+use super::keys::Keys;
+use super::known_token::Verified;
+use crate::clock::UnixTime;
+
+/// The keys that are in use, and what is known of their coming.
+pub struct KeyRing {
+    held: ArcSwap<Held>,
+    misses: Mutex<Misses>,
+    record: Mutex<Record>,
+}
+
+/// Keys and the memory of what they verified. One value: who exchanges the keys begins a new memory, so that
+/// no token outlives its key there, not even one that was being verified meanwhile.
+pub(in crate::request) struct Held {
+    pub(in crate::request) keys: Arc<Keys>,
+    pub(in crate::request) verified: Memory,
+    /// Which former meanings are honoured in what is remembered.
+    formers: Formers,
+}
+
+/// The digest of the former meanings that are honoured.
+pub(in crate::request) type Formers = [u8; 32];
+
+/// Tokens that verified, by their whole text. It never says "not revoked", so it may forget.
+type Memory = Cache<Text, Arc<Verified>, foldhash::fast::RandomState>;
+
+/// The text of a token. Kept in memory only, and never shown.
+type Text = Box<str>;
+
+/// The keys that tokens named and that are not here. Each causes one fetch, and is then known to be in no set for a
+/// while: a name that is made up costs no more than that.
+#[derive(Default)]
+struct Misses {
+    /// In the order in which they were first named.
+    keys: VecDeque<Miss>,
+    /// How many fetches have begun.
+    begun: u64,
+    /// Which of them was the last to bring keys.
+    brought: u64,
+}
+
+struct Miss {
+    /// The digest of the `kid`.
+    kid: blake3::Hash,
+    /// The first fetch that could bring it: one that begins after it was named.
+    fetch: u64,
+    /// When that fetch was last asked for.
+    at: UnixTime,
+}
+
+/// How many keys are remembered that are not here.
+const MISSES_MAX: usize = 1024;
+/// How long it is remembered that the set does not have a key. Short, for the name may be that of the next key.
+const MISS_MEMORY: Duration = Duration::from_secs(10);
+
+impl Misses {
+    fn may_come(&mut self, kid: blake3::Hash, now: UnixTime) -> bool {
+        let next = self.begun + 1;
+        let Some(known) = self.keys.iter_mut().find(|miss| miss.kid == kid) else {
+            self.keys.truncate(MISSES_MAX - 1);
+            self.keys.push_front(Miss {
+                kid,
+                fetch: next,
+                at: now,
+            });
+            return true;
+        };
+        let is_answered = known.fetch <= self.brought;
+        if is_answered && is_recent(known.at, now) {
+            return false;
+        }
+        if is_answered {
+            known.fetch = next;
+        }
+        known.at = now;
+        true
+    }
+
+    fn want_fetch(&self, now: UnixTime) -> bool {
+        let waits = |miss: &Miss| miss.fetch > self.brought && is_recent(miss.at, now);
+        self.keys.iter().any(waits)
+    }
+}
+
+/// Also a clock that was set back ends a memory.
+fn is_recent(at: UnixTime, now: UnixTime) -> bool {
+    at <= now && now.since(at) < MISS_MEMORY
+}
+
+#[derive(Clone, Copy, Default)]
+struct Record {
+    fetched_at: Option<UnixTime>,
+    failure: Option<&'static str>,
+}
+
+/// What an operator may ask of a shop's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyState {
+    /// How many there are.
+    pub count: usize,
+    /// When they were last fetched; `None`: never, or they come from a file.
+    pub fetched_at: Option<UnixTime>,
+    /// Why the last fetch failed, in one word; `None`: it did not.
+    pub failure: Option<&'static str>,
+}
+
+impl KeyState {
+    /// How long ago they were fetched.
+    pub fn age(&self, now: UnixTime) -> Option<Duration> {
+        self.fetched_at.map(|then| now.since(then))
+    }
+}
+
+/// How many bytes of verified tokens are remembered.
+const VERIFIED_BYTES_MAX: u64 = 64 << 20;
+
+impl Held {
+    fn new(keys: Arc<Keys>, formers: Formers) -> Self {
+        /// What an entry costs beside its text, measured at a million entries of moka 0.12.
+        const ENTRY_BYTES: usize = 400;
+        let weight =
+            |text: &Text, _: &_| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
+        let verified = Cache::builder()
+            .weigher(weight)
+            .max_capacity(VERIFIED_BYTES_MAX)
+            .build_with_hasher(foldhash::fast::RandomState::default());
+        Self {
+            keys,
+            verified,
+            formers,
+        }
+    }
+
+    /// Remembers a token, unless other former meanings were honoured when it was verified.
+    pub(in crate::request) fn remember(&self, text: &str, token: &Arc<Verified>, formers: Formers) {
+        if self.formers == formers {
+            self.verified.insert(text.into(), Arc::clone(token));
+        }
+    }
+
+    /// The tokens that are remembered.
+    pub(in crate::request) fn tokens(&self) -> Vec<Arc<Verified>> {
+        self.verified.iter().map(|(_, token)| token).collect()
+    }
+}
+
+impl KeyRing {
+    pub(in crate::request) fn new(keys: Keys) -> Self {
+        Self::of(Arc::new(keys), Record::default())
+    }
+
+    fn of(keys: Arc<Keys>, record: Record) -> Self {
+        Self {
+            held: ArcSwap::from_pointee(Held::new(keys, Formers::default())),
+            misses: Mutex::default(),
+            record: Mutex::new(record),
+        }
+    }
+
+    /// The same keys, and nothing that they verified.
+    pub(in crate::request) fn without_memory(&self) -> Self {
+        Self::of(Arc::clone(&self.held().keys), *self.record.lock())
+    }
+
+    /// What is in use now. Whoever asks uses it to the end: what it verifies is remembered beside its keys.
+    pub(in crate::request) fn held(&self) -> Guard<Arc<Held>> {
+        self.held.load()
+    }
+
+    /// A token named a key that is not here. Whether a fetch may bring it; otherwise one has just been made, and the
+    /// set does not have it.
+    pub(in crate::request) fn may_come(&self, kid: &str, now: UnixTime) -> bool {
+        let kid = blake3::hash(kid.as_bytes());
+        self.misses.lock().may_come(kid, now)
+    }
+
+    /// Whether a token that has just come waits for a fetch.
+    pub fn wants_keys(&self, now: UnixTime) -> bool {
+        self.misses.lock().want_fetch(now)
+    }
+
+    /// A fetch begins. There is one at a time.
+    pub fn begin_fetch(&self) {
+        self.misses.lock().begun += 1;
+    }
+
+    /// Takes the keys that were fetched, and says whether they are others than before. What the old ones
+    /// verified is forgotten with them.
+    pub fn take(&self, keys: Keys, now: UnixTime) -> bool {
+        let are_new = !self.held().keys.is_same_document(&keys);
+        if are_new {
+            let keys = Arc::new(keys);
+            self.held
+                .rcu(|held| Held::new(Arc::clone(&keys), held.formers));
+        }
+        let mut misses = self.misses.lock();
+        misses.brought = misses.begun;
+        drop(misses);
+        *self.record.lock() = Record {
+            fetched_at: Some(now),
+            failure: None,
+        };
+        are_new
+    }
+
+    /// What is remembered honours these former meanings from now on; what honoured others is forgotten.
+    pub(in crate::request) fn honour(&self, formers: Formers) {
+        if self.held().formers != formers {
+            self.held
+                .rcu(|held| Held::new(Arc::clone(&held.keys), formers));
+        }
+    }
+
+    /// The keys could not be fetched; those that are here stay.
+    pub fn note_failure(&self, reason: &'static str) {
+        self.record.lock().failure = Some(reason);
+    }
+
+    /// What an operator may ask.
+    pub fn state(&self) -> KeyState {
+        let record = *self.record.lock();
+        KeyState {
+            count: self.held().keys.count(),
+            fetched_at: record.fetched_at,
+            failure: record.failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::SmallVec;
+
+    use super::super::settings::settings_for_tests;
+    use super::*;
+    use crate::revocation::{Id, Identity, Window};
+
+    const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
+
+    /// The example of RFC 7517 appendix A.1, under this name.
+    fn keys_named(id: &str) -> Keys {
+        let text = format!(
+            r#"{{"keys":[{{"kty":"EC","crv":"P-256","kid":"{id}",
+            "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}}]}}"#
+        );
+        let read = Keys::from_fetched(text.as_bytes(), &[jsonwebtoken::Algorithm::ES256]);
+        read.unwrap().0
+    }
+
+    fn verified() -> Arc<Verified> {
+        Arc::new(Verified {
+            identity: Identity {
+                id: Id::of_realm("main"),
+                window: Window::UNDATED,
+                groups: SmallVec::new(),
+                issued_at: None,
+                former: Box::default(),
+            },
+            expires_at: None,
+            not_before: None,
+            subject: None,
+            session: None,
+            fingerprint: None,
+            is_revocable: true,
+            settings: Arc::new(settings_for_tests("main", jsonwebtoken::Algorithm::ES256)),
+        })
+    }
+
+    fn remember(held: &Held) {
+        held.verified.insert("a token".into(), verified());
+    }
+
+    fn remembers(ring: &KeyRing) -> bool {
+        ring.held().verified.contains_key("a token")
+    }
+
+    #[test]
+    fn other_keys_begin_a_new_memory_and_the_same_keep_theirs_trap_17() {
+        let ring = KeyRing::new(keys_named("a"));
+        remember(&ring.held());
+        assert!(!ring.take(keys_named("a"), NOW));
+        assert!(remembers(&ring));
+        assert!(ring.take(keys_named("b"), NOW));
+        assert!(!remembers(&ring));
+    }
+
+    #[test]
+    fn what_was_being_verified_during_the_exchange_is_not_remembered_trap_17() {
+        let ring = KeyRing::new(keys_named("a"));
+        let before = ring.held();
+        assert!(ring.take(keys_named("b"), NOW));
+        remember(&before);
+        assert!(!remembers(&ring));
+    }
+
+    #[test]
+    fn every_key_name_that_is_not_here_is_worth_one_fetch_attacks_s1() {
+        let ring = KeyRing::new(keys_named("a"));
+        let asks = |kid: &str, second| ring.may_come(kid, NOW.plus(Duration::from_secs(second)));
+        let wants = |second| ring.wants_keys(NOW.plus(Duration::from_secs(second)));
+        assert!(!wants(0));
+        assert!(asks("b", 0) && asks("b", 1) && wants(1));
+        ring.begin_fetch();
+        assert!(asks("c", 1), "the fetch that runs may be too early for it");
+        ring.note_failure("late");
+        assert!(asks("b", 2) && wants(2), "nothing was said of it");
+        ring.begin_fetch();
+        ring.take(keys_named("a"), NOW);
+        assert!(!asks("b", 2) && !asks("c", 2) && !wants(2));
+        assert!(asks("d", 2), "another name");
+        ring.begin_fetch();
+        assert!(asks("e", 2));
+        ring.take(keys_named("a"), NOW);
+        assert!(!asks("d", 3) && asks("e", 3) && wants(3));
+        ring.begin_fetch();
+        ring.take(keys_named("a"), NOW);
+        assert!(
+            !asks("b", 9) && asks("b", 12),
+            "it may be the next key's name"
+        );
+        assert!(wants(12) && !wants(30), "nobody waits for it any more");
+    }
+
+    #[test]
+    fn made_up_key_names_push_out_the_oldest_only_attacks_s1() {
+        let ring = KeyRing::new(keys_named("a"));
+        for number in 0..MISSES_MAX + 10 {
+            assert!(ring.may_come(&number.to_string(), NOW));
+        }
+        ring.begin_fetch();
+        ring.take(keys_named("a"), NOW);
+        assert!(!ring.may_come(&(MISSES_MAX + 9).to_string(), NOW));
+        assert!(ring.may_come("0", NOW));
+        assert_eq!(ring.misses.lock().keys.len(), MISSES_MAX);
+    }
+
+    #[test]
+    fn what_is_known_of_the_keys_can_be_read() {
+        let ring = KeyRing::new(Keys::default());
+        ring.note_failure("late");
+        let state = KeyState {
+            count: 0,
+            fetched_at: None,
+            failure: Some("late"),
+        };
+        assert_eq!(ring.state(), state);
+        assert_eq!(state.age(NOW), None);
+        ring.take(keys_named("a"), NOW);
+        let state = KeyState {
+            count: 1,
+            fetched_at: Some(NOW),
+            failure: None,
+        };
+        assert_eq!(ring.state(), state);
+        ring.note_failure("tls");
+        let age = ring.state().age(NOW.plus(Duration::from_mins(1)));
+        assert_eq!(age, Some(Duration::from_mins(1)));
+        assert_eq!(ring.state().count, 1, "the old ones stay");
+        let copy = ring.without_memory();
+        assert_eq!(copy.state(), ring.state());
+    }
+}

@@ -1,0 +1,24 @@
+//! Tokens: from text to what is known of it, by the issuer's keys and claims.
+
+mod claims;
+mod compact;
+mod flaw;
+mod issuer;
+pub(super) mod key_ring;
+mod key_source;
+mod keys;
+mod known_token;
+mod settings;
+mod verifier;
+
+pub use claims::{Claims, IssuedAt, TimeClaim, TimeUnit};
+pub(super) use claims::{moment_of, name_from_json};
+pub(super) use compact::{Compact, decode_object, has_jwt_shape, jwts_in};
+pub use flaw::{ClaimName, Flaw, Unreadable};
+pub use issuer::Issuer;
+pub use key_ring::{KeyRing, KeyState};
+pub use key_source::{JwksSource, JwksUrl, KeySource};
+pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, name_of, secret_bytes_min};
+pub use known_token::{Confirmed, Token, Verified};
+pub use settings::{Kind, TokenSettings, UnknownToken};
+pub use verifier::{TOKEN_BYTES_MAX, Verifier};

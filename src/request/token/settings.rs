@@ -1,0 +1,191 @@
+//! What the operator says of tokens: how they are verified, what their claims are called, how long they live.
+
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use super::claims::Claims;
+use crate::request::credential::token_in;
+use crate::request::introspection::Inquiry;
+use crate::request::payload::Pointer;
+
+/// What a credential is taken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A JWT: anything else is refused.
+    Jwt,
+    /// Whatever the shop makes of it: known by its digest only.
+    Opaque,
+    /// A JWT if it has the shape of one, otherwise opaque.
+    #[default]
+    Auto,
+}
+
+/// What the operator says of a shop's tokens.
+#[derive(Debug)]
+pub struct TokenSettings {
+    /// Which tokens mean the same thing: the shop's name, or a name that several shops share.
+    pub token_domain: String,
+    /// What a bearer is taken for.
+    pub kind: Kind,
+    /// The algorithms that may sign; never taken from the token.
+    pub algorithms: Vec<Algorithm>,
+    /// Who may have issued a token; empty: whoever has the key.
+    pub issuers: Vec<String>,
+    /// Which keys may have signed it, by their `kid`; empty: not asked.
+    pub key_ids: Vec<String>,
+    /// For whom it must be; empty: not asked.
+    pub audiences: Vec<String>,
+    /// Where the claims stand.
+    pub claims: Claims,
+    /// Without one of these claims a token can't be revoked by a customer: it is nobody's, or everybody's.
+    pub only_with: Vec<Pointer>,
+    /// How far clocks may differ when a token expires or begins.
+    pub leeway: Duration,
+    /// How long after its issue a token can still be exchanged for a new one.
+    pub refresh_window: Duration,
+    /// The longest life of a token that does not say when it expires; `None`: for ever.
+    pub max_lifetime: Option<Duration>,
+    /// What the shop's opaque bearers look like; `None`: anything. Others pass, but can't log out. A group called
+    /// `token` is the part that they are known by.
+    pub opaque_pattern: Option<Regex>,
+    /// A JWT that can't be verified is forwarded as if it were opaque.
+    pub forward_unverifiable: bool,
+    /// What the shop is asked about tokens that say nothing themselves; `None`: they are known by their digests only.
+    pub inquiry: Option<Inquiry>,
+    /// What a token counts as that says nothing of its issue, and that no node has dated.
+    pub unknown: UnknownToken,
+}
+
+/// What a token counts as that says nothing of its issue, and that no node has dated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownToken {
+    /// Issued after every logout: some logins do not pass here.
+    #[default]
+    New,
+    /// Issued before every logout: every login passes here, and would have dated it.
+    Old,
+}
+
+impl TokenSettings {
+    /// What names tokens, and judges none.
+    pub(in crate::request) fn naming(
+        token_domain: String,
+        algorithms: Vec<Algorithm>,
+        issuers: Vec<String>,
+        key_ids: Vec<String>,
+        claims: Claims,
+    ) -> Self {
+        Self {
+            token_domain,
+            kind: Kind::Auto,
+            algorithms,
+            issuers,
+            key_ids,
+            audiences: Vec::new(),
+            claims,
+            only_with: Vec::new(),
+            leeway: Duration::ZERO,
+            refresh_window: Duration::ZERO,
+            max_lifetime: None,
+            opaque_pattern: None,
+            forward_unverifiable: false,
+            inquiry: None,
+            unknown: UnknownToken::default(),
+        }
+    }
+
+    /// What an opaque token is known by: all of it, or the part by which the shop finds it whatever stands around.
+    pub(in crate::request) fn opaque_name<'t>(&self, text: &'t str) -> &'t str {
+        let pattern = self.opaque_pattern.as_ref();
+        let found = pattern.and_then(|pattern| token_in(pattern, text));
+        found.unwrap_or(text)
+    }
+
+    /// Whether both make the same of every token.
+    pub(in crate::request) fn is_same(&self, other: &Self) -> bool {
+        let Self {
+            token_domain,
+            kind,
+            algorithms,
+            issuers,
+            key_ids,
+            audiences,
+            claims,
+            only_with,
+            leeway,
+            refresh_window,
+            max_lifetime,
+            opaque_pattern,
+            forward_unverifiable,
+            inquiry: _, // it is about those that are not verified here
+            unknown,
+        } = self;
+        let pattern = |pattern: &Option<Regex>| pattern.as_ref().map(Regex::to_string);
+        *token_domain == other.token_domain
+            && *kind == other.kind
+            && *algorithms == other.algorithms
+            && *issuers == other.issuers
+            && *key_ids == other.key_ids
+            && *audiences == other.audiences
+            && *claims == other.claims
+            && *only_with == other.only_with
+            && *leeway == other.leeway
+            && *refresh_window == other.refresh_window
+            && *max_lifetime == other.max_lifetime
+            && pattern(opaque_pattern) == pattern(&other.opaque_pattern)
+            && *forward_unverifiable == other.forward_unverifiable
+            && *unknown == other.unknown
+    }
+
+    /// Whether a token could be claimed by both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        fn meet<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+            let asks_nothing = one.is_empty() || other.is_empty();
+            asks_nothing || one.iter().any(|name| other.contains(name))
+        }
+        if self.algorithms.is_empty() || other.algorithms.is_empty() {
+            return self.algorithms.is_empty() && other.algorithms.is_empty();
+        }
+        meet(&self.algorithms, &other.algorithms)
+            && meet(&self.issuers, &other.issuers)
+            && meet(&self.key_ids, &other.key_ids)
+    }
+
+    /// The only pinned issuer; of none, or several, none.
+    pub(in crate::request) fn only_issuer(&self) -> &str {
+        match self.issuers.as_slice() {
+            [only] => only.as_str(),
+            [] | [_, ..] => "",
+        }
+    }
+}
+
+#[cfg(test)]
+pub(in crate::request) fn settings_for_tests(
+    token_domain: &str,
+    algorithm: Algorithm,
+) -> TokenSettings {
+    use super::claims::{IssuedAt, TimeClaim};
+    let pointer = |text| Pointer::parse(text).unwrap();
+    let time = |text| TimeClaim {
+        pointer: pointer(text),
+        unit: None,
+    };
+    TokenSettings::naming(
+        token_domain.to_owned(),
+        vec![algorithm],
+        Vec::new(),
+        Vec::new(),
+        Claims {
+            id: pointer("/jti"),
+            subject: vec![pointer("/sub")],
+            session: pointer("/sid"),
+            expires_at: time("/exp"),
+            issued_at: IssuedAt::Claim(time("/iat")),
+        },
+    )
+}

@@ -1,0 +1,630 @@
+//! From the text of a credential to a token: verified, or opaque, or refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use smallvec::SmallVec;
+
+use super::compact::{Compact, decode_object, has_jwt_shape, key_id};
+use super::flaw::Flaw;
+use super::issuer::Issuer;
+use super::known_token::{Token, Verified};
+use super::settings::{Kind, TokenSettings};
+use crate::clock::UnixTime;
+use crate::request::credential::{is_no_text, trimmed};
+use crate::request::introspection::Testimony;
+use crate::request::meaning::{Formers, former};
+use crate::revocation::{Cause, Group, Id, Identity, Kind as Digest};
+
+/// How the tokens of a shop are verified and what their claims are called.
+pub struct Verifier {
+    /// Who issues them; at least one. No two could claim the same token.
+    issuers: Vec<Issuer>,
+    /// Which of them opaque tokens belong to.
+    main: usize,
+    /// What tokens were called under former configurations.
+    formers: ArcSwap<Formers>,
+}
+
+/// The longest token that is read. Four times what cookies can carry; shops refuse such headers anyway.
+pub const TOKEN_BYTES_MAX: usize = 16 << 10;
+
+impl Verifier {
+    /// Verifies tokens of these issuers. Opaque tokens belong to the first whose tokens need not be JWTs.
+    pub fn new(first: Issuer, others: Vec<Issuer>) -> Self {
+        let mut issuers = vec![first];
+        issuers.extend(others);
+        let takes_opaque = |issuer: &Issuer| issuer.settings().kind != Kind::Jwt;
+        let main = issuers.iter().position(takes_opaque).unwrap_or_default();
+        Self {
+            issuers,
+            main,
+            formers: ArcSwap::default(),
+        }
+    }
+
+    /// What tokens were called under former configurations.
+    pub(in crate::request) fn formers(&self) -> Guard<Arc<Formers>> {
+        self.formers.load()
+    }
+
+    /// Exchanges that.
+    pub(in crate::request) fn honour(&self, formers: Formers) {
+        let digest = formers.digest();
+        self.formers.store(Arc::new(formers));
+        for issuer in &self.issuers {
+            issuer.ring().honour(digest);
+        }
+    }
+
+    /// No other shop has the token domain of this name: see [`Issuer::own_domain`].
+    pub(in crate::request) fn own_domain(&mut self, domain: &str, hosts: &[String]) {
+        for issuer in &mut self.issuers {
+            if issuer.settings().token_domain == domain {
+                issuer.own_domain(hosts.to_vec());
+            }
+        }
+    }
+
+    /// Which of the issuers opaque tokens belong to.
+    pub(in crate::request) fn main_at(&self) -> usize {
+        self.main
+    }
+
+    /// Takes over from the verifier that was there before a reload what still holds.
+    pub fn inherit(&mut self, old: &Self) {
+        for issuer in &mut self.issuers {
+            issuer.inherit(&old.issuers);
+        }
+    }
+
+    /// Who issues the tokens.
+    pub fn issuers(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    fn main(&self) -> &Issuer {
+        &self.issuers[self.main]
+    }
+
+    /// What the operator said of opaque tokens. What was said of a verified one goes with it.
+    pub fn settings(&self) -> &TokenSettings {
+        self.main().settings()
+    }
+
+    /// What a credential is taken for of which nothing else is said.
+    pub fn kind(&self) -> Kind {
+        let mut kinds = self.issuers.iter().map(|issuer| issuer.settings().kind);
+        let first = kinds.next().unwrap_or_default();
+        if kinds.all(|kind| kind == first) {
+            first
+        } else {
+            Kind::Auto
+        }
+    }
+
+    /// Whether there is a key for any JWT.
+    pub fn can_verify(&self) -> bool {
+        let mut issuers = self.issuers.iter();
+        issuers.any(|issuer| !issuer.settings().algorithms.is_empty())
+    }
+
+    /// How many keys there are.
+    pub fn key_count(&self) -> usize {
+        self.issuers.iter().map(Issuer::key_count).sum()
+    }
+
+    /// Whether the keys of all issuers are there; those that are fetched may be yet to come.
+    pub fn has_keys(&self) -> bool {
+        self.issuers.iter().all(Issuer::has_keys)
+    }
+
+    /// How long a token issued now could be accepted, and the margin; `None`: for ever.
+    pub fn longest_life(&self) -> Option<Duration> {
+        let mut lives = self
+            .issuers
+            .iter()
+            .map(|issuer| issuer.settings().longest_life());
+        lives.try_fold(Duration::ZERO, |longest, life| Some(longest.max(life?)))
+    }
+
+    /// Reads a credential. Whether it is revoked, expired or not yet good is not asked here.
+    pub fn read(&self, kind: Kind, text: &str, now: UnixTime) -> Result<Token, Flaw> {
+        if kind != Kind::Opaque
+            && let Some(known) = self.remembered(text)
+        {
+            return Ok(Token::Verified(known));
+        }
+        if text.len() > TOKEN_BYTES_MAX {
+            return Err(Flaw::TooLong);
+        }
+        let is_jwt = match kind {
+            Kind::Jwt => true,
+            Kind::Opaque => false,
+            Kind::Auto => has_jwt_shape(text),
+        };
+        if !is_jwt {
+            return Ok(self.opaque(text, self.settings().opaque_name(text)));
+        }
+        let read = Compact::read(text);
+        let issuer = read.as_ref().map_err(|flaw| *flaw);
+        let issuer = issuer.and_then(|token| self.issuer_of(token));
+        let settings = issuer.map_or(self.settings(), Issuer::settings);
+        let verified = read.and_then(|token| self.verify(issuer?, text, &token, now));
+        match verified {
+            Ok(verified) => Ok(Token::Verified(verified)),
+            Err(flaw @ (Flaw::NoKeys | Flaw::KeyPending)) => Err(flaw), // it may be dead
+            Err(_) if settings.forward_unverifiable => Ok(self.unverified(text)),
+            Err(Flaw::Malformed) if !has_jwt_shape(text) => Err(Flaw::NotJwt),
+            Err(flaw) => Err(flaw),
+        }
+    }
+
+    /// A token that has verified before, and whose key has not changed since.
+    fn remembered(&self, text: &str) -> Option<Arc<Verified>> {
+        let mut issuers = self.issuers.iter();
+        issuers.find_map(|issuer| issuer.ring().held().verified.get(text))
+    }
+
+    /// The issuer that a token claims to be of. Nothing of it is believed: only that issuer's keys can verify it.
+    fn issuer_of(&self, token: &Compact<'_>) -> Result<&Issuer, Flaw> {
+        if let [only] = self.issuers.as_slice() {
+            return Ok(only);
+        }
+        let key_id = key_id(&token.header)?;
+        let mut flaw = Flaw::Algorithm;
+        let mut fitting = Vec::with_capacity(self.issuers.len());
+        for issuer in &self.issuers {
+            let algorithm = issuer.accepted_algorithm(&token.header);
+            let fits = algorithm.and_then(|_| issuer.check_key_id(key_id));
+            match fits {
+                Ok(()) => fitting.push(issuer),
+                Err(why) if flaw != Flaw::UnknownKey => flaw = why,
+                Err(_) => {}
+            }
+        }
+        if fitting.is_empty() {
+            return Err(flaw);
+        }
+        let payload = decode_object(token.payload)?;
+        let mut fitting = fitting.into_iter();
+        let issuer = fitting.find(|issuer| issuer.accepted_issuer(&payload).is_ok());
+        issuer.ok_or(Flaw::Issuer)
+    }
+
+    /// Whether a JWT claims to be of an issuer of this shop, with an algorithm that its keys have. Nothing else of it is
+    /// read: its keys may be yet to come.
+    pub(in crate::request) fn may_be_ours(&self, text: &str) -> bool {
+        let Ok(token) = Compact::read(text) else {
+            return false;
+        };
+        let Ok(payload) = decode_object(token.payload) else {
+            return false;
+        };
+        self.issuers.iter().any(|issuer| {
+            issuer.accepted_algorithm(&token.header).is_ok()
+                && issuer.accepted_issuer(&payload).is_ok()
+        })
+    }
+
+    /// Verifies a token with the keys of its issuer, and remembers it beside them.
+    fn verify(
+        &self,
+        issuer: &Issuer,
+        text: &str,
+        token: &Compact<'_>,
+        now: UnixTime,
+    ) -> Result<Arc<Verified>, Flaw> {
+        let held = issuer.ring().held();
+        let formers = self.formers.load(); // after what is held: see `honour`
+        let mut verified = issuer.verify(&held.keys, token, now)?;
+        if issuer.settings().token_domain != self.settings().token_domain {
+            // Before its key was here, it could be revoked among the opaque ones only.
+            verified.identity.groups.push(Group {
+                id: self.main().fingerprint(token.signed),
+                cause: Cause::Token,
+            });
+        }
+        if !formers.is_empty() {
+            let former = formers.of_verified(issuer, token, text, &verified.identity);
+            verified.identity.former = former.into();
+        }
+        let verified = Arc::new(verified);
+        held.remember(text, &verified, formers.digest());
+        Ok(verified)
+    }
+
+    /// A logout stores what it revokes: an opaque bearer must look like one of the shop's.
+    pub fn refuse_implausible(&self, token: &Token, text: &str) -> Result<(), Flaw> {
+        let pattern = self.settings().opaque_pattern.as_ref();
+        let is_plausible = || match pattern {
+            Some(pattern) => pattern.is_match(text),
+            None => !is_no_text(text),
+        };
+        match token {
+            Token::Opaque(_) if !is_plausible() => Err(Flaw::NotJwt),
+            Token::Opaque(_) | Token::Verified(_) | Token::Confirmed(_) | Token::Stranger(_) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// A token that no key here can judge ([`Flaw::is_undecided`]), as it is known at a logout: by its digest alone.
+    /// A key that comes later finds it under the same digest.
+    pub fn by_digest(&self, text: &str) -> Token {
+        self.opaque(text, text)
+    }
+
+    /// A token of which nothing is known: it can be named by itself or a part of it, not by its customer.
+    ///
+    /// White space around it is none of it: frameworks strip that, and databases do not compare it.
+    pub(in crate::request) fn opaque(&self, text: &str, name: &str) -> Token {
+        Token::Opaque(Arc::new(self.opaque_identity(text, name)))
+    }
+
+    /// A JWT that no key verifies and that the shop is to judge. It may have been good before its key or what is demanded of it
+    /// changed: what it says of itself can only make it the dead token that it says it is.
+    fn unverified(&self, text: &str) -> Token {
+        let mut identity = self.opaque_identity(text, self.settings().opaque_name(text));
+        if let Some((token, payload)) = former::unverified(text) {
+            let claimed = self.issuers.iter();
+            let claimed = claimed.filter_map(|issuer| issuer.claimed_identity(&token, &payload));
+            identity.former = identity.former.into_iter().chain(claimed).collect();
+        }
+        Token::Opaque(Arc::new(identity))
+    }
+
+    fn opaque_identity(&self, text: &str, name: &str) -> Identity {
+        let formers = self.formers.load();
+        let [id, whole] = self.digests(text, name);
+        let others = [whole].into_iter().filter(|whole| *whole != id);
+        let others = others.chain(formers.digests(text, name));
+        let groups = others.map(|id| Group {
+            id,
+            cause: Cause::Token,
+        });
+        Identity {
+            groups: groups.collect(),
+            former: formers.of_opaque(text).into(),
+            ..Identity::undated(id)
+        }
+    }
+
+    /// The digests that such a token can be revoked by.
+    pub(in crate::request) fn digests_of(&self, text: &str, name: &str) -> SmallVec<[Id; 2]> {
+        let formers = self.formers.load();
+        let own = self.digests(text, name).into_iter();
+        own.chain(formers.digests(text, name)).collect()
+    }
+
+    /// Its digest by its name; and by all of its text, which was its name before the operator said otherwise.
+    fn digests(&self, text: &str, name: &str) -> [Id; 2] {
+        let main = self.main();
+        let id = main.opaque_digest(trimmed(name));
+        let is_whole = trimmed(name) == text;
+        [
+            id,
+            if is_whole {
+                id
+            } else {
+                main.opaque_digest(text)
+            },
+        ]
+    }
+
+    /// By what a token can be refused of which the shop says this. `names`: by what it could be while nothing was known of
+    /// it but itself.
+    pub(in crate::request) fn confirmed(&self, names: &Identity, said: &Testimony) -> Identity {
+        let issuer = self.settings().only_issuer();
+        let customer = self.main().groups(issuer, None, said.subject.as_deref());
+        let formers = self.formers.load().of_confirmed(names.id, said);
+        let former = names.former.iter().cloned().chain(formers);
+        Identity {
+            groups: names.groups.iter().copied().chain(customer).collect(),
+            issued_at: said.issued_at,
+            former: former.collect(),
+            ..Identity::undated(names.id)
+        }
+    }
+
+    /// A customer, as the shop names them without any issuer.
+    pub(in crate::request) fn customer(&self, subject: &str) -> Id {
+        self.main().digest(Digest::Subject, "", subject)
+    }
+
+    /// Everything by which those of a name are refused that the operator names by hand: a token by its id claim, a
+    /// customer or a session; of this `iss`, or of any. By former names, too: tokens that are older than them are known so.
+    pub(in crate::request) fn named_by_hand(
+        &self,
+        kind: Digest,
+        issuer: Option<&str>,
+        name: &str,
+    ) -> Vec<Id> {
+        let formers = self.formers.load();
+        let own = self.meant(issuer);
+        let own = own.flat_map(|one| one.named_by_hand(kind, issuer, name));
+        each_once(own.chain(formers.named_by_hand(kind, issuer, name)))
+    }
+
+    /// What a logout of theirs revokes them by: under each pinned issuer, or under none.
+    pub(in crate::request) fn named_by_logout(
+        &self,
+        kind: Digest,
+        issuer: Option<&str>,
+        name: &str,
+    ) -> Vec<Id> {
+        each_once(self.meant(issuer).flat_map(|one| {
+            let pinned = one.settings().issuers.iter().map(String::as_str);
+            let pinned: Vec<_> = match issuer {
+                Some(issuer) => vec![issuer],
+                None if one.settings().issuers.is_empty() => vec![""],
+                None => pinned.collect(),
+            };
+            pinned
+                .into_iter()
+                .map(|issuer| one.digest(kind, issuer, name))
+                .collect::<Vec<_>>()
+        }))
+    }
+
+    /// The issuers whose tokens may say this `iss`; all, if none is said.
+    fn meant<'v>(&'v self, issuer: Option<&'v str>) -> impl Iterator<Item = &'v Issuer> {
+        let fits = move |one: &&Issuer| issuer.is_none_or(|issuer| one.may_be_of(issuer));
+        self.issuers.iter().filter(fits)
+    }
+
+    /// Whether a token with this `iss` could be good here, or could be before.
+    pub(in crate::request) fn may_be_of(&self, issuer: &str) -> bool {
+        let mut issuers = self.issuers.iter();
+        issuers.any(|one| one.may_be_of(issuer)) || self.formers.load().may_be_of(issuer)
+    }
+
+    /// The issuers that are pinned, for the operator to read.
+    pub(in crate::request) fn pinned_issuers(&self) -> Vec<String> {
+        let issuers = self.issuers.iter();
+        let pinned = issuers.flat_map(|one| one.settings().issuers.clone());
+        pinned.collect()
+    }
+
+    /// The tokens that were verified lately. Others may have been forgotten.
+    pub(in crate::request) fn remembered_tokens(&self) -> Vec<Arc<Verified>> {
+        let issuers = self.issuers.iter();
+        let remembered = issuers.flat_map(|one| one.ring().held().tokens());
+        remembered.collect()
+    }
+
+    /// Everybody whose tokens are good here, by the token domain of every issuer. Tokens that are opaque now say by former
+    /// names only that they are meant.
+    pub(in crate::request) fn everybody(&self) -> Vec<Id> {
+        let formers = self.formers.load();
+        let former = (!self.can_verify()).then(|| formers.everybody());
+        let own = self.issuers.iter().map(Issuer::everybody);
+        each_once(own.chain(former.into_iter().flatten()))
+    }
+
+    /// Whether tokens that name their customer are good here, or were.
+    pub(in crate::request) fn name_customers(&self) -> bool {
+        let is_asked = self.settings().inquiry.is_some();
+        self.can_verify() || is_asked || self.formers.load().name_customers()
+    }
+}
+
+fn each_once(ids: impl Iterator<Item = Id>) -> Vec<Id> {
+    let mut ids: Vec<Id> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jsonwebtoken::Algorithm;
+
+    use super::super::key_source::{JwksSource, JwksUrl, KeySource};
+    use super::super::keys::Keys;
+    use super::super::settings::settings_for_tests as settings;
+    use super::*;
+    use crate::request::payload::Pointer;
+
+    const SECRET: &[u8] = b"a secret of more than thirty-two bytes, for HS256";
+
+    fn given(realm: &str, secret: &[u8]) -> Verifier {
+        let keys = Keys::from_secret(secret, &[Algorithm::HS256]).unwrap();
+        let settings = settings(realm, Algorithm::HS256);
+        Verifier::new(Issuer::new(settings, KeySource::Given(keys)), Vec::new())
+    }
+
+    fn source(url: &str, authorities: Vec<Vec<u8>>, refresh: Duration) -> KeySource {
+        KeySource::Fetched(JwksSource {
+            url: JwksUrl::parse(url).unwrap(),
+            authorities,
+            refresh,
+            cooldown: Duration::from_secs(30),
+        })
+    }
+
+    fn fetched(realm: &str, algorithm: Algorithm, url: &str, refresh: Duration) -> Verifier {
+        let source = source(url, Vec::new(), refresh);
+        let issuer = Issuer::new(settings(realm, algorithm), source);
+        Verifier::new(issuer, Vec::new())
+    }
+
+    /// The same with the key of RFC 7517 appendix A.1.
+    fn with_keys(verifier: Verifier) -> Verifier {
+        let text = br#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
+            "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+        let (keys, _) = Keys::from_fetched(text, &[Algorithm::ES256]).unwrap();
+        verifier.issuers[0].ring().begin_fetch();
+        verifier.issuers[0].ring().take(keys, UnixTime::EPOCH);
+        verifier
+    }
+
+    #[test]
+    fn what_no_key_could_judge_is_found_by_its_digest_once_one_can_attacks_s0() {
+        let now = UnixTime::from_seconds(1_790_000_000);
+        for claims in [r#"{"sub":3,"jti":"a-1","exp":1790000600}"#, r#"{"sub":3}"#] {
+            let text = signed(r#"{"alg":"HS256"}"#, claims);
+            let early = with_keys(fetched("main", Algorithm::ES256, URL, Duration::MAX));
+            let flaw = early.read(Kind::Auto, &text, now).unwrap_err();
+            assert_eq!((flaw, flaw.is_undecided()), (Flaw::UnpinnedAlgorithm, true));
+            let revoked = early.by_digest(&text).identity().id;
+            let late = given("main", SECRET).read(Kind::Auto, &text, now).unwrap();
+            let identity = late.identity();
+            let is_found = |group: &Group| group.id == revoked && group.cause == Cause::Token;
+            assert!(identity.id == revoked || identity.groups.iter().any(is_found));
+        }
+        let proved_bad = [Flaw::Signature, Flaw::Algorithm, Flaw::Type, Flaw::Issuer];
+        assert!(!proved_bad.iter().any(|flaw| flaw.is_undecided()));
+        assert!(!Flaw::NoKeys.is_undecided(), "its keys may come");
+    }
+
+    #[test]
+    fn a_token_without_the_claims_of_only_with_is_no_customers_to_revoke_field_f8() {
+        let mut settings = settings("main", Algorithm::HS256);
+        settings.only_with = vec![Pointer::parse("/sub").unwrap()];
+        let keys = Keys::from_secret(SECRET, &[Algorithm::HS256]).unwrap();
+        let issuer = Issuer::new(settings, KeySource::Given(keys));
+        let verifier = Verifier::new(issuer, Vec::new());
+        for (claims, is_revocable) in [
+            (r#"{"sub":3}"#, true),
+            (r#"{"sub":0}"#, true),
+            (r#"{"sub":""}"#, false),
+            (r#"{"sub":null}"#, false),
+            (r#"{"role":"anonymous"}"#, false),
+        ] {
+            let text = signed(r#"{"alg":"HS256"}"#, claims);
+            let Ok(Token::Verified(token)) = verifier.read(Kind::Auto, &text, UnixTime::EPOCH)
+            else {
+                panic!("{claims}");
+            };
+            assert_eq!(token.is_revocable, is_revocable, "{claims}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_judged_by_the_issuer_that_it_claims_to_be_of_field_f8() {
+        const HEADER: &str = r#"{"alg":"HS256"}"#;
+        let issuer = |algorithm, domain, pinned: &str| {
+            let mut settings = settings(domain, algorithm);
+            settings.issuers = vec![pinned.to_owned()];
+            let keys = Keys::from_secret(SECRET, &[algorithm]).unwrap();
+            Issuer::new(settings, KeySource::Given(keys))
+        };
+        let others = vec![issuer(Algorithm::HS256, "other", "b")];
+        let verifier = Verifier::new(issuer(Algorithm::HS256, "main", "a"), others);
+        let read = |header: &str, claims: &str| {
+            let text = signed(header, claims);
+            let now = UnixTime::EPOCH;
+            let read = verifier.read(Kind::Auto, &text, now);
+            read.map(|token| {
+                let by_digest = verifier.by_digest(&text).identity().id;
+                let identity = token.identity();
+                assert!(identity.groups.iter().any(|group| group.id == by_digest));
+                identity.id
+            })
+        };
+        let of_a = read(HEADER, r#"{"iss":"a","jti":"1"}"#).unwrap();
+        let of_b = read(HEADER, r#"{"iss":"b","jti":"1"}"#).unwrap();
+        assert_ne!(of_a, of_b);
+        assert_eq!(read(HEADER, r#"{"iss":"c","jti":"1"}"#), Err(Flaw::Issuer));
+        assert_eq!(read(HEADER, r#"{"jti":"1"}"#), Err(Flaw::Issuer));
+        let other = r#"{"alg":"HS512"}"#;
+        assert_eq!(read(other, r#"{"iss":"a"}"#), Err(Flaw::UnpinnedAlgorithm));
+        let none = r#"{"alg":"none"}"#;
+        assert_eq!(read(none, r#"{"iss":"a"}"#), Err(Flaw::Algorithm));
+    }
+
+    const URL: &str = "https://login.example.com/jwks.json";
+
+    /// A token with these two parts, signed with [`SECRET`].
+    fn signed(header: &str, claims: &str) -> String {
+        use base64::Engine;
+        let b64 = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+        let text = format!("{}.{}", b64(header), b64(claims));
+        let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
+        let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &key, Algorithm::HS256);
+        format!("{text}.{}", signature.unwrap())
+    }
+
+    /// Whether the new one has the old one's memory, and how many keys it has.
+    fn inherited(mut new: Verifier, old: &Verifier) -> (bool, usize) {
+        new.inherit(old);
+        (
+            Arc::ptr_eq(new.issuers[0].ring(), old.issuers[0].ring()),
+            new.key_count(),
+        )
+    }
+
+    #[test]
+    fn a_reload_keeps_the_memory_of_a_file_only_if_nothing_has_changed_trap_17() {
+        let old = given("main", SECRET);
+        assert_eq!(inherited(given("main", SECRET), &old), (true, 1));
+        assert_eq!(inherited(given("other", SECRET), &old), (false, 1));
+        let other = given("main", b"another secret of more than thirty-two bytes");
+        assert_eq!(inherited(other, &old), (false, 1));
+    }
+
+    #[test]
+    fn a_reload_keeps_fetched_keys_of_the_same_place() {
+        let es = Algorithm::ES256;
+        let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
+        let old = with_keys(fetched("main", es, URL, minute));
+        assert!(old.has_keys() && old.issuers[0].source().is_some());
+        assert_eq!(inherited(fetched("main", es, URL, hour), &old), (true, 1));
+        let renamed = fetched("other", es, URL, minute);
+        assert_eq!(inherited(renamed, &old), (false, 1), "without their memory");
+        let elsewhere = fetched("main", es, "https://login.example.com/other.json", minute);
+        assert_eq!(inherited(elsewhere, &old), (false, 0));
+        let for_others = fetched("main", Algorithm::RS256, URL, minute);
+        assert_eq!(inherited(for_others, &old), (false, 0));
+        let by_other_authority = Verifier::new(
+            Issuer::new(settings("main", es), source(URL, vec![vec![1]], minute)),
+            Vec::new(),
+        );
+        assert_eq!(inherited(by_other_authority, &old), (false, 0));
+        assert_eq!(inherited(given("main", SECRET), &old), (false, 1));
+        assert_eq!(
+            inherited(fetched("main", es, URL, minute), &given("main", SECRET)),
+            (false, 0)
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_name_asks_for_keys_and_a_known_one_does_not() {
+        use base64::Engine;
+        let b64 = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+        let token = |kid: &str, alg: &str| {
+            let header = b64(&format!(r#"{{"alg":"{alg}",{kid}"typ":"JWT"}}"#));
+            format!("{header}.{}.{}", b64("{}"), b64(&"x".repeat(64)))
+        };
+        let now = UnixTime::EPOCH;
+        let asks = |verifier: &Verifier, kid: &str, alg: &str| {
+            let flaw = verifier.read(Kind::Jwt, &token(kid, alg), now).err();
+            (flaw, verifier.issuers[0].ring().wants_keys(now))
+        };
+        let url = "https://login.example.com/";
+        let empty = fetched("main", Algorithm::ES256, url, Duration::from_mins(1));
+        let (named, unnamed, known) = (r#""kid":"2","#, "", r#""kid":"1","#);
+        assert_eq!(asks(&empty, named, "ES256"), (Some(Flaw::NoKeys), false));
+        assert_eq!(asks(&empty, named, "none"), (Some(Flaw::Algorithm), false));
+        let full = with_keys(empty);
+        assert_eq!(
+            asks(&full, unnamed, "ES256"),
+            (Some(Flaw::Signature), false)
+        );
+        assert_eq!(asks(&full, known, "ES256"), (Some(Flaw::Signature), false));
+        assert_eq!(
+            asks(&full, named, "HS256"),
+            (Some(Flaw::UnpinnedAlgorithm), false)
+        );
+        assert_eq!(asks(&full, named, "ES256"), (Some(Flaw::KeyPending), true));
+        let full = with_keys(full);
+        assert_eq!(asks(&full, named, "ES256"), (Some(Flaw::UnknownKey), false));
+        let given = given("main", SECRET);
+        assert_eq!(asks(&given, named, "HS256"), (Some(Flaw::Signature), false));
+    }
+}
