@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
-use super::parse;
+use super::load::parse;
 use crate::config::fault::Faults;
 
 /// Why nothing was added.

@@ -2,8 +2,7 @@
 
 use http::Method;
 
-use crate::config::fault::Faults;
-use crate::config::reading::{Document, Table};
+use crate::config::reading::{Document, Loading, Table};
 use crate::config::rules::call;
 use crate::request::{Base, KnownLogouts};
 
@@ -40,29 +39,24 @@ const PRESETS: &[(&str, &str)] = &[
 ];
 
 /// The presets, parsed.
-pub(crate) struct Presets(Vec<(&'static str, Document<'static>)>);
+pub(crate) struct Presets<'t>(Vec<(&'static str, Document<'t>)>);
 
-impl Presets {
+impl<'t> Presets<'t> {
     /// Parses all of them; there are few, and they are small.
-    pub(crate) fn parse(faults: &mut Faults) -> Self {
+    pub(crate) fn parse(loading: &'t Loading) -> Self {
         let parsed = PRESETS.iter().map(|(name, text)| {
-            let document = Document::parse(&format!("preset {name}"), text, faults);
+            let document = Document::parse(&format!("preset {name}"), text, loading);
             (*name, document)
         });
         Self(parsed.collect())
     }
 
     /// What the logouts of all of them look like.
-    pub(crate) fn known_logouts(&self, faults: &mut Faults) -> KnownLogouts {
+    pub(crate) fn known_logouts(&self) -> KnownLogouts {
         let mut calls = Vec::new();
         for (_, document) in &self.0 {
-            for mut logout in Table::root(document).tables("logout", faults) {
-                calls.push(call::read(
-                    &mut logout,
-                    &Base::default(),
-                    &[Method::POST],
-                    faults,
-                ));
+            for mut logout in Table::root(document).tables("logout") {
+                calls.push(call::read(&mut logout, &Base::default(), &[Method::POST]));
             }
         }
         KnownLogouts::of(calls)
@@ -72,11 +66,10 @@ impl Presets {
     pub(crate) fn named_by<'a>(
         &'a self,
         shop: &mut Table<'a>,
-        faults: &mut Faults,
     ) -> Option<(&'static str, &'a Document<'a>)> {
         let numbered = self.0.iter().enumerate();
         let names: Vec<_> = numbered.map(|(at, (name, _))| (*name, at)).collect();
-        let at = shop.choice("preset", &names, faults)?;
+        let at = shop.choice("preset", &names)?;
         let (name, document) = self.0.get(at)?;
         Some((name, document))
     }

@@ -1,6 +1,5 @@
 //! The certificates by which nodes know each other.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use webpki::{EndEntityCert, Error, KeyUsage};
 
 use crate::clock;
 use crate::cluster::Certificates;
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::process::certificate::{authorities_in, end_of, read_files};
 use crate::config::reading::file::File;
 use crate::config::reading::{Table, Text};
@@ -36,32 +35,32 @@ const FILES: [(&str, &str); 3] = [
 pub(crate) fn read(
     table: &mut Table<'_>,
     node: Option<&(NodeName, Text<'_>)>,
-    base_dir: &Path,
-    faults: &mut Faults,
 ) -> Option<Certificates> {
     let [ca_file, cert_file, key_file] = FILES.map(|(key, expected)| {
-        let named = table.string(key, faults);
-        table.missing(key, expected, faults);
+        let named = table.string(key);
+        table.missing(key, expected);
         named
     });
-    let allow = read_allow(table, faults);
+    let allow = read_allow(table);
     let authorities = ca_file.as_ref();
-    let authorities = authorities.and_then(|named| read_authorities(named, base_dir, faults));
+    let authorities = authorities.and_then(|named| read_authorities(named));
     let cert_file = cert_file?;
-    let (certificate, key_pem) = read_files(&cert_file, &key_file?, base_dir, faults)?;
-    let named = node.and_then(|(node, text)| Some(unnamed(&certificate, node)?.at(text.spot())));
-    let over = over(&certificate).map(|fault| fault.at(cert_file.spot()));
-    named
-        .into_iter()
-        .chain(over)
-        .for_each(|fault| faults.push(fault));
+    let (certificate, key_pem) = read_files(&cert_file, &key_file?)?;
+    if let Some((node, text)) = node
+        && let Some(fault) = unnamed(&certificate, node)
+    {
+        text.report(fault);
+    }
+    if let Some(fault) = over(&certificate) {
+        cert_file.report(fault);
+    }
     let (authorities, ca_file) = (authorities?, ca_file?);
     for fault in unverified(&certificate, &authorities, ca_file.as_str()) {
-        faults.push(fault.at(cert_file.spot()));
+        cert_file.report(fault);
     }
     Some(Certificates {
         authorities: Arc::new(authorities),
-        ca_file: base_dir.join(ca_file.as_str()),
+        ca_file: ca_file.path(),
         chain: certificate.chain().to_vec(),
         key: PrivateKeyDer::from_pem_slice(&key_pem).ok()?,
         allow,
@@ -69,46 +68,41 @@ pub(crate) fn read(
 }
 
 /// What goes with certificates means nothing without them.
-pub(crate) fn refuse(table: &mut Table<'_>, faults: &mut Faults) {
-    pass_over(table, faults);
+pub(crate) fn refuse(table: &mut Table<'_>) {
+    pass_over(table);
     for key in FILES.map(|(key, _)| key).into_iter().chain(["allow"]) {
-        if let Some(spot) = table.spot_of(key) {
-            let message = format!("`{key}` means nothing with insecure = true");
-            faults.push(Fault::error(message).at(&spot));
-        }
+        let message = format!("`{key}` means nothing with insecure = true");
+        table.report_at(key, Fault::error(message));
     }
 }
 
 /// The same keys, where it is unknown whether they are wanted.
-pub(crate) fn pass_over(table: &mut Table<'_>, faults: &mut Faults) {
+pub(crate) fn pass_over(table: &mut Table<'_>) {
     for (key, _) in FILES {
-        table.string(key, faults);
+        table.string(key);
     }
-    read_allow(table, faults);
+    read_allow(table);
 }
 
 /// None would mean every node, which is not what an empty list says.
-fn read_allow(table: &mut Table<'_>, faults: &mut Faults) -> Vec<NodeName> {
-    let texts = table.strings("allow", faults);
-    if texts.as_ref().is_some_and(Vec::is_empty)
-        && let Some(spot) = table.spot_of("allow")
-    {
-        let fault = Fault::error("`allow` names no node").at(&spot);
-        faults.push(fault.help("leave it out for every node that the authority certified"));
+fn read_allow(table: &mut Table<'_>) -> Vec<NodeName> {
+    let texts = table.strings("allow");
+    if texts.as_ref().is_some_and(Vec::is_empty) {
+        table.report_at(
+            "allow",
+            Fault::error("`allow` names no node")
+                .help("leave it out for every node that the authority certified"),
+        );
     }
     let texts = texts.unwrap_or_default();
     let names = texts.iter();
-    let names = names.filter_map(|text| text.parse_as(NodeName::parse, faults));
+    let names = names.filter_map(|text| text.parse_as(NodeName::parse));
     names.collect()
 }
 
-fn read_authorities(
-    named: &Text<'_>,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Option<RootCertStore> {
-    let file = File::read(named, base_dir, faults)?;
-    let certificates = authorities_in(&file, faults)?;
+fn read_authorities(named: &Text<'_>) -> Option<RootCertStore> {
+    let file = File::read(named)?;
+    let certificates = authorities_in(&file)?;
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(certificates);
     Some(store)

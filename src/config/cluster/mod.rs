@@ -1,5 +1,8 @@
 //! `[cluster]`: the nodes that share their revocations.
 
-pub(crate) mod certificates;
-pub(crate) mod settings;
-pub(crate) mod written;
+mod certificates;
+mod settings;
+mod written;
+
+pub(crate) use settings::{read, summary};
+pub use written::ClusterTable;

@@ -1,14 +1,14 @@
 //! The nodes that share their revocations.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::cluster::{Bus, ClusterSettings, Peer, Policy, Security, joined_nodes};
 use crate::config::cluster::certificates;
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::process::certificate::authorities_in;
-use crate::config::process::limits;
 use crate::config::reading::file::File;
 use crate::config::reading::{Table, Text};
 use crate::revocation::{Ack, NodeName};
@@ -17,7 +17,8 @@ use crate::server::Listen;
 /// How long a start waits for a peer, unless the operator says otherwise.
 const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(30);
 
-const BOOTSTRAP_TIMEOUT_MAX: (Duration, &str) = (Duration::from_mins(10), "10m");
+const BOOTSTRAP_TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_mins(10);
 
 const ACKS: &[(&str, Ack)] = &[("local", Ack::Local), ("one", Ack::One), ("all", Ack::All)];
 
@@ -31,26 +32,23 @@ pub(crate) fn read(
     root: &mut Table<'_>,
     public: &[Listen],
     operator: Option<SocketAddr>,
-    base_dir: &Path,
-    faults: &mut Faults,
 ) -> Option<ClusterSettings> {
-    let mut table = root.table("cluster", faults)?;
-    let node = read_node(&mut table, faults);
-    let listen = read_listen(&mut table, public, operator, faults);
-    let peers = read_peers(&mut table, listen.as_ref(), faults);
-    let security = read_security(&mut table, node.as_ref(), base_dir, faults);
+    let mut table = root.table("cluster")?;
+    let node = read_node(&mut table);
+    let listen = read_listen(&mut table, public, operator);
+    let peers = read_peers(&mut table, listen.as_ref());
+    let security = read_security(&mut table, node.as_ref());
     if matches!(security, Some(Security::Loopback)) {
-        keep_inside(listen.as_ref(), &peers, faults);
+        keep_inside(listen.as_ref(), &peers);
     }
-    let bus = read_bus(&mut table, base_dir, faults);
-    let ack = table.choice("ack", ACKS, faults).unwrap_or_default();
-    let initial = read_initial(&mut table, faults);
-    let on_stale = table.choice("on_stale", POLICIES, faults);
-    let on_isolated = table.choice("on_isolated", POLICIES, faults);
-    let most = BOOTSTRAP_TIMEOUT_MAX;
-    let patience = limits::read_duration(&mut table, "bootstrap_timeout", most, faults);
-    let quarantine = read_quarantine(&mut table, node.as_ref(), faults);
-    table.finish(faults);
+    let bus = read_bus(&mut table);
+    let ack = table.choice("ack", ACKS).unwrap_or_default();
+    let initial = read_initial(&mut table);
+    let on_stale = table.choice("on_stale", POLICIES);
+    let on_isolated = table.choice("on_isolated", POLICIES);
+    let patience = table.duration_within("bootstrap_timeout", BOOTSTRAP_TIMEOUTS, "1s to 10m");
+    let quarantine = read_quarantine(&mut table, node.as_ref());
+    table.finish();
     Some(ClusterSettings {
         node: node?.0,
         listen: listen?.0,
@@ -96,29 +94,26 @@ pub(crate) fn summary(cluster: &ClusterSettings, data_dir: &Path) -> String {
     format!("cluster: node {node} on {listen}{text}, {peers}{joined}{bus}, acknowledged {ack}")
 }
 
-fn read_node<'a>(table: &mut Table<'a>, faults: &mut Faults) -> Option<Written<'a, NodeName>> {
-    let text = table.string("node", faults);
-    table.missing("node", "the name of this node, such as \"a\"", faults);
+fn read_node<'a>(table: &mut Table<'a>) -> Option<Written<'a, NodeName>> {
+    let text = table.required_string("node", "the name of this node, such as \"a\"");
     let text = text?;
-    Some((text.parse_as(NodeName::parse, faults)?, text))
+    Some((text.parse_as(NodeName::parse)?, text))
 }
 
 fn read_listen<'a>(
     table: &mut Table<'a>,
     public: &[Listen],
     operator: Option<SocketAddr>,
-    faults: &mut Faults,
 ) -> Option<Written<'a, SocketAddr>> {
-    let text = table.string("listen", faults);
-    table.missing("listen", "an address such as \"10.0.0.1:7946\"", faults);
+    let text = table.required_string("listen", "an address such as \"10.0.0.1:7946\"");
     let text = text?;
-    let address = text.parse_as(address, faults)?;
+    let address = text.parse_as(address)?;
     let public = public.iter().map(|listen| (listen.address, "customers"));
     let mut others = public.chain(operator.map(|address| (address, "operators")));
     if let Some((_, who)) = others.find(|(other, _)| overlaps(address, *other)) {
         let fault = Fault::error("the cluster's listener needs an address of its own");
-        let fault = fault.at(text.spot()).label(format!("{who} come here"));
-        faults.push(fault.help("it is for nodes only: choose another port, such as 7946"));
+        let fault = fault.label(format!("{who} come here"));
+        text.report(fault.help("it is for nodes only: choose another port, such as 7946"));
     }
     Some((address, text))
 }
@@ -140,19 +135,21 @@ fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
 fn read_peers<'a>(
     table: &mut Table<'a>,
     listen: Option<&Written<'_, SocketAddr>>,
-    faults: &mut Faults,
 ) -> Vec<Written<'a, Peer>> {
     let mut peers: Vec<Written<'_, Peer>> = Vec::new();
-    for text in table.strings("peers", faults).unwrap_or_default() {
-        let Some(peer) = text.parse_as(Peer::parse, faults) else {
+    for text in table.strings("peers").unwrap_or_default() {
+        let Some(peer) = text.parse_as(Peer::parse) else {
             continue;
         };
         if peers.iter().any(|(other, _)| *other == peer) {
-            faults.push(Fault::error("this peer stands twice").at(text.spot()));
+            text.report(Fault::error("this peer stands twice"));
         }
         if listen.is_some_and(|(listen, _)| peer == Peer::Address(*listen)) {
-            let fault = Fault::warning("this node is no peer of itself").at(text.spot());
-            faults.push(fault.label("it listens here").help("leave it out"));
+            text.report(
+                Fault::warning("this node is no peer of itself")
+                    .label("it listens here")
+                    .help("leave it out"),
+            );
         }
         peers.push((peer, text));
     }
@@ -160,49 +157,40 @@ fn read_peers<'a>(
 }
 
 /// `None` where it can't be said; there is a fault then.
-fn read_security(
-    table: &mut Table<'_>,
-    node: Option<&Written<'_, NodeName>>,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Option<Security> {
-    let insecure = table.boolean("insecure", faults);
+fn read_security(table: &mut Table<'_>, node: Option<&Written<'_, NodeName>>) -> Option<Security> {
+    let insecure = table.boolean("insecure");
     if insecure.is_none() && !table.lacks("insecure") {
-        certificates::pass_over(table, faults);
+        certificates::pass_over(table);
         return None;
     }
     if insecure == Some(true) {
-        certificates::refuse(table, faults);
+        certificates::refuse(table);
         return Some(Security::Loopback);
     }
-    let certificates = certificates::read(table, node, base_dir, faults);
+    let certificates = certificates::read(table, node);
     certificates.map(Security::Certificates)
 }
 
 /// Plain text is for nodes of one machine.
-fn keep_inside(
-    listen: Option<&Written<'_, SocketAddr>>,
-    peers: &[Written<'_, Peer>],
-    faults: &mut Faults,
-) {
+fn keep_inside(listen: Option<&Written<'_, SocketAddr>>, peers: &[Written<'_, Peer>]) {
     let listen = listen.filter(|(listen, _)| !listen.ip().is_loopback());
     let peers = peers.iter().filter(|(peer, _)| !peer.is_loopback());
     let outside = listen.map(|(_, text)| text);
     for text in outside.into_iter().chain(peers.map(|(_, text)| text)) {
-        let fault = Fault::error("insecure = true is for nodes of one machine").at(text.spot());
+        let fault = Fault::error("insecure = true is for nodes of one machine");
         let fault = fault.label("expected 127.0.0.1, [::1] or, for a peer, localhost");
-        faults.push(fault.help("`doorward cluster init` makes certificates"));
+        text.report(fault.help("`doorward cluster init` makes certificates"));
     }
 }
 
-fn read_bus(table: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Bus> {
-    let text = table.string("bus", faults);
-    let ca_file = table.string("bus_ca_file", faults);
-    let bus = text.as_ref().and_then(|text| read_url(text, faults));
+fn read_bus(table: &mut Table<'_>) -> Option<Bus> {
+    let text = table.string("bus");
+    let ca_file = table.string("bus_ca_file");
+    let bus = text.as_ref().and_then(|text| read_url(text));
     let pem = ca_file.as_ref().and_then(|named| {
-        let file = File::read(named, base_dir, faults)?;
-        authorities_in(&file, faults)?;
-        Some(file.bytes)
+        let file = File::read(named)?;
+        authorities_in(&file)?;
+        Some(file.into_bytes())
     });
     let without = if table.lacks("bus") {
         Some("`bus`")
@@ -212,7 +200,7 @@ fn read_bus(table: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -> Opti
     };
     if let (Some(named), Some(without)) = (&ca_file, without) {
         let message = format!("`bus_ca_file` means nothing without {without}");
-        faults.push(Fault::error(message).at(named.spot()));
+        named.report(Fault::error(message));
     }
     let mut bus = bus?;
     bus.authorities_pem = pem;
@@ -220,47 +208,44 @@ fn read_bus(table: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -> Opti
 }
 
 /// What is written is never quoted, for there may be a password in it.
-fn read_url(text: &Text<'_>, faults: &mut Faults) -> Option<Bus> {
+fn read_url(text: &Text<'_>) -> Option<Bus> {
     match Bus::parse(text.as_str()) {
         Ok(bus) => {
             if bus.is_exposed() {
                 let message = "passwords and revocations travel to the bus in the clear";
-                let fault = Fault::warning(message).at(text.spot());
-                faults.push(fault.help("let it speak TLS, and write rediss://"));
+                text.report(Fault::warning(message).help("let it speak TLS, and write rediss://"));
             }
             Some(bus)
         }
         Err(wanted) => {
-            let fault = Fault::error("`bus` does not fit").at(text.spot());
-            faults.push(fault.label(format!("expected {wanted}")));
+            text.report(Fault::error("`bus` does not fit").label(format!("expected {wanted}")));
             None
         }
     }
 }
 
-fn read_initial(table: &mut Table<'_>, faults: &mut Faults) -> bool {
-    let initial = table.boolean("initial", faults).unwrap_or_default();
-    if initial && let Some(spot) = table.spot_of("initial") {
+fn read_initial(table: &mut Table<'_>) -> bool {
+    let initial = table.boolean("initial").unwrap_or_default();
+    if initial {
         let fault = Fault::warning("`initial` is for the first start of the first node only");
-        let fault = fault.at(&spot).label("a lost journal would not be noticed");
-        faults.push(fault.help("remove it as soon as the node is ready, for its next start"));
+        let fault = fault.label("a lost journal would not be noticed");
+        let help = "remove it as soon as the node is ready, for its next start";
+        table.report_at("initial", fault.help(help));
     }
     initial
 }
 
-fn read_quarantine(
-    table: &mut Table<'_>,
-    node: Option<&Written<'_, NodeName>>,
-    faults: &mut Faults,
-) -> Vec<NodeName> {
+fn read_quarantine(table: &mut Table<'_>, node: Option<&Written<'_, NodeName>>) -> Vec<NodeName> {
     let mut names = Vec::new();
-    for text in table.strings("quarantine", faults).unwrap_or_default() {
-        let Some(name) = text.parse_as(NodeName::parse, faults) else {
+    for text in table.strings("quarantine").unwrap_or_default() {
+        let Some(name) = text.parse_as(NodeName::parse) else {
             continue;
         };
         if node.is_some_and(|(node, _)| *node == name) {
-            let fault = Fault::error("a node can't be in its own quarantine").at(text.spot());
-            faults.push(fault.help("name it in the configurations of the others, and stop it"));
+            text.report(
+                Fault::error("a node can't be in its own quarantine")
+                    .help("name it in the configurations of the others, and stop it"),
+            );
         }
         names.push(name);
     }

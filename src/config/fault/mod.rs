@@ -1,5 +1,8 @@
 //! What is wrong with a configuration, where it is written, and how to put it right.
 
+mod redaction;
 mod report;
+mod spot;
 
-pub use report::{Fault, Faults, Severity, Source, Spot};
+pub use report::{Fault, Faults, Severity};
+pub use spot::{Source, Spot};

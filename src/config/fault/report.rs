@@ -1,213 +1,13 @@
-//! Faults of a configuration: what is wrong, where it is written, how to put it right.
+//! What is wrong with a configuration, and how to put it right.
 
-use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{Element, Group, Level, Renderer};
 use std::fmt;
-use std::ops::Range;
-use std::sync::Arc;
+
+use super::spot::Spot;
 
 /// How much alike a written name and a known one must be to be suggested.
 /// `secret` still finds `secret_file`; `listen` does not find `limit`.
 const LIKENESS_MIN: f64 = 0.8;
-
-/// A text that faults point into: the operator's file or a compiled-in preset.
-pub struct Source {
-    name: String,
-    text: String,
-}
-
-impl Source {
-    /// `name` is what reports call it: a path, or `preset bagisto`.
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        let (name, text) = (name.into(), text.into());
-        Arc::new(Self { name, text })
-    }
-
-    /// Widens a span to whole lines, without the last line's end.
-    fn lines_of(&self, span: &Range<usize>) -> Range<usize> {
-        let start = self.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-        // A span that swallowed its line's end still belongs to that line.
-        let last = span.start.max(span.end.saturating_sub(1));
-        let last = self.text.floor_char_boundary(last);
-        let end = self.text[last..].find('\n');
-        start..end.map_or(self.text.len(), |at| last + at)
-    }
-
-    fn line_number(&self, at: usize) -> usize {
-        self.text[..at].matches('\n').count() + 1
-    }
-
-    /// Whether one of these lines holds part of an inline secret.
-    fn hides(&self, lines: &Range<usize>) -> bool {
-        let (mut start, mut secret) = (0, false);
-        for line in self.text.split_inclusive('\n') {
-            secret = holds_secret(line) || (secret && !opens_entry(line));
-            let end = start + line.len();
-            if secret && start <= lines.end && lines.start < end {
-                return true;
-            }
-            start = end;
-        }
-        false
-    }
-
-    /// Every span in a report must cut the text between characters.
-    fn fitting(&self, span: &Range<usize>) -> Range<usize> {
-        let start = self.text.floor_char_boundary(span.start);
-        let end = self.text.ceil_char_boundary(span.end);
-        start..end.max(start)
-    }
-}
-
-/// Shows the name only: the text may hold secrets.
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Source({})", self.name)
-    }
-}
-
-/// Whether a line gives a value to a key that names a secret, or has a URL with a password in it.
-/// It is read as text, for a file with a syntax fault must not leak either.
-fn holds_secret(line: &str) -> bool {
-    if line
-        .split_once("://")
-        .is_some_and(|(_, rest)| rest.contains('@'))
-    {
-        return true;
-    }
-    let mut pieces: Vec<&str> = line.split('=').collect();
-    pieces.pop();
-    pieces.push(first_word(line));
-    let key = |piece: &str| piece.rsplit(['{', ',']).next().is_some_and(names_secret);
-    pieces.into_iter().any(key)
-}
-
-fn first_word(line: &str) -> &str {
-    let line = line.trim_start();
-    let end = line.find(|c| !is_key_char(c) || c == ' ');
-    &line[..end.unwrap_or(line.len())]
-}
-
-/// `secret`, `token.secret`, `client-secret`, also with a slip of the pen; but not `secret_file`. A `bus` has its
-/// password in its URL.
-fn names_secret(key: &str) -> bool {
-    let key = key.to_lowercase();
-    let is_secret = |word: &str| {
-        word.contains("secret") || strsim::osa_distance(word, "secret") < 2 || word == "bus"
-    };
-    key.split('.')
-        .map(|name| name.trim_matches([' ', '\t', '"', '\'']))
-        .filter(|name| !name.ends_with("_file"))
-        .any(|name| name.split(['_', '-', ' ']).any(is_secret))
-}
-
-/// Whether a line surely begins something new, so that a secret above it has ended.
-fn opens_entry(line: &str) -> bool {
-    let header = line.trim_start().trim_start_matches('[');
-    if header.len() < line.trim_start().len() {
-        return header.starts_with(|c: char| c.is_ascii_alphabetic());
-    }
-    let Some((key, value)) = line.split_once('=') else {
-        return false;
-    };
-    let closes_text = line.contains("\"\"\"") || line.contains("'''");
-    let has_value = !value.trim().is_empty() && !value.starts_with('=');
-    !key.trim().is_empty() && key.chars().all(is_key_char) && has_value && !closes_text
-}
-
-fn is_key_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'' | ' ' | '\t')
-}
-
-/// A place in a source, kept by whoever may have to raise a fault there later.
-#[derive(Clone, Debug)]
-pub struct Spot {
-    source: Arc<Source>,
-    span: Option<Range<usize>>,
-}
-
-impl Spot {
-    /// These bytes of the source.
-    pub fn within(source: &Arc<Source>, span: &Range<usize>) -> Self {
-        let span = Some(source.fitting(span));
-        let source = Arc::clone(source);
-        Self { source, span }
-    }
-
-    /// The source as a whole.
-    pub fn whole(source: &Arc<Source>) -> Self {
-        let source = Arc::clone(source);
-        Self { source, span: None }
-    }
-
-    /// What reports call the source.
-    pub fn source_name(&self) -> &str {
-        &self.source.name
-    }
-
-    /// The line it begins on, from 1.
-    pub fn line(&self) -> Option<usize> {
-        let span = self.span.as_ref()?;
-        Some(self.source.line_number(span.start))
-    }
-
-    /// Whether a report must not show what is written here.
-    pub fn is_secret(&self) -> bool {
-        let lines = self.span.as_ref().map(|span| self.source.lines_of(span));
-        lines.is_some_and(|lines| self.source.hides(&lines))
-    }
-
-    /// The whole lines it stands on, as bytes of the source.
-    pub(crate) fn lines(&self) -> Range<usize> {
-        let span = self.span.as_ref();
-        span.map_or(0..self.source.text.len(), |span| self.source.lines_of(span))
-    }
-
-    fn start(&self) -> usize {
-        self.span.as_ref().map_or(0, |span| span.start)
-    }
-
-    fn picture<'f>(&'f self, label: Option<&'f str>) -> Element<'f> {
-        match &self.span {
-            None => Origin::path(self.source_name()).into(),
-            Some(span) if self.is_secret() => self.address(span).into(),
-            Some(span) => self.snippet(span, label).into(),
-        }
-    }
-
-    fn address(&self, span: &Range<usize>) -> Origin<'_> {
-        let before = &self.source.text[self.lines().start..span.start];
-        Origin::path(self.source_name())
-            .line(self.source.line_number(span.start))
-            .char_column(before.chars().count() + 1)
-    }
-
-    fn snippet<'f>(
-        &'f self,
-        span: &Range<usize>,
-        label: Option<&'f str>,
-    ) -> Snippet<'f, annotate_snippets::Annotation<'f>> {
-        let lines = self.lines();
-        let span_end = span.end.min(lines.end).max(span.start);
-        let span_in_lines = span.start - lines.start..span_end - lines.start;
-        Snippet::source(&self.source.text[lines])
-            .line_start(self.source.line_number(span.start))
-            .path(self.source_name())
-            .annotation(AnnotationKind::Primary.span(span_in_lines).label(label))
-    }
-
-    /// Whether the report shows the line, and so has a place for the label.
-    fn is_shown(&self) -> bool {
-        self.span.is_some() && !self.is_secret()
-    }
-}
-
-impl PartialEq for Spot {
-    fn eq(&self, other: &Self) -> bool {
-        self.span == other.span && Arc::ptr_eq(&self.source, &other.source)
-    }
-}
-
-impl Eq for Spot {}
 
 /// How bad a fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,7 +111,7 @@ impl Fault {
 
     fn is_beside(&self, other: &Self) -> bool {
         match (&self.spot, &other.spot) {
-            (Some(spot), Some(other)) => Arc::ptr_eq(&spot.source, &other.source),
+            (Some(spot), Some(other)) => spot.is_beside(other),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         }
@@ -413,6 +213,7 @@ impl fmt::Display for Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fault::Source;
 
     const FILE: &str = "[[shop]]\nname = \"main\"\npreset = \"bagist\"\n";
 

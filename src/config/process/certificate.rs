@@ -1,6 +1,5 @@
 //! Certificates: of the addresses with TLS, and how those of others are read.
 
-use std::path::Path;
 use std::time::Duration;
 
 use rustls::RootCertStore;
@@ -8,8 +7,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use crate::clock;
-use crate::config::fault::{Fault, Faults};
-use crate::config::reading::file::{self, File};
+use crate::config::fault::Fault;
+use crate::config::reading::file::File;
 use crate::config::reading::{Table, Text};
 use crate::server::{Certificate, Listen};
 
@@ -17,53 +16,45 @@ use crate::server::{Certificate, Listen};
 const NOTICE: Duration = Duration::from_hours(24 * 7);
 
 /// Reads every `[[certificate]]`.
-pub(crate) fn read(
-    root: &mut Table<'_>,
-    listen: &[Listen],
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Vec<Certificate> {
-    let tables = root.tables("certificate", faults);
+pub(crate) fn read(root: &mut Table<'_>, listen: &[Listen]) -> Vec<Certificate> {
+    let tables = root.tables("certificate");
     let is_written = !tables.is_empty();
     let certificates = tables
         .into_iter()
-        .filter_map(|table| read_one(table, base_dir, faults))
+        .filter_map(|table| read_one(table))
         .collect();
     let encrypted = listen.iter().any(|listen| listen.tls);
     if encrypted && !is_written {
         root.missing(
             "certificate",
             "cert_file and key_file, under [[certificate]], for the https:// addresses",
-            faults,
         );
     }
-    if is_written
-        && !encrypted
-        && let Some(spot) = root.spot_of("certificate")
-    {
-        let fault = Fault::warning("no address of `listen` uses the certificates").at(&spot);
-        faults.push(fault.help("write https:// before an address, such as https://0.0.0.0:443"));
+    if is_written && !encrypted {
+        root.report_at(
+            "certificate",
+            Fault::warning("no address of `listen` uses the certificates")
+                .help("write https:// before an address, such as https://0.0.0.0:443"),
+        );
     }
     certificates
 }
 
-fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Certificate> {
-    let cert_file = table.string("cert_file", faults);
-    table.missing("cert_file", "the path of a chain in PEM", faults);
-    let key_file = table.string("key_file", faults);
-    table.missing("key_file", "the path of its private key in PEM", faults);
-    table.finish(faults);
+fn read_one(mut table: Table<'_>) -> Option<Certificate> {
+    let cert_file = table.required_string("cert_file", "the path of a chain in PEM");
+    let key_file = table.required_string("key_file", "the path of its private key in PEM");
+    table.finish();
     let cert_file = cert_file?;
-    let (certificate, _) = read_files(&cert_file, &key_file?, base_dir, faults)?;
+    let (certificate, _) = read_files(&cert_file, &key_file?)?;
     if certificate.not_after < clock::now().plus(NOTICE) {
-        faults.push(ending(&certificate).at(cert_file.spot()));
+        cert_file.report(ending(&certificate));
     }
     if certificate.must_staple {
         let name = certificate.name.escape_debug();
         let message = format!("`{name}`: the certificate demands OCSP stapling (must-staple)");
         let help =
             "responses are not stapled, and browsers refuse it: order one without this extension";
-        faults.push(Fault::warning(message).at(cert_file.spot()).help(help));
+        cert_file.report(Fault::warning(message).help(help));
     }
     Some(certificate)
 }
@@ -72,34 +63,29 @@ fn read_one(mut table: Table<'_>, base_dir: &Path, faults: &mut Faults) -> Optio
 pub(crate) fn read_files(
     cert_file: &Text<'_>,
     key_file: &Text<'_>,
-    base_dir: &Path,
-    faults: &mut Faults,
 ) -> Option<(Certificate, Vec<u8>)> {
-    let chain = file::read_file(cert_file, base_dir, faults);
-    let key = file::read_secret_file(key_file, base_dir, faults); // who has it can pose as us
+    let chain = File::read(cert_file);
+    let key = File::read_secret(key_file); // who has it can pose as us
     let (chain, key) = (chain?, key?);
-    match Certificate::parse(cert_file.as_str(), &chain, &key) {
-        Ok(certificate) => Some((certificate, key)),
+    match Certificate::parse(cert_file.as_str(), chain.bytes(), key.bytes()) {
+        Ok(certificate) => Some((certificate, key.into_bytes())),
         Err(why) => {
             let name = cert_file.as_str().escape_debug();
-            faults.push(Fault::error(format!("`{name}`: {why}")).at(cert_file.spot()));
+            cert_file.report(Fault::error(format!("`{name}`: {why}")));
             None
         }
     }
 }
 
 /// The certificates of authorities that are in this file.
-pub(crate) fn authorities_in(
-    file: &File<'_, '_>,
-    faults: &mut Faults,
-) -> Option<Vec<CertificateDer<'static>>> {
+pub(crate) fn authorities_in(file: &File<'_, '_>) -> Option<Vec<CertificateDer<'static>>> {
     let certificates = CertificateDer::pem_slice_iter(file.bytes());
     let certificates: Result<Vec<_>, _> = certificates.collect();
     let certificates = certificates.unwrap_or_default();
     let mut store = RootCertStore::empty();
     let is_fit = |one: &CertificateDer<'_>| store.add(one.clone()).is_ok();
     if certificates.is_empty() || !certificates.iter().all(is_fit) {
-        faults.push(file.fault("expected certificates of authorities in PEM"));
+        file.report(file.error("expected certificates of authorities in PEM"));
         return None;
     }
     Some(certificates)

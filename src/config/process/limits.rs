@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use crate::config::fault::{Fault, Faults};
 use crate::config::reading::Table;
 use crate::server::Limits;
 
-const MINUTE: (Duration, &str) = (Duration::from_mins(1), "1m");
-const HOUR: (Duration, &str) = (Duration::from_hours(1), "1h");
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Reads `[limits]`.
-pub(crate) fn read(root: &mut Table<'_>, faults: &mut Faults) -> Limits {
+pub(crate) fn read(root: &mut Table<'_>) -> Limits {
     let usual = Limits::default();
-    let Some(mut table) = root.table("limits", faults) else {
+    let Some(mut table) = root.table("limits") else {
         return usual;
     };
     // Pingora closes a fresh connection that is silent for a minute in its header block.
-    let header_timeout = read_duration(&mut table, "header_timeout", MINUTE, faults);
-    let keepalive = read_duration(&mut table, "keepalive", HOUR, faults);
-    let body_timeout = read_duration(&mut table, "body_timeout", HOUR, faults);
-    let mut integer = |key, range, usual| table.integer(key, range, faults).unwrap_or(usual);
+    let header_timeout = table.duration_within("header_timeout", SECOND..=MINUTE, "1s to 1m");
+    let keepalive = table.duration_within("keepalive", SECOND..=HOUR, "1s to 1h");
+    let body_timeout = table.duration_within("body_timeout", SECOND..=HOUR, "1s to 1h");
+    let mut integer = |key, range, usual| table.integer(key, range).unwrap_or(usual);
     let limits = Limits {
         header_bytes: integer("header_bytes", 1 << 10..=1 << 20, usual.header_bytes),
         target_bytes: integer("target_bytes", 256..=1 << 20, usual.target_bytes),
@@ -44,27 +44,9 @@ pub(crate) fn read(root: &mut Table<'_>, faults: &mut Faults) -> Limits {
             usual.read_ahead_bytes_per_client,
         ),
         streams: table
-            .integer("streams", 1..=10_000, faults)
+            .integer("streams", 1..=10_000)
             .unwrap_or(usual.streams),
     };
-    table.finish(faults);
+    table.finish();
     limits
-}
-
-/// From a second to this.
-pub(crate) fn read_duration(
-    table: &mut Table<'_>,
-    key: &str,
-    (most, named): (Duration, &str),
-    faults: &mut Faults,
-) -> Option<Duration> {
-    let duration = table.duration(key, faults)?;
-    if (Duration::from_secs(1)..=most).contains(&duration) {
-        return Some(duration);
-    }
-    if let Some(spot) = table.spot_of(key) {
-        let fault = Fault::error(format!("`{key}` is out of range")).at(&spot);
-        faults.push(fault.label(format!("expected 1s to {named}")));
-    }
-    None
 }

@@ -1,5 +1,7 @@
 //! What the operator says of the process.
 
 pub(crate) mod certificate;
-pub(crate) mod limits;
-pub(crate) mod settings;
+mod limits;
+mod settings;
+
+pub(crate) use settings::{control_of, read, read_prefix};

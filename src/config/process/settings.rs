@@ -3,21 +3,16 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ipnet::IpNet;
 use log::LevelFilter;
 
-use crate::cluster::ClusterSettings;
-use crate::config::Config;
-use crate::config::cluster::settings as cluster;
-use crate::config::fault::{Fault, Faults};
-use crate::config::process::certificate;
-use crate::config::process::limits;
+use super::{certificate, limits};
+use crate::config::cluster;
+use crate::config::fault::Fault;
 use crate::config::reading::{Table, Text};
-use crate::config::shop::settings::Reading;
 use crate::request::{HostPattern, PathPattern};
-use crate::server::{Certificate, Drain, Limits, Listen, Outline, Settings, SiteSettings};
+use crate::server::{Drain, Listen, Outline, Settings, SiteSettings};
 
 /// Doorward's own paths on every shop, unless the operator says otherwise.
 const PREFIX: &str = "/_doorward";
@@ -34,36 +29,32 @@ const LEVELS: &[(&str, LevelFilter)] = &[
 
 /// Everything but the shops.
 pub(crate) struct Process {
-    listen: Vec<Listen>,
-    h2c: bool,
-    limits: Limits,
-    certificates: Vec<Certificate>,
-    operator: Option<Listen>,
-    control: PathBuf,
-    data_dir: PathBuf,
-    trusted_proxies: Vec<IpNet>,
-    operator_hosts: Vec<HostPattern>,
-    drain: Drain,
-    cluster: Option<ClusterSettings>,
-    log: LevelFilter,
+    /// For the server, as yet without upstreams.
+    pub(crate) server: Settings,
+    /// What is logged.
+    pub(crate) log: LevelFilter,
 }
 
 /// Reads the keys at the top of the file.
-pub(crate) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Process> {
-    let listen = read_listen(root, faults);
-    let operator = read_operator(root, &listen, faults);
-    let data_dir = read_path(root, "data_dir", base_dir, faults);
-    root.missing("data_dir", "a folder such as \"/var/lib/doorward\"", faults);
-    let control = read_control(root, data_dir.as_deref(), base_dir, faults);
-    let trusted_proxies = read_proxies(root, faults);
-    let operator_hosts = read_operator_hosts(root, faults);
-    let drain = read_drain(root, faults);
-    let cluster = cluster::read(root, &listen, operator, base_dir, faults);
-    let log = root.choice("log", LEVELS, faults);
-    Some(Process {
-        h2c: root.boolean("h2c", faults).unwrap_or_default(),
-        limits: limits::read(root, faults),
-        certificates: certificate::read(root, &listen, base_dir, faults),
+pub(crate) fn read(root: &mut Table<'_>) -> Option<Process> {
+    let listen = read_listen(root);
+    let operator = read_operator(root, &listen);
+    let data_dir = read_path(root, "data_dir");
+    root.missing("data_dir", "a folder such as \"/var/lib/doorward\"");
+    let control = read_control(root, data_dir.as_deref());
+    let log = root.choice("log", LEVELS);
+    let cluster = cluster::read(root, &listen, operator);
+    let site = SiteSettings {
+        trusted_proxies: read_proxies(root),
+        // A page in a browser on the operator's machine could reach the listener under a name of its own (DNS rebinding).
+        operator_hosts: root.strings_as("operator_hosts", HostPattern::parse),
+        upstreams: HashMap::new(),
+        limits: limits::read(root),
+        certificates: certificate::read(root, &listen),
+        drain: read_drain(root),
+    };
+    let server = Settings {
+        h2c: root.boolean("h2c").unwrap_or_default(),
         listen,
         operator: operator.map(|address| Listen {
             address,
@@ -71,57 +62,19 @@ pub(crate) fn read(root: &mut Table<'_>, base_dir: &Path, faults: &mut Faults) -
         }),
         control: control?,
         data_dir: data_dir?,
-        trusted_proxies,
-        operator_hosts,
-        drain,
+        site,
         cluster,
+        outline: Outline::default(),
+    };
+    Some(Process {
+        server,
         log: log.unwrap_or(LevelFilter::Info),
     })
 }
 
-impl Process {
-    /// The whole configuration.
-    pub(crate) fn with(self, shops: Vec<Reading>) -> Config {
-        let cluster = self.cluster.iter();
-        let summary = cluster.map(|cluster| cluster::summary(cluster, &self.data_dir));
-        let summary = summary.collect();
-        let mut config = Config {
-            shops: Vec::new(),
-            server: Settings {
-                listen: self.listen,
-                h2c: self.h2c,
-                operator: self.operator,
-                control: self.control,
-                data_dir: self.data_dir,
-                site: SiteSettings {
-                    trusted_proxies: self.trusted_proxies,
-                    operator_hosts: self.operator_hosts,
-                    upstreams: HashMap::new(),
-                    limits: self.limits,
-                    certificates: self.certificates,
-                    drain: self.drain,
-                },
-                cluster: self.cluster,
-                outline: Outline::default(),
-            },
-            log: self.log,
-            summary,
-        };
-        for reading in shops {
-            let name = reading.shop.name.clone();
-            let upstreams = Arc::new(reading.upstreams);
-            config.server.site.upstreams.insert(name, upstreams);
-            config.summary.extend(reading.summary);
-            config.shops.push(reading.shop);
-        }
-        config
-    }
-}
-
 /// The folder of Doorward's own paths: `/_doorward` stands for `/_doorward/logout` and its like.
-pub(crate) fn read_prefix(root: &mut Table<'_>, faults: &mut Faults) -> String {
-    let text = root.string("prefix", faults);
-    let prefix = text.and_then(|text| text.parse_as(prefix, faults));
+pub(crate) fn read_prefix(root: &mut Table<'_>) -> String {
+    let prefix = root.string_as("prefix", prefix);
     prefix.unwrap_or_else(|| PREFIX.to_owned())
 }
 
@@ -135,22 +88,20 @@ fn prefix(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn read_listen(root: &mut Table<'_>, faults: &mut Faults) -> Vec<Listen> {
-    let texts = root.strings("listen", faults);
-    root.missing("listen", "addresses such as [\"0.0.0.0:8080\"]", faults);
-    if texts.as_ref().is_some_and(Vec::is_empty)
-        && let Some(spot) = root.spot_of("listen")
-    {
-        faults.push(Fault::error("`listen` names no address").at(&spot));
+fn read_listen(root: &mut Table<'_>) -> Vec<Listen> {
+    let texts = root.strings("listen");
+    root.missing("listen", "addresses such as [\"0.0.0.0:8080\"]");
+    if texts.as_ref().is_some_and(Vec::is_empty) {
+        root.report_at("listen", Fault::error("`listen` names no address"));
     }
     let mut addresses = Vec::new();
     for text in texts.unwrap_or_default() {
-        let Some(listen) = text.parse_as(Listen::parse, faults) else {
+        let Some(listen) = text.parse_as(Listen::parse) else {
             continue;
         };
         let taken = |other: &Listen| other.address == listen.address;
         if listen.address.port() != 0 && addresses.iter().any(taken) {
-            faults.push(Fault::error("this address stands twice").at(text.spot()));
+            text.report(Fault::error("this address stands twice"));
         }
         addresses.push(listen);
     }
@@ -163,109 +114,83 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 }
 
 /// Whoever reaches the operator's listener may log customers out, so it belongs on the loopback interface.
-fn read_operator(
-    root: &mut Table<'_>,
-    listen: &[Listen],
-    faults: &mut Faults,
-) -> Option<SocketAddr> {
-    let text = root.string("operator", faults)?;
-    let address = text.parse_as(address, faults)?;
+fn read_operator(root: &mut Table<'_>, listen: &[Listen]) -> Option<SocketAddr> {
+    let text = root.string("operator")?;
+    let address = text.parse_as(address)?;
     let taken = |listen: &Listen| listen.address == address;
     if address.port() != 0 && listen.iter().any(taken) {
-        let fault = Fault::error("the operator's listener needs an address of its own");
-        faults.push(fault.at(text.spot()).label("customers come here"));
+        text.report(
+            Fault::error("the operator's listener needs an address of its own")
+                .label("customers come here"),
+        );
     }
     if !address.ip().is_loopback() {
         let fault = Fault::warning("the operator's listener can be reached from the network");
         let help = "put it on 127.0.0.1, or keep everybody else away by a firewall";
-        faults.push(fault.at(text.spot()).help(help));
+        text.report(fault.help(help));
     }
     Some(address)
 }
 
-/// A page in a browser on the operator's machine could reach the listener under a name of its own (DNS rebinding), so names
-/// are listed.
-fn read_operator_hosts(root: &mut Table<'_>, faults: &mut Faults) -> Vec<HostPattern> {
-    let texts = root.strings("operator_hosts", faults).unwrap_or_default();
-    let hosts = texts.iter();
-    hosts
-        .filter_map(|text| text.parse_as(HostPattern::parse, faults))
-        .collect()
+fn read_path(root: &mut Table<'_>, key: &str) -> Option<PathBuf> {
+    let text = root.string(key)?;
+    text.parse_as(path)?;
+    Some(text.path())
 }
 
-fn read_path(
-    root: &mut Table<'_>,
-    key: &str,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Option<PathBuf> {
-    let text = root.string(key, faults)?;
-    let path = text.parse_as(path, faults)?;
-    Some(base_dir.join(path))
-}
-
-fn path(text: &str) -> Result<&Path, &'static str> {
+fn path(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || text.contains('\0') {
         Err("a path")
     } else {
-        Ok(Path::new(text))
+        Ok(())
     }
 }
 
 /// The control socket; in the data folder, unless the operator says otherwise.
-fn read_control(
-    root: &mut Table<'_>,
-    data_dir: Option<&Path>,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Option<PathBuf> {
-    let written = read_path(root, "control", base_dir, faults);
+fn read_control(root: &mut Table<'_>, data_dir: Option<&Path>) -> Option<PathBuf> {
+    let written = read_path(root, "control");
     let control = written.or_else(|| Some(data_dir?.join("control.sock")))?;
     if control.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
         let message =
             format!("the path of the control socket is longer than {SOCKET_PATH_BYTES_MAX} bytes");
         let spot = root.spot_of("control").or_else(|| root.spot_of("data_dir"));
         let fault = Fault::error(message).help("name a shorter one with `control`");
-        faults.push(spot.iter().fold(fault, Fault::at));
+        root.report(spot.iter().fold(fault, Fault::at));
     }
     Some(control)
 }
 
 /// Where the control socket is, as far as a file says it that may be half edited.
-pub(crate) fn control_of(mut root: Table<'_>, base_dir: &Path) -> Option<PathBuf> {
-    let mut faults = Faults::default();
-    let data_dir = read_path(&mut root, "data_dir", base_dir, &mut faults);
-    let control = read_control(&mut root, data_dir.as_deref(), base_dir, &mut faults);
-    drop(root);
+pub(crate) fn control_of(mut root: Table<'_>) -> Option<PathBuf> {
+    let data_dir = read_path(&mut root, "data_dir");
+    let control = read_control(&mut root, data_dir.as_deref());
+    drop(root); // unknown keys are not judged
     control
 }
 
 /// How long the process takes to stop.
-fn read_drain(root: &mut Table<'_>, faults: &mut Faults) -> Drain {
+fn read_drain(root: &mut Table<'_>) -> Drain {
     let mut drain = Drain::default();
-    if let Some(mut table) = root.table("drain", faults) {
-        let (delay, timeout) = (
-            table.duration("delay", faults),
-            table.duration("timeout", faults),
-        );
+    if let Some(mut table) = root.table("drain") {
+        let (delay, timeout) = (table.duration("delay"), table.duration("timeout"));
         drain.delay = delay.unwrap_or(drain.delay);
         drain.timeout = timeout.unwrap_or(drain.timeout);
-        table.finish(faults);
+        table.finish();
     }
     drain
 }
 
-fn read_proxies(root: &mut Table<'_>, faults: &mut Faults) -> Vec<IpNet> {
-    let texts = root.strings("trusted_proxies", faults).unwrap_or_default();
-    let nets = texts.iter().filter_map(|text| read_proxy(text, faults));
+fn read_proxies(root: &mut Table<'_>) -> Vec<IpNet> {
+    let texts = root.strings("trusted_proxies").unwrap_or_default();
+    let nets = texts.iter().filter_map(|text| read_proxy(text));
     nets.collect()
 }
 
-fn read_proxy(text: &Text<'_>, faults: &mut Faults) -> Option<IpNet> {
-    let net = text.parse_as(network, faults)?;
+fn read_proxy(text: &Text<'_>) -> Option<IpNet> {
+    let net = text.parse_as(network)?;
     if net.prefix_len() == 0 {
         let fault = Fault::warning("every client is a trusted proxy: it may claim any address");
-        faults.push(fault.at(text.spot()));
+        text.report(fault);
     }
     Some(net)
 }

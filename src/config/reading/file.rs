@@ -1,37 +1,37 @@
 //! Files that a configuration names.
 
+use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
-use crate::config::fault::{Fault, Faults};
-use crate::config::reading::Text;
+use super::text::Text;
+use crate::config::fault::Fault;
 
 /// The largest file that is read: a JWK set of a thousand keys.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A file that was read, and where the configuration names it.
 pub(crate) struct File<'t, 'a> {
-    pub(crate) named: &'t Text<'a>,
-    pub(crate) bytes: Vec<u8>,
+    named: &'t Text<'a>,
+    bytes: Vec<u8>,
     mode: u32,
 }
 
 impl<'t, 'a> File<'t, 'a> {
-    pub(crate) fn read(named: &'t Text<'a>, base_dir: &Path, faults: &mut Faults) -> Option<Self> {
-        let told = |why: String| {
+    /// Reads the file that a text names.
+    pub(crate) fn read(named: &'t Text<'a>) -> Option<Self> {
+        let unreadable = |why: String| {
             let name = named.as_str().escape_debug();
-            Fault::error(format!("`{name}` can't be read: {why}")).at(named.spot())
+            Fault::error(format!("`{name}` can't be read: {why}"))
         };
-        let path = base_dir.join(named.as_str());
-        let metadata = fs::metadata(&path);
-        let metadata = metadata.map_err(|error| {
-            let fault = told(error.to_string());
-            faults.push(fault.help("paths are relative to the folder of the configuration"));
+        let path = named.path();
+        let metadata = fs::metadata(&path).map_err(|error| {
+            let fault = unreadable(error.to_string());
+            named.report(fault.help("paths are relative to the folder of the configuration"));
         });
         let metadata = metadata.ok()?;
         if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
-            faults.push(told("it is no file of at most 1 MiB".to_owned()));
+            named.report(unreadable("it is no file of at most 1 MiB".to_owned()));
             return None;
         }
         match fs::read(&path) {
@@ -41,53 +41,62 @@ impl<'t, 'a> File<'t, 'a> {
                 mode: metadata.permissions().mode() & 0o777,
             }),
             Err(error) => {
-                let fault = told(error.to_string());
-                faults.push(fault.help(remedy(named.as_str())));
+                let fault = unreadable(error.to_string());
+                named.report(fault.help(remedy(named.as_str())));
                 None
             }
         }
     }
 
-    /// What is in it.
+    /// Reads a file that other users of the machine must not be able to use.
+    pub(crate) fn read_secret(named: &'t Text<'a>) -> Option<Self> {
+        let file = Self::read(named)?;
+        file.refuse_open();
+        Some(file)
+    }
+
+    /// The content.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Something is wrong with what is in it.
-    pub(crate) fn fault(&self, message: &str) -> Fault {
-        let name = self.named.as_str().escape_debug();
-        Fault::error(format!("`{name}`: {message}")).at(self.named.spot())
+    /// The content, without the file.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
-    /// Whoever knows a shared secret can sign as any customer.
-    pub(crate) fn refuse_open(&self, faults: &mut Faults) {
+    /// A fault of the content, to be reported with [`File::report`].
+    pub(crate) fn error(&self, message: impl Display) -> Fault {
+        Fault::error(self.with_name(message))
+    }
+
+    /// The same, where the configuration can be used nevertheless.
+    pub(crate) fn warning(&self, message: impl Display) -> Fault {
+        Fault::warning(self.with_name(message))
+    }
+
+    fn with_name(&self, message: impl Display) -> String {
+        format!("`{}`: {message}", self.named.as_str().escape_debug())
+    }
+
+    /// Reports a fault where the configuration names the file.
+    pub(crate) fn report(&self, fault: Fault) {
+        self.named.report(fault);
+    }
+
+    /// Reports a file that every user of the machine may use: it holds a secret.
+    pub(crate) fn refuse_open(&self) {
         if self.mode & 0o007 != 0 {
             let message = format!(
                 "everybody on this machine may use it (mode {:04o})",
                 self.mode
             );
-            faults.push(self.fault(&message).help(remedy(self.named.as_str())));
+            self.report(self.error(message).help(remedy(self.named.as_str())));
         }
     }
 }
 
-/// Reads a file that is no secret.
-pub(crate) fn read_file(named: &Text<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
-    Some(File::read(named, base_dir, faults)?.bytes)
-}
-
-/// Reads a file that must be out of everybody's reach.
-pub(crate) fn read_secret_file(
-    named: &Text<'_>,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Option<Vec<u8>> {
-    let file = File::read(named, base_dir, faults)?;
-    file.refuse_open(faults);
-    Some(file.bytes)
-}
-
-pub(crate) fn remedy(file: &str) -> String {
+fn remedy(file: &str) -> String {
     let file = file.escape_debug();
     format!("chown root:doorward {file} && chmod 0640 {file}")
 }

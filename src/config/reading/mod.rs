@@ -1,8 +1,17 @@
-//! Typed reading of TOML: tables, texts, durations, patterns, files.
+//! Typed reading of TOML, which finds every fault of a file at once.
 
+mod document;
 pub(crate) mod duration;
 pub(crate) mod file;
+mod loading;
 pub(crate) mod pattern;
 mod table;
+mod text;
 
-pub(crate) use table::{Document, Table, Text, TextOrTable};
+pub(crate) use document::Document;
+pub(crate) use loading::Loading;
+pub(crate) use table::{Table, TextOrTable};
+pub(crate) use text::Text;
+
+#[cfg(test)]
+mod tests;

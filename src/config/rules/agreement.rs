@@ -2,38 +2,33 @@
 
 use std::ops::RangeInclusive;
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::request::{Agreement, Pointer, Wanted};
 
 /// Reads `{ status = ["2xx"], json = { "/success" = true } }` under this key.
-pub(crate) fn read(table: &mut Table<'_>, key: &str, faults: &mut Faults) -> Option<Agreement> {
-    let mut table = table.table(key, faults)?;
+pub(crate) fn read(table: &mut Table<'_>, key: &str) -> Option<Agreement> {
+    let mut table = table.table(key)?;
     let mut agreement = Agreement::default();
-    if let Some(statuses) = read_statuses(&mut table, faults) {
+    if let Some(statuses) = read_statuses(&mut table) {
         agreement.statuses = statuses;
     }
-    if let Some(mut json) = table.table("json", faults) {
-        agreement.json = read_json(&mut json, faults);
-        json.finish(faults);
+    if let Some(mut json) = table.table("json") {
+        agreement.json = read_json(&mut json);
+        json.finish();
     }
-    table.finish(faults);
+    table.finish();
     Some(agreement)
 }
 
 /// Reads `status`, one or several.
-pub(crate) fn read_statuses(
-    table: &mut Table<'_>,
-    faults: &mut Faults,
-) -> Option<Vec<RangeInclusive<u16>>> {
-    let texts = table.string_or_strings("status", faults)?;
-    if texts.is_empty()
-        && let Some(spot) = table.spot_of("status")
-    {
-        faults.push(Fault::error("`status` names no status").at(&spot));
+pub(crate) fn read_statuses(table: &mut Table<'_>) -> Option<Vec<RangeInclusive<u16>>> {
+    let texts = table.string_or_strings("status")?;
+    if texts.is_empty() {
+        table.report_at("status", Fault::error("`status` names no status"));
     }
     let texts = texts.iter();
-    let statuses = texts.filter_map(|text| text.parse_as(statuses, faults));
+    let statuses = texts.filter_map(|text| text.parse_as(statuses));
     Some(statuses.collect())
 }
 
@@ -55,14 +50,14 @@ fn statuses(text: &str) -> Result<RangeInclusive<u16>, &'static str> {
 }
 
 /// The keys are places, the values what must stand there.
-fn read_json(table: &mut Table<'_>, faults: &mut Faults) -> Vec<(Pointer, Wanted)> {
+fn read_json(table: &mut Table<'_>) -> Vec<(Pointer, Wanted)> {
     let mut wanted = Vec::new();
     for key in table.keys() {
-        let value = table.scalar(key, faults);
+        let value = table.scalar(key);
         let pointer = Pointer::parse(key);
-        if let (Err(expected), Some(spot)) = (&pointer, table.spot_of(key)) {
-            let fault = Fault::error(format!("`{key}` names no place")).at(&spot);
-            faults.push(fault.help(format!("write {expected}")));
+        if let Err(expected) = &pointer {
+            let fault = Fault::error(format!("`{key}` names no place"));
+            table.report_at(key, fault.help(format!("write {expected}")));
         }
         let (Ok(pointer), Some(value)) = (pointer, value) else {
             continue;

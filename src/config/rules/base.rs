@@ -1,6 +1,6 @@
 //! The folders in which the application of a shop lives.
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::request::{Base, Folder};
 
@@ -16,20 +16,18 @@ impl Bases {
     /// Reads `base`. Without it a preset's rules are found below any folder, for what is revoked there was presented
     /// there and had to verify; the operator's are found as they are written. With it the preset's are found there
     /// only, and the operator's there as well.
-    pub(crate) fn read(shop: &mut Table<'_>, faults: &mut Faults) -> Self {
-        let Some(texts) = shop.string_or_strings("base", faults) else {
+    pub(crate) fn read(shop: &mut Table<'_>) -> Self {
+        let Some(texts) = shop.string_or_strings("base") else {
             return Self {
                 of_preset: Base::any(),
                 of_operator: Base::default(),
             };
         };
-        if texts.is_empty()
-            && let Some(spot) = shop.spot_of("base")
-        {
-            faults.push(Fault::error("`base` names no folder").at(&spot));
+        if texts.is_empty() {
+            shop.report_at("base", Fault::error("`base` names no folder"));
         }
         let folders = texts.iter();
-        let folders = folders.filter_map(|text| text.parse_as(Folder::parse, faults));
+        let folders = folders.filter_map(|text| text.parse_as(Folder::parse));
         let given = Base::of(folders);
         Self {
             of_operator: given.and_root(),

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::config::rules::condition;
 use crate::config::rules::graphql;
@@ -20,37 +20,30 @@ const METHODS: &[(&str, &Method)] = &[
 
 /// Reads `methods`, `paths`, `graphql`, and the conditions of a rule; `of_graphql` are the methods of one about GraphQL that
 /// names none.
-pub(crate) fn read(
-    table: &mut Table<'_>,
-    base: &Base,
-    of_graphql: &[Method],
-    faults: &mut Faults,
-) -> Call {
-    let graphql = graphql::read_condition(table, faults);
+pub(crate) fn read(table: &mut Table<'_>, base: &Base, of_graphql: &[Method]) -> Call {
+    let graphql = graphql::read_condition(table);
     let usual = match graphql {
         Some(_) => of_graphql,
         None => &[Method::POST],
     };
     Call {
-        methods: read_methods(table, usual, faults),
-        paths: route::read_paths(table, base, faults),
-        conditions: condition::read(table, faults),
+        methods: read_methods(table, usual),
+        paths: route::read_paths(table, base),
+        conditions: condition::read(table),
         graphql,
     }
 }
 
-fn read_methods(table: &mut Table<'_>, usual: &[Method], faults: &mut Faults) -> Vec<Method> {
-    let Some(texts) = table.strings("methods", faults) else {
+fn read_methods(table: &mut Table<'_>, usual: &[Method]) -> Vec<Method> {
+    let Some(texts) = table.strings("methods") else {
         return usual.to_vec();
     };
-    if texts.is_empty()
-        && let Some(spot) = table.spot_of("methods")
-    {
-        faults.push(Fault::error("`methods` names no method").at(&spot));
+    if texts.is_empty() {
+        table.report_at("methods", Fault::error("`methods` names no method"));
     }
     let methods = texts.iter();
     methods
-        .filter_map(|text| text.choose("methods", METHODS, faults))
+        .filter_map(|text| text.choose("methods", METHODS))
         .cloned()
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::request::{Condition, ConditionPlace, ConditionValue, PathPattern, Pointer};
 
@@ -10,18 +10,18 @@ use crate::request::{Condition, ConditionPlace, ConditionValue, PathPattern, Poi
 const ANYTHING: &str = "*";
 
 /// Reads `header`, `query` and `body` of a rule, where they are tables.
-pub(crate) fn read(table: &mut Table<'_>, faults: &mut Faults) -> Vec<Condition> {
+pub(crate) fn read(table: &mut Table<'_>) -> Vec<Condition> {
     let header = |name: &str| {
         let name = HeaderName::try_from(name).map_err(|_| "the name of a header")?;
         Ok(ConditionPlace::Header(name))
     };
     let parameter = |name: &str| Ok(ConditionPlace::Parameter(name.to_owned()));
     let place = |name: &str| Pointer::parse(name).map(ConditionPlace::Body);
-    let mut conditions = read_table(table, "header", header, texts, faults);
-    conditions.extend(read_table(table, "query", parameter, texts, faults));
+    let mut conditions = read_table(table, "header", header, texts);
+    conditions.extend(read_table(table, "query", parameter, texts));
     // A text there is the answer of a logout.
     if table.has_table("body") {
-        conditions.extend(read_table(table, "body", place, scalars, faults));
+        conditions.extend(read_table(table, "body", place, scalars));
     }
     conditions
 }
@@ -30,39 +30,34 @@ fn read_table<'a>(
     table: &mut Table<'a>,
     key: &str,
     place: impl Fn(&str) -> Result<ConditionPlace, &'static str>,
-    values: fn(&mut Table<'a>, &str, &mut Faults) -> Vec<ConditionValue>,
-    faults: &mut Faults,
+    values: fn(&mut Table<'a>, &str) -> Vec<ConditionValue>,
 ) -> Vec<Condition> {
-    let Some(mut table) = table.table(key, faults) else {
+    let Some(mut table) = table.table(key) else {
         return Vec::new();
     };
     let mut conditions = Vec::new();
     for name in table.keys() {
-        let values = values(&mut table, name, faults);
+        let values = values(&mut table, name);
         match place(name) {
             Ok(at) => conditions.push(Condition { at, values }),
             Err(wanted) => {
                 let fault = format!("expected {wanted}, found `{}`", name.escape_debug());
                 let spot = table.spot_of(name).unwrap_or_else(|| table.spot());
-                faults.push(Fault::error(fault).at(&spot));
+                table.report(Fault::error(fault).at(&spot));
             }
         }
     }
-    table.finish(faults);
+    table.finish();
     conditions
 }
 
-fn texts(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> Vec<ConditionValue> {
-    let texts = table.string_or_strings(name, faults).unwrap_or_default();
-    let values = texts.iter();
-    values
-        .filter_map(|text| text.parse_as(value_of, faults))
-        .collect()
+fn texts(table: &mut Table<'_>, name: &str) -> Vec<ConditionValue> {
+    table.string_or_strings_as(name, value_of)
 }
 
 /// Forms have numbers as texts, and so have conditions.
-fn scalars(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> Vec<ConditionValue> {
-    let scalars = table.scalars(name, faults).unwrap_or_default();
+fn scalars(table: &mut Table<'_>, name: &str) -> Vec<ConditionValue> {
+    let scalars = table.scalars(name).unwrap_or_default();
     let mut values = Vec::new();
     for (scalar, spot) in scalars {
         let text = match scalar.as_str() {
@@ -73,7 +68,7 @@ fn scalars(table: &mut Table<'_>, name: &str, faults: &mut Faults) -> Vec<Condit
             Ok(value) => values.push(value),
             Err(wanted) => {
                 let fault = format!("expected {wanted}, found `{}`", text.escape_debug());
-                faults.push(Fault::error(fault).at(&spot));
+                table.report(Fault::error(fault).at(&spot));
             }
         }
     }

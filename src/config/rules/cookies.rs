@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::{Table, Text};
 use crate::request::{CookieDeletion, LogoutRule, NamePattern, Place};
 
 /// Reads `hash_from` and `clear_cookies` of a logout.
-pub(crate) fn read(table: &mut Table<'_>, faults: &mut Faults) -> Vec<CookieDeletion> {
-    let texts = table.strings("hash_from", faults).unwrap_or_default();
+pub(crate) fn read(table: &mut Table<'_>) -> Vec<CookieDeletion> {
+    let texts = table.strings("hash_from").unwrap_or_default();
     let hash_from = texts.iter();
     let hash_from: Vec<_> = hash_from
-        .filter_map(|text| text.parse_as(starred_name, faults))
+        .filter_map(|text| text.parse_as(starred_name))
         .collect();
     let has_hash = table.spot_of("hash_from").is_some();
-    let tables = table.tables("clear_cookies", faults).into_iter();
+    let tables = table.tables("clear_cookies").into_iter();
     tables
-        .filter_map(|table| read_cookie(table, &hash_from, has_hash, faults))
+        .filter_map(|table| read_cookie(table, &hash_from, has_hash))
         .collect()
 }
 
@@ -32,34 +32,32 @@ fn read_cookie(
     mut table: Table<'_>,
     hash_from: &[NamePattern],
     has_hash: bool,
-    faults: &mut Faults,
 ) -> Option<CookieDeletion> {
-    let name = table.string("name", faults);
-    table.missing(
-        "name",
-        "a cookie's name, perhaps with * or {hash} in it",
-        faults,
-    );
-    let paths = table.strings("paths", faults);
-    let domain = table.string("domain", faults);
-    let cross_site = table.boolean("cross_site", faults);
-    let partitioned = table.boolean("partitioned", faults);
-    table.finish(faults);
+    let name = table.required_string("name", "a cookie's name, perhaps with * or {hash} in it");
+    let paths = table.strings("paths");
+    let domain = table.string("domain");
+    let cross_site = table.boolean("cross_site");
+    let partitioned = table.boolean("partitioned");
+    table.finish();
     let paths = match paths {
         None => vec!["/".to_owned()],
-        Some(texts) => cookie_paths(&texts, faults),
+        Some(texts) => cookie_paths(&texts),
     };
-    let domain = domain.and_then(|text| text.parse_as(cookie_domain, faults));
+    let domain = domain.and_then(|text| text.parse_as(cookie_domain));
     let text = name?;
-    let name = text.parse_as(cookie_name, faults)?;
+    let name = text.parse_as(cookie_name)?;
     if name.contains("{hash}") && !has_hash {
-        let fault = Fault::error("nothing says where {hash} comes from").at(text.spot());
-        faults.push(fault.help("name cookies that have it with `hash_from`"));
+        text.report(
+            Fault::error("nothing says where {hash} comes from")
+                .help("name cookies that have it with `hash_from`"),
+        );
     }
     let is_bound = name.to_ascii_lowercase().starts_with("__host-");
     if is_bound && (domain.is_some() || paths != ["/"]) {
-        let fault = Fault::warning("this cookie has the path / and no domain").at(text.spot());
-        faults.push(fault.label("browsers take no other that is called __Host-"));
+        text.report(
+            Fault::warning("this cookie has the path / and no domain")
+                .label("browsers take no other that is called __Host-"),
+        );
     }
     Some(CookieDeletion {
         name: name.to_owned(),
@@ -75,10 +73,10 @@ fn cookie_name(text: &str) -> Result<&str, &'static str> {
     NamePattern::parse(text).map(|_| text)
 }
 
-fn cookie_paths(texts: &[Text<'_>], faults: &mut Faults) -> Vec<String> {
+fn cookie_paths(texts: &[Text<'_>]) -> Vec<String> {
     let paths = texts.iter();
     paths
-        .filter_map(|text| text.parse_as(cookie_path, faults))
+        .filter_map(|text| text.parse_as(cookie_path))
         .collect()
 }
 

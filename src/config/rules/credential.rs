@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
 
-use crate::config::fault::{Fault, Faults, Spot};
+use crate::config::fault::Fault;
 use crate::config::reading::pattern;
 use crate::config::reading::{Table, Text};
 use crate::config::rules::graphql;
@@ -53,23 +53,19 @@ const OCCASIONS: &[(&str, Occasion)] = &[
 /// Reads every `[[shop.credential]]`; without any it is `Authorization: Bearer`.
 ///
 /// What the operator says of a header, cookie or parameter overrides what the preset says of it.
-pub(crate) fn read(
-    shop: &mut Table<'_>,
-    tokens: Option<&Verifier>,
-    faults: &mut Faults,
-) -> Vec<Place> {
+pub(crate) fn read(shop: &mut Table<'_>, tokens: Option<&Verifier>) -> Vec<Place> {
     let usual = tokens.map_or(Kind::default(), Verifier::kind);
     let can_verify = tokens.is_none_or(Verifier::can_verify);
     let mut written: Vec<Written> = Vec::new();
     let mut places = Vec::new();
-    for mut table in shop.tables("credential", faults) {
+    for mut table in shop.tables("credential") {
         let is_own = table.is_written_with(shop);
         let spot = table.spot();
-        let kind = read_kind(&mut table, can_verify, faults);
-        let at = read_occasions(&mut table, faults);
-        let carrier = read_carrier(&mut table, faults);
-        let spelling = read_spelling(&mut table, faults);
-        table.finish(faults);
+        let kind = read_kind(&mut table, can_verify);
+        let at = read_occasions(&mut table);
+        let carrier = read_carrier(&mut table);
+        let spelling = read_spelling(&mut table);
+        table.finish();
         let Some((name, carrier)) = carrier else {
             continue;
         };
@@ -81,7 +77,7 @@ pub(crate) fn read(
             continue; // the operator's own, which came first, overrides
         }
         if let Some(twice) = written.iter().find_map(|known| known.repeated_by(&new)) {
-            faults.push(Fault::error(format!("{twice} stands twice")).at(&spot));
+            shop.report(Fault::error(format!("{twice} stands twice")).at(&spot));
             continue;
         }
         places.push(Place {
@@ -163,20 +159,16 @@ fn bearer(kind: Kind) -> Place {
 }
 
 /// Reads `pattern`, `decode` and `fold`.
-fn read_spelling(table: &mut Table<'_>, faults: &mut Faults) -> Spelling {
-    let pattern = table.string("pattern", faults);
-    let pattern = pattern.and_then(|text| text.parse(pattern::parse, faults));
-    let decode = table
-        .string_or_strings("decode", faults)
-        .unwrap_or_default();
+fn read_spelling(table: &mut Table<'_>) -> Spelling {
+    let pattern = table.string("pattern");
+    let pattern = pattern.and_then(|text| text.parse(pattern::parse));
+    let decode = table.string_or_strings("decode").unwrap_or_default();
     let decode = decode
         .iter()
-        .filter_map(|text| text.choose("decode", DECODINGS, faults));
+        .filter_map(|text| text.choose("decode", DECODINGS));
     let decode: Vec<_> = decode.collect();
-    let fold = table.string_or_strings("fold", faults).unwrap_or_default();
-    let fold = fold
-        .iter()
-        .filter_map(|text| text.choose("fold", FOLDS, faults));
+    let fold = table.string_or_strings("fold").unwrap_or_default();
+    let fold = fold.iter().filter_map(|text| text.choose("fold", FOLDS));
     let fold: Vec<_> = fold.collect();
     Spelling {
         pattern,
@@ -188,31 +180,32 @@ fn read_spelling(table: &mut Table<'_>, faults: &mut Faults) -> Spelling {
     }
 }
 
-fn read_kind(table: &mut Table<'_>, can_verify: bool, faults: &mut Faults) -> Option<Kind> {
-    let kind = table.choice("kind", KINDS, faults)?;
-    if kind != Kind::Opaque
-        && !can_verify
-        && let Some(spot) = table.spot_of("kind")
-    {
-        let fault = Fault::error("no JWT can be verified: the shop has no key").at(&spot);
-        faults.push(fault.help("give [shop.token] algorithms and a key, or say kind = \"opaque\""));
+fn read_kind(table: &mut Table<'_>, can_verify: bool) -> Option<Kind> {
+    let kind = table.choice("kind", KINDS)?;
+    if kind != Kind::Opaque && !can_verify {
+        table.report_at(
+            "kind",
+            Fault::error("no JWT can be verified: the shop has no key")
+                .help("give [shop.token] algorithms and a key, or say kind = \"opaque\""),
+        );
     }
     Some(kind)
 }
 
 /// Reads `at`; left out, it is everywhere.
-fn read_occasions(table: &mut Table<'_>, faults: &mut Faults) -> Occasions {
-    let Some(texts) = table.strings("at", faults) else {
+fn read_occasions(table: &mut Table<'_>) -> Occasions {
+    let Some(texts) = table.strings("at") else {
         return Occasions::ALL;
     };
-    if texts.is_empty()
-        && let Some(spot) = table.spot_of("at")
-    {
-        let fault = Fault::error("`at` names nothing").at(&spot);
-        faults.push(fault.help("leave `at` out for a credential that is looked for everywhere"));
+    if texts.is_empty() {
+        table.report_at(
+            "at",
+            Fault::error("`at` names nothing")
+                .help("leave `at` out for a credential that is looked for everywhere"),
+        );
     }
     let occasions = texts.iter();
-    let occasions = occasions.filter_map(|text| text.choose("at", OCCASIONS, faults));
+    let occasions = occasions.filter_map(|text| text.choose("at", OCCASIONS));
     let occasions: Vec<_> = occasions.collect();
     Occasions {
         logout: occasions.contains(&Occasion::Logout),
@@ -222,22 +215,22 @@ fn read_occasions(table: &mut Table<'_>, faults: &mut Faults) -> Occasions {
 }
 
 /// A carrier, and what faults call it; two of one name are the same.
-fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<(String, Carrier)> {
-    let schemes = table.strings("schemes", faults);
-    let join = read_join(table, faults);
-    let written = CARRIERS.map(|key| Some((key, table.string(key, faults)?)));
-    let schemes_at = table.spot_of("schemes");
+fn read_carrier(table: &mut Table<'_>) -> Option<(String, Carrier)> {
+    let schemes = table.strings("schemes");
+    let join = read_join(table);
+    let written = CARRIERS.map(|key| Some((key, table.string(key)?)));
     let is_broken = CARRIERS.iter().any(|key| table.spot_of(key).is_some());
     let written: Vec<_> = written.into_iter().flatten().collect();
     match written.as_slice() {
         [("header", text)] => {
-            let carrier = header(text, schemes, schemes_at.as_ref(), faults)?;
+            let carrier = header(table, text, schemes)?;
             let name = text.as_str().to_lowercase();
             Some((format!("header `{name}`"), carrier))
         }
         [(key, text)] => {
-            refuse_schemes(schemes_at.as_ref(), key, faults);
-            let mut carrier = other(key, text, faults)?;
+            let fault = Fault::error(format!("`schemes` makes no sense with `{key}`"));
+            table.report_at("schemes", fault.label("only a header has schemes"));
+            let mut carrier = other(key, text)?;
             if let Carrier::Cookie { join: others, .. } = &mut carrier {
                 *others = join;
             }
@@ -245,8 +238,7 @@ fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<(String, C
         }
         [(first, _), (second, text), ..] => {
             let message = format!("`{first}` and `{second}` can't both be given");
-            let fault = Fault::error(message).at(text.spot());
-            faults.push(fault.help("write a [[shop.credential]] for each"));
+            text.report(Fault::error(message).help("write a [[shop.credential]] for each"));
             None
         }
         [] => {
@@ -254,7 +246,6 @@ fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<(String, C
                 table.missing(
                     "header",
                     "one of header, cookie, query, body, form, graphql, subprotocol",
-                    faults,
                 );
             }
             None
@@ -263,49 +254,38 @@ fn read_carrier(table: &mut Table<'_>, faults: &mut Faults) -> Option<(String, C
 }
 
 /// The cookies that hold the rest of a token.
-fn read_join(table: &mut Table<'_>, faults: &mut Faults) -> Vec<NamePattern> {
-    let names = table.string_or_strings("join", faults).unwrap_or_default();
-    if table.spot_of("cookie").is_none()
-        && let Some(spot) = table.spot_of("join")
-    {
-        let fault = Fault::error("`join` makes no sense without `cookie`").at(&spot);
-        faults.push(fault.label("only a cookie is too small for a token"));
+fn read_join(table: &mut Table<'_>) -> Vec<NamePattern> {
+    let names = table.string_or_strings_as("join", NamePattern::parse);
+    if table.spot_of("cookie").is_none() {
+        table.report_at(
+            "join",
+            Fault::error("`join` makes no sense without `cookie`")
+                .label("only a cookie is too small for a token"),
+        );
     }
-    let names = names.iter();
     names
-        .filter_map(|text| text.parse_as(NamePattern::parse, faults))
-        .collect()
 }
 
-fn refuse_schemes(schemes_at: Option<&Spot>, key: &str, faults: &mut Faults) {
-    if let Some(spot) = schemes_at {
-        let fault = Fault::error(format!("`schemes` makes no sense with `{key}`")).at(spot);
-        faults.push(fault.label("only a header has schemes"));
-    }
-}
-
-fn header(
-    text: &Text<'_>,
-    schemes: Option<Vec<Text<'_>>>,
-    schemes_at: Option<&Spot>,
-    faults: &mut Faults,
-) -> Option<Carrier> {
-    let name = text.parse_as(header_name, faults)?;
+fn header(table: &Table<'_>, text: &Text<'_>, schemes: Option<Vec<Text<'_>>>) -> Option<Carrier> {
+    let name = text.parse_as(header_name)?;
     if name == COOKIE {
-        let fault = Fault::error("cookies are named one by one").at(text.spot());
-        faults.push(fault.help("write cookie = \"its name\" instead of header = \"cookie\""));
+        text.report(
+            Fault::error("cookies are named one by one")
+                .help("write cookie = \"its name\" instead of header = \"cookie\""),
+        );
         return None;
     }
-    match (schemes, schemes_at) {
-        (None, Some(_)) => None, // they had their fault
-        (None, None) => Some(Carrier::Raw(name)),
-        (Some(schemes), spot) if schemes.is_empty() => {
-            let fault = Fault::error("`schemes` names no scheme").at(spot.unwrap_or(text.spot()));
-            faults.push(fault.help("leave `schemes` out where the whole value is the credential"));
+    match schemes {
+        None if table.spot_of("schemes").is_some() => None, // it had its fault
+        None => Some(Carrier::Raw(name)),
+        Some(schemes) if schemes.is_empty() => {
+            let fault = Fault::error("`schemes` names no scheme");
+            let help = "leave `schemes` out where the whole value is the credential";
+            table.report_at("schemes", fault.help(help));
             None
         }
-        (Some(schemes), _) => {
-            let schemes = schemes.iter().map(|text| text.parse_as(scheme, faults));
+        Some(schemes) => {
+            let schemes = schemes.iter().map(|text| text.parse_as(scheme));
             let schemes: Vec<_> = schemes.collect();
             Some(Carrier::Schemed {
                 name,
@@ -329,20 +309,18 @@ fn scheme(text: &str) -> Result<String, &'static str> {
         .ok_or("a scheme such as Bearer")
 }
 
-fn other(key: &str, text: &Text<'_>, faults: &mut Faults) -> Option<Carrier> {
+fn other(key: &str, text: &Text<'_>) -> Option<Carrier> {
     match key {
         "cookie" => {
             let join = Vec::new();
-            let name = text.parse_as(NamePattern::parse, faults)?;
+            let name = text.parse_as(NamePattern::parse)?;
             Some(Carrier::Cookie { name, join })
         }
-        "subprotocol" => text
-            .parse_as(NamePattern::parse, faults)
-            .map(Carrier::Subprotocol),
-        "body" => text.parse_as(Pointer::parse, faults).map(Carrier::Json),
-        "query" => text.parse_as(field, faults).map(Carrier::Query),
-        "graphql" => graphql::carrier(text, faults),
-        _ => text.parse_as(field, faults).map(Carrier::Form),
+        "subprotocol" => text.parse_as(NamePattern::parse).map(Carrier::Subprotocol),
+        "body" => text.parse_as(Pointer::parse).map(Carrier::Json),
+        "query" => text.parse_as(field).map(Carrier::Query),
+        "graphql" => graphql::carrier(text),
+        _ => text.parse_as(field).map(Carrier::Form),
     }
 }
 

@@ -1,6 +1,6 @@
 //! GraphQL of a shop: the mutations that a rule is about, and what becomes of what can't be read.
 
-use crate::config::fault::{Fault, Faults, Spot};
+use crate::config::fault::Fault;
 use crate::config::reading::{Table, Text};
 use crate::request::{Call, Carrier, GraphQlCondition, Place, UnknownHash, UnreadBody};
 
@@ -13,46 +13,38 @@ const UNREAD_BODIES: &[(&str, UnreadBody)] = &[
 ];
 
 /// Reads `graphql` and `persisted` of a rule.
-pub(crate) fn read_condition(
-    table: &mut Table<'_>,
-    faults: &mut Faults,
-) -> Option<GraphQlCondition> {
-    let fields = table.string_or_strings("graphql", faults);
-    let persisted = table.string_or_strings("persisted", faults);
+pub(crate) fn read_condition(table: &mut Table<'_>) -> Option<GraphQlCondition> {
+    let fields = table.string_or_strings("graphql");
+    let persisted = table.string_or_strings_as("persisted", stored);
     let Some(fields) = fields else {
-        if table.lacks("graphql")
-            && let Some(spot) = table.spot_of("persisted")
-        {
-            let fault = Fault::error("`persisted` without `graphql`").at(&spot);
-            faults.push(fault.help("say with `graphql` which mutation the documents execute"));
+        if table.lacks("graphql") {
+            table.report_at(
+                "persisted",
+                Fault::error("`persisted` without `graphql`")
+                    .help("say with `graphql` which mutation the documents execute"),
+            );
         }
         return None;
     };
-    if fields.is_empty()
-        && let Some(spot) = table.spot_of("graphql")
-    {
-        faults.push(Fault::error("`graphql` names no field").at(&spot));
+    if fields.is_empty() {
+        table.report_at("graphql", Fault::error("`graphql` names no field"));
     }
     let fields = fields.iter();
-    let fields = fields.filter_map(|text| text.parse_as(GraphQlCondition::field, faults));
+    let fields = fields.filter_map(|text| text.parse_as(GraphQlCondition::field));
     let fields: Vec<_> = fields.map(str::to_owned).collect();
-    let persisted = persisted.unwrap_or_default();
-    let persisted = persisted.iter();
-    let persisted = persisted.filter_map(|text| text.parse_as(stored, faults));
-    let persisted: Vec<_> = persisted.map(str::to_owned).collect();
     Some(GraphQlCondition::new(fields, &persisted))
 }
 
-fn stored(text: &str) -> Result<&str, &'static str> {
+fn stored(text: &str) -> Result<String, &'static str> {
     let is_fit = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     is_fit
-        .then_some(text)
+        .then(|| text.to_owned())
         .ok_or("the SHA-256 of a document in hexadecimal, or its id")
 }
 
 /// The carrier of arguments and input fields of this name.
-pub(crate) fn carrier(text: &Text<'_>, faults: &mut Faults) -> Option<Carrier> {
-    let name = text.parse_as(argument, faults)?;
+pub(crate) fn carrier(text: &Text<'_>) -> Option<Carrier> {
+    let name = text.parse_as(argument)?;
     Some(Carrier::GraphQl(name.to_owned()))
 }
 
@@ -61,37 +53,25 @@ fn argument(text: &str) -> Result<&str, &'static str> {
 }
 
 /// Reads `[shop.graphql]`.
-pub(crate) fn read_unknown_hash(shop: &mut Table<'_>, faults: &mut Faults) -> UnknownHash {
-    let Some(mut table) = shop.table("graphql", faults) else {
+pub(crate) fn read_unknown_hash(shop: &mut Table<'_>) -> UnknownHash {
+    let Some(mut table) = shop.table("graphql") else {
         return UnknownHash::default();
     };
-    let unknown = table.choice("unknown_hash", UNKNOWN_HASHES, faults);
-    table.finish(faults);
+    let unknown = table.choice("unknown_hash", UNKNOWN_HASHES);
+    table.finish();
     unknown.unwrap_or_default()
 }
 
-/// Reads `unread_body` of `[shop.limits]`.
-pub(crate) fn read_unread_body(
-    limits: &mut Table<'_>,
-    faults: &mut Faults,
-) -> (UnreadBody, Option<Spot>) {
-    let unread = limits.choice("unread_body", UNREAD_BODIES, faults);
-    (unread.unwrap_or_default(), limits.spot_of("unread_body"))
-}
-
-/// A dead token could hide in a body that nobody reads.
-pub(crate) fn warn_of_unread(
-    (unread, spot): (UnreadBody, Option<Spot>),
-    places: &[Place],
-    faults: &mut Faults,
-) {
+/// Reads `unread_body` of `[shop.limits]`, and warns where a dead token could hide in an unread body.
+pub(crate) fn read_unread_body(limits: &mut Table<'_>, places: &[Place]) -> UnreadBody {
+    let unread = limits.choice("unread_body", UNREAD_BODIES);
     let has_place = places.iter().any(|place| place.carrier.is_in_body());
-    if let (UnreadBody::Forward, Some(spot)) = (unread, spot)
-        && has_place
-    {
-        let fault = Fault::warning("a dead token can hide in a body that is not read").at(&spot);
-        faults.push(fault.label("bodies carry credentials of this shop"));
+    if unread == Some(UnreadBody::Forward) && has_place {
+        let fault = Fault::warning("a dead token can hide in a body that is not read");
+        let label = "bodies carry credentials of this shop";
+        limits.report_at("unread_body", fault.label(label));
     }
+    unread.unwrap_or_default()
 }
 
 /// Text that is no GraphQL to us passes where nothing says that it must be some.
@@ -99,12 +79,10 @@ pub(crate) fn warn_of_unruled<'c>(
     shop: &Table<'_>,
     places: &[Place],
     mut calls: impl Iterator<Item = &'c Call>,
-    faults: &mut Faults,
 ) {
     let is_graphql = |place: &Place| matches!(place.carrier, Carrier::GraphQl(_));
     if places.iter().any(is_graphql) && !calls.any(|call| call.graphql.is_some()) {
         let fault = Fault::warning("no rule with `graphql` says where GraphQL is spoken");
-        let fault = fault.at(&shop.spot());
-        faults.push(fault.help("name its paths in a [[shop.logout]] with `graphql`, or what can't be read as GraphQL passes"));
+        shop.report_here(fault.help("name its paths in a [[shop.logout]] with `graphql`, or what can't be read as GraphQL passes"));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::config::fault::{Fault, Faults, Spot};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::config::reading::pattern;
 use crate::config::rules::agreement;
@@ -69,30 +69,25 @@ struct Overrides {
 }
 
 /// Reads `answer`, `revoke`, `cart`, `clear_cookies`, `[shop.client_key]` and every `[[shop.logout]]`.
-pub(crate) fn read(
-    shop: &mut Table<'_>,
-    bases: &Bases,
-    places: &[Place],
-    faults: &mut Faults,
-) -> Logouts {
+pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases, places: &[Place]) -> Logouts {
     let overrides = Overrides {
-        answer: shop.choice("answer", ANSWERS, faults),
-        revoke: shop.choice("revoke", SCOPES, faults),
-        cart: shop.choice("cart", CARTS, faults),
-        client_key: read_client_key(shop, faults),
-        clear_cookies: cookies::read(shop, faults),
+        answer: shop.choice("answer", ANSWERS),
+        revoke: shop.choice("revoke", SCOPES),
+        cart: shop.choice("cart", CARTS),
+        client_key: read_client_key(shop),
+        clear_cookies: cookies::read(shop),
     };
     let mut rules = Vec::new();
     let mut preset_scope = None;
     let mut cart_rules = Vec::new();
-    for table in shop.tables("logout", faults) {
+    for table in shop.tables("logout") {
         let is_own = table.is_written_with(shop);
         let base = bases.of(&table, shop);
         let decides_cart = !is_own && table.spot_of("forward_credentials").is_some();
         let spot = table.spot();
-        let rule = read_rule(table, (is_own, base), &overrides, faults);
-        if is_own {
-            warn_of_foreign_calls(&rule, places, &spot, faults);
+        let rule = read_rule(table, (is_own, base), &overrides);
+        if is_own && let Some(fault) = foreign_calls(&rule, places) {
+            shop.report(fault.at(&spot));
         }
         if !is_own {
             preset_scope = preset_scope.or(Some(rule.revoke));
@@ -102,8 +97,8 @@ pub(crate) fn read(
         }
         rules.push(Arc::new(rule));
     }
-    warn_of_cart(shop, overrides.cart, &cart_rules, faults);
-    let (own_scope, own_origins) = read_own(shop, overrides.revoke, preset_scope, faults);
+    warn_of_cart(shop, overrides.cart, &cart_rules);
+    let (own_scope, own_origins) = read_own(shop, overrides.revoke, preset_scope);
     Logouts {
         rules,
         own_scope,
@@ -117,20 +112,19 @@ fn read_own(
     shop: &mut Table<'_>,
     of_shop: Option<Scope>,
     of_preset: Option<Scope>,
-    faults: &mut Faults,
 ) -> (Scope, Vec<WebOrigin>) {
     let mut is_own = false;
     let mut written = None;
     let mut origins = Vec::new();
-    if let Some(mut table) = shop.table("own_logout", faults) {
+    if let Some(mut table) = shop.table("own_logout") {
         is_own = table.is_written_with(shop);
-        written = table.choice("revoke", SCOPES, faults);
-        let texts = table.strings("origins", faults).unwrap_or_default();
+        written = table.choice("revoke", SCOPES);
+        let texts = table.strings("origins").unwrap_or_default();
         let texts = texts.iter();
         origins = texts
-            .filter_map(|text| text.parse_as(WebOrigin::parse, faults))
+            .filter_map(|text| text.parse_as(WebOrigin::parse))
             .collect();
-        table.finish(faults);
+        table.finish();
     }
     let scope = preferred(is_own, written, of_shop).or(of_preset);
     (scope.unwrap_or(Scope::Token), origins)
@@ -138,12 +132,12 @@ fn read_own(
 
 /// A link or a form on any page can make a browser send its cookies here, and only the shop can tell whether its
 /// customer wanted that.
-fn warn_of_foreign_calls(rule: &LogoutRule, places: &[Place], spot: &Spot, faults: &mut Faults) {
+fn foreign_calls(rule: &LogoutRule, places: &[Place]) -> Option<Fault> {
     let is_cookie =
         |place: &Place| place.carrier.is_ambient() && place.at.include(Occasion::Logout);
     let is_said = rule.when == When::ShopAgreed || rule.agreed.is_some();
     if is_said || rule.answer == AnswerBy::Doorward || !places.iter().any(is_cookie) {
-        return;
+        return None;
     }
     let by = |method: &Method| rule.call.methods.contains(method);
     let what = if by(&Method::GET) || by(&Method::HEAD) {
@@ -151,27 +145,27 @@ fn warn_of_foreign_calls(rule: &LogoutRule, places: &[Place], spot: &Spot, fault
     } else if by(&Method::POST) {
         "a form on any page can call this logout with the customer's cookie"
     } else {
-        return; // no page of another site can, unless the shop lets it (CORS)
+        return None; // no page of another site can, unless the shop lets it (CORS)
     };
-    let fault = Fault::warning(what).at(spot);
+    let fault = Fault::warning(what);
     let fault = fault.label("from there it counts once the shop has answered 2xx or 3xx");
-    faults.push(fault.help(
+    Some(fault.help(
         "say which answers are the shop's yes, such as agreed = { status = [\"303\"] }, and leave GET out of `methods` \
          where the shop takes POST",
-    ));
+    ))
 }
 
 /// `cart` works by what the shop is told of the customer, so it must be told something.
-fn warn_of_cart(shop: &Table<'_>, cart: Option<Cart>, answers: &[AnswerBy], faults: &mut Faults) {
-    let (Some(cart), Some(spot)) = (cart, shop.spot_of("cart")) else {
-        return;
-    };
+fn warn_of_cart(shop: &Table<'_>, cart: Option<Cart>, answers: &[AnswerBy]) {
     if answers.is_empty() {
-        let fault = Fault::warning("`cart` changes nothing").at(&spot);
-        faults.push(fault.label("no logout of the preset depends on it"));
-    } else if cart == Cart::Clear && answers.contains(&AnswerBy::Doorward) {
-        let fault = Fault::warning("the cart stays: the shop never hears of the logout").at(&spot);
-        faults.push(fault.help("say answer = \"forward\" to have it cleared"));
+        let fault = Fault::warning("`cart` changes nothing");
+        shop.report_at("cart", fault.label("no logout of the preset depends on it"));
+    } else if cart == Some(Cart::Clear) && answers.contains(&AnswerBy::Doorward) {
+        let fault = Fault::warning("the cart stays: the shop never hears of the logout");
+        shop.report_at(
+            "cart",
+            fault.help("say answer = \"forward\" to have it cleared"),
+        );
     }
 }
 
@@ -179,7 +173,6 @@ fn read_rule(
     mut table: Table<'_>,
     (is_own, base): (bool, &Base),
     overrides: &Overrides,
-    faults: &mut Faults,
 ) -> LogoutRule {
     // Few shops execute mutations by GET, and a preset says so.
     let of_graphql: &[_] = if is_own {
@@ -187,20 +180,20 @@ fn read_rule(
     } else {
         &[Method::POST]
     };
-    let call = call::read(&mut table, base, of_graphql, faults);
-    let revoke = table.choice("revoke", SCOPES, faults);
-    let answer = read_answer(&mut table, is_own, overrides, faults);
-    let when = read_when(&mut table, answer, faults);
-    let agreed = agreement::read(&mut table, "agreed", faults);
-    let confirms = agreement::read(&mut table, "confirms", faults);
-    let success = words::read_success(&mut table, call.graphql.is_some(), faults);
-    let (missing, invalid) = read_errors(&mut table, faults);
-    let client_key = choose_client_key(&mut table, overrides, faults);
-    let mut clear_cookies = cookies::read(&mut table, faults);
+    let call = call::read(&mut table, base, of_graphql);
+    let revoke = table.choice("revoke", SCOPES);
+    let answer = read_answer(&mut table, is_own, overrides);
+    let when = read_when(&mut table, answer);
+    let agreed = agreement::read(&mut table, "agreed");
+    let confirms = agreement::read(&mut table, "confirms");
+    let success = words::read_success(&mut table, call.graphql.is_some());
+    let (missing, invalid) = read_errors(&mut table);
+    let client_key = choose_client_key(&mut table, overrides);
+    let mut clear_cookies = cookies::read(&mut table);
     if clear_cookies.is_empty() {
         clear_cookies.clone_from(&overrides.clear_cookies);
     }
-    table.finish(faults);
+    table.finish();
     let revoke = preferred(is_own, revoke, overrides.revoke);
     LogoutRule {
         call,
@@ -227,14 +220,9 @@ fn preferred<T>(is_own: bool, written: Option<T>, shop: Option<T>) -> Option<T> 
     }
 }
 
-fn read_answer(
-    table: &mut Table<'_>,
-    is_own: bool,
-    overrides: &Overrides,
-    faults: &mut Faults,
-) -> AnswerBy {
-    let party = table.choice("answer", ANSWERS, faults);
-    let with_credentials = table.boolean("forward_credentials", faults);
+fn read_answer(table: &mut Table<'_>, is_own: bool, overrides: &Overrides) -> AnswerBy {
+    let party = table.choice("answer", ANSWERS);
+    let with_credentials = table.boolean("forward_credentials");
     let with_credentials = match overrides.cart {
         Some(cart) if with_credentials.is_some() && !is_own => cart == Cart::Clear,
         Some(_) | None => with_credentials.unwrap_or(true),
@@ -246,44 +234,44 @@ fn read_answer(
 }
 
 /// The shop can only agree where it is asked.
-fn read_when(table: &mut Table<'_>, answer: AnswerBy, faults: &mut Faults) -> When {
-    let when = table.choice("when", WHENS, faults).unwrap_or_default();
-    if when == When::ShopAgreed
-        && answer == AnswerBy::Doorward
-        && let Some(spot) = table.spot_of("when")
-    {
-        let fault =
-            Fault::warning("the shop is never asked: Doorward answers this logout").at(&spot);
-        faults.push(fault.help("say answer = \"forward\" where the shop's word is wanted"));
+fn read_when(table: &mut Table<'_>, answer: AnswerBy) -> When {
+    let when = table.choice("when", WHENS).unwrap_or_default();
+    if when == When::ShopAgreed && answer == AnswerBy::Doorward {
+        table.report_at(
+            "when",
+            Fault::warning("the shop is never asked: Doorward answers this logout")
+                .help("say answer = \"forward\" where the shop's word is wanted"),
+        );
     }
     when
 }
 
 /// The words for who brings no credential, and for who brings a bad one.
-fn read_errors(table: &mut Table<'_>, faults: &mut Faults) -> (Option<Words>, Option<Words>) {
-    let Some(mut errors) = table.table("errors", faults) else {
+fn read_errors(table: &mut Table<'_>) -> (Option<Words>, Option<Words>) {
+    let Some(mut errors) = table.table("errors") else {
         return (None, None);
     };
-    let missing = words::read_refusal(&mut errors, "missing", faults);
-    let invalid = words::read_refusal(&mut errors, "invalid", faults);
-    errors.finish(faults);
+    let missing = words::read_refusal(&mut errors, "missing");
+    let invalid = words::read_refusal(&mut errors, "invalid");
+    errors.finish();
     (missing, invalid)
 }
 
 /// Reads `[shop.client_key]`.
-fn read_client_key(shop: &mut Table<'_>, faults: &mut Faults) -> Option<ClientKey> {
-    let mut table = shop.table("client_key", faults)?;
-    let header = table.string("header", faults);
-    table.missing("header", "the name of a header, such as x-api-key", faults);
-    let header = header.and_then(|text| text.parse_as(credential::header_name, faults));
-    let pattern = table.string("pattern", faults);
-    table.missing("pattern", "a regular expression for the whole key", faults);
-    let pattern = pattern.and_then(|text| text.parse(pattern::parse, faults));
-    let missing = words::read_refusal(&mut table, "missing", faults);
-    table.missing("missing", "the answer to who brings no key", faults);
-    let invalid = words::read_refusal(&mut table, "invalid", faults);
-    table.missing("invalid", "the answer to who brings another", faults);
-    table.finish(faults);
+fn read_client_key(shop: &mut Table<'_>) -> Option<ClientKey> {
+    let mut table = shop.table("client_key")?;
+    let header = table.required_string_as(
+        "header",
+        "the name of a header, such as x-api-key",
+        credential::header_name,
+    );
+    let pattern = table.required_string("pattern", "a regular expression for the whole key");
+    let pattern = pattern.and_then(|text| text.parse(pattern::parse));
+    let missing = words::read_refusal(&mut table, "missing");
+    table.missing("missing", "the answer to who brings no key");
+    let invalid = words::read_refusal(&mut table, "invalid");
+    table.missing("invalid", "the answer to who brings another");
+    table.finish();
     Some(ClientKey {
         header: header?,
         pattern: pattern?,
@@ -293,18 +281,13 @@ fn read_client_key(shop: &mut Table<'_>, faults: &mut Faults) -> Option<ClientKe
 }
 
 /// A logout demands the shop's client key, unless it says that it does not.
-fn choose_client_key(
-    table: &mut Table<'_>,
-    overrides: &Overrides,
-    faults: &mut Faults,
-) -> Option<ClientKey> {
-    let demanded = table.boolean("client_key", faults);
-    if demanded == Some(true)
-        && overrides.client_key.is_none()
-        && let Some(spot) = table.spot_of("client_key")
-    {
-        let fault = Fault::error("the shop has no client key").at(&spot);
-        faults.push(fault.help("describe it under [shop.client_key]"));
+fn choose_client_key(table: &mut Table<'_>, overrides: &Overrides) -> Option<ClientKey> {
+    let demanded = table.boolean("client_key");
+    if demanded == Some(true) && overrides.client_key.is_none() {
+        table.report_at(
+            "client_key",
+            Fault::error("the shop has no client key").help("describe it under [shop.client_key]"),
+        );
     }
     let client_key = overrides.client_key.clone();
     client_key.filter(|_| demanded != Some(false))

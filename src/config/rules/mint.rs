@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, Method};
+use http::Method;
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::config::rules::base::Bases;
 use crate::config::rules::call;
+use crate::config::rules::credential::header_name;
 use crate::request::{Base, MintRule, NamePattern, OnReissue, Pointer, UnknownToken};
 
 /// The names of `mint`.
@@ -30,31 +31,29 @@ pub(crate) struct Mints {
 }
 
 /// Reads `mint`, every `[[shop.mint]]`, and `on_reissue`.
-pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases, faults: &mut Faults) -> Mints {
-    let (unknown, tables) = shop.text_and_tables("mint", faults);
-    let unknown = unknown.and_then(|text| text.choose("mint", UNKNOWN, faults));
+pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases) -> Mints {
+    let (unknown, tables) = shop.text_and_tables("mint");
+    let unknown = unknown.and_then(|text| text.choose("mint", UNKNOWN));
     let mut rules = Vec::new();
     for table in tables {
         let base = bases.of(&table, shop);
         let spot = table.spot();
-        let rule = read_rule(table, base, faults);
+        let rule = read_rule(table, base);
         if rule.pointers.is_empty() && rule.headers.is_empty() && rule.cookies.is_empty() {
-            let fault = Fault::error("nothing says where the tokens stand in the answer").at(&spot);
-            faults
-                .push(fault.help(
-                    "such as token = { json = [\"/data/token\"] }, or `header`, or `cookie`",
-                ));
+            let fault = Fault::error("nothing says where the tokens stand in the answer");
+            let help = "such as token = { json = [\"/data/token\"] }, or `header`, or `cookie`";
+            shop.report(fault.help(help).at(&spot));
         }
         rules.push(Arc::new(rule));
     }
-    let on_reissue = shop.choice("on_reissue", ON_REISSUE, faults);
+    let on_reissue = shop.choice("on_reissue", ON_REISSUE);
     let on_reissue = on_reissue.unwrap_or_default();
-    if on_reissue == OnReissue::Revive
-        && rules.is_empty()
-        && let Some(spot) = shop.spot_of("on_reissue")
-    {
-        let fault = Fault::warning("no token is ever revived").at(&spot);
-        faults.push(fault.help("say with [[shop.mint]] where the shop hands out tokens"));
+    if on_reissue == OnReissue::Revive && rules.is_empty() {
+        shop.report_at(
+            "on_reissue",
+            Fault::warning("no token is ever revived")
+                .help("say with [[shop.mint]] where the shop hands out tokens"),
+        );
     }
     Mints {
         rules,
@@ -63,8 +62,8 @@ pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases, faults: &mut Faults) -> 
     }
 }
 
-fn read_rule(mut table: Table<'_>, base: &Base, faults: &mut Faults) -> MintRule {
-    let call = call::read(&mut table, base, &[Method::POST, Method::GET], faults);
+fn read_rule(mut table: Table<'_>, base: &Base) -> MintRule {
+    let call = call::read(&mut table, base, &[Method::POST, Method::GET]);
     let mut rule = MintRule {
         call,
         pointers: Vec::new(),
@@ -72,33 +71,13 @@ fn read_rule(mut table: Table<'_>, base: &Base, faults: &mut Faults) -> MintRule
         cookies: Vec::new(),
         subject: None,
     };
-    if let Some(mut token) = table.table("token", faults) {
-        let json = token.string_or_strings("json", faults).unwrap_or_default();
-        let json = json.iter();
-        rule.pointers = json
-            .filter_map(|text| text.parse_as(Pointer::parse, faults))
-            .collect();
-        let headers = token.string_or_strings("header", faults);
-        let headers = headers.unwrap_or_default();
-        rule.headers = headers
-            .iter()
-            .filter_map(|text| text.parse_as(header, faults))
-            .collect();
-        let cookies = token.string_or_strings("cookie", faults);
-        let cookies = cookies.unwrap_or_default();
-        rule.cookies = cookies
-            .iter()
-            .filter_map(|text| text.parse_as(NamePattern::parse, faults))
-            .collect();
-        let subject = token.string("subject", faults);
-        rule.subject = subject.and_then(|text| text.parse_as(Pointer::parse, faults));
-        token.finish(faults);
+    if let Some(mut token) = table.table("token") {
+        rule.pointers = token.string_or_strings_as("json", Pointer::parse);
+        rule.headers = token.string_or_strings_as("header", header_name);
+        rule.cookies = token.string_or_strings_as("cookie", NamePattern::parse);
+        rule.subject = token.string_as("subject", Pointer::parse);
+        token.finish();
     }
-    table.finish(faults);
+    table.finish();
     rule
-}
-
-fn header(text: &str) -> Result<HeaderName, &'static str> {
-    text.parse()
-        .map_err(|_| "the name of a header, such as vendure-auth-token")
 }

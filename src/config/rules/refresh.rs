@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::config::rules::base::Bases;
 use crate::config::rules::call;
@@ -10,29 +10,24 @@ use crate::config::rules::words;
 use crate::request::{Place, RefreshRule};
 
 /// Reads every `[[shop.refresh]]`.
-pub(crate) fn read(
-    shop: &mut Table<'_>,
-    bases: &Bases,
-    places: &[Place],
-    faults: &mut Faults,
-) -> Vec<RefreshRule> {
+pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases, places: &[Place]) -> Vec<RefreshRule> {
     let mut rules = Vec::new();
-    for mut table in shop.tables("refresh", faults) {
+    for mut table in shop.tables("refresh") {
         let base = bases.of(&table, shop);
         let methods = [Method::POST, Method::GET];
-        let call = call::read(&mut table, base, &methods, faults);
-        let invalid = table.table("errors", faults).and_then(|mut errors| {
-            let invalid = words::read_refusal(&mut errors, "invalid", faults);
-            errors.finish(faults);
+        let call = call::read(&mut table, base, &methods);
+        let invalid = table.table("errors").and_then(|mut errors| {
+            let invalid = words::read_refusal(&mut errors, "invalid");
+            errors.finish();
             invalid
         });
-        table.finish(faults);
+        table.finish();
         rules.push(RefreshRule { call, invalid });
     }
     let is_looked_for = |place: &Place| place.at.refresh && !place.at.visit;
     if rules.is_empty() && places.iter().any(is_looked_for) && shop.lacks("refresh") {
-        let fault = Fault::warning("nothing says where tokens are refreshed").at(&shop.spot());
-        faults.push(fault.help(
+        let fault = Fault::warning("nothing says where tokens are refreshed");
+        shop.report_here(fault.help(
             "name the calls with [[shop.refresh]], or a revoked refresh token is good there",
         ));
     }

@@ -1,6 +1,6 @@
 //! What paths demand of their visitors.
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::config::rules::base::Bases;
 use crate::config::rules::condition;
@@ -14,27 +14,28 @@ const ENFORCE: &[(&str, Enforce)] = &[
 ];
 
 /// Reads every `[[shop.route]]`.
-pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases, faults: &mut Faults) -> Vec<Route> {
+pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases) -> Vec<Route> {
     let mut routes = Vec::new();
-    for table in shop.tables("route", faults) {
+    for table in shop.tables("route") {
         let base = bases.of(&table, shop);
-        routes.extend(read_route(table, base, faults));
+        routes.extend(read_route(table, base));
     }
     routes
 }
 
-fn read_route(mut table: Table<'_>, base: &Base, faults: &mut Faults) -> Option<Route> {
-    let paths = read_paths(&mut table, base, faults);
-    let conditions = condition::read(&mut table, faults);
-    let enforce = table.choice("enforce", ENFORCE, faults);
-    table.missing("enforce", "off, revoked, valid or required", faults);
-    if enforce == Some(Enforce::Off)
-        && let Some(spot) = table.spot_of("enforce")
-    {
-        let fault = Fault::warning("a customer who logged out can still come here").at(&spot);
-        faults.push(fault.label("no credential is looked at"));
+fn read_route(mut table: Table<'_>, base: &Base) -> Option<Route> {
+    let paths = read_paths(&mut table, base);
+    let conditions = condition::read(&mut table);
+    let enforce = table.choice("enforce", ENFORCE);
+    table.missing("enforce", "off, revoked, valid or required");
+    if enforce == Some(Enforce::Off) {
+        table.report_at(
+            "enforce",
+            Fault::warning("a customer who logged out can still come here")
+                .label("no credential is looked at"),
+        );
     }
-    table.finish(faults);
+    table.finish();
     let enforce = enforce?;
     Some(Route {
         paths,
@@ -44,35 +45,29 @@ fn read_route(mut table: Table<'_>, base: &Base, faults: &mut Faults) -> Option<
 }
 
 /// The required `paths` of a rule, of an application that lives there.
-pub(crate) fn read_paths(
-    table: &mut Table<'_>,
-    base: &Base,
-    faults: &mut Faults,
-) -> Vec<PathPattern> {
-    let texts = table.string_or_strings("paths", faults);
-    table.missing("paths", "paths such as [\"/account/*\"]", faults);
-    if texts.as_ref().is_some_and(Vec::is_empty)
-        && let Some(spot) = table.spot_of("paths")
-    {
-        faults.push(Fault::error("`paths` names no path").at(&spot));
+pub(crate) fn read_paths(table: &mut Table<'_>, base: &Base) -> Vec<PathPattern> {
+    let texts = table.string_or_strings("paths");
+    table.missing("paths", "paths such as [\"/account/*\"]");
+    if texts.as_ref().is_some_and(Vec::is_empty) {
+        table.report_at("paths", Fault::error("`paths` names no path"));
     }
     let texts = texts.unwrap_or_default();
     let paths = texts.iter();
     paths
-        .filter_map(|text| text.parse_as(PathPattern::parse, faults))
+        .filter_map(|text| text.parse_as(PathPattern::parse))
         .map(|path| path.below(base))
         .collect()
 }
 
 /// Reads `[shop.paths]`.
-pub(crate) fn read_style(table: &mut Table<'_>, faults: &mut Faults) -> PathStyle {
-    let Some(mut table) = table.table("paths", faults) else {
+pub(crate) fn read_style(table: &mut Table<'_>) -> PathStyle {
+    let Some(mut table) = table.table("paths") else {
         return PathStyle::default();
     };
-    let ignore_case = table.boolean("ignore_case", faults);
-    let exact_slash = table.boolean("exact_slash", faults);
-    let get_override = table.boolean("get_override", faults);
-    table.finish(faults);
+    let ignore_case = table.boolean("ignore_case");
+    let exact_slash = table.boolean("exact_slash");
+    let get_override = table.boolean("get_override");
+    table.finish();
     PathStyle {
         ignore_case: ignore_case.unwrap_or_default(),
         exact_slash: exact_slash.unwrap_or_default(),

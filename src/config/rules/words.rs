@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::request::Words;
 
@@ -16,17 +16,20 @@ const LOGGED_OUT: &str = r#"{"message":"Successfully logged out"}"#;
 const LOGGED_OUT_GRAPHQL: &str = r#"{"data":{}}"#;
 
 /// The answer to a logout that worked.
-pub(crate) fn read_success(table: &mut Table<'_>, is_graphql: bool, faults: &mut Faults) -> Words {
+pub(crate) fn read_success(table: &mut Table<'_>, is_graphql: bool) -> Words {
     let usual = if is_graphql {
         LOGGED_OUT_GRAPHQL
     } else {
         LOGGED_OUT
     };
-    let status = read_status(table, 200..=299, faults).unwrap_or(StatusCode::OK);
-    let body = read_body(table, faults);
+    let status = read_status(table, 200..=299).unwrap_or(StatusCode::OK);
+    let body = read_body(table);
     let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::RESET_CONTENT;
-    if !has_body && let Some(spot) = table.spot_of("body") {
-        faults.push(Fault::error(format!("an answer {} has no body", status.as_u16())).at(&spot));
+    if !has_body {
+        table.report_at(
+            "body",
+            Fault::error(format!("an answer {} has no body", status.as_u16())),
+        );
     }
     let usual = has_body.then_some(Bytes::from_static(usual.as_bytes()));
     Words {
@@ -36,21 +39,17 @@ pub(crate) fn read_success(table: &mut Table<'_>, is_graphql: bool, faults: &mut
     }
 }
 
-fn read_status(
-    table: &mut Table<'_>,
-    range: RangeInclusive<u16>,
-    faults: &mut Faults,
-) -> Option<StatusCode> {
-    let status = table.integer("status", range, faults)?;
+fn read_status(table: &mut Table<'_>, range: RangeInclusive<u16>) -> Option<StatusCode> {
+    let status = table.integer("status", range)?;
     StatusCode::from_u16(status).ok()
 }
 
-fn read_body(table: &mut Table<'_>, faults: &mut Faults) -> Option<Bytes> {
+fn read_body(table: &mut Table<'_>) -> Option<Bytes> {
     // A table under `body` is what the request must carry.
-    let body = (!table.has_table("body")).then(|| table.string("body", faults));
-    let text = table.string("answer_body", faults).or(body.flatten());
+    let body = (!table.has_table("body")).then(|| table.string("body"));
+    let text = table.string("answer_body").or(body.flatten());
     let text = text?;
-    let body = text.parse_as(json, faults)?;
+    let body = text.parse_as(json)?;
     Some(Bytes::copy_from_slice(body.as_bytes()))
 }
 
@@ -61,19 +60,21 @@ fn json(text: &str) -> Result<&str, &'static str> {
 }
 
 /// The words of a refusal, under this key.
-pub(crate) fn read_refusal(table: &mut Table<'_>, key: &str, faults: &mut Faults) -> Option<Words> {
-    let mut words = table.table(key, faults)?;
-    let status = read_status(&mut words, 200..=599, faults);
-    words.missing("status", "an integer from 200 to 599", faults);
-    let body = read_body(&mut words, faults);
-    let message = words.string("message", faults);
+pub(crate) fn read_refusal(table: &mut Table<'_>, key: &str) -> Option<Words> {
+    let mut words = table.table(key)?;
+    let status = read_status(&mut words, 200..=599);
+    words.missing("status", "an integer from 200 to 599");
+    let body = read_body(&mut words);
+    let message = words.string("message");
     if body.is_some()
         && let Some(message) = &message
     {
-        let fault = Fault::error("`body` and `message` can't both be given").at(message.spot());
-        faults.push(fault.help("`message` is worded in the shape of the shop's refusals"));
+        message.report(
+            Fault::error("`body` and `message` can't both be given")
+                .help("`message` is worded in the shape of the shop's refusals"),
+        );
     }
-    words.finish(faults);
+    words.finish();
     Some(Words {
         status: status?,
         body,

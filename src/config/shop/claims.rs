@@ -1,51 +1,89 @@
 //! What one shop only may have: its name, and each of its hosts.
 
-use crate::config::fault::{Fault, Faults, Spot};
+use crate::config::fault::{Fault, Spot};
+use crate::config::reading::Table;
 use crate::request::HostPattern;
 
-/// What the shops read so far have taken.
+/// What the shops read so far have.
 #[derive(Default)]
-pub(crate) struct Taken {
+pub(crate) struct Claims {
     names: Vec<(String, Spot)>,
-    hosts: Vec<Claim>,
+    hosts: Vec<HostClaim>,
 }
 
 /// What a shop claims, and where that is written.
-struct Claim {
+struct HostClaim {
     /// `None`: every host.
     host: Option<HostPattern>,
     shop: String,
     spot: Spot,
 }
 
-impl Taken {
-    /// Reports a name that another shop has already.
-    pub(crate) fn take_name(&mut self, name: &str, spot: &Spot, faults: &mut Faults) {
+impl Claims {
+    /// Reads `name`, which no other shop may have.
+    pub(super) fn read_name<'a>(&mut self, shop: &mut Table<'a>) -> Option<&'a str> {
+        let text = shop.required_string("name", "what logs and commands call the shop")?;
+        let name = text.parse_as(name)?;
         if let Some((_, first)) = self.names.iter().find(|(taken, _)| taken == name) {
-            let fault = Fault::error(format!("two shops are called `{name}`")).at(spot);
-            faults.push(fault.label(place_of(first)));
+            let fault = Fault::error(format!("two shops are called `{name}`"));
+            text.report(fault.label(place_of(first)));
         }
-        self.names.push((name.to_owned(), spot.clone()));
+        self.names.push((name.to_owned(), text.spot().clone()));
+        Some(name)
     }
 
-    /// Reports a host for which an earlier shop is asked; `None` claims every host.
-    pub(crate) fn take_host(
-        &mut self,
-        host: Option<&HostPattern>,
-        shop: &str,
-        spot: &Spot,
-        faults: &mut Faults,
-    ) {
-        let earlier = self.hosts.iter().find(|claim| claim.leaves_nothing(host));
-        if let Some(earlier) = earlier {
-            faults.push(earlier.fault(host).at(spot));
+    /// Reads `hosts`, none of which an earlier shop may have; a shop without them claims every host.
+    pub(super) fn read_hosts(&mut self, shop: &mut Table<'_>, name: &str) -> Vec<HostPattern> {
+        let texts = shop.strings("hosts");
+        if shop.lacks("hosts") {
+            let spot = shop.spot();
+            if let Some(fault) = self.claim(None, name, &spot) {
+                shop.report(fault.at(&spot));
+            }
+            return Vec::new();
         }
-        self.hosts.push(Claim {
+        if texts.as_ref().is_some_and(Vec::is_empty) {
+            let fault = Fault::error("`hosts` names no host");
+            let help = "leave `hosts` out for a shop that claims every host";
+            shop.report_at("hosts", fault.help(help));
+        }
+        let mut hosts = Vec::new();
+        for text in texts.unwrap_or_default() {
+            if let Some(host) = text.parse_as(HostPattern::parse) {
+                if let Some(fault) = self.claim(Some(&host), name, text.spot()) {
+                    text.report(fault);
+                }
+                hosts.push(host);
+            }
+        }
+        hosts
+    }
+
+    /// Claims a host, `None` for every host; a fault, if an earlier shop leaves nothing of it.
+    fn claim(&mut self, host: Option<&HostPattern>, shop: &str, spot: &Spot) -> Option<Fault> {
+        let mut earlier = self.hosts.iter();
+        let fault = earlier.find_map(|claim| claim.leaves_nothing(host).then(|| claim.fault(host)));
+        self.hosts.push(HostClaim {
             host: host.cloned(),
             shop: shop.to_owned(),
             spot: spot.clone(),
         });
+        fault
     }
+}
+
+/// A name stands in logs, metrics, commands and, as the realm, between quotes in a header.
+fn name(text: &str) -> Result<&str, &'static str> {
+    let fits = |byte| is_quotable(byte) && byte != b'\'';
+    let is_fit = (1..=64).contains(&text.len()) && text.bytes().all(fits);
+    is_fit
+        .then_some(text)
+        .ok_or("1 to 64 letters, digits and signs without space, quotes and \\")
+}
+
+/// Whether a byte may stand in a quoted string without an escape.
+pub(super) fn is_quotable(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
 }
 
 fn place_of(spot: &Spot) -> String {
@@ -55,7 +93,7 @@ fn place_of(spot: &Spot) -> String {
     }
 }
 
-impl Claim {
+impl HostClaim {
     /// Whether no host is left for a later shop that claims `host`.
     fn leaves_nothing(&self, host: Option<&HostPattern>) -> bool {
         match (&self.host, host) {

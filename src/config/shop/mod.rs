@@ -1,5 +1,11 @@
 //! `[[shop]]`: one shop, laid over its preset.
 
-pub(crate) mod claims;
-pub(crate) mod settings;
-pub(crate) mod upstream;
+mod claims;
+pub(crate) mod neighbours;
+mod refusal;
+mod settings;
+mod summary;
+mod upstream;
+
+pub(crate) use claims::Claims;
+pub(crate) use settings::{ReadShop, Surroundings, read};

@@ -1,15 +1,16 @@
 //! The servers of a shop: addresses, how requests are spread over them, health, patience, TLS.
 
-use std::path::Path;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderName, HeaderValue};
 
-use crate::config::fault::{Fault, Faults};
-use crate::config::reading::file::{read_file, read_secret_file};
+use crate::config::fault::Fault;
+use crate::config::reading::file::File;
 use crate::config::reading::{Table, Text, TextOrTable};
 use crate::config::rules::agreement;
+use crate::config::rules::credential::header_name;
 use crate::server::{
     Balance, Check, Endpoint, HashBy, Health, HttpCheck, Timeouts, UnfitTls, UpstreamSettings,
     UpstreamTls, Upstreams,
@@ -19,8 +20,7 @@ use crate::server::{
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);
 
 /// What may be written for something that is waited for. Shorter is a slip of the pen, longer is for ever.
-const WAIT_MIN: Duration = Duration::from_millis(10);
-const WAIT_MAX: Duration = Duration::from_hours(24);
+const WAITS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(24);
 
 #[derive(Clone, Copy)]
 enum By {
@@ -45,20 +45,14 @@ const CHECKS: &[(&str, CheckBy)] = &[
 ];
 
 /// Reads all that a shop says of its servers.
-pub(crate) fn read(
-    shop: &mut Table<'_>,
-    name: &str,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Option<Upstreams> {
-    let endpoints = read_endpoints(shop, faults);
-    let host = shop.string("upstream_host", faults);
-    let host = host.and_then(|text| text.parse_as(host_name, faults));
-    let http2 = shop.boolean("upstream_http2", faults);
-    let (balance, resolve_every) = read_balance(shop, faults);
-    let health = read_health(shop, host.as_ref(), faults);
-    let timeouts = read_timeouts(shop, faults);
-    let tls = read_tls(shop, endpoints.as_deref(), base_dir, faults);
+pub(crate) fn read(shop: &mut Table<'_>, name: &str) -> Option<Upstreams> {
+    let endpoints = read_endpoints(shop);
+    let host = shop.string_as("upstream_host", host_name);
+    let http2 = shop.boolean("upstream_http2");
+    let (balance, resolve_every) = read_balance(shop);
+    let health = read_health(shop, host.as_ref());
+    let timeouts = read_timeouts(shop);
+    let tls = read_tls(shop, endpoints.as_deref());
     let endpoints = endpoints.filter(|endpoints| !endpoints.is_empty())?;
     Some(Upstreams::new(UpstreamSettings {
         shop: name.to_owned(),
@@ -73,74 +67,67 @@ pub(crate) fn read(
     }))
 }
 
-fn read_endpoints(shop: &mut Table<'_>, faults: &mut Faults) -> Option<Vec<Endpoint>> {
-    let texts = shop.string_or_strings("upstream", faults);
-    shop.missing("upstream", "addresses such as [\"127.0.0.1:8000\"]", faults);
+fn read_endpoints(shop: &mut Table<'_>) -> Option<Vec<Endpoint>> {
+    let texts = shop.string_or_strings("upstream");
+    shop.missing("upstream", "addresses such as [\"127.0.0.1:8000\"]");
     let texts = texts?;
-    if texts.is_empty()
-        && let Some(spot) = shop.spot_of("upstream")
-    {
-        faults.push(Fault::error("`upstream` names no address").at(&spot));
+    if texts.is_empty() {
+        shop.report_at("upstream", Fault::error("`upstream` names no address"));
     }
-    let endpoints = texts.iter().filter_map(|text| read_endpoint(text, faults));
+    let endpoints = texts.iter().filter_map(|text| read_endpoint(text));
     Some(endpoints.collect())
 }
 
 /// Standards 12: a bearer token in the clear is anybody's.
-fn read_endpoint(text: &Text<'_>, faults: &mut Faults) -> Option<Endpoint> {
-    let endpoint = text.parse_as(Endpoint::parse, faults)?;
+fn read_endpoint(text: &Text<'_>) -> Option<Endpoint> {
+    let endpoint = text.parse_as(Endpoint::parse)?;
     if endpoint.is_exposed() {
         let fault = Fault::warning("tokens travel to this upstream in the clear");
         let help = "write https:// before the address (RFC 6750 section 5.2)";
-        faults.push(fault.at(text.spot()).help(help));
+        text.report(fault.help(help));
     }
     Some(endpoint)
 }
 
-fn read_balance(shop: &mut Table<'_>, faults: &mut Faults) -> (Balance, Duration) {
-    let Some(mut table) = shop.table("balance", faults) else {
+fn read_balance(shop: &mut Table<'_>) -> (Balance, Duration) {
+    let Some(mut table) = shop.table("balance") else {
         return (Balance::default(), RESOLVE_EVERY);
     };
-    let by = table.choice("by", METHODS, faults);
-    let hash = read_hash(&mut table, faults);
-    let resolve_every = wait(&mut table, "resolve_every", RESOLVE_EVERY, faults);
+    let by = table.choice("by", METHODS);
+    let hash = read_hash(&mut table);
+    let resolve_every = wait(&mut table, "resolve_every", RESOLVE_EVERY);
     let balance = match by {
         Some(By::Hash) => Balance::Hash(hash.unwrap_or(HashBy::Client)),
         Some(By::Least) => Balance::Least,
         Some(By::Turn) | None => Balance::Turn,
     };
     if !matches!(by, Some(By::Hash)) && table.spot_of("by").is_some() == by.is_some() {
-        refuse(&table, &["hash"], "by = \"hash\"", faults);
+        refuse(&table, &["hash"], "by = \"hash\"");
     }
-    table.finish(faults);
+    table.finish();
     (balance, resolve_every)
 }
 
-fn read_hash(table: &mut Table<'_>, faults: &mut Faults) -> Option<HashBy> {
-    match table.string_or_table("hash", faults)? {
+fn read_hash(table: &mut Table<'_>) -> Option<HashBy> {
+    match table.string_or_table("hash")? {
         TextOrTable::Text(text) => text
-            .choose("hash", &[("client", ())], faults)
+            .choose("hash", &[("client", ())])
             .map(|()| HashBy::Client),
         TextOrTable::Table(mut table) => {
-            let header = table.string("header", faults);
-            let header = header.and_then(|text| text.parse_as(header_name, faults));
-            let cookie = table.string("cookie", faults);
-            let cookie = cookie.and_then(|text| text.parse_as(cookie_name, faults));
-            let spot = table.spot();
+            let header = table.string_as("header", header_name);
+            let cookie = table.string_as("cookie", cookie_name);
             let is_written = ["header", "cookie"].map(|key| !table.lacks(key));
-            table.finish(faults);
             if is_written[0] == is_written[1] {
-                let fault = Fault::error("either a header or a cookie is hashed").at(&spot);
-                faults.push(fault.help("hash = { cookie = \"cart\" }"));
+                let fault = Fault::error("either a header or a cookie is hashed");
+                table.report_here(fault.help("hash = { cookie = \"cart\" }"));
+            }
+            table.finish();
+            if is_written[0] == is_written[1] {
                 return None;
             }
             header.map(HashBy::Header).or(cookie.map(HashBy::Cookie))
         }
     }
-}
-
-fn header_name(text: &str) -> Result<HeaderName, &'static str> {
-    text.parse().map_err(|_| "the name of a header")
 }
 
 fn cookie_name(text: &str) -> Result<String, &'static str> {
@@ -151,35 +138,30 @@ fn cookie_name(text: &str) -> Result<String, &'static str> {
         .ok_or("the name of a cookie")
 }
 
-fn read_health(shop: &mut Table<'_>, host: Option<&HeaderValue>, faults: &mut Faults) -> Health {
+fn read_health(shop: &mut Table<'_>, host: Option<&HeaderValue>) -> Health {
     let mut health = Health::default();
-    let Some(mut table) = shop.table("health", faults) else {
+    let Some(mut table) = shop.table("health") else {
         return health;
     };
-    let by = table.choice("check", CHECKS, faults);
-    let http = read_http_check(&mut table, host, faults);
-    health.interval = wait(&mut table, "interval", health.interval, faults);
-    health.timeout = wait(&mut table, "timeout", health.timeout, faults);
+    let by = table.choice("check", CHECKS);
+    let http = read_http_check(&mut table, host);
+    health.interval = wait(&mut table, "interval", health.interval);
+    health.timeout = wait(&mut table, "timeout", health.timeout);
     let thresholds = &mut health.thresholds;
     for (key, threshold) in [
         ("healthy_after", &mut thresholds.healthy_after),
         ("unhealthy_after", &mut thresholds.unhealthy_after),
     ] {
-        *threshold = table.integer(key, 1..=1000, faults).unwrap_or(*threshold);
+        *threshold = table.integer(key, 1..=1000).unwrap_or(*threshold);
     }
     let ejection = &mut health.ejection;
-    let eject_after = table.integer("eject_after", 0..=1_000_000, faults);
+    let eject_after = table.integer("eject_after", 0..=1_000_000);
     ejection.after = eject_after.unwrap_or(ejection.after);
-    ejection.lasts = wait(&mut table, "eject_for", ejection.lasts, faults);
+    ejection.lasts = wait(&mut table, "eject_for", ejection.lasts);
     if !matches!(by, Some(CheckBy::Http)) && table.spot_of("check").is_some() == by.is_some() {
-        refuse(
-            &table,
-            &["path", "host", "status"],
-            "check = \"http\"",
-            faults,
-        );
+        refuse(&table, &["path", "host", "status"], "check = \"http\"");
     }
-    table.finish(faults);
+    table.finish();
     health.check = match by {
         Some(CheckBy::Http) => Check::Http(http),
         Some(CheckBy::Tcp) => Check::Tcp,
@@ -188,20 +170,15 @@ fn read_health(shop: &mut Table<'_>, host: Option<&HeaderValue>, faults: &mut Fa
     health
 }
 
-fn read_http_check(
-    table: &mut Table<'_>,
-    shop_host: Option<&HeaderValue>,
-    faults: &mut Faults,
-) -> HttpCheck {
+fn read_http_check(table: &mut Table<'_>, shop_host: Option<&HeaderValue>) -> HttpCheck {
     let mut check = HttpCheck::default();
-    let path = table.string("path", faults);
-    if let Some(path) = path.and_then(|text| text.parse_as(check_path, faults)) {
+    let path = table.string("path");
+    if let Some(path) = path.and_then(|text| text.parse_as(check_path)) {
         check.path = path;
     }
-    let host = table.string("host", faults);
-    let host = host.and_then(|text| text.parse_as(host_name, faults));
+    let host = table.string_as("host", host_name);
     check.host = host.or_else(|| shop_host.cloned());
-    if let Some(statuses) = agreement::read_statuses(table, faults) {
+    if let Some(statuses) = agreement::read_statuses(table) {
         check.expected = statuses;
     }
     check
@@ -220,9 +197,9 @@ fn host_name(text: &str) -> Result<HeaderValue, &'static str> {
         .ok_or("a host such as shop.example.com")
 }
 
-fn read_timeouts(shop: &mut Table<'_>, faults: &mut Faults) -> Timeouts {
+fn read_timeouts(shop: &mut Table<'_>) -> Timeouts {
     let mut timeouts = Timeouts::default();
-    let Some(mut table) = shop.table("timeouts", faults) else {
+    let Some(mut table) = shop.table("timeouts") else {
         return timeouts;
     };
     for (key, timeout) in [
@@ -231,106 +208,80 @@ fn read_timeouts(shop: &mut Table<'_>, faults: &mut Faults) -> Timeouts {
         ("write", &mut timeouts.write),
         ("idle", &mut timeouts.idle),
     ] {
-        *timeout = wait(&mut table, key, *timeout, faults);
+        *timeout = wait(&mut table, key, *timeout);
     }
-    table.finish(faults);
+    table.finish();
     timeouts
 }
 
-fn wait(table: &mut Table<'_>, key: &str, default: Duration, faults: &mut Faults) -> Duration {
-    let Some(written) = table.duration(key, faults) else {
-        return default;
-    };
-    if (WAIT_MIN..=WAIT_MAX).contains(&written) {
-        return written;
-    }
-    if let Some(spot) = table.spot_of(key) {
-        let fault = Fault::error(format!("`{key}` is out of range")).at(&spot);
-        faults.push(fault.label("expected 10ms to 24h"));
-    }
-    default
+fn wait(table: &mut Table<'_>, key: &str, default: Duration) -> Duration {
+    let written = table.duration_within(key, WAITS, "10ms to 24h");
+    written.unwrap_or(default)
 }
 
 /// Keys that mean nothing without another one: who writes them wants something that would not happen.
-fn refuse(table: &Table<'_>, keys: &[&str], without: &str, faults: &mut Faults) {
+fn refuse(table: &Table<'_>, keys: &[&str], without: &str) {
     for key in keys {
-        if let Some(spot) = table.spot_of(key) {
-            let fault = Fault::error(format!("`{key}` means nothing without {without}"));
-            faults.push(fault.at(&spot));
-        }
+        let fault = Fault::error(format!("`{key}` means nothing without {without}"));
+        table.report_at(key, fault);
     }
 }
 
-fn read_tls(
-    shop: &mut Table<'_>,
-    endpoints: Option<&[Endpoint]>,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> UpstreamTls {
+fn read_tls(shop: &mut Table<'_>, endpoints: Option<&[Endpoint]>) -> UpstreamTls {
     let mut tls = UpstreamTls::default();
     let with_tls = endpoints
         .unwrap_or_default()
         .iter()
         .filter(|one| one.is_tls());
     let with_tls: Vec<_> = with_tls.collect();
-    if let Some(mut table) = shop.table("upstream_tls", faults) {
-        read_tls_table(&mut table, &mut tls, base_dir, faults);
+    if let Some(mut table) = shop.table("upstream_tls") {
+        read_tls_table(&mut table, &mut tls);
         if endpoints.is_some_and(|endpoints| !endpoints.is_empty()) && with_tls.is_empty() {
-            let fault = Fault::error("no upstream of this shop is https://").at(&table.spot());
-            faults.push(fault.help("write https:// before its address"));
+            let fault = Fault::error("no upstream of this shop is https://");
+            table.report_here(fault.help("write https:// before its address"));
         }
-        table.finish(faults);
+        table.finish();
     }
     let unnamed = with_tls
         .into_iter()
         .find(|endpoint| !endpoint.is_verifiable(&tls));
-    if let (Some(endpoint), Some(spot)) = (unnamed, shop.spot_of("upstream")) {
-        let fault = Fault::error(format!("no certificate can be issued for {endpoint}")).at(&spot);
+    if let Some(endpoint) = unnamed {
+        let fault = Fault::error(format!("no certificate can be issued for {endpoint}"));
         let help =
             "say which name stands in it: [shop.upstream_tls] server_name = \"shop.internal\"";
-        faults.push(fault.help(help));
+        shop.report_at("upstream", fault.help(help));
     }
     tls
 }
 
-fn read_tls_table(
-    table: &mut Table<'_>,
-    tls: &mut UpstreamTls,
-    base_dir: &Path,
-    faults: &mut Faults,
-) {
-    if let Some(named) = table.string("ca_file", faults)
-        && let Some(pem) = read_file(&named, base_dir, faults)
-        && let Err(unfit) = tls.trust(&pem)
+fn read_tls_table(table: &mut Table<'_>, tls: &mut UpstreamTls) {
+    if let Some(named) = table.string("ca_file")
+        && let Some(file) = File::read(&named)
+        && let Err(unfit) = tls.trust(file.bytes())
     {
-        faults.push(unfit_file(&named, unfit));
+        file.report(file.error(unfit));
     }
-    let certificate = table.string("cert_file", faults);
-    let key = table.string("key_file", faults);
+    let certificate = table.string("cert_file");
+    let key = table.string("key_file");
     for (key, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
-        if let (Some(spot), true) = (table.spot_of(key), table.lacks(other)) {
-            faults.push(Fault::error(format!("`{key}` without `{other}`")).at(&spot));
+        if table.lacks(other) {
+            table.report_at(key, Fault::error(format!("`{key}` without `{other}`")));
         }
     }
     if let (Some(certificate), Some(key)) = (certificate, key) {
-        let pem = read_file(&certificate, base_dir, faults);
-        let secret = read_secret_file(&key, base_dir, faults);
-        if let (Some(pem), Some(secret)) = (pem, secret)
-            && let Err(unfit) = tls.identify(&pem, &secret)
+        let certificate = File::read(&certificate);
+        let key = File::read_secret(&key);
+        if let (Some(certificate), Some(key)) = (certificate, key)
+            && let Err(unfit) = tls.identify(certificate.bytes(), key.bytes())
         {
-            let named = match unfit {
+            let file = match unfit {
                 UnfitTls::NoCertificate | UnfitTls::BadCertificate => &certificate,
                 UnfitTls::NoKey | UnfitTls::BadKey => &key,
             };
-            faults.push(unfit_file(named, unfit));
+            file.report(file.error(unfit));
         }
     }
-    if let Some(name) = table.string("server_name", faults) {
-        name.parse_as(|name| tls.expect(name), faults);
+    if let Some(name) = table.string("server_name") {
+        name.parse_as(|name| tls.expect(name));
     }
-}
-
-fn unfit_file(named: &Text<'_>, unfit: UnfitTls) -> Fault {
-    let name = named.as_str().escape_debug();
-    Fault::error(format!("`{name}`: {unfit}")).at(named.spot())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use http::uri::PathAndQuery;
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::config::rules::agreement;
 use crate::request::{ContentType, Inquiry, Pointer};
@@ -33,42 +33,33 @@ enum Verifier {
 }
 
 /// Reads `verify` and `[shop.token.ask]`. A preset may describe what is asked, and leave it to the operator whether.
-pub(crate) fn read(token: &mut Table<'_>, faults: &mut Faults) -> Option<Inquiry> {
-    let verifier = token.choice("verify", VERIFIERS, faults);
-    let inquiry = token
-        .table("ask", faults)
-        .map(|table| read_ask(table, faults));
+pub(crate) fn read(token: &mut Table<'_>) -> Option<Inquiry> {
+    let verifier = token.choice("verify", VERIFIERS);
+    let inquiry = token.table("ask").map(|table| read_ask(table));
     if verifier != Some(Verifier::Shop) {
         return None;
     }
-    if let Some(spot) = token.spot_of("verify")
-        && token.lacks("ask")
-    {
-        let fault = Fault::error("nothing says what the shop is asked").at(&spot);
-        faults.push(fault.help("describe it under [shop.token.ask]"));
+    if token.lacks("ask") {
+        let fault = Fault::error("nothing says what the shop is asked");
+        token.report_at("verify", fault.help("describe it under [shop.token.ask]"));
     }
     inquiry?
 }
 
-fn read_ask(mut table: Table<'_>, faults: &mut Faults) -> Option<Inquiry> {
-    let method = table.choice("method", METHODS, faults);
-    let path = table.string("path", faults);
-    table.missing("path", "a path such as /api/customer", faults);
-    let path = path.and_then(|text| text.parse_as(path_and_query, faults));
-    let body = table.string("body", faults);
-    let content_type = table.choice("content_type", CONTENT_TYPES, faults);
-    let good = agreement::read(&mut table, "good", faults);
-    let subject = table.string("subject", faults);
-    table.missing(
+fn read_ask(mut table: Table<'_>) -> Option<Inquiry> {
+    let method = table.choice("method", METHODS);
+    let path = table.required_string_as("path", "a path such as /api/customer", path_and_query);
+    let body = table.string("body");
+    let content_type = table.choice("content_type", CONTENT_TYPES);
+    let good = agreement::read(&mut table, "good");
+    let subject = table.required_string_as(
         "subject",
         "where the answer names the customer, such as /id",
-        faults,
+        Pointer::parse,
     );
-    let subject = subject.and_then(|text| text.parse_as(Pointer::parse, faults));
-    let issued_at = table.string("issued_at", faults);
-    let issued_at = issued_at.and_then(|text| text.parse_as(Pointer::parse, faults));
-    let fresh = read_fresh(&mut table, faults);
-    table.finish(faults);
+    let issued_at = table.string_as("issued_at", Pointer::parse);
+    let fresh = read_fresh(&mut table);
+    table.finish();
     Some(Inquiry {
         method: method.cloned().unwrap_or(Method::GET),
         path: path?,
@@ -87,13 +78,7 @@ fn path_and_query(text: &str) -> Result<PathAndQuery, &'static str> {
         .ok_or("a path such as /api/customer")
 }
 
-fn read_fresh(table: &mut Table<'_>, faults: &mut Faults) -> Duration {
-    let fresh = table.duration("cache", faults).unwrap_or(FRESH);
-    if fresh > FRESH_MAX
-        && let Some(spot) = table.spot_of("cache")
-    {
-        let fault = Fault::error("`cache` is out of range").at(&spot);
-        faults.push(fault.label("expected at most 1h"));
-    }
-    fresh
+fn read_fresh(table: &mut Table<'_>) -> Duration {
+    let fresh = table.duration_within("cache", Duration::ZERO..=FRESH_MAX, "at most 1h");
+    fresh.unwrap_or(FRESH)
 }

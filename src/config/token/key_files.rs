@@ -1,11 +1,9 @@
 //! Where a shop's keys are: in a file, or at an address. No report shows what stands in a file.
 
-use std::path::Path;
-
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::reading::Table;
 use crate::config::reading::file::File;
 use crate::config::token::key_url;
@@ -40,16 +38,11 @@ pub(crate) fn is_written(token: &Table<'_>) -> bool {
 }
 
 /// Reads the one place that a shop's keys are in. A shop whose tokens are all opaque needs none.
-pub(crate) fn read(
-    token: &mut Table<'_>,
-    settings: &TokenSettings,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Option<KeySource> {
-    let may_be_short = token.boolean("allow_short_secret", faults);
-    let terms = key_url::read_terms(token, faults);
+pub(crate) fn read(token: &mut Table<'_>, settings: &TokenSettings) -> Option<KeySource> {
+    let may_be_short = token.boolean("allow_short_secret");
+    let terms = key_url::read_terms(token);
     let written = PLACES.iter().filter_map(|(key, place)| {
-        let text = token.string(key, faults)?;
+        let text = token.string(key)?;
         Some((*key, *place, text))
     });
     let written: Vec<_> = written.collect();
@@ -57,7 +50,7 @@ pub(crate) fn read(
         [(_, place, text)] => (*place, text),
         [(first, ..), (second, _, text), ..] => {
             let message = format!("`{first}` and `{second}` can't both be given");
-            faults.push(Fault::error(message).at(text.spot()));
+            text.report(Fault::error(message));
             return None;
         }
         [] if is_written(token) => return None, // it had its fault
@@ -66,7 +59,7 @@ pub(crate) fn read(
         }
         [] => {
             let expected = "the path of a key; or public_key_file, jwks_file or jwks_url";
-            token.missing("secret_file", expected, faults);
+            token.missing("secret_file", expected);
             return None;
         }
     };
@@ -74,86 +67,75 @@ pub(crate) fn read(
     let kind = match place {
         Place::File(kind) => kind,
         Place::Url => {
-            let source = key_url::read(text, &terms, algorithms, base_dir, faults);
+            let source = key_url::read(text, &terms, algorithms);
             return source.map(KeySource::Fetched);
         }
     };
-    let file = File::read(text, base_dir, faults)?;
+    let file = File::read(text)?;
     if algorithms.is_empty() {
         return None;
     }
     let keys = match kind {
-        Kind::Secret => file.secret(algorithms, may_be_short.unwrap_or_default(), faults),
-        Kind::PublicKey => file.public_key(algorithms, faults),
-        Kind::Jwks => file.jwks(algorithms, faults),
+        Kind::Secret => file.secret(algorithms, may_be_short.unwrap_or_default()),
+        Kind::PublicKey => file.public_key(algorithms),
+        Kind::Jwks => file.jwks(algorithms),
     };
     keys.map(KeySource::Given)
 }
 
 impl File<'_, '_> {
-    fn unfit(&self, unfit: &UnfitKey) -> Fault {
-        self.fault(&unfit.to_string())
+    fn report_unfit(&self, unfit: &UnfitKey) {
+        self.report(self.error(unfit));
     }
 
-    fn secret(
-        &self,
-        algorithms: &[Algorithm],
-        may_be_short: bool,
-        faults: &mut Faults,
-    ) -> Option<Keys> {
-        self.refuse_open(faults);
-        let secret = without_line_end(&self.bytes);
+    fn secret(&self, algorithms: &[Algorithm], may_be_short: bool) -> Option<Keys> {
+        self.refuse_open();
+        let secret = without_line_end(self.bytes());
         let keys = Keys::from_secret(secret, algorithms);
-        let keys = keys.map_err(|unfit| faults.push(self.unfit(&unfit))).ok()?;
+        let keys = keys.map_err(|unfit| self.report_unfit(&unfit)).ok()?;
         let needed = algorithms.iter().filter_map(|one| secret_bytes_min(*one));
         let needed = needed.max().unwrap_or_default();
         if secret.len() < needed {
-            faults.push(self.short_secret(secret.len(), needed, may_be_short));
+            self.report(self.short_secret(secret.len(), needed, may_be_short));
         }
         Some(keys)
     }
 
     fn short_secret(&self, bytes: usize, needed: usize, is_allowed: bool) -> Fault {
-        let name = self.named.as_str().escape_debug();
-        let message = format!("`{name}`: the secret has {bytes} bytes, {needed} are needed");
+        let message = format!("the secret has {bytes} bytes, {needed} are needed");
         let reason = "a short secret can be guessed from any token (RFC 7518 section 3.2)";
-        let fault = if is_allowed {
-            Fault::warning(message).help(reason)
+        if is_allowed {
+            self.warning(message).help(reason)
         } else {
             let remedy = "if the shop can't have a longer one: allow_short_secret = true";
-            Fault::error(message).help(reason).help(remedy)
-        };
-        fault.at(self.named.spot())
+            self.error(message).help(reason).help(remedy)
+        }
     }
 
-    fn public_key(&self, algorithms: &[Algorithm], faults: &mut Faults) -> Option<Keys> {
-        if find(&self.bytes, b"PRIVATE KEY") {
+    fn public_key(&self, algorithms: &[Algorithm]) -> Option<Keys> {
+        if find(self.bytes(), b"PRIVATE KEY") {
             let help = "openssl pkey -in PRIVATE -pubout -out PUBLIC";
-            let fault = self.fault("this is a private key: only the shop should have it");
-            faults.push(fault.help(help));
+            let fault = self.error("this is a private key: only the shop should have it");
+            self.report(fault.help(help));
             return None;
         }
-        let keys = Keys::from_pem(&self.bytes, algorithms);
-        keys.map_err(|unfit| faults.push(self.unfit(&unfit))).ok()
+        let keys = Keys::from_pem(self.bytes(), algorithms);
+        keys.map_err(|unfit| self.report_unfit(&unfit)).ok()
     }
 
-    fn jwks(&self, algorithms: &[Algorithm], faults: &mut Faults) -> Option<Keys> {
-        if holds_secret(&self.bytes) {
-            self.refuse_open(faults);
+    fn jwks(&self, algorithms: &[Algorithm]) -> Option<Keys> {
+        if holds_secret(self.bytes()) {
+            self.refuse_open();
         }
-        match Keys::from_jwks(&self.bytes, algorithms) {
+        match Keys::from_jwks(self.bytes(), algorithms) {
             Ok((keys, passed_over)) => {
                 for one in &passed_over {
-                    let name = self.named.as_str().escape_debug();
-                    let fault = Fault::warning(format!("`{name}`: {one}; the key is not used"));
-                    faults.push(fault.at(self.named.spot()));
+                    self.report(self.warning(format_args!("{one}; the key is not used")));
                 }
                 Some(keys)
             }
             Err(unfit) => {
-                for one in &unfit {
-                    faults.push(self.unfit(one));
-                }
+                unfit.iter().for_each(|one| self.report_unfit(one));
                 None
             }
         }

@@ -1,12 +1,11 @@
 //! The address at which a shop's identity provider publishes its keys, and how it is asked.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
-use crate::config::fault::{Fault, Faults};
+use crate::config::fault::Fault;
 use crate::config::process::certificate::authorities_in;
 use crate::config::reading::file::File;
 use crate::config::reading::{Table, Text};
@@ -27,30 +26,24 @@ pub(crate) struct Terms<'a> {
 }
 
 /// Reads what goes with `jwks_url`, and means nothing without it.
-pub(crate) fn read_terms<'a>(token: &mut Table<'a>, faults: &mut Faults) -> Terms<'a> {
+pub(crate) fn read_terms<'a>(token: &mut Table<'a>) -> Terms<'a> {
     let terms = Terms {
-        ca_file: token.string("jwks_ca_file", faults),
-        refresh: read_pace(token, "jwks_refresh", REFRESH, faults),
-        cooldown: read_pace(token, "jwks_cooldown", COOLDOWN, faults),
+        ca_file: token.string("jwks_ca_file"),
+        refresh: read_pace(token, "jwks_refresh", REFRESH),
+        cooldown: read_pace(token, "jwks_cooldown", COOLDOWN),
     };
     for key in ["jwks_ca_file", "jwks_refresh", "jwks_cooldown"] {
-        if let Some(spot) = token.spot_of(key).filter(|_| token.lacks("jwks_url")) {
+        if token.lacks("jwks_url") {
             let message = format!("`{key}` means nothing without `jwks_url`");
-            faults.push(Fault::error(message).at(&spot));
+            token.report_at(key, Fault::error(message));
         }
     }
     terms
 }
 
-fn read_pace(token: &mut Table<'_>, key: &str, usual: Duration, faults: &mut Faults) -> Duration {
-    let pace = token.duration(key, faults).unwrap_or(usual);
-    if !PACE.contains(&pace)
-        && let Some(spot) = token.spot_of(key)
-    {
-        let fault = Fault::error(format!("`{key}` is out of range")).at(&spot);
-        faults.push(fault.label("expected 1s to 24h"));
-    }
-    pace
+fn read_pace(token: &mut Table<'_>, key: &str, usual: Duration) -> Duration {
+    let pace = token.duration_within(key, PACE, "1s to 24h");
+    pace.unwrap_or(usual)
 }
 
 /// Reads `jwks_url` itself. Nothing is fetched here.
@@ -58,15 +51,13 @@ pub(crate) fn read(
     text: &Text<'_>,
     terms: &Terms<'_>,
     algorithms: &[Algorithm],
-    base_dir: &Path,
-    faults: &mut Faults,
 ) -> Option<JwksSource> {
     if names_user(text.as_str()) {
         // Without the line: there is a password in it.
         let (file, line) = (text.spot().source_name(), text.spot().line());
         let line = line.unwrap_or_default();
         let message = format!("{file}:{line}: `jwks_url` holds a user name or a password");
-        faults.push(Fault::error(message).help("a key set is there for everybody to read"));
+        text.report_unshown(Fault::error(message).help("a key set is there for everybody to read"));
         return None;
     }
     let secret = |one: &&Algorithm| one.family() == AlgorithmFamily::Hmac;
@@ -74,17 +65,17 @@ pub(crate) fn read(
         let name = name_of(*secret);
         let fault = Fault::error(format!("{name} takes a secret, and `jwks_url` has none"));
         let help = "a set that can be fetched holds public keys only; for a secret: secret_file";
-        faults.push(fault.at(text.spot()).help(help));
+        text.report(fault.help(help));
     }
-    let url = text.parse_as(JwksUrl::parse, faults);
+    let url = text.parse_as(JwksUrl::parse);
     let authorities = match &terms.ca_file {
         None => Some(Vec::new()),
-        Some(named) => read_authorities(named, base_dir, faults),
+        Some(named) => read_authorities(named),
     };
     let url = url?;
     if let Some(named) = terms.ca_file.as_ref().filter(|_| !url.tls) {
         let fault = Fault::error("`jwks_ca_file` means nothing for http://");
-        faults.push(fault.at(named.spot()));
+        named.report(fault);
     }
     Some(JwksSource {
         url,
@@ -101,12 +92,8 @@ fn names_user(url: &str) -> bool {
 }
 
 /// The certificates of a private authority.
-fn read_authorities(
-    named: &Text<'_>,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Option<Vec<Vec<u8>>> {
-    let file = File::read(named, base_dir, faults)?;
-    let certificates = authorities_in(&file, faults)?;
+fn read_authorities(named: &Text<'_>) -> Option<Vec<Vec<u8>>> {
+    let file = File::read(named)?;
+    let certificates = authorities_in(&file)?;
     Some(certificates.iter().map(|one| one.to_vec()).collect())
 }

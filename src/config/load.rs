@@ -1,0 +1,132 @@
+//! From a file to the typed parts of the program, or to every fault of it at once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use log::LevelFilter;
+
+use super::cluster;
+use super::fault::{Fault, Faults};
+use super::outline;
+use super::presets::Presets;
+use super::process;
+use super::reading::{Document, Loading, Table};
+use super::shop::{self, Claims, ReadShop, Surroundings, neighbours};
+use crate::request::Shop;
+use crate::server::Settings;
+
+/// Everything that a configuration file says.
+pub struct Config {
+    /// The shops, in the order in which they are asked for a host.
+    pub shops: Vec<Shop>,
+    /// What the server needs to know.
+    pub server: Settings,
+    /// What is logged.
+    pub log: LevelFilter,
+    /// What `check` prints of the cluster and the shops, line by line.
+    pub summary: Vec<String>,
+}
+
+/// Reads a configuration file. What comes along are warnings.
+///
+/// # Errors
+///
+/// Every fault of the file.
+pub fn load(path: &Path) -> Result<(Config, Faults), Faults> {
+    let name = path.display().to_string();
+    match fs::read_to_string(path) {
+        Ok(text) => parse(&name, &text, folder_of(path)),
+        Err(error) => {
+            let fault = Fault::error(format!("{name} can't be read: {error}"));
+            let mut faults = Faults::default();
+            faults.push(fault.help("write it, or name another with --config"));
+            Err(faults)
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+/// The control socket of a configuration that may be half edited: the keys around are not judged. `None`: the file can't
+/// be read, or has neither `control` nor `data_dir`.
+pub fn control_of(path: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(path).ok()?;
+    let loading = Loading::relative_to(folder_of(path));
+    let document = Document::parse("", &text, &loading);
+    process::control_of(Table::root(&document))
+}
+
+/// Reads the text of a configuration. Reports call it `name`; files that it names are relative to
+/// `base_dir`.
+///
+/// # Errors
+///
+/// Every fault of the text and of the key files that it names.
+pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<(Config, Faults), Faults> {
+    let loading = Loading::relative_to(base_dir);
+    let config = read(name, text, &loading);
+    let faults = loading.into_faults();
+    match config {
+        Some(mut config) if !faults.is_fatal() => {
+            config.server.outline = outline::of(text, base_dir);
+            Ok((config, faults))
+        }
+        Some(_) | None => Err(faults),
+    }
+}
+
+fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
+    let presets = Presets::parse(loading);
+    let document = Document::parse(name, text, loading);
+    let mut root = Table::root(&document);
+    let process = process::read(&mut root);
+    let around = Surroundings {
+        presets: &presets,
+        known_logouts: Arc::new(presets.known_logouts()),
+        prefix: process::read_prefix(&mut root),
+    };
+    let mut claims = Claims::default();
+    let tables = root.tables("shop").into_iter();
+    let shops: Vec<_> = tables
+        .map(|table| shop::read(table, &around, &mut claims))
+        .collect();
+    if shops.is_empty() {
+        root.missing("shop", "at least one shop, under [[shop]]");
+    }
+    let mut shops: Option<Vec<_>> = shops.into_iter().collect();
+    if let Some(shops) = &mut shops {
+        neighbours::own_domains(shops);
+        neighbours::note_neighbours(shops);
+        for fault in neighbours::faults(shops) {
+            root.report(fault);
+        }
+    }
+    root.finish();
+    let process = process?;
+    Some(assembled(process.server, process.log, shops?))
+}
+
+fn assembled(mut server: Settings, log: LevelFilter, read: Vec<ReadShop>) -> Config {
+    let cluster = server.cluster.as_ref();
+    let mut summary: Vec<_> = cluster
+        .map(|cluster| cluster::summary(cluster, &server.data_dir))
+        .into_iter()
+        .collect();
+    let mut shops = Vec::new();
+    for one in read {
+        let upstreams = Arc::new(one.upstreams);
+        let name = one.shop.name.clone();
+        server.site.upstreams.insert(name, upstreams);
+        summary.extend(one.summary);
+        shops.push(one.shop);
+    }
+    Config {
+        shops,
+        server,
+        log,
+        summary,
+    }
+}

@@ -1,0 +1,236 @@
+//! A parsed TOML text: its tables and values before their types are known.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue, Error};
+
+use super::loading::Loading;
+use super::text::Text;
+use crate::config::fault::{Fault, Source, Spot};
+
+/// One parsed TOML text: the operator's file or a preset.
+pub(crate) struct Document<'t> {
+    source: Arc<Source>,
+    root: DeTable<'t>,
+    broken_lines: Vec<Range<usize>>,
+    loading: &'t Loading,
+}
+
+impl<'t> Document<'t> {
+    /// Reports the syntax faults, one a line, for the first brings the others about.
+    /// What could be read is read on.
+    pub(crate) fn parse(name: &str, text: &'t str, loading: &'t Loading) -> Self {
+        let source = Source::new(name, text);
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let mut broken_lines = Vec::new();
+        for error in &errors {
+            let spot = spot_of(error, &source);
+            if !broken_lines.contains(&spot.lines()) {
+                broken_lines.push(spot.lines());
+                loading.report(syntax_fault(error).at(&spot));
+            }
+        }
+        Self {
+            source,
+            root: root.into_inner(),
+            broken_lines,
+            loading,
+        }
+    }
+
+    /// The configuration that it is a part of.
+    pub(super) fn loading(&self) -> &'t Loading {
+        self.loading
+    }
+
+    /// Whether a syntax fault may have hidden a key.
+    pub(super) fn is_damaged(&self) -> bool {
+        !self.broken_lines.is_empty()
+    }
+
+    /// Guesses on a line with a syntax fault would only add noise.
+    fn is_broken(&self, span: &Range<usize>) -> bool {
+        let meets = |line: &Range<usize>| line.start <= span.end && span.start <= line.end;
+        self.broken_lines.iter().any(meets)
+    }
+
+    /// All of it as one table.
+    pub(super) fn layer(&self) -> Layer<'_> {
+        Layer {
+            document: self,
+            table: &self.root,
+            header: None,
+        }
+    }
+}
+
+fn spot_of(error: &Error, source: &Arc<Source>) -> Spot {
+    match error.span() {
+        Some(span) => Spot::within(source, &span),
+        None => Spot::whole(source),
+    }
+}
+
+fn syntax_fault(error: &Error) -> Fault {
+    match error.message().split_once(", expected ") {
+        Some((message, expected)) => Fault::error(message).label(format!("expected {expected}")),
+        None => Fault::error(error.message()),
+    }
+}
+
+/// One document's part of a table.
+pub(super) struct Layer<'a> {
+    document: &'a Document<'a>,
+    table: &'a DeTable<'a>,
+    header: Option<Range<usize>>,
+}
+
+impl<'a> Layer<'a> {
+    /// The document that it is a part of.
+    pub(super) fn document(&self) -> &'a Document<'a> {
+        self.document
+    }
+
+    /// Whether this key is written.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Every key that is written.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
+        let table: &'a DeTable<'a> = self.table;
+        table.keys().map(|key| key.get_ref().as_ref())
+    }
+
+    /// What is written under a key, unless the line has a syntax fault.
+    pub(super) fn value(&self, key: &str) -> Option<Value<'a>> {
+        let written = self.table.get(key)?;
+        let value = Value {
+            document: self.document,
+            written: written.get_ref(),
+            span: written.span(),
+        };
+        let is_broken = value.document.is_broken(&value.span);
+        (!is_broken).then_some(value)
+    }
+
+    /// Its header, or its braces.
+    pub(super) fn spot(&self) -> Spot {
+        match &self.header {
+            Some(header) => Spot::within(&self.document.source, header),
+            None => Spot::whole(&self.document.source),
+        }
+    }
+
+    /// Reports every key that is none of these.
+    pub(super) fn report_unknown(&self, known: &[String]) {
+        let is_known = |key: &str| known.iter().any(|known| known == key);
+        for key in self.table.keys() {
+            if !is_known(key.get_ref()) && !self.document.is_broken(&key.span()) {
+                let spot = Spot::within(&self.document.source, &key.span());
+                let fault = unknown_key(key.get_ref(), known).at(&spot);
+                self.document.loading.report(fault);
+            }
+        }
+    }
+}
+
+fn unknown_key(key: &str, known: &[String]) -> Fault {
+    Fault::error(format!("unknown key `{}`", key.escape_debug()))
+        .suggest(key, known.iter().map(String::as_str))
+}
+
+/// A value before its type is known.
+#[derive(Clone)]
+pub(super) struct Value<'a> {
+    document: &'a Document<'a>,
+    written: &'a DeValue<'a>,
+    span: Range<usize>,
+}
+
+impl<'a> Value<'a> {
+    /// Where it is written.
+    pub(super) fn spot(&self) -> Spot {
+        Spot::within(&self.document.source, &self.span)
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.written.is_str()
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        self.written.is_table()
+    }
+
+    pub(super) fn text(&self) -> Option<Text<'a>> {
+        let value = self.written.as_str()?;
+        Some(Text::new(value, self.spot(), self.document.loading))
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
+        self.written.as_bool()
+    }
+
+    pub(super) fn items(&self) -> Option<Vec<Self>> {
+        let document = self.document;
+        let items = self.written.as_array()?.iter().map(|item| Self {
+            document,
+            written: item.get_ref(),
+            span: item.span(),
+        });
+        Some(items.collect())
+    }
+
+    pub(super) fn item_or_items(&self) -> Option<Vec<Self>> {
+        if self.is_text() {
+            Some(vec![self.clone()])
+        } else {
+            self.items()
+        }
+    }
+
+    pub(super) fn layer(&self) -> Option<Layer<'a>> {
+        Some(Layer {
+            document: self.document,
+            table: self.written.as_table()?,
+            header: Some(self.span.clone()),
+        })
+    }
+
+    pub(super) fn integer<T: TryFrom<i64>>(&self) -> Option<T> {
+        let written = self.written.as_integer()?;
+        let number = i64::from_str_radix(written.as_str(), written.radix()).ok()?;
+        T::try_from(number).ok()
+    }
+
+    pub(super) fn scalar(&self) -> Option<serde_json::Value> {
+        let number = || self.integer::<i64>().map(serde_json::Value::from);
+        let boolean = || self.boolean().map(serde_json::Value::from);
+        let text = self.text().map(|text| text.as_str().into());
+        text.or_else(boolean).or_else(number)
+    }
+
+    /// Reports that it has another type than `key` needs.
+    pub(super) fn report_misfit(&self, key: &str, expected: &str) {
+        let found = self.written.type_str();
+        self.report(
+            Fault::error(format!("wrong type for `{key}`"))
+                .label(format!("expected {expected}, found {found}")),
+        );
+    }
+
+    /// Reports that it is no number within the bounds of `key`.
+    pub(super) fn report_out_of_range(&self, key: &str, expected: &str) {
+        if self.written.is_integer() {
+            let fault = Fault::error(format!("`{key}` is out of range"));
+            self.report(fault.label(format!("expected {expected}")));
+        } else {
+            self.report_misfit(key, expected);
+        }
+    }
+
+    fn report(&self, fault: Fault) {
+        self.document.loading.report(fault.at(&self.spot()));
+    }
+}

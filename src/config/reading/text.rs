@@ -1,0 +1,91 @@
+//! A string of a document.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use super::loading::Loading;
+use crate::config::fault::{Fault, Spot};
+
+/// A string of a document, with the place it is written at.
+#[derive(Clone)]
+pub(crate) struct Text<'a> {
+    value: &'a str,
+    spot: Spot,
+    loading: &'a Loading,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(value: &'a str, spot: Spot, loading: &'a Loading) -> Self {
+        Self {
+            value,
+            spot,
+            loading,
+        }
+    }
+
+    /// What is written.
+    pub(crate) fn as_str(&self) -> &'a str {
+        self.value
+    }
+
+    /// Where it is written.
+    pub(crate) fn spot(&self) -> &Spot {
+        &self.spot
+    }
+
+    /// The path that it names, from the folder of the configuration.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.loading.base_dir().join(self.value)
+    }
+
+    /// Reports a fault here.
+    pub(crate) fn report(&self, fault: Fault) {
+        self.loading.report(fault.at(&self.spot));
+    }
+
+    /// Reports a fault without showing the line.
+    pub(crate) fn report_unshown(&self, fault: Fault) {
+        self.loading.report(fault);
+    }
+
+    /// Makes the text a type; the reason it cannot be one becomes a fault here.
+    pub(crate) fn parse<T, E: Display>(
+        &self,
+        read: impl FnOnce(&'a str) -> Result<T, E>,
+    ) -> Option<T> {
+        read(self.value)
+            .map_err(|reason| self.report(self.unfit(&reason)))
+            .ok()
+    }
+
+    /// The same, where the reason only says what is wanted.
+    pub(crate) fn parse_as<T>(
+        &self,
+        read: impl FnOnce(&'a str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        let found = self.value.escape_debug();
+        self.parse(|text| {
+            read(text).map_err(|wanted| format!("expected {wanted}, found `{found}`"))
+        })
+    }
+
+    /// What the name stands for; `key` says of what it is one.
+    pub(crate) fn choose<T: Copy>(&self, key: &str, names: &[(&str, T)]) -> Option<T> {
+        let chosen = names.iter().find(|(name, _)| *name == self.value);
+        if chosen.is_none() {
+            let unknown = format!("unknown `{key}`: `{}`", self.value.escape_debug());
+            let known = names.iter().map(|(name, _)| *name);
+            self.report(self.unfit(&unknown).suggest(self.value, known));
+        }
+        chosen.map(|(_, value)| *value)
+    }
+
+    /// The reason may quote the value, so the reason of a secret is not shown.
+    fn unfit(&self, reason: &dyn Display) -> Fault {
+        if self.spot.is_secret() {
+            Fault::error("this secret does not fit")
+        } else {
+            Fault::error(reason.to_string())
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `[shop.refusal]`: how refusals are worded.
+
+use super::claims::is_quotable;
+use crate::config::reading::Table;
+use crate::request::{RefusalSettings, Shape};
+
+const SHAPES: &[(&str, Shape)] = &[
+    ("message", Shape::Message),
+    ("wp-error", Shape::WpError),
+    ("problem", Shape::Problem),
+    ("graphql", Shape::GraphQl),
+];
+
+/// The code of a refusal in the shape `wp-error`, where neither preset nor operator has one.
+const REFUSAL_CODE: &str = "doorward_unauthorized";
+
+/// Reads `[shop.refusal]`; the realm of the challenge is the shop's name, unless it is written.
+pub(super) fn read(shop: &mut Table<'_>, name: &str) -> RefusalSettings {
+    let mut settings = RefusalSettings {
+        shape: Shape::default(),
+        realm: name.to_owned(),
+        code: REFUSAL_CODE.to_owned(),
+    };
+    let Some(mut table) = shop.table("refusal") else {
+        return settings;
+    };
+    let shape = table.choice("shape", SHAPES);
+    settings.shape = shape.unwrap_or_default();
+    if let Some(realm) = table.string_as("realm", quotable) {
+        realm.clone_into(&mut settings.realm);
+    }
+    if let Some(code) = table.string_as("code", code) {
+        code.clone_into(&mut settings.code);
+    }
+    table.finish();
+    settings
+}
+
+fn quotable(text: &str) -> Result<&str, &'static str> {
+    let is_fit = !text.is_empty() && text.bytes().all(|byte| byte == b' ' || is_quotable(byte));
+    is_fit
+        .then_some(text)
+        .ok_or("letters, digits, spaces and signs without \" and \\")
+}
+
+fn code(text: &str) -> Result<&str, &'static str> {
+    let is_fit = !text.is_empty() && text.bytes().all(is_quotable);
+    is_fit
+        .then_some(text)
+        .ok_or("a code such as rest_forbidden")
+}

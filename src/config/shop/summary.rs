@@ -1,0 +1,76 @@
+//! What `check` prints of a shop.
+
+use crate::request::{Issuer, Shop, UnknownToken, name_of};
+use crate::server::{Endpoint, Upstreams};
+
+/// The keys of an issuer, and what they are for.
+fn keys_of(issuer: &Issuer) -> String {
+    let algorithms = issuer.settings().algorithms.iter();
+    let algorithms: Vec<_> = algorithms.map(|one| name_of(*one)).collect();
+    match (algorithms.is_empty(), issuer.source()) {
+        (true, _) => "none: tokens are opaque".to_owned(),
+        (false, Some(source)) => format!("from {} for {}", source.url, algorithms.join(", ")),
+        (false, None) => format!("{} for {}", issuer.key_count(), algorithms.join(", ")),
+    }
+}
+
+/// By what the tokens of an issuer are told from those of others.
+fn marks_of(issuer: &Issuer) -> String {
+    let settings = issuer.settings();
+    let named = |what: &str, names: &[String]| match names {
+        [] => format!("any {what}"),
+        [..] => format!("{what} {}", names.join(", ")),
+    };
+    let (issuers, key_ids) = (&settings.issuers, &settings.key_ids);
+    let domain = &settings.token_domain;
+    format!(
+        "{}, {}, token domain {domain}",
+        named("iss", issuers),
+        named("kid", key_ids)
+    )
+}
+
+/// The lines of one shop.
+pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) -> Vec<String> {
+    let issuers = shop.verifier.issuers();
+    let keys = issuers
+        .iter()
+        .enumerate()
+        .map(|(place, issuer)| match issuers {
+            [_] => format!("  keys: {}", keys_of(issuer)),
+            [..] => format!(
+                "  issuer {}: {}; keys: {}",
+                place + 1,
+                marks_of(issuer),
+                keys_of(issuer)
+            ),
+        });
+    let upstreams = upstreams.endpoints().iter().map(Endpoint::to_string);
+    let inquiry = shop.verifier.settings().inquiry.as_ref();
+    let asked = inquiry.map(|inquiry| {
+        format!(
+            "  opaque tokens: the shop is asked, {} {}",
+            inquiry.method, inquiry.path
+        )
+    });
+    let undated = match shop.verifier.settings().unknown {
+        UnknownToken::New => {
+            "new if no node has dated it (mint = partial): a logout does not end what was never shown here"
+        }
+        UnknownToken::Old => {
+            "old if no node has dated it (mint = complete): after a logout, a login that does not pass here is refused"
+        }
+    };
+    let mut lines = vec![
+        format!("shop {}", shop.name),
+        format!("  preset: {}", preset.unwrap_or("none")),
+    ];
+    lines.extend(keys);
+    let upstreams: Vec<_> = upstreams.collect();
+    lines.push(format!("  upstreams: {}", upstreams.join(", ")));
+    lines.extend(asked);
+    lines.push(format!("  a token without a time of issue: {undated}"));
+    let mints = shop.mints.len();
+    lines.push(format!("  calls that hand out tokens: {mints}"));
+    lines
+}
