@@ -13,9 +13,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::oneshot;
 
 use super::entry::{Revocation, Window};
-use super::history::{History, Origin};
 use super::journal::{Journal, JournalError, Progress};
-use super::row::Row;
+use super::replication::Row;
+use super::replication::{History, Origin};
 use super::set::Set;
 use crate::clock::{self, UnixTime};
 

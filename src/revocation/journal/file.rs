@@ -23,7 +23,7 @@ use super::tables::{
 use super::watermark::{Mark, NoteOrigin, Noted};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Revocation, Window};
-use crate::revocation::history::{Origin, Vector};
+use crate::revocation::replication::{Origin, Vector};
 use crate::revocation::set::is_of_meaning;
 
 /// The file with every revocation in force.

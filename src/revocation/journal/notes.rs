@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::UnixTime;
-use crate::revocation::history::{Origin, Vector};
+use crate::revocation::replication::{Origin, Vector};
 
 /// What the journal says beside the revocations.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTra
 use super::notes::{Notes, Progress};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{DateKind, Id, Revocation, Source, Window};
-use crate::revocation::history::{Origin, Vector};
+use crate::revocation::replication::{Origin, Vector};
 
 /// The layout that this version reads and writes.
 pub(super) const FORMAT: u64 = 2;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::history::Origin;
 use super::node_name::NodeName;
+use super::replication_log::Origin;
 
 /// How long a logout waits for other nodes, beside what the way to them takes. It is answered all the same then: it is on
 /// this node's disk.

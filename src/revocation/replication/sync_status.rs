@@ -71,7 +71,7 @@ impl Standing {
     pub const LASTS: Duration = Duration::from_secs(5);
 
     /// Of a node that knows what its journal says.
-    pub(super) fn of(state: State) -> Self {
+    pub(in crate::revocation) fn of(state: State) -> Self {
         let serves = state == State::Ready;
         Self {
             state: AtomicU8::new(state as u8),

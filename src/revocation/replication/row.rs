@@ -3,8 +3,8 @@
 //! `kind` (1: token, 2: cutoff, 3 to 6: date), `id` (16), then for a token `window` (u32), `source` (u32) and `until`
 //! (u64), for a cutoff `not before` (u64) and `until` (u64), for a date its milliseconds (u64) and `until` (u64). Digests and times; no credential can be had from it.
 
-use super::entry::{DateKind, Id, Revocation, Source, Window};
 use crate::clock::UnixTime;
+use crate::revocation::entry::{DateKind, Id, Revocation, Source, Window};
 
 /// One revocation in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,14 @@
+//! What other nodes have a part in: numbered rows, what they acknowledge, and whether this node knows what they know.
+
+mod acks;
+mod node_name;
+mod replication_log;
+mod row;
+mod sync_status;
+
+pub use acks::{Ack, Acks};
+pub use node_name::NodeName;
+pub use replication_log::{History, Origin, Received, Vector};
+pub use row::Row;
+pub(crate) use sync_status::Found;
+pub use sync_status::{Standing, State};
