@@ -67,7 +67,7 @@ pub(super) async fn talk(shared: Arc<Shared>, link: Link, target: Option<SocketA
             let Some(frame) = Frame::decode(&bytes).map_err(invalid)? else {
                 continue; // a later version's
             };
-            let steps = shared.mesh.receive(id, frame, now()).map_err(invalid)?;
+            let steps = shared.mesh.on_message(id, frame, now()).map_err(invalid)?;
             let pause = Duration::from_millis(steps.pause_ms);
             shared.carry_out(steps);
             if !pause.is_zero() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::settings::Policy;
-use crate::cluster::protocol::frame::{Frame, Goodbye, Heard, Hello, Ping, VERSION};
+use crate::cluster::protocol::frame::{Frame, Goodbye, Heard, Hello, Ping, ReconcileStep, VERSION};
 use crate::cluster::protocol::membership::ORIGINS_A_NODE;
 use crate::cluster::protocol::mesh::{LinkId, Mesh, Now};
 use crate::cluster::protocol::readiness::Rules;
@@ -108,7 +108,7 @@ impl Rehearsal {
             rows: vec![Row::of(&honest)],
         };
         for frame in [first, delta] {
-            let steps = rehearsal.mesh.receive(HONEST_LINK, frame, now);
+            let steps = rehearsal.mesh.on_message(HONEST_LINK, frame, now);
             assert!(steps.is_ok_and(|steps| steps.closes.is_empty()));
         }
         rehearsal.passes(2_000);
@@ -130,7 +130,7 @@ impl Rehearsal {
         }
         let is_refused = match Frame::decode(&Bytes::copy_from_slice(bytes)) {
             Ok(Some(frame)) => {
-                let steps = self.mesh.receive(ROGUE_LINK, frame, self.now);
+                let steps = self.mesh.on_message(ROGUE_LINK, frame, self.now);
                 steps.map_or(true, |steps| {
                     steps.closes.iter().any(|(link, _)| *link == ROGUE_LINK)
                 })
@@ -155,11 +155,11 @@ impl Rehearsal {
                 vector: Vector::from([(origin_of("b"), 1)]),
                 ..ping(self.now, &[])
             });
-            let _answers = self.mesh.receive(HONEST_LINK, alive, self.now);
+            let _answers = self.mesh.on_message(HONEST_LINK, alive, self.now);
             let (steps, found) = self.mesh.tick(self.now);
             self.state = found.state;
             for answer in steps.frames.iter().filter_map(|said| self.answer(said)) {
-                let _steps = self.mesh.receive(HONEST_LINK, answer, self.now);
+                let _steps = self.mesh.on_message(HONEST_LINK, answer, self.now);
             }
         }
     }
@@ -169,12 +169,17 @@ impl Rehearsal {
         if *link != HONEST_LINK {
             return None;
         }
-        if let Frame::Digests { round, .. } = said {
-            return Some(Frame::Differ {
-                round: *round,
+        if let Frame::Reconcile {
+            number,
+            step: ReconcileStep::Summaries { .. },
+        } = said
+        {
+            let step = ReconcileStep::Differences {
                 vector: Vector::from([(origin_of("b"), 1)]),
                 summaries: Vec::new(),
-            });
+            };
+            let number = *number;
+            return Some(Frame::Reconcile { number, step });
         }
         let Frame::Ping(ping) = said else {
             return None;
@@ -235,7 +240,7 @@ impl Rehearsal {
     ///
     /// When something is left of it.
     pub fn quarantines(&mut self) {
-        let _hung_up = self.mesh.obey(rules(&["c"]));
+        let _hung_up = self.mesh.reconfigure(rules(&["c"]));
         self.mesh.disconnect(ROGUE_LINK);
         self.is_linked = false;
         self.passes(100);
@@ -251,15 +256,7 @@ impl Rehearsal {
     /// A frame of every kind, as a peer may say it: the hello first.
     pub fn frames() -> Vec<Vec<u8>> {
         let now = Self::begin().now;
-        let section = Section::Window(Window::from_number(2_983_387));
         let rows = vec![Row::from_bytes([1; Row::BYTES])];
-        let summary = Summary {
-            section,
-            count: 3,
-            sum: Sum(4, 5),
-            until: now.wall(),
-        };
-        let round = 0x00fe_ed01;
         let told = [("b", 0), ("ghost", 4_000)];
         let vector = Vector::from([
             (origin_of("a"), 1),
@@ -267,7 +264,7 @@ impl Rehearsal {
             (origin_of("c"), 1),
             (Origin::from_bytes([9; 16]), 7),
         ]);
-        let frames = [
+        let mut frames = vec![
             hello("c", origin_of("c"), now, &told),
             Frame::Ping(Ping {
                 vector: vector.clone(),
@@ -284,7 +281,7 @@ impl Rehearsal {
                 at_ms: now.uptime_ms,
                 rows: rows.clone(),
             },
-            Frame::Loose(rows.clone()),
+            Frame::Loose(rows),
             Frame::Ack {
                 origin: origin_of("a"),
                 reached: 1,
@@ -294,38 +291,47 @@ impl Rehearsal {
                 after: 0,
             },
             Frame::Gone,
-            Frame::Digests {
-                round,
-                beyond: now.wall(),
-                summaries: vec![summary],
-            },
-            Frame::Differ {
-                round,
-                vector,
-                summaries: vec![summary],
-            },
-            Frame::Take { round, section },
-            Frame::Reconcile {
-                round,
-                section,
-                message: Bytes::from_static(&[0x61, 0, 0, 2, 0]),
-            },
-            Frame::Fetch {
-                round,
-                section,
-                items: vec![[1; 32]],
-            },
-            Frame::Rows {
-                round,
-                section,
-                rows,
-                is_last: true,
-            },
             Frame::Goodbye(Goodbye::Leaving),
             Frame::Certificates(vec![vec![Bytes::from_static(b"no certificate")]]),
         ];
+        frames.extend(steps_of_a_comparison(now, vector));
         frames.iter().map(|frame| frame.encode().to_vec()).collect()
     }
+}
+
+fn steps_of_a_comparison(now: Now, vector: Vector) -> impl Iterator<Item = Frame> {
+    let section = Section::Window(Window::from_number(2_983_387));
+    let summaries = vec![Summary {
+        section,
+        count: 3,
+        sum: Sum(4, 5),
+        until: now.wall(),
+    }];
+    let steps = [
+        ReconcileStep::Summaries {
+            beyond: now.wall(),
+            summaries: summaries.clone(),
+        },
+        ReconcileStep::Differences { vector, summaries },
+        ReconcileStep::SendAll { section },
+        ReconcileStep::Negotiate {
+            section,
+            message: Bytes::from_static(&[0x61, 0, 0, 2, 0]),
+        },
+        ReconcileStep::Fetch {
+            section,
+            items: vec![[1; 32]],
+        },
+        ReconcileStep::Rows {
+            section,
+            rows: vec![Row::from_bytes([1; Row::BYTES])],
+            is_last: true,
+        },
+    ];
+    let number = 0x00fe_ed01;
+    steps
+        .into_iter()
+        .map(move |step| Frame::Reconcile { number, step })
 }
 
 fn ping(now: Now, told: &[(&str, u32)]) -> Ping {

@@ -206,7 +206,7 @@ impl Node {
         if let Some(post) = &self.bus {
             post.obey(settings);
         }
-        let steps = self.shared.mesh.obey(rules_of(settings));
+        let steps = self.shared.mesh.reconfigure(rules_of(settings));
         self.shared.carry_out(steps);
         Ok(())
     }

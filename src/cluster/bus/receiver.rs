@@ -261,7 +261,7 @@ impl Ears {
     }
 
     fn tell(&mut self, entry: &Entry, link: LinkId, frame: Frame, now: Now) -> bool {
-        let Ok(steps) = self.shared.mesh.receive(link, frame, now) else {
+        let Ok(steps) = self.shared.mesh.on_message(link, frame, now) else {
             return self.skip();
         };
         self.carry_out(entry, steps, now)
@@ -320,12 +320,7 @@ fn is_for_all(frame: &Frame, speaker: Speaker) -> bool {
         | Frame::Pong { .. }
         | Frame::Ack { .. }
         | Frame::Want { .. }
-        | Frame::Digests { .. }
-        | Frame::Differ { .. }
-        | Frame::Take { .. }
         | Frame::Reconcile { .. }
-        | Frame::Fetch { .. }
-        | Frame::Rows { .. }
         | Frame::Certificates(_) => false,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::protocol::frame::{Frame, Hello, Ping, VERSION};
+use crate::cluster::protocol::frame::{Frame, Hello, Ping, ReconcileStep, VERSION};
 use crate::cluster::protocol::mesh::{LinkId, Mesh, Now, Steps};
 use crate::cluster::protocol::peer_session::Bucket;
 use crate::cluster::protocol::readiness::Rules;
@@ -157,13 +157,20 @@ fn is_heard(mesh: &Mesh, name: &str, state: State, now: Now) -> Steps {
 /// The peer's answer to a comparison: there is no difference.
 fn agrees(mesh: &Mesh, asked: &Steps, now: Now) {
     for (link, frame) in &asked.frames {
-        if let Frame::Digests { round, .. } = frame {
-            let answer = Frame::Differ {
-                round: *round,
+        if let Frame::Reconcile {
+            number,
+            step: ReconcileStep::Summaries { .. },
+        } = frame
+        {
+            let step = ReconcileStep::Differences {
                 vector: Vector::new(),
                 summaries: Vec::new(),
             };
-            mesh.receive(*link, answer, now).unwrap();
+            let answer = Frame::Reconcile {
+                number: *number,
+                step,
+            };
+            mesh.on_message(*link, answer, now).unwrap();
         }
     }
 }
@@ -188,7 +195,7 @@ fn nobody_is_asked_for_a_pong_on_the_bus() {
     let mesh = mesh(rules());
     is_heard(&mesh, "n", State::Ready, at(1));
     let later = ping(State::Ready, at(11));
-    let steps = mesh.receive(BY_BUS, Frame::Ping(later), at(11)).unwrap();
+    let steps = mesh.on_message(BY_BUS, Frame::Ping(later), at(11)).unwrap();
     let is_pong = |(_, frame): &(LinkId, Frame)| matches!(frame, Frame::Pong { .. });
     assert!(!steps.frames.iter().any(is_pong));
     let (steps, _) = mesh.tick(at(30));
@@ -213,7 +220,7 @@ fn a_silent_bus_makes_stale_until_sets_are_compared_again() {
     );
     let later = ping(State::Ready, at(40));
     mesh.on_bus(|bus, _| bus.hear_own(at(40).uptime_ms, at(40).uptime_ms));
-    mesh.receive(BY_BUS, Frame::Ping(later), at(40)).unwrap();
+    mesh.on_message(BY_BUS, Frame::Ping(later), at(40)).unwrap();
     let (steps, found) = mesh.tick(at(41));
     assert_eq!(
         found.state,
@@ -233,7 +240,7 @@ fn connects(mesh: &Mesh, is_dialed: bool, now: Now) -> Steps {
         origin: origin(2),
         ping: ping(State::Ready, now),
     };
-    mesh.receive(BY_CONNECTION, Frame::Hello(hello), now)
+    mesh.on_message(BY_CONNECTION, Frame::Hello(hello), now)
         .unwrap()
 }
 

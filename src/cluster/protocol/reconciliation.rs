@@ -6,7 +6,7 @@ use bytes::Bytes;
 use negentropy::{Id as Name, Negentropy, NegentropyStorageVector};
 
 use super::failure_detector::Known;
-use super::frame::{Frame, Garbled, ROWS_MAX};
+use super::frame::{Frame, Garbled, ROWS_MAX, ReconcileStep};
 use crate::clock::UnixTime;
 use crate::revocation::{Item, Revocation, Row, Section, Set, State, Sum, Summary, Vector};
 
@@ -77,11 +77,8 @@ impl Round {
             waiting: Vec::new(),
             open: HashMap::new(),
         };
-        let frame = Frame::Digests {
-            round: number,
-            beyond,
-            summaries: set.summaries(beyond),
-        };
+        let summaries = set.summaries(beyond);
+        let frame = step(number, ReconcileStep::Summaries { beyond, summaries });
         (round, frame)
     }
 
@@ -117,7 +114,7 @@ impl Round {
 
     /// Chooses the cheaper way: all of it, or only what differs.
     fn open_section(&mut self, theirs: Summary, set: &Set) -> Result<Vec<Frame>, Garbled> {
-        let (round, section) = (self.number, theirs.section);
+        let (number, section) = (self.number, theirs.section);
         let ours = set.entries(section, self.beyond);
         if theirs.count == 0 {
             let ours: Vec<_> = ours.iter().map(|(_, one)| Row::of(one)).collect();
@@ -126,7 +123,7 @@ impl Round {
         let apart = theirs.count.abs_diff(ours.len() as u64);
         if theirs.count <= FEW || apart * DIFFERENCE_COST >= theirs.count {
             self.open.insert(section, Open::Taking(HashSet::new()));
-            return Ok(vec![Frame::Take { round, section }]);
+            return Ok(vec![step(number, ReconcileStep::SendAll { section })]);
         }
         let mut negentropy = Negentropy::owned(storage_of(&ours)?, MESSAGE_BYTES_MAX)
             .map_err(|_| Garbled("its sections can't be reconciled"))?;
@@ -144,11 +141,9 @@ impl Round {
         };
         self.open
             .insert(section, Open::Reconciling(Box::new(reconciling)));
-        Ok(vec![Frame::Reconcile {
-            round,
-            section,
-            message: Bytes::from(message),
-        }])
+        let message = Bytes::from(message);
+        let negotiate = ReconcileStep::Negotiate { section, message };
+        Ok(vec![step(number, negotiate)])
     }
 
     /// The peer's part of a reconciliation.
@@ -165,13 +160,10 @@ impl Round {
             .negentropy
             .reconcile_with_ids(message, &mut one.to_send, &mut one.to_fetch)
             .map_err(|_| Garbled("a reconciliation makes no sense"))?;
-        let round = self.number;
         if let Some(message) = next {
-            return Ok(vec![Frame::Reconcile {
-                round,
-                section,
-                message: Bytes::from(message),
-            }]);
+            let message = Bytes::from(message);
+            let negotiate = ReconcileStep::Negotiate { section, message };
+            return Ok(vec![step(self.number, negotiate)]);
         }
         let to_send = one
             .to_send
@@ -197,11 +189,8 @@ impl Round {
         }
         let items = lacking.split_off(lacking.len().saturating_sub(FETCH_MAX));
         self.open.insert(section, Open::Fetching(lacking));
-        Ok(vec![Frame::Fetch {
-            round: self.number,
-            section,
-            items,
-        }])
+        let fetch = ReconcileStep::Fetch { section, items };
+        Ok(vec![step(self.number, fetch)])
     }
 
     /// Rows that the peer was asked for have come and are in force.
@@ -300,11 +289,11 @@ impl Answering {
             }
         }
         differing.extend(ours.into_values());
-        Frame::Differ {
-            round,
+        let differences = ReconcileStep::Differences {
             vector,
             summaries: differing,
-        }
+        };
+        step(round, differences)
     }
 
     /// All of a section.
@@ -349,34 +338,28 @@ impl Answering {
         };
         let message = negentropy.reconcile(message).map_err(senseless)?;
         self.open.insert(section, negentropy);
-        Ok(Frame::Reconcile {
-            round,
-            section,
-            message: Bytes::from(message),
-        })
+        let message = Bytes::from(message);
+        Ok(step(round, ReconcileStep::Negotiate { section, message }))
     }
 }
 
+/// Rows of a section, in frames of a fitting size; one at least, for the last one says that it is.
 fn in_rows(round: u32, section: Section, rows: &[Row]) -> Vec<Frame> {
-    let mut frames: Vec<_> = rows
-        .chunks(ROWS_MAX)
-        .map(|rows| Frame::Rows {
-            round,
+    let count = rows.len().div_ceil(ROWS_MAX).max(1);
+    let frame = |place: usize| {
+        let rows = rows.chunks(ROWS_MAX).nth(place).unwrap_or_default();
+        let rows = ReconcileStep::Rows {
             section,
             rows: rows.to_vec(),
-            is_last: false,
-        })
-        .collect();
-    match frames.last_mut() {
-        Some(Frame::Rows { is_last, .. }) => *is_last = true,
-        _ => frames.push(Frame::Rows {
-            round,
-            section,
-            rows: Vec::new(),
-            is_last: true,
-        }),
-    }
-    frames
+            is_last: place + 1 == count,
+        };
+        step(round, rows)
+    };
+    (0..count).map(frame).collect()
+}
+
+fn step(number: u32, step: ReconcileStep) -> Frame {
+    Frame::Reconcile { number, step }
 }
 
 #[cfg(test)]
@@ -448,7 +431,7 @@ mod tests {
             while let Some((to, frame)) = under_way.pop_front() {
                 let bytes = frame.encode().len();
                 assert!(bytes <= FRAME_BYTES_MAX, "a frame of {bytes} bytes");
-                let steps = nodes[to].receive(1, frame, now).unwrap();
+                let steps = nodes[to].on_message(1, frame, now).unwrap();
                 under_way.extend(steps.frames.into_iter().map(|(_, frame)| (1 - to, frame)));
             }
             for one in [0, 1] {

@@ -116,7 +116,7 @@ impl Town {
             let frame = Frame::decode(&bytes).unwrap().unwrap();
             let now = self.now();
             let (process, disk) = &mut self.nodes[to];
-            let steps = process.mesh.receive(link, frame, now).unwrap();
+            let steps = process.mesh.on_message(link, frame, now).unwrap();
             process.carry_out(steps, &mut self.chance);
             process.commit(disk, false, now);
         }
@@ -174,7 +174,7 @@ impl Town {
             let link = link(other, RESTARTING);
             if says_goodbye {
                 let leaving = Frame::Goodbye(Goodbye::Leaving);
-                let _ = staying.mesh.receive(link, leaving, now).unwrap();
+                let _ = staying.mesh.on_message(link, leaving, now).unwrap();
             }
             staying.outboxes.remove(&link);
             staying.mesh.disconnect(link);

@@ -2,7 +2,7 @@
 
 use super::chance::Chance;
 use super::process::origin_of;
-use crate::cluster::protocol::frame::{Frame, Goodbye, Heard, Hello, Ping, VERSION};
+use crate::cluster::protocol::frame::{Frame, Goodbye, Heard, Hello, Ping, ReconcileStep, VERSION};
 use crate::revocation::{NodeName, Origin, Row, State, Vector};
 
 /// What it is called.
@@ -60,10 +60,12 @@ fn anything(chance: &mut Chance, own: Origin, real: &[Origin]) -> Frame {
             origin,
             after: reached,
         },
-        6 => Frame::Differ {
-            round: chance.below(8).try_into().unwrap(),
-            vector: vector(chance, real),
-            summaries: Vec::new(),
+        6 => Frame::Reconcile {
+            number: chance.below(8).try_into().unwrap(),
+            step: ReconcileStep::Differences {
+                vector: vector(chance, real),
+                summaries: Vec::new(),
+            },
         },
         _ => Frame::Gone,
     }

@@ -192,7 +192,7 @@ mod tests {
     use crate::cluster::transport::dial::open;
     use crate::cluster::transport::fixtures::{Node, linked_in_the_clear, linked_with_tls, soon};
     use crate::cluster::transport::frames::{FRAME_BYTES_MAX, Receiver, Sender};
-    use crate::cluster::transport::http2::{GOSSIP_PATH, STREAM_WINDOW_BYTES};
+    use crate::cluster::transport::http2::{GOSSIP_PATH, STREAM_WINDOW_BYTES, over};
 
     /// Frame number so and so: of every small length, and some long ones.
     fn frame(number: usize) -> Bytes {

@@ -1,0 +1,434 @@
+//! Frames read from bytes.
+//!
+//! Kinds that a node does not know it skips, and what stands behind the fields that it knows of a body it skips, too:
+//! that is how a later version adds to either.
+
+use bytes::{Buf, Bytes};
+
+use super::kind::{
+    ACK, CERTIFICATES, DATED_DELTA, DELTA, DIFFERENCES, FETCH, GONE, GOODBYE, HELLO, LOOSE,
+    NEGOTIATE, PING, PONG, ROWS, SEND_ALL, SUMMARIES, WANT,
+};
+use super::message::{CHAINS_MAX, Frame, Garbled, Goodbye, Heard, Hello, Ping, ReconcileStep};
+use crate::clock::UnixTime;
+use crate::cluster::protocol::membership::Chain;
+use crate::revocation::{
+    DateKind, NodeName, Origin, Row, Section, State, Sum, Summary, Vector, Window,
+};
+
+/// How many origins and nodes a frame may name: beyond that it is no cluster that we could be in.
+const NAMES_MAX: usize = 4096;
+
+/// How far anything is counted; a greater number is read as this one. A node that revokes a million tokens a second
+/// comes to it after a thousand years.
+const NUMBER_MAX: u64 = 1 << 55;
+
+/// How many certificates a chain may have, and how long each may be, in bytes.
+const CHAIN_MAX: usize = 4;
+const CERTIFICATE_BYTES_MAX: usize = 8 << 10;
+
+impl Frame {
+    /// Reads a frame; `None`: one of a kind that this version does not know.
+    pub(crate) fn decode(bytes: &Bytes) -> Result<Option<Self>, Garbled> {
+        let mut body = bytes.clone();
+        let frame = match number(&mut body, Bytes::get_u8, 1)? {
+            HELLO => Self::Hello(Hello {
+                version: number(&mut body, Bytes::get_u16_le, 2)?,
+                node: take_name(&mut body)?,
+                origin: take_origin(&mut body)?,
+                ping: take_ping(&mut body)?,
+            }),
+            PING => Self::Ping(take_ping(&mut body)?),
+            PONG => Self::Pong {
+                asked_ms: take_u64(&mut body)?,
+                now_ms: take_u64(&mut body)?,
+                stamp_ms: take_stamp(&mut body)?,
+            },
+            kind @ (DELTA | DATED_DELTA) => Self::Delta {
+                origin: take_origin(&mut body)?,
+                first: take_number(&mut body)?,
+                at_ms: if kind == DATED_DELTA {
+                    take_u64(&mut body)?
+                } else {
+                    0
+                },
+                rows: take_rows(&mut body)?,
+            },
+            LOOSE => Self::Loose(take_rows(&mut body)?),
+            ACK => Self::Ack {
+                origin: take_origin(&mut body)?,
+                reached: take_number(&mut body)?,
+            },
+            WANT => Self::Want {
+                origin: take_origin(&mut body)?,
+                after: take_number(&mut body)?,
+            },
+            GONE => Self::Gone,
+            kind @ (SUMMARIES | DIFFERENCES | SEND_ALL | NEGOTIATE | FETCH | ROWS) => {
+                Self::Reconcile {
+                    number: take_u32(&mut body)?,
+                    step: take_step(kind, body)?,
+                }
+            }
+            GOODBYE => Self::Goodbye(Goodbye::from_number(number(&mut body, Bytes::get_u8, 1)?)),
+            CERTIFICATES => Self::Certificates(take_chains(&mut body)?),
+            _ => return Ok(None),
+        };
+        Ok(Some(frame))
+    }
+}
+
+/// The rest of a step of a comparison.
+fn take_step(kind: u8, mut body: Bytes) -> Result<ReconcileStep, Garbled> {
+    let step = match kind {
+        SUMMARIES => ReconcileStep::Summaries {
+            beyond: UnixTime::from_seconds(take_u64(&mut body)?),
+            summaries: take_summaries(&mut body)?,
+        },
+        DIFFERENCES => ReconcileStep::Differences {
+            vector: take_vector(&mut body)?,
+            summaries: take_summaries(&mut body)?,
+        },
+        SEND_ALL => ReconcileStep::SendAll {
+            section: take_section(&mut body)?,
+        },
+        NEGOTIATE => ReconcileStep::Negotiate {
+            section: take_section(&mut body)?,
+            message: body,
+        },
+        FETCH => ReconcileStep::Fetch {
+            section: take_section(&mut body)?,
+            items: body
+                .chunks_exact(32)
+                .filter_map(|item| item.try_into().ok())
+                .collect(),
+        },
+        ROWS => ReconcileStep::Rows {
+            section: take_section(&mut body)?,
+            is_last: number(&mut body, Bytes::get_u8, 1)? != 0,
+            rows: take_rows(&mut body)?,
+        },
+        _ => return Err(Garbled("it is no step of a comparison")),
+    };
+    Ok(step)
+}
+
+fn number<T>(body: &mut Bytes, get: fn(&mut Bytes) -> T, bytes: usize) -> Result<T, Garbled> {
+    if body.len() < bytes {
+        return Err(Garbled("it is too short"));
+    }
+    Ok(get(body))
+}
+
+fn take_u32(body: &mut Bytes) -> Result<u32, Garbled> {
+    number(body, Bytes::get_u32_le, 4)
+}
+
+fn take_u64(body: &mut Bytes) -> Result<u64, Garbled> {
+    number(body, Bytes::get_u64_le, 8)
+}
+
+/// A number of a row, as far as it may be one.
+fn take_number(body: &mut Bytes) -> Result<u64, Garbled> {
+    Ok(take_u64(body)?.min(NUMBER_MAX))
+}
+
+fn take_chains(body: &mut Bytes) -> Result<Vec<Chain>, Garbled> {
+    let count = take_length(body, 1)?;
+    if count > CHAINS_MAX {
+        return Err(Garbled("it shows too many certificates"));
+    }
+    let mut chains = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = usize::from(number(body, Bytes::get_u8, 1)?);
+        if length > CHAIN_MAX {
+            return Err(Garbled("it shows too long a chain of certificates"));
+        }
+        let mut chain = Chain::new();
+        for _ in 0..length {
+            let bytes = take_length(body, 1)?;
+            if bytes > CERTIFICATE_BYTES_MAX {
+                return Err(Garbled("it shows too large a certificate"));
+            }
+            chain.push(body.split_to(bytes));
+        }
+        chains.push(chain);
+    }
+    Ok(chains)
+}
+
+/// How many of something follow, each of which has at least so many bytes.
+fn take_length(body: &mut Bytes, bytes_each: usize) -> Result<usize, Garbled> {
+    let length = take_u32(body)? as usize;
+    if body.len() / bytes_each < length {
+        return Err(Garbled("it is too short"));
+    }
+    Ok(length)
+}
+
+fn take_name(body: &mut Bytes) -> Result<NodeName, Garbled> {
+    let length = usize::from(number(body, Bytes::get_u8, 1)?);
+    if body.len() < length {
+        return Err(Garbled("it is too short"));
+    }
+    let bytes = body.split_to(length);
+    let name = std::str::from_utf8(&bytes).ok();
+    name.and_then(|name| NodeName::parse(name).ok())
+        .ok_or(Garbled("it has no name of a node"))
+}
+
+fn take_origin(body: &mut Bytes) -> Result<Origin, Garbled> {
+    let mut origin = [0; 16];
+    if body.len() < origin.len() {
+        return Err(Garbled("it is too short"));
+    }
+    body.copy_to_slice(&mut origin);
+    Ok(Origin::from_bytes(origin))
+}
+
+fn take_ping(body: &mut Bytes) -> Result<Ping, Garbled> {
+    let now_ms = take_u64(body)?;
+    let state = State::from_number(number(body, Bytes::get_u8, 1)?);
+    let is_complete = number(body, Bytes::get_u8, 1)? != 0;
+    let vector = take_vector(body)?;
+    let length = take_length(body, 7)?;
+    if length > NAMES_MAX {
+        return Err(Garbled("it names too many nodes"));
+    }
+    let mut heard = Vec::with_capacity(length);
+    for _ in 0..length {
+        heard.push(Heard {
+            node: take_name(body)?,
+            ago_ms: take_u32(body)?,
+            has_left: number(body, Bytes::get_u8, 1)? != 0,
+        });
+    }
+    let stamp_ms = take_stamp(body)?;
+    Ok(Ping {
+        now_ms,
+        stamp_ms,
+        state,
+        is_complete,
+        vector,
+        heard,
+    })
+}
+
+/// The stamp at the end; earlier versions have none.
+fn take_stamp(body: &mut Bytes) -> Result<u64, Garbled> {
+    if body.is_empty() {
+        return Ok(0);
+    }
+    take_u64(body)
+}
+
+fn take_vector(body: &mut Bytes) -> Result<Vector, Garbled> {
+    let length = take_length(body, 24)?;
+    if length > NAMES_MAX {
+        return Err(Garbled("it names too many origins"));
+    }
+    let mut vector = Vector::new();
+    for _ in 0..length {
+        vector.insert(take_origin(body)?, take_number(body)?);
+    }
+    Ok(vector)
+}
+
+fn take_rows(body: &mut Bytes) -> Result<Vec<Row>, Garbled> {
+    if !body.len().is_multiple_of(Row::BYTES) {
+        return Err(Garbled("it ends in the middle of a row"));
+    }
+    let rows = body.chunks_exact(Row::BYTES);
+    let rows = rows
+        .filter_map(|row| row.try_into().ok())
+        .map(Row::from_bytes);
+    Ok(rows.collect())
+}
+
+fn take_summaries(body: &mut Bytes) -> Result<Vec<Summary>, Garbled> {
+    let length = take_length(body, 37)?;
+    let mut summaries = Vec::with_capacity(length);
+    for _ in 0..length {
+        summaries.push(Summary {
+            section: take_section(body)?,
+            count: take_u64(body)?,
+            sum: Sum(take_u64(body)?, take_u64(body)?),
+            until: UnixTime::from_seconds(take_u64(body)?),
+        });
+    }
+    Ok(summaries)
+}
+
+fn take_section(body: &mut Bytes) -> Result<Section, Garbled> {
+    let kind = number(body, Bytes::get_u8, 1)?;
+    let place = take_u32(body)?;
+    match (kind, u8::try_from(place).ok()) {
+        (0, _) => Ok(Section::Window(Window::from_number(place))),
+        (1, Some(part)) => Ok(Section::Undated(part)),
+        (2, Some(part)) => Ok(Section::Cutoffs(part)),
+        (kind @ 3.., Some(part)) => DateKind::from_number(kind - 2)
+            .map(|kind| Section::Dates(kind, part))
+            .ok_or(Garbled("it names no section")),
+        (_, _) => Err(Garbled("it names no section")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::protocol::frame::VERSION;
+    use proptest::prelude::*;
+
+    fn frames() -> Vec<Frame> {
+        let node = NodeName::parse("shop-1.eu").unwrap();
+        let origin = Origin::from_bytes([7; 16]);
+        let section = Section::Window(Window::from_number(5));
+        let rows = vec![
+            Row::from_bytes([1; Row::BYTES]),
+            Row::from_bytes([2; Row::BYTES]),
+        ];
+        let vector = Vector::from([(origin, 9), (Origin::from_bytes([8; 16]), NUMBER_MAX)]);
+        let ping = Ping {
+            now_ms: 1_790_000_000_123,
+            stamp_ms: 123_456,
+            state: State::Stale,
+            is_complete: true,
+            vector: vector.clone(),
+            heard: vec![Heard {
+                node: node.clone(),
+                ago_ms: 700,
+                has_left: true,
+            }],
+        };
+        let summary = |section| Summary {
+            section,
+            count: 3,
+            sum: Sum(4, u64::MAX),
+            until: UnixTime::FOREVER,
+        };
+        let step = |step| Frame::Reconcile { number: 4, step };
+        let of_all = [
+            section,
+            Section::Undated(15),
+            Section::Cutoffs(0),
+            Section::Dates(DateKind::Seen, 9),
+            Section::Dates(DateKind::Ended, 255),
+        ]
+        .map(summary);
+        vec![
+            Frame::Hello(Hello {
+                version: VERSION,
+                node,
+                origin,
+                ping: ping.clone(),
+            }),
+            Frame::Ping(ping),
+            Frame::Pong {
+                asked_ms: 1,
+                stamp_ms: 3,
+                now_ms: 2,
+            },
+            Frame::Delta {
+                origin,
+                first: 77,
+                at_ms: 123_400,
+                rows: rows.clone(),
+            },
+            Frame::Loose(rows.clone()),
+            Frame::Ack {
+                origin,
+                reached: 78,
+            },
+            Frame::Want { origin, after: 3 },
+            Frame::Gone,
+            step(ReconcileStep::Summaries {
+                beyond: UnixTime::from_seconds(60),
+                summaries: of_all.to_vec(),
+            }),
+            step(ReconcileStep::Differences {
+                vector,
+                summaries: Vec::new(),
+            }),
+            step(ReconcileStep::SendAll { section }),
+            step(ReconcileStep::Negotiate {
+                section,
+                message: Bytes::from_static(b"abc"),
+            }),
+            step(ReconcileStep::Fetch {
+                section,
+                items: vec![[3; 32], [4; 32]],
+            }),
+            step(ReconcileStep::Rows {
+                section,
+                rows,
+                is_last: true,
+            }),
+            Frame::Goodbye(Goodbye::Leaving),
+            Frame::Certificates(vec![
+                vec![Bytes::from_static(b"leaf"), Bytes::from_static(b"between")],
+                Vec::new(),
+            ]),
+        ]
+    }
+
+    #[test]
+    fn what_is_said_is_understood() {
+        for frame in frames() {
+            assert_eq!(Frame::decode(&frame.encode()), Ok(Some(frame)));
+        }
+    }
+
+    #[test]
+    fn nothing_is_counted_beyond_what_could_be() {
+        let origin = Origin::from_bytes([7; 16]);
+        let want = |after| Frame::Want { origin, after };
+        let read = Frame::decode(&want(u64::MAX).encode());
+        assert_eq!(read, Ok(Some(want(NUMBER_MAX))));
+    }
+
+    #[test]
+    fn a_kind_that_is_not_known_is_skipped() {
+        assert_eq!(
+            Frame::decode(&Bytes::from_static(&[200, 1, 2, 3])),
+            Ok(None)
+        );
+        assert!(Frame::decode(&Bytes::new()).is_err());
+    }
+
+    #[test]
+    fn a_ping_of_an_earlier_version_has_no_stamp() {
+        for frame in frames() {
+            let (Frame::Hello(Hello { ping, .. }) | Frame::Ping(ping)) = &frame else {
+                continue;
+            };
+            let bytes = frame.encode();
+            let stamped = bytes.len() - size_of_val(&ping.stamp_ms);
+            let read = Frame::decode(&bytes.slice(..stamped)).unwrap();
+            let Some(Frame::Hello(Hello { ping: read, .. }) | Frame::Ping(read)) = read else {
+                panic!("{frame:?}");
+            };
+            assert_eq!((read.stamp_ms, &read.heard), (0, &ping.heard));
+        }
+    }
+
+    #[test]
+    fn half_a_frame_is_garbled_and_no_panic() {
+        for frame in frames() {
+            let bytes = frame.encode();
+            for end in 0..bytes.len() {
+                let _ = Frame::decode(&bytes.slice(..end));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_a_surprise(kind in 0u8..18, body: Vec<u8>) {
+            let mut bytes = vec![kind];
+            bytes.extend(body);
+            if let Ok(Some(frame)) = Frame::decode(&Bytes::from(bytes)) {
+                prop_assert_eq!(Frame::decode(&frame.encode()), Ok(Some(frame)));
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What nodes say to each other.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::clock::UnixTime;
+use crate::cluster::protocol::membership::Chain;
+use crate::revocation::{Item, NodeName, Origin, Row, Section, State, Summary, Vector};
+
+/// What this version speaks. A peer with another one is understood as far as the frames are.
+pub(crate) const VERSION: u16 = 1;
+
+/// How many rows travel in one frame at the most: 270 KB.
+pub(crate) const ROWS_MAX: usize = 8192;
+
+/// How many certificates of nodes travel in one frame.
+pub(crate) const CHAINS_MAX: usize = 32;
+
+/// What one node says to another.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Frame {
+    /// Who is there: the first word of both sides.
+    Hello(Hello),
+    /// I am alive; twice a second.
+    Ping(Ping),
+    /// The answer to a ping, by which both clocks are compared.
+    Pong {
+        /// The stamp of the ping; where it had none, the time of day in it.
+        asked_ms: u64,
+        /// The time of day there, in milliseconds since the epoch.
+        now_ms: u64,
+        /// The stamp of the answer, by the clock of the one who answers; 0: an earlier version answers.
+        stamp_ms: u64,
+    },
+    /// Rows of one origin, in their order.
+    Delta {
+        /// Which.
+        origin: Origin,
+        /// The number of the first one.
+        first: u64,
+        /// When the oldest of them was on the disk of the origin, as a [`Ping`]'s stamp; 0: not known.
+        at_ms: u64,
+        /// The rows.
+        rows: Vec<Row>,
+    },
+    /// Rows without a number: not on the sender's disk yet, or what the receiver was found to lack.
+    Loose(Vec<Row>),
+    /// Everything of the receiver's own up to this number is in force here.
+    Ack {
+        /// Which origin the receiver was when it sent that.
+        origin: Origin,
+        /// The number.
+        reached: u64,
+    },
+    /// Send me what you have of an origin.
+    Want {
+        /// Which.
+        origin: Origin,
+        /// After this number.
+        after: u64,
+    },
+    /// I do not have all of that any more: compare sets with me.
+    Gone,
+    /// A step of a comparison of two sets.
+    Reconcile {
+        /// The number of the comparison, counted by the one who began it.
+        number: u32,
+        /// Which step.
+        step: ReconcileStep,
+    },
+    /// This is the last word here.
+    Goodbye(Goodbye),
+    /// The certificates of nodes: of the sender first, then of those that it knows.
+    Certificates(Vec<Chain>),
+}
+
+/// What two nodes say to each other while they compare their sets.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ReconcileStep {
+    /// Compare this with your set.
+    Summaries {
+        /// Only what is kept beyond this moment.
+        beyond: UnixTime,
+        /// What the sender holds.
+        summaries: Vec<Summary>,
+    },
+    /// These sections are not the same.
+    Differences {
+        /// What the sender knew when it compared.
+        vector: Vector,
+        /// The sections in which the two differ, as the sender has them; empty ones are there, too.
+        summaries: Vec<Summary>,
+    },
+    /// Send me all of a section.
+    SendAll {
+        /// Which section.
+        section: Section,
+    },
+    /// A message of negentropy about one section.
+    Negotiate {
+        /// Which section.
+        section: Section,
+        /// In negentropy's own bytes.
+        message: Bytes,
+    },
+    /// Send me these of a section.
+    Fetch {
+        /// Which section.
+        section: Section,
+        /// Which entries.
+        items: Vec<Item>,
+    },
+    /// What was asked for of a section.
+    Rows {
+        /// Which section.
+        section: Section,
+        /// The rows.
+        rows: Vec<Row>,
+        /// Whether there are no more.
+        is_last: bool,
+    },
+}
+
+/// Who is there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Hello {
+    /// What the sender speaks.
+    pub(crate) version: u16,
+    /// What it is called.
+    pub(crate) node: NodeName,
+    /// Which origin it is.
+    pub(crate) origin: Origin,
+    /// Where it stands, and what it knows.
+    pub(crate) ping: Ping,
+}
+
+/// What a node says of itself again and again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ping {
+    /// The time of day there, in milliseconds since the epoch.
+    pub(crate) now_ms: u64,
+    /// When this was said, in milliseconds of a clock that never goes back: on a connection the sender's uptime; on
+    /// the bus the time of its server, which is later rather than earlier than this says. 0: an earlier version says
+    /// nothing of it, and what it knows is never young.
+    pub(crate) stamp_ms: u64,
+    /// Where it stands.
+    pub(crate) state: State,
+    /// Whether its journal was ever known to be complete.
+    pub(crate) is_complete: bool,
+    /// What it knows of everybody.
+    pub(crate) vector: Vector,
+    /// Which other nodes it heard, directly or from others, and how long ago.
+    pub(crate) heard: Vec<Heard>,
+}
+
+/// When a node was last heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Which.
+    pub(crate) node: NodeName,
+    /// How long ago, in milliseconds.
+    pub(crate) ago_ms: u32,
+    /// It said goodbye then.
+    pub(crate) has_left: bool,
+}
+
+/// Why a node hangs up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goodbye {
+    /// It stops.
+    Leaving,
+    /// There is another connection between the two.
+    Duplicate,
+    /// It is the same node.
+    Myself,
+    /// The other one is not listened to.
+    Quarantine,
+}
+
+/// The bytes are none that a node would send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Garbled(pub(crate) &'static str);
+
+impl std::error::Error for Garbled {}
+
+impl fmt::Display for Garbled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a frame that can't be read: {}", self.0)
+    }
+}
+
+impl Frame {
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Delta { rows, .. } | Self::Loose(rows) => rows.len() * Row::BYTES,
+            Self::Reconcile { step, .. } => step.bytes(),
+            Self::Certificates(chains) => chains.iter().flatten().map(Bytes::len).sum(),
+            Self::Hello(_)
+            | Self::Ping(_)
+            | Self::Pong { .. }
+            | Self::Ack { .. }
+            | Self::Want { .. }
+            | Self::Gone
+            | Self::Goodbye(_) => 0,
+        }
+    }
+
+    /// The number of the last of its rows; `None`: it has none, or they have none.
+    pub(crate) fn last_number(&self) -> Option<u64> {
+        if let Self::Delta { first, rows, .. } = self
+            && !rows.is_empty()
+        {
+            return Some(first.saturating_add(rows.len() as u64) - 1);
+        }
+        None
+    }
+}
+
+impl ReconcileStep {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Summaries { summaries, .. } | Self::Differences { summaries, .. } => {
+                summaries.len() * size_of::<Summary>()
+            }
+            Self::SendAll { .. } => 0,
+            Self::Negotiate { message, .. } => message.len(),
+            Self::Fetch { items, .. } => items.len() * size_of::<Item>(),
+            Self::Rows { rows, .. } => rows.len() * Row::BYTES,
+        }
+    }
+}
+
+impl Goodbye {
+    /// Who hangs up for a reason that is not known does not stop: it must be listened for.
+    pub(super) fn from_number(number: u8) -> Self {
+        let known = [Self::Leaving, Self::Duplicate, Self::Myself];
+        let of = |one: &Self| *one as u8 == number;
+        known.into_iter().find(of).unwrap_or(Self::Quarantine)
+    }
+}

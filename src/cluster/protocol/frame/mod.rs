@@ -1,0 +1,10 @@
+//! What nodes say to each other, and its bytes.
+
+mod decode;
+mod encode;
+mod kind;
+mod message;
+
+pub(crate) use message::{
+    CHAINS_MAX, Frame, Garbled, Goodbye, Heard, Hello, Ping, ROWS_MAX, ReconcileStep, VERSION,
+};

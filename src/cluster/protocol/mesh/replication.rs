@@ -1,0 +1,322 @@
+//! Rows that go from node to node by their numbers, and what is said of them.
+
+use std::sync::atomic::Ordering;
+
+use log::warn;
+
+use super::state::Mesh;
+use super::steps::{LinkId, Now, Steps};
+use crate::cluster::protocol::failure_detector::SILENCE_MAX_MS;
+use crate::cluster::protocol::frame::{Frame, Ping, ROWS_MAX};
+use crate::cluster::protocol::membership::Nodes;
+use crate::cluster::protocol::peer_clock::difference;
+use crate::cluster::protocol::peer_session::{Bucket, Peer, Talk, Way};
+use crate::revocation::{Import, Origin, Progress, Received, Row, Vector};
+
+/// How many rows are sent at once to who lacks them; whoever lacks more asks again.
+const WANTED_MAX: usize = 16 * ROWS_MAX;
+
+/// How many origins a peer is asked for at once.
+const WANTS_MAX: usize = 64;
+
+/// How long after it became another origin a node becomes one again at the earliest: an older copy of a journal is found
+/// once, and a peer that repeats it causes no work.
+const RENEWAL_PAUSE_MS: u64 = 60_000;
+
+impl Mesh {
+    /// The nodes of which the journal says that they introduced themselves, and as which origins.
+    pub(crate) fn remember<'a>(
+        &self,
+        introduced: impl IntoIterator<Item = (&'a Origin, &'a String)>,
+        now: Now,
+    ) {
+        let nodes = Nodes::of_journal(introduced, now.uptime_ms);
+        let counted = self.history.vector();
+        let nameless = counted.keys().filter(|of| nodes.owner(of).is_none());
+        self.history.forget(&nameless.copied().collect::<Vec<_>>());
+        self.seen.lock().nodes = nodes;
+    }
+
+    /// The rows of one's own after a number, to be sent; `Gone`, when they are not kept any more.
+    pub(crate) fn delta_after(&self, origin: Origin, after: u64) -> Frame {
+        match self.history.rows_after(&origin, after, ROWS_MAX) {
+            Some(rows) => {
+                let at_ms = self.history.on_disk_ms(origin, after + 1);
+                self.tell(origin, after + rows.len() as u64);
+                self.exchanged
+                    .sent
+                    .fetch_add(rows.len() as u64, Ordering::Relaxed);
+                Frame::Delta {
+                    origin,
+                    first: after + 1,
+                    at_ms: at_ms.unwrap_or_default(),
+                    rows,
+                }
+            }
+            None => Frame::Gone,
+        }
+    }
+
+    pub(super) fn on_ping(
+        &self,
+        talk: &mut Talk,
+        peer: &Peer,
+        ping: Ping,
+        steps: &mut Steps,
+        now: Now,
+    ) -> Vec<Frame> {
+        self.renew_if_behind(&ping.vector, steps, now);
+        if talk.way == Way::Bus {
+            talk.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
+        }
+        self.note_ping(talk, ping);
+        self.ask_for_missing(talk, peer, now)
+    }
+
+    /// What the peer knew a second ago, and is not here yet.
+    pub(super) fn ask_for_missing(&self, talk: &mut Talk, peer: &Peer, now: Now) -> Vec<Frame> {
+        if talk.round.is_some() {
+            return Vec::new(); // a comparison finds it, too
+        }
+        let own = self.history.own().0;
+        let counted = self.history.vector();
+        let mut frames = Vec::new();
+        for (origin, there) in &talk.vector.clone() {
+            if frames.len() >= WANTS_MAX {
+                break; // the rest is asked for a second later
+            }
+            let here = match counted.get(origin) {
+                Some(reached) => talk.relayed(origin).max(*reached),
+                None if talk.is_compared => talk.relayed(origin),
+                None => {
+                    talk.is_round_due = true;
+                    continue;
+                }
+            };
+            let is_direct = *origin != peer.origin && self.is_linked(origin);
+            let there = if is_direct || *origin == peer.origin {
+                talk.older_vector.get(origin).copied().unwrap_or_default()
+            } else {
+                *there
+            };
+            if *origin != own && there > here {
+                frames.extend(talk.want(*origin, here, now.uptime_ms));
+            }
+        }
+        let asked = frames.len() as u64;
+        self.exchanged.ranges.fetch_add(asked, Ordering::Relaxed);
+        frames
+    }
+
+    /// Whether an origin tells us itself.
+    pub(super) fn is_linked(&self, origin: &Origin) -> bool {
+        let linked = self.linked();
+        linked
+            .iter()
+            .any(|(_, linked)| linked.peer.origin == *origin)
+    }
+
+    /// Rows that the peer revoked itself.
+    pub(super) fn on_delta(
+        &self,
+        talk: &mut Talk,
+        (origin, first, rows): (Origin, u64, &[Row]),
+        steps: &mut Steps,
+        now: Now,
+    ) -> Vec<Frame> {
+        let before = self.history.reached(&origin);
+        let received = self.count_in((origin, first, rows), steps, now);
+        if self.history.reached(&origin) == before {
+            steps.spread_ms = None; // it was known
+        }
+        match received {
+            Some(Received::Reached(reached)) => vec![Frame::Ack { origin, reached }],
+            None => Vec::new(),
+            Some(Received::Gap(reached)) => {
+                let want = talk.want(origin, reached, now.uptime_ms);
+                self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
+                want.into_iter().collect()
+            }
+        }
+    }
+
+    /// Rows that another node revoked. They are taken if they were asked for, and counted for this connection only: what
+    /// a peer says of the numbers of others binds no other node.
+    pub(super) fn on_relayed_delta(
+        &self,
+        link: LinkId,
+        talk: &mut Talk,
+        (origin, first, rows): (Origin, u64, &[Row]),
+        steps: &mut Steps,
+        now: Now,
+    ) -> Vec<Frame> {
+        if !talk.has_asked_for(&origin) {
+            self.exchanged.foreign.fetch_add(1, Ordering::Relaxed);
+            if !std::mem::replace(&mut talk.is_foreign_noted, true)
+                && let Some(peer) = &talk.peer
+            {
+                let peer = &peer.node;
+                warn!(peer:%; "a peer speaks for an origin that is not its own; what it says is left out");
+            }
+            return Vec::new();
+        }
+        let reached = talk.relayed(&origin).max(self.history.reached(&origin));
+        if first > reached + 1 {
+            self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
+            let want = talk.want(origin, reached, now.uptime_ms);
+            return want.into_iter().collect();
+        }
+        let last = first.saturating_add(rows.len() as u64).saturating_sub(1);
+        talk.relays(origin, last.max(reached));
+        let import = self.take_in(rows, now);
+        self.pass_on(link, talk, import.as_ref(), steps);
+        steps.imports.extend(import);
+        Vec::new()
+    }
+
+    /// Takes in numbered rows; `None`: they are this node's own, or their origin was not introduced.
+    pub(super) fn count_in(
+        &self,
+        (origin, first, rows): (Origin, u64, &[Row]),
+        steps: &mut Steps,
+        now: Now,
+    ) -> Option<Received> {
+        let mut import = self.take_in(rows, now).unwrap_or_default();
+        if origin == self.history.own().0 {
+            steps.imports.push(import);
+            return None;
+        }
+        let before = self.history.reached(&origin);
+        let received = self.history.receive(origin, first, rows);
+        if let Some(Received::Reached(reached)) = received
+            && reached > before
+        {
+            import.progress.reached.push((origin, reached));
+        }
+        steps.imports.push(import);
+        received
+    }
+
+    /// Puts rows in force, as far as a node may say what they say. What was news is to be written.
+    pub(super) fn take_in(&self, rows: &[Row], now: Now) -> Option<Import> {
+        let received = rows.len() as u64;
+        self.exchanged
+            .received
+            .fetch_add(received, Ordering::Relaxed);
+        let mut news = Vec::new();
+        for revocation in rows.iter().filter_map(Row::revocation) {
+            let revocation = self.admission.admit(revocation, now.wall());
+            if self.set.admits(&revocation) && self.set.insert(&revocation, now.wall()) {
+                news.push(revocation);
+            }
+        }
+        (!news.is_empty()).then(|| Import {
+            revocations: news,
+            progress: Progress::default(),
+        })
+    }
+
+    /// What is news from a peer that is between us and others is said to every other node here, once: no other may bring it
+    /// to them.
+    pub(super) fn pass_on(
+        &self,
+        link: LinkId,
+        talk: &Talk,
+        import: Option<&Import>,
+        steps: &mut Steps,
+    ) {
+        let Some(import) = import.filter(|_| talk.is_between) else {
+            return;
+        };
+        let rows: Vec<_> = import.revocations.iter().map(Row::of).collect();
+        for other in self.other_links(link) {
+            let sent = rows.len() as u64;
+            self.exchanged.sent.fetch_add(sent, Ordering::Relaxed);
+            steps.frames.push((other, Frame::Loose(rows.clone())));
+        }
+    }
+
+    pub(super) fn other_links(&self, link: LinkId) -> Vec<LinkId> {
+        let links = self.linked().into_iter().map(|(link, _)| link);
+        links.filter(|one| *one != link).collect()
+    }
+
+    pub(super) fn pause_for(&self, bucket: &mut Bucket, rows: usize, now: Now) -> u64 {
+        let pause_ms = bucket.take(rows as u64, now.uptime_ms);
+        let is_throttled = pause_ms > 0 && self.seen.lock().readiness.is_settled();
+        if is_throttled {
+            self.exchanged.throttled.fetch_add(1, Ordering::Relaxed);
+            pause_ms.min(SILENCE_MAX_MS / 5)
+        } else {
+            0
+        }
+    }
+
+    /// The rows of an origin after a number, as far as they are kept.
+    pub(super) fn rows_wanted(&self, origin: Origin, after: u64) -> Vec<Frame> {
+        let Some(rows) = self.history.rows_after(&origin, after, WANTED_MAX) else {
+            return vec![Frame::Gone];
+        };
+        self.tell(origin, after + rows.len() as u64);
+        self.exchanged
+            .sent
+            .fetch_add(rows.len() as u64, Ordering::Relaxed);
+        let delta = |(number, rows): (usize, &[Row])| Frame::Delta {
+            origin,
+            first: after + 1 + (number * ROWS_MAX) as u64,
+            at_ms: 0,
+            rows: rows.to_vec(),
+        };
+        rows.chunks(ROWS_MAX).enumerate().map(delta).collect()
+    }
+
+    /// How long something took that happened then, if that counts: what was done before this node knew everything
+    /// took as long as that did.
+    pub(super) fn spread_ms(&self, at_ms: u64, now: Now) -> Option<u64> {
+        let ready_ms = self.seen.lock().readiness.settled_ms()?;
+        (at_ms >= ready_ms).then(|| now.uptime_ms.saturating_sub(at_ms))
+    }
+
+    /// Somebody knows numbers of this node's that it has told nobody: its journal is an older copy. What it numbers
+    /// from now on must not be taken for what it numbered then.
+    pub(super) fn renew_if_behind(&self, vector: &Vector, steps: &mut Steps, now: Now) {
+        let (origin, _) = self.history.own();
+        let told = self.seen.lock().told;
+        let told = if told.0 == origin { told.1 } else { 0 };
+        if vector.get(&origin).is_some_and(|known| *known > told) {
+            self.order_renewal(steps, now);
+        }
+    }
+
+    /// This node is to be another origin, unless it became one just now.
+    pub(super) fn order_renewal(&self, steps: &mut Steps, now: Now) {
+        let renewed_ms = &mut self.seen.lock().renewed_ms;
+        let since = |then: u64| now.uptime_ms.saturating_sub(then);
+        if renewed_ms.is_none_or(|then| since(then) >= RENEWAL_PAUSE_MS) {
+            *renewed_ms = Some(now.uptime_ms);
+            steps.must_renew = true;
+        }
+    }
+
+    /// Others come to know this origin up to that number.
+    pub(super) fn tell(&self, origin: Origin, number: u64) {
+        if origin != self.history.own().0 {
+            return;
+        }
+        let told = &mut self.seen.lock().told;
+        let before = if told.0 == origin { told.1 } else { 0 };
+        *told = (origin, before.max(number));
+    }
+
+    /// These origins ended. What they revoked stays.
+    pub(super) fn count_no_more(&self, forgotten: Vec<Origin>, steps: &mut Steps) {
+        if forgotten.is_empty() {
+            return;
+        }
+        self.history.forget(&forgotten);
+        steps.imports.push(Import::noting(Progress {
+            forgotten,
+            ..Progress::default()
+        }));
+    }
+}

@@ -1,0 +1,243 @@
+//! What this node says of itself, what is due, and how it fares.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::state::Mesh;
+use super::steps::{LinkId, Now, Steps};
+use crate::clock::UnixTime;
+use crate::cluster::protocol::bus_health::Listening;
+use crate::cluster::protocol::failure_detector::SILENCE_MAX_MS;
+use crate::cluster::protocol::frame::{Frame, Ping};
+use crate::cluster::protocol::peer_clock::difference;
+use crate::cluster::protocol::peer_session::{CaughtUp, Talk, Way};
+use crate::cluster::protocol::readiness::{SKEW_WARNING_MS, median};
+use crate::revocation::{Found, Import, NodeName, Origin};
+
+/// A node, for people.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct PeerStatus {
+    /// What it is called.
+    #[serde(serialize_with = "as_text")]
+    pub node: NodeName,
+    /// Where it stands, as it said last.
+    pub state: &'static str,
+    /// Whether there is a connection.
+    pub is_connected: bool,
+    /// All that it did until so long ago is known here, in milliseconds.
+    pub silent_ms: u64,
+    /// How far its clock is ahead of ours, in milliseconds.
+    pub clock_ahead_ms: Option<i64>,
+}
+
+fn as_text<S: serde::Serializer>(node: &NodeName, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(node.as_str())
+}
+
+impl Mesh {
+    /// What this node says of itself.
+    pub(crate) fn ping(&self, now: Now) -> Ping {
+        let seen = self.seen.lock();
+        Ping {
+            now_ms: now.wall_ms,
+            stamp_ms: now.uptime_ms,
+            state: seen.readiness.state(),
+            is_complete: seen.readiness.is_complete(),
+            vector: self.history.vector(),
+            heard: seen.members.to_tell(now.uptime_ms),
+        }
+    }
+
+    /// What is due by now, and where this node stands. To be called several times a second.
+    pub(crate) fn tick(&self, now: Now) -> (Steps, Found) {
+        let mut steps = Steps::default();
+        let links = self.talks();
+        self.notice_pause(&links, &mut steps, now);
+        self.notice_step(&links, now);
+        let found = self.look(&links, &mut steps, now);
+        for (link, talk) in &links {
+            let mut talk = talk.lock();
+            let silent_ms = now.uptime_ms.saturating_sub(talk.heard_ms);
+            if silent_ms > SILENCE_MAX_MS {
+                steps
+                    .closes
+                    .push((*link, format!("it was silent for {silent_ms} ms")));
+                continue;
+            }
+            if talk.peer.is_none() {
+                continue;
+            }
+            if talk.way == Way::Connection && talk.is_ping_due(now.uptime_ms) {
+                steps.frames.push((*link, Frame::Ping(self.ping(now))));
+            }
+            if talk.is_round_due(self.is_comparison_needed(&talk, now), now.uptime_ms) {
+                let frame = self.begin_round(&mut talk, now);
+                steps.frames.push((*link, frame));
+            }
+        }
+        (steps, found)
+    }
+
+    /// A process that did not run for long has missed what was said meanwhile.
+    fn notice_pause(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], steps: &mut Steps, now: Now) {
+        let mut seen = self.seen.lock();
+        let paused_ms = now.uptime_ms.saturating_sub(seen.ticked_ms);
+        seen.ticked_ms = now.uptime_ms;
+        if paused_ms <= SILENCE_MAX_MS {
+            return;
+        }
+        seen.readiness.begin_anew(now.uptime_ms);
+        drop(seen);
+        for (link, talk) in links {
+            talk.lock().agreed_ms = None;
+            steps.closes.push((
+                *link,
+                format!("this process did not run for {paused_ms} ms"),
+            ));
+        }
+    }
+
+    /// What was compared by a clock that was wrong may lack something: entries that seemed to be over, and cutoffs
+    /// that seemed to lie ahead.
+    fn notice_step(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], now: Now) {
+        let ahead_ms = difference(now.wall_ms, now.uptime_ms);
+        let mut seen = self.seen.lock();
+        let step_ms = ahead_ms.saturating_sub(seen.wall_ahead_ms);
+        if step_ms.unsigned_abs() <= SKEW_WARNING_MS {
+            return;
+        }
+        seen.wall_ahead_ms = ahead_ms;
+        drop(seen);
+        for (_, talk) in links {
+            talk.lock().clock_stepped(step_ms);
+        }
+    }
+
+    fn look(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], steps: &mut Steps, now: Now) -> Found {
+        let views: Vec<_> = links
+            .iter()
+            .filter_map(|(_, talk)| talk.lock().view())
+            .collect();
+        let reached = |origin: &Origin| self.history.reached(origin);
+        let caught_up = links.iter().filter_map(|(_, talk)| {
+            let mut talk = talk.lock();
+            let caught_up = talk.caught_up(reached, now.uptime_ms)?;
+            Some((talk.peer.as_ref()?.node.clone(), caught_up))
+        });
+        let caught_up: Vec<_> = caught_up.collect();
+        let mut seen = self.seen.lock();
+        let seen = &mut *seen;
+        for (node, CaughtUp { at_ms, heard }) in caught_up {
+            seen.members.heard(&node, at_ms, now.uptime_ms);
+            seen.hear_of(&heard, &self.name, at_ms, now.uptime_ms);
+        }
+        seen.members.look(&seen.rules.quarantine, now.uptime_ms);
+        let members = &seen.members;
+        let mut ended = seen.nodes.prune(|node| members.has(node), now.uptime_ms);
+        ended.extend(seen.forget_quarantined());
+        self.count_no_more(ended, steps);
+        let was_complete = seen.readiness.is_complete();
+        let mut reached = seen.targets.reached(&views);
+        if let Some(bus) = &mut seen.bus {
+            let on_bus = bus.view(seen.readiness.since_ms(), now.uptime_ms);
+            if on_bus.is_silent {
+                seen.members.miss_those_on_the_bus(now.uptime_ms);
+            }
+            if seen.readiness.is_settled() {
+                bus.lack_nothing();
+            }
+            reached.bus = Some(on_bus);
+        }
+        let found = seen
+            .readiness
+            .look(&seen.rules, &views, reached, &seen.members, now.uptime_ms);
+        if seen.readiness.is_complete() && !was_complete {
+            steps.imports.push(Import::complete());
+        }
+        found
+    }
+
+    /// The operator takes the responsibility: this node knows enough.
+    pub(crate) fn force_ready(&self) {
+        self.seen.lock().readiness.force();
+    }
+
+    /// Of every node that is connected or missed, for people.
+    pub(crate) fn status(&self, now: Now) -> Vec<PeerStatus> {
+        let all_heard = self.seen.lock().members.to_tell(now.uptime_ms);
+        let links = self.talks();
+        let mut peers: Vec<_> = links
+            .iter()
+            .filter_map(|(_, talk)| {
+                let talk = talk.lock();
+                let peer = talk.peer.as_ref()?;
+                let heard = all_heard.iter().find(|heard| heard.node == peer.node);
+                Some(PeerStatus {
+                    node: peer.node.clone(),
+                    state: talk.state.name(),
+                    is_connected: true,
+                    silent_ms: heard.map_or(0, |heard| u64::from(heard.ago_ms)),
+                    clock_ahead_ms: talk.offset_ms,
+                })
+            })
+            .collect();
+        for heard in all_heard {
+            if peers.iter().all(|peer| peer.node != heard.node) {
+                peers.push(PeerStatus {
+                    node: heard.node,
+                    state: if heard.has_left {
+                        "left"
+                    } else {
+                        "not connected"
+                    },
+                    is_connected: false,
+                    silent_ms: u64::from(heard.ago_ms),
+                    clock_ahead_ms: None,
+                });
+            }
+        }
+        peers.sort_by(|one, other| one.node.cmp(&other.node));
+        peers
+    }
+
+    /// How long a question and its answer take on the way to each peer, in milliseconds, as far as that is known.
+    pub(crate) fn round_trips_ms(&self) -> Vec<u64> {
+        let by_bus_ms = self
+            .seen
+            .lock()
+            .bus
+            .as_ref()
+            .and_then(Listening::round_trip_ms);
+        let links = self.talks();
+        let of_peer = |(_, talk): &(LinkId, Arc<Mutex<Talk>>)| {
+            let talk = talk.lock();
+            talk.peer.as_ref()?;
+            match talk.way {
+                Way::Connection => talk.round_trip_ms(),
+                Way::Bus => by_bus_ms,
+            }
+        };
+        links.iter().filter_map(of_peer).collect()
+    }
+
+    /// How many nodes ought to have every revocation, beside this one.
+    pub(crate) fn expected(&self) -> u64 {
+        let seen = self.seen.lock();
+        seen.members.present().max(seen.targets.others()) as u64
+    }
+
+    /// The time that most nodes go by; `None`: nobody is there to ask.
+    pub(crate) fn agreed_time(&self, now: Now) -> Option<UnixTime> {
+        let ahead_ms = self.clock_ahead_ms()?;
+        let time_ms = now.wall_ms.saturating_add_signed(ahead_ms.saturating_neg());
+        Some(UnixTime::from_seconds(time_ms / 1_000))
+    }
+
+    /// How far our clock is ahead of those of the others, in milliseconds.
+    pub(crate) fn clock_ahead_ms(&self) -> Option<i64> {
+        let links = self.talks();
+        let offsets = links.iter().filter_map(|(_, talk)| talk.lock().offset_ms);
+        median(offsets.collect()).map(i64::saturating_neg)
+    }
+}
