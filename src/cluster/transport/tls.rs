@@ -368,7 +368,7 @@ mod tests {
     fn papers_that_do_not_fit_change_nothing() {
         let authority = Authority::new();
         let transport = Transport::new(&authority.member("a")).unwrap();
-        let before = transport.0.load_full();
+        let before = transport.speech();
         let mut papers = authority.issue(&["a"]);
         papers.key = authority.issue(&["a"]).key;
         let error = transport.replace(&authority.believed_by(&papers, &[]));
@@ -377,6 +377,6 @@ mod tests {
                 .unwrap_err()
                 .contains("key_file does not fit cert_file")
         );
-        assert!(Arc::ptr_eq(&before, &transport.0.load_full()));
+        assert!(Arc::ptr_eq(&before, &transport.speech()));
     }
 }
