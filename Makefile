@@ -1,22 +1,26 @@
-# The two commands of README, and what they need.
+# The commands of README, and what they need: `.ci/setup` installs what the machine lacks.
 
-.PHONY: demo test setup bench fuzz shops
+.PHONY: demo test bench fuzz shops
+
+# The C parts of the dependencies; cmake is for zlib-ng.
+BUILD_NEEDS := cc cmake
 
 # Arguments of the demo: `make demo DEMO_ARGS="--shop cocart --once"` walks through that shop, and ends after the walk.
 DEMO_ARGS ?=
 
-demo: setup
-	cargo run --release --locked --quiet -- demo $(DEMO_ARGS)
+demo:
+	@sh .ci/setup $(BUILD_NEEDS)
+	cargo run --profile demo --locked -- demo $(DEMO_ARGS)
+
+# The bus of a cluster, wrong clocks, limits, signals and units; clients; the browser of Ecwid's sign-out.
+TEST_NEEDS := redis-check-rdb faketime prlimit /bin/kill systemd-analyze curl wrk h2load chromium chromedriver
 
 # Most tests wait for processes most of the time: twice as many run side by side as there are cores.
-test: setup
+test:
+	@sh .ci/setup $(BUILD_NEEDS) $(TEST_NEEDS)
 	cargo fmt --check
 	cargo clippy --locked --all-targets --test shops -- -D warnings
 	RUST_TEST_THREADS=4 cargo test --locked
-
-# The C parts of the dependencies are built with cmake; the tests set limits with prlimit and signal with kill.
-setup:
-	@sh .ci/setup
 
 bench:
 	cargo bench --locked
@@ -26,7 +30,7 @@ bench:
 SHOPS := vendure medusa oauth readers wordpress
 
 shops:
-	@sh .ci/setup postgresql wordpress mariadb-server php-cli php-mysql
+	@sh .ci/setup $(BUILD_NEEDS) postgresql wordpress mariadb-server-core mariadb-client php-cli php-mysql
 	@npm --version >/dev/null || { echo "please install Node.js 20 or newer, with npm" >&2; exit 1; }
 	for shop in $(SHOPS); do \
 		mkdir -p target/shops/$$shop && cp tests/shops/$$shop/* target/shops/$$shop || exit 1; \
@@ -37,7 +41,7 @@ shops:
 
 # Hunts for inputs that break a promise, FUZZ_SECONDS with every target; fails when it finds one. The fuzzer is C++.
 fuzz:
-	@sh .ci/setup g++
+	@sh .ci/setup $(BUILD_NEEDS) c++
 	FUZZ_SECONDS=$(FUZZ_SECONDS) sh fuzz/run.sh
 
 FUZZ_SECONDS ?= 60

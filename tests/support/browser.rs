@@ -169,7 +169,7 @@ fn start_driver(home: &Path) -> Option<(Child, u16)> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .expect("chromedriver starts; `sh .ci/setup` installs it");
+        .expect("chromedriver starts; `sh .ci/setup chromedriver` installs it");
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let port = lines.by_ref().find_map(|line| {
         let line = line.unwrap();

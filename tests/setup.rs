@@ -1,0 +1,146 @@
+//! What `make` installs on a machine that lacks everything, played with programs that only note how they are called.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// Notes its name and arguments.
+const NOTES: &str = "#!/bin/sh\necho \"${0##*/} $*\" >>\"$NOTED\"\n";
+/// The units that are enabled: after the installation one more.
+const SYSTEMCTL: &str = "#!/bin/sh
+case $* in
+*list-unit-files*)
+	echo 'old.service enabled enabled'
+	grep -q '^apt-get install' \"$NOTED\" && echo 'new.service enabled enabled'
+	;;
+*) echo \"systemctl $*\" >>\"$NOTED\" ;;
+esac
+";
+
+/// A machine that has nothing but what every Debian has; what is done to it is noted.
+struct Machine(TempDir);
+
+impl Machine {
+    fn bare() -> Self {
+        let folder = TempDir::new().unwrap();
+        for program in ["cut", "env", "grep", "sh"] {
+            let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(program));
+            let found = found.iter().find(|path| path.exists()).unwrap();
+            symlink(found, folder.path().join(program)).unwrap();
+        }
+        let machine = Self(folder);
+        for program in ["apt-get", "chmod", "rm", "tee"] {
+            machine.has(program, NOTES);
+        }
+        machine.has("dpkg-query", "#!/bin/sh\nexit 1\n");
+        machine.has("id", "#!/bin/sh\necho 0\n");
+        machine
+    }
+
+    fn has(&self, program: &str, script: &str) {
+        let path = self.0.path().join(program);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// What was done to install what the target of the Makefile needs.
+    fn installs_for(&self, target: &str) -> Vec<String> {
+        let noted = self.0.path().join("noted");
+        fs::write(&noted, "").unwrap();
+        let setup = setup_line_of(target);
+        let outcome = Command::new("/bin/sh")
+            .args(["-c", &setup])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_clear()
+            .env("PATH", self.0.path())
+            .env("NOTED", &noted)
+            .output()
+            .unwrap();
+        assert!(outcome.status.success(), "{setup}: {outcome:?}");
+        let noted = fs::read_to_string(noted).unwrap();
+        noted.lines().map(str::to_owned).collect()
+    }
+
+    /// The packages among them.
+    fn packages_for(&self, target: &str) -> Vec<String> {
+        const INSTALLS: &str = "apt-get install -q -y --no-install-recommends ";
+        let done = self.installs_for(target);
+        let packages = done.iter().find_map(|line| line.strip_prefix(INSTALLS));
+        let packages = packages.unwrap_or_else(|| panic!("{done:?}"));
+        packages.split(' ').map(str::to_owned).collect()
+    }
+}
+
+/// The one line of the target that installs.
+fn setup_line_of(target: &str) -> String {
+    let outcome = Command::new("make")
+        .args(["--dry-run", "--no-print-directory", target])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(outcome.stdout).unwrap();
+    let mut setups = lines.lines().filter(|line| line.contains(".ci/setup"));
+    let setup = setups.next().unwrap_or_else(|| panic!("{target}: {lines}"));
+    assert_eq!(setups.next(), None, "{target}");
+    setup.to_owned()
+}
+
+#[test]
+fn the_demo_needs_a_c_compiler_and_cmake_and_nothing_else() {
+    let packages = Machine::bare().packages_for("demo");
+    assert_eq!(packages, ["gcc", "libc6-dev", "cmake"]);
+}
+
+#[test]
+fn nothing_is_installed_where_nothing_is_missing() {
+    let machine = Machine::bare();
+    for program in ["cc", "cmake"] {
+        machine.has(program, NOTES);
+    }
+    assert_eq!(machine.installs_for("demo"), Vec::<String>::new());
+}
+
+#[test]
+fn the_tests_install_no_package_with_a_service() {
+    let packages = Machine::bare().packages_for("test");
+    for needed in ["cmake", "redis-tools", "chromium-driver", "procps"] {
+        assert!(packages.iter().any(|one| one == needed), "{packages:?}");
+    }
+    let serving = packages.iter().filter(|one| one.contains("server"));
+    assert_eq!(serving.count(), 0, "{packages:?}");
+}
+
+#[test]
+fn a_service_that_comes_with_a_package_is_not_enabled() {
+    let machine = Machine::bare();
+    machine.has("systemctl", SYSTEMCTL);
+    let done = machine.installs_for("shops");
+    let disabled: Vec<_> = done
+        .iter()
+        .filter(|line| line.starts_with("systemctl"))
+        .collect();
+    assert_eq!(disabled, ["systemctl --root=/ disable --quiet new.service"]);
+}
+
+#[test]
+fn a_service_that_comes_with_a_package_is_not_started() {
+    const POLICY: &str = "/usr/sbin/policy-rc.d";
+    let done = Machine::bare().installs_for("shops");
+    let place = |line: &str| done.iter().position(|one| *one == line);
+    let install = done
+        .iter()
+        .position(|one| one.starts_with("apt-get install"));
+    if Path::new(POLICY).exists() {
+        let touched = done.iter().filter(|line| line.contains(POLICY));
+        assert_eq!(touched.count(), 0, "this machine has a policy: {done:?}");
+        return;
+    }
+    assert!(place(&format!("tee {POLICY}")) < install, "{done:?}");
+    assert!(place(&format!("chmod 755 {POLICY}")) < install, "{done:?}");
+    assert!(place(&format!("rm -f {POLICY}")) > install, "{done:?}");
+}
