@@ -100,7 +100,7 @@ impl Reading {
     fn tables(&self, opaque: &Shop, jwt: &Shop) -> String {
         let subject = ["/id", "/uid"][self.opaque_subject];
         let ask = format!(
-            "path = \"{ASK}\"\ngood = {{ json = {{ \"/good\" = true }} }}\nsubject = \"{subject}\"\n"
+            "path = \"{ASK}\"\nactive = {{ json = {{ \"/good\" = true }} }}\nsubject = \"{subject}\"\n"
         );
         let name = ["main", "renamed"][self.opaque_name];
         let head =

@@ -76,7 +76,10 @@ fn a_slow_server_gets_fewer_requests_where_the_least_busy_is_taken() {
     for server in [&one, &other] {
         server.does_at("/slow", Deed::Silence);
     }
-    let edge = Edge::with(&table(&[&one, &other], "[shop.balance]\nby = \"least\""));
+    let edge = Edge::with(&table(
+        &[&one, &other],
+        "[shop.balance]\nalgorithm = \"least-connections\"",
+    ));
     let mut waiting = Connection::open(edge.address());
     waiting.send(&request("GET", "/slow", &[], b""));
     eventually(|| one.times("/slow") + other.times("/slow") == 1);
@@ -122,7 +125,7 @@ fn what_is_alike_stays_with_its_server_while_others_come_and_go() {
             Backend::saying("c"),
         );
         let edge = Edge::with(&format!(
-            "trusted_proxies = [\"127.0.0.1\"]\n{}[shop.health]\neject_after = 0\n[shop.balance]\nby = \"hash\"\nhash = {hash}\n",
+            "trusted_proxies = [\"127.0.0.1\"]\n{}[shop.health]\neject_after = 0\n[shop.balance]\nalgorithm = \"hash\"\nhash = {hash}\n",
             table(&[&a, &b, &c], "")
         ));
         let before = placement(&edge, key);
@@ -350,7 +353,7 @@ fn a_name_that_stays_unknown_is_complained_of_once() {
 fn a_server_that_is_silent_for_too_long_is_504() {
     let server = Backend::saying("");
     server.does(Deed::Silence);
-    let edge = Edge::with(&table(&[&server], "[shop.timeouts]\nsilence = \"300ms\"\n"));
+    let edge = Edge::with(&table(&[&server], "[shop.timeouts]\nread = \"300ms\"\n"));
     let answer = get(&edge, "/cart", &[]);
     assert_eq!(answer, 504);
     assert_eq!(
@@ -372,7 +375,7 @@ fn a_server_that_is_silent_for_too_long_is_504() {
 #[test]
 fn a_server_that_falls_silent_is_not_asked_again() {
     let server = Backend::saying("here");
-    let edge = Edge::with(&table(&[&server], "[shop.timeouts]\nsilence = \"300ms\"\n"));
+    let edge = Edge::with(&table(&[&server], "[shop.timeouts]\nread = \"300ms\"\n"));
     for round in 1..=2 {
         let mut connection = warmed(&edge);
         server.does_at("/late", Deed::Silence);
@@ -400,7 +403,7 @@ fn a_server_that_stops_in_the_middle_of_its_answer_ends_the_connection() {
     server.does(Deed::Say(
         b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_vec(),
     ));
-    let edge = Edge::with(&table(&[&server], "[shop.timeouts]\nsilence = \"300ms\"\n"));
+    let edge = Edge::with(&table(&[&server], "[shop.timeouts]\nread = \"300ms\"\n"));
     assert!(try_raw(edge.address(), &request("GET", "/", &[], b"")).is_err());
 }
 
@@ -408,7 +411,7 @@ fn a_server_that_stops_in_the_middle_of_its_answer_ends_the_connection() {
 fn a_server_that_takes_no_more_of_a_body_is_given_up() {
     let server = Backend::saying("");
     server.does(Deed::Clog);
-    let patience = "[shop.timeouts]\nwrite = \"300ms\"\nsilence = \"300ms\"\n";
+    let patience = "[shop.timeouts]\nwrite = \"300ms\"\nread = \"300ms\"\n";
     let edge = Edge::with(&table(&[&server], patience));
     let body = vec![b'x'; 32 << 20];
     let mut sending = TcpStream::connect(edge.address()).unwrap();
@@ -677,7 +680,7 @@ fn a_logout_is_told_to_the_shop_once() {
 fn a_stopping_edge_finishes_what_waits_for_a_server() {
     let server = Backend::saying("");
     server.does(Deed::Silence);
-    let mut edge = Edge::with(&table(&[&server], "[shop.timeouts]\nsilence = \"500ms\"\n"));
+    let mut edge = Edge::with(&table(&[&server], "[shop.timeouts]\nread = \"500ms\"\n"));
     let address = edge.address();
     let waiting = std::thread::spawn(move || raw(address, &request("GET", "/", &[], b"")));
     eventually(|| server.times("/") == 1);
@@ -782,39 +785,45 @@ fn faults(more: &str) -> String {
 #[test]
 fn what_makes_no_sense_of_servers_is_a_fault() {
     for (more, fault) in [
-        ("[shop.balance]\nby = \"hash\"", ""),
-        ("[shop.balance]\nby = \"hash\"\nhash = \"client\"", ""),
+        ("[shop.balance]\nalgorithm = \"hash\"", ""),
         (
-            "[shop.balance]\nby = \"hash\"\nhash = { cookie = \"c\" }",
+            "[shop.balance]\nalgorithm = \"hash\"\nhash = \"client\"",
             "",
         ),
-        ("[shop.balance]\nby = \"random\"", "unknown `by`: `random`"),
         (
-            "[shop.balance]\nby = \"least\"\nhash = \"client\"",
-            "means nothing without by",
+            "[shop.balance]\nalgorithm = \"hash\"\nhash = { cookie = \"c\" }",
+            "",
+        ),
+        (
+            "[shop.balance]\nalgorithm = \"random\"",
+            "unknown `algorithm`: `random`",
+        ),
+        (
+            "[shop.balance]\nalgorithm = \"least-connections\"\nhash = \"client\"",
+            "means nothing without algorithm",
         ),
         (
             "[shop.balance]\nhash = \"client\"",
-            "means nothing without by",
+            "means nothing without algorithm",
         ),
         (
-            "[shop.balance]\nby = \"hash\"\nhash = \"cart\"",
+            "[shop.balance]\nalgorithm = \"hash\"\nhash = \"cart\"",
             "unknown `hash`: `cart`",
         ),
         (
-            "[shop.balance]\nby = \"hash\"\nhash = {}",
+            "[shop.balance]\nalgorithm = \"hash\"\nhash = {}",
             "either a header or a cookie",
         ),
         (
-            "[shop.balance]\nby = \"hash\"\nhash = { cookie = \"c\", header = \"h\" }",
+            "[shop.balance]\nalgorithm = \"hash\"\nhash = { cookie = \"c\", header = \"h\" }",
             "either a header or a cookie",
         ),
         (
-            "[shop.balance]\nby = \"hash\"\nhash = { cookie = \"a b\" }",
+            "[shop.balance]\nalgorithm = \"hash\"\nhash = { cookie = \"a b\" }",
             "expected the name of a cookie",
         ),
         (
-            "[shop.balance]\nby = \"hash\"\nhash = { header = \"a b\" }",
+            "[shop.balance]\nalgorithm = \"hash\"\nhash = { header = \"a b\" }",
             "expected the name of a header",
         ),
         (
@@ -864,10 +873,7 @@ fn what_makes_no_sense_of_servers_is_a_fault() {
             "[shop.health]\ntimeout = \"0s\"",
             "`timeout` is out of range",
         ),
-        (
-            "[shop.timeouts]\nsilence = \"1ms\"",
-            "`silence` is out of range",
-        ),
+        ("[shop.timeouts]\nread = \"1ms\"", "`read` is out of range"),
         (
             "[shop.timeouts]\nconnect = \"7d\"",
             "`connect` is out of range",

@@ -234,8 +234,8 @@ fn a_logout_ends_a_token_whose_key_nobody_publishes_and_the_shop_hears_of_it_att
     );
 }
 
-const ASKED: &str = "token.kind = \"opaque\"\ntoken.verify = \"shop\"\ntoken.max_token_lifetime = \"forever\"\n\
-     token.ask = { path = \"/who\", good = { json = { \"/id\" = \"*\" } }, subject = \"/id\" }\n\
+const ASKED: &str = "token.kind = \"opaque\"\ntoken.max_token_lifetime = \"forever\"\n\
+     token.introspection = { path = \"/who\", active = { json = { \"/id\" = \"*\" } }, subject = \"/id\" }\n\
      [[shop.logout]]\npaths = [\"/bye\"]\nanswer = \"local\"\n";
 
 #[test]

@@ -20,8 +20,9 @@ const LATER: &str = "later-0123456789abcdef0";
 /// A shop that is asked whose an opaque token is. `of_token` and `more` are further keys and tables.
 fn opaque_table(shop: &Shop, of_token: &str, more: &str) -> String {
     let of_token = format!("opaque_pattern = '[a-z0-9-]{{20,}}'\n{of_token}");
-    let ask =
-        format!("path = \"{ASK}\"\ngood = {{ json = {{ \"/good\" = true }} }}\nsubject = \"/id\"");
+    let ask = format!(
+        "path = \"{ASK}\"\nactive = {{ json = {{ \"/good\" = true }} }}\nsubject = \"/id\""
+    );
     let table = asked_shop_table(shop, &of_token, &ask);
     format!(
         "{table}\n[[shop.logout]]\npaths = [\"{LOGOUT}\"]\nrevoke = \"subject\"\nanswer = \"local\"\n{more}"

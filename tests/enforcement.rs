@@ -618,8 +618,8 @@ fn a_logout_at_one_shop_is_none_at_another_trap_8_d3() {
 }
 
 #[test]
-fn shops_of_one_realm_share_their_logouts_trap_27_d3() {
-    let mall = Mall::with("token.realm = \"group\"");
+fn shops_of_one_token_domain_share_their_logouts_trap_27_d3() {
+    let mall = Mall::with("token.token_domain = \"group\"");
     for (kind, dead) in tokens_of_every_kind(&mall.shops[0]) {
         assert!(mall.admits(1, &dead), "{kind}");
         assert_eq!(mall.log_out(0, &dead), 200, "{kind}");

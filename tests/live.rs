@@ -486,7 +486,7 @@ fn many_that_end_at_once_leave_nothing_behind() {
 #[test]
 fn silence_ends_no_stream() {
     let limits = "[limits]\nbody_timeout = \"1s\"\nkeepalive = \"1s\"\nheader_timeout = \"1s\"\n";
-    let scene = Scene::with(limits, "[shop.timeouts]\nsilence = \"1s\"\n");
+    let scene = Scene::with(limits, "[shop.timeouts]\nread = \"1s\"\n");
     let alice = scene.live.shop.sign_in("alice");
     let bearer = format!("Bearer {alice}");
     let authorization = ("Authorization", bearer.as_str());

@@ -1302,9 +1302,9 @@ fn another_place_of_the_customer_in_what_a_shop_says_forgets_nothing_attacks_a8(
     let table = |subject: &str| {
         opaque("").replace("{shop}", &shop.address().to_string())
             + &format!(
-                "token.opaque_pattern = \"[a-z0-9-]{{20,}}\"\ntoken.verify = \"shop\"\n\
-                 own_logout.revoke = \"subject\"\n[shop.token.ask]\npath = \"/who\"\n\
-                 good = {{ json = {{ \"/good\" = true }} }}\nsubject = \"{subject}\"\n"
+                "token.opaque_pattern = \"[a-z0-9-]{{20,}}\"\n\
+                 own_logout.revoke = \"subject\"\n[shop.token.introspection]\npath = \"/who\"\n\
+                 active = {{ json = {{ \"/good\" = true }} }}\nsubject = \"{subject}\"\n"
             )
     };
     // The number of one is the name of the other.

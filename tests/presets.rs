@@ -135,13 +135,13 @@ fn furnish(table: &mut Table, home: &Path) {
     }
 }
 
-/// What the page of bagisto-api says of `verify = "shop"`, which none of its recordings has.
+/// What the page of bagisto-api says of introspection, which none of its recordings has.
 #[test]
 fn bagisto_can_be_asked_whose_its_tokens_are() {
     let shop = Shop::open(Storefront::BagistoApi, Mood::Stateless).unwrap();
     let edge = Edge::with(&format!(
         "[[shop]]\nname = \"main\"\npreset = \"bagisto-api\"\nupstream = [\"{}\"]\nrevoke = \"subject\"\n\
-         token.verify = \"shop\"\n",
+         token.introspection.enabled = true\n",
         shop.address()
     ));
     let [phone, tablet] = [(); 2].map(|()| Customer::signed_in(&shop));

@@ -233,7 +233,7 @@ fn a_token_that_the_shop_has_vouched_for_logs_out_of_a_full_store_attacks_b5() {
     let shop = stateless_bagisto();
     shop.recite("/page", said(200, "{}"));
     shop.recite("/who", said(200, r#"{"good": true, "id": 7}"#));
-    let ask = "path = \"/who\"\ngood = { json = { \"/good\" = true } }\nsubject = \"/id\"\n";
+    let ask = "path = \"/who\"\nactive = { json = { \"/good\" = true } }\nsubject = \"/id\"\n";
     let limits = "[shop.limits]\nunverified_entries = 5\nunverified_per_client_minute = 10000\n";
     let mut edge = Edge::with(&(asked_shop_table(&shop, "", ask) + limits));
     let out = |edge: &Edge, token: &str| send(edge, ("POST", OWN_LOGOUT), token, &[]).status;

@@ -32,11 +32,10 @@ upstream = ["{upstream}"]
 kind               = "opaque"
 max_token_lifetime = "forever"
 opaque_pattern     = '[a-z0-9-]{{20,}}'
-verify             = "shop"
 
-[shop.token.ask]
+[shop.token.introspection]
 path    = "{ASK}"
-good    = {{ json = {{ "/good" = true }} }}
+active  = {{ json = {{ "/good" = true }} }}
 subject = "/id"
 {ask}
 

@@ -92,7 +92,7 @@ unverified_per_client_minute = 10000
 }
 
 /// The `[[shop]]` table of a shop that is asked about its opaque bearers, without a preset. `of_token` and `ask` are keys of
-/// `[shop.token]` and `[shop.token.ask]`. Its sub-tables may follow.
+/// `[shop.token]` and `[shop.token.introspection]`. Its sub-tables may follow.
 pub fn asked_shop_table(shop: &Shop, of_token: &str, ask: &str) -> String {
     format!(
         r#"
@@ -103,10 +103,9 @@ upstream = ["{}"]
 [shop.token]
 kind               = "opaque"
 max_token_lifetime = "30d"
-verify             = "shop"
 {of_token}
 
-[shop.token.ask]
+[shop.token.introspection]
 {ask}
 
 [[shop.credential]]

@@ -123,9 +123,9 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Reports every key that is none of these.
-    pub(super) fn report_unknown(&self, known: &[String]) {
-        let is_known = |key: &str| known.iter().any(|known| known == key);
+    /// Reports every key that is neither one of these nor a former name.
+    pub(super) fn report_unknown(&self, known: &[String], former: &[&str]) {
+        let is_known = |key: &str| known.iter().any(|known| known == key) || former.contains(&key);
         for key in self.table.keys() {
             if !is_known(key.get_ref()) && !self.document.is_broken(&key.span()) {
                 let spot = Spot::within(&self.document.source, &key.span());

@@ -21,6 +21,10 @@ pub(crate) struct Table<'a> {
     top: Layer<'a>,
     below: Vec<Layer<'a>>,
     asked: Vec<String>,
+    /// Keys that had another name before: the name, and the former one.
+    renamed: Vec<(&'static str, &'static str)>,
+    /// Former names of keys: they are known, and not suggested.
+    former: Vec<&'static str>,
     home: Option<Home>,
 }
 
@@ -55,6 +59,8 @@ impl<'a> Table<'a> {
             top,
             below,
             asked: Vec::new(),
+            renamed: Vec::new(),
+            former: Vec::new(),
             home: None,
         }
     }
@@ -62,6 +68,42 @@ impl<'a> Table<'a> {
     /// The first one that has a key wins.
     fn layers(&self) -> impl Iterator<Item = &Layer<'a>> {
         iter::once(&self.top).chain(&self.below)
+    }
+
+    /// Reads a key under its former name, too, with a warning; the two together are a fault.
+    pub(crate) fn renamed(&mut self, key: &'static str, former: &'static str) {
+        self.renamed.push((key, former));
+        self.former.push(former);
+        for layer in self.layers() {
+            let Some(written) = layer.value(former) else {
+                continue;
+            };
+            self.report(former_name(key, former, layer.has(key)).at(&written.spot()));
+        }
+    }
+
+    fn former_name_of(&self, key: &str) -> Option<&'static str> {
+        let mut renamed = self.renamed.iter();
+        renamed.find_map(|(name, former)| (*name == key).then_some(*former))
+    }
+
+    /// What a layer has under a key, or under its former name.
+    fn value_in(&self, layer: &Layer<'a>, key: &str) -> Option<Value<'a>> {
+        let former = || layer.value(self.former_name_of(key)?);
+        layer.value(key).or_else(former)
+    }
+
+    /// Whether the first layer that has a key has it under its former name.
+    pub(crate) fn is_by_former_name(&self, key: &str) -> bool {
+        let mut layers = self.layers();
+        let written = layers.find(|layer| self.value_in(layer, key).is_some());
+        written.is_some_and(|layer| !layer.has(key))
+    }
+
+    /// Whether one document has both keys.
+    pub(crate) fn has_together(&self, one: &str, other: &str) -> bool {
+        self.layers()
+            .any(|layer| layer.has(one) && layer.has(other))
     }
 
     /// Reports a fault, which says its place itself.
@@ -172,7 +214,7 @@ impl<'a> Table<'a> {
 
     /// Whether a table is written under a key that may be something else.
     pub(crate) fn has_table(&self, key: &str) -> bool {
-        let value = self.layers().find_map(|layer| layer.value(key));
+        let value = self.first_value(key);
         value.is_some_and(|value| value.is_table())
     }
 
@@ -215,6 +257,31 @@ impl<'a> Table<'a> {
     /// One of these names, as the value it stands for.
     pub(crate) fn choice<T: Copy>(&mut self, key: &str, names: &[(&str, T)]) -> Option<T> {
         self.string(key)?.choose(key, names)
+    }
+
+    /// As `choice`, of a key that is no longer suggested.
+    pub(crate) fn former_choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        names: &[(&str, T)],
+    ) -> Option<T> {
+        self.former.push(key);
+        let value = self.first_value(key)?;
+        let text = value.text();
+        if text.is_none() {
+            value.report_misfit(key, "a string");
+        }
+        text?.choose(key, names)
+    }
+
+    /// As `choice`, where some names had another one before.
+    pub(crate) fn choice_renamed<T: Copy>(
+        &mut self,
+        key: &str,
+        names: &[(&str, T)],
+        renamed: &[(&str, &str)],
+    ) -> Option<T> {
+        self.string(key)?.choose_renamed(key, names, renamed)
     }
 
     /// A sub-table, merged from every layer that has it.
@@ -318,9 +385,11 @@ impl<'a> Table<'a> {
 
     /// Whether a key is surely left out: a file with syntax faults may have lost it to them.
     pub(crate) fn lacks(&self, key: &str) -> bool {
-        !self
-            .layers()
-            .any(|layer| layer.has(key) || layer.document().is_damaged())
+        let former = self.former_name_of(key);
+        !self.layers().any(|layer| {
+            let has_former = former.is_some_and(|former| layer.has(former));
+            layer.has(key) || has_former || layer.document().is_damaged()
+        })
     }
 
     /// Where the table is written: its header, or its braces.
@@ -330,22 +399,25 @@ impl<'a> Table<'a> {
 
     /// Where a key's value is written.
     pub(crate) fn spot_of(&self, key: &str) -> Option<Spot> {
-        let value = self.layers().find_map(|layer| layer.value(key))?;
-        Some(value.spot())
+        Some(self.first_value(key)?.spot())
     }
 
     /// Reports every key that was never asked for.
     pub(crate) fn finish(self) {
         for layer in self.layers() {
-            layer.report_unknown(&self.asked);
+            layer.report_unknown(&self.asked, &self.former);
         }
+    }
+
+    fn first_value(&self, key: &str) -> Option<Value<'a>> {
+        self.layers().find_map(|layer| self.value_in(layer, key))
     }
 
     fn values(&mut self, key: &str) -> Vec<Value<'a>> {
         if !self.asked.iter().any(|asked| asked == key) {
             self.asked.push(key.to_owned());
         }
-        let values = self.layers().filter_map(|layer| layer.value(key));
+        let values = self.layers().filter_map(|layer| self.value_in(layer, key));
         values.collect()
     }
 
@@ -366,6 +438,19 @@ impl<'a> Table<'a> {
         }
         fitting
     }
+}
+
+fn former_name(key: &str, former: &str, has_both: bool) -> Fault {
+    let fault = if has_both {
+        Fault::error(format!(
+            "`{former}` is the former name of `{key}`: only one of them may be given"
+        ))
+    } else {
+        Fault::warning(format!("`{former}` is now called `{key}`"))
+    };
+    fault.help(format!(
+        "write {key} instead of {former}: the next release does not read the former name"
+    ))
 }
 
 /// Those that can be made a type; the others have their faults.

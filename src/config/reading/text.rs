@@ -80,6 +80,29 @@ impl<'a> Text<'a> {
         chosen.map(|(_, value)| *value)
     }
 
+    /// Reports that the name is a former one, and which it is now.
+    fn warn_of_former(&self, now: &str) {
+        let former = self.value.escape_debug();
+        let fault = Fault::warning(format!("`{former}` is now called `{now}`"));
+        let help = format!("write \"{now}\": the next release does not read the former name");
+        self.report(fault.help(help));
+    }
+
+    /// As `choose`, where some names had another one before: the former name, and the name.
+    pub(crate) fn choose_renamed<T: Copy>(
+        &self,
+        key: &str,
+        names: &[(&str, T)],
+        renamed: &[(&str, &str)],
+    ) -> Option<T> {
+        let Some((_, now)) = renamed.iter().find(|(former, _)| *former == self.value) else {
+            return self.choose(key, names);
+        };
+        self.warn_of_former(now);
+        let named = names.iter().find(|(name, _)| name == now);
+        named.map(|(_, value)| *value)
+    }
+
     /// The reason may quote the value, so the reason of a secret is not shown.
     fn unfit(&self, reason: &dyn Display) -> Fault {
         if self.spot.is_secret() {

@@ -23,13 +23,21 @@ const RESOLVE_EVERY: Duration = Duration::from_secs(10);
 const WAITS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(24);
 
 #[derive(Clone, Copy)]
-enum By {
-    Turn,
-    Least,
+enum BalanceAlgorithm {
+    RoundRobin,
+    LeastConnections,
     Hash,
 }
 
-const METHODS: &[(&str, By)] = &[("turn", By::Turn), ("least", By::Least), ("hash", By::Hash)];
+const BALANCE_ALGORITHMS: &[(&str, BalanceAlgorithm)] = &[
+    ("round-robin", BalanceAlgorithm::RoundRobin),
+    ("least-connections", BalanceAlgorithm::LeastConnections),
+    ("hash", BalanceAlgorithm::Hash),
+];
+
+/// What they were called before.
+const FORMER_BALANCE_ALGORITHMS: &[(&str, &str)] =
+    &[("turn", "round-robin"), ("least", "least-connections")];
 
 #[derive(Clone, Copy)]
 enum CheckBy {
@@ -93,16 +101,19 @@ fn read_balance(shop: &mut Table<'_>) -> (Balance, Duration) {
     let Some(mut table) = shop.table("balance") else {
         return (Balance::default(), RESOLVE_EVERY);
     };
-    let by = table.choice("by", METHODS);
+    table.renamed("algorithm", "by");
+    let algorithm =
+        table.choice_renamed("algorithm", BALANCE_ALGORITHMS, FORMER_BALANCE_ALGORITHMS);
     let hash = read_hash(&mut table);
     let resolve_every = wait(&mut table, "resolve_every", RESOLVE_EVERY);
-    let balance = match by {
-        Some(By::Hash) => Balance::Hash(hash.unwrap_or(HashBy::Client)),
-        Some(By::Least) => Balance::Least,
-        Some(By::Turn) | None => Balance::Turn,
+    let balance = match algorithm {
+        Some(BalanceAlgorithm::Hash) => Balance::Hash(hash.unwrap_or(HashBy::Client)),
+        Some(BalanceAlgorithm::LeastConnections) => Balance::Least,
+        Some(BalanceAlgorithm::RoundRobin) | None => Balance::Turn,
     };
-    if !matches!(by, Some(By::Hash)) && table.spot_of("by").is_some() == by.is_some() {
-        refuse(&table, &["hash"], "by = \"hash\"");
+    let is_read = table.spot_of("algorithm").is_some() == algorithm.is_some();
+    if !matches!(algorithm, Some(BalanceAlgorithm::Hash)) && is_read {
+        refuse(&table, &["hash"], "algorithm = \"hash\"");
     }
     table.finish();
     (balance, resolve_every)
@@ -202,9 +213,10 @@ fn read_timeouts(shop: &mut Table<'_>) -> Timeouts {
     let Some(mut table) = shop.table("timeouts") else {
         return timeouts;
     };
+    table.renamed("read", "silence");
     for (key, timeout) in [
         ("connect", &mut timeouts.connect),
-        ("silence", &mut timeouts.silence),
+        ("read", &mut timeouts.silence),
         ("write", &mut timeouts.write),
         ("idle", &mut timeouts.idle),
     ] {

@@ -9,8 +9,7 @@ use crate::config::reading::duration;
 use crate::config::reading::pattern;
 use crate::config::reading::{Table, TextOrTable};
 use crate::config::rules::mint;
-use crate::config::token::inquiry;
-use crate::config::token::key_files;
+use crate::config::token::{introspection, key_files};
 use crate::request::{
     ALGORITHMS, Claims, IssuedAt, Issuer, Kind, Pointer, TimeClaim, TimeUnit, TokenSettings,
     UnknownToken, Verifier,
@@ -79,35 +78,21 @@ fn read_settings(table: &mut Table<'_>, (name, unknown): (&str, UnknownToken)) -
             text.and_then(|text| text.parse(pattern::parse))
         },
         forward_unverifiable: forward_unverifiable.unwrap_or_default(),
-        inquiry: inquiry::read(table),
+        inquiry: introspection::read(table),
         unknown: table.choice("mint", mint::UNKNOWN).unwrap_or(unknown),
     }
 }
 
-/// Shops with one token domain share their tokens, and so their logouts. It was called `realm`.
+/// Shops with one token domain share their tokens, and so their logouts.
 fn read_token_domain(table: &mut Table<'_>, name: &str) -> String {
-    let written = table.string("token_domain");
-    let former = table.string("realm");
-    if let Some(former) = &former {
-        let fault = if written.is_some() {
-            Fault::error("`token_domain` and `realm` can't both be given")
-        } else {
-            Fault::warning("`realm` of tokens is now called `token_domain`")
-        };
-        let help = "write token_domain instead of realm: the logouts stay";
-        former.report(fault.help(help));
-    }
-    let domain = written.or(former);
-    let domain = domain.and_then(|text| text.parse_as(not_empty));
+    table.renamed("token_domain", "realm");
+    let domain = table.string_as("token_domain", not_empty);
     domain.unwrap_or(name).to_owned()
 }
 
 /// The claims without which a customer can't revoke a token.
 fn read_only_with(table: &mut Table<'_>) -> Vec<Pointer> {
-    let texts = table.strings("only_with").unwrap_or_default();
-    let pointers = texts.iter();
-    let pointers = pointers.filter_map(|text| text.parse_as(Pointer::parse));
-    pointers.collect()
+    table.strings_as("only_with", Pointer::parse)
 }
 
 fn not_empty(text: &str) -> Result<&str, &'static str> {

@@ -186,11 +186,10 @@ struct Alice;
 const CALLS: &str = r#"
 preset = "ecwid"
 token.kind = "opaque"
-token.verify = "shop"
 
-[shop.token.ask]
+[shop.token.introspection]
 path    = "/wp-admin/admin-ajax.php?action=whoami"
-good    = { status = ["2xx"], json = { "/id" = "*" } }
+active  = { status = ["2xx"], json = { "/id" = "*" } }
 subject = "/id"
 
 [shop.own_logout]
