@@ -346,7 +346,7 @@ fn a_dead_token_that_is_handed_out_again_stays_dead_field_f7() {
     assert_eq!(visit(&edge, PHONE), 401);
     let refused = "doorward_reissued_tokens_total{shop=\"main\",outcome=\"refused\"}";
     assert_eq!(counted(&edge, refused), 1);
-    let says = "the shop handed out a token that is dead";
+    let says = "the shop issued a token that is revoked";
     let lines = edge.log_lines();
     assert!(lines.iter().any(|line| line.contains(says)));
     assert!(lines.iter().all(|line| !line.contains(PHONE)));

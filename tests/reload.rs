@@ -85,7 +85,7 @@ fn a_configuration_with_faults_is_reported_as_check_does_and_the_old_one_serves_
     assert_eq!(edge.raw(&page()), 200);
     assert!(has_logged(
         &edge,
-        "ERROR reload failed; the old configuration serves on"
+        "ERROR reload failed; the old configuration stays in use"
     ));
     assert!(has_logged(&edge, "unknown `answer`: `maybe`"));
     assert_eq!(

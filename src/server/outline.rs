@@ -1,18 +1,18 @@
-//! What a configuration says, key by key: so that a reload can tell what it changed.
+//! A digest of each key of a configuration, so that a reload can tell what changed.
 
 use std::collections::BTreeMap;
 
-/// What every key of a configuration says, as a digest: a value may be a secret and is not kept.
+/// A digest of the value of every key. The value may be a secret and is not kept.
 #[derive(Clone, Debug, Default)]
 pub struct Outline(BTreeMap<String, blake3::Hash>);
 
 impl Outline {
-    /// A key says this.
+    /// Adds a key.
     pub fn note(&mut self, key: String, value: blake3::Hash) {
         self.0.insert(key, value);
     }
 
-    /// The keys that say something else there, are new there, or are gone.
+    /// The keys whose value differs there, that are new there, or that are missing there.
     pub(crate) fn changed_in(&self, there: &Self) -> Vec<String> {
         let keys = self.0.keys().chain(there.0.keys());
         let mut changed: Vec<_> = keys

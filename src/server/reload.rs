@@ -1,4 +1,4 @@
-//! Another configuration in the place of the one that is served: whole, or not at all.
+//! A reload: another configuration takes the place of the current one, as a whole or not at all.
 //!
 //! Requests in flight end under the configuration that they began with, and no connection is touched.
 
@@ -19,9 +19,9 @@ use super::keys::jwks::KeyFetcher;
 use super::outline::Outline;
 use super::process::listen::Listen;
 use super::process::notify::Notify;
-use super::reload_record::Record;
+use super::reload_record::ReloadRecord;
 use super::settings::Settings;
-use super::snapshot::Served;
+use super::snapshot::SharedSnapshot;
 use super::snapshot::longest_life;
 use super::upstream;
 use crate::clock;
@@ -30,7 +30,7 @@ use crate::cluster::{Bus, ClusterSettings, Security};
 use crate::request::Shop;
 use crate::revocation::NodeName;
 
-/// Reads the configuration by the very path of the start.
+/// Reads the configuration as the start does.
 pub type Load = Box<dyn Fn() -> Result<Loaded, FaultReport> + Send + Sync>;
 
 /// Every fault of a configuration, for the operator to read.
@@ -47,72 +47,72 @@ pub struct Loaded {
     pub log: LevelFilter,
     /// The report of its warnings; empty, if there are none.
     pub warnings: String,
-    /// What it says, key by key.
+    /// The configuration, key by key.
     pub outline: Outline,
 }
 
 /// Reloads, one after the other.
-pub(crate) struct Reloads {
+pub(crate) struct Reloader {
     pub(crate) load: Load,
-    pub(crate) fixed: Fixed,
-    pub(crate) served: Served,
-    pub(crate) record: Arc<Record>,
+    pub(crate) fixed: RestartOnlySettings,
+    pub(crate) snapshot: SharedSnapshot,
+    pub(crate) record: Arc<ReloadRecord>,
     pub(crate) notify: Arc<Notify>,
     pub(crate) keys: Arc<KeyFetcher>,
     pub(crate) node: Option<Arc<Node>>,
-    /// What the configuration says that is served. Held by the reload whose turn it is.
+    /// The outline of the current configuration. A running reload holds the lock.
     pub(crate) outline: Mutex<Outline>,
 }
 
 /// What was reloaded.
 pub(crate) struct Reloaded {
     pub(crate) shops: usize,
-    /// The keys that say something else than before.
+    /// The keys whose value has changed.
     pub(crate) changed: Vec<String>,
     pub(crate) warnings: String,
-    /// What is honoured of former meanings of names, one line each.
+    /// The former meanings of names that still apply, one line each.
     pub(crate) former_meanings: Vec<String>,
 }
 
 /// Why nothing was reloaded.
 #[derive(Debug)]
-pub(crate) enum NotReloaded {
+pub(crate) enum ReloadError {
     /// The configuration has faults; their report.
     Faults(String),
-    /// Some keys say something new that are read at the start only.
+    /// Some keys have changed that are read at the start only.
     NeedsRestart {
         /// These.
         keys: Vec<&'static str>,
-        /// All that say something else than before.
+        /// All keys that have changed.
         changed: Vec<String>,
     },
-    /// The keys of this shop can't be fetched: it would be closed.
+    /// The keys of this shop can't be fetched: it would refuse every token.
     NoKeys(String),
 }
 
 /// What only a restart can change.
 #[derive(PartialEq, Eq)]
-pub(crate) struct Fixed {
+pub(crate) struct RestartOnlySettings {
     listen: Vec<Listen>,
     h2c: bool,
     operator: Option<Listen>,
     control: PathBuf,
     data_dir: PathBuf,
-    cluster: Option<FixedCluster>,
+    cluster: Option<RestartOnlyCluster>,
 }
 
 /// What of `[cluster]` only a restart can change.
 #[derive(PartialEq, Eq)]
-struct FixedCluster {
+struct RestartOnlyCluster {
     node: NodeName,
     listen: SocketAddr,
     is_insecure: bool,
     bus: Option<Bus>,
 }
 
-impl Reloads {
-    /// Reads the configuration and serves by it, or serves on by the old one.
-    pub(crate) fn reload(&self) -> Result<Reloaded, NotReloaded> {
+impl Reloader {
+    /// Reads the configuration and serves with it, or keeps the old one.
+    pub(crate) fn reload(&self) -> Result<Reloaded, ReloadError> {
         let mut outline = self.outline.lock();
         self.notify.reloading();
         let outcome = self.replace(&mut outline);
@@ -133,41 +133,41 @@ impl Reloads {
                     warn!("the configuration has warnings\n{warnings}");
                 }
             }
-            Err(why) => error!("reload failed; the old configuration serves on\n{why}"),
+            Err(why) => error!("reload failed; the old configuration stays in use\n{why}"),
         }
         self.notify.reloaded();
         outcome
     }
 
-    /// The same, away from the threads that serve.
-    pub(crate) async fn reload_aside(self: &Arc<Self>) -> Option<Result<Reloaded, NotReloaded>> {
+    /// The same on a blocking thread.
+    pub(crate) async fn reload_aside(self: &Arc<Self>) -> Option<Result<Reloaded, ReloadError>> {
         let reloads = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || reloads.reload()).await;
         let failed = |_| {
             self.record.note(false, clock::now());
-            error!("a reload ended in a panic; the old configuration serves on");
+            error!("a reload ended in a panic; the old configuration stays in use");
         };
         done.map_err(failed).ok()
     }
 
-    fn replace(&self, outline: &mut Outline) -> Result<Reloaded, NotReloaded> {
-        let loaded = (self.load)().map_err(|FaultReport(report)| NotReloaded::Faults(report))?;
+    fn replace(&self, outline: &mut Outline) -> Result<Reloaded, ReloadError> {
+        let loaded = (self.load)().map_err(|FaultReport(report)| ReloadError::Faults(report))?;
         let changed = outline.changed_in(&loaded.outline);
         let keys = self.fixed.changed_in(&loaded.server);
         if !keys.is_empty() {
-            return Err(NotReloaded::NeedsRestart { keys, changed });
+            return Err(ReloadError::NeedsRestart { keys, changed });
         }
         let shops = loaded.shops.len();
-        let next = self.served.load().after(loaded.server.site, loaded.shops);
-        let system = |error: io::Error| NotReloaded::Faults(format!("error: {error}"));
+        let next = self.snapshot.load().after(loaded.server.site, loaded.shops);
+        let system = |error: io::Error| ReloadError::Faults(format!("error: {error}"));
         upstream::await_addresses(&next.upstreams).map_err(system)?;
         self.keys.fetch_first(next.gate.shops()).map_err(system)?;
         let without = |shop: &&Arc<Shop>| !shop.verifier.has_keys();
         if let Some(shop) = next.gate.shops().iter().find(without) {
-            return Err(NotReloaded::NoKeys(shop.name.clone()));
+            return Err(ReloadError::NoKeys(shop.name.clone()));
         }
         if let (Some(node), Some(cluster)) = (&self.node, &loaded.server.cluster) {
-            let unfit = |why| NotReloaded::Faults(format!("error: {why}"));
+            let unfit = |why| ReloadError::Faults(format!("error: {why}"));
             node.obey(cluster).map_err(unfit)?;
         }
         next.gate.honour_meanings(clock::now());
@@ -180,7 +180,7 @@ impl Reloads {
             .iter()
             .flat_map(|shop| shop.honoured_in_words());
         let former_meanings = former_meanings.collect();
-        self.served.store(Arc::new(next));
+        self.snapshot.store(Arc::new(next));
         log::set_max_level(loaded.log);
         *outline = loaded.outline;
         Ok(Reloaded {
@@ -192,7 +192,7 @@ impl Reloads {
     }
 }
 
-impl fmt::Display for NotReloaded {
+impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Faults(report) => f.write_str(report),
@@ -215,7 +215,7 @@ impl fmt::Display for NotReloaded {
     }
 }
 
-impl Fixed {
+impl RestartOnlySettings {
     /// Of these settings.
     pub(crate) fn of(settings: &Settings) -> Self {
         Self {
@@ -224,11 +224,11 @@ impl Fixed {
             operator: settings.operator,
             control: settings.control.clone(),
             data_dir: settings.data_dir.clone(),
-            cluster: settings.cluster.as_ref().map(FixedCluster::of),
+            cluster: settings.cluster.as_ref().map(RestartOnlyCluster::of),
         }
     }
 
-    /// The keys that say something else there.
+    /// The keys whose value differs there.
     fn changed_in(&self, settings: &Settings) -> Vec<&'static str> {
         let there = Self::of(settings);
         let keys = [
@@ -251,7 +251,7 @@ impl Fixed {
     }
 }
 
-impl FixedCluster {
+impl RestartOnlyCluster {
     fn of(settings: &ClusterSettings) -> Self {
         Self {
             node: settings.node.clone(),
@@ -277,14 +277,14 @@ impl FixedCluster {
     }
 }
 
-/// Reloads at every HUP.
-pub(crate) struct Hangups {
+/// Reloads on every SIGHUP.
+pub(crate) struct HangupReloads {
     pub(crate) signal: tokio::sync::Mutex<Signal>,
-    pub(crate) reloads: Arc<Reloads>,
+    pub(crate) reloads: Arc<Reloader>,
 }
 
 #[async_trait]
-impl BackgroundService for Hangups {
+impl BackgroundService for HangupReloads {
     async fn start(&self, _: ShutdownWatch) {
         let mut signal = self.signal.lock().await;
         while signal.recv().await.is_some() {

@@ -1,19 +1,19 @@
-//! How the reloads of a process went: for metrics, status and whoever asks.
+//! The outcome of the reloads, for metrics and status.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::clock::UnixTime;
 
-/// How reloads went.
-pub(crate) struct Record {
+/// Counts reloads.
+pub(crate) struct ReloadRecord {
     last_failed: AtomicBool,
     last_good_at: AtomicU64,
     succeeded: AtomicU64,
     failed: AtomicU64,
 }
 
-impl Record {
-    /// Of a process that has just read its configuration.
+impl ReloadRecord {
+    /// Of a process that has just started.
     pub(crate) fn since(start: UnixTime) -> Self {
         Self {
             last_failed: AtomicBool::new(false),

@@ -1,4 +1,4 @@
-//! What the operator says of the process.
+//! The settings of the process.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use super::process::listen::Listen;
 use super::snapshot::SiteSettings;
 use crate::cluster::ClusterSettings;
 
-/// What the operator says of the process.
+/// The settings of the process.
 #[derive(Debug)]
 pub struct Settings {
-    /// The addresses that customers come to.
+    /// The public addresses.
     pub listen: Vec<Listen>,
-    /// Whether HTTP/2 is spoken without TLS, too, to whoever begins with it (RFC 9113 section 3.3).
+    /// Whether HTTP/2 without TLS is accepted, by prior knowledge (RFC 9113 section 3.3).
     pub h2c: bool,
-    /// The address of the operator's listener; `None`: there is none.
+    /// The address of the operator's listener; `None`: no listener.
     pub operator: Option<Listen>,
     /// The path of the control socket.
     pub control: PathBuf,
@@ -22,8 +22,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// What a reload may change.
     pub site: SiteSettings,
-    /// The nodes that revocations are shared with; `None`: there is this one only.
+    /// The cluster that revocations are shared with; `None`: no cluster.
     pub cluster: Option<ClusterSettings>,
-    /// All that the configuration says, key by key.
+    /// The configuration, key by key.
     pub outline: Outline,
 }

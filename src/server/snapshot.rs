@@ -1,4 +1,4 @@
-//! What a configuration says, ready to serve. A reload replaces it whole, or not at all.
+//! The snapshot of a configuration that requests are served by. A reload replaces it as a whole, or not at all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ use crate::clock;
 use crate::request::{Gate, HostPattern, Shop};
 use crate::revocation::Revocations;
 
-/// What the operator says of the shops and of who comes to them.
+/// The settings that a reload may change.
 #[derive(Debug)]
 pub struct SiteSettings {
-    /// Proxies in front of us, whose word on the client's address counts.
+    /// Proxies in front of Doorward whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Under which hosts the operator's listener answers, beside loopback and its own address.
+    /// The hosts of the operator's listener, besides loopback and its own address.
     pub operator_hosts: Vec<HostPattern>,
     /// The servers of each shop, by its name.
     pub upstreams: HashMap<String, Arc<Upstreams>>,
     /// What one client may take.
     pub limits: Limits,
-    /// The certificates of the addresses with TLS; the first is for whoever asks for no name of the others.
+    /// The certificates of the addresses with TLS; the first is the default.
     pub certificates: Vec<Certificate>,
     /// How long the process takes to stop.
     pub drain: Drain,
 }
 
-/// The shops and how they are reached.
-pub(crate) struct Site {
+/// The shops, their servers, and what else a configuration says of serving them.
+pub(crate) struct Snapshot {
     pub(crate) gate: Gate,
     pub(crate) upstreams: AllUpstreams,
     pub(crate) forwarding: Forwarding,
@@ -44,11 +44,10 @@ pub(crate) struct Site {
     pub(crate) drain: Drain,
 }
 
-/// The site that is served now. Whoever needs it for more than a moment takes a copy of the `Arc`, so that
-/// one request sees one configuration.
-pub(crate) type Served = Arc<ArcSwap<Site>>;
+/// The current snapshot. A request takes a copy of the `Arc`, so that it sees one configuration.
+pub(crate) type SharedSnapshot = Arc<ArcSwap<Snapshot>>;
 
-impl Site {
+impl Snapshot {
     /// The first one.
     pub(crate) fn new(
         settings: SiteSettings,
@@ -58,7 +57,7 @@ impl Site {
         Self {
             gate: Gate::new(shops.into_iter().map(Arc::new).collect(), revocations),
             upstreams: settings.upstreams,
-            forwarding: Forwarding::believing(settings.trusted_proxies),
+            forwarding: Forwarding::trusting(settings.trusted_proxies),
             limits: settings.limits,
             certificates: settings.certificates,
             operator_hosts: settings.operator_hosts,
@@ -66,7 +65,7 @@ impl Site {
         }
     }
 
-    /// The next one: the revocations stay, and so does what was learnt of shops that are still there.
+    /// The next one: the revocations stay, and so does what was learnt about shops that are still configured.
     pub(crate) fn after(&self, settings: SiteSettings, mut shops: Vec<Shop>) -> Self {
         for shop in &mut shops {
             if let Some(old) = self.gate.shop_named(&shop.name) {
@@ -84,7 +83,7 @@ impl Site {
     }
 }
 
-/// How long anything that was revoked needs to be kept; `None`: tokens of some shop live for ever.
+/// How long a revocation must be kept at most; `None`: tokens of some shop do not expire.
 pub(crate) fn longest_life<'s>(shops: impl IntoIterator<Item = &'s Shop>) -> Option<Duration> {
     let now = clock::now();
     let mut lives = shops.into_iter().map(|shop| shop.longest_life(now));

@@ -1,4 +1,4 @@
-//! The start: journal, sockets, other nodes, keys, services, in this order.
+//! The start of the process: journal, sockets, other nodes, keys, services, in this order.
 
 use std::fmt;
 use std::io;
@@ -13,17 +13,17 @@ use pingora::connectors::http::Connector;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 
-use super::connection::limiter::Slots;
+use super::connection::limiter::ConnectionLimiter;
 use super::keys::jwks::KeyFetcher;
 use super::operator::log_id::LogKey;
 use super::operator::metrics::Metrics;
 use super::operator::near_misses::NearMisses;
 use super::outline::Outline;
 use super::process::inherited::Inherited;
-use super::process::listen::Bound;
+use super::process::listen::BoundListener;
 use super::process::notify::Notify;
-use super::process::self_probe::Pulse;
-use super::process::services::Parts;
+use super::process::self_probe::SelfProbe;
+use super::process::services::ServiceParts;
 use super::process::shutdown::Shutdown;
 use super::process::sockets::{SocketError, Sockets};
 use super::process::traffic::Traffic;
@@ -31,11 +31,11 @@ use super::process::{descriptors, services, shutdown};
 use super::proxy::body::budget::BodyBudget;
 use super::proxy::request_id::RequestIds;
 use super::proxy::service::Proxy;
-use super::proxy::single_flight::Turns;
-use super::reload::{Fixed, Load, Reloads};
-use super::reload_record::Record;
+use super::proxy::single_flight::SingleFlight;
+use super::reload::{Load, Reloader, RestartOnlySettings};
+use super::reload_record::ReloadRecord;
 use super::settings::Settings;
-use super::snapshot::{Served, Site, SiteSettings, longest_life};
+use super::snapshot::{SharedSnapshot, SiteSettings, Snapshot, longest_life};
 use super::upstream;
 use crate::clock;
 use crate::cluster::{Node, NodeError};
@@ -47,11 +47,11 @@ use crate::revocation::{JournalError, Revocations};
 pub enum StartError {
     /// The journal can't be used.
     Journal(JournalError),
-    /// What is listened on can't be had.
+    /// A socket can't be used.
     Sockets(SocketError),
     /// The cluster can't be joined.
     Cluster(NodeError),
-    /// The system refuses something else.
+    /// Another request to the system failed.
     System(&'static str, io::Error),
 }
 
@@ -68,32 +68,34 @@ impl fmt::Display for StartError {
     }
 }
 
-/// How long the start waits for other nodes. After that customers come in, and whoever shows a credential is told to
-/// come back, until others have been heard: a start that takes too long is ended by systemd.
+/// How long the start waits for other nodes. After that the listeners open, and requests with credentials are answered 503
+/// until the node is in sync: systemd ends a start that takes too long.
 const CLUSTER_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Serves until it is told to stop. The order is the promise: journal, sockets, other nodes, keys, services.
+/// Serves until a signal ends the process. The order matters: journal, sockets, other nodes, keys, services.
 ///
 /// `load` reads the configuration anew, for reloads.
 pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), StartError> {
     let inherited = Inherited::take()
         .map_err(|error| StartError::System("a socket that is handed over can't be used", error))?;
     let hangups =
-        shutdown::outlive_signals().map_err(|error| StartError::System("signals", error))?;
+        shutdown::take_over_signals().map_err(|error| StartError::System("signals", error))?;
     let revocations = Arc::new(replay(&settings)?);
-    let fixed = Fixed::of(&settings);
+    let fixed = RestartOnlySettings::of(&settings);
     let sockets = Sockets::bind(&settings, inherited).map_err(StartError::Sockets)?;
     note_old_meanings(&shops, &revocations);
     let all: Vec<_> = shops.iter().collect();
     honour_meanings(&all, &revocations.meanings(), clock::now());
     let node = join(&mut settings, &revocations, &shops)?;
-    let site = first_site(settings.site, shops, &revocations);
-    let keys = get_ready(&site)?;
+    let snapshot = first_snapshot(settings.site, shops, &revocations);
+    let keys = get_ready(&snapshot)?;
     if let Some(node) = &node {
         node.await_standing(CLUSTER_PATIENCE);
     }
-    let slots = Arc::new(Slots::at_most(descriptors::raise(&site.load().limits)));
-    let proxy = proxy(&site, &sockets, &slots, &keys)?;
+    let limiter = Arc::new(ConnectionLimiter::at_most(descriptors::raise(
+        &snapshot.load().limits,
+    )));
+    let proxy = proxy(&snapshot, &sockets, &limiter, &keys)?;
     let reloads = reloads(
         load,
         (fixed, std::mem::take(&mut settings.outline)),
@@ -101,8 +103,8 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
         sockets.addresses(),
         node.clone(),
     );
-    let parts = Parts {
-        slots,
+    let parts = ServiceParts {
+        limiter,
         proxy,
         reloads,
         hangups,
@@ -118,10 +120,10 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
 }
 
 /// Serves until the process ends.
-fn serve(conf: ServerConf, sockets: Sockets, parts: Parts) -> Result<(), StartError> {
+fn serve(conf: ServerConf, sockets: Sockets, parts: ServiceParts) -> Result<(), StartError> {
     let shutdown = Shutdown {
         traffic: Arc::clone(&parts.proxy.traffic),
-        served: Arc::clone(&parts.proxy.served),
+        snapshot: Arc::clone(&parts.proxy.snapshot),
         notify: Arc::clone(&parts.reloads.notify),
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
@@ -134,13 +136,17 @@ fn serve(conf: ServerConf, sockets: Sockets, parts: Parts) -> Result<(), StartEr
     Ok(())
 }
 
-fn first_site(settings: SiteSettings, shops: Vec<Shop>, revocations: &Arc<Revocations>) -> Served {
-    let site = Site::new(settings, shops, Arc::clone(revocations));
-    let shops = site.gate.shops().iter();
+fn first_snapshot(
+    settings: SiteSettings,
+    shops: Vec<Shop>,
+    revocations: &Arc<Revocations>,
+) -> SharedSnapshot {
+    let snapshot = Snapshot::new(settings, shops, Arc::clone(revocations));
+    let shops = snapshot.gate.shops().iter();
     for former in shops.flat_map(|shop| shop.honoured_in_words()) {
         info!("{former}");
     }
-    Arc::new(ArcSwap::from_pointee(site))
+    Arc::new(ArcSwap::from_pointee(snapshot))
 }
 
 fn replay(settings: &Settings) -> Result<Revocations, StartError> {
@@ -163,7 +169,7 @@ fn note_old_meanings(shops: &[Shop], revocations: &Revocations) {
     let rows: Vec<_> = rows.collect();
     if !rows.is_empty() && revocations.revoke_aside(rows).is_err() {
         warn!(
-            "what the journal's entries mean could not be written: do not change the configuration before it is"
+            "the meanings of the journal's entries could not be written: do not change the configuration before they are"
         );
     }
 }
@@ -183,28 +189,32 @@ fn join(
     Ok(Some(Arc::new(node)))
 }
 
-/// Waits a moment for the first addresses and keys: it is no reason not to start that there are none.
-fn get_ready(site: &Served) -> Result<Arc<KeyFetcher>, StartError> {
-    let site = site.load();
-    upstream::await_addresses(&site.upstreams)
+/// Waits a moment for the first addresses and keys. Without them the process starts all the same.
+fn get_ready(snapshot: &SharedSnapshot) -> Result<Arc<KeyFetcher>, StartError> {
+    let snapshot = snapshot.load();
+    upstream::await_addresses(&snapshot.upstreams)
         .map_err(|error| StartError::System("looking names up", error))?;
     let keys = KeyFetcher::default();
-    keys.fetch_first(site.gate.shops())
+    keys.fetch_first(snapshot.gate.shops())
         .map_err(|error| StartError::System("fetching keys", error))?;
     Ok(Arc::new(keys))
 }
 
 fn proxy(
-    site: &Served,
+    snapshot: &SharedSnapshot,
     sockets: &Sockets,
-    slots: &Arc<Slots>,
+    limiter: &Arc<ConnectionLimiter>,
     keys: &Arc<KeyFetcher>,
 ) -> Result<Proxy, StartError> {
     let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
-    let listeners = sockets.public.iter().filter_map(Bound::listen).collect();
+    let listeners = sockets
+        .public
+        .iter()
+        .filter_map(BoundListener::listen)
+        .collect();
     let metrics = Arc::new(Metrics::default());
     Ok(Proxy {
-        served: Arc::clone(site),
+        snapshot: Arc::clone(snapshot),
         request_ids: RequestIds::random().map_err(random)?,
         body_budget: Arc::new(BodyBudget::counting(Arc::clone(&metrics))),
         metrics,
@@ -212,31 +222,31 @@ fn proxy(
         near_misses: NearMisses::default(),
         connector: Arc::new(Connector::new(None)),
         keys: Arc::clone(keys),
-        turns: Turns::default(),
+        single_flight: SingleFlight::default(),
         traffic: Arc::new(Traffic::default()),
-        pulse: Arc::new(Pulse::through(listeners, Arc::clone(slots)).map_err(random)?),
+        self_probe: Arc::new(SelfProbe::new(listeners, Arc::clone(limiter)).map_err(random)?),
     })
 }
 
 fn reloads(
     load: Load,
-    (fixed, outline): (Fixed, Outline),
+    (fixed, outline): (RestartOnlySettings, Outline),
     proxy: &Proxy,
     addresses: String,
     node: Option<Arc<Node>>,
-) -> Arc<Reloads> {
-    let record = Arc::new(Record::since(clock::now()));
+) -> Arc<Reloader> {
+    let record = Arc::new(ReloadRecord::since(clock::now()));
     let notify = Arc::new(Notify {
-        served: Arc::clone(&proxy.served),
+        snapshot: Arc::clone(&proxy.snapshot),
         traffic: Arc::clone(&proxy.traffic),
         reloads: Arc::clone(&record),
         addresses,
         is_ready: AtomicBool::new(false),
     });
-    Arc::new(Reloads {
+    Arc::new(Reloader {
         load,
         fixed,
-        served: Arc::clone(&proxy.served),
+        snapshot: Arc::clone(&proxy.snapshot),
         record,
         notify,
         keys: Arc::clone(&proxy.keys),

@@ -1,4 +1,4 @@
-//! Where customers' connections come in: counted, then watched.
+//! The acceptor of customers' connections: each needs a permit, then its stream is watched.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,46 +11,50 @@ use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{GetProxyDigest, GetSocketDigest, Stream};
 use pingora::{Error, ErrorType};
 
-use super::limiter::Slots;
-use super::state::Line;
-use super::stream::watched::Watched;
+use super::limiter::ConnectionLimiter;
+use super::state::ConnectionState;
+use super::stream::watched::WatchedStream;
 use crate::server::operator::metrics::Metrics;
 use crate::server::process::traffic::Traffic;
-use crate::server::snapshot::Served;
+use crate::server::snapshot::SharedSnapshot;
 
-/// Where connections come in.
-pub(crate) struct Reception {
-    pub(crate) served: Served,
-    pub(crate) slots: Arc<Slots>,
+/// Accepts connections.
+pub(crate) struct Acceptor {
+    pub(crate) snapshot: SharedSnapshot,
+    pub(crate) limiter: Arc<ConnectionLimiter>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traffic: Arc<Traffic>,
 }
 
-impl Reception {
-    /// A fresh connection, watched from here on; `None`: there is no place for it.
-    pub(crate) fn receive(&self, stream: Stream) -> Option<Stream> {
+impl Acceptor {
+    /// A watched stream for a new connection; `None`: a limit is reached.
+    pub(crate) fn accept(&self, stream: Stream) -> Option<Stream> {
         let digest = match stream.get_proxy_digest() {
             Some(digest) => digest,
-            None => Arc::new(self.admit(peer_of(&*stream)).ok()?),
+            None => Arc::new(self.take_permit(peer_of(&*stream)).ok()?),
         };
-        let limits = &self.served.load().limits;
-        let watched = Watched::new(stream, digest, limits, Arc::clone(&self.metrics))?;
+        let limits = &self.snapshot.load().limits;
+        let watched = WatchedStream::new(stream, digest, limits, Arc::clone(&self.metrics))?;
         Some(Box::new(watched))
     }
 
-    /// Gives a connection a place, if there is one.
-    fn admit(&self, peer: Option<SocketAddr>) -> pingora::Result<ProxyDigest> {
-        let site = self.served.load();
-        let seat = peer.and_then(|peer| self.slots.seat(peer));
+    /// Takes a permit for a connection.
+    fn take_permit(&self, peer: Option<SocketAddr>) -> pingora::Result<ProxyDigest> {
+        let snapshot = self.snapshot.load();
+        let own = peer.and_then(|peer| self.limiter.take_own(peer));
         let client = peer.map(|peer| peer.ip().to_canonical());
-        let counted = client.filter(|client| !site.forwarding.trusts(*client));
-        let place = seat.map_or_else(|| self.slots.take(counted, &site.limits), Ok);
-        match place {
-            Ok(slot) => Line::with(slot, self.traffic.newcomer(), Arc::clone(&self.metrics)),
+        let counted = client.filter(|client| !snapshot.forwarding.trusts(*client));
+        let permit = own.map_or_else(|| self.limiter.take(counted, &snapshot.limits), Ok);
+        match permit {
+            Ok(permit) => ConnectionState::attach(
+                permit,
+                self.traffic.pending_connection(),
+                Arc::clone(&self.metrics),
+            ),
             Err(full) => {
                 let limit = full.name();
                 self.metrics.note_limit(limit);
-                debug!(limit; "a connection is turned away");
+                debug!(limit; "connection refused");
                 Err(Error::explain(ErrorType::ConnectRefused, limit))
             }
         }
@@ -62,11 +66,11 @@ fn peer_of(stream: &(impl GetSocketDigest + ?Sized)) -> Option<SocketAddr> {
     digest.peer_addr()?.as_inet().copied()
 }
 
-/// Before the handshake: a client that never finishes one holds a place too.
+/// Before the handshake: a client that never finishes one takes a permit too.
 #[async_trait]
-impl PreTlsProcess for Reception {
+impl PreTlsProcess for Acceptor {
     async fn process(&self, socket: &mut Socket) -> pingora::Result<()> {
-        let digest = self.admit(peer_of(socket))?;
+        let digest = self.take_permit(peer_of(socket))?;
         socket.set_proxy_digest(digest);
         Ok(())
     }

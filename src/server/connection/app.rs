@@ -1,4 +1,4 @@
-//! The way in: every connection passes it, then its requests pass the proxy, one by one.
+//! The public service: accepts a connection, then passes its requests to the proxy.
 
 use std::sync::Arc;
 
@@ -12,25 +12,25 @@ use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 
-use super::acceptor::Reception;
-use super::revocation_watch::{Lease, within};
-use super::state::Line;
+use super::acceptor::Acceptor;
+use super::revocation_watch::{RevocationWatch, watched_by};
+use super::state::ConnectionState;
 use crate::request::{ALLOWED, Refusal, Refused};
 use crate::server::operator::log_id::LogKey;
 use crate::server::operator::metrics::Metrics;
 use crate::server::proxy::answer::reply;
 use crate::server::proxy::service::Proxy;
-use crate::server::snapshot::Served;
+use crate::server::snapshot::SharedSnapshot;
 
-/// Every connection passes it, then its requests pass the proxy.
-pub(crate) struct Door {
-    pub(crate) reception: Arc<Reception>,
-    pub(crate) requests: Arc<Requests>,
+/// The service that Pingora runs for each connection.
+pub(crate) struct ConnectionApp {
+    pub(crate) acceptor: Arc<Acceptor>,
+    pub(crate) requests: Arc<RequestApp>,
 }
 
-/// The requests of the connections, one by one.
-pub(crate) struct Requests {
-    pub(crate) served: Served,
+/// The requests of the connections.
+pub(crate) struct RequestApp {
+    pub(crate) snapshot: SharedSnapshot,
     pub(crate) proxy: Arc<HttpProxy<Proxy>>,
     pub(crate) options: HttpServerOptions,
     pub(crate) log_key: LogKey,
@@ -38,13 +38,13 @@ pub(crate) struct Requests {
 }
 
 #[async_trait]
-impl ServerApp for Door {
+impl ServerApp for ConnectionApp {
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let stream = self.reception.receive(stream)?;
+        let stream = self.acceptor.accept(stream)?;
         self.requests.process_new(stream, shutdown).await
     }
 
@@ -54,36 +54,36 @@ impl ServerApp for Door {
 }
 
 #[async_trait]
-impl HttpServerApp for Requests {
-    /// One request, from its header block on, for as long as its tokens are good.
+impl HttpServerApp for RequestApp {
+    /// One request, from its header block on, until one of its tokens is revoked.
     async fn process_new_http(
         self: &Arc<Self>,
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         if session.is_http2() && session.req_header().method == Method::CONNECT {
-            // Pingora would refuse it in words of its own, without a hook.
+            // Pingora would refuse it with its own answer, without a hook.
             let refused = Refused::by_nobody(Refusal::MethodNotAllowed { allow: ALLOWED });
             let answer = refused.answer(session.req_header());
             let _ = reply::write_unserved(&mut session, &answer).await;
             return None;
         }
-        if let Some(line) = Line::of(session.digest()) {
+        if let Some(state) = ConnectionState::of_session(session.digest()) {
             if session.is_http2() {
-                line.multiplex();
+                state.multiplex();
             } else {
-                line.rest();
+                state.become_idle();
             }
         }
-        let lease = Arc::new(Lease::default());
+        let watch = Arc::new(RevocationWatch::default());
         let served = self.proxy.process_new_http(session, shutdown);
         tokio::select! {
             biased;
-            reused = within(&lease, served) => reused,
+            reused = watched_by(&watch, served) => reused,
             // Dropping the exchange closes the connection, or resets the stream of HTTP/2.
-            ended = lease.ended() => {
-                let token = self.log_key.name(&ended.token);
-                let (request, shop, cause) = (ended.request, ended.shop.name.as_str(), ended.cause.name());
+            revoked = watch.revoked() => {
+                let token = self.log_key.name(&revoked.token);
+                let (request, shop, cause) = (revoked.request, revoked.shop.name.as_str(), revoked.cause.name());
                 info!(request, shop, cause, token:%; "cut off");
                 self.metrics.note_cut(shop);
                 None
@@ -92,11 +92,11 @@ impl HttpServerApp for Requests {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        let site = self.served.load();
+        let snapshot = self.snapshot.load();
         let mut options = default_h2_options();
-        let header_bytes = u32::try_from(site.limits.header_bytes).unwrap_or(u32::MAX);
+        let header_bytes = u32::try_from(snapshot.limits.header_bytes).unwrap_or(u32::MAX);
         options.max_header_list_size(header_bytes);
-        options.max_concurrent_streams(site.limits.streams);
+        options.max_concurrent_streams(snapshot.limits.streams);
         Some(options)
     }
 

@@ -17,7 +17,7 @@ use crate::clock::UnixTime;
 #[derive(Clone)]
 pub struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
-    /// What the operator calls it: its file.
+    /// Its file, as the operator wrote it.
     pub name: String,
     /// Its last moment.
     pub not_after: UnixTime,
@@ -83,12 +83,12 @@ impl Certificate {
             .map_err(UnfitCertificate::UnfitKey)
     }
 
-    /// The certificate itself, and after it those between it and an authority.
+    /// The certificate, followed by its intermediates.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.key.cert
     }
 
-    /// Whether it was made out for this name.
+    /// Whether it is valid for this name.
     pub(super) fn is_for(&self, name: &ServerName<'_>) -> bool {
         let leaf = self.key.cert.first();
         let leaf = leaf.and_then(|leaf| webpki::EndEntityCert::try_from(leaf).ok());

@@ -1,4 +1,4 @@
-//! How many connections there are, in all and of each client.
+//! The number of connections, in all and for each client network.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -9,52 +9,52 @@ use parking_lot::Mutex;
 
 use super::limits::Limits;
 
-/// The connections of this process.
+/// Limits the connections of this process.
 #[derive(Debug)]
-pub(crate) struct Slots {
-    /// More than this there can't be, whatever the configuration says.
+pub(crate) struct ConnectionLimiter {
+    /// What the system allows, whatever the configuration says.
     most: usize,
     open: AtomicUsize,
     by_client: Mutex<HashMap<IpAddr, usize>>,
-    /// Where connections of our own come from.
+    /// The announced addresses of our own connections.
     own: Mutex<HashSet<SocketAddr>>,
 }
 
-/// Lets a connection of our own in for as long as it lives.
+/// Announces a connection of our own until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Invitation {
-    slots: Arc<Slots>,
+pub(crate) struct OwnConnection {
+    limiter: Arc<ConnectionLimiter>,
     from: SocketAddr,
 }
 
-/// The place of one connection; dropping it frees the place.
+/// The permit of one connection; dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    slots: Arc<Slots>,
+pub(crate) struct ConnectionPermit {
+    limiter: Arc<ConnectionLimiter>,
     client: Option<IpAddr>,
 }
 
 /// Which limit a connection would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
-    /// That of all connections.
-    Everybody,
-    /// That of this client.
-    Client,
+pub(super) enum ConnectionLimit {
+    /// The limit of all connections.
+    Total,
+    /// The limit of one client network.
+    PerClient,
 }
 
-impl Full {
+impl ConnectionLimit {
     /// The key of the limit in the configuration.
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Everybody => "connections",
-            Self::Client => "connections_per_client",
+            Self::Total => "connections",
+            Self::PerClient => "connections_per_client",
         }
     }
 }
 
-impl Slots {
-    /// None taken yet, and never more than this.
+impl ConnectionLimiter {
+    /// No connection yet, and never more than this.
     pub(crate) fn at_most(most: usize) -> Self {
         Self {
             most,
@@ -69,60 +69,60 @@ impl Slots {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Lets a connection from this address in, however full it is: the process asks itself whether it serves,
-    /// and a full house is no reason to end it.
-    pub(crate) fn invite(self: &Arc<Self>, from: SocketAddr) -> Invitation {
+    /// Announces a connection from this address, which the limits do not refuse: the self-probe must get through
+    /// however many customers there are.
+    pub(crate) fn announce_own(self: &Arc<Self>, from: SocketAddr) -> OwnConnection {
         self.own.lock().insert(from);
-        Invitation {
-            slots: Arc::clone(self),
+        OwnConnection {
+            limiter: Arc::clone(self),
             from,
         }
     }
 
-    /// A place for a connection of our own, if it comes from where one was announced.
-    pub(super) fn seat(self: &Arc<Self>, from: SocketAddr) -> Option<Slot> {
+    /// A permit for a connection of our own, if one was announced from this address.
+    pub(super) fn take_own(self: &Arc<Self>, from: SocketAddr) -> Option<ConnectionPermit> {
         if !self.own.lock().contains(&from) {
             return None;
         }
         self.open.fetch_add(1, Ordering::Relaxed);
-        Some(Slot {
-            slots: Arc::clone(self),
+        Some(ConnectionPermit {
+            limiter: Arc::clone(self),
             client: None,
         })
     }
 
-    /// A place for a connection of this client; `None` is a client that may have all places.
+    /// A permit for a connection of this client; `None`: a trusted proxy, which has no limit of its own.
     pub(super) fn take(
         self: &Arc<Self>,
         client: Option<IpAddr>,
         limits: &Limits,
-    ) -> Result<Slot, Full> {
+    ) -> Result<ConnectionPermit, ConnectionLimit> {
         let most = limits.connections.min(self.most);
         if self.open.fetch_add(1, Ordering::Relaxed) >= most {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            return Err(Full::Everybody);
+            return Err(ConnectionLimit::Total);
         }
         let client = client.map(client_network);
-        let mut slot = Slot {
-            slots: Arc::clone(self),
+        let mut permit = ConnectionPermit {
+            limiter: Arc::clone(self),
             client: None,
         };
         let Some(client) = client else {
-            return Ok(slot);
+            return Ok(permit);
         };
         let mut by_client = self.by_client.lock();
         let count = by_client.entry(client).or_default();
         if *count >= limits.connections_per_client {
-            return Err(Full::Client); // `slot` gives its place back
+            return Err(ConnectionLimit::PerClient); // dropping `permit` gives it back
         }
         *count += 1;
         drop(by_client);
-        slot.client = Some(client);
-        Ok(slot)
+        permit.client = Some(client);
+        Ok(permit)
     }
 }
 
-/// Whoever has an IPv6 address has the 2^64 of its network.
+/// The network of a client: an IPv6 client has a whole /64.
 pub(crate) fn client_network(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
@@ -132,19 +132,19 @@ pub(crate) fn client_network(client: IpAddr) -> IpAddr {
     }
 }
 
-impl Drop for Invitation {
+impl Drop for OwnConnection {
     fn drop(&mut self) {
-        self.slots.own.lock().remove(&self.from);
+        self.limiter.own.lock().remove(&self.from);
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.slots.open.fetch_sub(1, Ordering::Relaxed);
+        self.limiter.open.fetch_sub(1, Ordering::Relaxed);
         let Some(client) = self.client else {
             return;
         };
-        let mut by_client = self.slots.by_client.lock();
+        let mut by_client = self.limiter.by_client.lock();
         if let Some(count) = by_client.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
@@ -160,30 +160,30 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_come_back() {
-        let slots = Arc::new(Slots::at_most(usize::MAX));
+        let limiter = Arc::new(ConnectionLimiter::at_most(usize::MAX));
         let limits = Limits {
             connections: 3,
             connections_per_client: 2,
             ..Limits::default()
         };
-        let take = |client: &str| slots.take(Some(client.parse().unwrap()), &limits);
+        let take = |client: &str| limiter.take(Some(client.parse().unwrap()), &limits);
         let first = take("2001:db8::1").unwrap();
         let _second = take("2001:db8::2").unwrap();
-        assert_eq!(take("2001:db8::3").err(), Some(Full::Client));
+        assert_eq!(take("2001:db8::3").err(), Some(ConnectionLimit::PerClient));
         let _third = take("192.0.2.1").unwrap();
-        assert_eq!(take("192.0.2.2").err(), Some(Full::Everybody));
-        assert_eq!(slots.open(), 3);
+        assert_eq!(take("192.0.2.2").err(), Some(ConnectionLimit::Total));
+        assert_eq!(limiter.open(), 3);
         drop(first);
-        assert_eq!(slots.open(), 2);
-        let trusted = slots.take(None, &limits).unwrap();
+        assert_eq!(limiter.open(), 2);
+        let trusted = limiter.take(None, &limits).unwrap();
         let ours = "127.0.0.1:5".parse().unwrap();
-        assert!(slots.seat(ours).is_none());
-        let invitation = slots.invite(ours);
-        drop(slots.seat(ours).unwrap());
+        assert!(limiter.take_own(ours).is_none());
+        let invitation = limiter.announce_own(ours);
+        drop(limiter.take_own(ours).unwrap());
         drop(invitation);
-        assert!(slots.seat(ours).is_none());
+        assert!(limiter.take_own(ours).is_none());
         drop(trusted);
         take("2001:db8::4").unwrap();
-        assert_eq!(slots.by_client.lock().len(), 2);
+        assert_eq!(limiter.by_client.lock().len(), 2);
     }
 }

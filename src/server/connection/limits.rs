@@ -1,8 +1,8 @@
-//! How much a client may ask for, and how long it may take. Pingora bounds little of it.
+//! The limits of a client: bytes, times and counts. Pingora bounds few of them.
 
 use std::time::Duration;
 
-/// What one client may take of this process.
+/// The limits of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The longest header block, request line included, in bytes; answered 431 beyond (RFC 6585 section 5).

@@ -1,4 +1,4 @@
-//! What both ends of a customer's connection know of it: the stream below, and who serves it above.
+//! The state of a customer's connection, shared by its stream and by the service above it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -8,21 +8,21 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::Digest;
 use pingora::protocols::raw_connect::ProxyDigest;
 
-use super::limiter::Slot;
+use super::limiter::ConnectionPermit;
 use crate::server::operator::metrics::Metrics;
-use crate::server::process::traffic::Newcomer;
+use crate::server::process::traffic::PendingConnection;
 
-/// One connection.
+/// The state of one connection.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct ConnectionState {
     phase: AtomicU8,
     served: AtomicUsize,
     /// Whether its handshake succeeded, where it has one.
     opened: AtomicBool,
-    /// Counts as a newcomer until then.
-    arriving: Mutex<Option<Newcomer>>,
+    /// Counts as pending until then.
+    pending: Mutex<Option<PendingConnection>>,
     metrics: Arc<Metrics>,
-    _slot: Slot,
+    _permit: ConnectionPermit,
 }
 
 /// What a connection is doing.
@@ -30,85 +30,85 @@ pub(crate) struct Line {
 #[repr(u8)]
 pub(crate) enum Phase {
     /// A header block arrives; the first one from the handshake on, the others from their first byte on.
-    Head,
+    ReadingHead,
     /// A request is served; its body takes the time it takes.
     Serving,
-    /// Between two requests.
-    Quiet,
+    /// Waits for the next request.
+    Idle,
     /// Many requests at once (HTTP/2): their header blocks are bounded by the protocol.
-    Many,
+    Multiplexed,
 }
 
-impl Line {
-    /// A fresh connection, and how a session finds it again: Pingora hands this digest from the socket up
-    /// through TLS to every request.
-    pub(crate) fn with(
-        slot: Slot,
-        newcomer: Newcomer,
+impl ConnectionState {
+    /// The state of a new connection in a digest, which Pingora passes from the socket through TLS to every request.
+    pub(crate) fn attach(
+        permit: ConnectionPermit,
+        pending: PendingConnection,
         metrics: Arc<Metrics>,
     ) -> pingora::Result<ProxyDigest> {
-        let line = Self {
-            phase: AtomicU8::new(Phase::Head as u8),
+        let state = Self {
+            phase: AtomicU8::new(Phase::ReadingHead as u8),
             served: AtomicUsize::new(0),
             opened: AtomicBool::new(false),
-            arriving: Mutex::new(Some(newcomer)),
+            pending: Mutex::new(Some(pending)),
             metrics,
-            _slot: slot,
+            _permit: permit,
         };
         let unused = ResponseHeader::build(200, None)?;
         Ok(ProxyDigest::new(
             Box::new(unused),
-            Some(Box::new(Arc::new(line))),
+            Some(Box::new(Arc::new(state))),
         ))
     }
 
-    /// The line of a session.
-    pub(crate) fn of(digest: Option<&Digest>) -> Option<&Arc<Self>> {
-        Self::within(digest?.proxy_digest.as_ref()?)
+    /// The state of a session's connection.
+    pub(crate) fn of_session(digest: Option<&Digest>) -> Option<&Arc<Self>> {
+        Self::in_digest(digest?.proxy_digest.as_ref()?)
     }
 
-    pub(crate) fn within(digest: &ProxyDigest) -> Option<&Arc<Self>> {
+    pub(crate) fn in_digest(digest: &ProxyDigest) -> Option<&Arc<Self>> {
         digest.user_data.as_ref()?.downcast_ref()
     }
 
-    /// Requests may come.
-    pub(crate) fn open(&self) {
+    /// The handshake is done: requests may arrive.
+    pub(crate) fn note_opened(&self) {
         self.opened.store(true, Ordering::Relaxed);
-        *self.arriving.lock() = None; // whoever attends it counts it from here on
+        *self.pending.lock() = None; // `DrainingApp` counts it from here on
     }
 
-    /// A header block has arrived whole.
-    pub(crate) fn serve(&self) {
+    /// A whole header block has arrived.
+    pub(crate) fn begin_request(&self) {
         self.served.fetch_add(1, Ordering::Relaxed);
-        self.turn(Phase::Head, Phase::Serving);
+        self.change_phase(Phase::ReadingHead, Phase::Serving);
     }
 
-    /// How many requests came to be served.
+    /// How many requests were served.
     pub(crate) fn served(&self) -> usize {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// The next header block may come.
-    pub(crate) fn rest(&self) {
-        self.turn(Phase::Serving, Phase::Quiet);
+    /// The request is done; the next header block may come.
+    pub(crate) fn become_idle(&self) {
+        self.change_phase(Phase::Serving, Phase::Idle);
     }
 
-    /// The first bytes after a quiet time begin a header block.
-    pub(crate) fn begin(&self) -> bool {
-        self.turn(Phase::Quiet, Phase::Head)
+    /// The first bytes on an idle connection begin a header block.
+    pub(crate) fn begin_head(&self) -> bool {
+        self.change_phase(Phase::Idle, Phase::ReadingHead)
     }
 
-    /// Requests come side by side.
+    /// Requests come in parallel.
     pub(crate) fn multiplex(&self) {
-        self.phase.store(Phase::Many as u8, Ordering::Relaxed);
+        self.phase
+            .store(Phase::Multiplexed as u8, Ordering::Relaxed);
     }
 
     /// Whether a header block is arriving.
     pub(crate) fn awaits_head(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == Phase::Head as u8
+        self.phase.load(Ordering::Relaxed) == Phase::ReadingHead as u8
     }
 
-    fn turn(&self, from: Phase, to: Phase) -> bool {
+    fn change_phase(&self, from: Phase, to: Phase) -> bool {
         let (from, to) = (from as u8, to as u8);
         let turned = self
             .phase
@@ -117,7 +117,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for ConnectionState {
     fn drop(&mut self) {
         if !*self.opened.get_mut() {
             self.metrics.note_failed_handshake();

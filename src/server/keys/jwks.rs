@@ -1,9 +1,8 @@
-//! Keys from the network: fetched in the background. A request whose token names a key that is not here waits for a
-//! fetch, for a moment, and fetches nothing itself.
+//! Keys of identity providers, fetched in the background. A request whose token names a missing key waits a moment for a
+//! fetch, and fetches nothing itself.
 //!
-//! What an identity provider answers is believed only if it comes from the very address that the operator wrote,
-//! by a server whose certificate is good for it, whole, in time and of a bearable size. Whatever else happens is a
-//! failure, and a failure changes nothing: the keys that are there stay.
+//! An answer counts only if it comes from the configured address, from a server with a valid certificate, complete, in
+//! time and within the size limit. Everything else is a failure, and after a failure the present keys stay.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -39,9 +38,9 @@ const ADDRESSES_MAX: usize = 3;
 const SET_BYTES_MAX: usize = 1 << 20;
 /// How long the start waits for the first keys.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many requests may wait for a key at a time. Whoever makes up keys gets no further by many connections.
+/// How many requests may wait for a key at a time, so that invented key ids gain nothing from many connections.
 const WAITING_MAX: usize = 1000;
-/// How much is told of what somebody else wrote.
+/// How much of a foreign text is logged.
 const TOLD_CHARS_MAX: usize = 200;
 
 /// Fetches the keys of shops whose identity provider publishes them.
@@ -68,12 +67,12 @@ impl Default for KeyFetcher {
 struct Feed {
     ring: Arc<KeyRing>,
     schedule: Mutex<Schedule>,
-    /// Told of the end of every fetch: whether it brought keys.
+    /// Signals the end of every fetch: whether it brought keys.
     ends: watch::Sender<bool>,
 }
 
-/// One fetch. If it is dropped before its end, it has failed.
-struct Attempt {
+/// One fetch. Dropped before its end, it counts as failed.
+struct FetchAttempt {
     shop: Arc<Shop>,
     /// Which of its issuers.
     place: usize,
@@ -83,7 +82,7 @@ struct Attempt {
 
 /// Why a fetch brought no keys.
 #[derive(Debug)]
-enum Failure {
+enum FetchFailure {
     /// The host's name can't be resolved.
     Name,
     /// No connection; with what is known of it.
@@ -94,7 +93,7 @@ enum Failure {
     Late,
     /// The exchange broke off.
     Exchange(&'static str),
-    /// The answer is not 200; nobody follows it to another place either.
+    /// The status is not 200; redirects are not followed.
     Status(StatusCode),
     /// The answer is encoded, which was not asked for.
     Encoded,
@@ -104,8 +103,8 @@ enum Failure {
     Unfit(UnfitSet),
 }
 
-impl Failure {
-    /// The word for logs and metrics.
+impl FetchFailure {
+    /// Its name in logs and metrics.
     const fn name(&self) -> &'static str {
         match self {
             Self::Name => "unknown_host",
@@ -120,7 +119,7 @@ impl Failure {
         }
     }
 
-    /// What else is known, and is nothing of the answer's body.
+    /// More of the failure; nothing of the answer's body.
     fn detail(&self) -> Option<String> {
         match self {
             Self::Connection(text) | Self::Tls(text) => Some(shortened(text)),
@@ -131,8 +130,8 @@ impl Failure {
     }
 }
 
-/// What breaks off once there is a connection. Only the kind of it: the rest may quote the answer.
-impl From<Box<Error>> for Failure {
+/// An exchange that broke off. Only its kind is kept: the rest may quote the answer.
+impl From<Box<Error>> for FetchFailure {
     fn from(error: Box<Error>) -> Self {
         let kind = error.etype();
         if matches!(kind, ErrorType::ReadTimedout | ErrorType::WriteTimedout) {
@@ -150,8 +149,8 @@ impl KeyFetcher {
         Arc::clone(made)
     }
 
-    /// Fetches for the first time, for a bounded while: a node that has its keys at the start refuses nobody for
-    /// want of them. What is late is fetched in the background.
+    /// Fetches for the first time, within a limit, so that no token is refused at the start for want of keys. Late keys are
+    /// fetched in the background.
     pub(crate) fn fetch_first(&self, shops: &[Arc<Shop>]) -> std::io::Result<()> {
         if shops.iter().all(|shop| shop.verifier.has_keys()) {
             return Ok(());
@@ -178,7 +177,7 @@ impl KeyFetcher {
         }
     }
 
-    fn due(&self, shops: &[Arc<Shop>]) -> Vec<Attempt> {
+    fn due(&self, shops: &[Arc<Shop>]) -> Vec<FetchAttempt> {
         let mut feeds = self.feeds.lock();
         feeds.retain(|feed| {
             let mut issuers = shops.iter().flat_map(|shop| shop.verifier.issuers());
@@ -188,15 +187,15 @@ impl KeyFetcher {
         for shop in shops {
             for (place, issuer) in shop.verifier.issuers().iter().enumerate() {
                 if issuer.source().is_some() {
-                    due.extend(Attempt::due(shop, place, feed_of(issuer, &mut feeds)));
+                    due.extend(FetchAttempt::due(shop, place, feed_of(issuer, &mut feeds)));
                 }
             }
         }
         due
     }
 
-    /// Waits until the keys have been fetched that tokens of this shop named and that are not here. Whether they were:
-    /// not if the identity provider is late, down, or was asked too often.
+    /// Waits until keys that tokens of this shop named and that are missing have been fetched. Returns `false` if the
+    /// identity provider is late, down, or was asked too often.
     pub(crate) async fn bring(&self, shop: &Arc<Shop>, patience: Duration) -> bool {
         let Ok(_waits) = self.waiting.try_acquire() else {
             return false;
@@ -208,7 +207,7 @@ impl KeyFetcher {
         };
         let feed = feed_of(issuer, &mut self.feeds.lock());
         let mut ends = feed.ends.subscribe();
-        match Attempt::due(shop, place, Arc::clone(&feed)) {
+        match FetchAttempt::due(shop, place, Arc::clone(&feed)) {
             Some(attempt) => drop(tokio::spawn(attempt.run(self.connector()))),
             None if feed.schedule.lock().is_running() => {}
             None => return !feed.ring.wants_keys(clock::now()),
@@ -218,7 +217,7 @@ impl KeyFetcher {
     }
 }
 
-/// The feed of an issuer's keys. After a reload that gave it others it is a new one, which begins at once.
+/// The feed of an issuer's keys. After a reload that changed its source it is a new one, which is due at once.
 fn feed_of(issuer: &Issuer, feeds: &mut Vec<Arc<Feed>>) -> Arc<Feed> {
     if let Some(feed) = feeds.iter().find(|feed| feed.is_of(issuer)) {
         return Arc::clone(feed);
@@ -238,7 +237,7 @@ impl Feed {
     }
 }
 
-impl Attempt {
+impl FetchAttempt {
     /// A fetch, if one is due.
     fn due(shop: &Arc<Shop>, place: usize, feed: Arc<Feed>) -> Option<Self> {
         let cooldown = shop.verifier.issuers()[place].source()?.cooldown;
@@ -264,10 +263,10 @@ impl Attempt {
             return;
         };
         let fetched = timeout(FETCH_TIMEOUT, fetch(&connector, source)).await;
-        let set = fetched.unwrap_or(Err(Failure::Late));
+        let set = fetched.unwrap_or(Err(FetchFailure::Late));
         let algorithms = &issuer.settings().algorithms;
         let read = set.and_then(|set| {
-            let read = Keys::from_fetched(&set.text, algorithms).map_err(Failure::Unfit);
+            let read = Keys::from_fetched(&set.text, algorithms).map_err(FetchFailure::Unfit);
             read.map(|(keys, unfit_keys)| (keys, unfit_keys, set.fresh_for))
         });
         match read {
@@ -296,7 +295,7 @@ impl Attempt {
         }
     }
 
-    fn fail(&mut self, failure: &Failure) {
+    fn fail(&mut self, failure: &FetchFailure) {
         let reason = failure.name();
         self.feed.ring.note_failure(reason);
         self.feed.schedule.lock().fail(clock::instant());
@@ -308,7 +307,7 @@ impl Attempt {
         let state = self.feed.ring.state();
         match state.age(clock::now()).map(|age| age.as_secs()) {
             Some(age_s) => {
-                warn!(shop, from, reason, detail, age_s; "keys can't be fetched; the old ones stay");
+                warn!(shop, from, reason, detail, age_s; "keys can't be fetched; the old ones stay in use");
             }
             None => {
                 warn!(shop, from, reason, detail; "keys can't be fetched; tokens are answered 503");
@@ -322,7 +321,7 @@ impl Attempt {
     }
 }
 
-impl Drop for Attempt {
+impl Drop for FetchAttempt {
     fn drop(&mut self) {
         if !self.is_over {
             self.feed.schedule.lock().fail(clock::instant());
@@ -337,7 +336,7 @@ struct FetchedSet {
     fresh_for: Option<Duration>,
 }
 
-async fn fetch(connector: &Connector, source: &JwksSource) -> Result<FetchedSet, Failure> {
+async fn fetch(connector: &Connector, source: &JwksSource) -> Result<FetchedSet, FetchFailure> {
     let mut session = connect(connector, source).await?;
     session.set_read_timeout(Some(FETCH_TIMEOUT));
     session.set_write_timeout(Some(FETCH_TIMEOUT));
@@ -346,10 +345,10 @@ async fn fetch(connector: &Connector, source: &JwksSource) -> Result<FetchedSet,
     session.finish_request_body().await?;
     let head = read_head(&mut session).await?;
     if head.status != StatusCode::OK {
-        return Err(Failure::Status(head.status));
+        return Err(FetchFailure::Status(head.status));
     }
     if head.headers.contains_key(CONTENT_ENCODING) {
-        return Err(Failure::Encoded);
+        return Err(FetchFailure::Encoded);
     }
     Ok(FetchedSet {
         text: read_body(&mut session, &head.headers).await?,
@@ -366,26 +365,29 @@ fn head_for(url: &JwksUrl) -> pingora::Result<RequestHeader> {
     Ok(head)
 }
 
-async fn read_body(session: &mut HttpSession, headers: &HeaderMap) -> Result<Vec<u8>, Failure> {
+async fn read_body(
+    session: &mut HttpSession,
+    headers: &HeaderMap,
+) -> Result<Vec<u8>, FetchFailure> {
     let length = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok());
     let length = length.and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > SET_BYTES_MAX) {
-        return Err(Failure::TooLong);
+        return Err(FetchFailure::TooLong);
     }
     let mut body = Vec::new();
     while let Some(chunk) = session.read_response_body().await? {
         body.extend_from_slice(&chunk);
         if body.len() > SET_BYTES_MAX {
-            return Err(Failure::TooLong);
+            return Err(FetchFailure::TooLong);
         }
     }
     Ok(body)
 }
 
 /// A fresh connection to the first address that takes it.
-async fn connect(connector: &Connector, source: &JwksSource) -> Result<HttpSession, Failure> {
+async fn connect(connector: &Connector, source: &JwksSource) -> Result<HttpSession, FetchFailure> {
     let url = &source.url;
-    let mut failure = Failure::Name;
+    let mut failure = FetchFailure::Name;
     for address in addresses(url).await?.into_iter().take(ADDRESSES_MAX) {
         // The name is what the certificate is checked for; without one nothing would be checked.
         let mut peer = HttpPeer::new(address, url.tls, url.host.clone());
@@ -406,23 +408,23 @@ async fn connect(connector: &Connector, source: &JwksSource) -> Result<HttpSessi
     Err(failure)
 }
 
-async fn addresses(url: &JwksUrl) -> Result<Vec<SocketAddr>, Failure> {
+async fn addresses(url: &JwksUrl) -> Result<Vec<SocketAddr>, FetchFailure> {
     if let Ok(address) = url.host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, url.port)]);
     }
     let found = tokio::net::lookup_host((url.host.as_str(), url.port)).await;
-    Ok(found.map_err(|_| Failure::Name)?.collect())
+    Ok(found.map_err(|_| FetchFailure::Name)?.collect())
 }
 
-fn not_connected(error: &Error) -> Failure {
+fn not_connected(error: &Error) -> FetchFailure {
     let is_tls = matches!(
         error.etype(),
         ErrorType::TLSHandshakeFailure | ErrorType::TLSHandshakeTimedout | ErrorType::InvalidCert
     );
     if is_tls {
-        Failure::Tls(error.to_string())
+        FetchFailure::Tls(error.to_string())
     } else {
-        Failure::Connection(error.to_string())
+        FetchFailure::Connection(error.to_string())
     }
 }
 

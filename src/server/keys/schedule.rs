@@ -1,4 +1,4 @@
-//! When a shop's keys are fetched: what is asked here is answered from moments that are given, never from a clock.
+//! The schedule of fetching keys. Every moment is an argument; it reads no clock.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ impl Schedule {
     }
 
     /// Whether a fetch begins now. `wanted`: a token named a key that is not there. That counts [`BURST`] times in a
-    /// `cooldown`, at once or one after the other, for whoever makes up names must not make us ask without end.
+    /// `cooldown`, at once or one after the other, so that invented key ids do not cause fetches without end.
     pub(crate) fn begin(&mut self, now: Instant, wanted: bool, cooldown: Duration) -> bool {
         if self.is_running {
             return false;

@@ -1,4 +1,4 @@
-//! The way to the operator's listener: few connections, and none that stays without asking for anything.
+//! The connections of the operator's listener: few, and none idle for long.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,38 +13,38 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::listener::Operator;
+use super::listener::OperatorPages;
 use super::metrics::Metrics;
 
 /// How many connections there may be: a few scrapers and probes.
 const CONNECTIONS_MAX: usize = 64;
 
-/// How long a connection may take for one request, from the end of the one before to the end of its answer. A scraper that
-/// comes every 15 seconds keeps its connection.
+/// How long a connection may take for one request, from the end of the previous answer to the end of this one. A scraper
+/// with an interval of 15 seconds keeps its connection.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 
-/// Lets connections in. Beyond the limit the oldest one is closed, so that a probe is answered however many others idle.
-pub(crate) struct OperatorDoor {
-    requests: Arc<OperatorRequests>,
-    /// How each open connection is told to end, the oldest one first.
+/// Accepts connections. Beyond the limit the oldest is closed, so that probes are answered however many connections idle.
+pub(crate) struct OperatorApp {
+    requests: Arc<OperatorRequestApp>,
+    /// A signal to end each open connection, the oldest first.
     open: Mutex<VecDeque<Arc<Notify>>>,
     metrics: Arc<Metrics>,
 }
 
 /// The requests of the connections, each within its time.
-struct OperatorRequests(Arc<Operator>);
+struct OperatorRequestApp(Arc<OperatorPages>);
 
-impl OperatorDoor {
-    /// The way to this one.
-    pub(crate) fn to(operator: Operator) -> Self {
+impl OperatorApp {
+    /// Serves these pages.
+    pub(crate) fn new(operator: OperatorPages) -> Self {
         Self {
             metrics: Arc::clone(&operator.metrics),
-            requests: Arc::new(OperatorRequests(Arc::new(operator))),
+            requests: Arc::new(OperatorRequestApp(Arc::new(operator))),
             open: Mutex::default(),
         }
     }
 
-    fn let_in(&self) -> Arc<Notify> {
+    fn admit_connection(&self) -> Arc<Notify> {
         let end = Arc::new(Notify::new());
         let mut open = self.open.lock();
         open.push_back(Arc::clone(&end));
@@ -59,13 +59,13 @@ impl OperatorDoor {
 }
 
 #[async_trait]
-impl ServerApp for OperatorDoor {
+impl ServerApp for OperatorApp {
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let end = self.let_in();
+        let end = self.admit_connection();
         let left = tokio::select! {
             biased;
             () = end.notified() => None,
@@ -77,7 +77,7 @@ impl ServerApp for OperatorDoor {
 }
 
 #[async_trait]
-impl HttpServerApp for OperatorRequests {
+impl HttpServerApp for OperatorRequestApp {
     async fn process_new_http(
         self: &Arc<Self>,
         session: ServerSession,

@@ -1,5 +1,4 @@
-//! One request to one of our own listeners: for the commands that talk to a running process, and for the process
-//! that asks itself.
+//! One request to a listener of a Doorward process, for the commands and for the self-probe.
 
 use std::io::{self, Read, Write};
 

@@ -1,4 +1,4 @@
-//! The control socket: how `doorward revoke`, `inspect` and `reload` reach a running process.
+//! The control endpoint: what `doorward revoke`, `inspect` and `reload` ask of a running process.
 //!
 //! JSON over HTTP on a unix socket that only the process's own user may open. `POST /revoke` takes an
 //! [`Order`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts;
@@ -15,19 +15,19 @@ use serde_json::{Map, Value, json};
 
 use super::listener::with_type;
 use super::log_id::LogKey;
-use super::order::{Order, Peer};
+use super::order::{Order, PeerProcess};
 use crate::clock::{self, UnixTime};
 use crate::cluster::Node;
 use crate::request::{ByHand, Gate, HIDDEN_OWNER, Shop, Target, Token, UnfitOrder};
 use crate::revocation::Revocation;
-use crate::server::reload::{NotReloaded, Reloads};
-use crate::server::reload_record::Record;
-use crate::server::snapshot::Served;
+use crate::server::reload::{ReloadError, Reloader};
+use crate::server::reload_record::ReloadRecord;
+use crate::server::snapshot::SharedSnapshot;
 
 /// Answers orders.
 pub(crate) struct Control {
-    pub(crate) served: Served,
-    pub(crate) reloads: Arc<Reloads>,
+    pub(crate) snapshot: SharedSnapshot,
+    pub(crate) reloads: Arc<Reloader>,
     pub(crate) log_key: LogKey,
 }
 
@@ -35,11 +35,11 @@ pub(crate) struct Control {
 const ORDER_BYTES_MAX: usize = 1 << 20;
 
 impl Control {
-    /// Carries out the order of a request, whoever gives it.
+    /// Carries out the order of a request.
     pub(crate) async fn answer(
         &self,
         session: &mut ServerSession,
-        peer: Peer,
+        peer: PeerProcess,
     ) -> Response<Vec<u8>> {
         let head = session.req_header();
         let (method, path) = (head.method.clone(), head.uri.path().to_owned());
@@ -47,12 +47,12 @@ impl Control {
             Ok(body) => body,
             Err(failed) => return answer(Err(failed)),
         };
-        let site = self.served.load_full();
+        let snapshot = self.snapshot.load_full();
         answer(match (&method, path.as_str()) {
-            (&Method::GET, "/inspect") => Ok(count(&site.gate, &self.reloads.record)),
-            (&Method::GET, "/meanings") => Ok(meanings_of(&site.gate)),
-            (&Method::POST, "/inspect") => look(&site.gate, &body),
-            (&Method::POST, "/revoke") => self.revoke(&site.gate, &body, peer).await,
+            (&Method::GET, "/inspect") => Ok(count(&snapshot.gate, &self.reloads.record)),
+            (&Method::GET, "/meanings") => Ok(meanings_of(&snapshot.gate)),
+            (&Method::POST, "/inspect") => look(&snapshot.gate, &body),
+            (&Method::POST, "/revoke") => self.revoke(&snapshot.gate, &body, peer).await,
             (&Method::GET, "/cluster") => self.cluster(),
             (&Method::POST, "/cluster/force-ready") => self.force_ready(peer),
             (&Method::POST, "/reload") => self.reload(peer).await,
@@ -66,16 +66,16 @@ impl Control {
     }
 }
 
-type Outcome = Result<Value, (StatusCode, Failure)>;
+type ControlResult = Result<Value, (StatusCode, ControlFailure)>;
 
 /// Why an order was not carried out.
-struct Failure {
+struct ControlFailure {
     why: String,
-    /// More that a program may want to know.
+    /// Further fields of the answer.
     details: Map<String, Value>,
 }
 
-impl<T: Into<String>> From<T> for Failure {
+impl<T: Into<String>> From<T> for ControlFailure {
     fn from(why: T) -> Self {
         Self {
             why: why.into(),
@@ -84,7 +84,7 @@ impl<T: Into<String>> From<T> for Failure {
     }
 }
 
-fn count(gate: &Gate, reloads: &Record) -> Value {
+fn count(gate: &Gate, reloads: &ReloadRecord) -> Value {
     let revocations = gate.revocations();
     let (counts, journal) = (revocations.counts(), revocations.journal());
     let shops = gate.shops().iter().map(|shop| {
@@ -120,7 +120,7 @@ fn count(gate: &Gate, reloads: &Record) -> Value {
     })
 }
 
-/// The meanings under which entries are in force, for `check`, which asks what another configuration makes of them.
+/// The meanings under which entries are in force, for `check`, which compares them with another configuration.
 fn meanings_of(gate: &Gate) -> Value {
     let meanings = gate.revocations().meanings().into_iter();
     let meanings = meanings.map(|meaning| {
@@ -149,8 +149,8 @@ fn honoured_at(gate: &Gate) -> Vec<Value> {
     gate.shops().iter().flat_map(told).collect()
 }
 
-/// Whether a token would be refused, and why; `null`: only the shop could say.
-fn look(gate: &Gate, body: &[u8]) -> Outcome {
+/// Whether a token would be refused, and why; `null`: only the shop knows.
+fn look(gate: &Gate, body: &[u8]) -> ControlResult {
     let order = read(body)?;
     let shop = shop_of(gate, &order)?;
     let Target::Token(text) = &order.target else {
@@ -184,13 +184,13 @@ fn look(gate: &Gate, body: &[u8]) -> Outcome {
     }))
 }
 
-/// What an order comes to, at all of its shops.
+/// What an order revokes, at all of its shops.
 #[derive(Default)]
-struct Sum {
+struct RevocationPlan {
     revocations: Vec<Revocation>,
-    /// What the names in them mean, as far as the journal does not say it yet.
+    /// The meanings of the names in them that the journal does not have yet.
     meant: Vec<Revocation>,
-    /// What the log calls those who are meant by.
+    /// The log ids of the targets.
     names: Vec<String>,
     news: usize,
     old: usize,
@@ -198,7 +198,7 @@ struct Sum {
     notes: Vec<String>,
 }
 
-impl Sum {
+impl RevocationPlan {
     fn add(&mut self, shop: &Shop, done: ByHand, log_key: &LogKey) {
         self.revocations.extend(done.revocations);
         self.names.push(log_key.name(&done.id).to_string());
@@ -212,48 +212,48 @@ impl Sum {
 }
 
 impl Control {
-    fn node(&self) -> Result<&Node, (StatusCode, Failure)> {
+    fn node(&self) -> Result<&Node, (StatusCode, ControlFailure)> {
         let why = "this node is in no cluster: the configuration has no [cluster]";
         let node = self.reloads.node.as_deref();
         node.ok_or_else(|| (StatusCode::CONFLICT, why.into()))
     }
 
-    fn cluster(&self) -> Outcome {
+    fn cluster(&self) -> ControlResult {
         let status = serde_json::to_value(self.node()?.status());
         status.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string().into()))
     }
 
-    fn force_ready(&self, peer: Peer) -> Outcome {
+    fn force_ready(&self, peer: PeerProcess) -> ControlResult {
         self.node()?.force_ready();
-        let Peer { uid, pid } = peer;
-        warn!(by_uid = uid, by_pid = pid; "by the operator's order this node serves by what it knows");
+        let PeerProcess { uid, pid } = peer;
+        warn!(by_uid = uid, by_pid = pid; "the operator ordered this node to serve with what it has");
         Ok(json!({ "forced": true }))
     }
 
-    /// Where everybody is cut off, nothing that this node does not know matters any more.
-    async fn revoke(&self, gate: &Gate, body: &[u8], peer: Peer) -> Outcome {
+    /// After a cutoff of every shop, revocations that this node has missed no longer matter.
+    async fn revoke(&self, gate: &Gate, body: &[u8], peer: PeerProcess) -> ControlResult {
         let order = read(body)?;
-        let Peer { uid, pid } = peer;
+        let PeerProcess { uid, pid } = peer;
         let what = order.target.name();
-        // A name that no shop has may be a token in the wrong place.
+        // An unknown shop's name is not logged: it may be a token in the wrong place.
         let named = order.shop.as_deref();
         let shop = named.filter(|name| gate.shop_named(name).is_some());
         let shop = shop.or(named.is_none().then_some("all"));
-        let sum = match self.plan(gate, &order) {
-            Ok(sum) => sum,
+        let plan = match self.plan(gate, &order) {
+            Ok(plan) => plan,
             Err((code, failure)) => {
                 let status = code.as_u16();
                 info!(by_uid = uid, by_pid = pid, shop, what, status; "an order by hand was refused");
                 return Err((code, failure));
             }
         };
-        let whom = sum.names.join(",");
-        let (news, old, seen_tokens) = (sum.news, sum.old, sum.seen_tokens);
-        let kept_until = sum.revocations.iter().map(Revocation::until).max();
+        let whom = plan.names.join(",");
+        let (news, old, seen_tokens) = (plan.news, plan.old, plan.seen_tokens);
+        let kept_until = plan.revocations.iter().map(Revocation::until).max();
         let kept_until = kept_until.unwrap_or(UnixTime::EPOCH).to_string();
         let mut told = json!({
             "already_revoked": old, "seen_tokens": seen_tokens, "kept_until": kept_until,
-            "log_name": whom, "notes": sum.notes,
+            "log_name": whom, "notes": plan.notes,
         });
         if order.dry_run {
             info!(by_uid = uid, by_pid = pid, shop, what, whom = whom.as_str(), news, old, seen_tokens; "tried an order by hand");
@@ -263,10 +263,10 @@ impl Control {
         }
         let set = gate.revocations();
         let written = match &order.target {
-            // A moment that lies back: what no node has dated may be of before it.
-            Target::AllBefore(_) => set.revoke([sum.meant, sum.revocations].concat()).await,
+            // The moment may be in the past, and tokens without a date may be older.
+            Target::AllBefore(_) => set.revoke([plan.meant, plan.revocations].concat()).await,
             Target::Token(_) | Target::Jti(_) | Target::Session(_) | Target::Subject(_) => {
-                set.revoke_now(sum.meant, sum.revocations).await
+                set.revoke_now(plan.meant, plan.revocations).await
             }
         };
         let durable = written.is_ok();
@@ -283,28 +283,32 @@ impl Control {
     }
 
     /// What an order would do. What can't be done at one of all shops is noted.
-    fn plan(&self, gate: &Gate, order: &Order) -> Result<Sum, (StatusCode, Failure)> {
+    fn plan(
+        &self,
+        gate: &Gate,
+        order: &Order,
+    ) -> Result<RevocationPlan, (StatusCode, ControlFailure)> {
         let now = clock::now();
-        let mut sum = Sum::default();
+        let mut plan = RevocationPlan::default();
         for shop in shops_of(gate, order)? {
             refuse_token_of_another(gate, shop, &order.target, now)?;
             match shop.by_hand(&order.target, gate.revocations(), now) {
                 Ok(done) => {
                     let meant = gate.meanings_before(shop, &done.revocations, now);
-                    sum.meant.extend(meant);
-                    sum.add(shop, done, &self.log_key);
+                    plan.meant.extend(meant);
+                    plan.add(shop, done, &self.log_key);
                 }
                 Err(why @ UnfitOrder::OnlyOpaque) if order.shop.is_none() => {
-                    sum.notes.push(format!("shop {}: {why}", shop.name));
+                    plan.notes.push(format!("shop {}: {why}", shop.name));
                 }
                 Err(why) => return Err(unfit(&why)),
             }
         }
-        Ok(sum)
+        Ok(plan)
     }
 
-    async fn reload(&self, peer: Peer) -> Outcome {
-        let Peer { uid, pid } = peer;
+    async fn reload(&self, peer: PeerProcess) -> ControlResult {
+        let PeerProcess { uid, pid } = peer;
         info!(by_uid = uid, by_pid = pid; "a reload was ordered");
         match self.reloads.reload_aside().await {
             Some(Ok(done)) => Ok(json!({
@@ -320,13 +324,13 @@ impl Control {
     }
 }
 
-/// A token of another shop would be revoked where it is not looked for.
+/// Refuses a token of another shop: here nothing would look it up.
 fn refuse_token_of_another(
     gate: &Gate,
     shop: &Shop,
     target: &Target,
     now: UnixTime,
-) -> Result<(), (StatusCode, Failure)> {
+) -> Result<(), (StatusCode, ControlFailure)> {
     let Target::Token(text) = target else {
         return Ok(());
     };
@@ -347,8 +351,8 @@ fn refuse_token_of_another(
     }
 }
 
-/// The operator's command chooses its exit code by it: what is said wrongly, and what can't be done.
-fn unfit(why: &UnfitOrder) -> (StatusCode, Failure) {
+/// The status, from which the operator's command takes its exit code: a wrong order, or one that can't be carried out.
+fn unfit(why: &UnfitOrder) -> (StatusCode, ControlFailure) {
     let status = match why {
         UnfitOrder::Empty(_)
         | UnfitOrder::NotOneToken
@@ -361,10 +365,10 @@ fn unfit(why: &UnfitOrder) -> (StatusCode, Failure) {
     (status, why.to_string().into())
 }
 
-/// What a reload that failed tells.
-fn failure_of(why: &NotReloaded) -> Failure {
-    let mut failure = Failure::from(why.to_string());
-    if let NotReloaded::NeedsRestart { keys, changed } = why {
+/// The answer to a reload that failed.
+fn failure_of(why: &ReloadError) -> ControlFailure {
+    let mut failure = ControlFailure::from(why.to_string());
+    if let ReloadError::NeedsRestart { keys, changed } = why {
         failure
             .details
             .insert("needs_restart".to_owned(), json!(keys));
@@ -373,16 +377,16 @@ fn failure_of(why: &NotReloaded) -> Failure {
     failure
 }
 
-/// The operator's command chooses its exit code by it.
-fn status_of(why: &NotReloaded) -> StatusCode {
+/// The status, from which the operator's command takes its exit code.
+fn status_of(why: &ReloadError) -> StatusCode {
     match why {
-        NotReloaded::Faults(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        NotReloaded::NeedsRestart { .. } => StatusCode::CONFLICT,
-        NotReloaded::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
+        ReloadError::Faults(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        ReloadError::NeedsRestart { .. } => StatusCode::CONFLICT,
+        ReloadError::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
-fn read(body: &[u8]) -> Result<Order, (StatusCode, Failure)> {
+fn read(body: &[u8]) -> Result<Order, (StatusCode, ControlFailure)> {
     serde_json::from_slice(body).map_err(|error| {
         (
             StatusCode::BAD_REQUEST,
@@ -396,7 +400,10 @@ fn read(body: &[u8]) -> Result<Order, (StatusCode, Failure)> {
     })
 }
 
-fn shop_of<'g>(gate: &'g Gate, order: &Order) -> Result<&'g Arc<Shop>, (StatusCode, Failure)> {
+fn shop_of<'g>(
+    gate: &'g Gate,
+    order: &Order,
+) -> Result<&'g Arc<Shop>, (StatusCode, ControlFailure)> {
     let name = order.shop.as_deref().unwrap_or_default().trim();
     gate.shop_named(name).ok_or_else(|| {
         let names: Vec<_> = gate.shops().iter().map(|shop| shop.name.as_str()).collect();
@@ -412,14 +419,14 @@ fn shop_of<'g>(gate: &'g Gate, order: &Order) -> Result<&'g Arc<Shop>, (StatusCo
 fn shops_of<'g>(
     gate: &'g Gate,
     order: &Order,
-) -> Result<Vec<&'g Arc<Shop>>, (StatusCode, Failure)> {
+) -> Result<Vec<&'g Arc<Shop>>, (StatusCode, ControlFailure)> {
     match (&order.shop, &order.target) {
         (None, Target::AllBefore(_)) => Ok(gate.shops().iter().collect()),
         (None | Some(_), _) => Ok(vec![shop_of(gate, order)?]),
     }
 }
 
-async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, (StatusCode, Failure)> {
+async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, (StatusCode, ControlFailure)> {
     let bad = |why: &str| Err((StatusCode::BAD_REQUEST, why.into()));
     let mut body = Vec::new();
     loop {
@@ -434,7 +441,7 @@ async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, (StatusCode, 
     }
 }
 
-fn answer(outcome: Outcome) -> Response<Vec<u8>> {
+fn answer(outcome: ControlResult) -> Response<Vec<u8>> {
     let (status, value) = match outcome {
         Ok(value) => (StatusCode::OK, value),
         Err((status, failure)) => {

@@ -1,4 +1,4 @@
-//! How a command talks to the control socket of a running process.
+//! The client of the control socket, for the commands.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -21,20 +21,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a reload may take: keys are read, and fetched.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends an order (or none, to have everything counted) to the process behind a control socket.
+/// Sends an order to the process behind a control socket, or asks for its counts if there is none.
 pub fn call(socket: &Path, path: &str, order: Option<&Order>) -> io::Result<(StatusCode, Value)> {
     let body = order.map(serde_json::to_vec).transpose()?;
     let method = if body.is_some() { "POST" } else { "GET" };
     send(socket, method, path, body.unwrap_or_default(), PATIENCE)
 }
 
-/// Has the process behind a control socket read its configuration anew, and waits for the outcome: 200, 422
+/// Makes the process behind a control socket reload its configuration, and waits for the outcome: 200, 422
 /// for a configuration with faults, 409 for one that needs a restart.
 pub fn order_reload(socket: &Path) -> io::Result<(StatusCode, Value)> {
     send(socket, "POST", "/reload", Vec::new(), RELOAD_PATIENCE)
 }
 
-/// Asks the process behind a control socket how its cluster fares, or has it serve by what it knows.
+/// Asks the process behind a control socket for the state of its cluster, or makes it serve with what it has.
 pub fn call_cluster(socket: &Path, is_forced: bool) -> io::Result<(StatusCode, Value)> {
     let (method, path) = if is_forced {
         ("POST", "/cluster/force-ready")
@@ -44,8 +44,8 @@ pub fn call_cluster(socket: &Path, is_forced: bool) -> io::Result<(StatusCode, V
     send(socket, method, path, Vec::new(), PATIENCE)
 }
 
-/// A process that is stopped takes connections all the same, until its queue is full. So all of it is done aside, and is
-/// waited for so long only.
+/// A process that is stopped still takes connections until its queue is full, so a thread does the exchange, and the
+/// caller waits at most `patience`.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ fn send(
 ///
 /// # Errors
 ///
-/// No process answers there, or not in these words.
+/// No process answers there, or its answer can't be read.
 pub fn call_meanings(socket: &Path) -> io::Result<Vec<Meaning>> {
     let (_, told) = call(socket, "/meanings", None)?;
     let told: Vec<(String, u64, u64)> = serde_json::from_value(told)?;

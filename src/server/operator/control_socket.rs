@@ -1,4 +1,4 @@
-//! The way in for orders: a unix socket that only the process's own user and root may open, and who is at its other end.
+//! The control socket: a unix socket that only the process's own user and root may open.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -21,15 +21,15 @@ use pingora::services::background::BackgroundService;
 use tokio::net::UnixStream;
 
 use super::control::Control;
-use super::order::Peer;
+use super::order::PeerProcess;
 
-/// Who may open it: the process's own user.
+/// The mode of the socket: only its owner may open it.
 const OWNER_ONLY: u32 = 0o600;
 
-/// How long nothing is accepted after that failed, for instance for want of descriptors.
+/// The pause after a failed accept, for instance for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens on a path. What a dead process left there is removed: who holds the journal is the only one.
+/// Listens on a path. A socket that a dead process left there is removed: the process that holds the journal is alone.
 pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
@@ -44,14 +44,14 @@ pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Takes orders until the process ends, while it drains, too.
+/// Serves the control socket until the process ends, also while it drains.
 pub(crate) struct ControlSocket {
     listener: Mutex<Option<UnixListener>>,
     control: Arc<Control>,
 }
 
 impl ControlSocket {
-    /// Takes them here, and has them carried out there.
+    /// Accepts on `listener`; `control` carries the orders out.
     pub(crate) fn new(listener: UnixListener, control: Control) -> Self {
         Self {
             listener: Mutex::new(Some(listener)),
@@ -62,7 +62,7 @@ impl ControlSocket {
     fn listener(&self) -> Option<tokio::net::UnixListener> {
         let listener = tokio::net::UnixListener::from_std(self.listener.lock().take()?);
         listener
-            .map_err(|error| warn!("no orders can be taken: {error}"))
+            .map_err(|error| warn!("the control socket can't be served: {error}"))
             .ok()
     }
 }
@@ -76,15 +76,15 @@ impl BackgroundService for ControlSocket {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let orders = Arc::new(Orders {
-                        peer: Peer::of(&stream),
+                    let orders = Arc::new(ControlConnection {
+                        peer: PeerProcess::of(&stream),
                         control: Arc::clone(&self.control),
                     });
                     let shutdown = shutdown.clone();
                     tokio::spawn(async move { orders.take(stream, &shutdown).await });
                 }
                 Err(error) => {
-                    warn!("an order can't be taken: {error}");
+                    warn!("the control socket can't accept a connection: {error}");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -93,12 +93,12 @@ impl BackgroundService for ControlSocket {
 }
 
 /// The orders of one connection.
-struct Orders {
-    peer: Peer,
+struct ControlConnection {
+    peer: PeerProcess,
     control: Arc<Control>,
 }
 
-impl Orders {
+impl ControlConnection {
     async fn take(self: Arc<Self>, stream: UnixStream, shutdown: &ShutdownWatch) {
         let stream = l4::stream::Stream::from(stream);
         let mut open: Option<pingora::protocols::Stream> = Some(Box::new(stream));
@@ -109,7 +109,7 @@ impl Orders {
 }
 
 #[async_trait]
-impl ServeHttp for Orders {
+impl ServeHttp for ControlConnection {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         self.control.answer(session, self.peer).await
     }

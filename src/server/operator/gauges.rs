@@ -12,17 +12,17 @@ use crate::clock;
 use crate::cluster::Node;
 use crate::request::Shop;
 use crate::revocation::State;
-use crate::server::reload_record::Record;
-use crate::server::snapshot::Site;
+use crate::server::reload_record::ReloadRecord;
+use crate::server::snapshot::Snapshot;
 
 /// What is measured, and where.
 pub(crate) struct Measured<'a> {
-    pub(crate) site: &'a Site,
+    pub(crate) snapshot: &'a Snapshot,
     pub(crate) connections: usize,
     pub(crate) read_ahead_bytes: usize,
     pub(crate) in_flight: usize,
     pub(crate) is_draining: bool,
-    pub(crate) reloads: &'a Record,
+    pub(crate) reloads: &'a ReloadRecord,
     pub(crate) node: Option<&'a Node>,
 }
 
@@ -106,12 +106,12 @@ impl Measured<'_> {
 
     /// One value for each shop.
     fn by_shop<V>(&self, value: impl Fn(&Shop) -> V) -> impl Iterator<Item = (Labels<1>, V)> {
-        let shops = self.site.gate.shops().iter();
+        let shops = self.snapshot.gate.shops().iter();
         shops.map(move |shop| ([label("shop", &shop.name)], value(shop)))
     }
 
     fn measure_journal(&self, scrape: &mut Scrape) {
-        let journal = self.site.gate.revocations().journal();
+        let journal = self.snapshot.gate.revocations().journal();
         scrape.in_unit(
             Unit::Seconds,
             "journal_latency",
@@ -136,7 +136,7 @@ impl Measured<'_> {
     }
 
     fn measure_revocations(&self, scrape: &mut Scrape) {
-        let revocations = self.site.gate.revocations();
+        let revocations = self.snapshot.gate.revocations();
         let counts = revocations.counts();
         let kinds = [
             ("token", counts.tokens),
@@ -159,7 +159,7 @@ impl Measured<'_> {
             ConstGauge::new(whole(revocations.bytes())),
         );
         let now = clock::now();
-        let unverified = self.site.gate.shops().iter().flat_map(|shop| {
+        let unverified = self.snapshot.gate.shops().iter().flat_map(|shop| {
             let held = revocations.unverified(shop.tag, now);
             let kinds = [("unconfirmed", held.unconfirmed), ("likely", held.likely)];
             kinds.map(|(kind, count)| ([label("shop", &shop.name), label("kind", kind)], count))
@@ -205,7 +205,7 @@ impl Measured<'_> {
             "Whether the process was told to stop",
             self.is_draining,
         );
-        let certificates = self.site.certificates.iter();
+        let certificates = self.snapshot.certificates.iter();
         scrape.gauges(
             "certificate_not_after_timestamp_seconds",
             "When a certificate ends",
@@ -245,7 +245,7 @@ impl Measured<'_> {
             self.by_shop(|shop| shop.clock.offset_s()),
         );
         let servers = || {
-            let shops = self.site.gate.shops().iter();
+            let shops = self.snapshot.gate.shops().iter();
             shops.flat_map(|shop| {
                 let servers = shop.clock.servers().into_iter();
                 servers.map(|one| {
@@ -267,7 +267,7 @@ impl Measured<'_> {
     }
 
     fn measure_credentials(&self, scrape: &mut Scrape) {
-        let places = self.site.gate.shops().iter().flat_map(|shop| {
+        let places = self.snapshot.gate.shops().iter().flat_map(|shop| {
             let judged = loaded(&shop.judged);
             shop.places.iter().flat_map(move |place| {
                 let (tokens, unreadable) = (place.counts.tokens(), place.counts.unreadable());
@@ -315,7 +315,7 @@ impl Measured<'_> {
 
     fn measure_servers(&self, scrape: &mut Scrape) {
         let servers = || {
-            let shops = self.site.upstreams.iter();
+            let shops = self.snapshot.upstreams.iter();
             shops.flat_map(|(shop, upstreams)| {
                 let servers = upstreams.servers().into_iter();
                 servers.map(|one| ([label("shop", shop), label("server", &one.label)], one))
@@ -339,7 +339,7 @@ impl Measured<'_> {
     }
 
     fn measure_cluster(&self, scrape: &mut Scrape, node: &Node) {
-        let revocations = self.site.gate.revocations();
+        let revocations = self.snapshot.gate.revocations();
         scrape.in_unit(
             Unit::Seconds,
             "propagation",

@@ -14,32 +14,32 @@ use prometheus_client::encoding::text;
 
 use super::gauges::Measured;
 use super::metrics::Metrics;
-use super::readiness::{Check, Looked};
+use super::readiness::{Readiness, ReadinessCheck};
 use crate::request::{Request, host_of};
-use crate::server::connection::limiter::Slots;
+use crate::server::connection::limiter::ConnectionLimiter;
 use crate::server::process::traffic::Traffic;
 use crate::server::proxy::body::budget::BodyBudget;
-use crate::server::reload::Reloads;
-use crate::server::snapshot::Served;
+use crate::server::reload::Reloader;
+use crate::server::snapshot::SharedSnapshot;
 
 /// Answers `/metrics`, `/livez` and `/readyz`.
-pub(crate) struct Operator {
-    pub(crate) served: Served,
-    pub(crate) slots: Arc<Slots>,
+pub(crate) struct OperatorPages {
+    pub(crate) snapshot: SharedSnapshot,
+    pub(crate) limiter: Arc<ConnectionLimiter>,
     pub(crate) body_budget: Arc<BodyBudget>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traffic: Arc<Traffic>,
-    pub(crate) reloads: Arc<Reloads>,
+    pub(crate) reloads: Arc<Reloader>,
 }
 
 #[async_trait]
-impl ServeHttp for Operator {
+impl ServeHttp for OperatorPages {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let own = session.server_addr().and_then(|address| address.as_inet());
         let own = own.map(|address| address.ip().to_canonical());
         let head = session.req_header();
         if !self.is_known_host(head, own) {
-            let help = "this Host is unknown here: name it in operator_hosts\n";
+            let help = "unknown Host: add it to operator_hosts\n";
             return page(StatusCode::MISDIRECTED_REQUEST, help);
         }
         match (&head.method, head.uri.path()) {
@@ -54,9 +54,9 @@ impl ServeHttp for Operator {
     }
 }
 
-impl Operator {
-    /// Whether a request names a host that a foreign page can't have made its own: an address that is ours, or a listed
-    /// name. Clients without a `Host` are no browsers.
+impl OperatorPages {
+    /// Whether the host is one that a foreign page can't use (DNS rebinding): an address of ours, or a listed name.
+    /// Clients without a `Host` are no browsers.
     fn is_known_host(&self, head: &Parts, own: Option<IpAddr>) -> bool {
         if head.uri.authority().is_none() && !head.headers.contains_key(HOST) {
             return true;
@@ -72,7 +72,7 @@ impl Operator {
         is_ours
             || host.eq_ignore_ascii_case("localhost")
             || self
-                .served
+                .snapshot
                 .load()
                 .operator_hosts
                 .iter()
@@ -96,8 +96,8 @@ impl Operator {
     /// What was counted and what is measured, in the `OpenMetrics` text format.
     fn metrics_text(&self) -> Result<String, fmt::Error> {
         let measured = Measured {
-            site: &self.served.load(),
-            connections: self.slots.open(),
+            snapshot: &self.snapshot.load(),
+            connections: self.limiter.open(),
             read_ahead_bytes: self.body_budget.kept(),
             in_flight: self.traffic.in_flight(),
             is_draining: self.traffic.is_draining(),
@@ -111,10 +111,10 @@ impl Operator {
         Ok(page)
     }
 
-    /// What stands in the way, or with `verbose` everything that was looked at.
+    /// The failed checks, or with `verbose` all of them.
     fn readiness(&self, query: Option<&str>) -> Response<Vec<u8>> {
-        let checks = Looked {
-            site: &self.served.load(),
+        let checks = Readiness {
+            snapshot: &self.snapshot.load(),
             traffic: &self.traffic,
             notify: &self.reloads.notify,
             reloads: &self.reloads.record,
@@ -122,9 +122,9 @@ impl Operator {
         }
         .checks();
         let is_verbose = query.is_some_and(|query| query.split('&').any(|one| one == "verbose"));
-        let is_ready = !checks.iter().any(Check::is_bad);
+        let is_ready = !checks.iter().any(ReadinessCheck::is_bad);
         let told = checks.iter().filter(|check| is_verbose || check.is_bad());
-        let mut text: String = told.map(Check::line).collect();
+        let mut text: String = told.map(ReadinessCheck::line).collect();
         let status = if is_ready {
             text.push_str("ready\n");
             StatusCode::OK

@@ -1,4 +1,4 @@
-//! How a token is called in the log: a short keyed hash of its id, useless to who does not have the key.
+//! The id of a token in the log: a short keyed hash of its digest, meaningless without the key.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use crate::revocation::Id;
 #[derive(Clone)]
 pub(crate) struct LogKey([u8; 32]);
 
-/// A token's name in the log.
+/// A token's id in the log.
 pub(crate) struct LogId([u8; 8]);
 
 impl LogKey {
-    /// A fresh key. Names differ from process to process; two lines of one process can be joined.
+    /// A fresh key. The ids of two processes differ; lines of one process can be joined.
     pub(crate) fn random() -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key)?;
         Ok(Self(key))
     }
 
-    /// The name of a token.
+    /// The log id of a token.
     pub(crate) fn name(&self, id: &Id) -> LogId {
         let hash = blake3::keyed_hash(&self.0, id.bytes());
         let mut name = [0; 8];

@@ -17,45 +17,45 @@ pub(super) const PREFIX: &str = "doorward";
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    requests: Family<Request, Counter>,
-    decisions: Family<Decision, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    decisions: Family<DecisionLabels, Counter>,
     overhead: Histogram,
-    took: Family<ShopName, Histogram, fn() -> Histogram>,
-    logouts: Family<Outcome, Counter>,
-    near_misses: Family<ShopName, Counter>,
-    minted: Family<Outcome, Counter>,
-    reissued: Family<Outcome, Counter>,
-    limits: Family<Limit, Counter>,
+    took: Family<ShopLabels, Histogram, fn() -> Histogram>,
+    logouts: Family<OutcomeLabels, Counter>,
+    near_misses: Family<ShopLabels, Counter>,
+    minted: Family<OutcomeLabels, Counter>,
+    reissued: Family<OutcomeLabels, Counter>,
+    limits: Family<LimitLabels, Counter>,
     failed_handshakes: Counter,
-    cut_off: Family<ShopName, Counter>,
+    cut_off: Family<ShopLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ShopName {
+struct ShopLabels {
     shop: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Request {
+struct RequestLabels {
     shop: String,
     code: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Decision {
+struct DecisionLabels {
     shop: String,
     verdict: &'static str,
     detail: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct OutcomeLabels {
     shop: String,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Limit {
+struct LimitLabels {
     limit: &'static str,
 }
 
@@ -136,7 +136,7 @@ impl Default for Metrics {
 impl Metrics {
     /// An answer handed out tokens.
     pub(crate) fn note_minted(&self, shop: &str, outcome: &'static str) {
-        let outcome = Outcome {
+        let outcome = OutcomeLabels {
             shop: shop.to_owned(),
             outcome,
         };
@@ -145,7 +145,7 @@ impl Metrics {
 
     /// An answer handed out a token that is dead.
     pub(crate) fn note_reissued(&self, shop: &str, outcome: &'static str) {
-        let outcome = Outcome {
+        let outcome = OutcomeLabels {
             shop: shop.to_owned(),
             outcome,
         };
@@ -160,20 +160,22 @@ impl Metrics {
     /// A request was served, from its header block to the end of its answer.
     pub(crate) fn note_duration(&self, shop: &str, took: Duration) {
         let shop = shop.to_owned();
-        let labels = ShopName { shop };
+        let labels = ShopLabels { shop };
         self.took.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// A request was answered.
     pub(crate) fn note_request(&self, shop: &str, code: u16) {
         let shop = shop.to_owned();
-        self.requests.get_or_create(&Request { shop, code }).inc();
+        self.requests
+            .get_or_create(&RequestLabels { shop, code })
+            .inc();
     }
 
     /// A request was judged.
     pub(crate) fn note_decision(&self, shop: &str, verdict: &'static str, detail: &'static str) {
         let shop = shop.to_owned();
-        let labels = Decision {
+        let labels = DecisionLabels {
             shop,
             verdict,
             detail,
@@ -184,18 +186,20 @@ impl Metrics {
     /// A logout ended.
     pub(crate) fn note_logout(&self, shop: &str, outcome: &'static str) {
         let shop = shop.to_owned();
-        self.logouts.get_or_create(&Outcome { shop, outcome }).inc();
+        self.logouts
+            .get_or_create(&OutcomeLabels { shop, outcome })
+            .inc();
     }
 
     /// A request looks like a logout, and no rule is about it.
     pub(crate) fn note_near_miss(&self, shop: &str) {
         let shop = shop.to_owned();
-        self.near_misses.get_or_create(&ShopName { shop }).inc();
+        self.near_misses.get_or_create(&ShopLabels { shop }).inc();
     }
 
     /// A limit was reached, by its key in the configuration.
     pub(crate) fn note_limit(&self, limit: &'static str) {
-        self.limits.get_or_create(&Limit { limit }).inc();
+        self.limits.get_or_create(&LimitLabels { limit }).inc();
     }
 
     /// A connection ended in its TLS handshake.
@@ -218,7 +222,7 @@ impl Metrics {
     /// Streams of HTTP/2 ended before any of our code saw a request.
     pub(crate) fn note_unserved(&self, streams: usize) {
         if streams > 0 {
-            let labels = Decision {
+            let labels = DecisionLabels {
                 shop: String::new(),
                 verdict: "malformed",
                 detail: "http2",
@@ -231,7 +235,7 @@ impl Metrics {
     /// A request was ended because a token of it was revoked.
     pub(crate) fn note_cut(&self, shop: &str) {
         let shop = shop.to_owned();
-        self.cut_off.get_or_create(&ShopName { shop }).inc();
+        self.cut_off.get_or_create(&ShopLabels { shop }).inc();
     }
 
     /// All of them.

@@ -1,33 +1,33 @@
-//! An order of the operator's, as it travels to the control socket, and who gives it.
+//! An order on the control socket, with the process that sends it.
 
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
 use crate::request::Target;
 
-/// Whom an operator means, at which shop.
+/// What to revoke or to look up, and at which shop.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// The shop's name; `None`: all of them, where everybody is cut off.
+    /// The shop's name; `None`: every shop, for a cutoff of all tokens.
     pub shop: Option<String>,
-    /// Whom.
+    /// What is revoked or looked up.
     pub target: Target,
-    /// Whether it is only said what would be done.
+    /// Whether to report only what would be done.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// Who gives an order, as the kernel says (`SO_PEERCRED`, unix(7)).
+/// The process that sends an order, as the kernel reports it (`SO_PEERCRED`, unix(7)).
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Peer {
-    /// The user; `None`: the kernel does not say.
+pub(crate) struct PeerProcess {
+    /// The user; `None`: the kernel does not report it.
     pub(crate) uid: Option<u32>,
     /// The process, which may have ended since.
     pub(crate) pid: Option<i32>,
 }
 
-impl Peer {
+impl PeerProcess {
     pub(super) fn of(stream: &UnixStream) -> Self {
         let Ok(credentials) = stream.peer_cred() else {
             return Self::default();

@@ -1,24 +1,24 @@
-//! Whether this process should get customers, and what an operator should know of it.
+//! Readiness: whether this process should get customers, check by check.
 
 use crate::clock;
 use crate::cluster::Node;
 use crate::request::{Issuer, Shop};
-use crate::revocation::State as Standing;
+use crate::revocation::State;
 use crate::server::process::notify::Notify;
 use crate::server::process::traffic::Traffic;
-use crate::server::reload_record::Record;
-use crate::server::snapshot::Site;
+use crate::server::reload_record::ReloadRecord;
+use crate::server::snapshot::Snapshot;
 
-/// One thing that was looked at.
-pub(crate) struct Check {
+/// The result of one check.
+pub(crate) struct ReadinessCheck {
     what: String,
     found: String,
-    state: State,
+    state: CheckState,
 }
 
-/// What it means.
+/// What a result means.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum CheckState {
     /// As it should be.
     Good,
     /// Not as it should be, but no other process would do better.
@@ -27,22 +27,22 @@ enum State {
     Bad,
 }
 
-/// What readiness depends on.
-pub(crate) struct Looked<'a> {
-    pub(crate) site: &'a Site,
+/// What the checks look at.
+pub(crate) struct Readiness<'a> {
+    pub(crate) snapshot: &'a Snapshot,
     pub(crate) traffic: &'a Traffic,
     pub(crate) notify: &'a Notify,
-    pub(crate) reloads: &'a Record,
+    pub(crate) reloads: &'a ReloadRecord,
     pub(crate) node: Option<&'a Node>,
 }
 
-impl Looked<'_> {
-    /// Everything, the gravest first.
-    pub(crate) fn checks(&self) -> Vec<Check> {
+impl Readiness<'_> {
+    /// All checks, the gravest first.
+    pub(crate) fn checks(&self) -> Vec<ReadinessCheck> {
         let mut checks = vec![self.process(), self.journal()];
         checks.extend(self.node.map(|node| self.cluster(node)));
         checks.push(self.configuration());
-        for shop in self.site.gate.shops() {
+        for shop in self.snapshot.gate.shops() {
             checks.extend(keys_of(shop));
             checks.extend(places_of(shop));
             checks.extend(self.servers_of(shop));
@@ -51,55 +51,55 @@ impl Looked<'_> {
         checks
     }
 
-    fn process(&self) -> Check {
+    fn process(&self) -> ReadinessCheck {
         let (found, state) = if self.traffic.is_draining() {
-            ("draining", State::Bad)
+            ("draining", CheckState::Bad)
         } else if self.notify.has_been_ready() {
-            ("serving", State::Good)
+            ("serving", CheckState::Good)
         } else {
-            ("starting", State::Bad)
+            ("starting", CheckState::Bad)
         };
-        Check::of("process", found, state)
+        ReadinessCheck::new("process", found, state)
     }
 
-    /// Without it what is revoked is still refused, but no logout can be answered.
-    fn journal(&self) -> Check {
-        if self.site.gate.revocations().journal().is_writable() {
-            Check::of("journal", "writable", State::Good)
+    /// With a journal that can't be written revoked tokens are still refused, but no logout can be answered.
+    fn journal(&self) -> ReadinessCheck {
+        if self.snapshot.gate.revocations().journal().is_writable() {
+            ReadinessCheck::new("journal", "writable", CheckState::Good)
         } else {
-            Check::of("journal", "can't be written", State::Bad)
+            ReadinessCheck::new("journal", "can't be written", CheckState::Bad)
         }
     }
 
-    /// While other nodes may know more, customers with credentials are sent away.
-    fn cluster(&self, node: &Node) -> Check {
+    /// Until this node is in sync, requests with credentials are answered 503.
+    fn cluster(&self, node: &Node) -> ReadinessCheck {
         let (status, counts) = (node.status(), node.counts());
         let all = counts.connected + counts.missing;
         let mut found = format!("{}; {} of {all} peers", status.state, counts.connected);
         if !status.why.is_empty() {
             found = format!("{found}; {}", status.why);
         }
-        let standing = self.site.gate.revocations().standing();
+        let standing = self.snapshot.gate.revocations().standing();
         let state = match (standing.serves(clock::now()), standing.state()) {
-            (false, _) => State::Bad,
-            (true, Standing::Stale) => State::Odd,
-            (true, _) => State::Good,
+            (false, _) => CheckState::Bad,
+            (true, State::Stale) => CheckState::Odd,
+            (true, _) => CheckState::Good,
         };
-        Check::of("cluster", found, state)
+        ReadinessCheck::new("cluster", found, state)
     }
 
-    fn configuration(&self) -> Check {
+    fn configuration(&self) -> ReadinessCheck {
         let at = self.reloads.last_good_at();
         if self.reloads.is_last_good() {
-            Check::of("configuration", format!("of {at}"), State::Good)
+            ReadinessCheck::new("configuration", format!("of {at}"), CheckState::Good)
         } else {
             let found = format!("the last reload failed; that of {at} serves on");
-            Check::of("configuration", found, State::Odd)
+            ReadinessCheck::new("configuration", found, CheckState::Odd)
         }
     }
 
-    fn servers_of(&self, shop: &Shop) -> Option<Check> {
-        let servers = self.site.upstreams.get(&shop.name)?.servers();
+    fn servers_of(&self, shop: &Shop) -> Option<ReadinessCheck> {
+        let servers = self.snapshot.upstreams.get(&shop.name)?.servers();
         let well = servers
             .iter()
             .filter(|one| one.state() == "healthy")
@@ -108,21 +108,25 @@ impl Looked<'_> {
             .iter()
             .map(|one| format!("{} {}", one.label, one.state()));
         let told: Vec<_> = told.collect();
-        let state = if well > 0 { State::Good } else { State::Odd };
+        let state = if well > 0 {
+            CheckState::Good
+        } else {
+            CheckState::Odd
+        };
         let what = format!("servers of shop {}", shop.name);
-        Some(Check::of(what, told.join(", "), state))
+        Some(ReadinessCheck::new(what, told.join(", "), state))
     }
 
-    fn revocations(&self) -> Check {
-        let counts = self.site.gate.revocations().counts();
+    fn revocations(&self) -> ReadinessCheck {
+        let counts = self.snapshot.gate.revocations().counts();
         let tokens = counts.tokens + counts.undated;
         let found = format!("{tokens} tokens, {} cutoffs", counts.cutoffs);
-        Check::of("revocations", found, State::Good)
+        ReadinessCheck::new("revocations", found, CheckState::Good)
     }
 }
 
 /// A shop whose keys were never fetched has no token that could be verified.
-fn keys_of(shop: &Shop) -> impl Iterator<Item = Check> {
+fn keys_of(shop: &Shop) -> impl Iterator<Item = ReadinessCheck> {
     let issuers = shop.verifier.issuers();
     issuers.iter().enumerate().map(|(place, issuer)| {
         let what = if issuers.len() == 1 {
@@ -134,37 +138,37 @@ fn keys_of(shop: &Shop) -> impl Iterator<Item = Check> {
     })
 }
 
-fn keys_of_issuer(what: String, issuer: &Issuer) -> Check {
+fn keys_of_issuer(what: String, issuer: &Issuer) -> ReadinessCheck {
     let keys = issuer.ring().state();
     if !issuer.has_keys() {
         let failure = keys.failure.unwrap_or("not yet");
-        return Check::of(what, format!("never fetched: {failure}"), State::Bad);
+        return ReadinessCheck::new(what, format!("never fetched: {failure}"), CheckState::Bad);
     }
     match keys.failure {
         Some(failure) => {
             let found = format!("{}; the last fetch failed: {failure}", keys.count);
-            Check::of(what, found, State::Odd)
+            ReadinessCheck::new(what, found, CheckState::Odd)
         }
-        None => Check::of(what, keys.count.to_string(), State::Good),
+        None => ReadinessCheck::new(what, keys.count.to_string(), CheckState::Good),
     }
 }
 
-/// A place in which tokens are looked for, and that never held one, protects nothing.
-fn places_of(shop: &Shop) -> impl Iterator<Item = Check> {
+/// A configured place that never held a token protects nothing.
+fn places_of(shop: &Shop) -> impl Iterator<Item = ReadinessCheck> {
     shop.places.iter().map(|place| {
         let (tokens, unreadable) = (place.counts.tokens(), place.counts.unreadable());
         let what = format!("place of shop {}, {}", shop.name, place.label());
         let found = format!("{tokens} tokens, {unreadable} other values");
         if place.counts.is_vain() {
             let found = format!("{found}: it seems to protect nothing");
-            return Check::of(what, found, State::Odd);
+            return ReadinessCheck::new(what, found, CheckState::Odd);
         }
-        Check::of(what, found, State::Good)
+        ReadinessCheck::new(what, found, CheckState::Good)
     })
 }
 
-impl Check {
-    fn of(what: impl Into<String>, found: impl Into<String>, state: State) -> Self {
+impl ReadinessCheck {
+    fn new(what: impl Into<String>, found: impl Into<String>, state: CheckState) -> Self {
         Self {
             what: what.into(),
             found: found.into(),
@@ -172,17 +176,17 @@ impl Check {
         }
     }
 
-    /// Whether customers should go elsewhere for it.
+    /// Whether customers should go elsewhere.
     pub(crate) fn is_bad(&self) -> bool {
-        self.state == State::Bad
+        self.state == CheckState::Bad
     }
 
-    /// One line: `+` is good, `!` is odd, `-` is bad.
+    /// One line: `+` good, `!` odd, `-` bad.
     pub(crate) fn line(&self) -> String {
         let sign = match self.state {
-            State::Good => '+',
-            State::Odd => '!',
-            State::Bad => '-',
+            CheckState::Good => '+',
+            CheckState::Odd => '!',
+            CheckState::Bad => '-',
         };
         format!("[{sign}] {}: {}\n", self.what, self.found)
     }

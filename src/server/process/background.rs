@@ -1,4 +1,4 @@
-//! What is done in the background, again and again.
+//! The background tasks: housekeeping, fetching of keys, refresh of the servers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use pingora::services::background::BackgroundService;
 use crate::clock;
 use crate::request::{Gate, Shop};
 use crate::server::keys::jwks::KeyFetcher;
-use crate::server::snapshot::Served;
+use crate::server::snapshot::SharedSnapshot;
 use crate::server::upstream::refresh_due;
 
-/// How often it is asked what is due.
+/// How often due look-ups and checks are started.
 const UPKEEP_TICK: Duration = Duration::from_millis(100);
 
-/// How often is done what is done in the background.
+/// How often the other tasks run.
 const TICK: Duration = Duration::from_secs(1);
 
-/// From which share of a limit on it is warned of.
+/// The share of a limit from which a warning is logged.
 const NEARLY_FULL_PERCENT: u64 = 80;
 
-/// Drops what is over, and warns of what goes wrong.
-pub(crate) struct Housekeeping(pub(crate) Served);
+/// Drops expired entries, and logs warnings.
+pub(crate) struct Housekeeping(pub(crate) SharedSnapshot);
 
 #[async_trait]
 impl BackgroundService for Housekeeping {
@@ -36,11 +36,11 @@ impl BackgroundService for Housekeeping {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
-                    let site = self.0.load();
-                    site.gate.revocations().tick();
-                    site.gate.honour_meanings(clock::now());
-                    site.gate.shops().iter().for_each(|shop| warn_of_vain_places(shop));
-                    warn_of_full_stores(&site.gate, &mut nearly_full);
+                    let snapshot = self.0.load();
+                    snapshot.gate.revocations().tick();
+                    snapshot.gate.honour_meanings(clock::now());
+                    snapshot.gate.shops().iter().for_each(|shop| warn_of_vain_places(shop));
+                    warn_of_full_stores(&snapshot.gate, &mut nearly_full);
                 }
                 _ = shutdown.changed() => return,
             }
@@ -48,8 +48,8 @@ impl BackgroundService for Housekeeping {
     }
 }
 
-/// The limit of what unverified credentials may store is warned of before it is reached, once each time. `known`: the shops
-/// that were warned of, by name.
+/// Warns before the limit of entries of unverified credentials is reached, once each time. `known`: the names of the shops
+/// that were warned about.
 fn warn_of_full_stores(gate: &Gate, known: &mut HashSet<String>) {
     let now = clock::now();
     for shop in gate.shops() {
@@ -66,7 +66,7 @@ fn warn_of_full_stores(gate: &Gate, known: &mut HashSet<String>) {
     }
 }
 
-/// A place that never holds a token protects nothing, and must not be silent about it.
+/// Warns about a configured place that never holds a token: it protects nothing.
 fn warn_of_vain_places(shop: &Shop) {
     for place in shop
         .places
@@ -81,7 +81,7 @@ fn warn_of_vain_places(shop: &Shop) {
 
 /// Fetches keys that are due.
 pub(crate) struct KeyRefresh {
-    pub(crate) site: Served,
+    pub(crate) snapshot: SharedSnapshot,
     pub(crate) keys: Arc<KeyFetcher>,
 }
 
@@ -91,7 +91,7 @@ impl BackgroundService for KeyRefresh {
         let mut ticks = tokio::time::interval(TICK);
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.keys.tick(self.site.load().gate.shops()),
+                _ = ticks.tick() => self.keys.tick(self.snapshot.load().gate.shops()),
                 _ = shutdown.changed() => return,
             }
         }
@@ -99,28 +99,31 @@ impl BackgroundService for KeyRefresh {
 }
 
 /// Keeps addresses and health up to date, for all shops.
-pub(crate) struct Upkeep {
-    site: Served,
+pub(crate) struct UpstreamRefresh {
+    snapshot: SharedSnapshot,
     connector: Arc<Connector>,
 }
 
-impl Upkeep {
+impl UpstreamRefresh {
     /// Of the site that is served.
-    pub(crate) fn of(site: Served) -> Self {
+    pub(crate) fn of(snapshot: SharedSnapshot) -> Self {
         let connector = Arc::new(Connector::new(None));
-        Self { site, connector }
+        Self {
+            snapshot,
+            connector,
+        }
     }
 }
 
 #[async_trait]
-impl BackgroundService for Upkeep {
+impl BackgroundService for UpstreamRefresh {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut ticks = tokio::time::interval(UPKEEP_TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
-                    for upstreams in self.site.load().upstreams.values() {
+                    for upstreams in self.snapshot.load().upstreams.values() {
                         refresh_due(upstreams, &self.connector);
                     }
                 }

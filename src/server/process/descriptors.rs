@@ -1,4 +1,4 @@
-//! How many descriptors the process may have: each connection of a customer takes one, and often one to the shop.
+//! The limit of file descriptors: each connection of a customer takes one, and often one to the shop.
 
 use log::info;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -8,8 +8,8 @@ use crate::server::connection::limits::Limits;
 /// Descriptors for the journal, listeners, operators, and the runtime.
 const RESERVE: u64 = 64;
 
-/// Raises the limit of the process as far as it may, and returns how many connections of customers that is good
-/// for. A process without descriptors could accept nobody, and not even say so.
+/// Raises the soft limit to the hard one, and returns how many connections of customers it allows. A process without
+/// descriptors could accept no connection, and not even log it.
 pub(crate) fn raise(limits: &Limits) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -23,7 +23,7 @@ pub(crate) fn raise(limits: &Limits) -> usize {
     let good_for = connections(current);
     if good_for < limits.connections {
         let descriptors = current.unwrap_or(u64::MAX);
-        info!(descriptors, good_for; "`connections` is more than there are descriptors for; LimitNOFILE grants them");
+        info!(descriptors, good_for; "`connections` exceeds the limit of file descriptors; raise LimitNOFILE");
     }
     good_for
 }

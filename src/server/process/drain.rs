@@ -1,11 +1,11 @@
-//! How the process takes its leave.
+//! How long the process takes to stop.
 
 use std::time::Duration;
 
 /// How long the process takes to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drain {
-    /// How long it still takes connections while `/readyz` says 503, so that balancers notice.
+    /// How long it still accepts connections while `/readyz` answers 503, so that balancers notice.
     pub delay: Duration,
     /// How long requests in flight may take after that.
     pub timeout: Duration,

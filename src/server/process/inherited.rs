@@ -1,4 +1,4 @@
-//! Sockets that systemd listens on for us (`sd_listen_fds`(3)): connections wait in them while we restart.
+//! Sockets passed by systemd (`sd_listen_fds`(3)): connections wait in them during a restart.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,12 +6,11 @@ use std::os::fd::OwnedFd;
 
 use listenfd::ListenFd;
 
-/// The sockets that were handed over and that nothing has asked for yet.
+/// The sockets that were passed and are not claimed yet.
 pub(crate) struct Inherited(Vec<(SocketAddr, TcpListener)>);
 
 impl Inherited {
-    /// Takes them all; none, where nobody hands any over. To be called before any thread is started: the
-    /// environment is cleared of them.
+    /// Takes them all. Call it before any thread is started: it removes them from the environment.
     pub(crate) fn take() -> io::Result<Self> {
         let mut handed = ListenFd::from_env();
         let mut sockets = Vec::new();
@@ -23,14 +22,13 @@ impl Inherited {
         Ok(Self(sockets))
     }
 
-    /// The socket that listens on exactly this address. `0.0.0.0` and `[::]` are two addresses: what the
-    /// configuration says is what is listened on.
+    /// The socket that listens on exactly this address. `0.0.0.0` and `[::]` are two addresses.
     pub(crate) fn remove(&mut self, address: SocketAddr) -> Option<TcpListener> {
         let place = self.0.iter().position(|(at, _)| *at == address)?;
         Some(self.0.swap_remove(place).1)
     }
 
-    /// An address that nothing has asked for.
+    /// An address that was not claimed.
     pub(crate) fn unclaimed(&self) -> Option<SocketAddr> {
         self.0.first().map(|(at, _)| *at)
     }

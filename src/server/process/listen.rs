@@ -16,7 +16,7 @@ use socket2::SockRef;
 
 use super::inherited::Inherited;
 
-/// An address that customers come to.
+/// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// The address and port.
@@ -54,7 +54,7 @@ impl fmt::Display for Listen {
 }
 
 /// A socket that listens.
-pub(crate) struct Bound {
+pub(crate) struct BoundListener {
     /// Where: an address with its port. Pingora looks for the socket under this name.
     pub(crate) at: String,
     family: Family,
@@ -66,15 +66,14 @@ enum Family {
     Tls,
 }
 
-/// How much a customer's socket takes beyond what is on its way (inherited by every connection). Left alone it would
-/// take megabytes, and nobody could tell a customer who reads slowly from one who does not read.
+/// How many unsent bytes a customer's socket buffers (`TCP_NOTSENT_LOWAT`, inherited by every connection). The default is
+/// megabytes, which would hide whether a customer reads slowly or not at all.
 const UNSENT_BYTES_MAX: u32 = 128 << 10;
 
-/// How much is read ahead of TLS: a whole record, as far as it fits. Left alone, Pingora keeps 64 KiB for every connection,
-/// and an idle one costs 90 kB.
+/// The read buffer of a TLS connection: one record. With Pingora's default of 64 KiB an idle connection costs 90 kB.
 const TLS_READ_BYTES: usize = 16 << 10;
 
-/// Without TLS nothing is gained by one: header blocks and bodies have buffers of their own.
+/// Plain connections need none: header blocks and bodies have their own buffers.
 fn buffers(read_bytes: usize) -> L4BufferSettings {
     L4BufferSettings {
         read: Some(read_bytes),
@@ -82,7 +81,7 @@ fn buffers(read_bytes: usize) -> L4BufferSettings {
     }
 }
 
-impl Bound {
+impl BoundListener {
     /// Listens on an address, by the socket that systemd holds there if there is one; port 0 chooses one.
     pub(crate) fn tcp(listen: Listen, inherited: &mut Inherited) -> io::Result<Self> {
         let listener = match inherited.remove(listen.address) {
@@ -109,19 +108,19 @@ impl Bound {
     }
 }
 
-/// A service whose sockets are bound already. Pingora, left alone, would retry a bind for half a minute,
-/// panic inside the service and live on without it.
-pub(crate) struct Listening<A> {
+/// A service whose sockets are bound already. Pingora by itself would retry a bind for half a minute, panic inside the
+/// service and run on without it.
+pub(crate) struct BoundService<A> {
     service: Service<A>,
-    bound: Vec<Bound>,
-    doors: Option<ShutdownWatch>,
+    bound: Vec<BoundListener>,
+    stop_accepting: Option<ShutdownWatch>,
 }
 
-impl<A> Listening<A> {
+impl<A> BoundService<A> {
     /// A service on these sockets; `tls` makes the settings for those with TLS.
     pub(crate) fn new(
         mut service: Service<A>,
-        bound: Vec<Bound>,
+        bound: Vec<BoundListener>,
         tls: impl Fn() -> pingora::Result<TlsSettings>,
     ) -> pingora::Result<Self> {
         for one in &bound {
@@ -139,22 +138,22 @@ impl<A> Listening<A> {
         Ok(Self {
             service,
             bound,
-            doors: None,
+            stop_accepting: None,
         })
     }
 
-    /// The same, letting connections in until this watch says `true`. Otherwise Pingora's own watch counts,
-    /// which never says it: what is listened on aside serves until the process ends.
-    pub(crate) fn until(self, doors: ShutdownWatch) -> Self {
+    /// Accepts connections until this watch is `true`. Otherwise Pingora's own watch counts, which never is: the
+    /// operator's listener serves until the process ends.
+    pub(crate) fn until(self, stop_accepting: ShutdownWatch) -> Self {
         Self {
-            doors: Some(doors),
+            stop_accepting: Some(stop_accepting),
             ..self
         }
     }
 }
 
 #[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServiceWithDependents for Listening<A> {
+impl<A: ServerApp + Send + Sync + 'static> ServiceWithDependents for BoundService<A> {
     async fn start_service(
         &mut self,
         fds: Option<ListenFds>,
@@ -166,9 +165,9 @@ impl<A: ServerApp + Send + Sync + 'static> ServiceWithDependents for Listening<A
         for bound in self.bound.drain(..) {
             fds.lock().add(bound.at, bound.socket.into_raw_fd());
         }
-        let doors = self.doors.take().unwrap_or(shutdown);
+        let stop_accepting = self.stop_accepting.take().unwrap_or(shutdown);
         self.service
-            .start_service(Some(fds), doors, listeners_per_fd, ready)
+            .start_service(Some(fds), stop_accepting, listeners_per_fd, ready)
             .await;
     }
 

@@ -1,4 +1,4 @@
-//! What systemd is told, where it asks for it (`sd_notify`(3)): by `NOTIFY_SOCKET` alone, without libsystemd.
+//! Notifications to systemd (`sd_notify`(3)), by `NOTIFY_SOCKET` and without libsystemd.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,17 +8,17 @@ use sd_notify::NotifyState;
 
 use super::traffic::Traffic;
 use crate::revocation::State;
-use crate::server::reload_record::Record;
-use crate::server::snapshot::Served;
+use crate::server::reload_record::ReloadRecord;
+use crate::server::snapshot::SharedSnapshot;
 
-/// Tells systemd how the process fares. Where nobody asks, nothing is told.
+/// Tells systemd the state of the process. Without `NOTIFY_SOCKET` it does nothing.
 pub(crate) struct Notify {
-    pub(crate) served: Served,
+    pub(crate) snapshot: SharedSnapshot,
     pub(crate) traffic: Arc<Traffic>,
-    pub(crate) reloads: Arc<Record>,
-    /// Where customers come to, for people to read.
+    pub(crate) reloads: Arc<ReloadRecord>,
+    /// The public addresses, for people to read.
     pub(crate) addresses: String,
-    /// Whether `READY=1` was said, so that nothing else says it before the first request was answered.
+    /// Whether `READY=1` was sent. It is first sent when a self-probe was answered.
     pub(crate) is_ready: AtomicBool,
 }
 
@@ -26,18 +26,18 @@ impl Notify {
     /// Customers are served.
     pub(crate) fn ready(&self) {
         self.is_ready.store(true, Ordering::Release);
-        tell(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
+        notify_systemd(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
     }
 
     /// Customers are still served.
     pub(crate) fn alive(&self) {
-        tell(&[NotifyState::Watchdog, NotifyState::Status(&self.status())]);
+        notify_systemd(&[NotifyState::Watchdog, NotifyState::Status(&self.status())]);
     }
 
     /// The configuration is being read anew.
     pub(crate) fn reloading(&self) {
         if let (true, Ok(now)) = (self.may_reload(), NotifyState::monotonic_usec_now()) {
-            tell(&[NotifyState::Reloading, now]);
+            notify_systemd(&[NotifyState::Reloading, now]);
         }
     }
 
@@ -52,7 +52,7 @@ impl Notify {
     pub(crate) fn stopping(&self) {
         let in_flight = self.traffic.in_flight();
         let status = format!("stopping; {in_flight} requests in flight");
-        tell(&[NotifyState::Stopping, NotifyState::Status(&status)]);
+        notify_systemd(&[NotifyState::Stopping, NotifyState::Status(&status)]);
     }
 
     /// Whether customers have been served.
@@ -60,23 +60,23 @@ impl Notify {
         self.is_ready.load(Ordering::Acquire)
     }
 
-    /// A reload is told of only between the start and the end, which have their own words.
+    /// A reload is notified only between the start and the stop, which have their own notifications.
     fn may_reload(&self) -> bool {
         self.is_ready.load(Ordering::Acquire) && !self.traffic.is_draining()
     }
 
     /// One line, for `systemctl status`.
     fn status(&self) -> String {
-        let site = self.served.load();
-        let shops = site.gate.shops().len();
-        let counts = site.gate.revocations().counts();
+        let snapshot = self.snapshot.load();
+        let shops = snapshot.gate.shops().len();
+        let counts = snapshot.gate.revocations().counts();
         let revocations = counts.tokens + counts.undated + counts.cutoffs;
         let failed = if self.reloads.is_last_good() {
             ""
         } else {
             "; the last reload failed"
         };
-        let state = match site.gate.revocations().standing().state() {
+        let state = match snapshot.gate.revocations().standing().state() {
             State::Ready => String::new(),
             state @ (State::Starting | State::Restoring | State::Syncing | State::Stale) => {
                 format!("{}: ", state.name())
@@ -95,8 +95,8 @@ fn plural(count: u64) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify_systemd(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        warn!("systemd can't be told: {error}");
+        warn!("systemd can't be notified: {error}");
     }
 }

@@ -1,5 +1,4 @@
-//! The process asks itself: a request through each of its own public listeners. Only an answer proves that
-//! customers are served.
+//! The self-probe: a request through each public listener. Only an answer proves that customers are served.
 
 use std::fmt::Write as _;
 use std::io;
@@ -17,33 +16,33 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 use socket2::{Domain, Socket, Type};
 
 use super::listen::Listen;
-use crate::server::connection::limiter::Slots;
+use crate::server::connection::limiter::ConnectionLimiter;
 use crate::server::operator::client::status_of;
 
-/// The header by which the proxy knows these requests; its value is known to this process alone.
+/// The header of these requests; only this process knows its value.
 const HEADER: HeaderName = HeaderName::from_static("x-doorward-pulse");
 
-/// Asks this process's own listeners.
-pub(crate) struct Pulse {
+/// Sends requests to this process's own listeners.
+pub(crate) struct SelfProbe {
     header: HeaderName,
     key: String,
     listeners: Vec<Listen>,
-    /// Where it asks for a place, so that a full house does not turn it away.
-    slots: Arc<Slots>,
+    /// Where it announces its connection, so that the limit does not refuse it.
+    limiter: Arc<ConnectionLimiter>,
 }
 
-/// A listener of ours that does not answer us.
+/// A listener that did not answer the probe.
 #[derive(Debug)]
-pub(crate) struct Silent {
+pub(crate) struct ProbeError {
     pub(crate) address: SocketAddr,
     pub(crate) error: io::Error,
 }
 
-impl Pulse {
-    /// A pulse through these listeners, with a fresh key.
-    pub(crate) fn through(
+impl SelfProbe {
+    /// Probes these listeners, with a fresh key.
+    pub(crate) fn new(
         listeners: Vec<Listen>,
-        slots: Arc<Slots>,
+        limiter: Arc<ConnectionLimiter>,
     ) -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes)?;
@@ -55,44 +54,44 @@ impl Pulse {
             header: HEADER,
             key,
             listeners,
-            slots,
+            limiter,
         })
     }
 
-    /// Whether a request is one of these. Nobody else can make one.
+    /// Whether a request is a self-probe. No client can make one.
     pub(crate) fn is_own(&self, head: &Parts) -> bool {
         let value = head.headers.get(&self.header);
         value.is_some_and(|value| value.as_bytes() == self.key.as_bytes())
     }
 
-    /// Asks every listener; each may take its share of `patience`.
-    pub(crate) async fn beats(self: &Arc<Self>, patience: Duration) -> Result<(), Silent> {
-        let pulse = Arc::clone(self);
-        let asked = tokio::task::spawn_blocking(move || pulse.ask_all(patience)).await;
+    /// Probes every listener; each may take its share of `patience`.
+    pub(crate) async fn probe(self: &Arc<Self>, patience: Duration) -> Result<(), ProbeError> {
+        let self_probe = Arc::clone(self);
+        let asked = tokio::task::spawn_blocking(move || self_probe.probe_all(patience)).await;
         asked.unwrap_or_else(|_| {
-            error!("the self-request ended in a panic");
-            Ok(()) // a fault of the question says nothing of the answer
+            error!("the self-probe ended in a panic");
+            Ok(()) // a fault of the probe says nothing about the listener
         })
     }
 
-    fn ask_all(&self, patience: Duration) -> Result<(), Silent> {
+    fn probe_all(&self, patience: Duration) -> Result<(), ProbeError> {
         let count = u32::try_from(self.listeners.len())
             .unwrap_or(u32::MAX)
             .max(1);
         for listen in &self.listeners {
             let address = listen.address;
-            self.ask(*listen, patience / count)
-                .map_err(|error| Silent { address, error })?;
+            self.probe_one(*listen, patience / count)
+                .map_err(|error| ProbeError { address, error })?;
         }
         Ok(())
     }
 
-    fn ask(&self, listen: Listen, patience: Duration) -> io::Result<()> {
+    fn probe_one(&self, listen: Listen, patience: Duration) -> io::Result<()> {
         let address = reachable(listen.address);
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.bind(&SocketAddr::new(address.ip(), 0).into())?;
         let from = socket.local_addr()?.as_socket();
-        let _invitation = from.map(|from| self.slots.invite(from));
+        let _invitation = from.map(|from| self.limiter.announce_own(from));
         socket.connect_timeout(&address.into(), patience)?;
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(patience))?;
@@ -122,14 +121,14 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// TLS to our own listener. Its certificate is for the names that customers use, and nothing is entrusted to
-/// the connection but a question, so nobody's identity is asked for.
+/// TLS to our own listener. Its certificate is for the names that customers use, and the probe carries no secret of
+/// theirs, so the certificate is not verified.
 fn encrypted(
     stream: TcpStream,
     ip: IpAddr,
 ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let provider = Arc::new(ring::default_provider());
-    let anybody = Arc::new(Anybody(provider.signature_verification_algorithms));
+    let anybody = Arc::new(AnyCertificate(provider.signature_verification_algorithms));
     let config = configured(provider, anybody).map_err(io::Error::other)?;
     let connection = ClientConnection::new(Arc::new(config), ServerName::IpAddress(ip.into()));
     Ok(StreamOwned::new(
@@ -150,11 +149,11 @@ fn configured(
     Ok(config)
 }
 
-/// Takes every certificate; whoever has it must hold its key all the same.
+/// Accepts every certificate; the server must still prove that it has the key.
 #[derive(Debug)]
-struct Anybody(WebPkiSupportedAlgorithms);
+struct AnyCertificate(WebPkiSupportedAlgorithms);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -200,10 +199,10 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    fn pulse_through(address: SocketAddr, tls: bool) -> Pulse {
-        Pulse::through(
+    fn probe_through(address: SocketAddr, tls: bool) -> SelfProbe {
+        SelfProbe::new(
             vec![Listen { address, tls }],
-            Arc::new(Slots::at_most(usize::MAX)),
+            Arc::new(ConnectionLimiter::at_most(usize::MAX)),
         )
         .unwrap()
     }
@@ -231,12 +230,14 @@ mod tests {
     #[test]
     fn only_the_proxys_own_answer_counts() {
         let (address, served) = listener("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
-        let pulse = pulse_through(address, false);
-        pulse.ask_all(PATIENCE).unwrap();
+        let self_probe = probe_through(address, false);
+        self_probe.probe_all(PATIENCE).unwrap();
         let head = served.join().unwrap();
-        assert!(head.contains(&format!("{HEADER}: {}\r\n", pulse.key)));
+        assert!(head.contains(&format!("{HEADER}: {}\r\n", self_probe.key)));
         let (address, served) = listener("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        let silent = pulse_through(address, false).ask_all(PATIENCE).unwrap_err();
+        let silent = probe_through(address, false)
+            .probe_all(PATIENCE)
+            .unwrap_err();
         assert_eq!(silent.error.to_string(), "it answered 200 OK");
         served.join().unwrap();
     }
@@ -260,7 +261,7 @@ mod tests {
             let stream = StreamOwned::new(connection, listener.accept().unwrap().0);
             answer_once(stream, "HTTP/1.1 204 No Content\r\n\r\n")
         });
-        pulse_through(address, true).ask_all(PATIENCE).unwrap();
+        probe_through(address, true).probe_all(PATIENCE).unwrap();
         served.join().unwrap();
     }
 
@@ -268,8 +269,8 @@ mod tests {
     fn a_listener_that_says_nothing_is_silent() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let pulse = pulse_through(address, false);
-        let silent = pulse.ask_all(Duration::from_millis(50)).unwrap_err();
+        let self_probe = probe_through(address, false);
+        let silent = self_probe.probe_all(Duration::from_millis(50)).unwrap_err();
         assert_eq!(silent.address, address);
     }
 

@@ -1,4 +1,4 @@
-//! The services that a process consists of: customers, operators, and what is done in the background.
+//! The services of the process: the public listener, the operator's, and the background tasks.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,49 +12,53 @@ use pingora::{Error, ErrorType};
 use pingora_proxy::http_proxy;
 use tokio::signal::unix::Signal;
 
-use super::background::{Housekeeping, KeyRefresh, Upkeep};
-use super::listen::{Bound, Listening};
+use super::background::{Housekeeping, KeyRefresh, UpstreamRefresh};
+use super::listen::{BoundListener, BoundService};
 use super::sockets::Sockets;
-use super::traffic::Attended;
+use super::traffic::DrainingApp;
 use super::watchdog::Watchdog;
-use crate::server::connection::acceptor::Reception;
-use crate::server::connection::app::{Door, Requests};
-use crate::server::connection::limiter::Slots;
+use crate::server::connection::acceptor::Acceptor;
+use crate::server::connection::app::{ConnectionApp, RequestApp};
+use crate::server::connection::limiter::ConnectionLimiter;
 use crate::server::connection::tls;
-use crate::server::operator::app::OperatorDoor;
+use crate::server::operator::app::OperatorApp;
 use crate::server::operator::control::Control;
 use crate::server::operator::control_socket::ControlSocket;
-use crate::server::operator::listener::Operator;
+use crate::server::operator::listener::OperatorPages;
 use crate::server::proxy::service::Proxy;
-use crate::server::reload::{Hangups, Reloads};
+use crate::server::reload::{HangupReloads, Reloader};
 
 /// What the services share.
-pub(crate) struct Parts {
+pub(crate) struct ServiceParts {
     pub(crate) proxy: Proxy,
-    pub(crate) slots: Arc<Slots>,
-    pub(crate) reloads: Arc<Reloads>,
+    pub(crate) limiter: Arc<ConnectionLimiter>,
+    pub(crate) reloads: Arc<Reloader>,
     pub(crate) hangups: Signal,
     pub(crate) h2c: bool,
 }
 
-/// Adds them all. The public listener comes last: whatever it needs is there by then.
-pub(crate) fn add_all(server: &mut Server, sockets: Sockets, parts: Parts) -> pingora::Result<()> {
-    let Parts {
+/// Adds them all. The public listener comes last, after everything that it needs.
+pub(crate) fn add_all(
+    server: &mut Server,
+    sockets: Sockets,
+    parts: ServiceParts,
+) -> pingora::Result<()> {
+    let ServiceParts {
         proxy,
-        slots,
+        limiter,
         reloads,
         hangups,
         h2c,
     } = parts;
     add_background(server, &proxy, &reloads, hangups);
     let control = Control {
-        served: Arc::clone(&proxy.served),
+        snapshot: Arc::clone(&proxy.snapshot),
         reloads: Arc::clone(&reloads),
         log_key: proxy.log_key.clone(),
     };
-    let operator = Operator {
-        served: Arc::clone(&proxy.served),
-        slots: Arc::clone(&slots),
+    let operator = OperatorPages {
+        snapshot: Arc::clone(&proxy.snapshot),
+        limiter: Arc::clone(&limiter),
         body_budget: Arc::clone(&proxy.body_budget),
         metrics: Arc::clone(&proxy.metrics),
         traffic: Arc::clone(&proxy.traffic),
@@ -62,71 +66,74 @@ pub(crate) fn add_all(server: &mut Server, sockets: Sockets, parts: Parts) -> pi
     };
     let orders = ControlSocket::new(sockets.control, control);
     server.add_service(background_service("control", orders));
-    server.add_service(aside(
+    server.add_service(operator_service(
         "operator",
-        OperatorDoor::to(operator),
+        OperatorApp::new(operator),
         sockets.operator,
     )?);
-    let public = public(&server.configuration, sockets.public, proxy, slots, h2c)?;
+    let public = public(&server.configuration, sockets.public, proxy, limiter, h2c)?;
     server.add_service(public);
     Ok(())
 }
 
-/// What looks after the process itself.
-fn add_background(server: &mut Server, proxy: &Proxy, reloads: &Arc<Reloads>, hangups: Signal) {
-    let site = || Arc::clone(&proxy.served);
+/// The background tasks.
+fn add_background(server: &mut Server, proxy: &Proxy, reloads: &Arc<Reloader>, hangups: Signal) {
+    let snapshot = || Arc::clone(&proxy.snapshot);
     let watchdog = Watchdog {
-        pulse: Arc::clone(&proxy.pulse),
+        self_probe: Arc::clone(&proxy.self_probe),
         notify: Arc::clone(&reloads.notify),
         traffic: Arc::clone(&proxy.traffic),
     };
-    let hangups = Hangups {
+    let hangups = HangupReloads {
         signal: tokio::sync::Mutex::new(hangups),
         reloads: Arc::clone(reloads),
     };
     let refresh = KeyRefresh {
-        site: site(),
+        snapshot: snapshot(),
         keys: Arc::clone(&proxy.keys),
     };
-    server.add_service(background_service("housekeeping", Housekeeping(site())));
-    server.add_service(background_service("upkeep", Upkeep::of(site())));
+    server.add_service(background_service("housekeeping", Housekeeping(snapshot())));
+    server.add_service(background_service(
+        "upkeep",
+        UpstreamRefresh::of(snapshot()),
+    ));
     server.add_service(background_service("keys", refresh));
     server.add_service(background_service("reload", hangups));
     server.add_service(background_service("watchdog", watchdog));
 }
 
-/// Customers: counted at the reception, attended until the end, one request after the other to the proxy.
+/// The public listener: its connections are counted, watched and drained, and their requests go to the proxy.
 fn public(
     conf: &Arc<ServerConf>,
-    bound: Vec<Bound>,
+    bound: Vec<BoundListener>,
     proxy: Proxy,
-    slots: Arc<Slots>,
+    limiter: Arc<ConnectionLimiter>,
     h2c: bool,
-) -> pingora::Result<Listening<Attended<Door>>> {
-    let (site, traffic) = (Arc::clone(&proxy.served), Arc::clone(&proxy.traffic));
-    let reception = Arc::new(Reception {
-        served: Arc::clone(&site),
-        slots,
+) -> pingora::Result<BoundService<DrainingApp<ConnectionApp>>> {
+    let (snapshot, traffic) = (Arc::clone(&proxy.snapshot), Arc::clone(&proxy.traffic));
+    let acceptor = Arc::new(Acceptor {
+        snapshot: Arc::clone(&snapshot),
+        limiter,
         metrics: Arc::clone(&proxy.metrics),
         traffic: Arc::clone(&traffic),
     });
-    let door = Door {
-        reception: Arc::clone(&reception),
+    let app = ConnectionApp {
+        acceptor: Arc::clone(&acceptor),
         requests: Arc::new(requests(conf, proxy, h2c)),
     };
-    let mut service = Service::new("proxy".to_owned(), Attended::by(door, &traffic));
-    service.endpoints().set_pre_tls_callback(reception);
-    let tls = || tls::settings(&site);
-    let listening = Listening::new(service, bound, tls)?;
-    Ok(listening.until(traffic.doors()))
+    let mut service = Service::new("proxy".to_owned(), DrainingApp::new(app, &traffic));
+    service.endpoints().set_pre_tls_callback(acceptor);
+    let tls = || tls::settings(&snapshot);
+    let listening = BoundService::new(service, bound, tls)?;
+    Ok(listening.until(traffic.accept_watch()))
 }
 
-fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> Requests {
+fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> RequestApp {
     let mut options = HttpServerOptions::default();
     options.h2c = h2c;
-    options.h2_idle_timeout = Some(proxy.served.load().limits.keepalive);
-    Requests {
-        served: Arc::clone(&proxy.served),
+    options.h2_idle_timeout = Some(proxy.snapshot.load().limits.keepalive);
+    RequestApp {
+        snapshot: Arc::clone(&proxy.snapshot),
         metrics: Arc::clone(&proxy.metrics),
         log_key: proxy.log_key.clone(),
         proxy: Arc::new(http_proxy(conf, proxy)),
@@ -134,8 +141,12 @@ fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> Requests {
     }
 }
 
-/// A small service with one thread of its own: customers can't keep it from answering.
-fn aside<A>(name: &str, app: A, bound: Vec<Bound>) -> pingora::Result<Listening<A>>
+/// The operator's listener has a thread of its own, so that it answers under any load of customers.
+fn operator_service<A>(
+    name: &str,
+    app: A,
+    bound: Vec<BoundListener>,
+) -> pingora::Result<BoundService<A>>
 where
     A: ServerApp + Send + Sync + 'static,
 {
@@ -144,17 +155,17 @@ where
     let no_tls = || {
         Err(Error::explain(
             ErrorType::InternalError,
-            "TLS is for customers",
+            "the operator's listener has no TLS",
         ))
     };
-    Listening::new(service, bound, no_tls)
+    BoundService::new(service, bound, no_tls)
 }
 
-/// What Pingora is told of the process.
+/// Pingora's configuration.
 pub(crate) fn server_conf(data_dir: &Path) -> ServerConf {
     ServerConf {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
-        // Never used; the default is a predictable name in a folder that everybody may write to.
+        // Never used; the default is a predictable name in a folder that is writable for all.
         upgrade_sock: data_dir.join("unused.sock").display().to_string(),
         pid_file: data_dir.join("unused.pid").display().to_string(),
         ..ServerConf::default()

@@ -1,4 +1,4 @@
-//! When the process ends: on TERM once the requests in flight are answered, on INT or a second TERM at once.
+//! The end of the process: on TERM after the requests in flight are answered, on INT or a second TERM at once.
 
 use std::io;
 use std::sync::Arc;
@@ -11,22 +11,21 @@ use tokio::time::{sleep, timeout};
 
 use super::notify::Notify;
 use super::traffic::Traffic;
-use crate::server::snapshot::Served;
+use crate::server::snapshot::SharedSnapshot;
 
-/// Watches the signals that end the process, and winds it down.
+/// Watches the signals that end the process, and drains it.
 pub(crate) struct Shutdown {
     pub(crate) traffic: Arc<Traffic>,
-    pub(crate) served: Served,
+    pub(crate) snapshot: SharedSnapshot,
     pub(crate) notify: Arc<Notify>,
 }
 
 /// `SIGXFSZ` on the architectures that Rust has as tier 1.
 const SIGXFSZ: i32 = 25;
 
-/// Takes over the signals that would end the process for no good reason, and returns those that ask for a
-/// reload: none is lost from here on. A file over its size limit is an error of that write, and a closed
-/// terminal is nothing to a service. Handlers stay for good.
-pub(crate) fn outlive_signals() -> io::Result<Signal> {
+/// Handles the signals that would end the process needlessly, and returns those that request a reload: none is lost from
+/// here on. A file over its size limit is an error of that write, and a closed terminal does not concern a service.
+pub(crate) fn take_over_signals() -> io::Result<Signal> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
@@ -36,13 +35,13 @@ pub(crate) fn outlive_signals() -> io::Result<Signal> {
 }
 
 /// The signals that end the process.
-struct Ends {
+struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
 }
 
-impl Ends {
+impl StopSignals {
     fn watch() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -51,7 +50,7 @@ impl Ends {
         })
     }
 
-    /// Waits to be told; whether in flight requests may finish.
+    /// Waits for the first signal; whether requests in flight may finish.
     async fn first(&mut self) -> bool {
         tokio::select! {
             _ = self.terminate.recv() => true,
@@ -60,7 +59,7 @@ impl Ends {
         }
     }
 
-    /// Waits to be told again.
+    /// Waits for another one.
     async fn again(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -70,8 +69,8 @@ impl Ends {
 }
 
 impl Shutdown {
-    async fn told_and_done(&self) -> io::Result<()> {
-        let mut ends = Ends::watch()?;
+    async fn drain_on_signal(&self) -> io::Result<()> {
+        let mut ends = StopSignals::watch()?;
         let may_finish = ends.first().await;
         self.traffic.begin_draining();
         self.notify.stopping();
@@ -82,26 +81,26 @@ impl Shutdown {
         }
         info!(in_flight; "stopping");
         tokio::select! {
-            () = self.wind_down() => {}
+            () = self.drain() => {}
             () = ends.again() => {
                 let in_flight = self.traffic.in_flight();
-                warn!(in_flight; "told again: ending at once");
+                warn!(in_flight; "second signal: ending at once");
             }
         }
         Ok(())
     }
 
-    /// The order is the promise: readiness is off by now; then the doors, then what is in flight.
-    async fn wind_down(&self) {
-        let drain = self.served.load().drain;
+    /// The order matters: `/readyz` fails by now; then no connection is accepted, then the requests in flight end.
+    async fn drain(&self) {
+        let drain = self.snapshot.load().drain;
         sleep(drain.delay).await;
-        self.traffic.close_doors();
+        self.traffic.stop_accepting();
         if timeout(drain.timeout, self.traffic.is_over())
             .await
             .is_err()
         {
             let in_flight = self.traffic.in_flight();
-            warn!(in_flight; "drain.timeout is over: what is left is cut off");
+            warn!(in_flight; "drain.timeout is over: ending requests in flight");
         }
     }
 }
@@ -109,7 +108,7 @@ impl Shutdown {
 #[async_trait]
 impl ShutdownSignalWatch for Shutdown {
     async fn recv(&self) -> ShutdownSignal {
-        if let Err(error) = self.told_and_done().await {
+        if let Err(error) = self.drain_on_signal().await {
             error!("signals can't be watched: {error}; stopping");
         }
         // Nothing is left to wait for: Pingora's graceful stop would only sleep. The listeners of the

@@ -1,4 +1,4 @@
-//! Everything that is listened on, bound before anything is started.
+//! The sockets of the process, bound before anything is started.
 
 use std::fmt;
 use std::io;
@@ -8,14 +8,14 @@ use std::os::unix::net::UnixListener;
 use log::info;
 
 use super::inherited::Inherited;
-use super::listen::{Bound, Listen};
+use super::listen::{BoundListener, Listen};
 use crate::server::operator::control_socket;
 use crate::server::settings::Settings;
 
 /// The sockets of a process.
 pub(crate) struct Sockets {
-    pub(crate) public: Vec<Bound>,
-    pub(crate) operator: Vec<Bound>,
+    pub(crate) public: Vec<BoundListener>,
+    pub(crate) operator: Vec<BoundListener>,
     pub(crate) control: UnixListener,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for SocketError {
             Self::Bind(address, error) => write!(
                 f,
                 "{address} can't be listened on: {error}\n  \
-                 help: see who has it with `ss -ltnp`; ports below 1024 need CAP_NET_BIND_SERVICE"
+                 help: `ss -ltnp` shows which process has it; ports below 1024 need CAP_NET_BIND_SERVICE"
             ),
             Self::Unclaimed(address) => write!(
                 f,
@@ -49,7 +49,7 @@ impl fmt::Display for SocketError {
 }
 
 impl Sockets {
-    /// Takes what is handed over, and binds the rest.
+    /// Takes the inherited sockets, and binds the others.
     pub(crate) fn bind(settings: &Settings, mut inherited: Inherited) -> Result<Self, SocketError> {
         let sockets = Self {
             public: bind_all("proxy", &settings.listen, &mut inherited)?,
@@ -64,7 +64,7 @@ impl Sockets {
         }
     }
 
-    /// Where customers come to, for people to read.
+    /// The public addresses, for people to read.
     pub(crate) fn addresses(&self) -> String {
         let public = self.public.iter();
         let addresses: Vec<_> = public.map(|bound| bound.at.as_str()).collect();
@@ -76,10 +76,10 @@ fn bind_all(
     service: &'static str,
     addresses: &[Listen],
     inherited: &mut Inherited,
-) -> Result<Vec<Bound>, SocketError> {
+) -> Result<Vec<BoundListener>, SocketError> {
     let bind = |listen: &Listen| {
         let cannot = |error| SocketError::Bind(listen.address.to_string(), error);
-        let bound = Bound::tcp(*listen, inherited).map_err(cannot)?;
+        let bound = BoundListener::tcp(*listen, inherited).map_err(cannot)?;
         info!(service, address = bound.at.as_str(); "listening");
         Ok(bound)
     };

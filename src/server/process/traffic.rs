@@ -1,4 +1,4 @@
-//! The customers' traffic: what is in flight, and how it comes to its end when the process stops.
+//! The customers' traffic: what is in flight, and how it drains when the process stops.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -14,31 +14,31 @@ use tokio::time::sleep;
 
 use crate::clock;
 
-/// What is in flight, and how far the end has come.
+/// What is in flight, and how far the process has drained.
 #[derive(Default)]
 pub(crate) struct Traffic {
     /// Every request in flight holds a clone.
     requests: Arc<()>,
     /// Every connection that has not made its first request holds a clone.
-    newcomers: Arc<()>,
+    pending: Arc<()>,
     draining: AtomicBool,
     closing: AtomicBool,
-    /// Says `true` once nobody is let in any more.
-    doors: watch::Sender<bool>,
-    swept: AtomicBool,
+    /// `true` once no connection is accepted any more.
+    accept_watch: watch::Sender<bool>,
+    idle_closed: AtomicBool,
 }
 
 /// Counts as a connection that has not made its first request for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Newcomer(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+pub(crate) struct PendingConnection(#[expect(dead_code, reason = "it is counted")] Arc<()>);
 
 /// Counts as a request in flight for as long as it lives.
 pub(crate) struct InFlight {
     _counted: Arc<()>,
 }
 
-/// Serves connections by `inner`, and lets the newcomers among them say what they want before the end.
-pub(crate) struct Attended<A> {
+/// Serves connections by `inner`; when the process stops, pending connections may still make their first request.
+pub(crate) struct DrainingApp<A> {
     inner: Arc<A>,
     traffic: Arc<Traffic>,
 }
@@ -46,31 +46,31 @@ pub(crate) struct Attended<A> {
 /// How often what is in flight is counted while the process stops.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How long the last connections that were let in may take to find their worker.
+/// How long accepted connections may take to reach their worker.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// How long a newcomer may still take for its first request. Whoever was let in would fail otherwise, while
-/// whoever waits outside is served by the next process. A connection of HTTP/2 closes within this time.
-const NEWCOMER_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a pending connection may still take for its first request. An accepted connection would fail otherwise; one
+/// in the queue is served by the next process. A connection of HTTP/2 closes within this time.
+const PENDING_PATIENCE: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
-    /// The newcomer whose connection this task serves.
-    static NEWCOMER: Cell<Option<Newcomer>>;
+    /// The pending connection that this task serves.
+    static PENDING: Cell<Option<PendingConnection>>;
 }
 
 impl Traffic {
     /// A request began.
-    pub(crate) fn request(&self) -> InFlight {
+    pub(crate) fn begin_request(&self) -> InFlight {
         let in_flight = InFlight {
             _counted: Arc::clone(&self.requests),
         };
-        let _ = NEWCOMER.try_with(Cell::take); // it has said what it wants
+        let _ = PENDING.try_with(Cell::take); // its first request is here
         in_flight
     }
 
-    /// A connection was let in.
-    pub(crate) fn newcomer(&self) -> Newcomer {
-        Newcomer(Arc::clone(&self.newcomers))
+    /// A connection was accepted.
+    pub(crate) fn pending_connection(&self) -> PendingConnection {
+        PendingConnection(Arc::clone(&self.pending))
     }
 
     /// How many requests are in flight.
@@ -88,10 +88,10 @@ impl Traffic {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Lets nobody in from here on.
-    pub(crate) fn close_doors(&self) {
+    /// Accepts no more connections.
+    pub(crate) fn stop_accepting(&self) {
         self.closing.store(true, Ordering::Release);
-        self.doors.send_replace(true);
+        self.accept_watch.send_replace(true);
     }
 
     /// Whether a connection must end with the answer that is on its way.
@@ -99,24 +99,23 @@ impl Traffic {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// What the public listener obeys, in the place of Pingora's own watch.
-    pub(crate) fn doors(&self) -> ShutdownWatch {
-        self.doors.subscribe()
+    /// Tells the public listener to stop accepting, instead of Pingora's own watch.
+    pub(crate) fn accept_watch(&self) -> ShutdownWatch {
+        self.accept_watch.subscribe()
     }
 
     /// Waits until the idle connections are closed and no request is in flight.
     pub(crate) async fn is_over(&self) {
-        while !self.swept.load(Ordering::Acquire) || self.in_flight() > 0 {
+        while !self.idle_closed.load(Ordering::Acquire) || self.in_flight() > 0 {
             sleep(TICK).await;
         }
     }
 
-    /// Waits until nobody who was let in has still to ask, or they have been waited for long enough: not as
-    /// long as others are served anyway.
-    async fn newcomers_are_gone(&self) {
+    /// Waits until no connection is pending, or for [`PENDING_PATIENCE`] if no request is in flight.
+    async fn pending_are_gone(&self) {
         let closed_at = clock::instant();
-        let is_too_long = || clock::instant().duration_since(closed_at) > NEWCOMER_PATIENCE;
-        while Arc::strong_count(&self.newcomers) > 1 {
+        let is_too_long = || clock::instant().duration_since(closed_at) > PENDING_PATIENCE;
+        while Arc::strong_count(&self.pending) > 1 {
             if self.in_flight() == 0 && is_too_long() {
                 return;
             }
@@ -125,9 +124,9 @@ impl Traffic {
     }
 }
 
-impl<A> Attended<A> {
-    /// The connections that `inner` serves.
-    pub(crate) fn by(inner: A, traffic: &Arc<Traffic>) -> Self {
+impl<A> DrainingApp<A> {
+    /// Counts the connections that `inner` serves.
+    pub(crate) fn new(inner: A, traffic: &Arc<Traffic>) -> Self {
         Self {
             inner: Arc::new(inner),
             traffic: Arc::clone(traffic),
@@ -136,22 +135,22 @@ impl<A> Attended<A> {
 }
 
 #[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServerApp for Attended<A> {
+impl<A: ServerApp + Send + Sync + 'static> ServerApp for DrainingApp<A> {
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let newcomer = Cell::new(Some(self.traffic.newcomer()));
+        let pending = Cell::new(Some(self.traffic.pending_connection()));
         let served = self.inner.process_new(stream, shutdown);
-        NEWCOMER.scope(newcomer, served).await
+        PENDING.scope(pending, served).await
     }
 
-    /// Called once the doors are closed. Pingora then drops every connection that waits for a request.
+    /// Called once no connection is accepted any more. Pingora then drops every idle connection.
     async fn cleanup(&self) {
         sleep(SETTLE).await;
-        self.traffic.newcomers_are_gone().await;
+        self.traffic.pending_are_gone().await;
         self.inner.cleanup().await;
-        self.traffic.swept.store(true, Ordering::Release);
+        self.traffic.idle_closed.store(true, Ordering::Release);
     }
 }

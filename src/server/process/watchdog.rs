@@ -1,5 +1,5 @@
-//! Whether customers are served: asked before the process says that it is ready, and ever after while systemd
-//! wants to know (`sd_watchdog_enabled`(3)).
+//! The watchdog: probes the listeners before the process is ready, and then as long as systemd watches it
+//! (`sd_watchdog_enabled`(3)).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,31 +11,31 @@ use pingora::services::background::BackgroundService;
 use tokio::time::sleep;
 
 use super::notify::Notify;
-use super::self_probe::{Pulse, Silent};
+use super::self_probe::{ProbeError, SelfProbe};
 use super::traffic::Traffic;
 
-/// Feels the pulse, and tells systemd.
+/// Runs the self-probe, and notifies systemd.
 pub(crate) struct Watchdog {
-    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) self_probe: Arc<SelfProbe>,
     pub(crate) notify: Arc<Notify>,
     pub(crate) traffic: Arc<Traffic>,
 }
 
-/// How long the first answers may take before the question is asked again.
+/// How long the first answers may take before the probe is repeated.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How soon it is asked again at the start; after that less and less often.
+/// The pause before the first repetition; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often the watchdog is fed in its time: one answer that is late does no harm.
+/// How many notifications fit into the watchdog's time: a late answer does no harm.
 const FEEDS: u32 = 3;
 
 #[async_trait]
 impl BackgroundService for Watchdog {
     async fn start(&self, _: ShutdownWatch) {
         let mut pause = FIRST_PAUSE;
-        while let Err(silent) = self.pulse.beats(FIRST_PATIENCE).await {
-            note(&silent);
+        while let Err(error) = self.self_probe.probe(FIRST_PATIENCE).await {
+            note(&error);
             sleep(pause).await;
             pause = (2 * pause).min(FIRST_PATIENCE);
         }
@@ -51,23 +51,23 @@ impl BackgroundService for Watchdog {
 }
 
 impl Watchdog {
-    /// Feeds systemd's watchdog until the doors are closed: no answer, no food.
+    /// Notifies systemd's watchdog after each answered probe, until the process stops accepting.
     async fn feed(&self, every: Duration) {
         loop {
             sleep(every).await;
-            let felt = self.pulse.beats(every).await;
+            let felt = self.self_probe.probe(every).await;
             if self.traffic.is_closing() {
                 return;
             }
             match felt {
                 Ok(()) => self.notify.alive(),
-                Err(silent) => note(&silent),
+                Err(error) => note(&error),
             }
         }
     }
 }
 
-fn note(silent: &Silent) {
-    let Silent { address, error } = silent;
-    warn!(address:%; "our own request was not answered: {error}");
+fn note(error: &ProbeError) {
+    let ProbeError { address, error } = error;
+    warn!(address:%; "the self-probe was not answered: {error}");
 }

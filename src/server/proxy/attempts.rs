@@ -1,4 +1,4 @@
-//! A request's way to its shop: the server that it is tried on, and another one while nothing was sent.
+//! The attempts to send a request to its shop: on one server, then on another while nothing was sent.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,29 +13,29 @@ use pingora::{Error, OkOrErr, Result};
 
 use crate::clock::{self, UnixTime};
 use crate::request::{ClockWarning, Shop};
-use crate::server::snapshot::Site;
-use crate::server::upstream::{Errand, NO_SERVER, Server, Upstreams};
+use crate::server::snapshot::Snapshot;
+use crate::server::upstream::{InFlightGuard, NO_SERVER, UpstreamServer, Upstreams};
 
-/// The way of one request.
-pub(crate) struct Trip {
+/// The attempts of one request.
+pub(crate) struct UpstreamAttempts {
     shop: Arc<Shop>,
     upstreams: Arc<Upstreams>,
-    /// The server that it is tried on.
-    errand: Option<Errand>,
-    /// The servers that it failed on before anything was sent.
-    failed: Vec<Arc<Server>>,
+    /// The server of the current attempt.
+    guard: Option<InFlightGuard>,
+    /// The servers that failed before anything was sent.
+    failed: Vec<Arc<UpstreamServer>>,
     /// When it was sent to the shop.
     sent_ms: u64,
 }
 
-impl Trip {
-    /// To a server of this shop, yet to be chosen. `None`: the site has none for it.
-    pub(crate) fn to(shop: &Arc<Shop>, site: &Site) -> Option<Self> {
-        let upstreams = site.upstreams.get(&shop.name)?;
+impl UpstreamAttempts {
+    /// To a server of this shop, yet to be chosen. `None`: the shop has no upstream.
+    pub(crate) fn for_shop(shop: &Arc<Shop>, snapshot: &Snapshot) -> Option<Self> {
+        let upstreams = snapshot.upstreams.get(&shop.name)?;
         Some(Self {
             shop: Arc::clone(shop),
             upstreams: Arc::clone(upstreams),
-            errand: None,
+            guard: None,
             failed: Vec::new(),
             sent_ms: 0,
         })
@@ -47,59 +47,59 @@ impl Trip {
     }
 
     /// Chooses a server, which counts the request from now on.
-    pub(crate) fn send_off(
+    pub(crate) fn choose_server(
         &mut self,
         head: &Parts,
         client: impl FnOnce() -> IpAddr,
-    ) -> Result<Arc<Server>> {
-        self.errand = None;
-        let errand = self.upstreams.errand(head, client, &self.failed);
-        let errand = errand.or_err(NO_SERVER, "no server of the shop has an address")?;
-        let server = Arc::clone(errand.server());
-        self.errand = Some(errand);
+    ) -> Result<Arc<UpstreamServer>> {
+        self.guard = None;
+        let guard = self.upstreams.choose(head, client, &self.failed);
+        let guard = guard.or_err(NO_SERVER, "no server of the shop has an address")?;
+        let server = Arc::clone(guard.server());
+        self.guard = Some(guard);
         Ok(server)
     }
 
-    /// It is being sent now.
+    /// The request is being sent.
     pub(crate) fn note_sending(&mut self) {
         self.sent_ms = clock::now_ms();
     }
 
     /// The server can't be connected to. Returns whether there is another.
-    pub(crate) fn give_up(&mut self, error: &Error) -> bool {
+    pub(crate) fn note_unreachable(&mut self, error: &Error) -> bool {
         self.note_failure(&error.to_string()); // nothing of the request is in it yet
-        if let Some(errand) = self.errand.take() {
-            self.failed.push(Arc::clone(errand.server()));
+        if let Some(guard) = self.guard.take() {
+            self.failed.push(Arc::clone(guard.server()));
         }
         self.upstreams.has_other(&self.failed)
     }
 
     /// The server failed after it was connected to.
     pub(crate) fn note_failure(&self, error: &str) {
-        if let Some(errand) = &self.errand {
-            self.upstreams.note_failure(errand.server(), error);
+        if let Some(guard) = &self.guard {
+            self.upstreams.note_failure(guard.server(), error);
         }
     }
 
-    /// The server has failed, and the request is not its any more.
-    pub(crate) fn fail(&mut self, error: &str) {
+    /// The server has failed, and no longer has the request in flight.
+    pub(crate) fn abandon(&mut self, error: &str) {
         self.note_failure(error);
-        self.errand = None;
+        self.guard = None;
     }
 
-    /// A server has done its duty where nothing failed on the way.
+    /// The exchange has ended; a success unless there is an error.
     pub(crate) fn note_end(&mut self, error: Option<&Error>) {
-        if let (Some(errand), None) = (self.errand.take(), error) {
-            self.upstreams.note_success(errand.server());
+        if let (Some(guard), None) = (self.guard.take(), error) {
+            self.upstreams.note_success(guard.server());
         }
     }
 
-    /// Learns how far the clock of the server is off, from an answer that no cache has kept.
+    /// Learns the clock offset of the server, from an answer that was not cached.
     pub(crate) fn learn_clock(&self, response: &ResponseHeader) {
-        let Some((errand, date)) = self.errand.as_ref().zip(date_of(&response.headers)) else {
+        let Some((guard, date)) = self.guard.as_ref().zip(date_of(&response.headers)) else {
             return;
         };
-        let (shop, address) = (self.shop.name.as_str(), errand.server().address());
+        let (shop, address) = (self.shop.name.as_str(), guard.server().address());
         let times_ms = (self.sent_ms, clock::now_ms());
         match self.shop.clock.observe(address, times_ms, date) {
             None => {}
@@ -107,13 +107,13 @@ impl Trip {
                 warn!(shop, address:%, offset_s; "the shop's clock differs from ours; cutoffs follow the earliest clock of its servers");
             }
             Some(ClockWarning::Disbelieved(offset_s)) => {
-                warn!(shop, address:%, offset_s; "a Date of the shop is further from our clock than clock_offset_max, and is not believed: new logins may be refused after a logout everywhere until that clock, or ours, is set");
+                warn!(shop, address:%, offset_s; "a Date of the shop is further from our clock than clock_offset_max, and is ignored: new logins may be refused after a logout everywhere until that clock, or ours, is set");
             }
         }
     }
 }
 
-/// When an answer says it was made; nothing, if a cache may have kept it, or if it does not say so once.
+/// The `Date` of an answer; `None` if it may come from a cache, or has no single `Date`.
 fn date_of(headers: &HeaderMap) -> Option<UnixTime> {
     if headers.contains_key(AGE) {
         return None;

@@ -16,7 +16,7 @@ use crate::request::Answer;
 /// The longest answer that is kept for the customer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// A connection that nothing has been sent on.
+/// A connection on which nothing was sent yet.
 pub(crate) async fn connect(connector: &Connector, peer: &HttpPeer) -> Result<HttpSession> {
     let (mut session, _) = connector.get_http_session(peer).await?;
     session.set_read_timeout(peer.options.read_timeout);
@@ -35,7 +35,7 @@ pub(crate) async fn send(
     if !head.headers.contains_key(HOST)
         && let Some(host) = head.uri.authority().cloned()
     {
-        head.insert_header(HOST, host.as_str())?; // a request in HTTP/2 says it in its target
+        head.insert_header(HOST, host.as_str())?; // HTTP/2 has it in the target
     }
     if !body.is_empty() || head.headers.contains_key(CONTENT_LENGTH) {
         head.insert_header(CONTENT_LENGTH, body.len())?;
@@ -69,16 +69,16 @@ fn make_http2(head: &mut RequestHeader, tls: bool) -> Result<()> {
     Ok(())
 }
 
-/// An answer whose head has come.
-pub(crate) struct Answered {
+/// An answer of the shop, of which at least the head has arrived.
+pub(crate) struct UpstreamAnswer {
     /// As it came.
     pub(crate) head: ResponseHeader,
-    /// Its body, or why the end of it did not come.
+    /// Its body, or why it is incomplete.
     pub(crate) body: Result<Bytes>,
 }
 
-impl Answered {
-    /// For the customer, if it is whole.
+impl UpstreamAnswer {
+    /// The answer for the customer, if it is complete.
     pub(crate) fn whole(self) -> Result<Answer> {
         let headers = end_to_end(&self.head.headers);
         self.body.map(|body| Answer {
@@ -89,17 +89,17 @@ impl Answered {
     }
 }
 
-/// Sends a request and reads its answer, as far as it comes.
+/// Sends a request and reads its answer, as far as it arrives.
 pub(crate) async fn exchange(
     mut session: HttpSession,
     peer: &HttpPeer,
     head: RequestHeader,
     body: &[u8],
-) -> Result<Answered> {
+) -> Result<UpstreamAnswer> {
     send(&mut session, peer, head, body).await?;
     let head = read_head(&mut session).await?;
     let body = read_body(&mut session).await;
-    Ok(Answered { head, body })
+    Ok(UpstreamAnswer { head, body })
 }
 
 async fn read_body(session: &mut HttpSession) -> Result<Bytes> {
@@ -116,7 +116,7 @@ async fn read_body(session: &mut HttpSession) -> Result<Bytes> {
     Ok(body.into())
 }
 
-/// The final head; what is said before it is for nobody.
+/// The final head; informational ones are dropped.
 pub(crate) async fn read_head(session: &mut HttpSession) -> Result<ResponseHeader> {
     loop {
         session.read_response_header().await?;

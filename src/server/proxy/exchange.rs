@@ -1,8 +1,8 @@
-//! What the shop is asked whole.
+//! A buffered exchange with the shop: sent once on a new connection, its answer read to the end.
 //!
-//! A logout is not streamed through like other requests. Its token is dead before the shop hears of it, so
-//! that a shop which fails, even in the middle of its answer, must not leave the customer without one; and it
-//! is sent once, on a fresh connection, for the shop may have acted on it.
+//! A logout is not streamed through like other requests. Its token is dead before the shop is asked, so
+//! a shop that fails in the middle of its answer must not leave the customer without one; and the request is sent
+//! once, because the shop may have acted on it.
 
 use std::net::IpAddr;
 
@@ -11,46 +11,46 @@ use pingora::Result;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 
-use super::attempts::Trip;
-use super::client::{Answered, connect, exchange};
+use super::attempts::UpstreamAttempts;
+use super::client::{UpstreamAnswer, connect, exchange};
 
-/// A request that the shop is to answer.
-pub(crate) struct Question {
+/// A request to the shop.
+pub(crate) struct BufferedExchange {
     /// As it is sent.
     pub(crate) head: RequestHeader,
     /// Its body.
     pub(crate) body: Bytes,
     /// The customer's own request and address, by which a server is chosen.
     pub(crate) from: (RequestHeader, IpAddr),
-    /// Its way there.
-    pub(crate) trip: Trip,
+    /// The attempts to send it.
+    pub(crate) attempts: UpstreamAttempts,
 }
 
-impl Question {
-    /// Puts it to the shop. Another server is tried only while nothing was sent.
-    pub(crate) async fn put(mut self, connector: &Connector) -> Result<Answered> {
+impl BufferedExchange {
+    /// Sends it. Another server is tried only while nothing was sent.
+    pub(crate) async fn send(mut self, connector: &Connector) -> Result<UpstreamAnswer> {
         let (customer, client) = self.from;
-        let trip = &mut self.trip;
+        let attempts = &mut self.attempts;
         let (peer, connection) = loop {
-            let server = trip.send_off(&customer, || client)?;
-            let peer = trip.upstreams().lone_peer(&server)?;
+            let server = attempts.choose_server(&customer, || client)?;
+            let peer = attempts.upstreams().lone_peer(&server)?;
             match connect(connector, &peer).await {
                 Ok(connection) => break (peer, connection),
-                Err(error) if trip.give_up(&error) => {}
+                Err(error) if attempts.note_unreachable(&error) => {}
                 Err(error) => return Err(error),
             }
         };
-        trip.note_sending();
+        attempts.note_sending();
         let asked = exchange(connection, &peer, self.head, &self.body).await;
         match &asked {
             Ok(answered) => {
-                trip.learn_clock(&answered.head);
+                attempts.learn_clock(&answered.head);
                 match &answered.body {
-                    Ok(_) => trip.note_end(None),
-                    Err(error) => trip.fail(error.etype().as_str()),
+                    Ok(_) => attempts.note_end(None),
+                    Err(error) => attempts.abandon(error.etype().as_str()),
                 }
             }
-            Err(error) => trip.fail(error.etype().as_str()),
+            Err(error) => attempts.abandon(error.etype().as_str()),
         }
         asked
     }

@@ -1,4 +1,4 @@
-//! What the shop is told of where a request came from, and what it is not told of the customer (D10).
+//! The forwarding headers: where a request came from, and which credentials are removed.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -12,19 +12,19 @@ use pingora_proxy::Session;
 use super::request_id::RequestIds;
 use crate::request::Shop;
 
-/// Whom we believe about the client's address.
+/// The proxies whose forwarding headers are trusted.
 pub(crate) struct Forwarding {
     trusted: Vec<IpNet>,
 }
 
-/// What the shop is told beside where a request came from.
+/// Facts that the shop is sent besides the origin of a request.
 #[derive(Clone, Copy)]
-pub(crate) struct Told<'a> {
-    /// The name of the request.
+pub(crate) struct RequestFacts<'a> {
+    /// The id of the request.
     pub(crate) id: &'a str,
-    /// For how many seconds another node has not been heard that may have taken logouts.
+    /// For how many seconds a node that may have taken logouts has been silent.
     pub(crate) stale_s: Option<u64>,
-    /// The host that it is asked as, instead of the one that the customer asked for.
+    /// The `Host` header, instead of the customer's.
     pub(crate) host: Option<&'a HeaderValue>,
 }
 
@@ -38,12 +38,12 @@ const REQUEST_ID: &str = "x-request-id";
 const STALE: &str = "x-doorward-stale";
 
 impl Forwarding {
-    /// Believes these proxies, and nobody else.
-    pub(crate) fn believing(trusted: Vec<IpNet>) -> Self {
+    /// Trusts these proxies only.
+    pub(crate) fn trusting(trusted: Vec<IpNet>) -> Self {
         Self { trusted }
     }
 
-    /// The name of a request: a trusted proxy's, or ours.
+    /// The id of a request: a trusted proxy's, or ours.
     pub(crate) fn id_of(&self, session: &Session, ids: &RequestIds) -> String {
         let mut given = session.req_header().headers.get_all(REQUEST_ID).iter();
         let only = match (given.next(), given.next()) {
@@ -73,11 +73,11 @@ impl Forwarding {
         client
     }
 
-    /// Says what we know, and drops what a stranger says of it.
+    /// Writes the forwarding headers, and drops those of an untrusted peer.
     pub(crate) fn rewrite(
         &self,
         session: &Session,
-        told: Told<'_>,
+        facts: RequestFacts<'_>,
         upstream: &mut RequestHeader,
     ) -> Result<()> {
         remove_where(upstream, is_forged);
@@ -101,13 +101,13 @@ impl Forwarding {
         if let (Some(host), false) = (host, upstream.headers.contains_key(HOST_ASKED)) {
             upstream.insert_header(HOST_ASKED, host)?;
         }
-        if let Some(host) = told.host {
+        if let Some(host) = facts.host {
             upstream.insert_header(HOST, host.clone())?;
         }
         let separator = if chain.is_empty() { "" } else { ", " };
         upstream.insert_header(FOR, format!("{chain}{separator}{peer}"))?;
-        upstream.insert_header(REQUEST_ID, told.id)?;
-        if let Some(stale_s) = told.stale_s {
+        upstream.insert_header(REQUEST_ID, facts.id)?;
+        if let Some(stale_s) = facts.stale_s {
             upstream.insert_header(STALE, stale_s)?;
         }
         let version = session.req_header().version;
@@ -118,7 +118,7 @@ impl Forwarding {
         Ok(())
     }
 
-    /// The host that the customer asked for, where a trusted proxy says one. Of several nobody knows who said which.
+    /// The `X-Forwarded-Host` of a trusted proxy, if there is exactly one.
     pub(crate) fn host_told<'a>(&self, session: &'a Session) -> Option<&'a str> {
         if !self.trusts(peer_of(session)) {
             return None;
@@ -130,7 +130,7 @@ impl Forwarding {
         }
     }
 
-    /// Whether this peer's word on the client counts.
+    /// Whether this peer's forwarding headers are trusted.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&peer))
     }
@@ -147,7 +147,7 @@ fn host_asked(head: &RequestHeader) -> Option<&[u8]> {
     authority.or_else(|| head.headers.get(HOST).map(HeaderValue::as_bytes))
 }
 
-/// The version that the customer spoke, and who heard it (RFC 9110 section 7.6.3).
+/// The customer's version of HTTP, with our name (RFC 9110 section 7.6.3).
 fn via(version: Version) -> &'static str {
     match version {
         Version::HTTP_2 => "2.0 doorward",
@@ -167,7 +167,7 @@ fn join_cookies(upstream: &mut RequestHeader) -> Result<()> {
     Ok(())
 }
 
-/// Takes the headers away that carry a credential.
+/// Removes the headers that carry a credential.
 pub(crate) fn remove_credentials(shop: &Shop, upstream: &mut RequestHeader) {
     remove_where(upstream, |name| {
         let mut places = shop.places.iter();
@@ -233,7 +233,7 @@ fn chain_of(session: &Session) -> String {
     lines.join(", ")
 }
 
-/// Whether a header says who the customer is or where a request came from, however it is written.
+/// Whether a header identifies the customer or the origin of a request, in any spelling.
 pub(crate) fn is_identity(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('_', "-");
     let said = [

@@ -1,4 +1,4 @@
-//! The public listener: every request is judged before anything reaches a shop.
+//! The hooks of the proxy: every request is judged before anything reaches a shop.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,9 +23,9 @@ use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
 use crate::clock;
 use crate::request::{self, Answer, Arrived, Refusal, Refused, Request, Shop, Verdict};
-use crate::server::connection::revocation_watch::{Lease, Reader};
-use crate::server::connection::state::Line;
-use crate::server::snapshot::Site;
+use crate::server::connection::revocation_watch::{RevocationWatch, TokenReader};
+use crate::server::connection::state::ConnectionState;
+use crate::server::snapshot::Snapshot;
 
 /// How long a request waits for the key that its token names.
 const KEY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -37,7 +37,7 @@ impl ProxyHttp for Proxy {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::of(self.served.load_full(), self.traffic.request())
+        Context::of(self.snapshot.load_full(), self.traffic.begin_request())
     }
 
     async fn early_request_filter(
@@ -45,11 +45,14 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<()> {
-        if let Some(line) = Line::of(session.digest()) {
-            line.serve();
+        if let Some(state) = ConnectionState::of_session(session.digest()) {
+            state.begin_request();
         }
-        let limits = &context.site.limits;
-        context.id = context.site.forwarding.id_of(session, &self.request_ids);
+        let limits = &context.snapshot.limits;
+        context.id = context
+            .snapshot
+            .forwarding
+            .id_of(session, &self.request_ids);
         if session.req_header().version == Version::HTTP_10 {
             session.set_keepalive(None); // RFC 9112 section 9.3
         } else if session.get_keepalive().is_some() {
@@ -63,21 +66,21 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
-    /// The verdict, and what follows from it.
+    /// Judges the request and acts on the verdict.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        if self.pulse.is_own(session.req_header()) {
-            return self.answer_pulse(session, context).await;
+        if self.self_probe.is_own(session.req_header()) {
+            return self.answer_probe(session, context).await;
         }
-        let site = Arc::clone(&context.site);
-        if let Some(refused) = refused_by_frame(session, &site) {
+        let snapshot = Arc::clone(&context.snapshot);
+        if let Some(refused) = refused_by_frame(session, &snapshot) {
             return self.refuse(session, context, &refused).await;
         }
-        let body = match self.read_ahead(session, context, &site).await? {
+        let body = match self.read_ahead(session, context, &snapshot).await? {
             Ok(body) => body,
             Err(refused) => return self.refuse(session, context, &refused).await,
         };
         let examined = body.as_ref().and_then(|body| body.examined.as_deref());
-        match self.judge(session, context, &site, examined).await {
+        match self.judge(session, context, &snapshot, examined).await {
             Ok(Verdict::Ask(shop, _)) => {
                 let refused = Refused::of(shop, Refusal::Unconfirmed);
                 self.refuse(session, context, &refused).await
@@ -90,11 +93,11 @@ impl ProxyHttp for Proxy {
             }) => {
                 self.note_forwarded(context, shop, dead_cookies.len());
                 context.note_opaque(&tokens, is_demanded && !has_cookies(session.req_header()));
-                context.admit(shop, tokens);
+                context.forward_to(shop, tokens);
                 context.dead_cookies = dead_cookies;
                 if stream::is_itself(session.req_header()) {
-                    Lease::begin_stream();
-                    self.read_anew(session);
+                    RevocationWatch::begin_stream();
+                    self.reread_tokens(session);
                 }
                 Ok(false)
             }
@@ -119,10 +122,10 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        let (site, head) = (Arc::clone(&context.site), session.req_header());
-        let trip = context.trip()?;
-        let server = trip.send_off(head, || site.forwarding.client_of(session))?;
-        let upstreams = trip.upstreams();
+        let (snapshot, head) = (Arc::clone(&context.snapshot), session.req_header());
+        let attempts = context.attempts()?;
+        let server = attempts.choose_server(head, || snapshot.forwarding.client_of(session))?;
+        let upstreams = attempts.upstreams();
         let mut peer = if session.is_upgrade_req() && stream::is_web_socket(head) {
             upstreams.handshake_peer(&server)?
         } else {
@@ -143,7 +146,9 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let has_other = context.trip().is_ok_and(|trip| trip.give_up(&error));
+        let has_other = context
+            .attempts()
+            .is_ok_and(|attempts| attempts.note_unreachable(&error));
         error.set_retry(has_other);
         error
     }
@@ -179,15 +184,18 @@ impl ProxyHttp for Proxy {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        let upstreams = Arc::clone(context.trip()?.upstreams());
+        let upstreams = Arc::clone(context.attempts()?.upstreams());
         dead_cookies::take_out(&context.dead_cookies, upstream)?;
-        let told = context.told(&upstreams);
-        context.site.forwarding.rewrite(session, told, upstream)?;
+        let facts = context.facts(&upstreams);
+        context
+            .snapshot
+            .forwarding
+            .rewrite(session, facts, upstream)?;
         target::make_origin_form(upstream);
         if let Some(minting) = &context.minting {
-            minting.ask_plainly(upstream);
+            minting.request_identity_encoding(upstream);
         }
-        context.trip()?.note_sending();
+        context.attempts()?.note_sending();
         context.unsent = context.read_ahead.clone();
         Ok(())
     }
@@ -221,7 +229,7 @@ impl ProxyHttp for Proxy {
         if response.status.is_informational() {
             return Ok(());
         }
-        context.trip()?.learn_clock(response);
+        context.attempts()?.learn_clock(response);
         if response.status.is_success() {
             context.note_accepted();
         }
@@ -259,13 +267,13 @@ impl ProxyHttp for Proxy {
         }
         let is_stream = stream::is_begun(response);
         if is_stream || !is_informational {
-            Lease::begin_answer(is_stream);
+            RevocationWatch::begin_answer(is_stream);
             if is_stream || context.is_long() {
-                self.read_anew(session);
+                self.reread_tokens(session);
             }
         }
         if is_stream {
-            session.set_read_timeout(None); // the customer may listen for as long as he likes
+            session.set_read_timeout(None); // the customer may listen without sending
         }
         Ok(())
     }
@@ -278,7 +286,7 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
     ) -> Result<Option<Duration>> {
         if context.is_long() {
-            self.read_anew(session);
+            self.reread_tokens(session);
         }
         self.mint_by_body(body, is_end, context);
         Ok(None)
@@ -309,7 +317,7 @@ impl ProxyHttp for Proxy {
         let Some((answer, code)) = failure(session, error, context) else {
             return closed;
         };
-        session.set_keepalive(None); // what is left of the exchange is not worth the connection
+        session.set_keepalive(None); // the rest of the exchange is not worth the connection
         if let Err(error) = reply::write(session, &answer).await {
             debug!("the customer left before the answer: {error}");
         }
@@ -337,7 +345,7 @@ impl ProxyHttp for Proxy {
         if let Some(error) = error {
             let request = context.id.as_str();
             let path = session.req_header().uri.path();
-            let path = context.site.gate.loggable_path(path);
+            let path = context.snapshot.gate.loggable_path(path);
             let path = path.as_ref();
             warn!(request, shop, code, path; "request failed: {}", error.etype().as_str());
         }
@@ -349,7 +357,7 @@ impl ProxyHttp for Proxy {
         format!(
             "{} {}",
             head.method,
-            context.site.gate.loggable_path(head.uri.path())
+            context.snapshot.gate.loggable_path(head.uri.path())
         )
     }
 
@@ -359,10 +367,10 @@ impl ProxyHttp for Proxy {
 }
 
 impl Proxy {
-    /// The request lasts: a later configuration may call its tokens otherwise.
-    fn read_anew(&self, session: &Session) {
-        Lease::read_anew(|| Reader {
-            served: Arc::clone(&self.served),
+    /// The request lasts: under a later configuration its tokens may have other keys.
+    fn reread_tokens(&self, session: &Session) {
+        RevocationWatch::reread_with(|| TokenReader {
+            snapshot: Arc::clone(&self.snapshot),
             head: Parts::clone(session.req_header()),
         });
     }
@@ -372,18 +380,18 @@ impl Proxy {
         &self,
         session: &Session,
         context: &mut Context,
-        site: &'s Site,
+        snapshot: &'s Snapshot,
         body: Option<&[u8]>,
     ) -> Result<Verdict<'s>, Refused<'s>> {
         let begun = clock::instant();
-        let host = site.forwarding.host_told(session);
+        let host = snapshot.forwarding.host_told(session);
         let request = Request::new(session.req_header(), body).forwarded_as(host);
-        let mut arrived = site.gate.arrive(&request).inspect_err(|_| {
+        let mut arrived = snapshot.gate.arrive(&request).inspect_err(|_| {
             self.note_overhead(begun);
         })?;
         let mut judged = self.judge_with_keys(&arrived, begun).await;
         if let Ok(Verdict::Ask(shop, doubtful)) = judged {
-            self.ask_about(session, context, shop, &doubtful).await;
+            self.introspect(session, context, shop, &doubtful).await;
             arrived.note_asked();
             judged = arrived.judge(clock::now());
         }
@@ -392,12 +400,12 @@ impl Proxy {
                 self.metrics.note_near_miss(&shop.name);
                 self.near_misses.log(&context.id, shop, &request);
             }
-            context.minting = Minting::expected(&arrived);
+            context.minting = Minting::of_request(&arrived);
         }
         judged
     }
 
-    /// The verdict. A token may name a key that is not here yet: then the keys are fetched, and it is judged again.
+    /// Judges the request. If a token names a missing key, the keys are fetched and the request is judged again.
     async fn judge_with_keys<'s>(
         &self,
         request: &Arrived<'s, '_>,
@@ -429,7 +437,7 @@ impl Proxy {
         self.metrics.note_overhead(took);
     }
 
-    /// A request goes to the shop; without its dead cookies, if it has any.
+    /// A request goes to the shop, without its dead cookies.
     fn note_forwarded(&self, context: &Context, shop: &Shop, dead_cookies: usize) {
         let shop = shop.name.as_str();
         if dead_cookies == 0 {
@@ -441,11 +449,11 @@ impl Proxy {
         }
     }
 
-    /// A request of our own: judged as any, then answered without a shop, a count or a line in the log.
-    async fn answer_pulse(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+    /// A self-probe: judged like any request, then answered without a shop, metrics or log.
+    async fn answer_probe(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         context.is_own = true;
         let request = Request::new(session.req_header(), None);
-        drop(context.site.gate.judge(&request, clock::now()));
+        drop(context.snapshot.gate.judge(&request, clock::now()));
         let answer = Answer {
             status: StatusCode::NO_CONTENT,
             headers: HeaderMap::new(),
@@ -456,20 +464,20 @@ impl Proxy {
 }
 
 /// What is refused by its frame alone.
-fn refused_by_frame<'s>(session: &mut Session, site: &Site) -> Option<Refused<'s>> {
-    let refusal = framing::fault_of(session, &site.limits)?;
+fn refused_by_frame<'s>(session: &mut Session, snapshot: &Snapshot) -> Option<Refused<'s>> {
+    let refusal = framing::fault_of(session, &snapshot.limits)?;
     if framing::is_about_body(refusal) {
         session.set_keepalive(None);
     }
     Some(Refused::by_nobody(refusal))
 }
 
-/// Whether a request carries cookies: by one of them the shop may know a customer whom we do not see.
+/// Whether a request carries cookies, by one of which the shop may know its customer.
 fn has_cookies(head: &RequestHeader) -> bool {
     head.headers.contains_key(COOKIE)
 }
 
-/// What the customer is told when the shop did not answer. `None`: the customer is gone.
+/// The answer to the customer if the shop did not answer. `None`: the customer is gone.
 fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answer, u16)> {
     let refusal = refusal_of(error)?;
     let refused = Refused {

@@ -1,4 +1,4 @@
-//! What the shop is asked about tokens that say nothing themselves.
+//! Token introspection: asks the shop about tokens that can't be verified here.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use pingora::http::RequestHeader;
 use pingora::{ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
 
-use super::attempts::Trip;
+use super::attempts::UpstreamAttempts;
 use super::context::Context;
-use super::exchange::Question;
+use super::exchange::BufferedExchange;
 use super::service::Proxy;
 use crate::clock;
 use crate::request::{Answer, Doubtful, Inquiry, Occasion, Shop};
 
 impl Proxy {
-    /// Asks the shop about each, one after the other; there is hardly ever more than one.
-    pub(crate) async fn ask_about(
+    /// Asks the shop about each token in turn; there is rarely more than one.
+    pub(crate) async fn introspect(
         &self,
         session: &Session,
         context: &Context,
@@ -28,43 +28,45 @@ impl Proxy {
             return;
         };
         for token in doubtful {
-            let turn = self.turns.at(token.id());
+            let turn = self.single_flight.lock_for(token.id());
             let _turn = match token.occasion {
-                Occasion::Logout => None, // it counts only when it is over, so it waits for nobody
+                Occasion::Logout => None, // a logout is counted when it is over, so it does not wait
                 Occasion::Refresh | Occasion::Visit => Some(turn.lock().await),
             };
             if !shop.still_doubts(token, clock::now()) {
                 continue;
             }
-            let answer = self.inquire(session, context, shop, (inquiry, token)).await;
+            let answer = self
+                .request_introspection(session, context, shop, (inquiry, token))
+                .await;
             if let Err(error) = &answer {
                 let (request, shop) = (context.id.as_str(), shop.name.as_str());
-                warn!(request, shop; "the shop does not say whether a token is good: {}", error.etype().as_str());
+                warn!(request, shop; "token introspection failed: {}", error.etype().as_str());
             }
             shop.note_answer(token, answer.ok().as_ref(), clock::now());
-            self.turns.end(&token.id());
+            self.single_flight.finish(&token.id());
         }
     }
 
-    async fn inquire(
+    async fn request_introspection(
         &self,
         session: &Session,
         context: &Context,
         shop: &Arc<Shop>,
         (inquiry, token): (&Inquiry, &Doubtful),
     ) -> Result<Answer> {
-        let trip = Trip::to(shop, &context.site);
-        let trip = trip.or_err(ErrorType::InternalError, "a shop without upstream")?;
-        let forwarding = &context.site.forwarding;
+        let attempts = UpstreamAttempts::for_shop(shop, &context.snapshot);
+        let attempts = attempts.or_err(ErrorType::InternalError, "a shop without upstream")?;
+        let forwarding = &context.snapshot.forwarding;
         let mut head = head_of(session.req_header(), shop, (inquiry, token))?;
-        forwarding.rewrite(session, context.told(trip.upstreams()), &mut head)?;
-        let question = Question {
+        forwarding.rewrite(session, context.facts(attempts.upstreams()), &mut head)?;
+        let exchange = BufferedExchange {
             head,
             body: inquiry.body_about(&token.text).into(),
             from: (session.req_header().clone(), forwarding.client_of(session)),
-            trip,
+            attempts,
         };
-        let answer = question.put(&self.connector).await?.whole()?;
+        let answer = exchange.send(&self.connector).await?.whole()?;
         let fails = answer.status.is_server_error() || answer.status == 429;
         (!fails)
             .then_some(answer)
@@ -72,7 +74,7 @@ impl Proxy {
     }
 }
 
-/// As the customer came, but for the path: the same host, browser and client key, and this one credential.
+/// The head of the request: the customer's host, browser and client key, and this one credential.
 fn head_of(
     customer: &RequestHeader,
     shop: &Shop,

@@ -1,6 +1,6 @@
 //! A logout: carried out, then answered.
 //!
-//! What must not be left half done goes on by itself, so that a customer who hangs up can't prevent it.
+//! Steps that must not be left half done run in a task of their own, so that a customer who hangs up does not stop them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use pingora_proxy::Session;
 
 use super::answer::dead_cookies;
 use super::answer::failure::refusal_of;
-use super::attempts::Trip;
+use super::attempts::UpstreamAttempts;
 use super::body::read_ahead::{self, Body, ReadAhead};
 use super::checks::target;
-use super::client::Answered;
+use super::client::UpstreamAnswer;
 use super::context::Context;
-use super::exchange::Question;
+use super::exchange::BufferedExchange;
 use super::forwarding;
 use super::service::Proxy;
 use crate::clock;
@@ -29,10 +29,10 @@ use crate::revocation::{OverLimit, Revocation, Revocations};
 use crate::server::process::traffic::InFlight;
 
 /// How a logout went.
-enum Outcome {
+enum LogoutOutcome {
     /// It is in force, and this is the answer.
     Revoked(Answer),
-    /// The shop said no, in these words. Nothing was revoked.
+    /// The shop declined it with this answer. Nothing was revoked.
     Declined(Answer),
 }
 
@@ -53,14 +53,14 @@ impl Proxy {
         let token = logout.token().map(|id| self.log_key.name(&id).to_string());
         let token = token.as_deref();
         match outcome {
-            Ok(Outcome::Revoked(answer)) => {
+            Ok(LogoutOutcome::Revoked(answer)) => {
                 self.metrics.note_logout(shop, "revoked");
                 self.metrics.note_decision(shop, "logout", "");
                 let revocations = logout.revocations.len();
                 info!(request, shop, token, revocations; "logout");
                 self.answer(session, &answer).await
             }
-            Ok(Outcome::Declined(answer)) => {
+            Ok(LogoutOutcome::Declined(answer)) => {
                 self.metrics.note_logout(shop, "declined");
                 self.metrics.note_decision(shop, "logout_declined", "");
                 let status = answer.status.as_u16();
@@ -74,25 +74,25 @@ impl Proxy {
         }
     }
 
-    /// The order is the promise: in force and on disk, then the shop is told, then the customer; or, where the
-    /// shop's word is wanted, the shop is asked first.
+    /// The order matters: in force and on disk, then the shop is asked, then the customer is answered; or, if the shop must
+    /// agree, the shop is asked first.
     async fn carry_out(
         &self,
         session: &mut Session,
         context: &Context,
         logout: &Arc<LogOut>,
         body: Option<Bytes>,
-    ) -> Result<Outcome, Refusal> {
-        let client = context.site.forwarding.client_of(session);
-        let set = Arc::clone(context.site.gate.revocations());
+    ) -> Result<LogoutOutcome, Refusal> {
+        let client = context.snapshot.forwarding.client_of(session);
+        let set = Arc::clone(context.snapshot.gate.revocations());
         let provisional = logout.provisional();
-        let (order, ration) = match logout.order() {
-            Order::ShopFirst => (Order::ShopFirst, Ration::Unused), // only what the shop agrees to is stored
+        let (order, quota) = match logout.order() {
+            Order::ShopFirst => (Order::ShopFirst, QuotaUse::Unused), // only entries that the shop confirms are stored
             order @ (Order::AtOnce | Order::TokensFirst) => {
                 match set.admit(client, &provisional, logout.shop.allowance, clock::now()) {
-                    Ok(()) => (order, Ration::Used),
-                    // A yes of the shop may confirm it.
-                    Err(over) if logout.is_heard() => (Order::ShopFirst, Ration::Spent(over)),
+                    Ok(()) => (order, QuotaUse::Used),
+                    // The shop may still confirm it.
+                    Err(over) if logout.is_heard() => (Order::ShopFirst, QuotaUse::Spent(over)),
                     Err(over) => return Err(self.refuse_over(over)),
                 }
             }
@@ -103,58 +103,58 @@ impl Proxy {
             Order::ShopFirst => Vec::new(),
         };
         let in_flight = context.in_flight();
-        by_itself(
+        detached(
             in_flight,
             put_in_force(Arc::clone(&set), Arc::clone(&logout.shop), first),
         )
         .await?;
-        let question = self.question(session, context, logout, body).await;
-        let leaving = Leaving {
+        let exchange = self.exchange(session, context, logout, body).await;
+        let leaving = PendingLogout {
             ours: logout.answer(session.req_header()),
             logout: Arc::clone(logout),
             order,
-            ration,
+            quota,
             client,
             connector: Arc::clone(&self.connector),
             set,
             request: context.id.clone(),
         };
-        let finished = by_itself(context.in_flight(), leaving.finish(question)).await;
-        match (finished, ration) {
-            (Err(Refusal::TooManyLogouts), Ration::Spent(over)) => Err(self.refuse_over(over)),
-            (Err(Refusal::TooManyLogouts), Ration::Used | Ration::Unused) => {
+        let finished = detached(context.in_flight(), leaving.finish(exchange)).await;
+        match (finished, quota) {
+            (Err(Refusal::TooManyLogouts), QuotaUse::Spent(over)) => Err(self.refuse_over(over)),
+            (Err(Refusal::TooManyLogouts), QuotaUse::Used | QuotaUse::Unused) => {
                 Err(self.refuse_over(OverLimit::Shop))
             }
             (finished, _) => finished,
         }
     }
 
-    /// A limit of what unverified credentials may store turns a logout away.
+    /// A limit of entries of unverified credentials refuses a logout.
     fn refuse_over(&self, over: OverLimit) -> Refusal {
         self.metrics.note_limit(over.key());
         Refusal::TooManyLogouts
     }
 
-    /// What the shop is asked. `None`: it never hears of it.
-    async fn question(
+    /// The request to the shop. `None`: the shop is not asked.
+    async fn exchange(
         &self,
         session: &mut Session,
         context: &Context,
         logout: &LogOut,
         body: Option<Bytes>,
-    ) -> Result<Option<Question>> {
+    ) -> Result<Option<BufferedExchange>> {
         let AnswerBy::Shop { with_credentials } = logout.answer_by() else {
             return Ok(None);
         };
-        let trip = Trip::to(&logout.shop, &context.site);
-        let trip = trip.or_err(ErrorType::InternalError, "a shop without upstream")?;
+        let attempts = UpstreamAttempts::for_shop(&logout.shop, &context.snapshot);
+        let attempts = attempts.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let body = match body {
             Some(body) => body,
             None if !context.read_ahead.is_empty() => return Err(Error::new(ErrorType::ReadError)),
             None => {
                 let how = ReadAhead {
-                    silence_max: context.site.limits.body_timeout,
-                    share: &self.body_share(session, &context.site),
+                    silence_max: context.snapshot.limits.body_timeout,
+                    share: &self.body_share(session, &context.snapshot),
                     passes_unread: false,
                 };
                 match read_ahead::read(session, how).await? {
@@ -163,10 +163,10 @@ impl Proxy {
                 }
             }
         };
-        let forwarding = &context.site.forwarding;
+        let forwarding = &context.snapshot.forwarding;
         let mut head = session.req_header().clone();
         dead_cookies::take_out(&logout.dead_cookies, &mut head)?;
-        forwarding.rewrite(session, context.told(trip.upstreams()), &mut head)?;
+        forwarding.rewrite(session, context.facts(attempts.upstreams()), &mut head)?;
         target::make_origin_form(&mut head);
         if !with_credentials {
             forwarding::remove_credentials(&logout.shop, &mut head);
@@ -174,22 +174,22 @@ impl Proxy {
         if logout.rule.reads_answer() {
             head.remove_header(&ACCEPT_ENCODING); // or it can't be read
         }
-        Ok(Some(Question {
+        Ok(Some(BufferedExchange {
             head,
             body,
             from: (session.req_header().clone(), forwarding.client_of(session)),
-            trip,
+            attempts,
         }))
     }
 }
 
 /// A logout whose request has been read to its end.
-struct Leaving {
+struct PendingLogout {
     logout: Arc<LogOut>,
     order: Order,
-    ration: Ration,
+    quota: QuotaUse,
     client: IpAddr,
-    /// What we say where the shop says nothing.
+    /// Our answer, if the shop gives none.
     ours: Answer,
     connector: Arc<Connector>,
     set: Arc<Revocations>,
@@ -197,31 +197,34 @@ struct Leaving {
     request: String,
 }
 
-/// What a logout took of the share of its client.
+/// What a logout has taken of its client's quota.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ration {
+enum QuotaUse {
     /// Its entries count.
     Used,
     /// Nothing: the shop is asked before anything is stored.
     Unused,
-    /// Nothing is left: it needs the shop's yes.
+    /// The quota is used up: only the shop can confirm it.
     Spent(OverLimit),
 }
 
-impl Leaving {
-    /// Puts the question to the shop, and learns which cookies it sets.
-    async fn put(&self, question: Result<Option<Question>>) -> Result<Option<Answered>> {
-        let Some(question) = question? else {
+impl PendingLogout {
+    /// Asks the shop, and learns which cookies it sets.
+    async fn ask(
+        &self,
+        exchange: Result<Option<BufferedExchange>>,
+    ) -> Result<Option<UpstreamAnswer>> {
+        let Some(exchange) = exchange? else {
             return Ok(None);
         };
-        let path = question.head.uri.path().to_owned();
-        let heard = question.put(&self.connector).await?;
+        let path = exchange.head.uri.path().to_owned();
+        let heard = exchange.send(&self.connector).await?;
         let shop = &self.logout.shop;
         shop.note_set_cookies(&heard.head.headers, &path);
         Ok(Some(heard))
     }
 
-    /// The shop's answer to a logout that is in force, or ours, if it has none or does not agree.
+    /// The answer to a logout that is in force: the shop's, or ours if it has none or does not agree.
     fn answer_beside(self, answer: Result<Option<Answer>>) -> Answer {
         let logout = &self.logout;
         let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
@@ -249,12 +252,15 @@ impl Leaving {
         }
     }
 
-    async fn finish(self, question: Result<Option<Question>>) -> Result<Outcome, Refusal> {
-        let heard = self.put(question).await;
+    async fn finish(
+        self,
+        exchange: Result<Option<BufferedExchange>>,
+    ) -> Result<LogoutOutcome, Refusal> {
+        let heard = self.ask(exchange).await;
         let status = heard.as_ref().ok().and_then(Option::as_ref);
         let status = status.map(|heard| heard.head.status);
-        let answer = heard.and_then(|heard| heard.map(Answered::whole).transpose());
-        // Of an answer that broke off, as far as its head says it.
+        let answer = heard.and_then(|heard| heard.map(UpstreamAnswer::whole).transpose());
+        // If the answer broke off, as far as its head tells.
         let agreed = status.map_or(Some(false), |status| self.logout.is_agreed_by(status));
         let is_yes = self.order == Order::ShopFirst && agreed == Some(true);
         let assent = match &answer {
@@ -264,7 +270,7 @@ impl Leaving {
             Err(_) if is_yes => Assent::Given,
             Ok(Some(_)) | Err(_) => Assent::Unclear,
         };
-        let is_spent = matches!(self.ration, Ration::Spent(_));
+        let is_spent = matches!(self.quota, QuotaUse::Spent(_));
         if is_spent && !assent.is_yes() {
             return Err(Refusal::TooManyLogouts);
         }
@@ -280,17 +286,17 @@ impl Leaving {
                 if let Some(answer) = &answer
                     && !(is_spent || logout.is_agreed(answer))
                 {
-                    return Ok(Outcome::Declined(answer.clone()));
+                    return Ok(LogoutOutcome::Declined(answer.clone()));
                 }
                 let kept = self.kept_after(assent)?;
                 let all = [logout.verified_tokens(), kept, logout.cutoffs()].concat();
                 put_in_force(self.set, Arc::clone(&logout.shop), all).await?;
                 let answer = answer.unwrap_or(self.ours);
-                return Ok(Outcome::Revoked(logout.deleting_cookies(answer)));
+                return Ok(LogoutOutcome::Revoked(logout.deleting_cookies(answer)));
             }
         };
         put_in_force(Arc::clone(&self.set), Arc::clone(&logout.shop), rest).await?;
-        Ok(Outcome::Revoked(self.answer_beside(answer)))
+        Ok(LogoutOutcome::Revoked(self.answer_beside(answer)))
     }
 
     /// The shop was asked first, and its answer broke off. Its yes counts from the head on where the body does not matter; where it
@@ -300,7 +306,7 @@ impl Leaving {
         agreed: Option<bool>,
         assent: Assent,
         error: &Error,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<LogoutOutcome, Refusal> {
         let logout = &self.logout;
         let (request, shop) = (self.request.as_str(), logout.shop.name.as_str());
         warn!(request, shop, agreed; "the shop's answer to its logout broke off: {}", error.etype().as_str());
@@ -310,7 +316,7 @@ impl Leaving {
                 let kept = self.kept_after(assent)?;
                 let all = [logout.verified_tokens(), kept, logout.cutoffs()].concat();
                 put_in_force(self.set, Arc::clone(&logout.shop), all).await?;
-                Ok(Outcome::Revoked(self.ours))
+                Ok(LogoutOutcome::Revoked(self.ours))
             }
             Some(false) => Err(refused),
             None if logout.may_be_foreign() => Err(refused),
@@ -324,13 +330,13 @@ impl Leaving {
     }
 }
 
-impl Leaving {
-    /// What is stored of credentials that nobody could verify, now that the shop has spoken. What it bears out is kept in
-    /// full, as far as there is room, and what it proves always is; what it agrees to does not count in the client's
-    /// share.
+impl PendingLogout {
+    /// The entries of unverified credentials to keep, now that the shop has answered. Entries that it confirms are kept in
+    /// full while there is room, and those that it proves always are; confirmed entries do not count in the client's
+    /// quota.
     fn kept_after(&self, assent: Assent) -> Result<Vec<Revocation>, Refusal> {
         let (logout, set, now) = (&self.logout, &self.set, clock::now());
-        let (allowance, is_stored) = (logout.shop.allowance, self.ration == Ration::Used);
+        let (allowance, is_stored) = (logout.shop.allowance, self.quota == QuotaUse::Used);
         let mut provisional = logout.provisional();
         provisional.retain(|one| one.unverified_token().is_some());
         if provisional.is_empty() {
@@ -348,7 +354,7 @@ impl Leaving {
             }
             return Ok(borne_out);
         }
-        // Success would be a promise that nobody keeps: the shop may know the token and has not ended it.
+        // Success would promise too much: the shop may know the token and has not ended it.
         if assent == Assent::Unclear || !(borne_out.is_empty() || assent.is_yes()) {
             return Err(Refusal::TooManyLogouts);
         }
@@ -361,20 +367,20 @@ impl Leaving {
     }
 }
 
-/// Those of them that are tokens or sessions.
+/// The entries of tokens and sessions.
 fn tokens_of(mut revocations: Vec<Revocation>) -> Vec<Revocation> {
     revocations.retain(Revocation::is_token);
     revocations
 }
 
-/// Unless the shop fails, or does not know the path of its own logout.
+/// Whether the shop answered the logout: it did not fail, and knows the path.
 fn is_answer(status: StatusCode) -> bool {
     let is_unknown = status == StatusCode::NOT_FOUND || status == StatusCode::METHOD_NOT_ALLOWED;
     !(status.is_server_error() || is_unknown)
 }
 
-/// Goes on although the customer hangs up, and the process waits for it.
-async fn by_itself<T: Send + 'static>(
+/// Runs to its end also if the customer hangs up; the process waits for it.
+async fn detached<T: Send + 'static>(
     in_flight: Arc<InFlight>,
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
@@ -386,7 +392,7 @@ async fn by_itself<T: Send + 'static>(
     task.await.unwrap_or(Err(Refusal::NotDurable))
 }
 
-/// First what the names in them mean, if the journal does not say that yet.
+/// Writes first the meanings of the names in them that the journal does not have yet.
 async fn put_in_force(
     set: Arc<Revocations>,
     shop: Arc<Shop>,

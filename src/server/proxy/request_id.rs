@@ -1,9 +1,9 @@
-//! A name for every request, in our log and the shop's.
+//! The id of a request, in our log and the shop's.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Makes names that nobody can guess and none of which comes twice.
+/// Makes ids that can't be guessed and never repeat.
 pub(crate) struct RequestIds {
     key: [u8; 32],
     next: AtomicU64,
@@ -20,7 +20,7 @@ impl RequestIds {
         })
     }
 
-    /// The next name: 32 hexadecimal digits.
+    /// The next id: 32 hexadecimal digits.
     pub(crate) fn next(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let hash = blake3::keyed_hash(&self.key, &number.to_le_bytes());

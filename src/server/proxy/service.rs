@@ -1,4 +1,4 @@
-//! The proxy: what it works with, and how it answers and refuses.
+//! The proxy service: its parts, and how it answers a request itself.
 
 use std::sync::Arc;
 
@@ -12,37 +12,37 @@ use super::body::budget::{BodyBudget, BodyShare};
 use super::body::read_ahead;
 use super::context::Context;
 use super::request_id::RequestIds;
-use super::single_flight::Turns;
+use super::single_flight::SingleFlight;
 use crate::request::{Answer, Refusal, Refused};
 use crate::server::keys::jwks::KeyFetcher;
 use crate::server::operator::log_id::LogKey;
 use crate::server::operator::metrics::Metrics;
 use crate::server::operator::near_misses::NearMisses;
-use crate::server::process::self_probe::Pulse;
+use crate::server::process::self_probe::SelfProbe;
 use crate::server::process::traffic::Traffic;
-use crate::server::snapshot::{Served, Site};
+use crate::server::snapshot::{SharedSnapshot, Snapshot};
 
 /// The proxy in front of the shops.
 pub(crate) struct Proxy {
-    pub(crate) served: Served,
+    pub(crate) snapshot: SharedSnapshot,
     pub(crate) request_ids: RequestIds,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log_key: LogKey,
     pub(crate) near_misses: NearMisses,
     pub(crate) connector: Arc<Connector>,
     pub(crate) keys: Arc<KeyFetcher>,
-    pub(crate) turns: Turns,
+    pub(crate) single_flight: SingleFlight,
     pub(crate) body_budget: Arc<BodyBudget>,
     pub(crate) traffic: Arc<Traffic>,
-    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) self_probe: Arc<SelfProbe>,
 }
 
 impl Proxy {
-    /// What this request may have of the budget for bodies.
-    pub(crate) fn body_share(&self, session: &Session, site: &Site) -> BodyShare {
-        let client = site.forwarding.client_of(session);
-        let counted = Some(client).filter(|client| !site.forwarding.trusts(*client));
-        BodyShare::of(&self.body_budget, counted, &site.limits)
+    /// The share of this request in the budget for bodies.
+    pub(crate) fn body_share(&self, session: &Session, snapshot: &Snapshot) -> BodyShare {
+        let client = snapshot.forwarding.client_of(session);
+        let counted = Some(client).filter(|client| !snapshot.forwarding.trusts(*client));
+        BodyShare::of(&self.body_budget, counted, &snapshot.limits)
     }
 
     /// Refuses a request: counted, logged, answered.
@@ -52,7 +52,7 @@ impl Proxy {
         context: &mut Context,
         refused: &Refused<'_>,
     ) -> Result<bool> {
-        let site = Arc::clone(&context.site);
+        let snapshot = Arc::clone(&context.snapshot);
         context.shop = refused.shop.cloned();
         let request = context.id.as_str();
         let shop = refused.shop.map_or("", |shop| shop.name.as_str());
@@ -60,7 +60,7 @@ impl Proxy {
         self.metrics
             .note_decision(shop, reason, detail.unwrap_or_default());
         let head = session.req_header();
-        let path = site.gate.loggable_path(head.uri.path());
+        let path = snapshot.gate.loggable_path(head.uri.path());
         let (method, path) = (head.method.as_str(), path.as_ref());
         let status = refused.refusal.status().as_u16();
         if let Refusal::Revoked { token, .. } = refused.refusal {
@@ -82,13 +82,13 @@ impl Proxy {
         self.answer(session, &answer).await
     }
 
-    /// Answers in the shop's place, and keeps the connection where that is safe.
+    /// Answers instead of the shop, and keeps the connection if that is safe.
     pub(crate) async fn answer(&self, session: &mut Session, answer: &Answer) -> Result<bool> {
         if self.traffic.is_closing() {
             session.set_keepalive(None);
         }
         if read_ahead::is_short(session) {
-            // The rest of the body is read and thrown away, so that it is not taken for a request.
+            // The rest of the body is read and discarded, so that it is not taken for a request.
             session.set_close_on_response_before_downstream_finish(false);
         }
         reply::write(session, answer).await?;

@@ -1,4 +1,4 @@
-//! One question at a time about one token: requests that come with it meanwhile wait for the answer.
+//! Single flight: requests with one token share one introspection.
 
 use std::sync::Arc;
 
@@ -7,25 +7,25 @@ use tokio::sync::Mutex;
 
 use crate::revocation::Id;
 
-/// The tokens that a shop is being asked about: requests that came with the same one wait, and go by what is said.
-pub(crate) struct Turns(Cache<Id, Arc<Mutex<()>>>);
+/// A lock for each token that is being introspected: other requests with it wait for the result.
+pub(crate) struct SingleFlight(Cache<Id, Arc<Mutex<()>>>);
 
-/// Beyond that many at a time, a shop may be asked twice.
-const TURNS_MAX: u64 = 10_000;
+/// With more tokens at a time, one may be introspected twice.
+const TOKENS_MAX: u64 = 10_000;
 
-impl Default for Turns {
+impl Default for SingleFlight {
     fn default() -> Self {
-        Self(Cache::new(TURNS_MAX))
+        Self(Cache::new(TOKENS_MAX))
     }
 }
 
-impl Turns {
-    pub(super) fn at(&self, token: Id) -> Arc<Mutex<()>> {
+impl SingleFlight {
+    pub(super) fn lock_for(&self, token: Id) -> Arc<Mutex<()>> {
         self.0.get_with(token, Arc::default)
     }
 
-    /// Something was said: who comes now finds it.
-    pub(super) fn end(&self, token: &Id) {
+    /// The result is cached: the lock is not needed any more.
+    pub(super) fn finish(&self, token: &Id) {
         self.0.invalidate(token);
     }
 }

@@ -1,7 +1,7 @@
-//! Exchanges that may be silent for long: web sockets, streams of events, gRPC.
+//! Streams, which may be silent for long: WebSockets, server-sent events, gRPC.
 //!
-//! The time that a body or an answer may take would end them in the middle of their life. What ends them is the
-//! customer, the shop, or the token that they were opened with.
+//! The time limits of bodies and answers do not apply to them. The customer, the shop, or the revocation of their token
+//! ends them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderName, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-/// How long a shop may be silent on one of them. It bounds what a connection costs whose other end has vanished.
+/// How long a shop may be silent on one of them, in case its end of the connection has vanished.
 pub(crate) const STREAM_SILENCE_MAX: Duration = Duration::from_hours(1);
 
 /// Whether a request asks for one.

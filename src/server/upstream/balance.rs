@@ -1,4 +1,4 @@
-//! Which of several servers a request goes to.
+//! Balancing: which of several servers a request goes to.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use http::HeaderName;
 use http::header::COOKIE;
 use http::request::Parts;
 
-use super::server::Server;
+use super::server::UpstreamServer;
 
 /// How requests are spread over the servers of a shop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,11 +18,11 @@ pub enum Balance {
     Turn,
     /// To the one with the fewest requests in flight.
     Least,
-    /// What is alike goes to the same one for as long as it is there.
+    /// Requests with the same key go to the same server while it is there.
     Hash(HashBy),
 }
 
-/// What must be alike.
+/// The key of the hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HashBy {
     /// The client's address.
@@ -37,11 +37,11 @@ impl Balance {
     /// One of these servers. `turn` is a number that grows by one with every request.
     pub(super) fn pick<'s>(
         &self,
-        servers: &[&'s Arc<Server>],
+        servers: &[&'s Arc<UpstreamServer>],
         turn: usize,
         head: &Parts,
         client: impl FnOnce() -> IpAddr,
-    ) -> Option<&'s Arc<Server>> {
+    ) -> Option<&'s Arc<UpstreamServer>> {
         let first = turn.checked_rem(servers.len())?;
         match self {
             Self::Turn => servers.get(first),
@@ -61,7 +61,7 @@ impl Balance {
 
 /// Rendezvous hashing: every server draws a number for the key, and the highest has it. Where a server goes or
 /// comes, only its own keys move.
-fn score(server: &Server, key: &[u8]) -> [u8; blake3::OUT_LEN] {
+fn score(server: &UpstreamServer, key: &[u8]) -> [u8; blake3::OUT_LEN] {
     blake3::keyed_hash(&server.hash_key, key).into()
 }
 
@@ -92,14 +92,14 @@ fn cookie<'h>(head: &'h Parts, name: &[u8]) -> Option<&'h [u8]> {
 #[cfg(test)]
 mod tests {
     use super::super::endpoint::Endpoint;
-    use super::super::server::Errand;
+    use super::super::server::InFlightGuard;
     use super::*;
 
-    fn servers(count: u8) -> Vec<Arc<Server>> {
+    fn servers(count: u8) -> Vec<Arc<UpstreamServer>> {
         let server = |number| {
             let endpoint = Endpoint::parse(&format!("10.0.0.{number}:80")).unwrap();
             let address = endpoint.literal().unwrap();
-            Arc::new(Server::new(endpoint, address))
+            Arc::new(UpstreamServer::new(endpoint, address))
         };
         (1..=count).map(server).collect()
     }
@@ -116,7 +116,12 @@ mod tests {
         panic!("nobody asked for the address")
     }
 
-    fn pick(balance: &Balance, servers: &[&Arc<Server>], turn: usize, cart: &str) -> String {
+    fn pick(
+        balance: &Balance,
+        servers: &[&Arc<UpstreamServer>],
+        turn: usize,
+        cart: &str,
+    ) -> String {
         let head = head(&[("x-cart", cart)]);
         let server = balance.pick(servers, turn, &head, nobody).unwrap();
         server.address.to_string()
@@ -136,7 +141,7 @@ mod tests {
     fn the_one_with_the_fewest_requests_is_taken_and_equals_in_turn() {
         let owned = servers(3);
         let servers: Vec<_> = owned.iter().collect();
-        let busy = [0, 0, 2].map(|at: usize| Errand::to(Arc::clone(&owned[at])));
+        let busy = [0, 0, 2].map(|at: usize| InFlightGuard::new(Arc::clone(&owned[at])));
         let least = |turn| pick(&Balance::Least, &servers, turn, "");
         for turn in 0..4 {
             assert_eq!(least(turn), "10.0.0.2:80");

@@ -1,19 +1,19 @@
-//! A mark on what is being done, so that nobody else begins it.
+//! A flag for work in progress, so that it is not begun twice.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether something is being done.
+/// Whether the work is in progress.
 #[derive(Debug, Default)]
 pub(super) struct Busy(AtomicBool);
 
-/// It is being done for as long as this lives, also where the task that does it is dropped.
-pub(super) struct Doing<'a>(&'a Busy);
+/// Holds the flag until it is dropped, also when the task is cancelled.
+pub(super) struct BusyGuard<'a>(&'a Busy);
 
 impl Busy {
-    /// Begins, unless somebody else has.
-    pub(super) fn begin(&self) -> Option<Doing<'_>> {
+    /// Sets the flag; `None` if it is set already.
+    pub(super) fn begin(&self) -> Option<BusyGuard<'_>> {
         let was_busy = self.0.swap(true, Ordering::Relaxed);
-        (!was_busy).then_some(Doing(self))
+        (!was_busy).then_some(BusyGuard(self))
     }
 
     pub(super) fn is_set(&self) -> bool {
@@ -21,7 +21,7 @@ impl Busy {
     }
 }
 
-impl Drop for Doing<'_> {
+impl Drop for BusyGuard<'_> {
     fn drop(&mut self) {
         self.0.0.store(false, Ordering::Relaxed);
     }

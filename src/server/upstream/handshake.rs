@@ -1,8 +1,8 @@
 //! The connection of a request that may become a WebSocket: its answer is not read before all of it was sent.
 //!
 //! Pingora takes the end of the request's empty body for the end of the WebSocket if it sees the shop's 101 first
-//! (cloudflare/pingora#946). It looks for both at once and in any order, so a shop that answers before that look
-//! loses about one WebSocket in five hundred. Here the first look at an answer finds nothing.
+//! (cloudflare/pingora#946). It looks for both at once and in any order, so with a shop that answers before that look about
+//! one WebSocket in five hundred is lost. Here the first read of an answer finds nothing.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use pingora::{ErrorType, OkOrErr, OrErr, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// How a server is connected to for such a request.
+/// Connects to a server for such a request.
 #[derive(Debug)]
 pub(super) struct Handshake;
 
@@ -29,28 +29,28 @@ impl L4Connect for Handshake {
             .or_err(ErrorType::InternalError, "not an address of IP")?;
         let socket = TcpStream::connect(address).await;
         let socket = socket.or_err(ErrorType::ConnectError, "for a WebSocket")?;
-        let socket = Box::new(Turns {
+        let socket = Box::new(WriteFirst {
             socket,
-            has_asked: false,
+            has_written: false,
         });
         Ok(VirtualSocketStream::new(socket).into())
     }
 }
 
-/// Whoever has written must come twice to read.
+/// A socket whose first read after a write finds nothing.
 #[derive(Debug)]
-struct Turns {
+struct WriteFirst {
     socket: TcpStream,
-    has_asked: bool,
+    has_written: bool,
 }
 
-impl AsyncRead for Turns {
+impl AsyncRead for WriteFirst {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if std::mem::take(&mut self.has_asked) {
+        if std::mem::take(&mut self.has_written) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -58,13 +58,13 @@ impl AsyncRead for Turns {
     }
 }
 
-impl AsyncWrite for Turns {
+impl AsyncWrite for WriteFirst {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.has_asked = true;
+        self.has_written = true;
         Pin::new(&mut self.socket).poll_write(context, bytes)
     }
 
@@ -73,7 +73,7 @@ impl AsyncWrite for Turns {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.has_asked = true;
+        self.has_written = true;
         Pin::new(&mut self.socket).poll_write_vectored(context, slices)
     }
 
@@ -90,7 +90,7 @@ impl AsyncWrite for Turns {
     }
 }
 
-impl VirtualSocket for Turns {
+impl VirtualSocket for WriteFirst {
     fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
         if matches!(option, VirtualSockOpt::NoDelay) {
             return self.socket.set_nodelay(true);

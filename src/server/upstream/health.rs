@@ -1,4 +1,4 @@
-//! Whether a server is well: asked now and then, or learnt from the requests that fail on it.
+//! The health of a server: active checks, and ejection after failed requests.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use crate::server::proxy::client;
 /// How the health of a shop's servers is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// What a server is asked.
+    /// How a server is checked.
     pub check: Check,
-    /// How often.
+    /// How often a server is checked.
     pub interval: Duration,
     /// How long its answer may take.
     pub timeout: Duration,
-    /// How many answers count.
+    /// How many results change the state.
     pub thresholds: Thresholds,
-    /// When a server on which requests fail is left out.
+    /// When a server is ejected because requests fail on it.
     pub ejection: Ejection,
 }
 
-/// What a server is asked.
+/// How a server is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
     /// Nothing.
@@ -51,7 +51,7 @@ pub struct HttpCheck {
     pub expected: Vec<RangeInclusive<u16>>,
 }
 
-/// How many checks in a row change what is thought of a server.
+/// How many checks in a row change a server's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
     /// This many good ones bring it back.
@@ -60,7 +60,7 @@ pub struct Thresholds {
     pub unhealthy_after: u32,
 }
 
-/// When a server on which requests fail is left out, and for how long.
+/// When a server is ejected because requests fail on it, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ejection {
     /// After this many failures in a row; 0: never.
@@ -98,7 +98,7 @@ impl Default for HttpCheck {
 }
 
 impl Health {
-    /// Checks a server once, on a connection of its own: one that stands hides that no new one can be made.
+    /// Checks a server once, on a new connection: an open one would hide that the server accepts no more.
     pub(super) async fn probe(
         &self,
         endpoint: &Endpoint,

@@ -16,7 +16,7 @@ pub use endpoint::Endpoint;
 pub use health::{Check, Ejection, Health, HttpCheck, Thresholds};
 pub(crate) use refresh::{await_addresses, refresh_due};
 pub use server::ServerState;
-pub(crate) use server::{Errand, Server};
+pub(crate) use server::{InFlightGuard, UpstreamServer};
 pub use tls::{UnfitTls, UpstreamTls};
 pub(crate) use upstreams::{AllUpstreams, NO_SERVER};
 pub use upstreams::{Timeouts, UpstreamSettings, Upstreams};

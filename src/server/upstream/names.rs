@@ -1,4 +1,4 @@
-//! What the names of servers stand for: looked up in the background, so that no request waits for it.
+//! The addresses of a named server, resolved in the background so that no request waits.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,12 +8,12 @@ use parking_lot::Mutex;
 use super::busy::Busy;
 use super::endpoint::Endpoint;
 
-/// What is known of one endpoint's addresses.
+/// The addresses of one endpoint.
 #[derive(Debug)]
-pub(super) struct Name {
+pub(super) struct ResolvedName {
     /// The operator wrote the address itself.
     is_literal: bool,
-    /// In order, each once. Kept while look-ups fail.
+    /// Sorted, without duplicates. They stay while look-ups fail.
     addresses: Mutex<Vec<SocketAddr>>,
     pub(super) due_ms: AtomicU64,
     /// One look-up at a time: the system's resolver may hang.
@@ -21,7 +21,7 @@ pub(super) struct Name {
     pub(super) has_failed: AtomicBool,
 }
 
-impl Name {
+impl ResolvedName {
     pub(super) fn of(endpoint: &Endpoint) -> Self {
         let literal = endpoint.literal();
         Self {
@@ -53,7 +53,7 @@ impl Name {
         self.addresses.lock().is_empty()
     }
 
-    /// Takes what a look-up found. Returns whether the addresses are others now.
+    /// Takes the result of a look-up. Returns whether the addresses changed.
     pub(super) fn learn(&self, mut found: Vec<SocketAddr>) -> bool {
         found.sort_unstable();
         found.dedup();

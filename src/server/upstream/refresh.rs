@@ -12,8 +12,8 @@ use pingora::connectors::http::Connector;
 
 use super::endpoint::Endpoint;
 use super::health::Check;
-use super::names::Name;
-use super::server::{Server, milliseconds, now_ms};
+use super::names::ResolvedName;
+use super::server::{UpstreamServer, milliseconds, now_ms};
 use super::upstreams::{AllUpstreams, Upstreams};
 
 /// How long a start waits for addresses.
@@ -43,7 +43,7 @@ pub(crate) fn refresh_due(upstreams: &Arc<Upstreams>, connector: &Arc<Connector>
     }
 }
 
-async fn check(upstreams: Arc<Upstreams>, server: Arc<Server>, connector: Arc<Connector>) {
+async fn check(upstreams: Arc<Upstreams>, server: Arc<UpstreamServer>, connector: Arc<Connector>) {
     let Some(_busy) = server.being_checked.begin() else {
         return;
     };
@@ -57,7 +57,7 @@ async fn check(upstreams: Arc<Upstreams>, server: Arc<Server>, connector: Arc<Co
     if !server.observe(is_well, health.thresholds) {
         return;
     }
-    let (shop, upstream, address) = upstreams.told(&server);
+    let (shop, upstream, address) = upstreams.log_keys(&server);
     match checked {
         Ok(()) => info!(shop, upstream:%, address:%; "the upstream is healthy again"),
         Err(error) => warn!(shop, upstream:%, address:%; "the upstream is unhealthy: {error}"),
@@ -81,7 +81,7 @@ async fn look_up(upstreams: &Upstreams, at: usize) {
     learn(upstreams, at, found.map(Iterator::collect));
 }
 
-/// What a look-up found. Where it failed, the addresses of before are as good as any.
+/// Takes the result of a look-up. If it failed, the former addresses stay.
 fn learn(upstreams: &Upstreams, at: usize, found: io::Result<Vec<SocketAddr>>) {
     let (Some(name), Some(endpoint)) = (
         upstreams.names.get(at),
@@ -106,8 +106,8 @@ fn learn(upstreams: &Upstreams, at: usize, found: io::Result<Vec<SocketAddr>>) {
     }
 }
 
-/// Says so once, until it succeeds again.
-fn note_unresolved(upstreams: &Upstreams, name: &Name, endpoint: &Endpoint, why: &str) {
+/// Logs it once, until a look-up succeeds again.
+fn note_unresolved(upstreams: &Upstreams, name: &ResolvedName, endpoint: &Endpoint, why: &str) {
     if !name.has_failed.swap(true, Ordering::Relaxed) {
         let shop = upstreams.settings.shop.as_str();
         let addresses = name.addresses();
@@ -125,8 +125,8 @@ async fn first_addresses(all: impl Iterator<Item = &Arc<Upstreams>>) {
     let _ = tokio::time::timeout(FIRST_WAIT, join_all(look_ups)).await;
 }
 
-/// Waits for the first addresses at the start, a short while: a shop whose names are unknown is answered 503,
-/// and that is no reason to keep the others waiting.
+/// Waits a short while for the first addresses at the start. Requests to a shop whose names are not resolved are
+/// answered 503; the other shops do not wait for it.
 pub(crate) fn await_addresses(upstreams: &AllUpstreams) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

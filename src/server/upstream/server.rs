@@ -1,4 +1,4 @@
-//! One server of a shop: its address, and what is known of how it does.
+//! One server of a shop: its address and its state.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::clock;
 
 /// A server. It outlives a reload of the configuration, and the requests that are on their way to it.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct UpstreamServer {
     pub(super) endpoint: Endpoint,
     pub(super) address: SocketAddr,
-    /// What a consistent hash knows it by; the same in every process.
+    /// The key of the consistent hash; the same in every process.
     pub(super) hash_key: [u8; blake3::KEY_LEN],
     unhealthy: AtomicBool,
-    /// How many checks in a row said otherwise than `unhealthy` does.
+    /// How many checks in a row contradicted `unhealthy`.
     dissent: AtomicU32,
     check_due_ms: AtomicU64,
     pub(super) being_checked: Busy,
@@ -38,7 +38,7 @@ pub struct ServerState {
     pub address: Option<SocketAddr>,
     /// What the active checks say; `true` where there are none.
     pub healthy: bool,
-    /// Whether it is left out for a while because requests to it failed.
+    /// Whether it is ejected because requests to it failed.
     pub ejected: bool,
     /// Requests that are on their way to it or waiting for its answer.
     pub in_flight: usize,
@@ -47,7 +47,7 @@ pub struct ServerState {
 }
 
 impl ServerState {
-    /// What is known of it, in one word.
+    /// Its state, in one word.
     pub fn state(&self) -> &'static str {
         match self {
             Self { address: None, .. } => "unresolved",
@@ -58,7 +58,7 @@ impl ServerState {
     }
 }
 
-/// Milliseconds of the monotonic clock since some moment of this process.
+/// Milliseconds of the monotonic clock since a moment of this process.
 pub(super) fn now_ms() -> u64 {
     static BEGINNING: LazyLock<Instant> = LazyLock::new(clock::instant);
     milliseconds(clock::instant().duration_since(*BEGINNING)) + 1
@@ -68,7 +68,7 @@ pub(super) fn milliseconds(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Server {
+impl UpstreamServer {
     pub(super) fn new(endpoint: Endpoint, address: SocketAddr) -> Self {
         let hash_key = blake3::hash(format!("{endpoint} {address}").as_bytes());
         Self {
@@ -117,12 +117,12 @@ impl Server {
 
     /// It answered a request. Returns whether the one before had failed.
     pub(super) fn succeed(&self) -> bool {
-        // Most servers answer most of the time: reading is cheaper than writing what stands there.
+        // Nearly every request succeeds, and a read is cheaper than a write.
         self.failures_in_row.load(Ordering::Relaxed) > 0
             && self.failures_in_row.swap(0, Ordering::Relaxed) > 0
     }
 
-    /// Leaves it out for a while. The failures still count: when it is back, one more is enough.
+    /// Ejects it for a while. Its failures still count: after that one more ejects it again.
     pub(super) fn eject(&self, ejection: Ejection, now_ms: u64) {
         let until = now_ms.saturating_add(milliseconds(ejection.lasts));
         self.ejected_until_ms.store(until, Ordering::Relaxed);
@@ -139,7 +139,7 @@ impl Server {
         self.check_due_ms.store(next, Ordering::Relaxed);
     }
 
-    /// What a check found. Returns whether that changes what is thought of the server.
+    /// Takes the result of a check. Returns whether the server's health changed.
     pub(super) fn observe(&self, is_well: bool, thresholds: Thresholds) -> bool {
         if is_well != self.is_unhealthy() {
             self.dissent.store(0, Ordering::Relaxed);
@@ -160,24 +160,23 @@ impl Server {
     }
 }
 
-/// A server on an errand for one request: counted as in flight for as long as this lives, whatever becomes of
-/// the request.
+/// Counts one request as in flight on a server until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Errand(Arc<Server>);
+pub(crate) struct InFlightGuard(Arc<UpstreamServer>);
 
-impl Errand {
-    pub(super) fn to(server: Arc<Server>) -> Self {
+impl InFlightGuard {
+    pub(super) fn new(server: Arc<UpstreamServer>) -> Self {
         server.in_flight.fetch_add(1, Ordering::Relaxed);
         Self(server)
     }
 
     /// The server.
-    pub(crate) fn server(&self) -> &Arc<Server> {
+    pub(crate) fn server(&self) -> &Arc<UpstreamServer> {
         &self.0
     }
 }
 
-impl Drop for Errand {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
@@ -187,10 +186,10 @@ impl Drop for Errand {
 mod tests {
     use super::*;
 
-    fn server() -> Server {
+    fn server() -> UpstreamServer {
         let endpoint = Endpoint::parse("127.0.0.1:1").unwrap();
         let address = endpoint.literal().unwrap();
-        Server::new(endpoint, address)
+        UpstreamServer::new(endpoint, address)
     }
 
     #[test]

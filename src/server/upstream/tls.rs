@@ -1,4 +1,4 @@
-//! TLS to the servers of a shop: whom we believe to be the server, and who we are to it.
+//! TLS to the servers of a shop: how their certificates are verified, and the certificate that we present.
 
 use std::fmt;
 use std::panic::catch_unwind;
@@ -12,9 +12,9 @@ use rustls::{ClientConfig, RootCertStore};
 /// How TLS is spoken to the servers of a shop. Their certificates are verified, always.
 #[derive(Clone, Default)]
 pub struct UpstreamTls {
-    /// Who may have issued a server's certificate; `None`: whom the system trusts.
+    /// The authorities that may issue a server's certificate; `None`: those of the system.
     authorities: Option<Arc<[WrappedX509]>>,
-    /// What a server is shown that asks for our certificate.
+    /// The certificate that we present to a server that asks for one.
     identity: Option<Arc<CertKey>>,
     /// The name in the servers' certificates; `None`: the one in `upstream`.
     server_name: Option<String>,
@@ -51,7 +51,7 @@ impl fmt::Display for UnfitTls {
 }
 
 impl UpstreamTls {
-    /// Believes these authorities, in PEM, instead of those that the system trusts.
+    /// Trusts these authorities, in PEM, instead of those of the system.
     pub fn trust(&mut self, pem: &[u8]) -> Result<(), UnfitTls> {
         let certificates = certificates(pem)?;
         self.note(b"authorities", &certificates);
@@ -127,7 +127,7 @@ impl fmt::Debug for UpstreamTls {
     }
 }
 
-/// Pingora verifies a name with an underscore as if it had a dash there, and nobody certifies one.
+/// Pingora verifies a name with an underscore as if it had a dash there, and no authority certifies one.
 fn is_verifiable(name: &str) -> bool {
     !name.contains('_') && ServerName::try_from(name).is_ok()
 }

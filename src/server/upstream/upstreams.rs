@@ -1,4 +1,4 @@
-//! The servers of a shop, and which of them a request goes to.
+//! The servers of a shop, and the choice of one for each request.
 //!
 //! Pingora's own load balancer knows neither requests in flight nor ejection, has one check for all servers and
 //! forgets a server's health when its name is looked up anew; so the choice is ours, and connections, pools and
@@ -23,8 +23,8 @@ use super::balance::Balance;
 use super::endpoint::Endpoint;
 use super::handshake::Handshake;
 use super::health::{Check, Health};
-use super::names::Name;
-use super::server::{Errand, Server, ServerState, milliseconds, now_ms};
+use super::names::ResolvedName;
+use super::server::{InFlightGuard, ServerState, UpstreamServer, milliseconds, now_ms};
 use super::tls::UpstreamTls;
 
 /// What the operator says of the servers of a shop.
@@ -34,7 +34,7 @@ pub struct UpstreamSettings {
     pub shop: String,
     /// Its servers; there is one at least.
     pub endpoints: Vec<Endpoint>,
-    /// The `Host` that they are asked as; `None`: the one that the customer asked for.
+    /// The `Host` header of requests to them; `None`: the customer's.
     pub host: Option<HeaderValue>,
     /// How requests are spread over them.
     pub balance: Balance,
@@ -44,12 +44,11 @@ pub struct UpstreamSettings {
     pub timeouts: Timeouts,
     /// How TLS is spoken to those that speak it.
     pub tls: UpstreamTls,
-    /// Whether they speak HTTP/2: with TLS where they offer it, in the clear by prior knowledge (RFC 9113
+    /// Whether to use HTTP/2: with TLS if the server offers it, in the clear by prior knowledge (RFC 9113
     /// section 3.3). gRPC needs it.
     pub http2: bool,
-    /// How often names are looked up. The system's resolver, which knows `/etc/hosts`, search lists and what
-    /// else the machine is told, does not say how long an answer holds; a caching one in between does keep to
-    /// it. So this is how late a change may be seen.
+    /// How often names are resolved. The system's resolver, which reads `/etc/hosts` and search lists, does not return
+    /// a time to live. A change of DNS takes effect within this time.
     pub resolve_every: Duration,
 }
 
@@ -81,13 +80,13 @@ impl Default for Timeouts {
 #[derive(Debug)]
 pub struct Upstreams {
     pub(super) settings: UpstreamSettings,
-    /// Those that have an address. A request takes what stands here; who looks names up puts a new list here.
-    pub(super) servers: ArcSwap<Vec<Arc<Server>>>,
+    /// Those that have an address. A refresh replaces the list.
+    pub(super) servers: ArcSwap<Vec<Arc<UpstreamServer>>>,
     /// One for every endpoint, in their order.
-    pub(super) names: Vec<Name>,
+    pub(super) names: Vec<ResolvedName>,
     rebuilding: Mutex<()>,
     turn: AtomicUsize,
-    /// Tells our connections from those that were verified otherwise.
+    /// Separates our connections from those verified with other TLS settings.
     pool: u64,
 }
 
@@ -98,9 +97,9 @@ pub(crate) const NO_SERVER: ErrorType = ErrorType::Custom("NoServer");
 const STREAMS_MAX: usize = 100;
 
 impl Upstreams {
-    /// These servers. Those that are named have no address yet.
+    /// These servers. Names are not resolved yet.
     pub fn new(settings: UpstreamSettings) -> Self {
-        let names = settings.endpoints.iter().map(Name::of).collect();
+        let names = settings.endpoints.iter().map(ResolvedName::of).collect();
         let mut pool = settings.tls.digest();
         pool.update(&[u8::from(settings.http2)]);
         let mut first_bytes = [0; size_of::<u64>()];
@@ -122,12 +121,12 @@ impl Upstreams {
         &self.settings.endpoints
     }
 
-    /// The `Host` that they are asked as, instead of the one that the customer asked for.
+    /// The `Host` header of requests to them, instead of the customer's.
     pub(crate) fn host(&self) -> Option<&HeaderValue> {
         self.settings.host.as_ref()
     }
 
-    /// What is known of the servers: in the order of the configuration, each address of a name by itself.
+    /// The state of the servers in the order of the configuration, one entry for each address of a name.
     pub fn servers(&self) -> Vec<ServerState> {
         let (servers, now) = (self.servers.load(), now_ms());
         let states = self.settings.endpoints.iter().flat_map(|endpoint| {
@@ -148,7 +147,7 @@ impl Upstreams {
         states.collect()
     }
 
-    fn state_of(&self, server: &Server, now_ms: u64) -> ServerState {
+    fn state_of(&self, server: &UpstreamServer, now_ms: u64) -> ServerState {
         ServerState {
             label: server.endpoint.to_string(),
             address: Some(server.address),
@@ -159,8 +158,8 @@ impl Upstreams {
         }
     }
 
-    /// Takes over what is known of servers that both have: addresses, health, ejections, requests in flight.
-    /// To be called before a request sees these.
+    /// Takes over the addresses, health, ejections and requests in flight of servers that both have.
+    /// Call it before requests use these servers.
     pub fn inherit(&self, old: &Self) {
         for (name, endpoint) in self.names.iter().zip(&self.settings.endpoints) {
             let mut known = old.names.iter().zip(&old.settings.endpoints);
@@ -171,17 +170,17 @@ impl Upstreams {
         self.rebuild(&old.servers.load());
     }
 
-    /// Makes the list of servers anew. Those that were there, or in `others`, stay who they are.
-    pub(super) fn rebuild(&self, others: &[Arc<Server>]) {
+    /// Rebuilds the list of servers. Servers in it, or in `others`, keep their state.
+    pub(super) fn rebuild(&self, others: &[Arc<UpstreamServer>]) {
         let _one_at_a_time = self.rebuilding.lock();
         let before = self.servers.load_full();
-        let mut servers: Vec<Arc<Server>> = Vec::with_capacity(before.len());
+        let mut servers: Vec<Arc<UpstreamServer>> = Vec::with_capacity(before.len());
         for (name, endpoint) in self.names.iter().zip(&self.settings.endpoints) {
             for address in name.addresses() {
                 let mut known = others.iter().chain(before.iter());
                 let known = known.find(|one| one.address == address && one.endpoint == *endpoint);
                 servers.push(known.map_or_else(
-                    || Arc::new(Server::new(endpoint.clone(), address)),
+                    || Arc::new(UpstreamServer::new(endpoint.clone(), address)),
                     Arc::clone,
                 ));
             }
@@ -189,45 +188,45 @@ impl Upstreams {
         self.servers.store(Arc::new(servers));
     }
 
-    /// A server for a request that these have failed already. `None`: there is no other.
-    pub(crate) fn errand(
+    /// Chooses a server that is not among `failed`. `None`: there is no other.
+    pub(crate) fn choose(
         &self,
         head: &Parts,
         client: impl FnOnce() -> IpAddr,
-        failed: &[Arc<Server>],
-    ) -> Option<Errand> {
+        failed: &[Arc<UpstreamServer>],
+    ) -> Option<InFlightGuard> {
         let (servers, now) = (self.servers.load(), now_ms());
         let untried = servers.iter().filter(|server| !is_among(server, failed));
         let well = untried.clone().filter(|server| self.is_up(server, now));
-        let mut candidates: SmallVec<[&Arc<Server>; 8]> = well.collect();
+        let mut candidates: SmallVec<[&Arc<UpstreamServer>; 8]> = well.collect();
         if candidates.is_empty() {
-            candidates.extend(untried); // better one that may fail than no answer for sure
+            candidates.extend(untried); // one that may fail is better than none
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let picked = self
             .settings
             .balance
             .pick(&candidates, turn, head, client)?;
-        Some(Errand::to(Arc::clone(picked)))
+        Some(InFlightGuard::new(Arc::clone(picked)))
     }
 
-    /// Whether there is a server that a request has not been tried on.
-    pub(crate) fn has_other(&self, failed: &[Arc<Server>]) -> bool {
+    /// Whether a server is left that is not among `failed`.
+    pub(crate) fn has_other(&self, failed: &[Arc<UpstreamServer>]) -> bool {
         let servers = self.servers.load();
         servers.iter().any(|server| !is_among(server, failed))
     }
 
-    fn is_up(&self, server: &Server, now_ms: u64) -> bool {
+    fn is_up(&self, server: &UpstreamServer, now_ms: u64) -> bool {
         self.is_healthy(server) && !server.is_ejected(now_ms)
     }
 
-    fn is_healthy(&self, server: &Server) -> bool {
+    fn is_healthy(&self, server: &UpstreamServer) -> bool {
         self.settings.health.check == Check::None || !server.is_unhealthy()
     }
 
-    /// A request failed on a server. What the error says must hold nothing of the request.
-    pub(crate) fn note_failure(&self, server: &Server, error: &str) {
-        let (shop, upstream, address) = self.told(server);
+    /// A request failed on a server. `error` must not quote the request.
+    pub(crate) fn note_failure(&self, server: &UpstreamServer, error: &str) {
+        let (shop, upstream, address) = self.log_keys(server);
         let failures = server.fail();
         if failures == 1 {
             warn!(shop, upstream:%, address:%; "the upstream fails: {error}");
@@ -244,27 +243,27 @@ impl Upstreams {
         if others.any(|other| self.is_up(other, now)) {
             server.eject(ejection, now);
             let span_ms = milliseconds(ejection.lasts);
-            warn!(shop, upstream:%, address:%, failures, span_ms; "the upstream is left out for a while: {error}");
+            warn!(shop, upstream:%, address:%, failures, span_ms; "the upstream is ejected for a while: {error}");
         }
     }
 
     /// A server answered a request.
-    pub(crate) fn note_success(&self, server: &Server) {
+    pub(crate) fn note_success(&self, server: &UpstreamServer) {
         if server.succeed() {
-            let (shop, upstream, address) = self.told(server);
+            let (shop, upstream, address) = self.log_keys(server);
             info!(shop, upstream:%, address:%; "the upstream answers again");
         }
     }
 
-    pub(super) fn told<'a>(
+    pub(super) fn log_keys<'a>(
         &'a self,
-        server: &'a Server,
+        server: &'a UpstreamServer,
     ) -> (&'a str, &'a Endpoint, std::net::SocketAddr) {
         (&self.settings.shop, &server.endpoint, server.address)
     }
 
     /// How to connect to a server.
-    pub(crate) fn peer(&self, server: &Server) -> Result<HttpPeer> {
+    pub(crate) fn peer(&self, server: &UpstreamServer) -> Result<HttpPeer> {
         let settings = &self.settings;
         let tls = server.endpoint.is_tls();
         let name = settings.tls.name_for(server.endpoint.host());
@@ -292,7 +291,7 @@ impl Upstreams {
     }
 
     /// As `peer`, for a request that may become a WebSocket: HTTP/1.1, on a connection that is shared with nothing.
-    pub(crate) fn handshake_peer(&self, server: &Server) -> Result<HttpPeer> {
+    pub(crate) fn handshake_peer(&self, server: &UpstreamServer) -> Result<HttpPeer> {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         let mut peer = self.peer(server)?;
         peer.group_key ^= SERIAL.fetch_add(1, Ordering::Relaxed); // finds no old connection
@@ -304,15 +303,15 @@ impl Upstreams {
         Ok(peer)
     }
 
-    /// As `peer`, for a connection that nothing else uses.
-    pub(crate) fn lone_peer(&self, server: &Server) -> Result<HttpPeer> {
+    /// As `peer`, for a connection that is not shared.
+    pub(crate) fn lone_peer(&self, server: &UpstreamServer) -> Result<HttpPeer> {
         let mut peer = self.peer(server)?;
         peer.options.max_h2_streams = 1;
         Ok(peer)
     }
 }
 
-fn is_among(server: &Arc<Server>, others: &[Arc<Server>]) -> bool {
+fn is_among(server: &Arc<UpstreamServer>, others: &[Arc<UpstreamServer>]) -> bool {
     others.iter().any(|other| Arc::ptr_eq(server, other))
 }
 
@@ -344,23 +343,23 @@ pub(super) mod tests {
         }
     }
 
-    fn errand(upstreams: &Upstreams, failed: &[Arc<Server>]) -> Option<Errand> {
+    fn choose(upstreams: &Upstreams, failed: &[Arc<UpstreamServer>]) -> Option<InFlightGuard> {
         let head = http::Request::new(()).into_parts().0;
-        upstreams.errand(&head, || IpAddr::from([192, 0, 2, 7]), failed)
+        upstreams.guard(&head, || IpAddr::from([192, 0, 2, 7]), failed)
     }
 
     /// Where so many requests go that fail nowhere.
     fn spread(upstreams: &Upstreams, requests: usize) -> Vec<String> {
-        let errands = (0..requests).map(|_| errand(upstreams, &[]).unwrap());
+        let errands = (0..requests).map(|_| guard(upstreams, &[]).unwrap());
         let mut ports: Vec<_> = errands
-            .map(|errand| errand.server().address.to_string())
+            .map(|guard| guard.server().address.to_string())
             .collect();
         ports.sort();
         ports.dedup();
         ports
     }
 
-    fn fail_often(upstreams: &Upstreams, server: &Server) {
+    fn fail_often(upstreams: &Upstreams, server: &UpstreamServer) {
         for _ in 0..upstreams.settings.health.ejection.after {
             upstreams.note_failure(server, "it was told to");
         }
@@ -370,9 +369,9 @@ pub(super) mod tests {
     fn a_request_tries_every_server_once() {
         let upstreams = upstreams(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
         let mut failed = Vec::new();
-        while let Some(errand) = errand(&upstreams, &failed) {
+        while let Some(guard) = guard(&upstreams, &failed) {
             assert!(upstreams.has_other(&failed));
-            failed.push(Arc::clone(errand.server()));
+            failed.push(Arc::clone(guard.server()));
         }
         assert_eq!(failed.len(), 3);
         assert!(!upstreams.has_other(&failed));
@@ -417,8 +416,8 @@ pub(super) mod tests {
     #[test]
     fn a_reload_keeps_what_is_known_of_servers_that_stay() {
         let old = upstreams(&["10.0.0.1:80", "10.0.0.2:80", "shop.invalid:80"]);
-        let errand = errand(&old, &[]).unwrap();
-        fail_often(&old, errand.server());
+        let guard = guard(&old, &[]).unwrap();
+        fail_often(&old, guard.server());
         let mut before = old.servers();
         let new = upstreams(&[
             "shop.invalid:80",
@@ -435,7 +434,7 @@ pub(super) mod tests {
             .iter()
             .filter(|state| state.in_flight == 1 && state.ejected);
         assert_eq!(busy.count(), 1);
-        drop(errand);
+        drop(guard);
         assert!(new.servers().iter().all(|state| state.in_flight == 0));
     }
 
@@ -446,7 +445,7 @@ pub(super) mod tests {
         let peer = upstreams.peer(&servers[0]).unwrap();
         assert_eq!((peer.is_tls(), peer.sni.as_str()), (true, "::1"));
         assert!(!upstreams.peer(&servers[1]).unwrap().is_tls());
-        let unnamed = Server::new(
+        let unnamed = UpstreamServer::new(
             Endpoint::parse("https://a_b:1").unwrap(),
             servers[0].address,
         );

@@ -1,14 +1,14 @@
-//! The header block of an HTTP/1 request, judged while it arrives: before Pingora has gathered a megabyte of it,
-//! and before it percent-encodes what must not stand in a target.
+//! Checks the header block of an HTTP/1 request while it arrives: before Pingora has gathered a megabyte of it,
+//! and before it percent-encodes bytes that a target must not hold.
 
 use memchr::memchr;
 
 use crate::request::Refusal;
 use crate::server::proxy::checks::target::is_target_byte;
 
-/// How much of a header block has arrived, and what is wrong with it.
+/// How far a header block has arrived.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(super) struct HeadScanner {
     bytes: usize,
     stage: Stage,
 }
@@ -33,13 +33,13 @@ pub(super) struct HeadLimits {
     pub(super) target_bytes: usize,
 }
 
-impl Head {
+impl HeadScanner {
     /// Whether anything of it has arrived.
     pub(super) fn has_begun(&self) -> bool {
         self.bytes > 0
     }
 
-    /// Takes the next bytes. What comes after the block is not looked at.
+    /// Takes the next bytes. Bytes after the block are not examined.
     pub(super) fn take(&mut self, mut bytes: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
         while let Some(&first) = bytes.first() {
             let taken = match self.stage {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn judged_in(block: &[u8], size: usize) -> Result<Stage, Refusal> {
-        let mut head = Head::default();
+        let mut head = HeadScanner::default();
         for piece in block.chunks(size) {
             head.take(piece, LIMITS)?;
         }

@@ -1,4 +1,4 @@
-//! The last answer on a connection whose header block was refused, by us or by Pingora.
+//! The lingering close of a connection whose header block was refused: the answer is sent, what still arrives is discarded.
 
 use std::fmt::Write as _;
 use std::pin::Pin;
@@ -15,43 +15,43 @@ use crate::server::proxy::answer::reply::date;
 
 /// An answer on its way, and the end of the connection after it.
 ///
-/// A connection that is closed while bytes still arrive is reset, and the customer may never see the answer:
-/// so what arrives is taken and thrown away for a while.
+/// A connection that is closed while bytes still arrive is reset, and the customer may never see the answer.
+/// So bytes that arrive are discarded for a while.
 #[derive(Debug)]
-pub(super) struct Farewell {
+pub(super) struct LingeringClose {
     refusal: Refusal,
     unsent: Bytes,
     shut: bool,
-    thrown_away: usize,
-    patience: Pin<Box<Sleep>>,
+    discarded: usize,
+    deadline: Pin<Box<Sleep>>,
 }
 
-/// How long the customer may take to read it.
+/// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How much is thrown away at the most.
-const THROWN_AWAY_MAX: usize = 1 << 20;
+/// How many bytes are discarded at most.
+const DISCARDED_MAX: usize = 1 << 20;
 
-impl Farewell {
-    /// The answer that says why.
-    pub(super) fn to(refusal: Refusal) -> Self {
+impl LingeringClose {
+    /// With the answer to this refusal.
+    pub(super) fn answering(refusal: Refusal) -> Self {
         Self {
             refusal,
             unsent: answer(refusal),
             shut: false,
-            thrown_away: 0,
-            patience: Box::pin(sleep(PATIENCE)),
+            discarded: 0,
+            deadline: Box::pin(sleep(PATIENCE)),
         }
     }
 
-    /// Why.
+    /// The refusal.
     pub(super) fn refusal(&self) -> Refusal {
         self.refusal
     }
 
     /// Ready when the connection may be closed.
     pub(super) fn poll(&mut self, stream: &mut Stream, context: &mut Context<'_>) -> Poll<()> {
-        if self.patience.as_mut().poll(context).is_ready() {
+        if self.deadline.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
         while !self.unsent.is_empty() {
@@ -68,17 +68,17 @@ impl Farewell {
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
             }
         }
-        self.poll_throw_away(stream, context)
+        self.poll_discard(stream, context)
     }
 
-    fn poll_throw_away(&mut self, stream: &mut Stream, context: &mut Context<'_>) -> Poll<()> {
-        let mut bin = [0; 8 << 10];
-        while self.thrown_away < THROWN_AWAY_MAX {
-            let mut buffer = ReadBuf::new(&mut bin);
+    fn poll_discard(&mut self, stream: &mut Stream, context: &mut Context<'_>) -> Poll<()> {
+        let mut block = [0; 8 << 10];
+        while self.discarded < DISCARDED_MAX {
+            let mut buffer = ReadBuf::new(&mut block);
             match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    self.thrown_away += buffer.filled().len();
+                    self.discarded += buffer.filled().len();
                 }
                 Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(()),
             }
@@ -87,7 +87,7 @@ impl Farewell {
     }
 }
 
-/// The answer in bytes. No shop is known yet, so it has the shape that says the same to all.
+/// The answer in bytes. No shop is known yet, so its form is that of no shop.
 fn answer(refusal: Refusal) -> Bytes {
     let (head, ()) = http::Request::new(()).into_parts();
     let answer = Refused::by_nobody(refusal).answer(&head);

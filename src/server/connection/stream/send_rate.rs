@@ -1,15 +1,15 @@
-//! How fast a customer takes what is sent: who takes nothing for long holds memory of ours and of the shop.
+//! The lowest rate at which a customer must read: a stalled reader holds memory of Doorward and of the shop.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a connection has taken, and for how long we had to wait for it to take more.
+/// The bytes that a connection has taken, and how long it was waited for.
 ///
 /// A socket takes little more than what is on its way (`listen` sets `TCP_NOTSENT_LOWAT`), so that what it took
 /// the customer has nearly got.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct SendRateLimit {
     /// Bytes a second that must be taken; 0: any.
     rate_min: u64,
     /// How long a customer may stall beyond what its bytes allow: in all, and each time.
@@ -21,9 +21,9 @@ pub(super) struct Pace {
     waiting_since: Option<Instant>,
 }
 
-impl Pace {
-    /// This many bytes a second, and this much patience.
-    pub(super) fn of(rate_min: usize, grace: Duration) -> Self {
+impl SendRateLimit {
+    /// This many bytes a second, after this grace.
+    pub(super) fn new(rate_min: usize, grace: Duration) -> Self {
         Self {
             rate_min: u64::try_from(rate_min).unwrap_or(u64::MAX),
             grace,
@@ -35,13 +35,13 @@ impl Pace {
     }
 
     /// The next answer begins.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn reset(&mut self) {
         (self.sent, self.last) = (0, 0);
         (self.waited, self.waiting_since) = (Duration::ZERO, None);
     }
 
     /// The socket took some bytes.
-    pub(super) fn took(&mut self, bytes: usize, now: Instant) {
+    pub(super) fn note_sent(&mut self, bytes: usize, now: Instant) {
         if let Some(since) = self.waiting_since.take() {
             self.waited += now.duration_since(since);
         }
@@ -49,8 +49,8 @@ impl Pace {
         self.sent = self.sent.saturating_add(self.last);
     }
 
-    /// The socket takes nothing now: until when it is waited for. `None`: for as long as it likes.
-    pub(super) fn patience_ends(&mut self, now: Instant) -> Option<Instant> {
+    /// The socket takes nothing now: until when to wait. `None`: without limit.
+    pub(super) fn deadline(&mut self, now: Instant) -> Option<Instant> {
         if self.rate_min == 0 {
             return None;
         }
@@ -69,27 +69,27 @@ mod tests {
     fn a_customer_earns_time_by_taking_bytes() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut pace = Pace::of(1_000, Duration::from_secs(10));
-        assert_eq!(pace.patience_ends(at(0)), Some(at(10)));
-        assert_eq!(pace.patience_ends(at(4)), Some(at(10)));
-        pace.took(5_000, at(6)); // waited 6 of 15 by now
-        assert_eq!(pace.patience_ends(at(100)), Some(at(109)));
-        pace.took(0, at(109));
-        assert_eq!(pace.patience_ends(at(200)), Some(at(200)));
-        pace.took(900_000, at(200));
-        pace.took(3_000, at(200));
+        let mut send_rate = SendRateLimit::new(1_000, Duration::from_secs(10));
+        assert_eq!(send_rate.deadline(at(0)), Some(at(10)));
+        assert_eq!(send_rate.deadline(at(4)), Some(at(10)));
+        send_rate.note_sent(5_000, at(6)); // waited 6 of 15 by now
+        assert_eq!(send_rate.deadline(at(100)), Some(at(109)));
+        send_rate.note_sent(0, at(109));
+        assert_eq!(send_rate.deadline(at(200)), Some(at(200)));
+        send_rate.note_sent(900_000, at(200));
+        send_rate.note_sent(3_000, at(200));
         assert_eq!(
-            pace.patience_ends(at(300)),
+            send_rate.deadline(at(300)),
             Some(at(313)),
             "what it took long ago buys no patience"
         );
-        pace.begin();
-        assert_eq!(pace.patience_ends(at(200)), Some(at(210)));
+        send_rate.reset();
+        assert_eq!(send_rate.deadline(at(200)), Some(at(210)));
     }
 
     #[test]
     fn without_a_rate_nobody_is_hurried() {
-        let mut pace = Pace::of(0, Duration::ZERO);
-        assert_eq!(pace.patience_ends(Instant::now()), None);
+        let mut send_rate = SendRateLimit::new(0, Duration::ZERO);
+        assert_eq!(send_rate.deadline(Instant::now()), None);
     }
 }

@@ -5,7 +5,7 @@
 
 /// Counts the streams in the bytes of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Streams {
+pub(super) struct StreamCounter {
     /// The preface comes before the first frame.
     preface: usize,
     header: [u8; HEADER_BYTES],
@@ -19,7 +19,7 @@ const PREFACE_BYTES: usize = 24;
 const HEADER_BYTES: usize = 9;
 const HEADERS: u8 = 1;
 
-impl Streams {
+impl StreamCounter {
     /// How many were opened.
     pub(super) fn opened(&self) -> usize {
         self.opened
@@ -82,7 +82,7 @@ mod tests {
             bytes.extend(frame(kind, stream, payload));
         }
         for size in [1, 2, 8, 9, 10, 23, 24, 25, 1000, bytes.len()] {
-            let mut streams = Streams::default();
+            let mut streams = StreamCounter::default();
             bytes.chunks(size).for_each(|piece| streams.take(piece));
             assert_eq!(streams.opened(), 3, "in pieces of {size}");
         }

@@ -1,4 +1,4 @@
-//! A stream whose header blocks are bounded, in bytes and in time.
+//! The watched stream: header blocks are bounded in bytes and in time, and slow readers are cut off.
 //!
 //! Pingora has a timeout for each read, so that one byte a minute keeps a connection for ever
 //! (cloudflare/pingora#447), and gathers a header block of up to a megabyte.
@@ -21,42 +21,42 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::head::{Head, HeadLimits};
-use super::lingering_close::Farewell;
-use super::send_rate::Pace;
-use super::stream_count::Streams;
+use super::head::{HeadLimits, HeadScanner};
+use super::lingering_close::LingeringClose;
+use super::send_rate::SendRateLimit;
+use super::stream_count::StreamCounter;
 use crate::request::{ALLOWED, Refusal};
 use crate::server::connection::limits::Limits;
-use crate::server::connection::state::Line;
+use crate::server::connection::state::ConnectionState;
 use crate::server::operator::metrics::Metrics;
 
 /// A customer's connection, as Pingora reads and writes it.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub(crate) struct WatchedStream {
     stream: Stream,
-    /// Where the line is kept.
+    /// Carries the state of the connection.
     digest: Arc<ProxyDigest>,
-    line: Arc<Line>,
-    /// Whether HTTP/2 is spoken: it bounds its header blocks itself, and has no use for words of HTTP/1.
+    state: Arc<ConnectionState>,
+    /// Whether it is HTTP/2, whose library bounds header blocks itself.
     http2: bool,
     limits: HeadLimits,
     header_timeout: Duration,
     /// Runs while a header block arrives.
     deadline: Pin<Box<Sleep>>,
-    head: Head,
-    streams: Streams,
-    /// Bytes that were looked at, and are still to be read.
+    head: HeadScanner,
+    streams: StreamCounter,
+    /// Bytes that were peeked at, and are still to be read.
     peeked: BytesMut,
-    /// How a header block that was refused is answered.
-    farewell: Option<Farewell>,
-    pace: Pace,
-    /// Runs while the customer takes nothing.
+    /// The answer to a header block that was refused.
+    closing: Option<LingeringClose>,
+    send_rate: SendRateLimit,
+    /// Runs while the customer reads nothing.
     stall: Pin<Box<Sleep>>,
     counted: bool,
     metrics: Arc<Metrics>,
 }
 
-impl Watched {
+impl WatchedStream {
     /// Watches a fresh connection.
     pub(crate) fn new(
         stream: Stream,
@@ -64,12 +64,12 @@ impl Watched {
         limits: &Limits,
         metrics: Arc<Metrics>,
     ) -> Option<Self> {
-        let line = Arc::clone(Line::within(&digest)?);
-        line.open();
+        let state = Arc::clone(ConnectionState::in_digest(&digest)?);
+        state.note_opened();
         Some(Self {
             http2: stream.selected_alpn_proto() == Some(ALPN::H2),
             stream,
-            line,
+            state,
             digest,
             limits: HeadLimits {
                 header_bytes: limits.header_bytes,
@@ -77,64 +77,64 @@ impl Watched {
             },
             header_timeout: limits.header_timeout,
             deadline: Box::pin(sleep(limits.header_timeout)),
-            head: Head::default(),
-            streams: Streams::default(),
+            head: HeadScanner::default(),
+            streams: StreamCounter::default(),
             peeked: BytesMut::new(),
-            farewell: None,
-            pace: Pace::of(limits.send_rate_min, limits.body_timeout),
+            closing: None,
+            send_rate: SendRateLimit::new(limits.send_rate_min, limits.body_timeout),
             stall: Box::pin(sleep(Duration::ZERO)),
             counted: false,
             metrics,
         })
     }
 
-    /// Takes note of bytes that have arrived.
+    /// Examines bytes that have arrived.
     fn note(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        if self.line.begin() {
-            self.head = Head::default();
+        if self.state.begin_head() {
+            self.head = HeadScanner::default();
             self.counted = false;
-            self.pace.begin();
+            self.send_rate.reset();
             self.deadline
                 .as_mut()
                 .reset(Instant::now() + self.header_timeout);
         }
         if self.http2 {
             self.streams.take(bytes);
-        } else if self.line.awaits_head() {
+        } else if self.state.awaits_head() {
             self.head.take(bytes, self.limits)?;
         }
         Ok(())
     }
 
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        self.line.awaits_head() && self.deadline.as_mut().poll(context).is_ready()
+        self.state.awaits_head() && self.deadline.as_mut().poll(context).is_ready()
     }
 
-    /// Answers, takes what is still coming so that the answer is not lost, and ends the connection.
+    /// Answers, discards what still arrives so that the answer is not lost, and ends the connection.
     fn poll_refuse(&mut self, refusal: Refusal, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let farewell = self.farewell.get_or_insert_with(|| {
+        let closing = self.closing.get_or_insert_with(|| {
             if !self.counted {
                 self.counted = true;
                 self.metrics.note_unread(refusal);
             }
-            Farewell::to(refusal)
+            LingeringClose::answering(refusal)
         });
-        ready!(farewell.poll(&mut self.stream, context));
-        Poll::Ready(Ok(())) // nothing more is read: to Pingora the customer is gone
+        ready!(closing.poll(&mut self.stream, context));
+        Poll::Ready(Ok(())) // to Pingora this is the end of the stream
     }
 
-    /// Gives up on a customer who takes too little for too long.
-    fn paced(
+    /// Ends the connection of a customer who reads too little for too long.
+    fn limit_send_rate(
         &mut self,
         written: Poll<io::Result<usize>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let now = Instant::now();
         match written {
-            Poll::Ready(Ok(bytes)) => self.pace.took(bytes, now),
+            Poll::Ready(Ok(bytes)) => self.send_rate.note_sent(bytes, now),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
-                let Some(end) = self.pace.patience_ends(now) else {
+                let Some(end) = self.send_rate.deadline(now) else {
                     return Poll::Pending;
                 };
                 if self.stall.deadline() != end {
@@ -149,13 +149,13 @@ impl Watched {
         written
     }
 
-    /// What Pingora says here before a hook saw the request is its own refusal of it: counted by its status, and said in our
-    /// words. Its own have no `Date`, and name Pingora.
+    /// An answer that Pingora writes before a hook saw the request is its own refusal: it is counted by its status and
+    /// replaced by ours. Pingora's has no `Date` and names Pingora.
     fn refusal_in(&mut self, bytes: &[u8]) -> Option<Refusal> {
-        if let Some(farewell) = &self.farewell {
-            return Some(farewell.refusal());
+        if let Some(closing) = &self.closing {
+            return Some(closing.refusal());
         }
-        if self.http2 || !self.line.awaits_head() {
+        if self.http2 || !self.state.awaits_head() {
             return None;
         }
         let code = bytes.get(9..12).and_then(|code| str::from_utf8(code).ok());
@@ -169,15 +169,15 @@ impl Watched {
     }
 }
 
-/// Streams that were opened and never served were refused by the library, or given up by the client.
-impl Drop for Watched {
+/// Streams that were opened and never served were refused by the library, or cancelled by the client.
+impl Drop for WatchedStream {
     fn drop(&mut self) {
-        let unserved = self.streams.opened().saturating_sub(self.line.served());
+        let unserved = self.streams.opened().saturating_sub(self.state.served());
         self.metrics.note_unserved(unserved);
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for WatchedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -190,12 +190,12 @@ impl AsyncRead for Watched {
             this.peeked.advance(length);
             return Poll::Ready(Ok(()));
         }
-        if let Some(farewell) = &this.farewell {
-            return this.poll_refuse(farewell.refusal(), context);
+        if let Some(closing) = &this.closing {
+            return this.poll_refuse(closing.refusal(), context);
         }
         if this.is_late(context) {
             if this.http2 || !this.head.has_begun() {
-                return Poll::Ready(Ok(())); // nobody is there to be answered
+                return Poll::Ready(Ok(())); // there is no request to answer
             }
             return this.poll_refuse(Refusal::HeadTimeout, context);
         }
@@ -215,7 +215,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for WatchedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -226,12 +226,12 @@ impl AsyncWrite for Watched {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.paced(written, context)
+        self.limit_send_rate(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        let flushed = self.paced(flushed.map_ok(|()| 0), context);
+        let flushed = self.limit_send_rate(flushed.map_ok(|()| 0), context);
         flushed.map_ok(|_| ())
     }
 
@@ -250,7 +250,7 @@ impl AsyncWrite for Watched {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.paced(written, context)
+        self.limit_send_rate(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -258,9 +258,9 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// Asked whether a plain connection speaks HTTP/2.
+/// Pingora peeks to learn whether a plain connection is HTTP/2.
 #[async_trait]
-impl Peek for Watched {
+impl Peek for WatchedStream {
     /// Reads until the bytes differ from the preface; Pingora's own would wait for 24 of them, and a short
     /// request of HTTP/1 has fewer.
     async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
@@ -283,19 +283,19 @@ impl Peek for Watched {
 }
 
 #[async_trait]
-impl Shutdown for Watched {
+impl Shutdown for WatchedStream {
     async fn shutdown(&mut self) {
         self.stream.shutdown().await;
     }
 }
 
-impl UniqueID for Watched {
+impl UniqueID for WatchedStream {
     fn id(&self) -> UniqueIDType {
         self.stream.id()
     }
 }
 
-impl Ssl for Watched {
+impl Ssl for WatchedStream {
     fn get_ssl(&self) -> Option<&TlsRef> {
         self.stream.get_ssl()
     }
@@ -309,7 +309,7 @@ impl Ssl for Watched {
     }
 }
 
-impl GetTimingDigest for Watched {
+impl GetTimingDigest for WatchedStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         self.stream.get_timing_digest()
     }
@@ -323,13 +323,13 @@ impl GetTimingDigest for Watched {
     }
 }
 
-impl GetProxyDigest for Watched {
+impl GetProxyDigest for WatchedStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         Some(Arc::clone(&self.digest))
     }
 }
 
-impl GetSocketDigest for Watched {
+impl GetSocketDigest for WatchedStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.stream.get_socket_digest()
     }

@@ -1,4 +1,4 @@
-//! Dead cookies: they are taken out of what the shop is sent, and the browser forgets them by what it is answered.
+//! Dead cookies: removed from the request to the shop, and deleted in the browser by the answer.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::clock;
 use crate::request::{DeadCookie, deletions_beside};
 use crate::server::proxy::context::Context;
 
-/// An answer that took longer deletes nothing: its customer may have logged in meanwhile, and would be logged out.
+/// An answer that took longer deletes nothing: the customer may have logged in meanwhile.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Takes dead cookies out of a request.
+/// Removes dead cookies from a request.
 pub(crate) fn take_out(dead: &[DeadCookie], head: &mut RequestHeader) -> Result<()> {
     if dead.is_empty() {
         return Ok(());
@@ -30,7 +30,7 @@ pub(crate) fn take_out(dead: &[DeadCookie], head: &mut RequestHeader) -> Result<
     Ok(())
 }
 
-/// Adds the lines by which the browser forgets them to the shop's answer, but those of cookies that it sets anew.
+/// Adds `Set-Cookie` lines that delete them to the shop's answer, except for cookies that it sets itself.
 pub(crate) fn delete(
     context: &Context,
     session: &Session,

@@ -15,10 +15,10 @@ const SCRIPT: &[u8] = include_bytes!("ecwid.js");
 /// Named by its content, so that every version and every node calls the same bytes the same.
 static TAG: LazyLock<String> = LazyLock::new(|| format!("\"{}\"", blake3::hash(SCRIPT).to_hex()));
 
-/// Short, for a mended script must reach browsers; asking again costs them an empty answer.
+/// Short, so that a new script reaches browsers soon; a revalidation costs an empty answer.
 const KEPT: HeaderValue = HeaderValue::from_static("public, max-age=300, must-revalidate");
 
-/// The answer to a page that wants the script. It is the same for everybody and holds no secret, so nobody is judged.
+/// The answer with the script. It is the same for every customer and holds no secret, so the request is not judged.
 pub(crate) fn script(asked: &HeaderMap) -> Answer {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CACHE_CONTROL, KEPT);

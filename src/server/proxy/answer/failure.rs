@@ -1,11 +1,11 @@
-//! What a customer is told of an exchange that failed.
+//! The refusal that a failed exchange with the shop becomes.
 
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::request::Refusal;
 use crate::server::upstream::NO_SERVER;
 
-/// What a failed exchange means to the customer. `None`: it was the customer who failed.
+/// The refusal for a failed exchange. `None`: the customer's side failed.
 pub(crate) fn refusal_of(error: &Error) -> Option<Refusal> {
     let late = matches!(
         error.etype(),

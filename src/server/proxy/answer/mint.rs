@@ -1,4 +1,4 @@
-//! The answers by which a shop hands out tokens: they date them, before the customer has them.
+//! Answers that issue tokens: the issue time is recorded before the customer has them.
 
 use bytes::Bytes;
 use log::{info, warn};
@@ -14,7 +14,7 @@ use crate::server::proxy::context::Context;
 use crate::server::proxy::service::Proxy;
 
 impl Proxy {
-    /// The head of an answer: what it hands out is dated before the customer has it.
+    /// The head of an answer: its tokens are dated before the customer has them.
     pub(crate) async fn mint_by_head(&self, response: &ResponseHeader, context: &mut Context) {
         let Some(mut minting) = context.minting.take() else {
             return;
@@ -24,7 +24,7 @@ impl Proxy {
             return;
         }
         if !(response.status.is_success() || response.status.is_redirection()) {
-            return; // it handed out nothing
+            return; // it issued nothing
         }
         let tokens = minting.rule.tokens_of_head(&response.headers, clock::now());
         self.mint(&minting.shop, &tokens, context).await;
@@ -39,7 +39,7 @@ impl Proxy {
         }
     }
 
-    /// A part of the body of such an answer: held back until all of it was read.
+    /// A part of the body: held back until all of it was read.
     pub(crate) fn mint_by_body(
         &self,
         body: &mut Option<Bytes>,
@@ -72,7 +72,7 @@ impl Proxy {
         }
     }
 
-    /// What was held of an answer that ends in trailers, where nothing else can be said any more.
+    /// The body held back of an answer that ends in trailers.
     pub(crate) fn mint_by_trailers(&self, context: &mut Context) -> Option<Bytes> {
         let mut body = None;
         self.mint_by_body(&mut body, true, context);
@@ -80,7 +80,7 @@ impl Proxy {
     }
 
     async fn mint(&self, shop: &Shop, tokens: &AnswerTokens, context: &Context) {
-        let gate = &context.site.gate;
+        let gate = &context.snapshot.gate;
         let HandedOut {
             dated,
             dead,
@@ -108,7 +108,7 @@ impl Proxy {
         };
         if written.and(revived).is_err() {
             let request = context.id.as_str();
-            warn!(request, shop = name; "the date of a token is not on disk");
+            warn!(request, shop = name; "the issue time of a token is not on disk");
         }
     }
 
@@ -125,12 +125,12 @@ impl Proxy {
         let request = context.id.as_str();
         self.metrics.note_reissued(shop, outcome);
         let token = self.log_key.name(id);
-        warn!(request, shop, token:%, outcome; "the shop handed out a token that is dead");
+        warn!(request, shop, token:%, outcome; "the shop issued a token that is revoked");
     }
 
     fn note_unread(&self, shop: &Shop, context: &Context) {
         let (request, shop) = (context.id.as_str(), shop.name.as_str());
         self.metrics.note_minted(shop, "unread");
-        info!(request, shop; "an answer that hands out tokens can't be read");
+        info!(request, shop; "an answer that issues tokens can't be read");
     }
 }

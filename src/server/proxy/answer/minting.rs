@@ -1,4 +1,4 @@
-//! An answer that hands out tokens, while it passes: its rule, and what came of its body.
+//! An answer that issues tokens, while it passes: its rule, and the body so far.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::server::proxy::stream;
 /// The longest answer that is read for its tokens.
 pub(super) const ANSWER_BYTES_MAX: usize = 64 << 10;
 
-/// An answer that hands out tokens, while it passes.
+/// An answer that issues tokens, while it passes.
 pub(crate) struct Minting {
     pub(super) shop: Arc<Shop>,
     pub(super) rule: Arc<MintRule>,
-    /// What came of its body, where that is read.
+    /// The body so far, if it is read.
     pub(super) held: Option<Vec<u8>>,
 }
 
 impl Minting {
-    /// Of the answer to a request, if that is a call that hands out tokens.
-    pub(crate) fn expected(request: &Arrived<'_, '_>) -> Option<Self> {
+    /// For the answer to a request, if that is a call that issues tokens.
+    pub(crate) fn of_request(request: &Arrived<'_, '_>) -> Option<Self> {
         let rule = request.mint_rule()?;
         Some(Self {
             shop: Arc::clone(request.shop()),
@@ -30,8 +30,8 @@ impl Minting {
         })
     }
 
-    /// The shop is to answer so that it can be read.
-    pub(crate) fn ask_plainly(&self, head: &mut RequestHeader) {
+    /// Asks the shop for an answer without content coding, so that it can be read.
+    pub(crate) fn request_identity_encoding(&self, head: &mut RequestHeader) {
         if self.rule.reads_body() {
             head.remove_header(&ACCEPT_ENCODING);
         }

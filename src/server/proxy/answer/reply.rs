@@ -1,4 +1,4 @@
-//! Writing an answer of ours to a customer.
+//! Writes an answer of Doorward's to a customer.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -33,7 +33,7 @@ pub(crate) async fn write_unserved(session: &mut ServerSession, answer: &Answer)
     session.write_response_body(body, true).await
 }
 
-/// The head of an answer, and whether it has no body whatever was asked.
+/// The head of an answer, and whether its status allows no body.
 fn head_of(answer: &Answer) -> Result<(ResponseHeader, bool)> {
     let mut head = ResponseHeader::build(answer.status, Some(answer.headers.len() + 2))?;
     for (name, value) in &answer.headers {

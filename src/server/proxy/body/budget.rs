@@ -1,4 +1,4 @@
-//! How many bytes of request bodies are kept ahead of their judgement, in all and for each client.
+//! The budget of request bodies that are read ahead, in all and for each client network.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,10 +19,10 @@ pub(crate) struct BodyBudget {
     by_client: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// What one request has of the budget; dropping it gives the bytes back.
+/// The share of one request in the budget; dropping it gives the bytes back.
 pub(crate) struct BodyShare {
     budget: Arc<BodyBudget>,
-    /// `None`: a client that may have all of it.
+    /// `None`: a trusted proxy, which has no limit of its own.
     client: Option<IpAddr>,
     bytes_max: usize,
     bytes_per_client_max: usize,
@@ -30,10 +30,10 @@ pub(crate) struct BodyShare {
 }
 
 /// The key of the limit that is reached.
-type Full = &'static str;
+type LimitKey = &'static str;
 
 impl BodyBudget {
-    /// Nothing is kept yet; what is refused is counted here.
+    /// Nothing is kept yet; `metrics` counts refusals.
     pub(crate) fn counting(metrics: Arc<Metrics>) -> Self {
         Self {
             metrics,
@@ -60,7 +60,7 @@ impl BodyShare {
         }
     }
 
-    /// Has this many bytes from now on; a refusal, if there are not so many left.
+    /// Holds this many bytes from now on; a refusal if the budget has no room.
     pub(crate) fn hold(&self, bytes: usize) -> Result<(), Refusal> {
         self.resize(bytes).map_err(|limit| {
             self.budget.metrics.note_limit(limit);
@@ -68,7 +68,7 @@ impl BodyShare {
         })
     }
 
-    fn resize(&self, bytes: usize) -> Result<(), Full> {
+    fn resize(&self, bytes: usize) -> Result<(), LimitKey> {
         let held = self.bytes.load(Ordering::Relaxed);
         match bytes.checked_sub(held) {
             Some(0) => {}
@@ -79,7 +79,7 @@ impl BodyShare {
         Ok(())
     }
 
-    fn reserve(&self, more: usize) -> Result<(), Full> {
+    fn reserve(&self, more: usize) -> Result<(), LimitKey> {
         let budget = &self.budget;
         if budget.kept.fetch_add(more, Ordering::Relaxed) + more > self.bytes_max {
             budget.kept.fetch_sub(more, Ordering::Relaxed);

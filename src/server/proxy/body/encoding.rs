@@ -1,4 +1,4 @@
-//! Bodies with a `Content-Encoding`: decoded for the examination, while the shop is sent them as they came.
+//! Bodies with a `Content-Encoding`: decoded for the examination, and forwarded unchanged.
 
 use std::io::Read;
 
@@ -18,7 +18,7 @@ pub(crate) enum Encoding {
     Identity,
     /// gzip, once (RFC 1952).
     Gzip,
-    /// In a way that is not decoded here, or in several.
+    /// Another coding, or several.
     Unknown,
 }
 
@@ -42,7 +42,7 @@ impl Encoding {
     }
 }
 
-/// As much text as a form needs for a name and a token. Compressed bytes have none so long, unless they repeat.
+/// The length of text that a form needs for a name and a token. Compressed bytes hold no text of this length, unless they repeat.
 const TEXT_BYTES_MAX: usize = 24;
 
 /// What a whole gzip body holds, as far as a body is read ahead at all; so the ratio is bounded, too.

@@ -1,4 +1,4 @@
-//! The body of a request as it is judged: read ahead where it could carry a credential, and decoded.
+//! The body of a request as it is judged: read ahead if it could carry a credential, and decoded.
 
 use bytes::Bytes;
 use pingora::Result;
@@ -10,11 +10,11 @@ use crate::clock;
 use crate::request::{BodyNeed, BodyPlan, Refusal, Refused, Request};
 use crate::server::proxy::context::Context;
 use crate::server::proxy::service::Proxy;
-use crate::server::snapshot::Site;
+use crate::server::snapshot::Snapshot;
 
-/// A body that was read whole.
-pub(crate) struct Examined {
-    /// As it came, for the shop.
+/// A body that was read to its end.
+pub(crate) struct ExaminedBody {
+    /// As received, for the shop.
     pub(crate) sent: Bytes,
     /// As it is judged; `None`: it can't be examined, and passes all the same.
     pub(crate) examined: Option<Bytes>,
@@ -27,13 +27,13 @@ impl Proxy {
         &self,
         session: &mut Session,
         context: &mut Context,
-        site: &'s Site,
-    ) -> Result<Result<Option<Examined>, Refused<'s>>> {
+        snapshot: &'s Snapshot,
+    ) -> Result<Result<Option<ExaminedBody>, Refused<'s>>> {
         if session.is_body_empty() {
             return Ok(Ok(None));
         }
         let request = Request::new(session.req_header(), None);
-        let arrived = site.gate.arrive(&request);
+        let arrived = snapshot.gate.arrive(&request);
         let BodyPlan {
             shop,
             need,
@@ -55,9 +55,11 @@ impl Proxy {
                 Err(Refused::of(shop, Refusal::EncodedBody))
             });
         }
-        let share = context.body_share.insert(self.body_share(session, site));
+        let share = context
+            .body_share
+            .insert(self.body_share(session, snapshot));
         let how = ReadAhead {
-            silence_max: site.limits.body_timeout,
+            silence_max: snapshot.limits.body_timeout,
             share,
             passes_unread,
         };
@@ -77,16 +79,16 @@ impl Proxy {
             Encoding::Gzip => encoding::decode_gzip(&sent, share),
         };
         Ok(match examined {
-            Ok(examined) => Ok(Some(Examined {
+            Ok(examined) => Ok(Some(ExaminedBody {
                 sent,
                 examined: Some(examined),
             })),
             Err(Refusal::EncodedBody) if is_swept => {
                 let examined = Some(sent.clone());
-                Ok(Some(Examined { sent, examined }))
+                Ok(Some(ExaminedBody { sent, examined }))
             }
             Err(Refusal::UnreadableBody | Refusal::EncodedBody) if passes_unread => {
-                Ok(Some(Examined {
+                Ok(Some(ExaminedBody {
                     sent,
                     examined: None,
                 }))

@@ -1,4 +1,4 @@
-//! Request bodies: read ahead where they matter, or thrown away for the sake of the connection.
+//! Reading a request body ahead, or discarding it to keep the connection.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use tokio::time::timeout;
 
-/// How much of a body is read ahead: what Pingora keeps for sending it on. More would be lost.
+/// How much of a body is read ahead: as much as Pingora keeps for forwarding. More would be lost.
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// How much of it comes at a time, in HTTP/2; it counts before it is read.
+/// The most that one read of HTTP/2 returns; it is counted before it is read.
 const PART_BYTES: usize = 16 << 10;
 
-/// How long all of it may take: nobody may hold a place with a byte a minute.
+/// How long all of it may take, so that a byte a minute does not hold a connection.
 const READ_AHEAD_MAX: Duration = Duration::from_mins(2);
 
-/// How much is thrown away of a body of HTTP/2, and for how long.
+/// How much of an HTTP/2 body is discarded, and for how long.
 const THROWN_AWAY_MAX: usize = 1 << 20;
 const THROW_AWAY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -30,7 +30,7 @@ const THROW_AWAY_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) enum Body {
     /// All of it.
     Whole(Bytes),
-    /// It can't be examined. This was read of it, and would be lost on the way to the shop.
+    /// It can't be examined. These bytes were read, and Pingora would not forward them.
     Unreadable(Refusal, Bytes),
 }
 
@@ -38,13 +38,13 @@ pub(crate) enum Body {
 pub(crate) struct ReadAhead<'s> {
     /// How long the client may be silent between two parts of it.
     pub(crate) silence_max: Duration,
-    /// What is kept of it counts here.
+    /// Counts the bytes that are kept.
     pub(crate) share: &'s BodyShare,
     /// Whether the shop is sent it although it can't be examined.
     pub(crate) passes_unread: bool,
 }
 
-/// Reads a body as far as it is kept for sending it on.
+/// Reads a body as far as Pingora keeps it for forwarding.
 pub(crate) async fn read(session: &mut Session, how: ReadAhead<'_>) -> Result<Body> {
     match timeout(READ_AHEAD_MAX, read_all(session, how)).await {
         Ok(read) => read,
@@ -52,7 +52,7 @@ pub(crate) async fn read(session: &mut Session, how: ReadAhead<'_>) -> Result<Bo
     }
 }
 
-/// Pingora keeps the parts, so that they are kept once until all are there; what is too long it forgets.
+/// Pingora keeps the parts until all are read; it forgets a body that is too long.
 async fn read_all(session: &mut Session, how: ReadAhead<'_>) -> Result<Body> {
     let headers = &session.req_header().headers;
     let announced = headers
@@ -101,8 +101,8 @@ async fn read_part(session: &mut Session, silence_max: Duration) -> Result<Optio
     }
 }
 
-/// Takes what is still coming of a body of HTTP/2, after the answer to it: a stream is reset when nobody takes it,
-/// and curl 7 forgets the answer then, although it is whole (RFC 9113 section 8.1).
+/// Discards the rest of an HTTP/2 body after the answer: otherwise the stream is reset,
+/// and curl 7 then drops the complete answer (RFC 9113 section 8.1).
 pub(crate) async fn throw_away(session: &mut Session) {
     let ServerSession::H2(stream) = session.as_downstream_mut() else {
         return;
@@ -120,7 +120,7 @@ pub(crate) async fn throw_away(session: &mut Session) {
     let _ = timeout(THROW_AWAY_TIMEOUT, taking).await;
 }
 
-/// Whether what is left of the body is short enough to be read for the sake of the connection.
+/// Whether the rest of the body is short enough to be read to keep the connection.
 pub(crate) fn is_short(session: &mut Session) -> bool {
     if session.is_body_empty() {
         return true;

@@ -1,4 +1,5 @@
-//! What Pingora lets through and two servers could read differently (RFC 9112 section 11.2).
+//! Checks of the framing of a request that Pingora does not make: what two servers could read differently (RFC 9112
+//! section 11.2).
 
 use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -10,7 +11,7 @@ use crate::request::Refusal;
 use crate::server::connection::limits::Limits;
 use crate::server::proxy::forwarding::is_identity;
 
-/// What is wrong with the frame of a request, whatever it asks for.
+/// The fault of a request's framing, if it has one.
 pub(crate) fn fault_of(session: &Session, limits: &Limits) -> Option<Refusal> {
     let head = session.req_header();
     if head.raw_path().len() > limits.target_bytes {
@@ -35,7 +36,7 @@ pub(crate) fn fault_of(session: &Session, limits: &Limits) -> Option<Refusal> {
         .then_some(Refusal::NominatedIdentity)
 }
 
-/// Whether nobody can tell where the next request begins (RFC 9112 section 6.3).
+/// Whether it is unclear where the next request begins (RFC 9112 section 6.3).
 pub(crate) fn is_about_body(refusal: Refusal) -> bool {
     matches!(
         refusal,

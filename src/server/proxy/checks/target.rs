@@ -1,4 +1,4 @@
-//! Request targets (RFC 9112 section 3.2): what is judged must be what the shop reads.
+//! Request targets (RFC 9112 section 3.2): the shop must read the target that was judged.
 
 use http::{Method, Uri};
 use pingora::http::RequestHeader;
