@@ -5,6 +5,8 @@
 
 /// What time it is.
 pub mod clock;
+/// How often one thing is logged.
+pub mod log_limit;
 /// The life of a revocation.
 pub mod revocation;
 /// The life of a request.

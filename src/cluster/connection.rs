@@ -14,7 +14,7 @@ use log::{debug, info, warn};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
-use super::backoff::Complaints;
+use super::backoff::warning_limit;
 use super::outbox::{Inbox, Order, Outbox};
 use super::protocol::frame::{Frame, Goodbye, ROWS_MAX};
 use super::protocol::mesh::LinkId;
@@ -24,7 +24,7 @@ use crate::revocation::{NodeName, Origin};
 
 /// Takes every connection that comes.
 pub(super) async fn receive_all(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Arrival>) {
-    let complaints = Complaints::default();
+    let mut warnings = warning_limit();
     while let Some(arrival) = inbox.recv().await {
         match arrival.link {
             Ok(link) => {
@@ -32,7 +32,7 @@ pub(super) async fn receive_all(shared: Arc<Shared>, mut inbox: mpsc::Receiver<A
             }
             Err(error) => {
                 let remote = arrival.remote.ip();
-                if complaints.may_be_made(remote, now().uptime_ms) {
+                if warnings.is_due(remote, now().uptime_ms) {
                     warn!(remote:%; "somebody who is no peer came to the cluster's address: {error}");
                 }
             }

@@ -1,6 +1,6 @@
 //! Calling other nodes: names are looked up again and again, and who hangs up is called again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use log::warn;
 use parking_lot::Mutex;
 
-use super::backoff::{may_be_made, pause};
+use super::backoff::{pause, warning_limit};
 use super::connection::talk;
 use super::shared::{Shared, now};
 use super::transport::resolve;
@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Calls everybody whom the configuration names, for ever.
 pub(super) async fn dial_all(shared: Arc<Shared>) {
     let called: Arc<Mutex<HashSet<SocketAddr>>> = Arc::default();
-    let mut complaints = HashMap::new();
+    let mut warnings = warning_limit();
     let mut known = Vec::new();
     let mut resolved_ms = None;
     loop {
@@ -38,7 +38,7 @@ pub(super) async fn dial_all(shared: Arc<Shared>) {
                     Ok(found) => addresses.extend(found),
                     Err(error) => {
                         is_whole = false;
-                        if may_be_made(&mut complaints, peer.clone(), now_ms) {
+                        if warnings.is_due(peer.clone(), now_ms) {
                             warn!(peer:%; "the name of a peer can't be looked up: {error}");
                         }
                     }
@@ -58,13 +58,13 @@ pub(super) async fn dial_all(shared: Arc<Shared>) {
 
 /// Calls one address for as long as it is wanted.
 async fn dial(shared: Arc<Shared>, called: Arc<Mutex<HashSet<SocketAddr>>>, address: SocketAddr) {
-    let mut complaints = HashMap::new();
+    let mut warnings = warning_limit();
     while shared.mesh.is_target(address) {
         if shared.mesh.is_wanted(address) {
             match shared.transport.dial(address).await {
                 Ok(link) => talk(Arc::clone(&shared), link, Some(address)).await,
                 Err(error) => {
-                    if may_be_made(&mut complaints, address, now().uptime_ms) {
+                    if warnings.is_due(address, now().uptime_ms) {
                         warn!(address:%; "a peer can't be reached: {error}");
                     }
                 }

@@ -10,15 +10,14 @@ use super::direct::{self, Addressee};
 use super::entry::{Entry, Field, Speaker};
 use super::position::EntryId;
 use super::state::Post;
+use crate::cluster::backoff::warning_limit;
 use crate::cluster::outbox::{Order, Outbox};
 use crate::cluster::protocol::frame::{self, Frame, Goodbye, Ping};
 use crate::cluster::protocol::mesh::{LinkId, Now, Steps};
 use crate::cluster::protocol::peer_session::Bucket;
 use crate::cluster::shared::Shared;
+use crate::log_limit::LogLimit;
 use crate::revocation::NodeName;
-
-/// How often it is complained that another node has this one's name.
-const COMPLAIN_EVERY_MS: u64 = 60_000;
 
 /// How many others are known: more is no cluster that we could be in.
 const OTHERS_MAX: usize = 1024;
@@ -30,7 +29,7 @@ pub(super) struct Ears {
     others: BTreeMap<NodeName, Other>,
     /// How far our time of day is ahead of the server's, in milliseconds, as one's own pings tell.
     ahead_ms: Option<i64>,
-    complained_ms: Option<u64>,
+    namesake_warnings: LogLimit,
 }
 
 /// Somebody who was heard.
@@ -69,7 +68,7 @@ impl Ears {
             post,
             others: BTreeMap::new(),
             ahead_ms: None,
-            complained_ms: None,
+            namesake_warnings: warning_limit(),
         }
     }
 
@@ -122,7 +121,7 @@ impl Ears {
             if heard.is_old() {
                 return self.overhear(entry, frame, heard); // of an earlier process
             }
-            self.complain_of_namesake(heard.now);
+            self.warn_of_namesake(heard.now);
             return false;
         }
         if let Frame::Ping(ping) = frame
@@ -152,11 +151,8 @@ impl Ears {
         });
     }
 
-    fn complain_of_namesake(&mut self, now: Now) {
-        let since = |then: u64| now.uptime_ms.saturating_sub(then);
-        let complained = self.complained_ms;
-        if complained.is_none_or(|then| since(then) >= COMPLAIN_EVERY_MS) {
-            self.complained_ms = Some(now.uptime_ms);
+    fn warn_of_namesake(&mut self, now: Now) {
+        if self.namesake_warnings.is_due((), now.uptime_ms) {
             let node = &self.shared.mesh.name;
             warn!(node:%; "another node calls itself by this name on the bus: give every node a name of its own");
         }

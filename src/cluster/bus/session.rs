@@ -16,7 +16,7 @@ use super::reader::Reader;
 use super::server::{Addition, Server, Trouble};
 use super::state::Post;
 use super::writer::Desk;
-use crate::cluster::backoff::pause;
+use crate::cluster::backoff::{pause, warning_limit};
 use crate::cluster::bus_settings::Bus;
 use crate::cluster::settings::ClusterSettings;
 use crate::cluster::shared::{Shared, now};
@@ -24,9 +24,6 @@ use crate::revocation::History;
 
 /// How many letters to single nodes may wait.
 const LETTERS_MAX: usize = 64;
-
-/// How often it is complained about the bus.
-const COMPLAIN_EVERY_MS: u64 = 60_000;
 
 /// The shortest pause before the bus is begun anew.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -49,7 +46,7 @@ pub(crate) fn open(
 /// Reads and writes the bus for as long as the process runs.
 pub(crate) async fn attend(shared: Arc<Shared>, post: Arc<Post>, mut desk: Desk) {
     let mut reader = Reader::new(Arc::clone(&shared), Arc::clone(&post));
-    let mut complained_ms = None;
+    let mut warnings = warning_limit();
     loop {
         let attended = session(&shared, &post, &mut reader, &mut desk).await;
         let was_connected = post.is_connected.swap(false, Ordering::Relaxed);
@@ -62,11 +59,8 @@ pub(crate) async fn attend(shared: Arc<Shared>, post: Arc<Post>, mut desk: Desk)
             }
             Err(Trouble::TooLarge) => PAUSE_MIN,
             Err(Trouble::Failed(error)) => {
-                let now_ms = now().uptime_ms;
-                let since = |then: u64| now_ms.saturating_sub(then);
-                let is_news = complained_ms.is_none_or(|then| since(then) >= COMPLAIN_EVERY_MS);
-                if was_connected || is_news {
-                    complained_ms = Some(now_ms);
+                let is_due = warnings.is_due((), now().uptime_ms);
+                if was_connected || is_due {
                     let bus = &post.bus;
                     warn!(bus:%; "the bus can't be reached: {error}");
                 }
