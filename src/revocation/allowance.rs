@@ -1,4 +1,4 @@
-//! How many entries credentials may make that nobody could verify.
+//! How many entries unverified credentials may make.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -117,8 +117,8 @@ impl Minute {
     }
 }
 
-/// A client and the wider network that it is in. An IPv6 client has a whole /64 to call from, and who rents a line often
-/// a /48 of these; IPv4 addresses are rented by the /24.
+/// A client and the wider network that it is in. An IPv6 client has a whole /64 to call from, and a customer of a
+/// provider often has a /48 of these; IPv4 addresses are rented by the /24.
 fn networks_of(client: IpAddr) -> [IpAddr; 2] {
     match client.to_canonical() {
         IpAddr::V4(address) => {
@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    /// A /48 has 65,536 networks: they must not take the places of everybody else.
+    /// A /48 has 65,536 networks: they must not take the places of other clients.
     #[test]
     fn a_wider_network_takes_no_more_places_than_it_may_make_entries() {
         let clients = Clients::default();

@@ -1,5 +1,5 @@
 //! The one thread that writes: it gathers logouts for a moment, commits them together, and only then
-//! tells who waits.
+//! answers those that wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::replication::{History, Origin};
 use super::set::Set;
 use crate::clock::{self, UnixTime};
 
-/// How long the first logout of a group waits for company: less than an fsync, so nobody feels it.
+/// How long the first logout of a group waits for others: less than an fsync takes.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// How many orders go into one transaction at the most.
@@ -135,7 +135,7 @@ impl Import {
     }
 }
 
-/// The number of the last of one's own revocations, and of which origin it is.
+/// The number of the last revocation that this node took, and the origin that numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Numbered {
     pub(super) origin: Origin,
@@ -199,13 +199,13 @@ impl Committer {
         self.send(Order::Import(import));
     }
 
-    /// Has the time noted now and then.
+    /// Orders the time to be noted now and then.
     pub(super) fn touch(&self) {
         self.send(Order::Touch);
     }
 
-    /// Has everything written that was ordered before, and closes the journal: nothing is written afterwards. Waits
-    /// for it, but not for a disk that hangs.
+    /// Writes everything that was ordered before and closes the journal; nothing is written afterwards. Waits for that,
+    /// but not for a disk that hangs.
     pub(super) fn close(&self, patience: Duration) {
         let (closing, closed) = channel();
         self.send(Order::Close(closing));
@@ -236,11 +236,11 @@ struct Writer {
     health: Arc<Health>,
     /// In force but not yet on disk: written with the next transaction that succeeds.
     unwritten: Vec<Revocation>,
-    /// The same of other nodes. Logouts that are waited for go first.
+    /// The same for rows of other nodes. Logouts that are waited for are written first.
     imports: VecDeque<Import>,
     /// When something was last written.
     touched: Instant,
-    /// Set once it is to end. It stands last: what is closed is told after the journal was.
+    /// Set once the thread is to end. The last field: it is dropped after the journal, so that the caller learns of the end then.
     closing: Option<Sender<()>>,
 }
 

@@ -8,7 +8,7 @@ use super::unknown_counts::UnknownCounts;
 use crate::clock::{self, UnixTime};
 
 impl Revocations {
-    /// Dates a token that says nothing of its issue, unless it was dated before. Nobody waits for the disk. `meaning`: what its
+    /// Dates a token without an issue time, unless it has a date already. Does not wait for the disk. `meaning`: what its
     /// names mean.
     pub fn see(&self, token: &Identity, until: UnixTime, meaning: &str) {
         let now = clock::now();
@@ -29,8 +29,8 @@ impl Revocations {
         }
     }
 
-    /// Dates tokens that an answer hands out, as happening now. If it is awaited, it is on disk and other nodes have heard
-    /// of it on `Ok`; else nobody waits for that.
+    /// Dates tokens that an answer hands out, as happening now. With `is_awaited`, `Ok` means that the dates are on disk and
+    /// sent to other nodes; without it, nothing is waited for.
     pub async fn date(
         &self,
         kind: DateKind,
@@ -59,12 +59,12 @@ impl Revocations {
         Ok(())
     }
 
-    /// Whether a token that says nothing of its issue was seen or handed out before, here or at another node.
+    /// Whether a token without an issue time was seen or handed out before, here or at another node.
     pub fn is_dated(&self, token: &Identity) -> bool {
         token.issued_at.is_none() && !self.set.is_unknown(token)
     }
 
-    /// Whether a token is refused if every token that nobody has dated is old: no node has seen it, or its handing
+    /// Whether a token is refused if every token without a date counts as old: no node has seen it or its handing
     /// out, and its customer has logged out.
     pub fn covers_unknown(&self, token: &Identity) -> bool {
         let is_covered = self.set.is_unknown(token) && self.set.covers_if_old(token);
@@ -74,12 +74,12 @@ impl Revocations {
         is_covered
     }
 
-    /// How often it mattered that nobody knew when a token was issued.
+    /// How often it mattered that no node knew when a token was issued.
     pub fn unknown(&self) -> &UnknownCounts {
         &self.unknown
     }
 
-    /// The shop has accepted a token where it demands one. Nobody waits for the disk.
+    /// Notes that the shop accepted a token where it demands one. Does not wait for the disk.
     pub fn note_accepted(&self, token: &Id, until: UnixTime, meaning: &str) {
         let id = Id::accepted(token);
         if !self.set.has_undated_token(&id) {

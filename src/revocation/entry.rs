@@ -26,7 +26,7 @@ pub enum Kind {
     Session = 3,
     /// A customer (`sub`).
     Subject = 4,
-    /// Everybody whose tokens are good in a realm.
+    /// All customers whose tokens are accepted in a token domain.
     Realm = 5,
     /// A token that one cutoff spares: all of the customer's others ended with it.
     Spared = 6,
@@ -134,13 +134,13 @@ impl Window {
     }
 }
 
-/// On whose word an entry was made.
+/// What an entry rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A verified token, or the operator.
     Verified,
-    /// A credential that nobody could verify. It names nothing but itself, and such entries are counted
-    /// against the cap of the shop with this tag.
+    /// A credential that could not be verified. It names nothing but itself, and its entries count
+    /// against the limit of the shop with this tag.
     Unverified(ShopTag),
 }
 
@@ -186,7 +186,7 @@ pub enum Revocation {
         window: Window,
         /// Until when its token could be accepted anywhere; kept until then.
         until: UnixTime,
-        /// On whose word.
+        /// What it rests on.
         source: Source,
     },
     /// Every token of this customer or realm that was issued before a moment is dead.
@@ -198,7 +198,7 @@ pub enum Revocation {
         /// Until when such a token could be accepted anywhere; kept until then.
         until: UnixTime,
     },
-    /// When something happened to a token or a customer, for tokens that say nothing of their issue.
+    /// When something happened to a token or a customer, for tokens without an issue time.
     Date {
         /// Which token or customer.
         id: Id,
@@ -281,7 +281,7 @@ impl Revocation {
         matches!(self, Self::Token { .. })
     }
 
-    /// The token and its source, if only a credential speaks for it that nobody could verify.
+    /// The token and its source, if only an unverified credential speaks for it.
     pub const fn unverified_token(&self) -> Option<(Id, Source)> {
         match *self {
             Self::Token {
@@ -293,7 +293,7 @@ impl Revocation {
         }
     }
 
-    /// The same token on this word, kept until then; what is no token stays as it is.
+    /// The same token resting on this source, kept until then; other revocations are unchanged.
     #[must_use]
     pub const fn vouched(self, source: Source, until: UnixTime) -> Self {
         let Self::Token { id, window, .. } = self else {
@@ -405,8 +405,8 @@ pub enum Cause {
     Subject,
     /// The operator cut off the realm.
     Realm,
-    /// Its customer logged out everywhere, or the realm was cut off, and nobody knows when it was issued: that counts
-    /// as before.
+    /// Its customer logged out everywhere, or the token domain was cut off, and its issue time is unknown: it counts as
+    /// issued before.
     Unknown,
 }
 

@@ -63,7 +63,7 @@ impl Revocations {
         self.set.meaning_changes()
     }
 
-    /// Writes these, and before them what their names mean. Nobody waits for the disk.
+    /// Writes these, and before them what their names mean. Does not wait for the disk.
     pub(super) fn write_behind(&self, revocations: Vec<Revocation>, meaning: &str, now: UnixTime) {
         let meant = self.meaning_before(meaning, &revocations, now);
         for piece in &meant {

@@ -30,8 +30,8 @@ const JOURNAL_AGE_MAX: Duration = Duration::from_mins(5);
 
 /// Every revocation in force: journalled, and asked by every request.
 ///
-/// It can only be had by [`Revocations::open`], which replays the journal first: whoever holds one can't
-/// serve with an empty list.
+/// Only [`Revocations::open`] makes one, and it replays the journal first: code that holds one can't serve with an
+/// empty list.
 pub struct Revocations {
     pub(super) set: Arc<Set>,
     pub(super) committer: Committer,
@@ -48,7 +48,7 @@ pub struct Revocations {
     nodes: BTreeMap<Origin, String>,
     /// The last entry of the nodes' shared stream of which everything is known to be in the journal.
     stream_read: Option<(u64, u64)>,
-    /// The time that most other nodes go by, in seconds since the epoch; the greatest number: nobody knows.
+    /// The time that most other nodes go by, in seconds since the epoch; the greatest number: unknown.
     peers_time: AtomicU64,
     /// What ended before this moment was dropped, in seconds since the epoch.
     dropped: AtomicU64,
@@ -146,7 +146,7 @@ impl Revocations {
     }
 
     /// Whether a token that expires then may have been forgotten: the clock is so far behind what it once was that
-    /// what was over then, and was dropped, is not over now. Nobody can tell whether such a token was logged out.
+    /// what was over then, and was dropped, is not over now. Whether such a token was logged out can't be known.
     pub fn may_have_forgotten(&self, expires_at: UnixTime, now: UnixTime) -> bool {
         let dropped = UnixTime::from_seconds(self.dropped.load(Ordering::Relaxed));
         now < dropped.minus(MARGIN) && expires_at < dropped.minus(MARGIN)
@@ -200,7 +200,7 @@ impl Revocations {
             }
             Revocation::Date { .. } => None,
         };
-        // Before the cutoffs: one without a date of ours reaches every token that nobody has dated.
+        // Before the cutoffs: a cutoff without such a date covers every token that has none.
         let ends: Vec<_> = revocations.iter().filter_map(end).collect();
         self.revoke([meant, ends, revocations].concat()).await
     }
@@ -266,7 +266,7 @@ impl Revocations {
         self.stream_read
     }
 
-    /// Writes what other nodes revoked, and what it means for what this node knows. Nobody waits for the disk.
+    /// Writes what other nodes revoked, and how much of their work is known now. Does not wait for the disk.
     pub(crate) fn import(&self, import: Import) {
         self.committer.import(import);
     }

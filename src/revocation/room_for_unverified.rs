@@ -77,7 +77,7 @@ impl Revocations {
         fits(held.unconfirmed, wanted.unconfirmed) && fits(held.likely, wanted.likely)
     }
 
-    /// How many live entries of a shop rest on credentials that nobody could verify.
+    /// How many live entries of a shop rest on unverified credentials.
     pub fn unverified(&self, shop: ShopTag, now: UnixTime) -> Unverified {
         self.set.unverified(Source::Unverified(shop), now)
     }

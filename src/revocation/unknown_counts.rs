@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How often a token was met that says nothing of its issue, that no node had dated, and whose customer had logged out.
+/// How often a token without issue time and date was presented whose customer had logged out.
 #[derive(Debug, Default)]
 pub struct UnknownCounts {
     pub(super) new: AtomicU64,

@@ -1,4 +1,4 @@
-//! Who has one's own revocations already: what an answered logout waits for.
+//! Which nodes have this node's revocations already: what an answered logout waits for.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -20,10 +20,10 @@ const ROUND_TRIPS: u64 = 2;
 /// How long it waits at the most, however long the way is.
 const BUDGET_MAX_MS: u64 = 1_000;
 
-/// Who must have a revocation before its logout is answered, beside the disk of the node that took it.
+/// Which nodes must have a revocation before its logout is answered, beside the disk of the node that took it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ack {
-    /// Nobody else.
+    /// No other node.
     Local,
     /// One other node.
     #[default]
@@ -32,7 +32,7 @@ pub enum Ack {
     All,
 }
 
-/// The numbers up to which every connected node has one's own revocations.
+/// The numbers up to which every connected node has this node's revocations.
 #[derive(Debug)]
 pub struct Acks {
     policy: AtomicU8,
@@ -160,11 +160,11 @@ mod tests {
     #[test]
     fn one_is_enough_unless_all_are_asked_for() {
         let acks = Acks::default();
-        assert_eq!(wait_for(&acks, 7), 0, "nobody else is asked");
+        assert_eq!(wait_for(&acks, 7), 0, "no other node is asked");
         acks.ask_for(Ack::One, 0, &[]);
         assert_eq!(wait_for(&acks, 7), 0, "there is no other node");
         acks.ask_for(Ack::One, 2, &[]);
-        assert_eq!(wait_for(&acks, 7), 1, "nobody is there");
+        assert_eq!(wait_for(&acks, 7), 1, "no other node is there");
         acks.note(&node("b"), HERE, 7);
         assert_eq!(wait_for(&acks, 7), 1);
         assert_eq!(wait_for(&acks, 8), 2, "it has less");

@@ -20,7 +20,7 @@ use super::row::Row;
 pub struct Origin([u8; 16]);
 
 impl Origin {
-    /// An origin that nobody has been.
+    /// An origin that no node has been.
     pub fn random() -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes)?;
@@ -159,7 +159,7 @@ impl History {
         (state.own, reached)
     }
 
-    /// What is known of everybody.
+    /// How much is known of every origin.
     pub fn vector(&self) -> Vector {
         let state = self.state.lock();
         let known = |(origin, known): (&Origin, &Known)| (*origin, known.reached);
@@ -172,7 +172,7 @@ impl History {
         state.origins.get(origin).map_or(0, |known| known.reached)
     }
 
-    /// Rows of our own that are on disk since that moment of our uptime. Whoever waits for them is told.
+    /// Adds rows of this node that are on disk since that moment of its uptime, and wakes those that wait for them.
     pub fn append_own(&self, rows: impl IntoIterator<Item = Row>, at_ms: u64) {
         let mut state = self.state.lock();
         let own = state.own;
@@ -200,7 +200,7 @@ impl History {
 
     /// Rows of our own that are in force and could not be written.
     pub fn announce(&self, rows: Vec<Row>) {
-        let _ = self.unnumbered.send(rows); // nobody may listen
+        let _ = self.unnumbered.send(rows); // there may be no listener
     }
 
     /// From now on this node is another origin: its numbers cannot be relied upon. Of what it was before, only the
@@ -375,7 +375,10 @@ mod tests {
         history.introduce(THERE);
         history.receive(THERE, 1, &rows(1..=3));
         assert!(!history.adopt(THERE, 2));
-        assert!(!history.adopt(HERE, 5), "nobody knows our numbers better");
+        assert!(
+            !history.adopt(HERE, 5),
+            "no other node knows our numbers better"
+        );
         assert_eq!(history.reached(&THERE), 3);
         assert_eq!(history.own(), (HERE, 0));
         assert!(history.adopt(THERE, 9));

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::clock::{self, UnixTime};
 
-/// Where a node stands on its way to knowing everything.
+/// How far this node is on its way to knowing all revocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
@@ -51,7 +51,7 @@ impl State {
     }
 }
 
-/// The standing of this node, asked by every request.
+/// Whether this node may judge credentials; every request asks.
 #[derive(Debug)]
 pub struct Standing {
     state: AtomicU8,
@@ -61,16 +61,16 @@ pub struct Standing {
     /// it has noticed; which of the two clocks shows that depends on who stopped it.
     until: AtomicU64,
     until_uptime_ms: AtomicU64,
-    /// For how long somebody has not been heard, in seconds.
+    /// For how long another node has not been heard, in seconds.
     stale_s: AtomicU64,
     why: Mutex<String>,
 }
 
 impl Standing {
-    /// For how long a standing counts that nobody confirms.
+    /// For how long a status counts that is not confirmed.
     pub const LASTS: Duration = Duration::from_secs(5);
 
-    /// Of a node that knows what its journal says.
+    /// The status of a node that knows what its journal says.
     pub(in crate::revocation) fn of(state: State) -> Self {
         let serves = state == State::Ready;
         Self {
@@ -94,7 +94,7 @@ impl Standing {
         self.serves(now)
     }
 
-    /// Takes back a standing that nobody confirmed for too long, before somebody is judged by it.
+    /// Takes back a status that was not confirmed for too long, before a credential is judged by it.
     pub fn check_age(&self, uptime_ms: impl Fn() -> u64) {
         let until_ms = self.until_uptime_ms.load(Ordering::Relaxed);
         if until_ms != u64::MAX && uptime_ms() > until_ms {
@@ -112,7 +112,7 @@ impl Standing {
         self.why.lock().clone()
     }
 
-    /// For how many seconds somebody has not been heard whose logouts may be missing; `None`: nobody.
+    /// For how many seconds a node has not been heard whose logouts may be missing; `None`: there is none.
     pub fn stale_s(&self) -> Option<u64> {
         (self.state() == State::Stale).then(|| self.stale_s.load(Ordering::Relaxed))
     }
@@ -140,7 +140,7 @@ pub(crate) struct Found {
     pub(crate) serves: bool,
     /// Why it is so.
     pub(crate) why: String,
-    /// For how long somebody has not been heard.
+    /// For how long another node has not been heard.
     pub(crate) stale_s: u64,
 }
 

@@ -1,5 +1,4 @@
-//! When tokens came into being and when customers' tokens ended, by the nodes' own clocks: for tokens that say nothing of
-//! their issue.
+//! When tokens were issued and when customers' tokens ended, by the nodes' own clocks: for tokens without an issue time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,7 +50,7 @@ impl Dates {
         self.of(kind).merge(id, date, kind, sum_key)
     }
 
-    /// When a token came into being, as far as it was seen or minted here or at another node.
+    /// When a token was issued, as far as it was seen or minted here or at another node.
     ///
     /// The answer that minted it knows best. One that was seen long before was handed out again.
     pub(super) fn issued_ms(&self, token: &Identity) -> Option<u64> {
@@ -63,7 +62,7 @@ impl Dates {
         }
     }
 
-    /// Up to when the tokens of a customer ended that say nothing of their issue.
+    /// Up to when the tokens of a customer without an issue time ended.
     pub(super) fn ended_ms(&self, customer: &Id) -> Option<u64> {
         self.ended.get(customer)
     }

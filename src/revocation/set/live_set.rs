@@ -41,9 +41,9 @@ pub struct Counts {
     pub cutoffs: u64,
     /// Windows of end times.
     pub windows: u64,
-    /// Tokens that say nothing of their issue, and were seen.
+    /// Tokens without an issue time that were seen.
     pub seen: u64,
-    /// Tokens that say nothing of their issue, and whose handing out was seen.
+    /// Tokens without an issue time whose handing out was seen.
     pub minted: u64,
     /// Dead tokens that the shop handed out again, and that live.
     pub revived: u64,
@@ -110,7 +110,7 @@ impl Set {
         (!self.spares(token, group, moment)).then_some(cause)
     }
 
-    /// The same for a token that said nothing of its issue. One that nobody has dated, and that says nothing now, is new,
+    /// The same for a token that had no issue time. One without a date, and without an issue time now, is new,
     /// except under a cutoff of which only the shop's time is known: those of a realm, and those of before tokens were
     /// dated.
     fn cut_off_by_date(&self, token: &Identity, group: &Group, moment: UnixTime) -> Option<Cause> {
@@ -125,7 +125,7 @@ impl Set {
         is_over.then_some(group.cause)
     }
 
-    /// Whether a token says nothing of its issue, and no node has seen it or its handing out.
+    /// Whether a token has no issue time, and no node has seen it or its handing out.
     pub fn is_unknown(&self, token: &Identity) -> bool {
         token.issued_at.is_none() && self.dates.issued_ms(token).is_none()
     }

@@ -12,7 +12,7 @@ use super::summary::{Item, Section, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Id, Revocation, Source, UNCONFIRMED_LIFE, Window};
 
-/// How many live entries of one shop rest on credentials that nobody could verify.
+/// How many live entries of one shop rest on unverified credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unverified {
     /// Those that end within the hour: nothing shows that the shop knew their tokens.
