@@ -52,7 +52,7 @@ pub(super) fn join(arguments: &Join) -> Result<(), CommandError> {
         (&*files.ca_file, &*admitted.authority_pem),
         (
             &*files.cert_file,
-            &*(admitted.certificate_pem + &admitted.authority_pem),
+            &format!("{}{}", admitted.certificate_pem, admitted.authority_pem),
         ),
         (&*files.key_file, &*admitted.key_pem),
     ];
