@@ -37,7 +37,7 @@ fn comment_of(attributes: &[Attribute]) -> String {
     let lines = attributes
         .iter()
         .filter_map(|attribute| match &attribute.meta {
-            Meta::NameValue(pair) if pair.path.is_ident("doc") => Some(text_of(&pair.value)),
+            Meta::NameValue(pair) if pair.path.is_ident("doc") => string_in(&pair.value),
             _ => None,
         });
     let text = lines.collect::<Vec<_>>().join(" ");
@@ -55,13 +55,14 @@ fn comment_of(attributes: &[Attribute]) -> String {
     said.trim_end_matches('.').to_owned()
 }
 
-fn text_of(value: &Expr) -> String {
+/// The text that an expression is, if it is one.
+pub fn string_in(value: &Expr) -> Option<String> {
     match value {
         Expr::Lit(ExprLit {
             lit: Lit::Str(text),
             ..
-        }) => text.value(),
-        _ => panic!("a text was expected"),
+        }) => Some(text.value()),
+        _ => None,
     }
 }
 
@@ -91,7 +92,7 @@ pub fn words_of(name: &str) -> Vec<(String, String)> {
             _ => panic!("{name}::name has an arm of several"),
         };
         let variant = path.segments.last().unwrap().ident.to_string();
-        (text_of(&arm.body), comments[&variant].clone())
+        (string_in(&arm.body).unwrap(), comments[&variant].clone())
     });
     arms.collect()
 }

@@ -3,7 +3,7 @@
 
 mod configuration;
 mod documented;
-// mod exit_codes;
+mod exit_codes;
 mod links;
 mod log_reasons;
 mod metrics;

@@ -249,7 +249,7 @@ impl Measured<'_> {
             shops.flat_map(|shop| {
                 let servers = shop.clock.servers().into_iter();
                 servers.map(|one| {
-                    let server = ("server", one.address.to_string());
+                    let server = label("server", &one.address.to_string());
                     ([label("shop", &shop.name), server], one)
                 })
             })
