@@ -8,17 +8,16 @@ use std::path::Path;
 
 use super::ROOT;
 
-/// Compares a page with what it should be, which is left below `target/` where it differs.
+/// Compares a page with what it should be, which is left below `target/`.
 #[track_caller]
 pub fn compare(name: &str, expected: &str) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reference");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), expected).unwrap();
     let page = fs::read_to_string(format!("{ROOT}/docs/reference/{name}")).unwrap_or_default();
-    if page != expected {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reference");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(name), expected).unwrap();
-        let at = folder.display();
-        panic!("docs/reference/{name} is not what the code says: cp {at}/{name} docs/reference/");
-    }
+    let at = folder.display();
+    let hint = format!("docs/reference/{name} is old: cp {at}/{name} docs/reference/");
+    assert!(page == expected, "{hint}");
 }
 
 /// A page with its title, and the note that nobody should edit it.
