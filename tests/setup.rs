@@ -108,7 +108,7 @@ fn nothing_is_installed_where_nothing_is_missing() {
 #[test]
 fn the_tests_install_no_package_with_a_service() {
     let packages = Machine::bare().packages_for("test");
-    for needed in ["cmake", "redis-tools", "chromium-driver", "procps"] {
+    for needed in ["cmake", "redis-tools", "chromium-driver", "wrk"] {
         assert!(packages.iter().any(|one| one == needed), "{packages:?}");
     }
     let serving = packages.iter().filter(|one| one.contains("server"));
