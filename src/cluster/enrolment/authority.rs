@@ -468,7 +468,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::found(NOW).unwrap();
         // After a change of authorities the file holds both; the key says which one signs.
-        let both = authority_pem() + &authority.certificate_pem();
+        let both = [authority_pem(), authority.certificate_pem()].concat();
         let ca_file = put(folder.path(), &both, &authority.key_pem());
         let opened = Authority::open(&ca_file).unwrap();
         assert_eq!(opened.certificate(), authority.certificate());
