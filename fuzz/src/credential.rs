@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use doorward::clock::UnixTime;
-use doorward::demo::shop::Shop;
+use doorward::demo::shop::PretendShop as Shop;
 use doorward::request::{Gate, Refusal, Request, Verdict};
 use doorward::revocation::Revocation;
 use http::request::Parts;

@@ -17,4 +17,4 @@ pub use graphql::graphql;
 pub use journal_record::journal_record;
 pub use path::path;
 
-use doorward::demo::shop::Shop; // whose secret the bare gate takes
+use doorward::demo::shop::PretendShop as Shop; // whose secret the bare gate takes

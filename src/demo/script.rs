@@ -2,7 +2,7 @@
 //!
 //! `$NAME` in a header stands for one of the variables, or for `$TOKEN`, in what is sent as in what is printed.
 
-use super::shop::{Shop, Storefront};
+use super::shop::{PretendShop, Storefront};
 
 /// One shop's walk.
 pub(super) struct Script {
@@ -17,23 +17,23 @@ pub(super) struct Script {
     pub(super) variables: &'static [(&'static str, &'static str)],
     /// What every request carries.
     pub(super) headers: &'static [(&'static str, &'static str)],
-    pub(super) login: Call,
+    pub(super) login: WalkRequest,
     /// The token stands in the answer to the login after the first of these, up to the second. Neither has a
     /// character that means something to `sed`.
     pub(super) token_between: (&'static str, char),
     /// How whoever has logged in shows the token.
     pub(super) pass: (&'static str, &'static str),
     /// What the customer does first, and what that is.
-    pub(super) errand: Option<(&'static str, Call)>,
+    pub(super) beforehand: Option<(&'static str, WalkRequest)>,
     /// A page that nobody else sees.
-    pub(super) page: Call,
-    pub(super) logout: Call,
+    pub(super) page: WalkRequest,
+    pub(super) logout: WalkRequest,
     /// What there is to say of the shop after the logout.
     pub(super) after_logout: &'static str,
 }
 
 /// A request of the walk.
-pub(super) struct Call {
+pub(super) struct WalkRequest {
     pub(super) method: &'static str,
     pub(super) path: &'static str,
     pub(super) headers: &'static [(&'static str, &'static str)],
@@ -50,9 +50,9 @@ const BAGISTO: Script = Script {
     storefront: Storefront::Bagisto,
     settings: "preset = \"bagisto\"",
     nature: "Bagisto; it signs HS256 tokens, and its logout revokes nothing",
-    variables: &[("KEY", Shop::KEY)],
+    variables: &[("KEY", PretendShop::KEY)],
     headers: &[("X-STOREFRONT-KEY", "$KEY")],
-    login: Call {
+    login: WalkRequest {
         method: "POST",
         path: "/api/shop/customers/login",
         headers: &[("Content-Type", "application/json")],
@@ -60,14 +60,14 @@ const BAGISTO: Script = Script {
     },
     token_between: ("\"token\":\"", '"'),
     pass: ("Authorization", "Bearer $TOKEN"),
-    errand: None,
-    page: Call {
+    beforehand: None,
+    page: WalkRequest {
         method: "GET",
         path: "/api/shop/customers/profile",
         headers: &[],
         body: "",
     },
-    logout: Call {
+    logout: WalkRequest {
         method: "POST",
         path: "/api/shop/customers/logout",
         headers: &[],
@@ -84,7 +84,7 @@ const COCART: Script = Script {
     nature: "WordPress with CoCart; it signs HS256 tokens, and its logout revokes nothing",
     variables: &[("LOGIN", "am9objpzZWNyZXQ=")], // john:secret
     headers: &[],
-    login: Call {
+    login: WalkRequest {
         method: "POST",
         path: "/wp-json/cocart/v2/login",
         headers: &[("Authorization", "Basic $LOGIN")],
@@ -92,22 +92,22 @@ const COCART: Script = Script {
     },
     token_between: ("\"jwt_token\":\"", '"'),
     pass: ("Authorization", "Bearer $TOKEN"),
-    errand: Some((
+    beforehand: Some((
         "a kettle for the cart",
-        Call {
+        WalkRequest {
             method: "POST",
             path: "/wp-json/cocart/v2/cart/add-item",
             headers: &[("Content-Type", "application/json")],
             body: r#"{"id":"18","quantity":"1"}"#,
         },
     )),
-    page: Call {
+    page: WalkRequest {
         method: "GET",
         path: "/wp-json/cocart/v2/cart",
         headers: &[],
         body: "",
     },
-    logout: Call {
+    logout: WalkRequest {
         method: "POST",
         path: "/wp-json/cocart/v1/logout",
         headers: &[],
@@ -125,7 +125,7 @@ const ECWID: Script = Script {
     nature: "a site with an Ecwid store; it signs HS256 tokens, and has no logout",
     variables: &[],
     headers: &[],
-    login: Call {
+    login: WalkRequest {
         method: "POST",
         path: "/login",
         headers: &[("Content-Type", "application/json")],
@@ -133,14 +133,14 @@ const ECWID: Script = Script {
     },
     token_between: ("site_token=", ';'),
     pass: ("Cookie", "site_token=$TOKEN"),
-    errand: None,
-    page: Call {
+    beforehand: None,
+    page: WalkRequest {
         method: "GET",
         path: "/account",
         headers: &[],
         body: "",
     },
-    logout: Call {
+    logout: WalkRequest {
         method: "POST",
         path: "/_doorward/logout",
         headers: &[

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode};
 
-use super::Failed;
-use super::script::{Call, Script};
-use super::shop::Shop;
+use super::failed_step::FailedStep;
+use super::script::{Script, WalkRequest};
+use super::shop::PretendShop;
 use crate::server::exchange;
 
 /// How long an answer may take.
@@ -18,31 +18,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What the steps share.
 pub(super) struct Walk<'a> {
     pub(super) script: &'a Script,
-    pub(super) shop: &'a Shop,
+    pub(super) shop: &'a PretendShop,
     pub(super) edge: SocketAddr,
     pub(super) out: &'a mut dyn Write,
 }
 
 impl Walk<'_> {
-    pub(super) fn go(&mut self) -> Result<(), Failed> {
+    pub(super) fn go(&mut self) -> Result<(), FailedStep> {
         self.introduce()?;
         let Script {
-            errand,
+            beforehand,
             page,
             logout,
             ..
         } = self.script;
         let token = self.log_in("1/6 login")?;
-        if let Some((what, call)) = errand {
+        if let Some((what, call)) = beforehand {
             self.show(what, call, &token, StatusCode::OK)?;
         }
         self.show("2/6 a page of the customer", page, &token, StatusCode::OK)?;
         self.show("3/6 logout", logout, &token, StatusCode::OK)?;
-        self.look_after_the_cart("3/6 logout")?;
+        self.check_cart("3/6 logout")?;
         let again = "4/6 the same token again";
         let visits = self.shop.visits();
         self.show(again, page, &token, StatusCode::UNAUTHORIZED)?;
-        self.unmoved(again, visits)?;
+        self.check_visits(again, visits)?;
         let token = self.log_in("5/6 a new login")?;
         self.show(
             "6/6 a page with the new token",
@@ -52,7 +52,7 @@ impl Walk<'_> {
         )
     }
 
-    fn introduce(&mut self) -> Result<(), Failed> {
+    fn introduce(&mut self) -> Result<(), FailedStep> {
         let (shop, edge) = (self.shop.address(), self.edge);
         let mut variables = format!("URL=http://{edge}");
         for (name, value) in self.script.variables {
@@ -64,13 +64,13 @@ impl Walk<'_> {
         ))
     }
 
-    fn log_in(&mut self, step: &'static str) -> Result<String, Failed> {
+    fn log_in(&mut self, step: &'static str) -> Result<String, FailedStep> {
         let login = &self.script.login;
         let answer = self.send(step, login, None)?;
         let (before, end) = self.script.token_between;
         let Some(token) = texts(&answer).find_map(|text| between(&text, before, end)) else {
             let why = format!("no token came with the answer {}", answer.status());
-            return Err(Failed { step, why });
+            return Err(FailedStep { step, why });
         };
         let sed = format!("sed -n 's/.*{before}\\([^{end}]*\\).*/\\1/p'");
         self.say(&format!(
@@ -85,25 +85,25 @@ impl Walk<'_> {
     fn show(
         &mut self,
         step: &'static str,
-        call: &Call,
+        call: &WalkRequest,
         token: &str,
         wanted: StatusCode,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), FailedStep> {
         let answer = self.send(step, call, Some(token))?;
         let status = answer.status();
         let body = String::from_utf8_lossy(answer.body());
         if status != wanted {
             let why = format!("the answer was {status}, not {wanted}: {body}");
-            return Err(Failed { step, why });
+            return Err(FailedStep { step, why });
         }
         let arguments = self.arguments(call, true);
         self.say(&format!("{step}: {status} {body}\n  curl -i {arguments}\n"))
     }
 
-    fn look_after_the_cart(&mut self, step: &'static str) -> Result<(), Failed> {
+    fn check_cart(&mut self, step: &'static str) -> Result<(), FailedStep> {
         if self.shop.cart_deleted() {
             let why = "the shop has destroyed the customer's cart".to_owned();
-            return Err(Failed { step, why });
+            return Err(FailedStep { step, why });
         }
         if self.script.after_logout.is_empty() {
             return Ok(());
@@ -111,34 +111,34 @@ impl Walk<'_> {
         self.say(self.script.after_logout)
     }
 
-    fn unmoved(&mut self, step: &'static str, visits: usize) -> Result<(), Failed> {
+    fn check_visits(&mut self, step: &'static str, visits: usize) -> Result<(), FailedStep> {
         let now = self.shop.visits();
         if now != visits {
             let why = format!("{} requests reached the shop", now - visits);
-            return Err(Failed { step, why });
+            return Err(FailedStep { step, why });
         }
         self.say(&format!(
             "  the shop saw nothing of it: its counter still stands at {visits}\n"
         ))
     }
 
-    fn say(&mut self, text: &str) -> Result<(), Failed> {
+    fn say(&mut self, text: &str) -> Result<(), FailedStep> {
         writeln!(self.out, "{text}")
             .and_then(|()| self.out.flush())
-            .map_err(|error| Failed {
+            .map_err(|error| FailedStep {
                 step: "the output",
                 why: error.to_string(),
             })
     }
 
-    fn headers(&self, call: &Call, as_customer: bool) -> Vec<(&'static str, &'static str)> {
+    fn headers(&self, call: &WalkRequest, as_customer: bool) -> Vec<(&'static str, &'static str)> {
         let pass = as_customer.then_some(self.script.pass);
         let given = [self.script.headers, call.headers].concat();
         given.into_iter().chain(pass).collect()
     }
 
     /// What curl is told; the shell puts the variables in.
-    fn arguments(&self, call: &Call, as_customer: bool) -> String {
+    fn arguments(&self, call: &WalkRequest, as_customer: bool) -> String {
         let mut arguments = format!("-X {} \"$URL{}\"", call.method, call.path);
         for (name, value) in self.headers(call, as_customer) {
             let _ = write!(arguments, " -H \"{name}: {value}\"");
@@ -152,10 +152,10 @@ impl Walk<'_> {
     fn send(
         &self,
         step: &'static str,
-        call: &Call,
+        call: &WalkRequest,
         token: Option<&str>,
-    ) -> Result<Response<Vec<u8>>, Failed> {
-        let failed = |error: io::Error| Failed {
+    ) -> Result<Response<Vec<u8>>, FailedStep> {
+        let failed = |error: io::Error| FailedStep {
             step,
             why: error.to_string(),
         };

@@ -45,7 +45,9 @@ pub mod readers;
 pub mod recording;
 pub mod rsa_signer;
 
-pub use doorward::demo::shop::{Coinage, Failure, Mood, Seen, Shop, Storefront};
+pub use doorward::demo::shop::{
+    Coinage, Mood, PretendShop as Shop, SeenRequest as Seen, ShopFailure as Failure, Storefront,
+};
 
 pub use aftermath::Aftermath;
 pub use backend::{Backend, Deed, Heard, ok};

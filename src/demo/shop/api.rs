@@ -3,38 +3,38 @@
 use serde_json::json;
 
 use super::customers::{Customer, Customers};
-use super::ledger::{Ledger, Mood};
+use super::ledger::{Mood, TokenLedger};
 use super::mint::Mint;
-use super::wire::{Answer, Seen};
+use super::wire::{SeenRequest, ShopAnswer};
 
 /// What the shop knows, whichever API it speaks.
-pub(super) struct Backroom {
+pub(super) struct ShopState {
     pub(super) customers: Customers,
     pub(super) mint: Mint,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: TokenLedger,
 }
 
-impl Backroom {
+impl ShopState {
     pub(super) fn in_mood(mood: Mood) -> Self {
         Self {
             customers: Customers::regulars(),
             mint: Mint::new(),
-            ledger: Ledger::in_mood(mood),
+            ledger: TokenLedger::in_mood(mood),
         }
     }
 }
 
 /// One storefront's way of speaking.
 pub(super) trait Api: Send + Sync {
-    fn answer(&self, request: &Seen) -> Answer;
+    fn answer(&self, request: &SeenRequest) -> ShopAnswer;
 
     /// A fresh token, as a login would issue it.
     fn sign_in(&self, customer: &Customer) -> String;
 
-    fn is_logout(&self, request: &Seen) -> bool;
+    fn is_logout(&self, request: &SeenRequest) -> bool;
 
     /// What the storefront says about a path it does not have.
-    fn not_found(&self) -> Answer;
+    fn not_found(&self) -> ShopAnswer;
 
     /// Whether a logout has destroyed a cart; most storefronts leave it alone.
     fn cart_deleted(&self) -> bool {
@@ -42,9 +42,9 @@ pub(super) trait Api: Send + Sync {
     }
 
     /// What the storefront says to a client that asks too often.
-    fn limited(&self) -> Answer {
+    fn limited(&self) -> ShopAnswer {
         let body = json!({"message": "Rate limit exceeded", "error": "rate_limit_exceeded", "retry_after": 60});
-        Answer::json(429, &body).with("Retry-After", "60")
+        ShopAnswer::json(429, &body).with("Retry-After", "60")
     }
 
     /// Whether the number of its row passes for a token; most storefronts compare the rest, too.
@@ -52,13 +52,13 @@ pub(super) trait Api: Send + Sync {
 }
 
 /// The answer of a shop that is told to fail with this status.
-pub(super) fn failed(api: &dyn Api, status: u16) -> Answer {
+pub(super) fn failed(api: &dyn Api, status: u16) -> ShopAnswer {
     if status == 429 {
         return api.limited();
     }
     let reason = http::StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason());
-    let reason = reason.unwrap_or("Failure");
-    Answer::json(status, &json!({"message": reason}))
+    let reason = reason.unwrap_or("ShopFailure");
+    ShopAnswer::json(status, &json!({"message": reason}))
 }

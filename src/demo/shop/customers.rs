@@ -38,7 +38,7 @@ impl Customer {
 }
 
 /// How an attempt to log in ends.
-pub(super) enum Attempt {
+pub(super) enum LoginOutcome {
     Welcome(Customer),
     WrongPassword,
     Suspended,
@@ -111,11 +111,11 @@ impl Customers {
         self.find(|customer| customer.id.to_string() == subject)
     }
 
-    pub(super) fn log_in(&self, name: &str, password: &str) -> Attempt {
+    pub(super) fn log_in(&self, name: &str, password: &str) -> LoginOutcome {
         match self.find(|customer| customer.answers_to(name) && customer.password == password) {
-            Some(customer) if customer.suspended => Attempt::Suspended,
-            Some(customer) => Attempt::Welcome(customer),
-            None => Attempt::WrongPassword,
+            Some(customer) if customer.suspended => LoginOutcome::Suspended,
+            Some(customer) => LoginOutcome::Welcome(customer),
+            None => LoginOutcome::WrongPassword,
         }
     }
 

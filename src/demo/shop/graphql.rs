@@ -5,15 +5,15 @@
 
 use serde_json::{Value, json};
 
-use super::wire::{Answer, Seen};
+use super::wire::{SeenRequest, ShopAnswer};
 
 /// One operation of a request.
-pub(super) struct Operation {
+pub(super) struct GraphQlOperation {
     pub(super) text: String,
     variables: Value,
 }
 
-impl Operation {
+impl GraphQlOperation {
     fn of(request: &Value) -> Self {
         Self {
             text: request["query"].as_str().unwrap_or_default().to_owned(),
@@ -47,29 +47,32 @@ fn literal<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The operations of a request, in order: of its JSON body, alone or in a list, or of its query string.
-pub(super) fn operations(request: &Seen) -> Vec<Operation> {
+pub(super) fn operations(request: &SeenRequest) -> Vec<GraphQlOperation> {
     let body = request.json();
     if let Some(batch) = body.as_array() {
-        return batch.iter().map(Operation::of).collect();
+        return batch.iter().map(GraphQlOperation::of).collect();
     }
     if body["query"].is_string() {
-        return vec![Operation::of(&body)];
+        return vec![GraphQlOperation::of(&body)];
     }
     let variables = request.query("variables").unwrap_or_default();
     let variables = serde_json::from_str(&variables).unwrap_or(Value::Null);
-    let operation = |text| Operation { text, variables };
+    let operation = |text| GraphQlOperation { text, variables };
     request.query("query").map(operation).into_iter().collect()
 }
 
 /// Performs each operation and answers as they came: one, or a list.
-pub(super) fn answer(request: &Seen, perform: impl Fn(&Operation) -> Value) -> Answer {
+pub(super) fn answer(
+    request: &SeenRequest,
+    perform: impl Fn(&GraphQlOperation) -> Value,
+) -> ShopAnswer {
     let mut results: Vec<Value> = operations(request).iter().map(perform).collect();
     if request.json().is_array() {
-        return Answer::json(200, &Value::Array(results));
+        return ShopAnswer::json(200, &Value::Array(results));
     }
     match results.pop() {
-        Some(result) => Answer::json(200, &result),
-        None => Answer::json(400, &error("GraphQL query is missing", &json!({}))),
+        Some(result) => ShopAnswer::json(200, &result),
+        None => ShopAnswer::json(400, &error("GraphQL query is missing", &json!({}))),
     }
 }
 

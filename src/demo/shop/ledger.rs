@@ -15,13 +15,13 @@ pub enum Mood {
 }
 
 /// What a revocation can name a token by.
-pub(super) struct Identity {
+pub(super) struct TokenIdentity {
     id: String,
     pub(super) subject: String,
     issued_at: Option<i64>,
 }
 
-impl Identity {
+impl TokenIdentity {
     /// Reads the claims at these JSON pointers; a token without an id is its own id.
     pub(super) fn of(token: &str, claims: &Value, id: &str, subject: &str) -> Self {
         let text = |pointer| claims.pointer(pointer).map(plain);
@@ -41,13 +41,13 @@ fn plain(value: &Value) -> String {
 }
 
 /// The tokens and the customers that have been logged out.
-pub(super) struct Ledger {
+pub(super) struct TokenLedger {
     mood: Mood,
     tokens: Mutex<HashSet<String>>,
     cutoffs: Mutex<HashMap<String, i64>>,
 }
 
-impl Ledger {
+impl TokenLedger {
     pub(super) fn in_mood(mood: Mood) -> Self {
         Self {
             mood,
@@ -56,7 +56,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn revoke_token(&self, identity: &Identity) {
+    pub(super) fn revoke_token(&self, identity: &TokenIdentity) {
         match self.mood {
             Mood::Honest => drop(self.tokens.lock().insert(identity.id.clone())),
             Mood::Stateless => {}
@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     /// Ends every token of the customer from before `now`, and this one.
-    pub(super) fn revoke_subject(&self, identity: &Identity, now: i64) {
+    pub(super) fn revoke_subject(&self, identity: &TokenIdentity, now: i64) {
         self.revoke_token(identity);
         self.cut_off(&identity.subject, now);
     }
@@ -78,7 +78,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn covers(&self, identity: &Identity) -> bool {
+    pub(super) fn covers(&self, identity: &TokenIdentity) -> bool {
         let cut_off = |cutoff: &i64| {
             identity
                 .issued_at

@@ -39,7 +39,7 @@ pub enum Coinage {
 
 /// Signs tokens and reads them again, by the shop's own clock.
 pub(super) struct Mint {
-    pub(super) clock: ShopClock,
+    pub(super) clock: PretendClock,
     coinage: Mutex<Coinage>,
     serial: AtomicU64,
     random: RandomState,
@@ -48,7 +48,7 @@ pub(super) struct Mint {
 impl Mint {
     pub(super) fn new() -> Self {
         Self {
-            clock: ShopClock::default(),
+            clock: PretendClock::default(),
             coinage: Mutex::new(Coinage::Full),
             serial: AtomicU64::new(0),
             random: RandomState::new(),
@@ -122,12 +122,12 @@ impl Mint {
 
 /// The shop's clock: right, or wrong by as much as a test wants, or stopped.
 #[derive(Default)]
-pub(super) struct ShopClock {
+pub(super) struct PretendClock {
     offset_s: AtomicI64,
     stopped_at: Mutex<Option<UnixTime>>,
 }
 
-impl ShopClock {
+impl PretendClock {
     pub(super) fn set_offset(&self, seconds: i64) {
         self.offset_s.store(seconds, Ordering::SeqCst);
     }

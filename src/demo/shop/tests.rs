@@ -4,10 +4,12 @@ use std::io::{Read, Write};
 
 use serde_json::json;
 
-use super::*;
+use std::net::TcpStream;
+
+use super::{Coinage, Mood, PretendShop, SeenRequest, ShopFailure, Storefront};
 
 /// Sends these bytes and reads until the shop closes the connection.
-pub(super) fn ask(shop: &Shop, request: &str) -> String {
+pub(super) fn ask(shop: &PretendShop, request: &str) -> String {
     let mut stream = TcpStream::connect(shop.address()).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -15,19 +17,25 @@ pub(super) fn ask(shop: &Shop, request: &str) -> String {
     answer
 }
 
-pub(super) fn bagisto(shop: &Shop, method: &str, path: &str, token: &str, body: &str) -> String {
+pub(super) fn bagisto(
+    shop: &PretendShop,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: &str,
+) -> String {
     ask(
         shop,
         &format!(
             "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nX-STOREFRONT-KEY: {}\r\n\
              Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
-            Shop::KEY,
+            PretendShop::KEY,
             body.len()
         ),
     )
 }
 
-fn profile(shop: &Shop, token: &str) -> String {
+fn profile(shop: &PretendShop, token: &str) -> String {
     bagisto(shop, "GET", "/api/shop/customers/profile", token, "")
         .chars()
         .take(12)
@@ -36,7 +44,7 @@ fn profile(shop: &Shop, token: &str) -> String {
 
 #[test]
 fn an_honest_shop_ends_every_earlier_token_and_spares_the_next_login() {
-    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    let shop = PretendShop::open(Storefront::Bagisto, Mood::Honest).unwrap();
     shop.set_date_offset(-10);
     let earlier = shop.sign_in("john@example.com");
     shop.set_date_offset(0);
@@ -54,7 +62,7 @@ fn an_honest_shop_ends_every_earlier_token_and_spares_the_next_login() {
         "{answer}"
     );
 
-    let login = json!({"email": "john@example.com", "password": Shop::PASSWORD}).to_string();
+    let login = json!({"email": "john@example.com", "password": PretendShop::PASSWORD}).to_string();
     let answer = bagisto(&shop, "POST", "/api/shop/customers/login", "", &login);
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
     let body: Value = serde_json::from_str(body).unwrap();
@@ -68,7 +76,7 @@ fn an_honest_shop_ends_every_earlier_token_and_spares_the_next_login() {
 
 #[test]
 fn a_stateless_shop_answers_the_logout_and_keeps_honouring_the_token() {
-    let shop = Shop::open(Storefront::Bagisto, Mood::Stateless).unwrap();
+    let shop = PretendShop::open(Storefront::Bagisto, Mood::Stateless).unwrap();
     let token = shop.sign_in("jane@example.com");
     let answer = bagisto(&shop, "POST", "/api/shop/customers/logout", &token, "");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -77,7 +85,7 @@ fn a_stateless_shop_answers_the_logout_and_keeps_honouring_the_token() {
 
 #[test]
 fn one_connection_carries_many_requests_and_every_framing() {
-    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    let shop = PretendShop::open(Storefront::Bagisto, Mood::Honest).unwrap();
     let answers = ask(
         &shop,
         "HEAD / HTTP/1.1\r\n\r\n\
@@ -100,7 +108,7 @@ fn one_connection_carries_many_requests_and_every_framing() {
 
 #[test]
 fn what_was_seen_can_be_printed_without_its_credentials() {
-    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    let shop = PretendShop::open(Storefront::Bagisto, Mood::Honest).unwrap();
     bagisto(
         &shop,
         "GET",
@@ -117,19 +125,19 @@ fn what_was_seen_can_be_printed_without_its_credentials() {
 
 #[test]
 fn a_failing_shop_fails_as_told_and_a_dropped_one_lets_its_clients_go() {
-    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    let shop = PretendShop::open(Storefront::Bagisto, Mood::Honest).unwrap();
     let token = shop.sign_in("john");
-    shop.fail(Failure::Status(503));
+    shop.fail(ShopFailure::Status(503));
     assert_eq!(profile(&shop, &token), "HTTP/1.1 503");
-    shop.fail(Failure::NotFoundAtLogout);
+    shop.fail(ShopFailure::NotFoundAtLogout);
     assert!(
         bagisto(&shop, "POST", "/api/shop/customers/logout", &token, "")
             .starts_with("HTTP/1.1 404")
     );
     assert_eq!(profile(&shop, &token), "HTTP/1.1 200");
-    shop.fail(Failure::HangUp);
+    shop.fail(ShopFailure::HangUp);
     assert_eq!(profile(&shop, &token), "");
-    shop.fail(Failure::Silent);
+    shop.fail(ShopFailure::Silent);
     let mut waiting = TcpStream::connect(shop.address()).unwrap();
     waiting.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     drop(shop);
@@ -139,7 +147,7 @@ fn a_failing_shop_fails_as_told_and_a_dropped_one_lets_its_clients_go() {
 
 #[test]
 fn what_the_shop_recites_is_said_byte_for_byte_and_ends_the_connection() {
-    let shop = Shop::open(Storefront::Bagisto, Mood::Honest).unwrap();
+    let shop = PretendShop::open(Storefront::Bagisto, Mood::Honest).unwrap();
     shop.recite("/odd", "HTTP/1.1 200 Fine\r\nContent-Length: 9\r\n\r\nhalf");
     let answer = ask(&shop, "GET /odd?x=1 HTTP/1.1\r\n\r\n");
     assert_eq!(answer, "HTTP/1.1 200 Fine\r\nContent-Length: 9\r\n\r\nhalf");

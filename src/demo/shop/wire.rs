@@ -17,7 +17,7 @@ const HEADERS_MAX: usize = 128;
 
 /// One request as it reached the shop.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct SeenRequest {
     /// The method, as sent.
     pub method: String,
     /// The request target, as sent: neither decoded nor normalised.
@@ -28,7 +28,7 @@ pub struct Seen {
     pub body: Vec<u8>,
 }
 
-impl Seen {
+impl SeenRequest {
     /// The value of the first header line of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers_named(name).next()
@@ -110,7 +110,7 @@ impl Seen {
 }
 
 /// Credentials travel in two headers, in the query and in the body: none of them is printed.
-impl fmt::Debug for Seen {
+impl fmt::Debug for SeenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secret = |name: &str| {
             ["authorization", "cookie"]
@@ -122,7 +122,7 @@ impl fmt::Debug for Seen {
             .iter()
             .map(|(name, value)| (name, if secret(name) { ".." } else { value.as_str() }))
             .collect();
-        f.debug_struct("Seen")
+        f.debug_struct("SeenRequest")
             .field("method", &self.method)
             .field("path", &self.split_target().0)
             .field("headers", &headers)
@@ -132,19 +132,19 @@ impl fmt::Debug for Seen {
 }
 
 /// A request, and whether its client will send another one on this connection.
-pub(super) struct Request {
-    pub(super) seen: Seen,
+pub(super) struct ReceivedRequest {
+    pub(super) seen: SeenRequest,
     pub(super) last: bool,
 }
 
 /// What the shop says to one request.
-pub(super) struct Answer {
+pub(super) struct ShopAnswer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl ShopAnswer {
     pub(super) fn json(status: u16, body: &Value) -> Self {
         Self {
             status,
@@ -204,12 +204,12 @@ impl Answer {
 }
 
 /// One connection: requests in, answers out.
-pub(super) struct Conversation {
+pub(super) struct ShopConnection {
     stream: TcpStream,
     unread: Vec<u8>,
 }
 
-impl Conversation {
+impl ShopConnection {
     pub(super) fn on(stream: TcpStream) -> Self {
         Self {
             stream,
@@ -218,7 +218,7 @@ impl Conversation {
     }
 
     /// Waits for a whole request; none when the client has closed in good order.
-    pub(super) fn next_request(&mut self) -> io::Result<Option<Request>> {
+    pub(super) fn next_request(&mut self) -> io::Result<Option<ReceivedRequest>> {
         let Some(head) = self.read_head()? else {
             return Ok(None);
         };
@@ -230,16 +230,16 @@ impl Conversation {
             Framing::Chunked => self.read_chunks()?,
         };
         let last = head.version == 0 || head.has("connection", "close");
-        Ok(Some(Request {
-            seen: Seen { body, ..head.seen },
+        Ok(Some(ReceivedRequest {
+            seen: SeenRequest { body, ..head.seen },
             last,
         }))
     }
 
     pub(super) fn answer(
         &mut self,
-        request: &Request,
-        answer: &Answer,
+        request: &ReceivedRequest,
+        answer: &ShopAnswer,
         date: &str,
     ) -> io::Result<()> {
         self.stream
@@ -254,7 +254,7 @@ impl Conversation {
 
     /// Tells the client that what it sent is not HTTP; nothing can follow.
     pub(super) fn refuse(&mut self, date: &str) -> io::Result<()> {
-        let answer = Answer::json(400, &serde_json::json!({"message": "Bad Request"}));
+        let answer = ShopAnswer::json(400, &serde_json::json!({"message": "Bad Request"}));
         self.stream.write_all(&answer.encode(date, "", true))
     }
 
@@ -266,9 +266,9 @@ impl Conversation {
         Ok(())
     }
 
-    fn read_head(&mut self) -> io::Result<Option<Head>> {
+    fn read_head(&mut self) -> io::Result<Option<RequestHead>> {
         loop {
-            if let Some((head, length)) = Head::parse(&self.unread)? {
+            if let Some((head, length)) = RequestHead::parse(&self.unread)? {
                 self.unread.drain(..length);
                 return Ok(Some(head));
             }
@@ -354,12 +354,12 @@ enum Framing {
     Chunked,
 }
 
-struct Head {
-    seen: Seen,
+struct RequestHead {
+    seen: SeenRequest,
     version: u8,
 }
 
-impl Head {
+impl RequestHead {
     fn parse(bytes: &[u8]) -> io::Result<Option<(Self, usize)>> {
         let mut lines = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut parsed = httparse::Request::new(&mut lines);
@@ -369,7 +369,7 @@ impl Head {
         let httparse::Status::Complete(length) = status else {
             return Ok(None);
         };
-        let seen = Seen {
+        let seen = SeenRequest {
             method: parsed.method.unwrap_or_default().to_owned(),
             target: parsed.path.unwrap_or_default().to_owned(),
             headers: parsed

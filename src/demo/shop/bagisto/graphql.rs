@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{account, products, said};
-use crate::demo::shop::api::{Api, Backroom};
-use crate::demo::shop::customers::{Attempt, Customer};
-use crate::demo::shop::graphql::{self, Operation};
-use crate::demo::shop::ledger::Identity;
+use super::answers::{account, products, said};
+use crate::demo::shop::api::{Api, ShopState};
+use crate::demo::shop::customers::{Customer, LoginOutcome};
+use crate::demo::shop::graphql::{self, GraphQlOperation};
+use crate::demo::shop::ledger::TokenIdentity;
 use crate::demo::shop::mint::{LETTERS_AND_DIGITS, Mint};
-use crate::demo::shop::wire::{Answer, Seen};
+use crate::demo::shop::wire::{SeenRequest, ShopAnswer};
 
 const PATH: &str = "/graphql";
 /// The library's own example of a route that refreshes (its quick start); headless-ecommerce has none of its own.
@@ -26,43 +26,43 @@ const UNAUTHENTICATED: &str = "Unauthenticated.";
 
 /// A shop that knows customers by JWTs, and keeps a list of those that ended.
 pub(super) struct Graphql {
-    backroom: Arc<Backroom>,
+    state: Arc<ShopState>,
 }
 
 impl Api for Graphql {
-    fn answer(&self, request: &Seen) -> Answer {
+    fn answer(&self, request: &SeenRequest) -> ShopAnswer {
         match (request.verb(), request.path().as_str()) {
             ("GET" | "POST", PATH) => {
                 graphql::answer(request, |operation| self.perform(request, operation))
             }
             ("POST", REFRESH) => self.refresh(request),
-            ("GET", "/") => Answer::html("<!doctype html><title>Shop</title><h1>Welcome</h1>"),
+            ("GET", "/") => ShopAnswer::html("<!doctype html><title>Shop</title><h1>Welcome</h1>"),
             _ => self.not_found(),
         }
     }
 
     fn sign_in(&self, customer: &Customer) -> String {
-        let mut claims = self.backroom.mint.claims(&customer.subject(), LIFETIME_S);
+        let mut claims = self.state.mint.claims(&customer.subject(), LIFETIME_S);
         claims["prv"] = json!(PROVIDER);
         Mint::sign(&claims)
     }
 
-    fn is_logout(&self, request: &Seen) -> bool {
+    fn is_logout(&self, request: &SeenRequest) -> bool {
         let operations = graphql::operations(request);
         request.path() == PATH && operations.iter().any(|known| known.names("customerLogout"))
     }
 
-    fn not_found(&self) -> Answer {
+    fn not_found(&self) -> ShopAnswer {
         said(404, "Not Found")
     }
 }
 
 impl Graphql {
-    pub(super) fn new(backroom: Arc<Backroom>) -> Self {
-        Self { backroom }
+    pub(super) fn new(state: Arc<ShopState>) -> Self {
+        Self { state }
     }
 
-    fn perform(&self, request: &Seen, operation: &Operation) -> Value {
+    fn perform(&self, request: &SeenRequest, operation: &GraphQlOperation) -> Value {
         let data = |field: &str, payload: Value| json!({"data": {field: payload}});
         if operation.names("customerLogin") {
             return self.log_in(
@@ -74,7 +74,7 @@ impl Graphql {
             let Some((identity, _)) = self.visitor(request) else {
                 return unauthenticated();
             };
-            self.backroom.ledger.revoke_token(&identity);
+            self.state.ledger.revoke_token(&identity);
             let message = "Success: Customer logout successful.";
             return data(
                 "customerLogout",
@@ -91,8 +91,8 @@ impl Graphql {
     }
 
     fn log_in(&self, email: &str, password: &str) -> Value {
-        match self.backroom.customers.log_in(email, password) {
-            Attempt::Welcome(customer) => {
+        match self.state.customers.log_in(email, password) {
+            LoginOutcome::Welcome(customer) => {
                 let payload = json!({
                     "success": true,
                     "message": "Success: Customer login successfully.",
@@ -103,32 +103,32 @@ impl Graphql {
                 });
                 json!({"data": {"customerLogin": payload}})
             }
-            Attempt::WrongPassword | Attempt::Suspended => {
+            LoginOutcome::WrongPassword | LoginOutcome::Suspended => {
                 graphql::error("Invalid Email or Password.", &json!({}))
             }
         }
     }
 
-    fn visitor(&self, request: &Seen) -> Option<(Identity, Customer)> {
+    fn visitor(&self, request: &SeenRequest) -> Option<(TokenIdentity, Customer)> {
         let token = token_of(request)?;
-        let claims = self.backroom.mint.verify(&token)?;
+        let claims = self.state.mint.verify(&token)?;
         self.known(&token, &claims)
     }
 
-    fn known(&self, token: &str, claims: &Value) -> Option<(Identity, Customer)> {
-        let identity = Identity::of(token, claims, "/jti", "/sub");
-        if self.backroom.ledger.covers(&identity) {
+    fn known(&self, token: &str, claims: &Value) -> Option<(TokenIdentity, Customer)> {
+        let identity = TokenIdentity::of(token, claims, "/jti", "/sub");
+        if self.state.ledger.covers(&identity) {
             return None;
         }
-        let customer = self.backroom.customers.with_subject(&identity.subject)?;
+        let customer = self.state.customers.with_subject(&identity.subject)?;
         Some((identity, customer))
     }
 
     /// A token for a token, which may have expired. The new one says that it was issued when the first one was; the
     /// old one goes on the list.
-    fn refresh(&self, request: &Seen) -> Answer {
+    fn refresh(&self, request: &SeenRequest) -> ShopAnswer {
         match self.refreshed(request) {
-            Some(token) => Answer::json(
+            Some(token) => ShopAnswer::json(
                 200,
                 &json!({"access_token": token, "token_type": "bearer", "expires_in": LIFETIME_S}),
             ),
@@ -136,8 +136,8 @@ impl Graphql {
         }
     }
 
-    fn refreshed(&self, request: &Seen) -> Option<String> {
-        let mint = &self.backroom.mint;
+    fn refreshed(&self, request: &SeenRequest) -> Option<String> {
+        let mint = &self.state.mint;
         let token = token_of(request)?;
         let mut claims = Mint::signed_claims(&token)?;
         let (identity, _) = self.known(&token, &claims)?;
@@ -145,7 +145,7 @@ impl Graphql {
         if now >= claims["iat"].as_i64()? + REFRESHABLE_S {
             return None;
         }
-        self.backroom.ledger.revoke_token(&identity);
+        self.state.ledger.revoke_token(&identity);
         claims["nbf"] = json!(now);
         claims["exp"] = json!(now + LIFETIME_S);
         claims["jti"] = json!(mint.word(LETTERS_AND_DIGITS, 16));
@@ -158,7 +158,7 @@ fn unauthenticated() -> Value {
 }
 
 /// Where the library looks, in its order.
-fn token_of(request: &Seen) -> Option<String> {
+fn token_of(request: &SeenRequest) -> Option<String> {
     let header = request.header("authorization").and_then(after_bearer);
     let in_json = || request.json()["token"].as_str().map(str::to_owned);
     let in_form = || Some(request.form("token")).filter(|token| !token.is_empty());

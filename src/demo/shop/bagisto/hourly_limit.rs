@@ -2,8 +2,8 @@
 
 use parking_lot::Mutex;
 
-use crate::demo::shop::mint::ShopClock;
-use crate::demo::shop::wire::Answer;
+use crate::demo::shop::mint::PretendClock;
+use crate::demo::shop::wire::ShopAnswer;
 
 /// More than any story sends; the real limit is the operator's.
 const REQUESTS: u64 = 1000;
@@ -21,7 +21,7 @@ struct Spent {
 
 impl HourlyLimit {
     /// Counts one request and says what it leaves. `X-RateLimit-Reset` is the seconds that the hour still has.
-    pub(super) fn tell(&self, clock: &ShopClock, answer: Answer) -> Answer {
+    pub(super) fn tell(&self, clock: &PretendClock, answer: ShopAnswer) -> ShopAnswer {
         let now = clock.now();
         let mut spent = self.0.lock();
         if spent.hour != now / HOUR_S {

@@ -20,10 +20,10 @@ pub(super) enum Lookup {
 
 /// The table `personal_access_tokens`: whose each row is, and its secret.
 #[derive(Default)]
-pub(super) struct Sanctum(Mutex<Table>);
+pub(super) struct Sanctum(Mutex<TokenTable>);
 
 #[derive(Default)]
-struct Table {
+struct TokenTable {
     issued: u64,
     rows: BTreeMap<u64, (String, Customer)>,
 }
@@ -57,7 +57,7 @@ impl Sanctum {
     }
 }
 
-impl Table {
+impl TokenTable {
     /// Sanctum finds a token by the secret alone as well, where no row stands before it (`findToken` in its code); and
     /// a database reads the row as a number, so `01|…` is `1|…` (not verified).
     fn row_of(&self, token: &str, lookup: Lookup) -> Option<u64> {

@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use crate::demo::shop::tests::{ask, bagisto};
-use crate::demo::shop::{Coinage, Failure, Mood, Shop, Storefront};
+use crate::demo::shop::{Coinage, Mood, PretendShop, ShopFailure, Storefront};
 
 const PROFILE: &str = "/api/shop/customers/profile";
 const CODED_PROFILE: &str = "/api/shop/customer-profile";
 const CODED_LOGOUT: &str = "/api/shop/customer/logout";
 const MOODS: [Mood; 2] = [Mood::Honest, Mood::Stateless];
 
-fn open(storefront: Storefront, mood: Mood) -> Shop {
-    Shop::open(storefront, mood).unwrap()
+fn open(storefront: Storefront, mood: Mood) -> PretendShop {
+    PretendShop::open(storefront, mood).unwrap()
 }
 
 /// The status and the body.
@@ -21,11 +21,11 @@ fn parts(answer: &str) -> (u16, Value) {
     (status, serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
-fn call(shop: &Shop, method: &str, path: &str, token: &str, body: &str) -> (u16, Value) {
+fn call(shop: &PretendShop, method: &str, path: &str, token: &str, body: &str) -> (u16, Value) {
     parts(&bagisto(shop, method, path, token, body))
 }
 
-fn status(shop: &Shop, path: &str, token: &str) -> u16 {
+fn status(shop: &PretendShop, path: &str, token: &str) -> u16 {
     call(shop, "GET", path, token, "").0
 }
 
@@ -37,13 +37,13 @@ fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
         .next()
 }
 
-fn graphql(shop: &Shop, path: &str, token: &str, query: &str) -> Value {
+fn graphql(shop: &PretendShop, path: &str, token: &str, query: &str) -> Value {
     let body = json!({"query": query}).to_string();
     call(shop, "POST", path, token, &body).1
 }
 
 /// A request with these lines and nothing else.
-fn bare(shop: &Shop, request_line: &str, lines: &str, body: &str) -> (u16, Value) {
+fn bare(shop: &PretendShop, request_line: &str, lines: &str, body: &str) -> (u16, Value) {
     let length = body.len();
     let request = format!(
         "{request_line} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{lines}\r\n{body}"
@@ -58,7 +58,7 @@ fn a_login_says_who_came_and_every_refusal_is_as_documented() {
         let path = "/api/shop/customers/login";
         call(&shop, "POST", path, "", &body.to_string())
     };
-    let password = Shop::PASSWORD;
+    let password = PretendShop::PASSWORD;
     let (status, body) = log_in(json!({"email": "john@example.com", "password": password}));
     assert_eq!(status, 200);
     assert_eq!(body["message"], "Logged in successfully");
@@ -75,12 +75,12 @@ fn a_login_says_who_came_and_every_refusal_is_as_documented() {
     assert_eq!(log_in(json!({"email": "john@example.com"})).0, 400);
 
     let logout = |lines: &str| bare(&shop, "POST /api/shop/customers/logout", lines, "{}");
-    let key = format!("X-STOREFRONT-KEY: {}\r\n", Shop::KEY);
+    let key = format!("X-STOREFRONT-KEY: {}\r\n", PretendShop::KEY);
     assert_eq!(logout("").1["error"], "missing_key");
     assert_eq!(logout("X-STOREFRONT-KEY: pk_other\r\n").0, 403);
     assert_eq!(logout(&key).0, 400);
     assert_eq!(logout(&format!("{key}Authorization: Bearer x\r\n")).0, 401);
-    shop.fail(Failure::Status(429));
+    shop.fail(ShopFailure::Status(429));
     let answer = bagisto(&shop, "POST", "/api/shop/customers/logout", "x", "{}");
     assert_eq!(header(&answer, "Retry-After"), Some("60"), "{answer}");
     assert_eq!(parts(&answer).1["error"], "rate_limit_exceeded");
@@ -96,7 +96,7 @@ fn an_empty_logout_without_a_length_ends_the_token_and_not_the_next_one_of_the_s
         &format!(
             "POST /api/shop/customers/logout HTTP/1.1\r\nConnection: close\r\nX-STOREFRONT-KEY: {}\r\n\
              Authorization: Bearer {token}\r\n\r\n",
-            Shop::KEY
+            PretendShop::KEY
         ),
     );
     assert_eq!(parts(&answer).0, 200, "{answer}");
@@ -130,7 +130,8 @@ fn it_mints_what_real_shops_mint() {
 fn the_paths_of_the_real_code_issue_and_end_opaque_tokens() {
     for storefront in [Storefront::Bagisto, Storefront::BagistoApi] {
         let shop = open(storefront, Mood::Honest);
-        let bob = json!({"email": "bob@example.com", "password": Shop::PASSWORD}).to_string();
+        let bob =
+            json!({"email": "bob@example.com", "password": PretendShop::PASSWORD}).to_string();
         let log_in = || call(&shop, "POST", "/api/shop/customer/login", "", &bob);
         let (status_of_login, body) = log_in();
         assert_eq!(status_of_login, 201);
@@ -219,7 +220,7 @@ fn the_coded_shop_speaks_graphql_too() {
     let login = format!(
         "mutation {{ createCustomerLogin(input: {{email: \"alice@example.com\", password: \"{}\"}}) \
          {{ customerLogin {{ token success }} }} }}",
-        Shop::PASSWORD
+        PretendShop::PASSWORD
     );
     let answer = tell("", &login);
     let token = answer["data"]["createCustomerLogin"]["customerLogin"]["token"].as_str();
@@ -281,7 +282,7 @@ fn the_coded_shop_counts_down_by_the_hour_and_says_so_in_its_own_way() {
     assert!((1..=3600).contains(&first[2]), "{first:?}");
     shop.set_date_offset(first[2].cast_signed());
     assert_eq!(numbers(&ask()), [first[0], first[1], 3600]);
-    shop.fail(Failure::Status(429));
+    shop.fail(ShopFailure::Status(429));
     let refused = ask();
     assert_eq!(header(&refused, "Retry-After"), None, "{refused}");
     assert_eq!(parts(&refused).1["retry_after"], 3600);
@@ -297,7 +298,7 @@ fn the_graphql_shop_ends_the_presented_token_and_no_other() {
         let tell = |token: &str, query: &str| graphql(&shop, "/graphql", token, query);
         let query =
             "mutation($input: LoginInput!) { customerLogin(input: $input) { accessToken } }";
-        let input = json!({"email": "alice@example.com", "password": Shop::PASSWORD});
+        let input = json!({"email": "alice@example.com", "password": PretendShop::PASSWORD});
         let login = json!({"query": query, "variables": {"input": input}}).to_string();
         let (_, answer) = bare(&shop, "POST /graphql", "", &login);
         let token = answer["data"]["customerLogin"]["accessToken"]

@@ -5,30 +5,30 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::sanctum::{Lookup, Sanctum};
-use crate::demo::shop::api::Backroom;
+use crate::demo::shop::api::ShopState;
 use crate::demo::shop::customers::Customer;
-use crate::demo::shop::ledger::Identity;
+use crate::demo::shop::ledger::TokenIdentity;
 
 /// The opaque tokens of the code and, where the shop knows them too, the JWTs of the documentation.
-pub(super) struct Tokens {
-    backroom: Arc<Backroom>,
+pub(super) struct BearerTokens {
+    state: Arc<ShopState>,
     sanctum: Sanctum,
     knows_jwts: bool,
     /// How careless the places are that ask the table themselves.
     fallback: Mutex<Lookup>,
 }
 
-impl Tokens {
-    pub(super) fn of_both_kinds(backroom: Arc<Backroom>) -> Self {
+impl BearerTokens {
+    pub(super) fn of_both_kinds(state: Arc<ShopState>) -> Self {
         Self {
             knows_jwts: true,
-            ..Self::opaque(backroom, Lookup::Secret)
+            ..Self::opaque(state, Lookup::Secret)
         }
     }
 
-    pub(super) fn opaque(backroom: Arc<Backroom>, fallback: Lookup) -> Self {
+    pub(super) fn opaque(state: Arc<ShopState>, fallback: Lookup) -> Self {
         Self {
-            backroom,
+            state,
             sanctum: Sanctum::default(),
             knows_jwts: false,
             fallback: Mutex::new(fallback),
@@ -40,13 +40,13 @@ impl Tokens {
     }
 
     pub(super) fn issue_opaque(&self, customer: &Customer) -> String {
-        self.sanctum.issue(&self.backroom.mint, customer)
+        self.sanctum.issue(&self.state.mint, customer)
     }
 
     pub(super) fn owner(&self, token: &str) -> Option<Customer> {
         match self.identity(token) {
-            Some(identity) if self.backroom.ledger.covers(&identity) => None,
-            Some(identity) => self.backroom.customers.with_subject(&identity.subject),
+            Some(identity) if self.state.ledger.covers(&identity) => None,
+            Some(identity) => self.state.customers.with_subject(&identity.subject),
             None => self.sanctum.owner(token, Lookup::Secret),
         }
     }
@@ -59,7 +59,7 @@ impl Tokens {
 
     /// Ends this token and no other.
     pub(super) fn end(&self, token: &str) {
-        let ledger = &self.backroom.ledger;
+        let ledger = &self.state.ledger;
         match self.identity(token) {
             Some(identity) => ledger.revoke_token(&identity),
             None => self
@@ -72,19 +72,15 @@ impl Tokens {
     pub(super) fn end_all(&self, token: &str) {
         match self.identity(token) {
             Some(identity) => {
-                let now = self.backroom.mint.clock.now();
-                self.backroom.ledger.revoke_subject(&identity, now);
+                let now = self.state.mint.clock.now();
+                self.state.ledger.revoke_subject(&identity, now);
             }
             None => self.end(token),
         }
     }
 
-    fn identity(&self, token: &str) -> Option<Identity> {
-        let claims = self
-            .backroom
-            .mint
-            .verify(token)
-            .filter(|_| self.knows_jwts)?;
-        Some(Identity::of(token, &claims, "/jti", "/sub"))
+    fn identity(&self, token: &str) -> Option<TokenIdentity> {
+        let claims = self.state.mint.verify(token).filter(|_| self.knows_jwts)?;
+        Some(TokenIdentity::of(token, &claims, "/jti", "/sub"))
     }
 }

@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 use super::login::{self, LOGIN, PROFILE, Sessions};
 use super::refresh_tokens::RefreshTokens;
 use super::site;
-use crate::demo::shop::api::{Api, Backroom};
-use crate::demo::shop::customers::{Attempt, Customer};
-use crate::demo::shop::ledger::{Identity, Mood};
+use crate::demo::shop::api::{Api, ShopState};
+use crate::demo::shop::customers::{Customer, LoginOutcome};
+use crate::demo::shop::ledger::{Mood, TokenIdentity};
 use crate::demo::shop::mint::{HEXADECIMAL, ISSUER, Mint};
-use crate::demo::shop::wire::{Answer, Seen};
+use crate::demo::shop::wire::{SeenRequest, ShopAnswer};
 
 const TEN_DAYS_S: i64 = 10 * 24 * 3600;
 const LOGOUTS: [&str; 2] = ["/cocart/v1/logout", "/cocart/v2/logout"];
 
 /// A `WordPress` shop with `CoCart`.
-pub(super) struct Cocart {
-    backroom: Arc<Backroom>,
+pub(in crate::demo::shop) struct Cocart {
+    state: Arc<ShopState>,
     refresh_tokens: RefreshTokens,
     sessions: Sessions,
     /// What lies in the carts of customers; guests have none here.
@@ -34,11 +34,11 @@ pub(super) struct Cocart {
 /// Who is asking, as far as `Authorization` tells.
 enum Visitor {
     Guest,
-    Customer(Customer, Option<Identity>),
+    Customer(Customer, Option<TokenIdentity>),
 }
 
 impl Api for Cocart {
-    fn answer(&self, request: &Seen) -> Answer {
+    fn answer(&self, request: &SeenRequest) -> ShopAnswer {
         let Some(route) = rest_route(request) else {
             return self.page(request);
         };
@@ -57,13 +57,13 @@ impl Api for Cocart {
         self.sign_in_on(customer, "")
     }
 
-    fn is_logout(&self, request: &Seen) -> bool {
+    fn is_logout(&self, request: &SeenRequest) -> bool {
         login::is_logout(request)
             || request.verb() == "POST"
                 && rest_route(request).is_some_and(|route| LOGOUTS.contains(&route.as_str()))
     }
 
-    fn not_found(&self) -> Answer {
+    fn not_found(&self) -> ShopAnswer {
         site::error(
             404,
             "rest_no_route",
@@ -77,9 +77,9 @@ impl Api for Cocart {
 }
 
 impl Cocart {
-    pub(super) fn new(backroom: Arc<Backroom>) -> Self {
+    pub(in crate::demo::shop) fn new(state: Arc<ShopState>) -> Self {
         Self {
-            backroom,
+            state,
             refresh_tokens: RefreshTokens::default(),
             sessions: Sessions::default(),
             carts: Mutex::default(),
@@ -87,17 +87,17 @@ impl Cocart {
         }
     }
 
-    fn page(&self, request: &Seen) -> Answer {
+    fn page(&self, request: &SeenRequest) -> ShopAnswer {
         match (request.verb(), request.path().as_str()) {
-            ("GET", "/") => Answer::html("<!doctype html><title>Shop</title><h1>Welcome</h1>"),
+            ("GET", "/") => ShopAnswer::html("<!doctype html><title>Shop</title><h1>Welcome</h1>"),
             ("GET", LOGIN) if login::is_logout(request) => self.follow_logout(request),
-            ("POST", LOGIN) => self.sessions.log_in(request, &self.backroom),
+            ("POST", LOGIN) => self.sessions.log_in(request, &self.state),
             ("GET", PROFILE) => self.sessions.profile(request),
             _ => self.not_found(),
         }
     }
 
-    fn answer_visitor(&self, request: &Seen, route: &str, visitor: &Visitor) -> Answer {
+    fn answer_visitor(&self, request: &SeenRequest, route: &str, visitor: &Visitor) -> ShopAnswer {
         match (request.verb(), route) {
             ("POST", route) if LOGOUTS.contains(&route) => self.log_out(request, visitor),
             ("POST", "/cocart/v1/login" | "/cocart/v2/login") => self.log_in(request, visitor),
@@ -110,7 +110,7 @@ impl Cocart {
     }
 
     /// A token that does not convince fails the request wherever it goes, public routes included.
-    fn visitor(&self, request: &Seen) -> Result<Visitor, Answer> {
+    fn visitor(&self, request: &SeenRequest) -> Result<Visitor, ShopAnswer> {
         if let Some(token) = request.authorization("Bearer") {
             return self.bearer(request, token).ok_or_else(bad_token);
         }
@@ -123,9 +123,9 @@ impl Cocart {
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .unwrap_or_default();
         let (name, password) = pair.split_once(':').unwrap_or_default();
-        match self.backroom.customers.log_in(name, password) {
-            Attempt::Welcome(customer) => Ok(Visitor::Customer(customer, None)),
-            Attempt::WrongPassword | Attempt::Suspended => Err(site::error(
+        match self.state.customers.log_in(name, password) {
+            LoginOutcome::Welcome(customer) => Ok(Visitor::Customer(customer, None)),
+            LoginOutcome::WrongPassword | LoginOutcome::Suspended => Err(site::error(
                 401,
                 "cocart_authentication_error",
                 "Authentication invalid!",
@@ -133,8 +133,8 @@ impl Cocart {
         }
     }
 
-    fn bearer(&self, request: &Seen, token: &str) -> Option<Visitor> {
-        let claims = self.backroom.mint.verify(token)?;
+    fn bearer(&self, request: &SeenRequest, token: &str) -> Option<Visitor> {
+        let claims = self.state.mint.verify(token)?;
         let device = claims
             .pointer("/data/user/device")
             .and_then(Value::as_str)
@@ -143,32 +143,32 @@ impl Cocart {
             return None;
         }
         let identity = identity_of(token, &claims);
-        if self.backroom.ledger.covers(&identity) {
+        if self.state.ledger.covers(&identity) {
             return None;
         }
-        let customer = self.backroom.customers.with_subject(&identity.subject)?;
+        let customer = self.state.customers.with_subject(&identity.subject)?;
         Some(Visitor::Customer(customer, Some(identity)))
     }
 
     /// Clears the browser. Only who is recognised loses tokens and cart with it.
-    fn log_out(&self, request: &Seen, visitor: &Visitor) -> Answer {
+    fn log_out(&self, request: &SeenRequest, visitor: &Visitor) -> ShopAnswer {
         let user = match visitor {
             Visitor::Guest => 0,
             Visitor::Customer(customer, identity) => {
                 if let Some(identity) = identity {
-                    self.backroom.ledger.revoke_token(identity);
+                    self.state.ledger.revoke_token(identity);
                 }
                 self.forget(customer);
                 customer.id
             }
         };
-        self.sessions.end(request, self.backroom.ledger.mood());
+        self.sessions.end(request, self.state.ledger.mood());
         let answer = site::rest(200, &json!(true));
-        site::delete_cookies(answer, user, &self.backroom.mint.clock)
+        site::delete_cookies(answer, user, &self.state.mint.clock)
     }
 
     /// The link of the site's pages.
-    fn follow_logout(&self, request: &Seen) -> Answer {
+    fn follow_logout(&self, request: &SeenRequest) -> ShopAnswer {
         if !login::is_meant(request) {
             return login::are_you_sure();
         }
@@ -176,17 +176,17 @@ impl Cocart {
         if let Some(customer) = &customer {
             self.forget(customer);
         }
-        self.sessions.end(request, self.backroom.ledger.mood());
+        self.sessions.end(request, self.state.ledger.mood());
         let user = customer.map_or(0, |customer| customer.id);
         let answer = login::goodbye(request);
-        site::delete_cookies(answer, user, &self.backroom.mint.clock)
+        site::delete_cookies(answer, user, &self.state.mint.clock)
     }
 
     /// The cart of whoever logs out goes in every mood; whether the tokens do is what a mood is about.
     fn forget(&self, customer: &Customer) {
         self.carts.lock().remove(&customer.id);
         self.cart_deleted.store(true, Ordering::SeqCst);
-        let (ledger, now) = (&self.backroom.ledger, self.backroom.mint.clock.now());
+        let (ledger, now) = (&self.state.ledger, self.state.mint.clock.now());
         ledger.cut_off(&customer.id.to_string(), now);
         match ledger.mood() {
             Mood::Honest => self.refresh_tokens.forget(customer),
@@ -194,7 +194,7 @@ impl Cocart {
         }
     }
 
-    fn cart(&self, visitor: &Visitor) -> Answer {
+    fn cart(&self, visitor: &Visitor) -> ShopAnswer {
         let (user, items) = match visitor {
             Visitor::Guest => (json!({"user_id": 0}), Vec::new()),
             Visitor::Customer(customer, _) => (
@@ -211,7 +211,7 @@ impl Cocart {
     }
 
     /// Whatever is asked for is a kettle.
-    fn add_item(&self, request: &Seen, visitor: &Visitor) -> Answer {
+    fn add_item(&self, request: &SeenRequest, visitor: &Visitor) -> ShopAnswer {
         if let Visitor::Customer(customer, _) = visitor {
             let id = request.json()["id"].clone();
             let kettle = json!({"id": id, "name": "Kettle"});
@@ -224,7 +224,7 @@ impl Cocart {
         self.cart(visitor)
     }
 
-    fn log_in(&self, request: &Seen, visitor: &Visitor) -> Answer {
+    fn log_in(&self, request: &SeenRequest, visitor: &Visitor) -> ShopAnswer {
         let Visitor::Customer(customer, _) = visitor else {
             return site::error(
                 401,
@@ -235,7 +235,7 @@ impl Cocart {
         let token = self.sign_in_on(customer, user_agent(request));
         let refresh = self
             .refresh_tokens
-            .issue(&self.backroom.mint, customer, &token);
+            .issue(&self.state.mint, customer, &token);
         let extras = json!({"jwt_token": token, "jwt_refresh": refresh});
         let body = json!({
             "user_id": customer.id.to_string(),
@@ -251,29 +251,29 @@ impl Cocart {
     }
 
     /// A new pair for an old one, which ends with it.
-    fn refresh(&self, request: &Seen) -> Answer {
+    fn refresh(&self, request: &SeenRequest) -> ShopAnswer {
         let refused = |message: &str| site::error(403, "cocart_authentication_error", message);
         let body = request.json();
         let Some(old) = body["refresh_token"].as_str() else {
             return refused("Refresh token is required.");
         };
-        let mint = &self.backroom.mint;
-        let standing = match self.refresh_tokens.redeem(old, mint.clock.now()) {
-            Ok(standing) => standing,
+        let mint = &self.state.mint;
+        let grant = match self.refresh_tokens.redeem(old, mint.clock.now()) {
+            Ok(grant) => grant,
             Err(message) => return refused(message),
         };
-        if let Some(claims) = Mint::signed_claims(&standing.jwt) {
-            let ended = identity_of(&standing.jwt, &claims);
-            self.backroom.ledger.revoke_token(&ended);
+        if let Some(claims) = Mint::signed_claims(&grant.jwt) {
+            let ended = identity_of(&grant.jwt, &claims);
+            self.state.ledger.revoke_token(&ended);
         }
-        let token = self.sign_in_on(&standing.customer, user_agent(request));
-        let refresh = self.refresh_tokens.issue(mint, &standing.customer, &token);
+        let token = self.sign_in_on(&grant.customer, user_agent(request));
+        let refresh = self.refresh_tokens.issue(mint, &grant.customer, &token);
         site::rest(200, &json!({"token": token, "refresh_token": refresh}))
     }
 
     /// The token holds on this device only; one without a device holds on all of them.
     fn sign_in_on(&self, customer: &Customer, device: &str) -> String {
-        let mint = &self.backroom.mint;
+        let mint = &self.state.mint;
         let now = mint.clock.now();
         let user = json!({
             "id": customer.id,
@@ -289,7 +289,7 @@ impl Cocart {
 }
 
 /// The route in either spelling: `/wp-json/...`, or `?rest_route=` where permalinks are plain. Routes have no case.
-fn rest_route(request: &Seen) -> Option<String> {
+fn rest_route(request: &SeenRequest) -> Option<String> {
     let path = request.path();
     let below_front = path.strip_prefix("/index.php").unwrap_or(&path);
     if let Some(route) = below_front.strip_prefix("/wp-json") {
@@ -300,19 +300,19 @@ fn rest_route(request: &Seen) -> Option<String> {
     Some(route.trim_end_matches('/').to_ascii_lowercase())
 }
 
-fn identity_of(token: &str, claims: &Value) -> Identity {
-    Identity::of(token, claims, "/data/user/pat", "/data/user/id")
+fn identity_of(token: &str, claims: &Value) -> TokenIdentity {
+    TokenIdentity::of(token, claims, "/data/user/pat", "/data/user/id")
 }
 
-fn user_agent(request: &Seen) -> &str {
+fn user_agent(request: &SeenRequest) -> &str {
     request.header("user-agent").unwrap_or_default()
 }
 
-fn bad_token() -> Answer {
+fn bad_token() -> ShopAnswer {
     site::error(403, "cocart_authentication_error", "Authentication failed.")
 }
 
-fn validate_token(visitor: &Visitor) -> Answer {
+fn validate_token(visitor: &Visitor) -> ShopAnswer {
     match visitor {
         Visitor::Customer(_, Some(_)) => site::rest(200, &json!({"message": "Token is valid."})),
         Visitor::Customer(_, None) | Visitor::Guest => site::error(

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use super::{COOKIE_HASH, LOGOUT_NONCE};
-use crate::demo::shop::api::Backroom;
-use crate::demo::shop::customers::{Attempt, Customer};
+use super::site::{COOKIE_HASH, LOGOUT_NONCE};
+use crate::demo::shop::api::ShopState;
+use crate::demo::shop::customers::{Customer, LoginOutcome};
 use crate::demo::shop::ledger::Mood;
 use crate::demo::shop::mint::{HEXADECIMAL, LETTERS_AND_DIGITS, Mint};
-use crate::demo::shop::wire::{Answer, Seen};
+use crate::demo::shop::wire::{SeenRequest, ShopAnswer};
 
 /// The form, and with `action=logout` the link.
 pub(super) const LOGIN: &str = "/wp-login.php";
@@ -34,12 +34,12 @@ impl Sessions {
     }
 
     /// Whose session the cookie names.
-    pub(super) fn customer(&self, request: &Seen) -> Option<Customer> {
+    pub(super) fn customer(&self, request: &SeenRequest) -> Option<Customer> {
         self.0.lock().get(&cookie_of(request)?).cloned()
     }
 
     /// Ends the session that the cookie names.
-    pub(super) fn end(&self, request: &Seen, mood: Mood) {
+    pub(super) fn end(&self, request: &SeenRequest, mood: Mood) {
         let named = cookie_of(request);
         match mood {
             Mood::Honest => drop(named.and_then(|cookie| self.0.lock().remove(&cookie))),
@@ -48,26 +48,26 @@ impl Sessions {
     }
 
     /// Answers the form.
-    pub(super) fn log_in(&self, request: &Seen, backroom: &Backroom) -> Answer {
+    pub(super) fn log_in(&self, request: &SeenRequest, state: &ShopState) -> ShopAnswer {
         let (name, password) = (request.form("log"), request.form("pwd"));
-        match backroom.customers.log_in(&name, &password) {
-            Attempt::Welcome(customer) => {
-                let cookie = self.begin(&backroom.mint, &customer);
+        match state.customers.log_in(&name, &password) {
+            LoginOutcome::Welcome(customer) => {
+                let cookie = self.begin(&state.mint, &customer);
                 redirect(PROFILE).with(
                     "Set-Cookie",
                     format!("wordpress_logged_in_{COOKIE_HASH}={cookie}; path=/; HttpOnly"),
                 )
             }
-            Attempt::WrongPassword | Attempt::Suspended => Answer::html(
+            LoginOutcome::WrongPassword | LoginOutcome::Suspended => ShopAnswer::html(
                 "<!doctype html><title>Log In</title><p>Error: The password is incorrect.",
             ),
         }
     }
 
     /// Asks who has no session to log in first.
-    pub(super) fn profile(&self, request: &Seen) -> Answer {
+    pub(super) fn profile(&self, request: &SeenRequest) -> ShopAnswer {
         match self.customer(request) {
-            Some(customer) => Answer::html(&format!(
+            Some(customer) => ShopAnswer::html(&format!(
                 "<!doctype html><title>Profile</title><h1>{}</h1>",
                 customer.username()
             )),
@@ -76,17 +76,17 @@ impl Sessions {
     }
 }
 
-pub(super) fn is_logout(request: &Seen) -> bool {
+pub(super) fn is_logout(request: &SeenRequest) -> bool {
     request.path() == LOGIN && request.query("action").as_deref() == Some("logout")
 }
 
 /// Whether the link carries the nonce that proves it is no foreign page's.
-pub(super) fn is_meant(request: &Seen) -> bool {
+pub(super) fn is_meant(request: &SeenRequest) -> bool {
     request.query("_wpnonce").as_deref() == Some(LOGOUT_NONCE)
 }
 
 /// Where whoever logged out goes: `redirect_to`, if it is a path of this site.
-pub(super) fn goodbye(request: &Seen) -> Answer {
+pub(super) fn goodbye(request: &SeenRequest) -> ShopAnswer {
     let asked = request.query("redirect_to");
     let is_local = |path: &String| {
         let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic());
@@ -97,18 +97,20 @@ pub(super) fn goodbye(request: &Seen) -> Answer {
 }
 
 /// What `WordPress` says to a link without the nonce: a page with the link that has it.
-pub(super) fn are_you_sure() -> Answer {
+pub(super) fn are_you_sure() -> ShopAnswer {
     let page = format!(
         "<!doctype html><title>Something went wrong.</title><p>Do you really want to \
          <a href=\"{LOGIN}?action=logout&amp;_wpnonce={LOGOUT_NONCE}\">log out</a>?"
     );
-    Answer::html(&page).with_status(403)
+    ShopAnswer::html(&page).with_status(403)
 }
 
-fn redirect(place: &str) -> Answer {
-    Answer::html("").with_status(302).with("Location", place)
+fn redirect(place: &str) -> ShopAnswer {
+    ShopAnswer::html("")
+        .with_status(302)
+        .with("Location", place)
 }
 
-fn cookie_of(request: &Seen) -> Option<String> {
+fn cookie_of(request: &SeenRequest) -> Option<String> {
     request.cookie(&format!("wordpress_logged_in_{COOKIE_HASH}"))
 }

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::COOKIE_HASH;
-use crate::demo::shop::mint::ShopClock;
-use crate::demo::shop::wire::{Answer, Seen};
+use crate::demo::shop::mint::PretendClock;
+use crate::demo::shop::wire::{SeenRequest, ShopAnswer};
+
+/// What the names of this site's cookies end in: `WordPress` takes the MD5 of its address.
+pub(in crate::demo::shop) const COOKIE_HASH: &str = "9f86d081884c7d659a2feaa0c55ad015";
+/// What the link "log out" carries. The real one depends on the session and on the hour.
+pub(in crate::demo::shop) const LOGOUT_NONCE: &str = "3fd2c1b0a9";
 
 const YEAR: Duration = Duration::from_hours(365 * 24);
 const SITE: &str = "/";
@@ -26,7 +30,7 @@ const DELETED: [(&str, &[&str]); 8] = [
 ];
 
 /// The shape of every `WordPress` REST error.
-pub(super) fn error(status: u16, code: &str, message: &str) -> Answer {
+pub(super) fn error(status: u16, code: &str, message: &str) -> ShopAnswer {
     rest(
         status,
         &json!({"code": code, "message": message, "data": {"status": status}}),
@@ -34,8 +38,8 @@ pub(super) fn error(status: u16, code: &str, message: &str) -> Answer {
 }
 
 /// A REST answer, which `WordPress` never lets anybody keep.
-pub(super) fn rest(status: u16, body: &Value) -> Answer {
-    Answer::json(status, body)
+pub(super) fn rest(status: u16, body: &Value) -> ShopAnswer {
+    ShopAnswer::json(status, body)
         .with("Content-Type", "application/json; charset=UTF-8")
         .with("X-Robots-Tag", "noindex")
         .with("Expires", "Wed, 11 Jan 1984 05:00:00 GMT")
@@ -46,7 +50,7 @@ pub(super) fn rest(status: u16, body: &Value) -> Answer {
 }
 
 /// A browser hides an answer that does not allow its origin.
-pub(super) fn allow_origin(request: &Seen, answer: Answer) -> Answer {
+pub(super) fn allow_origin(request: &SeenRequest, answer: ShopAnswer) -> ShopAnswer {
     let Some(origin) = request.header("origin") else {
         return answer;
     };
@@ -65,7 +69,7 @@ pub(super) fn allow_origin(request: &Seen, answer: Answer) -> Answer {
 }
 
 /// Ends the browser's session. A user's settings are named by the user's number, 0 for a guest.
-pub(super) fn delete_cookies(answer: Answer, user: u64, clock: &ShopClock) -> Answer {
+pub(super) fn delete_cookies(answer: ShopAnswer, user: u64, clock: &PretendClock) -> ShopAnswer {
     let expires = clock.date_before(YEAR);
     let of_session = DELETED.iter().flat_map(|(name, paths)| {
         let named = format!("{name}{COOKIE_HASH}");

@@ -5,18 +5,18 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::demo::shop::tests::ask;
-use crate::demo::shop::{Mood, Shop, Storefront};
+use crate::demo::shop::{Mood, PretendShop, Storefront};
 
 const VALIDATE: &str = "POST /wp-json/cocart/jwt/validate-token";
 const REFRESH: &str = "POST /wp-json/cocart/jwt/refresh-token";
 const LOGOUT: &str = "POST /wp-json/cocart/v1/logout";
 
-fn honest() -> Shop {
-    Shop::open(Storefront::Cocart, Mood::Honest).unwrap()
+fn honest() -> PretendShop {
+    PretendShop::open(Storefront::Cocart, Mood::Honest).unwrap()
 }
 
 /// A request with these header lines.
-fn send(shop: &Shop, request_line: &str, lines: &[&str], body: &str) -> String {
+fn send(shop: &PretendShop, request_line: &str, lines: &[&str], body: &str) -> String {
     let lines: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
     let length = body.len();
     ask(
@@ -39,7 +39,7 @@ fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}")
 }
 
-fn is_valid(shop: &Shop, token: &str) -> bool {
+fn is_valid(shop: &PretendShop, token: &str) -> bool {
     let answer = send(shop, VALIDATE, &[&bearer(token)], "");
     let said = body(&answer);
     match status(&answer) {
@@ -55,8 +55,8 @@ fn is_valid(shop: &Shop, token: &str) -> bool {
 }
 
 /// Logs in with a password, from a client that says what it is.
-fn log_in(shop: &Shop, agent: &str) -> (String, String) {
-    let basic = STANDARD.encode(format!("alice:{}", Shop::PASSWORD));
+fn log_in(shop: &PretendShop, agent: &str) -> (String, String) {
+    let basic = STANDARD.encode(format!("alice:{}", PretendShop::PASSWORD));
     let lines = [format!("Authorization: Basic {basic}"), agent.to_owned()];
     let lines: Vec<_> = lines
         .iter()
@@ -84,7 +84,7 @@ fn a_logout_of_nobody_clears_the_browser_and_spares_cart_and_token() {
         let shop = honest();
         let token = shop.sign_in("alice");
         let answer = send(&shop, route, &["Origin: https://front.example.com"], "");
-        let hash = Shop::COOKIE_HASH;
+        let hash = PretendShop::COOKIE_HASH;
         for line in [
             "Content-Type: application/json; charset=UTF-8",
             "Content-Length: 4",
@@ -114,7 +114,7 @@ fn a_logout_of_nobody_clears_the_browser_and_spares_cart_and_token() {
 #[test]
 fn a_logout_with_the_token_takes_the_cart_and_every_token_of_the_customer() {
     for mood in [Mood::Honest, Mood::Stateless] {
-        let shop = Shop::open(Storefront::Cocart, mood).unwrap();
+        let shop = PretendShop::open(Storefront::Cocart, mood).unwrap();
         shop.set_date_offset(-10);
         let (earlier, refresh) = log_in(&shop, "");
         shop.set_date_offset(0);
@@ -201,10 +201,10 @@ fn a_refresh_token_is_used_once_and_ends_the_token_beside_it() {
 #[test]
 fn the_link_of_the_site_logs_out_only_with_its_nonce() {
     for mood in [Mood::Honest, Mood::Stateless] {
-        let shop = Shop::open(Storefront::Cocart, mood).unwrap();
+        let shop = PretendShop::open(Storefront::Cocart, mood).unwrap();
         let token = shop.sign_in("alice");
         shop.set_date_offset(10);
-        let form = format!("log=alice&pwd={}", Shop::PASSWORD);
+        let form = format!("log=alice&pwd={}", PretendShop::PASSWORD);
         let answer = send(&shop, "POST /wp-login.php", &[], &form);
         assert_eq!(status(&answer), 302, "{answer}");
         let cookie = answer
@@ -219,7 +219,7 @@ fn the_link_of_the_site_logs_out_only_with_its_nonce() {
         let link = "/wp-login.php?action=logout";
         let page = send(&shop, &format!("GET {link}"), &[cookie], "");
         assert_eq!(status(&page), 403);
-        let nonce = Shop::LOGOUT_NONCE;
+        let nonce = PretendShop::LOGOUT_NONCE;
         assert!(
             page.contains(&format!("{link}&amp;_wpnonce={nonce}")),
             "{page}"

@@ -1,4 +1,4 @@
-//! The pretend shop's door: a listener with one thread a connection.
+//! The listener of a pretend shop, with one thread for each connection.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,13 +10,13 @@ use std::thread::{self, JoinHandle};
 use parking_lot::Mutex;
 
 /// An open listener; dropping it closes every connection and waits for every thread.
-pub(super) struct Reception {
+pub(super) struct ShopListener {
     address: SocketAddr,
     closing: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
 }
 
-impl Reception {
+impl ShopListener {
     /// Opens on a free port of the loopback and hands each connection to `serve`.
     pub(super) fn open(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -38,7 +38,7 @@ impl Reception {
     }
 }
 
-impl Drop for Reception {
+impl Drop for ShopListener {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::SeqCst);
         let woken = TcpStream::connect(self.address).is_ok(); // accept has no other way to be interrupted
@@ -49,32 +49,32 @@ impl Drop for Reception {
 }
 
 fn accept(listener: &TcpListener, closing: &AtomicBool, serve: &(impl Fn(TcpStream) + Sync)) {
-    let guests = Guests::default();
+    let open = OpenConnections::default();
     thread::scope(|scope| {
         for (number, stream) in listener.incoming().enumerate() {
             if closing.load(Ordering::SeqCst) {
                 break;
             }
             let Ok(stream) = stream else { continue };
-            if guests.admit(number, &stream).is_err() {
+            if open.keep(number, &stream).is_err() {
                 continue;
             }
-            let guests = &guests;
+            let open = &open;
             scope.spawn(move || {
                 serve(stream);
-                guests.forget(number);
+                open.forget(number);
             });
         }
-        guests.send_home(); // nobody is admitted any more, so no thread can miss this
+        open.close_all(); // no connection is accepted any more, so no thread can miss this
     });
 }
 
 /// A second handle on every open connection: closing it ends a thread that waits for its client.
 #[derive(Default)]
-struct Guests(Mutex<HashMap<usize, TcpStream>>);
+struct OpenConnections(Mutex<HashMap<usize, TcpStream>>);
 
-impl Guests {
-    fn admit(&self, number: usize, stream: &TcpStream) -> io::Result<()> {
+impl OpenConnections {
+    fn keep(&self, number: usize, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         self.0.lock().insert(number, stream.try_clone()?);
         Ok(())
@@ -85,7 +85,7 @@ impl Guests {
         self.0.lock().remove(&number);
     }
 
-    fn send_home(&self) {
+    fn close_all(&self) {
         for stream in self.0.lock().values() {
             drop(stream.shutdown(Shutdown::Both)); // the client may have gone already
         }
