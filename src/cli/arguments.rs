@@ -1,11 +1,10 @@
 //! The arguments of every command.
 
-use std::path::PathBuf;
-
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use super::exit::{CommandError, Exit};
+use super::file_argument::FileArgument;
 use super::operator::{self, ProcessArguments};
 use super::{check, cluster, demo, init, run};
 
@@ -45,28 +44,13 @@ enum Command {
     Reload(ProcessArguments),
     /// Share revocations with other nodes
     #[command(subcommand)]
-    Cluster(cluster::Command),
+    Cluster(cluster::ClusterCommand),
 }
 
 const ORDER_CODES: &str = "Exit codes: 0 done; 1 it could not be done, and the answer says why; \
     2 the order is wrong; 69 no process answers.";
 const RELOAD_CODES: &str = "Exit codes: 0 reloaded; 78 the file has faults; 1 it needs a restart, or keys can't be fetched: \
     then the old configuration stays in force; 69 no process answers.";
-
-/// Which configuration a command reads.
-#[derive(Args)]
-pub(super) struct FileArgument {
-    /// The configuration
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = CONFIG_FILE
-    )]
-    pub(super) config: PathBuf,
-}
-
-/// The default path of the configuration.
-pub(super) const CONFIG_FILE: &str = "/etc/doorward/doorward.toml";
 
 impl Arguments {
     /// Runs the command. If it fails, the reason is on standard error.

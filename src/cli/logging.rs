@@ -24,7 +24,7 @@ pub(super) fn start(level: log::LevelFilter) {
             )?;
             record
                 .key_values()
-                .visit(&mut Pairs(out))
+                .visit(&mut KeyValues(out))
                 .map_err(io::Error::other)?;
             writeln!(out)
         })
@@ -33,9 +33,9 @@ pub(super) fn start(level: log::LevelFilter) {
 }
 
 /// Writes ` key=value` for every pair that has a value.
-struct Pairs<'a>(&'a mut env_logger::fmt::Formatter);
+struct KeyValues<'a>(&'a mut env_logger::fmt::Formatter);
 
-impl<'kvs> log::kv::VisitSource<'kvs> for Pairs<'_> {
+impl<'kvs> log::kv::VisitSource<'kvs> for KeyValues<'_> {
     fn visit_pair(
         &mut self,
         key: log::kv::Key<'kvs>,

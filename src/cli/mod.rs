@@ -7,6 +7,7 @@ mod data_folder;
 mod demo;
 mod exit;
 mod faults;
+mod file_argument;
 mod init;
 mod logging;
 mod operator;

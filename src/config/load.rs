@@ -11,8 +11,8 @@ use super::fault::{Fault, Faults};
 use super::outline;
 use super::presets::Presets;
 use super::process;
-use super::reading::{Document, Loading, Table};
-use super::shop::{self, Claims, ReadShop, Surroundings, neighbours};
+use super::reading::{Loading, TomlDocument, TomlTable};
+use super::shop::{self, ReadShop, ShopClaims, Surroundings, neighbours};
 use crate::request::Shop;
 use crate::server::Settings;
 
@@ -55,8 +55,8 @@ fn folder_of(path: &Path) -> &Path {
 pub fn control_of(path: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(path).ok()?;
     let loading = Loading::relative_to(folder_of(path));
-    let document = Document::parse("", &text, &loading);
-    process::control_of(Table::root(&document))
+    let document = TomlDocument::parse("", &text, &loading);
+    process::control_of(TomlTable::root(&document))
 }
 
 /// Reads the text of a configuration. Reports call it `name`; files that it names are relative to
@@ -80,15 +80,15 @@ pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<(Config, Faults)
 
 fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
     let presets = Presets::parse(loading);
-    let document = Document::parse(name, text, loading);
-    let mut root = Table::root(&document);
+    let document = TomlDocument::parse(name, text, loading);
+    let mut root = TomlTable::root(&document);
     let process = process::read(&mut root);
     let around = Surroundings {
         presets: &presets,
         known_logouts: Arc::new(presets.known_logouts()),
         prefix: process::read_prefix(&mut root),
     };
-    let mut claims = Claims::default();
+    let mut claims = ShopClaims::default();
     let tables = root.tables("shop").into_iter();
     let shops: Vec<_> = tables
         .map(|table| shop::read(table, &around, &mut claims))

@@ -17,5 +17,5 @@ mod token;
 
 pub use append::{NotAppended, append};
 pub use cluster::ClusterTable;
-pub use fault::{Fault, Faults, Severity, Source, Spot};
+pub use fault::{Fault, Faults, Severity, SourceSpot, SourceText};
 pub use load::{Config, control_of, load, parse};

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::config::reading::{Document, Loading, Table};
+use crate::config::reading::{Loading, TomlDocument, TomlTable};
 use crate::config::rules::call;
 use crate::request::{Base, KnownLogouts};
 
@@ -39,13 +39,13 @@ const PRESETS: &[(&str, &str)] = &[
 ];
 
 /// The presets, parsed.
-pub(crate) struct Presets<'t>(Vec<(&'static str, Document<'t>)>);
+pub(crate) struct Presets<'t>(Vec<(&'static str, TomlDocument<'t>)>);
 
 impl<'t> Presets<'t> {
     /// Parses all of them; there are few, and they are small.
     pub(crate) fn parse(loading: &'t Loading) -> Self {
         let parsed = PRESETS.iter().map(|(name, text)| {
-            let document = Document::parse(&format!("preset {name}"), text, loading);
+            let document = TomlDocument::parse(&format!("preset {name}"), text, loading);
             (*name, document)
         });
         Self(parsed.collect())
@@ -55,7 +55,7 @@ impl<'t> Presets<'t> {
     pub(crate) fn known_logouts(&self) -> KnownLogouts {
         let mut calls = Vec::new();
         for (_, document) in &self.0 {
-            for mut logout in Table::root(document).tables("logout") {
+            for mut logout in TomlTable::root(document).tables("logout") {
                 calls.push(call::read(&mut logout, &Base::default(), &[Method::POST]));
             }
         }
@@ -65,8 +65,8 @@ impl<'t> Presets<'t> {
     /// The preset that a shop names: what it is called, and what it says.
     pub(crate) fn named_by<'a>(
         &'a self,
-        shop: &mut Table<'a>,
-    ) -> Option<(&'static str, &'a Document<'a>)> {
+        shop: &mut TomlTable<'a>,
+    ) -> Option<(&'static str, &'a TomlDocument<'a>)> {
         let numbered = self.0.iter().enumerate();
         let names: Vec<_> = numbered.map(|(at, (name, _))| (*name, at)).collect();
         let at = shop.choice("preset", &names)?;

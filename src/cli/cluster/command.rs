@@ -11,7 +11,7 @@ use crate::cli::operator::ProcessArguments;
 
 /// What is done with a cluster.
 #[derive(Subcommand)]
-pub(in crate::cli) enum Command {
+pub(in crate::cli) enum ClusterCommand {
     /// Make this machine the first node: an authority, certificates, [cluster], and an invitation for the second
     Init(Init),
     /// Print an invitation for one more machine; it can be used once, within ten minutes
@@ -25,12 +25,12 @@ pub(in crate::cli) enum Command {
 }
 
 /// Runs the command.
-pub(in crate::cli) fn run(command: Command) -> Result<(), CommandError> {
+pub(in crate::cli) fn run(command: ClusterCommand) -> Result<(), CommandError> {
     match command {
-        Command::Init(arguments) => init(&arguments),
-        Command::Invite(arguments) => invite(&arguments),
-        Command::Join(arguments) => join(&arguments),
-        Command::Status(process) => status(&process),
-        Command::ForceReady(process) => force_ready(&process),
+        ClusterCommand::Init(arguments) => init(&arguments),
+        ClusterCommand::Invite(arguments) => invite(&arguments),
+        ClusterCommand::Join(arguments) => join(&arguments),
+        ClusterCommand::Status(process) => status(&process),
+        ClusterCommand::ForceReady(process) => force_ready(&process),
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::address::{join_line, own_place};
 use super::configuration::{append, tell_made};
-use super::machine::Machine;
+use super::machine::MachineArguments;
 use crate::cli::data_folder;
 use crate::cli::exit::CommandError;
 use crate::cli::output::tell;
@@ -16,7 +16,7 @@ use crate::config::ClusterTable;
 #[derive(Args)]
 pub(in crate::cli) struct Init {
     #[command(flatten)]
-    machine: Machine,
+    machine: MachineArguments,
 }
 
 /// Makes the certificates, adds `[cluster]` to the configuration, and prints an invitation for the second node.

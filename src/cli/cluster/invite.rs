@@ -3,9 +3,9 @@
 use clap::Args;
 
 use super::address::join_line;
-use crate::cli::arguments::FileArgument;
 use crate::cli::exit::CommandError;
 use crate::cli::faults::load;
+use crate::cli::file_argument::FileArgument;
 use crate::cli::output::tell;
 use crate::cluster::{Authority, Certificates, ClusterSettings, Security};
 use crate::config::Config;

@@ -6,7 +6,7 @@ use std::io;
 use clap::Args;
 
 use super::configuration::{append, tell_made};
-use super::machine::Machine;
+use super::machine::MachineArguments;
 use crate::cli::data_folder;
 use crate::cli::exit::{CommandError, Exit};
 use crate::cli::output::tell;
@@ -24,7 +24,7 @@ pub(in crate::cli) struct Join {
     #[arg(long, value_name = "INVITATION")]
     invite: String,
     #[command(flatten)]
-    machine: Machine,
+    machine: MachineArguments,
 }
 
 /// Makes this machine a node.

@@ -6,16 +6,16 @@ use std::path::{PathBuf, absolute};
 
 use clap::Args;
 
-use crate::cli::arguments::FileArgument;
 use crate::cli::exit::CommandError;
 use crate::cli::faults::load;
+use crate::cli::file_argument::FileArgument;
 use crate::cluster::CertificateFiles;
 use crate::config::Config;
 use crate::revocation::NodeName;
 
 /// What a node is called, and where its things are.
 #[derive(Args)]
-pub(super) struct Machine {
+pub(super) struct MachineArguments {
     #[command(flatten)]
     file: FileArgument,
     /// What this node is called; left out: as [cluster] says, or the machine's host name
@@ -29,7 +29,7 @@ pub(super) struct Machine {
     dir: Option<PathBuf>,
 }
 
-impl Machine {
+impl MachineArguments {
     /// The configuration, which must be good already, and where it is.
     pub(super) fn config(&self) -> Result<(Config, PathBuf), CommandError> {
         let config = load(&self.file.config)?;

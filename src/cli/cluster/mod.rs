@@ -9,4 +9,4 @@ mod join;
 mod machine;
 mod status;
 
-pub(super) use command::{Command, run};
+pub(super) use command::{ClusterCommand, run};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::running;
-use crate::cli::arguments::CONFIG_FILE;
 use crate::cli::exit::{CommandError, Exit};
+use crate::cli::file_argument::CONFIG_FILE;
 use crate::config;
 
 /// Which process is meant.

@@ -24,7 +24,7 @@ pub(in crate::cli) struct Revoke {
     #[arg(long, required_unless_present = "all_before")]
     shop: Option<String>,
     #[command(flatten)]
-    target: Targets,
+    target: RevokeTargets,
     /// Only tokens with this `iss`; left out: of any issuer
     #[arg(long)]
     issuer: Option<String>,
@@ -38,7 +38,7 @@ pub(in crate::cli) struct Revoke {
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-struct Targets {
+struct RevokeTargets {
     /// The token in this file, alone or as it stands in a header or cookie; `-` reads it from standard input
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
@@ -126,7 +126,10 @@ fn is_yes(line: &str) -> bool {
 }
 
 /// What the arguments name, and whether that is every token until now.
-fn target_of(targets: Targets, issuer: Option<String>) -> Result<(Target, bool), CommandError> {
+fn target_of(
+    targets: RevokeTargets,
+    issuer: Option<String>,
+) -> Result<(Target, bool), CommandError> {
     let named = |name| Named { name, issuer };
     let target = if let Some(file) = targets.token {
         Target::Token(read_token(&file)?)

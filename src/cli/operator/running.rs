@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf, absolute};
 
-use crate::cli::arguments::CONFIG_FILE;
+use crate::cli::file_argument::CONFIG_FILE;
 
 /// The control sockets of the processes that run by this configuration: one, unless several containers share its name.
 ///

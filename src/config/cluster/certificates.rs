@@ -14,7 +14,7 @@ use crate::cluster::Certificates;
 use crate::config::fault::Fault;
 use crate::config::process::certificate::{authorities_in, end_of, read_files};
 use crate::config::reading::file::File;
-use crate::config::reading::{Table, Text};
+use crate::config::reading::{TomlTable, TomlText};
 use crate::revocation::NodeName;
 use crate::server::Certificate;
 
@@ -33,8 +33,8 @@ const FILES: [(&str, &str); 3] = [
 
 /// Reads everything that goes with certificates.
 pub(crate) fn read(
-    table: &mut Table<'_>,
-    node: Option<&(NodeName, Text<'_>)>,
+    table: &mut TomlTable<'_>,
+    node: Option<&(NodeName, TomlText<'_>)>,
 ) -> Option<Certificates> {
     let [ca_file, cert_file, key_file] = FILES.map(|(key, expected)| {
         let named = table.string(key);
@@ -68,7 +68,7 @@ pub(crate) fn read(
 }
 
 /// What goes with certificates means nothing without them.
-pub(crate) fn refuse(table: &mut Table<'_>) {
+pub(crate) fn refuse(table: &mut TomlTable<'_>) {
     pass_over(table);
     for key in FILES.map(|(key, _)| key).into_iter().chain(["allow"]) {
         let message = format!("`{key}` means nothing with insecure = true");
@@ -77,7 +77,7 @@ pub(crate) fn refuse(table: &mut Table<'_>) {
 }
 
 /// The same keys, where it is unknown whether they are wanted.
-pub(crate) fn pass_over(table: &mut Table<'_>) {
+pub(crate) fn pass_over(table: &mut TomlTable<'_>) {
     for (key, _) in FILES {
         table.string(key);
     }
@@ -85,7 +85,7 @@ pub(crate) fn pass_over(table: &mut Table<'_>) {
 }
 
 /// None would mean every node, which is not what an empty list says.
-fn read_allow(table: &mut Table<'_>) -> Vec<NodeName> {
+fn read_allow(table: &mut TomlTable<'_>) -> Vec<NodeName> {
     let texts = table.strings("allow");
     if texts.as_ref().is_some_and(Vec::is_empty) {
         table.report_at(
@@ -100,7 +100,7 @@ fn read_allow(table: &mut Table<'_>) -> Vec<NodeName> {
     names.collect()
 }
 
-fn read_authorities(named: &Text<'_>) -> Option<RootCertStore> {
+fn read_authorities(named: &TomlText<'_>) -> Option<RootCertStore> {
     let file = File::read(named)?;
     let certificates = authorities_in(&file)?;
     let mut store = RootCertStore::empty();

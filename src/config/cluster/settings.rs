@@ -10,7 +10,7 @@ use crate::config::cluster::certificates;
 use crate::config::fault::Fault;
 use crate::config::process::certificate::authorities_in;
 use crate::config::reading::file::File;
-use crate::config::reading::{Table, Text};
+use crate::config::reading::{TomlTable, TomlText};
 use crate::revocation::{Ack, NodeName};
 use crate::server::Listen;
 
@@ -25,11 +25,11 @@ const ACKS: &[(&str, Ack)] = &[("local", Ack::Local), ("one", Ack::One), ("all",
 const POLICIES: &[(&str, Policy)] = &[("serve", Policy::Serve), ("refuse", Policy::Refuse)];
 
 /// A name or address with the place where it is written.
-type Written<'a, T> = (T, Text<'a>);
+type WithText<'a, T> = (T, TomlText<'a>);
 
 /// Reads `[cluster]`.
 pub(crate) fn read(
-    root: &mut Table<'_>,
+    root: &mut TomlTable<'_>,
     public: &[Listen],
     operator: Option<SocketAddr>,
 ) -> Option<ClusterSettings> {
@@ -94,17 +94,17 @@ pub(crate) fn summary(cluster: &ClusterSettings, data_dir: &Path) -> String {
     format!("cluster: node {node} on {listen}{text}, {peers}{joined}{bus}, acknowledged {ack}")
 }
 
-fn read_node<'a>(table: &mut Table<'a>) -> Option<Written<'a, NodeName>> {
+fn read_node<'a>(table: &mut TomlTable<'a>) -> Option<WithText<'a, NodeName>> {
     let text = table.required_string("node", "the name of this node, such as \"a\"");
     let text = text?;
     Some((text.parse_as(NodeName::parse)?, text))
 }
 
 fn read_listen<'a>(
-    table: &mut Table<'a>,
+    table: &mut TomlTable<'a>,
     public: &[Listen],
     operator: Option<SocketAddr>,
-) -> Option<Written<'a, SocketAddr>> {
+) -> Option<WithText<'a, SocketAddr>> {
     let text = table.required_string("listen", "an address such as \"10.0.0.1:7946\"");
     let text = text?;
     let address = text.parse_as(address)?;
@@ -133,10 +133,10 @@ fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn read_peers<'a>(
-    table: &mut Table<'a>,
-    listen: Option<&Written<'_, SocketAddr>>,
-) -> Vec<Written<'a, Peer>> {
-    let mut peers: Vec<Written<'_, Peer>> = Vec::new();
+    table: &mut TomlTable<'a>,
+    listen: Option<&WithText<'_, SocketAddr>>,
+) -> Vec<WithText<'a, Peer>> {
+    let mut peers: Vec<WithText<'_, Peer>> = Vec::new();
     for text in table.strings("peers").unwrap_or_default() {
         let Some(peer) = text.parse_as(Peer::parse) else {
             continue;
@@ -157,7 +157,10 @@ fn read_peers<'a>(
 }
 
 /// `None` where it can't be said; there is a fault then.
-fn read_security(table: &mut Table<'_>, node: Option<&Written<'_, NodeName>>) -> Option<Security> {
+fn read_security(
+    table: &mut TomlTable<'_>,
+    node: Option<&WithText<'_, NodeName>>,
+) -> Option<Security> {
     let insecure = table.boolean("insecure");
     if insecure.is_none() && !table.lacks("insecure") {
         certificates::pass_over(table);
@@ -172,7 +175,7 @@ fn read_security(table: &mut Table<'_>, node: Option<&Written<'_, NodeName>>) ->
 }
 
 /// Plain text is for nodes of one machine.
-fn keep_inside(listen: Option<&Written<'_, SocketAddr>>, peers: &[Written<'_, Peer>]) {
+fn keep_inside(listen: Option<&WithText<'_, SocketAddr>>, peers: &[WithText<'_, Peer>]) {
     let listen = listen.filter(|(listen, _)| !listen.ip().is_loopback());
     let peers = peers.iter().filter(|(peer, _)| !peer.is_loopback());
     let outside = listen.map(|(_, text)| text);
@@ -183,7 +186,7 @@ fn keep_inside(listen: Option<&Written<'_, SocketAddr>>, peers: &[Written<'_, Pe
     }
 }
 
-fn read_bus(table: &mut Table<'_>) -> Option<Bus> {
+fn read_bus(table: &mut TomlTable<'_>) -> Option<Bus> {
     let text = table.string("bus");
     let ca_file = table.string("bus_ca_file");
     let bus = text.as_ref().and_then(|text| read_url(text));
@@ -208,7 +211,7 @@ fn read_bus(table: &mut Table<'_>) -> Option<Bus> {
 }
 
 /// What is written is never quoted, for there may be a password in it.
-fn read_url(text: &Text<'_>) -> Option<Bus> {
+fn read_url(text: &TomlText<'_>) -> Option<Bus> {
     match Bus::parse(text.as_str()) {
         Ok(bus) => {
             if bus.is_exposed() {
@@ -224,7 +227,7 @@ fn read_url(text: &Text<'_>) -> Option<Bus> {
     }
 }
 
-fn read_initial(table: &mut Table<'_>) -> bool {
+fn read_initial(table: &mut TomlTable<'_>) -> bool {
     let initial = table.boolean("initial").unwrap_or_default();
     if initial {
         let fault = Fault::warning("`initial` is for the first start of the first node only");
@@ -235,7 +238,10 @@ fn read_initial(table: &mut Table<'_>) -> bool {
     initial
 }
 
-fn read_quarantine(table: &mut Table<'_>, node: Option<&Written<'_, NodeName>>) -> Vec<NodeName> {
+fn read_quarantine(
+    table: &mut TomlTable<'_>,
+    node: Option<&WithText<'_, NodeName>>,
+) -> Vec<NodeName> {
     let mut names = Vec::new();
     for text in table.strings("quarantine").unwrap_or_default() {
         let Some(name) = text.parse_as(NodeName::parse) else {

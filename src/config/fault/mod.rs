@@ -5,4 +5,4 @@ mod report;
 mod spot;
 
 pub use report::{Fault, Faults, Severity};
-pub use spot::{Source, Spot};
+pub use spot::{SourceSpot, SourceText};

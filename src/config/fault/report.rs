@@ -3,7 +3,7 @@
 use annotate_snippets::{Element, Group, Level, Renderer};
 use std::fmt;
 
-use super::spot::Spot;
+use super::spot::SourceSpot;
 
 /// How much alike a written name and a known one must be to be suggested.
 /// `secret` still finds `secret_file`; `listen` does not find `limit`.
@@ -22,7 +22,7 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     severity: Severity,
-    spot: Option<Spot>,
+    spot: Option<SourceSpot>,
     message: String,
     label: Option<String>,
     help: Vec<String>,
@@ -51,7 +51,7 @@ impl Fault {
 
     /// Where it is written.
     #[must_use]
-    pub fn at(mut self, spot: &Spot) -> Self {
+    pub fn at(mut self, spot: &SourceSpot) -> Self {
         self.spot = Some(spot.clone());
         self
     }
@@ -102,7 +102,7 @@ impl Fault {
 
     /// The help, and the label where no line is shown to carry it.
     fn footer(&self) -> Vec<Element<'_>> {
-        let is_shown = self.spot.as_ref().is_some_and(Spot::is_shown);
+        let is_shown = self.spot.as_ref().is_some_and(SourceSpot::is_shown);
         let label = self.label.as_deref().filter(|_| !is_shown);
         let label = label.map(|text| Level::NOTE.message(text));
         let help = self.help.iter().map(|text| Level::HELP.message(text));
@@ -197,7 +197,7 @@ impl Faults {
         let mut faults: Vec<&Fault> = self.0.iter().collect();
         faults.sort_by_cached_key(|fault| {
             let source = self.0.iter().position(|other| other.is_beside(fault));
-            let start = fault.spot.as_ref().map_or(0, Spot::start);
+            let start = fault.spot.as_ref().map_or(0, SourceSpot::start);
             (fault.spot.is_none(), source, start)
         });
         faults
@@ -213,14 +213,14 @@ impl fmt::Display for Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::fault::Source;
+    use crate::config::fault::SourceText;
 
     const FILE: &str = "[[shop]]\nname = \"main\"\npreset = \"bagist\"\n";
 
-    fn spot_of(text: &str, part: &str) -> Spot {
+    fn spot_of(text: &str, part: &str) -> SourceSpot {
         let start = text.find(part).unwrap();
-        let source = Source::new("doorward.toml", text);
-        Spot::within(&source, &(start..start + part.len()))
+        let source = SourceText::new("doorward.toml", text);
+        SourceSpot::within(&source, &(start..start + part.len()))
     }
 
     fn report(fault: Fault) -> String {
@@ -261,9 +261,9 @@ error: /etc/doorward/doorward.toml cannot be read: no such file
 
     #[test]
     fn a_fault_of_a_whole_file_names_it() {
-        let source = Source::new("doorward.toml", FILE);
+        let source = SourceText::new("doorward.toml", FILE);
         let fault = Fault::error("missing key `listen`")
-            .at(&Spot::whole(&source))
+            .at(&SourceSpot::whole(&source))
             .label("expected an address");
         let expected = "\
 error: missing key `listen`
@@ -312,13 +312,13 @@ error: missing key `listen`
 
     #[test]
     fn faults_are_told_from_top_to_bottom() {
-        let file = Source::new("doorward.toml", FILE);
-        let preset = Source::new("preset bagisto", FILE);
+        let file = SourceText::new("doorward.toml", FILE);
+        let preset = SourceText::new("preset bagisto", FILE);
         let mut faults = Faults::default();
         faults.push(Fault::error("last"));
-        faults.push(Fault::error("second").at(&Spot::within(&file, &(10..11))));
-        faults.push(Fault::error("third").at(&Spot::within(&preset, &(0..1))));
-        faults.push(Fault::error("first").at(&Spot::within(&file, &(0..1))));
+        faults.push(Fault::error("second").at(&SourceSpot::within(&file, &(10..11))));
+        faults.push(Fault::error("third").at(&SourceSpot::within(&preset, &(0..1))));
+        faults.push(Fault::error("first").at(&SourceSpot::within(&file, &(0..1))));
         let told = faults.in_reading_order().into_iter();
         let told: Vec<&str> = told.map(|fault| fault.message.as_str()).collect();
         assert_eq!(told, ["first", "second", "third", "last"]);
@@ -357,11 +357,11 @@ error: missing key `listen`
             "é = 'ü'\n\tö\u{1b}",
             "\u{feff}a",
         ] {
-            let source = Source::new("doorward.toml", text);
+            let source = SourceText::new("doorward.toml", text);
             let ends = 0..=text.len() + 2;
             let spans = ends.clone().flat_map(|a| ends.clone().map(move |b| a..b));
             for span in spans {
-                let spot = Spot::within(&source, &span);
+                let spot = SourceSpot::within(&source, &span);
                 let shown = report(Fault::error("unfit").at(&spot).label("here"));
                 assert!(shown.contains("--> doorward.toml:"), "{shown}");
             }

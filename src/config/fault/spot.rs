@@ -9,12 +9,12 @@ use annotate_snippets::{AnnotationKind, Element, Origin, Snippet};
 use super::redaction;
 
 /// A text that faults point into: the operator's file or a compiled-in preset.
-pub struct Source {
+pub struct SourceText {
     name: String,
     text: String,
 }
 
-impl Source {
+impl SourceText {
     /// `name` is what reports call it: a path, or `preset bagisto`.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
         let (name, text) = (name.into(), text.into());
@@ -44,7 +44,7 @@ impl Source {
 }
 
 /// Shows the name only: the text may hold secrets.
-impl fmt::Debug for Source {
+impl fmt::Debug for SourceText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Source({})", self.name)
     }
@@ -52,21 +52,21 @@ impl fmt::Debug for Source {
 
 /// A place in a source, kept by whoever may have to raise a fault there later.
 #[derive(Clone, Debug)]
-pub struct Spot {
-    source: Arc<Source>,
+pub struct SourceSpot {
+    source: Arc<SourceText>,
     span: Option<Range<usize>>,
 }
 
-impl Spot {
+impl SourceSpot {
     /// These bytes of the source.
-    pub fn within(source: &Arc<Source>, span: &Range<usize>) -> Self {
+    pub fn within(source: &Arc<SourceText>, span: &Range<usize>) -> Self {
         let span = Some(source.fitting(span));
         let source = Arc::clone(source);
         Self { source, span }
     }
 
     /// The source as a whole.
-    pub fn whole(source: &Arc<Source>) -> Self {
+    pub fn whole(source: &Arc<SourceText>) -> Self {
         let source = Arc::clone(source);
         Self { source, span: None }
     }
@@ -138,10 +138,10 @@ impl Spot {
     }
 }
 
-impl PartialEq for Spot {
+impl PartialEq for SourceSpot {
     fn eq(&self, other: &Self) -> bool {
         self.span == other.span && Arc::ptr_eq(&self.source, &other.source)
     }
 }
 
-impl Eq for Spot {}
+impl Eq for SourceSpot {}

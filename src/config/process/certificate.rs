@@ -9,14 +9,14 @@ use rustls::pki_types::pem::PemObject as _;
 use crate::clock;
 use crate::config::fault::Fault;
 use crate::config::reading::file::File;
-use crate::config::reading::{Table, Text};
+use crate::config::reading::{TomlTable, TomlText};
 use crate::server::{Certificate, Listen};
 
 /// How long before its end a certificate is warned of: a renewal that failed twice.
 const NOTICE: Duration = Duration::from_hours(24 * 7);
 
 /// Reads every `[[certificate]]`.
-pub(crate) fn read(root: &mut Table<'_>, listen: &[Listen]) -> Vec<Certificate> {
+pub(crate) fn read(root: &mut TomlTable<'_>, listen: &[Listen]) -> Vec<Certificate> {
     let tables = root.tables("certificate");
     let is_written = !tables.is_empty();
     let certificates = tables
@@ -40,7 +40,7 @@ pub(crate) fn read(root: &mut Table<'_>, listen: &[Listen]) -> Vec<Certificate> 
     certificates
 }
 
-fn read_one(mut table: Table<'_>) -> Option<Certificate> {
+fn read_one(mut table: TomlTable<'_>) -> Option<Certificate> {
     let cert_file = table.required_string("cert_file", "the path of a chain in PEM");
     let key_file = table.required_string("key_file", "the path of its private key in PEM");
     table.finish();
@@ -61,8 +61,8 @@ fn read_one(mut table: Table<'_>) -> Option<Certificate> {
 
 /// Reads a chain and its key, which must belong together; the second is the key in PEM.
 pub(crate) fn read_files(
-    cert_file: &Text<'_>,
-    key_file: &Text<'_>,
+    cert_file: &TomlText<'_>,
+    key_file: &TomlText<'_>,
 ) -> Option<(Certificate, Vec<u8>)> {
     let chain = File::read(cert_file);
     let key = File::read_secret(key_file); // who has it can pose as us

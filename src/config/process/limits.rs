@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::server::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -10,7 +10,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Reads `[limits]`.
-pub(crate) fn read(root: &mut Table<'_>) -> Limits {
+pub(crate) fn read(root: &mut TomlTable<'_>) -> Limits {
     let usual = Limits::default();
     let Some(mut table) = root.table("limits") else {
         return usual;

@@ -10,7 +10,7 @@ use log::LevelFilter;
 use super::{certificate, limits};
 use crate::config::cluster;
 use crate::config::fault::Fault;
-use crate::config::reading::{Table, Text};
+use crate::config::reading::{TomlTable, TomlText};
 use crate::request::{HostPattern, PathPattern};
 use crate::server::{Drain, Listen, Outline, Settings, SiteSettings};
 
@@ -28,7 +28,7 @@ const LEVELS: &[(&str, LevelFilter)] = &[
 ];
 
 /// Everything but the shops.
-pub(crate) struct Process {
+pub(crate) struct ProcessSettings {
     /// For the server, as yet without upstreams.
     pub(crate) server: Settings,
     /// What is logged.
@@ -36,7 +36,7 @@ pub(crate) struct Process {
 }
 
 /// Reads the keys at the top of the file.
-pub(crate) fn read(root: &mut Table<'_>) -> Option<Process> {
+pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
     let listen = read_listen(root);
     let operator = read_operator(root, &listen);
     let data_dir = read_path(root, "data_dir");
@@ -66,14 +66,14 @@ pub(crate) fn read(root: &mut Table<'_>) -> Option<Process> {
         cluster,
         outline: Outline::default(),
     };
-    Some(Process {
+    Some(ProcessSettings {
         server,
         log: log.unwrap_or(LevelFilter::Info),
     })
 }
 
 /// The folder of Doorward's own paths: `/_doorward` stands for `/_doorward/logout` and its like.
-pub(crate) fn read_prefix(root: &mut Table<'_>) -> String {
+pub(crate) fn read_prefix(root: &mut TomlTable<'_>) -> String {
     let prefix = root.string_as("prefix", prefix);
     prefix.unwrap_or_else(|| PREFIX.to_owned())
 }
@@ -88,7 +88,7 @@ fn prefix(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn read_listen(root: &mut Table<'_>) -> Vec<Listen> {
+fn read_listen(root: &mut TomlTable<'_>) -> Vec<Listen> {
     let texts = root.strings("listen");
     root.missing("listen", "addresses such as [\"0.0.0.0:8080\"]");
     if texts.as_ref().is_some_and(Vec::is_empty) {
@@ -114,7 +114,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 }
 
 /// Whoever reaches the operator's listener may log customers out, so it belongs on the loopback interface.
-fn read_operator(root: &mut Table<'_>, listen: &[Listen]) -> Option<SocketAddr> {
+fn read_operator(root: &mut TomlTable<'_>, listen: &[Listen]) -> Option<SocketAddr> {
     let text = root.string("operator")?;
     let address = text.parse_as(address)?;
     let taken = |listen: &Listen| listen.address == address;
@@ -132,7 +132,7 @@ fn read_operator(root: &mut Table<'_>, listen: &[Listen]) -> Option<SocketAddr> 
     Some(address)
 }
 
-fn read_path(root: &mut Table<'_>, key: &str) -> Option<PathBuf> {
+fn read_path(root: &mut TomlTable<'_>, key: &str) -> Option<PathBuf> {
     let text = root.string(key)?;
     text.parse_as(path)?;
     Some(text.path())
@@ -147,7 +147,7 @@ fn path(text: &str) -> Result<(), &'static str> {
 }
 
 /// The control socket; in the data folder, unless the operator says otherwise.
-fn read_control(root: &mut Table<'_>, data_dir: Option<&Path>) -> Option<PathBuf> {
+fn read_control(root: &mut TomlTable<'_>, data_dir: Option<&Path>) -> Option<PathBuf> {
     let written = read_path(root, "control");
     let control = written.or_else(|| Some(data_dir?.join("control.sock")))?;
     if control.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
@@ -161,7 +161,7 @@ fn read_control(root: &mut Table<'_>, data_dir: Option<&Path>) -> Option<PathBuf
 }
 
 /// Where the control socket is, as far as a file says it that may be half edited.
-pub(crate) fn control_of(mut root: Table<'_>) -> Option<PathBuf> {
+pub(crate) fn control_of(mut root: TomlTable<'_>) -> Option<PathBuf> {
     let data_dir = read_path(&mut root, "data_dir");
     let control = read_control(&mut root, data_dir.as_deref());
     drop(root); // unknown keys are not judged
@@ -169,7 +169,7 @@ pub(crate) fn control_of(mut root: Table<'_>) -> Option<PathBuf> {
 }
 
 /// How long the process takes to stop.
-fn read_drain(root: &mut Table<'_>) -> Drain {
+fn read_drain(root: &mut TomlTable<'_>) -> Drain {
     let mut drain = Drain::default();
     if let Some(mut table) = root.table("drain") {
         let (delay, timeout) = (table.duration("delay"), table.duration("timeout"));
@@ -180,13 +180,13 @@ fn read_drain(root: &mut Table<'_>) -> Drain {
     drain
 }
 
-fn read_proxies(root: &mut Table<'_>) -> Vec<IpNet> {
+fn read_proxies(root: &mut TomlTable<'_>) -> Vec<IpNet> {
     let texts = root.strings("trusted_proxies").unwrap_or_default();
     let nets = texts.iter().filter_map(|text| read_proxy(text));
     nets.collect()
 }
 
-fn read_proxy(text: &Text<'_>) -> Option<IpNet> {
+fn read_proxy(text: &TomlText<'_>) -> Option<IpNet> {
     let net = text.parse_as(network)?;
     if net.prefix_len() == 0 {
         let fault = Fault::warning("every client is a trusted proxy: it may claim any address");

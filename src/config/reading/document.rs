@@ -6,22 +6,22 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue, Error};
 
 use super::loading::Loading;
-use super::text::Text;
-use crate::config::fault::{Fault, Source, Spot};
+use super::text::TomlText;
+use crate::config::fault::{Fault, SourceSpot, SourceText};
 
 /// One parsed TOML text: the operator's file or a preset.
-pub(crate) struct Document<'t> {
-    source: Arc<Source>,
+pub(crate) struct TomlDocument<'t> {
+    source: Arc<SourceText>,
     root: DeTable<'t>,
     broken_lines: Vec<Range<usize>>,
     loading: &'t Loading,
 }
 
-impl<'t> Document<'t> {
+impl<'t> TomlDocument<'t> {
     /// Reports the syntax faults, one a line, for the first brings the others about.
     /// What could be read is read on.
     pub(crate) fn parse(name: &str, text: &'t str, loading: &'t Loading) -> Self {
-        let source = Source::new(name, text);
+        let source = SourceText::new(name, text);
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut broken_lines = Vec::new();
         for error in &errors {
@@ -65,10 +65,10 @@ impl<'t> Document<'t> {
     }
 }
 
-fn spot_of(error: &Error, source: &Arc<Source>) -> Spot {
+fn spot_of(error: &Error, source: &Arc<SourceText>) -> SourceSpot {
     match error.span() {
-        Some(span) => Spot::within(source, &span),
-        None => Spot::whole(source),
+        Some(span) => SourceSpot::within(source, &span),
+        None => SourceSpot::whole(source),
     }
 }
 
@@ -81,14 +81,14 @@ fn syntax_fault(error: &Error) -> Fault {
 
 /// One document's part of a table.
 pub(super) struct Layer<'a> {
-    document: &'a Document<'a>,
+    document: &'a TomlDocument<'a>,
     table: &'a DeTable<'a>,
     header: Option<Range<usize>>,
 }
 
 impl<'a> Layer<'a> {
     /// The document that it is a part of.
-    pub(super) fn document(&self) -> &'a Document<'a> {
+    pub(super) fn document(&self) -> &'a TomlDocument<'a> {
         self.document
     }
 
@@ -116,10 +116,10 @@ impl<'a> Layer<'a> {
     }
 
     /// Its header, or its braces.
-    pub(super) fn spot(&self) -> Spot {
+    pub(super) fn spot(&self) -> SourceSpot {
         match &self.header {
-            Some(header) => Spot::within(&self.document.source, header),
-            None => Spot::whole(&self.document.source),
+            Some(header) => SourceSpot::within(&self.document.source, header),
+            None => SourceSpot::whole(&self.document.source),
         }
     }
 
@@ -128,7 +128,7 @@ impl<'a> Layer<'a> {
         let is_known = |key: &str| known.iter().any(|known| known == key) || former.contains(&key);
         for key in self.table.keys() {
             if !is_known(key.get_ref()) && !self.document.is_broken(&key.span()) {
-                let spot = Spot::within(&self.document.source, &key.span());
+                let spot = SourceSpot::within(&self.document.source, &key.span());
                 let fault = unknown_key(key.get_ref(), known).at(&spot);
                 self.document.loading.report(fault);
             }
@@ -144,15 +144,15 @@ fn unknown_key(key: &str, known: &[String]) -> Fault {
 /// A value before its type is known.
 #[derive(Clone)]
 pub(super) struct Value<'a> {
-    document: &'a Document<'a>,
+    document: &'a TomlDocument<'a>,
     written: &'a DeValue<'a>,
     span: Range<usize>,
 }
 
 impl<'a> Value<'a> {
     /// Where it is written.
-    pub(super) fn spot(&self) -> Spot {
-        Spot::within(&self.document.source, &self.span)
+    pub(super) fn spot(&self) -> SourceSpot {
+        SourceSpot::within(&self.document.source, &self.span)
     }
 
     pub(super) fn is_text(&self) -> bool {
@@ -163,9 +163,9 @@ impl<'a> Value<'a> {
         self.written.is_table()
     }
 
-    pub(super) fn text(&self) -> Option<Text<'a>> {
+    pub(super) fn text(&self) -> Option<TomlText<'a>> {
         let value = self.written.as_str()?;
-        Some(Text::new(value, self.spot(), self.document.loading))
+        Some(TomlText::new(value, self.spot(), self.document.loading))
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {

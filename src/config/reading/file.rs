@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::text::Text;
+use super::text::TomlText;
 use crate::config::fault::Fault;
 
 /// The largest file that is read: a JWK set of a thousand keys.
@@ -12,14 +12,14 @@ pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A file that was read, and where the configuration names it.
 pub(crate) struct File<'t, 'a> {
-    named: &'t Text<'a>,
+    named: &'t TomlText<'a>,
     bytes: Vec<u8>,
     mode: u32,
 }
 
 impl<'t, 'a> File<'t, 'a> {
     /// Reads the file that a text names.
-    pub(crate) fn read(named: &'t Text<'a>) -> Option<Self> {
+    pub(crate) fn read(named: &'t TomlText<'a>) -> Option<Self> {
         let unreadable = |why: String| {
             let name = named.as_str().escape_debug();
             Fault::error(format!("`{name}` can't be read: {why}"))
@@ -49,7 +49,7 @@ impl<'t, 'a> File<'t, 'a> {
     }
 
     /// Reads a file that other users of the machine must not be able to use.
-    pub(crate) fn read_secret(named: &'t Text<'a>) -> Option<Self> {
+    pub(crate) fn read_secret(named: &'t TomlText<'a>) -> Option<Self> {
         let file = Self::read(named)?;
         file.refuse_open();
         Some(file)

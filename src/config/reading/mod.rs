@@ -8,10 +8,10 @@ pub(crate) mod pattern;
 mod table;
 mod text;
 
-pub(crate) use document::Document;
+pub(crate) use document::TomlDocument;
 pub(crate) use loading::Loading;
-pub(crate) use table::{Table, TextOrTable};
-pub(crate) use text::Text;
+pub(crate) use table::{TextOrTable, TomlTable};
+pub(crate) use text::TomlText;
 
 #[cfg(test)]
 mod tests;

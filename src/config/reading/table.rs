@@ -6,10 +6,10 @@ use std::ops::RangeInclusive;
 use std::ptr;
 use std::time::Duration;
 
-use super::document::{Document, Layer, Value};
+use super::document::{Layer, TomlDocument, Value};
 use super::duration;
-use super::text::Text;
-use crate::config::fault::{Fault, Spot};
+use super::text::TomlText;
+use crate::config::fault::{Fault, SourceSpot};
 
 /// A table of the operator's file, laid over the same table of a preset.
 ///
@@ -17,7 +17,7 @@ use crate::config::fault::{Fault, Spot};
 /// arrays of tables are concatenated, the operator's first.
 /// Asking for a key makes it known; [`Table::finish`] reports the keys that were never asked for.
 #[must_use = "its unknown keys are only reported by `finish`"]
-pub(crate) struct Table<'a> {
+pub(crate) struct TomlTable<'a> {
     top: Layer<'a>,
     below: Vec<Layer<'a>>,
     asked: Vec<String>,
@@ -30,27 +30,27 @@ pub(crate) struct Table<'a> {
 
 /// Where the operator would write a table that only the preset has: under this one, along this path.
 struct Home {
-    spot: Spot,
+    spot: SourceSpot,
     path: String,
 }
 
 /// A value that is a string or a table.
 pub(crate) enum TextOrTable<'a> {
     /// A string.
-    Text(Text<'a>),
+    Text(TomlText<'a>),
     /// A table.
-    Table(Table<'a>),
+    Table(TomlTable<'a>),
 }
 
-impl<'a> Table<'a> {
+impl<'a> TomlTable<'a> {
     /// The whole of a document.
-    pub(crate) fn root(document: &'a Document<'a>) -> Self {
+    pub(crate) fn root(document: &'a TomlDocument<'a>) -> Self {
         Self::of(document.layer(), Vec::new())
     }
 
     /// Lays this table over the root of a preset.
-    pub(crate) fn over(mut self, preset: Option<&'a Document<'a>>) -> Self {
-        self.below.extend(preset.map(Document::layer));
+    pub(crate) fn over(mut self, preset: Option<&'a TomlDocument<'a>>) -> Self {
+        self.below.extend(preset.map(TomlDocument::layer));
         self
     }
 
@@ -124,12 +124,12 @@ impl<'a> Table<'a> {
     }
 
     /// A string.
-    pub(crate) fn string(&mut self, key: &str) -> Option<Text<'a>> {
+    pub(crate) fn string(&mut self, key: &str) -> Option<TomlText<'a>> {
         self.read(key, "a string", Value::text)
     }
 
     /// A string that must be there.
-    pub(crate) fn required_string(&mut self, key: &str, expected: &str) -> Option<Text<'a>> {
+    pub(crate) fn required_string(&mut self, key: &str, expected: &str) -> Option<TomlText<'a>> {
         let text = self.string(key);
         self.missing(key, expected);
         text
@@ -155,7 +155,7 @@ impl<'a> Table<'a> {
     }
 
     /// An array of strings.
-    pub(crate) fn strings(&mut self, key: &str) -> Option<Vec<Text<'a>>> {
+    pub(crate) fn strings(&mut self, key: &str) -> Option<Vec<TomlText<'a>>> {
         let items = self.read(key, "an array of strings", Value::items)?;
         texts_of(&items, key)
     }
@@ -171,7 +171,7 @@ impl<'a> Table<'a> {
     }
 
     /// A string standing for an array of one, or an array of strings.
-    pub(crate) fn string_or_strings(&mut self, key: &str) -> Option<Vec<Text<'a>>> {
+    pub(crate) fn string_or_strings(&mut self, key: &str) -> Option<Vec<TomlText<'a>>> {
         let expected = "a string or an array of strings";
         let items = self.read(key, expected, Value::item_or_items)?;
         texts_of(&items, key)
@@ -199,7 +199,7 @@ impl<'a> Table<'a> {
     }
 
     /// The same, one or an array of them, each with its place.
-    pub(crate) fn scalars(&mut self, key: &str) -> Option<Vec<(serde_json::Value, Spot)>> {
+    pub(crate) fn scalars(&mut self, key: &str) -> Option<Vec<(serde_json::Value, SourceSpot)>> {
         let value = self.value(key)?;
         let items = value.items().unwrap_or_else(|| vec![value]);
         let scalars = items.iter().filter_map(|item| {
@@ -285,7 +285,7 @@ impl<'a> Table<'a> {
     }
 
     /// A sub-table, merged from every layer that has it.
-    pub(crate) fn table(&mut self, key: &str) -> Option<Table<'a>> {
+    pub(crate) fn table(&mut self, key: &str) -> Option<TomlTable<'a>> {
         let values = self.values(key);
         self.table_of(&values, key)
     }
@@ -301,7 +301,7 @@ impl<'a> Table<'a> {
     }
 
     /// A sub-table, or each table of an array in its place: every one of the operator's laid over the one below.
-    pub(crate) fn table_or_tables(&mut self, key: &str) -> Vec<Table<'a>> {
+    pub(crate) fn table_or_tables(&mut self, key: &str) -> Vec<TomlTable<'a>> {
         let values = self.values(key);
         let Some((items, below)) = values.split_first().and_then(|(first, below)| {
             let items = first.items().filter(|items| !items.is_empty())?;
@@ -310,12 +310,15 @@ impl<'a> Table<'a> {
             return self.table_of(&values, key).into_iter().collect();
         };
         let tops = layers_of(&items, key).into_iter();
-        tops.map(|top| Table::of(top, layers_of(below, key)))
+        tops.map(|top| TomlTable::of(top, layers_of(below, key)))
             .collect()
     }
 
     /// A string, and the tables of an array: layers may differ in which of the two they have.
-    pub(crate) fn text_and_tables(&mut self, key: &str) -> (Option<Text<'a>>, Vec<Table<'a>>) {
+    pub(crate) fn text_and_tables(
+        &mut self,
+        key: &str,
+    ) -> (Option<TomlText<'a>>, Vec<TomlTable<'a>>) {
         let values = self.values(key);
         let text = values.iter().find_map(Value::text);
         let expected = format!("a string, or an array of tables, each under [[{key}]]");
@@ -324,16 +327,16 @@ impl<'a> Table<'a> {
     }
 
     /// The tables of an array: the operator's, then the preset's.
-    pub(crate) fn tables(&mut self, key: &str) -> Vec<Table<'a>> {
+    pub(crate) fn tables(&mut self, key: &str) -> Vec<TomlTable<'a>> {
         let expected = format!("an array of tables, each under [[{key}]]");
         tables_of(&self.values(key), key, &expected)
     }
 
-    fn table_of(&self, values: &[Value<'a>], key: &str) -> Option<Table<'a>> {
+    fn table_of(&self, values: &[Value<'a>], key: &str) -> Option<TomlTable<'a>> {
         let mut layers = layers_of(values, key).into_iter();
         let top = layers.next()?;
         let home = (!self.is_beside(&top)).then(|| self.home_of(key));
-        let mut table = Table::of(top, layers.collect());
+        let mut table = TomlTable::of(top, layers.collect());
         table.home = home;
         Some(table)
     }
@@ -393,12 +396,12 @@ impl<'a> Table<'a> {
     }
 
     /// Where the table is written: its header, or its braces.
-    pub(crate) fn spot(&self) -> Spot {
+    pub(crate) fn spot(&self) -> SourceSpot {
         self.top.spot()
     }
 
     /// Where a key's value is written.
-    pub(crate) fn spot_of(&self, key: &str) -> Option<Spot> {
+    pub(crate) fn spot_of(&self, key: &str) -> Option<SourceSpot> {
         Some(self.first_value(key)?.spot())
     }
 
@@ -454,13 +457,16 @@ fn former_name(key: &str, former: &str, has_both: bool) -> Fault {
 }
 
 /// Those that can be made a type; the others have their faults.
-fn parsed<'a, T>(texts: &[Text<'a>], read: impl Fn(&'a str) -> Result<T, &'static str>) -> Vec<T> {
+fn parsed<'a, T>(
+    texts: &[TomlText<'a>],
+    read: impl Fn(&'a str) -> Result<T, &'static str>,
+) -> Vec<T> {
     let texts = texts.iter();
     texts.filter_map(|text| text.parse_as(&read)).collect()
 }
 
 /// All or nothing, but every item that is no string has its own fault.
-fn texts_of<'a>(items: &[Value<'a>], key: &str) -> Option<Vec<Text<'a>>> {
+fn texts_of<'a>(items: &[Value<'a>], key: &str) -> Option<Vec<TomlText<'a>>> {
     for item in items.iter().filter(|item| !item.is_text()) {
         item.report_misfit(key, "a string");
     }
@@ -478,7 +484,7 @@ fn tables_of<'v, 'a: 'v>(
     values: impl IntoIterator<Item = &'v Value<'a>>,
     key: &str,
     expected: &str,
-) -> Vec<Table<'a>> {
+) -> Vec<TomlTable<'a>> {
     let mut layers = Vec::new();
     for value in values {
         match value.items() {
@@ -486,6 +492,6 @@ fn tables_of<'v, 'a: 'v>(
             None => value.report_misfit(key, expected),
         }
     }
-    let alone = |layer| Table::of(layer, Vec::new());
+    let alone = |layer| TomlTable::of(layer, Vec::new());
     layers.into_iter().map(alone).collect()
 }

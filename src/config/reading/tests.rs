@@ -3,7 +3,7 @@
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use super::{Document, Loading, Table, Text};
+use super::{Loading, TomlDocument, TomlTable, TomlText};
 use crate::config::fault::Faults;
 
 const ENFORCE: &[(&str, u8)] = &[("off", 0), ("revoked", 1), ("valid", 2), ("required", 3)];
@@ -30,7 +30,7 @@ enforce = "required"
 "#;
 
 /// What a reader of shops would make of a file: each key once, in its own words.
-fn read_shop(mut shop: Table<'_>) -> Vec<String> {
+fn read_shop(mut shop: TomlTable<'_>) -> Vec<String> {
     let mut told = Vec::new();
     let name = shop.required_string("name", "what logs call the shop");
     told.extend(name.map(|name| name.as_str().to_owned()));
@@ -51,7 +51,7 @@ fn read_shop(mut shop: Table<'_>) -> Vec<String> {
     told
 }
 
-fn read_token(mut token: Table<'_>) -> Vec<String> {
+fn read_token(mut token: TomlTable<'_>) -> Vec<String> {
     let secret_file = token.required_string("secret_file", "the path of a key");
     let mut told: Vec<String> = Vec::new();
     told.extend(secret_file.map(|path| path.as_str().to_owned()));
@@ -69,20 +69,20 @@ fn read_token(mut token: Table<'_>) -> Vec<String> {
     told
 }
 
-fn read_route(mut route: Table<'_>) -> String {
+fn read_route(mut route: TomlTable<'_>) -> String {
     let paths = route.string_or_strings("paths").unwrap_or_default();
     let enforce = route.choice("enforce", ENFORCE);
     route.finish();
-    let paths: Vec<&str> = paths.iter().map(Text::as_str).collect();
+    let paths: Vec<&str> = paths.iter().map(TomlText::as_str).collect();
     format!("{} {enforce:?}", paths.join(" "))
 }
 
 fn read(shop: &str, preset: Option<&str>) -> (Vec<String>, Faults) {
     let loading = Loading::relative_to(Path::new(""));
     let told = {
-        let shop = Document::parse("doorward.toml", shop, &loading);
-        let preset = preset.map(|text| Document::parse("preset bagisto", text, &loading));
-        read_shop(Table::root(&shop).over(preset.as_ref()))
+        let shop = TomlDocument::parse("doorward.toml", shop, &loading);
+        let preset = preset.map(|text| TomlDocument::parse("preset bagisto", text, &loading));
+        read_shop(TomlTable::root(&shop).over(preset.as_ref()))
     };
     (told, loading.into_faults())
 }
@@ -273,21 +273,21 @@ error: unknown key `secret`
 fn a_secret_that_does_not_fit_is_not_quoted() {
     let loading = Loading::relative_to(Path::new(""));
     {
-        let document = Document::parse("doorward.toml", "secret = \"hunter2\"", &loading);
-        let mut root = Table::root(&document);
+        let document = TomlDocument::parse("doorward.toml", "secret = \"hunter2\"", &loading);
+        let mut root = TomlTable::root(&document);
         assert_eq!(root.choice("secret", ENFORCE), None);
         assert_eq!(root.duration("secret"), None);
     }
     let faults = loading.into_faults();
-    assert_eq!(faults.errors(), 1, "{faults}");
+    assert_eq!(faults.errors(), 2, "{faults}");
     assert!(!faults.to_string().contains("hunter2"), "{faults}");
 }
 
 #[test]
 fn a_text_keeps_its_place_for_later_faults() {
     let loading = Loading::relative_to(Path::new(""));
-    let document = Document::parse("doorward.toml", SHOP, &loading);
-    let mut root = Table::root(&document);
+    let document = TomlDocument::parse("doorward.toml", SHOP, &loading);
+    let mut root = TomlTable::root(&document);
     let name = root.string("name").unwrap();
     assert_eq!(name.spot().line(), Some(2));
     assert_eq!(name.spot().source_name(), "doorward.toml");

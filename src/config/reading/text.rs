@@ -4,18 +4,18 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::loading::Loading;
-use crate::config::fault::{Fault, Spot};
+use crate::config::fault::{Fault, SourceSpot};
 
 /// A string of a document, with the place it is written at.
 #[derive(Clone)]
-pub(crate) struct Text<'a> {
+pub(crate) struct TomlText<'a> {
     value: &'a str,
-    spot: Spot,
+    spot: SourceSpot,
     loading: &'a Loading,
 }
 
-impl<'a> Text<'a> {
-    pub(super) fn new(value: &'a str, spot: Spot, loading: &'a Loading) -> Self {
+impl<'a> TomlText<'a> {
+    pub(super) fn new(value: &'a str, spot: SourceSpot, loading: &'a Loading) -> Self {
         Self {
             value,
             spot,
@@ -29,7 +29,7 @@ impl<'a> Text<'a> {
     }
 
     /// Where it is written.
-    pub(crate) fn spot(&self) -> &Spot {
+    pub(crate) fn spot(&self) -> &SourceSpot {
         &self.spot
     }
 

@@ -3,11 +3,11 @@
 use std::ops::RangeInclusive;
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::request::{Agreement, Pointer, Wanted};
 
 /// Reads `{ status = ["2xx"], json = { "/success" = true } }` under this key.
-pub(crate) fn read(table: &mut Table<'_>, key: &str) -> Option<Agreement> {
+pub(crate) fn read(table: &mut TomlTable<'_>, key: &str) -> Option<Agreement> {
     let mut table = table.table(key)?;
     let mut agreement = Agreement::default();
     if let Some(statuses) = read_statuses(&mut table) {
@@ -22,7 +22,7 @@ pub(crate) fn read(table: &mut Table<'_>, key: &str) -> Option<Agreement> {
 }
 
 /// Reads `status`, one or several.
-pub(crate) fn read_statuses(table: &mut Table<'_>) -> Option<Vec<RangeInclusive<u16>>> {
+pub(crate) fn read_statuses(table: &mut TomlTable<'_>) -> Option<Vec<RangeInclusive<u16>>> {
     let texts = table.string_or_strings("status")?;
     if texts.is_empty() {
         table.report_at("status", Fault::error("`status` names no status"));
@@ -50,7 +50,7 @@ fn statuses(text: &str) -> Result<RangeInclusive<u16>, &'static str> {
 }
 
 /// The keys are places, the values what must stand there.
-fn read_json(table: &mut Table<'_>) -> Vec<(Pointer, Wanted)> {
+fn read_json(table: &mut TomlTable<'_>) -> Vec<(Pointer, Wanted)> {
     let mut wanted = Vec::new();
     for key in table.keys() {
         let value = table.scalar(key);

@@ -1,7 +1,7 @@
 //! The folders in which the application of a shop lives.
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::request::{Base, Folder};
 
 /// Where the rules of a shop are found.
@@ -16,7 +16,7 @@ impl Bases {
     /// Reads `base`. Without it a preset's rules are found below any folder, for what is revoked there was presented
     /// there and had to verify; the operator's are found as they are written. With it the preset's are found there
     /// only, and the operator's there as well.
-    pub(crate) fn read(shop: &mut Table<'_>) -> Self {
+    pub(crate) fn read(shop: &mut TomlTable<'_>) -> Self {
         let Some(texts) = shop.string_or_strings("base") else {
             return Self {
                 of_preset: Base::any(),
@@ -36,7 +36,7 @@ impl Bases {
     }
 
     /// Where a rule of the shop is found.
-    pub(crate) fn of(&self, rule: &Table<'_>, shop: &Table<'_>) -> &Base {
+    pub(crate) fn of(&self, rule: &TomlTable<'_>, shop: &TomlTable<'_>) -> &Base {
         if rule.is_written_with(shop) {
             &self.of_operator
         } else {

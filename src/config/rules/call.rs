@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::config::rules::condition;
 use crate::config::rules::graphql;
 use crate::config::rules::route;
@@ -20,7 +20,7 @@ const METHODS: &[(&str, &Method)] = &[
 
 /// Reads `methods`, `paths`, `graphql`, and the conditions of a rule; `of_graphql` are the methods of one about GraphQL that
 /// names none.
-pub(crate) fn read(table: &mut Table<'_>, base: &Base, of_graphql: &[Method]) -> Call {
+pub(crate) fn read(table: &mut TomlTable<'_>, base: &Base, of_graphql: &[Method]) -> Call {
     let graphql = graphql::read_condition(table);
     let usual = match graphql {
         Some(_) => of_graphql,
@@ -34,7 +34,7 @@ pub(crate) fn read(table: &mut Table<'_>, base: &Base, of_graphql: &[Method]) ->
     }
 }
 
-fn read_methods(table: &mut Table<'_>, usual: &[Method]) -> Vec<Method> {
+fn read_methods(table: &mut TomlTable<'_>, usual: &[Method]) -> Vec<Method> {
     let Some(texts) = table.strings("methods") else {
         return usual.to_vec();
     };

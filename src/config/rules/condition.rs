@@ -3,14 +3,14 @@
 use http::HeaderName;
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::request::{Condition, ConditionPlace, ConditionValue, PathPattern, Pointer};
 
 /// The value that stands for any.
 const ANYTHING: &str = "*";
 
 /// Reads `header`, `query` and `body` of a rule, where they are tables.
-pub(crate) fn read(table: &mut Table<'_>) -> Vec<Condition> {
+pub(crate) fn read(table: &mut TomlTable<'_>) -> Vec<Condition> {
     let header = |name: &str| {
         let name = HeaderName::try_from(name).map_err(|_| "the name of a header")?;
         Ok(ConditionPlace::Header(name))
@@ -27,10 +27,10 @@ pub(crate) fn read(table: &mut Table<'_>) -> Vec<Condition> {
 }
 
 fn read_table<'a>(
-    table: &mut Table<'a>,
+    table: &mut TomlTable<'a>,
     key: &str,
     place: impl Fn(&str) -> Result<ConditionPlace, &'static str>,
-    values: fn(&mut Table<'a>, &str) -> Vec<ConditionValue>,
+    values: fn(&mut TomlTable<'a>, &str) -> Vec<ConditionValue>,
 ) -> Vec<Condition> {
     let Some(mut table) = table.table(key) else {
         return Vec::new();
@@ -51,12 +51,12 @@ fn read_table<'a>(
     conditions
 }
 
-fn texts(table: &mut Table<'_>, name: &str) -> Vec<ConditionValue> {
+fn texts(table: &mut TomlTable<'_>, name: &str) -> Vec<ConditionValue> {
     table.string_or_strings_as(name, value_of)
 }
 
 /// Forms have numbers as texts, and so have conditions.
-fn scalars(table: &mut Table<'_>, name: &str) -> Vec<ConditionValue> {
+fn scalars(table: &mut TomlTable<'_>, name: &str) -> Vec<ConditionValue> {
     let scalars = table.scalars(name).unwrap_or_default();
     let mut values = Vec::new();
     for (scalar, spot) in scalars {

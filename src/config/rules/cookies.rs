@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::config::fault::Fault;
-use crate::config::reading::{Table, Text};
+use crate::config::reading::{TomlTable, TomlText};
 use crate::request::{CookieDeletion, LogoutRule, NamePattern, Place};
 
 /// Reads `hash_from` and `clear_cookies` of a logout.
-pub(crate) fn read(table: &mut Table<'_>) -> Vec<CookieDeletion> {
+pub(crate) fn read(table: &mut TomlTable<'_>) -> Vec<CookieDeletion> {
     let texts = table.strings("hash_from").unwrap_or_default();
     let hash_from = texts.iter();
     let hash_from: Vec<_> = hash_from
@@ -29,7 +29,7 @@ fn starred_name(text: &str) -> Result<NamePattern, &'static str> {
 }
 
 fn read_cookie(
-    mut table: Table<'_>,
+    mut table: TomlTable<'_>,
     hash_from: &[NamePattern],
     has_hash: bool,
 ) -> Option<CookieDeletion> {
@@ -73,7 +73,7 @@ fn cookie_name(text: &str) -> Result<&str, &'static str> {
     NamePattern::parse(text).map(|_| text)
 }
 
-fn cookie_paths(texts: &[Text<'_>]) -> Vec<String> {
+fn cookie_paths(texts: &[TomlText<'_>]) -> Vec<String> {
     let paths = texts.iter();
     paths
         .filter_map(|text| text.parse_as(cookie_path))

@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 
 use crate::config::fault::Fault;
 use crate::config::reading::pattern;
-use crate::config::reading::{Table, Text};
+use crate::config::reading::{TomlTable, TomlText};
 use crate::config::rules::graphql;
 use crate::config::token::settings::KINDS;
 use crate::request::{
@@ -53,10 +53,10 @@ const OCCASIONS: &[(&str, Occasion)] = &[
 /// Reads every `[[shop.credential]]`; without any it is `Authorization: Bearer`.
 ///
 /// What the operator says of a header, cookie or parameter overrides what the preset says of it.
-pub(crate) fn read(shop: &mut Table<'_>, tokens: Option<&Verifier>) -> Vec<Place> {
+pub(crate) fn read(shop: &mut TomlTable<'_>, tokens: Option<&Verifier>) -> Vec<Place> {
     let usual = tokens.map_or(Kind::default(), Verifier::kind);
     let can_verify = tokens.is_none_or(Verifier::can_verify);
-    let mut written: Vec<Written> = Vec::new();
+    let mut written: Vec<WrittenPlace> = Vec::new();
     let mut places = Vec::new();
     for mut table in shop.tables("credential") {
         let is_own = table.is_written_with(shop);
@@ -69,7 +69,7 @@ pub(crate) fn read(shop: &mut Table<'_>, tokens: Option<&Verifier>) -> Vec<Place
         let Some((name, carrier)) = carrier else {
             continue;
         };
-        let new = Written::of(name, &carrier, is_own);
+        let new = WrittenPlace::of(name, &carrier, is_own);
         if written
             .iter()
             .any(|known| known.name == new.name && known.is_own && !is_own)
@@ -112,14 +112,14 @@ pub(crate) fn of_paths(
 }
 
 /// What was written of a header, cookie or parameter.
-struct Written {
+struct WrittenPlace {
     name: String,
     /// Of a header: the schemes that a place is about, in small letters; none: its whole value.
     schemes: Option<Vec<String>>,
     is_own: bool,
 }
 
-impl Written {
+impl WrittenPlace {
     fn of(name: String, carrier: &Carrier, is_own: bool) -> Self {
         let in_small_letters = |schemes: &[String]| {
             let schemes = schemes.iter();
@@ -159,7 +159,7 @@ fn bearer(kind: Kind) -> Place {
 }
 
 /// Reads `pattern`, `decode` and `fold`.
-fn read_spelling(table: &mut Table<'_>) -> Spelling {
+fn read_spelling(table: &mut TomlTable<'_>) -> Spelling {
     let pattern = table.string("pattern");
     let pattern = pattern.and_then(|text| text.parse(pattern::parse));
     let decode = table.string_or_strings("decode").unwrap_or_default();
@@ -180,7 +180,7 @@ fn read_spelling(table: &mut Table<'_>) -> Spelling {
     }
 }
 
-fn read_kind(table: &mut Table<'_>, can_verify: bool) -> Option<Kind> {
+fn read_kind(table: &mut TomlTable<'_>, can_verify: bool) -> Option<Kind> {
     let kind = table.choice("kind", KINDS)?;
     if kind != Kind::Opaque && !can_verify {
         table.report_at(
@@ -193,7 +193,7 @@ fn read_kind(table: &mut Table<'_>, can_verify: bool) -> Option<Kind> {
 }
 
 /// Reads `at`; left out, it is everywhere.
-fn read_occasions(table: &mut Table<'_>) -> Occasions {
+fn read_occasions(table: &mut TomlTable<'_>) -> Occasions {
     let Some(texts) = table.strings("at") else {
         return Occasions::ALL;
     };
@@ -215,7 +215,7 @@ fn read_occasions(table: &mut Table<'_>) -> Occasions {
 }
 
 /// A carrier, and what faults call it; two of one name are the same.
-fn read_carrier(table: &mut Table<'_>) -> Option<(String, Carrier)> {
+fn read_carrier(table: &mut TomlTable<'_>) -> Option<(String, Carrier)> {
     let schemes = table.strings("schemes");
     let join = read_join(table);
     let written = CARRIERS.map(|key| Some((key, table.string(key)?)));
@@ -254,7 +254,7 @@ fn read_carrier(table: &mut Table<'_>) -> Option<(String, Carrier)> {
 }
 
 /// The cookies that hold the rest of a token.
-fn read_join(table: &mut Table<'_>) -> Vec<NamePattern> {
+fn read_join(table: &mut TomlTable<'_>) -> Vec<NamePattern> {
     let names = table.string_or_strings_as("join", NamePattern::parse);
     if table.spot_of("cookie").is_none() {
         table.report_at(
@@ -266,7 +266,11 @@ fn read_join(table: &mut Table<'_>) -> Vec<NamePattern> {
     names
 }
 
-fn header(table: &Table<'_>, text: &Text<'_>, schemes: Option<Vec<Text<'_>>>) -> Option<Carrier> {
+fn header(
+    table: &TomlTable<'_>,
+    text: &TomlText<'_>,
+    schemes: Option<Vec<TomlText<'_>>>,
+) -> Option<Carrier> {
     let name = text.parse_as(header_name)?;
     if name == COOKIE {
         text.report(
@@ -309,7 +313,7 @@ fn scheme(text: &str) -> Result<String, &'static str> {
         .ok_or("a scheme such as Bearer")
 }
 
-fn other(key: &str, text: &Text<'_>) -> Option<Carrier> {
+fn other(key: &str, text: &TomlText<'_>) -> Option<Carrier> {
     match key {
         "cookie" => {
             let join = Vec::new();

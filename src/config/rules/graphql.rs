@@ -1,7 +1,7 @@
 //! GraphQL of a shop: the mutations that a rule is about, and what becomes of what can't be read.
 
 use crate::config::fault::Fault;
-use crate::config::reading::{Table, Text};
+use crate::config::reading::{TomlTable, TomlText};
 use crate::request::{Call, Carrier, GraphQlCondition, Place, UnknownHash, UnreadBody};
 
 const UNKNOWN_HASHES: &[(&str, UnknownHash)] =
@@ -13,7 +13,7 @@ const UNREAD_BODIES: &[(&str, UnreadBody)] = &[
 ];
 
 /// Reads `graphql` and `persisted` of a rule.
-pub(crate) fn read_condition(table: &mut Table<'_>) -> Option<GraphQlCondition> {
+pub(crate) fn read_condition(table: &mut TomlTable<'_>) -> Option<GraphQlCondition> {
     let fields = table.string_or_strings("graphql");
     let persisted = table.string_or_strings_as("persisted", stored);
     let Some(fields) = fields else {
@@ -43,7 +43,7 @@ fn stored(text: &str) -> Result<String, &'static str> {
 }
 
 /// The carrier of arguments and input fields of this name.
-pub(crate) fn carrier(text: &Text<'_>) -> Option<Carrier> {
+pub(crate) fn carrier(text: &TomlText<'_>) -> Option<Carrier> {
     let name = text.parse_as(argument)?;
     Some(Carrier::GraphQl(name.to_owned()))
 }
@@ -53,7 +53,7 @@ fn argument(text: &str) -> Result<&str, &'static str> {
 }
 
 /// Reads `[shop.graphql]`.
-pub(crate) fn read_unknown_hash(shop: &mut Table<'_>) -> UnknownHash {
+pub(crate) fn read_unknown_hash(shop: &mut TomlTable<'_>) -> UnknownHash {
     let Some(mut table) = shop.table("graphql") else {
         return UnknownHash::default();
     };
@@ -63,7 +63,7 @@ pub(crate) fn read_unknown_hash(shop: &mut Table<'_>) -> UnknownHash {
 }
 
 /// Reads `unread_body` of `[shop.limits]`, and warns where a dead token could hide in an unread body.
-pub(crate) fn read_unread_body(limits: &mut Table<'_>, places: &[Place]) -> UnreadBody {
+pub(crate) fn read_unread_body(limits: &mut TomlTable<'_>, places: &[Place]) -> UnreadBody {
     let unread = limits.choice("unread_body", UNREAD_BODIES);
     let has_place = places.iter().any(|place| place.carrier.is_in_body());
     if unread == Some(UnreadBody::Forward) && has_place {
@@ -76,7 +76,7 @@ pub(crate) fn read_unread_body(limits: &mut Table<'_>, places: &[Place]) -> Unre
 
 /// Text that is no GraphQL to us passes where nothing says that it must be some.
 pub(crate) fn warn_of_unruled<'c>(
-    shop: &Table<'_>,
+    shop: &TomlTable<'_>,
     places: &[Place],
     mut calls: impl Iterator<Item = &'c Call>,
 ) {

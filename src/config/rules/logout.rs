@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::config::reading::pattern;
 use crate::config::rules::agreement;
 use crate::config::rules::base::Bases;
@@ -69,7 +69,7 @@ struct Overrides {
 }
 
 /// Reads `answer`, `revoke`, `cart`, `clear_cookies`, `[shop.client_key]` and every `[[shop.logout]]`.
-pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases, places: &[Place]) -> Logouts {
+pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases, places: &[Place]) -> Logouts {
     let overrides = Overrides {
         answer: shop.choice("answer", ANSWERS),
         revoke: shop.choice("revoke", SCOPES),
@@ -109,7 +109,7 @@ pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases, places: &[Place]) -> Log
 
 /// Reads `[shop.own_logout]`. What it revokes: as it is written; else as the shop's, of which the preset's first one speaks.
 fn read_own(
-    shop: &mut Table<'_>,
+    shop: &mut TomlTable<'_>,
     of_shop: Option<Scope>,
     of_preset: Option<Scope>,
 ) -> (Scope, Vec<WebOrigin>) {
@@ -156,7 +156,7 @@ fn foreign_calls(rule: &LogoutRule, places: &[Place]) -> Option<Fault> {
 }
 
 /// `cart` works by what the shop is told of the customer, so it must be told something.
-fn warn_of_cart(shop: &Table<'_>, cart: Option<Cart>, answers: &[AnswerBy]) {
+fn warn_of_cart(shop: &TomlTable<'_>, cart: Option<Cart>, answers: &[AnswerBy]) {
     if answers.is_empty() {
         let fault = Fault::warning("`cart` changes nothing");
         shop.report_at("cart", fault.label("no logout of the preset depends on it"));
@@ -170,7 +170,7 @@ fn warn_of_cart(shop: &Table<'_>, cart: Option<Cart>, answers: &[AnswerBy]) {
 }
 
 fn read_rule(
-    mut table: Table<'_>,
+    mut table: TomlTable<'_>,
     (is_own, base): (bool, &Base),
     overrides: &Overrides,
 ) -> LogoutRule {
@@ -220,7 +220,7 @@ fn preferred<T>(is_own: bool, written: Option<T>, shop: Option<T>) -> Option<T> 
     }
 }
 
-fn read_answer(table: &mut Table<'_>, is_own: bool, overrides: &Overrides) -> AnswerBy {
+fn read_answer(table: &mut TomlTable<'_>, is_own: bool, overrides: &Overrides) -> AnswerBy {
     let party = table.choice("answer", ANSWERS);
     let with_credentials = table.boolean("forward_credentials");
     let with_credentials = match overrides.cart {
@@ -234,7 +234,7 @@ fn read_answer(table: &mut Table<'_>, is_own: bool, overrides: &Overrides) -> An
 }
 
 /// The shop can only agree where it is asked.
-fn read_when(table: &mut Table<'_>, answer: AnswerBy) -> When {
+fn read_when(table: &mut TomlTable<'_>, answer: AnswerBy) -> When {
     let when = table.choice("when", WHENS).unwrap_or_default();
     if when == When::ShopAgreed && answer == AnswerBy::Doorward {
         table.report_at(
@@ -247,7 +247,7 @@ fn read_when(table: &mut Table<'_>, answer: AnswerBy) -> When {
 }
 
 /// The words for who brings no credential, and for who brings a bad one.
-fn read_errors(table: &mut Table<'_>) -> (Option<Words>, Option<Words>) {
+fn read_errors(table: &mut TomlTable<'_>) -> (Option<Words>, Option<Words>) {
     let Some(mut errors) = table.table("errors") else {
         return (None, None);
     };
@@ -258,7 +258,7 @@ fn read_errors(table: &mut Table<'_>) -> (Option<Words>, Option<Words>) {
 }
 
 /// Reads `[shop.client_key]`.
-fn read_client_key(shop: &mut Table<'_>) -> Option<ClientKey> {
+fn read_client_key(shop: &mut TomlTable<'_>) -> Option<ClientKey> {
     let mut table = shop.table("client_key")?;
     let header = table.required_string_as(
         "header",
@@ -281,7 +281,7 @@ fn read_client_key(shop: &mut Table<'_>) -> Option<ClientKey> {
 }
 
 /// A logout demands the shop's client key, unless it says that it does not.
-fn choose_client_key(table: &mut Table<'_>, overrides: &Overrides) -> Option<ClientKey> {
+fn choose_client_key(table: &mut TomlTable<'_>, overrides: &Overrides) -> Option<ClientKey> {
     let demanded = table.boolean("client_key");
     if demanded == Some(true) && overrides.client_key.is_none() {
         table.report_at(

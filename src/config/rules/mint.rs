@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::call;
 use crate::config::rules::credential::header_name;
@@ -31,7 +31,7 @@ pub(crate) struct Mints {
 }
 
 /// Reads `mint`, every `[[shop.mint]]`, and `on_reissue`.
-pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases) -> Mints {
+pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> Mints {
     let (unknown, tables) = shop.text_and_tables("mint");
     let unknown = unknown.and_then(|text| text.choose("mint", UNKNOWN));
     let mut rules = Vec::new();
@@ -62,7 +62,7 @@ pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases) -> Mints {
     }
 }
 
-fn read_rule(mut table: Table<'_>, base: &Base) -> MintRule {
+fn read_rule(mut table: TomlTable<'_>, base: &Base) -> MintRule {
     let call = call::read(&mut table, base, &[Method::POST, Method::GET]);
     let mut rule = MintRule {
         call,

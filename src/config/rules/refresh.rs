@@ -3,14 +3,14 @@
 use http::Method;
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::call;
 use crate::config::rules::words;
 use crate::request::{Place, RefreshRule};
 
 /// Reads every `[[shop.refresh]]`.
-pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases, places: &[Place]) -> Vec<RefreshRule> {
+pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases, places: &[Place]) -> Vec<RefreshRule> {
     let mut rules = Vec::new();
     for mut table in shop.tables("refresh") {
         let base = bases.of(&table, shop);

@@ -1,7 +1,7 @@
 //! What paths demand of their visitors.
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::condition;
 use crate::request::{Base, Enforce, PathPattern, PathStyle, Route};
@@ -14,7 +14,7 @@ const ENFORCE: &[(&str, Enforce)] = &[
 ];
 
 /// Reads every `[[shop.route]]`.
-pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases) -> Vec<Route> {
+pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> Vec<Route> {
     let mut routes = Vec::new();
     for table in shop.tables("route") {
         let base = bases.of(&table, shop);
@@ -23,7 +23,7 @@ pub(crate) fn read(shop: &mut Table<'_>, bases: &Bases) -> Vec<Route> {
     routes
 }
 
-fn read_route(mut table: Table<'_>, base: &Base) -> Option<Route> {
+fn read_route(mut table: TomlTable<'_>, base: &Base) -> Option<Route> {
     let paths = read_paths(&mut table, base);
     let conditions = condition::read(&mut table);
     let enforce = table.choice("enforce", ENFORCE);
@@ -45,7 +45,7 @@ fn read_route(mut table: Table<'_>, base: &Base) -> Option<Route> {
 }
 
 /// The required `paths` of a rule, of an application that lives there.
-pub(crate) fn read_paths(table: &mut Table<'_>, base: &Base) -> Vec<PathPattern> {
+pub(crate) fn read_paths(table: &mut TomlTable<'_>, base: &Base) -> Vec<PathPattern> {
     let texts = table.string_or_strings("paths");
     table.missing("paths", "paths such as [\"/account/*\"]");
     if texts.as_ref().is_some_and(Vec::is_empty) {
@@ -60,7 +60,7 @@ pub(crate) fn read_paths(table: &mut Table<'_>, base: &Base) -> Vec<PathPattern>
 }
 
 /// Reads `[shop.paths]`.
-pub(crate) fn read_style(table: &mut Table<'_>) -> PathStyle {
+pub(crate) fn read_style(table: &mut TomlTable<'_>) -> PathStyle {
     let Some(mut table) = table.table("paths") else {
         return PathStyle::default();
     };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::request::Words;
 
 /// The answer to a logout, unless the operator says otherwise.
@@ -16,7 +16,7 @@ const LOGGED_OUT: &str = r#"{"message":"Successfully logged out"}"#;
 const LOGGED_OUT_GRAPHQL: &str = r#"{"data":{}}"#;
 
 /// The answer to a logout that worked.
-pub(crate) fn read_success(table: &mut Table<'_>, is_graphql: bool) -> Words {
+pub(crate) fn read_success(table: &mut TomlTable<'_>, is_graphql: bool) -> Words {
     let usual = if is_graphql {
         LOGGED_OUT_GRAPHQL
     } else {
@@ -39,12 +39,12 @@ pub(crate) fn read_success(table: &mut Table<'_>, is_graphql: bool) -> Words {
     }
 }
 
-fn read_status(table: &mut Table<'_>, range: RangeInclusive<u16>) -> Option<StatusCode> {
+fn read_status(table: &mut TomlTable<'_>, range: RangeInclusive<u16>) -> Option<StatusCode> {
     let status = table.integer("status", range)?;
     StatusCode::from_u16(status).ok()
 }
 
-fn read_body(table: &mut Table<'_>) -> Option<Bytes> {
+fn read_body(table: &mut TomlTable<'_>) -> Option<Bytes> {
     // A table under `body` is what the request must carry.
     let body = (!table.has_table("body")).then(|| table.string("body"));
     let text = table.string("answer_body").or(body.flatten());
@@ -60,7 +60,7 @@ fn json(text: &str) -> Result<&str, &'static str> {
 }
 
 /// The words of a refusal, under this key.
-pub(crate) fn read_refusal(table: &mut Table<'_>, key: &str) -> Option<Words> {
+pub(crate) fn read_refusal(table: &mut TomlTable<'_>, key: &str) -> Option<Words> {
     let mut words = table.table(key)?;
     let status = read_status(&mut words, 200..=599);
     words.missing("status", "an integer from 200 to 599");

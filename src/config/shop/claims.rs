@@ -1,13 +1,13 @@
 //! What one shop only may have: its name, and each of its hosts.
 
-use crate::config::fault::{Fault, Spot};
-use crate::config::reading::Table;
+use crate::config::fault::{Fault, SourceSpot};
+use crate::config::reading::TomlTable;
 use crate::request::HostPattern;
 
 /// What the shops read so far have.
 #[derive(Default)]
-pub(crate) struct Claims {
-    names: Vec<(String, Spot)>,
+pub(crate) struct ShopClaims {
+    names: Vec<(String, SourceSpot)>,
     hosts: Vec<HostClaim>,
 }
 
@@ -16,12 +16,12 @@ struct HostClaim {
     /// `None`: every host.
     host: Option<HostPattern>,
     shop: String,
-    spot: Spot,
+    spot: SourceSpot,
 }
 
-impl Claims {
+impl ShopClaims {
     /// Reads `name`, which no other shop may have.
-    pub(super) fn read_name<'a>(&mut self, shop: &mut Table<'a>) -> Option<&'a str> {
+    pub(super) fn read_name<'a>(&mut self, shop: &mut TomlTable<'a>) -> Option<&'a str> {
         let text = shop.required_string("name", "what logs and commands call the shop")?;
         let name = text.parse_as(name)?;
         if let Some((_, first)) = self.names.iter().find(|(taken, _)| taken == name) {
@@ -33,7 +33,7 @@ impl Claims {
     }
 
     /// Reads `hosts`, none of which an earlier shop may have; a shop without them claims every host.
-    pub(super) fn read_hosts(&mut self, shop: &mut Table<'_>, name: &str) -> Vec<HostPattern> {
+    pub(super) fn read_hosts(&mut self, shop: &mut TomlTable<'_>, name: &str) -> Vec<HostPattern> {
         let texts = shop.strings("hosts");
         if shop.lacks("hosts") {
             let spot = shop.spot();
@@ -59,8 +59,13 @@ impl Claims {
         hosts
     }
 
-    /// Claims a host, `None` for every host; a fault, if an earlier shop leaves nothing of it.
-    fn claim(&mut self, host: Option<&HostPattern>, shop: &str, spot: &Spot) -> Option<Fault> {
+    /// ShopClaims a host, `None` for every host; a fault, if an earlier shop leaves nothing of it.
+    fn claim(
+        &mut self,
+        host: Option<&HostPattern>,
+        shop: &str,
+        spot: &SourceSpot,
+    ) -> Option<Fault> {
         let mut earlier = self.hosts.iter();
         let fault = earlier.find_map(|claim| claim.leaves_nothing(host).then(|| claim.fault(host)));
         self.hosts.push(HostClaim {
@@ -86,7 +91,7 @@ pub(super) fn is_quotable(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
 }
 
-fn place_of(spot: &Spot) -> String {
+fn place_of(spot: &SourceSpot) -> String {
     match spot.line() {
         Some(line) => format!("the first one is in line {line}"),
         None => "the first one is above".to_owned(),

@@ -7,5 +7,5 @@ mod settings;
 mod summary;
 mod upstream;
 
-pub(crate) use claims::Claims;
+pub(crate) use claims::ShopClaims;
 pub(crate) use settings::{ReadShop, Surroundings, read};

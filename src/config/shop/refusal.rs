@@ -1,7 +1,7 @@
 //! `[shop.refusal]`: how refusals are worded.
 
 use super::claims::is_quotable;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::request::{RefusalSettings, Shape};
 
 const SHAPES: &[(&str, Shape)] = &[
@@ -15,7 +15,7 @@ const SHAPES: &[(&str, Shape)] = &[
 const REFUSAL_CODE: &str = "doorward_unauthorized";
 
 /// Reads `[shop.refusal]`; the realm of the challenge is the shop's name, unless it is written.
-pub(super) fn read(shop: &mut Table<'_>, name: &str) -> RefusalSettings {
+pub(super) fn read(shop: &mut TomlTable<'_>, name: &str) -> RefusalSettings {
     let mut settings = RefusalSettings {
         shape: Shape::default(),
         realm: name.to_owned(),

@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::claims::Claims;
+use super::claims::ShopClaims;
 use super::{refusal, summary, upstream};
-use crate::config::fault::Spot;
+use crate::config::fault::SourceSpot;
 use crate::config::presets::Presets;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::{credential, graphql, logout, mint, refresh, route};
 use crate::config::token::settings as token;
@@ -53,14 +53,14 @@ pub(crate) struct ReadShop {
     /// For `check`.
     pub(crate) summary: Vec<String>,
     /// Where it is written.
-    pub(crate) spot: Spot,
+    pub(crate) spot: SourceSpot,
 }
 
 /// Reads a `[[shop]]`.
 pub(crate) fn read<'a>(
-    mut table: Table<'a>,
+    mut table: TomlTable<'a>,
     around: &Surroundings<'a>,
-    claims: &mut Claims,
+    claims: &mut ShopClaims,
 ) -> Option<ReadShop> {
     let preset = around.presets.named_by(&mut table);
     let mut table = table.over(preset.map(|(_, document)| document));
@@ -131,7 +131,7 @@ struct Calls {
 }
 
 impl Calls {
-    fn read(shop: &mut Table<'_>, name: &str, prefix: &str) -> Self {
+    fn read(shop: &mut TomlTable<'_>, name: &str, prefix: &str) -> Self {
         let bases = Bases::read(shop);
         let mints = mint::read(shop, &bases);
         let tokens = token::read(shop, (name, mints.unknown));
@@ -152,7 +152,7 @@ impl Calls {
         }
     }
 
-    fn warn_of_unruled_graphql(&self, shop: &Table<'_>) {
+    fn warn_of_unruled_graphql(&self, shop: &TomlTable<'_>) {
         let logouts = self.logouts.rules.iter().map(|rule| &rule.call);
         let refreshes = self.refreshes.iter().map(|rule| &rule.call);
         graphql::warn_of_unruled(shop, &self.places, logouts.chain(refreshes));
@@ -167,7 +167,7 @@ struct Policies {
 }
 
 impl Policies {
-    fn read(shop: &mut Table<'_>) -> Self {
+    fn read(shop: &mut TomlTable<'_>) -> Self {
         let examine = shop.choice("examine", EXAMINE);
         let dead_cookie = shop.choice("dead_cookie", DEAD_COOKIE);
         let clock_offset_max = shop.duration_within("clock_offset_max", CLOCK_OFFSETS, "1s to 24h");
@@ -180,7 +180,7 @@ impl Policies {
 }
 
 /// Reads `[shop.limits]`.
-fn read_limits(shop: &mut Table<'_>, places: &[Place]) -> (Allowance, UnreadBody) {
+fn read_limits(shop: &mut TomlTable<'_>, places: &[Place]) -> (Allowance, UnreadBody) {
     let mut allowance = Allowance::default();
     let Some(mut table) = shop.table("limits") else {
         return (allowance, UnreadBody::default());

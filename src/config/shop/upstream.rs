@@ -8,7 +8,7 @@ use http::uri::{Authority, PathAndQuery};
 
 use crate::config::fault::Fault;
 use crate::config::reading::file::File;
-use crate::config::reading::{Table, Text, TextOrTable};
+use crate::config::reading::{TextOrTable, TomlTable, TomlText};
 use crate::config::rules::agreement;
 use crate::config::rules::credential::header_name;
 use crate::server::{
@@ -53,7 +53,7 @@ const CHECKS: &[(&str, CheckBy)] = &[
 ];
 
 /// Reads all that a shop says of its servers.
-pub(crate) fn read(shop: &mut Table<'_>, name: &str) -> Option<Upstreams> {
+pub(crate) fn read(shop: &mut TomlTable<'_>, name: &str) -> Option<Upstreams> {
     let endpoints = read_endpoints(shop);
     let host = shop.string_as("upstream_host", host_name);
     let http2 = shop.boolean("upstream_http2");
@@ -75,7 +75,7 @@ pub(crate) fn read(shop: &mut Table<'_>, name: &str) -> Option<Upstreams> {
     }))
 }
 
-fn read_endpoints(shop: &mut Table<'_>) -> Option<Vec<Endpoint>> {
+fn read_endpoints(shop: &mut TomlTable<'_>) -> Option<Vec<Endpoint>> {
     let texts = shop.string_or_strings("upstream");
     shop.missing("upstream", "addresses such as [\"127.0.0.1:8000\"]");
     let texts = texts?;
@@ -87,7 +87,7 @@ fn read_endpoints(shop: &mut Table<'_>) -> Option<Vec<Endpoint>> {
 }
 
 /// Standards 12: a bearer token in the clear is anybody's.
-fn read_endpoint(text: &Text<'_>) -> Option<Endpoint> {
+fn read_endpoint(text: &TomlText<'_>) -> Option<Endpoint> {
     let endpoint = text.parse_as(Endpoint::parse)?;
     if endpoint.is_exposed() {
         let fault = Fault::warning("tokens travel to this upstream in the clear");
@@ -97,7 +97,7 @@ fn read_endpoint(text: &Text<'_>) -> Option<Endpoint> {
     Some(endpoint)
 }
 
-fn read_balance(shop: &mut Table<'_>) -> (Balance, Duration) {
+fn read_balance(shop: &mut TomlTable<'_>) -> (Balance, Duration) {
     let Some(mut table) = shop.table("balance") else {
         return (Balance::default(), RESOLVE_EVERY);
     };
@@ -119,7 +119,7 @@ fn read_balance(shop: &mut Table<'_>) -> (Balance, Duration) {
     (balance, resolve_every)
 }
 
-fn read_hash(table: &mut Table<'_>) -> Option<HashBy> {
+fn read_hash(table: &mut TomlTable<'_>) -> Option<HashBy> {
     match table.string_or_table("hash")? {
         TextOrTable::Text(text) => text
             .choose("hash", &[("client", ())])
@@ -149,7 +149,7 @@ fn cookie_name(text: &str) -> Result<String, &'static str> {
         .ok_or("the name of a cookie")
 }
 
-fn read_health(shop: &mut Table<'_>, host: Option<&HeaderValue>) -> Health {
+fn read_health(shop: &mut TomlTable<'_>, host: Option<&HeaderValue>) -> Health {
     let mut health = Health::default();
     let Some(mut table) = shop.table("health") else {
         return health;
@@ -181,7 +181,7 @@ fn read_health(shop: &mut Table<'_>, host: Option<&HeaderValue>) -> Health {
     health
 }
 
-fn read_http_check(table: &mut Table<'_>, shop_host: Option<&HeaderValue>) -> HttpCheck {
+fn read_http_check(table: &mut TomlTable<'_>, shop_host: Option<&HeaderValue>) -> HttpCheck {
     let mut check = HttpCheck::default();
     let path = table.string("path");
     if let Some(path) = path.and_then(|text| text.parse_as(check_path)) {
@@ -208,7 +208,7 @@ fn host_name(text: &str) -> Result<HeaderValue, &'static str> {
         .ok_or("a host such as shop.example.com")
 }
 
-fn read_timeouts(shop: &mut Table<'_>) -> Timeouts {
+fn read_timeouts(shop: &mut TomlTable<'_>) -> Timeouts {
     let mut timeouts = Timeouts::default();
     let Some(mut table) = shop.table("timeouts") else {
         return timeouts;
@@ -226,20 +226,20 @@ fn read_timeouts(shop: &mut Table<'_>) -> Timeouts {
     timeouts
 }
 
-fn wait(table: &mut Table<'_>, key: &str, default: Duration) -> Duration {
+fn wait(table: &mut TomlTable<'_>, key: &str, default: Duration) -> Duration {
     let written = table.duration_within(key, WAITS, "10ms to 24h");
     written.unwrap_or(default)
 }
 
 /// Keys that mean nothing without another one: who writes them wants something that would not happen.
-fn refuse(table: &Table<'_>, keys: &[&str], without: &str) {
+fn refuse(table: &TomlTable<'_>, keys: &[&str], without: &str) {
     for key in keys {
         let fault = Fault::error(format!("`{key}` means nothing without {without}"));
         table.report_at(key, fault);
     }
 }
 
-fn read_tls(shop: &mut Table<'_>, endpoints: Option<&[Endpoint]>) -> UpstreamTls {
+fn read_tls(shop: &mut TomlTable<'_>, endpoints: Option<&[Endpoint]>) -> UpstreamTls {
     let mut tls = UpstreamTls::default();
     let with_tls = endpoints
         .unwrap_or_default()
@@ -266,7 +266,7 @@ fn read_tls(shop: &mut Table<'_>, endpoints: Option<&[Endpoint]>) -> UpstreamTls
     tls
 }
 
-fn read_tls_table(table: &mut Table<'_>, tls: &mut UpstreamTls) {
+fn read_tls_table(table: &mut TomlTable<'_>, tls: &mut UpstreamTls) {
     if let Some(named) = table.string("ca_file")
         && let Some(file) = File::read(&named)
         && let Err(unfit) = tls.trust(file.bytes())

@@ -6,7 +6,7 @@ use http::Method;
 use http::uri::PathAndQuery;
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::config::rules::agreement;
 use crate::request::{ContentType, Inquiry, Pointer};
 
@@ -25,7 +25,7 @@ const FRESH: Duration = Duration::from_mins(1);
 const FRESH_MAX: Duration = Duration::from_hours(1);
 
 /// Reads `[shop.token.introspection]`. A preset may describe the request and leave it to the operator whether it is sent.
-pub(crate) fn read(token: &mut Table<'_>) -> Option<Inquiry> {
+pub(crate) fn read(token: &mut TomlTable<'_>) -> Option<Inquiry> {
     token.renamed("introspection", "ask");
     let verify = read_verify(token);
     // The former table alone did not say that the shop is asked.
@@ -45,7 +45,7 @@ pub(crate) fn read(token: &mut Table<'_>) -> Option<Inquiry> {
 }
 
 /// Reads the former key `verify`, which is now said by the table.
-fn read_verify(token: &mut Table<'_>) -> Option<bool> {
+fn read_verify(token: &mut TomlTable<'_>) -> Option<bool> {
     let verify = token.former_choice("verify", VERIFY)?;
     let fault = if token.has_together("verify", "introspection") {
         Fault::error(
@@ -62,7 +62,7 @@ fn read_verify(token: &mut Table<'_>) -> Option<bool> {
     Some(verify)
 }
 
-fn read_request(mut table: Table<'_>) -> Option<Inquiry> {
+fn read_request(mut table: TomlTable<'_>) -> Option<Inquiry> {
     table.renamed("active", "good");
     let method = table.choice("method", METHODS);
     let path = table.required_string_as("path", "a path such as /api/customer", path_and_query);
@@ -92,7 +92,7 @@ fn path_and_query(text: &str) -> Result<PathAndQuery, &'static str> {
         .ok_or("a path such as /api/customer")
 }
 
-fn read_fresh(table: &mut Table<'_>) -> Duration {
+fn read_fresh(table: &mut TomlTable<'_>) -> Duration {
     let fresh = table.duration_within("cache", Duration::ZERO..=FRESH_MAX, "at most 1h");
     fresh.unwrap_or(FRESH)
 }

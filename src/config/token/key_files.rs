@@ -4,41 +4,39 @@ use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 use crate::config::fault::Fault;
-use crate::config::reading::Table;
+use crate::config::reading::TomlTable;
 use crate::config::reading::file::File;
 use crate::config::token::key_url;
-use crate::request::{
-    KeySource, Keys, Kind as TokenKind, TokenSettings, UnfitKey, secret_bytes_min,
-};
+use crate::request::{KeySource, Keys, Kind, TokenSettings, UnfitKey, secret_bytes_min};
 
 /// The keys of the table that name a place, and what is there.
-const PLACES: &[(&str, Place)] = &[
-    ("secret_file", Place::File(Kind::Secret)),
-    ("public_key_file", Place::File(Kind::PublicKey)),
-    ("jwks_file", Place::File(Kind::Jwks)),
-    ("jwks_url", Place::Url),
+const PLACES: &[(&str, KeyPlace)] = &[
+    ("secret_file", KeyPlace::File(KeyFormat::Secret)),
+    ("public_key_file", KeyPlace::File(KeyFormat::PublicKey)),
+    ("jwks_file", KeyPlace::File(KeyFormat::Jwks)),
+    ("jwks_url", KeyPlace::Url),
 ];
 
 #[derive(Clone, Copy)]
-enum Place {
-    File(Kind),
+enum KeyPlace {
+    File(KeyFormat),
     Url,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum KeyFormat {
     Secret,
     PublicKey,
     Jwks,
 }
 
 /// Whether the shop has a key at all.
-pub(crate) fn is_written(token: &Table<'_>) -> bool {
+pub(crate) fn is_written(token: &TomlTable<'_>) -> bool {
     PLACES.iter().any(|(key, _)| token.spot_of(key).is_some())
 }
 
 /// Reads the one place that a shop's keys are in. A shop whose tokens are all opaque needs none.
-pub(crate) fn read(token: &mut Table<'_>, settings: &TokenSettings) -> Option<KeySource> {
+pub(crate) fn read(token: &mut TomlTable<'_>, settings: &TokenSettings) -> Option<KeySource> {
     let may_be_short = token.boolean("allow_short_secret");
     let terms = key_url::read_terms(token);
     let written = PLACES.iter().filter_map(|(key, place)| {
@@ -54,7 +52,7 @@ pub(crate) fn read(token: &mut Table<'_>, settings: &TokenSettings) -> Option<Ke
             return None;
         }
         [] if is_written(token) => return None, // it had its fault
-        [] if settings.kind == TokenKind::Opaque && token.lacks("algorithms") => {
+        [] if settings.kind == Kind::Opaque && token.lacks("algorithms") => {
             return Some(KeySource::Given(Keys::default()));
         }
         [] => {
@@ -65,8 +63,8 @@ pub(crate) fn read(token: &mut Table<'_>, settings: &TokenSettings) -> Option<Ke
     };
     let algorithms = settings.algorithms.as_slice();
     let kind = match place {
-        Place::File(kind) => kind,
-        Place::Url => {
+        KeyPlace::File(kind) => kind,
+        KeyPlace::Url => {
             let source = key_url::read(text, &terms, algorithms);
             return source.map(KeySource::Fetched);
         }
@@ -76,9 +74,9 @@ pub(crate) fn read(token: &mut Table<'_>, settings: &TokenSettings) -> Option<Ke
         return None;
     }
     let keys = match kind {
-        Kind::Secret => file.secret(algorithms, may_be_short.unwrap_or_default()),
-        Kind::PublicKey => file.public_key(algorithms),
-        Kind::Jwks => file.jwks(algorithms),
+        KeyFormat::Secret => file.secret(algorithms, may_be_short.unwrap_or_default()),
+        KeyFormat::PublicKey => file.public_key(algorithms),
+        KeyFormat::Jwks => file.jwks(algorithms),
     };
     keys.map(KeySource::Given)
 }

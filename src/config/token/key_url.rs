@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use crate::config::fault::Fault;
 use crate::config::process::certificate::authorities_in;
 use crate::config::reading::file::File;
-use crate::config::reading::{Table, Text};
+use crate::config::reading::{TomlTable, TomlText};
 use crate::request::{JwksSource, JwksUrl, name_of};
 
 /// How often the keys are fetched where the answer says nothing of it, unless the operator does.
@@ -19,15 +19,15 @@ const COOLDOWN: Duration = Duration::from_secs(30);
 const PACE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
 /// What goes with `jwks_url`.
-pub(crate) struct Terms<'a> {
-    ca_file: Option<Text<'a>>,
+pub(crate) struct FetchSettings<'a> {
+    ca_file: Option<TomlText<'a>>,
     refresh: Duration,
     cooldown: Duration,
 }
 
 /// Reads what goes with `jwks_url`, and means nothing without it.
-pub(crate) fn read_terms<'a>(token: &mut Table<'a>) -> Terms<'a> {
-    let terms = Terms {
+pub(crate) fn read_terms<'a>(token: &mut TomlTable<'a>) -> FetchSettings<'a> {
+    let terms = FetchSettings {
         ca_file: token.string("jwks_ca_file"),
         refresh: read_pace(token, "jwks_refresh", REFRESH),
         cooldown: read_pace(token, "jwks_cooldown", COOLDOWN),
@@ -41,15 +41,15 @@ pub(crate) fn read_terms<'a>(token: &mut Table<'a>) -> Terms<'a> {
     terms
 }
 
-fn read_pace(token: &mut Table<'_>, key: &str, usual: Duration) -> Duration {
+fn read_pace(token: &mut TomlTable<'_>, key: &str, usual: Duration) -> Duration {
     let pace = token.duration_within(key, PACE, "1s to 24h");
     pace.unwrap_or(usual)
 }
 
 /// Reads `jwks_url` itself. Nothing is fetched here.
 pub(crate) fn read(
-    text: &Text<'_>,
-    terms: &Terms<'_>,
+    text: &TomlText<'_>,
+    terms: &FetchSettings<'_>,
     algorithms: &[Algorithm],
 ) -> Option<JwksSource> {
     if names_user(text.as_str()) {
@@ -92,7 +92,7 @@ fn names_user(url: &str) -> bool {
 }
 
 /// The certificates of a private authority.
-fn read_authorities(named: &Text<'_>) -> Option<Vec<Vec<u8>>> {
+fn read_authorities(named: &TomlText<'_>) -> Option<Vec<Vec<u8>>> {
     let file = File::read(named)?;
     let certificates = authorities_in(&file)?;
     Some(certificates.iter().map(|one| one.to_vec()).collect())

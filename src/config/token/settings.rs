@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use crate::config::fault::Fault;
 use crate::config::reading::duration;
 use crate::config::reading::pattern;
-use crate::config::reading::{Table, TextOrTable};
+use crate::config::reading::{TextOrTable, TomlTable};
 use crate::config::rules::mint;
 use crate::config::token::{introspection, key_files};
 use crate::request::{
@@ -29,7 +29,7 @@ const LEEWAY_MAX: Duration = Duration::from_mins(10);
 
 /// Reads `[shop.token]`, or every `[[shop.token]]`: how tokens are read, and the keys that verify them.
 pub(crate) fn read(
-    shop: &mut Table<'_>,
+    shop: &mut TomlTable<'_>,
     (name, unknown): (&str, UnknownToken),
 ) -> Option<Verifier> {
     let tables = shop.table_or_tables("token");
@@ -56,7 +56,10 @@ pub(crate) fn read(
     Some(Verifier::new(first, issuers.collect()))
 }
 
-fn read_settings(table: &mut Table<'_>, (name, unknown): (&str, UnknownToken)) -> TokenSettings {
+fn read_settings(
+    table: &mut TomlTable<'_>,
+    (name, unknown): (&str, UnknownToken),
+) -> TokenSettings {
     let kind = table.choice("kind", KINDS).unwrap_or_default();
     let refresh_window = table.duration("refresh_window");
     let unverifiable = [("refuse", false), ("forward", true)];
@@ -84,14 +87,14 @@ fn read_settings(table: &mut Table<'_>, (name, unknown): (&str, UnknownToken)) -
 }
 
 /// Shops with one token domain share their tokens, and so their logouts.
-fn read_token_domain(table: &mut Table<'_>, name: &str) -> String {
+fn read_token_domain(table: &mut TomlTable<'_>, name: &str) -> String {
     table.renamed("token_domain", "realm");
     let domain = table.string_as("token_domain", not_empty);
     domain.unwrap_or(name).to_owned()
 }
 
 /// The claims without which a customer can't revoke a token.
-fn read_only_with(table: &mut Table<'_>) -> Vec<Pointer> {
+fn read_only_with(table: &mut TomlTable<'_>) -> Vec<Pointer> {
     table.strings_as("only_with", Pointer::parse)
 }
 
@@ -104,7 +107,7 @@ fn not_empty(text: &str) -> Result<&str, &'static str> {
 }
 
 /// The algorithms are pinned here, for the token must not choose (RFC 8725 section 3.1).
-fn read_algorithms(table: &mut Table<'_>, kind: Kind) -> Vec<Algorithm> {
+fn read_algorithms(table: &mut TomlTable<'_>, kind: Kind) -> Vec<Algorithm> {
     let texts = table.strings("algorithms");
     if kind != Kind::Opaque || key_files::is_written(table) {
         table.missing(
@@ -126,7 +129,7 @@ fn read_algorithms(table: &mut Table<'_>, kind: Kind) -> Vec<Algorithm> {
     algorithms
 }
 
-fn read_names(table: &mut Table<'_>, key: &str) -> Vec<String> {
+fn read_names(table: &mut TomlTable<'_>, key: &str) -> Vec<String> {
     let texts = table.string_or_strings(key);
     if texts.as_ref().is_some_and(Vec::is_empty) {
         table.report_at(
@@ -143,13 +146,13 @@ fn read_names(table: &mut Table<'_>, key: &str) -> Vec<String> {
         .collect()
 }
 
-fn read_leeway(table: &mut Table<'_>) -> Duration {
+fn read_leeway(table: &mut TomlTable<'_>) -> Duration {
     let leeway = table.duration_within("leeway", Duration::ZERO..=LEEWAY_MAX, "at most 10m");
     leeway.unwrap_or(LEEWAY)
 }
 
 /// How long a token lives that does not say so; `None`: for ever.
-fn read_max_lifetime(table: &mut Table<'_>) -> Option<Duration> {
+fn read_max_lifetime(table: &mut TomlTable<'_>) -> Option<Duration> {
     let text = table.string("max_token_lifetime")?;
     if text.as_str() == "forever" {
         return None;
@@ -157,7 +160,7 @@ fn read_max_lifetime(table: &mut Table<'_>) -> Option<Duration> {
     text.parse(duration::parse)
 }
 
-fn read_claims(token: &mut Table<'_>) -> Claims {
+fn read_claims(token: &mut TomlTable<'_>) -> Claims {
     let mut table = token.table("claims");
     let table_of_claims = &mut table;
     let expires_at = read_expires_at(table_of_claims);
@@ -174,14 +177,14 @@ fn read_claims(token: &mut Table<'_>) -> Claims {
     claims
 }
 
-fn read_pointer(claims: &mut Option<Table<'_>>, key: &str, usual: &str) -> Pointer {
+fn read_pointer(claims: &mut Option<TomlTable<'_>>, key: &str, usual: &str) -> Pointer {
     let text = claims.as_mut().and_then(|table| table.string(key));
     let written = text.and_then(|text| text.parse_as(Pointer::parse));
     written.unwrap_or_else(|| usual_pointer(usual))
 }
 
 /// One claim, or several that name a customer together.
-fn read_subject(claims: &mut Option<Table<'_>>) -> Vec<Pointer> {
+fn read_subject(claims: &mut Option<TomlTable<'_>>) -> Vec<Pointer> {
     let Some(table) = claims.as_mut() else {
         return vec![usual_pointer("/sub")];
     };
@@ -223,7 +226,7 @@ fn numeric(pointer: Pointer) -> TimeClaim {
 }
 
 /// The claim, or the claim and its unit (`expires_at = { claim = "/exp", unit = "milliseconds" }`).
-fn read_expires_at(claims: &mut Option<Table<'_>>) -> TimeClaim {
+fn read_expires_at(claims: &mut Option<TomlTable<'_>>) -> TimeClaim {
     let table = claims.as_mut();
     let written = table.and_then(|table| table.string_or_table("expires_at"));
     let expires_at = match written {
@@ -238,7 +241,7 @@ fn read_expires_at(claims: &mut Option<Table<'_>>) -> TimeClaim {
     expires_at.unwrap_or_else(|| numeric(usual_pointer("/exp")))
 }
 
-fn read_claim_and_unit(table: &mut Table<'_>) -> Option<TimeClaim> {
+fn read_claim_and_unit(table: &mut TomlTable<'_>) -> Option<TimeClaim> {
     let claim = table.required_string("claim", "a JSON pointer such as /exp");
     let unit = table.choice("unit", UNITS);
     table.missing("unit", "\"seconds\" or \"milliseconds\"");
@@ -251,7 +254,7 @@ fn read_claim_and_unit(table: &mut Table<'_>) -> Option<TimeClaim> {
 
 /// The claim itself, perhaps with its unit, or how it follows from another
 /// (`issued_at = { from = "expires_at", minus = "1h" }`).
-fn read_issued_at(claims: &mut Option<Table<'_>>, expires_at: &TimeClaim) -> IssuedAt {
+fn read_issued_at(claims: &mut Option<TomlTable<'_>>, expires_at: &TimeClaim) -> IssuedAt {
     let table = claims.as_mut();
     let written = table.and_then(|table| table.string_or_table("issued_at"));
     let issued_at = match written {
@@ -270,7 +273,7 @@ fn read_issued_at(claims: &mut Option<Table<'_>>, expires_at: &TimeClaim) -> Iss
     issued_at.unwrap_or_else(|| IssuedAt::Claim(numeric(usual_pointer("/iat"))))
 }
 
-fn read_derived(mut table: Table<'_>, expires_at: &TimeClaim) -> Option<IssuedAt> {
+fn read_derived(mut table: TomlTable<'_>, expires_at: &TimeClaim) -> Option<IssuedAt> {
     let from = table.required_string("from", "expires_at or a JSON pointer");
     let minus = table.duration("minus");
     table.missing("minus", "how long tokens live, such as 1h");
