@@ -420,7 +420,7 @@ error: symmetric and asymmetric algorithms are mixed
 13 | algorithms = ["HS256", "none", "RS256"]
    |              ^^^^^^^^^^^^^^^^^^^^^^^^^^
    |
-   = help: who knows the public key could sign (RFC 8725 section 2.1)
+   = help: anyone who knows the public key could sign (RFC 8725 section 2.1)
 
 error: unknown `algorithms`: `none`
   --> doorward.toml:13:24
@@ -620,7 +620,7 @@ fn allow_short_secret_lets_it_pass_with_a_warning() {
 fn a_secret_that_everybody_may_read_is_refused() {
     let folder = Folder::new().with("keys/jwt.secret", SECRET.as_bytes(), 0o644);
     let expected = "\
-error: `keys/jwt.secret`: everybody on this machine may use it (mode 0644)
+error: `keys/jwt.secret`: every user of this machine may use it (mode 0644)
  --> doorward.toml:9:15
   |
 9 | secret_file = \"keys/jwt.secret\"
@@ -907,7 +907,7 @@ fn the_operators_credential_overrides_the_presets() {
     assert!(matches!(&places[1].carrier, Carrier::Cookie { .. }));
     let faults = Folder::new().faults(&format!("{text}{own}"));
     assert!(
-        faults.contains("header `authorization` with the scheme `jwt` stands twice"),
+        faults.contains("header `authorization` with the scheme `jwt` is given twice"),
         "{faults}"
     );
 }
@@ -974,7 +974,7 @@ fn cart_decides_whether_the_shop_learns_who_logs_out() {
     let (by, warnings) = answer("cart = \"clear\"\nanswer = \"local\"");
     assert_eq!(by, AnswerBy::Doorward);
     assert!(
-        warnings.starts_with("warning: the cart stays: the shop never hears of the logout"),
+        warnings.starts_with("warning: the cart stays: the shop does not get the logout"),
         "{warnings}"
     );
 }
@@ -1044,14 +1044,17 @@ fn a_host_belongs_to_one_shop() {
             "two shops claim this host",
         ),
         (["", ""], "two shops claim every host"),
-        (["", "hosts = [\"a.example\"]"], "this host never gets here"),
+        (
+            ["", "hosts = [\"a.example\"]"],
+            "no request for this host gets here",
+        ),
         (
             ["hosts = [\"*.example\"]", "hosts = [\"a.example\"]"],
-            "this host never gets here",
+            "no request for this host gets here",
         ),
         (
             ["hosts = [\"*.example\"]", "hosts = [\"*.a.example\"]"],
-            "this host never gets here",
+            "no request for this host gets here",
         ),
     ] {
         let faults = Folder::new().faults(&shops(&hosts));
@@ -1074,7 +1077,7 @@ fn what_makes_no_sense_is_told() {
         ("listen = []", "`listen` names no address"),
         (
             "listen = [\"[::]:80\", \"[::]:80\"]",
-            "this address stands twice",
+            "this address is listed twice",
         ),
         (
             "listen = [\"[::1]:80\"]\noperator = \"[::1]:80\"",
@@ -1097,11 +1100,11 @@ fn what_makes_no_sense_is_told() {
     for (lines, why) in [
         (
             "[[shop.credential]]\nheader = \"cookie\"",
-            "cookies are named one by one",
+            "cookies are listed one by one",
         ),
         (
             "[[shop.credential]]\nquery = \"t\"\n[[shop.credential]]\nquery = \"t\"",
-            "query `t` stands twice",
+            "query `t` is given twice",
         ),
         (
             "[[shop.credential]]\nquery = \"t\"\nschemes = [\"x\"]",
@@ -1121,7 +1124,7 @@ fn what_makes_no_sense_is_told() {
         ),
         (
             "[[shop.credential]]\nheader = \"x\"\n[[shop.credential]]\nheader = \"X\"",
-            "header `x` stands twice",
+            "header `x` is given twice",
         ),
         (
             "[[shop.credential]]\ncookie = \"x\"\nkind = \"opaque\"\npattern = \"(\"",
@@ -1133,7 +1136,7 @@ fn what_makes_no_sense_is_told() {
         ),
         (
             "[[shop.logout]]\npaths = \"/x\"\nclear_cookies = [{ name = \"x_{hash}\" }]",
-            "nothing says where {hash} comes from",
+            "no key says where {hash} comes from",
         ),
         (
             "[[shop.logout]]\npaths = \"/x\"\nhash_from = [\"x\"]",
@@ -1216,7 +1219,7 @@ fn what_is_risky_is_a_warning() {
     for warning in [
         "warning: the operator's listener can be reached from the network",
         "warning: tokens travel to this upstream in the clear",
-        "warning: a customer who logged out can still come here",
+        "warning: a customer who logged out still has access here",
     ] {
         assert!(warnings.contains(warning), "{warnings}");
     }

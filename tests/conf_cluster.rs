@@ -515,7 +515,7 @@ fn a_key_that_everybody_may_read_is_an_error() {
     let node = folder.authority.issue(&["a"]);
     folder.put_node(&node);
     folder.put("cluster/a.key", &node.key_pem, 0o644);
-    let expected = r#"error: `cluster/a.key`: everybody on this machine may use it (mode 0644)
+    let expected = r#"error: `cluster/a.key`: every user of this machine may use it (mode 0644)
   --> doorward.toml:10:12
    |
 10 | key_file = "cluster/a.key"
@@ -617,9 +617,9 @@ fn nodes_come_to_an_address_of_their_own() {
  --> doorward.toml:6:10
   |
 6 | listen = "{address}"
-  |          {carets} {who} come here
+  |          {carets} this address is for {who}
   |
-  = help: it is for nodes only: choose another port, such as 7946
+  = help: this listener is for nodes only: choose another port, such as 7946
 "#
         )
     };
@@ -654,7 +654,7 @@ fn nodes_come_to_an_address_of_their_own() {
 fn a_peer_stands_once_and_is_another_node() {
     let folder = Folder::new();
     let peers = |list: &str| with("").replace("[\"10.0.0.2:7946\"]", list);
-    let expected = r#"error: this peer stands twice
+    let expected = r#"error: this peer is listed twice
  --> doorward.toml:7:46
   |
 7 | peers = ["b.internal:7946", "10.0.0.2:7946", "B.internal:7946"]
@@ -824,7 +824,7 @@ fn a_bus_in_the_clear_is_a_warning() {
     }
     let expected = r"warning: passwords and revocations travel to the bus in the clear
 --> doorward.toml:11:7
- = help: let it speak TLS, and write rediss://
+ = help: turn on TLS there, and write rediss://
 ";
     let exposed = with("bus = \"redis://10.0.0.9:6379\"");
     assert_eq!(folder.warnings(&exposed), expected);

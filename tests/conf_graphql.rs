@@ -81,7 +81,7 @@ fn a_dead_token_that_could_hide_is_a_warning() {
         "{LOGOUT}[[shop.credential]]\ngraphql = \"accessToken\"\n[shop.limits]\nunread_body = \"forward\"\n"
     ));
     let expected = "\
-warning: a dead token can hide in a body that is not read
+warning: a revoked token can hide in a body that is not read
   --> doorward.toml:13:15
    |
 13 | unread_body = \"forward\"
@@ -90,13 +90,13 @@ warning: a dead token can hide in a body that is not read
     assert!(warnings.starts_with(expected), "{warnings}");
     let (_, warnings) = loaded("[[shop.credential]]\ngraphql = \"accessToken\"\n");
     let expected = "\
-warning: no rule with `graphql` says where GraphQL is spoken
+warning: no rule with `graphql` says which paths are GraphQL
  --> doorward.toml:3:1
   |
 3 | [[shop]]
   | ^^^^^^^^
   |
-  = help: name its paths in a [[shop.logout]] with `graphql`, or what can't be read as GraphQL passes
+  = help: list the paths in a [[shop.logout]] with `graphql`, or a body that can't be read as GraphQL is forwarded
 ";
     assert!(warnings.starts_with(expected), "{warnings}");
 }
@@ -110,7 +110,7 @@ error: `persisted` without `graphql`
 9 | persisted = [\"x\"]
   |             ^^^^^
   |
-  = help: say with `graphql` which mutation the documents execute
+  = help: name the mutation that the documents execute with `graphql`
 ";
     assert_eq!(fault("persisted = [\"x\"]"), expected);
     for (line, why) in [

@@ -395,7 +395,7 @@ fn check_refuses_a_private_key_that_everybody_may_read() {
     for mode in [0o644, 0o604, 0o602, 0o777] {
         files.write("good.key", &key, mode);
         let message =
-            format!("error: `good.key`: everybody on this machine may use it (mode {mode:04o})");
+            format!("error: `good.key`: every user of this machine may use it (mode {mode:04o})");
         let help = "help: chown root:doorward good.key && chmod 0640 good.key";
         is_faulty(&files, table, &[&message, help]);
     }

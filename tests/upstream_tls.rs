@@ -360,7 +360,7 @@ fn certificates_and_keys_that_can_not_be_used_are_faults() {
         ),
         (
             "cert_file = \"one.pem\"\nkey_file = \"open.key\"",
-            "everybody on this machine",
+            "every user of this machine",
         ),
         ("cert_file = \"one.pem\"", "`cert_file` without `key_file`"),
         ("key_file = \"one.key\"", "`key_file` without `cert_file`"),

@@ -49,7 +49,7 @@ fn is_good(path: &Path, text: &str) -> Result<(), NotAppended> {
     }
 }
 
-/// Written aside and renamed: whoever reads the file sees the old one or the new one.
+/// Written to another file and renamed: a reader sees the old file or the new one.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     let folder = path.parent().unwrap_or(Path::new("/"));

@@ -1,4 +1,4 @@
-//! From a file to the typed parts of the program, or to every fault of it at once.
+//! Loads a configuration: into the typed parts of the program, or with every fault at once.
 
 use std::fs;
 use std::path::{Path, PathBuf};

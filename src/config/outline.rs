@@ -1,4 +1,4 @@
-//! What a configuration says, key by key, with what stands in the files that it names.
+//! Digests of a configuration, key by key, with the content of the files that it names.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use crate::config::reading::file::FILE_BYTES_MAX;
 use crate::server::Outline;
 
-/// Of a text that was read without faults. Every key of a shop is one: `shop main: token.leeway`.
+/// The outline of a text without faults. The keys of a shop are told apart: `shop main: token.leeway`.
 pub(crate) fn of(text: &str, base_dir: &Path) -> Outline {
     let mut outline = Outline::default();
     let root: Table = text.parse().unwrap_or_default();
@@ -58,7 +58,7 @@ fn digest(key: &str, value: &Value, base_dir: &Path) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// What stands in the files that a key names: a new key or certificate may come under the old name.
+/// Adds the content of the files that a key names: a new key or certificate may have the old name.
 fn hash_files(hasher: &mut blake3::Hasher, key: &str, value: &Value, base_dir: &Path) {
     match value {
         Value::String(name) if key.contains("file") => {

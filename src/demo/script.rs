@@ -21,11 +21,11 @@ pub(super) struct Script {
     /// The token stands in the answer to the login after the first of these, up to the second. Neither has a
     /// character that means something to `sed`.
     pub(super) token_between: (&'static str, char),
-    /// How whoever has logged in shows the token.
+    /// The header with which a customer sends the token.
     pub(super) pass: (&'static str, &'static str),
     /// What the customer does first, and what that is.
     pub(super) beforehand: Option<(&'static str, WalkRequest)>,
-    /// A page that nobody else sees.
+    /// A page for customers only.
     pub(super) page: WalkRequest,
     pub(super) logout: WalkRequest,
     /// What there is to say of the shop after the logout.

@@ -45,7 +45,7 @@ pub(super) fn init(arguments: &Init) -> Result<(), CommandError> {
     tell_made(&texts, readers, data_dir);
     let key = files.ca_key_file.display();
     tell(&format!(
-        "Keep a copy of {key} where nobody else can read it: whoever has it can make nodes.\n\n"
+        "Keep a copy of {key} where no one else can read it: with this key, anyone can create nodes.\n\n"
     ));
     let table = ClusterTable {
         files: ClusterTable::files(&files, &path),

@@ -85,10 +85,10 @@ pub(in crate::cli) fn revoke(revoke: Revoke) -> Result<(), CommandError> {
     call(&socket, "/revoke", Some(&order))
 }
 
-/// Says what the order would do, and asks whether to go on.
+/// Prints what the order would do, and asks whether to go on.
 fn is_confirmed(socket: &Path, order: &mut Order) -> Result<bool, CommandError> {
     if !io::stdin().is_terminal() {
-        let why = "--all-before ends every login, and nobody can be asked here: nothing was revoked\n  \
+        let why = "--all-before ends every login, and standard input is no terminal to confirm it: nothing was revoked\n  \
                    help: say --yes if it is meant, or --dry-run to see what it would do";
         return Err(CommandError::new(Exit::Usage, why));
     }
@@ -108,7 +108,7 @@ fn is_confirmed(socket: &Path, order: &mut Order) -> Result<bool, CommandError> 
     Ok(is_yes(&line))
 }
 
-/// What is asked before everybody is cut off.
+/// The question before all customers are logged out.
 fn question(shop: Option<&str>, tried: &Value) -> String {
     let whose = shop.map_or("all shops".to_owned(), |shop| format!("shop {shop}"));
     let seen = tried["seen_tokens"].as_u64().unwrap_or_default();

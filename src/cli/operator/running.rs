@@ -1,4 +1,4 @@
-//! Where the process of a configuration takes orders: the process itself shows it, whatever its file says meanwhile.
+//! Finds the control socket of a running process in /proc, for its file may have changed meanwhile.
 
 use std::collections::BTreeSet;
 use std::fs;

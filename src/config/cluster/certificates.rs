@@ -1,4 +1,4 @@
-//! The certificates by which nodes know each other.
+//! The certificates by which nodes authenticate each other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::config::reading::{TomlTable, TomlText};
 use crate::revocation::NodeName;
 use crate::server::Certificate;
 
-/// How long before its end a node's certificate is warned of: nobody renews it unasked.
+/// How long before the end of a node's certificate the warning comes: the operator must renew it.
 const NOTICE: Duration = Duration::from_hours(24 * 30);
 
 /// The keys of the files, and what is expected of each.
@@ -31,7 +31,7 @@ const FILES: [(&str, &str); 3] = [
     ("key_file", "its private key in PEM"),
 ];
 
-/// Reads everything that goes with certificates.
+/// Reads every key about certificates.
 pub(crate) fn read(
     table: &mut TomlTable<'_>,
     node: Option<&(NodeName, TomlText<'_>)>,
@@ -67,7 +67,7 @@ pub(crate) fn read(
     })
 }
 
-/// What goes with certificates means nothing without them.
+/// Refuses the keys about certificates where there are none.
 pub(crate) fn refuse(table: &mut TomlTable<'_>) {
     pass_over(table);
     for key in FILES.map(|(key, _)| key).into_iter().chain(["allow"]) {
@@ -76,7 +76,7 @@ pub(crate) fn refuse(table: &mut TomlTable<'_>) {
     }
 }
 
-/// The same keys, where it is unknown whether they are wanted.
+/// Reads the same keys where it is unknown whether they are wanted.
 pub(crate) fn pass_over(table: &mut TomlTable<'_>) {
     for (key, _) in FILES {
         table.string(key);
@@ -84,7 +84,7 @@ pub(crate) fn pass_over(table: &mut TomlTable<'_>) {
     read_allow(table);
 }
 
-/// None would mean every node, which is not what an empty list says.
+/// An empty list is a fault, for it would allow every node.
 fn read_allow(table: &mut TomlTable<'_>) -> Vec<NodeName> {
     let texts = table.strings("allow");
     if texts.as_ref().is_some_and(Vec::is_empty) {
@@ -108,7 +108,7 @@ fn read_authorities(named: &TomlText<'_>) -> Option<RootCertStore> {
     Some(store)
 }
 
-/// A node is who its certificate says (RFC 9525 section 6.3): `*` stands for nobody here.
+/// The certificate must contain the node's name (RFC 9525 section 6.3); `*` matches no node.
 fn unnamed(certificate: &Certificate, node: &NodeName) -> Option<Fault> {
     let names = names_of(certificate);
     if names.iter().any(|name| name == node.as_str()) {
@@ -200,7 +200,7 @@ fn refusal(certificate: &Certificate, error: &Error, usage: &str, ca_file: &str)
         )
     } else {
         (
-            format!("other nodes would not believe it: {error}"),
+            format!("other nodes would reject it: {error}"),
             "let the cluster's authority sign another one for this node",
         )
     };

@@ -1,4 +1,4 @@
-//! The nodes that share their revocations.
+//! Reads `[cluster]`.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -14,7 +14,7 @@ use crate::config::reading::{TomlTable, TomlText};
 use crate::revocation::{Ack, NodeName};
 use crate::server::Listen;
 
-/// How long a start waits for a peer, unless the operator says otherwise.
+/// How long a start waits for a peer by default.
 const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(30);
 
 const BOOTSTRAP_TIMEOUTS: RangeInclusive<Duration> =
@@ -64,7 +64,7 @@ pub(crate) fn read(
     })
 }
 
-/// What `check` prints of it. Nodes that joined by invitation count like those that `peers` names.
+/// The line that `check` prints. Nodes that joined by invitation count like those in `peers`.
 pub(crate) fn summary(cluster: &ClusterSettings, data_dir: &Path) -> String {
     let (node, listen) = (&cluster.node, cluster.listen);
     let text = match cluster.security {
@@ -112,8 +112,10 @@ fn read_listen<'a>(
     let mut others = public.chain(operator.map(|address| (address, "operators")));
     if let Some((_, who)) = others.find(|(other, _)| overlaps(address, *other)) {
         let fault = Fault::error("the cluster's listener needs an address of its own");
-        let fault = fault.label(format!("{who} come here"));
-        text.report(fault.help("it is for nodes only: choose another port, such as 7946"));
+        let fault = fault.label(format!("this address is for {who}"));
+        text.report(
+            fault.help("this listener is for nodes only: choose another port, such as 7946"),
+        );
     }
     Some((address, text))
 }
@@ -123,7 +125,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     parsed.map_err(|_| "an address with a port, such as 10.0.0.1:7946 or [::]:7946")
 }
 
-/// Whether one can't be listened on beside the other. `[::]` stands for the addresses of IPv4, too.
+/// Whether two addresses can't both be listened on. `[::]` includes the addresses of IPv4.
 fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
     let takes = |one: SocketAddr, other: SocketAddr| {
         one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
@@ -142,7 +144,7 @@ fn read_peers<'a>(
             continue;
         };
         if peers.iter().any(|(other, _)| *other == peer) {
-            text.report(Fault::error("this peer stands twice"));
+            text.report(Fault::error("this peer is listed twice"));
         }
         if listen.is_some_and(|(listen, _)| peer == Peer::Address(*listen)) {
             text.report(
@@ -156,7 +158,7 @@ fn read_peers<'a>(
     peers
 }
 
-/// `None` where it can't be said; there is a fault then.
+/// `None` after a fault.
 fn read_security(
     table: &mut TomlTable<'_>,
     node: Option<&WithText<'_, NodeName>>,
@@ -174,7 +176,7 @@ fn read_security(
     certificates.map(Security::Certificates)
 }
 
-/// Plain text is for nodes of one machine.
+/// Refuses plain text between nodes of several machines.
 fn keep_inside(listen: Option<&WithText<'_, SocketAddr>>, peers: &[WithText<'_, Peer>]) {
     let listen = listen.filter(|(listen, _)| !listen.ip().is_loopback());
     let peers = peers.iter().filter(|(peer, _)| !peer.is_loopback());
@@ -210,13 +212,13 @@ fn read_bus(table: &mut TomlTable<'_>) -> Option<Bus> {
     Some(bus)
 }
 
-/// What is written is never quoted, for there may be a password in it.
+/// Never quotes the URL, which may contain a password.
 fn read_url(text: &TomlText<'_>) -> Option<Bus> {
     match Bus::parse(text.as_str()) {
         Ok(bus) => {
             if bus.is_exposed() {
                 let message = "passwords and revocations travel to the bus in the clear";
-                text.report(Fault::warning(message).help("let it speak TLS, and write rediss://"));
+                text.report(Fault::warning(message).help("turn on TLS there, and write rediss://"));
             }
             Some(bus)
         }

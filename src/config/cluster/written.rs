@@ -9,17 +9,17 @@ use toml::Value;
 use crate::cluster::{CertificateFiles, Peer};
 use crate::revocation::NodeName;
 
-/// What is written.
+/// The keys of the table.
 pub struct ClusterTable {
     /// The name of the node.
     pub node: NodeName,
-    /// Where it listens.
+    /// The address that it listens on.
     pub listen: SocketAddr,
-    /// Where others are.
+    /// The addresses of other nodes.
     pub peers: Vec<Peer>,
     /// `ca_file`, `cert_file` and `key_file`.
     pub files: [PathBuf; 3],
-    /// Whether it is the first node, which nobody can tell anything.
+    /// Whether it is the first node, which starts with an empty journal.
     pub initial: bool,
 }
 

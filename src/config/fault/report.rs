@@ -70,7 +70,7 @@ impl Fault {
         self
     }
 
-    /// Help for a name nobody knows: the one probably meant, then all there are.
+    /// Help for an unknown name: the one that was probably meant, then all that are known.
     #[must_use]
     pub fn suggest<'k>(self, written: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
         let known: Vec<&str> = known.into_iter().collect();

@@ -50,7 +50,7 @@ impl fmt::Debug for SourceText {
     }
 }
 
-/// A place in a source, kept by whoever may have to raise a fault there later.
+/// A place in a source, kept where a fault may have to be raised later.
 #[derive(Clone, Debug)]
 pub struct SourceSpot {
     source: Arc<SourceText>,

@@ -1,4 +1,4 @@
-//! Certificates: of the addresses with TLS, and how those of others are read.
+//! `[[certificate]]`, and how every certificate is read.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::config::reading::file::File;
 use crate::config::reading::{TomlTable, TomlText};
 use crate::server::{Certificate, Listen};
 
-/// How long before its end a certificate is warned of: a renewal that failed twice.
+/// How long before the end of a certificate the warning comes: a renewal has failed twice then.
 const NOTICE: Duration = Duration::from_hours(24 * 7);
 
 /// Reads every `[[certificate]]`.
@@ -65,7 +65,7 @@ pub(crate) fn read_files(
     key_file: &TomlText<'_>,
 ) -> Option<(Certificate, Vec<u8>)> {
     let chain = File::read(cert_file);
-    let key = File::read_secret(key_file); // who has it can pose as us
+    let key = File::read_secret(key_file); // it proves the identity of this server
     let (chain, key) = (chain?, key?);
     match Certificate::parse(cert_file.as_str(), chain.bytes(), key.bytes()) {
         Ok(certificate) => Some((certificate, key.into_bytes())),
@@ -91,13 +91,13 @@ pub(crate) fn authorities_in(file: &File<'_, '_>) -> Option<Vec<CertificateDer<'
     Some(certificates)
 }
 
-/// Browsers refuse it from its end on; the other certificates and addresses are as good as before.
+/// A warning only: browsers refuse this certificate from its end on, and the other certificates and addresses still work.
 fn ending(certificate: &Certificate) -> Fault {
     let help = "renew it, and reload: no connection is touched";
     Fault::warning(end_of(certificate)).help(help)
 }
 
-/// When it ends, or ended.
+/// When a certificate ends, or ended.
 pub(crate) fn end_of(certificate: &Certificate) -> String {
     let (name, end) = (certificate.name.escape_debug(), certificate.not_after);
     let ends = if end < clock::now() { "ended" } else { "ends" };

@@ -1,4 +1,4 @@
-//! What the operator says of the process: addresses, folders, whom it believes, what it logs.
+//! The settings of the process: addresses, folders, trusted proxies, logging.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -101,7 +101,7 @@ fn read_listen(root: &mut TomlTable<'_>) -> Vec<Listen> {
         };
         let taken = |other: &Listen| other.address == listen.address;
         if listen.address.port() != 0 && addresses.iter().any(taken) {
-            text.report(Fault::error("this address stands twice"));
+            text.report(Fault::error("this address is listed twice"));
         }
         addresses.push(listen);
     }
@@ -113,7 +113,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     parsed.map_err(|_| "an address with a port, such as 127.0.0.1:8080 or [::]:8080")
 }
 
-/// Whoever reaches the operator's listener may log customers out, so it belongs on the loopback interface.
+/// Every client that reaches the operator's listener may read metrics, so it belongs on the loopback interface.
 fn read_operator(root: &mut TomlTable<'_>, listen: &[Listen]) -> Option<SocketAddr> {
     let text = root.string("operator")?;
     let address = text.parse_as(address)?;
@@ -121,12 +121,12 @@ fn read_operator(root: &mut TomlTable<'_>, listen: &[Listen]) -> Option<SocketAd
     if address.port() != 0 && listen.iter().any(taken) {
         text.report(
             Fault::error("the operator's listener needs an address of its own")
-                .label("customers come here"),
+                .label("this address is for customers"),
         );
     }
     if !address.ip().is_loopback() {
         let fault = Fault::warning("the operator's listener can be reached from the network");
-        let help = "put it on 127.0.0.1, or keep everybody else away by a firewall";
+        let help = "put it on 127.0.0.1, or protect it by a firewall";
         text.report(fault.help(help));
     }
     Some(address)

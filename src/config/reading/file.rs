@@ -88,7 +88,7 @@ impl<'t, 'a> File<'t, 'a> {
     pub(crate) fn refuse_open(&self) {
         if self.mode & 0o007 != 0 {
             let message = format!(
-                "everybody on this machine may use it (mode {:04o})",
+                "every user of this machine may use it (mode {:04o})",
                 self.mode
             );
             self.report(self.error(message).help(remedy(self.named.as_str())));

@@ -1,4 +1,4 @@
-//! What a shop's answer must be like to count as a yes.
+//! Which answers of a shop count as agreement.
 
 use std::ops::RangeInclusive;
 
@@ -49,7 +49,7 @@ fn statuses(text: &str) -> Result<RangeInclusive<u16>, &'static str> {
     }
 }
 
-/// The keys are places, the values what must stand there.
+/// Reads a table whose keys are places and whose values must stand there.
 fn read_json(table: &mut TomlTable<'_>) -> Vec<(Pointer, Wanted)> {
     let mut wanted = Vec::new();
     for key in table.keys() {

@@ -1,21 +1,21 @@
-//! The folders in which the application of a shop lives.
+//! `base`: the folders in which the application of a shop is installed.
 
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::request::{Base, Folder};
 
-/// Where the rules of a shop are found.
+/// The folders below which the rules of a shop match.
 pub(crate) struct Bases {
-    /// Those of its preset.
+    /// For the rules of its preset.
     of_preset: Base,
-    /// Those that the operator wrote.
+    /// For the rules that the operator wrote.
     of_operator: Base,
 }
 
 impl Bases {
-    /// Reads `base`. Without it a preset's rules are found below any folder, for what is revoked there was presented
-    /// there and had to verify; the operator's are found as they are written. With it the preset's are found there
-    /// only, and the operator's there as well.
+    /// Reads `base`. Without it, a preset's rules match below any folder: a token that is revoked there was sent there and
+    /// had to verify. The operator's rules match as they are written. With it, the preset's rules match there only, and the
+    /// operator's there as well.
     pub(crate) fn read(shop: &mut TomlTable<'_>) -> Self {
         let Some(texts) = shop.string_or_strings("base") else {
             return Self {
@@ -35,7 +35,7 @@ impl Bases {
         }
     }
 
-    /// Where a rule of the shop is found.
+    /// The folders for a rule of the shop.
     pub(crate) fn of(&self, rule: &TomlTable<'_>, shop: &TomlTable<'_>) -> &Base {
         if rule.is_written_with(shop) {
             &self.of_operator

@@ -18,8 +18,7 @@ const METHODS: &[(&str, &Method)] = &[
     ("HEAD", &Method::HEAD),
 ];
 
-/// Reads `methods`, `paths`, `graphql`, and the conditions of a rule; `of_graphql` are the methods of one about GraphQL that
-/// names none.
+/// Reads `methods`, `paths`, `graphql`, and the conditions of a rule; `of_graphql` are the default methods of a GraphQL rule.
 pub(crate) fn read(table: &mut TomlTable<'_>, base: &Base, of_graphql: &[Method]) -> Call {
     let graphql = graphql::read_condition(table);
     let usual = match graphql {

@@ -1,4 +1,4 @@
-//! What a request must carry for a rule to be about it.
+//! The conditions of a rule: what a request must carry.
 
 use http::HeaderName;
 
@@ -6,7 +6,7 @@ use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::request::{Condition, ConditionPlace, ConditionValue, PathPattern, Pointer};
 
-/// The value that stands for any.
+/// The value that matches every value.
 const ANYTHING: &str = "*";
 
 /// Reads `header`, `query` and `body` of a rule, where they are tables.
@@ -19,7 +19,7 @@ pub(crate) fn read(table: &mut TomlTable<'_>) -> Vec<Condition> {
     let place = |name: &str| Pointer::parse(name).map(ConditionPlace::Body);
     let mut conditions = read_table(table, "header", header, texts);
     conditions.extend(read_table(table, "query", parameter, texts));
-    // A text there is the answer of a logout.
+    // As a text, `body` is the answer to a logout.
     if table.has_table("body") {
         conditions.extend(read_table(table, "body", place, scalars));
     }
@@ -55,7 +55,7 @@ fn texts(table: &mut TomlTable<'_>, name: &str) -> Vec<ConditionValue> {
     table.string_or_strings_as(name, value_of)
 }
 
-/// Forms have numbers as texts, and so have conditions.
+/// Forms send numbers as texts, so conditions compare texts.
 fn scalars(table: &mut TomlTable<'_>, name: &str) -> Vec<ConditionValue> {
     let scalars = table.scalars(name).unwrap_or_default();
     let mut values = Vec::new();

@@ -1,4 +1,4 @@
-//! The cookies that an answer deletes.
+//! `clear_cookies`: the cookies that an answer deletes.
 
 use std::sync::Arc;
 
@@ -48,15 +48,15 @@ fn read_cookie(
     let name = text.parse_as(cookie_name)?;
     if name.contains("{hash}") && !has_hash {
         text.report(
-            Fault::error("nothing says where {hash} comes from")
-                .help("name cookies that have it with `hash_from`"),
+            Fault::error("no key says where {hash} comes from")
+                .help("list the cookies that have it in `hash_from`"),
         );
     }
     let is_bound = name.to_ascii_lowercase().starts_with("__host-");
     if is_bound && (domain.is_some() || paths != ["/"]) {
         text.report(
             Fault::warning("this cookie has the path / and no domain")
-                .label("browsers take no other that is called __Host-"),
+                .label("browsers accept no other whose name begins with __Host-"),
         );
     }
     Some(CookieDeletion {
@@ -96,8 +96,7 @@ fn cookie_domain(text: &str) -> Result<String, &'static str> {
         .ok_or("the domain of a cookie, such as example.com")
 }
 
-/// The cookies that are credentials, those that the logouts of the shop delete, and those that stand on the shop; each
-/// once.
+/// The cookies that are credentials, those that the logouts of the shop delete, and those in `[[shop]]`; each once.
 pub(crate) fn of_shop(
     places: &[Place],
     rules: &[Arc<LogoutRule>],

@@ -1,4 +1,4 @@
-//! Where a shop's credentials may travel.
+//! `[[shop.credential]]`: where a shop's credentials are sent.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::request::{
     Pointer, RefreshRule, Spelling, Verifier,
 };
 
-/// The keys of which a credential has one.
+/// The keys of places: a credential has exactly one.
 const CARRIERS: [&str; 7] = [
     "header",
     "cookie",
@@ -34,7 +34,7 @@ const DECODINGS: &[(&str, Decoding)] = &[
     ("signed", Decoding::Signed),
 ];
 
-/// What does not count when a shop compares tokens.
+/// What a shop ignores when it compares tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Folded {
     Case,
@@ -43,7 +43,7 @@ enum Folded {
 
 const FOLDS: &[(&str, Folded)] = &[("case", Folded::Case), ("trim", Folded::Trim)];
 
-/// Where a credential is looked for.
+/// On which requests a credential counts.
 const OCCASIONS: &[(&str, Occasion)] = &[
     ("visit", Occasion::Visit),
     ("logout", Occasion::Logout),
@@ -52,7 +52,7 @@ const OCCASIONS: &[(&str, Occasion)] = &[
 
 /// Reads every `[[shop.credential]]`; without any it is `Authorization: Bearer`.
 ///
-/// What the operator says of a header, cookie or parameter overrides what the preset says of it.
+/// The operator's table of a header, cookie or parameter overrides the preset's.
 pub(crate) fn read(shop: &mut TomlTable<'_>, tokens: Option<&Verifier>) -> Vec<Place> {
     let usual = tokens.map_or(Kind::default(), Verifier::kind);
     let can_verify = tokens.is_none_or(Verifier::can_verify);
@@ -74,10 +74,10 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, tokens: Option<&Verifier>) -> Vec<P
             .iter()
             .any(|known| known.name == new.name && known.is_own && !is_own)
         {
-            continue; // the operator's own, which came first, overrides
+            continue; // the operator's table came first and overrides it
         }
         if let Some(twice) = written.iter().find_map(|known| known.repeated_by(&new)) {
-            shop.report(Fault::error(format!("{twice} stands twice")).at(&spot));
+            shop.report(Fault::error(format!("{twice} is given twice")).at(&spot));
             continue;
         }
         places.push(Place {
@@ -93,7 +93,7 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, tokens: Option<&Verifier>) -> Vec<P
     places
 }
 
-/// The place of the tokens that paths name, where a rule has `{token}` in one.
+/// The place of tokens in paths, if a rule has `{token}` in one.
 pub(crate) fn of_paths(
     logouts: &[Arc<LogoutRule>],
     refreshes: &[RefreshRule],
@@ -111,7 +111,7 @@ pub(crate) fn of_paths(
     })
 }
 
-/// What was written of a header, cookie or parameter.
+/// A table about a header, cookie or parameter.
 struct WrittenPlace {
     name: String,
     /// Of a header: the schemes that a place is about, in small letters; none: its whole value.
@@ -133,7 +133,7 @@ impl WrittenPlace {
         }
     }
 
-    /// What both are about. A header may carry a bare token and several schemes, each in a place of its own.
+    /// What both tables name. A header may carry a bare token and several schemes, each in a table of its own.
     fn repeated_by(&self, other: &Self) -> Option<String> {
         if self.name != other.name {
             return None;
@@ -186,13 +186,13 @@ fn read_kind(table: &mut TomlTable<'_>, can_verify: bool) -> Option<Kind> {
         table.report_at(
             "kind",
             Fault::error("no JWT can be verified: the shop has no key")
-                .help("give [shop.token] algorithms and a key, or say kind = \"opaque\""),
+                .help("give [shop.token] algorithms and a key, or write kind = \"opaque\""),
         );
     }
     Some(kind)
 }
 
-/// Reads `at`; left out, it is everywhere.
+/// Reads `at`; left out, a credential counts on every request.
 fn read_occasions(table: &mut TomlTable<'_>) -> Occasions {
     let Some(texts) = table.strings("at") else {
         return Occasions::ALL;
@@ -201,7 +201,7 @@ fn read_occasions(table: &mut TomlTable<'_>) -> Occasions {
         table.report_at(
             "at",
             Fault::error("`at` names nothing")
-                .help("leave `at` out for a credential that is looked for everywhere"),
+                .help("leave `at` out for a credential that counts everywhere"),
         );
     }
     let occasions = texts.iter();
@@ -274,7 +274,7 @@ fn header(
     let name = text.parse_as(header_name)?;
     if name == COOKIE {
         text.report(
-            Fault::error("cookies are named one by one")
+            Fault::error("cookies are listed one by one")
                 .help("write cookie = \"its name\" instead of header = \"cookie\""),
         );
         return None;
@@ -299,7 +299,7 @@ fn header(
     }
 }
 
-/// A header's name, as it comes.
+/// The name of a header.
 pub(crate) fn header_name(text: &str) -> Result<HeaderName, &'static str> {
     text.parse()
         .map_err(|_| "the name of a header, such as authorization")

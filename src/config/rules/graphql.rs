@@ -1,4 +1,4 @@
-//! GraphQL of a shop: the mutations that a rule is about, and what becomes of what can't be read.
+//! GraphQL: the mutations of a rule, unknown hashes, and bodies that can't be read.
 
 use crate::config::fault::Fault;
 use crate::config::reading::{TomlTable, TomlText};
@@ -21,7 +21,7 @@ pub(crate) fn read_condition(table: &mut TomlTable<'_>) -> Option<GraphQlConditi
             table.report_at(
                 "persisted",
                 Fault::error("`persisted` without `graphql`")
-                    .help("say with `graphql` which mutation the documents execute"),
+                    .help("name the mutation that the documents execute with `graphql`"),
             );
         }
         return None;
@@ -67,14 +67,14 @@ pub(crate) fn read_unread_body(limits: &mut TomlTable<'_>, places: &[Place]) -> 
     let unread = limits.choice("unread_body", UNREAD_BODIES);
     let has_place = places.iter().any(|place| place.carrier.is_in_body());
     if unread == Some(UnreadBody::Forward) && has_place {
-        let fault = Fault::warning("a dead token can hide in a body that is not read");
+        let fault = Fault::warning("a revoked token can hide in a body that is not read");
         let label = "bodies carry credentials of this shop";
         limits.report_at("unread_body", fault.label(label));
     }
     unread.unwrap_or_default()
 }
 
-/// Text that is no GraphQL to us passes where nothing says that it must be some.
+/// Warns if no rule says which paths are GraphQL: text that can't be read as GraphQL is forwarded then.
 pub(crate) fn warn_of_unruled<'c>(
     shop: &TomlTable<'_>,
     places: &[Place],
@@ -82,7 +82,7 @@ pub(crate) fn warn_of_unruled<'c>(
 ) {
     let is_graphql = |place: &Place| matches!(place.carrier, Carrier::GraphQl(_));
     if places.iter().any(is_graphql) && !calls.any(|call| call.graphql.is_some()) {
-        let fault = Fault::warning("no rule with `graphql` says where GraphQL is spoken");
-        shop.report_here(fault.help("name its paths in a [[shop.logout]] with `graphql`, or what can't be read as GraphQL passes"));
+        let fault = Fault::warning("no rule with `graphql` says which paths are GraphQL");
+        shop.report_here(fault.help("list the paths in a [[shop.logout]] with `graphql`, or a body that can't be read as GraphQL is forwarded"));
     }
 }

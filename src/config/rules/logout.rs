@@ -1,4 +1,4 @@
-//! How customers of a shop log out.
+//! `[[shop.logout]]`: how customers of a shop log out.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ enum Party {
     Doorward,
 }
 
-/// What becomes of the customer's cart, where the shop clears it if it learns who logs out.
+/// What happens to the customer's cart, where the shop clears it if it learns who logs out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cart {
     Keep,
@@ -53,18 +53,17 @@ pub(crate) struct Logouts {
     own_scope: Scope,
     /// The origins whose pages may call it with cookies, beside its own.
     own_origins: Vec<WebOrigin>,
-    /// What stands on the shop itself, which may have no logout that names it.
+    /// The cookies in `[[shop]]`, which no logout may list.
     clear_cookies: Vec<CookieDeletion>,
 }
 
-/// What stands on the shop itself. It overrides the preset's rules, and the operator's own where they do not
-/// say otherwise.
+/// The keys of `[[shop]]`. They override the preset's rules, and are the defaults of the operator's own.
 struct Overrides {
     answer: Option<Party>,
     revoke: Option<Scope>,
     cart: Option<Cart>,
     client_key: Option<ClientKey>,
-    /// For every logout that names none of its own.
+    /// For every logout that lists none of its own.
     clear_cookies: Vec<CookieDeletion>,
 }
 
@@ -107,7 +106,7 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases, places: &[Place]) ->
     }
 }
 
-/// Reads `[shop.own_logout]`. What it revokes: as it is written; else as the shop's, of which the preset's first one speaks.
+/// Reads `[shop.own_logout]`. What it revokes by default: as `revoke` of the shop, else as the preset's first logout.
 fn read_own(
     shop: &mut TomlTable<'_>,
     of_shop: Option<Scope>,
@@ -130,8 +129,8 @@ fn read_own(
     (scope.unwrap_or(Scope::Token), origins)
 }
 
-/// A link or a form on any page can make a browser send its cookies here, and only the shop can tell whether its
-/// customer wanted that.
+/// Warns of a logout that a link or a form on any page can call with the customer's cookies: only the shop can tell whether
+/// the customer wanted it.
 fn foreign_calls(rule: &LogoutRule, places: &[Place]) -> Option<Fault> {
     let is_cookie =
         |place: &Place| place.carrier.is_ambient() && place.at.include(Occasion::Logout);
@@ -148,23 +147,23 @@ fn foreign_calls(rule: &LogoutRule, places: &[Place]) -> Option<Fault> {
         return None; // no page of another site can, unless the shop lets it (CORS)
     };
     let fault = Fault::warning(what);
-    let fault = fault.label("from there it counts once the shop has answered 2xx or 3xx");
+    let fault = fault.label("such a logout counts once the shop has answered 2xx or 3xx");
     Some(fault.help(
         "say which answers are the shop's yes, such as agreed = { status = [\"303\"] }, and leave GET out of `methods` \
          where the shop takes POST",
     ))
 }
 
-/// `cart` works by what the shop is told of the customer, so it must be told something.
+/// Warns where `cart` has no effect: it decides whether the shop learns who logs out.
 fn warn_of_cart(shop: &TomlTable<'_>, cart: Option<Cart>, answers: &[AnswerBy]) {
     if answers.is_empty() {
         let fault = Fault::warning("`cart` changes nothing");
         shop.report_at("cart", fault.label("no logout of the preset depends on it"));
     } else if cart == Some(Cart::Clear) && answers.contains(&AnswerBy::Doorward) {
-        let fault = Fault::warning("the cart stays: the shop never hears of the logout");
+        let fault = Fault::warning("the cart stays: the shop does not get the logout");
         shop.report_at(
             "cart",
-            fault.help("say answer = \"forward\" to have it cleared"),
+            fault.help("write answer = \"forward\" to have it cleared"),
         );
     }
 }
@@ -233,20 +232,20 @@ fn read_answer(table: &mut TomlTable<'_>, is_own: bool, overrides: &Overrides) -
     }
 }
 
-/// The shop can only agree where it is asked.
+/// Reads `when`. The shop can only agree to a logout that it gets.
 fn read_when(table: &mut TomlTable<'_>, answer: AnswerBy) -> When {
     let when = table.choice("when", WHENS).unwrap_or_default();
     if when == When::ShopAgreed && answer == AnswerBy::Doorward {
         table.report_at(
             "when",
-            Fault::warning("the shop is never asked: Doorward answers this logout")
-                .help("say answer = \"forward\" where the shop's word is wanted"),
+            Fault::warning("the shop does not get this logout: Doorward answers it")
+                .help("write answer = \"forward\" where the shop must agree"),
         );
     }
     when
 }
 
-/// The words for who brings no credential, and for who brings a bad one.
+/// The answers to a logout without a credential, and with a bad one.
 fn read_errors(table: &mut TomlTable<'_>) -> (Option<Words>, Option<Words>) {
     let Some(mut errors) = table.table("errors") else {
         return (None, None);
@@ -268,9 +267,9 @@ fn read_client_key(shop: &mut TomlTable<'_>) -> Option<ClientKey> {
     let pattern = table.required_string("pattern", "a regular expression for the whole key");
     let pattern = pattern.and_then(|text| text.parse(pattern::parse));
     let missing = words::read_refusal(&mut table, "missing");
-    table.missing("missing", "the answer to who brings no key");
+    table.missing("missing", "the answer to a request without a key");
     let invalid = words::read_refusal(&mut table, "invalid");
-    table.missing("invalid", "the answer to who brings another");
+    table.missing("invalid", "the answer to a request with another key");
     table.finish();
     Some(ClientKey {
         header: header?,
@@ -280,7 +279,7 @@ fn read_client_key(shop: &mut TomlTable<'_>) -> Option<ClientKey> {
     })
 }
 
-/// A logout demands the shop's client key, unless it says that it does not.
+/// A logout requires the shop's client key, unless `client_key = false`.
 fn choose_client_key(table: &mut TomlTable<'_>, overrides: &Overrides) -> Option<ClientKey> {
     let demanded = table.boolean("client_key");
     if demanded == Some(true) && overrides.client_key.is_none() {

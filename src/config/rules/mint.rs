@@ -1,4 +1,4 @@
-//! Where a shop hands out tokens, and what a token counts as that no node has dated.
+//! `[[shop.mint]]`: the calls that hand out tokens.
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ pub(crate) const UNKNOWN: &[(&str, UnknownToken)] = &[
 const ON_REISSUE: &[(&str, OnReissue)] =
     &[("refuse", OnReissue::Refuse), ("revive", OnReissue::Revive)];
 
-/// What a shop says of the tokens that it hands out.
+/// The calls that hand out tokens, and the policies for such tokens.
 pub(crate) struct Mints {
     /// Every `[[shop.mint]]`.
     pub(crate) rules: Vec<Arc<MintRule>>,
-    /// What a token counts as that no node has dated, unless its `[shop.token]` says so.
+    /// How an undated token counts, unless its `[shop.token]` has a key of its own.
     pub(crate) unknown: UnknownToken,
-    /// What becomes of a dead token that is handed out again.
+    /// What happens to a revoked token that is handed out again.
     pub(crate) on_reissue: OnReissue,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> Mints {
         let spot = table.spot();
         let rule = read_rule(table, base);
         if rule.pointers.is_empty() && rule.headers.is_empty() && rule.cookies.is_empty() {
-            let fault = Fault::error("nothing says where the tokens stand in the answer");
+            let fault = Fault::error("no key says where the tokens stand in the answer");
             let help = "such as token = { json = [\"/data/token\"] }, or `header`, or `cookie`";
             shop.report(fault.help(help).at(&spot));
         }
@@ -51,8 +51,8 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> Mints {
     if on_reissue == OnReissue::Revive && rules.is_empty() {
         shop.report_at(
             "on_reissue",
-            Fault::warning("no token is ever revived")
-                .help("say with [[shop.mint]] where the shop hands out tokens"),
+            Fault::warning("no token can be revived")
+                .help("list the calls that hand out tokens under [[shop.mint]]"),
         );
     }
     Mints {

@@ -1,4 +1,4 @@
-//! Where refresh tokens of a shop are exchanged for new tokens.
+//! `[[shop.refresh]]`: the calls that exchange refresh tokens.
 
 use http::Method;
 
@@ -26,10 +26,12 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases, places: &[Place]) ->
     }
     let is_looked_for = |place: &Place| place.at.refresh && !place.at.visit;
     if rules.is_empty() && places.iter().any(is_looked_for) && shop.lacks("refresh") {
-        let fault = Fault::warning("nothing says where tokens are refreshed");
-        shop.report_here(fault.help(
-            "name the calls with [[shop.refresh]], or a revoked refresh token is good there",
-        ));
+        let fault = Fault::warning("no rule says where tokens are refreshed");
+        shop.report_here(
+            fault.help(
+                "list the calls under [[shop.refresh]], or they accept a revoked refresh token",
+            ),
+        );
     }
     rules
 }

@@ -1,4 +1,4 @@
-//! What paths demand of their visitors.
+//! `[[shop.route]]`: what paths require of a request.
 
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
@@ -31,8 +31,8 @@ fn read_route(mut table: TomlTable<'_>, base: &Base) -> Option<Route> {
     if enforce == Some(Enforce::Off) {
         table.report_at(
             "enforce",
-            Fault::warning("a customer who logged out can still come here")
-                .label("no credential is looked at"),
+            Fault::warning("a customer who logged out still has access here")
+                .label("no credential is examined"),
         );
     }
     table.finish();
@@ -44,7 +44,7 @@ fn read_route(mut table: TomlTable<'_>, base: &Base) -> Option<Route> {
     })
 }
 
-/// The required `paths` of a rule, of an application that lives there.
+/// The required `paths` of a rule, below the folders of the application.
 pub(crate) fn read_paths(table: &mut TomlTable<'_>, base: &Base) -> Vec<PathPattern> {
     let texts = table.string_or_strings("paths");
     table.missing("paths", "paths such as [\"/account/*\"]");

@@ -1,4 +1,4 @@
-//! The words of an answer: its status, and its body or message.
+//! The words of an answer of Doorward: its status, and its body or message.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::request::Words;
 
-/// The answer to a logout, unless the operator says otherwise.
+/// The default answer to a logout.
 const LOGGED_OUT: &str = r#"{"message":"Successfully logged out"}"#;
 
 /// The same to a mutation of GraphQL: null for every field.
@@ -53,7 +53,7 @@ fn read_body(table: &mut TomlTable<'_>) -> Option<Bytes> {
     Some(Bytes::copy_from_slice(body.as_bytes()))
 }
 
-/// Answers of ours are `application/json`, so that is what they must be.
+/// A body must be JSON, for it is sent as `application/json`.
 fn json(text: &str) -> Result<&str, &'static str> {
     let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     is_json.then_some(text).ok_or("JSON")
@@ -82,7 +82,7 @@ pub(crate) fn read_refusal(table: &mut TomlTable<'_>, key: &str) -> Option<Words
     })
 }
 
-/// What Doorward says to a logout, in its own words.
+/// The answer to Doorward's own logout.
 pub(crate) fn logged_out() -> Words {
     Words {
         status: StatusCode::OK,
@@ -91,7 +91,7 @@ pub(crate) fn logged_out() -> Words {
     }
 }
 
-/// What it says to a logout without credential: the status, in the words of the refusal.
+/// The answer to a logout without a credential: the status, in the shape of a refusal.
 pub(crate) fn unauthorized() -> Words {
     Words {
         status: StatusCode::UNAUTHORIZED,

@@ -1,17 +1,17 @@
-//! What one shop only may have: its name, and each of its hosts.
+//! `name` and `hosts`, which only one shop may have.
 
 use crate::config::fault::{Fault, SourceSpot};
 use crate::config::reading::TomlTable;
 use crate::request::HostPattern;
 
-/// What the shops read so far have.
+/// The names and hosts of the shops read so far.
 #[derive(Default)]
 pub(crate) struct ShopClaims {
     names: Vec<(String, SourceSpot)>,
     hosts: Vec<HostClaim>,
 }
 
-/// What a shop claims, and where that is written.
+/// A host that a shop claims, and where that is written.
 struct HostClaim {
     /// `None`: every host.
     host: Option<HostPattern>,
@@ -117,7 +117,7 @@ impl HostClaim {
         let fault = match (&self.host, host) {
             (None, None) => Fault::error("two shops claim every host"),
             (Some(ours), Some(host)) if ours == host => Fault::error("two shops claim this host"),
-            (None | Some(_), _) => Fault::error("this host never gets here")
+            (None | Some(_), _) => Fault::error("no request for this host gets here")
                 .help("the first shop that claims a host has it: put this shop above that one"),
         };
         let line = self.spot.line().map(|line| format!(" in line {line}"));

@@ -1,4 +1,4 @@
-//! What the shops of one configuration are to each other.
+//! Compares the shops of one configuration.
 
 use super::settings::ReadShop;
 use crate::config::fault::Fault;
@@ -27,7 +27,7 @@ pub(crate) fn note_neighbours(shops: &mut [ReadShop]) {
     }
 }
 
-/// Warns of shops that look like one to a token and share no logouts, and of one that takes what the others leave.
+/// Warns of shops that accept the same tokens and share no logouts, and of a shop that claims the remaining hosts.
 pub(crate) fn faults(shops: &[ReadShop]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (at, one) in shops.iter().enumerate() {
@@ -39,14 +39,14 @@ pub(crate) fn faults(shops: &[ReadShop]) -> Vec<Fault> {
                 "shop `{}` takes every host that no other shop names",
                 one.shop.name
             );
-            let help = "name its hosts: with a made-up Host a token that is dead at another shop comes here";
+            let help = "list its hosts: with a made-up Host, this shop gets a token that another shop has revoked";
             faults.push(Fault::warning(message).at(&one.spot).help(help));
         }
     }
     faults
 }
 
-/// What two shops have in common that share no logouts.
+/// Warns of two shops that have a key or a server in common and share no logouts.
 fn unshared(earlier: &ReadShop, one: &ReadShop) -> Option<Fault> {
     let (first, second) = (&earlier.shop, &one.shop);
     let others = earlier.upstreams.endpoints();
@@ -59,7 +59,7 @@ fn unshared(earlier: &ReadShop, one: &ReadShop) -> Option<Fault> {
         return None;
     };
     let message = format!("shops `{}` and `{}` {common}", first.name, second.name);
-    let help = "a token that is dead at one lives on at the other: give both the same token.token_domain, \
+    let help = "a token that one has revoked stays valid at the other: give both the same token.token_domain, \
                 unless they are different shops";
     Some(Fault::warning(message).at(&one.spot).help(help))
 }

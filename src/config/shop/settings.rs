@@ -30,7 +30,7 @@ const DEAD_COOKIE: &[(&str, DeadCookiePolicy)] = &[
     ("refuse", DeadCookiePolicy::Refuse),
 ];
 
-/// How far a clock of the shop may be from ours to be believed, where the operator does not say; and what may be said.
+/// How far a clock of the shop may differ from ours: the default, and the bounds.
 const CLOCK_OFFSET_MAX: Duration = Duration::from_mins(5);
 const CLOCK_OFFSETS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
@@ -38,7 +38,7 @@ const CLOCK_OFFSETS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duratio
 pub(crate) struct Surroundings<'a> {
     /// The presets.
     pub(crate) presets: &'a Presets<'a>,
-    /// What their logouts look like.
+    /// The logouts of the presets.
     pub(crate) known_logouts: Arc<KnownLogouts>,
     /// The folder of Doorward's own paths.
     pub(crate) prefix: String,
@@ -159,7 +159,7 @@ impl Calls {
     }
 }
 
-/// What becomes of what no rule is about.
+/// The policies that are no rules.
 struct Policies {
     examine: Examine,
     dead_cookie: DeadCookiePolicy,

@@ -1,4 +1,4 @@
-//! The servers of a shop: addresses, how requests are spread over them, health, patience, TLS.
+//! The servers of a shop: addresses, balancing, health checks, timeouts, TLS.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::server::{
 /// How often names are looked up.
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);
 
-/// What may be written for something that is waited for. Shorter is a slip of the pen, longer is for ever.
+/// The bounds of every timeout and interval: shorter or longer ones are typing errors.
 const WAITS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(24);
 
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ const CHECKS: &[(&str, CheckBy)] = &[
     ("http", CheckBy::Http),
 ];
 
-/// Reads all that a shop says of its servers.
+/// Reads every key about the servers of a shop.
 pub(crate) fn read(shop: &mut TomlTable<'_>, name: &str) -> Option<Upstreams> {
     let endpoints = read_endpoints(shop);
     let host = shop.string_as("upstream_host", host_name);
@@ -86,7 +86,7 @@ fn read_endpoints(shop: &mut TomlTable<'_>) -> Option<Vec<Endpoint>> {
     Some(endpoints.collect())
 }
 
-/// Standards 12: a bearer token in the clear is anybody's.
+/// Standards 12: anyone on the network can read a bearer token that is sent in the clear.
 fn read_endpoint(text: &TomlText<'_>) -> Option<Endpoint> {
     let endpoint = text.parse_as(Endpoint::parse)?;
     if endpoint.is_exposed() {
@@ -231,7 +231,7 @@ fn wait(table: &mut TomlTable<'_>, key: &str, default: Duration) -> Duration {
     written.unwrap_or(default)
 }
 
-/// Keys that mean nothing without another one: who writes them wants something that would not happen.
+/// Refuses keys that have no effect without another one.
 fn refuse(table: &TomlTable<'_>, keys: &[&str], without: &str) {
     for key in keys {
         let fault = Fault::error(format!("`{key}` means nothing without {without}"));

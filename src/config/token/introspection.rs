@@ -10,7 +10,7 @@ use crate::config::reading::TomlTable;
 use crate::config::rules::agreement;
 use crate::request::{ContentType, Inquiry, Pointer};
 
-/// The former key `verify`, which said whether the shop is asked.
+/// The values of the former key `verify`: whether the shop is asked.
 const VERIFY: &[(&str, bool)] = &[("keys", false), ("shop", true)];
 
 const METHODS: &[(&str, &Method)] = &[("GET", &Method::GET), ("POST", &Method::POST)];
@@ -20,7 +20,7 @@ const CONTENT_TYPES: &[(&str, ContentType)] = &[
     (ContentType::Form.name(), ContentType::Form),
 ];
 
-/// How long an answer is believed, unless the operator says otherwise; and at the most.
+/// How long an answer is cached: by default, and at most.
 const FRESH: Duration = Duration::from_mins(1);
 const FRESH_MAX: Duration = Duration::from_hours(1);
 
@@ -32,7 +32,7 @@ pub(crate) fn read(token: &mut TomlTable<'_>) -> Option<Inquiry> {
     let usual = !token.is_by_former_name("introspection");
     let Some(mut table) = token.table("introspection") else {
         if verify == Some(true) && token.lacks("introspection") {
-            let fault = Fault::error("nothing says what the shop is asked");
+            let fault = Fault::error("no table says what the shop is asked");
             let help = "describe it under [shop.token.introspection]";
             token.report_at("verify", fault.help(help));
         }
@@ -44,7 +44,7 @@ pub(crate) fn read(token: &mut TomlTable<'_>) -> Option<Inquiry> {
     inquiry.filter(|_| is_enabled)
 }
 
-/// Reads the former key `verify`, which is now said by the table.
+/// Reads the former key `verify`, which the table replaces.
 fn read_verify(token: &mut TomlTable<'_>) -> Option<bool> {
     let verify = token.former_choice("verify", VERIFY)?;
     let fault = if token.has_together("verify", "introspection") {

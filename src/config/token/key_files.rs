@@ -1,4 +1,4 @@
-//! Where a shop's keys are: in a file, or at an address. No report shows what stands in a file.
+//! Where a shop's keys are: in a file, or at a URL. No report shows the content of a file.
 
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::config::reading::file::File;
 use crate::config::token::key_url;
 use crate::request::{KeySource, Keys, Kind, TokenSettings, UnfitKey, secret_bytes_min};
 
-/// The keys of the table that name a place, and what is there.
+/// The keys of the table that name a place, and what is expected there.
 const PLACES: &[(&str, KeyPlace)] = &[
     ("secret_file", KeyPlace::File(KeyFormat::Secret)),
     ("public_key_file", KeyPlace::File(KeyFormat::PublicKey)),
@@ -30,7 +30,7 @@ enum KeyFormat {
     Jwks,
 }
 
-/// Whether the shop has a key at all.
+/// Whether the shop has a key.
 pub(crate) fn is_written(token: &TomlTable<'_>) -> bool {
     PLACES.iter().any(|(key, _)| token.spot_of(key).is_some())
 }
@@ -140,7 +140,7 @@ impl File<'_, '_> {
     }
 }
 
-/// Editors end a file with a line end that is no part of the secret.
+/// Editors add a line end that is no part of the secret.
 fn without_line_end(bytes: &[u8]) -> &[u8] {
     let bare = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     bare.strip_suffix(b"\r").unwrap_or(bare)

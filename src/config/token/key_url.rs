@@ -1,4 +1,4 @@
-//! The address at which a shop's identity provider publishes its keys, and how it is asked.
+//! `jwks_url`: the URL of a shop's key set, and how it is fetched.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use crate::config::reading::file::File;
 use crate::config::reading::{TomlTable, TomlText};
 use crate::request::{JwksSource, JwksUrl, name_of};
 
-/// How often the keys are fetched where the answer says nothing of it, unless the operator does.
+/// How long keys count as fresh by default, if the answer has no `Cache-Control`.
 const REFRESH: Duration = Duration::from_mins(10);
-/// How long it is between two fetches that unknown key names cause, unless the operator says otherwise.
+/// How long to wait, by default, between two fetches that unknown key ids cause.
 const COOLDOWN: Duration = Duration::from_secs(30);
-/// Nobody is asked more often than every second, and nothing is believed for more than a day.
+/// Keys are fetched at most once a second, and at least once a day.
 const PACE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
-/// What goes with `jwks_url`.
+/// How `jwks_url` is fetched.
 pub(crate) struct FetchSettings<'a> {
     ca_file: Option<TomlText<'a>>,
     refresh: Duration,
     cooldown: Duration,
 }
 
-/// Reads what goes with `jwks_url`, and means nothing without it.
+/// Reads the keys that have no effect without `jwks_url`.
 pub(crate) fn read_terms<'a>(token: &mut TomlTable<'a>) -> FetchSettings<'a> {
     let terms = FetchSettings {
         ca_file: token.string("jwks_ca_file"),
@@ -53,11 +53,11 @@ pub(crate) fn read(
     algorithms: &[Algorithm],
 ) -> Option<JwksSource> {
     if names_user(text.as_str()) {
-        // Without the line: there is a password in it.
+        // Without the line, which contains a password.
         let (file, line) = (text.spot().source_name(), text.spot().line());
         let line = line.unwrap_or_default();
         let message = format!("{file}:{line}: `jwks_url` holds a user name or a password");
-        text.report_unshown(Fault::error(message).help("a key set is there for everybody to read"));
+        text.report_unshown(Fault::error(message).help("a key set is public: leave them out"));
         return None;
     }
     let secret = |one: &&Algorithm| one.family() == AlgorithmFamily::Hmac;

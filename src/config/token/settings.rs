@@ -1,4 +1,4 @@
-//! What the operator says of a shop's tokens.
+//! `[shop.token]`: how the tokens of a shop are read.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) const KINDS: &[(&str, Kind)] = &[
     ("auto", Kind::Auto),
 ];
 
-/// How far clocks may differ, unless the operator says otherwise.
+/// How far clocks may differ by default.
 const LEEWAY: Duration = Duration::from_mins(1);
 /// "No more than a few minutes" (RFC 7519 section 4.1.4).
 const LEEWAY_MAX: Duration = Duration::from_mins(10);
@@ -93,7 +93,7 @@ fn read_token_domain(table: &mut TomlTable<'_>, name: &str) -> String {
     domain.unwrap_or(name).to_owned()
 }
 
-/// The claims without which a customer can't revoke a token.
+/// A customer can revoke only tokens with one of these claims.
 fn read_only_with(table: &mut TomlTable<'_>) -> Vec<Pointer> {
     table.strings_as("only_with", Pointer::parse)
 }
@@ -106,7 +106,7 @@ fn not_empty(text: &str) -> Result<&str, &'static str> {
     }
 }
 
-/// The algorithms are pinned here, for the token must not choose (RFC 8725 section 3.1).
+/// Reads the algorithms, which the token must not choose (RFC 8725 section 3.1).
 fn read_algorithms(table: &mut TomlTable<'_>, kind: Kind) -> Vec<Algorithm> {
     let texts = table.strings("algorithms");
     if kind != Kind::Opaque || key_files::is_written(table) {
@@ -123,7 +123,7 @@ fn read_algorithms(table: &mut TomlTable<'_>, kind: Kind) -> Vec<Algorithm> {
     let is_secret = |one: &Algorithm| one.family() == AlgorithmFamily::Hmac;
     if algorithms.iter().any(is_secret) && !algorithms.iter().all(is_secret) {
         let fault = Fault::error("symmetric and asymmetric algorithms are mixed");
-        let help = "who knows the public key could sign (RFC 8725 section 2.1)";
+        let help = "anyone who knows the public key could sign (RFC 8725 section 2.1)";
         table.report_at("algorithms", fault.help(help));
     }
     algorithms
@@ -134,7 +134,7 @@ fn read_names(table: &mut TomlTable<'_>, key: &str) -> Vec<String> {
     if texts.as_ref().is_some_and(Vec::is_empty) {
         table.report_at(
             key,
-            Fault::error(format!("`{key}` names nobody"))
+            Fault::error(format!("`{key}` names nothing"))
                 .help(format!("leave `{key}` out for tokens of any {key}")),
         );
     }
@@ -151,7 +151,7 @@ fn read_leeway(table: &mut TomlTable<'_>) -> Duration {
     leeway.unwrap_or(LEEWAY)
 }
 
-/// How long a token lives that does not say so; `None`: for ever.
+/// The lifetime of a token without an expiry; `None`: unlimited.
 fn read_max_lifetime(table: &mut TomlTable<'_>) -> Option<Duration> {
     let text = table.string("max_token_lifetime")?;
     if text.as_str() == "forever" {
@@ -211,13 +211,13 @@ fn usual_pointer(text: &str) -> Pointer {
     Pointer::parse(text).expect("the usual pointers begin with a slash")
 }
 
-/// What a time counts.
+/// The units of times.
 const UNITS: &[(&str, TimeUnit)] = &[
     ("seconds", TimeUnit::Seconds),
     ("milliseconds", TimeUnit::Milliseconds),
 ];
 
-/// A `NumericDate`, as every time is of which nothing else is said.
+/// A `NumericDate`, which is the default.
 fn numeric(pointer: Pointer) -> TimeClaim {
     TimeClaim {
         pointer,

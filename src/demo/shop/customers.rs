@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-/// Everybody's password, so that no test has to look one up.
+/// The password of every customer, so that no test has to look one up.
 pub(super) const PASSWORD: &str = "secret";
 
 /// One account.
@@ -89,7 +89,7 @@ impl Customers {
         customer
     }
 
-    /// Somebody by user name or e-mail address; who is not known yet opens an account.
+    /// The customer with this user name or e-mail address; an unknown one gets an account.
     pub(super) fn named(&self, name: &str) -> Customer {
         self.find(|customer| customer.answers_to(name))
             .unwrap_or_else(|| {
@@ -106,7 +106,7 @@ impl Customers {
         self.find(|customer| customer.answers_to(name)).is_some()
     }
 
-    /// Whom a token's subject means: the id, as a number or as text.
+    /// The customer of a token's subject: the id, as a number or as text.
     pub(super) fn with_subject(&self, subject: &str) -> Option<Customer> {
         self.find(|customer| customer.id.to_string() == subject)
     }

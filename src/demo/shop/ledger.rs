@@ -1,4 +1,4 @@
-//! What the pretend shop itself remembers of logouts.
+//! The logouts that the pretend shop itself remembers.
 
 use std::collections::{HashMap, HashSet};
 

@@ -27,7 +27,7 @@ pub(super) struct ShopService {
 }
 
 impl ShopService {
-    /// A shop that nobody has visited yet.
+    /// A shop without requests so far.
     pub(super) fn of(storefront: Storefront, mood: Mood) -> Self {
         let state = Arc::new(ShopState::in_mood(mood));
         let known = Arc::clone(&state);

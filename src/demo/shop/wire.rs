@@ -307,7 +307,7 @@ impl ShopConnection {
                 return Err(malformed("chunk"));
             }
         }
-        while !self.read_line()?.is_empty() {} // trailers: nobody reads them
+        while !self.read_line()?.is_empty() {} // trailers are not read
         Ok(body)
     }
 

@@ -40,7 +40,7 @@ pub(super) fn said(status: u16, message: &str) -> ShopAnswer {
     ShopAnswer::json(status, &json!({"message": message}))
 }
 
-/// Public: nobody looks at who is asking.
+/// Public: needs no token.
 pub(super) fn products() -> Value {
     json!([{"id": 1, "sku": "kettle", "name": "Kettle"}, {"id": 2, "sku": "mug", "name": "Mug"}])
 }

@@ -150,7 +150,7 @@ impl Cocart {
         Some(Visitor::Customer(customer, Some(identity)))
     }
 
-    /// Clears the browser. Only who is recognised loses tokens and cart with it.
+    /// Clears the browser. Only a recognised customer loses tokens and cart.
     fn log_out(&self, request: &SeenRequest, visitor: &Visitor) -> ShopAnswer {
         let user = match visitor {
             Visitor::Guest => 0,
@@ -182,7 +182,7 @@ impl Cocart {
         site::delete_cookies(answer, user, &self.state.mint.clock)
     }
 
-    /// The cart of whoever logs out goes in every mood; whether the tokens do is what a mood is about.
+    /// Deletes the cart of the customer in every mood, and the tokens if the shop is honest.
     fn forget(&self, customer: &Customer) {
         self.carts.lock().remove(&customer.id);
         self.cart_deleted.store(true, Ordering::SeqCst);
@@ -210,7 +210,7 @@ impl Cocart {
         site::rest(200, &cart)
     }
 
-    /// Whatever is asked for is a kettle.
+    /// Every item is a kettle.
     fn add_item(&self, request: &SeenRequest, visitor: &Visitor) -> ShopAnswer {
         if let Visitor::Customer(customer, _) = visitor {
             let id = request.json()["id"].clone();

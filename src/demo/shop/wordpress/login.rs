@@ -13,7 +13,7 @@ use crate::demo::shop::wire::{SeenRequest, ShopAnswer};
 
 /// The form, and with `action=logout` the link.
 pub(super) const LOGIN: &str = "/wp-login.php";
-/// A page for whoever is logged in.
+/// A page for logged-in customers.
 pub(super) const PROFILE: &str = "/wp-admin/profile.php";
 
 const TWO_DAYS_S: i64 = 2 * 24 * 3600;
@@ -64,7 +64,7 @@ impl Sessions {
         }
     }
 
-    /// Asks who has no session to log in first.
+    /// The profile; without a session it redirects to the login.
     pub(super) fn profile(&self, request: &SeenRequest) -> ShopAnswer {
         match self.customer(request) {
             Some(customer) => ShopAnswer::html(&format!(
@@ -85,7 +85,7 @@ pub(super) fn is_meant(request: &SeenRequest) -> bool {
     request.query("_wpnonce").as_deref() == Some(LOGOUT_NONCE)
 }
 
-/// Where whoever logged out goes: `redirect_to`, if it is a path of this site.
+/// Redirects after a logout: to `redirect_to`, if it is a path of this site.
 pub(super) fn goodbye(request: &SeenRequest) -> ShopAnswer {
     let asked = request.query("redirect_to");
     let is_local = |path: &String| {

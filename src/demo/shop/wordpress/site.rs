@@ -37,7 +37,7 @@ pub(super) fn error(status: u16, code: &str, message: &str) -> ShopAnswer {
     )
 }
 
-/// A REST answer, which `WordPress` never lets anybody keep.
+/// A REST answer, which `WordPress` never lets a cache keep.
 pub(super) fn rest(status: u16, body: &Value) -> ShopAnswer {
     ShopAnswer::json(status, body)
         .with("Content-Type", "application/json; charset=UTF-8")
