@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::answers::{Refusal, Refused};
 use super::calls::{BodyNeed, Purpose, Request, RequestView};
-use super::cookie::SetAside;
+use super::cookie::DeadCookies;
 use super::credential::{self, Credentials};
 use super::gate::Gate;
 use super::graphql::UnreadBody;
@@ -90,7 +90,7 @@ impl<'g> Arrived<'g, '_> {
         self.gate.honour_meanings(now);
         shop.note_judged();
         let purpose = self.purpose.map_err(Refused::by(shop))?;
-        let mut aside = SetAside::under(shop.dead_cookie);
+        let mut aside = DeadCookies::under(shop.dead_cookie);
         let judged = match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
             Purpose::Script => Ok(Verdict::Script),

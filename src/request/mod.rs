@@ -39,7 +39,7 @@ pub use credential::{
 };
 pub use gate::Gate;
 pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, UnreadBody};
-pub use introspection::{Confirmations, ContentType, Doubtful, Inquiry, LikelyTokens};
+pub use introspection::{ContentType, Doubtful, Inquiry, IntrospectionCache, LikelyTokens};
 pub use loggable::loggable_path;
 pub use logout::{
     Agreement, AnswerBy, Assent, ByHand, ClientKey, HIDDEN_OWNER, KnownLogouts, LogOut, LogoutRule,

@@ -14,7 +14,7 @@ use super::clocks::ShopClock;
 use super::cookie::{DeadCookiePolicy, SeenCookies};
 use super::credential::Place;
 use super::graphql::GraphQlSettings;
-use super::introspection::{Confirmations, LikelyTokens};
+use super::introspection::{IntrospectionCache, LikelyTokens};
 use super::loggable::{loggable_path, without_token};
 use super::logout::{KnownLogouts, LogoutRule};
 use super::meaning::{Formers, Honoured, ShopMeaning};
@@ -39,7 +39,7 @@ pub struct Shop {
     /// How its tokens are verified.
     pub verifier: Verifier,
     /// What it said of tokens that say nothing themselves.
-    pub confirmations: Arc<Confirmations>,
+    pub confirmations: Arc<IntrospectionCache>,
     /// Its logouts, in the order they are tried.
     pub logouts: Vec<Arc<LogoutRule>>,
     /// Doorward's own logout for it.
@@ -152,7 +152,7 @@ impl Shop {
         let formers = Formers::of(&self.meaning_now(), &others, meanings, now);
         if formers.digest() != self.verifier.formers().digest() {
             self.verifier.honour(formers);
-            self.confirmations.forget_words();
+            self.confirmations.clear();
         }
     }
 

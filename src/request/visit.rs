@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::answers::Refusal;
 use super::arrived::Arrived;
 use super::calls::{Enforce, Purpose};
-use super::cookie::SetAside;
+use super::cookie::DeadCookies;
 use super::credential::{self, Segments};
 use super::presented::{AllPresented, Presented};
 use super::shop::Tokens;
@@ -22,7 +22,7 @@ impl<'g> Arrived<'g, '_> {
         &self,
         purpose: Purpose<'g>,
         enforce: Enforce,
-        aside: &mut SetAside,
+        aside: &mut DeadCookies,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
         let (gate, shop, occasion) = (self.gate, self.shop, purpose.occasion());
@@ -40,7 +40,7 @@ impl<'g> Arrived<'g, '_> {
                 Ok(token) if counts => alive.push(Presented { token, credential }),
                 Ok(token) => watched.push(token),
                 Err(refusal) if credential.is_ignored(refusal, counts) => {}
-                Err(refusal) => aside.take(&credential, refusal)?,
+                Err(refusal) => aside.refuse_or_set_aside(&credential, refusal)?,
             }
         }
         self.refuse_dead_body(now)?;
@@ -60,7 +60,7 @@ impl<'g> Arrived<'g, '_> {
                     tokens.push(token);
                     living.extend((!credential.segments.is_empty()).then_some(credential.segments));
                 }
-                Err(refusal) => aside.take(&credential, refusal)?,
+                Err(refusal) => aside.refuse_or_set_aside(&credential, refusal)?,
             }
         }
         if enforce.needs_credential() && tokens.is_empty() {
@@ -82,7 +82,7 @@ impl<'g> Arrived<'g, '_> {
         if request.body.is_none() || !shop.sweeps_bodies() {
             return Ok(());
         }
-        if credential::is_in_strange_letters(request) {
+        if credential::has_foreign_charset(request) {
             return Err(Refusal::MalformedCredential);
         }
         let mut jwts: SmallVec<[Id; 4]> = SmallVec::new();

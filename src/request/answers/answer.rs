@@ -80,7 +80,7 @@ impl Default for RefusalSettings {
 /// Every method that is forwarded.
 pub const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// How long a customer should wait who found no disk, no keys, no server or too many others.
+/// How long a customer should wait if the disk, the keys or the shop were not available, or too many requests came.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
 
 impl RefusalSettings {
@@ -230,7 +230,7 @@ pub(in crate::request) fn logged_out(
     }
 }
 
-/// Asks a client for the text of a document, as servers do who do not know its hash (automatic persisted queries
+/// Asks a client for the text of a document, as servers do that do not know its hash (automatic persisted queries
 /// of Apollo).
 fn ask_for_text(batch: Option<usize>, head: &Parts) -> Answer {
     let extensions = json!({ "code": "PERSISTED_QUERY_NOT_FOUND" });

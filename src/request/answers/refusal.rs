@@ -53,11 +53,11 @@ pub enum Refusal {
     },
     /// A token that can't be verified.
     Unverifiable(Flaw),
-    /// A token that nobody can verify yet: the shop's keys were never fetched.
+    /// A token that can't be verified yet: the shop's keys were never fetched.
     KeysMissing,
     /// A token that names a key which is being fetched.
     KeyPending,
-    /// A token that only the shop can tell anything of, and the shop does not answer.
+    /// An opaque token that the shop must be asked about, and the shop does not answer.
     Unconfirmed,
     /// A credential that can't be judged yet: other nodes may know that it was logged out.
     Syncing,
@@ -80,12 +80,12 @@ pub enum Refusal {
     BadClientKey,
     /// A foreign page asks for a logout with the customer's cookie.
     CrossSite,
-    /// A path of Doorward's own that is not asked like this (RFC 9110 section 15.5.6).
+    /// Another method than a path of Doorward's own allows (RFC 9110 section 15.5.6).
     MethodNotAllowed {
-        /// How it is asked.
+        /// The methods that it allows.
         allow: &'static str,
     },
-    /// Too many logouts with credentials that nobody can verify.
+    /// Too many logouts with credentials that can't be verified.
     TooManyLogouts,
     /// The logout is in force but not on disk.
     NotDurable,
@@ -97,7 +97,7 @@ pub enum Refusal {
     NoUpstream,
 }
 
-/// Whose keys were never fetched can't tell a good token from a bad one.
+/// Without its keys, a shop's token can't be told from a bad one: the request may be tried again.
 impl From<Flaw> for Refusal {
     fn from(flaw: Flaw) -> Self {
         if flaw == Flaw::NoKeys {
@@ -113,7 +113,7 @@ impl From<Flaw> for Refusal {
 /// What is fixed about a refusal.
 struct Facts {
     status: StatusCode,
-    /// The error code of the challenge (RFC 6750 section 3.1). Who sent nothing did nothing wrong.
+    /// The error code of the challenge (RFC 6750 section 3.1). A request without a credential has none.
     error_code: Option<&'static str>,
     name: &'static str,
     message: &'static str,
@@ -123,7 +123,7 @@ const INVALID_TOKEN: &str = "invalid_token";
 const INVALID_REQUEST: &str = "invalid_request";
 
 impl Refusal {
-    /// One of each kind; a revoked token has two, for it is called otherwise where nobody knows when it was issued.
+    /// One of each kind; a revoked token has two, for it has another name if it is not known when it was issued.
     pub fn examples() -> Vec<Self> {
         let token = Id::from_bytes([0; 16]);
         let revoked = |cause| Self::Revoked { cause, token };
@@ -329,7 +329,7 @@ impl Refusal {
             Self::EncodedBody => facts(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "encoded_body",
-                "The encoding of the body can't be examined; send it without, or with gzip",
+                "The content encoding is not supported; send the body without one, or with gzip",
             ),
             Self::ReadAheadFull => facts(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -358,7 +358,7 @@ impl Refusal {
             Self::Syncing => facts(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "syncing",
-                "Logouts are not known here yet; try again",
+                "The service is not ready; try again",
             ),
             Self::Expired => bad_token("expired", "The token has expired"),
             Self::NotYetValid => bad_token("not_yet_valid", "The token is not valid yet"),
@@ -390,7 +390,7 @@ impl Refusal {
             Self::MethodNotAllowed { .. } => facts(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "This is not asked by that method",
+                "Method not allowed",
             ),
             Self::TooManyLogouts => facts(
                 StatusCode::TOO_MANY_REQUESTS,

@@ -45,14 +45,16 @@ pub enum ConditionValue {
 }
 
 /// A value of a request, and whether every server finds it under that name.
-type Given<'r> = (Cow<'r, str>, bool);
+type FoundValue<'r> = (Cow<'r, str>, bool);
 
 impl Condition {
     /// How a request fits. To the letter only if no server could read another value.
     pub(in crate::request) fn fit(&self, request: &Request<'_>, style: PathStyle) -> Fit {
         let given = self.given(request, style);
-        let is_meant = |(value, _): &Given<'_>| self.values.iter().any(|one| one.is(value, style));
-        let is_exact = |(value, _): &Given<'_>| self.values.iter().any(|one| one.is_exactly(value));
+        let is_meant =
+            |(value, _): &FoundValue<'_>| self.values.iter().any(|one| one.is(value, style));
+        let is_exact =
+            |(value, _): &FoundValue<'_>| self.values.iter().any(|one| one.is_exactly(value));
         if given.iter().all(is_exact) && given.iter().any(|(_, is_certain)| *is_certain) {
             Fit::AsWritten
         } else if given.iter().any(is_meant) {
@@ -62,7 +64,7 @@ impl Condition {
         }
     }
 
-    fn given<'r>(&self, request: &Request<'r>, style: PathStyle) -> SmallVec<[Given<'r>; 2]> {
+    fn given<'r>(&self, request: &Request<'r>, style: PathStyle) -> SmallVec<[FoundValue<'r>; 2]> {
         match &self.at {
             ConditionPlace::Header(name) => in_header(name, request),
             ConditionPlace::Parameter(name) => in_parameters(&[name], request, style),
@@ -101,7 +103,7 @@ impl ConditionValue {
 }
 
 /// The values of a header; servers behind CGI know its name with underscores, too.
-fn in_header<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[Given<'r>; 2]> {
+fn in_header<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[FoundValue<'r>; 2]> {
     let mut found = SmallVec::new();
     for (given, line) in &request.head.headers {
         if !is_spelling_of(given, name) {
@@ -132,7 +134,7 @@ pub(in crate::request) fn in_parameters<'r>(
     place: &[&str],
     request: &Request<'r>,
     style: PathStyle,
-) -> SmallVec<[Given<'r>; 2]> {
+) -> SmallVec<[FoundValue<'r>; 2]> {
     let mut found = SmallVec::new();
     let is_same = |given: &str, name: &str| {
         given == name || style.ignore_case && given.eq_ignore_ascii_case(name)

@@ -18,8 +18,8 @@ pub struct Path<'a> {
     endless: bool,
 }
 
-/// The longest ambiguous path that is read in every way: a hundred readings of a longer one would be work for
-/// who sends it often. No rule is that long, and no honest link.
+/// The longest ambiguous path that is read in every way: a hundred readings of a longer one would let a client cause much work.
+/// No rule and no honest link is that long.
 const AMBIGUOUS_BYTES_MAX: usize = 4 << 10;
 
 /// How the shop reads the line of a request.
@@ -71,7 +71,7 @@ impl<'a> Path<'a> {
         !self.others.is_empty() || self.endless
     }
 
-    /// Whether it has so many readings that nobody can say which rules it is under.
+    /// Whether it has too many readings to say which rules it is under.
     pub fn is_endless(&self) -> bool {
         self.endless
     }

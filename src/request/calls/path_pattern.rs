@@ -171,7 +171,7 @@ impl PathPattern {
         path: &'p str,
         style: PathStyle,
         leniency: Leniency,
-    ) -> Option<Pieces<'p>> {
+    ) -> Option<PathPieces<'p>> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let path = if style.exact_slash {
             path.trim_end_matches(is_blank)
@@ -201,7 +201,11 @@ impl PathPattern {
         self.base.0.iter().find_map(behind)
     }
 
-    fn fits_tail(&self, mut given: Pieces<'_>, is: impl Fn(&Segment, &str, bool) -> bool) -> bool {
+    fn fits_tail(
+        &self,
+        mut given: PathPieces<'_>,
+        is: impl Fn(&Segment, &str, bool) -> bool,
+    ) -> bool {
         let last = self.segments.len().checked_sub(1).filter(|_| !self.is_open);
         for (at, want) in self.segments.iter().enumerate() {
             let fits = |give| is(want, give, last == Some(at));
@@ -265,7 +269,7 @@ impl Folder {
     }
 
     /// What stands behind it.
-    fn leave<'p>(&self, mut given: Pieces<'p>, style: PathStyle) -> Option<Pieces<'p>> {
+    fn leave<'p>(&self, mut given: PathPieces<'p>, style: PathStyle) -> Option<PathPieces<'p>> {
         let mut wanted = self.0.iter();
         let fits = wanted.all(|want| given.next().is_some_and(|give| want.is(give, style)));
         fits.then_some(given)
@@ -353,9 +357,9 @@ impl Leniency {
 
 /// The segments of a path that are left.
 #[derive(Clone)]
-struct Pieces<'p>(Option<&'p str>);
+struct PathPieces<'p>(Option<&'p str>);
 
-impl<'p> Iterator for Pieces<'p> {
+impl<'p> Iterator for PathPieces<'p> {
     type Item = &'p str;
 
     /// By single bytes: segments are short, and every request's path is parted many times.
@@ -372,8 +376,8 @@ impl<'p> Iterator for Pieces<'p> {
 }
 
 /// The segments of a path without its first slash; the root has none.
-fn pieces(path: &str) -> Pieces<'_> {
-    Pieces((!path.is_empty()).then_some(path))
+fn pieces(path: &str) -> PathPieces<'_> {
+    PathPieces((!path.is_empty()).then_some(path))
 }
 
 fn without_slash(path: &str) -> (&str, bool) {

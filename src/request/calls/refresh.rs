@@ -8,7 +8,7 @@ use crate::request::answers::{Refusal, Words};
 pub struct RefreshRule {
     /// Which one.
     pub call: Call,
-    /// The answer to who brings a bad or dead token; `None`: as everywhere. OAuth clients look for `invalid_grant`
+    /// The answer to a bad or dead token; `None`: as everywhere. OAuth clients look for `invalid_grant`
     /// (RFC 6749 section 5.2).
     pub invalid: Option<Words>,
 }

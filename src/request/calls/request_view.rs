@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::condition::in_parameters;
 use super::path::{Path, PathStyle};
 use super::request::Request;
-use crate::request::graphql::{Learnt, Reading};
+use crate::request::graphql::{GraphQlReading, Learnt};
 use crate::request::payload::{is_called, is_spelling_of};
 
 /// A request as the rules of its shop see it.
@@ -22,7 +22,7 @@ pub(in crate::request) struct RequestView<'r> {
     /// The methods that its headers name in the place of its own.
     named: SmallVec<[&'r str; 1]>,
     /// Its GraphQL, once a rule or a credential needed it.
-    graphql: OnceLock<Reading>,
+    graphql: OnceLock<GraphQlReading>,
 }
 
 /// The headers in which frameworks take another method.
@@ -51,13 +51,13 @@ impl<'r> RequestView<'r> {
     }
 
     /// Its GraphQL, read now unless it was read before; `learnt`: the documents that the shop's clients name by hash.
-    pub(in crate::request) fn read_graphql(&self, learnt: &Learnt) -> &Reading {
-        let read = || Reading::of(&self.request, learnt);
+    pub(in crate::request) fn read_graphql(&self, learnt: &Learnt) -> &GraphQlReading {
+        let read = || GraphQlReading::new(&self.request, learnt);
         self.graphql.get_or_init(read)
     }
 
     /// Its GraphQL, if it was read.
-    pub(in crate::request) fn graphql(&self) -> Option<&Reading> {
+    pub(in crate::request) fn graphql(&self) -> Option<&GraphQlReading> {
         self.graphql.get()
     }
 

@@ -19,7 +19,7 @@ pub enum Enforce {
     Revoked,
     /// Also what has expired or is not yet good.
     Valid,
-    /// Also who has no credential.
+    /// Also a request without a credential.
     Required,
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::server_clock::{Bounds, Estimate, ServerClock};
+use super::server_clock::{Estimate, OffsetBounds, ServerClock};
 use crate::clock::UnixTime;
 
 /// How far the clocks of a shop's servers are from ours, learnt from the `Date` of their answers.
@@ -68,19 +68,19 @@ enum ShopOffset {
     /// One server was heard, with one clock.
     One {
         /// The estimate of it.
-        bounds: Bounds,
+        bounds: OffsetBounds,
         /// By how much it is ahead, at the least, if one odd answer may be among those heard.
         least: i64,
     },
     /// Several clocks were heard, which may disagree by less than a second, or by more.
     Several {
         /// The estimate of the earliest.
-        bounds: Bounds,
+        bounds: OffsetBounds,
         /// By how much the earliest is ahead, at the least, as above.
         least: i64,
     },
     /// Every answer was further off than is believed; the estimate of the earliest.
-    Disbelieved(Bounds),
+    Disbelieved(OffsetBounds),
 }
 
 /// How long an answer is recent. Without a recent one the cutoff of a forwarded logout waits for the shop's answer.
@@ -129,7 +129,7 @@ impl ShopClock {
         if received_ms < sent_ms {
             return None; // our own clock was set meanwhile
         }
-        let bounds = Bounds::of(sent_ms, received_ms, date);
+        let bounds = OffsetBounds::of(sent_ms, received_ms, date);
         let mut all = self.servers.lock();
         let at = all.iter().position(|known| known.address == address);
         let at = at.unwrap_or_else(|| {
@@ -361,12 +361,12 @@ mod tests {
         UnixTime::from_seconds(at_ms.saturating_add_signed(ahead_ms) / 1000)
     }
 
-    struct Story {
+    struct ClockStory {
         clock: ShopClock,
         now_ms: u64,
     }
 
-    impl Story {
+    impl ClockStory {
         fn begin() -> Self {
             Self {
                 clock: ShopClock::new(Duration::from_secs(MAX_S)),
@@ -415,7 +415,7 @@ mod tests {
         for ahead in [
             -299_000, -90_000, -2_500, -400, 0, 400, 7_000, 90_000, 299_000,
         ] {
-            let mut story = Story::begin();
+            let mut story = ClockStory::begin();
             story.goes_on(1, ahead, 4);
             let late = story.cutoff_s(ahead);
             assert!((-3..=0).contains(&late), "{ahead}: {late}");
@@ -431,7 +431,7 @@ mod tests {
     fn one_odd_answer_changes_nothing_attacks_a7() {
         for ahead in [-60_000, 0, 60_000] {
             for odd_s in [-YEAR_S, -86_400, -3_600, -240, 240, 3_600, YEAR_S] {
-                let mut story = Story::begin();
+                let mut story = ClockStory::begin();
                 story.goes_on(1, ahead, 3);
                 let offset_s = story.clock.offset_s();
                 story.says(1, 5, shown(odd_s * 1000, story.now_ms));
@@ -445,7 +445,7 @@ mod tests {
     #[test]
     fn a_first_answer_that_is_odd_is_outvoted_by_the_next() {
         for odd_s in [-YEAR_S, -240, 240, YEAR_S] {
-            let mut story = Story::begin();
+            let mut story = ClockStory::begin();
             story.says(1, 5, shown(odd_s * 1000, story.now_ms));
             assert!(story.cutoff(None) <= story.now(), "{odd_s}");
             story.answers(1, 0, 5, 2);
@@ -456,7 +456,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_is_learnt_anew() {
-        let mut story = Story::begin();
+        let mut story = ClockStory::begin();
         story.goes_on(1, 60_000, 8);
         story.goes_on(1, -60_000, 2);
         assert!(story.cutoff_s(-60_000) <= 0, "at once, where it went back");
@@ -470,7 +470,7 @@ mod tests {
 
     #[test]
     fn a_page_that_was_kept_says_no_time_however_often_it_comes() {
-        let mut story = Story::begin();
+        let mut story = ClockStory::begin();
         story.goes_on(1, 0, 2);
         let kept = shown(-100_000, story.now_ms);
         for _ in 0..20 {
@@ -486,8 +486,8 @@ mod tests {
 
     #[test]
     fn what_is_out_of_bounds_is_told_now_and_then() {
-        let mut story = Story::begin();
-        let hour = |story: &Story| shown(3_600_000, story.now_ms);
+        let mut story = ClockStory::begin();
+        let hour = |story: &ClockStory| shown(3_600_000, story.now_ms);
         let date = hour(&story);
         assert_eq!(
             story.says(1, 5, date),
@@ -523,7 +523,7 @@ mod tests {
 
     #[test]
     fn the_presented_token_proves_the_time_attacks_r3() {
-        let mut story = Story::begin();
+        let mut story = ClockStory::begin();
         let now = story.now();
         let unknown = now.minus(UNHEARD);
         for (issued_at, cutoff) in [
@@ -548,14 +548,14 @@ mod tests {
     #[test]
     fn a_clock_that_is_not_believed_refuses_no_login_where_the_token_bears_it_out() {
         for ahead_s in [-3_600, 3_600] {
-            let mut story = Story::begin();
+            let mut story = ClockStory::begin();
             story.answers(1, ahead_s * 1000, 5, 2);
             let shown = shown(ahead_s * 1000, story.now_ms);
             assert_eq!(story.cutoff(Some(shown)), shown);
             let before = shown.shifted(-100);
             assert!((before..=shown).contains(&story.cutoff(Some(before))) || ahead_s > 0);
         }
-        let mut story = Story::begin();
+        let mut story = ClockStory::begin();
         story.answers(1, -86_400_000, 5, 2);
         let now = story.now();
         let before = now.shifted(-1_000);
@@ -569,7 +569,7 @@ mod tests {
 
     #[test]
     fn servers_that_are_gone_count_no_more() {
-        let mut story = Story::begin();
+        let mut story = ClockStory::begin();
         story.goes_on(1, -60_000, 3);
         story.goes_on(2, 0, 3);
         assert!(story.cutoff_s(0) < -50);
@@ -582,7 +582,7 @@ mod tests {
 
     #[test]
     fn a_reload_keeps_what_was_heard_and_takes_the_new_limit() {
-        let mut story = Story::begin();
+        let mut story = ClockStory::begin();
         story.goes_on(1, 60_000, 3);
         let narrow = ShopClock::new(Duration::from_secs(10)).inheriting(&story.clock);
         assert_eq!((story.clock.offset_s(), narrow.offset_s()), (59, 0));
@@ -598,8 +598,8 @@ mod tests {
         vec((ahead, vec(answer, 1..12)), 1..4)
     }
 
-    fn played(servers: &[(i64, Answers)]) -> Story {
-        let mut story = Story::begin();
+    fn played(servers: &[(i64, Answers)]) -> ClockStory {
+        let mut story = ClockStory::begin();
         let longest = servers.iter().map(|(_, answers)| answers.len()).max();
         for turn in 0..longest.unwrap_or_default() {
             for (number, (ahead, answers)) in servers.iter().enumerate() {
@@ -636,7 +636,7 @@ mod tests {
             answers in 2usize..12,
             age_ms in 4_000u64..1_000_000,
         ) {
-            let mut story = Story::begin();
+            let mut story = ClockStory::begin();
             story.goes_on(1, ahead, answers);
             let other = shown(ahead, story.now_ms - age_ms);
             prop_assert!(other < story.cutoff(None));
@@ -647,7 +647,7 @@ mod tests {
             dates in vec((0usize..3, any::<u64>(), -700_000i64..700_000, any::<bool>()), 0..20),
             age_s in 0u64..100_000,
         ) {
-            let mut story = Story::begin();
+            let mut story = ClockStory::begin();
             for (server, any, near, is_near) in dates {
                 let date = if is_near { shown(near, story.now_ms) } else { UnixTime::from_seconds(any) };
                 story.says(server, 5, date);

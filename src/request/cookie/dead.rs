@@ -1,4 +1,4 @@
-//! Cookies whose tokens are dead: browsers send them by themselves, so they lock nobody out.
+//! Cookies whose tokens are dead. Browsers send them by themselves, so they must not lock a customer out.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ impl fmt::Debug for DeadCookie {
 }
 
 /// The cookies of one request that are dead, as far as the shop lets them be taken out.
-pub(in crate::request) struct SetAside {
+pub(in crate::request) struct DeadCookies {
     policy: DeadCookiePolicy,
     /// These are.
     pub(in crate::request) cookies: Vec<DeadCookie>,
@@ -40,7 +40,7 @@ pub(in crate::request) struct SetAside {
     pub(in crate::request) refusal: Option<Refusal>,
 }
 
-impl SetAside {
+impl DeadCookies {
     /// Nothing yet.
     pub(in crate::request) fn under(policy: DeadCookiePolicy) -> Self {
         Self {
@@ -51,12 +51,12 @@ impl SetAside {
     }
 
     /// Sets a credential aside, if it is a cookie and the fault is its own; else the request is refused.
-    pub(in crate::request) fn take(
+    pub(in crate::request) fn refuse_or_set_aside(
         &mut self,
         credential: &Credential<'_>,
         refusal: Refusal,
     ) -> Result<(), Refusal> {
-        self.note(credential, refusal);
+        self.set_aside(credential, refusal);
         let is_refused = self.policy == DeadCookiePolicy::Refuse || refusal.is_passing();
         if is_refused || !credential.is_ambient() {
             return Err(refusal);
@@ -78,7 +78,7 @@ impl SetAside {
     }
 
     /// Notes the cookies of a credential that is at fault: the answer deletes them, whatever becomes of the request.
-    pub(in crate::request) fn note(&mut self, credential: &Credential<'_>, refusal: Refusal) {
+    pub(in crate::request) fn set_aside(&mut self, credential: &Credential<'_>, refusal: Refusal) {
         if refusal.is_passing() {
             return;
         }

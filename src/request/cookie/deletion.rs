@@ -82,7 +82,7 @@ pub fn deletions_beside(
     now: UnixTime,
 ) -> Vec<HeaderValue> {
     let read = |line: &HeaderValue| {
-        let line = line.to_str().ok().and_then(SetCookie::read)?;
+        let line = line.to_str().ok().and_then(SetCookie::parse)?;
         Some((line.name.to_owned(), line.sets(now)))
     };
     let lines = headers.get_all(SET_COOKIE).iter().filter_map(read);

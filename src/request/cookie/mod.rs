@@ -6,7 +6,7 @@ mod seen;
 mod set_cookie;
 mod shop_cookies;
 
-pub(super) use dead::SetAside;
+pub(super) use dead::DeadCookies;
 pub use dead::{DeadCookie, DeadCookiePolicy};
 pub use deletion::{CookieDeletion, deletions_beside};
 pub use seen::SeenCookies;

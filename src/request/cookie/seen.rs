@@ -18,8 +18,8 @@ const WAYS_MAX: usize = 4;
 impl SeenCookies {
     /// The shop set this cookie so.
     pub(in crate::request) fn note(&self, name: &str, attributes: CookieAttributes) {
-        if self.of(name).contains(&attributes) {
-            return; // as nearly always, and without waiting for others who read
+        if self.attributes_of(name).contains(&attributes) {
+            return; // as nearly always, and without waiting for other readers
         }
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= NAMES_MAX && !seen.contains_key(name) {
@@ -34,7 +34,7 @@ impl SeenCookies {
     }
 
     /// How it was set, the latest way last.
-    pub(in crate::request) fn of(&self, name: &str) -> Vec<CookieAttributes> {
+    pub(in crate::request) fn attributes_of(&self, name: &str) -> Vec<CookieAttributes> {
         let seen = self.0.read().unwrap_or_else(PoisonError::into_inner);
         seen.get(name).cloned().unwrap_or_default()
     }
@@ -55,7 +55,11 @@ mod tests {
             seen.note("a", at(path));
             seen.note("a", at(6));
         }
-        let paths: Vec<_> = seen.of("a").into_iter().map(|way| way.path).collect();
+        let paths: Vec<_> = seen
+            .attributes_of("a")
+            .into_iter()
+            .map(|way| way.path)
+            .collect();
         assert_eq!(paths.len(), WAYS_MAX, "{paths:?}");
         assert!(
             paths.contains(&"/9".to_owned()) && paths.contains(&"/6".to_owned()),
@@ -64,10 +68,13 @@ mod tests {
         for name in 0..2 * NAMES_MAX {
             seen.note(&name.to_string(), at(0));
         }
-        assert!(seen.of(&(2 * NAMES_MAX - 1).to_string()).is_empty());
+        assert!(
+            seen.attributes_of(&(2 * NAMES_MAX - 1).to_string())
+                .is_empty()
+        );
         seen.note("a", at(77));
         assert!(
-            seen.of("a").contains(&at(77)),
+            seen.attributes_of("a").contains(&at(77)),
             "a known name is still learnt of"
         );
     }

@@ -101,7 +101,7 @@ impl CookieAttributes {
 
 impl<'l> SetCookie<'l> {
     /// Reads a line as a browser does (RFC 6265 section 5.2). `None`: it sets nothing that has a name.
-    pub(in crate::request) fn read(line: &'l str) -> Option<Self> {
+    pub(in crate::request) fn parse(line: &'l str) -> Option<Self> {
         let (pair, rest) = line.split_once(';').unwrap_or((line, ""));
         let (name, value) = pair.split_once('=')?;
         let (name, value) = (name.trim(), value.trim());
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn told(line: &str, path: &str) -> Option<CookieAttributes> {
-        SetCookie::read(line).unwrap().told_by(path)
+        SetCookie::parse(line).unwrap().told_by(path)
     }
 
     #[test]
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_line_that_deletes_does_not_set() {
         let now = UnixTime::from_seconds(1_700_000_000);
-        let sets = |line: &str| SetCookie::read(line).is_some_and(|line| line.sets(now));
+        let sets = |line: &str| SetCookie::parse(line).is_some_and(|line| line.sets(now));
         for line in [
             "a=b",
             "a=b; Max-Age=1",

@@ -57,14 +57,14 @@ impl Shop {
     }
 
     fn seen_lines_for(&self, name: &str) -> Vec<String> {
-        let ways = self.seen_cookies.of(name).into_iter();
+        let ways = self.seen_cookies.attributes_of(name).into_iter();
         ways.flat_map(|way| way.deletions(name)).collect()
     }
 
     /// Learns how the shop sets the cookies that are credentials, from its answer to a request for this path.
     pub fn note_set_cookies(&self, headers: &HeaderMap, path: &str) {
         for line in headers.get_all(SET_COOKIE) {
-            let line = line.to_str().ok().and_then(SetCookie::read);
+            let line = line.to_str().ok().and_then(SetCookie::parse);
             let Some(line) = line.filter(|line| self.is_credential(line.name)) else {
                 continue;
             };

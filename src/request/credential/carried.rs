@@ -21,7 +21,7 @@ pub struct Credential<'a> {
     /// What it is taken for.
     pub(in crate::request) kind: Kind,
     /// How far it can be trusted to be what the shop would read.
-    pub(in crate::request) standing: Standing,
+    pub(in crate::request) certainty: Certainty,
     /// The pieces of the `Cookie` lines that hold it.
     pub(in crate::request) segments: Segments<'a>,
 }
@@ -31,7 +31,7 @@ pub(in crate::request) type Segments<'a> = SmallVec<[&'a [u8]; 1]>;
 
 /// How far a text can be trusted to be the token that the shop would read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::request) enum Standing {
+pub(in crate::request) enum Certainty {
     /// It stands where it belongs: it must be good.
     Exact,
     /// One of several tokens in one value: it must be good, unless another issuer signed it.
@@ -51,7 +51,7 @@ impl fmt::Debug for Credential<'_> {
 impl Credential<'_> {
     /// Whether it counts as a credential on this occasion. Otherwise it can only be found dead.
     pub(in crate::request) fn counts_at(&self, occasion: Occasion) -> bool {
-        self.standing != Standing::Foreign && self.place.at.include(occasion)
+        self.certainty != Certainty::Foreign && self.place.at.include(occasion)
     }
 
     /// Whether what is wrong with it does not matter: other servers read it differently, or another issuer signed it.
@@ -59,16 +59,16 @@ impl Credential<'_> {
         if matches!(refusal, Refusal::Revoked { .. }) {
             return false;
         }
-        // A key that somebody else's token names is none to wait for.
+        // A key that another issuer's token names is none to wait for.
         if refusal.is_passing() && refusal != Refusal::KeyPending {
             return false; // it can't be said yet whether it is dead
         }
         let is_ours = !matches!(refusal, Refusal::Unverifiable(flaw)
             if flaw.is_undecided() || flaw == Flaw::Issuer);
-        let is_fault = match self.standing {
-            Standing::Exact => true,
-            Standing::Embedded => is_ours && refusal.is_about_token(),
-            Standing::Respelled | Standing::Foreign => false,
+        let is_fault = match self.certainty {
+            Certainty::Exact => true,
+            Certainty::Embedded => is_ours && refusal.is_about_token(),
+            Certainty::Respelled | Certainty::Foreign => false,
         };
         !(counts && is_fault)
     }
@@ -76,11 +76,13 @@ impl Credential<'_> {
     /// Counts what its place held. Other readings of the same value are not counted.
     pub(in crate::request) fn count(&self, refusal: Option<&Refusal>) {
         let counts = &self.place.counts;
-        match (self.standing, refusal) {
-            (Standing::Exact | Standing::Embedded, None) => counts.note_token(),
-            (Standing::Exact, Some(refusal)) if !refusal.is_passing() => counts.note_unreadable(),
-            (Standing::Exact | Standing::Embedded | Standing::Respelled | Standing::Foreign, _) => {
-            }
+        match (self.certainty, refusal) {
+            (Certainty::Exact | Certainty::Embedded, None) => counts.note_token(),
+            (Certainty::Exact, Some(refusal)) if !refusal.is_passing() => counts.note_unreadable(),
+            (
+                Certainty::Exact | Certainty::Embedded | Certainty::Respelled | Certainty::Foreign,
+                _,
+            ) => {}
         }
     }
 
@@ -94,12 +96,12 @@ impl Credential<'_> {
     pub(in crate::request) fn hides_another(&self) -> bool {
         let schemes = self.place.carrier.schemes().unwrap_or_default();
         let hides = |scheme: &String| header::hides(&self.text, scheme);
-        self.standing == Standing::Exact && schemes.iter().any(hides)
+        self.certainty == Certainty::Exact && schemes.iter().any(hides)
     }
 
     /// Whether it is the request's bearer (RFC 6750 section 2).
     pub(super) fn is_bearer(&self) -> bool {
-        self.standing == Standing::Exact && self.place.is_bearer()
+        self.certainty == Certainty::Exact && self.place.is_bearer()
     }
 
     /// Whether it could stand in the place of another one: then the two contradict each other, if they differ.

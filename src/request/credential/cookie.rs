@@ -121,7 +121,7 @@ impl Choice {
     ];
 
     /// The cookies that are taken.
-    pub(super) fn of<'a>(self, name: &NamePattern, request: &Request<'a>) -> Vec<Cookie<'a>> {
+    pub(super) fn cookies<'a>(self, name: &NamePattern, request: &Request<'a>) -> Vec<Cookie<'a>> {
         let fits = |cookie: &Cookie<'a>| match self {
             Self::First | Self::Last => !cookie.is_after_comma && name.matches(&cookie.name()),
             Self::FirstCaseless => !cookie.is_after_comma && name.matches_cookie(&cookie.name()),
@@ -141,15 +141,15 @@ impl Choice {
 }
 
 /// What servers make of one value. The first is what most of them do: it is decoded, and without balanced quotes.
-pub(super) type Readings<'a> = SmallVec<[Cow<'a, str>; 1]>;
+pub(super) type CookieReadings<'a> = SmallVec<[Cow<'a, str>; 1]>;
 
 /// Every reading of a cookie's value, each once.
-pub(super) fn readings(value: &[u8]) -> Readings<'_> {
+pub(super) fn readings(value: &[u8]) -> CookieReadings<'_> {
     let text = match String::from_utf8_lossy(value) {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     };
-    let mut readings = Readings::new();
+    let mut readings = CookieReadings::new();
     let has_space = text.starts_with('+') || text.ends_with('+'); // to PHP
     if !has_space && !text.contains(['%', ' ', '\t', '"', '\\', ',']) && !text.starts_with("j:") {
         readings.push(text);

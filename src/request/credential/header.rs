@@ -30,7 +30,7 @@ pub(super) fn only_line<'a>(
 }
 
 /// What a line is to a place.
-pub(super) enum Line<'a> {
+pub(super) enum LineReading<'a> {
     /// It carries this token, or an empty one.
     Token(&'a str),
     /// It carries something that this place is not about.
@@ -45,15 +45,15 @@ pub(super) fn behind_scheme<'a>(
     schemes: &[String],
     place: &Place,
     places: &[Place],
-) -> Result<Line<'a>, Refusal> {
+) -> Result<LineReading<'a>, Refusal> {
     let space = memchr::memchr(b' ', line.as_bytes()).unwrap_or(line.len());
     let (scheme, rest) = line.split_at(space);
     if is_one_of(schemes, scheme) {
         let token = rest.trim_start_matches(' ');
         return match token {
-            "" => Ok(Line::Token("")), // a guest, as to the shops that were asked
+            "" => Ok(LineReading::Token("")), // a guest, as to the shops that were asked
             _ if memchr::memchr(b',', token.as_bytes()).is_some() => Err(Refusal::TwoCredentials),
-            _ if is_token(token) => Ok(Line::Token(token)),
+            _ if is_token(token) => Ok(LineReading::Token(token)),
             _ => Err(Refusal::MalformedCredential),
         };
     }
@@ -63,12 +63,12 @@ pub(super) fn behind_scheme<'a>(
         None => is_bare,
     };
     if siblings(place, places).any(is_about) {
-        return Ok(Line::Elsewhere);
+        return Ok(LineReading::Elsewhere);
     }
     if schemes.iter().any(|one| hides(line, one)) {
         return Err(Refusal::MalformedCredential);
     }
-    Ok(Line::Foreign)
+    Ok(LineReading::Foreign)
 }
 
 /// The whole value of a header, where no place of the same header is about its scheme.
@@ -76,24 +76,24 @@ pub(super) fn bare<'a>(
     line: &'a str,
     place: &Place,
     places: &[Place],
-) -> Result<Line<'a>, Refusal> {
+) -> Result<LineReading<'a>, Refusal> {
     let is_scheme = |other: &Place| {
         let schemes = other.carrier.schemes();
         schemes.is_some_and(|schemes| is_one_of(schemes, line))
     };
     if siblings(place, places).any(is_scheme) {
-        return Ok(Line::Elsewhere); // a scheme with nothing behind it
+        return Ok(LineReading::Elsewhere); // a scheme with nothing behind it
     }
     if line.is_empty() || is_token(line) && !line.contains(',') {
-        return Ok(Line::Token(line));
+        return Ok(LineReading::Token(line));
     }
     if siblings(place, places).next().is_some() {
-        return Ok(Line::Elsewhere); // it says what becomes of schemes
+        return Ok(LineReading::Elsewhere); // it says what becomes of schemes
     }
     if line.contains(',') {
         return Err(Refusal::TwoCredentials);
     }
-    Ok(Line::Foreign)
+    Ok(LineReading::Foreign)
 }
 
 /// The other places of the same header.
@@ -116,7 +116,7 @@ const OPAQUE_BYTES_MIN: usize = 20;
 
 /// The only long word of a foreign credential, behind its scheme: many a shop takes it whatever the scheme is.
 ///
-/// No others: what is known by its text alone can be revoked by anybody who knows the text, and everybody
+/// No others: what is known by its text alone can be revoked by any client that knows the text, and every client
 /// knows `Basic` or the name of a realm.
 pub(super) fn only_word(line: &str) -> Result<Option<&str>, Refusal> {
     let separators = [' ', '\t', ',', ';', '"', '='];

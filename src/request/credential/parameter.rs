@@ -17,8 +17,8 @@ use crate::request::payload::{
 /// A value of a parameter, and whether every parser reads it so.
 pub(super) type Values<'a> = SmallVec<[(Cow<'a, str>, bool); 1]>;
 
-/// The pairs of a query or a form, decoded once for all who look for one of them.
-pub(super) struct Pairs<'a> {
+/// The pairs of a query or a form, decoded once for all places that look for one of them.
+pub(super) struct ParameterPairs<'a> {
     /// Parted by `&`, as every parser does.
     common: Decoded<'a>,
     /// Parted by `;` too, as some do; empty where that makes no difference.
@@ -28,7 +28,7 @@ pub(super) struct Pairs<'a> {
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 type Decoded<'a> = SmallVec<[Pair<'a>; 4]>;
 
-impl<'a> Pairs<'a> {
+impl<'a> ParameterPairs<'a> {
     pub(super) fn of(pairs: &'a [u8]) -> Self {
         let pieces = pairs.split(|byte| *byte == b'&');
         let common = pieces.filter_map(decoded).collect();
@@ -150,7 +150,7 @@ pub(super) fn in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a> {
     if is_json {
         return Values::new();
     }
-    Pairs::of(body).values(is_name)
+    ParameterPairs::of(body).values(is_name)
 }
 
 /// The values at a place of a JSON body, whatever the body is said to be.

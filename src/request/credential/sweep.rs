@@ -39,7 +39,7 @@ pub(in crate::request) fn texts_of<T>(
 
 /// Whether a body is said to be in a charset in which the letters of a token are other bytes, such as UTF-7 (which
 /// Express decodes) or EBCDIC (which servlets do): nothing could be found in it.
-pub(in crate::request) fn is_in_strange_letters(request: &Request<'_>) -> bool {
+pub(in crate::request) fn has_foreign_charset(request: &Request<'_>) -> bool {
     const LIKE_ASCII: [&str; 26] = [
         "utf-8",
         "utf8",
@@ -288,7 +288,7 @@ mod tests {
             let head = http::Request::post("/").header("content-type", kind);
             let (head, ()) = head.body(()).unwrap().into_parts();
             let request = Request::new(&head, None);
-            assert_eq!(is_in_strange_letters(&request), is_strange, "{kind}");
+            assert_eq!(has_foreign_charset(&request), is_strange, "{kind}");
         }
     }
 

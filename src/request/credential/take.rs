@@ -8,10 +8,10 @@ use http::header::{AUTHORIZATION, CONNECTION, COOKIE};
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
-use super::carried::{Credential, Credentials, Segments, Standing};
+use super::carried::{Certainty, Credential, Credentials, Segments};
 use super::cookie::{self, Cookie, NamePattern, cookies};
-use super::header::{self, Line};
-use super::parameter::{self, Pairs, Values};
+use super::header::{self, LineReading};
+use super::parameter::{self, ParameterPairs, Values};
 use super::place::{Carrier, Occasion, Place};
 use super::spelling::{Texts, is_no_text, trimmed};
 use crate::request::answers::Refusal;
@@ -43,7 +43,7 @@ pub(in crate::request) fn take_all<'a>(
     let mut taker = Taker {
         places,
         occasion,
-        query: Pairs::of(request.head.uri.query().unwrap_or_default().as_bytes()),
+        query: ParameterPairs::of(request.head.uri.query().unwrap_or_default().as_bytes()),
         found: Credentials::new(),
     };
     let mut has_cookies = false;
@@ -57,7 +57,7 @@ pub(in crate::request) fn take_all<'a>(
             Carrier::Path => {
                 taker.take_values(
                     place,
-                    token_of_path.map(|text| (Cow::Borrowed(text), Standing::Exact)),
+                    token_of_path.map(|text| (Cow::Borrowed(text), Certainty::Exact)),
                 )?;
             }
             Carrier::Schemed { .. } | Carrier::Raw(_) => taker.take_header(place, request)?,
@@ -65,7 +65,7 @@ pub(in crate::request) fn take_all<'a>(
                 let words = header::subprotocols(name, request).into_iter();
                 taker.take_values(
                     place,
-                    words.map(|word| (Cow::Borrowed(word), Standing::Exact)),
+                    words.map(|word| (Cow::Borrowed(word), Certainty::Exact)),
                 )?;
             }
             Carrier::Query(_) | Carrier::Json(_) | Carrier::Form(_) => {
@@ -74,7 +74,10 @@ pub(in crate::request) fn take_all<'a>(
             Carrier::GraphQl(name) => {
                 let read = view.graphql().into_iter();
                 let texts = read.flat_map(|read| read.credentials(name, CREDENTIALS_MAX));
-                taker.take_values(place, texts.map(|text| (Cow::Owned(text), Standing::Exact)))?;
+                taker.take_values(
+                    place,
+                    texts.map(|text| (Cow::Owned(text), Certainty::Exact)),
+                )?;
             }
         }
     }
@@ -88,7 +91,7 @@ pub(in crate::request) fn take_all<'a>(
     {
         return Err(Refusal::TwoCredentials);
     }
-    let exact = found.iter().filter(|one| one.standing == Standing::Exact);
+    let exact = found.iter().filter(|one| one.certainty == Certainty::Exact);
     if found.len() > CREDENTIALS_MAX
         && (exact.count() > CREDENTIALS_MAX || found.len() > READINGS_MAX)
     {
@@ -133,10 +136,10 @@ fn refuse_nominated(places: &[Place], request: &Request<'_>) -> Result<(), Refus
 }
 
 /// How far the value of a cookie of that name can be trusted to be a token of a place; `None`: it is none.
-fn standing_of(name: &str, cookie: &Cookie<'_>, place: &Place) -> Option<Standing> {
+fn certainty_of(name: &str, cookie: &Cookie<'_>, place: &Place) -> Option<Certainty> {
     if let Some(parameter) = place.carrier.parameter() {
         let name = percent_decode_str(name).decode_utf8_lossy();
-        return is_called(&name, parameter).then_some(Standing::Foreign); // PHP's `$_REQUEST` merges them
+        return is_called(&name, parameter).then_some(Certainty::Foreign); // PHP's `$_REQUEST` merges them
     }
     let Carrier::Cookie {
         name: pattern,
@@ -149,9 +152,9 @@ fn standing_of(name: &str, cookie: &Cookie<'_>, place: &Place) -> Option<Standin
         return None;
     }
     Some(match cookie.is_after_comma {
-        true => Standing::Foreign,
-        false if pattern.matches(name) => Standing::Exact,
-        false => Standing::Respelled,
+        true => Certainty::Foreign,
+        false if pattern.matches(name) => Certainty::Exact,
+        false => Certainty::Respelled,
     })
 }
 
@@ -159,7 +162,7 @@ fn standing_of(name: &str, cookie: &Cookie<'_>, place: &Place) -> Option<Standin
 struct Taker<'a> {
     places: &'a [Place],
     occasion: Occasion,
-    query: Pairs<'a>,
+    query: ParameterPairs<'a>,
     found: Credentials<'a>,
 }
 
@@ -174,17 +177,17 @@ impl<'a> Taker<'a> {
         let read = match place.carrier.schemes() {
             Some(schemes) => header::behind_scheme(line, schemes, place, self.places)?,
             None if place.spelling.is_plain() => header::bare(line, place, self.places)?,
-            None => Line::Token(line),
+            None => LineReading::Token(line),
         };
         match read {
-            Line::Elsewhere | Line::Token("") => Ok(()),
-            Line::Token(token) if matches!(place.carrier, Carrier::Schemed { .. }) => {
+            LineReading::Elsewhere | LineReading::Token("") => Ok(()),
+            LineReading::Token(token) if matches!(place.carrier, Carrier::Schemed { .. }) => {
                 self.take_bearer(place, token)
             }
-            Line::Token(token) => {
-                self.take_values(place, [(Cow::Borrowed(token), Standing::Exact)])
+            LineReading::Token(token) => {
+                self.take_values(place, [(Cow::Borrowed(token), Certainty::Exact)])
             }
-            Line::Foreign => self.take_foreign(place, line),
+            LineReading::Foreign => self.take_foreign(place, line),
         }
     }
 
@@ -195,11 +198,11 @@ impl<'a> Taker<'a> {
                 place.counts.note_unreadable();
                 return Ok(());
             }
-            let kind = (place.kind, Standing::Exact);
+            let kind = (place.kind, Certainty::Exact);
             self.push(place, Cow::Borrowed(token), None, kind, &[]);
             return Ok(());
         }
-        self.take_values(place, [(Cow::Borrowed(token), Standing::Exact)])
+        self.take_values(place, [(Cow::Borrowed(token), Certainty::Exact)])
     }
 
     /// A line that is about nothing of ours: JWTs in it are credentials all the same, whatever stands before them.
@@ -218,7 +221,7 @@ impl<'a> Taker<'a> {
                 place,
                 Cow::Borrowed(jwt),
                 None,
-                (Kind::Jwt, Standing::Respelled),
+                (Kind::Jwt, Certainty::Respelled),
                 &[],
             );
         }
@@ -227,7 +230,7 @@ impl<'a> Taker<'a> {
                 place,
                 Cow::Borrowed(word),
                 None,
-                (Kind::Auto, Standing::Foreign),
+                (Kind::Auto, Certainty::Foreign),
                 &[],
             );
         }
@@ -267,7 +270,7 @@ impl<'a> Taker<'a> {
         let is_name = |given: &str| name.matches_cookie(given);
         let values = self.query.values(is_name).into_iter();
         let values = values.chain(parameter::in_path(is_name, request.head.uri.path()));
-        self.take_values(place, values.map(|(text, _)| (text, Standing::Foreign)))
+        self.take_values(place, values.map(|(text, _)| (text, Certainty::Foreign)))
     }
 
     fn take_all_values(
@@ -283,13 +286,16 @@ impl<'a> Taker<'a> {
         if is_home && !place.is_former() && common.count() > 1 {
             return Err(Refusal::TwoCredentials); // RFC 6749 section 3.1: it repeats the parameter
         }
-        let standing = |is_common| match (is_common, is_home) {
-            (true, true) => Standing::Exact,
-            (true, false) => Standing::Respelled,
-            (false, _) => Standing::Foreign, // it may be a part that others have, too
+        let certainty = |is_common| match (is_common, is_home) {
+            (true, true) => Certainty::Exact,
+            (true, false) => Certainty::Respelled,
+            (false, _) => Certainty::Foreign, // it may be a part that others have, too
         };
         let values = values.into_iter();
-        self.take_values(place, values.map(|(text, common)| (text, standing(common))))
+        self.take_values(
+            place,
+            values.map(|(text, common)| (text, certainty(common))),
+        )
     }
 
     fn take_cookies(&mut self, request: &Request<'a>) -> Result<(), Refusal> {
@@ -299,13 +305,13 @@ impl<'a> Taker<'a> {
             }
             let name = cookie.name();
             for place in self.places {
-                let Some(first) = standing_of(&name, &cookie, place) else {
+                let Some(first) = certainty_of(&name, &cookie, place) else {
                     continue;
                 };
                 let readings = cookie::readings(cookie.value).into_iter().enumerate();
                 let values = readings.map(|(at, text)| match at {
                     0 => (text, first),
-                    _ => (text, Standing::Foreign), // it may be a part that others have, too
+                    _ => (text, Certainty::Foreign), // it may be a part that others have, too
                 });
                 self.take_texts(place, values, &[cookie.segment])?;
             }
@@ -328,7 +334,7 @@ impl<'a> Taker<'a> {
         for choice in cookie::Choice::ALL {
             let mut whole = String::new();
             for name in &names {
-                for cookie in choice.of(name, request) {
+                for cookie in choice.cookies(name, request) {
                     let reading = cookie::readings(cookie.value).into_iter().next();
                     whole.push_str(&reading.unwrap_or_default());
                     if !segments.contains(&cookie.segment) {
@@ -342,8 +348,8 @@ impl<'a> Taker<'a> {
         }
         let wholes = wholes.into_iter().enumerate();
         let values = wholes.map(|(at, whole)| match at {
-            0 => (Cow::Owned(whole), Standing::Exact),
-            _ => (Cow::Owned(whole), Standing::Foreign),
+            0 => (Cow::Owned(whole), Certainty::Exact),
+            _ => (Cow::Owned(whole), Certainty::Foreign),
         });
         self.take_texts(place, values, &segments)
     }
@@ -351,7 +357,7 @@ impl<'a> Taker<'a> {
     fn take_values(
         &mut self,
         place: &'a Place,
-        values: impl IntoIterator<Item = (Cow<'a, str>, Standing)>,
+        values: impl IntoIterator<Item = (Cow<'a, str>, Certainty)>,
     ) -> Result<(), Refusal> {
         self.take_texts(place, values, &[])
     }
@@ -360,35 +366,35 @@ impl<'a> Taker<'a> {
     fn take_texts(
         &mut self,
         place: &'a Place,
-        values: impl IntoIterator<Item = (Cow<'a, str>, Standing)>,
+        values: impl IntoIterator<Item = (Cow<'a, str>, Certainty)>,
         segments: &[&'a [u8]],
     ) -> Result<(), Refusal> {
         let before = self.found.len();
         let mut is_at_home = false;
         let mut wrapped = Texts::new();
-        for (value, standing) in values {
-            is_at_home |= standing == Standing::Exact;
+        for (value, certainty) in values {
+            is_at_home |= certainty == Certainty::Exact;
             if !place.spelling.decode.is_empty() {
                 wrapped.push(value.clone());
             }
-            if standing == Standing::Exact && place.is_plain_jwt(&value) {
-                self.push(place, value, None, (place.kind, Standing::Exact), segments);
+            if certainty == Certainty::Exact && place.is_plain_jwt(&value) {
+                self.push(place, value, None, (place.kind, Certainty::Exact), segments);
                 continue;
             }
             let texts = place.spelling.unwrap(value.clone());
             let is_one_of_many = texts.len() > 1 && place.spelling.pattern.is_none();
             for text in texts {
                 let is_token = !is_one_of_many || has_jwt_shape(&text);
-                let standing = if is_token {
-                    standing
+                let certainty = if is_token {
+                    certainty
                 } else {
-                    Standing::Foreign
+                    Certainty::Foreign
                 };
-                self.take_text(place, text, standing, segments)?;
+                self.take_text(place, text, certainty, segments)?;
             }
-            if is_one_of_many && standing == Standing::Exact && place.kind == Kind::Opaque {
-                // Which of them is the token nobody knows: the whole value is one, then.
-                self.take_text(place, value, standing, segments)?;
+            if is_one_of_many && certainty == Certainty::Exact && place.kind == Kind::Opaque {
+                // It is not known which of them is the token: the whole value is one, then.
+                self.take_text(place, value, certainty, segments)?;
             }
         }
         if is_at_home && self.found.len() == before {
@@ -396,7 +402,7 @@ impl<'a> Taker<'a> {
         }
         // What was revoked before the operator said what is wrapped around it.
         for value in wrapped {
-            let kind = (Kind::Opaque, Standing::Foreign);
+            let kind = (Kind::Opaque, Certainty::Foreign);
             self.push(place, value, None, kind, segments);
         }
         Ok(())
@@ -406,12 +412,12 @@ impl<'a> Taker<'a> {
         &mut self,
         place: &'a Place,
         text: Cow<'a, str>,
-        standing: Standing,
+        certainty: Certainty,
         segments: &[&'a [u8]],
     ) -> Result<(), Refusal> {
         let key = place.spelling.key(&text)?;
         if place.kind != Kind::Opaque
-            && self.take_jwts(place, &text, key.as_deref(), standing, segments)
+            && self.take_jwts(place, &text, key.as_deref(), certainty, segments)
         {
             return Ok(());
         }
@@ -431,7 +437,7 @@ impl<'a> Taker<'a> {
         } else {
             place.kind
         };
-        self.push(place, text, key, (kind, standing), segments);
+        self.push(place, text, key, (kind, certainty), segments);
         Ok(())
     }
 
@@ -441,7 +447,7 @@ impl<'a> Taker<'a> {
         place: &'a Place,
         text: &str,
         key: Option<&str>,
-        standing: Standing,
+        certainty: Certainty,
         segments: &[&'a [u8]],
     ) -> bool {
         let named = key.filter(|part| place.spelling.pattern.is_some() && has_jwt_shape(part));
@@ -449,16 +455,16 @@ impl<'a> Taker<'a> {
             Some(part) => SmallVec::from_slice(&[part]),
             None => jwts_in(text),
         };
-        let standing = match (standing, jwts.len()) {
-            (Standing::Exact, 1) if named.is_some() || key.is_some() => Standing::Exact,
-            (Standing::Exact, _) => Standing::Embedded,
-            (Standing::Embedded | Standing::Respelled | Standing::Foreign, _) => {
-                Standing::Respelled
+        let certainty = match (certainty, jwts.len()) {
+            (Certainty::Exact, 1) if named.is_some() || key.is_some() => Certainty::Exact,
+            (Certainty::Exact, _) => Certainty::Embedded,
+            (Certainty::Embedded | Certainty::Respelled | Certainty::Foreign, _) => {
+                Certainty::Respelled
             }
         };
         for jwt in &jwts {
             let jwt = Cow::Owned((*jwt).to_owned());
-            self.push(place, jwt, None, (Kind::Jwt, standing), segments);
+            self.push(place, jwt, None, (Kind::Jwt, certainty), segments);
         }
         !jwts.is_empty()
     }
@@ -470,7 +476,7 @@ impl<'a> Taker<'a> {
         place: &'a Place,
         text: Cow<'a, str>,
         key: Option<Box<str>>,
-        (kind, standing): (Kind, Standing),
+        (kind, certainty): (Kind, Certainty),
         segments: &[&'a [u8]],
     ) {
         let is_same = |one: &Credential<'_>| {
@@ -479,7 +485,7 @@ impl<'a> Taker<'a> {
                 && one.key == key
                 && (std::ptr::eq(one.place, place) || segments.is_empty())
                 && one.segments.as_slice() == segments
-                && (one.standing, standing) != (Standing::Exact, Standing::Exact)
+                && (one.certainty, certainty) != (Certainty::Exact, Certainty::Exact)
         };
         let known = self.found.iter().position(is_same);
         let new = Credential {
@@ -487,12 +493,12 @@ impl<'a> Taker<'a> {
             text,
             key,
             kind,
-            standing,
+            certainty,
             segments: Segments::from_slice(segments),
         };
         match known.map(|at| &mut self.found[at]) {
             None => self.found.push(new),
-            Some(known) if standing < known.standing => *known = new,
+            Some(known) if certainty < known.certainty => *known = new,
             Some(_) => {}
         }
     }

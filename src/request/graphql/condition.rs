@@ -1,8 +1,8 @@
 //! Which mutations a rule is about.
 
 use super::execution::Execution;
-use super::learnt::said;
-use super::reading::Reading;
+use super::learnt::hash_in;
+use super::reading::GraphQlReading;
 
 /// Which mutations a rule is about.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl GraphQlCondition {
     }
 
     /// Whether a request executes such a mutation, by what was read of it.
-    pub(in crate::request) fn holds(&self, reading: Option<&Reading>) -> bool {
+    pub(in crate::request) fn holds(&self, reading: Option<&GraphQlReading>) -> bool {
         let executions = reading.into_iter();
         let mut executions = executions.flat_map(|reading| &reading.executions);
         executions.any(|one| self.trusts_one_of(one) || self.is_executed_by(one))
@@ -68,7 +68,7 @@ impl GraphQlCondition {
 
 /// The name of a stored document as it is compared.
 fn plain(id: &str) -> String {
-    match said(id) {
+    match hash_in(id) {
         Some(_) => id.trim_start_matches("sha256:").to_ascii_lowercase(),
         None => id.to_owned(),
     }

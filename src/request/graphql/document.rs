@@ -19,17 +19,17 @@ const TOKENS_MAX: usize = 20_000;
 const SELECTIONS_MAX: usize = 10_000;
 
 /// What matters of a document.
-pub(super) struct Document {
+pub(super) struct QueryDocument {
     /// Its operations.
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Vec<QueryOperation>,
     /// What stands in its arguments and input fields, wherever they are.
-    given: Vec<(String, Given)>,
-    /// What its variables are, where nobody says.
-    defaults: Vec<(String, Given)>,
+    given: Vec<(String, ArgumentValue)>,
+    /// The defaults of its variables.
+    defaults: Vec<(String, ArgumentValue)>,
 }
 
 /// An operation of a document.
-pub(super) struct Operation {
+pub(super) struct QueryOperation {
     /// Its name, if it has one.
     pub(super) name: Option<String>,
     /// Whether it may change something.
@@ -48,7 +48,7 @@ pub(super) struct Root {
 }
 
 /// What is given to an argument.
-pub(super) enum Given {
+pub(super) enum ArgumentValue {
     /// A string, or a number as it stands.
     Text(String),
     /// What this variable is.
@@ -58,9 +58,9 @@ pub(super) enum Given {
 /// The fragments of a document, by their names. One that stands twice is no GraphQL, and both count.
 type Fragments = HashMap<String, Vec<cst::SelectionSet>>;
 
-impl Document {
+impl QueryDocument {
     /// Reads a document.
-    pub(super) fn read(text: &str) -> Result<Self, Unread> {
+    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
         let tree = Parser::new(&plain(text)?)
             .recursion_limit(DEPTH_MAX)
             .token_limit(2 * TOKENS_MAX)
@@ -92,7 +92,7 @@ impl Document {
         }
         let mut left = SELECTIONS_MAX;
         let operations = operations.iter();
-        let operations = operations.map(|one| Operation::of(one, &fragments, &mut left));
+        let operations = operations.map(|one| QueryOperation::of(one, &fragments, &mut left));
         let mut read = Self {
             operations: operations.collect::<Result<_, _>>()?,
             given: Vec::new(),
@@ -118,37 +118,42 @@ impl Document {
     }
 
     /// What is given to arguments and input fields of that name.
-    pub(super) fn given_to<'d>(&'d self, name: &'d str) -> impl Iterator<Item = &'d Given> {
+    pub(super) fn given_to<'d>(&'d self, name: &'d str) -> impl Iterator<Item = &'d ArgumentValue> {
         named(&self.given, name)
     }
 
-    /// What the variable of that name is, where nobody says.
+    /// The defaults of the variable of that name.
     pub(super) fn defaults_of<'d>(&'d self, variable: &'d str) -> impl Iterator<Item = &'d str> {
         named(&self.defaults, variable).filter_map(|given| match given {
-            Given::Text(text) => Some(text.as_str()),
-            Given::Variable(_) => None, // a default has none
+            ArgumentValue::Text(text) => Some(text.as_str()),
+            ArgumentValue::Variable(_) => None, // a default has none
         })
     }
 
     /// About how many bytes it takes.
     pub(super) fn weight(&self) -> usize {
         const EACH: usize = 64;
-        let roots = |one: &Operation| EACH * (1 + one.roots.len());
+        let roots = |one: &QueryOperation| EACH * (1 + one.roots.len());
         let operations: usize = self.operations.iter().map(roots).sum();
         let given = self.given.iter().chain(&self.defaults);
         let given = given.map(|(name, given)| match given {
-            Given::Text(text) | Given::Variable(text) => EACH + name.len() + text.len(),
+            ArgumentValue::Text(text) | ArgumentValue::Variable(text) => {
+                EACH + name.len() + text.len()
+            }
         });
         operations + given.sum::<usize>()
     }
 }
 
-fn named<'d>(given: &'d [(String, Given)], name: &'d str) -> impl Iterator<Item = &'d Given> {
+fn named<'d>(
+    given: &'d [(String, ArgumentValue)],
+    name: &'d str,
+) -> impl Iterator<Item = &'d ArgumentValue> {
     let named = given.iter().filter(move |(known, _)| known == name);
     named.map(|(_, given)| given)
 }
 
-impl Operation {
+impl QueryOperation {
     fn of(
         operation: &cst::OperationDefinition,
         fragments: &Fragments,
@@ -267,18 +272,24 @@ fn text_of(name: &cst::Name) -> String {
     name.text().as_str().to_owned()
 }
 
-fn take(name: Option<cst::Name>, value: Option<cst::Value>, into: &mut Vec<(String, Given)>) {
+fn take(
+    name: Option<cst::Name>,
+    value: Option<cst::Value>,
+    into: &mut Vec<(String, ArgumentValue)>,
+) {
     let (Some(name), Some(value)) = (name, value) else {
         return;
     };
     let mut waiting = vec![value];
     while let Some(value) = waiting.pop() {
         let given = match value {
-            cst::Value::StringValue(text) => Given::Text(text.into()),
+            cst::Value::StringValue(text) => ArgumentValue::Text(text.into()),
             // What the schema says is an ID may be a number.
-            cst::Value::IntValue(number) => Given::Text(number.source_string().trim().to_owned()),
+            cst::Value::IntValue(number) => {
+                ArgumentValue::Text(number.source_string().trim().to_owned())
+            }
             cst::Value::Variable(variable) => match variable.name() {
-                Some(name) => Given::Variable(text_of(&name)),
+                Some(name) => ArgumentValue::Variable(text_of(&name)),
                 None => continue,
             },
             cst::Value::ListValue(list) => {
@@ -302,8 +313,8 @@ mod tests {
 
     /// The root fields of every operation, as `key:name`.
     fn roots(text: &str) -> Vec<Vec<String>> {
-        let document = Document::read(text).unwrap();
-        let keys = |one: &Operation| {
+        let document = QueryDocument::parse(text).unwrap();
+        let keys = |one: &QueryOperation| {
             let roots = one.roots.iter();
             let mut keys: Vec<_> = roots
                 .map(|root| format!("{}:{}", root.key, root.name))
@@ -339,10 +350,10 @@ mod tests {
     }
 
     fn given(text: &str) -> Vec<String> {
-        let document = Document::read(text).unwrap();
+        let document = QueryDocument::parse(text).unwrap();
         let given = document.given_to("t").map(|given| match given {
-            Given::Text(text) => text.clone(),
-            Given::Variable(name) => format!("${name}"),
+            ArgumentValue::Text(text) => text.clone(),
+            ArgumentValue::Variable(name) => format!("${name}"),
         });
         let mut given: Vec<_> = given.collect();
         given.sort();
@@ -360,7 +371,7 @@ mod tests {
             given(r#"{ a(T: "x", tt: "y", t: {u: "z"}, u: "t") t(u: true) }"#),
             Vec::<String>::new()
         );
-        let document = Document::read(r#"query($v: String = "x") { a }"#).unwrap();
+        let document = QueryDocument::parse(r#"query($v: String = "x") { a }"#).unwrap();
         assert_eq!(document.defaults_of("v").collect::<Vec<_>>(), ["x"]);
         assert!(document.weight() > 0);
     }
@@ -378,13 +389,13 @@ mod tests {
             "{ a(b: \"\\u{110000}\") }",
         ] {
             assert_eq!(
-                Document::read(text).err(),
+                QueryDocument::parse(text).err(),
                 Some(Unread::NoDocument),
                 "{text}"
             );
         }
         let nested = |depth: usize| format!("{}a{}", "{ a ".repeat(depth), "}".repeat(depth));
-        assert!(Document::read(&nested(90)).is_ok());
+        assert!(QueryDocument::parse(&nested(90)).is_ok());
         let bombs = [
             nested(101),
             nested(15_000),
@@ -399,11 +410,14 @@ mod tests {
             "\"".repeat(65_535),
         ];
         for bomb in bombs {
-            assert!(Document::read(&bomb).is_err(), "{}", &bomb[..20]);
+            assert!(QueryDocument::parse(&bomb).is_err(), "{}", &bomb[..20]);
         }
-        assert_eq!(Document::read(&nested(101)).err(), Some(Unread::TooMuch));
+        assert_eq!(
+            QueryDocument::parse(&nested(101)).err(),
+            Some(Unread::TooMuch)
+        );
         let spreads = "query { ...F }".repeat(200);
         let spreads = format!("{spreads} fragment F on Q {{ {} }}", "a ".repeat(100));
-        assert_eq!(Document::read(&spreads).err(), Some(Unread::TooMuch));
+        assert_eq!(QueryDocument::parse(&spreads).err(), Some(Unread::TooMuch));
     }
 }

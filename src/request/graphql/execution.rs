@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::document::{Document, Given, Operation};
-use super::message::Name;
+use super::document::{ArgumentValue, QueryDocument, QueryOperation};
+use super::message::DocumentId;
 
 /// One document to execute, or what several servers would take for it.
 pub(super) struct Execution {
-    pub(super) documents: Vec<Arc<Document>>,
+    pub(super) documents: Vec<Arc<QueryDocument>>,
     /// The names of stored documents that came.
-    pub(super) ids: Vec<Name>,
+    pub(super) ids: Vec<DocumentId>,
     /// Whether there is a name without its document.
     pub(super) is_unknown: bool,
     /// Which operations are to be executed; none: the only one.
@@ -22,7 +22,7 @@ pub(super) struct Execution {
 impl Execution {
     /// The operations that are executed. Where several stand and none is named the server refuses; any of them
     /// counts.
-    pub(super) fn operations(&self) -> impl Iterator<Item = &Operation> {
+    pub(super) fn operations(&self) -> impl Iterator<Item = &QueryOperation> {
         let all = self.documents.iter().flat_map(|one| &one.operations);
         all.filter(|one| {
             let name = one.name.as_ref();
@@ -35,8 +35,8 @@ impl Execution {
         for document in &self.documents {
             for given in document.given_to(name) {
                 match given {
-                    Given::Text(text) => take(text),
-                    Given::Variable(variable) => {
+                    ArgumentValue::Text(text) => take(text),
+                    ArgumentValue::Variable(variable) => {
                         document.defaults_of(variable).for_each(&mut *take);
                         for variables in &self.variables {
                             take_texts(variables.get(variable), take);

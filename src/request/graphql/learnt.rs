@@ -1,5 +1,5 @@
-//! What documents say that clients name by their hash only, as automatic persisted queries do: whoever sends a
-//! hash with its text once need not send the text again.
+//! The documents that clients name by their hash only, as automatic persisted queries do: a client that sent a hash with its
+//! text once need not send the text again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache;
 
-use super::document::Document;
+use super::document::QueryDocument;
 
 /// How much is kept for a shop, in bytes. What had to go is asked for again.
 const BYTES_MAX: u64 = 16 << 20;
@@ -16,11 +16,11 @@ const BYTES_MAX: u64 = 16 << 20;
 pub(super) type Hash = [u8; 32];
 
 /// The documents of a shop, by hashes of our own: what a client says of a hash counts for nothing.
-pub struct Learnt(Cache<Hash, Arc<Document>>);
+pub struct Learnt(Cache<Hash, Arc<QueryDocument>>);
 
 impl Default for Learnt {
     fn default() -> Self {
-        let weight = |_: &Hash, document: &Arc<Document>| {
+        let weight = |_: &Hash, document: &Arc<QueryDocument>| {
             u32::try_from(size_of::<Hash>() + 128 + document.weight()).unwrap_or(u32::MAX)
         };
         Self(
@@ -40,11 +40,11 @@ impl fmt::Debug for Learnt {
 }
 
 impl Learnt {
-    pub(super) fn keep(&self, hash: Hash, document: &Arc<Document>) {
+    pub(super) fn keep(&self, hash: Hash, document: &Arc<QueryDocument>) {
         self.0.insert(hash, Arc::clone(document));
     }
 
-    pub(super) fn find(&self, hash: &Hash) -> Option<Arc<Document>> {
+    pub(super) fn find(&self, hash: &Hash) -> Option<Arc<QueryDocument>> {
         self.0.get(hash)
     }
 }
@@ -57,7 +57,7 @@ pub(super) fn hash_of(text: &str) -> Hash {
 }
 
 /// The hash that a text says, in hexadecimal, perhaps behind `sha256:`.
-pub(super) fn said(text: &str) -> Option<Hash> {
+pub(super) fn hash_in(text: &str) -> Option<Hash> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text).as_bytes();
     let mut hash = Hash::default();
     if digits.len() != 2 * hash.len() {
@@ -78,9 +78,9 @@ mod tests {
     fn a_hash_is_read_in_every_spelling() {
         let hash = hash_of("{__typename}");
         let digits = "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38";
-        assert_eq!(said(digits), Some(hash));
-        assert_eq!(said(&digits.to_uppercase()), Some(hash));
-        assert_eq!(said(&format!("sha256:{digits}")), Some(hash));
+        assert_eq!(hash_in(digits), Some(hash));
+        assert_eq!(hash_in(&digits.to_uppercase()), Some(hash));
+        assert_eq!(hash_in(&format!("sha256:{digits}")), Some(hash));
         for other in [
             "",
             "ecf4",
@@ -88,16 +88,16 @@ mod tests {
             &digits[1..],
             &digits.replace('e', "x"),
         ] {
-            assert_eq!(said(other), None, "{other}");
+            assert_eq!(hash_in(other), None, "{other}");
         }
-        assert_eq!(said(&digits.replace('e', "é")), None);
+        assert_eq!(hash_in(&digits.replace('e', "é")), None);
     }
 
     #[test]
     fn what_is_learnt_is_bounded() {
         let learnt = Learnt::default();
         let text = format!("{{ {} }}", "a ".repeat(5000));
-        let document = Arc::new(Document::read(&text).unwrap());
+        let document = Arc::new(QueryDocument::parse(&text).unwrap());
         for number in 0..200_u8 {
             learnt.keep([number; 32], &document);
         }

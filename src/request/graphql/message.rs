@@ -22,7 +22,7 @@ pub(super) struct Message {
     /// The documents, as they came.
     pub(super) texts: Vec<String>,
     /// The names of stored documents.
-    pub(super) ids: Vec<Name>,
+    pub(super) ids: Vec<DocumentId>,
     /// Which operations are to be executed.
     pub(super) operations: Vec<String>,
     /// The variables.
@@ -31,7 +31,7 @@ pub(super) struct Message {
 
 /// The name of a stored document.
 #[derive(Clone)]
-pub(super) struct Name {
+pub(super) struct DocumentId {
     /// The name.
     pub(super) text: String,
     /// It is a hash, and the client knows the text.
@@ -103,7 +103,7 @@ impl Message {
     }
 
     fn name(&mut self, texts: impl IntoIterator<Item = String>, is_hash: bool) {
-        let names = texts.into_iter().map(|text| Name { text, is_hash });
+        let names = texts.into_iter().map(|text| DocumentId { text, is_hash });
         self.ids.extend(names);
     }
 
@@ -118,7 +118,7 @@ impl Message {
 
 impl Messages {
     /// Everything that a request says.
-    pub(super) fn of(request: &Request<'_>) -> Self {
+    pub(super) fn find(request: &Request<'_>) -> Self {
         let mut messages = Self::default();
         if let Some(query) = request.head.uri.query() {
             match Message::of_pairs(query.as_bytes()) {
@@ -152,7 +152,7 @@ impl Messages {
     /// Whatever the body is said to be.
     fn take_body(&mut self, body: &[u8], kind: &str) -> Result<(), Unread> {
         if kind.contains("multipart/") {
-            // Reading multipart as every shop does is a parser of its own.
+            // GraphQlReading multipart as every shop does is a parser of its own.
             let parts = ["operations", "query"].into_iter().chain(IDS);
             if parts.into_iter().any(|name| has_part(name, body)) {
                 return Err(Unread::Multipart);
@@ -260,7 +260,7 @@ mod tests {
             .unwrap()
             .into_parts()
             .0;
-        let mut messages = Messages::of(&Request::new(&head, Some(body.as_bytes())));
+        let mut messages = Messages::find(&Request::new(&head, Some(body.as_bytes())));
         let all = messages.take_all();
         if let Some(unread) = messages.unread {
             return Err(unread);

@@ -14,6 +14,6 @@ mod unread;
 
 pub use condition::GraphQlCondition;
 pub use learnt::Learnt;
-pub(super) use outcome::Outcome;
-pub(super) use reading::Reading;
+pub(super) use outcome::GraphQlOutcome;
+pub(super) use reading::GraphQlReading;
 pub use settings::{GraphQlSettings, UnknownHash, UnreadBody};

@@ -6,18 +6,18 @@ use serde_json::{Map, Value, json};
 
 use super::condition::GraphQlCondition;
 use super::execution::Execution;
-use super::reading::Reading;
+use super::reading::GraphQlReading;
 use crate::request::answers::{Refusal, Words};
 use crate::request::payload::json;
 
 /// What is executed beside a logout, and under which keys.
-pub(in crate::request) struct Outcome {
-    executions: Vec<Vec<Field>>,
+pub(in crate::request) struct GraphQlOutcome {
+    executions: Vec<Vec<ExecutedField>>,
     is_batch: bool,
 }
 
 /// A root field that is executed.
-struct Field {
+struct ExecutedField {
     key: String,
     name: String,
     is_logout: bool,
@@ -25,20 +25,20 @@ struct Field {
 
 impl GraphQlCondition {
     /// What is executed beside this logout.
-    pub(in crate::request) fn outcome(&self, reading: &Reading) -> Outcome {
+    pub(in crate::request) fn outcome(&self, reading: &GraphQlReading) -> GraphQlOutcome {
         let executions = reading.executions.iter();
-        Outcome {
+        GraphQlOutcome {
             executions: executions.map(|one| self.fields_of(one)).collect(),
             is_batch: reading.is_batch,
         }
     }
 
-    fn fields_of(&self, execution: &Execution) -> Vec<Field> {
-        let mut fields: Vec<Field> = Vec::new();
+    fn fields_of(&self, execution: &Execution) -> Vec<ExecutedField> {
+        let mut fields: Vec<ExecutedField> = Vec::new();
         for operation in execution.operations() {
             for root in &operation.roots {
                 if !fields.iter().any(|field| field.key == root.key) {
-                    fields.push(Field {
+                    fields.push(ExecutedField {
                         key: root.key.clone(),
                         name: root.name.clone(),
                         is_logout: operation.is_mutation && self.fields.contains(&root.name),
@@ -48,7 +48,7 @@ impl GraphQlCondition {
         }
         if fields.is_empty() && self.trusts_one_of(execution) {
             let field = self.fields.first().cloned().unwrap_or_default();
-            fields.push(Field {
+            fields.push(ExecutedField {
                 key: field.clone(),
                 name: field,
                 is_logout: true,
@@ -58,11 +58,12 @@ impl GraphQlCondition {
     }
 }
 
-impl Outcome {
+impl GraphQlOutcome {
     /// Whether nothing but the logout is executed, so that the shop need not hear of it.
     pub(in crate::request) fn is_pure(&self) -> bool {
-        let is_pure =
-            |fields: &Vec<Field>| !fields.is_empty() && fields.iter().all(|field| field.is_logout);
+        let is_pure = |fields: &Vec<ExecutedField>| {
+            !fields.is_empty() && fields.iter().all(|field| field.is_logout)
+        };
         self.executions.iter().all(is_pure)
     }
 
@@ -105,7 +106,7 @@ impl Outcome {
     }
 }
 
-fn answer(fields: &[Field], said: &Map<String, Value>) -> Value {
+fn answer(fields: &[ExecutedField], said: &Map<String, Value>) -> Value {
     let mut data = Map::new();
     let mut errors = Vec::new();
     for field in fields {
@@ -125,7 +126,7 @@ fn answer(fields: &[Field], said: &Map<String, Value>) -> Value {
     }
 }
 
-fn plain(field: &Field, answer: &Value) -> Vec<u8> {
+fn plain(field: &ExecutedField, answer: &Value) -> Vec<u8> {
     let mut plain = answer.clone();
     if let Some(data) = plain.get_mut("data").and_then(Value::as_object_mut) {
         let value = data.remove(&field.key).unwrap_or_default();

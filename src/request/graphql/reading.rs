@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::document::Document;
+use super::document::QueryDocument;
 use super::execution::Execution;
-use super::learnt::{Learnt, hash_of, said};
+use super::learnt::{Learnt, hash_in, hash_of};
 use super::message::{Message, Messages};
 use super::settings::UnreadBody;
 use super::unread::Unread;
@@ -14,23 +14,23 @@ use crate::request::answers::Refusal;
 use crate::request::calls::Request;
 
 /// What a request has executed.
-pub(in crate::request) struct Reading {
+pub(in crate::request) struct GraphQlReading {
     pub(super) executions: Vec<Execution>,
     pub(super) is_batch: bool,
     unread: Option<Unread>,
 }
 
-impl Reading {
+impl GraphQlReading {
     /// Reads a request.
-    pub(in crate::request) fn of(request: &Request<'_>, learnt: &Learnt) -> Self {
-        let mut messages = Messages::of(request);
-        let mut reader = Reader {
+    pub(in crate::request) fn new(request: &Request<'_>, learnt: &Learnt) -> Self {
+        let mut messages = Messages::find(request);
+        let mut reader = DocumentReader {
             learnt,
             documents: HashMap::new(),
             unread: messages.unread,
         };
         let all = messages.take_all().into_iter();
-        let executions = all.map(|message| reader.read(message)).collect();
+        let executions = all.map(|message| reader.execution(message)).collect();
         Self {
             executions,
             is_batch: messages.is_batch,
@@ -88,14 +88,14 @@ impl Reading {
 }
 
 /// Reads every text once: a batch may repeat the same one.
-struct Reader<'l> {
+struct DocumentReader<'l> {
     learnt: &'l Learnt,
-    documents: HashMap<String, Option<Arc<Document>>>,
+    documents: HashMap<String, Option<Arc<QueryDocument>>>,
     unread: Option<Unread>,
 }
 
-impl Reader<'_> {
-    fn read(&mut self, message: Message) -> Execution {
+impl DocumentReader<'_> {
+    fn execution(&mut self, message: Message) -> Execution {
         let mut documents = Vec::new();
         let mut hashes = Vec::new();
         let came_with_text = !message.texts.is_empty();
@@ -112,7 +112,7 @@ impl Reader<'_> {
         }
         let mut is_unknown = false;
         for id in &message.ids {
-            let hash = said(&id.text);
+            let hash = hash_in(&id.text);
             let is_of_text = hash.is_some_and(|hash| hashes.contains(&hash));
             let known = hash.and_then(|hash| self.learnt.find(&hash));
             is_unknown |= known.is_none() && !is_of_text && (id.is_hash || !came_with_text);
@@ -129,12 +129,12 @@ impl Reader<'_> {
         }
     }
 
-    fn document(&mut self, text: String) -> Option<Arc<Document>> {
+    fn document(&mut self, text: String) -> Option<Arc<QueryDocument>> {
         let entry = match self.documents.entry(text) {
             Entry::Occupied(known) => return known.get().clone(),
             Entry::Vacant(entry) => entry,
         };
-        let document = match Document::read(entry.key()) {
+        let document = match QueryDocument::parse(entry.key()) {
             Ok(document) => Some(Arc::new(document)),
             Err(unread) => {
                 self.unread = self.unread.max(Some(unread));

@@ -11,6 +11,6 @@ pub(super) enum Unread {
     TooMuch,
     /// Two servers could read it differently.
     Ambiguous,
-    /// The body is no JSON, or not to everybody the same.
+    /// The body is no JSON, or servers read it differently.
     NoJson,
 }

@@ -1,32 +1,32 @@
-//! What a shop has said of tokens that say nothing themselves.
+//! The last results of token introspection.
 //!
-//! It is no memory of logouts and may forget: whoever is not known is asked about again.
+//! No logout depends on it, so it may forget: the shop is asked again about a token that is not in it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::request::Testimony;
+use super::request::IntrospectionResponse;
 use crate::clock::UnixTime;
 use crate::request::credential::Occasion;
 use crate::request::token::{Confirmed, Verifier};
 use crate::revocation::{Id, Identity};
 
 /// What one shop said lately.
-pub struct Confirmations {
-    words: Cache<Id, (UnixTime, Word)>,
+pub struct IntrospectionCache {
+    results: Cache<Id, (UnixTime, IntrospectionResult)>,
 }
 
 /// What the shop said of a token.
 #[derive(Clone)]
-pub(in crate::request) enum Word {
+pub(in crate::request) enum IntrospectionResult {
     /// It is good, and this is known of it.
-    Good(Arc<Confirmed>),
+    Active(Arc<Confirmed>),
     /// It is not.
-    Stranger,
+    Inactive,
     /// The shop gave no answer.
-    Silence,
+    Unavailable,
 }
 
 /// Whether the shop was asked about the tokens of the request that is being judged.
@@ -38,11 +38,11 @@ pub(in crate::request) enum Asked {
     Yes,
 }
 
-impl Word {
-    fn vouched(&self) -> Option<Arc<Confirmed>> {
+impl IntrospectionResult {
+    fn active(&self) -> Option<Arc<Confirmed>> {
         match self {
-            Self::Good(confirmed) => Some(Arc::clone(confirmed)),
-            Self::Stranger | Self::Silence => None,
+            Self::Active(confirmed) => Some(Arc::clone(confirmed)),
+            Self::Inactive | Self::Unavailable => None,
         }
     }
 
@@ -57,83 +57,88 @@ impl Word {
 const ENTRIES_MAX: u64 = 100_000;
 
 /// How long the shop's silence counts: long enough for the request that met it, and to spare the shop the next.
-const SILENCE: Duration = Duration::from_secs(2);
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(2);
 
-impl Default for Confirmations {
+impl Default for IntrospectionCache {
     fn default() -> Self {
         Self {
-            words: Cache::new(ENTRIES_MAX),
+            results: Cache::new(ENTRIES_MAX),
         }
     }
 }
 
-impl Confirmations {
+impl IntrospectionCache {
     /// What the shop said of a token lately.
-    pub(in crate::request) fn word(
+    pub(in crate::request) fn result(
         &self,
         token: &Id,
         fresh: Duration,
         now: UnixTime,
-    ) -> Option<Word> {
-        let (at, word) = self.words.get(token)?;
-        let counts = match &word {
-            Word::Silence => SILENCE,
-            Word::Good(_) | Word::Stranger => fresh.max(SILENCE),
+    ) -> Option<IntrospectionResult> {
+        let (at, result) = self.results.get(token)?;
+        let counts = match &result {
+            IntrospectionResult::Unavailable => UNAVAILABLE_FOR,
+            IntrospectionResult::Active(_) | IntrospectionResult::Inactive => {
+                fresh.max(UNAVAILABLE_FOR)
+            }
         };
-        (now.since(at) <= counts).then_some(word)
+        (now.since(at) <= counts).then_some(result)
     }
 
     /// What the shop said last of a token, if that was good, however long ago: for an operator to read, not to judge by.
-    pub(in crate::request) fn vouched(&self, token: &Id) -> Option<Arc<Confirmed>> {
-        let (_, word) = self.words.get(token)?;
-        word.vouched()
+    pub(in crate::request) fn active(&self, token: &Id) -> Option<Arc<Confirmed>> {
+        let (_, result) = self.results.get(token)?;
+        result.active()
     }
 
     /// All that is remembered of tokens that the shop said to be good.
-    pub(in crate::request) fn all_vouched(&self) -> Vec<Arc<Confirmed>> {
-        let words = self.words.iter();
-        words.filter_map(|(_, (_, word))| word.vouched()).collect()
+    pub(in crate::request) fn all_active(&self) -> Vec<Arc<Confirmed>> {
+        let results = self.results.iter();
+        results
+            .filter_map(|(_, (_, result))| result.active())
+            .collect()
     }
 
     /// The shop gave no answer.
-    pub(in crate::request) fn note_silence(&self, token: Id, now: UnixTime) {
-        self.words.insert(token, (now, Word::Silence));
+    pub(in crate::request) fn note_unavailable(&self, token: Id, now: UnixTime) {
+        self.results
+            .insert(token, (now, IntrospectionResult::Unavailable));
     }
 
     /// The shop handed this token out just now, maybe to another customer.
     pub(in crate::request) fn forget(&self, token: &Id) {
-        self.words.invalidate(token);
+        self.results.invalidate(token);
     }
 
     /// The shop has answered about a token of these names.
     pub(in crate::request) fn note(
         &self,
         token: &Identity,
-        said: Option<&Testimony>,
+        response: Option<&IntrospectionResponse>,
         verifier: &Verifier,
         now: UnixTime,
     ) {
         let formers = verifier.formers().digest();
-        let word = match said {
-            None => Word::Stranger,
-            Some(said) => {
-                let subject = said.subject.as_deref();
-                Word::Good(Arc::new(Confirmed {
-                    identity: verifier.confirmed(token, said),
+        let result = match response {
+            None => IntrospectionResult::Inactive,
+            Some(response) => {
+                let subject = response.subject.as_deref();
+                IntrospectionResult::Active(Arc::new(Confirmed {
+                    identity: verifier.confirmed(token, response),
                     subject: subject.map(|subject| verifier.customer(subject)),
                     customer: subject.map(Into::into),
-                    issued_at: said.issued_at,
+                    issued_at: response.issued_at,
                 }))
             }
         };
-        self.words.insert(token.id, (now, word));
+        self.results.insert(token.id, (now, result));
         if verifier.formers().digest() != formers {
-            self.words.invalidate(&token.id); // by other names, see `forget_words`
+            self.results.invalidate(&token.id); // by other names, see `clear`
         }
     }
 
     /// Other names of its tokens count from now on: the shop is asked about them anew.
-    pub(in crate::request) fn forget_words(&self) {
-        self.words.invalidate_all();
+    pub(in crate::request) fn clear(&self) {
+        self.results.invalidate_all();
     }
 }

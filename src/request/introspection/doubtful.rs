@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderName, StatusCode};
 
-use super::cache::{Asked, Word};
-use super::request::Testimony;
+use super::cache::{Asked, IntrospectionResult};
+use super::request::IntrospectionResponse;
 use crate::clock::UnixTime;
 use crate::request::answers::{Answer, Refusal};
-use crate::request::credential::{Occasion, Standing};
+use crate::request::credential::{Certainty, Occasion};
 use crate::request::presented::Presented;
 use crate::request::shop::{Shop, Tokens};
 use crate::request::token::{Confirmed, Token};
@@ -58,7 +58,7 @@ impl Shop {
             let Token::Opaque(identity) = &*token else {
                 continue;
             };
-            if credential.place.is_accompanying() || credential.standing != Standing::Exact {
+            if credential.place.is_accompanying() || credential.certainty != Certainty::Exact {
                 continue;
             }
             let identity = Arc::clone(identity);
@@ -66,23 +66,29 @@ impl Shop {
             if implausible.is_err() {
                 continue; // not one of the shop's
             }
-            let word = self.confirmations.word(&identity.id, inquiry.fresh, now);
-            let counts = Word::counts(occasion, asked);
-            match word {
-                Some(Word::Good(confirmed)) => {
+            let result = self.confirmations.result(&identity.id, inquiry.fresh, now);
+            let counts = IntrospectionResult::counts(occasion, asked);
+            match result {
+                Some(IntrospectionResult::Active(confirmed)) => {
                     *token = Token::Confirmed(confirmed);
                     if counts {
                         continue;
                     }
                 }
-                Some(Word::Stranger) if counts => {
+                Some(IntrospectionResult::Inactive) if counts => {
                     *token = Token::Stranger(identity);
                     continue;
                 }
                 // The shop that fails undoes no logout: its token ends by its own digest.
-                Some(Word::Silence) if counts && occasion == Occasion::Logout => continue,
-                Some(Word::Silence) if counts => return Err(Refusal::Unconfirmed),
-                Some(Word::Stranger | Word::Silence) | None => {}
+                Some(IntrospectionResult::Unavailable)
+                    if counts && occasion == Occasion::Logout =>
+                {
+                    continue;
+                }
+                Some(IntrospectionResult::Unavailable) if counts => {
+                    return Err(Refusal::Unconfirmed);
+                }
+                Some(IntrospectionResult::Inactive | IntrospectionResult::Unavailable) | None => {}
             }
             doubtful.push(Doubtful {
                 identity,
@@ -108,7 +114,7 @@ impl Shop {
             return token;
         };
         let customer = confirmed.customer.as_deref();
-        let said = Testimony::of_customer(customer);
+        let said = IntrospectionResponse::of_customer(customer);
         Token::Confirmed(Arc::new(Confirmed {
             identity: Identity {
                 issued_at: confirmed.issued_at,
@@ -124,7 +130,7 @@ impl Shop {
     pub(in crate::request) fn with_owner(&self, token: Token) -> Token {
         let is_asked = self.verifier.settings().inquiry.is_some();
         let id = token.opaque_id().filter(|_| is_asked);
-        let vouched = id.and_then(|id| self.confirmations.vouched(&id));
+        let vouched = id.and_then(|id| self.confirmations.active(&id));
         vouched.map_or(token, Token::Confirmed)
     }
 
@@ -140,23 +146,24 @@ impl Shop {
     /// Whether nothing was said of it since, by way of another request.
     pub fn still_doubts(&self, token: &Doubtful, now: UnixTime) -> bool {
         let inquiry = self.verifier.settings().inquiry.as_ref();
-        let word = inquiry.and_then(|asked| self.confirmations.word(&token.id(), asked.fresh, now));
-        word.is_none() || !Word::counts(token.occasion, Asked::No)
+        let result =
+            inquiry.and_then(|asked| self.confirmations.result(&token.id(), asked.fresh, now));
+        result.is_none() || !IntrospectionResult::counts(token.occasion, Asked::No)
     }
 
     /// The shop has answered an inquiry, or not.
     pub fn note_answer(&self, token: &Doubtful, answer: Option<&Answer>, now: UnixTime) {
         let inquiry = self.verifier.settings().inquiry.as_ref();
         let Some(inquiry) = inquiry else { return };
-        let known = self.confirmations.word(&token.id(), inquiry.fresh, now);
-        let was_good = matches!(known, Some(Word::Good(_)));
+        let known = self.confirmations.result(&token.id(), inquiry.fresh, now);
+        let was_good = matches!(known, Some(IntrospectionResult::Active(_)));
         let Some(answer) = answer else {
             if !was_good {
-                self.confirmations.note_silence(token.id(), now);
+                self.confirmations.note_unavailable(token.id(), now);
             }
             return; // what the shop said lately counts on
         };
-        let said = inquiry.hear(answer.status, &answer.body);
+        let said = inquiry.parse_response(answer.status, &answer.body);
         if said.is_none() && was_good && token.occasion == Occasion::Logout {
             return; // a customer who left the shop first leaves here as the one who it was
         }

@@ -1,11 +1,11 @@
-//! Tokens that say nothing themselves and that a shop may know.
+//! Opaque tokens that a shop may know.
 
 use moka::sync::Cache;
 
 use crate::revocation::Id;
 
-/// The last ones that a shop has answered with success on this node, or of which it did not say whether it knows them. A page that everybody may see is a success for a made-up token, too: what
-/// is known here is a hint, and no promise rests on it.
+/// The last tokens that a shop answered with success on this node, or of which it did not say whether it knows them. A public
+/// page is a success for a made-up token, too: what is known here is a hint, and no promise depends on it.
 pub struct LikelyTokens(Cache<Id, ()>);
 
 /// How many are remembered.

@@ -6,8 +6,8 @@ mod likely_tokens;
 mod request;
 
 pub(super) use cache::Asked;
-pub use cache::Confirmations;
+pub use cache::IntrospectionCache;
 pub use doubtful::Doubtful;
 pub use likely_tokens::LikelyTokens;
 pub use request::{ContentType, Inquiry};
-pub(super) use request::{Testimony, TestimonyPointers};
+pub(super) use request::{IntrospectionResponse, ResponsePointers};

@@ -47,7 +47,7 @@ pub enum ContentType {
 
 /// Where an answer about a good token says whose it is, and when it was issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::request) struct TestimonyPointers {
+pub(in crate::request) struct ResponsePointers {
     subject: Pointer,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     issued_at: Option<Pointer>,
@@ -55,7 +55,7 @@ pub(in crate::request) struct TestimonyPointers {
 
 /// What an answer says of a good token.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::request) struct Testimony {
+pub(in crate::request) struct IntrospectionResponse {
     /// Whose it is, if the shop says so.
     pub(in crate::request) subject: Option<String>,
     /// When it was issued, if the shop says so.
@@ -64,16 +64,16 @@ pub(in crate::request) struct Testimony {
     said: Value,
 }
 
-impl TestimonyPointers {
+impl ResponsePointers {
     /// The text that tells them from others.
     pub(in crate::request) fn reading(&self) -> String {
         let issued_at = self.issued_at.as_ref().map(ToString::to_string);
         format!("asked {} {}", self.subject, issued_at.unwrap_or_default())
     }
 
-    fn read(&self, said: Value) -> Testimony {
+    fn response(&self, said: Value) -> IntrospectionResponse {
         let issued_at = self.issued_at.as_ref().and_then(|place| place.find(&said));
-        Testimony {
+        IntrospectionResponse {
             subject: self.subject.find(&said).and_then(name_from_json),
             issued_at: moment_of(issued_at),
             said,
@@ -81,7 +81,7 @@ impl TestimonyPointers {
     }
 }
 
-impl Testimony {
+impl IntrospectionResponse {
     /// What an answer that hands out a token says of its customer.
     pub(in crate::request) fn of_customer(subject: Option<&str>) -> Self {
         Self {
@@ -91,8 +91,8 @@ impl Testimony {
     }
 
     /// The same answer as it was read by other pointers. One of another form names the same customers.
-    pub(in crate::request) fn by(&self, pointers: &TestimonyPointers) -> Self {
-        let read = pointers.read(self.said.clone());
+    pub(in crate::request) fn by(&self, pointers: &ResponsePointers) -> Self {
+        let read = pointers.response(self.said.clone());
         Self {
             subject: read.subject.or_else(|| self.subject.clone()),
             ..read
@@ -115,17 +115,21 @@ impl Inquiry {
     }
 
     /// What the answer says; `None`: that the token is not good.
-    pub(in crate::request) fn hear(&self, status: StatusCode, body: &[u8]) -> Option<Testimony> {
+    pub(in crate::request) fn parse_response(
+        &self,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Option<IntrospectionResponse> {
         if !self.good.holds(status, body) {
             return None;
         }
         let said = json::parse_answer(body).unwrap_or_default();
-        Some(self.pointers().read(said))
+        Some(self.pointers().response(said))
     }
 
     /// Where the answer says whose a token is, and when it was issued.
-    pub(in crate::request) fn pointers(&self) -> TestimonyPointers {
-        TestimonyPointers {
+    pub(in crate::request) fn pointers(&self) -> ResponsePointers {
+        ResponsePointers {
             subject: self.subject.clone(),
             issued_at: self.issued_at.clone(),
         }
@@ -171,13 +175,16 @@ mod tests {
     #[test]
     fn an_answer_names_the_customer_by_text_or_number() {
         let inquiry = inquiry("", ContentType::Json);
-        let hear = |body: &str| inquiry.hear(StatusCode::OK, body.as_bytes());
-        let said = hear(r#"{"user":{"id":7},"iat":1790000000}"#).unwrap();
+        let parse_response = |body: &str| inquiry.parse_response(StatusCode::OK, body.as_bytes());
+        let said = parse_response(r#"{"user":{"id":7},"iat":1790000000}"#).unwrap();
         assert_eq!(said.subject.as_deref(), Some("7"));
         assert_eq!(said.issued_at, Some(UnixTime::from_seconds(1_790_000_000)));
-        let said = hear(r#"{"user":{"id":"7"},"iat":"yesterday"}"#).unwrap();
+        let said = parse_response(r#"{"user":{"id":"7"},"iat":"yesterday"}"#).unwrap();
         assert_eq!((said.subject.as_deref(), said.issued_at), (Some("7"), None));
-        assert_eq!(hear("true").unwrap().subject, None);
-        assert_eq!(inquiry.hear(StatusCode::UNAUTHORIZED, b"{}"), None);
+        assert_eq!(parse_response("true").unwrap().subject, None);
+        assert_eq!(
+            inquiry.parse_response(StatusCode::UNAUTHORIZED, b"{}"),
+            None
+        );
     }
 }

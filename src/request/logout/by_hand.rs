@@ -17,7 +17,7 @@ use crate::revocation::{
     Cause, Id, Identity, Kind as Digest, Revocation, Revocations, Set, Source, Window,
 };
 
-/// Whom an operator means. Exactly one, in the JSON of the control socket.
+/// What an operator means. Exactly one, in the JSON of the control socket.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Target {
@@ -147,12 +147,12 @@ impl Shown {
 }
 
 /// A token of which this node knows whose it is.
-enum Seen {
+enum SeenToken {
     Verified(Arc<Verified>),
     Confirmed(Arc<Confirmed>),
 }
 
-impl Seen {
+impl SeenToken {
     fn identity(&self) -> &Identity {
         match self {
             Self::Verified(token) => &token.identity,
@@ -162,7 +162,7 @@ impl Seen {
 }
 
 /// What an order is about, before it is known what it changes.
-struct Plan {
+struct RevocationPlan {
     id: Id,
     revocations: Vec<Revocation>,
     /// What a logout would have revoked. If all of it is in force, the order is no news.
@@ -211,11 +211,13 @@ impl Shop {
     }
 
     /// The tokens of this node's memory that say whose they are, or of which the shop said it.
-    fn seen_lately(&self) -> Vec<Seen> {
+    fn seen_lately(&self) -> Vec<SeenToken> {
         let verified = self.verifier.remembered_tokens().into_iter();
-        let confirmed = self.confirmations.all_vouched().into_iter();
-        let verified = verified.map(Seen::Verified);
-        verified.chain(confirmed.map(Seen::Confirmed)).collect()
+        let confirmed = self.confirmations.all_active().into_iter();
+        let verified = verified.map(SeenToken::Verified);
+        verified
+            .chain(confirmed.map(SeenToken::Confirmed))
+            .collect()
     }
 
     /// Reads a token that the operator shows us: alone, or as it stands in a header, a cookie or a parameter.
@@ -263,7 +265,7 @@ impl Shop {
         }
         let kind = self.verifier.kind();
         let kind = if kind == Kind::Jwt { Kind::Auto } else { kind };
-        self.verifier.read(kind, text, now)
+        self.verifier.token_of(kind, text, now)
     }
 
     /// Whether a text is a token that verifies at this shop.
@@ -320,7 +322,7 @@ impl Shop {
     }
 
     /// A token by its id, whatever its `iss` is if none is said, and an opaque one that is known by such a part.
-    fn plan_id(&self, named: &Named, now: UnixTime) -> Result<Plan, UnfitOrder> {
+    fn plan_id(&self, named: &Named, now: UnixTime) -> Result<RevocationPlan, UnfitOrder> {
         let mut plan = self.plan_named(Digest::Token, "jti", named, now, dead)?;
         if self.takes_opaque() && named.issuer.is_none() {
             let until = self.verifier.settings().undated_until(now);
@@ -331,7 +333,7 @@ impl Shop {
         Ok(plan)
     }
 
-    fn plan_session(&self, named: &Named, now: UnixTime) -> Result<Plan, UnfitOrder> {
+    fn plan_session(&self, named: &Named, now: UnixTime) -> Result<RevocationPlan, UnfitOrder> {
         if !(self.verifier.can_verify() || self.verifier.formers().name_customers()) {
             return Err(UnfitOrder::OnlyOpaque);
         }
@@ -351,9 +353,9 @@ impl Shop {
     fn plan_customer(
         &self,
         named: &Named,
-        seen: &[Seen],
+        seen: &[SeenToken],
         now: UnixTime,
-    ) -> Result<Plan, UnfitOrder> {
+    ) -> Result<RevocationPlan, UnfitOrder> {
         self.refuse_only_opaque()?;
         let shop_time = self.clock.at(now);
         let cutoff = |id, until| Revocation::Cutoff {
@@ -363,11 +365,11 @@ impl Shop {
         };
         let mut plan = self.plan_named(Digest::Subject, "subject", named, now, cutoff)?;
         let ids: Vec<Id> = plan.revocations.iter().map(Revocation::id).collect();
-        let is_theirs = |token: &&Seen| {
+        let is_theirs = |token: &&SeenToken| {
             let mut groups = token.identity().groups.iter();
             groups.any(|group| group.cause == Cause::Subject && ids.contains(&group.id))
         };
-        let is_spared = |token: &&Seen| {
+        let is_spared = |token: &&SeenToken| {
             let issued_at = token.identity().issued_at;
             issued_at.is_some_and(|begin| begin >= shop_time)
         };
@@ -375,8 +377,8 @@ impl Shop {
         let moment = self.clock.moment(now);
         let settings = self.verifier.settings();
         let spared = spared.flat_map(|token| match token {
-            Seen::Verified(token) => of_verified(token, Scope::Token, Reach::Always, moment),
-            Seen::Confirmed(token) => {
+            SeenToken::Verified(token) => of_verified(token, Scope::Token, Reach::Always, moment),
+            SeenToken::Confirmed(token) => {
                 vec![of_opaque(&token.identity, Source::Verified, settings, now)]
             }
         });
@@ -385,16 +387,16 @@ impl Shop {
         Ok(plan)
     }
 
-    fn plan_cutoff(&self, moment: UnixTime, now: UnixTime) -> Result<Plan, UnfitOrder> {
+    fn plan_cutoff(&self, moment: UnixTime, now: UnixTime) -> Result<RevocationPlan, UnfitOrder> {
         self.refuse_only_opaque()?;
         let until = self.kept_until(now);
-        let realms = self.verifier.everybody();
+        let realms = self.verifier.all_customers();
         let cutoff = |id: &Id| Revocation::Cutoff {
             id: *id,
             not_before: self.clock.at(moment),
             until,
         };
-        let mut plan = Plan {
+        let mut plan = RevocationPlan {
             id: realms[0],
             revocations: realms.iter().map(cutoff).collect(),
             by_logout: Vec::new(),
@@ -413,7 +415,7 @@ impl Shop {
         named: &Named,
         now: UnixTime,
         entry: impl Fn(Id, UnixTime) -> Revocation,
-    ) -> Result<Plan, UnfitOrder> {
+    ) -> Result<RevocationPlan, UnfitOrder> {
         let meant = names_of(what, &named.name)?;
         let issuer = named.issuer.as_deref().map(trimmed);
         if issuer == Some("") {
@@ -434,7 +436,7 @@ impl Shop {
         let revocations = entries(Verifier::named_by_hand);
         let by_logout = entries(Verifier::named_by_logout);
         let first = by_logout.first().or(revocations.first());
-        Ok(Plan {
+        Ok(RevocationPlan {
             id: first.map(Revocation::id).ok_or(UnfitOrder::OnlyOpaque)?,
             revocations,
             by_logout,
@@ -464,13 +466,13 @@ impl Shop {
     }
 
     /// Where the shop is asked whose opaque tokens are, orders about customers and times reach them.
-    fn note_unowned(&self, plan: &mut Plan) {
+    fn note_unowned(&self, plan: &mut RevocationPlan) {
         if self.verifier.settings().inquiry.is_none() {
             self.note_opaque(plan);
         }
     }
 
-    fn note_opaque(&self, plan: &mut Plan) {
+    fn note_opaque(&self, plan: &mut RevocationPlan) {
         if self.takes_opaque() {
             plan.notes.push(
                 "opaque tokens do not say whose they are or when they were issued, and are not reached: \
@@ -538,16 +540,16 @@ impl Shop {
     }
 }
 
-impl Plan {
+impl RevocationPlan {
     /// What it changes for the tokens that were seen, and in all.
-    fn among(mut self, seen: &[Seen], live: &Revocations, now: UnixTime) -> ByHand {
+    fn among(mut self, seen: &[SeenToken], live: &Revocations, now: UnixTime) -> ByHand {
         let planned = Set::default();
         for revocation in &self.revocations {
             planned.insert(revocation, now);
         }
-        let is_meant = |token: &&Seen| planned.covers(token.identity()).is_some();
+        let is_meant = |token: &&SeenToken| planned.covers(token.identity()).is_some();
         let meant: Vec<_> = seen.iter().filter(is_meant).collect();
-        let is_alive = |token: &&&Seen| live.covers(token.identity()).is_none();
+        let is_alive = |token: &&&SeenToken| live.covers(token.identity()).is_none();
         let alive = meant.iter().filter(is_alive).count();
         let holds = |revocations: &[Revocation]| {
             !revocations.is_empty() && revocations.iter().all(|it| live.holds(it))

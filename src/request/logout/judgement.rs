@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 use crate::request::answers::Refusal;
 use crate::request::arrived::Arrived;
 use crate::request::calls::{Enforce, Purpose};
-use crate::request::cookie::{DeadCookie, SetAside, dead as dead_cookie};
+use crate::request::cookie::{DeadCookie, DeadCookies, dead as dead_cookie};
 use crate::request::credential::{Credential, Credentials, Occasion};
 use crate::request::introspection::Doubtful;
 use crate::request::presented::{AllPresented, Presented};
@@ -59,7 +59,7 @@ impl<'g> Arrived<'g, '_> {
     pub(in crate::request) fn judge_logout(
         &self,
         rule: &'g Arc<LogoutRule>,
-        aside: &mut SetAside,
+        aside: &mut DeadCookies,
         now: UnixTime,
     ) -> Result<Verdict<'g>, Refusal> {
         let (gate, shop, request) = (self.gate, self.shop, &self.view.request);
@@ -107,7 +107,7 @@ impl<'g> Arrived<'g, '_> {
         &self,
         rule: &LogoutRule,
         credentials: Credentials<'a>,
-        aside: &mut SetAside,
+        aside: &mut DeadCookies,
         now: UnixTime,
     ) -> Result<Brought<'a>, Refusal> {
         let mut brought = Brought {
@@ -127,7 +127,7 @@ impl<'g> Arrived<'g, '_> {
                     brought.is_bare = false;
                     brought.note_fault(rule, &credential, refusal);
                     if !credential.is_ignored(refusal, true) {
-                        aside.note(&credential, refusal);
+                        aside.set_aside(&credential, refusal);
                     }
                 }
             }
@@ -173,7 +173,7 @@ impl<'g> Arrived<'g, '_> {
         &self,
         rule: &LogoutRule,
         brought: &mut Brought<'_>,
-        aside: &mut SetAside,
+        aside: &mut DeadCookies,
         now: UnixTime,
     ) {
         for Presented { token, credential } in std::mem::take(&mut brought.alive) {
@@ -185,7 +185,7 @@ impl<'g> Arrived<'g, '_> {
                 Ok(()) => brought.alive.push(Presented { token, credential }),
                 Err(refusal) => {
                     brought.note_fault(rule, &credential, refusal);
-                    aside.note(&credential, refusal);
+                    aside.set_aside(&credential, refusal);
                 }
             }
         }

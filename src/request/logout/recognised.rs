@@ -45,7 +45,7 @@ pub struct LogOut {
     /// Its token had expired already.
     pub(in crate::request) expired: bool,
     /// What is executed beside it, if it came as GraphQL.
-    pub(in crate::request) graphql: Option<graphql::Outcome>,
+    pub(in crate::request) graphql: Option<graphql::GraphQlOutcome>,
 }
 
 /// In which order a logout is carried out.
@@ -142,7 +142,7 @@ impl LogOut {
         }
     }
 
-    /// In which order it is carried out. Cutoffs are taken on the shop's clock: while nobody knows how far that
+    /// In which order it is carried out. Cutoffs are taken on the shop's clock: while it is not known how far that
     /// is off they wait for its answer, for one that is too late would refuse the customer's next login.
     pub fn order(&self) -> Order {
         match (self.answer_by(), self.when) {
@@ -178,7 +178,7 @@ impl LogOut {
         self.revocations.iter().map(shortened).collect()
     }
 
-    /// What rests on credentials that nobody could verify, as the shop's answer bears it out: kept for as long as a
+    /// What rests on credentials that could not be verified, as the shop's answer confirms it: kept for as long as a
     /// token can be accepted.
     pub fn borne_out(&self, assent: Assent) -> Vec<Revocation> {
         let is_proved = assent == Assent::Proved && self.is_single;

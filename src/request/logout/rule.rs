@@ -11,7 +11,7 @@ use crate::request::answers::{Refusal, Words};
 use crate::request::calls::{Call, Request};
 use crate::request::clocks::Moment;
 use crate::request::cookie::CookieDeletion;
-use crate::request::graphql::{Outcome, Reading};
+use crate::request::graphql::{GraphQlOutcome, GraphQlReading};
 use crate::request::site::WebOrigin;
 use crate::request::token::{Confirmed, Token, TokenSettings, Verified};
 use crate::revocation::{Identity, MARGIN, Revocation, Source, Window};
@@ -33,9 +33,9 @@ pub struct LogoutRule {
     pub confirms: Option<Agreement>,
     /// The answer of a logout that worked.
     pub success: Words,
-    /// The answer to who brings no credential; `None`: such a logout is fine.
+    /// The answer to a logout without a credential; `None`: such a logout is fine.
     pub missing: Option<Words>,
-    /// The answer to who brings a bad, expired or dead one; `None`: the ordinary refusal.
+    /// The answer to a bad, expired or dead credential; `None`: the ordinary refusal.
     pub invalid: Option<Words>,
     /// The shop's client key, where a logout must carry it.
     pub client_key: Option<ClientKey>,
@@ -96,9 +96,9 @@ pub struct ClientKey {
     pub header: HeaderName,
     /// What a key looks like.
     pub pattern: Regex,
-    /// The answer to who brings none.
+    /// The answer to a request without one.
     pub missing: Words,
-    /// The answer to who brings something else.
+    /// The answer to a request with something else.
     pub invalid: Words,
 }
 
@@ -144,7 +144,10 @@ impl LogoutRule {
     }
 
     /// What a GraphQL request executes beside this logout, by what was read of it.
-    pub(in crate::request) fn graphql_outcome(&self, reading: Option<&Reading>) -> Option<Outcome> {
+    pub(in crate::request) fn graphql_outcome(
+        &self,
+        reading: Option<&GraphQlReading>,
+    ) -> Option<GraphQlOutcome> {
         let condition = self.call.graphql.as_ref()?;
         Some(condition.outcome(reading?))
     }
@@ -177,7 +180,7 @@ pub enum Assent {
     NotAsked,
     /// It knows the token: it says so to no other.
     Proved,
-    /// It said yes; perhaps it does so to everybody.
+    /// It said yes; perhaps it does so for any token.
     Given,
     /// It does not know the token.
     Denied,
@@ -285,7 +288,7 @@ impl TokenSettings {
         Some(longest + self.leeway + MARGIN)
     }
 
-    /// The last moment at which anybody accepts this token, or a refresh for it.
+    /// The last moment at which this token, or a refresh for it, is accepted.
     pub(in crate::request) fn accepted_until(&self, token: &Verified, now: UnixTime) -> UnixTime {
         let Some(end) = token.expires_at else {
             return self.undated_until(now);

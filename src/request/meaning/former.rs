@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::shop_meaning::{PlaceText, ShopMeaning};
 use crate::clock::UnixTime;
 use crate::request::credential::{Place, trimmed};
-use crate::request::introspection::Testimony;
+use crate::request::introspection::IntrospectionResponse;
 use crate::request::token::{Compact, Issuer, decode_object, has_jwt_shape, key_ring};
 use crate::revocation::{Cause, Id, Identity, Kind as Digest, Meaning};
 
@@ -18,7 +18,7 @@ use crate::revocation::{Cause, Id, Identity, Kind as Digest, Meaning};
 pub(in crate::request) struct Formers {
     all: Vec<Former>,
     /// Which they are, and when each was last used.
-    digest: key_ring::Formers,
+    digest: key_ring::FormersDigest,
     /// Where tokens stood and stand no more, or were written otherwise.
     places: Vec<Place>,
 }
@@ -75,7 +75,7 @@ impl Formers {
         now: UnixTime,
     ) -> Self {
         let alive = meanings.iter().filter(|meaning| meaning.until >= now);
-        let read = alive.filter_map(|meaning| Some((ShopMeaning::read(&meaning.text)?, meaning)));
+        let read = alive.filter_map(|meaning| Some((ShopMeaning::parse(&meaning.text)?, meaning)));
         let mut known: Vec<_> = read
             .filter(|(said, _)| said.names != own.names && own.is_heir_of(said, others))
             .collect();
@@ -114,7 +114,7 @@ impl Formers {
     }
 
     /// Tells them from others.
-    pub(in crate::request) fn digest(&self) -> key_ring::Formers {
+    pub(in crate::request) fn digest(&self) -> key_ring::FormersDigest {
         self.digest
     }
 
@@ -156,9 +156,9 @@ impl Formers {
         self.issuers().any(|one| one.may_be_of(issuer))
     }
 
-    /// Everybody whose tokens were good.
-    pub(in crate::request) fn everybody(&self) -> impl Iterator<Item = Id> {
-        self.issuers().map(Issuer::everybody)
+    /// All customers whose tokens were good.
+    pub(in crate::request) fn all_customers(&self) -> impl Iterator<Item = Id> {
+        self.issuers().map(Issuer::all_customers)
     }
 
     /// Everything by which those of a name were refused that the operator names by hand; see
@@ -221,7 +221,11 @@ impl Formers {
     }
 
     /// What a token was called of which the shop says this; `id` is what it is called now.
-    pub(in crate::request) fn of_confirmed(&self, id: Id, said: &Testimony) -> Vec<Identity> {
+    pub(in crate::request) fn of_confirmed(
+        &self,
+        id: Id,
+        said: &IntrospectionResponse,
+    ) -> Vec<Identity> {
         let mains = self.all.iter().map(|former| &former.issuers[former.main]);
         let mains = mains.filter(|main| !matches!(main.of, Heirs::None));
         let identity = |main: &FormerIssuer| {
@@ -274,7 +278,7 @@ pub(in crate::request) fn unverified(text: &str) -> Option<(Compact<'_>, Value)>
     if !has_jwt_shape(text) {
         return None;
     }
-    let token = Compact::read(text).ok()?;
+    let token = Compact::parse(text).ok()?;
     let payload = decode_object(token.payload).ok()?;
     Some((token, payload))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::request::credential::{
     Carrier, Decoding, Fold, NamePattern, Occasions, Place, PlaceCounts, Spelling,
 };
-use crate::request::introspection::TestimonyPointers;
+use crate::request::introspection::ResponsePointers;
 use crate::request::payload::Pointer;
 use crate::request::token::{Claims, Issuer, Kind, TokenSettings};
 
@@ -58,7 +58,7 @@ pub(in crate::request) struct IssuerNames {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     opaque_pattern: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    asked: Option<TestimonyPointers>,
+    asked: Option<ResponsePointers>,
 }
 
 /// Where tokens stand, and how they are written there.
@@ -117,7 +117,7 @@ impl ShopMeaning {
     }
 
     /// Reads a text of the journal; `None`: it is none that this version can read.
-    pub(in crate::request) fn read(text: &str) -> Option<Self> {
+    pub(in crate::request) fn parse(text: &str) -> Option<Self> {
         let read: Self = serde_json::from_str(text).ok()?;
         let is_whole = read.names.main < read.names.issuers.len()
             && read.keys.len() == read.names.issuers.len();
@@ -207,7 +207,7 @@ impl PlaceText {
     pub(in crate::request) fn former_place(&self) -> Option<Place> {
         let pattern = self.pattern.as_deref().map(Regex::new);
         Some(Place {
-            carrier: self.carrier.read()?,
+            carrier: self.carrier.carrier()?,
             kind: match self.kind {
                 Kind::Opaque => Kind::Opaque,
                 Kind::Jwt | Kind::Auto => Kind::Auto, // its keys may be gone
@@ -241,7 +241,7 @@ impl CarrierText {
         }
     }
 
-    fn read(&self) -> Option<Carrier> {
+    fn carrier(&self) -> Option<Carrier> {
         let header = |name: &str| HeaderName::try_from(name).ok();
         let pattern = |name: &String| NamePattern::parse(name).ok();
         Some(match self {

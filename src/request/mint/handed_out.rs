@@ -9,7 +9,7 @@ use super::rule::{AnswerTokens, MintRule};
 use crate::clock::UnixTime;
 use crate::request::calls::RequestView;
 use crate::request::gate::Gate;
-use crate::request::introspection::Testimony;
+use crate::request::introspection::IntrospectionResponse;
 use crate::request::shop::Shop;
 use crate::request::token::Token;
 use crate::revocation::{Cause, Group, Id, Identity, MARGIN};
@@ -58,7 +58,7 @@ impl Shop {
     ) -> SmallVec<[(Identity, UnixTime, bool); 2]> {
         let shop_time = self.clock.at(now);
         let settings = self.verifier.settings();
-        let read = self.verifier.read(self.verifier.kind(), text, now);
+        let read = self.verifier.token_of(self.verifier.kind(), text, now);
         if let Ok(Token::Verified(token)) = read {
             let until = token.settings.accepted_until(&token, shop_time);
             let identity = token.identity.clone();
@@ -70,7 +70,7 @@ impl Shop {
         let until = settings.undated_until(shop_time);
         let digests = self.digests_of(text).unwrap_or_default();
         let known = digests.into_iter();
-        let said = Testimony::of_customer(customer);
+        let said = IntrospectionResponse::of_customer(customer);
         let known = known.map(|id| {
             let identity = self.verifier.confirmed(&Identity::undated(id), &said);
             (identity, until, is_dated)

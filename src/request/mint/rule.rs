@@ -62,7 +62,7 @@ impl MintRule {
         let lines = lines.filter_map(|line| line.to_str().ok());
         let mut texts: Vec<String> = lines.map(str::to_owned).collect();
         for line in headers.get_all(SET_COOKIE) {
-            let cookie = line.to_str().ok().and_then(SetCookie::read);
+            let cookie = line.to_str().ok().and_then(SetCookie::parse);
             let Some(cookie) = cookie.filter(|cookie| cookie.sets(now)) else {
                 continue;
             };

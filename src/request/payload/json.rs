@@ -26,7 +26,7 @@ pub(in crate::request) fn parse_answer(text: &[u8]) -> Option<Value> {
 pub(in crate::request) const NO_CHARACTER: char = '\u{ffff}';
 
 /// As [`parse`], for parts of a token. Parsers disagree about an escape such as `\ud800`, which names half a
-/// character: some refuse it, others take it for something. In a text that nobody asks for it does no harm, and here it
+/// character: some refuse it, others take it for something. In a text that is not asked for it does no harm, and here it
 /// becomes [`NO_CHARACTER`]; in a name it could hide a claim, and is an error.
 pub(in crate::request) fn parse_part(text: &[u8]) -> Option<Value> {
     parse(text).or_else(|| match with_whole_characters(text) {

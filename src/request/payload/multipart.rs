@@ -20,7 +20,7 @@ const LAX: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// All readings of one text.
-type Readings<T> = SmallVec<[T; 2]>;
+type TextReadings<T> = SmallVec<[T; 2]>;
 
 /// Every field of a body as a pair of name and value, parts with a file name included.
 ///
@@ -34,7 +34,7 @@ pub(in crate::request) fn fields<'a>(
     boundaries(content_type, body)
         .into_iter()
         .flat_map(move |boundary| part_ranges(&boundary, body))
-        .filter_map(move |range| Part::read(&body[range]))
+        .filter_map(move |range| BodyPart::parse(&body[range]))
         .flat_map(|part| {
             let values = part.values();
             part.names().into_iter().flat_map(move |name| {
@@ -126,14 +126,14 @@ fn part_ranges(boundary: &[u8], body: &[u8]) -> Vec<Range<usize>> {
 }
 
 /// A part's headers, unfolded, and its content.
-struct Part<'a> {
+struct BodyPart<'a> {
     headers: Vec<(String, String)>,
     content: &'a [u8],
 }
 
-impl<'a> Part<'a> {
+impl<'a> BodyPart<'a> {
     /// Of what stands behind a delimiter: the rest of its line, header lines, an empty line, content.
-    fn read(bytes: &'a [u8]) -> Option<Self> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (_padding, mut rest) = split_line(bytes)?;
         let mut headers: Vec<(String, String)> = Vec::new();
         loop {
@@ -164,9 +164,9 @@ impl<'a> Part<'a> {
     }
 
     /// Without a name the file's name is one, or the content's id (Rack).
-    fn names(&self) -> Readings<String> {
-        let mut proper = Readings::new();
-        let mut other = Readings::new();
+    fn names(&self) -> TextReadings<String> {
+        let mut proper = TextReadings::new();
+        let mut other = TextReadings::new();
         for disposition in self.header("content-disposition") {
             let lower = disposition.to_ascii_lowercase();
             for (start, word) in lower.match_indices("name") {
@@ -182,7 +182,7 @@ impl<'a> Part<'a> {
         if proper.is_empty() {
             proper.push(String::new());
         }
-        let mut names = Readings::new();
+        let mut names = TextReadings::new();
         for name in proper {
             if !names.contains(&name) {
                 names.push(name);
@@ -193,8 +193,8 @@ impl<'a> Part<'a> {
 
     /// As it stands (PHP, busboy, Rack); with its transfer encoding undone (Django, formidable, multiparty); and of UTF-16 the
     /// letters (busboy): what a token is made of has a zero byte beside it there.
-    fn values(&self) -> Readings<Cow<'a, str>> {
-        let mut values = Readings::new();
+    fn values(&self) -> TextReadings<Cow<'a, str>> {
+        let mut values = TextReadings::new();
         values.push(String::from_utf8_lossy(self.content));
         for encoding in self.header("content-transfer-encoding") {
             let encoding = encoding.to_ascii_lowercase();
@@ -225,8 +225,8 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// What a parameter is, of the text behind its name: quoted or not, up to any end that a parser knows, encoded or not. Nothing if this is
 /// no parameter.
-fn parameter_values(behind_name: &str) -> Readings<String> {
-    let mut readings = Readings::new();
+fn parameter_values(behind_name: &str) -> TextReadings<String> {
+    let mut readings = TextReadings::new();
     // RFC 2231: `name*=charset'language'value`, and `name*0=`.
     let rest = behind_name.trim_start_matches(|c: char| c == '*' || c.is_ascii_digit());
     let Some(text) = rest.trim_start().strip_prefix('=') else {

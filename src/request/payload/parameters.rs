@@ -10,7 +10,7 @@ use crate::request::answers::Refusal;
 use crate::request::calls::Request;
 
 /// The only parameter of that name in a query or form. Most shops part parameters by `&`, some by `;` too:
-/// if that makes a difference, nobody knows which one ours would take.
+/// if that makes a difference, it is not known which one the shop would take.
 pub(in crate::request) fn take_pair<'a>(
     name: &str,
     pairs: &'a [u8],

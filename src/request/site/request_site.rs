@@ -46,7 +46,7 @@ impl RequestSite {
         page.map_or(Self::Unknown, |url| Self::of_page(url, request, hosts))
     }
 
-    /// The scheme does not count: behind a proxy that ends TLS nobody here knows the customer's.
+    /// The scheme does not count: behind a proxy that ends TLS the customer's is not known here.
     fn of_page(url: &str, request: &Request<'_>, hosts: &[HostPattern]) -> Self {
         let Some(page) = WebOrigin::of_url(url) else {
             return Self::CrossSite; // such as `null`

@@ -54,7 +54,7 @@ pub enum IssuedAt {
 }
 
 /// What a payload says, as far as we ask.
-pub(in crate::request) struct Said {
+pub(in crate::request) struct ClaimValues {
     /// The token's id; without one it is known by its fingerprint.
     pub(in crate::request) id: Option<String>,
     pub(in crate::request) subject: Option<String>,
@@ -68,17 +68,17 @@ pub(in crate::request) struct Said {
 
 impl Claims {
     /// Reads a payload whose signature is good.
-    pub(in crate::request) fn read(&self, payload: &Value) -> Result<Said, Flaw> {
+    pub(in crate::request) fn values_in(&self, payload: &Value) -> Result<ClaimValues, Flaw> {
         let expires_at = self.expires_at.pointer.find(payload);
         let unit = self.expires_at.unit;
-        Ok(Said {
+        Ok(ClaimValues {
             id: self.own_id(payload)?,
             subject: self.customer(payload)?,
             session: named(ClaimName::Session, self.session.find(payload))?,
             expires_at: end(expires_at, unit)?,
             not_before: moment(payload.get("nbf"), unit)
                 .map_err(|found| Flaw::Claim(ClaimName::NotBefore, found))?,
-            issued_at: self.issued_at.read(payload)?,
+            issued_at: self.issued_at.moment_in(payload)?,
         })
     }
 
@@ -133,7 +133,7 @@ impl IssuedAt {
         format!("{}{unit}{}", claim.pointer, minus.unwrap_or_default())
     }
 
-    fn read(&self, payload: &Value) -> Result<Option<UnixTime>, Flaw> {
+    fn moment_in(&self, payload: &Value) -> Result<Option<UnixTime>, Flaw> {
         let read = |claim: &TimeClaim| {
             let moment = moment(claim.pointer.find(payload), claim.unit);
             moment.map_err(|found| Flaw::Claim(ClaimName::IssuedAt, found))
@@ -154,14 +154,14 @@ pub(in crate::request) fn moment_of(value: Option<&Value>) -> Option<UnixTime> {
 }
 
 #[derive(Clone, Copy)]
-enum Round {
+enum Rounding {
     Up,
     Down,
 }
 
-/// The end of a token, rounded up. A number that is too large for us is far ahead for everybody.
+/// The end of a token, rounded up. A number that is too large for us is far ahead for any server.
 fn end(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Flaw> {
-    match seconds(claim, unit, Round::Up) {
+    match seconds(claim, unit, Rounding::Up) {
         Err(Unreadable::TooLarge) => Ok(Some(Window::LAST_MOMENT)),
         read => read.map_err(|found| Flaw::Claim(ClaimName::ExpiresAt, found)),
     }
@@ -169,7 +169,7 @@ fn end(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>
 
 /// A beginning, rounded down.
 fn moment(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Unreadable> {
-    seconds(claim, unit, Round::Down)
+    seconds(claim, unit, Rounding::Down)
 }
 
 /// A `NumericDate` (RFC 7519 section 2): a number, perhaps with a fraction, not negative; or what the operator says that
@@ -177,7 +177,7 @@ fn moment(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTi
 fn seconds(
     claim: Option<&Value>,
     unit: Option<TimeUnit>,
-    round: Round,
+    round: Rounding,
 ) -> Result<Option<UnixTime>, Unreadable> {
     let in_quotes: Number;
     let number = match claim {
@@ -194,8 +194,8 @@ fn seconds(
         Some(TimeUnit::Milliseconds) => 1000,
     };
     let seconds = match (number.as_u64(), round, number.as_f64()) {
-        (Some(whole), Round::Up, _) => whole.div_ceil(divisor),
-        (Some(whole), Round::Down, _) => whole / divisor,
+        (Some(whole), Rounding::Up, _) => whole.div_ceil(divisor),
+        (Some(whole), Rounding::Down, _) => whole / divisor,
         (None, _, Some(fraction)) => whole_seconds(fraction, divisor, round)?,
         (None, _, None) => return Err(Unreadable::TooLarge),
     };
@@ -212,11 +212,11 @@ fn seconds(
     clippy::cast_precision_loss,
     reason = "the range is checked first"
 )]
-fn whole_seconds(fraction: f64, divisor: u64, round: Round) -> Result<u64, Unreadable> {
+fn whole_seconds(fraction: f64, divisor: u64, round: Rounding) -> Result<u64, Unreadable> {
     let seconds = fraction / divisor as f64;
     let whole = match round {
-        Round::Up => seconds.ceil(),
-        Round::Down => seconds.floor(),
+        Rounding::Up => seconds.ceil(),
+        Rounding::Down => seconds.floor(),
     };
     if fraction < 0.0 {
         return Err(Unreadable::Negative);
@@ -241,7 +241,7 @@ pub(in crate::request) fn name_from_json(value: &Value) -> Option<String> {
     }
 }
 
-/// A customer or session. What is empty names nobody. Anything else that is no name may name somebody in a way that
+/// A customer or session. An empty value names no customer. Any other value that is no name may name one in a way that
 /// only the shop can read, and no cutoff would reach the token: it is refused.
 fn named(claim: ClaimName, value: Option<&Value>) -> Result<Option<String>, Flaw> {
     refuse_broken(claim, value)?;
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn several_claims_name_a_customer_together_and_no_two_customers_alike_attacks_b12() {
         let claims = claims(&["/kind", "/id"]);
-        let customer = |payload: Value| claims.read(&payload).map(|said| said.subject);
+        let customer = |payload: Value| claims.values_in(&payload).map(|said| said.subject);
         let is = |name: &str| Ok(Some(name.to_owned()));
         assert_eq!(customer(json!({"kind": 3, "id": "7"})), is("3/7"));
         assert_eq!(customer(json!({"kind": "3/7", "id": "7~"})), is("3~17/7~0"));
@@ -314,7 +314,9 @@ mod tests {
     fn what_is_empty_names_nobody_and_what_can_not_be_read_is_told_attacks_s5_field_f7() {
         let claims = claims(&["/sub"]);
         for empty in [json!(""), json!(false), json!([]), json!({}), json!(null)] {
-            let said = claims.read(&json!({ "sub": empty, "sid": empty })).unwrap();
+            let said = claims
+                .values_in(&json!({ "sub": empty, "sid": empty }))
+                .unwrap();
             assert_eq!((said.subject, said.session), (None, None), "{empty}");
         }
         for (value, found) in [
@@ -325,7 +327,7 @@ mod tests {
             (json!("a\u{ffff}"), Unreadable::BrokenText),
         ] {
             for (claim, name) in [(ClaimName::Subject, "sub"), (ClaimName::Session, "sid")] {
-                let read = claims.read(&json!({ name: value })).err();
+                let read = claims.values_in(&json!({ name: value })).err();
                 assert_eq!(read, Some(Flaw::Claim(claim, found)), "{value}");
             }
         }
@@ -336,7 +338,7 @@ mod tests {
         let claims = claims(&["/sub"]);
         let end = |value: Value| {
             claims
-                .read(&json!({ "exp": value }))
+                .values_in(&json!({ "exp": value }))
                 .map(|said| said.expires_at)
         };
         for far in [
@@ -355,7 +357,7 @@ mod tests {
         assert_eq!(end(json!(-1)), Err(negative));
         let begin = |value: Value| {
             claims
-                .read(&json!({ "iat": value }))
+                .values_in(&json!({ "iat": value }))
                 .map(|said| said.issued_at)
         };
         let at = |seconds| Ok(Some(UnixTime::from_seconds(seconds)));

@@ -103,7 +103,7 @@ pub(in crate::request) struct Compact<'t> {
 }
 
 impl<'t> Compact<'t> {
-    pub(in crate::request) fn read(text: &'t str) -> Result<Self, Flaw> {
+    pub(in crate::request) fn parse(text: &'t str) -> Result<Self, Flaw> {
         let (signed, signature) = text.rsplit_once('.').ok_or(Flaw::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(Flaw::Malformed)?;
         Ok(Self {

@@ -27,9 +27,9 @@ pub enum Flaw {
     Signature,
     /// A claim has the wrong type or an impossible value.
     Claim(ClaimName, Unreadable),
-    /// Issued by somebody else.
+    /// Issued by another issuer.
     Issuer,
-    /// Meant for somebody else.
+    /// Meant for another audience.
     Audience,
     /// Issued far in the future: cutoffs could not reach it.
     IssuedInFuture,

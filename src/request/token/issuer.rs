@@ -7,7 +7,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use super::claims::{self, Said};
+use super::claims::{self, ClaimValues};
 use super::compact::{Compact, decode_object, key_id, refuse_other_types, signed_part};
 use super::flaw::{ClaimName, Flaw, Unreadable};
 use super::key_ring::KeyRing;
@@ -16,7 +16,7 @@ use super::keys::{self, Keys};
 use super::known_token::Verified;
 use super::settings::TokenSettings;
 use crate::clock::UnixTime;
-use crate::request::introspection::{Inquiry, TestimonyPointers};
+use crate::request::introspection::{Inquiry, ResponsePointers};
 use crate::request::payload::NO_CHARACTER;
 use crate::revocation::{Cause, Group, Id, Identity, Kind as Digest, Window};
 
@@ -30,9 +30,9 @@ pub struct Issuer {
     domain: Vec<u8>,
     /// The hosts of the shop that alone has this token domain, by its name.
     own_hosts: Vec<String>,
-    readings: Readings,
+    readings: NameSources,
     /// Where a shop that is asked says whose a token is.
-    asked: Option<TestimonyPointers>,
+    asked: Option<ResponsePointers>,
     /// Names tokens as versions did whose digests did not say from where a name was read.
     is_legacy: bool,
 }
@@ -40,16 +40,16 @@ pub struct Issuer {
 /// From where names are read, as far as that is not where most tokens have them: part of the digests, so that what is
 /// called `5` by one claim is not what was called `5` by another.
 #[derive(Default)]
-struct Readings {
+struct NameSources {
     id: Option<String>,
     session: Option<String>,
     subject: Option<String>,
-    everybody: Option<String>,
+    all_customers: Option<String>,
 }
 
-impl Readings {
+impl NameSources {
     /// A shop that is asked about all of its tokens names their customers; one with JWTs means the same customers by both.
-    fn of(settings: &TokenSettings, asked: Option<&TestimonyPointers>) -> Self {
+    fn of(settings: &TokenSettings, asked: Option<&ResponsePointers>) -> Self {
         let claims = &settings.claims;
         let asked = asked.filter(|_| settings.algorithms.is_empty());
         let unless = |usual: &str, said: String| (said != usual).then_some(said);
@@ -62,7 +62,7 @@ impl Readings {
                 Some(pointers) => Some(pointers.reading()),
                 None => unless("/sub /iat", format!("{} {issued_at}", subject.join(" "))),
             },
-            everybody: unless("/iat", issued_at),
+            all_customers: unless("/iat", issued_at),
         }
     }
 
@@ -71,7 +71,7 @@ impl Readings {
             Digest::Token => self.id.as_deref(),
             Digest::Session => self.session.as_deref(),
             Digest::Subject => self.subject.as_deref(),
-            Digest::Realm => self.everybody.as_deref(),
+            Digest::Realm => self.all_customers.as_deref(),
             Digest::Fingerprint | Digest::Spared | Digest::Accepted => None,
         }
     }
@@ -92,7 +92,7 @@ impl Issuer {
         };
         let asked = settings.inquiry.as_ref().map(Inquiry::pointers);
         Self {
-            readings: Readings::of(&settings, asked.as_ref()),
+            readings: NameSources::of(&settings, asked.as_ref()),
             domain: settings.token_domain.clone().into_bytes(),
             own_hosts: Vec::new(),
             asked,
@@ -107,13 +107,13 @@ impl Issuer {
     /// where a name was read.
     pub(in crate::request) fn naming(
         settings: TokenSettings,
-        asked: Option<TestimonyPointers>,
+        asked: Option<ResponsePointers>,
         is_legacy: bool,
     ) -> Self {
         let readings = if is_legacy {
-            Readings::default()
+            NameSources::default()
         } else {
-            Readings::of(&settings, asked.as_ref())
+            NameSources::of(&settings, asked.as_ref())
         };
         Self {
             readings,
@@ -144,7 +144,7 @@ impl Issuer {
     }
 
     /// Where a shop that is asked says whose a token is.
-    pub(in crate::request) fn asked(&self) -> Option<&TestimonyPointers> {
+    pub(in crate::request) fn asked(&self) -> Option<&ResponsePointers> {
         self.asked.as_ref()
     }
 
@@ -287,7 +287,7 @@ impl Issuer {
     fn verified(&self, signed: &str, payload: &Value, now: UnixTime) -> Result<Verified, Flaw> {
         let issuer = self.accepted_issuer(payload)?;
         self.check_audience(payload)?;
-        let said = self.settings.claims.read(payload)?;
+        let said = self.settings.claims.values_in(payload)?;
         let is_future = |begin: &UnixTime| *begin > now.plus(FUTURE_MAX);
         if let Some(begin) = said.issued_at.filter(is_future) {
             let in_seconds = UnixTime::from_seconds(begin.seconds() / 1000);
@@ -313,7 +313,13 @@ impl Issuer {
     }
 
     /// By what a token with this payload can be refused.
-    fn identity(&self, issuer: &str, said: &Said, fingerprint: Id, payload: &Value) -> Identity {
+    fn identity(
+        &self,
+        issuer: &str,
+        said: &ClaimValues,
+        fingerprint: Id,
+        payload: &Value,
+    ) -> Identity {
         let named = said.id.as_ref();
         let named = named.map(|id| self.digest(Digest::Token, issuer, id));
         let mut groups = self.groups(issuer, said.session.as_deref(), said.subject.as_deref());
@@ -355,7 +361,7 @@ impl Issuer {
         self.accepted_algorithm(&token.header).ok()?;
         self.check_key_id(key_id(&token.header).ok()?).ok()?;
         let issuer = self.accepted_issuer(payload).ok()?;
-        let said = self.settings.claims.read(payload).ok()?;
+        let said = self.settings.claims.values_in(payload).ok()?;
         let fingerprint = self.fingerprint(token.signed);
         Some(self.identity(issuer, &said, fingerprint, payload))
     }
@@ -415,14 +421,14 @@ impl Issuer {
             }));
         }
         groups.push(Group {
-            id: self.everybody(),
+            id: self.all_customers(),
             cause: Cause::Realm,
         });
         groups
     }
 
-    /// The digest of everybody whose tokens it issues.
-    pub(in crate::request) fn everybody(&self) -> Id {
+    /// The digest of all customers whose tokens it issues.
+    pub(in crate::request) fn all_customers(&self) -> Id {
         match self.readings.of_kind(Digest::Realm) {
             None => Id::of(Digest::Realm, &[&self.domain]),
             Some(reading) => Id::of(Digest::Realm, &[&self.domain, reading.as_bytes()]),

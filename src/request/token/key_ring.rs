@@ -15,28 +15,28 @@ use crate::clock::UnixTime;
 
 /// The keys that are in use, and what is known of their coming.
 pub struct KeyRing {
-    held: ArcSwap<Held>,
+    held: ArcSwap<HeldKeys>,
     misses: Mutex<Misses>,
-    record: Mutex<Record>,
+    record: Mutex<FetchRecord>,
 }
 
-/// Keys and the memory of what they verified. One value: who exchanges the keys begins a new memory, so that
-/// no token outlives its key there, not even one that was being verified meanwhile.
-pub(in crate::request) struct Held {
+/// Keys and the memory of what they verified. They are exchanged together, so that no token outlives its key in the
+/// memory, not even one that was being verified meanwhile.
+pub(in crate::request) struct HeldKeys {
     pub(in crate::request) keys: Arc<Keys>,
     pub(in crate::request) verified: Memory,
     /// Which former meanings are honoured in what is remembered.
-    formers: Formers,
+    formers: FormersDigest,
 }
 
 /// The digest of the former meanings that are honoured.
-pub(in crate::request) type Formers = [u8; 32];
+pub(in crate::request) type FormersDigest = [u8; 32];
 
 /// Tokens that verified, by their whole text. It never says "not revoked", so it may forget.
-type Memory = Cache<Text, Arc<Verified>, foldhash::fast::RandomState>;
+type Memory = Cache<TokenText, Arc<Verified>, foldhash::fast::RandomState>;
 
 /// The text of a token. Kept in memory only, and never shown.
-type Text = Box<str>;
+type TokenText = Box<str>;
 
 /// The keys that tokens named and that are not here. Each causes one fetch, and is then known to be in no set for a
 /// while: a name that is made up costs no more than that.
@@ -99,7 +99,7 @@ fn is_recent(at: UnixTime, now: UnixTime) -> bool {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Record {
+struct FetchRecord {
     fetched_at: Option<UnixTime>,
     failure: Option<&'static str>,
 }
@@ -125,12 +125,12 @@ impl KeyState {
 /// How many bytes of verified tokens are remembered.
 const VERIFIED_BYTES_MAX: u64 = 64 << 20;
 
-impl Held {
-    fn new(keys: Arc<Keys>, formers: Formers) -> Self {
+impl HeldKeys {
+    fn new(keys: Arc<Keys>, formers: FormersDigest) -> Self {
         /// What an entry costs beside its text, measured at a million entries of moka 0.12.
         const ENTRY_BYTES: usize = 400;
         let weight =
-            |text: &Text, _: &_| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
+            |text: &TokenText, _: &_| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
         let verified = Cache::builder()
             .weigher(weight)
             .max_capacity(VERIFIED_BYTES_MAX)
@@ -143,7 +143,12 @@ impl Held {
     }
 
     /// Remembers a token, unless other former meanings were honoured when it was verified.
-    pub(in crate::request) fn remember(&self, text: &str, token: &Arc<Verified>, formers: Formers) {
+    pub(in crate::request) fn remember(
+        &self,
+        text: &str,
+        token: &Arc<Verified>,
+        formers: FormersDigest,
+    ) {
         if self.formers == formers {
             self.verified.insert(text.into(), Arc::clone(token));
         }
@@ -157,12 +162,12 @@ impl Held {
 
 impl KeyRing {
     pub(in crate::request) fn new(keys: Keys) -> Self {
-        Self::of(Arc::new(keys), Record::default())
+        Self::of(Arc::new(keys), FetchRecord::default())
     }
 
-    fn of(keys: Arc<Keys>, record: Record) -> Self {
+    fn of(keys: Arc<Keys>, record: FetchRecord) -> Self {
         Self {
-            held: ArcSwap::from_pointee(Held::new(keys, Formers::default())),
+            held: ArcSwap::from_pointee(HeldKeys::new(keys, FormersDigest::default())),
             misses: Mutex::default(),
             record: Mutex::new(record),
         }
@@ -173,8 +178,8 @@ impl KeyRing {
         Self::of(Arc::clone(&self.held().keys), *self.record.lock())
     }
 
-    /// What is in use now. Whoever asks uses it to the end: what it verifies is remembered beside its keys.
-    pub(in crate::request) fn held(&self) -> Guard<Arc<Held>> {
+    /// The keys in use now. A caller uses them to the end: what they verify is remembered beside them.
+    pub(in crate::request) fn held(&self) -> Guard<Arc<HeldKeys>> {
         self.held.load()
     }
 
@@ -202,12 +207,12 @@ impl KeyRing {
         if are_new {
             let keys = Arc::new(keys);
             self.held
-                .rcu(|held| Held::new(Arc::clone(&keys), held.formers));
+                .rcu(|held| HeldKeys::new(Arc::clone(&keys), held.formers));
         }
         let mut misses = self.misses.lock();
         misses.brought = misses.begun;
         drop(misses);
-        *self.record.lock() = Record {
+        *self.record.lock() = FetchRecord {
             fetched_at: Some(now),
             failure: None,
         };
@@ -215,10 +220,10 @@ impl KeyRing {
     }
 
     /// What is remembered honours these former meanings from now on; what honoured others is forgotten.
-    pub(in crate::request) fn honour(&self, formers: Formers) {
+    pub(in crate::request) fn honour(&self, formers: FormersDigest) {
         if self.held().formers != formers {
             self.held
-                .rcu(|held| Held::new(Arc::clone(&held.keys), formers));
+                .rcu(|held| HeldKeys::new(Arc::clone(&held.keys), formers));
         }
     }
 
@@ -278,7 +283,7 @@ mod tests {
         })
     }
 
-    fn remember(held: &Held) {
+    fn remember(held: &HeldKeys) {
         held.verified.insert("a token".into(), verified());
     }
 

@@ -52,8 +52,8 @@ pub struct JwksUrl {
 }
 
 impl JwksUrl {
-    /// An absolute `https://` URL; `http://` only for an address of the loopback interface, where nobody is in
-    /// between who could put in keys of their own.
+    /// An absolute `https://` URL; `http://` only for an address of the loopback interface, where no
+    /// one in between could replace the keys.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const WANTED: &str = "a URL such as https://login.example.com/jwks.json";
         if text.contains('#') {

@@ -12,13 +12,13 @@ use crate::request::payload::json;
 /// The keys of a shop. All of one family: a public key must never serve as a shared secret.
 #[derive(Default)]
 pub struct Keys {
-    keys: Vec<Key>,
+    keys: Vec<VerifyingKey>,
     /// The digest of the document that they were read from; `None`: there is none.
     document: Option<blake3::Hash>,
 }
 
 /// One key and what it may verify.
-pub(in crate::request) struct Key {
+pub(in crate::request) struct VerifyingKey {
     id: Option<String>,
     algorithms: Vec<Algorithm>,
     decoding: DecodingKey,
@@ -154,7 +154,7 @@ impl Keys {
         if secret.is_empty() {
             return Err(unfit("the secret is empty"));
         }
-        let key = Key {
+        let key = VerifyingKey {
             id: None,
             algorithms: fitting,
             decoding: DecodingKey::from_secret(secret),
@@ -164,8 +164,8 @@ impl Keys {
 
     /// A public key in PEM for the asymmetric algorithms among `algorithms`.
     pub fn from_pem(pem: &[u8], algorithms: &[Algorithm]) -> Result<Self, UnfitKey> {
-        type Read = fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>;
-        let readers: [(AlgorithmFamily, Read); 3] = [
+        type ReadDecodingKey = fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>;
+        let readers: [(AlgorithmFamily, ReadDecodingKey); 3] = [
             (AlgorithmFamily::Rsa, DecodingKey::from_rsa_pem),
             (AlgorithmFamily::Ec, DecodingKey::from_ec_pem),
             (AlgorithmFamily::Ed, DecodingKey::from_ed_pem),
@@ -180,7 +180,7 @@ impl Keys {
                     )));
                 }
                 vet(&key, &mut fitting)?;
-                let key = Key {
+                let key = VerifyingKey {
                     id: None,
                     algorithms: fitting,
                     decoding: key,
@@ -206,7 +206,7 @@ impl Keys {
             let expected = "expected a JWK set: an object with an array named keys";
             vec![unfit(expected)]
         })?;
-        let mut keys: Vec<Key> = Vec::new();
+        let mut keys: Vec<VerifyingKey> = Vec::new();
         let mut unfit_keys = Vec::new();
         for (number, member) in members.iter().enumerate() {
             match key_of(member, algorithms) {
@@ -243,8 +243,8 @@ impl Keys {
     /// A JWK set that was fetched: the keys that fit, and why others do not.
     ///
     /// An identity provider publishes more than one shop needs, and keys of kinds that are yet to come: those are
-    /// passed over (RFC 7517 section 5). So are symmetric ones, which whoever can fetch them could sign with. Two
-    /// different keys with one `kid` for one algorithm are another matter: which of them it means is anybody's
+    /// passed over (RFC 7517 section 5). So are symmetric ones, with which any client that fetches them could sign. Two
+    /// different keys with one `kid` for one algorithm are another matter: which of them it means is only a
     /// guess, so that the set is refused (RFC 7517 section 4.5).
     pub fn from_fetched(
         text: &[u8],
@@ -252,7 +252,7 @@ impl Keys {
     ) -> Result<(Self, Vec<UnfitKey>), UnfitSet> {
         let set = json::parse(text).ok_or(UnfitSet::NotASet)?;
         let members = members_of(&set).ok_or(UnfitSet::NotASet)?;
-        let mut keys: Vec<Key> = Vec::new();
+        let mut keys: Vec<VerifyingKey> = Vec::new();
         let mut written: Vec<&Value> = Vec::new();
         let mut unfit_keys = Vec::new();
         for (number, member) in members.iter().enumerate() {
@@ -279,7 +279,7 @@ impl Keys {
         Ok((Self::read_from(text, keys), unfit_keys))
     }
 
-    fn read_from(document: &[u8], keys: Vec<Key>) -> Self {
+    fn read_from(document: &[u8], keys: Vec<VerifyingKey>) -> Self {
         Self {
             keys,
             document: Some(blake3::hash(document)),
@@ -304,7 +304,7 @@ impl Keys {
         algorithm: Algorithm,
         id: Option<&str>,
     ) -> impl Iterator<Item = &DecodingKey> {
-        let fits = move |key: &&Key| {
+        let fits = move |key: &&VerifyingKey| {
             let named = match (&key.id, id) {
                 (Some(known), Some(given)) => known == given,
                 (None, _) | (_, None) => true,
@@ -326,7 +326,7 @@ impl Keys {
     }
 }
 
-impl Key {
+impl VerifyingKey {
     /// Whether a token could mean either, by its `kid` and algorithm.
     fn is_confused_with(&self, other: &Self) -> bool {
         let mut shared = self.algorithms.iter();
@@ -373,7 +373,7 @@ fn name(number: usize, member: &Value) -> String {
 }
 
 /// One JWK, as far as its members allow it to verify (RFC 7517 sections 4.1 to 4.5).
-fn key_of(member: &Value, algorithms: &[Algorithm]) -> Result<Key, UnfitKey> {
+fn key_of(member: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, UnfitKey> {
     let text = |name| member.get(name).and_then(Value::as_str);
     if member.get("use").is_some() && text("use") != Some("sig") {
         return Err(unused("use is not \"sig\"", Fate::OtherUse));
@@ -402,7 +402,7 @@ fn key_of(member: &Value, algorithms: &[Algorithm]) -> Result<Key, UnfitKey> {
             "its kty and alg fit none of algorithms (kty {kty} is for {})",
             names_of(family)
         );
-        // A secret among public keys is worth an error: somebody may expect it to verify, or to be kept.
+        // A secret among public keys is an error: the operator may expect it to verify, or to stay secret.
         let is_secret = family == AlgorithmFamily::Hmac;
         let fate = if is_secret {
             Fate::Broken
@@ -413,15 +413,15 @@ fn key_of(member: &Value, algorithms: &[Algorithm]) -> Result<Key, UnfitKey> {
     }
     let key = decoding_key(family, member)?;
     vet(&key, &mut fitting)?;
-    Ok(Key {
+    Ok(VerifyingKey {
         id: text("kid").map(str::to_owned),
         algorithms: fitting,
         decoding: key,
     })
 }
 
-/// The same, where the set is there for everybody to read.
-fn public_key_of(member: &Value, algorithms: &[Algorithm]) -> Result<Key, UnfitKey> {
+/// The same for a public set.
+fn public_key_of(member: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, UnfitKey> {
     if member.get("kty").and_then(Value::as_str) == Some("oct") {
         return Err(unfit("a symmetric key: who can fetch it could sign"));
     }
@@ -558,7 +558,7 @@ fn is_of_small_order(point: &[u8]) -> bool {
     })
 }
 
-/// A secret in a JWK set has no excuse to be short: nobody types it.
+/// A secret in a JWK set must be long: it is generated, not typed.
 fn vet_secret(key: &DecodingKey, algorithms: &[Algorithm]) -> Result<(), UnfitKey> {
     let bytes = key.try_get_as_bytes().map_or(0, <[u8]>::len);
     let wanted = algorithms

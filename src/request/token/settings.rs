@@ -33,15 +33,15 @@ pub struct TokenSettings {
     pub kind: Kind,
     /// The algorithms that may sign; never taken from the token.
     pub algorithms: Vec<Algorithm>,
-    /// Who may have issued a token; empty: whoever has the key.
+    /// The issuers that a token may name; empty: any issuer with the key.
     pub issuers: Vec<String>,
     /// Which keys may have signed it, by their `kid`; empty: not asked.
     pub key_ids: Vec<String>,
-    /// For whom it must be; empty: not asked.
+    /// The audiences of which it must name one; empty: any.
     pub audiences: Vec<String>,
     /// Where the claims stand.
     pub claims: Claims,
-    /// Without one of these claims a token can't be revoked by a customer: it is nobody's, or everybody's.
+    /// Without one of these claims a token can't be revoked by a customer: every visitor has it.
     pub only_with: Vec<Pointer>,
     /// How far clocks may differ when a token expires or begins.
     pub leeway: Duration,
@@ -54,7 +54,7 @@ pub struct TokenSettings {
     pub opaque_pattern: Option<Regex>,
     /// A JWT that can't be verified is forwarded as if it were opaque.
     pub forward_unverifiable: bool,
-    /// What the shop is asked about tokens that say nothing themselves; `None`: they are known by their digests only.
+    /// How the shop is asked about opaque tokens (token introspection); `None`: they are known by their digests only.
     pub inquiry: Option<Inquiry>,
     /// What a token counts as that says nothing of its issue, and that no node has dated.
     pub unknown: UnknownToken,

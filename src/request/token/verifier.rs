@@ -13,13 +13,13 @@ use super::known_token::{Token, Verified};
 use super::settings::{Kind, TokenSettings};
 use crate::clock::UnixTime;
 use crate::request::credential::{is_no_text, trimmed};
-use crate::request::introspection::Testimony;
+use crate::request::introspection::IntrospectionResponse;
 use crate::request::meaning::{Formers, former};
 use crate::revocation::{Cause, Group, Id, Identity, Kind as Digest};
 
 /// How the tokens of a shop are verified and what their claims are called.
 pub struct Verifier {
-    /// Who issues them; at least one. No two could claim the same token.
+    /// The issuers; at least one. No two could claim the same token.
     issuers: Vec<Issuer>,
     /// Which of them opaque tokens belong to.
     main: usize,
@@ -79,7 +79,7 @@ impl Verifier {
         }
     }
 
-    /// Who issues the tokens.
+    /// The issuers of the tokens.
     pub fn issuers(&self) -> &[Issuer] {
         &self.issuers
     }
@@ -130,7 +130,7 @@ impl Verifier {
     }
 
     /// Reads a credential. Whether it is revoked, expired or not yet good is not asked here.
-    pub fn read(&self, kind: Kind, text: &str, now: UnixTime) -> Result<Token, Flaw> {
+    pub fn token_of(&self, kind: Kind, text: &str, now: UnixTime) -> Result<Token, Flaw> {
         if kind != Kind::Opaque
             && let Some(known) = self.remembered(text)
         {
@@ -147,7 +147,7 @@ impl Verifier {
         if !is_jwt {
             return Ok(self.opaque(text, self.settings().opaque_name(text)));
         }
-        let read = Compact::read(text);
+        let read = Compact::parse(text);
         let issuer = read.as_ref().map_err(|flaw| *flaw);
         let issuer = issuer.and_then(|token| self.issuer_of(token));
         let settings = issuer.map_or(self.settings(), Issuer::settings);
@@ -196,7 +196,7 @@ impl Verifier {
     /// Whether a JWT claims to be of an issuer of this shop, with an algorithm that its keys have. Nothing else of it is
     /// read: its keys may be yet to come.
     pub(in crate::request) fn may_be_ours(&self, text: &str) -> bool {
-        let Ok(token) = Compact::read(text) else {
+        let Ok(token) = Compact::parse(text) else {
             return false;
         };
         let Ok(payload) = decode_object(token.payload) else {
@@ -315,7 +315,11 @@ impl Verifier {
 
     /// By what a token can be refused of which the shop says this. `names`: by what it could be while nothing was known of
     /// it but itself.
-    pub(in crate::request) fn confirmed(&self, names: &Identity, said: &Testimony) -> Identity {
+    pub(in crate::request) fn confirmed(
+        &self,
+        names: &Identity,
+        said: &IntrospectionResponse,
+    ) -> Identity {
         let issuer = self.settings().only_issuer();
         let customer = self.main().groups(issuer, None, said.subject.as_deref());
         let formers = self.formers.load().of_confirmed(names.id, said);
@@ -394,12 +398,12 @@ impl Verifier {
         remembered.collect()
     }
 
-    /// Everybody whose tokens are good here, by the token domain of every issuer. Tokens that are opaque now say by former
+    /// All customers whose tokens are good here, by the token domain of every issuer. Tokens that are opaque now say by former
     /// names only that they are meant.
-    pub(in crate::request) fn everybody(&self) -> Vec<Id> {
+    pub(in crate::request) fn all_customers(&self) -> Vec<Id> {
         let formers = self.formers.load();
-        let former = (!self.can_verify()).then(|| formers.everybody());
-        let own = self.issuers.iter().map(Issuer::everybody);
+        let former = (!self.can_verify()).then(|| formers.all_customers());
+        let own = self.issuers.iter().map(Issuer::all_customers);
         each_once(own.chain(former.into_iter().flatten()))
     }
 
@@ -469,10 +473,12 @@ mod tests {
         for claims in [r#"{"sub":3,"jti":"a-1","exp":1790000600}"#, r#"{"sub":3}"#] {
             let text = signed(r#"{"alg":"HS256"}"#, claims);
             let early = with_keys(fetched("main", Algorithm::ES256, URL, Duration::MAX));
-            let flaw = early.read(Kind::Auto, &text, now).unwrap_err();
+            let flaw = early.token_of(Kind::Auto, &text, now).unwrap_err();
             assert_eq!((flaw, flaw.is_undecided()), (Flaw::UnpinnedAlgorithm, true));
             let revoked = early.by_digest(&text).identity().id;
-            let late = given("main", SECRET).read(Kind::Auto, &text, now).unwrap();
+            let late = given("main", SECRET)
+                .token_of(Kind::Auto, &text, now)
+                .unwrap();
             let identity = late.identity();
             let is_found = |group: &Group| group.id == revoked && group.cause == Cause::Token;
             assert!(identity.id == revoked || identity.groups.iter().any(is_found));
@@ -497,7 +503,7 @@ mod tests {
             (r#"{"role":"anonymous"}"#, false),
         ] {
             let text = signed(r#"{"alg":"HS256"}"#, claims);
-            let Ok(Token::Verified(token)) = verifier.read(Kind::Auto, &text, UnixTime::EPOCH)
+            let Ok(Token::Verified(token)) = verifier.token_of(Kind::Auto, &text, UnixTime::EPOCH)
             else {
                 panic!("{claims}");
             };
@@ -519,7 +525,7 @@ mod tests {
         let read = |header: &str, claims: &str| {
             let text = signed(header, claims);
             let now = UnixTime::EPOCH;
-            let read = verifier.read(Kind::Auto, &text, now);
+            let read = verifier.token_of(Kind::Auto, &text, now);
             read.map(|token| {
                 let by_digest = verifier.by_digest(&text).identity().id;
                 let identity = token.identity();
@@ -603,7 +609,7 @@ mod tests {
         };
         let now = UnixTime::EPOCH;
         let asks = |verifier: &Verifier, kid: &str, alg: &str| {
-            let flaw = verifier.read(Kind::Jwt, &token(kid, alg), now).err();
+            let flaw = verifier.token_of(Kind::Jwt, &token(kid, alg), now).err();
             (flaw, verifier.issuers[0].ring().wants_keys(now))
         };
         let url = "https://login.example.com/";
