@@ -91,7 +91,7 @@ impl Shop {
         if bare.contains(' ') || bare.contains(char::is_whitespace) {
             return Ok(digests);
         }
-        let name = self.verifier.settings().opaque_name(bare);
+        let name = self.verifier.settings().token_key(bare);
         digests.extend(self.verifier.digests_of(bare, name));
         let formers = self.verifier.formers();
         let places = self.places.iter().chain(formers.places());

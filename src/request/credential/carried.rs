@@ -16,7 +16,7 @@ pub struct Credential<'a> {
     pub place: &'a Place,
     /// Its value, decoded where the carrier encodes.
     pub text: Cow<'a, str>,
-    /// What it is known by, where that is not the whole text.
+    /// Its token key, if that is not the whole text.
     pub(in crate::request) key: Option<Box<str>>,
     /// What it is taken for.
     pub(in crate::request) kind: Kind,

@@ -70,7 +70,7 @@ impl Spelling {
         texts
     }
 
-    /// What a token of this text is known by, where that is not the whole text: a part of it, or its folded form.
+    /// The token key of a token with this text, if that is not the whole text: a part of it, or its folded form.
     ///
     /// `Ok(None)`: the text is no token of this place.
     pub(in crate::request) fn key<'t>(

@@ -11,7 +11,7 @@ use crate::clock::UnixTime;
 use crate::request::credential::{Carrier, cookie_value, is_no_text, trimmed};
 use crate::request::shop::Shop;
 use crate::request::token::{
-    Confirmed, Flaw, Kind, Token, Verified, Verifier, has_jwt_shape, jwts_in,
+    Confirmed, Flaw, Kind, OperatorName, Token, Verified, Verifier, has_jwt_shape, jwts_in,
 };
 use crate::revocation::{
     Cause, Id, Identity, Kind as Digest, Revocation, Revocations, Set, Source, Window,
@@ -427,10 +427,9 @@ impl Shop {
             return Err(UnfitOrder::UnknownIssuer(self.verifier.pinned_issuers()));
         }
         let until = self.kept_until(now);
-        let entries = |ids: fn(&Verifier, Digest, Option<&str>, &str) -> Vec<Id>| {
-            let ids = meant
-                .iter()
-                .flat_map(|name| ids(&self.verifier, kind, issuer, name));
+        let entries = |ids: fn(&Verifier, OperatorName<'_>) -> Vec<Id>| {
+            let named = meant.iter().map(|name| OperatorName { kind, issuer, name });
+            let ids = named.flat_map(|named| ids(&self.verifier, named));
             ids.map(|id| entry(id, until)).collect::<Vec<_>>()
         };
         let revocations = entries(Verifier::named_by_hand);

@@ -10,8 +10,10 @@ use super::shop_meaning::{PlaceText, ShopMeaning};
 use crate::clock::UnixTime;
 use crate::request::credential::{Place, trimmed};
 use crate::request::introspection::IntrospectionResponse;
-use crate::request::token::{Compact, Issuer, decode_object, has_jwt_shape, key_ring};
-use crate::revocation::{Cause, Id, Identity, Kind as Digest, Meaning};
+use crate::request::token::{
+    Compact, Issuer, OperatorName, decode_object, has_jwt_shape, key_ring,
+};
+use crate::revocation::{Cause, Id, Identity, Meaning};
 
 /// The former meanings that one shop honours.
 #[derive(Default)]
@@ -161,16 +163,12 @@ impl Formers {
         self.issuers().map(Issuer::all_customers)
     }
 
-    /// Everything by which those of a name were refused that the operator names by hand; see
-    /// [`Verifier::named_by_hand`](super::Verifier).
+    /// Everything by which the tokens were refused that an operator names.
     pub(in crate::request) fn named_by_hand(
         &self,
-        kind: Digest,
-        issuer: Option<&str>,
-        name: &str,
+        named: OperatorName<'_>,
     ) -> impl Iterator<Item = Id> {
-        let issuers = self.issuers();
-        issuers.flat_map(move |one| one.named_by_hand(kind, issuer, name))
+        self.issuers().flat_map(move |one| one.named_by_hand(named))
     }
 
     /// What a token was called that `issuer` has just verified, beside `now_called`.
@@ -257,7 +255,7 @@ impl Former {
 
     fn digests(&self, text: &str, name: &str) -> [Id; 3] {
         let main = self.main();
-        let part = main.settings().opaque_name(text);
+        let part = main.settings().token_key(text);
         [trimmed(name), trimmed(part), text].map(|name| main.opaque_digest(name))
     }
 }

@@ -37,6 +37,17 @@ pub struct Issuer {
     is_legacy: bool,
 }
 
+/// A token by its id claim, a session or a customer, as an operator names it.
+#[derive(Clone, Copy)]
+pub(in crate::request) struct OperatorName<'n> {
+    /// Which of them.
+    pub(in crate::request) kind: Digest,
+    /// The `iss` of the tokens; `None`: any.
+    pub(in crate::request) issuer: Option<&'n str>,
+    /// The name.
+    pub(in crate::request) name: &'n str,
+}
+
 /// From where names are read, as far as that is not where most tokens have them: part of the digests, so that what is
 /// called `5` by one claim is not what was called `5` by another.
 #[derive(Default)]
@@ -473,13 +484,12 @@ impl Issuer {
         }
     }
 
-    /// Everything by which those of a name are refused that the operator names by hand, of this `iss` or of any.
+    /// Everything by which the tokens are refused that an operator names.
     pub(in crate::request) fn named_by_hand(
         &self,
-        kind: Digest,
-        issuer: Option<&str>,
-        name: &str,
+        named: OperatorName<'_>,
     ) -> impl Iterator<Item = Id> {
+        let OperatorName { kind, issuer, name } = named;
         let fits = issuer.is_none_or(|issuer| self.may_be_of(issuer));
         let by_id = fits && kind == Digest::Token && issuer.is_none();
         let of_any = by_id.then(|| self.of_any_issuer(name));

@@ -16,6 +16,7 @@ pub(super) use claims::{moment_of, name_from_json};
 pub(super) use compact::{Compact, decode_object, has_jwt_shape, jwts_in};
 pub use flaw::{ClaimName, Flaw, Unreadable};
 pub use issuer::Issuer;
+pub(super) use issuer::OperatorName;
 pub use key_ring::{KeyRing, KeyState};
 pub use key_source::{JwksSource, JwksUrl, KeySource};
 pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, name_of, secret_bytes_min};

@@ -98,8 +98,8 @@ impl TokenSettings {
         }
     }
 
-    /// What an opaque token is known by: all of it, or the part by which the shop finds it whatever stands around.
-    pub(in crate::request) fn opaque_name<'t>(&self, text: &'t str) -> &'t str {
+    /// The token key of an opaque token: all of it, or the part by which the shop finds it whatever stands around.
+    pub(in crate::request) fn token_key<'t>(&self, text: &'t str) -> &'t str {
         let pattern = self.opaque_pattern.as_ref();
         let found = pattern.and_then(|pattern| token_in(pattern, text));
         found.unwrap_or(text)

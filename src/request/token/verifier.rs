@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::compact::{Compact, decode_object, has_jwt_shape, key_id};
 use super::flaw::Flaw;
-use super::issuer::Issuer;
+use super::issuer::{Issuer, OperatorName};
 use super::known_token::{Token, Verified};
 use super::settings::{Kind, TokenSettings};
 use crate::clock::UnixTime;
@@ -145,7 +145,7 @@ impl Verifier {
             Kind::Auto => has_jwt_shape(text),
         };
         if !is_jwt {
-            return Ok(self.opaque(text, self.settings().opaque_name(text)));
+            return Ok(self.opaque(text, self.settings().token_key(text)));
         }
         let read = Compact::parse(text);
         let issuer = read.as_ref().map_err(|flaw| *flaw);
@@ -266,7 +266,7 @@ impl Verifier {
     /// A JWT that no key verifies and that the shop is to judge. It may have been good before its key or what is demanded of it
     /// changed: what it says of itself can only make it the dead token that it says it is.
     fn unverified(&self, text: &str) -> Token {
-        let mut identity = self.opaque_identity(text, self.settings().opaque_name(text));
+        let mut identity = self.opaque_identity(text, self.settings().token_key(text));
         if let Some((token, payload)) = former::unverified(text) {
             let claimed = self.issuers.iter();
             let claimed = claimed.filter_map(|issuer| issuer.claimed_identity(&token, &payload));
@@ -337,27 +337,18 @@ impl Verifier {
         self.main().digest(Digest::Subject, "", subject)
     }
 
-    /// Everything by which those of a name are refused that the operator names by hand: a token by its id claim, a
-    /// customer or a session; of this `iss`, or of any. By former names, too: tokens that are older than them are known so.
-    pub(in crate::request) fn named_by_hand(
-        &self,
-        kind: Digest,
-        issuer: Option<&str>,
-        name: &str,
-    ) -> Vec<Id> {
+    /// Everything by which the tokens are refused that an operator names; by former names, too, for older tokens are
+    /// known by these.
+    pub(in crate::request) fn named_by_hand(&self, named: OperatorName<'_>) -> Vec<Id> {
         let formers = self.formers.load();
-        let own = self.meant(issuer);
-        let own = own.flat_map(|one| one.named_by_hand(kind, issuer, name));
-        each_once(own.chain(formers.named_by_hand(kind, issuer, name)))
+        let own = self.meant(named.issuer);
+        let own = own.flat_map(|one| one.named_by_hand(named));
+        each_once(own.chain(formers.named_by_hand(named)))
     }
 
-    /// What a logout of theirs revokes them by: under each pinned issuer, or under none.
-    pub(in crate::request) fn named_by_logout(
-        &self,
-        kind: Digest,
-        issuer: Option<&str>,
-        name: &str,
-    ) -> Vec<Id> {
+    /// By what a logout would revoke them: under each pinned issuer, or under none.
+    pub(in crate::request) fn named_by_logout(&self, named: OperatorName<'_>) -> Vec<Id> {
+        let OperatorName { kind, issuer, name } = named;
         each_once(self.meant(issuer).flat_map(|one| {
             let pinned = one.settings().issuers.iter().map(String::as_str);
             let pinned: Vec<_> = match issuer {
