@@ -134,7 +134,7 @@ fn what_is_flushed_from_the_bus_is_missing_nowhere() {
         eventually(|| {
             story
                 .cluster
-                .logged(name, &["the bus may have lost something"])
+                .logged(name, &["the bus may have lost entries"])
         });
     }
     story.ends_well(true);

@@ -180,7 +180,7 @@ impl Stranger<'_> {
         let fields: [(&str, &[u8]); 4] = [
             ("from", from.as_bytes()),
             ("origin", &[9; 16]),
-            ("voice", &[7; 8]),
+            ("session", &[7; 8]),
             ("frame", frame),
         ];
         self.writes(&fields);
@@ -206,22 +206,22 @@ fn what_no_node_has_written_is_skipped_and_counted() {
             &[
                 ("from", b"z".as_slice()),
                 ("origin", b"short"),
-                ("voice", &[7; 8]),
+                ("session", &[7; 8]),
             ],
             &[
                 ("from", b"\xff\xfe".as_slice()),
                 ("origin", origin),
-                ("voice", &[7; 8]),
+                ("session", &[7; 8]),
             ],
             &[
                 ("from", b"../z".as_slice()),
                 ("origin", origin),
-                ("voice", &[7; 8]),
+                ("session", &[7; 8]),
             ],
             &[
                 ("from", b"z".as_slice()),
                 ("origin", origin),
-                ("voice", &[]),
+                ("session", &[]),
             ],
         ] {
             stranger.writes(fields);

@@ -199,7 +199,10 @@ fn a_peer_that_invents_origins_introduces_its_own_alone_attacks_a13() {
     has_told(&mut rogue, 1);
     let foreign = cluster.metric("a", "doorward_peer_foreign_total");
     assert!(foreign >= 4_000.0, "{foreign}"); // what it was asked for meanwhile is not among them
-    assert!(cluster.logged("a", &["speaks for an origin that is not its own", "peer=c"]));
+    assert!(cluster.logged(
+        "a",
+        &["sent rows of an origin that is not its own", "peer=c"]
+    ));
     rogue.says(&gossip::goodbye());
     rogue.is_hung_up_on();
     cluster.form(&["a", "b"]);

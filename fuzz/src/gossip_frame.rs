@@ -4,17 +4,17 @@
 //! An input is frames, each behind its length (2 bytes, little endian). A length beyond 0xff00 is no frame: so many
 //! times a tenth of a second passes as its lower byte says.
 
-use doorward::cluster::Rehearsal;
+use doorward::cluster::FuzzNode;
 
 /// The kind of the frame after which nothing counts.
 const GOODBYE: u8 = 15;
 
 /// One frame of any kind, before and after the peer has said who it is, and in the middle of a comparison.
 pub fn gossip_frame(bytes: &[u8]) {
-    let mut node = Rehearsal::begin();
+    let mut node = FuzzNode::begin();
     node.hears(bytes);
     node.is_sound();
-    let all = Rehearsal::frames();
+    let all = FuzzNode::frames();
     node.hears(&all[0]);
     node.hears(bytes);
     node.is_sound();
@@ -26,7 +26,7 @@ pub fn gossip_frame(bytes: &[u8]) {
 
 /// All that a peer says, one frame after the other.
 pub fn gossip_talk(bytes: &[u8]) {
-    let mut node = Rehearsal::begin();
+    let mut node = FuzzNode::begin();
     let mut rest = bytes;
     while let Some((length, behind)) = rest.split_first_chunk::<2>() {
         let length = u16::from_le_bytes(*length);
@@ -45,7 +45,7 @@ pub fn gossip_talk(bytes: &[u8]) {
 
 /// Good inputs of both: every frame by itself, and all of them on one connection.
 pub fn gossip_seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
-    let frames = Rehearsal::frames();
+    let frames = FuzzNode::frames();
     let last = |frame: &&Vec<u8>| frame[0] == GOODBYE;
     let (goodbyes, others): (Vec<_>, Vec<_>) = frames.iter().partition(last);
     let mut talk = Vec::new();

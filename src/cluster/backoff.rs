@@ -1,11 +1,11 @@
-//! Pauses: before a node is called again, and between two warnings about one thing.
+//! Pauses: before a node is dialed again, and between two warnings about one thing.
 
 use std::hash::Hash;
 use std::time::Duration;
 
 use crate::log_limit::LogLimit;
 
-/// How long is waited before somebody is called again: at least, and how much longer at most.
+/// The pause before a node is dialed again: at least, and how much longer at most.
 const AGAIN_MIN_MS: u64 = 50;
 const AGAIN_SPREAD_MS: u64 = 2_000;
 
@@ -18,7 +18,7 @@ pub(super) fn warning_limit<K: Eq + Hash>() -> LogLimit<K> {
     LogLimit::new(WARN_EVERY, WARNINGS_MAX)
 }
 
-/// Nodes that lost each other at the same time do not call each other at the same time.
+/// Nodes that lost each other at the same time do not dial each other at the same time.
 pub(super) fn pause() -> Duration {
     let mut bytes = [0; 8];
     let _ = aws_lc_rs::rand::fill(&mut bytes); // without it all nodes wait equally long

@@ -1,4 +1,4 @@
-//! Where the bus is, and who vouches for it.
+//! The settings of the bus: its address and the authorities of its certificate.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -52,7 +52,7 @@ impl Bus {
         self.port
     }
 
-    /// Whether it is spoken to by TLS.
+    /// Whether TLS is used.
     pub fn is_encrypted(&self) -> bool {
         self.url.starts_with("rediss://")
     }

@@ -1,8 +1,8 @@
 //! A connection with a peer, from its first frame to its last.
 //!
-//! One's own revocations are sent straight from the history: it is the queue of what is pushed, and a peer is a place in
-//! it, so that a slow one costs nothing and keeps nobody waiting. One that falls behind what the history keeps is told to
-//! compare sets.
+//! This node's own revocations are sent straight from the history: it is the queue of what is pushed, and a peer is a
+//! position in it, so that a slow one costs nothing and delays no other. One that falls behind what the history keeps is
+//! told to compare sets.
 
 use std::future::pending;
 use std::io;
@@ -15,25 +15,25 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use super::backoff::warning_limit;
-use super::outbox::{Inbox, Order, Outbox};
+use super::outbox::{Inbox, LinkCommand, Outbox};
 use super::protocol::frame::{Frame, Goodbye, ROWS_MAX};
 use super::protocol::mesh::LinkId;
 use super::shared::{Shared, now};
-use super::transport::{Arrival, Link, Sender};
+use super::transport::{IncomingLink, Link, Sender};
 use crate::revocation::{NodeName, Origin};
 
 /// Takes every connection that comes.
-pub(super) async fn receive_all(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Arrival>) {
+pub(super) async fn receive_all(shared: Arc<Shared>, mut inbox: mpsc::Receiver<IncomingLink>) {
     let mut warnings = warning_limit();
     while let Some(arrival) = inbox.recv().await {
         match arrival.link {
             Ok(link) => {
-                tokio::spawn(talk(Arc::clone(&shared), link, None));
+                tokio::spawn(run_session(Arc::clone(&shared), link, None));
             }
             Err(error) => {
                 let remote = arrival.remote.ip();
                 if warnings.is_due(remote, now().uptime_ms) {
-                    warn!(remote:%; "somebody who is no peer came to the cluster's address: {error}");
+                    warn!(remote:%; "rejected cluster connection: not an authorised peer: {error}");
                 }
             }
         }
@@ -41,7 +41,7 @@ pub(super) async fn receive_all(shared: Arc<Shared>, mut inbox: mpsc::Receiver<A
 }
 
 /// A connection from its first frame to its last.
-pub(super) async fn talk(shared: Arc<Shared>, link: Link, target: Option<SocketAddr>) {
+pub(super) async fn run_session(shared: Arc<Shared>, link: Link, target: Option<SocketAddr>) {
     let id = shared.next_link();
     let Link {
         names,
@@ -52,10 +52,10 @@ pub(super) async fn talk(shared: Arc<Shared>, link: Link, target: Option<SocketA
     } = link;
     let hello = shared.mesh.connect(id, is_dialed, target, names, now());
     let (outbox, inbox) = Outbox::new();
-    outbox.order(Order::Say(hello));
+    outbox.order(LinkCommand::Say(hello));
     let overdue = outbox.overdue();
     shared.add_outbox(id, outbox);
-    let present = Present::of(Arc::clone(&shared), id);
+    let present = LinkGuard::of(Arc::clone(&shared), id);
     let writing = write(Arc::clone(&shared), inbox, sender);
     let reading = async {
         loop {
@@ -89,17 +89,17 @@ pub(super) async fn talk(shared: Arc<Shared>, link: Link, target: Option<SocketA
     });
     match present.end() {
         Some(node) => info!(peer:% = node, why; "peer gone"),
-        None => debug!(remote:%, why; "no peer"),
+        None => debug!(remote:%, why; "closed before its greeting"),
     }
 }
 
 /// A connection that is there until this is dropped, however its task ends.
-pub(super) struct Present {
+pub(super) struct LinkGuard {
     shared: Arc<Shared>,
     id: LinkId,
 }
 
-impl Present {
+impl LinkGuard {
     pub(super) fn of(shared: Arc<Shared>, id: LinkId) -> Self {
         Self { shared, id }
     }
@@ -119,13 +119,13 @@ impl Present {
     }
 }
 
-impl Drop for Present {
+impl Drop for LinkGuard {
     fn drop(&mut self) {
         self.take_out();
     }
 }
 
-/// One's own rows that a peer has not been sent.
+/// This node's own rows that a peer has not been sent.
 struct Pushing {
     origin: Origin,
     after: u64,
@@ -139,11 +139,11 @@ async fn write(shared: Arc<Shared>, mut inbox: Inbox, mut sender: Sender) -> io:
     loop {
         tokio::select! {
             order = inbox.next() => match order {
-                Some(Order::Say(frame)) => sender.send(frame.encode()).await?,
-                Some(Order::Push { origin, after }) => pushing = Some(Pushing { origin, after }),
-                Some(Order::Leave) => {
+                Some(LinkCommand::Say(frame)) => sender.send(frame.encode()).await?,
+                Some(LinkCommand::Push { origin, after }) => pushing = Some(Pushing { origin, after }),
+                Some(LinkCommand::Leave) => {
                     push(&shared, &mut pushing, &mut sender, usize::MAX).await?;
-                    // A goodbye says that everything was told. Before the peer's first word nobody knows what that is.
+                    // A goodbye says that everything was sent. Before the peer's first message that is unknown.
                     if pushing.is_some() {
                         sender.send(Frame::Goodbye(Goodbye::Leaving).encode()).await?;
                     }
@@ -151,11 +151,11 @@ async fn write(shared: Arc<Shared>, mut inbox: Inbox, mut sender: Sender) -> io:
                     // It has arrived when the peer hangs up as well. Until then the process had better not end.
                     return pending().await;
                 }
-                Some(Order::Close(why)) => {
+                Some(LinkCommand::Close(why)) => {
                     sender.finish();
                     return Ok(why);
                 }
-                None => return Ok("nothing is left to say".to_owned()),
+                None => return Ok("nothing is left to send".to_owned()),
             },
             changed = own_number.changed(), if pushing.is_some() => {
                 changed.map_err(io::Error::other)?;

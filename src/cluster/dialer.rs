@@ -1,4 +1,4 @@
-//! Calling other nodes: names are looked up again and again, and who hangs up is called again.
+//! Dialing peers: names are looked up again and again, and lost connections are dialed again.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use log::warn;
 use parking_lot::Mutex;
 
 use super::backoff::{pause, warning_limit};
-use super::connection::talk;
+use super::connection::run_session;
 use super::shared::{Shared, now};
 use super::transport::resolve;
 
@@ -19,7 +19,7 @@ const RESOLVE_EVERY_MS: u64 = 10_000;
 /// How often it is asked whether there are other names.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Calls everybody whom the configuration names, for ever.
+/// Dials every peer of the configuration, for ever.
 pub(super) async fn dial_all(shared: Arc<Shared>) {
     let called: Arc<Mutex<HashSet<SocketAddr>>> = Arc::default();
     let mut warnings = warning_limit();
@@ -56,13 +56,13 @@ pub(super) async fn dial_all(shared: Arc<Shared>) {
     }
 }
 
-/// Calls one address for as long as it is wanted.
+/// Dials one address for as long as the configuration names it.
 async fn dial(shared: Arc<Shared>, called: Arc<Mutex<HashSet<SocketAddr>>>, address: SocketAddr) {
     let mut warnings = warning_limit();
     while shared.mesh.is_target(address) {
         if shared.mesh.is_wanted(address) {
             match shared.transport.dial(address).await {
-                Ok(link) => talk(Arc::clone(&shared), link, Some(address)).await,
+                Ok(link) => run_session(Arc::clone(&shared), link, Some(address)).await,
                 Err(error) => {
                     if warnings.is_due(address, now().uptime_ms) {
                         warn!(address:%; "a peer can't be reached: {error}");

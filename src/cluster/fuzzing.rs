@@ -1,4 +1,4 @@
-//! A node with state that hears whatever a peer may say, for fuzz/ alone, which has no other way to a frame.
+//! A node with state that takes any bytes from a peer, for fuzz/ alone, which has no other access to frames.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::settings::Policy;
-use crate::cluster::protocol::frame::{Frame, Goodbye, Heard, Hello, Ping, ReconcileStep, VERSION};
+use crate::cluster::protocol::frame::{
+    Frame, Goodbye, Heartbeat, Hello, Ping, ReconcileStep, VERSION,
+};
 use crate::cluster::protocol::membership::ORIGINS_A_NODE;
 use crate::cluster::protocol::mesh::{LinkId, Mesh, Now};
-use crate::cluster::protocol::readiness::Rules;
+use crate::cluster::protocol::readiness::ReadinessPolicy;
 use crate::revocation::{
     History, Id, Identity, NodeName, Origin, Revocation, Row, Section, Set, Source, State, Sum,
     Summary, Vector, Window,
@@ -30,7 +32,7 @@ const STEP_MS: u64 = 500;
 const AGE_MAX_MS: u64 = 1_500;
 
 /// Node `a`, which knows what it revoked and what node `b` did, to which it is linked; and peer `c`, which says anything.
-pub struct Rehearsal {
+pub struct FuzzNode {
     mesh: Mesh,
     set: Arc<Set>,
     history: Arc<History>,
@@ -40,8 +42,8 @@ pub struct Rehearsal {
     is_linked: bool,
 }
 
-fn rules(quarantine: &[&str]) -> Rules {
-    Rules {
+fn rules(quarantine: &[&str]) -> ReadinessPolicy {
+    ReadinessPolicy {
         on_stale: Policy::Refuse,
         on_isolated: Policy::Refuse,
         bootstrap_timeout_ms: 1_000,
@@ -57,7 +59,7 @@ fn named(name: &str) -> NodeName {
     }
 }
 
-impl Rehearsal {
+impl FuzzNode {
     /// A node that is ready, on this day.
     ///
     /// # Panics
@@ -335,7 +337,7 @@ fn steps_of_a_comparison(now: Now, vector: Vector) -> impl Iterator<Item = Frame
 }
 
 fn ping(now: Now, told: &[(&str, u32)]) -> Ping {
-    let told = told.iter().map(|(name, ago_ms)| Heard {
+    let told = told.iter().map(|(name, ago_ms)| Heartbeat {
         node: named(name),
         ago_ms: *ago_ms,
         has_left: false,

@@ -7,6 +7,7 @@ mod connection;
 mod dialer;
 mod enrolment;
 mod fuzzing;
+
 mod node;
 mod outbox;
 mod peer_address;
@@ -26,9 +27,9 @@ pub use enrolment::invitation::Invitation;
 pub use enrolment::joined_nodes::joined as joined_nodes;
 /// For fuzz/ alone, which has no other way to a frame.
 #[doc(hidden)]
-pub use fuzzing::Rehearsal;
+pub use fuzzing::FuzzNode;
 pub use node::{Node, NodeCounts, NodeError, NodeStatus};
 pub use peer_address::Peer;
-pub use protocol::counters::Exchanged;
+pub use protocol::counters::ExchangeCounters;
 pub use protocol::mesh::PeerStatus;
 pub use settings::{Certificates, ClusterSettings, Policy, Security};

@@ -13,31 +13,31 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::bus::{self, BusCounts, Post};
+use super::bus::{self, BusClient, BusCounts};
 use super::connection;
 use super::dialer;
 use super::enrolment::joined_nodes::joined;
-use super::enrolment::server::Registrar;
-use super::outbox::Order;
-use super::protocol::counters::Exchanged;
+use super::enrolment::server::EnrolmentServer;
+use super::outbox::LinkCommand;
+use super::protocol::counters::ExchangeCounters;
 use super::protocol::mesh::{Mesh, PeerStatus};
-use super::protocol::readiness::Rules;
+use super::protocol::readiness::ReadinessPolicy;
 use super::settings::ClusterSettings;
 use super::shared::{Shared, now};
-use super::transport::{Joins, Transport};
+use super::transport::{EnrolmentHandler, Transport};
 use crate::clock;
 use crate::revocation::{Import, NodeName, Origin, Progress, Revocations};
 
-/// How long a node that stops waits until others have heard its last words.
+/// How long a node that stops waits until others have its last messages.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// This node among others.
 pub struct Node {
     shared: Arc<Shared>,
     /// `None`: there is no bus.
-    bus: Option<Arc<Post>>,
+    bus: Option<Arc<BusClient>>,
     /// None, where nodes have no certificates.
-    registrar: Option<Arc<Registrar>>,
+    enrolment: Option<Arc<EnrolmentServer>>,
     runtime: Option<Runtime>,
     address: SocketAddr,
 }
@@ -97,7 +97,7 @@ pub struct NodeCounts {
 }
 
 impl Node {
-    /// Takes part in the cluster. The data folder says whom this node admitted, and whom it invited.
+    /// Takes part in the cluster. The data folder names the nodes that this one admitted and invited.
     pub fn start(
         settings: &ClusterSettings,
         revocations: &Arc<Revocations>,
@@ -133,10 +133,10 @@ impl Node {
         let joined = joined.into_iter().map(|(_, address)| address).collect();
         let shared = Arc::new(Shared::new(mesh, transport, settings, joined, revocations));
         shared.show_certificates(&settings.security);
-        let registrar = registrar(settings, data_dir, &shared);
-        let joins = registrar
+        let enrolment = enrolment(settings, data_dir, &shared);
+        let joins = enrolment
             .as_ref()
-            .map_or_else(nobody_joins, Registrar::joins);
+            .map_or_else(nobody_joins, EnrolmentServer::joins);
         let inside = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(NodeError::System)?;
         let (arrivals, inbox) = mpsc::channel(64);
@@ -158,7 +158,7 @@ impl Node {
         Ok(Self {
             shared,
             bus,
-            registrar,
+            enrolment,
             runtime: Some(runtime),
             address,
         })
@@ -190,7 +190,7 @@ impl Node {
     /// # Errors
     ///
     /// The certificates can't be used; nothing has changed then.
-    pub fn obey(&self, settings: &ClusterSettings) -> Result<(), String> {
+    pub fn reconfigure(&self, settings: &ClusterSettings) -> Result<(), String> {
         self.shared.transport.replace(&settings.security)?;
         self.shared.show_certificates(&settings.security);
         let rules = settings.security.digest();
@@ -198,13 +198,13 @@ impl Node {
             self.shared
                 .close_all("the rules of who may be a peer have changed");
         }
-        if let Some(registrar) = &self.registrar {
-            registrar.obey(settings);
+        if let Some(enrolment) = &self.enrolment {
+            enrolment.reconfigure(settings);
         }
         self.shared.peers.lock().clone_from(&settings.peers);
         *self.shared.ack.lock() = settings.ack;
-        if let Some(post) = &self.bus {
-            post.obey(settings);
+        if let Some(client) = &self.bus {
+            client.reconfigure(settings);
         }
         let steps = self.shared.mesh.reconfigure(rules_of(settings));
         self.shared.carry_out(steps);
@@ -213,7 +213,7 @@ impl Node {
 
     /// Nothing that others say needs to be kept longer than that; `None`: some tokens live for ever.
     pub fn keep_at_most(&self, longest: Option<Duration>) {
-        self.shared.mesh.admission.keep_at_most(longest);
+        self.shared.mesh.limits.keep_at_most(longest);
     }
 
     /// The operator takes the responsibility: this node serves by what it knows.
@@ -253,13 +253,13 @@ impl Node {
     }
 
     /// How much was exchanged.
-    pub fn exchanged(&self) -> &Exchanged {
+    pub fn exchanged(&self) -> &ExchangeCounters {
         &self.shared.mesh.exchanged
     }
 
     /// How the bus fares, for machines; `None`: there is none.
     pub fn bus(&self) -> Option<BusCounts> {
-        self.bus.as_ref().map(|post| post.counts())
+        self.bus.as_ref().map(|client| client.counts())
     }
 
     /// Says goodbye, once what was revoked here has been sent.
@@ -268,22 +268,22 @@ impl Node {
             return;
         };
         for outbox in self.shared.outboxes.lock().values() {
-            outbox.order(Order::Leave);
+            outbox.order(LinkCommand::Leave);
         }
-        let post = self.bus.as_ref();
-        if let Some(post) = post {
-            post.leave();
+        let client = self.bus.as_ref();
+        if let Some(client) = client {
+            client.leave();
         }
-        let has_left = || post.is_none_or(|post| post.has_said_goodbye());
+        let has_left = || client.is_none_or(|client| client.has_sent_goodbye());
         runtime.block_on(async {
             let gone = async {
                 while !(self.shared.outboxes.lock().is_empty() && has_left()) {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
-            let _ = tokio::time::timeout(FAREWELL, gone).await; // who has not heard it will miss us
+            let _ = tokio::time::timeout(FAREWELL, gone).await; // a node that has not heard it will miss this one
         });
-        if let Some(import) = post.and_then(|post| post.progress()) {
+        if let Some(import) = client.and_then(|client| client.progress()) {
             self.shared.revocations.import(import);
         }
     }
@@ -313,8 +313,8 @@ fn own_origin(revocations: &Revocations, node: &NodeName) -> Result<(), NodeErro
     Ok(())
 }
 
-fn rules_of(settings: &ClusterSettings) -> Rules {
-    Rules {
+fn rules_of(settings: &ClusterSettings) -> ReadinessPolicy {
+    ReadinessPolicy {
         on_stale: settings.on_stale,
         on_isolated: settings.on_isolated,
         bootstrap_timeout_ms: u64::try_from(settings.bootstrap_timeout.as_millis())
@@ -324,19 +324,19 @@ fn rules_of(settings: &ClusterSettings) -> Rules {
     }
 }
 
-/// Who makes machines nodes of this cluster.
-fn registrar(
+/// The server of enrolments, if this node can issue certificates.
+fn enrolment(
     settings: &ClusterSettings,
     data_dir: &Path,
     shared: &Arc<Shared>,
-) -> Option<Arc<Registrar>> {
+) -> Option<Arc<EnrolmentServer>> {
     let (asked, told) = (Arc::clone(shared), Arc::clone(shared));
     let connected = move || asked.connected();
     let admitted = move |addresses| *told.joined.lock() = addresses;
-    Registrar::new(settings, data_dir, connected, admitted).map(Arc::new)
+    EnrolmentServer::new(settings, data_dir, connected, admitted).map(Arc::new)
 }
 
-/// Where nobody has certificates, there is none to be had.
-fn nobody_joins() -> Joins {
+/// The handler of a cluster without certificates: there are none to request.
+fn nobody_joins() -> EnrolmentHandler {
     Arc::new(|_, _| (StatusCode::NOT_FOUND, Vec::new()))
 }

@@ -17,10 +17,10 @@ const WAITING_BYTES_MAX: usize = 256 << 20;
 const HANG_UP_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a connection's writer is to do.
-pub(super) enum Order {
+pub(super) enum LinkCommand {
     /// Send this.
     Say(Frame),
-    /// Send one's own rows after that number, from now on.
+    /// Send this node's own rows after that number, from now on.
     Push { origin: Origin, after: u64 },
     /// Send what is left, say goodbye and hang up.
     Leave,
@@ -30,7 +30,7 @@ pub(super) enum Order {
 
 /// The way to a connection's writer.
 pub(super) struct Outbox {
-    orders: mpsc::UnboundedSender<(Order, usize)>,
+    orders: mpsc::UnboundedSender<(LinkCommand, usize)>,
     waiting: Arc<AtomicUsize>,
     /// Why to hang up, once that was ordered.
     closing: watch::Sender<Option<String>>,
@@ -38,7 +38,7 @@ pub(super) struct Outbox {
 
 /// The other end of it.
 pub(super) struct Inbox {
-    orders: mpsc::UnboundedReceiver<(Order, usize)>,
+    orders: mpsc::UnboundedReceiver<(LinkCommand, usize)>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -59,15 +59,15 @@ impl Outbox {
     }
 
     /// Orders something, unless too much waits already: then the peer is hung up on.
-    pub(super) fn order(&self, order: Order) {
+    pub(super) fn order(&self, order: LinkCommand) {
         let bytes = order.bytes();
         let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let order = if waiting > WAITING_BYTES_MAX {
-            Order::Close("it asks for more than it takes".to_owned())
+            LinkCommand::Close("it asks for more than it takes".to_owned())
         } else {
             order
         };
-        if let Order::Close(why) = &order {
+        if let LinkCommand::Close(why) = &order {
             self.closing.send_if_modified(|known| {
                 let is_first = known.is_none();
                 known.get_or_insert_with(|| why.clone());
@@ -93,21 +93,21 @@ impl Outbox {
 
 impl Inbox {
     /// The next order, as soon as there is one.
-    pub(super) async fn next(&mut self) -> Option<Order> {
+    pub(super) async fn next(&mut self) -> Option<LinkCommand> {
         let (order, bytes) = self.orders.recv().await?;
         self.waiting.fetch_sub(bytes, Ordering::Relaxed);
         Some(order)
     }
 
     /// The next order, if there is one already.
-    pub(super) fn next_at_hand(&mut self) -> Option<Order> {
+    pub(super) fn next_at_hand(&mut self) -> Option<LinkCommand> {
         let (order, bytes) = self.orders.try_recv().ok()?;
         self.waiting.fetch_sub(bytes, Ordering::Relaxed);
         Some(order)
     }
 }
 
-impl Order {
+impl LinkCommand {
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
         match self {
@@ -127,9 +127,9 @@ mod tests {
             .enable_time()
             .start_paused(true)
             .build();
-        let (outbox, _inbox) = Outbox::new(); // whose writer is busy for ever
-        outbox.order(Order::Close("it was silent".to_owned()));
-        outbox.order(Order::Close("it was silent for longer".to_owned()));
+        let (outbox, _inbox) = Outbox::new(); // its writer is busy for ever
+        outbox.order(LinkCommand::Close("it was silent".to_owned()));
+        outbox.order(LinkCommand::Close("it was silent for longer".to_owned()));
         let why = runtime.unwrap().block_on(outbox.overdue());
         assert_eq!(why, "it was silent");
     }

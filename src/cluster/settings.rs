@@ -23,7 +23,7 @@ pub struct ClusterSettings {
     pub peers: Vec<Peer>,
     /// How nodes know each other.
     pub security: Security,
-    /// Who must have a revocation before a logout is answered.
+    /// Which nodes must have a revocation before a logout is answered.
     pub ack: Ack,
     /// Whether this is the first boot of the first node: it may serve with an empty journal.
     pub initial: bool,
@@ -40,7 +40,7 @@ pub struct ClusterSettings {
 }
 
 impl ClusterSettings {
-    /// What the sums of sets are keyed with: everybody who knows the authorities has the same.
+    /// The key of the sums of sets: the same for all nodes with the same authorities.
     pub fn sum_key(&self) -> SumKey {
         let Security::Certificates(certificates) = &self.security else {
             return SumKey::default();
@@ -64,7 +64,7 @@ pub enum Security {
 }
 
 impl Security {
-    /// The same for the same rules of who may be a peer: a digest of them.
+    /// A digest of the rules that decide which nodes may be peers.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         if let Self::Certificates(certificates) = self {

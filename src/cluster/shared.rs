@@ -11,7 +11,8 @@ use log::{error, info, warn};
 use parking_lot::Mutex;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
-use super::outbox::{Order, Outbox};
+use super::backoff::warning_limit;
+use super::outbox::{LinkCommand, Outbox};
 use super::peer_address::Peer;
 use super::protocol::membership::Chain;
 use super::protocol::mesh::{LinkId, Mesh, Now, Steps};
@@ -19,13 +20,11 @@ use super::protocol::readiness::SKEW_WARNING_MS;
 use super::settings::{ClusterSettings, Security};
 use super::transport::Transport;
 use crate::clock;
+use crate::log_limit::LogLimit;
 use crate::revocation::{Ack, Found, Import, NodeName, Origin, Progress, Revocations, State};
 
 /// How often it is asked what is due, and where this node stands.
 const TICK: Duration = Duration::from_millis(100);
-
-/// How often a clock that is wrong is complained about.
-const SKEW_WARNING_EVERY_MS: u64 = 60_000;
 
 /// What all tasks of a node need.
 pub(super) struct Shared {
@@ -36,14 +35,14 @@ pub(super) struct Shared {
     pub(super) next_link: AtomicU64,
     /// Where others are, as the configuration says.
     pub(super) peers: Mutex<Vec<Peer>>,
-    /// The same, as those said who joined.
+    /// The addresses of nodes that joined by way of this one.
     pub(super) joined: Mutex<Vec<SocketAddr>>,
     pub(super) ack: Mutex<Ack>,
     pub(super) propagation: Histogram,
     pub(super) renewing: Mutex<Option<Origin>>,
-    /// The digest of the rules of who may be a peer.
+    /// The digest of the rules that decide which nodes may be peers.
     pub(super) security: Mutex<[u8; 32]>,
-    pub(super) skew_warned_ms: AtomicU64,
+    pub(super) skew_warnings: Mutex<LogLimit>,
 }
 
 /// What both clocks say.
@@ -74,7 +73,7 @@ impl Shared {
             propagation: Histogram::new(exponential_buckets(0.001, 2.0, 17)), // to a minute
             renewing: Mutex::new(None),
             security: Mutex::new(settings.security.digest()),
-            skew_warned_ms: AtomicU64::new(0),
+            skew_warnings: Mutex::new(warning_limit()),
         }
     }
 
@@ -119,7 +118,7 @@ impl Shared {
             }
             let (origin, _) = self.mesh.history.own();
             self.revocations.acks().note(&node, origin, after);
-            self.order(link, Order::Push { origin, after });
+            self.order(link, LinkCommand::Push { origin, after });
         }
         if let Some((node, origin, reached)) = steps.acked {
             self.revocations.acks().note(&node, origin, reached);
@@ -129,10 +128,10 @@ impl Shared {
             self.propagation.observe(took.as_secs_f64());
         }
         for (link, frame) in steps.frames {
-            self.order(link, Order::Say(frame));
+            self.order(link, LinkCommand::Say(frame));
         }
         for (link, why) in steps.closes {
-            self.order(link, Order::Close(why));
+            self.order(link, LinkCommand::Close(why));
         }
         if steps.must_renew {
             self.renew();
@@ -155,7 +154,7 @@ impl Shared {
     }
 
     /// Orders something for a connection, if it is there still.
-    pub(super) fn order(&self, link: LinkId, order: Order) {
+    pub(super) fn order(&self, link: LinkId, order: LinkCommand) {
         if let Some(outbox) = self.outboxes.lock().get(&link) {
             outbox.order(order);
         }
@@ -187,7 +186,7 @@ impl Shared {
 
     pub(super) fn close_all(&self, why: &str) {
         for outbox in self.outboxes.lock().values() {
-            outbox.order(Order::Close(why.to_owned()));
+            outbox.order(LinkCommand::Close(why.to_owned()));
         }
     }
 
@@ -230,11 +229,9 @@ impl Shared {
 
     fn warn_of_skew(&self, now: Now) {
         let ahead_ms = self.mesh.clock_ahead_ms().unwrap_or_default();
-        let warned_ms = self.skew_warned_ms.load(Ordering::Relaxed);
-        let is_due = warned_ms == 0 || now.uptime_ms - warned_ms >= SKEW_WARNING_EVERY_MS;
-        if ahead_ms.unsigned_abs() > SKEW_WARNING_MS && is_due {
-            self.skew_warned_ms.store(now.uptime_ms, Ordering::Relaxed);
-            warn!(ahead_ms; "the clock is not that of the other nodes");
+        let is_off = ahead_ms.unsigned_abs() > SKEW_WARNING_MS;
+        if is_off && self.skew_warnings.lock().is_due((), now.uptime_ms) {
+            warn!(ahead_ms; "the clock differs from the other nodes' clocks");
         }
     }
 }

@@ -168,7 +168,7 @@ impl Reloader {
         }
         if let (Some(node), Some(cluster)) = (&self.node, &loaded.server.cluster) {
             let unfit = |why| ReloadError::Faults(format!("error: {why}"));
-            node.obey(cluster).map_err(unfit)?;
+            node.reconfigure(cluster).map_err(unfit)?;
         }
         next.gate.honour_meanings(clock::now());
         if let Some(node) = &self.node {

@@ -1,4 +1,4 @@
-//! The way to the server: it is verified where TLS is spoken, and it is told who comes.
+//! Connections to the bus's server: over TLS if so configured, with the configured login.
 
 use std::io;
 use std::sync::Arc;
@@ -17,24 +17,24 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::read_limit::{Limited, Room};
-use super::server::{ANSWER_BYTES_MAX, PATIENCE, Server, Trouble, late, told};
+use super::read_limit::{LimitedStream, ReadBudget};
+use super::server::{ANSWER_BYTES_MAX, BusError, BusServer, PATIENCE, late, told};
 use crate::cluster::bus_settings::Bus;
 use crate::revocation::NodeName;
 
-/// The way to the server.
-pub(super) struct Door {
+/// How the server is reached.
+pub(super) struct BusConnector {
     host: String,
     port: u16,
     login: RedisConnectionInfo,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
-trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
+trait BusStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> BusStream for T {}
 
-impl Door {
-    /// The way to this bus.
+impl BusConnector {
+    /// A connector for this bus.
     ///
     /// # Errors
     ///
@@ -56,26 +56,26 @@ impl Door {
     }
 
     /// Opens a connection for this node.
-    pub(super) async fn open(&self, node: &NodeName) -> Result<Server, Trouble> {
+    pub(super) async fn open(&self, node: &NodeName) -> Result<BusServer, BusError> {
         let opened = timeout(PATIENCE, self.connect(node)).await;
         opened.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn connect(&self, node: &NodeName) -> Result<Server, Trouble> {
+    async fn connect(&self, node: &NodeName) -> Result<BusServer, BusError> {
         let stream = self.carrier().await;
-        let stream = stream.map_err(|error| Trouble::Failed(error.to_string()))?;
-        let room = Room::of(ANSWER_BYTES_MAX);
-        let stream = Limited::new(stream, room.clone());
+        let stream = stream.map_err(|error| BusError::Failed(error.to_string()))?;
+        let room = ReadBudget::of(ANSWER_BYTES_MAX);
+        let stream = LimitedStream::new(stream, room.clone());
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let password = self.login.password().map(str::to_owned);
         let opened = MultiplexedConnection::new_with_config(&self.login, stream, config).await;
         let (connection, carrying) =
-            opened.map_err(|error| Trouble::Failed(told(&error, password.as_deref())))?;
+            opened.map_err(|error| BusError::Failed(told(&error, password.as_deref())))?;
         let carrier = tokio::spawn(carrying);
-        Ok(Server::over(connection, carrier, room, password, node))
+        Ok(BusServer::over(connection, carrier, room, password, node))
     }
 
-    async fn carrier(&self) -> io::Result<Box<dyn Carrier>> {
+    async fn carrier(&self) -> io::Result<Box<dyn BusStream>> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
         let Some((config, name)) = &self.tls else {
@@ -118,7 +118,7 @@ fn tls_to(bus: &Bus) -> Result<(Arc<ClientConfig>, ServerName<'static>), String>
     Ok((Arc::new(config), name))
 }
 
-/// Who may vouch for the server: the file of the configuration, or the system.
+/// The authorities of the server's certificate: from the configured file, or the system's.
 fn authorities(bus: &Bus) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let Some(pem) = &bus.authorities_pem else {

@@ -4,33 +4,33 @@ use std::sync::Arc;
 
 use log::info;
 
-use super::entry::{Letter, Voice};
-use super::state::Post;
-use crate::cluster::connection::Present;
-use crate::cluster::outbox::{Inbox, Order};
+use super::client::BusClient;
+use super::entry::{DirectMessage, SessionId};
+use crate::cluster::connection::LinkGuard;
+use crate::cluster::outbox::{Inbox, LinkCommand};
 use crate::cluster::protocol::frame::Frame;
 use crate::cluster::protocol::mesh::LinkId;
 use crate::cluster::shared::Shared;
 use crate::revocation::{NodeName, Origin};
 
-/// To whom letters go.
-pub(super) struct Addressee {
+/// The receiver of direct messages.
+pub(super) struct Recipient {
     pub(super) node: NodeName,
-    pub(super) voice: Voice,
+    pub(super) session_id: SessionId,
 }
 
-/// Writes letters to a node until an order says to end, or the node is reached otherwise.
+/// Sends direct messages to a node until a command ends it, or the node is reached otherwise.
 pub(super) async fn write(
     shared: Arc<Shared>,
-    post: Arc<Post>,
+    client: Arc<BusClient>,
     link: LinkId,
-    to: Addressee,
+    to: Recipient,
     mut inbox: Inbox,
     overdue: impl Future<Output = String>,
 ) {
-    let present = Present::of(Arc::clone(&shared), link);
+    let present = LinkGuard::of(Arc::clone(&shared), link);
     let why = tokio::select! {
-        why = carry_out(&shared, &post, &to, &mut inbox) => why,
+        why = carry_out(&shared, &client, &to, &mut inbox) => why,
         why = overdue => why,
     };
     if let Some(node) = present.end() {
@@ -39,7 +39,12 @@ pub(super) async fn write(
 }
 
 /// Carries out the orders until one says to end. The text says why.
-async fn carry_out(shared: &Shared, post: &Post, to: &Addressee, inbox: &mut Inbox) -> String {
+async fn carry_out(
+    shared: &Shared,
+    client: &BusClient,
+    to: &Recipient,
+    inbox: &mut Inbox,
+) -> String {
     while let Some(first) = inbox.next().await {
         let mut orders = vec![first];
         orders.extend(std::iter::from_fn(|| inbox.next_at_hand()));
@@ -50,36 +55,38 @@ async fn carry_out(shared: &Shared, post: &Post, to: &Addressee, inbox: &mut Inb
             }
             match order {
                 // The bus itself says goodbye, to all at once.
-                Order::Say(Frame::Goodbye(_)) => {}
-                Order::Say(frame) => send(post, to, frame).await,
-                Order::Push { origin, after } => push(shared, post, to, origin, after).await,
-                Order::Leave => return "this node stops".to_owned(),
-                Order::Close(why) => return why,
+                LinkCommand::Say(Frame::Goodbye(_)) => {}
+                LinkCommand::Say(frame) => send(client, to, frame).await,
+                LinkCommand::Push { origin, after } => {
+                    push(shared, client, to, origin, after).await
+                }
+                LinkCommand::Leave => return "this node stops".to_owned(),
+                LinkCommand::Close(why) => return why,
             }
         }
     }
-    "nothing is left to say".to_owned()
+    "nothing is left to send".to_owned()
 }
 
-fn is_ack(order: &Order) -> bool {
-    matches!(order, Order::Say(Frame::Ack { .. }))
+fn is_ack(order: &LinkCommand) -> bool {
+    matches!(order, LinkCommand::Say(Frame::Ack { .. }))
 }
 
-async fn send(post: &Post, to: &Addressee, frame: Frame) {
-    let letter = Letter {
+async fn send(client: &BusClient, to: &Recipient, frame: Frame) {
+    let message = DirectMessage {
         to: to.node.clone(),
-        voice: to.voice,
+        session_id: to.session_id,
         frame,
     };
-    post.send(letter).await;
+    client.send(message).await;
 }
 
-/// Sends one's own rows after a number, as far as they go now; those that follow everybody is told.
-async fn push(shared: &Shared, post: &Post, to: &Addressee, origin: Origin, mut after: u64) {
+/// Sends this node's own rows after a number, up to the current one; later rows are broadcast.
+async fn push(shared: &Shared, client: &BusClient, to: &Recipient, origin: Origin, mut after: u64) {
     let (own, number) = shared.mesh.history.own();
     while own == origin && after < number {
         let frame = shared.mesh.delta_after(origin, after);
         after = frame.last_number().unwrap_or(number);
-        send(post, to, frame).await;
+        send(client, to, frame).await;
     }
 }

@@ -1,5 +1,6 @@
 //! A stream of Redis or Valkey that carries what nodes say to each other where no connection does.
 
+mod client;
 mod connector;
 mod direct;
 mod entry;
@@ -9,11 +10,11 @@ mod reader;
 mod receiver;
 mod server;
 mod session;
-mod state;
+
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub(super) use client::BusClient;
+pub use client::BusCounts;
 pub(super) use session::{attend, open};
-pub use state::BusCounts;
-pub(super) use state::Post;

@@ -47,7 +47,7 @@ impl fmt::Display for EntryId {
 
 /// What the server says of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(super) struct StreamExtent {
     /// The oldest entry that is there.
     pub(super) first: Option<EntryId>,
     /// The newest one that ever was.
@@ -69,7 +69,7 @@ pub(super) enum Loss {
     Anew,
     /// What followed what was read is not kept any more.
     Trimmed,
-    /// Something is on it that is too large to be read; everything before this node's next word was passed over.
+    /// An entry is too large to be read; everything before this node's next entry was skipped.
     TooLarge,
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for Loss {
 
 /// Where a node is in the stream.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct StreamPosition {
     /// The last entry that was read.
     pub(super) read: EntryId,
     server: Option<String>,
@@ -99,7 +99,7 @@ pub(super) struct Place {
     counted_to: EntryId,
 }
 
-impl Place {
+impl StreamPosition {
     /// After this entry.
     pub(super) fn after(read: Option<(u64, u64)>) -> Self {
         let read = read.map(|(time_ms, serial)| EntryId { time_ms, serial });
@@ -120,14 +120,14 @@ impl Place {
     }
 
     /// Which server process answers.
-    pub(super) fn look_at_server(&mut self, run_id: &str) -> Option<Loss> {
+    pub(super) fn check_run_id(&mut self, run_id: &str) -> Option<Loss> {
         let before = self.server.replace(run_id.to_owned());
         let is_other = before.is_some_and(|before| before != run_id);
         is_other.then_some(Loss::OtherServer)
     }
 
     /// What the stream is now; `None`: there is none. One that can't be continued is read from its beginning.
-    pub(super) fn look_at_stream(&mut self, stretch: Option<Stretch>) -> Option<Loss> {
+    pub(super) fn check_stream(&mut self, stretch: Option<StreamExtent>) -> Option<Loss> {
         let loss = self.loss(stretch);
         if loss.is_some() {
             self.read = EntryId::ZERO;
@@ -137,7 +137,7 @@ impl Place {
         loss
     }
 
-    fn loss(&self, stretch: Option<Stretch>) -> Option<Loss> {
+    fn loss(&self, stretch: Option<StreamExtent>) -> Option<Loss> {
         if self.read == EntryId::ZERO {
             return None; // nothing was ever read
         }
@@ -166,8 +166,8 @@ mod tests {
         EntryId { time_ms, serial: 0 }
     }
 
-    fn stretch(first: u64, last: u64, added: u64) -> Stretch {
-        Stretch {
+    fn stretch(first: u64, last: u64, added: u64) -> StreamExtent {
+        StreamExtent {
             first: Some(id(first)),
             last: id(last),
             added: Some(added),
@@ -176,68 +176,68 @@ mod tests {
 
     #[test]
     fn a_stream_that_goes_on_has_lost_nothing() {
-        let mut place = Place::after(None);
-        assert_eq!(place.look_at_server("one"), None);
-        assert_eq!(place.look_at_stream(None), None);
-        assert_eq!(place.look_at_stream(Some(stretch(5, 9, 3))), None);
+        let mut place = StreamPosition::after(None);
+        assert_eq!(place.check_run_id("one"), None);
+        assert_eq!(place.check_stream(None), None);
+        assert_eq!(place.check_stream(Some(stretch(5, 9, 3))), None);
         place.read = id(9);
-        assert_eq!(place.look_at_server("one"), None);
-        assert_eq!(place.look_at_stream(Some(stretch(9, 20, 7))), None);
+        assert_eq!(place.check_run_id("one"), None);
+        assert_eq!(place.check_stream(Some(stretch(9, 20, 7))), None);
         let next = id(9).next();
-        let trimmed_behind_us = Stretch {
+        let trimmed_behind_us = StreamExtent {
             first: Some(next),
             last: next,
             added: Some(8),
         };
-        assert_eq!(place.look_at_stream(Some(trimmed_behind_us)), None);
+        assert_eq!(place.check_stream(Some(trimmed_behind_us)), None);
         assert_eq!(place.read, id(9));
     }
 
     #[test]
     fn every_loss_is_noticed() {
         let at = |read: u64| {
-            let mut place = Place::after(Some((read, 0)));
-            place.look_at_stream(Some(stretch(read, read, 100)));
+            let mut place = StreamPosition::after(Some((read, 0)));
+            place.check_stream(Some(stretch(read, read, 100)));
             place
         };
         let mut place = at(50);
-        assert_eq!(place.look_at_server("one"), None);
-        assert_eq!(place.look_at_server("two"), Some(Loss::OtherServer));
+        assert_eq!(place.check_run_id("one"), None);
+        assert_eq!(place.check_run_id("two"), Some(Loss::OtherServer));
         assert_eq!(place.read, id(50));
-        assert_eq!(place.look_at_stream(None), Some(Loss::Gone));
+        assert_eq!(place.check_stream(None), Some(Loss::Gone));
         assert_eq!(place.read, EntryId::ZERO);
         let mut place = at(50);
         assert_eq!(
-            place.look_at_stream(Some(stretch(1, 49, 100))),
+            place.check_stream(Some(stretch(1, 49, 100))),
             Some(Loss::Shorter)
         );
         assert_eq!(place.read, EntryId::ZERO);
         let mut place = at(50);
         assert_eq!(
-            place.look_at_stream(Some(stretch(60, 70, 2))),
+            place.check_stream(Some(stretch(60, 70, 2))),
             Some(Loss::Anew)
         );
         assert_eq!(place.read, EntryId::ZERO);
         let mut place = at(50);
         assert_eq!(
-            place.look_at_stream(Some(stretch(60, 70, 120))),
+            place.check_stream(Some(stretch(60, 70, 120))),
             Some(Loss::Trimmed)
         );
         assert_eq!(place.read, EntryId::ZERO);
         place.read = id(60);
-        let emptied = Stretch {
+        let emptied = StreamExtent {
             first: None,
             last: id(70),
             added: Some(130),
         };
-        assert_eq!(place.look_at_stream(Some(emptied)), Some(Loss::Trimmed));
+        assert_eq!(place.check_stream(Some(emptied)), Some(Loss::Trimmed));
     }
 
     #[test]
     fn a_stream_that_is_emptied_between_two_looks_is_noticed_however_much_follows() {
         for before in [None, Some(stretch(50, 50, 1))] {
-            let mut place = Place::after(None);
-            assert_eq!(place.look_at_stream(before), None);
+            let mut place = StreamPosition::after(None);
+            assert_eq!(place.check_stream(before), None);
             if before.is_some() {
                 place.go_on_to(id(50)); // which was counted
             }
@@ -251,24 +251,24 @@ mod tests {
             }
             let counted = if before.is_some() { 20 } else { 19 };
             let same = stretch(50, 79, counted);
-            assert_eq!(goes_on.look_at_stream(Some(same)), None);
+            assert_eq!(goes_on.check_stream(Some(same)), None);
             let another = stretch(70, 79, 10);
-            assert_eq!(emptied.look_at_stream(Some(another)), Some(Loss::Anew));
+            assert_eq!(emptied.check_stream(Some(another)), Some(Loss::Anew));
         }
     }
 
     #[test]
     fn a_server_that_does_not_count_is_believed() {
-        let mut place = Place::after(None);
-        assert_eq!(place.look_at_stream(None), None);
+        let mut place = StreamPosition::after(None);
+        assert_eq!(place.check_stream(None), None);
         place.go_on_to(id(50));
-        let uncounted = Stretch {
+        let uncounted = StreamExtent {
             first: Some(id(50)),
             last: id(60),
             added: None,
         };
-        assert_eq!(place.look_at_stream(Some(uncounted)), None);
-        assert_eq!(place.look_at_stream(Some(uncounted)), None);
+        assert_eq!(place.check_stream(Some(uncounted)), None);
+        assert_eq!(place.check_stream(Some(uncounted)), None);
     }
 
     proptest! {

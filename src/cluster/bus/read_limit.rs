@@ -1,4 +1,4 @@
-//! A connection that reads no more of an answer than there is room for: what is on the bus anybody may have written.
+//! A connection that reads at most a given number of bytes of an answer: any client of the bus may have written them.
 
 use std::io;
 use std::pin::Pin;
@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How many bytes may still be read.
 #[derive(Clone, Debug)]
-pub(super) struct Room(Arc<AtomicUsize>);
+pub(super) struct ReadBudget(Arc<AtomicUsize>);
 
-impl Room {
+impl ReadBudget {
     pub(super) fn of(bytes: usize) -> Self {
         Self(Arc::new(AtomicUsize::new(bytes)))
     }
@@ -34,18 +34,18 @@ impl Room {
 }
 
 /// A stream that fails when the room is used up.
-pub(super) struct Limited<S> {
+pub(super) struct LimitedStream<S> {
     stream: S,
-    room: Room,
+    room: ReadBudget,
 }
 
-impl<S> Limited<S> {
-    pub(super) fn new(stream: S, room: Room) -> Self {
+impl<S> LimitedStream<S> {
+    pub(super) fn new(stream: S, room: ReadBudget) -> Self {
         Self { stream, room }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for LimitedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -61,7 +61,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Limited<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for LimitedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -87,9 +87,10 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_is_read_than_there_is_room_for() {
-        let room = Room::of(5);
+        let room = ReadBudget::of(5);
         let bytes: &[u8] = b"0123456789";
-        let mut limited = Limited::new(tokio::io::join(bytes, tokio::io::sink()), room.clone());
+        let mut limited =
+            LimitedStream::new(tokio::io::join(bytes, tokio::io::sink()), room.clone());
         let mut some = [0; 5];
         limited.read_exact(&mut some).await.unwrap();
         assert!(room.is_used_up());

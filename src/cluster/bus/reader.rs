@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::entry::Found;
-use super::position::{EntryId, Loss, Place};
-use super::receiver::{Ears, Heard};
-use super::server::{KEPT_MS, Question, Server, Trouble};
-use super::state::Post;
+use super::client::BusClient;
+use super::entry::FoundEntry;
+use super::position::{EntryId, Loss, StreamPosition};
+use super::receiver::{BusReceiver, EntryContext};
+use super::server::{BusError, BusServer, KEPT_MS, ReadRequest};
 use crate::cluster::shared::{Shared, now};
 
 /// How many entries are asked for at once.
@@ -20,11 +20,11 @@ const LOOK_EVERY_MS: u64 = 1_000;
 const NOTE_EVERY_MS: u64 = 10_000;
 
 /// Where this node is in the stream, and in its mailbox.
-pub(super) struct Reader {
+pub(super) struct BusReader {
     shared: Arc<Shared>,
-    post: Arc<Post>,
-    ears: Ears,
-    place: Place,
+    client: Arc<BusClient>,
+    receiver: BusReceiver,
+    place: StreamPosition,
     in_mailbox: EntryId,
     /// What comes before this entry was on the bus before this connection was made.
     mark: EntryId,
@@ -39,13 +39,13 @@ pub(super) struct Reader {
     noted_ms: u64,
 }
 
-impl Reader {
-    pub(super) fn new(shared: Arc<Shared>, post: Arc<Post>) -> Self {
-        let place = Place::after(shared.revocations.stream_read());
+impl BusReader {
+    pub(super) fn new(shared: Arc<Shared>, client: Arc<BusClient>) -> Self {
+        let place = StreamPosition::after(shared.revocations.stream_read());
         Self {
-            ears: Ears::new(Arc::clone(&shared), Arc::clone(&post)),
+            receiver: BusReceiver::new(Arc::clone(&shared), Arc::clone(&client)),
             shared,
-            post,
+            client,
             noted: place.read,
             place,
             in_mailbox: EntryId::ZERO,
@@ -60,18 +60,21 @@ impl Reader {
     }
 
     /// Whether the bus is still what this node has read.
-    pub(super) async fn look(&mut self, server: &mut Server) -> Result<Option<Loss>, Trouble> {
+    pub(super) async fn check_server(
+        &mut self,
+        server: &mut BusServer,
+    ) -> Result<Option<Loss>, BusError> {
         let run_id = server.run_id().await?;
-        let other_server = self.place.look_at_server(&run_id);
+        let other_server = self.place.check_run_id(&run_id);
         if self.is_mailbox_unfit {
             server.empty_mailbox().await?;
             self.is_mailbox_unfit = false;
         }
-        let loss = self.look_at_stream(server).await?;
+        let loss = self.check_stream(server).await?;
         Ok(loss.or(other_server))
     }
 
-    async fn look_at_stream(&mut self, server: &mut Server) -> Result<Option<Loss>, Trouble> {
+    async fn check_stream(&mut self, server: &mut BusServer) -> Result<Option<Loss>, BusError> {
         let now_ms = now().uptime_ms;
         if now_ms < self.look_ms {
             return Ok(None);
@@ -79,23 +82,23 @@ impl Reader {
         self.look_ms = now_ms + LOOK_EVERY_MS;
         let stretch = match server.stream().await {
             // The answer has the first and the last entry in it.
-            Err(Trouble::TooLarge) => {
+            Err(BusError::TooLarge) => {
                 self.look_ms = now_ms + KEPT_MS;
-                return Err(Trouble::TooLarge);
+                return Err(BusError::TooLarge);
             }
             stretch => stretch?,
         };
-        Ok(self.place.look_at_stream(stretch))
+        Ok(self.place.check_stream(stretch))
     }
 
     /// This node begins anew, with an entry that says nothing: what comes before it was on the bus before. Whether this
     /// node has read beyond it: then it is another stream, which is read from its beginning.
     pub(super) fn begin_at(&mut self, mark: EntryId, marked_ms: u64) -> bool {
-        self.ears.forget_ways();
+        self.receiver.close_links();
         self.mark = mark;
         self.marked_ms = marked_ms;
         self.is_caught_up = false;
-        self.post.caught_up.send_replace(false);
+        self.client.caught_up.send_replace(false);
         self.in_mailbox = EntryId::ZERO;
         let is_beyond = mark <= self.place.read;
         if is_beyond {
@@ -105,18 +108,18 @@ impl Reader {
     }
 
     /// Reads for as long as the connection lasts.
-    pub(super) async fn read(&mut self, server: &mut Server) -> Result<Infallible, Trouble> {
+    pub(super) async fn read(&mut self, server: &mut BusServer) -> Result<Infallible, BusError> {
         loop {
-            if let Some(loss) = self.look_at_stream(server).await? {
-                return Err(Trouble::Lost(loss));
+            if let Some(loss) = self.check_stream(server).await? {
+                return Err(BusError::Lost(loss));
             }
-            let question = Question {
+            let question = ReadRequest {
                 after: self.place.read,
                 after_in_mailbox: self.in_mailbox,
                 count: if self.is_careful { 1 } else { COUNT },
             };
             let found = match server.read(question).await {
-                Err(Trouble::TooLarge) => return Err(self.pass_over()),
+                Err(BusError::TooLarge) => return Err(self.pass_over()),
                 found => found?,
             };
             let mut has_news = false;
@@ -128,33 +131,33 @@ impl Reader {
     }
 
     /// Something can't be read. If it still can't be when it is asked for alone, all is passed over up to the mark.
-    fn pass_over(&mut self) -> Trouble {
+    fn pass_over(&mut self) -> BusError {
         if !self.is_careful {
             self.is_careful = true;
-            return Trouble::TooLarge;
+            return BusError::TooLarge;
         }
-        self.post.skip();
+        self.client.skip();
         self.place.read = self.place.read.max(self.mark);
         self.is_mailbox_unfit = true;
         self.look_ms = now().uptime_ms + KEPT_MS;
-        Trouble::Lost(Loss::TooLarge)
+        BusError::Lost(Loss::TooLarge)
     }
 
     /// Takes in an entry. Whether something is to be written to the journal.
-    fn take(&mut self, found: Found) -> bool {
-        let Found {
+    fn take(&mut self, found: FoundEntry) -> bool {
+        let FoundEntry {
             id,
             is_ours,
             fields,
         } = found;
         let now = now();
-        let heard = Heard {
+        let heard = EntryContext {
             id,
             is_ours,
             old_ms: (!is_ours && id < self.mark).then(|| self.age_ms(id, now.uptime_ms)),
             now,
         };
-        let has_news = self.ears.hear(fields, &heard);
+        let has_news = self.receiver.on_entry(fields, &heard);
         if is_ours {
             self.in_mailbox = id;
         } else {
@@ -180,13 +183,13 @@ impl Reader {
         let (marked_ms, now_ms) = (self.marked_ms, now().uptime_ms);
         let mesh = &self.shared.mesh;
         mesh.on_bus(|bus, since_ms| bus.read(marked_ms, since_ms, now_ms));
-        self.post.caught_up.send_replace(true);
+        self.client.caught_up.send_replace(true);
     }
 
     /// The place in the stream goes into the journal, after what came before it.
     fn note_place(&mut self, has_news: bool) {
         let read = self.place.read;
-        *self.post.read.lock() = read;
+        *self.client.read.lock() = read;
         let now_ms = now().uptime_ms;
         let is_due = has_news || now_ms.saturating_sub(self.noted_ms) >= NOTE_EVERY_MS;
         if !is_due || read == self.noted {
@@ -194,7 +197,7 @@ impl Reader {
         }
         self.noted = read;
         self.noted_ms = now_ms;
-        if let Some(import) = self.post.progress() {
+        if let Some(import) = self.client.progress() {
             self.shared.revocations.import(import);
         }
     }

@@ -1,4 +1,4 @@
-//! What this node hears on the bus: who is there, what they say to everybody, and what to this node.
+//! What this node receives from the bus: the presence of other nodes, broadcasts, and messages to this node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,46 +6,46 @@ use std::sync::atomic::Ordering;
 
 use log::warn;
 
-use super::direct::{self, Addressee};
-use super::entry::{Entry, Field, Speaker};
+use super::client::BusClient;
+use super::direct::{self, Recipient};
+use super::entry::{BusEntry, BusSender, EntryField};
 use super::position::EntryId;
-use super::state::Post;
 use crate::cluster::backoff::warning_limit;
-use crate::cluster::outbox::{Order, Outbox};
+use crate::cluster::outbox::{LinkCommand, Outbox};
 use crate::cluster::protocol::frame::{self, Frame, Goodbye, Ping};
 use crate::cluster::protocol::mesh::{LinkId, Now, Steps};
-use crate::cluster::protocol::peer_session::Bucket;
+use crate::cluster::protocol::peer_session::RowBudget;
 use crate::cluster::shared::Shared;
 use crate::log_limit::LogLimit;
 use crate::revocation::NodeName;
 
-/// How many others are known: more is no cluster that we could be in.
+/// How many other nodes are known at most.
 const OTHERS_MAX: usize = 1024;
 
-/// Whom this node hears.
-pub(super) struct Ears {
+/// The nodes that are present on the bus, and what they send.
+pub(super) struct BusReceiver {
     shared: Arc<Shared>,
-    post: Arc<Post>,
-    others: BTreeMap<NodeName, Other>,
-    /// How far our time of day is ahead of the server's, in milliseconds, as one's own pings tell.
+    client: Arc<BusClient>,
+    others: BTreeMap<NodeName, BusPeer>,
+    /// How far our time of day is ahead of the server's, in milliseconds, as this node's own pings tell.
     ahead_ms: Option<i64>,
     namesake_warnings: LogLimit,
 }
 
-/// Somebody who was heard.
-struct Other {
-    speaker: Speaker,
+/// Another node on the bus.
+struct BusPeer {
+    sender: BusSender,
     /// The way to it by the bus, as long as the mesh wants it.
     link: Option<LinkId>,
-    bucket: Bucket,
+    bucket: RowBudget,
     /// The number of the last of its own revocations, as it said before this node was there.
     told: u64,
     /// Until when nothing is taken of it: it says too much.
-    unheard_until_ms: u64,
+    muted_until_ms: u64,
 }
 
-/// How something is heard.
-pub(super) struct Heard {
+/// Where and when an entry was found.
+pub(super) struct EntryContext {
     pub(super) id: EntryId,
     /// It lay in this node's mailbox.
     pub(super) is_ours: bool,
@@ -54,42 +54,42 @@ pub(super) struct Heard {
     pub(super) now: Now,
 }
 
-impl Heard {
+impl EntryContext {
     fn is_old(&self) -> bool {
         self.old_ms.is_some()
     }
 }
 
 /// Everything returns whether something is to be written to the journal.
-impl Ears {
-    pub(super) fn new(shared: Arc<Shared>, post: Arc<Post>) -> Self {
+impl BusReceiver {
+    pub(super) fn new(shared: Arc<Shared>, client: Arc<BusClient>) -> Self {
         Self {
             shared,
-            post,
+            client,
             others: BTreeMap::new(),
             ahead_ms: None,
             namesake_warnings: warning_limit(),
         }
     }
 
-    /// This node has another voice: what was being said to the former one is over.
-    pub(super) fn forget_ways(&mut self) {
+    /// This node has a new session: exchanges with the former one are over.
+    pub(super) fn close_links(&mut self) {
         for other in self.others.values_mut() {
             if let Some(link) = other.link.take() {
                 let why = "the bus is begun anew".to_owned();
-                self.shared.order(link, Order::Close(why));
+                self.shared.order(link, LinkCommand::Close(why));
             }
         }
     }
 
-    /// Hears an entry.
-    pub(super) fn hear(&mut self, fields: Vec<Field>, heard: &Heard) -> bool {
-        let Some(entry) = Entry::read(fields) else {
+    /// Handles an entry.
+    pub(super) fn on_entry(&mut self, fields: Vec<EntryField>, heard: &EntryContext) -> bool {
+        let Some(entry) = BusEntry::parse(fields) else {
             return self.skip();
         };
-        let is_for_us = !heard.is_ours || entry.to == Some(self.post.voice());
+        let is_for_us = !heard.is_ours || entry.to == Some(self.client.session_id());
         let is_own = entry.from == self.shared.mesh.name;
-        let is_let_in = self.post.lets_in(&entry.from) && self.shared.mesh.listens_to(&entry.from);
+        let is_let_in = self.client.allows(&entry.from) && self.shared.mesh.listens_to(&entry.from);
         if !is_for_us || !is_own && !is_let_in {
             return false;
         }
@@ -97,29 +97,29 @@ impl Ears {
             return false;
         };
         let frame = match Frame::decode(bytes) {
-            Ok(Some(frame)) => self.post.unstamped(frame, heard.now.uptime_ms),
+            Ok(Some(frame)) => self.client.unstamped(frame, heard.now.uptime_ms),
             Ok(None) => return false, // a later version's
             Err(_) => return self.skip(),
         };
         if is_own {
-            self.hear_own(&entry, &frame, heard)
+            self.on_own_entry(&entry, &frame, heard)
         } else if let Frame::Ping(ping) = frame {
-            self.hear_ping(&entry, ping, heard)
+            self.on_ping(&entry, ping, heard)
         } else {
-            self.hear_frame(&entry, frame, heard)
+            self.on_frame(&entry, frame, heard)
         }
     }
 
     fn skip(&self) -> bool {
-        self.post.skip();
+        self.client.skip();
         false
     }
 
-    /// One hears oneself: that is how one knows that the bus speaks.
-    fn hear_own(&mut self, entry: &Entry, frame: &Frame, heard: &Heard) -> bool {
-        if !self.post.is_own(entry.speaker.voice) {
+    /// An entry of this node itself: it shows that the bus delivers.
+    fn on_own_entry(&mut self, entry: &BusEntry, frame: &Frame, heard: &EntryContext) -> bool {
+        if !self.client.is_own(entry.sender.session_id) {
             if heard.is_old() {
-                return self.overhear(entry, frame, heard); // of an earlier process
+                return self.apply_broadcast(entry, frame, heard); // of an earlier process
             }
             self.warn_of_namesake(heard.now);
             return false;
@@ -127,25 +127,25 @@ impl Ears {
         if let Frame::Ping(ping) = frame
             && !heard.is_old()
         {
-            self.hear_own_ping(ping, heard);
+            self.on_own_ping(ping, heard);
         }
-        if entry.speaker.origin == self.shared.mesh.history.own().0
+        if entry.sender.origin == self.shared.mesh.history.own().0
             && let Some(last) = frame.last_number()
         {
-            self.post.echoed.fetch_max(last, Ordering::Relaxed);
+            self.client.echoed.fetch_max(last, Ordering::Relaxed);
         }
         false
     }
 
     /// Everything was read that was written before this.
-    fn hear_own_ping(&mut self, ping: &Ping, heard: &Heard) {
+    fn on_own_ping(&mut self, ping: &Ping, heard: &EntryContext) {
         let ahead_ms = i128::from(ping.now_ms) - i128::from(heard.id.time_ms);
         self.ahead_ms = i64::try_from(ahead_ms).ok();
-        let asked_ms = self.post.pinged_ms(ping.now_ms);
+        let asked_ms = self.client.pinged_ms(ping.now_ms);
         let now_ms = heard.now.uptime_ms;
         self.shared.mesh.on_bus(|bus, since_ms| {
             if let Some(asked_ms) = asked_ms {
-                bus.hear_own(asked_ms, now_ms);
+                bus.on_own_ping(asked_ms, now_ms);
                 bus.read(asked_ms, since_ms, now_ms);
             }
         });
@@ -154,41 +154,47 @@ impl Ears {
     fn warn_of_namesake(&mut self, now: Now) {
         if self.namesake_warnings.is_due((), now.uptime_ms) {
             let node = &self.shared.mesh.name;
-            warn!(node:%; "another node calls itself by this name on the bus: give every node a name of its own");
+            warn!(node:%; "another node on the bus has this node's name: give every node its own name");
         }
     }
 
-    /// Somebody is alive; to whom there is no connection, the bus is the way.
-    fn hear_ping(&mut self, entry: &Entry, ping: Ping, heard: &Heard) -> bool {
+    /// A node is alive; without a connection to it, the bus is the link.
+    fn on_ping(&mut self, entry: &BusEntry, ping: Ping, heard: &EntryContext) -> bool {
         if let Some(old_ms) = heard.old_ms {
-            let number = ping.vector.get(&entry.speaker.origin);
+            let number = ping.vector.get(&entry.sender.origin);
             let number = number.copied().unwrap_or_default();
-            self.was_there(entry, old_ms, Some(number), heard.now);
+            self.note_earlier_presence(entry, old_ms, Some(number), heard.now);
             return false;
         }
         let at = self.when_written(heard);
-        if let Some(link) = self.way_to(entry) {
+        if let Some(link) = self.link_to(entry) {
             if heard.is_ours {
-                self.shared.mesh.greeted_by_bus(link, heard.now);
+                self.shared.mesh.on_greeting_by_bus(link, heard.now);
             }
             return self.tell(entry, link, Frame::Ping(ping), at);
         }
         if self.shared.mesh.is_connected_to(&entry.from) {
             return false;
         }
-        self.open_way(entry, ping, at)
+        self.open_link(entry, ping, at)
     }
 
-    /// Somebody said then that it lives, with the number of its last revocation, or else that it stops. Who was never
-    /// heard again may have taken logouts that it could not write any more.
-    fn was_there(&mut self, entry: &Entry, old_ms: u64, number: Option<u64>, now: Now) {
-        let known = self.shared.mesh.history.reached(&entry.speaker.origin);
+    /// A node said at that time that it lives, with the number of its last revocation, or that it stops. A node that was
+    /// never heard again may have taken logouts that it could no longer write.
+    fn note_earlier_presence(
+        &mut self,
+        entry: &BusEntry,
+        old_ms: u64,
+        number: Option<u64>,
+        now: Now,
+    ) {
+        let known = self.shared.mesh.history.reached(&entry.sender.origin);
         let Some(other) = self.other(entry, now) else {
             return;
         };
         other.told = number.unwrap_or(other.told);
         let is_known = known >= other.told;
-        let told = frame::Heard {
+        let told = frame::Heartbeat {
             node: entry.from.clone(),
             ago_ms: u32::try_from(old_ms).unwrap_or(u32::MAX),
             has_left: number.is_none(),
@@ -197,7 +203,7 @@ impl Ears {
     }
 
     /// The time at which an entry was written, by our clock: clocks are compared by pings, and reading may be late.
-    fn when_written(&self, heard: &Heard) -> Now {
+    fn when_written(&self, heard: &EntryContext) -> Now {
         let by_ours = |ahead_ms| heard.id.time_ms.saturating_add_signed(ahead_ms);
         Now {
             wall_ms: self.ahead_ms.map_or(heard.now.wall_ms, by_ours),
@@ -205,112 +211,114 @@ impl Ears {
         }
     }
 
-    /// The way to who speaks, if it is by the bus and to this very voice.
-    fn way_to(&self, entry: &Entry) -> Option<LinkId> {
+    /// The link to the sender, if it is by the bus and to this very session.
+    fn link_to(&self, entry: &BusEntry) -> Option<LinkId> {
         let other = self.others.get(&entry.from);
-        let link = other.filter(|other| other.speaker == entry.speaker)?.link?;
+        let link = other.filter(|other| other.sender == entry.sender)?.link?;
         let mesh = &self.shared.mesh;
-        mesh.is_way_to(link, &entry.from).then_some(link)
+        mesh.is_link_to(link, &entry.from).then_some(link)
     }
 
-    fn open_way(&mut self, entry: &Entry, ping: Ping, now: Now) -> bool {
+    fn open_link(&mut self, entry: &BusEntry, ping: Ping, now: Now) -> bool {
         let link = self.shared.next_link();
         let Some(other) = self.other(entry, now) else {
             return false;
         };
         other.link = Some(link);
         let (outbox, inbox) = Outbox::new();
-        let (node, Speaker { origin, voice }) = (&entry.from, entry.speaker);
+        let (node, BusSender { origin, session_id }) = (&entry.from, entry.sender);
         let mesh = &self.shared.mesh;
         let (greeting, steps) = mesh.connect_by_bus(link, node, origin, ping, now);
-        outbox.order(Order::Say(greeting));
+        outbox.order(LinkCommand::Say(greeting));
         let overdue = outbox.overdue();
         self.shared.add_outbox(link, outbox);
-        let to = Addressee {
+        let to = Recipient {
             node: node.clone(),
-            voice,
+            session_id,
         };
-        let (shared, post) = (Arc::clone(&self.shared), Arc::clone(&self.post));
-        tokio::spawn(direct::write(shared, post, link, to, inbox, overdue));
+        let (shared, client) = (Arc::clone(&self.shared), Arc::clone(&self.client));
+        tokio::spawn(direct::write(shared, client, link, to, inbox, overdue));
         self.carry_out(entry, steps, now)
     }
 
-    /// Something is said to everybody, or to us.
-    fn hear_frame(&mut self, entry: &Entry, frame: Frame, heard: &Heard) -> bool {
-        if !heard.is_ours && !is_for_all(&frame, entry.speaker) {
+    /// A broadcast, or a message to this node.
+    fn on_frame(&mut self, entry: &BusEntry, frame: Frame, heard: &EntryContext) -> bool {
+        if !heard.is_ours && !is_for_all(&frame, entry.sender) {
             return self.skip();
         }
         if let (Some(old_ms), Frame::Goodbye(Goodbye::Leaving)) = (heard.old_ms, &frame) {
-            self.was_there(entry, old_ms, None, heard.now);
+            self.note_earlier_presence(entry, old_ms, None, heard.now);
             return false;
         }
         let other = self.others.get(&entry.from);
-        let unheard_until_ms = other.map_or(0, |other| other.unheard_until_ms);
-        if frame.bytes() > 0 && heard.now.uptime_ms < unheard_until_ms {
+        let muted_until_ms = other.map_or(0, |other| other.muted_until_ms);
+        if frame.bytes() > 0 && heard.now.uptime_ms < muted_until_ms {
             return false;
         }
-        match self.way_to(entry) {
+        match self.link_to(entry) {
             Some(link) => self.tell(entry, link, frame, heard.now),
             None if heard.is_ours => false,
-            None => self.overhear(entry, &frame, heard),
+            None => self.apply_broadcast(entry, &frame, heard),
         }
     }
 
-    fn tell(&mut self, entry: &Entry, link: LinkId, frame: Frame, now: Now) -> bool {
+    fn tell(&mut self, entry: &BusEntry, link: LinkId, frame: Frame, now: Now) -> bool {
         let Ok(steps) = self.shared.mesh.on_message(link, frame, now) else {
             return self.skip();
         };
         self.carry_out(entry, steps, now)
     }
 
-    fn overhear(&mut self, entry: &Entry, frame: &Frame, heard: &Heard) -> bool {
+    fn apply_broadcast(&mut self, entry: &BusEntry, frame: &Frame, heard: &EntryContext) -> bool {
         let shared = Arc::clone(&self.shared);
         let Some(other) = self.other(entry, heard.now) else {
             return false;
         };
         let bucket = &mut other.bucket;
-        let steps = shared.mesh.overhear(&entry.from, bucket, frame, heard.now);
+        let steps = shared
+            .mesh
+            .apply_broadcast(&entry.from, bucket, frame, heard.now);
         self.carry_out(entry, steps, heard.now)
     }
 
-    /// Does what the mesh says is to be done. Nobody is read more slowly on a bus; who says too much is not heard for
-    /// a while, and what is missed of it is fetched later.
-    fn carry_out(&mut self, entry: &Entry, steps: Steps, now: Now) -> bool {
+    /// Carries out what the mesh decided. A sender can't be read more slowly on a bus; one that sends too much is ignored
+    /// for a while, and what is missed of it is fetched later.
+    fn carry_out(&mut self, entry: &BusEntry, steps: Steps, now: Now) -> bool {
         if steps.pause_ms > 0
             && let Some(other) = self.others.get_mut(&entry.from)
         {
-            other.unheard_until_ms = now.uptime_ms + steps.pause_ms;
+            other.muted_until_ms = now.uptime_ms + steps.pause_ms;
         }
         let has_news = !steps.imports.is_empty();
         self.shared.carry_out(steps);
         has_news
     }
 
-    /// What is kept of who speaks; `None`: there are too many of them.
-    fn other(&mut self, entry: &Entry, now: Now) -> Option<&mut Other> {
+    /// What is kept of a sender; `None`: there are too many of them.
+    fn other(&mut self, entry: &BusEntry, now: Now) -> Option<&mut BusPeer> {
         if !self.others.contains_key(&entry.from) {
             if self.others.len() >= OTHERS_MAX {
                 return None;
             }
-            let other = Other {
-                speaker: entry.speaker,
+            let other = BusPeer {
+                sender: entry.sender,
                 link: None,
-                bucket: Bucket::full(now.uptime_ms),
+                bucket: RowBudget::full(now.uptime_ms),
                 told: 0,
-                unheard_until_ms: 0,
+                muted_until_ms: 0,
             };
             self.others.insert(entry.from.clone(), other);
         }
         let other = self.others.get_mut(&entry.from)?;
-        other.speaker = entry.speaker;
+        other.sender = entry.sender;
         Some(other)
     }
 }
 
-/// Whether this may be said to everybody: one's own revocations, and little else.
-fn is_for_all(frame: &Frame, speaker: Speaker) -> bool {
+/// Whether this may be broadcast: the sender's own revocations, and little else.
+fn is_for_all(frame: &Frame, sender: BusSender) -> bool {
     match frame {
-        Frame::Delta { origin, .. } => *origin == speaker.origin,
+        Frame::Delta { origin, .. } => *origin == sender.origin,
         Frame::Ping(_) | Frame::Loose(_) | Frame::Gone | Frame::Goodbye(_) => true,
         Frame::Hello(_)
         | Frame::Pong { .. }

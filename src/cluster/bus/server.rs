@@ -7,15 +7,15 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisError, Value};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::entry::{Entry, Field, Found};
-use super::position::{EntryId, Loss, Stretch};
-use super::read_limit::Room;
+use super::entry::{BusEntry, EntryField, FoundEntry};
+use super::position::{EntryId, Loss, StreamExtent};
+use super::read_limit::ReadBudget;
 use crate::revocation::NodeName;
 
 /// What all nodes read; the number is the version of what stands in it.
 const STREAM: &str = "doorward:gossip:1";
 
-/// For how long the stream keeps an entry: who was away for longer compares sets.
+/// For how long the stream keeps an entry: a node that was away for longer compares sets.
 pub(super) const KEPT_MS: u64 = 10 * 60 * 1_000;
 
 /// For how long a mailbox keeps what its node does not fetch, in seconds.
@@ -32,7 +32,7 @@ pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Why the bus does not go on.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum BusError {
     /// The server can't be reached, refuses us or does not answer.
     Failed(String),
     /// An answer is larger than any that nodes could have caused.
@@ -42,24 +42,24 @@ pub(super) enum Trouble {
 }
 
 /// A connection to the server.
-pub(super) struct Server {
+pub(super) struct BusServer {
     connection: MultiplexedConnection,
-    room: Room,
+    room: ReadBudget,
     password: Option<String>,
     carrier: JoinHandle<()>,
     mailbox: String,
 }
 
 /// An entry that is to be added.
-pub(super) struct Addition {
-    /// Whose mailbox it is for; `None`: everybody reads it.
+pub(super) struct NewEntry {
+    /// The node whose mailbox it is for; `None`: all nodes read it.
     pub(super) mailbox: Option<NodeName>,
-    pub(super) entry: Entry,
+    pub(super) entry: BusEntry,
 }
 
 /// A question for new entries.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Question {
+pub(super) struct ReadRequest {
     /// After this one.
     pub(super) after: EntryId,
     /// The same of this node's mailbox. What was read there is deleted.
@@ -72,12 +72,12 @@ fn mailbox_of(node: &NodeName) -> String {
     format!("{STREAM}:{node}")
 }
 
-impl Server {
+impl BusServer {
     /// A connection of this node, that this task carries.
     pub(super) fn over(
         connection: MultiplexedConnection,
         carrier: JoinHandle<()>,
-        room: Room,
+        room: ReadBudget,
         password: Option<String>,
         node: &NodeName,
     ) -> Self {
@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// Which process it is.
-    pub(super) async fn run_id(&mut self) -> Result<String, Trouble> {
+    pub(super) async fn run_id(&mut self) -> Result<String, BusError> {
         let mut question = redis::cmd("INFO");
         question.arg("server");
         let told = self.ask(&question).await?;
@@ -105,12 +105,12 @@ impl Server {
     }
 
     /// What it says of the stream; `None`: there is none.
-    pub(super) async fn stream(&mut self) -> Result<Option<Stretch>, Trouble> {
+    pub(super) async fn stream(&mut self) -> Result<Option<StreamExtent>, BusError> {
         let mut question = redis::cmd("XINFO");
         question.arg("STREAM").arg(STREAM);
         let told = match self.ask(&question).await {
             Ok(told) => told,
-            Err(Trouble::Failed(text)) if text.contains("no such key") => return Ok(None),
+            Err(BusError::Failed(text)) if text.contains("no such key") => return Ok(None),
             Err(trouble) => return Err(trouble),
         };
         let stretch = stretch_of(&told).ok_or_else(|| senseless("XINFO STREAM"))?;
@@ -118,7 +118,10 @@ impl Server {
     }
 
     /// The entries that come next, those of the stream and those of this node's mailbox; it waits a second for some.
-    pub(super) async fn read(&mut self, question: Question) -> Result<Vec<Found>, Trouble> {
+    pub(super) async fn read(
+        &mut self,
+        question: ReadRequest,
+    ) -> Result<Vec<FoundEntry>, BusError> {
         let mut commands = redis::pipe();
         if question.after_in_mailbox > EntryId::ZERO {
             let done = commands.cmd("XTRIM").arg(&self.mailbox).arg("MINID");
@@ -142,7 +145,7 @@ impl Server {
     }
 
     /// Throws away what lies in this node's mailbox.
-    pub(super) async fn empty_mailbox(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn empty_mailbox(&mut self) -> Result<(), BusError> {
         let mut order = redis::cmd("XTRIM");
         order.arg(&self.mailbox).arg("MAXLEN").arg(0);
         self.ask(&order).await.map(drop)
@@ -152,11 +155,11 @@ impl Server {
     /// known.
     pub(super) async fn add(
         &mut self,
-        additions: &[Addition],
+        additions: &[NewEntry],
         last: EntryId,
-    ) -> Result<Vec<EntryId>, Trouble> {
+    ) -> Result<Vec<EntryId>, BusError> {
         let mut orders = redis::pipe();
-        for Addition { mailbox, entry } in additions {
+        for NewEntry { mailbox, entry } in additions {
             let order = orders.cmd("XADD");
             let kept_ms = match mailbox {
                 None => KEPT_MS,
@@ -182,7 +185,7 @@ impl Server {
         ids.ok_or_else(|| senseless("XADD"))
     }
 
-    async fn ask(&mut self, question: &Cmd) -> Result<Value, Trouble> {
+    async fn ask(&mut self, question: &Cmd) -> Result<Value, BusError> {
         self.room.becomes(ANSWER_BYTES_MAX);
         let answer = question.query_async(&mut self.connection);
         let answer = timeout(PATIENCE, answer).await;
@@ -193,33 +196,33 @@ impl Server {
         &mut self,
         questions: &Pipeline,
         patience: Duration,
-    ) -> Result<Vec<Value>, Trouble> {
+    ) -> Result<Vec<Value>, BusError> {
         self.room.becomes(ANSWER_BYTES_MAX);
         let answers = questions.query_async(&mut self.connection);
         let answers = timeout(patience, answers).await;
         answers.map_err(|_| late())?.map_err(|e| self.trouble(&e))
     }
 
-    fn trouble(&self, error: &RedisError) -> Trouble {
+    fn trouble(&self, error: &RedisError) -> BusError {
         if self.room.is_used_up() {
-            return Trouble::TooLarge;
+            return BusError::TooLarge;
         }
-        Trouble::Failed(told(error, self.password.as_deref()))
+        BusError::Failed(told(error, self.password.as_deref()))
     }
 }
 
-impl Drop for Server {
+impl Drop for BusServer {
     fn drop(&mut self) {
         self.carrier.abort(); // or a question that waits would keep the connection
     }
 }
 
-pub(super) fn late() -> Trouble {
-    Trouble::Failed("it does not answer".to_owned())
+pub(super) fn late() -> BusError {
+    BusError::Failed("it does not answer".to_owned())
 }
 
-fn senseless(question: &str) -> Trouble {
-    Trouble::Failed(format!("its answer to {question} makes no sense"))
+fn senseless(question: &str) -> BusError {
+    BusError::Failed(format!("its answer to {question} makes no sense"))
 }
 
 /// An error for the operator. A server may repeat what it was asked, the password included.
@@ -253,7 +256,7 @@ fn items(value: &Value) -> Option<&[Value]> {
 }
 
 /// The answer to XINFO STREAM: names and values by turns.
-fn stretch_of(told: &Value) -> Option<Stretch> {
+fn stretch_of(told: &Value) -> Option<StreamExtent> {
     let pairs = items(told)?.chunks_exact(2);
     let of = |name: &str| {
         let mut pairs = pairs.clone();
@@ -268,7 +271,7 @@ fn stretch_of(told: &Value) -> Option<Stretch> {
             None
         }
     });
-    Some(Stretch {
+    Some(StreamExtent {
         first: first.and_then(EntryId::parse),
         last: EntryId::parse(bytes(of("last-generated-id")?)?)?,
         added,
@@ -276,7 +279,7 @@ fn stretch_of(told: &Value) -> Option<Stretch> {
 }
 
 /// The answer to XREAD: for each stream that has something its name and its entries.
-fn found_in(told: &Value, mailbox: &str) -> Option<Vec<Found>> {
+fn found_in(told: &Value, mailbox: &str) -> Option<Vec<FoundEntry>> {
     if *told == Value::Nil {
         return Some(Vec::new());
     }
@@ -290,7 +293,7 @@ fn found_in(told: &Value, mailbox: &str) -> Option<Vec<Found>> {
             let [id, fields] = items(entry)? else {
                 return None;
             };
-            all.push(Found {
+            all.push(FoundEntry {
                 id: EntryId::parse(bytes(id)?)?,
                 is_ours,
                 fields: fields_of(fields),
@@ -300,7 +303,7 @@ fn found_in(told: &Value, mailbox: &str) -> Option<Vec<Found>> {
     Some(all)
 }
 
-fn fields_of(fields: &Value) -> Vec<Field> {
+fn fields_of(fields: &Value) -> Vec<EntryField> {
     let pairs = items(fields).unwrap_or_default().chunks_exact(2);
     let field = |pair: &[Value]| Some((bytes(&pair[0])?.to_vec(), bytes(&pair[1])?.to_vec()));
     pairs.filter_map(field).collect()
@@ -328,7 +331,7 @@ mod tests {
             entry,
         ];
         let id = |time_ms, serial| EntryId { time_ms, serial };
-        let whole = Stretch {
+        let whole = StreamExtent {
             first: Some(id(1, 0)),
             last: id(7, 2),
             added: Some(12),
@@ -340,7 +343,7 @@ mod tests {
             text("first-entry"),
             Value::Nil,
         ];
-        let older = Stretch {
+        let older = StreamExtent {
             first: None,
             added: None,
             ..whole

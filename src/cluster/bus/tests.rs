@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::cluster::protocol::frame::{Frame, Hello, Ping, ReconcileStep, VERSION};
 use crate::cluster::protocol::mesh::{LinkId, Mesh, Now, Steps};
-use crate::cluster::protocol::peer_session::Bucket;
-use crate::cluster::protocol::readiness::Rules;
+use crate::cluster::protocol::peer_session::RowBudget;
+use crate::cluster::protocol::readiness::ReadinessPolicy;
 use crate::cluster::settings::Policy;
 use crate::revocation::{
     Found, History, Id, NodeName, Origin, Revocation, Row, Set, Source, State, SumKey, Vector,
@@ -41,7 +41,7 @@ fn row(number: u8) -> Row {
 }
 
 /// Node `m` with the journal of a node that knew everything, at a bus.
-fn mesh(rules: Rules) -> Mesh {
+fn mesh(rules: ReadinessPolicy) -> Mesh {
     let set = Arc::new(Set::summed_under(
         SumKey::default(),
         Duration::from_hours(1),
@@ -53,8 +53,8 @@ fn mesh(rules: Rules) -> Mesh {
     mesh
 }
 
-fn rules() -> Rules {
-    Rules {
+fn rules() -> ReadinessPolicy {
+    ReadinessPolicy {
         on_stale: Policy::Serve,
         on_isolated: Policy::Refuse,
         bootstrap_timeout_ms: 5_000,
@@ -74,14 +74,14 @@ fn ping(state: State, now: Now) -> Ping {
     }
 }
 
-fn look(mesh: &Mesh, now: Now) -> Found {
+fn check_server(mesh: &Mesh, now: Now) -> Found {
     mesh.tick(now).1
 }
 
 fn look_until(mesh: &Mesh, from: u64, to: u64) -> Found {
-    let mut found = look(mesh, at(from));
+    let mut found = check_server(mesh, at(from));
     for moment in from..=to {
-        found = look(mesh, at(moment));
+        found = check_server(mesh, at(moment));
     }
     found
 }
@@ -102,7 +102,7 @@ fn a_node_alone_is_ready_when_it_has_read_the_bus_and_listened() {
     );
     read_all(&mesh, at(41));
     assert_eq!(look_until(&mesh, 41, 70).state, State::Syncing);
-    let found = look(&mesh, at(71));
+    let found = check_server(&mesh, at(71));
     assert_eq!(
         (found.state, found.serves),
         (State::Ready, true),
@@ -117,7 +117,7 @@ fn a_node_alone_does_not_believe_a_bus_that_lost_something() {
         (Policy::Refuse, State::Syncing),
         (Policy::Serve, State::Ready),
     ] {
-        let mesh = mesh(Rules {
+        let mesh = mesh(ReadinessPolicy {
             on_isolated,
             ..rules()
         });
@@ -134,7 +134,7 @@ fn a_node_that_stood_still_listens_again() {
     let mesh = mesh(rules());
     read_all(&mesh, at(0));
     assert_eq!(look_until(&mesh, 0, 30).state, State::Ready);
-    assert_eq!(look(&mesh, at(100)).state, State::Syncing);
+    assert_eq!(check_server(&mesh, at(100)).state, State::Syncing);
     assert_eq!(look_until(&mesh, 100, 140).state, State::Syncing);
     read_all(&mesh, at(141));
     assert_eq!(look_until(&mesh, 141, 171).state, State::Ready);
@@ -142,7 +142,7 @@ fn a_node_that_stood_still_listens_again() {
 
 /// A node is heard on the bus; it says so itself.
 fn is_heard(mesh: &Mesh, name: &str, state: State, now: Now) -> Steps {
-    mesh.on_bus(|bus, _| bus.hear_own(now.uptime_ms, now.uptime_ms));
+    mesh.on_bus(|bus, _| bus.on_own_ping(now.uptime_ms, now.uptime_ms));
     let (greeting, steps) = mesh.connect_by_bus(
         BY_BUS,
         &node(name),
@@ -183,7 +183,7 @@ fn a_node_compares_with_whom_it_hears_on_the_bus() {
     let (steps, found) = mesh.tick(at(2));
     assert_eq!(found.why, "comparing with n");
     agrees(&mesh, &steps, at(3));
-    let found = look(&mesh, at(4));
+    let found = check_server(&mesh, at(4));
     assert_eq!(
         (found.state, found.why.as_str()),
         (State::Ready, "compared with n")
@@ -211,7 +211,7 @@ fn a_silent_bus_makes_stale_until_sets_are_compared_again() {
     let (steps, _) = mesh.tick(at(2));
     agrees(&mesh, &steps, at(3));
     assert_eq!(look_until(&mesh, 4, 31).state, State::Ready);
-    let found = look(&mesh, at(34));
+    let found = check_server(&mesh, at(34));
     assert_eq!(found.state, State::Stale);
     assert!(
         found.why.starts_with("the bus is silent; n may"),
@@ -219,7 +219,7 @@ fn a_silent_bus_makes_stale_until_sets_are_compared_again() {
         found.why
     );
     let later = ping(State::Ready, at(40));
-    mesh.on_bus(|bus, _| bus.hear_own(at(40).uptime_ms, at(40).uptime_ms));
+    mesh.on_bus(|bus, _| bus.on_own_ping(at(40).uptime_ms, at(40).uptime_ms));
     mesh.on_message(BY_BUS, Frame::Ping(later), at(40)).unwrap();
     let (steps, found) = mesh.tick(at(41));
     assert_eq!(
@@ -228,10 +228,10 @@ fn a_silent_bus_makes_stale_until_sets_are_compared_again() {
         "it may have taken logouts meanwhile"
     );
     agrees(&mesh, &steps, at(42));
-    assert_eq!(look(&mesh, at(43)).state, State::Ready);
+    assert_eq!(check_server(&mesh, at(43)).state, State::Ready);
 }
 
-/// Node `n` connects, as the one who was called or the one who calls.
+/// Node `n` connects: it dials, or is dialed.
 fn connects(mesh: &Mesh, is_dialed: bool, now: Now) -> Steps {
     mesh.connect(BY_CONNECTION, is_dialed, None, Vec::new(), now);
     let hello = Hello {
@@ -249,13 +249,13 @@ fn a_connection_outdoes_the_bus_whoever_called() {
     for is_dialed in [true, false] {
         let mesh = mesh(rules());
         is_heard(&mesh, "n", State::Ready, at(1));
-        assert!(mesh.is_way_to(BY_BUS, &node("n")));
+        assert!(mesh.is_link_to(BY_BUS, &node("n")));
         assert!(!mesh.is_connected_to(&node("n")));
         let steps = connects(&mesh, is_dialed, at(2));
         let closed: Vec<_> = steps.closes.iter().map(|(link, _)| *link).collect();
         assert_eq!(closed, [BY_BUS]);
         mesh.disconnect(BY_BUS);
-        assert!(mesh.is_way_to(BY_CONNECTION, &node("n")));
+        assert!(mesh.is_link_to(BY_CONNECTION, &node("n")));
         assert!(mesh.is_connected_to(&node("n")));
     }
 }
@@ -267,12 +267,12 @@ fn the_bus_outdoes_no_connection() {
     let steps = is_heard(&mesh, "n", State::Ready, at(2));
     let closed: Vec<_> = steps.closes.iter().map(|(link, _)| *link).collect();
     assert_eq!(closed, [BY_BUS]);
-    assert!(mesh.is_way_to(BY_CONNECTION, &node("n")));
+    assert!(mesh.is_link_to(BY_CONNECTION, &node("n")));
 }
 
-fn overhear(mesh: &Mesh, name: &str, frame: &Frame) -> Steps {
-    let mut bucket = Bucket::full(at(0).uptime_ms);
-    mesh.overhear(&node(name), &mut bucket, frame, at(10))
+fn apply_broadcast(mesh: &Mesh, name: &str, frame: &Frame) -> Steps {
+    let mut bucket = RowBudget::full(at(0).uptime_ms);
+    mesh.apply_broadcast(&node(name), &mut bucket, frame, at(10))
 }
 
 fn delta(origin: Origin, first: u64, rows: &[u8]) -> Frame {
@@ -287,29 +287,29 @@ fn delta(origin: Origin, first: u64, rows: &[u8]) -> Frame {
 #[test]
 fn what_is_said_to_all_is_taken_in_once() {
     let mesh = mesh(rules());
-    let steps = overhear(&mesh, "z", &delta(origin(7), 1, &[9]));
+    let steps = apply_broadcast(&mesh, "z", &delta(origin(7), 1, &[9]));
     assert_eq!(steps.imports[0].revocations.len(), 1);
     assert_eq!(steps.imports[0].progress.reached, [], "nobody is origin 7");
     connects(&mesh, false, at(1)); // n is origin 2
-    let steps = overhear(&mesh, "n", &delta(origin(2), 1, &[1, 2]));
+    let steps = apply_broadcast(&mesh, "n", &delta(origin(2), 1, &[1, 2]));
     assert_eq!(steps.imports[0].revocations.len(), 2);
     assert_eq!(steps.imports[0].progress.reached, [(origin(2), 2)]);
     assert_eq!(mesh.revocations().len(), 3);
     assert!(
-        overhear(&mesh, "n", &delta(origin(2), 1, &[1, 2]))
+        apply_broadcast(&mesh, "n", &delta(origin(2), 1, &[1, 2]))
             .imports
             .is_empty()
     );
     let loose = Frame::Loose(vec![row(3)]);
-    assert_eq!(overhear(&mesh, "n", &loose).imports.len(), 1);
+    assert_eq!(apply_broadcast(&mesh, "n", &loose).imports.len(), 1);
     assert_eq!(mesh.revocations().len(), 4);
-    assert!(overhear(&mesh, "n", &Frame::Gone).imports.is_empty());
+    assert!(apply_broadcast(&mesh, "n", &Frame::Gone).imports.is_empty());
 }
 
 #[test]
 fn a_node_that_finds_its_own_words_and_has_forgotten_them_is_another_origin() {
     let mesh = mesh(rules());
-    let steps = overhear(&mesh, "m", &delta(origin(13), 1, &[1, 2]));
+    let steps = apply_broadcast(&mesh, "m", &delta(origin(13), 1, &[1, 2]));
     assert!(steps.must_renew, "its journal is an older copy");
     assert_eq!(mesh.revocations().len(), 2);
 }
@@ -318,9 +318,9 @@ fn a_node_that_finds_its_own_words_and_has_forgotten_them_is_another_origin() {
 fn nobody_counts_for_another() {
     let mesh = mesh(rules());
     connects(&mesh, false, at(1)); // n is origin 2
-    let steps = overhear(&mesh, "z", &delta(origin(2), 1, &[1]));
+    let steps = apply_broadcast(&mesh, "z", &delta(origin(2), 1, &[1]));
     assert_eq!(steps.imports[0].revocations.len(), 1, "it can only revoke");
     assert_eq!(mesh.history.reached(&origin(2)), 0);
-    overhear(&mesh, "n", &delta(origin(2), 1, &[2]));
+    apply_broadcast(&mesh, "n", &delta(origin(2), 1, &[2]));
     assert_eq!(mesh.history.reached(&origin(2)), 1);
 }

@@ -1,8 +1,8 @@
-//! What this node writes to the bus: its own revocations to everybody, straight from the history, that it is alive, and
-//! letters to single nodes.
+//! What this node writes to the bus: broadcasts of its own revocations, straight from the history, its pings, and
+//! messages to single nodes.
 //!
-//! The history is the queue of what is to be written: a bus that is slow, or away for hours, costs nothing and keeps
-//! nobody waiting. What the history does not keep any more is compared.
+//! The history is the queue of what is to be written: a bus that is slow, or away for hours, costs nothing and delays
+//! nothing else. What the history no longer keeps is found by comparing sets.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
@@ -12,9 +12,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::entry::{Entry, Letter, Voice};
-use super::server::{Addition, Server, Trouble};
-use super::state::Post;
+use super::client::BusClient;
+use super::entry::{BusEntry, DirectMessage, SessionId};
+use super::server::{BusError, BusServer, NewEntry};
 use crate::cluster::protocol::frame::{Frame, Goodbye};
 use crate::cluster::protocol::peer_session::PING_EVERY_MS;
 use crate::cluster::shared::{Shared, now};
@@ -30,28 +30,28 @@ const BATCH_BYTES: usize = 4 << 20;
 const BATCH_ENTRIES: usize = 256;
 
 /// Where what is to be written comes together.
-pub(crate) struct Desk {
-    letters: mpsc::Receiver<Letter>,
+pub(crate) struct BusWriter {
+    messages: mpsc::Receiver<DirectMessage>,
     own_number: watch::Receiver<u64>,
     unnumbered: broadcast::Receiver<Vec<Row>>,
     origin: Origin,
-    /// The number of the last of one's own rows that was written.
+    /// The number of the last of this node's own rows that was written.
     published: u64,
 }
 
 /// What is written at once.
 struct Batch<'a> {
-    post: &'a Post,
+    client: &'a BusClient,
     /// What every entry of this node has.
-    blank: Entry,
-    additions: Vec<Addition>,
+    blank: BusEntry,
+    additions: Vec<NewEntry>,
     bytes: usize,
 }
 
 impl<'a> Batch<'a> {
-    fn of(blank: Entry, post: &'a Post) -> Self {
+    fn of(blank: BusEntry, client: &'a BusClient) -> Self {
         Self {
-            post,
+            client,
             blank,
             additions: Vec::new(),
             bytes: 0,
@@ -62,21 +62,21 @@ impl<'a> Batch<'a> {
         self.push(None, None, frame);
     }
 
-    fn extend(&mut self, letters: impl IntoIterator<Item = Letter>) {
-        for letter in letters {
-            self.push(Some(letter.to), Some(letter.voice), letter.frame);
+    fn extend(&mut self, messages: impl IntoIterator<Item = DirectMessage>) {
+        for message in messages {
+            self.push(Some(message.to), Some(message.session_id), message.frame);
         }
     }
 
-    fn push(&mut self, mailbox: Option<NodeName>, to: Option<Voice>, frame: Frame) {
+    fn push(&mut self, mailbox: Option<NodeName>, to: Option<SessionId>, frame: Frame) {
         self.bytes += frame.bytes();
-        let frame = Some(self.post.stamped(frame, now().uptime_ms).encode());
-        let entry = Entry {
+        let frame = Some(self.client.stamped(frame, now().uptime_ms).encode());
+        let entry = BusEntry {
             to,
             frame,
             ..self.blank.clone()
         };
-        self.additions.push(Addition { mailbox, entry });
+        self.additions.push(NewEntry { mailbox, entry });
     }
 
     fn is_full(&self) -> bool {
@@ -84,13 +84,13 @@ impl<'a> Batch<'a> {
     }
 }
 
-impl Desk {
+impl BusWriter {
     /// Everything that is revoked from now on is written.
-    pub(super) fn new(letters: mpsc::Receiver<Letter>, history: &History) -> Self {
+    pub(super) fn new(messages: mpsc::Receiver<DirectMessage>, history: &History) -> Self {
         let (own_number, unnumbered) = (history.follow(), history.listen());
         let (origin, published) = history.own();
         Self {
-            letters,
+            messages,
             own_number,
             unnumbered,
             origin,
@@ -103,10 +103,10 @@ impl Desk {
         self.published = self.published.min(number);
     }
 
-    /// While there is no bus nobody's letters wait.
-    pub(super) async fn throw_letters_away(&mut self) -> Infallible {
+    /// Drops direct messages while there is no bus.
+    pub(super) async fn discard_messages(&mut self) -> Infallible {
         loop {
-            if self.letters.recv().await.is_none() {
+            if self.messages.recv().await.is_none() {
                 std::future::pending::<()>().await;
             }
         }
@@ -116,20 +116,20 @@ impl Desk {
     pub(super) async fn write(
         &mut self,
         shared: &Shared,
-        post: &Post,
-        server: &mut Server,
-    ) -> Result<Infallible, Trouble> {
+        client: &BusClient,
+        server: &mut BusServer,
+    ) -> Result<Infallible, BusError> {
         let mut pings = tokio::time::interval(PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut leaving = post.leaving.subscribe();
+        let mut leaving = client.leaving.subscribe();
         leaving.mark_changed();
         self.own_number.mark_changed();
-        let mut caught_up = post.caught_up.subscribe();
+        let mut caught_up = client.caught_up.subscribe();
         loop {
-            let mut batch = Batch::of(post.entry(shared), post);
+            let mut batch = Batch::of(client.entry(shared), client);
             let mut is_ping_due = false;
             tokio::select! {
-                letter = self.letters.recv() => batch.extend(letter),
+                message = self.messages.recv() => batch.extend(message),
                 changed = self.own_number.changed() => changed.map_err(|_| no_history())?,
                 rows = self.unnumbered.recv() => batch.say_to_all(unnumbered(rows)?),
                 _ = caught_up.changed() => {
@@ -140,18 +140,18 @@ impl Desk {
                 _ = leaving.changed() => {}
             }
             while !batch.is_full()
-                && let Ok(letter) = self.letters.try_recv()
+                && let Ok(message) = self.messages.try_recv()
             {
-                batch.extend(Some(letter));
+                batch.extend(Some(message));
             }
             let (origin, published) = self.push_rows(shared, &mut batch);
             if is_ping_due {
                 let now = now();
-                post.note_ping(now.wall_ms, now.uptime_ms);
+                client.note_ping(now.wall_ms, now.uptime_ms);
                 batch.say_to_all(Frame::Ping(shared.mesh.ping(now)));
             }
             let is_done = (origin, published) == shared.mesh.history.own();
-            let is_last = is_done && *post.leaving.borrow();
+            let is_last = is_done && *client.leaving.borrow();
             if is_last {
                 // By its last number others see whether they have all that it told.
                 batch.say_to_all(Frame::Ping(shared.mesh.ping(now())));
@@ -160,15 +160,15 @@ impl Desk {
             if batch.additions.is_empty() {
                 continue;
             }
-            let written = *post.written.lock();
+            let written = *client.written.lock();
             let asked_ms = now().uptime_ms;
             let ids = server.add(&batch.additions, written).await?;
             let newest = ids.into_iter().max().unwrap_or(written);
-            *post.written.lock() = newest.max(written);
-            post.note_added(newest, asked_ms, now().uptime_ms);
+            *client.written.lock() = newest.max(written);
+            client.note_added(newest, asked_ms, now().uptime_ms);
             (self.origin, self.published) = (origin, published);
             if is_last {
-                post.has_left.store(true, Ordering::Release);
+                client.has_left.store(true, Ordering::Release);
                 return Ok(std::future::pending().await); // nothing is said any more
             }
             if !is_done {
@@ -177,7 +177,7 @@ impl Desk {
         }
     }
 
-    /// One's own rows that were not written yet, and how far they go.
+    /// Adds this node's own rows that were not written yet, and returns how far they go.
     fn push_rows(&self, shared: &Shared, batch: &mut Batch<'_>) -> (Origin, u64) {
         let (origin, number) = shared.mesh.history.own();
         let mut published = if origin == self.origin {
@@ -194,7 +194,7 @@ impl Desk {
     }
 }
 
-fn unnumbered(rows: Result<Vec<Row>, RecvError>) -> Result<Frame, Trouble> {
+fn unnumbered(rows: Result<Vec<Row>, RecvError>) -> Result<Frame, BusError> {
     match rows {
         Ok(rows) => Ok(Frame::Loose(rows)),
         Err(RecvError::Lagged(_)) => Ok(Frame::Gone),
@@ -202,6 +202,6 @@ fn unnumbered(rows: Result<Vec<Row>, RecvError>) -> Result<Frame, Trouble> {
     }
 }
 
-fn no_history() -> Trouble {
-    Trouble::Failed("this node ends".to_owned())
+fn no_history() -> BusError {
+    BusError::Failed("this node ends".to_owned())
 }

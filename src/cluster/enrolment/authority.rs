@@ -1,4 +1,4 @@
-//! The cluster's certificate authority: it vouches for nodes, and for nobody else.
+//! The cluster's certificate authority: it issues the certificates of nodes, and no others.
 //!
 //! A node is known by the name in its certificate (RFC 5280 section 4.2.1.6), whatever its address is.
 
@@ -29,7 +29,7 @@ use crate::clock::UnixTime;
 use crate::revocation::NodeName;
 
 /// The SHA-256 of a certificate's DER: how an invitation names an authority.
-pub(crate) type Digest = [u8; 32];
+pub(crate) type CertificateDigest = [u8; 32];
 
 /// The authority's key, in the folder of its certificate.
 pub(crate) const KEY_FILE: &str = "ca.key";
@@ -63,7 +63,7 @@ pub struct Proof {
     pub key_pem: String,
 }
 
-/// A public key that somebody proved to have.
+/// A public key whose owner has proved to have the private one.
 pub(crate) struct ProvenKey(rcgen::PublicKey);
 
 /// Why there is no authority, or no certificate of it.
@@ -74,7 +74,7 @@ pub enum AuthorityError {
     /// A file holds something else.
     Unfit(PathBuf, &'static str),
     /// It can't sign this.
-    Refused(String),
+    EnrolmentRefused(String),
 }
 
 impl std::error::Error for AuthorityError {}
@@ -84,14 +84,14 @@ impl fmt::Display for AuthorityError {
         match self {
             Self::Unreadable(path, error) => write!(f, "{} can't be read: {error}", path.display()),
             Self::Unfit(path, why) => write!(f, "{}: {why}", path.display()),
-            Self::Refused(why) => write!(f, "the authority can't certify this: {why}"),
+            Self::EnrolmentRefused(why) => write!(f, "the authority can't certify this: {why}"),
         }
     }
 }
 
 impl From<rcgen::Error> for AuthorityError {
     fn from(error: rcgen::Error) -> Self {
-        Self::Refused(error.to_string())
+        Self::EnrolmentRefused(error.to_string())
     }
 }
 
@@ -156,12 +156,12 @@ impl Authority {
         pem_of(&self.certificate)
     }
 
-    /// The authority's key, in PEM. Whoever has it can make nodes.
+    /// The authority's key, in PEM. Its owner can make nodes.
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// Whether these certificates, which a node shows, hold the authority's: whoever is invited knows it by that one.
+    /// Whether these certificates, which a node shows, hold the authority's: an invited machine knows it by that one.
     pub fn is_shown_by(&self, chain: &[CertificateDer<'_>]) -> bool {
         chain.contains(&self.certificate)
     }
@@ -195,9 +195,9 @@ impl Authority {
         // Never an address, even if the name looks like one.
         params.subject_alt_names = vec![SanType::DnsName(node.as_str().try_into()?)];
         let certificate = params.signed_by(key, &self.issuer)?;
-        // An authority of somebody else's making may be unfit in ways that only verifying shows.
+        // An authority that another tool made may be unfit in ways that only verifying shows.
         vouches_for(&self.certificate, certificate.der(), &[], now)
-            .map_err(|error| AuthorityError::Refused(error.to_string()))?;
+            .map_err(|error| AuthorityError::EnrolmentRefused(error.to_string()))?;
         Ok(certificate.pem())
     }
 }
@@ -240,8 +240,8 @@ pub(crate) fn request(node: &NodeName, key: &KeyPair) -> Result<String, Authorit
 }
 
 /// The SHA-256 of a certificate.
-pub(crate) fn digest_of(certificate: &CertificateDer<'_>) -> Digest {
-    let mut bytes = Digest::default();
+pub(crate) fn digest_of(certificate: &CertificateDer<'_>) -> CertificateDigest {
+    let mut bytes = CertificateDigest::default();
     bytes.copy_from_slice(digest(&SHA256, certificate).as_ref());
     bytes
 }
@@ -285,8 +285,9 @@ fn called(name: &str) -> DistinguishedName {
 /// Unguessable, and never negative (RFC 5280 section 4.1.2.2).
 fn random_serial() -> Result<SerialNumber, AuthorityError> {
     let mut bytes = [0; 16];
-    rand::fill(&mut bytes)
-        .map_err(|_| AuthorityError::Refused("the system gives no random bytes".to_owned()))?;
+    rand::fill(&mut bytes).map_err(|_| {
+        AuthorityError::EnrolmentRefused("the system gives no random bytes".to_owned())
+    })?;
     bytes[0] = (bytes[0] & 0x7f) | 0x40;
     Ok(SerialNumber::from_slice(&bytes))
 }
@@ -357,7 +358,7 @@ mod tests {
         names.map(ToString::to_string).collect()
     }
 
-    /// What a node's certificate must be, whoever asked for it.
+    /// What a node's certificate must be, for every request.
     fn is_of_a_node(pem: &str, name: &str) {
         let der = der(pem);
         let (_, read) = X509Certificate::from_der(&der).unwrap();

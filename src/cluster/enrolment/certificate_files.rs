@@ -1,4 +1,4 @@
-//! A node's certificates and keys on disk, where the service finds them and nobody else does.
+//! A node's certificates and keys on disk, readable by the service only.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -19,20 +19,20 @@ pub struct CertificateFiles {
     pub ca_file: PathBuf,
     /// The authority's key; only where it was made.
     pub ca_key_file: PathBuf,
-    /// The node's certificate, and the authority's after it: whoever is invited knows the authority by that one.
+    /// The node's certificate, and the authority's after it: an invited machine knows the authority by that one.
     pub cert_file: PathBuf,
     /// The node's key.
     pub key_file: PathBuf,
 }
 
-/// Who reads the files: whoever runs the service.
+/// Who reads the files: the user that runs the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readers {
-    /// The one who writes them.
+    /// The user that writes them.
     Ourselves,
     /// This group, which reads the configuration, too.
     Group(u32),
-    /// This user, and nobody of this group.
+    /// This user, and no group.
     User(u32, u32),
 }
 
@@ -74,7 +74,7 @@ impl CertificateFiles {
     ///
     /// # Errors
     ///
-    /// When it can't be made, or not be given to those who shall read it.
+    /// When it can't be made, or not be given to its readers.
     pub fn prepare(&self, readers: Readers) -> io::Result<()> {
         if self.folder.is_dir() {
             return Ok(());
@@ -111,7 +111,7 @@ impl CertificateFiles {
 }
 
 impl Readers {
-    /// The readers of what this configuration names. The service runs as whoever owns its data folder; where that
+    /// The readers of what this configuration names. The service runs as the owner of its data folder; where that
     /// is not there yet, it is of the group that may read the configuration.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The side that was invited: it makes sure whom it talks to, and asks to be a node.
+//! The client of an enrolment: it verifies the inviting node, and requests a certificate.
 
 use std::fmt;
 use std::io;
@@ -19,9 +19,9 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::authority::{self, AuthorityError, Digest, digest_of, vouches_for};
+use super::authority::{self, AuthorityError, CertificateDigest, digest_of, vouches_for};
 use super::invitation::Invitation;
-use super::messages::{Question, Rejection, VERSION, Versioned, Welcome};
+use super::messages::{JoinRejection, JoinRequest, JoinResponse, VERSION, VersionedMessage};
 use crate::clock::{self, UnixTime};
 use crate::cluster::peer_address::Peer;
 use crate::cluster::transport::{ask_to_join, resolve};
@@ -30,7 +30,7 @@ use crate::revocation::NodeName;
 /// How long everything may take: the name, the connection and the answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where nodes listen, unless somebody says otherwise.
+/// The default port of nodes.
 pub const GOSSIP_PORT: u16 = 7946;
 
 /// How a machine asks to be a node.
@@ -65,12 +65,12 @@ pub struct Admitted {
 pub enum JoinError {
     /// There is no connection, or it breaks.
     Unreachable(io::Error),
-    /// Whoever is there is not of the cluster that invited. Nothing was said to it.
+    /// The server is not of the cluster that invited. Nothing was sent to it.
     Stranger,
     /// It took too long.
     Late,
     /// The node says no.
-    Refused(StatusCode, String),
+    EnrolmentRefused(StatusCode, String),
     /// The answer is of no use.
     Unfit(&'static str),
     /// There is no key or request.
@@ -91,7 +91,7 @@ impl fmt::Display for JoinError {
                  address right, is the invitation of that machine, and is the time right on both?",
             ),
             Self::Late => write!(f, "no answer within {} seconds", PATIENCE.as_secs()),
-            Self::Refused(status, why) => write!(f, "it says no ({}): {why}", status.as_u16()),
+            Self::EnrolmentRefused(status, why) => write!(f, "it says no ({}): {why}", status.as_u16()),
             Self::Unfit(why) => write!(f, "its answer is of no use: {why}"),
             Self::Key(error) => error.fmt(f),
         }
@@ -153,7 +153,7 @@ impl Application<'_> {
     }
 
     fn question(&self, listen: SocketAddr, request: &str) -> Bytes {
-        let question = Question {
+        let question = JoinRequest {
             version: VERSION,
             secret: self.invitation.secret.text(),
             node: self.node.to_string(),
@@ -164,7 +164,7 @@ impl Application<'_> {
     }
 
     /// Whether the certificate is ours, and of the authority that invited.
-    fn check(&self, welcome: &Welcome, key: &KeyPair, now: UnixTime) -> Result<(), JoinError> {
+    fn check(&self, welcome: &JoinResponse, key: &KeyPair, now: UnixTime) -> Result<(), JoinError> {
         let read = |pem: &str| {
             CertificateDer::from_pem_slice(pem.as_bytes())
                 .map_err(|_| JoinError::Unfit("it holds no certificate"))
@@ -187,7 +187,7 @@ impl Application<'_> {
     }
 
     /// The node that answered, and those that it knows.
-    fn peers(&self, welcome: &Welcome, listen: SocketAddr) -> Result<Vec<Peer>, JoinError> {
+    fn peers(&self, welcome: &JoinResponse, listen: SocketAddr) -> Result<Vec<Peer>, JoinError> {
         let mut peers = vec![self.at.clone()];
         for text in &welcome.peers {
             let peer = Peer::parse(text)
@@ -221,7 +221,7 @@ pub(super) fn place(listen: Option<SocketAddr>, local: SocketAddr) -> SocketAddr
 /// The server's name is not asked: any node of the cluster may answer, and where it is says nothing.
 #[derive(Debug)]
 struct OneAuthority {
-    authority: Digest,
+    authority: CertificateDigest,
     algorithms: WebPkiSupportedAlgorithms,
     has_refused: AtomicBool,
 }
@@ -301,21 +301,21 @@ impl ServerCertVerifier for OneAuthority {
     }
 }
 
-fn read(status: StatusCode, answer: &[u8]) -> Result<Welcome, JoinError> {
+fn read(status: StatusCode, answer: &[u8]) -> Result<JoinResponse, JoinError> {
     if status != StatusCode::OK {
-        let rejection: Result<Rejection, _> = serde_json::from_slice(answer);
+        let rejection: Result<JoinRejection, _> = serde_json::from_slice(answer);
         let why = rejection.map_or_else(|_| "it does not say why".to_owned(), |said| said.error);
-        return Err(JoinError::Refused(status, plain(&why)));
+        return Err(JoinError::EnrolmentRefused(status, plain(&why)));
     }
     let unfit = |_| JoinError::Unfit("it is no welcome");
-    let Versioned { version } = serde_json::from_slice(answer).map_err(unfit)?;
+    let VersionedMessage { version } = serde_json::from_slice(answer).map_err(unfit)?;
     if version != VERSION {
         return Err(JoinError::Unfit("it is of another version"));
     }
     serde_json::from_slice(answer).map_err(unfit)
 }
 
-/// What somebody else wrote, fit for a terminal.
+/// Foreign text, made safe for a terminal.
 fn plain(text: &str) -> String {
     const CHARS_MAX: usize = 500;
     let chars = text.chars().take(CHARS_MAX);

@@ -1,6 +1,6 @@
-//! Invitations: the word by which a machine may ask for a node's certificate, once and for ten minutes.
+//! Join tokens: each lets a machine request a node's certificate, once and for ten minutes.
 //!
-//! Whoever holds one can become a node, and can tell the cluster from anybody who sits in between. The machine that
+//! Its holder can become a node, and can tell the cluster from a man in the middle. The machine that
 //! invites keeps no secret: `data_dir/invitations` has a file for each, named by the SHA-256 of the secret.
 
 use std::fmt;
@@ -19,7 +19,7 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, mkdirat, openat, renameat, unlinkat
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::authority::{Authority, Digest, digest_of, hex};
+use super::authority::{Authority, CertificateDigest, digest_of, hex};
 use crate::clock::UnixTime;
 use crate::revocation::NodeName;
 
@@ -29,7 +29,7 @@ pub(crate) const VALID_FOR: Duration = Duration::from_mins(10);
 /// What every invitation begins with; the number is the version of what follows.
 const PREFIX: &str = "doorward1";
 /// Secret, digest of the authority, and end.
-const BYTES: usize = SECRET_BYTES + size_of::<Digest>() + size_of::<u64>();
+const BYTES: usize = SECRET_BYTES + size_of::<CertificateDigest>() + size_of::<u64>();
 const SECRET_BYTES: usize = 16;
 /// The folder of the records, in the data folder.
 const FOLDER: &str = "invitations";
@@ -43,7 +43,7 @@ pub struct Invitation {
     /// What only the invited know.
     pub(crate) secret: Secret,
     /// The authority of the cluster.
-    pub(crate) authority: Digest,
+    pub(crate) authority: CertificateDigest,
     /// Its end, on the clock of the machine that invites.
     pub until: UnixTime,
 }
@@ -52,11 +52,11 @@ pub struct Invitation {
 #[derive(Clone, Copy)]
 pub(crate) struct Secret([u8; SECRET_BYTES]);
 
-/// An invitation that this machine made, and that nobody used yet.
-pub(crate) struct Record {
-    folder: Folder,
+/// An invitation that this machine made, and that was not used yet.
+pub(crate) struct StoredInvitation {
+    folder: InvitationFolder,
     name: String,
-    /// The node that may be replaced by whoever brings it.
+    /// The node that may be replaced with it.
     replacing: Option<NodeName>,
 }
 
@@ -84,11 +84,11 @@ impl Invitation {
         };
         let replacing = replacing.map_or_else(String::new, |node| format!(" {node}"));
         let line = format!("{}{replacing}\n", invitation.until.seconds());
-        Folder::record(data_dir, &hex(&invitation.secret.digest()), &line, now)?;
+        InvitationFolder::record(data_dir, &hex(&invitation.secret.digest()), &line, now)?;
         Ok(invitation)
     }
 
-    /// The one word that is handed over.
+    /// The join token that is handed over.
     pub fn text(&self) -> String {
         let mut bytes = Vec::with_capacity(BYTES);
         bytes.extend(self.secret.0);
@@ -97,7 +97,7 @@ impl Invitation {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Reads the word.
+    /// Reads a join token.
     ///
     /// # Errors
     ///
@@ -137,8 +137,8 @@ impl Secret {
         decoded.try_into().ok().map(Self)
     }
 
-    fn digest(self) -> Digest {
-        let mut bytes = Digest::default();
+    fn digest(self) -> CertificateDigest {
+        let mut bytes = CertificateDigest::default();
         bytes.copy_from_slice(digest(&SHA256, &self.0).as_ref());
         bytes
     }
@@ -150,14 +150,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl Record {
+impl StoredInvitation {
     /// The record of the invitation with this secret, if it is good now.
     ///
     /// It takes the same work whether there is one or not: all are compared, none of them byte by byte.
     pub(crate) fn find(data_dir: &Path, secret: Secret, now: UnixTime) -> io::Result<Option<Self>> {
         let wanted = hex(&secret.digest());
         let mut found = None;
-        if let Some(folder) = Folder::open(data_dir)? {
+        if let Some(folder) = InvitationFolder::open(data_dir)? {
             for (name, replacing) in folder.good(now)? {
                 if verify_slices_are_equal(name.as_bytes(), wanted.as_bytes()).is_ok() {
                     found = Some((name, replacing));
@@ -177,7 +177,7 @@ impl Record {
         self.replacing.as_ref() == Some(node)
     }
 
-    /// Nobody can use it again. An error, if somebody did.
+    /// Makes it unusable. Fails if it was used already.
     pub(crate) fn use_up(self) -> io::Result<()> {
         unlinkat(&self.folder.0, &self.name, AtFlags::empty())?;
         self.folder.0.sync_all() // else a power cut could bring it back
@@ -186,11 +186,11 @@ impl Record {
 
 /// The folder of the records.
 ///
-/// The superuser may be the one who invites, where the service may do as it likes. So nothing is done by a path in
+/// An invitation may be made by the superuser, in a folder that the service can change. So nothing is done by a path in
 /// which a link of the service's making could stand.
-struct Folder(File);
+struct InvitationFolder(File);
 
-impl Folder {
+impl InvitationFolder {
     fn open(data_dir: &Path) -> io::Result<Option<Self>> {
         match Self::open_in(&File::open(data_dir)?) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -227,7 +227,7 @@ impl Folder {
         Ok(renameat(&folder.0, &aside, &folder.0, name)?)
     }
 
-    /// The records that are good now, by their names, and whom they replace. The others are deleted.
+    /// The records that are valid now, by their names, and the nodes that they replace. The others are deleted.
     fn good(&self, now: UnixTime) -> io::Result<Vec<(String, Option<NodeName>)>> {
         let mut records = Vec::new();
         for entry in Dir::read_from(&self.0)? {
@@ -252,7 +252,7 @@ impl Folder {
         Ok(records)
     }
 
-    /// The end of an invitation, and whom it replaces; none, if the file is no record, or gone.
+    /// The end of an invitation, and the node that it replaces; none, if the file is no record, or gone.
     fn read(&self, name: &str) -> io::Result<Option<(UnixTime, Option<NodeName>)>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(&self.0, name, flags, Mode::empty()) {
@@ -300,7 +300,9 @@ mod tests {
     }
 
     fn is_good(data_dir: &Path, secret: Secret, now: UnixTime) -> bool {
-        Record::find(data_dir, secret, now).unwrap().is_some()
+        StoredInvitation::find(data_dir, secret, now)
+            .unwrap()
+            .is_some()
     }
 
     fn files(data_dir: &Path) -> usize {
@@ -337,7 +339,7 @@ mod tests {
         let last = NOW.plus(Duration::from_secs(599));
         assert!(is_good(data_dir, one, NOW) && is_good(data_dir, one, last));
         assert!(!is_good(data_dir, Secret([0; 16]), NOW));
-        let record = || Record::find(data_dir, one, NOW).unwrap().unwrap();
+        let record = || StoredInvitation::find(data_dir, one, NOW).unwrap().unwrap();
         let (first, second) = (record(), record());
         first.use_up().unwrap();
         assert!(second.use_up().is_err(), "used by two at once");
@@ -365,7 +367,7 @@ mod tests {
         let data_dir = folder.path();
         let node = NodeName::parse("b").unwrap();
         let invitation = try_make(data_dir, Some(&node)).unwrap();
-        let record = Record::find(data_dir, invitation.secret, NOW)
+        let record = StoredInvitation::find(data_dir, invitation.secret, NOW)
             .unwrap()
             .unwrap();
         assert!(record.replaces(&node) && !record.replaces(&NodeName::parse("c").unwrap()));
@@ -387,7 +389,7 @@ mod tests {
         fs::write(elsewhere.path().join("shadow"), "no record").unwrap();
         symlink(elsewhere.path(), folder.path().join(FOLDER)).unwrap();
         assert!(try_make(folder.path(), None).is_err());
-        assert!(Record::find(folder.path(), Secret([0; 16]), NOW).is_err());
+        assert!(StoredInvitation::find(folder.path(), Secret([0; 16]), NOW).is_err());
         let left: Vec<_> = fs::read_dir(elsewhere.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "{left:?}");
     }

@@ -1,7 +1,7 @@
-//! Who was admitted to the cluster by this node: `data_dir/joined`.
+//! The nodes that this one admitted to the cluster: `data_dir/joined`.
 //!
-//! A node must know after a restart that there are others, though nobody wrote them into its configuration: it may not
-//! serve on its own word alone. One `NAME ADDRESS` a line.
+//! A node must know after a restart that there are others, even if its configuration does not name them: it may not
+//! serve alone. One `NAME ADDRESS` a line.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -7,7 +7,7 @@ pub(super) const VERSION: u32 = 1;
 
 /// What a machine says that wants to be a node.
 #[derive(Deserialize, Serialize)]
-pub(super) struct Question {
+pub(super) struct JoinRequest {
     pub(super) version: u32,
     /// The invitation's.
     pub(super) secret: String,
@@ -21,7 +21,7 @@ pub(super) struct Question {
 
 /// What it needs to be one.
 #[derive(Deserialize, Serialize)]
-pub(super) struct Welcome {
+pub(super) struct JoinResponse {
     pub(super) version: u32,
     /// Its certificate, in PEM.
     pub(super) certificate: String,
@@ -33,13 +33,13 @@ pub(super) struct Welcome {
 
 /// Why it can't be one.
 #[derive(Deserialize, Serialize)]
-pub(super) struct Rejection {
+pub(super) struct JoinRejection {
     pub(super) version: u32,
     pub(super) error: String,
 }
 
 /// A part of every message: it is read first, for the rest may be another in another version.
 #[derive(Deserialize)]
-pub(super) struct Versioned {
+pub(super) struct VersionedMessage {
     pub(super) version: u32,
 }

@@ -1,4 +1,4 @@
-//! The side that invited: it checks the invitation, and makes the newcomer a node.
+//! The server of enrolments: it checks the invitation, and issues the certificate.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -11,33 +11,33 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::authority::{Authority, ProvenKey};
-use super::invitation::{Record, Secret};
+use super::invitation::{Secret, StoredInvitation};
 use super::joined_nodes::{joined, remember};
-use super::messages::{Question, Rejection, VERSION, Versioned, Welcome};
+use super::messages::{JoinRejection, JoinRequest, JoinResponse, VERSION, VersionedMessage};
 use crate::clock::{self, UnixTime};
 use crate::cluster::peer_address::Peer;
 use crate::cluster::settings::{ClusterSettings, Security};
-use crate::cluster::transport::{Joins, QUESTION_BYTES_MAX};
+use crate::cluster::transport::{EnrolmentHandler, QUESTION_BYTES_MAX};
 use crate::revocation::{Clients, NodeName};
 
 /// How many wrong invitations of one address are answered in a minute. Guessing a secret of 128 bits takes for ever
-/// anyway; this bounds what whoever tries costs us and our log.
+/// anyway; this bounds what such attempts cost this node and its log.
 const FAILURES_MAX: u32 = 5;
 
 /// Makes machines nodes.
-pub(crate) struct Registrar {
+pub(crate) struct EnrolmentServer {
     node: NodeName,
     data_dir: PathBuf,
-    terms: Mutex<Arc<Terms>>,
+    terms: Mutex<Arc<EnrolmentTerms>>,
     connected: Box<dyn Fn() -> Vec<NodeName> + Send + Sync>,
-    admitted: Admitted,
+    admitted: OnAdmitted,
     failures: Clients,
     /// One after the other: an invitation is good once, and so is a name.
     admitting: Mutex<()>,
 }
 
-/// What the configuration says to newcomers; a reload may say something else.
-struct Terms {
+/// The part of the configuration that joining nodes get; a reload may change it.
+struct EnrolmentTerms {
     ca_file: PathBuf,
     peers: Vec<Peer>,
     /// Empty: every name.
@@ -45,25 +45,26 @@ struct Terms {
     quarantine: Vec<NodeName>,
 }
 
-/// Hears where everybody is who joined.
-type Admitted = Box<dyn Fn(Vec<SocketAddr>) + Send + Sync>;
+/// Is called with the addresses of all nodes that joined.
+type OnAdmitted = Box<dyn Fn(Vec<SocketAddr>) + Send + Sync>;
 
-/// A question whose every part was read.
-struct Newcomer {
+/// A join request whose every part was parsed.
+struct JoinCandidate {
     node: NodeName,
     listen: SocketAddr,
     key: ProvenKey,
 }
 
-/// Those who joined earlier.
-type Earlier = [(NodeName, SocketAddr)];
+/// The nodes that joined earlier.
+type JoinedEarlier = [(NodeName, SocketAddr)];
 
 /// An answer that is no welcome.
-type Refused = (StatusCode, String);
+type EnrolmentRefused = (StatusCode, String);
 
-impl Registrar {
-    /// For the node of these settings; none, where nodes have no certificates. `connected` tells who is connected;
-    /// `admitted` hears where everybody will be who joined, as soon as there is one more, so that it is expected at once.
+impl EnrolmentServer {
+    /// For the node of these settings; none, where nodes have no certificates. `connected` returns the connected nodes;
+    /// `admitted` is called with the addresses of all that joined, as soon as there is one more, so that it is expected at
+    /// once.
     pub(crate) fn new(
         settings: &ClusterSettings,
         data_dir: &Path,
@@ -73,7 +74,7 @@ impl Registrar {
         Some(Self {
             node: settings.node.clone(),
             data_dir: data_dir.to_owned(),
-            terms: Mutex::new(Terms::of(settings)?.into()),
+            terms: Mutex::new(EnrolmentTerms::of(settings)?.into()),
             connected: Box::new(connected),
             admitted: Box::new(admitted),
             failures: Clients::default(),
@@ -82,53 +83,55 @@ impl Registrar {
     }
 
     /// Obeys other settings from now on.
-    pub(crate) fn obey(&self, settings: &ClusterSettings) {
-        if let Some(terms) = Terms::of(settings) {
+    pub(crate) fn reconfigure(&self, settings: &ClusterSettings) {
+        if let Some(terms) = EnrolmentTerms::of(settings) {
             *self.terms.lock() = terms.into();
         }
     }
 
-    /// Answers who asks to join, with status and body, which is JSON.
+    /// Answers a join request with a status and a body of JSON.
     ///
     /// It reads and writes files and waits for the disk, some milliseconds in all: not for a thread that serves
     /// others meanwhile.
-    pub(super) fn admit(
+    pub(super) fn answer_join_request(
         &self,
         remote: SocketAddr,
         question: &[u8],
         now: UnixTime,
     ) -> (StatusCode, Vec<u8>) {
-        match self.try_admit(remote, question, now) {
+        match self.enrol(remote, question, now) {
             Ok(welcome) => (StatusCode::OK, json(&welcome)),
             Err((status, error)) => {
-                // Strangers can say rubbish as often as they like; whoever guesses is counted.
+                // Anything may be sent by strangers, and is not logged; guesses are counted.
                 let level = match status {
                     StatusCode::FORBIDDEN | StatusCode::CONFLICT => Level::Warn,
                     _ => Level::Debug,
                 };
                 log!(level, remote:%, status = status.as_u16(), why = error.as_str(); "a machine was not admitted");
                 let version = VERSION;
-                (status, json(&Rejection { version, error }))
+                (status, json(&JoinRejection { version, error }))
             }
         }
     }
 
     /// The same by the clock of this machine, as the gossip listener asks.
-    pub(crate) fn joins(self: &Arc<Self>) -> Joins {
-        let registrar = Arc::clone(self);
-        Arc::new(move |remote, question| registrar.admit(remote, question, clock::now()))
+    pub(crate) fn joins(self: &Arc<Self>) -> EnrolmentHandler {
+        let enrolment = Arc::clone(self);
+        Arc::new(move |remote, question| {
+            enrolment.answer_join_request(remote, question, clock::now())
+        })
     }
 
-    fn try_admit(
+    fn enrol(
         &self,
         remote: SocketAddr,
         question: &[u8],
         now: UnixTime,
-    ) -> Result<Welcome, Refused> {
-        let question = read(question)?;
+    ) -> Result<JoinResponse, EnrolmentRefused> {
+        let question = parse_request(question)?;
         let _admitting = self.admitting.lock();
         let invitation = self.invitation(remote, &question, now)?;
-        let newcomer = Newcomer::of(&question)?;
+        let newcomer = JoinCandidate::of(&question)?;
         let terms = Arc::clone(&self.terms.lock());
         self.is_welcome(&newcomer.node, &terms)?;
         let earlier = joined(&self.data_dir).map_err(|error| ours(&error))?;
@@ -138,20 +141,20 @@ impl Registrar {
         Ok(welcome)
     }
 
-    /// The good invitation that the newcomer brings.
+    /// The valid invitation of a join request.
     fn invitation(
         &self,
         remote: SocketAddr,
-        question: &Question,
+        question: &JoinRequest,
         now: UnixTime,
-    ) -> Result<Record, Refused> {
+    ) -> Result<StoredInvitation, EnrolmentRefused> {
         let client = remote.ip();
         if self.failures.is_over(client, FAILURES_MAX, now) {
             let why = "too many wrong invitations came from this address; try again in a minute";
             return Err((StatusCode::TOO_MANY_REQUESTS, why.to_owned()));
         }
         let secret = Secret::parse(&question.secret);
-        let found = secret.map(|secret| Record::find(&self.data_dir, secret, now));
+        let found = secret.map(|secret| StoredInvitation::find(&self.data_dir, secret, now));
         let found = found.transpose().map_err(|error| ours(&error))?;
         found.flatten().ok_or_else(|| {
             self.failures.admit(client, 1, FAILURES_MAX, now);
@@ -162,7 +165,7 @@ impl Registrar {
     }
 
     /// Whether the configuration lets such a node take part: else it would be certified, and never heard.
-    fn is_welcome(&self, node: &NodeName, terms: &Terms) -> Result<(), Refused> {
+    fn is_welcome(&self, node: &NodeName, terms: &EnrolmentTerms) -> Result<(), EnrolmentRefused> {
         let why = if terms.quarantine.contains(node) {
             "stands in `quarantine`"
         } else if !terms.allow.is_empty() && !terms.allow.contains(node) {
@@ -179,11 +182,11 @@ impl Registrar {
     /// by an invitation that says so. The same name at the same address is a machine that was set up anew.
     fn is_free(
         &self,
-        newcomer: &Newcomer,
-        invitation: &Record,
-        earlier: &Earlier,
-    ) -> Result<(), Refused> {
-        let Newcomer { node, listen, .. } = newcomer;
+        newcomer: &JoinCandidate,
+        invitation: &StoredInvitation,
+        earlier: &JoinedEarlier,
+    ) -> Result<(), EnrolmentRefused> {
+        let JoinCandidate { node, listen, .. } = newcomer;
         let is_elsewhere = |(name, address): &(_, _)| name == node && address != listen;
         let is_taken = *node == self.node
             || (self.connected)().contains(node)
@@ -198,10 +201,14 @@ impl Registrar {
         Err((StatusCode::CONFLICT, why))
     }
 
-    /// From here on the newcomer is a node, after a restart too, and its invitation is used. A node that has its own
-    /// certificate renewed is no newcomer.
-    fn enter(&self, newcomer: &Newcomer, invitation: Record) -> Result<(), Refused> {
-        let Newcomer { node, listen, .. } = newcomer;
+    /// From here on the machine is a node, after a restart too, and its invitation is used. A node that has its own
+    /// certificate renewed is not admitted again.
+    fn enter(
+        &self,
+        newcomer: &JoinCandidate,
+        invitation: StoredInvitation,
+    ) -> Result<(), EnrolmentRefused> {
+        let JoinCandidate { node, listen, .. } = newcomer;
         if *node == self.node {
             return invitation.use_up().map_err(|error| ours(&error));
         }
@@ -214,7 +221,7 @@ impl Registrar {
     }
 }
 
-impl Terms {
+impl EnrolmentTerms {
     fn of(settings: &ClusterSettings) -> Option<Self> {
         match &settings.security {
             Security::Loopback => None,
@@ -228,8 +235,8 @@ impl Terms {
     }
 }
 
-impl Newcomer {
-    fn of(question: &Question) -> Result<Self, Refused> {
+impl JoinCandidate {
+    fn of(question: &JoinRequest) -> Result<Self, EnrolmentRefused> {
         let unfit = |why: &str| (StatusCode::BAD_REQUEST, why.to_owned());
         let node = NodeName::parse(&question.node)
             .map_err(|expected| unfit(&format!("`node` does not fit: expected {expected}")))?;
@@ -242,13 +249,13 @@ impl Newcomer {
     }
 }
 
-/// Whether somebody could be there.
+/// Whether a node could listen there.
 fn is_place(address: &SocketAddr) -> bool {
     let ip = address.ip();
     address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
 }
 
-fn read(question: &[u8]) -> Result<Question, Refused> {
+fn parse_request(question: &[u8]) -> Result<JoinRequest, EnrolmentRefused> {
     if question.len() > QUESTION_BYTES_MAX {
         let why = format!("a question has at most {QUESTION_BYTES_MAX} bytes");
         return Err((StatusCode::PAYLOAD_TOO_LARGE, why));
@@ -260,7 +267,7 @@ fn read(question: &[u8]) -> Result<Question, Refused> {
             "this is no question to join".to_owned(),
         )
     };
-    let Versioned { version } = serde_json::from_slice(question).map_err(unfit)?;
+    let VersionedMessage { version } = serde_json::from_slice(question).map_err(unfit)?;
     if version != VERSION {
         let why = format!("version {version} is not spoken there, but version {VERSION}");
         return Err((StatusCode::BAD_REQUEST, why));
@@ -268,16 +275,16 @@ fn read(question: &[u8]) -> Result<Question, Refused> {
     serde_json::from_slice(question).map_err(unfit)
 }
 
-/// What the newcomer needs.
+/// What the new node needs.
 fn welcome(
-    newcomer: &Newcomer,
-    earlier: &Earlier,
-    terms: &Terms,
+    newcomer: &JoinCandidate,
+    earlier: &JoinedEarlier,
+    terms: &EnrolmentTerms,
     now: UnixTime,
-) -> Result<Welcome, Refused> {
+) -> Result<JoinResponse, EnrolmentRefused> {
     let authority = Authority::open(&terms.ca_file).map_err(|error| ours(&error))?;
     let issued = authority.issue(&newcomer.node, &newcomer.key, now);
-    Ok(Welcome {
+    Ok(JoinResponse {
         version: VERSION,
         certificate: issued.map_err(|error| ours(&error))?,
         authority: authority.certificate_pem(),
@@ -285,8 +292,12 @@ fn welcome(
     })
 }
 
-/// Where the newcomer finds the others, beside this node.
-fn peers_for(newcomer: &Newcomer, earlier: &Earlier, terms: &Terms) -> Vec<String> {
+/// Where the new node finds the others, beside this one.
+fn peers_for(
+    newcomer: &JoinCandidate,
+    earlier: &JoinedEarlier,
+    terms: &EnrolmentTerms,
+) -> Vec<String> {
     let own = newcomer.listen.to_string();
     let others = earlier.iter().filter(|(node, _)| *node != newcomer.node);
     let others = others.map(|(_, address)| address.to_string());
@@ -300,10 +311,10 @@ fn peers_for(newcomer: &Newcomer, earlier: &Earlier, terms: &Terms) -> Vec<Strin
     peers
 }
 
-/// Something is wrong here; what it is stands in our log, for whoever asks is not one of us yet.
-fn ours(why: &dyn Display) -> Refused {
-    error!(why:%; "nobody can be admitted");
-    let told = "that node can't admit anybody; its log says why".to_owned();
+/// An error of this node. Its log has the details; the client, which is no member yet, does not get them.
+fn ours(why: &dyn Display) -> EnrolmentRefused {
+    error!(why:%; "no node can be admitted");
+    let told = "that node can't admit other nodes; its log says why".to_owned();
     (StatusCode::INTERNAL_SERVER_ERROR, told)
 }
 

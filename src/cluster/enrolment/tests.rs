@@ -1,4 +1,4 @@
-//! Machines that ask to be nodes, over real sockets; and others that pretend to be the one who invited.
+//! Enrolments over real sockets; and servers that pretend to be the inviting node.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,9 +23,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::authority::{CERTIFICATE_FILE, KEY_FILE, request};
 use super::client::{Admitted, Application, JoinError, place};
 use super::joined_nodes::{joined, remember};
-use super::server::Registrar;
+use super::server::EnrolmentServer;
 use crate::clock::{self, UnixTime};
-use crate::cluster::transport::{Heard, Joins, QUESTION_BYTES_MAX, Transport, pretend};
+use crate::cluster::transport::{
+    EnrolmentHandler, QUESTION_BYTES_MAX, ReceivedRequests, Transport, pretend,
+};
 use crate::cluster::{
     Authority, Certificates, ClusterSettings, Invitation, Peer, Policy, Proof, Security,
 };
@@ -36,7 +38,7 @@ struct Host {
     home: TempDir,
     authority: Authority,
     proof: Proof,
-    registrar: Arc<Registrar>,
+    enrolment: Arc<EnrolmentServer>,
     settings: ClusterSettings,
     heard: Arc<Mutex<Vec<SocketAddr>>>,
     connected: Arc<Mutex<Vec<NodeName>>>,
@@ -54,14 +56,14 @@ impl Host {
         let heard = Arc::<Mutex<Vec<_>>>::default();
         let connected = Arc::<Mutex<Vec<_>>>::default();
         let (told, asked) = (Arc::clone(&heard), Arc::clone(&connected));
-        let registrar = Registrar::new(
+        let enrolment = EnrolmentServer::new(
             &settings,
             home.path(),
             move || asked.lock().clone(),
             move |addresses| *told.lock() = addresses,
         );
         Self {
-            registrar: Arc::new(registrar.unwrap()),
+            enrolment: Arc::new(enrolment.unwrap()),
             home,
             authority,
             proof,
@@ -76,7 +78,7 @@ impl Host {
         if let Security::Certificates(certificates) = &mut self.settings.security {
             certificates.allow = names.iter().map(|name| node(name)).collect();
         }
-        self.registrar.obey(&self.settings);
+        self.enrolment.reconfigure(&self.settings);
     }
 
     fn data_dir(&self) -> PathBuf {
@@ -92,7 +94,7 @@ impl Host {
         Invitation::make(self.home.path(), &self.authority, Some(&node(name)), now).unwrap()
     }
 
-    /// Whether somebody could still come with one of the invitations.
+    /// Whether one of the invitations is still good.
     fn invitations(&self) -> usize {
         fs::read_dir(self.home.path().join("invitations"))
             .unwrap()
@@ -102,13 +104,13 @@ impl Host {
     /// Its gossip listener, as in a running node.
     fn listens(&self) -> Listener {
         let transport = Arc::new(Transport::new(&self.settings.security).unwrap());
-        let registrar = Arc::clone(&self.registrar);
+        let enrolment = Arc::clone(&self.enrolment);
         Listener::of(|socket, heard| async move {
-            let joins: Joins = Arc::new(move |remote, question: &[u8]| {
+            let joins: EnrolmentHandler = Arc::new(move |remote, question: &[u8]| {
                 heard.lock().push(Ok(question.to_vec()));
-                registrar.admit(remote, question, clock::now())
+                enrolment.answer_join_request(remote, question, clock::now())
             });
-            let (arrivals, _held) = mpsc::channel(1); // who joins is no peer yet
+            let (arrivals, _held) = mpsc::channel(1); // a machine that joins is no peer yet
             transport.serve(socket, arrivals, joins).await;
         })
     }
@@ -140,7 +142,9 @@ impl Host {
     /// The same, from this address.
     fn answers_to(&self, remote: &str, question: &Value, now: UnixTime) -> (StatusCode, Value) {
         let question = question.to_string();
-        let (status, answer) = self.registrar.admit(at(remote), question.as_bytes(), now);
+        let (status, answer) =
+            self.enrolment
+                .answer_join_request(at(remote), question.as_bytes(), now);
         (status, serde_json::from_slice(&answer).unwrap())
     }
 }
@@ -172,12 +176,12 @@ fn settings(ca_file: &Path, authority: &Authority, proof: &Proof) -> ClusterSett
 /// A listener, and what it heard.
 struct Listener {
     address: SocketAddr,
-    heard: Heard,
+    heard: ReceivedRequests,
     _runtime: Runtime,
 }
 
 impl Listener {
-    fn of<F>(serve: impl FnOnce(TcpListener, Heard) -> F) -> Self
+    fn of<F>(serve: impl FnOnce(TcpListener, ReceivedRequests) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -189,7 +193,7 @@ impl Listener {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let socket = runtime.block_on(socket).unwrap();
         let address = socket.local_addr().unwrap();
-        let heard = Heard::default();
+        let heard = ReceivedRequests::default();
         runtime.spawn(serve(socket, Arc::clone(&heard)));
         Self {
             address,
@@ -198,7 +202,7 @@ impl Listener {
         }
     }
 
-    /// Somebody who has this certificate and key, and answers everything with that.
+    /// A server with this certificate and key, which answers everything with that.
     fn pretending(
         chain: Vec<CertificateDer<'static>>,
         key_pem: &str,
@@ -208,7 +212,7 @@ impl Listener {
         Self::of(|socket, heard| pretend(socket, shown, answer, heard))
     }
 
-    /// Somebody comes here with this invitation.
+    /// A machine asks here with this invitation.
     fn is_asked_by(&self, name: &str, invitation: &Invitation) -> Result<Admitted, JoinError> {
         self.is_asked_from(name, invitation, Some(at("10.0.0.2:7946")))
     }
@@ -228,7 +232,7 @@ impl Listener {
         application.send()
     }
 
-    /// Somebody came, and said nothing.
+    /// A client connected, and sent nothing.
     fn has_heard_nothing(&self) {
         let deadline = clock::instant() + Duration::from_secs(10);
         while self.heard.lock().is_empty() {
@@ -266,7 +270,7 @@ fn question(name: &str, invitation: &Invitation) -> Value {
 
 fn refusal(outcome: Result<Admitted, JoinError>) -> (u16, String) {
     match outcome {
-        Err(JoinError::Refused(status, why)) => (status.as_u16(), why),
+        Err(JoinError::EnrolmentRefused(status, why)) => (status.as_u16(), why),
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("admitted"),
     }
@@ -353,7 +357,7 @@ fn whoever_listens_nowhere_in_particular_is_found_where_it_asks_from() {
     );
 }
 
-/// Somebody who sits between, with whatever certificates they can have: everything but a key of the cluster's.
+/// A man in the middle, with any certificates but a key of the cluster's.
 #[test]
 fn a_man_in_the_middle_hears_nothing() {
     let host = Host::new();
@@ -505,7 +509,7 @@ fn secrets_are_not_guessed_by_volume() {
     for question in [&wrong, &good] {
         assert_eq!(host.answers_at(question, now).0, 429);
     }
-    // Nobody can lock others out by guessing.
+    // Guessing does not lock other machines out.
     assert_eq!(host.answers_to("192.0.2.2:1", &wrong, now).0, 403);
     assert_eq!(
         host.answers_at(&good, now.plus(Duration::from_mins(1))).0,
@@ -646,8 +650,8 @@ fn what_does_not_fit_is_refused_and_uses_no_invitation() {
         b"{\"version\":1}",
     ] {
         assert_eq!(
-            host.registrar
-                .admit(at("192.0.2.1:1"), garbage, clock::now())
+            host.enrolment
+                .answer_join_request(at("192.0.2.1:1"), garbage, clock::now())
                 .0,
             400
         );
@@ -737,7 +741,7 @@ fn an_answer_that_does_not_fit_makes_no_node() {
 #[test]
 fn where_nobody_is_there_the_machine_says_so() {
     let host = Host::new();
-    // Bound and not listening: nobody else can have it meanwhile.
+    // Bound and not listening: no other process can have it meanwhile.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&at("127.0.0.1:0").into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();

@@ -1,28 +1,27 @@
-//! What is known of the bus as a whole: whether all that was on it was read, and whether it still speaks.
+//! The health of the bus: whether all its entries were read, and whether it still delivers.
 
 use std::collections::VecDeque;
 
-/// For how long a node listens to the bus before it believes that nobody else is there: everybody speaks twice a second.
+/// For how long a node listens to the bus before it takes itself for alone: every node pings twice a second.
 const LISTENING_MS: u64 = 3_000;
 
-/// How old what is read of the bus may be, beside what the way to it and back takes; one hears oneself on it twice a
-/// second.
+/// How old what is read of the bus may be, beside its round trip; a node reads its own pings on it twice a second.
 pub(crate) const BUS_SILENCE_MAX_MS: u64 = 3_000;
 
 /// How old it may be at the most, however long that way is.
 const LATE_MAX_MS: u64 = 5_000;
 
-/// How many of one's own pings that way is measured by.
+/// By how many of this node's pings the round trip is measured.
 const ECHOES_KEPT: usize = 8;
 
-/// How a node of a bus hears it.
+/// What a node knows of the state of its bus.
 #[derive(Debug)]
-pub(crate) struct Listening {
+pub(crate) struct BusHealth {
     /// When it was asked how far the bus reaches, and when everything up to there was read.
     read: Option<Read>,
     /// When the last of what was read was written, or before: this node wrote its own last ping of that then.
     heard_ms: u64,
-    /// How long one's own last pings took until they were read.
+    /// How long this node's last pings took until they were read.
     echoes_ms: VecDeque<u64>,
     lacks_some: bool,
 }
@@ -35,8 +34,8 @@ struct Read {
 
 /// What it comes to, for deciding where this node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OnBus {
-    /// Everything on it was read, and it was listened to for long enough to hear everybody who is there.
+pub(crate) struct BusView {
+    /// Everything on it was read, and it was listened to for long enough to hear every node on it.
     pub(crate) is_everybody_heard: bool,
     /// Something that this node has not read may have been on it, and is not any more.
     pub(crate) lacks_some: bool,
@@ -44,7 +43,7 @@ pub(crate) struct OnBus {
     pub(crate) is_silent: bool,
 }
 
-impl Listening {
+impl BusHealth {
     /// Nothing was heard yet.
     pub(crate) fn since(now_ms: u64) -> Self {
         Self {
@@ -65,8 +64,8 @@ impl Listening {
         }
     }
 
-    /// One's own ping was read, which was written then: so was everything that was written before it.
-    pub(crate) fn hear_own(&mut self, written_ms: u64, now_ms: u64) {
+    /// This node's own ping was read, which was written then: so was everything that was written before it.
+    pub(crate) fn on_own_ping(&mut self, written_ms: u64, now_ms: u64) {
         self.heard_ms = self.heard_ms.max(written_ms);
         self.echoes_ms.push_back(now_ms.saturating_sub(written_ms));
         if self.echoes_ms.len() > ECHOES_KEPT {
@@ -100,10 +99,10 @@ impl Listening {
     }
 
     /// What is known now, as far as it was learnt since a moment.
-    pub(crate) fn view(&self, since_ms: u64, now_ms: u64) -> OnBus {
+    pub(crate) fn view(&self, since_ms: u64, now_ms: u64) -> BusView {
         let since = |then: u64| now_ms.saturating_sub(then);
         let read = self.read.filter(|read| read.asked_ms >= since_ms);
-        OnBus {
+        BusView {
             is_everybody_heard: read.is_some_and(|read| since(read.done_ms) >= LISTENING_MS),
             lacks_some: self.lacks_some,
             is_silent: since(self.heard_ms) > self.silence_max_ms(),
@@ -117,9 +116,9 @@ mod tests {
 
     #[test]
     fn everybody_is_heard_a_while_after_all_was_read() {
-        let mut listening = Listening::since(10_000);
+        let mut listening = BusHealth::since(10_000);
         let heard =
-            |listening: &Listening, now_ms| listening.view(10_000, now_ms).is_everybody_heard;
+            |listening: &BusHealth, now_ms| listening.view(10_000, now_ms).is_everybody_heard;
         assert!(!heard(&listening, 60_000));
         listening.read(9_999, 10_000, 60_100); // asked before it counts
         assert!(!heard(&listening, 70_000));
@@ -136,24 +135,24 @@ mod tests {
 
     #[test]
     fn a_bus_that_says_nothing_is_silent() {
-        let mut listening = Listening::since(1_000);
+        let mut listening = BusHealth::since(1_000);
         assert!(!listening.view(0, 4_000).is_silent);
         assert!(listening.view(0, 4_001).is_silent);
-        listening.hear_own(4_500, 4_500);
+        listening.on_own_ping(4_500, 4_500);
         assert!(!listening.view(0, 7_500).is_silent);
         assert!(listening.view(0, 7_501).is_silent);
     }
 
     #[test]
     fn what_is_read_late_is_old_and_a_long_way_is_no_silence() {
-        let mut listening = Listening::since(1_000);
-        listening.hear_own(2_000, 4_000);
-        listening.hear_own(2_500, 3_100);
+        let mut listening = BusHealth::since(1_000);
+        listening.on_own_ping(2_000, 4_000);
+        listening.on_own_ping(2_500, 3_100);
         assert_eq!(listening.round_trip_ms(), Some(1_200));
         assert!(!listening.view(0, 6_700).is_silent);
         assert!(listening.view(0, 6_701).is_silent);
         for _ in 0..8 {
-            listening.hear_own(2_500, 60_000);
+            listening.on_own_ping(2_500, 60_000);
         }
         assert!(listening.view(0, 7_501).is_silent, "but an endless one is");
     }

@@ -4,14 +4,14 @@ use std::sync::atomic::AtomicU64;
 
 /// How much was exchanged, ever.
 #[derive(Debug, Default)]
-pub struct Exchanged {
+pub struct ExchangeCounters {
     /// Rows that came from others.
     pub received: AtomicU64,
     /// Rows that were sent.
     pub sent: AtomicU64,
     /// Rows that said more than any node may say, and were cut down.
     pub capped: AtomicU64,
-    /// Groups of rows that spoke for an origin of which the peer may not speak, and were left out.
+    /// Groups of rows of an origin for which the peer may not send rows; they were ignored.
     pub foreign: AtomicU64,
     /// How often a peer that sent too much was not read for a while.
     pub throttled: AtomicU64,

@@ -1,45 +1,45 @@
-//! Where other nodes are said to be, and who was found there.
+//! The addresses of other nodes, and the nodes that were found there.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::bus_health::OnBus;
-use super::peer_view::View;
+use super::bus_health::BusView;
+use super::peer_view::PeerView;
 use crate::revocation::NodeName;
 
 /// The addresses of the configuration, names looked up.
 #[derive(Default)]
-pub(crate) struct Targets {
-    targets: BTreeMap<SocketAddr, Target>,
+pub(crate) struct Discovery {
+    targets: BTreeMap<SocketAddr, DialTarget>,
     /// Whether every name could be looked up.
     is_whole: bool,
 }
 
 #[derive(Default)]
-struct Target {
+struct DialTarget {
     is_tried: bool,
     /// This node itself answers there.
     is_self: bool,
     node: Option<NodeName>,
 }
 
-/// Nobody else is at this address.
-pub(crate) struct Unwanted;
+/// No other node is at this address.
+pub(crate) struct NotAPeer;
 
 /// What the addresses come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Reached {
+pub(crate) struct Reachability {
     /// How many there are beside this node's own.
     pub(crate) others: usize,
     /// Whether all of them were dialed.
     pub(crate) all_tried: bool,
-    /// Whether there is a connection to everybody.
+    /// Whether there is a connection to all of them.
     pub(crate) all_linked: bool,
     /// What is known of the bus; `None`: there is none.
-    pub(crate) bus: Option<OnBus>,
+    pub(crate) bus: Option<BusView>,
 }
 
-impl Targets {
+impl Discovery {
     /// The addresses from now on. Whether some are gone.
     pub(crate) fn set(&mut self, addresses: &[SocketAddr], is_whole: bool) -> bool {
         self.is_whole = is_whole;
@@ -62,9 +62,9 @@ impl Targets {
         nodes.collect()
     }
 
-    /// Whether everybody was found.
+    /// Whether a node was found at every address.
     pub(crate) fn are_found(&self) -> bool {
-        let is_found = |target: &Target| target.is_self || target.node.is_some();
+        let is_found = |target: &DialTarget| target.is_self || target.node.is_some();
         self.is_whole && self.targets.values().all(is_found)
     }
 
@@ -91,11 +91,11 @@ impl Targets {
         }
     }
 
-    /// Who was found there last, if anybody was.
-    pub(crate) fn node_at(&self, address: SocketAddr) -> Result<Option<NodeName>, Unwanted> {
+    /// The node that was found there last, if any.
+    pub(crate) fn node_at(&self, address: SocketAddr) -> Result<Option<NodeName>, NotAPeer> {
         match self.targets.get(&address) {
             Some(target) if !target.is_self => Ok(target.node.clone()),
-            Some(_) | None => Err(Unwanted),
+            Some(_) | None => Err(NotAPeer),
         }
     }
 
@@ -108,12 +108,12 @@ impl Targets {
     }
 
     /// How far they are reached by these connections.
-    pub(crate) fn reached(&self, views: &[View]) -> Reached {
-        let is_linked = |target: &Target| {
+    pub(crate) fn reached(&self, views: &[PeerView]) -> Reachability {
+        let is_linked = |target: &DialTarget| {
             let node = target.node.as_ref();
             target.is_self || node.is_some_and(|node| views.iter().any(|view| view.node == *node))
         };
-        Reached {
+        Reachability {
             others: self.others(),
             all_tried: self.is_whole && self.targets.values().all(|target| target.is_tried),
             all_linked: self.is_whole && self.targets.values().all(is_linked),

@@ -3,46 +3,46 @@
 use std::collections::BTreeMap;
 
 use super::bus_health::BUS_SILENCE_MAX_MS;
-use super::frame::Heard;
+use super::frame::Heartbeat;
 use super::membership::NODES_MAX;
 use crate::revocation::NodeName;
 
 /// For how long a node may not be heard before its logouts may be missing here.
 pub(crate) const SILENCE_MAX_MS: u64 = 5_000;
 
-/// After which silence nobody expects a node back: a day.
+/// The silence after which a node is no longer expected back: a day.
 const FORGET_MS: u64 = 24 * 3_600_000;
 
 /// How many nodes are remembered: more is no cluster that we could be in.
 const MEMBERS_MAX: usize = NODES_MAX;
 
-/// A node, and until when what it did is known to whoever vouches for it.
+/// A node, and until when what it did is known to the node that vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct KnownUntil {
     pub(crate) node: NodeName,
     pub(crate) until_ms: u64,
 }
 
 /// The other nodes.
 #[derive(Default)]
-pub(crate) struct Members(BTreeMap<NodeName, Member>);
+pub(crate) struct FailureDetector(BTreeMap<NodeName, MemberStatus>);
 
 #[derive(Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own, known at another time"
 )]
-struct Member {
+struct MemberStatus {
     /// Until when all that it did is known here, by its own stamps or by those of others who know it.
     heard_ms: u64,
     has_left: bool,
     /// When it said goodbye, if it did.
     left_ms: u64,
-    /// It spoke for itself here, and others did not only tell of it.
+    /// It sent a message of its own here, and was not only mentioned by others.
     has_spoken: bool,
-    /// Its own word came by the bus, and not by a connection.
+    /// Its own message came by the bus, and not by a connection.
     is_by_bus: bool,
-    /// It is told to have left: what it did is known to those who tell it, and not here yet.
+    /// Others report that it has left: what it did is known to them, and not here yet.
     is_leaving: bool,
     /// It was silent for so long that its logouts may be missing, until sets are compared again.
     is_missed: bool,
@@ -50,7 +50,7 @@ struct Member {
     back_ms: u64,
 }
 
-impl Members {
+impl FailureDetector {
     /// It is there. What it did is to be known here soon; of one that was here before that counts from before.
     pub(crate) fn met(&mut self, node: &NodeName, is_by_bus: bool, now_ms: u64) {
         let is_new = self.0.get(node).is_none_or(|member| member.has_left);
@@ -58,21 +58,21 @@ impl Members {
             member.is_by_bus = is_by_bus;
             member.has_spoken = true;
             if is_new {
-                member.hear(now_ms, now_ms);
+                member.note_heard(now_ms, now_ms);
             }
         }
     }
 
-    /// All that it did until then is known here, as its own word says.
-    pub(crate) fn heard(&mut self, node: &NodeName, at_ms: u64, now_ms: u64) {
+    /// All that it did until then is known here, as its own message says.
+    pub(crate) fn on_heartbeat(&mut self, node: &NodeName, at_ms: u64, now_ms: u64) {
         if let Some(member) = self.of(node) {
             member.has_spoken = true;
-            member.hear(at_ms, now_ms);
+            member.note_heard(at_ms, now_ms);
         }
     }
 
-    /// The bus brings nothing any more: whoever was heard there, and not otherwise since, may take logouts that are
-    /// not known here.
+    /// The bus delivers nothing any more: a node that was heard there, and not otherwise since, may take logouts that
+    /// are not known here.
     pub(crate) fn miss_those_on_the_bus(&mut self, now_ms: u64) {
         for member in self.0.values_mut() {
             let is_silent = now_ms.saturating_sub(member.heard_ms) > BUS_SILENCE_MAX_MS;
@@ -91,16 +91,16 @@ impl Members {
             member.has_spoken = true;
             member.has_left = true;
             member.is_leaving = false;
-            member.is_missed = false; // it had nobody's logouts left to tell of
+            member.is_missed = false; // it had no logouts left to send
         }
     }
 
     /// What another node said then of those that it heard, and all that it knew then is known here. Of a node that
     /// no node hears one learns only where one `is_awaited`: else the operator has taken it out. A name that was never
     /// heard here counts only if it `is_real`.
-    pub(crate) fn told(
+    pub(crate) fn apply_advertised(
         &mut self,
-        told: &[Heard],
+        told: &[Heartbeat],
         is_real: impl Fn(&NodeName) -> bool,
         is_awaited: bool,
         said_ms: u64,
@@ -125,25 +125,25 @@ impl Members {
             if one.has_left {
                 member.leave(at_ms, now_ms);
             } else {
-                member.hear(at_ms, now_ms);
+                member.note_heard(at_ms, now_ms);
             }
         }
     }
 
-    /// A node's own word of that time was found on the bus.
-    pub(crate) fn was_on_bus(&mut self, told: &Heard, now_ms: u64) {
-        self.told(std::slice::from_ref(told), |_| true, true, now_ms, now_ms);
+    /// A node's own message of that time was found on the bus.
+    pub(crate) fn was_on_bus(&mut self, told: &Heartbeat, now_ms: u64) {
+        self.apply_advertised(std::slice::from_ref(told), |_| true, true, now_ms, now_ms);
         if let Some(member) = self.0.get_mut(&told.node) {
             member.has_spoken = true;
         }
     }
 
-    fn of(&mut self, node: &NodeName) -> Option<&mut Member> {
+    fn of(&mut self, node: &NodeName) -> Option<&mut MemberStatus> {
         if !self.0.contains_key(node) {
             if self.0.len() >= MEMBERS_MAX {
                 self.forget_one_that_left()?;
             }
-            self.0.insert(node.clone(), Member::default());
+            self.0.insert(node.clone(), MemberStatus::default());
         }
         self.0.get_mut(node)
     }
@@ -167,7 +167,7 @@ impl Members {
         self.0.get(node).is_some_and(|member| !member.has_left)
     }
 
-    /// The operator has changed where nodes are: who is silent, and at none of these places, is awaited no longer.
+    /// The operator has changed the peers: a node that is silent, and is none of these, is no longer awaited.
     pub(crate) fn keep(&mut self, awaited: &[NodeName], now_ms: u64) {
         self.0.retain(|node, member| {
             let silent_ms = now_ms.saturating_sub(member.heard_ms);
@@ -175,8 +175,8 @@ impl Members {
         });
     }
 
-    /// Notes who is silent for too long, and forgets who is gone for good. These are not counted.
-    pub(crate) fn look(&mut self, quarantine: &[NodeName], now_ms: u64) {
+    /// Marks nodes that are silent for too long, and forgets those that are gone for good or in quarantine.
+    pub(crate) fn mark_silent(&mut self, quarantine: &[NodeName], now_ms: u64) {
         self.0.retain(|node, member| {
             let silent_ms = now_ms.saturating_sub(member.heard_ms);
             if silent_ms > SILENCE_MAX_MS && !member.has_left {
@@ -196,9 +196,9 @@ impl Members {
         silent.max_by_key(|(_, silent_ms)| *silent_ms)
     }
 
-    /// Whether a comparison with a node that speaks for these would bring back what is missing of somebody.
-    pub(crate) fn is_comparison_due(&self, spoken_for: &[Known], now_ms: u64) -> bool {
-        let is_due = |known: &Known| {
+    /// Whether a comparison with a node that vouches for these would bring what is missing of a node.
+    pub(crate) fn is_comparison_due(&self, spoken_for: &[KnownUntil], now_ms: u64) -> bool {
+        let is_due = |known: &KnownUntil| {
             let member = self.0.get(&known.node);
             member.is_some_and(|member| {
                 (member.is_missed || member.is_leaving) && member.is_covered(known, now_ms)
@@ -207,8 +207,8 @@ impl Members {
         spoken_for.iter().any(is_due)
     }
 
-    /// Sets were compared with a node that spoke for these when that began: what they had done is known.
-    pub(crate) fn compared(&mut self, spoken_for: &[Known], began_ms: u64) {
+    /// Sets were compared with a node that vouched for these when that began: what they had done is known.
+    pub(crate) fn compared(&mut self, spoken_for: &[KnownUntil], began_ms: u64) {
         for known in spoken_for {
             if let Some(member) = self.0.get_mut(&known.node)
                 && member.is_covered(known, began_ms)
@@ -225,8 +225,8 @@ impl Members {
     }
 
     /// What is told to others.
-    pub(crate) fn to_tell(&self, now_ms: u64) -> Vec<Heard> {
-        let tell = |(node, member): (&NodeName, &Member)| {
+    pub(crate) fn to_tell(&self, now_ms: u64) -> Vec<Heartbeat> {
+        let tell = |(node, member): (&NodeName, &MemberStatus)| {
             // A goodbye that is told on is not younger for that: else two nodes would tell each other for ever.
             let known_ms = if member.has_left {
                 member.left_ms
@@ -235,10 +235,10 @@ impl Members {
             };
             let mut ago_ms = now_ms.saturating_sub(known_ms);
             if member.is_missed || member.is_leaving {
-                // It may be back, and what it did meanwhile is not known here: nobody can learn that from us yet.
+                // It may be back, and what it did meanwhile is not known here: no node can learn that from this one yet.
                 ago_ms = ago_ms.max(SILENCE_MAX_MS + 1);
             }
-            Heard {
+            Heartbeat {
                 node: node.clone(),
                 ago_ms: u32::try_from(ago_ms).unwrap_or(u32::MAX),
                 has_left: member.has_left && !member.is_missed,
@@ -248,9 +248,9 @@ impl Members {
     }
 }
 
-impl Member {
-    /// It said goodbye to others then. What is told takes its time, so that somebody else may seem to have heard it
-    /// after that; whoever is really there again is heard again and again.
+impl MemberStatus {
+    /// It said goodbye to others then. Reports are delayed, so that another node may seem to have heard it after that; a
+    /// node that is really back is heard again and again.
     fn leave(&mut self, at_ms: u64, now_ms: u64) {
         if at_ms + SILENCE_MAX_MS <= self.heard_ms {
             return;
@@ -264,8 +264,8 @@ impl Member {
     }
 
     /// Whether a comparison that begins now brings all that it did until it was back, and not only what it did before it
-    /// was gone: the last that the other node heard of it may be older than that. Who said goodbye did nothing since.
-    fn is_covered(&self, known: &Known, now_ms: u64) -> bool {
+    /// was gone: the last that the other node heard of it may be older than that. A node that said goodbye did nothing since.
+    fn is_covered(&self, known: &KnownUntil, now_ms: u64) -> bool {
         let until_ms = if self.is_leaving {
             now_ms
         } else {
@@ -274,14 +274,14 @@ impl Member {
         self.back_ms > 0 && self.back_ms <= until_ms
     }
 
-    /// It was heard then; whoever was away for long and is back must be compared with.
-    fn hear(&mut self, at_ms: u64, now_ms: u64) {
+    /// It was heard then; a node that was away for long and is back must be compared with.
+    fn note_heard(&mut self, at_ms: u64, now_ms: u64) {
         if at_ms <= self.heard_ms {
             return;
         }
         self.heard_ms = at_ms;
         if now_ms.saturating_sub(at_ms) > SILENCE_MAX_MS {
-            return; // somebody misses it: that is no sign of life
+            return; // another node misses it: that is no sign of life
         }
         self.has_left = false;
         self.is_leaving = false;
@@ -299,32 +299,32 @@ mod tests {
         NodeName::parse(name).unwrap()
     }
 
-    fn known(name: &str, until_ms: u64) -> Known {
-        Known {
+    fn known(name: &str, until_ms: u64) -> KnownUntil {
+        KnownUntil {
             node: node(name),
             until_ms,
         }
     }
 
-    fn by_bus(members: &mut Members, name: &str, now_ms: u64) {
+    fn by_bus(members: &mut FailureDetector, name: &str, now_ms: u64) {
         members.met(&node(name), true, now_ms);
-        members.heard(&node(name), now_ms, now_ms);
+        members.on_heartbeat(&node(name), now_ms, now_ms);
     }
 
-    fn missed(members: &mut Members, now_ms: u64) -> Option<String> {
-        members.look(&[], now_ms);
+    fn missed(members: &mut FailureDetector, now_ms: u64) -> Option<String> {
+        members.mark_silent(&[], now_ms);
         members.missed(now_ms).map(|(node, _)| node.to_string())
     }
 
     #[test]
     fn who_is_silent_is_missed_until_sets_were_compared() {
-        let mut members = Members::default();
-        members.heard(&node("b"), 1_000, 1_000);
+        let mut members = FailureDetector::default();
+        members.on_heartbeat(&node("b"), 1_000, 1_000);
         assert_eq!(missed(&mut members, 6_000), None);
         assert_eq!(missed(&mut members, 6_001).as_deref(), Some("b"));
         members.compared(&[known("b", 6_500)], 6_500);
         assert!(!members.is_comparison_due(&[known("b", 6_600)], 6_600));
-        members.heard(&node("b"), 7_000, 7_000);
+        members.on_heartbeat(&node("b"), 7_000, 7_000);
         assert!(members.is_comparison_due(&[known("b", 7_000)], 7_000));
         assert!(!members.is_comparison_due(&[known("c", 7_000)], 7_000));
         assert_eq!(missed(&mut members, 7_100).as_deref(), Some("b"));
@@ -337,42 +337,42 @@ mod tests {
 
     #[test]
     fn whoever_is_there_and_tells_nothing_new_is_missed() {
-        let mut members = Members::default();
+        let mut members = FailureDetector::default();
         members.met(&node("b"), false, 1_000);
         members.met(&node("b"), false, 4_000); // again
-        members.heard(&node("b"), 900, 5_500); // which it said long ago
+        members.on_heartbeat(&node("b"), 900, 5_500); // which it said long ago
         assert_eq!(missed(&mut members, 6_000), None);
         assert_eq!(missed(&mut members, 6_001).as_deref(), Some("b"));
     }
 
     #[test]
     fn who_said_goodbye_is_not_missed() {
-        let mut members = Members::default();
-        members.heard(&node("b"), 1_000, 1_000);
+        let mut members = FailureDetector::default();
+        members.on_heartbeat(&node("b"), 1_000, 1_000);
         members.left(&node("b"), 1_500);
         assert_eq!(missed(&mut members, 60_000), None);
         assert_eq!(members.present(), 0);
-        members.heard(&node("b"), 61_000, 61_000);
+        members.on_heartbeat(&node("b"), 61_000, 61_000);
         assert_eq!(members.present(), 1);
         assert_eq!(missed(&mut members, 70_000).as_deref(), Some("b"));
     }
 
     #[test]
     fn with_the_bus_those_are_missed_who_were_heard_there() {
-        let mut members = Members::default();
+        let mut members = FailureDetector::default();
         by_bus(&mut members, "b", 1_000);
         by_bus(&mut members, "c", 1_000);
         members.met(&node("c"), false, 1_100);
-        members.heard(&node("c"), 1_100, 1_100);
+        members.on_heartbeat(&node("c"), 1_100, 1_100);
         by_bus(&mut members, "d", 1_000);
         members.left(&node("d"), 1_200);
         by_bus(&mut members, "e", 1_000);
-        let told = Heard {
+        let told = Heartbeat {
             node: node("e"),
             ago_ms: 100,
             has_left: false,
         };
-        members.told(&[told], |_| true, false, 4_000, 4_000);
+        members.apply_advertised(&[told], |_| true, false, 4_000, 4_000);
         members.miss_those_on_the_bus(4_001);
         assert_eq!(missed(&mut members, 4_001).as_deref(), Some("b"));
         by_bus(&mut members, "b", 4_100);
@@ -383,16 +383,16 @@ mod tests {
     #[test]
     fn who_said_goodbye_to_others_is_missed_until_sets_were_compared_with_those() {
         let c = node("c");
-        let mut members = Members::default();
-        members.heard(&c, 1_000, 1_000);
+        let mut members = FailureDetector::default();
+        members.on_heartbeat(&c, 1_000, 1_000);
         assert_eq!(missed(&mut members, 7_000).as_deref(), Some("c"));
         let told = members.to_tell(7_000).remove(0);
-        let left = Heard {
+        let left = Heartbeat {
             ago_ms: 3_000,
             has_left: true,
             ..told
         };
-        members.told(&[left], |_| true, false, 8_000, 8_000);
+        members.apply_advertised(&[left], |_| true, false, 8_000, 8_000);
         assert!(
             !members.to_tell(8_000)[0].has_left,
             "others can't learn from us what it did"
@@ -404,13 +404,13 @@ mod tests {
         assert!(members.to_tell(60_000)[0].has_left);
     }
 
-    /// The last word of another node on somebody who was gone for both does not tell what was done meanwhile.
+    /// The last report of another node on a node that was gone for both does not tell what was done meanwhile.
     #[test]
     fn who_is_back_is_missed_until_somebody_was_compared_with_who_heard_it_since() {
-        let mut members = Members::default();
-        members.heard(&node("c"), 1_000, 1_000);
+        let mut members = FailureDetector::default();
+        members.on_heartbeat(&node("c"), 1_000, 1_000);
         assert_eq!(missed(&mut members, 6_001).as_deref(), Some("c"));
-        members.heard(&node("c"), 6_500, 6_500);
+        members.on_heartbeat(&node("c"), 6_500, 6_500);
         let before = [known("a", 6_600), known("c", 1_000)];
         assert!(!members.is_comparison_due(&before, 6_600));
         members.compared(&before, 6_600);
@@ -423,48 +423,48 @@ mod tests {
 
     #[test]
     fn who_is_heard_by_others_is_not_missed() {
-        let mut members = Members::default();
-        members.heard(&node("c"), 1_000, 1_000);
-        let told = |ago_ms| Heard {
+        let mut members = FailureDetector::default();
+        members.on_heartbeat(&node("c"), 1_000, 1_000);
+        let told = |ago_ms| Heartbeat {
             node: node("c"),
             ago_ms,
             has_left: false,
         };
-        members.told(&[told(900)], |_| true, false, 6_000, 6_000);
+        members.apply_advertised(&[told(900)], |_| true, false, 6_000, 6_000);
         assert_eq!(missed(&mut members, 10_000), None);
-        members.told(&[told(9_000)], |_| true, false, 10_000, 10_000);
+        members.apply_advertised(&[told(9_000)], |_| true, false, 10_000, 10_000);
         assert_eq!(missed(&mut members, 10_200).as_deref(), Some("c"));
-        members.look(&[node("c")], 10_300);
+        members.mark_silent(&[node("c")], 10_300);
         assert_eq!(missed(&mut members, 10_300), None, "it is in quarantine");
     }
 
     #[test]
     fn a_name_that_was_never_heard_makes_nobody_stale_attacks_b11() {
-        let mut members = Members::default();
-        members.heard(&node("b"), 1_000, 1_000);
-        let told = |name, ago_ms| Heard {
+        let mut members = FailureDetector::default();
+        members.on_heartbeat(&node("b"), 1_000, 1_000);
+        let told = |name, ago_ms| Heartbeat {
             node: node(name),
             ago_ms,
             has_left: false,
         };
         let all = [told("b", 100), told("ghost", 100), told("c", 100)];
-        members.told(&all, |name| *name == node("c"), true, 2_000, 2_000);
+        members.apply_advertised(&all, |name| *name == node("c"), true, 2_000, 2_000);
         assert_eq!(members.present(), 2);
         assert!(members.has(&node("c")) && !members.has(&node("ghost")));
     }
 
     #[test]
     fn who_left_makes_room_and_who_is_missed_does_not() {
-        let mut members = Members::default();
+        let mut members = FailureDetector::default();
         for number in 0..MEMBERS_MAX as u64 {
             let at_ms = 1_000 + number;
-            members.heard(&node(&format!("n{number}")), at_ms, at_ms);
+            members.on_heartbeat(&node(&format!("n{number}")), at_ms, at_ms);
         }
-        members.heard(&node("late"), 9_000, 9_000);
+        members.on_heartbeat(&node("late"), 9_000, 9_000);
         assert!(!members.has(&node("late")), "all are there");
         members.left(&node("n5"), 9_000);
         members.left(&node("n3"), 9_001);
-        members.heard(&node("late"), 9_002, 9_002);
+        members.on_heartbeat(&node("late"), 9_002, 9_002);
         assert!(members.has(&node("late")));
         assert_eq!(members.to_tell(9_002).len(), MEMBERS_MAX);
         assert!(
@@ -475,13 +475,13 @@ mod tests {
         );
     }
 
-    /// Two who tell each other every second of somebody who is dead, over a line that takes its time.
+    /// Two nodes report a dead one to each other every second, over a slow link.
     fn missed_after_ms(delay_ms: u64) -> Option<u64> {
         let names = [node("a"), node("b")];
-        let mut both = [Members::default(), Members::default()];
+        let mut both = [FailureDetector::default(), FailureDetector::default()];
         let died_ms = 10_000;
         for members in &mut both {
-            members.heard(&node("c"), died_ms, died_ms);
+            members.on_heartbeat(&node("c"), died_ms, died_ms);
         }
         let mut told = Vec::new();
         for now_ms in died_ms..died_ms + 60_000 {
@@ -489,11 +489,11 @@ mod tests {
                 if now_ms % 1_000 == delay_ms * one as u64 % 1_000 {
                     told.push((now_ms + delay_ms, 1 - one, now_ms, members.to_tell(now_ms)));
                 }
-                members.look(&[], now_ms);
+                members.mark_silent(&[], now_ms);
             }
             for (_, to, said_ms, heard) in told.extract_if(.., |(at_ms, ..)| *at_ms == now_ms) {
                 let is_other = |name: &NodeName| *name != names[to];
-                both[to].told(&heard, is_other, false, said_ms, now_ms);
+                both[to].apply_advertised(&heard, is_other, false, said_ms, now_ms);
             }
             if both.iter().all(|members| members.missed(now_ms).is_some()) {
                 return Some(now_ms - died_ms);

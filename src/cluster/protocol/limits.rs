@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::counters::Exchanged;
+use super::counters::ExchangeCounters;
 use crate::clock::UnixTime;
 use crate::revocation::{MARGIN, Revocation, Window};
 
@@ -13,15 +13,15 @@ use crate::revocation::{MARGIN, Revocation, Window};
 const AHEAD_MAX: Duration = Duration::from_mins(10);
 
 /// The caps on what comes from others.
-pub(crate) struct Admission {
+pub(crate) struct RowLimits {
     /// How long anything needs to be kept, in seconds; the greatest number: for ever.
     kept_s: AtomicU64,
-    exchanged: Arc<Exchanged>,
+    exchanged: Arc<ExchangeCounters>,
 }
 
-impl Admission {
+impl RowLimits {
     /// Without a cap on how long things are kept.
-    pub(crate) fn new(exchanged: Arc<Exchanged>) -> Self {
+    pub(crate) fn new(exchanged: Arc<ExchangeCounters>) -> Self {
         Self {
             kept_s: AtomicU64::new(u64::MAX),
             exchanged,
@@ -41,7 +41,7 @@ impl Admission {
     }
 
     /// What may be taken from another node of that.
-    pub(crate) fn admit(&self, revocation: Revocation, now: UnixTime) -> Revocation {
+    pub(crate) fn limit_row(&self, revocation: Revocation, now: UnixTime) -> Revocation {
         let capped = match revocation {
             Revocation::Token {
                 id,
@@ -97,15 +97,15 @@ mod tests {
 
     const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
 
-    fn admission() -> Admission {
-        let admission = Admission::new(Arc::default());
-        admission.keep_at_most(Some(Duration::from_hours(24)));
-        admission
+    fn limits() -> RowLimits {
+        let limits = RowLimits::new(Arc::default());
+        limits.keep_at_most(Some(Duration::from_hours(24)));
+        limits
     }
 
     #[test]
     fn nothing_is_kept_longer_than_any_token_lives() {
-        let admission = admission();
+        let limits = limits();
         let day = NOW.plus(Duration::from_hours(24));
         let undated = |until| Revocation::Token {
             id: Id::from_bytes([1; 16]),
@@ -114,10 +114,10 @@ mod tests {
             source: Source::Verified,
         };
         assert_eq!(
-            admission.admit(undated(UnixTime::FOREVER), NOW),
+            limits.limit_row(undated(UnixTime::FOREVER), NOW),
             undated(day)
         );
-        assert_eq!(admission.admit(undated(NOW), NOW), undated(NOW));
+        assert_eq!(limits.limit_row(undated(NOW), NOW), undated(NOW));
         let end = NOW.plus(Duration::from_hours(100));
         let late = Revocation::Token {
             id: Id::from_bytes([1; 16]),
@@ -125,7 +125,7 @@ mod tests {
             until: end.plus(MARGIN),
             source: Source::Verified,
         };
-        assert_eq!(admission.admit(late, NOW), late, "it lives that long");
+        assert_eq!(limits.limit_row(late, NOW), late, "it lives that long");
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         };
         let (soon, day) = (NOW.plus(AHEAD_MAX), NOW.plus(Duration::from_hours(24)));
         let rogue = cutoff(UnixTime::FOREVER, UnixTime::FOREVER);
-        assert_eq!(admission().admit(rogue, NOW), cutoff(soon, day));
-        assert_eq!(admission().admit(cutoff(NOW, day), NOW), cutoff(NOW, day));
+        assert_eq!(limits().limit_row(rogue, NOW), cutoff(soon, day));
+        assert_eq!(limits().limit_row(cutoff(NOW, day), NOW), cutoff(NOW, day));
     }
 }

@@ -1,8 +1,9 @@
 //! Which nodes there really are: those that introduced themselves here, and those whose certificates were relayed.
 //!
-//! An origin is counted only if its own node introduced it, over a connection for which its certificate speaks, or on
-//! the bus under its name, and if the origin was made for that name: who is there first can't take that of another. So what a peer says of others invents nothing, and what is counted is bounded: a node has
-//! few origins, and there are not more nodes than a cluster can have.
+//! An origin is counted only if its own node introduced it, over a connection with a certificate of that name or on the
+//! bus under that name, and if the origin was made for the name: no node can take the origin of another by being first.
+//! So a peer can't invent other nodes, and what is counted is bounded: a node has few origins, and a cluster has a
+//! limited number of nodes.
 
 use std::collections::BTreeMap;
 
@@ -31,14 +32,14 @@ pub(crate) type NamesOf = Box<dyn Fn(&Chain) -> Vec<NodeName> + Send + Sync>;
 
 /// The nodes that are known.
 #[derive(Default)]
-pub(crate) struct Nodes {
-    introduced: BTreeMap<NodeName, Node>,
+pub(crate) struct Membership {
+    introduced: BTreeMap<NodeName, KnownNode>,
     owners: BTreeMap<Origin, NodeName>,
     /// What was relayed of nodes, by their names.
     certificates: BTreeMap<NodeName, Chain>,
 }
 
-struct Node {
+struct KnownNode {
     /// The one of now last.
     origins: Vec<Origin>,
     /// When the last of them was introduced.
@@ -49,7 +50,7 @@ struct Node {
 
 /// Why a node is not taken for an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unfit {
+pub(crate) enum IntroductionError {
     /// The origin is not one of this node's.
     Foreign,
     /// All places are taken by nodes that are there.
@@ -58,15 +59,15 @@ pub(crate) enum Unfit {
 
 /// What an introduction changes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct IntroductionChange {
     /// Whether the origin is a new one.
     pub(crate) is_new: bool,
     /// The origins whose place it takes.
     pub(crate) forgotten: Vec<Origin>,
 }
 
-impl Nodes {
-    /// The nodes that a journal speaks of.
+impl Membership {
+    /// The nodes that a journal names.
     pub(crate) fn of_journal<'a>(
         introduced: impl IntoIterator<Item = (&'a Origin, &'a String)>,
         now_ms: u64,
@@ -87,18 +88,20 @@ impl Nodes {
         origin: Origin,
         is_present: impl Fn(&NodeName) -> bool,
         now_ms: u64,
-    ) -> Result<Change, Unfit> {
+    ) -> Result<IntroductionChange, IntroductionError> {
         if !origin.is_of(name.as_str()) {
-            return Err(Unfit::Foreign);
+            return Err(IntroductionError::Foreign);
         }
-        let mut change = Change::default();
+        let mut change = IntroductionChange::default();
         if !self.introduced.contains_key(name) && self.introduced.len() >= NODES_MAX {
             let absent = self.introduced.iter().filter(|(name, _)| !is_present(name));
             let oldest = absent.min_by_key(|(_, node)| node.seen_ms);
-            let oldest = oldest.map(|(name, _)| name.clone()).ok_or(Unfit::Crowded)?;
+            let oldest = oldest
+                .map(|(name, _)| name.clone())
+                .ok_or(IntroductionError::Crowded)?;
             change.forgotten = self.forget(&oldest);
         }
-        let node = self.introduced.entry(name.clone()).or_insert(Node {
+        let node = self.introduced.entry(name.clone()).or_insert(KnownNode {
             origins: Vec::new(),
             since_ms: now_ms,
             seen_ms: now_ms,
@@ -214,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_node_is_few_origins_however_often_it_begins_anew_attacks_a13() {
-        let mut nodes = Nodes::default();
+        let mut nodes = Membership::default();
         for number in 0..10_000 {
             let change = nodes.introduce(&name(1), origin(1, number), |_| true, number as u64);
             let change = change.unwrap();
@@ -231,22 +234,26 @@ mod tests {
 
     #[test]
     fn a_node_that_claims_the_origin_of_another_first_does_not_get_it() {
-        let mut nodes = Nodes::default();
+        let mut nodes = Membership::default();
         let other = nodes.introduce(&name(2), origin(1, 1), |_| true, 0);
-        assert_eq!(other, Err(Unfit::Foreign), "though it is there first");
+        assert_eq!(
+            other,
+            Err(IntroductionError::Foreign),
+            "though it is there first"
+        );
         let is_there = |_: &NodeName| true;
         nodes
             .introduce(&name(1), origin(1, 1), is_there, 1)
             .unwrap();
         let again = nodes.introduce(&name(1), origin(1, 1), is_there, 2);
-        assert_eq!(again, Ok(Change::default()));
+        assert_eq!(again, Ok(IntroductionChange::default()));
         assert_eq!(nodes.owner(&origin(1, 1)), Some(&name(1)));
         assert_eq!(nodes.forget(&name(1)), [origin(1, 1)]);
     }
 
     #[test]
     fn places_are_taken_from_those_who_are_not_there() {
-        let mut nodes = Nodes::default();
+        let mut nodes = Membership::default();
         for number in 0..NODES_MAX {
             let taken = nodes.introduce(
                 &name(number),
@@ -258,7 +265,7 @@ mod tests {
         }
         let next = NODES_MAX;
         let crowded = nodes.introduce(&name(next), origin(next, next), |_| true, 9_999);
-        assert_eq!(crowded, Err(Unfit::Crowded));
+        assert_eq!(crowded, Err(IntroductionError::Crowded));
         let is_present = |of: &NodeName| *of != name(7) && *of != name(9);
         let change = nodes.introduce(&name(next), origin(next, next), is_present, 9_999);
         assert_eq!(change.unwrap().forgotten, [origin(7, 7)]);
@@ -267,7 +274,7 @@ mod tests {
 
     #[test]
     fn who_was_not_there_for_a_day_is_forgotten() {
-        let mut nodes = Nodes::default();
+        let mut nodes = Membership::default();
         nodes
             .introduce(&name(1), origin(1, 1), |_| true, 0)
             .unwrap();
@@ -282,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_certificate_makes_a_name_real_as_long_as_it_is_valid() {
-        let mut nodes = Nodes::default();
+        let mut nodes = Membership::default();
         let chain: Chain = vec![Bytes::from_static(b"n1")];
         assert!(nodes.certify(&name(1), &chain));
         assert!(!nodes.certify(&name(1), &chain));

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
-use super::failure_detector::{Known, SILENCE_MAX_MS};
-use super::frame::{Frame, Heard, Ping};
+use super::failure_detector::{KnownUntil, SILENCE_MAX_MS};
+use super::frame::{Frame, Heartbeat, Ping};
 use super::membership::NODES_MAX;
 use super::peer_clock::{PeerClock, difference};
-use super::peer_view::View;
-use super::reconciliation::{Answering, Round};
+use super::peer_view::PeerView;
+use super::reconciliation::{Reconciliation, ReconciliationResponder};
 use crate::revocation::{NodeName, Origin, State, Vector};
 
 /// How often every node says that it is alive, and what it knows: what goes from node to node, over a way of 600 ms, is
@@ -21,7 +21,7 @@ const FORGOTTEN_AFTER_MS: u64 = 1_000;
 /// How often rows of one origin are asked for on one connection.
 const WANT_EVERY_MS: u64 = 500;
 
-/// How many words of a peer are remembered that are ahead of what is known here.
+/// How many pings of a peer are remembered that are ahead of what is known here.
 const AHEAD_MAX: usize = 16;
 
 /// How often sets are compared although nothing seems to be missing.
@@ -38,7 +38,7 @@ const WANTED_MAX: usize = 4096;
 
 /// What carries what two nodes say to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum LinkKind {
     /// A connection of their own.
     Connection,
     /// The bus, since they have no connection.
@@ -50,15 +50,15 @@ pub(crate) enum Way {
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own, known at another time"
 )]
-pub(crate) struct Talk {
+pub(crate) struct PeerSession {
     pub(crate) is_dialed: bool,
-    pub(crate) way: Way,
+    pub(crate) kind: LinkKind,
     /// The address that was dialed.
     pub(crate) target: Option<SocketAddr>,
     /// The names of the peer's certificate; empty where there are none.
     pub(crate) names: Vec<NodeName>,
-    /// Who the peer is, once it has said so.
-    pub(crate) peer: Option<Peer>,
+    /// The identity of the peer, once it has greeted.
+    pub(crate) peer: Option<PeerId>,
     /// It was told to go: what it says until it is gone does not count.
     pub(crate) is_refused: bool,
     pub(crate) heard_ms: u64,
@@ -68,16 +68,16 @@ pub(crate) struct Talk {
     pub(crate) vector: Vector,
     /// The vector of the ping before: what was known then should have come by now.
     pub(crate) older_vector: Vector,
-    /// Whom the peer hears, and has heard without a break, until a goodbye if there was one; and how long before its
-    /// last ping, with the stamp of that.
-    hears: (u64, Vec<Heard>),
+    /// The nodes that the peer hears, and has heard without a break, until a goodbye if there was one; and how long before
+    /// its last ping, with the stamp of that.
+    hears: (u64, Vec<Heartbeat>),
     /// The pings of which not all is known here yet, the oldest first.
     ahead: VecDeque<Ahead>,
     /// The clock of the peer's stamps.
     clock: PeerClock,
     /// How far the peer's time of day is ahead of ours.
     pub(crate) offset_ms: Option<i64>,
-    pub(crate) round: Option<Round>,
+    pub(crate) round: Option<Reconciliation>,
     /// When the last comparison was begun that came to its end.
     pub(crate) agreed_ms: Option<u64>,
     /// Where the peer stood then.
@@ -87,7 +87,7 @@ pub(crate) struct Talk {
     pub(crate) is_round_due: bool,
     /// The peer has revocations of its own that only a comparison can bring.
     pub(crate) is_lacking: bool,
-    pub(crate) answering: Answering,
+    pub(crate) answering: ReconciliationResponder,
     /// When rows of an origin were asked for.
     wanted_ms: HashMap<Origin, u64>,
     /// How much is known of what the peer relays of other nodes: it holds for this connection only.
@@ -98,11 +98,11 @@ pub(crate) struct Talk {
     pub(crate) has_news: bool,
     /// The peer tells of origins that did not introduce themselves here: it is between us and others.
     pub(crate) is_between: bool,
-    /// It was noted that the peer spoke for another node.
+    /// The log has said that the peer sent rows of another node.
     pub(crate) is_foreign_noted: bool,
     /// How many certificates are examined for the peer still.
     pub(crate) chains_left: usize,
-    pub(crate) bucket: Bucket,
+    pub(crate) bucket: RowBudget,
 }
 
 /// What a peer said of itself and others, and what must come before that is true of this node, too.
@@ -110,23 +110,23 @@ struct Ahead {
     stamp_ms: u64,
     /// What the peer knew and this node does not.
     lacking: Vec<(Origin, u64)>,
-    heard: Vec<Heard>,
+    heard: Vec<Heartbeat>,
 }
 
 /// All that the peer knew at a moment of our clock is known here, and so is what it had heard of others until then.
 pub(crate) struct CaughtUp {
     pub(crate) at_ms: u64,
-    pub(crate) heard: Vec<Heard>,
+    pub(crate) heard: Vec<Heartbeat>,
 }
 
-/// Who is at the other end.
+/// The node at the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Peer {
+pub(crate) struct PeerId {
     pub(crate) node: NodeName,
     pub(crate) origin: Origin,
 }
 
-impl Talk {
+impl PeerSession {
     pub(crate) fn new(
         is_dialed: bool,
         target: Option<SocketAddr>,
@@ -135,7 +135,7 @@ impl Talk {
     ) -> Self {
         Self {
             is_dialed,
-            way: Way::Connection,
+            kind: LinkKind::Connection,
             target,
             names,
             peer: None,
@@ -157,7 +157,7 @@ impl Talk {
             rounds: first_round(now_ms),
             is_round_due: is_dialed,
             is_lacking: false,
-            answering: Answering::default(),
+            answering: ReconciliationResponder::default(),
             wanted_ms: HashMap::new(),
             relayed: Vector::new(),
             is_compared: false,
@@ -165,14 +165,14 @@ impl Talk {
             is_between: false,
             is_foreign_noted: false,
             chains_left: 4 * NODES_MAX,
-            bucket: Bucket::full(now_ms),
+            bucket: RowBudget::full(now_ms),
         }
     }
 
     /// The peer as far as it decides where this node stands.
-    pub(crate) fn view(&self) -> Option<View> {
+    pub(crate) fn view(&self) -> Option<PeerView> {
         let peer = self.peer.as_ref()?;
-        Some(View {
+        Some(PeerView {
             node: peer.node.clone(),
             state: self.state,
             is_complete: self.is_complete,
@@ -182,7 +182,7 @@ impl Talk {
     }
 
     /// The peer says where it stands. Of what it knows this is `known` here, but for this node's own.
-    pub(crate) fn hear(&mut self, ping: Ping, own: Origin, known: &Vector) {
+    pub(crate) fn on_ping(&mut self, ping: Ping, own: Origin, known: &Vector) {
         let reached = |origin: &Origin| {
             let counted = known.get(origin).copied().unwrap_or_default();
             counted.max(self.relayed(origin))
@@ -199,7 +199,8 @@ impl Talk {
             self.ahead.pop_back(); // the oldest is known soonest, the newest says most
         }
         self.ahead.push_back(ahead);
-        let is_fresh = |heard: &Heard| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
+        let is_fresh =
+            |heard: &Heartbeat| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
         let mut hears = ping.heard;
         hears.retain(is_fresh);
         self.hears = (ping.stamp_ms, hears);
@@ -217,7 +218,7 @@ impl Talk {
     }
 
     /// The peer's answer to a ping.
-    pub(crate) fn hear_answer(
+    pub(crate) fn on_pong(
         &mut self,
         asked_ms: u64,
         (stamp_ms, wall_there_ms): (u64, u64),
@@ -229,13 +230,13 @@ impl Talk {
         self.offset_ms = Some(difference(wall_there_ms, then_ms));
     }
 
-    /// The newest word of the peer of which all is known here by now, if it is a new one.
+    /// The newest ping of the peer of which all is known here by now, if it is a new one.
     pub(crate) fn caught_up(
         &mut self,
         reached: impl Fn(&Origin) -> u64,
         now_ms: u64,
     ) -> Option<CaughtUp> {
-        self.moment_of(0, now_ms)?; // no word has a moment before clocks are compared
+        self.moment_of(0, now_ms)?; // no ping has a moment before clocks are compared
         let relayed = &self.relayed;
         let known = |origin: &Origin| {
             let relayed = relayed.get(origin).copied().unwrap_or_default();
@@ -259,17 +260,17 @@ impl Talk {
 
     /// The moment of a stamp of the peer's by our clock, or an earlier one; `None`: clocks were not compared yet.
     fn moment_of(&self, stamp_ms: u64, now_ms: u64) -> Option<u64> {
-        match self.way {
-            Way::Connection => self.clock.no_later_than(stamp_ms, now_ms),
-            Way::Bus => Some(stamp_ms.min(now_ms)), // it is our moment already
+        match self.kind {
+            LinkKind::Connection => self.clock.no_later_than(stamp_ms, now_ms),
+            LinkKind::Bus => Some(stamp_ms.min(now_ms)), // it is our moment already
         }
     }
 
     /// The same as exactly as is known, for measuring.
     pub(crate) fn about(&self, stamp_ms: u64, now_ms: u64) -> Option<u64> {
-        match self.way {
-            Way::Connection => self.clock.about(stamp_ms, now_ms),
-            Way::Bus => Some(stamp_ms.min(now_ms)),
+        match self.kind {
+            LinkKind::Connection => self.clock.about(stamp_ms, now_ms),
+            LinkKind::Bus => Some(stamp_ms.min(now_ms)),
         }
     }
 
@@ -278,16 +279,16 @@ impl Talk {
         self.clock.round_trip_ms()
     }
 
-    /// The nodes of which the peer knows everything: itself, whom it hears, and who has said goodbye; and until when.
-    pub(crate) fn spoken_for(&self, now_ms: u64) -> Vec<Known> {
-        let own = self.peer.iter().map(|peer| Known {
+    /// The nodes of which the peer knows everything: itself, those it hears, and those that said goodbye; and until when.
+    pub(crate) fn spoken_for(&self, now_ms: u64) -> Vec<KnownUntil> {
+        let own = self.peer.iter().map(|peer| KnownUntil {
             node: peer.node.clone(),
             until_ms: now_ms,
         });
         let (stamp_ms, hears) = &self.hears;
         let said_ms = self.moment_of(*stamp_ms, now_ms);
         let others = said_ms.into_iter().flat_map(|said_ms| {
-            hears.iter().map(move |heard| Known {
+            hears.iter().map(move |heard| KnownUntil {
                 node: heard.node.clone(),
                 until_ms: said_ms.saturating_sub(u64::from(heard.ago_ms)),
             })
@@ -351,7 +352,7 @@ impl Talk {
     }
 
     /// The comparison with that number, if it is the one that is going on.
-    pub(crate) fn our_round(&mut self, number: u32) -> Option<&mut Round> {
+    pub(crate) fn our_round(&mut self, number: u32) -> Option<&mut Reconciliation> {
         self.round.as_mut().filter(|round| round.number == number)
     }
 
@@ -402,7 +403,7 @@ fn first_round(now_ms: u64) -> u32 {
 }
 
 /// How many rows a peer may still send.
-pub(crate) struct Bucket {
+pub(crate) struct RowBudget {
     rows: u64,
     filled_ms: u64,
 }
@@ -413,7 +414,7 @@ const ROWS_A_SECOND: u64 = 20_000;
 /// How many it takes at once.
 const ROWS_AT_ONCE: u64 = 4_000_000;
 
-impl Bucket {
+impl RowBudget {
     pub(crate) fn full(now_ms: u64) -> Self {
         Self {
             rows: ROWS_AT_ONCE,
@@ -439,14 +440,14 @@ mod tests {
 
     #[test]
     fn no_two_connections_have_a_comparison_of_the_same_number() {
-        let mut one = Talk::new(true, None, Vec::new(), 1_000_000);
+        let mut one = PeerSession::new(true, None, Vec::new(), 1_000_000);
         let mut now_ms = 1_000_000;
         let mut last = 0;
         for _ in 0..100 {
             last = one.next_round(now_ms);
             now_ms += ROUND_PAUSE_MS;
         }
-        let mut other = Talk::new(true, None, Vec::new(), now_ms);
+        let mut other = PeerSession::new(true, None, Vec::new(), now_ms);
         let next = other.next_round(now_ms);
         assert!(next > last && other.is_our_round(next));
     }
@@ -463,26 +464,26 @@ mod tests {
             vector: Vector::from([(former, reached)]),
             heard: Vec::new(),
         };
-        let mut talk = Talk::new(true, None, Vec::new(), 1_000);
-        talk.hear_answer(1_000, (1_000, 0), (1_000, 0));
-        talk.compared(&Vector::from([(former, 5)]));
-        talk.hear(
+        let mut session = PeerSession::new(true, None, Vec::new(), 1_000);
+        session.on_pong(1_000, (1_000, 0), (1_000, 0));
+        session.compared(&Vector::from([(former, 5)]));
+        session.on_ping(
             ping(1_100, 10),
             own,
             &Vector::from([(own, 0), (former, 10)]),
         );
         let said_ms = |caught_up: Option<CaughtUp>| caught_up.map(|caught_up| caught_up.at_ms);
-        assert_eq!(said_ms(talk.caught_up(|_| 10, 1_200)), Some(1_100));
-        talk.hear(ping(1_600, 10), own, &Vector::from([(own, 0)]));
-        assert_eq!(talk.relayed(&former), 10);
-        assert_eq!(said_ms(talk.caught_up(|_| 0, 1_700)), Some(1_600));
-        talk.hear(ping(2_100, 11), own, &Vector::from([(own, 0)]));
-        assert_eq!(said_ms(talk.caught_up(|_| 0, 2_200)), None);
+        assert_eq!(said_ms(session.caught_up(|_| 10, 1_200)), Some(1_100));
+        session.on_ping(ping(1_600, 10), own, &Vector::from([(own, 0)]));
+        assert_eq!(session.relayed(&former), 10);
+        assert_eq!(said_ms(session.caught_up(|_| 0, 1_700)), Some(1_600));
+        session.on_ping(ping(2_100, 11), own, &Vector::from([(own, 0)]));
+        assert_eq!(said_ms(session.caught_up(|_| 0, 2_200)), None);
     }
 
     #[test]
     fn who_sends_too_much_is_read_more_slowly() {
-        let mut bucket = Bucket::full(0);
+        let mut bucket = RowBudget::full(0);
         assert_eq!(bucket.take(ROWS_AT_ONCE, 0), 0);
         assert_eq!(bucket.take(20_000, 0), 1_000);
         assert_eq!(bucket.take(20_000, 1_000), 0);

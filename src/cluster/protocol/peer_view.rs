@@ -4,7 +4,7 @@ use crate::revocation::{NodeName, State};
 
 /// Another node as it was heard last.
 #[derive(Clone, Debug)]
-pub(crate) struct View {
+pub(crate) struct PeerView {
     pub(crate) node: NodeName,
     pub(crate) state: State,
     pub(crate) is_complete: bool,

@@ -1,8 +1,8 @@
 //! When a node may judge credentials: what it must have heard from others first.
 
-use super::discovery::Reached;
-use super::failure_detector::Members;
-use super::peer_view::View;
+use super::discovery::Reachability;
+use super::failure_detector::FailureDetector;
+use super::peer_view::PeerView;
 use crate::cluster::settings::Policy;
 use crate::revocation::{Found, NodeName, State};
 
@@ -17,7 +17,7 @@ const FIRST_OF_ALL: &str = "this is the first node of all";
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct ReadinessPolicy {
     pub(crate) on_stale: Policy,
     pub(crate) on_isolated: Policy,
     pub(crate) bootstrap_timeout_ms: u64,
@@ -26,7 +26,7 @@ pub(crate) struct Rules {
 }
 
 /// What is known so far.
-pub(crate) struct Readiness {
+pub(crate) struct SyncProgress {
     /// Whether this node's journal ever held everything that was in force.
     is_complete: bool,
     /// Since when everything is known; `None`: it is not yet.
@@ -38,7 +38,7 @@ pub(crate) struct Readiness {
     because: String,
 }
 
-impl Readiness {
+impl SyncProgress {
     /// Of a node that knows what its journal says.
     pub(crate) fn at_start(is_complete: bool, now_ms: u64) -> Self {
         Self {
@@ -88,17 +88,17 @@ impl Readiness {
     }
 
     /// Where this node stands.
-    pub(crate) fn look(
+    pub(crate) fn update(
         &mut self,
-        rules: &Rules,
-        views: &[View],
-        reached: Reached,
-        members: &Members,
+        rules: &ReadinessPolicy,
+        views: &[PeerView],
+        reached: Reachability,
+        members: &FailureDetector,
         now_ms: u64,
     ) -> Found {
         let skew_ms = median(views.iter().filter_map(|view| view.offset_ms).collect());
         let skew_ms = skew_ms.filter(|skew_ms| skew_ms.unsigned_abs() > SKEW_MAX_MS);
-        // Of two nodes nobody can say which one is wrong: the one that is there already stays.
+        // Of two nodes it is unknown which one is wrong: a node that is ready stays so.
         if self.is_settled() && skew_ms.is_some() && views.len() > 1 {
             self.begin_anew(now_ms);
         }
@@ -152,13 +152,13 @@ impl Readiness {
     /// Why everything is known that was in force, or why not.
     fn knows_enough(
         &self,
-        rules: &Rules,
-        views: &[View],
-        reached: Reached,
+        rules: &ReadinessPolicy,
+        views: &[PeerView],
+        reached: Reachability,
         now_ms: u64,
     ) -> Result<String, String> {
         let knew_all = |state: State| matches!(state, State::Ready | State::Stale);
-        let has_agreed = |view: &&View| view.agreed_with.is_some_and(knew_all);
+        let has_agreed = |view: &&PeerView| view.agreed_with.is_some_and(knew_all);
         if let Some(view) = views.iter().find(has_agreed) {
             return Ok(format!("compared with {}", view.node));
         }
@@ -181,14 +181,14 @@ impl Readiness {
         }
         let all_agreed = views.iter().all(|view| view.agreed_with.is_some());
         let everybody = reached.all_linked && reached.is_bus_heard() && all_agreed;
-        // Alone on a bus that does not go on where this node had read it, nobody knows what was missed.
+        // Alone on a bus that does not continue from this node's last position, it is unknown what was missed.
         let is_vouched_for = !views.is_empty() || !reached.is_bus_lacking();
         let everybody = everybody && is_vouched_for;
         let policy_allows = has_waited && rules.on_isolated == Policy::Serve && all_agreed;
         if everybody {
             return Ok(match views.len() {
                 0 if reached.bus.is_some() => {
-                    "the journal is complete, and nobody else is on the bus".to_owned()
+                    "the journal is complete, and no other node is on the bus".to_owned()
                 }
                 0 => "the journal is complete, and there are no peers".to_owned(),
                 others => format!("compared with all {others} peers"),
@@ -218,8 +218,8 @@ impl Readiness {
     }
 }
 
-impl Reached {
-    /// Whether everybody was heard who is on the bus.
+impl Reachability {
+    /// Whether every node on the bus was heard.
     fn is_bus_heard(&self) -> bool {
         self.bus.is_none_or(|bus| bus.is_everybody_heard)
     }
@@ -236,7 +236,7 @@ fn off_by(skew_ms: i64) -> String {
     format!("the clock is {seconds} s {way} those of the other nodes")
 }
 
-fn nothing_known(reached: Reached) -> String {
+fn nothing_known(reached: Reachability) -> String {
     if reached.others > 0 && !reached.all_linked || !reached.is_bus_heard() {
         return "waiting for a node that knows what was revoked".to_owned();
     }

@@ -1,12 +1,12 @@
-//! A comparison of two nodes' sets, seen from the one who began it: afterwards both know what either knew.
+//! A reconciliation of two nodes' sets: afterwards both know what either knew.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use negentropy::{Id as Name, Negentropy, NegentropyStorageVector};
 
-use super::failure_detector::Known;
-use super::frame::{Frame, Garbled, ROWS_MAX, ReconcileStep};
+use super::failure_detector::KnownUntil;
+use super::frame::{Frame, InvalidFrame, ROWS_MAX, ReconcileStep};
 use crate::clock::UnixTime;
 use crate::revocation::{Item, Revocation, Row, Section, Set, State, Sum, Summary, Vector};
 
@@ -27,22 +27,22 @@ const FETCH_MAX: usize = 8 * ROWS_MAX;
 const DIFFERENCE_COST: u64 = 16;
 
 /// A comparison that this node began.
-pub(crate) struct Round {
+pub(crate) struct Reconciliation {
     pub(crate) number: u32,
     pub(crate) began_ms: u64,
     /// Where the peer stood when it began.
     pub(crate) peer_state: State,
-    /// Of whom the peer knew everything then.
-    pub(crate) spoken_for: Vec<Known>,
+    /// The nodes of which the peer knew everything then.
+    pub(crate) spoken_for: Vec<KnownUntil>,
     beyond: UnixTime,
     /// What the peer knew when it compared; `None`: it has not answered yet.
     vector: Option<Vector>,
     waiting: Vec<Summary>,
-    open: HashMap<Section, Open>,
+    open: HashMap<Section, OpenSection>,
 }
 
 /// What is being done about a section.
-enum Open {
+enum OpenSection {
     /// The peer sends all of it; these have come.
     Taking(HashSet<Item>),
     /// Both find out what they lack.
@@ -58,11 +58,11 @@ struct Reconciling {
     to_fetch: Vec<Name>,
 }
 
-impl Round {
+impl Reconciliation {
     /// A comparison of everything that is kept beyond a moment, and the frame that begins it.
     pub(crate) fn begin(
         number: u32,
-        (peer_state, spoken_for): (State, Vec<Known>),
+        (peer_state, spoken_for): (State, Vec<KnownUntil>),
         set: &Set,
         beyond: UnixTime,
         now_ms: u64,
@@ -94,7 +94,7 @@ impl Round {
         vector: Vector,
         summaries: Vec<Summary>,
         set: &Set,
-    ) -> Result<Vec<Frame>, Garbled> {
+    ) -> Result<Vec<Frame>, InvalidFrame> {
         if self.vector.is_none() {
             self.vector = Some(vector);
             self.waiting = summaries;
@@ -102,7 +102,7 @@ impl Round {
         self.open_more(set)
     }
 
-    fn open_more(&mut self, set: &Set) -> Result<Vec<Frame>, Garbled> {
+    fn open_more(&mut self, set: &Set) -> Result<Vec<Frame>, InvalidFrame> {
         let mut frames = Vec::new();
         while self.open.len() < OPEN_MAX
             && let Some(theirs) = self.waiting.pop()
@@ -113,7 +113,7 @@ impl Round {
     }
 
     /// Chooses the cheaper way: all of it, or only what differs.
-    fn open_section(&mut self, theirs: Summary, set: &Set) -> Result<Vec<Frame>, Garbled> {
+    fn open_section(&mut self, theirs: Summary, set: &Set) -> Result<Vec<Frame>, InvalidFrame> {
         let (number, section) = (self.number, theirs.section);
         let ours = set.entries(section, self.beyond);
         if theirs.count == 0 {
@@ -122,14 +122,15 @@ impl Round {
         }
         let apart = theirs.count.abs_diff(ours.len() as u64);
         if theirs.count <= FEW || apart * DIFFERENCE_COST >= theirs.count {
-            self.open.insert(section, Open::Taking(HashSet::new()));
+            self.open
+                .insert(section, OpenSection::Taking(HashSet::new()));
             return Ok(vec![step(number, ReconcileStep::SendAll { section })]);
         }
         let mut negentropy = Negentropy::owned(storage_of(&ours)?, MESSAGE_BYTES_MAX)
-            .map_err(|_| Garbled("its sections can't be reconciled"))?;
+            .map_err(|_| InvalidFrame("its sections can't be reconciled"))?;
         let message = negentropy
             .initiate()
-            .map_err(|_| Garbled("its sections can't be reconciled"))?;
+            .map_err(|_| InvalidFrame("its sections can't be reconciled"))?;
         let reconciling = Reconciling {
             negentropy,
             ours: ours
@@ -140,7 +141,7 @@ impl Round {
             to_fetch: Vec::new(),
         };
         self.open
-            .insert(section, Open::Reconciling(Box::new(reconciling)));
+            .insert(section, OpenSection::Reconciling(Box::new(reconciling)));
         let message = Bytes::from(message);
         let negotiate = ReconcileStep::Negotiate { section, message };
         Ok(vec![step(number, negotiate)])
@@ -152,14 +153,14 @@ impl Round {
         section: Section,
         message: &[u8],
         set: &Set,
-    ) -> Result<Vec<Frame>, Garbled> {
-        let Some(Open::Reconciling(one)) = self.open.get_mut(&section) else {
+    ) -> Result<Vec<Frame>, InvalidFrame> {
+        let Some(OpenSection::Reconciling(one)) = self.open.get_mut(&section) else {
             return Ok(Vec::new());
         };
         let next = one
             .negentropy
             .reconcile_with_ids(message, &mut one.to_send, &mut one.to_fetch)
-            .map_err(|_| Garbled("a reconciliation makes no sense"))?;
+            .map_err(|_| InvalidFrame("a reconciliation makes no sense"))?;
         if let Some(message) = next {
             let message = Bytes::from(message);
             let negotiate = ReconcileStep::Negotiate { section, message };
@@ -182,13 +183,13 @@ impl Round {
         section: Section,
         mut lacking: Vec<Item>,
         set: &Set,
-    ) -> Result<Vec<Frame>, Garbled> {
+    ) -> Result<Vec<Frame>, InvalidFrame> {
         if lacking.is_empty() {
             self.open.remove(&section);
             return self.open_more(set);
         }
         let items = lacking.split_off(lacking.len().saturating_sub(FETCH_MAX));
-        self.open.insert(section, Open::Fetching(lacking));
+        self.open.insert(section, OpenSection::Fetching(lacking));
         let fetch = ReconcileStep::Fetch { section, items };
         Ok(vec![step(self.number, fetch)])
     }
@@ -200,22 +201,22 @@ impl Round {
         items: impl Iterator<Item = Item>,
         is_last: bool,
         set: &Set,
-    ) -> Result<Vec<Frame>, Garbled> {
-        if let Some(Open::Taking(theirs)) = self.open.get_mut(&section) {
+    ) -> Result<Vec<Frame>, InvalidFrame> {
+        if let Some(OpenSection::Taking(theirs)) = self.open.get_mut(&section) {
             theirs.extend(items);
         }
         if !is_last {
             return Ok(Vec::new());
         }
         let mut frames = match self.open.remove(&section) {
-            Some(Open::Fetching(lacking)) => return self.fetch_more(section, lacking, set),
-            Some(Open::Taking(theirs)) => {
+            Some(OpenSection::Fetching(lacking)) => return self.fetch_more(section, lacking, set),
+            Some(OpenSection::Taking(theirs)) => {
                 let ours = set.entries(section, self.beyond).into_iter();
                 let lacking = ours.filter(|(item, _)| !theirs.contains(item));
                 let lacking: Vec<_> = lacking.map(|(_, one)| Row::of(&one)).collect();
                 loose(&lacking)
             }
-            Some(Open::Reconciling(_)) | None => Vec::new(),
+            Some(OpenSection::Reconciling(_)) | None => Vec::new(),
         };
         frames.extend(self.open_more(set)?);
         Ok(frames)
@@ -229,8 +230,8 @@ fn loose(rows: &[Row]) -> Vec<Frame> {
         .collect()
 }
 
-fn storage_of(entries: &[(Item, Revocation)]) -> Result<NegentropyStorageVector, Garbled> {
-    let unfit = |_| Garbled("a section can't be reconciled");
+fn storage_of(entries: &[(Item, Revocation)]) -> Result<NegentropyStorageVector, InvalidFrame> {
+    let unfit = |_| InvalidFrame("a section can't be reconciled");
     let mut storage = NegentropyStorageVector::with_capacity(entries.len());
     for (item, _) in entries {
         storage
@@ -242,13 +243,13 @@ fn storage_of(entries: &[(Item, Revocation)]) -> Result<NegentropyStorageVector,
 }
 
 /// The other side of a comparison: it answers, and keeps nothing but the sections that are being reconciled.
-pub(crate) struct Answering {
+pub(crate) struct ReconciliationResponder {
     round: u32,
     beyond: UnixTime,
     open: HashMap<Section, Negentropy<'static, NegentropyStorageVector>>,
 }
 
-impl Default for Answering {
+impl Default for ReconciliationResponder {
     fn default() -> Self {
         Self {
             round: 0,
@@ -258,7 +259,7 @@ impl Default for Answering {
     }
 }
 
-impl Answering {
+impl ReconciliationResponder {
     /// Where the two differ.
     pub(crate) fn compare(
         &mut self,
@@ -325,8 +326,8 @@ impl Answering {
         section: Section,
         message: &[u8],
         set: &Set,
-    ) -> Result<Frame, Garbled> {
-        let senseless = |_| Garbled("a reconciliation makes no sense");
+    ) -> Result<Frame, InvalidFrame> {
+        let senseless = |_| InvalidFrame("a reconciliation makes no sense");
         if self.open.len() >= 2 * OPEN_MAX && !self.open.contains_key(&section) {
             self.open.clear(); // they are made anew when they are asked for
         }
@@ -371,7 +372,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::protocol::mesh::{Mesh, Now};
-    use crate::cluster::protocol::readiness::Rules;
+    use crate::cluster::protocol::readiness::ReadinessPolicy;
     use crate::cluster::settings::Policy;
     use crate::cluster::transport::FRAME_BYTES_MAX;
     use crate::revocation::{History, Id, NodeName, Origin, Source, Window};
@@ -398,7 +399,7 @@ mod tests {
     }
 
     fn node(name: &NodeName, set: &Arc<Set>, now: Now) -> Mesh {
-        let rules = Rules {
+        let rules = ReadinessPolicy {
             on_stale: Policy::Serve,
             on_isolated: Policy::Refuse,
             bootstrap_timeout_ms: 30_000,

@@ -1,4 +1,4 @@
-//! What the one who starts the tests asks of the simulation.
+//! Arguments of a test run to the simulation.
 
 /// What follows a word like `seed:` among the filters of the test run.
 pub(super) fn asked_for(what: &str) -> Option<u64> {

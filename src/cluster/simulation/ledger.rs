@@ -1,4 +1,4 @@
-//! What was revoked, what was answered for, and who knows it: what the nodes are measured by.
+//! What was revoked, what was answered, and which nodes know it: what the nodes are measured by.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::revocation::{
 };
 
 /// The number of a revocation in the ledger.
-pub(super) type Entry = usize;
+pub(super) type LedgerEntry = usize;
 
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct RevocationLedger {
     made: Vec<Made>,
-    entries: HashMap<[u8; Row::BYTES], Entry>,
+    entries: HashMap<[u8; Row::BYTES], LedgerEntry>,
     /// Until when and, for a cutoff, before which moment something was revoked, at the most.
     most: HashMap<(Window, Id), (UnixTime, UnixTime)>,
     /// What every origin has given its numbers to.
@@ -27,16 +27,16 @@ pub(super) struct Ledger {
     told: BTreeMap<(Origin, u64), Row>,
     /// Origins whose disk was replaced by an older copy: until they notice, their numbers mean two things.
     doubtful: BTreeSet<Origin>,
-    nodes: Vec<Node>,
+    nodes: Vec<LedgerNode>,
 }
 
 /// What is known of one machine's node.
 #[derive(Default)]
-struct Node {
+struct LedgerNode {
     /// What it does not know.
-    unknown: Vec<Entry>,
+    unknown: Vec<LedgerEntry>,
     /// What it does not say that it knows.
-    untold: Vec<Entry>,
+    untold: Vec<LedgerEntry>,
     /// What it was when that was found out.
     seen: Option<(u64, Vector)>,
 }
@@ -54,16 +54,16 @@ struct Made {
     told_ms: Vec<Option<u64>>,
 }
 
-impl Ledger {
+impl RevocationLedger {
     pub(super) fn with_nodes(machines: usize) -> Self {
         Self {
-            nodes: (0..machines).map(|_| Node::default()).collect(),
+            nodes: (0..machines).map(|_| LedgerNode::default()).collect(),
             ..Self::default()
         }
     }
 
-    /// Somebody revokes this.
-    pub(super) fn make(&mut self, revocation: Revocation) -> Entry {
+    /// A node revokes this.
+    pub(super) fn make(&mut self, revocation: Revocation) -> LedgerEntry {
         let row = *Row::of(&revocation).bytes();
         if let Some(known) = self.entries.get(&row) {
             return *known;
@@ -88,7 +88,7 @@ impl Ledger {
         entry
     }
 
-    /// It is on an origin's disk under this number, and whoever asked for it was told so.
+    /// It is on an origin's disk under this number, and the logout was answered.
     pub(super) fn answer(
         &mut self,
         origin: Origin,
@@ -179,7 +179,12 @@ impl Ledger {
     }
 
     /// What was answered, and is known to the node of one machine since then as it says itself, but not to the other.
-    pub(super) fn missing(&self, machine: usize, elsewhere: usize, since_ms: u64) -> Option<Entry> {
+    pub(super) fn missing(
+        &self,
+        machine: usize,
+        elsewhere: usize,
+        since_ms: u64,
+    ) -> Option<LedgerEntry> {
         let mut unknown = self.nodes[machine].unknown.iter();
         let missing = unknown.find(|entry| {
             let made = &self.made[**entry];
@@ -194,7 +199,12 @@ impl Ledger {
 
     /// What an origin answered until then, and the node of one machine does not know. What others answered before is
     /// theirs: one of them may be in quarantine, where no node hears it.
-    pub(super) fn late(&self, machine: usize, origin: Origin, until_ms: u64) -> Option<Entry> {
+    pub(super) fn late(
+        &self,
+        machine: usize,
+        origin: Origin,
+        until_ms: u64,
+    ) -> Option<LedgerEntry> {
         if self.doubtful.contains(&origin) {
             return None;
         }
@@ -205,7 +215,7 @@ impl Ledger {
     }
 
     /// Everything that was answered and that a machine's node knows.
-    pub(super) fn known(&self, machine: usize) -> Vec<Entry> {
+    pub(super) fn known(&self, machine: usize) -> Vec<LedgerEntry> {
         let known = |made: &Made| made.answered_ms().is_some() && made.is_known[machine];
         let entries = self.made.iter().enumerate();
         let known = entries.filter(|(_, made)| known(made));
@@ -213,7 +223,7 @@ impl Ledger {
     }
 
     /// Everything of an origin that was answered.
-    pub(super) fn of(&self, origin: Origin) -> Vec<Entry> {
+    pub(super) fn of(&self, origin: Origin) -> Vec<LedgerEntry> {
         let is_its = |made: &Made| made.numbers.iter().any(|(its, _)| *its == origin);
         let entries = self.made.iter().enumerate();
         let its = entries.filter(|(_, made)| made.answered_ms().is_some() && is_its(made));
@@ -221,7 +231,7 @@ impl Ledger {
     }
 
     /// Everything that was answered and that this set holds.
-    pub(super) fn held(&self, set: &Set) -> Vec<Entry> {
+    pub(super) fn held(&self, set: &Set) -> Vec<LedgerEntry> {
         let entries = self.made.iter().enumerate();
         let held = entries
             .filter(|(_, made)| made.answered_ms().is_some() && holds(set, &made.revocation));
@@ -230,7 +240,7 @@ impl Ledger {
 
     /// Whether a token that was handed out again lives, if its revival and its ends are among what is known; `None`: that
     /// depends on what no node was told of.
-    pub(super) fn is_revived(&self, token: &Id, known: &[Entry]) -> Option<bool> {
+    pub(super) fn is_revived(&self, token: &Id, known: &[LedgerEntry]) -> Option<bool> {
         let known = || known.iter().map(|entry| self.revocation(*entry));
         let made = || self.made.iter().map(|made| &made.revocation);
         let (revived, ended) = (DateKind::Revived, DateKind::Ended);
@@ -241,7 +251,7 @@ impl Ledger {
         is_dead.then_some(false)
     }
 
-    pub(super) fn revocation(&self, entry: Entry) -> &Revocation {
+    pub(super) fn revocation(&self, entry: LedgerEntry) -> &Revocation {
         &self.made[entry].revocation
     }
 
@@ -263,7 +273,7 @@ impl Ledger {
         overclaimed.map(|(number, _)| *number)
     }
 
-    /// Whether somebody has revoked as much.
+    /// Whether a node has revoked as much.
     pub(super) fn allows(&self, revocation: &Revocation) -> bool {
         let (key, until, not_before) = ends_of(revocation);
         let most = self.most.get(&key);
@@ -376,10 +386,10 @@ mod tests {
     const ONE: Origin = Origin::from_bytes([1; 16]);
     const OTHER: Origin = Origin::from_bytes([2; 16]);
 
-    /// The one may be in quarantine, and what it answered need not be known to those who hear the other.
+    /// One may be in quarantine, and what it answered need not be known to nodes that hear the other.
     #[test]
     fn what_two_answered_is_late_for_each_by_its_own_answer() {
-        let mut ledger = Ledger::with_nodes(1);
+        let mut ledger = RevocationLedger::with_nodes(1);
         let logout = Revocation::of_session(Id::from_bytes([3; 16]), UnixTime::FOREVER);
         let entry = ledger.make(logout);
         ledger.number(OTHER, 1, &logout);

@@ -14,20 +14,20 @@ const SLOW_MS: u64 = 50;
 
 /// The way from one machine to another one; the way back is another one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Path {
+pub(super) struct SimulatedPath {
     pub(super) is_blocked: bool,
     pub(super) delay_ms: u64,
     /// How many bytes a second it carries, where that is little: what waits for it arrives later and later.
     pub(super) bytes_per_second: Option<u64>,
 }
 
-impl Path {
+impl SimulatedPath {
     pub(super) fn is_good(self) -> bool {
         !self.is_blocked && self.delay_ms <= SLOW_MS && self.bytes_per_second.is_none()
     }
 }
 
-/// One of the two who are connected.
+/// One of the two machines of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) machine: usize,
@@ -43,24 +43,24 @@ pub(super) enum Sent {
 }
 
 /// A TCP connection. The first end has dialed.
-pub(super) struct Connection {
+pub(super) struct SimulatedConnection {
     pub(super) ends: [End; 2],
     /// The address that was dialed.
     pub(super) target: SocketAddr,
     pub(super) is_open: [bool; 2],
     /// What is on its way from each end, and when it arrives.
     pub(super) flows: [VecDeque<(u64, Sent)>; 2],
-    /// Nothing of what an end sends arrives any more, and nobody is told.
+    /// Nothing of what an end sends arrives any more, without notice.
     pub(super) is_cut: [bool; 2],
-    /// Whether somebody looks after what comes next from an end.
+    /// Whether the next arrival from an end is scheduled.
     pub(super) is_awaited: [bool; 2],
 }
 
 /// All of them.
 pub(super) struct Network {
-    pub(super) connections: BTreeMap<u64, Connection>,
-    pub(super) paths: Vec<Vec<Path>>,
-    /// How many frames fit into one direction of a connection; whoever sends more waits.
+    pub(super) connections: BTreeMap<u64, SimulatedConnection>,
+    pub(super) paths: Vec<Vec<SimulatedPath>>,
+    /// How many frames fit into one direction of a connection; a node that sends more waits.
     pub(super) capacity: usize,
     made: u64,
 }
@@ -77,7 +77,7 @@ pub(super) fn place_of(link: LinkId) -> (u64, usize) {
 
 impl Network {
     pub(super) fn new(machines: usize, delay_ms: u64, capacity: usize) -> Self {
-        let path = Path {
+        let path = SimulatedPath {
             is_blocked: false,
             delay_ms,
             bytes_per_second: None,
@@ -92,7 +92,7 @@ impl Network {
 
     pub(super) fn connect(&mut self, ends: [End; 2], target: SocketAddr) -> u64 {
         self.made += 1;
-        let connection = Connection {
+        let connection = SimulatedConnection {
             ends,
             target,
             is_open: [true; 2],
@@ -105,7 +105,7 @@ impl Network {
     }
 
     /// The path that what this end sends takes.
-    pub(super) fn path(&self, connection: u64, end: usize) -> Path {
+    pub(super) fn path(&self, connection: u64, end: usize) -> SimulatedPath {
         let ends = self.connections[&connection].ends;
         self.paths[ends[end].machine][ends[1 - end].machine]
     }

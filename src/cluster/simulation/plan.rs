@@ -1,13 +1,13 @@
 //! What a world is like, and what may happen in it.
 
 use super::chance::Chance;
-use crate::cluster::protocol::readiness::Rules;
+use crate::cluster::protocol::readiness::ReadinessPolicy;
 use crate::cluster::settings::Policy;
 
 /// How fast good paths are, in milliseconds, and what they may be instead.
 const DELAYS_MS: [u64; 4] = [0, 1, 5, 30];
 
-/// Something happens to somebody.
+/// An accident of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accident {
     Revoke,
@@ -61,7 +61,7 @@ pub(super) enum Beginning {
 }
 
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct WorldPlan {
     pub(super) machines: usize,
     pub(super) beginning: Beginning,
     /// How many revocations most disks hold in one window.
@@ -75,15 +75,15 @@ pub(super) struct Plan {
     pub(super) delay_ms: u64,
     pub(super) capacity: usize,
     pub(super) disk_ms: u64,
-    /// Everybody calls the first one only.
+    /// All machines dial the first one only.
     pub(super) is_star: bool,
     /// Every node's address is among those that it calls itself.
     pub(super) calls_itself: bool,
-    /// Nobody says anything for so long in the end.
+    /// How long no node may send anything new in the end.
     pub(super) quiet_ms: u64,
 }
 
-impl Plan {
+impl WorldPlan {
     pub(super) fn of(chance: &mut Chance) -> Self {
         let mut accidents = vec![Accident::Revoke; 6];
         for (accident, weight) in Accident::RARE {
@@ -154,9 +154,9 @@ impl Plan {
     }
 
     /// What the operator decided for one node.
-    pub(super) fn rules(&self, machine: usize, chance: &mut Chance) -> Rules {
+    pub(super) fn rules(&self, machine: usize, chance: &mut Chance) -> ReadinessPolicy {
         let policies = [Policy::Serve, Policy::Refuse];
-        Rules {
+        ReadinessPolicy {
             on_stale: chance.one_of(&policies).unwrap(),
             on_isolated: chance.one_of(&policies).unwrap(),
             bootstrap_timeout_ms: chance.one_of(&[3_000, 10_000, 30_000]).unwrap(),

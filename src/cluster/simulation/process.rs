@@ -9,13 +9,13 @@ use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, watch};
 
 use super::chance::Chance;
-use super::ledger::Entry;
+use super::ledger::LedgerEntry;
 use super::network::Sent;
 use crate::clock::UnixTime;
 use crate::cluster::protocol::frame::{Frame, Goodbye, ROWS_MAX};
 use crate::cluster::protocol::membership::Chain;
 use crate::cluster::protocol::mesh::{LinkId, Mesh, Now, Steps};
-use crate::cluster::protocol::readiness::Rules;
+use crate::cluster::protocol::readiness::ReadinessPolicy;
 use crate::revocation::{
     History, Import, NodeName, Origin, Progress, Revocation, Row, Set, State, Vector,
 };
@@ -56,11 +56,11 @@ impl Disk {
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own, known at another time"
 )]
-pub(super) struct Process {
+pub(super) struct SimulatedProcess {
     pub(super) mesh: Mesh,
     pub(super) set: Arc<Set>,
     pub(super) history: Arc<History>,
-    pub(super) outboxes: BTreeMap<LinkId, Outbox>,
+    pub(super) outboxes: BTreeMap<LinkId, SimulatedOutbox>,
     /// Where it stands, as its last tick found, and whether it serves.
     pub(super) state: State,
     pub(super) serves: bool,
@@ -74,12 +74,12 @@ pub(super) struct Process {
     unwritten: Vec<Revocation>,
     renewing: Option<Origin>,
     pub(super) is_commit_due: bool,
-    /// Whom it was connected with, but for those who have left, and since when.
+    /// The nodes that it was connected with, but for those that have left, and since when.
     pub(super) met: BTreeMap<usize, u64>,
-    /// When anybody was heard last.
+    /// When any node was heard last.
     pub(super) heard_ms: u64,
-    /// What somebody who said goodbye had taken, and when that was.
-    pub(super) inherited: Vec<(u64, usize, Entry)>,
+    /// What a node that said goodbye had taken, and when that was.
+    pub(super) inherited: Vec<(u64, usize, LedgerEntry)>,
     /// Links that are to be closed, however long the writer takes.
     pub(super) closing: Vec<LinkId>,
 }
@@ -93,11 +93,11 @@ pub(super) struct Committed {
     pub(super) is_failing: bool,
 }
 
-impl Process {
+impl SimulatedProcess {
     pub(super) fn start(
         name: &NodeName,
         disk: &Disk,
-        rules: Rules,
+        rules: ReadinessPolicy,
         room: usize,
         now: Now,
         now_ms: u64,
@@ -153,22 +153,22 @@ impl Process {
         self.imports.extend(steps.imports);
         if let Some((link, _, after)) = steps.joined {
             let (origin, _) = self.history.own();
-            self.order(link, Order::Push { origin, after });
+            self.order(link, SimulatedCommand::Push { origin, after });
         }
         for (link, frame) in steps.frames {
-            self.order(link, Order::Say(frame));
+            self.order(link, SimulatedCommand::Say(frame));
         }
         for (link, why) in steps.closes {
-            self.order(link, Order::Close(why));
+            self.order(link, SimulatedCommand::Close(why));
         }
         if steps.must_renew {
             self.renew(chance);
         }
     }
 
-    pub(super) fn order(&mut self, link: LinkId, order: Order) {
+    pub(super) fn order(&mut self, link: LinkId, order: SimulatedCommand) {
         if let Some(outbox) = self.outboxes.get_mut(&link) {
-            if matches!(order, Order::Close(_)) {
+            if matches!(order, SimulatedCommand::Close(_)) {
                 self.closing.push(link);
             }
             outbox.orders.push_back(order);
@@ -190,7 +190,10 @@ impl Process {
         });
         let links: Vec<_> = self.outboxes.keys().copied().collect();
         for link in links {
-            self.order(link, Order::Close("it is another origin now".to_owned()));
+            self.order(
+                link,
+                SimulatedCommand::Close("it is another origin now".to_owned()),
+            );
         }
     }
 
@@ -258,7 +261,7 @@ fn certificate_of(name: &NodeName) -> Bytes {
     Bytes::copy_from_slice(name.as_str().as_bytes())
 }
 
-/// Whose it is: the machines' names are certified, and no others.
+/// The names of a chain: those of the machines are certified, and no others.
 fn names_of(chain: &Chain) -> Vec<NodeName> {
     let text = chain.first().and_then(|der| std::str::from_utf8(der).ok());
     let certified = text.filter(|text| text.starts_with('n'));
@@ -266,22 +269,22 @@ fn names_of(chain: &Chain) -> Vec<NodeName> {
     name.into_iter().collect()
 }
 
-/// What is to be said to one peer, and the one who says it: `outbox`, with the wire's room as an argument.
-pub(super) struct Outbox {
-    orders: VecDeque<Order>,
+/// What is to be sent to one peer, and its writer: as `outbox`, with the wire's room as an argument.
+pub(super) struct SimulatedOutbox {
+    orders: VecDeque<SimulatedCommand>,
     own_number: watch::Receiver<u64>,
     unnumbered: broadcast::Receiver<Vec<Row>>,
     pushing: Option<(Origin, u64)>,
 }
 
-pub(super) enum Order {
+pub(super) enum SimulatedCommand {
     Say(Frame),
     Push { origin: Origin, after: u64 },
     Leave,
     Close(String),
 }
 
-impl Outbox {
+impl SimulatedOutbox {
     pub(super) fn new(history: &History) -> Self {
         Self {
             orders: VecDeque::new(),
@@ -293,7 +296,7 @@ impl Outbox {
 
     /// Sends what is left, and hangs up.
     pub(super) fn leave(&mut self) {
-        self.orders.push_back(Order::Leave);
+        self.orders.push_back(SimulatedCommand::Leave);
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -316,16 +319,16 @@ impl Outbox {
         let mut frames = Vec::new();
         match chance.one_of(&ready)? {
             0 => match self.orders.pop_front()? {
-                Order::Say(frame) => frames.push(frame),
-                Order::Push { origin, after } => self.pushing = Some((origin, after)),
-                Order::Leave => {
+                SimulatedCommand::Say(frame) => frames.push(frame),
+                SimulatedCommand::Push { origin, after } => self.pushing = Some((origin, after)),
+                SimulatedCommand::Leave => {
                     self.push(mesh, &mut frames, usize::MAX);
                     if self.pushing.is_some() {
                         frames.push(Frame::Goodbye(Goodbye::Leaving));
                     }
                     return Some((encoded(&frames), Some("it stops".to_owned())));
                 }
-                Order::Close(why) => return Some((Vec::new(), Some(why))),
+                SimulatedCommand::Close(why) => return Some((Vec::new(), Some(why))),
             },
             1 => drop(self.own_number.borrow_and_update()),
             _ => frames.push(match self.unnumbered.try_recv() {

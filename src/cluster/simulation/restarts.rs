@@ -8,11 +8,11 @@ use super::arguments::asked_for;
 use super::chance::Chance;
 use super::ledger::holds;
 use super::network::Sent;
-use super::process::{Disk, Order, Outbox, Process, wall};
+use super::process::{Disk, SimulatedCommand, SimulatedOutbox, SimulatedProcess, wall};
 use crate::cluster::protocol::frame::{Frame, Goodbye};
 use crate::cluster::protocol::membership::ORIGINS_A_NODE;
 use crate::cluster::protocol::mesh::{LinkId, Now};
-use crate::cluster::protocol::readiness::Rules;
+use crate::cluster::protocol::readiness::ReadinessPolicy;
 use crate::cluster::settings::Policy;
 use crate::revocation::{Id, MARGIN, NodeName, Revocation, Source, State, Window};
 
@@ -32,13 +32,13 @@ const RESTARTING: usize = 2;
 struct Town {
     chance: Chance,
     now_ms: u64,
-    nodes: Vec<(Process, Disk)>,
+    nodes: Vec<(SimulatedProcess, Disk)>,
     /// Frames that were sent and have not arrived: to which node, on which link.
     under_way: VecDeque<(usize, LinkId, Bytes)>,
 }
 
-fn rules() -> Rules {
-    Rules {
+fn rules() -> ReadinessPolicy {
+    ReadinessPolicy {
         on_stale: Policy::Refuse,
         on_isolated: Policy::Refuse,
         bootstrap_timeout_ms: 1_000,
@@ -78,9 +78,9 @@ impl Town {
         }
     }
 
-    fn process(&self, name: &NodeName, disk: &Disk) -> Process {
+    fn process(&self, name: &NodeName, disk: &Disk) -> SimulatedProcess {
         let now = self.now();
-        let process = Process::start(name, disk, rules(), 64, now, self.now_ms);
+        let process = SimulatedProcess::start(name, disk, rules(), 64, now, self.now_ms);
         process.mesh.set_targets(&[], true, now);
         process
     }
@@ -95,8 +95,8 @@ impl Town {
                 .connect(link(from, to), from == one, None, vec![name], now);
             process
                 .outboxes
-                .insert(link(from, to), Outbox::new(&process.history));
-            process.order(link(from, to), Order::Say(hello));
+                .insert(link(from, to), SimulatedOutbox::new(&process.history));
+            process.order(link(from, to), SimulatedCommand::Say(hello));
         }
         self.exchange();
     }

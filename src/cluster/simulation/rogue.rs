@@ -2,7 +2,9 @@
 
 use super::chance::Chance;
 use super::process::origin_of;
-use crate::cluster::protocol::frame::{Frame, Goodbye, Heard, Hello, Ping, ReconcileStep, VERSION};
+use crate::cluster::protocol::frame::{
+    Frame, Goodbye, Heartbeat, Hello, Ping, ReconcileStep, VERSION,
+};
 use crate::revocation::{NodeName, Origin, Row, State, Vector};
 
 /// What it is called.
@@ -72,7 +74,7 @@ fn anything(chance: &mut Chance, own: Origin, real: &[Origin]) -> Frame {
 }
 
 fn ping(chance: &mut Chance, real: &[Origin]) -> Ping {
-    let ghost = |number: u32| Heard {
+    let ghost = |number: u32| Heartbeat {
         node: NodeName::parse(&format!("ghost{number}")).unwrap(),
         ago_ms: 4_000 * (number % 3),
         has_left: number % 5 == 4,

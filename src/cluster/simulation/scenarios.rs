@@ -76,7 +76,7 @@ fn a_node_behind_a_thin_way_is_stale_and_ready_again_attacks_r1() {
     }
 }
 
-/// The one who is late is not the one who sends.
+/// The node that is late is not the one that sends.
 #[test]
 fn a_thin_way_there_makes_nobody_stale_here() {
     let mut world = World::staged(2, 3);

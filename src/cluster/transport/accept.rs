@@ -18,21 +18,21 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::handshake_limiter::{Lobby, Place};
+use super::handshake_limiter::{HandshakeLimiter, HandshakePermit};
 use super::http2::{
-    ByteStream, CONNECTION_WINDOW_BYTES, Connection, GOSSIP_PATH, HEADERS_BYTES_MAX, JOIN_PATH,
-    SEND_BUFFER_BYTES, SMALL_FRAMES_BYTES_MAX, STREAM_WINDOW_BYTES, error_of, over, read_body,
-    timed_out,
+    ByteStream, CONNECTION_WINDOW_BYTES, GOSSIP_PATH, HEADERS_BYTES_MAX, Http2Connection,
+    JOIN_PATH, SEND_BUFFER_BYTES, SMALL_FRAMES_BYTES_MAX, STREAM_WINDOW_BYTES, error_of, over,
+    read_body, timed_out,
 };
 use super::link::Link;
-use super::security::{Speech, Transport, stays_here};
-use super::stream::{Other, link};
+use super::security::{ChannelSecurity, Transport, stays_here};
+use super::stream::{LinkEnd, link};
 use crate::revocation::NodeName;
 
-/// How long somebody may take to become a peer, or to have his question answered.
+/// How long a handshake, or the answer to a join request, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What somebody without a certificate may send, in bytes.
+/// The largest join request, in bytes.
 pub(crate) const QUESTION_BYTES_MAX: usize = 16 << 10;
 
 /// How many of them are answered at once.
@@ -41,12 +41,13 @@ const QUESTIONS: usize = 4;
 /// How long the listener rests when the system gives it no connection.
 const REST: Duration = Duration::from_millis(100);
 
-/// Answers who asks to join, from this address with these bytes. It may take its time.
-pub(crate) type Joins = Arc<dyn Fn(SocketAddr, &[u8]) -> (StatusCode, Vec<u8>) + Send + Sync>;
+/// Answers a join request from this address with these bytes. It may block.
+pub(crate) type EnrolmentHandler =
+    Arc<dyn Fn(SocketAddr, &[u8]) -> (StatusCode, Vec<u8>) + Send + Sync>;
 
-/// Somebody who came, and whether he became a peer.
+/// A connection that came in, and whether it became a link.
 #[derive(Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct IncomingLink {
     /// Where from.
     pub(crate) remote: SocketAddr,
     /// The connection, or why there is none. Not every error is told when there are many.
@@ -54,67 +55,67 @@ pub(crate) struct Arrival {
 }
 
 /// Where connections are received.
-struct Reception {
+struct Acceptor {
     transport: Arc<Transport>,
-    arrivals: mpsc::Sender<Arrival>,
-    joins: Joins,
+    arrivals: mpsc::Sender<IncomingLink>,
+    joins: EnrolmentHandler,
     questions: Arc<Semaphore>,
-    lobby: Arc<Lobby>,
+    limiter: Arc<HandshakeLimiter>,
 }
 
-/// Who opened a connection.
-enum Caller {
-    /// Somebody on this machine, in plain text.
+/// The client of a connection, as far as its certificate identifies it.
+enum PeerIdentity {
+    /// A process on this machine, in plain text.
     Neighbour,
-    /// Somebody who showed no certificate.
+    /// A client without a certificate.
     Stranger,
-    /// Whoever these names were certified for.
-    Node(Vec<NodeName>),
+    /// A client whose certificate has these names.
+    TestNode(Vec<NodeName>),
 }
 
-/// What a request is for.
-enum Wish {
+/// The endpoint that a request names.
+enum RequestedEndpoint {
     /// An exchange of frames.
     Gossip,
     /// A certificate.
     Join,
-    /// Nothing that is here.
-    Other,
+    /// An unknown one.
+    LinkEnd,
 }
 
 /// What keeps a link going.
-type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+type LinkTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Transport {
-    /// Receives connections, each in its own task, for as long as somebody takes them.
+    /// Receives connections, each in its own task, for as long as links are taken.
     pub(crate) async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
-        arrivals: mpsc::Sender<Arrival>,
-        joins: Joins,
+        arrivals: mpsc::Sender<IncomingLink>,
+        joins: EnrolmentHandler,
     ) {
-        let reception = Arc::new(Reception {
+        let acceptor = Arc::new(Acceptor {
             transport: self,
             arrivals,
             joins,
             questions: Arc::new(Semaphore::new(QUESTIONS)),
-            lobby: Arc::default(),
+            limiter: Arc::default(),
         });
         let mut is_warned = false;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = reception.arrivals.closed() => return,
+                () = acceptor.arrivals.closed() => return,
             };
             match accepted {
                 Ok((stream, remote)) => {
                     is_warned = false;
-                    let place = reception.lobby.enter(remote.ip());
-                    tokio::spawn(Arc::clone(&reception).receive(stream, remote, place));
+                    let place = acceptor.limiter.admit_handshake(remote.ip());
+                    tokio::spawn(Arc::clone(&acceptor).receive(stream, remote, place));
                 }
                 Err(why) => {
                     if !mem::replace(&mut is_warned, true) {
-                        warn!(why:%; "peers can't be let in");
+                        warn!(why:%; "cluster connections can't be accepted");
                     }
                     sleep(REST).await;
                 }
@@ -123,14 +124,19 @@ impl Transport {
     }
 }
 
-impl Reception {
+impl Acceptor {
     /// One connection, from its first byte to its last.
-    async fn receive(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, mut place: Place) {
+    async fn receive(
+        self: Arc<Self>,
+        stream: TcpStream,
+        remote: SocketAddr,
+        mut place: HandshakePermit,
+    ) {
         let greeted = tokio::select! {
-            greeted = timeout(PATIENCE, self.greet(stream, remote)) => {
-                greeted.unwrap_or_else(|_| Err(timed_out("it did not say in time who it is")))
+            greeted = timeout(PATIENCE, self.identify(stream, remote)) => {
+                greeted.unwrap_or_else(|_| Err(timed_out("it did not identify itself in time")))
             }
-            () = place.lost() => Err(timed_out("it did not say who it is, and others waited")),
+            () = place.lost() => Err(timed_out("it did not identify itself, and others waited")),
         };
         drop(place);
         match greeted {
@@ -140,43 +146,48 @@ impl Reception {
         }
     }
 
-    /// Why somebody did not become a peer. Those who do have half of the room to themselves.
+    /// Reports why a connection did not become a link. Half of the queue is reserved for links.
     fn report(&self, remote: SocketAddr, error: io::Error) {
         if self.arrivals.capacity() > self.arrivals.max_capacity() / 2 {
             let link = Err(error);
-            let _ = self.arrivals.try_send(Arrival { remote, link });
+            let _ = self.arrivals.try_send(IncomingLink { remote, link });
         }
     }
 
-    /// Finds out who it is, and what he wants.
-    async fn greet(&self, stream: TcpStream, remote: SocketAddr) -> io::Result<Option<Running>> {
+    /// Finds out who the client is, and serves its request.
+    async fn identify(
+        &self,
+        stream: TcpStream,
+        remote: SocketAddr,
+    ) -> io::Result<Option<LinkTask>> {
         stream.set_nodelay(true)?;
-        let speech = self.transport.speech();
-        match &*speech {
-            Speech::Plain => {
+        let security = self.transport.security();
+        match &*security {
+            ChannelSecurity::Plain => {
                 stays_here(remote)?;
-                self.hear(stream, remote, Caller::Neighbour).await
+                self.serve_request(stream, remote, PeerIdentity::Neighbour)
+                    .await
             }
-            Speech::Encrypted(tls) => {
+            ChannelSecurity::Encrypted(tls) => {
                 let (stream, names) = tls.accept(stream).await?;
-                let caller = if names.is_empty() {
-                    Caller::Stranger
+                let identity = if names.is_empty() {
+                    PeerIdentity::Stranger
                 } else {
-                    Caller::Node(names)
+                    PeerIdentity::TestNode(names)
                 };
-                self.hear(stream, remote, caller).await
+                self.serve_request(stream, remote, identity).await
             }
         }
     }
 
     /// Does what the one request of a connection asks for.
-    async fn hear(
+    async fn serve_request(
         &self,
         carrier: impl ByteStream,
         remote: SocketAddr,
-        caller: Caller,
-    ) -> io::Result<Option<Running>> {
-        let handshake = caller.wire().handshake(carrier);
+        identity: PeerIdentity,
+    ) -> io::Result<Option<LinkTask>> {
+        let handshake = identity.wire().handshake(carrier);
         let mut connection: h2::server::Connection<_, Bytes> = handshake.await.map_err(error_of)?;
         let Some(request) = connection.accept().await else {
             return Err(io::Error::new(
@@ -185,28 +196,31 @@ impl Reception {
             ));
         };
         let (request, respond) = request.map_err(error_of)?;
-        match (Wish::of(&request), caller) {
-            (Wish::Gossip, Caller::Node(names)) => {
+        match (RequestedEndpoint::of(&request), identity) {
+            (RequestedEndpoint::Gossip, PeerIdentity::TestNode(names)) => {
                 self.link(names, remote, request, respond, connection).await
             }
-            (Wish::Gossip, Caller::Neighbour) => {
+            (RequestedEndpoint::Gossip, PeerIdentity::Neighbour) => {
                 self.link(Vec::new(), remote, request, respond, connection)
                     .await
             }
-            (Wish::Gossip, Caller::Stranger) => {
+            (RequestedEndpoint::Gossip, PeerIdentity::Stranger) => {
                 let error = "it shows no certificate";
                 self.report(remote, io::Error::new(ErrorKind::PermissionDenied, error));
                 answer(connection, respond, StatusCode::FORBIDDEN, Vec::new()).await;
                 Ok(None)
             }
-            (Wish::Join, Caller::Stranger | Caller::Node(_)) => {
+            (RequestedEndpoint::Join, PeerIdentity::Stranger | PeerIdentity::TestNode(_)) => {
                 let question = self.question(remote, request.into_body());
                 let (status, body) = over(&mut connection, question).await?;
                 answer(connection, respond, status, body).await;
                 Ok(None)
             }
-            (Wish::Join, Caller::Neighbour)
-            | (Wish::Other, Caller::Neighbour | Caller::Stranger | Caller::Node(_)) => {
+            (RequestedEndpoint::Join, PeerIdentity::Neighbour)
+            | (
+                RequestedEndpoint::LinkEnd,
+                PeerIdentity::Neighbour | PeerIdentity::Stranger | PeerIdentity::TestNode(_),
+            ) => {
                 let error = "it asks for something that is not here";
                 self.report(remote, io::Error::new(ErrorKind::InvalidData, error));
                 answer(connection, respond, StatusCode::NOT_FOUND, Vec::new()).await;
@@ -222,8 +236,8 @@ impl Reception {
         remote: SocketAddr,
         request: Request<RecvStream>,
         mut respond: SendResponse<Bytes>,
-        connection: impl Connection + Send + 'static,
-    ) -> io::Result<Option<Running>> {
+        connection: impl Http2Connection + Send + 'static,
+    ) -> io::Result<Option<LinkTask>> {
         let place = self
             .arrivals
             .reserve()
@@ -232,20 +246,20 @@ impl Reception {
         let outward = respond
             .send_response(Response::new(()), false)
             .map_err(error_of)?;
-        let other = Other {
+        let other = LinkEnd {
             names,
             remote,
             is_dialed: false,
         };
         let (link, running) = link(other, (outward, request.into_body()), connection);
-        place.send(Arrival {
+        place.send(IncomingLink {
             remote,
             link: Ok(link),
         });
         Ok(Some(Box::pin(running)))
     }
 
-    /// Has the question of a stranger answered.
+    /// Answers a join request.
     async fn question(
         &self,
         remote: SocketAddr,
@@ -259,7 +273,7 @@ impl Reception {
         };
         let joins = Arc::clone(&self.joins);
         let answered = spawn_blocking(move || {
-            let _place = place; // until it is answered, though nobody may wait for it any more
+            let _place = place; // until it is answered, even if the client has gone
             joins(remote, &question)
         });
         let answered = answered.await;
@@ -267,25 +281,25 @@ impl Reception {
     }
 }
 
-impl Wish {
+impl RequestedEndpoint {
     fn of(request: &Request<RecvStream>) -> Self {
         match (request.method(), request.uri().path()) {
             (&Method::POST, GOSSIP_PATH) => Self::Gossip,
             (&Method::POST, JOIN_PATH) => Self::Join,
-            _ => Self::Other,
+            _ => Self::LinkEnd,
         }
     }
 }
 
-impl Caller {
-    /// How HTTP/2 is spoken with him: nodes send much, strangers little.
+impl PeerIdentity {
+    /// The settings of HTTP/2 for this client: nodes send much, strangers little.
     fn wire(&self) -> h2::server::Builder {
         let mut wire = h2::server::Builder::new();
         wire.max_concurrent_streams(1)
             .max_header_list_size(HEADERS_BYTES_MAX);
         match self {
             Self::Stranger => {}
-            Self::Neighbour | Self::Node(_) => {
+            Self::Neighbour | Self::TestNode(_) => {
                 wire.initial_window_size(STREAM_WINDOW_BYTES)
                     .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                     .data_frame_budget(SMALL_FRAMES_BYTES_MAX)
@@ -298,7 +312,7 @@ impl Caller {
 
 /// Answers, and waits until the answer was taken, or the caller has left.
 async fn answer(
-    mut connection: impl Connection,
+    mut connection: impl Http2Connection,
     mut respond: SendResponse<Bytes>,
     status: StatusCode,
     body: Vec<u8>,
@@ -331,13 +345,13 @@ mod tests {
     use super::*;
     use crate::cluster::settings::Security;
     use crate::cluster::transport::ask_to_join;
-    use crate::cluster::transport::certificate_verifier::{Examiner, Rules};
-    use crate::cluster::transport::fixtures::{Authority, Node, soon};
+    use crate::cluster::transport::certificate_verifier::{CertificateRules, CertificateVerifier};
+    use crate::cluster::transport::fixtures::{TestAuthority, TestNode, soon};
 
     /// A connection to a node, with or without papers of the node's authority.
     async fn encrypted(
-        authority: &Authority,
-        node: &Node,
+        authority: &TestAuthority,
+        node: &TestNode,
         name: Option<&str>,
     ) -> tokio_rustls::client::TlsStream<TcpStream> {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -375,8 +389,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_shows_no_certificate_is_no_peer() {
-        let authority = Authority::new();
-        let mut node = Node::open(&authority.member("a")).await;
+        let authority = TestAuthority::new();
+        let mut node = TestNode::open(&authority.member("a")).await;
         let stream = encrypted(&authority, &node, None).await;
         assert_eq!(asked(stream, Method::POST, GOSSIP_PATH).await, 403);
         assert_eq!(node.refusal().await, "it shows no certificate");
@@ -387,8 +401,8 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_else_is_here() {
-        let authority = Authority::new();
-        let mut node = Node::open(&authority.member("a")).await;
+        let authority = TestAuthority::new();
+        let mut node = TestNode::open(&authority.member("a")).await;
         for name in [None, Some("b")] {
             for (method, path) in [
                 (Method::GET, GOSSIP_PATH),
@@ -405,7 +419,7 @@ mod tests {
                 assert_eq!(why, "it asks for something that is not here");
             }
         }
-        let mut node = Node::open(&Security::Loopback).await;
+        let mut node = TestNode::open(&Security::Loopback).await;
         let stream = TcpStream::connect(node.address).await.unwrap();
         assert_eq!(asked(stream, Method::POST, JOIN_PATH).await, 404);
         node.refusal().await;
@@ -413,9 +427,9 @@ mod tests {
 
     #[tokio::test]
     async fn garbage_is_no_http_2() {
-        let authority = Authority::new();
-        let mut node = Node::open(&authority.member("a")).await;
-        let mut clear = Node::open(&Security::Loopback).await;
+        let authority = TestAuthority::new();
+        let mut node = TestNode::open(&authority.member("a")).await;
+        let mut clear = TestNode::open(&Security::Loopback).await;
         for junk in [
             "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand then junk",
@@ -430,27 +444,27 @@ mod tests {
             clear.refusal().await;
         }
         let stream = TcpStream::connect(node.address).await.unwrap();
-        drop(stream); // somebody looks whether the port is open
+        drop(stream); // a probe of the port
         node.refusal().await;
     }
 
-    /// Who believes the nodes of this authority.
-    fn believing(authority: &Authority) -> Arc<Examiner> {
+    /// A client that trusts this authority.
+    fn believing(authority: &TestAuthority) -> Arc<CertificateVerifier> {
         let provider = Arc::new(ring::default_provider());
-        let rules = Rules::new(provider, authority.store(), Vec::new()).unwrap();
-        Arc::new(Examiner::new(&Arc::new(rules)))
+        let rules = CertificateRules::new(provider, authority.store(), Vec::new()).unwrap();
+        Arc::new(CertificateVerifier::new(&Arc::new(rules)))
     }
 
     #[tokio::test]
     async fn strangers_may_ask_to_join() {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hearing = Arc::clone(&heard);
-        let joins: Joins = Arc::new(move |remote, question| {
+        let joins: EnrolmentHandler = Arc::new(move |remote, question| {
             hearing.lock().push((remote, question.to_vec()));
             (StatusCode::CREATED, vec![b'!'; 60_000])
         });
-        let node = Node::open_with(&authority.member("a"), joins).await;
+        let node = TestNode::open_with(&authority.member("a"), joins).await;
         let question = Bytes::from(vec![b'?'; QUESTION_BYTES_MAX]);
         let asked = ask_to_join(node.address, believing(&authority), |_| question.clone());
         let answer = soon(asked).await;
@@ -470,7 +484,7 @@ mod tests {
         }
         assert!(heard.lock().is_empty());
 
-        let other = believing(&Authority::new());
+        let other = believing(&TestAuthority::new());
         let refused = soon(ask_to_join(node.address, other, |_| question)).await;
         let told = refused.unwrap_err().to_string();
         assert!(told.contains("UnknownIssuer"), "{told}");
@@ -479,14 +493,14 @@ mod tests {
 
     #[tokio::test]
     async fn few_questions_are_answered_at_once() {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let (go_on, going_on) = std_mpsc::channel::<()>();
         let going_on = Mutex::new(going_on);
-        let joins: Joins = Arc::new(move |_, _| {
+        let joins: EnrolmentHandler = Arc::new(move |_, _| {
             let _ = going_on.lock().recv();
             (StatusCode::OK, Vec::new())
         });
-        let node = Node::open_with(&authority.member("a"), joins).await;
+        let node = TestNode::open_with(&authority.member("a"), joins).await;
         let mut answers = JoinSet::new();
         for _ in 0..=QUESTIONS {
             let verifier = believing(&authority);
@@ -504,13 +518,13 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_who_say_nothing_keep_no_peer_out() {
-        let authority = Authority::new();
-        let mut node = Node::open(&authority.member("a")).await;
+        let authority = TestAuthority::new();
+        let mut node = TestNode::open(&authority.member("a")).await;
         let mut silent = Vec::new();
         for _ in 0..200 {
             silent.push(TcpStream::connect(node.address).await.unwrap());
         }
-        let peer = Node::open(&authority.member("b")).await;
+        let peer = TestNode::open(&authority.member("b")).await;
         let _there = peer.dial(&node).await;
         loop {
             let arrival = node.arrival().await;
@@ -527,8 +541,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_says_nothing_is_shown_out() {
-        let authority = Authority::new();
-        let mut node = Node::open(&authority.member("a")).await;
+        let authority = TestAuthority::new();
+        let mut node = TestNode::open(&authority.member("a")).await;
         let silent = TcpStream::connect(node.address).await.unwrap();
         let says_no_more = encrypted(&authority, &node, Some("b")).await;
         for mut stream in [
@@ -538,7 +552,7 @@ mod tests {
             let read = soon(stream.read(&mut [0; 1 << 10])).await;
             assert!(matches!(read, Ok(_) | Err(_)), "{read:?}");
             let why = node.refusal().await;
-            assert_eq!(why, "it did not say in time who it is");
+            assert_eq!(why, "it did not identify itself in time");
         }
     }
 
@@ -548,7 +562,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, arrivals) = mpsc::channel(1);
-        let joins: Joins = Arc::new(|_, _| (StatusCode::NOT_FOUND, Vec::new()));
+        let joins: EnrolmentHandler = Arc::new(|_, _| (StatusCode::NOT_FOUND, Vec::new()));
         let serving = tokio::spawn(Arc::clone(&transport).serve(listener, sender, joins));
         drop(arrivals);
         soon(serving).await.unwrap();

@@ -1,4 +1,4 @@
-//! Whose certificates are believed: those of the cluster's authorities, for names that may be peers.
+//! Which certificates are accepted: those of the cluster's authorities, for names that may be peers.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
@@ -16,12 +16,12 @@ use rustls::{
 
 use crate::revocation::NodeName;
 
-/// How many names of a stranger's certificate are told.
+/// How many names of a rejected certificate are logged.
 const NAMES_TOLD: usize = 4;
 
-/// Whom we believe.
+/// Which certificates are accepted.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(super) struct CertificateRules {
     provider: Arc<CryptoProvider>,
     authorities: Arc<RootCertStore>,
     clients: Arc<dyn ClientCertVerifier>,
@@ -31,12 +31,12 @@ pub(super) struct Rules {
 
 /// The rules in one handshake, and what came of it.
 #[derive(Clone, Debug)]
-pub(super) struct Examiner {
-    rules: Arc<Rules>,
+pub(super) struct CertificateVerifier {
+    rules: Arc<CertificateRules>,
     refusal: Arc<OnceLock<String>>,
 }
 
-impl Rules {
+impl CertificateRules {
     /// Says what is wrong with the authorities, for the operator to read.
     pub(super) fn new(
         provider: Arc<CryptoProvider>,
@@ -47,7 +47,7 @@ impl Rules {
             Arc::clone(&authorities),
             Arc::clone(&provider),
         );
-        let clients = clients.allow_unauthenticated().build(); // who asks to join has none yet
+        let clients = clients.allow_unauthenticated().build(); // a machine that asks to join has none yet
         Ok(Self {
             provider,
             authorities,
@@ -69,7 +69,7 @@ impl Rules {
     }
 
     /// A certificate that an authority signed must also be a peer's.
-    fn admit(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+    fn admit_certificate(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
         if self.names(leaf).is_empty() {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }
@@ -77,16 +77,16 @@ impl Rules {
     }
 }
 
-impl Examiner {
+impl CertificateVerifier {
     /// For one handshake under these rules.
-    pub(super) fn new(rules: &Arc<Rules>) -> Self {
+    pub(super) fn new(rules: &Arc<CertificateRules>) -> Self {
         Self {
             rules: Arc::clone(rules),
             refusal: Arc::default(),
         }
     }
 
-    /// Why the certificate was refused, and whose it is.
+    /// Why the certificate was refused, and its names.
     pub(super) fn refusal(&self) -> Option<&str> {
         self.refusal.get().map(String::as_str)
     }
@@ -116,7 +116,7 @@ impl Examiner {
     }
 }
 
-impl ServerCertVerifier for Examiner {
+impl ServerCertVerifier for CertificateVerifier {
     /// The chain is verified, the host is not: a node is known by its certificate, whatever its address.
     fn verify_server_cert(
         &self,
@@ -140,7 +140,7 @@ impl ServerCertVerifier for Examiner {
                 )
             })
             .map_err(issued_elsewhere)
-            .and_then(|()| rules.admit(leaf))
+            .and_then(|()| rules.admit_certificate(leaf))
             .map_err(|error| self.note(leaf, error))?;
         Ok(ServerCertVerified::assertion())
     }
@@ -168,7 +168,7 @@ impl ServerCertVerifier for Examiner {
     }
 }
 
-impl ClientCertVerifier for Examiner {
+impl ClientCertVerifier for CertificateVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.rules.clients.client_auth_mandatory()
     }
@@ -187,7 +187,7 @@ impl ClientCertVerifier for Examiner {
         let verified = clients.verify_client_cert(leaf, intermediates, now);
         verified
             .map_err(issued_elsewhere)
-            .and_then(|verified| self.rules.admit(leaf).map(|()| verified))
+            .and_then(|verified| self.rules.admit_certificate(leaf).map(|()| verified))
             .map_err(|error| self.note(leaf, error))
     }
 
@@ -285,19 +285,24 @@ mod tests {
     use crate::cluster::settings::Security;
     use crate::cluster::transport::Transport;
     use crate::cluster::transport::fixtures::{
-        Authority, Node, Papers, ended, of_client, of_server, soon, to_come,
+        TestAuthority, TestCertificate, TestNode, ended, of_client, of_server, soon, to_come,
     };
 
     /// What the two say when the first calls the second, and no link comes of it.
     async fn refusals(caller: &Security, host: &Security) -> (String, String) {
-        let mut host = Node::open(host).await;
+        let mut host = TestNode::open(host).await;
         let caller = Transport::new(caller).unwrap();
         let refused = soon(caller.dial(host.address)).await.unwrap_err();
         (refused.to_string(), host.refusal().await)
     }
 
-    /// Nobody with these papers is let in by members, nor believed by them to be one.
-    async fn nobody_believes(authority: &Authority, papers: &Papers, said: &str, heard: &str) {
+    /// Members reject this certificate, as a client's and as a server's.
+    async fn nobody_believes(
+        authority: &TestAuthority,
+        papers: &TestCertificate,
+        said: &str,
+        heard: &str,
+    ) {
         let member = authority.member("a");
         let odd = authority.believed_by(papers, &[]);
         let (there, here) = refusals(&odd, &member).await;
@@ -312,11 +317,11 @@ mod tests {
     async fn papers_of_another_authority_are_refused() {
         let said = "its certificate (b, c) was not issued by an authority of ca_file";
         let heard = "it does not know the authority of our certificate";
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         for papers in [
-            Authority::new().issue(&["b", "c"]),
-            Authority::named("another").issue(&["b", "c"]),
-            Papers::of_nobody(&["b", "c"]),
+            TestAuthority::new().issue(&["b", "c"]),
+            TestAuthority::named("another").issue(&["b", "c"]),
+            TestCertificate::of_nobody(&["b", "c"]),
         ] {
             nobody_believes(&authority, &papers, said, heard).await;
         }
@@ -324,7 +329,7 @@ mod tests {
 
     #[tokio::test]
     async fn papers_have_their_time() {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let heard = "our certificate has ended or not begun, by its clock";
         let papers = authority.issue_with(&["b"], ended);
         nobody_believes(&authority, &papers, "its certificate (b) has ended", heard).await;
@@ -335,7 +340,7 @@ mod tests {
 
     #[tokio::test]
     async fn papers_without_a_name_of_a_node_are_refused() {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let heard = "our certificate bears no name that it lets in";
         let said = "its certificate (without the name of a node) is refused: one of a node bears the node's name \
                     (DNS, subject alternative name)";
@@ -346,7 +351,7 @@ mod tests {
 
     #[tokio::test]
     async fn papers_for_one_direction_are_good_for_that_one_only() {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let member = authority.member("a");
         let heard = "our certificate may not be used in this direction";
         let said = "its certificate (b) may not be used in this direction (extended key usage): nodes are server and client";
@@ -361,7 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_not_allowed_is_refused_by_both_sides() {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let strict = authority.believed_by(&authority.issue(&["a"]), &["c", "d"]);
         let other = authority.member("b");
         let heard = "our certificate bears no name that it lets in";
@@ -374,7 +379,7 @@ mod tests {
 
     #[test]
     fn few_names_of_a_stranger_are_told() {
-        let many = Authority::new().issue(&["a", "b", "c", "d", "e"]);
+        let many = TestAuthority::new().issue(&["a", "b", "c", "d", "e"]);
         assert_eq!(whose(&many.chain[0]), "a, b, c, d, …");
         let junk = CertificateDer::from(vec![1, 2, 3]);
         assert_eq!(whose(&junk), "without the name of a node");

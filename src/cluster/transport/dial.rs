@@ -17,8 +17,8 @@ use super::http2::{
     timed_out,
 };
 use super::link::Link;
-use super::security::{Speech, Transport, stays_here};
-use super::stream::{Other, link};
+use super::security::{ChannelSecurity, Transport, stays_here};
+use super::stream::{LinkEnd, link};
 use super::tls;
 use crate::revocation::NodeName;
 
@@ -28,21 +28,21 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the two may take to agree, from the first byte of TLS to the head of the answer.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest answer to somebody who asked to join, in bytes.
+/// The longest answer to a join request, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 impl Transport {
     /// Opens a connection to the node at this address. The task that carries it ends with the link.
     pub(crate) async fn dial(&self, address: SocketAddr) -> io::Result<Link> {
-        let speech = self.speech();
-        if matches!(*speech, Speech::Plain) {
+        let security = self.security();
+        if matches!(*security, ChannelSecurity::Plain) {
             stays_here(address)?;
         }
         let stream = connect(address).await?;
         let agreed = async {
-            match &*speech {
-                Speech::Plain => open(stream, "http", address, Vec::new()).await,
-                Speech::Encrypted(tls) => {
+            match &*security {
+                ChannelSecurity::Plain => open(stream, "http", address, Vec::new()).await,
+                ChannelSecurity::Encrypted(tls) => {
                     let (stream, names) = tls.connect(stream, address).await?;
                     open(stream, "https", address, names).await
                 }
@@ -106,7 +106,7 @@ pub(super) async fn open(
         let text = format!("it answers {} to POST {GOSSIP_PATH}", answer.status());
         return Err(io::Error::new(ErrorKind::PermissionDenied, text));
     }
-    let other = Other {
+    let other = LinkEnd {
         names,
         remote: address,
         is_dialed: true,
@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::settings::Security;
-    use crate::cluster::transport::fixtures::{Node, soon};
+    use crate::cluster::transport::fixtures::{TestNode, soon};
 
     async fn refusal(address: SocketAddr) -> io::Error {
         let transport = Transport::new(&Security::Loopback).unwrap();
@@ -200,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_is_given_up_leaves_nothing_behind() {
-        let mut node = Node::open(&Security::Loopback).await;
+        let mut node = TestNode::open(&Security::Loopback).await;
         let transport = Transport::new(&Security::Loopback).unwrap();
         let mut call = Box::pin(transport.dial(node.address));
         let mut poll =

@@ -15,25 +15,25 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::accept::{Arrival, Joins};
+use super::accept::{EnrolmentHandler, IncomingLink};
 use super::link::Link;
 use super::security::Transport;
 use crate::cluster::settings::{Certificates, Security};
 use crate::revocation::NodeName;
 
-/// Who issues certificates.
-pub(super) struct Authority {
+/// An authority that issues certificates.
+pub(super) struct TestAuthority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
 }
 
 /// A certificate and its key.
-pub(super) struct Papers {
+pub(super) struct TestCertificate {
     pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) key: PrivateKeyDer<'static>,
 }
 
-impl Authority {
+impl TestAuthority {
     pub(super) fn new() -> Self {
         Self::named("authority")
     }
@@ -50,7 +50,7 @@ impl Authority {
         }
     }
 
-    pub(super) fn issue(&self, names: &[&str]) -> Papers {
+    pub(super) fn issue(&self, names: &[&str]) -> TestCertificate {
         self.issue_with(names, |_| {})
     }
 
@@ -58,12 +58,12 @@ impl Authority {
         &self,
         names: &[&str],
         change: impl Fn(&mut CertificateParams),
-    ) -> Papers {
+    ) -> TestCertificate {
         let mut params = params(names);
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Papers::of(&certificate, &key)
+        TestCertificate::of(&certificate, &key)
     }
 
     pub(super) fn store(&self) -> Arc<RootCertStore> {
@@ -73,7 +73,7 @@ impl Authority {
     }
 
     /// A node with these papers believes this authority.
-    pub(super) fn believed_by(&self, papers: &Papers, allow: &[&str]) -> Security {
+    pub(super) fn believed_by(&self, papers: &TestCertificate, allow: &[&str]) -> Security {
         let allow = allow.iter().map(|name| NodeName::parse(name).unwrap());
         Security::Certificates(Certificates {
             ca_file: std::path::PathBuf::new(),
@@ -90,8 +90,8 @@ impl Authority {
     }
 }
 
-impl Papers {
-    /// Signed by nobody but itself.
+impl TestCertificate {
+    /// Signed only by itself.
     pub(super) fn of_nobody(names: &[&str]) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = params(names).self_signed(&key).unwrap();
@@ -133,13 +133,13 @@ pub(super) fn of_client(params: &mut CertificateParams) {
 }
 
 /// A node that listens on this machine.
-pub(super) struct Node {
+pub(super) struct TestNode {
     pub(super) transport: Arc<Transport>,
     pub(super) address: SocketAddr,
-    arrivals: mpsc::Receiver<Arrival>,
+    arrivals: mpsc::Receiver<IncomingLink>,
 }
 
-impl Node {
+impl TestNode {
     pub(super) async fn open(security: &Security) -> Self {
         Self::open_with(
             security,
@@ -148,7 +148,7 @@ impl Node {
         .await
     }
 
-    pub(super) async fn open_with(security: &Security, joins: Joins) -> Self {
+    pub(super) async fn open_with(security: &Security, joins: EnrolmentHandler) -> Self {
         let transport = Arc::new(Transport::new(security).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -161,12 +161,12 @@ impl Node {
         }
     }
 
-    /// Who comes next.
-    pub(super) async fn arrival(&mut self) -> Arrival {
+    /// The next connection.
+    pub(super) async fn arrival(&mut self) -> IncomingLink {
         soon(self.arrivals.recv()).await.unwrap()
     }
 
-    /// Whether nobody came yet.
+    /// Whether no connection came yet.
     pub(super) fn is_quiet(&self) -> bool {
         self.arrivals.is_empty()
     }
@@ -186,10 +186,10 @@ impl Node {
     }
 }
 
-/// Both ends of one connection: of who called, and of who was called.
+/// Both ends of one connection: the client's and the server's.
 pub(super) async fn linked(caller: &Security, host: &Security) -> (Link, Link) {
-    let caller = Node::open(caller).await;
-    let mut host = Node::open(host).await;
+    let caller = TestNode::open(caller).await;
+    let mut host = TestNode::open(host).await;
     let there = caller.dial(&host).await;
     (there, host.link().await)
 }
@@ -201,7 +201,7 @@ pub(super) async fn linked_in_the_clear() -> (Link, Link) {
 
 /// Two ends with certificates, of nodes `a` and `b`.
 pub(super) async fn linked_with_tls() -> (Link, Link) {
-    let authority = Authority::new();
+    let authority = TestAuthority::new();
     linked(&authority.member("a"), &authority.member("b")).await
 }
 

@@ -33,23 +33,23 @@ pub(crate) struct Receiver(Arc<Buffers>);
 /// The bytes of many small frames travel and wait together: each alone in a DATA frame would take ten times its length
 /// in memory on the other side, and h2 ends a connection where too many wait.
 #[derive(Debug, Default)]
-pub(super) struct Buffers(Mutex<Inside>);
+pub(super) struct Buffers(Mutex<BufferState>);
 
 #[derive(Debug, Default)]
-struct Inside {
+struct BufferState {
     outgoing: BytesMut,
     sending: Sending,
     /// Why nothing can be sent any more.
-    broken: Option<Fault>,
+    broken: Option<StoredError>,
     incoming: BytesMut,
     /// Bytes that were read and are not yet credited to the peer.
     credit: usize,
     /// How the peer stopped sending.
-    end: Option<Result<(), Fault>>,
+    end: Option<Result<(), StoredError>>,
     receiver_is_gone: bool,
-    connection: Waiting,
-    sender: Waiting,
-    receiver: Waiting,
+    connection: WakerSlot,
+    sender: WakerSlot,
+    receiver: WakerSlot,
 }
 
 /// What the sender intends.
@@ -66,14 +66,14 @@ pub(super) enum Sending {
 
 /// An error that can be told more than once.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
+pub(super) struct StoredError {
     kind: ErrorKind,
     text: String,
 }
 
-/// Who waits, if anybody does.
+/// A task that waits, if there is one.
 #[derive(Debug, Default)]
-struct Waiting(Option<Waker>);
+struct WakerSlot(Option<Waker>);
 
 /// Both halves of a link, and what lies behind them.
 pub(super) fn halves() -> (Sender, Receiver, Arc<Buffers>) {
@@ -99,8 +99,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Says that nothing more comes. What was sent is still delivered; who must know that it was reads on until the peer
-    /// has finished too.
+    /// Says that nothing more comes. What was sent is still delivered; to be sure of that, read on until the peer has
+    /// finished too.
     pub(crate) fn finish(self) {
         self.0.stop_sending(Sending::Finished);
     }
@@ -180,13 +180,13 @@ impl Buffers {
     /// Nothing can be sent any more.
     pub(super) fn break_off(&self, error: &io::Error) {
         let mut inside = self.lock();
-        inside.broken.get_or_insert(Fault::of(error));
+        inside.broken.get_or_insert(StoredError::of(error));
         inside.sender.wake();
     }
 
     /// Nothing can be sent any more, and nothing comes.
     pub(super) fn fail(&self, error: &io::Error) {
-        let fault = Fault::of(error);
+        let fault = StoredError::of(error);
         let mut inside = self.lock();
         inside.broken.get_or_insert(fault.clone());
         inside.end.get_or_insert(Err(fault));
@@ -213,12 +213,12 @@ impl Buffers {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.0.lock()
     }
 }
 
-impl Inside {
+impl BufferState {
     fn poll_room(&mut self, context: &Context<'_>) -> Poll<io::Result<()>> {
         if let Some(fault) = &self.broken {
             return Poll::Ready(Err(fault.error()));
@@ -275,7 +275,7 @@ fn too_long(length: u32) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, text)
 }
 
-impl Fault {
+impl StoredError {
     fn of(error: &io::Error) -> Self {
         Self {
             kind: error.kind(),
@@ -288,7 +288,7 @@ impl Fault {
     }
 }
 
-impl Waiting {
+impl WakerSlot {
     fn set(&mut self, context: &Context<'_>) {
         match &mut self.0 {
             Some(waker) => waker.clone_from(context.waker()),

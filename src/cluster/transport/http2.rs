@@ -13,7 +13,7 @@ use super::tls::explained;
 /// Where frames are exchanged; the number is the version of what they say.
 pub(super) const GOSSIP_PATH: &str = "/doorward/gossip/1";
 
-/// Where somebody without a certificate asks for one.
+/// The endpoint of join requests.
 pub(super) const JOIN_PATH: &str = "/doorward/join";
 
 /// What a node may send before it hears that it was read: of one stream, and of the connection.
@@ -28,7 +28,7 @@ pub(super) const SMALL_FRAMES_BYTES_MAX: usize = 64 << 20;
 /// What h2 keeps of what is to be sent. More waits before it, where it has no frames yet.
 pub(super) const SEND_BUFFER_BYTES: usize = 64 << 10;
 
-/// More headers than this are nobody's whom we know.
+/// No node sends more headers than this.
 pub(super) const HEADERS_BYTES_MAX: u32 = 8 << 10;
 
 /// What carries frames between two machines.
@@ -37,7 +37,7 @@ pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for T {}
 
 /// A connection of HTTP/2: nothing moves unless it is polled.
-pub(super) trait Connection {
+pub(super) trait Http2Connection {
     /// Moves what can be moved. Ready when it is over.
     fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
@@ -45,16 +45,16 @@ pub(super) trait Connection {
     fn end(&mut self);
 }
 
-impl<T: ByteStream> Connection for h2::client::Connection<T, Bytes> {
+impl<T: ByteStream> Http2Connection for h2::client::Connection<T, Bytes> {
     fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(self).poll(context).map_err(error_of)
     }
 
-    /// A client's connection ends by itself when nobody holds anything of it.
+    /// A client's connection ends by itself when its streams are dropped.
     fn end(&mut self) {}
 }
 
-impl<T: ByteStream> Connection for h2::server::Connection<T, Bytes> {
+impl<T: ByteStream> Http2Connection for h2::server::Connection<T, Bytes> {
     fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_closed(context).map_err(error_of)
     }
@@ -66,7 +66,7 @@ impl<T: ByteStream> Connection for h2::server::Connection<T, Bytes> {
 
 /// Waits for something that the connection must bring.
 pub(super) async fn over<T>(
-    connection: &mut impl Connection,
+    connection: &mut impl Http2Connection,
     awaited: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
     let mut awaited = pin!(awaited);

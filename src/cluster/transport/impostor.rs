@@ -1,4 +1,4 @@
-//! For tests: somebody who listens in the place of a node, with whatever certificate.
+//! For tests: a server in the place of a node, with any certificate.
 
 use std::io;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 /// What was said on each connection once it was decrypted, or why nothing was.
-pub(crate) type Heard = Arc<Mutex<Vec<io::Result<Vec<u8>>>>>;
+pub(crate) type ReceivedRequests = Arc<Mutex<Vec<io::Result<Vec<u8>>>>>;
 
 /// A certificate with a key that may belong to another.
 #[derive(Debug)]
-struct Shown(Arc<CertifiedKey>);
+struct FixedCertificate(Arc<CertifiedKey>);
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for FixedCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0))
     }
 }
 
-/// Answers everybody with that, one after the other.
+/// Answers every request with that, one after the other.
 pub(crate) async fn pretend(
     socket: TcpListener,
     shown: (Vec<CertificateDer<'static>>, String),
     answer: (StatusCode, Vec<u8>),
-    heard: Heard,
+    heard: ReceivedRequests,
 ) {
     let (chain, key_pem) = shown;
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap();
     let key = ring::sign::any_supported_type(&key).unwrap();
-    let shown = Shown(Arc::new(CertifiedKey::new(chain, key)));
+    let shown = FixedCertificate(Arc::new(CertifiedKey::new(chain, key)));
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13])
         .unwrap()
@@ -78,7 +78,7 @@ async fn hear(
         sending.send_data(answer, true).unwrap();
         said
     };
-    // The connection is carried by whoever asks it for more.
+    // The connection moves only while it is polled for more.
     let (said, _) = tokio::join!(hear_and_answer, connection.accept());
     Ok(said)
 }

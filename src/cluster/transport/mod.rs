@@ -18,11 +18,11 @@ mod security;
 mod stream;
 mod tls;
 
-pub(super) use accept::{Arrival, Joins, QUESTION_BYTES_MAX};
+pub(super) use accept::{EnrolmentHandler, IncomingLink, QUESTION_BYTES_MAX};
 pub(super) use dial::ask_to_join;
 pub(super) use frames::{FRAME_BYTES_MAX, Sender};
 #[cfg(test)]
-pub(super) use impostor::{Heard, pretend};
+pub(super) use impostor::{ReceivedRequests, pretend};
 pub(super) use link::Link;
 pub(super) use names::resolve;
 pub(super) use security::Transport;

@@ -12,10 +12,10 @@ use crate::cluster::settings::Security;
 use crate::revocation::NodeName;
 
 /// How connections are made.
-pub(crate) struct Transport(ArcSwap<Speech>);
+pub(crate) struct Transport(ArcSwap<ChannelSecurity>);
 
-/// What is spoken below HTTP/2.
-pub(super) enum Speech {
+/// What carries HTTP/2.
+pub(super) enum ChannelSecurity {
     /// Plain text, with this machine only.
     Plain,
     Encrypted(Tls),
@@ -26,19 +26,19 @@ impl Transport {
     ///
     /// Says what is wrong with the certificates, for the operator to read.
     pub(crate) fn new(security: &Security) -> Result<Self, String> {
-        Ok(Self(ArcSwap::from_pointee(Speech::of(security)?)))
+        Ok(Self(ArcSwap::from_pointee(ChannelSecurity::of(security)?)))
     }
 
     /// How a connection that is made now is secured.
-    pub(super) fn speech(&self) -> Arc<Speech> {
+    pub(super) fn security(&self) -> Arc<ChannelSecurity> {
         self.0.load_full()
     }
 
     /// The names of nodes in a certificate chain that another node passed on; none if it is not valid here.
     pub(crate) fn names_certified(&self, chain: &[Bytes]) -> Vec<NodeName> {
         match &**self.0.load() {
-            Speech::Plain => Vec::new(),
-            Speech::Encrypted(tls) => tls.names_certified(chain),
+            ChannelSecurity::Plain => Vec::new(),
+            ChannelSecurity::Encrypted(tls) => tls.names_certified(chain),
         }
     }
 
@@ -48,12 +48,12 @@ impl Transport {
     ///
     /// Says what is wrong with the certificates; nothing has changed then.
     pub(crate) fn replace(&self, security: &Security) -> Result<(), String> {
-        self.0.store(Speech::of(security)?.into());
+        self.0.store(ChannelSecurity::of(security)?.into());
         Ok(())
     }
 }
 
-impl Speech {
+impl ChannelSecurity {
     fn of(security: &Security) -> Result<Self, String> {
         match security {
             Security::Loopback => Ok(Self::Plain),
@@ -75,7 +75,7 @@ pub(super) fn stays_here(address: SocketAddr) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::cluster::transport::Link;
-    use crate::cluster::transport::fixtures::{Authority, linked};
+    use crate::cluster::transport::fixtures::{TestAuthority, linked};
 
     #[test]
     fn plain_text_stays_on_this_machine() {
@@ -108,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn nodes_know_each_other_by_their_certificates() {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let a = authority.believed_by(&authority.issue(&["a", "A.Internal", "*.internal"]), &[]);
         let b = authority.believed_by(&authority.issue(&["b", "10.0.0.1"]), &[]);
         let (to_b, to_a) = linked(&a, &b).await;
@@ -124,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_names_that_are_allowed_are_names_of_a_peer() {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let a = authority.believed_by(&authority.issue(&["a", "c"]), &["b"]);
         let b = authority.believed_by(&authority.issue(&["b", "c"]), &["a"]);
         let (to_b, to_a) = linked(&a, &b).await;

@@ -13,15 +13,15 @@ use h2::{RecvStream, SendStream};
 use tokio::time::{Sleep, sleep};
 
 use super::frames::{self, Buffers, Sending};
-use super::http2::{Connection, closed, error_of};
+use super::http2::{Http2Connection, closed, error_of};
 use super::link::Link;
 use crate::revocation::NodeName;
 
 /// How long a connection may take to end after its link was dropped: what was sent is still delivered.
-const FAREWELL: Duration = Duration::from_secs(5);
+const LINGER_MAX: Duration = Duration::from_secs(5);
 
-/// Who is at the other end.
-pub(super) struct Other {
+/// The node at the other end.
+pub(super) struct LinkEnd {
     pub(super) names: Vec<NodeName>,
     pub(super) remote: SocketAddr,
     pub(super) is_dialed: bool,
@@ -29,9 +29,9 @@ pub(super) struct Other {
 
 /// A link over this connection. The future must run for as long as there is a link, and ends a while after it.
 pub(super) fn link(
-    other: Other,
+    other: LinkEnd,
     streams: (SendStream<Bytes>, RecvStream),
-    mut connection: impl Connection + Send + 'static,
+    mut connection: impl Http2Connection + Send + 'static,
 ) -> (Link, impl Future<Output = ()> + Send + 'static) {
     let (sender, receiver, buffers) = frames::halves();
     let link = Link {
@@ -46,7 +46,7 @@ pub(super) fn link(
         streams: Some(streams),
         has_ended: false,
         has_finished: false,
-        farewell: None,
+        lingering: None,
     };
     let running = async move {
         poll_fn(|context| exchange.poll(&mut connection, context)).await;
@@ -57,19 +57,23 @@ pub(super) fn link(
 /// What a connection and the halves of its link exchange.
 struct Exchange {
     buffers: Arc<Buffers>,
-    /// Given back when nobody needs them any more.
+    /// Dropped when they are no longer needed.
     streams: Option<(SendStream<Bytes>, RecvStream)>,
     /// The peer sends nothing more.
     has_ended: bool,
-    /// We said that we send nothing more, or there is nobody to say it to.
+    /// The end of our frames was sent, or can't be.
     has_finished: bool,
     /// Runs once the link is gone.
-    farewell: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl Exchange {
     /// Ready when the connection is over, or its link has been gone for long enough.
-    fn poll(&mut self, connection: &mut impl Connection, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(
+        &mut self,
+        connection: &mut impl Http2Connection,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
         self.buffers.watch(context);
         self.push(context);
         self.credit();
@@ -80,7 +84,7 @@ impl Exchange {
             return Poll::Ready(());
         }
         if self.buffers.is_abandoned() {
-            return self.poll_farewell(connection, context);
+            return self.poll_lingering(connection, context);
         }
         Poll::Pending
     }
@@ -148,18 +152,18 @@ impl Exchange {
     }
 
     /// Delivers what was finished, then lets the connection end; for a while only, for the peer may not read.
-    fn poll_farewell(
+    fn poll_lingering(
         &mut self,
-        connection: &mut impl Connection,
+        connection: &mut impl Http2Connection,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        let farewell = self
-            .farewell
-            .get_or_insert_with(|| Box::pin(sleep(FAREWELL)));
-        if farewell.as_mut().poll(context).is_ready() {
+        let lingering = self
+            .lingering
+            .get_or_insert_with(|| Box::pin(sleep(LINGER_MAX)));
+        if lingering.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        // h2 drops what it has not yet sent of a stream that is given back. That all was sent shows when the peer, who
+        // h2 drops what it has not yet sent of a stream that is given back. That all was sent shows when the peer, which
         // has read the end, ends as well.
         let is_delivered = self.has_finished && self.has_ended;
         let is_over = is_delivered || self.buffers.sending() == Sending::Dropped;
@@ -190,7 +194,9 @@ mod tests {
     use crate::cluster::settings::Security;
     use crate::cluster::transport::Transport;
     use crate::cluster::transport::dial::open;
-    use crate::cluster::transport::fixtures::{Node, linked_in_the_clear, linked_with_tls, soon};
+    use crate::cluster::transport::fixtures::{
+        TestNode, linked_in_the_clear, linked_with_tls, soon,
+    };
     use crate::cluster::transport::frames::{FRAME_BYTES_MAX, Receiver, Sender};
     use crate::cluster::transport::http2::{GOSSIP_PATH, STREAM_WINDOW_BYTES, over};
 
@@ -313,7 +319,7 @@ mod tests {
         let (go_on, going_on) = mpsc::channel();
         let standing = thread::spawn(move || {
             runtime().block_on(async {
-                let mut node = Node::open(&Security::Loopback).await;
+                let mut node = TestNode::open(&Security::Loopback).await;
                 address.send(node.address).unwrap();
                 let mut link = node.link().await;
                 soon(link.receiver.next()).await.unwrap();
@@ -378,15 +384,15 @@ mod tests {
             } else {
                 (here, there)
             };
-            let farewell = Bytes::from(vec![9; 1 << 20]);
+            let lingering = Bytes::from(vec![9; 1 << 20]);
             for _ in 0..3 {
-                leaves.sender.send(farewell.clone()).await.unwrap();
+                leaves.sender.send(lingering.clone()).await.unwrap();
             }
             leaves.sender.finish();
             drop(leaves.receiver);
             for _ in 0..3 {
                 let got = soon(stays.receiver.next()).await.unwrap();
-                assert!(got.as_ref() == Some(&farewell));
+                assert!(got.as_ref() == Some(&lingering));
             }
             assert_eq!(soon(stays.receiver.next()).await.unwrap(), None);
         }
@@ -400,7 +406,7 @@ mod tests {
             let mut connection = h2::server::handshake(far).await.unwrap();
             let (request, mut respond) = connection.accept().await.unwrap().unwrap();
             let outward = respond.send_response(Response::new(()), false).unwrap();
-            let other = Other {
+            let other = LinkEnd {
                 names: Vec::new(),
                 remote: address,
                 is_dialed: false,
@@ -422,12 +428,12 @@ mod tests {
             } else {
                 (here, there)
             };
-            let farewell = Bytes::from(vec![9; 60_000]);
-            leaves.sender.send(farewell.clone()).await.unwrap();
+            let lingering = Bytes::from(vec![9; 60_000]);
+            leaves.sender.send(lingering.clone()).await.unwrap();
             leaves.sender.finish();
             drop(leaves.receiver);
             let got = soon(stays.receiver.next()).await.unwrap();
-            assert!(got.as_ref() == Some(&farewell), "{is_caller}");
+            assert!(got.as_ref() == Some(&lingering), "{is_caller}");
             assert_eq!(soon(stays.receiver.next()).await.unwrap(), None);
         }
     }
@@ -457,7 +463,7 @@ mod tests {
 
     /// A node that is called by hand.
     async fn by_hand(
-        node: &Node,
+        node: &TestNode,
     ) -> (
         SendStream<Bytes>,
         RecvStream,
@@ -481,7 +487,7 @@ mod tests {
 
     /// What comes of these DATA frames, with the end behind the last of them.
     async fn received(parts: &[&[u8]]) -> (Vec<Bytes>, Option<ErrorKind>) {
-        let mut node = Node::open(&Security::Loopback).await;
+        let mut node = TestNode::open(&Security::Loopback).await;
         let (mut outward, _inward, connection) = by_hand(&node).await;
         let _running = tokio::spawn(connection);
         for part in parts {
@@ -531,7 +537,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_breaks_is_no_end() {
-        let mut node = Node::open(&Security::Loopback).await;
+        let mut node = TestNode::open(&Security::Loopback).await;
         let (mut outward, _inward, mut connection) = by_hand(&node).await;
         outward
             .send_data(Bytes::from_static(b"\0\0\0\x03one"), false)
@@ -547,7 +553,7 @@ mod tests {
 
     /// Ends a link whose peer takes less than is sent, and waits until the connection is over.
     async fn end_unread(is_finished: bool) {
-        let mut node = Node::open(&Security::Loopback).await;
+        let mut node = TestNode::open(&Security::Loopback).await;
         let (_outward, _inward, mut connection) = by_hand(&node).await;
         let mut link = node.link().await;
         for _ in 0..3 {
@@ -570,7 +576,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_stream_is_refused_and_the_first_goes_on() {
-        let mut node = Node::open(&Security::Loopback).await;
+        let mut node = TestNode::open(&Security::Loopback).await;
         let stream = TcpStream::connect(node.address).await.unwrap();
         let (mut requests, connection) = h2::client::handshake::<_>(stream).await.unwrap();
         let _running = tokio::spawn(connection);

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use super::certificate_verifier::{Examiner, Rules};
+use super::certificate_verifier::{CertificateRules, CertificateVerifier};
 use crate::clock;
 use crate::cluster::settings::Certificates;
 use crate::revocation::NodeName;
@@ -28,19 +28,19 @@ use crate::revocation::NodeName;
 /// The one protocol inside (RFC 9113 section 3.2).
 const ALPN: &[u8] = b"h2";
 
-/// How long somebody who is refused may take to read why.
+/// How long a rejected client may take to read the reason.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How much of what he sends meanwhile is thrown away.
+/// How much of what it sends meanwhile is discarded.
 const THROWN_AWAY_MAX: u64 = 64 << 10;
 
 /// What the operator is told of the other side.
 const NO_TLS13: &str = "it does not speak TLS 1.3";
 const NO_HTTP2: &str = "it does not speak HTTP/2 (ALPN h2)";
 
-/// How TLS is spoken between nodes.
+/// TLS between nodes.
 pub(super) struct Tls {
-    rules: Arc<Rules>,
+    rules: Arc<CertificateRules>,
     own: Arc<SingleCertAndKey>,
 }
 
@@ -52,14 +52,14 @@ impl Tls {
         let own = CertifiedKey::from_der(chain, key, &provider)
             .map_err(|error| format!("key_file does not fit cert_file: {error}"))?;
         let authorities = Arc::clone(&certificates.authorities);
-        let rules = Rules::new(provider, authorities, certificates.allow.clone())?;
+        let rules = CertificateRules::new(provider, authorities, certificates.allow.clone())?;
         Ok(Self {
             rules: Arc::new(rules),
             own: Arc::new(SingleCertAndKey::from(own)),
         })
     }
 
-    /// The names of a chain that somebody else has shown; none, if no node is let in with it.
+    /// The names of a chain that another node relayed; none, if it is not valid here.
     pub(super) fn names_certified(&self, chain: &[Bytes]) -> Vec<NodeName> {
         let chain = chain.iter().map(|der| CertificateDer::from(der.as_ref()));
         let chain: Vec<_> = chain.collect();
@@ -68,17 +68,17 @@ impl Tls {
         };
         let since_epoch = Duration::from_millis(clock::now_ms());
         let now = UnixTime::since_unix_epoch(since_epoch);
-        let examined = Examiner::new(&self.rules).verify_client_cert(leaf, between, now);
+        let examined = CertificateVerifier::new(&self.rules).verify_client_cert(leaf, between, now);
         examined.map_or_else(|_| Vec::new(), |_| self.rules.names(leaf))
     }
 
-    /// Encrypts a connection that we opened, and says whom it is to.
+    /// Encrypts a connection that this node opened, and returns the names of the other one.
     pub(super) async fn connect(
         &self,
         stream: TcpStream,
         address: SocketAddr,
     ) -> io::Result<(client::TlsStream<TcpStream>, Vec<NodeName>)> {
-        let examiner = Examiner::new(&self.rules);
+        let examiner = CertificateVerifier::new(&self.rules);
         let (verifier, own) = (Arc::new(examiner.clone()), Arc::clone(&self.own));
         let connected = connect(self.rules.provider(), verifier, own, stream, address).await;
         let stream = connected.map_err(|error| refused(&examiner, &error))?;
@@ -86,12 +86,12 @@ impl Tls {
         Ok((stream, names))
     }
 
-    /// Encrypts a connection that somebody opened to us; no names are the names of who shows no certificate.
+    /// Encrypts an incoming connection, and returns the names of the client; none without a certificate.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
     ) -> io::Result<(server::TlsStream<TcpStream>, Vec<NodeName>)> {
-        let examiner = Examiner::new(&self.rules);
+        let examiner = CertificateVerifier::new(&self.rules);
         let config = self.server(&examiner).map_err(io::Error::other)?;
         let accepted = TlsAcceptor::from(Arc::new(config)).accept(stream);
         match accepted.into_fallible().await {
@@ -106,7 +106,7 @@ impl Tls {
         }
     }
 
-    fn server(&self, examiner: &Examiner) -> Result<ServerConfig, Error> {
+    fn server(&self, examiner: &CertificateVerifier) -> Result<ServerConfig, Error> {
         let mut config = ServerConfig::builder_with_provider(self.rules.provider())
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(Arc::new(examiner.clone()))
@@ -118,7 +118,7 @@ impl Tls {
     }
 }
 
-/// What is shown by who has no certificate yet.
+/// A client that has no certificate yet.
 #[derive(Debug)]
 struct NoCertificate;
 
@@ -168,7 +168,7 @@ async fn connect(
 }
 
 /// The names of the other side, which must have agreed to HTTP/2.
-fn names(rules: &Rules, connection: &CommonState) -> io::Result<Vec<NodeName>> {
+fn names(rules: &CertificateRules, connection: &CommonState) -> io::Result<Vec<NodeName>> {
     speaks_http2(connection)?;
     let leaf = connection.peer_certificates().and_then(<[_]>::first);
     Ok(leaf.map(|leaf| rules.names(leaf)).unwrap_or_default())
@@ -182,7 +182,7 @@ fn speaks_http2(connection: &CommonState) -> io::Result<()> {
     }
 }
 
-/// Lets somebody read why he is refused: a connection that is closed while bytes still arrive is reset.
+/// Lets a client read why it is rejected: a connection that is closed while bytes still arrive is reset.
 async fn dismiss(mut stream: TcpStream) {
     let _ = timeout(REFUSAL_PATIENCE, async {
         stream.shutdown().await?;
@@ -193,7 +193,7 @@ async fn dismiss(mut stream: TcpStream) {
 }
 
 /// Why a handshake failed, in the words of an operator.
-fn refused(examiner: &Examiner, error: &io::Error) -> io::Error {
+fn refused(examiner: &CertificateVerifier, error: &io::Error) -> io::Error {
     match examiner.refusal() {
         Some(refusal) => io::Error::new(ErrorKind::PermissionDenied, refusal),
         None => explained(error),
@@ -246,11 +246,11 @@ mod tests {
     use super::*;
     use crate::cluster::settings::Security;
     use crate::cluster::transport::Transport;
-    use crate::cluster::transport::fixtures::{Authority, Node, soon};
+    use crate::cluster::transport::fixtures::{TestAuthority, TestNode, soon};
 
     /// A client of a member's, or nearly.
     fn client(
-        authority: &Authority,
+        authority: &TestAuthority,
         version: &'static rustls::SupportedProtocolVersion,
         protocols: &[&[u8]],
     ) -> TlsConnector {
@@ -270,8 +270,8 @@ mod tests {
         version: &'static rustls::SupportedProtocolVersion,
         protocols: &[&[u8]],
     ) -> String {
-        let authority = Authority::new();
-        let mut node = Node::open(&authority.member("a")).await;
+        let authority = TestAuthority::new();
+        let mut node = TestNode::open(&authority.member("a")).await;
         let connector = client(&authority, version, protocols);
         let stream = TcpStream::connect(node.address).await.unwrap();
         let host = ServerName::try_from("a").unwrap();
@@ -294,7 +294,7 @@ mod tests {
         version: &'static rustls::SupportedProtocolVersion,
         protocols: &[&[u8]],
     ) -> String {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let papers = authority.issue(&["b"]);
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[version])
@@ -326,10 +326,10 @@ mod tests {
 
     #[tokio::test]
     async fn plain_text_and_tls_do_not_meet() {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let (plain, member) = (Security::Loopback, authority.member("a"));
-        let mut clear = Node::open(&plain).await;
-        let mut encrypted = Node::open(&member).await;
+        let mut clear = TestNode::open(&plain).await;
+        let mut encrypted = TestNode::open(&member).await;
         let error = soon(encrypted.transport.dial(clear.address))
             .await
             .unwrap_err();
@@ -347,9 +347,9 @@ mod tests {
 
     #[tokio::test]
     async fn new_certificates_are_for_new_connections() {
-        let (old, new) = (Authority::new(), Authority::new());
-        let caller = Node::open(&old.member("a")).await;
-        let mut host = Node::open(&old.member("b")).await;
+        let (old, new) = (TestAuthority::new(), TestAuthority::new());
+        let caller = TestNode::open(&old.member("a")).await;
+        let mut host = TestNode::open(&old.member("b")).await;
         let mut there = caller.dial(&host).await;
         let mut here = host.link().await;
         host.transport.replace(&new.member("b")).unwrap();
@@ -366,9 +366,9 @@ mod tests {
 
     #[test]
     fn papers_that_do_not_fit_change_nothing() {
-        let authority = Authority::new();
+        let authority = TestAuthority::new();
         let transport = Transport::new(&authority.member("a")).unwrap();
-        let before = transport.speech();
+        let before = transport.security();
         let mut papers = authority.issue(&["a"]);
         papers.key = authority.issue(&["a"]).key;
         let error = transport.replace(&authority.believed_by(&papers, &[]));
@@ -377,6 +377,6 @@ mod tests {
                 .unwrap_err()
                 .contains("key_file does not fit cert_file")
         );
-        assert!(Arc::ptr_eq(&before, &transport.speech()));
+        assert!(Arc::ptr_eq(&before, &transport.security()));
     }
 }

@@ -9,7 +9,9 @@ use super::kind::{
     ACK, CERTIFICATES, DATED_DELTA, DELTA, DIFFERENCES, FETCH, GONE, GOODBYE, HELLO, LOOSE,
     NEGOTIATE, PING, PONG, ROWS, SEND_ALL, SUMMARIES, WANT,
 };
-use super::message::{CHAINS_MAX, Frame, Garbled, Goodbye, Heard, Hello, Ping, ReconcileStep};
+use super::message::{
+    CHAINS_MAX, Frame, Goodbye, Heartbeat, Hello, InvalidFrame, Ping, ReconcileStep,
+};
 use crate::clock::UnixTime;
 use crate::cluster::protocol::membership::Chain;
 use crate::revocation::{
@@ -29,7 +31,7 @@ const CERTIFICATE_BYTES_MAX: usize = 8 << 10;
 
 impl Frame {
     /// Reads a frame; `None`: one of a kind that this version does not know.
-    pub(crate) fn decode(bytes: &Bytes) -> Result<Option<Self>, Garbled> {
+    pub(crate) fn decode(bytes: &Bytes) -> Result<Option<Self>, InvalidFrame> {
         let mut body = bytes.clone();
         let frame = match number(&mut body, Bytes::get_u8, 1)? {
             HELLO => Self::Hello(Hello {
@@ -79,7 +81,7 @@ impl Frame {
 }
 
 /// The rest of a step of a comparison.
-fn take_step(kind: u8, mut body: Bytes) -> Result<ReconcileStep, Garbled> {
+fn take_step(kind: u8, mut body: Bytes) -> Result<ReconcileStep, InvalidFrame> {
     let step = match kind {
         SUMMARIES => ReconcileStep::Summaries {
             beyond: UnixTime::from_seconds(take_u64(&mut body)?),
@@ -108,47 +110,47 @@ fn take_step(kind: u8, mut body: Bytes) -> Result<ReconcileStep, Garbled> {
             is_last: number(&mut body, Bytes::get_u8, 1)? != 0,
             rows: take_rows(&mut body)?,
         },
-        _ => return Err(Garbled("it is no step of a comparison")),
+        _ => return Err(InvalidFrame("it is no step of a comparison")),
     };
     Ok(step)
 }
 
-fn number<T>(body: &mut Bytes, get: fn(&mut Bytes) -> T, bytes: usize) -> Result<T, Garbled> {
+fn number<T>(body: &mut Bytes, get: fn(&mut Bytes) -> T, bytes: usize) -> Result<T, InvalidFrame> {
     if body.len() < bytes {
-        return Err(Garbled("it is too short"));
+        return Err(InvalidFrame("it is too short"));
     }
     Ok(get(body))
 }
 
-fn take_u32(body: &mut Bytes) -> Result<u32, Garbled> {
+fn take_u32(body: &mut Bytes) -> Result<u32, InvalidFrame> {
     number(body, Bytes::get_u32_le, 4)
 }
 
-fn take_u64(body: &mut Bytes) -> Result<u64, Garbled> {
+fn take_u64(body: &mut Bytes) -> Result<u64, InvalidFrame> {
     number(body, Bytes::get_u64_le, 8)
 }
 
 /// A number of a row, as far as it may be one.
-fn take_number(body: &mut Bytes) -> Result<u64, Garbled> {
+fn take_number(body: &mut Bytes) -> Result<u64, InvalidFrame> {
     Ok(take_u64(body)?.min(NUMBER_MAX))
 }
 
-fn take_chains(body: &mut Bytes) -> Result<Vec<Chain>, Garbled> {
+fn take_chains(body: &mut Bytes) -> Result<Vec<Chain>, InvalidFrame> {
     let count = take_length(body, 1)?;
     if count > CHAINS_MAX {
-        return Err(Garbled("it shows too many certificates"));
+        return Err(InvalidFrame("it shows too many certificates"));
     }
     let mut chains = Vec::with_capacity(count);
     for _ in 0..count {
         let length = usize::from(number(body, Bytes::get_u8, 1)?);
         if length > CHAIN_MAX {
-            return Err(Garbled("it shows too long a chain of certificates"));
+            return Err(InvalidFrame("it shows too long a chain of certificates"));
         }
         let mut chain = Chain::new();
         for _ in 0..length {
             let bytes = take_length(body, 1)?;
             if bytes > CERTIFICATE_BYTES_MAX {
-                return Err(Garbled("it shows too large a certificate"));
+                return Err(InvalidFrame("it shows too large a certificate"));
             }
             chain.push(body.split_to(bytes));
         }
@@ -158,46 +160,46 @@ fn take_chains(body: &mut Bytes) -> Result<Vec<Chain>, Garbled> {
 }
 
 /// How many of something follow, each of which has at least so many bytes.
-fn take_length(body: &mut Bytes, bytes_each: usize) -> Result<usize, Garbled> {
+fn take_length(body: &mut Bytes, bytes_each: usize) -> Result<usize, InvalidFrame> {
     let length = take_u32(body)? as usize;
     if body.len() / bytes_each < length {
-        return Err(Garbled("it is too short"));
+        return Err(InvalidFrame("it is too short"));
     }
     Ok(length)
 }
 
-fn take_name(body: &mut Bytes) -> Result<NodeName, Garbled> {
+fn take_name(body: &mut Bytes) -> Result<NodeName, InvalidFrame> {
     let length = usize::from(number(body, Bytes::get_u8, 1)?);
     if body.len() < length {
-        return Err(Garbled("it is too short"));
+        return Err(InvalidFrame("it is too short"));
     }
     let bytes = body.split_to(length);
     let name = std::str::from_utf8(&bytes).ok();
     name.and_then(|name| NodeName::parse(name).ok())
-        .ok_or(Garbled("it has no name of a node"))
+        .ok_or(InvalidFrame("it has no name of a node"))
 }
 
-fn take_origin(body: &mut Bytes) -> Result<Origin, Garbled> {
+fn take_origin(body: &mut Bytes) -> Result<Origin, InvalidFrame> {
     let mut origin = [0; 16];
     if body.len() < origin.len() {
-        return Err(Garbled("it is too short"));
+        return Err(InvalidFrame("it is too short"));
     }
     body.copy_to_slice(&mut origin);
     Ok(Origin::from_bytes(origin))
 }
 
-fn take_ping(body: &mut Bytes) -> Result<Ping, Garbled> {
+fn take_ping(body: &mut Bytes) -> Result<Ping, InvalidFrame> {
     let now_ms = take_u64(body)?;
     let state = State::from_number(number(body, Bytes::get_u8, 1)?);
     let is_complete = number(body, Bytes::get_u8, 1)? != 0;
     let vector = take_vector(body)?;
     let length = take_length(body, 7)?;
     if length > NAMES_MAX {
-        return Err(Garbled("it names too many nodes"));
+        return Err(InvalidFrame("it names too many nodes"));
     }
     let mut heard = Vec::with_capacity(length);
     for _ in 0..length {
-        heard.push(Heard {
+        heard.push(Heartbeat {
             node: take_name(body)?,
             ago_ms: take_u32(body)?,
             has_left: number(body, Bytes::get_u8, 1)? != 0,
@@ -215,17 +217,17 @@ fn take_ping(body: &mut Bytes) -> Result<Ping, Garbled> {
 }
 
 /// The stamp at the end; earlier versions have none.
-fn take_stamp(body: &mut Bytes) -> Result<u64, Garbled> {
+fn take_stamp(body: &mut Bytes) -> Result<u64, InvalidFrame> {
     if body.is_empty() {
         return Ok(0);
     }
     take_u64(body)
 }
 
-fn take_vector(body: &mut Bytes) -> Result<Vector, Garbled> {
+fn take_vector(body: &mut Bytes) -> Result<Vector, InvalidFrame> {
     let length = take_length(body, 24)?;
     if length > NAMES_MAX {
-        return Err(Garbled("it names too many origins"));
+        return Err(InvalidFrame("it names too many origins"));
     }
     let mut vector = Vector::new();
     for _ in 0..length {
@@ -234,9 +236,9 @@ fn take_vector(body: &mut Bytes) -> Result<Vector, Garbled> {
     Ok(vector)
 }
 
-fn take_rows(body: &mut Bytes) -> Result<Vec<Row>, Garbled> {
+fn take_rows(body: &mut Bytes) -> Result<Vec<Row>, InvalidFrame> {
     if !body.len().is_multiple_of(Row::BYTES) {
-        return Err(Garbled("it ends in the middle of a row"));
+        return Err(InvalidFrame("it ends in the middle of a row"));
     }
     let rows = body.chunks_exact(Row::BYTES);
     let rows = rows
@@ -245,7 +247,7 @@ fn take_rows(body: &mut Bytes) -> Result<Vec<Row>, Garbled> {
     Ok(rows.collect())
 }
 
-fn take_summaries(body: &mut Bytes) -> Result<Vec<Summary>, Garbled> {
+fn take_summaries(body: &mut Bytes) -> Result<Vec<Summary>, InvalidFrame> {
     let length = take_length(body, 37)?;
     let mut summaries = Vec::with_capacity(length);
     for _ in 0..length {
@@ -259,7 +261,7 @@ fn take_summaries(body: &mut Bytes) -> Result<Vec<Summary>, Garbled> {
     Ok(summaries)
 }
 
-fn take_section(body: &mut Bytes) -> Result<Section, Garbled> {
+fn take_section(body: &mut Bytes) -> Result<Section, InvalidFrame> {
     let kind = number(body, Bytes::get_u8, 1)?;
     let place = take_u32(body)?;
     match (kind, u8::try_from(place).ok()) {
@@ -268,8 +270,8 @@ fn take_section(body: &mut Bytes) -> Result<Section, Garbled> {
         (2, Some(part)) => Ok(Section::Cutoffs(part)),
         (kind @ 3.., Some(part)) => DateKind::from_number(kind - 2)
             .map(|kind| Section::Dates(kind, part))
-            .ok_or(Garbled("it names no section")),
-        (_, _) => Err(Garbled("it names no section")),
+            .ok_or(InvalidFrame("it names no section")),
+        (_, _) => Err(InvalidFrame("it names no section")),
     }
 }
 
@@ -294,7 +296,7 @@ mod tests {
             state: State::Stale,
             is_complete: true,
             vector: vector.clone(),
-            heard: vec![Heard {
+            heard: vec![Heartbeat {
                 node: node.clone(),
                 ago_ms: 700,
                 has_left: true,

@@ -8,7 +8,7 @@ use crate::clock::UnixTime;
 use crate::cluster::protocol::membership::Chain;
 use crate::revocation::{Item, NodeName, Origin, Row, Section, State, Summary, Vector};
 
-/// What this version speaks. A peer with another one is understood as far as the frames are.
+/// The version of the protocol. A peer with another version is understood as far as the frames are.
 pub(crate) const VERSION: u16 = 1;
 
 /// How many rows travel in one frame at the most: 270 KB.
@@ -20,7 +20,7 @@ pub(crate) const CHAINS_MAX: usize = 32;
 /// What one node says to another.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Frame {
-    /// Who is there: the first word of both sides.
+    /// The first message of both sides.
     Hello(Hello),
     /// I am alive; twice a second.
     Ping(Ping),
@@ -30,7 +30,7 @@ pub(crate) enum Frame {
         asked_ms: u64,
         /// The time of day there, in milliseconds since the epoch.
         now_ms: u64,
-        /// The stamp of the answer, by the clock of the one who answers; 0: an earlier version answers.
+        /// The stamp of the answer, by the clock of the answering node; 0: an earlier version answers.
         stamp_ms: u64,
     },
     /// Rows of one origin, in their order.
@@ -64,12 +64,12 @@ pub(crate) enum Frame {
     Gone,
     /// A step of a comparison of two sets.
     Reconcile {
-        /// The number of the comparison, counted by the one who began it.
+        /// The number of the comparison, counted by the node that began it.
         number: u32,
         /// Which step.
         step: ReconcileStep,
     },
-    /// This is the last word here.
+    /// The last message of a connection.
     Goodbye(Goodbye),
     /// The certificates of nodes: of the sender first, then of those that it knows.
     Certificates(Vec<Chain>),
@@ -122,10 +122,10 @@ pub(crate) enum ReconcileStep {
     },
 }
 
-/// Who is there.
+/// The greeting of a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Hello {
-    /// What the sender speaks.
+    /// The sender's version of the protocol.
     pub(crate) version: u16,
     /// What it is called.
     pub(crate) node: NodeName,
@@ -148,15 +148,15 @@ pub(crate) struct Ping {
     pub(crate) state: State,
     /// Whether its journal was ever known to be complete.
     pub(crate) is_complete: bool,
-    /// What it knows of everybody.
+    /// What it knows of every origin.
     pub(crate) vector: Vector,
     /// Which other nodes it heard, directly or from others, and how long ago.
-    pub(crate) heard: Vec<Heard>,
+    pub(crate) heard: Vec<Heartbeat>,
 }
 
 /// When a node was last heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Heard {
+pub(crate) struct Heartbeat {
     /// Which.
     pub(crate) node: NodeName,
     /// How long ago, in milliseconds.
@@ -180,11 +180,11 @@ pub(crate) enum Goodbye {
 
 /// The bytes are none that a node would send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Garbled(pub(crate) &'static str);
+pub(crate) struct InvalidFrame(pub(crate) &'static str);
 
-impl std::error::Error for Garbled {}
+impl std::error::Error for InvalidFrame {}
 
-impl fmt::Display for Garbled {
+impl fmt::Display for InvalidFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a frame that can't be read: {}", self.0)
     }
@@ -233,7 +233,7 @@ impl ReconcileStep {
 }
 
 impl Goodbye {
-    /// Who hangs up for a reason that is not known does not stop: it must be listened for.
+    /// A peer that hangs up for an unknown reason does not stop: it is still expected.
     pub(super) fn from_number(number: u8) -> Self {
         let known = [Self::Leaving, Self::Duplicate, Self::Myself];
         let of = |one: &Self| *one as u8 == number;

@@ -6,5 +6,6 @@ mod kind;
 mod message;
 
 pub(crate) use message::{
-    CHAINS_MAX, Frame, Garbled, Goodbye, Heard, Hello, Ping, ROWS_MAX, ReconcileStep, VERSION,
+    CHAINS_MAX, Frame, Goodbye, Heartbeat, Hello, InvalidFrame, Ping, ROWS_MAX, ReconcileStep,
+    VERSION,
 };

@@ -1,20 +1,20 @@
-//! What is said on the bus, where every node hears every other.
+//! Messages of the bus, where every node hears every other.
 
 use super::state::Mesh;
 use super::steps::{LinkId, Now, Steps};
-use crate::cluster::protocol::bus_health::Listening;
-use crate::cluster::protocol::frame::{Frame, Heard, Hello, Ping, VERSION};
-use crate::cluster::protocol::peer_session::{Bucket, Peer, Talk, Way};
+use crate::cluster::protocol::bus_health::BusHealth;
+use crate::cluster::protocol::frame::{Frame, Heartbeat, Hello, Ping, VERSION};
+use crate::cluster::protocol::peer_session::{LinkKind, PeerId, PeerSession, RowBudget};
 use crate::revocation::{NodeName, Origin, Vector};
 
 impl Mesh {
     /// There is a bus, and nothing was heard on it yet.
     pub(crate) fn expect_bus(&self, now: Now) {
-        self.seen.lock().bus = Some(Listening::since(now.uptime_ms));
+        self.seen.lock().bus = Some(BusHealth::since(now.uptime_ms));
     }
 
     /// Does something with what is known of the bus. The moment is that since which it counts what is known.
-    pub(crate) fn on_bus(&self, note: impl FnOnce(&mut Listening, u64)) {
+    pub(crate) fn on_bus(&self, note: impl FnOnce(&mut BusHealth, u64)) {
         let seen = &mut *self.seen.lock();
         if let Some(bus) = &mut seen.bus {
             note(bus, seen.readiness.since_ms());
@@ -32,21 +32,21 @@ impl Mesh {
         now: Now,
     ) -> (Frame, Steps) {
         let is_dialed = self.name < *node; // the two must not both compare
-        let mut talk = Talk::new(is_dialed, None, vec![node.clone()], now.uptime_ms);
-        talk.way = Way::Bus;
+        let mut session = PeerSession::new(is_dialed, None, vec![node.clone()], now.uptime_ms);
+        session.kind = LinkKind::Bus;
         let hello = Hello {
             version: VERSION,
             node: node.clone(),
             origin,
             ping,
         };
-        let talk = self.add_link(link, talk);
-        let steps = self.on_hello(link, &mut talk.lock(), hello, now);
+        let session = self.add_link(link, session);
+        let steps = self.on_hello(link, &mut session.lock(), hello, now);
         (Frame::Ping(self.ping(now)), steps)
     }
 
     /// A node was heard on the bus before this one was there; `is_known` is whether all that it told is known here.
-    pub(crate) fn was_on_bus(&self, told: &Heard, is_known: bool, now: Now) {
+    pub(crate) fn was_on_bus(&self, told: &Heartbeat, is_known: bool, now: Now) {
         let mut seen = self.seen.lock();
         let members = &mut seen.members;
         if told.has_left && is_known {
@@ -58,24 +58,28 @@ impl Mesh {
 
     /// Whether a peer has told more than has arrived. What the bus brings to one node and what it brings to all come
     /// in no order.
-    pub(super) fn lacks_words_of(&self, talk: &Talk, peer: &Peer) -> bool {
-        let told = talk.vector.get(&peer.origin).copied().unwrap_or_default();
-        talk.way == Way::Bus && told > self.history.reached(&peer.origin)
+    pub(super) fn lacks_words_of(&self, session: &PeerSession, peer: &PeerId) -> bool {
+        let told = session
+            .vector
+            .get(&peer.origin)
+            .copied()
+            .unwrap_or_default();
+        session.kind == LinkKind::Bus && told > self.history.reached(&peer.origin)
     }
 
     /// A node to which the bus leads has greeted again: it has forgotten what was being said.
-    pub(crate) fn greeted_by_bus(&self, link: LinkId, now: Now) {
-        if let Some(talk) = self.talk(link) {
-            talk.lock().peer_began_anew(now.uptime_ms);
+    pub(crate) fn on_greeting_by_bus(&self, link: LinkId, now: Now) {
+        if let Some(session) = self.session(link) {
+            session.lock().peer_began_anew(now.uptime_ms);
         }
     }
 
-    /// Rows that a node says to everybody, and to which there is a connection, or nothing yet. Its numbers are believed if
-    /// it has introduced itself as that origin.
-    pub(crate) fn overhear(
+    /// Rows that a node broadcasts, to which there is a connection, or nothing yet. Its numbers are believed if it has
+    /// introduced itself as that origin.
+    pub(crate) fn apply_broadcast(
         &self,
         node: &NodeName,
-        bucket: &mut Bucket,
+        bucket: &mut RowBudget,
         frame: &Frame,
         now: Now,
     ) -> Steps {
@@ -122,7 +126,7 @@ impl Mesh {
     }
 
     /// Whether this is the way to a node.
-    pub(crate) fn is_way_to(&self, link: LinkId, node: &NodeName) -> bool {
+    pub(crate) fn is_link_to(&self, link: LinkId, node: &NodeName) -> bool {
         let counting = self.link_to(node);
         counting.is_some_and(|(counting, _)| counting == link)
     }

@@ -5,42 +5,42 @@ use std::sync::atomic::Ordering;
 use super::state::Mesh;
 use super::steps::{LinkId, Now, Steps};
 use crate::clock::UnixTime;
-use crate::cluster::protocol::frame::{Frame, Garbled, ReconcileStep};
-use crate::cluster::protocol::peer_session::{Peer, Talk};
-use crate::cluster::protocol::reconciliation::Round;
+use crate::cluster::protocol::frame::{Frame, InvalidFrame, ReconcileStep};
+use crate::cluster::protocol::peer_session::{PeerId, PeerSession};
+use crate::cluster::protocol::reconciliation::Reconciliation;
 use crate::revocation::{Import, Progress, Row, Section, Summary, item_of};
 
 impl Mesh {
     /// Begins a comparison with a peer.
-    pub(super) fn begin_round(&self, talk: &mut Talk, now: Now) -> Frame {
-        let number = talk.next_round(now.uptime_ms);
+    pub(super) fn begin_round(&self, session: &mut PeerSession, now: Now) -> Frame {
+        let number = session.next_round(now.uptime_ms);
         // What one of the two drops a minute before the other is no difference. A clock that is ahead must
         // not leave out what is in force.
-        let behind_ms = talk.offset_ms.unwrap_or_default().min(0);
+        let behind_ms = session.offset_ms.unwrap_or_default().min(0);
         let wall_ms = now.wall_ms.saturating_add_signed(behind_ms);
         let beyond = UnixTime::from_seconds(wall_ms / 1_000 + 60);
-        let there = (talk.state, talk.spoken_for(now.uptime_ms));
-        let (round, frame) = Round::begin(number, there, &self.set, beyond, now.uptime_ms);
-        talk.round = Some(round);
+        let there = (session.state, session.spoken_for(now.uptime_ms));
+        let (round, frame) = Reconciliation::begin(number, there, &self.set, beyond, now.uptime_ms);
+        session.round = Some(round);
         frame
     }
 
     /// A step of a comparison that is going on.
     pub(super) fn on_reconcile_step(
         &self,
-        talk: &mut Talk,
+        session: &mut PeerSession,
         number: u32,
         step: ReconcileStep,
         steps: &mut Steps,
         now: Now,
-    ) -> Result<Vec<Frame>, Garbled> {
+    ) -> Result<Vec<Frame>, InvalidFrame> {
         match step {
             ReconcileStep::Summaries { beyond, summaries } => {
                 self.keep_windows(&summaries, now);
                 let vector = self.history.vector();
                 let (own, _) = self.history.own();
                 self.tell(own, vector.get(&own).copied().unwrap_or_default());
-                let answering = &mut talk.answering;
+                let answering = &mut session.answering;
                 let differences = answering.compare(number, beyond, &summaries, vector, &self.set);
                 Ok(vec![differences])
             }
@@ -49,25 +49,25 @@ impl Mesh {
                 if !summaries.is_empty() {
                     self.exchanged.repairs.fetch_add(1, Ordering::Relaxed);
                 }
-                let round = talk.our_round(number);
+                let round = session.our_round(number);
                 round.map_or(Ok(Vec::new()), |round| {
                     round.differ(vector, summaries, &self.set)
                 })
             }
             ReconcileStep::SendAll { section } => {
-                Ok(talk.answering.take(number, section, &self.set))
+                Ok(session.answering.take(number, section, &self.set))
             }
             ReconcileStep::Fetch { section, items } => {
-                Ok(talk.answering.fetch(number, section, &items, &self.set))
+                Ok(session.answering.fetch(number, section, &items, &self.set))
             }
-            ReconcileStep::Negotiate { section, message } if talk.is_our_round(number) => {
-                let round = talk.our_round(number);
+            ReconcileStep::Negotiate { section, message } if session.is_our_round(number) => {
+                let round = session.our_round(number);
                 round.map_or(Ok(Vec::new()), |round| {
                     round.reconcile(section, &message, &self.set)
                 })
             }
             ReconcileStep::Negotiate { section, message } => {
-                let answering = &mut talk.answering;
+                let answering = &mut session.answering;
                 let answer = answering.reconcile(number, section, &message, &self.set)?;
                 Ok(vec![answer])
             }
@@ -76,13 +76,13 @@ impl Mesh {
                 rows,
                 is_last,
             } => {
-                steps.pause_ms = self.pause_for(&mut talk.bucket, rows.len(), now);
+                steps.pause_ms = self.pause_for(&mut session.bucket, rows.len(), now);
                 let import = self.take_in(&rows, now);
-                talk.has_news |= import.is_some();
+                session.has_news |= import.is_some();
                 steps.imports.extend(import);
                 let revocations = rows.iter().filter_map(Row::revocation);
                 let items: Vec<_> = revocations.map(|one| item_of(&one)).collect();
-                let round = talk.our_round(number);
+                let round = session.our_round(number);
                 round.map_or(Ok(Vec::new()), |round| {
                     round.rows(section, items.into_iter(), is_last, &self.set)
                 })
@@ -94,24 +94,29 @@ impl Mesh {
     pub(super) fn settle_round(
         &self,
         link: LinkId,
-        talk: &mut Talk,
-        peer: &Peer,
+        session: &mut PeerSession,
+        peer: &PeerId,
         steps: &mut Steps,
     ) {
-        let Some(vector) = talk.round.as_ref().and_then(Round::agreed).cloned() else {
+        let Some(vector) = session
+            .round
+            .as_ref()
+            .and_then(Reconciliation::agreed)
+            .cloned()
+        else {
             return;
         };
-        let Some(round) = talk.round.take() else {
+        let Some(round) = session.round.take() else {
             return;
         };
-        talk.is_lacking &= talk.is_round_due;
-        talk.agreed_ms = Some(round.began_ms);
-        talk.agreed_with = round.peer_state;
+        session.is_lacking &= session.is_round_due;
+        session.agreed_ms = Some(round.began_ms);
+        session.agreed_with = round.peer_state;
         let mut seen = self.seen.lock();
         seen.members.compared(&round.spoken_for, round.began_ms);
         let is_settled = seen.readiness.is_settled();
         drop(seen);
-        talk.compared(&vector);
+        session.compared(&vector);
         let reached = vector.get(&peer.origin).copied().unwrap_or_default();
         if self.history.adopt(peer.origin, reached) {
             steps.imports.push(Import::noting(Progress {
@@ -119,8 +124,8 @@ impl Mesh {
                 ..Progress::default()
             }));
         }
-        let has_news = std::mem::take(&mut talk.has_news);
-        if has_news && talk.is_between && is_settled {
+        let has_news = std::mem::take(&mut session.has_news);
+        if has_news && session.is_between && is_settled {
             let others = self.other_links(link).into_iter();
             steps
                 .frames
@@ -130,26 +135,26 @@ impl Mesh {
 
     /// Whether something is known to be missing here that the peer has. While this node is not ready, one comparison
     /// with a peer that stands where it stood then is enough.
-    pub(super) fn is_comparison_needed(&self, talk: &Talk, now: Now) -> bool {
+    pub(super) fn is_comparison_needed(&self, session: &PeerSession, now: Now) -> bool {
         let seen = self.seen.lock();
         if seen.readiness.is_settled() {
-            let (spoken_for, now_ms) = (talk.spoken_for(now.uptime_ms), now.uptime_ms);
+            let (spoken_for, now_ms) = (session.spoken_for(now.uptime_ms), now.uptime_ms);
             return seen.members.is_comparison_due(&spoken_for, now_ms);
         }
-        talk.agreed_ms.is_none() || talk.agreed_with != talk.state
+        session.agreed_ms.is_none() || session.agreed_with != session.state
     }
 
     /// No vector tells any more what a node in quarantine revoked before, and a peer may lack some of it.
     pub(super) fn compare_with_all(&self) {
-        for (_, talk) in self.talks() {
-            talk.lock().is_round_due = true;
+        for (_, session) in self.sessions() {
+            session.lock().is_round_due = true;
         }
     }
 
     pub(super) fn keep_windows(&self, summaries: &[Summary], now: Now) {
         for summary in summaries {
             if let Section::Window(window) = summary.section {
-                let until = self.admission.until(summary.until, now.wall());
+                let until = self.limits.until(summary.until, now.wall());
                 self.set.keep_window(window, until, now.wall());
             }
         }

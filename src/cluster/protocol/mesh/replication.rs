@@ -8,12 +8,12 @@ use super::state::Mesh;
 use super::steps::{LinkId, Now, Steps};
 use crate::cluster::protocol::failure_detector::SILENCE_MAX_MS;
 use crate::cluster::protocol::frame::{Frame, Ping, ROWS_MAX};
-use crate::cluster::protocol::membership::Nodes;
+use crate::cluster::protocol::membership::Membership;
 use crate::cluster::protocol::peer_clock::difference;
-use crate::cluster::protocol::peer_session::{Bucket, Peer, Talk, Way};
+use crate::cluster::protocol::peer_session::{LinkKind, PeerId, PeerSession, RowBudget};
 use crate::revocation::{Import, Origin, Progress, Received, Row, Vector};
 
-/// How many rows are sent at once to who lacks them; whoever lacks more asks again.
+/// How many rows are sent at once to a node that lacks them; it asks again for more.
 const WANTED_MAX: usize = 16 * ROWS_MAX;
 
 /// How many origins a peer is asked for at once.
@@ -30,14 +30,14 @@ impl Mesh {
         introduced: impl IntoIterator<Item = (&'a Origin, &'a String)>,
         now: Now,
     ) {
-        let nodes = Nodes::of_journal(introduced, now.uptime_ms);
+        let nodes = Membership::of_journal(introduced, now.uptime_ms);
         let counted = self.history.vector();
         let nameless = counted.keys().filter(|of| nodes.owner(of).is_none());
         self.history.forget(&nameless.copied().collect::<Vec<_>>());
         self.seen.lock().nodes = nodes;
     }
 
-    /// The rows of one's own after a number, to be sent; `Gone`, when they are not kept any more.
+    /// This node's own rows after a number, to be sent; `Gone`, when they are not kept any more.
     pub(crate) fn delta_after(&self, origin: Origin, after: u64) -> Frame {
         match self.history.rows_after(&origin, after, ROWS_MAX) {
             Some(rows) => {
@@ -59,48 +59,57 @@ impl Mesh {
 
     pub(super) fn on_ping(
         &self,
-        talk: &mut Talk,
-        peer: &Peer,
+        session: &mut PeerSession,
+        peer: &PeerId,
         ping: Ping,
         steps: &mut Steps,
         now: Now,
     ) -> Vec<Frame> {
         self.renew_if_behind(&ping.vector, steps, now);
-        if talk.way == Way::Bus {
-            talk.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
+        if session.kind == LinkKind::Bus {
+            session.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
         }
-        self.note_ping(talk, ping);
-        self.ask_for_missing(talk, peer, now)
+        self.note_ping(session, ping);
+        self.ask_for_missing(session, peer, now)
     }
 
     /// What the peer knew a second ago, and is not here yet.
-    pub(super) fn ask_for_missing(&self, talk: &mut Talk, peer: &Peer, now: Now) -> Vec<Frame> {
-        if talk.round.is_some() {
+    pub(super) fn ask_for_missing(
+        &self,
+        session: &mut PeerSession,
+        peer: &PeerId,
+        now: Now,
+    ) -> Vec<Frame> {
+        if session.round.is_some() {
             return Vec::new(); // a comparison finds it, too
         }
         let own = self.history.own().0;
         let counted = self.history.vector();
         let mut frames = Vec::new();
-        for (origin, there) in &talk.vector.clone() {
+        for (origin, there) in &session.vector.clone() {
             if frames.len() >= WANTS_MAX {
                 break; // the rest is asked for a second later
             }
             let here = match counted.get(origin) {
-                Some(reached) => talk.relayed(origin).max(*reached),
-                None if talk.is_compared => talk.relayed(origin),
+                Some(reached) => session.relayed(origin).max(*reached),
+                None if session.is_compared => session.relayed(origin),
                 None => {
-                    talk.is_round_due = true;
+                    session.is_round_due = true;
                     continue;
                 }
             };
             let is_direct = *origin != peer.origin && self.is_linked(origin);
             let there = if is_direct || *origin == peer.origin {
-                talk.older_vector.get(origin).copied().unwrap_or_default()
+                session
+                    .older_vector
+                    .get(origin)
+                    .copied()
+                    .unwrap_or_default()
             } else {
                 *there
             };
             if *origin != own && there > here {
-                frames.extend(talk.want(*origin, here, now.uptime_ms));
+                frames.extend(session.want(*origin, here, now.uptime_ms));
             }
         }
         let asked = frames.len() as u64;
@@ -110,16 +119,14 @@ impl Mesh {
 
     /// Whether an origin tells us itself.
     pub(super) fn is_linked(&self, origin: &Origin) -> bool {
-        let linked = self.linked();
-        linked
-            .iter()
-            .any(|(_, linked)| linked.peer.origin == *origin)
+        let routes = self.routes();
+        routes.iter().any(|(_, route)| route.peer.origin == *origin)
     }
 
     /// Rows that the peer revoked itself.
     pub(super) fn on_delta(
         &self,
-        talk: &mut Talk,
+        session: &mut PeerSession,
         (origin, first, rows): (Origin, u64, &[Row]),
         steps: &mut Steps,
         now: Now,
@@ -133,7 +140,7 @@ impl Mesh {
             Some(Received::Reached(reached)) => vec![Frame::Ack { origin, reached }],
             None => Vec::new(),
             Some(Received::Gap(reached)) => {
-                let want = talk.want(origin, reached, now.uptime_ms);
+                let want = session.want(origin, reached, now.uptime_ms);
                 self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
                 want.into_iter().collect()
             }
@@ -145,31 +152,31 @@ impl Mesh {
     pub(super) fn on_relayed_delta(
         &self,
         link: LinkId,
-        talk: &mut Talk,
+        session: &mut PeerSession,
         (origin, first, rows): (Origin, u64, &[Row]),
         steps: &mut Steps,
         now: Now,
     ) -> Vec<Frame> {
-        if !talk.has_asked_for(&origin) {
+        if !session.has_asked_for(&origin) {
             self.exchanged.foreign.fetch_add(1, Ordering::Relaxed);
-            if !std::mem::replace(&mut talk.is_foreign_noted, true)
-                && let Some(peer) = &talk.peer
+            if !std::mem::replace(&mut session.is_foreign_noted, true)
+                && let Some(peer) = &session.peer
             {
                 let peer = &peer.node;
-                warn!(peer:%; "a peer speaks for an origin that is not its own; what it says is left out");
+                warn!(peer:%; "a peer sent rows of an origin that is not its own; they are ignored");
             }
             return Vec::new();
         }
-        let reached = talk.relayed(&origin).max(self.history.reached(&origin));
+        let reached = session.relayed(&origin).max(self.history.reached(&origin));
         if first > reached + 1 {
             self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
-            let want = talk.want(origin, reached, now.uptime_ms);
+            let want = session.want(origin, reached, now.uptime_ms);
             return want.into_iter().collect();
         }
         let last = first.saturating_add(rows.len() as u64).saturating_sub(1);
-        talk.relays(origin, last.max(reached));
+        session.relays(origin, last.max(reached));
         let import = self.take_in(rows, now);
-        self.pass_on(link, talk, import.as_ref(), steps);
+        self.pass_on(link, session, import.as_ref(), steps);
         steps.imports.extend(import);
         Vec::new()
     }
@@ -205,7 +212,7 @@ impl Mesh {
             .fetch_add(received, Ordering::Relaxed);
         let mut news = Vec::new();
         for revocation in rows.iter().filter_map(Row::revocation) {
-            let revocation = self.admission.admit(revocation, now.wall());
+            let revocation = self.limits.limit_row(revocation, now.wall());
             if self.set.admits(&revocation) && self.set.insert(&revocation, now.wall()) {
                 news.push(revocation);
             }
@@ -221,11 +228,11 @@ impl Mesh {
     pub(super) fn pass_on(
         &self,
         link: LinkId,
-        talk: &Talk,
+        session: &PeerSession,
         import: Option<&Import>,
         steps: &mut Steps,
     ) {
-        let Some(import) = import.filter(|_| talk.is_between) else {
+        let Some(import) = import.filter(|_| session.is_between) else {
             return;
         };
         let rows: Vec<_> = import.revocations.iter().map(Row::of).collect();
@@ -237,11 +244,11 @@ impl Mesh {
     }
 
     pub(super) fn other_links(&self, link: LinkId) -> Vec<LinkId> {
-        let links = self.linked().into_iter().map(|(link, _)| link);
+        let links = self.routes().into_iter().map(|(link, _)| link);
         links.filter(|one| *one != link).collect()
     }
 
-    pub(super) fn pause_for(&self, bucket: &mut Bucket, rows: usize, now: Now) -> u64 {
+    pub(super) fn pause_for(&self, bucket: &mut RowBudget, rows: usize, now: Now) -> u64 {
         let pause_ms = bucket.take(rows as u64, now.uptime_ms);
         let is_throttled = pause_ms > 0 && self.seen.lock().readiness.is_settled();
         if is_throttled {
@@ -277,8 +284,8 @@ impl Mesh {
         (at_ms >= ready_ms).then(|| now.uptime_ms.saturating_sub(at_ms))
     }
 
-    /// Somebody knows numbers of this node's that it has told nobody: its journal is an older copy. What it numbers
-    /// from now on must not be taken for what it numbered then.
+    /// Another node knows numbers that this node has not sent since its start: its journal is an older copy. What it
+    /// numbers from now on must not be taken for what it numbered then.
     pub(super) fn renew_if_behind(&self, vector: &Vector, steps: &mut Steps, now: Now) {
         let (origin, _) = self.history.own();
         let told = self.seen.lock().told;

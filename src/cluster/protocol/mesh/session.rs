@@ -4,21 +4,23 @@ use std::net::SocketAddr;
 
 use log::warn;
 
-use super::state::{Linked, Mesh, NodeCertificates, SeenNow};
+use super::state::{Mesh, NodeCertificates, PeerRoute, SeenNow};
 use super::steps::{LinkId, Now, Steps};
-use crate::cluster::protocol::discovery::Unwanted;
-use crate::cluster::protocol::frame::{CHAINS_MAX, Frame, Garbled, Goodbye, Hello, Ping, VERSION};
-use crate::cluster::protocol::membership::{Chain, NamesOf, Unfit};
+use crate::cluster::protocol::discovery::NotAPeer;
+use crate::cluster::protocol::frame::{
+    CHAINS_MAX, Frame, Goodbye, Hello, InvalidFrame, Ping, VERSION,
+};
+use crate::cluster::protocol::membership::{Chain, IntroductionError, NamesOf};
 use crate::cluster::protocol::peer_clock::difference;
-use crate::cluster::protocol::peer_session::{Peer, Talk, Way};
-use crate::cluster::protocol::readiness::Rules;
+use crate::cluster::protocol::peer_session::{LinkKind, PeerId, PeerSession};
+use crate::cluster::protocol::readiness::ReadinessPolicy;
 use crate::revocation::{Import, NodeName, Origin, Progress};
 
 /// Why a node is not taken for a peer: what it is told, and what the operator is.
-struct Refused(Goodbye, String);
+struct HelloRefused(Goodbye, String);
 
 impl Mesh {
-    /// This node shows its certificate from now on, and believes those whose names these are.
+    /// This node shows its certificate from now on, and verifies relayed ones with this function.
     pub(crate) fn show_certificates(&self, own: Chain, names_of: NamesOf) {
         let mut seen = self.seen.lock();
         let seen = &mut *seen;
@@ -36,8 +38,8 @@ impl Mesh {
         names: Vec<NodeName>,
         now: Now,
     ) -> Frame {
-        let talk = Talk::new(is_dialed, target, names, now.uptime_ms);
-        self.add_link(link, talk);
+        let session = PeerSession::new(is_dialed, target, names, now.uptime_ms);
+        self.add_link(link, session);
         Frame::Hello(Hello {
             version: VERSION,
             node: self.name.clone(),
@@ -48,7 +50,7 @@ impl Mesh {
 
     /// A connection is gone.
     pub(crate) fn disconnect(&self, link: LinkId) -> Option<NodeName> {
-        self.remove_link(link).map(|linked| linked.peer.node)
+        self.remove_link(link).map(|route| route.peer.node)
     }
 
     /// A peer said something.
@@ -57,26 +59,26 @@ impl Mesh {
         link: LinkId,
         frame: Frame,
         now: Now,
-    ) -> Result<Steps, Garbled> {
-        let Some(talk) = self.talk(link) else {
+    ) -> Result<Steps, InvalidFrame> {
+        let Some(session) = self.session(link) else {
             return Ok(Steps::default());
         };
-        let mut talk = talk.lock();
-        if talk.is_refused {
+        let mut session = session.lock();
+        if session.is_refused {
             return Ok(Steps::default());
         }
-        talk.heard_ms = now.uptime_ms;
-        let Some(peer) = talk.peer.clone() else {
+        session.heard_ms = now.uptime_ms;
+        let Some(peer) = session.peer.clone() else {
             let Frame::Hello(hello) = frame else {
-                return Err(Garbled("it speaks before it says who it is"));
+                return Err(InvalidFrame("it sent a message before its greeting"));
             };
-            return Ok(self.on_hello(link, &mut talk, hello, now));
+            return Ok(self.on_hello(link, &mut session, hello, now));
         };
         let mut steps = Steps::default();
-        let answers = self.answers_to(frame, (link, &mut talk, &peer), &mut steps, now)?;
+        let answers = self.answers_to(frame, (link, &mut session, &peer), &mut steps, now)?;
         let answers = answers.into_iter().map(|frame| (link, frame));
         steps.frames.extend(answers);
-        self.settle_round(link, &mut talk, &peer, &mut steps);
+        self.settle_round(link, &mut session, &peer, &mut steps);
         Ok(steps)
     }
 
@@ -84,15 +86,15 @@ impl Mesh {
     fn answers_to(
         &self,
         frame: Frame,
-        (link, talk, peer): (LinkId, &mut Talk, &Peer),
+        (link, session, peer): (LinkId, &mut PeerSession, &PeerId),
         steps: &mut Steps,
         now: Now,
-    ) -> Result<Vec<Frame>, Garbled> {
+    ) -> Result<Vec<Frame>, InvalidFrame> {
         let answers = match frame {
-            Frame::Hello(_) => return Err(Garbled("it says twice who it is")),
+            Frame::Hello(_) => return Err(InvalidFrame("it sent a second greeting")),
             Frame::Ping(ping) => {
-                steps.frames.extend(Self::answer(link, talk, &ping, now));
-                self.on_ping(talk, peer, ping, steps, now)
+                steps.frames.extend(Self::answer(link, session, &ping, now));
+                self.on_ping(session, peer, ping, steps, now)
             }
             Frame::Pong {
                 asked_ms,
@@ -101,7 +103,7 @@ impl Mesh {
             } => {
                 if stamp_ms > 0 {
                     let here = (now.uptime_ms, now.wall_ms);
-                    talk.hear_answer(asked_ms, (stamp_ms, now_ms), here);
+                    session.on_pong(asked_ms, (stamp_ms, now_ms), here);
                 }
                 Vec::new()
             }
@@ -111,22 +113,22 @@ impl Mesh {
                 at_ms,
                 rows,
             } => {
-                steps.pause_ms = self.pause_for(&mut talk.bucket, rows.len(), now);
+                steps.pause_ms = self.pause_for(&mut session.bucket, rows.len(), now);
                 let delta = (origin, first, rows.as_slice());
                 if origin == peer.origin {
                     if at_ms > 0 {
-                        let at_ms = talk.about(at_ms, now.uptime_ms);
+                        let at_ms = session.about(at_ms, now.uptime_ms);
                         steps.spread_ms = at_ms.and_then(|at_ms| self.spread_ms(at_ms, now));
                     }
-                    self.on_delta(talk, delta, steps, now)
+                    self.on_delta(session, delta, steps, now)
                 } else {
-                    self.on_relayed_delta(link, talk, delta, steps, now)
+                    self.on_relayed_delta(link, session, delta, steps, now)
                 }
             }
             Frame::Loose(rows) => {
-                steps.pause_ms = self.pause_for(&mut talk.bucket, rows.len(), now);
+                steps.pause_ms = self.pause_for(&mut session.bucket, rows.len(), now);
                 let import = self.take_in(&rows, now);
-                self.pass_on(link, talk, import.as_ref(), steps);
+                self.pass_on(link, session, import.as_ref(), steps);
                 steps.imports.extend(import);
                 Vec::new()
             }
@@ -139,19 +141,19 @@ impl Mesh {
             }
             Frame::Want { origin, after } => self.rows_wanted(origin, after),
             Frame::Gone => {
-                talk.is_round_due = true;
-                talk.is_lacking = true;
+                session.is_round_due = true;
+                session.is_lacking = true;
                 Vec::new()
             }
             Frame::Reconcile { number, step } => {
-                return self.on_reconcile_step(talk, number, step, steps, now);
+                return self.on_reconcile_step(session, number, step, steps, now);
             }
             Frame::Goodbye(why) => {
-                self.on_goodbye(link, talk, peer, why, steps, now);
+                self.on_goodbye(link, session, peer, why, steps, now);
                 Vec::new()
             }
             Frame::Certificates(chains) => {
-                self.on_certificates(link, talk, chains, steps);
+                self.on_certificates(link, session, chains, steps);
                 Vec::new()
             }
         };
@@ -162,7 +164,7 @@ impl Mesh {
     fn on_certificates(
         &self,
         link: LinkId,
-        talk: &mut Talk,
+        session: &mut PeerSession,
         chains: Vec<Chain>,
         steps: &mut Steps,
     ) {
@@ -172,10 +174,10 @@ impl Mesh {
         let mut new = Vec::new();
         for chain in chains {
             let is_known = chain == certificates.own || self.seen.lock().nodes.has_chain(&chain);
-            if is_known || talk.chains_left == 0 {
+            if is_known || session.chains_left == 0 {
                 continue;
             }
-            talk.chains_left -= 1;
+            session.chains_left -= 1;
             let names = (certificates.names_of)(&chain);
             let seen = &mut *self.seen.lock();
             let mut is_new = false;
@@ -210,14 +212,20 @@ impl Mesh {
             .collect()
     }
 
-    /// The first word of a peer: it is who its certificate says, and there is one connection to it.
-    pub(super) fn on_hello(&self, link: LinkId, talk: &mut Talk, hello: Hello, now: Now) -> Steps {
+    /// The first message of a peer: its name must be in its certificate, and there is one connection to it.
+    pub(super) fn on_hello(
+        &self,
+        link: LinkId,
+        session: &mut PeerSession,
+        hello: Hello,
+        now: Now,
+    ) -> Steps {
         let mut steps = Steps::default();
-        talk.is_refused = true;
+        session.is_refused = true;
         let is_admitted = self
-            .check_identity(talk, &hello, &mut steps, now)
-            .and_then(|()| self.replace_link(talk, &hello.node, &mut steps));
-        if let Err(Refused(goodbye, why)) = is_admitted {
+            .check_identity(session, &hello, &mut steps, now)
+            .and_then(|()| self.replace_link(session, &hello.node, &mut steps));
+        if let Err(HelloRefused(goodbye, why)) = is_admitted {
             steps.frames.push((link, Frame::Goodbye(goodbye)));
             steps.closes.push((link, why));
             return steps;
@@ -225,24 +233,24 @@ impl Mesh {
         let Hello {
             node, origin, ping, ..
         } = hello;
-        let peer = Peer {
+        let peer = PeerId {
             node: node.clone(),
             origin,
         };
-        talk.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
+        session.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
         self.renew_if_behind(&ping.vector, &mut steps, now);
         let (own, last) = self.history.own();
         let after = ping.vector.get(&own).map(|known| last.min(*known));
-        steps.frames.extend(Self::answer(link, talk, &ping, now));
-        self.note_ping(talk, ping);
-        talk.peer = Some(peer.clone());
-        talk.is_refused = false;
-        let linked = Linked {
+        steps.frames.extend(Self::answer(link, session, &ping, now));
+        self.note_ping(session, ping);
+        session.peer = Some(peer.clone());
+        session.is_refused = false;
+        let route = PeerRoute {
             peer,
-            is_dialed: talk.is_dialed,
-            way: talk.way,
+            is_dialed: session.is_dialed,
+            kind: session.kind,
         };
-        self.lead(link, Some(linked));
+        self.set_route(link, Some(route));
         steps.joined = Some((link, node, after.unwrap_or_default()));
         let shown = self.certificates_to_show().into_iter();
         steps.frames.extend(shown.map(|frame| (link, frame)));
@@ -252,32 +260,32 @@ impl Mesh {
     /// Whether a node may be a peer by its name and its origin. If so, it is known from now on.
     fn check_identity(
         &self,
-        talk: &Talk,
+        session: &PeerSession,
         hello: &Hello,
         steps: &mut Steps,
         now: Now,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), HelloRefused> {
         let (node, origin) = (&hello.node, hello.origin);
-        let quarantined = |why: String| Err(Refused(Goodbye::Quarantine, why));
-        if !talk.names.is_empty() && !talk.names.contains(node) {
+        let quarantined = |why: String| Err(HelloRefused(Goodbye::Quarantine, why));
+        if !session.names.is_empty() && !session.names.contains(node) {
             return quarantined(format!(
-                "it calls itself {node}, and its certificate does not bear that name"
+                "it calls itself {node}, and its certificate does not have that name"
             ));
         }
         let mut seen = self.seen.lock();
-        seen.targets.found(talk.target, node);
+        seen.targets.found(session.target, node);
         if origin == self.history.own().0 && *node != self.name {
             return quarantined(format!(
                 "{node} has the same journal: a data folder was copied"
             ));
         }
         if origin == self.history.own().0 {
-            seen.targets.is_self(talk.target);
-            return Err(Refused(Goodbye::Myself, "it is this node".to_owned()));
+            seen.targets.is_self(session.target);
+            return Err(HelloRefused(Goodbye::Myself, "it is this node".to_owned()));
         }
         if *node == self.name {
             return quarantined(format!(
-                "another node calls itself {node}, too: give every node a name of its own"
+                "another node is called {node}, too: give every node its own name"
             ));
         }
         if seen.rules.quarantine.contains(node) {
@@ -285,31 +293,36 @@ impl Mesh {
         }
         if let Err(unfit) = self.introduce(&mut seen, node, origin, steps, now) {
             let why = match unfit {
-                Unfit::Foreign => format!(
+                IntroductionError::Foreign => format!(
                     "{node} is an origin that was not made for it: update it, or its data folder was copied"
                 ),
-                Unfit::Crowded => {
+                IntroductionError::Crowded => {
                     format!("there is no room for {node}: too many nodes are there")
                 }
             };
             warn!("a node was refused: {why}");
             return quarantined(why);
         }
-        let is_by_bus = talk.way == Way::Bus;
+        let is_by_bus = session.kind == LinkKind::Bus;
         seen.members.met(node, is_by_bus, now.uptime_ms);
         Ok(())
     }
 
     /// There is one connection to a node: this one, if it is better than the one that there is.
-    fn replace_link(&self, talk: &Talk, node: &NodeName, steps: &mut Steps) -> Result<(), Refused> {
-        let Some((other, linked)) = self.link_to(node) else {
+    fn replace_link(
+        &self,
+        session: &PeerSession,
+        node: &NodeName,
+        steps: &mut Steps,
+    ) -> Result<(), HelloRefused> {
+        let Some((other, route)) = self.link_to(node) else {
             return Ok(());
         };
-        if !self.is_better(talk, node, &linked) {
+        if !self.is_better(session, node, &route) {
             let why = "there is a connection already".to_owned();
-            return Err(Refused(Goodbye::Duplicate, why));
+            return Err(HelloRefused(Goodbye::Duplicate, why));
         }
-        self.lead(other, None);
+        self.set_route(other, None);
         let goodbye = Frame::Goodbye(Goodbye::Duplicate);
         steps.frames.push((other, goodbye));
         let why = "there is another connection".to_owned();
@@ -319,12 +332,12 @@ impl Mesh {
 
     /// A connection is better than the bus. Of two connections between the same nodes the one counts that the
     /// lesser name dialed, and of two of those the newer one.
-    fn is_better(&self, talk: &Talk, node: &NodeName, other: &Linked) -> bool {
+    fn is_better(&self, session: &PeerSession, node: &NodeName, other: &PeerRoute) -> bool {
         let dialer_is_lesser = |is_dialed: bool| is_dialed == (self.name < *node);
-        if talk.way != other.way {
-            return other.way == Way::Bus;
+        if session.kind != other.kind {
+            return other.kind == LinkKind::Bus;
         }
-        dialer_is_lesser(talk.is_dialed) || !dialer_is_lesser(other.is_dialed)
+        dialer_is_lesser(session.is_dialed) || !dialer_is_lesser(other.is_dialed)
     }
 
     /// A node is this origin: its rows are counted from now on, also after a restart.
@@ -335,7 +348,7 @@ impl Mesh {
         origin: Origin,
         steps: &mut Steps,
         now: Now,
-    ) -> Result<(), Unfit> {
+    ) -> Result<(), IntroductionError> {
         let members = &seen.members;
         let is_present = |node: &NodeName| members.has(node);
         let change = seen
@@ -353,16 +366,20 @@ impl Mesh {
     }
 
     /// The peer says where it stands.
-    pub(super) fn note_ping(&self, talk: &mut Talk, ping: Ping) {
+    pub(super) fn note_ping(&self, session: &mut PeerSession, ping: Ping) {
         let counted = self.history.vector();
-        talk.hear(ping, self.history.own().0, &counted);
-        let mut origins = talk.vector.keys();
-        talk.is_between = origins.any(|origin| !counted.contains_key(origin));
+        session.on_ping(ping, self.history.own().0, &counted);
+        let mut origins = session.vector.keys();
+        session.is_between = origins.any(|origin| !counted.contains_key(origin));
     }
 
-    /// What is answered to a ping; nothing on the bus: everybody hears everybody's pings there, and its own tell it as
-    /// much.
-    fn answer(link: LinkId, talk: &Talk, ping: &Ping, now: Now) -> Option<(LinkId, Frame)> {
+    /// The answer to a ping; none on the bus: every node reads all pings there, and its own tell it as much.
+    fn answer(
+        link: LinkId,
+        session: &PeerSession,
+        ping: &Ping,
+        now: Now,
+    ) -> Option<(LinkId, Frame)> {
         let answer = Frame::Pong {
             asked_ms: if ping.stamp_ms > 0 {
                 ping.stamp_ms
@@ -372,23 +389,23 @@ impl Mesh {
             stamp_ms: now.uptime_ms,
             now_ms: now.wall_ms,
         };
-        (talk.way == Way::Connection).then_some((link, answer))
+        (session.kind == LinkKind::Connection).then_some((link, answer))
     }
 
     /// A peer hangs up, and says why.
     fn on_goodbye(
         &self,
         link: LinkId,
-        talk: &mut Talk,
-        peer: &Peer,
+        session: &mut PeerSession,
+        peer: &PeerId,
         why: Goodbye,
         steps: &mut Steps,
         now: Now,
     ) {
         let mut seen = self.seen.lock();
         let why = match why {
-            // What it could not tell is known to nobody: it is missed like one that said nothing.
-            Goodbye::Leaving if talk.is_lacking || self.lacks_words_of(talk, peer) => {
+            // What it could not send is unknown to all: it is missed like a node that fell silent.
+            Goodbye::Leaving if session.is_lacking || self.lacks_words_of(session, peer) => {
                 "it stops, and not all that it knows is known here"
             }
             Goodbye::Leaving => {
@@ -397,22 +414,22 @@ impl Mesh {
             }
             Goodbye::Duplicate => "there is another connection",
             Goodbye::Myself => {
-                seen.targets.is_self(talk.target);
+                seen.targets.is_self(session.target);
                 "it is this node"
             }
-            Goodbye::Quarantine => "it does not want to hear us",
+            Goodbye::Quarantine => "it has this node in quarantine",
         };
         steps.closes.push((link, why.to_owned()));
     }
 
     /// Other rules from now on. Peers that are in quarantine now are hung up on.
-    pub(crate) fn reconfigure(&self, rules: Rules) -> Steps {
+    pub(crate) fn reconfigure(&self, rules: ReadinessPolicy) -> Steps {
         let mut steps = Steps::default();
-        let mut linked = self.linked();
-        linked.retain(|(_, linked)| rules.quarantine.contains(&linked.peer.node));
-        for (link, _) in linked {
-            if let Some(talk) = self.talk(link) {
-                talk.lock().is_refused = true; // what it says until it is gone does not count
+        let mut routes = self.routes();
+        routes.retain(|(_, route)| rules.quarantine.contains(&route.peer.node));
+        for (link, _) in routes {
+            if let Some(session) = self.session(link) {
+                session.lock().is_refused = true; // what it says until it is gone does not count
             }
             let goodbye = Frame::Goodbye(Goodbye::Quarantine);
             steps.frames.push((link, goodbye));
@@ -443,16 +460,16 @@ impl Mesh {
         self.seen.lock().targets.tried(address);
     }
 
-    /// Whether an address is to be dialed: nobody is known to be there who is connected.
+    /// Whether an address is to be dialed: no connected node is known to be there.
     pub(crate) fn is_wanted(&self, address: SocketAddr) -> bool {
         let node = match self.seen.lock().targets.node_at(address) {
             Ok(node) => node,
-            Err(Unwanted) => return false,
+            Err(NotAPeer) => return false,
         };
         node.is_none_or(|node| !self.is_connected_to(&node))
     }
 
-    /// Whether the configuration names this address, and somebody else is there.
+    /// Whether the configuration names this address, and it is another node's.
     pub(crate) fn is_target(&self, address: SocketAddr) -> bool {
         self.seen.lock().targets.node_at(address).is_ok()
     }
@@ -464,8 +481,8 @@ impl Mesh {
 
     /// Whether there is a connection to a node, and not only the bus.
     pub(crate) fn is_connected_to(&self, node: &NodeName) -> bool {
-        let linked = self.link_to(node);
-        linked.is_some_and(|(_, linked)| linked.way == Way::Connection)
+        let routes = self.link_to(node);
+        routes.is_some_and(|(_, route)| route.kind == LinkKind::Connection)
     }
 
     /// Whether a node is not in quarantine.

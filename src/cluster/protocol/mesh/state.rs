@@ -6,16 +6,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::steps::{LinkId, Now};
-use crate::cluster::protocol::bus_health::Listening;
-use crate::cluster::protocol::counters::Exchanged;
-use crate::cluster::protocol::discovery::Targets;
-use crate::cluster::protocol::failure_detector::Members;
-use crate::cluster::protocol::frame::Heard;
-use crate::cluster::protocol::limits::Admission;
-use crate::cluster::protocol::membership::{Chain, NamesOf, Nodes};
+use crate::cluster::protocol::bus_health::BusHealth;
+use crate::cluster::protocol::counters::ExchangeCounters;
+use crate::cluster::protocol::discovery::Discovery;
+use crate::cluster::protocol::failure_detector::FailureDetector;
+use crate::cluster::protocol::frame::Heartbeat;
+use crate::cluster::protocol::limits::RowLimits;
+use crate::cluster::protocol::membership::{Chain, Membership, NamesOf};
 use crate::cluster::protocol::peer_clock::difference;
-use crate::cluster::protocol::peer_session::{Peer, Talk, Way};
-use crate::cluster::protocol::readiness::{Readiness, Rules};
+use crate::cluster::protocol::peer_session::{LinkKind, PeerId, PeerSession};
+use crate::cluster::protocol::readiness::{ReadinessPolicy, SyncProgress};
 use crate::revocation::{History, NodeName, Origin, Set};
 
 /// This node among others.
@@ -23,8 +23,8 @@ pub(crate) struct Mesh {
     pub(crate) name: NodeName,
     pub(crate) set: Arc<Set>,
     pub(crate) history: Arc<History>,
-    pub(crate) exchanged: Arc<Exchanged>,
-    pub(crate) admission: Admission,
+    pub(crate) exchanged: Arc<ExchangeCounters>,
+    pub(crate) limits: RowLimits,
     /// Locked for moments, and never while `seen` is. A session is locked while one message is worked on, and may lock
     /// either; so no session is locked under them.
     links: Mutex<BTreeMap<LinkId, LinkEntry>>,
@@ -33,17 +33,17 @@ pub(crate) struct Mesh {
 
 /// A connection.
 struct LinkEntry {
-    talk: Arc<Mutex<Talk>>,
+    session: Arc<Mutex<PeerSession>>,
     /// Where it leads to, once that is known and as long as it counts.
-    leads_to: Option<Linked>,
+    route: Option<PeerRoute>,
 }
 
-/// Whom a connection leads to.
+/// Where a connection leads to.
 #[derive(Clone)]
-pub(super) struct Linked {
-    pub(super) peer: Peer,
+pub(super) struct PeerRoute {
+    pub(super) peer: PeerId,
     pub(super) is_dialed: bool,
-    pub(super) way: Way,
+    pub(super) kind: LinkKind,
 }
 
 /// This node's certificate, and what those of others are examined by.
@@ -54,13 +54,13 @@ pub(super) struct NodeCertificates {
 
 /// What decides where this node stands.
 pub(super) struct SeenNow {
-    pub(super) members: Members,
-    pub(super) nodes: Nodes,
-    pub(super) targets: Targets,
-    pub(super) rules: Rules,
-    pub(super) readiness: Readiness,
+    pub(super) members: FailureDetector,
+    pub(super) nodes: Membership,
+    pub(super) targets: Discovery,
+    pub(super) rules: ReadinessPolicy,
+    pub(super) readiness: SyncProgress,
     /// `None`: there is no bus.
-    pub(super) bus: Option<Listening>,
+    pub(super) bus: Option<BusHealth>,
     pub(super) ticked_ms: u64,
     /// How far the wall clock was ahead of the uptime when it was last set.
     pub(super) wall_ahead_ms: i64,
@@ -87,12 +87,18 @@ impl SeenNow {
         ended
     }
 
-    pub(super) fn hear_of(&mut self, heard: &[Heard], own: &NodeName, said_ms: u64, now_ms: u64) {
+    pub(super) fn apply_heartbeats(
+        &mut self,
+        heard: &[Heartbeat],
+        own: &NodeName,
+        said_ms: u64,
+        now_ms: u64,
+    ) {
         let is_awaited = !self.targets.are_found();
         let nodes = &self.nodes;
         let is_real = |node: &NodeName| node != own && nodes.is_real(node);
         let members = &mut self.members;
-        members.told(heard, is_real, is_awaited, said_ms, now_ms);
+        members.apply_advertised(heard, is_real, is_awaited, said_ms, now_ms);
     }
 }
 
@@ -101,25 +107,25 @@ impl Mesh {
         name: NodeName,
         set: Arc<Set>,
         history: Arc<History>,
-        rules: Rules,
+        rules: ReadinessPolicy,
         is_complete: bool,
         now: Now,
     ) -> Self {
-        let exchanged = Arc::new(Exchanged::default());
+        let exchanged = Arc::new(ExchangeCounters::default());
         let told = history.own();
         Self {
             name,
             set,
             history,
-            admission: Admission::new(Arc::clone(&exchanged)),
+            limits: RowLimits::new(Arc::clone(&exchanged)),
             exchanged,
             links: Mutex::default(),
             seen: Mutex::new(SeenNow {
-                members: Members::default(),
-                nodes: Nodes::default(),
-                targets: Targets::default(),
+                members: FailureDetector::default(),
+                nodes: Membership::default(),
+                targets: Discovery::default(),
                 rules,
-                readiness: Readiness::at_start(is_complete, now.uptime_ms),
+                readiness: SyncProgress::at_start(is_complete, now.uptime_ms),
                 bus: None,
                 ticked_ms: now.uptime_ms,
                 wall_ahead_ms: difference(now.wall_ms, now.uptime_ms),
@@ -131,56 +137,56 @@ impl Mesh {
     }
 
     /// A connection is there from now on.
-    pub(super) fn add_link(&self, link: LinkId, talk: Talk) -> Arc<Mutex<Talk>> {
-        let talk = Arc::new(Mutex::new(talk));
+    pub(super) fn add_link(&self, link: LinkId, session: PeerSession) -> Arc<Mutex<PeerSession>> {
+        let session = Arc::new(Mutex::new(session));
         let entry = LinkEntry {
-            talk: Arc::clone(&talk),
-            leads_to: None,
+            session: Arc::clone(&session),
+            route: None,
         };
         self.links.lock().insert(link, entry);
-        talk
+        session
     }
 
     /// A connection is gone. Where it led to, if it counted.
-    pub(super) fn remove_link(&self, link: LinkId) -> Option<Linked> {
-        self.links.lock().remove(&link)?.leads_to
+    pub(super) fn remove_link(&self, link: LinkId) -> Option<PeerRoute> {
+        self.links.lock().remove(&link)?.route
     }
 
     /// Where a connection leads to from now on; `None`: it does not count any more.
-    pub(super) fn lead(&self, link: LinkId, leads_to: Option<Linked>) {
+    pub(super) fn set_route(&self, link: LinkId, route: Option<PeerRoute>) {
         if let Some(entry) = self.links.lock().get_mut(&link) {
-            entry.leads_to = leads_to;
+            entry.route = route;
         }
     }
 
     /// The session on a connection.
-    pub(super) fn talk(&self, link: LinkId) -> Option<Arc<Mutex<Talk>>> {
+    pub(super) fn session(&self, link: LinkId) -> Option<Arc<Mutex<PeerSession>>> {
         let links = self.links.lock();
-        links.get(&link).map(|entry| Arc::clone(&entry.talk))
+        links.get(&link).map(|entry| Arc::clone(&entry.session))
     }
 
     /// The sessions on all connections, with those whose peer is not known yet.
-    pub(super) fn talks(&self) -> Vec<(LinkId, Arc<Mutex<Talk>>)> {
+    pub(super) fn sessions(&self) -> Vec<(LinkId, Arc<Mutex<PeerSession>>)> {
         let links = self.links.lock();
-        let talks = links.iter();
-        talks
-            .map(|(link, entry)| (*link, Arc::clone(&entry.talk)))
+        let sessions = links.iter();
+        sessions
+            .map(|(link, entry)| (*link, Arc::clone(&entry.session)))
             .collect()
     }
 
     /// The connections that count, and where they lead to.
-    pub(super) fn linked(&self) -> Vec<(LinkId, Linked)> {
+    pub(super) fn routes(&self) -> Vec<(LinkId, PeerRoute)> {
         let links = self.links.lock();
-        let linked = links.iter();
-        linked
-            .filter_map(|(link, entry)| Some((*link, entry.leads_to.clone()?)))
+        let routes = links.iter();
+        routes
+            .filter_map(|(link, entry)| Some((*link, entry.route.clone()?)))
             .collect()
     }
 
     /// The connection to a node that counts.
-    pub(super) fn link_to(&self, node: &NodeName) -> Option<(LinkId, Linked)> {
-        let mut linked = self.linked().into_iter();
-        linked.find(|(_, linked)| linked.peer.node == *node)
+    pub(super) fn link_to(&self, node: &NodeName) -> Option<(LinkId, PeerRoute)> {
+        let mut routes = self.routes().into_iter();
+        routes.find(|(_, route)| route.peer.node == *node)
     }
 }
 
@@ -201,10 +207,10 @@ impl Mesh {
 
     /// When the last comparison on each connection began that came to its end, and where the peer stood then.
     pub(crate) fn agreed(&self) -> Vec<(LinkId, u64, crate::revocation::State)> {
-        let talks = self.talks();
-        let agreed = talks.iter().filter_map(|(link, talk)| {
-            let talk = talk.lock();
-            Some((*link, talk.agreed_ms?, talk.agreed_with))
+        let sessions = self.sessions();
+        let agreed = sessions.iter().filter_map(|(link, session)| {
+            let session = session.lock();
+            Some((*link, session.agreed_ms?, session.agreed_with))
         });
         agreed.collect()
     }

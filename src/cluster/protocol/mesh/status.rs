@@ -7,11 +7,11 @@ use parking_lot::Mutex;
 use super::state::Mesh;
 use super::steps::{LinkId, Now, Steps};
 use crate::clock::UnixTime;
-use crate::cluster::protocol::bus_health::Listening;
+use crate::cluster::protocol::bus_health::BusHealth;
 use crate::cluster::protocol::failure_detector::SILENCE_MAX_MS;
 use crate::cluster::protocol::frame::{Frame, Ping};
 use crate::cluster::protocol::peer_clock::difference;
-use crate::cluster::protocol::peer_session::{CaughtUp, Talk, Way};
+use crate::cluster::protocol::peer_session::{CaughtUp, LinkKind, PeerSession};
 use crate::cluster::protocol::readiness::{SKEW_WARNING_MS, median};
 use crate::revocation::{Found, Import, NodeName, Origin};
 
@@ -52,27 +52,27 @@ impl Mesh {
     /// What is due by now, and where this node stands. To be called several times a second.
     pub(crate) fn tick(&self, now: Now) -> (Steps, Found) {
         let mut steps = Steps::default();
-        let links = self.talks();
+        let links = self.sessions();
         self.notice_pause(&links, &mut steps, now);
         self.notice_step(&links, now);
-        let found = self.look(&links, &mut steps, now);
-        for (link, talk) in &links {
-            let mut talk = talk.lock();
-            let silent_ms = now.uptime_ms.saturating_sub(talk.heard_ms);
+        let found = self.assess(&links, &mut steps, now);
+        for (link, session) in &links {
+            let mut session = session.lock();
+            let silent_ms = now.uptime_ms.saturating_sub(session.heard_ms);
             if silent_ms > SILENCE_MAX_MS {
                 steps
                     .closes
                     .push((*link, format!("it was silent for {silent_ms} ms")));
                 continue;
             }
-            if talk.peer.is_none() {
+            if session.peer.is_none() {
                 continue;
             }
-            if talk.way == Way::Connection && talk.is_ping_due(now.uptime_ms) {
+            if session.kind == LinkKind::Connection && session.is_ping_due(now.uptime_ms) {
                 steps.frames.push((*link, Frame::Ping(self.ping(now))));
             }
-            if talk.is_round_due(self.is_comparison_needed(&talk, now), now.uptime_ms) {
-                let frame = self.begin_round(&mut talk, now);
+            if session.is_round_due(self.is_comparison_needed(&session, now), now.uptime_ms) {
+                let frame = self.begin_round(&mut session, now);
                 steps.frames.push((*link, frame));
             }
         }
@@ -80,7 +80,12 @@ impl Mesh {
     }
 
     /// A process that did not run for long has missed what was said meanwhile.
-    fn notice_pause(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], steps: &mut Steps, now: Now) {
+    fn notice_pause(
+        &self,
+        links: &[(LinkId, Arc<Mutex<PeerSession>>)],
+        steps: &mut Steps,
+        now: Now,
+    ) {
         let mut seen = self.seen.lock();
         let paused_ms = now.uptime_ms.saturating_sub(seen.ticked_ms);
         seen.ticked_ms = now.uptime_ms;
@@ -89,8 +94,8 @@ impl Mesh {
         }
         seen.readiness.begin_anew(now.uptime_ms);
         drop(seen);
-        for (link, talk) in links {
-            talk.lock().agreed_ms = None;
+        for (link, session) in links {
+            session.lock().agreed_ms = None;
             steps.closes.push((
                 *link,
                 format!("this process did not run for {paused_ms} ms"),
@@ -100,7 +105,7 @@ impl Mesh {
 
     /// What was compared by a clock that was wrong may lack something: entries that seemed to be over, and cutoffs
     /// that seemed to lie ahead.
-    fn notice_step(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], now: Now) {
+    fn notice_step(&self, links: &[(LinkId, Arc<Mutex<PeerSession>>)], now: Now) {
         let ahead_ms = difference(now.wall_ms, now.uptime_ms);
         let mut seen = self.seen.lock();
         let step_ms = ahead_ms.saturating_sub(seen.wall_ahead_ms);
@@ -109,30 +114,36 @@ impl Mesh {
         }
         seen.wall_ahead_ms = ahead_ms;
         drop(seen);
-        for (_, talk) in links {
-            talk.lock().clock_stepped(step_ms);
+        for (_, session) in links {
+            session.lock().clock_stepped(step_ms);
         }
     }
 
-    fn look(&self, links: &[(LinkId, Arc<Mutex<Talk>>)], steps: &mut Steps, now: Now) -> Found {
+    fn assess(
+        &self,
+        links: &[(LinkId, Arc<Mutex<PeerSession>>)],
+        steps: &mut Steps,
+        now: Now,
+    ) -> Found {
         let views: Vec<_> = links
             .iter()
-            .filter_map(|(_, talk)| talk.lock().view())
+            .filter_map(|(_, session)| session.lock().view())
             .collect();
         let reached = |origin: &Origin| self.history.reached(origin);
-        let caught_up = links.iter().filter_map(|(_, talk)| {
-            let mut talk = talk.lock();
-            let caught_up = talk.caught_up(reached, now.uptime_ms)?;
-            Some((talk.peer.as_ref()?.node.clone(), caught_up))
+        let caught_up = links.iter().filter_map(|(_, session)| {
+            let mut session = session.lock();
+            let caught_up = session.caught_up(reached, now.uptime_ms)?;
+            Some((session.peer.as_ref()?.node.clone(), caught_up))
         });
         let caught_up: Vec<_> = caught_up.collect();
         let mut seen = self.seen.lock();
         let seen = &mut *seen;
         for (node, CaughtUp { at_ms, heard }) in caught_up {
-            seen.members.heard(&node, at_ms, now.uptime_ms);
-            seen.hear_of(&heard, &self.name, at_ms, now.uptime_ms);
+            seen.members.on_heartbeat(&node, at_ms, now.uptime_ms);
+            seen.apply_heartbeats(&heard, &self.name, at_ms, now.uptime_ms);
         }
-        seen.members.look(&seen.rules.quarantine, now.uptime_ms);
+        seen.members
+            .mark_silent(&seen.rules.quarantine, now.uptime_ms);
         let members = &seen.members;
         let mut ended = seen.nodes.prune(|node| members.has(node), now.uptime_ms);
         ended.extend(seen.forget_quarantined());
@@ -149,9 +160,9 @@ impl Mesh {
             }
             reached.bus = Some(on_bus);
         }
-        let found = seen
-            .readiness
-            .look(&seen.rules, &views, reached, &seen.members, now.uptime_ms);
+        let found =
+            seen.readiness
+                .update(&seen.rules, &views, reached, &seen.members, now.uptime_ms);
         if seen.readiness.is_complete() && !was_complete {
             steps.imports.push(Import::complete());
         }
@@ -166,19 +177,19 @@ impl Mesh {
     /// Of every node that is connected or missed, for people.
     pub(crate) fn status(&self, now: Now) -> Vec<PeerStatus> {
         let all_heard = self.seen.lock().members.to_tell(now.uptime_ms);
-        let links = self.talks();
+        let links = self.sessions();
         let mut peers: Vec<_> = links
             .iter()
-            .filter_map(|(_, talk)| {
-                let talk = talk.lock();
-                let peer = talk.peer.as_ref()?;
+            .filter_map(|(_, session)| {
+                let session = session.lock();
+                let peer = session.peer.as_ref()?;
                 let heard = all_heard.iter().find(|heard| heard.node == peer.node);
                 Some(PeerStatus {
                     node: peer.node.clone(),
-                    state: talk.state.name(),
+                    state: session.state.name(),
                     is_connected: true,
                     silent_ms: heard.map_or(0, |heard| u64::from(heard.ago_ms)),
-                    clock_ahead_ms: talk.offset_ms,
+                    clock_ahead_ms: session.offset_ms,
                 })
             })
             .collect();
@@ -208,14 +219,14 @@ impl Mesh {
             .lock()
             .bus
             .as_ref()
-            .and_then(Listening::round_trip_ms);
-        let links = self.talks();
-        let of_peer = |(_, talk): &(LinkId, Arc<Mutex<Talk>>)| {
-            let talk = talk.lock();
-            talk.peer.as_ref()?;
-            match talk.way {
-                Way::Connection => talk.round_trip_ms(),
-                Way::Bus => by_bus_ms,
+            .and_then(BusHealth::round_trip_ms);
+        let links = self.sessions();
+        let of_peer = |(_, session): &(LinkId, Arc<Mutex<PeerSession>>)| {
+            let session = session.lock();
+            session.peer.as_ref()?;
+            match session.kind {
+                LinkKind::Connection => session.round_trip_ms(),
+                LinkKind::Bus => by_bus_ms,
             }
         };
         links.iter().filter_map(of_peer).collect()
@@ -227,7 +238,7 @@ impl Mesh {
         seen.members.present().max(seen.targets.others()) as u64
     }
 
-    /// The time that most nodes go by; `None`: nobody is there to ask.
+    /// The time that most nodes have; `None`: no other node is connected.
     pub(crate) fn agreed_time(&self, now: Now) -> Option<UnixTime> {
         let ahead_ms = self.clock_ahead_ms()?;
         let time_ms = now.wall_ms.saturating_add_signed(ahead_ms.saturating_neg());
@@ -236,8 +247,10 @@ impl Mesh {
 
     /// How far our clock is ahead of those of the others, in milliseconds.
     pub(crate) fn clock_ahead_ms(&self) -> Option<i64> {
-        let links = self.talks();
-        let offsets = links.iter().filter_map(|(_, talk)| talk.lock().offset_ms);
+        let links = self.sessions();
+        let offsets = links
+            .iter()
+            .filter_map(|(_, session)| session.lock().offset_ms);
         median(offsets.collect()).map(i64::saturating_neg)
     }
 }

@@ -31,9 +31,9 @@ pub(crate) struct Steps {
     pub(crate) closes: Vec<(LinkId, String)>,
     /// To be written; it is in force already.
     pub(crate) imports: Vec<Import>,
-    /// This peer is there; one's own rows after that number are sent to it.
+    /// This peer is connected; this node's own rows after that number are sent to it.
     pub(crate) joined: Option<(LinkId, NodeName, u64)>,
-    /// Somebody has one's own rows up to this number.
+    /// A node has this node's own rows up to this number.
     pub(crate) acked: Option<(NodeName, Origin, u64)>,
     /// This node's numbers can't be relied upon: it is to be another origin.
     pub(crate) must_renew: bool,

@@ -6,7 +6,7 @@ use super::state::{Event, ROGUE_LINKS, SLOWEST_MS, World};
 use crate::clock::UnixTime;
 use crate::cluster::protocol::frame::Frame;
 use crate::cluster::simulation::ledger::holds;
-use crate::cluster::simulation::network::{End, Sent};
+use crate::cluster::simulation::network::Sent;
 use crate::cluster::simulation::plan::Accident;
 use crate::cluster::simulation::process::Disk;
 use crate::cluster::simulation::rogue;
@@ -58,7 +58,7 @@ impl World {
             Accident::Leave if is_running && self.is_awake(machine) => self.leave(machine),
             Accident::Pause if is_running => {
                 let lasts_ms = self.chance.between(100, 15_000);
-                // Whoever stands still already is not set going by that: what it is to do waits for the later moment.
+                // A machine that stands still already is not set going by that: its events wait for the later moment.
                 let until_ms = &mut self.machines[machine].paused_until_ms;
                 *until_ms = (*until_ms).max(self.now_ms + lasts_ms);
                 self.tell(format!("n{machine} stands still for {lasts_ms} ms"));
@@ -243,7 +243,7 @@ impl World {
         }
     }
 
-    /// What was to be written is, and nobody is told any more.
+    /// What was to be written is written, and is not sent any more.
     pub(crate) fn write_last(&mut self, machine: usize) {
         let now = self.clocks(machine);
         let one = &mut self.machines[machine];
@@ -297,7 +297,7 @@ impl World {
         self.start(machine);
     }
 
-    /// Tells everybody, and stops.
+    /// Says goodbye to all nodes, and stops.
     pub(crate) fn leave(&mut self, machine: usize) {
         self.tell(format!("n{machine} leaves"));
         let writes_first = self.chance.one_in(2);
@@ -365,7 +365,7 @@ impl World {
         self.process(machine).mesh.disconnect(link);
     }
 
-    /// Nobody listens to a node any more, or everybody does again.
+    /// All other nodes put a node into quarantine, or end every quarantine.
     pub(crate) fn quarantine(&mut self, machine: usize) {
         let name = self.machines[machine].name.clone();
         let is_over = self
@@ -378,16 +378,16 @@ impl World {
             } else {
                 vec![name.clone()]
             };
-            self.obey(other, listed);
+            self.reconfigure(other, listed);
         }
         if is_over {
-            self.obey(machine, Vec::new());
+            self.reconfigure(machine, Vec::new());
         }
         self.tell(format!("quarantine of {name}: {}", !is_over));
     }
 
     /// What a node in quarantine has taken is not awaited any more: so the operator decided.
-    pub(crate) fn obey(&mut self, machine: usize, quarantine: Vec<NodeName>) {
+    pub(crate) fn reconfigure(&mut self, machine: usize, quarantine: Vec<NodeName>) {
         let names: Vec<_> = self.machines.iter().map(|one| one.name.clone()).collect();
         let one = &mut self.machines[machine];
         one.rules.quarantine = quarantine;

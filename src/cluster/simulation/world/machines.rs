@@ -1,11 +1,11 @@
 //! What the machines of a world do: their starts, turns and disks.
 
-use super::state::{Event, HANG_UP_MS, SILENCE_MAX_MS, Spot, TICK_MS, World};
+use super::state::{Event, HANG_UP_MS, NodeLife, SILENCE_MAX_MS, TICK_MS, World};
 use crate::cluster::protocol::frame::{Frame, ReconcileStep};
 use crate::cluster::protocol::mesh::{LinkId, Steps};
 use crate::cluster::simulation::network::place_of;
 use crate::cluster::simulation::plan::Beginning;
-use crate::cluster::simulation::process::Process;
+use crate::cluster::simulation::process::SimulatedProcess;
 use crate::revocation::{Origin, Revocation, State};
 
 impl World {
@@ -53,7 +53,8 @@ impl World {
         one.life += 1;
         one.has_left = false;
         one.left_heard.clear();
-        let process = Process::start(&one.name, &one.disk, one.rules.clone(), room, now, now_ms);
+        let process =
+            SimulatedProcess::start(&one.name, &one.disk, one.rules.clone(), room, now, now_ms);
         let targets: Vec<_> = one.targets.iter().map(|at| Self::address(*at)).collect();
         process.mesh.set_targets(&targets, true, now);
         one.process = Some(process);
@@ -71,7 +72,7 @@ impl World {
         }
     }
 
-    pub(crate) fn tick(&mut self, who: Spot) {
+    pub(crate) fn tick(&mut self, who: NodeLife) {
         let machine = who.machine;
         let now = self.clocks(machine);
         let now_ms = self.now_ms;
@@ -184,9 +185,9 @@ impl World {
         self.pump(machine);
     }
 
-    /// A node that says goodbye leaves all that it took to who hears it, unless it was started again since then: it is
+    /// A node that says goodbye leaves all that it took to those that hear it, unless it was started again since: it is
     /// heard itself, and what it took is on its disk, or was lost with that.
-    pub(crate) fn hear_goodbye(&mut self, machine: usize, leaver: Spot) {
+    pub(crate) fn hear_goodbye(&mut self, machine: usize, leaver: NodeLife) {
         let ended_life = leaver.life + 1;
         let [one, other] = [machine, leaver.machine].map(|place| &self.machines[place]);
         if other.life > ended_life || one.rules.quarantine.contains(&other.name) {

@@ -1,15 +1,15 @@
 //! The end of a world: everything is mended, and all come to know the same.
 
-use super::state::{PATIENCE_MS, PEACE_MS, Spot, World};
+use super::state::{NodeLife, PATIENCE_MS, PEACE_MS, World};
 use crate::clock::UnixTime;
-use crate::cluster::simulation::ledger::{Entry, holds};
+use crate::cluster::simulation::ledger::LedgerEntry;
 use crate::cluster::simulation::plan::Accident;
-use crate::cluster::simulation::process::Process;
+use crate::cluster::simulation::process::SimulatedProcess;
 use crate::cluster::simulation::rogue;
 use crate::revocation::{Id, Revocation, State};
 
 impl World {
-    /// Everything is mended, and everybody comes back but those who have left.
+    /// Everything is mended, and all machines come back but those that have left.
     pub(crate) fn make_peace(&mut self) {
         self.tell("peace");
         self.is_over = true;
@@ -22,7 +22,7 @@ impl World {
             one.disk_ms = 1;
             let has_rogue = self.plan.accidents.contains(&Accident::Rogue);
             let quarantine = has_rogue.then(rogue::name).into_iter().collect();
-            self.obey(machine, quarantine);
+            self.reconfigure(machine, quarantine);
         }
         for machine in 0..self.machines.len() {
             let one = &self.machines[machine];
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// The newer of a revival and of the last end counts, here as everywhere.
-    pub(crate) fn check_revivals(&self, machine: usize, known: &[Entry]) {
+    pub(crate) fn check_revivals(&self, machine: usize, known: &[LedgerEntry]) {
         let set = &self.machines[machine].process.as_ref().unwrap().set;
         set.let_revive(true);
         for number in 0..4 {
@@ -88,7 +88,7 @@ impl World {
     }
 
     /// What was answered and is known to a node or a disk that takes part in the end.
-    pub(crate) fn known_somewhere(&self) -> Vec<Entry> {
+    pub(crate) fn known_somewhere(&self) -> Vec<LedgerEntry> {
         let mut known = Vec::new();
         for machine in self.running() {
             let one = &self.machines[machine];
@@ -105,7 +105,7 @@ impl World {
             return false;
         }
         let mut processes = self.machines.iter().filter_map(|one| one.process.as_ref());
-        let is_ready = |process: &Process| {
+        let is_ready = |process: &SimulatedProcess| {
             process.state == State::Ready
                 || process.state == State::Stale && self.is_somebody_missed(&process.why)
         };
@@ -113,7 +113,7 @@ impl World {
             return true;
         };
         let same = first.set.summaries(UnixTime::EPOCH);
-        let sums = |process: &Process| {
+        let sums = |process: &SimulatedProcess| {
             let theirs = process.set.summaries(UnixTime::EPOCH);
             let all = theirs.iter().zip(&same);
             theirs.len() == same.len()
@@ -125,9 +125,9 @@ impl World {
         is_ready(first) && processes.all(|process| is_ready(process) && sums(process))
     }
 
-    /// Whether this is said of a node that stays away, and nobody who is there has heard it say so.
+    /// Whether this is about a node that stays away, and no running node has heard its goodbye.
     pub(crate) fn is_somebody_missed(&self, why: &str) -> bool {
-        let is_heard = |spot: &Spot| self.machines[spot.machine].life == spot.life;
+        let is_heard = |spot: &NodeLife| self.machines[spot.machine].life == spot.life;
         let mut missed = self
             .machines
             .iter()

@@ -6,7 +6,7 @@ use super::state::{DRIFT_MS, Event, LOOK_MS, REPAIR_MS, SILENCE_MAX_MS, TICK_MS,
 use crate::cluster::protocol::membership::ORIGINS_A_NODE;
 use crate::cluster::simulation::ledger::holds;
 use crate::cluster::simulation::network::{link_of, place_of};
-use crate::cluster::simulation::process::{Outbox, Process};
+use crate::cluster::simulation::process::{SimulatedOutbox, SimulatedProcess};
 use crate::revocation::State;
 
 impl World {
@@ -30,7 +30,7 @@ impl World {
         self.at(LOOK_MS, Event::Look);
     }
 
-    /// Notes who hears whom well.
+    /// Notes which machines hear each other well.
     pub(crate) fn look_at_connections(&mut self) {
         let mut good = BTreeMap::new();
         for (number, connection) in &self.network.connections {
@@ -44,7 +44,10 @@ impl World {
                     && machine.process.as_ref().is_some_and(|process| {
                         let other = &self.machines[there.machine].name;
                         process.mesh.link_of(other) == Some(link)
-                            && process.outboxes.get(&link).is_some_and(Outbox::is_idle)
+                            && process
+                                .outboxes
+                                .get(&link)
+                                .is_some_and(SimulatedOutbox::is_idle)
                     })
             });
             if is_heard && self.network.is_good(*number, self.now_ms) {
@@ -96,9 +99,9 @@ impl World {
         }
     }
 
-    /// A node that says it is ready knows all that was answered five seconds ago by whom it has met, whatever the ways
+    /// A node that says it is ready knows all that the nodes it has met answered five seconds ago, whatever the paths
     /// between them are.
-    pub(crate) fn check_age(&self, machine: usize, process: &Process) {
+    pub(crate) fn check_age(&self, machine: usize, process: &SimulatedProcess) {
         let Some(until_ms) = process.ticked_ms.checked_sub(SILENCE_MAX_MS + DRIFT_MS) else {
             return;
         };
@@ -117,7 +120,7 @@ impl World {
         }
     }
 
-    /// A node that was not ready and is now knows what those knew with whom it has compared.
+    /// A node that becomes ready knows what the nodes knew with which it has compared.
     pub(crate) fn check_entry(&mut self, machine: usize) {
         let was_complete = self.machines[machine].disk.is_complete;
         let process = self.machines[machine].process.as_ref().unwrap();

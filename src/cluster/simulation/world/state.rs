@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use crate::clock::UnixTime;
 use crate::cluster::protocol::frame::{Frame, ReconcileStep};
 use crate::cluster::protocol::mesh::{LinkId, Now};
-use crate::cluster::protocol::readiness::Rules;
+use crate::cluster::protocol::readiness::ReadinessPolicy;
 use crate::cluster::simulation::chance::Chance;
-use crate::cluster::simulation::ledger::{Entry, Ledger};
+use crate::cluster::simulation::ledger::{LedgerEntry, RevocationLedger};
 use crate::cluster::simulation::network::{Network, place_of};
-use crate::cluster::simulation::plan::{Accident, Plan};
-use crate::cluster::simulation::process::{Disk, Process};
+use crate::cluster::simulation::plan::{Accident, WorldPlan};
+use crate::cluster::simulation::process::{Disk, SimulatedProcess};
 use crate::revocation::{NodeName, State};
 
 /// What the right clocks show when a world begins, in milliseconds.
@@ -24,16 +24,16 @@ pub(crate) const TICK_MS: u64 = 100;
 /// How long a peer may take for what was said before it is hung up on, as in `outbox`.
 pub(crate) const HANG_UP_MS: u64 = 500;
 
-/// How often it is looked who knows what.
+/// How often it is checked which machine knows what.
 pub(crate) const LOOK_MS: u64 = 100;
 
 /// After which time what is known on one side of a good connection must be known on the other one.
 pub(crate) const REPAIR_MS: u64 = 2_500;
 
-/// After which time of peace everybody must be ready and know the same.
+/// The time of peace after which all nodes must be ready and know the same.
 pub(crate) const PEACE_MS: u64 = 60_000;
 
-/// After which silence somebody is missed, and a node that did not run is not ready.
+/// The silence after which a node is missed, and a node that did not run is not ready.
 pub(crate) const SILENCE_MAX_MS: u64 = 5_000;
 
 /// By how much a moment may be misjudged, since clocks drift apart.
@@ -52,17 +52,17 @@ pub(crate) const ROGUE_LINKS: LinkId = 1 << 40;
 pub(crate) enum Event {
     Look,
     Accident,
-    Tick(Spot),
-    Commit(Spot),
-    Dial { who: Spot, whom: usize },
-    Connect { who: Spot, whom: usize },
+    Tick(NodeLife),
+    Commit(NodeLife),
+    Dial { who: NodeLife, whom: usize },
+    Connect { who: NodeLife, whom: usize },
     Arrive { connection: u64, end: usize },
-    HangUp { who: Spot, link: LinkId },
+    HangUp { who: NodeLife, link: LinkId },
 }
 
 /// A node in one of its lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Spot {
+pub(crate) struct NodeLife {
     pub(crate) machine: usize,
     pub(crate) life: u64,
 }
@@ -70,13 +70,13 @@ pub(crate) struct Spot {
 pub(crate) struct Machine {
     pub(crate) name: NodeName,
     pub(crate) targets: Vec<usize>,
-    pub(crate) rules: Rules,
+    pub(crate) rules: ReadinessPolicy,
     /// How far its wall clock is ahead, in milliseconds.
     pub(crate) ahead_ms: i64,
     /// By how many millionths both its clocks are too fast.
     pub(crate) drift_ppm: u64,
     pub(crate) life: u64,
-    pub(crate) process: Option<Process>,
+    pub(crate) process: Option<SimulatedProcess>,
     /// It does not run until then.
     pub(crate) paused_until_ms: u64,
     pub(crate) disk: Disk,
@@ -85,8 +85,8 @@ pub(crate) struct Machine {
     pub(crate) disk_ms: u64,
     /// It said goodbye, and stays away.
     pub(crate) has_left: bool,
-    /// Who has heard that.
-    pub(crate) left_heard: Vec<Spot>,
+    /// The nodes that have heard that.
+    pub(crate) left_heard: Vec<NodeLife>,
 }
 
 /// What has happened, told when something went wrong.
@@ -103,24 +103,24 @@ impl Drop for Story {
 
 pub(crate) struct World {
     pub(crate) chance: Chance,
-    pub(crate) plan: Plan,
+    pub(crate) plan: WorldPlan,
     pub(crate) now_ms: u64,
     pub(crate) turn: u64,
     pub(crate) events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) network: Network,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: RevocationLedger,
     /// Over which connection two machines hear each other well, and since when.
     pub(crate) good: BTreeMap<(usize, usize), (u64, u64)>,
     /// What was answered and known to a peer when a comparison with it began, by link and moment.
-    pub(crate) begun: BTreeMap<(LinkId, u64), Vec<Entry>>,
-    /// Who could not tell somebody everything without a comparison.
-    pub(crate) have_forgotten: BTreeSet<Spot>,
+    pub(crate) begun: BTreeMap<(LinkId, u64), Vec<LedgerEntry>>,
+    /// The nodes that could not bring another one up to date without a comparison.
+    pub(crate) have_forgotten: BTreeSet<NodeLife>,
     /// What nodes had taken that said goodbye.
-    pub(crate) left: BTreeMap<Spot, Vec<Entry>>,
+    pub(crate) left: BTreeMap<NodeLife, Vec<LedgerEntry>>,
     /// Nothing happens any more.
     pub(crate) is_over: bool,
-    /// Comparisons that were begun since everybody knew the same.
+    /// Comparisons that were begun since all nodes knew the same.
     pub(crate) rounds: BTreeMap<LinkId, u64>,
     pub(crate) is_quiet: bool,
     pub(crate) has_big_steps: bool,
@@ -132,13 +132,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
-        let plan = Plan::of(&mut chance);
+        let plan = WorldPlan::of(&mut chance);
         Self::of(plan, chance)
     }
 
     /// All nodes of a plan run and are ready, and nothing happens to them by itself.
     pub(crate) fn staged(machines: usize, seed: u64) -> Self {
-        let mut world = Self::of(Plan::staged(machines), Chance::new(seed));
+        let mut world = Self::of(WorldPlan::staged(machines), Chance::new(seed));
         for machine in 0..machines {
             world.start(machine);
         }
@@ -152,7 +152,7 @@ impl World {
         world
     }
 
-    pub(crate) fn of(plan: Plan, mut chance: Chance) -> Self {
+    pub(crate) fn of(plan: WorldPlan, mut chance: Chance) -> Self {
         let count = plan.machines;
         let machines = (0..count).map(|machine| {
             let called = |other: &usize| {
@@ -186,7 +186,7 @@ impl World {
             turn: 0,
             events: BinaryHeap::new(),
             machines,
-            ledger: Ledger::with_nodes(count),
+            ledger: RevocationLedger::with_nodes(count),
             good: BTreeMap::new(),
             begun: BTreeMap::new(),
             have_forgotten: BTreeSet::new(),
@@ -293,7 +293,7 @@ impl World {
     }
 
     /// Does what a node does, later if it does not run now.
-    pub(crate) fn when_awake(&mut self, who: Spot, event: Event, act: impl FnOnce(&mut Self)) {
+    pub(crate) fn when_awake(&mut self, who: NodeLife, event: Event, act: impl FnOnce(&mut Self)) {
         let machine = &self.machines[who.machine];
         if machine.life != who.life || machine.process.is_none() {
             return;
@@ -307,16 +307,16 @@ impl World {
         }
     }
 
-    pub(crate) fn spot(&self, machine: usize) -> Spot {
+    pub(crate) fn spot(&self, machine: usize) -> NodeLife {
         let life = self.machines[machine].life;
-        Spot { machine, life }
+        NodeLife { machine, life }
     }
 
     pub(crate) fn address(machine: usize) -> SocketAddr {
         SocketAddr::from(([10, 0, 0, u8::try_from(machine).unwrap() + 1], 7946))
     }
 
-    pub(crate) fn process(&mut self, machine: usize) -> &mut Process {
+    pub(crate) fn process(&mut self, machine: usize) -> &mut SimulatedProcess {
         self.machines[machine].process.as_mut().unwrap()
     }
 
@@ -334,7 +334,7 @@ pub(crate) fn machine_at(address: SocketAddr) -> usize {
     usize::from(address.ip().octets()[3]) - 1
 }
 
-/// Whether a frame is said that brings nobody anything new.
+/// Whether a frame brings nothing new.
 pub(crate) fn is_small_talk(frame: &Frame) -> bool {
     match frame {
         Frame::Ping(_) | Frame::Pong { .. } => true,

@@ -1,10 +1,10 @@
 //! What goes from machine to machine: connections, and what is sent over them.
 
-use super::state::{Event, Spot, World, is_small_talk, machine_at};
+use super::state::{Event, NodeLife, World, is_small_talk, machine_at};
 use crate::cluster::protocol::frame::{Frame, Goodbye};
 use crate::cluster::protocol::mesh::LinkId;
 use crate::cluster::simulation::network::{End, Sent, link_of, place_of};
-use crate::cluster::simulation::process::{Order, Outbox};
+use crate::cluster::simulation::process::{SimulatedCommand, SimulatedOutbox};
 
 impl World {
     /// Lets a node's writers write as much as fits on the wires.
@@ -49,7 +49,7 @@ impl World {
             self.ledger.hear(&frame);
             if frame == Frame::Gone {
                 let End { machine, life } = self.network.connections[&connection].ends[end];
-                self.have_forgotten.insert(Spot { machine, life });
+                self.have_forgotten.insert(NodeLife { machine, life });
             }
             if !is_small_talk(&frame) {
                 let link = link_of(connection, end);
@@ -152,7 +152,7 @@ impl World {
             life,
         } = self.network.connections[&connection].ends[1 - end];
         if frame == Frame::Goodbye(Goodbye::Leaving) {
-            let leaver = Spot {
+            let leaver = NodeLife {
                 machine: other,
                 life,
             };
@@ -203,12 +203,12 @@ impl World {
         }
     }
 
-    pub(crate) fn dial_again(&mut self, who: Spot, whom: usize) {
+    pub(crate) fn dial_again(&mut self, who: NodeLife, whom: usize) {
         let after_ms = self.chance.between(50, 2_050);
         self.at(after_ms, Event::Dial { who, whom });
     }
 
-    pub(crate) fn dial(&mut self, who: Spot, whom: usize) {
+    pub(crate) fn dial(&mut self, who: NodeLife, whom: usize) {
         let target = Self::address(whom);
         let mesh = &self.process(who.machine).mesh;
         if !mesh.is_target(target) {
@@ -224,7 +224,7 @@ impl World {
         self.at(takes_ms + late_ms, Event::Connect { who, whom });
     }
 
-    pub(crate) fn connect(&mut self, who: Spot, whom: usize) {
+    pub(crate) fn connect(&mut self, who: NodeLife, whom: usize) {
         let target = Self::address(whom);
         let is_there = self.machines[whom].process.is_some()
             && self.machines[whom].paused_until_ms <= self.now_ms
@@ -251,8 +251,10 @@ impl World {
             let link = link_of(connection, end);
             let process = self.process(machine);
             let hello = process.mesh.connect(link, end == 0, dialed, names, now);
-            process.outboxes.insert(link, Outbox::new(&process.history));
-            process.order(link, Order::Say(hello));
+            process
+                .outboxes
+                .insert(link, SimulatedOutbox::new(&process.history));
+            process.order(link, SimulatedCommand::Say(hello));
             self.pump_link(machine, link);
         }
     }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::connector::Door;
-use super::entry::{Entry, Letter, Speaker, Voice};
+use super::connector::BusConnector;
+use super::entry::{BusEntry, BusSender, DirectMessage, SessionId};
 use super::position::EntryId;
-use super::server::Trouble;
+use super::server::BusError;
 use crate::cluster::bus_settings::Bus;
 use crate::cluster::protocol::frame::Frame;
 use crate::cluster::protocol::peer_clock::PeerClock;
@@ -17,27 +17,27 @@ use crate::cluster::settings::{ClusterSettings, Security};
 use crate::cluster::shared::Shared;
 use crate::revocation::{Import, NodeName, Progress};
 
-/// How many of one's own pings are remembered until they are read again.
+/// How many of this node's pings are remembered until they are read again.
 const PINGS_KEPT: usize = 16;
 
-/// How many of one's own voices are remembered: what they said may still be on the bus.
-const VOICES_KEPT: usize = 16;
+/// How many session numbers of this node are remembered: their entries may still be on the bus.
+const SESSION_IDS_KEPT: usize = 16;
 
 /// What all that is done at the bus shares.
-pub(crate) struct Post {
-    pub(super) door: Door,
+pub(crate) struct BusClient {
+    pub(super) door: BusConnector,
     pub(super) bus: Bus,
     pub(super) node: NodeName,
     /// The nodes that may be peers; empty: all.
     allow: Mutex<Vec<NodeName>>,
-    letters: mpsc::Sender<Letter>,
-    /// This node's voices, the one of now last.
-    voices: Mutex<VecDeque<Voice>>,
-    /// One's own pings: what they say of the time, and when that was.
+    messages: mpsc::Sender<DirectMessage>,
+    /// The session numbers of this node, the current one last.
+    session_ids: Mutex<VecDeque<SessionId>>,
+    /// This node's pings: the time that they state, and the uptime then.
     pings: Mutex<VecDeque<(u64, u64)>>,
     /// The clock of the server, by which stamps on the bus go.
     clock: Mutex<PeerClock>,
-    /// Up to which number one's own rows were read again from the bus.
+    /// Up to which number this node's own rows were read again from the bus.
     pub(super) echoed: AtomicU64,
     /// The newest entry that this node wrote.
     pub(super) written: Mutex<EntryId>,
@@ -64,24 +64,24 @@ pub struct BusCounts {
     pub skipped: u64,
 }
 
-impl Post {
+impl BusClient {
     /// # Errors
     ///
     /// Says what is wrong with the bus's address or authorities, for the operator to read.
     pub(super) fn new(
         bus: &Bus,
         settings: &ClusterSettings,
-        letters: mpsc::Sender<Letter>,
+        messages: mpsc::Sender<DirectMessage>,
         own_number: u64,
     ) -> Result<Self, String> {
         Ok(Self {
-            door: Door::to(bus)?,
+            door: BusConnector::to(bus)?,
             bus: bus.clone(),
             node: settings.node.clone(),
             allow: Mutex::new(allowed(settings)),
-            letters,
+            messages,
             echoed: AtomicU64::new(own_number),
-            voices: Mutex::default(),
+            session_ids: Mutex::default(),
             pings: Mutex::default(),
             clock: Mutex::default(),
             written: Mutex::default(),
@@ -96,7 +96,7 @@ impl Post {
     }
 
     /// Obeys other settings, as far as a running node can.
-    pub(crate) fn obey(&self, settings: &ClusterSettings) {
+    pub(crate) fn reconfigure(&self, settings: &ClusterSettings) {
         *self.allow.lock() = allowed(settings);
     }
 
@@ -109,13 +109,13 @@ impl Post {
         }
     }
 
-    /// Says goodbye, once what was revoked here has been written; `has_said_goodbye` tells when.
+    /// Says goodbye, once what was revoked here has been written; `has_sent_goodbye` tells when.
     pub(crate) fn leave(&self) {
         self.leaving.send_replace(true);
     }
 
     /// Whether there is nothing left to say.
-    pub(crate) fn has_said_goodbye(&self) -> bool {
+    pub(crate) fn has_sent_goodbye(&self) -> bool {
         self.has_left.load(Ordering::Acquire)
     }
 
@@ -132,47 +132,47 @@ impl Post {
     }
 
     /// Whether this node may be a peer.
-    pub(super) fn lets_in(&self, node: &NodeName) -> bool {
+    pub(super) fn allows(&self, node: &NodeName) -> bool {
         let allow = self.allow.lock();
         allow.is_empty() || allow.contains(node)
     }
 
-    /// Hands over a letter, as soon as there is room for it.
-    pub(super) async fn send(&self, letter: Letter) {
-        let _ = self.letters.send(letter).await; // nobody reads any more when everything ends
+    /// Queues a message to one node, as soon as there is room for it.
+    pub(super) async fn send(&self, message: DirectMessage) {
+        let _ = self.messages.send(message).await; // the writer has ended with the process
     }
 
     /// What this node writes.
-    pub(super) fn entry(&self, shared: &Shared) -> Entry {
-        Entry {
+    pub(super) fn entry(&self, shared: &Shared) -> BusEntry {
+        BusEntry {
             from: self.node.clone(),
-            speaker: Speaker {
+            sender: BusSender {
                 origin: shared.mesh.history.own().0,
-                voice: self.voice(),
+                session_id: self.session_id(),
             },
             to: None,
             frame: None,
         }
     }
 
-    /// This node's voice.
-    pub(super) fn voice(&self) -> Voice {
-        self.voices.lock().back().copied().unwrap_or_default()
+    /// This node's current session.
+    pub(super) fn session_id(&self) -> SessionId {
+        self.session_ids.lock().back().copied().unwrap_or_default()
     }
 
-    /// Whether this is, or was, this node's voice.
-    pub(super) fn is_own(&self, voice: Voice) -> bool {
-        self.voices.lock().contains(&voice)
+    /// Whether this is, or was, a session of this node.
+    pub(super) fn is_own(&self, session_id: SessionId) -> bool {
+        self.session_ids.lock().contains(&session_id)
     }
 
-    pub(super) fn draw_voice(&self) -> Result<(), Trouble> {
+    pub(super) fn draw_session_id(&self) -> Result<(), BusError> {
         let mut bytes = [0; 8];
         let drawn = aws_lc_rs::rand::fill(&mut bytes);
-        drawn.map_err(|_| Trouble::Failed("no random numbers can be had".to_owned()))?;
-        let mut voices = self.voices.lock();
-        voices.push_back(Voice::from_le_bytes(bytes));
-        if voices.len() > VOICES_KEPT {
-            voices.pop_front();
+        drawn.map_err(|_| BusError::Failed("no random numbers can be had".to_owned()))?;
+        let mut session_ids = self.session_ids.lock();
+        session_ids.push_back(SessionId::from_le_bytes(bytes));
+        if session_ids.len() > SESSION_IDS_KEPT {
+            session_ids.pop_front();
         }
         Ok(())
     }
