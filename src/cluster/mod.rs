@@ -7,7 +7,6 @@ mod connection;
 mod dialer;
 mod enrolment;
 mod fuzzing;
-
 mod node;
 mod outbox;
 mod peer_address;

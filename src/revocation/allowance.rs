@@ -117,19 +117,31 @@ impl Minute {
     }
 }
 
-/// A client and the wider network that it is in. An IPv6 client has a whole /64 to call from, and a customer of a
-/// provider often has a /48 of these; IPv4 addresses are rented by the /24.
-fn networks_of(client: IpAddr) -> [IpAddr; 2] {
+/// The network that counts as one client: an IPv4 address, or the /64 of an IPv6 address.
+pub fn client_network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            [address, Ipv4Addr::new(a, b, c, 0)].map(IpAddr::V4)
-        }
+        IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
-            [d, 0].map(|d| IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)))
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
     }
+}
+
+/// A client and the wider network that it is in: lines are often rented with an IPv6 /48, IPv4 addresses by the /24.
+fn networks_of(client: IpAddr) -> [IpAddr; 2] {
+    let client = client_network(client);
+    let wider = match client {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            IpAddr::V4(Ipv4Addr::new(a, b, c, 0))
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+        }
+    };
+    [client, wider]
 }
 
 #[cfg(test)]

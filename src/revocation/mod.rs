@@ -13,7 +13,7 @@ mod room_for_unverified;
 mod set;
 mod unknown_counts;
 
-pub use allowance::{Allowance, Clients, OverLimit, WIDER};
+pub use allowance::{Allowance, Clients, OverLimit, WIDER, client_network};
 pub use committer::Health;
 pub(crate) use committer::Import;
 pub use entry::{

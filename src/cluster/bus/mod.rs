@@ -10,7 +10,6 @@ mod reader;
 mod receiver;
 mod server;
 mod session;
-
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -1,13 +1,14 @@
 //! The number of connections, in all and for each client network.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use super::limits::Limits;
+use crate::revocation::client_network;
 
 /// Limits the connections of this process.
 #[derive(Debug)]
@@ -119,16 +120,6 @@ impl ConnectionLimiter {
         drop(by_client);
         permit.client = Some(client);
         Ok(permit)
-    }
-}
-
-/// The network of a client: an IPv6 client has a whole /64.
-pub(crate) fn client_network(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
     }
 }
 

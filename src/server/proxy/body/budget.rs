@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::request::Refusal;
-use crate::server::connection::limiter::client_network;
+use crate::revocation::client_network;
 use crate::server::connection::limits::Limits;
 use crate::server::operator::metrics::Metrics;
 
