@@ -1,10 +1,11 @@
 //! How many entries unverified credentials may make.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use parking_lot::Mutex;
 
+use super::client_network::ClientNetwork;
 use crate::clock::UnixTime;
 
 /// What a shop allows. What is confirmed is not counted: its number is bounded by what the shop issued.
@@ -60,7 +61,7 @@ pub struct Clients(Mutex<Minute>);
 struct Minute {
     number: u64,
     /// By the client, and by its wider network.
-    made: [HashMap<IpAddr, u32>; 2],
+    made: [HashMap<ClientNetwork, u32>; 2],
 }
 
 impl Clients {
@@ -107,7 +108,7 @@ impl Minute {
         }
     }
 
-    fn has_room(&self, networks: [IpAddr; 2], entries: u32, limit: u32) -> bool {
+    fn has_room(&self, networks: [ClientNetwork; 2], entries: u32, limit: u32) -> bool {
         let limits = [limit, limit.saturating_mul(WIDER)];
         let mut tables = self.made.iter().zip(networks).zip(limits);
         tables.all(|((made, network), limit)| match made.get(&network) {
@@ -117,31 +118,10 @@ impl Minute {
     }
 }
 
-/// The network that counts as one client: an IPv4 address, or the /64 of an IPv6 address.
-pub fn client_network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
-}
-
-/// A client and the wider network that it is in: lines are often rented with an IPv6 /48, IPv4 addresses by the /24.
-fn networks_of(client: IpAddr) -> [IpAddr; 2] {
-    let client = client_network(client);
-    let wider = match client {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            IpAddr::V4(Ipv4Addr::new(a, b, c, 0))
-        }
-        IpAddr::V6(address) => {
-            let [a, b, c, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
-        }
-    };
-    [client, wider]
+/// A client and the wider network that it is in.
+fn networks_of(client: IpAddr) -> [ClientNetwork; 2] {
+    let network = ClientNetwork::of(client);
+    [network, network.wider()]
 }
 
 #[cfg(test)]

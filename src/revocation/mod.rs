@@ -1,6 +1,7 @@
 //! The life of a revocation: logout, journal (on disk), set (in memory), peers; only then the customer is told.
 
 mod allowance;
+mod client_network;
 mod committer;
 mod dating;
 mod entry;
@@ -13,7 +14,8 @@ mod room_for_unverified;
 mod set;
 mod unknown_counts;
 
-pub use allowance::{Allowance, Clients, OverLimit, WIDER, client_network};
+pub use allowance::{Allowance, Clients, OverLimit, WIDER};
+pub use client_network::ClientNetwork;
 pub use committer::Health;
 pub(crate) use committer::Import;
 pub use entry::{

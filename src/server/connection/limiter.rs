@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::limits::Limits;
-use crate::revocation::client_network;
+use crate::revocation::ClientNetwork;
 
 /// Limits the connections of this process.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct ConnectionLimiter {
     /// What the system allows, whatever the configuration says.
     most: usize,
     open: AtomicUsize,
-    by_client: Mutex<HashMap<IpAddr, usize>>,
+    by_client: Mutex<HashMap<ClientNetwork, usize>>,
     /// The announced addresses of our own connections.
     own: Mutex<HashSet<SocketAddr>>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct OwnConnection {
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     limiter: Arc<ConnectionLimiter>,
-    client: Option<IpAddr>,
+    client: Option<ClientNetwork>,
 }
 
 /// Which limit a connection would exceed.
@@ -103,7 +103,7 @@ impl ConnectionLimiter {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(ConnectionLimit::Total);
         }
-        let client = client.map(client_network);
+        let client = client.map(ClientNetwork::of);
         let mut permit = ConnectionPermit {
             limiter: Arc::clone(self),
             client: None,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::request::Refusal;
-use crate::revocation::client_network;
+use crate::revocation::ClientNetwork;
 use crate::server::connection::limits::Limits;
 use crate::server::operator::metrics::Metrics;
 
@@ -16,14 +16,14 @@ use crate::server::operator::metrics::Metrics;
 pub(crate) struct BodyBudget {
     metrics: Arc<Metrics>,
     kept: AtomicUsize,
-    by_client: Mutex<HashMap<IpAddr, usize>>,
+    by_client: Mutex<HashMap<ClientNetwork, usize>>,
 }
 
 /// The share of one request in the budget; dropping it gives the bytes back.
 pub(crate) struct BodyShare {
     budget: Arc<BodyBudget>,
     /// `None`: a trusted proxy, which has no limit of its own.
-    client: Option<IpAddr>,
+    client: Option<ClientNetwork>,
     bytes_max: usize,
     bytes_per_client_max: usize,
     bytes: AtomicUsize,
@@ -53,7 +53,7 @@ impl BodyShare {
     pub(crate) fn of(budget: &Arc<BodyBudget>, client: Option<IpAddr>, limits: &Limits) -> Self {
         Self {
             budget: Arc::clone(budget),
-            client: client.map(client_network),
+            client: client.map(ClientNetwork::of),
             bytes_max: limits.read_ahead_bytes,
             bytes_per_client_max: limits.read_ahead_bytes_per_client,
             bytes: AtomicUsize::new(0),
