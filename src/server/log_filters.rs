@@ -1,11 +1,11 @@
-//! What Pingora may log.
+//! The log levels of Pingora's modules.
 
 use log::LevelFilter;
 
 /// The modules of Pingora, and the level from which each may log where the operator wants this level.
 ///
-/// It logs its own start at `info`, and every customer who hangs up or fails a handshake at `error`: any client could fill
-/// the log. Metrics count both instead.
+/// Pingora logs its own start at `info`, and every customer who hangs up or fails a handshake at `error`, so any client
+/// could fill the log. Metrics count both instead.
 pub fn log_filters(level: LevelFilter) -> [(&'static str, LevelFilter); 5] {
     let loud = if level >= LevelFilter::Debug {
         LevelFilter::Error

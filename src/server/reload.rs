@@ -37,13 +37,13 @@ pub type Load = Box<dyn Fn() -> Result<Loaded, FaultReport> + Send + Sync>;
 #[derive(Debug)]
 pub struct FaultReport(pub String);
 
-/// What a configuration says.
+/// A configuration that was loaded.
 pub struct Loaded {
-    /// What the server needs to know.
+    /// The server's settings.
     pub server: Settings,
     /// The shops.
     pub shops: Vec<Shop>,
-    /// What is logged.
+    /// The log level.
     pub log: LevelFilter,
     /// The report of its warnings; empty, if there are none.
     pub warnings: String,
@@ -64,7 +64,7 @@ pub(crate) struct Reloader {
     pub(crate) outline: Mutex<Outline>,
 }
 
-/// What was reloaded.
+/// The result of a reload.
 pub(crate) struct Reloaded {
     pub(crate) shops: usize,
     /// The keys whose value has changed.
@@ -90,7 +90,7 @@ pub(crate) enum ReloadError {
     NoKeys(String),
 }
 
-/// What only a restart can change.
+/// The settings that only a restart can change.
 #[derive(PartialEq, Eq)]
 pub(crate) struct RestartOnlySettings {
     listen: Vec<Listen>,
@@ -101,7 +101,7 @@ pub(crate) struct RestartOnlySettings {
     cluster: Option<RestartOnlyCluster>,
 }
 
-/// What of `[cluster]` only a restart can change.
+/// The settings of `[cluster]` that only a restart can change.
 #[derive(PartialEq, Eq)]
 struct RestartOnlyCluster {
     node: NodeName,

@@ -18,7 +18,7 @@ pub struct Settings {
     pub operator: Option<Listen>,
     /// The path of the control socket.
     pub control: PathBuf,
-    /// Where the journal lives.
+    /// The folder of the journal.
     pub data_dir: PathBuf,
     /// What a reload may change.
     pub site: SiteSettings,

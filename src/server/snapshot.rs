@@ -25,7 +25,7 @@ pub struct SiteSettings {
     pub operator_hosts: Vec<HostPattern>,
     /// The servers of each shop, by its name.
     pub upstreams: HashMap<String, Arc<Upstreams>>,
-    /// What one client may take.
+    /// The limits of a client.
     pub limits: Limits,
     /// The certificates of the addresses with TLS; the first is the default.
     pub certificates: Vec<Certificate>,

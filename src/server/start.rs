@@ -77,7 +77,7 @@ const CLUSTER_PATIENCE: Duration = Duration::from_secs(2);
 /// `load` reads the configuration anew, for reloads.
 pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), StartError> {
     let inherited = Inherited::take()
-        .map_err(|error| StartError::System("a socket that is handed over can't be used", error))?;
+        .map_err(|error| StartError::System("an inherited socket can't be used", error))?;
     let hangups =
         shutdown::take_over_signals().map_err(|error| StartError::System("signals", error))?;
     let revocations = Arc::new(replay(&settings)?);
@@ -160,7 +160,7 @@ fn replay(settings: &Settings) -> Result<Revocations, StartError> {
     Ok(revocations)
 }
 
-/// Entries of a version that kept no meanings were made under what this configuration says, as far as can be known.
+/// Entries without a recorded meaning are taken to be made under this configuration.
 fn note_old_meanings(shops: &[Shop], revocations: &Revocations) {
     let now = clock::now();
     let rows = shops

@@ -61,7 +61,7 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// Says what is wrong, for the operator to read.
+    /// The chain or the key can't be used, or they do not belong together.
     pub fn parse(name: &str, chain: &[u8], key: &[u8]) -> Result<Self, UnfitCertificate> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
         let chain = chain.map_err(UnfitCertificate::Unreadable)?;

@@ -57,7 +57,7 @@ struct RereadTokens {
 
 /// The request that is watched.
 pub(crate) struct WatchedRequest {
-    /// What is revoked.
+    /// The revocations in force.
     pub(crate) revocations: Arc<Revocations>,
     /// The tokens that it came with.
     pub(crate) tokens: Tokens,
@@ -162,7 +162,7 @@ impl RevocationWatch {
 }
 
 impl TokenReader {
-    /// Whether these were read by what is served now.
+    /// Whether these were read under the current configuration.
     fn is_current(&self, reread: Option<&RereadTokens>, watched: &WatchedRequest) -> bool {
         reread.is_some_and(|reread| {
             Arc::ptr_eq(&reread.snapshot, &self.snapshot.load())

@@ -85,7 +85,7 @@ struct FetchAttempt {
 enum FetchFailure {
     /// The host's name can't be resolved.
     Name,
-    /// No connection; with what is known of it.
+    /// No connection; with the error.
     Connection(String),
     /// The TLS handshake failed, perhaps because of the certificate.
     Tls(String),
@@ -95,11 +95,11 @@ enum FetchFailure {
     Exchange(&'static str),
     /// The status is not 200; redirects are not followed.
     Status(StatusCode),
-    /// The answer is encoded, which was not asked for.
+    /// The answer has a content coding, which was not requested.
     Encoded,
     /// The answer is too long.
     TooLong,
-    /// What came is no set of keys for this shop.
+    /// The answer is no key set for this shop.
     Unfit(UnfitSet),
 }
 
@@ -330,7 +330,7 @@ impl Drop for FetchAttempt {
     }
 }
 
-/// What came, and for how long it says that it is fresh.
+/// A key set, and for how long it is fresh.
 struct FetchedSet {
     text: Vec<u8>,
     fresh_for: Option<Duration>,

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use http::header::{AGE, CACHE_CONTROL};
 
-/// The shortest time for which an answer counts as fresh, whatever it says: an identity provider that says
-/// `no-store` is not asked every second.
+/// The shortest time for which an answer counts as fresh, so that an identity provider with `no-store` is not asked every
+/// second.
 const FRESH_MIN: Duration = Duration::from_mins(1);
 /// The longest: a key that was withdrawn is not believed for longer.
 const FRESH_MAX: Duration = Duration::from_hours(24);
@@ -78,8 +78,8 @@ impl Schedule {
     }
 }
 
-/// How long an answer says that it stays fresh (RFC 9111 sections 4.2 and 5.2.2), within bounds. `None`: it says
-/// nothing.
+/// How long an answer stays fresh (RFC 9111 sections 4.2 and 5.2.2), within bounds. `None`: it does not
+/// say.
 pub(crate) fn freshness(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all(CACHE_CONTROL).iter();
     let lines = lines.filter_map(|line| line.to_str().ok());

@@ -3,8 +3,8 @@
 //! JSON over HTTP on a unix socket that only the process's own user may open. `POST /revoke` takes an
 //! [`Order`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts;
 //! `POST /reload` reads the configuration anew and answers when that is done; `GET /cluster` tells of the other
-//! nodes; `POST /cluster/force-ready` has this one serve without them; `GET /meanings` tells what names meant when entries
-//! were made.
+//! nodes; `POST /cluster/force-ready` makes this one serve without them; `GET /meanings` lists what names meant when
+//! entries were made.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(crate) struct Control {
     pub(crate) log_key: LogKey,
 }
 
-/// The longest order: a token with what stands around it and a few names, where JSON may write six bytes for one.
+/// The longest order: a token in its carrier and a few names, with up to six bytes of JSON for one byte.
 const ORDER_BYTES_MAX: usize = 1 << 20;
 
 impl Control {
@@ -282,7 +282,7 @@ impl Control {
         Ok(told)
     }
 
-    /// What an order would do. What can't be done at one of all shops is noted.
+    /// What an order would do. A shop that can't carry out an order for all shops is noted.
     fn plan(
         &self,
         gate: &Gate,

@@ -1,4 +1,4 @@
-//! What is measured at each scrape: how much there is, and how the parts fare.
+//! The metrics that are measured at each scrape.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +15,7 @@ use crate::revocation::State;
 use crate::server::reload_record::ReloadRecord;
 use crate::server::snapshot::Snapshot;
 
-/// What is measured, and where.
+/// The parts that are measured.
 pub(crate) struct Measured<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) connections: usize,
@@ -155,7 +155,7 @@ impl Measured<'_> {
         scrape.in_unit(
             Unit::Bytes,
             "revocations",
-            "Memory that the revocations take",
+            "Memory used by the revocations",
             ConstGauge::new(whole(revocations.bytes())),
         );
         let now = clock::now();
@@ -178,12 +178,12 @@ impl Measured<'_> {
         let counted_as = [("new", unknown.passed()), ("old", unknown.refused())];
         scrape.counters(
             "unknown_tokens",
-            "Tokens whose customer has logged out and whose time of issue is not known, by what they counted as",
+            "Tokens without a known issue time whose customer has logged out, by what they counted as",
             counted_as.map(|(name, count)| ([label("counted_as", name)], count)),
         );
         scrape.gauges(
             "former_meanings",
-            "Former configurations under which a shop's tokens are looked up, for a logout that was made under one is in force",
+            "Former configurations under which a shop's tokens are still looked up, because a logout made under one is in force",
             self.by_shop(|shop| shop.honoured().len()),
         );
     }
@@ -208,7 +208,7 @@ impl Measured<'_> {
         let certificates = self.snapshot.certificates.iter();
         scrape.gauges(
             "certificate_not_after_timestamp_seconds",
-            "When a certificate ends",
+            "When a certificate expires",
             certificates.map(|one| ([label("certificate", &one.name)], one.not_after.seconds())),
         );
         let version = [label("version", env!("CARGO_PKG_VERSION"))];
@@ -219,12 +219,12 @@ impl Measured<'_> {
         let reloads = self.reloads;
         scrape.gauge(
             "last_reload_successful",
-            "Whether the configuration was taken the last time that it was read",
+            "Whether the last reload succeeded",
             reloads.is_last_good(),
         );
         scrape.gauge(
             "last_reload_success_timestamp_seconds",
-            "When a configuration was last taken, the start included",
+            "When a configuration was last loaded, the start included",
             reloads.last_good_at().seconds(),
         );
         let outcomes = [
@@ -241,7 +241,7 @@ impl Measured<'_> {
     fn measure_clocks(&self, scrape: &mut Scrape) {
         scrape.gauges(
             "shop_clock_offset_seconds",
-            "How far the shop's clock is ahead of ours; of several servers the earliest that is believed",
+            "How far the shop's clock is ahead of this node's; of several servers the earliest that is trusted",
             self.by_shop(|shop| shop.clock.offset_s()),
         );
         let servers = || {
@@ -256,12 +256,12 @@ impl Measured<'_> {
         };
         scrape.gauges(
             "shop_server_clock_offset_seconds",
-            "How far the clock of a shop's server is ahead of ours, as its answers say",
+            "How far the clock of a shop's server is ahead of this node's, by the Date of its answers",
             servers().map(|(labels, one)| (labels, one.offset_s)),
         );
         scrape.counters(
             "shop_dates_disbelieved",
-            "Answers of a shop's server whose Date was further from our clock than clock_offset_max",
+            "Answers of a shop's server whose Date was ignored, because it differed from this node's clock by more than clock_offset_max",
             servers().map(|(labels, one)| (labels, one.disbelieved)),
         );
     }
@@ -288,7 +288,7 @@ impl Measured<'_> {
         });
         scrape.counters(
             "credential_places",
-            "Requests, by what a place held that the configuration names: a token, something else, or nothing",
+            "Requests, by what a configured place held: a token, something else, or nothing",
             places,
         );
     }
@@ -323,12 +323,12 @@ impl Measured<'_> {
         };
         scrape.gauges(
             "upstream_servers",
-            "Addresses of a shop's servers, by what is known of them",
+            "Addresses of a shop's servers, by state",
             servers().map(|([shop, server], one)| ([shop, server, label("state", one.state())], 1)),
         );
         scrape.gauges(
             "upstream_in_flight",
-            "Requests that a server has to answer",
+            "Requests in flight on a server",
             servers().map(|(labels, one)| (labels, one.in_flight)),
         );
         scrape.counters(
@@ -343,31 +343,31 @@ impl Measured<'_> {
         scrape.in_unit(
             Unit::Seconds,
             "propagation",
-            "From a revocation's being on the disk of another node until its token is refused here",
+            "Time from a revocation being on the disk of another node until its token is refused here",
             node.propagation().clone(),
         );
         let now = revocations.standing().state();
         scrape.gauges(
             "cluster_state",
-            "Where this node stands",
+            "The sync state of this node",
             State::ALL.map(|state| ([label("state", state.name())], state == now)),
         );
         let counts = node.counts();
         let peers = [("connected", counts.connected), ("missing", counts.missing)];
         scrape.gauges(
             "peers",
-            "Other nodes, by whether they are heard",
+            "Other nodes, by whether they are connected",
             peers.map(|(state, count)| ([label("state", state)], count)),
         );
         scrape.in_unit(
             Unit::Seconds,
             "clock_skew",
-            "How far our clock is ahead of those of the other nodes",
+            "How far this node's clock is ahead of the other nodes' clocks",
             ConstGauge::new(counts.clock_ahead_s),
         );
         scrape.counter(
             "ack_shortfalls",
-            "Logouts that were answered before as many nodes had them as `ack` asks for",
+            "Logouts that were answered before the number of nodes in `ack` had them",
             revocations.acks().shortfalls(),
         );
         measure_exchange(scrape, node);
@@ -375,7 +375,7 @@ impl Measured<'_> {
     }
 }
 
-/// What was exchanged with other nodes.
+/// The exchange with other nodes.
 fn measure_exchange(scrape: &mut Scrape, node: &Node) {
     let exchanged = node.exchanged();
     let directions = [
@@ -389,17 +389,17 @@ fn measure_exchange(scrape: &mut Scrape, node: &Node) {
     );
     scrape.counter(
         "peer_capped",
-        "Revocations of other nodes that said more than a node may say",
+        "Revocations of other nodes that were cut to what a node may claim",
         loaded(&exchanged.capped),
     );
     scrape.counter(
         "peer_foreign",
-        "Groups of revocations that a peer sent in the name of another node and that were left out",
+        "Groups of revocations dropped because a peer sent them in the name of another node",
         loaded(&exchanged.foreign),
     );
     scrape.counter(
         "peer_throttled",
-        "How often a peer that sent too much was not read for a while",
+        "How often reading from a peer was paused because it sent too much",
         loaded(&exchanged.throttled),
     );
     let levels = [
@@ -408,7 +408,7 @@ fn measure_exchange(scrape: &mut Scrape, node: &Node) {
     ];
     scrape.counters(
         "repairs",
-        "What was missing here: ranges that were asked for, and comparisons that found something",
+        "Repairs of missing revocations: ranges requested, and comparisons that found a difference",
         levels.map(|(level, count)| ([label("level", level)], count)),
     );
 }
@@ -425,12 +425,12 @@ fn measure_bus(scrape: &mut Scrape, node: &Node) {
     );
     scrape.counter(
         "bus_resets",
-        "How often the bus was found to have lost something, or to be another one",
+        "How often the bus had lost entries or was another one",
         bus.resets,
     );
     scrape.counter(
         "bus_skipped",
-        "Entries of the bus that no node would write",
+        "Malformed entries of the bus that were skipped",
         bus.skipped,
     );
 }

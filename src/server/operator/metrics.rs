@@ -1,4 +1,4 @@
-//! What is counted, at the rim: by shop as configured and by what became of a request.
+//! The counters: requests, decisions and limits, by shop.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::request::Refusal;
 
-/// What every name begins with.
+/// The prefix of every name.
 pub(super) const PREFIX: &str = "doorward";
 
 /// The counters of a process.
@@ -106,27 +106,27 @@ impl Default for Metrics {
             minted: counter(
                 r,
                 "mint_answers",
-                "Answers that hand out tokens, by whether these were dated or the answer can't be read",
+                "Answers that issue tokens, by whether their issue time was recorded or the answer could not be read",
             ),
             reissued: counter(
                 r,
                 "reissued_tokens",
-                "Answers that hand out a token that is dead, by what becomes of it",
+                "Answers that issue a revoked token, by what becomes of it",
             ),
             limits: counter(
                 r,
                 "limits_hit",
-                "What was turned away because a limit was reached",
+                "Requests and connections refused because a limit was reached",
             ),
             failed_handshakes: counter(
                 r,
                 "failed_handshakes",
-                "Connections that did not get through the TLS handshake",
+                "Connections whose TLS handshake failed",
             ),
             cut_off: counter(
                 r,
                 "cut_off",
-                "Requests that were ended because a token of theirs was revoked meanwhile",
+                "Requests that were ended because one of their tokens was revoked",
             ),
             registry,
         }
@@ -134,7 +134,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// An answer handed out tokens.
+    /// An answer issued tokens.
     pub(crate) fn note_minted(&self, shop: &str, outcome: &'static str) {
         let outcome = OutcomeLabels {
             shop: shop.to_owned(),
@@ -143,7 +143,7 @@ impl Metrics {
         self.minted.get_or_create(&outcome).inc();
     }
 
-    /// An answer handed out a token that is dead.
+    /// An answer issued a revoked token.
     pub(crate) fn note_reissued(&self, shop: &str, outcome: &'static str) {
         let outcome = OutcomeLabels {
             shop: shop.to_owned(),

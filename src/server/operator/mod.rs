@@ -1,4 +1,4 @@
-//! What operators read and order.
+//! The operator's side: metrics, readiness, and orders on the control socket.
 
 pub(crate) mod app;
 pub(crate) mod client;

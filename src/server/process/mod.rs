@@ -1,4 +1,4 @@
-//! The process: its services, what they listen on, how it reports to systemd, and how it ends.
+//! The process: its services and sockets, its reports to systemd, and its end.
 
 pub(crate) mod background;
 pub(crate) mod descriptors;

@@ -48,7 +48,7 @@ impl Notify {
         }
     }
 
-    /// The process was told to stop.
+    /// The process is to stop.
     pub(crate) fn stopping(&self) {
         let in_flight = self.traffic.in_flight();
         let status = format!("stopping; {in_flight} requests in flight");

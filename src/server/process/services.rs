@@ -28,7 +28,7 @@ use crate::server::operator::listener::OperatorPages;
 use crate::server::proxy::service::Proxy;
 use crate::server::reload::{HangupReloads, Reloader};
 
-/// What the services share.
+/// The parts that the services share.
 pub(crate) struct ServiceParts {
     pub(crate) proxy: Proxy,
     pub(crate) limiter: Arc<ConnectionLimiter>,

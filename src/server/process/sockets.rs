@@ -22,9 +22,9 @@ pub(crate) struct Sockets {
 /// Why an address can't be listened on.
 #[derive(Debug)]
 pub enum SocketError {
-    /// The system does not give it.
+    /// The system refuses it.
     Bind(String, io::Error),
-    /// A socket was handed over that the configuration does not ask for.
+    /// systemd passed a socket that the configuration does not name.
     Unclaimed(SocketAddr),
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for SocketError {
             ),
             Self::Unclaimed(address) => write!(
                 f,
-                "systemd hands over a socket on {address}, which neither `listen` nor `operator` names\n  \
+                "systemd passes a socket on {address}, which neither `listen` nor `operator` names\n  \
                  help: write exactly this address there, or another ListenStream= in doorward.socket; \
                  0.0.0.0 and [::] are two addresses"
             ),

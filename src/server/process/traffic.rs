@@ -28,11 +28,11 @@ pub(crate) struct Traffic {
     idle_closed: AtomicBool,
 }
 
-/// Counts as a connection that has not made its first request for as long as it lives.
+/// Counts as a connection without a first request until it is dropped.
 #[derive(Debug)]
 pub(crate) struct PendingConnection(#[expect(dead_code, reason = "it is counted")] Arc<()>);
 
-/// Counts as a request in flight for as long as it lives.
+/// Counts as a request in flight until it is dropped.
 pub(crate) struct InFlight {
     _counted: Arc<()>,
 }
@@ -43,7 +43,7 @@ pub(crate) struct DrainingApp<A> {
     traffic: Arc<Traffic>,
 }
 
-/// How often what is in flight is counted while the process stops.
+/// How often requests in flight are counted while the process stops.
 const TICK: Duration = Duration::from_millis(10);
 
 /// How long accepted connections may take to reach their worker.
@@ -78,12 +78,12 @@ impl Traffic {
         Arc::strong_count(&self.requests).saturating_sub(1)
     }
 
-    /// The process was told to stop: balancers should go elsewhere.
+    /// The process is to stop: balancers should go elsewhere.
     pub(crate) fn begin_draining(&self) {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Whether the process was told to stop.
+    /// Whether the process is to stop.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }

@@ -31,9 +31,9 @@ pub(crate) struct Context {
     pub(crate) begun: Instant,
     /// Whether it is a self-probe.
     pub(crate) is_own: bool,
-    /// What was read of a body that is too long to be examined, and goes to the shop all the same.
+    /// The part that was read of a body that is too long to be examined and still goes to the shop.
     pub(crate) read_ahead: Bytes,
-    /// The cookies that are taken out of it, for their tokens are dead.
+    /// The cookies removed from it because their tokens are revoked.
     pub(crate) dead_cookies: Vec<DeadCookie>,
     /// The part of `read_ahead` that the current server has not got yet.
     pub(crate) unsent: Bytes,

@@ -189,7 +189,7 @@ fn peer_of(session: &Session) -> IpAddr {
     address.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.to_canonical())
 }
 
-/// What proxies before us noted of their clients, one entry a proxy; in `Forwarded` (RFC 7239) only where none of them
+/// The clients that proxies before us recorded, one entry a proxy; in `Forwarded` (RFC 7239) only where none of them
 /// writes the older header.
 fn hops_of(headers: &HeaderMap) -> Vec<&str> {
     let entries = |name| {
@@ -249,8 +249,8 @@ pub(crate) fn is_identity(name: &str) -> bool {
         || name.starts_with("x-doorward-")
 }
 
-/// Names that only we may send. With an underscore they mean the same to a CGI shop, and no proxy writes them
-/// so (standards 124).
+/// Names that only we may send. With an underscore they mean the same to a CGI shop (RFC 3875 section
+/// 4.1.18), and no proxy writes them so.
 fn is_forged(name: &HeaderName) -> bool {
     let name = name.as_str();
     let dashed = name.replace('_', "-");

@@ -153,7 +153,7 @@ impl ProxyHttp for Proxy {
         error
     }
 
-    /// What may have been acted on is not sent twice (standards 118): only a request that may be repeated, whose
+    /// A request that the shop may have acted on is not sent twice (RFC 9110 section 9.2.2): only an idempotent one, whose
     /// body is still here, and only where the connection was an old one that had died before its answer began.
     fn error_while_proxy(
         &self,
@@ -252,12 +252,12 @@ impl ProxyHttp for Proxy {
         }
         let is_informational = response.status.is_informational();
         if is_informational || response.status == StatusCode::NO_CONTENT {
-            // Standards 119: what has no body has no length.
+            // RFC 9110 section 8.6: no body, no length.
             response.remove_header(&CONTENT_LENGTH);
             response.remove_header(&TRANSFER_ENCODING);
         }
         if !is_informational && !response.headers.contains_key(DATE) {
-            response.insert_header(DATE, reply::date())?; // standards 117; Pingora does so on HTTP/1.1 only
+            response.insert_header(DATE, reply::date())?; // RFC 9110 section 6.6.1; Pingora does so on HTTP/1.1 only
         }
         if !is_informational || response.status == StatusCode::SWITCHING_PROTOCOLS {
             dead_cookies::delete(context, session, response)?;
@@ -351,7 +351,7 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    /// Without the query and without what could be a credential in the path.
+    /// Without the query and without possible credentials in the path.
     fn request_summary(&self, session: &Session, context: &Context) -> String {
         let head = session.req_header();
         format!(
@@ -375,7 +375,7 @@ impl Proxy {
         });
     }
 
-    /// The verdict, after the shop was asked about the tokens that only it can tell anything of.
+    /// The verdict, after the introspection of tokens that can't be verified here.
     async fn judge<'s>(
         &self,
         session: &Session,
@@ -431,7 +431,7 @@ impl Proxy {
         }
     }
 
-    /// How long it took to judge a request is what we cost a customer.
+    /// Measures how long judging a request took.
     fn note_overhead(&self, begun: Instant) {
         let took = clock::instant().duration_since(begun);
         self.metrics.note_overhead(took);
@@ -463,7 +463,7 @@ impl Proxy {
     }
 }
 
-/// What is refused by its frame alone.
+/// A refusal by the framing alone.
 fn refused_by_frame<'s>(session: &mut Session, snapshot: &Snapshot) -> Option<Refused<'s>> {
     let refusal = framing::fault_of(session, &snapshot.limits)?;
     if framing::is_about_body(refusal) {

@@ -75,7 +75,7 @@ impl Proxy {
         }
         let answer = refused.answer(head);
         if refused.refusal == Refusal::ReadAheadFull && session.is_http2() {
-            // What still comes of it would cost memory, so the stream is reset behind the answer (RFC 9113 section 8.1).
+            // The rest of the body would cost memory, so the stream is reset after the answer (RFC 9113 section 8.1).
             reply::write(session, &answer).await?;
             return Ok(true);
         }

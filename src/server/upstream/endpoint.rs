@@ -74,7 +74,7 @@ impl Endpoint {
         Some(SocketAddr::new(address, self.port))
     }
 
-    /// What a request to the server itself says in `Host`.
+    /// The `Host` of a request to the server itself.
     pub(super) fn authority(&self) -> String {
         let (host, port) = (&self.host, self.port);
         if host.contains(':') {

@@ -19,7 +19,7 @@ use super::upstreams::{AllUpstreams, Upstreams};
 /// How long a start waits for addresses.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 
-/// Looks up and checks what is due, without waiting for it.
+/// Starts the look-ups and checks that are due.
 pub(crate) fn refresh_due(upstreams: &Arc<Upstreams>, connector: &Arc<Connector>) {
     let now = now_ms();
     for (at, name) in upstreams.names.iter().enumerate() {

@@ -29,14 +29,14 @@ pub(crate) struct UpstreamServer {
     in_flight: AtomicUsize,
 }
 
-/// What is known of a server, for metrics and for `/readyz`.
+/// The state of a server, for metrics and for `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerState {
-    /// What the operator wrote, with its scheme: the same for all addresses of a name.
+    /// The endpoint as configured, with its scheme: the same for all addresses of a name.
     pub label: String,
     /// `None`: its name has no address yet.
     pub address: Option<SocketAddr>,
-    /// What the active checks say; `true` where there are none.
+    /// The result of the active checks; `true` without any.
     pub healthy: bool,
     /// Whether it is ejected because requests to it failed.
     pub ejected: bool,

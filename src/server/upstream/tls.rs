@@ -18,7 +18,7 @@ pub struct UpstreamTls {
     identity: Option<Arc<CertKey>>,
     /// The name in the servers' certificates; `None`: the one in `upstream`.
     server_name: Option<String>,
-    /// What tells these settings from others.
+    /// Identifies these settings.
     digest: blake3::Hasher,
 }
 
@@ -107,7 +107,7 @@ impl UpstreamTls {
         is_verifiable(name).then_some(name)
     }
 
-    /// What tells connections under these settings from those under others. Pingora's own pool does not ask by
+    /// Separates connections under these settings from others. Pingora's pool does not distinguish by
     /// which authorities a server was verified.
     pub(super) fn digest(&self) -> blake3::Hasher {
         self.digest.clone()

@@ -27,7 +27,7 @@ use super::names::ResolvedName;
 use super::server::{InFlightGuard, ServerState, UpstreamServer, milliseconds, now_ms};
 use super::tls::UpstreamTls;
 
-/// What the operator says of the servers of a shop.
+/// The settings of a shop's servers.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
     /// The shop, for the log.
@@ -116,7 +116,7 @@ impl Upstreams {
         upstreams
     }
 
-    /// What the operator wrote.
+    /// The endpoints as configured.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.settings.endpoints
     }

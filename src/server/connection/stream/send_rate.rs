@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// The bytes that a connection has taken, and how long it was waited for.
 ///
-/// A socket takes little more than what is on its way (`listen` sets `TCP_NOTSENT_LOWAT`), so that what it took
+/// A socket takes little more than what is in transit (`listen` sets `TCP_NOTSENT_LOWAT`), so that what it took
 /// the customer has nearly got.
 #[derive(Debug)]
 pub(super) struct SendRateLimit {

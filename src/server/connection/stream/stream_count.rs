@@ -1,7 +1,7 @@
 //! The streams that a client of HTTP/2 opens (RFC 9113 section 4.1), counted as they arrive.
 //!
-//! What the HTTP/2 library or Pingora refuses by itself (malformed fields, header lists that are too long) reaches
-//! no code of ours: what was opened and never served is counted for it.
+//! Streams that the HTTP/2 library or Pingora refuses by itself (malformed fields, header lists that are too long) reach
+//! no code of ours: streams opened but never served are counted for them.
 
 /// Counts the streams in the bytes of one connection.
 #[derive(Debug, Default)]

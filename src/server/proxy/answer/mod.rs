@@ -1,4 +1,4 @@
-//! Answers: ours, and what is done to the shop's.
+//! Answers: Doorward's own, and changes to the shop's.
 
 pub(crate) mod dead_cookies;
 pub(crate) mod ecwid;

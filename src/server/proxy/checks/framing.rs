@@ -44,8 +44,8 @@ pub(crate) fn is_about_body(refusal: Refusal) -> bool {
     )
 }
 
-/// What is wrong with the transfer codings, if there are any: only `chunked`, once, is read as it was sent (RFC 9112
-/// sections 6.1 and 7). Pingora looks at the last one only, and the shop would be told nothing of the others.
+/// The fault of the transfer codings, if there is one: only `chunked`, once, is read as it was sent (RFC 9112
+/// sections 6.1 and 7). Pingora looks at the last one only, and the shop would not see the others.
 fn coding_fault(headers: &HeaderMap) -> Option<Refusal> {
     let lines = headers.get_all(TRANSFER_ENCODING).iter();
     let mut codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));

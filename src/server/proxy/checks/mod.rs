@@ -1,4 +1,4 @@
-//! What is refused before it is judged, because two servers could read it differently.
+//! Checks before the judgement: requests that two servers could read differently are refused.
 
 pub(crate) mod framing;
 pub(crate) mod target;

@@ -17,7 +17,7 @@ pub(crate) fn is_fit(head: &RequestHeader) -> bool {
     }
 }
 
-/// What may stand in a target: RFC 3986, and the signs that browsers leave as they are in a query.
+/// The bytes of a target: RFC 3986, and those that browsers do not encode in a query.
 pub(crate) fn is_target_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'#'
 }
