@@ -209,11 +209,7 @@ fn a_peer_that_invents_origins_introduces_its_own_alone_attacks_a13() {
     ledger.log_out_all(&cluster, "a", 2);
     ledger.log_out_all(&cluster, "b", 2);
     ledger.converges(&cluster);
-    for name in ["a", "b"] {
-        cluster.kill(name);
-        cluster.start(&[name]);
-        cluster.form(&["a", "b"]);
-    }
+    cluster.restart_in_turn(&["a", "b"]);
     ledger.converges(&cluster);
 }
 
@@ -242,11 +238,7 @@ fn a_quarantine_leaves_nothing_of_a_rogue_attacks_a13() {
     }
     cluster.form(&["a", "b"]);
     ledger.log_out_all(&cluster, "a", 2);
-    for name in ["a", "b"] {
-        cluster.kill(name);
-        cluster.start(&[name]);
-        cluster.form(&["a", "b"]);
-    }
+    cluster.restart_in_turn(&["a", "b"]);
     ledger.converges(&cluster);
 }
 

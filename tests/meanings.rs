@@ -19,10 +19,9 @@ use http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::places::{OWN_LOGOUT, PAGE, get, with_authorization};
+use support::places::{OWN_LOGOUT, PAGE, get, open_shop, with_authorization};
 use support::{
     Cluster, Edge, Exchange, HELLO, LiveShop, Scene, Shop, eventually, overlaid, request,
-    stateless_bagisto,
 };
 
 const FAR: u64 = 4_000_000_000;
@@ -66,13 +65,6 @@ fn other_device(over: &Value) -> String {
 fn somebody_else(over: &Value) -> String {
     let usual = json!({ "sub": 4, "uid": 3, "jti": "b", "tid": "a", "sid": "t", "lsid": "s" });
     token(&overlaid(usual, over))
-}
-
-/// A shop that shows its page to everybody.
-fn open_shop() -> Shop {
-    let shop = stateless_bagisto();
-    shop.recite(PAGE, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
-    shop
 }
 
 /// Keys and tables of a shop whose tokens are JWTs.

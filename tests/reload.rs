@@ -9,25 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
-use support::places::{LOGOUT, PAGE, with_authorization};
+use support::places::{LOGOUT, PAGE, open_shop, page, with_authorization};
 use support::{
     Connection, Customer, Edge, HeldShop, Shop, eventually, request, shop_table, shop_table_at,
-    stateless_bagisto, try_raw,
+    try_raw,
 };
 
 /// A rule under which the page needs a token.
 const CLOSED: &str = "[[shop.route]]\npaths = [\"/*\"]\nenforce = \"required\"\n";
-
-/// A shop whose page anybody may see.
-fn open_shop() -> Shop {
-    let shop = stateless_bagisto();
-    shop.recite(PAGE, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
-    shop
-}
-
-fn page() -> Vec<u8> {
-    request("GET", PAGE, &[], b"")
-}
 
 /// What the process itself says of its reloads.
 fn reloads(edge: &Edge) -> Value {

@@ -5,6 +5,7 @@ mod support;
 
 use std::net::SocketAddr;
 
+use support::places::BEARER_JWT;
 use support::{
     Answer, Connection, Customer, Edge, Failure, HeldShop, Shop, eventually, request, said,
     stateless_bagisto,
@@ -21,14 +22,7 @@ fn table(upstream: SocketAddr, when: &str, more: &str) -> String {
 name     = "main"
 upstream = ["{upstream}"]
 
-[shop.token]
-algorithms         = ["HS256"]
-secret_file        = "{{secret_file}}"
-max_token_lifetime = "30d"
-
-[[shop.credential]]
-header  = "authorization"
-schemes = ["Bearer"]
+{BEARER_JWT}
 
 [[shop.logout]]
 paths  = ["{LOGOUT}"]

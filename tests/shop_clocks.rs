@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use doorward::clock;
 use serde_json::json;
+use support::places::BEARER_JWT;
 use support::{
     Answer, Edge, Failure, FakeClock, Shop, asked_shop_table, eventually, request, said,
     stateless_bagisto,
@@ -39,14 +40,7 @@ name     = "main"
 upstream = {upstreams:?}
 {keys}
 
-[shop.token]
-algorithms         = ["HS256"]
-secret_file        = "{{secret_file}}"
-max_token_lifetime = "30d"
-
-[[shop.credential]]
-header  = "authorization"
-schemes = ["Bearer"]
+{BEARER_JWT}
 
 [[shop.logout]]
 paths  = ["{LOGOUT}"]

@@ -7,25 +7,14 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 
-use support::places::PAGE;
+use support::places::{PAGE, open_shop, page};
 use support::{
     Connection, Customer, Edge, HeldShop, Manager, Shop, eventually, raw, request, shop_table,
-    shop_table_at, stateless_bagisto, try_raw,
+    shop_table_at, try_raw,
 };
 
 /// Longer than any test waits.
 const NEVER: &str = "[drain]\ntimeout = \"1h\"\n";
-
-/// A shop whose page anybody may see.
-fn open_shop() -> Shop {
-    let shop = stateless_bagisto();
-    shop.recite(PAGE, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
-    shop
-}
-
-fn page() -> Vec<u8> {
-    request("GET", PAGE, &[], b"")
-}
 
 /// An edge in front of a shop that answers when the test says so.
 fn held(drain: &str) -> (Shop, HeldShop, Edge) {

@@ -14,22 +14,10 @@ use std::thread;
 use std::time::Duration;
 
 use doorward::clock;
-use support::places::PAGE;
+use support::places::{PAGE, open_shop, page};
 use support::{
-    Connection, Customer, Edge, Manager, Shop, eventually, raw, request, shop_table,
-    stateless_bagisto, try_raw,
+    Connection, Customer, Edge, Manager, Shop, eventually, raw, request, shop_table, try_raw,
 };
-
-/// A shop whose page anybody may see.
-fn open_shop() -> Shop {
-    let shop = stateless_bagisto();
-    shop.recite(PAGE, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
-    shop
-}
-
-fn page() -> Vec<u8> {
-    request("GET", PAGE, &[], b"")
-}
 
 fn served_at(address: SocketAddr, shop: &Shop) -> String {
     format!("listen = [\"{address}\"]\n{}", shop_table(shop))
@@ -152,7 +140,7 @@ fn a_socket_that_nothing_asks_for_ends_the_start() {
         .err()
         .unwrap();
     assert_eq!(refused.code, Some(69), "{}", refused.stderr);
-    let told = format!("systemd hands over a socket on 127.0.0.1:{port}");
+    let told = format!("systemd passes a socket on 127.0.0.1:{port}");
     assert!(refused.stderr.contains(&told), "{}", refused.stderr);
     assert!(
         refused.stderr.contains("ListenStream="),

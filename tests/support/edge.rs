@@ -72,28 +72,8 @@ pub fn shop_table_at(shop: &Shop, upstream: &[SocketAddr]) -> String {
     )
 }
 
-/// The `[[shop]]` table of a shop whose tokens are opaque, without a preset. Its sub-tables may follow.
-pub fn opaque_shop_table(shop: &Shop) -> String {
-    format!(
-        r#"
-[[shop]]
-name     = "main"
-upstream = ["{}"]
-
-[shop.token]
-kind               = "opaque"
-max_token_lifetime = "30d"
-
-[shop.limits]
-unverified_per_client_minute = 10000
-"#,
-        shop.address()
-    )
-}
-
-/// The `[[shop]]` table of a shop that is asked about its opaque bearers, without a preset. `of_token` and `ask` are keys of
-/// `[shop.token]` and `[shop.token.introspection]`. Its sub-tables may follow.
-pub fn asked_shop_table(shop: &Shop, of_token: &str, ask: &str) -> String {
+/// The `[[shop]]` and `[shop.token]` tables of a shop whose tokens are opaque, with more keys of the latter.
+fn opaque_tokens(shop: &Shop, of_token: &str) -> String {
     format!(
         r#"
 [[shop]]
@@ -104,16 +84,31 @@ upstream = ["{}"]
 kind               = "opaque"
 max_token_lifetime = "30d"
 {of_token}
+"#,
+        shop.address()
+    )
+}
 
+/// The `[[shop]]` table of a shop whose tokens are opaque, without a preset. Its sub-tables may follow.
+pub fn opaque_shop_table(shop: &Shop) -> String {
+    let limits = "[shop.limits]\nunverified_per_client_minute = 10000\n";
+    opaque_tokens(shop, "") + limits
+}
+
+/// The `[[shop]]` table of a shop that is asked about its opaque bearers, without a preset. `of_token` and `ask` are keys of
+/// `[shop.token]` and `[shop.token.introspection]`. Its sub-tables may follow.
+pub fn asked_shop_table(shop: &Shop, of_token: &str, ask: &str) -> String {
+    let asked = format!(
+        r#"
 [shop.token.introspection]
 {ask}
 
 [[shop.credential]]
 header  = "authorization"
 schemes = ["Bearer"]
-"#,
-        shop.address()
-    )
+"#
+    );
+    opaque_tokens(shop, of_token) + &asked
 }
 
 /// Runs the binary on its own, with no edge behind it.

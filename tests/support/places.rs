@@ -1,9 +1,33 @@
 //! The places in a request where a credential may stand, and requests that have one there.
 
-use super::{Shop, request};
+use super::{Shop, request, stateless_bagisto};
 
 /// A page that every shop has; who asks for it is the shop's business.
 pub const PAGE: &str = "/cart";
+/// The tables of a shop whose tokens are signed bearers.
+pub const BEARER_JWT: &str = r#"
+[shop.token]
+algorithms         = ["HS256"]
+secret_file        = "{secret_file}"
+max_token_lifetime = "30d"
+
+[[shop.credential]]
+header  = "authorization"
+schemes = ["Bearer"]
+"#;
+
+/// A shop that shows its page without a token.
+pub fn open_shop() -> Shop {
+    let shop = stateless_bagisto();
+    shop.recite(PAGE, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    shop
+}
+
+/// A request for the page, without a token.
+pub fn page() -> Vec<u8> {
+    request("GET", PAGE, &[], b"")
+}
+
 /// Where Bagisto's customers log out.
 pub const LOGOUT: &str = "/api/shop/customers/logout";
 /// Where Doorward itself logs them out.
