@@ -345,13 +345,13 @@ pub(super) mod tests {
 
     fn choose(upstreams: &Upstreams, failed: &[Arc<UpstreamServer>]) -> Option<InFlightGuard> {
         let head = http::Request::new(()).into_parts().0;
-        upstreams.guard(&head, || IpAddr::from([192, 0, 2, 7]), failed)
+        upstreams.choose(&head, || IpAddr::from([192, 0, 2, 7]), failed)
     }
 
     /// Where so many requests go that fail nowhere.
     fn spread(upstreams: &Upstreams, requests: usize) -> Vec<String> {
-        let errands = (0..requests).map(|_| guard(upstreams, &[]).unwrap());
-        let mut ports: Vec<_> = errands
+        let guards = (0..requests).map(|_| choose(upstreams, &[]).unwrap());
+        let mut ports: Vec<_> = guards
             .map(|guard| guard.server().address.to_string())
             .collect();
         ports.sort();
@@ -369,7 +369,7 @@ pub(super) mod tests {
     fn a_request_tries_every_server_once() {
         let upstreams = upstreams(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
         let mut failed = Vec::new();
-        while let Some(guard) = guard(&upstreams, &failed) {
+        while let Some(guard) = choose(&upstreams, &failed) {
             assert!(upstreams.has_other(&failed));
             failed.push(Arc::clone(guard.server()));
         }
@@ -416,7 +416,7 @@ pub(super) mod tests {
     #[test]
     fn a_reload_keeps_what_is_known_of_servers_that_stay() {
         let old = upstreams(&["10.0.0.1:80", "10.0.0.2:80", "shop.invalid:80"]);
-        let guard = guard(&old, &[]).unwrap();
+        let guard = choose(&old, &[]).unwrap();
         fail_often(&old, guard.server());
         let mut before = old.servers();
         let new = upstreams(&[
