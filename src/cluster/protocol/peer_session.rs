@@ -224,6 +224,9 @@ impl PeerSession {
         (stamp_ms, wall_there_ms): (u64, u64),
         (now_ms, wall_ms): (u64, u64),
     ) {
+        if stamp_ms == 0 {
+            return; // an earlier version answers
+        }
         self.clock.answered(asked_ms, stamp_ms, now_ms);
         let halfway_ms = now_ms.saturating_sub(asked_ms) / 2;
         let then_ms = wall_ms.saturating_sub(halfway_ms);

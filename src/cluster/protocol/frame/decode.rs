@@ -284,7 +284,6 @@ mod tests {
     fn frames() -> Vec<Frame> {
         let node = NodeName::parse("shop-1.eu").unwrap();
         let origin = Origin::from_bytes([7; 16]);
-        let section = Section::Window(Window::from_number(5));
         let rows = vec![
             Row::from_bytes([1; Row::BYTES]),
             Row::from_bytes([2; Row::BYTES]),
@@ -302,22 +301,7 @@ mod tests {
                 has_left: true,
             }],
         };
-        let summary = |section| Summary {
-            section,
-            count: 3,
-            sum: Sum(4, u64::MAX),
-            until: UnixTime::FOREVER,
-        };
-        let step = |step| Frame::Reconcile { number: 4, step };
-        let of_all = [
-            section,
-            Section::Undated(15),
-            Section::Cutoffs(0),
-            Section::Dates(DateKind::Seen, 9),
-            Section::Dates(DateKind::Ended, 255),
-        ]
-        .map(summary);
-        vec![
+        let mut frames = vec![
             Frame::Hello(Hello {
                 version: VERSION,
                 node,
@@ -343,34 +327,60 @@ mod tests {
             },
             Frame::Want { origin, after: 3 },
             Frame::Gone,
-            step(ReconcileStep::Summaries {
-                beyond: UnixTime::from_seconds(60),
-                summaries: of_all.to_vec(),
-            }),
-            step(ReconcileStep::Differences {
-                vector,
-                summaries: Vec::new(),
-            }),
-            step(ReconcileStep::SendAll { section }),
-            step(ReconcileStep::Negotiate {
-                section,
-                message: Bytes::from_static(b"abc"),
-            }),
-            step(ReconcileStep::Fetch {
-                section,
-                items: vec![[3; 32], [4; 32]],
-            }),
-            step(ReconcileStep::Rows {
-                section,
-                rows,
-                is_last: true,
-            }),
             Frame::Goodbye(Goodbye::Leaving),
             Frame::Certificates(vec![
                 vec![Bytes::from_static(b"leaf"), Bytes::from_static(b"between")],
                 Vec::new(),
             ]),
+        ];
+        frames.extend(steps_of_a_comparison(rows, vector));
+        frames
+    }
+
+    fn steps_of_a_comparison(rows: Vec<Row>, vector: Vector) -> impl Iterator<Item = Frame> {
+        let section = Section::Window(Window::from_number(5));
+        let summary = |section| Summary {
+            section,
+            count: 3,
+            sum: Sum(4, u64::MAX),
+            until: UnixTime::FOREVER,
+        };
+        let of_all = [
+            section,
+            Section::Undated(15),
+            Section::Cutoffs(0),
+            Section::Dates(DateKind::Seen, 9),
+            Section::Dates(DateKind::Ended, 255),
         ]
+        .map(summary);
+        let steps = [
+            ReconcileStep::Summaries {
+                beyond: UnixTime::from_seconds(60),
+                summaries: of_all.to_vec(),
+            },
+            ReconcileStep::Differences {
+                vector,
+                summaries: Vec::new(),
+            },
+            ReconcileStep::SendAll { section },
+            ReconcileStep::Negotiate {
+                section,
+                message: Bytes::from_static(b"abc"),
+            },
+            ReconcileStep::Fetch {
+                section,
+                items: vec![[3; 32], [4; 32]],
+            },
+            ReconcileStep::Rows {
+                section,
+                rows,
+                is_last: true,
+            },
+        ];
+        let number = 4;
+        steps
+            .into_iter()
+            .map(move |step| Frame::Reconcile { number, step })
     }
 
     #[test]

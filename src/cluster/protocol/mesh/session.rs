@@ -101,10 +101,8 @@ impl Mesh {
                 stamp_ms,
                 now_ms,
             } => {
-                if stamp_ms > 0 {
-                    let here = (now.uptime_ms, now.wall_ms);
-                    session.on_pong(asked_ms, (stamp_ms, now_ms), here);
-                }
+                let here = (now.uptime_ms, now.wall_ms);
+                session.on_pong(asked_ms, (stamp_ms, now_ms), here);
                 Vec::new()
             }
             Frame::Delta {
@@ -133,10 +131,7 @@ impl Mesh {
                 Vec::new()
             }
             Frame::Ack { origin, reached } => {
-                let (own, last) = self.history.own();
-                let is_own = origin == own;
-                let reached = if is_own { reached.min(last) } else { reached };
-                steps.acked = Some((peer.node.clone(), origin, reached));
+                steps.acked = Some((peer.node.clone(), origin, self.known_of(origin, reached)));
                 Vec::new()
             }
             Frame::Want { origin, after } => self.rows_wanted(origin, after),
@@ -210,6 +205,16 @@ impl Mesh {
         frames
             .map(|chains| Frame::Certificates(chains.to_vec()))
             .collect()
+    }
+
+    /// As much of an origin as there can be: of this node's own no more than it has revoked.
+    fn known_of(&self, origin: Origin, reached: u64) -> u64 {
+        let (own, last) = self.history.own();
+        if origin == own {
+            reached.min(last)
+        } else {
+            reached
+        }
     }
 
     /// The first message of a peer: its name must be in its certificate, and there is one connection to it.
