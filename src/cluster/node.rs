@@ -1,4 +1,4 @@
-//! This node at work: what runs, how it fares, and how it ends.
+//! This node: its start, its status and its end.
 
 use std::fmt;
 use std::io;
@@ -31,7 +31,7 @@ use crate::revocation::{Import, NodeName, Origin, Progress, Revocations};
 /// How long a node that stops waits until others have its last messages.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// This node among others.
+/// A node of the cluster, as the protocol sees it.
 pub struct Node {
     shared: Arc<Shared>,
     /// `None`: there is no bus.

@@ -1,4 +1,4 @@
-//! What is to be done on one connection: orders in a queue.
+//! The queue of commands of one connection.
 
 use std::future::pending;
 use std::sync::Arc;

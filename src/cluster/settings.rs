@@ -1,4 +1,4 @@
-//! What the operator says of the cluster.
+//! The settings of the cluster.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What all tasks of a node share: the mesh, and the clock and the disk around it.
+//! The state that all tasks of a node share: the mesh, its connections and the revocations.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What all tasks of this node at the bus share.
+//! The state that all tasks of this node at the bus share.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! What the mesh has to say to one node that is heard on the bus.
+//! Messages of the mesh to one node on the bus.
 
 use std::sync::Arc;
 

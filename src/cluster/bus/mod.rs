@@ -1,4 +1,4 @@
-//! A stream of Redis or Valkey that carries what nodes say to each other where no connection does.
+//! The bus: a stream of Redis or Valkey that carries the frames of nodes that have no connection to each other.
 
 mod client;
 mod connector;

@@ -1,4 +1,4 @@
-//! Where a node is in the stream, and whether something was lost from it that was not read.
+//! A node's position in the stream, and the detection of lost entries.
 
 use std::fmt;
 use std::str;

@@ -1,4 +1,4 @@
-//! What this node receives from the bus: the presence of other nodes, broadcasts, and messages to this node.
+//! The receiver of the bus: the presence of other nodes, broadcasts, and messages to this node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

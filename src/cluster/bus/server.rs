@@ -1,4 +1,4 @@
-//! What the server is asked: Redis of version 6.2 and later, or Valkey.
+//! The commands to the bus's server: Redis of version 6.2 and later, or Valkey.
 
 use std::time::Duration;
 

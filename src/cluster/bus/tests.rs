@@ -1,4 +1,4 @@
-//! What a node makes of a bus, without one.
+//! Tests of the mesh with a simulated bus.
 
 use std::sync::Arc;
 use std::time::Duration;

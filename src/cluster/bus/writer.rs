@@ -1,5 +1,5 @@
-//! What this node writes to the bus: broadcasts of its own revocations, straight from the history, its pings, and
-//! messages to single nodes.
+//! The writer of the bus: broadcasts of this node's own revocations, straight from the history, its pings, and messages
+//! to single nodes.
 //!
 //! The history is the queue of what is to be written: a bus that is slow, or away for hours, costs nothing and delays
 //! nothing else. What the history no longer keeps is found by comparing sets.

@@ -1,4 +1,4 @@
-//! What a machine that wants to be a node and the node that invited it say to each other.
+//! The messages of an enrolment.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Which nodes there are, and when each was last heard, directly or from others.
+//! The failure detector: when each node was last heard, directly or by way of others.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What another node may say at the most: it can revoke too much, so it is kept from doing so for ever.
+//! Limits on what another node may revoke: it can revoke too much, but not for ever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Which nodes there really are: those that introduced themselves here, and those whose certificates were relayed.
+//! The members of the cluster: nodes that introduced themselves here, and nodes whose certificates were relayed.
 //!
 //! An origin is counted only if its own node introduced it, over a connection with a certificate of that name or on the
 //! bus under that name, and if the origin was made for the name: no node can take the origin of another by being first.

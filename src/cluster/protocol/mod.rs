@@ -1,4 +1,4 @@
-//! What nodes say to each other and what follows from it: without socket, clock or disk.
+//! The protocol of nodes, without socket, clock or disk.
 
 pub(crate) mod bus_health;
 pub(crate) mod counters;

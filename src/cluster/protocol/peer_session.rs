@@ -1,4 +1,4 @@
-//! What is known of one connection to another node.
+//! The session with a peer: what is known of one connection to it.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -36,7 +36,7 @@ const ROUND_PATIENCE_MS: u64 = 20_000;
 /// Beyond how many origins it is forgotten when they were asked for.
 const WANTED_MAX: usize = 4096;
 
-/// What carries what two nodes say to each other.
+/// What carries the frames of two nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinkKind {
     /// A connection of their own.
@@ -181,7 +181,7 @@ impl PeerSession {
         })
     }
 
-    /// The peer says where it stands. Of what it knows this is `known` here, but for this node's own.
+    /// Takes in a ping of the peer. Of what it knows this is `known` here, but for this node's own.
     pub(crate) fn on_ping(&mut self, ping: Ping, own: Origin, known: &Vector) {
         let reached = |origin: &Origin| {
             let counted = known.get(origin).copied().unwrap_or_default();

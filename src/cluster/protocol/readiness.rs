@@ -1,4 +1,4 @@
-//! When a node may judge credentials: what it must have heard from others first.
+//! When a node may judge credentials: what it must have learnt from others first.
 
 use super::discovery::Reachability;
 use super::failure_detector::FailureDetector;

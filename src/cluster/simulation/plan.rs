@@ -1,4 +1,4 @@
-//! What a world is like, and what may happen in it.
+//! The plan of a world: its machines, its network and its accidents.
 
 use super::chance::Chance;
 use crate::cluster::protocol::readiness::ReadinessPolicy;

@@ -1,4 +1,4 @@
-//! A peer with a certificate of its own that says what no node would.
+//! A malicious peer with a valid certificate, which sends what no node would.
 
 use super::chance::Chance;
 use super::process::origin_of;

@@ -1,4 +1,4 @@
-//! What is played: worlds of every seed, and some that were made by hand.
+//! The worlds that are simulated: one for every seed, and some made by hand.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! What nodes say to each other.
+//! The messages of nodes.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ pub(crate) const ROWS_MAX: usize = 8192;
 /// How many certificates of nodes travel in one frame.
 pub(crate) const CHAINS_MAX: usize = 32;
 
-/// What one node says to another.
+/// A message from one node to another.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Frame {
     /// The first message of both sides.
     Hello(Hello),
-    /// I am alive; twice a second.
+    /// A heartbeat, twice a second.
     Ping(Ping),
     /// The answer to a ping, by which both clocks are compared.
     Pong {
@@ -135,7 +135,7 @@ pub(crate) struct Hello {
     pub(crate) ping: Ping,
 }
 
-/// What a node says of itself again and again.
+/// A heartbeat: the state and the knowledge of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ping {
     /// The time of day there, in milliseconds since the epoch.
@@ -178,7 +178,7 @@ pub(crate) enum Goodbye {
     Quarantine,
 }
 
-/// The bytes are none that a node would send.
+/// The bytes are no valid frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidFrame(pub(crate) &'static str);
 

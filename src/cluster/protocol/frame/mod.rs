@@ -1,4 +1,4 @@
-//! What nodes say to each other, and its bytes.
+//! The messages of nodes, and their bytes.
 
 mod decode;
 mod encode;

@@ -1,4 +1,4 @@
-//! What a node does with what others say: no socket, no clock and no disk, so that it can be played through.
+//! The mesh: what a node does with the messages of others. It has no socket, clock or disk, so that it can be simulated.
 
 mod bus;
 mod comparison;

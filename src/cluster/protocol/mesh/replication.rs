@@ -1,4 +1,4 @@
-//! Rows that go from node to node by their numbers, and what is said of them.
+//! Replication of rows by their numbers: pushing, acknowledging, and asking for missing ones.
 
 use std::sync::atomic::Ordering;
 

@@ -53,7 +53,7 @@ impl Mesh {
         self.remove_link(link).map(|route| route.peer.node)
     }
 
-    /// A peer said something.
+    /// Handles a message of a peer.
     pub(crate) fn on_message(
         &self,
         link: LinkId,
@@ -82,7 +82,7 @@ impl Mesh {
         Ok(steps)
     }
 
-    /// What is said in return to a message of a known peer.
+    /// The answers to a message of a known peer.
     fn answers_to(
         &self,
         frame: Frame,
@@ -370,7 +370,7 @@ impl Mesh {
         Ok(())
     }
 
-    /// The peer says where it stands.
+    /// Takes in a ping of the peer.
     pub(super) fn note_ping(&self, session: &mut PeerSession, ping: Ping) {
         let counted = self.history.vector();
         session.on_ping(ping, self.history.own().0, &counted);

@@ -1,4 +1,4 @@
-//! What a node knows of itself and of others: no socket, no clock and no disk, so that it can be played through.
+//! The state of the mesh: this node, its links and its view of the cluster.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::cluster::protocol::peer_session::{LinkKind, PeerId, PeerSession};
 use crate::cluster::protocol::readiness::{ReadinessPolicy, SyncProgress};
 use crate::revocation::{History, NodeName, Origin, Set};
 
-/// This node among others.
+/// A node of the cluster, as the protocol sees it.
 pub(crate) struct Mesh {
     pub(crate) name: NodeName,
     pub(crate) set: Arc<Set>,
@@ -52,7 +52,7 @@ pub(super) struct NodeCertificates {
     pub(super) names_of: NamesOf,
 }
 
-/// What decides where this node stands.
+/// What decides the state of this node.
 pub(super) struct SeenNow {
     pub(super) members: FailureDetector,
     pub(super) nodes: Membership,

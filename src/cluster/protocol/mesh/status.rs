@@ -1,4 +1,4 @@
-//! What this node says of itself, what is due, and how it fares.
+//! The periodic work of the mesh, and its status for operators.
 
 use std::sync::Arc;
 

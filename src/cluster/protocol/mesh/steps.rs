@@ -1,4 +1,4 @@
-//! What goes into the mesh and comes out of it: moments, and what is to be done.
+//! The inputs and outputs of the mesh: clock readings, and steps to be carried out.
 
 use crate::clock::UnixTime;
 use crate::cluster::protocol::frame::Frame;
@@ -22,7 +22,7 @@ impl Now {
     }
 }
 
-/// What is to be done about what was said.
+/// What is to be done after a message or a tick.
 #[derive(Default)]
 pub(crate) struct Steps {
     /// To be sent, in this order.

@@ -1,4 +1,4 @@
-//! What happens to the machines of a world.
+//! The accidents of a world.
 
 use std::time::Duration;
 

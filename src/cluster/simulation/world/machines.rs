@@ -1,4 +1,4 @@
-//! What the machines of a world do: their starts, turns and disks.
+//! The machines of a world: their starts, ticks and disks.
 
 use super::state::{Event, HANG_UP_MS, NodeLife, SILENCE_MAX_MS, TICK_MS, World};
 use crate::cluster::protocol::frame::{Frame, ReconcileStep};

@@ -1,4 +1,4 @@
-//! The end of a world: everything is mended, and all come to know the same.
+//! The end of a world: everything is mended, and all machines come to know the same.
 
 use super::state::{NodeLife, PATIENCE_MS, PEACE_MS, World};
 use crate::clock::UnixTime;

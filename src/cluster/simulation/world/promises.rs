@@ -1,4 +1,4 @@
-//! What must be so in a world, whatever happens.
+//! The promises that every world must keep.
 
 use std::collections::BTreeMap;
 

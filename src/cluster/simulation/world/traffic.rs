@@ -1,4 +1,4 @@
-//! What goes from machine to machine: connections, and what is sent over them.
+//! The traffic of a world: connections, and the frames on them.
 
 use super::state::{Event, NodeLife, World, is_small_talk, machine_at};
 use crate::cluster::protocol::frame::{Frame, Goodbye};
