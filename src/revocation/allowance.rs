@@ -126,6 +126,8 @@ fn networks_of(client: IpAddr) -> [ClientNetwork; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     const START: UnixTime = UnixTime::EPOCH;
