@@ -243,7 +243,7 @@ fn a_server_on_which_requests_fail_is_left_out_for_a_while() {
     let answers: Vec<_> = (0..20).map(|_| get(&edge, "/", &[]).status).collect();
     let failed = answers.iter().filter(|status| **status == 502).count();
     assert!((3..=4).contains(&failed), "{answers:?}"); // once more if it took more than a second
-    assert!(has_logged(&edge, "the upstream is left out for a while"));
+    assert!(has_logged(&edge, "the upstream is ejected for a while"));
     bad.does(Deed::Say(ok("better")));
     eventually(|| who_answers(&edge) == "better good");
     assert!(has_logged(&edge, "the upstream answers again"));

@@ -190,7 +190,7 @@ fn the_watchdog_is_fed_only_while_customers_are_answered() {
         let lines = edge.log_lines();
         lines
             .iter()
-            .any(|line| line.contains("our own request was not answered"))
+            .any(|line| line.contains("the self-probe was not answered"))
     });
 }
 

@@ -129,6 +129,7 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::*;
+    use std::net::Ipv6Addr;
 
     const START: UnixTime = UnixTime::EPOCH;
 

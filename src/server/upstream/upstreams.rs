@@ -350,8 +350,8 @@ pub(super) mod tests {
 
     /// Where so many requests go that fail nowhere.
     fn spread(upstreams: &Upstreams, requests: usize) -> Vec<String> {
-        let guards = (0..requests).map(|_| choose(upstreams, &[]).unwrap());
-        let mut ports: Vec<_> = guards
+        let chosen = (0..requests).map(|_| choose(upstreams, &[]).unwrap());
+        let mut ports: Vec<_> = chosen
             .map(|guard| guard.server().address.to_string())
             .collect();
         ports.sort();
