@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::server::snapshot::SharedSnapshot;
 
-/// Chooses among the certificates of the site that is served now, so that a reload renews them.
+/// Chooses among the certificates of the current snapshot, so that a reload renews them.
 pub(crate) struct CertificateResolver(SharedSnapshot);
 
 impl fmt::Debug for CertificateResolver {
@@ -33,7 +33,7 @@ impl ResolvesServerCert for CertificateResolver {
     }
 }
 
-/// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, with the certificates of the site.
+/// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, with the certificates of the snapshot.
 pub(crate) fn settings(snapshot: &SharedSnapshot) -> pingora::Result<TlsSettings> {
     let mut settings = TlsSettings::intermediate("", "")?; // no files: the chooser has them
     settings.set_cert_resolver(Arc::new(CertificateResolver(Arc::clone(snapshot))));

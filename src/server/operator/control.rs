@@ -151,7 +151,7 @@ fn honoured_at(gate: &Gate) -> Vec<Value> {
 
 /// Whether a token would be refused, and why; `null`: only the shop knows.
 fn look(gate: &Gate, body: &[u8]) -> ControlResult {
-    let order = read(body)?;
+    let order = parse_order(body)?;
     let shop = shop_of(gate, &order)?;
     let Target::Token(text) = &order.target else {
         return Err((
@@ -232,7 +232,7 @@ impl Control {
 
     /// After a cutoff of every shop, revocations that this node has missed no longer matter.
     async fn revoke(&self, gate: &Gate, body: &[u8], peer: PeerProcess) -> ControlResult {
-        let order = read(body)?;
+        let order = parse_order(body)?;
         let PeerProcess { uid, pid } = peer;
         let what = order.target.name();
         // An unknown shop's name is not logged: it may be a token in the wrong place.
@@ -386,7 +386,7 @@ fn status_of(why: &ReloadError) -> StatusCode {
     }
 }
 
-fn read(body: &[u8]) -> Result<Order, (StatusCode, ControlFailure)> {
+fn parse_order(body: &[u8]) -> Result<Order, (StatusCode, ControlFailure)> {
     serde_json::from_slice(body).map_err(|error| {
         (
             StatusCode::BAD_REQUEST,

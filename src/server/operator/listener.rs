@@ -14,7 +14,7 @@ use prometheus_client::encoding::text;
 
 use super::gauges::Measured;
 use super::metrics::Metrics;
-use super::readiness::{Readiness, ReadinessCheck};
+use super::readiness::{ReadinessCheck, ReadinessReport};
 use crate::request::{Request, host_of};
 use crate::server::connection::limiter::ConnectionLimiter;
 use crate::server::process::traffic::Traffic;
@@ -113,7 +113,7 @@ impl OperatorPages {
 
     /// The failed checks, or with `verbose` all of them.
     fn readiness(&self, query: Option<&str>) -> Response<Vec<u8>> {
-        let checks = Readiness {
+        let checks = ReadinessReport {
             snapshot: &self.snapshot.load(),
             traffic: &self.traffic,
             notify: &self.reloads.notify,

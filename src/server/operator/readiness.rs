@@ -28,7 +28,7 @@ enum CheckState {
 }
 
 /// What the checks look at.
-pub(crate) struct Readiness<'a> {
+pub(crate) struct ReadinessReport<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) traffic: &'a Traffic,
     pub(crate) notify: &'a Notify,
@@ -36,7 +36,7 @@ pub(crate) struct Readiness<'a> {
     pub(crate) node: Option<&'a Node>,
 }
 
-impl Readiness<'_> {
+impl ReadinessReport<'_> {
     /// All checks, the gravest first.
     pub(crate) fn checks(&self) -> Vec<ReadinessCheck> {
         let mut checks = vec![self.process(), self.journal()];

@@ -105,8 +105,8 @@ pub(crate) struct UpstreamRefresh {
 }
 
 impl UpstreamRefresh {
-    /// Of the site that is served.
-    pub(crate) fn of(snapshot: SharedSnapshot) -> Self {
+    /// For the servers of the current snapshot.
+    pub(crate) fn new(snapshot: SharedSnapshot) -> Self {
         let connector = Arc::new(Connector::new(None));
         Self {
             snapshot,

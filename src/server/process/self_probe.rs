@@ -20,7 +20,7 @@ use crate::server::connection::limiter::ConnectionLimiter;
 use crate::server::operator::client::status_of;
 
 /// The header of these requests; only this process knows its value.
-const HEADER: HeaderName = HeaderName::from_static("x-doorward-pulse");
+const HEADER: HeaderName = HeaderName::from_static("x-doorward-probe");
 
 /// Sends requests to this process's own listeners.
 pub(crate) struct SelfProbe {
@@ -235,10 +235,10 @@ mod tests {
         let head = served.join().unwrap();
         assert!(head.contains(&format!("{HEADER}: {}\r\n", self_probe.key)));
         let (address, served) = listener("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        let silent = probe_through(address, false)
+        let failed = probe_through(address, false)
             .probe_all(PATIENCE)
             .unwrap_err();
-        assert_eq!(silent.error.to_string(), "it answered 200 OK");
+        assert_eq!(failed.error.to_string(), "it answered 200 OK");
         served.join().unwrap();
     }
 
@@ -270,8 +270,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let self_probe = probe_through(address, false);
-        let silent = self_probe.probe_all(Duration::from_millis(50)).unwrap_err();
-        assert_eq!(silent.address, address);
+        let failed = self_probe.probe_all(Duration::from_millis(50)).unwrap_err();
+        assert_eq!(failed.address, address);
     }
 
     #[test]

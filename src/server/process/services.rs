@@ -94,8 +94,8 @@ fn add_background(server: &mut Server, proxy: &Proxy, reloads: &Arc<Reloader>, h
     };
     server.add_service(background_service("housekeeping", Housekeeping(snapshot())));
     server.add_service(background_service(
-        "upkeep",
-        UpstreamRefresh::of(snapshot()),
+        "upstream refresh",
+        UpstreamRefresh::new(snapshot()),
     ));
     server.add_service(background_service("keys", refresh));
     server.add_service(background_service("reload", hangups));

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use pingora::Result;
 use pingora_proxy::Session;
 
+use super::budget::BodyShare;
 use super::encoding::{self, Encoding};
 use super::read_ahead::{self, Body, ReadAhead};
 use crate::clock;
@@ -46,7 +47,7 @@ impl Proxy {
             return Ok(Ok(None));
         }
         let encoding = Encoding::of(&session.req_header().headers);
-        // Where no rule is about the body it is looked through as it came, for many a shop ignores its encoding.
+        // Without a rule about the body it is swept as received, because many shops ignore its encoding.
         let is_swept = need == BodyNeed::Sweep;
         if encoding == Encoding::Unknown && !is_swept {
             return Ok(if passes_unread {
@@ -74,26 +75,20 @@ impl Proxy {
             }
             Body::Unreadable(refusal, _) => return Ok(Err(Refused::of(shop, refusal))),
         };
-        let examined = match encoding {
-            Encoding::Identity | Encoding::Unknown => Ok(sent.clone()),
-            Encoding::Gzip => encoding::decode_gzip(&sent, share),
+        let examined = match decoded(encoding, &sent, share) {
+            Ok(examined) => Some(examined),
+            Err(Refusal::EncodedBody) if is_swept => Some(sent.clone()),
+            Err(Refusal::UnreadableBody | Refusal::EncodedBody) if passes_unread => None,
+            Err(refusal) => return Ok(Err(Refused::of(shop, refusal))),
         };
-        Ok(match examined {
-            Ok(examined) => Ok(Some(ExaminedBody {
-                sent,
-                examined: Some(examined),
-            })),
-            Err(Refusal::EncodedBody) if is_swept => {
-                let examined = Some(sent.clone());
-                Ok(Some(ExaminedBody { sent, examined }))
-            }
-            Err(Refusal::UnreadableBody | Refusal::EncodedBody) if passes_unread => {
-                Ok(Some(ExaminedBody {
-                    sent,
-                    examined: None,
-                }))
-            }
-            Err(refusal) => Err(Refused::of(shop, refusal)),
-        })
+        Ok(Ok(Some(ExaminedBody { sent, examined })))
+    }
+}
+
+/// The body without its coding. An unknown coding only comes here where the body is swept as received.
+fn decoded(encoding: Encoding, sent: &Bytes, share: &BodyShare) -> Result<Bytes, Refusal> {
+    match encoding {
+        Encoding::Identity | Encoding::Unknown => Ok(sent.clone()),
+        Encoding::Gzip => encoding::decode_gzip(sent, share),
     }
 }
