@@ -110,15 +110,6 @@ impl From<Flaw> for Refusal {
     }
 }
 
-/// What is fixed about a refusal.
-struct Facts {
-    status: StatusCode,
-    /// The error code of the challenge (RFC 6750 section 3.1). A request without a credential has none.
-    error_code: Option<&'static str>,
-    name: &'static str,
-    message: &'static str,
-}
-
 const INVALID_TOKEN: &str = "invalid_token";
 const INVALID_REQUEST: &str = "invalid_request";
 
@@ -172,22 +163,181 @@ impl Refusal {
 
     /// The status of the answer, where the shop does not say otherwise.
     pub const fn status(self) -> StatusCode {
-        self.facts().status
+        match self {
+            Self::BadHost
+            | Self::BadTarget
+            | Self::AmbiguousLength
+            | Self::RepeatedCoding
+            | Self::Malformed
+            | Self::AmbiguousPath
+            | Self::TwoCredentials
+            | Self::MalformedCredential
+            | Self::NominatedCredential
+            | Self::NominatedIdentity => StatusCode::BAD_REQUEST,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::TraceRefused | Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnreadableBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::EncodedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ReadAheadFull
+            | Self::KeysMissing
+            | Self::KeyPending
+            | Self::Unconfirmed
+            | Self::Syncing
+            | Self::NotDurable
+            | Self::NoUpstream => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UnknownDocument { .. } => StatusCode::OK,
+            Self::Unverifiable(_)
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::Revoked { .. }
+            | Self::NoCredential
+            | Self::NoClientKey => StatusCode::UNAUTHORIZED,
+            Self::BadClientKey | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::TooManyLogouts => StatusCode::TOO_MANY_REQUESTS,
+            Self::UpstreamFailed => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
     }
 
-    /// The error code of the challenge, if it has one.
+    /// The error code of the challenge (RFC 6750 section 3.1), if it has one. A request without a credential has none.
     pub const fn error_code(self) -> Option<&'static str> {
-        self.facts().error_code
+        match self {
+            Self::TwoCredentials
+            | Self::MalformedCredential
+            | Self::NominatedCredential
+            | Self::NominatedIdentity => Some(INVALID_REQUEST),
+            Self::Unverifiable(_) | Self::Expired | Self::NotYetValid | Self::Revoked { .. } => {
+                Some(INVALID_TOKEN)
+            }
+            Self::BadHost
+            | Self::BadTarget
+            | Self::TargetTooLong
+            | Self::HeadTooLong
+            | Self::HeadTimeout
+            | Self::AmbiguousLength
+            | Self::UnknownHost
+            | Self::UnknownCoding
+            | Self::RepeatedCoding
+            | Self::Malformed
+            | Self::AmbiguousPath
+            | Self::TraceRefused
+            | Self::UnreadableBody
+            | Self::EncodedBody
+            | Self::ReadAheadFull
+            | Self::UnknownDocument { .. }
+            | Self::KeysMissing
+            | Self::KeyPending
+            | Self::Unconfirmed
+            | Self::Syncing
+            | Self::NoCredential
+            | Self::NoClientKey
+            | Self::BadClientKey
+            | Self::CrossSite
+            | Self::MethodNotAllowed { .. }
+            | Self::TooManyLogouts
+            | Self::NotDurable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout
+            | Self::NoUpstream => None,
+        }
     }
 
     /// What the customer is told. Nothing of it comes from the request (standards 20).
     pub const fn message(self) -> &'static str {
-        self.facts().message
+        match self {
+            Self::BadHost => "The Host header is missing or malformed",
+            Self::BadTarget => "The request target is malformed",
+            Self::TargetTooLong => "The request target is too long",
+            Self::HeadTooLong => "The header fields are too large",
+            Self::HeadTimeout => "The request did not arrive in time",
+            Self::AmbiguousLength => "The length of the body is given in two ways",
+            Self::UnknownHost => "No shop is served under this host",
+            Self::UnknownCoding => "The transfer coding is not supported",
+            Self::RepeatedCoding => "The transfer coding is malformed",
+            Self::Malformed => "The request is malformed",
+            Self::AmbiguousPath => "The path can be read in more than one way",
+            Self::TraceRefused => "TRACE is not allowed",
+            Self::TwoCredentials => "More than one credential was sent",
+            Self::MalformedCredential => "The credential is malformed",
+            Self::NominatedCredential => "The Connection header names a credential",
+            Self::NominatedIdentity => "The Connection header names a header of the proxy",
+            Self::UnreadableBody => "The body is too large to be examined",
+            Self::EncodedBody => {
+                "The content encoding is not supported; send the body without one, or with gzip"
+            }
+            Self::ReadAheadFull => "Too many requests are being read; try again",
+            Self::UnknownDocument { .. } => "PersistedQueryNotFound",
+            Self::Unverifiable(_) => "The token is invalid",
+            Self::KeysMissing => "Tokens can't be verified yet; try again",
+            Self::KeyPending => "The token can't be verified yet; try again",
+            Self::Unconfirmed => "The token can't be verified now; try again",
+            Self::Syncing => "The service is not ready; try again",
+            Self::Expired => "The token has expired",
+            Self::NotYetValid => "The token is not valid yet",
+            Self::Revoked { .. } => "The token was revoked",
+            Self::NoCredential => "Authentication is required",
+            Self::NoClientKey => "A client key is required",
+            Self::BadClientKey => "The client key is invalid",
+            Self::CrossSite => "Logging out is only possible from the shop itself",
+            Self::MethodNotAllowed { .. } => "Method not allowed",
+            Self::TooManyLogouts => "Too many logouts",
+            Self::NotDurable => "The logout could not be stored; try again",
+            Self::UpstreamFailed => "The shop can't be reached",
+            Self::UpstreamTimeout => "The shop does not answer",
+            Self::NoUpstream => "The shop is not available; try again",
+        }
     }
 
     /// The word for logs and metrics.
     pub const fn name(self) -> &'static str {
-        self.facts().name
+        match self {
+            Self::BadHost => "bad_host",
+            Self::BadTarget => "bad_target",
+            Self::TargetTooLong => "target_too_long",
+            Self::HeadTooLong => "head_too_long",
+            Self::HeadTimeout => "head_timeout",
+            Self::AmbiguousLength => "ambiguous_length",
+            Self::UnknownHost => "unknown_host",
+            Self::UnknownCoding => "unknown_coding",
+            Self::RepeatedCoding => "repeated_coding",
+            Self::Malformed => "malformed",
+            Self::AmbiguousPath => "ambiguous_path",
+            Self::TraceRefused => "trace",
+            Self::TwoCredentials => "two_credentials",
+            Self::MalformedCredential => "malformed_credential",
+            Self::NominatedCredential => "nominated_credential",
+            Self::NominatedIdentity => "nominated_identity",
+            Self::UnreadableBody => "unreadable_body",
+            Self::EncodedBody => "encoded_body",
+            Self::ReadAheadFull => "read_ahead_full",
+            Self::UnknownDocument { .. } => "unknown_document",
+            Self::Unverifiable(_) => "unverifiable",
+            Self::KeysMissing => "keys_missing",
+            Self::KeyPending => "key_pending",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Syncing => "syncing",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Revoked {
+                cause: Cause::Unknown,
+                ..
+            } => "unknown_issue",
+            Self::Revoked { .. } => "revoked",
+            Self::NoCredential => "no_credential",
+            Self::NoClientKey => "no_client_key",
+            Self::BadClientKey => "bad_client_key",
+            Self::CrossSite => "cross_site",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::TooManyLogouts => "too_many_logouts",
+            Self::NotDurable => "not_durable",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::NoUpstream => "no_upstream",
+        }
     }
 
     /// Why exactly, for the log: the flaw of a token, or what it was revoked by.
@@ -222,201 +372,5 @@ impl Refusal {
     /// Whether the token is at fault: what a preset words for a whole logout as `invalid`.
     pub fn is_about_token(self) -> bool {
         self.error_code() == Some(INVALID_TOKEN)
-    }
-
-    #[expect(clippy::too_many_lines, reason = "a table: one row a refusal")]
-    const fn facts(self) -> Facts {
-        const fn facts(status: StatusCode, name: &'static str, message: &'static str) -> Facts {
-            Facts {
-                status,
-                error_code: None,
-                name,
-                message,
-            }
-        }
-        const fn bad_request(name: &'static str, message: &'static str) -> Facts {
-            Facts {
-                error_code: Some(INVALID_REQUEST),
-                ..facts(StatusCode::BAD_REQUEST, name, message)
-            }
-        }
-        const fn bad_token(name: &'static str, message: &'static str) -> Facts {
-            Facts {
-                error_code: Some(INVALID_TOKEN),
-                ..facts(StatusCode::UNAUTHORIZED, name, message)
-            }
-        }
-        match self {
-            Self::BadHost => facts(
-                StatusCode::BAD_REQUEST,
-                "bad_host",
-                "The Host header is missing or malformed",
-            ),
-            Self::BadTarget => facts(
-                StatusCode::BAD_REQUEST,
-                "bad_target",
-                "The request target is malformed",
-            ),
-            Self::TargetTooLong => facts(
-                StatusCode::URI_TOO_LONG,
-                "target_too_long",
-                "The request target is too long",
-            ),
-            Self::HeadTooLong => facts(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "head_too_long",
-                "The header fields are too large",
-            ),
-            Self::HeadTimeout => facts(
-                StatusCode::REQUEST_TIMEOUT,
-                "head_timeout",
-                "The request did not arrive in time",
-            ),
-            Self::AmbiguousLength => facts(
-                StatusCode::BAD_REQUEST,
-                "ambiguous_length",
-                "The length of the body is given in two ways",
-            ),
-            Self::UnknownHost => facts(
-                StatusCode::MISDIRECTED_REQUEST,
-                "unknown_host",
-                "No shop is served under this host",
-            ),
-            Self::UnknownCoding => facts(
-                StatusCode::NOT_IMPLEMENTED,
-                "unknown_coding",
-                "The transfer coding is not supported",
-            ),
-            Self::RepeatedCoding => facts(
-                StatusCode::BAD_REQUEST,
-                "repeated_coding",
-                "The transfer coding is malformed",
-            ),
-            Self::Malformed => facts(
-                StatusCode::BAD_REQUEST,
-                "malformed",
-                "The request is malformed",
-            ),
-            Self::AmbiguousPath => facts(
-                StatusCode::BAD_REQUEST,
-                "ambiguous_path",
-                "The path can be read in more than one way",
-            ),
-            Self::TraceRefused => facts(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "trace",
-                "TRACE is not allowed",
-            ),
-            Self::TwoCredentials => {
-                bad_request("two_credentials", "More than one credential was sent")
-            }
-            Self::MalformedCredential => {
-                bad_request("malformed_credential", "The credential is malformed")
-            }
-            Self::NominatedCredential => bad_request(
-                "nominated_credential",
-                "The Connection header names a credential",
-            ),
-            Self::NominatedIdentity => bad_request(
-                "nominated_identity",
-                "The Connection header names a header of the proxy",
-            ),
-            Self::UnreadableBody => facts(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "unreadable_body",
-                "The body is too large to be examined",
-            ),
-            Self::EncodedBody => facts(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "encoded_body",
-                "The content encoding is not supported; send the body without one, or with gzip",
-            ),
-            Self::ReadAheadFull => facts(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "read_ahead_full",
-                "Too many requests are being read; try again",
-            ),
-            Self::UnknownDocument { .. } => {
-                facts(StatusCode::OK, "unknown_document", "PersistedQueryNotFound")
-            }
-            Self::Unverifiable(_) => bad_token("unverifiable", "The token is invalid"),
-            Self::KeysMissing => facts(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "keys_missing",
-                "Tokens can't be verified yet; try again",
-            ),
-            Self::KeyPending => facts(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "key_pending",
-                "The token can't be verified yet; try again",
-            ),
-            Self::Unconfirmed => facts(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unconfirmed",
-                "The token can't be verified now; try again",
-            ),
-            Self::Syncing => facts(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "syncing",
-                "The service is not ready; try again",
-            ),
-            Self::Expired => bad_token("expired", "The token has expired"),
-            Self::NotYetValid => bad_token("not_yet_valid", "The token is not valid yet"),
-            Self::Revoked {
-                cause: Cause::Unknown,
-                ..
-            } => bad_token("unknown_issue", "The token was revoked"),
-            Self::Revoked { .. } => bad_token("revoked", "The token was revoked"),
-            Self::NoCredential => facts(
-                StatusCode::UNAUTHORIZED,
-                "no_credential",
-                "Authentication is required",
-            ),
-            Self::NoClientKey => facts(
-                StatusCode::UNAUTHORIZED,
-                "no_client_key",
-                "A client key is required",
-            ),
-            Self::BadClientKey => facts(
-                StatusCode::FORBIDDEN,
-                "bad_client_key",
-                "The client key is invalid",
-            ),
-            Self::CrossSite => facts(
-                StatusCode::FORBIDDEN,
-                "cross_site",
-                "Logging out is only possible from the shop itself",
-            ),
-            Self::MethodNotAllowed { .. } => facts(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "Method not allowed",
-            ),
-            Self::TooManyLogouts => facts(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too_many_logouts",
-                "Too many logouts",
-            ),
-            Self::NotDurable => facts(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "not_durable",
-                "The logout could not be stored; try again",
-            ),
-            Self::UpstreamFailed => facts(
-                StatusCode::BAD_GATEWAY,
-                "upstream_failed",
-                "The shop can't be reached",
-            ),
-            Self::UpstreamTimeout => facts(
-                StatusCode::GATEWAY_TIMEOUT,
-                "upstream_timeout",
-                "The shop does not answer",
-            ),
-            Self::NoUpstream => facts(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "no_upstream",
-                "The shop is not available; try again",
-            ),
-        }
     }
 }
