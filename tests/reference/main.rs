@@ -1,5 +1,9 @@
 //! `docs/reference/` says what the code says: each page is written from it and compared.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enums of syn are not ours"
+)]
 
 mod configuration;
 mod documented;

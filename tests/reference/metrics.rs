@@ -80,12 +80,12 @@ impl<'ast> Registered<'ast> {
                 && let Fields::Named(fields) = &item.fields
             {
                 let fields = fields.named.iter();
-                let named =
+                let types =
                     fields.map(|field| (field.ident.clone().unwrap().to_string(), &field.ty));
-                let named: Vec<_> = named.collect();
-                let names = named.iter().map(|(name, _)| name.clone()).collect();
+                let types: Vec<_> = types.collect();
+                let names = types.iter().map(|(name, _)| name.clone()).collect();
                 found.structs.insert(item.ident.to_string(), names);
-                found.fields.extend(named);
+                found.fields.extend(types);
             }
         }
         Bodies(&mut found.bodies).visit_file(file);
@@ -115,9 +115,8 @@ impl<'ast> Registered<'ast> {
         let (kind, ending) = match callee {
             "gauge" | "gauges" => ("gauge", String::new()),
             "counter" | "counters" => ("counter", "_total".to_owned()),
-            "timer" => ("histogram", format!("_{unit}")),
             "in_unit" if is_gauge(last) => ("gauge", format!("_{unit}")),
-            "in_unit" => ("histogram", format!("_{unit}")),
+            "timer" | "in_unit" => ("histogram", format!("_{unit}")),
             _ => panic!("what is registered by {callee}({name:?}, ...)?"),
         };
         let mut labels = Labels {
@@ -272,7 +271,9 @@ impl Visit<'_> for Labels<'_, '_> {
             && let Some(values) = self.of.locals.get(&name)
             && self.seen.insert(name)
         {
-            values.iter().for_each(|value| self.visit_expr(value));
+            for value in values {
+                self.visit_expr(value);
+            }
         }
     }
 }
