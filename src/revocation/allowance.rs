@@ -129,7 +129,6 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::*;
-    use std::net::Ipv6Addr;
 
     const START: UnixTime = UnixTime::EPOCH;
 

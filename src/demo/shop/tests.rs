@@ -1,12 +1,11 @@
 //! What the tests and the demo rely on in the pretend shop.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use std::net::TcpStream;
-
-use super::{Coinage, Mood, PretendShop, SeenRequest, ShopFailure, Storefront};
+use super::{Mood, PretendShop, ShopFailure, Storefront};
 
 /// Sends these bytes and reads until the shop closes the connection.
 pub(super) fn ask(shop: &PretendShop, request: &str) -> String {
