@@ -8,10 +8,10 @@
 mod configuration;
 mod documented;
 mod exit_codes;
-mod links;
 mod log_reasons;
 mod metrics;
 mod page;
+mod pages;
 mod shops;
 #[allow(
     dead_code,

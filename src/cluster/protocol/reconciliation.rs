@@ -23,7 +23,7 @@ const FEW: u64 = 512;
 /// How many entries of a section are asked for at once, in 2 MiB: a frame has an end, and what a node lacks has none.
 const FETCH_MAX: usize = 8 * ROWS_MAX;
 
-/// Finding a difference costs so many times what sending an entry does (`facts`: about 500 bytes against 33).
+/// Finding a difference costs so many times what sending an entry does (about 500 bytes against 33).
 const DIFFERENCE_COST: u64 = 16;
 
 /// A comparison that this node began.

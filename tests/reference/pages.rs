@@ -1,4 +1,4 @@
-//! The pages: links that lead somewhere, and a README of one screen or two.
+//! The pages: links that lead somewhere, a map of every folder, and a README of one screen or two.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -59,6 +59,26 @@ fn every_link_between_pages_leads_somewhere() {
         }
     }
     assert!(checked > 100, "only {checked} links were found");
+}
+
+#[test]
+fn every_folder_of_the_crate_is_on_the_map() {
+    let map = fs::read_to_string(Path::new(ROOT).join("ARCHITECTURE.md")).unwrap();
+    let is_folder = |path: &PathBuf| path.is_dir();
+    let below = |folder: &Path| {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().path()).filter(is_folder)
+    };
+    let source = Path::new(ROOT).join("src");
+    let folders: Vec<_> = below(&source).collect();
+    let subfolders: Vec<_> = folders.iter().flat_map(|folder| below(folder)).collect();
+    for folder in folders.iter().chain(&subfolders) {
+        let name = format!("`{}/`", folder.strip_prefix(&source).unwrap().display());
+        assert!(
+            map.contains(&name),
+            "ARCHITECTURE.md says nothing of {name}"
+        );
+    }
 }
 
 #[test]
