@@ -16,19 +16,19 @@ const ROUND_TRIPS_KEPT: usize = 4;
 /// the way makes a message old, and does not change the clocks.
 #[derive(Debug, Default)]
 pub(crate) struct PeerClock {
-    bounds: Option<OffsetBounds>,
+    bounds: Option<ClockBounds>,
     round_trips: VecDeque<u64>,
 }
 
 /// The clock is ahead of ours by so much, in milliseconds.
 #[derive(Clone, Copy, Debug)]
-struct OffsetBounds {
-    at_least: OffsetBound,
-    at_most: OffsetBound,
+struct ClockBounds {
+    at_least: ClockBound,
+    at_most: ClockBound,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct OffsetBound {
+struct ClockBound {
     ms: i64,
     /// When it was found, by our clock: it widens as the clocks drift apart.
     found_ms: u64,
@@ -45,11 +45,11 @@ impl PeerClock {
             self.round_trips.pop_front();
         }
         // As of the question: the clocks may have drifted since then.
-        let bound = |ms| OffsetBound {
+        let bound = |ms| ClockBound {
             ms,
             found_ms: asked_ms,
         };
-        let found = OffsetBounds {
+        let found = ClockBounds {
             at_least: bound(difference(stamp_ms, now_ms)),
             at_most: bound(difference(stamp_ms, asked_ms)),
         };
@@ -99,13 +99,13 @@ impl PeerClock {
     }
 
     fn about_ahead_ms(&self, now_ms: u64) -> Option<i64> {
-        let OffsetBounds { at_least, at_most } = self.bounds?;
+        let ClockBounds { at_least, at_most } = self.bounds?;
         let sum = i128::from(at_least.by(now_ms, -1)) + i128::from(at_most.by(now_ms, 1));
         i64::try_from(sum / 2).ok()
     }
 }
 
-impl OffsetBound {
+impl ClockBound {
     /// Where it is by now; `way`: to which side it widens.
     fn by(self, now_ms: u64, way: i64) -> i64 {
         let drift_ms = now_ms.saturating_sub(self.found_ms) / MS_A_MS_OF_DRIFT;

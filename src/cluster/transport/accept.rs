@@ -55,7 +55,7 @@ pub(crate) struct IncomingLink {
 }
 
 /// Where connections are received.
-struct Acceptor {
+struct LinkAcceptor {
     transport: Arc<Transport>,
     arrivals: mpsc::Sender<IncomingLink>,
     joins: EnrolmentHandler,
@@ -94,7 +94,7 @@ impl Transport {
         arrivals: mpsc::Sender<IncomingLink>,
         joins: EnrolmentHandler,
     ) {
-        let acceptor = Arc::new(Acceptor {
+        let acceptor = Arc::new(LinkAcceptor {
             transport: self,
             arrivals,
             joins,
@@ -124,7 +124,7 @@ impl Transport {
     }
 }
 
-impl Acceptor {
+impl LinkAcceptor {
     /// One connection, from its first byte to its last.
     async fn receive(
         self: Arc<Self>,

@@ -1,6 +1,8 @@
 //! The connections between nodes: frames over HTTP/2, over mutual TLS.
 //!
 //! Nothing here knows what the frames say, and nothing outside knows how they travel.
+//!
+//! More than a dozen files, since two of them are for tests alone.
 
 mod accept;
 mod certificate_verifier;

@@ -90,7 +90,7 @@ impl Mesh {
         steps: &mut Steps,
         now: Now,
     ) -> Result<Vec<Frame>, InvalidFrame> {
-        let answers = match frame {
+        Ok(match frame {
             Frame::Hello(_) => return Err(InvalidFrame("it sent a second greeting")),
             Frame::Ping(ping) => {
                 steps.frames.extend(Self::answer(link, session, &ping, now));
@@ -141,7 +141,7 @@ impl Mesh {
                 Vec::new()
             }
             Frame::Reconcile { number, step } => {
-                return self.on_reconcile_step(session, number, step, steps, now);
+                self.on_reconcile_step(session, number, step, steps, now)?
             }
             Frame::Goodbye(why) => {
                 self.on_goodbye(link, session, peer, why, steps, now);
@@ -151,8 +151,7 @@ impl Mesh {
                 self.on_certificates(link, session, chains, steps);
                 Vec::new()
             }
-        };
-        Ok(answers)
+        })
     }
 
     /// A peer shows certificates of nodes. Those that are new and valid are shown to the others.
