@@ -1,4 +1,4 @@
-//! A request on its way through the gate: bound to its shop, then its body, then the verdict.
+//! A request on its way through the gate: bound to its shop, then its body is planned, then the verdict.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The life of a request: find the shop, take its credentials, verify, ask whether they are revoked, act.
+//! Judging a request: bind it to its shop ([`Gate::arrive`]), read the body that it needs ([`Arrived::body_plan`]), then judge it
+//! ([`Arrived::judge`]): take its credentials, verify them, ask whether they are revoked, act.
 //!
 //! Nothing here awaits, does I/O or asks what time it is.
 

@@ -1,4 +1,4 @@
-//! A shop as the gate knows it: what is said of it in the configuration, ready to be asked.
+//! A shop as the gate knows it: its part of the configuration, and what was learnt of it.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,7 @@ pub struct Shop {
     pub name: String,
     /// The hosts it claims; none: every host.
     pub hosts: Vec<HostPattern>,
-    /// The hosts that other shops claim, where it has what they leave.
+    /// The hosts that other shops claim, if it claims every other host.
     pub beside: Vec<HostPattern>,
     /// Its name in the journal.
     pub tag: ShopTag,
@@ -38,21 +38,21 @@ pub struct Shop {
     pub places: Vec<Place>,
     /// How its tokens are verified.
     pub verifier: Verifier,
-    /// What it said of tokens that say nothing themselves.
+    /// What it said of opaque tokens (token introspection).
     pub confirmations: Arc<IntrospectionCache>,
     /// Its logouts, in the order they are tried.
     pub logouts: Vec<Arc<LogoutRule>>,
     /// Doorward's own logout for it.
     pub own_logout: Arc<LogoutRule>,
-    /// The logouts of every shop that is known, of which this one could have some without a rule.
+    /// The logouts of all presets: some may work at this shop without a rule.
     pub known_logouts: Arc<KnownLogouts>,
     /// Where refresh tokens are exchanged for new tokens.
     pub refreshes: Vec<RefreshRule>,
-    /// Where it hands out tokens.
+    /// The calls that issue tokens.
     pub mints: Vec<Arc<MintRule>>,
-    /// What becomes of a dead token that it hands out again.
+    /// What happens to a revoked token that it issues again.
     pub on_reissue: OnReissue,
-    /// Where pages find the script that makes Ecwid's sign-out end the site's session, too.
+    /// The path of the script that makes Ecwid's sign-out end the site's session, too.
     pub own_script: PathPattern,
     /// What paths demand, in the order they are tried.
     pub routes: Vec<Route>,
@@ -60,7 +60,7 @@ pub struct Shop {
     pub path_style: PathStyle,
     /// How it words refusals.
     pub refusals: RefusalSettings,
-    /// What unverified credentials may store.
+    /// How many unverified credentials may be stored.
     pub allowance: Allowance,
     /// Its clock.
     pub clock: ShopClock,
@@ -74,9 +74,9 @@ pub struct Shop {
     pub judged: AtomicU64,
     /// In which bodies dead tokens are looked for.
     pub examine: Examine,
-    /// What becomes of a cookie whose token is dead.
+    /// What happens to a cookie whose token is dead.
     pub dead_cookie: DeadCookiePolicy,
-    /// What its names mean, once that was asked for.
+    /// What its names mean, computed on first use.
     pub meaning: OnceLock<String>,
 }
 
@@ -94,7 +94,7 @@ pub enum Examine {
 pub type Tokens = SmallVec<[Token; 2]>;
 
 impl Shop {
-    /// Takes over what was learnt of this shop under an older configuration.
+    /// Takes over what was learnt of this shop under the previous configuration.
     pub fn inherit(&mut self, old: &Self) {
         self.clock = self.clock.inheriting(&old.clock);
         self.likely = Arc::clone(&old.likely);

@@ -8,16 +8,16 @@ use super::path_pattern::{Fit, PathPattern};
 use super::request_view::RequestView;
 use crate::request::graphql::GraphQlCondition;
 
-/// A call: all that is said here must fit, as the laxest server would read it.
+/// A call. A request is this call if everything here fits, as the laxest server would read it.
 #[derive(Debug)]
 pub struct Call {
-    /// With which methods it is made.
+    /// Its methods.
     pub methods: Vec<Method>,
-    /// Under which paths.
+    /// Its paths.
     pub paths: Vec<PathPattern>,
-    /// What must come with it; all of it must be there.
+    /// Its conditions; all must hold.
     pub conditions: Vec<Condition>,
-    /// With which mutations of GraphQL.
+    /// Its GraphQL mutations.
     pub graphql: Option<GraphQlCondition>,
 }
 

@@ -1,4 +1,4 @@
-//! What a path demands of its visitors.
+//! What a path demands of a request.
 
 use super::call::BodyNeed;
 use super::condition::{Condition, ConditionPlace};
@@ -17,7 +17,7 @@ pub enum Enforce {
     /// What is revoked or can't be verified is refused. The default everywhere.
     #[default]
     Revoked,
-    /// Also what has expired or is not yet good.
+    /// Also what has expired or is not yet valid.
     Valid,
     /// Also a request without a credential.
     Required,
@@ -28,7 +28,7 @@ pub enum Enforce {
 pub struct Route {
     /// Which paths.
     pub paths: Vec<PathPattern>,
-    /// What must come along for the demand to be made.
+    /// The conditions under which they demand it.
     pub conditions: Vec<Condition>,
     /// What they demand.
     pub enforce: Enforce,
@@ -101,7 +101,7 @@ fn demand_of(routes: &[Route], reading: &str, view: &RequestView<'_>) -> Enforce
 }
 
 impl Enforce {
-    /// Whether a visitor must bring a credential.
+    /// Whether a request must carry a credential.
     pub(in crate::request) fn needs_credential(self) -> bool {
         self == Self::Required
     }
@@ -137,7 +137,7 @@ fn refuse_untimely(token: &Token, now: UnixTime) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a token that ends then is over.
+/// Whether a token with this end has expired.
 pub(in crate::request) fn is_expired(
     expires_at: Option<UnixTime>,
     leeway: Duration,

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::request::answers::Refusal;
 use crate::request::credential::Credential;
 
-/// What becomes of a cookie whose token is dead or can't be verified.
+/// What happens to a cookie whose token is dead or can't be verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeadCookiePolicy {
     /// It is taken out of the request: browsers send cookies by themselves, and the customer must be able to log in.
@@ -21,7 +21,7 @@ pub struct DeadCookie {
     pub name: String,
     /// What stands between two semicolons of a `Cookie` line, the cookie in it, byte for byte.
     pub segment: Vec<u8>,
-    /// The browser is to keep it: its time is over, or has not come, and the shop may still exchange it.
+    /// Whether the browser keeps it: its token has expired or is not valid yet, and the shop may still exchange it.
     pub is_kept: bool,
 }
 
@@ -34,14 +34,14 @@ impl fmt::Debug for DeadCookie {
 /// The cookies of one request that are dead, as far as the shop lets them be taken out.
 pub(in crate::request) struct DeadCookies {
     policy: DeadCookiePolicy,
-    /// These are.
+    /// The cookies.
     pub(in crate::request) cookies: Vec<DeadCookie>,
-    /// Why the first of them is.
+    /// Why the first of them is dead.
     pub(in crate::request) refusal: Option<Refusal>,
 }
 
 impl DeadCookies {
-    /// Nothing yet.
+    /// None yet.
     pub(in crate::request) fn under(policy: DeadCookiePolicy) -> Self {
         Self {
             policy,
@@ -65,7 +65,7 @@ impl DeadCookies {
         Ok(())
     }
 
-    /// A deletion goes by the name alone: it must not take a living cookie along.
+    /// A deletion names a cookie only: cookies that share a name with a living one are kept.
     pub(in crate::request) fn keep_names_of<'s>(&mut self, living: impl Iterator<Item = &'s [u8]>) {
         if self.cookies.is_empty() {
             return;

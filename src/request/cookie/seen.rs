@@ -1,4 +1,4 @@
-//! How a shop sets the cookies that are credentials, as far as it was seen: by the same its deletion must be said.
+//! How a shop was seen to set its credential cookies: a deletion must use the same attributes.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -16,7 +16,7 @@ const NAMES_MAX: usize = 1024;
 const WAYS_MAX: usize = 4;
 
 impl SeenCookies {
-    /// The shop set this cookie so.
+    /// Notes how the shop set a cookie.
     pub(in crate::request) fn note(&self, name: &str, attributes: CookieAttributes) {
         if self.attributes_of(name).contains(&attributes) {
             return; // as nearly always, and without waiting for other readers
@@ -33,7 +33,7 @@ impl SeenCookies {
         }
     }
 
-    /// How it was set, the latest way last.
+    /// How a cookie was set, the latest way last.
     pub(in crate::request) fn attributes_of(&self, name: &str) -> Vec<CookieAttributes> {
         let seen = self.0.read().unwrap_or_else(PoisonError::into_inner);
         seen.get(name).cloned().unwrap_or_default()

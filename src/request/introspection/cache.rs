@@ -13,7 +13,7 @@ use crate::request::credential::Occasion;
 use crate::request::token::{Confirmed, Verifier};
 use crate::revocation::{Id, Identity};
 
-/// What one shop said lately.
+/// The last introspection results of one shop.
 pub struct IntrospectionCache {
     results: Cache<Id, (UnixTime, IntrospectionResult)>,
 }
@@ -21,9 +21,9 @@ pub struct IntrospectionCache {
 /// What the shop said of a token.
 #[derive(Clone)]
 pub(in crate::request) enum IntrospectionResult {
-    /// It is good, and this is known of it.
+    /// It is active, and this is known of it.
     Active(Arc<Confirmed>),
-    /// It is not.
+    /// It is inactive.
     Inactive,
     /// The shop gave no answer.
     Unavailable,
@@ -46,8 +46,8 @@ impl IntrospectionResult {
         }
     }
 
-    /// A token that is logged out may have been a stranger's or another customer's a moment ago, in the same session: the shop
-    /// is asked anew then.
+    /// Whether a cached result counts. At a logout the shop is always asked again: a moment ago, the token may have been
+    /// inactive or another customer's.
     pub(in crate::request) fn counts(occasion: Occasion, asked: Asked) -> bool {
         occasion != Occasion::Logout || asked == Asked::Yes
     }
@@ -56,7 +56,7 @@ impl IntrospectionResult {
 /// How many tokens are remembered; the last ones.
 const ENTRIES_MAX: u64 = 100_000;
 
-/// How long the shop's silence counts: long enough for the request that met it, and to spare the shop the next.
+/// How long a missing answer counts: for the request that caused it, and to spare the shop the next ones.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(2);
 
 impl Default for IntrospectionCache {
@@ -68,7 +68,7 @@ impl Default for IntrospectionCache {
 }
 
 impl IntrospectionCache {
-    /// What the shop said of a token lately.
+    /// The result for a token, if it is fresh enough.
     pub(in crate::request) fn result(
         &self,
         token: &Id,
@@ -85,13 +85,13 @@ impl IntrospectionCache {
         (now.since(at) <= counts).then_some(result)
     }
 
-    /// What the shop said last of a token, if that was good, however long ago: for an operator to read, not to judge by.
+    /// The last active result for a token, however old: for an operator to read, not to judge by.
     pub(in crate::request) fn active(&self, token: &Id) -> Option<Arc<Confirmed>> {
         let (_, result) = self.results.get(token)?;
         result.active()
     }
 
-    /// All that is remembered of tokens that the shop said to be good.
+    /// All active results.
     pub(in crate::request) fn all_active(&self) -> Vec<Arc<Confirmed>> {
         let results = self.results.iter();
         results
@@ -105,12 +105,12 @@ impl IntrospectionCache {
             .insert(token, (now, IntrospectionResult::Unavailable));
     }
 
-    /// The shop handed this token out just now, maybe to another customer.
+    /// Forgets a token: the shop has just issued it, perhaps to another customer.
     pub(in crate::request) fn forget(&self, token: &Id) {
         self.results.invalidate(token);
     }
 
-    /// The shop has answered about a token of these names.
+    /// Stores the answer of the shop about a token of these names.
     pub(in crate::request) fn note(
         &self,
         token: &Identity,
@@ -137,7 +137,7 @@ impl IntrospectionCache {
         }
     }
 
-    /// Other names of its tokens count from now on: the shop is asked about them anew.
+    /// Forgets all results: they hold names of tokens that changed.
     pub(in crate::request) fn clear(&self) {
         self.results.invalidate_all();
     }

@@ -1,4 +1,4 @@
-//! Tokens that say nothing themselves, in shops that are asked about them.
+//! Opaque tokens that a shop is asked about, and what follows from its answers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::revocation::{Id, Identity};
 pub struct Doubtful {
     /// By what it can be revoked.
     pub identity: Arc<Identity>,
-    /// What the request is about that it came with.
+    /// What the request that carried it is about.
     pub occasion: Occasion,
-    /// The header that it came in; in what is asked it stands there again.
+    /// The header that carried it; the introspection request carries it there, too.
     pub header: Option<HeaderName>,
     /// The token.
     pub text: String,
@@ -34,15 +34,15 @@ impl fmt::Debug for Doubtful {
 }
 
 impl Doubtful {
-    /// What it is remembered by.
+    /// Its id in the cache.
     pub fn id(&self) -> Id {
         self.identity.id
     }
 }
 
 impl Shop {
-    /// Puts the shop's word in the place of tokens that say nothing themselves. Those of which it has said nothing
-    /// lately come back, and at a logout all of which it was not asked just now.
+    /// Replaces opaque tokens by what the shop said of them. Returns the tokens that the shop must be asked about: those
+    /// without a fresh result, and at a logout all that it was not asked about for this request.
     pub(in crate::request) fn confirm(
         &self,
         alive: &mut [Presented<'_>],
@@ -79,7 +79,7 @@ impl Shop {
                     *token = Token::Stranger(identity);
                     continue;
                 }
-                // The shop that fails undoes no logout: its token ends by its own digest.
+                // A shop that fails must not prevent a logout: the token is revoked by its own digest.
                 Some(IntrospectionResult::Unavailable)
                     if counts && occasion == Occasion::Logout =>
                 {
@@ -100,7 +100,7 @@ impl Shop {
         Ok(doubtful)
     }
 
-    /// A token as the shop confirmed it before, if it did: its customer stays the same, by whatever name.
+    /// A token as the shop confirmed it before, if it did: its customer stays the same under any name.
     pub(in crate::request) fn vouched_before(&self, token: Token, before: &Tokens) -> Token {
         let Token::Opaque(names) = &token else {
             return token;
@@ -126,7 +126,7 @@ impl Shop {
         }))
     }
 
-    /// A token with what is remembered of whose it is, however long ago the shop said so.
+    /// A token with its customer, if the shop ever named one.
     pub(in crate::request) fn with_owner(&self, token: Token) -> Token {
         let is_asked = self.verifier.settings().inquiry.is_some();
         let id = token.opaque_id().filter(|_| is_asked);
@@ -134,7 +134,7 @@ impl Shop {
         vouched.map_or(token, Token::Confirmed)
     }
 
-    /// Whether only the shop knows whose a token is, by which it may be refused.
+    /// Whether only the shop knows the customer of a token, by whom it may be refused.
     pub fn has_hidden_owner(&self, token: &Token) -> bool {
         let is_asked = self.verifier.settings().inquiry.is_some();
         match token {
@@ -143,7 +143,7 @@ impl Shop {
         }
     }
 
-    /// Whether nothing was said of it since, by way of another request.
+    /// Whether there is still no result for it, not even from another request.
     pub fn still_doubts(&self, token: &Doubtful, now: UnixTime) -> bool {
         let inquiry = self.verifier.settings().inquiry.as_ref();
         let result =
@@ -151,7 +151,7 @@ impl Shop {
         result.is_none() || !IntrospectionResult::counts(token.occasion, Asked::No)
     }
 
-    /// The shop has answered an inquiry, or not.
+    /// Stores what the shop answered about a token; `None`: it gave no answer.
     pub fn note_answer(&self, token: &Doubtful, answer: Option<&Answer>, now: UnixTime) {
         let inquiry = self.verifier.settings().inquiry.as_ref();
         let Some(inquiry) = inquiry else { return };
@@ -165,7 +165,7 @@ impl Shop {
         };
         let said = inquiry.parse_response(answer.status, &answer.body);
         if said.is_none() && was_good && token.occasion == Occasion::Logout {
-            return; // a customer who left the shop first leaves here as the one who it was
+            return; // the customer logged out at the shop first: the earlier result names the customer
         }
         let is_clean = answer.status == StatusCode::UNAUTHORIZED || answer.is_plain_json();
         if said.is_none() && !is_clean {

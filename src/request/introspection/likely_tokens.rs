@@ -18,14 +18,14 @@ impl Default for LikelyTokens {
 }
 
 impl LikelyTokens {
-    /// The shop answered so.
+    /// Notes a token that the shop answered so.
     pub fn note(&self, token: Id) {
         if !self.0.contains_key(&token) {
             self.0.insert(token, ());
         }
     }
 
-    /// Whether it did lately.
+    /// Whether the shop lately answered this token so.
     pub fn holds(&self, token: &Id) -> bool {
         self.0.contains_key(token)
     }

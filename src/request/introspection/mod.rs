@@ -1,4 +1,4 @@
-//! Token introspection: what a shop is asked about a token that says nothing itself, and what it said.
+//! Token introspection (after RFC 7662): a shop is asked about an opaque token, and its answer is cached.
 
 mod cache;
 mod doubtful;

@@ -1,4 +1,4 @@
-//! What a shop is asked about a token that says nothing itself, and how its answer is understood.
+//! The introspection request about an opaque token, and how the response is read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Inquiry {
     pub path: PathAndQuery,
     /// Its body; `{token}` stands for the token.
     pub body: Option<Arc<str>>,
-    /// What the body is.
+    /// Its media type.
     pub content_type: ContentType,
     /// The answer that says that the token is good.
     pub good: Agreement,
@@ -31,7 +31,7 @@ pub struct Inquiry {
     pub subject: Pointer,
     /// Where it says when the token was issued, in seconds since the epoch.
     pub issued_at: Option<Pointer>,
-    /// How long an answer is believed.
+    /// How long a result counts.
     pub fresh: Duration,
 }
 
@@ -60,7 +60,7 @@ pub(in crate::request) struct IntrospectionResponse {
     pub(in crate::request) subject: Option<String>,
     /// When it was issued, if the shop says so.
     pub(in crate::request) issued_at: Option<UnixTime>,
-    /// All that it says.
+    /// The whole response.
     said: Value,
 }
 
@@ -82,7 +82,7 @@ impl ResponsePointers {
 }
 
 impl IntrospectionResponse {
-    /// What an answer that hands out a token says of its customer.
+    /// The customer of a token, as the answer that issued it names them.
     pub(in crate::request) fn of_customer(subject: Option<&str>) -> Self {
         Self {
             subject: subject.map(str::to_owned),
@@ -90,7 +90,7 @@ impl IntrospectionResponse {
         }
     }
 
-    /// The same answer as it was read by other pointers. One of another form names the same customers.
+    /// The same response, read by other pointers. If they find no customer, the customer stays the same.
     pub(in crate::request) fn by(&self, pointers: &ResponsePointers) -> Self {
         let read = pointers.response(self.said.clone());
         Self {
@@ -137,7 +137,7 @@ impl Inquiry {
 }
 
 impl ContentType {
-    /// As it stands in the header.
+    /// The value of the header.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Json => "application/json",

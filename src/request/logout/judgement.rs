@@ -1,4 +1,4 @@
-//! Judges a logout: what is alive of its credentials ends.
+//! Judges a logout: its credentials that are alive are revoked.
 
 use std::sync::Arc;
 
@@ -20,22 +20,22 @@ use crate::request::token::{Flaw, Token};
 use crate::request::verdict::Verdict;
 use crate::revocation::{Id, Revocation, Source};
 
-/// How many tokens beside a verified one are taken on its word. A browser sends a few; each verified token speaks once, for it
-/// is dead then.
+/// How many unverified tokens a verified one vouches for. A browser sends a few; each verified token does so once, because the
+/// logout revokes it.
 const COMPANIONS_MAX: usize = 4;
 
-/// What a logout brought.
+/// The credentials that a logout carries.
 struct Brought<'a> {
     /// The tokens that are alive.
     alive: AllPresented<'a>,
-    /// The first thing that is wrong with its credentials.
+    /// The first fault of a credential.
     fault: Option<Refusal>,
-    /// Whether it brought no credential of a customer.
+    /// Whether it carries no credential of a customer.
     is_bare: bool,
 }
 
 impl Brought<'_> {
-    /// Notes a credential that is at fault. A cookie comes by itself: a dead one is no fault where the shop has no words for it.
+    /// Notes a faulty credential. A dead cookie is no fault if the rule has no answer for it: the browser sends it by itself.
     fn note_fault(&mut self, rule: &LogoutRule, credential: &Credential<'_>, refusal: Refusal) {
         let is_excused = credential.is_ambient() && rule.invalid.is_none();
         if !is_excused && !credential.is_ignored(refusal, true) {
@@ -43,7 +43,7 @@ impl Brought<'_> {
         }
     }
 
-    /// Something is alive, or a logout without anything is fine.
+    /// Refuses a logout that has nothing to revoke, unless the rule accepts a logout without a credential.
     fn refuse_in_vain(&self, rule: &LogoutRule) -> Result<(), Refusal> {
         match self.fault {
             Some(refusal) if self.alive.is_empty() => Err(refusal),
@@ -54,8 +54,8 @@ impl Brought<'_> {
 }
 
 impl<'g> Arrived<'g, '_> {
-    /// Every credential is judged by itself. What is alive ends, what is dead stays dead and keeps nothing else from ending;
-    /// what has expired may still be revoked.
+    /// Judges every credential by itself. A dead one does not prevent the others from being revoked, and an expired one may
+    /// still be revoked.
     pub(in crate::request) fn judge_logout(
         &self,
         rule: &'g Arc<LogoutRule>,
@@ -102,7 +102,7 @@ impl<'g> Arrived<'g, '_> {
         })))
     }
 
-    /// What the credentials of a logout are, each judged by itself.
+    /// The tokens of the credentials, each judged by itself.
     fn brought<'a>(
         &self,
         rule: &LogoutRule,
@@ -135,8 +135,8 @@ impl<'g> Arrived<'g, '_> {
         Ok(brought)
     }
 
-    /// The token of a credential, unless that is bad or dead. A JWT that no key can judge ends by its digest: the shop may
-    /// know it.
+    /// The token of a credential, unless that is bad or dead. A JWT that no key can verify is revoked by its digest: the shop
+    /// may know it.
     fn live_token_at_logout(
         &self,
         credential: &Credential<'_>,
@@ -152,7 +152,7 @@ impl<'g> Arrived<'g, '_> {
         }
     }
 
-    /// The tokens that the shop is to be asked about first. It is not asked about those that are dead by what it said before.
+    /// The tokens that the shop must be asked about first, without those that are revoked by its earlier answer.
     fn doubtful_at_logout(
         &self,
         alive: &mut [Presented<'_>],
@@ -168,7 +168,7 @@ impl<'g> Arrived<'g, '_> {
         Ok(doubtful)
     }
 
-    /// Keeps of the tokens those that are alive by what the shop said of them, and that look like the shop's.
+    /// Keeps the tokens that are alive by what the shop said of them, and that look like the shop's.
     fn set_dead_aside(
         &self,
         rule: &LogoutRule,
@@ -191,7 +191,7 @@ impl<'g> Arrived<'g, '_> {
         }
     }
 
-    /// What a logout with these revokes.
+    /// What a logout with these tokens revokes.
     fn revocations_of(
         &self,
         alive: &[Presented<'_>],
@@ -229,7 +229,7 @@ impl<'g> Arrived<'g, '_> {
     }
 }
 
-/// The tokens that came with a verified one, and are not rationed: there are no more of them than of those.
+/// The tokens that came with a verified one. They need no allowance: there are no more of them than verified tokens allow.
 fn companions_in(alive: &[Presented<'_>]) -> SmallVec<[Id; COMPANIONS_MAX]> {
     let mut companions = SmallVec::new();
     if !alive.iter().any(|one| one.token.is_verified()) {
@@ -257,7 +257,7 @@ fn likely_among(alive: &[Presented<'_>], shop: &Shop) -> Vec<Id> {
     likely.map(|token| token.identity().id).collect()
 }
 
-/// Whether a yes to a logout can only be about one token; it may bring one other, such as a refresh token.
+/// Whether the shop's yes can only be about one token; one other may accompany it, such as a refresh token.
 fn is_single(alive: &[Presented<'_>]) -> bool {
     let own = |one: &&Presented<'_>| !one.credential.place.is_accompanying();
     match alive.len() {
@@ -267,14 +267,14 @@ fn is_single(alive: &[Presented<'_>]) -> bool {
     }
 }
 
-/// When the presented tokens were issued that name their customer, as far as they or the shop say so.
+/// The issue times of the presented tokens that name their customer, as far as they or the shop say so.
 fn issue_times_of(alive: &[Presented<'_>]) -> Vec<(Id, UnixTime)> {
     let tokens = alive.iter().map(|one| &one.token);
     let issued = tokens.filter_map(|token| token.customer().zip(token.said_issued_at()));
     issued.collect()
 }
 
-/// The presented tokens that a logout leaves alive.
+/// The presented tokens that the logout spares.
 fn spared_by(rule: &LogoutRule, alive: &[Presented<'_>]) -> Vec<Id> {
     if rule.revoke != Scope::Others {
         return Vec::new();
@@ -293,7 +293,7 @@ fn ended_cookies(alive: &[Presented<'_>], spared: &[Id], dead: &[DeadCookie]) ->
     alive.chain(dead).collect()
 }
 
-/// Whether all that a logout brought had expired. A hint may have.
+/// Whether all presented tokens had expired. A hint may have expired.
 fn are_expired(alive: &[Presented<'_>], now: UnixTime) -> bool {
     let is_expired = |one: &Presented<'_>| {
         !one.credential.place.is_hint()

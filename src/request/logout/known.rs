@@ -1,8 +1,8 @@
-//! How customers log out of the shops that are known, whatever the shop at hand is.
+//! The logouts of all presets, to find requests that a shop's rules miss.
 
 use crate::request::calls::Call;
 
-/// The logouts of every shop that is known.
+/// The logouts of all presets.
 #[derive(Debug, Default)]
 pub struct KnownLogouts(Vec<Call>);
 

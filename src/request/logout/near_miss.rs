@@ -1,4 +1,4 @@
-//! Requests that look like a logout and are under no rule: a sign that a rule is missing, or stands elsewhere.
+//! Requests that look like a logout and match no rule: a sign that a rule is missing or wrong.
 
 use http::Method;
 use memchr::memmem;
@@ -7,18 +7,18 @@ use crate::request::calls::{BodyNeed, Call, Fit, Path, PathPattern, RequestView}
 use crate::request::graphql::GraphQlCondition;
 use crate::request::shop::Shop;
 
-/// What logouts are called.
+/// Words in the paths of logouts.
 const WORDS: [&str; 8] = [
     "logout", "log-out", "log_out", "logoff", "signout", "sign-out", "sign_out", "signoff",
 ];
 
-/// What paths of GraphQL have in their last segment.
+/// The word in the last segment of GraphQL paths.
 const GRAPHQL: &str = "graphql";
 
 impl Shop {
     /// Whether a visit looks like a logout: by the end of its path, by a word in it, or by the mutation that it names.
     ///
-    /// It is for the operator, and decides nothing: a request that it overlooks is judged all the same.
+    /// Only the operator's log depends on it: every request is judged all the same.
     pub(in crate::request) fn looks_like_logout(&self, view: &RequestView<'_>) -> bool {
         let head = view.request.head;
         let changes = changes_something(&head.method);
@@ -40,7 +40,7 @@ impl Shop {
         }
     }
 
-    /// Most requests are GETs, and few calls: the end of the path tells them apart.
+    /// Most requests are GETs, few of them calls: the end of the path decides quickly.
     fn may_log_out_by_get(&self, path: &str) -> bool {
         let mut known = self.known_logouts.calls().chain(self.logout_calls());
         known.any(|call| call.methods.contains(&Method::GET) && ends_alike(call, path))

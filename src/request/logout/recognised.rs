@@ -17,22 +17,22 @@ use crate::revocation::{Id, Revocation, Source, UNCONFIRMED_LIFE};
 
 /// A logout that was recognised.
 pub struct LogOut {
-    /// Of which shop.
+    /// The shop.
     pub shop: Arc<Shop>,
-    /// By which rule.
+    /// The rule that recognised it.
     pub rule: Arc<LogoutRule>,
-    /// What it revokes, for as long as a token can be accepted; nothing, when it came without a credential and that is
-    /// fine.
+    /// What it revokes, for as long as a token can be accepted; empty, if it came without a credential and the rule accepts
+    /// that.
     pub revocations: Vec<Revocation>,
     /// The tokens that the shop may know although nothing verifies them.
     pub(in crate::request) likely: Vec<Id>,
-    /// Whether a yes of the shop can only be about the one token that it came with.
+    /// Whether the shop's yes can only be about the one presented token.
     pub(in crate::request) is_single: bool,
     /// When it counts.
     pub(in crate::request) when: When,
     /// Whether a page of another site may have sent it.
     pub(in crate::request) may_be_foreign: bool,
-    /// The presented tokens, where these alone live on.
+    /// The presented tokens, if only the others are revoked.
     pub(in crate::request) spared: Vec<Id>,
     /// When the presented tokens of a customer were issued.
     pub(in crate::request) issued: Vec<(Id, UnixTime)>,
@@ -42,7 +42,7 @@ pub struct LogOut {
     pub dead_cookies: Vec<DeadCookie>,
     /// The lines that delete the customer's cookies.
     pub(in crate::request) deletions: Vec<HeaderValue>,
-    /// Its token had expired already.
+    /// Whether its token had expired already.
     pub(in crate::request) expired: bool,
     /// What is executed beside it, if it came as GraphQL.
     pub(in crate::request) graphql: Option<graphql::GraphQlOutcome>,
@@ -60,7 +60,7 @@ pub enum Order {
 }
 
 impl LogOut {
-    /// The answer that we give when the shop gives none.
+    /// The answer of Doorward, if the shop gives none.
     pub fn answer(&self, head: &Parts) -> Answer {
         if self.expired && self.rule.invalid.is_some() {
             let words = self.rule.invalid.as_ref();
@@ -75,7 +75,7 @@ impl LogOut {
         answer::logged_out(words, shape, &self.deletions, head)
     }
 
-    /// Who answers. What else a GraphQL request executes only the shop can.
+    /// Who answers: the shop, if a GraphQL request executes something else as well.
     pub fn answer_by(&self) -> AnswerBy {
         match (self.rule.answer, &self.graphql) {
             (AnswerBy::Doorward, Some(outcome)) if !outcome.is_pure() => AnswerBy::Shop {
@@ -118,7 +118,7 @@ impl LogOut {
         }
     }
 
-    /// Whether an answer has all that is wanted; in GraphQL whatever the client calls it.
+    /// Whether an answer fulfils an agreement; in GraphQL under the aliases of the client.
     fn fits(&self, wanted: &Agreement, answer: &Answer) -> bool {
         let Some(outcome) = self.graphql.as_ref().filter(|_| wanted.reads_body()) else {
             return wanted.holds(answer.status, &answer.body);
@@ -143,7 +143,7 @@ impl LogOut {
     }
 
     /// In which order it is carried out. Cutoffs are taken on the shop's clock: while it is not known how far that
-    /// is off they wait for its answer, for one that is too late would refuse the customer's next login.
+    /// is off they wait for its answer: a cutoff that is too late would refuse the customer's next login.
     pub fn order(&self) -> Order {
         match (self.answer_by(), self.when) {
             (AnswerBy::Doorward, _) => Order::AtOnce,
@@ -155,7 +155,7 @@ impl LogOut {
         }
     }
 
-    /// An answer of the shop, by which the browser forgets the customer's cookies too, where something is dead.
+    /// An answer of the shop, with lines that delete the customer's cookies if something was revoked.
     pub fn deleting_cookies(&self, mut answer: Answer) -> Answer {
         if !(self.revocations.is_empty() && self.dead_cookies.is_empty()) {
             let lines = deletions_beside(&answer.headers, &self.deletions, self.at);
@@ -164,8 +164,8 @@ impl LogOut {
         answer
     }
 
-    /// What is put in force before the shop is asked. What no one vouches for is kept for an hour, unless the shop is
-    /// not asked and may know it.
+    /// What is put in force before the shop is asked. An unverified token is kept for an hour, unless the shop is not asked
+    /// and may know it.
     pub fn provisional(&self) -> Vec<Revocation> {
         let hour = self.at.plus(UNCONFIRMED_LIFE);
         let is_heard = self.is_heard();
@@ -195,7 +195,7 @@ impl LogOut {
         self.revocations.iter().filter_map(raised).collect()
     }
 
-    /// The tokens, and the session, that it revokes on a word that needs no other.
+    /// The tokens and the session that it revokes without an answer of the shop.
     pub fn verified_tokens(&self) -> Vec<Revocation> {
         let is_verified = |one: &&Revocation| one.is_token() && one.unverified_token().is_none();
         self.revocations
@@ -210,7 +210,7 @@ impl LogOut {
         self.may_be_foreign
     }
 
-    /// Its cutoffs, by what is known of the shop's clock now.
+    /// Its cutoffs, by the shop's clock as it is known now.
     pub fn cutoffs(&self) -> Vec<Revocation> {
         let moment = self.shop.clock.moment(self.at);
         let on_time = |one: &Revocation| match *one {
@@ -247,7 +247,7 @@ impl LogOut {
     }
 }
 
-/// Before each cutoff, what it spares: a token that is spared is never refused in between.
+/// Puts the exceptions of each cutoff before it, so that a spared token is never refused in between.
 pub(in crate::request) fn sparing(spared: &[Id], revocations: Vec<Revocation>) -> Vec<Revocation> {
     let all = revocations.into_iter();
     all.flat_map(|one| {

@@ -27,11 +27,11 @@ pub struct LogoutRule {
     pub answer: AnswerBy,
     /// Whether the shop is asked first, where it is the shop that answers.
     pub when: When,
-    /// What a yes of the shop looks like; `None`: any answer of its own.
+    /// The shop's answers that count as a yes; `None`: any answer of its own.
     pub agreed: Option<Agreement>,
     /// The answer that the shop gives only to a token that it knows; `None`: the configuration does not say.
     pub confirms: Option<Agreement>,
-    /// The answer of a logout that worked.
+    /// The answer to a successful logout.
     pub success: Words,
     /// The answer to a logout without a credential; `None`: such a logout is fine.
     pub missing: Option<Words>,
@@ -41,9 +41,9 @@ pub struct LogoutRule {
     pub client_key: Option<ClientKey>,
     /// The cookies that a logout deletes.
     pub clear_cookies: Vec<CookieDeletion>,
-    /// A page of another origin may not log a customer out by cookie.
+    /// Whether pages of other origins may not log a customer out by cookie.
     pub same_origin: bool,
-    /// Origins whose pages may all the same.
+    /// The exceptions to that.
     pub origins: Vec<WebOrigin>,
 }
 
@@ -61,7 +61,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Whether it is about all that the customer has.
+    /// Whether it reaches all tokens of the customer.
     pub(in crate::request) fn reaches_customer(self) -> bool {
         matches!(self, Self::Subject | Self::Others)
     }
@@ -70,7 +70,7 @@ impl Scope {
 /// Who answers a logout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerBy {
-    /// Doorward, in the preset's words. The shop never hears of it.
+    /// Doorward, in the preset's words. The shop gets no request.
     Doorward,
     /// The shop; with or without the customer's credential headers.
     Shop {
@@ -79,10 +79,10 @@ pub enum AnswerBy {
     },
 }
 
-/// When a logout counts.
+/// When a logout takes effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum When {
-    /// As soon as it is recognised, before the shop hears of it.
+    /// As soon as it is recognised, before it is sent to the shop.
     #[default]
     AtOnce,
     /// Once the shop has said yes.
@@ -152,8 +152,8 @@ impl LogoutRule {
         Some(condition.outcome(reading?))
     }
 
-    /// What a logout with this token revokes; an opaque one on this word. A token that the shop does not know ends by its
-    /// digest, too: what was presented is dead when the customer hears of success.
+    /// What a logout with this token revokes; an opaque one with this source. A token that the shop does not know is revoked
+    /// by its digest, too: the presented token is dead when the customer is told of success.
     pub(in crate::request) fn revocations(
         &self,
         token: &Token,
@@ -178,13 +178,13 @@ impl LogoutRule {
 pub enum Assent {
     /// The shop was not asked, or not told the credential.
     NotAsked,
-    /// It knows the token: it says so to no other.
+    /// It knows the token: its answer is only given to a known one.
     Proved,
     /// It said yes; perhaps it does so for any token.
     Given,
     /// It does not know the token.
     Denied,
-    /// It failed, or said neither.
+    /// It failed, or its answer says neither.
     Unclear,
 }
 
@@ -198,12 +198,12 @@ impl Assent {
     }
 }
 
-/// Whether a token that is over still ends what else is its customer's.
+/// Whether an expired token still revokes its customer's other tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::request) enum Reach {
-    /// Only itself: a token that is not accepted any more ends nothing else.
+    /// No: a token that is not accepted any more revokes only itself.
     WhileAccepted,
-    /// All that the scope says: it is a hint, and those may have expired.
+    /// Yes: it is a hint, and hints may have expired.
     Always,
 }
 

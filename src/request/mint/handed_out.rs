@@ -1,4 +1,4 @@
-//! What an answer of a shop hands out: tokens that are dated, and dead ones that may live again.
+//! The tokens that an answer of a shop issues: some are dated, and revoked ones may be accepted again.
 
 use std::borrow::Cow;
 use std::sync::Arc;

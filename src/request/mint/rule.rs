@@ -1,4 +1,4 @@
-//! Where a shop hands out tokens: at a login, a refresh, a registration. Its answer dates them.
+//! Calls at which a shop issues tokens: a login, a refresh, a registration. Its answer dates them.
 
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName};
@@ -11,7 +11,7 @@ use crate::request::credential::NamePattern;
 use crate::request::payload::{Pointer, json};
 use crate::request::token::name_from_json;
 
-/// A call that hands out tokens, and where they stand in its answer.
+/// A call at which the shop issues tokens, and where they stand in its answer.
 #[derive(Debug)]
 pub struct MintRule {
     /// How it is called.
@@ -26,13 +26,13 @@ pub struct MintRule {
     pub subject: Option<Pointer>,
 }
 
-/// What becomes of a dead token that the shop hands out again.
+/// What happens to a revoked token that the shop issues again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnReissue {
-    /// It stays dead.
+    /// It stays revoked.
     #[default]
     Refuse,
-    /// It lives again, until the next logout.
+    /// It is accepted again, until the next logout.
     Revive,
 }
 
@@ -46,7 +46,7 @@ pub struct AnswerTokens {
 /// How many texts of one answer are examined; no login hands out as many tokens.
 const TEXTS_MAX: usize = 64;
 
-/// No token that is worth anything is shorter.
+/// No token is shorter.
 const TOKEN_BYTES_MIN: usize = 16;
 
 impl MintRule {
