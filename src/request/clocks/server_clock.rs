@@ -9,7 +9,7 @@ use crate::clock::UnixTime;
 
 /// How far a clock is ahead of ours, in milliseconds; negative: behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::request) struct OffsetBounds {
+pub(in crate::request) struct DateBounds {
     /// By this much, or more.
     pub(in crate::request) least: i64,
     /// By less than this.
@@ -20,7 +20,7 @@ pub(in crate::request) struct OffsetBounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::request) struct Estimate {
     /// How far the clock is off.
-    pub(in crate::request) bounds: OffsetBounds,
+    pub(in crate::request) bounds: DateBounds,
     /// Whether it rests on two answers of different seconds, or on one that agrees with our own clock.
     pub(in crate::request) is_confirmed: bool,
 }
@@ -35,9 +35,9 @@ struct Second {
     /// Which one.
     date: u64,
     /// What they prove together. Nothing, where the second went on for longer than a second: a copy that was kept.
-    bounds: OffsetBounds,
+    bounds: DateBounds,
     /// What the last of them proves.
-    last: OffsetBounds,
+    last: DateBounds,
     /// When that was received, in milliseconds since the epoch.
     received_ms: u64,
 }
@@ -45,10 +45,10 @@ struct Second {
 /// How many seconds are remembered: enough that one odd answer is alone among them.
 const SECONDS: usize = 8;
 
-/// OffsetBounds that are further apart prove too little to confirm others: the answer took too long.
+/// DateBounds that are further apart prove too little to confirm others: the answer took too long.
 const NARROW_MS: i64 = 3_000;
 
-impl OffsetBounds {
+impl DateBounds {
     /// What one answer proves; times are in milliseconds since the epoch.
     pub(in crate::request) fn of(sent_ms: u64, received_ms: u64, date: UnixTime) -> Self {
         let stamped = signed(date.seconds().saturating_mul(1000));
@@ -105,7 +105,7 @@ impl ServerClock {
         &mut self,
         date: UnixTime,
         received_ms: u64,
-        bounds: OffsetBounds,
+        bounds: DateBounds,
     ) {
         let date = date.seconds();
         if let Some(second) = self.0.iter_mut().find(|second| second.date == date) {
@@ -142,7 +142,7 @@ impl ServerClock {
         }
         if estimates.is_empty() {
             let all = near.iter().map(|second| second.last);
-            estimates.extend(all.reduce(OffsetBounds::widened).map(|bounds| Estimate {
+            estimates.extend(all.reduce(DateBounds::widened).map(|bounds| Estimate {
                 bounds,
                 is_confirmed: false,
             }));
@@ -160,8 +160,8 @@ impl ServerClock {
 fn confirmed(second: &Second, all: &[&Second]) -> Option<Estimate> {
     let agrees = |other: &&&Second| other.bounds.agree(second.bounds);
     let agreeing = all.iter().filter(agrees).map(|other| other.bounds);
-    let agreeing: SmallVec<[OffsetBounds; SECONDS]> = agreeing.collect(); // itself, too, if it is narrow
-    let is_ours = second.bounds.agree(OffsetBounds { least: 0, most: 1 });
+    let agreeing: SmallVec<[DateBounds; SECONDS]> = agreeing.collect(); // itself, too, if it is narrow
+    let is_ours = second.bounds.agree(DateBounds { least: 0, most: 1 });
     if agreeing.len() < 2 && !is_ours {
         return None;
     }
@@ -169,7 +169,7 @@ fn confirmed(second: &Second, all: &[&Second]) -> Option<Estimate> {
     let mut most: SmallVec<[i64; SECONDS]> = agreeing.iter().map(|one| one.most).collect();
     least.sort_unstable_by(|one, other| other.cmp(one));
     most.sort_unstable();
-    let bounds = OffsetBounds {
+    let bounds = DateBounds {
         least: *least.get(1).or(least.first())?,
         most: *most.get(1).or(most.first())?,
     };

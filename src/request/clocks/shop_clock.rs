@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::server_clock::{Estimate, OffsetBounds, ServerClock};
+use super::server_clock::{DateBounds, Estimate, ServerClock};
 use crate::clock::UnixTime;
 
 /// How far the clocks of a shop's servers are from ours, learnt from the `Date` of their answers.
@@ -68,19 +68,19 @@ enum ShopOffset {
     /// One server was heard, with one clock.
     One {
         /// The estimate of it.
-        bounds: OffsetBounds,
+        bounds: DateBounds,
         /// By how much it is ahead, at the least, if one odd answer may be among those heard.
         least: i64,
     },
     /// Several clocks were heard, which may disagree by less than a second, or by more.
     Several {
         /// The estimate of the earliest.
-        bounds: OffsetBounds,
+        bounds: DateBounds,
         /// By how much the earliest is ahead, at the least, as above.
         least: i64,
     },
     /// Every answer was further off than is believed; the estimate of the earliest.
-    Disbelieved(OffsetBounds),
+    Disbelieved(DateBounds),
 }
 
 /// How long an answer is recent. Without a recent one the cutoff of a forwarded logout waits for the shop's answer.
@@ -129,7 +129,7 @@ impl ShopClock {
         if received_ms < sent_ms {
             return None; // our own clock was set meanwhile
         }
-        let bounds = OffsetBounds::of(sent_ms, received_ms, date);
+        let bounds = DateBounds::of(sent_ms, received_ms, date);
         let mut all = self.servers.lock();
         let at = all.iter().position(|known| known.address == address);
         let at = at.unwrap_or_else(|| {

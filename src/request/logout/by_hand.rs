@@ -162,7 +162,7 @@ impl SeenToken {
 }
 
 /// What an order is about, before it is known what it changes.
-struct RevocationPlan {
+struct PlannedOrder {
     id: Id,
     revocations: Vec<Revocation>,
     /// What a logout would have revoked. If all of it is in force, the order is no news.
@@ -322,7 +322,7 @@ impl Shop {
     }
 
     /// A token by its id, whatever its `iss` is if none is said, and an opaque one that is known by such a part.
-    fn plan_id(&self, named: &Named, now: UnixTime) -> Result<RevocationPlan, UnfitOrder> {
+    fn plan_id(&self, named: &Named, now: UnixTime) -> Result<PlannedOrder, UnfitOrder> {
         let mut plan = self.plan_named(Digest::Token, "jti", named, now, dead)?;
         if self.takes_opaque() && named.issuer.is_none() {
             let until = self.verifier.settings().undated_until(now);
@@ -333,7 +333,7 @@ impl Shop {
         Ok(plan)
     }
 
-    fn plan_session(&self, named: &Named, now: UnixTime) -> Result<RevocationPlan, UnfitOrder> {
+    fn plan_session(&self, named: &Named, now: UnixTime) -> Result<PlannedOrder, UnfitOrder> {
         if !(self.verifier.can_verify() || self.verifier.formers().name_customers()) {
             return Err(UnfitOrder::OnlyOpaque);
         }
@@ -355,7 +355,7 @@ impl Shop {
         named: &Named,
         seen: &[SeenToken],
         now: UnixTime,
-    ) -> Result<RevocationPlan, UnfitOrder> {
+    ) -> Result<PlannedOrder, UnfitOrder> {
         self.refuse_only_opaque()?;
         let shop_time = self.clock.at(now);
         let cutoff = |id, until| Revocation::Cutoff {
@@ -387,7 +387,7 @@ impl Shop {
         Ok(plan)
     }
 
-    fn plan_cutoff(&self, moment: UnixTime, now: UnixTime) -> Result<RevocationPlan, UnfitOrder> {
+    fn plan_cutoff(&self, moment: UnixTime, now: UnixTime) -> Result<PlannedOrder, UnfitOrder> {
         self.refuse_only_opaque()?;
         let until = self.kept_until(now);
         let realms = self.verifier.all_customers();
@@ -396,7 +396,7 @@ impl Shop {
             not_before: self.clock.at(moment),
             until,
         };
-        let mut plan = RevocationPlan {
+        let mut plan = PlannedOrder {
             id: realms[0],
             revocations: realms.iter().map(cutoff).collect(),
             by_logout: Vec::new(),
@@ -415,7 +415,7 @@ impl Shop {
         named: &Named,
         now: UnixTime,
         entry: impl Fn(Id, UnixTime) -> Revocation,
-    ) -> Result<RevocationPlan, UnfitOrder> {
+    ) -> Result<PlannedOrder, UnfitOrder> {
         let meant = names_of(what, &named.name)?;
         let issuer = named.issuer.as_deref().map(trimmed);
         if issuer == Some("") {
@@ -435,7 +435,7 @@ impl Shop {
         let revocations = entries(Verifier::named_by_hand);
         let by_logout = entries(Verifier::named_by_logout);
         let first = by_logout.first().or(revocations.first());
-        Ok(RevocationPlan {
+        Ok(PlannedOrder {
             id: first.map(Revocation::id).ok_or(UnfitOrder::OnlyOpaque)?,
             revocations,
             by_logout,
@@ -465,13 +465,13 @@ impl Shop {
     }
 
     /// Where the shop is asked whose opaque tokens are, orders about customers and times reach them.
-    fn note_unowned(&self, plan: &mut RevocationPlan) {
+    fn note_unowned(&self, plan: &mut PlannedOrder) {
         if self.verifier.settings().inquiry.is_none() {
             self.note_opaque(plan);
         }
     }
 
-    fn note_opaque(&self, plan: &mut RevocationPlan) {
+    fn note_opaque(&self, plan: &mut PlannedOrder) {
         if self.takes_opaque() {
             plan.notes.push(
                 "opaque tokens do not say whose they are or when they were issued, and are not reached: \
@@ -539,7 +539,7 @@ impl Shop {
     }
 }
 
-impl RevocationPlan {
+impl PlannedOrder {
     /// What it changes for the tokens that were seen, and in all.
     fn among(mut self, seen: &[SeenToken], live: &Revocations, now: UnixTime) -> ByHand {
         let planned = Set::default();
