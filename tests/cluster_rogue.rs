@@ -56,7 +56,7 @@ fn has_told(rogue: &mut Rogue, reached: u64) {
 fn nobody_is_locked_out_for_ever() {
     let cluster = Cluster::of(&["a", "b"]).start();
     let (mut rogue, _) = introduced(&cluster, 1);
-    let everybody = *Id::of_realm("main").bytes();
+    let everybody = *Id::of_token_domain("main").bytes();
     rogue.says(&gossip::delta(
         own(),
         1,
@@ -115,7 +115,7 @@ fn who_talks_nonsense_is_hung_up_on() {
     let cluster = Cluster::of(&["a", "b"]).start();
     let mut ledger = Ledger::default();
     ledger.spare(&cluster);
-    let everybody = *Id::of_realm("main").bytes();
+    let everybody = *Id::of_token_domain("main").bytes();
     let cutoff = gossip::cutoff(&everybody, clock::now().seconds() + 60, FOREVER);
     let delta = gossip::delta(own(), 1, &[cutoff]);
     let hello = |name: &str| gossip::hello(1, name, own(), &[]);

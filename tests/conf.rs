@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use doorward::config::{self, Config, Faults};
-use doorward::request::{AnswerBy, Carrier, IssuedAt, Kind, Scope};
+use doorward::request::{AnswerBy, Carrier, IssuedAt, Scope, TokenKind};
 use http::StatusCode;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
@@ -873,7 +873,7 @@ fn every_unfit_key_of_a_set_is_reported() {
 #[test]
 fn opaque_tokens_need_no_key() {
     let (config, _) = Folder::new().loaded(&shop_with("", "kind = \"opaque\""));
-    assert_eq!(config.shops[0].places[0].kind, Kind::Opaque);
+    assert_eq!(config.shops[0].places[0].kind, TokenKind::Opaque);
     assert_eq!(config.summary[2], "  keys: none: tokens are opaque");
     let jwt = "[[shop.credential]]\nheader = \"x-token\"\nkind = \"jwt\"";
     let text = format!("{}{jwt}", shop_with("", "kind = \"opaque\""));

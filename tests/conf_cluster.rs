@@ -8,9 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use doorward::clock;
-use doorward::cluster::{ClusterSettings, Policy, Security};
+use doorward::cluster::{ClusterSettings, Security, StalePolicy};
 use doorward::config::{self, Config};
-use doorward::revocation::Ack;
+use doorward::revocation::AckPolicy;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
@@ -273,10 +273,10 @@ fn a_good_cluster_loads_and_its_defaults_are_safe() {
     assert_eq!(cluster.node.as_str(), "a");
     assert_eq!(cluster.listen.to_string(), "10.0.0.1:7946");
     assert_eq!(cluster.peers[0].to_string(), "10.0.0.2:7946");
-    assert_eq!(cluster.ack, Ack::One);
+    assert_eq!(cluster.ack, AckPolicy::One);
     assert!(!cluster.initial);
-    assert_eq!(cluster.on_stale, Policy::Serve);
-    assert_eq!(cluster.on_isolated, Policy::Refuse);
+    assert_eq!(cluster.on_stale, StalePolicy::Serve);
+    assert_eq!(cluster.on_isolated, StalePolicy::Refuse);
     assert_eq!(cluster.bootstrap_timeout, Duration::from_secs(30));
     assert!(cluster.quarantine.is_empty() && cluster.bus.is_none());
     let Security::Certificates(certificates) = cluster.security else {
@@ -301,9 +301,9 @@ quarantine = ["c", "d"]
 bus = "rediss://me:hunter2@redis.internal:6380/2"
 bus_ca_file = "cluster/ca.pem""#,
     ));
-    assert_eq!(cluster.ack, Ack::All);
-    assert_eq!(cluster.on_stale, Policy::Refuse);
-    assert_eq!(cluster.on_isolated, Policy::Serve);
+    assert_eq!(cluster.ack, AckPolicy::All);
+    assert_eq!(cluster.on_stale, StalePolicy::Refuse);
+    assert_eq!(cluster.on_isolated, StalePolicy::Serve);
     assert_eq!(cluster.bootstrap_timeout, Duration::from_mins(10));
     assert_eq!(cluster.quarantine.len(), 2);
     let bus = cluster.bus.unwrap();
@@ -337,14 +337,17 @@ fn a_chain_of_certificates_is_kept_and_may_bear_several_names() {
 fn a_logout_is_acknowledged_alike_with_peers_and_without_attacks_a14() {
     let folder = Folder::new();
     let alone = with("").replace("peers = [\"10.0.0.2:7946\"]\n", "");
-    assert_eq!(folder.cluster(&alone).ack, Ack::One);
-    assert_eq!(folder.cluster(&with("ack = \"local\"")).ack, Ack::Local);
+    assert_eq!(folder.cluster(&alone).ack, AckPolicy::One);
+    assert_eq!(
+        folder.cluster(&with("ack = \"local\"")).ack,
+        AckPolicy::Local
+    );
     let bus = format!("{alone}bus = \"redis://127.0.0.1\"\n");
-    assert_eq!(folder.cluster(&bus).ack, Ack::One);
+    assert_eq!(folder.cluster(&bus).ack, AckPolicy::One);
     folder.cluster(&format!("{bus}ack = \"all\""));
     assert_eq!(
         folder.cluster(&format!("{alone}ack = \"all\"")).ack,
-        Ack::All
+        AckPolicy::All
     );
 }
 

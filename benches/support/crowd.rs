@@ -67,7 +67,7 @@ pub fn identity(number: u64, now: UnixTime) -> Identity {
     let group = |id, cause| Group { id, cause };
     let groups = [
         group(customer(number), Cause::Subject),
-        group(Id::of_realm("main"), Cause::Realm),
+        group(Id::of_token_domain("main"), Cause::TokenDomain),
     ];
     Identity {
         id: id(number),

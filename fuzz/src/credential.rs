@@ -199,7 +199,7 @@ fn judge(head: &Parts, body: &[u8]) -> Outcome {
         Ok(Verdict::Forward { .. }) => Outcome::Forwarded,
         Ok(Verdict::LogOut(logout)) => Outcome::LoggedOut(logout.revocations),
         Ok(Verdict::Preflight) => Outcome::Preflight,
-        Ok(Verdict::Ask(_, _)) => unreachable!("the shop is not to be asked"),
+        Ok(Verdict::Introspect(_, _)) => unreachable!("the shop is not to be asked"),
         Ok(Verdict::Script) => Outcome::Script,
         Err(refused) => Outcome::Refused(refused.refusal),
     }

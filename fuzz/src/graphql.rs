@@ -124,9 +124,12 @@ fn judge(target: &str, kind: &str, body: &str) -> Outcome {
     let body = (!body.is_empty()).then_some(body.as_bytes());
     match GATE.judge(&Request::new(&head, body), NOW) {
         Ok(Verdict::LogOut(_)) => Outcome::LoggedOut,
-        Ok(Verdict::Forward { .. } | Verdict::Ask(_, _) | Verdict::Preflight | Verdict::Script) => {
-            Outcome::Forwarded
-        }
+        Ok(
+            Verdict::Forward { .. }
+            | Verdict::Introspect(_, _)
+            | Verdict::Preflight
+            | Verdict::Script,
+        ) => Outcome::Forwarded,
         Err(refused) if matches!(refused.refusal, Refusal::Revoked { .. }) => Outcome::Dead,
         Err(_) => Outcome::Refused,
     }

@@ -35,13 +35,13 @@ pub fn path(bytes: &[u8]) {
 }
 
 fn normalising_is_final(text: &str) {
-    let path = Path::read(text);
+    let path = Path::parse(text);
     assert!(path.readings().all(|reading| reading.starts_with('/')));
     let normal = path.normal();
     if !path.is_ambiguous() {
         let respelled: String = normal.bytes().map(respelled).collect();
         for spelling in [normal.replace('%', "%25"), respelled] {
-            let again = Path::read(&spelling);
+            let again = Path::parse(&spelling);
             assert_eq!(again.normal(), normal, "{spelling}");
             assert!(!again.is_ambiguous(), "{spelling}");
         }
@@ -80,7 +80,9 @@ fn no_reading_leads_past_a_rule(uri: &Uri) {
     );
     let (is_logout, is_refused) = match judged {
         Ok(Verdict::LogOut(_)) => (true, false),
-        Ok(Verdict::Forward { .. } | Verdict::Preflight | Verdict::Ask(_, _)) => (false, false),
+        Ok(Verdict::Forward { .. } | Verdict::Preflight | Verdict::Introspect(_, _)) => {
+            (false, false)
+        }
         Ok(Verdict::Script) | Err(_) => (false, true), // no shop sees it
     };
     for reading in readings(uri.path().as_bytes()) {

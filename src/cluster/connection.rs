@@ -1,7 +1,7 @@
 //! A connection with a peer, from its first frame to its last.
 //!
-//! This node's own revocations are sent straight from the history: it is the queue of what is pushed, and a peer is a
-//! position in it, so that a slow one costs nothing and delays no other. One that falls behind what the history keeps is
+//! This node's own revocations are sent straight from the replication log: it is the queue of what is pushed, and a peer is a
+//! position in it, so that a slow one costs nothing and delays no other. One that falls behind what the replication log keeps is
 //! told to compare sets.
 
 use std::future::pending;
@@ -133,8 +133,8 @@ struct Pushing {
 
 /// Carries out the orders until one says to hang up. The text says why.
 async fn write(shared: Arc<Shared>, mut inbox: Inbox, mut sender: Sender) -> io::Result<String> {
-    let mut own_number = shared.mesh.history.follow();
-    let mut unnumbered = shared.mesh.history.listen();
+    let mut own_number = shared.mesh.replication_log.follow();
+    let mut unnumbered = shared.mesh.replication_log.listen();
     let mut pushing = None;
     loop {
         tokio::select! {
@@ -185,7 +185,7 @@ async fn push(
     };
     let mut sent = 0;
     loop {
-        let (origin, number) = shared.mesh.history.own();
+        let (origin, number) = shared.mesh.replication_log.own();
         if origin != pushing.origin {
             *pushing = Pushing { origin, after: 0 };
         }

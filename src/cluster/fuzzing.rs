@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::settings::Policy;
+use super::settings::StalePolicy;
 use crate::cluster::protocol::frame::{
     Frame, Goodbye, Heartbeat, Hello, Ping, ReconcileStep, VERSION,
 };
@@ -13,8 +13,8 @@ use crate::cluster::protocol::membership::ORIGINS_A_NODE;
 use crate::cluster::protocol::mesh::{LinkId, Mesh, Now};
 use crate::cluster::protocol::readiness::ReadinessPolicy;
 use crate::revocation::{
-    History, Id, Identity, NodeName, Origin, Revocation, Row, Section, Set, Source, State, Sum,
-    Summary, Vector, Window,
+    Bucket, Id, Identity, NodeName, Origin, ReplicationLog, Revocation, Row, Set, Source, Sum,
+    Summary, SyncPhase, VersionVector, Window,
 };
 
 /// Which origin a node is.
@@ -35,17 +35,17 @@ const AGE_MAX_MS: u64 = 1_500;
 pub struct FuzzNode {
     mesh: Mesh,
     set: Arc<Set>,
-    history: Arc<History>,
+    replication_log: Arc<ReplicationLog>,
     revoked: Vec<Revocation>,
     now: Now,
-    state: State,
+    state: SyncPhase,
     is_linked: bool,
 }
 
 fn rules(quarantine: &[&str]) -> ReadinessPolicy {
     ReadinessPolicy {
-        on_stale: Policy::Refuse,
-        on_isolated: Policy::Refuse,
+        on_stale: StalePolicy::Refuse,
+        on_isolated: StalePolicy::Refuse,
         bootstrap_timeout_ms: 1_000,
         initial: false,
         quarantine: quarantine.iter().map(|name| named(name)).collect(),
@@ -79,10 +79,10 @@ impl FuzzNode {
         };
         let (own, honest) = (token(1), token(2));
         let set = Arc::new(Set::default());
-        let history = Arc::new(History::new(origin_of("a"), &Vector::new()));
+        let replication_log = Arc::new(ReplicationLog::new(origin_of("a"), &VersionVector::new()));
         set.insert(&own, now.wall());
-        history.append_own([Row::of(&own)], now.uptime_ms);
-        let (set_of_mesh, history_of_mesh) = (Arc::clone(&set), Arc::clone(&history));
+        replication_log.append_own([Row::of(&own)], now.uptime_ms);
+        let (set_of_mesh, history_of_mesh) = (Arc::clone(&set), Arc::clone(&replication_log));
         let mesh = Mesh::new(
             named("a"),
             set_of_mesh,
@@ -95,10 +95,10 @@ impl FuzzNode {
         let mut rehearsal = Self {
             mesh,
             set,
-            history,
+            replication_log,
             revoked: vec![own, honest],
             now,
-            state: State::Starting,
+            state: SyncPhase::Starting,
             is_linked: true,
         };
         rehearsal.meets(HONEST_LINK, "b");
@@ -114,7 +114,7 @@ impl FuzzNode {
             assert!(steps.is_ok_and(|steps| steps.closes.is_empty()));
         }
         rehearsal.passes(2_000);
-        assert_eq!(rehearsal.state, State::Ready);
+        assert_eq!(rehearsal.state, SyncPhase::Ready);
         rehearsal.meets(ROGUE_LINK, "c");
         rehearsal.passes(100);
         rehearsal
@@ -154,7 +154,7 @@ impl FuzzNode {
             self.now.uptime_ms += step_ms;
             self.now.wall_ms += step_ms;
             let alive = Frame::Ping(Ping {
-                vector: Vector::from([(origin_of("b"), 1)]),
+                vector: VersionVector::from([(origin_of("b"), 1)]),
                 ..ping(self.now, &[])
             });
             let _answers = self.mesh.on_message(HONEST_LINK, alive, self.now);
@@ -177,7 +177,7 @@ impl FuzzNode {
         } = said
         {
             let step = ReconcileStep::Differences {
-                vector: Vector::from([(origin_of("b"), 1)]),
+                vector: VersionVector::from([(origin_of("b"), 1)]),
                 summaries: Vec::new(),
             };
             let number = *number;
@@ -215,7 +215,7 @@ impl FuzzNode {
                 "a logout is forgotten"
             );
         }
-        let counted = self.history.vector();
+        let counted = self.replication_log.vector();
         assert!(
             counted.len() <= 3 + ORIGINS_A_NODE,
             "{counted:?} is counted"
@@ -232,7 +232,7 @@ impl FuzzNode {
             let is_late = name == "b" && peer.silent_ms > AGE_MAX_MS;
             assert!(!is_late, "an honest node is known late: {peer:?}");
         }
-        let is_settled = matches!(self.state, State::Ready | State::Stale);
+        let is_settled = matches!(self.state, SyncPhase::Ready | SyncPhase::Stale);
         assert!(is_settled, "a ready node is {:?}", self.state);
     }
 
@@ -247,12 +247,14 @@ impl FuzzNode {
         self.is_linked = false;
         self.passes(100);
         self.is_sound();
-        let mut counted = self.history.vector();
-        counted.retain(|origin, _| *origin != self.history.own().0 && *origin != origin_of("b"));
+        let mut counted = self.replication_log.vector();
+        counted.retain(|origin, _| {
+            *origin != self.replication_log.own().0 && *origin != origin_of("b")
+        });
         assert!(counted.is_empty(), "{counted:?} is left of a rogue");
         let peers = self.mesh.status(self.now);
         assert!(peers.iter().all(|peer| peer.node.as_str() == "b"));
-        assert_eq!(self.state, State::Ready, "a rogue is missed");
+        assert_eq!(self.state, SyncPhase::Ready, "a rogue is missed");
     }
 
     /// A frame of every kind, as a peer may say it: the hello first.
@@ -260,7 +262,7 @@ impl FuzzNode {
         let now = Self::begin().now;
         let rows = vec![Row::from_bytes([1; Row::BYTES])];
         let told = [("b", 0), ("ghost", 4_000)];
-        let vector = Vector::from([
+        let vector = VersionVector::from([
             (origin_of("a"), 1),
             (origin_of("b"), 9),
             (origin_of("c"), 1),
@@ -301,10 +303,10 @@ impl FuzzNode {
     }
 }
 
-fn steps_of_a_comparison(now: Now, vector: Vector) -> impl Iterator<Item = Frame> {
-    let section = Section::Window(Window::from_number(2_983_387));
+fn steps_of_a_comparison(now: Now, vector: VersionVector) -> impl Iterator<Item = Frame> {
+    let bucket = Bucket::Window(Window::from_number(2_983_387));
     let summaries = vec![Summary {
-        section,
+        bucket,
         count: 3,
         sum: Sum(4, 5),
         until: now.wall(),
@@ -315,17 +317,17 @@ fn steps_of_a_comparison(now: Now, vector: Vector) -> impl Iterator<Item = Frame
             summaries: summaries.clone(),
         },
         ReconcileStep::Differences { vector, summaries },
-        ReconcileStep::SendAll { section },
+        ReconcileStep::SendAll { bucket },
         ReconcileStep::Negotiate {
-            section,
+            bucket,
             message: Bytes::from_static(&[0x61, 0, 0, 2, 0]),
         },
         ReconcileStep::Fetch {
-            section,
+            bucket,
             items: vec![[1; 32]],
         },
         ReconcileStep::Rows {
-            section,
+            bucket,
             rows: vec![Row::from_bytes([1; Row::BYTES])],
             is_last: true,
         },
@@ -345,9 +347,9 @@ fn ping(now: Now, told: &[(&str, u32)]) -> Ping {
     Ping {
         now_ms: now.wall_ms,
         stamp_ms: now.uptime_ms,
-        state: State::Ready,
+        state: SyncPhase::Ready,
         is_complete: true,
-        vector: Vector::new(),
+        vector: VersionVector::new(),
         heard: told.collect(),
     }
 }

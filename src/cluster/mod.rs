@@ -21,14 +21,14 @@ pub use bus::BusCounts;
 pub use bus_settings::Bus;
 pub use enrolment::authority::{Authority, AuthorityError, Proof};
 pub use enrolment::certificate_files::{CertificateFiles, Readers};
-pub use enrolment::client::{Admitted, Application, GOSSIP_PORT, JoinError};
+pub use enrolment::client::{Application, EnrolledNode, GOSSIP_PORT, JoinError};
 pub use enrolment::invitation::Invitation;
 pub use enrolment::joined_nodes::joined as joined_nodes;
 /// For fuzz/ alone, which has no other way to a frame.
 #[doc(hidden)]
 pub use fuzzing::FuzzNode;
 pub use node::{Node, NodeCounts, NodeError, NodeStatus};
-pub use peer_address::Peer;
+pub use peer_address::PeerAddress;
 pub use protocol::counters::ExchangeCounters;
 pub use protocol::mesh::PeerStatus;
-pub use settings::{Certificates, ClusterSettings, Policy, Security};
+pub use settings::{Certificates, ClusterSettings, Security, StalePolicy};

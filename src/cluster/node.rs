@@ -119,7 +119,7 @@ impl Node {
         let mesh = Mesh::new(
             settings.node.clone(),
             Arc::clone(revocations.set()),
-            Arc::clone(revocations.history()),
+            Arc::clone(revocations.replication_log()),
             rules_of(settings),
             revocations.was_complete(),
             now(),
@@ -127,7 +127,7 @@ impl Node {
         mesh.remember(revocations.introduced(), now());
         let bus = settings.bus.as_ref().map(|bus| {
             mesh.expect_bus(now());
-            bus::open(bus, settings, revocations.history())
+            bus::open(bus, settings, revocations.replication_log())
         });
         let bus = bus.transpose().map_err(NodeError::Bus)?;
         let joined = joined.into_iter().map(|(_, address)| address).collect();
@@ -174,10 +174,10 @@ impl Node {
         let Some(runtime) = &self.runtime else {
             return;
         };
-        let standing = self.shared.revocations.standing();
+        let sync_state = self.shared.revocations.sync_state();
         runtime.block_on(async {
             let ready = async {
-                while !standing.serves(clock::now()) {
+                while !sync_state.serves(clock::now()) {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             };
@@ -223,11 +223,11 @@ impl Node {
 
     /// How this node fares, for people.
     pub fn status(&self) -> NodeStatus {
-        let standing = self.shared.revocations.standing();
+        let sync_state = self.shared.revocations.sync_state();
         NodeStatus {
             node: self.shared.mesh.name.to_string(),
-            state: standing.state().name(),
-            why: standing.why(),
+            state: sync_state.state().name(),
+            why: sync_state.why(),
             peers: self.shared.mesh.status(now()),
         }
     }
@@ -299,13 +299,13 @@ impl Drop for Node {
 
 /// A journal that was made before its node had this name, or for another node, is another origin from now on.
 fn own_origin(revocations: &Revocations, node: &NodeName) -> Result<(), NodeError> {
-    let (origin, _) = revocations.history().own();
+    let (origin, _) = revocations.replication_log().own();
     if origin.is_of(node.as_str()) {
         return Ok(());
     }
     let random = |_| NodeError::System(io::Error::other("no random numbers can be had"));
     let own = Origin::of_node(node.as_str()).map_err(random)?;
-    revocations.history().renew(own);
+    revocations.replication_log().renew(own);
     revocations.import(Import::noting(Progress {
         origin: Some(own),
         ..Progress::default()

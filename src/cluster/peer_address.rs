@@ -7,7 +7,7 @@ use rustls::pki_types::DnsName;
 
 /// Where another node is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Peer {
+pub enum PeerAddress {
     /// At this address.
     Address(SocketAddr),
     /// At every address that this name has, with this port; looked up again and again.
@@ -17,7 +17,7 @@ pub enum Peer {
 /// What stands for the addresses of the own machine (RFC 6761 section 6.3).
 pub(crate) const LOCALHOST: &str = "localhost";
 
-impl Peer {
+impl PeerAddress {
     /// `address:port` or `name:port`. Case does not count in a name.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const WANTED: &str = "an address or name with a port, such as 10.0.0.2:7946, [2001:db8::2]:7946 or doorward.internal:7946";
@@ -47,7 +47,7 @@ impl Peer {
     }
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => write!(f, "{address}"),
@@ -68,7 +68,7 @@ mod tests {
             ("Doorward.internal:7946", "doorward.internal:7946"),
             ("a_b.internal.:1", "a_b.internal.:1"),
         ] {
-            assert_eq!(Peer::parse(text).unwrap().to_string(), shown);
+            assert_eq!(PeerAddress::parse(text).unwrap().to_string(), shown);
         }
         for text in [
             "",
@@ -91,17 +91,17 @@ mod tests {
             "a/b:1",
             "ä:1",
         ] {
-            assert!(Peer::parse(text).is_err(), "{text}");
+            assert!(PeerAddress::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn what_is_on_this_machine_is_known_without_a_name_server() {
         for text in ["127.0.0.2:1", "[::1]:1", "LOCALHOST:1"] {
-            assert!(Peer::parse(text).unwrap().is_loopback(), "{text}");
+            assert!(PeerAddress::parse(text).unwrap().is_loopback(), "{text}");
         }
         for text in ["10.0.0.2:1", "localhost.example.com:1"] {
-            assert!(!Peer::parse(text).unwrap().is_loopback(), "{text}");
+            assert!(!PeerAddress::parse(text).unwrap().is_loopback(), "{text}");
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bus_settings::Bus;
-use super::peer_address::Peer;
-use crate::revocation::{Ack, NodeName, SumKey};
+use super::peer_address::PeerAddress;
+use crate::revocation::{AckPolicy, NodeName, SumKey};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -20,17 +20,17 @@ pub struct ClusterSettings {
     /// Where other nodes come to.
     pub listen: SocketAddr,
     /// Where other nodes are.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<PeerAddress>,
     /// How nodes know each other.
     pub security: Security,
     /// Which nodes must have a revocation before a logout is answered.
-    pub ack: Ack,
+    pub ack: AckPolicy,
     /// Whether this is the first boot of the first node: it may serve with an empty journal.
     pub initial: bool,
     /// What is done while a peer that may take logouts can't be heard.
-    pub on_stale: Policy,
+    pub on_stale: StalePolicy,
     /// What is done when no peer answers after a start with an intact journal.
-    pub on_isolated: Policy,
+    pub on_isolated: StalePolicy,
     /// How long a start waits for a peer before `on_isolated` decides.
     pub bootstrap_timeout: Duration,
     /// Nodes that are not listened to, and not counted.
@@ -105,7 +105,7 @@ impl fmt::Debug for Certificates {
 
 /// What is done with credentials while a revocation may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub enum StalePolicy {
     /// They are judged by what is known.
     Serve,
     /// They are answered with 503.

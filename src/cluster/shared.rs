@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use super::backoff::warning_limit;
 use super::outbox::{LinkCommand, Outbox};
-use super::peer_address::Peer;
+use super::peer_address::PeerAddress;
 use super::protocol::membership::Chain;
 use super::protocol::mesh::{LinkId, Mesh, Now, Steps};
 use super::protocol::readiness::SKEW_WARNING_MS;
@@ -21,7 +21,9 @@ use super::settings::{ClusterSettings, Security};
 use super::transport::Transport;
 use crate::clock;
 use crate::log_limit::LogLimit;
-use crate::revocation::{Ack, Found, Import, NodeName, Origin, Progress, Revocations, State};
+use crate::revocation::{
+    AckPolicy, Import, NodeName, Origin, Progress, Revocations, SyncFinding, SyncPhase,
+};
 
 /// How often it is asked what is due, and where this node stands.
 const TICK: Duration = Duration::from_millis(100);
@@ -34,10 +36,10 @@ pub(super) struct Shared {
     pub(super) outboxes: Mutex<HashMap<LinkId, Outbox>>,
     pub(super) next_link: AtomicU64,
     /// Where others are, as the configuration says.
-    pub(super) peers: Mutex<Vec<Peer>>,
+    pub(super) peers: Mutex<Vec<PeerAddress>>,
     /// The addresses of nodes that joined by way of this one.
     pub(super) joined: Mutex<Vec<SocketAddr>>,
-    pub(super) ack: Mutex<Ack>,
+    pub(super) ack: Mutex<AckPolicy>,
     pub(super) propagation: Histogram,
     pub(super) renewing: Mutex<Option<Origin>>,
     /// The digest of the rules that decide which nodes may be peers.
@@ -98,8 +100,13 @@ impl Shared {
     }
 
     /// Where others are.
-    pub(super) fn peers(&self) -> Vec<Peer> {
-        let joined = self.joined.lock().clone().into_iter().map(Peer::Address);
+    pub(super) fn peers(&self) -> Vec<PeerAddress> {
+        let joined = self
+            .joined
+            .lock()
+            .clone()
+            .into_iter()
+            .map(PeerAddress::Address);
         let mut peers = self.peers.lock().clone();
         peers.extend(joined);
         peers
@@ -116,7 +123,7 @@ impl Shared {
             } else {
                 info!(peer:% = node, by = "bus"; "peer connected");
             }
-            let (origin, _) = self.mesh.history.own();
+            let (origin, _) = self.mesh.replication_log.own();
             self.revocations.acks().note(&node, origin, after);
             self.order(link, LinkCommand::Push { origin, after });
         }
@@ -162,7 +169,7 @@ impl Shared {
 
     /// Becomes another origin, and begins every connection anew.
     fn renew(&self) {
-        let (origin, _) = self.mesh.history.own();
+        let (origin, _) = self.mesh.replication_log.own();
         let mut renewing = self.renewing.lock();
         if *renewing == Some(origin) {
             return;
@@ -213,18 +220,18 @@ impl Shared {
         self.warn_of_skew(now);
     }
 
-    fn stand(&self, found: Found) {
-        let standing = self.revocations.standing();
+    fn stand(&self, found: SyncFinding) {
+        let sync_state = self.revocations.sync_state();
         let state = found.state;
-        if state != standing.state() || found.why != standing.why() {
+        if state != sync_state.state() || found.why != sync_state.why() {
             let why = found.why.as_str();
-            if state == State::Ready {
+            if state == SyncPhase::Ready {
                 info!(state = state.name(), why; "cluster state");
             } else {
                 warn!(state = state.name(), why; "cluster state");
             }
         }
-        standing.set(found, clock::now(), clock::uptime_ms());
+        sync_state.set(found, clock::now(), clock::uptime_ms());
     }
 
     fn warn_of_skew(&self, now: Now) {

@@ -90,7 +90,7 @@ impl Gate {
 
     /// A path as it may stand in a log, whichever shop it was for.
     pub fn loggable_path<'p>(&self, path: &'p str) -> Cow<'p, str> {
-        let read = Path::read(path);
+        let read = Path::parse(path);
         let mut shops = self.shops.iter();
         match shops.find_map(|shop| shop.token_in_path(&read)) {
             Some(token) => without_token(path, token),

@@ -26,7 +26,7 @@ impl Gate {
 
     /// A node that may not know all that was revoked judges no credential. Guests pass.
     pub(super) fn refuse_unsynced(&self, is_guest: bool, now: UnixTime) -> Result<(), Refusal> {
-        if is_guest || self.revocations.standing().may_judge(now) {
+        if is_guest || self.revocations.sync_state().may_judge(now) {
             return Ok(());
         }
         Err(Refusal::Syncing)
@@ -86,7 +86,7 @@ impl Gate {
     pub(super) fn refuse_forgotten(&self, token: &Token, now: UnixTime) -> Result<(), Refusal> {
         let end = match token {
             Token::Verified(token) => token.expires_at,
-            Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_) => None,
+            Token::Confirmed(_) | Token::Opaque(_) | Token::Inactive(_) => None,
         };
         match end {
             Some(end) if self.revocations.may_have_forgotten(end, now) => Err(Refusal::Expired),

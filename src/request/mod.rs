@@ -40,11 +40,13 @@ pub use credential::{
 };
 pub use gate::Gate;
 pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, UnreadBody};
-pub use introspection::{ContentType, Doubtful, Inquiry, IntrospectionCache, LikelyTokens};
+pub use introspection::{
+    ContentType, IntrospectionCache, IntrospectionRequest, LikelyTokens, PendingToken,
+};
 pub use loggable::loggable_path;
 pub use logout::{
-    Agreement, AnswerBy, Assent, ByHand, ClientKey, HIDDEN_OWNER, KnownLogouts, LogOut, LogoutRule,
-    Named, Order, Scope, Shown, Target, UnfitOrder, Wanted, When,
+    Agreement, AnswerBy, Assent, ByHand, ClientKey, HIDDEN_OWNER, KnownLogouts, LogOut,
+    LogoutOrder, LogoutRule, Named, Scope, Shown, Target, UnfitOrder, Wanted, When,
 };
 pub use meaning::{Honoured, honour_meanings};
 pub use mint::{AnswerTokens, HandedOut, MintRule, OnReissue};
@@ -53,7 +55,8 @@ pub use shop::{Examine, Shop, Tokens};
 pub use site::{HostPattern, RequestSite, WebOrigin, host_of};
 pub use token::{
     ALGORITHMS, ClaimName, Claims, Confirmed, Flaw, IssuedAt, Issuer, JwksSource, JwksUrl, KeyRing,
-    KeySource, KeyState, Keys, Kind, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenSettings,
-    UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified, Verifier, name_of, secret_bytes_min,
+    KeySource, KeyState, Keys, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind,
+    TokenSettings, UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified, Verifier,
+    algorithm_name, secret_bytes_min,
 };
 pub use verdict::Verdict;

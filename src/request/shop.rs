@@ -39,7 +39,7 @@ pub struct Shop {
     /// How its tokens are verified.
     pub verifier: Verifier,
     /// What it said of opaque tokens (token introspection).
-    pub confirmations: Arc<IntrospectionCache>,
+    pub introspection_cache: Arc<IntrospectionCache>,
     /// Its logouts, in the order they are tried.
     pub logouts: Vec<Arc<LogoutRule>>,
     /// Doorward's own logout for it.
@@ -101,10 +101,10 @@ impl Shop {
         self.seen_cookies = Arc::clone(&old.seen_cookies);
         self.verifier.inherit(&old.verifier);
         let (new, former) = (self.verifier.settings(), old.verifier.settings());
-        let is_same = new.inquiry == former.inquiry;
+        let is_same = new.introspection == former.introspection;
         // What it said is remembered by names, and says by which names a token is refused.
         if is_same && self.meaning_now().names == old.meaning_now().names {
-            self.confirmations = Arc::clone(&old.confirmations);
+            self.introspection_cache = Arc::clone(&old.introspection_cache);
         }
         self.graphql.learnt = Arc::clone(&old.graphql.learnt);
     }
@@ -152,7 +152,7 @@ impl Shop {
         let formers = Formers::of(&self.meaning_now(), &others, meanings, now);
         if formers.digest() != self.verifier.formers().digest() {
             self.verifier.honour(formers);
-            self.confirmations.clear();
+            self.introspection_cache.clear();
         }
     }
 
@@ -253,7 +253,7 @@ impl Shop {
 
     /// A path as it may stand in a log: without what could be a credential, or what a rule names as the token.
     pub fn loggable_path<'p>(&self, path: &'p str) -> Cow<'p, str> {
-        let read = Path::read(path);
+        let read = Path::parse(path);
         match self.token_in_path(&read) {
             Some(token) => without_token(path, token),
             None => loggable_path(path),

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::answers::Refusal;
 use super::credential::{Credential, trimmed};
 use super::shop::{Shop, Tokens};
-use super::token::{Flaw, Kind, Token, UnknownToken, jwts_in};
+use super::token::{Flaw, Token, TokenKind, UnknownToken, jwts_in};
 use crate::clock::UnixTime;
 use crate::revocation::{Id, MARGIN};
 
@@ -17,7 +17,7 @@ impl Shop {
         let settings = match token {
             Token::Verified(token) => &token.settings,
             Token::Confirmed(_) => self.verifier.settings(),
-            Token::Opaque(_) | Token::Stranger(_) => return false,
+            Token::Opaque(_) | Token::Inactive(_) => return false,
         };
         match settings.unknown {
             UnknownToken::New => false,
@@ -38,7 +38,7 @@ impl Shop {
                 Some(end.plus(MARGIN))
             }
             Token::Confirmed(_) => Some(self.verifier.settings().undated_until(shop_time)),
-            Token::Opaque(_) | Token::Stranger(_) => None,
+            Token::Opaque(_) | Token::Inactive(_) => None,
         }
     }
 
@@ -68,7 +68,7 @@ impl Shop {
     pub(super) fn jwts_of(&self, text: &str, now: UnixTime) -> Result<Tokens, Refusal> {
         let mut tokens = Tokens::new();
         for jwt in jwts_in(text) {
-            match self.verifier.token_of(Kind::Jwt, jwt, now) {
+            match self.verifier.token_of(TokenKind::Jwt, jwt, now) {
                 Ok(token) => tokens.push(token),
                 Err(Flaw::NoKeys) if self.verifier.may_be_ours(jwt) => {
                     return Err(Refusal::KeysMissing);

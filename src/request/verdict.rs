@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cookie::DeadCookie;
-use super::introspection::Doubtful;
+use super::introspection::PendingToken;
 use super::logout::LogOut;
 use super::shop::{Shop, Tokens};
 
@@ -25,7 +25,7 @@ pub enum Verdict<'g> {
     /// A browser asked whether a page may call Doorward's own logout.
     Preflight,
     /// The shop is to be asked about these first; then it is judged again.
-    Ask(&'g Arc<Shop>, Vec<Doubtful>),
+    Introspect(&'g Arc<Shop>, Vec<PendingToken>),
     /// A page asked for the script for Ecwid.
     Script,
 }

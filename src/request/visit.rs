@@ -44,9 +44,9 @@ impl<'g> Arrived<'g, '_> {
             }
         }
         self.refuse_dead_body(now)?;
-        let doubtful = shop.confirm(&mut alive, occasion, self.asked, now)?;
-        if !doubtful.is_empty() {
-            return Ok(Verdict::Ask(shop, doubtful));
+        let pending = shop.confirm(&mut alive, occasion, self.asked, now)?;
+        if !pending.is_empty() {
+            return Ok(Verdict::Introspect(shop, pending));
         }
         let mut tokens = Tokens::new();
         let mut living: SmallVec<[Segments<'_>; 2]> = SmallVec::new();

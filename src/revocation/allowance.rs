@@ -55,7 +55,7 @@ const CLIENTS_MAX: usize = 100_000;
 
 /// The entries that each client made in the current minute.
 #[derive(Default)]
-pub struct Clients(Mutex<Minute>);
+pub struct EntryCounts(Mutex<Minute>);
 
 #[derive(Default)]
 struct Minute {
@@ -64,8 +64,8 @@ struct Minute {
     made: [HashMap<ClientNetwork, u32>; 2],
 }
 
-impl Clients {
-    /// Counts entries of `client`, unless that is more than `limit` in this minute. All of them, or none.
+impl EntryCounts {
+    /// SetCounts entries of `client`, unless that is more than `limit` in this minute. All of them, or none.
     pub fn admit(&self, client: IpAddr, entries: u32, limit: u32, now: UnixTime) -> bool {
         let mut minute = self.0.lock();
         minute.turn(now);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_client_has_its_share_of_every_minute() {
-        let clients = Clients::default();
+        let clients = EntryCounts::default();
         let at = |client: &str, second| {
             let client = client.parse().unwrap();
             clients.admit(client, 1, 2, UnixTime::from_seconds(second))
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_wider_network_has_the_share_of_some_clients() {
         for network in ["2001:db8:1:N::1", "192.0.2.N"] {
-            let clients = Clients::default();
+            let clients = EntryCounts::default();
             let of = |number: u32| network.replace('N', &number.to_string()).parse().unwrap();
             let admitted = (0..100).filter(|number| clients.admit(of(*number), 1, 2, START));
             assert_eq!(admitted.count(), 2 * WIDER as usize, "{network}");
@@ -166,7 +166,7 @@ mod tests {
     /// A /48 has 65,536 networks: they must not take the places of other clients.
     #[test]
     fn a_wider_network_takes_no_more_places_than_it_may_make_entries() {
-        let clients = Clients::default();
+        let clients = EntryCounts::default();
         for number in 0..u16::MAX {
             let client = Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, 1);
             clients.admit(client.into(), 1, 30, START);
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn several_entries_count_all_or_none_and_come_back() {
-        let clients = Clients::default();
+        let clients = EntryCounts::default();
         let client = "192.0.2.1".parse().unwrap();
         assert!(!clients.admit(client, 3, 2, START));
         assert!(clients.admit(client, 2, 2, START), "nothing was counted");

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::entry::{Revocation, Window};
 use super::journal::{Journal, JournalError, Progress};
 use super::replication::Row;
-use super::replication::{History, Origin};
+use super::replication::{Origin, ReplicationLog};
 use super::set::Set;
 use crate::clock::{self, UnixTime};
 
@@ -34,14 +34,14 @@ const CLOCK_EVERY: Duration = Duration::from_mins(1);
 /// The way to the writing thread. Dropping it waits until the last order is carried out.
 pub(super) struct Committer {
     /// `None` only while it is dropped.
-    orders: Option<Sender<Order>>,
+    orders: Option<Sender<WriteOrder>>,
     thread: Option<JoinHandle<()>>,
-    health: Arc<Health>,
+    health: Arc<JournalHealth>,
 }
 
 /// Whether the journal takes writes, and how it did so far.
 #[derive(Debug)]
-pub struct Health {
+pub struct JournalHealth {
     failing: AtomicBool,
     failures: AtomicU64,
     commits: AtomicU64,
@@ -49,7 +49,7 @@ pub struct Health {
     latency: Histogram,
 }
 
-impl Default for Health {
+impl Default for JournalHealth {
     fn default() -> Self {
         Self {
             failing: AtomicBool::default(),
@@ -61,7 +61,7 @@ impl Default for Health {
     }
 }
 
-impl Health {
+impl JournalHealth {
     /// Whether the last write succeeded.
     pub fn is_writable(&self) -> bool {
         !self.failing.load(Ordering::Relaxed)
@@ -88,7 +88,7 @@ impl Health {
     }
 }
 
-enum Order {
+enum WriteOrder {
     Write {
         revocations: Vec<Revocation>,
         done: oneshot::Sender<Option<Numbered>>,
@@ -147,14 +147,14 @@ impl Committer {
     pub(super) fn start(
         journal: Journal,
         set: Arc<Set>,
-        history: Arc<History>,
+        replication_log: Arc<ReplicationLog>,
     ) -> std::io::Result<Self> {
         let (orders, inbox) = channel();
-        let health = Arc::new(Health::default());
+        let health = Arc::new(JournalHealth::default());
         let writer = Writer {
             journal,
             set,
-            history,
+            replication_log,
             health: Arc::clone(&health),
             unwritten: Vec::new(),
             imports: VecDeque::new(),
@@ -171,7 +171,7 @@ impl Committer {
         })
     }
 
-    pub(super) fn health(&self) -> &Arc<Health> {
+    pub(super) fn health(&self) -> &Arc<JournalHealth> {
         &self.health
     }
 
@@ -181,13 +181,13 @@ impl Committer {
         revocations: Vec<Revocation>,
     ) -> oneshot::Receiver<Option<Numbered>> {
         let (done, answer) = oneshot::channel();
-        self.send(Order::Write { revocations, done });
+        self.send(WriteOrder::Write { revocations, done });
         answer
     }
 
     /// Orders the deletion of what is over.
     pub(super) fn drop_ended(&self, windows: Vec<Window>, undated: bool, now: UnixTime) {
-        self.send(Order::Drop {
+        self.send(WriteOrder::Drop {
             windows,
             undated,
             now,
@@ -196,24 +196,24 @@ impl Committer {
 
     /// Orders what other nodes revoked to be written, after all that was ordered before.
     pub(super) fn import(&self, import: Import) {
-        self.send(Order::Import(import));
+        self.send(WriteOrder::Import(import));
     }
 
     /// Orders the time to be noted now and then.
     pub(super) fn touch(&self) {
-        self.send(Order::Touch);
+        self.send(WriteOrder::Touch);
     }
 
     /// Writes everything that was ordered before and closes the journal; nothing is written afterwards. Waits for that,
     /// but not for a disk that hangs.
     pub(super) fn close(&self, patience: Duration) {
         let (closing, closed) = channel();
-        self.send(Order::Close(closing));
+        self.send(WriteOrder::Close(closing));
         let _ = closed.recv_timeout(patience); // nothing is ever sent: it ends
     }
 
     /// A writer that is gone drops the order, and with it `done`: the waiter learns that nothing was written.
-    fn send(&self, order: Order) {
+    fn send(&self, order: WriteOrder) {
         if let Some(orders) = &self.orders {
             let _ = orders.send(order);
         }
@@ -232,8 +232,8 @@ impl Drop for Committer {
 struct Writer {
     journal: Journal,
     set: Arc<Set>,
-    history: Arc<History>,
-    health: Arc<Health>,
+    replication_log: Arc<ReplicationLog>,
+    health: Arc<JournalHealth>,
     /// In force but not yet on disk: written with the next transaction that succeeds.
     unwritten: Vec<Revocation>,
     /// The same for rows of other nodes. Logouts that are waited for are written first.
@@ -245,7 +245,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, inbox: &Receiver<Order>) {
+    fn run(mut self, inbox: &Receiver<WriteOrder>) {
         while let Some(group) = self.next_group(inbox) {
             self.commit(group);
             if self.closing.is_some() && self.imports.is_empty() {
@@ -255,7 +255,7 @@ impl Writer {
     }
 
     /// The next orders; none at all, while there is something left to import. `None`: it is over.
-    fn next_group(&self, inbox: &Receiver<Order>) -> Option<Vec<Order>> {
+    fn next_group(&self, inbox: &Receiver<WriteOrder>) -> Option<Vec<WriteOrder>> {
         let mut group = Vec::new();
         if self.imports.is_empty() || !self.health.is_writable() {
             group.push(inbox.recv().ok()?);
@@ -267,23 +267,23 @@ impl Writer {
     }
 
     /// One revocation's life: journal, then set, then the answer.
-    fn commit(&mut self, group: Vec<Order>) {
+    fn commit(&mut self, group: Vec<WriteOrder>) {
         let mut fresh = Vec::new();
         let mut waiting = Vec::new();
         for order in group {
             match order {
-                Order::Write { revocations, done } => {
+                WriteOrder::Write { revocations, done } => {
                     fresh.extend(revocations);
                     waiting.push(done);
                 }
-                Order::Drop {
+                WriteOrder::Drop {
                     windows,
                     undated,
                     now,
                 } => self.drop_ended(&windows, undated, now),
-                Order::Import(import) => self.imports.push_back(import),
-                Order::Close(closing) => self.closing = Some(closing),
-                Order::Touch => {}
+                WriteOrder::Import(import) => self.imports.push_back(import),
+                WriteOrder::Close(closing) => self.closing = Some(closing),
+                WriteOrder::Touch => {}
             }
         }
         let import = self.next_import();
@@ -336,7 +336,7 @@ impl Writer {
     fn write(&mut self, fresh: &[Revocation], import: &Import) -> Result<(), JournalError> {
         let own = self.unwritten.len() + fresh.len();
         let mut progress = import.progress.clone();
-        let (origin, number) = self.history.own();
+        let (origin, number) = self.replication_log.own();
         if own > 0 {
             progress.reached.push((origin, number + own as u64));
         }
@@ -375,17 +375,18 @@ impl Writer {
                     info!(caught_up = count; "the journal is written again");
                 }
                 if !own.is_empty() {
-                    self.history.append_own(own, clock::uptime_ms());
+                    self.replication_log.append_own(own, clock::uptime_ms());
                 }
                 if let Some(origin) = import.progress.origin {
-                    self.history.renew(origin);
+                    self.replication_log.renew(origin);
                 }
-                let (origin, number) = self.history.own();
+                let (origin, number) = self.replication_log.own();
                 Some(Numbered { origin, number })
             }
             Err(error) => {
                 if !fresh.is_empty() {
-                    self.history.announce(fresh.iter().map(Row::of).collect());
+                    self.replication_log
+                        .announce(fresh.iter().map(Row::of).collect());
                 }
                 self.unwritten.extend(fresh);
                 if !import.is_empty() {
@@ -427,7 +428,7 @@ impl Writer {
 }
 
 /// Waits a moment for more orders than the first.
-fn gather(inbox: &Receiver<Order>, group: &mut Vec<Order>) {
+fn gather(inbox: &Receiver<WriteOrder>, group: &mut Vec<WriteOrder>) {
     let deadline = clock::instant() + GATHER;
     while group.len() < GROUP_MAX {
         let left = deadline.saturating_duration_since(clock::instant());

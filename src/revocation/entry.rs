@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::clock::UnixTime;
 
-/// A 128-bit digest that names one token, session, customer or realm.
+/// A 128-bit digest that names one token, session, customer or token domain.
 ///
 /// It is the prefix of BLAKE3 over an unambiguous input: the kind, then every part with its length
 /// before it. It is equal on all nodes, so it holds no key; a part can't be confused with its neighbour.
@@ -17,7 +17,7 @@ pub struct Id([u8; 16]);
 /// What an [`Id`] names. The number is part of the digest's input: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum IdKind {
     /// A token by the id claim that its issuer gave it (`jti`, RFC 7519 section 4.1.7).
     Token = 1,
     /// A token without an id, by its signing input `header.payload`; or an opaque one, by all of it.
@@ -27,7 +27,7 @@ pub enum Kind {
     /// A customer (`sub`).
     Subject = 4,
     /// All customers whose tokens are accepted in a token domain.
-    Realm = 5,
+    TokenDomain = 5,
     /// A token that one cutoff spares: all of the customer's others ended with it.
     Spared = 6,
     /// A token that the shop has accepted where it demands one.
@@ -38,8 +38,8 @@ pub enum Kind {
 const INLINE_BYTES: usize = 512;
 
 impl Id {
-    /// The digest of `parts`, for instance realm, issuer and id.
-    pub fn of(kind: Kind, parts: &[&[u8]]) -> Self {
+    /// The digest of `parts`, for instance token domain, issuer and id.
+    pub fn of(kind: IdKind, parts: &[&[u8]]) -> Self {
         // In one piece, which is hashed in half the time that it takes piece by piece.
         let mut input: SmallVec<[u8; INLINE_BYTES]> = SmallVec::new();
         input.extend_from_slice(b"doorward id 1");
@@ -59,18 +59,18 @@ impl Id {
     /// revoked id, in the same rows.
     pub fn spared(token: &Self, not_before: UnixTime) -> Self {
         let moment = not_before.seconds().to_le_bytes();
-        Self::of(Kind::Spared, &[&token.0, &moment])
+        Self::of(IdKind::Spared, &[&token.0, &moment])
     }
 
     /// The digest by which it is known that the shop has accepted a token. It is kept like a revoked id, in the same
     /// rows, and refuses nothing.
     pub fn accepted(token: &Self) -> Self {
-        Self::of(Kind::Accepted, &[&token.0])
+        Self::of(IdKind::Accepted, &[&token.0])
     }
 
-    /// The digest of a whole realm.
-    pub fn of_realm(realm: &str) -> Self {
-        Self::of(Kind::Realm, &[realm.as_bytes()])
+    /// The digest of a whole token domain.
+    pub fn of_token_domain(domain: &str) -> Self {
+        Self::of(IdKind::TokenDomain, &[domain.as_bytes()])
     }
 
     /// The id whose digest is already known, for instance read from the journal.
@@ -151,7 +151,7 @@ pub struct ShopTag(u32);
 impl ShopTag {
     /// The tag of the shop with this name.
     pub fn of(shop: &str) -> Self {
-        let [a, b, c, d, ..] = *Id::of_realm(shop).bytes();
+        let [a, b, c, d, ..] = *Id::of_token_domain(shop).bytes();
         Self(u32::from_le_bytes([a, b, c, d]).max(1))
     }
 }
@@ -189,9 +189,9 @@ pub enum Revocation {
         /// What it rests on.
         source: Source,
     },
-    /// Every token of this customer or realm that was issued before a moment is dead.
+    /// Every token of this customer or token domain that was issued before a moment is dead.
     Cutoff {
-        /// Which customer or realm.
+        /// Which customer or token domain.
         id: Id,
         /// Tokens issued before this are dead.
         not_before: UnixTime,
@@ -331,7 +331,7 @@ pub struct Identity {
     pub id: Id,
     /// The window of its own `expires_at`.
     pub window: Window,
-    /// Its session, customer and realm, as far as a verified token names them.
+    /// Its session, customer and token domain, as far as a verified token names them.
     pub groups: SmallVec<[Group; 8]>,
     /// When it was issued, on the shop's clock. `None`: it does not say, and counts as issued when a node first dated it.
     pub issued_at: Option<UnixTime>,
@@ -403,8 +403,8 @@ pub enum Cause {
     Session,
     /// Its customer logged out everywhere.
     Subject,
-    /// The operator cut off the realm.
-    Realm,
+    /// The operator cut off the token domain.
+    TokenDomain,
     /// Its customer logged out everywhere, or the token domain was cut off, and its issue time is unknown: it counts as
     /// issued before.
     Unknown,
@@ -417,7 +417,7 @@ impl Cause {
             Self::Token => "token",
             Self::Session => "session",
             Self::Subject => "subject",
-            Self::Realm => "realm",
+            Self::TokenDomain => "token_domain",
             Self::Unknown => "unknown",
         }
     }
@@ -429,10 +429,10 @@ mod tests {
 
     #[test]
     fn neighbouring_parts_cannot_be_confused_trap_8() {
-        let one = Id::of(Kind::Token, &[b"ab", b"c"]);
-        let two = Id::of(Kind::Token, &[b"a", b"bc"]);
+        let one = Id::of(IdKind::Token, &[b"ab", b"c"]);
+        let two = Id::of(IdKind::Token, &[b"a", b"bc"]);
         assert_ne!(one, two);
-        assert_ne!(one, Id::of(Kind::Subject, &[b"ab", b"c"]));
+        assert_ne!(one, Id::of(IdKind::Subject, &[b"ab", b"c"]));
     }
 
     /// Journals and other nodes know the digests of all versions: this one must never change.
@@ -447,10 +447,10 @@ mod tests {
                 hasher.update(part);
             }
             let digest = hasher.finalize();
-            let id = Id::of(Kind::Fingerprint, &[b"shop", &part]);
+            let id = Id::of(IdKind::Fingerprint, &[b"shop", &part]);
             assert_eq!(id.bytes(), &digest.as_bytes()[..16], "{length} bytes");
         }
-        let known = Id::of(Kind::Token, &[b"main", b"", b"17"]);
+        let known = Id::of(IdKind::Token, &[b"main", b"", b"17"]);
         assert_eq!(format!("{known:?}"), "Id(c3d2…)");
     }
 

@@ -14,23 +14,24 @@ mod room_for_unverified;
 mod set;
 mod unknown_counts;
 
-pub use allowance::{Allowance, Clients, OverLimit, WIDER};
+pub use allowance::{Allowance, EntryCounts, OverLimit, WIDER};
 pub use client_network::ClientNetwork;
-pub use committer::Health;
 pub(crate) use committer::Import;
+pub use committer::JournalHealth;
 pub use entry::{
-    Cause, DateKind, Group, Id, Identity, Kind, MARGIN, Revocation, ShopTag, Source,
+    Cause, DateKind, Group, Id, IdKind, Identity, MARGIN, Revocation, ShopTag, Source,
     UNCONFIRMED_LIFE, Window,
 };
 pub use journal::{Contents, Journal, JournalError, Notes, Progress};
 /// For fuzz/ alone, which has no other way to a single row.
 #[doc(hidden)]
 pub use journal::{decode_token, encode_token};
-pub(crate) use replication::Found;
+pub(crate) use replication::SyncFinding;
 pub use replication::{
-    Ack, Acks, History, NodeName, Origin, Received, Row, Standing, State, Vector,
+    AckPolicy, Acks, NodeName, Origin, ReceivedRows, ReplicationLog, Row, SyncPhase, SyncState,
+    VersionVector,
 };
 pub use revocations::{NotDurable, Revocations};
 pub(crate) use set::item_of;
-pub use set::{Counts, Item, Meaning, Section, Set, Sum, SumKey, Summary, Unverified};
+pub use set::{Bucket, Item, Meaning, Set, SetCounts, Sum, SumKey, Summary, UnverifiedCounts};
 pub use unknown_counts::UnknownCounts;

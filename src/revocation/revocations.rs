@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::allowance::Clients;
-use super::committer::{Committer, Health, Import};
+use super::allowance::EntryCounts;
+use super::committer::{Committer, Import, JournalHealth};
 use super::entry::{Cause, DateKind, Id, Identity, MARGIN, Revocation};
 use super::horizon::DropHorizon;
 use super::journal::{Journal, JournalError};
 use super::replication::Acks;
 use super::replication::Row;
-use super::replication::{History, Origin};
-use super::replication::{Standing, State};
-use super::set::{Counts, Set, SumKey};
+use super::replication::{Origin, ReplicationLog};
+use super::replication::{SyncPhase, SyncState};
+use super::set::{Set, SetCounts, SumKey};
 use super::unknown_counts::UnknownCounts;
 use crate::clock::{self, UnixTime};
 
@@ -35,12 +35,12 @@ const JOURNAL_AGE_MAX: Duration = Duration::from_mins(5);
 pub struct Revocations {
     pub(super) set: Arc<Set>,
     pub(super) committer: Committer,
-    pub(super) clients: Clients,
+    pub(super) clients: EntryCounts,
     /// The same of entries that the shop may have borne out.
-    pub(super) borne_out: Clients,
+    pub(super) borne_out: EntryCounts,
     horizon: Mutex<DropHorizon>,
-    history: Arc<History>,
-    standing: Standing,
+    replication_log: Arc<ReplicationLog>,
+    sync_state: SyncState,
     acks: Acks,
     /// Whether the journal had ever held everything that was in force.
     was_complete: bool,
@@ -76,7 +76,7 @@ impl Revocations {
     }
 
     fn alone(mut self) -> Self {
-        self.standing = Standing::of(State::Ready);
+        self.sync_state = SyncState::of(SyncPhase::Ready);
         if !self.was_complete {
             self.committer.import(Import::complete());
         }
@@ -102,18 +102,18 @@ impl Revocations {
             log::error!(behind:%; "the clock is far behind what it was when the journal was last written: is it right?");
         }
         let dropped = AtomicU64::new(notes.dropped.seconds());
-        let history = Arc::new(History::new(notes.origin, &notes.vector));
+        let replication_log = Arc::new(ReplicationLog::new(notes.origin, &notes.vector));
         let path = journal.path().to_owned();
-        let committer = Committer::start(journal, Arc::clone(&set), Arc::clone(&history))
+        let committer = Committer::start(journal, Arc::clone(&set), Arc::clone(&replication_log))
             .map_err(|error| JournalError::Unreachable(path, error.to_string()))?;
         Ok(Self {
             set,
             committer,
-            clients: Clients::default(),
-            borne_out: Clients::default(),
+            clients: EntryCounts::default(),
+            borne_out: EntryCounts::default(),
             horizon: Mutex::new(DropHorizon::from(now, clock::instant(), grace)),
-            history,
-            standing: Standing::of(State::Syncing),
+            replication_log,
+            sync_state: SyncState::of(SyncPhase::Syncing),
             acks: Acks::default(),
             was_complete,
             nodes: introduced,
@@ -172,7 +172,7 @@ impl Revocations {
                     self.set.insert(revocation, now);
                 }
                 let rows = revocations.iter().map(Row::of);
-                self.history.announce(rows.collect()); // peers hear of it all the same
+                self.replication_log.announce(rows.collect()); // peers hear of it all the same
                 Err(NotDurable)
             }
         }
@@ -210,12 +210,12 @@ impl Revocations {
         self.set.let_revive(revives);
     }
 
-    /// Whether any customer or realm is cut off.
+    /// Whether any customer or token domain is cut off.
     pub fn has_cutoffs(&self) -> bool {
         self.set.has_cutoffs()
     }
 
-    /// Whether the customer or the realm of a token is cut off.
+    /// Whether the customer or the token domain of a token is cut off.
     pub fn has_cutoff_of(&self, token: &Identity) -> bool {
         self.set.covers_if_old(token)
     }
@@ -232,8 +232,8 @@ impl Revocations {
     }
 
     /// Whether this node knows all that was revoked.
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    pub fn sync_state(&self) -> &SyncState {
+        &self.sync_state
     }
 
     /// How other nodes keep up.
@@ -247,8 +247,8 @@ impl Revocations {
     }
 
     /// What was revoked lately, by which node.
-    pub(crate) fn history(&self) -> &Arc<History> {
-        &self.history
+    pub(crate) fn replication_log(&self) -> &Arc<ReplicationLog> {
+        &self.replication_log
     }
 
     /// Whether the journal had ever held everything that was in force, when it was opened.
@@ -305,7 +305,7 @@ impl Revocations {
     }
 
     /// How much is in force now.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> SetCounts {
         self.set.counts()
     }
 
@@ -315,7 +315,7 @@ impl Revocations {
     }
 
     /// How the journal fares.
-    pub fn journal(&self) -> &Health {
+    pub fn journal(&self) -> &JournalHealth {
         self.committer.health()
     }
 }

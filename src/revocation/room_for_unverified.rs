@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::allowance::{Allowance, OverLimit, WIDER};
 use super::entry::{Revocation, ShopTag, Source, UNCONFIRMED_LIFE};
 use super::revocations::Revocations;
-use super::set::Unverified;
+use super::set::UnverifiedCounts;
 use crate::clock::UnixTime;
 
 impl Revocations {
@@ -60,8 +60,8 @@ impl Revocations {
         allowance: Allowance,
         now: UnixTime,
     ) -> bool {
-        let mut wanted = Unverified::default();
-        let mut held = Unverified::default();
+        let mut wanted = UnverifiedCounts::default();
+        let mut held = UnverifiedCounts::default();
         for revocation in revocations {
             let Some((_, source)) = revocation.unverified_token() else {
                 continue;
@@ -78,7 +78,7 @@ impl Revocations {
     }
 
     /// How many live entries of a shop rest on unverified credentials.
-    pub fn unverified(&self, shop: ShopTag, now: UnixTime) -> Unverified {
+    pub fn unverified(&self, shop: ShopTag, now: UnixTime) -> UnverifiedCounts {
         self.set.unverified(Source::Unverified(shop), now)
     }
 }

@@ -19,16 +19,16 @@ pub use connection::limits::Limits;
 pub use log_filters::log_filters;
 pub use operator::client::exchange;
 pub use operator::control_client::{call, call_cluster, call_meanings, order_reload};
-pub use operator::order::Order;
+pub use operator::order::ControlOrder;
 pub use outline::Outline;
 pub use process::drain::Drain;
 pub use process::listen::Listen;
 pub use process::sockets::SocketError;
 pub use reload::{FaultReport, Load, Loaded};
 pub use settings::Settings;
-pub use snapshot::SiteSettings;
+pub use snapshot::SnapshotSettings;
 pub use start::{StartError, run};
 pub use upstream::{
-    Balance, Check, Ejection, Endpoint, HashBy, Health, HttpCheck, ServerState, Thresholds,
+    Balance, Check, Ejection, Endpoint, HashBy, HealthSettings, HttpCheck, ServerState, Thresholds,
     Timeouts, UnfitTls, UpstreamSettings, UpstreamTls, Upstreams,
 };

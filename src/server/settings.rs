@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::outline::Outline;
 use super::process::listen::Listen;
-use super::snapshot::SiteSettings;
+use super::snapshot::SnapshotSettings;
 use crate::cluster::ClusterSettings;
 
 /// The settings of the process.
@@ -21,7 +21,7 @@ pub struct Settings {
     /// The folder of the journal.
     pub data_dir: PathBuf,
     /// What a reload may change.
-    pub site: SiteSettings,
+    pub site: SnapshotSettings,
     /// The cluster that revocations are shared with; `None`: no cluster.
     pub cluster: Option<ClusterSettings>,
     /// The configuration, key by key.

@@ -18,7 +18,7 @@ use crate::revocation::Revocations;
 
 /// The settings that a reload may change.
 #[derive(Debug)]
-pub struct SiteSettings {
+pub struct SnapshotSettings {
     /// Proxies in front of Doorward whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// The hosts of the operator's listener, besides loopback and its own address.
@@ -50,7 +50,7 @@ pub(crate) type SharedSnapshot = Arc<ArcSwap<Snapshot>>;
 impl Snapshot {
     /// The first one.
     pub(crate) fn new(
-        settings: SiteSettings,
+        settings: SnapshotSettings,
         shops: Vec<Shop>,
         revocations: Arc<Revocations>,
     ) -> Self {
@@ -66,7 +66,7 @@ impl Snapshot {
     }
 
     /// The next one: the revocations stay, and so does what was learnt about shops that are still configured.
-    pub(crate) fn after(&self, settings: SiteSettings, mut shops: Vec<Shop>) -> Self {
+    pub(crate) fn after(&self, settings: SnapshotSettings, mut shops: Vec<Shop>) -> Self {
         for shop in &mut shops {
             if let Some(old) = self.gate.shop_named(&shop.name) {
                 shop.inherit(old);

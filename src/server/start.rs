@@ -35,7 +35,7 @@ use super::proxy::single_flight::SingleFlight;
 use super::reload::{Load, Reloader, RestartOnlySettings};
 use super::reload_record::ReloadRecord;
 use super::settings::Settings;
-use super::snapshot::{SharedSnapshot, SiteSettings, Snapshot, longest_life};
+use super::snapshot::{SharedSnapshot, Snapshot, SnapshotSettings, longest_life};
 use super::upstream;
 use crate::clock;
 use crate::cluster::{Node, NodeError};
@@ -137,7 +137,7 @@ fn serve(conf: ServerConf, sockets: Sockets, parts: ServiceParts) -> Result<(), 
 }
 
 fn first_snapshot(
-    settings: SiteSettings,
+    settings: SnapshotSettings,
     shops: Vec<Shop>,
     revocations: &Arc<Revocations>,
 ) -> SharedSnapshot {

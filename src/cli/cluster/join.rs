@@ -11,15 +11,15 @@ use crate::cli::data_folder;
 use crate::cli::exit::{CommandError, Exit};
 use crate::cli::output::tell;
 use crate::clock;
-use crate::cluster::{Application, Invitation, JoinError, Peer, Readers};
+use crate::cluster::{Application, Invitation, JoinError, PeerAddress, Readers};
 use crate::config::ClusterTable;
 
 /// The arguments of `join`.
 #[derive(Args)]
 pub(in crate::cli) struct Join {
     /// The cluster address of the node that invited
-    #[arg(value_name = "ADDRESS:PORT", value_parser = Peer::parse)]
-    at: Peer,
+    #[arg(value_name = "ADDRESS:PORT", value_parser = PeerAddress::parse)]
+    at: PeerAddress,
     /// The invitation; `-` reads it from standard input
     #[arg(long, value_name = "INVITATION")]
     invite: String,

@@ -9,7 +9,7 @@ use super::process::{ProcessArguments, socket_of};
 use super::token_file::read_token;
 use crate::cli::exit::CommandError;
 use crate::request::Target;
-use crate::server::Order;
+use crate::server::ControlOrder;
 
 /// What is inspected.
 #[derive(Args)]
@@ -32,7 +32,7 @@ pub(in crate::cli) fn inspect(inspect: Inspect) -> Result<(), CommandError> {
     };
     let shop = Some(shop);
     refuse_long([("shop", &shop)])?;
-    let order = Order {
+    let order = ControlOrder {
         shop,
         target: Target::Token(read_token(&file)?),
         dry_run: false,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::process::no_answer;
 use crate::cli::exit::{CommandError, Exit};
 use crate::request::TOKEN_BYTES_MAX;
-use crate::server::{self, Order};
+use crate::server::{self, ControlOrder};
 
 /// The status by which a process says that it can't read the order.
 const BAD_REQUEST: u16 = 400;
@@ -17,7 +17,11 @@ const BAD_REQUEST: u16 = 400;
 const NAME_BYTES_MAX: usize = TOKEN_BYTES_MAX;
 
 /// Sends an order and prints the answer.
-pub(super) fn call(socket: &Path, path: &str, order: Option<&Order>) -> Result<(), CommandError> {
+pub(super) fn call(
+    socket: &Path,
+    path: &str,
+    order: Option<&ControlOrder>,
+) -> Result<(), CommandError> {
     let (status, answer) =
         server::call(socket, path, order).map_err(|error| no_answer(socket, &error))?;
     print_answer(status.as_u16(), &answer)

@@ -13,7 +13,7 @@ use super::token_file::read_token;
 use crate::cli::exit::{CommandError, Exit};
 use crate::clock;
 use crate::request::{Named, Target};
-use crate::server::{self, Order};
+use crate::server::{self, ControlOrder};
 
 /// What is revoked.
 #[derive(Args)]
@@ -70,7 +70,7 @@ pub(in crate::cli) fn revoke(revoke: Revoke) -> Result<(), CommandError> {
     refuse_long(names)?;
     let (target, is_now) = target_of(revoke.target, revoke.issuer)?;
     let socket = socket_of(&revoke.process)?;
-    let mut order = Order {
+    let mut order = ControlOrder {
         shop: revoke.shop,
         target,
         dry_run: revoke.dry_run,
@@ -86,7 +86,7 @@ pub(in crate::cli) fn revoke(revoke: Revoke) -> Result<(), CommandError> {
 }
 
 /// Prints what the order would do, and asks whether to go on.
-fn is_confirmed(socket: &Path, order: &mut Order) -> Result<bool, CommandError> {
+fn is_confirmed(socket: &Path, order: &mut ControlOrder) -> Result<bool, CommandError> {
     if !io::stdin().is_terminal() {
         let why = "--all-before ends every login, and standard input is no terminal to confirm it: nothing was revoked\n  \
                    help: say --yes if it is meant, or --dry-run to see what it would do";

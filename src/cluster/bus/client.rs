@@ -147,7 +147,7 @@ impl BusClient {
         BusEntry {
             from: self.node.clone(),
             sender: BusSender {
-                origin: shared.mesh.history.own().0,
+                origin: shared.mesh.replication_log.own().0,
                 session_id: self.session_id(),
             },
             to: None,

@@ -83,7 +83,7 @@ async fn send(client: &BusClient, to: &Recipient, frame: Frame) {
 
 /// Sends this node's own rows after a number, up to the current one; later rows are broadcast.
 async fn push(shared: &Shared, client: &BusClient, to: &Recipient, origin: Origin, mut after: u64) {
-    let (own, number) = shared.mesh.history.own();
+    let (own, number) = shared.mesh.replication_log.own();
     while own == origin && after < number {
         let frame = shared.mesh.delta_after(origin, after);
         after = frame.last_number().unwrap_or(number);

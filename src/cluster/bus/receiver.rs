@@ -129,7 +129,7 @@ impl BusReceiver {
         {
             self.on_own_ping(ping, heard);
         }
-        if entry.sender.origin == self.shared.mesh.history.own().0
+        if entry.sender.origin == self.shared.mesh.replication_log.own().0
             && let Some(last) = frame.last_number()
         {
             self.client.echoed.fetch_max(last, Ordering::Relaxed);
@@ -188,7 +188,11 @@ impl BusReceiver {
         number: Option<u64>,
         now: Now,
     ) {
-        let known = self.shared.mesh.history.reached(&entry.sender.origin);
+        let known = self
+            .shared
+            .mesh
+            .replication_log
+            .reached(&entry.sender.origin);
         let Some(other) = self.other(entry, now) else {
             return;
         };

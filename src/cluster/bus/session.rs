@@ -20,7 +20,7 @@ use crate::cluster::backoff::{pause, warning_limit};
 use crate::cluster::bus_settings::Bus;
 use crate::cluster::settings::ClusterSettings;
 use crate::cluster::shared::{Shared, now};
-use crate::revocation::History;
+use crate::revocation::ReplicationLog;
 
 /// How many messages to single nodes may wait.
 const MESSAGES_MAX: usize = 64;
@@ -36,11 +36,11 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 pub(crate) fn open(
     bus: &Bus,
     settings: &ClusterSettings,
-    history: &History,
+    replication_log: &ReplicationLog,
 ) -> Result<(Arc<BusClient>, BusWriter), String> {
     let (messages, inbox) = mpsc::channel(MESSAGES_MAX);
-    let client = BusClient::new(bus, settings, messages, history.own().1)?;
-    Ok((Arc::new(client), BusWriter::new(inbox, history)))
+    let client = BusClient::new(bus, settings, messages, replication_log.own().1)?;
+    Ok((Arc::new(client), BusWriter::new(inbox, replication_log)))
 }
 
 /// Reads and writes the bus for as long as the process runs.

@@ -7,10 +7,10 @@ use crate::cluster::protocol::frame::{Frame, Hello, Ping, ReconcileStep, VERSION
 use crate::cluster::protocol::mesh::{LinkId, Mesh, Now, Steps};
 use crate::cluster::protocol::peer_session::RowBudget;
 use crate::cluster::protocol::readiness::ReadinessPolicy;
-use crate::cluster::settings::Policy;
+use crate::cluster::settings::StalePolicy;
 use crate::revocation::{
-    Found, History, Id, NodeName, Origin, Revocation, Row, Set, Source, State, SumKey, Vector,
-    Window,
+    Id, NodeName, Origin, ReplicationLog, Revocation, Row, Set, Source, SumKey, SyncFinding,
+    SyncPhase, VersionVector, Window,
 };
 
 const BY_BUS: LinkId = 1;
@@ -46,8 +46,8 @@ fn mesh(rules: ReadinessPolicy) -> Mesh {
         SumKey::default(),
         Duration::from_hours(1),
     ));
-    let history = Arc::new(History::new(origin(13), &Vector::new()));
-    let mesh = Mesh::new(node("m"), set, history, rules, true, at(0));
+    let replication_log = Arc::new(ReplicationLog::new(origin(13), &VersionVector::new()));
+    let mesh = Mesh::new(node("m"), set, replication_log, rules, true, at(0));
     mesh.set_targets(&[], true, at(0));
     mesh.expect_bus(at(0));
     mesh
@@ -55,30 +55,30 @@ fn mesh(rules: ReadinessPolicy) -> Mesh {
 
 fn rules() -> ReadinessPolicy {
     ReadinessPolicy {
-        on_stale: Policy::Serve,
-        on_isolated: Policy::Refuse,
+        on_stale: StalePolicy::Serve,
+        on_isolated: StalePolicy::Refuse,
         bootstrap_timeout_ms: 5_000,
         initial: false,
         quarantine: Vec::new(),
     }
 }
 
-fn ping(state: State, now: Now) -> Ping {
+fn ping(state: SyncPhase, now: Now) -> Ping {
     Ping {
         now_ms: now.wall_ms,
         stamp_ms: now.uptime_ms,
         state,
         is_complete: true,
-        vector: Vector::new(),
+        vector: VersionVector::new(),
         heard: Vec::new(),
     }
 }
 
-fn check_server(mesh: &Mesh, now: Now) -> Found {
+fn check_server(mesh: &Mesh, now: Now) -> SyncFinding {
     mesh.tick(now).1
 }
 
-fn look_until(mesh: &Mesh, from: u64, to: u64) -> Found {
+fn look_until(mesh: &Mesh, from: u64, to: u64) -> SyncFinding {
     let mut found = check_server(mesh, at(from));
     for moment in from..=to {
         found = check_server(mesh, at(moment));
@@ -94,18 +94,18 @@ fn read_all(mesh: &Mesh, now: Now) {
 fn a_node_alone_is_ready_when_it_has_read_the_bus_and_listened() {
     let mesh = mesh(rules());
     let found = look_until(&mesh, 0, 40);
-    assert_eq!(found.state, State::Syncing);
+    assert_eq!(found.state, SyncPhase::Syncing);
     assert!(
         found.why.contains("the bus is not read yet"),
         "{}",
         found.why
     );
     read_all(&mesh, at(41));
-    assert_eq!(look_until(&mesh, 41, 70).state, State::Syncing);
+    assert_eq!(look_until(&mesh, 41, 70).state, SyncPhase::Syncing);
     let found = check_server(&mesh, at(71));
     assert_eq!(
         (found.state, found.serves),
-        (State::Ready, true),
+        (SyncPhase::Ready, true),
         "{}",
         found.why
     );
@@ -114,8 +114,8 @@ fn a_node_alone_is_ready_when_it_has_read_the_bus_and_listened() {
 #[test]
 fn a_node_alone_does_not_believe_a_bus_that_lost_something() {
     for (on_isolated, state) in [
-        (Policy::Refuse, State::Syncing),
-        (Policy::Serve, State::Ready),
+        (StalePolicy::Refuse, SyncPhase::Syncing),
+        (StalePolicy::Serve, SyncPhase::Ready),
     ] {
         let mesh = mesh(ReadinessPolicy {
             on_isolated,
@@ -123,7 +123,7 @@ fn a_node_alone_does_not_believe_a_bus_that_lost_something() {
         });
         mesh.on_bus(|bus, _| bus.lack_some());
         read_all(&mesh, at(0));
-        assert_eq!(look_until(&mesh, 0, 49).state, State::Syncing);
+        assert_eq!(look_until(&mesh, 0, 49).state, SyncPhase::Syncing);
         let found = look_until(&mesh, 50, 60);
         assert_eq!(found.state, state, "{}", found.why);
     }
@@ -133,15 +133,15 @@ fn a_node_alone_does_not_believe_a_bus_that_lost_something() {
 fn a_node_that_stood_still_listens_again() {
     let mesh = mesh(rules());
     read_all(&mesh, at(0));
-    assert_eq!(look_until(&mesh, 0, 30).state, State::Ready);
-    assert_eq!(check_server(&mesh, at(100)).state, State::Syncing);
-    assert_eq!(look_until(&mesh, 100, 140).state, State::Syncing);
+    assert_eq!(look_until(&mesh, 0, 30).state, SyncPhase::Ready);
+    assert_eq!(check_server(&mesh, at(100)).state, SyncPhase::Syncing);
+    assert_eq!(look_until(&mesh, 100, 140).state, SyncPhase::Syncing);
     read_all(&mesh, at(141));
-    assert_eq!(look_until(&mesh, 141, 171).state, State::Ready);
+    assert_eq!(look_until(&mesh, 141, 171).state, SyncPhase::Ready);
 }
 
 /// A node is heard on the bus; it says so itself.
-fn is_heard(mesh: &Mesh, name: &str, state: State, now: Now) -> Steps {
+fn is_heard(mesh: &Mesh, name: &str, state: SyncPhase, now: Now) -> Steps {
     mesh.on_bus(|bus, _| bus.on_own_ping(now.uptime_ms, now.uptime_ms));
     let (greeting, steps) = mesh.connect_by_bus(
         BY_BUS,
@@ -163,7 +163,7 @@ fn agrees(mesh: &Mesh, asked: &Steps, now: Now) {
         } = frame
         {
             let step = ReconcileStep::Differences {
-                vector: Vector::new(),
+                vector: VersionVector::new(),
                 summaries: Vec::new(),
             };
             let answer = Frame::Reconcile {
@@ -178,7 +178,7 @@ fn agrees(mesh: &Mesh, asked: &Steps, now: Now) {
 #[test]
 fn a_node_compares_with_whom_it_hears_on_the_bus() {
     let mesh = mesh(rules());
-    let steps = is_heard(&mesh, "n", State::Ready, at(1));
+    let steps = is_heard(&mesh, "n", SyncPhase::Ready, at(1));
     assert!(steps.joined.is_some() && steps.closes.is_empty());
     let (steps, found) = mesh.tick(at(2));
     assert_eq!(found.why, "comparing with n");
@@ -186,15 +186,15 @@ fn a_node_compares_with_whom_it_hears_on_the_bus() {
     let found = check_server(&mesh, at(4));
     assert_eq!(
         (found.state, found.why.as_str()),
-        (State::Ready, "compared with n")
+        (SyncPhase::Ready, "compared with n")
     );
 }
 
 #[test]
 fn nobody_is_asked_for_a_pong_on_the_bus() {
     let mesh = mesh(rules());
-    is_heard(&mesh, "n", State::Ready, at(1));
-    let later = ping(State::Ready, at(11));
+    is_heard(&mesh, "n", SyncPhase::Ready, at(1));
+    let later = ping(SyncPhase::Ready, at(11));
     let steps = mesh.on_message(BY_BUS, Frame::Ping(later), at(11)).unwrap();
     let is_pong = |(_, frame): &(LinkId, Frame)| matches!(frame, Frame::Pong { .. });
     assert!(!steps.frames.iter().any(is_pong));
@@ -207,28 +207,28 @@ fn nobody_is_asked_for_a_pong_on_the_bus() {
 #[test]
 fn a_silent_bus_makes_stale_until_sets_are_compared_again() {
     let mesh = mesh(rules());
-    is_heard(&mesh, "n", State::Ready, at(1));
+    is_heard(&mesh, "n", SyncPhase::Ready, at(1));
     let (steps, _) = mesh.tick(at(2));
     agrees(&mesh, &steps, at(3));
-    assert_eq!(look_until(&mesh, 4, 31).state, State::Ready);
+    assert_eq!(look_until(&mesh, 4, 31).state, SyncPhase::Ready);
     let found = check_server(&mesh, at(34));
-    assert_eq!(found.state, State::Stale);
+    assert_eq!(found.state, SyncPhase::Stale);
     assert!(
         found.why.starts_with("the bus is silent; n may"),
         "{}",
         found.why
     );
-    let later = ping(State::Ready, at(40));
+    let later = ping(SyncPhase::Ready, at(40));
     mesh.on_bus(|bus, _| bus.on_own_ping(at(40).uptime_ms, at(40).uptime_ms));
     mesh.on_message(BY_BUS, Frame::Ping(later), at(40)).unwrap();
     let (steps, found) = mesh.tick(at(41));
     assert_eq!(
         found.state,
-        State::Stale,
+        SyncPhase::Stale,
         "it may have taken logouts meanwhile"
     );
     agrees(&mesh, &steps, at(42));
-    assert_eq!(check_server(&mesh, at(43)).state, State::Ready);
+    assert_eq!(check_server(&mesh, at(43)).state, SyncPhase::Ready);
 }
 
 /// Node `n` connects: it dials, or is dialed.
@@ -238,7 +238,7 @@ fn connects(mesh: &Mesh, is_dialed: bool, now: Now) -> Steps {
         version: VERSION,
         node: node("n"),
         origin: origin(2),
-        ping: ping(State::Ready, now),
+        ping: ping(SyncPhase::Ready, now),
     };
     mesh.on_message(BY_CONNECTION, Frame::Hello(hello), now)
         .unwrap()
@@ -248,7 +248,7 @@ fn connects(mesh: &Mesh, is_dialed: bool, now: Now) -> Steps {
 fn a_connection_outdoes_the_bus_whoever_called() {
     for is_dialed in [true, false] {
         let mesh = mesh(rules());
-        is_heard(&mesh, "n", State::Ready, at(1));
+        is_heard(&mesh, "n", SyncPhase::Ready, at(1));
         assert!(mesh.is_link_to(BY_BUS, &node("n")));
         assert!(!mesh.is_connected_to(&node("n")));
         let steps = connects(&mesh, is_dialed, at(2));
@@ -264,7 +264,7 @@ fn a_connection_outdoes_the_bus_whoever_called() {
 fn the_bus_outdoes_no_connection() {
     let mesh = mesh(rules());
     connects(&mesh, false, at(1));
-    let steps = is_heard(&mesh, "n", State::Ready, at(2));
+    let steps = is_heard(&mesh, "n", SyncPhase::Ready, at(2));
     let closed: Vec<_> = steps.closes.iter().map(|(link, _)| *link).collect();
     assert_eq!(closed, [BY_BUS]);
     assert!(mesh.is_link_to(BY_CONNECTION, &node("n")));
@@ -320,7 +320,7 @@ fn nobody_counts_for_another() {
     connects(&mesh, false, at(1)); // n is origin 2
     let steps = apply_broadcast(&mesh, "z", &delta(origin(2), 1, &[1]));
     assert_eq!(steps.imports[0].revocations.len(), 1, "it can only revoke");
-    assert_eq!(mesh.history.reached(&origin(2)), 0);
+    assert_eq!(mesh.replication_log.reached(&origin(2)), 0);
     apply_broadcast(&mesh, "n", &delta(origin(2), 1, &[2]));
-    assert_eq!(mesh.history.reached(&origin(2)), 1);
+    assert_eq!(mesh.replication_log.reached(&origin(2)), 1);
 }

@@ -1,8 +1,8 @@
-//! The writer of the bus: broadcasts of this node's own revocations, straight from the history, its pings, and messages
+//! The writer of the bus: broadcasts of this node's own revocations, straight from the replication log, its pings, and messages
 //! to single nodes.
 //!
-//! The history is the queue of what is to be written: a bus that is slow, or away for hours, costs nothing and delays
-//! nothing else. What the history no longer keeps is found by comparing sets.
+//! The replication_log is the queue of what is to be written: a bus that is slow, or away for hours, costs nothing and delays
+//! nothing else. What the replication log no longer keeps is found by comparing sets.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use super::server::{BusError, BusServer, NewEntry};
 use crate::cluster::protocol::frame::{Frame, Goodbye};
 use crate::cluster::protocol::peer_session::PING_EVERY_MS;
 use crate::cluster::shared::{Shared, now};
-use crate::revocation::{History, NodeName, Origin, Row};
+use crate::revocation::{NodeName, Origin, ReplicationLog, Row};
 
 /// How often it is said that this node is alive.
 const PING_EVERY: Duration = Duration::from_millis(PING_EVERY_MS);
@@ -86,9 +86,12 @@ impl<'a> Batch<'a> {
 
 impl BusWriter {
     /// Everything that is revoked from now on is written.
-    pub(super) fn new(messages: mpsc::Receiver<DirectMessage>, history: &History) -> Self {
-        let (own_number, unnumbered) = (history.follow(), history.listen());
-        let (origin, published) = history.own();
+    pub(super) fn new(
+        messages: mpsc::Receiver<DirectMessage>,
+        replication_log: &ReplicationLog,
+    ) -> Self {
+        let (own_number, unnumbered) = (replication_log.follow(), replication_log.listen());
+        let (origin, published) = replication_log.own();
         Self {
             messages,
             own_number,
@@ -150,7 +153,7 @@ impl BusWriter {
                 client.note_ping(now.wall_ms, now.uptime_ms);
                 batch.say_to_all(Frame::Ping(shared.mesh.ping(now)));
             }
-            let is_done = (origin, published) == shared.mesh.history.own();
+            let is_done = (origin, published) == shared.mesh.replication_log.own();
             let is_last = is_done && *client.leaving.borrow();
             if is_last {
                 // By its last number others see whether they have all that it told.
@@ -179,7 +182,7 @@ impl BusWriter {
 
     /// Adds this node's own rows that were not written yet, and returns how far they go.
     fn push_rows(&self, shared: &Shared, batch: &mut Batch<'_>) -> (Origin, u64) {
-        let (origin, number) = shared.mesh.history.own();
+        let (origin, number) = shared.mesh.replication_log.own();
         let mut published = if origin == self.origin {
             self.published
         } else {

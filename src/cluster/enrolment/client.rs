@@ -23,7 +23,7 @@ use super::authority::{self, AuthorityError, CertificateDigest, digest_of, vouch
 use super::invitation::Invitation;
 use super::messages::{JoinRejection, JoinRequest, JoinResponse, VERSION, VersionedMessage};
 use crate::clock::{self, UnixTime};
-use crate::cluster::peer_address::Peer;
+use crate::cluster::peer_address::PeerAddress;
 use crate::cluster::transport::{ask_to_join, resolve};
 use crate::revocation::NodeName;
 
@@ -36,7 +36,7 @@ pub const GOSSIP_PORT: u16 = 7946;
 /// How a machine asks to be a node.
 pub struct Application<'a> {
     /// The gossip listener of the node that invited.
-    pub at: &'a Peer,
+    pub at: &'a PeerAddress,
     /// What it gave us.
     pub invitation: &'a Invitation,
     /// The name that we want.
@@ -47,7 +47,7 @@ pub struct Application<'a> {
 }
 
 /// What a node has.
-pub struct Admitted {
+pub struct EnrolledNode {
     /// Its certificate, in PEM.
     pub certificate_pem: String,
     /// Its key, in PEM.
@@ -55,7 +55,7 @@ pub struct Admitted {
     /// The authority's certificate, in PEM.
     pub authority_pem: String,
     /// Where other nodes are; first the one that answered.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<PeerAddress>,
     /// Where they expect us.
     pub listen: SocketAddr,
 }
@@ -104,7 +104,7 @@ impl Application<'_> {
     /// # Errors
     ///
     /// Says why this machine is no node.
-    pub fn send(&self) -> Result<Admitted, JoinError> {
+    pub fn send(&self) -> Result<EnrolledNode, JoinError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -114,7 +114,7 @@ impl Application<'_> {
     }
 
     /// Of several addresses of a name, the first one that can be reached is asked.
-    async fn ask(&self) -> Result<Admitted, JoinError> {
+    async fn ask(&self) -> Result<EnrolledNode, JoinError> {
         let key = authority::new_key().map_err(JoinError::Key)?;
         let request = authority::request(self.node, &key).map_err(JoinError::Key)?;
         let mut outcome = Err(JoinError::Unreachable(io::ErrorKind::NotFound.into()));
@@ -132,7 +132,7 @@ impl Application<'_> {
         address: SocketAddr,
         key: &KeyPair,
         request: &str,
-    ) -> Result<Admitted, JoinError> {
+    ) -> Result<EnrolledNode, JoinError> {
         let verifier = Arc::new(OneAuthority::of(self.invitation));
         let mut listen = address;
         let question = |local| {
@@ -143,7 +143,7 @@ impl Application<'_> {
         let (status, answer) = answered.map_err(|error| verifier.explain(error))?;
         let welcome = read(status, &answer)?;
         self.check(&welcome, key, clock::now())?;
-        Ok(Admitted {
+        Ok(EnrolledNode {
             peers: self.peers(&welcome, listen)?,
             certificate_pem: welcome.certificate,
             authority_pem: welcome.authority,
@@ -187,12 +187,16 @@ impl Application<'_> {
     }
 
     /// The node that answered, and those that it knows.
-    fn peers(&self, welcome: &JoinResponse, listen: SocketAddr) -> Result<Vec<Peer>, JoinError> {
+    fn peers(
+        &self,
+        welcome: &JoinResponse,
+        listen: SocketAddr,
+    ) -> Result<Vec<PeerAddress>, JoinError> {
         let mut peers = vec![self.at.clone()];
         for text in &welcome.peers {
-            let peer = Peer::parse(text)
+            let peer = PeerAddress::parse(text)
                 .map_err(|_| JoinError::Unfit("one of its peers is no address with a port"))?;
-            if peer != Peer::Address(listen) && !peers.contains(&peer) {
+            if peer != PeerAddress::Address(listen) && !peers.contains(&peer) {
                 peers.push(peer);
             }
         }
@@ -200,7 +204,7 @@ impl Application<'_> {
     }
 }
 
-async fn addresses(at: &Peer) -> Result<Vec<SocketAddr>, JoinError> {
+async fn addresses(at: &PeerAddress) -> Result<Vec<SocketAddr>, JoinError> {
     let mut found = resolve(std::slice::from_ref(at)).await.into_iter();
     let found = found.next().map_or(Ok(Vec::new()), |(_, found)| found);
     found.map_err(JoinError::Unreachable)

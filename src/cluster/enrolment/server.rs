@@ -15,10 +15,10 @@ use super::invitation::{Secret, StoredInvitation};
 use super::joined_nodes::{joined, remember};
 use super::messages::{JoinRejection, JoinRequest, JoinResponse, VERSION, VersionedMessage};
 use crate::clock::{self, UnixTime};
-use crate::cluster::peer_address::Peer;
+use crate::cluster::peer_address::PeerAddress;
 use crate::cluster::settings::{ClusterSettings, Security};
 use crate::cluster::transport::{EnrolmentHandler, QUESTION_BYTES_MAX};
-use crate::revocation::{Clients, NodeName};
+use crate::revocation::{EntryCounts, NodeName};
 
 /// How many wrong invitations of one address are answered in a minute. Guessing a secret of 128 bits takes for ever
 /// anyway; this bounds what such attempts cost this node and its log.
@@ -31,7 +31,7 @@ pub(crate) struct EnrolmentServer {
     terms: Mutex<Arc<EnrolmentTerms>>,
     connected: Box<dyn Fn() -> Vec<NodeName> + Send + Sync>,
     admitted: OnAdmitted,
-    failures: Clients,
+    failures: EntryCounts,
     /// One after the other: an invitation is good once, and so is a name.
     admitting: Mutex<()>,
 }
@@ -39,7 +39,7 @@ pub(crate) struct EnrolmentServer {
 /// The part of the configuration that joining nodes get; a reload may change it.
 struct EnrolmentTerms {
     ca_file: PathBuf,
-    peers: Vec<Peer>,
+    peers: Vec<PeerAddress>,
     /// Empty: every name.
     allow: Vec<NodeName>,
     quarantine: Vec<NodeName>,
@@ -77,7 +77,7 @@ impl EnrolmentServer {
             terms: Mutex::new(EnrolmentTerms::of(settings)?.into()),
             connected: Box::new(connected),
             admitted: Box::new(admitted),
-            failures: Clients::default(),
+            failures: EntryCounts::default(),
             admitting: Mutex::default(),
         })
     }

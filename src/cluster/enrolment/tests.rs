@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::authority::{CERTIFICATE_FILE, KEY_FILE, request};
-use super::client::{Admitted, Application, JoinError, place};
+use super::client::{Application, EnrolledNode, JoinError, place};
 use super::joined_nodes::{joined, remember};
 use super::server::EnrolmentServer;
 use crate::clock::{self, UnixTime};
@@ -29,7 +29,7 @@ use crate::cluster::transport::{
     EnrolmentHandler, QUESTION_BYTES_MAX, ReceivedRequests, Transport, pretend,
 };
 use crate::cluster::{
-    Authority, Certificates, ClusterSettings, Invitation, Peer, Policy, Proof, Security,
+    Authority, Certificates, ClusterSettings, Invitation, PeerAddress, Proof, Security, StalePolicy,
 };
 use crate::revocation::{Ack, NodeName};
 
@@ -155,7 +155,7 @@ fn settings(ca_file: &Path, authority: &Authority, proof: &Proof) -> ClusterSett
     ClusterSettings {
         node: node("a"),
         listen: at("127.0.0.1:0"),
-        peers: vec![Peer::parse("doorward.internal:7946").unwrap()],
+        peers: vec![PeerAddress::parse("doorward.internal:7946").unwrap()],
         security: Security::Certificates(Certificates {
             authorities: Arc::new(authorities),
             ca_file: ca_file.to_owned(),
@@ -165,8 +165,8 @@ fn settings(ca_file: &Path, authority: &Authority, proof: &Proof) -> ClusterSett
         }),
         ack: Ack::One,
         initial: false,
-        on_stale: Policy::Serve,
-        on_isolated: Policy::Refuse,
+        on_stale: StalePolicy::Serve,
+        on_isolated: StalePolicy::Refuse,
         bootstrap_timeout: Duration::from_secs(30),
         quarantine: vec![node("bad")],
         bus: None,
@@ -213,7 +213,7 @@ impl Listener {
     }
 
     /// A machine asks here with this invitation.
-    fn is_asked_by(&self, name: &str, invitation: &Invitation) -> Result<Admitted, JoinError> {
+    fn is_asked_by(&self, name: &str, invitation: &Invitation) -> Result<EnrolledNode, JoinError> {
         self.is_asked_from(name, invitation, Some(at("10.0.0.2:7946")))
     }
 
@@ -222,9 +222,9 @@ impl Listener {
         name: &str,
         invitation: &Invitation,
         listen: Option<SocketAddr>,
-    ) -> Result<Admitted, JoinError> {
+    ) -> Result<EnrolledNode, JoinError> {
         let application = Application {
-            at: &Peer::Address(self.address),
+            at: &PeerAddress::Address(self.address),
             invitation,
             node: &node(name),
             listen,
@@ -268,7 +268,7 @@ fn question(name: &str, invitation: &Invitation) -> Value {
     })
 }
 
-fn refusal(outcome: Result<Admitted, JoinError>) -> (u16, String) {
+fn refusal(outcome: Result<EnrolledNode, JoinError>) -> (u16, String) {
     match outcome {
         Err(JoinError::EnrolmentRefused(status, why)) => (status.as_u16(), why),
         Err(error) => panic!("{error}"),
@@ -746,7 +746,7 @@ fn where_nobody_is_there_the_machine_says_so() {
     socket.bind(&at("127.0.0.1:0").into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     let application = Application {
-        at: &Peer::Address(address),
+        at: &PeerAddress::Address(address),
         invitation: &host.invites(),
         node: &node("b"),
         listen: None,

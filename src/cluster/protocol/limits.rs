@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn no_cutoff_reaches_into_the_future() {
         let cutoff = |not_before, until| Revocation::Cutoff {
-            id: Id::of_realm("main"),
+            id: Id::of_token_domain("main"),
             not_before,
             until,
         };

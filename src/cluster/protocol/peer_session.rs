@@ -9,7 +9,7 @@ use super::membership::NODES_MAX;
 use super::peer_clock::{PeerClock, difference};
 use super::peer_view::PeerView;
 use super::reconciliation::{Reconciliation, ReconciliationResponder};
-use crate::revocation::{NodeName, Origin, State, Vector};
+use crate::revocation::{NodeName, Origin, SyncPhase, VersionVector};
 
 /// How often every node says that it is alive, and what it knows: what goes from node to node, over a way of 600 ms, is
 /// to be younger than five seconds at its end.
@@ -63,11 +63,11 @@ pub(crate) struct PeerSession {
     pub(crate) is_refused: bool,
     pub(crate) heard_ms: u64,
     pinged_ms: u64,
-    pub(crate) state: State,
+    pub(crate) state: SyncPhase,
     pub(crate) is_complete: bool,
-    pub(crate) vector: Vector,
+    pub(crate) vector: VersionVector,
     /// The vector of the ping before: what was known then should have come by now.
-    pub(crate) older_vector: Vector,
+    pub(crate) older_vector: VersionVector,
     /// The nodes that the peer hears, and has heard without a break, until a goodbye if there was one; and how long before
     /// its last ping, with the stamp of that.
     hears: (u64, Vec<Heartbeat>),
@@ -81,7 +81,7 @@ pub(crate) struct PeerSession {
     /// When the last comparison was begun that came to its end.
     pub(crate) agreed_ms: Option<u64>,
     /// Where the peer stood then.
-    pub(crate) agreed_with: State,
+    pub(crate) agreed_with: SyncPhase,
     began_ms: Option<u64>,
     rounds: u32,
     pub(crate) is_round_due: bool,
@@ -91,7 +91,7 @@ pub(crate) struct PeerSession {
     /// When rows of an origin were asked for.
     wanted_ms: HashMap<Origin, u64>,
     /// How much is known of what the peer relays of other nodes: it holds for this connection only.
-    relayed: Vector,
+    relayed: VersionVector,
     /// Whether a comparison has come to its end: what is relayed is counted from there on.
     pub(crate) is_compared: bool,
     /// The comparison that is under way has brought something.
@@ -142,24 +142,24 @@ impl PeerSession {
             is_refused: false,
             heard_ms: now_ms,
             pinged_ms: now_ms,
-            state: State::Starting,
+            state: SyncPhase::Starting,
             is_complete: false,
-            vector: Vector::new(),
-            older_vector: Vector::new(),
+            vector: VersionVector::new(),
+            older_vector: VersionVector::new(),
             hears: (0, Vec::new()),
             ahead: VecDeque::new(),
             clock: PeerClock::default(),
             offset_ms: None,
             round: None,
             agreed_ms: None,
-            agreed_with: State::Starting,
+            agreed_with: SyncPhase::Starting,
             began_ms: None,
             rounds: first_round(now_ms),
             is_round_due: is_dialed,
             is_lacking: false,
             answering: ReconciliationResponder::default(),
             wanted_ms: HashMap::new(),
-            relayed: Vector::new(),
+            relayed: VersionVector::new(),
             is_compared: false,
             has_news: false,
             is_between: false,
@@ -182,7 +182,7 @@ impl PeerSession {
     }
 
     /// Takes in a ping of the peer. Of what it knows this is `known` here, but for this node's own.
-    pub(crate) fn on_ping(&mut self, ping: Ping, own: Origin, known: &Vector) {
+    pub(crate) fn on_ping(&mut self, ping: Ping, own: Origin, known: &VersionVector) {
         let reached = |origin: &Origin| {
             let counted = known.get(origin).copied().unwrap_or_default();
             counted.max(self.relayed(origin))
@@ -371,7 +371,7 @@ impl PeerSession {
     }
 
     /// Everything that the peer knew when it compared is known.
-    pub(crate) fn compared(&mut self, vector: &Vector) {
+    pub(crate) fn compared(&mut self, vector: &VersionVector) {
         self.is_compared = true;
         for (origin, reached) in vector {
             self.relays(*origin, *reached);
@@ -462,25 +462,25 @@ mod tests {
         let ping = |stamp_ms, reached| Ping {
             now_ms: 0,
             stamp_ms,
-            state: State::Ready,
+            state: SyncPhase::Ready,
             is_complete: true,
-            vector: Vector::from([(former, reached)]),
+            vector: VersionVector::from([(former, reached)]),
             heard: Vec::new(),
         };
         let mut session = PeerSession::new(true, None, Vec::new(), 1_000);
         session.on_pong(1_000, (1_000, 0), (1_000, 0));
-        session.compared(&Vector::from([(former, 5)]));
+        session.compared(&VersionVector::from([(former, 5)]));
         session.on_ping(
             ping(1_100, 10),
             own,
-            &Vector::from([(own, 0), (former, 10)]),
+            &VersionVector::from([(own, 0), (former, 10)]),
         );
         let said_ms = |caught_up: Option<CaughtUp>| caught_up.map(|caught_up| caught_up.at_ms);
         assert_eq!(said_ms(session.caught_up(|_| 10, 1_200)), Some(1_100));
-        session.on_ping(ping(1_600, 10), own, &Vector::from([(own, 0)]));
+        session.on_ping(ping(1_600, 10), own, &VersionVector::from([(own, 0)]));
         assert_eq!(session.relayed(&former), 10);
         assert_eq!(said_ms(session.caught_up(|_| 0, 1_700)), Some(1_600));
-        session.on_ping(ping(2_100, 11), own, &Vector::from([(own, 0)]));
+        session.on_ping(ping(2_100, 11), own, &VersionVector::from([(own, 0)]));
         assert_eq!(said_ms(session.caught_up(|_| 0, 2_200)), None);
     }
 

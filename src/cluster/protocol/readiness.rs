@@ -3,8 +3,8 @@
 use super::discovery::Reachability;
 use super::failure_detector::FailureDetector;
 use super::peer_view::PeerView;
-use crate::cluster::settings::Policy;
-use crate::revocation::{Found, NodeName, State};
+use crate::cluster::settings::StalePolicy;
+use crate::revocation::{NodeName, SyncFinding, SyncPhase};
 
 /// How far a clock may be off those of the other nodes.
 const SKEW_MAX_MS: u64 = 30_000;
@@ -18,8 +18,8 @@ const FIRST_OF_ALL: &str = "this is the first node of all";
 /// What the operator decided.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadinessPolicy {
-    pub(crate) on_stale: Policy,
-    pub(crate) on_isolated: Policy,
+    pub(crate) on_stale: StalePolicy,
+    pub(crate) on_isolated: StalePolicy,
     pub(crate) bootstrap_timeout_ms: u64,
     pub(crate) initial: bool,
     pub(crate) quarantine: Vec<NodeName>,
@@ -33,7 +33,7 @@ pub(crate) struct SyncProgress {
     settled_ms: Option<u64>,
     is_forced: bool,
     since_ms: u64,
-    state: State,
+    state: SyncPhase,
     /// Why it was settled.
     because: String,
 }
@@ -46,12 +46,12 @@ impl SyncProgress {
             settled_ms: None,
             is_forced: false,
             since_ms: now_ms,
-            state: State::Syncing,
+            state: SyncPhase::Syncing,
             because: String::new(),
         }
     }
 
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> SyncPhase {
         self.state
     }
 
@@ -79,7 +79,7 @@ impl SyncProgress {
         self.settled_ms = None;
         self.is_forced = false;
         self.since_ms = now_ms;
-        self.state = State::Syncing;
+        self.state = SyncPhase::Syncing;
     }
 
     /// The operator says that enough is known.
@@ -95,7 +95,7 @@ impl SyncProgress {
         reached: Reachability,
         members: &FailureDetector,
         now_ms: u64,
-    ) -> Found {
+    ) -> SyncFinding {
         let skew_ms = median(views.iter().filter_map(|view| view.offset_ms).collect());
         let skew_ms = skew_ms.filter(|skew_ms| skew_ms.unsigned_abs() > SKEW_MAX_MS);
         // Of two nodes it is unknown which one is wrong: a node that is ready stays so.
@@ -110,9 +110,9 @@ impl SyncProgress {
             match may {
                 Ok(because) => self.because = because,
                 Err(why) => {
-                    self.state = State::Syncing;
-                    return Found {
-                        state: State::Syncing,
+                    self.state = SyncPhase::Syncing;
+                    return SyncFinding {
+                        state: SyncPhase::Syncing,
                         serves: false,
                         why,
                         stale_s: 0,
@@ -124,8 +124,8 @@ impl SyncProgress {
         }
         let missed = members.missed(now_ms);
         let found = match missed {
-            None => Found {
-                state: State::Ready,
+            None => SyncFinding {
+                state: SyncPhase::Ready,
                 serves: true,
                 why: if self.because == FIRST_OF_ALL && rules.initial {
                     format!("{FIRST_OF_ALL}: remove `initial`, it has done its work")
@@ -134,9 +134,9 @@ impl SyncProgress {
                 },
                 stale_s: 0,
             },
-            Some((node, silent_ms)) => Found {
-                state: State::Stale,
-                serves: rules.on_stale == Policy::Serve,
+            Some((node, silent_ms)) => SyncFinding {
+                state: SyncPhase::Stale,
+                serves: rules.on_stale == StalePolicy::Serve,
                 why: {
                     let is_silent = reached.bus.is_some_and(|bus| bus.is_silent);
                     let silent = if is_silent { "the bus is silent; " } else { "" };
@@ -157,7 +157,7 @@ impl SyncProgress {
         reached: Reachability,
         now_ms: u64,
     ) -> Result<String, String> {
-        let knew_all = |state: State| matches!(state, State::Ready | State::Stale);
+        let knew_all = |state: SyncPhase| matches!(state, SyncPhase::Ready | SyncPhase::Stale);
         let has_agreed = |view: &&PeerView| view.agreed_with.is_some_and(knew_all);
         if let Some(view) = views.iter().find(has_agreed) {
             return Ok(format!("compared with {}", view.node));
@@ -184,7 +184,7 @@ impl SyncProgress {
         // Alone on a bus that does not continue from this node's last position, it is unknown what was missed.
         let is_vouched_for = !views.is_empty() || !reached.is_bus_lacking();
         let everybody = everybody && is_vouched_for;
-        let policy_allows = has_waited && rules.on_isolated == Policy::Serve && all_agreed;
+        let policy_allows = has_waited && rules.on_isolated == StalePolicy::Serve && all_agreed;
         if everybody {
             return Ok(match views.len() {
                 0 if reached.bus.is_some() => {

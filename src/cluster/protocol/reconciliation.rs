@@ -8,19 +8,21 @@ use negentropy::{Id as Name, Negentropy, NegentropyStorageVector};
 use super::failure_detector::KnownUntil;
 use super::frame::{Frame, InvalidFrame, ROWS_MAX, ReconcileStep};
 use crate::clock::UnixTime;
-use crate::revocation::{Item, Revocation, Row, Section, Set, State, Sum, Summary, Vector};
+use crate::revocation::{
+    Bucket, Item, Revocation, Row, Set, Sum, Summary, SyncPhase, VersionVector,
+};
 
-/// How many sections are compared at the same time: enough to fill a line, and no more answers than a peer may
+/// How many buckets are compared at the same time: enough to fill a line, and no more answers than a peer may
 /// have to keep for us.
 const OPEN_MAX: usize = 8;
 
 /// How long a message of a reconciliation may be, in bytes; more takes more of them.
 const MESSAGE_BYTES_MAX: u64 = 256 << 10;
 
-/// A section of fewer entries is sent whole: that takes one message instead of several.
+/// A bucket of fewer entries is sent whole: that takes one message instead of several.
 const FEW: u64 = 512;
 
-/// How many entries of a section are asked for at once, in 2 MiB: a frame has an end, and what a node lacks has none.
+/// How many entries of a bucket are asked for at once, in 2 MiB: a frame has an end, and what a node lacks has none.
 const FETCH_MAX: usize = 8 * ROWS_MAX;
 
 /// Finding a difference costs so many times what sending an entry does (about 500 bytes against 33).
@@ -31,17 +33,17 @@ pub(crate) struct Reconciliation {
     pub(crate) number: u32,
     pub(crate) began_ms: u64,
     /// Where the peer stood when it began.
-    pub(crate) peer_state: State,
+    pub(crate) peer_state: SyncPhase,
     /// The nodes of which the peer knew everything then.
     pub(crate) spoken_for: Vec<KnownUntil>,
     beyond: UnixTime,
     /// What the peer knew when it compared; `None`: it has not answered yet.
-    vector: Option<Vector>,
+    vector: Option<VersionVector>,
     waiting: Vec<Summary>,
-    open: HashMap<Section, OpenSection>,
+    open: HashMap<Bucket, OpenSection>,
 }
 
-/// What is being done about a section.
+/// What is being done about a bucket.
 enum OpenSection {
     /// The peer sends all of it; these have come.
     Taking(HashSet<Item>),
@@ -62,7 +64,7 @@ impl Reconciliation {
     /// A comparison of everything that is kept beyond a moment, and the frame that begins it.
     pub(crate) fn begin(
         number: u32,
-        (peer_state, spoken_for): (State, Vec<KnownUntil>),
+        (peer_state, spoken_for): (SyncPhase, Vec<KnownUntil>),
         set: &Set,
         beyond: UnixTime,
         now_ms: u64,
@@ -83,7 +85,7 @@ impl Reconciliation {
     }
 
     /// What is the same on both sides as soon as the comparison is over; `None`: it is not.
-    pub(crate) fn agreed(&self) -> Option<&Vector> {
+    pub(crate) fn agreed(&self) -> Option<&VersionVector> {
         let is_over = self.waiting.is_empty() && self.open.is_empty();
         self.vector.as_ref().filter(|_| is_over)
     }
@@ -91,7 +93,7 @@ impl Reconciliation {
     /// The peer says where it differs.
     pub(crate) fn differ(
         &mut self,
-        vector: Vector,
+        vector: VersionVector,
         summaries: Vec<Summary>,
         set: &Set,
     ) -> Result<Vec<Frame>, InvalidFrame> {
@@ -114,8 +116,8 @@ impl Reconciliation {
 
     /// Chooses the cheaper way: all of it, or only what differs.
     fn open_section(&mut self, theirs: Summary, set: &Set) -> Result<Vec<Frame>, InvalidFrame> {
-        let (number, section) = (self.number, theirs.section);
-        let ours = set.entries(section, self.beyond);
+        let (number, bucket) = (self.number, theirs.bucket);
+        let ours = set.entries(bucket, self.beyond);
         if theirs.count == 0 {
             let ours: Vec<_> = ours.iter().map(|(_, one)| Row::of(one)).collect();
             return Ok(loose(&ours));
@@ -123,14 +125,14 @@ impl Reconciliation {
         let apart = theirs.count.abs_diff(ours.len() as u64);
         if theirs.count <= FEW || apart * DIFFERENCE_COST >= theirs.count {
             self.open
-                .insert(section, OpenSection::Taking(HashSet::new()));
-            return Ok(vec![step(number, ReconcileStep::SendAll { section })]);
+                .insert(bucket, OpenSection::Taking(HashSet::new()));
+            return Ok(vec![step(number, ReconcileStep::SendAll { bucket })]);
         }
         let mut negentropy = Negentropy::owned(storage_of(&ours)?, MESSAGE_BYTES_MAX)
-            .map_err(|_| InvalidFrame("its sections can't be reconciled"))?;
+            .map_err(|_| InvalidFrame("its buckets can't be reconciled"))?;
         let message = negentropy
             .initiate()
-            .map_err(|_| InvalidFrame("its sections can't be reconciled"))?;
+            .map_err(|_| InvalidFrame("its buckets can't be reconciled"))?;
         let reconciling = Reconciling {
             negentropy,
             ours: ours
@@ -141,20 +143,20 @@ impl Reconciliation {
             to_fetch: Vec::new(),
         };
         self.open
-            .insert(section, OpenSection::Reconciling(Box::new(reconciling)));
+            .insert(bucket, OpenSection::Reconciling(Box::new(reconciling)));
         let message = Bytes::from(message);
-        let negotiate = ReconcileStep::Negotiate { section, message };
+        let negotiate = ReconcileStep::Negotiate { bucket, message };
         Ok(vec![step(number, negotiate)])
     }
 
     /// The peer's part of a reconciliation.
     pub(crate) fn reconcile(
         &mut self,
-        section: Section,
+        bucket: Bucket,
         message: &[u8],
         set: &Set,
     ) -> Result<Vec<Frame>, InvalidFrame> {
-        let Some(OpenSection::Reconciling(one)) = self.open.get_mut(&section) else {
+        let Some(OpenSection::Reconciling(one)) = self.open.get_mut(&bucket) else {
             return Ok(Vec::new());
         };
         let next = one
@@ -163,7 +165,7 @@ impl Reconciliation {
             .map_err(|_| InvalidFrame("a reconciliation makes no sense"))?;
         if let Some(message) = next {
             let message = Bytes::from(message);
-            let negotiate = ReconcileStep::Negotiate { section, message };
+            let negotiate = ReconcileStep::Negotiate { bucket, message };
             return Ok(vec![step(self.number, negotiate)]);
         }
         let to_send = one
@@ -173,45 +175,45 @@ impl Reconciliation {
         let to_send: Vec<_> = to_send.copied().collect();
         let mut frames = loose(&to_send);
         let lacking = one.to_fetch.iter().map(|name| *name.as_bytes()).collect();
-        frames.extend(self.fetch_more(section, lacking, set)?);
+        frames.extend(self.fetch_more(bucket, lacking, set)?);
         Ok(frames)
     }
 
-    /// Asks for some of what is lacking in a section; when nothing is, it is done.
+    /// Asks for some of what is lacking in a bucket; when nothing is, it is done.
     fn fetch_more(
         &mut self,
-        section: Section,
+        bucket: Bucket,
         mut lacking: Vec<Item>,
         set: &Set,
     ) -> Result<Vec<Frame>, InvalidFrame> {
         if lacking.is_empty() {
-            self.open.remove(&section);
+            self.open.remove(&bucket);
             return self.open_more(set);
         }
         let items = lacking.split_off(lacking.len().saturating_sub(FETCH_MAX));
-        self.open.insert(section, OpenSection::Fetching(lacking));
-        let fetch = ReconcileStep::Fetch { section, items };
+        self.open.insert(bucket, OpenSection::Fetching(lacking));
+        let fetch = ReconcileStep::Fetch { bucket, items };
         Ok(vec![step(self.number, fetch)])
     }
 
     /// Rows that the peer was asked for have come and are in force.
     pub(crate) fn rows(
         &mut self,
-        section: Section,
+        bucket: Bucket,
         items: impl Iterator<Item = Item>,
         is_last: bool,
         set: &Set,
     ) -> Result<Vec<Frame>, InvalidFrame> {
-        if let Some(OpenSection::Taking(theirs)) = self.open.get_mut(&section) {
+        if let Some(OpenSection::Taking(theirs)) = self.open.get_mut(&bucket) {
             theirs.extend(items);
         }
         if !is_last {
             return Ok(Vec::new());
         }
-        let mut frames = match self.open.remove(&section) {
-            Some(OpenSection::Fetching(lacking)) => return self.fetch_more(section, lacking, set),
+        let mut frames = match self.open.remove(&bucket) {
+            Some(OpenSection::Fetching(lacking)) => return self.fetch_more(bucket, lacking, set),
             Some(OpenSection::Taking(theirs)) => {
-                let ours = set.entries(section, self.beyond).into_iter();
+                let ours = set.entries(bucket, self.beyond).into_iter();
                 let lacking = ours.filter(|(item, _)| !theirs.contains(item));
                 let lacking: Vec<_> = lacking.map(|(_, one)| Row::of(&one)).collect();
                 loose(&lacking)
@@ -231,7 +233,7 @@ fn loose(rows: &[Row]) -> Vec<Frame> {
 }
 
 fn storage_of(entries: &[(Item, Revocation)]) -> Result<NegentropyStorageVector, InvalidFrame> {
-    let unfit = |_| InvalidFrame("a section can't be reconciled");
+    let unfit = |_| InvalidFrame("a bucket can't be reconciled");
     let mut storage = NegentropyStorageVector::with_capacity(entries.len());
     for (item, _) in entries {
         storage
@@ -242,11 +244,11 @@ fn storage_of(entries: &[(Item, Revocation)]) -> Result<NegentropyStorageVector,
     Ok(storage)
 }
 
-/// The other side of a comparison: it answers, and keeps nothing but the sections that are being reconciled.
+/// The other side of a comparison: it answers, and keeps nothing but the buckets that are being reconciled.
 pub(crate) struct ReconciliationResponder {
     round: u32,
     beyond: UnixTime,
-    open: HashMap<Section, Negentropy<'static, NegentropyStorageVector>>,
+    open: HashMap<Bucket, Negentropy<'static, NegentropyStorageVector>>,
 }
 
 impl Default for ReconciliationResponder {
@@ -266,7 +268,7 @@ impl ReconciliationResponder {
         round: u32,
         beyond: UnixTime,
         theirs: &[Summary],
-        vector: Vector,
+        vector: VersionVector,
         set: &Set,
     ) -> Frame {
         self.round = round;
@@ -275,7 +277,7 @@ impl ReconciliationResponder {
         let mut ours: BTreeMap<_, _> = set
             .summaries(beyond)
             .into_iter()
-            .map(|summary| (summary.section, summary))
+            .map(|summary| (summary.bucket, summary))
             .collect();
         let mut differing = Vec::new();
         for theirs in theirs {
@@ -284,7 +286,7 @@ impl ReconciliationResponder {
                 sum: Sum::default(),
                 ..*theirs
             };
-            let ours = ours.remove(&theirs.section).unwrap_or(nothing);
+            let ours = ours.remove(&theirs.bucket).unwrap_or(nothing);
             if (ours.count, ours.sum) != (theirs.count, theirs.sum) {
                 differing.push(ours);
             }
@@ -297,60 +299,60 @@ impl ReconciliationResponder {
         step(round, differences)
     }
 
-    /// All of a section.
-    pub(crate) fn take(&self, round: u32, section: Section, set: &Set) -> Vec<Frame> {
-        let rows = set.entries(section, self.beyond);
+    /// All of a bucket.
+    pub(crate) fn take(&self, round: u32, bucket: Bucket, set: &Set) -> Vec<Frame> {
+        let rows = set.entries(bucket, self.beyond);
         let rows: Vec<_> = rows.iter().map(|(_, one)| Row::of(one)).collect();
-        in_rows(round, section, &rows)
+        in_rows(round, bucket, &rows)
     }
 
-    /// Some of a section.
+    /// Some of a bucket.
     pub(crate) fn fetch(
         &self,
         round: u32,
-        section: Section,
+        bucket: Bucket,
         items: &[Item],
         set: &Set,
     ) -> Vec<Frame> {
         let wanted: HashSet<&Item> = items.iter().collect();
-        let entries = set.entries(section, self.beyond).into_iter();
+        let entries = set.entries(bucket, self.beyond).into_iter();
         let rows = entries.filter(|(item, _)| wanted.contains(item));
         let rows: Vec<_> = rows.map(|(_, one)| Row::of(&one)).collect();
-        in_rows(round, section, &rows)
+        in_rows(round, bucket, &rows)
     }
 
     /// This side's part of a reconciliation.
     pub(crate) fn reconcile(
         &mut self,
         round: u32,
-        section: Section,
+        bucket: Bucket,
         message: &[u8],
         set: &Set,
     ) -> Result<Frame, InvalidFrame> {
         let senseless = |_| InvalidFrame("a reconciliation makes no sense");
-        if self.open.len() >= 2 * OPEN_MAX && !self.open.contains_key(&section) {
+        if self.open.len() >= 2 * OPEN_MAX && !self.open.contains_key(&bucket) {
             self.open.clear(); // they are made anew when they are asked for
         }
-        let mut negentropy = if let Some(open) = self.open.remove(&section) {
+        let mut negentropy = if let Some(open) = self.open.remove(&bucket) {
             open
         } else {
-            let storage = storage_of(&set.entries(section, self.beyond))?;
+            let storage = storage_of(&set.entries(bucket, self.beyond))?;
             Negentropy::owned(storage, MESSAGE_BYTES_MAX).map_err(senseless)?
         };
         let message = negentropy.reconcile(message).map_err(senseless)?;
-        self.open.insert(section, negentropy);
+        self.open.insert(bucket, negentropy);
         let message = Bytes::from(message);
-        Ok(step(round, ReconcileStep::Negotiate { section, message }))
+        Ok(step(round, ReconcileStep::Negotiate { bucket, message }))
     }
 }
 
-/// Rows of a section, in frames of a fitting size; one at least, for the last one says that it is.
-fn in_rows(round: u32, section: Section, rows: &[Row]) -> Vec<Frame> {
+/// Rows of a bucket, in frames of a fitting size; one at least, for the last one says that it is.
+fn in_rows(round: u32, bucket: Bucket, rows: &[Row]) -> Vec<Frame> {
     let count = rows.len().div_ceil(ROWS_MAX).max(1);
     let frame = |place: usize| {
         let rows = rows.chunks(ROWS_MAX).nth(place).unwrap_or_default();
         let rows = ReconcileStep::Rows {
-            section,
+            bucket,
             rows: rows.to_vec(),
             is_last: place + 1 == count,
         };
@@ -373,9 +375,9 @@ mod tests {
     use super::*;
     use crate::cluster::protocol::mesh::{Mesh, Now};
     use crate::cluster::protocol::readiness::ReadinessPolicy;
-    use crate::cluster::settings::Policy;
+    use crate::cluster::settings::StalePolicy;
     use crate::cluster::transport::FRAME_BYTES_MAX;
-    use crate::revocation::{History, Id, NodeName, Origin, Source, Window};
+    use crate::revocation::{Id, NodeName, Origin, ReplicationLog, Source, Window};
 
     const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
 
@@ -400,16 +402,23 @@ mod tests {
 
     fn node(name: &NodeName, set: &Arc<Set>, now: Now) -> Mesh {
         let rules = ReadinessPolicy {
-            on_stale: Policy::Serve,
-            on_isolated: Policy::Refuse,
+            on_stale: StalePolicy::Serve,
+            on_isolated: StalePolicy::Refuse,
             bootstrap_timeout_ms: 30_000,
             initial: false,
             quarantine: Vec::new(),
         };
         let origin = Origin::bound([1; 8], name.as_str());
-        let history = History::new(origin, &Vector::new());
+        let replication_log = ReplicationLog::new(origin, &VersionVector::new());
         let set = Arc::clone(set);
-        Mesh::new(name.clone(), set, Arc::new(history), rules, true, now)
+        Mesh::new(
+            name.clone(),
+            set,
+            Arc::new(replication_log),
+            rules,
+            true,
+            now,
+        )
     }
 
     /// Two nodes with these sets meet. Their connection takes no longer frames than a real one does.
@@ -427,7 +436,7 @@ mod tests {
             let hello = nodes[one].connect(1, one == 0, None, names, after(0));
             under_way.push_back((1 - one, hello));
         }
-        let mut states = [State::Syncing; 2];
+        let mut states = [SyncPhase::Syncing; 2];
         for now in (0..1_500).step_by(100).map(after) {
             while let Some((to, frame)) = under_way.pop_front() {
                 let bytes = frame.encode().len();
@@ -441,7 +450,7 @@ mod tests {
                 under_way.extend(steps.frames.into_iter().map(|(_, frame)| (1 - one, frame)));
             }
         }
-        assert_eq!(states, [State::Ready; 2]);
+        assert_eq!(states, [SyncPhase::Ready; 2]);
         assert_eq!(sets[0].summaries(NOW), sets[1].summaries(NOW));
     }
 

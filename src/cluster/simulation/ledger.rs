@@ -8,8 +8,8 @@ use smallvec::smallvec;
 use crate::clock::UnixTime;
 use crate::cluster::protocol::frame::Frame;
 use crate::revocation::{
-    Cause, DateKind, Group, History, Id, Identity, Origin, Revocation, Row, Section, Set, Vector,
-    Window,
+    Bucket, Cause, DateKind, Group, Id, Identity, Origin, ReplicationLog, Revocation, Row, Set,
+    VersionVector, Window,
 };
 
 /// The number of a revocation in the ledger.
@@ -38,7 +38,7 @@ struct LedgerNode {
     /// What it does not say that it knows.
     untold: Vec<LedgerEntry>,
     /// What it was when that was found out.
-    seen: Option<(u64, Vector)>,
+    seen: Option<(u64, VersionVector)>,
 }
 
 struct Made {
@@ -141,8 +141,14 @@ impl RevocationLedger {
     }
 
     /// What a machine's node knows by now.
-    pub(super) fn look(&mut self, machine: usize, set: &Set, history: &History, now_ms: u64) {
-        let seen = (set.changes(), history.vector());
+    pub(super) fn look(
+        &mut self,
+        machine: usize,
+        set: &Set,
+        replication_log: &ReplicationLog,
+        now_ms: u64,
+    ) {
+        let seen = (set.changes(), replication_log.vector());
         let node = &mut self.nodes[machine];
         if node.seen.as_ref() == Some(&seen) {
             return;
@@ -261,7 +267,7 @@ impl RevocationLedger {
     }
 
     /// The first of a vector's rows that is not there.
-    pub(super) fn overclaimed(&self, vector: &Vector, set: &Set) -> Option<(Origin, u64)> {
+    pub(super) fn overclaimed(&self, vector: &VersionVector, set: &Set) -> Option<(Origin, u64)> {
         let claimed =
             |origin: Origin, reached: u64| self.numbered.range((origin, 0)..=(origin, reached));
         let sure = vector
@@ -363,7 +369,7 @@ pub(super) fn holds(set: &Set, revocation: &Revocation) -> bool {
 /// Whether a set knows a date, or the one that counts instead.
 fn has_date(set: &Set, (kind, id): (DateKind, Id), at_ms: u64) -> bool {
     let [.., last] = *id.bytes();
-    let entries = set.entries(Section::Dates(kind, last), UnixTime::EPOCH);
+    let entries = set.entries(Bucket::Dates(kind, last), UnixTime::EPOCH);
     entries.iter().any(|(_, known)| match *known {
         Revocation::Date {
             id: known,
@@ -402,7 +408,12 @@ mod tests {
         assert_eq!(ledger.late(0, OTHER, 6_000), Some(entry));
         let set = Set::default();
         set.insert(&logout, UnixTime::EPOCH);
-        ledger.look(0, &set, &History::new(ONE, &Vector::new()), 6_100);
+        ledger.look(
+            0,
+            &set,
+            &ReplicationLog::new(ONE, &VersionVector::new()),
+            6_100,
+        );
         assert_eq!(ledger.late(0, OTHER, 6_100), None);
         assert_eq!(ledger.late(0, ONE, 6_100), None);
     }

@@ -2,7 +2,7 @@
 
 use super::chance::Chance;
 use crate::cluster::protocol::readiness::ReadinessPolicy;
-use crate::cluster::settings::Policy;
+use crate::cluster::settings::StalePolicy;
 
 /// How fast good paths are, in milliseconds, and what they may be instead.
 const DELAYS_MS: [u64; 4] = [0, 1, 5, 30];
@@ -155,7 +155,7 @@ impl WorldPlan {
 
     /// What the operator decided for one node.
     pub(super) fn rules(&self, machine: usize, chance: &mut Chance) -> ReadinessPolicy {
-        let policies = [Policy::Serve, Policy::Refuse];
+        let policies = [StalePolicy::Serve, StalePolicy::Refuse];
         ReadinessPolicy {
             on_stale: chance.one_of(&policies).unwrap(),
             on_isolated: chance.one_of(&policies).unwrap(),

@@ -17,14 +17,15 @@ use crate::cluster::protocol::membership::Chain;
 use crate::cluster::protocol::mesh::{LinkId, Mesh, Now, Steps};
 use crate::cluster::protocol::readiness::ReadinessPolicy;
 use crate::revocation::{
-    History, Import, NodeName, Origin, Progress, Revocation, Row, Set, State, Vector,
+    Import, NodeName, Origin, Progress, ReplicationLog, Revocation, Row, Set, SyncPhase,
+    VersionVector,
 };
 
 /// What is on a disk.
 #[derive(Clone)]
 pub(super) struct Disk {
     pub(super) rows: Vec<Revocation>,
-    pub(super) vector: Vector,
+    pub(super) vector: VersionVector,
     pub(super) nodes: BTreeMap<Origin, String>,
     pub(super) origin: Origin,
     pub(super) is_complete: bool,
@@ -34,7 +35,7 @@ impl Disk {
     pub(super) fn empty(chance: &mut Chance, name: &NodeName) -> Self {
         Self {
             rows: Vec::new(),
-            vector: Vector::new(),
+            vector: VersionVector::new(),
             nodes: BTreeMap::new(),
             origin: origin_of(name, chance),
             is_complete: false,
@@ -59,10 +60,10 @@ impl Disk {
 pub(super) struct SimulatedProcess {
     pub(super) mesh: Mesh,
     pub(super) set: Arc<Set>,
-    pub(super) history: Arc<History>,
+    pub(super) replication_log: Arc<ReplicationLog>,
     pub(super) outboxes: BTreeMap<LinkId, SimulatedOutbox>,
     /// Where it stands, as its last tick found, and whether it serves.
-    pub(super) state: State,
+    pub(super) state: SyncPhase,
     pub(super) serves: bool,
     pub(super) why: String,
     pub(super) ticked_ms: u64,
@@ -103,12 +104,12 @@ impl SimulatedProcess {
         now_ms: u64,
     ) -> Self {
         let set = Arc::new(disk.set(wall(now)));
-        let history = Arc::new(History::with_room(disk.origin, &disk.vector, room));
+        let replication_log = Arc::new(ReplicationLog::with_room(disk.origin, &disk.vector, room));
         let is_initial = rules.initial;
         let mesh = Mesh::new(
             name.clone(),
             Arc::clone(&set),
-            Arc::clone(&history),
+            Arc::clone(&replication_log),
             rules,
             disk.is_complete,
             now,
@@ -119,9 +120,9 @@ impl SimulatedProcess {
         Self {
             mesh,
             set,
-            history,
+            replication_log,
             outboxes: BTreeMap::new(),
-            state: State::Syncing,
+            state: SyncPhase::Syncing,
             serves: false,
             why: String::new(),
             ticked_ms: now_ms,
@@ -152,7 +153,7 @@ impl SimulatedProcess {
     pub(super) fn carry_out(&mut self, steps: Steps, chance: &mut Chance) {
         self.imports.extend(steps.imports);
         if let Some((link, _, after)) = steps.joined {
-            let (origin, _) = self.history.own();
+            let (origin, _) = self.replication_log.own();
             self.order(link, SimulatedCommand::Push { origin, after });
         }
         for (link, frame) in steps.frames {
@@ -176,7 +177,7 @@ impl SimulatedProcess {
     }
 
     fn renew(&mut self, chance: &mut Chance) {
-        let (origin, _) = self.history.own();
+        let (origin, _) = self.replication_log.own();
         if self.renewing == Some(origin) {
             return;
         }
@@ -205,7 +206,8 @@ impl SimulatedProcess {
         }
         if is_failing {
             if !fresh.is_empty() {
-                self.history.announce(fresh.iter().map(Row::of).collect());
+                self.replication_log
+                    .announce(fresh.iter().map(Row::of).collect());
             }
             self.unwritten.extend(fresh);
             return Committed {
@@ -215,7 +217,7 @@ impl SimulatedProcess {
         }
         let imports = std::mem::take(&mut self.imports);
         let own: Vec<_> = self.unwritten.drain(..).chain(fresh).collect();
-        let (origin, reached) = self.history.own();
+        let (origin, reached) = self.replication_log.own();
         let numbered: Vec<_> = (reached + 1..)
             .zip(&own)
             .map(|(number, revocation)| (origin, number, *revocation))
@@ -239,10 +241,10 @@ impl SimulatedProcess {
         disk.origin = renewed.unwrap_or(disk.origin);
         if !own.is_empty() {
             let rows = own.iter().map(Row::of);
-            self.history.append_own(rows, now.uptime_ms);
+            self.replication_log.append_own(rows, now.uptime_ms);
         }
         if let Some(origin) = renewed {
-            self.history.renew(origin);
+            self.replication_log.renew(origin);
         }
         Committed {
             numbered,
@@ -285,11 +287,11 @@ pub(super) enum SimulatedCommand {
 }
 
 impl SimulatedOutbox {
-    pub(super) fn new(history: &History) -> Self {
+    pub(super) fn new(replication_log: &ReplicationLog) -> Self {
         Self {
             orders: VecDeque::new(),
-            own_number: history.follow(),
-            unnumbered: history.listen(),
+            own_number: replication_log.follow(),
+            unnumbered: replication_log.listen(),
             pushing: None,
         }
     }
@@ -347,7 +349,7 @@ impl SimulatedOutbox {
         };
         let mut sent = 0;
         loop {
-            let (origin, number) = mesh.history.own();
+            let (origin, number) = mesh.replication_log.own();
             if origin != *pushed {
                 (*pushed, *after) = (origin, 0);
             }

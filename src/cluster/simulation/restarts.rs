@@ -13,8 +13,8 @@ use crate::cluster::protocol::frame::{Frame, Goodbye};
 use crate::cluster::protocol::membership::ORIGINS_A_NODE;
 use crate::cluster::protocol::mesh::{LinkId, Now};
 use crate::cluster::protocol::readiness::ReadinessPolicy;
-use crate::cluster::settings::Policy;
-use crate::revocation::{Id, MARGIN, NodeName, Revocation, Source, State, Window};
+use crate::cluster::settings::StalePolicy;
+use crate::revocation::{Id, MARGIN, NodeName, Revocation, Source, SyncPhase, Window};
 
 /// How often a node starts anew, unless `restarts:` says otherwise.
 const RESTARTS: u64 = 500;
@@ -39,8 +39,8 @@ struct Town {
 
 fn rules() -> ReadinessPolicy {
     ReadinessPolicy {
-        on_stale: Policy::Refuse,
-        on_isolated: Policy::Refuse,
+        on_stale: StalePolicy::Refuse,
+        on_isolated: StalePolicy::Refuse,
         bootstrap_timeout_ms: 1_000,
         initial: false,
         quarantine: Vec::new(),
@@ -93,9 +93,10 @@ impl Town {
             let hello = process
                 .mesh
                 .connect(link(from, to), from == one, None, vec![name], now);
-            process
-                .outboxes
-                .insert(link(from, to), SimulatedOutbox::new(&process.history));
+            process.outboxes.insert(
+                link(from, to),
+                SimulatedOutbox::new(&process.replication_log),
+            );
             process.order(link(from, to), SimulatedCommand::Say(hello));
         }
         self.exchange();
@@ -195,7 +196,7 @@ impl Town {
     fn is_bounded(&self, guests: u64) {
         let most = 2 + ORIGINS_A_NODE + usize::try_from(guests).unwrap();
         for (process, disk) in &self.nodes {
-            let counted = process.history.vector().len();
+            let counted = process.replication_log.vector().len();
             assert!(counted <= most, "{counted} origins are counted");
             assert!(disk.vector.len() <= most && disk.nodes.len() <= most);
             let ping = Frame::Ping(process.mesh.ping(self.now())).encode();
@@ -226,7 +227,7 @@ fn ten_thousand_restarts_on_empty_disks_leave_nothing_behind_but_revocations_att
     }
     town.life("n2", None, true);
     for (process, disk) in &town.nodes {
-        assert_eq!(process.state, State::Ready, "{}", process.why);
+        assert_eq!(process.state, SyncPhase::Ready, "{}", process.why);
         let on_disk = disk.set(wall(town.now()));
         for revocation in &revoked {
             assert!(holds(&process.set, revocation) && holds(&on_disk, revocation));
@@ -236,7 +237,7 @@ fn ten_thousand_restarts_on_empty_disks_leave_nothing_behind_but_revocations_att
         town.pass(1_000); // what ended is counted for a minute
     }
     for (process, disk) in &town.nodes {
-        let counted = process.history.vector().len() as u64;
+        let counted = process.replication_log.vector().len() as u64;
         assert_eq!(counted, 3 + guests, "one for each node");
         assert!(disk.vector.len() as u64 <= 3 + guests);
     }

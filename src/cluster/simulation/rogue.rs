@@ -5,7 +5,7 @@ use super::process::origin_of;
 use crate::cluster::protocol::frame::{
     Frame, Goodbye, Heartbeat, Hello, Ping, ReconcileStep, VERSION,
 };
-use crate::revocation::{NodeName, Origin, Row, State, Vector};
+use crate::revocation::{NodeName, Origin, Row, SyncPhase, VersionVector};
 
 /// What it is called.
 pub(super) fn name() -> NodeName {
@@ -82,7 +82,7 @@ fn ping(chance: &mut Chance, real: &[Origin]) -> Ping {
     Ping {
         now_ms: chance.number(),
         stamp_ms: number(chance),
-        state: State::Stale,
+        state: SyncPhase::Stale,
         is_complete: true,
         vector: vector(chance, real),
         heard: (0..u32::from(chance.digest()[0] % 40)).map(ghost).collect(),
@@ -90,8 +90,8 @@ fn ping(chance: &mut Chance, real: &[Origin]) -> Ping {
 }
 
 /// Numbers of origins that belong to no node, and of some that belong to one.
-fn vector(chance: &mut Chance, real: &[Origin]) -> Vector {
-    let mut vector = Vector::new();
+fn vector(chance: &mut Chance, real: &[Origin]) -> VersionVector {
+    let mut vector = VersionVector::new();
     for _ in 0..chance.below(60) {
         vector.insert(invented(chance), number(chance));
     }

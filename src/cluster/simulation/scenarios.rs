@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::arguments::asked_for;
 use super::world::World;
 use crate::clock;
-use crate::revocation::State;
+use crate::revocation::SyncPhase;
 
 /// How many worlds are played by every test run.
 const WORLDS: u64 = 300;
@@ -68,7 +68,7 @@ fn a_node_behind_a_thin_way_is_stale_and_ready_again_attacks_r1() {
         let states = world.log_out_at(0, 50, 20, 1);
         assert_eq!(
             states,
-            [State::Ready, State::Stale],
+            [SyncPhase::Ready, SyncPhase::Stale],
             "{rate} bytes a second"
         );
         world.mend(0);
@@ -81,7 +81,7 @@ fn a_node_behind_a_thin_way_is_stale_and_ready_again_attacks_r1() {
 fn a_thin_way_there_makes_nobody_stale_here() {
     let mut world = World::staged(2, 3);
     world.thin(0, 1, 1_000);
-    assert_eq!(world.log_out_at(0, 50, 20, 0), [State::Ready]);
+    assert_eq!(world.log_out_at(0, 50, 20, 0), [SyncPhase::Ready]);
 }
 
 #[test]
@@ -89,13 +89,13 @@ fn one_direction_that_is_lost_is_gone_around_and_nobody_is_stale_attacks_r1() {
     for seed in 1..6 {
         let mut world = World::staged(3, seed);
         world.block(0, 1);
-        assert_eq!(world.log_out_at(0, 20, 15, 1), [State::Ready], "{seed}");
+        assert_eq!(world.log_out_at(0, 20, 15, 1), [SyncPhase::Ready], "{seed}");
         world.mend(0);
         world.comes_to_rest();
         world.block(0, 1);
         world.thin(2, 1, 800);
         let states = world.log_out_at(0, 50, 20, 1);
-        assert_eq!(states, [State::Ready, State::Stale], "{seed}");
+        assert_eq!(states, [SyncPhase::Ready, SyncPhase::Stale], "{seed}");
         world.mend(0);
         world.mend(2);
         world.comes_to_rest();
@@ -110,7 +110,7 @@ fn what_a_node_revoked_before_its_quarantine_comes_to_all() {
         world.block(2, 0);
         world.log_out_at(2, 20, 1, 0);
         world.quarantine(2);
-        assert_eq!(world.log_out_at(1, 0, 4, 0), [State::Ready], "{seed}");
+        assert_eq!(world.log_out_at(1, 0, 4, 0), [SyncPhase::Ready], "{seed}");
     }
 }
 
@@ -123,7 +123,7 @@ fn clocks_that_are_wrong_or_jump_make_nobody_stale() {
             for watched in 0..3 {
                 assert_eq!(
                     world.log_out_at(0, 20, 4, watched),
-                    [State::Ready],
+                    [SyncPhase::Ready],
                     "{seed}"
                 );
             }

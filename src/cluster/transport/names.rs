@@ -8,13 +8,15 @@ use futures_util::future::join_all;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use crate::cluster::peer_address::Peer;
+use crate::cluster::peer_address::PeerAddress;
 
 /// How long the system's resolver may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks all of them up at once. What is found is in order, each address once, and never none.
-pub(crate) async fn resolve(peers: &[Peer]) -> Vec<(Peer, io::Result<Vec<SocketAddr>>)> {
+pub(crate) async fn resolve(
+    peers: &[PeerAddress],
+) -> Vec<(PeerAddress, io::Result<Vec<SocketAddr>>)> {
     join_all(
         peers
             .iter()
@@ -23,10 +25,10 @@ pub(crate) async fn resolve(peers: &[Peer]) -> Vec<(Peer, io::Result<Vec<SocketA
     .await
 }
 
-async fn addresses(peer: &Peer) -> io::Result<Vec<SocketAddr>> {
+async fn addresses(peer: &PeerAddress) -> io::Result<Vec<SocketAddr>> {
     let (name, port) = match peer {
-        Peer::Address(address) => return Ok(vec![*address]),
-        Peer::Name(name, port) => (name.as_str(), *port),
+        PeerAddress::Address(address) => return Ok(vec![*address]),
+        PeerAddress::Name(name, port) => (name.as_str(), *port),
     };
     let found = timeout(PATIENCE, lookup_host((name, port))).await;
     let found = found.map_err(|_| io::Error::new(ErrorKind::TimedOut, "the resolver is silent"))?;
@@ -48,9 +50,9 @@ mod tests {
     async fn every_peer_has_its_own_answer() {
         let address: SocketAddr = "10.0.0.2:7946".parse().unwrap();
         let peers = [
-            Peer::Address(address),
-            Peer::Name("localhost".to_owned(), 7),
-            Peer::Name("x".repeat(300), 7),
+            PeerAddress::Address(address),
+            PeerAddress::Name("localhost".to_owned(), 7),
+            PeerAddress::Name("x".repeat(300), 7),
         ];
         let found = resolve(&peers).await;
         let asked: Vec<_> = found.iter().map(|(peer, _)| peer.clone()).collect();

@@ -5,13 +5,13 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cluster::{Bus, ClusterSettings, Peer, Policy, Security, joined_nodes};
+use crate::cluster::{Bus, ClusterSettings, PeerAddress, Security, StalePolicy, joined_nodes};
 use crate::config::cluster::certificates;
 use crate::config::fault::Fault;
 use crate::config::process::certificate::authorities_in;
 use crate::config::reading::file::File;
 use crate::config::reading::{TomlTable, TomlText};
-use crate::revocation::{Ack, NodeName};
+use crate::revocation::{AckPolicy, NodeName};
 use crate::server::Listen;
 
 /// How long a start waits for a peer by default.
@@ -20,9 +20,16 @@ const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(30);
 const BOOTSTRAP_TIMEOUTS: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_mins(10);
 
-const ACKS: &[(&str, Ack)] = &[("local", Ack::Local), ("one", Ack::One), ("all", Ack::All)];
+const ACKS: &[(&str, AckPolicy)] = &[
+    ("local", AckPolicy::Local),
+    ("one", AckPolicy::One),
+    ("all", AckPolicy::All),
+];
 
-const POLICIES: &[(&str, Policy)] = &[("serve", Policy::Serve), ("refuse", Policy::Refuse)];
+const POLICIES: &[(&str, StalePolicy)] = &[
+    ("serve", StalePolicy::Serve),
+    ("refuse", StalePolicy::Refuse),
+];
 
 /// A name or address with the place where it is written.
 type WithText<'a, T> = (T, TomlText<'a>);
@@ -56,8 +63,8 @@ pub(crate) fn read(
         security: security?,
         ack,
         initial,
-        on_stale: on_stale.unwrap_or(Policy::Serve),
-        on_isolated: on_isolated.unwrap_or(Policy::Refuse),
+        on_stale: on_stale.unwrap_or(StalePolicy::Serve),
+        on_isolated: on_isolated.unwrap_or(StalePolicy::Refuse),
         bootstrap_timeout: patience.unwrap_or(BOOTSTRAP_TIMEOUT),
         quarantine,
         bus,
@@ -85,11 +92,11 @@ pub(crate) fn summary(cluster: &ClusterSettings, data_dir: &Path) -> String {
     let bus = cluster.bus.as_ref().map(|bus| format!(", a bus at {bus}"));
     let bus = bus.unwrap_or_default();
     let ack = match cluster.ack {
-        Ack::Local => "by the own disk",
-        Ack::One if is_alone => "by one as soon as there is another node",
-        Ack::One => "by one",
-        Ack::All if is_alone => "by all as soon as there is another node",
-        Ack::All => "by all",
+        AckPolicy::Local => "by the own disk",
+        AckPolicy::One if is_alone => "by one as soon as there is another node",
+        AckPolicy::One => "by one",
+        AckPolicy::All if is_alone => "by all as soon as there is another node",
+        AckPolicy::All => "by all",
     };
     format!("cluster: node {node} on {listen}{text}, {peers}{joined}{bus}, acknowledged {ack}")
 }
@@ -137,16 +144,16 @@ fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
 fn read_peers<'a>(
     table: &mut TomlTable<'a>,
     listen: Option<&WithText<'_, SocketAddr>>,
-) -> Vec<WithText<'a, Peer>> {
-    let mut peers: Vec<WithText<'_, Peer>> = Vec::new();
+) -> Vec<WithText<'a, PeerAddress>> {
+    let mut peers: Vec<WithText<'_, PeerAddress>> = Vec::new();
     for text in table.strings("peers").unwrap_or_default() {
-        let Some(peer) = text.parse_as(Peer::parse) else {
+        let Some(peer) = text.parse_as(PeerAddress::parse) else {
             continue;
         };
         if peers.iter().any(|(other, _)| *other == peer) {
             text.report(Fault::error("this peer is listed twice"));
         }
-        if listen.is_some_and(|(listen, _)| peer == Peer::Address(*listen)) {
+        if listen.is_some_and(|(listen, _)| peer == PeerAddress::Address(*listen)) {
             text.report(
                 Fault::warning("this node is no peer of itself")
                     .label("it listens here")
@@ -177,7 +184,7 @@ fn read_security(
 }
 
 /// Refuses plain text between nodes of several machines.
-fn keep_inside(listen: Option<&WithText<'_, SocketAddr>>, peers: &[WithText<'_, Peer>]) {
+fn keep_inside(listen: Option<&WithText<'_, SocketAddr>>, peers: &[WithText<'_, PeerAddress>]) {
     let listen = listen.filter(|(listen, _)| !listen.ip().is_loopback());
     let peers = peers.iter().filter(|(peer, _)| !peer.is_loopback());
     let outside = listen.map(|(_, text)| text);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use crate::cluster::{CertificateFiles, Peer};
+use crate::cluster::{CertificateFiles, PeerAddress};
 use crate::revocation::NodeName;
 
 /// The keys of the table.
@@ -16,7 +16,7 @@ pub struct ClusterTable {
     /// The address that it listens on.
     pub listen: SocketAddr,
     /// The addresses of other nodes.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<PeerAddress>,
     /// `ca_file`, `cert_file` and `key_file`.
     pub files: [PathBuf; 3],
     /// Whether it is the first node, which starts with an empty journal.
@@ -72,7 +72,7 @@ mod tests {
             listen: "[2001:db8::1]:7946".parse().unwrap(),
             peers: peers
                 .iter()
-                .map(|peer| Peer::parse(peer).unwrap())
+                .map(|peer| PeerAddress::parse(peer).unwrap())
                 .collect(),
             files: ClusterTable::files(&files, Path::new("/etc/doorward/doorward.toml")),
             initial,

@@ -12,7 +12,7 @@ use crate::config::cluster;
 use crate::config::fault::Fault;
 use crate::config::reading::{TomlTable, TomlText};
 use crate::request::{HostPattern, PathPattern};
-use crate::server::{Drain, Listen, Outline, Settings, SiteSettings};
+use crate::server::{Drain, Listen, Outline, Settings, SnapshotSettings};
 
 /// Doorward's own paths on every shop, unless the operator says otherwise.
 const PREFIX: &str = "/_doorward";
@@ -44,7 +44,7 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
     let control = read_control(root, data_dir.as_deref());
     let log = root.choice("log", LEVELS);
     let cluster = cluster::read(root, &listen, operator);
-    let site = SiteSettings {
+    let site = SnapshotSettings {
         trusted_proxies: read_proxies(root),
         // A page in a browser on the operator's machine could reach the listener under a name of its own (DNS rebinding).
         operator_hosts: root.strings_as("operator_hosts", HostPattern::parse),

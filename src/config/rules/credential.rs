@@ -11,8 +11,8 @@ use crate::config::reading::{TomlTable, TomlText};
 use crate::config::rules::graphql;
 use crate::config::token::settings::KINDS;
 use crate::request::{
-    Call, Carrier, Decoding, Fold, Kind, LogoutRule, NamePattern, Occasion, Occasions, Place,
-    Pointer, RefreshRule, Spelling, Verifier,
+    Call, Carrier, Decoding, Fold, LogoutRule, NamePattern, Occasion, Occasions, Place, Pointer,
+    RefreshRule, Spelling, TokenKind, Verifier,
 };
 
 /// The keys of places: a credential has exactly one.
@@ -54,7 +54,7 @@ const OCCASIONS: &[(&str, Occasion)] = &[
 ///
 /// The operator's table of a header, cookie or parameter overrides the preset's.
 pub(crate) fn read(shop: &mut TomlTable<'_>, tokens: Option<&Verifier>) -> Vec<Place> {
-    let usual = tokens.map_or(Kind::default(), Verifier::kind);
+    let usual = tokens.map_or(TokenKind::default(), Verifier::kind);
     let can_verify = tokens.is_none_or(Verifier::can_verify);
     let mut written: Vec<WrittenPlace> = Vec::new();
     let mut places = Vec::new();
@@ -101,7 +101,7 @@ pub(crate) fn of_paths(
 ) -> Option<Place> {
     let calls = logouts.iter().map(|rule| &rule.call);
     let mut calls = calls.chain(refreshes.iter().map(|rule| &rule.call));
-    let kind = tokens.map_or(Kind::default(), Verifier::kind);
+    let kind = tokens.map_or(TokenKind::default(), Verifier::kind);
     calls.any(Call::names_token).then(|| Place {
         at: Occasions {
             visit: false,
@@ -150,7 +150,7 @@ impl WrittenPlace {
 }
 
 /// RFC 6750 section 2.1: what every API understands.
-fn bearer(kind: Kind) -> Place {
+fn bearer(kind: TokenKind) -> Place {
     let carrier = Carrier::Schemed {
         name: AUTHORIZATION,
         schemes: vec!["Bearer".to_owned()],
@@ -180,9 +180,9 @@ fn read_spelling(table: &mut TomlTable<'_>) -> Spelling {
     }
 }
 
-fn read_kind(table: &mut TomlTable<'_>, can_verify: bool) -> Option<Kind> {
+fn read_kind(table: &mut TomlTable<'_>, can_verify: bool) -> Option<TokenKind> {
     let kind = table.choice("kind", KINDS)?;
-    if kind != Kind::Opaque && !can_verify {
+    if kind != TokenKind::Opaque && !can_verify {
         table.report_at(
             "kind",
             Fault::error("no JWT can be verified: the shop has no key")

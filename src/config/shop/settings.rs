@@ -84,7 +84,7 @@ pub(crate) fn read<'a>(
         tag: ShopTag::of(known_as),
         places: calls.places,
         verifier: calls.tokens?,
-        confirmations: Arc::default(),
+        introspection_cache: Arc::default(),
         own_logout: Arc::new(calls.own_logout),
         logouts: calls.logouts.rules,
         known_logouts: Arc::clone(&around.known_logouts),

@@ -1,12 +1,12 @@
 //! What `check` prints of a shop.
 
-use crate::request::{Issuer, Shop, UnknownToken, name_of};
+use crate::request::{Issuer, Shop, UnknownToken, algorithm_name};
 use crate::server::{Endpoint, Upstreams};
 
 /// The keys of an issuer, and what they are for.
 fn keys_of(issuer: &Issuer) -> String {
     let algorithms = issuer.settings().algorithms.iter();
-    let algorithms: Vec<_> = algorithms.map(|one| name_of(*one)).collect();
+    let algorithms: Vec<_> = algorithms.map(|one| algorithm_name(*one)).collect();
     match (algorithms.is_empty(), issuer.source()) {
         (true, _) => "none: tokens are opaque".to_owned(),
         (false, Some(source)) => format!("from {} for {}", source.url, algorithms.join(", ")),
@@ -46,11 +46,11 @@ pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) 
             ),
         });
     let upstreams = upstreams.endpoints().iter().map(Endpoint::to_string);
-    let inquiry = shop.verifier.settings().inquiry.as_ref();
-    let asked = inquiry.map(|inquiry| {
+    let introspection = shop.verifier.settings().introspection.as_ref();
+    let asked = introspection.map(|introspection| {
         format!(
             "  opaque tokens: the shop is asked, {} {}",
-            inquiry.method, inquiry.path
+            introspection.method, introspection.path
         )
     });
     let undated = match shop.verifier.settings().unknown {

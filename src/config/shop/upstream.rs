@@ -12,8 +12,8 @@ use crate::config::reading::{TextOrTable, TomlTable, TomlText};
 use crate::config::rules::agreement;
 use crate::config::rules::credential::header_name;
 use crate::server::{
-    Balance, Check, Endpoint, HashBy, Health, HttpCheck, Timeouts, UnfitTls, UpstreamSettings,
-    UpstreamTls, Upstreams,
+    Balance, Check, Endpoint, HashBy, HealthSettings, HttpCheck, Timeouts, UnfitTls,
+    UpstreamSettings, UpstreamTls, Upstreams,
 };
 
 /// How often names are looked up.
@@ -149,8 +149,8 @@ fn cookie_name(text: &str) -> Result<String, &'static str> {
         .ok_or("the name of a cookie")
 }
 
-fn read_health(shop: &mut TomlTable<'_>, host: Option<&HeaderValue>) -> Health {
-    let mut health = Health::default();
+fn read_health(shop: &mut TomlTable<'_>, host: Option<&HeaderValue>) -> HealthSettings {
+    let mut health = HealthSettings::default();
     let Some(mut table) = shop.table("health") else {
         return health;
     };

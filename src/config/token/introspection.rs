@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::rules::agreement;
-use crate::request::{ContentType, Inquiry, Pointer};
+use crate::request::{ContentType, IntrospectionRequest, Pointer};
 
 /// The values of the former key `verify`: whether the shop is asked.
 const VERIFY: &[(&str, bool)] = &[("keys", false), ("shop", true)];
@@ -25,7 +25,7 @@ const FRESH: Duration = Duration::from_mins(1);
 const FRESH_MAX: Duration = Duration::from_hours(1);
 
 /// Reads `[shop.token.introspection]`. A preset may describe the request and leave it to the operator whether it is sent.
-pub(crate) fn read(token: &mut TomlTable<'_>) -> Option<Inquiry> {
+pub(crate) fn read(token: &mut TomlTable<'_>) -> Option<IntrospectionRequest> {
     token.renamed("introspection", "ask");
     let verify = read_verify(token);
     // The former table alone did not say that the shop is asked.
@@ -40,8 +40,8 @@ pub(crate) fn read(token: &mut TomlTable<'_>) -> Option<Inquiry> {
     };
     let is_enabled = table.boolean("enabled").filter(|_| verify.is_none());
     let is_enabled = is_enabled.or(verify).unwrap_or(usual);
-    let inquiry = read_request(table);
-    inquiry.filter(|_| is_enabled)
+    let introspection = read_request(table);
+    introspection.filter(|_| is_enabled)
 }
 
 /// Reads the former key `verify`, which the table replaces.
@@ -62,7 +62,7 @@ fn read_verify(token: &mut TomlTable<'_>) -> Option<bool> {
     Some(verify)
 }
 
-fn read_request(mut table: TomlTable<'_>) -> Option<Inquiry> {
+fn read_request(mut table: TomlTable<'_>) -> Option<IntrospectionRequest> {
     table.renamed("active", "good");
     let method = table.choice("method", METHODS);
     let path = table.required_string_as("path", "a path such as /api/customer", path_and_query);
@@ -74,7 +74,7 @@ fn read_request(mut table: TomlTable<'_>) -> Option<Inquiry> {
     let issued_at = table.string_as("issued_at", Pointer::parse);
     let fresh = read_fresh(&mut table);
     table.finish();
-    Some(Inquiry {
+    Some(IntrospectionRequest {
         method: method.cloned().unwrap_or(Method::GET),
         path: path?,
         body: body.map(|text| text.as_str().into()),

@@ -7,7 +7,7 @@ use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::reading::file::File;
 use crate::config::token::key_url;
-use crate::request::{KeySource, Keys, Kind, TokenSettings, UnfitKey, secret_bytes_min};
+use crate::request::{KeySource, Keys, TokenKind, TokenSettings, UnfitKey, secret_bytes_min};
 
 /// The keys of the table that name a place, and what is expected there.
 const PLACES: &[(&str, KeyPlace)] = &[
@@ -52,7 +52,7 @@ pub(crate) fn read(token: &mut TomlTable<'_>, settings: &TokenSettings) -> Optio
             return None;
         }
         [] if is_written(token) => return None, // it had its fault
-        [] if settings.kind == Kind::Opaque && token.lacks("algorithms") => {
+        [] if settings.kind == TokenKind::Opaque && token.lacks("algorithms") => {
             return Some(KeySource::Given(Keys::default()));
         }
         [] => {

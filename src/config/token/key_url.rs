@@ -9,7 +9,7 @@ use crate::config::fault::Fault;
 use crate::config::process::certificate::authorities_in;
 use crate::config::reading::file::File;
 use crate::config::reading::{TomlTable, TomlText};
-use crate::request::{JwksSource, JwksUrl, name_of};
+use crate::request::{JwksSource, JwksUrl, algorithm_name};
 
 /// How long keys count as fresh by default, if the answer has no `Cache-Control`.
 const REFRESH: Duration = Duration::from_mins(10);
@@ -62,7 +62,7 @@ pub(crate) fn read(
     }
     let secret = |one: &&Algorithm| one.family() == AlgorithmFamily::Hmac;
     if let Some(secret) = algorithms.iter().find(secret) {
-        let name = name_of(*secret);
+        let name = algorithm_name(*secret);
         let fault = Fault::error(format!("{name} takes a secret, and `jwks_url` has none"));
         let help = "a set that can be fetched holds public keys only; for a secret: secret_file";
         text.report(fault.help(help));

@@ -11,15 +11,15 @@ use crate::config::reading::{TextOrTable, TomlTable};
 use crate::config::rules::mint;
 use crate::config::token::{introspection, key_files};
 use crate::request::{
-    ALGORITHMS, Claims, IssuedAt, Issuer, Kind, Pointer, TimeClaim, TimeUnit, TokenSettings,
+    ALGORITHMS, Claims, IssuedAt, Issuer, Pointer, TimeClaim, TimeUnit, TokenKind, TokenSettings,
     UnknownToken, Verifier,
 };
 
 /// What a credential can be taken for.
-pub(crate) const KINDS: &[(&str, Kind)] = &[
-    ("jwt", Kind::Jwt),
-    ("opaque", Kind::Opaque),
-    ("auto", Kind::Auto),
+pub(crate) const KINDS: &[(&str, TokenKind)] = &[
+    ("jwt", TokenKind::Jwt),
+    ("opaque", TokenKind::Opaque),
+    ("auto", TokenKind::Auto),
 ];
 
 /// How far clocks may differ by default.
@@ -81,7 +81,7 @@ fn read_settings(
             text.and_then(|text| text.parse(pattern::parse))
         },
         forward_unverifiable: forward_unverifiable.unwrap_or_default(),
-        inquiry: introspection::read(table),
+        introspection: introspection::read(table),
         unknown: table.choice("mint", mint::UNKNOWN).unwrap_or(unknown),
     }
 }
@@ -107,9 +107,9 @@ fn not_empty(text: &str) -> Result<&str, &'static str> {
 }
 
 /// Reads the algorithms, which the token must not choose (RFC 8725 section 3.1).
-fn read_algorithms(table: &mut TomlTable<'_>, kind: Kind) -> Vec<Algorithm> {
+fn read_algorithms(table: &mut TomlTable<'_>, kind: TokenKind) -> Vec<Algorithm> {
     let texts = table.strings("algorithms");
-    if kind != Kind::Opaque || key_files::is_written(table) {
+    if kind != TokenKind::Opaque || key_files::is_written(table) {
         table.missing(
             "algorithms",
             "what the shop signs with, such as [\"HS256\"]",

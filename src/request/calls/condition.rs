@@ -86,7 +86,7 @@ impl ConditionValue {
                 given == wanted || style.ignore_case && given.eq_ignore_ascii_case(wanted)
             }
             Self::Path(pattern) => {
-                let path = Path::read(given);
+                let path = Path::parse(given);
                 path.readings()
                     .any(|reading| pattern.matches(reading, style))
             }

@@ -35,7 +35,7 @@ pub struct PathStyle {
 
 impl<'a> Path<'a> {
     /// Reads the path of a request target.
-    pub fn read(raw: &'a str) -> Self {
+    pub fn parse(raw: &'a str) -> Self {
         if is_plain(raw) {
             return Self {
                 raw,
@@ -229,16 +229,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn normal(raw: &str) -> String {
-        Path::read(raw).normal().to_owned()
+        Path::parse(raw).normal().to_owned()
     }
 
     #[test]
     fn a_long_ambiguous_path_is_not_read_in_every_way() {
         let long = format!("/a%2f{}", "b;c/..//".repeat(2_000));
-        let path = Path::read(&long);
+        let path = Path::parse(&long);
         assert!(path.is_endless() && path.is_ambiguous());
         assert_eq!(path.readings().count(), 1);
-        assert!(!Path::read(&format!("/{}", "b/".repeat(8_000))).is_ambiguous());
+        assert!(!Path::parse(&format!("/{}", "b/".repeat(8_000))).is_ambiguous());
     }
 
     #[test]
@@ -257,13 +257,13 @@ mod tests {
             "//api/x/../logout",
         ] {
             assert_eq!(normal(spelling).trim_end_matches('/'), "/api/logout");
-            assert!(!Path::read(spelling).is_ambiguous(), "{spelling}");
+            assert!(!Path::parse(spelling).is_ambiguous(), "{spelling}");
         }
     }
 
     #[test]
     fn what_a_server_sees_that_resolves_nothing_attacks_a11() {
-        let unresolved = |raw: &'static str| Path::read(raw).unresolved();
+        let unresolved = |raw: &'static str| Path::parse(raw).unresolved();
         let seen = unresolved("/account/../static/x");
         assert!(
             seen.contains(&"/account/../static/x".to_owned()),
@@ -290,7 +290,7 @@ mod tests {
             ("/api/logout;a=b%2fc", "/api/logout"),
             ("/api\\%3b%5c/logout", "/api/logout"),
         ] {
-            let path = Path::read(raw);
+            let path = Path::parse(raw);
             assert!(path.is_ambiguous(), "{raw}");
             assert!(path.readings().any(|one| one == reading), "{raw}: {path:?}");
         }
@@ -313,7 +313,7 @@ mod tests {
 
         #[test]
         fn no_path_panics(raw in "\\PC{0,40}") {
-            let path = Path::read(&raw);
+            let path = Path::parse(&raw);
             prop_assert!(path.readings().all(|reading| reading.starts_with('/')));
         }
     }

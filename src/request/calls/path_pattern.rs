@@ -441,7 +441,7 @@ mod tests {
     };
 
     fn normal(raw: &str) -> String {
-        Path::read(raw).normal().to_owned()
+        Path::parse(raw).normal().to_owned()
     }
 
     fn pattern(text: &str) -> PathPattern {

@@ -43,7 +43,7 @@ impl<'r> RequestView<'r> {
         let named = named.filter_map(|(_, line)| line.to_str().ok());
         Self {
             request,
-            path: Path::read(request.head.uri.path()),
+            path: Path::parse(request.head.uri.path()),
             style,
             named: named.collect(),
             graphql: OnceLock::new(),

@@ -123,7 +123,7 @@ impl Enforce {
 fn refuse_untimely(token: &Token, now: UnixTime) -> Result<(), Refusal> {
     let token = match token {
         Token::Verified(token) => token,
-        Token::Stranger(_) => return Err(Refusal::Unverifiable(Flaw::Stranger)),
+        Token::Inactive(_) => return Err(Refusal::Unverifiable(Flaw::Inactive)),
         Token::Confirmed(_) | Token::Opaque(_) => return Ok(()), // they do not say
     };
     let leeway = token.settings.leeway;

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::header;
 use super::place::{Occasion, Place};
 use crate::request::answers::Refusal;
-use crate::request::token::{Flaw, Kind, has_jwt_shape};
+use crate::request::token::{Flaw, TokenKind, has_jwt_shape};
 
 /// One credential as it came.
 pub struct Credential<'a> {
@@ -19,7 +19,7 @@ pub struct Credential<'a> {
     /// Its token key, if that is not the whole text.
     pub(in crate::request) key: Option<Box<str>>,
     /// What it is taken for.
-    pub(in crate::request) kind: Kind,
+    pub(in crate::request) kind: TokenKind,
     /// How far it can be trusted to be what the shop would read.
     pub(in crate::request) certainty: Certainty,
     /// The pieces of the `Cookie` lines that hold it.

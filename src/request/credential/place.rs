@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use super::cookie::NamePattern;
 use super::spelling::Spelling;
 use crate::request::payload::{Pointer, is_spelling_of};
-use crate::request::token::Kind;
+use crate::request::token::TokenKind;
 
 /// Where a credential may travel, and what it is taken for.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Place {
     /// The carrier.
     pub carrier: Carrier,
     /// What its value is taken for.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// On which occasions it counts as a credential. A dead one is found on all of them.
     pub at: Occasions,
     /// How its values are written.
@@ -157,7 +157,7 @@ impl Occasions {
 
 impl Place {
     /// A place whose values are tokens as they stand, on every occasion.
-    pub fn plain(carrier: Carrier, kind: Kind) -> Self {
+    pub fn plain(carrier: Carrier, kind: TokenKind) -> Self {
         Self {
             carrier,
             kind,
@@ -179,7 +179,7 @@ impl Place {
 
     /// Whether a JWT that no key here can judge is taken for an opaque token: the shop alone knows it.
     pub(in crate::request) fn is_opaque_too(&self) -> bool {
-        self.is_accompanying() && self.kind == Kind::Auto
+        self.is_accompanying() && self.kind == TokenKind::Auto
     }
 
     /// Whether it names a token for a logout alone, such as `id_token_hint`: that one may have expired
@@ -206,7 +206,7 @@ impl Place {
     /// Whether a value is nothing but one JWT, by a quick look.
     pub(super) fn is_plain_jwt(&self, value: &str) -> bool {
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        self.kind != Kind::Opaque
+        self.kind != TokenKind::Opaque
             && self.spelling.is_plain()
             && value.starts_with("ey")
             && value.bytes().filter(|byte| *byte == b'.').count() == 2

@@ -17,7 +17,7 @@ use super::spelling::{Texts, is_no_text, trimmed};
 use crate::request::answers::Refusal;
 use crate::request::calls::{Request, RequestView};
 use crate::request::payload::is_called;
-use crate::request::token::{Kind, has_jwt_shape, jwts_in};
+use crate::request::token::{TokenKind, has_jwt_shape, jwts_in};
 
 /// How many credentials are judged for one request: verifying is work, and no client needs as many.
 const CREDENTIALS_MAX: usize = 16;
@@ -221,7 +221,7 @@ impl<'a> Taker<'a> {
                 place,
                 Cow::Borrowed(jwt),
                 None,
-                (Kind::Jwt, Certainty::Respelled),
+                (TokenKind::Jwt, Certainty::Respelled),
                 &[],
             );
         }
@@ -230,7 +230,7 @@ impl<'a> Taker<'a> {
                 place,
                 Cow::Borrowed(word),
                 None,
-                (Kind::Auto, Certainty::Foreign),
+                (TokenKind::Auto, Certainty::Foreign),
                 &[],
             );
         }
@@ -392,7 +392,7 @@ impl<'a> Taker<'a> {
                 };
                 self.take_text(place, text, certainty, segments)?;
             }
-            if is_one_of_many && certainty == Certainty::Exact && place.kind == Kind::Opaque {
+            if is_one_of_many && certainty == Certainty::Exact && place.kind == TokenKind::Opaque {
                 // It is not known which of them is the token: the whole value is one, then.
                 self.take_text(place, value, certainty, segments)?;
             }
@@ -402,7 +402,7 @@ impl<'a> Taker<'a> {
         }
         // What was revoked before the operator said what is wrapped around it.
         for value in wrapped {
-            let kind = (Kind::Opaque, Certainty::Foreign);
+            let kind = (TokenKind::Opaque, Certainty::Foreign);
             self.push(place, value, None, kind, segments);
         }
         Ok(())
@@ -416,12 +416,15 @@ impl<'a> Taker<'a> {
         segments: &[&'a [u8]],
     ) -> Result<(), Refusal> {
         let key = place.spelling.key(&text)?;
-        if place.kind != Kind::Opaque
+        if place.kind != TokenKind::Opaque
             && self.take_jwts(place, &text, key.as_deref(), certainty, segments)
         {
             return Ok(());
         }
-        if place.kind == Kind::Jwt && place.carrier.parameter().is_some() && !has_jwt_shape(&text) {
+        if place.kind == TokenKind::Jwt
+            && place.carrier.parameter().is_some()
+            && !has_jwt_shape(&text)
+        {
             return Ok(()); // to no parser it is a JWT: a guest's link may carry another token
         }
         let key = match key {
@@ -433,7 +436,7 @@ impl<'a> Taker<'a> {
             Some(key) => Some(Box::from(&*key)),
         };
         let kind = if key.is_some() {
-            Kind::Opaque
+            TokenKind::Opaque
         } else {
             place.kind
         };
@@ -464,7 +467,7 @@ impl<'a> Taker<'a> {
         };
         for jwt in &jwts {
             let jwt = Cow::Owned((*jwt).to_owned());
-            self.push(place, jwt, None, (Kind::Jwt, certainty), segments);
+            self.push(place, jwt, None, (TokenKind::Jwt, certainty), segments);
         }
         !jwts.is_empty()
     }
@@ -476,7 +479,7 @@ impl<'a> Taker<'a> {
         place: &'a Place,
         text: Cow<'a, str>,
         key: Option<Box<str>>,
-        (kind, certainty): (Kind, Certainty),
+        (kind, certainty): (TokenKind, Certainty),
         segments: &[&'a [u8]],
     ) {
         let is_same = |one: &Credential<'_>| {

@@ -16,7 +16,7 @@ use crate::request::token::{moment_of, name_from_json};
 
 /// One request by which a shop says whether a token is good, and whose it is.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Inquiry {
+pub struct IntrospectionRequest {
     /// Its method.
     pub method: Method,
     /// Its path, and a query if need be.
@@ -100,7 +100,7 @@ impl IntrospectionResponse {
     }
 }
 
-impl Inquiry {
+impl IntrospectionRequest {
     /// The body about this token.
     pub fn body_about(&self, token: &str) -> String {
         let body = self.body.as_deref().unwrap_or_default();
@@ -150,8 +150,8 @@ impl ContentType {
 mod tests {
     use super::*;
 
-    fn inquiry(body: &str, content_type: ContentType) -> Inquiry {
-        Inquiry {
+    fn introspection(body: &str, content_type: ContentType) -> IntrospectionRequest {
+        IntrospectionRequest {
             method: Method::POST,
             path: PathAndQuery::from_static("/verify"),
             body: Some(body.into()),
@@ -166,16 +166,17 @@ mod tests {
     #[test]
     fn a_token_stands_in_a_body_as_its_kind_demands() {
         let token = r#"1|a"b\&c"#;
-        let json = inquiry(r#"{"token":"{token}"}"#, ContentType::Json);
+        let json = introspection(r#"{"token":"{token}"}"#, ContentType::Json);
         assert_eq!(json.body_about(token), r#"{"token":"1|a\"b\\&c"}"#);
-        let form = inquiry("token={token}&hint=x", ContentType::Form);
+        let form = introspection("token={token}&hint=x", ContentType::Form);
         assert_eq!(form.body_about(token), "token=1%7Ca%22b%5C%26c&hint=x");
     }
 
     #[test]
     fn an_answer_names_the_customer_by_text_or_number() {
-        let inquiry = inquiry("", ContentType::Json);
-        let parse_response = |body: &str| inquiry.parse_response(StatusCode::OK, body.as_bytes());
+        let introspection = introspection("", ContentType::Json);
+        let parse_response =
+            |body: &str| introspection.parse_response(StatusCode::OK, body.as_bytes());
         let said = parse_response(r#"{"user":{"id":7},"iat":1790000000}"#).unwrap();
         assert_eq!(said.subject.as_deref(), Some("7"));
         assert_eq!(said.issued_at, Some(UnixTime::from_seconds(1_790_000_000)));
@@ -183,7 +184,7 @@ mod tests {
         assert_eq!((said.subject.as_deref(), said.issued_at), (Some("7"), None));
         assert_eq!(parse_response("true").unwrap().subject, None);
         assert_eq!(
-            inquiry.parse_response(StatusCode::UNAUTHORIZED, b"{}"),
+            introspection.parse_response(StatusCode::UNAUTHORIZED, b"{}"),
             None
         );
     }

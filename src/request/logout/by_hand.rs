@@ -11,10 +11,10 @@ use crate::clock::UnixTime;
 use crate::request::credential::{Carrier, cookie_value, is_no_text, trimmed};
 use crate::request::shop::Shop;
 use crate::request::token::{
-    Confirmed, Flaw, Kind, OperatorName, Token, Verified, Verifier, has_jwt_shape, jwts_in,
+    Confirmed, Flaw, OperatorName, Token, TokenKind, Verified, Verifier, has_jwt_shape, jwts_in,
 };
 use crate::revocation::{
-    Cause, Id, Identity, Kind as Digest, Revocation, Revocations, Set, Source, Window,
+    Cause, Id, IdKind, Identity, Revocation, Revocations, Set, Source, Window,
 };
 
 /// What an operator means. Exactly one, in the JSON of the control socket.
@@ -29,7 +29,7 @@ pub enum Target {
     Session(Named),
     /// Every token of this customer issued until now.
     Subject(Named),
-    /// Every token of the realm issued before this moment, in seconds since the epoch.
+    /// Every token of the token domain issued before this moment, in seconds since the epoch.
     AllBefore(u64),
 }
 
@@ -213,7 +213,7 @@ impl Shop {
     /// The tokens of this node's memory that say whose they are, or of which the shop said it.
     fn seen_lately(&self) -> Vec<SeenToken> {
         let verified = self.verifier.remembered_tokens().into_iter();
-        let confirmed = self.confirmations.all_active().into_iter();
+        let confirmed = self.introspection_cache.all_active().into_iter();
         let verified = verified.map(SeenToken::Verified);
         verified
             .chain(confirmed.map(SeenToken::Confirmed))
@@ -238,7 +238,10 @@ impl Shop {
         };
         let token = self.read_by_hand(text, now);
         let token = token.map(|token| self.with_owner(token));
-        let is_opaque_too = self.places.iter().any(|place| place.kind == Kind::Opaque);
+        let is_opaque_too = self
+            .places
+            .iter()
+            .any(|place| place.kind == TokenKind::Opaque);
         let mut digests = SmallVec::new();
         if is_opaque_too || !matches!(token, Ok(Token::Verified(_))) {
             for text in [whole, text, &cookie_value(whole.into())] {
@@ -264,7 +267,11 @@ impl Shop {
             }
         }
         let kind = self.verifier.kind();
-        let kind = if kind == Kind::Jwt { Kind::Auto } else { kind };
+        let kind = if kind == TokenKind::Jwt {
+            TokenKind::Auto
+        } else {
+            kind
+        };
         self.verifier.token_of(kind, text, now)
     }
 
@@ -287,7 +294,7 @@ impl Shop {
             Ok(Token::Verified(token)) => {
                 of_verified(token, Scope::Token, Reach::Always, self.clock.moment(now))
             }
-            Ok(token @ (Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_))) => {
+            Ok(token @ (Token::Confirmed(_) | Token::Opaque(_) | Token::Inactive(_))) => {
                 let identity = token.identity();
                 vec![of_opaque(identity, Source::Verified, settings, now)]
             }
@@ -323,7 +330,7 @@ impl Shop {
 
     /// A token by its id, whatever its `iss` is if none is said, and an opaque one that is known by such a part.
     fn plan_id(&self, named: &Named, now: UnixTime) -> Result<PlannedOrder, UnfitOrder> {
-        let mut plan = self.plan_named(Digest::Token, "jti", named, now, dead)?;
+        let mut plan = self.plan_named(IdKind::Token, "jti", named, now, dead)?;
         if self.takes_opaque() && named.issuer.is_none() {
             let until = self.verifier.settings().undated_until(now);
             let digests = self.digests_of(&named.name).unwrap_or_default();
@@ -338,7 +345,7 @@ impl Shop {
             return Err(UnfitOrder::OnlyOpaque);
         }
         let mut plan = self.plan_named(
-            Digest::Session,
+            IdKind::Session,
             "session",
             named,
             now,
@@ -363,7 +370,7 @@ impl Shop {
             not_before: shop_time,
             until,
         };
-        let mut plan = self.plan_named(Digest::Subject, "subject", named, now, cutoff)?;
+        let mut plan = self.plan_named(IdKind::Subject, "subject", named, now, cutoff)?;
         let ids: Vec<Id> = plan.revocations.iter().map(Revocation::id).collect();
         let is_theirs = |token: &&SeenToken| {
             let mut groups = token.identity().groups.iter();
@@ -410,7 +417,7 @@ impl Shop {
     /// Everything by which those of a name are known, `entry` made of each.
     fn plan_named(
         &self,
-        kind: Digest,
+        kind: IdKind,
         what: &'static str,
         named: &Named,
         now: UnixTime,
@@ -439,7 +446,7 @@ impl Shop {
             id: first.map(Revocation::id).ok_or(UnfitOrder::OnlyOpaque)?,
             revocations,
             by_logout,
-            is_one: kind == Digest::Token,
+            is_one: kind == IdKind::Token,
             notes: Vec::new(),
         })
     }
@@ -453,7 +460,7 @@ impl Shop {
 
     fn takes_opaque(&self) -> bool {
         let mut kinds = self.places.iter().map(|place| place.kind);
-        self.verifier.kind() != Kind::Jwt || kinds.any(|kind| kind != Kind::Jwt)
+        self.verifier.kind() != TokenKind::Jwt || kinds.any(|kind| kind != TokenKind::Jwt)
     }
 
     /// Where no token says whose it is, an order about customers or times would do nothing.
@@ -466,7 +473,7 @@ impl Shop {
 
     /// Where the shop is asked whose opaque tokens are, orders about customers and times reach them.
     fn note_unowned(&self, plan: &mut PlannedOrder) {
-        if self.verifier.settings().inquiry.is_none() {
+        if self.verifier.settings().introspection.is_none() {
             self.note_opaque(plan);
         }
     }

@@ -12,7 +12,7 @@ use crate::request::arrived::Arrived;
 use crate::request::calls::{Enforce, Purpose};
 use crate::request::cookie::{DeadCookie, DeadCookies, dead as dead_cookie};
 use crate::request::credential::{Credential, Credentials, Occasion};
-use crate::request::introspection::Doubtful;
+use crate::request::introspection::PendingToken;
 use crate::request::presented::{AllPresented, Presented};
 use crate::request::shop::Shop;
 use crate::request::site::may_be_sent_by_another_site;
@@ -70,9 +70,9 @@ impl<'g> Arrived<'g, '_> {
         let when = rule.when_sent_by(request, &credentials, &shop.hosts)?;
         let may_be_foreign = may_be_sent_by_another_site(request, &credentials, &shop.hosts);
         let mut brought = self.brought(rule, credentials, aside, now)?;
-        let doubtful = self.doubtful_at_logout(&mut brought.alive, now)?;
-        if !doubtful.is_empty() {
-            return Ok(Verdict::Ask(shop, doubtful));
+        let pending = self.doubtful_at_logout(&mut brought.alive, now)?;
+        if !pending.is_empty() {
+            return Ok(Verdict::Introspect(shop, pending));
         }
         self.set_dead_aside(rule, &mut brought, aside, now);
         brought.refuse_in_vain(rule)?;
@@ -157,15 +157,15 @@ impl<'g> Arrived<'g, '_> {
         &self,
         alive: &mut [Presented<'_>],
         now: UnixTime,
-    ) -> Result<Vec<Doubtful>, Refusal> {
+    ) -> Result<Vec<PendingToken>, Refusal> {
         let shop = self.shop;
-        let mut doubtful = shop.confirm(alive, Occasion::Logout, self.asked, now)?;
-        doubtful.retain(|one| {
+        let mut pending = shop.confirm(alive, Occasion::Logout, self.asked, now)?;
+        pending.retain(|one| {
             let mut tokens = alive.iter().map(|one| &one.token);
             let known = tokens.find(|token| token.identity().id == one.id());
             known.is_none_or(|token| self.gate.refuse_confirmed(shop, token, now).is_ok())
         });
-        Ok(doubtful)
+        Ok(pending)
     }
 
     /// Keeps the tokens that are alive by what the shop said of them, and that look like the shop's.
@@ -247,7 +247,7 @@ fn companions_in(alive: &[Presented<'_>]) -> SmallVec<[Id; COMPANIONS_MAX]> {
 
 /// The tokens that the shop may know although nothing verifies them, or that it could not be asked about.
 fn likely_among(alive: &[Presented<'_>], shop: &Shop) -> Vec<Id> {
-    let is_asked = shop.verifier.settings().inquiry.is_some();
+    let is_asked = shop.verifier.settings().introspection.is_some();
     let is_likely = |token: &Token| {
         let is_silent = is_asked && token.opaque_id().is_some();
         is_silent || (!token.is_verified() && shop.likely.holds(&token.identity().id))

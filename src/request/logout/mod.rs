@@ -11,5 +11,5 @@ mod rule;
 pub use agreement::{Agreement, Wanted};
 pub use by_hand::{ByHand, HIDDEN_OWNER, Named, Shown, Target, UnfitOrder};
 pub use known::KnownLogouts;
-pub use recognised::{LogOut, Order};
+pub use recognised::{LogOut, LogoutOrder};
 pub use rule::{AnswerBy, Assent, ClientKey, LogoutRule, Scope, When};

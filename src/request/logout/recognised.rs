@@ -50,7 +50,7 @@ pub struct LogOut {
 
 /// In which order a logout is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum LogoutOrder {
     /// All of it, then the shop is told.
     AtOnce,
     /// The presented token; then the shop is told, whose clock is not known yet; then the cutoffs.
@@ -144,14 +144,14 @@ impl LogOut {
 
     /// In which order it is carried out. Cutoffs are taken on the shop's clock: while it is not known how far that
     /// is off they wait for its answer: a cutoff that is too late would refuse the customer's next login.
-    pub fn order(&self) -> Order {
+    pub fn order(&self) -> LogoutOrder {
         match (self.answer_by(), self.when) {
-            (AnswerBy::Doorward, _) => Order::AtOnce,
-            (AnswerBy::Shop { .. }, When::ShopAgreed) => Order::ShopFirst,
+            (AnswerBy::Doorward, _) => LogoutOrder::AtOnce,
+            (AnswerBy::Shop { .. }, When::ShopAgreed) => LogoutOrder::ShopFirst,
             (AnswerBy::Shop { .. }, When::AtOnce) if self.shop.clock.is_known(self.at) => {
-                Order::AtOnce
+                LogoutOrder::AtOnce
             }
-            (AnswerBy::Shop { .. }, When::AtOnce) => Order::TokensFirst,
+            (AnswerBy::Shop { .. }, When::AtOnce) => LogoutOrder::TokensFirst,
         }
     }
 

@@ -165,8 +165,8 @@ impl LogoutRule {
         match token {
             Token::Verified(token) => of_verified(token, self.revoke, reach, moment),
             Token::Confirmed(token) => of_confirmed(token, self.revoke, settings, moment),
-            Token::Opaque(_) | Token::Stranger(_) if self.revoke == Scope::Others => Vec::new(),
-            Token::Opaque(identity) | Token::Stranger(identity) => {
+            Token::Opaque(_) | Token::Inactive(_) if self.revoke == Scope::Others => Vec::new(),
+            Token::Opaque(identity) | Token::Inactive(identity) => {
                 vec![of_opaque(identity, source, settings, moment.now())]
             }
         }

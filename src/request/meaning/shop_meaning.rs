@@ -10,7 +10,7 @@ use crate::request::credential::{
 };
 use crate::request::introspection::ResponsePointers;
 use crate::request::payload::Pointer;
-use crate::request::token::{Claims, Issuer, Kind, TokenSettings};
+use crate::request::token::{Claims, Issuer, TokenKind, TokenSettings};
 
 /// What the names of one shop mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ pub(in crate::request) struct IssuerNames {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::request) struct PlaceText {
     carrier: CarrierText,
-    kind: Kind,
+    kind: TokenKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pattern: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -209,8 +209,8 @@ impl PlaceText {
         Some(Place {
             carrier: self.carrier.carrier()?,
             kind: match self.kind {
-                Kind::Opaque => Kind::Opaque,
-                Kind::Jwt | Kind::Auto => Kind::Auto, // its keys may be gone
+                TokenKind::Opaque => TokenKind::Opaque,
+                TokenKind::Jwt | TokenKind::Auto => TokenKind::Auto, // its keys may be gone
             },
             at: Occasions::NONE,
             spelling: Spelling {

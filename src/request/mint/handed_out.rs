@@ -65,8 +65,8 @@ impl Shop {
             let is_dated = identity.issued_at.is_none();
             return SmallVec::from_iter([(identity, until.plus(MARGIN), is_dated)]);
         }
-        let inquiry = settings.inquiry.as_ref();
-        let is_dated = inquiry.is_some_and(|asked| asked.issued_at.is_none());
+        let introspection = settings.introspection.as_ref();
+        let is_dated = introspection.is_some_and(|asked| asked.issued_at.is_none());
         let until = settings.undated_until(shop_time);
         let digests = self.digests_of(text).unwrap_or_default();
         let known = digests.into_iter();
@@ -89,7 +89,7 @@ impl Gate {
             for text in spellings_of(text) {
                 let text = shop.without_scheme(&text);
                 for (identity, until, is_dated) in shop.minted(text, customer, now) {
-                    shop.confirmations.forget(&identity.id);
+                    shop.introspection_cache.forget(&identity.id);
                     match revocations.covers(&identity) {
                         Some(Cause::Unknown) | None if !is_dated => {}
                         Some(Cause::Unknown) | None => {

@@ -36,7 +36,7 @@ pub enum Flaw {
     /// Neither a JWT nor like the shop's opaque tokens, where it must be one of them.
     NotJwt,
     /// The shop says that it is not good.
-    Stranger,
+    Inactive,
     /// It names no customer, where all tokens of its customer but itself are to end.
     NoCustomer,
 }
@@ -61,7 +61,7 @@ impl Flaw {
             | Self::Audience
             | Self::IssuedInFuture
             | Self::NotJwt
-            | Self::Stranger
+            | Self::Inactive
             | Self::NoCustomer => false,
         }
     }
@@ -84,7 +84,7 @@ impl Flaw {
             | Self::Audience
             | Self::IssuedInFuture
             | Self::NotJwt
-            | Self::Stranger
+            | Self::Inactive
             | Self::NoCustomer => None,
         }
     }
@@ -107,7 +107,7 @@ impl Flaw {
             Self::Audience => "audience",
             Self::IssuedInFuture => "issued_in_future",
             Self::NotJwt => "not_jwt",
-            Self::Stranger => "stranger",
+            Self::Inactive => "inactive",
             Self::NoCustomer => "no_customer",
         }
     }

@@ -16,9 +16,9 @@ use super::keys::{self, Keys};
 use super::known_token::Verified;
 use super::settings::TokenSettings;
 use crate::clock::UnixTime;
-use crate::request::introspection::{Inquiry, ResponsePointers};
+use crate::request::introspection::{IntrospectionRequest, ResponsePointers};
 use crate::request::payload::NO_CHARACTER;
-use crate::revocation::{Cause, Group, Id, Identity, Kind as Digest, Window};
+use crate::revocation::{Cause, Group, Id, IdKind, Identity, Window};
 
 /// An issuer of a shop's tokens, as a `[shop.token]` describes it.
 pub struct Issuer {
@@ -41,7 +41,7 @@ pub struct Issuer {
 #[derive(Clone, Copy)]
 pub(in crate::request) struct OperatorName<'n> {
     /// Which of them.
-    pub(in crate::request) kind: Digest,
+    pub(in crate::request) kind: IdKind,
     /// The `iss` of the tokens; `None`: any.
     pub(in crate::request) issuer: Option<&'n str>,
     /// The name.
@@ -77,13 +77,13 @@ impl NameSources {
         }
     }
 
-    fn of_kind(&self, kind: Digest) -> Option<&str> {
+    fn of_kind(&self, kind: IdKind) -> Option<&str> {
         match kind {
-            Digest::Token => self.id.as_deref(),
-            Digest::Session => self.session.as_deref(),
-            Digest::Subject => self.subject.as_deref(),
-            Digest::Realm => self.all_customers.as_deref(),
-            Digest::Fingerprint | Digest::Spared | Digest::Accepted => None,
+            IdKind::Token => self.id.as_deref(),
+            IdKind::Session => self.session.as_deref(),
+            IdKind::Subject => self.subject.as_deref(),
+            IdKind::TokenDomain => self.all_customers.as_deref(),
+            IdKind::Fingerprint | IdKind::Spared | IdKind::Accepted => None,
         }
     }
 }
@@ -101,7 +101,10 @@ impl Issuer {
             KeySource::Given(keys) => (None, keys),
             KeySource::Fetched(source) => (Some(source), Keys::default()),
         };
-        let asked = settings.inquiry.as_ref().map(Inquiry::pointers);
+        let asked = settings
+            .introspection
+            .as_ref()
+            .map(IntrospectionRequest::pointers);
         Self {
             readings: NameSources::of(&settings, asked.as_ref()),
             domain: settings.token_domain.clone().into_bytes(),
@@ -162,10 +165,10 @@ impl Issuer {
     /// Whether its digests are others than those of versions that did not say from where a name was read.
     pub(in crate::request) fn differs_from_legacy(&self) -> bool {
         let kinds = [
-            Digest::Token,
-            Digest::Session,
-            Digest::Subject,
-            Digest::Realm,
+            IdKind::Token,
+            IdKind::Session,
+            IdKind::Subject,
+            IdKind::TokenDomain,
         ];
         let mut kinds = kinds.iter();
         let is_other = self.tells_pinned() || !self.own_hosts.is_empty();
@@ -315,8 +318,8 @@ impl Issuer {
             identity,
             expires_at: said.expires_at,
             not_before: said.not_before,
-            subject: said.subject.as_ref().map(|one| name(Digest::Subject, one)),
-            session: said.session.as_ref().map(|one| name(Digest::Session, one)),
+            subject: said.subject.as_ref().map(|one| name(IdKind::Subject, one)),
+            session: said.session.as_ref().map(|one| name(IdKind::Session, one)),
             fingerprint: self.settings.forward_unverifiable.then_some(fingerprint),
             is_revocable: self.is_revocable(payload),
             settings: Arc::clone(&self.settings),
@@ -332,7 +335,7 @@ impl Issuer {
         payload: &Value,
     ) -> Identity {
         let named = said.id.as_ref();
-        let named = named.map(|id| self.digest(Digest::Token, issuer, id));
+        let named = named.map(|id| self.digest(IdKind::Token, issuer, id));
         let mut groups = self.groups(issuer, said.session.as_deref(), said.subject.as_deref());
         if let Some(name) = self.settings.claims.former_customer(payload) {
             groups.extend(names_of(issuer).map(|issuer| Group {
@@ -403,7 +406,7 @@ impl Issuer {
 
     /// The digest of a token's own text.
     pub(in crate::request) fn fingerprint(&self, text: &str) -> Id {
-        Id::of(Digest::Fingerprint, &[&self.domain, text.as_bytes()])
+        Id::of(IdKind::Fingerprint, &[&self.domain, text.as_bytes()])
     }
 
     /// The digest of an opaque token of that name.
@@ -421,8 +424,8 @@ impl Issuer {
     ) -> SmallVec<[Group; 8]> {
         let mut groups = SmallVec::new();
         let named = [
-            (session, Digest::Session, Cause::Session),
-            (subject, Digest::Subject, Cause::Subject),
+            (session, IdKind::Session, Cause::Session),
+            (subject, IdKind::Subject, Cause::Subject),
         ];
         for (name, digest, cause) in named {
             let Some(name) = name else { continue };
@@ -433,16 +436,16 @@ impl Issuer {
         }
         groups.push(Group {
             id: self.all_customers(),
-            cause: Cause::Realm,
+            cause: Cause::TokenDomain,
         });
         groups
     }
 
     /// The digest of all customers whose tokens it issues.
     pub(in crate::request) fn all_customers(&self) -> Id {
-        match self.readings.of_kind(Digest::Realm) {
-            None => Id::of(Digest::Realm, &[&self.domain]),
-            Some(reading) => Id::of(Digest::Realm, &[&self.domain, reading.as_bytes()]),
+        match self.readings.of_kind(IdKind::TokenDomain) {
+            None => Id::of(IdKind::TokenDomain, &[&self.domain]),
+            Some(reading) => Id::of(IdKind::TokenDomain, &[&self.domain, reading.as_bytes()]),
         }
     }
 
@@ -458,7 +461,7 @@ impl Issuer {
 
     /// The digest under which a customer, session or token is known in this token domain. Under no issuer it is that of
     /// all issuers that are pinned here, where some are: a name from the time before may be another issuer's now.
-    pub(in crate::request) fn digest(&self, kind: Digest, issuer: &str, name: &str) -> Id {
+    pub(in crate::request) fn digest(&self, kind: IdKind, issuer: &str, name: &str) -> Id {
         let of_pinned = issuer.is_empty() && self.tells_pinned();
         let reading = self.readings.of_kind(kind);
         let mut parts: SmallVec<[&[u8]; 5]> = SmallVec::new();
@@ -477,10 +480,10 @@ impl Issuer {
     /// may give the same id to another token.
     pub(in crate::request) fn of_any_issuer(&self, id: &str) -> Id {
         let domain = self.domain.as_slice();
-        let reading = self.readings.of_kind(Digest::Token).map(str::as_bytes);
+        let reading = self.readings.of_kind(IdKind::Token).map(str::as_bytes);
         match reading {
-            None => Id::of(Digest::Token, &[domain, id.as_bytes()]),
-            Some(reading) => Id::of(Digest::Token, &[domain, id.as_bytes(), reading, b"\0any"]),
+            None => Id::of(IdKind::Token, &[domain, id.as_bytes()]),
+            Some(reading) => Id::of(IdKind::Token, &[domain, id.as_bytes(), reading, b"\0any"]),
         }
     }
 
@@ -491,12 +494,12 @@ impl Issuer {
     ) -> impl Iterator<Item = Id> {
         let OperatorName { kind, issuer, name } = named;
         let fits = issuer.is_none_or(|issuer| self.may_be_of(issuer));
-        let by_id = fits && kind == Digest::Token && issuer.is_none();
+        let by_id = fits && kind == IdKind::Token && issuer.is_none();
         let of_any = by_id.then(|| self.of_any_issuer(name));
         let issuer = issuer.unwrap_or_default();
         let named = fits.then(|| self.digest(kind, issuer, name));
         let has_populations = self.settings.claims.subject.len() > 1;
-        let is_customer = fits && kind == Digest::Subject && has_populations;
+        let is_customer = fits && kind == IdKind::Subject && has_populations;
         let whole = is_customer.then(|| self.of_any_population(issuer, name));
         named.into_iter().chain(of_any).chain(whole)
     }
@@ -504,7 +507,7 @@ impl Issuer {
     /// The digest of a customer whose population is not named: by an operator, or by a version that told none apart.
     fn of_any_population(&self, issuer: &str, name: &str) -> Id {
         let parts = [&self.domain, issuer.as_bytes(), name.as_bytes()];
-        Id::of(Digest::Subject, &parts)
+        Id::of(IdKind::Subject, &parts)
     }
 
     /// Whether a token that says this `iss` could be good.

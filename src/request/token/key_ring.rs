@@ -267,7 +267,7 @@ mod tests {
     fn verified() -> Arc<Verified> {
         Arc::new(Verified {
             identity: Identity {
-                id: Id::of_realm("main"),
+                id: Id::of_token_domain("main"),
                 window: Window::UNDATED,
                 groups: SmallVec::new(),
                 issued_at: None,

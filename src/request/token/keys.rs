@@ -126,7 +126,7 @@ pub(in crate::request) fn algorithm(name: &str) -> Option<Algorithm> {
 }
 
 /// The first name of an algorithm.
-pub fn name_of(algorithm: Algorithm) -> &'static str {
+pub fn algorithm_name(algorithm: Algorithm) -> &'static str {
     let known = ALGORITHMS.iter().find(|(_, known)| *known == algorithm);
     known.map_or("?", |(name, _)| name)
 }
@@ -514,7 +514,7 @@ fn vet(key: &DecodingKey, algorithms: &mut Vec<Algorithm>) -> Result<(), UnfitKe
             }
             algorithms.retain(|one| *one == curve);
             if algorithms.is_empty() {
-                let name = name_of(curve);
+                let name = algorithm_name(curve);
                 let why = format!("its curve is for {name}; algorithms does not name it");
                 return Err(unused(why, Fate::OtherAlgorithm));
             }

@@ -16,7 +16,7 @@ pub enum Token {
     /// Nothing is known of it but itself.
     Opaque(Arc<Identity>),
     /// The shop says that it is not good.
-    Stranger(Arc<Identity>),
+    Inactive(Arc<Identity>),
 }
 
 impl Token {
@@ -24,7 +24,7 @@ impl Token {
     pub fn is_verified(&self) -> bool {
         match self {
             Self::Verified(_) | Self::Confirmed(_) => true,
-            Self::Opaque(_) | Self::Stranger(_) => false,
+            Self::Opaque(_) | Self::Inactive(_) => false,
         }
     }
 
@@ -32,7 +32,7 @@ impl Token {
     pub(in crate::request) fn is_revocable(&self) -> bool {
         match self {
             Self::Verified(token) => token.is_revocable,
-            Self::Confirmed(_) | Self::Opaque(_) | Self::Stranger(_) => true,
+            Self::Confirmed(_) | Self::Opaque(_) | Self::Inactive(_) => true,
         }
     }
 
@@ -45,7 +45,7 @@ impl Token {
     pub(in crate::request) fn confirmed(&self) -> Option<&Arc<Confirmed>> {
         match self {
             Self::Confirmed(token) => Some(token),
-            Self::Verified(_) | Self::Opaque(_) | Self::Stranger(_) => None,
+            Self::Verified(_) | Self::Opaque(_) | Self::Inactive(_) => None,
         }
     }
 
@@ -54,7 +54,7 @@ impl Token {
         match self {
             Self::Verified(token) => token.subject,
             Self::Confirmed(token) => token.subject,
-            Self::Opaque(_) | Self::Stranger(_) => None,
+            Self::Opaque(_) | Self::Inactive(_) => None,
         }
     }
 
@@ -63,7 +63,7 @@ impl Token {
         match self {
             Self::Verified(token) => token.identity.issued_at,
             Self::Confirmed(token) => token.issued_at,
-            Self::Opaque(_) | Self::Stranger(_) => None,
+            Self::Opaque(_) | Self::Inactive(_) => None,
         }
     }
 
@@ -71,7 +71,7 @@ impl Token {
     pub fn opaque_id(&self) -> Option<Id> {
         match self {
             Self::Opaque(identity) => Some(identity.id),
-            Self::Verified(_) | Self::Confirmed(_) | Self::Stranger(_) => None,
+            Self::Verified(_) | Self::Confirmed(_) | Self::Inactive(_) => None,
         }
     }
 
@@ -80,7 +80,7 @@ impl Token {
         match self {
             Self::Verified(token) => &token.identity,
             Self::Confirmed(token) => &token.identity,
-            Self::Opaque(identity) | Self::Stranger(identity) => identity,
+            Self::Opaque(identity) | Self::Inactive(identity) => identity,
         }
     }
 }

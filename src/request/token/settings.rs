@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
 use crate::request::credential::token_in;
-use crate::request::introspection::Inquiry;
+use crate::request::introspection::IntrospectionRequest;
 use crate::request::payload::Pointer;
 
 /// What a credential is taken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum TokenKind {
     /// A JWT: anything else is refused.
     Jwt,
     /// Whatever the shop makes of it: known by its digest only.
@@ -30,7 +30,7 @@ pub struct TokenSettings {
     /// Which tokens mean the same thing: the shop's name, or a name that several shops share.
     pub token_domain: String,
     /// What a bearer is taken for.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// The algorithms that may sign; never taken from the token.
     pub algorithms: Vec<Algorithm>,
     /// The issuers that a token may name; empty: any issuer with the key.
@@ -55,7 +55,7 @@ pub struct TokenSettings {
     /// A JWT that can't be verified is forwarded as if it were opaque.
     pub forward_unverifiable: bool,
     /// How the shop is asked about opaque tokens (token introspection); `None`: they are known by their digests only.
-    pub inquiry: Option<Inquiry>,
+    pub introspection: Option<IntrospectionRequest>,
     /// What a token counts as that says nothing of its issue, and that no node has dated.
     pub unknown: UnknownToken,
 }
@@ -81,7 +81,7 @@ impl TokenSettings {
     ) -> Self {
         Self {
             token_domain,
-            kind: Kind::Auto,
+            kind: TokenKind::Auto,
             algorithms,
             issuers,
             key_ids,
@@ -93,7 +93,7 @@ impl TokenSettings {
             max_lifetime: None,
             opaque_pattern: None,
             forward_unverifiable: false,
-            inquiry: None,
+            introspection: None,
             unknown: UnknownToken::default(),
         }
     }
@@ -121,7 +121,7 @@ impl TokenSettings {
             max_lifetime,
             opaque_pattern,
             forward_unverifiable,
-            inquiry: _, // it is about those that are not verified here
+            introspection: _, // it is about those that are not verified here
             unknown,
         } = self;
         let pattern = |pattern: &Option<Regex>| pattern.as_ref().map(Regex::to_string);

@@ -10,12 +10,12 @@ use super::compact::{Compact, decode_object, has_jwt_shape, key_id};
 use super::flaw::Flaw;
 use super::issuer::{Issuer, OperatorName};
 use super::known_token::{Token, Verified};
-use super::settings::{Kind, TokenSettings};
+use super::settings::{TokenKind, TokenSettings};
 use crate::clock::UnixTime;
 use crate::request::credential::{is_no_text, trimmed};
 use crate::request::introspection::IntrospectionResponse;
 use crate::request::meaning::{Formers, former};
-use crate::revocation::{Cause, Group, Id, Identity, Kind as Digest};
+use crate::revocation::{Cause, Group, Id, IdKind, Identity};
 
 /// How the tokens of a shop are verified and what their claims are called.
 pub struct Verifier {
@@ -35,7 +35,7 @@ impl Verifier {
     pub fn new(first: Issuer, others: Vec<Issuer>) -> Self {
         let mut issuers = vec![first];
         issuers.extend(others);
-        let takes_opaque = |issuer: &Issuer| issuer.settings().kind != Kind::Jwt;
+        let takes_opaque = |issuer: &Issuer| issuer.settings().kind != TokenKind::Jwt;
         let main = issuers.iter().position(takes_opaque).unwrap_or_default();
         Self {
             issuers,
@@ -94,13 +94,13 @@ impl Verifier {
     }
 
     /// What a credential is taken for of which nothing else is said.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> TokenKind {
         let mut kinds = self.issuers.iter().map(|issuer| issuer.settings().kind);
         let first = kinds.next().unwrap_or_default();
         if kinds.all(|kind| kind == first) {
             first
         } else {
-            Kind::Auto
+            TokenKind::Auto
         }
     }
 
@@ -130,8 +130,8 @@ impl Verifier {
     }
 
     /// Reads a credential. Whether it is revoked, expired or not yet good is not asked here.
-    pub fn token_of(&self, kind: Kind, text: &str, now: UnixTime) -> Result<Token, Flaw> {
-        if kind != Kind::Opaque
+    pub fn token_of(&self, kind: TokenKind, text: &str, now: UnixTime) -> Result<Token, Flaw> {
+        if kind != TokenKind::Opaque
             && let Some(known) = self.remembered(text)
         {
             return Ok(Token::Verified(known));
@@ -140,9 +140,9 @@ impl Verifier {
             return Err(Flaw::TooLong);
         }
         let is_jwt = match kind {
-            Kind::Jwt => true,
-            Kind::Opaque => false,
-            Kind::Auto => has_jwt_shape(text),
+            TokenKind::Jwt => true,
+            TokenKind::Opaque => false,
+            TokenKind::Auto => has_jwt_shape(text),
         };
         if !is_jwt {
             return Ok(self.opaque(text, self.settings().token_key(text)));
@@ -244,7 +244,7 @@ impl Verifier {
         };
         match token {
             Token::Opaque(_) if !is_plausible() => Err(Flaw::NotJwt),
-            Token::Opaque(_) | Token::Verified(_) | Token::Confirmed(_) | Token::Stranger(_) => {
+            Token::Opaque(_) | Token::Verified(_) | Token::Confirmed(_) | Token::Inactive(_) => {
                 Ok(())
             }
         }
@@ -334,7 +334,7 @@ impl Verifier {
 
     /// A customer, as the shop names them without any issuer.
     pub(in crate::request) fn customer(&self, subject: &str) -> Id {
-        self.main().digest(Digest::Subject, "", subject)
+        self.main().digest(IdKind::Subject, "", subject)
     }
 
     /// Everything by which the tokens are refused that an operator names; by former names, too, for older tokens are
@@ -400,7 +400,7 @@ impl Verifier {
 
     /// Whether tokens that name their customer are good here, or were.
     pub(in crate::request) fn name_customers(&self) -> bool {
-        let is_asked = self.settings().inquiry.is_some();
+        let is_asked = self.settings().introspection.is_some();
         self.can_verify() || is_asked || self.formers.load().name_customers()
     }
 }
@@ -464,11 +464,11 @@ mod tests {
         for claims in [r#"{"sub":3,"jti":"a-1","exp":1790000600}"#, r#"{"sub":3}"#] {
             let text = signed(r#"{"alg":"HS256"}"#, claims);
             let early = with_keys(fetched("main", Algorithm::ES256, URL, Duration::MAX));
-            let flaw = early.token_of(Kind::Auto, &text, now).unwrap_err();
+            let flaw = early.token_of(TokenKind::Auto, &text, now).unwrap_err();
             assert_eq!((flaw, flaw.is_undecided()), (Flaw::UnpinnedAlgorithm, true));
             let revoked = early.by_digest(&text).identity().id;
             let late = given("main", SECRET)
-                .token_of(Kind::Auto, &text, now)
+                .token_of(TokenKind::Auto, &text, now)
                 .unwrap();
             let identity = late.identity();
             let is_found = |group: &Group| group.id == revoked && group.cause == Cause::Token;
@@ -494,7 +494,8 @@ mod tests {
             (r#"{"role":"anonymous"}"#, false),
         ] {
             let text = signed(r#"{"alg":"HS256"}"#, claims);
-            let Ok(Token::Verified(token)) = verifier.token_of(Kind::Auto, &text, UnixTime::EPOCH)
+            let Ok(Token::Verified(token)) =
+                verifier.token_of(TokenKind::Auto, &text, UnixTime::EPOCH)
             else {
                 panic!("{claims}");
             };
@@ -516,7 +517,7 @@ mod tests {
         let read = |header: &str, claims: &str| {
             let text = signed(header, claims);
             let now = UnixTime::EPOCH;
-            let read = verifier.token_of(Kind::Auto, &text, now);
+            let read = verifier.token_of(TokenKind::Auto, &text, now);
             read.map(|token| {
                 let by_digest = verifier.by_digest(&text).identity().id;
                 let identity = token.identity();
@@ -600,7 +601,9 @@ mod tests {
         };
         let now = UnixTime::EPOCH;
         let asks = |verifier: &Verifier, kid: &str, alg: &str| {
-            let flaw = verifier.token_of(Kind::Jwt, &token(kid, alg), now).err();
+            let flaw = verifier
+                .token_of(TokenKind::Jwt, &token(kid, alg), now)
+                .err();
             (flaw, verifier.issuers[0].ring().wants_keys(now))
         };
         let url = "https://login.example.com/";

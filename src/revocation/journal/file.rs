@@ -23,7 +23,7 @@ use super::tables::{
 use super::watermark::{Mark, NoteOrigin, Noted};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Revocation, Window};
-use crate::revocation::replication::{Origin, Vector};
+use crate::revocation::replication::{Origin, VersionVector};
 use crate::revocation::set::is_of_meaning;
 
 /// The file with every revocation in force.
@@ -138,7 +138,7 @@ impl Journal {
             mark: None,
             notes: Notes {
                 origin: Origin::from_bytes([0; 16]),
-                vector: Vector::new(),
+                vector: VersionVector::new(),
                 nodes: BTreeMap::new(),
                 is_complete: false,
                 clock: UnixTime::EPOCH,
@@ -671,7 +671,10 @@ mod tests {
         drop(journal);
         for _ in 0..2 {
             let journal = Journal::open(folder.path()).unwrap();
-            assert_eq!(journal.notes().vector, Vector::from([(own, 1), (named, 2)]));
+            assert_eq!(
+                journal.notes().vector,
+                VersionVector::from([(own, 1), (named, 2)])
+            );
             assert_eq!(
                 journal.notes().nodes,
                 BTreeMap::from([(named, "b".to_owned())])

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::UnixTime;
-use crate::revocation::replication::{Origin, Vector};
+use crate::revocation::replication::{Origin, VersionVector};
 
 /// What the journal says beside the revocations.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Notes {
     /// Which origin this node is.
     pub origin: Origin,
     /// How much of every origin's work is in the journal: of this node's own, and of those in `nodes`.
-    pub vector: Vector,
+    pub vector: VersionVector,
     /// Which node introduced itself as which origin.
     pub nodes: BTreeMap<Origin, String>,
     /// Whether it was ever known to hold everything that was in force: a new one says nothing yet.

@@ -14,7 +14,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTra
 use super::notes::{Notes, Progress};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{DateKind, Id, Revocation, Source, Window};
-use crate::revocation::replication::{Origin, Vector};
+use crate::revocation::replication::{Origin, VersionVector};
 
 /// The layout that this version reads and writes.
 pub(super) const FORMAT: u64 = 2;
@@ -144,8 +144,8 @@ pub(super) fn read_notes(transaction: &ReadTransaction) -> Result<(u64, Notes), 
     Ok((number("sequence"), notes))
 }
 
-fn read_vector(transaction: &ReadTransaction) -> Result<Vector, redb::Error> {
-    let mut vector = Vector::new();
+fn read_vector(transaction: &ReadTransaction) -> Result<VersionVector, redb::Error> {
+    let mut vector = VersionVector::new();
     for row in transaction.open_table(VECTOR)?.iter()? {
         let (origin, reached) = row?;
         vector.insert(Origin::from_bytes(*origin.value()), reached.value());

@@ -22,7 +22,7 @@ const BUDGET_MAX_MS: u64 = 1_000;
 
 /// Which nodes must have a revocation before its logout is answered, beside the disk of the node that took it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ack {
+pub enum AckPolicy {
     /// No other node.
     Local,
     /// One other node.
@@ -47,7 +47,7 @@ pub struct Acks {
 impl Default for Acks {
     fn default() -> Self {
         Self {
-            policy: AtomicU8::new(Ack::Local as u8),
+            policy: AtomicU8::new(AckPolicy::Local as u8),
             expected: AtomicU64::new(0),
             budget_ms: AtomicU64::new(BUDGET_MS),
             nodes: Mutex::default(),
@@ -62,7 +62,7 @@ impl Acks {
     /// that knows of no other, by its configuration, by invitation or by a connection, waits for nothing.
     pub(in crate::revocation) async fn wait_for(&self, origin: Origin, number: u64) {
         let is_alone = self.expected.load(Ordering::Relaxed) == 0;
-        if is_alone || self.policy.load(Ordering::Relaxed) == Ack::Local as u8 {
+        if is_alone || self.policy.load(Ordering::Relaxed) == AckPolicy::Local as u8 {
             return;
         }
         let mut changed = self.changed.subscribe();
@@ -93,7 +93,7 @@ impl Acks {
 
     fn needed(&self) -> u64 {
         let policy = self.policy.load(Ordering::Relaxed);
-        if policy == Ack::All as u8 {
+        if policy == AckPolicy::All as u8 {
             self.expected.load(Ordering::Relaxed)
         } else {
             1
@@ -102,12 +102,12 @@ impl Acks {
 
     /// What is asked for from now on, and of how many nodes; the ways to those that are connected take so long there and
     /// back, in milliseconds.
-    pub(crate) fn ask_for(&self, policy: Ack, expected: u64, round_trips_ms: &[u64]) {
+    pub(crate) fn ask_for(&self, policy: AckPolicy, expected: u64, round_trips_ms: &[u64]) {
         self.policy.store(policy as u8, Ordering::Relaxed);
         self.expected.store(expected, Ordering::Relaxed);
         let decisive_ms = match policy {
-            Ack::Local | Ack::One => round_trips_ms.iter().min(),
-            Ack::All => round_trips_ms.iter().max(),
+            AckPolicy::Local | AckPolicy::One => round_trips_ms.iter().min(),
+            AckPolicy::All => round_trips_ms.iter().max(),
         };
         let ways_ms = decisive_ms.map_or(0, |ms| ms.saturating_mul(ROUND_TRIPS));
         let budget_ms = BUDGET_MS.saturating_add(ways_ms).min(BUDGET_MAX_MS);
@@ -161,16 +161,16 @@ mod tests {
     fn one_is_enough_unless_all_are_asked_for() {
         let acks = Acks::default();
         assert_eq!(wait_for(&acks, 7), 0, "no other node is asked");
-        acks.ask_for(Ack::One, 0, &[]);
+        acks.ask_for(AckPolicy::One, 0, &[]);
         assert_eq!(wait_for(&acks, 7), 0, "there is no other node");
-        acks.ask_for(Ack::One, 2, &[]);
+        acks.ask_for(AckPolicy::One, 2, &[]);
         assert_eq!(wait_for(&acks, 7), 1, "no other node is there");
         acks.note(&node("b"), HERE, 7);
         assert_eq!(wait_for(&acks, 7), 1);
         assert_eq!(wait_for(&acks, 8), 2, "it has less");
         acks.note(&node("c"), Origin::from_bytes([2; 16]), 8);
         assert_eq!(wait_for(&acks, 8), 3, "it speaks of another origin");
-        acks.ask_for(Ack::All, 2, &[]);
+        acks.ask_for(AckPolicy::All, 2, &[]);
         acks.note(&node("c"), HERE, 6);
         assert_eq!(wait_for(&acks, 7), 4);
         acks.note(&node("c"), HERE, 7);
@@ -183,11 +183,11 @@ mod tests {
     fn the_wait_follows_the_way_to_the_nodes_that_it_is_for() {
         let acks = Acks::default();
         for (policy, round_trips_ms, budget_ms) in [
-            (Ack::One, &[][..], 100),
-            (Ack::One, &[1, 100], 102),
-            (Ack::One, &[100, 300], 300),
-            (Ack::All, &[1, 100], 300),
-            (Ack::All, &[1, u64::MAX], 1_000),
+            (AckPolicy::One, &[][..], 100),
+            (AckPolicy::One, &[1, 100], 102),
+            (AckPolicy::One, &[100, 300], 300),
+            (AckPolicy::All, &[1, 100], 300),
+            (AckPolicy::All, &[1, u64::MAX], 1_000),
         ] {
             acks.ask_for(policy, 2, round_trips_ms);
             let found_ms = acks.budget_ms.load(Ordering::Relaxed);

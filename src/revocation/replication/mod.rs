@@ -6,9 +6,9 @@ mod replication_log;
 mod row;
 mod sync_status;
 
-pub use acks::{Ack, Acks};
+pub use acks::{AckPolicy, Acks};
 pub use node_name::NodeName;
-pub use replication_log::{History, Origin, Received, Vector};
+pub use replication_log::{Origin, ReceivedRows, ReplicationLog, VersionVector};
 pub use row::Row;
-pub(crate) use sync_status::Found;
-pub use sync_status::{Standing, State};
+pub(crate) use sync_status::SyncFinding;
+pub use sync_status::{SyncPhase, SyncState};

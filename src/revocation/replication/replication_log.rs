@@ -71,7 +71,7 @@ impl fmt::Debug for Origin {
 }
 
 /// Of which origins how many revocations are known, from the first one on.
-pub type Vector = BTreeMap<Origin, u64>;
+pub type VersionVector = BTreeMap<Origin, u64>;
 
 /// How many rows are kept, of all origins together: 33 MB when there are that many.
 const ROWS_KEPT: usize = 1 << 20;
@@ -80,7 +80,7 @@ const ROWS_KEPT: usize = 1 << 20;
 const UNNUMBERED_KEPT: usize = 256;
 
 /// The vector, and the last rows of every origin.
-pub struct History {
+pub struct ReplicationLog {
     state: Mutex<State>,
     /// The number of our own last row.
     own_number: watch::Sender<u64>,
@@ -115,21 +115,21 @@ struct Known {
 
 /// What came of rows of another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
+pub enum ReceivedRows {
     /// Everything up to this number is known now.
     Reached(u64),
     /// Rows before these are missing; everything up to this number is known.
     Gap(u64),
 }
 
-impl History {
-    /// The history of a journal that says this.
-    pub fn new(own: Origin, vector: &Vector) -> Self {
+impl ReplicationLog {
+    /// The replication_log of a journal that says this.
+    pub fn new(own: Origin, vector: &VersionVector) -> Self {
         Self::with_room(own, vector, ROWS_KEPT)
     }
 
     /// The same, of a length for tests.
-    pub(crate) fn with_room(own: Origin, vector: &Vector, room: usize) -> Self {
+    pub(crate) fn with_room(own: Origin, vector: &VersionVector, room: usize) -> Self {
         let known = |(origin, reached): (&Origin, &u64)| {
             let rows = VecDeque::new();
             let reached = *reached;
@@ -160,7 +160,7 @@ impl History {
     }
 
     /// How much is known of every origin.
-    pub fn vector(&self) -> Vector {
+    pub fn vector(&self) -> VersionVector {
         let state = self.state.lock();
         let known = |(origin, known): (&Origin, &Known)| (*origin, known.reached);
         state.origins.iter().map(known).collect()
@@ -237,18 +237,18 @@ impl History {
     }
 
     /// Rows of another origin, the first of which has this number; `None`: the origin was not introduced.
-    pub fn receive(&self, origin: Origin, first: u64, rows: &[Row]) -> Option<Received> {
+    pub fn receive(&self, origin: Origin, first: u64, rows: &[Row]) -> Option<ReceivedRows> {
         let mut state = self.state.lock();
         let reached = state.origins.get(&origin)?.reached;
         if first > reached + 1 {
-            return Some(Received::Gap(reached));
+            return Some(ReceivedRows::Gap(reached));
         }
         let known = usize::try_from(reached + 1 - first).unwrap_or(usize::MAX);
         for row in rows.iter().skip(known) {
             state.append(origin, *row);
         }
         let known = state.origins.get(&origin)?;
-        Some(Received::Reached(known.reached))
+        Some(ReceivedRows::Reached(known.reached))
     }
 
     /// Everything up to this number of an introduced origin is known: it was compared. Whether that is more than before.
@@ -343,62 +343,71 @@ mod tests {
 
     #[test]
     fn a_gap_is_noticed_and_an_overlap_is_harmless() {
-        let history = History::new(HERE, &Vector::new());
-        let receive = |first, rows: &[Row]| history.receive(THERE, first, rows);
+        let replication_log = ReplicationLog::new(HERE, &VersionVector::new());
+        let receive = |first, rows: &[Row]| replication_log.receive(THERE, first, rows);
         assert_eq!(receive(1, &rows(1..=3)), None, "it was not introduced");
-        assert_eq!(history.vector(), Vector::from([(HERE, 0)]));
-        history.introduce(THERE);
-        assert_eq!(receive(1, &rows(1..=3)), Some(Received::Reached(3)));
-        assert_eq!(receive(6, &rows(6..=7)), Some(Received::Gap(3)));
-        assert_eq!(receive(2, &rows(2..=7)), Some(Received::Reached(7)));
-        assert_eq!(receive(1, &rows(1..=2)), Some(Received::Reached(7)));
-        assert_eq!(history.rows_after(&THERE, 0, 100), Some(rows(1..=7)));
-        assert_eq!(history.rows_after(&THERE, 5, 1), Some(rows(6..=6)));
-        assert_eq!(history.rows_after(&THERE, 7, 9), Some(Vec::new()));
+        assert_eq!(replication_log.vector(), VersionVector::from([(HERE, 0)]));
+        replication_log.introduce(THERE);
+        assert_eq!(receive(1, &rows(1..=3)), Some(ReceivedRows::Reached(3)));
+        assert_eq!(receive(6, &rows(6..=7)), Some(ReceivedRows::Gap(3)));
+        assert_eq!(receive(2, &rows(2..=7)), Some(ReceivedRows::Reached(7)));
+        assert_eq!(receive(1, &rows(1..=2)), Some(ReceivedRows::Reached(7)));
+        assert_eq!(
+            replication_log.rows_after(&THERE, 0, 100),
+            Some(rows(1..=7))
+        );
+        assert_eq!(replication_log.rows_after(&THERE, 5, 1), Some(rows(6..=6)));
+        assert_eq!(replication_log.rows_after(&THERE, 7, 9), Some(Vec::new()));
     }
 
     #[test]
     fn what_is_not_kept_is_said_not_to_be() {
-        let known = Vector::from([(HERE, 10)]);
-        let history = History::with_room(HERE, &known, 4);
-        history.append_own(rows(11..=16), 7);
-        assert_eq!(history.own(), (HERE, 16));
-        assert_eq!(history.rows_after(&HERE, 12, 9), Some(rows(13..=16)));
-        assert_eq!(history.rows_after(&HERE, 11, 9), None);
-        assert_eq!(history.rows_after(&THERE, 0, 9), None);
+        let known = VersionVector::from([(HERE, 10)]);
+        let replication_log = ReplicationLog::with_room(HERE, &known, 4);
+        replication_log.append_own(rows(11..=16), 7);
+        assert_eq!(replication_log.own(), (HERE, 16));
+        assert_eq!(
+            replication_log.rows_after(&HERE, 12, 9),
+            Some(rows(13..=16))
+        );
+        assert_eq!(replication_log.rows_after(&HERE, 11, 9), None);
+        assert_eq!(replication_log.rows_after(&THERE, 0, 9), None);
     }
 
     #[test]
     fn a_number_is_adopted_as_far_as_it_is_ahead() {
-        let history = History::new(HERE, &Vector::new());
-        assert!(!history.adopt(THERE, 9), "it was not introduced");
-        history.introduce(THERE);
-        history.receive(THERE, 1, &rows(1..=3));
-        assert!(!history.adopt(THERE, 2));
+        let replication_log = ReplicationLog::new(HERE, &VersionVector::new());
+        assert!(!replication_log.adopt(THERE, 9), "it was not introduced");
+        replication_log.introduce(THERE);
+        replication_log.receive(THERE, 1, &rows(1..=3));
+        assert!(!replication_log.adopt(THERE, 2));
         assert!(
-            !history.adopt(HERE, 5),
+            !replication_log.adopt(HERE, 5),
             "no other node knows our numbers better"
         );
-        assert_eq!(history.reached(&THERE), 3);
-        assert_eq!(history.own(), (HERE, 0));
-        assert!(history.adopt(THERE, 9));
-        assert_eq!(history.reached(&THERE), 9);
-        assert_eq!(history.rows_after(&THERE, 3, 9), None);
+        assert_eq!(replication_log.reached(&THERE), 3);
+        assert_eq!(replication_log.own(), (HERE, 0));
+        assert!(replication_log.adopt(THERE, 9));
+        assert_eq!(replication_log.reached(&THERE), 9);
+        assert_eq!(replication_log.rows_after(&THERE, 3, 9), None);
         assert_eq!(
-            history.receive(THERE, 10, &rows(10..=10)),
-            Some(Received::Reached(10))
+            replication_log.receive(THERE, 10, &rows(10..=10)),
+            Some(ReceivedRows::Reached(10))
         );
-        assert_eq!(history.rows_after(&THERE, 9, 9), Some(rows(10..=10)));
+        assert_eq!(
+            replication_log.rows_after(&THERE, 9, 9),
+            Some(rows(10..=10))
+        );
     }
 
     #[test]
     fn a_row_has_the_time_of_its_group() {
-        let history = History::new(HERE, &Vector::from([(HERE, 3)]));
-        history.append_own(rows(4..=5), 100);
-        history.append_own(rows(6..=6), 200);
-        let times = [3, 4, 5, 6, 7].map(|number| history.on_disk_ms(HERE, number));
+        let replication_log = ReplicationLog::new(HERE, &VersionVector::from([(HERE, 3)]));
+        replication_log.append_own(rows(4..=5), 100);
+        replication_log.append_own(rows(6..=6), 200);
+        let times = [3, 4, 5, 6, 7].map(|number| replication_log.on_disk_ms(HERE, number));
         assert_eq!(times, [None, Some(100), Some(100), Some(200), None]);
-        assert_eq!(history.on_disk_ms(THERE, 4), None);
+        assert_eq!(replication_log.on_disk_ms(THERE, 4), None);
     }
 
     #[test]
@@ -412,18 +421,24 @@ mod tests {
 
     #[test]
     fn another_origin_begins_anew() {
-        let history = History::new(HERE, &Vector::from([(HERE, 3)]));
-        history.renew(THERE);
-        history.append_own(rows(1..=1), 7);
-        assert_eq!(history.own(), (THERE, 1));
-        assert_eq!(history.vector(), Vector::from([(HERE, 3), (THERE, 1)]));
-        let third = Origin::from_bytes([3; 16]);
-        history.renew(third);
-        assert_eq!(history.vector(), Vector::from([(THERE, 1), (third, 0)]));
-        history.forget(&[THERE, third]);
+        let replication_log = ReplicationLog::new(HERE, &VersionVector::from([(HERE, 3)]));
+        replication_log.renew(THERE);
+        replication_log.append_own(rows(1..=1), 7);
+        assert_eq!(replication_log.own(), (THERE, 1));
         assert_eq!(
-            history.vector(),
-            Vector::from([(third, 0)]),
+            replication_log.vector(),
+            VersionVector::from([(HERE, 3), (THERE, 1)])
+        );
+        let third = Origin::from_bytes([3; 16]);
+        replication_log.renew(third);
+        assert_eq!(
+            replication_log.vector(),
+            VersionVector::from([(THERE, 1), (third, 0)])
+        );
+        replication_log.forget(&[THERE, third]);
+        assert_eq!(
+            replication_log.vector(),
+            VersionVector::from([(third, 0)]),
             "its own stays"
         );
     }

@@ -10,7 +10,7 @@ use crate::clock::{self, UnixTime};
 /// How far this node is on its way to knowing all revocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum State {
+pub enum SyncPhase {
     /// Nothing was read yet.
     Starting = 0,
     /// The journal is being read.
@@ -23,7 +23,7 @@ pub enum State {
     Stale = 4,
 }
 
-impl State {
+impl SyncPhase {
     /// All of them.
     pub const ALL: [Self; 5] = [
         Self::Starting,
@@ -53,7 +53,7 @@ impl State {
 
 /// Whether this node may judge credentials; every request asks.
 #[derive(Debug)]
-pub struct Standing {
+pub struct SyncState {
     state: AtomicU8,
     serves: AtomicBool,
     /// Until when this counts, in seconds since the epoch and in milliseconds since the machine was started. A process
@@ -66,13 +66,13 @@ pub struct Standing {
     why: Mutex<String>,
 }
 
-impl Standing {
+impl SyncState {
     /// For how long a status counts that is not confirmed.
     pub const LASTS: Duration = Duration::from_secs(5);
 
     /// The status of a node that knows what its journal says.
-    pub(in crate::revocation) fn of(state: State) -> Self {
-        let serves = state == State::Ready;
+    pub(in crate::revocation) fn of(state: SyncPhase) -> Self {
+        let serves = state == SyncPhase::Ready;
         Self {
             state: AtomicU8::new(state as u8),
             serves: AtomicBool::new(serves),
@@ -103,8 +103,8 @@ impl Standing {
     }
 
     /// The state, as it was found last.
-    pub fn state(&self) -> State {
-        State::from_number(self.state.load(Ordering::Relaxed))
+    pub fn state(&self) -> SyncPhase {
+        SyncPhase::from_number(self.state.load(Ordering::Relaxed))
     }
 
     /// Why it is so, for people; empty, where there is nothing to say.
@@ -114,11 +114,11 @@ impl Standing {
 
     /// For how many seconds a node has not been heard whose logouts may be missing; `None`: there is none.
     pub fn stale_s(&self) -> Option<u64> {
-        (self.state() == State::Stale).then(|| self.stale_s.load(Ordering::Relaxed))
+        (self.state() == SyncPhase::Stale).then(|| self.stale_s.load(Ordering::Relaxed))
     }
 
     /// What was found `now`.
-    pub(crate) fn set(&self, found: Found, now: UnixTime, uptime_ms: u64) {
+    pub(crate) fn set(&self, found: SyncFinding, now: UnixTime, uptime_ms: u64) {
         let lasts_ms = u64::try_from(Self::LASTS.as_millis()).unwrap_or(u64::MAX);
         self.until_uptime_ms
             .store(uptime_ms.saturating_add(lasts_ms), Ordering::Relaxed);
@@ -133,9 +133,9 @@ impl Standing {
 
 /// What a look at the cluster found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct SyncFinding {
     /// The state.
-    pub(crate) state: State,
+    pub(crate) state: SyncPhase,
     /// Whether credentials may be judged in it.
     pub(crate) serves: bool,
     /// Why it is so.
@@ -151,11 +151,11 @@ mod tests {
     #[test]
     fn a_standing_that_nobody_confirms_is_over() {
         let now = UnixTime::from_seconds(1_000);
-        let standing = Standing::of(State::Syncing);
-        assert!(!standing.serves(now));
-        standing.set(
-            Found {
-                state: State::Ready,
+        let sync_state = SyncState::of(SyncPhase::Syncing);
+        assert!(!sync_state.serves(now));
+        sync_state.set(
+            SyncFinding {
+                state: SyncPhase::Ready,
                 serves: true,
                 why: String::new(),
                 stale_s: 0,
@@ -163,13 +163,13 @@ mod tests {
             now,
             7_000,
         );
-        assert!(standing.serves(now.plus(Standing::LASTS)));
-        assert!(!standing.serves(now.plus(Duration::from_secs(6))));
-        standing.check_age(|| 12_000);
-        assert!(standing.serves(now));
-        standing.check_age(|| 12_001);
-        assert!(!standing.serves(now), "the clock on the wall stood still");
-        let alone = Standing::of(State::Ready);
+        assert!(sync_state.serves(now.plus(SyncState::LASTS)));
+        assert!(!sync_state.serves(now.plus(Duration::from_secs(6))));
+        sync_state.check_age(|| 12_000);
+        assert!(sync_state.serves(now));
+        sync_state.check_age(|| 12_001);
+        assert!(!sync_state.serves(now), "the clock on the wall stood still");
+        let alone = SyncState::of(SyncPhase::Ready);
         assert!(alone.serves(UnixTime::from_seconds(u64::MAX - 1)));
     }
 }

@@ -6,7 +6,7 @@ use hashbrown::HashMap as CompactMap;
 use parking_lot::RwLock;
 
 use super::compact_time::Minutes;
-use super::summary::{Item, Section, Sum, SumKey, Summary};
+use super::summary::{Bucket, Item, Sum, SumKey, Summary};
 use crate::clock::UnixTime;
 use crate::revocation::entry::Id;
 
@@ -190,9 +190,9 @@ impl<E: BucketTable> SummedTable<E> {
     }
 
     /// What is kept beyond a moment; `None`: nothing.
-    fn summary(&self, section: Section, beyond: UnixTime, sum_key: &SumKey) -> Option<Summary> {
+    fn summary(&self, bucket: Bucket, beyond: UnixTime, sum_key: &SumKey) -> Option<Summary> {
         let mut summary = Summary {
-            section,
+            bucket,
             count: self.table.count() as u64,
             sum: self.sum,
             until: UnixTime::FOREVER,
@@ -230,17 +230,17 @@ impl<E: BucketTable> Buckets<E> {
         &self.0[usize::from(number)]
     }
 
-    /// What every part keeps beyond a moment that is not empty; `section` is what a part is called.
+    /// What every part keeps beyond a moment that is not empty; `bucket` is what a part is called.
     pub(super) fn summaries(
         &self,
-        section: impl Fn(u8) -> Section,
+        bucket: impl Fn(u8) -> Bucket,
         beyond: UnixTime,
         sum_key: &SumKey,
     ) -> impl Iterator<Item = Summary> {
         let parts = (0..=u8::MAX).zip(self.0.iter());
         parts.filter_map(move |(number, part)| {
             let part = part.read();
-            part.summary(section(number), beyond, sum_key)
+            part.summary(bucket(number), beyond, sum_key)
         })
     }
 

@@ -1,14 +1,14 @@
-//! Customers and realms whose tokens of before a moment are dead.
+//! Customers and token domains whose tokens of before a moment are dead.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::buckets::{Buckets, Expiring, IdTable};
 use super::compact_time::{Minutes, Seconds};
-use super::summary::{Item, Section, SumKey, Summary, item, item_of};
+use super::summary::{Bucket, Item, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Id, Revocation};
 
-/// Customers and realms with the moment before which their tokens are dead: a map of
+/// Customers and token domains with the moment before which their tokens are dead: a map of
 /// registers that only rise.
 #[derive(Default)]
 pub(super) struct Cutoffs {
@@ -49,7 +49,7 @@ impl Cutoffs {
         beyond: UnixTime,
         sum_key: &SumKey,
     ) -> impl Iterator<Item = Summary> {
-        self.buckets.summaries(Section::Cutoffs, beyond, sum_key)
+        self.buckets.summaries(Bucket::Cutoffs, beyond, sum_key)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::buckets::{BucketTable, Buckets, Expiring, SortedTable};
 use super::compact_time::Minutes;
-use super::summary::{Item, Section, SumKey, Summary, item, item_of};
+use super::summary::{Bucket, Item, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{DateKind, Id, Identity, Revocation};
 
@@ -12,7 +12,7 @@ use crate::revocation::entry::{DateKind, Id, Identity, Revocation};
 /// that minted it was seen by a clock that is behind.
 const SKEW_MS: u64 = 10_000;
 
-/// The dates of tokens, customers and realms.
+/// The dates of tokens, customers and token domains.
 ///
 /// Every date that is made here is later than all that are known here, whatever the clocks of the nodes say: what
 /// comes after a logout is dated after it on every node that knows of the logout.
@@ -104,8 +104,8 @@ impl Dates {
         let kinds = DateKind::ALL.into_iter();
         let kinds = kinds.filter(|kind| self.count(*kind) > 0);
         kinds.flat_map(move |kind| {
-            let section = move |number| Section::Dates(kind, number);
-            self.of(kind).buckets.summaries(section, beyond, sum_key)
+            let bucket = move |number| Bucket::Dates(kind, number);
+            self.of(kind).buckets.summaries(bucket, beyond, sum_key)
         })
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::cutoffs::Cutoffs;
 use super::dates::Dates;
 use super::meaning::{Meaning, Meanings};
-use super::summary::{Item, Section, SumKey, Summary};
-use super::undated::{Undated, Unverified};
+use super::summary::{Bucket, Item, SumKey, Summary};
+use super::undated::{Undated, UnverifiedCounts};
 use super::windows::Windows;
 use crate::clock::UnixTime;
 use crate::revocation::entry::{
@@ -15,7 +15,7 @@ use crate::revocation::entry::{
 };
 
 /// Every live revocation. A check is two probes, of the windows and of the window's ids, plus one for each of
-/// the undated ids, the session, the customer and the realm, as far as there are any.
+/// the undated ids, the session, the customer and the token domain, as far as there are any.
 pub struct Set {
     windows: Windows,
     undated: Undated,
@@ -32,12 +32,12 @@ pub struct Set {
 
 /// How much the set holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct SetCounts {
     /// Revoked tokens whose end is known.
     pub tokens: u64,
     /// Revoked tokens whose end is not known, and ended sessions.
     pub undated: u64,
-    /// Cut-off customers and realms.
+    /// Cut-off customers and token domains.
     pub cutoffs: u64,
     /// Windows of end times.
     pub windows: u64,
@@ -96,11 +96,13 @@ impl Set {
             Cause::Token | Cause::Session => {
                 self.undated.contains(&group.id).then_some(group.cause)
             }
-            Cause::Subject | Cause::Realm | Cause::Unknown => self.cut_off(name, token, group),
+            Cause::Subject | Cause::TokenDomain | Cause::Unknown => {
+                self.cut_off(name, token, group)
+            }
         })
     }
 
-    /// Whether a cutoff of this customer or realm covers a token.
+    /// Whether a cutoff of this customer or token domain covers a token.
     fn cut_off(&self, name: &Identity, token: &Identity, group: &Group) -> Option<Cause> {
         let moment = self.cutoffs.cover(&group.id, name.issued_at)?;
         let cause = match name.issued_at {
@@ -111,7 +113,7 @@ impl Set {
     }
 
     /// The same for a token that had no issue time. One without a date, and without an issue time now, is new,
-    /// except under a cutoff of which only the shop's time is known: those of a realm, and those of before tokens were
+    /// except under a cutoff of which only the shop's time is known: those of a token domain, and those of before tokens were
     /// dated.
     fn cut_off_by_date(&self, token: &Identity, group: &Group, moment: UnixTime) -> Option<Cause> {
         let ended_ms = self.dates.ended_ms(&group.id);
@@ -136,7 +138,7 @@ impl Set {
         let mut groups = names.flat_map(|name| &name.groups);
         groups.any(|group| match group.cause {
             Cause::Token | Cause::Session => false,
-            Cause::Subject | Cause::Realm | Cause::Unknown => {
+            Cause::Subject | Cause::TokenDomain | Cause::Unknown => {
                 let moment = self.cutoffs.cover(&group.id, None);
                 moment.is_some_and(|moment| !self.spares(token, group, moment))
             }
@@ -182,7 +184,7 @@ impl Set {
         self.revives.store(revives, Ordering::Relaxed);
     }
 
-    /// Whether any customer or realm is cut off.
+    /// Whether any customer or token domain is cut off.
     pub fn has_cutoffs(&self) -> bool {
         !self.cutoffs.is_empty()
     }
@@ -286,9 +288,9 @@ impl Set {
     }
 
     /// How much is held now.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> SetCounts {
         let (windows, tokens) = self.windows.count();
-        Counts {
+        SetCounts {
             tokens,
             undated: self.undated.count(),
             cutoffs: self.cutoffs.count().saturating_sub(self.meanings.pieces()),
@@ -306,7 +308,7 @@ impl Set {
 
     /// How many live entries were made on the word of unverified credentials with this tag. What is over by `now` and was
     /// not dropped yet does not count.
-    pub fn unverified(&self, source: Source, now: UnixTime) -> Unverified {
+    pub fn unverified(&self, source: Source, now: UnixTime) -> UnverifiedCounts {
         self.undated.unverified(source, now)
     }
 
@@ -320,7 +322,7 @@ impl Set {
 /// What two nodes compare. Only what is kept beyond a moment is: what one of them drops a little earlier than the
 /// other is no difference.
 impl Set {
-    /// What every section holds that is not empty, in the order of the sections.
+    /// What every bucket holds that is not empty, in the order of the sections.
     pub fn summaries(&self, beyond: UnixTime) -> Vec<Summary> {
         let key = &self.sum_key;
         let mut summaries = self.windows.summaries(beyond);
@@ -331,17 +333,17 @@ impl Set {
             summaries.extend(self.cutoffs.summaries(beyond, key));
         }
         summaries.extend(self.dates.summaries(beyond, key));
-        summaries.sort_unstable_by_key(|summary| summary.section);
+        summaries.sort_unstable_by_key(|summary| summary.bucket);
         summaries
     }
 
-    /// The entries of a section.
-    pub fn entries(&self, section: Section, beyond: UnixTime) -> Vec<(Item, Revocation)> {
-        match section {
-            Section::Window(window) => self.windows.entries(window, beyond),
-            Section::Undated(number) => self.undated.entries(number, beyond),
-            Section::Cutoffs(number) => self.cutoffs.entries(number, beyond),
-            Section::Dates(kind, number) => self.dates.entries(kind, number, beyond),
+    /// The entries of a bucket.
+    pub fn entries(&self, bucket: Bucket, beyond: UnixTime) -> Vec<(Item, Revocation)> {
+        match bucket {
+            Bucket::Window(window) => self.windows.entries(window, beyond),
+            Bucket::Undated(number) => self.undated.entries(number, beyond),
+            Bucket::Cutoffs(number) => self.cutoffs.entries(number, beyond),
+            Bucket::Dates(kind, number) => self.dates.entries(kind, number, beyond),
         }
     }
 
@@ -394,7 +396,7 @@ mod tests {
     fn expect_true_sums(set: &Set, beyond: UnixTime) {
         let mut sections = 0;
         for summary in set.summaries(beyond) {
-            let entries = set.entries(summary.section, beyond);
+            let entries = set.entries(summary.bucket, beyond);
             let mut sum = Sum::default();
             for (item, _) in &entries {
                 sum.add(set.sum_key.share(item));
@@ -435,7 +437,7 @@ mod tests {
                 let latest = ends.max().map(Minutes::moment);
                 let is_verified = of_token.clone().any(|(.., source)| *source == 0);
                 for set in [&here, &there] {
-                    let entries = set.entries(Section::Undated(number), UnixTime::EPOCH);
+                    let entries = set.entries(Bucket::Undated(number), UnixTime::EPOCH);
                     let Some((_, entry)) = entries.first() else {
                         proptest::prop_assert!(latest.is_none());
                         continue;
@@ -447,7 +449,7 @@ mod tests {
             for source in [1, 2].map(Source::from_number) {
                 let held = here.unverified(source, NOW);
                 proptest::prop_assert_eq!(held, there.unverified(source, NOW));
-                let of_source = |set: &Set| (0..4).flat_map(|number| set.entries(Section::Undated(number), UnixTime::EPOCH))
+                let of_source = |set: &Set| (0..4).flat_map(|number| set.entries(Bucket::Undated(number), UnixTime::EPOCH))
                     .filter(|(_, entry)| entry.unverified_token().is_some_and(|(_, one)| one == source))
                     .count() as u64;
                 proptest::prop_assert_eq!(held.unconfirmed + held.likely, of_source(&here));
@@ -470,7 +472,7 @@ mod tests {
         set.insert(&token(2, NOW.plus(UNCONFIRMED_LIFE)), NOW);
         set.insert(&token(3, UnixTime::FOREVER), NOW);
         let held = |minutes| {
-            let Unverified {
+            let UnverifiedCounts {
                 unconfirmed,
                 likely,
             } = set.unverified(shop, at(minutes));

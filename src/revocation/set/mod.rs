@@ -10,9 +10,9 @@ mod summary;
 mod undated;
 mod windows;
 
-pub use live_set::{Counts, Set};
+pub use live_set::{Set, SetCounts};
 pub use meaning::Meaning;
 pub(super) use meaning::{Meanings, is_of_meaning};
 pub(crate) use summary::item_of;
-pub use summary::{Item, Section, Sum, SumKey, Summary};
-pub use undated::Unverified;
+pub use summary::{Bucket, Item, Sum, SumKey, Summary};
+pub use undated::UnverifiedCounts;

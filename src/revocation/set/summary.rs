@@ -5,7 +5,7 @@ use crate::revocation::entry::{DateKind, Id, Revocation, Window};
 
 /// A part of the set. Every revocation has its place in exactly one, the same on every node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Section {
+pub enum Bucket {
     /// The tokens of one window.
     Window(Window),
     /// The ids that have no window and end with that byte.
@@ -16,11 +16,11 @@ pub enum Section {
     Dates(DateKind, u8),
 }
 
-/// What a section holds, in a few bytes.
+/// What a bucket holds, in a few bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Which section.
-    pub section: Section,
+    /// Which bucket.
+    pub bucket: Bucket,
     /// How many entries.
     pub count: u64,
     /// The sum of the keyed digests of all entries, in two halves that carry nothing over: the same for the

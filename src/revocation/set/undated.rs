@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 
 use super::buckets::{Buckets, Expiring, IdTable};
 use super::compact_time::Minutes;
-use super::summary::{Item, Section, SumKey, Summary, item, item_of};
+use super::summary::{Bucket, Item, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Id, Revocation, Source, UNCONFIRMED_LIFE, Window};
 
 /// How many live entries of one shop rest on unverified credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unverified {
+pub struct UnverifiedCounts {
     /// Those that end within the hour: nothing shows that the shop knew their tokens.
     pub unconfirmed: u64,
     /// Those that are kept for longer: the shop may know their tokens.
@@ -53,7 +53,7 @@ impl EndsByMinute {
         }
     }
 
-    fn live_at(&self, now: UnixTime) -> Unverified {
+    fn live_at(&self, now: UnixTime) -> UnverifiedCounts {
         /// EndsByMinute are whole minutes, and clocks of nodes differ a little.
         const SLACK: Duration = Duration::from_mins(1);
         let soon = Minutes::up(now.plus(UNCONFIRMED_LIFE + SLACK));
@@ -65,7 +65,7 @@ impl EndsByMinute {
                 unconfirmed += count;
             }
         }
-        Unverified {
+        UnverifiedCounts {
             unconfirmed,
             likely: self.count - over - unconfirmed,
         }
@@ -106,10 +106,10 @@ impl Undated {
     }
 
     /// How many live entries were made on the word of unverified credentials with this tag.
-    pub(super) fn unverified(&self, source: Source, now: UnixTime) -> Unverified {
+    pub(super) fn unverified(&self, source: Source, now: UnixTime) -> UnverifiedCounts {
         let by_source = self.by_source.lock();
         let ends = by_source.get(&source.number());
-        ends.map_or(Unverified::default(), |ends| ends.live_at(now))
+        ends.map_or(UnverifiedCounts::default(), |ends| ends.live_at(now))
     }
 
     /// How many bytes they take, the free places of their tables included.
@@ -122,7 +122,7 @@ impl Undated {
         beyond: UnixTime,
         sum_key: &SumKey,
     ) -> impl Iterator<Item = Summary> {
-        self.buckets.summaries(Section::Undated, beyond, sum_key)
+        self.buckets.summaries(Bucket::Undated, beyond, sum_key)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -153,7 +153,7 @@ impl Undated {
         true
     }
 
-    /// Counts what is known of an id of unverified sources instead of what was.
+    /// SetCounts what is known of an id of unverified sources instead of what was.
     fn recount(&self, before: Option<UndatedEntry>, now: Option<UndatedEntry>) {
         let is_unverified = |lone: &UndatedEntry| lone.source != Source::Verified.number();
         let [before, now] = [before, now].map(|lone| lone.filter(is_unverified));

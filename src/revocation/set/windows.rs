@@ -12,7 +12,7 @@ use moka::sync::Cache;
 use parking_lot::{Mutex, RwLock};
 
 use super::buckets::IdHasher;
-use super::summary::{Item, Section, Sum, SumKey, Summary, item, item_of};
+use super::summary::{Bucket, Item, Sum, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Id, MARGIN, Revocation, Source, Window};
 
@@ -146,7 +146,7 @@ impl Windows {
     pub(super) fn summaries(&self, beyond: UnixTime) -> Vec<Summary> {
         let index = self.index.read();
         let of_window = |(window, ids): (&Window, &Arc<WindowIds>)| Summary {
-            section: Section::Window(*window),
+            bucket: Bucket::Window(*window),
             count: ids.len.load(Ordering::Relaxed),
             sum: ids.sum(),
             until: ids.kept_until(),

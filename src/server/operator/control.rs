@@ -1,7 +1,7 @@
 //! The control endpoint: what `doorward revoke`, `inspect` and `reload` ask of a running process.
 //!
 //! JSON over HTTP on a unix socket that only the process's own user may open. `POST /revoke` takes an
-//! [`Order`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts;
+//! [`ControlOrder`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts;
 //! `POST /reload` reads the configuration anew and answers when that is done; `GET /cluster` tells of the other
 //! nodes; `POST /cluster/force-ready` makes this one serve without them; `GET /meanings` lists what names meant when
 //! entries were made.
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::listener::with_type;
 use super::log_id::LogKey;
-use super::order::{Order, PeerProcess};
+use super::order::{ControlOrder, PeerProcess};
 use crate::clock::{self, UnixTime};
 use crate::cluster::Node;
 use crate::request::{ByHand, Gate, HIDDEN_OWNER, Shop, Target, Token, UnfitOrder};
@@ -171,7 +171,7 @@ fn look(gate: &Gate, body: &[u8]) -> ControlResult {
     let is_untold = cause.is_none() && shop.has_hidden_owner(token);
     let (verified, expires_at) = match token {
         Token::Verified(token) => (true, token.expires_at),
-        Token::Confirmed(_) | Token::Opaque(_) | Token::Stranger(_) => (false, None),
+        Token::Confirmed(_) | Token::Opaque(_) | Token::Inactive(_) => (false, None),
     };
     Ok(json!({
         "verified": verified,
@@ -286,7 +286,7 @@ impl Control {
     fn plan(
         &self,
         gate: &Gate,
-        order: &Order,
+        order: &ControlOrder,
     ) -> Result<RevocationPlan, (StatusCode, ControlFailure)> {
         let now = clock::now();
         let mut plan = RevocationPlan::default();
@@ -386,7 +386,7 @@ fn status_of(why: &ReloadError) -> StatusCode {
     }
 }
 
-fn parse_order(body: &[u8]) -> Result<Order, (StatusCode, ControlFailure)> {
+fn parse_order(body: &[u8]) -> Result<ControlOrder, (StatusCode, ControlFailure)> {
     serde_json::from_slice(body).map_err(|error| {
         (
             StatusCode::BAD_REQUEST,
@@ -402,7 +402,7 @@ fn parse_order(body: &[u8]) -> Result<Order, (StatusCode, ControlFailure)> {
 
 fn shop_of<'g>(
     gate: &'g Gate,
-    order: &Order,
+    order: &ControlOrder,
 ) -> Result<&'g Arc<Shop>, (StatusCode, ControlFailure)> {
     let name = order.shop.as_deref().unwrap_or_default().trim();
     gate.shop_named(name).ok_or_else(|| {
@@ -418,7 +418,7 @@ fn shop_of<'g>(
 /// The shop that is meant, or all of them.
 fn shops_of<'g>(
     gate: &'g Gate,
-    order: &Order,
+    order: &ControlOrder,
 ) -> Result<Vec<&'g Arc<Shop>>, (StatusCode, ControlFailure)> {
     match (&order.shop, &order.target) {
         (None, Target::AllBefore(_)) => Ok(gate.shops().iter().collect()),

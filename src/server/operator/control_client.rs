@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::client::exchange;
-use super::order::Order;
+use super::order::ControlOrder;
 use crate::clock::UnixTime;
 use crate::revocation::Meaning;
 
@@ -22,7 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends an order to the process behind a control socket, or asks for its counts if there is none.
-pub fn call(socket: &Path, path: &str, order: Option<&Order>) -> io::Result<(StatusCode, Value)> {
+pub fn call(
+    socket: &Path,
+    path: &str,
+    order: Option<&ControlOrder>,
+) -> io::Result<(StatusCode, Value)> {
     let body = order.map(serde_json::to_vec).transpose()?;
     let method = if body.is_some() { "POST" } else { "GET" };
     send(socket, method, path, body.unwrap_or_default(), PATIENCE)

@@ -11,7 +11,7 @@ use super::metrics::PREFIX;
 use crate::clock;
 use crate::cluster::Node;
 use crate::request::Shop;
-use crate::revocation::State;
+use crate::revocation::SyncPhase;
 use crate::server::reload_record::ReloadRecord;
 use crate::server::snapshot::Snapshot;
 
@@ -346,11 +346,11 @@ impl Measured<'_> {
             "Time from a revocation being on the disk of another node until its token is refused here",
             node.propagation().clone(),
         );
-        let now = revocations.standing().state();
+        let now = revocations.sync_state().state();
         scrape.gauges(
             "cluster_state",
             "The sync state of this node",
-            State::ALL.map(|state| ([label("state", state.name())], state == now)),
+            SyncPhase::ALL.map(|state| ([label("state", state.name())], state == now)),
         );
         let counts = node.counts();
         let peers = [("connected", counts.connected), ("missing", counts.missing)];

@@ -8,7 +8,7 @@ use crate::request::Target;
 /// What to revoke or to look up, and at which shop.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Order {
+pub struct ControlOrder {
     /// The shop's name; `None`: every shop, for a cutoff of all tokens.
     pub shop: Option<String>,
     /// What is revoked or looked up.

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::cluster::Node;
 use crate::request::{Issuer, Shop};
-use crate::revocation::State;
+use crate::revocation::SyncPhase;
 use crate::server::process::notify::Notify;
 use crate::server::process::traffic::Traffic;
 use crate::server::reload_record::ReloadRecord;
@@ -79,10 +79,10 @@ impl ReadinessReport<'_> {
         if !status.why.is_empty() {
             found = format!("{found}; {}", status.why);
         }
-        let standing = self.snapshot.gate.revocations().standing();
-        let state = match (standing.serves(clock::now()), standing.state()) {
+        let sync_state = self.snapshot.gate.revocations().sync_state();
+        let state = match (sync_state.serves(clock::now()), sync_state.state()) {
             (false, _) => CheckState::Bad,
-            (true, State::Stale) => CheckState::Odd,
+            (true, SyncPhase::Stale) => CheckState::Odd,
             (true, _) => CheckState::Good,
         };
         ReadinessCheck::new("cluster", found, state)

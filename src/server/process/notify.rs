@@ -7,7 +7,7 @@ use log::warn;
 use sd_notify::NotifyState;
 
 use super::traffic::Traffic;
-use crate::revocation::State;
+use crate::revocation::SyncPhase;
 use crate::server::reload_record::ReloadRecord;
 use crate::server::snapshot::SharedSnapshot;
 
@@ -76,9 +76,12 @@ impl Notify {
         } else {
             "; the last reload failed"
         };
-        let state = match snapshot.gate.revocations().standing().state() {
-            State::Ready => String::new(),
-            state @ (State::Starting | State::Restoring | State::Syncing | State::Stale) => {
+        let state = match snapshot.gate.revocations().sync_state().state() {
+            SyncPhase::Ready => String::new(),
+            state @ (SyncPhase::Starting
+            | SyncPhase::Restoring
+            | SyncPhase::Syncing
+            | SyncPhase::Stale) => {
                 format!("{}: ", state.name())
             }
         };

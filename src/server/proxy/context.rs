@@ -124,7 +124,7 @@ impl Context {
     pub(crate) fn facts<'a>(&'a self, upstreams: &'a Upstreams) -> RequestFacts<'a> {
         RequestFacts {
             id: &self.id,
-            stale_s: self.snapshot.gate.revocations().standing().stale_s(),
+            stale_s: self.snapshot.gate.revocations().sync_state().stale_s(),
             host: upstreams.host(),
         }
     }

@@ -81,7 +81,7 @@ impl ProxyHttp for Proxy {
         };
         let examined = body.as_ref().and_then(|body| body.examined.as_deref());
         match self.judge(session, context, &snapshot, examined).await {
-            Ok(Verdict::Ask(shop, _)) => {
+            Ok(Verdict::Introspect(shop, _)) => {
                 let refused = Refused::of(shop, Refusal::Unconfirmed);
                 self.refuse(session, context, &refused).await
             }
@@ -390,8 +390,8 @@ impl Proxy {
             self.note_overhead(begun);
         })?;
         let mut judged = self.judge_with_keys(&arrived, begun).await;
-        if let Ok(Verdict::Ask(shop, doubtful)) = judged {
-            self.introspect(session, context, shop, &doubtful).await;
+        if let Ok(Verdict::Introspect(shop, pending)) = judged {
+            self.introspect(session, context, shop, &pending).await;
             arrived.note_asked();
             judged = arrived.judge(clock::now());
         }

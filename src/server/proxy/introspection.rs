@@ -13,7 +13,7 @@ use super::context::Context;
 use super::exchange::BufferedExchange;
 use super::service::Proxy;
 use crate::clock;
-use crate::request::{Answer, Doubtful, Inquiry, Occasion, Shop};
+use crate::request::{Answer, IntrospectionRequest, Occasion, PendingToken, Shop};
 
 impl Proxy {
     /// Asks the shop about each token in turn; there is rarely more than one.
@@ -22,12 +22,12 @@ impl Proxy {
         session: &Session,
         context: &Context,
         shop: &Arc<Shop>,
-        doubtful: &[Doubtful],
+        pending: &[PendingToken],
     ) {
-        let Some(inquiry) = &shop.verifier.settings().inquiry else {
+        let Some(introspection) = &shop.verifier.settings().introspection else {
             return;
         };
-        for token in doubtful {
+        for token in pending {
             let turn = self.single_flight.lock_for(token.id());
             let _turn = match token.occasion {
                 Occasion::Logout => None, // a logout is counted when it is over, so it does not wait
@@ -37,7 +37,7 @@ impl Proxy {
                 continue;
             }
             let answer = self
-                .request_introspection(session, context, shop, (inquiry, token))
+                .request_introspection(session, context, shop, (introspection, token))
                 .await;
             if let Err(error) = &answer {
                 let (request, shop) = (context.id.as_str(), shop.name.as_str());
@@ -53,16 +53,16 @@ impl Proxy {
         session: &Session,
         context: &Context,
         shop: &Arc<Shop>,
-        (inquiry, token): (&Inquiry, &Doubtful),
+        (introspection, token): (&IntrospectionRequest, &PendingToken),
     ) -> Result<Answer> {
         let attempts = UpstreamAttempts::for_shop(shop, &context.snapshot);
         let attempts = attempts.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let forwarding = &context.snapshot.forwarding;
-        let mut head = head_of(session.req_header(), shop, (inquiry, token))?;
+        let mut head = head_of(session.req_header(), shop, (introspection, token))?;
         forwarding.rewrite(session, context.facts(attempts.upstreams()), &mut head)?;
         let exchange = BufferedExchange {
             head,
-            body: inquiry.body_about(&token.text).into(),
+            body: introspection.body_about(&token.text).into(),
             from: (session.req_header().clone(), forwarding.client_of(session)),
             attempts,
         };
@@ -78,10 +78,10 @@ impl Proxy {
 fn head_of(
     customer: &RequestHeader,
     shop: &Shop,
-    (inquiry, token): (&Inquiry, &Doubtful),
+    (introspection, token): (&IntrospectionRequest, &PendingToken),
 ) -> Result<RequestHeader> {
-    let path = inquiry.path.as_str().as_bytes();
-    let mut head = RequestHeader::build(inquiry.method.clone(), path, Some(16))?;
+    let path = introspection.path.as_str().as_bytes();
+    let mut head = RequestHeader::build(introspection.method.clone(), path, Some(16))?;
     let keys = shop
         .logouts
         .iter()
@@ -101,8 +101,8 @@ fn head_of(
         head.insert_header(HOST, host.as_str())?; // a request in HTTP/2 says it in its target
     }
     head.insert_header(ACCEPT, "application/json")?;
-    if inquiry.body.is_some() {
-        head.insert_header(CONTENT_TYPE, inquiry.content_type.name())?;
+    if introspection.body.is_some() {
+        head.insert_header(CONTENT_TYPE, introspection.content_type.name())?;
     }
     Ok(head)
 }

@@ -24,7 +24,7 @@ use super::exchange::BufferedExchange;
 use super::forwarding;
 use super::service::Proxy;
 use crate::clock;
-use crate::request::{Answer, AnswerBy, Assent, LogOut, Order, Refusal, Shop};
+use crate::request::{Answer, AnswerBy, Assent, LogOut, LogoutOrder, Refusal, Shop};
 use crate::revocation::{OverLimit, Revocation, Revocations};
 use crate::server::process::traffic::InFlight;
 
@@ -87,20 +87,22 @@ impl Proxy {
         let set = Arc::clone(context.snapshot.gate.revocations());
         let provisional = logout.provisional();
         let (order, quota) = match logout.order() {
-            Order::ShopFirst => (Order::ShopFirst, QuotaUse::Unused), // only entries that the shop confirms are stored
-            order @ (Order::AtOnce | Order::TokensFirst) => {
+            LogoutOrder::ShopFirst => (LogoutOrder::ShopFirst, QuotaUse::Unused), // only entries that the shop confirms are stored
+            order @ (LogoutOrder::AtOnce | LogoutOrder::TokensFirst) => {
                 match set.admit(client, &provisional, logout.shop.allowance, clock::now()) {
                     Ok(()) => (order, QuotaUse::Used),
                     // The shop may still confirm it.
-                    Err(over) if logout.is_heard() => (Order::ShopFirst, QuotaUse::Spent(over)),
+                    Err(over) if logout.is_heard() => {
+                        (LogoutOrder::ShopFirst, QuotaUse::Spent(over))
+                    }
                     Err(over) => return Err(self.refuse_over(over)),
                 }
             }
         };
         let first = match order {
-            Order::AtOnce => provisional,
-            Order::TokensFirst => tokens_of(provisional),
-            Order::ShopFirst => Vec::new(),
+            LogoutOrder::AtOnce => provisional,
+            LogoutOrder::TokensFirst => tokens_of(provisional),
+            LogoutOrder::ShopFirst => Vec::new(),
         };
         let in_flight = context.in_flight();
         detached(
@@ -186,7 +188,7 @@ impl Proxy {
 /// A logout whose request has been read to its end.
 struct PendingLogout {
     logout: Arc<LogOut>,
-    order: Order,
+    order: LogoutOrder,
     quota: QuotaUse,
     client: IpAddr,
     /// Our answer, if the shop gives none.
@@ -262,7 +264,7 @@ impl PendingLogout {
         let answer = heard.and_then(|heard| heard.map(UpstreamAnswer::whole).transpose());
         // If the answer broke off, as far as its head tells.
         let agreed = status.map_or(Some(false), |status| self.logout.is_agreed_by(status));
-        let is_yes = self.order == Order::ShopFirst && agreed == Some(true);
+        let is_yes = self.order == LogoutOrder::ShopFirst && agreed == Some(true);
         let assent = match &answer {
             _ if !self.logout.is_heard() => Assent::NotAsked,
             Ok(Some(answer)) if is_answer(answer.status) => self.logout.assent(answer),
@@ -276,9 +278,9 @@ impl PendingLogout {
         }
         let logout = &self.logout;
         let rest = match self.order {
-            Order::AtOnce => self.kept_after(assent)?,
-            Order::TokensFirst => [self.kept_after(assent)?, logout.cutoffs()].concat(),
-            Order::ShopFirst => {
+            LogoutOrder::AtOnce => self.kept_after(assent)?,
+            LogoutOrder::TokensFirst => [self.kept_after(assent)?, logout.cutoffs()].concat(),
+            LogoutOrder::ShopFirst => {
                 let answer = match answer {
                     Ok(answer) => answer,
                     Err(error) => return self.go_by_head(agreed, assent, &error).await,

@@ -16,7 +16,7 @@ use crate::server::proxy::client;
 
 /// How the health of a shop's servers is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
+pub struct HealthSettings {
     /// How a server is checked.
     pub check: Check,
     /// How often a server is checked.
@@ -69,7 +69,7 @@ pub struct Ejection {
     pub lasts: Duration,
 }
 
-impl Default for Health {
+impl Default for HealthSettings {
     fn default() -> Self {
         Self {
             check: Check::None,
@@ -97,7 +97,7 @@ impl Default for HttpCheck {
     }
 }
 
-impl Health {
+impl HealthSettings {
     /// Checks a server once, on a new connection: an open one would hide that the server accepts no more.
     pub(super) async fn probe(
         &self,

@@ -13,7 +13,7 @@ mod upstreams;
 
 pub use balance::{Balance, HashBy};
 pub use endpoint::Endpoint;
-pub use health::{Check, Ejection, Health, HttpCheck, Thresholds};
+pub use health::{Check, Ejection, HealthSettings, HttpCheck, Thresholds};
 pub(crate) use refresh::{await_addresses, refresh_due};
 pub use server::ServerState;
 pub(crate) use server::{InFlightGuard, UpstreamServer};

@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use super::balance::Balance;
 use super::endpoint::Endpoint;
 use super::handshake::Handshake;
-use super::health::{Check, Health};
+use super::health::{Check, HealthSettings};
 use super::names::ResolvedName;
 use super::server::{InFlightGuard, ServerState, UpstreamServer, milliseconds, now_ms};
 use super::tls::UpstreamTls;
@@ -39,7 +39,7 @@ pub struct UpstreamSettings {
     /// How requests are spread over them.
     pub balance: Balance,
     /// How their health is watched.
-    pub health: Health,
+    pub health: HealthSettings,
     /// How long they may take.
     pub timeouts: Timeouts,
     /// How TLS is spoken to those that speak it.
@@ -335,7 +335,7 @@ pub(super) mod tests {
             endpoints: endpoints.collect(),
             host: None,
             balance: Balance::Turn,
-            health: Health::default(),
+            health: HealthSettings::default(),
             timeouts: Timeouts::default(),
             tls: UpstreamTls::default(),
             http2: false,
@@ -396,9 +396,9 @@ pub(super) mod tests {
     #[test]
     fn where_all_are_out_all_are_tried() {
         let upstreams = Upstreams::new(UpstreamSettings {
-            health: Health {
+            health: HealthSettings {
                 check: Check::Tcp,
-                ..Health::default()
+                ..HealthSettings::default()
             },
             ..settings(&["10.0.0.1:80", "10.0.0.2:80"])
         });

@@ -15,7 +15,7 @@ use super::message::{
 use crate::clock::UnixTime;
 use crate::cluster::protocol::membership::Chain;
 use crate::revocation::{
-    DateKind, NodeName, Origin, Row, Section, State, Sum, Summary, Vector, Window,
+    Bucket, DateKind, NodeName, Origin, Row, Sum, Summary, SyncPhase, VersionVector, Window,
 };
 
 /// How many origins and nodes a frame may name: beyond that it is no cluster that we could be in.
@@ -92,21 +92,21 @@ fn take_step(kind: u8, mut body: Bytes) -> Result<ReconcileStep, InvalidFrame> {
             summaries: take_summaries(&mut body)?,
         },
         SEND_ALL => ReconcileStep::SendAll {
-            section: take_section(&mut body)?,
+            bucket: take_bucket(&mut body)?,
         },
         NEGOTIATE => ReconcileStep::Negotiate {
-            section: take_section(&mut body)?,
+            bucket: take_bucket(&mut body)?,
             message: body,
         },
         FETCH => ReconcileStep::Fetch {
-            section: take_section(&mut body)?,
+            bucket: take_bucket(&mut body)?,
             items: body
                 .chunks_exact(32)
                 .filter_map(|item| item.try_into().ok())
                 .collect(),
         },
         ROWS => ReconcileStep::Rows {
-            section: take_section(&mut body)?,
+            bucket: take_bucket(&mut body)?,
             is_last: number(&mut body, Bytes::get_u8, 1)? != 0,
             rows: take_rows(&mut body)?,
         },
@@ -190,7 +190,7 @@ fn take_origin(body: &mut Bytes) -> Result<Origin, InvalidFrame> {
 
 fn take_ping(body: &mut Bytes) -> Result<Ping, InvalidFrame> {
     let now_ms = take_u64(body)?;
-    let state = State::from_number(number(body, Bytes::get_u8, 1)?);
+    let state = SyncPhase::from_number(number(body, Bytes::get_u8, 1)?);
     let is_complete = number(body, Bytes::get_u8, 1)? != 0;
     let vector = take_vector(body)?;
     let length = take_length(body, 7)?;
@@ -224,12 +224,12 @@ fn take_stamp(body: &mut Bytes) -> Result<u64, InvalidFrame> {
     take_u64(body)
 }
 
-fn take_vector(body: &mut Bytes) -> Result<Vector, InvalidFrame> {
+fn take_vector(body: &mut Bytes) -> Result<VersionVector, InvalidFrame> {
     let length = take_length(body, 24)?;
     if length > NAMES_MAX {
         return Err(InvalidFrame("it names too many origins"));
     }
-    let mut vector = Vector::new();
+    let mut vector = VersionVector::new();
     for _ in 0..length {
         vector.insert(take_origin(body)?, take_number(body)?);
     }
@@ -252,7 +252,7 @@ fn take_summaries(body: &mut Bytes) -> Result<Vec<Summary>, InvalidFrame> {
     let mut summaries = Vec::with_capacity(length);
     for _ in 0..length {
         summaries.push(Summary {
-            section: take_section(body)?,
+            bucket: take_bucket(body)?,
             count: take_u64(body)?,
             sum: Sum(take_u64(body)?, take_u64(body)?),
             until: UnixTime::from_seconds(take_u64(body)?),
@@ -261,17 +261,17 @@ fn take_summaries(body: &mut Bytes) -> Result<Vec<Summary>, InvalidFrame> {
     Ok(summaries)
 }
 
-fn take_section(body: &mut Bytes) -> Result<Section, InvalidFrame> {
+fn take_bucket(body: &mut Bytes) -> Result<Bucket, InvalidFrame> {
     let kind = number(body, Bytes::get_u8, 1)?;
     let place = take_u32(body)?;
     match (kind, u8::try_from(place).ok()) {
-        (0, _) => Ok(Section::Window(Window::from_number(place))),
-        (1, Some(part)) => Ok(Section::Undated(part)),
-        (2, Some(part)) => Ok(Section::Cutoffs(part)),
+        (0, _) => Ok(Bucket::Window(Window::from_number(place))),
+        (1, Some(part)) => Ok(Bucket::Undated(part)),
+        (2, Some(part)) => Ok(Bucket::Cutoffs(part)),
         (kind @ 3.., Some(part)) => DateKind::from_number(kind - 2)
-            .map(|kind| Section::Dates(kind, part))
-            .ok_or(InvalidFrame("it names no section")),
-        (_, _) => Err(InvalidFrame("it names no section")),
+            .map(|kind| Bucket::Dates(kind, part))
+            .ok_or(InvalidFrame("it names no bucket")),
+        (_, _) => Err(InvalidFrame("it names no bucket")),
     }
 }
 
@@ -288,11 +288,11 @@ mod tests {
             Row::from_bytes([1; Row::BYTES]),
             Row::from_bytes([2; Row::BYTES]),
         ];
-        let vector = Vector::from([(origin, 9), (Origin::from_bytes([8; 16]), NUMBER_MAX)]);
+        let vector = VersionVector::from([(origin, 9), (Origin::from_bytes([8; 16]), NUMBER_MAX)]);
         let ping = Ping {
             now_ms: 1_790_000_000_123,
             stamp_ms: 123_456,
-            state: State::Stale,
+            state: SyncPhase::Stale,
             is_complete: true,
             vector: vector.clone(),
             heard: vec![Heartbeat {
@@ -337,20 +337,20 @@ mod tests {
         frames
     }
 
-    fn steps_of_a_comparison(rows: Vec<Row>, vector: Vector) -> impl Iterator<Item = Frame> {
-        let section = Section::Window(Window::from_number(5));
-        let summary = |section| Summary {
-            section,
+    fn steps_of_a_comparison(rows: Vec<Row>, vector: VersionVector) -> impl Iterator<Item = Frame> {
+        let bucket = Bucket::Window(Window::from_number(5));
+        let summary = |bucket| Summary {
+            bucket,
             count: 3,
             sum: Sum(4, u64::MAX),
             until: UnixTime::FOREVER,
         };
         let of_all = [
-            section,
-            Section::Undated(15),
-            Section::Cutoffs(0),
-            Section::Dates(DateKind::Seen, 9),
-            Section::Dates(DateKind::Ended, 255),
+            bucket,
+            Bucket::Undated(15),
+            Bucket::Cutoffs(0),
+            Bucket::Dates(DateKind::Seen, 9),
+            Bucket::Dates(DateKind::Ended, 255),
         ]
         .map(summary);
         let steps = [
@@ -362,17 +362,17 @@ mod tests {
                 vector,
                 summaries: Vec::new(),
             },
-            ReconcileStep::SendAll { section },
+            ReconcileStep::SendAll { bucket },
             ReconcileStep::Negotiate {
-                section,
+                bucket,
                 message: Bytes::from_static(b"abc"),
             },
             ReconcileStep::Fetch {
-                section,
+                bucket,
                 items: vec![[3; 32], [4; 32]],
             },
             ReconcileStep::Rows {
-                section,
+                bucket,
                 rows,
                 is_last: true,
             },

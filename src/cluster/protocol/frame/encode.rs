@@ -10,7 +10,7 @@ use super::kind::{
 };
 use super::message::{Frame, Ping, ReconcileStep};
 use crate::cluster::protocol::membership::Chain;
-use crate::revocation::{NodeName, Row, Section, Summary, Vector};
+use crate::revocation::{Bucket, NodeName, Row, Summary, VersionVector};
 
 impl Frame {
     /// Its bytes.
@@ -93,23 +93,23 @@ fn put_step(out: &mut BytesMut, number: u32, step: &ReconcileStep) {
             put_vector(out, vector);
             put_summaries(out, summaries);
         }
-        ReconcileStep::SendAll { section } => put_section_head(out, SEND_ALL, number, *section),
-        ReconcileStep::Negotiate { section, message } => {
-            put_section_head(out, NEGOTIATE, number, *section);
+        ReconcileStep::SendAll { bucket } => put_section_head(out, SEND_ALL, number, *bucket),
+        ReconcileStep::Negotiate { bucket, message } => {
+            put_section_head(out, NEGOTIATE, number, *bucket);
             out.put_slice(message);
         }
-        ReconcileStep::Fetch { section, items } => {
-            put_section_head(out, FETCH, number, *section);
+        ReconcileStep::Fetch { bucket, items } => {
+            put_section_head(out, FETCH, number, *bucket);
             for item in items {
                 out.put_slice(item);
             }
         }
         ReconcileStep::Rows {
-            section,
+            bucket,
             rows,
             is_last,
         } => {
-            put_section_head(out, ROWS, number, *section);
+            put_section_head(out, ROWS, number, *bucket);
             out.put_u8(u8::from(*is_last));
             put_rows(out, rows);
         }
@@ -147,7 +147,7 @@ fn put_ping(out: &mut BytesMut, ping: &Ping) {
     out.put_u64_le(ping.stamp_ms);
 }
 
-fn put_vector(out: &mut BytesMut, vector: &Vector) {
+fn put_vector(out: &mut BytesMut, vector: &VersionVector) {
     put_length(out, vector.len());
     for (origin, reached) in vector {
         out.put_slice(origin.bytes());
@@ -165,7 +165,7 @@ fn put_rows(out: &mut BytesMut, rows: &[Row]) {
 fn put_summaries(out: &mut BytesMut, summaries: &[Summary]) {
     put_length(out, summaries.len());
     for summary in summaries {
-        put_section(out, summary.section);
+        put_bucket(out, summary.bucket);
         out.put_u64_le(summary.count);
         out.put_u64_le(summary.sum.0);
         out.put_u64_le(summary.sum.1);
@@ -178,17 +178,17 @@ fn put_step_head(out: &mut BytesMut, kind: u8, number: u32) {
     out.put_u32_le(number);
 }
 
-fn put_section_head(out: &mut BytesMut, kind: u8, number: u32, section: Section) {
+fn put_section_head(out: &mut BytesMut, kind: u8, number: u32, bucket: Bucket) {
     put_step_head(out, kind, number);
-    put_section(out, section);
+    put_bucket(out, bucket);
 }
 
-fn put_section(out: &mut BytesMut, section: Section) {
-    let (kind, number) = match section {
-        Section::Window(window) => (0, window.number()),
-        Section::Undated(number) => (1, u32::from(number)),
-        Section::Cutoffs(number) => (2, u32::from(number)),
-        Section::Dates(kind, number) => (2 + kind as u8, u32::from(number)),
+fn put_bucket(out: &mut BytesMut, bucket: Bucket) {
+    let (kind, number) = match bucket {
+        Bucket::Window(window) => (0, window.number()),
+        Bucket::Undated(number) => (1, u32::from(number)),
+        Bucket::Cutoffs(number) => (2, u32::from(number)),
+        Bucket::Dates(kind, number) => (2 + kind as u8, u32::from(number)),
     };
     out.put_u8(kind);
     out.put_u32_le(number);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::clock::UnixTime;
 use crate::cluster::protocol::membership::Chain;
-use crate::revocation::{Item, NodeName, Origin, Row, Section, State, Summary, Vector};
+use crate::revocation::{Bucket, Item, NodeName, Origin, Row, Summary, SyncPhase, VersionVector};
 
 /// The version of the protocol. A peer with another version is understood as far as the frames are.
 pub(crate) const VERSION: u16 = 1;
@@ -85,36 +85,36 @@ pub(crate) enum ReconcileStep {
         /// What the sender holds.
         summaries: Vec<Summary>,
     },
-    /// These sections are not the same.
+    /// These buckets are not the same.
     Differences {
         /// What the sender knew when it compared.
-        vector: Vector,
-        /// The sections in which the two differ, as the sender has them; empty ones are there, too.
+        vector: VersionVector,
+        /// The buckets in which the two differ, as the sender has them; empty ones are there, too.
         summaries: Vec<Summary>,
     },
-    /// Send me all of a section.
+    /// Send me all of a bucket.
     SendAll {
-        /// Which section.
-        section: Section,
+        /// Which bucket.
+        bucket: Bucket,
     },
-    /// A message of negentropy about one section.
+    /// A message of negentropy about one bucket.
     Negotiate {
-        /// Which section.
-        section: Section,
+        /// Which bucket.
+        bucket: Bucket,
         /// In negentropy's own bytes.
         message: Bytes,
     },
-    /// Send me these of a section.
+    /// Send me these of a bucket.
     Fetch {
-        /// Which section.
-        section: Section,
+        /// Which bucket.
+        bucket: Bucket,
         /// Which entries.
         items: Vec<Item>,
     },
-    /// What was asked for of a section.
+    /// What was asked for of a bucket.
     Rows {
-        /// Which section.
-        section: Section,
+        /// Which bucket.
+        bucket: Bucket,
         /// The rows.
         rows: Vec<Row>,
         /// Whether there are no more.
@@ -145,11 +145,11 @@ pub(crate) struct Ping {
     /// nothing of it, and what it knows is never young.
     pub(crate) stamp_ms: u64,
     /// Where it stands.
-    pub(crate) state: State,
+    pub(crate) state: SyncPhase,
     /// Whether its journal was ever known to be complete.
     pub(crate) is_complete: bool,
     /// What it knows of every origin.
-    pub(crate) vector: Vector,
+    pub(crate) vector: VersionVector,
     /// Which other nodes it heard, directly or from others, and how long ago.
     pub(crate) heard: Vec<Heartbeat>,
 }

@@ -5,7 +5,7 @@ use super::steps::{LinkId, Now, Steps};
 use crate::cluster::protocol::bus_health::BusHealth;
 use crate::cluster::protocol::frame::{Frame, Heartbeat, Hello, Ping, VERSION};
 use crate::cluster::protocol::peer_session::{LinkKind, PeerId, PeerSession, RowBudget};
-use crate::revocation::{NodeName, Origin, Vector};
+use crate::revocation::{NodeName, Origin, VersionVector};
 
 impl Mesh {
     /// There is a bus, and nothing was heard on it yet.
@@ -64,7 +64,7 @@ impl Mesh {
             .get(&peer.origin)
             .copied()
             .unwrap_or_default();
-        session.kind == LinkKind::Bus && told > self.history.reached(&peer.origin)
+        session.kind == LinkKind::Bus && told > self.replication_log.reached(&peer.origin)
     }
 
     /// A node to which the bus leads has greeted again: it has forgotten what was being said.
@@ -92,11 +92,11 @@ impl Mesh {
                 rows,
             } => {
                 let last = first.saturating_add(rows.len() as u64);
-                if self.history.reached(origin) >= last.saturating_sub(1) {
+                if self.replication_log.reached(origin) >= last.saturating_sub(1) {
                     return steps;
                 }
                 steps.pause_ms = self.pause_for(bucket, rows.len(), now);
-                let said = Vector::from([(*origin, last.saturating_sub(1))]);
+                let said = VersionVector::from([(*origin, last.saturating_sub(1))]);
                 self.renew_if_behind(&said, &mut steps, now);
                 let is_its = self.seen.lock().nodes.owner(origin) == Some(node);
                 if is_its {

@@ -8,7 +8,7 @@ use crate::clock::UnixTime;
 use crate::cluster::protocol::frame::{Frame, InvalidFrame, ReconcileStep};
 use crate::cluster::protocol::peer_session::{PeerId, PeerSession};
 use crate::cluster::protocol::reconciliation::Reconciliation;
-use crate::revocation::{Import, Progress, Row, Section, Summary, item_of};
+use crate::revocation::{Bucket, Import, Progress, Row, Summary, item_of};
 
 impl Mesh {
     /// Begins a comparison with a peer.
@@ -37,8 +37,8 @@ impl Mesh {
         match step {
             ReconcileStep::Summaries { beyond, summaries } => {
                 self.keep_windows(&summaries, now);
-                let vector = self.history.vector();
-                let (own, _) = self.history.own();
+                let vector = self.replication_log.vector();
+                let (own, _) = self.replication_log.own();
                 self.tell(own, vector.get(&own).copied().unwrap_or_default());
                 let answering = &mut session.answering;
                 let differences = answering.compare(number, beyond, &summaries, vector, &self.set);
@@ -54,25 +54,25 @@ impl Mesh {
                     round.differ(vector, summaries, &self.set)
                 })
             }
-            ReconcileStep::SendAll { section } => {
-                Ok(session.answering.take(number, section, &self.set))
+            ReconcileStep::SendAll { bucket } => {
+                Ok(session.answering.take(number, bucket, &self.set))
             }
-            ReconcileStep::Fetch { section, items } => {
-                Ok(session.answering.fetch(number, section, &items, &self.set))
+            ReconcileStep::Fetch { bucket, items } => {
+                Ok(session.answering.fetch(number, bucket, &items, &self.set))
             }
-            ReconcileStep::Negotiate { section, message } if session.is_our_round(number) => {
+            ReconcileStep::Negotiate { bucket, message } if session.is_our_round(number) => {
                 let round = session.our_round(number);
                 round.map_or(Ok(Vec::new()), |round| {
-                    round.reconcile(section, &message, &self.set)
+                    round.reconcile(bucket, &message, &self.set)
                 })
             }
-            ReconcileStep::Negotiate { section, message } => {
+            ReconcileStep::Negotiate { bucket, message } => {
                 let answering = &mut session.answering;
-                let answer = answering.reconcile(number, section, &message, &self.set)?;
+                let answer = answering.reconcile(number, bucket, &message, &self.set)?;
                 Ok(vec![answer])
             }
             ReconcileStep::Rows {
-                section,
+                bucket,
                 rows,
                 is_last,
             } => {
@@ -84,7 +84,7 @@ impl Mesh {
                 let items: Vec<_> = revocations.map(|one| item_of(&one)).collect();
                 let round = session.our_round(number);
                 round.map_or(Ok(Vec::new()), |round| {
-                    round.rows(section, items.into_iter(), is_last, &self.set)
+                    round.rows(bucket, items.into_iter(), is_last, &self.set)
                 })
             }
         }
@@ -118,7 +118,7 @@ impl Mesh {
         drop(seen);
         session.compared(&vector);
         let reached = vector.get(&peer.origin).copied().unwrap_or_default();
-        if self.history.adopt(peer.origin, reached) {
+        if self.replication_log.adopt(peer.origin, reached) {
             steps.imports.push(Import::noting(Progress {
                 reached: vec![(peer.origin, reached)],
                 ..Progress::default()
@@ -153,7 +153,7 @@ impl Mesh {
 
     pub(super) fn keep_windows(&self, summaries: &[Summary], now: Now) {
         for summary in summaries {
-            if let Section::Window(window) = summary.section {
+            if let Bucket::Window(window) = summary.bucket {
                 let until = self.limits.until(summary.until, now.wall());
                 self.set.keep_window(window, until, now.wall());
             }

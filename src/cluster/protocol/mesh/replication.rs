@@ -11,7 +11,7 @@ use crate::cluster::protocol::frame::{Frame, Ping, ROWS_MAX};
 use crate::cluster::protocol::membership::Membership;
 use crate::cluster::protocol::peer_clock::difference;
 use crate::cluster::protocol::peer_session::{LinkKind, PeerId, PeerSession, RowBudget};
-use crate::revocation::{Import, Origin, Progress, Received, Row, Vector};
+use crate::revocation::{Import, Origin, Progress, ReceivedRows, Row, VersionVector};
 
 /// How many rows are sent at once to a node that lacks them; it asks again for more.
 const WANTED_MAX: usize = 16 * ROWS_MAX;
@@ -31,17 +31,18 @@ impl Mesh {
         now: Now,
     ) {
         let nodes = Membership::of_journal(introduced, now.uptime_ms);
-        let counted = self.history.vector();
+        let counted = self.replication_log.vector();
         let nameless = counted.keys().filter(|of| nodes.owner(of).is_none());
-        self.history.forget(&nameless.copied().collect::<Vec<_>>());
+        self.replication_log
+            .forget(&nameless.copied().collect::<Vec<_>>());
         self.seen.lock().nodes = nodes;
     }
 
     /// This node's own rows after a number, to be sent; `Gone`, when they are not kept any more.
     pub(crate) fn delta_after(&self, origin: Origin, after: u64) -> Frame {
-        match self.history.rows_after(&origin, after, ROWS_MAX) {
+        match self.replication_log.rows_after(&origin, after, ROWS_MAX) {
             Some(rows) => {
-                let at_ms = self.history.on_disk_ms(origin, after + 1);
+                let at_ms = self.replication_log.on_disk_ms(origin, after + 1);
                 self.tell(origin, after + rows.len() as u64);
                 self.exchanged
                     .sent
@@ -83,8 +84,8 @@ impl Mesh {
         if session.round.is_some() {
             return Vec::new(); // a comparison finds it, too
         }
-        let own = self.history.own().0;
-        let counted = self.history.vector();
+        let own = self.replication_log.own().0;
+        let counted = self.replication_log.vector();
         let mut frames = Vec::new();
         for (origin, there) in &session.vector.clone() {
             if frames.len() >= WANTS_MAX {
@@ -131,15 +132,15 @@ impl Mesh {
         steps: &mut Steps,
         now: Now,
     ) -> Vec<Frame> {
-        let before = self.history.reached(&origin);
+        let before = self.replication_log.reached(&origin);
         let received = self.count_in((origin, first, rows), steps, now);
-        if self.history.reached(&origin) == before {
+        if self.replication_log.reached(&origin) == before {
             steps.spread_ms = None; // it was known
         }
         match received {
-            Some(Received::Reached(reached)) => vec![Frame::Ack { origin, reached }],
+            Some(ReceivedRows::Reached(reached)) => vec![Frame::Ack { origin, reached }],
             None => Vec::new(),
-            Some(Received::Gap(reached)) => {
+            Some(ReceivedRows::Gap(reached)) => {
                 let want = session.want(origin, reached, now.uptime_ms);
                 self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
                 want.into_iter().collect()
@@ -167,7 +168,9 @@ impl Mesh {
             }
             return Vec::new();
         }
-        let reached = session.relayed(&origin).max(self.history.reached(&origin));
+        let reached = session
+            .relayed(&origin)
+            .max(self.replication_log.reached(&origin));
         if first > reached + 1 {
             self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
             let want = session.want(origin, reached, now.uptime_ms);
@@ -187,15 +190,15 @@ impl Mesh {
         (origin, first, rows): (Origin, u64, &[Row]),
         steps: &mut Steps,
         now: Now,
-    ) -> Option<Received> {
+    ) -> Option<ReceivedRows> {
         let mut import = self.take_in(rows, now).unwrap_or_default();
-        if origin == self.history.own().0 {
+        if origin == self.replication_log.own().0 {
             steps.imports.push(import);
             return None;
         }
-        let before = self.history.reached(&origin);
-        let received = self.history.receive(origin, first, rows);
-        if let Some(Received::Reached(reached)) = received
+        let before = self.replication_log.reached(&origin);
+        let received = self.replication_log.receive(origin, first, rows);
+        if let Some(ReceivedRows::Reached(reached)) = received
             && reached > before
         {
             import.progress.reached.push((origin, reached));
@@ -261,7 +264,7 @@ impl Mesh {
 
     /// The rows of an origin after a number, as far as they are kept.
     pub(super) fn rows_wanted(&self, origin: Origin, after: u64) -> Vec<Frame> {
-        let Some(rows) = self.history.rows_after(&origin, after, WANTED_MAX) else {
+        let Some(rows) = self.replication_log.rows_after(&origin, after, WANTED_MAX) else {
             return vec![Frame::Gone];
         };
         self.tell(origin, after + rows.len() as u64);
@@ -286,8 +289,8 @@ impl Mesh {
 
     /// Another node knows numbers that this node has not sent since its start: its journal is an older copy. What it
     /// numbers from now on must not be taken for what it numbered then.
-    pub(super) fn renew_if_behind(&self, vector: &Vector, steps: &mut Steps, now: Now) {
-        let (origin, _) = self.history.own();
+    pub(super) fn renew_if_behind(&self, vector: &VersionVector, steps: &mut Steps, now: Now) {
+        let (origin, _) = self.replication_log.own();
         let told = self.seen.lock().told;
         let told = if told.0 == origin { told.1 } else { 0 };
         if vector.get(&origin).is_some_and(|known| *known > told) {
@@ -307,7 +310,7 @@ impl Mesh {
 
     /// Others come to know this origin up to that number.
     pub(super) fn tell(&self, origin: Origin, number: u64) {
-        if origin != self.history.own().0 {
+        if origin != self.replication_log.own().0 {
             return;
         }
         let told = &mut self.seen.lock().told;
@@ -320,7 +323,7 @@ impl Mesh {
         if forgotten.is_empty() {
             return;
         }
-        self.history.forget(&forgotten);
+        self.replication_log.forget(&forgotten);
         steps.imports.push(Import::noting(Progress {
             forgotten,
             ..Progress::default()

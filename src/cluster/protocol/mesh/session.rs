@@ -43,7 +43,7 @@ impl Mesh {
         Frame::Hello(Hello {
             version: VERSION,
             node: self.name.clone(),
-            origin: self.history.own().0,
+            origin: self.replication_log.own().0,
             ping: self.ping(now),
         })
     }
@@ -208,7 +208,7 @@ impl Mesh {
 
     /// As much of an origin as there can be: of this node's own no more than it has revoked.
     fn known_of(&self, origin: Origin, reached: u64) -> u64 {
-        let (own, last) = self.history.own();
+        let (own, last) = self.replication_log.own();
         if origin == own {
             reached.min(last)
         } else {
@@ -243,7 +243,7 @@ impl Mesh {
         };
         session.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
         self.renew_if_behind(&ping.vector, &mut steps, now);
-        let (own, last) = self.history.own();
+        let (own, last) = self.replication_log.own();
         let after = ping.vector.get(&own).map(|known| last.min(*known));
         steps.frames.extend(Self::answer(link, session, &ping, now));
         self.note_ping(session, ping);
@@ -278,12 +278,12 @@ impl Mesh {
         }
         let mut seen = self.seen.lock();
         seen.targets.found(session.target, node);
-        if origin == self.history.own().0 && *node != self.name {
+        if origin == self.replication_log.own().0 && *node != self.name {
             return quarantined(format!(
                 "{node} has the same journal: a data folder was copied"
             ));
         }
-        if origin == self.history.own().0 {
+        if origin == self.replication_log.own().0 {
             seen.targets.is_self(session.target);
             return Err(HelloRefused(Goodbye::Myself, "it is this node".to_owned()));
         }
@@ -358,7 +358,7 @@ impl Mesh {
         let change = seen
             .nodes
             .introduce(node, origin, is_present, now.uptime_ms)?;
-        self.history.introduce(origin);
+        self.replication_log.introduce(origin);
         self.count_no_more(change.forgotten, steps);
         if change.is_new {
             steps.imports.push(Import::noting(Progress {
@@ -371,8 +371,8 @@ impl Mesh {
 
     /// Takes in a ping of the peer.
     pub(super) fn note_ping(&self, session: &mut PeerSession, ping: Ping) {
-        let counted = self.history.vector();
-        session.on_ping(ping, self.history.own().0, &counted);
+        let counted = self.replication_log.vector();
+        session.on_ping(ping, self.replication_log.own().0, &counted);
         let mut origins = session.vector.keys();
         session.is_between = origins.any(|origin| !counted.contains_key(origin));
     }

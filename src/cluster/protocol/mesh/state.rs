@@ -16,13 +16,13 @@ use crate::cluster::protocol::membership::{Chain, Membership, NamesOf};
 use crate::cluster::protocol::peer_clock::difference;
 use crate::cluster::protocol::peer_session::{LinkKind, PeerId, PeerSession};
 use crate::cluster::protocol::readiness::{ReadinessPolicy, SyncProgress};
-use crate::revocation::{History, NodeName, Origin, Set};
+use crate::revocation::{NodeName, Origin, ReplicationLog, Set};
 
 /// A node of the cluster, as the protocol sees it.
 pub(crate) struct Mesh {
     pub(crate) name: NodeName,
     pub(crate) set: Arc<Set>,
-    pub(crate) history: Arc<History>,
+    pub(crate) replication_log: Arc<ReplicationLog>,
     pub(crate) exchanged: Arc<ExchangeCounters>,
     pub(crate) limits: RowLimits,
     /// Locked for moments, and never while `seen` is. A session is locked while one message is worked on, and may lock
@@ -106,17 +106,17 @@ impl Mesh {
     pub(crate) fn new(
         name: NodeName,
         set: Arc<Set>,
-        history: Arc<History>,
+        replication_log: Arc<ReplicationLog>,
         rules: ReadinessPolicy,
         is_complete: bool,
         now: Now,
     ) -> Self {
         let exchanged = Arc::new(ExchangeCounters::default());
-        let told = history.own();
+        let told = replication_log.own();
         Self {
             name,
             set,
-            history,
+            replication_log,
             limits: RowLimits::new(Arc::clone(&exchanged)),
             exchanged,
             links: Mutex::default(),
@@ -196,7 +196,7 @@ impl Mesh {
         let summaries = self.set.summaries(crate::clock::UnixTime::EPOCH);
         let entries = summaries
             .iter()
-            .flat_map(|one| self.set.entries(one.section, crate::clock::UnixTime::EPOCH));
+            .flat_map(|one| self.set.entries(one.bucket, crate::clock::UnixTime::EPOCH));
         entries.map(|(_, revocation)| revocation).collect()
     }
 
@@ -206,7 +206,7 @@ impl Mesh {
     }
 
     /// When the last comparison on each connection began that came to its end, and where the peer stood then.
-    pub(crate) fn agreed(&self) -> Vec<(LinkId, u64, crate::revocation::State)> {
+    pub(crate) fn agreed(&self) -> Vec<(LinkId, u64, crate::revocation::SyncPhase)> {
         let sessions = self.sessions();
         let agreed = sessions.iter().filter_map(|(link, session)| {
             let session = session.lock();

@@ -13,7 +13,7 @@ use crate::cluster::protocol::frame::{Frame, Ping};
 use crate::cluster::protocol::peer_clock::difference;
 use crate::cluster::protocol::peer_session::{CaughtUp, LinkKind, PeerSession};
 use crate::cluster::protocol::readiness::{SKEW_WARNING_MS, median};
-use crate::revocation::{Found, Import, NodeName, Origin};
+use crate::revocation::{Import, NodeName, Origin, SyncFinding};
 
 /// A node, for people.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -44,13 +44,13 @@ impl Mesh {
             stamp_ms: now.uptime_ms,
             state: seen.readiness.state(),
             is_complete: seen.readiness.is_complete(),
-            vector: self.history.vector(),
+            vector: self.replication_log.vector(),
             heard: seen.members.to_tell(now.uptime_ms),
         }
     }
 
     /// What is due by now, and where this node stands. To be called several times a second.
-    pub(crate) fn tick(&self, now: Now) -> (Steps, Found) {
+    pub(crate) fn tick(&self, now: Now) -> (Steps, SyncFinding) {
         let mut steps = Steps::default();
         let links = self.sessions();
         self.notice_pause(&links, &mut steps, now);
@@ -124,12 +124,12 @@ impl Mesh {
         links: &[(LinkId, Arc<Mutex<PeerSession>>)],
         steps: &mut Steps,
         now: Now,
-    ) -> Found {
+    ) -> SyncFinding {
         let views: Vec<_> = links
             .iter()
             .filter_map(|(_, session)| session.lock().view())
             .collect();
-        let reached = |origin: &Origin| self.history.reached(origin);
+        let reached = |origin: &Origin| self.replication_log.reached(origin);
         let caught_up = links.iter().filter_map(|(_, session)| {
             let mut session = session.lock();
             let caught_up = session.caught_up(reached, now.uptime_ms)?;

@@ -10,7 +10,7 @@ use crate::cluster::simulation::network::Sent;
 use crate::cluster::simulation::plan::Accident;
 use crate::cluster::simulation::process::Disk;
 use crate::cluster::simulation::rogue;
-use crate::revocation::{DateKind, Id, MARGIN, NodeName, Revocation, Source, State, Window};
+use crate::revocation::{DateKind, Id, MARGIN, NodeName, Revocation, Source, SyncPhase, Window};
 
 impl World {
     pub(crate) fn accident(&mut self) {
@@ -116,7 +116,7 @@ impl World {
         per_second: u64,
         seconds: u64,
         watched: usize,
-    ) -> Vec<State> {
+    ) -> Vec<SyncPhase> {
         let mut states = vec![self.state(watched)];
         for _ in 0..seconds * 10 {
             for _ in 0..per_second / 10 {
@@ -139,9 +139,9 @@ impl World {
         assert!(is_settled, "{}", self.differences());
     }
 
-    pub(crate) fn state(&self, machine: usize) -> State {
+    pub(crate) fn state(&self, machine: usize) -> SyncPhase {
         let process = self.machines[machine].process.as_ref();
-        process.map_or(State::Starting, |process| process.state)
+        process.map_or(SyncPhase::Starting, |process| process.state)
     }
 
     pub(crate) fn is_awake(&self, machine: usize) -> bool {
@@ -305,7 +305,7 @@ impl World {
             self.write_last(machine);
         }
         let process = self.machines[machine].process.as_mut().unwrap();
-        let (origin, _) = process.history.own();
+        let (origin, _) = process.replication_log.own();
         let mut left = self.ledger.of(origin);
         left.retain(|entry| holds(&process.set, self.ledger.revocation(*entry)));
         for outbox in process.outboxes.values_mut() {

@@ -6,7 +6,7 @@ use crate::cluster::protocol::mesh::{LinkId, Steps};
 use crate::cluster::simulation::network::place_of;
 use crate::cluster::simulation::plan::Beginning;
 use crate::cluster::simulation::process::SimulatedProcess;
-use crate::revocation::{Origin, Revocation, State};
+use crate::revocation::{Origin, Revocation, SyncPhase};
 
 impl World {
     pub(crate) fn fill_disks(&mut self) {
@@ -92,7 +92,7 @@ impl World {
         }
         let is_alone = now_ms - process.heard_ms > SILENCE_MAX_MS + TICK_MS;
         assert!(
-            found.state != State::Ready || !is_alone || process.met.is_empty(),
+            found.state != SyncPhase::Ready || !is_alone || process.met.is_empty(),
             "n{machine} is ready and hears nobody of {:?}",
             process.met
         );
@@ -100,7 +100,7 @@ impl World {
             self.machines[machine].rules.initial = false; // as the operator is told
         }
         assert!(
-            found.state != State::Stale
+            found.state != SyncPhase::Stale
                 || !self.plan.is_peaceful()
                 || self.plan.accidents.is_empty(),
             "n{machine} is stale though nothing keeps nodes from hearing each other: {}",
@@ -109,8 +109,8 @@ impl World {
         if before != (found.state, found.why.clone()) {
             self.tell(format!("n{machine} is {:?}: {}", found.state, found.why));
         }
-        let was_ready = matches!(before.0, State::Ready | State::Stale);
-        let is_ready = matches!(found.state, State::Ready | State::Stale);
+        let was_ready = matches!(before.0, SyncPhase::Ready | SyncPhase::Stale);
+        let is_ready = matches!(found.state, SyncPhase::Ready | SyncPhase::Stale);
         if is_ready && !was_ready {
             self.check_entry(machine);
         }

@@ -6,7 +6,7 @@ use crate::cluster::simulation::ledger::LedgerEntry;
 use crate::cluster::simulation::plan::Accident;
 use crate::cluster::simulation::process::SimulatedProcess;
 use crate::cluster::simulation::rogue;
-use crate::revocation::{Id, Revocation, State};
+use crate::revocation::{Id, Revocation, SyncPhase};
 
 impl World {
     /// Everything is mended, and all machines come back but those that have left.
@@ -106,8 +106,8 @@ impl World {
         }
         let mut processes = self.machines.iter().filter_map(|one| one.process.as_ref());
         let is_ready = |process: &SimulatedProcess| {
-            process.state == State::Ready
-                || process.state == State::Stale && self.is_somebody_missed(&process.why)
+            process.state == SyncPhase::Ready
+                || process.state == SyncPhase::Stale && self.is_somebody_missed(&process.why)
         };
         let Some(first) = processes.next() else {
             return true;
@@ -118,8 +118,7 @@ impl World {
             let all = theirs.iter().zip(&same);
             theirs.len() == same.len()
                 && all.into_iter().all(|(theirs, same)| {
-                    (theirs.section, theirs.count, theirs.sum)
-                        == (same.section, same.count, same.sum)
+                    (theirs.bucket, theirs.count, theirs.sum) == (same.bucket, same.count, same.sum)
                 })
         };
         is_ready(first) && processes.all(|process| is_ready(process) && sums(process))
@@ -148,7 +147,7 @@ impl World {
         let running = self.running();
         let is_ready = |world: &Self, machine: &usize| {
             let state = world.machines[*machine].process.as_ref().unwrap().state;
-            matches!(state, State::Ready | State::Stale)
+            matches!(state, SyncPhase::Ready | SyncPhase::Stale)
         };
         let nobody_is_ready = !running.iter().any(|machine| is_ready(self, machine));
         let somebody_is_away = running.len() < self.machines.len();

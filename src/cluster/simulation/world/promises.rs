@@ -7,7 +7,7 @@ use crate::cluster::protocol::membership::ORIGINS_A_NODE;
 use crate::cluster::simulation::ledger::holds;
 use crate::cluster::simulation::network::{link_of, place_of};
 use crate::cluster::simulation::process::{SimulatedOutbox, SimulatedProcess};
-use crate::revocation::State;
+use crate::revocation::SyncPhase;
 
 impl World {
     pub(crate) fn look(&mut self) {
@@ -15,7 +15,7 @@ impl World {
             if let Some(process) = &one.process {
                 let now_ms = self.now_ms;
                 self.ledger
-                    .look(machine, &process.set, &process.history, now_ms);
+                    .look(machine, &process.set, &process.replication_log, now_ms);
             }
         }
         self.look_at_connections();
@@ -67,7 +67,7 @@ impl World {
         let Some(process) = &one.process else {
             return;
         };
-        let is_ready = process.state == State::Ready;
+        let is_ready = process.state == SyncPhase::Ready;
         let is_late = self.now_ms - process.ticked_ms > 2 * TICK_MS;
         if !is_ready || is_late || !self.is_awake(machine) {
             return;
@@ -109,7 +109,7 @@ impl World {
             let Some(there) = &self.machines[*other].process else {
                 continue;
             };
-            let (origin, _) = there.history.own();
+            let (origin, _) = there.replication_log.own();
             if *met_ms > until_ms {
                 continue;
             }
@@ -154,7 +154,7 @@ impl World {
         let now = self.now();
         let one = &self.machines[machine];
         if let Some(process) = &one.process {
-            let vector = process.history.vector();
+            let vector = process.replication_log.vector();
             let overclaimed = self.ledger.overclaimed(&vector, &process.set);
             assert_eq!(overclaimed, None, "n{machine} claims what it does not hold");
         }
@@ -177,7 +177,7 @@ impl World {
             "{:?}",
             one.disk.nodes
         );
-        let counted = process.history.vector().len();
+        let counted = process.replication_log.vector().len();
         let most = 2 + ORIGINS_A_NODE * self.machines.len();
         assert!(counted <= most, "n{machine} counts {counted} origins");
     }

@@ -13,7 +13,7 @@ use crate::cluster::simulation::ledger::{LedgerEntry, RevocationLedger};
 use crate::cluster::simulation::network::{Network, place_of};
 use crate::cluster::simulation::plan::{Accident, WorldPlan};
 use crate::cluster::simulation::process::{Disk, SimulatedProcess};
-use crate::revocation::{NodeName, State};
+use crate::revocation::{NodeName, SyncPhase};
 
 /// What the right clocks show when a world begins, in milliseconds.
 pub(crate) const DAWN_MS: u64 = 1_790_000_000_000;
@@ -143,7 +143,8 @@ impl World {
             world.start(machine);
         }
         world.at(0, Event::Look);
-        let are_ready = |world: &Self| (0..machines).all(|one| world.state(one) == State::Ready);
+        let are_ready =
+            |world: &Self| (0..machines).all(|one| world.state(one) == SyncPhase::Ready);
         assert!(
             world.pass(PATIENCE_MS, are_ready),
             "{}",

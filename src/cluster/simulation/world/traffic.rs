@@ -253,7 +253,7 @@ impl World {
             let hello = process.mesh.connect(link, end == 0, dialed, names, now);
             process
                 .outboxes
-                .insert(link, SimulatedOutbox::new(&process.history));
+                .insert(link, SimulatedOutbox::new(&process.replication_log));
             process.order(link, SimulatedCommand::Say(hello));
             self.pump_link(machine, link);
         }

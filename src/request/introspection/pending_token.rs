@@ -16,7 +16,7 @@ use crate::request::token::{Confirmed, Token};
 use crate::revocation::{Id, Identity};
 
 /// A token that the shop is to be asked about.
-pub struct Doubtful {
+pub struct PendingToken {
     /// By what it can be revoked.
     pub identity: Arc<Identity>,
     /// What the request that carried it is about.
@@ -27,13 +27,13 @@ pub struct Doubtful {
     pub text: String,
 }
 
-impl fmt::Debug for Doubtful {
+impl fmt::Debug for PendingToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Doubtful(..)")
+        f.write_str("PendingToken(..)")
     }
 }
 
-impl Doubtful {
+impl PendingToken {
     /// Its id in the cache.
     pub fn id(&self) -> Id {
         self.identity.id
@@ -49,10 +49,10 @@ impl Shop {
         occasion: Occasion,
         asked: Asked,
         now: UnixTime,
-    ) -> Result<Vec<Doubtful>, Refusal> {
-        let mut doubtful = Vec::new();
-        let Some(inquiry) = &self.verifier.settings().inquiry else {
-            return Ok(doubtful);
+    ) -> Result<Vec<PendingToken>, Refusal> {
+        let mut pending = Vec::new();
+        let Some(introspection) = &self.verifier.settings().introspection else {
+            return Ok(pending);
         };
         for Presented { token, credential } in alive {
             let Token::Opaque(identity) = &*token else {
@@ -66,7 +66,9 @@ impl Shop {
             if implausible.is_err() {
                 continue; // not one of the shop's
             }
-            let result = self.confirmations.result(&identity.id, inquiry.fresh, now);
+            let result = self
+                .introspection_cache
+                .result(&identity.id, introspection.fresh, now);
             let counts = IntrospectionResult::counts(occasion, asked);
             match result {
                 Some(IntrospectionResult::Active(confirmed)) => {
@@ -76,7 +78,7 @@ impl Shop {
                     }
                 }
                 Some(IntrospectionResult::Inactive) if counts => {
-                    *token = Token::Stranger(identity);
+                    *token = Token::Inactive(identity);
                     continue;
                 }
                 // A shop that fails must not prevent a logout: the token is revoked by its own digest.
@@ -90,14 +92,14 @@ impl Shop {
                 }
                 Some(IntrospectionResult::Inactive | IntrospectionResult::Unavailable) | None => {}
             }
-            doubtful.push(Doubtful {
+            pending.push(PendingToken {
                 identity,
                 occasion,
                 header: credential.place.carrier.header().cloned(),
                 text: credential.text.clone().into_owned(),
             });
         }
-        Ok(doubtful)
+        Ok(pending)
     }
 
     /// A token as the shop confirmed it before, if it did: its customer stays the same under any name.
@@ -128,42 +130,48 @@ impl Shop {
 
     /// A token with its customer, if the shop ever named one.
     pub(in crate::request) fn with_owner(&self, token: Token) -> Token {
-        let is_asked = self.verifier.settings().inquiry.is_some();
+        let is_asked = self.verifier.settings().introspection.is_some();
         let id = token.opaque_id().filter(|_| is_asked);
-        let vouched = id.and_then(|id| self.confirmations.active(&id));
+        let vouched = id.and_then(|id| self.introspection_cache.active(&id));
         vouched.map_or(token, Token::Confirmed)
     }
 
     /// Whether only the shop knows the customer of a token, by whom it may be refused.
     pub fn has_hidden_owner(&self, token: &Token) -> bool {
-        let is_asked = self.verifier.settings().inquiry.is_some();
+        let is_asked = self.verifier.settings().introspection.is_some();
         match token {
-            Token::Opaque(_) | Token::Stranger(_) => is_asked,
+            Token::Opaque(_) | Token::Inactive(_) => is_asked,
             Token::Verified(_) | Token::Confirmed(_) => false,
         }
     }
 
     /// Whether there is still no result for it, not even from another request.
-    pub fn still_doubts(&self, token: &Doubtful, now: UnixTime) -> bool {
-        let inquiry = self.verifier.settings().inquiry.as_ref();
-        let result =
-            inquiry.and_then(|asked| self.confirmations.result(&token.id(), asked.fresh, now));
+    pub fn still_doubts(&self, token: &PendingToken, now: UnixTime) -> bool {
+        let introspection = self.verifier.settings().introspection.as_ref();
+        let result = introspection.and_then(|asked| {
+            self.introspection_cache
+                .result(&token.id(), asked.fresh, now)
+        });
         result.is_none() || !IntrospectionResult::counts(token.occasion, Asked::No)
     }
 
     /// Stores what the shop answered about a token; `None`: it gave no answer.
-    pub fn note_answer(&self, token: &Doubtful, answer: Option<&Answer>, now: UnixTime) {
-        let inquiry = self.verifier.settings().inquiry.as_ref();
-        let Some(inquiry) = inquiry else { return };
-        let known = self.confirmations.result(&token.id(), inquiry.fresh, now);
+    pub fn note_answer(&self, token: &PendingToken, answer: Option<&Answer>, now: UnixTime) {
+        let introspection = self.verifier.settings().introspection.as_ref();
+        let Some(introspection) = introspection else {
+            return;
+        };
+        let known = self
+            .introspection_cache
+            .result(&token.id(), introspection.fresh, now);
         let was_good = matches!(known, Some(IntrospectionResult::Active(_)));
         let Some(answer) = answer else {
             if !was_good {
-                self.confirmations.note_unavailable(token.id(), now);
+                self.introspection_cache.note_unavailable(token.id(), now);
             }
             return; // what the shop said lately counts on
         };
-        let said = inquiry.parse_response(answer.status, &answer.body);
+        let said = introspection.parse_response(answer.status, &answer.body);
         if said.is_none() && was_good && token.occasion == Occasion::Logout {
             return; // the customer logged out at the shop first: the earlier result names the customer
         }
@@ -172,7 +180,7 @@ impl Shop {
             self.likely.note(token.id()); // perhaps the shop did not understand, or is being mended
         }
         let said = said.as_ref();
-        self.confirmations
+        self.introspection_cache
             .note(&token.identity, said, &self.verifier, now);
     }
 }
