@@ -84,7 +84,7 @@ fn the_first_node_of_all_is_ready_alone_and_again_after_a_restart() {
     assert!(!cluster.is_ready("a"), "it listens for others first");
     cluster.comes_to(
         "a",
-        "ready; 0 of 0 peers; the journal is complete, and nobody else",
+        "ready; 0 of 0 peers; the journal is complete, and no other node is on the bus",
     );
     ledger.check(&cluster);
 }
@@ -341,7 +341,7 @@ fn two_nodes_of_one_name_are_complained_about() {
     cluster.configure("a", &[("initial", "true")]);
     cluster.start(&["a", "b"]);
     for name in ["a", "b"] {
-        eventually(|| cluster.logged(name, &["another node calls itself by this name", "node=a"]));
+        eventually(|| cluster.logged(name, &["another node on the bus has this node's name", "node=a"]));
     }
 }
 
