@@ -42,19 +42,23 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
     let data_dir = read_path(root, "data_dir");
     root.missing("data_dir", "a folder such as \"/var/lib/doorward\"");
     let control = read_control(root, data_dir.as_deref());
-    let log = root.choice("log", LEVELS);
+    let trusted_proxies = read_proxies(root);
+    // A page in a browser on the operator's machine could reach the listener under a name of its own (DNS rebinding).
+    let operator_hosts = root.strings_as("operator_hosts", HostPattern::parse);
+    let drain = read_drain(root);
     let cluster = cluster::read(root, &listen, operator);
+    let log = root.choice("log", LEVELS);
+    let h2c = root.boolean("h2c");
     let site = SnapshotSettings {
-        trusted_proxies: read_proxies(root),
-        // A page in a browser on the operator's machine could reach the listener under a name of its own (DNS rebinding).
-        operator_hosts: root.strings_as("operator_hosts", HostPattern::parse),
+        trusted_proxies,
+        operator_hosts,
         upstreams: HashMap::new(),
         limits: limits::read(root),
         certificates: certificate::read(root, &listen),
-        drain: read_drain(root),
+        drain,
     };
     let server = Settings {
-        h2c: root.boolean("h2c").unwrap_or_default(),
+        h2c: h2c.unwrap_or_default(),
         listen,
         operator: operator.map(|address| Listen {
             address,

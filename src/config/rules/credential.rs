@@ -9,6 +9,7 @@ use crate::config::fault::Fault;
 use crate::config::reading::pattern;
 use crate::config::reading::{TomlTable, TomlText};
 use crate::config::rules::graphql;
+use crate::config::rules::header::header_name;
 use crate::config::token::settings::KINDS;
 use crate::request::{
     Call, Carrier, Decoding, Fold, LogoutRule, NamePattern, Occasion, Occasions, Place, Pointer,
@@ -297,12 +298,6 @@ fn header(
             })
         }
     }
-}
-
-/// The name of a header.
-pub(crate) fn header_name(text: &str) -> Result<HeaderName, &'static str> {
-    text.parse()
-        .map_err(|_| "the name of a header, such as authorization")
 }
 
 /// A scheme is a token (RFC 9110 section 11.1), as the name of a header is.

@@ -11,7 +11,7 @@ use crate::config::rules::agreement;
 use crate::config::rules::base::Bases;
 use crate::config::rules::call;
 use crate::config::rules::cookies;
-use crate::config::rules::credential;
+use crate::config::rules::header::header_name;
 use crate::config::rules::words;
 use crate::request::{
     Agreement, AnswerBy, Base, Call, ClientKey, CookieDeletion, LogoutRule, Occasion, PathPattern,
@@ -262,7 +262,7 @@ fn read_client_key(shop: &mut TomlTable<'_>) -> Option<ClientKey> {
     let header = table.required_string_as(
         "header",
         "the name of a header, such as x-api-key",
-        credential::header_name,
+        header_name,
     );
     let pattern = table.required_string("pattern", "a regular expression for the whole key");
     let pattern = pattern.and_then(|text| text.parse(pattern::parse));

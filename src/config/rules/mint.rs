@@ -8,7 +8,7 @@ use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::call;
-use crate::config::rules::credential::header_name;
+use crate::config::rules::header::header_name;
 use crate::request::{Base, MintRule, NamePattern, OnReissue, Pointer, UnknownToken};
 
 /// The names of `mint`.

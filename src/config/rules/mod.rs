@@ -1,4 +1,6 @@
 //! The rules of a shop: how its calls are recognised, and what they do.
+//!
+//! More than a dozen files: one for each kind of rule, and one for each part that several kinds share.
 
 pub(crate) mod agreement;
 pub(crate) mod base;
@@ -7,6 +9,7 @@ pub(crate) mod condition;
 pub(crate) mod cookies;
 pub(crate) mod credential;
 pub(crate) mod graphql;
+pub(crate) mod header;
 pub(crate) mod logout;
 pub(crate) mod mint;
 pub(crate) mod refresh;

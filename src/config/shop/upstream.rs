@@ -10,7 +10,7 @@ use crate::config::fault::Fault;
 use crate::config::reading::file::File;
 use crate::config::reading::{TextOrTable, TomlTable, TomlText};
 use crate::config::rules::agreement;
-use crate::config::rules::credential::header_name;
+use crate::config::rules::header::header_name;
 use crate::server::{
     Balance, Check, Endpoint, HashBy, HealthSettings, HttpCheck, Timeouts, UnfitTls,
     UpstreamSettings, UpstreamTls, Upstreams,
