@@ -31,7 +31,7 @@ use crate::cluster::transport::{
 use crate::cluster::{
     Authority, Certificates, ClusterSettings, Invitation, PeerAddress, Proof, Security, StalePolicy,
 };
-use crate::revocation::{Ack, NodeName};
+use crate::revocation::{AckPolicy, NodeName};
 
 /// The inviting node: its folders, and what it knows.
 struct Host {
@@ -163,7 +163,7 @@ fn settings(ca_file: &Path, authority: &Authority, proof: &Proof) -> ClusterSett
             key: PrivateKeyDer::from_pem_slice(proof.key_pem.as_bytes()).unwrap(),
             allow: Vec::new(),
         }),
-        ack: Ack::One,
+        ack: AckPolicy::One,
         initial: false,
         on_stale: StalePolicy::Serve,
         on_isolated: StalePolicy::Refuse,

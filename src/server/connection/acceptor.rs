@@ -19,14 +19,14 @@ use crate::server::process::traffic::Traffic;
 use crate::server::snapshot::SharedSnapshot;
 
 /// Accepts connections.
-pub(crate) struct Acceptor {
+pub(crate) struct ConnectionAcceptor {
     pub(crate) snapshot: SharedSnapshot,
     pub(crate) limiter: Arc<ConnectionLimiter>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traffic: Arc<Traffic>,
 }
 
-impl Acceptor {
+impl ConnectionAcceptor {
     /// A watched stream for a new connection; `None`: a limit is reached.
     pub(crate) fn accept(&self, stream: Stream) -> Option<Stream> {
         let digest = match stream.get_proxy_digest() {
@@ -68,7 +68,7 @@ fn peer_of(stream: &(impl GetSocketDigest + ?Sized)) -> Option<SocketAddr> {
 
 /// Before the handshake: a client that never finishes one takes a permit too.
 #[async_trait]
-impl PreTlsProcess for Acceptor {
+impl PreTlsProcess for ConnectionAcceptor {
     async fn process(&self, socket: &mut Socket) -> pingora::Result<()> {
         let digest = self.take_permit(peer_of(socket))?;
         socket.set_proxy_digest(digest);

@@ -12,7 +12,7 @@ use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 
-use super::acceptor::Acceptor;
+use super::acceptor::ConnectionAcceptor;
 use super::revocation_watch::{RevocationWatch, watched_by};
 use super::state::ConnectionState;
 use crate::request::{ALLOWED, Refusal, Refused};
@@ -24,7 +24,7 @@ use crate::server::snapshot::SharedSnapshot;
 
 /// The service that Pingora runs for each connection.
 pub(crate) struct ConnectionApp {
-    pub(crate) acceptor: Arc<Acceptor>,
+    pub(crate) acceptor: Arc<ConnectionAcceptor>,
     pub(crate) requests: Arc<RequestApp>,
 }
 

@@ -186,7 +186,7 @@ fn look(gate: &Gate, body: &[u8]) -> ControlResult {
 
 /// What an order revokes, at all of its shops.
 #[derive(Default)]
-struct RevocationPlan {
+struct OrderPlan {
     revocations: Vec<Revocation>,
     /// The meanings of the names in them that the journal does not have yet.
     meant: Vec<Revocation>,
@@ -198,7 +198,7 @@ struct RevocationPlan {
     notes: Vec<String>,
 }
 
-impl RevocationPlan {
+impl OrderPlan {
     fn add(&mut self, shop: &Shop, done: ByHand, log_key: &LogKey) {
         self.revocations.extend(done.revocations);
         self.names.push(log_key.name(&done.id).to_string());
@@ -283,13 +283,9 @@ impl Control {
     }
 
     /// What an order would do. A shop that can't carry out an order for all shops is noted.
-    fn plan(
-        &self,
-        gate: &Gate,
-        order: &ControlOrder,
-    ) -> Result<RevocationPlan, (StatusCode, ControlFailure)> {
+    fn plan(&self, gate: &Gate, order: &ControlOrder) -> Result<OrderPlan, (StatusCode, ControlFailure)> {
         let now = clock::now();
-        let mut plan = RevocationPlan::default();
+        let mut plan = OrderPlan::default();
         for shop in shops_of(gate, order)? {
             refuse_token_of_another(gate, shop, &order.target, now)?;
             match shop.by_hand(&order.target, gate.revocations(), now) {

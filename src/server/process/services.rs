@@ -17,7 +17,7 @@ use super::listen::{BoundListener, BoundService};
 use super::sockets::Sockets;
 use super::traffic::DrainingApp;
 use super::watchdog::Watchdog;
-use crate::server::connection::acceptor::Acceptor;
+use crate::server::connection::acceptor::ConnectionAcceptor;
 use crate::server::connection::app::{ConnectionApp, RequestApp};
 use crate::server::connection::limiter::ConnectionLimiter;
 use crate::server::connection::tls;
@@ -111,7 +111,7 @@ fn public(
     h2c: bool,
 ) -> pingora::Result<BoundService<DrainingApp<ConnectionApp>>> {
     let (snapshot, traffic) = (Arc::clone(&proxy.snapshot), Arc::clone(&proxy.traffic));
-    let acceptor = Arc::new(Acceptor {
+    let acceptor = Arc::new(ConnectionAcceptor {
         snapshot: Arc::clone(&snapshot),
         limiter,
         metrics: Arc::clone(&proxy.metrics),
