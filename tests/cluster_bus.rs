@@ -341,7 +341,12 @@ fn two_nodes_of_one_name_are_complained_about() {
     cluster.configure("a", &[("initial", "true")]);
     cluster.start(&["a", "b"]);
     for name in ["a", "b"] {
-        eventually(|| cluster.logged(name, &["another node on the bus has this node's name", "node=a"]));
+        eventually(|| {
+            cluster.logged(
+                name,
+                &["another node on the bus has this node's name", "node=a"],
+            )
+        });
     }
 }
 

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward::clock::{self, UnixTime};
 use doorward::config;
 use doorward::request::{Gate, Named, Refusal, Request, Target, Verdict};
-use doorward::revocation::{Id, Journal, Kind, Revocation, Revocations, Source, Window};
+use doorward::revocation::{Id, IdKind, Journal, Revocation, Revocations, Source, Window};
 use http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use proptest::prelude::*;
@@ -1270,7 +1270,7 @@ fn entries_of_a_version_that_kept_no_meanings_stay_in_force_attacks_a8() {
     let revocations = Revocations::open(&edge.path("data")).unwrap();
     let far = UnixTime::from_seconds(FAR);
     let old = Revocation::Token {
-        id: Id::of(Kind::Token, &[b"main", b"", b"x"]), // no word of the claim
+        id: Id::of(IdKind::Token, &[b"main", b"", b"x"]), // no word of the claim
         window: Window::of(Some(far)),
         until: far,
         source: Source::Verified,

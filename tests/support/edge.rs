@@ -108,7 +108,7 @@ header  = "authorization"
 schemes = ["Bearer"]
 "#
     );
-    opaque_tokens(shop, of_token) + &asked
+    opaque_tokens(shop, of_token) + asked.as_str()
 }
 
 /// Runs the binary on its own, with no edge behind it.

@@ -283,7 +283,11 @@ impl Control {
     }
 
     /// What an order would do. A shop that can't carry out an order for all shops is noted.
-    fn plan(&self, gate: &Gate, order: &ControlOrder) -> Result<OrderPlan, (StatusCode, ControlFailure)> {
+    fn plan(
+        &self,
+        gate: &Gate,
+        order: &ControlOrder,
+    ) -> Result<OrderPlan, (StatusCode, ControlFailure)> {
         let now = clock::now();
         let mut plan = OrderPlan::default();
         for shop in shops_of(gate, order)? {
