@@ -97,7 +97,7 @@ fn imports_are_found_through_everything_that_passes_them_on() {
         let mut files = sources.files.iter();
         files.position(|file| file.place == place).unwrap()
     };
-    let journal = number("revocation/journal.rs");
+    let journal = number("revocation/journal/file.rs");
     assert!(imports[journal].contains(&number("revocation/entry.rs")));
     let circle = circles(&[
         BTreeSet::from([1]),
@@ -306,6 +306,27 @@ fn cited(text: &str, word: &str) -> Vec<u32> {
     numbers
 }
 
+/// The rules of a page that its citations call by a letter and a number, as in `attacks A13` or `_field_f5`.
+fn lettered(text: &str, page: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    let mut rules = Vec::new();
+    for rest in text.split(page).skip(1) {
+        let Some(rest) = rest.strip_prefix(['_', ' ']) else {
+            continue;
+        };
+        let letter = rest.chars().next().filter(char::is_ascii_lowercase);
+        let digits: String = rest
+            .chars()
+            .skip(1)
+            .take_while(char::is_ascii_digit)
+            .collect();
+        if let Some(letter) = letter.filter(|_| !digits.is_empty()) {
+            rules.push(format!("{}{digits}", letter.to_ascii_uppercase()));
+        }
+    }
+    rules
+}
+
 #[test]
 fn every_rule_that_is_cited_by_number_is_explained() {
     let root = env!("CARGO_MANIFEST_DIR");
@@ -323,6 +344,13 @@ fn every_rule_that_is_cited_by_number_is_explained() {
                 for number in cited(&text, word) {
                     let row = format!("| {name} {number} |");
                     assert!(rules.contains(&row), "{}: {name} {number}", file.display());
+                    checked += 1;
+                }
+            }
+            for page in ["attacks", "field"] {
+                for rule in lettered(&text, page) {
+                    let row = format!("| {page} {rule} |");
+                    assert!(rules.contains(&row), "{}: {page} {rule}", file.display());
                     checked += 1;
                 }
             }

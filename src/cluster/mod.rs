@@ -2,7 +2,6 @@
 
 mod backoff;
 mod bus;
-mod bus_settings;
 mod connection;
 mod dialer;
 mod enrolment;
@@ -17,8 +16,7 @@ mod shared;
 mod simulation;
 mod transport;
 
-pub use bus::BusCounts;
-pub use bus_settings::Bus;
+pub use bus::{Bus, BusCounts};
 pub use enrolment::authority::{Authority, AuthorityError, Proof};
 pub use enrolment::certificate_files::{CertificateFiles, Readers};
 pub use enrolment::client::{Application, EnrolledNode, GOSSIP_PORT, JoinError};

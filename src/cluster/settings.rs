@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bus_settings::Bus;
+use super::bus::Bus;
 use super::peer_address::PeerAddress;
 use crate::revocation::{AckPolicy, NodeName, SumKey};
 use rustls::RootCertStore;

@@ -65,7 +65,7 @@ struct Minute {
 }
 
 impl EntryCounts {
-    /// SetCounts entries of `client`, unless that is more than `limit` in this minute. All of them, or none.
+    /// Counts entries of `client`, unless that is more than `limit` in this minute. All of them, or none.
     pub fn admit(&self, client: IpAddr, entries: u32, limit: u32, now: UnixTime) -> bool {
         let mut minute = self.0.lock();
         minute.turn(now);

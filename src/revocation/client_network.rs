@@ -19,6 +19,7 @@ impl ClientNetwork {
     }
 
     /// The network around it that one customer may rent: a /24 of IPv4, a /48 of IPv6.
+    #[must_use]
     pub fn wider(self) -> Self {
         Self(match self.0 {
             IpAddr::V4(address) => {

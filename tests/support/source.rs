@@ -74,6 +74,10 @@ impl SourceFile {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "no other item defines a type"
+)]
 fn type_of(item: &Item) -> Option<String> {
     let name = match item {
         Item::Enum(item) => &item.ident,
@@ -114,6 +118,10 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the others stand for no code of ours"
+)]
 fn attributes_of(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,

@@ -10,7 +10,7 @@ use super::connector::BusConnector;
 use super::entry::{BusEntry, BusSender, DirectMessage, SessionId};
 use super::position::EntryId;
 use super::server::BusError;
-use crate::cluster::bus_settings::Bus;
+use super::settings::Bus;
 use crate::cluster::protocol::frame::Frame;
 use crate::cluster::protocol::peer_clock::PeerClock;
 use crate::cluster::settings::{ClusterSettings, Security};

@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use super::read_limit::{LimitedStream, ReadBudget};
 use super::server::{ANSWER_BYTES_MAX, BusError, BusServer, PATIENCE, late, told};
-use crate::cluster::bus_settings::Bus;
+use super::settings::Bus;
 use crate::revocation::NodeName;
 
 /// How the server is reached.

@@ -58,7 +58,7 @@ async fn carry_out(
                 LinkCommand::Say(Frame::Goodbye(_)) => {}
                 LinkCommand::Say(frame) => send(client, to, frame).await,
                 LinkCommand::Push { origin, after } => {
-                    push(shared, client, to, origin, after).await
+                    push(shared, client, to, origin, after).await;
                 }
                 LinkCommand::Leave => return "this node stops".to_owned(),
                 LinkCommand::Close(why) => return why,

@@ -10,6 +10,7 @@ mod reader;
 mod receiver;
 mod server;
 mod session;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -17,3 +18,4 @@ mod writer;
 pub(super) use client::BusClient;
 pub use client::BusCounts;
 pub(super) use session::{attend, open};
+pub use settings::Bus;

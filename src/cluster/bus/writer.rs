@@ -1,7 +1,7 @@
 //! The writer of the bus: broadcasts of this node's own revocations, straight from the replication log, its pings, and messages
 //! to single nodes.
 //!
-//! The replication_log is the queue of what is to be written: a bus that is slow, or away for hours, costs nothing and delays
+//! The replication log is the queue of what is to be written: a bus that is slow, or away for hours, costs nothing and delays
 //! nothing else. What the replication log no longer keeps is found by comparing sets.
 
 use std::convert::Infallible;

@@ -193,7 +193,7 @@ mod tests {
         let (error, ()) = tokio::join!(refusal(address), serving);
         let text = error.to_string();
         assert!(
-            text.contains("it answers 404 Not SyncFinding to POST /doorward/gossip/1"),
+            text.contains("it answers 404 Not Found to POST /doorward/gossip/1"),
             "{text}"
         );
     }

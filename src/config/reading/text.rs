@@ -99,8 +99,8 @@ impl<'a> TomlText<'a> {
             return self.choose(key, names);
         };
         self.warn_of_former(now);
-        let named = names.iter().find(|(name, _)| name == now);
-        named.map(|(_, value)| *value)
+        let chosen = names.iter().find(|(name, _)| name == now);
+        chosen.map(|(_, value)| *value)
     }
 
     /// The reason may quote the value, so the reason of a secret is not shown.

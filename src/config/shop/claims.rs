@@ -59,7 +59,7 @@ impl ShopClaims {
         hosts
     }
 
-    /// ShopClaims a host, `None` for every host; a fault, if an earlier shop leaves nothing of it.
+    /// Claims a host, `None` for every host; a fault, if an earlier shop leaves nothing of it.
     fn claim(
         &mut self,
         host: Option<&HostPattern>,

@@ -133,7 +133,9 @@ impl File<'_, '_> {
                 Some(keys)
             }
             Err(unfit) => {
-                unfit.iter().for_each(|one| self.report_unfit(one));
+                for one in &unfit {
+                    self.report_unfit(one);
+                }
                 None
             }
         }

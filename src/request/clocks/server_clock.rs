@@ -45,7 +45,7 @@ struct Second {
 /// How many seconds are remembered: enough that one odd answer is alone among them.
 const SECONDS: usize = 8;
 
-/// DateBounds that are further apart prove too little to confirm others: the answer took too long.
+/// Bounds that are further apart prove too little to confirm others: the answer took too long.
 const NARROW_MS: i64 = 3_000;
 
 impl DateBounds {

@@ -31,21 +31,18 @@ pub enum JournalError {
     Unwritable(PathBuf, String),
 }
 
-impl std::error::Error for JournalError {}
-
-impl std::fmt::Display for JournalError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Missing(path, 0) => write!(
-                f,
+impl JournalError {
+    /// What an operator reads who has no journal, or only a copy of one; `None`: it is another error.
+    fn absence(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing(path, 0) => format!(
                 "there is no journal: {} does not exist\n  \
                  help: if this is a new installation, make an empty one: run `doorward init` once\n  \
                  help: otherwise the data folder was renamed or moved, or its disk is not mounted: mount it, put it \
                  back, or correct `data_dir`; with an empty journal, logged-out tokens would work again",
                 path.display()
             ),
-            Self::Missing(path, written) => write!(
-                f,
+            Self::Missing(path, written) => format!(
                 "there is no journal: {} does not exist; it lacks the last {written} rows that were written \
                  to it\n  \
                  help: this is no new installation: the journal was deleted, renamed or moved, or its disk is not \
@@ -55,8 +52,7 @@ impl std::fmt::Display for JournalError {
                 path.display(),
                 Mark::FILE,
             ),
-            Self::Dangling(link, target) => write!(
-                f,
+            Self::Dangling(link, target) => format!(
                 "there is no journal: {} is a link to {}, which does not exist\n  \
                  help: what it leads to was renamed or moved, or its disk is not mounted: mount it, put it back, or \
                  correct the link; with an empty journal, logged-out tokens would work again\n  \
@@ -64,8 +60,7 @@ impl std::fmt::Display for JournalError {
                 link.display(),
                 target.display()
             ),
-            Self::Copied(path) => write!(
-                f,
+            Self::Copied(path) => format!(
                 "the journal {} is a copy: {} beside it is not the file that doorward wrote last, so logouts may be \
                  missing\n  \
                  help: if doorward was stopped when the folder was copied, and did not run since, remove {} and \
@@ -77,6 +72,24 @@ impl std::fmt::Display for JournalError {
                 Mark::FILE,
                 Mark::FILE,
             ),
+            Self::Unreachable(..)
+            | Self::InUse(_)
+            | Self::Corrupt(..)
+            | Self::Behind(..)
+            | Self::Format(..)
+            | Self::Unwritable(..) => return None,
+        })
+    }
+}
+
+impl std::error::Error for JournalError {}
+
+impl std::fmt::Display for JournalError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing(..) | Self::Dangling(..) | Self::Copied(_) => {
+                f.write_str(&self.absence().unwrap_or_default())
+            }
             Self::Unreachable(path, why) => write!(
                 f,
                 "the journal {} can't be opened: {why}\n  \

@@ -112,7 +112,7 @@ impl Journal {
         Self::open_unless(data_dir, |origin| origin == NoteOrigin::Copy)
     }
 
-    /// The same for a node of a cluster: a copy is opened, too, and counts as incomplete, for the other nodes know
+    /// The same for one of several nodes: a copy is opened, too, and counts as incomplete, for the other nodes know
     /// what it may lack.
     pub fn open_syncing(data_dir: &Path) -> Result<Self, JournalError> {
         Self::open_unless(data_dir, |_| false)
@@ -217,7 +217,7 @@ impl Journal {
             let read = begin_read().and_then(|transaction| read_rows(&transaction, &mut each));
             read.map_err(unreadable)?;
             if noted.origin == NoteOrigin::Copy {
-                return Err(JournalError::Copied(path.clone())); // last: a node of a cluster starts with it
+                return Err(JournalError::Copied(path.clone())); // last: one of several nodes starts with it
             }
             let written_at = UnixTime::from_seconds(number("clock"));
             Ok((written_at > UnixTime::EPOCH).then_some(written_at))

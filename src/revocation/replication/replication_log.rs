@@ -123,7 +123,7 @@ pub enum ReceivedRows {
 }
 
 impl ReplicationLog {
-    /// The replication_log of a journal that says this.
+    /// The replication log of a journal that says this.
     pub fn new(own: Origin, vector: &VersionVector) -> Self {
         Self::with_room(own, vector, ROWS_KEPT)
     }

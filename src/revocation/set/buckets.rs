@@ -68,7 +68,7 @@ impl<V: Expiring> BucketTable for IdTable<V> {
     }
 }
 
-/// BucketTable in little more memory than they need: nearly all are sorted and stand side by side, the latest are in a table
+/// Entries in little more memory than they need: nearly all are sorted and stand side by side, the latest are in a table
 /// until that is an eighth of them. A look-up takes longer than in a table.
 pub(super) struct SortedTable<V> {
     settled: Vec<(Id, V)>,
@@ -164,7 +164,7 @@ impl<V: Expiring> BucketTable for SortedTable<V> {
     }
 }
 
-/// BucketTable, and the sum of them, so that comparing them takes no digest of each.
+/// Entries, and the sum of them, so that comparing them takes no digest of each.
 #[derive(Default)]
 pub(super) struct SummedTable<E> {
     pub(super) table: E,

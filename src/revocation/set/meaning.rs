@@ -44,7 +44,7 @@ type MeaningKey = [u8; 4];
 
 /// What was heard of one text.
 struct Pieces {
-    pieces: BTreeMap<u16, [u8; PIECE_BYTES]>,
+    by_number: BTreeMap<u16, [u8; PIECE_BYTES]>,
     /// What they say, once all are there.
     text: Option<String>,
     used: UnixTime,
@@ -76,20 +76,20 @@ impl Meanings {
         if known.len() >= KEYS_MAX && !known.contains_key(&key) {
             forget_oldest(&mut known);
         }
-        let parts = known.entry(key).or_insert_with(|| Pieces {
-            pieces: BTreeMap::new(),
+        let pieces = known.entry(key).or_insert_with(|| Pieces {
+            by_number: BTreeMap::new(),
             text: None,
             used: UnixTime::EPOCH,
             until: UnixTime::EPOCH,
         });
-        let before = (parts.pieces.len(), parts.used, parts.until);
-        if parts.text.is_none() && parts.pieces.len() <= TEXT_BYTES_MAX / PIECE_BYTES {
-            parts.pieces.entry(number).or_insert(piece);
-            parts.text = parts.read(key);
+        let before = (pieces.by_number.len(), pieces.used, pieces.until);
+        if pieces.text.is_none() && pieces.by_number.len() <= TEXT_BYTES_MAX / PIECE_BYTES {
+            pieces.by_number.entry(number).or_insert(piece);
+            pieces.text = pieces.read(key);
         }
-        parts.used = parts.used.max(used);
-        parts.until = parts.until.max(until);
-        if before != (parts.pieces.len(), parts.used, parts.until) {
+        pieces.used = pieces.used.max(used);
+        pieces.until = pieces.until.max(until);
+        if before != (pieces.by_number.len(), pieces.used, pieces.until) {
             self.changes.fetch_add(1, Ordering::Release);
         }
         true
@@ -107,7 +107,7 @@ impl Meanings {
     pub(in crate::revocation) fn drop_ended(&self, now: UnixTime) {
         let mut known = self.known.lock();
         let before = known.len();
-        known.retain(|_, parts| parts.until >= now);
+        known.retain(|_, pieces| pieces.until >= now);
         if known.len() != before {
             self.changes.fetch_add(1, Ordering::Release);
         }
@@ -121,7 +121,10 @@ impl Meanings {
     /// How many cutoffs they are.
     pub(in crate::revocation) fn pieces(&self) -> u64 {
         let known = self.known.lock();
-        known.values().map(|parts| parts.pieces.len() as u64).sum()
+        known
+            .values()
+            .map(|pieces| pieces.by_number.len() as u64)
+            .sum()
     }
 
     /// All that are whole.
@@ -139,10 +142,10 @@ impl Meanings {
     ) -> Vec<Revocation> {
         let key = key_of(text);
         let known = self.known.lock();
-        let is_noted = known.get(&key).is_some_and(|parts| {
-            parts.until >= until
-                && parts.used.plus(Meaning::USED_EVERY) > now
-                && parts.text.as_deref() == Some(text)
+        let is_noted = known.get(&key).is_some_and(|pieces| {
+            pieces.until >= until
+                && pieces.used.plus(Meaning::USED_EVERY) > now
+                && pieces.text.as_deref() == Some(text)
         });
         if is_noted {
             return Vec::new();
@@ -154,8 +157,8 @@ impl Meanings {
     pub(in crate::revocation) fn rows_until(&self, text: &str, until: UnixTime) -> Vec<Revocation> {
         let known = self.known.lock();
         match known.get(&key_of(text)) {
-            Some(parts) if parts.until < until => {
-                rows(text, parts.used, until.plus(Meaning::KEPT_BEYOND))
+            Some(pieces) if pieces.until < until => {
+                rows(text, pieces.used, until.plus(Meaning::KEPT_BEYOND))
             }
             Some(_) | None => Vec::new(),
         }
@@ -173,14 +176,14 @@ impl Pieces {
 
     /// The text, if every piece of it is there.
     fn read(&self, key: MeaningKey) -> Option<String> {
-        let [a, b, c, d, ..] = *self.pieces.get(&0)?;
+        let [a, b, c, d, ..] = *self.by_number.get(&0)?;
         let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).ok()?;
-        if length > TEXT_BYTES_MAX || self.pieces.len() <= length.div_ceil(PIECE_BYTES) {
+        if length > TEXT_BYTES_MAX || self.by_number.len() <= length.div_ceil(PIECE_BYTES) {
             return None;
         }
         let mut bytes = Vec::with_capacity(length + PIECE_BYTES);
         for number in 1..=length.div_ceil(PIECE_BYTES) {
-            bytes.extend_from_slice(self.pieces.get(&u16::try_from(number).ok()?)?);
+            bytes.extend_from_slice(self.by_number.get(&u16::try_from(number).ok()?)?);
         }
         bytes.truncate(length);
         let text = String::from_utf8(bytes).ok()?;
@@ -190,7 +193,7 @@ impl Pieces {
 
 /// Makes room for another one.
 fn forget_oldest(known: &mut BTreeMap<MeaningKey, Pieces>) {
-    let oldest = known.iter().min_by_key(|(_, parts)| parts.used);
+    let oldest = known.iter().min_by_key(|(_, pieces)| pieces.used);
     if let Some(key) = oldest.map(|(key, _)| *key) {
         log::error!(
             "logouts are in force under more than {KEYS_MAX} configurations: what names meant under the oldest is forgotten"

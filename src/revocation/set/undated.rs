@@ -54,7 +54,7 @@ impl EndsByMinute {
     }
 
     fn live_at(&self, now: UnixTime) -> UnverifiedCounts {
-        /// EndsByMinute are whole minutes, and clocks of nodes differ a little.
+        /// Ends are whole minutes, and clocks of nodes differ a little.
         const SLACK: Duration = Duration::from_mins(1);
         let soon = Minutes::up(now.plus(UNCONFIRMED_LIFE + SLACK));
         let (mut over, mut unconfirmed) = (0, 0);
@@ -153,7 +153,7 @@ impl Undated {
         true
     }
 
-    /// SetCounts what is known of an id of unverified sources instead of what was.
+    /// Counts what is known of an id of unverified sources instead of what was.
     fn recount(&self, before: Option<UndatedEntry>, now: Option<UndatedEntry>) {
         let is_unverified = |lone: &UndatedEntry| lone.source != Source::Verified.number();
         let [before, now] = [before, now].map(|lone| lone.filter(is_unverified));

@@ -1,4 +1,4 @@
-//! Streams, which may be silent for long: WebSockets, server-sent events, gRPC.
+//! Streams, which may be silent for long: connections of `WebSocket`, server-sent events, gRPC.
 //!
 //! The time limits of bodies and answers do not apply to them. The customer, the shop, or the revocation of their token
 //! ends them.

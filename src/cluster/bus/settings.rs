@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use redis::{ConnectionAddr, IntoConnectionInfo as _};
 
-use super::peer_address::LOCALHOST;
+use crate::cluster::peer_address::LOCALHOST;
 
 /// A stream of Redis or Valkey.
 #[derive(Clone, PartialEq, Eq)]
