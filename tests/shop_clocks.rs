@@ -153,7 +153,9 @@ fn a_server_that_is_an_hour_off_changes_no_logout_attacks_a7() {
             (offset - f64::from(i32::try_from(off).unwrap())).abs() <= 2.0,
             "{offset}"
         );
-        let is_said = |line: &String| line.contains("WARN") && line.contains("is not believed");
+        let is_said = |line: &String| {
+            line.contains("WARN") && line.contains("further from our clock than clock_offset_max")
+        };
         let times = || edge.log_lines().iter().filter(|line| is_said(line)).count();
         eventually(|| times() == 1);
     }

@@ -289,7 +289,7 @@ fn what_is_said_to_all_is_taken_in_once() {
     let mesh = mesh(rules());
     let steps = apply_broadcast(&mesh, "z", &delta(origin(7), 1, &[9]));
     assert_eq!(steps.imports[0].revocations.len(), 1);
-    assert_eq!(steps.imports[0].progress.reached, [], "nobody is origin 7");
+    assert_eq!(steps.imports[0].progress.reached, [], "no node is origin 7");
     connects(&mesh, false, at(1)); // n is origin 2
     let steps = apply_broadcast(&mesh, "n", &delta(origin(2), 1, &[1, 2]));
     assert_eq!(steps.imports[0].revocations.len(), 2);

@@ -66,7 +66,7 @@ pub enum JoinError {
     /// There is no connection, or it breaks.
     Unreachable(io::Error),
     /// The server is not of the cluster that invited. Nothing was sent to it.
-    Stranger,
+    WrongCluster,
     /// It took too long.
     Late,
     /// The node says no.
@@ -86,8 +86,8 @@ impl fmt::Display for JoinError {
                 f,
                 "{error}\n  help: does it run with [cluster], and can this machine reach it?"
             ),
-            Self::Stranger => f.write_str(
-                "whoever answers there is not of the cluster that invited; nothing was said to it\n  help: is the \
+            Self::WrongCluster => f.write_str(
+                "the node that answers there does not belong to the cluster of this invitation; nothing was sent to it\n  help: is the \
                  address right, is the invitation of that machine, and is the time right on both?",
             ),
             Self::Late => write!(f, "no answer within {} seconds", PATIENCE.as_secs()),
@@ -180,7 +180,7 @@ impl Application<'_> {
         })?;
         if !is_made_for(&node, self.node, key) {
             return Err(JoinError::Unfit(
-                "the certificate was made for somebody else",
+                "the certificate was made for another machine",
             ));
         }
         Ok(())
@@ -259,7 +259,7 @@ impl OneAuthority {
     /// Why there is no answer.
     fn explain(&self, error: io::Error) -> JoinError {
         if self.has_refused.load(Ordering::Relaxed) {
-            JoinError::Stranger
+            JoinError::WrongCluster
         } else {
             JoinError::Unreachable(error)
         }

@@ -236,7 +236,7 @@ impl Listener {
     fn has_heard_nothing(&self) {
         let deadline = clock::instant() + Duration::from_secs(10);
         while self.heard.lock().is_empty() {
-            assert!(clock::instant() < deadline, "nobody came");
+            assert!(clock::instant() < deadline, "no node came");
             thread::yield_now();
         }
         let heard = self.heard.lock();
@@ -407,7 +407,7 @@ fn a_man_in_the_middle_hears_nothing() {
         let middle = Listener::pretending(chain, key_pem, (StatusCode::OK, Vec::new()));
         let outcome = middle.is_asked_by("b", &host.invites());
         let error = outcome.err().unwrap();
-        assert!(matches!(error, JoinError::Stranger), "{what}: {error}");
+        assert!(matches!(error, JoinError::WrongCluster), "{what}: {error}");
         middle.has_heard_nothing();
     }
 }
@@ -423,7 +423,7 @@ fn a_certificate_of_the_cluster_that_is_over_is_a_strangers() {
     let now = clock::now();
     let invitation = Invitation::make(host.home.path(), &authority, None, now).unwrap();
     let outcome = listener.is_asked_by("b", &invitation);
-    assert!(matches!(outcome, Err(JoinError::Stranger)));
+    assert!(matches!(outcome, Err(JoinError::WrongCluster)));
     listener.has_heard_nothing();
 }
 
@@ -591,7 +591,7 @@ fn a_node_makes_way_for_another_if_the_invitation_says_so() {
     assert_eq!(
         *host.heard.lock(),
         expected,
-        "nobody is expected where b was"
+        "no node is expected where b was"
     );
 }
 
@@ -706,7 +706,7 @@ fn an_answer_that_does_not_fit_makes_no_node() {
     later["version"] = 2.into();
     for (what, answer) in [
         (
-            "a key of somebody else",
+            "a key of another node",
             welcome(&for_b, &host.authority, json!([])),
         ),
         (

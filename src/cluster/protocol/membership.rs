@@ -295,8 +295,8 @@ mod tests {
         assert!(!nodes.certify(&name(1), &chain));
         assert!(nodes.is_real(&name(1)) && nodes.has_chain(&chain));
         assert_eq!(nodes.chains(), [chain]);
-        let nobody: NamesOf = Box::new(|_| Vec::new());
-        nodes.examine(&nobody);
+        let no_names: NamesOf = Box::new(|_| Vec::new());
+        nodes.examine(&no_names);
         assert!(!nodes.is_real(&name(1)));
     }
 }

@@ -180,12 +180,12 @@ impl SyncProgress {
             };
         }
         let all_agreed = views.iter().all(|view| view.agreed_with.is_some());
-        let everybody = reached.all_linked && reached.is_bus_heard() && all_agreed;
+        let is_complete = reached.all_linked && reached.is_bus_heard() && all_agreed;
         // Alone on a bus that does not continue from this node's last position, it is unknown what was missed.
         let is_vouched_for = !views.is_empty() || !reached.is_bus_lacking();
-        let everybody = everybody && is_vouched_for;
+        let is_complete = is_complete && is_vouched_for;
         let policy_allows = has_waited && rules.on_isolated == StalePolicy::Serve && all_agreed;
-        if everybody {
+        if is_complete {
             return Ok(match views.len() {
                 0 if reached.bus.is_some() => {
                     "the journal is complete, and no other node is on the bus".to_owned()

@@ -402,7 +402,7 @@ mod tests {
         ledger.answer(ONE, 1, &logout, 1_000);
         assert_eq!(ledger.late(0, ONE, 999), None);
         assert_eq!(ledger.late(0, ONE, 1_000), Some(entry));
-        assert_eq!(ledger.late(0, OTHER, 5_999), None, "it told nobody yet");
+        assert_eq!(ledger.late(0, OTHER, 5_999), None, "it told no node yet");
         ledger.answer(OTHER, 2, &logout, 6_000);
         assert_eq!(ledger.late(0, OTHER, 5_999), None);
         assert_eq!(ledger.late(0, OTHER, 6_000), Some(entry));

@@ -130,7 +130,7 @@ impl Town {
             let Some((sent, why)) = outbox.write(&process.mesh, &mut self.chance) else {
                 return;
             };
-            assert_eq!(why, None, "nobody is hung up on");
+            assert_eq!(why, None, "no node is hung up on");
             for one in sent {
                 if let Sent::Frame(bytes) = one {
                     self.under_way.push_back((to, link(to, from), bytes));

@@ -68,7 +68,7 @@ enum PeerIdentity {
     /// A process on this machine, in plain text.
     Neighbour,
     /// A client without a certificate.
-    Stranger,
+    Unknown,
     /// A client whose certificate has these names.
     TestNode(Vec<NodeName>),
 }
@@ -171,7 +171,7 @@ impl LinkAcceptor {
             ChannelSecurity::Encrypted(tls) => {
                 let (stream, names) = tls.accept(stream).await?;
                 let identity = if names.is_empty() {
-                    PeerIdentity::Stranger
+                    PeerIdentity::Unknown
                 } else {
                     PeerIdentity::TestNode(names)
                 };
@@ -204,13 +204,13 @@ impl LinkAcceptor {
                 self.link(Vec::new(), remote, request, respond, connection)
                     .await
             }
-            (RequestedEndpoint::Gossip, PeerIdentity::Stranger) => {
+            (RequestedEndpoint::Gossip, PeerIdentity::Unknown) => {
                 let error = "it shows no certificate";
                 self.report(remote, io::Error::new(ErrorKind::PermissionDenied, error));
                 answer(connection, respond, StatusCode::FORBIDDEN, Vec::new()).await;
                 Ok(None)
             }
-            (RequestedEndpoint::Join, PeerIdentity::Stranger | PeerIdentity::TestNode(_)) => {
+            (RequestedEndpoint::Join, PeerIdentity::Unknown | PeerIdentity::TestNode(_)) => {
                 let question = self.question(remote, request.into_body());
                 let (status, body) = over(&mut connection, question).await?;
                 answer(connection, respond, status, body).await;
@@ -219,7 +219,7 @@ impl LinkAcceptor {
             (RequestedEndpoint::Join, PeerIdentity::Neighbour)
             | (
                 RequestedEndpoint::LinkEnd,
-                PeerIdentity::Neighbour | PeerIdentity::Stranger | PeerIdentity::TestNode(_),
+                PeerIdentity::Neighbour | PeerIdentity::Unknown | PeerIdentity::TestNode(_),
             ) => {
                 let error = "it asks for something that is not here";
                 self.report(remote, io::Error::new(ErrorKind::InvalidData, error));
@@ -298,7 +298,7 @@ impl PeerIdentity {
         wire.max_concurrent_streams(1)
             .max_header_list_size(HEADERS_BYTES_MAX);
         match self {
-            Self::Stranger => {}
+            Self::Unknown => {}
             Self::Neighbour | Self::TestNode(_) => {
                 wire.initial_window_size(STREAM_WINDOW_BYTES)
                     .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

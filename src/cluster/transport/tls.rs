@@ -139,8 +139,8 @@ pub(super) async fn connect_as_stranger(
     verifier: Arc<dyn ServerCertVerifier>,
 ) -> io::Result<client::TlsStream<TcpStream>> {
     let provider = Arc::new(ring::default_provider());
-    let nobody = Arc::new(NoCertificate);
-    let connected = connect(provider, verifier, nobody, stream, address).await;
+    let no_certificate = Arc::new(NoCertificate);
+    let connected = connect(provider, verifier, no_certificate, stream, address).await;
     let stream = connected.map_err(|error| explained(&error))?;
     speaks_http2(stream.get_ref().1)?;
     Ok(stream)

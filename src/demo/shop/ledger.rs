@@ -69,7 +69,7 @@ impl TokenLedger {
         self.cut_off(&identity.subject, now);
     }
 
-    /// Ends every token of the customer from before `now`. The second of the logout is spared: whoever logs in
+    /// Ends every token of the customer from before `now`. The second of the logout is spared: a customer who logs in
     /// again at once holds a token with the same `iat`.
     pub(super) fn cut_off(&self, subject: &str, now: i64) {
         match self.mood {

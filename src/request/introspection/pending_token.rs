@@ -136,7 +136,7 @@ impl Shop {
         vouched.map_or(token, Token::Confirmed)
     }
 
-    /// Whether only the shop knows the customer of a token, by whom it may be refused.
+    /// Whether only the shop knows the customer of a token, whose cutoff may refuse it.
     pub fn has_hidden_owner(&self, token: &Token) -> bool {
         let is_asked = self.verifier.settings().introspection.is_some();
         match token {

@@ -335,7 +335,7 @@ mod tests {
             !asks("b", 9) && asks("b", 12),
             "it may be the next key's name"
         );
-        assert!(wants(12) && !wants(30), "nobody waits for it any more");
+        assert!(wants(12) && !wants(30), "it is not waited for any more");
     }
 
     #[test]

@@ -128,8 +128,8 @@ fn encrypted(
     ip: IpAddr,
 ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let provider = Arc::new(ring::default_provider());
-    let anybody = Arc::new(AnyCertificate(provider.signature_verification_algorithms));
-    let config = configured(provider, anybody).map_err(io::Error::other)?;
+    let any_certificate = Arc::new(AnyCertificate(provider.signature_verification_algorithms));
+    let config = configured(provider, any_certificate).map_err(io::Error::other)?;
     let connection = ClientConnection::new(Arc::new(config), ServerName::IpAddress(ip.into()));
     Ok(StreamOwned::new(
         connection.map_err(io::Error::other)?,

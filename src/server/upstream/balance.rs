@@ -112,8 +112,8 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn nobody() -> IpAddr {
-        panic!("nobody asked for the address")
+    fn no_client() -> IpAddr {
+        panic!("the address is not asked for")
     }
 
     fn pick(
@@ -123,7 +123,7 @@ mod tests {
         cart: &str,
     ) -> String {
         let head = head(&[("x-cart", cart)]);
-        let server = balance.pick(servers, turn, &head, nobody).unwrap();
+        let server = balance.pick(servers, turn, &head, no_client).unwrap();
         server.address.to_string()
     }
 

@@ -67,8 +67,8 @@ impl World {
         let who = self.spot(machine);
         let first_ms = self.chance.between(0, TICK_MS);
         self.at(first_ms, Event::Tick(who));
-        for whom in self.machines[machine].targets.clone() {
-            self.at(self.now_ms % 3, Event::Dial { who, whom });
+        for callee in self.machines[machine].targets.clone() {
+            self.at(self.now_ms % 3, Event::Dial { who, callee });
         }
     }
 
@@ -93,7 +93,7 @@ impl World {
         let is_alone = now_ms - process.heard_ms > SILENCE_MAX_MS + TICK_MS;
         assert!(
             found.state != SyncPhase::Ready || !is_alone || process.met.is_empty(),
-            "n{machine} is ready and hears nobody of {:?}",
+            "n{machine} is ready and hears none of {:?}",
             process.met
         );
         if found.serves && process.is_initial {

@@ -52,7 +52,7 @@ impl World {
                 let is_made = self.ledger.allows(&revocation);
                 assert!(
                     is_made,
-                    "n{machine} holds {revocation:?}, which nobody made"
+                    "n{machine} holds {revocation:?}, which no node made"
                 );
             }
         }

@@ -54,8 +54,8 @@ pub(crate) enum Event {
     Accident,
     Tick(NodeLife),
     Commit(NodeLife),
-    Dial { who: NodeLife, whom: usize },
-    Connect { who: NodeLife, whom: usize },
+    Dial { who: NodeLife, callee: usize },
+    Connect { who: NodeLife, callee: usize },
     Arrive { connection: u64, end: usize },
     HangUp { who: NodeLife, link: LinkId },
 }
@@ -279,11 +279,11 @@ impl World {
             Event::Accident => self.accident(),
             Event::Tick(who) => self.when_awake(who, event, |world| world.tick(who)),
             Event::Commit(who) => self.when_awake(who, event, |world| world.commit(who.machine)),
-            Event::Dial { who, whom } => {
-                self.when_awake(who, event, |world| world.dial(who, whom));
+            Event::Dial { who, callee } => {
+                self.when_awake(who, event, |world| world.dial(who, callee));
             }
-            Event::Connect { who, whom } => {
-                self.when_awake(who, event, |world| world.connect(who, whom));
+            Event::Connect { who, callee } => {
+                self.when_awake(who, event, |world| world.connect(who, callee));
             }
             Event::Arrive { connection, end } => self.arrive(connection, end),
             Event::HangUp { who, link } => self.when_awake(who, event, |world| {

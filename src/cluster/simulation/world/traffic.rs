@@ -187,7 +187,7 @@ impl World {
         let process = self.process(here.machine);
         process.outboxes.remove(&link);
         let peer = process.mesh.disconnect(link);
-        let peer = peer.map_or("nobody".to_owned(), |peer| peer.to_string());
+        let peer = peer.map_or("no node".to_owned(), |peer| peer.to_string());
         self.tell(format!("n{} lost {peer} on {link}: {why}", here.machine));
         if end == 0 {
             self.process(here.machine).mesh.tried(target);
@@ -203,46 +203,46 @@ impl World {
         }
     }
 
-    pub(crate) fn dial_again(&mut self, who: NodeLife, whom: usize) {
+    pub(crate) fn dial_again(&mut self, who: NodeLife, callee: usize) {
         let after_ms = self.chance.between(50, 2_050);
-        self.at(after_ms, Event::Dial { who, whom });
+        self.at(after_ms, Event::Dial { who, callee });
     }
 
-    pub(crate) fn dial(&mut self, who: NodeLife, whom: usize) {
-        let target = Self::address(whom);
+    pub(crate) fn dial(&mut self, who: NodeLife, callee: usize) {
+        let target = Self::address(callee);
         let mesh = &self.process(who.machine).mesh;
         if !mesh.is_target(target) {
             return;
         }
         if !mesh.is_wanted(target) {
             mesh.tried(target);
-            self.dial_again(who, whom);
+            self.dial_again(who, callee);
             return;
         }
-        let takes_ms = (3 * self.network.paths[who.machine][whom].delay_ms).min(2_000);
+        let takes_ms = (3 * self.network.paths[who.machine][callee].delay_ms).min(2_000);
         let late_ms = self.chance.between(0, 5);
-        self.at(takes_ms + late_ms, Event::Connect { who, whom });
+        self.at(takes_ms + late_ms, Event::Connect { who, callee });
     }
 
-    pub(crate) fn connect(&mut self, who: NodeLife, whom: usize) {
-        let target = Self::address(whom);
-        let is_there = self.machines[whom].process.is_some()
-            && self.machines[whom].paused_until_ms <= self.now_ms
-            && !self.network.paths[who.machine][whom].is_blocked
-            && !self.network.paths[whom][who.machine].is_blocked
+    pub(crate) fn connect(&mut self, who: NodeLife, callee: usize) {
+        let target = Self::address(callee);
+        let is_there = self.machines[callee].process.is_some()
+            && self.machines[callee].paused_until_ms <= self.now_ms
+            && !self.network.paths[who.machine][callee].is_blocked
+            && !self.network.paths[callee][who.machine].is_blocked
             && (self.is_over || !self.chance.one_in(20));
         if !is_there {
             self.process(who.machine).mesh.tried(target);
-            self.dial_again(who, whom);
+            self.dial_again(who, callee);
             return;
         }
-        let ends = [self.spot(who.machine), self.spot(whom)].map(|spot| End {
+        let ends = [self.spot(who.machine), self.spot(callee)].map(|spot| End {
             machine: spot.machine,
             life: spot.life,
         });
         let connection = self.network.connect(ends, target);
         let link = link_of(connection, 0);
-        self.tell(format!("n{} calls n{whom} on {link}", who.machine));
+        self.tell(format!("n{} calls n{callee} on {link}", who.machine));
         for end in 0..2 {
             let machine = ends[end].machine;
             let names = vec![self.machines[ends[1 - end].machine].name.clone()];
