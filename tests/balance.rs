@@ -878,7 +878,7 @@ fn what_makes_no_sense_of_servers_is_a_fault() {
             "[shop.timeouts]\nconnect = \"7d\"",
             "`connect` is out of range",
         ),
-        ("[shop.timeouts]\nwrite = \"1s\"", "unknown key `write`"),
+        ("[shop.timeouts]\nlinger = \"1s\"", "unknown key `linger`"),
     ] {
         let found = faults(more);
         assert!(found.contains(fault), "{more}: {found}");

@@ -575,7 +575,7 @@ fn an_invitation_of_another_cluster_is_of_no_use() {
     let (_, outcome) = joins(&second, "b", there, &word);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert!(
-        outcome.stderr.contains("nothing was said to it"),
+        outcome.stderr.contains("nothing was sent to it"),
         "{outcome:?}"
     );
     let lines = first.log_lines();
