@@ -16,7 +16,7 @@ mod shared;
 mod simulation;
 mod transport;
 
-pub use bus::{Bus, BusCounts};
+pub use bus::{Bus, BusCounts, UnfitBus};
 pub use enrolment::authority::{Authority, AuthorityError, Proof};
 pub use enrolment::certificate_files::{CertificateFiles, Readers};
 pub use enrolment::client::{Application, EnrolledNode, GOSSIP_PORT, JoinError};
@@ -30,3 +30,4 @@ pub use peer_address::PeerAddress;
 pub use protocol::counters::ExchangeCounters;
 pub use protocol::mesh::PeerStatus;
 pub use settings::{Certificates, ClusterSettings, Security, StalePolicy};
+pub use transport::UnfitCertificates;

@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::bus::{self, BusClient, BusCounts};
+use super::bus::{self, BusClient, BusCounts, UnfitBus};
 use super::connection;
 use super::dialer;
 use super::enrolment::joined_nodes::joined;
@@ -24,7 +24,7 @@ use super::protocol::mesh::{Mesh, PeerStatus};
 use super::protocol::readiness::ReadinessPolicy;
 use super::settings::ClusterSettings;
 use super::shared::{Shared, now};
-use super::transport::{EnrolmentHandler, Transport};
+use super::transport::{EnrolmentHandler, Transport, UnfitCertificates};
 use crate::clock;
 use crate::revocation::{Import, NodeName, Origin, Progress, Revocations};
 
@@ -48,9 +48,9 @@ pub enum NodeError {
     /// The address can't be listened on.
     Bind(SocketAddr, io::Error),
     /// The certificates can't be used.
-    Certificates(String),
+    Certificates(UnfitCertificates),
     /// The bus can't be used.
-    Bus(String),
+    Bus(UnfitBus),
     /// The system refuses something else.
     System(io::Error),
 }
@@ -170,7 +170,7 @@ impl Node {
     }
 
     /// Waits until this node may serve, or for so long.
-    pub fn await_standing(&self, patience: Duration) {
+    pub fn await_sync(&self, patience: Duration) {
         let Some(runtime) = &self.runtime else {
             return;
         };
@@ -185,12 +185,12 @@ impl Node {
         });
     }
 
-    /// Obeys other settings, as far as a running node can.
+    /// Takes over other settings, as far as a running node can.
     ///
     /// # Errors
     ///
     /// The certificates can't be used; nothing has changed then.
-    pub fn reconfigure(&self, settings: &ClusterSettings) -> Result<(), String> {
+    pub fn reconfigure(&self, settings: &ClusterSettings) -> Result<(), UnfitCertificates> {
         self.shared.transport.replace(&settings.security)?;
         self.shared.show_certificates(&settings.security);
         let rules = settings.security.digest();

@@ -66,7 +66,7 @@ struct Minute {
 
 impl EntryCounts {
     /// Counts entries of `client`, unless that is more than `limit` in this minute. All of them, or none.
-    pub fn admit(&self, client: IpAddr, entries: u32, limit: u32, now: UnixTime) -> bool {
+    pub fn count_within(&self, client: IpAddr, entries: u32, limit: u32, now: UnixTime) -> bool {
         let mut minute = self.0.lock();
         minute.turn(now);
         let networks = networks_of(client);
@@ -137,7 +137,7 @@ mod tests {
         let clients = EntryCounts::default();
         let at = |client: &str, second| {
             let client = client.parse().unwrap();
-            clients.admit(client, 1, 2, UnixTime::from_seconds(second))
+            clients.count_within(client, 1, 2, UnixTime::from_seconds(second))
         };
         assert!(at("192.0.2.1", 0) && at("192.0.2.1", 1));
         let now = UnixTime::from_seconds(59);
@@ -155,11 +155,15 @@ mod tests {
         for network in ["2001:db8:1:N::1", "192.0.2.N"] {
             let clients = EntryCounts::default();
             let of = |number: u32| network.replace('N', &number.to_string()).parse().unwrap();
-            let admitted = (0..100).filter(|number| clients.admit(of(*number), 1, 2, START));
+            let admitted = (0..100).filter(|number| clients.count_within(of(*number), 1, 2, START));
             assert_eq!(admitted.count(), 2 * WIDER as usize, "{network}");
             assert!(clients.is_over(of(200), 2, START), "{network}");
             let elsewhere = ["2001:db8:2::1", "198.51.100.1"].map(|one| one.parse().unwrap());
-            assert!(elsewhere.iter().all(|one| clients.admit(*one, 2, 2, START)));
+            assert!(
+                elsewhere
+                    .iter()
+                    .all(|one| clients.count_within(*one, 2, 2, START))
+            );
         }
     }
 
@@ -169,7 +173,7 @@ mod tests {
         let clients = EntryCounts::default();
         for number in 0..u16::MAX {
             let client = Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, 1);
-            clients.admit(client.into(), 1, 30, START);
+            clients.count_within(client.into(), 1, 30, START);
         }
         let [narrow, wide] = clients.0.lock().made.each_ref().map(HashMap::len);
         assert_eq!((narrow, wide), (30 * WIDER as usize, 1));
@@ -179,11 +183,14 @@ mod tests {
     fn several_entries_count_all_or_none_and_come_back() {
         let clients = EntryCounts::default();
         let client = "192.0.2.1".parse().unwrap();
-        assert!(!clients.admit(client, 3, 2, START));
-        assert!(clients.admit(client, 2, 2, START), "nothing was counted");
+        assert!(!clients.count_within(client, 3, 2, START));
+        assert!(
+            clients.count_within(client, 2, 2, START),
+            "nothing was counted"
+        );
         clients.give_back(client, 2, UnixTime::from_seconds(60));
-        assert!(clients.admit(client, 2, 2, UnixTime::from_seconds(60)));
+        assert!(clients.count_within(client, 2, 2, UnixTime::from_seconds(60)));
         clients.give_back(client, 1, UnixTime::from_seconds(61));
-        assert!(clients.admit(client, 1, 2, UnixTime::from_seconds(61)));
+        assert!(clients.count_within(client, 1, 2, UnixTime::from_seconds(61)));
     }
 }

@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 
 impl Revocations {
     /// Whether a client may make these, as far as unverified credentials ask for them. If so, they count in its share.
-    pub fn admit(
+    pub fn admit_unverified(
         &self,
         client: IpAddr,
         revocations: &[Revocation],
@@ -25,7 +25,7 @@ impl Revocations {
             return Err(OverLimit::Shop);
         }
         let limit = allowance.per_client_minute;
-        let is_admitted = self.clients.admit(client, entries, limit, now);
+        let is_admitted = self.clients.count_within(client, entries, limit, now);
         is_admitted.then_some(()).ok_or(OverLimit::Client)
     }
 
@@ -50,7 +50,7 @@ impl Revocations {
         let limit = allowance.per_client_minute.saturating_mul(WIDER);
         entries == 0
             || self.has_room(revocations, allowance, now)
-                && self.borne_out.admit(client, entries, limit, now)
+                && self.borne_out.count_within(client, entries, limit, now)
     }
 
     /// Whether a shop has room for these, as far as unverified credentials ask for them.

@@ -25,8 +25,7 @@ use super::snapshot::SharedSnapshot;
 use super::snapshot::longest_life;
 use super::upstream;
 use crate::clock;
-use crate::cluster::Node;
-use crate::cluster::{Bus, ClusterSettings, Security};
+use crate::cluster::{Bus, ClusterSettings, Node, Security, UnfitCertificates};
 use crate::request::Shop;
 use crate::revocation::NodeName;
 
@@ -167,7 +166,7 @@ impl Reloader {
             return Err(ReloadError::NoKeys(shop.name.clone()));
         }
         if let (Some(node), Some(cluster)) = (&self.node, &loaded.server.cluster) {
-            let unfit = |why| ReloadError::Faults(format!("error: {why}"));
+            let unfit = |why: UnfitCertificates| ReloadError::Faults(format!("error: {why}"));
             node.reconfigure(cluster).map_err(unfit)?;
         }
         next.gate.honour_meanings(clock::now());

@@ -90,7 +90,7 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
     let snapshot = first_snapshot(settings.site, shops, &revocations);
     let keys = get_ready(&snapshot)?;
     if let Some(node) = &node {
-        node.await_standing(CLUSTER_PATIENCE);
+        node.await_sync(CLUSTER_PATIENCE);
     }
     let limiter = Arc::new(ConnectionLimiter::at_most(descriptors::raise(
         &snapshot.load().limits,

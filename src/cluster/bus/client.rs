@@ -11,6 +11,7 @@ use super::entry::{BusEntry, BusSender, DirectMessage, SessionId};
 use super::position::EntryId;
 use super::server::BusError;
 use super::settings::Bus;
+use super::unfit::UnfitBus;
 use crate::cluster::protocol::frame::Frame;
 use crate::cluster::protocol::peer_clock::PeerClock;
 use crate::cluster::settings::{ClusterSettings, Security};
@@ -67,13 +68,13 @@ pub struct BusCounts {
 impl BusClient {
     /// # Errors
     ///
-    /// Says what is wrong with the bus's address or authorities, for the operator to read.
+    /// The bus's address or authorities can't be used.
     pub(super) fn new(
         bus: &Bus,
         settings: &ClusterSettings,
         messages: mpsc::Sender<DirectMessage>,
         own_number: u64,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, UnfitBus> {
         Ok(Self {
             door: BusConnector::to(bus)?,
             bus: bus.clone(),

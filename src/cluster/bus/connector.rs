@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::read_limit::{LimitedStream, ReadBudget};
 use super::server::{ANSWER_BYTES_MAX, BusError, BusServer, PATIENCE, late, told};
 use super::settings::Bus;
+use super::unfit::UnfitBus;
 use crate::revocation::NodeName;
 
 /// How the server is reached.
@@ -38,10 +39,13 @@ impl BusConnector {
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the address or the authorities, for the operator to read.
-    pub(super) fn to(bus: &Bus) -> Result<Self, String> {
-        let unfit = |_| "the address of the bus does not fit".to_owned();
-        let info: ConnectionInfo = bus.url.as_str().into_connection_info().map_err(unfit)?;
+    /// The address or the authorities can't be used.
+    pub(super) fn to(bus: &Bus) -> Result<Self, UnfitBus> {
+        let info: ConnectionInfo = bus
+            .url
+            .as_str()
+            .into_connection_info()
+            .map_err(|_| UnfitBus::Address)?;
         let login = info.redis_settings().clone();
         let login = login
             .set_skip_set_lib_name() // one right less that is needed
@@ -106,33 +110,32 @@ const MEANINGS: [(&str, &str); 3] = [
     ("expired", "its certificate has ended, by our clock"),
 ];
 
-fn tls_to(bus: &Bus) -> Result<(Arc<ClientConfig>, ServerName<'static>), String> {
+fn tls_to(bus: &Bus) -> Result<(Arc<ClientConfig>, ServerName<'static>), UnfitBus> {
     let name = ServerName::try_from(bus.host().to_owned());
-    let name = name.map_err(|_| "the host of the bus can't be verified".to_owned())?;
+    let name = name.map_err(|_| UnfitBus::Host)?;
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(UnfitBus::Tls)?
         .with_root_certificates(authorities(bus)?)
         .with_no_client_auth();
     Ok((Arc::new(config), name))
 }
 
 /// The authorities of the server's certificate: from the configured file, or the system's.
-fn authorities(bus: &Bus) -> Result<RootCertStore, String> {
+fn authorities(bus: &Bus) -> Result<RootCertStore, UnfitBus> {
     let mut roots = RootCertStore::empty();
     let Some(pem) = &bus.authorities_pem else {
         let found = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
-            return Err("the system knows no authorities: name some in `bus_ca_file`".to_owned());
+            return Err(UnfitBus::NoAuthorities);
         }
         return Ok(roots);
     };
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let unfit = "`bus_ca_file` has a certificate that can't be read";
-        let certificate = certificate.map_err(|_| unfit.to_owned())?;
-        roots.add(certificate).map_err(|_| unfit.to_owned())?;
+        let certificate = certificate.map_err(|_| UnfitBus::Authority)?;
+        roots.add(certificate).map_err(|_| UnfitBus::Authority)?;
     }
     Ok(roots)
 }

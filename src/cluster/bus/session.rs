@@ -16,6 +16,7 @@ use super::position::{EntryId, Loss};
 use super::reader::BusReader;
 use super::server::{BusError, BusServer, NewEntry};
 use super::settings::Bus;
+use super::unfit::UnfitBus;
 use super::writer::BusWriter;
 use crate::cluster::backoff::{pause, warning_limit};
 use crate::cluster::settings::ClusterSettings;
@@ -32,12 +33,12 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 ///
-/// Says what is wrong with the bus's address or authorities, for the operator to read.
+/// The bus's address or authorities can't be used.
 pub(crate) fn open(
     bus: &Bus,
     settings: &ClusterSettings,
     replication_log: &ReplicationLog,
-) -> Result<(Arc<BusClient>, BusWriter), String> {
+) -> Result<(Arc<BusClient>, BusWriter), UnfitBus> {
     let (messages, inbox) = mpsc::channel(MESSAGES_MAX);
     let client = BusClient::new(bus, settings, messages, replication_log.own().1)?;
     Ok((Arc::new(client), BusWriter::new(inbox, replication_log)))

@@ -157,7 +157,7 @@ impl EnrolmentServer {
         let found = secret.map(|secret| StoredInvitation::find(&self.data_dir, secret, now));
         let found = found.transpose().map_err(|error| ours(&error))?;
         found.flatten().ok_or_else(|| {
-            self.failures.admit(client, 1, FAILURES_MAX, now);
+            self.failures.count_within(client, 1, FAILURES_MAX, now);
             let why = "the invitation is unknown there, was used, or is over; `doorward cluster invite` on that \
                        machine makes another";
             (StatusCode::FORBIDDEN, why.to_owned())

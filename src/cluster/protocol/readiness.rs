@@ -104,12 +104,12 @@ impl SyncProgress {
         }
         if !self.is_settled() {
             let may = match skew_ms {
-                Some(skew_ms) if !self.is_forced => Err(off_by(skew_ms)),
+                Some(skew_ms) if !self.is_forced => Knowledge::Lacking(off_by(skew_ms)),
                 Some(_) | None => self.knows_enough(rules, views, reached, now_ms),
             };
             match may {
-                Ok(because) => self.because = because,
-                Err(why) => {
+                Knowledge::Enough(because) => self.because = because,
+                Knowledge::Lacking(why) => {
                     self.state = SyncPhase::Syncing;
                     return SyncFinding {
                         state: SyncPhase::Syncing,
@@ -156,17 +156,17 @@ impl SyncProgress {
         views: &[PeerView],
         reached: Reachability,
         now_ms: u64,
-    ) -> Result<String, String> {
+    ) -> Knowledge {
         let knew_all = |state: SyncPhase| matches!(state, SyncPhase::Ready | SyncPhase::Stale);
         let has_agreed = |view: &&PeerView| view.agreed_with.is_some_and(knew_all);
         if let Some(view) = views.iter().find(has_agreed) {
-            return Ok(format!("compared with {}", view.node));
+            return Knowledge::Enough(format!("compared with {}", view.node));
         }
         if self.is_forced {
-            return Ok("by the operator's order".to_owned());
+            return Knowledge::Enough("by the operator's order".to_owned());
         }
         if let Some(view) = views.iter().find(|view| knew_all(view.state)) {
-            return Err(format!("comparing with {}", view.node));
+            return Knowledge::Lacking(format!("comparing with {}", view.node));
         }
         let has_waited = now_ms.saturating_sub(self.since_ms) >= rules.bootstrap_timeout_ms;
         let some_complete = self.is_complete || views.iter().any(|view| view.is_complete);
@@ -174,9 +174,9 @@ impl SyncProgress {
             let all_tried = reached.all_tried && reached.is_bus_heard();
             let may_begin = rules.initial && (all_tried || has_waited);
             return if may_begin {
-                Ok(FIRST_OF_ALL.to_owned())
+                Knowledge::Enough(FIRST_OF_ALL.to_owned())
             } else {
-                Err(nothing_known(reached))
+                Knowledge::Lacking(nothing_known(reached))
             };
         }
         let all_agreed = views.iter().all(|view| view.agreed_with.is_some());
@@ -186,7 +186,7 @@ impl SyncProgress {
         let is_complete = is_complete && is_vouched_for;
         let policy_allows = has_waited && rules.on_isolated == StalePolicy::Serve && all_agreed;
         if is_complete {
-            return Ok(match views.len() {
+            return Knowledge::Enough(match views.len() {
                 0 if reached.bus.is_some() => {
                     "the journal is complete, and no other node is on the bus".to_owned()
                 }
@@ -195,7 +195,9 @@ impl SyncProgress {
             });
         }
         if self.is_complete && policy_allows {
-            return Ok("no ready node was found, and `on_isolated` is \"serve\"".to_owned());
+            return Knowledge::Enough(
+                "no ready node was found, and `on_isolated` is \"serve\"".to_owned(),
+            );
         }
         let bus = match reached.bus {
             Some(bus) if !bus.is_everybody_heard => ", and the bus is not read yet",
@@ -207,7 +209,7 @@ impl SyncProgress {
             views.len(),
             reached.others.max(views.len()),
         );
-        Err(if has_waited {
+        Knowledge::Lacking(if has_waited {
             format!(
                 "{waiting}; bring the others back, or let this node serve without them: \
                  `doorward cluster force-ready`"
@@ -216,6 +218,12 @@ impl SyncProgress {
             waiting
         })
     }
+}
+
+/// Whether everything is known that was in force, and why, for the operator to read.
+enum Knowledge {
+    Enough(String),
+    Lacking(String),
 }
 
 impl Reachability {

@@ -14,6 +14,7 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 
+use super::unfit_certificates::UnfitCertificates;
 use crate::revocation::NodeName;
 
 /// How many names of a rejected certificate are logged.
@@ -37,12 +38,14 @@ pub(super) struct CertificateVerifier {
 }
 
 impl CertificateRules {
-    /// Says what is wrong with the authorities, for the operator to read.
+    /// # Errors
+    ///
+    /// The authorities can't be used.
     pub(super) fn new(
         provider: Arc<CryptoProvider>,
         authorities: Arc<RootCertStore>,
         allow: Vec<NodeName>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, UnfitCertificates> {
         let clients = WebPkiClientVerifier::builder_with_provider(
             Arc::clone(&authorities),
             Arc::clone(&provider),
@@ -51,7 +54,7 @@ impl CertificateRules {
         Ok(Self {
             provider,
             authorities,
-            clients: clients.map_err(|error| format!("ca_file: {error}"))?,
+            clients: clients.map_err(UnfitCertificates::Authorities)?,
             allow,
         })
     }

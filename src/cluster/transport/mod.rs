@@ -19,6 +19,7 @@ mod names;
 mod security;
 mod stream;
 mod tls;
+mod unfit_certificates;
 
 pub(super) use accept::{EnrolmentHandler, IncomingLink, QUESTION_BYTES_MAX};
 pub(super) use dial::ask_to_join;
@@ -28,3 +29,4 @@ pub(super) use impostor::{ReceivedRequests, pretend};
 pub(super) use link::Link;
 pub(super) use names::resolve;
 pub(super) use security::Transport;
+pub use unfit_certificates::UnfitCertificates;

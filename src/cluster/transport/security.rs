@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::tls::Tls;
+use super::unfit_certificates::UnfitCertificates;
 use crate::cluster::settings::Security;
 use crate::revocation::NodeName;
 
@@ -24,8 +25,8 @@ pub(super) enum ChannelSecurity {
 impl Transport {
     /// # Errors
     ///
-    /// Says what is wrong with the certificates, for the operator to read.
-    pub(crate) fn new(security: &Security) -> Result<Self, String> {
+    /// The certificates can't be used.
+    pub(crate) fn new(security: &Security) -> Result<Self, UnfitCertificates> {
         Ok(Self(ArcSwap::from_pointee(ChannelSecurity::of(security)?)))
     }
 
@@ -46,15 +47,15 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the certificates; nothing has changed then.
-    pub(crate) fn replace(&self, security: &Security) -> Result<(), String> {
+    /// The certificates can't be used; nothing has changed then.
+    pub(crate) fn replace(&self, security: &Security) -> Result<(), UnfitCertificates> {
         self.0.store(ChannelSecurity::of(security)?.into());
         Ok(())
     }
 }
 
 impl ChannelSecurity {
-    fn of(security: &Security) -> Result<Self, String> {
+    fn of(security: &Security) -> Result<Self, UnfitCertificates> {
         match security {
             Security::Loopback => Ok(Self::Plain),
             Security::Certificates(certificates) => Tls::new(certificates).map(Self::Encrypted),

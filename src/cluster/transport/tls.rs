@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::certificate_verifier::{CertificateRules, CertificateVerifier};
+use super::unfit_certificates::UnfitCertificates;
 use crate::clock;
 use crate::cluster::settings::Certificates;
 use crate::revocation::NodeName;
@@ -45,12 +46,13 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Says what is wrong with the certificates, for the operator to read.
-    pub(super) fn new(certificates: &Certificates) -> Result<Self, String> {
+    /// # Errors
+    ///
+    /// The key or the authorities can't be used.
+    pub(super) fn new(certificates: &Certificates) -> Result<Self, UnfitCertificates> {
         let provider = Arc::new(ring::default_provider());
         let (chain, key) = (certificates.chain.clone(), certificates.key.clone_key());
-        let own = CertifiedKey::from_der(chain, key, &provider)
-            .map_err(|error| format!("key_file does not fit cert_file: {error}"))?;
+        let own = CertifiedKey::from_der(chain, key, &provider).map_err(UnfitCertificates::Key)?;
         let authorities = Arc::clone(&certificates.authorities);
         let rules = CertificateRules::new(provider, authorities, certificates.allow.clone())?;
         Ok(Self {

@@ -240,9 +240,9 @@ impl Set {
     }
 
     /// Whether there is room for what another node tells of; see [`Meaning`].
-    pub fn admits(&self, revocation: &Revocation) -> bool {
+    pub fn has_room_for(&self, revocation: &Revocation) -> bool {
         match revocation {
-            Revocation::Cutoff { id, .. } => self.meanings.admits(id),
+            Revocation::Cutoff { id, .. } => self.meanings.has_room_for(id),
             Revocation::Token { .. } | Revocation::Date { .. } => true,
         }
     }

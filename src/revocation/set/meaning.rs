@@ -96,7 +96,7 @@ impl Meanings {
     }
 
     /// Whether a cutoff that another node tells of may be put in force: a piece of a meaning only as long as there is room.
-    pub(in crate::revocation) fn admits(&self, id: &Id) -> bool {
+    pub(in crate::revocation) fn has_room_for(&self, id: &Id) -> bool {
         read(id).is_none_or(|(key, ..)| {
             let known = self.known.lock();
             known.len() < KEYS_OF_OTHERS_MAX || known.contains_key(&key)
@@ -300,7 +300,7 @@ mod tests {
         let admitted = |text: &str| {
             let rows = rows(text, NOW.plus(DAY), NOW.plus(DAY));
             let all = rows.iter().all(|row| match row {
-                Revocation::Cutoff { id, .. } => meanings.admits(id),
+                Revocation::Cutoff { id, .. } => meanings.has_room_for(id),
                 Revocation::Token { .. } | Revocation::Date { .. } => true,
             });
             if all {

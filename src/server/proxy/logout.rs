@@ -89,7 +89,12 @@ impl Proxy {
         let (order, quota) = match logout.order() {
             LogoutOrder::ShopFirst => (LogoutOrder::ShopFirst, QuotaUse::Unused), // only entries that the shop confirms are stored
             order @ (LogoutOrder::AtOnce | LogoutOrder::TokensFirst) => {
-                match set.admit(client, &provisional, logout.shop.allowance, clock::now()) {
+                match set.admit_unverified(
+                    client,
+                    &provisional,
+                    logout.shop.allowance,
+                    clock::now(),
+                ) {
                     Ok(()) => (order, QuotaUse::Used),
                     // The shop may still confirm it.
                     Err(over) if logout.is_heard() => {
@@ -363,7 +368,7 @@ impl PendingLogout {
         if is_stored {
             return Ok(Vec::new());
         }
-        let admitted = set.admit(self.client, &provisional, allowance, now);
+        let admitted = set.admit_unverified(self.client, &provisional, allowance, now);
         admitted.map_err(|_| Refusal::TooManyLogouts)?;
         Ok(provisional)
     }

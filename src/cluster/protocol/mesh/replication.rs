@@ -216,7 +216,7 @@ impl Mesh {
         let mut news = Vec::new();
         for revocation in rows.iter().filter_map(Row::revocation) {
             let revocation = self.limits.limit_row(revocation, now.wall());
-            if self.set.admits(&revocation) && self.set.insert(&revocation, now.wall()) {
+            if self.set.has_room_for(&revocation) && self.set.insert(&revocation, now.wall()) {
                 news.push(revocation);
             }
         }
