@@ -377,6 +377,7 @@ mod tests {
         assert!(
             error
                 .unwrap_err()
+                .to_string()
                 .contains("key_file does not fit cert_file")
         );
         assert!(Arc::ptr_eq(&before, &transport.security()));
