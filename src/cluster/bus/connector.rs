@@ -19,8 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use super::read_limit::{LimitedStream, ReadBudget};
 use super::server::{ANSWER_BYTES_MAX, BusError, BusServer, PATIENCE, late, told};
-use super::settings::Bus;
-use super::unfit::UnfitBus;
+use super::settings::{Bus, UnfitBus};
 use crate::revocation::NodeName;
 
 /// How the server is reached.

@@ -13,11 +13,9 @@ mod session;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod unfit;
 mod writer;
 
 pub(super) use client::BusClient;
 pub use client::BusCounts;
 pub(super) use session::{attend, open};
-pub use settings::Bus;
-pub use unfit::UnfitBus;
+pub use settings::{Bus, UnfitBus};
