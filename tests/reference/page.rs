@@ -20,7 +20,7 @@ pub fn compare(name: &str, expected: &str) {
     assert!(page == expected, "{hint}");
 }
 
-/// A page with its title, and the note that nobody should edit it.
+/// A page with its title, and the note that it is generated.
 pub fn page(title: &str, source: &str, intro: &str) -> String {
     format!(
         "# {title}\n\n<!-- Written by tests/reference from {source}. Do not edit. -->\n\n{intro}\n"
