@@ -117,7 +117,7 @@ impl Browser {
     #[track_caller]
     pub(crate) fn sees(&self, condition: &str) {
         let begun = clock::instant();
-        while self.run(&format!("return Boolean({condition});")) != json!(true) {
+        while !self.is_true(condition) {
             let told = || format!("never: {condition}\n{}", self.console().join("\n"));
             assert!(
                 clock::instant().duration_since(begun) < PATIENCE,
@@ -125,6 +125,15 @@ impl Browser {
                 told()
             );
         }
+    }
+
+    /// Whether this is true of the page; of one that goes away meanwhile, nothing is. It waits for no promise: that of a
+    /// page that was left is never kept.
+    fn is_true(&self, condition: &str) -> bool {
+        let code = format!("return Boolean({condition});");
+        let driver = self.driver.as_ref().unwrap();
+        let answer = self.runtime.block_on(driver.execute(code, vec![]));
+        answer.is_ok_and(|answer| *answer.json() == json!(true))
     }
 
     #[track_caller]
