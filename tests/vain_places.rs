@@ -3,8 +3,12 @@
 
 mod support;
 
+use std::sync::atomic::Ordering;
+
+use doorward::clock;
+use doorward::request::{BodyNeed, BodyPlan, Request, Verdict};
 use serde_json::json;
-use support::{Customer, Edge, eventually, request, shop_table, stateless_bagisto};
+use support::{Customer, Edge, bare_gate, eventually, request, shop_table, stateless_bagisto};
 
 const PLACES: &str = r#"
 [[shop.credential]]
@@ -50,6 +54,39 @@ fn a_place_that_never_holds_a_token_is_named_field_f3() {
     let text = health.text();
     let line = "[!] place of shop main, header x-session: 0 tokens, 100 other values";
     assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn a_request_whose_body_is_only_swept_is_counted_once() {
+    let refresh = "[[shop.credential]]\nbody = \"/refresh_token\"\nat = [\"refresh\"]\n";
+    let (gate, _home) = bare_gate(&format!("{PLACES}{refresh}"));
+    let shop = &gate.shops()[0];
+    let now = clock::now();
+    let head = http::Request::post("/cart")
+        .header("host", "shop.example.com")
+        .header("content-type", "application/json")
+        .header("content-length", "2")
+        .header("authorization", "Basic YWxpY2U6c2VjcmV0")
+        .header("x-session", "other");
+    let (head, ()) = head.body(()).unwrap().into_parts();
+    let arrived = gate.arrive(&Request::new(&head, None));
+    let plan = arrived.and_then(|arrived| arrived.body_plan(now));
+    let Ok(BodyPlan {
+        need: BodyNeed::Sweep,
+        is_counted: true,
+        ..
+    }) = plan
+    else {
+        panic!("judged by its head, and then by its body");
+    };
+    let Ok(mut arrived) = gate.arrive(&Request::new(&head, Some(b"{}"))) else {
+        panic!("every host is the shop's");
+    };
+    arrived.note_counted();
+    assert!(matches!(arrived.judge(now), Ok(Verdict::Forward { .. })));
+    assert_eq!(shop.judged.load(Ordering::Relaxed), 1);
+    let held = shop.places.iter().map(|place| place.counts.unreadable());
+    assert_eq!(held.collect::<Vec<_>>(), [1, 1, 0]);
 }
 
 #[test]

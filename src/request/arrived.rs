@@ -22,6 +22,8 @@ pub struct Arrived<'g, 'r> {
     purpose: Result<Purpose<'g>, Refusal>,
     /// Whether its shop was asked about its tokens.
     pub(super) asked: Asked,
+    /// Whether it is counted already: it was judged before, by its head alone or without what its shop says.
+    pub(super) is_counted: bool,
 }
 
 /// What must be read of a request's body before it is judged.
@@ -33,6 +35,8 @@ pub struct BodyPlan<'g> {
     /// Whether the request goes to the shop all the same if its body can't be read so far. An upload is never refused for its
     /// size where no rule is about it.
     pub passes_unread: bool,
+    /// Whether it was judged by its head, and is counted: see [`Arrived::note_counted`].
+    pub is_counted: bool,
 }
 
 impl Gate {
@@ -47,6 +51,7 @@ impl Gate {
             view,
             purpose,
             asked: Asked::No,
+            is_counted: false,
         })
     }
 
@@ -70,25 +75,36 @@ impl<'g> Arrived<'g, '_> {
         let need = self.shop.body_need(&self.view, self.purpose, of_rules);
         let is_visit = matches!(self.purpose, Ok(Purpose::Visit(_)));
         let is_only_swept = is_visit && (of_rules, need) == (BodyNeed::None, BodyNeed::Sweep);
-        if is_only_swept
-            && let Err(refused) = self.judge(now)
-            && !refused.refusal.is_passing()
-        {
-            return Err(refused);
+        let mut is_counted = false;
+        if is_only_swept {
+            match self.judge(now) {
+                Ok(_) => is_counted = true,
+                Err(refused) if refused.refusal.is_passing() => {}
+                Err(refused) => return Err(refused),
+            }
         }
         let forwards = self.shop.graphql.unread_body == UnreadBody::Forward;
         Ok(BodyPlan {
             shop: self.shop,
             need,
             passes_unread: forwards || need != BodyNeed::Whole,
+            is_counted,
         })
     }
 
-    /// The verdict.
+    /// The verdict. A request is counted once, and not before its credentials can be judged.
     pub fn judge(&self, now: UnixTime) -> Result<Verdict<'g>, Refused<'g>> {
-        let shop = self.shop;
         self.gate.honour_meanings(now);
-        shop.note_judged();
+        let judged = self.decide(now);
+        let is_passing = |refused: &Refused<'_>| refused.refusal.is_passing();
+        if !self.is_counted && !judged.as_ref().is_err_and(is_passing) {
+            self.shop.note_judged();
+        }
+        judged
+    }
+
+    fn decide(&self, now: UnixTime) -> Result<Verdict<'g>, Refused<'g>> {
+        let shop = self.shop;
         let purpose = self.purpose.map_err(Refused::by(shop))?;
         let mut aside = DeadCookies::under(shop.dead_cookie);
         let judged = match purpose {
@@ -111,6 +127,12 @@ impl<'g> Arrived<'g, '_> {
     /// Its shop was asked about its tokens: the next verdict rests on what the shop said.
     pub fn note_asked(&mut self) {
         self.asked = Asked::Yes;
+        self.is_counted = true;
+    }
+
+    /// It was judged by its head before its body was read ([`BodyPlan::is_counted`]): it is not counted again.
+    pub fn note_counted(&mut self) {
+        self.is_counted = true;
     }
 
     /// Whether it looks like a logout and is under no rule: a sign that a rule is missing, or stands elsewhere.
@@ -129,6 +151,13 @@ impl<'g> Arrived<'g, '_> {
     pub(super) fn credentials(&self, purpose: Purpose<'_>) -> Result<Credentials<'_>, Refusal> {
         let token_of_path = self.shop.token_of_path(purpose, &self.view.path);
         let occasion = purpose.occasion();
-        credential::take_all(&self.shop.places, occasion, &self.view, token_of_path)
+        let counts = !self.is_counted;
+        credential::take_all(
+            &self.shop.places,
+            occasion,
+            &self.view,
+            token_of_path,
+            counts,
+        )
     }
 }

@@ -1,6 +1,7 @@
 //! Whether one credential is alive: what every request asks of each of its tokens.
 
 use super::answers::Refusal;
+use super::arrived::Arrived;
 use super::credential::Credential;
 use super::gate::Gate;
 use super::shop::Shop;
@@ -8,22 +9,26 @@ use super::token::Token;
 use crate::clock::UnixTime;
 use crate::revocation::Cause;
 
-impl Gate {
+impl Arrived<'_, '_> {
     /// The token of a credential, unless that is bad or dead.
     pub(super) fn live_token(
         &self,
-        shop: &Shop,
         credential: &Credential<'_>,
         now: UnixTime,
     ) -> Result<Token, Refusal> {
+        let (gate, shop) = (self.gate, self.shop);
         let read = shop.token(credential, now);
-        credential.count(read.as_ref().err());
+        if !self.is_counted {
+            credential.count(read.as_ref().err());
+        }
         let token = read?;
-        self.refuse_revoked(shop, &token)?;
-        self.date(shop, &token, now);
+        gate.refuse_revoked(shop, &token)?;
+        gate.date(shop, &token, now);
         Ok(token)
     }
+}
 
+impl Gate {
     /// A node that may not know all that was revoked judges no credential. Guests pass.
     pub(super) fn refuse_unsynced(&self, is_guest: bool, now: UnixTime) -> Result<(), Refusal> {
         if is_guest || self.revocations.sync_state().may_judge(now) {

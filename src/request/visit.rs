@@ -36,7 +36,7 @@ impl<'g> Arrived<'g, '_> {
         let (mut alive, mut watched) = (AllPresented::new(), Tokens::new());
         for credential in credentials {
             let counts = credential.counts_at(occasion);
-            match gate.live_token(shop, &credential, now) {
+            match self.live_token(&credential, now) {
                 Ok(token) if counts => alive.push(Presented { token, credential }),
                 Ok(token) => watched.push(token),
                 Err(refusal) if credential.is_ignored(refusal, counts) => {}

@@ -31,18 +31,20 @@ const READINGS_MAX: usize = 96;
 /// Takes every credential out of a request, those of other occasions included: each of them may be dead.
 ///
 /// Of bodies, only what is looked for on this occasion: [`texts_of`] finds the rest. `token_of_path` is what a rule
-/// names as the token in the path.
+/// names as the token in the path. `counts`: whether what the places hold is counted.
 pub(in crate::request) fn take_all<'a>(
     places: &'a [Place],
     occasion: Occasion,
     view: &'a RequestView<'_>,
     token_of_path: Option<&'a str>,
+    counts: bool,
 ) -> Result<Credentials<'a>, Refusal> {
     let request: &Request<'a> = &view.request;
     refuse_nominated(places, request)?;
     let mut taker = Taker {
         places,
         occasion,
+        counts,
         query: ParameterPairs::of(request.head.uri.query().unwrap_or_default().as_bytes()),
         found: Credentials::new(),
     };
@@ -109,7 +111,7 @@ pub(in crate::request) fn take_former<'a>(
     view: &'a RequestView<'_>,
 ) -> Credentials<'a> {
     let places = places.iter().map(std::slice::from_ref);
-    let taken = places.flat_map(|place| take_all(place, occasion, view, None));
+    let taken = places.flat_map(|place| take_all(place, occasion, view, None, false));
     taken.flatten().collect()
 }
 
@@ -162,6 +164,7 @@ fn certainty_of(name: &str, cookie: &Cookie<'_>, place: &Place) -> Option<Certai
 struct Taker<'a> {
     places: &'a [Place],
     occasion: Occasion,
+    counts: bool,
     query: ParameterPairs<'a>,
     found: Credentials<'a>,
 }
@@ -191,11 +194,17 @@ impl<'a> Taker<'a> {
         }
     }
 
+    fn note_unreadable(&self, place: &Place) {
+        if self.counts {
+            place.counts.note_unreadable();
+        }
+    }
+
     /// What stands behind a scheme is one token, to its last letter.
     fn take_bearer(&mut self, place: &'a Place, token: &'a str) -> Result<(), Refusal> {
         if place.spelling.is_plain() {
             if is_no_text(token) {
-                place.counts.note_unreadable();
+                self.note_unreadable(place);
                 return Ok(());
             }
             let kind = (place.kind, Certainty::Exact);
@@ -214,7 +223,7 @@ impl<'a> Taker<'a> {
             return Err(Refusal::MalformedCredential);
         }
         if jwts.is_empty() {
-            place.counts.note_unreadable();
+            self.note_unreadable(place);
         }
         for jwt in &jwts {
             self.push(
@@ -398,7 +407,7 @@ impl<'a> Taker<'a> {
             }
         }
         if is_at_home && self.found.len() == before {
-            place.counts.note_unreadable();
+            self.note_unreadable(place);
         }
         // What was revoked before the operator said what is wrapped around it.
         for value in wrapped {

@@ -142,7 +142,7 @@ impl<'g> Arrived<'g, '_> {
         credential: &Credential<'_>,
         now: UnixTime,
     ) -> Result<Token, Refusal> {
-        match self.gate.live_token(self.shop, credential, now) {
+        match self.live_token(credential, now) {
             Err(Refusal::Unverifiable(flaw)) if flaw.is_undecided() => {
                 let token = self.shop.verifier.by_digest(&credential.text);
                 self.gate.refuse_revoked(self.shop, &token)?;

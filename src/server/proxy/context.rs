@@ -29,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) shop: Option<Arc<Shop>>,
     /// When its header block had arrived.
     pub(crate) begun: Instant,
+    /// Whether it was judged by its head before its body was read, and is counted.
+    pub(crate) is_counted: bool,
     /// Whether it is a self-probe.
     pub(crate) is_own: bool,
     /// The part that was read of a body that is too long to be examined and still goes to the shop.
@@ -58,6 +60,7 @@ impl Context {
             id: String::new(),
             shop: None,
             begun: clock::instant(),
+            is_counted: false,
             is_own: false,
             read_ahead: Bytes::new(),
             unsent: Bytes::new(),

@@ -389,6 +389,9 @@ impl Proxy {
         let mut arrived = snapshot.gate.arrive(&request).inspect_err(|_| {
             self.note_overhead(begun);
         })?;
+        if context.is_counted {
+            arrived.note_counted();
+        }
         let mut judged = self.judge_with_keys(&arrived, begun).await;
         if let Ok(Verdict::Introspect(shop, pending)) = judged {
             self.introspect(session, context, shop, &pending).await;

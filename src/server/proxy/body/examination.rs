@@ -39,10 +39,12 @@ impl Proxy {
             shop,
             need,
             passes_unread,
+            is_counted,
         } = match arrived.and_then(|arrived| arrived.body_plan(clock::now())) {
             Ok(plan) => plan,
             Err(refused) => return Ok(Err(refused)),
         };
+        context.is_counted = is_counted;
         if need == BodyNeed::None {
             return Ok(Ok(None));
         }
