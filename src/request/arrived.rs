@@ -32,6 +32,8 @@ pub struct BodyPlan<'g> {
     pub shop: &'g Arc<Shop>,
     /// How much.
     pub need: BodyNeed,
+    /// Whether the request is for the shop's GraphQL.
+    is_graphql: bool,
     /// Whether the request goes to the shop all the same if its body can't be read so far. An upload is never refused for its
     /// size where no rule is about it.
     pub passes_unread: bool,
@@ -39,10 +41,17 @@ pub struct BodyPlan<'g> {
     pub is_counted: bool,
 }
 
+impl<'g> BodyPlan<'g> {
+    /// Refuses the request for what is wrong with its body.
+    pub fn refuse(&self, refusal: Refusal) -> Refused<'g> {
+        Refused::for_shop(self.shop, self.is_graphql, refusal)
+    }
+}
+
 impl Gate {
     /// Binds a request to its shop, and reads its path and what it asks for.
     pub fn arrive<'r>(&self, request: &Request<'r>) -> Result<Arrived<'_, 'r>, Refused<'_>> {
-        let shop = self.shop_of(request).map_err(Refused::by_nobody)?;
+        let shop = self.shop_of(request).map_err(Refused::without_shop)?;
         let view = RequestView::new(*request, shop.path_style);
         let purpose = shop.purpose(&view);
         Ok(Arrived {
@@ -87,6 +96,7 @@ impl<'g> Arrived<'g, '_> {
         Ok(BodyPlan {
             shop: self.shop,
             need,
+            is_graphql: self.is_graphql(),
             passes_unread: forwards || need != BodyNeed::Whole,
             is_counted,
         })
@@ -105,7 +115,7 @@ impl<'g> Arrived<'g, '_> {
 
     fn decide(&self, now: UnixTime) -> Result<Verdict<'g>, Refused<'g>> {
         let shop = self.shop;
-        let purpose = self.purpose.map_err(Refused::by(shop))?;
+        let purpose = self.purpose.map_err(|refusal| self.refuse(refusal))?;
         let mut aside = DeadCookies::under(shop.dead_cookie);
         let judged = match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
@@ -119,9 +129,19 @@ impl<'g> Arrived<'g, '_> {
             Purpose::LogOut(rule) => self.judge_logout(rule, &mut aside, now),
         };
         judged.map_err(|refusal| {
-            let refused = Refused::of(shop, refusal).in_words(purpose.words_for(refusal));
+            let refused = self.refuse(refusal).in_words(purpose.words_for(refusal));
             refused.deleting(aside.cookies)
         })
+    }
+
+    /// Whether it is for the shop's GraphQL.
+    pub fn is_graphql(&self) -> bool {
+        self.shop.is_graphql(&self.view)
+    }
+
+    /// Refuses it.
+    pub fn refuse(&self, refusal: Refusal) -> Refused<'g> {
+        Refused::for_shop(self.shop, self.is_graphql(), refusal)
     }
 
     /// Its shop was asked about its tokens: the next verdict rests on what the shop said.

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::request::Parts;
 use smallvec::SmallVec;
 
 use super::answers::{RefusalSettings, Shape};
-use super::calls::{Call, Path, PathPattern, PathStyle, RefreshRule, Request, RequestView, Route};
+use super::calls::{Call, Path, PathPattern, PathStyle, RefreshRule, RequestView, Route};
 use super::clocks::ShopClock;
 use super::cookie::{DeadCookiePolicy, SeenCookies};
 use super::credential::Place;
@@ -232,17 +231,15 @@ impl Shop {
         self.logouts.iter().map(|rule| &rule.call)
     }
 
-    /// How a request is refused: a client of GraphQL looks for `errors`, whatever the rest of the shop speaks.
-    pub(super) fn refusals_for(&self, head: &Parts) -> Cow<'_, RefusalSettings> {
-        let mut calls = self
-            .calls()
-            .filter(|call| call.graphql.is_some())
-            .peekable();
-        let speaks = calls.peek().is_some() && {
-            let view = RequestView::new(Request::new(head, None), self.path_style);
-            calls.any(|call| call.is_under(&view))
-        };
-        if speaks {
+    /// Whether a request is for the shop's GraphQL, as far as a rule is about that.
+    pub(super) fn is_graphql(&self, view: &RequestView<'_>) -> bool {
+        let mut calls = self.calls().filter(|call| call.graphql.is_some());
+        calls.any(|call| call.is_under(view))
+    }
+
+    /// How a request is refused: a client of GraphQL looks for `errors`, whatever the rest of the shop answers.
+    pub(super) fn refusals_for(&self, is_graphql: bool) -> Cow<'_, RefusalSettings> {
+        if is_graphql {
             return Cow::Owned(RefusalSettings {
                 shape: Shape::GraphQl,
                 ..self.refusals.clone()

@@ -16,6 +16,8 @@ pub struct Refused<'g> {
     pub refusal: Refusal,
     /// By which shop, if it got that far.
     pub shop: Option<&'g Arc<Shop>>,
+    /// Whether it is for the shop's GraphQL, whose clients look for `errors` in an answer.
+    pub is_graphql: bool,
     /// The words of the rule that it came under, where that has some for it.
     pub words: Option<&'g Words>,
     /// The cookies that the answer deletes: their tokens are dead.
@@ -24,27 +26,25 @@ pub struct Refused<'g> {
 
 impl<'g> Refused<'g> {
     /// Refused before any shop was found.
-    pub fn by_nobody(refusal: Refusal) -> Self {
+    pub fn without_shop(refusal: Refusal) -> Self {
         Self {
             refusal,
             shop: None,
+            is_graphql: false,
             words: None,
             dead_cookies: Vec::new(),
         }
     }
 
-    /// Refused for this shop.
-    pub fn of(shop: &'g Arc<Shop>, refusal: Refusal) -> Self {
+    /// Refused for this shop, or for its GraphQL.
+    pub fn for_shop(shop: &'g Arc<Shop>, is_graphql: bool, refusal: Refusal) -> Self {
         Self {
             refusal,
             shop: Some(shop),
+            is_graphql,
             words: None,
             dead_cookies: Vec::new(),
         }
-    }
-
-    pub(in crate::request) fn by(shop: &'g Arc<Shop>) -> impl FnOnce(Refusal) -> Self {
-        move |refusal| Self::of(shop, refusal)
     }
 
     pub(in crate::request) fn in_words(self, words: Option<&'g Words>) -> Self {
@@ -63,7 +63,7 @@ impl<'g> Refused<'g> {
         let Some(shop) = self.shop else {
             return RefusalSettings::default().answer(self.refusal, self.words, head);
         };
-        let refusals = shop.refusals_for(head);
+        let refusals = shop.refusals_for(self.is_graphql);
         let mut answer = refusals.answer(self.refusal, self.words, head);
         answer.add_cookies(shop.deletions_of(&self.dead_cookies, head));
         answer

@@ -33,7 +33,7 @@ impl Shop {
 
     /// Whether the body of a request could name a logout of GraphQL that no rule is about.
     pub(in crate::request) fn body_need_of_hint(&self, view: &RequestView<'_>) -> BodyNeed {
-        if view.request.head.method == Method::POST && self.is_graphql(&view.path) {
+        if view.request.head.method == Method::POST && self.is_graphql_path(&view.path) {
             BodyNeed::Sweep
         } else {
             BodyNeed::None
@@ -46,7 +46,7 @@ impl Shop {
         known.any(|call| call.methods.contains(&Method::GET) && ends_alike(call, path))
     }
 
-    fn is_graphql(&self, path: &Path<'_>) -> bool {
+    fn is_graphql_path(&self, path: &Path<'_>) -> bool {
         let last = last_of(path.normal()).to_ascii_lowercase();
         let is_known = || {
             self.known_logouts
@@ -58,7 +58,7 @@ impl Shop {
 
     fn names_mutation(&self, view: &RequestView<'_>) -> bool {
         let body = view.request.body.unwrap_or_default();
-        if memmem::find(body, b"mutation").is_none() || !self.is_graphql(&view.path) {
+        if memmem::find(body, b"mutation").is_none() || !self.is_graphql_path(&view.path) {
             return false;
         }
         let fields = self.known_logouts.graphql();

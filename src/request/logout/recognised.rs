@@ -42,6 +42,8 @@ pub struct LogOut {
     pub dead_cookies: Vec<DeadCookie>,
     /// The lines that delete the customer's cookies.
     pub(in crate::request) deletions: Vec<HeaderValue>,
+    /// Whether it was sent to the shop's GraphQL.
+    pub(in crate::request) is_graphql: bool,
     /// Whether its token had expired already.
     pub(in crate::request) expired: bool,
     /// What is executed beside it, if it came as GraphQL.
@@ -64,7 +66,7 @@ impl LogOut {
     pub fn answer(&self, head: &Parts) -> Answer {
         if self.expired && self.rule.invalid.is_some() {
             let words = self.rule.invalid.as_ref();
-            let refusals = self.shop.refusals_for(head);
+            let refusals = self.shop.refusals_for(self.is_graphql);
             let answer = refusals.answer(Refusal::Expired, words, head);
             return self.deleting_cookies(answer);
         }
@@ -233,7 +235,8 @@ impl LogOut {
 
     /// The answer when it could not be carried out.
     pub fn refuse(&self, refusal: Refusal) -> Refused<'_> {
-        Refused::of(&self.shop, refusal).in_words(self.rule.words_for(refusal))
+        Refused::for_shop(&self.shop, self.is_graphql, refusal)
+            .in_words(self.rule.words_for(refusal))
     }
 
     /// The token whose logout it is, for the log.

@@ -63,7 +63,7 @@ impl HttpServerApp for RequestApp {
     ) -> Option<ReusedHttpStream> {
         if session.is_http2() && session.req_header().method == Method::CONNECT {
             // Pingora would refuse it with its own answer, without a hook.
-            let refused = Refused::by_nobody(Refusal::MethodNotAllowed { allow: ALLOWED });
+            let refused = Refused::without_shop(Refusal::MethodNotAllowed { allow: ALLOWED });
             let answer = refused.answer(session.req_header());
             let _ = reply::write_unserved(&mut session, &answer).await;
             return None;

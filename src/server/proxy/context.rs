@@ -27,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) id: String,
     /// The shop that it goes to.
     pub(crate) shop: Option<Arc<Shop>>,
+    /// Whether it is for the shop's GraphQL.
+    pub(crate) is_graphql: bool,
     /// When its header block had arrived.
     pub(crate) begun: Instant,
     /// Whether it was judged by its head before its body was read, and is counted.
@@ -59,6 +61,7 @@ impl Context {
             snapshot,
             id: String::new(),
             shop: None,
+            is_graphql: false,
             begun: clock::instant(),
             is_counted: false,
             is_own: false,

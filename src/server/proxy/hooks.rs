@@ -82,7 +82,7 @@ impl ProxyHttp for Proxy {
         let examined = body.as_ref().and_then(|body| body.examined.as_deref());
         match self.judge(session, context, &snapshot, examined).await {
             Ok(Verdict::Introspect(shop, _)) => {
-                let refused = Refused::of(shop, Refusal::Unconfirmed);
+                let refused = Refused::for_shop(shop, context.is_graphql, Refusal::Unconfirmed);
                 self.refuse(session, context, &refused).await
             }
             Ok(Verdict::Forward {
@@ -389,6 +389,7 @@ impl Proxy {
         let mut arrived = snapshot.gate.arrive(&request).inspect_err(|_| {
             self.note_overhead(begun);
         })?;
+        context.is_graphql = arrived.is_graphql();
         if context.is_counted {
             arrived.note_counted();
         }
@@ -472,7 +473,7 @@ fn refused_by_frame<'s>(session: &mut Session, snapshot: &Snapshot) -> Option<Re
     if framing::is_about_body(refusal) {
         session.set_keepalive(None);
     }
-    Some(Refused::by_nobody(refusal))
+    Some(Refused::without_shop(refusal))
 }
 
 /// Whether a request carries cookies, by one of which the shop may know its customer.
@@ -486,6 +487,7 @@ fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answe
     let refused = Refused {
         refusal,
         shop: context.shop.as_ref(),
+        is_graphql: context.is_graphql,
         words: None,
         dead_cookies: Vec::new(),
     };

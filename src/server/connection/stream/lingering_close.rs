@@ -90,7 +90,7 @@ impl LingeringClose {
 /// The answer in bytes. No shop is known yet, so its form is that of no shop.
 fn answer(refusal: Refusal) -> Bytes {
     let (head, ()) = http::Request::new(()).into_parts();
-    let answer = Refused::by_nobody(refusal).answer(&head);
+    let answer = Refused::without_shop(refusal).answer(&head);
     let mut text = format!("HTTP/1.1 {}\r\n", answer.status);
     for (name, value) in &answer.headers {
         let value = value.to_str().unwrap_or_default();

@@ -8,7 +8,7 @@ use super::budget::BodyShare;
 use super::encoding::{self, Encoding};
 use super::read_ahead::{self, Body, ReadAhead};
 use crate::clock;
-use crate::request::{BodyNeed, BodyPlan, Refusal, Refused, Request};
+use crate::request::{BodyNeed, Refusal, Refused, Request};
 use crate::server::proxy::context::Context;
 use crate::server::proxy::service::Proxy;
 use crate::server::snapshot::Snapshot;
@@ -35,16 +35,12 @@ impl Proxy {
         }
         let request = Request::new(session.req_header(), None);
         let arrived = snapshot.gate.arrive(&request);
-        let BodyPlan {
-            shop,
-            need,
-            passes_unread,
-            is_counted,
-        } = match arrived.and_then(|arrived| arrived.body_plan(clock::now())) {
+        let plan = match arrived.and_then(|arrived| arrived.body_plan(clock::now())) {
             Ok(plan) => plan,
             Err(refused) => return Ok(Err(refused)),
         };
-        context.is_counted = is_counted;
+        let (need, passes_unread) = (plan.need, plan.passes_unread);
+        context.is_counted = plan.is_counted;
         if need == BodyNeed::None {
             return Ok(Ok(None));
         }
@@ -55,7 +51,7 @@ impl Proxy {
             return Ok(if passes_unread {
                 Ok(None)
             } else {
-                Err(Refused::of(shop, Refusal::EncodedBody))
+                Err(plan.refuse(Refusal::EncodedBody))
             });
         }
         let share = context
@@ -75,13 +71,13 @@ impl Proxy {
                 context.read_ahead = read;
                 return Ok(Ok(None));
             }
-            Body::Unreadable(refusal, _) => return Ok(Err(Refused::of(shop, refusal))),
+            Body::Unreadable(refusal, _) => return Ok(Err(plan.refuse(refusal))),
         };
         let examined = match decoded(encoding, &sent, share) {
             Ok(examined) => Some(examined),
             Err(Refusal::EncodedBody) if is_swept => Some(sent.clone()),
             Err(Refusal::UnreadableBody | Refusal::EncodedBody) if passes_unread => None,
-            Err(refusal) => return Ok(Err(Refused::of(shop, refusal))),
+            Err(refusal) => return Ok(Err(plan.refuse(refusal))),
         };
         Ok(Ok(Some(ExaminedBody { sent, examined })))
     }
