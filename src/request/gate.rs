@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::answers::Refusal;
 use super::calls::{Path, Request, RequestView};
 use super::credential::{self, Occasion};
-use super::loggable::{loggable_path, without_token};
+use super::loggable_path::{loggable_path, without_token};
 use super::mint::OnReissue;
 use super::shop::{Shop, Tokens};
 use super::site::host_of;

@@ -13,12 +13,12 @@ mod gate;
 mod graphql;
 mod introspection;
 mod live_token;
-mod loggable;
+mod loggable_path;
 mod logout;
 mod meaning;
 mod mint;
 mod payload;
-mod presented;
+mod presented_token;
 mod shop;
 mod shop_tokens;
 mod site;
@@ -43,7 +43,7 @@ pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, Unread
 pub use introspection::{
     ContentType, IntrospectionCache, IntrospectionRequest, LikelyTokens, PendingToken,
 };
-pub use loggable::loggable_path;
+pub use loggable_path::loggable_path;
 pub use logout::{
     Agreement, AnswerBy, Assent, ByHand, ClientKey, HIDDEN_OWNER, KnownLogouts, LogOut,
     LogoutOrder, LogoutRule, Named, Scope, Shown, Target, UnfitOrder, Wanted, When,

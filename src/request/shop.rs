@@ -14,7 +14,7 @@ use super::cookie::{DeadCookiePolicy, SeenCookies};
 use super::credential::Place;
 use super::graphql::GraphQlSettings;
 use super::introspection::{IntrospectionCache, LikelyTokens};
-use super::loggable::{loggable_path, without_token};
+use super::loggable_path::{loggable_path, without_token};
 use super::logout::{KnownLogouts, LogoutRule};
 use super::meaning::{Formers, Honoured, ShopMeaning};
 use super::mint::{MintRule, OnReissue};

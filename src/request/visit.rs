@@ -7,7 +7,7 @@ use super::arrived::Arrived;
 use super::calls::{Enforce, Purpose};
 use super::cookie::DeadCookies;
 use super::credential::{self, Segments};
-use super::presented::{AllPresented, Presented};
+use super::presented_token::{AllPresented, Presented};
 use super::shop::Tokens;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;

@@ -3,8 +3,7 @@
 use http::Method;
 
 use super::condition::{Condition, ConditionPlace};
-use super::path::{Path, PathStyle};
-use super::path_pattern::{Fit, PathPattern};
+use super::paths::{Fit, Path, PathPattern, PathStyle};
 use super::request_view::RequestView;
 use crate::request::graphql::GraphQlCondition;
 

@@ -6,8 +6,7 @@ use http::HeaderName;
 use memchr::memmem;
 use smallvec::SmallVec;
 
-use super::path::{Path, PathStyle};
-use super::path_pattern::{Fit, PathPattern, is_blank};
+use super::paths::{Fit, Path, PathPattern, PathStyle, is_blank};
 use super::request::Request;
 use crate::request::payload::{
     LaxValue, Pointer, content_type, is_called_by, is_spelling_of, multipart, written_content_type,

@@ -3,8 +3,7 @@
 mod body_need;
 mod call;
 mod condition;
-mod path;
-mod path_pattern;
+mod paths;
 mod purpose;
 mod refresh;
 mod request;
@@ -13,8 +12,7 @@ mod route;
 
 pub use call::{BodyNeed, Call};
 pub use condition::{Condition, ConditionPlace, ConditionValue};
-pub use path::{Path, PathStyle};
-pub use path_pattern::{Base, Fit, Folder, PathPattern};
+pub use paths::{Base, Fit, Folder, Path, PathPattern, PathStyle};
 pub(super) use purpose::Purpose;
 pub use refresh::RefreshRule;
 pub use request::Request;

@@ -6,8 +6,7 @@ use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 
 use super::call::Call;
-use super::path::Path;
-use super::path_pattern::PathPattern;
+use super::paths::{Path, PathPattern};
 use super::refresh::RefreshRule;
 use super::request_view::RequestView;
 use super::route::{self, Enforce};

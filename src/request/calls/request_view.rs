@@ -6,7 +6,7 @@ use http::{HeaderName, Method};
 use smallvec::SmallVec;
 
 use super::condition::in_parameters;
-use super::path::{Path, PathStyle};
+use super::paths::{Path, PathStyle};
 use super::request::Request;
 use crate::request::graphql::{GraphQlReading, Learnt};
 use crate::request::payload::{is_called, is_spelling_of};

@@ -2,7 +2,7 @@
 
 use super::call::BodyNeed;
 use super::condition::{Condition, ConditionPlace};
-use super::path_pattern::{Fit, Leniency, PathPattern};
+use super::paths::{Fit, Leniency, PathPattern};
 use super::request_view::RequestView;
 use crate::clock::UnixTime;
 use crate::request::answers::Refusal;

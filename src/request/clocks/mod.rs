@@ -1,7 +1,8 @@
 //! The clocks of a shop's servers, as far as their answers prove them.
 
+mod moment;
 mod server_clock;
 mod shop_clock;
 
-pub(super) use shop_clock::Moment;
+pub(super) use moment::Moment;
 pub use shop_clock::{ClockWarning, ServerOffset, ShopClock};

@@ -1,13 +1,13 @@
 //! The cookies of a shop: dead ones, and the lines that delete them.
 
-pub(super) mod dead;
+pub(super) mod dead_cookies;
 mod deletion;
-mod seen;
+mod seen_cookies;
 mod set_cookie;
 mod shop_cookies;
 
-pub(super) use dead::DeadCookies;
-pub use dead::{DeadCookie, DeadCookiePolicy};
+pub(super) use dead_cookies::DeadCookies;
+pub use dead_cookies::{DeadCookie, DeadCookiePolicy};
 pub use deletion::{CookieDeletion, deletions_beside};
-pub use seen::SeenCookies;
+pub use seen_cookies::SeenCookies;
 pub(super) use set_cookie::SetCookie;

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
 use http::request::Parts;
 
-use super::dead::DeadCookie;
+use super::dead_cookies::DeadCookie;
 use super::deletion::{is_chunk, is_plain, sent};
 use super::set_cookie::{CookieAttributes, SetCookie};
 use crate::request::calls::Request;

@@ -7,8 +7,8 @@ use http::header::COOKIE;
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
+use super::body_texts::strings_in;
 use super::parameter::without_u;
-use super::sweep::strings_in;
 use crate::request::calls::Request;
 use crate::request::payload::is_called_by;
 

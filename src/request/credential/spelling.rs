@@ -10,7 +10,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
-use super::sweep::strings_in;
+use super::body_texts::strings_in;
 use crate::request::answers::Refusal;
 
 /// How the values of a place are written.

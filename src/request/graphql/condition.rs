@@ -1,7 +1,7 @@
 //! Which mutations a rule is about.
 
 use super::execution::Execution;
-use super::learnt::hash_in;
+use super::learnt_documents::hash_in;
 use super::reading::GraphQlReading;
 
 /// Which mutations a rule is about.

@@ -5,7 +5,7 @@
 mod condition;
 mod document;
 mod execution;
-mod learnt;
+mod learnt_documents;
 mod message;
 mod outcome;
 mod reading;
@@ -13,7 +13,7 @@ mod settings;
 mod unread;
 
 pub use condition::GraphQlCondition;
-pub use learnt::Learnt;
+pub use learnt_documents::Learnt;
 pub(super) use outcome::GraphQlOutcome;
 pub(super) use reading::GraphQlReading;
 pub use settings::{GraphQlSettings, UnknownHash, UnreadBody};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::document::QueryDocument;
 use super::execution::Execution;
-use super::learnt::{Learnt, hash_in, hash_of};
+use super::learnt_documents::{Learnt, hash_in, hash_of};
 use super::message::{Message, Messages};
 use super::settings::UnreadBody;
 use super::unread::Unread;

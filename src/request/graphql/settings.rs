@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::learnt::Learnt;
+use super::learnt_documents::Learnt;
 
 /// How a shop's GraphQL is read.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use super::request::IntrospectionResponse;
 use crate::clock::UnixTime;
 use crate::request::answers::{Answer, Refusal};
 use crate::request::credential::{Certainty, Occasion};
-use crate::request::presented::Presented;
+use crate::request::presented_token::Presented;
 use crate::request::shop::{Shop, Tokens};
 use crate::request::token::{Confirmed, Token};
 use crate::revocation::{Id, Identity};

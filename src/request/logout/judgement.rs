@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::recognised::{LogOut, sparing};
+use super::recognised_logout::{LogOut, sparing};
 use super::rule::{LogoutRule, Reach, Scope};
 use crate::clock::UnixTime;
 use crate::request::answers::Refusal;
 use crate::request::arrived::Arrived;
 use crate::request::calls::{Enforce, Purpose};
-use crate::request::cookie::{DeadCookie, DeadCookies, dead as dead_cookie};
+use crate::request::cookie::{DeadCookie, DeadCookies, dead_cookies};
 use crate::request::credential::{Credential, Credentials, Occasion};
 use crate::request::introspection::PendingToken;
-use crate::request::presented::{AllPresented, Presented};
+use crate::request::presented_token::{AllPresented, Presented};
 use crate::request::shop::Shop;
 use crate::request::site::may_be_sent_by_another_site;
 use crate::request::token::{Flaw, Token};
@@ -289,7 +289,7 @@ fn ended_cookies(alive: &[Presented<'_>], spared: &[Id], dead: &[DeadCookie]) ->
         .iter()
         .filter(|one| !spared.contains(&one.token.identity().id));
     let segments = ended.flat_map(|one| &one.credential.segments);
-    let alive = segments.map(|segment| dead_cookie::name_in(segment));
+    let alive = segments.map(|segment| dead_cookies::name_in(segment));
     let dead = dead.iter().map(|cookie| cookie.name.clone());
     alive.chain(dead).collect()
 }

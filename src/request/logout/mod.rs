@@ -1,15 +1,19 @@
 //! Logouts: how they are recognised, what they revoke, and those that an operator orders by hand.
 
 mod agreement;
-mod by_hand;
 mod judgement;
-mod known;
+mod known_logouts;
 mod near_miss;
-mod recognised;
+mod operator_order;
+mod order_target;
+mod pasted_token;
+mod recognised_logout;
 mod rule;
 
 pub use agreement::{Agreement, Wanted};
-pub use by_hand::{ByHand, HIDDEN_OWNER, Named, Shown, Target, UnfitOrder};
-pub use known::KnownLogouts;
-pub use recognised::{LogOut, LogoutOrder};
+pub use known_logouts::KnownLogouts;
+pub use operator_order::ByHand;
+pub use order_target::{Named, Target, UnfitOrder};
+pub use pasted_token::{HIDDEN_OWNER, Shown};
+pub use recognised_logout::{LogOut, LogoutOrder};
 pub use rule::{AnswerBy, Assent, ClientKey, LogoutRule, Scope, When};

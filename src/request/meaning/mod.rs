@@ -1,10 +1,10 @@
 //! What the names of a shop's tokens mean, now and under former configurations.
 
-pub(super) mod former;
+pub(super) mod former_meanings;
 mod honouring;
 mod shop_meaning;
 
-pub(super) use former::Formers;
-pub use former::Honoured;
+pub(super) use former_meanings::Formers;
+pub use former_meanings::Honoured;
 pub use honouring::honour_meanings;
 pub(super) use shop_meaning::ShopMeaning;

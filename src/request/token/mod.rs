@@ -8,6 +8,7 @@ pub(super) mod key_ring;
 mod key_source;
 mod keys;
 mod known_token;
+mod operator_names;
 mod settings;
 mod verifier;
 

@@ -8,13 +8,13 @@ use smallvec::SmallVec;
 
 use super::compact::{Compact, decode_object, has_jwt_shape, key_id};
 use super::flaw::Flaw;
-use super::issuer::{Issuer, OperatorName};
+use super::issuer::Issuer;
 use super::known_token::{Token, Verified};
 use super::settings::{TokenKind, TokenSettings};
 use crate::clock::UnixTime;
 use crate::request::credential::{is_no_text, trimmed};
 use crate::request::introspection::IntrospectionResponse;
-use crate::request::meaning::{Formers, former};
+use crate::request::meaning::{Formers, former_meanings};
 use crate::revocation::{Cause, Group, Id, IdKind, Identity};
 
 /// How the tokens of a shop are verified and what their claims are called.
@@ -267,7 +267,7 @@ impl Verifier {
     /// changed: what it says of itself can only make it the dead token that it says it is.
     fn unverified(&self, text: &str) -> Token {
         let mut identity = self.opaque_identity(text, self.settings().token_key(text));
-        if let Some((token, payload)) = former::unverified(text) {
+        if let Some((token, payload)) = former_meanings::unverified(text) {
             let claimed = self.issuers.iter();
             let claimed = claimed.filter_map(|issuer| issuer.claimed_identity(&token, &payload));
             identity.former = identity.former.into_iter().chain(claimed).collect();
@@ -336,80 +336,6 @@ impl Verifier {
     pub(in crate::request) fn customer(&self, subject: &str) -> Id {
         self.main().digest(IdKind::Subject, "", subject)
     }
-
-    /// Everything by which the tokens are refused that an operator names; by former names, too, for older tokens are
-    /// known by these.
-    pub(in crate::request) fn named_by_hand(&self, named: OperatorName<'_>) -> Vec<Id> {
-        let formers = self.formers.load();
-        let own = self.meant(named.issuer);
-        let own = own.flat_map(|one| one.named_by_hand(named));
-        each_once(own.chain(formers.named_by_hand(named)))
-    }
-
-    /// By what a logout would revoke them: under each pinned issuer, or under none.
-    pub(in crate::request) fn named_by_logout(&self, named: OperatorName<'_>) -> Vec<Id> {
-        let OperatorName { kind, issuer, name } = named;
-        each_once(self.meant(issuer).flat_map(|one| {
-            let pinned = one.settings().issuers.iter().map(String::as_str);
-            let pinned: Vec<_> = match issuer {
-                Some(issuer) => vec![issuer],
-                None if one.settings().issuers.is_empty() => vec![""],
-                None => pinned.collect(),
-            };
-            pinned
-                .into_iter()
-                .map(|issuer| one.digest(kind, issuer, name))
-                .collect::<Vec<_>>()
-        }))
-    }
-
-    /// The issuers whose tokens may say this `iss`; all, if none is said.
-    fn meant<'v>(&'v self, issuer: Option<&'v str>) -> impl Iterator<Item = &'v Issuer> {
-        let fits = move |one: &&Issuer| issuer.is_none_or(|issuer| one.may_be_of(issuer));
-        self.issuers.iter().filter(fits)
-    }
-
-    /// Whether a token with this `iss` could be good here, or could be before.
-    pub(in crate::request) fn may_be_of(&self, issuer: &str) -> bool {
-        let mut issuers = self.issuers.iter();
-        issuers.any(|one| one.may_be_of(issuer)) || self.formers.load().may_be_of(issuer)
-    }
-
-    /// The issuers that are pinned, for the operator to read.
-    pub(in crate::request) fn pinned_issuers(&self) -> Vec<String> {
-        let issuers = self.issuers.iter();
-        let pinned = issuers.flat_map(|one| one.settings().issuers.clone());
-        pinned.collect()
-    }
-
-    /// The tokens that were verified lately. Others may have been forgotten.
-    pub(in crate::request) fn remembered_tokens(&self) -> Vec<Arc<Verified>> {
-        let issuers = self.issuers.iter();
-        let remembered = issuers.flat_map(|one| one.ring().held().tokens());
-        remembered.collect()
-    }
-
-    /// All customers whose tokens are good here, by the token domain of every issuer. Tokens that are opaque now say by former
-    /// names only that they are meant.
-    pub(in crate::request) fn all_customers(&self) -> Vec<Id> {
-        let formers = self.formers.load();
-        let former = (!self.can_verify()).then(|| formers.all_customers());
-        let own = self.issuers.iter().map(Issuer::all_customers);
-        each_once(own.chain(former.into_iter().flatten()))
-    }
-
-    /// Whether tokens that name their customer are good here, or were.
-    pub(in crate::request) fn name_customers(&self) -> bool {
-        let is_asked = self.settings().introspection.is_some();
-        self.can_verify() || is_asked || self.formers.load().name_customers()
-    }
-}
-
-fn each_once(ids: impl Iterator<Item = Id>) -> Vec<Id> {
-    let mut ids: Vec<Id> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
 }
 
 #[cfg(test)]

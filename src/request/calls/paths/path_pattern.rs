@@ -1,9 +1,8 @@
-//! The paths of a rule: segments with wildcards, below the folders in which an application may live.
+//! The paths of a rule: segments with wildcards, below the folders of a base.
 
-use std::iter;
-use std::sync::Arc;
-
+use super::base::{Base, Folder};
 use super::path::{PathStyle, collapse};
+use super::segment::{Leniency, PathPieces, Segment, is_blank, is_front_controller, pieces};
 
 /// The paths of a rule.
 ///
@@ -21,14 +20,6 @@ pub struct PathPattern {
     ends_in_slash: bool,
 }
 
-/// The folders in which the application of a rule may live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Base(Arc<[Folder]>);
-
-/// A folder, whose segments may have wildcards; the root has no segment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Folder(Vec<Segment>);
-
 /// How a path fits a rule; the later, the better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fit {
@@ -39,37 +30,6 @@ pub enum Fit {
     /// As the rule is written.
     AsWritten,
 }
-
-/// What a server may overlook in a path. All of them: a front controller before it (`/index.php/…`), white space
-/// behind it, and what stands beside a segment between commas, as in a batch of tRPC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::request) enum Leniency {
-    /// Of pages, also the format of an API, `.json` or `.xml`. Others are pages of their own, such as `/cart.js`.
-    Page,
-    /// Of calls, also any format behind the last segment (Rails: `(.:format)`).
-    Call,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
-    /// This one.
-    Name(String),
-    /// Any one.
-    Any,
-    /// The parts of a name, between which any letters may stand.
-    Parts(Vec<String>),
-    /// One that carries a token between these letters.
-    Token { before: String, after: String },
-}
-
-/// How deep a base may be that nothing is said of: a folder, a language, an application's own entry.
-const BASE_SEGMENTS_MAX: usize = 3;
-
-/// The name of the token that a path carries.
-const TOKEN: &str = "{token}";
-
-/// The longest format that stands behind a path.
-const FORMAT_BYTES_MAX: usize = 8;
 
 impl PathPattern {
     /// A pattern is absolute, normalised, without query.
@@ -220,212 +180,11 @@ impl PathPattern {
     }
 }
 
-impl Base {
-    /// The root, and any folder of up to three segments.
-    pub fn any() -> Self {
-        let depths = 0..=BASE_SEGMENTS_MAX;
-        let folder = |depth| Folder(iter::repeat_n(Segment::Any, depth).collect());
-        Self(depths.map(folder).collect())
-    }
-
-    /// These folders.
-    pub fn of(folders: impl IntoIterator<Item = Folder>) -> Self {
-        Self(folders.into_iter().collect())
-    }
-
-    /// The root, beside all of these.
-    #[must_use]
-    pub fn and_root(&self) -> Self {
-        let root = iter::once(Folder::default());
-        Self(root.chain(self.0.iter().cloned()).collect())
-    }
-
-    fn has_root(&self) -> bool {
-        self.0.iter().any(|folder| folder.0.is_empty())
-    }
-}
-
-impl Default for Base {
-    /// The root alone.
-    fn default() -> Self {
-        Self::of([Folder::default()])
-    }
-}
-
-impl Folder {
-    /// `/`, `/shop`, or `/*` for any one folder.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const WANTED: &str =
-            "a folder such as /, /shop or /*, decoded and without a slash at the end";
-        let Some(path) = text.strip_prefix('/') else {
-            return Err(WANTED);
-        };
-        let is_odd = text.contains(['?', '#', '%', ';', '\\', '{']) || collapse(text) != text;
-        if is_odd || path.ends_with('/') {
-            return Err(WANTED);
-        }
-        let segments = pieces(path).map(Segment::parse);
-        segments.collect::<Result<_, _>>().map(Self)
-    }
-
-    /// What stands behind it.
-    fn leave<'p>(&self, mut given: PathPieces<'p>, style: PathStyle) -> Option<PathPieces<'p>> {
-        let mut wanted = self.0.iter();
-        let fits = wanted.all(|want| given.next().is_some_and(|give| want.is(give, style)));
-        fits.then_some(given)
-    }
-}
-
-impl Segment {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        if let Some((before, after)) = text.split_once(TOKEN) {
-            if before.contains(['{', '}', '*']) || after.contains(['{', '}', '*']) {
-                return Err("a segment with one {token}, and no other wildcard beside it");
-            }
-            return Ok(Self::Token {
-                before: before.to_owned(),
-                after: after.to_owned(),
-            });
-        }
-        if text.contains(['{', '}']) {
-            return Err("a path in which only {token} stands in braces");
-        }
-        if text.contains("**") {
-            return Err("a path in which no two stars stand together");
-        }
-        Ok(match text {
-            "*" => Self::Any,
-            _ if text.contains('*') => Self::Parts(text.split('*').map(str::to_owned).collect()),
-            _ => Self::Name(text.to_owned()),
-        })
-    }
-
-    fn is_token(&self) -> bool {
-        matches!(self, Self::Token { .. })
-    }
-
-    /// Whether a segment is meant, letter by letter.
-    fn is(&self, give: &str, style: PathStyle) -> bool {
-        match self {
-            Self::Name(name) if style.ignore_case => name.eq_ignore_ascii_case(give),
-            Self::Name(name) => name == give,
-            Self::Any => !give.is_empty(),
-            Self::Parts(parts) => !give.is_empty() && has_parts(parts, give, style),
-            Self::Token { .. } => self.token(give, style).is_some(),
-        }
-    }
-
-    /// Whether a server could take a segment for what is meant.
-    fn is_like(&self, give: &str, style: PathStyle, leniency: Leniency, is_last: bool) -> bool {
-        let is = |one: &str| {
-            let stem = || leniency.without_format(one);
-            self.is(one, style) || is_last && stem().is_some_and(|stem| self.is(stem, style))
-        };
-        is(give) || give.contains(',') && give.split(',').any(is)
-    }
-
-    /// The token that a segment carries.
-    fn token<'p>(&self, give: &'p str, style: PathStyle) -> Option<&'p str> {
-        let Self::Token { before, after } = self else {
-            return None;
-        };
-        let rest = behind(before, give, style)?;
-        let end = rest.len().checked_sub(after.len())?;
-        let (token, end) = rest.split_at_checked(end)?;
-        let ends = behind(after, end, style).is_some();
-        (ends && !token.is_empty()).then_some(token)
-    }
-}
-
-impl Leniency {
-    /// What a segment is without its format.
-    fn without_format(self, segment: &str) -> Option<&str> {
-        let (stem, format) = segment.rsplit_once('.')?;
-        let is_format = match self {
-            Self::Page => ["json", "xml"]
-                .iter()
-                .any(|one| format.eq_ignore_ascii_case(one)),
-            Self::Call => {
-                let length = 1..=FORMAT_BYTES_MAX;
-                length.contains(&format.len())
-                    && format.bytes().all(|one| one.is_ascii_alphanumeric())
-            }
-        };
-        (is_format && !stem.is_empty()).then_some(stem)
-    }
-}
-
-/// The segments of a path that are left.
-#[derive(Clone)]
-struct PathPieces<'p>(Option<&'p str>);
-
-impl<'p> Iterator for PathPieces<'p> {
-    type Item = &'p str;
-
-    /// By single bytes: segments are short, and every request's path is parted many times.
-    fn next(&mut self) -> Option<&'p str> {
-        let rest = self.0?;
-        let slash = rest.bytes().position(|byte| byte == b'/');
-        let (piece, rest) = match slash {
-            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
-            None => (rest, None),
-        };
-        self.0 = rest;
-        Some(piece)
-    }
-}
-
-/// The segments of a path without its first slash; the root has none.
-fn pieces(path: &str) -> PathPieces<'_> {
-    PathPieces((!path.is_empty()).then_some(path))
-}
-
 fn without_slash(path: &str) -> (&str, bool) {
     match path.strip_suffix('/') {
         Some(path) => (path, true),
         None => (path, false),
     }
-}
-
-/// Whether these parts stand in a segment, one after the other: the first where it begins, the last where it ends.
-fn has_parts(parts: &[String], give: &str, style: PathStyle) -> bool {
-    let [first, middle @ .., last] = parts else {
-        return false;
-    };
-    let Some(mut rest) = behind(first, give, style) else {
-        return false;
-    };
-    for part in middle {
-        let mut places = rest.char_indices().map(|(at, _)| at);
-        let found = places.find_map(|at| behind(part, &rest[at..], style));
-        let Some(found) = found else {
-            return false;
-        };
-        rest = found;
-    }
-    let end = rest.len().checked_sub(last.len());
-    let end = end.and_then(|end| rest.get(end..));
-    end.is_some_and(|end| behind(last, end, style).is_some())
-}
-
-/// What stands behind a beginning.
-fn behind<'p>(begin: &str, text: &'p str, style: PathStyle) -> Option<&'p str> {
-    let (head, rest) = text.split_at_checked(begin.len())?;
-    let fits = head == begin || style.ignore_case && head.eq_ignore_ascii_case(begin);
-    fits.then_some(rest)
-}
-
-/// What servers cut off the end of a path: white space and line ends, and what looks like it.
-pub(in crate::request) fn is_blank(letter: char) -> bool {
-    letter.is_whitespace() || letter.is_control() || matches!(letter, '\u{200b}' | '\u{feff}')
-}
-
-/// The script behind which PHP takes the rest of a path (`PATH_INFO`).
-fn is_front_controller(segment: &str) -> bool {
-    let stem = segment.len().checked_sub(".php".len());
-    let end = stem.filter(|stem| *stem > 0);
-    let end = end.and_then(|stem| segment.get(stem..));
-    end.is_some_and(|end| end.eq_ignore_ascii_case(".php"))
 }
 
 #[cfg(test)]

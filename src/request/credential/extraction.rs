@@ -8,8 +8,8 @@ use http::header::{AUTHORIZATION, CONNECTION, COOKIE};
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
-use super::carried::{Certainty, Credential, Credentials, Segments};
 use super::cookie::{self, Cookie, NamePattern, cookies};
+use super::found_credential::{Certainty, Credential, Credentials, Segments};
 use super::header::{self, LineReading};
 use super::parameter::{self, ParameterPairs, Values};
 use super::place::{Carrier, Occasion, Place};

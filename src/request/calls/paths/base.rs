@@ -1,0 +1,78 @@
+//! The folders below which the paths of a rule are found.
+
+use std::iter;
+use std::sync::Arc;
+
+use super::path::{PathStyle, collapse};
+use super::segment::{PathPieces, Segment, pieces};
+
+/// The folders in which the application of a rule may live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base(pub(super) Arc<[Folder]>);
+
+/// A folder, whose segments may have wildcards; the root has no segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folder(Vec<Segment>);
+
+/// How deep a base may be that nothing is said of: a folder, a language, an application's own entry.
+const BASE_SEGMENTS_MAX: usize = 3;
+
+impl Base {
+    /// The root, and any folder of up to three segments.
+    pub fn any() -> Self {
+        let depths = 0..=BASE_SEGMENTS_MAX;
+        let folder = |depth| Folder(iter::repeat_n(Segment::Any, depth).collect());
+        Self(depths.map(folder).collect())
+    }
+
+    /// These folders.
+    pub fn of(folders: impl IntoIterator<Item = Folder>) -> Self {
+        Self(folders.into_iter().collect())
+    }
+
+    /// The root, beside all of these.
+    #[must_use]
+    pub fn and_root(&self) -> Self {
+        let root = iter::once(Folder::default());
+        Self(root.chain(self.0.iter().cloned()).collect())
+    }
+
+    pub(super) fn has_root(&self) -> bool {
+        self.0.iter().any(|folder| folder.0.is_empty())
+    }
+}
+
+impl Default for Base {
+    /// The root alone.
+    fn default() -> Self {
+        Self::of([Folder::default()])
+    }
+}
+
+impl Folder {
+    /// `/`, `/shop`, or `/*` for any one folder.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const WANTED: &str =
+            "a folder such as /, /shop or /*, decoded and without a slash at the end";
+        let Some(path) = text.strip_prefix('/') else {
+            return Err(WANTED);
+        };
+        let is_odd = text.contains(['?', '#', '%', ';', '\\', '{']) || collapse(text) != text;
+        if is_odd || path.ends_with('/') {
+            return Err(WANTED);
+        }
+        let segments = pieces(path).map(Segment::parse);
+        segments.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// What stands behind it.
+    pub(super) fn leave<'p>(
+        &self,
+        mut given: PathPieces<'p>,
+        style: PathStyle,
+    ) -> Option<PathPieces<'p>> {
+        let mut wanted = self.0.iter();
+        let fits = wanted.all(|want| given.next().is_some_and(|give| want.is(give, style)));
+        fits.then_some(given)
+    }
+}

@@ -1,0 +1,182 @@
+//! Segments of paths: those that a rule names, with wildcards, and those of a request.
+
+use super::path::PathStyle;
+
+/// What a server may overlook in a path. All of them: a front controller before it (`/index.php/…`), white space
+/// behind it, and what stands beside a segment between commas, as in a batch of tRPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::request) enum Leniency {
+    /// Of pages, also the format of an API, `.json` or `.xml`. Others are pages of their own, such as `/cart.js`.
+    Page,
+    /// Of calls, also any format behind the last segment (Rails: `(.:format)`).
+    Call,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// This one.
+    Name(String),
+    /// Any one.
+    Any,
+    /// The parts of a name, between which any letters may stand.
+    Parts(Vec<String>),
+    /// One that carries a token between these letters.
+    Token { before: String, after: String },
+}
+
+/// The name of the token that a path carries.
+const TOKEN: &str = "{token}";
+
+/// The longest format that stands behind a path.
+const FORMAT_BYTES_MAX: usize = 8;
+
+impl Segment {
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        if let Some((before, after)) = text.split_once(TOKEN) {
+            if before.contains(['{', '}', '*']) || after.contains(['{', '}', '*']) {
+                return Err("a segment with one {token}, and no other wildcard beside it");
+            }
+            return Ok(Self::Token {
+                before: before.to_owned(),
+                after: after.to_owned(),
+            });
+        }
+        if text.contains(['{', '}']) {
+            return Err("a path in which only {token} stands in braces");
+        }
+        if text.contains("**") {
+            return Err("a path in which no two stars stand together");
+        }
+        Ok(match text {
+            "*" => Self::Any,
+            _ if text.contains('*') => Self::Parts(text.split('*').map(str::to_owned).collect()),
+            _ => Self::Name(text.to_owned()),
+        })
+    }
+
+    pub(super) fn is_token(&self) -> bool {
+        matches!(self, Self::Token { .. })
+    }
+
+    /// Whether a segment is meant, letter by letter.
+    pub(super) fn is(&self, give: &str, style: PathStyle) -> bool {
+        match self {
+            Self::Name(name) if style.ignore_case => name.eq_ignore_ascii_case(give),
+            Self::Name(name) => name == give,
+            Self::Any => !give.is_empty(),
+            Self::Parts(parts) => !give.is_empty() && has_parts(parts, give, style),
+            Self::Token { .. } => self.token(give, style).is_some(),
+        }
+    }
+
+    /// Whether a server could take a segment for what is meant.
+    pub(super) fn is_like(
+        &self,
+        give: &str,
+        style: PathStyle,
+        leniency: Leniency,
+        is_last: bool,
+    ) -> bool {
+        let is = |one: &str| {
+            let stem = || leniency.without_format(one);
+            self.is(one, style) || is_last && stem().is_some_and(|stem| self.is(stem, style))
+        };
+        is(give) || give.contains(',') && give.split(',').any(is)
+    }
+
+    /// The token that a segment carries.
+    pub(super) fn token<'p>(&self, give: &'p str, style: PathStyle) -> Option<&'p str> {
+        let Self::Token { before, after } = self else {
+            return None;
+        };
+        let rest = behind(before, give, style)?;
+        let end = rest.len().checked_sub(after.len())?;
+        let (token, end) = rest.split_at_checked(end)?;
+        let ends = behind(after, end, style).is_some();
+        (ends && !token.is_empty()).then_some(token)
+    }
+}
+
+impl Leniency {
+    /// What a segment is without its format.
+    pub(super) fn without_format(self, segment: &str) -> Option<&str> {
+        let (stem, format) = segment.rsplit_once('.')?;
+        let is_format = match self {
+            Self::Page => ["json", "xml"]
+                .iter()
+                .any(|one| format.eq_ignore_ascii_case(one)),
+            Self::Call => {
+                let length = 1..=FORMAT_BYTES_MAX;
+                length.contains(&format.len())
+                    && format.bytes().all(|one| one.is_ascii_alphanumeric())
+            }
+        };
+        (is_format && !stem.is_empty()).then_some(stem)
+    }
+}
+
+/// The segments of a path that are left.
+#[derive(Clone)]
+pub(super) struct PathPieces<'p>(Option<&'p str>);
+
+impl<'p> Iterator for PathPieces<'p> {
+    type Item = &'p str;
+
+    /// By single bytes: segments are short, and every request's path is parted many times.
+    fn next(&mut self) -> Option<&'p str> {
+        let rest = self.0?;
+        let slash = rest.bytes().position(|byte| byte == b'/');
+        let (piece, rest) = match slash {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+            None => (rest, None),
+        };
+        self.0 = rest;
+        Some(piece)
+    }
+}
+
+/// The segments of a path without its first slash; the root has none.
+pub(super) fn pieces(path: &str) -> PathPieces<'_> {
+    PathPieces((!path.is_empty()).then_some(path))
+}
+
+/// Whether these parts stand in a segment, one after the other: the first where it begins, the last where it ends.
+fn has_parts(parts: &[String], give: &str, style: PathStyle) -> bool {
+    let [first, middle @ .., last] = parts else {
+        return false;
+    };
+    let Some(mut rest) = behind(first, give, style) else {
+        return false;
+    };
+    for part in middle {
+        let mut places = rest.char_indices().map(|(at, _)| at);
+        let found = places.find_map(|at| behind(part, &rest[at..], style));
+        let Some(found) = found else {
+            return false;
+        };
+        rest = found;
+    }
+    let end = rest.len().checked_sub(last.len());
+    let end = end.and_then(|end| rest.get(end..));
+    end.is_some_and(|end| behind(last, end, style).is_some())
+}
+
+/// What stands behind a beginning.
+fn behind<'p>(begin: &str, text: &'p str, style: PathStyle) -> Option<&'p str> {
+    let (head, rest) = text.split_at_checked(begin.len())?;
+    let fits = head == begin || style.ignore_case && head.eq_ignore_ascii_case(begin);
+    fits.then_some(rest)
+}
+
+/// What servers cut off the end of a path: white space and line ends, and what looks like it.
+pub(in crate::request) fn is_blank(letter: char) -> bool {
+    letter.is_whitespace() || letter.is_control() || matches!(letter, '\u{200b}' | '\u{feff}')
+}
+
+/// The script behind which PHP takes the rest of a path (`PATH_INFO`).
+pub(super) fn is_front_controller(segment: &str) -> bool {
+    let stem = segment.len().checked_sub(".php".len());
+    let end = stem.filter(|stem| *stem > 0);
+    let end = end.and_then(|stem| segment.get(stem..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(".php"))
+}

@@ -1,0 +1,164 @@
+//! A token that an operator pastes: alone, or as it stands in a header, a cookie or a parameter.
+
+use smallvec::SmallVec;
+
+use super::order_target::UnfitOrder;
+use crate::clock::UnixTime;
+use crate::request::credential::{Carrier, cookie_value, is_no_text, trimmed};
+use crate::request::shop::Shop;
+use crate::request::token::{Flaw, Token, TokenKind, has_jwt_shape, jwts_in};
+use crate::revocation::{Cause, Id, Revocations};
+
+/// What is to be said of a token that is not known to be refused, where [`Shop::has_hidden_owner`] holds.
+pub const HIDDEN_OWNER: &str = "this node does not know whose this token is: the shop has not said so lately. Whether the end of \
+    its customer's logins, or of all logins, refuses it can't be told without asking the shop; a request with the token asks";
+
+/// A token that the operator shows us.
+pub struct Shown {
+    /// What it is, or what is wrong with it.
+    pub token: Result<Token, Flaw>,
+    /// What it is revoked by wherever it is read otherwise: as an opaque token, or by a part of it.
+    pub(super) digests: SmallVec<[Id; 4]>,
+}
+
+impl Shown {
+    /// Why it is refused, if it is.
+    pub fn refused_by(&self, revocations: &Revocations) -> Option<Cause> {
+        let token = self.token.as_ref().ok();
+        let covered = token.and_then(|token| revocations.covers(token.identity()));
+        let mut digests = self.digests.iter();
+        let is_dead = |id: &Id| revocations.has_undated_token(id);
+        covered.or_else(|| digests.any(is_dead).then_some(Cause::Token))
+    }
+}
+
+impl Shop {
+    /// Reads a token that the operator shows us: alone, or as it stands in a header, a cookie or a parameter.
+    ///
+    /// # Errors
+    ///
+    /// Says why it is not one token.
+    pub fn shown(&self, pasted: &str, now: UnixTime) -> Result<Shown, UnfitOrder> {
+        let whole = self.token_in(pasted)?;
+        let is_alone = !whole.contains(char::is_whitespace);
+        let mut jwts = jwts_in(whole);
+        jwts.dedup();
+        let text = match jwts.as_slice() {
+            _ if is_alone && has_jwt_shape(whole) => whole,
+            [only] => only,
+            [] if is_alone && !whole.starts_with(['{', '[']) => whole,
+            [] | [_, ..] => return Err(UnfitOrder::NotOneToken),
+        };
+        let token = self.read_by_hand(text, now);
+        let token = token.map(|token| self.with_owner(token));
+        let is_opaque_too = self
+            .places
+            .iter()
+            .any(|place| place.kind == TokenKind::Opaque);
+        let mut digests = SmallVec::new();
+        if is_opaque_too || !matches!(token, Ok(Token::Verified(_))) {
+            for text in [whole, text, &cookie_value(whole.into())] {
+                digests.extend(self.digests_of(text).unwrap_or_default());
+            }
+            digests.sort_unstable();
+            digests.dedup();
+        }
+        Ok(Shown { token, digests })
+    }
+
+    fn read_by_hand(&self, text: &str, now: UnixTime) -> Result<Token, Flaw> {
+        let cookie = cookie_value(text.into());
+        let parts = self
+            .places
+            .iter()
+            .filter(|place| place.spelling.pattern.is_some());
+        for place in parts {
+            if let Ok(Some(key)) = place.spelling.key(&cookie)
+                && *key != *cookie
+            {
+                return Ok(self.verifier.opaque(&cookie, &key));
+            }
+        }
+        let kind = self.verifier.kind();
+        let kind = if kind == TokenKind::Jwt {
+            TokenKind::Auto
+        } else {
+            kind
+        };
+        self.verifier.token_of(kind, text, now)
+    }
+
+    /// Whether a text is a token that verifies at this shop.
+    pub fn verifies(&self, pasted: &str, now: UnixTime) -> bool {
+        let shown = self.shown(pasted, now);
+        shown.is_ok_and(|shown| matches!(shown.token, Ok(Token::Verified(_))))
+    }
+
+    /// The token in what an operator pastes: without white space, quotes, and what stands before it in a request.
+    fn token_in<'t>(&self, pasted: &'t str) -> Result<&'t str, UnfitOrder> {
+        let mut text = unquoted(pasted);
+        let mut holds_cookies = false;
+        if let Some((name, value)) = text.split_once(':')
+            && self.is_header(name.trim())
+        {
+            text = unquoted(value);
+            holds_cookies = name.trim().to_ascii_lowercase().ends_with("cookie");
+        }
+        match self.value_in(text) {
+            Some(value) => text = unquoted(value),
+            None if holds_cookies => return Err(UnfitOrder::NotOneToken),
+            None => {}
+        }
+        if let Some((word, rest)) = text.split_once(char::is_whitespace)
+            && self.is_scheme(word)
+        {
+            text = unquoted(rest);
+        }
+        if is_no_text(text) || self.is_scheme(text) {
+            return Err(UnfitOrder::Empty("token"));
+        }
+        Ok(text)
+    }
+
+    fn is_header(&self, name: &str) -> bool {
+        let carriers = self.places.iter().map(|place| &place.carrier);
+        let ours = carriers.filter_map(Carrier::header);
+        let ours = ours.map(http::HeaderName::as_str);
+        let mut names = ["authorization", "cookie", "set-cookie"]
+            .into_iter()
+            .chain(ours);
+        names.any(|known| name.eq_ignore_ascii_case(known))
+    }
+
+    fn is_scheme(&self, word: &str) -> bool {
+        let carriers = self.places.iter().map(|place| &place.carrier);
+        let ours = carriers.filter_map(Carrier::schemes).flatten();
+        let ours = ours.map(String::as_str);
+        let mut known = ["Bearer", "DPoP", "JWT", "Token"].into_iter().chain(ours);
+        known.any(|scheme| word.eq_ignore_ascii_case(scheme))
+    }
+
+    /// The value behind `name=`, where a cookie or parameter of that name carries a token.
+    fn value_in<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let is_ours = |name: &str| {
+            let mut carriers = self.places.iter().map(|place| &place.carrier);
+            carriers.any(|carrier| {
+                let mut cookies = carrier.cookies();
+                carrier.parameter() == Some(name) || cookies.any(|cookie| cookie.matches(name))
+            })
+        };
+        let mut pairs = text.split(';').filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(name, _)| is_ours(name.trim()))?;
+        Some(value)
+    }
+}
+
+/// A text without white space and quotes around it.
+fn unquoted(text: &str) -> &str {
+    let text = trimmed(text);
+    let inside = ['"', '\'', '`'].into_iter().find_map(|quote| {
+        let inside = text.strip_prefix(quote)?;
+        inside.strip_suffix(quote)
+    });
+    inside.map_or(text, trimmed)
+}

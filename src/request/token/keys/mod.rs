@@ -1,0 +1,12 @@
+//! Keys that verify tokens, checked when they are loaded: a key that does not fit its algorithm is never used.
+
+mod algorithms;
+mod jwk;
+mod key_set;
+mod unfit_key;
+mod verifying_key;
+
+pub use algorithms::{ALGORITHMS, algorithm_name, secret_bytes_min};
+pub(super) use algorithms::{algorithm, is_signature_algorithm};
+pub use key_set::Keys;
+pub use unfit_key::{UnfitKey, UnfitSet};

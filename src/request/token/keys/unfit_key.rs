@@ -1,0 +1,80 @@
+//! Why a key, or a set of keys, is not used.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// Why a JWK set that was fetched can't be used at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnfitSet {
+    /// It is no JWK set (RFC 7517 section 5).
+    NotASet,
+    /// Two of its keys have the same `kid` for the same algorithm.
+    RepeatedKid,
+    /// None of its keys may verify.
+    NoUsableKey,
+}
+
+impl UnfitSet {
+    /// The word for logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotASet => "not_a_key_set",
+            Self::RepeatedKid => "repeated_kid",
+            Self::NoUsableKey => "no_usable_key",
+        }
+    }
+}
+
+/// Why a key is not used; says what was expected.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnfitKey {
+    why: String,
+    pub(super) fate: Fate,
+}
+
+/// What a key that is not used means for the others of its set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is there for something else than signatures: nothing.
+    OtherUse,
+    /// It is for an algorithm that is not pinned: nothing, though it may be a slip.
+    OtherAlgorithm,
+    /// It says that it verifies and does not: a set in a file is not read without it.
+    Broken,
+}
+
+impl UnfitKey {
+    /// The same, of this key of a set.
+    pub(super) fn of(self, number: usize, member: &Value) -> Self {
+        Self {
+            why: format!("{}: {}", name(number, member), self.why),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for UnfitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+pub(super) fn unfit(why: impl Into<String>) -> UnfitKey {
+    unused(why, Fate::Broken)
+}
+
+pub(super) fn unused(why: impl Into<String>, fate: Fate) -> UnfitKey {
+    UnfitKey {
+        why: why.into(),
+        fate,
+    }
+}
+
+/// How a fault names a key: its place in the set, and its kid if it has one.
+fn name(number: usize, member: &Value) -> String {
+    match member.get("kid").and_then(Value::as_str) {
+        Some(id) => format!("keys[{number}] (kid {id:?})"),
+        None => format!("keys[{number}]"),
+    }
+}
