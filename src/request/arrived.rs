@@ -172,7 +172,7 @@ impl<'g> Arrived<'g, '_> {
         let token_of_path = self.shop.token_of_path(purpose, &self.view.path);
         let occasion = purpose.occasion();
         let counts = !self.is_counted;
-        credential::take_all(
+        credential::extract_credentials(
             &self.shop.places,
             occasion,
             &self.view,

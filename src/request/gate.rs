@@ -79,9 +79,14 @@ impl Gate {
         let formers = shop.verifier.formers();
         let view = RequestView::new(*request, shop.path_style);
         let token_of_path = shop.token_in_path(&view.path);
-        let taken =
-            credential::take_all(&shop.places, Occasion::Visit, &view, token_of_path, false);
-        let former = credential::take_former(formers.places(), Occasion::Visit, &view);
+        let taken = credential::extract_credentials(
+            &shop.places,
+            Occasion::Visit,
+            &view,
+            token_of_path,
+            false,
+        );
+        let former = credential::extract_former(formers.places(), Occasion::Visit, &view);
         let credentials = taken.unwrap_or_default().into_iter().chain(former);
         let tokens = credentials.filter_map(|credential| shop.token(&credential, now).ok());
         tokens

@@ -19,7 +19,7 @@ impl Arrived<'_, '_> {
         let (gate, shop) = (self.gate, self.shop);
         let read = shop.token(credential, now);
         if !self.is_counted {
-            credential.count(read.as_ref().err());
+            credential.count_in_place(read.as_ref().err());
         }
         let token = read?;
         gate.refuse_revoked(shop, &token)?;

@@ -29,7 +29,7 @@ impl<'g> Arrived<'g, '_> {
         let formers = shop.verifier.formers();
         let mut credentials = self.credentials(purpose)?;
         if !formers.places().is_empty() {
-            let former = credential::take_former(formers.places(), occasion, &self.view);
+            let former = credential::extract_former(formers.places(), occasion, &self.view);
             credentials.extend(former);
         }
         gate.refuse_unsynced(credentials.is_empty(), now)?;
@@ -87,7 +87,7 @@ impl<'g> Arrived<'g, '_> {
         }
         let mut jwts: SmallVec<[Id; 4]> = SmallVec::new();
         let mut look = |text: &str| self.refuse_dead_text(text, &mut jwts, now).err();
-        let refusal = credential::texts_of(request, &mut look);
+        let refusal = credential::find_in_texts(request, &mut look);
         refusal.map_or(Ok(()), Err)
     }
 

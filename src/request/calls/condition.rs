@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::paths::{Fit, Path, PathPattern, PathStyle, is_blank};
 use super::request::Request;
 use crate::request::payload::{
-    LaxValue, Pointer, content_type, is_called_by, is_spelling_of, multipart, written_content_type,
+    LaxValue, Pointer, content_type, content_type_as_sent, is_called_by, is_spelling_of, multipart,
 };
 
 /// One thing that must be there, with one of these values.
@@ -49,11 +49,11 @@ type FoundValue<'r> = (Cow<'r, str>, bool);
 impl Condition {
     /// How a request fits. To the letter only if no server could read another value.
     pub(in crate::request) fn fit(&self, request: &Request<'_>, style: PathStyle) -> Fit {
-        let given = self.given(request, style);
+        let given = self.find_values(request, style);
         let is_meant =
-            |(value, _): &FoundValue<'_>| self.values.iter().any(|one| one.is(value, style));
+            |(value, _): &FoundValue<'_>| self.values.iter().any(|one| one.accepts(value, style));
         let is_exact =
-            |(value, _): &FoundValue<'_>| self.values.iter().any(|one| one.is_exactly(value));
+            |(value, _): &FoundValue<'_>| self.values.iter().any(|one| one.accepts_exactly(value));
         if given.iter().all(is_exact) && given.iter().any(|(_, is_certain)| *is_certain) {
             Fit::AsWritten
         } else if given.iter().any(is_meant) {
@@ -63,21 +63,25 @@ impl Condition {
         }
     }
 
-    fn given<'r>(&self, request: &Request<'r>, style: PathStyle) -> SmallVec<[FoundValue<'r>; 2]> {
+    fn find_values<'r>(
+        &self,
+        request: &Request<'r>,
+        style: PathStyle,
+    ) -> SmallVec<[FoundValue<'r>; 2]> {
         match &self.at {
-            ConditionPlace::Header(name) => in_header(name, request),
-            ConditionPlace::Parameter(name) => in_parameters(&[name], request, style),
+            ConditionPlace::Header(name) => header_values(name, request),
+            ConditionPlace::Parameter(name) => parameter_values(&[name], request, style),
             ConditionPlace::Body(pointer) => {
                 let segments = pointer.segments();
                 let segments: SmallVec<[&str; 4]> = segments.iter().map(String::as_str).collect();
-                in_parameters(&segments, request, style)
+                parameter_values(&segments, request, style)
             }
         }
     }
 }
 
 impl ConditionValue {
-    fn is(&self, given: &str, style: PathStyle) -> bool {
+    fn accepts(&self, given: &str, style: PathStyle) -> bool {
         match self {
             Self::Anything => true,
             Self::Text(wanted) => {
@@ -92,7 +96,7 @@ impl ConditionValue {
         }
     }
 
-    fn is_exactly(&self, given: &str) -> bool {
+    fn accepts_exactly(&self, given: &str) -> bool {
         match self {
             Self::Anything => true,
             Self::Text(wanted) => given == wanted,
@@ -102,7 +106,7 @@ impl ConditionValue {
 }
 
 /// The values of a header; servers behind CGI know its name with underscores, too.
-fn in_header<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[FoundValue<'r>; 2]> {
+fn header_values<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[FoundValue<'r>; 2]> {
     let mut found = SmallVec::new();
     for (given, line) in &request.head.headers {
         if !is_spelling_of(given, name) {
@@ -129,7 +133,7 @@ fn in_header<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[FoundVal
 
 /// The values of a parameter in the query, and in the body as a form, in parts, or as JSON: some server or other takes
 /// it from each of them. `place` has more than one name for a value inside another.
-pub(in crate::request) fn in_parameters<'r>(
+pub(in crate::request) fn parameter_values<'r>(
     place: &[&str],
     request: &Request<'r>,
     style: PathStyle,
@@ -138,7 +142,7 @@ pub(in crate::request) fn in_parameters<'r>(
     let is_same = |given: &str, name: &str| {
         given == name || style.ignore_case && given.eq_ignore_ascii_case(name)
     };
-    let names = names_of(place);
+    let names = form_names(place);
     let is_called =
         |given: &str| is_called_by(given, |one| names.iter().any(|name| is_same(one, name)));
     let mut take = |name: &str, value: Cow<'r, str>| {
@@ -147,7 +151,7 @@ pub(in crate::request) fn in_parameters<'r>(
             found.push((value, is_certain));
         }
     };
-    take_pairs(
+    visit_pairs(
         request.head.uri.query().unwrap_or_default().as_bytes(),
         &mut take,
     );
@@ -156,24 +160,24 @@ pub(in crate::request) fn in_parameters<'r>(
     };
     let kind = content_type(request);
     if kind.contains("multipart/") {
-        let kind = written_content_type(request);
+        let kind = content_type_as_sent(request);
         multipart::fields(&kind, body).for_each(|(name, value)| take(&name, value));
         return found;
     }
     if !kind.contains("json") || kind.contains("form") {
-        take_pairs(body, &mut take);
+        visit_pairs(body, &mut take);
     }
-    if could_name(body, place.last().copied().unwrap_or_default(), style)
+    if may_have_member(body, place.last().copied().unwrap_or_default(), style)
         && let Some(value) = LaxValue::parse(body)
     {
         let mut take = |text: &str| found.push((Cow::Owned(text.to_owned()), true));
-        value.take_at(place, is_same, &mut take);
+        value.visit_at(place, is_same, &mut take);
     }
     found
 }
 
 /// What a value inside another is called in a form: `a[b]` (PHP, Rails), `a.b` (Java, .NET).
-fn names_of(place: &[&str]) -> SmallVec<[String; 2]> {
+fn form_names(place: &[&str]) -> SmallVec<[String; 2]> {
     match place {
         [] => SmallVec::new(),
         [name] => SmallVec::from_iter([(*name).to_owned()]),
@@ -185,7 +189,7 @@ fn names_of(place: &[&str]) -> SmallVec<[String; 2]> {
 }
 
 /// Pairs parted by `&`; some servers part them by `;` too.
-fn take_pairs<'r>(pairs: &'r [u8], take: &mut impl FnMut(&str, Cow<'r, str>)) {
+fn visit_pairs<'r>(pairs: &'r [u8], take: &mut impl FnMut(&str, Cow<'r, str>)) {
     for (name, value) in form_urlencoded::parse(pairs) {
         take(&name, value);
     }
@@ -199,7 +203,7 @@ fn take_pairs<'r>(pairs: &'r [u8], take: &mut impl FnMut(&str, Cow<'r, str>)) {
 }
 
 /// Whether a body may have a member of that name: most have none, and are not parsed.
-fn could_name(body: &[u8], name: &str, style: PathStyle) -> bool {
+fn may_have_member(body: &[u8], name: &str, style: PathStyle) -> bool {
     let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'[' | 0xef));
     let has = |part: &[u8]| memmem::find(body, part).is_some();
     is_json && (style.ignore_case || has(name.as_bytes()) || has(b"\\u"))

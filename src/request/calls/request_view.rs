@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use http::{HeaderName, Method};
 use smallvec::SmallVec;
 
-use super::condition::in_parameters;
+use super::condition::parameter_values;
 use super::paths::{Path, PathStyle};
 use super::request::Request;
 use crate::request::graphql::{GraphQlReading, Learnt};
@@ -88,7 +88,7 @@ impl<'r> RequestView<'r> {
 
     /// Whether a parameter names one of these methods in the place of its own.
     pub(in crate::request) fn is_overridden(&self, methods: &[Method]) -> bool {
-        let given = || in_parameters(&[METHOD_PARAMETER], &self.request, PathStyle::default());
+        let given = || parameter_values(&[METHOD_PARAMETER], &self.request, PathStyle::default());
         self.can_be_overridden(methods)
             && given().iter().any(|(text, _)| names_one_of(text, methods))
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::parameter::decoded_again;
 use crate::request::calls::Request;
-use crate::request::payload::{content_type, multipart, written_content_type};
+use crate::request::payload::{content_type, content_type_as_sent, multipart};
 
 /// The shortest text that is looked at, and the longest; no token is shorter, or read if it is longer.
 const BYTES_MIN: usize = 6;
@@ -15,14 +15,14 @@ const BYTES_MAX: usize = 16 << 10;
 /// Strings are found as the laxest parser of JSON would find them: in either kind of quotes, without
 /// names of members, and with strings within strings. Forms are parted by `&`, `;` and line ends, and decoded once or twice.
 /// A body of letters with zeros between them (UTF-16) is read without the zeros.
-pub(in crate::request) fn texts_of<T>(
+pub(in crate::request) fn find_in_texts<T>(
     request: &Request<'_>,
     look: &mut impl FnMut(&str) -> Option<T>,
 ) -> Option<T> {
     let body = request.body?;
     let kind = content_type(request);
     if kind.contains("multipart/") {
-        let written = written_content_type(request);
+        let written = content_type_as_sent(request);
         let mut fields = multipart::fields(&written, body);
         if let Some(found) = fields.find_map(|(_, value)| look_inside(&value, look)) {
             return Some(found);
@@ -300,7 +300,7 @@ mod tests {
         let body: Vec<u8> =
             r#"{"a":"TOKEN-12345"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let request = Request::new(&head, Some(&body));
-        let found = texts_of(&request, &mut |text| (text == "TOKEN-12345").then_some(()));
+        let found = find_in_texts(&request, &mut |text| (text == "TOKEN-12345").then_some(()));
         assert!(found.is_some());
     }
 }

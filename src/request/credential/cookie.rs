@@ -36,9 +36,9 @@ pub(in crate::request) fn cookies<'a>(request: &Request<'a>) -> impl Iterator<It
     let lines = request.head.headers.get_all(COOKIE).into_iter();
     let segments = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     segments.flat_map(|segment| {
-        Cookie::of(segment)
+        Cookie::parse(segment)
             .into_iter()
-            .chain(Cookie::further(segment))
+            .chain(Cookie::parse_after_separators(segment))
     })
 }
 
@@ -46,7 +46,7 @@ pub(in crate::request) fn cookies<'a>(request: &Request<'a>) -> impl Iterator<It
 const FURTHER_MAX: usize = 32;
 
 impl<'a> Cookie<'a> {
-    fn of(segment: &'a [u8]) -> Option<Self> {
+    fn parse(segment: &'a [u8]) -> Option<Self> {
         let equals = memchr::memchr(b'=', segment)?;
         Some(Self {
             name: trim(&segment[..equals]),
@@ -56,8 +56,8 @@ impl<'a> Cookie<'a> {
         })
     }
 
-    /// Those behind a comma or white space. What follows such a value is left to [`readings`].
-    fn further(segment: &'a [u8]) -> impl Iterator<Item = Self> {
+    /// Those behind a comma or white space. What follows such a value is left to [`value_readings`].
+    fn parse_after_separators(segment: &'a [u8]) -> impl Iterator<Item = Self> {
         let piece = segment.trim_ascii();
         let has_more = memchr::memchr3(b',', b' ', b'\t', piece).is_some();
         let ends = has_more.then(|| memchr::memchr_iter(b'=', piece));
@@ -144,7 +144,7 @@ impl Choice {
 pub(super) type CookieReadings<'a> = SmallVec<[Cow<'a, str>; 1]>;
 
 /// Every reading of a cookie's value, each once.
-pub(super) fn readings(value: &[u8]) -> CookieReadings<'_> {
+pub(super) fn value_readings(value: &[u8]) -> CookieReadings<'_> {
     let text = match String::from_utf8_lossy(value) {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
@@ -350,13 +350,13 @@ mod tests {
             "VALUE1 next=x",
             "%22VALUE1%22x",
         ] {
-            let found = readings(spelling.as_bytes());
+            let found = value_readings(spelling.as_bytes());
             let has = found
                 .iter()
                 .any(|one| one == "VALUE1" || one == "\"VALUE1\"x");
             assert!(has, "{spelling}: {found:?}");
         }
-        assert_eq!(readings(b"plain+value").as_slice(), ["plain+value"]);
+        assert_eq!(value_readings("plain+value").as_slice(), ["plain+value"]);
     }
 
     #[test]
@@ -367,7 +367,7 @@ mod tests {
             " a=b\tsid = V,c=d",
             "a=\"b\", sid=V",
         ] {
-            let found: Vec<_> = Cookie::further(segment.as_bytes()).collect();
+            let found: Vec<_> = Cookie::parse_after_separators(segment.as_bytes()).collect();
             let sid = found.iter().find(|one| one.name == b"sid").unwrap();
             assert!(
                 readings(sid.value).iter().any(|one| one == "V"),
@@ -375,7 +375,8 @@ mod tests {
             );
         }
         for segment in ["sid=V", " sid=V ", " sid = V"] {
-            let names = Cookie::further(segment.as_bytes()).map(|one| one.name.len());
+            let names =
+                Cookie::parse_after_separators(segment.as_bytes()).map(|one| one.name.len());
             assert!(names.sum::<usize>() <= 3, "{segment}");
         }
     }

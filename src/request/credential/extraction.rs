@@ -30,9 +30,9 @@ const READINGS_MAX: usize = 96;
 
 /// Takes every credential out of a request, those of other occasions included: each of them may be dead.
 ///
-/// Of bodies, only what is looked for on this occasion: [`texts_of`] finds the rest. `token_of_path` is what a rule
+/// Of bodies, only what is looked for on this occasion: [`find_in_texts`] finds the rest. `token_of_path` is what a rule
 /// names as the token in the path. `counts`: whether what the places hold is counted.
-pub(in crate::request) fn take_all<'a>(
+pub(in crate::request) fn extract_credentials<'a>(
     places: &'a [Place],
     occasion: Occasion,
     view: &'a RequestView<'_>,
@@ -41,11 +41,11 @@ pub(in crate::request) fn take_all<'a>(
 ) -> Result<Credentials<'a>, Refusal> {
     let request: &Request<'a> = &view.request;
     refuse_nominated(places, request)?;
-    let mut taker = Taker {
+    let mut extractor = Extractor {
         places,
         occasion,
         counts,
-        query: ParameterPairs::of(request.head.uri.query().unwrap_or_default().as_bytes()),
+        query: ParameterPairs::parse(request.head.uri.query().unwrap_or_default().as_bytes()),
         found: Credentials::new(),
     };
     let mut has_cookies = false;
@@ -53,30 +53,30 @@ pub(in crate::request) fn take_all<'a>(
         has_cookies |= place.carrier.is_ambient() || place.carrier.parameter().is_some();
         match &place.carrier {
             Carrier::Cookie { name, join } if join.is_empty() => {
-                taker.take_merged(place, name, request)?;
+                extractor.add_merged(place, name, request)?;
             }
             Carrier::Cookie { .. } => {}
             Carrier::Path => {
-                taker.take_values(
+                extractor.add_values(
                     place,
                     token_of_path.map(|text| (Cow::Borrowed(text), Certainty::Exact)),
                 )?;
             }
-            Carrier::Schemed { .. } | Carrier::Raw(_) => taker.take_header(place, request)?,
+            Carrier::Schemed { .. } | Carrier::Raw(_) => extractor.add_header(place, request)?,
             Carrier::Subprotocol(name) => {
                 let words = header::subprotocols(name, request).into_iter();
-                taker.take_values(
+                extractor.add_values(
                     place,
                     words.map(|word| (Cow::Borrowed(word), Certainty::Exact)),
                 )?;
             }
             Carrier::Query(_) | Carrier::Json(_) | Carrier::Form(_) => {
-                taker.take_parameter(place, request)?;
+                extractor.add_parameter(place, request)?;
             }
             Carrier::GraphQl(name) => {
                 let read = view.graphql().into_iter();
                 let texts = read.flat_map(|read| read.credentials(name, CREDENTIALS_MAX));
-                taker.take_values(
+                extractor.add_values(
                     place,
                     texts.map(|text| (Cow::Owned(text), Certainty::Exact)),
                 )?;
@@ -84,9 +84,9 @@ pub(in crate::request) fn take_all<'a>(
         }
     }
     if has_cookies {
-        taker.take_cookies(request)?;
+        extractor.add_cookies(request)?;
     }
-    let found = taker.found;
+    let found = extractor.found;
     let mut bearers = found.iter().filter(|one| one.is_bearer());
     if let Some(first) = bearers.next()
         && bearers.any(|other| first.contradicts(other))
@@ -105,13 +105,13 @@ pub(in crate::request) fn take_all<'a>(
 /// The same for places where tokens stood under a former configuration: what is found there can only be dead. What
 /// makes a request contradict itself now made no difference to a shop that looks elsewhere.
 #[cold] // so that the common path is laid out without it
-pub(in crate::request) fn take_former<'a>(
+pub(in crate::request) fn extract_former<'a>(
     places: &'a [Place],
     occasion: Occasion,
     view: &'a RequestView<'_>,
 ) -> Credentials<'a> {
     let places = places.iter().map(std::slice::from_ref);
-    let taken = places.flat_map(|place| take_all(place, occasion, view, None, false));
+    let taken = places.flat_map(|place| extract_credentials(place, occasion, view, None, false));
     taken.flatten().collect()
 }
 
@@ -161,7 +161,7 @@ fn certainty_of(name: &str, cookie: &Cookie<'_>, place: &Place) -> Option<Certai
 }
 
 /// Takes credentials out of one request.
-struct Taker<'a> {
+struct Extractor<'a> {
     places: &'a [Place],
     occasion: Occasion,
     counts: bool,
@@ -169,8 +169,8 @@ struct Taker<'a> {
     found: Credentials<'a>,
 }
 
-impl<'a> Taker<'a> {
-    fn take_header(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
+impl<'a> Extractor<'a> {
+    fn add_header(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
         let Some(name) = place.carrier.header() else {
             return Ok(());
         };
@@ -179,18 +179,18 @@ impl<'a> Taker<'a> {
         };
         let read = match place.carrier.schemes() {
             Some(schemes) => header::behind_scheme(line, schemes, place, self.places)?,
-            None if place.spelling.is_plain() => header::bare(line, place, self.places)?,
+            None if place.spelling.is_plain() => header::whole_value(line, place, self.places)?,
             None => LineReading::Token(line),
         };
         match read {
             LineReading::Elsewhere | LineReading::Token("") => Ok(()),
             LineReading::Token(token) if matches!(place.carrier, Carrier::Schemed { .. }) => {
-                self.take_bearer(place, token)
+                self.add_bearer(place, token)
             }
             LineReading::Token(token) => {
-                self.take_values(place, [(Cow::Borrowed(token), Certainty::Exact)])
+                self.add_values(place, [(Cow::Borrowed(token), Certainty::Exact)])
             }
-            LineReading::Foreign => self.take_foreign(place, line),
+            LineReading::Foreign => self.add_foreign(place, line),
         }
     }
 
@@ -201,7 +201,7 @@ impl<'a> Taker<'a> {
     }
 
     /// What stands behind a scheme is one token, to its last letter.
-    fn take_bearer(&mut self, place: &'a Place, token: &'a str) -> Result<(), Refusal> {
+    fn add_bearer(&mut self, place: &'a Place, token: &'a str) -> Result<(), Refusal> {
         if place.spelling.is_plain() {
             if is_no_text(token) {
                 self.note_unreadable(place);
@@ -211,11 +211,11 @@ impl<'a> Taker<'a> {
             self.push(place, Cow::Borrowed(token), None, kind, &[]);
             return Ok(());
         }
-        self.take_values(place, [(Cow::Borrowed(token), Certainty::Exact)])
+        self.add_values(place, [(Cow::Borrowed(token), Certainty::Exact)])
     }
 
     /// A line that is about nothing of ours: JWTs in it are credentials all the same, whatever stands before them.
-    fn take_foreign(&mut self, place: &'a Place, line: &'a str) -> Result<(), Refusal> {
+    fn add_foreign(&mut self, place: &'a Place, line: &'a str) -> Result<(), Refusal> {
         let word = header::only_word(line)?;
         let jwts = jwts_in(line);
         let is_schemed = matches!(place.carrier, Carrier::Schemed { .. });
@@ -247,30 +247,34 @@ impl<'a> Taker<'a> {
     }
 
     /// A parameter where it belongs, and in every other carrier that frameworks merge with that.
-    fn take_parameter(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
+    fn add_parameter(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
         let name = place.carrier.parameter();
         if let Some(name) = name {
-            let is_home = matches!(place.carrier, Carrier::Query(_));
+            let is_own_carrier = matches!(place.carrier, Carrier::Query(_));
             let values = self.query.values(|given| is_called(given, name));
-            self.take_all_values(place, values, is_home)?;
+            self.add_all_values(place, values, is_own_carrier)?;
         }
         if request.body.is_none_or(<[u8]>::is_empty) || !place.at.include(self.occasion) {
             return Ok(());
         }
         if let Some(name) = name {
-            let is_home = matches!(place.carrier, Carrier::Form(_));
-            self.take_all_values(place, parameter::in_form(name, request), is_home)?;
+            let is_own_carrier = matches!(place.carrier, Carrier::Form(_));
+            self.add_all_values(
+                place,
+                parameter::values_in_form(name, request),
+                is_own_carrier,
+            )?;
         }
         if let Carrier::Json(pointer) = &place.carrier {
-            let values = parameter::in_json(pointer, request)?;
-            self.take_all_values(place, values, true)?;
+            let values = parameter::values_in_json(pointer, request)?;
+            self.add_all_values(place, values, true)?;
         }
         Ok(())
     }
 
     /// A cookie's value where frameworks merge parameters with cookies (PHP's `$_REQUEST`, ASP's `Request`), or take
     /// a session from the path. There it can only be found dead.
-    fn take_merged(
+    fn add_merged(
         &mut self,
         place: &'a Place,
         name: &NamePattern,
@@ -278,36 +282,36 @@ impl<'a> Taker<'a> {
     ) -> Result<(), Refusal> {
         let is_name = |given: &str| name.matches_cookie(given);
         let values = self.query.values(is_name).into_iter();
-        let values = values.chain(parameter::in_path(is_name, request.head.uri.path()));
-        self.take_values(place, values.map(|(text, _)| (text, Certainty::Foreign)))
+        let values = values.chain(parameter::values_in_path(is_name, request.head.uri.path()));
+        self.add_values(place, values.map(|(text, _)| (text, Certainty::Foreign)))
     }
 
-    fn take_all_values(
+    fn add_all_values(
         &mut self,
         place: &'a Place,
         values: Values<'a>,
-        is_home: bool,
+        is_own_carrier: bool,
     ) -> Result<(), Refusal> {
         let is_plausible = |text: &str| has_jwt_shape(text) || text.len() >= REPEATED_BYTES_MIN;
         let common = values
             .iter()
             .filter(|(text, is_common)| *is_common && is_plausible(text));
-        if is_home && !place.is_former() && common.count() > 1 {
+        if is_own_carrier && !place.is_former() && common.count() > 1 {
             return Err(Refusal::TwoCredentials); // RFC 6749 section 3.1: it repeats the parameter
         }
-        let certainty = |is_common| match (is_common, is_home) {
+        let certainty = |is_common| match (is_common, is_own_carrier) {
             (true, true) => Certainty::Exact,
             (true, false) => Certainty::Respelled,
             (false, _) => Certainty::Foreign, // it may be a part that others have, too
         };
         let values = values.into_iter();
-        self.take_values(
+        self.add_values(
             place,
             values.map(|(text, common)| (text, certainty(common))),
         )
     }
 
-    fn take_cookies(&mut self, request: &Request<'a>) -> Result<(), Refusal> {
+    fn add_cookies(&mut self, request: &Request<'a>) -> Result<(), Refusal> {
         for cookie in cookies(request) {
             if cookie.value.is_empty() {
                 continue;
@@ -317,23 +321,23 @@ impl<'a> Taker<'a> {
                 let Some(first) = certainty_of(&name, &cookie, place) else {
                     continue;
                 };
-                let readings = cookie::readings(cookie.value).into_iter().enumerate();
+                let readings = cookie::value_readings(cookie.value).into_iter().enumerate();
                 let values = readings.map(|(at, text)| match at {
                     0 => (text, first),
                     _ => (text, Certainty::Foreign), // it may be a part that others have, too
                 });
-                self.take_texts(place, values, &[cookie.segment])?;
+                self.add_texts(place, values, &[cookie.segment])?;
             }
         }
         let joined = self.places.iter().filter(|place| place.carrier.is_joined());
         for place in joined {
-            self.take_joined(place, request)?;
+            self.add_joined(place, request)?;
         }
         Ok(())
     }
 
     /// One token in several cookies: their values one after the other, in the order of the configuration.
-    fn take_joined(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
+    fn add_joined(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
         let Carrier::Cookie { name, join } = &place.carrier else {
             return Ok(());
         };
@@ -344,7 +348,7 @@ impl<'a> Taker<'a> {
             let mut whole = String::new();
             for name in &names {
                 for cookie in choice.cookies(name, request) {
-                    let reading = cookie::readings(cookie.value).into_iter().next();
+                    let reading = cookie::value_readings(cookie.value).into_iter().next();
                     whole.push_str(&reading.unwrap_or_default());
                     if !segments.contains(&cookie.segment) {
                         segments.push(cookie.segment);
@@ -360,29 +364,29 @@ impl<'a> Taker<'a> {
             0 => (Cow::Owned(whole), Certainty::Exact),
             _ => (Cow::Owned(whole), Certainty::Foreign),
         });
-        self.take_texts(place, values, &segments)
+        self.add_texts(place, values, &segments)
     }
 
-    fn take_values(
+    fn add_values(
         &mut self,
         place: &'a Place,
         values: impl IntoIterator<Item = (Cow<'a, str>, Certainty)>,
     ) -> Result<(), Refusal> {
-        self.take_texts(place, values, &[])
+        self.add_texts(place, values, &[])
     }
 
     /// Takes what stands in the readings of one value, the exact one first.
-    fn take_texts(
+    fn add_texts(
         &mut self,
         place: &'a Place,
         values: impl IntoIterator<Item = (Cow<'a, str>, Certainty)>,
         segments: &[&'a [u8]],
     ) -> Result<(), Refusal> {
         let before = self.found.len();
-        let mut is_at_home = false;
+        let mut is_own_value = false;
         let mut wrapped = Texts::new();
         for (value, certainty) in values {
-            is_at_home |= certainty == Certainty::Exact;
+            is_own_value |= certainty == Certainty::Exact;
             if !place.spelling.decode.is_empty() {
                 wrapped.push(value.clone());
             }
@@ -399,14 +403,14 @@ impl<'a> Taker<'a> {
                 } else {
                     Certainty::Foreign
                 };
-                self.take_text(place, text, certainty, segments)?;
+                self.add_text(place, text, certainty, segments)?;
             }
             if is_one_of_many && certainty == Certainty::Exact && place.kind == TokenKind::Opaque {
                 // It is not known which of them is the token: the whole value is one, then.
-                self.take_text(place, value, certainty, segments)?;
+                self.add_text(place, value, certainty, segments)?;
             }
         }
-        if is_at_home && self.found.len() == before {
+        if is_own_value && self.found.len() == before {
             self.note_unreadable(place);
         }
         // What was revoked before the operator said what is wrapped around it.
@@ -417,7 +421,7 @@ impl<'a> Taker<'a> {
         Ok(())
     }
 
-    fn take_text(
+    fn add_text(
         &mut self,
         place: &'a Place,
         text: Cow<'a, str>,
@@ -426,7 +430,7 @@ impl<'a> Taker<'a> {
     ) -> Result<(), Refusal> {
         let key = place.spelling.key(&text)?;
         if place.kind != TokenKind::Opaque
-            && self.take_jwts(place, &text, key.as_deref(), certainty, segments)
+            && self.add_jwts(place, &text, key.as_deref(), certainty, segments)
         {
             return Ok(());
         }
@@ -454,7 +458,7 @@ impl<'a> Taker<'a> {
     }
 
     /// The JWTs in a text. Where the pattern says which part of it is the token, that one has to be good.
-    fn take_jwts(
+    fn add_jwts(
         &mut self,
         place: &'a Place,
         text: &str,

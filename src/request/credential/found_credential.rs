@@ -74,7 +74,7 @@ impl Credential<'_> {
     }
 
     /// Counts what its place held. Other readings of the same value are not counted.
-    pub(in crate::request) fn count(&self, refusal: Option<&Refusal>) {
+    pub(in crate::request) fn count_in_place(&self, refusal: Option<&Refusal>) {
         let counts = &self.place.counts;
         match (self.certainty, refusal) {
             (Certainty::Exact | Certainty::Embedded, None) => counts.note_token(),

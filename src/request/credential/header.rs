@@ -72,7 +72,7 @@ pub(super) fn behind_scheme<'a>(
 }
 
 /// The whole value of a header, where no place of the same header is about its scheme.
-pub(super) fn bare<'a>(
+pub(super) fn whole_value<'a>(
     line: &'a str,
     place: &Place,
     places: &[Place],

@@ -9,10 +9,10 @@ mod spelling;
 mod body_texts;
 mod extraction;
 
-pub(super) use body_texts::{has_foreign_charset, texts_of};
+pub(super) use body_texts::{find_in_texts, has_foreign_charset};
 pub use cookie::NamePattern;
 pub(super) use cookie::{cookie_value, cookies};
-pub(super) use extraction::{take_all, take_former};
+pub(super) use extraction::{extract_credentials, extract_former};
 pub use found_credential::Credential;
 pub(super) use found_credential::{Certainty, Credentials, Segments};
 pub use place::{Carrier, Occasion, Occasions, Place, PlaceCounts};

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::request::answers::Refusal;
 use crate::request::calls::Request;
 use crate::request::payload::{
-    Pointer, content_type, is_called, json, multipart, written_content_type,
+    Pointer, content_type, content_type_as_sent, is_called, json, multipart,
 };
 
 /// A value of a parameter, and whether every parser reads it so.
@@ -29,7 +29,7 @@ type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 type Decoded<'a> = SmallVec<[Pair<'a>; 4]>;
 
 impl<'a> ParameterPairs<'a> {
-    pub(super) fn of(pairs: &'a [u8]) -> Self {
+    pub(super) fn parse(pairs: &'a [u8]) -> Self {
         let pieces = pairs.split(|byte| *byte == b'&');
         let common = pieces.filter_map(decoded).collect();
         let mut parted = Decoded::new();
@@ -66,7 +66,7 @@ fn decoded(piece: &[u8]) -> Option<Pair<'_>> {
 
 /// The values of a parameter of such a name in the segments of a path (RFC 3986 section 3.3), where servlets look for the
 /// session of a browser without cookies.
-pub(super) fn in_path(is_name: impl Fn(&str) -> bool, path: &str) -> Values<'_> {
+pub(super) fn values_in_path(is_name: impl Fn(&str) -> bool, path: &str) -> Values<'_> {
     let mut values = Values::new();
     if memchr::memchr(b';', path.as_bytes()).is_none() {
         return values;
@@ -129,13 +129,13 @@ pub(super) fn without_u(text: &str) -> String {
 }
 
 /// The values of a field of a form or multipart body, whatever the body is said to be.
-pub(super) fn in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a> {
+pub(super) fn values_in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a> {
     let body = request.body.unwrap_or_default();
     let kind = content_type(request);
     let is_name = |given: &str| is_called(given, name);
     if kind.contains("multipart/") {
         let mut values = Values::new();
-        for (given, value) in multipart::fields(&written_content_type(request), body) {
+        for (given, value) in multipart::fields(&content_type_as_sent(request), body) {
             if is_name(&given) {
                 let is_first = values.is_empty();
                 add_readings(value, is_first, &mut values);
@@ -150,11 +150,14 @@ pub(super) fn in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a> {
     if is_json {
         return Values::new();
     }
-    ParameterPairs::of(body).values(is_name)
+    ParameterPairs::parse(body).values(is_name)
 }
 
 /// The values at a place of a JSON body, whatever the body is said to be.
-pub(super) fn in_json<'a>(pointer: &Pointer, request: &Request<'a>) -> Result<Values<'a>, Refusal> {
+pub(super) fn values_in_json<'a>(
+    pointer: &Pointer,
+    request: &Request<'a>,
+) -> Result<Values<'a>, Refusal> {
     let body = request.body.unwrap_or_default();
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     let says_json = content_type(request).contains("json");
@@ -174,25 +177,23 @@ pub(super) fn in_json<'a>(pointer: &Pointer, request: &Request<'a>) -> Result<Va
     };
     let mut values = Values::new();
     for found in pointer.find_all(&value) {
-        take_texts(found, true, &mut values);
+        add_texts(found, true, &mut values);
     }
     Ok(values)
 }
 
 /// A text, a number as its text, and what stands in a list or an object where a text is wanted.
-fn take_texts(value: &Value, is_common: bool, values: &mut Values<'_>) {
+fn add_texts(value: &Value, is_common: bool, values: &mut Values<'_>) {
     match value {
         Value::String(text) if !text.is_empty() => {
             add(Cow::Owned(text.clone()), is_common, values);
         }
         Value::Number(number) => add(Cow::Owned(number.to_string()), is_common, values),
-        Value::Array(items) => items
-            .iter()
-            .for_each(|item| take_texts(item, false, values)),
+        Value::Array(items) => items.iter().for_each(|item| add_texts(item, false, values)),
         Value::Object(members) => {
             members
                 .values()
-                .for_each(|item| take_texts(item, false, values));
+                .for_each(|item| add_texts(item, false, values));
         }
         Value::String(_) | Value::Null | Value::Bool(_) => {}
     }

@@ -30,7 +30,7 @@ pub struct Place {
 pub struct PlaceCounts {
     tokens: AtomicU64,
     unreadable: AtomicU64,
-    is_told: AtomicBool,
+    is_warned: AtomicBool,
 }
 
 /// After so many values without a token a place seems to protect nothing.
@@ -64,7 +64,7 @@ impl PlaceCounts {
 
     /// Whether that is to be told now; once.
     pub fn is_newly_vain(&self) -> bool {
-        self.is_vain() && !self.is_told.swap(true, Ordering::Relaxed)
+        self.is_vain() && !self.is_warned.swap(true, Ordering::Relaxed)
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::unread::Unread;
 use crate::request::calls::Request;
-use crate::request::payload::{content_type, has_part, is_called, json, take_pair};
+use crate::request::payload::{content_type, has_part, is_called, json, only_parameter};
 
 /// How many requests a batch may have.
 const BATCH_MAX: usize = 256;
@@ -70,7 +70,7 @@ impl Message {
         let mut message = Self::default();
         let named = ["query", "operationName"].into_iter().chain(IDS);
         for name in named {
-            let value = take_pair(name, pairs).map_err(|_| Unread::Ambiguous)?;
+            let value = only_parameter(name, pairs).map_err(|_| Unread::Ambiguous)?;
             if let Some(value) = value {
                 message.take(name, Cow::Owned(Value::String(value.into_owned())))?;
             }
@@ -241,7 +241,7 @@ fn values(name: &str, pairs: &[u8]) -> Result<Vec<Value>, Unread> {
         }
     }
     if nested.is_empty() {
-        let only = take_pair(name, pairs).map_err(|_| Unread::Ambiguous)?;
+        let only = only_parameter(name, pairs).map_err(|_| Unread::Ambiguous)?;
         nested.extend(only.map(|text| Value::String(text.into_owned())));
     }
     Ok(nested)

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::clock::UnixTime;
 use crate::request::logout::Agreement;
 use crate::request::payload::{Pointer, json};
-use crate::request::token::{moment_of, name_from_json};
+use crate::request::token::{moment_in_answer, name_from_json};
 
 /// One request by which a shop says whether a token is good, and whose it is.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl ResponsePointers {
         let issued_at = self.issued_at.as_ref().and_then(|place| place.find(&said));
         IntrospectionResponse {
             subject: self.subject.find(&said).and_then(name_from_json),
-            issued_at: moment_of(issued_at),
+            issued_at: moment_in_answer(issued_at),
             said,
         }
     }

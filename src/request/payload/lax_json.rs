@@ -25,7 +25,7 @@ impl LaxValue {
     }
 
     /// Hands over every text at a place, and those of a list that stands there.
-    pub(in crate::request) fn take_at<'v>(
+    pub(in crate::request) fn visit_at<'v>(
         &'v self,
         place: &[&str],
         is_same: impl Fn(&str, &str) -> bool + Copy,
@@ -42,13 +42,13 @@ impl LaxValue {
             }
             (Self::Members(members), [name, rest @ ..]) => {
                 for (_, member) in members.iter().filter(|(given, _)| is_same(given, name)) {
-                    member.take_at(rest, is_same, take);
+                    member.visit_at(rest, is_same, take);
                 }
             }
             (Self::Items(items), [name, rest @ ..]) => {
                 let item = name.parse().ok().and_then(|at: usize| items.get(at));
                 if let Some(item) = item {
-                    item.take_at(rest, is_same, take);
+                    item.visit_at(rest, is_same, take);
                 }
             }
             (Self::Members(_) | Self::Nothing, []) | (Self::Scalar(_) | Self::Nothing, [_, ..]) => {
@@ -122,7 +122,7 @@ mod tests {
         let found = |text: &str, place: &[&str]| {
             let mut found = Vec::new();
             if let Some(value) = LaxValue::parse(text.as_bytes()) {
-                value.take_at(place, |a, b| a == b, &mut |text| {
+                value.visit_at(place, |a, b| a == b, &mut |text| {
                     found.push(text.to_owned());
                 });
             }

@@ -10,4 +10,4 @@ pub(super) use json::NO_CHARACTER;
 pub use json::Pointer;
 pub(super) use lax_json::LaxValue;
 pub(super) use names::{is_called, is_called_by, is_spelling_of};
-pub(super) use parameters::{content_type, has_part, take_pair, written_content_type};
+pub(super) use parameters::{content_type, content_type_as_sent, has_part, only_parameter};

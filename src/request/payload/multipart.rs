@@ -47,8 +47,8 @@ pub(in crate::request) fn fields<'a>(
 /// What any parser would take as the boundary, without repeats: of the parameter (PHP searches the word, Rack takes the last one, others
 /// parse), and of the first line that could be a delimiter, whatever the header says.
 fn boundaries(content_type: &str, body: &[u8]) -> Vec<Vec<u8>> {
-    let mentions = Mention::all(content_type);
-    let readers: [fn(&Mention) -> bool; 4] = [
+    let mentions = BoundaryMention::find_all(content_type);
+    let readers: [fn(&BoundaryMention) -> bool; 4] = [
         |_| true,
         |mention| mention.is_parameter,
         |mention| mention.is_parameter && !mention.is_quoted,
@@ -81,17 +81,17 @@ fn boundaries(content_type: &str, body: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The word `boundary` in a header.
-struct Mention {
+struct BoundaryMention {
     end: usize,
     is_parameter: bool,
     is_quoted: bool,
     is_lower_case: bool,
 }
 
-impl Mention {
+impl BoundaryMention {
     const WORD: &str = "boundary";
 
-    fn all(header: &str) -> Vec<Self> {
+    fn find_all(header: &str) -> Vec<Self> {
         let lower = header.to_ascii_lowercase();
         let mentions = lower.match_indices(Self::WORD).map(|(start, word)| {
             let before = &header[..start];
@@ -205,12 +205,12 @@ impl<'a> BodyPart<'a> {
             } else {
                 None
             };
-            values.extend(decoded.map(|bytes| text_of(&bytes).into()));
+            values.extend(decoded.map(|bytes| lossy_text(&bytes).into()));
         }
         if self.content.contains(&0) {
             let ascii = self.content.iter().filter(|byte| (1..128).contains(*byte));
             let ascii: Vec<u8> = ascii.copied().collect();
-            values.push(text_of(&ascii).into());
+            values.push(lossy_text(&ascii).into());
         }
         values
     }
@@ -297,7 +297,7 @@ fn decode_encoded_word(text: &str) -> Option<String> {
         "Q" | "q" => decode_quoted_printable(word.replace('_', " ").as_bytes()),
         _ => return None,
     };
-    Some(text_of(&decoded))
+    Some(lossy_text(&decoded))
 }
 
 /// What is no letter of base64 is passed over, as MIME wants it.
@@ -345,7 +345,7 @@ fn hex_value(digits: &[u8]) -> Option<u8> {
         .flatten()
 }
 
-fn text_of(bytes: &[u8]) -> String {
+fn lossy_text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -11,21 +11,21 @@ use crate::request::calls::Request;
 
 /// The only parameter of that name in a query or form. Most shops part parameters by `&`, some by `;` too:
 /// if that makes a difference, it is not known which one the shop would take.
-pub(in crate::request) fn take_pair<'a>(
+pub(in crate::request) fn only_parameter<'a>(
     name: &str,
     pairs: &'a [u8],
 ) -> Result<Option<Cow<'a, str>>, Refusal> {
-    let one = take_parted(name, pairs, b"&")?;
+    let one = only_parameter_split_by(name, pairs, b"&")?;
     if !pairs.contains(&b';') {
         return Ok(one);
     }
-    match (one, take_parted(name, pairs, b"&;")?) {
+    match (one, only_parameter_split_by(name, pairs, b"&;")?) {
         (Some(one), Some(other)) if one != other => Err(Refusal::MalformedCredential),
         (one, other) => Ok(other.or(one)),
     }
 }
 
-fn take_parted<'a>(
+fn only_parameter_split_by<'a>(
     name: &str,
     pairs: &'a [u8],
     separators: &[u8],
@@ -46,11 +46,11 @@ fn take_parted<'a>(
 
 /// What the body is said to be, all lines of it, in small letters.
 pub(in crate::request) fn content_type(request: &Request<'_>) -> String {
-    written_content_type(request).to_ascii_lowercase()
+    content_type_as_sent(request).to_ascii_lowercase()
 }
 
 /// What the body is said to be, all lines of it, as they came.
-pub(in crate::request) fn written_content_type(request: &Request<'_>) -> String {
+pub(in crate::request) fn content_type_as_sent(request: &Request<'_>) -> String {
     let lines = request.head.headers.get_all(CONTENT_TYPE).iter();
     let lines = lines.map(|line| String::from_utf8_lossy(line.as_bytes()));
     lines.collect::<Vec<_>>().join(",")

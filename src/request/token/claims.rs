@@ -149,7 +149,7 @@ impl IssuedAt {
 }
 
 /// A moment that an answer of the shop names; what is none is left out.
-pub(in crate::request) fn moment_of(value: Option<&Value>) -> Option<UnixTime> {
+pub(in crate::request) fn moment_in_answer(value: Option<&Value>) -> Option<UnixTime> {
     moment(value, None).ok().flatten()
 }
 

@@ -13,7 +13,7 @@ mod settings;
 mod verifier;
 
 pub use claims::{Claims, IssuedAt, TimeClaim, TimeUnit};
-pub(super) use claims::{moment_of, name_from_json};
+pub(super) use claims::{moment_in_answer, name_from_json};
 pub(super) use compact::{Compact, decode_object, has_jwt_shape, jwts_in};
 pub use flaw::{ClaimName, Flaw, Unreadable};
 pub use issuer::Issuer;
