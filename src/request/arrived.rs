@@ -116,7 +116,7 @@ impl<'g> Arrived<'g, '_> {
     fn decide(&self, now: UnixTime) -> Result<Verdict<'g>, Refused<'g>> {
         let shop = self.shop;
         let purpose = self.purpose.map_err(|refusal| self.refuse(refusal))?;
-        let mut aside = DeadCookies::under(shop.dead_cookie);
+        let mut aside = DeadCookies::new(shop.dead_cookie);
         let judged = match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
             Purpose::Script => Ok(Verdict::Script),
@@ -129,8 +129,8 @@ impl<'g> Arrived<'g, '_> {
             Purpose::LogOut(rule) => self.judge_logout(rule, &mut aside, now),
         };
         judged.map_err(|refusal| {
-            let refused = self.refuse(refusal).in_words(purpose.words_for(refusal));
-            refused.deleting(aside.cookies)
+            let refused = self.refuse(refusal).with_words(purpose.words_for(refusal));
+            refused.deleting_cookies(aside.cookies)
         })
     }
 

@@ -39,7 +39,7 @@ pub use credential::{
     Spelling,
 };
 pub use gate::Gate;
-pub use graphql::{GraphQlCondition, GraphQlSettings, Learnt, UnknownHash, UnreadBody};
+pub use graphql::{GraphQlCondition, GraphQlSettings, LearntDocuments, UnknownHash, UnreadBody};
 pub use introspection::{
     ContentType, IntrospectionCache, IntrospectionRequest, LikelyTokens, PendingToken,
 };

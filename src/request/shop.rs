@@ -260,7 +260,7 @@ impl Shop {
     /// What a rule names as the token in a path.
     pub(super) fn token_in_path<'p>(&self, path: &'p Path<'_>) -> Option<&'p str> {
         let mut calls = self.calls();
-        calls.find_map(|call| call.captured(path, self.path_style))
+        calls.find_map(|call| call.captured_token(path, self.path_style))
     }
 
     /// A request of it is judged.

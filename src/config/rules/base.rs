@@ -28,7 +28,7 @@ impl Bases {
         }
         let folders = texts.iter();
         let folders = folders.filter_map(|text| text.parse_as(Folder::parse));
-        let given = Base::of(folders);
+        let given = Base::from_folders(folders);
         Self {
             of_operator: given.and_root(),
             of_preset: given,

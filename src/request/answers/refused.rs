@@ -47,11 +47,11 @@ impl<'g> Refused<'g> {
         }
     }
 
-    pub(in crate::request) fn in_words(self, words: Option<&'g Words>) -> Self {
+    pub(in crate::request) fn with_words(self, words: Option<&'g Words>) -> Self {
         Self { words, ..self }
     }
 
-    pub(in crate::request) fn deleting(self, dead_cookies: Vec<DeadCookie>) -> Self {
+    pub(in crate::request) fn deleting_cookies(self, dead_cookies: Vec<DeadCookie>) -> Self {
         Self {
             dead_cookies,
             ..self

@@ -25,7 +25,7 @@ impl Shop {
         }
         let request = &view.request;
         let occasion = purpose.map_or(Occasion::Visit, Purpose::occasion);
-        let is_said = occasion == Occasion::Logout && self.says_bearer_in_head(request);
+        let is_said = occasion == Occasion::Logout && self.has_bearer_header(request);
         let counts = |place: &Place| {
             let is_needed = !(is_said && self.is_bearer_too(place));
             place.carrier.is_in_body() && place.at.include(occasion) && is_needed
@@ -54,7 +54,7 @@ impl Shop {
     }
 
     /// Whether a header of a request carries the shop's bearer.
-    fn says_bearer_in_head(&self, request: &Request<'_>) -> bool {
+    fn has_bearer_header(&self, request: &Request<'_>) -> bool {
         let carriers = self.places.iter().map(|place| &place.carrier);
         let mut schemed = carriers.filter(|carrier| carrier.schemes().is_some());
         let is_there = |name| request.head.headers.contains_key(name);

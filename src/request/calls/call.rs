@@ -95,12 +95,12 @@ impl Call {
     }
 
     fn is_at(&self, view: &RequestView<'_>) -> bool {
-        is_meant(&self.paths, &view.path, view.style)
+        matches_any(&self.paths, &view.path, view.style)
     }
 }
 
 /// Whether any pattern matches any reading.
-fn is_meant(patterns: &[PathPattern], path: &Path<'_>, style: PathStyle) -> bool {
+fn matches_any(patterns: &[PathPattern], path: &Path<'_>, style: PathStyle) -> bool {
     let mut patterns = patterns.iter();
     patterns.any(|pattern| {
         path.readings()

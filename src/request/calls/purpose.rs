@@ -77,7 +77,7 @@ impl Shop {
         let reading = view.read_graphql(&settings.learnt);
         reading.refuse_unread(is_ruled, has_credentials, settings.unread_body)?;
         let asks = is_ruled && settings.unknown_hash == UnknownHash::Ask;
-        if asks && reading.has_unknown(|id| self.trusts(id)) {
+        if asks && reading.has_unknown(|id| self.names_document(id)) {
             let batch = reading.batch();
             return Err(Refusal::UnknownDocument { batch });
         }
@@ -85,9 +85,9 @@ impl Shop {
     }
 
     /// Whether a rule names this stored document.
-    fn trusts(&self, id: &str) -> bool {
+    fn names_document(&self, id: &str) -> bool {
         let mut conditions = self.calls().filter_map(|call| call.graphql.as_ref());
-        conditions.any(|condition| condition.trusts(id))
+        conditions.any(|condition| condition.names_document(id))
     }
 
     /// What a request asks for, by its method, path and query, and the mutations that it executes.
@@ -111,7 +111,7 @@ impl Shop {
                 _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }),
             };
         }
-        let enforce = route::demand(&self.routes, view);
+        let enforce = route::enforcement(&self.routes, view);
         if asks_preflight(view) {
             return Ok(Purpose::Visit(enforce.min(Enforce::Revoked)));
         }
@@ -142,7 +142,7 @@ impl Shop {
             return Ok(());
         }
         let mut calls = self.calls().chain([&self.own_logout.call]);
-        let ruled = view.path.is_endless()
+        let ruled = view.path.has_too_many_readings()
             || calls.any(|call| call.is_under(view))
             || self.routes.iter().any(|route| route.is_at(view));
         if ruled {
@@ -158,10 +158,10 @@ impl Shop {
         purpose: Purpose<'_>,
         path: &'p Path<'_>,
     ) -> Option<&'p str> {
-        let captured = |call: &Call| call.captured(path, self.path_style);
+        let captured = |call: &Call| call.captured_token(path, self.path_style);
         match purpose {
-            Purpose::LogOut(rule) => captured(&rule.call),
-            Purpose::Refresh(rule, _) => captured(&rule.call),
+            Purpose::LogOut(rule) => captured_token(&rule.call),
+            Purpose::Refresh(rule, _) => captured_token(&rule.call),
             Purpose::Preflight | Purpose::Script => None,
             Purpose::Visit(_) => self.calls().find_map(captured),
         }

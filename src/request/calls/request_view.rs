@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::condition::parameter_values;
 use super::paths::{Path, PathStyle};
 use super::request::Request;
-use crate::request::graphql::{GraphQlReading, Learnt};
+use crate::request::graphql::{GraphQlReading, LearntDocuments};
 use crate::request::payload::{is_called, is_spelling_of};
 
 /// A request as the rules of its shop see it.
@@ -51,7 +51,7 @@ impl<'r> RequestView<'r> {
     }
 
     /// Its GraphQL, read now unless it was read before; `learnt`: the documents that the shop's clients name by hash.
-    pub(in crate::request) fn read_graphql(&self, learnt: &Learnt) -> &GraphQlReading {
+    pub(in crate::request) fn read_graphql(&self, learnt: &LearntDocuments) -> &GraphQlReading {
         let read = || GraphQlReading::new(&self.request, learnt);
         self.graphql.get_or_init(read)
     }

@@ -75,7 +75,7 @@ impl Route {
 /// Each reading of its path is under the first route that it fits to the letter, or under none; and under every route
 /// before that one which it fits only to a lenient server. The strictest of all these counts: so a route that relaxes
 /// what is demanded counts only where nothing else could be meant, and one that demands more wherever it could be.
-pub(in crate::request) fn demand(routes: &[Route], view: &RequestView<'_>) -> Enforce {
+pub(in crate::request) fn enforcement(routes: &[Route], view: &RequestView<'_>) -> Enforce {
     if routes.is_empty() {
         return Enforce::default();
     }
@@ -84,11 +84,11 @@ pub(in crate::request) fn demand(routes: &[Route], view: &RequestView<'_>) -> En
         .path
         .readings()
         .chain(unresolved.iter().map(String::as_str));
-    let demands = readings.map(|reading| demand_of(routes, reading, view));
+    let demands = readings.map(|reading| enforcement_for(routes, reading, view));
     demands.max().unwrap_or_default()
 }
 
-fn demand_of(routes: &[Route], reading: &str, view: &RequestView<'_>) -> Enforce {
+fn enforcement_for(routes: &[Route], reading: &str, view: &RequestView<'_>) -> Enforce {
     let mut strictest = Enforce::Off;
     for route in routes {
         match route.fit(reading, view) {

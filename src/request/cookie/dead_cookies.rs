@@ -42,7 +42,7 @@ pub(in crate::request) struct DeadCookies {
 
 impl DeadCookies {
     /// None yet.
-    pub(in crate::request) fn under(policy: DeadCookiePolicy) -> Self {
+    pub(in crate::request) fn new(policy: DeadCookiePolicy) -> Self {
         Self {
             policy,
             cookies: Vec::new(),

@@ -40,7 +40,7 @@ struct Demands {
 }
 
 impl Demands {
-    fn of(name: &str) -> Self {
+    fn from_name(name: &str) -> Self {
         let begins = |prefix: &str| {
             let begin = name.as_bytes().get(..prefix.len());
             begin.is_some_and(|begin| begin.eq_ignore_ascii_case(prefix.as_bytes()))
@@ -73,7 +73,7 @@ impl CookieAttributes {
 
     /// The lines that delete the cookie of this name.
     pub(in crate::request) fn deletions(&self, name: &str) -> Vec<String> {
-        let demands = Demands::of(name);
+        let demands = Demands::from_name(name);
         let mut line = format!("{name}=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0");
         let path = if demands.bound_to_host {
             "/"
@@ -133,7 +133,7 @@ impl<'l> SetCookie<'l> {
 
     /// What a browser tells the cookie by that was set with an answer for this path. `None`: it does not take it, or what
     /// it says can't be said again.
-    pub(in crate::request) fn told_by(&self, path: &str) -> Option<CookieAttributes> {
+    pub(in crate::request) fn attributes_at(&self, path: &str) -> Option<CookieAttributes> {
         let mut told = CookieAttributes::at(default_path(path));
         for (name, value) in self.attributes() {
             if name.eq_ignore_ascii_case("path") {
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn told(line: &str, path: &str) -> Option<CookieAttributes> {
-        SetCookie::parse(line).unwrap().told_by(path)
+        SetCookie::parse(line).unwrap().attributes_at(path)
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Shop {
             let Some(line) = line.filter(|line| self.is_credential(line.name)) else {
                 continue;
             };
-            if let Some(attributes) = line.told_by(path) {
+            if let Some(attributes) = line.attributes_at(path) {
                 self.seen_cookies.note(line.name, attributes);
             }
         }

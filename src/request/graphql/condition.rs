@@ -44,7 +44,7 @@ impl GraphQlCondition {
     pub(in crate::request) fn holds(&self, reading: Option<&GraphQlReading>) -> bool {
         let executions = reading.into_iter();
         let mut executions = executions.flat_map(|reading| &reading.executions);
-        executions.any(|one| self.trusts_one_of(one) || self.is_executed_by(one))
+        executions.any(|one| self.names_document_of(one) || self.is_executed_by(one))
     }
 
     fn is_executed_by(&self, execution: &Execution) -> bool {
@@ -56,12 +56,12 @@ impl GraphQlCondition {
         })
     }
 
-    pub(super) fn trusts_one_of(&self, execution: &Execution) -> bool {
-        execution.ids.iter().any(|id| self.trusts(&id.text))
+    pub(super) fn names_document_of(&self, execution: &Execution) -> bool {
+        execution.ids.iter().any(|id| self.names_document(&id.text))
     }
 
     /// Whether a stored document of this name is such a mutation.
-    pub(in crate::request) fn trusts(&self, id: &str) -> bool {
+    pub(in crate::request) fn names_document(&self, id: &str) -> bool {
         self.persisted.contains(&plain(id))
     }
 }

@@ -71,10 +71,10 @@ impl QueryDocument {
         if tree.errors().next().is_some() {
             return Err(Unread::NoDocument);
         }
-        Self::of(&tree.document())
+        Self::from_tree(&tree.document())
     }
 
-    fn of(document: &cst::Document) -> Result<Self, Unread> {
+    fn from_tree(document: &cst::Document) -> Result<Self, Unread> {
         let mut fragments = Fragments::new();
         let mut operations = Vec::new();
         for definition in document.definitions() {
@@ -92,27 +92,28 @@ impl QueryDocument {
         }
         let mut left = SELECTIONS_MAX;
         let operations = operations.iter();
-        let operations = operations.map(|one| QueryOperation::of(one, &fragments, &mut left));
+        let operations =
+            operations.map(|one| QueryOperation::from_tree(one, &fragments, &mut left));
         let mut read = Self {
             operations: operations.collect::<Result<_, _>>()?,
             given: Vec::new(),
             defaults: Vec::new(),
         };
-        read.take_given(document);
+        read.add_arguments(document);
         Ok(read)
     }
 
     /// Takes what stands in arguments, input fields and defaults, at any depth.
-    fn take_given(&mut self, document: &cst::Document) {
+    fn add_arguments(&mut self, document: &cst::Document) {
         for node in document.syntax().descendants() {
             if let Some(argument) = cst::Argument::cast(node.clone()) {
-                take(argument.name(), argument.value(), &mut self.given);
+                add_argument(argument.name(), argument.value(), &mut self.given);
             } else if let Some(field) = cst::ObjectField::cast(node.clone()) {
-                take(field.name(), field.value(), &mut self.given);
+                add_argument(field.name(), field.value(), &mut self.given);
             } else if let Some(variable) = cst::VariableDefinition::cast(node) {
                 let name = variable.variable().and_then(|variable| variable.name());
                 let value = variable.default_value().and_then(|default| default.value());
-                take(name, value, &mut self.defaults);
+                add_argument(name, value, &mut self.defaults);
             }
         }
     }
@@ -154,7 +155,7 @@ fn named<'d>(
 }
 
 impl QueryOperation {
-    fn of(
+    fn from_tree(
         operation: &cst::OperationDefinition,
         fragments: &Fragments,
         left: &mut usize,
@@ -167,7 +168,7 @@ impl QueryOperation {
             found: Vec::new(),
         };
         if let Some(selections) = operation.selection_set() {
-            roots.take(selections)?;
+            roots.add_selections(selections)?;
         }
         Ok(Self {
             name: operation.name().as_ref().map(text_of),
@@ -189,14 +190,14 @@ struct Roots<'d> {
 
 impl Roots<'_> {
     /// `@skip` and `@include` are not asked: what may be executed counts.
-    fn take(&mut self, selections: cst::SelectionSet) -> Result<(), Unread> {
+    fn add_selections(&mut self, selections: cst::SelectionSet) -> Result<(), Unread> {
         // No recursion: a chain of fragments is as long as its text.
         let mut waiting = vec![selections];
         while let Some(selections) = waiting.pop() {
             for selection in selections.selections() {
                 *self.left = self.left.checked_sub(1).ok_or(Unread::TooMuch)?;
                 match selection {
-                    cst::Selection::Field(field) => self.take_field(&field),
+                    cst::Selection::Field(field) => self.add_field(&field),
                     cst::Selection::InlineFragment(fragment) => {
                         waiting.extend(fragment.selection_set());
                     }
@@ -222,7 +223,7 @@ impl Roots<'_> {
         }
     }
 
-    fn take_field(&mut self, field: &cst::Field) {
+    fn add_field(&mut self, field: &cst::Field) {
         let Some(name) = field.name().as_ref().map(text_of) else {
             return;
         };
@@ -272,7 +273,7 @@ fn text_of(name: &cst::Name) -> String {
     name.text().as_str().to_owned()
 }
 
-fn take(
+fn add_argument(
     name: Option<cst::Name>,
     value: Option<cst::Value>,
     into: &mut Vec<(String, ArgumentValue)>,

@@ -31,7 +31,7 @@ impl Execution {
     }
 
     /// What is given in any operation: which of them is executed does not matter for a dead token.
-    pub(super) fn take_credentials(&self, name: &str, take: &mut impl FnMut(&str)) {
+    pub(super) fn visit_credentials(&self, name: &str, take: &mut impl FnMut(&str)) {
         for document in &self.documents {
             for given in document.given_to(name) {
                 match given {
@@ -39,7 +39,7 @@ impl Execution {
                     ArgumentValue::Variable(variable) => {
                         document.defaults_of(variable).for_each(&mut *take);
                         for variables in &self.variables {
-                            take_texts(variables.get(variable), take);
+                            visit_texts(variables.get(variable), take);
                         }
                     }
                 }
@@ -47,18 +47,18 @@ impl Execution {
         }
         self.variables
             .iter()
-            .for_each(|one| take_named(name, one, take));
+            .for_each(|one| visit_named(name, one, take));
     }
 }
 
 /// The texts of a value that may be a list.
-fn take_texts(value: Option<&Value>, take: &mut impl FnMut(&str)) {
+fn visit_texts(value: Option<&Value>, take: &mut impl FnMut(&str)) {
     match value {
         Some(Value::String(text)) => take(text),
         Some(Value::Number(number)) => take(&number.to_string()),
         Some(Value::Array(items)) => {
             for item in items {
-                take_texts(Some(item), take);
+                visit_texts(Some(item), take);
             }
         }
         Some(Value::Object(_) | Value::Null | Value::Bool(_)) | None => {}
@@ -66,17 +66,17 @@ fn take_texts(value: Option<&Value>, take: &mut impl FnMut(&str)) {
 }
 
 /// The texts of every member of that name, at any depth.
-fn take_named(name: &str, value: &Value, take: &mut impl FnMut(&str)) {
+fn visit_named(name: &str, value: &Value, take: &mut impl FnMut(&str)) {
     match value {
         Value::Object(members) => {
             for (key, member) in members {
                 if key == name {
-                    take_texts(Some(member), take);
+                    visit_texts(Some(member), take);
                 }
-                take_named(name, member, take);
+                visit_named(name, member, take);
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| take_named(name, item, take)),
+        Value::Array(items) => items.iter().for_each(|item| visit_named(name, item, take)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -16,9 +16,9 @@ const BYTES_MAX: u64 = 16 << 20;
 pub(super) type Hash = [u8; 32];
 
 /// The documents of a shop, by hashes of our own: what a client says of a hash counts for nothing.
-pub struct Learnt(Cache<Hash, Arc<QueryDocument>>);
+pub struct LearntDocuments(Cache<Hash, Arc<QueryDocument>>);
 
-impl Default for Learnt {
+impl Default for LearntDocuments {
     fn default() -> Self {
         let weight = |_: &Hash, document: &Arc<QueryDocument>| {
             u32::try_from(size_of::<Hash>() + 128 + document.weight()).unwrap_or(u32::MAX)
@@ -32,14 +32,14 @@ impl Default for Learnt {
     }
 }
 
-impl fmt::Debug for Learnt {
+impl fmt::Debug for LearntDocuments {
     /// Tokens may stand in documents.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Learnt(..)")
+        f.write_str("LearntDocuments(..)")
     }
 }
 
-impl Learnt {
+impl LearntDocuments {
     pub(super) fn keep(&self, hash: Hash, document: &Arc<QueryDocument>) {
         self.0.insert(hash, Arc::clone(document));
     }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_is_learnt_is_bounded() {
-        let learnt = Learnt::default();
+        let learnt = LearntDocuments::default();
         let text = format!("{{ {} }}", "a ".repeat(5000));
         let document = Arc::new(QueryDocument::parse(&text).unwrap());
         for number in 0..200_u8 {

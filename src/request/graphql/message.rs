@@ -57,33 +57,33 @@ impl Message {
     }
 
     /// A JSON object. Some servers compare names without case.
-    fn of_object(object: &Map<String, Value>) -> Result<Self, Unread> {
+    fn from_object(object: &Map<String, Value>) -> Result<Self, Unread> {
         let mut message = Self::default();
         for (name, value) in object {
-            message.take(name, Cow::Borrowed(value))?;
+            message.set_member(name, Cow::Borrowed(value))?;
         }
         Ok(message)
     }
 
     /// The pairs of a query or a form.
-    fn of_pairs(pairs: &[u8]) -> Result<Self, Unread> {
+    fn from_pairs(pairs: &[u8]) -> Result<Self, Unread> {
         let mut message = Self::default();
         let named = ["query", "operationName"].into_iter().chain(IDS);
         for name in named {
             let value = only_parameter(name, pairs).map_err(|_| Unread::Ambiguous)?;
             if let Some(value) = value {
-                message.take(name, Cow::Owned(Value::String(value.into_owned())))?;
+                message.set_member(name, Cow::Owned(Value::String(value.into_owned())))?;
             }
         }
         for name in ["variables", "extensions"] {
             for value in values(name, pairs)? {
-                message.take(name, Cow::Owned(value))?;
+                message.set_member(name, Cow::Owned(value))?;
             }
         }
         Ok(message)
     }
 
-    fn take(&mut self, name: &str, value: Cow<'_, Value>) -> Result<(), Unread> {
+    fn set_member(&mut self, name: &str, value: Cow<'_, Value>) -> Result<(), Unread> {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         if is("query") {
             self.texts.extend(text(&value));
@@ -95,14 +95,14 @@ impl Message {
             let hashes = object(value)?;
             let hashes = hashes.iter().flat_map(|one| members(one, "persistedQuery"));
             let hashes = hashes.flat_map(|one| members(one, "sha256Hash"));
-            self.name(hashes.filter_map(text), true);
+            self.add_ids(hashes.filter_map(text), true);
         } else if IDS.iter().any(|id| is(id)) {
-            self.name(text(&value), false);
+            self.add_ids(text(&value), false);
         }
         Ok(())
     }
 
-    fn name(&mut self, texts: impl IntoIterator<Item = String>, is_hash: bool) {
+    fn add_ids(&mut self, texts: impl IntoIterator<Item = String>, is_hash: bool) {
         let names = texts.into_iter().map(|text| DocumentId { text, is_hash });
         self.ids.extend(names);
     }
@@ -121,13 +121,13 @@ impl Messages {
     pub(super) fn find(request: &Request<'_>) -> Self {
         let mut messages = Self::default();
         if let Some(query) = request.head.uri.query() {
-            match Message::of_pairs(query.as_bytes()) {
+            match Message::from_pairs(query.as_bytes()) {
                 Ok(message) => messages.of_query = message,
                 Err(unread) => messages.note(unread),
             }
         }
         if let Some(body) = request.body.filter(|body| !body.is_empty())
-            && let Err(unread) = messages.take_body(body, &content_type(request))
+            && let Err(unread) = messages.parse_body(body, &content_type(request))
         {
             messages.note(unread);
         }
@@ -136,7 +136,7 @@ impl Messages {
 
     /// Those that name a document. What is said in the query counts beside what the body says, for servers
     /// differ in which they take.
-    pub(super) fn take_all(&mut self) -> Vec<Message> {
+    pub(super) fn take_messages(&mut self) -> Vec<Message> {
         let mut all = std::mem::take(&mut self.of_body);
         if all.is_empty() {
             all.push(Message::default());
@@ -150,9 +150,9 @@ impl Messages {
     }
 
     /// Whatever the body is said to be.
-    fn take_body(&mut self, body: &[u8], kind: &str) -> Result<(), Unread> {
+    fn parse_body(&mut self, body: &[u8], kind: &str) -> Result<(), Unread> {
         if kind.contains("multipart/") {
-            // GraphQlReading multipart as every shop does is a parser of its own.
+            // Reading multipart as every shop does is a parser of its own.
             let parts = ["operations", "query"].into_iter().chain(IDS);
             if parts.into_iter().any(|name| has_part(name, body)) {
                 return Err(Unread::Multipart);
@@ -163,7 +163,7 @@ impl Messages {
         let looks_like_it = matches!(bare.trim_ascii_start().first(), Some(b'{' | b'['));
         if says_json || looks_like_it {
             if let Some(value) = json::parse(bare) {
-                self.take_json(&value)?;
+                self.parse_json_body(&value)?;
                 if says_json && !kind.contains("form") {
                     return Ok(());
                 }
@@ -179,12 +179,12 @@ impl Messages {
                 ..Message::default()
             });
         } else if !kind.starts_with("multipart/") {
-            self.of_body.push(Message::of_pairs(body)?);
+            self.of_body.push(Message::from_pairs(body)?);
         }
         Ok(())
     }
 
-    fn take_json(&mut self, body: &Value) -> Result<(), Unread> {
+    fn parse_json_body(&mut self, body: &Value) -> Result<(), Unread> {
         let one = std::slice::from_ref(body);
         let all = body.as_array().map_or(one, Vec::as_slice);
         if all.len() > BATCH_MAX {
@@ -192,7 +192,7 @@ impl Messages {
         }
         self.is_batch = body.is_array();
         for object in all.iter().filter_map(Value::as_object) {
-            self.of_body.push(Message::of_object(object)?);
+            self.of_body.push(Message::from_object(object)?);
         }
         Ok(())
     }
@@ -261,7 +261,7 @@ mod tests {
             .into_parts()
             .0;
         let mut messages = Messages::find(&Request::new(&head, Some(body.as_bytes())));
-        let all = messages.take_all();
+        let all = messages.take_messages();
         if let Some(unread) = messages.unread {
             return Err(unread);
         }

@@ -13,7 +13,7 @@ mod settings;
 mod unread;
 
 pub use condition::GraphQlCondition;
-pub use learnt_documents::Learnt;
+pub use learnt_documents::LearntDocuments;
 pub(super) use outcome::GraphQlOutcome;
 pub(super) use reading::GraphQlReading;
 pub use settings::{GraphQlSettings, UnknownHash, UnreadBody};

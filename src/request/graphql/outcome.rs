@@ -46,7 +46,7 @@ impl GraphQlCondition {
                 }
             }
         }
-        if fields.is_empty() && self.trusts_one_of(execution) {
+        if fields.is_empty() && self.names_document_of(execution) {
             let field = self.fields.first().cloned().unwrap_or_default();
             fields.push(ExecutedField {
                 key: field.clone(),

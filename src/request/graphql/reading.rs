@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::document::QueryDocument;
 use super::execution::Execution;
-use super::learnt_documents::{Learnt, hash_in, hash_of};
+use super::learnt_documents::{LearntDocuments, hash_in, hash_of};
 use super::message::{Message, Messages};
 use super::settings::UnreadBody;
 use super::unread::Unread;
@@ -22,14 +22,14 @@ pub(in crate::request) struct GraphQlReading {
 
 impl GraphQlReading {
     /// Reads a request.
-    pub(in crate::request) fn new(request: &Request<'_>, learnt: &Learnt) -> Self {
+    pub(in crate::request) fn new(request: &Request<'_>, learnt: &LearntDocuments) -> Self {
         let mut messages = Messages::find(request);
         let mut reader = DocumentReader {
             learnt,
             documents: HashMap::new(),
             unread: messages.unread,
         };
-        let all = messages.take_all().into_iter();
+        let all = messages.take_messages().into_iter();
         let executions = all.map(|message| reader.execution(message)).collect();
         Self {
             executions,
@@ -76,7 +76,7 @@ impl GraphQlReading {
     pub(in crate::request) fn credentials(&self, name: &str, most: usize) -> Vec<String> {
         let mut found = Vec::new();
         for execution in &self.executions {
-            execution.take_credentials(name, &mut |text: &str| {
+            execution.visit_credentials(name, &mut |text: &str| {
                 let is_new = !text.is_empty() && !found.iter().any(|known| known == text);
                 if is_new && found.len() <= most {
                     found.push(text.to_owned());
@@ -89,7 +89,7 @@ impl GraphQlReading {
 
 /// Reads every text once: a batch may repeat the same one.
 struct DocumentReader<'l> {
-    learnt: &'l Learnt,
+    learnt: &'l LearntDocuments,
     documents: HashMap<String, Option<Arc<QueryDocument>>>,
     unread: Option<Unread>,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::learnt_documents::Learnt;
+use super::learnt_documents::LearntDocuments;
 
 /// How a shop's GraphQL is read.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub struct GraphQlSettings {
     /// What becomes of bodies that can't be examined.
     pub unread_body: UnreadBody,
     /// The documents that are known by their hashes.
-    pub learnt: Arc<Learnt>,
+    pub learnt: Arc<LearntDocuments>,
 }
 
 /// What becomes of a request that names its document by a hash which is not known here.

@@ -236,7 +236,7 @@ impl LogOut {
     /// The answer when it could not be carried out.
     pub fn refuse(&self, refusal: Refusal) -> Refused<'_> {
         Refused::for_shop(&self.shop, self.is_graphql, refusal)
-            .in_words(self.rule.words_for(refusal))
+            .with_words(self.rule.words_for(refusal))
     }
 
     /// The token whose logout it is, for the log.

@@ -33,7 +33,7 @@ const AMBIENT_SCHEMES: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
 
 impl RequestSite {
     /// Fetch Metadata, which no page can forge; from browsers before that `Origin`, then `Referer`.
-    pub(in crate::request) fn of(request: &Request<'_>, hosts: &[HostPattern]) -> Self {
+    pub(in crate::request) fn from_request(request: &Request<'_>, hosts: &[HostPattern]) -> Self {
         let headers = &request.head.headers;
         if let Some(said) = only_line(headers, &SEC_FETCH_SITE) {
             return match said {
@@ -43,12 +43,12 @@ impl RequestSite {
             };
         }
         let page = only_line(headers, &ORIGIN).or_else(|| only_line(headers, &REFERER));
-        page.map_or(Self::Unknown, |url| Self::of_page(url, request, hosts))
+        page.map_or(Self::Unknown, |url| Self::from_page(url, request, hosts))
     }
 
     /// The scheme does not count: behind a proxy that ends TLS the customer's is not known here.
-    fn of_page(url: &str, request: &Request<'_>, hosts: &[HostPattern]) -> Self {
-        let Some(page) = WebOrigin::of_url(url) else {
+    fn from_page(url: &str, request: &Request<'_>, hosts: &[HostPattern]) -> Self {
+        let Some(page) = WebOrigin::from_url(url) else {
             return Self::CrossSite; // such as `null`
         };
         let mut own = authority_of(request)
@@ -105,7 +105,7 @@ pub(in crate::request) fn may_be_sent_by_another_site(
     hosts: &[HostPattern],
 ) -> bool {
     let has_ambient = credentials.iter().any(|one| is_ambient(one, request));
-    has_ambient && RequestSite::of(request, hosts).may_be_foreign(&request.head.method)
+    has_ambient && RequestSite::from_request(request, hosts).may_be_foreign(&request.head.method)
 }
 
 impl LogoutRule {
@@ -121,7 +121,7 @@ impl LogoutRule {
         if !credentials.iter().any(|one| is_ambient(one, request)) {
             return Ok(self.when_called_by(method));
         }
-        let site = RequestSite::of(request, hosts);
+        let site = RequestSite::from_request(request, hosts);
         if self.same_origin {
             let is_wanted = site == RequestSite::SameOrigin || self.names_origin_of(request);
             return is_wanted.then_some(self.when).ok_or(Refusal::CrossSite);
@@ -144,7 +144,7 @@ impl LogoutRule {
 
     /// Whether a page sends the request whose origin the operator has named.
     fn names_origin_of(&self, request: &Request<'_>) -> bool {
-        let origin = only_line(&request.head.headers, &ORIGIN).and_then(WebOrigin::of_url);
+        let origin = only_line(&request.head.headers, &ORIGIN).and_then(WebOrigin::from_url);
         origin.is_some_and(|origin| self.origins.contains(&origin))
     }
 }
@@ -167,7 +167,7 @@ mod tests {
         let headers = [&[("host", host)], headers].concat();
         let head = head("POST", "/logout", &headers);
         let hosts = [HostPattern::parse("*.example.com").unwrap()];
-        RequestSite::of(&Request::new(&head, None), &hosts)
+        RequestSite::from_request(&Request::new(&head, None), &hosts)
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
     fn http_2_has_its_host_in_the_target_attacks_b9() {
         let headers = [("origin", "https://a.test:8443")];
         let head = head("POST", "https://a.test:8443/logout", &headers);
-        let site = RequestSite::of(&Request::new(&head, None), &[]);
+        let site = RequestSite::from_request(&Request::new(&head, None), &[]);
         assert_eq!(site, RequestSite::SameOrigin);
     }
 

@@ -31,11 +31,11 @@ impl WebOrigin {
                 .is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']))
         };
         let text = Some(text).filter(is_bare).ok_or(WANTED)?;
-        Self::of_url(text).ok_or(WANTED)
+        Self::from_url(text).ok_or(WANTED)
     }
 
     /// The origin of a URL, as it stands in `Origin` or `Referer`.
-    pub(in crate::request) fn of_url(url: &str) -> Option<Self> {
+    pub(in crate::request) fn from_url(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let scheme = match scheme {
             _ if scheme.eq_ignore_ascii_case("https") => Scheme::Https,

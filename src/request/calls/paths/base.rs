@@ -4,7 +4,7 @@ use std::iter;
 use std::sync::Arc;
 
 use super::path::{PathStyle, collapse};
-use super::segment::{PathPieces, Segment, pieces};
+use super::segment::{PathSegments, Segment, segments_of};
 
 /// The folders in which the application of a rule may live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Base {
     }
 
     /// These folders.
-    pub fn of(folders: impl IntoIterator<Item = Folder>) -> Self {
+    pub fn from_folders(folders: impl IntoIterator<Item = Folder>) -> Self {
         Self(folders.into_iter().collect())
     }
 
@@ -45,7 +45,7 @@ impl Base {
 impl Default for Base {
     /// The root alone.
     fn default() -> Self {
-        Self::of([Folder::default()])
+        Self::from_folders([Folder::default()])
     }
 }
 
@@ -61,18 +61,22 @@ impl Folder {
         if is_odd || path.ends_with('/') {
             return Err(WANTED);
         }
-        let segments = pieces(path).map(Segment::parse);
+        let segments = segments_of(path).map(Segment::parse);
         segments.collect::<Result<_, _>>().map(Self)
     }
 
     /// What stands behind it.
-    pub(super) fn leave<'p>(
+    pub(super) fn strip_from<'p>(
         &self,
-        mut given: PathPieces<'p>,
+        mut given: PathSegments<'p>,
         style: PathStyle,
-    ) -> Option<PathPieces<'p>> {
+    ) -> Option<PathSegments<'p>> {
         let mut wanted = self.0.iter();
-        let fits = wanted.all(|want| given.next().is_some_and(|give| want.is(give, style)));
+        let fits = wanted.all(|want| {
+            given
+                .next()
+                .is_some_and(|give| want.matches_exactly(give, style))
+        });
         fits.then_some(given)
     }
 }

@@ -15,7 +15,7 @@ pub struct Path<'a> {
     /// encoding or bytes that are no UTF-8. Empty for almost every path.
     others: Vec<String>,
     /// It has more than one reading, and is too long to make them all.
-    endless: bool,
+    has_too_many_readings: bool,
 }
 
 /// The longest ambiguous path that is read in every way: a hundred readings of a longer one would let a client cause much work.
@@ -41,14 +41,14 @@ impl<'a> Path<'a> {
                 raw,
                 normal: Cow::Borrowed(raw),
                 others: Vec::new(),
-                endless: false,
+                has_too_many_readings: false,
             };
         }
         let decoded: Vec<u8> = percent_decode(raw.as_bytes()).collect();
         let text = String::from_utf8_lossy(&decoded);
         let ambiguous = is_ambiguous(raw, &decoded);
-        let endless = ambiguous && raw.len() > AMBIGUOUS_BYTES_MAX;
-        let others = if ambiguous && !endless {
+        let has_too_many_readings = ambiguous && raw.len() > AMBIGUOUS_BYTES_MAX;
+        let others = if ambiguous && !has_too_many_readings {
             other_readings(raw, &decoded)
         } else {
             Vec::new()
@@ -57,7 +57,7 @@ impl<'a> Path<'a> {
             raw,
             normal: Cow::Owned(normalise(&text)),
             others,
-            endless,
+            has_too_many_readings,
         }
     }
 
@@ -68,12 +68,12 @@ impl<'a> Path<'a> {
 
     /// Whether two parsers could read this path differently.
     pub fn is_ambiguous(&self) -> bool {
-        !self.others.is_empty() || self.endless
+        !self.others.is_empty() || self.has_too_many_readings
     }
 
     /// Whether it has too many readings to say which rules it is under.
-    pub fn is_endless(&self) -> bool {
-        self.endless
+    pub fn has_too_many_readings(&self) -> bool {
+        self.has_too_many_readings
     }
 
     /// Every way in which this path can be read.
@@ -120,7 +120,8 @@ fn is_ambiguous(raw: &str, decoded: &[u8]) -> bool {
         return true;
     };
     let names = without_params(text);
-    let climbs_differ = names.contains("//") && collapse(&climbed(&names)) != collapse(&names);
+    let climbs_differ =
+        names.contains("//") && collapse(&without_dot_segments(&names)) != collapse(&names);
     encoded_slash || encoded_params || odd || encoded_twice || climbs_differ
 }
 
@@ -149,7 +150,7 @@ fn other_readings(raw: &str, decoded: &[u8]) -> Vec<String> {
         texts.sort_unstable();
         texts.dedup();
     }
-    let readings = |text: &String| [collapse(text), collapse(&climbed(text))];
+    let readings = |text: &String| [collapse(text), collapse(&without_dot_segments(text))];
     texts.iter().flat_map(readings).collect()
 }
 
@@ -185,7 +186,7 @@ fn without_params(text: &str) -> String {
 }
 
 /// Without dot segments, by RFC 3986 section 5.2.4 to the letter: what `..` takes back may be an empty segment.
-fn climbed(text: &str) -> String {
+fn without_dot_segments(text: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
     for segment in text.strip_prefix('/').unwrap_or(text).split('/') {
         match segment {
@@ -236,7 +237,7 @@ mod tests {
     fn a_long_ambiguous_path_is_not_read_in_every_way() {
         let long = format!("/a%2f{}", "b;c/..//".repeat(2_000));
         let path = Path::parse(&long);
-        assert!(path.is_endless() && path.is_ambiguous());
+        assert!(path.has_too_many_readings() && path.is_ambiguous());
         assert_eq!(path.readings().count(), 1);
         assert!(!Path::parse(&format!("/{}", "b/".repeat(8_000))).is_ambiguous());
     }

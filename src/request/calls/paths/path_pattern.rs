@@ -2,7 +2,7 @@
 
 use super::base::{Base, Folder};
 use super::path::{PathStyle, collapse};
-use super::segment::{Leniency, PathPieces, Segment, is_blank, is_front_controller, pieces};
+use super::segment::{Leniency, PathSegments, Segment, is_blank, is_front_controller, segments_of};
 
 /// The paths of a rule.
 ///
@@ -46,7 +46,7 @@ impl PathPattern {
         };
         let path = text.strip_prefix('/').unwrap_or(text);
         let (path, ends_in_slash) = without_slash(path);
-        let segments = pieces(path).map(Segment::parse);
+        let segments = segments_of(path).map(Segment::parse);
         let segments: Vec<_> = segments.collect::<Result<_, _>>()?;
         if segments.iter().filter(|one| one.is_token()).count() > 1 {
             return Err("a path with one {token}");
@@ -87,7 +87,9 @@ impl PathPattern {
     /// The token that a normalised path carries, if it is meant and the pattern names one.
     pub fn capture<'p>(&self, path: &'p str, style: PathStyle) -> Option<&'p str> {
         let at = self.token_at?;
-        let given = self.tail_of(path, style, Leniency::Call)?.nth(at)?;
+        let given = self
+            .segments_below_base(path, style, Leniency::Call)?
+            .nth(at)?;
         let is_last = at + 1 == self.segments.len() && !self.is_open;
         let format = is_last.then(|| Leniency::Page.without_format(given));
         let named = format
@@ -100,7 +102,7 @@ impl PathPattern {
     pub(in crate::request) fn fit(&self, path: &str, style: PathStyle, leniency: Leniency) -> Fit {
         if self.is_everything() || self.is_written(path, style) {
             Fit::AsWritten
-        } else if self.tail_of(path, style, leniency).is_some() {
+        } else if self.segments_below_base(path, style, leniency).is_some() {
             Fit::Leniently
         } else {
             Fit::No
@@ -114,7 +116,9 @@ impl PathPattern {
         let has_slash = self.is_open || !style.exact_slash || ends_in_slash == self.ends_in_slash;
         has_slash
             && self.base.has_root()
-            && self.fits_tail(pieces(path), |want, give, _| want.is(give, style))
+            && self.fits_segments(segments_of(path), |want, give, _| {
+                want.matches_exactly(give, style)
+            })
     }
 
     /// The last segment, where it is a name.
@@ -126,12 +130,12 @@ impl PathPattern {
     }
 
     /// The segments of a path that the pattern is about, behind its base.
-    fn tail_of<'p>(
+    fn segments_below_base<'p>(
         &self,
         path: &'p str,
         style: PathStyle,
         leniency: Leniency,
-    ) -> Option<PathPieces<'p>> {
+    ) -> Option<PathSegments<'p>> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let path = if style.exact_slash {
             path.trim_end_matches(is_blank)
@@ -142,7 +146,9 @@ impl PathPattern {
         if style.exact_slash && !self.is_open && ends_in_slash != self.ends_in_slash {
             return None;
         }
-        let is = |want: &Segment, give: &str, is_last| want.is_like(give, style, leniency, is_last);
+        let is = |want: &Segment, give: &str, is_last| {
+            want.matches_leniently(give, style, leniency, is_last)
+        };
         // Most paths end differently: that is cheaper to see than where they begin.
         if let (Some(last), false) = (self.segments.last(), self.is_open)
             && !is(last, path.rsplit('/').next().unwrap_or_default(), true)
@@ -150,20 +156,20 @@ impl PathPattern {
             return None;
         }
         let behind = |folder: &Folder| {
-            let mut given = folder.leave(pieces(path), style)?;
+            let mut given = folder.strip_from(segments_of(path), style)?;
             let begin = given.clone();
-            if self.fits_tail(begin.clone(), is) {
+            if self.fits_segments(begin.clone(), is) {
                 return Some(begin);
             }
             let has_entry = given.next().is_some_and(is_front_controller);
-            (has_entry && self.fits_tail(given.clone(), is)).then_some(given)
+            (has_entry && self.fits_segments(given.clone(), is)).then_some(given)
         };
         self.base.0.iter().find_map(behind)
     }
 
-    fn fits_tail(
+    fn fits_segments(
         &self,
-        mut given: PathPieces<'_>,
+        mut given: PathSegments<'_>,
         is: impl Fn(&Segment, &str, bool) -> bool,
     ) -> bool {
         let last = self.segments.len().checked_sub(1).filter(|_| !self.is_open);
@@ -324,7 +330,11 @@ mod tests {
             ("/oauth/tokens/{token}", "/oauth/tokens/a/b", None),
             ("/oauth/tokens/*", "/oauth/tokens/a", None),
         ] {
-            assert_eq!(captured(text, path).as_deref(), token, "{text} {path}");
+            assert_eq!(
+                captured_token(text, path).as_deref(),
+                token,
+                "{text} {path}"
+            );
         }
         let below = pattern("/tokens/{token}").below(&Base::any());
         assert_eq!(below.capture("/a/b/tokens/c", LOOSE), Some("c"));
@@ -433,7 +443,7 @@ mod tests {
     #[test]
     fn a_base_narrows_where_a_rule_is_found_field_f2() {
         let folders = ["/shop", "/*/public", "/v*"].map(|text| Folder::parse(text).unwrap());
-        let logout = pattern("/logout").below(&Base::of(folders));
+        let logout = pattern("/logout").below(&Base::from_folders(folders));
         for path in [
             "/shop/logout",
             "/a/public/logout",

@@ -59,7 +59,7 @@ impl Segment {
     }
 
     /// Whether a segment is meant, letter by letter.
-    pub(super) fn is(&self, give: &str, style: PathStyle) -> bool {
+    pub(super) fn matches_exactly(&self, give: &str, style: PathStyle) -> bool {
         match self {
             Self::Name(name) if style.ignore_case => name.eq_ignore_ascii_case(give),
             Self::Name(name) => name == give,
@@ -70,7 +70,7 @@ impl Segment {
     }
 
     /// Whether a server could take a segment for what is meant.
-    pub(super) fn is_like(
+    pub(super) fn matches_leniently(
         &self,
         give: &str,
         style: PathStyle,
@@ -79,7 +79,8 @@ impl Segment {
     ) -> bool {
         let is = |one: &str| {
             let stem = || leniency.without_format(one);
-            self.is(one, style) || is_last && stem().is_some_and(|stem| self.is(stem, style))
+            self.matches_exactly(one, style)
+                || is_last && stem().is_some_and(|stem| self.matches_exactly(stem, style))
         };
         is(give) || give.contains(',') && give.split(',').any(is)
     }
@@ -89,10 +90,10 @@ impl Segment {
         let Self::Token { before, after } = self else {
             return None;
         };
-        let rest = behind(before, give, style)?;
+        let rest = strip_start(before, give, style)?;
         let end = rest.len().checked_sub(after.len())?;
         let (token, end) = rest.split_at_checked(end)?;
-        let ends = behind(after, end, style).is_some();
+        let ends = strip_start(after, end, style).is_some();
         (ends && !token.is_empty()).then_some(token)
     }
 }
@@ -117,9 +118,9 @@ impl Leniency {
 
 /// The segments of a path that are left.
 #[derive(Clone)]
-pub(super) struct PathPieces<'p>(Option<&'p str>);
+pub(super) struct PathSegments<'p>(Option<&'p str>);
 
-impl<'p> Iterator for PathPieces<'p> {
+impl<'p> Iterator for PathSegments<'p> {
     type Item = &'p str;
 
     /// By single bytes: segments are short, and every request's path is parted many times.
@@ -136,8 +137,8 @@ impl<'p> Iterator for PathPieces<'p> {
 }
 
 /// The segments of a path without its first slash; the root has none.
-pub(super) fn pieces(path: &str) -> PathPieces<'_> {
-    PathPieces((!path.is_empty()).then_some(path))
+pub(super) fn segments_of(path: &str) -> PathSegments<'_> {
+    PathSegments((!path.is_empty()).then_some(path))
 }
 
 /// Whether these parts stand in a segment, one after the other: the first where it begins, the last where it ends.
@@ -145,12 +146,12 @@ fn has_parts(parts: &[String], give: &str, style: PathStyle) -> bool {
     let [first, middle @ .., last] = parts else {
         return false;
     };
-    let Some(mut rest) = behind(first, give, style) else {
+    let Some(mut rest) = strip_start(first, give, style) else {
         return false;
     };
     for part in middle {
         let mut places = rest.char_indices().map(|(at, _)| at);
-        let found = places.find_map(|at| behind(part, &rest[at..], style));
+        let found = places.find_map(|at| strip_start(part, &rest[at..], style));
         let Some(found) = found else {
             return false;
         };
@@ -158,11 +159,11 @@ fn has_parts(parts: &[String], give: &str, style: PathStyle) -> bool {
     }
     let end = rest.len().checked_sub(last.len());
     let end = end.and_then(|end| rest.get(end..));
-    end.is_some_and(|end| behind(last, end, style).is_some())
+    end.is_some_and(|end| strip_start(last, end, style).is_some())
 }
 
 /// What stands behind a beginning.
-fn behind<'p>(begin: &str, text: &'p str, style: PathStyle) -> Option<&'p str> {
+fn strip_start<'p>(begin: &str, text: &'p str, style: PathStyle) -> Option<&'p str> {
     let (head, rest) = text.split_at_checked(begin.len())?;
     let fits = head == begin || style.ignore_case && head.eq_ignore_ascii_case(begin);
     fits.then_some(rest)
