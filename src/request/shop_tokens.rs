@@ -31,7 +31,7 @@ impl Shop {
         if token.identity().issued_at.is_some() {
             return None;
         }
-        let shop_time = self.clock.at(now);
+        let shop_time = self.clock.shop_time(now);
         match token {
             Token::Verified(token) => {
                 let end = token.settings.accepted_until(token, shop_time);
@@ -51,7 +51,7 @@ impl Shop {
         let text = &*credential.text;
         let token = match &credential.key {
             Some(key) => Ok(self.verifier.opaque(text, key)),
-            None => self.verifier.token_of(credential.kind, text, now),
+            None => self.verifier.token_from_text(credential.kind, text, now),
         };
         match token {
             Ok(Token::Opaque(_)) if credential.hides_another() => Err(Refusal::MalformedCredential),
@@ -68,7 +68,7 @@ impl Shop {
     pub(super) fn jwts_of(&self, text: &str, now: UnixTime) -> Result<Tokens, Refusal> {
         let mut tokens = Tokens::new();
         for jwt in jwts_in(text) {
-            match self.verifier.token_of(TokenKind::Jwt, jwt, now) {
+            match self.verifier.token_from_text(TokenKind::Jwt, jwt, now) {
                 Ok(token) => tokens.push(token),
                 Err(Flaw::NoKeys) if self.verifier.may_be_ours(jwt) => {
                     return Err(Refusal::KeysMissing);

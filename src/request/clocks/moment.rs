@@ -37,7 +37,7 @@ pub(super) enum ShopOffset {
 }
 
 /// How far a clock of which no answer was heard may be behind ours: as two machines are that keep time.
-pub(super) const UNHEARD: Duration = Duration::from_secs(2);
+pub(super) const UNKNOWN_LAG: Duration = Duration::from_secs(2);
 
 impl Moment {
     /// On our clock.
@@ -72,27 +72,36 @@ impl Moment {
                 let limit = self.ahead_by(bounds.least);
                 later_of(self.ahead_by(least), issued_at.map(|at| at.min(limit)))
             }
-            ShopOffset::Unknown => later_of(self.unknown(), believed.map(|at| self.after(at))),
+            ShopOffset::Unknown => later_of(
+                self.earliest_unknown(),
+                believed.map(|at| self.second_after(at)),
+            ),
             ShopOffset::Disbelieved(bounds) => {
                 let [first, last] = [bounds.least, bounds.most].map(|offset| self.ahead_by(offset));
                 let is_now = |at: UnixTime| (first..=last).contains(&at);
                 let fits = issued_at.filter(|at| *at <= last);
                 let proven = fits.or(believed);
-                let proven = proven.map(|at| if is_now(at) { at } else { self.after(at) });
+                let proven = proven.map(|at| {
+                    if is_now(at) {
+                        at
+                    } else {
+                        self.second_after(at)
+                    }
+                });
                 // A token that bears out such a clock is all that there is to go by.
-                let alone = proven.filter(|_| fits.is_some() && last < self.unknown());
-                alone.unwrap_or_else(|| later_of(self.unknown(), proven))
+                let alone = proven.filter(|_| fits.is_some() && last < self.earliest_unknown());
+                alone.unwrap_or_else(|| later_of(self.earliest_unknown(), proven))
             }
         }
     }
 
     /// The least that a clock shows of which no answer was heard.
-    fn unknown(self) -> UnixTime {
-        self.now.minus(UNHEARD)
+    fn earliest_unknown(self) -> UnixTime {
+        self.now.minus(UNKNOWN_LAG)
     }
 
     /// The second behind that one, if it proves that our clock is behind. Else that second may not be over yet.
-    fn after(self, at: UnixTime) -> UnixTime {
+    fn second_after(self, at: UnixTime) -> UnixTime {
         if at > self.now { at.shifted(1) } else { at }
     }
 

@@ -50,7 +50,7 @@ const NARROW_MS: i64 = 3_000;
 
 impl DateBounds {
     /// What one answer proves; times are in milliseconds since the epoch.
-    pub(in crate::request) fn of(sent_ms: u64, received_ms: u64, date: UnixTime) -> Self {
+    pub(in crate::request) fn from_answer(sent_ms: u64, received_ms: u64, date: UnixTime) -> Self {
         let stamped = signed(date.seconds().saturating_mul(1000));
         Self {
             least: stamped.saturating_sub(signed(received_ms)),
@@ -126,7 +126,7 @@ impl ServerClock {
     }
 
     /// When the last answer was received, in milliseconds since the epoch.
-    pub(in crate::request) fn heard_ms(&self) -> u64 {
+    pub(in crate::request) fn last_answer_ms(&self) -> u64 {
         let received = self.0.iter().map(|second| second.received_ms);
         received.max().unwrap_or_default()
     }

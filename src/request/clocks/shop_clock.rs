@@ -29,8 +29,8 @@ struct ObservedServer {
     /// How many of its answers were not believed.
     disbelieved: u64,
     /// When it was last warned of, in milliseconds since the epoch; zero: never.
-    differing_told_ms: u64,
-    disbelieved_told_ms: u64,
+    differing_warned_ms: u64,
+    disbelieved_warned_ms: u64,
 }
 
 /// What is known of the clock of one server, for metrics and `doorward inspect`.
@@ -60,7 +60,7 @@ const FRESH_MS: u64 = 120_000;
 const GONE_MS: u64 = 3_600_000;
 
 /// How often the same warning is logged for a server.
-const TOLD_EVERY_MS: u64 = 600_000;
+const WARN_EVERY_MS: u64 = 600_000;
 
 /// A difference that is worth a warning.
 const DIFFERING_S: u64 = 2;
@@ -96,12 +96,12 @@ impl ShopClock {
         if received_ms < sent_ms {
             return None; // our own clock was set meanwhile
         }
-        let bounds = DateBounds::of(sent_ms, received_ms, date);
+        let bounds = DateBounds::from_answer(sent_ms, received_ms, date);
         let mut all = self.servers.lock();
         let at = all.iter().position(|known| known.address == address);
         let at = at.unwrap_or_else(|| {
             all.retain(|other| !other.is_gone(received_ms));
-            all.push(ObservedServer::of(address));
+            all.push(ObservedServer::new(address));
             all.len() - 1
         });
         let server = all.get_mut(at)?;
@@ -109,20 +109,21 @@ impl ShopClock {
         let offset_s = bounds.seconds();
         if !bounds.are_within(self.offset_max_ms()) {
             server.disbelieved += 1;
-            let is_due = is_due(&mut server.disbelieved_told_ms, received_ms);
+            let is_due = is_due(&mut server.disbelieved_warned_ms, received_ms);
             return is_due.then_some(ClockWarning::Disbelieved(offset_s));
         }
         let differs = offset_s.unsigned_abs() > DIFFERING_S;
-        let is_due = differs && is_due(&mut server.differing_told_ms, received_ms);
+        let is_due = differs && is_due(&mut server.differing_warned_ms, received_ms);
         is_due.then_some(ClockWarning::Differs(offset_s))
     }
 
     /// Whether a believable answer has been heard lately.
     pub(in crate::request) fn is_known(&self, now: UnixTime) -> bool {
         let all = self.servers.lock();
-        let heard_ms = all.iter().map(|server| server.clock.heard_ms()).max();
+        let last_answer_ms = all.iter().map(|server| server.clock.last_answer_ms()).max();
         drop(all);
-        let is_fresh = heard_ms.is_some_and(|at| at.saturating_add(FRESH_MS) >= milliseconds(now));
+        let is_fresh =
+            last_answer_ms.is_some_and(|at| at.saturating_add(FRESH_MS) >= milliseconds(now));
         is_fresh
             && matches!(
                 self.offset(),
@@ -140,7 +141,7 @@ impl ShopClock {
     }
 
     /// What the shop's clock shows when ours shows `now`, of several the earliest.
-    pub fn at(&self, now: UnixTime) -> UnixTime {
+    pub fn shop_time(&self, now: UnixTime) -> UnixTime {
         now.shifted(self.offset_s())
     }
 
@@ -166,7 +167,7 @@ impl ShopClock {
 
     fn offset(&self) -> ShopOffset {
         let all = self.servers.lock();
-        let newest_ms = all.iter().map(|server| server.clock.heard_ms()).max();
+        let newest_ms = all.iter().map(|server| server.clock.last_answer_ms()).max();
         let newest_ms = newest_ms.unwrap_or_default();
         let present = all.iter().filter(|server| !server.is_gone(newest_ms));
         let max_ms = self.offset_max_ms();
@@ -200,18 +201,18 @@ impl ShopClock {
 }
 
 impl ObservedServer {
-    fn of(address: SocketAddr) -> Self {
+    fn new(address: SocketAddr) -> Self {
         Self {
             address,
             clock: ServerClock::default(),
             disbelieved: 0,
-            differing_told_ms: 0,
-            disbelieved_told_ms: 0,
+            differing_warned_ms: 0,
+            disbelieved_warned_ms: 0,
         }
     }
 
     fn is_gone(&self, newest_ms: u64) -> bool {
-        self.clock.heard_ms().saturating_add(GONE_MS) < newest_ms
+        self.clock.last_answer_ms().saturating_add(GONE_MS) < newest_ms
     }
 }
 
@@ -231,10 +232,10 @@ fn earliest(estimates: &[Estimate]) -> Option<&Estimate> {
 }
 
 /// Whether it is time to say something again.
-fn is_due(told_ms: &mut u64, now_ms: u64) -> bool {
-    let is_due = *told_ms == 0 || now_ms >= told_ms.saturating_add(TOLD_EVERY_MS);
+fn is_due(warned_ms: &mut u64, now_ms: u64) -> bool {
+    let is_due = *warned_ms == 0 || now_ms >= warned_ms.saturating_add(WARN_EVERY_MS);
     if is_due {
-        *told_ms = now_ms;
+        *warned_ms = now_ms;
     }
     is_due
 }
@@ -248,7 +249,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::moment::UNHEARD;
+    use super::super::moment::UNKNOWN_LAG;
     use super::*;
 
     const MAX_S: u64 = 300;
@@ -403,7 +404,7 @@ mod tests {
             story.says(2, 5, date),
             Some(ClockWarning::Disbelieved(3_599))
         );
-        story.now_ms += TOLD_EVERY_MS;
+        story.now_ms += WARN_EVERY_MS;
         let date = hour(&story);
         assert!(story.says(1, 5, date).is_some());
         assert_eq!(story.clock.offset_s(), 0);
@@ -430,7 +431,7 @@ mod tests {
     fn the_presented_token_proves_the_time_attacks_r3() {
         let mut story = ClockStory::begin();
         let now = story.now();
-        let unknown = now.minus(UNHEARD);
+        let unknown = now.minus(UNKNOWN_LAG);
         for (issued_at, cutoff) in [
             (None, unknown),
             (Some(now.shifted(20)), now.shifted(21)),
@@ -464,7 +465,7 @@ mod tests {
         story.answers(1, -86_400_000, 5, 2);
         let now = story.now();
         let before = now.shifted(-1_000);
-        let unknown = now.minus(UNHEARD);
+        let unknown = now.minus(UNKNOWN_LAG);
         assert_eq!(
             story.cutoff(Some(before)),
             unknown,

@@ -66,7 +66,7 @@ pub(in crate::request) struct IntrospectionResponse {
 
 impl ResponsePointers {
     /// The text that tells them from others.
-    pub(in crate::request) fn reading(&self) -> String {
+    pub(in crate::request) fn source_text(&self) -> String {
         let issued_at = self.issued_at.as_ref().map(ToString::to_string);
         format!("asked {} {}", self.subject, issued_at.unwrap_or_default())
     }

@@ -188,7 +188,7 @@ impl Shop {
         now: UnixTime,
     ) -> Result<PlannedOrder, UnfitOrder> {
         self.refuse_only_opaque()?;
-        let shop_time = self.clock.at(now);
+        let shop_time = self.clock.shop_time(now);
         let cutoff = |id, until| Revocation::Cutoff {
             id,
             not_before: shop_time,
@@ -224,7 +224,7 @@ impl Shop {
         let realms = self.verifier.all_customers();
         let cutoff = |id: &Id| Revocation::Cutoff {
             id: *id,
-            not_before: self.clock.at(moment),
+            not_before: self.clock.shop_time(moment),
             until,
         };
         let mut plan = PlannedOrder {
@@ -263,8 +263,8 @@ impl Shop {
             let ids = named.flat_map(|named| ids(&self.verifier, named));
             ids.map(|id| entry(id, until)).collect::<Vec<_>>()
         };
-        let revocations = entries(Verifier::named_by_hand);
-        let by_logout = entries(Verifier::named_by_logout);
+        let revocations = entries(Verifier::operator_digests);
+        let by_logout = entries(Verifier::logout_digests);
         let first = by_logout.first().or(revocations.first());
         Ok(PlannedOrder {
             id: first.map(Revocation::id).ok_or(UnfitOrder::OnlyOpaque)?,
@@ -278,7 +278,7 @@ impl Shop {
     /// Until when a token of this shop could be accepted.
     fn kept_until(&self, now: UnixTime) -> UnixTime {
         let life = self.verifier.longest_life();
-        let latest = now.max(self.clock.at(now));
+        let latest = now.max(self.clock.shop_time(now));
         life.map_or(UnixTime::FOREVER, |life| latest.plus(life))
     }
 

@@ -85,7 +85,7 @@ impl Shop {
         } else {
             kind
         };
-        self.verifier.token_of(kind, text, now)
+        self.verifier.token_from_text(kind, text, now)
     }
 
     /// Whether a text is a token that verifies at this shop.

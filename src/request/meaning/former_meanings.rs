@@ -164,11 +164,12 @@ impl Formers {
     }
 
     /// Everything by which the tokens were refused that an operator names.
-    pub(in crate::request) fn named_by_hand(
+    pub(in crate::request) fn operator_digests(
         &self,
         named: OperatorName<'_>,
     ) -> impl Iterator<Item = Id> {
-        self.issuers().flat_map(move |one| one.named_by_hand(named))
+        self.issuers()
+            .flat_map(move |one| one.operator_digests(named))
     }
 
     /// What a token was called that `issuer` has just verified, beside `now_called`.

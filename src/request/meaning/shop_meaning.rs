@@ -178,7 +178,7 @@ impl IssuerNames {
         let pattern = self.opaque_pattern.as_deref().map(Regex::new);
         let settings = TokenSettings {
             opaque_pattern: pattern.transpose().ok()?,
-            ..TokenSettings::naming(
+            ..TokenSettings::for_names_only(
                 self.domain.clone(),
                 self.algorithms.clone(),
                 self.issuers.clone(),
@@ -186,7 +186,7 @@ impl IssuerNames {
                 self.claims.clone(),
             )
         };
-        let mut issuer = Issuer::naming(settings, self.asked.clone(), is_legacy);
+        let mut issuer = Issuer::for_names_only(settings, self.asked.clone(), is_legacy);
         issuer.own_domain(self.own_hosts.clone());
         Some(issuer)
     }

@@ -56,9 +56,11 @@ impl Shop {
         customer: Option<&str>,
         now: UnixTime,
     ) -> SmallVec<[(Identity, UnixTime, bool); 2]> {
-        let shop_time = self.clock.at(now);
+        let shop_time = self.clock.shop_time(now);
         let settings = self.verifier.settings();
-        let read = self.verifier.token_of(self.verifier.kind(), text, now);
+        let read = self
+            .verifier
+            .token_from_text(self.verifier.kind(), text, now);
         if let Ok(Token::Verified(token)) = read {
             let until = token.settings.accepted_until(&token, shop_time);
             let identity = token.identity.clone();

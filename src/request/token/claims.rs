@@ -72,18 +72,18 @@ impl Claims {
         let expires_at = self.expires_at.pointer.find(payload);
         let unit = self.expires_at.unit;
         Ok(ClaimValues {
-            id: self.own_id(payload)?,
+            id: self.token_id(payload)?,
             subject: self.customer(payload)?,
-            session: named(ClaimName::Session, self.session.find(payload))?,
-            expires_at: end(expires_at, unit)?,
-            not_before: moment(payload.get("nbf"), unit)
+            session: parse_name(ClaimName::Session, self.session.find(payload))?,
+            expires_at: parse_end(expires_at, unit)?,
+            not_before: parse_moment(payload.get("nbf"), unit)
                 .map_err(|found| Flaw::Claim(ClaimName::NotBefore, found))?,
             issued_at: self.issued_at.moment_in(payload)?,
         })
     }
 
     /// The token's id. What is no name is left out, for the token has a fingerprint.
-    fn own_id(&self, payload: &Value) -> Result<Option<String>, Flaw> {
+    fn token_id(&self, payload: &Value) -> Result<Option<String>, Flaw> {
         let value = self.id.find(payload);
         refuse_broken(ClaimName::Id, value)?;
         Ok(value.and_then(name_from_json))
@@ -92,7 +92,7 @@ impl Claims {
     /// The customer's name: `3`, or of several parts `b/3`, each written as in a JSON pointer, so that no two customers
     /// have the same. Without the last part there is none; any other that is missing is empty.
     fn customer(&self, payload: &Value) -> Result<Option<String>, Flaw> {
-        let part = |pointer: &Pointer| named(ClaimName::Subject, pointer.find(payload));
+        let part = |pointer: &Pointer| parse_name(ClaimName::Subject, pointer.find(payload));
         let Some((last, populations)) = self.subject.split_last() else {
             return Ok(None);
         };
@@ -120,7 +120,7 @@ impl Claims {
 
 impl IssuedAt {
     /// How it is read, as a text: `/iat`, `/exp-3600`, with `ms` where it counts milliseconds.
-    pub(in crate::request) fn reading(&self) -> String {
+    pub(in crate::request) fn source_text(&self) -> String {
         let (claim, span) = match self {
             Self::Claim(claim) => (claim, Duration::ZERO),
             Self::Before(claim, span) => (claim, *span),
@@ -135,7 +135,7 @@ impl IssuedAt {
 
     fn moment_in(&self, payload: &Value) -> Result<Option<UnixTime>, Flaw> {
         let read = |claim: &TimeClaim| {
-            let moment = moment(claim.pointer.find(payload), claim.unit);
+            let moment = parse_moment(claim.pointer.find(payload), claim.unit);
             moment.map_err(|found| Flaw::Claim(ClaimName::IssuedAt, found))
         };
         match self {
@@ -150,7 +150,7 @@ impl IssuedAt {
 
 /// A moment that an answer of the shop names; what is none is left out.
 pub(in crate::request) fn moment_in_answer(value: Option<&Value>) -> Option<UnixTime> {
-    moment(value, None).ok().flatten()
+    parse_moment(value, None).ok().flatten()
 }
 
 #[derive(Clone, Copy)]
@@ -160,21 +160,24 @@ enum Rounding {
 }
 
 /// The end of a token, rounded up. A number that is too large for us is far ahead for any server.
-fn end(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Flaw> {
-    match seconds(claim, unit, Rounding::Up) {
+fn parse_end(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Flaw> {
+    match parse_seconds(claim, unit, Rounding::Up) {
         Err(Unreadable::TooLarge) => Ok(Some(Window::LAST_MOMENT)),
         read => read.map_err(|found| Flaw::Claim(ClaimName::ExpiresAt, found)),
     }
 }
 
 /// A beginning, rounded down.
-fn moment(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Unreadable> {
-    seconds(claim, unit, Rounding::Down)
+fn parse_moment(
+    claim: Option<&Value>,
+    unit: Option<TimeUnit>,
+) -> Result<Option<UnixTime>, Unreadable> {
+    parse_seconds(claim, unit, Rounding::Down)
 }
 
 /// A `NumericDate` (RFC 7519 section 2): a number, perhaps with a fraction, not negative; or what the operator says that
 /// the shop writes instead.
-fn seconds(
+fn parse_seconds(
     claim: Option<&Value>,
     unit: Option<TimeUnit>,
     round: Rounding,
@@ -187,7 +190,7 @@ fn seconds(
             in_quotes = text.parse().map_err(|_| Unreadable::Text)?;
             &in_quotes
         }
-        Some(other) => return Err(Unreadable::of(other)),
+        Some(other) => return Err(Unreadable::from_json(other)),
     };
     let divisor = match unit {
         None | Some(TimeUnit::Seconds) => 1,
@@ -243,10 +246,11 @@ pub(in crate::request) fn name_from_json(value: &Value) -> Option<String> {
 
 /// A customer or session. An empty value names no customer. Any other value that is no name may name one in a way that
 /// only the shop can read, and no cutoff would reach the token: it is refused.
-fn named(claim: ClaimName, value: Option<&Value>) -> Result<Option<String>, Flaw> {
+fn parse_name(claim: ClaimName, value: Option<&Value>) -> Result<Option<String>, Flaw> {
     refuse_broken(claim, value)?;
     let value = value.filter(|value| !is_empty(value));
-    let name = |value| name_from_json(value).ok_or(Flaw::Claim(claim, Unreadable::of(value)));
+    let name =
+        |value| name_from_json(value).ok_or(Flaw::Claim(claim, Unreadable::from_json(value)));
     value.map(name).transpose()
 }
 
@@ -349,12 +353,16 @@ mod tests {
             json!(1e300),
             json!(9.3e18),
         ] {
-            assert_eq!(end(far.clone()), Ok(Some(Window::LAST_MOMENT)), "{far}");
+            assert_eq!(
+                parse_end(far.clone()),
+                Ok(Some(Window::LAST_MOMENT)),
+                "{far}"
+            );
         }
         let text = Flaw::Claim(ClaimName::ExpiresAt, Unreadable::Text);
-        assert_eq!(end(json!("1790000000")), Err(text));
+        assert_eq!(parse_end(json!("1790000000")), Err(text));
         let negative = Flaw::Claim(ClaimName::ExpiresAt, Unreadable::Negative);
-        assert_eq!(end(json!(-1)), Err(negative));
+        assert_eq!(parse_end(json!(-1)), Err(negative));
         let begin = |value: Value| {
             claims
                 .values_in(&json!({ "iat": value }))

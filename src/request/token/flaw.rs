@@ -184,7 +184,7 @@ impl Unreadable {
     }
 
     /// What a value is that is no name and no time.
-    pub(in crate::request) fn of(value: &Value) -> Self {
+    pub(in crate::request) fn from_json(value: &Value) -> Self {
         match value {
             Value::Bool(_) | Value::Null => Self::Boolean,
             Value::Number(_) => Self::Fraction,

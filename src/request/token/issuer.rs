@@ -30,7 +30,7 @@ pub struct Issuer {
     domain: Vec<u8>,
     /// The hosts of the shop that alone has this token domain, by its name.
     own_hosts: Vec<String>,
-    readings: NameSources,
+    name_sources: NameSources,
     /// Where a shop that is asked says whose a token is.
     asked: Option<ResponsePointers>,
     /// Names tokens as versions did whose digests did not say from where a name was read.
@@ -60,24 +60,24 @@ struct NameSources {
 
 impl NameSources {
     /// A shop that is asked about all of its tokens names their customers; one with JWTs means the same customers by both.
-    fn of(settings: &TokenSettings, asked: Option<&ResponsePointers>) -> Self {
+    fn from_settings(settings: &TokenSettings, asked: Option<&ResponsePointers>) -> Self {
         let claims = &settings.claims;
         let asked = asked.filter(|_| settings.algorithms.is_empty());
         let unless = |usual: &str, said: String| (said != usual).then_some(said);
         let subject: Vec<_> = claims.subject.iter().map(ToString::to_string).collect();
-        let issued_at = claims.issued_at.reading();
+        let issued_at = claims.issued_at.source_text();
         Self {
             id: unless("/jti", claims.id.to_string()),
             session: unless("/sid", claims.session.to_string()),
             subject: match asked {
-                Some(pointers) => Some(pointers.reading()),
+                Some(pointers) => Some(pointers.source_text()),
                 None => unless("/sub /iat", format!("{} {issued_at}", subject.join(" "))),
             },
             all_customers: unless("/iat", issued_at),
         }
     }
 
-    fn of_kind(&self, kind: IdKind) -> Option<&str> {
+    fn source_of(&self, kind: IdKind) -> Option<&str> {
         match kind {
             IdKind::Token => self.id.as_deref(),
             IdKind::Session => self.session.as_deref(),
@@ -106,7 +106,7 @@ impl Issuer {
             .as_ref()
             .map(IntrospectionRequest::pointers);
         Self {
-            readings: NameSources::of(&settings, asked.as_ref()),
+            name_sources: NameSources::from_settings(&settings, asked.as_ref()),
             domain: settings.token_domain.clone().into_bytes(),
             own_hosts: Vec::new(),
             asked,
@@ -119,18 +119,18 @@ impl Issuer {
 
     /// Names tokens as a former configuration did, and verifies none. `is_legacy`: by digests that did not say from
     /// where a name was read.
-    pub(in crate::request) fn naming(
+    pub(in crate::request) fn for_names_only(
         settings: TokenSettings,
         asked: Option<ResponsePointers>,
         is_legacy: bool,
     ) -> Self {
-        let readings = if is_legacy {
+        let name_sources = if is_legacy {
             NameSources::default()
         } else {
-            NameSources::of(&settings, asked.as_ref())
+            NameSources::from_settings(&settings, asked.as_ref())
         };
         Self {
-            readings,
+            name_sources,
             asked,
             is_legacy,
             ..Self::new(settings, KeySource::Given(Keys::default()))
@@ -171,8 +171,8 @@ impl Issuer {
             IdKind::TokenDomain,
         ];
         let mut kinds = kinds.iter();
-        let is_other = self.tells_pinned() || !self.own_hosts.is_empty();
-        is_other || kinds.any(|kind| self.readings.of_kind(*kind).is_some())
+        let is_other = self.has_pinned_issuers() || !self.own_hosts.is_empty();
+        is_other || kinds.any(|kind| self.name_sources.source_of(*kind).is_some())
     }
 
     /// What tells its keys from others: 32 bits of a digest, from which no key can be had. `None`: it has none.
@@ -255,8 +255,13 @@ impl Issuer {
         }
         if let Err(flaw) = verify_signature(keys, token.signed, token.signature, algorithm, key_id)
         {
-            let may_come = key_id.is_some_and(|id| self.may_come(id, keys, token.payload, now));
-            return Err(if may_come { Flaw::KeyPending } else { flaw });
+            let may_be_fetched =
+                key_id.is_some_and(|id| self.may_be_fetched(id, keys, token.payload, now));
+            return Err(if may_be_fetched {
+                Flaw::KeyPending
+            } else {
+                flaw
+            });
         }
         let payload = decode_object(token.payload)?; // only now: what follows may believe it
         self.verified(token.signed, &payload, now)
@@ -292,10 +297,10 @@ impl Issuer {
 
     /// A key that we do not have may be a new one. Not one of an issuer whose tokens are not taken: others' tokens, and
     /// what is made up at random, cause no fetch.
-    fn may_come(&self, key_id: &str, keys: &Keys, payload: &str, now: UnixTime) -> bool {
+    fn may_be_fetched(&self, key_id: &str, keys: &Keys, payload: &str, now: UnixTime) -> bool {
         let is_ours = || decode_object(payload).is_ok_and(|it| self.accepted_issuer(&it).is_ok());
-        let is_fetched = self.source.is_some() && !keys.know(key_id);
-        is_fetched && is_ours() && self.ring.may_come(key_id, now)
+        let is_fetched = self.source.is_some() && !keys.has_key(key_id);
+        is_fetched && is_ours() && self.ring.may_be_fetched(key_id, now)
     }
 
     fn verified(&self, signed: &str, payload: &Value, now: UnixTime) -> Result<Verified, Flaw> {
@@ -338,15 +343,15 @@ impl Issuer {
         let named = named.map(|id| self.digest(IdKind::Token, issuer, id));
         let mut groups = self.groups(issuer, said.session.as_deref(), said.subject.as_deref());
         if let Some(name) = self.settings.claims.former_customer(payload) {
-            groups.extend(names_of(issuer).map(|issuer| Group {
-                id: self.of_any_population(issuer, &name),
+            groups.extend(with_and_without(issuer).map(|issuer| Group {
+                id: self.digest_without_population(issuer, &name),
                 cause: Cause::Subject,
             }));
         }
         if let Some(id) = said.id.as_ref().filter(|_| !issuer.is_empty()) {
             // An operator may name the id alone.
             groups.push(Group {
-                id: self.of_any_issuer(id),
+                id: self.digest_for_any_issuer(id),
                 cause: Cause::Token,
             });
         }
@@ -388,7 +393,7 @@ impl Issuer {
         payload: &Value,
     ) -> Option<Identity> {
         let mut identity = self.identity_unverified(token, payload)?;
-        if !self.tells_pinned() {
+        if !self.has_pinned_issuers() {
             identity.groups.retain(|group| group.cause == Cause::Token);
         }
         Some(identity)
@@ -429,7 +434,7 @@ impl Issuer {
         ];
         for (name, digest, cause) in named {
             let Some(name) = name else { continue };
-            groups.extend(names_of(issuer).map(|issuer| Group {
+            groups.extend(with_and_without(issuer).map(|issuer| Group {
                 id: self.digest(digest, issuer, name),
                 cause,
             }));
@@ -443,7 +448,7 @@ impl Issuer {
 
     /// The digest of all customers whose tokens it issues.
     pub(in crate::request) fn all_customers(&self) -> Id {
-        match self.readings.of_kind(IdKind::TokenDomain) {
+        match self.name_sources.source_of(IdKind::TokenDomain) {
             None => Id::of(IdKind::TokenDomain, &[&self.domain]),
             Some(reading) => Id::of(IdKind::TokenDomain, &[&self.domain, reading.as_bytes()]),
         }
@@ -462,8 +467,8 @@ impl Issuer {
     /// The digest under which a customer, session or token is known in this token domain. Under no issuer it is that of
     /// all issuers that are pinned here, where some are: a name from the time before may be another issuer's now.
     pub(in crate::request) fn digest(&self, kind: IdKind, issuer: &str, name: &str) -> Id {
-        let of_pinned = issuer.is_empty() && self.tells_pinned();
-        let reading = self.readings.of_kind(kind);
+        let of_pinned = issuer.is_empty() && self.has_pinned_issuers();
+        let reading = self.name_sources.source_of(kind);
         let mut parts: SmallVec<[&[u8]; 5]> = SmallVec::new();
         parts.extend([&self.domain, issuer.as_bytes(), name.as_bytes()]);
         parts.extend(reading.map(str::as_bytes));
@@ -472,15 +477,18 @@ impl Issuer {
     }
 
     /// Whether names under no issuer are those of the pinned ones.
-    fn tells_pinned(&self) -> bool {
+    fn has_pinned_issuers(&self) -> bool {
         !(self.settings.issuers.is_empty() || self.is_legacy)
     }
 
     /// The digest by which an operator revokes a token by its id, whatever its `iss` is. A logout never does: other issuers
     /// may give the same id to another token.
-    pub(in crate::request) fn of_any_issuer(&self, id: &str) -> Id {
+    pub(in crate::request) fn digest_for_any_issuer(&self, id: &str) -> Id {
         let domain = self.domain.as_slice();
-        let reading = self.readings.of_kind(IdKind::Token).map(str::as_bytes);
+        let reading = self
+            .name_sources
+            .source_of(IdKind::Token)
+            .map(str::as_bytes);
         match reading {
             None => Id::of(IdKind::Token, &[domain, id.as_bytes()]),
             Some(reading) => Id::of(IdKind::Token, &[domain, id.as_bytes(), reading, b"\0any"]),
@@ -488,24 +496,24 @@ impl Issuer {
     }
 
     /// Everything by which the tokens are refused that an operator names.
-    pub(in crate::request) fn named_by_hand(
+    pub(in crate::request) fn operator_digests(
         &self,
         named: OperatorName<'_>,
     ) -> impl Iterator<Item = Id> {
         let OperatorName { kind, issuer, name } = named;
         let fits = issuer.is_none_or(|issuer| self.may_be_of(issuer));
         let by_id = fits && kind == IdKind::Token && issuer.is_none();
-        let of_any = by_id.then(|| self.of_any_issuer(name));
+        let of_any = by_id.then(|| self.digest_for_any_issuer(name));
         let issuer = issuer.unwrap_or_default();
         let named = fits.then(|| self.digest(kind, issuer, name));
         let has_populations = self.settings.claims.subject.len() > 1;
         let is_customer = fits && kind == IdKind::Subject && has_populations;
-        let whole = is_customer.then(|| self.of_any_population(issuer, name));
+        let whole = is_customer.then(|| self.digest_without_population(issuer, name));
         named.into_iter().chain(of_any).chain(whole)
     }
 
     /// The digest of a customer whose population is not named: by an operator, or by a version that told none apart.
-    fn of_any_population(&self, issuer: &str, name: &str) -> Id {
+    fn digest_without_population(&self, issuer: &str, name: &str) -> Id {
         let parts = [&self.domain, issuer.as_bytes(), name.as_bytes()];
         Id::of(IdKind::Subject, &parts)
     }
@@ -550,7 +558,7 @@ impl Issuer {
 }
 
 /// An issuer under which customers and sessions may be known, and none.
-fn names_of(issuer: &str) -> impl Iterator<Item = &str> {
+fn with_and_without(issuer: &str) -> impl Iterator<Item = &str> {
     let none = (!issuer.is_empty()).then_some("");
     std::iter::once(issuer).chain(none)
 }

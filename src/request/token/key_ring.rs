@@ -16,7 +16,7 @@ use crate::clock::UnixTime;
 /// The keys that are in use, and what is known of their coming.
 pub struct KeyRing {
     held: ArcSwap<HeldKeys>,
-    misses: Mutex<Misses>,
+    missing: Mutex<MissingKeys>,
     record: Mutex<FetchRecord>,
 }
 
@@ -41,16 +41,16 @@ type TokenText = Box<str>;
 /// The keys that tokens named and that are not here. Each causes one fetch, and is then known to be in no set for a
 /// while: a name that is made up costs no more than that.
 #[derive(Default)]
-struct Misses {
+struct MissingKeys {
     /// In the order in which they were first named.
-    keys: VecDeque<Miss>,
+    keys: VecDeque<MissingKey>,
     /// How many fetches have begun.
     begun: u64,
     /// Which of them was the last to bring keys.
-    brought: u64,
+    last_success: u64,
 }
 
-struct Miss {
+struct MissingKey {
     /// The digest of the `kid`.
     kid: blake3::Hash,
     /// The first fetch that could bring it: one that begins after it was named.
@@ -60,23 +60,23 @@ struct Miss {
 }
 
 /// How many keys are remembered that are not here.
-const MISSES_MAX: usize = 1024;
+const MISSING_MAX: usize = 1024;
 /// How long it is remembered that the set does not have a key. Short, for the name may be that of the next key.
-const MISS_MEMORY: Duration = Duration::from_secs(10);
+const MISSING_MEMORY: Duration = Duration::from_secs(10);
 
-impl Misses {
-    fn may_come(&mut self, kid: blake3::Hash, now: UnixTime) -> bool {
+impl MissingKeys {
+    fn may_be_fetched(&mut self, kid: blake3::Hash, now: UnixTime) -> bool {
         let next = self.begun + 1;
         let Some(known) = self.keys.iter_mut().find(|miss| miss.kid == kid) else {
-            self.keys.truncate(MISSES_MAX - 1);
-            self.keys.push_front(Miss {
+            self.keys.truncate(MISSING_MAX - 1);
+            self.keys.push_front(MissingKey {
                 kid,
                 fetch: next,
                 at: now,
             });
             return true;
         };
-        let is_answered = known.fetch <= self.brought;
+        let is_answered = known.fetch <= self.last_success;
         if is_answered && is_recent(known.at, now) {
             return false;
         }
@@ -88,14 +88,14 @@ impl Misses {
     }
 
     fn want_fetch(&self, now: UnixTime) -> bool {
-        let waits = |miss: &Miss| miss.fetch > self.brought && is_recent(miss.at, now);
+        let waits = |miss: &MissingKey| miss.fetch > self.last_success && is_recent(miss.at, now);
         self.keys.iter().any(waits)
     }
 }
 
 /// Also a clock that was set back ends a memory.
 fn is_recent(at: UnixTime, now: UnixTime) -> bool {
-    at <= now && now.since(at) < MISS_MEMORY
+    at <= now && now.since(at) < MISSING_MEMORY
 }
 
 #[derive(Clone, Copy, Default)]
@@ -162,20 +162,20 @@ impl HeldKeys {
 
 impl KeyRing {
     pub(in crate::request) fn new(keys: Keys) -> Self {
-        Self::of(Arc::new(keys), FetchRecord::default())
+        Self::with_record(Arc::new(keys), FetchRecord::default())
     }
 
-    fn of(keys: Arc<Keys>, record: FetchRecord) -> Self {
+    fn with_record(keys: Arc<Keys>, record: FetchRecord) -> Self {
         Self {
             held: ArcSwap::from_pointee(HeldKeys::new(keys, FormersDigest::default())),
-            misses: Mutex::default(),
+            missing: Mutex::default(),
             record: Mutex::new(record),
         }
     }
 
     /// The same keys, and nothing that they verified.
     pub(in crate::request) fn without_memory(&self) -> Self {
-        Self::of(Arc::clone(&self.held().keys), *self.record.lock())
+        Self::with_record(Arc::clone(&self.held().keys), *self.record.lock())
     }
 
     /// The keys in use now. A caller uses them to the end: what they verify is remembered beside them.
@@ -185,33 +185,33 @@ impl KeyRing {
 
     /// A token named a key that is not here. Whether a fetch may bring it; otherwise one has just been made, and the
     /// set does not have it.
-    pub(in crate::request) fn may_come(&self, kid: &str, now: UnixTime) -> bool {
+    pub(in crate::request) fn may_be_fetched(&self, kid: &str, now: UnixTime) -> bool {
         let kid = blake3::hash(kid.as_bytes());
-        self.misses.lock().may_come(kid, now)
+        self.missing.lock().may_be_fetched(kid, now)
     }
 
     /// Whether a token that has just come waits for a fetch.
     pub fn wants_keys(&self, now: UnixTime) -> bool {
-        self.misses.lock().want_fetch(now)
+        self.missing.lock().want_fetch(now)
     }
 
     /// A fetch begins. There is one at a time.
     pub fn begin_fetch(&self) {
-        self.misses.lock().begun += 1;
+        self.missing.lock().begun += 1;
     }
 
     /// Takes the keys that were fetched, and says whether they are others than before. What the old ones
     /// verified is forgotten with them.
-    pub fn take(&self, keys: Keys, now: UnixTime) -> bool {
+    pub fn replace_keys(&self, keys: Keys, now: UnixTime) -> bool {
         let are_new = !self.held().keys.is_same_document(&keys);
         if are_new {
             let keys = Arc::new(keys);
             self.held
                 .rcu(|held| HeldKeys::new(Arc::clone(&keys), held.formers));
         }
-        let mut misses = self.misses.lock();
-        misses.brought = misses.begun;
-        drop(misses);
+        let mut missing = self.missing.lock();
+        missing.last_success = missing.begun;
+        drop(missing);
         *self.record.lock() = FetchRecord {
             fetched_at: Some(now),
             failure: None,
@@ -295,9 +295,9 @@ mod tests {
     fn other_keys_begin_a_new_memory_and_the_same_keep_theirs_trap_17() {
         let ring = KeyRing::new(keys_named("a"));
         remember(&ring.held());
-        assert!(!ring.take(keys_named("a"), NOW));
+        assert!(!ring.replace_keys(keys_named("a"), NOW));
         assert!(remembers(&ring));
-        assert!(ring.take(keys_named("b"), NOW));
+        assert!(ring.replace_keys(keys_named("b"), NOW));
         assert!(!remembers(&ring));
     }
 
@@ -305,7 +305,7 @@ mod tests {
     fn what_was_being_verified_during_the_exchange_is_not_remembered_trap_17() {
         let ring = KeyRing::new(keys_named("a"));
         let before = ring.held();
-        assert!(ring.take(keys_named("b"), NOW));
+        assert!(ring.replace_keys(keys_named("b"), NOW));
         remember(&before);
         assert!(!remembers(&ring));
     }
@@ -313,7 +313,8 @@ mod tests {
     #[test]
     fn every_key_name_that_is_not_here_is_worth_one_fetch_attacks_s1() {
         let ring = KeyRing::new(keys_named("a"));
-        let asks = |kid: &str, second| ring.may_come(kid, NOW.plus(Duration::from_secs(second)));
+        let asks =
+            |kid: &str, second| ring.may_be_fetched(kid, NOW.plus(Duration::from_secs(second)));
         let wants = |second| ring.wants_keys(NOW.plus(Duration::from_secs(second)));
         assert!(!wants(0));
         assert!(asks("b", 0) && asks("b", 1) && wants(1));
@@ -322,15 +323,15 @@ mod tests {
         ring.note_failure("late");
         assert!(asks("b", 2) && wants(2), "nothing was said of it");
         ring.begin_fetch();
-        ring.take(keys_named("a"), NOW);
+        ring.replace_keys(keys_named("a"), NOW);
         assert!(!asks("b", 2) && !asks("c", 2) && !wants(2));
         assert!(asks("d", 2), "another name");
         ring.begin_fetch();
         assert!(asks("e", 2));
-        ring.take(keys_named("a"), NOW);
+        ring.replace_keys(keys_named("a"), NOW);
         assert!(!asks("d", 3) && asks("e", 3) && wants(3));
         ring.begin_fetch();
-        ring.take(keys_named("a"), NOW);
+        ring.replace_keys(keys_named("a"), NOW);
         assert!(
             !asks("b", 9) && asks("b", 12),
             "it may be the next key's name"
@@ -341,14 +342,14 @@ mod tests {
     #[test]
     fn made_up_key_names_push_out_the_oldest_only_attacks_s1() {
         let ring = KeyRing::new(keys_named("a"));
-        for number in 0..MISSES_MAX + 10 {
-            assert!(ring.may_come(&number.to_string(), NOW));
+        for number in 0..MISSING_MAX + 10 {
+            assert!(ring.may_be_fetched(&number.to_string(), NOW));
         }
         ring.begin_fetch();
-        ring.take(keys_named("a"), NOW);
-        assert!(!ring.may_come(&(MISSES_MAX + 9).to_string(), NOW));
-        assert!(ring.may_come("0", NOW));
-        assert_eq!(ring.misses.lock().keys.len(), MISSES_MAX);
+        ring.replace_keys(keys_named("a"), NOW);
+        assert!(!ring.may_be_fetched(&(MISSING_MAX + 9).to_string(), NOW));
+        assert!(ring.may_be_fetched("0", NOW));
+        assert_eq!(ring.missing.lock().keys.len(), MISSING_MAX);
     }
 
     #[test]
@@ -362,7 +363,7 @@ mod tests {
         };
         assert_eq!(ring.state(), state);
         assert_eq!(state.age(NOW), None);
-        ring.take(keys_named("a"), NOW);
+        ring.replace_keys(keys_named("a"), NOW);
         let state = KeyState {
             count: 1,
             fetched_at: Some(NOW),

@@ -10,17 +10,17 @@ use crate::revocation::Id;
 impl Verifier {
     /// Everything by which the tokens are refused that an operator names; by former names, too, for older tokens are
     /// known by these.
-    pub(in crate::request) fn named_by_hand(&self, named: OperatorName<'_>) -> Vec<Id> {
+    pub(in crate::request) fn operator_digests(&self, named: OperatorName<'_>) -> Vec<Id> {
         let formers = self.formers();
-        let own = self.meant(named.issuer);
-        let own = own.flat_map(|one| one.named_by_hand(named));
-        each_once(own.chain(formers.named_by_hand(named)))
+        let own = self.issuers_for(named.issuer);
+        let own = own.flat_map(|one| one.operator_digests(named));
+        each_once(own.chain(formers.operator_digests(named)))
     }
 
     /// By what a logout would revoke them: under each pinned issuer, or under none.
-    pub(in crate::request) fn named_by_logout(&self, named: OperatorName<'_>) -> Vec<Id> {
+    pub(in crate::request) fn logout_digests(&self, named: OperatorName<'_>) -> Vec<Id> {
         let OperatorName { kind, issuer, name } = named;
-        each_once(self.meant(issuer).flat_map(|one| {
+        each_once(self.issuers_for(issuer).flat_map(|one| {
             let pinned = one.settings().issuers.iter().map(String::as_str);
             let pinned: Vec<_> = match issuer {
                 Some(issuer) => vec![issuer],
@@ -35,7 +35,7 @@ impl Verifier {
     }
 
     /// The issuers whose tokens may say this `iss`; all, if none is said.
-    fn meant<'v>(&'v self, issuer: Option<&'v str>) -> impl Iterator<Item = &'v Issuer> {
+    fn issuers_for<'v>(&'v self, issuer: Option<&'v str>) -> impl Iterator<Item = &'v Issuer> {
         let fits = move |one: &&Issuer| issuer.is_none_or(|issuer| one.may_be_of(issuer));
         self.issuers().iter().filter(fits)
     }

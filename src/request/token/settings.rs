@@ -72,7 +72,7 @@ pub enum UnknownToken {
 
 impl TokenSettings {
     /// What names tokens, and judges none.
-    pub(in crate::request) fn naming(
+    pub(in crate::request) fn for_names_only(
         token_domain: String,
         algorithms: Vec<Algorithm>,
         issuers: Vec<String>,
@@ -175,7 +175,7 @@ pub(in crate::request) fn settings_for_tests(
         pointer: pointer(text),
         unit: None,
     };
-    TokenSettings::naming(
+    TokenSettings::for_names_only(
         token_domain.to_owned(),
         vec![algorithm],
         Vec::new(),

@@ -130,7 +130,12 @@ impl Verifier {
     }
 
     /// Reads a credential. Whether it is revoked, expired or not yet good is not asked here.
-    pub fn token_of(&self, kind: TokenKind, text: &str, now: UnixTime) -> Result<Token, Flaw> {
+    pub fn token_from_text(
+        &self,
+        kind: TokenKind,
+        text: &str,
+        now: UnixTime,
+    ) -> Result<Token, Flaw> {
         if kind != TokenKind::Opaque
             && let Some(known) = self.remembered(text)
         {
@@ -227,7 +232,7 @@ impl Verifier {
             });
         }
         if !formers.is_empty() {
-            let former = formers.of_verified(issuer, token, text, &verified.identity);
+            let former = formers.identities_of_verified(issuer, token, text, &verified.identity);
             verified.identity.former = former.into();
         }
         let verified = Arc::new(verified);
@@ -286,7 +291,7 @@ impl Verifier {
         });
         Identity {
             groups: groups.collect(),
-            former: formers.of_opaque(text).into(),
+            former: formers.identities_of_opaque(text).into(),
             ..Identity::undated(id)
         }
     }
@@ -322,7 +327,7 @@ impl Verifier {
     ) -> Identity {
         let issuer = self.settings().only_issuer();
         let customer = self.main().groups(issuer, None, said.subject.as_deref());
-        let formers = self.formers.load().of_confirmed(names.id, said);
+        let formers = self.formers.load().identities_of_confirmed(names.id, said);
         let former = names.former.iter().cloned().chain(formers);
         Identity {
             groups: names.groups.iter().copied().chain(customer).collect(),
@@ -380,7 +385,9 @@ mod tests {
             "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
         let (keys, _) = Keys::from_fetched(text, &[Algorithm::ES256]).unwrap();
         verifier.issuers[0].ring().begin_fetch();
-        verifier.issuers[0].ring().take(keys, UnixTime::EPOCH);
+        verifier.issuers[0]
+            .ring()
+            .replace_keys(keys, UnixTime::EPOCH);
         verifier
     }
 
@@ -390,11 +397,13 @@ mod tests {
         for claims in [r#"{"sub":3,"jti":"a-1","exp":1790000600}"#, r#"{"sub":3}"#] {
             let text = signed(r#"{"alg":"HS256"}"#, claims);
             let early = with_keys(fetched("main", Algorithm::ES256, URL, Duration::MAX));
-            let flaw = early.token_of(TokenKind::Auto, &text, now).unwrap_err();
+            let flaw = early
+                .token_from_text(TokenKind::Auto, &text, now)
+                .unwrap_err();
             assert_eq!((flaw, flaw.is_undecided()), (Flaw::UnpinnedAlgorithm, true));
             let revoked = early.by_digest(&text).identity().id;
             let late = given("main", SECRET)
-                .token_of(TokenKind::Auto, &text, now)
+                .token_from_text(TokenKind::Auto, &text, now)
                 .unwrap();
             let identity = late.identity();
             let is_found = |group: &Group| group.id == revoked && group.cause == Cause::Token;
@@ -421,7 +430,7 @@ mod tests {
         ] {
             let text = signed(r#"{"alg":"HS256"}"#, claims);
             let Ok(Token::Verified(token)) =
-                verifier.token_of(TokenKind::Auto, &text, UnixTime::EPOCH)
+                verifier.token_from_text(TokenKind::Auto, &text, UnixTime::EPOCH)
             else {
                 panic!("{claims}");
             };
@@ -443,7 +452,7 @@ mod tests {
         let read = |header: &str, claims: &str| {
             let text = signed(header, claims);
             let now = UnixTime::EPOCH;
-            let read = verifier.token_of(TokenKind::Auto, &text, now);
+            let read = verifier.token_from_text(TokenKind::Auto, &text, now);
             read.map(|token| {
                 let by_digest = verifier.by_digest(&text).identity().id;
                 let identity = token.identity();
@@ -528,7 +537,7 @@ mod tests {
         let now = UnixTime::EPOCH;
         let asks = |verifier: &Verifier, kid: &str, alg: &str| {
             let flaw = verifier
-                .token_of(TokenKind::Jwt, &token(kid, alg), now)
+                .token_from_text(TokenKind::Jwt, &token(kid, alg), now)
                 .err();
             (flaw, verifier.issuers[0].ring().wants_keys(now))
         };

@@ -281,7 +281,7 @@ impl FetchAttempt {
     }
 
     fn succeed(&mut self, keys: Keys, passed_over: usize, fresh_for: Duration) {
-        let are_new = self.feed.ring.take(keys, clock::now());
+        let are_new = self.feed.ring.replace_keys(keys, clock::now());
         self.feed
             .schedule
             .lock()

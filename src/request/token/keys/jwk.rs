@@ -4,8 +4,8 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::Value;
 
 use super::algorithms::{algorithm, names_of, of_family};
-use super::unfit_key::{Fate, UnfitKey, unfit, unused};
-use super::verifying_key::{VerifyingKey, vet, without_zeros};
+use super::unfit_key::{UnfitKey, UnfitReason, unfit, unused};
+use super::verifying_key::{VerifyingKey, check_key, without_zeros};
 
 /// The keys of a set, whatever they are.
 pub(super) fn members_of(set: &Value) -> Option<&Vec<Value>> {
@@ -13,10 +13,13 @@ pub(super) fn members_of(set: &Value) -> Option<&Vec<Value>> {
 }
 
 /// One JWK, as far as its members allow it to verify (RFC 7517 sections 4.1 to 4.5).
-pub(super) fn key_of(member: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, UnfitKey> {
+pub(super) fn parse_jwk(
+    member: &Value,
+    algorithms: &[Algorithm],
+) -> Result<VerifyingKey, UnfitKey> {
     let text = |name| member.get(name).and_then(Value::as_str);
     if member.get("use").is_some() && text("use") != Some("sig") {
-        return Err(unused("use is not \"sig\"", Fate::OtherUse));
+        return Err(unused("use is not \"sig\"", UnfitReason::OtherUse));
     }
     if let Some(operations) = member.get("key_ops") {
         let verifies = operations
@@ -24,14 +27,14 @@ pub(super) fn key_of(member: &Value, algorithms: &[Algorithm]) -> Result<Verifyi
             .is_some_and(|all| all.iter().any(|one| one == "verify"));
         if !verifies {
             let why = "key_ops does not hold \"verify\"";
-            return Err(unused(why, Fate::OtherUse));
+            return Err(unused(why, UnfitReason::OtherUse));
         }
     }
     if member.get("kid").is_some_and(|id| !id.is_string()) {
         return Err(unfit("kid is not a string"));
     }
     let kty = text("kty").ok_or_else(|| unfit("kty is missing"))?;
-    let family = family_of(kty)?;
+    let family = parse_family(kty)?;
     let mut fitting = of_family(algorithms, family);
     if let Some(pinned) = member.get("alg") {
         let pinned = pinned.as_str().and_then(algorithm);
@@ -44,15 +47,15 @@ pub(super) fn key_of(member: &Value, algorithms: &[Algorithm]) -> Result<Verifyi
         );
         // A secret among public keys is an error: the operator may expect it to verify, or to stay secret.
         let is_secret = family == AlgorithmFamily::Hmac;
-        let fate = if is_secret {
-            Fate::Broken
+        let reason = if is_secret {
+            UnfitReason::Broken
         } else {
-            Fate::OtherAlgorithm
+            UnfitReason::OtherAlgorithm
         };
-        return Err(unused(why, fate));
+        return Err(unused(why, reason));
     }
     let key = decoding_key(family, member)?;
-    vet(&key, &mut fitting)?;
+    check_key(&key, &mut fitting)?;
     Ok(VerifyingKey {
         id: text("kid").map(str::to_owned),
         algorithms: fitting,
@@ -61,17 +64,17 @@ pub(super) fn key_of(member: &Value, algorithms: &[Algorithm]) -> Result<Verifyi
 }
 
 /// The same for a public set.
-pub(super) fn public_key_of(
+pub(super) fn parse_public_jwk(
     member: &Value,
     algorithms: &[Algorithm],
 ) -> Result<VerifyingKey, UnfitKey> {
     if member.get("kty").and_then(Value::as_str) == Some("oct") {
         return Err(unfit("a symmetric key: who can fetch it could sign"));
     }
-    key_of(member, algorithms)
+    parse_jwk(member, algorithms)
 }
 
-fn family_of(kty: &str) -> Result<AlgorithmFamily, UnfitKey> {
+fn parse_family(kty: &str) -> Result<AlgorithmFamily, UnfitKey> {
     match kty {
         "oct" => Ok(AlgorithmFamily::Hmac),
         "RSA" => Ok(AlgorithmFamily::Rsa),
@@ -79,7 +82,7 @@ fn family_of(kty: &str) -> Result<AlgorithmFamily, UnfitKey> {
         "OKP" => Ok(AlgorithmFamily::Ed),
         _ => Err(unused(
             format!("kty {kty:?} is not known: expected oct, RSA, EC or OKP"),
-            Fate::OtherAlgorithm,
+            UnfitReason::OtherAlgorithm,
         )),
     }
 }
@@ -95,7 +98,7 @@ fn decoding_key(family: AlgorithmFamily, member: &Value) -> Result<DecodingKey, 
     };
     let other_curve = |crv: &str, expected: &str| {
         let why = format!("crv {crv:?} does not fit: expected {expected}");
-        unused(why, Fate::OtherAlgorithm)
+        unused(why, UnfitReason::OtherAlgorithm)
     };
     match family {
         AlgorithmFamily::Hmac => Ok(DecodingKey::from_secret(&bytes("k")?)),

@@ -6,9 +6,9 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::Value;
 
 use super::algorithms::{names_of, of_family};
-use super::jwk::{key_of, members_of, public_key_of};
-use super::unfit_key::{Fate, UnfitKey, UnfitSet, unfit};
-use super::verifying_key::{VerifyingKey, vet};
+use super::jwk::{members_of, parse_jwk, parse_public_jwk};
+use super::unfit_key::{UnfitKey, UnfitReason, UnfitSet, unfit};
+use super::verifying_key::{VerifyingKey, check_key};
 use crate::request::payload::json;
 
 /// The keys of a shop. All of one family: a public key must never serve as a shared secret.
@@ -42,7 +42,7 @@ impl Keys {
             algorithms: fitting,
             decoding: DecodingKey::from_secret(secret),
         };
-        Ok(Self::read_from(secret, vec![key]))
+        Ok(Self::from_document(secret, vec![key]))
     }
 
     /// A public key in PEM for the asymmetric algorithms among `algorithms`.
@@ -62,13 +62,13 @@ impl Keys {
                         names_of(family)
                     )));
                 }
-                vet(&key, &mut fitting)?;
+                check_key(&key, &mut fitting)?;
                 let key = VerifyingKey {
                     id: None,
                     algorithms: fitting,
                     decoding: key,
                 };
-                return Ok(Self::read_from(pem, vec![key]));
+                return Ok(Self::from_document(pem, vec![key]));
             }
         }
         Err(unfit(
@@ -92,12 +92,12 @@ impl Keys {
         let mut keys: Vec<VerifyingKey> = Vec::new();
         let mut unfit_keys = Vec::new();
         for (number, member) in members.iter().enumerate() {
-            match key_of(member, algorithms) {
+            match parse_jwk(member, algorithms) {
                 Ok(key) if key.id.is_some() && keys.iter().any(|known| known.id == key.id) => {
-                    unfit_keys.push(unfit("this kid stands twice").of(number, member));
+                    unfit_keys.push(unfit("this kid stands twice").at_position(number, member));
                 }
                 Ok(key) => keys.push(key),
-                Err(why) => unfit_keys.push(why.of(number, member)),
+                Err(why) => unfit_keys.push(why.at_position(number, member)),
             }
         }
         let secrets = keys
@@ -115,12 +115,15 @@ impl Keys {
             }
             return Err(unfit_keys);
         }
-        if unfit_keys.iter().any(|one| one.fate == Fate::Broken) {
-            unfit_keys.retain(|one| one.fate == Fate::Broken);
+        if unfit_keys
+            .iter()
+            .any(|one| one.reason == UnfitReason::Broken)
+        {
+            unfit_keys.retain(|one| one.reason == UnfitReason::Broken);
             return Err(unfit_keys);
         }
-        unfit_keys.retain(|one| one.fate == Fate::OtherAlgorithm);
-        Ok((Self::read_from(text, keys), unfit_keys))
+        unfit_keys.retain(|one| one.reason == UnfitReason::OtherAlgorithm);
+        Ok((Self::from_document(text, keys), unfit_keys))
     }
 
     /// A JWK set that was fetched: the keys that fit, and why others do not.
@@ -139,8 +142,8 @@ impl Keys {
         let mut written: Vec<&Value> = Vec::new();
         let mut unfit_keys = Vec::new();
         for (number, member) in members.iter().enumerate() {
-            let mut pass_over = |why: UnfitKey| unfit_keys.push(why.of(number, member));
-            let key = match public_key_of(member, algorithms) {
+            let mut pass_over = |why: UnfitKey| unfit_keys.push(why.at_position(number, member));
+            let key = match parse_public_jwk(member, algorithms) {
                 Ok(key) => key,
                 Err(why) => {
                     pass_over(why);
@@ -159,10 +162,10 @@ impl Keys {
         if keys.is_empty() {
             return Err(UnfitSet::NoUsableKey);
         }
-        Ok((Self::read_from(text, keys), unfit_keys))
+        Ok((Self::from_document(text, keys), unfit_keys))
     }
 
-    fn read_from(document: &[u8], keys: Vec<VerifyingKey>) -> Self {
+    fn from_document(document: &[u8], keys: Vec<VerifyingKey>) -> Self {
         Self {
             keys,
             document: Some(blake3::hash(document)),
@@ -198,7 +201,7 @@ impl Keys {
     }
 
     /// Whether one of them has this id.
-    pub(in crate::request) fn know(&self, id: &str) -> bool {
+    pub(in crate::request) fn has_key(&self, id: &str) -> bool {
         let mut ids = self.keys.iter().filter_map(|key| key.id.as_deref());
         ids.any(|known| known == id)
     }

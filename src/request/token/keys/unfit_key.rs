@@ -30,12 +30,12 @@ impl UnfitSet {
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnfitKey {
     why: String,
-    pub(super) fate: Fate,
+    pub(super) reason: UnfitReason,
 }
 
 /// What a key that is not used means for the others of its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum UnfitReason {
     /// It is there for something else than signatures: nothing.
     OtherUse,
     /// It is for an algorithm that is not pinned: nothing, though it may be a slip.
@@ -46,9 +46,9 @@ pub(super) enum Fate {
 
 impl UnfitKey {
     /// The same, of this key of a set.
-    pub(super) fn of(self, number: usize, member: &Value) -> Self {
+    pub(super) fn at_position(self, number: usize, member: &Value) -> Self {
         Self {
-            why: format!("{}: {}", name(number, member), self.why),
+            why: format!("{}: {}", key_label(number, member), self.why),
             ..self
         }
     }
@@ -61,18 +61,18 @@ impl fmt::Display for UnfitKey {
 }
 
 pub(super) fn unfit(why: impl Into<String>) -> UnfitKey {
-    unused(why, Fate::Broken)
+    unused(why, UnfitReason::Broken)
 }
 
-pub(super) fn unused(why: impl Into<String>, fate: Fate) -> UnfitKey {
+pub(super) fn unused(why: impl Into<String>, reason: UnfitReason) -> UnfitKey {
     UnfitKey {
         why: why.into(),
-        fate,
+        reason,
     }
 }
 
 /// How a fault names a key: its place in the set, and its kid if it has one.
-fn name(number: usize, member: &Value) -> String {
+fn key_label(number: usize, member: &Value) -> String {
     match member.get("kid").and_then(Value::as_str) {
         Some(id) => format!("keys[{number}] (kid {id:?})"),
         None => format!("keys[{number}]"),

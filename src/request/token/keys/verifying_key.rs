@@ -5,7 +5,7 @@ use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 
 use super::algorithms::{algorithm_name, secret_bytes_min};
-use super::unfit_key::{Fate, UnfitKey, unfit, unused};
+use super::unfit_key::{UnfitKey, UnfitReason, unfit, unused};
 
 /// One key and what it may verify.
 pub(super) struct VerifyingKey {
@@ -23,11 +23,14 @@ impl VerifyingKey {
 }
 
 /// Checks that a key can verify at all, and leaves of `algorithms` those that it fits.
-pub(super) fn vet(key: &DecodingKey, algorithms: &mut Vec<Algorithm>) -> Result<(), UnfitKey> {
+pub(super) fn check_key(
+    key: &DecodingKey,
+    algorithms: &mut Vec<Algorithm>,
+) -> Result<(), UnfitKey> {
     let bytes = key.try_get_as_bytes().unwrap_or_default();
     match key.family() {
-        AlgorithmFamily::Hmac => vet_secret(key, algorithms),
-        AlgorithmFamily::Rsa => vet_rsa(key),
+        AlgorithmFamily::Hmac => check_secret(key, algorithms),
+        AlgorithmFamily::Rsa => check_rsa(key),
         AlgorithmFamily::Ec => {
             // An uncompressed point: 65 bytes on P-256, 97 on P-384 (RFC 7518 section 3.4).
             let (curve, verifier) = match bytes.len() {
@@ -42,7 +45,7 @@ pub(super) fn vet(key: &DecodingKey, algorithms: &mut Vec<Algorithm>) -> Result<
             if algorithms.is_empty() {
                 let name = algorithm_name(curve);
                 let why = format!("its curve is for {name}; algorithms does not name it");
-                return Err(unused(why, Fate::OtherAlgorithm));
+                return Err(unused(why, UnfitReason::OtherAlgorithm));
             }
             Ok(())
         }
@@ -85,7 +88,7 @@ fn is_of_small_order(point: &[u8]) -> bool {
 }
 
 /// A secret in a JWK set must be long: it is generated, not typed.
-fn vet_secret(key: &DecodingKey, algorithms: &[Algorithm]) -> Result<(), UnfitKey> {
+fn check_secret(key: &DecodingKey, algorithms: &[Algorithm]) -> Result<(), UnfitKey> {
     let bytes = key.try_get_as_bytes().map_or(0, <[u8]>::len);
     let wanted = algorithms
         .iter()
@@ -101,7 +104,7 @@ fn vet_secret(key: &DecodingKey, algorithms: &[Algorithm]) -> Result<(), UnfitKe
 
 /// RFC 7518 sections 3.3 and 3.5: at least 2048 bits. The rest is what no RSA key has, and what no library here would
 /// verify with.
-fn vet_rsa(key: &DecodingKey) -> Result<(), UnfitKey> {
+fn check_rsa(key: &DecodingKey) -> Result<(), UnfitKey> {
     let (modulus, exponent) = match key.kind() {
         jsonwebtoken::DecodingKeyKind::RsaModulusExponent { n, e } => (n.clone(), e.clone()),
         jsonwebtoken::DecodingKeyKind::SecretOrDer(der) => {
