@@ -1141,7 +1141,7 @@ fn orders_by_hand_reach_former_names_attacks_a1_a8() {
         let after = said.gate("token", home.path(), &revocations);
         after.honour_meanings(clock::now());
         let shop = after.shop_named(said.name).unwrap();
-        let order = shop.by_hand(&target, &revocations, clock::now());
+        let order = shop.operator_order(&target, &revocations, clock::now());
         let order = order.unwrap_or_else(|why| panic!("{said:?}: {why}"));
         in_force(&after, said.name, order.revocations);
         let value = match target {

@@ -59,7 +59,7 @@ impl<'t> Presets<'t> {
                 calls.push(call::read(&mut logout, &Base::default(), &[Method::POST]));
             }
         }
-        KnownLogouts::of(calls)
+        KnownLogouts::new(calls)
     }
 
     /// The preset that a shop names: what it is called, and what it says.

@@ -90,7 +90,7 @@ impl Gate {
         let credentials = taken.unwrap_or_default().into_iter().chain(former);
         let tokens = credentials.filter_map(|credential| shop.token(&credential, now).ok());
         tokens
-            .map(|token| shop.vouched_before(token, before))
+            .map(|token| shop.as_confirmed_before(token, before))
             .collect()
     }
 

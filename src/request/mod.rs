@@ -45,8 +45,8 @@ pub use introspection::{
 };
 pub use loggable_path::loggable_path;
 pub use logout::{
-    Agreement, AnswerBy, Assent, ByHand, ClientKey, HIDDEN_OWNER, KnownLogouts, LogOut,
-    LogoutOrder, LogoutRule, Named, Scope, Shown, Target, UnfitOrder, Wanted, When,
+    Agreement, AnswerBy, Assent, ClientKey, HIDDEN_CUSTOMER, KnownLogouts, LogOut, LogoutOrder,
+    LogoutRule, Named, OperatorOrder, PastedToken, Scope, Target, UnfitOrder, Wanted, When,
 };
 pub use meaning::{Honoured, honour_meanings};
 pub use mint::{AnswerTokens, HandedOut, MintRule, OnReissue};

@@ -16,7 +16,7 @@ use super::graphql::GraphQlSettings;
 use super::introspection::{IntrospectionCache, LikelyTokens};
 use super::loggable_path::{loggable_path, without_token};
 use super::logout::{KnownLogouts, LogoutRule};
-use super::meaning::{Formers, Honoured, ShopMeaning};
+use super::meaning::{FormerMeanings, Honoured, ShopMeaning};
 use super::mint::{MintRule, OnReissue};
 use super::site::HostPattern;
 use super::token::{Issuer, Token, Verifier};
@@ -126,12 +126,12 @@ impl Shop {
             shop: self.name.clone(),
             hosts: texts(&self.hosts),
             beside: texts(&self.beside),
-            ..ShopMeaning::of(issuers, &self.places)
+            ..ShopMeaning::from_issuers(issuers, &self.places)
         }
     }
 
     /// What they meant to versions that kept no meanings.
-    pub fn meaning_without_readings(&self) -> String {
+    pub fn meaning_without_sources(&self) -> String {
         let meaning = self.meaning_now();
         if self
             .verifier
@@ -148,7 +148,7 @@ impl Shop {
     /// Looks its tokens up under the former ones of these meanings, too; `others` are the shops that are served with it.
     pub(super) fn honour(&self, others: &[&Self], meanings: &[Meaning], now: UnixTime) {
         let others: Vec<_> = others.iter().map(|other| other.meaning_now()).collect();
-        let formers = Formers::of(&self.meaning_now(), &others, meanings, now);
+        let formers = FormerMeanings::select(&self.meaning_now(), &others, meanings, now);
         if formers.digest() != self.verifier.formers().digest() {
             self.verifier.honour(formers);
             self.introspection_cache.clear();

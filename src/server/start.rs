@@ -165,7 +165,7 @@ fn note_old_meanings(shops: &[Shop], revocations: &Revocations) {
     let now = clock::now();
     let rows = shops
         .iter()
-        .flat_map(|shop| revocations.meaning_of_unnamed(&shop.meaning_without_readings(), now));
+        .flat_map(|shop| revocations.meaning_of_unnamed(&shop.meaning_without_sources(), now));
     let rows: Vec<_> = rows.collect();
     if !rows.is_empty() && revocations.revoke_aside(rows).is_err() {
         warn!(

@@ -263,7 +263,7 @@ mod tests {
     }
 
     /// What a clock shows that is ahead by so many milliseconds.
-    fn shown(ahead_ms: i64, at_ms: u64) -> UnixTime {
+    fn parse_pasted(ahead_ms: i64, at_ms: u64) -> UnixTime {
         UnixTime::from_seconds(at_ms.saturating_add_signed(ahead_ms) / 1000)
     }
 

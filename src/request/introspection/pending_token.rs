@@ -103,7 +103,7 @@ impl Shop {
     }
 
     /// A token as the shop confirmed it before, if it did: its customer stays the same under any name.
-    pub(in crate::request) fn vouched_before(&self, token: Token, before: &Tokens) -> Token {
+    pub(in crate::request) fn as_confirmed_before(&self, token: Token, before: &Tokens) -> Token {
         let Token::Opaque(names) = &token else {
             return token;
         };
@@ -116,7 +116,7 @@ impl Shop {
             return token;
         };
         let customer = confirmed.customer.as_deref();
-        let said = IntrospectionResponse::of_customer(customer);
+        let said = IntrospectionResponse::for_customer(customer);
         Token::Confirmed(Arc::new(Confirmed {
             identity: Identity {
                 issued_at: confirmed.issued_at,
@@ -129,7 +129,7 @@ impl Shop {
     }
 
     /// A token with its customer, if the shop ever named one.
-    pub(in crate::request) fn with_owner(&self, token: Token) -> Token {
+    pub(in crate::request) fn with_customer(&self, token: Token) -> Token {
         let is_asked = self.verifier.settings().introspection.is_some();
         let id = token.opaque_id().filter(|_| is_asked);
         let vouched = id.and_then(|id| self.introspection_cache.active(&id));
@@ -137,7 +137,7 @@ impl Shop {
     }
 
     /// Whether only the shop knows the customer of a token, whose cutoff may refuse it.
-    pub fn has_hidden_owner(&self, token: &Token) -> bool {
+    pub fn has_hidden_customer(&self, token: &Token) -> bool {
         let is_asked = self.verifier.settings().introspection.is_some();
         match token {
             Token::Opaque(_) | Token::Inactive(_) => is_asked,
@@ -146,7 +146,7 @@ impl Shop {
     }
 
     /// Whether there is still no result for it, not even from another request.
-    pub fn still_doubts(&self, token: &PendingToken, now: UnixTime) -> bool {
+    pub fn is_still_pending(&self, token: &PendingToken, now: UnixTime) -> bool {
         let introspection = self.verifier.settings().introspection.as_ref();
         let result = introspection.and_then(|asked| {
             self.introspection_cache

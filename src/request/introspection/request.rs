@@ -83,7 +83,7 @@ impl ResponsePointers {
 
 impl IntrospectionResponse {
     /// The customer of a token, as the answer that issued it names them.
-    pub(in crate::request) fn of_customer(subject: Option<&str>) -> Self {
+    pub(in crate::request) fn for_customer(subject: Option<&str>) -> Self {
         Self {
             subject: subject.map(str::to_owned),
             ..Self::default()
@@ -91,7 +91,7 @@ impl IntrospectionResponse {
     }
 
     /// The same response, read by other pointers. If they find no customer, the customer stays the same.
-    pub(in crate::request) fn by(&self, pointers: &ResponsePointers) -> Self {
+    pub(in crate::request) fn with_pointers(&self, pointers: &ResponsePointers) -> Self {
         let read = pointers.response(self.said.clone());
         Self {
             subject: read.subject.or_else(|| self.subject.clone()),

@@ -38,7 +38,7 @@ impl Default for Agreement {
 impl Agreement {
     /// What a form is answered with that worked: a page, or the way to another one. Whether the customer wanted it is
     /// the shop's to tell, and it says no with 4xx.
-    pub(in crate::request) fn of_form() -> Self {
+    pub(in crate::request) fn for_form() -> Self {
         Self {
             statuses: vec![200..=399],
             json: Vec::new(),

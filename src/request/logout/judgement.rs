@@ -25,7 +25,7 @@ use crate::revocation::{Id, Revocation, Source};
 const COMPANIONS_MAX: usize = 4;
 
 /// The credentials that a logout carries.
-struct Brought<'a> {
+struct LogoutCredentials<'a> {
     /// The tokens that are alive.
     alive: AllPresented<'a>,
     /// The first fault of a credential.
@@ -34,7 +34,7 @@ struct Brought<'a> {
     is_bare: bool,
 }
 
-impl Brought<'_> {
+impl LogoutCredentials<'_> {
     /// Notes a faulty credential. A dead cookie is no fault if the rule has no answer for it: the browser sends it by itself.
     fn note_fault(&mut self, rule: &LogoutRule, credential: &Credential<'_>, refusal: Refusal) {
         let is_excused = credential.is_ambient() && rule.invalid.is_none();
@@ -44,7 +44,7 @@ impl Brought<'_> {
     }
 
     /// Refuses a logout that has nothing to revoke, unless the rule accepts a logout without a credential.
-    fn refuse_in_vain(&self, rule: &LogoutRule) -> Result<(), Refusal> {
+    fn refuse_without_token(&self, rule: &LogoutRule) -> Result<(), Refusal> {
         match self.fault {
             Some(refusal) if self.alive.is_empty() => Err(refusal),
             None if self.is_bare && rule.missing.is_some() => Err(Refusal::NoCredential),
@@ -69,21 +69,21 @@ impl<'g> Arrived<'g, '_> {
         gate.refuse_unsynced(credentials.is_empty(), now)?;
         let when = rule.when_sent_by(request, &credentials, &shop.hosts)?;
         let may_be_foreign = may_be_sent_by_another_site(request, &credentials, &shop.hosts);
-        let mut brought = self.brought(rule, credentials, aside, now)?;
-        let pending = self.doubtful_at_logout(&mut brought.alive, now)?;
+        let mut carried = self.judge_credentials(rule, credentials, aside, now)?;
+        let pending = self.pending_at_logout(&mut carried.alive, now)?;
         if !pending.is_empty() {
             return Ok(Verdict::Introspect(shop, pending));
         }
-        self.set_dead_aside(rule, &mut brought, aside, now);
-        brought.refuse_in_vain(rule)?;
-        let alive = brought.alive;
+        self.keep_confirmed(rule, &mut carried, aside, now);
+        carried.refuse_without_token(rule)?;
+        let alive = carried.alive;
         let dead_cookies = std::mem::take(&mut aside.cookies);
         let revocations = self.revocations_of(&alive, rule, now);
         let spared = spared_by(rule, &alive);
         if revocations.is_empty() && !alive.is_empty() && !spared.is_empty() {
             return Err(Refusal::Unverifiable(Flaw::NoCustomer)); // no token says whose the others are
         }
-        let ended = ended_cookies(&alive, &spared, &dead_cookies);
+        let ended = cookies_of_revoked(&alive, &spared, &dead_cookies);
         Ok(Verdict::LogOut(Box::new(LogOut {
             shop: Arc::clone(shop),
             rule: Arc::clone(rule),
@@ -104,14 +104,14 @@ impl<'g> Arrived<'g, '_> {
     }
 
     /// The tokens of the credentials, each judged by itself.
-    fn brought<'a>(
+    fn judge_credentials<'a>(
         &self,
         rule: &LogoutRule,
         credentials: Credentials<'a>,
         aside: &mut DeadCookies,
         now: UnixTime,
-    ) -> Result<Brought<'a>, Refusal> {
-        let mut brought = Brought {
+    ) -> Result<LogoutCredentials<'a>, Refusal> {
+        let mut carried = LogoutCredentials {
             alive: AllPresented::new(),
             fault: None,
             is_bare: true,
@@ -120,20 +120,20 @@ impl<'g> Arrived<'g, '_> {
             match self.live_token_at_logout(&credential, now) {
                 Ok(token) if !token.is_revocable() => {} // every visitor has it, so it is no credential here
                 Ok(token) => {
-                    brought.is_bare = false;
-                    brought.alive.push(Presented { token, credential });
+                    carried.is_bare = false;
+                    carried.alive.push(Presented { token, credential });
                 }
                 Err(refusal) if refusal.is_passing() => return Err(refusal),
                 Err(refusal) => {
-                    brought.is_bare = false;
-                    brought.note_fault(rule, &credential, refusal);
+                    carried.is_bare = false;
+                    carried.note_fault(rule, &credential, refusal);
                     if !credential.is_ignored(refusal, true) {
                         aside.set_aside(&credential, refusal);
                     }
                 }
             }
         }
-        Ok(brought)
+        Ok(carried)
     }
 
     /// The token of a credential, unless that is bad or dead. A JWT that no key can verify is revoked by its digest: the shop
@@ -154,7 +154,7 @@ impl<'g> Arrived<'g, '_> {
     }
 
     /// The tokens that the shop must be asked about first, without those that are revoked by its earlier answer.
-    fn doubtful_at_logout(
+    fn pending_at_logout(
         &self,
         alive: &mut [Presented<'_>],
         now: UnixTime,
@@ -170,22 +170,22 @@ impl<'g> Arrived<'g, '_> {
     }
 
     /// Keeps the tokens that are alive by what the shop said of them, and that look like the shop's.
-    fn set_dead_aside(
+    fn keep_confirmed(
         &self,
         rule: &LogoutRule,
-        brought: &mut Brought<'_>,
+        carried: &mut LogoutCredentials<'_>,
         aside: &mut DeadCookies,
         now: UnixTime,
     ) {
-        for Presented { token, credential } in std::mem::take(&mut brought.alive) {
+        for Presented { token, credential } in std::mem::take(&mut carried.alive) {
             let judged = self
                 .gate
                 .refuse_confirmed(self.shop, &token, now)
                 .and_then(|()| self.shop.refuse_implausible(&token, &credential));
             match judged {
-                Ok(()) => brought.alive.push(Presented { token, credential }),
+                Ok(()) => carried.alive.push(Presented { token, credential }),
                 Err(refusal) => {
-                    brought.note_fault(rule, &credential, refusal);
+                    carried.note_fault(rule, &credential, refusal);
                     aside.set_aside(&credential, refusal);
                 }
             }
@@ -284,7 +284,7 @@ fn spared_by(rule: &LogoutRule, alive: &[Presented<'_>]) -> Vec<Id> {
 }
 
 /// The names of the cookies whose tokens are dead after a logout.
-fn ended_cookies(alive: &[Presented<'_>], spared: &[Id], dead: &[DeadCookie]) -> Vec<String> {
+fn cookies_of_revoked(alive: &[Presented<'_>], spared: &[Id], dead: &[DeadCookie]) -> Vec<String> {
     let ended = alive
         .iter()
         .filter(|one| !spared.contains(&one.token.identity().id));

@@ -8,7 +8,7 @@ pub struct KnownLogouts(Vec<Call>);
 
 impl KnownLogouts {
     /// Of these calls.
-    pub fn of(calls: Vec<Call>) -> Self {
+    pub fn new(calls: Vec<Call>) -> Self {
         Self(calls)
     }
 

@@ -12,8 +12,8 @@ mod rule;
 
 pub use agreement::{Agreement, Wanted};
 pub use known_logouts::KnownLogouts;
-pub use operator_order::ByHand;
+pub use operator_order::OperatorOrder;
 pub use order_target::{Named, Target, UnfitOrder};
-pub use pasted_token::{HIDDEN_OWNER, Shown};
+pub use pasted_token::{HIDDEN_CUSTOMER, PastedToken};
 pub use recognised_logout::{LogOut, LogoutOrder};
 pub use rule::{AnswerBy, Assent, ClientKey, LogoutRule, Scope, When};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::order_target::{Named, Target, UnfitOrder};
-use super::pasted_token::HIDDEN_OWNER;
-use super::rule::{Reach, Scope, of_opaque, of_verified};
+use super::pasted_token::HIDDEN_CUSTOMER;
+use super::rule::{Reach, Scope, revocation_of_opaque, revocations_of_verified};
 use crate::clock::UnixTime;
 use crate::request::credential::trimmed;
 use crate::request::shop::Shop;
@@ -18,7 +18,7 @@ use crate::revocation::{
 };
 
 /// An order at one shop: what it puts in force, and what that changes.
-pub struct ByHand {
+pub struct OperatorOrder {
     /// What the log calls the token, session, customer or shop by.
     pub id: Id,
     /// What is put in force.
@@ -63,26 +63,26 @@ impl Shop {
     /// # Errors
     ///
     /// Says why nothing can be done.
-    pub fn by_hand(
+    pub fn operator_order(
         &self,
         target: &Target,
         revocations: &Revocations,
         now: UnixTime,
-    ) -> Result<ByHand, UnfitOrder> {
+    ) -> Result<OperatorOrder, UnfitOrder> {
         let seen = self.seen_lately();
         match target {
-            Target::Token(text) => self.token_by_hand(text, revocations, now),
+            Target::Token(text) => self.order_for_token(text, revocations, now),
             Target::Jti(named) => {
                 let plan = self.plan_id(named, now)?;
-                Ok(plan.among(&seen, revocations, now))
+                Ok(plan.against(&seen, revocations, now))
             }
             Target::Session(named) => {
                 let plan = self.plan_session(named, now)?;
-                Ok(plan.among(&seen, revocations, now))
+                Ok(plan.against(&seen, revocations, now))
             }
             Target::Subject(named) => {
                 let plan = self.plan_customer(named, &seen, now)?;
-                Ok(plan.among(&seen, revocations, now))
+                Ok(plan.against(&seen, revocations, now))
             }
             Target::AllBefore(moment) => {
                 let moment = UnixTime::from_seconds(*moment);
@@ -90,7 +90,7 @@ impl Shop {
                     return Err(UnfitOrder::InFuture(now));
                 }
                 let plan = self.plan_cutoff(moment, now)?;
-                Ok(plan.among(&seen, revocations, now))
+                Ok(plan.against(&seen, revocations, now))
             }
         }
     }
@@ -105,22 +105,27 @@ impl Shop {
             .collect()
     }
 
-    fn token_by_hand(
+    fn order_for_token(
         &self,
         pasted: &str,
         revocations: &Revocations,
         now: UnixTime,
-    ) -> Result<ByHand, UnfitOrder> {
-        let shown = self.shown(pasted, now)?;
+    ) -> Result<OperatorOrder, UnfitOrder> {
+        let shown = self.parse_pasted(pasted, now)?;
         let settings = self.verifier.settings();
         let mut notes = Vec::new();
         let mut entries = match &shown.token {
             Ok(Token::Verified(token)) => {
-                of_verified(token, Scope::Token, Reach::Always, self.clock.moment(now))
+                revocations_of_verified(token, Scope::Token, Reach::Always, self.clock.moment(now))
             }
             Ok(token @ (Token::Confirmed(_) | Token::Opaque(_) | Token::Inactive(_))) => {
                 let identity = token.identity();
-                vec![of_opaque(identity, Source::Verified, settings, now)]
+                vec![revocation_of_opaque(
+                    identity,
+                    Source::Verified,
+                    settings,
+                    now,
+                )]
             }
             Err(flaw) if flaw.is_undecided() || matches!(flaw, Flaw::NoKeys | Flaw::KeyPending) => {
                 notes.push("no key here can judge this token: it is revoked by its digest");
@@ -131,7 +136,7 @@ impl Shop {
         let until = settings.undated_until(now);
         let digests = shown.digests.iter();
         let others = digests.filter(|id| entries.iter().all(|entry| entry.id() != **id));
-        let others: Vec<_> = others.map(|id| dead(*id, until)).collect();
+        let others: Vec<_> = others.map(|id| undated_token(*id, until)).collect();
         entries.extend(others);
         let Some(first) = entries.first() else {
             return Err(UnfitOrder::NotOneToken);
@@ -139,11 +144,11 @@ impl Shop {
         let is_news = shown.refused_by(revocations).is_none();
         if let Ok(token) = &shown.token
             && is_news
-            && self.has_hidden_owner(token)
+            && self.has_hidden_customer(token)
         {
-            notes.push(HIDDEN_OWNER);
+            notes.push(HIDDEN_CUSTOMER);
         }
-        Ok(ByHand {
+        Ok(OperatorOrder {
             id: first.id(),
             revocations: entries,
             is_news,
@@ -154,12 +159,12 @@ impl Shop {
 
     /// A token by its id, whatever its `iss` is if none is said, and an opaque one that is known by such a part.
     fn plan_id(&self, named: &Named, now: UnixTime) -> Result<PlannedOrder, UnfitOrder> {
-        let mut plan = self.plan_named(IdKind::Token, "jti", named, now, dead)?;
+        let mut plan = self.plan_named(IdKind::Token, "jti", named, now, undated_token)?;
         if self.takes_opaque() && named.issuer.is_none() {
             let until = self.verifier.settings().undated_until(now);
             let digests = self.digests_of(&named.name).unwrap_or_default();
             plan.revocations
-                .extend(digests.into_iter().map(|id| dead(id, until)));
+                .extend(digests.into_iter().map(|id| undated_token(id, until)));
         }
         Ok(plan)
     }
@@ -208,9 +213,16 @@ impl Shop {
         let moment = self.clock.moment(now);
         let settings = self.verifier.settings();
         let spared = spared.flat_map(|token| match token {
-            SeenToken::Verified(token) => of_verified(token, Scope::Token, Reach::Always, moment),
+            SeenToken::Verified(token) => {
+                revocations_of_verified(token, Scope::Token, Reach::Always, moment)
+            }
             SeenToken::Confirmed(token) => {
-                vec![of_opaque(&token.identity, Source::Verified, settings, now)]
+                vec![revocation_of_opaque(
+                    &token.identity,
+                    Source::Verified,
+                    settings,
+                    now,
+                )]
             }
         });
         plan.revocations.extend(spared);
@@ -220,16 +232,16 @@ impl Shop {
 
     fn plan_cutoff(&self, moment: UnixTime, now: UnixTime) -> Result<PlannedOrder, UnfitOrder> {
         self.refuse_only_opaque()?;
-        let until = self.kept_until(now);
-        let realms = self.verifier.all_customers();
+        let until = self.accepted_until_latest(now);
+        let domains = self.verifier.all_customers();
         let cutoff = |id: &Id| Revocation::Cutoff {
             id: *id,
             not_before: self.clock.shop_time(moment),
             until,
         };
         let mut plan = PlannedOrder {
-            id: realms[0],
-            revocations: realms.iter().map(cutoff).collect(),
+            id: domains[0],
+            revocations: domains.iter().map(cutoff).collect(),
             by_logout: Vec::new(),
             is_one: false,
             notes: Vec::new(),
@@ -247,7 +259,7 @@ impl Shop {
         now: UnixTime,
         entry: impl Fn(Id, UnixTime) -> Revocation,
     ) -> Result<PlannedOrder, UnfitOrder> {
-        let meant = names_of(what, &named.name)?;
+        let meant = name_spellings(what, &named.name)?;
         let issuer = named.issuer.as_deref().map(trimmed);
         if issuer == Some("") {
             return Err(UnfitOrder::Empty("issuer"));
@@ -257,7 +269,7 @@ impl Shop {
         {
             return Err(UnfitOrder::UnknownIssuer(self.verifier.pinned_issuers()));
         }
-        let until = self.kept_until(now);
+        let until = self.accepted_until_latest(now);
         let entries = |ids: fn(&Verifier, OperatorName<'_>) -> Vec<Id>| {
             let named = meant.iter().map(|name| OperatorName { kind, issuer, name });
             let ids = named.flat_map(|named| ids(&self.verifier, named));
@@ -276,7 +288,7 @@ impl Shop {
     }
 
     /// Until when a token of this shop could be accepted.
-    fn kept_until(&self, now: UnixTime) -> UnixTime {
+    fn accepted_until_latest(&self, now: UnixTime) -> UnixTime {
         let life = self.verifier.longest_life();
         let latest = now.max(self.clock.shop_time(now));
         life.map_or(UnixTime::FOREVER, |life| latest.plus(life))
@@ -314,7 +326,7 @@ impl Shop {
 
 impl PlannedOrder {
     /// What it changes for the tokens that were seen, and in all.
-    fn among(mut self, seen: &[SeenToken], live: &Revocations, now: UnixTime) -> ByHand {
+    fn against(mut self, seen: &[SeenToken], live: &Revocations, now: UnixTime) -> OperatorOrder {
         let planned = Set::default();
         for revocation in &self.revocations {
             planned.insert(revocation, now);
@@ -332,7 +344,7 @@ impl PlannedOrder {
             self.notes
                 .push("no such token was seen here lately; one that comes is refused");
         }
-        ByHand {
+        OperatorOrder {
             id: self.id,
             is_news: !is_old,
             seen_tokens: alive,
@@ -343,7 +355,7 @@ impl PlannedOrder {
 }
 
 /// A token without an end, or a part of one.
-fn dead(id: Id, until: UnixTime) -> Revocation {
+fn undated_token(id: Id, until: UnixTime) -> Revocation {
     Revocation::Token {
         id,
         window: Window::UNDATED,
@@ -353,7 +365,10 @@ fn dead(id: Id, until: UnixTime) -> Revocation {
 }
 
 /// What an operator may mean by a name: without the white space around it, and as it is.
-fn names_of<'n>(what: &'static str, text: &'n str) -> Result<SmallVec<[&'n str; 2]>, UnfitOrder> {
+fn name_spellings<'n>(
+    what: &'static str,
+    text: &'n str,
+) -> Result<SmallVec<[&'n str; 2]>, UnfitOrder> {
     let name = trimmed(text);
     if name.is_empty() {
         return Err(UnfitOrder::Empty(what));

@@ -9,19 +9,19 @@ use crate::request::shop::Shop;
 use crate::request::token::{Flaw, Token, TokenKind, has_jwt_shape, jwts_in};
 use crate::revocation::{Cause, Id, Revocations};
 
-/// What is to be said of a token that is not known to be refused, where [`Shop::has_hidden_owner`] holds.
-pub const HIDDEN_OWNER: &str = "this node does not know whose this token is: the shop has not said so lately. Whether the end of \
+/// What is to be said of a token that is not known to be refused, where [`Shop::has_hidden_customer`] holds.
+pub const HIDDEN_CUSTOMER: &str = "this node does not know whose this token is: the shop has not said so lately. Whether the end of \
     its customer's logins, or of all logins, refuses it can't be told without asking the shop; a request with the token asks";
 
 /// A token that the operator shows us.
-pub struct Shown {
+pub struct PastedToken {
     /// What it is, or what is wrong with it.
     pub token: Result<Token, Flaw>,
     /// What it is revoked by wherever it is read otherwise: as an opaque token, or by a part of it.
     pub(super) digests: SmallVec<[Id; 4]>,
 }
 
-impl Shown {
+impl PastedToken {
     /// Why it is refused, if it is.
     pub fn refused_by(&self, revocations: &Revocations) -> Option<Cause> {
         let token = self.token.as_ref().ok();
@@ -38,7 +38,7 @@ impl Shop {
     /// # Errors
     ///
     /// Says why it is not one token.
-    pub fn shown(&self, pasted: &str, now: UnixTime) -> Result<Shown, UnfitOrder> {
+    pub fn parse_pasted(&self, pasted: &str, now: UnixTime) -> Result<PastedToken, UnfitOrder> {
         let whole = self.token_in(pasted)?;
         let is_alone = !whole.contains(char::is_whitespace);
         let mut jwts = jwts_in(whole);
@@ -49,8 +49,8 @@ impl Shop {
             [] if is_alone && !whole.starts_with(['{', '[']) => whole,
             [] | [_, ..] => return Err(UnfitOrder::NotOneToken),
         };
-        let token = self.read_by_hand(text, now);
-        let token = token.map(|token| self.with_owner(token));
+        let token = self.token_as_pasted(text, now);
+        let token = token.map(|token| self.with_customer(token));
         let is_opaque_too = self
             .places
             .iter()
@@ -63,10 +63,10 @@ impl Shop {
             digests.sort_unstable();
             digests.dedup();
         }
-        Ok(Shown { token, digests })
+        Ok(PastedToken { token, digests })
     }
 
-    fn read_by_hand(&self, text: &str, now: UnixTime) -> Result<Token, Flaw> {
+    fn token_as_pasted(&self, text: &str, now: UnixTime) -> Result<Token, Flaw> {
         let cookie = cookie_value(text.into());
         let parts = self
             .places
@@ -90,7 +90,7 @@ impl Shop {
 
     /// Whether a text is a token that verifies at this shop.
     pub fn verifies(&self, pasted: &str, now: UnixTime) -> bool {
-        let shown = self.shown(pasted, now);
+        let shown = self.parse_pasted(pasted, now);
         shown.is_ok_and(|shown| matches!(shown.token, Ok(Token::Verified(_))))
     }
 

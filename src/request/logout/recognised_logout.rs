@@ -91,7 +91,7 @@ impl LogOut {
     pub fn is_agreed(&self, answer: &Answer) -> bool {
         match &self.rule.agreed {
             Some(agreed) => self.fits(agreed, answer),
-            None if self.when == When::ShopAgreed => self.fits(&Agreement::of_form(), answer),
+            None if self.when == When::ShopAgreed => self.fits(&Agreement::for_form(), answer),
             None => true,
         }
     }
@@ -100,7 +100,7 @@ impl LogOut {
     pub fn assent(&self, answer: &Answer) -> Assent {
         let proves = |confirms| self.fits(confirms, answer);
         let proof = self.rule.confirms.as_ref().map(proves);
-        let form = Agreement::of_form();
+        let form = Agreement::for_form();
         let is_yes = self.fits(self.rule.agreed.as_ref().unwrap_or(&form), answer);
         let is_rest = self.graphql.is_none(); // in GraphQL the client chooses what it is told
         match proof {
@@ -113,7 +113,7 @@ impl LogOut {
     }
 
     /// Whether the shop hears of the logout with its credentials.
-    pub fn is_heard(&self) -> bool {
+    pub fn is_sent_with_credentials(&self) -> bool {
         match self.answer_by() {
             AnswerBy::Shop { with_credentials } => with_credentials,
             AnswerBy::Doorward => false,
@@ -131,11 +131,11 @@ impl LogOut {
 
     /// Whether the shop has logged the customer out, by the status of its answer alone; `None`: its body must say it.
     pub fn is_agreed_by(&self, status: StatusCode) -> Option<bool> {
-        let of_form = Agreement::of_form();
+        let for_form = Agreement::for_form();
         let agreed = self.rule.agreed.as_ref();
         let agreed = match (agreed, self.when) {
             (Some(agreed), _) => agreed,
-            (None, When::ShopAgreed) => &of_form,
+            (None, When::ShopAgreed) => &for_form,
             (None, When::AtOnce) => return Some(true),
         };
         match agreed.has_status(status) {
@@ -170,9 +170,9 @@ impl LogOut {
     /// and may know it.
     pub fn provisional(&self) -> Vec<Revocation> {
         let hour = self.at.plus(UNCONFIRMED_LIFE);
-        let is_heard = self.is_heard();
+        let is_sent = self.is_sent_with_credentials();
         let shortened = |one: &Revocation| match one.unverified_token() {
-            Some((id, source)) if is_heard || !self.likely.contains(&id) => {
+            Some((id, source)) if is_sent || !self.likely.contains(&id) => {
                 one.vouched(source, one.until().min(hour))
             }
             Some(_) | None => *one,
@@ -182,15 +182,15 @@ impl LogOut {
 
     /// What rests on credentials that could not be verified, as the shop's answer confirms it: kept for as long as a
     /// token can be accepted.
-    pub fn borne_out(&self, assent: Assent) -> Vec<Revocation> {
+    pub fn confirmed_by(&self, assent: Assent) -> Vec<Revocation> {
         let is_proved = assent == Assent::Proved && self.is_single;
-        let is_borne_out = |id: &Id| match assent {
+        let is_confirmed = |id: &Id| match assent {
             Assent::Proved | Assent::Given | Assent::Unclear => true,
             Assent::Denied => self.likely.contains(id),
             Assent::NotAsked => false,
         };
         let raised = |one: &Revocation| {
-            let (_, source) = one.unverified_token().filter(|(id, _)| is_borne_out(id))?;
+            let (_, source) = one.unverified_token().filter(|(id, _)| is_confirmed(id))?;
             let source = if is_proved { Source::Verified } else { source };
             Some(one.vouched(source, one.until()))
         };

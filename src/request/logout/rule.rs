@@ -163,11 +163,18 @@ impl LogoutRule {
         moment: Moment,
     ) -> Vec<Revocation> {
         match token {
-            Token::Verified(token) => of_verified(token, self.revoke, reach, moment),
-            Token::Confirmed(token) => of_confirmed(token, self.revoke, settings, moment),
+            Token::Verified(token) => revocations_of_verified(token, self.revoke, reach, moment),
+            Token::Confirmed(token) => {
+                revocations_of_confirmed(token, self.revoke, settings, moment)
+            }
             Token::Opaque(_) | Token::Inactive(_) if self.revoke == Scope::Others => Vec::new(),
             Token::Opaque(identity) | Token::Inactive(identity) => {
-                vec![of_opaque(identity, source, settings, moment.now())]
+                vec![revocation_of_opaque(
+                    identity,
+                    source,
+                    settings,
+                    moment.now(),
+                )]
             }
         }
     }
@@ -208,7 +215,7 @@ pub(in crate::request) enum Reach {
 }
 
 /// The presented token by its own id, and what else the scope reaches.
-pub(in crate::request) fn of_verified(
+pub(in crate::request) fn revocations_of_verified(
     token: &Verified,
     scope: Scope,
     reach: Reach,
@@ -242,13 +249,13 @@ pub(in crate::request) fn of_verified(
 }
 
 /// A token that the shop has confirmed, and its customer's others where the scope reaches them.
-fn of_confirmed(
+fn revocations_of_confirmed(
     token: &Confirmed,
     scope: Scope,
     settings: &TokenSettings,
     moment: Moment,
 ) -> Vec<Revocation> {
-    let presented = of_opaque(&token.identity, Source::Verified, settings, moment.now());
+    let presented = revocation_of_opaque(&token.identity, Source::Verified, settings, moment.now());
     let others = token.subject.filter(|_| scope.reaches_customer());
     let not_before = moment.cutoff(token.issued_at);
     let others = others.map(|id| Revocation::Cutoff {
@@ -261,7 +268,7 @@ fn of_confirmed(
 }
 
 /// An opaque credential by its digest, for as long as the shop could accept one.
-pub(in crate::request) fn of_opaque(
+pub(in crate::request) fn revocation_of_opaque(
     identity: &Identity,
     source: Source,
     settings: &TokenSettings,

@@ -17,8 +17,8 @@ use crate::revocation::{Cause, Id, Identity, Meaning};
 
 /// The former meanings that one shop honours.
 #[derive(Default)]
-pub(in crate::request) struct Formers {
-    all: Vec<Former>,
+pub(in crate::request) struct FormerMeanings {
+    all: Vec<FormerMeaning>,
     /// Which they are, and when each was last used.
     digest: key_ring::FormersDigest,
     /// Where tokens stood and stand no more, or were written otherwise.
@@ -39,7 +39,7 @@ pub struct Honoured {
 }
 
 /// One of them.
-struct Former {
+struct FormerMeaning {
     /// What the journal says of it.
     text: String,
     issuers: Vec<FormerIssuer>,
@@ -48,14 +48,14 @@ struct Former {
 }
 
 struct FormerIssuer {
-    naming: Issuer,
+    issuer: Issuer,
     /// Whose tokens it is about.
-    of: Heirs,
+    successors: Successors,
 }
 
 /// The issuers whose tokens a former issuer named.
 #[derive(Clone, Copy)]
-enum Heirs {
+enum Successors {
     /// Those with the same keys.
     WithKeys(Option<u32>),
     /// All of the shop: its keys were exchanged.
@@ -68,9 +68,9 @@ enum Heirs {
 /// session. Beside [`Meaning::USED_EVERY`], how far a shop's clock may be ahead where its tokens are taken.
 const NEW_AFTER: Duration = Duration::from_hours(25);
 
-impl Formers {
+impl FormerMeanings {
     /// What a shop honours of these meanings beside its own; `others` are those of the shops that are served with it.
-    pub(in crate::request) fn of(
+    pub(in crate::request) fn select(
         own: &ShopMeaning,
         others: &[ShopMeaning],
         meanings: &[Meaning],
@@ -79,7 +79,7 @@ impl Formers {
         let alive = meanings.iter().filter(|meaning| meaning.until >= now);
         let read = alive.filter_map(|meaning| Some((ShopMeaning::parse(&meaning.text)?, meaning)));
         let mut known: Vec<_> = read
-            .filter(|(said, _)| said.names != own.names && own.is_heir_of(said, others))
+            .filter(|(said, _)| said.names != own.names && own.may_receive_tokens_of(said, others))
             .collect();
         known.sort_by_key(|(_, meaning)| std::cmp::Reverse((meaning.used, meaning.until)));
         let mut digest = blake3::Hasher::new();
@@ -94,10 +94,10 @@ impl Formers {
             for place in &said.names.places {
                 if !texts.contains(place) {
                     texts.push(place.clone());
-                    formers.places.extend(place.former_place());
+                    formers.places.extend(place.to_former_place());
                 }
             }
-            formers.all.push(Former {
+            formers.all.push(FormerMeaning {
                 text: meaning.text.clone(),
                 issuers,
                 main: said.names.main,
@@ -143,8 +143,8 @@ impl Formers {
     /// The issuers whose tokens come here still.
     fn issuers(&self) -> impl Iterator<Item = &Issuer> {
         let issuers = self.all.iter().flat_map(|former| &former.issuers);
-        let issuers = issuers.filter(|one| !matches!(one.of, Heirs::None));
-        issuers.map(|one| &one.naming)
+        let issuers = issuers.filter(|one| !matches!(one.successors, Successors::None));
+        issuers.map(|one| &one.issuer)
     }
 
     /// Whether tokens that named their customer come here still.
@@ -172,13 +172,13 @@ impl Formers {
             .flat_map(move |one| one.operator_digests(named))
     }
 
-    /// What a token was called that `issuer` has just verified, beside `now_called`.
-    pub(in crate::request) fn of_verified(
+    /// What a token was called that `issuer` has just verified, beside `current`.
+    pub(in crate::request) fn identities_of_verified(
         &self,
         issuer: &Issuer,
         token: &Compact<'_>,
         text: &str,
-        now_called: &Identity,
+        current: &Identity,
     ) -> Vec<Identity> {
         let Ok(payload) = decode_object(token.payload) else {
             return Vec::new();
@@ -186,32 +186,32 @@ impl Formers {
         let mut identities = Vec::new();
         for former in &self.all {
             for one in former.issuers.iter().filter(|one| one.names(issuer)) {
-                let Some(mut identity) = one.naming.identity_unverified(token, &payload) else {
+                let Some(mut identity) = one.issuer.identity_unverified(token, &payload) else {
                     continue;
                 };
                 let known_from = former.honoured.used.plus(NEW_AFTER);
-                let moments = [identity.issued_at, now_called.issued_at];
+                let moments = [identity.issued_at, current.issued_at];
                 let is_new = |at: &Option<UnixTime>| at.is_some_and(|at| at >= known_from);
                 if moments.iter().all(is_new) {
                     // A session does not come back, whenever its tokens were issued.
                     identity
                         .groups
                         .retain(|group| group.cause == Cause::Session);
-                    (identity.id, identity.window) = (now_called.id, now_called.window);
+                    (identity.id, identity.window) = (current.id, current.window);
                 }
                 identities.push(identity);
             }
             let digests = former.digests(text, text);
             identities.extend(digests.into_iter().map(Identity::undated));
         }
-        identities.retain_mut(|identity| identity.retain_news(now_called));
+        identities.retain_mut(|identity| identity.retain_news(current));
         identities
     }
 
     /// What a text was called that is taken for an opaque token: by the names in it, if it has the shape of a JWT. They
     /// are not verified, and so can only make it the dead token that it says it is.
-    pub(in crate::request) fn of_opaque(&self, text: &str) -> Vec<Identity> {
-        let Some((token, payload)) = unverified(text).filter(|_| !self.is_empty()) else {
+    pub(in crate::request) fn identities_of_opaque(&self, text: &str) -> Vec<Identity> {
+        let Some((token, payload)) = parse_unverified(text).filter(|_| !self.is_empty()) else {
             return Vec::new();
         };
         let identities = self.issuers();
@@ -220,16 +220,16 @@ impl Formers {
     }
 
     /// What a token was called of which the shop says this; `id` is what it is called now.
-    pub(in crate::request) fn of_confirmed(
+    pub(in crate::request) fn identities_of_confirmed(
         &self,
         id: Id,
         said: &IntrospectionResponse,
     ) -> Vec<Identity> {
         let mains = self.all.iter().map(|former| &former.issuers[former.main]);
-        let mains = mains.filter(|main| !matches!(main.of, Heirs::None));
+        let mains = mains.filter(|main| !matches!(main.successors, Successors::None));
         let identity = |main: &FormerIssuer| {
-            let naming = &main.naming;
-            let read = naming.asked().map(|pointers| said.by(pointers));
+            let naming = &main.issuer;
+            let read = naming.asked().map(|pointers| said.with_pointers(pointers));
             let read = read.as_ref().unwrap_or(said);
             let issuer = naming.settings().only_issuer();
             Identity {
@@ -249,9 +249,9 @@ impl Formers {
     }
 }
 
-impl Former {
+impl FormerMeaning {
     fn main(&self) -> &Issuer {
-        &self.issuers[self.main].naming
+        &self.issuers[self.main].issuer
     }
 
     fn digests(&self, text: &str, name: &str) -> [Id; 3] {
@@ -264,16 +264,16 @@ impl Former {
 impl FormerIssuer {
     /// Whether it named the tokens of this issuer of today.
     fn names(&self, issuer: &Issuer) -> bool {
-        match self.of {
-            Heirs::WithKeys(mark) => issuer.key_mark() == mark,
-            Heirs::All => true,
-            Heirs::None => false,
+        match self.successors {
+            Successors::WithKeys(mark) => issuer.key_mark() == mark,
+            Successors::All => true,
+            Successors::None => false,
         }
     }
 }
 
 /// The parts of a text that may be a JWT.
-pub(in crate::request) fn unverified(text: &str) -> Option<(Compact<'_>, Value)> {
+pub(in crate::request) fn parse_unverified(text: &str) -> Option<(Compact<'_>, Value)> {
     if !has_jwt_shape(text) {
         return None;
     }
@@ -290,17 +290,17 @@ fn issuers_of(
     let follows = own.follows(said, others);
     let issuers = said.names.issuers.iter().zip(&said.keys);
     let issuers = issuers.map(|(names, mark)| {
-        let naming = names.naming(said.names.is_legacy)?;
+        let issuer = names.to_issuer(said.names.is_legacy)?;
         let is_own = mark.is_some() && own.keys.contains(mark);
         let is_elsewhere = mark.is_some() && others.iter().any(|other| other.keys.contains(mark));
-        let of = if is_own {
-            Heirs::WithKeys(*mark)
+        let successors = if is_own {
+            Successors::WithKeys(*mark)
         } else if is_elsewhere || !follows {
-            Heirs::None
+            Successors::None
         } else {
-            Heirs::All
+            Successors::All
         };
-        Some(FormerIssuer { naming, of })
+        Some(FormerIssuer { issuer, successors })
     });
     issuers.collect()
 }
@@ -308,8 +308,11 @@ fn issuers_of(
 impl ShopMeaning {
     /// Whether tokens that another meaning named may come to this shop: it is the same shop, or has hosts that it left, or a
     /// key of it. A key proves nothing while another shop is the one that said it: that one's logouts are its own.
-    fn is_heir_of(&self, said: &Self, others: &[Self]) -> bool {
-        if self.follows(said, others) || self.has_rest_of(said) || said.has_rest_of(self) {
+    fn may_receive_tokens_of(&self, said: &Self, others: &[Self]) -> bool {
+        if self.follows(said, others)
+            || self.has_hosts_left_by(said)
+            || said.has_hosts_left_by(self)
+        {
             return true;
         }
         let has_key = |mark: &Option<u32>| mark.is_some() && self.keys.contains(mark);
@@ -331,7 +334,7 @@ impl ShopMeaning {
     }
 
     /// Whether it has all hosts that are left, and one of another's is among them.
-    fn has_rest_of(&self, other: &Self) -> bool {
+    fn has_hosts_left_by(&self, other: &Self) -> bool {
         let is_left = |host: &String| !self.beside.contains(host);
         self.hosts.is_empty() && other.hosts.iter().any(is_left)
     }

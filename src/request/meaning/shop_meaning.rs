@@ -95,16 +95,19 @@ enum CarrierText {
 
 impl ShopMeaning {
     /// What these say, for a shop that is still to be named; see [`Names`] for `main`.
-    pub(in crate::request) fn of((issuers, main): (&[Issuer], usize), places: &[Place]) -> Self {
+    pub(in crate::request) fn from_issuers(
+        (issuers, main): (&[Issuer], usize),
+        places: &[Place],
+    ) -> Self {
         Self {
             shop: String::new(),
             hosts: Vec::new(),
             beside: Vec::new(),
             keys: issuers.iter().map(Issuer::key_mark).collect(),
             names: Names {
-                issuers: issuers.iter().map(IssuerNames::of).collect(),
+                issuers: issuers.iter().map(IssuerNames::from_issuer).collect(),
                 main,
-                places: places.iter().map(PlaceText::of).collect(),
+                places: places.iter().map(PlaceText::from_place).collect(),
                 is_legacy: false,
             },
         }
@@ -159,7 +162,7 @@ impl Names {
 }
 
 impl IssuerNames {
-    fn of(issuer: &Issuer) -> Self {
+    fn from_issuer(issuer: &Issuer) -> Self {
         let settings = issuer.settings();
         Self {
             domain: settings.token_domain.clone(),
@@ -174,7 +177,7 @@ impl IssuerNames {
     }
 
     /// An issuer that names tokens so. It verifies none.
-    pub(in crate::request) fn naming(&self, is_legacy: bool) -> Option<Issuer> {
+    pub(in crate::request) fn to_issuer(&self, is_legacy: bool) -> Option<Issuer> {
         let pattern = self.opaque_pattern.as_deref().map(Regex::new);
         let settings = TokenSettings {
             opaque_pattern: pattern.transpose().ok()?,
@@ -193,9 +196,9 @@ impl IssuerNames {
 }
 
 impl PlaceText {
-    pub(in crate::request) fn of(place: &Place) -> Self {
+    pub(in crate::request) fn from_place(place: &Place) -> Self {
         Self {
-            carrier: CarrierText::of(&place.carrier),
+            carrier: CarrierText::from_carrier(&place.carrier),
             kind: place.kind,
             pattern: place.spelling.pattern.as_ref().map(Regex::to_string),
             decode: place.spelling.decode.clone(),
@@ -204,10 +207,10 @@ impl PlaceText {
     }
 
     /// A place in which dead tokens are found, and in which none counts as a credential.
-    pub(in crate::request) fn former_place(&self) -> Option<Place> {
+    pub(in crate::request) fn to_former_place(&self) -> Option<Place> {
         let pattern = self.pattern.as_deref().map(Regex::new);
         Some(Place {
-            carrier: self.carrier.carrier()?,
+            carrier: self.carrier.to_carrier()?,
             kind: match self.kind {
                 TokenKind::Opaque => TokenKind::Opaque,
                 TokenKind::Jwt | TokenKind::Auto => TokenKind::Auto, // its keys may be gone
@@ -224,7 +227,7 @@ impl PlaceText {
 }
 
 impl CarrierText {
-    fn of(carrier: &Carrier) -> Self {
+    fn from_carrier(carrier: &Carrier) -> Self {
         match carrier {
             Carrier::Schemed { name, schemes } => Self::Schemed(name.to_string(), schemes.clone()),
             Carrier::Raw(name) => Self::Raw(name.to_string()),
@@ -241,7 +244,7 @@ impl CarrierText {
         }
     }
 
-    fn carrier(&self) -> Option<Carrier> {
+    fn to_carrier(&self) -> Option<Carrier> {
         let header = |name: &str| HeaderName::try_from(name).ok();
         let pattern = |name: &String| NamePattern::parse(name).ok();
         Some(match self {

@@ -50,7 +50,7 @@ impl Shop {
 
     /// Under which names a text of an answer is known when it comes back as a token, until when that may be, and whether it
     /// must be dated.
-    fn minted(
+    fn identities_of_issued(
         &self,
         text: &str,
         customer: Option<&str>,
@@ -72,7 +72,7 @@ impl Shop {
         let until = settings.undated_until(shop_time);
         let digests = self.digests_of(text).unwrap_or_default();
         let known = digests.into_iter();
-        let said = IntrospectionResponse::of_customer(customer);
+        let said = IntrospectionResponse::for_customer(customer);
         let known = known.map(|id| {
             let identity = self.verifier.confirmed(&Identity::undated(id), &said);
             (identity, until, is_dated)
@@ -90,7 +90,7 @@ impl Gate {
         for text in &tokens.texts {
             for text in spellings_of(text) {
                 let text = shop.without_scheme(&text);
-                for (identity, until, is_dated) in shop.minted(text, customer, now) {
+                for (identity, until, is_dated) in shop.identities_of_issued(text, customer, now) {
                     shop.introspection_cache.forget(&identity.id);
                     match revocations.covers(&identity) {
                         Some(Cause::Unknown) | None if !is_dated => {}

@@ -14,7 +14,7 @@ use super::settings::{TokenKind, TokenSettings};
 use crate::clock::UnixTime;
 use crate::request::credential::{is_no_text, trimmed};
 use crate::request::introspection::IntrospectionResponse;
-use crate::request::meaning::{Formers, former_meanings};
+use crate::request::meaning::{FormerMeanings, former_meanings};
 use crate::revocation::{Cause, Group, Id, IdKind, Identity};
 
 /// How the tokens of a shop are verified and what their claims are called.
@@ -24,7 +24,7 @@ pub struct Verifier {
     /// Which of them opaque tokens belong to.
     main: usize,
     /// What tokens were called under former configurations.
-    formers: ArcSwap<Formers>,
+    formers: ArcSwap<FormerMeanings>,
 }
 
 /// The longest token that is read. Four times what cookies can carry; shops refuse such headers anyway.
@@ -45,12 +45,12 @@ impl Verifier {
     }
 
     /// What tokens were called under former configurations.
-    pub(in crate::request) fn formers(&self) -> Guard<Arc<Formers>> {
+    pub(in crate::request) fn formers(&self) -> Guard<Arc<FormerMeanings>> {
         self.formers.load()
     }
 
     /// Exchanges that.
-    pub(in crate::request) fn honour(&self, formers: Formers) {
+    pub(in crate::request) fn honour(&self, formers: FormerMeanings) {
         let digest = formers.digest();
         self.formers.store(Arc::new(formers));
         for issuer in &self.issuers {
@@ -272,7 +272,7 @@ impl Verifier {
     /// changed: what it says of itself can only make it the dead token that it says it is.
     fn unverified(&self, text: &str) -> Token {
         let mut identity = self.opaque_identity(text, self.settings().token_key(text));
-        if let Some((token, payload)) = former_meanings::unverified(text) {
+        if let Some((token, payload)) = former_meanings::parse_unverified(text) {
             let claimed = self.issuers.iter();
             let claimed = claimed.filter_map(|issuer| issuer.claimed_identity(&token, &payload));
             identity.former = identity.former.into_iter().chain(claimed).collect();

@@ -18,7 +18,7 @@ use super::log_id::LogKey;
 use super::order::{ControlOrder, PeerProcess};
 use crate::clock::{self, UnixTime};
 use crate::cluster::Node;
-use crate::request::{ByHand, Gate, HIDDEN_OWNER, Shop, Target, Token, UnfitOrder};
+use crate::request::{Gate, HIDDEN_CUSTOMER, OperatorOrder, Shop, Target, Token, UnfitOrder};
 use crate::revocation::Revocation;
 use crate::server::reload::{ReloadError, Reloader};
 use crate::server::reload_record::ReloadRecord;
@@ -159,7 +159,9 @@ fn look(gate: &Gate, body: &[u8]) -> ControlResult {
             "only a token can be looked up".into(),
         ));
     };
-    let shown = shop.shown(text, clock::now()).map_err(|why| unfit(&why))?;
+    let shown = shop
+        .parse_pasted(text, clock::now())
+        .map_err(|why| unfit(&why))?;
     let by_digest = shown.refused_by(gate.revocations());
     let token = match &shown.token {
         Ok(token) => token,
@@ -168,7 +170,7 @@ fn look(gate: &Gate, body: &[u8]) -> ControlResult {
         }
     };
     let cause = gate.cause_of(shop, token).or(by_digest);
-    let is_untold = cause.is_none() && shop.has_hidden_owner(token);
+    let is_untold = cause.is_none() && shop.has_hidden_customer(token);
     let (verified, expires_at) = match token {
         Token::Verified(token) => (true, token.expires_at),
         Token::Confirmed(_) | Token::Opaque(_) | Token::Inactive(_) => (false, None),
@@ -180,7 +182,7 @@ fn look(gate: &Gate, body: &[u8]) -> ControlResult {
         "issued_at": token.identity().issued_at.map(|begin| begin.to_string()),
         "refused": (!is_untold).then_some(cause.is_some()),
         "revoked_by": cause.map(crate::revocation::Cause::name),
-        "notes": is_untold.then_some(HIDDEN_OWNER).as_slice(),
+        "notes": is_untold.then_some(HIDDEN_CUSTOMER).as_slice(),
     }))
 }
 
@@ -199,7 +201,7 @@ struct OrderPlan {
 }
 
 impl OrderPlan {
-    fn add(&mut self, shop: &Shop, done: ByHand, log_key: &LogKey) {
+    fn add(&mut self, shop: &Shop, done: OperatorOrder, log_key: &LogKey) {
         self.revocations.extend(done.revocations);
         self.names.push(log_key.name(&done.id).to_string());
         self.news += usize::from(done.is_news);
@@ -292,7 +294,7 @@ impl Control {
         let mut plan = OrderPlan::default();
         for shop in shops_of(gate, order)? {
             refuse_token_of_another(gate, shop, &order.target, now)?;
-            match shop.by_hand(&order.target, gate.revocations(), now) {
+            match shop.operator_order(&order.target, gate.revocations(), now) {
                 Ok(done) => {
                     let meant = gate.meanings_before(shop, &done.revocations, now);
                     plan.meant.extend(meant);

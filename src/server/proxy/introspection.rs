@@ -33,7 +33,7 @@ impl Proxy {
                 Occasion::Logout => None, // a logout is counted when it is over, so it does not wait
                 Occasion::Refresh | Occasion::Visit => Some(turn.lock().await),
             };
-            if !shop.still_doubts(token, clock::now()) {
+            if !shop.is_still_pending(token, clock::now()) {
                 continue;
             }
             let answer = self

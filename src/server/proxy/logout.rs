@@ -97,7 +97,7 @@ impl Proxy {
                 ) {
                     Ok(()) => (order, QuotaUse::Used),
                     // The shop may still confirm it.
-                    Err(over) if logout.is_heard() => {
+                    Err(over) if logout.is_sent_with_credentials() => {
                         (LogoutOrder::ShopFirst, QuotaUse::Spent(over))
                     }
                     Err(over) => return Err(self.refuse_over(over)),
@@ -271,7 +271,7 @@ impl PendingLogout {
         let agreed = status.map_or(Some(false), |status| self.logout.is_agreed_by(status));
         let is_yes = self.order == LogoutOrder::ShopFirst && agreed == Some(true);
         let assent = match &answer {
-            _ if !self.logout.is_heard() => Assent::NotAsked,
+            _ if !self.logout.is_sent_with_credentials() => Assent::NotAsked,
             Ok(Some(answer)) if is_answer(answer.status) => self.logout.assent(answer),
             Ok(None) => Assent::NotAsked,
             Err(_) if is_yes => Assent::Given,
@@ -349,7 +349,7 @@ impl PendingLogout {
         if provisional.is_empty() {
             return Ok(Vec::new());
         }
-        let borne_out = logout.borne_out(assent);
+        let borne_out = logout.confirmed_by(assent);
         let is_kept = if assent.is_yes() {
             set.admit_borne_out(self.client, &borne_out, allowance, now)
         } else {
