@@ -1,4 +1,4 @@
-//! A request on its way through the gate: bound to its shop, then its body is planned, then the verdict.
+//! A request on its way through the gate: its shop is found, then how much of its body is needed, then the verdict.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use super::shop::Shop;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;
 
-/// A request that has arrived: its shop is found, and its path and what it asks for are read.
+/// A request whose shop is found, and whose path and purpose are read.
 pub struct Arrived<'g, 'r> {
     pub(super) gate: &'g Gate,
     pub(super) shop: &'g Arc<Shop>,
     pub(super) view: RequestView<'r>,
     purpose: Result<Purpose<'g>, Refusal>,
-    /// Whether its shop was asked about its tokens.
+    /// Whether its shop was just asked about its tokens.
     pub(super) asked: Asked,
-    /// Whether it is counted already: it was judged before, by its head alone or without what its shop says.
+    /// Whether it is counted already: it was judged before its body was read, or before its shop was asked.
     pub(super) is_counted: bool,
 }
 
@@ -34,10 +34,10 @@ pub struct BodyPlan<'g> {
     pub need: BodyNeed,
     /// Whether the request is for the shop's GraphQL.
     is_graphql: bool,
-    /// Whether the request goes to the shop all the same if its body can't be read so far. An upload is never refused for its
-    /// size where no rule is about it.
+    /// Whether the request is forwarded although its body can't be read that far. An upload is never refused for its size
+    /// where no rule is about it.
     pub passes_unread: bool,
-    /// Whether it was judged by its head, and is counted: see [`Arrived::note_counted`].
+    /// Whether the request was judged by its head and counted: see [`Arrived::note_counted`].
     pub is_counted: bool,
 }
 
@@ -49,7 +49,7 @@ impl<'g> BodyPlan<'g> {
 }
 
 impl Gate {
-    /// Binds a request to its shop, and reads its path and what it asks for.
+    /// Finds the shop of a request, and reads its path and purpose.
     pub fn arrive<'r>(&self, request: &Request<'r>) -> Result<Arrived<'_, 'r>, Refused<'_>> {
         let shop = self.shop_of(request).map_err(Refused::without_shop)?;
         let view = RequestView::new(*request, shop.path_style);
@@ -78,7 +78,7 @@ impl<'g> Arrived<'g, '_> {
 
     /// What must be read of its body before it is judged.
     ///
-    /// A request is refused by its head alone where its body can only make it worse: it is not waited for.
+    /// Where the body can only bring further faults, the request is judged by its head first: a refused one is not read.
     pub fn body_plan(&self, now: UnixTime) -> Result<BodyPlan<'g>, Refused<'g>> {
         let of_rules = self.shop.body_need_of_rules(&self.view);
         let need = self.shop.body_need(&self.view, self.purpose, of_rules);
@@ -155,19 +155,19 @@ impl<'g> Arrived<'g, '_> {
         self.is_counted = true;
     }
 
-    /// Whether it looks like a logout and is under no rule: a sign that a rule is missing, or stands elsewhere.
+    /// Whether it looks like a logout and matches no rule: a sign that a rule is missing or wrong.
     pub fn nearly_logs_out(&self) -> bool {
         let is_visit =
             matches!(self.purpose, Ok(purpose @ Purpose::Visit(_)) if !purpose.is_unjudged());
         is_visit && self.shop.looks_like_logout(&self.view)
     }
 
-    /// The rule by which the shop's answer hands out tokens, if it does.
+    /// The rule for calls that issue tokens, if the request is one.
     pub fn mint_rule(&self) -> Option<&'g Arc<MintRule>> {
         self.shop.mint_rule(&self.view)
     }
 
-    /// Every credential that it carries, those of other occasions included.
+    /// Every credential that it carries, also those that do not count on this occasion.
     pub(super) fn credentials(&self, purpose: Purpose<'_>) -> Result<Credentials<'_>, Refusal> {
         let token_of_path = self.shop.token_of_path(purpose, &self.view.path);
         let occasion = purpose.occasion();

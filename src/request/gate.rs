@@ -17,18 +17,18 @@ use super::site::host_of;
 use crate::clock::UnixTime;
 use crate::revocation::Revocations;
 
-/// Judges requests. It needs the revocations, and those exist only once the journal was replayed.
+/// Judges requests. It needs the revocations, which exist once the journal is replayed.
 pub struct Gate {
     shops: Vec<Arc<Shop>>,
     pub(super) revocations: Arc<Revocations>,
-    /// Which meanings of names the shops honour: see [`Revocations::meaning_changes`].
+    /// The [`Revocations::meaning_changes`] up to which the shops honour former meanings.
     pub(super) meanings: AtomicU64,
     /// Held while that changes.
     pub(super) honouring: Mutex<()>,
 }
 
 impl Gate {
-    /// A gate in front of these shops; the first that claims a host has it.
+    /// A gate in front of these shops. A host belongs to the first shop that claims it.
     pub fn new(shops: Vec<Arc<Shop>>, revocations: Arc<Revocations>) -> Self {
         let revives = shops
             .iter()
@@ -69,8 +69,8 @@ impl Gate {
         self.shops.iter().find(claims).ok_or(Refusal::UnknownHost)
     }
 
-    /// The tokens in the head of a request that was let in before, by what they are called now. Nothing else of it is judged.
-    /// What the shop said of those `before` still counts.
+    /// The tokens in the head of a request that was forwarded before, under the names that they have now. The request is not
+    /// judged again. What the shop said of the tokens `before` still counts.
     pub fn tokens_again(&self, request: &Request<'_>, before: &Tokens, now: UnixTime) -> Tokens {
         self.honour_meanings(now);
         let Ok(shop) = self.shop_of(request) else {
@@ -94,7 +94,7 @@ impl Gate {
             .collect()
     }
 
-    /// A path as it may stand in a log, whichever shop it was for.
+    /// A path without what could be a token to any shop, for the log.
     pub fn loggable_path<'p>(&self, path: &'p str) -> Cow<'p, str> {
         let read = Path::parse(path);
         let mut shops = self.shops.iter();

@@ -1,4 +1,4 @@
-//! Whether one credential is alive: what every request asks of each of its tokens.
+//! Looks one credential up: verified, and not revoked. Every request does so for each of its credentials.
 
 use super::answers::Refusal;
 use super::arrived::Arrived;
@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 use crate::revocation::Cause;
 
 impl Arrived<'_, '_> {
-    /// The token of a credential, unless that is bad or dead.
+    /// The token of a credential; a refusal, if it is not valid or revoked.
     pub(super) fn live_token(
         &self,
         credential: &Credential<'_>,
@@ -29,7 +29,7 @@ impl Arrived<'_, '_> {
 }
 
 impl Gate {
-    /// A node that may not know all that was revoked judges no credential. Guests pass.
+    /// Refuses credentials while this node may not know all revocations. Guests pass.
     pub(super) fn refuse_unsynced(&self, is_guest: bool, now: UnixTime) -> Result<(), Refusal> {
         if is_guest || self.revocations.sync_state().may_judge(now) {
             return Ok(());
@@ -58,7 +58,7 @@ impl Gate {
         cause.or_else(|| is_old().then_some(Cause::Unknown))
     }
 
-    /// A token that is good and says nothing of its issue is dated when it is first seen.
+    /// Dates a valid token without an issue time when it is first seen.
     pub(super) fn date(&self, shop: &Shop, token: &Token, now: UnixTime) {
         if let Some(until) = shop.dated_until(token, now) {
             self.revocations
@@ -66,10 +66,10 @@ impl Gate {
         }
     }
 
-    /// What the shop said of a token may name a customer who has logged out.
+    /// Looks up a token that the shop has confirmed: the shop may have named a customer who has logged out.
     ///
-    /// Such a token is dated before that, unless what no node has dated is old: a cutoff of which only the shop's time is
-    /// known was made when opaque tokens counted as new.
+    /// The token is dated first, unless undated tokens count as old: then it must be looked up without a date, because
+    /// it may have been issued before the cutoff.
     pub(super) fn refuse_confirmed(
         &self,
         shop: &Shop,
@@ -87,7 +87,7 @@ impl Gate {
         Ok(())
     }
 
-    /// A token that was over once stays over, though the clock was set back: whether it was logged out is forgotten.
+    /// Refuses a token that had expired before the clock was set back: its revocation may have been forgotten.
     pub(super) fn refuse_forgotten(&self, token: &Token, now: UnixTime) -> Result<(), Refusal> {
         let end = match token {
             Token::Verified(token) => token.expires_at,

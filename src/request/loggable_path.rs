@@ -1,4 +1,4 @@
-//! Paths as they may stand in a log: without what could be a credential.
+//! Paths for the log, without what could be a credential.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::token::has_jwt_shape;
 /// What stands in the place of a segment that could be a credential.
 const REDACTED: &str = "{redacted}";
 
-/// Shorter segments are no secrets: a session id or an API token has more letters.
+/// Shorter segments are not secrets: session ids and API tokens are longer.
 const SECRET_CHARS_MIN: usize = 16;
 
 /// The longest word of a language, and the longest number, that pass as plain.
@@ -46,7 +46,7 @@ pub(super) fn without_token<'p>(path: &'p str, token: &str) -> Cow<'p, str> {
     if path.split('/').any(holds) {
         redact(path, |segment| holds(segment) || is_secret(segment))
     } else {
-        Cow::Borrowed(REDACTED) // it was read in a way that cannot be told apart here
+        Cow::Borrowed(REDACTED) // the token was found in another reading of the path
     }
 }
 
@@ -91,7 +91,7 @@ fn is_secret_text(text: &str) -> bool {
     !is_plain && text.chars().count() >= SECRET_CHARS_MIN && is_varied(text)
 }
 
-/// Whether words are as short as no language has them, in both cases and with digits: pieces of a random text.
+/// Whether the words are shorter than those of any language, in both cases and with digits: pieces of a random text.
 fn is_chopped<'w>(words: impl Iterator<Item = &'w str>) -> bool {
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     let letters: usize = words.iter().map(|word| word.chars().count()).sum();

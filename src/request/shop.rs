@@ -1,4 +1,4 @@
-//! A shop as the gate knows it: its part of the configuration, and what was learnt of it.
+//! A shop: its part of the configuration, and what this node has learnt about it.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,27 +23,27 @@ use super::token::{Issuer, Token, Verifier};
 use crate::clock::UnixTime;
 use crate::revocation::{Allowance, Meaning, ShopTag};
 
-/// Everything by which one shop's requests are judged.
+/// What the requests of one shop are judged by.
 pub struct Shop {
     /// Its name: in logs, metrics and commands.
     pub name: String,
-    /// The hosts it claims; none: every host.
+    /// The hosts it claims; empty: every host.
     pub hosts: Vec<HostPattern>,
     /// The hosts that other shops claim, if it claims every other host.
     pub beside: Vec<HostPattern>,
     /// Its name in the journal.
     pub tag: ShopTag,
-    /// Where credentials may travel.
+    /// Where requests carry credentials.
     pub places: Vec<Place>,
     /// How its tokens are verified.
     pub verifier: Verifier,
-    /// What it said of opaque tokens (token introspection).
+    /// Its last answers about opaque tokens (token introspection).
     pub introspection_cache: Arc<IntrospectionCache>,
     /// Its logouts, in the order they are tried.
     pub logouts: Vec<Arc<LogoutRule>>,
     /// Doorward's own logout for it.
     pub own_logout: Arc<LogoutRule>,
-    /// The logouts of all presets: some may work at this shop without a rule.
+    /// The logouts of all presets. Some may work at this shop although no rule names them.
     pub known_logouts: Arc<KnownLogouts>,
     /// Where refresh tokens are exchanged for new tokens.
     pub refreshes: Vec<RefreshRule>,
@@ -53,7 +53,7 @@ pub struct Shop {
     pub on_reissue: OnReissue,
     /// The path of the script that makes Ecwid's sign-out end the site's session, too.
     pub own_script: PathPattern,
-    /// What paths demand, in the order they are tried.
+    /// What paths require of credentials, in the order they are tried.
     pub routes: Vec<Route>,
     /// How it compares paths.
     pub path_style: PathStyle,
@@ -63,7 +63,7 @@ pub struct Shop {
     pub allowance: Allowance,
     /// Its clock.
     pub clock: ShopClock,
-    /// Tokens that it may know although nothing verifies them.
+    /// Unverified tokens that the shop may know.
     pub likely: Arc<LikelyTokens>,
     /// How it sets its cookies.
     pub seen_cookies: Arc<SeenCookies>,
@@ -71,21 +71,21 @@ pub struct Shop {
     pub graphql: GraphQlSettings,
     /// How many of its requests were judged.
     pub judged: AtomicU64,
-    /// In which bodies dead tokens are looked for.
+    /// Which bodies are searched for revoked tokens.
     pub examine: Examine,
-    /// What happens to a cookie whose token is dead.
+    /// What happens to a cookie whose token is revoked.
     pub dead_cookie: DeadCookiePolicy,
     /// What its names mean, computed on first use.
     pub meaning: OnceLock<String>,
 }
 
-/// In which bodies dead tokens are looked for.
+/// Which bodies are searched for revoked tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Examine {
-    /// In all, if the shop has credentials in bodies.
+    /// All, if the shop has credentials in bodies.
     #[default]
     Everything,
-    /// In those of logouts, refreshes and wherever else a credential of a body counts.
+    /// Those of logouts and refreshes, and others whose credentials count.
     Routes,
 }
 
@@ -101,20 +101,20 @@ impl Shop {
         self.verifier.inherit(&old.verifier);
         let (new, former) = (self.verifier.settings(), old.verifier.settings());
         let is_same = new.introspection == former.introspection;
-        // What it said is remembered by names, and says by which names a token is refused.
+        // The cached answers hold names of tokens, so they hold only while names mean the same.
         if is_same && self.meaning_now().names == old.meaning_now().names {
             self.introspection_cache = Arc::clone(&old.introspection_cache);
         }
         self.graphql.learnt = Arc::clone(&old.graphql.learnt);
     }
 
-    /// No other shop has the token domain that has its name: see [`Issuer::own_domain`].
+    /// Ties the token domain of its name to its hosts, because no other shop shares it: see [`Issuer::own_domain`].
     pub fn own_domain(&mut self) {
         let hosts: Vec<_> = self.hosts.iter().map(ToString::to_string).collect();
         self.verifier.own_domain(&self.name, &hosts);
     }
 
-    /// What its names mean, for the journal: entries are made under it.
+    /// What its names mean, as a text for the journal: entries are made under this meaning.
     pub fn meaning(&self) -> &str {
         self.meaning.get_or_init(|| self.meaning_now().text())
     }
@@ -130,7 +130,7 @@ impl Shop {
         }
     }
 
-    /// What they meant to versions that kept no meanings.
+    /// The meaning that the entries of a journal without meanings were made under: their digests do not name the claim.
     pub fn meaning_without_sources(&self) -> String {
         let meaning = self.meaning_now();
         if self
@@ -145,7 +145,7 @@ impl Shop {
         }
     }
 
-    /// Looks its tokens up under the former ones of these meanings, too; `others` are the shops that are served with it.
+    /// Also looks its tokens up under the former ones of these meanings. `others` are the other shops of the configuration.
     pub(super) fn honour(&self, others: &[&Self], meanings: &[Meaning], now: UnixTime) {
         let others: Vec<_> = others.iter().map(|other| other.meaning_now()).collect();
         let formers = FormerMeanings::select(&self.meaning_now(), &others, meanings, now);
@@ -160,8 +160,7 @@ impl Shop {
         self.verifier.formers().honoured().cloned().collect()
     }
 
-    /// How long entries about its tokens may live from now on, those that were made under former meanings included;
-    /// `None`: for ever.
+    /// How long entries about its tokens are kept from now on, also those made under former meanings; `None`: for ever.
     pub fn longest_life(&self, now: UnixTime) -> Option<Duration> {
         let longest = self.verifier.longest_life()? + Meaning::KEPT_BEYOND;
         let honoured = self.honoured().into_iter().map(|former| former.until);
@@ -172,8 +171,8 @@ impl Shop {
         }
     }
 
-    /// Whether a logout at one is none at the other, though both are in front of the same tokens: they have a key in
-    /// common, and no token domain.
+    /// Whether both shops verify with the same key and share no token domain: then a logout at one does not revoke the
+    /// token at the other.
     pub fn shares_keys_only(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.verifier.issuers(), other.verifier.issuers());
         let has_key = |one: &Issuer| {
@@ -183,7 +182,7 @@ impl Shop {
         ours.iter().any(has_key) && !self.shares_domain(other)
     }
 
-    /// Whether some token of it means the same at the other.
+    /// Whether both shops have a token domain in common.
     pub fn shares_domain(&self, other: &Self) -> bool {
         let theirs = other.verifier.issuers();
         let is_theirs = |one: &Issuer| {
@@ -193,10 +192,10 @@ impl Shop {
         self.verifier.issuers().iter().any(is_theirs)
     }
 
-    /// [`Shop::honoured`], a line each for people to read.
+    /// [`Shop::honoured`] in words, a line for each.
     pub fn honoured_in_words(&self) -> Vec<String> {
-        let told = |former: &Honoured| {
-            let of = if former.shop == self.name {
+        let line = |former: &Honoured| {
+            let of_shop = if former.shop == self.name {
                 String::new()
             } else {
                 format!(" of shop {}", former.shop)
@@ -206,21 +205,21 @@ impl Shop {
             } else {
                 format!("until {}", former.until)
             };
-            let as_far = if former.differs.contains(&"ask") {
+            let limit = if former.differs.contains(&"ask") {
                 "; a customer's other tokens, as far as the shop says whose they are as before"
             } else {
                 ""
             };
             format!(
-                "shop {} honours the former {}{of} {until}: tokens that were logged out under it stay dead{as_far}",
+                "shop {} honours the former {}{of_shop} {until}: tokens that were logged out under it stay dead{limit}",
                 self.name,
                 former.differs.join(", "),
             )
         };
-        self.verifier.formers().honoured().map(told).collect()
+        self.verifier.formers().honoured().map(line).collect()
     }
 
-    /// The calls that rules are about.
+    /// The calls of logout and refresh rules.
     pub(super) fn calls(&self) -> impl Iterator<Item = &Call> {
         let refreshes = self.refreshes.iter().map(|rule| &rule.call);
         self.logout_calls().chain(refreshes)
@@ -248,7 +247,7 @@ impl Shop {
         Cow::Borrowed(&self.refusals)
     }
 
-    /// A path as it may stand in a log: without what could be a credential, or what a rule names as the token.
+    /// A path for the log: without what could be a credential, and without the token that a rule finds in it.
     pub fn loggable_path<'p>(&self, path: &'p str) -> Cow<'p, str> {
         let read = Path::parse(path);
         match self.token_in_path(&read) {
@@ -257,13 +256,13 @@ impl Shop {
         }
     }
 
-    /// What a rule names as the token in a path.
+    /// The token that a rule finds in a path.
     pub(super) fn token_in_path<'p>(&self, path: &'p Path<'_>) -> Option<&'p str> {
         let mut calls = self.calls();
         calls.find_map(|call| call.captured_token(path, self.path_style))
     }
 
-    /// A request of it is judged.
+    /// Counts a request that was judged.
     pub(super) fn note_judged(&self) {
         self.judged.fetch_add(1, Ordering::Relaxed);
     }

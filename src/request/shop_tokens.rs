@@ -1,4 +1,4 @@
-//! What a shop knows of a credential: the token that it is, and for how long that is to be dated.
+//! From a credential or a text of a body to tokens of one shop, and until when their dates are kept.
 
 use std::borrow::Cow;
 
@@ -25,8 +25,8 @@ impl Shop {
         }
     }
 
-    /// Until when the date of a token is needed; `None`: it is of no use, for the token says itself when it was issued, or
-    /// nothing is known of it.
+    /// Until when the date of a token is kept; `None`: it needs no date, because it has an issue time or it is neither
+    /// verified nor confirmed.
     pub(super) fn dated_until(&self, token: &Token, now: UnixTime) -> Option<UnixTime> {
         if token.identity().issued_at.is_some() {
             return None;
@@ -42,7 +42,7 @@ impl Shop {
         }
     }
 
-    /// The token of a credential, verified or opaque; else the refusal of a request that rests on it.
+    /// The token of a credential, verified or opaque; else why the credential is refused.
     pub(super) fn token(
         &self,
         credential: &Credential<'_>,
@@ -56,7 +56,7 @@ impl Shop {
         match token {
             Ok(Token::Opaque(_)) if credential.hides_another() => Err(Refusal::MalformedCredential),
             Ok(token) => Ok(token),
-            // A refresh token may be signed with a key that is not published: the shop alone can judge it.
+            // A refresh token may be signed with a key that is not published: only the shop can verify it.
             Err(flaw) if flaw.is_undecided() && credential.place.is_opaque_too() => {
                 Ok(self.verifier.by_digest(text))
             }
@@ -64,7 +64,7 @@ impl Shop {
         }
     }
 
-    /// The JWTs in a text of a body, as far as they verify.
+    /// The JWTs in a text of a body that verify.
     pub(super) fn jwts_of(&self, text: &str, now: UnixTime) -> Result<Tokens, Refusal> {
         let mut tokens = Tokens::new();
         for jwt in jwts_in(text) {
@@ -73,7 +73,7 @@ impl Shop {
                 Err(Flaw::NoKeys) if self.verifier.may_be_ours(jwt) => {
                     return Err(Refusal::KeysMissing);
                 }
-                // What can't be verified can't be dead but by its digest, or as what it was called.
+                // Without verification it can be revoked by its digest or a former name only.
                 Err(_) if !self.verifier.formers().is_empty() => {
                     tokens.push(self.verifier.by_digest(jwt));
                 }
@@ -83,8 +83,7 @@ impl Shop {
         Ok(tokens)
     }
 
-    /// What a text of a body could be revoked by, if it is an opaque token in one of the ways in which the shop's places
-    /// are written.
+    /// The digests by which a text of a body may be revoked, if it is an opaque token in the spelling of any place.
     pub(super) fn digests_of(&self, text: &str) -> Result<SmallVec<[Id; 2]>, Refusal> {
         let bare = trimmed(text);
         let mut digests = SmallVec::new();
@@ -103,14 +102,14 @@ impl Shop {
                     Err(refusal) if spelling.pattern.is_some() && !place.is_former() => {
                         return Err(refusal);
                     }
-                    Ok(None) | Err(_) => {} // without a pattern nothing tells it from any other text
+                    Ok(None) | Err(_) => {} // it is no token of this place
                 }
             }
         }
         Ok(digests)
     }
 
-    /// A bearer that stores itself at a logout must look like one of the shop's; a refresh token looks different.
+    /// Refuses to store a bearer at a logout that does not look like one of the shop's. Refresh tokens may look different.
     pub(super) fn refuse_implausible(
         &self,
         token: &Token,

@@ -9,29 +9,29 @@ use super::shop::{Shop, Tokens};
 
 /// What becomes of a request that is not refused.
 pub enum Verdict<'g> {
-    /// It goes to the shop, for as long as none of its tokens is revoked.
+    /// The request is forwarded to the shop, and ended if one of its tokens is revoked meanwhile.
     Forward {
-        /// Which one.
+        /// The shop.
         shop: &'g Arc<Shop>,
-        /// The tokens that it stands on, and those that it carries besides.
+        /// All its tokens: those that count as credentials first.
         tokens: Tokens,
-        /// Whether its route demands a credential: the shop answers it with success only to a token that it knows.
+        /// Whether its route requires a credential: then a successful answer proves that the shop knows the token.
         is_demanded: bool,
-        /// The cookies that are taken out of it.
+        /// The cookies to remove from it.
         dead_cookies: Vec<DeadCookie>,
     },
-    /// These are revoked first; then it is answered, or goes to the shop.
+    /// The request is a logout: tokens are revoked, then it is answered here or forwarded.
     LogOut(Box<LogOut>),
-    /// A browser asked whether a page may call Doorward's own logout.
+    /// A CORS preflight of Doorward's own logout.
     Preflight,
-    /// The shop is to be asked about these first; then it is judged again.
+    /// The shop must be asked about these tokens first; then the request is judged again.
     Introspect(&'g Arc<Shop>, Vec<PendingToken>),
-    /// A page asked for the script for Ecwid.
+    /// A request for the Ecwid script.
     Script,
 }
 
 impl<'g> Verdict<'g> {
-    /// To the shop without a look at the credentials: its route says so.
+    /// Forwards a request whose route says that credentials are not judged.
     pub(super) fn forward_unjudged(shop: &'g Arc<Shop>) -> Self {
         Self::Forward {
             shop,

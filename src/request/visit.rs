@@ -1,4 +1,4 @@
-//! Judges a visit: no credential of it is dead, and what its route demands is there.
+//! Judges a visit: refuses it for a revoked credential, or for one that its route requires and that is missing.
 
 use smallvec::SmallVec;
 
@@ -17,7 +17,7 @@ use crate::revocation::{Cause, Id};
 const SWEPT_JWTS_MAX: usize = 16;
 
 impl<'g> Arrived<'g, '_> {
-    /// Every credential is judged by itself, and what the route demands is there.
+    /// Judges every credential by itself, then asks whether one is there that the route accepts.
     pub(super) fn judge_visit(
         &self,
         purpose: Purpose<'g>,
@@ -76,7 +76,7 @@ impl<'g> Arrived<'g, '_> {
         })
     }
 
-    /// No text of the body is a dead token, whatever it is called there.
+    /// Refuses a body in which any text is a revoked token, under any name.
     fn refuse_dead_body(&self, now: UnixTime) -> Result<(), Refusal> {
         let (shop, request) = (self.shop, &self.view.request);
         if request.body.is_none() || !shop.sweeps_bodies() {
@@ -91,7 +91,7 @@ impl<'g> Arrived<'g, '_> {
         refusal.map_or(Ok(()), Err)
     }
 
-    /// A text of a body is no dead token, and no JWT of it is one. `jwts`: those that were found before it.
+    /// Refuses a text that is a revoked token or holds a revoked JWT. `jwts`: the JWTs that this body held before it.
     fn refuse_dead_text(
         &self,
         text: &str,

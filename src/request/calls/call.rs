@@ -45,7 +45,7 @@ impl Call {
     }
 
     /// The token that the path carries, where the rule says with `{token}` that it does.
-    pub fn captured<'p>(&self, path: &'p Path<'_>, style: PathStyle) -> Option<&'p str> {
+    pub fn captured_token<'p>(&self, path: &'p Path<'_>, style: PathStyle) -> Option<&'p str> {
         let mut paths = self.paths.iter();
         paths.find_map(|pattern| pattern.capture(path.normal(), style))
     }

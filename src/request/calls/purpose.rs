@@ -160,8 +160,8 @@ impl Shop {
     ) -> Option<&'p str> {
         let captured = |call: &Call| call.captured_token(path, self.path_style);
         match purpose {
-            Purpose::LogOut(rule) => captured_token(&rule.call),
-            Purpose::Refresh(rule, _) => captured_token(&rule.call),
+            Purpose::LogOut(rule) => captured(&rule.call),
+            Purpose::Refresh(rule, _) => captured(&rule.call),
             Purpose::Preflight | Purpose::Script => None,
             Purpose::Visit(_) => self.calls().find_map(captured),
         }

@@ -1,4 +1,4 @@
-//! Every text value of a body, wherever it stands: a dead token is looked for in all of them.
+//! The text values of a body, wherever they stand: each may be a revoked token.
 
 use std::borrow::Cow;
 
@@ -6,15 +6,15 @@ use super::parameter::decoded_again;
 use crate::request::calls::Request;
 use crate::request::payload::{content_type, content_type_as_sent, multipart};
 
-/// The shortest text that is looked at, and the longest; no token is shorter, or read if it is longer.
+/// The shortest and the longest text that is looked up: no token is shorter, and longer ones are not parsed.
 const BYTES_MIN: usize = 6;
 const BYTES_MAX: usize = 16 << 10;
 
-/// Hands every text value of a body to `look`, until that returns a value.
+/// Calls `look` with every text value of a body, until it returns a value.
 ///
-/// Strings are found as the laxest parser of JSON would find them: in either kind of quotes, without
-/// names of members, and with strings within strings. Forms are parted by `&`, `;` and line ends, and decoded once or twice.
-/// A body of letters with zeros between them (UTF-16) is read without the zeros.
+/// Strings are found as the laxest parser of JSON would find them: in single or double quotes, with strings inside strings, and
+/// without the names of members. Forms are split at `&`, `;` and line ends, and decoded once and twice. UTF-16 is read by
+/// leaving out the zero bytes.
 pub(in crate::request) fn find_in_texts<T>(
     request: &Request<'_>,
     look: &mut impl FnMut(&str) -> Option<T>,
@@ -37,8 +37,8 @@ pub(in crate::request) fn find_in_texts<T>(
     texts_in(body, &kind, look)
 }
 
-/// Whether a body is said to be in a charset in which the letters of a token are other bytes, such as UTF-7 (which
-/// Express decodes) or EBCDIC (which servlets do): nothing could be found in it.
+/// Whether the `Content-Type` names a charset in which the letters of a token are other bytes, such as UTF-7 (which Express
+/// decodes) or EBCDIC (which servlets decode). No token could be found in such a body.
 pub(in crate::request) fn has_foreign_charset(request: &Request<'_>) -> bool {
     const LIKE_ASCII: [&str; 26] = [
         "utf-8",
@@ -106,14 +106,14 @@ fn fits(text: &str) -> bool {
     (BYTES_MIN..=BYTES_MAX).contains(&text.len())
 }
 
-/// The texts between quotes, at any depth of quoting up to two.
+/// The strings in a text, and the strings inside these.
 pub(super) fn strings_in<T>(
     text: &str,
     bytes_min: usize,
     look: &mut impl FnMut(&str) -> Option<T>,
 ) -> Option<T> {
     let mut rest = text;
-    // Byte by byte, here and below: most strings are shorter than what a wider search would pay off for.
+    // Byte by byte, here and below: most strings are too short for `memchr` to be faster.
     while let Some(start) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\'')) {
         let quote = rest.as_bytes()[start];
         let begin = &rest[start + 1..];
@@ -142,7 +142,7 @@ pub(super) fn strings_in<T>(
     None
 }
 
-/// The texts between quotes within a string: GraphQL stands in JSON so.
+/// The strings inside a string, as of GraphQL in JSON.
 fn inner_strings<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
     let pieces = text.split(['"', '\'']).skip(1);
     let mut pieces = pieces
@@ -151,7 +151,7 @@ fn inner_strings<T>(text: &str, look: &mut impl FnMut(&str) -> Option<T>) -> Opt
     pieces.find_map(look)
 }
 
-/// Where a string ends, and whether something in it is escaped.
+/// Where a string ends, and whether it holds escapes.
 fn end_of_string(text: &[u8], quote: u8) -> (usize, bool) {
     let mut at = 0;
     let mut has_escapes = false;
@@ -170,7 +170,7 @@ fn end_of_string(text: &[u8], quote: u8) -> (usize, bool) {
     (text.len(), has_escapes)
 }
 
-/// JSON's escapes (RFC 8259 section 7), and those that laxer parsers know.
+/// Decodes the escapes of JSON (RFC 8259 section 7), and those of laxer parsers.
 fn unescape(raw: &str) -> String {
     let mut plain = String::with_capacity(raw.len());
     let mut rest = raw;

@@ -1,4 +1,4 @@
-//! The cookies of a request, read as the laxest server reads them (RFC 6265 section 5.4, and what came before it).
+//! The cookies of a request, as the laxest server reads them (RFC 6265 section 5.4 and its predecessors).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,15 +19,16 @@ pub struct NamePattern {
     tail: Option<String>,
 }
 
-/// A cookie as it came.
+/// A cookie of a request.
 #[derive(Clone, Copy)]
 pub(in crate::request) struct Cookie<'a> {
     /// Its name and its value, without spaces around.
     pub(in crate::request) name: &'a [u8],
     pub(in crate::request) value: &'a [u8],
-    /// What stands between two semicolons, the cookie in it.
+    /// The segment between two semicolons that holds it.
     pub(super) segment: &'a [u8],
-    /// Only servers see it that part cookies by commas (RFC 2965 section 3.3.4) or white space (Python's `http.cookies`), too.
+    /// Whether only servers see it that also split cookies at commas (RFC 2965 section 3.3.4) or white space (Python's
+    /// `http.cookies`).
     pub(super) is_after_comma: bool,
 }
 
@@ -42,7 +43,7 @@ pub(in crate::request) fn cookies<'a>(request: &Request<'a>) -> impl Iterator<It
     })
 }
 
-/// How many cookies are looked for between two semicolons.
+/// How many further cookies are read in one segment.
 const FURTHER_MAX: usize = 32;
 
 impl<'a> Cookie<'a> {
@@ -56,7 +57,7 @@ impl<'a> Cookie<'a> {
         })
     }
 
-    /// Those behind a comma or white space. What follows such a value is left to [`value_readings`].
+    /// The cookies behind a comma or white space. Their values end at the segment: [`value_readings`] shortens them.
     fn parse_after_separators(segment: &'a [u8]) -> impl Iterator<Item = Self> {
         let piece = segment.trim_ascii();
         let has_more = memchr::memchr3(b',', b' ', b'\t', piece).is_some();
@@ -81,11 +82,11 @@ impl<'a> Cookie<'a> {
     }
 }
 
-/// Without white space around, also that which only Unicode or Latin-1 knows.
+/// Without white space around, also that of Unicode and Latin-1.
 fn trim(bytes: &[u8]) -> &[u8] {
     let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
     if is_graphic(bytes.first()) && is_graphic(bytes.last()) {
-        return bytes; // as nearly always
+        return bytes; // nearly always
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         return text.trim().as_bytes();
@@ -98,16 +99,16 @@ fn trim(bytes: &[u8]) -> &[u8] {
         .map_or(&[], |(start, end)| &bytes[start..=end])
 }
 
-/// Which of several cookies a server takes for one name.
+/// Which of several cookies with one name a server uses.
 #[derive(Clone, Copy)]
 pub(super) enum Choice {
-    /// The one of exactly that name that came first; all that fit a pattern, in the order of their names.
+    /// The first one of exactly this name; of a pattern all, in the order of their names.
     First,
-    /// The one that came last.
+    /// The last one.
     Last,
-    /// The first, without case.
+    /// The first one, without case.
     FirstCaseless,
-    /// The last, without case, behind a comma too.
+    /// The last one, without case, also behind a comma.
     LastCaseless,
 }
 
@@ -120,7 +121,7 @@ impl Choice {
         Self::LastCaseless,
     ];
 
-    /// The cookies that are taken.
+    /// The cookies that are used.
     pub(super) fn cookies<'a>(self, name: &NamePattern, request: &Request<'a>) -> Vec<Cookie<'a>> {
         let fits = |cookie: &Cookie<'a>| match self {
             Self::First | Self::Last => !cookie.is_after_comma && name.matches(&cookie.name()),
@@ -140,7 +141,7 @@ impl Choice {
     }
 }
 
-/// What servers make of one value. The first is what most of them do: it is decoded, and without balanced quotes.
+/// The readings of one value. The first is that of most servers: decoded, without balanced quotes.
 pub(super) type CookieReadings<'a> = SmallVec<[Cow<'a, str>; 1]>;
 
 /// Every reading of a cookie's value, each once.
@@ -210,8 +211,8 @@ fn strings_behind_j(text: &str) -> Vec<String> {
     strings
 }
 
-/// One spelling of a cookie's value, whatever encoding it came in: shops decode it, so a dead cookie must
-/// not live on as `%41…` or, in quotes, as `\101…`. A space and a plus are the same letter here, as in PHP.
+/// The usual spelling of a cookie's value: shops decode values, so a revoked cookie must be found as `%41…`, too, and in quotes
+/// as `\101…`. A space and a plus are the same letter, as in PHP.
 pub(in crate::request) fn cookie_value(value: Cow<'_, str>) -> Cow<'_, str> {
     if !value.contains(['%', ' ', '"', '\\']) {
         return value;
@@ -231,7 +232,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
     decoded
 }
 
-/// What quotes allow: `\"`, `\,` and `\101` (Python's cookies).
+/// Decodes the escapes in quotes: `\"`, `\,` and `\101` (Python's cookies).
 fn unescape(quoted: &str) -> String {
     let mut bare = Vec::with_capacity(quoted.len());
     let mut rest = quoted.as_bytes();

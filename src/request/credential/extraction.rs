@@ -1,4 +1,4 @@
-//! Takes the credentials out of a request: every place is examined on every request, in every spelling that a known server
+//! Extracts the credentials of a request: every place is examined on every request, in every spelling that a known server
 //! reads.
 
 use std::borrow::Cow;
@@ -19,19 +19,19 @@ use crate::request::calls::{Request, RequestView};
 use crate::request::payload::is_called;
 use crate::request::token::{TokenKind, has_jwt_shape, jwts_in};
 
-/// How many credentials are judged for one request: verifying is work, and no client needs as many.
+/// How many credentials are judged for one request: verifying costs time, and no client needs as many.
 const CREDENTIALS_MAX: usize = 16;
 
-/// A parameter that is repeated with shorter values is about something else, such as a filter of a page.
+/// A parameter that is repeated with shorter values is no credential, but for example a filter of a page.
 const REPEATED_BYTES_MIN: usize = 16;
 
-/// How many readings of them are looked up.
+/// How many readings of credentials are looked up for one request.
 const READINGS_MAX: usize = 96;
 
-/// Takes every credential out of a request, those of other occasions included: each of them may be dead.
+/// Extracts every credential of a request, also those that do not count on this occasion: each may be revoked.
 ///
-/// Of bodies, only what is looked for on this occasion: [`find_in_texts`] finds the rest. `token_of_path` is what a rule
-/// names as the token in the path. `counts`: whether what the places hold is counted.
+/// Of bodies, only places that count on this occasion are examined; [`find_in_texts`] finds the rest. `token_of_path`: the
+/// token that a rule finds in the path. `counts`: whether the contents of the places are counted.
 pub(in crate::request) fn extract_credentials<'a>(
     places: &'a [Place],
     occasion: Occasion,
@@ -102,9 +102,9 @@ pub(in crate::request) fn extract_credentials<'a>(
     Ok(found)
 }
 
-/// The same for places where tokens stood under a former configuration: what is found there can only be dead. What
-/// makes a request contradict itself now made no difference to a shop that looks elsewhere.
-#[cold] // so that the common path is laid out without it
+/// Extracts what stands in places of former configurations. It is looked up in the revocations and is otherwise no credential,
+/// so a request that contradicts itself there is not refused.
+#[cold] // keeps the common path small
 pub(in crate::request) fn extract_former<'a>(
     places: &'a [Place],
     occasion: Occasion,
@@ -115,7 +115,7 @@ pub(in crate::request) fn extract_former<'a>(
     taken.flatten().collect()
 }
 
-/// Standards 110: a header that `Connection` names would be judged here and never reach the shop.
+/// Standards 110: refuses a header that `Connection` names, because it would be judged here and not reach the shop.
 fn refuse_nominated(places: &[Place], request: &Request<'_>) -> Result<(), Refusal> {
     for line in request.head.headers.get_all(CONNECTION) {
         let Ok(line) = line.to_str() else {
@@ -137,7 +137,7 @@ fn refuse_nominated(places: &[Place], request: &Request<'_>) -> Result<(), Refus
     Ok(())
 }
 
-/// How far the value of a cookie of that name can be trusted to be a token of a place; `None`: it is none.
+/// How certain it is that a cookie of this name is a token of a place; `None`: it is none.
 fn certainty_of(name: &str, cookie: &Cookie<'_>, place: &Place) -> Option<Certainty> {
     if let Some(parameter) = place.carrier.parameter() {
         let name = percent_decode_str(name).decode_utf8_lossy();
@@ -160,7 +160,7 @@ fn certainty_of(name: &str, cookie: &Cookie<'_>, place: &Place) -> Option<Certai
     })
 }
 
-/// Takes credentials out of one request.
+/// Extracts the credentials of one request.
 struct Extractor<'a> {
     places: &'a [Place],
     occasion: Occasion,
@@ -200,7 +200,7 @@ impl<'a> Extractor<'a> {
         }
     }
 
-    /// What stands behind a scheme is one token, to its last letter.
+    /// Adds what stands behind a scheme: one token, to its last letter.
     fn add_bearer(&mut self, place: &'a Place, token: &'a str) -> Result<(), Refusal> {
         if place.spelling.is_plain() {
             if is_no_text(token) {
@@ -214,7 +214,7 @@ impl<'a> Extractor<'a> {
         self.add_values(place, [(Cow::Borrowed(token), Certainty::Exact)])
     }
 
-    /// A line that is about nothing of ours: JWTs in it are credentials all the same, whatever stands before them.
+    /// Adds what stands in a line with another scheme: JWTs count as credentials behind any scheme.
     fn add_foreign(&mut self, place: &'a Place, line: &'a str) -> Result<(), Refusal> {
         let word = header::only_word(line)?;
         let jwts = jwts_in(line);
@@ -246,7 +246,7 @@ impl<'a> Extractor<'a> {
         Ok(())
     }
 
-    /// A parameter where it belongs, and in every other carrier that frameworks merge with that.
+    /// Adds the values of a parameter: from its own carrier, and from the carriers that frameworks merge with it.
     fn add_parameter(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
         let name = place.carrier.parameter();
         if let Some(name) = name {
@@ -272,8 +272,8 @@ impl<'a> Extractor<'a> {
         Ok(())
     }
 
-    /// A cookie's value where frameworks merge parameters with cookies (PHP's `$_REQUEST`, ASP's `Request`), or take
-    /// a session from the path. There it can only be found dead.
+    /// Adds values of a cookie's name from the query, where frameworks merge parameters with cookies (PHP's `$_REQUEST`, ASP's
+    /// `Request`), and from the path. They are looked up in the revocations only.
     fn add_merged(
         &mut self,
         place: &'a Place,
@@ -297,12 +297,12 @@ impl<'a> Extractor<'a> {
             .iter()
             .filter(|(text, is_common)| *is_common && is_plausible(text));
         if is_own_carrier && !place.is_former() && common.count() > 1 {
-            return Err(Refusal::TwoCredentials); // RFC 6749 section 3.1: it repeats the parameter
+            return Err(Refusal::TwoCredentials); // RFC 6749 section 3.1: no parameter may be repeated
         }
         let certainty = |is_common| match (is_common, is_own_carrier) {
             (true, true) => Certainty::Exact,
             (true, false) => Certainty::Respelled,
-            (false, _) => Certainty::Foreign, // it may be a part that others have, too
+            (false, _) => Certainty::Foreign, // other clients may send the same part
         };
         let values = values.into_iter();
         self.add_values(
@@ -324,7 +324,7 @@ impl<'a> Extractor<'a> {
                 let readings = cookie::value_readings(cookie.value).into_iter().enumerate();
                 let values = readings.map(|(at, text)| match at {
                     0 => (text, first),
-                    _ => (text, Certainty::Foreign), // it may be a part that others have, too
+                    _ => (text, Certainty::Foreign), // other clients may send the same part
                 });
                 self.add_texts(place, values, &[cookie.segment])?;
             }
@@ -336,7 +336,7 @@ impl<'a> Extractor<'a> {
         Ok(())
     }
 
-    /// One token in several cookies: their values one after the other, in the order of the configuration.
+    /// Adds a token that is split into several cookies: their values joined in the order of the configuration.
     fn add_joined(&mut self, place: &'a Place, request: &Request<'a>) -> Result<(), Refusal> {
         let Carrier::Cookie { name, join } = &place.carrier else {
             return Ok(());
@@ -375,7 +375,7 @@ impl<'a> Extractor<'a> {
         self.add_texts(place, values, &[])
     }
 
-    /// Takes what stands in the readings of one value, the exact one first.
+    /// Adds the readings of one value, the exact one first.
     fn add_texts(
         &mut self,
         place: &'a Place,
@@ -406,14 +406,14 @@ impl<'a> Extractor<'a> {
                 self.add_text(place, text, certainty, segments)?;
             }
             if is_one_of_many && certainty == Certainty::Exact && place.kind == TokenKind::Opaque {
-                // It is not known which of them is the token: the whole value is one, then.
+                // It is not known which of them is the token, so the whole value counts as one.
                 self.add_text(place, value, certainty, segments)?;
             }
         }
         if is_own_value && self.found.len() == before {
             self.note_unreadable(place);
         }
-        // What was revoked before the operator said what is wrapped around it.
+        // The whole value may have been revoked before `decode` was configured.
         for value in wrapped {
             let kind = (TokenKind::Opaque, Certainty::Foreign);
             self.push(place, value, None, kind, segments);
@@ -438,7 +438,7 @@ impl<'a> Extractor<'a> {
             && place.carrier.parameter().is_some()
             && !has_jwt_shape(&text)
         {
-            return Ok(()); // to no parser it is a JWT: a guest's link may carry another token
+            return Ok(()); // no parser reads a JWT from it: a guest's link may carry another token
         }
         let key = match key {
             None => return Ok(()),
@@ -457,7 +457,7 @@ impl<'a> Extractor<'a> {
         Ok(())
     }
 
-    /// The JWTs in a text. Where the pattern says which part of it is the token, that one has to be good.
+    /// Adds the JWTs in a text. A part that the pattern names as the token must be valid.
     fn add_jwts(
         &mut self,
         place: &'a Place,
@@ -485,8 +485,8 @@ impl<'a> Extractor<'a> {
         !jwts.is_empty()
     }
 
-    /// Adds a credential. A text that was found in another reading is one, and stands as the better of the two; where it
-    /// is exact it is kept for each place, for a bearer must not come twice.
+    /// Adds a credential. Of several readings with the same text the most certain one is kept; exact ones are kept for each
+    /// place, because a bearer must not be sent twice.
     fn push(
         &mut self,
         place: &'a Place,

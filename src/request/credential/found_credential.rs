@@ -1,4 +1,4 @@
-//! One credential as it came.
+//! A credential of a request, and how certain it is that the shop reads it so.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,35 +10,35 @@ use super::place::{Occasion, Place};
 use crate::request::answers::Refusal;
 use crate::request::token::{Flaw, TokenKind, has_jwt_shape};
 
-/// One credential as it came.
+/// A credential of a request.
 pub struct Credential<'a> {
     /// Where it was found.
     pub place: &'a Place,
-    /// Its value, decoded where the carrier encodes.
+    /// Its value, decoded as its carrier demands.
     pub text: Cow<'a, str>,
     /// Its token key, if that is not the whole text.
     pub(in crate::request) key: Option<Box<str>>,
-    /// What it is taken for.
+    /// Its kind.
     pub(in crate::request) kind: TokenKind,
-    /// How far it can be trusted to be what the shop would read.
+    /// How certain it is that the shop would read this.
     pub(in crate::request) certainty: Certainty,
-    /// The pieces of the `Cookie` lines that hold it.
+    /// The segments of the `Cookie` lines that hold it.
     pub(in crate::request) segments: Segments<'a>,
 }
 
-/// Pieces of `Cookie` lines, each what stands between two semicolons.
+/// Segments of `Cookie` lines: what stands between two semicolons.
 pub(in crate::request) type Segments<'a> = SmallVec<[&'a [u8]; 1]>;
 
-/// How far a text can be trusted to be the token that the shop would read.
+/// How certain it is that a text is the token that the shop would read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::request) enum Certainty {
-    /// It stands where it belongs: it must be good.
+    /// It stands in its place. It must be valid.
     Exact,
-    /// One of several tokens in one value: it must be good, unless another issuer signed it.
+    /// One of several tokens in one value. It must be valid, unless another issuer signed it.
     Embedded,
-    /// Only some servers would read it so: it counts if it is good, and is refused only if it is dead.
+    /// Only some servers would read it so. It counts if it is valid, and is refused only if it is revoked.
     Respelled,
-    /// Behind a scheme that no place names: it can be found dead, and is no credential otherwise.
+    /// It may be unrelated, such as behind a scheme of no place. It is refused if it is revoked, and otherwise ignored.
     Foreign,
 }
 
@@ -49,19 +49,19 @@ impl fmt::Debug for Credential<'_> {
 }
 
 impl Credential<'_> {
-    /// Whether it counts as a credential on this occasion. Otherwise it can only be found dead.
+    /// Whether it counts as a credential on this occasion. Otherwise it is only looked up in the revocations.
     pub(in crate::request) fn counts_at(&self, occasion: Occasion) -> bool {
         self.certainty != Certainty::Foreign && self.place.at.include(occasion)
     }
 
-    /// Whether what is wrong with it does not matter: other servers read it differently, or another issuer signed it.
+    /// Whether its fault is ignored: other servers read it differently, or another issuer signed it.
     pub(in crate::request) fn is_ignored(&self, refusal: Refusal, counts: bool) -> bool {
         if matches!(refusal, Refusal::Revoked { .. }) {
             return false;
         }
-        // A key that another issuer's token names is none to wait for.
+        // A missing key of another issuer's token is not waited for.
         if refusal.is_passing() && refusal != Refusal::KeyPending {
-            return false; // it can't be said yet whether it is dead
+            return false; // it is not known yet whether it is revoked
         }
         let is_ours = !matches!(refusal, Refusal::Unverifiable(flaw)
             if flaw.is_undecided() || flaw == Flaw::Issuer);
@@ -73,7 +73,7 @@ impl Credential<'_> {
         !(counts && is_fault)
     }
 
-    /// Counts what its place held. Other readings of the same value are not counted.
+    /// Counts whether its place held a token. Other readings of the same value are not counted.
     pub(in crate::request) fn count_in_place(&self, refusal: Option<&Refusal>) {
         let counts = &self.place.counts;
         match (self.certainty, refusal) {
@@ -91,8 +91,8 @@ impl Credential<'_> {
         !self.segments.is_empty()
     }
 
-    /// Whether a shop that looks for the scheme anywhere in the line would find another credential inside
-    /// this one. Only asked of those that do not verify: in a long token the letters may stand by chance.
+    /// Whether a shop that looks for the scheme anywhere in the line would find another credential inside this one. Called only
+    /// for tokens that do not verify: in a long token the letters may stand by chance.
     pub(in crate::request) fn hides_another(&self) -> bool {
         let schemes = self.place.carrier.schemes().unwrap_or_default();
         let hides = |scheme: &String| header::hides(&self.text, scheme);
@@ -104,7 +104,7 @@ impl Credential<'_> {
         self.certainty == Certainty::Exact && self.place.is_bearer()
     }
 
-    /// Whether it could stand in the place of another one: then the two contradict each other, if they differ.
+    /// Whether either could stand in the place of the other: then a request with both contradicts itself.
     pub(super) fn contradicts(&self, other: &Self) -> bool {
         let fits = |place: &Place, text: &str| matches!(place.spelling.key(text), Ok(Some(_)));
         has_jwt_shape(&self.text) == has_jwt_shape(&other.text)

@@ -1,4 +1,4 @@
-//! Credentials in headers: behind a scheme, bare, or behind anything else if they look like a JWT.
+//! Credentials in headers: behind a scheme, or as the whole value.
 
 use http::HeaderName;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
@@ -10,13 +10,13 @@ use crate::request::answers::Refusal;
 use crate::request::calls::Request;
 use crate::request::payload::is_spelling_of;
 
-/// The only line of a header. A name with underscores counts too: to a CGI shop it is the same header.
+/// The only line of a header. A name with underscores counts, too: with CGI it is the same header.
 pub(super) fn only_line<'a>(
     name: &HeaderName,
     request: &Request<'a>,
 ) -> Result<Option<&'a str>, Refusal> {
     let mut only = None;
-    let length = name.as_str().len(); // first: few headers are as long
+    let length = name.as_str().len(); // cheap to compare first
     for (given, line) in &request.head.headers {
         if given.as_str().len() == length && is_spelling_of(given, name) {
             if only.is_some() {
@@ -29,13 +29,13 @@ pub(super) fn only_line<'a>(
     Ok(only)
 }
 
-/// What a line is to a place.
+/// What a line holds for a place.
 pub(super) enum LineReading<'a> {
-    /// It carries this token, or an empty one.
+    /// This token, which may be empty.
     Token(&'a str),
-    /// It carries something that this place is not about.
+    /// A credential of another kind.
     Foreign,
-    /// Another place of the same header is about it.
+    /// A credential of another place of the same header.
     Elsewhere,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn behind_scheme<'a>(
     if is_one_of(schemes, scheme) {
         let token = rest.trim_start_matches(' ');
         return match token {
-            "" => Ok(LineReading::Token("")), // a guest, as to the shops that were asked
+            "" => Ok(LineReading::Token("")), // a guest, to all shops that were tried
             _ if memchr::memchr(b',', token.as_bytes()).is_some() => Err(Refusal::TwoCredentials),
             _ if is_token(token) => Ok(LineReading::Token(token)),
             _ => Err(Refusal::MalformedCredential),
@@ -71,7 +71,7 @@ pub(super) fn behind_scheme<'a>(
     Ok(LineReading::Foreign)
 }
 
-/// The whole value of a header, where no place of the same header is about its scheme.
+/// The whole value of a header, where no place of the same header has its scheme.
 pub(super) fn whole_value<'a>(
     line: &'a str,
     place: &Place,
@@ -82,13 +82,13 @@ pub(super) fn whole_value<'a>(
         schemes.is_some_and(|schemes| is_one_of(schemes, line))
     };
     if siblings(place, places).any(is_scheme) {
-        return Ok(LineReading::Elsewhere); // a scheme with nothing behind it
+        return Ok(LineReading::Elsewhere); // a scheme without a token
     }
     if line.is_empty() || is_token(line) && !line.contains(',') {
         return Ok(LineReading::Token(line));
     }
     if siblings(place, places).next().is_some() {
-        return Ok(LineReading::Elsewhere); // it says what becomes of schemes
+        return Ok(LineReading::Elsewhere); // the places with schemes decide
     }
     if line.contains(',') {
         return Err(Refusal::TwoCredentials);
@@ -111,12 +111,12 @@ fn is_one_of(schemes: &[String], scheme: &str) -> bool {
 /// How many words a foreign credential may have; Digest has some thirty.
 const WORDS_MAX: usize = 128;
 
-/// No opaque token is shorter; names of schemes and the like are.
+/// Opaque tokens have at least as many bytes; names of schemes have fewer.
 const OPAQUE_BYTES_MIN: usize = 20;
 
-/// The only long word of a foreign credential, behind its scheme: many a shop takes it whatever the scheme is.
+/// The only long word of a foreign credential, behind its scheme: many shops accept a token behind any scheme.
 ///
-/// No others: what is known by its text alone can be revoked by any client that knows the text, and every client
+/// Shorter and further words are left out: any client could revoke an opaque token whose text it knows, and every client
 /// knows `Basic` or the name of a realm.
 pub(super) fn only_word(line: &str) -> Result<Option<&str>, Refusal> {
     let separators = [' ', '\t', ',', ';', '"', '='];
@@ -132,17 +132,17 @@ pub(super) fn only_word(line: &str) -> Result<Option<&str>, Refusal> {
     Ok((is_one_word && only.len() >= OPAQUE_BYTES_MIN).then_some(only))
 }
 
-/// One word of visible characters. Wider than b64token, for shops hand out others (Sanctum's have a `|`).
+/// Whether a text is one word of visible characters. Wider than b64token, because tokens of Sanctum hold a `|`.
 fn is_token(text: &str) -> bool {
-    // Without a way out: so it takes many bytes at a time, and a good token is read to its end anyway.
+    // Without an early return, so that it is vectorised; a valid token is read to its end anyway.
     let is_odd = |odd, byte: u8| odd | !byte.is_ascii_graphic();
     !text.is_empty() && !text.bytes().fold(false, is_odd)
 }
 
 /// Whether a shop that looks for a scheme anywhere in the value would find it there.
 ///
-/// Some do: one PHP library takes the last "bearer" of the line, in any case, and what follows.
-/// A short scheme must stand as a word, or too many Basic credentials would hide one by chance.
+/// One PHP library uses what follows the last "bearer" of the line, in any case. A short scheme must be a word of its own:
+/// otherwise many Basic credentials would hold one by chance.
 pub(super) fn hides(line: &str, scheme: &str) -> bool {
     let (line, scheme) = (line.to_ascii_lowercase(), scheme.to_ascii_lowercase());
     if scheme.len() >= 6 {

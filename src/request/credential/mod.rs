@@ -1,4 +1,4 @@
-//! The credentials a request carries: where they travel, in which spellings, and how they are taken out.
+//! The credentials of a request: where they stand, how they are written, and how they are extracted.
 
 mod found_credential;
 mod cookie;

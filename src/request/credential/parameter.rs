@@ -1,5 +1,5 @@
-//! Credentials in parameters: of a query, a form, a multipart body or a JSON body. Frameworks merge them, so each is
-//! looked for in all of them.
+//! Credentials in parameters of a query, a form, a multipart body or a JSON body. Frameworks merge them, so each is looked up in
+//! all of them.
 
 use std::borrow::Cow;
 
@@ -19,9 +19,9 @@ pub(super) type Values<'a> = SmallVec<[(Cow<'a, str>, bool); 1]>;
 
 /// The pairs of a query or a form, decoded once for all places that look for one of them.
 pub(super) struct ParameterPairs<'a> {
-    /// Parted by `&`, as every parser does.
+    /// Split at `&`, as every parser does.
     common: Decoded<'a>,
-    /// Parted by `;` too, as some do; empty where that makes no difference.
+    /// Also split at `;`, as some parsers do; empty where that makes no difference.
     parted: Decoded<'a>,
 }
 
@@ -51,7 +51,7 @@ impl<'a> ParameterPairs<'a> {
     }
 }
 
-/// The pair in a piece. Most have nothing to decode.
+/// The pair in a piece. Most need no decoding.
 fn decoded(piece: &[u8]) -> Option<Pair<'_>> {
     let is_plain = |byte: &u8| byte.is_ascii() && !matches!(byte, b'%' | b'+');
     if !piece.iter().all(is_plain) {
@@ -83,7 +83,7 @@ pub(super) fn values_in_path(is_name: impl Fn(&str) -> bool, path: &str) -> Valu
     values
 }
 
-/// A decoded value; and what it is to servers that decode twice, or `%u0041` as old ASP does.
+/// Adds a decoded value, and its readings by servers that decode twice, or decode `%u0041` as old ASP does.
 fn add_readings<'a>(value: Cow<'a, str>, is_common: bool, values: &mut Values<'a>) {
     if value.is_empty() {
         return;
@@ -95,14 +95,14 @@ fn add_readings<'a>(value: Cow<'a, str>, is_common: bool, values: &mut Values<'a
     }
 }
 
-/// A value that is common and comes again is kept, too: then the parameter is repeated.
+/// Adds a value. A common value is kept each time, so that a repeated parameter is noticed.
 fn add<'a>(value: Cow<'a, str>, is_common: bool, values: &mut Values<'a>) {
     if is_common || !values.iter().any(|(known, _)| *known == value) {
         values.push((value, is_common));
     }
 }
 
-/// What a server makes of a decoded text that decodes it once more.
+/// The readings of a decoded text by servers that decode it again.
 pub(super) fn decoded_again(text: &str) -> [String; 2] {
     let twice = percent_decode_str(text).decode_utf8_lossy().into_owned();
     [twice, without_u(text)]
@@ -128,7 +128,7 @@ pub(super) fn without_u(text: &str) -> String {
     plain
 }
 
-/// The values of a field of a form or multipart body, whatever the body is said to be.
+/// The values of a field of a form or multipart body, whatever its `Content-Type`.
 pub(super) fn values_in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a> {
     let body = request.body.unwrap_or_default();
     let kind = content_type(request);
@@ -141,7 +141,7 @@ pub(super) fn values_in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a
                 add_readings(value, is_first, &mut values);
             }
         }
-        // Some servers go by another line of the header.
+        // Some servers use another line of the header.
         let pairs = form_urlencoded::parse(body).filter(|(given, _)| is_name(given));
         pairs.for_each(|(_, value)| add_readings(value, false, &mut values));
         return values;
@@ -153,7 +153,7 @@ pub(super) fn values_in_form<'a>(name: &str, request: &Request<'a>) -> Values<'a
     ParameterPairs::parse(body).values(is_name)
 }
 
-/// The values at a place of a JSON body, whatever the body is said to be.
+/// The values at a place of a JSON body, whatever its `Content-Type`.
 pub(super) fn values_in_json<'a>(
     pointer: &Pointer,
     request: &Request<'a>,
@@ -166,8 +166,7 @@ pub(super) fn values_in_json<'a>(
         return Ok(Values::new());
     }
     let Some(value) = json::parse(body) else {
-        // It claims to be JSON and is none, or it is JSON to others, with a name that stands twice: it could
-        // hide one from us alone.
+        // It claims to be JSON and is not, or it repeats a name: another parser could find a credential in it.
         let is_lax_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
         return if says_json || is_lax_json {
             Err(Refusal::MalformedCredential)
@@ -182,7 +181,7 @@ pub(super) fn values_in_json<'a>(
     Ok(values)
 }
 
-/// A text, a number as its text, and what stands in a list or an object where a text is wanted.
+/// Adds a text, a number as a text, and those inside a list or an object.
 fn add_texts(value: &Value, is_common: bool, values: &mut Values<'_>) {
     match value {
         Value::String(text) if !text.is_empty() => {

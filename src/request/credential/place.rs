@@ -1,4 +1,4 @@
-//! Where a credential may travel, and what it is taken for there.
+//! The places of a request that carry credentials.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -10,18 +10,18 @@ use super::spelling::Spelling;
 use crate::request::payload::{Pointer, is_spelling_of};
 use crate::request::token::TokenKind;
 
-/// Where a credential may travel, and what it is taken for.
+/// A place of a request that carries credentials.
 #[derive(Debug)]
 pub struct Place {
     /// The carrier.
     pub carrier: Carrier,
-    /// What its value is taken for.
+    /// The kind of its tokens.
     pub kind: TokenKind,
-    /// On which occasions it counts as a credential. A dead one is found on all of them.
+    /// The occasions on which its value counts as a credential. A revoked one is found on all of them.
     pub at: Occasions,
     /// How its values are written.
     pub spelling: Spelling,
-    /// What it held.
+    /// How often it held a token.
     pub counts: PlaceCounts,
 }
 
@@ -33,7 +33,7 @@ pub struct PlaceCounts {
     is_warned: AtomicBool,
 }
 
-/// After so many values without a token a place seems to protect nothing.
+/// After so many values without a token, the operator is warned about a place.
 const VALUES_WITHOUT_TOKEN: u64 = 100;
 
 impl PlaceCounts {
@@ -57,12 +57,12 @@ impl PlaceCounts {
         self.unreadable.load(Ordering::Relaxed)
     }
 
-    /// Whether it held many values, and never a token: it seems to protect nothing.
+    /// Whether it held many values and never a token: it is probably misconfigured.
     pub fn is_vain(&self) -> bool {
         self.tokens() == 0 && self.unreadable() >= VALUES_WITHOUT_TOKEN
     }
 
-    /// Whether that is to be told now; once.
+    /// Whether [`Self::is_vain`] is to be logged now; true once.
     pub fn is_newly_vain(&self) -> bool {
         self.is_vain() && !self.is_warned.swap(true, Ordering::Relaxed)
     }
@@ -101,7 +101,7 @@ pub enum Carrier {
     Subprotocol(NamePattern),
 }
 
-/// What a request is about, as far as it decides which credentials count.
+/// What decides which credentials of a request count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
     /// A logout, the shop's or our own.
@@ -131,7 +131,7 @@ impl Occasions {
         visit: true,
     };
 
-    /// None of them: it can only be found dead.
+    /// None of them: it is only looked up in the revocations.
     pub const NONE: Self = Self {
         logout: false,
         refresh: false,
@@ -167,28 +167,28 @@ impl Place {
         }
     }
 
-    /// Whether tokens stood here under a former configuration only.
+    /// Whether only a former configuration had this place.
     pub(in crate::request) fn is_former(&self) -> bool {
         self.at == Occasions::NONE
     }
 
-    /// Whether what it carries only accompanies the customer's own token, such as a refresh token.
+    /// Whether its token only accompanies the customer's own one, such as a refresh token.
     pub(in crate::request) fn is_accompanying(&self) -> bool {
         self.at != Occasions::ALL
     }
 
-    /// Whether a JWT that no key here can judge is taken for an opaque token: the shop alone knows it.
+    /// Whether a JWT that no key verifies counts as an opaque token, because only the shop knows it.
     pub(in crate::request) fn is_opaque_too(&self) -> bool {
         self.is_accompanying() && self.kind == TokenKind::Auto
     }
 
-    /// Whether it names a token for a logout alone, such as `id_token_hint`: that one may have expired
-    /// (`OpenID` Connect RP-Initiated Logout 1.0 section 2).
+    /// Whether its token is only for logouts, such as `id_token_hint`. It may have expired (`OpenID` Connect RP-Initiated Logout
+    /// 1.0 section 2).
     pub(in crate::request) fn is_hint(&self) -> bool {
         self.at == Occasions::LOGOUT
     }
 
-    /// Whether it carries the request's bearer: of these a request may use one only (RFC 6750 section 2).
+    /// Whether it carries the bearer of a request, of which there may be one only (RFC 6750 section 2).
     pub(super) fn is_bearer(&self) -> bool {
         if self.is_former() {
             return false;
@@ -203,7 +203,7 @@ impl Place {
         }
     }
 
-    /// Whether a value is nothing but one JWT, by a quick look.
+    /// Whether a value is exactly one JWT, by a quick check.
     pub(super) fn is_plain_jwt(&self, value: &str) -> bool {
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         self.kind != TokenKind::Opaque
@@ -230,7 +230,7 @@ impl Place {
 }
 
 impl Carrier {
-    /// The schemes behind which a header carries it; `None`: it carries it bare, or is no header.
+    /// The schemes of a header; `None`: the whole value is the credential, or it is not a header.
     pub fn schemes(&self) -> Option<&[String]> {
         if let Self::Schemed { schemes, .. } = self {
             Some(schemes)
@@ -239,7 +239,7 @@ impl Carrier {
         }
     }
 
-    /// Whether a browser sends it by itself, also for a foreign page.
+    /// Whether browsers send it by themselves, also for pages of other sites.
     pub fn is_ambient(&self) -> bool {
         matches!(self, Self::Cookie { .. })
     }
@@ -249,12 +249,12 @@ impl Carrier {
         matches!(self, Self::Json(_) | Self::Form(_) | Self::GraphQl(_))
     }
 
-    /// Whether one token of it stands in several cookies.
+    /// Whether a token is split into several cookies.
     pub(super) fn is_joined(&self) -> bool {
         matches!(self, Self::Cookie { join, .. } if !join.is_empty())
     }
 
-    /// The cookies that it stands in, if it is one.
+    /// The names of its cookies, if it is one.
     pub fn cookies(&self) -> impl Iterator<Item = &NamePattern> {
         let (first, others) = match self {
             Self::Cookie { name, join } => (Some(name), join.as_slice()),
@@ -270,7 +270,7 @@ impl Carrier {
         first.into_iter().chain(others)
     }
 
-    /// The name of the parameter that it is, if it is one at the top of what carries it.
+    /// The name of its parameter, if it is one at the top level.
     pub(in crate::request) fn parameter(&self) -> Option<&str> {
         match self {
             Self::Query(name) | Self::Form(name) => Some(name),
@@ -298,7 +298,7 @@ impl Carrier {
         }
     }
 
-    /// The header that it is, or stands in.
+    /// The header that holds it.
     pub fn header(&self) -> Option<&HeaderName> {
         match self {
             Self::Schemed { name, .. } | Self::Raw(name) => Some(name),

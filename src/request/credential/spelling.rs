@@ -1,4 +1,4 @@
-//! How a place writes its tokens: what is wrapped around them, what they look like, how loosely they are compared.
+//! How the tokens of a place are written: how they are wrapped, what they look like, how they are compared.
 
 use std::borrow::Cow;
 
@@ -16,51 +16,50 @@ use crate::request::answers::Refusal;
 /// How the values of a place are written.
 #[derive(Debug, Default)]
 pub struct Spelling {
-    /// What a token looks like, whole; a value that looks different is no credential. A group called `token` is the
-    /// part that the shop knows the token by.
+    /// What a whole token looks like; other values are not credentials. A group `token` is the token key.
     pub pattern: Option<Regex>,
-    /// What is wrapped around a token, the outermost first. A value without such a wrapping is taken as it is.
+    /// The wrappings around a token, the outermost first. A value that lacks one is used as it is.
     pub decode: Vec<Decoding>,
-    /// How loosely the shop compares tokens.
+    /// What the shop ignores when it compares tokens.
     pub fold: Fold,
 }
 
-/// Something that clients and servers wrap around a token.
+/// A wrapping around a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decoding {
-    /// `%41` for `A` (RFC 3986 section 2.1), beside the one layer that the carrier itself has.
+    /// Percent codes (RFC 3986 section 2.1), in addition to those of the carrier.
     Percent,
-    /// A JSON text, perhaps behind `j:` as Express writes it; every string in it may be the token.
+    /// JSON, with or without `j:` before it (Express); every string in it may be the token.
     Json,
-    /// Base64 of either alphabet, padded or not, perhaps behind `base64-` as Supabase writes it.
+    /// Base64 of either alphabet, padded or not, with or without `base64-` before it (Supabase).
     Base64,
     /// A signature behind the value: `s:VALUE.SIGNATURE` (cookie-signature) or `VALUE--SIGNATURE` (Rails).
     Signed,
 }
 
-/// How a shop compares tokens.
+/// What a shop ignores when it compares tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fold {
-    /// Without case, as the usual collations of `MySQL` do; these skip control characters, too.
+    /// Case, as the usual collations of `MySQL` do. They ignore control characters, too.
     pub case: bool,
-    /// Without white space around.
+    /// White space around it.
     pub trim: bool,
 }
 
-/// How many texts are taken out of one wrapped value.
+/// How many texts are unwrapped from one value.
 const WRAPPED_MAX: usize = 32;
 
-/// What a value may be, one text for each way to unwrap it; nearly always one.
+/// The texts in a wrapped value; nearly always one.
 pub(in crate::request) type Texts<'t> = SmallVec<[Cow<'t, str>; 1]>;
 
 impl Spelling {
-    /// Whether values are tokens as they stand.
+    /// Whether values are tokens without further decoding.
     pub(in crate::request) fn is_plain(&self) -> bool {
         self.pattern.is_none() && self.decode.is_empty() && self.fold == Fold::default()
     }
 
-    /// What stands inside the wrappings of a value.
+    /// The texts inside the wrappings of a value.
     pub(in crate::request) fn unwrap<'t>(&self, value: Cow<'t, str>) -> Texts<'t> {
         let mut texts: Texts<'t> = smallvec![value];
         for decoding in &self.decode {
@@ -70,9 +69,9 @@ impl Spelling {
         texts
     }
 
-    /// The token key of a token with this text, if that is not the whole text: a part of it, or its folded form.
+    /// The token key of a token with this text: the text, a part of it, or its folded form.
     ///
-    /// `Ok(None)`: the text is no token of this place.
+    /// `Ok(None)`: the text is not a token of this place.
     pub(in crate::request) fn key<'t>(
         &self,
         text: &'t str,
@@ -85,7 +84,7 @@ impl Spelling {
         let Some(pattern) = &self.pattern else {
             return Ok((!folded.is_empty()).then_some(folded));
         };
-        // A pattern is written for the letters that the shop hands out, or for folded ones.
+        // A pattern may be written for the original letters or for folded ones.
         if let Some(part) = token_in(pattern, text) {
             return self.fold.apply(part).map(Some);
         }
@@ -97,7 +96,8 @@ impl Spelling {
 }
 
 impl Spelling {
-    /// Whether a collation could take a text beyond ASCII for a token: it skips a letter, or takes it for up to three.
+    /// Whether a collation could take a text with letters beyond ASCII for a token: it ignores such a letter, or compares it as
+    /// up to three others.
     fn could_fit(&self, text: &str) -> bool {
         const FOR_ONE: [&str; 7] = ["", "a", "aa", "aaa", "0", "00", "000"];
         let is_foreign = |letter: char| is_of_another_script(letter) || letter.is_whitespace();
@@ -121,8 +121,8 @@ impl Spelling {
     }
 }
 
-/// Letters that no collation takes for a Latin letter or a digit: Greek, Cyrillic, Hebrew, Arabic, kana, Han, Hangul; and
-/// what stands for bytes that are no text.
+/// Letters that no collation compares as a Latin letter or a digit: Greek, Cyrillic, Hebrew, Arabic, kana, Han, Hangul; and
+/// the replacement of invalid bytes.
 fn is_of_another_script(letter: char) -> bool {
     matches!(
         letter,
@@ -136,10 +136,10 @@ fn is_of_another_script(letter: char) -> bool {
     )
 }
 
-/// The group of a pattern that is the token.
+/// The name of the group that is the token key.
 const TOKEN_GROUP: &str = "token";
 
-/// The token in a text that a pattern fits: its group `token`, else all of it.
+/// The token key in a text that fits a pattern: the group `token`, else the whole text.
 pub(in crate::request) fn token_in<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str> {
     if pattern.captures_len() == 1 {
         return pattern.is_match(text).then_some(text);
@@ -148,8 +148,8 @@ pub(in crate::request) fn token_in<'t>(pattern: &Regex, text: &'t str) -> Option
     Some(found.name(TOKEN_GROUP).map_or(text, |part| part.as_str()))
 }
 
-/// Whether a text is what a script makes of a value that is no string (ECMA-262 section 7.1.17): of nothing, of a switch
-/// or of an object. Clients without a token send it, all of them the same.
+/// Whether a text is what a script writes for a missing value, a boolean or an object (ECMA-262 section 7.1.17). All clients
+/// without a token send the same text.
 pub(in crate::request) fn is_no_text(text: &str) -> bool {
     const UNDEFINED: &str = "undefined";
     const OBJECT: &str = "[object Object]";
@@ -158,11 +158,11 @@ pub(in crate::request) fn is_no_text(text: &str) -> bool {
         || text.len() <= OBJECT.len() && (is_literal(text) || [UNDEFINED, OBJECT].contains(&text))
 }
 
-/// What databases and frameworks strip: white space, and what Laravel counts as such.
+/// Without what databases and frameworks strip: white space, and what Laravel counts as such.
 pub(in crate::request) fn trimmed(text: &str) -> &str {
     let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
     if is_graphic(text.as_bytes().first()) && is_graphic(text.as_bytes().last()) {
-        return text; // as nearly always
+        return text; // nearly always
     }
     text.trim_matches(|letter: char| {
         letter.is_whitespace() || matches!(letter, '\0' | '\u{feff}' | '\u{200b}' | '\u{200e}')
@@ -172,8 +172,8 @@ pub(in crate::request) fn trimmed(text: &str) -> &str {
 impl Fold {
     /// The form in which texts are compared.
     ///
-    /// Where case does not count, a text beyond ASCII is refused: collations take accented and wide letters for plain
-    /// ones, and no token that is made of letters and digits has any.
+    /// Where case is ignored, letters beyond ASCII are refused: collations compare accented and wide letters as plain ones,
+    /// and tokens hold none.
     pub(in crate::request) fn apply(self, text: &str) -> Result<Cow<'_, str>, Refusal> {
         let text = if self.trim || self.case {
             trimmed(text)
@@ -212,8 +212,7 @@ fn percent(text: &str) -> Option<String> {
         .then(|| percent_decode_str(text).decode_utf8_lossy().into_owned())
 }
 
-/// The string that a JSON text is, else every string in it, found as laxer parsers find them; the text itself where
-/// there is none.
+/// The strings in a JSON text, found as lax parsers find them; the text itself, if there are none.
 fn json(text: Cow<'_, str>) -> Texts<'_> {
     let written = text.strip_prefix("j:").unwrap_or(&text);
     let mut strings = Texts::new();
@@ -234,11 +233,11 @@ const LAX: GeneralPurposeConfig = NO_PAD.with_decode_allow_trailing_bits(true);
 
 fn base64(text: &str) -> Option<String> {
     let written = text.strip_prefix("base64-").unwrap_or(text);
-    // Lax decoders skip what is no letter of theirs.
+    // Lax decoders ignore other characters.
     let is_letter = |letter: &char| letter.is_ascii_alphanumeric() || "+/-_".contains(*letter);
     let mut written: String = written.chars().filter(is_letter).collect();
     if written.len() % 4 == 1 {
-        written.pop(); // six bits are no byte
+        written.pop(); // six bits are less than a byte
     }
     let engines = [&STANDARD, &URL_SAFE].map(|alphabet| GeneralPurpose::new(alphabet, LAX));
     let bytes = engines

@@ -1,5 +1,5 @@
-//! JSON read strictly: a name that stands twice in an object is an error, for two parsers could disagree
-//! on which one counts (RFC 7519 section 4, RFC 7515 section 4).
+//! Strict JSON: a repeated name in an object is an error, because parsers disagree about which one counts (RFC 7519 section 4,
+//! RFC 7515 section 4).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// The value that `text` says, whole and without a repeated name.
+/// The value of a text, without repeated names and without anything behind it.
 ///
 /// Depth is bounded by `serde_json` (128).
 pub(in crate::request) fn parse(text: &[u8]) -> Option<Value> {
@@ -16,18 +16,18 @@ pub(in crate::request) fn parse(text: &[u8]) -> Option<Value> {
         .map(|strict| strict.0)
 }
 
-/// As [`parse`], for what a shop answers: behind a byte order mark, too, as browsers read it (the Encoding Standard, "UTF-8
+/// [`parse`] for the answer of a shop: it may begin with a byte order mark, as for browsers (the Encoding Standard, "UTF-8
 /// decode").
 pub(in crate::request) fn parse_answer(text: &[u8]) -> Option<Value> {
     parse(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
 }
 
-/// What stands for half of a surrogate pair that an escape names alone: no character of any text.
+/// Replaces half of a surrogate pair that an escape names alone. No text holds this character.
 pub(in crate::request) const NO_CHARACTER: char = '\u{ffff}';
 
-/// As [`parse`], for parts of a token. Parsers disagree about an escape such as `\ud800`, which names half a
-/// character: some refuse it, others take it for something. In a text that is not asked for it does no harm, and here it
-/// becomes [`NO_CHARACTER`]; in a name it could hide a claim, and is an error.
+/// [`parse`] for parts of a token. Parsers disagree about an escape such as `\ud800`, which names half a surrogate pair: some
+/// refuse it, others replace it. In a value it becomes [`NO_CHARACTER`], which claims refuse; in a name it could hide a
+/// claim, and is an error.
 pub(in crate::request) fn parse_part(text: &[u8]) -> Option<Value> {
     parse(text).or_else(|| match with_whole_characters(text) {
         Cow::Borrowed(_) => None,
@@ -35,7 +35,7 @@ pub(in crate::request) fn parse_part(text: &[u8]) -> Option<Value> {
     })
 }
 
-/// The same with another escape in the place of each that names half a character.
+/// The text with every escape of half a surrogate pair replaced.
 fn with_whole_characters(text: &[u8]) -> Cow<'_, [u8]> {
     let mut text = Cow::Borrowed(text);
     let mut place = 0;
@@ -58,7 +58,7 @@ fn with_whole_characters(text: &[u8]) -> Cow<'_, [u8]> {
     text
 }
 
-/// The number of the escape `\uXXXX` that stands there.
+/// The number of the escape `\uXXXX` at a position.
 fn unit_at(text: &[u8], at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
     let are_hex = digits.iter().all(u8::is_ascii_hexdigit);
@@ -76,7 +76,7 @@ fn has_whole_names(value: &Value) -> bool {
     }
 }
 
-/// Where a value stands in a JSON document (RFC 6901).
+/// A JSON pointer (RFC 6901).
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Pointer(String);
 
@@ -90,7 +90,7 @@ impl Pointer {
         }
     }
 
-    /// The value there; `null` is as good as none.
+    /// The value there; `None`: missing or `null`.
     pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         value.pointer(&self.0).filter(|found| !found.is_null())
     }
@@ -103,7 +103,7 @@ impl fmt::Display for Pointer {
 }
 
 impl Pointer {
-    /// The name of the member that it points to, where that stands at the top.
+    /// The name, if it points to a member of the top object.
     pub(in crate::request) fn only_segment(&self) -> Option<&str> {
         let name = self.0.strip_prefix('/')?;
         memchr::memchr2(b'/', b'~', name.as_bytes())
@@ -111,14 +111,14 @@ impl Pointer {
             .then_some(name)
     }
 
-    /// The names on the way there.
+    /// The names of its segments.
     pub(in crate::request) fn segments(&self) -> Vec<String> {
         let segments = self.0.split('/').skip(1);
         let names = segments.map(|segment| segment.replace("~1", "/").replace("~0", "~"));
         names.collect()
     }
 
-    /// Every value there for a shop that compares names without case; `null` is as good as none.
+    /// Every value there for a shop that compares names without case, except `null`.
     pub(in crate::request) fn find_all<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
         let mut found = vec![value];
         for name in self.segments() {

@@ -1,17 +1,16 @@
-//! JSON as the laxest server reads it: every one of several members of a name counts, and what follows a whole value
-//! does not.
+//! JSON as the laxest server reads it: of members with one name each counts, and what follows a whole value is ignored.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// A value, of which nothing is thrown away.
+/// A value with all its members, repeated ones included.
 pub(in crate::request) enum LaxValue {
-    /// What has a text: a string, a number, true or false.
+    /// A string, a number, true or false, as a text.
     Scalar(String),
     /// The items of an array.
     Items(Vec<Self>),
-    /// The members of an object, as they came.
+    /// The members of an object, in their order.
     Members(Vec<(String, Self)>),
     /// Null.
     Nothing,
@@ -24,7 +23,7 @@ impl LaxValue {
         Self::deserialize(&mut serde_json::Deserializer::from_slice(text)).ok()
     }
 
-    /// Hands over every text at a place, and those of a list that stands there.
+    /// Calls `take` with every text at a place, and with those of a list there.
     pub(in crate::request) fn visit_at<'v>(
         &'v self,
         place: &[&str],

@@ -11,7 +11,7 @@ use memchr::memmem;
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
-/// Pads or does not, as mail clients do.
+/// With or without padding, as mail clients write it.
 const LAX: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -19,14 +19,14 @@ const LAX: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// All readings of one text.
+/// The different readings of one text.
 type TextReadings<T> = SmallVec<[T; 2]>;
 
-/// Every field of a body as a pair of name and value, parts with a file name included.
+/// The name and value of every field of a body, also of parts with a file name.
 ///
-/// Parsers differ in what is the boundary, where a part ends, what its name is and how its value is decoded. A part that
-/// they read differently comes once for each reading, so compare values, do not count them. A part without a name has the
-/// name `""`. `content_type` must have its letters as they came: boundaries are compared with case.
+/// Parsers differ about the boundary, the end of a part, its name and the decoding of its value. A part is returned once for
+/// each reading, so compare the values and do not count them. A part without a name has the name `""`. `content_type` must be
+/// in its original case, because boundaries are compared with case.
 pub(in crate::request) fn fields<'a>(
     content_type: &str,
     body: &'a [u8],
@@ -44,8 +44,8 @@ pub(in crate::request) fn fields<'a>(
         })
 }
 
-/// What any parser would take as the boundary, without repeats: of the parameter (PHP searches the word, Rack takes the last one, others
-/// parse), and of the first line that could be a delimiter, whatever the header says.
+/// The boundaries that parsers may use, each once: from the parameter (PHP searches for the word, Rack takes the last one,
+/// others parse), and from the first line that could be a delimiter, whatever the header says.
 fn boundaries(content_type: &str, body: &[u8]) -> Vec<Vec<u8>> {
     let mentions = BoundaryMention::find_all(content_type);
     let readers: [fn(&BoundaryMention) -> bool; 4] = [
@@ -80,7 +80,7 @@ fn boundaries(content_type: &str, body: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// The word `boundary` in a header.
+/// An occurrence of the word `boundary` in a header.
 struct BoundaryMention {
     end: usize,
     is_parameter: bool,
@@ -106,8 +106,8 @@ impl BoundaryMention {
     }
 }
 
-/// The bytes between delimiters: as parsers have it that want a delimiter at the beginning of a line, and, where that differs, as those
-/// that find one anywhere (Django).
+/// The bytes between delimiters: for parsers that expect a delimiter at the beginning of a line, and, where that differs, for
+/// those that find one anywhere (Django).
 fn part_ranges(boundary: &[u8], body: &[u8]) -> Vec<Range<usize>> {
     let delimiter = [b"--", boundary].concat();
     let starts_line = |at: &usize| *at == 0 || body[*at - 1] == b'\n';
@@ -132,7 +132,7 @@ struct BodyPart<'a> {
 }
 
 impl<'a> BodyPart<'a> {
-    /// Of what stands behind a delimiter: the rest of its line, header lines, an empty line, content.
+    /// Parses what follows a delimiter: the rest of its line, header lines, an empty line, the content.
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (_padding, mut rest) = split_line(bytes)?;
         let mut headers: Vec<(String, String)> = Vec::new();
@@ -163,7 +163,7 @@ impl<'a> BodyPart<'a> {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Without a name the file's name is one, or the content's id (Rack).
+    /// The readings of its name. Rack takes the file name or the content id where there is no name.
     fn names(&self) -> TextReadings<String> {
         let mut proper = TextReadings::new();
         let mut other = TextReadings::new();
@@ -191,8 +191,8 @@ impl<'a> BodyPart<'a> {
         names
     }
 
-    /// As it stands (PHP, busboy, Rack); with its transfer encoding undone (Django, formidable, multiparty); and of UTF-16 the
-    /// letters (busboy): what a token is made of has a zero byte beside it there.
+    /// The readings of its value: as it stands (PHP, busboy, Rack); with its transfer encoding decoded (Django, formidable,
+    /// multiparty); and decoded from UTF-16 (busboy), where every letter of a token has a zero byte beside it.
     fn values(&self) -> TextReadings<Cow<'a, str>> {
         let mut values = TextReadings::new();
         values.push(String::from_utf8_lossy(self.content));
@@ -223,8 +223,8 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[end + 1..]))
 }
 
-/// What a parameter is, of the text behind its name: quoted or not, up to any end that a parser knows, encoded or not. Nothing if this is
-/// no parameter.
+/// The readings of a parameter's value, from the text behind its name: quoted or not, up to each end that some parser knows,
+/// encoded or not. Empty if this is not a parameter.
 fn parameter_values(behind_name: &str) -> TextReadings<String> {
     let mut readings = TextReadings::new();
     // RFC 2231: `name*=charset'language'value`, and `name*0=`.
@@ -264,7 +264,7 @@ fn parameter_values(behind_name: &str) -> TextReadings<String> {
     readings
 }
 
-/// What stands before the closing quote: with backslashes as they are, and without.
+/// The text before the closing quote: with backslashes as they are, and with escapes decoded.
 fn read_quoted(text: &str, quote: char) -> (String, String) {
     let mut raw = String::new();
     let mut unescaped = String::new();
@@ -300,7 +300,7 @@ fn decode_encoded_word(text: &str) -> Option<String> {
     Some(lossy_text(&decoded))
 }
 
-/// What is no letter of base64 is passed over, as MIME wants it.
+/// Characters outside the base64 alphabet are ignored, as MIME demands.
 fn decode_base64(bytes: &[u8]) -> Option<Vec<u8>> {
     let is_letter = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/".contains(*byte);
     let mut letters: Vec<u8> = bytes.iter().filter(is_letter).copied().collect();

@@ -1,8 +1,8 @@
-//! What servers take for the same name, of headers and of parameters.
+//! Which names of headers and parameters servers take for the same.
 
 use http::HeaderName;
 
-/// Whether a header is `name` to a server: servers behind CGI know it with underscores, too.
+/// Whether a server may take a header for `name`: with CGI, underscores and hyphens are the same.
 pub(in crate::request) fn is_spelling_of(given: &HeaderName, name: &HeaderName) -> bool {
     if given == name {
         return true;
@@ -14,13 +14,14 @@ pub(in crate::request) fn is_spelling_of(given: &HeaderName, name: &HeaderName) 
         && given.bytes().map(dashed).eq(name.bytes().map(dashed))
 }
 
-/// Whether a decoded name is `name` to a shop. Some compare without case. PHP strips spaces before it, ends it at a NUL or an array's
-/// bracket, and makes an underscore of what a variable can't have. Rack 2 strips brackets around it, qs of Node the first pair.
+/// Whether a shop may take a decoded name for `name`. Some compare without case. PHP strips spaces before a name, ends it at a
+/// NUL or at a bracket, and replaces what a variable can't have by underscores. Rack 2 strips all brackets around it, qs of
+/// Node the first pair.
 pub(in crate::request) fn is_called(given: &str, name: &str) -> bool {
     is_called_by(given, |one| one.eq_ignore_ascii_case(name))
 }
 
-/// The same, for any way of comparing names.
+/// [`is_called`] with another comparison of names.
 pub(in crate::request) fn is_called_by(given: &str, fits: impl Fn(&str) -> bool) -> bool {
     if fits(given) {
         return true;

@@ -1,4 +1,4 @@
-//! Credentials in queries and bodies, found as the laxest shop would find them.
+//! The parameters and the media type of a request, as the laxest shop reads them.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use super::names::is_called;
 use crate::request::answers::Refusal;
 use crate::request::calls::Request;
 
-/// The only parameter of that name in a query or form. Most shops part parameters by `&`, some by `;` too:
-/// if that makes a difference, it is not known which one the shop would take.
+/// The only parameter of a name in a query or form. Most shops split parameters at `&`, some also at `;`: a parameter that
+/// differs between the two is refused.
 pub(in crate::request) fn only_parameter<'a>(
     name: &str,
     pairs: &'a [u8],
@@ -44,19 +44,19 @@ fn only_parameter_split_by<'a>(
     Ok(only.filter(|value| !value.is_empty()))
 }
 
-/// What the body is said to be, all lines of it, in small letters.
+/// All `Content-Type` lines, in lower case.
 pub(in crate::request) fn content_type(request: &Request<'_>) -> String {
     content_type_as_sent(request).to_ascii_lowercase()
 }
 
-/// What the body is said to be, all lines of it, as they came.
+/// All `Content-Type` lines, in their original case.
 pub(in crate::request) fn content_type_as_sent(request: &Request<'_>) -> String {
     let lines = request.head.headers.get_all(CONTENT_TYPE).iter();
     let lines = lines.map(|line| String::from_utf8_lossy(line.as_bytes()));
     lines.collect::<Vec<_>>().join(",")
 }
 
-/// Whether a multipart body could have a part of this name.
+/// Whether a multipart body could hold a part of this name.
 pub(in crate::request) fn has_part(name: &str, body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body).to_ascii_lowercase();
     let name = name.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! What the payload of a token says, read strictly (RFC 7519 section 4).
+//! The claims of a token, parsed strictly (RFC 7519 section 4).
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::revocation::Window;
 pub struct Claims {
     /// The token's own id.
     pub id: Pointer,
-    /// The customer; where one claim does not tell all customers apart, several that do so together. The last names the
-    /// customer, those before it a population that may be left out.
+    /// The customer. Where one claim is not unique, several together: the last names the customer, those before it a
+    /// population, which may be missing.
     pub subject: Vec<Pointer>,
     /// The session.
     pub session: Pointer,
     /// The end.
     pub expires_at: TimeClaim,
-    /// The beginning, as the token says it or as it follows from the end.
+    /// When it was issued: by a claim, or computed from the end.
     pub issued_at: IssuedAt,
 }
 
@@ -31,11 +31,11 @@ pub struct Claims {
 pub struct TimeClaim {
     /// Where it stands.
     pub pointer: Pointer,
-    /// Its unit, where the operator says one: then its digits may stand in quotes, too. `None`: a `NumericDate`.
+    /// Its unit, if configured: then the digits may stand in quotes, too. `None`: a `NumericDate`.
     pub unit: Option<TimeUnit>,
 }
 
-/// What a time counts, from 1970 on.
+/// The unit of a time since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimeUnit {
     /// Seconds.
@@ -44,30 +44,30 @@ pub enum TimeUnit {
     Milliseconds,
 }
 
-/// How a token says when it was issued.
+/// From where the issue time is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IssuedAt {
     /// By a claim.
     Claim(TimeClaim),
-    /// So long before another claim, for shops whose tokens live for a fixed time.
+    /// From another claim, less a span: for shops whose tokens live for a fixed time.
     Before(TimeClaim, Duration),
 }
 
-/// What a payload says, as far as we ask.
+/// The values of the claims that are used.
 pub(in crate::request) struct ClaimValues {
-    /// The token's id; without one it is known by its fingerprint.
+    /// The token's id; `None`: it is named by its fingerprint.
     pub(in crate::request) id: Option<String>,
     pub(in crate::request) subject: Option<String>,
     pub(in crate::request) session: Option<String>,
     /// Rounded up.
     pub(in crate::request) expires_at: Option<UnixTime>,
-    /// Rounded down, as the beginning is too.
+    /// Rounded down, like the issue time.
     pub(in crate::request) not_before: Option<UnixTime>,
     pub(in crate::request) issued_at: Option<UnixTime>,
 }
 
 impl Claims {
-    /// Reads a payload whose signature is good.
+    /// The claims of a payload whose signature is verified.
     pub(in crate::request) fn values_in(&self, payload: &Value) -> Result<ClaimValues, Flaw> {
         let expires_at = self.expires_at.pointer.find(payload);
         let unit = self.expires_at.unit;
@@ -82,15 +82,15 @@ impl Claims {
         })
     }
 
-    /// The token's id. What is no name is left out, for the token has a fingerprint.
+    /// The token's id. A value of another type is ignored, because the token has a fingerprint.
     fn token_id(&self, payload: &Value) -> Result<Option<String>, Flaw> {
         let value = self.id.find(payload);
         refuse_broken(ClaimName::Id, value)?;
         Ok(value.and_then(name_from_json))
     }
 
-    /// The customer's name: `3`, or of several parts `b/3`, each written as in a JSON pointer, so that no two customers
-    /// have the same. Without the last part there is none; any other that is missing is empty.
+    /// The customer's name: `3`, or `b/3` of several parts, each escaped as in a JSON pointer, so that names are unique.
+    /// `None` without the last part; another missing part is empty.
     fn customer(&self, payload: &Value) -> Result<Option<String>, Flaw> {
         let part = |pointer: &Pointer| parse_name(ClaimName::Subject, pointer.find(payload));
         let Some((last, populations)) = self.subject.split_last() else {
@@ -109,8 +109,8 @@ impl Claims {
         Ok(Some(parts.join("/")))
     }
 
-    /// What the customer is called without a population: how they were known before the operator, or a preset, told
-    /// populations apart. `None`: the name has one part only.
+    /// The customer's name without a population: as it was before populations were configured. `None`: the name has one
+    /// part only.
     pub(in crate::request) fn former_customer(&self, payload: &Value) -> Option<String> {
         let (last, populations) = self.subject.split_last()?;
         let value = last.find(payload).filter(|_| !populations.is_empty());
@@ -119,7 +119,7 @@ impl Claims {
 }
 
 impl IssuedAt {
-    /// How it is read, as a text: `/iat`, `/exp-3600`, with `ms` where it counts milliseconds.
+    /// The source as a text: `/iat`, `/exp-3600`, with `ms` for milliseconds.
     pub(in crate::request) fn source_text(&self) -> String {
         let (claim, span) = match self {
             Self::Claim(claim) => (claim, Duration::ZERO),
@@ -148,7 +148,7 @@ impl IssuedAt {
     }
 }
 
-/// A moment that an answer of the shop names; what is none is left out.
+/// A moment in an answer of the shop; `None`: the value is missing or not a moment.
 pub(in crate::request) fn moment_in_answer(value: Option<&Value>) -> Option<UnixTime> {
     parse_moment(value, None).ok().flatten()
 }
@@ -159,7 +159,7 @@ enum Rounding {
     Down,
 }
 
-/// The end of a token, rounded up. A number that is too large for us is far ahead for any server.
+/// The end of a token, rounded up. A number that is too large counts as the last moment.
 fn parse_end(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<UnixTime>, Flaw> {
     match parse_seconds(claim, unit, Rounding::Up) {
         Err(Unreadable::TooLarge) => Ok(Some(Window::LAST_MOMENT)),
@@ -167,7 +167,7 @@ fn parse_end(claim: Option<&Value>, unit: Option<TimeUnit>) -> Result<Option<Uni
     }
 }
 
-/// A beginning, rounded down.
+/// A moment, rounded down.
 fn parse_moment(
     claim: Option<&Value>,
     unit: Option<TimeUnit>,
@@ -175,8 +175,8 @@ fn parse_moment(
     parse_seconds(claim, unit, Rounding::Down)
 }
 
-/// A `NumericDate` (RFC 7519 section 2): a number, perhaps with a fraction, not negative; or what the operator says that
-/// the shop writes instead.
+/// A `NumericDate` (RFC 7519 section 2): a number, perhaps with a fraction, not negative; or a number in the configured
+/// unit.
 fn parse_seconds(
     claim: Option<&Value>,
     unit: Option<TimeUnit>,
@@ -230,7 +230,7 @@ fn whole_seconds(fraction: f64, divisor: u64, round: Rounding) -> Result<u64, Un
     Ok(whole as u64)
 }
 
-/// A name as one text: a string that is not empty, or a whole number (to a shop 5 and "5" are one customer).
+/// A name: a string that is not empty, or a whole number (to shops 5 and "5" are the same customer).
 pub(in crate::request) fn name_from_json(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -244,8 +244,8 @@ pub(in crate::request) fn name_from_json(value: &Value) -> Option<String> {
     }
 }
 
-/// A customer or session. An empty value names no customer. Any other value that is no name may name one in a way that
-/// only the shop can read, and no cutoff would reach the token: it is refused.
+/// A customer or session; an empty value names none. Another value that is not a name is refused: the shop may read a customer
+/// from it, and no cutoff would reach the token.
 fn parse_name(claim: ClaimName, value: Option<&Value>) -> Result<Option<String>, Flaw> {
     refuse_broken(claim, value)?;
     let value = value.filter(|value| !is_empty(value));
@@ -254,7 +254,7 @@ fn parse_name(claim: ClaimName, value: Option<&Value>) -> Result<Option<String>,
     value.map(name).transpose()
 }
 
-/// What stands for nothing in one language or another.
+/// Whether a value is empty or false in some language.
 pub(in crate::request) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -266,7 +266,7 @@ pub(in crate::request) fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Two parsers could read two names.
+/// Refuses a text that two parsers could read as two names.
 fn refuse_broken(claim: ClaimName, value: Option<&Value>) -> Result<(), Flaw> {
     let text = value.and_then(Value::as_str).unwrap_or_default();
     if text.contains(NO_CHARACTER) {

@@ -9,13 +9,13 @@ use smallvec::SmallVec;
 use super::flaw::Flaw;
 use crate::request::payload::json;
 
-/// Reads what others would, bits that belong to no byte included.
+/// Decodes like lax decoders: trailing bits are allowed.
 const LAX: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// A JWT could be read out of it: at least three parts, of which the first begins an object.
+/// Whether a parser could read a JWT from it: at least three parts, of which the first begins an object.
 ///
-/// Judged as laxly as the laxest parser, which skips what is not base64.
+/// The laxest parser counts, which skips what is not base64.
 pub(in crate::request) fn has_jwt_shape(text: &str) -> bool {
     if text.bytes().filter(|byte| *byte == b'.').count() < 2 {
         return false;
@@ -31,7 +31,7 @@ pub(in crate::request) fn has_jwt_shape(text: &str) -> bool {
         });
     let mut letters: Vec<u8> = letters.collect();
     if letters.len() % 4 == 1 {
-        letters.pop(); // six bits are no byte yet
+        letters.pop(); // six bits are less than a byte
     }
     let decoded = LAX.decode(letters).unwrap_or_default();
     decoded.trim_ascii_start().first() == Some(&b'{')
@@ -39,9 +39,9 @@ pub(in crate::request) fn has_jwt_shape(text: &str) -> bool {
 
 /// The JWTs that stand in a text, whatever stands around them.
 ///
-/// Of each run of the letters that they are made of (RFC 7515 section 7.1), every three parts of which the first begins
-/// an object. A signature may have the letters of other alphabets. Before a header these may stand, too: a cookie's
-/// `Bearer%20` is read as `Bearer+`.
+/// In each run of base64 letters and dots (RFC 7515 section 7.1), every three parts of which the first begins an object.
+/// Letters of other base64 alphabets may stand in a signature, and before a header: `Bearer%20` in a cookie is read as
+/// `Bearer+`.
 pub(in crate::request) fn jwts_in(text: &str) -> SmallVec<[&str; 1]> {
     let mut found = SmallVec::new();
     if memchr::memchr(b'.', text.as_bytes()).is_none() {
@@ -71,7 +71,7 @@ pub(in crate::request) fn jwts_in(text: &str) -> SmallVec<[&str; 1]> {
     found
 }
 
-/// Where in a part the base64 of an object begins: at once, or behind a letter of another alphabet.
+/// Where the base64 of an object begins: at the start, or behind a letter of another alphabet.
 fn start_of_object(part: &str) -> Option<usize> {
     let behind = part.match_indices(['+', '/']).map(|(at, _)| at + 1);
     let mut starts = std::iter::once(0).chain(behind);
@@ -90,7 +90,7 @@ fn begins_object(text: &[u8]) -> bool {
     )
 }
 
-/// A token in its parts. Nothing of it is verified.
+/// The parts of an unverified token.
 pub(in crate::request) struct Compact<'t> {
     /// What is signed: header and payload.
     pub(in crate::request) signed: &'t str,
@@ -115,8 +115,8 @@ impl<'t> Compact<'t> {
     }
 }
 
-/// What a token's fingerprint is taken of: its signing input `header.payload`, for a signature can be
-/// respelled. Of anything else all.
+/// The part of a text that its fingerprint covers: of a JWT `header.payload`, because a signature can be encoded in several
+/// ways; otherwise the whole text.
 pub(in crate::request) fn signed_part(text: &str) -> &str {
     match text.rsplit_once('.') {
         Some((signed, _signature)) if has_jwt_shape(text) => signed,
@@ -124,7 +124,7 @@ pub(in crate::request) fn signed_part(text: &str) -> &str {
     }
 }
 
-/// Standards 28, 29, 49: base64url without padding, and an object in it.
+/// Standards 28, 29, 49: an object in base64url without padding.
 pub(in crate::request) fn decode_object(part: &str) -> Result<Value, Flaw> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Flaw::Malformed)?;
     json::parse_part(&bytes)
@@ -132,7 +132,7 @@ pub(in crate::request) fn decode_object(part: &str) -> Result<Value, Flaw> {
         .ok_or(Flaw::Malformed)
 }
 
-/// Standards 34: a string or nothing, as `null` is.
+/// The `kid`, by standards 34 a string, `null` or missing.
 pub(in crate::request) fn key_id(header: &Value) -> Result<Option<&str>, Flaw> {
     match header.get("kid") {
         None | Some(Value::Null) => Ok(None),
@@ -141,8 +141,8 @@ pub(in crate::request) fn key_id(header: &Value) -> Result<Option<&str>, Flaw> {
     }
 }
 
-/// Standards 62: a logout token, a security event, a status list and their like are no access tokens,
-/// though the same issuer signs them. Other types pass: shops write what they like there.
+/// Standards 62: refuses logout tokens, security events, status lists and the like, which the same issuer signs and which are
+/// not access tokens. Other types pass, because shops write anything there.
 pub(in crate::request) fn refuse_other_types(header: &Value) -> Result<(), Flaw> {
     let Some(declared) = header.get("typ").filter(|declared| !declared.is_null()) else {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Why a token can't be verified. The customer is told none of this, the log is.
+/// Why a token can't be verified. It is logged, and not told to the customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// Not three parts of base64url with JSON objects in the first two.
@@ -15,11 +15,11 @@ pub enum Flaw {
     UnpinnedAlgorithm,
     /// It asks for an extension (`crit`, RFC 7515 section 4.1.11).
     Critical,
-    /// It is a token for something else, by its `typ` (RFC 8725 section 3.11).
+    /// By its `typ` it is a token for another use (RFC 8725 section 3.11).
     Type,
-    /// Nothing is wrong with it, as far as we know: the shop's keys were never fetched.
+    /// The issuer's keys were not fetched yet.
     NoKeys,
-    /// It names a key that is not here, and that a fetch may bring.
+    /// It names a missing key, which a fetch may bring.
     KeyPending,
     /// No key fits its algorithm and `kid`.
     UnknownKey,
@@ -33,22 +33,22 @@ pub enum Flaw {
     Audience,
     /// Issued far in the future: cutoffs could not reach it.
     IssuedInFuture,
-    /// Neither a JWT nor like the shop's opaque tokens, where it must be one of them.
+    /// Neither a JWT nor like the shop's opaque tokens, where one of them is required.
     NotJwt,
     /// The shop says that it is not good.
     Inactive,
-    /// It names no customer, where all tokens of its customer but itself are to end.
+    /// It names no customer, though a logout is to revoke the customer's other tokens.
     NoCustomer,
 }
 
 impl Flaw {
-    /// Whether the token was not disproved, and no key that is still to come would tell more of it. A logout revokes
-    /// such a token by its digest ([`Verifier::by_digest`](crate::request::Verifier::by_digest)) and passes it on to the shop,
-    /// which may know it: identity providers sign with keys that they do not publish (RFC 7009 sections 2.1 and 2.2).
+    /// Whether the token may be valid to the shop, and no fetch would change that. A logout revokes such a token by its digest
+    /// ([`Verifier::by_digest`](crate::request::Verifier::by_digest)) and is forwarded with it: identity providers also sign
+    /// with keys that they do not publish (RFC 7009 sections 2.1 and 2.2).
     pub const fn is_undecided(self) -> bool {
         match self {
             Self::UnknownKey | Self::UnpinnedAlgorithm => true,
-            Self::NoKeys // answered 503 until they are there
+            Self::NoKeys // answered with 503 until the keys are fetched
             | Self::KeyPending
             | Self::Malformed
             | Self::TooLong
@@ -113,7 +113,7 @@ impl Flaw {
     }
 }
 
-/// A claim that is asked for, as the configuration calls it.
+/// A claim that is used, by its name in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimName {
     /// The token's own id.
@@ -124,7 +124,7 @@ pub enum ClaimName {
     Session,
     /// The end.
     ExpiresAt,
-    /// The moment before which it is not good.
+    /// The moment before which it is not valid.
     NotBefore,
     /// The beginning.
     IssuedAt,
@@ -144,12 +144,12 @@ impl ClaimName {
     }
 }
 
-/// What stands in a claim and can't be read: its kind, never its value.
+/// The type of a value that a claim can't have; never the value itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// A text where a number is expected.
     Text,
-    /// A text with half a character in it.
+    /// A text with half a surrogate pair.
     BrokenText,
     /// `true` or `false`.
     Boolean,
@@ -159,7 +159,7 @@ pub enum Unreadable {
     Negative,
     /// A time that no token has.
     TooLarge,
-    /// A time that would be in the usual centuries if it counted milliseconds.
+    /// A time that is probably in milliseconds.
     Milliseconds,
     /// An array.
     Array,
@@ -183,7 +183,7 @@ impl Unreadable {
         }
     }
 
-    /// What a value is that is no name and no time.
+    /// The type of a value that is neither a name nor a time.
     pub(in crate::request) fn from_json(value: &Value) -> Self {
         match value {
             Value::Bool(_) | Value::Null => Self::Boolean,

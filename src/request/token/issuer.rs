@@ -1,4 +1,4 @@
-//! One issuer of a shop's tokens: its keys, and what a token says that they verify.
+//! One issuer of a shop's tokens: verifies them with its keys, and computes the digests by which they are revoked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,27 +20,27 @@ use crate::request::introspection::{IntrospectionRequest, ResponsePointers};
 use crate::request::payload::NO_CHARACTER;
 use crate::revocation::{Cause, Group, Id, IdKind, Identity, Window};
 
-/// An issuer of a shop's tokens, as a `[shop.token]` describes it.
+/// An issuer of a shop's tokens: a `[shop.token]` of the configuration.
 pub struct Issuer {
     settings: Arc<TokenSettings>,
-    /// Where its keys are fetched; `None`: they were given.
+    /// Where its keys are fetched; `None`: they are in the configuration.
     source: Option<JwksSource>,
     ring: Arc<KeyRing>,
-    /// The token domain, as it stands in digests.
+    /// The token domain as a part of digests.
     domain: Vec<u8>,
-    /// The hosts of the shop that alone has this token domain, by its name.
+    /// The hosts of the shop, if its token domain is its own name and no other shop shares it.
     own_hosts: Vec<String>,
     name_sources: NameSources,
-    /// Where a shop that is asked says whose a token is.
+    /// Where an introspection response names the customer.
     asked: Option<ResponsePointers>,
-    /// Names tokens as versions did whose digests did not say from where a name was read.
+    /// Whether its digests do not name the claim of a name, as those of journals without meanings.
     is_legacy: bool,
 }
 
-/// A token by its id claim, a session or a customer, as an operator names it.
+/// A token, session or customer that an operator names.
 #[derive(Clone, Copy)]
 pub(in crate::request) struct OperatorName<'n> {
-    /// Which of them.
+    /// Which of the three.
     pub(in crate::request) kind: IdKind,
     /// The `iss` of the tokens; `None`: any.
     pub(in crate::request) issuer: Option<&'n str>,
@@ -48,8 +48,8 @@ pub(in crate::request) struct OperatorName<'n> {
     pub(in crate::request) name: &'n str,
 }
 
-/// From where names are read, as far as that is not where most tokens have them: part of the digests, so that what is
-/// called `5` by one claim is not what was called `5` by another.
+/// The claims that names are read from; `None`: the usual claim. They are part of the digests, so that a `5` of one claim is
+/// not taken for a `5` of another.
 #[derive(Default)]
 struct NameSources {
     id: Option<String>,
@@ -59,7 +59,7 @@ struct NameSources {
 }
 
 impl NameSources {
-    /// A shop that is asked about all of its tokens names their customers; one with JWTs means the same customers by both.
+    /// Without JWTs, customers are named by introspection responses. With JWTs, both name the same customers by the claim.
     fn from_settings(settings: &TokenSettings, asked: Option<&ResponsePointers>) -> Self {
         let claims = &settings.claims;
         let asked = asked.filter(|_| settings.algorithms.is_empty());
@@ -88,14 +88,14 @@ impl NameSources {
     }
 }
 
-/// How far in the future a token may have been issued: any wrong clock, but not another year.
+/// How far in the future a token may have been issued: clocks differ, but not by a year.
 const FUTURE_MAX: Duration = Duration::from_hours(24);
 
-/// From here on a time is hardly in seconds: it would be in the year 5138. As milliseconds it is 1973.
+/// Times from here on are probably in milliseconds: in seconds this is the year 5138, in milliseconds 1973.
 const MILLISECONDS_MIN: u64 = 100_000_000_000;
 
 impl Issuer {
-    /// Verifies with the keys of this source. Those that are fetched are yet to come.
+    /// An issuer with the keys of this source. Keys that are fetched are still missing.
     pub fn new(settings: TokenSettings, source: KeySource) -> Self {
         let (source, keys) = match source {
             KeySource::Given(keys) => (None, keys),
@@ -117,8 +117,8 @@ impl Issuer {
         }
     }
 
-    /// Names tokens as a former configuration did, and verifies none. `is_legacy`: by digests that did not say from
-    /// where a name was read.
+    /// An issuer that only computes digests, as a former configuration did, and verifies nothing. `is_legacy`: its digests do
+    /// not name the claim of a name.
     pub(in crate::request) fn for_names_only(
         settings: TokenSettings,
         asked: Option<ResponsePointers>,
@@ -137,7 +137,8 @@ impl Issuer {
         }
     }
 
-    /// The token domain is that of the shop with these hosts, and of no other: one that has its name later is another shop.
+    /// Ties the token domain to these hosts, because it belongs to one shop. A later shop of this name on other hosts is
+    /// another shop.
     pub(in crate::request) fn own_domain(&mut self, mut hosts: Vec<String>) {
         if hosts.is_empty() {
             return;
@@ -152,17 +153,17 @@ impl Issuer {
         }
     }
 
-    /// See [`Issuer::own_domain`].
+    /// The hosts that the token domain is tied to: see [`Issuer::own_domain`].
     pub(in crate::request) fn own_hosts(&self) -> &[String] {
         &self.own_hosts
     }
 
-    /// Where a shop that is asked says whose a token is.
+    /// Where an introspection response names the customer.
     pub(in crate::request) fn asked(&self) -> Option<&ResponsePointers> {
         self.asked.as_ref()
     }
 
-    /// Whether its digests are others than those of versions that did not say from where a name was read.
+    /// Whether its digests differ from those that do not name the claim of a name.
     pub(in crate::request) fn differs_from_legacy(&self) -> bool {
         let kinds = [
             IdKind::Token,
@@ -175,7 +176,7 @@ impl Issuer {
         is_other || kinds.any(|kind| self.name_sources.source_of(*kind).is_some())
     }
 
-    /// What tells its keys from others: 32 bits of a digest, from which no key can be had. `None`: it has none.
+    /// A mark that tells its keys from others: 32 bits of a digest, which reveal no key. `None`: it has no keys.
     pub(in crate::request) fn key_mark(&self) -> Option<u32> {
         let digest = match &self.source {
             Some(source) => Some(blake3::hash(source.url.to_string().as_bytes())),
@@ -187,8 +188,8 @@ impl Issuer {
         })
     }
 
-    /// Takes over from those that were there before a reload: keys that were fetched from the same place, and what the
-    /// keys have verified if nothing has changed about that. Otherwise all is as if new.
+    /// Takes over the keys that were fetched from the same source before a reload, and the tokens that they verified if the
+    /// settings are the same.
     pub(in crate::request) fn inherit(&mut self, old: &[Self]) {
         let mut sources = old.iter().filter(|old| self.has_source_of(old));
         let is_same = |old: &&Self| self.settings.is_same(&old.settings);
@@ -214,12 +215,12 @@ impl Issuer {
         }
     }
 
-    /// What the operator said.
+    /// Its settings.
     pub fn settings(&self) -> &TokenSettings {
         &self.settings
     }
 
-    /// Where its keys are fetched; `None`: they were given.
+    /// Where its keys are fetched; `None`: they are in the configuration.
     pub fn source(&self) -> Option<&JwksSource> {
         self.source.as_ref()
     }
@@ -234,7 +235,7 @@ impl Issuer {
         self.ring.held().keys.count()
     }
 
-    /// Whether its keys are there, or it needs none; those that are fetched may be yet to come.
+    /// Whether its keys are there, or none are needed. Keys that are fetched may still be missing.
     pub fn has_keys(&self) -> bool {
         self.source.is_none() || self.key_count() > 0
     }
@@ -263,11 +264,11 @@ impl Issuer {
                 flaw
             });
         }
-        let payload = decode_object(token.payload)?; // only now: what follows may believe it
+        let payload = decode_object(token.payload)?; // only now that the signature is verified
         self.verified(token.signed, &payload, now)
     }
 
-    /// Standards 30, 31, 35, 39: the algorithm is one of the pinned, and nothing asks for more.
+    /// Standards 30, 31, 35, 39: the algorithm is pinned, and the header requires no extension.
     pub(in crate::request) fn accepted_algorithm(&self, header: &Value) -> Result<Algorithm, Flaw> {
         if header.get("crit").is_some() || header.get("b64").is_some() {
             return Err(Flaw::Critical);
@@ -284,7 +285,7 @@ impl Issuer {
             .ok_or(Flaw::UnpinnedAlgorithm)
     }
 
-    /// The key is one of those that are named, where some are.
+    /// Refuses a `kid` that is not configured, if some are.
     pub(in crate::request) fn check_key_id(&self, key_id: Option<&str>) -> Result<(), Flaw> {
         let named = &self.settings.key_ids;
         let is_ours = key_id.is_some_and(|id| named.iter().any(|one| one == id));
@@ -295,8 +296,7 @@ impl Issuer {
         }
     }
 
-    /// A key that we do not have may be a new one. Not one of an issuer whose tokens are not taken: others' tokens, and
-    /// what is made up at random, cause no fetch.
+    /// Whether a missing key may be a new one, which a fetch brings. Tokens of other issuers cause no fetch.
     fn may_be_fetched(&self, key_id: &str, keys: &Keys, payload: &str, now: UnixTime) -> bool {
         let is_ours = || decode_object(payload).is_ok_and(|it| self.accepted_issuer(&it).is_ok());
         let is_fetched = self.source.is_some() && !keys.has_key(key_id);
@@ -331,7 +331,7 @@ impl Issuer {
         })
     }
 
-    /// By what a token with this payload can be refused.
+    /// The digests by which a token with this payload can be revoked.
     fn identity(
         &self,
         issuer: &str,
@@ -356,7 +356,7 @@ impl Issuer {
             });
         }
         if named.is_some() {
-            // Before its key was here, it could be revoked by its digest only.
+            // Before its key was known, it could be revoked by its digest only.
             groups.push(Group {
                 id: fingerprint,
                 cause: Cause::Token,
@@ -371,7 +371,7 @@ impl Issuer {
         }
     }
 
-    /// By what a token could be refused that this issuer would have taken for its own; its signature is not asked for.
+    /// The identity of a token that fits this issuer, without a look at its signature.
     pub(in crate::request) fn identity_unverified(
         &self,
         token: &Compact<'_>,
@@ -385,8 +385,8 @@ impl Issuer {
         Some(self.identity(issuer, &said, fingerprint, payload))
     }
 
-    /// The same for a token that says that it is of this issuer: by its customer and session only where `iss` is pinned, for
-    /// others may number theirs alike.
+    /// The identity of an unverified token that claims this issuer. It is looked up by its customer and session only where
+    /// `iss` is pinned: other issuers may use the same numbers.
     pub(in crate::request) fn claimed_identity(
         &self,
         token: &Compact<'_>,
@@ -409,18 +409,18 @@ impl Issuer {
         })
     }
 
-    /// The digest of a token's own text.
+    /// The digest of a text: of a token, or of the part that is signed.
     pub(in crate::request) fn fingerprint(&self, text: &str) -> Id {
         Id::of(IdKind::Fingerprint, &[&self.domain, text.as_bytes()])
     }
 
-    /// The digest of an opaque token of that name.
+    /// The digest of an opaque token with this token key.
     pub(in crate::request) fn opaque_digest(&self, name: &str) -> Id {
         self.fingerprint(signed_part(name))
     }
 
-    /// Everything a cutoff could name this token by. Session and customer are looked for under the issuer
-    /// and under none: the shop, or the operator, may have named none.
+    /// The digests of all groups that the token belongs to: session, customer, token domain. Session and customer are looked
+    /// up with the issuer and without one, because an order may have named none.
     pub(in crate::request) fn groups(
         &self,
         issuer: &str,
@@ -454,8 +454,8 @@ impl Issuer {
         }
     }
 
-    /// The issuer under which customers and sessions are known: only where the operator pinned it. One key
-    /// may sign for one shop under several issuers; some libraries put the login's address there.
+    /// The issuer as a part of the digests of customers and sessions: only where it is pinned. One key may sign for a shop
+    /// under several issuers; some libraries write the address of the login there.
     fn pinned<'i>(&self, issuer: &'i str) -> &'i str {
         if self.settings.issuers.is_empty() {
             ""
@@ -464,8 +464,8 @@ impl Issuer {
         }
     }
 
-    /// The digest under which a customer, session or token is known in this token domain. Under no issuer it is that of
-    /// all issuers that are pinned here, where some are: a name from the time before may be another issuer's now.
+    /// The digest of a customer, session or token in this token domain. Without an issuer it stands for all pinned issuers, and
+    /// differs from the digest before any was pinned: that name may be another issuer's now.
     pub(in crate::request) fn digest(&self, kind: IdKind, issuer: &str, name: &str) -> Id {
         let of_pinned = issuer.is_empty() && self.has_pinned_issuers();
         let reading = self.name_sources.source_of(kind);
@@ -476,13 +476,13 @@ impl Issuer {
         Id::of(kind, &parts)
     }
 
-    /// Whether names under no issuer are those of the pinned ones.
+    /// Whether names without an issuer stand for all pinned issuers.
     fn has_pinned_issuers(&self) -> bool {
         !(self.settings.issuers.is_empty() || self.is_legacy)
     }
 
-    /// The digest by which an operator revokes a token by its id, whatever its `iss` is. A logout never does: other issuers
-    /// may give the same id to another token.
+    /// The digest by which an operator revokes a token by its id, for any `iss`. A logout does not use it: another issuer may
+    /// give the same id to another token.
     pub(in crate::request) fn digest_for_any_issuer(&self, id: &str) -> Id {
         let domain = self.domain.as_slice();
         let reading = self
@@ -495,7 +495,7 @@ impl Issuer {
         }
     }
 
-    /// Everything by which the tokens are refused that an operator names.
+    /// The digests that refuse the tokens that an operator names.
     pub(in crate::request) fn operator_digests(
         &self,
         named: OperatorName<'_>,
@@ -512,19 +512,20 @@ impl Issuer {
         named.into_iter().chain(of_any).chain(whole)
     }
 
-    /// The digest of a customer whose population is not named: by an operator, or by a version that told none apart.
+    /// The digest of a customer without a population: an operator may name none, and a former configuration may have had none.
     fn digest_without_population(&self, issuer: &str, name: &str) -> Id {
         let parts = [&self.domain, issuer.as_bytes(), name.as_bytes()];
         Id::of(IdKind::Subject, &parts)
     }
 
-    /// Whether a token that says this `iss` could be good.
+    /// Whether this `iss` is accepted.
     pub(in crate::request) fn may_be_of(&self, issuer: &str) -> bool {
         let issuers = &self.settings.issuers;
         issuers.is_empty() || issuers.iter().any(|one| one == issuer)
     }
 
-    /// Standards 57: present, a string, and one of ours letter by letter. Unpinned, it is whatever it says.
+    /// Standards 57: a pinned issuer must be present, a string, and equal letter by letter. Without pinned issuers any is
+    /// accepted.
     pub(in crate::request) fn accepted_issuer<'p>(
         &self,
         payload: &'p Value,
@@ -540,7 +541,7 @@ impl Issuer {
         known.then_some(issuer).ok_or(Flaw::Issuer)
     }
 
-    /// Standards 56: a string or an array of strings that names one of ours.
+    /// Standards 56: a string or an array of strings that holds a configured audience.
     fn check_audience(&self, payload: &Value) -> Result<(), Flaw> {
         let wanted = &self.settings.audiences;
         let is_ours = |one: &Value| {
@@ -557,7 +558,7 @@ impl Issuer {
     }
 }
 
-/// An issuer under which customers and sessions may be known, and none.
+/// The issuer, and the empty one.
 fn with_and_without(issuer: &str) -> impl Iterator<Item = &str> {
     let none = (!issuer.is_empty()).then_some("");
     std::iter::once(issuer).chain(none)

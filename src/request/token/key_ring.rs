@@ -1,5 +1,5 @@
-//! The keys of a shop together with the tokens that they have verified, exchanged as one while requests are judged; and
-//! the keys that tokens have named and that are not here.
+//! The keys of an issuer and a cache of the tokens that they verified, replaced together while requests are judged; and the
+//! keys that tokens named and that are missing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,55 +13,55 @@ use super::keys::Keys;
 use super::known_token::Verified;
 use crate::clock::UnixTime;
 
-/// The keys that are in use, and what is known of their coming.
+/// The keys in use, the missing keys, and the record of the fetches.
 pub struct KeyRing {
     held: ArcSwap<HeldKeys>,
     missing: Mutex<MissingKeys>,
     record: Mutex<FetchRecord>,
 }
 
-/// Keys and the memory of what they verified. They are exchanged together, so that no token outlives its key in the
-/// memory, not even one that was being verified meanwhile.
+/// Keys and a cache of the tokens that they verified. They are replaced together, so that no token stays in the cache longer
+/// than its key, not even one that was being verified meanwhile.
 pub(in crate::request) struct HeldKeys {
     pub(in crate::request) keys: Arc<Keys>,
     pub(in crate::request) verified: Memory,
-    /// Which former meanings are honoured in what is remembered.
+    /// The former meanings that the cached tokens were looked up under.
     formers: FormersDigest,
 }
 
-/// The digest of the former meanings that are honoured.
+/// The digest of former meanings of names.
 pub(in crate::request) type FormersDigest = [u8; 32];
 
-/// Tokens that verified, by their whole text. It never says "not revoked", so it may forget.
+/// Verified tokens by their whole text. Revocation is looked up each time, so entries may be dropped.
 type Memory = Cache<TokenText, Arc<Verified>, foldhash::fast::RandomState>;
 
 /// The text of a token. Kept in memory only, and never shown.
 type TokenText = Box<str>;
 
-/// The keys that tokens named and that are not here. Each causes one fetch, and is then known to be in no set for a
-/// while: a name that is made up costs no more than that.
+/// The keys that tokens named and that are missing. Each causes one fetch; for a while after it the key counts as not
+/// published. So an invented `kid` costs one fetch at most.
 #[derive(Default)]
 struct MissingKeys {
     /// In the order in which they were first named.
     keys: VecDeque<MissingKey>,
-    /// How many fetches have begun.
+    /// The number of the last fetch that began.
     begun: u64,
-    /// Which of them was the last to bring keys.
+    /// The number of the last fetch that succeeded.
     last_success: u64,
 }
 
 struct MissingKey {
     /// The digest of the `kid`.
     kid: blake3::Hash,
-    /// The first fetch that could bring it: one that begins after it was named.
+    /// The first fetch that could contain it: one that begins after a token named it.
     fetch: u64,
-    /// When that fetch was last asked for.
+    /// When a token last asked for that fetch.
     at: UnixTime,
 }
 
-/// How many keys are remembered that are not here.
+/// How many missing keys are remembered.
 const MISSING_MAX: usize = 1024;
-/// How long it is remembered that the set does not have a key. Short, for the name may be that of the next key.
+/// How long a key counts as not published after a fetch without it. Short, because it may be the next one.
 const MISSING_MEMORY: Duration = Duration::from_secs(10);
 
 impl MissingKeys {
@@ -93,7 +93,7 @@ impl MissingKeys {
     }
 }
 
-/// Also a clock that was set back ends a memory.
+/// False, too, if the clock was set back.
 fn is_recent(at: UnixTime, now: UnixTime) -> bool {
     at <= now && now.since(at) < MISSING_MEMORY
 }
@@ -104,7 +104,7 @@ struct FetchRecord {
     failure: Option<&'static str>,
 }
 
-/// What an operator may ask of a shop's keys.
+/// The state of an issuer's keys, for the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyState {
     /// How many there are.
@@ -173,35 +173,34 @@ impl KeyRing {
         }
     }
 
-    /// The same keys, and nothing that they verified.
+    /// The same keys with an empty cache.
     pub(in crate::request) fn without_memory(&self) -> Self {
         Self::with_record(Arc::clone(&self.held().keys), *self.record.lock())
     }
 
-    /// The keys in use now. A caller uses them to the end: what they verify is remembered beside them.
+    /// The keys in use now. A caller keeps them while it verifies a token, so that the token is cached beside its key.
     pub(in crate::request) fn held(&self) -> Guard<Arc<HeldKeys>> {
         self.held.load()
     }
 
-    /// A token named a key that is not here. Whether a fetch may bring it; otherwise one has just been made, and the
-    /// set does not have it.
+    /// Notes that a token named a missing key. Returns whether a fetch may bring the key; not if one has just shown that the
+    /// set does not hold it.
     pub(in crate::request) fn may_be_fetched(&self, kid: &str, now: UnixTime) -> bool {
         let kid = blake3::hash(kid.as_bytes());
         self.missing.lock().may_be_fetched(kid, now)
     }
 
-    /// Whether a token that has just come waits for a fetch.
+    /// Whether a recent token waits for a fetch.
     pub fn wants_keys(&self, now: UnixTime) -> bool {
         self.missing.lock().want_fetch(now)
     }
 
-    /// A fetch begins. There is one at a time.
+    /// Notes that a fetch begins. There is one at a time.
     pub fn begin_fetch(&self) {
         self.missing.lock().begun += 1;
     }
 
-    /// Takes the keys that were fetched, and says whether they are others than before. What the old ones
-    /// verified is forgotten with them.
+    /// Puts fetched keys in use. Returns whether they differ from those before; then the cache is emptied.
     pub fn replace_keys(&self, keys: Keys, now: UnixTime) -> bool {
         let are_new = !self.held().keys.is_same_document(&keys);
         if are_new {
@@ -219,7 +218,7 @@ impl KeyRing {
         are_new
     }
 
-    /// What is remembered honours these former meanings from now on; what honoured others is forgotten.
+    /// From now on, tokens are looked up under these former meanings. Empties the cache if it held others.
     pub(in crate::request) fn honour(&self, formers: FormersDigest) {
         if self.held().formers != formers {
             self.held
@@ -227,12 +226,12 @@ impl KeyRing {
         }
     }
 
-    /// The keys could not be fetched; those that are here stay.
+    /// Notes that the keys could not be fetched. Those in use stay.
     pub fn note_failure(&self, reason: &'static str) {
         self.record.lock().failure = Some(reason);
     }
 
-    /// What an operator may ask.
+    /// Their state, for the operator.
     pub fn state(&self) -> KeyState {
         let record = *self.record.lock();
         KeyState {

@@ -1,4 +1,4 @@
-//! Where a shop's keys come from.
+//! Where an issuer's keys come from.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,30 +9,30 @@ use http::uri::Scheme;
 
 use super::keys::Keys;
 
-/// Where a shop's keys come from.
+/// Where an issuer's keys come from.
 #[derive(Debug)]
 pub enum KeySource {
-    /// They are known from the start.
+    /// From the configuration.
     Given(Keys),
-    /// Its identity provider publishes them.
+    /// From the JWK set that the identity provider publishes.
     Fetched(JwksSource),
 }
 
-/// A JWK set on the network, and how often it is asked for.
+/// A JWK set on the network, and how often it is fetched.
 #[derive(Debug)]
 pub struct JwksSource {
     /// Where it is.
     pub url: JwksUrl,
     /// The certificates of the authorities that may vouch for its server, in DER; none: those of the system.
     pub authorities: Vec<Vec<u8>>,
-    /// How long an answer counts as fresh that does not say so itself.
+    /// How long an answer counts as fresh, if it does not say so itself.
     pub refresh: Duration,
-    /// In which time tokens with an unknown `kid` cause a handful of fetches at most.
+    /// The time in which tokens with an unknown `kid` cause a handful of fetches at most.
     pub cooldown: Duration,
 }
 
 impl JwksSource {
-    /// Whether it is the same set, whatever the pace.
+    /// Whether it is the same set, however often it is fetched.
     pub(in crate::request) fn is_same_set(&self, other: &Self) -> bool {
         self.url == other.url && self.authorities == other.authorities
     }
@@ -47,7 +47,7 @@ pub struct JwksUrl {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// What is asked of the host, with the query.
+    /// The path and the query.
     pub target: String,
 }
 
@@ -114,7 +114,7 @@ impl JwksUrl {
     }
 }
 
-/// Without the path and the query: there may be a secret in them.
+/// Without path and query: they may hold a secret.
 impl fmt::Display for JwksUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };

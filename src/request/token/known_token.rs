@@ -1,4 +1,4 @@
-//! A credential that was read: what is known of it, and by what it can be refused.
+//! A token of a request: verified, confirmed by the shop, or opaque; and the identity by which it is revoked.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use super::settings::TokenSettings;
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Identity};
 
-/// A credential that was read.
+/// A token of a request.
 #[derive(Debug)]
 pub enum Token {
-    /// Its signature and claims are good.
+    /// Its signature and claims are verified.
     Verified(Arc<Verified>),
-    /// The shop says that it is good.
+    /// The shop says that it is active.
     Confirmed(Arc<Confirmed>),
-    /// Nothing is known of it but itself.
+    /// Only its text is known.
     Opaque(Arc<Identity>),
-    /// The shop says that it is not good.
+    /// The shop says that it is not active.
     Inactive(Arc<Identity>),
 }
 
 impl Token {
-    /// Whether it is the shop's for sure.
+    /// Whether its signature or the shop proves that the shop issued it.
     pub fn is_verified(&self) -> bool {
         match self {
             Self::Verified(_) | Self::Confirmed(_) => true,
@@ -28,7 +28,7 @@ impl Token {
         }
     }
 
-    /// Whether a customer may revoke it: those that every visitor has are not.
+    /// Whether a customer may revoke it. A token that all visitors share is not a customer's to revoke.
     pub(in crate::request) fn is_revocable(&self) -> bool {
         match self {
             Self::Verified(token) => token.is_revocable,
@@ -36,12 +36,12 @@ impl Token {
         }
     }
 
-    /// Whether the shop has vouched for it.
+    /// Whether the shop has confirmed it.
     pub fn is_confirmed(&self) -> bool {
         matches!(self, Self::Confirmed(_))
     }
 
-    /// What the shop has said of it.
+    /// What the shop said of it.
     pub(in crate::request) fn confirmed(&self) -> Option<&Arc<Confirmed>> {
         match self {
             Self::Confirmed(token) => Some(token),
@@ -49,7 +49,7 @@ impl Token {
         }
     }
 
-    /// Whose it is, as far as it or the shop says so.
+    /// Its customer, if it or the shop names one.
     pub(in crate::request) fn customer(&self) -> Option<Id> {
         match self {
             Self::Verified(token) => token.subject,
@@ -58,7 +58,7 @@ impl Token {
         }
     }
 
-    /// When it was issued, as far as it or the shop says so.
+    /// When it was issued, if it or the shop says so.
     pub(in crate::request) fn said_issued_at(&self) -> Option<UnixTime> {
         match self {
             Self::Verified(token) => token.identity.issued_at,
@@ -67,7 +67,7 @@ impl Token {
         }
     }
 
-    /// What it is remembered by, if nothing is known of it but itself.
+    /// Its id, if it is opaque.
     pub fn opaque_id(&self) -> Option<Id> {
         match self {
             Self::Opaque(identity) => Some(identity.id),
@@ -75,7 +75,7 @@ impl Token {
         }
     }
 
-    /// By what it can be refused.
+    /// The identity by which it is looked up in the revocations.
     pub fn identity(&self) -> &Identity {
         match self {
             Self::Verified(token) => &token.identity,
@@ -85,37 +85,36 @@ impl Token {
     }
 }
 
-/// What a shop says of a token that says nothing itself.
+/// What a shop says of an opaque token.
 #[derive(Debug)]
 pub struct Confirmed {
-    /// By what it can be refused. Issued when the shop says, if it does.
+    /// Its identity, with the issue time if the shop names one.
     pub identity: Identity,
     /// Its customer, if the shop names one.
     pub subject: Option<Id>,
-    /// The same, in the shop's word.
+    /// The customer's name as the shop writes it.
     pub customer: Option<Box<str>>,
     /// When it was issued, if the shop says so.
     pub issued_at: Option<UnixTime>,
 }
 
-/// What a verified token says.
+/// A verified token.
 #[derive(Debug)]
 pub struct Verified {
-    /// By what it can be refused.
+    /// Its identity.
     pub identity: Identity,
     /// Its end, rounded up.
     pub expires_at: Option<UnixTime>,
-    /// Before this it is not good yet.
+    /// Before this moment it is not valid yet.
     pub not_before: Option<UnixTime>,
     /// Its customer, if it names one.
     pub subject: Option<Id>,
     /// Its session, if it names one.
     pub session: Option<Id>,
-    /// Its fingerprint, where tokens that do not verify are forwarded: with the signature respelled it
-    /// would come back as one of those.
+    /// Its fingerprint, where unverified tokens are forwarded: with an altered signature it would come back as one of those.
     pub fingerprint: Option<Id>,
-    /// Whether a customer may revoke it. One without the claims of `only_with` only the operator can.
+    /// Whether a customer may revoke it. Without the claims of `only_with`, only the operator may.
     pub is_revocable: bool,
-    /// What the operator said of the tokens of its issuer.
+    /// The settings of its issuer.
     pub settings: Arc<TokenSettings>,
 }

@@ -1,4 +1,4 @@
-//! Tokens: from text to what is known of it, by the issuer's keys and claims.
+//! Tokens: from a text to a verified or opaque token, with the keys and claims of its issuer.
 
 mod claims;
 mod compact;

@@ -8,8 +8,7 @@ use super::verifier::Verifier;
 use crate::revocation::Id;
 
 impl Verifier {
-    /// Everything by which the tokens are refused that an operator names; by former names, too, for older tokens are
-    /// known by these.
+    /// The digests that refuse the tokens that an operator names, also under former meanings, which tokens of that time have.
     pub(in crate::request) fn operator_digests(&self, named: OperatorName<'_>) -> Vec<Id> {
         let formers = self.formers();
         let own = self.issuers_for(named.issuer);
@@ -17,7 +16,7 @@ impl Verifier {
         each_once(own.chain(formers.operator_digests(named)))
     }
 
-    /// By what a logout would revoke them: under each pinned issuer, or under none.
+    /// The digests under which a logout would revoke the same: those of each pinned issuer, or of none.
     pub(in crate::request) fn logout_digests(&self, named: OperatorName<'_>) -> Vec<Id> {
         let OperatorName { kind, issuer, name } = named;
         each_once(self.issuers_for(issuer).flat_map(|one| {
@@ -34,34 +33,34 @@ impl Verifier {
         }))
     }
 
-    /// The issuers whose tokens may say this `iss`; all, if none is said.
+    /// The issuers that accept this `iss`; all, if it is `None`.
     fn issuers_for<'v>(&'v self, issuer: Option<&'v str>) -> impl Iterator<Item = &'v Issuer> {
         let fits = move |one: &&Issuer| issuer.is_none_or(|issuer| one.may_be_of(issuer));
         self.issuers().iter().filter(fits)
     }
 
-    /// Whether a token with this `iss` could be good here, or could be before.
+    /// Whether an issuer accepts this `iss`, or did under a former meaning.
     pub(in crate::request) fn may_be_of(&self, issuer: &str) -> bool {
         let mut issuers = self.issuers().iter();
         issuers.any(|one| one.may_be_of(issuer)) || self.formers().may_be_of(issuer)
     }
 
-    /// The issuers that are pinned, for the operator to read.
+    /// The pinned issuers, for the operator.
     pub(in crate::request) fn pinned_issuers(&self) -> Vec<String> {
         let issuers = self.issuers().iter();
         let pinned = issuers.flat_map(|one| one.settings().issuers.clone());
         pinned.collect()
     }
 
-    /// The tokens that were verified lately. Others may have been forgotten.
+    /// The verified tokens in the cache.
     pub(in crate::request) fn remembered_tokens(&self) -> Vec<Arc<Verified>> {
         let issuers = self.issuers().iter();
         let remembered = issuers.flat_map(|one| one.ring().held().tokens());
         remembered.collect()
     }
 
-    /// All customers whose tokens are good here, by the token domain of every issuer. Tokens that are opaque now say by former
-    /// names only that they are meant.
+    /// The digests of all customers, one for each token domain. Tokens that are opaque now are found under former meanings
+    /// only.
     pub(in crate::request) fn all_customers(&self) -> Vec<Id> {
         let formers = self.formers();
         let former = (!self.can_verify()).then(|| formers.all_customers());
@@ -69,7 +68,7 @@ impl Verifier {
         each_once(own.chain(former.into_iter().flatten()))
     }
 
-    /// Whether tokens that name their customer are good here, or were.
+    /// Whether tokens that name their customer are accepted, or were under a former meaning.
     pub(in crate::request) fn name_customers(&self) -> bool {
         let is_asked = self.settings().introspection.is_some();
         self.can_verify() || is_asked || self.formers().name_customers()

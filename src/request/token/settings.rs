@@ -1,4 +1,4 @@
-//! What the operator says of tokens: how they are verified, what their claims are called, how long they live.
+//! The settings of tokens: how they are verified, where their claims stand, how long they live.
 
 use std::time::Duration;
 
@@ -17,31 +17,31 @@ use crate::request::payload::Pointer;
 pub enum TokenKind {
     /// A JWT: anything else is refused.
     Jwt,
-    /// Whatever the shop makes of it: known by its digest only.
+    /// Opaque: named by its digest only.
     Opaque,
     /// A JWT if it has the shape of one, otherwise opaque.
     #[default]
     Auto,
 }
 
-/// What the operator says of a shop's tokens.
+/// The settings of a shop's tokens.
 #[derive(Debug)]
 pub struct TokenSettings {
-    /// Which tokens mean the same thing: the shop's name, or a name that several shops share.
+    /// The domain in which names of tokens are unique: the shop's name, or one that several shops share.
     pub token_domain: String,
     /// What a bearer is taken for.
     pub kind: TokenKind,
-    /// The algorithms that may sign; never taken from the token.
+    /// The algorithms that are accepted, whatever a token says.
     pub algorithms: Vec<Algorithm>,
     /// The issuers that a token may name; empty: any issuer with the key.
     pub issuers: Vec<String>,
-    /// Which keys may have signed it, by their `kid`; empty: not asked.
+    /// The `kid`s that are accepted; empty: any.
     pub key_ids: Vec<String>,
     /// The audiences of which it must name one; empty: any.
     pub audiences: Vec<String>,
     /// Where the claims stand.
     pub claims: Claims,
-    /// Without one of these claims a token can't be revoked by a customer: every visitor has it.
+    /// The claims that a token must have to be revoked by a customer. One without them is shared by all visitors.
     pub only_with: Vec<Pointer>,
     /// How far clocks may differ when a token expires or begins.
     pub leeway: Duration,
@@ -49,29 +49,29 @@ pub struct TokenSettings {
     pub refresh_window: Duration,
     /// The longest life of a token that does not say when it expires; `None`: for ever.
     pub max_lifetime: Option<Duration>,
-    /// What the shop's opaque bearers look like; `None`: anything. Others pass, but can't log out. A group called
-    /// `token` is the part that they are known by.
+    /// What the shop's opaque bearers look like; `None`: anything. Others pass, but can't log out. A group `token` is their
+    /// token key.
     pub opaque_pattern: Option<Regex>,
-    /// A JWT that can't be verified is forwarded as if it were opaque.
+    /// Whether a JWT that can't be verified is forwarded as an opaque token.
     pub forward_unverifiable: bool,
-    /// How the shop is asked about opaque tokens (token introspection); `None`: they are known by their digests only.
+    /// How the shop is asked about opaque tokens (token introspection); `None`: they are named by their digests only.
     pub introspection: Option<IntrospectionRequest>,
-    /// What a token counts as that says nothing of its issue, and that no node has dated.
+    /// How a token counts that has no issue time and no date.
     pub unknown: UnknownToken,
 }
 
-/// What a token counts as that says nothing of its issue, and that no node has dated.
+/// How a token counts that has no issue time and that no node has dated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownToken {
-    /// Issued after every logout: some logins do not pass here.
+    /// As issued after every logout: some logins do not pass through Doorward.
     #[default]
     New,
-    /// Issued before every logout: every login passes here, and would have dated it.
+    /// As issued before every logout: every login passes through Doorward, and would have dated it.
     Old,
 }
 
 impl TokenSettings {
-    /// What names tokens, and judges none.
+    /// Settings that only name tokens: an issuer with them verifies none.
     pub(in crate::request) fn for_names_only(
         token_domain: String,
         algorithms: Vec<Algorithm>,
@@ -98,14 +98,14 @@ impl TokenSettings {
         }
     }
 
-    /// The token key of an opaque token: all of it, or the part by which the shop finds it whatever stands around.
+    /// The token key of an opaque token: the part that the pattern names, or the whole text.
     pub(in crate::request) fn token_key<'t>(&self, text: &'t str) -> &'t str {
         let pattern = self.opaque_pattern.as_ref();
         let found = pattern.and_then(|pattern| token_in(pattern, text));
         found.unwrap_or(text)
     }
 
-    /// Whether both make the same of every token.
+    /// Whether both verify and name every token alike.
     pub(in crate::request) fn is_same(&self, other: &Self) -> bool {
         let Self {
             token_domain,
@@ -121,7 +121,7 @@ impl TokenSettings {
             max_lifetime,
             opaque_pattern,
             forward_unverifiable,
-            introspection: _, // it is about those that are not verified here
+            introspection: _, // it is about tokens that are not verified here
             unknown,
         } = self;
         let pattern = |pattern: &Option<Regex>| pattern.as_ref().map(Regex::to_string);
@@ -141,7 +141,7 @@ impl TokenSettings {
             && *unknown == other.unknown
     }
 
-    /// Whether a token could be claimed by both.
+    /// Whether a token could fit both.
     pub fn overlaps(&self, other: &Self) -> bool {
         fn meet<T: PartialEq>(one: &[T], other: &[T]) -> bool {
             let asks_nothing = one.is_empty() || other.is_empty();
@@ -155,7 +155,7 @@ impl TokenSettings {
             && meet(&self.key_ids, &other.key_ids)
     }
 
-    /// The only pinned issuer; of none, or several, none.
+    /// The pinned issuer, if there is exactly one; else empty.
     pub(in crate::request) fn only_issuer(&self) -> &str {
         match self.issuers.as_slice() {
             [only] => only.as_str(),

@@ -17,17 +17,17 @@ use crate::request::introspection::IntrospectionResponse;
 use crate::request::meaning::{FormerMeanings, former_meanings};
 use crate::revocation::{Cause, Group, Id, IdKind, Identity};
 
-/// How the tokens of a shop are verified and what their claims are called.
+/// Verifies the tokens of a shop.
 pub struct Verifier {
-    /// The issuers; at least one. No two could claim the same token.
+    /// The issuers; at least one. No token fits two of them.
     issuers: Vec<Issuer>,
-    /// Which of them opaque tokens belong to.
+    /// The position of the issuer of opaque tokens.
     main: usize,
-    /// What tokens were called under former configurations.
+    /// The names of tokens under former configurations.
     formers: ArcSwap<FormerMeanings>,
 }
 
-/// The longest token that is read. Four times what cookies can carry; shops refuse such headers anyway.
+/// The longest token that is parsed: four times what a cookie can carry. Shops refuse longer headers anyway.
 pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 
 impl Verifier {
@@ -44,12 +44,12 @@ impl Verifier {
         }
     }
 
-    /// What tokens were called under former configurations.
+    /// The names of tokens under former configurations.
     pub(in crate::request) fn formers(&self) -> Guard<Arc<FormerMeanings>> {
         self.formers.load()
     }
 
-    /// Exchanges that.
+    /// Looks tokens up under these former meanings from now on.
     pub(in crate::request) fn honour(&self, formers: FormerMeanings) {
         let digest = formers.digest();
         self.formers.store(Arc::new(formers));
@@ -58,7 +58,7 @@ impl Verifier {
         }
     }
 
-    /// No other shop has the token domain of this name: see [`Issuer::own_domain`].
+    /// Ties the token domain of this name to these hosts: see [`Issuer::own_domain`].
     pub(in crate::request) fn own_domain(&mut self, domain: &str, hosts: &[String]) {
         for issuer in &mut self.issuers {
             if issuer.settings().token_domain == domain {
@@ -72,7 +72,7 @@ impl Verifier {
         self.main
     }
 
-    /// Takes over from the verifier that was there before a reload what still holds.
+    /// Takes over keys and cached tokens from the verifier before a reload, where they are still valid.
     pub fn inherit(&mut self, old: &Self) {
         for issuer in &mut self.issuers {
             issuer.inherit(&old.issuers);
@@ -88,12 +88,12 @@ impl Verifier {
         &self.issuers[self.main]
     }
 
-    /// What the operator said of opaque tokens. What was said of a verified one goes with it.
+    /// The settings for opaque tokens. A verified token carries its own.
     pub fn settings(&self) -> &TokenSettings {
         self.main().settings()
     }
 
-    /// What a credential is taken for of which nothing else is said.
+    /// The kind of credentials whose place has none.
     pub fn kind(&self) -> TokenKind {
         let mut kinds = self.issuers.iter().map(|issuer| issuer.settings().kind);
         let first = kinds.next().unwrap_or_default();
@@ -115,12 +115,12 @@ impl Verifier {
         self.issuers.iter().map(Issuer::key_count).sum()
     }
 
-    /// Whether the keys of all issuers are there; those that are fetched may be yet to come.
+    /// Whether the keys of all issuers are there. Keys that are fetched may still be missing.
     pub fn has_keys(&self) -> bool {
         self.issuers.iter().all(Issuer::has_keys)
     }
 
-    /// How long a token issued now could be accepted, and the margin; `None`: for ever.
+    /// How long a token that is issued now could be accepted, plus the margin; `None`: for ever.
     pub fn longest_life(&self) -> Option<Duration> {
         let mut lives = self
             .issuers
@@ -129,7 +129,7 @@ impl Verifier {
         lives.try_fold(Duration::ZERO, |longest, life| Some(longest.max(life?)))
     }
 
-    /// Reads a credential. Whether it is revoked, expired or not yet good is not asked here.
+    /// The token in a text: verified, opaque, or at fault. Revocation and times are not checked here.
     pub fn token_from_text(
         &self,
         kind: TokenKind,
@@ -159,20 +159,20 @@ impl Verifier {
         let verified = read.and_then(|token| self.verify(issuer?, text, &token, now));
         match verified {
             Ok(verified) => Ok(Token::Verified(verified)),
-            Err(flaw @ (Flaw::NoKeys | Flaw::KeyPending)) => Err(flaw), // it may be dead
+            Err(flaw @ (Flaw::NoKeys | Flaw::KeyPending)) => Err(flaw), // it may be revoked
             Err(_) if settings.forward_unverifiable => Ok(self.unverified(text)),
             Err(Flaw::Malformed) if !has_jwt_shape(text) => Err(Flaw::NotJwt),
             Err(flaw) => Err(flaw),
         }
     }
 
-    /// A token that has verified before, and whose key has not changed since.
+    /// A token that was verified before, with keys that are still in use.
     fn remembered(&self, text: &str) -> Option<Arc<Verified>> {
         let mut issuers = self.issuers.iter();
         issuers.find_map(|issuer| issuer.ring().held().verified.get(text))
     }
 
-    /// The issuer that a token claims to be of. Nothing of it is believed: only that issuer's keys can verify it.
+    /// The issuer that an unverified token claims. The keys of this issuer then verify it or not.
     fn issuer_of(&self, token: &Compact<'_>) -> Result<&Issuer, Flaw> {
         if let [only] = self.issuers.as_slice() {
             return Ok(only);
@@ -198,8 +198,7 @@ impl Verifier {
         issuer.ok_or(Flaw::Issuer)
     }
 
-    /// Whether a JWT claims to be of an issuer of this shop, with an algorithm that its keys have. Nothing else of it is
-    /// read: its keys may be yet to come.
+    /// Whether an unverified JWT claims an issuer and an algorithm of this shop, whose keys may not be fetched yet.
     pub(in crate::request) fn may_be_ours(&self, text: &str) -> bool {
         let Ok(token) = Compact::parse(text) else {
             return false;
@@ -213,7 +212,7 @@ impl Verifier {
         })
     }
 
-    /// Verifies a token with the keys of its issuer, and remembers it beside them.
+    /// Verifies a token with the keys of its issuer, and caches it beside them.
     fn verify(
         &self,
         issuer: &Issuer,
@@ -225,7 +224,7 @@ impl Verifier {
         let formers = self.formers.load(); // after what is held: see `honour`
         let mut verified = issuer.verify(&held.keys, token, now)?;
         if issuer.settings().token_domain != self.settings().token_domain {
-            // Before its key was here, it could be revoked among the opaque ones only.
+            // Before its key was known, it could be revoked as an opaque token only.
             verified.identity.groups.push(Group {
                 id: self.main().fingerprint(token.signed),
                 cause: Cause::Token,
@@ -240,7 +239,7 @@ impl Verifier {
         Ok(verified)
     }
 
-    /// A logout stores what it revokes: an opaque bearer must look like one of the shop's.
+    /// Refuses to store an opaque bearer that does not look like one of the shop's.
     pub fn refuse_implausible(&self, token: &Token, text: &str) -> Result<(), Flaw> {
         let pattern = self.settings().opaque_pattern.as_ref();
         let is_plausible = || match pattern {
@@ -255,21 +254,21 @@ impl Verifier {
         }
     }
 
-    /// A token that no key here can judge ([`Flaw::is_undecided`]), as it is known at a logout: by its digest alone.
-    /// A key that comes later finds it under the same digest.
+    /// A token that no known key can verify ([`Flaw::is_undecided`]), named by its digest alone. Once its key is known, the
+    /// token is looked up under the same digest.
     pub fn by_digest(&self, text: &str) -> Token {
         self.opaque(text, text)
     }
 
-    /// A token of which nothing is known: it can be named by itself or a part of it, not by its customer.
+    /// An opaque token: named by its text or a part of it, not by its customer.
     ///
-    /// White space around it is none of it: frameworks strip that, and databases do not compare it.
+    /// White space around it does not count: frameworks strip it, and databases do not compare it.
     pub(in crate::request) fn opaque(&self, text: &str, name: &str) -> Token {
         Token::Opaque(Arc::new(self.opaque_identity(text, name)))
     }
 
-    /// A JWT that no key verifies and that the shop is to judge. It may have been good before its key or what is demanded of it
-    /// changed: what it says of itself can only make it the dead token that it says it is.
+    /// A JWT that no key verifies and that is forwarded to the shop. It may have been valid, and revoked, before its key or the
+    /// configuration changed, so it is looked up under the names in its claims, too. Those can only make it a revoked token.
     fn unverified(&self, text: &str) -> Token {
         let mut identity = self.opaque_identity(text, self.settings().token_key(text));
         if let Some((token, payload)) = former_meanings::parse_unverified(text) {
@@ -296,14 +295,14 @@ impl Verifier {
         }
     }
 
-    /// The digests that such a token can be revoked by.
+    /// The digests by which an opaque token can be revoked.
     pub(in crate::request) fn digests_of(&self, text: &str, name: &str) -> SmallVec<[Id; 2]> {
         let formers = self.formers.load();
         let own = self.digests(text, name).into_iter();
         own.chain(formers.digests(text, name)).collect()
     }
 
-    /// Its digest by its name; and by all of its text, which was its name before the operator said otherwise.
+    /// The digest of its name, and that of its whole text, which was its name before a pattern was configured.
     fn digests(&self, text: &str, name: &str) -> [Id; 2] {
         let main = self.main();
         let id = main.opaque_digest(trimmed(name));
@@ -318,8 +317,7 @@ impl Verifier {
         ]
     }
 
-    /// By what a token can be refused of which the shop says this. `names`: by what it could be while nothing was known of
-    /// it but itself.
+    /// The identity of a token about which the shop said this. `names`: its identity as an opaque token.
     pub(in crate::request) fn confirmed(
         &self,
         names: &Identity,
@@ -337,7 +335,7 @@ impl Verifier {
         }
     }
 
-    /// A customer, as the shop names them without any issuer.
+    /// The digest of a customer whom the shop names.
     pub(in crate::request) fn customer(&self, subject: &str) -> Id {
         self.main().digest(IdKind::Subject, "", subject)
     }

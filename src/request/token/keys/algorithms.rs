@@ -2,8 +2,8 @@
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
-/// The algorithms that can be pinned, by their names in RFC 7518, RFC 8037 and RFC 9864. ES512 and ES256K are
-/// not among them: jsonwebtoken has neither.
+/// The algorithms that can be pinned, by their names in RFC 7518, RFC 8037 and RFC 9864. jsonwebtoken has neither ES512
+/// nor ES256K.
 pub const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("HS256", Algorithm::HS256),
     ("HS384", Algorithm::HS384),
@@ -20,7 +20,7 @@ pub const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("Ed25519", Algorithm::EdDSA),
 ];
 
-/// Signature algorithms of the JOSE registry that no key here can verify: what they sign may be good all the same.
+/// Signature algorithms of the JOSE registry that can't be verified here. A token that they sign may be valid to its shop.
 const OTHER_ALGORITHMS: &[&str] = &[
     "ES512",
     "ES256K",
@@ -41,7 +41,7 @@ pub(in crate::request) fn algorithm(name: &str) -> Option<Algorithm> {
     known.map(|(_, algorithm)| *algorithm)
 }
 
-/// The first name of an algorithm.
+/// The name of an algorithm; of several, the first.
 pub fn algorithm_name(algorithm: Algorithm) -> &'static str {
     let known = ALGORITHMS.iter().find(|(_, known)| *known == algorithm);
     known.map_or("?", |(name, _)| name)

@@ -7,12 +7,12 @@ use super::algorithms::{algorithm, names_of, of_family};
 use super::unfit_key::{UnfitKey, UnfitReason, unfit, unused};
 use super::verifying_key::{VerifyingKey, check_key, without_zeros};
 
-/// The keys of a set, whatever they are.
+/// The members of a set, valid or not.
 pub(super) fn members_of(set: &Value) -> Option<&Vec<Value>> {
     set.get("keys").and_then(Value::as_array)
 }
 
-/// One JWK, as far as its members allow it to verify (RFC 7517 sections 4.1 to 4.5).
+/// One JWK, for those of `algorithms` that its members allow (RFC 7517 sections 4.1 to 4.5).
 pub(super) fn parse_jwk(
     member: &Value,
     algorithms: &[Algorithm],
@@ -45,7 +45,7 @@ pub(super) fn parse_jwk(
             "its kty and alg fit none of algorithms (kty {kty} is for {})",
             names_of(family)
         );
-        // A secret among public keys is an error: the operator may expect it to verify, or to stay secret.
+        // A secret in a set is an error: the operator may expect it to verify, or to stay secret.
         let is_secret = family == AlgorithmFamily::Hmac;
         let reason = if is_secret {
             UnfitReason::Broken
@@ -63,13 +63,13 @@ pub(super) fn parse_jwk(
     })
 }
 
-/// The same for a public set.
+/// One JWK of a public set, where no secret may stand.
 pub(super) fn parse_public_jwk(
     member: &Value,
     algorithms: &[Algorithm],
 ) -> Result<VerifyingKey, UnfitKey> {
     if member.get("kty").and_then(Value::as_str) == Some("oct") {
-        return Err(unfit("a symmetric key: who can fetch it could sign"));
+        return Err(unfit("a symmetric key: anyone who can fetch it could sign"));
     }
     parse_jwk(member, algorithms)
 }
@@ -103,7 +103,7 @@ fn decoding_key(family: AlgorithmFamily, member: &Value) -> Result<DecodingKey, 
     match family {
         AlgorithmFamily::Hmac => Ok(DecodingKey::from_secret(&bytes("k")?)),
         AlgorithmFamily::Rsa => {
-            // Java's numbers begin with a zero byte where the first bit would be taken for a sign.
+            // Java writes a zero byte first where the highest bit would be taken for a sign.
             let (modulus, exponent) = (bytes("n")?, bytes("e")?);
             let (modulus, exponent) = (without_zeros(&modulus), without_zeros(&exponent));
             Ok(DecodingKey::from_rsa_raw_components(modulus, exponent))

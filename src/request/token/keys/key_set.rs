@@ -11,11 +11,11 @@ use super::unfit_key::{UnfitKey, UnfitReason, UnfitSet, unfit};
 use super::verifying_key::{VerifyingKey, check_key};
 use crate::request::payload::json;
 
-/// The keys of a shop. All of one family: a public key must never serve as a shared secret.
+/// The keys of an issuer. Symmetric and asymmetric keys are never mixed: a public key must not serve as a shared secret.
 #[derive(Default)]
 pub struct Keys {
     keys: Vec<VerifyingKey>,
-    /// The digest of the document that they were read from; `None`: there is none.
+    /// The digest of the secret, PEM file or set that they were read from; `None`: there are no keys.
     document: Option<blake3::Hash>,
 }
 
@@ -76,9 +76,8 @@ impl Keys {
         ))
     }
 
-    /// A JWK set (RFC 7517 section 5), and why others of its keys are not used. Keys for something else than
-    /// signatures are passed over without a word, keys for other algorithms are named, and a key that claims to verify
-    /// and can't, or a set of which nothing remains, is refused.
+    /// A JWK set in a file (RFC 7517 section 5), and its keys for other algorithms, which are not used. Keys for other uses
+    /// are passed over silently. A set is refused if a key claims to verify and can't, or if no key is left.
     pub fn from_jwks(
         text: &[u8],
         algorithms: &[Algorithm],
@@ -106,7 +105,7 @@ impl Keys {
         let secrets = secrets.count();
         if secrets > 0 && secrets < keys.len() {
             unfit_keys.push(unfit(
-                "symmetric and asymmetric keys are mixed: who knows the public key could sign",
+                "symmetric and asymmetric keys are mixed: anyone with the public key could sign",
             ));
         }
         if keys.is_empty() {
@@ -126,12 +125,11 @@ impl Keys {
         Ok((Self::from_document(text, keys), unfit_keys))
     }
 
-    /// A JWK set that was fetched: the keys that fit, and why others do not.
+    /// A fetched JWK set: the keys that fit, and why others do not.
     ///
-    /// An identity provider publishes more than one shop needs, and keys of kinds that are yet to come: those are
-    /// passed over (RFC 7517 section 5). So are symmetric ones, with which any client that fetches them could sign. Two
-    /// different keys with one `kid` for one algorithm are another matter: which of them it means is only a
-    /// guess, so that the set is refused (RFC 7517 section 4.5).
+    /// Identity providers publish more keys than one shop needs, also of unknown kinds: those are passed over (RFC 7517
+    /// section 5). So are symmetric keys, because any client that fetches the set could sign with them. A set is refused
+    /// if two different keys share a `kid` and an algorithm: it does not say which one is meant (RFC 7517 section 4.5).
     pub fn from_fetched(
         text: &[u8],
         algorithms: &[Algorithm],
@@ -172,7 +170,7 @@ impl Keys {
         }
     }
 
-    /// The digest of what they were read from; `None`: there are none.
+    /// The digest of what they were read from; `None`: there are no keys.
     pub(in crate::request) fn document(&self) -> Option<blake3::Hash> {
         self.document
     }
@@ -182,9 +180,9 @@ impl Keys {
         self.document == other.document
     }
 
-    /// Those that may have signed a token with this algorithm and key id.
+    /// The keys that may have signed a token with this algorithm and `kid`.
     ///
-    /// A `kid` chooses among keys that have one; a key without id is tried for every token.
+    /// A `kid` selects among the keys that have one; a key without a `kid` is tried for every token.
     pub fn candidates(
         &self,
         algorithm: Algorithm,
@@ -200,7 +198,7 @@ impl Keys {
         self.keys.iter().filter(fits).map(|key| &key.decoding)
     }
 
-    /// Whether one of them has this id.
+    /// Whether a key has this `kid`.
     pub(in crate::request) fn has_key(&self, id: &str) -> bool {
         let mut ids = self.keys.iter().filter_map(|key| key.id.as_deref());
         ids.any(|known| known == id)

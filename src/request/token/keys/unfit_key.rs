@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// Why a JWK set that was fetched can't be used at all.
+/// Why a fetched JWK set can't be used at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnfitSet {
-    /// It is no JWK set (RFC 7517 section 5).
+    /// It is not a JWK set (RFC 7517 section 5).
     NotASet,
     /// Two of its keys have the same `kid` for the same algorithm.
     RepeatedKid,
@@ -26,26 +26,26 @@ impl UnfitSet {
     }
 }
 
-/// Why a key is not used; says what was expected.
+/// A key that is not used, and what was expected instead.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnfitKey {
     why: String,
     pub(super) reason: UnfitReason,
 }
 
-/// What a key that is not used means for the others of its set.
+/// Why a key is not used, and what follows for its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnfitReason {
-    /// It is there for something else than signatures: nothing.
+    /// It is for another use than signatures. The set is used without it.
     OtherUse,
-    /// It is for an algorithm that is not pinned: nothing, though it may be a slip.
+    /// It is for an algorithm that is not pinned. The set is used without it, and the operator is told: it may be a mistake.
     OtherAlgorithm,
-    /// It says that it verifies and does not: a set in a file is not read without it.
+    /// It claims to verify and can't. A set in a file is refused, a fetched set is used without it.
     Broken,
 }
 
 impl UnfitKey {
-    /// The same, of this key of a set.
+    /// The same, with the position of the key in its set.
     pub(super) fn at_position(self, number: usize, member: &Value) -> Self {
         Self {
             why: format!("{}: {}", key_label(number, member), self.why),
@@ -71,7 +71,7 @@ pub(super) fn unused(why: impl Into<String>, reason: UnfitReason) -> UnfitKey {
     }
 }
 
-/// How a fault names a key: its place in the set, and its kid if it has one.
+/// How a fault names a key: its position in the set, and its kid if it has one.
 fn key_label(number: usize, member: &Value) -> String {
     match member.get("kid").and_then(Value::as_str) {
         Some(id) => format!("keys[{number}] (kid {id:?})"),

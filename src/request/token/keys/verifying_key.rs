@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use super::algorithms::{algorithm_name, secret_bytes_min};
 use super::unfit_key::{UnfitKey, UnfitReason, unfit, unused};
 
-/// One key and what it may verify.
+/// A key and the algorithms that it may verify.
 pub(super) struct VerifyingKey {
     pub(super) id: Option<String>,
     pub(super) algorithms: Vec<Algorithm>,
@@ -15,14 +15,14 @@ pub(super) struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// Whether a token could mean either, by its `kid` and algorithm.
+    /// Whether a token's `kid` and algorithm could mean either key.
     pub(super) fn is_confused_with(&self, other: &Self) -> bool {
         let mut shared = self.algorithms.iter();
         self.id.is_some() && self.id == other.id && shared.any(|one| other.algorithms.contains(one))
     }
 }
 
-/// Checks that a key can verify at all, and leaves of `algorithms` those that it fits.
+/// Checks that a key can verify at all, and removes from `algorithms` those that it does not fit.
 pub(super) fn check_key(
     key: &DecodingKey,
     algorithms: &mut Vec<Algorithm>,
@@ -53,14 +53,14 @@ pub(super) fn check_key(
             Err(unfit("expected an Ed25519 key of 32 bytes"))
         }
         AlgorithmFamily::Ed if is_of_small_order(bytes) => {
-            Err(unfit("its point is of small order: anybody could sign"))
+            Err(unfit("its point is of small order: anyone could sign"))
         }
         AlgorithmFamily::Ed => Ok(()),
     }
 }
 
-/// The points of edwards25519 whose order divides 8, and the other spellings of their numbers, without the sign bit:
-/// signatures that verify under them can be made without a private key.
+/// The points of edwards25519 whose order divides 8, also in their non-canonical encodings, without the sign bit. A signature
+/// that verifies under one of them can be made without a private key.
 const SMALL_ORDER: [(u8, [u8; 30], u8); 7] = {
     const FIRST: [u8; 30] = [
         0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
@@ -102,8 +102,7 @@ fn check_secret(key: &DecodingKey, algorithms: &[Algorithm]) -> Result<(), Unfit
     }
 }
 
-/// RFC 7518 sections 3.3 and 3.5: at least 2048 bits. The rest is what no RSA key has, and what no library here would
-/// verify with.
+/// RFC 7518 sections 3.3 and 3.5: at least 2048 bits. The other limits are those of valid RSA keys, and of the library.
 fn check_rsa(key: &DecodingKey) -> Result<(), UnfitKey> {
     let (modulus, exponent) = match key.kind() {
         jsonwebtoken::DecodingKeyKind::RsaModulusExponent { n, e } => (n.clone(), e.clone()),
@@ -142,7 +141,7 @@ fn bits_of(number: &[u8]) -> usize {
     first.map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }
 
-/// A number without the zeros before it.
+/// A number without leading zeros.
 pub(super) fn without_zeros(number: &[u8]) -> &[u8] {
     let first = number.iter().position(|byte| *byte != 0);
     &number[first.unwrap_or(number.len())..]
