@@ -7,6 +7,8 @@
 pub mod clock;
 /// How often one thing is logged.
 pub mod log_limit;
+/// How clients are told apart and counted.
+pub mod clients;
 /// The life of a revocation.
 pub mod revocation;
 /// The life of a request.

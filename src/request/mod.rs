@@ -45,8 +45,9 @@ pub use introspection::{
 };
 pub use loggable_path::loggable_path;
 pub use logout::{
-    Agreement, AnswerBy, Assent, ClientKey, HIDDEN_CUSTOMER, KnownLogouts, LogOut, LogoutOrder,
-    LogoutRule, Named, OperatorOrder, PastedToken, Scope, Target, UnfitOrder, Wanted, When,
+    Agreement, Allowance, AnswerBy, Assent, ClientKey, HIDDEN_CUSTOMER, KnownLogouts, LogOut,
+    LogoutOrder, LogoutQuota, LogoutRule, Named, OperatorOrder, OverLimit, PastedToken, Scope,
+    Target, UnfitOrder, Wanted, When, has_room,
 };
 pub use meaning::{Honoured, honour_meanings};
 pub use mint::{AnswerTokens, HandedOut, MintRule, OnReissue};

@@ -15,13 +15,13 @@ use super::credential::Place;
 use super::graphql::GraphQlSettings;
 use super::introspection::{IntrospectionCache, LikelyTokens};
 use super::loggable_path::{loggable_path, without_token};
-use super::logout::{KnownLogouts, LogoutRule};
+use super::logout::{Allowance, KnownLogouts, LogoutRule};
 use super::meaning::{FormerMeanings, Honoured, ShopMeaning};
 use super::mint::{MintRule, OnReissue};
 use super::site::HostPattern;
 use super::token::{Issuer, Token, Verifier};
 use crate::clock::UnixTime;
-use crate::revocation::{Allowance, Meaning, ShopTag};
+use crate::revocation::{Meaning, ShopTag};
 
 /// What the requests of one shop are judged by.
 pub struct Shop {

@@ -1,7 +1,5 @@
 //! The life of a revocation: logout, journal (on disk), set (in memory), peers; only then the customer is told.
 
-mod allowance;
-mod client_network;
 mod committer;
 mod dating;
 mod entry;
@@ -10,12 +8,9 @@ mod journal;
 mod meanings;
 mod replication;
 mod revocations;
-mod room_for_unverified;
 mod set;
 mod unknown_counts;
 
-pub use allowance::{Allowance, EntryCounts, OverLimit, WIDER};
-pub use client_network::ClientNetwork;
 pub(crate) use committer::Import;
 pub use committer::JournalHealth;
 pub use entry::{

@@ -8,16 +8,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::allowance::EntryCounts;
 use super::committer::{Committer, Import, JournalHealth};
-use super::entry::{Cause, DateKind, Id, Identity, MARGIN, Revocation};
+use super::entry::{Cause, DateKind, Id, Identity, MARGIN, Revocation, ShopTag, Source};
 use super::horizon::DropHorizon;
 use super::journal::{Journal, JournalError};
 use super::replication::Acks;
 use super::replication::Row;
 use super::replication::{Origin, ReplicationLog};
 use super::replication::{SyncPhase, SyncState};
-use super::set::{Set, SetCounts, SumKey};
+use super::set::{Set, SetCounts, SumKey, UnverifiedCounts};
 use super::unknown_counts::UnknownCounts;
 use crate::clock::{self, UnixTime};
 
@@ -35,9 +34,6 @@ const JOURNAL_AGE_MAX: Duration = Duration::from_mins(5);
 pub struct Revocations {
     pub(super) set: Arc<Set>,
     pub(super) committer: Committer,
-    pub(super) clients: EntryCounts,
-    /// The same of entries that the shop may have borne out.
-    pub(super) borne_out: EntryCounts,
     horizon: Mutex<DropHorizon>,
     replication_log: Arc<ReplicationLog>,
     sync_state: SyncState,
@@ -109,8 +105,6 @@ impl Revocations {
         Ok(Self {
             set,
             committer,
-            clients: EntryCounts::default(),
-            borne_out: EntryCounts::default(),
             horizon: Mutex::new(DropHorizon::from(now, clock::instant(), grace)),
             replication_log,
             sync_state: SyncState::of(SyncPhase::Syncing),
@@ -304,6 +298,11 @@ impl Revocations {
         self.committer.close(DISK_PATIENCE);
     }
 
+    /// How many live entries of a shop rest on unverified credentials.
+    pub fn unverified(&self, shop: ShopTag, now: UnixTime) -> UnverifiedCounts {
+        self.set.unverified(Source::Unverified(shop), now)
+    }
+
     /// How much is in force now.
     pub fn counts(&self) -> SetCounts {
         self.set.counts()
@@ -335,7 +334,7 @@ fn warn_of_age(written_at: UnixTime) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::{Source, Window};
+    use super::super::entry::Window;
     use super::*;
     use std::future::Future;
 

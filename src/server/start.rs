@@ -216,6 +216,7 @@ fn proxy(
     Ok(Proxy {
         snapshot: Arc::clone(snapshot),
         request_ids: RequestIds::random().map_err(random)?,
+        logout_quota: Arc::default(),
         body_budget: Arc::new(BodyBudget::counting(Arc::clone(&metrics))),
         metrics,
         log_key: LogKey::random().map_err(random)?,

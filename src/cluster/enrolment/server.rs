@@ -14,11 +14,12 @@ use super::authority::{Authority, ProvenKey};
 use super::invitation::{Secret, StoredInvitation};
 use super::joined_nodes::{joined, remember};
 use super::messages::{JoinRejection, JoinRequest, JoinResponse, VERSION, VersionedMessage};
+use crate::clients::CountsPerMinute;
 use crate::clock::{self, UnixTime};
 use crate::cluster::peer_address::PeerAddress;
 use crate::cluster::settings::{ClusterSettings, Security};
 use crate::cluster::transport::{EnrolmentHandler, QUESTION_BYTES_MAX};
-use crate::revocation::{EntryCounts, NodeName};
+use crate::revocation::NodeName;
 
 /// How many wrong invitations of one address are answered in a minute. Guessing a secret of 128 bits takes for ever
 /// anyway; this bounds what such attempts cost this node and its log.
@@ -31,7 +32,7 @@ pub(crate) struct EnrolmentServer {
     terms: Mutex<Arc<EnrolmentTerms>>,
     connected: Box<dyn Fn() -> Vec<NodeName> + Send + Sync>,
     admitted: OnAdmitted,
-    failures: EntryCounts,
+    failures: CountsPerMinute,
     /// One after the other: an invitation is good once, and so is a name.
     admitting: Mutex<()>,
 }
@@ -77,7 +78,7 @@ impl EnrolmentServer {
             terms: Mutex::new(EnrolmentTerms::of(settings)?.into()),
             connected: Box::new(connected),
             admitted: Box::new(admitted),
-            failures: EntryCounts::default(),
+            failures: CountsPerMinute::default(),
             admitting: Mutex::default(),
         })
     }

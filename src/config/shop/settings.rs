@@ -14,10 +14,10 @@ use crate::config::rules::base::Bases;
 use crate::config::rules::{credential, graphql, logout, mint, refresh, route};
 use crate::config::token::settings as token;
 use crate::request::{
-    DeadCookiePolicy, Examine, GraphQlSettings, KnownLogouts, LogoutRule, PathPattern, Place,
-    RefreshRule, Route, Shop, ShopClock, UnreadBody, Verifier,
+    Allowance, DeadCookiePolicy, Examine, GraphQlSettings, KnownLogouts, LogoutRule, PathPattern,
+    Place, RefreshRule, Route, Shop, ShopClock, UnreadBody, Verifier,
 };
-use crate::revocation::{Allowance, ShopTag};
+use crate::revocation::ShopTag;
 use crate::server::Upstreams;
 
 const EXAMINE: &[(&str, Examine)] = &[

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::limits::Limits;
-use crate::revocation::ClientNetwork;
+use crate::clients::ClientNetwork;
 
 /// Limits the connections of this process.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl ConnectionLimiter {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(ConnectionLimit::Total);
         }
-        let client = client.map(ClientNetwork::of);
+        let client = client.map(ClientNetwork::containing);
         let mut permit = ConnectionPermit {
             limiter: Arc::clone(self),
             client: None,

@@ -24,8 +24,10 @@ use super::exchange::BufferedExchange;
 use super::forwarding;
 use super::service::Proxy;
 use crate::clock;
-use crate::request::{Answer, AnswerBy, Assent, LogOut, LogoutOrder, Refusal, Shop};
-use crate::revocation::{OverLimit, Revocation, Revocations};
+use crate::request::{
+    Answer, AnswerBy, Assent, LogOut, LogoutOrder, LogoutQuota, OverLimit, Refusal, Shop, has_room,
+};
+use crate::revocation::{Revocation, Revocations};
 use crate::server::process::traffic::InFlight;
 
 /// How a logout went.
@@ -86,12 +88,13 @@ impl Proxy {
         let client = context.snapshot.forwarding.client_of(session);
         let set = Arc::clone(context.snapshot.gate.revocations());
         let provisional = logout.provisional();
-        let (order, quota) = match logout.order() {
+        let (order, quota_use) = match logout.order() {
             LogoutOrder::ShopFirst => (LogoutOrder::ShopFirst, QuotaUse::Unused), // only entries that the shop confirms are stored
             order @ (LogoutOrder::AtOnce | LogoutOrder::TokensFirst) => {
-                match set.admit_unverified(
+                match self.logout_quota.admit_unverified(
                     client,
                     &provisional,
+                    &set,
                     logout.shop.allowance,
                     clock::now(),
                 ) {
@@ -120,14 +123,15 @@ impl Proxy {
             ours: logout.answer(session.req_header()),
             logout: Arc::clone(logout),
             order,
-            quota,
+            quota: Arc::clone(&self.logout_quota),
+            quota_use,
             client,
             connector: Arc::clone(&self.connector),
             set,
             request: context.id.clone(),
         };
         let finished = detached(context.in_flight(), leaving.finish(exchange)).await;
-        match (finished, quota) {
+        match (finished, quota_use) {
             (Err(Refusal::TooManyLogouts), QuotaUse::Spent(over)) => Err(self.refuse_over(over)),
             (Err(Refusal::TooManyLogouts), QuotaUse::Used | QuotaUse::Unused) => {
                 Err(self.refuse_over(OverLimit::Shop))
@@ -194,7 +198,8 @@ impl Proxy {
 struct PendingLogout {
     logout: Arc<LogOut>,
     order: LogoutOrder,
-    quota: QuotaUse,
+    quota: Arc<LogoutQuota>,
+    quota_use: QuotaUse,
     client: IpAddr,
     /// Our answer, if the shop gives none.
     ours: Answer,
@@ -277,7 +282,7 @@ impl PendingLogout {
             Err(_) if is_yes => Assent::Given,
             Ok(Some(_)) | Err(_) => Assent::Unclear,
         };
-        let is_spent = matches!(self.quota, QuotaUse::Spent(_));
+        let is_spent = matches!(self.quota_use, QuotaUse::Spent(_));
         if is_spent && !assent.is_yes() {
             return Err(Refusal::TooManyLogouts);
         }
@@ -343,7 +348,7 @@ impl PendingLogout {
     /// quota.
     fn kept_after(&self, assent: Assent) -> Result<Vec<Revocation>, Refusal> {
         let (logout, set, now) = (&self.logout, &self.set, clock::now());
-        let (allowance, is_stored) = (logout.shop.allowance, self.quota == QuotaUse::Used);
+        let (allowance, is_stored) = (logout.shop.allowance, self.quota_use == QuotaUse::Used);
         let mut provisional = logout.provisional();
         provisional.retain(|one| one.unverified_token().is_some());
         if provisional.is_empty() {
@@ -351,13 +356,14 @@ impl PendingLogout {
         }
         let borne_out = logout.confirmed_by(assent);
         let is_kept = if assent.is_yes() {
-            set.admit_borne_out(self.client, &borne_out, allowance, now)
+            self.quota
+                .admit_borne_out(self.client, &borne_out, set, allowance, now)
         } else {
-            set.has_room(&borne_out, allowance, now)
+            has_room(&borne_out, set, allowance, now)
         };
         if !borne_out.is_empty() && is_kept {
             if is_stored && assent.is_yes() {
-                set.give_back(self.client, &provisional, now);
+                self.quota.give_back(self.client, &provisional, now);
             }
             return Ok(borne_out);
         }
@@ -368,7 +374,9 @@ impl PendingLogout {
         if is_stored {
             return Ok(Vec::new());
         }
-        let admitted = set.admit_unverified(self.client, &provisional, allowance, now);
+        let admitted = self
+            .quota
+            .admit_unverified(self.client, &provisional, set, allowance, now);
         admitted.map_err(|_| Refusal::TooManyLogouts)?;
         Ok(provisional)
     }

@@ -13,7 +13,7 @@ use super::body::read_ahead;
 use super::context::Context;
 use super::request_id::RequestIds;
 use super::single_flight::SingleFlight;
-use crate::request::{Answer, Refusal, Refused};
+use crate::request::{Answer, LogoutQuota, Refusal, Refused};
 use crate::server::keys::jwks::KeyFetcher;
 use crate::server::operator::log_id::LogKey;
 use crate::server::operator::metrics::Metrics;
@@ -32,6 +32,7 @@ pub(crate) struct Proxy {
     pub(crate) connector: Arc<Connector>,
     pub(crate) keys: Arc<KeyFetcher>,
     pub(crate) single_flight: SingleFlight,
+    pub(crate) logout_quota: Arc<LogoutQuota>,
     pub(crate) body_budget: Arc<BodyBudget>,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) self_probe: Arc<SelfProbe>,

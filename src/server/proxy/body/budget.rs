@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::clients::ClientNetwork;
 use crate::request::Refusal;
-use crate::revocation::ClientNetwork;
 use crate::server::connection::limits::Limits;
 use crate::server::operator::metrics::Metrics;
 
@@ -53,7 +53,7 @@ impl BodyShare {
     pub(crate) fn of(budget: &Arc<BodyBudget>, client: Option<IpAddr>, limits: &Limits) -> Self {
         Self {
             budget: Arc::clone(budget),
-            client: client.map(ClientNetwork::of),
+            client: client.map(ClientNetwork::containing),
             bytes_max: limits.read_ahead_bytes,
             bytes_per_client_max: limits.read_ahead_bytes_per_client,
             bytes: AtomicUsize::new(0),

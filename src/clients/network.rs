@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct ClientNetwork(IpAddr);
 
 impl ClientNetwork {
-    /// The network of this address.
-    pub fn of(client: IpAddr) -> Self {
+    /// The network of the client with this address.
+    pub fn containing(client: IpAddr) -> Self {
         Self(match client.to_canonical() {
             address @ IpAddr::V4(_) => address,
             IpAddr::V6(address) => {

@@ -1,50 +1,12 @@
-//! How many entries unverified credentials may make.
+//! What each client did in a minute, up to a limit.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use parking_lot::Mutex;
 
-use super::client_network::ClientNetwork;
+use super::network::ClientNetwork;
 use crate::clock::UnixTime;
-
-/// What a shop allows. What is confirmed is not counted: its number is bounded by what the shop issued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
-    /// Entries that one client may make in a minute; all clients of its wider network together make
-    /// [`WIDER`] times as many.
-    pub per_client_minute: u32,
-    /// Live entries of the whole shop: of those that are kept for an hour, and of those that are kept longer.
-    pub per_shop: u64,
-}
-
-impl Default for Allowance {
-    fn default() -> Self {
-        Self {
-            per_client_minute: 30,
-            per_shop: 1_000_000,
-        }
-    }
-}
-
-/// Which limit does not let an entry be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverLimit {
-    /// That of the client, or of its wider network.
-    Client,
-    /// That of the shop.
-    Shop,
-}
-
-impl OverLimit {
-    /// The key of the limit in the configuration.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Client => "unverified_per_client_minute",
-            Self::Shop => "unverified_entries",
-        }
-    }
-}
 
 /// How many clients' share a wider network has: a /24 of IPv4, a /48 of IPv6.
 pub const WIDER: u32 = 16;
@@ -53,46 +15,46 @@ pub const WIDER: u32 = 16;
 /// make room. A wider network takes a few places only, for it is counted first.
 const CLIENTS_MAX: usize = 100_000;
 
-/// The entries that each client made in the current minute.
+/// How much each client did in the current minute.
 #[derive(Default)]
-pub struct EntryCounts(Mutex<Minute>);
+pub struct CountsPerMinute(Mutex<Minute>);
 
 #[derive(Default)]
 struct Minute {
     number: u64,
     /// By the client, and by its wider network.
-    made: [HashMap<ClientNetwork, u32>; 2],
+    counts: [HashMap<ClientNetwork, u32>; 2],
 }
 
-impl EntryCounts {
-    /// Counts entries of `client`, unless that is more than `limit` in this minute. All of them, or none.
-    pub fn count_within(&self, client: IpAddr, entries: u32, limit: u32, now: UnixTime) -> bool {
+impl CountsPerMinute {
+    /// Counts `more` of `client`, unless that exceeds `limit` in this minute. All of it, or nothing.
+    pub fn count_within(&self, client: IpAddr, more: u32, limit: u32, now: UnixTime) -> bool {
         let mut minute = self.0.lock();
         minute.turn(now);
         let networks = networks_of(client);
-        if !minute.has_room(networks, entries, limit) {
+        if !minute.has_room(networks, more, limit) {
             return false;
         }
-        for (made, network) in minute.made.iter_mut().zip(networks) {
-            *made.entry(network).or_default() += entries;
+        for (counts, network) in minute.counts.iter_mut().zip(networks) {
+            *counts.entry(network).or_default() += more;
         }
         true
     }
 
-    /// Whether one more entry of `client` would be more than `limit` in this minute.
+    /// Whether one more of `client` would exceed `limit` in this minute.
     pub fn is_over(&self, client: IpAddr, limit: u32, now: UnixTime) -> bool {
         let mut minute = self.0.lock();
         minute.turn(now);
         !minute.has_room(networks_of(client), 1, limit)
     }
 
-    /// Entries of `client` do not count after all, if they were made in this minute.
-    pub fn give_back(&self, client: IpAddr, entries: u32, now: UnixTime) {
+    /// So much of `client` does not count after all, if it was counted in this minute.
+    pub fn give_back(&self, client: IpAddr, less: u32, now: UnixTime) {
         let mut minute = self.0.lock();
         minute.turn(now);
-        for (made, network) in minute.made.iter_mut().zip(networks_of(client)) {
-            if let Some(made) = made.get_mut(&network) {
-                *made = made.saturating_sub(entries);
+        for (counts, network) in minute.counts.iter_mut().zip(networks_of(client)) {
+            if let Some(count) = counts.get_mut(&network) {
+                *count = count.saturating_sub(less);
             }
         }
     }
@@ -104,23 +66,23 @@ impl Minute {
         let number = now.seconds() / 60;
         if self.number != number {
             self.number = number;
-            self.made.iter_mut().for_each(HashMap::clear);
+            self.counts.iter_mut().for_each(HashMap::clear);
         }
     }
 
-    fn has_room(&self, networks: [ClientNetwork; 2], entries: u32, limit: u32) -> bool {
+    fn has_room(&self, networks: [ClientNetwork; 2], more: u32, limit: u32) -> bool {
         let limits = [limit, limit.saturating_mul(WIDER)];
-        let mut tables = self.made.iter().zip(networks).zip(limits);
-        tables.all(|((made, network), limit)| match made.get(&network) {
-            Some(made) => made.saturating_add(entries) <= limit,
-            None => entries <= limit && made.len() < CLIENTS_MAX,
+        let mut tables = self.counts.iter().zip(networks).zip(limits);
+        tables.all(|((counts, network), limit)| match counts.get(&network) {
+            Some(count) => count.saturating_add(more) <= limit,
+            None => more <= limit && counts.len() < CLIENTS_MAX,
         })
     }
 }
 
 /// A client and the wider network that it is in.
 fn networks_of(client: IpAddr) -> [ClientNetwork; 2] {
-    let network = ClientNetwork::of(client);
+    let network = ClientNetwork::containing(client);
     [network, network.wider()]
 }
 
@@ -134,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_client_has_its_share_of_every_minute() {
-        let clients = EntryCounts::default();
+        let clients = CountsPerMinute::default();
         let at = |client: &str, second| {
             let client = client.parse().unwrap();
             clients.count_within(client, 1, 2, UnixTime::from_seconds(second))
@@ -153,7 +115,7 @@ mod tests {
     #[test]
     fn a_wider_network_has_the_share_of_some_clients() {
         for network in ["2001:db8:1:N::1", "192.0.2.N"] {
-            let clients = EntryCounts::default();
+            let clients = CountsPerMinute::default();
             let of = |number: u32| network.replace('N', &number.to_string()).parse().unwrap();
             let admitted = (0..100).filter(|number| clients.count_within(of(*number), 1, 2, START));
             assert_eq!(admitted.count(), 2 * WIDER as usize, "{network}");
@@ -170,18 +132,18 @@ mod tests {
     /// A /48 has 65,536 networks: they must not take the places of other clients.
     #[test]
     fn a_wider_network_takes_no_more_places_than_it_may_make_entries() {
-        let clients = EntryCounts::default();
+        let clients = CountsPerMinute::default();
         for number in 0..u16::MAX {
             let client = Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, 1);
             clients.count_within(client.into(), 1, 30, START);
         }
-        let [narrow, wide] = clients.0.lock().made.each_ref().map(HashMap::len);
+        let [narrow, wide] = clients.0.lock().counts.each_ref().map(HashMap::len);
         assert_eq!((narrow, wide), (30 * WIDER as usize, 1));
     }
 
     #[test]
     fn several_entries_count_all_or_none_and_come_back() {
-        let clients = EntryCounts::default();
+        let clients = CountsPerMinute::default();
         let client = "192.0.2.1".parse().unwrap();
         assert!(!clients.count_within(client, 3, 2, START));
         assert!(
