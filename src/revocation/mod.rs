@@ -18,9 +18,6 @@ pub use entry::{
     UNCONFIRMED_LIFE, Window,
 };
 pub use journal::{Contents, Journal, JournalError, Notes, Progress};
-/// For fuzz/ alone, which has no other way to a single row.
-#[doc(hidden)]
-pub use journal::{decode_token, encode_token};
 pub(crate) use replication::SyncFinding;
 pub use replication::{
     AckPolicy, Acks, NodeName, Origin, ReceivedRows, ReplicationLog, Row, SyncPhase, SyncState,

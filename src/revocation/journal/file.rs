@@ -2,28 +2,24 @@
 //!
 //! A start never makes it, for a data folder without a journal is not an empty set: [`Journal::init`] does, once.
 
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Builder, Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Builder, Database, WriteTransaction};
 use tempfile::NamedTempFile;
 
 use super::error::{JournalError, corrupt};
 use super::glance::glance;
 use super::notes::{Notes, Progress};
-use super::store::{open_checked, open_existing, without_panic};
-use super::tables::{
-    CUTOFFS, DATES, FORMAT, META, TOKENS, VECTOR, note_dropped, note_origin, put_progress,
-    put_rows, read_meta, read_notes, read_rows, until_of,
-};
+use super::store::{open_checked, open_existing, read_notes, read_rows, without_panic};
+use super::tables::{META, MOMENTS, TOKENS, create_all, note_dropped, put_progress, put_rows};
 use super::watermark::{Mark, NoteOrigin, Noted};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Revocation, Window};
-use crate::revocation::replication::{Origin, VersionVector};
+use crate::revocation::replication::Origin;
 use crate::revocation::set::is_of_meaning;
 
 /// The file with every revocation in force.
@@ -125,33 +121,26 @@ impl Journal {
         let path = present(data_dir)?;
         let unreachable =
             |error: io::Error| JournalError::Unreachable(path.clone(), error.to_string());
-        let database = without_panic(&path, || open_checked(&path))?;
+        let (database, sequence, notes) = without_panic(&path, || {
+            let database = open_checked(&path)?;
+            let (sequence, notes) = read_notes(&path, &database)?;
+            Ok((database, sequence, notes))
+        })?;
         let noted = read_mark(data_dir)?;
         if is_refused(noted.origin) {
             return Err(JournalError::Copied(path));
         }
+        expect_all(&path, noted, sequence)?;
         let mut journal = Self {
             file: file_id(&path).map_err(unreachable)?,
             path: path.clone(),
             database: Some(database),
-            sequence: 0,
+            sequence,
             mark: None,
-            notes: Notes {
-                origin: Origin::from_bytes([0; 16]),
-                vector: VersionVector::new(),
-                nodes: BTreeMap::new(),
-                is_complete: false,
-                clock: UnixTime::EPOCH,
-                dropped: UnixTime::EPOCH,
-                stream: None,
-            },
+            notes,
         };
-        without_panic(&path, || journal.bring_up_to_date())?;
-        (journal.sequence, journal.notes) = without_panic(&path, || journal.read_notes())?;
-        expect_all(&path, noted, journal.sequence)?;
         journal.heed(noted.origin)?;
-        journal.mark = Some(Mark::renew(data_dir, journal.sequence).map_err(unreachable)?);
-        journal.drop_nameless()?;
+        journal.mark = Some(Mark::renew(data_dir, sequence).map_err(unreachable)?);
         Ok(journal)
     }
 
@@ -161,7 +150,7 @@ impl Journal {
             NoteOrigin::Original => {}
             NoteOrigin::Unknown if self.sequence == 0 => {}
             NoteOrigin::Unknown => log::warn!(
-                "{} beside the journal was removed, or written by an older version: whether the journal is the newest can't be told",
+                "{} beside the journal was removed: whether the journal is the newest can't be told",
                 Mark::FILE
             ),
             NoteOrigin::Copy => {
@@ -202,25 +191,16 @@ impl Journal {
         mut each: impl FnMut(Revocation),
     ) -> Result<Option<UnixTime>, JournalError> {
         let path = present(data_dir)?;
-        let unreadable = |error: redb::Error| corrupt(&path, &error.to_string());
         without_panic(&path, || {
             let database = glance(&path)?;
-            let begin_read = || Ok::<_, redb::Error>(database.begin_read()?);
-            let meta = begin_read().and_then(|transaction| read_meta(&transaction));
-            let meta = meta.map_err(unreadable)?;
-            let number = |key: &str| meta.get(key).copied().unwrap_or_default();
-            if !(1..=FORMAT).contains(&number("format")) {
-                return Err(JournalError::Format(path.clone(), number("format")));
-            }
+            let (sequence, notes) = read_notes(&path, &database)?;
             let noted = read_mark(data_dir)?;
-            expect_all(&path, noted, number("sequence"))?;
-            let read = begin_read().and_then(|transaction| read_rows(&transaction, &mut each));
-            read.map_err(unreadable)?;
+            expect_all(&path, noted, sequence)?;
+            read_rows(&path, &database, &mut each)?;
             if noted.origin == NoteOrigin::Copy {
                 return Err(JournalError::Copied(path.clone())); // last: one of several nodes starts with it
             }
-            let written_at = UnixTime::from_seconds(number("clock"));
-            Ok((written_at > UnixTime::EPOCH).then_some(written_at))
+            Ok((notes.clock > UnixTime::EPOCH).then_some(notes.clock))
         })
     }
 
@@ -231,11 +211,10 @@ impl Journal {
 
     /// Hands every row to `each`, in no order that matters.
     pub fn replay(&self, mut each: impl FnMut(Revocation)) -> Result<(), JournalError> {
-        without_panic(&self.path, || {
-            self.begin_read()
-                .and_then(|transaction| read_rows(&transaction, &mut each))
-                .map_err(|error| corrupt(&self.path, &error.to_string()))
-        })
+        let gone =
+            || JournalError::Unwritable(self.path.clone(), "its last write failed".to_owned());
+        let database = self.database.as_ref().ok_or_else(gone)?;
+        without_panic(&self.path, || read_rows(&self.path, database, &mut each))
     }
 
     /// What it says beside the revocations.
@@ -292,7 +271,7 @@ impl Journal {
             let mut tokens = transaction.open_table(TOKENS)?;
             for window in windows {
                 let rows = (window.number(), 0)..=(window.number(), u64::MAX);
-                tokens.retain_in(rows, |_, row| until_of(row) >= now.seconds())?;
+                tokens.retain_in(rows, |_, (_, until, _)| until >= now.seconds())?;
             }
             note_dropped(transaction, now)
         })
@@ -305,12 +284,9 @@ impl Journal {
             let rows = (undated, 0)..=(undated, u64::MAX);
             transaction
                 .open_table(TOKENS)?
-                .retain_in(rows, |_, row| until_of(row) >= now.seconds())?;
+                .retain_in(rows, |_, (_, until, _)| until >= now.seconds())?;
             transaction
-                .open_table(CUTOFFS)?
-                .retain(|_, (_, until)| until >= now.seconds())?;
-            transaction
-                .open_table(DATES)?
+                .open_table(MOMENTS)?
                 .retain(|_, (_, until)| until >= now.seconds())?;
             note_dropped(transaction, now)
         })
@@ -350,64 +326,6 @@ impl Journal {
             Err(error) => error.to_string(),
         };
         Err(JournalError::Unwritable(self.path.clone(), why))
-    }
-
-    /// A journal of format 1 knew nothing of other nodes: it was the only one, and complete.
-    fn bring_up_to_date(&mut self) -> Result<(), JournalError> {
-        let meta = self
-            .begin_read()
-            .and_then(|transaction| read_meta(&transaction));
-        let format = meta
-            .map_err(|error| corrupt(&self.path, &error.to_string()))?
-            .get("format")
-            .copied()
-            .unwrap_or_default();
-        match format {
-            FORMAT => Ok(()),
-            1 => self.commit(|transaction| {
-                let origin = Origin::random().map_err(|_| redb::Error::PreviousIo)?;
-                transaction.open_table(VECTOR)?;
-                let mut meta = transaction.open_table(META)?;
-                note_origin(&mut meta, &origin)?;
-                meta.insert("complete", 1)?;
-                meta.insert("format", FORMAT)?;
-                Ok(())
-            }),
-            _ => Err(JournalError::Format(self.path.clone(), format)),
-        }
-    }
-
-    /// Drops the numbers of origins that no node introduced: versions before this one took them from any peer. What they
-    /// revoked stays.
-    fn drop_nameless(&mut self) -> Result<(), JournalError> {
-        let Notes {
-            origin,
-            vector,
-            nodes,
-            ..
-        } = &self.notes;
-        let is_nameless = |of: &&Origin| **of != *origin && !nodes.contains_key(*of);
-        let nameless: Vec<_> = vector.keys().filter(is_nameless).copied().collect();
-        if nameless.is_empty() {
-            return Ok(());
-        }
-        let progress = Progress {
-            forgotten: nameless,
-            ..Progress::default()
-        };
-        self.write_with(std::iter::empty(), &progress, UnixTime::EPOCH)
-    }
-
-    fn read_notes(&self) -> Result<(u64, Notes), JournalError> {
-        let read = self
-            .begin_read()
-            .and_then(|transaction| read_notes(&transaction));
-        read.map_err(|error| corrupt(&self.path, &error.to_string()))
-    }
-
-    fn begin_read(&self) -> Result<ReadTransaction, redb::Error> {
-        let database = self.database.as_ref().ok_or(redb::Error::PreviousIo)?;
-        Ok(database.begin_read()?)
     }
 }
 
@@ -488,14 +406,7 @@ fn create(data_dir: &Path, path: &Path) -> Result<bool, JournalError> {
         let draft = NamedTempFile::with_prefix_in(".journal.redb-", data_dir)?;
         let database = Builder::new().create(draft.path())?;
         let transaction = database.begin_write()?;
-        transaction.open_table(TOKENS)?;
-        transaction.open_table(CUTOFFS)?;
-        transaction.open_table(DATES)?;
-        transaction.open_table(VECTOR)?;
-        let mut meta = transaction.open_table(META)?;
-        meta.insert("format", FORMAT)?;
-        note_origin(&mut meta, &origin)?;
-        drop(meta);
+        create_all(&transaction, &origin)?;
         transaction.commit()?;
         drop(database);
         match draft.persist_noclobber(path) {
@@ -510,7 +421,7 @@ fn create(data_dir: &Path, path: &Path) -> Result<bool, JournalError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tables::NODES;
+    use super::super::tables::FORMAT;
     use super::*;
     use crate::revocation::entry::{DateKind, Id, Source};
 
@@ -537,58 +448,62 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_journal_of_before_tokens_were_dated_loads_and_takes_dates() {
-        let folder = new_installation();
-        let date = |at_ms| Revocation::Date {
+    fn date(at_ms: u64) -> Revocation {
+        Revocation::Date {
             id: Id::from_bytes([7; 16]),
             kind: DateKind::Seen,
             at_ms,
             until: UnixTime::from_seconds(90),
-        };
-        let mut journal = Journal::open(folder.path()).unwrap();
-        journal.write([cutoff(5, 60)].iter()).unwrap();
-        let as_before = |transaction: &WriteTransaction| {
-            transaction.delete_table(DATES)?;
-            Ok(())
-        };
-        journal.commit(as_before).unwrap();
-        drop(journal);
-        let mut journal = Journal::open(folder.path()).unwrap();
-        journal.write([date(9), date(5), date(7)].iter()).unwrap();
-        drop(journal);
-        let journal = Journal::open(folder.path()).unwrap();
-        let mut rows = Vec::new();
-        journal.replay(|row| rows.push(row)).unwrap();
-        assert_eq!(rows, [cutoff(5, 60), date(5)]);
+        }
     }
 
     #[test]
-    fn a_journal_of_the_format_before_is_brought_up_to_date() {
+    fn of_two_first_dates_the_earlier_is_kept() {
         let folder = new_installation();
         let mut journal = Journal::open(folder.path()).unwrap();
-        journal.write([token(1), token(2)].iter()).unwrap();
-        let as_before = |transaction: &WriteTransaction| {
-            transaction.delete_table(VECTOR)?;
-            transaction.delete_table(NODES)?;
-            let mut meta = transaction.open_table(META)?;
-            for key in ["origin", "origin_2", "complete", "clock"] {
-                meta.remove(key)?;
-            }
-            meta.insert("format", 1)?;
-            Ok(())
-        };
-        journal.commit(as_before).unwrap();
+        journal.write([cutoff(5, 60)].iter()).unwrap();
+        journal.write([date(9), date(5), date(7)].iter()).unwrap();
         drop(journal);
         let journal = Journal::open(folder.path()).unwrap();
-        let mut rows = 0;
-        journal.replay(|_| rows += 1).unwrap();
-        assert_eq!(rows, 2);
-        assert!(journal.notes().is_complete);
-        let origin = journal.notes().origin;
-        assert_ne!(origin, Origin::from_bytes([0; 16]));
-        drop(journal);
-        assert_eq!(Journal::open(folder.path()).unwrap().notes().origin, origin);
+        assert_eq!(rows(&journal), [cutoff(5, 60), date(5)]);
+    }
+
+    #[test]
+    fn a_journal_of_another_format_is_refused_and_left_as_it_is() {
+        let folder = new_installation();
+        let file = folder.path().join(Journal::FILE);
+        let mut journal = Journal::open(folder.path()).unwrap();
+        journal.write([token(1), date(5)].iter()).unwrap();
+        for format in [0, FORMAT - 1, FORMAT + 1] {
+            let other = |transaction: &WriteTransaction| {
+                transaction.open_table(META)?.insert("format", format)?;
+                Ok(())
+            };
+            journal.commit(other).unwrap();
+            let bytes = fs::read(&file).unwrap();
+            drop(journal);
+            fs::write(&file, &bytes).unwrap(); // as a crash leaves it
+            let is_refused = |tried: Result<(), JournalError>| match tried {
+                Err(JournalError::Format(_, found)) => assert_eq!(found, format),
+                other => panic!("{other:?}"),
+            };
+            let now = UnixTime::EPOCH;
+            is_refused(Journal::look(folder.path(), now).map(drop));
+            assert_eq!(fs::read(&file).unwrap(), bytes);
+            is_refused(Journal::open(folder.path()).map(drop));
+            is_refused(Journal::open_syncing(folder.path()).map(drop));
+            assert!(!Journal::init(folder.path()).unwrap(), "there is one");
+            fs::write(&file, &bytes).unwrap();
+            let database = open_existing(&file).unwrap();
+            let transaction = database.begin_write().unwrap();
+            let mut meta = transaction.open_table(META).unwrap();
+            meta.insert("format", FORMAT).unwrap();
+            drop(meta);
+            transaction.commit().unwrap();
+            drop(database);
+            journal = Journal::open(folder.path()).unwrap();
+            assert_eq!(rows(&journal), [token(1), date(5)]);
+        }
     }
 
     #[test]
@@ -647,13 +562,13 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_that_no_node_introduced_is_not_counted_after_a_restart_attacks_a13() {
+    fn a_forgotten_origin_is_not_counted_after_a_restart_attacks_a13() {
         let folder = new_installation();
         let mut journal = Journal::open(folder.path()).unwrap();
         let own = journal.notes().origin;
-        let [named, gone, nameless] = [1, 2, 3].map(|number| Origin::from_bytes([number; 16]));
+        let [named, gone] = [1, 2].map(|number| Origin::from_bytes([number; 16]));
         let progress = Progress {
-            reached: vec![(own, 1), (named, 2), (gone, 3), (nameless, 4)],
+            reached: vec![(own, 1), (named, 2), (gone, 3)],
             introduced: vec![(named, "b".to_owned()), (gone, "c".to_owned())],
             ..Progress::default()
         };

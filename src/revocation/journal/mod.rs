@@ -11,4 +11,3 @@ mod watermark;
 pub use error::JournalError;
 pub use file::{Contents, Journal};
 pub use notes::{Notes, Progress};
-pub use tables::{decode_token, encode_token};

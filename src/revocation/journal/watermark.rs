@@ -39,11 +39,11 @@ pub(super) enum NoteOrigin {
     Original,
     /// It was copied here, or put back.
     Copy,
-    /// There is none, or it was written by a version that did not say.
+    /// There is none.
     Unknown,
 }
 
-/// The number, little endian, and the first bytes of its digest. Older versions wrote no more.
+/// The number, little endian, and the first bytes of its digest.
 const NUMBER_BYTES: usize = 16;
 
 /// Inode and time of its making, little endian, and the first bytes of their digest.
@@ -71,20 +71,15 @@ impl Mark {
             return Ok(nothing); // a power cut came before its first bytes
         }
         let (number, rest) = bytes
-            .split_first_chunk::<NUMBER_BYTES>()
+            .split_first_chunk()
             .ok_or(io::ErrorKind::UnexpectedEof)?;
+        let said = rest.first_chunk().ok_or(io::ErrorKind::UnexpectedEof)?;
         let sequence = decode_number(number).ok_or_else(unfit)?;
-        let origin = match rest.first_chunk::<FILE_BYTES>() {
-            None if rest.is_empty() => NoteOrigin::Unknown,
-            None => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Some(said) => {
-                let said = FileIdentity::decode(said).ok_or_else(unfit)?;
-                if said.is(FileIdentity::of(&file)?) {
-                    NoteOrigin::Original
-                } else {
-                    NoteOrigin::Copy
-                }
-            }
+        let said = FileIdentity::decode(said).ok_or_else(unfit)?;
+        let origin = if said.is(FileIdentity::of(&file)?) {
+            NoteOrigin::Original
+        } else {
+            NoteOrigin::Copy
         };
         Ok(Noted { sequence, origin })
     }
@@ -206,14 +201,8 @@ mod tests {
         }
         for length in 1..intact.len() {
             fs::write(&path, &intact[..length]).unwrap();
-            match Mark::read(folder.path()) {
-                Ok(read) => assert_eq!(
-                    (length, read),
-                    (NUMBER_BYTES, noted(u64::MAX, NoteOrigin::Unknown)),
-                    "as older versions wrote it"
-                ),
-                Err(error) => assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof),
-            }
+            let error = Mark::read(folder.path()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }
     }
 
