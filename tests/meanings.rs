@@ -1260,33 +1260,6 @@ fn check_warns_of_shops_that_share_tokens_and_no_logouts_attacks_a12() {
     assert_eq!(warned(&shared), "");
 }
 
-#[test]
-fn entries_of_a_version_that_kept_no_meanings_stay_in_force_attacks_a8() {
-    let shop = open_shop();
-    let said = |text: &str| text.replace("{shop}", &shop.address().to_string());
-    let before = said(&jwt("token.claims.id = \"/tid\"\n"));
-    let mut edge = Edge::with(&before);
-    edge.kill_dash_nine();
-    let revocations = Revocations::open(&edge.path("data")).unwrap();
-    let far = UnixTime::from_seconds(FAR);
-    let old = Revocation::Token {
-        id: Id::of(IdKind::Token, &[b"main", b"", b"x"]), // no word of the claim
-        window: Window::of(Some(far)),
-        until: far,
-        source: Source::Verified,
-    };
-    revocations.revoke_aside(vec![old]).unwrap();
-    drop(revocations);
-    let dead = Way::Bearer(token(&json!({})));
-    let innocent = Way::Bearer(other_device(&json!({})));
-    for text in [before, said(&jwt("")), said(&opaque(""))] {
-        edge.configure(&text);
-        edge.restart();
-        assert_eq!(edge.raw(&dead.request("GET", PAGE)), 401, "{text}");
-        assert_eq!(edge.raw(&innocent.request("GET", PAGE)), 200, "{text}");
-    }
-}
-
 /// A shop that is asked whose its opaque tokens are, and is asked otherwise later.
 #[test]
 fn another_place_of_the_customer_in_what_a_shop_says_forgets_nothing_attacks_a8() {

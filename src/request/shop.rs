@@ -130,21 +130,6 @@ impl Shop {
         }
     }
 
-    /// The meaning that the entries of a journal without meanings were made under: their digests do not name the claim.
-    pub fn meaning_without_sources(&self) -> String {
-        let meaning = self.meaning_now();
-        if self
-            .verifier
-            .issuers()
-            .iter()
-            .any(Issuer::differs_from_legacy)
-        {
-            meaning.legacy().text()
-        } else {
-            meaning.text()
-        }
-    }
-
     /// Also looks its tokens up under the former ones of these meanings. `others` are the other shops of the configuration.
     pub(super) fn honour(&self, others: &[&Self], meanings: &[Meaning], now: UnixTime) {
         let others: Vec<_> = others.iter().map(|other| other.meaning_now()).collect();

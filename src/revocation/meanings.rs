@@ -25,12 +25,6 @@ impl Revocations {
         last.map_or(Vec::new(), |last| self.set.meaning_before(text, last, now))
     }
 
-    /// What was put in force before meanings were kept was made under this one. To be put in force at the start.
-    pub fn meaning_of_unnamed(&self, text: &str, now: UnixTime) -> Vec<Revocation> {
-        let last = self.unnamed_until;
-        last.map_or(Vec::new(), |last| self.set.meaning_before(text, last, now))
-    }
-
     /// The meanings in the journal of a data folder that no process uses; none, where there is no journal.
     ///
     /// # Errors

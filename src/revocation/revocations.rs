@@ -48,8 +48,6 @@ pub struct Revocations {
     peers_time: AtomicU64,
     /// What ended before this moment was dropped, in seconds since the epoch.
     dropped: AtomicU64,
-    /// Until when the entries are kept of a journal in which no meaning stands; `None`: there are none.
-    pub(super) unnamed_until: Option<UnixTime>,
     pub(super) unknown: UnknownCounts,
 }
 
@@ -83,12 +81,9 @@ impl Revocations {
     fn of(journal: Journal, sum_key: SumKey, grace: Duration) -> Result<Self, JournalError> {
         let set = Arc::new(Set::summed_under(sum_key, grace));
         let now = clock::now();
-        let mut last = None;
         journal.replay(|revocation| {
-            last = last.max(Some(revocation.until()));
             set.insert(&revocation, now);
         })?;
-        let unnamed_until = last.filter(|_| set.meanings().is_empty());
         let notes = journal.notes();
         let (was_complete, stream_read) = (notes.is_complete, notes.stream);
         let introduced = notes.nodes.clone();
@@ -115,7 +110,6 @@ impl Revocations {
             peers_time: AtomicU64::new(u64::MAX),
             dropped,
             unknown: UnknownCounts::default(),
-            unnamed_until,
         })
     }
 
@@ -212,12 +206,6 @@ impl Revocations {
     /// Whether the customer or the token domain of a token is cut off.
     pub fn has_cutoff_of(&self, token: &Identity) -> bool {
         self.set.covers_if_old(token)
-    }
-
-    /// As [`Revocations::revoke`], for a thread that may wait, and without waiting for peers.
-    pub fn revoke_aside(&self, revocations: Vec<Revocation>) -> Result<(), NotDurable> {
-        let written = self.committer.write(revocations).blocking_recv();
-        written.ok().flatten().map(|_| ()).ok_or(NotDurable)
     }
 
     /// Grows whenever something was put in force; see [`Set::changes`].

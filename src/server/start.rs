@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use log::{info, warn};
+use log::info;
 use parking_lot::Mutex;
 use pingora::connectors::http::Connector;
 use pingora::server::configuration::ServerConf;
@@ -83,7 +83,6 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
     let revocations = Arc::new(replay(&settings)?);
     let fixed = RestartOnlySettings::of(&settings);
     let sockets = Sockets::bind(&settings, inherited).map_err(StartError::Sockets)?;
-    note_old_meanings(&shops, &revocations);
     let all: Vec<_> = shops.iter().collect();
     honour_meanings(&all, &revocations.meanings(), clock::now());
     let node = join(&mut settings, &revocations, &shops)?;
@@ -158,20 +157,6 @@ fn replay(settings: &Settings) -> Result<Revocations, StartError> {
     let counts = revocations.counts();
     info!(tokens = counts.tokens, undated = counts.undated, cutoffs = counts.cutoffs; "journal replayed");
     Ok(revocations)
-}
-
-/// Entries without a recorded meaning are taken to be made under this configuration.
-fn note_old_meanings(shops: &[Shop], revocations: &Revocations) {
-    let now = clock::now();
-    let rows = shops
-        .iter()
-        .flat_map(|shop| revocations.meaning_of_unnamed(&shop.meaning_without_sources(), now));
-    let rows: Vec<_> = rows.collect();
-    if !rows.is_empty() && revocations.revoke_aside(rows).is_err() {
-        warn!(
-            "the meanings of the journal's entries could not be written: do not change the configuration before they are"
-        );
-    }
 }
 
 /// Takes part in the cluster, if there is one.

@@ -290,7 +290,7 @@ fn issuers_of(
     let follows = own.follows(said, others);
     let issuers = said.names.issuers.iter().zip(&said.keys);
     let issuers = issuers.map(|(names, mark)| {
-        let issuer = names.to_issuer(said.names.is_legacy)?;
+        let issuer = names.to_issuer()?;
         let is_own = mark.is_some() && own.keys.contains(mark);
         let is_elsewhere = mark.is_some() && others.iter().any(|other| other.keys.contains(mark));
         let successors = if is_own {

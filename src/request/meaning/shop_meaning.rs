@@ -35,14 +35,6 @@ pub(in crate::request) struct Names {
     /// To which of the issuers opaque tokens belong.
     pub(in crate::request) main: usize,
     pub(in crate::request) places: Vec<PlaceText>,
-    /// Made by a version whose digests did not say from which claim a name was read.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub(in crate::request) is_legacy: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// By what the tokens of one issuer are known.
@@ -108,15 +100,8 @@ impl ShopMeaning {
                 issuers: issuers.iter().map(IssuerNames::from_issuer).collect(),
                 main,
                 places: places.iter().map(PlaceText::from_place).collect(),
-                is_legacy: false,
             },
         }
-    }
-
-    /// What the names of such a shop meant to a version that kept no meanings.
-    pub(in crate::request) fn legacy(mut self) -> Self {
-        self.names.is_legacy = true;
-        self
     }
 
     /// Reads a text of the journal; `None`: it is none that this version can read.
@@ -142,7 +127,6 @@ impl Names {
                 told.push(word);
             }
         };
-        tell("legacy", self.is_legacy != other.is_legacy);
         let pairs = self.issuers.iter().zip(&other.issuers);
         tell("issuers", self.issuers.len() != other.issuers.len());
         for (one, two) in pairs {
@@ -177,7 +161,7 @@ impl IssuerNames {
     }
 
     /// An issuer that names tokens so. It verifies none.
-    pub(in crate::request) fn to_issuer(&self, is_legacy: bool) -> Option<Issuer> {
+    pub(in crate::request) fn to_issuer(&self) -> Option<Issuer> {
         let pattern = self.opaque_pattern.as_deref().map(Regex::new);
         let settings = TokenSettings {
             opaque_pattern: pattern.transpose().ok()?,
@@ -189,7 +173,7 @@ impl IssuerNames {
                 self.claims.clone(),
             )
         };
-        let mut issuer = Issuer::for_names_only(settings, self.asked.clone(), is_legacy);
+        let mut issuer = Issuer::for_names_only(settings, self.asked.clone());
         issuer.own_domain(self.own_hosts.clone());
         Some(issuer)
     }

@@ -33,8 +33,6 @@ pub struct Issuer {
     name_sources: NameSources,
     /// Where an introspection response names the customer.
     asked: Option<ResponsePointers>,
-    /// Whether its digests do not name the claim of a name, as those of journals without meanings.
-    is_legacy: bool,
 }
 
 /// A token, session or customer that an operator names.
@@ -113,26 +111,17 @@ impl Issuer {
             settings: Arc::new(settings),
             source,
             ring: Arc::new(KeyRing::new(keys)),
-            is_legacy: false,
         }
     }
 
-    /// An issuer that only computes digests, as a former configuration did, and verifies nothing. `is_legacy`: its digests do
-    /// not name the claim of a name.
+    /// An issuer that only computes digests, as a former configuration did, and verifies nothing.
     pub(in crate::request) fn for_names_only(
         settings: TokenSettings,
         asked: Option<ResponsePointers>,
-        is_legacy: bool,
     ) -> Self {
-        let name_sources = if is_legacy {
-            NameSources::default()
-        } else {
-            NameSources::from_settings(&settings, asked.as_ref())
-        };
         Self {
-            name_sources,
+            name_sources: NameSources::from_settings(&settings, asked.as_ref()),
             asked,
-            is_legacy,
             ..Self::new(settings, KeySource::Given(Keys::default()))
         }
     }
@@ -145,12 +134,10 @@ impl Issuer {
         }
         hosts.sort_unstable();
         self.own_hosts = hosts;
-        if !self.is_legacy {
-            let hosts = blake3::hash(self.own_hosts.join("\n").as_bytes());
-            self.domain = self.settings.token_domain.clone().into_bytes();
-            self.domain.push(0);
-            self.domain.extend_from_slice(&hosts.as_bytes()[..8]);
-        }
+        let hosts = blake3::hash(self.own_hosts.join("\n").as_bytes());
+        self.domain = self.settings.token_domain.clone().into_bytes();
+        self.domain.push(0);
+        self.domain.extend_from_slice(&hosts.as_bytes()[..8]);
     }
 
     /// The hosts that the token domain is tied to: see [`Issuer::own_domain`].
@@ -161,19 +148,6 @@ impl Issuer {
     /// Where an introspection response names the customer.
     pub(in crate::request) fn asked(&self) -> Option<&ResponsePointers> {
         self.asked.as_ref()
-    }
-
-    /// Whether its digests differ from those that do not name the claim of a name.
-    pub(in crate::request) fn differs_from_legacy(&self) -> bool {
-        let kinds = [
-            IdKind::Token,
-            IdKind::Session,
-            IdKind::Subject,
-            IdKind::TokenDomain,
-        ];
-        let mut kinds = kinds.iter();
-        let is_other = self.has_pinned_issuers() || !self.own_hosts.is_empty();
-        is_other || kinds.any(|kind| self.name_sources.source_of(*kind).is_some())
     }
 
     /// A mark that tells its keys from others: 32 bits of a digest, which reveal no key. `None`: it has no keys.
@@ -478,7 +452,7 @@ impl Issuer {
 
     /// Whether names without an issuer stand for all pinned issuers.
     fn has_pinned_issuers(&self) -> bool {
-        !(self.settings.issuers.is_empty() || self.is_legacy)
+        !self.settings.issuers.is_empty()
     }
 
     /// The digest by which an operator revokes a token by its id, for any `iss`. A logout does not use it: another issuer may
