@@ -1,6 +1,7 @@
-//! Tables of ids that no window holds, each with its own end, in parts that two nodes compare.
+//! Tables of ids that no window holds, each with its own end, in buckets that two nodes compare.
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap as CompactMap;
 use parking_lot::RwLock;
@@ -8,13 +9,13 @@ use parking_lot::RwLock;
 use super::compact_time::Minutes;
 use super::summary::{Bucket, Item, Sum, SumKey, Summary};
 use crate::clock::UnixTime;
-use crate::revocation::entry::Id;
+use crate::revocation::entry::{Id, Revocation};
 
 /// A table whose keys are digests already.
 pub(super) type IdTable<V> = CompactMap<Id, V, BuildHasherDefault<IdHasher>>;
 
 /// What is remembered of an id that has no window.
-pub(super) trait Expiring: Copy {
+pub(super) trait Expiring: Copy + PartialEq {
     /// Until when it is kept.
     fn until(&self) -> Minutes;
 
@@ -22,10 +23,13 @@ pub(super) trait Expiring: Copy {
     fn item(&self, id: &Id) -> Item;
 }
 
-/// What a part keeps its entries in.
+/// What a bucket keeps its entries in.
 pub(super) trait BucketTable: Default {
     /// What is remembered of an id.
     type Value: Expiring;
+
+    /// What is known of an id.
+    fn find(&self, id: &Id) -> Option<&Self::Value>;
 
     /// Puts this in the place of what is known of the id, which comes back.
     fn put(&mut self, id: Id, value: Self::Value) -> Option<Self::Value>;
@@ -45,6 +49,10 @@ pub(super) trait BucketTable: Default {
 
 impl<V: Expiring> BucketTable for IdTable<V> {
     type Value = V;
+
+    fn find(&self, id: &Id) -> Option<&V> {
+        self.get(id)
+    }
 
     fn put(&mut self, id: Id, value: V) -> Option<V> {
         self.insert(id, value)
@@ -88,15 +96,6 @@ impl<V: Expiring> SortedTable<V> {
     /// So many recent entries are no matter, however few there are in all.
     const RECENT_MIN: usize = 64;
 
-    /// What is known of an id.
-    pub(super) fn get(&self, id: &Id) -> Option<&V> {
-        let settled = || {
-            let at = self.place_of(id).ok()?;
-            self.settled.get(at).map(|(_, value)| value)
-        };
-        self.recent.get(id).or_else(settled)
-    }
-
     fn place_of(&self, id: &Id) -> Result<usize, usize> {
         self.settled.binary_search_by(|(known, _)| known.cmp(id))
     }
@@ -119,6 +118,14 @@ impl<V: Expiring> SortedTable<V> {
 
 impl<V: Expiring> BucketTable for SortedTable<V> {
     type Value = V;
+
+    fn find(&self, id: &Id) -> Option<&V> {
+        let settled = || {
+            let at = self.place_of(id).ok()?;
+            self.settled.get(at).map(|(_, value)| value)
+        };
+        self.recent.get(id).or_else(settled)
+    }
 
     fn put(&mut self, id: Id, value: V) -> Option<V> {
         if let Ok(at) = self.place_of(&id) {
@@ -166,14 +173,14 @@ impl<V: Expiring> BucketTable for SortedTable<V> {
 
 /// Entries, and the sum of them, so that comparing them takes no digest of each.
 #[derive(Default)]
-pub(super) struct SummedTable<E> {
-    pub(super) table: E,
+struct SummedTable<E> {
+    table: E,
     sum: Sum,
 }
 
 impl<E: BucketTable> SummedTable<E> {
     /// Puts this in the place of what is known of the id.
-    pub(super) fn put(&mut self, id: Id, value: E::Value, sum_key: &SumKey) {
+    fn put(&mut self, id: Id, value: E::Value, sum_key: &SumKey) {
         if let Some(known) = self.table.put(id, value) {
             self.sum.subtract(sum_key.share(&known.item(&id)));
         }
@@ -181,7 +188,7 @@ impl<E: BucketTable> SummedTable<E> {
     }
 
     /// Takes out what is over.
-    pub(super) fn take_ended(&mut self, now: UnixTime, sum_key: &SumKey) -> Vec<E::Value> {
+    fn take_ended(&mut self, now: UnixTime, sum_key: &SumKey) -> Vec<E::Value> {
         let ended = self.table.take_ended(now);
         for (id, value) in &ended {
             self.sum.subtract(sum_key.share(&value.item(id)));
@@ -210,43 +217,116 @@ impl<E: BucketTable> SummedTable<E> {
     }
 }
 
-/// A part for every last byte that an id can have: a difference is looked for among few entries, and what that keeps
+/// A bucket for every last byte that an id can have: a difference is looked for among few entries, and what that keeps
 /// waiting waits for as long as few entries take.
-pub(super) struct Buckets<E>(pub(super) Box<[RwLock<SummedTable<E>>; 256]>);
+pub(super) struct Buckets<E> {
+    buckets: Box<[RwLock<SummedTable<E>>; 256]>,
+    /// How many entries there are in all.
+    count: AtomicU64,
+}
 
 impl<E: Default> Default for Buckets<E> {
     fn default() -> Self {
-        Self(Box::new(std::array::from_fn(|_| RwLock::default())))
+        Self {
+            buckets: Box::new(std::array::from_fn(|_| RwLock::default())),
+            count: AtomicU64::new(0),
+        }
     }
 }
 
 impl<E: BucketTable> Buckets<E> {
-    pub(super) fn of(&self, id: &Id) -> &RwLock<SummedTable<E>> {
-        let [.., last] = *id.bytes(); // the table inside uses the first eight
-        self.numbered(last)
+    /// How many entries there are.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 
-    pub(super) fn numbered(&self, number: u8) -> &RwLock<SummedTable<E>> {
-        &self.0[usize::from(number)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
     }
 
-    /// What every part keeps beyond a moment that is not empty; `bucket` is what a part is called.
+    /// How many bytes they take, the free places of their tables included.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |bucket: &RwLock<SummedTable<E>>| bucket.read().table.bytes();
+        self.buckets.iter().map(bytes).sum()
+    }
+
+    /// What is known of an id.
+    pub(super) fn get(&self, id: &Id) -> Option<E::Value> {
+        if self.is_empty() {
+            return None;
+        }
+        self.bucket_of(id).read().table.find(id).copied()
+    }
+
+    /// Puts what `merged` makes of what is known of an id in its place, under the lock of its bucket. Whether that is
+    /// something else.
+    pub(super) fn merge(
+        &self,
+        id: Id,
+        sum_key: &SumKey,
+        merged: impl FnOnce(Option<E::Value>) -> E::Value,
+    ) -> bool {
+        let mut bucket = self.bucket_of(&id).write();
+        let known = bucket.table.find(&id).copied();
+        let merged = merged(known);
+        if known == Some(merged) {
+            return false;
+        }
+        bucket.put(id, merged, sum_key);
+        // Counted before the lock is given back: a reader that sees the count sees the id.
+        if known.is_none() {
+            self.count.fetch_add(1, Ordering::Release);
+        }
+        true
+    }
+
+    /// Drops what is over, each handed to `dropped` under the lock of its bucket. Reads all of it.
+    pub(super) fn drop_ended(
+        &self,
+        now: UnixTime,
+        sum_key: &SumKey,
+        mut dropped: impl FnMut(E::Value),
+    ) {
+        for bucket in self.buckets.iter() {
+            let mut bucket = bucket.write();
+            for value in bucket.take_ended(now, sum_key) {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+                dropped(value);
+            }
+        }
+    }
+
+    /// What every bucket keeps beyond a moment that is not empty; `named` is what a bucket is called.
     pub(super) fn summaries(
         &self,
-        bucket: impl Fn(u8) -> Bucket,
+        named: impl Fn(u8) -> Bucket,
         beyond: UnixTime,
         sum_key: &SumKey,
     ) -> impl Iterator<Item = Summary> {
-        let parts = (0..=u8::MAX).zip(self.0.iter());
-        parts.filter_map(move |(number, part)| {
-            let part = part.read();
-            part.summary(bucket(number), beyond, sum_key)
+        let buckets = (0..=u8::MAX).zip(self.buckets.iter());
+        buckets.filter_map(move |(number, bucket)| {
+            let bucket = bucket.read();
+            bucket.summary(named(number), beyond, sum_key)
         })
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        let bytes = |part: &RwLock<SummedTable<E>>| part.read().table.bytes();
-        self.0.iter().map(bytes).sum()
+    /// The entries of a bucket that are kept beyond a moment, as revocations.
+    pub(super) fn entries(
+        &self,
+        number: u8,
+        beyond: UnixTime,
+        revocation: impl Fn(&E::Value, Id) -> Revocation,
+    ) -> Vec<(Item, Revocation)> {
+        let bucket = self.buckets[usize::from(number)].read();
+        let kept = bucket.table.all();
+        let kept = kept.filter(|(_, value)| value.until().moment() > beyond);
+        kept.map(|(id, value)| (value.item(id), revocation(value, *id)))
+            .collect()
+    }
+
+    fn bucket_of(&self, id: &Id) -> &RwLock<SummedTable<E>> {
+        let [.., last] = *id.bytes(); // the table inside uses the first eight
+        &self.buckets[usize::from(last)]
     }
 }
 

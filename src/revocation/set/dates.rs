@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::buckets::{BucketTable, Buckets, Expiring, SortedTable};
+use super::buckets::{Buckets, Expiring, SortedTable};
 use super::compact_time::Minutes;
-use super::summary::{Bucket, Item, SumKey, Summary, item, item_of};
+use super::summary::{Item, SumKey, item};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{DateKind, Id, Identity, Revocation};
 
@@ -18,10 +18,10 @@ const SKEW_MS: u64 = 10_000;
 /// comes after a logout is dated after it on every node that knows of the logout.
 #[derive(Default)]
 pub(super) struct Dates {
-    seen: Moments,
-    minted: Moments,
-    revived: Moments,
-    ended: Moments,
+    seen: DatesOfKind,
+    minted: DatesOfKind,
+    revived: DatesOfKind,
+    ended: DatesOfKind,
     latest_ms: AtomicU64,
 }
 
@@ -37,7 +37,7 @@ impl Dates {
         later(before.unwrap_or_else(|latest| latest))
     }
 
-    /// Takes in a date. Whether it was news.
+    /// Remembers a date. Whether it was news.
     pub(super) fn note(
         &self,
         (kind, id): (DateKind, Id),
@@ -47,14 +47,17 @@ impl Dates {
     ) -> bool {
         self.latest_ms.fetch_max(at_ms, Ordering::AcqRel);
         let date = Date::new(at_ms, until);
-        self.of(kind).merge(id, date, kind, sum_key)
+        let dates = self.of_kind(kind);
+        dates.merge(id, sum_key, |known| {
+            known.map_or(date, |known| known.merged(date, kind))
+        })
     }
 
     /// When a token was issued, as far as it was seen or minted here or at another node.
     ///
     /// The answer that minted it knows best. One that was seen long before was handed out again.
     pub(super) fn issued_ms(&self, token: &Identity) -> Option<u64> {
-        let first = |moments: &Moments| token.names().filter_map(|id| moments.get(id)).min();
+        let first = |dates: &DatesOfKind| token.names().filter_map(|id| at_ms(dates, id)).min();
         let (seen, minted) = (first(&self.seen), first(&self.minted));
         match (seen, minted) {
             (Some(seen), Some(minted)) if seen.saturating_add(SKEW_MS) < minted => Some(seen),
@@ -64,82 +67,33 @@ impl Dates {
 
     /// Up to when the tokens of a customer without an issue time ended.
     pub(super) fn ended_ms(&self, customer: &Id) -> Option<u64> {
-        self.ended.get(customer)
+        at_ms(&self.ended, customer)
     }
 
     /// Whether a dead token was handed out again after the last of its ends, and the shop's word counts.
     pub(super) fn is_revived(&self, token: &Identity) -> bool {
-        let revived = token.names().filter_map(|id| self.revived.get(id)).max();
+        let revived = token
+            .names()
+            .filter_map(|id| at_ms(&self.revived, id))
+            .max();
         let Some(revived) = revived else {
             return false;
         };
-        let last = token.all_names().filter_map(|id| self.ended.get(id)).max();
+        let last = token
+            .all_names()
+            .filter_map(|id| at_ms(&self.ended, id))
+            .max();
         last.is_none_or(|last| last < revived)
     }
 
     /// The same for a token of which only this name is known.
     pub(super) fn is_revived_alone(&self, token: &Id) -> bool {
-        self.revived
-            .get(token)
-            .is_some_and(|revived| self.ended.get(token).is_none_or(|last| last < revived))
+        let last = at_ms(&self.ended, token);
+        let revived = at_ms(&self.revived, token);
+        revived.is_some_and(|revived| last.is_none_or(|last| last < revived))
     }
 
-    /// How many dates of a kind there are.
-    pub(super) fn count(&self, kind: DateKind) -> u64 {
-        self.of(kind).len.load(Ordering::Relaxed)
-    }
-
-    /// How many bytes they take, the free places of their tables included.
-    pub(super) fn bytes(&self) -> usize {
-        let all = DateKind::ALL.into_iter();
-        all.map(|kind| self.of(kind).buckets.bytes()).sum()
-    }
-
-    /// What every part holds that is not empty.
-    pub(super) fn summaries(
-        &self,
-        beyond: UnixTime,
-        sum_key: &SumKey,
-    ) -> impl Iterator<Item = Summary> {
-        let kinds = DateKind::ALL.into_iter();
-        let kinds = kinds.filter(|kind| self.count(*kind) > 0);
-        kinds.flat_map(move |kind| {
-            let bucket = move |number| Bucket::Dates(kind, number);
-            self.of(kind).buckets.summaries(bucket, beyond, sum_key)
-        })
-    }
-
-    pub(super) fn entries(
-        &self,
-        kind: DateKind,
-        number: u8,
-        beyond: UnixTime,
-    ) -> Vec<(Item, Revocation)> {
-        let entry = |(id, date): (&Id, &Date)| {
-            let revocation = Revocation::Date {
-                id: *id,
-                kind,
-                at_ms: date.at_ms(),
-                until: date.until().moment(),
-            };
-            (revocation.until() > beyond).then(|| (item_of(&revocation), revocation))
-        };
-        let part = self.of(kind).buckets.numbered(number).read();
-        part.table.all().filter_map(entry).collect()
-    }
-
-    /// Drops what is over. Reads all of it.
-    pub(super) fn drop_ended(&self, now: UnixTime, sum_key: &SumKey) {
-        for kind in DateKind::ALL {
-            let moments = self.of(kind);
-            for part in moments.buckets.0.iter() {
-                let dropped = part.write().take_ended(now, sum_key).len();
-                moments.len.fetch_sub(dropped as u64, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn of(&self, kind: DateKind) -> &Moments {
+    pub(super) fn of_kind(&self, kind: DateKind) -> &DatesOfKind {
         match kind {
             DateKind::Seen => &self.seen,
             DateKind::Minted => &self.minted,
@@ -150,15 +104,15 @@ impl Dates {
 }
 
 /// The dates of one kind.
-#[derive(Default)]
-struct Moments {
-    buckets: Buckets<SortedTable<Date>>,
-    len: AtomicU64,
+type DatesOfKind = Buckets<SortedTable<Date>>;
+
+fn at_ms(dates: &DatesOfKind, id: &Id) -> Option<u64> {
+    dates.get(id).map(Date::at_ms)
 }
 
 /// A moment and until when it is kept: ten bytes without alignment, for there may be one a token.
-#[derive(Clone, Copy)]
-struct Date {
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Date {
     /// Milliseconds since the epoch, enough for 8,900 years.
     at_ms: [u8; 6],
     until: [u8; 4],
@@ -181,6 +135,15 @@ impl Date {
         u64::from_le_bytes(bytes)
     }
 
+    pub(super) fn revocation(self, kind: DateKind, id: Id) -> Revocation {
+        Revocation::Date {
+            id,
+            kind,
+            at_ms: self.at_ms(),
+            until: self.until().moment(),
+        }
+    }
+
     /// What is known after both.
     fn merged(self, other: Self, kind: DateKind) -> Self {
         let at_ms = if kind.is_earliest() {
@@ -196,12 +159,6 @@ impl Date {
     }
 }
 
-impl PartialEq for Date {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at_ms, self.until) == (other.at_ms, other.until)
-    }
-}
-
 impl Expiring for Date {
     fn until(&self) -> Minutes {
         Minutes::from_bytes(self.until)
@@ -213,32 +170,9 @@ impl Expiring for Date {
     }
 }
 
-impl Moments {
-    fn get(&self, id: &Id) -> Option<u64> {
-        if self.len.load(Ordering::Acquire) == 0 {
-            return None;
-        }
-        let part = self.buckets.of(id).read();
-        part.table.get(id).map(|date| date.at_ms())
-    }
-
-    fn merge(&self, id: Id, date: Date, kind: DateKind, sum_key: &SumKey) -> bool {
-        let mut part = self.buckets.of(&id).write();
-        let known = part.table.get(&id).copied();
-        let merged = known.map_or(date, |known| known.merged(date, kind));
-        if known == Some(merged) {
-            return false;
-        }
-        part.put(id, merged, sum_key);
-        if known.is_none() {
-            self.len.fetch_add(1, Ordering::Release);
-        }
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::summary::Bucket;
     use super::*;
     use proptest::prelude::*;
 
@@ -304,11 +238,15 @@ mod tests {
                 }
                 let id = Id::from_bytes([1; 16]);
                 let expected = if kind.is_earliest() { moments.iter().min() } else { moments.iter().max() };
-                prop_assert_eq!(one.of(kind).get(&id), expected.copied());
+                prop_assert_eq!(at_ms(one.of_kind(kind), &id), expected.copied());
                 let key = SumKey::default();
-                let sums = [&one, &other].map(|dates| dates.summaries(UnixTime::EPOCH, &key).collect::<Vec<_>>());
+                let bucket = |number| Bucket::Dates(kind, number);
+                let sums = [&one, &other].map(|dates| {
+                    let dates = dates.of_kind(kind);
+                    dates.summaries(bucket, UnixTime::EPOCH, &key).collect::<Vec<_>>()
+                });
                 prop_assert_eq!(&sums[0], &sums[1]);
-                prop_assert_eq!(one.count(kind), 1);
+                prop_assert_eq!(one.of_kind(kind).count(), 1);
             }
         }
     }

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::cutoffs::Cutoffs;
+use super::cutoffs::{CutoffEntry, Cutoffs};
 use super::dates::Dates;
 use super::meaning::{Meaning, Meanings};
 use super::summary::{Bucket, Item, SumKey, Summary};
-use super::undated::{Undated, UnverifiedCounts};
+use super::undated::{Undated, UndatedEntry, UnverifiedCounts};
 use super::windows::Windows;
 use crate::clock::UnixTime;
 use crate::revocation::entry::{
@@ -152,7 +152,7 @@ impl Set {
 
     /// Whether any token is revoked whose end is not known.
     pub fn has_undated(&self) -> bool {
-        !self.undated.is_empty()
+        !self.undated.ids.is_empty()
     }
 
     /// Whether such a token of this digest is revoked.
@@ -276,8 +276,11 @@ impl Set {
     /// Drops the undated ids, the cutoffs and the dates that are over. Reads all of them.
     pub fn drop_ended_undated(&self, now: UnixTime) {
         self.undated.drop_ended(now, &self.sum_key);
-        self.cutoffs.drop_ended(now, &self.sum_key);
-        self.dates.drop_ended(now, &self.sum_key);
+        self.cutoffs.drop_ended(now, &self.sum_key, drop);
+        for kind in DateKind::ALL {
+            let dates = self.dates.of_kind(kind);
+            dates.drop_ended(now, &self.sum_key, drop);
+        }
         self.meanings.drop_ended(now);
     }
 
@@ -290,20 +293,23 @@ impl Set {
     /// How much is held now.
     pub fn counts(&self) -> SetCounts {
         let (windows, tokens) = self.windows.count();
+        let dates = |kind| self.dates.of_kind(kind).count();
         SetCounts {
             tokens,
-            undated: self.undated.count(),
+            undated: self.undated.ids.count(),
             cutoffs: self.cutoffs.count().saturating_sub(self.meanings.pieces()),
             windows,
-            seen: self.dates.count(DateKind::Seen),
-            minted: self.dates.count(DateKind::Minted),
-            revived: self.dates.count(DateKind::Revived),
+            seen: dates(DateKind::Seen),
+            minted: dates(DateKind::Minted),
+            revived: dates(DateKind::Revived),
         }
     }
 
     /// How many bytes the ids, cutoffs and dates take, the free places of their tables included.
     pub fn bytes(&self) -> usize {
-        self.windows.bytes() + self.undated.bytes() + self.cutoffs.bytes() + self.dates.bytes()
+        let dates = DateKind::ALL.map(|kind| self.dates.of_kind(kind).bytes());
+        let dates: usize = dates.into_iter().sum();
+        self.windows.bytes() + self.undated.ids.bytes() + self.cutoffs.bytes() + dates
     }
 
     /// How many live entries were made on the word of unverified credentials with this tag. What is over by `now` and was
@@ -326,13 +332,13 @@ impl Set {
     pub fn summaries(&self, beyond: UnixTime) -> Vec<Summary> {
         let key = &self.sum_key;
         let mut summaries = self.windows.summaries(beyond);
-        if !self.undated.is_empty() {
-            summaries.extend(self.undated.summaries(beyond, key));
+        summaries.extend(self.undated.ids.summaries(Bucket::Undated, beyond, key));
+        summaries.extend(self.cutoffs.summaries(Bucket::Cutoffs, beyond, key));
+        for kind in DateKind::ALL {
+            let dates = self.dates.of_kind(kind);
+            let bucket = |number| Bucket::Dates(kind, number);
+            summaries.extend(dates.summaries(bucket, beyond, key));
         }
-        if !self.cutoffs.is_empty() {
-            summaries.extend(self.cutoffs.summaries(beyond, key));
-        }
-        summaries.extend(self.dates.summaries(beyond, key));
         summaries.sort_unstable_by_key(|summary| summary.bucket);
         summaries
     }
@@ -341,9 +347,18 @@ impl Set {
     pub fn entries(&self, bucket: Bucket, beyond: UnixTime) -> Vec<(Item, Revocation)> {
         match bucket {
             Bucket::Window(window) => self.windows.entries(window, beyond),
-            Bucket::Undated(number) => self.undated.entries(number, beyond),
-            Bucket::Cutoffs(number) => self.cutoffs.entries(number, beyond),
-            Bucket::Dates(kind, number) => self.dates.entries(kind, number, beyond),
+            Bucket::Undated(number) => {
+                let ids = &self.undated.ids;
+                ids.entries(number, beyond, UndatedEntry::revocation)
+            }
+            Bucket::Cutoffs(number) => {
+                let cutoffs = &self.cutoffs;
+                cutoffs.entries(number, beyond, CutoffEntry::revocation)
+            }
+            Bucket::Dates(kind, number) => {
+                let dates = self.dates.of_kind(kind);
+                dates.entries(number, beyond, |date, id| date.revocation(kind, id))
+            }
         }
     }
 

@@ -1,14 +1,13 @@
 //! Revoked ids whose tokens have no known end, those of sessions among them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::buckets::{Buckets, Expiring, IdTable};
 use super::compact_time::Minutes;
-use super::summary::{Bucket, Item, SumKey, Summary, item, item_of};
+use super::summary::{Item, SumKey, item};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Id, Revocation, Source, UNCONFIRMED_LIFE, Window};
 
@@ -24,8 +23,7 @@ pub struct UnverifiedCounts {
 /// Ids that no window can hold, those of sessions among them: probed by every check, each with its own end.
 #[derive(Default)]
 pub(super) struct Undated {
-    buckets: Buckets<IdTable<UndatedEntry>>,
-    len: AtomicU64,
+    pub(super) ids: Buckets<IdTable<UndatedEntry>>,
     /// The ends of the entries of each unverified source.
     by_source: Mutex<HashMap<u32, EndsByMinute>>,
 }
@@ -74,7 +72,7 @@ impl EndsByMinute {
 
 /// What is remembered of such an id.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct UndatedEntry {
+pub(super) struct UndatedEntry {
     until: Minutes,
     source: u32,
 }
@@ -85,6 +83,15 @@ impl UndatedEntry {
         Self {
             until: self.until.max(other.until),
             source: self.source.min(other.source),
+        }
+    }
+
+    pub(super) fn revocation(&self, id: Id) -> Revocation {
+        Revocation::Token {
+            id,
+            window: Window::UNDATED,
+            until: self.until.moment(),
+            source: Source::from_number(self.source),
         }
     }
 }
@@ -100,11 +107,6 @@ impl Expiring for UndatedEntry {
 }
 
 impl Undated {
-    /// How many there are.
-    pub(super) fn count(&self) -> u64 {
-        self.len.load(Ordering::Relaxed)
-    }
-
     /// How many live entries were made on the word of unverified credentials with this tag.
     pub(super) fn unverified(&self, source: Source, now: UnixTime) -> UnverifiedCounts {
         let by_source = self.by_source.lock();
@@ -112,52 +114,28 @@ impl Undated {
         ends.map_or(UnverifiedCounts::default(), |ends| ends.live_at(now))
     }
 
-    /// How many bytes they take, the free places of their tables included.
-    pub(super) fn bytes(&self) -> usize {
-        self.buckets.bytes()
-    }
-
-    pub(super) fn summaries(
-        &self,
-        beyond: UnixTime,
-        sum_key: &SumKey,
-    ) -> impl Iterator<Item = Summary> {
-        self.buckets.summaries(Bucket::Undated, beyond, sum_key)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len.load(Ordering::Acquire) == 0
-    }
-
     pub(super) fn contains(&self, id: &Id) -> bool {
-        !self.is_empty() && self.buckets.of(id).read().table.contains_key(id)
+        self.ids.get(id).is_some()
     }
 
+    /// Remembers an id. Whether it was news.
     pub(super) fn insert(&self, id: Id, until: UnixTime, source: Source, sum_key: &SumKey) -> bool {
-        let told = UndatedEntry {
+        let new = UndatedEntry {
             until: Minutes::up(until),
             source: source.number(),
         };
-        let mut part = self.buckets.of(&id).write();
-        let known = part.table.get(&id).copied();
-        let lone = known.map_or(told, |known| known.merged(told));
-        if known == Some(lone) {
-            return false;
-        }
-        part.put(id, lone, sum_key);
-        // Counted before the lock is given back: a reader that sees the count sees the id.
-        if known.is_none() {
-            self.len.fetch_add(1, Ordering::Release);
-        }
-        self.recount(known, Some(lone));
-        true
+        self.ids.merge(id, sum_key, |known| {
+            let merged = known.map_or(new, |known| known.merged(new));
+            self.recount(known, Some(merged));
+            merged
+        })
     }
 
     /// Counts what is known of an id of unverified sources instead of what was.
     fn recount(&self, before: Option<UndatedEntry>, now: Option<UndatedEntry>) {
-        let is_unverified = |lone: &UndatedEntry| lone.source != Source::Verified.number();
-        let [before, now] = [before, now].map(|lone| lone.filter(is_unverified));
-        if before.is_none() && now.is_none() {
+        let is_unverified = |entry: &UndatedEntry| entry.source != Source::Verified.number();
+        let [before, now] = [before, now].map(|entry| entry.filter(is_unverified));
+        if before == now {
             return;
         }
         let mut by_source = self.by_source.lock();
@@ -172,28 +150,8 @@ impl Undated {
         }
     }
 
-    pub(super) fn entries(&self, number: u8, beyond: UnixTime) -> Vec<(Item, Revocation)> {
-        let entry = |(id, lone): (&Id, &UndatedEntry)| {
-            let until = lone.until.moment();
-            let revocation = Revocation::Token {
-                id: *id,
-                window: Window::UNDATED,
-                until,
-                source: Source::from_number(lone.source),
-            };
-            (until > beyond).then(|| (item_of(&revocation), revocation))
-        };
-        let part = self.buckets.numbered(number).read();
-        part.table.iter().filter_map(entry).collect()
-    }
-
     pub(super) fn drop_ended(&self, now: UnixTime, sum_key: &SumKey) {
-        for part in self.buckets.0.iter() {
-            let mut part = part.write();
-            for lone in part.take_ended(now, sum_key) {
-                self.len.fetch_sub(1, Ordering::Relaxed);
-                self.recount(Some(lone), None);
-            }
-        }
+        self.ids
+            .drop_ended(now, sum_key, |dropped| self.recount(Some(dropped), None));
     }
 }
