@@ -1,208 +1,39 @@
 //! The revocations on disk: one redb file, written by one thread, read once at the start.
-//!
-//! A start never makes it, for a data folder without a journal is not an empty set: [`Journal::init`] does, once.
 
-use std::fs::{self, DirBuilder, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Builder, Database, WriteTransaction};
-use tempfile::NamedTempFile;
+use redb::{Database, WriteTransaction};
 
-use super::error::{JournalError, corrupt};
-use super::glance::glance;
+use super::error::JournalError;
 use super::notes::{Notes, Progress};
-use super::store::{open_checked, open_existing, read_notes, read_rows, without_panic};
-use super::tables::{META, MOMENTS, TOKENS, create_all, note_dropped, put_progress, put_rows};
-use super::watermark::{Mark, NoteOrigin, Noted};
+use super::place::{self, FileId, file_id};
+use super::store::{open_existing, read_rows, without_panic};
+use super::tables::{META, MOMENTS, TOKENS, note_dropped, put_progress, put_rows};
+use super::watermark::Mark;
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Revocation, Window};
-use crate::revocation::replication::Origin;
-use crate::revocation::set::is_of_meaning;
 
 /// The file with every revocation in force.
 pub struct Journal {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// `None` after a failed write: an error of the disk is final for the handle that met it.
-    database: Option<Database>,
+    pub(super) database: Option<Database>,
     /// Which file it is: a journal that was moved away or replaced meanwhile is not written.
-    file: FileId,
+    pub(super) file: FileId,
     /// How many revocations were written, ever.
-    sequence: u64,
+    pub(super) sequence: u64,
     /// `None` until everything was checked: what is not believed must not be noted as the newest.
-    mark: Option<Mark>,
-    notes: Notes,
-}
-
-/// Device and inode.
-type FileId = (u64, u64);
-
-/// What a data folder holds, as `check` tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contents {
-    /// How many revocations have not ended.
-    pub live: u64,
-    /// When it was last written, to the minute; `None`: never.
-    pub written_at: Option<UnixTime>,
+    pub(super) mark: Option<Mark>,
+    pub(super) notes: Notes,
 }
 
 impl Journal {
     /// The name of the file in the data folder.
-    pub const FILE: &'static str = "journal.redb";
+    pub const FILE: &'static str = place::FILE;
 
     /// The name of the file beside it that says how far it was written.
     pub const MARK_FILE: &'static str = Mark::FILE;
-
-    /// Makes a data folder and an empty journal in it, as far as they are not there yet, both for their owner
-    /// alone; whether a journal was made. A folder of another user, such as the service's, gets a journal of that
-    /// user.
-    ///
-    /// # Errors
-    ///
-    /// [`JournalError::Missing`] when a journal was here and is gone; [`JournalError::Dangling`];
-    /// [`JournalError::Unreachable`].
-    pub fn init(data_dir: &Path) -> Result<bool, JournalError> {
-        let path = data_dir.join(Self::FILE);
-        let unreachable =
-            |error: io::Error| JournalError::Unreachable(path.clone(), error.to_string());
-        refuse_dangling(&path)?;
-        let mut folder = DirBuilder::new();
-        folder.recursive(true).mode(0o700);
-        folder.create(data_dir).map_err(unreachable)?;
-        if path.try_exists().map_err(unreachable)? {
-            return Ok(false);
-        }
-        let noted = read_mark(data_dir)?;
-        if noted.sequence > 0 {
-            return Err(JournalError::Missing(path, noted.sequence));
-        }
-        let mark = data_dir.join(Mark::FILE);
-        match fs::remove_file(&mark) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(unreachable(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
-        if !create(data_dir, &path)? {
-            return Ok(false);
-        }
-        drop(Self::open(data_dir)?); // which makes the note beside it
-        let hand_over = || {
-            let (folder, journal) = (fs::metadata(data_dir)?, fs::metadata(&path)?);
-            if folder.uid() == journal.uid() {
-                return Ok(());
-            }
-            chown(&path, Some(folder.uid()), Some(folder.gid()))?;
-            chown(&mark, Some(folder.uid()), Some(folder.gid()))
-        };
-        hand_over().map_err(unreachable)?;
-        Ok(true)
-    }
-
-    /// Opens the journal of a data folder. A folder without one is not an empty set: [`Self::init`] makes one.
-    ///
-    /// The whole file is checked first: what it no longer says must stop the start, not shorten the list.
-    pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
-        Self::open_unless(data_dir, |origin| origin == NoteOrigin::Copy)
-    }
-
-    /// The same for one of several nodes: a copy is opened, too, and counts as incomplete, for the other nodes know
-    /// what it may lack.
-    pub fn open_syncing(data_dir: &Path) -> Result<Self, JournalError> {
-        Self::open_unless(data_dir, |_| false)
-    }
-
-    fn open_unless(
-        data_dir: &Path,
-        is_refused: impl FnOnce(NoteOrigin) -> bool,
-    ) -> Result<Self, JournalError> {
-        let path = present(data_dir)?;
-        let unreachable =
-            |error: io::Error| JournalError::Unreachable(path.clone(), error.to_string());
-        let (database, sequence, notes) = without_panic(&path, || {
-            let database = open_checked(&path)?;
-            let (sequence, notes) = read_notes(&path, &database)?;
-            Ok((database, sequence, notes))
-        })?;
-        let noted = read_mark(data_dir)?;
-        if is_refused(noted.origin) {
-            return Err(JournalError::Copied(path));
-        }
-        expect_all(&path, noted, sequence)?;
-        let mut journal = Self {
-            file: file_id(&path).map_err(unreachable)?,
-            path: path.clone(),
-            database: Some(database),
-            sequence,
-            mark: None,
-            notes,
-        };
-        journal.heed(noted.origin)?;
-        journal.mark = Some(Mark::renew(data_dir, sequence).map_err(unreachable)?);
-        Ok(journal)
-    }
-
-    /// What the origin of the note beside it means for a journal that is opened all the same.
-    fn heed(&mut self, origin: NoteOrigin) -> Result<(), JournalError> {
-        match origin {
-            NoteOrigin::Original => {}
-            NoteOrigin::Unknown if self.sequence == 0 => {}
-            NoteOrigin::Unknown => log::warn!(
-                "{} beside the journal was removed: whether the journal is the newest can't be told",
-                Mark::FILE
-            ),
-            NoteOrigin::Copy => {
-                log::warn!(
-                    "the journal is a copy, and logouts may be missing; this node is not ready before it has compared with another one"
-                );
-                self.commit(|transaction| {
-                    transaction.open_table(META)?.remove("complete")?;
-                    Ok(())
-                })?;
-                self.notes.is_complete = false;
-            }
-        }
-        Ok(())
-    }
-
-    /// What is in a data folder at this time, as far as no process has it open. Nothing is changed there.
-    ///
-    /// # Errors
-    ///
-    /// Those of a start; [`JournalError::Copied`] only if there is no other. [`JournalError::InUse`]: the process that has
-    /// it open knows.
-    pub fn look(data_dir: &Path, now: UnixTime) -> Result<Contents, JournalError> {
-        let mut live = 0;
-        let written_at = Self::look_through(data_dir, |row| match row {
-            Revocation::Cutoff { id, .. } if is_of_meaning(&id) => {}
-            Revocation::Token { until, .. } | Revocation::Cutoff { until, .. } => {
-                live += u64::from(until >= now);
-            }
-            Revocation::Date { .. } => {}
-        })?;
-        Ok(Contents { live, written_at })
-    }
-
-    /// As [`Self::look`], every row handed to `each`; when it was last written.
-    pub(in crate::revocation) fn look_through(
-        data_dir: &Path,
-        mut each: impl FnMut(Revocation),
-    ) -> Result<Option<UnixTime>, JournalError> {
-        let path = present(data_dir)?;
-        without_panic(&path, || {
-            let database = glance(&path)?;
-            let (sequence, notes) = read_notes(&path, &database)?;
-            let noted = read_mark(data_dir)?;
-            expect_all(&path, noted, sequence)?;
-            read_rows(&path, &database, &mut each)?;
-            if noted.origin == NoteOrigin::Copy {
-                return Err(JournalError::Copied(path.clone())); // last: one of several nodes starts with it
-            }
-            Ok((notes.clock > UnixTime::EPOCH).then_some(notes.clock))
-        })
-    }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
@@ -293,7 +124,7 @@ impl Journal {
     }
 
     /// Runs one durable transaction, on a fresh handle when the last one failed.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), JournalError> {
@@ -342,85 +173,11 @@ impl Drop for Journal {
     }
 }
 
-/// The journal of a data folder, if there is one.
-fn present(data_dir: &Path) -> Result<PathBuf, JournalError> {
-    let path = data_dir.join(Journal::FILE);
-    match path.try_exists() {
-        Ok(true) => Ok(path),
-        Ok(false) => {
-            refuse_dangling(&path)?;
-            let noted = read_mark(data_dir)?;
-            Err(JournalError::Missing(path, noted.sequence))
-        }
-        Err(error) => Err(JournalError::Unreachable(path, error.to_string())),
-    }
-}
-
-/// No part of a path is a link to what does not exist: nothing can be made there, and something was there once.
-fn refuse_dangling(path: &Path) -> Result<(), JournalError> {
-    let leads_nowhere = |part: &&Path| part.is_symlink() && matches!(part.try_exists(), Ok(false));
-    let Some(link) = path.ancestors().find(leads_nowhere) else {
-        return Ok(());
-    };
-    let target = fs::read_link(link)
-        .map_err(|error| JournalError::Unreachable(link.to_owned(), error.to_string()))?;
-    let target = link
-        .parent()
-        .map_or(target.clone(), |home| home.join(&target));
-    Err(JournalError::Dangling(link.to_owned(), target))
-}
-
-fn file_id(path: &Path) -> io::Result<FileId> {
-    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-fn read_mark(data_dir: &Path) -> Result<Noted, JournalError> {
-    Mark::read(data_dir).map_err(|error| {
-        let path = data_dir.join(Mark::FILE);
-        if error.kind() == io::ErrorKind::InvalidData
-            || error.kind() == io::ErrorKind::UnexpectedEof
-        {
-            corrupt(&path, &error.to_string())
-        } else {
-            JournalError::Unreachable(path, error.to_string())
-        }
-    })
-}
-
-/// Whether everything is there that was written.
-fn expect_all(path: &Path, noted: Noted, sequence: u64) -> Result<(), JournalError> {
-    match noted.sequence.checked_sub(sequence) {
-        None | Some(0) => Ok(()),
-        Some(missing) => Err(JournalError::Behind(path.to_owned(), missing)),
-    }
-}
-
-/// Makes an empty journal under another name and moves it into place, so that a crash leaves none rather
-/// than half of one; whether the place was free.
-fn create(data_dir: &Path, path: &Path) -> Result<bool, JournalError> {
-    let unreachable = |error: &dyn std::error::Error| {
-        JournalError::Unreachable(path.to_owned(), error.to_string())
-    };
-    let origin = Origin::random().map_err(|error| unreachable(&error))?;
-    let make = || -> Result<bool, redb::Error> {
-        let draft = NamedTempFile::with_prefix_in(".journal.redb-", data_dir)?;
-        let database = Builder::new().create(draft.path())?;
-        let transaction = database.begin_write()?;
-        create_all(&transaction, &origin)?;
-        transaction.commit()?;
-        drop(database);
-        match draft.persist_noclobber(path) {
-            Ok(_) => File::open(data_dir)?.sync_all()?,
-            Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            Err(failed) => return Err(failed.error.into()),
-        }
-        Ok(true)
-    };
-    make().map_err(|error| unreachable(&error))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
     use super::super::tables::FORMAT;
     use super::*;
     use crate::revocation::entry::{DateKind, Id, Source};
