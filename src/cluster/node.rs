@@ -121,10 +121,10 @@ impl Node {
             Arc::clone(revocations.set()),
             Arc::clone(revocations.replication_log()),
             rules_of(settings),
-            revocations.was_complete(),
+            revocations.notes_at_start().is_complete,
             now(),
         );
-        mesh.remember(revocations.introduced(), now());
+        mesh.remember(&revocations.notes_at_start().nodes, now());
         let bus = settings.bus.as_ref().map(|bus| {
             mesh.expect_bus(now());
             bus::open(bus, settings, revocations.replication_log())

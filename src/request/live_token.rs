@@ -62,7 +62,7 @@ impl Gate {
     pub(super) fn date(&self, shop: &Shop, token: &Token, now: UnixTime) {
         if let Some(until) = shop.dated_until(token, now) {
             self.revocations
-                .see(token.identity(), until, shop.meaning());
+                .note_seen(token.identity(), until, shop.meaning());
         }
     }
 

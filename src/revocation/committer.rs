@@ -14,8 +14,7 @@ use tokio::sync::oneshot;
 
 use super::entry::{Revocation, Window};
 use super::journal::{Journal, JournalError, Progress};
-use super::replication::Row;
-use super::replication::{Origin, ReplicationLog};
+use super::replication::{Origin, ReplicationLog, Row};
 use super::set::Set;
 use crate::clock::{self, UnixTime};
 
@@ -355,7 +354,7 @@ impl Writer {
         written
     }
 
-    /// Notes how a write went, and keeps what it could not write. Peers hear of it either way.
+    /// Notes how a write went, and keeps what it could not write. Peers get it either way.
     fn settle(
         &mut self,
         written: Result<(), JournalError>,

@@ -4,13 +4,21 @@ use std::sync::atomic::Ordering;
 
 use super::entry::{DateKind, Id, Identity, Revocation, Source, Window};
 use super::revocations::{NotDurable, Revocations};
-use super::unknown_counts::UnknownCounts;
 use crate::clock::{self, UnixTime};
+
+/// How often a token without issue time and date was presented whose customer had logged out.
+#[derive(Clone, Copy, Debug)]
+pub struct UnknownCounts {
+    /// It counted as issued after the logout.
+    pub passed: u64,
+    /// It counted as issued before the logout.
+    pub refused: u64,
+}
 
 impl Revocations {
     /// Dates a token without an issue time, unless it has a date already. Does not wait for the disk. `meaning`: what its
     /// names mean.
-    pub fn see(&self, token: &Identity, until: UnixTime, meaning: &str) {
+    pub fn note_seen(&self, token: &Identity, until: UnixTime, meaning: &str) {
         let now = clock::now();
         if !self.set.is_unknown(token) || until <= now {
             return;
@@ -22,7 +30,7 @@ impl Revocations {
             until,
         };
         if self.set.covers_if_old(token) {
-            self.unknown.new.fetch_add(1, Ordering::Relaxed);
+            self.unknown_new.fetch_add(1, Ordering::Relaxed);
         }
         if self.set.insert(&seen, now) {
             self.write_behind(vec![seen], meaning, now);
@@ -69,14 +77,17 @@ impl Revocations {
     pub fn covers_unknown(&self, token: &Identity) -> bool {
         let is_covered = self.set.is_unknown(token) && self.set.covers_if_old(token);
         if is_covered {
-            self.unknown.old.fetch_add(1, Ordering::Relaxed);
+            self.unknown_old.fetch_add(1, Ordering::Relaxed);
         }
         is_covered
     }
 
     /// How often it mattered that no node knew when a token was issued.
-    pub fn unknown(&self) -> &UnknownCounts {
-        &self.unknown
+    pub fn unknown_counts(&self) -> UnknownCounts {
+        UnknownCounts {
+            passed: self.unknown_new.load(Ordering::Relaxed),
+            refused: self.unknown_old.load(Ordering::Relaxed),
+        }
     }
 
     /// Notes that the shop accepted a token where it demands one. Does not wait for the disk.

@@ -405,7 +405,7 @@ impl Identity {
 pub struct Group {
     /// Its digest.
     pub id: Id,
-    /// What it is; told to the operator.
+    /// What it is; shown to the operator.
     pub cause: Cause,
 }
 

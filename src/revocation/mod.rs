@@ -1,4 +1,4 @@
-//! The life of a revocation: logout, journal (on disk), set (in memory), peers; only then the customer is told.
+//! The life of a revocation: logout, journal (on disk), set (in memory), peers; only then the answer to the customer.
 
 mod committer;
 mod dating;
@@ -9,10 +9,10 @@ mod meanings;
 mod replication;
 mod revocations;
 mod set;
-mod unknown_counts;
 
 pub(crate) use committer::Import;
 pub use committer::JournalHealth;
+pub use dating::UnknownCounts;
 pub use entry::{
     Cause, DateKind, Group, Id, IdKind, Identity, MARGIN, Revocation, ShopTag, Source,
     UNCONFIRMED_LIFE, Window,
@@ -26,4 +26,3 @@ pub use replication::{
 pub use revocations::{NotDurable, Revocations};
 pub(crate) use set::item_of;
 pub use set::{Bucket, Item, Meaning, Set, SetCounts, Sum, SumKey, Summary, UnverifiedCounts};
-pub use unknown_counts::UnknownCounts;

@@ -1,6 +1,5 @@
 //! Every revocation in force, and the order in which one comes into force: journal, set, peers.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,16 +10,12 @@ use parking_lot::Mutex;
 use super::committer::{Committer, Import, JournalHealth};
 use super::entry::{Cause, DateKind, Id, Identity, MARGIN, Revocation, ShopTag, Source};
 use super::horizon::DropHorizon;
-use super::journal::{Journal, JournalError};
-use super::replication::Acks;
-use super::replication::Row;
-use super::replication::{Origin, ReplicationLog};
-use super::replication::{SyncPhase, SyncState};
+use super::journal::{Journal, JournalError, Notes};
+use super::replication::{Acks, ReplicationLog, Row, SyncPhase, SyncState};
 use super::set::{Set, SetCounts, SumKey, UnverifiedCounts};
-use super::unknown_counts::UnknownCounts;
 use crate::clock::{self, UnixTime};
 
-/// How long a logout waits for the disk before it is told to come back.
+/// How long a logout waits for the disk before it is answered with 503.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How old the last write of a journal may be at the start before it is warned of. A process writes once a minute,
@@ -38,17 +33,14 @@ pub struct Revocations {
     replication_log: Arc<ReplicationLog>,
     sync_state: SyncState,
     acks: Acks,
-    /// Whether the journal had ever held everything that was in force.
-    was_complete: bool,
-    /// Which node introduced itself as which origin, as the journal says.
-    nodes: BTreeMap<Origin, String>,
-    /// The last entry of the nodes' shared stream of which everything is known to be in the journal.
-    stream_read: Option<(u64, u64)>,
+    notes: Notes,
     /// The time that most other nodes go by, in seconds since the epoch; the greatest number: unknown.
     peers_time: AtomicU64,
     /// What ended before this moment was dropped, in seconds since the epoch.
     dropped: AtomicU64,
-    pub(super) unknown: UnknownCounts,
+    /// How often a token of unknown age counted as new, and as old.
+    pub(super) unknown_new: AtomicU64,
+    pub(super) unknown_old: AtomicU64,
 }
 
 /// The revocation is in force here, but the disk does not have it: a restart could forget it.
@@ -61,32 +53,31 @@ impl Revocations {
     pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
         let journal = Journal::open(data_dir)?;
         warn_of_age(journal.notes().clock);
-        Ok(Self::of(journal, SumKey::default(), MARGIN)?.alone())
+        Ok(Self::replay(journal, SumKey::default(), MARGIN)?.alone())
     }
 
-    /// The same for a node of a cluster, which must hear of the others before it serves.
+    /// The same for a node of a cluster, which must compare itself with the others before it serves.
     pub fn open_syncing(data_dir: &Path, sum_key: SumKey) -> Result<Self, JournalError> {
-        Self::of(Journal::open_syncing(data_dir)?, sum_key, MARGIN)
+        Self::replay(Journal::open_syncing(data_dir)?, sum_key, MARGIN)
     }
 
     fn alone(mut self) -> Self {
-        self.sync_state = SyncState::of(SyncPhase::Ready);
-        if !self.was_complete {
+        self.sync_state = SyncState::new(SyncPhase::Ready);
+        if !self.notes.is_complete {
             self.committer.import(Import::complete());
         }
         self
     }
 
-    /// What seems to be over is kept for `grace` all the same, for the wall clock may be wrong.
-    fn of(journal: Journal, sum_key: SumKey, grace: Duration) -> Result<Self, JournalError> {
+    /// Brings every row of a journal back into force. What seems to be over is kept for `grace` all the same, for the wall clock
+    /// may be wrong.
+    fn replay(journal: Journal, sum_key: SumKey, grace: Duration) -> Result<Self, JournalError> {
         let set = Arc::new(Set::summed_under(sum_key, grace));
         let now = clock::now();
         journal.replay(|revocation| {
             set.insert(&revocation, now);
         })?;
-        let notes = journal.notes();
-        let (was_complete, stream_read) = (notes.is_complete, notes.stream);
-        let introduced = notes.nodes.clone();
+        let notes = journal.notes().clone();
         let behind = notes.clock.since(now);
         if behind >= MARGIN {
             let behind = humantime::format_duration(behind);
@@ -102,14 +93,13 @@ impl Revocations {
             committer,
             horizon: Mutex::new(DropHorizon::from(now, clock::instant(), grace)),
             replication_log,
-            sync_state: SyncState::of(SyncPhase::Syncing),
+            sync_state: SyncState::new(SyncPhase::Syncing),
             acks: Acks::default(),
-            was_complete,
-            nodes: introduced,
-            stream_read,
+            notes,
             peers_time: AtomicU64::new(u64::MAX),
             dropped,
-            unknown: UnknownCounts::default(),
+            unknown_new: AtomicU64::new(0),
+            unknown_old: AtomicU64::new(0),
         })
     }
 
@@ -149,7 +139,7 @@ impl Revocations {
         match tokio::time::timeout(DISK_PATIENCE, written).await {
             Ok(Ok(Some(numbered))) => {
                 let (origin, number) = (numbered.origin, numbered.number);
-                self.acks.wait_for(origin, number).await; // peers have heard of it
+                self.acks.wait_for(origin, number).await; // peers have it, too
                 Ok(())
             }
             Ok(Ok(None)) => Err(NotDurable),
@@ -160,7 +150,7 @@ impl Revocations {
                     self.set.insert(revocation, now);
                 }
                 let rows = revocations.iter().map(Row::of);
-                self.replication_log.announce(rows.collect()); // peers hear of it all the same
+                self.replication_log.announce(rows.collect()); // peers get it all the same
                 Err(NotDurable)
             }
         }
@@ -233,19 +223,9 @@ impl Revocations {
         &self.replication_log
     }
 
-    /// Whether the journal had ever held everything that was in force, when it was opened.
-    pub(crate) fn was_complete(&self) -> bool {
-        self.was_complete
-    }
-
-    /// Which node had introduced itself as which origin, when the journal was opened.
-    pub(crate) fn introduced(&self) -> &BTreeMap<Origin, String> {
-        &self.nodes
-    }
-
-    /// The last entry of the nodes' shared stream of which everything was in the journal, when it was opened.
-    pub(crate) fn stream_read(&self) -> Option<(u64, u64)> {
-        self.stream_read
+    /// What the journal said beside the revocations when it was opened.
+    pub(crate) fn notes_at_start(&self) -> &Notes {
+        &self.notes
     }
 
     /// Writes what other nodes revoked, and how much of their work is known now. Does not wait for the disk.
@@ -379,7 +359,7 @@ mod tests {
     fn what_is_over_leaves_memory_and_disk_and_nothing_else_does() {
         let folder = tempfile::tempdir().unwrap();
         let revocations =
-            Revocations::of(open(folder.path()), SumKey::default(), Duration::ZERO).unwrap();
+            Revocations::replay(open(folder.path()), SumKey::default(), Duration::ZERO).unwrap();
         let now = clock::now();
         let soon = now.plus(Duration::from_secs(1));
         let late = now.plus(Duration::from_hours(1));
@@ -411,7 +391,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let start = || {
             let key = SumKey::default();
-            Revocations::of(open(folder.path()), key, Duration::ZERO).unwrap()
+            Revocations::replay(open(folder.path()), key, Duration::ZERO).unwrap()
         };
         let revocations = start();
         let now = clock::now();

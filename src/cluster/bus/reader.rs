@@ -41,7 +41,7 @@ pub(super) struct BusReader {
 
 impl BusReader {
     pub(super) fn new(shared: Arc<Shared>, client: Arc<BusClient>) -> Self {
-        let place = StreamPosition::after(shared.revocations.stream_read());
+        let place = StreamPosition::after(shared.revocations.notes_at_start().stream);
         Self {
             receiver: BusReceiver::new(Arc::clone(&shared), Arc::clone(&client)),
             shared,

@@ -1,7 +1,7 @@
 //! Which nodes have this node's revocations already: what an answered logout waits for.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -35,21 +35,40 @@ pub enum AckPolicy {
 /// The numbers up to which every connected node has this node's revocations.
 #[derive(Debug)]
 pub struct Acks {
-    policy: AtomicU8,
-    /// How many nodes there are beside this one, as far as is known.
-    expected: AtomicU64,
-    budget_ms: AtomicU64,
+    demand: Mutex<AckDemand>,
     nodes: Mutex<HashMap<NodeName, (Origin, u64)>>,
     changed: watch::Sender<()>,
     shortfalls: AtomicU64,
 }
 
+/// What a logout waits for.
+#[derive(Clone, Copy, Debug)]
+struct AckDemand {
+    policy: AckPolicy,
+    /// How many nodes there are beside this one, as far as is known.
+    expected: u64,
+    budget_ms: u64,
+}
+
+impl AckDemand {
+    /// How many other nodes must have a revocation.
+    fn nodes(self) -> u64 {
+        match self.policy {
+            AckPolicy::Local => 0,
+            AckPolicy::One => self.expected.min(1),
+            AckPolicy::All => self.expected,
+        }
+    }
+}
+
 impl Default for Acks {
     fn default() -> Self {
         Self {
-            policy: AtomicU8::new(AckPolicy::Local as u8),
-            expected: AtomicU64::new(0),
-            budget_ms: AtomicU64::new(BUDGET_MS),
+            demand: Mutex::new(AckDemand {
+                policy: AckPolicy::Local,
+                expected: 0,
+                budget_ms: BUDGET_MS,
+            }),
             nodes: Mutex::default(),
             changed: watch::Sender::new(()),
             shortfalls: AtomicU64::new(0),
@@ -61,8 +80,8 @@ impl Acks {
     /// Waits until so many nodes have what this origin numbered, as the policy says, or until that takes too long. A node
     /// that knows of no other, by its configuration, by invitation or by a connection, waits for nothing.
     pub(in crate::revocation) async fn wait_for(&self, origin: Origin, number: u64) {
-        let is_alone = self.expected.load(Ordering::Relaxed) == 0;
-        if is_alone || self.policy.load(Ordering::Relaxed) == AckPolicy::Local as u8 {
+        let demand = *self.demand.lock();
+        if demand.nodes() == 0 {
             return;
         }
         let mut changed = self.changed.subscribe();
@@ -73,45 +92,35 @@ impl Acks {
                 }
             }
         };
-        let is_possible = self.is_possible();
-        let budget = Duration::from_millis(self.budget_ms.load(Ordering::Relaxed));
+        // Waiting can help only if enough nodes are connected.
+        let is_possible = self.nodes.lock().len() as u64 >= demand.nodes();
+        let budget = Duration::from_millis(demand.budget_ms);
         if !is_possible || tokio::time::timeout(budget, all).await.is_err() {
             self.shortfalls.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Whether waiting can help: enough nodes are connected.
-    fn is_possible(&self) -> bool {
-        self.nodes.lock().len() as u64 >= self.needed()
-    }
-
+    /// Whether as many nodes have it as are asked for by now.
     fn is_enough(&self, origin: Origin, number: u64) -> bool {
+        let demanded = self.demand.lock().nodes();
         let nodes = self.nodes.lock();
-        let has = |(of, reached): &&(Origin, u64)| *of == origin && *reached >= number;
-        nodes.values().filter(has).count() as u64 >= self.needed()
-    }
-
-    fn needed(&self) -> u64 {
-        let policy = self.policy.load(Ordering::Relaxed);
-        if policy == AckPolicy::All as u8 {
-            self.expected.load(Ordering::Relaxed)
-        } else {
-            1
-        }
+        let has = |(theirs, reached): &&(Origin, u64)| *theirs == origin && *reached >= number;
+        nodes.values().filter(has).count() as u64 >= demanded
     }
 
     /// What is asked for from now on, and of how many nodes; the ways to those that are connected take so long there and
     /// back, in milliseconds.
     pub(crate) fn ask_for(&self, policy: AckPolicy, expected: u64, round_trips_ms: &[u64]) {
-        self.policy.store(policy as u8, Ordering::Relaxed);
-        self.expected.store(expected, Ordering::Relaxed);
         let decisive_ms = match policy {
             AckPolicy::Local | AckPolicy::One => round_trips_ms.iter().min(),
             AckPolicy::All => round_trips_ms.iter().max(),
         };
         let ways_ms = decisive_ms.map_or(0, |ms| ms.saturating_mul(ROUND_TRIPS));
-        let budget_ms = BUDGET_MS.saturating_add(ways_ms).min(BUDGET_MAX_MS);
-        self.budget_ms.store(budget_ms, Ordering::Relaxed);
+        *self.demand.lock() = AckDemand {
+            policy,
+            expected,
+            budget_ms: BUDGET_MS.saturating_add(ways_ms).min(BUDGET_MAX_MS),
+        };
     }
 
     /// This node has so much of it.
@@ -190,7 +199,7 @@ mod tests {
             (AckPolicy::All, &[1, u64::MAX], 1_000),
         ] {
             acks.ask_for(policy, 2, round_trips_ms);
-            let found_ms = acks.budget_ms.load(Ordering::Relaxed);
+            let found_ms = acks.demand.lock().budget_ms;
             assert_eq!(found_ms, budget_ms, "{policy:?} {round_trips_ms:?}");
         }
     }

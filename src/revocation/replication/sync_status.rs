@@ -1,6 +1,6 @@
 //! Whether this node knows all that was revoked: what decides whether credentials may be judged.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,7 +19,7 @@ pub enum SyncPhase {
     Syncing = 2,
     /// Everything that was in force is known.
     Ready = 3,
-    /// Everything was known, and a node that may take logouts can't be heard.
+    /// Everything was known, and a node that may take logouts is silent.
     Stale = 4,
 }
 
@@ -44,9 +44,9 @@ impl SyncPhase {
         }
     }
 
-    /// The state with that number; one that is not known is no good state.
+    /// The phase that another node sends as that number; one that is not known here is no good one.
     pub fn from_number(number: u8) -> Self {
-        let known = Self::ALL.into_iter().find(|state| *state as u8 == number);
+        let known = Self::ALL.into_iter().find(|phase| *phase as u8 == number);
         known.unwrap_or(Self::Starting)
     }
 }
@@ -54,32 +54,34 @@ impl SyncPhase {
 /// Whether this node may judge credentials; every request asks.
 #[derive(Debug)]
 pub struct SyncState {
-    state: AtomicU8,
+    /// What was found last; `serves` beside it is read by every request, and taken back when it is too old.
+    found: Mutex<SyncFinding>,
     serves: AtomicBool,
     /// Until when this counts, in seconds since the epoch and in milliseconds since the machine was started. A process
     /// that was stopped, or a machine that slept, has missed what was revoked meanwhile, and must not serve before
-    /// it has noticed; which of the two clocks shows that depends on who stopped it.
+    /// it has noticed; which of the two clocks shows that depends on what stopped it.
     until: AtomicU64,
     until_uptime_ms: AtomicU64,
-    /// For how long another node has not been heard, in seconds.
-    stale_s: AtomicU64,
-    why: Mutex<String>,
 }
 
 impl SyncState {
-    /// For how long a status counts that is not confirmed.
+    /// For how long a state counts that is not confirmed.
     pub const LASTS: Duration = Duration::from_secs(5);
 
-    /// The status of a node that knows what its journal says.
-    pub(in crate::revocation) fn of(state: SyncPhase) -> Self {
+    /// The state of a node that knows what its journal says, and nothing of others.
+    pub(in crate::revocation) fn new(state: SyncPhase) -> Self {
         let serves = state == SyncPhase::Ready;
+        let until = if serves { u64::MAX } else { 0 };
         Self {
-            state: AtomicU8::new(state as u8),
+            found: Mutex::new(SyncFinding {
+                state,
+                serves,
+                why: String::new(),
+                stale_s: 0,
+            }),
             serves: AtomicBool::new(serves),
-            until: AtomicU64::new(if serves { u64::MAX } else { 0 }),
-            until_uptime_ms: AtomicU64::new(if serves { u64::MAX } else { 0 }),
-            stale_s: AtomicU64::new(0),
-            why: Mutex::new(String::new()),
+            until: AtomicU64::new(until),
+            until_uptime_ms: AtomicU64::new(until),
         }
     }
 
@@ -94,7 +96,7 @@ impl SyncState {
         self.serves(now)
     }
 
-    /// Takes back a status that was not confirmed for too long, before a credential is judged by it.
+    /// Takes back a state that was not confirmed for too long, before a credential is judged by it.
     pub fn check_age(&self, uptime_ms: impl Fn() -> u64) {
         let until_ms = self.until_uptime_ms.load(Ordering::Relaxed);
         if until_ms != u64::MAX && uptime_ms() > until_ms {
@@ -104,17 +106,18 @@ impl SyncState {
 
     /// The state, as it was found last.
     pub fn state(&self) -> SyncPhase {
-        SyncPhase::from_number(self.state.load(Ordering::Relaxed))
+        self.found.lock().state
     }
 
     /// Why it is so, for people; empty, where there is nothing to say.
     pub fn why(&self) -> String {
-        self.why.lock().clone()
+        self.found.lock().why.clone()
     }
 
-    /// For how many seconds a node has not been heard whose logouts may be missing; `None`: there is none.
+    /// For how many seconds a node is silent whose logouts may be missing; `None`: there is none.
     pub fn stale_s(&self) -> Option<u64> {
-        (self.state() == SyncPhase::Stale).then(|| self.stale_s.load(Ordering::Relaxed))
+        let found = self.found.lock();
+        (found.state == SyncPhase::Stale).then_some(found.stale_s)
     }
 
     /// What was found `now`.
@@ -124,10 +127,9 @@ impl SyncState {
             .store(uptime_ms.saturating_add(lasts_ms), Ordering::Relaxed);
         self.until
             .store(now.plus(Self::LASTS).seconds(), Ordering::Relaxed);
-        self.stale_s.store(found.stale_s, Ordering::Relaxed);
-        self.state.store(found.state as u8, Ordering::Relaxed);
-        self.serves.store(found.serves, Ordering::Release);
-        *self.why.lock() = found.why;
+        let serves = found.serves;
+        *self.found.lock() = found;
+        self.serves.store(serves, Ordering::Release);
     }
 }
 
@@ -140,7 +142,7 @@ pub(crate) struct SyncFinding {
     pub(crate) serves: bool,
     /// Why it is so.
     pub(crate) why: String,
-    /// For how long another node has not been heard.
+    /// For how many seconds another node is silent.
     pub(crate) stale_s: u64,
 }
 
@@ -149,9 +151,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_standing_that_nobody_confirms_is_over() {
+    fn a_state_that_is_not_confirmed_is_over() {
         let now = UnixTime::from_seconds(1_000);
-        let sync_state = SyncState::of(SyncPhase::Syncing);
+        let sync_state = SyncState::new(SyncPhase::Syncing);
         assert!(!sync_state.serves(now));
         sync_state.set(
             SyncFinding {
@@ -169,7 +171,7 @@ mod tests {
         assert!(sync_state.serves(now));
         sync_state.check_age(|| 12_001);
         assert!(!sync_state.serves(now), "the clock on the wall stood still");
-        let alone = SyncState::of(SyncPhase::Ready);
+        let alone = SyncState::new(SyncPhase::Ready);
         assert!(alone.serves(UnixTime::from_seconds(u64::MAX - 1)));
     }
 }

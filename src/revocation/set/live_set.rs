@@ -239,7 +239,7 @@ impl Set {
         }
     }
 
-    /// Whether there is room for what another node tells of; see [`Meaning`].
+    /// Whether there is room for a revocation of another node; see [`Meaning`].
     pub fn has_room_for(&self, revocation: &Revocation) -> bool {
         match revocation {
             Revocation::Cutoff { id, .. } => self.meanings.has_room_for(id),

@@ -42,7 +42,7 @@ pub(in crate::revocation) struct Meanings {
 /// The first bytes of the digest of a text.
 type MeaningKey = [u8; 4];
 
-/// What was heard of one text.
+/// What is known of one text.
 struct Pieces {
     by_number: BTreeMap<u16, [u8; PIECE_BYTES]>,
     /// What they say, once all are there.
@@ -95,7 +95,7 @@ impl Meanings {
         true
     }
 
-    /// Whether a cutoff that another node tells of may be put in force: a piece of a meaning only as long as there is room.
+    /// Whether a cutoff of another node may be put in force: a piece of a meaning only as long as there is room.
     pub(in crate::revocation) fn has_room_for(&self, id: &Id) -> bool {
         read(id).is_none_or(|(key, ..)| {
             let known = self.known.lock();

@@ -78,7 +78,7 @@ pub(crate) fn item_of(revocation: &Revocation) -> Item {
     }
 }
 
-/// The key under which a cluster's sets are summed up: who does not know it can't make two sets look alike.
+/// The key under which a cluster's sets are summed up: without it, two sets that differ can't be made to look alike.
 #[derive(Clone, Copy, Default)]
 pub struct SumKey([u8; 32]);
 

@@ -196,7 +196,7 @@ struct WindowIds {
     len: AtomicU64,
     /// The latest retention of the ids, in seconds since the epoch.
     until: AtomicU64,
-    /// How many seconds that was away when moka was last told.
+    /// How many seconds that was away when moka was last given the window.
     seconds_left: AtomicU64,
     /// The two halves of the sum of the ids' digests.
     sums: [AtomicU64; 2],

@@ -174,8 +174,8 @@ impl Measured<'_> {
             "How many of each kind a shop may have (limits.unverified_entries)",
             self.by_shop(|shop| shop.allowance.per_shop),
         );
-        let unknown = revocations.unknown();
-        let counted_as = [("new", unknown.passed()), ("old", unknown.refused())];
+        let unknown = revocations.unknown_counts();
+        let counted_as = [("new", unknown.passed), ("old", unknown.refused)];
         scrape.counters(
             "unknown_tokens",
             "Tokens without a known issue time whose customer has logged out, by what they counted as",
