@@ -24,7 +24,7 @@ pub(super) fn make(data_dir: &Path) -> Result<bool, JournalError> {
 pub(super) fn summary(settings: &Settings) -> Result<String, JournalError> {
     let data_dir = &settings.data_dir;
     let now = clock::now();
-    let (live, written_at, by) = match Journal::look(data_dir, now) {
+    let (live, written_at, by) = match Journal::inspect(data_dir, now) {
         Ok(contents) => (contents.live, contents.written_at, ""),
         Err(JournalError::InUse(path)) => match live_in_process(&settings.control) {
             Some(live) => (live, modified(&path), ", in use by the running process"),

@@ -33,7 +33,7 @@ impl Revocations {
     pub fn meanings_on_disk(data_dir: &Path) -> Result<Vec<Meaning>, JournalError> {
         let meanings = Meanings::default();
         if data_dir.join(Journal::FILE).exists() {
-            Journal::look_through(data_dir, |revocation| {
+            Journal::inspect_rows(data_dir, |revocation| {
                 if let Revocation::Cutoff {
                     id,
                     not_before,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use redb::DatabaseError;
 
 use super::tables::FORMAT;
-use super::watermark::Mark;
+use super::watermark::Watermark;
 
 /// Why the journal can't be used.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub enum JournalError {
     Missing(PathBuf, u64),
     /// It can't be found: this link leads to that place, where nothing is.
     Dangling(PathBuf, PathBuf),
-    /// It was put here together with the note of how far it was written: it may be older than what was here.
+    /// It was put here together with its watermark: it may be older than what was here.
     Copied(PathBuf),
     /// The folder can't be made or the file can't be opened.
     Unreachable(PathBuf, String),
@@ -50,7 +50,7 @@ impl JournalError {
                  help: if it is lost, remove {} beside it, make an empty one with `doorward init`, start, and cut off \
                  everybody who was logged in before now with `doorward revoke --shop NAME --all-before now`",
                 path.display(),
-                Mark::FILE,
+                Watermark::FILE,
             ),
             Self::Dangling(link, target) => format!(
                 "there is no journal: {} is a link to {}, which does not exist\n  \
@@ -68,9 +68,9 @@ impl JournalError {
                  help: if the copy is older, put the newest folder back; or remove {}, start, and cut off everybody \
                  who was logged in before now with `doorward revoke --shop NAME --all-before now`",
                 path.display(),
-                Mark::FILE,
-                Mark::FILE,
-                Mark::FILE,
+                Watermark::FILE,
+                Watermark::FILE,
+                Watermark::FILE,
             ),
             Self::Unreachable(..)
             | Self::InUse(_)
@@ -109,7 +109,7 @@ impl std::fmt::Display for JournalError {
                  from a backup; or move it and {} away, run `doorward init`, start, and cut off everybody who was logged in before \
                  now with `doorward revoke --shop NAME --all-before now`",
                 path.display(),
-                Mark::FILE
+                Watermark::FILE
             ),
             Self::Behind(path, missing) => write!(
                 f,
@@ -119,7 +119,7 @@ impl std::fmt::Display for JournalError {
                  back; or remove {} beside it, start, and cut off everybody who was logged in before now with \
                  `doorward revoke --shop NAME --all-before now`",
                 path.display(),
-                Mark::FILE,
+                Watermark::FILE,
             ),
             Self::Format(path, format) => write!(
                 f,

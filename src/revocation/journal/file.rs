@@ -10,7 +10,7 @@ use super::notes::{Notes, Progress};
 use super::place::{self, FileId, file_id};
 use super::store::{open_existing, read_rows, without_panic};
 use super::tables::{META, MOMENTS, TOKENS, note_dropped, put_progress, put_rows};
-use super::watermark::Mark;
+use super::watermark::Watermark;
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Revocation, Window};
 
@@ -24,7 +24,7 @@ pub struct Journal {
     /// How many revocations were written, ever.
     pub(super) sequence: u64,
     /// `None` until everything was checked: what is not believed must not be noted as the newest.
-    pub(super) mark: Option<Mark>,
+    pub(super) watermark: Option<Watermark>,
     pub(super) notes: Notes,
 }
 
@@ -33,7 +33,7 @@ impl Journal {
     pub const FILE: &'static str = place::FILE;
 
     /// The name of the file beside it that says how far it was written.
-    pub const MARK_FILE: &'static str = Mark::FILE;
+    pub const MARK_FILE: &'static str = Watermark::FILE;
 
     /// Where it is.
     pub fn path(&self) -> &Path {
@@ -79,8 +79,8 @@ impl Journal {
             Ok(())
         })?;
         self.sequence = sequence;
-        if let Some(mark) = &self.mark {
-            mark.raise(sequence);
+        if let Some(watermark) = &self.watermark {
+            watermark.raise(sequence);
         }
         self.notes.clock = clock;
         self.notes.is_complete |= progress.is_complete;
@@ -160,13 +160,13 @@ impl Journal {
     }
 }
 
-/// A clean end makes a new note, so that a copy that was taken while this process ran is known as one.
+/// A clean end makes a new watermark, so that a copy that was taken while this process ran is known as one.
 impl Drop for Journal {
     fn drop(&mut self) {
         self.database = None;
-        let data_dir = self.path.parent().filter(|_| self.mark.is_some());
+        let data_dir = self.path.parent().filter(|_| self.watermark.is_some());
         if let (Some(data_dir), Ok(())) = (data_dir, self.expect_in_place())
-            && let Err(error) = Mark::renew(data_dir, self.sequence)
+            && let Err(error) = Watermark::renew(data_dir, self.sequence)
         {
             log::debug!("the journal's mark can't be renewed: {error}");
         }
@@ -181,6 +181,7 @@ mod tests {
     use super::super::tables::FORMAT;
     use super::*;
     use crate::revocation::entry::{DateKind, Id, Source};
+    use crate::revocation::replication::{Origin, VersionVector};
 
     fn token(number: u8) -> Revocation {
         Revocation::Token {
@@ -245,7 +246,7 @@ mod tests {
                 other => panic!("{other:?}"),
             };
             let now = UnixTime::EPOCH;
-            is_refused(Journal::look(folder.path(), now).map(drop));
+            is_refused(Journal::inspect(folder.path(), now).map(drop));
             assert_eq!(fs::read(&file).unwrap(), bytes);
             is_refused(Journal::open(folder.path()).map(drop));
             is_refused(Journal::open_syncing(folder.path()).map(drop));

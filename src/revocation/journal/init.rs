@@ -10,9 +10,9 @@ use tempfile::NamedTempFile;
 
 use super::error::JournalError;
 use super::file::Journal;
-use super::place::{read_mark, refuse_dangling};
+use super::place::{read_watermark, refuse_dangling};
 use super::tables::create_all;
-use super::watermark::Mark;
+use super::watermark::Watermark;
 use crate::revocation::replication::Origin;
 
 impl Journal {
@@ -35,11 +35,11 @@ impl Journal {
         if path.try_exists().map_err(unreachable)? {
             return Ok(false);
         }
-        let noted = read_mark(data_dir)?;
-        if noted.sequence > 0 {
-            return Err(JournalError::Missing(path, noted.sequence));
+        let record = read_watermark(data_dir)?;
+        if record.sequence > 0 {
+            return Err(JournalError::Missing(path, record.sequence));
         }
-        let mark = data_dir.join(Mark::FILE);
+        let mark = data_dir.join(Watermark::FILE);
         match fs::remove_file(&mark) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(unreachable(error));
@@ -49,7 +49,7 @@ impl Journal {
         if !create(data_dir, &path)? {
             return Ok(false);
         }
-        drop(Self::open(data_dir)?); // which makes the note beside it
+        drop(Self::open(data_dir)?); // which makes the watermark beside it
         let hand_over = || {
             let (folder, journal) = (fs::metadata(data_dir)?, fs::metadata(&path)?);
             if folder.uid() == journal.uid() {

@@ -2,17 +2,17 @@
 
 mod error;
 mod file;
-mod glance;
 mod init;
-mod look;
+mod inspect;
 mod notes;
 mod open;
 mod place;
+mod read_through;
 mod store;
 mod tables;
 mod watermark;
 
 pub use error::JournalError;
 pub use file::Journal;
-pub use look::Contents;
+pub use inspect::Contents;
 pub use notes::{Notes, Progress};

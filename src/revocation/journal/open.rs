@@ -5,17 +5,17 @@ use std::path::Path;
 
 use super::error::JournalError;
 use super::file::Journal;
-use super::place::{expect_all, file_id, present, read_mark};
+use super::place::{existing, expect_complete, file_id, read_watermark};
 use super::store::{open_checked, read_notes, without_panic};
 use super::tables::META;
-use super::watermark::{Mark, NoteOrigin};
+use super::watermark::{Provenance, Watermark};
 
 impl Journal {
     /// Opens the journal of a data folder. A folder without one is not an empty set: [`Self::init`] makes one.
     ///
     /// The whole file is checked first: what it no longer says must stop the start, not shorten the list.
     pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
-        Self::open_unless(data_dir, |origin| origin == NoteOrigin::Copy)
+        Self::open_unless(data_dir, |provenance| provenance == Provenance::Copy)
     }
 
     /// The same for one of several nodes: a copy is opened, too, and counts as incomplete, for the other nodes know
@@ -26,9 +26,9 @@ impl Journal {
 
     fn open_unless(
         data_dir: &Path,
-        is_refused: impl FnOnce(NoteOrigin) -> bool,
+        is_refused: impl FnOnce(Provenance) -> bool,
     ) -> Result<Self, JournalError> {
-        let path = present(data_dir)?;
+        let path = existing(data_dir)?;
         let unreachable =
             |error: io::Error| JournalError::Unreachable(path.clone(), error.to_string());
         let (database, sequence, notes) = without_panic(&path, || {
@@ -36,34 +36,34 @@ impl Journal {
             let (sequence, notes) = read_notes(&path, &database)?;
             Ok((database, sequence, notes))
         })?;
-        let noted = read_mark(data_dir)?;
-        if is_refused(noted.origin) {
+        let record = read_watermark(data_dir)?;
+        if is_refused(record.provenance) {
             return Err(JournalError::Copied(path));
         }
-        expect_all(&path, noted, sequence)?;
+        expect_complete(&path, record, sequence)?;
         let mut journal = Self {
             file: file_id(&path).map_err(unreachable)?,
             path: path.clone(),
             database: Some(database),
             sequence,
-            mark: None,
+            watermark: None,
             notes,
         };
-        journal.heed(noted.origin)?;
-        journal.mark = Some(Mark::renew(data_dir, sequence).map_err(unreachable)?);
+        journal.accept(record.provenance)?;
+        journal.watermark = Some(Watermark::renew(data_dir, sequence).map_err(unreachable)?);
         Ok(journal)
     }
 
-    /// What the origin of the note beside it means for a journal that is opened all the same.
-    fn heed(&mut self, origin: NoteOrigin) -> Result<(), JournalError> {
-        match origin {
-            NoteOrigin::Original => {}
-            NoteOrigin::Unknown if self.sequence == 0 => {}
-            NoteOrigin::Unknown => log::warn!(
+    /// Makes of the provenance of the watermark what it means for a journal that is opened all the same.
+    fn accept(&mut self, provenance: Provenance) -> Result<(), JournalError> {
+        match provenance {
+            Provenance::Original => {}
+            Provenance::Missing if self.sequence == 0 => {}
+            Provenance::Missing => log::warn!(
                 "{} beside the journal was removed: whether the journal is the newest can't be told",
-                Mark::FILE
+                Watermark::FILE
             ),
-            NoteOrigin::Copy => {
+            Provenance::Copy => {
                 log::warn!(
                     "the journal is a copy, and logouts may be missing; this node is not ready before it has compared with another one"
                 );

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{JournalError, corrupt};
-use super::watermark::{Mark, Noted};
+use super::watermark::{Watermark, WatermarkRecord};
 
 /// The name of the journal in the data folder.
 pub(super) const FILE: &str = "journal.redb";
@@ -15,14 +15,14 @@ pub(super) const FILE: &str = "journal.redb";
 pub(super) type FileId = (u64, u64);
 
 /// The journal of a data folder, if there is one.
-pub(super) fn present(data_dir: &Path) -> Result<PathBuf, JournalError> {
+pub(super) fn existing(data_dir: &Path) -> Result<PathBuf, JournalError> {
     let path = data_dir.join(FILE);
     match path.try_exists() {
         Ok(true) => Ok(path),
         Ok(false) => {
             refuse_dangling(&path)?;
-            let noted = read_mark(data_dir)?;
-            Err(JournalError::Missing(path, noted.sequence))
+            let record = read_watermark(data_dir)?;
+            Err(JournalError::Missing(path, record.sequence))
         }
         Err(error) => Err(JournalError::Unreachable(path, error.to_string())),
     }
@@ -46,9 +46,9 @@ pub(super) fn file_id(path: &Path) -> io::Result<FileId> {
     fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-pub(super) fn read_mark(data_dir: &Path) -> Result<Noted, JournalError> {
-    Mark::read(data_dir).map_err(|error| {
-        let path = data_dir.join(Mark::FILE);
+pub(super) fn read_watermark(data_dir: &Path) -> Result<WatermarkRecord, JournalError> {
+    Watermark::read(data_dir).map_err(|error| {
+        let path = data_dir.join(Watermark::FILE);
         if error.kind() == io::ErrorKind::InvalidData
             || error.kind() == io::ErrorKind::UnexpectedEof
         {
@@ -60,8 +60,12 @@ pub(super) fn read_mark(data_dir: &Path) -> Result<Noted, JournalError> {
 }
 
 /// Whether everything is there that was written.
-pub(super) fn expect_all(path: &Path, noted: Noted, sequence: u64) -> Result<(), JournalError> {
-    match noted.sequence.checked_sub(sequence) {
+pub(super) fn expect_complete(
+    path: &Path,
+    record: WatermarkRecord,
+    sequence: u64,
+) -> Result<(), JournalError> {
+    match record.sequence.checked_sub(sequence) {
         None | Some(0) => Ok(()),
         Some(missing) => Err(JournalError::Behind(path.to_owned(), missing)),
     }

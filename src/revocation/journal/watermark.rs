@@ -1,12 +1,12 @@
-//! How far the journal was written, noted beside it: a journal that says less has lost something.
+//! The watermark beside the journal: how far it was written. A journal that says less has lost something.
 //!
 //! redb keeps checksums of every page, but not of the byte that says which of its two last transactions counts
 //! (seen in 4.4.0): one flipped bit there, after a crash, silently takes the last logouts back. So would a
 //! backup that is put in the journal's place, and a journal that is deleted.
 //!
-//! The note also says which file it is itself: its inode and when that was made. Every start and every clean end
-//! replaces it by a new file. A note that names another file, or one that is no longer in its place, was copied
-//! here, together with the journal perhaps; it proves nothing of what was written since.
+//! It also says which file it is itself: its inode and when that was made. Every start and every clean end replaces
+//! it by a new file. A watermark that names another file was copied here, together with the journal perhaps; it proves
+//! nothing of what was written since.
 //!
 //! The number is not synchronised. A power cut may leave an older one, never a newer one than the journal.
 
@@ -18,29 +18,29 @@ use std::time::UNIX_EPOCH;
 
 use tempfile::NamedTempFile;
 
-/// The note of one journal.
-pub(super) struct Mark {
+/// The watermark of one journal, open for writing.
+pub(super) struct Watermark {
     file: File,
 }
 
-/// What is noted beside a journal.
+/// What a watermark says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Noted {
-    /// How far the journal was written: 0 where nothing is noted.
+pub(super) struct WatermarkRecord {
+    /// How far the journal was written: 0 where there is no watermark.
     pub(super) sequence: u64,
-    /// Whether the note is the one that was written last.
-    pub(super) origin: NoteOrigin,
+    /// Where it comes from.
+    pub(super) provenance: Provenance,
 }
 
-/// Where a note comes from.
+/// Where a watermark comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoteOrigin {
+pub(super) enum Provenance {
     /// It is the file that was written last.
     Original,
     /// It was copied here, or put back.
     Copy,
     /// There is none.
-    Unknown,
+    Missing,
 }
 
 /// The number, little endian, and the first bytes of its digest.
@@ -49,15 +49,15 @@ const NUMBER_BYTES: usize = 16;
 /// Inode and time of its making, little endian, and the first bytes of their digest.
 const FILE_BYTES: usize = 24;
 
-impl Mark {
+impl Watermark {
     /// The name of the file in the data folder.
     pub(super) const FILE: &'static str = "journal.mark";
 
-    /// What is noted in a data folder. Nothing is changed there.
-    pub(super) fn read(data_dir: &Path) -> io::Result<Noted> {
-        let nothing = Noted {
+    /// What the watermark of a data folder says. Nothing is changed there.
+    pub(super) fn read(data_dir: &Path) -> io::Result<WatermarkRecord> {
+        let nothing = WatermarkRecord {
             sequence: 0,
-            origin: NoteOrigin::Unknown,
+            provenance: Provenance::Missing,
         };
         let file = match File::open(data_dir.join(Self::FILE)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(nothing),
@@ -73,21 +73,24 @@ impl Mark {
         let (number, rest) = bytes
             .split_first_chunk()
             .ok_or(io::ErrorKind::UnexpectedEof)?;
-        let said = rest.first_chunk().ok_or(io::ErrorKind::UnexpectedEof)?;
+        let identity = rest.first_chunk().ok_or(io::ErrorKind::UnexpectedEof)?;
         let sequence = decode_number(number).ok_or_else(unfit)?;
-        let said = FileIdentity::decode(said).ok_or_else(unfit)?;
-        let origin = if said.is(FileIdentity::of(&file)?) {
-            NoteOrigin::Original
+        let identity = FileIdentity::decode(identity).ok_or_else(unfit)?;
+        let provenance = if identity.is(FileIdentity::of_file(&file)?) {
+            Provenance::Original
         } else {
-            NoteOrigin::Copy
+            Provenance::Copy
         };
-        Ok(Noted { sequence, origin })
+        Ok(WatermarkRecord {
+            sequence,
+            provenance,
+        })
     }
 
-    /// Replaces the note by a new file. It is on disk when this returns; until then the old one is.
+    /// Replaces the watermark by a new file. It is on disk when this returns; until then the old one is.
     pub(super) fn renew(data_dir: &Path, sequence: u64) -> io::Result<Self> {
         let mut aside = NamedTempFile::with_prefix_in(".journal.mark-", data_dir)?;
-        let identity = FileIdentity::of(aside.as_file())?;
+        let identity = FileIdentity::of_file(aside.as_file())?;
         aside.write_all(&encode_number(sequence))?;
         aside.write_all(&identity.encode())?;
         aside.as_file().sync_all()?;
@@ -132,7 +135,7 @@ struct FileIdentity {
 }
 
 impl FileIdentity {
-    fn of(file: &File) -> io::Result<Self> {
+    fn of_file(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let made = metadata.created().ok();
         let since = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
@@ -176,53 +179,56 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn noted(sequence: u64, origin: NoteOrigin) -> Noted {
-        Noted { sequence, origin }
+    fn record(sequence: u64, provenance: Provenance) -> WatermarkRecord {
+        WatermarkRecord {
+            sequence,
+            provenance,
+        }
     }
 
     #[test]
-    fn a_note_is_read_back_and_a_flipped_bit_is_noticed() {
+    fn a_watermark_is_read_back_and_a_flipped_bit_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        let nothing = noted(0, NoteOrigin::Unknown);
-        assert_eq!(Mark::read(folder.path()).unwrap(), nothing);
-        let mark = Mark::renew(folder.path(), 0).unwrap();
+        let nothing = record(0, Provenance::Missing);
+        assert_eq!(Watermark::read(folder.path()).unwrap(), nothing);
+        let watermark = Watermark::renew(folder.path(), 0).unwrap();
         for sequence in [1, 7, u64::MAX] {
-            mark.raise(sequence);
-            let original = noted(sequence, NoteOrigin::Original);
-            assert_eq!(Mark::read(folder.path()).unwrap(), original);
+            watermark.raise(sequence);
+            let original = record(sequence, Provenance::Original);
+            assert_eq!(Watermark::read(folder.path()).unwrap(), original);
         }
-        let path = folder.path().join(Mark::FILE);
+        let path = folder.path().join(Watermark::FILE);
         let intact = fs::read(&path).unwrap();
         for bit in 0..intact.len() * 8 {
             let mut bytes = intact.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             fs::write(&path, &bytes).unwrap();
-            assert!(Mark::read(folder.path()).is_err(), "bit {bit}");
+            assert!(Watermark::read(folder.path()).is_err(), "bit {bit}");
         }
         for length in 1..intact.len() {
             fs::write(&path, &intact[..length]).unwrap();
-            let error = Mark::read(folder.path()).unwrap_err();
+            let error = Watermark::read(folder.path()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }
     }
 
     #[test]
-    fn a_note_that_was_copied_or_put_back_is_none_of_ours() {
+    fn a_watermark_that_was_copied_or_put_back_is_recognised() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(Mark::FILE);
-        drop(Mark::renew(folder.path(), 3).unwrap());
+        let path = folder.path().join(Watermark::FILE);
+        drop(Watermark::renew(folder.path(), 3).unwrap());
         let older = fs::read(&path).unwrap();
-        drop(Mark::renew(folder.path(), 5).unwrap());
+        drop(Watermark::renew(folder.path(), 5).unwrap());
         let newer = fs::read(&path).unwrap();
-        let copied = |sequence| noted(sequence, NoteOrigin::Copy);
+        let copied = |sequence| record(sequence, Provenance::Copy);
         fs::write(&path, &older).unwrap(); // into the same file
-        assert_eq!(Mark::read(folder.path()).unwrap(), copied(3));
+        assert_eq!(Watermark::read(folder.path()).unwrap(), copied(3));
         fs::write(&path, &newer).unwrap(); // what was there: nothing was taken back
-        let original = noted(5, NoteOrigin::Original);
-        assert_eq!(Mark::read(folder.path()).unwrap(), original);
+        let original = record(5, Provenance::Original);
+        assert_eq!(Watermark::read(folder.path()).unwrap(), original);
         fs::write(folder.path().join("copy"), &newer).unwrap();
         fs::rename(folder.path().join("copy"), &path).unwrap();
-        assert_eq!(Mark::read(folder.path()).unwrap(), copied(5));
+        assert_eq!(Watermark::read(folder.path()).unwrap(), copied(5));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::store::CACHE_BYTES;
 
 /// Opens a journal for a look, unless a process has it open. The lock is not kept, so that one can be started
 /// meanwhile.
-pub(super) fn glance(path: &Path) -> Result<Database, JournalError> {
+pub(super) fn open_read_through(path: &Path) -> Result<Database, JournalError> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     if let Err(error @ DatabaseError::DatabaseAlreadyOpen) = builder.open_read_only(path) {

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use super::error::JournalError;
 use super::file::Journal;
-use super::glance::glance;
-use super::place::{expect_all, present, read_mark};
+use super::place::{existing, expect_complete, read_watermark};
+use super::read_through::open_read_through;
 use super::store::{read_notes, read_rows, without_panic};
-use super::watermark::NoteOrigin;
+use super::watermark::Provenance;
 use crate::clock::UnixTime;
 use crate::revocation::entry::Revocation;
 use crate::revocation::set::is_of_meaning;
 
-/// What a data folder holds, as `check` tells it.
+/// What a data folder holds, as `check` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contents {
     /// How many revocations have not ended.
@@ -28,9 +28,9 @@ impl Journal {
     ///
     /// Those of a start; [`JournalError::Copied`] only if there is no other. [`JournalError::InUse`]: the process that has
     /// it open knows.
-    pub fn look(data_dir: &Path, now: UnixTime) -> Result<Contents, JournalError> {
+    pub fn inspect(data_dir: &Path, now: UnixTime) -> Result<Contents, JournalError> {
         let mut live = 0;
-        let written_at = Self::look_through(data_dir, |row| match row {
+        let written_at = Self::inspect_rows(data_dir, |row| match row {
             Revocation::Cutoff { id, .. } if is_of_meaning(&id) => {}
             Revocation::Token { until, .. } | Revocation::Cutoff { until, .. } => {
                 live += u64::from(until >= now);
@@ -40,19 +40,19 @@ impl Journal {
         Ok(Contents { live, written_at })
     }
 
-    /// As [`Self::look`], every row handed to `each`; when it was last written.
-    pub(in crate::revocation) fn look_through(
+    /// As [`Self::inspect`], every row handed to `each`; when it was last written.
+    pub(in crate::revocation) fn inspect_rows(
         data_dir: &Path,
         mut each: impl FnMut(Revocation),
     ) -> Result<Option<UnixTime>, JournalError> {
-        let path = present(data_dir)?;
+        let path = existing(data_dir)?;
         without_panic(&path, || {
-            let database = glance(&path)?;
+            let database = open_read_through(&path)?;
             let (sequence, notes) = read_notes(&path, &database)?;
-            let noted = read_mark(data_dir)?;
-            expect_all(&path, noted, sequence)?;
+            let record = read_watermark(data_dir)?;
+            expect_complete(&path, record, sequence)?;
             read_rows(&path, &database, &mut each)?;
-            if noted.origin == NoteOrigin::Copy {
+            if record.provenance == Provenance::Copy {
                 return Err(JournalError::Copied(path.clone())); // last: one of several nodes starts with it
             }
             Ok((notes.clock > UnixTime::EPOCH).then_some(notes.clock))
