@@ -1,7 +1,8 @@
 //! Customers and token domains whose tokens of before a moment are dead.
 
-use super::buckets::{Buckets, Expiring, IdTable};
+use super::buckets::Buckets;
 use super::compact_time::{Minutes, Seconds};
+use super::id_tables::{Expiring, IdTable};
 use super::summary::{Item, SumKey, item};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Id, Revocation};

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::buckets::{Buckets, Expiring, SortedTable};
+use super::buckets::Buckets;
 use super::compact_time::Minutes;
+use super::id_tables::{Expiring, SortedTable};
 use super::summary::{Item, SumKey, item};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{DateKind, Id, Identity, Revocation};

@@ -4,6 +4,7 @@ mod buckets;
 mod compact_time;
 mod cutoffs;
 mod dates;
+mod id_tables;
 mod live_set;
 mod meaning;
 mod summary;

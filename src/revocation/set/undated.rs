@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::buckets::{Buckets, Expiring, IdTable};
+use super::buckets::Buckets;
 use super::compact_time::Minutes;
+use super::id_tables::{Expiring, IdTable};
 use super::summary::{Item, SumKey, item};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Id, Revocation, Source, UNCONFIRMED_LIFE, Window};

@@ -11,7 +11,7 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 use parking_lot::{Mutex, RwLock};
 
-use super::buckets::IdHasher;
+use super::id_tables::IdHasher;
 use super::summary::{Bucket, Item, Sum, SumKey, Summary, item, item_of};
 use crate::clock::UnixTime;
 use crate::revocation::entry::{Id, MARGIN, Revocation, Source, Window};
