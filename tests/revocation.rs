@@ -13,7 +13,7 @@ use proptest::prelude::*;
 const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
 
 fn id(number: u64) -> Id {
-    Id::of(IdKind::Token, &[&number.to_le_bytes()])
+    Id::digest(IdKind::Token, &[&number.to_le_bytes()])
 }
 
 fn window_of(number: u64) -> Window {
@@ -25,7 +25,7 @@ fn window_of(number: u64) -> Window {
 
 fn token(number: u64) -> Identity {
     let groups = [Group {
-        id: Id::of(IdKind::Subject, &[&(number % 5).to_le_bytes()]),
+        id: Id::digest(IdKind::Subject, &[&(number % 5).to_le_bytes()]),
         cause: Cause::Subject,
     }];
     Identity {
@@ -48,7 +48,7 @@ fn revoked(number: u64) -> Revocation {
 
 fn cutoff(subject: u64, not_before: u64) -> Revocation {
     Revocation::Cutoff {
-        id: Id::of(IdKind::Subject, &[&(subject % 5).to_le_bytes()]),
+        id: Id::digest(IdKind::Subject, &[&(subject % 5).to_le_bytes()]),
         not_before: UnixTime::from_seconds(NOW.seconds() - not_before),
         until: UnixTime::from_seconds(NOW.seconds() + 100_000),
     }
@@ -250,7 +250,7 @@ fn no_number_of_others_makes_a_seen_token_forgotten_attacks_a6() {
     const AT_MS: u64 = NOW.seconds() * 1_000;
     let set = Set::default();
     let until = UnixTime::from_seconds(NOW.seconds() + 100_000);
-    let customer = Id::of(IdKind::Subject, &[b"alice"]);
+    let customer = Id::digest(IdKind::Subject, &[b"alice"]);
     let date = |id, kind, at_ms| Revocation::Date {
         id,
         kind,
@@ -296,7 +296,7 @@ fn no_number_of_others_makes_a_seen_token_forgotten_attacks_a6() {
 #[test]
 fn dates_and_cutoffs_yield_the_same_in_every_order_trap_30() {
     let until = UnixTime::from_seconds(NOW.seconds() + 100_000);
-    let customer = Id::of(IdKind::Subject, &[&3_u64.to_le_bytes()]);
+    let customer = Id::digest(IdKind::Subject, &[&3_u64.to_le_bytes()]);
     let date = |id, kind, at_ms| Revocation::Date {
         id,
         kind,

@@ -37,7 +37,7 @@ fn a_row_says_what_was_written(bytes: &[u8]) {
             until,
             source: Source::from_number(source),
         };
-        assert_eq!(Row::of(&revocation).revocation(), Some(revocation));
+        assert_eq!(Row::encode(&revocation).revocation(), Some(revocation));
         let _told = until.to_string();
         set.insert(&revocation, now);
         let identity = Identity {

@@ -81,7 +81,7 @@ impl FuzzNode {
         let set = Arc::new(Set::default());
         let replication_log = Arc::new(ReplicationLog::new(origin_of("a"), &VersionVector::new()));
         set.insert(&own, now.wall());
-        replication_log.append_own([Row::of(&own)], now.uptime_ms);
+        replication_log.append_own([Row::encode(&own)], now.uptime_ms);
         let (set_of_mesh, history_of_mesh) = (Arc::clone(&set), Arc::clone(&replication_log));
         let mesh = Mesh::new(
             named("a"),
@@ -107,7 +107,7 @@ impl FuzzNode {
             origin: origin_of("b"),
             first: 1,
             at_ms: now.uptime_ms,
-            rows: vec![Row::of(&honest)],
+            rows: vec![Row::encode(&honest)],
         };
         for frame in [first, delta] {
             let steps = rehearsal.mesh.on_message(HONEST_LINK, frame, now);

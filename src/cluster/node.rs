@@ -300,11 +300,11 @@ impl Drop for Node {
 /// A journal that was made before its node had this name, or for another node, is another origin from now on.
 fn own_origin(revocations: &Revocations, node: &NodeName) -> Result<(), NodeError> {
     let (origin, _) = revocations.replication_log().own();
-    if origin.is_of(node.as_str()) {
+    if origin.belongs_to(node.as_str()) {
         return Ok(());
     }
     let random = |_| NodeError::System(io::Error::other("no random numbers can be had"));
-    let own = Origin::of_node(node.as_str()).map_err(random)?;
+    let own = Origin::random_of(node.as_str()).map_err(random)?;
     revocations.replication_log().renew(own);
     revocations.import(Import::noting(Progress {
         origin: Some(own),

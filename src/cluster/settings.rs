@@ -50,7 +50,7 @@ impl ClusterSettings {
             .map(|root| root.subject_public_key_info.as_ref())
             .collect();
         keys.sort_unstable();
-        SumKey::of(&keys.concat())
+        SumKey::derive(&keys.concat())
     }
 }
 

@@ -174,7 +174,7 @@ impl Shared {
         if *renewing == Some(origin) {
             return;
         }
-        let Ok(fresh) = Origin::of_node(self.mesh.name.as_str()) else {
+        let Ok(fresh) = Origin::random_of(self.mesh.name.as_str()) else {
             return error!("no random numbers can be had");
         };
         *renewing = Some(origin);

@@ -364,7 +364,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 let own = self.unwritten.drain(..).chain(fresh);
-                let own: Vec<_> = own.map(|revocation| Row::of(&revocation)).collect();
+                let own: Vec<_> = own.map(|revocation| Row::encode(&revocation)).collect();
                 let count = own.len() + import.revocations.len();
                 self.health.commits.fetch_add(1, Ordering::Relaxed);
                 self.health
@@ -385,7 +385,7 @@ impl Writer {
             Err(error) => {
                 if !fresh.is_empty() {
                     self.replication_log
-                        .announce(fresh.iter().map(Row::of).collect());
+                        .announce(fresh.iter().map(Row::encode).collect());
                 }
                 self.unwritten.extend(fresh);
                 if !import.is_empty() {

@@ -51,7 +51,7 @@ fn write_input(mut input: impl Write, kind: IdKind, parts: &[&[u8]]) -> io::Resu
 
 impl Id {
     /// The digest of `parts`, for instance token domain, issuer and id.
-    pub fn of(kind: IdKind, parts: &[&[u8]]) -> Self {
+    pub fn digest(kind: IdKind, parts: &[&[u8]]) -> Self {
         // In one piece, which is hashed in half the time that it takes piece by piece.
         let mut room = [0; INLINE_BYTES];
         let mut free = &mut room[..];
@@ -74,18 +74,18 @@ impl Id {
     /// revoked id, in the same rows.
     pub fn spared(token: &Self, not_before: UnixTime) -> Self {
         let moment = not_before.seconds().to_le_bytes();
-        Self::of(IdKind::Spared, &[&token.0, &moment])
+        Self::digest(IdKind::Spared, &[&token.0, &moment])
     }
 
     /// The digest by which it is known that the shop has accepted a token. It is kept like a revoked id, in the same
     /// rows, and refuses nothing.
     pub fn accepted(token: &Self) -> Self {
-        Self::of(IdKind::Accepted, &[&token.0])
+        Self::digest(IdKind::Accepted, &[&token.0])
     }
 
     /// The digest of a whole token domain.
     pub fn of_token_domain(domain: &str) -> Self {
-        Self::of(IdKind::TokenDomain, &[domain.as_bytes()])
+        Self::digest(IdKind::TokenDomain, &[domain.as_bytes()])
     }
 
     /// The id whose digest is already known, for instance read from the journal.
@@ -165,7 +165,7 @@ pub struct ShopTag(u32);
 
 impl ShopTag {
     /// The tag of the shop with this name.
-    pub fn of(shop: &str) -> Self {
+    pub fn from_name(shop: &str) -> Self {
         let [a, b, c, d, ..] = *Id::of_token_domain(shop).bytes();
         Self(u32::from_le_bytes([a, b, c, d]).max(1))
     }
@@ -444,10 +444,10 @@ mod tests {
 
     #[test]
     fn neighbouring_parts_cannot_be_confused_trap_8() {
-        let one = Id::of(IdKind::Token, &[b"ab", b"c"]);
-        let two = Id::of(IdKind::Token, &[b"a", b"bc"]);
+        let one = Id::digest(IdKind::Token, &[b"ab", b"c"]);
+        let two = Id::digest(IdKind::Token, &[b"a", b"bc"]);
         assert_ne!(one, two);
-        assert_ne!(one, Id::of(IdKind::Subject, &[b"ab", b"c"]));
+        assert_ne!(one, Id::digest(IdKind::Subject, &[b"ab", b"c"]));
     }
 
     /// Journals and other nodes know the digests of all versions: this one must never change.
@@ -462,10 +462,10 @@ mod tests {
                 hasher.update(part);
             }
             let digest = hasher.finalize();
-            let id = Id::of(IdKind::Fingerprint, &[b"shop", &part]);
+            let id = Id::digest(IdKind::Fingerprint, &[b"shop", &part]);
             assert_eq!(id.bytes(), &digest.as_bytes()[..16], "{length} bytes");
         }
-        let known = Id::of(IdKind::Token, &[b"main", b"", b"17"]);
+        let known = Id::digest(IdKind::Token, &[b"main", b"", b"17"]);
         assert_eq!(format!("{known:?}"), "Id(c3d2…)");
     }
 

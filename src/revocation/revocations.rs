@@ -149,7 +149,7 @@ impl Revocations {
                 for revocation in &revocations {
                     self.set.insert(revocation, now);
                 }
-                let rows = revocations.iter().map(Row::of);
+                let rows = revocations.iter().map(Row::encode);
                 self.replication_log.announce(rows.collect()); // peers get it all the same
                 Err(NotDurable)
             }

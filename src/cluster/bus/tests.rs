@@ -32,7 +32,7 @@ fn origin(number: u8) -> Origin {
 }
 
 fn row(number: u8) -> Row {
-    Row::of(&Revocation::Token {
+    Row::encode(&Revocation::Token {
         id: Id::from_bytes([number; 16]),
         window: Window::of(Some(at(36_000).wall())),
         until: at(72_000).wall(),

@@ -89,7 +89,7 @@ impl Membership {
         is_present: impl Fn(&NodeName) -> bool,
         now_ms: u64,
     ) -> Result<IntroductionChange, IntroductionError> {
-        if !origin.is_of(name.as_str()) {
+        if !origin.belongs_to(name.as_str()) {
             return Err(IntroductionError::Foreign);
         }
         let mut change = IntroductionChange::default();

@@ -119,7 +119,7 @@ impl Reconciliation {
         let (number, bucket) = (self.number, theirs.bucket);
         let ours = set.entries(bucket, self.beyond);
         if theirs.count == 0 {
-            let ours: Vec<_> = ours.iter().map(|(_, one)| Row::of(one)).collect();
+            let ours: Vec<_> = ours.iter().map(|(_, one)| Row::encode(one)).collect();
             return Ok(loose(&ours));
         }
         let apart = theirs.count.abs_diff(ours.len() as u64);
@@ -137,7 +137,7 @@ impl Reconciliation {
             negentropy,
             ours: ours
                 .iter()
-                .map(|(item, one)| (*item, Row::of(one)))
+                .map(|(item, one)| (*item, Row::encode(one)))
                 .collect(),
             to_send: Vec::new(),
             to_fetch: Vec::new(),
@@ -215,7 +215,7 @@ impl Reconciliation {
             Some(OpenSection::Taking(theirs)) => {
                 let ours = set.entries(bucket, self.beyond).into_iter();
                 let lacking = ours.filter(|(item, _)| !theirs.contains(item));
-                let lacking: Vec<_> = lacking.map(|(_, one)| Row::of(&one)).collect();
+                let lacking: Vec<_> = lacking.map(|(_, one)| Row::encode(&one)).collect();
                 loose(&lacking)
             }
             Some(OpenSection::Reconciling(_)) | None => Vec::new(),
@@ -302,7 +302,7 @@ impl ReconciliationResponder {
     /// All of a bucket.
     pub(crate) fn take(&self, round: u32, bucket: Bucket, set: &Set) -> Vec<Frame> {
         let rows = set.entries(bucket, self.beyond);
-        let rows: Vec<_> = rows.iter().map(|(_, one)| Row::of(one)).collect();
+        let rows: Vec<_> = rows.iter().map(|(_, one)| Row::encode(one)).collect();
         in_rows(round, bucket, &rows)
     }
 
@@ -317,7 +317,7 @@ impl ReconciliationResponder {
         let wanted: HashSet<&Item> = items.iter().collect();
         let entries = set.entries(bucket, self.beyond).into_iter();
         let rows = entries.filter(|(item, _)| wanted.contains(item));
-        let rows: Vec<_> = rows.map(|(_, one)| Row::of(&one)).collect();
+        let rows: Vec<_> = rows.map(|(_, one)| Row::encode(&one)).collect();
         in_rows(round, bucket, &rows)
     }
 

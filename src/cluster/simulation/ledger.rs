@@ -64,7 +64,7 @@ impl RevocationLedger {
 
     /// A node revokes this.
     pub(super) fn make(&mut self, revocation: Revocation) -> LedgerEntry {
-        let row = *Row::of(&revocation).bytes();
+        let row = *Row::encode(&revocation).bytes();
         if let Some(known) = self.entries.get(&row) {
             return *known;
         }
@@ -97,13 +97,13 @@ impl RevocationLedger {
         now_ms: u64,
     ) {
         self.number(origin, number, revocation);
-        let entry = self.entries[Row::of(revocation).bytes()];
+        let entry = self.entries[Row::encode(revocation).bytes()];
         self.made[entry].answers.push((origin, now_ms));
     }
 
     /// It is on an origin's disk under this number.
     pub(super) fn number(&mut self, origin: Origin, number: u64, revocation: &Revocation) {
-        let entry = self.entries[Row::of(revocation).bytes()];
+        let entry = self.entries[Row::encode(revocation).bytes()];
         self.made[entry].numbers.push((origin, number));
         self.nodes.iter_mut().for_each(|node| node.seen = None);
         let variants = self.numbered.entry((origin, number)).or_default();

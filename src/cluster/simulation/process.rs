@@ -207,7 +207,7 @@ impl SimulatedProcess {
         if is_failing {
             if !fresh.is_empty() {
                 self.replication_log
-                    .announce(fresh.iter().map(Row::of).collect());
+                    .announce(fresh.iter().map(Row::encode).collect());
             }
             self.unwritten.extend(fresh);
             return Committed {
@@ -240,7 +240,7 @@ impl SimulatedProcess {
         }
         disk.origin = renewed.unwrap_or(disk.origin);
         if !own.is_empty() {
-            let rows = own.iter().map(Row::of);
+            let rows = own.iter().map(Row::encode);
             self.replication_log.append_own(rows, now.uptime_ms);
         }
         if let Some(origin) = renewed {

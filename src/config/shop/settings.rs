@@ -81,7 +81,7 @@ pub(crate) fn read<'a>(
     let shop = Shop {
         name: name?.to_owned(),
         hosts,
-        tag: ShopTag::of(known_as),
+        tag: ShopTag::from_name(known_as),
         places: calls.places,
         verifier: calls.tokens?,
         introspection_cache: Arc::default(),

@@ -385,7 +385,7 @@ impl Issuer {
 
     /// The digest of a text: of a token, or of the part that is signed.
     pub(in crate::request) fn fingerprint(&self, text: &str) -> Id {
-        Id::of(IdKind::Fingerprint, &[&self.domain, text.as_bytes()])
+        Id::digest(IdKind::Fingerprint, &[&self.domain, text.as_bytes()])
     }
 
     /// The digest of an opaque token with this token key.
@@ -423,8 +423,8 @@ impl Issuer {
     /// The digest of all customers whose tokens it issues.
     pub(in crate::request) fn all_customers(&self) -> Id {
         match self.name_sources.source_of(IdKind::TokenDomain) {
-            None => Id::of(IdKind::TokenDomain, &[&self.domain]),
-            Some(reading) => Id::of(IdKind::TokenDomain, &[&self.domain, reading.as_bytes()]),
+            None => Id::digest(IdKind::TokenDomain, &[&self.domain]),
+            Some(reading) => Id::digest(IdKind::TokenDomain, &[&self.domain, reading.as_bytes()]),
         }
     }
 
@@ -447,7 +447,7 @@ impl Issuer {
         parts.extend([&self.domain, issuer.as_bytes(), name.as_bytes()]);
         parts.extend(reading.map(str::as_bytes));
         parts.extend(of_pinned.then_some(&b"\0pinned"[..]));
-        Id::of(kind, &parts)
+        Id::digest(kind, &parts)
     }
 
     /// Whether names without an issuer stand for all pinned issuers.
@@ -464,8 +464,8 @@ impl Issuer {
             .source_of(IdKind::Token)
             .map(str::as_bytes);
         match reading {
-            None => Id::of(IdKind::Token, &[domain, id.as_bytes()]),
-            Some(reading) => Id::of(IdKind::Token, &[domain, id.as_bytes(), reading, b"\0any"]),
+            None => Id::digest(IdKind::Token, &[domain, id.as_bytes()]),
+            Some(reading) => Id::digest(IdKind::Token, &[domain, id.as_bytes(), reading, b"\0any"]),
         }
     }
 
@@ -489,7 +489,7 @@ impl Issuer {
     /// The digest of a customer without a population: an operator may name none, and a former configuration may have had none.
     fn digest_without_population(&self, issuer: &str, name: &str) -> Id {
         let parts = [&self.domain, issuer.as_bytes(), name.as_bytes()];
-        Id::of(IdKind::Subject, &parts)
+        Id::digest(IdKind::Subject, &parts)
     }
 
     /// Whether this `iss` is accepted.

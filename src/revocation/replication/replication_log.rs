@@ -28,7 +28,7 @@ impl Origin {
     }
 
     /// An origin of the node with that name that it has not been before.
-    pub fn of_node(name: &str) -> Result<Self, aws_lc_rs::error::Unspecified> {
+    pub fn random_of(name: &str) -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut random = [0; 8];
         aws_lc_rs::rand::fill(&mut random)?;
         Ok(Self::bound(random, name))
@@ -47,7 +47,7 @@ impl Origin {
     }
 
     /// Whether it can be an origin of the node with that name.
-    pub fn is_of(&self, name: &str) -> bool {
+    pub fn belongs_to(&self, name: &str) -> bool {
         let random = self.0.first_chunk();
         random.is_some_and(|random| *self == Self::bound(*random, name))
     }
@@ -412,11 +412,11 @@ mod tests {
 
     #[test]
     fn an_origin_is_of_the_node_that_it_was_made_for() {
-        let [one, other] = [(); 2].map(|()| Origin::of_node("a").unwrap());
+        let [one, other] = [(); 2].map(|()| Origin::random_of("a").unwrap());
         assert_ne!(one, other);
-        assert!(one.is_of("a") && other.is_of("a"));
-        assert!(!one.is_of("b") && !one.is_of("") && !one.is_of("a2"));
-        assert!(!Origin::random().unwrap().is_of("a"));
+        assert!(one.belongs_to("a") && other.belongs_to("a"));
+        assert!(!one.belongs_to("b") && !one.belongs_to("") && !one.belongs_to("a2"));
+        assert!(!Origin::random().unwrap().belongs_to("a"));
     }
 
     #[test]

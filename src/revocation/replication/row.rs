@@ -20,7 +20,7 @@ impl Row {
     pub const BYTES: usize = 33;
 
     /// The bytes of a revocation.
-    pub fn of(revocation: &Revocation) -> Self {
+    pub fn encode(revocation: &Revocation) -> Self {
         let (kind, id, first, second) = match *revocation {
             Revocation::Token {
                 id,
@@ -126,7 +126,7 @@ mod tests {
                 until,
             });
             for revocation in [token, cutoff].into_iter().chain(dates) {
-                prop_assert_eq!(Row::of(&revocation).revocation(), Some(revocation));
+                prop_assert_eq!(Row::encode(&revocation).revocation(), Some(revocation));
             }
         }
 
@@ -137,7 +137,7 @@ mod tests {
             row[17..].copy_from_slice(&rest);
             let row = Row::from_bytes(row);
             if let Some(revocation) = row.revocation() {
-                prop_assert_eq!(Row::of(&revocation), row);
+                prop_assert_eq!(Row::encode(&revocation), row);
             } else {
                 prop_assert!(!(TOKEN..=DATE + 4).contains(&bytes[0]));
             }

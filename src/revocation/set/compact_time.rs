@@ -7,7 +7,7 @@ use crate::clock::UnixTime;
 pub(super) struct Minutes(u32);
 
 impl Minutes {
-    pub(super) fn up(moment: UnixTime) -> Self {
+    pub(super) fn rounded_up(moment: UnixTime) -> Self {
         Self(u32::try_from(moment.seconds().div_ceil(60)).unwrap_or(u32::MAX))
     }
 
@@ -37,7 +37,7 @@ impl Minutes {
 pub(super) struct Seconds(u32);
 
 impl Seconds {
-    pub(super) fn of(moment: UnixTime) -> Self {
+    pub(super) fn from_moment(moment: UnixTime) -> Self {
         Self(u32::try_from(moment.seconds()).unwrap_or(u32::MAX))
     }
 

@@ -54,8 +54,8 @@ impl Cutoffs {
         until: UnixTime,
         sum_key: &SumKey,
     ) -> bool {
-        let not_before = Seconds::of(not_before);
-        let until = Minutes::up(until);
+        let not_before = Seconds::from_moment(not_before);
+        let until = Minutes::rounded_up(until);
         self.merge(id, sum_key, |known| match known {
             None => CutoffEntry { not_before, until },
             Some(known) => CutoffEntry {

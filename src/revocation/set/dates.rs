@@ -126,7 +126,7 @@ impl Date {
         bytes.copy_from_slice(&at_ms.min(LAST_MS).to_le_bytes()[..6]);
         Self {
             at_ms: bytes,
-            until: Minutes::up(until).bytes(),
+            until: Minutes::rounded_up(until).bytes(),
         }
     }
 

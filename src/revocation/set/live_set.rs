@@ -113,8 +113,7 @@ impl Set {
     }
 
     /// The same for a token that had no issue time. One without a date, and without an issue time now, is new,
-    /// except under a cutoff of which only the shop's time is known: those of a token domain, and those of before tokens were
-    /// dated.
+    /// except under a cutoff of which only the shop's time is known, such as one of a token domain.
     fn cut_off_by_date(&self, token: &Identity, group: &Group, moment: UnixTime) -> Option<Cause> {
         let ended_ms = self.dates.ended_ms(&group.id);
         let is_over = match (ended_ms, self.dates.issued_ms(token), token.issued_at) {
@@ -448,7 +447,7 @@ mod tests {
             }
             for number in 0..4 {
                 let of_token = rows.iter().filter(|(one, ..)| *one == number);
-                let ends = of_token.clone().map(|(_, minutes, _)| Minutes::up(at(*minutes)));
+                let ends = of_token.clone().map(|(_, minutes, _)| Minutes::rounded_up(at(*minutes)));
                 let latest = ends.max().map(Minutes::moment);
                 let is_verified = of_token.clone().any(|(.., source)| *source == 0);
                 for set in [&here, &there] {
@@ -540,7 +539,7 @@ mod tests {
 
     #[test]
     fn sums_follow_whatever_comes_rises_and_ends() {
-        let set = Set::summed_under(SumKey::of(b"a key"), MARGIN);
+        let set = Set::summed_under(SumKey::derive(b"a key"), MARGIN);
         for turn in 0..4_000_u64 {
             let [low, high, ..] = (turn % 700).to_le_bytes();
             let id = Id::from_bytes([low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, low]);

@@ -69,7 +69,7 @@ const KEYS_OF_OTHERS_MAX: usize = KEYS_MAX / 2;
 impl Meanings {
     /// A cutoff was put in force; it may be a piece of a meaning. Whether it is.
     pub(in crate::revocation) fn note(&self, id: &Id, used: UnixTime, until: UnixTime) -> bool {
-        let Some((key, number, piece)) = read(id) else {
+        let Some((key, number, piece)) = parse_piece(id) else {
             return false;
         };
         let mut known = self.known.lock();
@@ -85,7 +85,7 @@ impl Meanings {
         let before = (pieces.by_number.len(), pieces.used, pieces.until);
         if pieces.text.is_none() && pieces.by_number.len() <= TEXT_BYTES_MAX / PIECE_BYTES {
             pieces.by_number.entry(number).or_insert(piece);
-            pieces.text = pieces.read(key);
+            pieces.text = pieces.assemble(key);
         }
         pieces.used = pieces.used.max(used);
         pieces.until = pieces.until.max(until);
@@ -97,7 +97,7 @@ impl Meanings {
 
     /// Whether a cutoff of another node may be put in force: a piece of a meaning only as long as there is room.
     pub(in crate::revocation) fn has_room_for(&self, id: &Id) -> bool {
-        read(id).is_none_or(|(key, ..)| {
+        parse_piece(id).is_none_or(|(key, ..)| {
             let known = self.known.lock();
             known.len() < KEYS_OF_OTHERS_MAX || known.contains_key(&key)
         })
@@ -130,7 +130,7 @@ impl Meanings {
     /// All that are whole.
     pub(in crate::revocation) fn all(&self) -> Vec<Meaning> {
         let known = self.known.lock();
-        known.values().filter_map(Pieces::whole).collect()
+        known.values().filter_map(Pieces::meaning).collect()
     }
 
     /// What is to be written before an entry that is kept until then, made under this meaning; mostly nothing.
@@ -166,7 +166,7 @@ impl Meanings {
 }
 
 impl Pieces {
-    fn whole(&self) -> Option<Meaning> {
+    fn meaning(&self) -> Option<Meaning> {
         Some(Meaning {
             text: self.text.clone()?,
             used: self.used,
@@ -175,7 +175,7 @@ impl Pieces {
     }
 
     /// The text, if every piece of it is there.
-    fn read(&self, key: MeaningKey) -> Option<String> {
+    fn assemble(&self, key: MeaningKey) -> Option<String> {
         let [a, b, c, d, ..] = *self.by_number.get(&0)?;
         let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).ok()?;
         if length > TEXT_BYTES_MAX || self.by_number.len() <= length.div_ceil(PIECE_BYTES) {
@@ -225,10 +225,10 @@ pub(in crate::revocation) fn rows(text: &str, used: UnixTime, until: UnixTime) -
 
 /// Whether a cutoff of this id is a piece of a meaning.
 pub(in crate::revocation) fn is_of_meaning(id: &Id) -> bool {
-    read(id).is_some()
+    parse_piece(id).is_some()
 }
 
-fn read(id: &Id) -> Option<(MeaningKey, u16, [u8; PIECE_BYTES])> {
+fn parse_piece(id: &Id) -> Option<(MeaningKey, u16, [u8; PIECE_BYTES])> {
     let [a, b, c, k0, k1, k2, k3, n0, n1, piece @ ..] = *id.bytes();
     let is_piece = [a, b, c] == MARK;
     is_piece.then_some(([k0, k1, k2, k3], u16::from_le_bytes([n0, n1]), piece))
@@ -247,7 +247,7 @@ mod tests {
     const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
     const DAY: Duration = Duration::from_hours(24);
 
-    fn take(meanings: &Meanings, rows: &[Revocation]) {
+    fn note_all(meanings: &Meanings, rows: &[Revocation]) {
         for row in rows {
             let Revocation::Cutoff {
                 id,
@@ -268,9 +268,9 @@ mod tests {
             let mut rows = rows(&text, NOW, NOW.plus(DAY));
             let middle = usize::try_from(seed % rows.len() as u64).unwrap();
             rows.rotate_left(middle);
-            take(&meanings, &rows[1..]);
+            note_all(&meanings, &rows[1..]);
             prop_assert!(meanings.all().is_empty(), "a piece is missing");
-            take(&meanings, &rows);
+            note_all(&meanings, &rows);
             let whole = Meaning { text, used: NOW, until: NOW.plus(DAY) };
             prop_assert_eq!(meanings.all(), vec![whole]);
         }
@@ -282,7 +282,7 @@ mod tests {
         let end = NOW.plus(DAY);
         let first = meanings.rows_before("a", end, NOW);
         assert!(!first.is_empty());
-        take(&meanings, &first);
+        note_all(&meanings, &first);
         assert!(meanings.rows_before("a", end, NOW).is_empty());
         let soon = end.plus(Duration::from_mins(59));
         assert!(meanings.rows_before("a", soon, NOW).is_empty());
@@ -304,15 +304,15 @@ mod tests {
                 Revocation::Token { .. } | Revocation::Date { .. } => true,
             });
             if all {
-                take(&meanings, &rows);
+                note_all(&meanings, &rows);
             }
             all
         };
-        take(&meanings, &rows("own", NOW, NOW.plus(DAY)));
+        note_all(&meanings, &rows("own", NOW, NOW.plus(DAY)));
         let invented = (0..2 * KEYS_MAX).filter(|number| admitted(&number.to_string()));
         assert_eq!(invented.count(), KEYS_OF_OTHERS_MAX - 1);
         assert!(admitted("own"), "it may be used longer");
-        take(&meanings, &rows("another own", NOW, NOW.plus(DAY)));
+        note_all(&meanings, &rows("another own", NOW, NOW.plus(DAY)));
         let all = meanings.all();
         for own in ["own", "another own"] {
             assert!(all.iter().any(|meaning| meaning.text == own), "{own}");
@@ -324,7 +324,7 @@ mod tests {
         let meanings = Meanings::default();
         for number in 0..2 * KEYS_MAX as u64 {
             let used = NOW.plus(Duration::from_secs(number));
-            take(&meanings, &rows(&number.to_string(), used, used));
+            note_all(&meanings, &rows(&number.to_string(), used, used));
         }
         let all = meanings.all();
         assert_eq!(all.len(), KEYS_MAX);

@@ -84,7 +84,7 @@ pub struct SumKey([u8; 32]);
 
 impl SumKey {
     /// The key of all nodes that have this text, for instance the certificate of the cluster's authority.
-    pub fn of(text: &[u8]) -> Self {
+    pub fn derive(text: &[u8]) -> Self {
         Self(blake3::derive_key(
             "doorward 2026-11 sums of revocations",
             text,

@@ -55,7 +55,7 @@ impl EndsByMinute {
     fn live_at(&self, now: UnixTime) -> UnverifiedCounts {
         /// Ends are whole minutes, and clocks of nodes differ a little.
         const SLACK: Duration = Duration::from_mins(1);
-        let soon = Minutes::up(now.plus(UNCONFIRMED_LIFE + SLACK));
+        let soon = Minutes::rounded_up(now.plus(UNCONFIRMED_LIFE + SLACK));
         let (mut over, mut unconfirmed) = (0, 0);
         for (end, count) in self.by_minute.range(..=soon) {
             if end.are_over(now) {
@@ -122,7 +122,7 @@ impl Undated {
     /// Remembers an id. Whether it was news.
     pub(super) fn insert(&self, id: Id, until: UnixTime, source: Source, sum_key: &SumKey) -> bool {
         let new = UndatedEntry {
-            until: Minutes::up(until),
+            until: Minutes::rounded_up(until),
             source: source.number(),
         };
         self.ids.merge(id, sum_key, |known| {

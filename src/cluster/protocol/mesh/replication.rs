@@ -238,7 +238,7 @@ impl Mesh {
         let Some(import) = import.filter(|_| session.is_between) else {
             return;
         };
-        let rows: Vec<_> = import.revocations.iter().map(Row::of).collect();
+        let rows: Vec<_> = import.revocations.iter().map(Row::encode).collect();
         for other in self.other_links(link) {
             let sent = rows.len() as u64;
             self.exchanged.sent.fetch_add(sent, Ordering::Relaxed);
