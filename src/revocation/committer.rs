@@ -321,12 +321,7 @@ impl Writer {
                 break;
             };
             import.revocations.extend(next.revocations);
-            import.progress.reached.extend(next.progress.reached);
-            import.progress.introduced.extend(next.progress.introduced);
-            import.progress.forgotten.extend(next.progress.forgotten);
-            import.progress.is_complete |= next.progress.is_complete;
-            import.progress.origin = next.progress.origin.or(import.progress.origin);
-            import.progress.stream = next.progress.stream.or(import.progress.stream);
+            import.progress.add(next.progress);
         }
         import
     }

@@ -1,4 +1,7 @@
 //! The life of a revocation: logout, journal (on disk), set (in memory), peers; only then the answer to the customer.
+//!
+//! `entry` says what is remembered, and `revocations` in which order it comes into force; they use the `committer`, which
+//! writes to the `journal` and the `set`. `replication` is what other nodes must know.
 
 mod committer;
 mod dating;

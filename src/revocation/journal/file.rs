@@ -82,17 +82,7 @@ impl Journal {
         if let Some(watermark) = &self.watermark {
             watermark.raise(sequence);
         }
-        self.notes.clock = clock;
-        self.notes.is_complete |= progress.is_complete;
-        self.notes.vector.extend(progress.reached.iter().copied());
-        let introduced = progress.introduced.iter().cloned();
-        self.notes.nodes.extend(introduced);
-        for origin in &progress.forgotten {
-            self.notes.vector.remove(origin);
-            self.notes.nodes.remove(origin);
-        }
-        self.notes.origin = progress.origin.unwrap_or(self.notes.origin);
-        self.notes.stream = progress.stream.or(self.notes.stream);
+        self.notes.advance(progress, clock);
         Ok(())
     }
 

@@ -40,3 +40,31 @@ pub struct Progress {
     /// Everything in the nodes' shared stream up to this entry is in the journal now.
     pub stream: Option<(u64, u64)>,
 }
+
+impl Notes {
+    /// Takes in what was noted with the last transaction, at this time.
+    pub(super) fn advance(&mut self, progress: &Progress, clock: UnixTime) {
+        self.clock = clock;
+        self.is_complete |= progress.is_complete;
+        self.vector.extend(progress.reached.iter().copied());
+        self.nodes.extend(progress.introduced.iter().cloned());
+        for origin in &progress.forgotten {
+            self.vector.remove(origin);
+            self.nodes.remove(origin);
+        }
+        self.origin = progress.origin.unwrap_or(self.origin);
+        self.stream = progress.stream.or(self.stream);
+    }
+}
+
+impl Progress {
+    /// Adds what is to be noted later.
+    pub(in crate::revocation) fn add(&mut self, later: Self) {
+        self.reached.extend(later.reached);
+        self.introduced.extend(later.introduced);
+        self.forgotten.extend(later.forgotten);
+        self.is_complete |= later.is_complete;
+        self.origin = later.origin.or(self.origin);
+        self.stream = later.stream.or(self.stream);
+    }
+}

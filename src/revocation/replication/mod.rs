@@ -4,11 +4,11 @@ mod acks;
 mod node_name;
 mod replication_log;
 mod row;
-mod sync_status;
+mod sync_state;
 
 pub use acks::{AckPolicy, Acks};
 pub use node_name::NodeName;
 pub use replication_log::{Origin, ReceivedRows, ReplicationLog, VersionVector};
 pub use row::Row;
-pub(crate) use sync_status::SyncFinding;
-pub use sync_status::{SyncPhase, SyncState};
+pub(crate) use sync_state::SyncFinding;
+pub use sync_state::{SyncPhase, SyncState};
