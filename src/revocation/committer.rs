@@ -3,17 +3,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use log::{error, info};
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::oneshot;
 
 use super::entry::{Revocation, Window};
 use super::journal::{Journal, JournalError, Progress};
+use super::journal_health::JournalHealth;
 use super::replication::{Origin, ReplicationLog, Row};
 use super::set::Set;
 use crate::clock::{self, UnixTime};
@@ -36,55 +36,6 @@ pub(super) struct Committer {
     orders: Option<Sender<WriteOrder>>,
     thread: Option<JoinHandle<()>>,
     health: Arc<JournalHealth>,
-}
-
-/// Whether the journal takes writes, and how it did so far.
-#[derive(Debug)]
-pub struct JournalHealth {
-    failing: AtomicBool,
-    failures: AtomicU64,
-    commits: AtomicU64,
-    written: AtomicU64,
-    latency: Histogram,
-}
-
-impl Default for JournalHealth {
-    fn default() -> Self {
-        Self {
-            failing: AtomicBool::default(),
-            failures: AtomicU64::default(),
-            commits: AtomicU64::default(),
-            written: AtomicU64::default(),
-            latency: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)), // to two seconds
-        }
-    }
-}
-
-impl JournalHealth {
-    /// Whether the last write succeeded.
-    pub fn is_writable(&self) -> bool {
-        !self.failing.load(Ordering::Relaxed)
-    }
-
-    /// How many transactions failed.
-    pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
-    /// How many transactions reached the disk.
-    pub fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
-    }
-
-    /// How long the transactions took that reached the disk, in seconds.
-    pub fn latency(&self) -> &Histogram {
-        &self.latency
-    }
-
-    /// How many revocations reached the disk.
-    pub fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
-    }
 }
 
 enum WriteOrder {

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::entry::{DateKind, Id, Identity, Revocation, Source, Window};
+use super::entry::{DateKind, Id, Revocation, Source, Window};
+use super::identity::Identity;
 use super::revocations::{NotDurable, Revocations};
 use crate::clock::{self, UnixTime};
 

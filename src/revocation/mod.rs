@@ -7,20 +7,22 @@ mod committer;
 mod dating;
 mod entry;
 mod horizon;
+mod identity;
 mod journal;
+mod journal_health;
 mod meanings;
 mod replication;
 mod revocations;
 mod set;
 
 pub(crate) use committer::Import;
-pub use committer::JournalHealth;
 pub use dating::UnknownCounts;
 pub use entry::{
-    Cause, DateKind, Group, Id, IdKind, Identity, MARGIN, Revocation, ShopTag, Source,
-    UNCONFIRMED_LIFE, Window,
+    DateKind, Id, IdKind, MARGIN, Revocation, ShopTag, Source, UNCONFIRMED_LIFE, Window,
 };
+pub use identity::{Cause, Group, Identity};
 pub use journal::{Contents, Journal, JournalError, Notes, Progress};
+pub use journal_health::JournalHealth;
 pub(crate) use replication::SyncFinding;
 pub use replication::{
     AckPolicy, Acks, NodeName, Origin, ReceivedRows, ReplicationLog, Row, SyncPhase, SyncState,

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::committer::{Committer, Import, JournalHealth};
-use super::entry::{Cause, DateKind, Id, Identity, MARGIN, Revocation, ShopTag, Source};
+use super::committer::{Committer, Import};
+use super::entry::{DateKind, Id, MARGIN, Revocation, ShopTag, Source};
 use super::horizon::DropHorizon;
+use super::identity::{Cause, Identity};
 use super::journal::{Journal, JournalError, Notes};
+use super::journal_health::JournalHealth;
 use super::replication::{Acks, ReplicationLog, Row, SyncPhase, SyncState};
 use super::set::{Set, SetCounts, SumKey, UnverifiedCounts};
 use crate::clock::{self, UnixTime};

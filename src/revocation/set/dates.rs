@@ -7,7 +7,8 @@ use super::compact_time::Minutes;
 use super::id_tables::{Expiring, SortedTable};
 use super::summary::{Item, SumKey, item};
 use crate::clock::UnixTime;
-use crate::revocation::entry::{DateKind, Id, Identity, Revocation};
+use crate::revocation::entry::{DateKind, Id, Revocation};
+use crate::revocation::identity::Identity;
 
 /// How far the clocks of two nodes may differ, in milliseconds: a token that was seen within that time before the answer
 /// that minted it was seen by a clock that is behind.

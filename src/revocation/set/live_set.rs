@@ -10,9 +10,8 @@ use super::summary::{Bucket, Item, SumKey, Summary};
 use super::undated::{Undated, UndatedEntry, UnverifiedCounts};
 use super::windows::Windows;
 use crate::clock::UnixTime;
-use crate::revocation::entry::{
-    Cause, DateKind, Group, Id, Identity, MARGIN, Revocation, Source, Window,
-};
+use crate::revocation::entry::{DateKind, Id, MARGIN, Revocation, Source, Window};
+use crate::revocation::identity::{Cause, Group, Identity};
 
 /// Every live revocation. A check is two probes, of the windows and of the window's ids, plus one for each of
 /// the undated ids, the session, the customer and the token domain, as far as there are any.
