@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward::clock::{self, UnixTime};
 use doorward::config;
 use doorward::request::{Gate, Named, Refusal, Request, Target, Verdict};
-use doorward::revocation::{Id, IdKind, Journal, Revocation, Revocations, Source, Window};
+use doorward::revocation::{Journal, Revocation, Revocations};
 use http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use proptest::prelude::*;

@@ -247,7 +247,7 @@ impl Writer {
         }
         let numbered = self.settle(written, fresh, import);
         for done in waiting {
-            let _ = done.send(numbered); // who waited may have hung up; the revocation stands
+            let _ = done.send(numbered); // the waiting request may be gone; the revocation stands
         }
     }
 

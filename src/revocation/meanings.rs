@@ -11,7 +11,7 @@ use crate::clock::UnixTime;
 impl Revocations {
     /// What keeps a meaning as long as entries that an operator makes under it; when it was last used stays as it is.
     pub fn meaning_until(&self, text: &str, until: UnixTime) -> Vec<Revocation> {
-        self.set.meaning_until(text, until)
+        self.set.meanings().rows_until(text, until)
     }
 
     /// What is to be put in force before these, made under the meaning with this text: mostly nothing. See [`Meaning`].
@@ -22,7 +22,9 @@ impl Revocations {
         now: UnixTime,
     ) -> Vec<Revocation> {
         let last = revocations.iter().map(Revocation::until).max();
-        last.map_or(Vec::new(), |last| self.set.meaning_before(text, last, now))
+        last.map_or(Vec::new(), |last| {
+            self.set.meanings().rows_before(text, last, now)
+        })
     }
 
     /// The meanings in the journal of a data folder that no process uses; none, where there is no journal.
@@ -49,12 +51,12 @@ impl Revocations {
 
     /// The meanings under which entries are in force, those that are in use among them.
     pub fn meanings(&self) -> Vec<Meaning> {
-        self.set.meanings()
+        self.set.meanings().all()
     }
 
     /// Grows whenever [`Revocations::meanings`] are others.
     pub fn meaning_changes(&self) -> u64 {
-        self.set.meaning_changes()
+        self.set.meanings().changes()
     }
 
     /// Writes these, and before them what their names mean. Does not wait for the disk.

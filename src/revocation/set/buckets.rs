@@ -153,12 +153,12 @@ impl<E: BucketTable> Buckets<E> {
         &self,
         number: u8,
         beyond: UnixTime,
-        revocation: impl Fn(&E::Value, Id) -> Revocation,
+        revocation: impl Fn(E::Value, Id) -> Revocation,
     ) -> Vec<(Item, Revocation)> {
         let bucket = self.buckets[usize::from(number)].read();
         let kept = bucket.table.all();
         let kept = kept.filter(|(_, value)| value.until().moment() > beyond);
-        kept.map(|(id, value)| (value.item(id), revocation(value, *id)))
+        kept.map(|(id, value)| (value.item(id), revocation(*value, *id)))
             .collect()
     }
 

@@ -19,7 +19,7 @@ pub(super) struct CutoffEntry {
 }
 
 impl CutoffEntry {
-    pub(super) fn revocation(&self, id: Id) -> Revocation {
+    pub(super) fn revocation(self, id: Id) -> Revocation {
         Revocation::Cutoff {
             id,
             not_before: self.not_before.moment(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cutoffs::{CutoffEntry, Cutoffs};
 use super::dates::Dates;
-use super::meaning::{Meaning, Meanings};
+use super::meaning::Meanings;
 use super::summary::{Bucket, Item, SumKey, Summary};
 use super::undated::{Undated, UndatedEntry, UnverifiedCounts};
 use super::windows::Windows;
@@ -237,7 +237,7 @@ impl Set {
         }
     }
 
-    /// Whether there is room for a revocation of another node; see [`Meaning`].
+    /// Whether there is room for a revocation of another node; see [`super::Meaning`].
     pub fn has_room_for(&self, revocation: &Revocation) -> bool {
         match revocation {
             Revocation::Cutoff { id, .. } => self.meanings.has_room_for(id),
@@ -245,24 +245,9 @@ impl Set {
         }
     }
 
-    /// What is to be put in force before an entry that is kept until then; see [`Meaning`].
-    pub fn meaning_before(&self, text: &str, until: UnixTime, now: UnixTime) -> Vec<Revocation> {
-        self.meanings.rows_before(text, until, now)
-    }
-
-    /// What keeps a meaning until then; see [`Meaning`].
-    pub fn meaning_until(&self, text: &str, until: UnixTime) -> Vec<Revocation> {
-        self.meanings.rows_until(text, until)
-    }
-
-    /// The meanings of the entries.
-    pub fn meanings(&self) -> Vec<Meaning> {
-        self.meanings.all()
-    }
-
-    /// Grows whenever [`Set::meanings`] are others.
-    pub fn meaning_changes(&self) -> u64 {
-        self.meanings.changes()
+    /// What the names of the entries meant.
+    pub(in crate::revocation) fn meanings(&self) -> &Meanings {
+        &self.meanings
     }
 
     /// Drops the windows that are over, and names those that ended since the last call. None ends that lives

@@ -87,7 +87,7 @@ impl UndatedEntry {
         }
     }
 
-    pub(super) fn revocation(&self, id: Id) -> Revocation {
+    pub(super) fn revocation(self, id: Id) -> Revocation {
         Revocation::Token {
             id,
             window: Window::UNDATED,
