@@ -252,7 +252,7 @@ fn only_the_transport_of_the_cluster_knows_how_frames_travel() {
     let mut found = 0;
     for file in files(Path::new(SRC)) {
         let code = code_of(&file);
-        if has_word(&code, "h2") || has_word(&code, "tokio_rustls") {
+        if has_word(&code, "tokio_util") || has_word(&code, "tokio_rustls") {
             let place = file.strip_prefix(SRC).unwrap();
             let is_transport = place.starts_with("cluster/transport");
             let is_the_way_to_redis = place.ends_with("bus/connector.rs");

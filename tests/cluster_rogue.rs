@@ -20,9 +20,7 @@ fn rogue(cluster: &Cluster) -> Rogue {
     let identity = cluster.authority.issue_node(&["c"]);
     let tls = cluster.authority.client(Some(&identity));
     let address = cluster["a"].address_of("gossip");
-    let rogue = Rogue::calls(address, tls, "a", GOSSIP).unwrap();
-    assert_eq!(rogue.status, 200);
-    rogue
+    Rogue::calls(address, tls, "a", GOSSIP).unwrap()
 }
 
 /// An origin that nobody is.
@@ -79,6 +77,25 @@ fn nobody_is_locked_out_for_ever() {
     }
     assert!(cluster.metric("a", "doorward_peer_capped_total") >= 1.0);
     rogue.says(&gossip::goodbye());
+}
+
+/// A version of the protocol itself: nothing is known of what its frames say.
+#[test]
+fn a_node_of_another_protocol_version_is_refused_and_the_log_says_so() {
+    let cluster = Cluster::of(&["a", "b"]).start();
+    let identity = cluster.authority.issue_node(&["c"]);
+    let address = cluster["a"].address_of("gossip");
+    for protocol in ["doorward-gossip/2", "h2"] {
+        let tls = cluster.authority.client(Some(&identity));
+        let refused = Rogue::calls(address, tls, "a", protocol);
+        assert!(refused.is_err(), "{protocol}");
+    }
+    let words = [
+        "rejected cluster connection",
+        "it speaks another version of the protocol between nodes",
+    ];
+    eventually(|| cluster.logged("a", &words));
+    cluster.form(&["a", "b"]);
 }
 
 #[test]

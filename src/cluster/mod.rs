@@ -30,4 +30,4 @@ pub use peer_address::PeerAddress;
 pub use protocol::counters::ExchangeCounters;
 pub use protocol::mesh::PeerStatus;
 pub use settings::{Certificates, ClusterSettings, Security, StalePolicy};
-pub use transport::UnfitCertificates;
+pub use transport::{JoinStatus, UnfitCertificates};

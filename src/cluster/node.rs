@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use log::info;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::runtime::Runtime;
@@ -24,7 +23,7 @@ use super::protocol::mesh::{Mesh, PeerStatus};
 use super::protocol::readiness::ReadinessPolicy;
 use super::settings::ClusterSettings;
 use super::shared::{Shared, now};
-use super::transport::{EnrolmentHandler, Transport, UnfitCertificates};
+use super::transport::{EnrolmentHandler, JoinStatus, Transport, UnfitCertificates};
 use crate::clock;
 use crate::revocation::{Import, NodeName, Origin, Progress, Revocations};
 
@@ -338,5 +337,5 @@ fn enrolment(
 
 /// The handler of a cluster without certificates: there are none to request.
 fn nobody_joins() -> EnrolmentHandler {
-    Arc::new(|_, _| (StatusCode::NOT_FOUND, Vec::new()))
+    Arc::new(|_, _| (JoinStatus::Failed, Vec::new()))
 }

@@ -1,56 +1,56 @@
-//! Somebody who calls a node and says whatever the test wants.
+//! A client of a node that says whatever the test wants.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use h2::{RecvStream, SendStream};
-use http::Request;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::patience::PATIENCE;
 
-/// Where nodes exchange frames.
-pub const GOSSIP: &str = "/doorward/gossip/1";
+/// The protocol in which nodes exchange frames: agreed on by ALPN, and the first frame of both sides.
+pub const GOSSIP: &str = "doorward-gossip/1";
 
 /// A connection to a node; dropping it closes it.
 pub struct Rogue {
     runtime: Runtime,
-    outward: SendStream<Bytes>,
-    inward: Option<RecvStream>,
+    /// `None` once the node has closed it.
+    stream: Option<TlsStream<TcpStream>>,
     unread: BytesMut,
-    /// What the node answered to the call itself.
-    pub status: u16,
 }
 
 impl Rogue {
-    /// Calls this node, by this name, at this path.
+    /// Connects to this node, by this name, in this protocol, and waits until the node accepts.
     pub fn calls(
         address: SocketAddr,
         tls: ClientConfig,
         name: &'static str,
-        path: &str,
+        protocol: &str,
     ) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let calling = call(address, tls, name, path);
+        let calling = call(address, tls, name, protocol);
         let called = runtime.block_on(async { timeout(PATIENCE, calling).await });
-        let (outward, status, inward) = called.map_err(io::Error::other)??;
-        Ok(Self {
+        let mut rogue = Self {
+            stream: Some(called.map_err(io::Error::other)??),
             runtime,
-            outward,
-            inward: Some(inward),
             unread: BytesMut::new(),
-            status,
-        })
+        };
+        rogue.says(protocol.as_bytes());
+        match rogue.hears() {
+            Some(greeting) if greeting == protocol => Ok(rogue),
+            Some(other) => Err(io::Error::other(format!("it greets with {other:?}"))),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
 
     /// Sends a frame, behind its length.
@@ -60,9 +60,17 @@ impl Rogue {
     }
 
     /// Sends exactly these bytes.
+    #[track_caller]
     pub fn says_raw(&mut self, bytes: &[u8]) {
-        let _inside = self.runtime.enter();
-        drop(self.outward.send_data(Bytes::copy_from_slice(bytes), false)); // it may have hung up
+        if let Some(stream) = &mut self.stream {
+            let sending = async {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            };
+            let sent = async { timeout(PATIENCE, sending).await };
+            let sent = self.runtime.block_on(sent).expect("it reads nothing");
+            drop(sent); // it may have hung up
+        }
     }
 
     /// The next frame; `None` when the node hangs up first.
@@ -72,14 +80,12 @@ impl Rogue {
             if let Some(frame) = self.take_frame() {
                 return Some(frame);
             }
-            let inward = self.inward.as_mut()?;
-            let next = async { timeout(PATIENCE, inward.data()).await };
+            let stream = self.stream.as_mut()?;
+            let next = stream.read_buf(&mut self.unread);
+            let next = async { timeout(PATIENCE, next).await };
             match self.runtime.block_on(next).expect("it is silent") {
-                Some(Ok(bytes)) => {
-                    drop(inward.flow_control().release_capacity(bytes.len()));
-                    self.unread.extend_from_slice(&bytes);
-                }
-                Some(Err(_)) | None => self.inward = None,
+                Ok(1..) => {}
+                Ok(0) | Err(_) => self.stream = None,
             }
         }
     }
@@ -105,23 +111,13 @@ async fn call(
     address: SocketAddr,
     mut tls: ClientConfig,
     name: &'static str,
-    path: &str,
-) -> io::Result<(SendStream<Bytes>, u16, RecvStream)> {
-    tls.alpn_protocols = vec![b"h2".to_vec()];
+    protocol: &str,
+) -> io::Result<TlsStream<TcpStream>> {
+    tls.alpn_protocols = vec![protocol.into()];
     let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
     let name = ServerName::try_from(name).map_err(io::Error::other)?;
-    let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream);
-    let (client, connection) = h2::client::handshake(stream.await?)
+    TlsConnector::from(Arc::new(tls))
+        .connect(name, stream)
         .await
-        .map_err(io::Error::other)?;
-    tokio::spawn(connection);
-    let mut client = client.ready().await.map_err(io::Error::other)?;
-    let uri = format!("https://node{path}");
-    let request = Request::post(uri).body(()).map_err(io::Error::other)?;
-    let (answer, outward) = client
-        .send_request(request, false)
-        .map_err(io::Error::other)?;
-    let answer = answer.await.map_err(io::Error::other)?;
-    let status = answer.status().as_u16();
-    Ok((outward, status, answer.into_body()))
 }

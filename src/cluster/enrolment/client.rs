@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use rcgen::KeyPair;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
@@ -24,7 +23,7 @@ use super::invitation::Invitation;
 use super::messages::{JoinRejection, JoinRequest, JoinResponse, VERSION, VersionedMessage};
 use crate::clock::{self, UnixTime};
 use crate::cluster::peer_address::PeerAddress;
-use crate::cluster::transport::{ask_to_join, resolve};
+use crate::cluster::transport::{JoinStatus, ask_to_join, resolve};
 use crate::revocation::NodeName;
 
 /// How long everything may take: the name, the connection and the answer.
@@ -33,20 +32,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The default port of nodes.
 pub const GOSSIP_PORT: u16 = 7946;
 
-/// How a machine asks to be a node.
+/// The request of this machine to be a node.
 pub struct Application<'a> {
-    /// The gossip listener of the node that invited.
+    /// The gossip listener of the node that invites.
     pub at: &'a PeerAddress,
-    /// What it gave us.
+    /// The invitation of that node.
     pub invitation: &'a Invitation,
-    /// The name that we want.
+    /// The name that this machine will have.
     pub node: &'a NodeName,
-    /// Where other nodes will find us; none: at the address from which we ask, on the usual port. An unspecified
+    /// Where other nodes find this machine; none: at the address from which it asks, on the usual port. An unspecified
     /// address stands for that one, too.
     pub listen: Option<SocketAddr>,
 }
 
-/// What a node has.
+/// What a machine that was admitted has.
 pub struct EnrolledNode {
     /// Its certificate, in PEM.
     pub certificate_pem: String,
@@ -56,11 +55,11 @@ pub struct EnrolledNode {
     pub authority_pem: String,
     /// Where other nodes are; first the one that answered.
     pub peers: Vec<PeerAddress>,
-    /// Where they expect us.
+    /// Where they expect this one.
     pub listen: SocketAddr,
 }
 
-/// Why a machine is no node.
+/// Why a machine did not become a node.
 #[derive(Debug)]
 pub enum JoinError {
     /// There is no connection, or it breaks.
@@ -70,7 +69,7 @@ pub enum JoinError {
     /// It took too long.
     Late,
     /// The node says no.
-    EnrolmentRefused(StatusCode, String),
+    EnrolmentRefused(JoinStatus, String),
     /// The answer is of no use.
     Unfit(&'static str),
     /// There is no key or request.
@@ -91,7 +90,7 @@ impl fmt::Display for JoinError {
                  address right, is the invitation of that machine, and is the time right on both?",
             ),
             Self::Late => write!(f, "no answer within {} seconds", PATIENCE.as_secs()),
-            Self::EnrolmentRefused(status, why) => write!(f, "it says no ({}): {why}", status.as_u16()),
+            Self::EnrolmentRefused(status, why) => write!(f, "it says no ({status}): {why}"),
             Self::Unfit(why) => write!(f, "its answer is of no use: {why}"),
             Self::Key(error) => error.fmt(f),
         }
@@ -103,7 +102,7 @@ impl Application<'_> {
     ///
     /// # Errors
     ///
-    /// Says why this machine is no node.
+    /// Says why this machine did not become a node.
     pub fn send(&self) -> Result<EnrolledNode, JoinError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -141,7 +140,7 @@ impl Application<'_> {
         };
         let answered = ask_to_join(address, Arc::clone(&verifier) as _, question).await;
         let (status, answer) = answered.map_err(|error| verifier.explain(error))?;
-        let welcome = read(status, &answer)?;
+        let welcome = parse_answer(status, &answer)?;
         self.check(&welcome, key, clock::now())?;
         Ok(EnrolledNode {
             peers: self.peers(&welcome, listen)?,
@@ -163,7 +162,7 @@ impl Application<'_> {
         serde_json::to_vec(&question).unwrap_or_default().into()
     }
 
-    /// Whether the certificate is ours, and of the authority that invited.
+    /// Whether the certificate is for this machine, and of the authority that invited.
     fn check(&self, welcome: &JoinResponse, key: &KeyPair, now: UnixTime) -> Result<(), JoinError> {
         let read = |pem: &str| {
             CertificateDer::from_pem_slice(pem.as_bytes())
@@ -186,7 +185,7 @@ impl Application<'_> {
         Ok(())
     }
 
-    /// The node that answered, and those that it knows.
+    /// The node that answered, and those that it names.
     fn peers(
         &self,
         welcome: &JoinResponse,
@@ -210,7 +209,7 @@ async fn addresses(at: &PeerAddress) -> Result<Vec<SocketAddr>, JoinError> {
     found.map_err(JoinError::Unreachable)
 }
 
-/// Where other nodes find us: where the operator says, as far as that is a place, else from where we ask.
+/// Where other nodes find this machine: at the operator's address, unless it is unspecified, else at the local one.
 pub(super) fn place(listen: Option<SocketAddr>, local: SocketAddr) -> SocketAddr {
     let listen = listen.unwrap_or(SocketAddr::new(local.ip(), GOSSIP_PORT));
     if listen.ip().is_unspecified() {
@@ -220,9 +219,9 @@ pub(super) fn place(listen: Option<SocketAddr>, local: SocketAddr) -> SocketAddr
     }
 }
 
-/// Believes servers with a certificate of one authority, which is known by its digest and shown by the server itself.
+/// Accepts servers with a certificate of one authority, which is known by its digest and sent by the server itself.
 ///
-/// The server's name is not asked: any node of the cluster may answer, and where it is says nothing.
+/// The server's name is not verified: any node of the cluster may answer.
 #[derive(Debug)]
 struct OneAuthority {
     authority: CertificateDigest,
@@ -245,8 +244,8 @@ impl OneAuthority {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), TlsError> {
-        let mut between_them = between.iter();
-        let authority = between_them.find(|shown| digest_of(shown) == self.authority);
+        let mut intermediates = between.iter();
+        let authority = intermediates.find(|shown| digest_of(shown) == self.authority);
         let authority = authority.ok_or(CertificateError::UnknownIssuer)?;
         vouches_for(authority, node, between, now)
     }
@@ -305,8 +304,8 @@ impl ServerCertVerifier for OneAuthority {
     }
 }
 
-fn read(status: StatusCode, answer: &[u8]) -> Result<JoinResponse, JoinError> {
-    if status != StatusCode::OK {
+fn parse_answer(status: JoinStatus, answer: &[u8]) -> Result<JoinResponse, JoinError> {
+    if status != JoinStatus::Admitted {
         let rejection: Result<JoinRejection, _> = serde_json::from_slice(answer);
         let why = rejection.map_or_else(|_| "it does not say why".to_owned(), |said| said.error);
         return Err(JoinError::EnrolmentRefused(status, plain(&why)));

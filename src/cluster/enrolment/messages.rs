@@ -5,21 +5,21 @@ use serde::{Deserialize, Serialize};
 /// The version of the messages.
 pub(super) const VERSION: u32 = 1;
 
-/// What a machine says that wants to be a node.
+/// The request of a machine that joins.
 #[derive(Deserialize, Serialize)]
 pub(super) struct JoinRequest {
     pub(super) version: u32,
-    /// The invitation's.
+    /// The secret of the invitation.
     pub(super) secret: String,
-    /// The name that it will have.
+    /// The name that the node will have.
     pub(super) node: String,
     /// Where other nodes will find it.
     pub(super) listen: String,
-    /// Its request for a certificate (PKCS#10), in PEM.
+    /// The request for its certificate (PKCS#10), in PEM.
     pub(super) request: String,
 }
 
-/// What it needs to be one.
+/// What a machine needs to be a node.
 #[derive(Deserialize, Serialize)]
 pub(super) struct JoinResponse {
     pub(super) version: u32,
@@ -27,18 +27,18 @@ pub(super) struct JoinResponse {
     pub(super) certificate: String,
     /// The authority's, in PEM.
     pub(super) authority: String,
-    /// Where other nodes are, beside the one that answers.
+    /// The addresses of other nodes, beside the one that answers.
     pub(super) peers: Vec<String>,
 }
 
-/// Why it can't be one.
+/// Why a machine is not admitted.
 #[derive(Deserialize, Serialize)]
 pub(super) struct JoinRejection {
     pub(super) version: u32,
     pub(super) error: String,
 }
 
-/// A part of every message: it is read first, for the rest may be another in another version.
+/// A part of every message. It is read first, because the rest may differ in another version.
 #[derive(Deserialize)]
 pub(super) struct VersionedMessage {
     pub(super) version: u32,

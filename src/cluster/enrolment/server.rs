@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http::StatusCode;
 use log::{Level, error, info, log};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -18,14 +17,14 @@ use crate::clients::CountsPerMinute;
 use crate::clock::{self, UnixTime};
 use crate::cluster::peer_address::PeerAddress;
 use crate::cluster::settings::{ClusterSettings, Security};
-use crate::cluster::transport::{EnrolmentHandler, QUESTION_BYTES_MAX};
+use crate::cluster::transport::{EnrolmentHandler, JoinStatus, QUESTION_BYTES_MAX};
 use crate::revocation::NodeName;
 
-/// How many wrong invitations of one address are answered in a minute. Guessing a secret of 128 bits takes for ever
-/// anyway; this bounds what such attempts cost this node and its log.
+/// How many wrong invitations of one address are answered in a minute. A secret of 128 bits can't be guessed; this
+/// bounds what such attempts cost this node and its log.
 const FAILURES_MAX: u32 = 5;
 
-/// Makes machines nodes.
+/// Admits machines to the cluster.
 pub(crate) struct EnrolmentServer {
     node: NodeName,
     data_dir: PathBuf,
@@ -33,7 +32,7 @@ pub(crate) struct EnrolmentServer {
     connected: Box<dyn Fn() -> Vec<NodeName> + Send + Sync>,
     admitted: OnAdmitted,
     failures: CountsPerMinute,
-    /// One after the other: an invitation is good once, and so is a name.
+    /// One after the other, because an invitation and a name are good for one machine.
     admitting: Mutex<()>,
 }
 
@@ -60,12 +59,11 @@ struct JoinCandidate {
 type JoinedEarlier = [(NodeName, SocketAddr)];
 
 /// An answer that is no welcome.
-type EnrolmentRefused = (StatusCode, String);
+type EnrolmentRefused = (JoinStatus, String);
 
 impl EnrolmentServer {
     /// For the node of these settings; none, where nodes have no certificates. `connected` returns the connected nodes;
-    /// `admitted` is called with the addresses of all that joined, as soon as there is one more, so that it is expected at
-    /// once.
+    /// `admitted` is called with the addresses of all machines that joined, as soon as another one has.
     pub(crate) fn new(
         settings: &ClusterSettings,
         data_dir: &Path,
@@ -83,39 +81,44 @@ impl EnrolmentServer {
         })
     }
 
-    /// Obeys other settings from now on.
+    /// Uses other settings from now on.
     pub(crate) fn reconfigure(&self, settings: &ClusterSettings) {
         if let Some(terms) = EnrolmentTerms::of(settings) {
             *self.terms.lock() = terms.into();
         }
     }
 
-    /// Answers a join request with a status and a body of JSON.
+    /// Answers a join request: the status, and a body of JSON.
     ///
-    /// It reads and writes files and waits for the disk, some milliseconds in all: not for a thread that serves
-    /// others meanwhile.
+    /// It reads and writes files and waits for the disk, some milliseconds in all, so it must not run on a thread of the
+    /// runtime.
     pub(super) fn answer_join_request(
         &self,
         remote: SocketAddr,
         question: &[u8],
         now: UnixTime,
-    ) -> (StatusCode, Vec<u8>) {
+    ) -> (JoinStatus, Vec<u8>) {
         match self.enrol(remote, question, now) {
-            Ok(welcome) => (StatusCode::OK, json(&welcome)),
+            Ok(welcome) => (JoinStatus::Admitted, json(&welcome)),
             Err((status, error)) => {
-                // Anything may be sent by strangers, and is not logged; guesses are counted.
+                // Strangers may send anything, which is not logged; guesses are counted.
                 let level = match status {
-                    StatusCode::FORBIDDEN | StatusCode::CONFLICT => Level::Warn,
-                    _ => Level::Debug,
+                    JoinStatus::NotInvited | JoinStatus::NameRefused => Level::Warn,
+                    JoinStatus::Admitted
+                    | JoinStatus::Malformed
+                    | JoinStatus::TooLong
+                    | JoinStatus::TooManyAttempts
+                    | JoinStatus::Busy
+                    | JoinStatus::Failed => Level::Debug,
                 };
-                log!(level, remote:%, status = status.as_u16(), why = error.as_str(); "a machine was not admitted");
+                log!(level, remote:%, status:%, why = error.as_str(); "a machine was not admitted");
                 let version = VERSION;
                 (status, json(&JoinRejection { version, error }))
             }
         }
     }
 
-    /// The same by the clock of this machine, as the gossip listener asks.
+    /// The handler of join requests, for the gossip listener.
     pub(crate) fn joins(self: &Arc<Self>) -> EnrolmentHandler {
         let enrolment = Arc::clone(self);
         Arc::new(move |remote, question| {
@@ -152,7 +155,7 @@ impl EnrolmentServer {
         let client = remote.ip();
         if self.failures.is_over(client, FAILURES_MAX, now) {
             let why = "too many wrong invitations came from this address; try again in a minute";
-            return Err((StatusCode::TOO_MANY_REQUESTS, why.to_owned()));
+            return Err((JoinStatus::TooManyAttempts, why.to_owned()));
         }
         let secret = Secret::parse(&question.secret);
         let found = secret.map(|secret| StoredInvitation::find(&self.data_dir, secret, now));
@@ -161,11 +164,11 @@ impl EnrolmentServer {
             self.failures.count_within(client, 1, FAILURES_MAX, now);
             let why = "the invitation is unknown there, was used, or is over; `doorward cluster invite` on that \
                        machine makes another";
-            (StatusCode::FORBIDDEN, why.to_owned())
+            (JoinStatus::NotInvited, why.to_owned())
         })
     }
 
-    /// Whether the configuration lets such a node take part: else it would be certified, and never heard.
+    /// Whether the configuration admits such a node: otherwise it would have a certificate, and no peer would accept it.
     fn is_welcome(&self, node: &NodeName, terms: &EnrolmentTerms) -> Result<(), EnrolmentRefused> {
         let why = if terms.quarantine.contains(node) {
             "stands in `quarantine`"
@@ -175,12 +178,12 @@ impl EnrolmentServer {
             return Ok(());
         };
         let why = format!("{node} {why} of [cluster] at {}", self.node);
-        Err((StatusCode::CONFLICT, why))
+        Err((JoinStatus::NameRefused, why))
     }
 
     /// Two nodes of one name would take each other's revocations for their own, and machines are often copied together
     /// with their host name. So a name that is connected, or that joined from another address, is given again only
-    /// by an invitation that says so. The same name at the same address is a machine that was set up anew.
+    /// if the invitation says so. The same name at the same address is a machine that was set up anew.
     fn is_free(
         &self,
         newcomer: &JoinCandidate,
@@ -199,7 +202,7 @@ impl EnrolmentServer {
             "there is a node {node} already; choose another name with --node, or, if it is gone for good, invite with \
              `doorward cluster invite --replace {node}`"
         );
-        Err((StatusCode::CONFLICT, why))
+        Err((JoinStatus::NameRefused, why))
     }
 
     /// From here on the machine is a node, after a restart too, and its invitation is used. A node that has its own
@@ -238,7 +241,7 @@ impl EnrolmentTerms {
 
 impl JoinCandidate {
     fn of(question: &JoinRequest) -> Result<Self, EnrolmentRefused> {
-        let unfit = |why: &str| (StatusCode::BAD_REQUEST, why.to_owned());
+        let unfit = |why: &str| (JoinStatus::Malformed, why.to_owned());
         let node = NodeName::parse(&question.node)
             .map_err(|expected| unfit(&format!("`node` does not fit: expected {expected}")))?;
         let listen = question.listen.parse().ok().filter(is_place);
@@ -250,7 +253,7 @@ impl JoinCandidate {
     }
 }
 
-/// Whether a node could listen there.
+/// Whether a node could listen at this address.
 fn is_place(address: &SocketAddr) -> bool {
     let ip = address.ip();
     address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
@@ -259,19 +262,19 @@ fn is_place(address: &SocketAddr) -> bool {
 fn parse_request(question: &[u8]) -> Result<JoinRequest, EnrolmentRefused> {
     if question.len() > QUESTION_BYTES_MAX {
         let why = format!("a question has at most {QUESTION_BYTES_MAX} bytes");
-        return Err((StatusCode::PAYLOAD_TOO_LARGE, why));
+        return Err((JoinStatus::TooLong, why));
     }
     // What serde says may quote the secret.
     let unfit = |_| {
         (
-            StatusCode::BAD_REQUEST,
+            JoinStatus::Malformed,
             "this is no question to join".to_owned(),
         )
     };
     let VersionedMessage { version } = serde_json::from_slice(question).map_err(unfit)?;
     if version != VERSION {
         let why = format!("version {version} is not spoken there, but version {VERSION}");
-        return Err((StatusCode::BAD_REQUEST, why));
+        return Err((JoinStatus::Malformed, why));
     }
     serde_json::from_slice(question).map_err(unfit)
 }
@@ -312,11 +315,11 @@ fn peers_for(
     peers
 }
 
-/// An error of this node. Its log has the details; the client, which is no member yet, does not get them.
+/// An error of this node. Its log has the details; the client, which is not a node yet, does not get them.
 fn ours(why: &dyn Display) -> EnrolmentRefused {
     error!(why:%; "no node can be admitted");
-    let told = "that node can't admit other nodes; its log says why".to_owned();
-    (StatusCode::INTERNAL_SERVER_ERROR, told)
+    let text = "that node can't admit other nodes; its log says why".to_owned();
+    (JoinStatus::Failed, text)
 }
 
 fn json(message: &impl Serialize) -> Vec<u8> {

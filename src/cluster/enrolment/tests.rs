@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use http::StatusCode;
 use parking_lot::Mutex;
 use rcgen::{CertificateParams, IsCa, KeyPair};
 use rustls::RootCertStore;
@@ -26,7 +25,7 @@ use super::joined_nodes::{joined, remember};
 use super::server::EnrolmentServer;
 use crate::clock::{self, UnixTime};
 use crate::cluster::transport::{
-    EnrolmentHandler, QUESTION_BYTES_MAX, ReceivedRequests, Transport, pretend,
+    EnrolmentHandler, JoinStatus, QUESTION_BYTES_MAX, ReceivedRequests, Transport, pretend,
 };
 use crate::cluster::{
     Authority, Certificates, ClusterSettings, Invitation, PeerAddress, Proof, Security, StalePolicy,
@@ -122,25 +121,25 @@ impl Host {
     }
 
     /// What a question gets that is put without any network.
-    fn answers(&self, question: &Value) -> (StatusCode, Value) {
+    fn answers(&self, question: &Value) -> (JoinStatus, Value) {
         self.answers_at(question, clock::now())
     }
 
     /// What a machine that would be this node there is answered: the status, and why.
-    fn asked(&self, name: &str, listen: &str, invitation: &Invitation) -> (u16, String) {
+    fn asked(&self, name: &str, listen: &str, invitation: &Invitation) -> (JoinStatus, String) {
         let mut question = question(name, invitation);
         question["listen"] = listen.into();
         let (status, answer) = self.answers(&question);
         let why = answer["error"].as_str().unwrap_or_default();
-        (status.as_u16(), why.to_owned())
+        (status, why.to_owned())
     }
 
-    fn answers_at(&self, question: &Value, now: UnixTime) -> (StatusCode, Value) {
+    fn answers_at(&self, question: &Value, now: UnixTime) -> (JoinStatus, Value) {
         self.answers_to("192.0.2.1:50000", question, now)
     }
 
     /// The same, from this address.
-    fn answers_to(&self, remote: &str, question: &Value, now: UnixTime) -> (StatusCode, Value) {
+    fn answers_to(&self, remote: &str, question: &Value, now: UnixTime) -> (JoinStatus, Value) {
         let question = question.to_string();
         let (status, answer) =
             self.enrolment
@@ -206,7 +205,7 @@ impl Listener {
     fn pretending(
         chain: Vec<CertificateDer<'static>>,
         key_pem: &str,
-        answer: (StatusCode, Vec<u8>),
+        answer: (JoinStatus, Vec<u8>),
     ) -> Self {
         let shown = (chain, key_pem.to_owned());
         Self::of(|socket, heard| pretend(socket, shown, answer, heard))
@@ -268,9 +267,9 @@ fn question(name: &str, invitation: &Invitation) -> Value {
     })
 }
 
-fn refusal(outcome: Result<EnrolledNode, JoinError>) -> (u16, String) {
+fn refusal(outcome: Result<EnrolledNode, JoinError>) -> (JoinStatus, String) {
     match outcome {
-        Err(JoinError::EnrolmentRefused(status, why)) => (status.as_u16(), why),
+        Err(JoinError::EnrolmentRefused(status, why)) => (status, why),
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("admitted"),
     }
@@ -404,7 +403,7 @@ fn a_man_in_the_middle_hears_nothing() {
             &host.proof.key_pem,
         ),
     ] {
-        let middle = Listener::pretending(chain, key_pem, (StatusCode::OK, Vec::new()));
+        let middle = Listener::pretending(chain, key_pem, (JoinStatus::Admitted, Vec::new()));
         let outcome = middle.is_asked_by("b", &host.invites());
         let error = outcome.err().unwrap();
         assert!(matches!(error, JoinError::WrongCluster), "{what}: {error}");
@@ -419,7 +418,7 @@ fn a_certificate_of_the_cluster_that_is_over_is_a_strangers() {
     let authority = Authority::found(long_ago).unwrap();
     let over = authority.equip(&node("a"), long_ago).unwrap();
     let chain = vec![der(&over.certificate_pem), authority.certificate().clone()];
-    let listener = Listener::pretending(chain, &over.key_pem, (StatusCode::OK, Vec::new()));
+    let listener = Listener::pretending(chain, &over.key_pem, (JoinStatus::Admitted, Vec::new()));
     let now = clock::now();
     let invitation = Invitation::make(host.home.path(), &authority, None, now).unwrap();
     let outcome = listener.is_asked_by("b", &invitation);
@@ -435,7 +434,7 @@ fn an_invitation_admits_one_machine() {
     assert!(listener.is_asked_by("b", &invitation).is_ok());
     assert_eq!(host.invitations(), 0);
     let (status, why) = refusal(listener.is_asked_by("b", &invitation));
-    assert_eq!(status, 403);
+    assert_eq!(status, JoinStatus::NotInvited);
     assert!(why.contains("doorward cluster invite"), "{why}");
     assert_eq!(host.heard.lock().len(), 1);
 }
@@ -467,7 +466,7 @@ fn an_invitation_ends_after_ten_minutes() {
     let invitation = host.invites();
     let question = question("b", &invitation);
     let (status, _) = host.answers_at(&question, invitation.until);
-    assert_eq!(status, 403);
+    assert_eq!(status, JoinStatus::NotInvited);
     assert_eq!(host.invitations(), 0, "what is over is deleted");
     assert_eq!(joined(&host.data_dir()).unwrap(), []);
 }
@@ -476,7 +475,7 @@ fn an_invitation_ends_after_ten_minutes() {
 fn wrong_old_and_used_invitations_get_one_answer() {
     let host = Host::new();
     let used = host.invites();
-    assert_eq!(host.answers(&question("b", &used)).0, 200);
+    assert_eq!(host.answers(&question("b", &used)).0, JoinStatus::Admitted);
     let over = host.invites();
     let mut wrong = question("c", &host.invites());
     wrong["secret"] = "AAAAAAAAAAAAAAAAAAAAAA".into();
@@ -492,7 +491,7 @@ fn wrong_old_and_used_invitations_get_one_answer() {
     for answer in &answers {
         assert_eq!(*answer, answers[0]);
     }
-    assert_eq!(answers[0].0, 403);
+    assert_eq!(answers[0].0, JoinStatus::NotInvited);
 }
 
 #[test]
@@ -503,17 +502,23 @@ fn secrets_are_not_guessed_by_volume() {
     let mut wrong = good.clone();
     wrong["secret"] = "AAAAAAAAAAAAAAAAAAAAAA".into();
     for _ in 0..5 {
-        assert_eq!(host.answers_at(&wrong, now).0, 403);
+        assert_eq!(host.answers_at(&wrong, now).0, JoinStatus::NotInvited);
     }
     // A right one is not looked at either: else it could be told from the others.
     for question in [&wrong, &good] {
-        assert_eq!(host.answers_at(question, now).0, 429);
+        assert_eq!(
+            host.answers_at(question, now).0,
+            JoinStatus::TooManyAttempts
+        );
     }
     // Guessing does not lock other machines out.
-    assert_eq!(host.answers_to("192.0.2.2:1", &wrong, now).0, 403);
+    assert_eq!(
+        host.answers_to("192.0.2.2:1", &wrong, now).0,
+        JoinStatus::NotInvited
+    );
     assert_eq!(
         host.answers_at(&good, now.plus(Duration::from_mins(1))).0,
-        200
+        JoinStatus::Admitted
     );
 }
 
@@ -528,26 +533,33 @@ fn a_clock_that_was_set_back_locks_nobody_out() {
     for _ in 0..6 {
         host.answers_at(&wrong, ahead);
     }
-    assert_eq!(host.answers_at(&good, now).0, 200);
+    assert_eq!(host.answers_at(&good, now).0, JoinStatus::Admitted);
 }
 
 #[test]
 fn a_name_is_given_once() {
     let host = Host::new();
-    assert_eq!(host.asked("b", "10.0.0.2:7946", &host.invites()).0, 200);
+    assert_eq!(
+        host.asked("b", "10.0.0.2:7946", &host.invites()).0,
+        JoinStatus::Admitted
+    );
     let invitation = host.invites();
     let (status, why) = host.asked("b", "10.0.0.3:7946", &invitation);
-    assert_eq!(status, 409, "it is somewhere else");
+    assert_eq!(status, JoinStatus::NameRefused, "it is somewhere else");
     assert!(why.contains("doorward cluster invite --replace b"), "{why}");
     host.connected.lock().push(node("d"));
     for taken in ["a", "d"] {
         let (status, why) = host.asked(taken, "10.0.0.3:7946", &invitation);
-        assert_eq!(status, 409, "{taken}: {why}");
+        assert_eq!(status, JoinStatus::NameRefused, "{taken}: {why}");
     }
     let free = host.asked("c", "10.0.0.3:7946", &invitation);
-    assert_eq!(free.0, 200, "none of that used the invitation");
+    assert_eq!(
+        free.0,
+        JoinStatus::Admitted,
+        "none of that used the invitation"
+    );
     let anew = host.asked("b", "10.0.0.2:7946", &host.invites());
-    assert_eq!(anew.0, 200, "the machine was set up anew");
+    assert_eq!(anew.0, JoinStatus::Admitted, "the machine was set up anew");
 }
 
 #[test]
@@ -555,33 +567,45 @@ fn who_is_not_welcome_gets_no_certificate() {
     let mut host = Host::new();
     let invitation = host.invites();
     let (status, why) = host.asked("bad", "10.0.0.3:7946", &invitation);
-    assert_eq!(status, 409);
+    assert_eq!(status, JoinStatus::NameRefused);
     assert!(why.contains("stands in `quarantine`"), "{why}");
     host.allows(&["e"]);
     let (status, why) = host.asked("b", "10.0.0.3:7946", &invitation);
-    assert_eq!(status, 409);
+    assert_eq!(status, JoinStatus::NameRefused);
     assert!(why.contains("does not stand in `allow`"), "{why}");
     host.allows(&["e", "b"]);
-    assert_eq!(host.asked("b", "10.0.0.3:7946", &invitation).0, 200);
+    assert_eq!(
+        host.asked("b", "10.0.0.3:7946", &invitation).0,
+        JoinStatus::Admitted
+    );
 }
 
 #[test]
 fn a_node_makes_way_for_another_if_the_invitation_says_so() {
     let host = Host::new();
     for (name, listen) in [("b", "10.0.0.2:7946"), ("c", "10.0.0.3:7946")] {
-        assert_eq!(host.asked(name, listen, &host.invites()).0, 200);
+        assert_eq!(
+            host.asked(name, listen, &host.invites()).0,
+            JoinStatus::Admitted
+        );
     }
     host.connected.lock().push(node("b"));
     let instead = host.invites_instead_of("b");
     assert_eq!(
         host.asked("c", "10.0.0.9:7946", &instead).0,
-        409,
+        JoinStatus::NameRefused,
         "b makes way, not c"
     );
-    assert_eq!(host.asked("b", "10.0.0.9:7946", &instead).0, 200);
+    assert_eq!(
+        host.asked("b", "10.0.0.9:7946", &instead).0,
+        JoinStatus::Admitted
+    );
     // A node that invites renews its own certificate in the same way, and does not join itself.
     let own = host.invites_instead_of("a");
-    assert_eq!(host.asked("a", "10.0.0.1:7946", &own).0, 200);
+    assert_eq!(
+        host.asked("a", "10.0.0.1:7946", &own).0,
+        JoinStatus::Admitted
+    );
     let known = [
         (node("b"), at("10.0.0.9:7946")),
         (node("c"), at("10.0.0.3:7946")),
@@ -605,7 +629,7 @@ fn a_request_names_nobody_but_the_node() {
     let mut question = question("b", &host.invites());
     question["request"] = request.into();
     let (status, answer) = host.answers(&question);
-    assert_eq!(status, 200, "{answer}");
+    assert_eq!(status, JoinStatus::Admitted, "{answer}");
     let certificate = der(answer["certificate"].as_str().unwrap());
     let (_, read) = X509Certificate::from_der(&certificate).unwrap();
     assert!(!read.is_ca());
@@ -637,7 +661,7 @@ fn what_does_not_fit_is_refused_and_uses_no_invitation() {
         let mut question = good.clone();
         question[key] = value;
         let (status, answer) = host.answers(&question);
-        assert_eq!(status, 400, "{key}: {answer}");
+        assert_eq!(status, JoinStatus::Malformed, "{key}: {answer}");
         assert_eq!(answer["version"], 1);
         assert!(!answer.to_string().contains("hunter2"), "{answer}");
     }
@@ -653,10 +677,10 @@ fn what_does_not_fit_is_refused_and_uses_no_invitation() {
             host.enrolment
                 .answer_join_request(at("192.0.2.1:1"), garbage, clock::now())
                 .0,
-            400
+            JoinStatus::Malformed
         );
     }
-    assert_eq!(host.answers(&good).0, 200);
+    assert_eq!(host.answers(&good).0, JoinStatus::Admitted);
 }
 
 #[test]
@@ -664,9 +688,9 @@ fn a_question_is_bounded() {
     let host = Host::new();
     let mut question = question("b", &host.invites());
     question["more"] = "x".repeat(QUESTION_BYTES_MAX).into();
-    assert_eq!(host.answers(&question).0, 413);
+    assert_eq!(host.answers(&question).0, JoinStatus::TooLong);
     question["more"] = "what later versions add is passed over".into();
-    assert_eq!(host.answers(&question).0, 200);
+    assert_eq!(host.answers(&question).0, JoinStatus::Admitted);
 }
 
 #[test]
@@ -677,12 +701,12 @@ fn a_node_that_cant_admit_says_nothing_of_its_files() {
     let aside = host.home.path().join("aside");
     fs::rename(&key, &aside).unwrap();
     let (status, answer) = host.answers(&question);
-    assert_eq!(status, 500);
+    assert_eq!(status, JoinStatus::Failed);
     assert!(!answer.to_string().contains("ca.key"), "{answer}");
     fs::rename(&aside, &key).unwrap();
     assert_eq!(
         host.answers(&question).0,
-        200,
+        JoinStatus::Admitted,
         "the invitation is still good"
     );
 }
@@ -722,20 +746,20 @@ fn an_answer_that_does_not_fit_makes_no_node() {
         ("another version", later),
         ("nothing", json!(null)),
     ] {
-        let answer = (StatusCode::OK, answer.to_string().into_bytes());
+        let answer = (JoinStatus::Admitted, answer.to_string().into_bytes());
         let listener = Listener::pretending(host.chain(), &host.proof.key_pem, answer);
         let error = listener.is_asked_by("b", &host.invites()).err().unwrap();
         assert!(matches!(error, JoinError::Unfit(_)), "{what}: {error}");
     }
-    let long = (StatusCode::OK, vec![b' '; 100_000]);
+    let long = (JoinStatus::Admitted, vec![b' '; 100_000]);
     let listener = Listener::pretending(host.chain(), &host.proof.key_pem, long);
     let error = listener.is_asked_by("b", &host.invites()).err().unwrap();
     assert!(error.to_string().contains("too long"), "{error}");
     let told = br#"{"version":1,"error":"\u001b[31mno"}"#;
-    let answer = (StatusCode::CONFLICT, told.to_vec());
+    let answer = (JoinStatus::NameRefused, told.to_vec());
     let listener = Listener::pretending(host.chain(), &host.proof.key_pem, answer);
     let (status, why) = refusal(listener.is_asked_by("b", &host.invites()));
-    assert_eq!((status, &*why), (409, "[31mno"));
+    assert_eq!((status, &*why), (JoinStatus::NameRefused, "[31mno"));
 }
 
 #[test]

@@ -291,97 +291,121 @@ mod tests {
         TestAuthority, TestCertificate, TestNode, ended, of_client, of_server, soon, to_come,
     };
 
-    /// What the two say when the first calls the second, and no link comes of it.
-    async fn refusals(caller: &Security, host: &Security) -> (String, String) {
+    /// The errors at both nodes when the first dials the second.
+    async fn refusals(dialer: &Security, host: &Security) -> (String, String) {
         let mut host = TestNode::open(host).await;
-        let caller = Transport::new(caller).unwrap();
-        let refused = soon(caller.dial(host.address)).await.unwrap_err();
+        let dialer = Transport::new(dialer).unwrap();
+        let refused = soon(dialer.dial(host.address)).await.unwrap_err();
         (refused.to_string(), host.refusal().await)
     }
 
-    /// Members reject this certificate, as a client's and as a server's.
-    async fn nobody_believes(
+    /// Nodes refuse this certificate, as a client's and as a server's.
+    async fn all_refuse(
         authority: &TestAuthority,
-        papers: &TestCertificate,
-        said: &str,
-        heard: &str,
+        certificate: &TestCertificate,
+        expected_here: &str,
+        expected_there: &str,
     ) {
         let member = authority.member("a");
-        let odd = authority.believed_by(papers, &[]);
+        let odd = authority.with_certificate(certificate, &[]);
         let (there, here) = refusals(&odd, &member).await;
-        assert!(there.contains(heard), "{there}");
-        assert_eq!(here, said);
+        assert!(there.contains(expected_there), "{there}");
+        assert_eq!(here, expected_here);
         let (here, there) = refusals(&member, &odd).await;
-        assert!(there.contains(heard), "{there}");
-        assert_eq!(here, said);
+        assert!(there.contains(expected_there), "{there}");
+        assert_eq!(here, expected_here);
     }
 
     #[tokio::test]
-    async fn papers_of_another_authority_are_refused() {
-        let said = "its certificate (b, c) was not issued by an authority of ca_file";
-        let heard = "it does not know the authority of our certificate";
+    async fn certificates_of_another_authority_are_refused() {
+        let expected_here = "its certificate (b, c) was not issued by an authority of ca_file";
+        let expected_there = "it does not know the authority of our certificate";
         let authority = TestAuthority::new();
-        for papers in [
+        for certificate in [
             TestAuthority::new().issue(&["b", "c"]),
             TestAuthority::named("another").issue(&["b", "c"]),
-            TestCertificate::of_nobody(&["b", "c"]),
+            TestCertificate::self_signed(&["b", "c"]),
         ] {
-            nobody_believes(&authority, &papers, said, heard).await;
+            all_refuse(&authority, &certificate, expected_here, expected_there).await;
         }
     }
 
     #[tokio::test]
-    async fn papers_have_their_time() {
+    async fn certificates_have_their_time() {
         let authority = TestAuthority::new();
-        let heard = "our certificate has ended or not begun, by its clock";
-        let papers = authority.issue_with(&["b"], ended);
-        nobody_believes(&authority, &papers, "its certificate (b) has ended", heard).await;
-        let papers = authority.issue_with(&["b"], to_come);
-        let said = "its certificate (b) has not begun: compare the clocks";
-        nobody_believes(&authority, &papers, said, heard).await;
+        let expected_there = "our certificate has ended or not begun, by its clock";
+        let certificate = authority.issue_with(&["b"], ended);
+        all_refuse(
+            &authority,
+            &certificate,
+            "its certificate (b) has ended",
+            expected_there,
+        )
+        .await;
+        let certificate = authority.issue_with(&["b"], to_come);
+        let expected_here = "its certificate (b) has not begun: compare the clocks";
+        all_refuse(&authority, &certificate, expected_here, expected_there).await;
     }
 
     #[tokio::test]
-    async fn papers_without_a_name_of_a_node_are_refused() {
+    async fn certificates_without_a_name_of_a_node_are_refused() {
         let authority = TestAuthority::new();
-        let heard = "our certificate bears no name that it lets in";
-        let said = "its certificate (without the name of a node) is refused: one of a node bears the node's name \
+        let expected_there = "our certificate bears no name that it lets in";
+        let expected_here = "its certificate (without the name of a node) is refused: one of a node bears the node's name \
                     (DNS, subject alternative name)";
         for names in [&[][..], &["10.0.0.1"], &["*.internal"], &["under_score"]] {
-            nobody_believes(&authority, &authority.issue(names), said, heard).await;
+            all_refuse(
+                &authority,
+                &authority.issue(names),
+                expected_here,
+                expected_there,
+            )
+            .await;
         }
     }
 
     #[tokio::test]
-    async fn papers_for_one_direction_are_good_for_that_one_only() {
+    async fn certificates_for_one_direction_are_good_for_that_one_only() {
         let authority = TestAuthority::new();
         let member = authority.member("a");
-        let heard = "our certificate may not be used in this direction";
-        let said = "its certificate (b) may not be used in this direction (extended key usage): nodes are server and client";
-        let server = authority.believed_by(&authority.issue_with(&["b"], of_server), &[]);
+        let expected_there = "our certificate may not be used in this direction";
+        let expected_here = "its certificate (b) may not be used in this direction (extended key usage): nodes are server and client";
+        let server = authority.with_certificate(&authority.issue_with(&["b"], of_server), &[]);
         let (there, here) = refusals(&server, &member).await;
-        assert!(there.contains(heard) && here == said, "{there} {here}");
-        let client = authority.believed_by(&authority.issue_with(&["b"], of_client), &[]);
+        assert!(
+            there.contains(expected_there) && here == expected_here,
+            "{there} {here}"
+        );
+        let client = authority.with_certificate(&authority.issue_with(&["b"], of_client), &[]);
         let (here, there) = refusals(&member, &client).await;
-        assert!(there.contains(heard) && here == said, "{there} {here}");
+        assert!(
+            there.contains(expected_there) && here == expected_here,
+            "{there} {here}"
+        );
         crate::cluster::transport::fixtures::linked(&client, &server).await;
     }
 
     #[tokio::test]
     async fn who_is_not_allowed_is_refused_by_both_sides() {
         let authority = TestAuthority::new();
-        let strict = authority.believed_by(&authority.issue(&["a"]), &["c", "d"]);
+        let strict = authority.with_certificate(&authority.issue(&["a"]), &["c", "d"]);
         let other = authority.member("b");
-        let heard = "our certificate bears no name that it lets in";
-        let said = "its certificate (b) bears no name of `allow`";
+        let expected_there = "our certificate bears no name that it lets in";
+        let expected_here = "its certificate (b) bears no name of `allow`";
         let (there, here) = refusals(&other, &strict).await;
-        assert!(there.contains(heard) && here == said, "{there} {here}");
+        assert!(
+            there.contains(expected_there) && here == expected_here,
+            "{there} {here}"
+        );
         let (here, there) = refusals(&strict, &other).await;
-        assert!(there.contains(heard) && here == said, "{there} {here}");
+        assert!(
+            there.contains(expected_there) && here == expected_here,
+            "{there} {here}"
+        );
     }
 
     #[test]
-    fn few_names_of_a_stranger_are_told() {
+    fn few_names_of_a_stranger_are_logged() {
         let many = TestAuthority::new().issue(&["a", "b", "c", "d", "e"]);
         assert_eq!(whose(&many.chain[0]), "a, b, c, d, …");
         let junk = CertificateDer::from(vec![1, 2, 3]);

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
@@ -16,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::accept::{EnrolmentHandler, IncomingLink};
+use super::join_status::JoinStatus;
 use super::link::Link;
 use super::security::Transport;
 use crate::cluster::settings::{Certificates, Security};
@@ -72,27 +72,31 @@ impl TestAuthority {
         Arc::new(store)
     }
 
-    /// A node with these papers believes this authority.
-    pub(super) fn believed_by(&self, papers: &TestCertificate, allow: &[&str]) -> Security {
+    /// A node with this certificate, which trusts this authority.
+    pub(super) fn with_certificate(
+        &self,
+        certificate: &TestCertificate,
+        allow: &[&str],
+    ) -> Security {
         let allow = allow.iter().map(|name| NodeName::parse(name).unwrap());
         Security::Certificates(Certificates {
             ca_file: std::path::PathBuf::new(),
             authorities: self.store(),
-            chain: papers.chain.clone(),
-            key: papers.key.clone_key(),
+            chain: certificate.chain.clone(),
+            key: certificate.key.clone_key(),
             allow: allow.collect(),
         })
     }
 
-    /// A node of this name, as it should be.
+    /// A node of this name, with a certificate of this authority.
     pub(super) fn member(&self, name: &str) -> Security {
-        self.believed_by(&self.issue(&[name]), &[])
+        self.with_certificate(&self.issue(&[name]), &[])
     }
 }
 
 impl TestCertificate {
-    /// Signed only by itself.
-    pub(super) fn of_nobody(names: &[&str]) -> Self {
+    /// Signed by its own key alone.
+    pub(super) fn self_signed(names: &[&str]) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = params(names).self_signed(&key).unwrap();
         Self::of(&certificate, &key)
@@ -111,13 +115,13 @@ fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names).unwrap()
 }
 
-/// Over since the year 2001.
+/// Ended in the year 2001.
 pub(super) fn ended(params: &mut CertificateParams) {
     params.not_before = date_time_ymd(2000, 1, 1);
     params.not_after = date_time_ymd(2001, 1, 1);
 }
 
-/// Not before the year 3000.
+/// Begins in the year 3000.
 pub(super) fn to_come(params: &mut CertificateParams) {
     params.not_before = date_time_ymd(3000, 1, 1);
 }
@@ -141,11 +145,7 @@ pub(super) struct TestNode {
 
 impl TestNode {
     pub(super) async fn open(security: &Security) -> Self {
-        Self::open_with(
-            security,
-            Arc::new(|_, _| (StatusCode::NOT_FOUND, Vec::new())),
-        )
-        .await
+        Self::open_with(security, Arc::new(|_, _| (JoinStatus::Failed, Vec::new()))).await
     }
 
     pub(super) async fn open_with(security: &Security, joins: EnrolmentHandler) -> Self {
@@ -194,8 +194,8 @@ pub(super) async fn linked(caller: &Security, host: &Security) -> (Link, Link) {
     (there, host.link().await)
 }
 
-/// Two ends in plain text.
-pub(super) async fn linked_in_the_clear() -> (Link, Link) {
+/// Two ends without TLS.
+pub(super) async fn linked_without_tls() -> (Link, Link) {
     linked(&Security::Loopback, &Security::Loopback).await
 }
 
@@ -205,8 +205,8 @@ pub(super) async fn linked_with_tls() -> (Link, Link) {
     linked(&authority.member("a"), &authority.member("b")).await
 }
 
-/// A test fails rather than hang.
+/// A test fails instead of hanging.
 pub(super) async fn soon<T>(awaited: impl Future<Output = T>) -> T {
     let awaited = timeout(Duration::from_mins(1), awaited).await;
-    awaited.expect("it takes a minute already")
+    awaited.expect("it takes more than a minute")
 }

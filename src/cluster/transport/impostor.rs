@@ -3,8 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Response, StatusCode};
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -16,7 +14,12 @@ use rustls::version::TLS13;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// What was said on each connection once it was decrypted, or why nothing was.
+use super::accept::QUESTION_BYTES_MAX;
+use super::frames::halves;
+use super::greeting::JOIN;
+use super::join_status::JoinStatus;
+
+/// The request of each connection, or why there was none.
 pub(crate) type ReceivedRequests = Arc<Mutex<Vec<io::Result<Vec<u8>>>>>;
 
 /// A certificate with a key that may belong to another.
@@ -29,12 +32,12 @@ impl ResolvesServerCert for FixedCertificate {
     }
 }
 
-/// Answers every request with that, one after the other.
+/// Answers every join request with the same answer, one after the other.
 pub(crate) async fn pretend(
     socket: TcpListener,
     shown: (Vec<CertificateDer<'static>>, String),
-    answer: (StatusCode, Vec<u8>),
-    heard: ReceivedRequests,
+    answer: (JoinStatus, Vec<u8>),
+    received: ReceivedRequests,
 ) {
     let (chain, key_pem) = shown;
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap();
@@ -45,40 +48,25 @@ pub(crate) async fn pretend(
         .unwrap()
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(shown));
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![JOIN.into()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     while let Ok((stream, _)) = socket.accept().await {
-        let said = hear(&acceptor, stream, &answer).await;
-        heard.lock().push(said);
+        let request = receive(&acceptor, stream, &answer).await;
+        received.lock().push(request);
     }
 }
 
-/// One connection. In TLS 1.3 a client that does not believe us says so after our handshake is over.
-async fn hear(
+/// One connection. In TLS 1.3 a client that refuses our certificate says so after our handshake.
+async fn receive(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
-    (status, answer): &(StatusCode, Vec<u8>),
+    (status, answer): &(JoinStatus, Vec<u8>),
 ) -> io::Result<Vec<u8>> {
     let stream = acceptor.accept(stream).await?;
-    let connection = h2::server::handshake(stream).await;
-    let mut connection = connection.map_err(io::Error::other)?;
-    let asked = connection.accept().await;
-    let (request, mut respond) = asked
-        .ok_or(io::ErrorKind::UnexpectedEof)?
-        .map_err(io::Error::other)?;
-    let mut body = request.into_body();
-    let hear_and_answer = async {
-        let mut said = Vec::new();
-        while let Some(Ok(part)) = body.data().await {
-            said.extend_from_slice(&part);
-        }
-        let head = Response::builder().status(status).body(()).unwrap();
-        let mut sending = respond.send_response(head, false).unwrap();
-        let answer = Bytes::from(answer.clone());
-        sending.send_data(answer, true).unwrap();
-        said
-    };
-    // The connection moves only while it is polled for more.
-    let (said, _) = tokio::join!(hear_and_answer, connection.accept());
-    Ok(said)
+    let (mut sender, mut receiver) = halves(stream, QUESTION_BYTES_MAX);
+    let question = receiver.next().await?;
+    let question = question.ok_or(io::ErrorKind::UnexpectedEof)?;
+    sender.send(status.answer(answer)).await?;
+    sender.finish();
+    Ok(question.into())
 }

@@ -8,14 +8,14 @@ use crate::revocation::NodeName;
 /// A connection with another node. Dropping both halves closes it.
 #[derive(Debug)]
 pub(crate) struct Link {
-    /// What its certificate calls it, which was verified: at least one name; none in plain text only.
+    /// The names in its certificate, which was verified: at least one; none without TLS only.
     pub(crate) names: Vec<NodeName>,
-    /// Where it is, or comes from.
+    /// The address of the other node.
     pub(crate) remote: SocketAddr,
-    /// Whether we called it.
+    /// Whether this node opened it.
     pub(crate) is_dialed: bool,
-    /// What it is told.
+    /// Sends frames.
     pub(crate) sender: Sender,
-    /// What it tells.
+    /// Receives frames.
     pub(crate) receiver: Receiver,
 }

@@ -1,4 +1,4 @@
-//! The connections between nodes: frames over HTTP/2, over mutual TLS.
+//! The connections between nodes: frames over mutual TLS.
 //!
 //! Nothing here knows what the frames say, and nothing outside knows how they travel.
 //!
@@ -7,17 +7,18 @@
 mod accept;
 mod certificate_verifier;
 mod dial;
+mod errors;
 #[cfg(test)]
 mod fixtures;
 mod frames;
+mod greeting;
 mod handshake_limiter;
-mod http2;
 #[cfg(test)]
 mod impostor;
+mod join_status;
 mod link;
 mod names;
 mod security;
-mod stream;
 mod tls;
 mod unfit_certificates;
 
@@ -26,6 +27,7 @@ pub(super) use dial::ask_to_join;
 pub(super) use frames::{FRAME_BYTES_MAX, Sender};
 #[cfg(test)]
 pub(super) use impostor::{ReceivedRequests, pretend};
+pub use join_status::JoinStatus;
 pub(super) use link::Link;
 pub(super) use names::resolve;
 pub(super) use security::Transport;

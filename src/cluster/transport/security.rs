@@ -15,9 +15,9 @@ use crate::revocation::NodeName;
 /// How connections are made.
 pub(crate) struct Transport(ArcSwap<ChannelSecurity>);
 
-/// What carries HTTP/2.
+/// How one connection is secured.
 pub(super) enum ChannelSecurity {
-    /// Plain text, with this machine only.
+    /// Not at all, with this machine only.
     Plain,
     Encrypted(Tls),
 }
@@ -110,8 +110,9 @@ mod tests {
     #[tokio::test]
     async fn nodes_know_each_other_by_their_certificates() {
         let authority = TestAuthority::new();
-        let a = authority.believed_by(&authority.issue(&["a", "A.Internal", "*.internal"]), &[]);
-        let b = authority.believed_by(&authority.issue(&["b", "10.0.0.1"]), &[]);
+        let a =
+            authority.with_certificate(&authority.issue(&["a", "A.Internal", "*.internal"]), &[]);
+        let b = authority.with_certificate(&authority.issue(&["b", "10.0.0.1"]), &[]);
         let (to_b, to_a) = linked(&a, &b).await;
         let names = |link: &Link| {
             let names = link.names.iter().map(NodeName::as_str);
@@ -126,8 +127,8 @@ mod tests {
     #[tokio::test]
     async fn only_names_that_are_allowed_are_names_of_a_peer() {
         let authority = TestAuthority::new();
-        let a = authority.believed_by(&authority.issue(&["a", "c"]), &["b"]);
-        let b = authority.believed_by(&authority.issue(&["b", "c"]), &["a"]);
+        let a = authority.with_certificate(&authority.issue(&["a", "c"]), &["b"]);
+        let b = authority.with_certificate(&authority.issue(&["b", "c"]), &["a"]);
         let (to_b, to_a) = linked(&a, &b).await;
         assert_eq!(to_b.names, [NodeName::parse("b").unwrap()]);
         assert_eq!(to_a.names, [NodeName::parse("a").unwrap()]);

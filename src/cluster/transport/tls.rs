@@ -1,4 +1,5 @@
-//! The handshake between nodes: TLS 1.3 (RFC 8446), in which each side shows its certificate.
+//! The handshake between nodes: TLS 1.3 (RFC 8446), in which each side shows its certificate, and which names the protocol
+//! inside (ALPN, RFC 7301).
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -21,28 +22,31 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::certificate_verifier::{CertificateRules, CertificateVerifier};
+use super::errors::{NO_PROTOCOL, explained};
+use super::greeting::{GOSSIP, JOIN};
 use super::unfit_certificates::UnfitCertificates;
 use crate::clock;
 use crate::cluster::settings::Certificates;
 use crate::revocation::NodeName;
 
-/// The one protocol inside (RFC 9113 section 3.2).
-const ALPN: &[u8] = b"h2";
-
 /// How long a rejected client may take to read the reason.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How much of what it sends meanwhile is discarded.
-const THROWN_AWAY_MAX: u64 = 64 << 10;
-
-/// What the operator is told of the other side.
-const NO_TLS13: &str = "it does not speak TLS 1.3";
-const NO_HTTP2: &str = "it does not speak HTTP/2 (ALPN h2)";
+const DISCARDED_BYTES_MAX: u64 = 64 << 10;
 
 /// TLS between nodes.
 pub(super) struct Tls {
     rules: Arc<CertificateRules>,
     own: Arc<SingleCertAndKey>,
+}
+
+/// What the client of a connection is, and asks for.
+pub(super) enum Client {
+    /// A node that asks for a link: its names; none without a certificate.
+    Peer(Vec<NodeName>),
+    /// A machine that asks to join. Whether it has a certificate does not matter.
+    Joining,
 }
 
 impl Tls {
@@ -82,24 +86,31 @@ impl Tls {
     ) -> io::Result<(client::TlsStream<TcpStream>, Vec<NodeName>)> {
         let examiner = CertificateVerifier::new(&self.rules);
         let (verifier, own) = (Arc::new(examiner.clone()), Arc::clone(&self.own));
-        let connected = connect(self.rules.provider(), verifier, own, stream, address).await;
+        let provider = self.rules.provider();
+        let connected = connect(provider, verifier, own, GOSSIP, stream, address).await;
         let stream = connected.map_err(|error| refused(&examiner, &error))?;
-        let names = names(&self.rules, stream.get_ref().1)?;
+        let names = self.names(stream.get_ref().1);
         Ok((stream, names))
     }
 
-    /// Encrypts an incoming connection, and returns the names of the client; none without a certificate.
+    /// Encrypts an incoming connection.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
-    ) -> io::Result<(server::TlsStream<TcpStream>, Vec<NodeName>)> {
+    ) -> io::Result<(server::TlsStream<TcpStream>, Client)> {
         let examiner = CertificateVerifier::new(&self.rules);
         let config = self.server(&examiner).map_err(io::Error::other)?;
         let accepted = TlsAcceptor::from(Arc::new(config)).accept(stream);
         match accepted.into_fallible().await {
             Ok(stream) => {
-                let names = names(&self.rules, stream.get_ref().1)?;
-                Ok((stream, names))
+                let connection = stream.get_ref().1;
+                let client = if agreed_on(connection, JOIN).is_ok() {
+                    Client::Joining
+                } else {
+                    agreed_on(connection, GOSSIP)?;
+                    Client::Peer(self.names(connection))
+                };
+                Ok((stream, client))
             }
             Err((error, stream)) => {
                 dismiss(stream).await;
@@ -108,12 +119,18 @@ impl Tls {
         }
     }
 
+    /// The names of the other side; none without a certificate.
+    fn names(&self, connection: &CommonState) -> Vec<NodeName> {
+        let leaf = connection.peer_certificates().and_then(<[_]>::first);
+        leaf.map(|leaf| self.rules.names(leaf)).unwrap_or_default()
+    }
+
     fn server(&self, examiner: &CertificateVerifier) -> Result<ServerConfig, Error> {
         let mut config = ServerConfig::builder_with_provider(self.rules.provider())
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(Arc::new(examiner.clone()))
             .with_cert_resolver(Arc::clone(&self.own) as _);
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![GOSSIP.into(), JOIN.into()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(config)
@@ -134,18 +151,16 @@ impl ResolvesClientCert for NoCertificate {
     }
 }
 
-/// Encrypts a connection to a node that this verifier believes, without showing a certificate.
+/// Encrypts a connection to a node that this verifier accepts, for a join request, without showing a certificate.
 pub(super) async fn connect_as_stranger(
     stream: TcpStream,
     address: SocketAddr,
     verifier: Arc<dyn ServerCertVerifier>,
 ) -> io::Result<client::TlsStream<TcpStream>> {
     let provider = Arc::new(ring::default_provider());
-    let no_certificate = Arc::new(NoCertificate);
-    let connected = connect(provider, verifier, no_certificate, stream, address).await;
-    let stream = connected.map_err(|error| explained(&error))?;
-    speaks_http2(stream.get_ref().1)?;
-    Ok(stream)
+    let own = Arc::new(NoCertificate);
+    let connected = connect(provider, verifier, own, JOIN, stream, address).await;
+    connected.map_err(|error| explained(&error))
 }
 
 /// Nothing is resumed, here and above: every connection is examined under the rules of its time.
@@ -153,6 +168,7 @@ async fn connect(
     provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
     own: Arc<dyn ResolvesClientCert>,
+    protocol: &str,
     stream: TcpStream,
     address: SocketAddr,
 ) -> io::Result<client::TlsStream<TcpStream>> {
@@ -162,25 +178,21 @@ async fn connect(
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(own);
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![protocol.into()];
     config.resumption = Resumption::disabled();
     let host = ServerName::from(address.ip()); // which is not sent, and not verified
     let connector = TlsConnector::from(Arc::new(config));
-    connector.connect(host, stream).await
+    let stream = connector.connect(host, stream).await?;
+    agreed_on(stream.get_ref().1, protocol)?;
+    Ok(stream)
 }
 
-/// The names of the other side, which must have agreed to HTTP/2.
-fn names(rules: &CertificateRules, connection: &CommonState) -> io::Result<Vec<NodeName>> {
-    speaks_http2(connection)?;
-    let leaf = connection.peer_certificates().and_then(<[_]>::first);
-    Ok(leaf.map(|leaf| rules.names(leaf)).unwrap_or_default())
-}
-
-fn speaks_http2(connection: &CommonState) -> io::Result<()> {
-    if connection.alpn_protocol() == Some(ALPN) {
+/// The other side may have named no protocol at all.
+fn agreed_on(connection: &CommonState, protocol: &str) -> io::Result<()> {
+    if connection.alpn_protocol() == Some(protocol.as_bytes()) {
         Ok(())
     } else {
-        Err(io::Error::new(ErrorKind::InvalidData, NO_HTTP2))
+        Err(io::Error::new(ErrorKind::InvalidData, NO_PROTOCOL))
     }
 }
 
@@ -188,7 +200,7 @@ fn speaks_http2(connection: &CommonState) -> io::Result<()> {
 async fn dismiss(mut stream: TcpStream) {
     let _ = timeout(REFUSAL_PATIENCE, async {
         stream.shutdown().await?;
-        let mut rest = stream.take(THROWN_AWAY_MAX);
+        let mut rest = stream.take(DISCARDED_BYTES_MAX);
         tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
     })
     .await;
@@ -202,44 +214,6 @@ fn refused(examiner: &CertificateVerifier, error: &io::Error) -> io::Error {
     }
 }
 
-/// What rustls says in the names of its types, and what it means here. By text, for h2 passes on nothing else.
-const MEANINGS: [(&str, &str); 12] = [
-    (
-        "received fatal alert: UnknownCA",
-        "it does not know the authority of our certificate",
-    ),
-    (
-        "received fatal alert: CertificateExpired",
-        "our certificate has ended or not begun, by its clock",
-    ),
-    (
-        "received fatal alert: AccessDenied",
-        "our certificate bears no name that it lets in",
-    ),
-    (
-        "received fatal alert: UnsupportedCertificate",
-        "our certificate may not be used in this direction (extended key usage)",
-    ),
-    ("received fatal alert: ProtocolVersion", NO_TLS13),
-    ("received fatal alert: NoApplicationProtocol", NO_HTTP2),
-    ("received fatal alert", "it refuses us"),
-    ("Tls12NotOffered", NO_TLS13),
-    ("SupportedVersionsExtensionRequired", NO_TLS13),
-    ("any known protocol", NO_HTTP2),
-    ("InvalidContentType", "it does not speak TLS"),
-    ("tls handshake eof", "it left in the midst of the handshake"),
-];
-
-/// An error with what it means, where that is known.
-pub(super) fn explained(error: &io::Error) -> io::Error {
-    let text = error.to_string();
-    let known = MEANINGS.iter().find(|(name, _)| text.contains(name));
-    match known {
-        Some((_, meaning)) => io::Error::new(error.kind(), format!("{meaning} ({text})")),
-        None => io::Error::new(error.kind(), text),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rustls::version::TLS12;
@@ -250,24 +224,27 @@ mod tests {
     use crate::cluster::transport::Transport;
     use crate::cluster::transport::fixtures::{TestAuthority, TestNode, soon};
 
-    /// A client of a member's, or nearly.
+    /// What a node of another version offers, or no node at all.
+    const OTHER_PROTOCOLS: [&[&[u8]]; 4] = [&[b"doorward-gossip/2"], &[b"h2"], &[b"http/1.1"], &[]];
+
+    /// A client with a certificate of the authority.
     fn client(
         authority: &TestAuthority,
         version: &'static rustls::SupportedProtocolVersion,
         protocols: &[&[u8]],
     ) -> TlsConnector {
-        let papers = authority.issue(&["b"]);
+        let certificate = authority.issue(&["b"]);
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[version])
             .unwrap()
             .with_root_certificates(authority.store());
-        let config = config.with_client_auth_cert(papers.chain, papers.key);
+        let config = config.with_client_auth_cert(certificate.chain, certificate.key);
         let mut config = config.unwrap();
         config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
         TlsConnector::from(Arc::new(config))
     }
 
-    /// Why a member does not let this client in.
+    /// Why a node refuses this client.
     async fn refusal(
         version: &'static rustls::SupportedProtocolVersion,
         protocols: &[&[u8]],
@@ -282,27 +259,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clients_speak_tls_1_3_and_http_2() {
-        let old = refusal(&TLS12, &[ALPN]).await;
+    async fn clients_speak_tls_1_3_and_this_version() {
+        let old = refusal(&TLS12, &[GOSSIP.as_bytes()]).await;
         assert!(old.contains("it does not speak TLS 1.3"), "{old}");
-        let other = refusal(&TLS13, &[b"http/1.1"]).await;
-        assert!(other.contains("it does not speak HTTP/2"), "{other}");
-        let none = refusal(&TLS13, &[]).await;
-        assert!(none.contains("it does not speak HTTP/2"), "{none}");
+        for protocols in OTHER_PROTOCOLS {
+            let other = refusal(&TLS13, protocols).await;
+            assert!(other.contains(NO_PROTOCOL), "{other}");
+        }
     }
 
-    /// Why a member does not believe this server.
-    async fn disbelief(
+    /// Why a node does not accept this server.
+    async fn refused_server(
         version: &'static rustls::SupportedProtocolVersion,
         protocols: &[&[u8]],
     ) -> String {
         let authority = TestAuthority::new();
-        let papers = authority.issue(&["b"]);
+        let certificate = authority.issue(&["b"]);
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[version])
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(papers.chain, papers.key);
+            .with_single_cert(certificate.chain, certificate.key);
         let mut config = config.unwrap();
         config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -317,13 +294,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn servers_speak_tls_1_3_and_http_2() {
-        let old = disbelief(&TLS12, &[ALPN]).await;
+    async fn servers_speak_tls_1_3_and_this_version() {
+        let old = refused_server(&TLS12, &[GOSSIP.as_bytes()]).await;
         assert!(old.contains("it does not speak TLS 1.3"), "{old}");
-        let other = disbelief(&TLS13, &[b"http/1.1"]).await;
-        assert!(other.contains("it does not speak HTTP/2"), "{other}");
-        let none = disbelief(&TLS13, &[]).await;
-        assert!(none.contains("it does not speak HTTP/2"), "{none}");
+        for protocols in OTHER_PROTOCOLS {
+            let other = refused_server(&TLS13, protocols).await;
+            assert!(other.contains(NO_PROTOCOL), "{other}");
+        }
     }
 
     #[tokio::test]
@@ -367,13 +344,13 @@ mod tests {
     }
 
     #[test]
-    fn papers_that_do_not_fit_change_nothing() {
+    fn certificates_that_do_not_fit_change_nothing() {
         let authority = TestAuthority::new();
         let transport = Transport::new(&authority.member("a")).unwrap();
         let before = transport.security();
-        let mut papers = authority.issue(&["a"]);
-        papers.key = authority.issue(&["a"]).key;
-        let error = transport.replace(&authority.believed_by(&papers, &[]));
+        let mut certificate = authority.issue(&["a"]);
+        certificate.key = authority.issue(&["a"]).key;
+        let error = transport.replace(&authority.with_certificate(&certificate, &[]));
         assert!(
             error
                 .unwrap_err()
