@@ -18,7 +18,7 @@ use super::unfit_certificates::UnfitCertificates;
 use crate::revocation::NodeName;
 
 /// How many names of a rejected certificate are logged.
-const NAMES_TOLD: usize = 4;
+const NAMES_LOGGED_MAX: usize = 4;
 
 /// Which certificates are accepted.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl CertificateRules {
             Arc::clone(&authorities),
             Arc::clone(&provider),
         );
-        let clients = clients.allow_unauthenticated().build(); // a machine that asks to join has none yet
+        let clients = clients.allow_unauthenticated().build(); // a machine that asks to join has no certificate yet
         Ok(Self {
             provider,
             authorities,
@@ -97,26 +97,40 @@ impl CertificateVerifier {
     /// Notes why a certificate is refused.
     fn note(&self, leaf: &CertificateDer<'_>, error: Error) -> Error {
         let why = why(&error, leaf);
-        let refusal = format!("its certificate ({}) {why}", whose(leaf));
+        let refusal = format!("its certificate ({}) {why}", names_for_log(leaf));
         let _ = self.refusal.set(refusal);
         error
     }
+}
 
-    fn verify_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.rules.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, leaf, signed, algorithms)
-            .map_err(|error| self.note(leaf, error))
-    }
+/// What rustls demands alike of the verifiers of servers and of clients: signatures of TLS 1.3 alone.
+macro_rules! verify_signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(PeerIncompatible::Tls12NotOffered.into())
+        }
 
-    fn schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.rules.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
-    }
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            leaf: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            let algorithms = &self.rules.provider.signature_verification_algorithms;
+            verify_tls13_signature(message, leaf, signed, algorithms)
+                .map_err(|error| self.note(leaf, error))
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            let algorithms = &self.rules.provider.signature_verification_algorithms;
+            algorithms.supported_schemes()
+        }
+    };
 }
 
 impl ServerCertVerifier for CertificateVerifier {
@@ -148,27 +162,7 @@ impl ServerCertVerifier for CertificateVerifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(only_tls13())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verify_signature(message, leaf, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes()
-    }
+    verify_signatures!();
 }
 
 impl ClientCertVerifier for CertificateVerifier {
@@ -194,30 +188,10 @@ impl ClientCertVerifier for CertificateVerifier {
             .map_err(|error| self.note(leaf, error))
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(only_tls13())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verify_signature(message, leaf, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes()
-    }
+    verify_signatures!();
 }
 
-/// What the nodes of a certificate may be called: its DNS names (RFC 5280 section 4.2.1.6), without regard to case.
+/// The node names in a certificate: its DNS names (RFC 5280 section 4.2.1.6), without regard to case.
 fn names_of(leaf: &CertificateDer<'_>) -> Vec<NodeName> {
     let Ok(leaf) = webpki::EndEntityCert::try_from(leaf) else {
         return Vec::new();
@@ -228,7 +202,7 @@ fn names_of(leaf: &CertificateDer<'_>) -> Vec<NodeName> {
         .collect()
 }
 
-/// Another authority may have the same name; then only the signature tells.
+/// Another authority may have the same name; then only the signature shows that it is another one.
 fn issued_elsewhere(error: Error) -> Error {
     if error == Error::InvalidCertificate(CertificateError::BadSignature) {
         return CertificateError::UnknownIssuer.into();
@@ -236,24 +210,20 @@ fn issued_elsewhere(error: Error) -> Error {
     error
 }
 
-fn only_tls13() -> Error {
-    PeerIncompatible::Tls12NotOffered.into()
-}
-
-/// The names that a certificate claims, believed or not.
-fn whose(leaf: &CertificateDer<'_>) -> String {
+/// The names in a certificate, whether it is accepted or not, for the log.
+fn names_for_log(leaf: &CertificateDer<'_>) -> String {
     let names = names_of(leaf);
     let Some((first, others)) = names.split_first() else {
         return "without the name of a node".to_owned();
     };
-    let mut told = first.to_string();
-    for name in others.iter().take(NAMES_TOLD - 1) {
-        let _ = write!(told, ", {name}");
+    let mut text = first.to_string();
+    for name in others.iter().take(NAMES_LOGGED_MAX - 1) {
+        let _ = write!(text, ", {name}");
     }
-    if names.len() > NAMES_TOLD {
-        told.push_str(", …");
+    if names.len() > NAMES_LOGGED_MAX {
+        text.push_str(", …");
     }
-    told
+    text
 }
 
 /// Why a certificate is refused, in words that follow its names.
@@ -264,7 +234,7 @@ fn why(error: &Error, leaf: &CertificateDer<'_>) -> String {
     };
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "the others speak for themselves"
+        reason = "the texts of the others are plain"
     )]
     let words = match flaw {
         Flaw::Expired | Flaw::ExpiredContext { .. } => "has ended",
@@ -407,8 +377,8 @@ mod tests {
     #[test]
     fn few_names_of_a_stranger_are_logged() {
         let many = TestAuthority::new().issue(&["a", "b", "c", "d", "e"]);
-        assert_eq!(whose(&many.chain[0]), "a, b, c, d, …");
+        assert_eq!(names_for_log(&many.chain[0]), "a, b, c, d, …");
         let junk = CertificateDer::from(vec![1, 2, 3]);
-        assert_eq!(whose(&junk), "without the name of a node");
+        assert_eq!(names_for_log(&junk), "without the name of a node");
     }
 }
