@@ -150,7 +150,11 @@ impl LinkAcceptor {
         names: Vec<NodeName>,
     ) -> io::Result<()> {
         let (mut sender, mut receiver) = halves(stream, GREETING_BYTES_MAX);
-        receive_greeting(&mut receiver).await?;
+        if let Err(error) = receive_greeting(&mut receiver).await {
+            let _ = send_greeting(&mut sender).await; // so that the other side can say what it expected
+            sender.finish();
+            return Err(error);
+        }
         let place = self.arrivals.reserve().await;
         let place = place.map_err(|_| timed_out("we are closing"))?;
         send_greeting(&mut sender).await?;
@@ -255,17 +259,14 @@ mod tests {
         soon(receiver.next()).await
     }
 
-    /// The node closes the connection without an answer.
-    async fn is_closed(stream: impl ByteStream, first: &str) {
-        let answer = answer_to(stream, first).await;
-        assert!(!matches!(answer, Ok(Some(_))), "{first}: {answer:?}");
-    }
 
     #[tokio::test]
     async fn who_shows_no_certificate_is_no_peer() {
         let authority = TestAuthority::new();
         let mut node = TestNode::open(&authority.member("a")).await;
-        is_closed(encrypted(&authority, &node, None, GOSSIP).await, GOSSIP).await;
+        let stream = encrypted(&authority, &node, None, GOSSIP).await;
+        let answer = answer_to(stream, GOSSIP).await;
+        assert!(!matches!(answer, Ok(Some(_))), "{answer:?}");
         assert_eq!(node.refusal().await, "it shows no certificate");
         let stream = encrypted(&authority, &node, Some("b"), GOSSIP).await;
         assert_eq!(answer_to(stream, GOSSIP).await.unwrap().unwrap(), GOSSIP);
@@ -288,9 +289,11 @@ mod tests {
             JOIN,
         ] {
             let stream = encrypted(&authority, &node, Some("b"), GOSSIP).await;
-            is_closed(stream, greeting).await;
+            let answer = answer_to(stream, greeting).await.unwrap();
+            assert_eq!(answer.unwrap(), GOSSIP, "{greeting}");
             let stream = TcpStream::connect(clear.address).await.unwrap();
-            is_closed(stream, greeting).await;
+            let answer = answer_to(stream, greeting).await.unwrap();
+            assert_eq!(answer.unwrap(), GOSSIP, "{greeting}");
             let why = format!("it speaks {greeting}, and this node speaks doorward-gossip/1");
             assert_eq!(node.refusal().await, why);
             assert_eq!(clear.refusal().await, why);
