@@ -17,7 +17,7 @@ use crate::revocation::{
     Summary, SyncPhase, VersionVector, Window,
 };
 
-/// Which origin a node is.
+/// The origin of a node.
 fn origin_of(name: &str) -> Origin {
     Origin::bound([1; 8], name)
 }
@@ -25,13 +25,13 @@ fn origin_of(name: &str) -> Origin {
 const HONEST_LINK: LinkId = 1;
 const ROGUE_LINK: LinkId = 2;
 
-/// How often the honest node is heard.
+/// How often the honest node sends a heartbeat.
 const STEP_MS: u64 = 500;
 
-/// How old what is known of it may be.
+/// How old the newest heartbeat of it may be.
 const AGE_MAX_MS: u64 = 1_500;
 
-/// Node `a`, which knows what it revoked and what node `b` did, to which it is linked; and peer `c`, which says anything.
+/// Node `a`, which has revocations of its own and of node `b`, to which it is linked; and peer `c`, which sends any bytes.
 pub struct FuzzNode {
     mesh: Mesh,
     set: Arc<Set>,
@@ -64,7 +64,7 @@ impl FuzzNode {
     ///
     /// # Panics
     ///
-    /// When that is not so: something is wrong with this rehearsal.
+    /// When the node does not become ready: the fuzz target itself is wrong.
     pub fn begin() -> Self {
         let now = Now {
             uptime_ms: 5_000_000,
@@ -125,7 +125,7 @@ impl FuzzNode {
         let _hello = self.mesh.connect(link, false, None, names, self.now);
     }
 
-    /// The peer says this. What is no frame ends the connection; the next one is made with the next frame.
+    /// The peer sends these bytes. An invalid frame ends the connection; the next frame opens another one.
     pub fn hears(&mut self, bytes: &[u8]) {
         if !std::mem::replace(&mut self.is_linked, true) {
             self.meets(ROGUE_LINK, "c");
@@ -146,7 +146,7 @@ impl FuzzNode {
         }
     }
 
-    /// Time passes, in which the honest node says what it knows, answers, and finds no difference.
+    /// Time passes, in which the honest node sends heartbeats, answers, and finds no difference.
     pub fn passes(&mut self, ms: u64) {
         let end_ms = self.now.uptime_ms + ms;
         while self.now.uptime_ms < end_ms {
@@ -166,7 +166,7 @@ impl FuzzNode {
         }
     }
 
-    /// What the honest node says to that, if it is said to it.
+    /// The answer of the honest node to a message for it.
     fn answer(&self, (link, said): &(LinkId, Frame)) -> Option<Frame> {
         if *link != HONEST_LINK {
             return None;
@@ -193,11 +193,11 @@ impl FuzzNode {
         })
     }
 
-    /// Holds the node to what it promises, whatever it heard.
+    /// Checks what the node promises, whatever it received.
     ///
     /// # Panics
     ///
-    /// When it does not keep a promise.
+    /// When a promise is broken.
     pub fn is_sound(&self) {
         for revocation in &self.revoked {
             let Revocation::Token { id, window, .. } = *revocation else {
@@ -257,7 +257,7 @@ impl FuzzNode {
         assert_eq!(self.state, SyncPhase::Ready, "a rogue is missed");
     }
 
-    /// A frame of every kind, as a peer may say it: the hello first.
+    /// A frame of every kind, as a peer may send it: the hello first.
     pub fn frames() -> Vec<Vec<u8>> {
         let now = Self::begin().now;
         let rows = vec![Row::from_bytes([1; Row::BYTES])];

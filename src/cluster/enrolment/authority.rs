@@ -36,11 +36,11 @@ pub(crate) const KEY_FILE: &str = "ca.key";
 /// The authority's certificate, where `doorward cluster init` made it.
 pub(crate) const CERTIFICATE_FILE: &str = "ca.pem";
 
-/// How long an authority of ours lives: ten years, for its end is the end of every node's certificate.
+/// How long an authority is valid: ten years, because no certificate of a node outlives it.
 const AUTHORITY_LIFE: Duration = Duration::from_hours(24 * 3650);
-/// How long a node's certificate is good: two years.
+/// How long a node's certificate is valid: two years.
 const NODE_LIFE: Duration = Duration::from_hours(24 * 730);
-/// Certificates begin a day early, for other clocks may be slow.
+/// Certificates begin a day early, because other clocks may be slow.
 const EARLY: Duration = Duration::from_hours(24);
 /// 9999-12-31T23:59:59Z, the last moment that a certificate can name (RFC 5280 section 4.1.2.5).
 const LAST_DATE: u64 = 253_402_300_799;
@@ -51,11 +51,11 @@ const P256_POINT_BYTES: usize = 65;
 pub struct Authority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
-    /// Its last moment.
+    /// When its certificate ends.
     not_after: UnixTime,
 }
 
-/// What a node proves itself with.
+/// The certificate of a node, and its key.
 pub struct Proof {
     /// Its certificate, in PEM.
     pub certificate_pem: String,
@@ -63,7 +63,7 @@ pub struct Proof {
     pub key_pem: String,
 }
 
-/// A public key whose owner has proved to have the private one.
+/// A public key whose sender has proved to have the private one.
 pub(crate) struct ProvenKey(rcgen::PublicKey);
 
 /// Why there is no authority, or no certificate of it.
@@ -96,11 +96,11 @@ impl From<rcgen::Error> for AuthorityError {
 }
 
 impl Authority {
-    /// A new one.
+    /// A new authority.
     pub fn found(now: UnixTime) -> Result<Self, AuthorityError> {
         let key = KeyPair::generate()?;
         let serial = random_serial()?;
-        // Two clusters of one operator must be told apart by more than their keys.
+        // The names of two authorities of one operator must differ, not only their keys.
         let name = format!("Doorward cluster {}", hex(&serial.to_bytes()[..4]));
         let not_after = now.plus(AUTHORITY_LIFE);
         let mut params = params(&name, now, not_after);
@@ -115,9 +115,9 @@ impl Authority {
         })
     }
 
-    /// The one whose certificate is in this file; its key is beside it, in `ca.key`.
+    /// The authority whose certificate is in this file, and whose key is beside it, in `ca.key`.
     ///
-    /// Of several certificates in the file it is the one that the key belongs to.
+    /// Of several certificates in the file, it is the one of that key.
     pub fn open(ca_file: &Path) -> Result<Self, AuthorityError> {
         let key_file = ca_file.with_file_name(KEY_FILE);
         let unfit = |why| AuthorityError::Unfit(key_file.clone(), why);
@@ -131,7 +131,7 @@ impl Authority {
             if public_key.data != key.public_key_raw() {
                 continue;
             }
-            // Verifying would not show it: what stands in `ca_file` is trusted as it is (RFC 5280 section 6.1.1).
+            // Verifying a chain would not find that: `ca_file` is trusted as it is (RFC 5280 section 6.1.1).
             if !parsed.is_ca() {
                 let why = "the certificate of this key may not issue others (CA:TRUE is missing)";
                 return Err(unfit(why));
@@ -156,12 +156,12 @@ impl Authority {
         pem_of(&self.certificate)
     }
 
-    /// The authority's key, in PEM. Its owner can make nodes.
+    /// The authority's key, in PEM. With it, anyone can make nodes.
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// Whether these certificates, which a node shows, hold the authority's: an invited machine knows it by that one.
+    /// Whether the certificates of a node include the authority's: an invited machine compares its digest.
     pub fn is_shown_by(&self, chain: &[CertificateDer<'_>]) -> bool {
         chain.contains(&self.certificate)
     }
@@ -175,7 +175,7 @@ impl Authority {
         })
     }
 
-    /// A certificate in PEM for the node of this name that has this key: to be a server and a client with.
+    /// A certificate in PEM for the node of this name and key, as server and client.
     pub(crate) fn issue(
         &self,
         node: &NodeName,
@@ -204,9 +204,9 @@ impl Authority {
 
 impl ProvenKey {
     /// The key of a request for a certificate (PKCS#10, RFC 2986), in PEM, whose signature proves that the sender
-    /// has it. Whatever else the request asks for is not read: names and powers are ours to give.
+    /// has it. Nothing else of the request is read: this node chooses the names and the usage.
     ///
-    /// Only keys as [`request`] makes them are taken: ECDSA on P-256.
+    /// Only keys like those of [`request`] are accepted: ECDSA on P-256.
     pub(crate) fn of_request(pem: &str) -> Option<Self> {
         let read = CertificateSigningRequestParams::from_pem(pem).ok()?;
         let key = read.public_key;
@@ -246,7 +246,7 @@ pub(crate) fn digest_of(certificate: &CertificateDer<'_>) -> CertificateDigest {
     bytes
 }
 
-/// Whether this authority vouches for a node's certificate now, over these between them.
+/// Whether this authority has issued a node's certificate that is valid now, through these intermediates.
 pub(crate) fn vouches_for(
     authority: &CertificateDer<'_>,
     node: &CertificateDer<'_>,
@@ -507,17 +507,19 @@ mod tests {
             Authority::found(NOW).unwrap(),
             Authority::found(NOW).unwrap(),
         );
-        let told = |certificates: &str, key: &str| {
+        let error_of = |certificates: &str, key: &str| {
             let ca_file = put(folder.path(), certificates, key);
             Authority::open(&ca_file).err().unwrap().to_string()
         };
-        let stranger = told(&one.certificate_pem(), &other.key_pem());
+        let stranger = error_of(&one.certificate_pem(), &other.key_pem());
         assert!(
             stranger.contains("ca.key: this key belongs to no certificate"),
             "{stranger}"
         );
-        assert!(told(&one.certificate_pem(), "hunter2").contains("ca.key: this is no private key"));
-        assert!(told("", &one.key_pem()).contains("belongs to no certificate"));
+        assert!(
+            error_of(&one.certificate_pem(), "hunter2").contains("ca.key: this is no private key")
+        );
+        assert!(error_of("", &one.key_pem()).contains("belongs to no certificate"));
         fs::remove_file(folder.path().join(KEY_FILE)).unwrap();
         let missing = Authority::open(&folder.path().join(CERTIFICATE_FILE))
             .err()
@@ -527,7 +529,7 @@ mod tests {
             "{missing}"
         );
         let proof = one.equip(&node("a"), NOW).unwrap();
-        let of_a_node = told(&proof.certificate_pem, &proof.key_pem);
+        let of_a_node = error_of(&proof.certificate_pem, &proof.key_pem);
         assert!(of_a_node.contains("may not issue others"), "{of_a_node}");
     }
 }

@@ -19,7 +19,7 @@ pub struct CertificateFiles {
     pub ca_file: PathBuf,
     /// The authority's key; only where it was made.
     pub ca_key_file: PathBuf,
-    /// The node's certificate, and the authority's after it: an invited machine knows the authority by that one.
+    /// The node's certificate, and the authority's after it: an invited machine compares its digest.
     pub cert_file: PathBuf,
     /// The node's key.
     pub key_file: PathBuf,
@@ -41,7 +41,7 @@ impl CertificateFiles {
     ///
     /// # Errors
     ///
-    /// Says why a node can't be called so.
+    /// Says why this can't be the name of a node.
     pub fn of(node: &NodeName, folder: &Path) -> Result<Self, &'static str> {
         let files = Self {
             folder: folder.to_owned(),
@@ -74,22 +74,22 @@ impl CertificateFiles {
     ///
     /// # Errors
     ///
-    /// When it can't be made, or not be given to its readers.
+    /// When it can't be made, or can't be given to its readers.
     pub fn prepare(&self, readers: Readers) -> io::Result<()> {
         if self.folder.is_dir() {
             return Ok(());
         }
-        let told = |error| told(&self.folder, &error);
+        let named = |error| with_path(&self.folder, &error);
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        builder.create(&self.folder).map_err(told)?;
+        builder.create(&self.folder).map_err(named)?;
         match readers {
             Readers::Ourselves => Ok(()),
             Readers::Group(group) => chown(&self.folder, None, Some(group))
                 .and_then(|()| fs::set_permissions(&self.folder, Permissions::from_mode(0o750))),
             Readers::User(user, group) => chown(&self.folder, Some(user), Some(group)),
         }
-        .map_err(told)
+        .map_err(named)
     }
 
     /// Writes these texts to these files: all of them, or none. Nothing is overwritten.
@@ -103,7 +103,7 @@ impl CertificateFiles {
             if let Err(error) = write_new(path, text, readers) {
                 let written = files.iter().take(index);
                 written.for_each(|(path, _)| drop(fs::remove_file(path)));
-                return Err(told(path, &error));
+                return Err(with_path(path, &error));
             }
         }
         File::open(&self.folder)?.sync_all()
@@ -112,7 +112,7 @@ impl CertificateFiles {
 
 impl Readers {
     /// The readers of what this configuration names. The service runs as the owner of its data folder; where that
-    /// is not there yet, it is of the group that may read the configuration.
+    /// does not exist yet, the group that may read the configuration is used.
     ///
     /// # Errors
     ///
@@ -121,9 +121,9 @@ impl Readers {
         let data_dir = match fs::metadata(data_dir) {
             Ok(metadata) => Some((metadata.uid(), metadata.gid())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(told(data_dir, &error)),
+            Err(error) => return Err(with_path(data_dir, &error)),
         };
-        let config: Metadata = fs::metadata(config).map_err(|error| told(config, &error))?;
+        let config: Metadata = fs::metadata(config).map_err(|error| with_path(config, &error))?;
         let reads = config.permissions().mode() & 0o040 != 0;
         let ourselves = (geteuid().as_raw(), getegid().as_raw());
         Ok(Self::among(
@@ -133,7 +133,7 @@ impl Readers {
         ))
     }
 
-    /// Of us, the group that reads the configuration, and user and group of the service.
+    /// Of this user, the group that reads the configuration, and user and group of the service.
     fn among(ourselves: (u32, u32), reading: Option<u32>, service: Option<(u32, u32)>) -> Self {
         match (service, reading) {
             (Some((user, _)), _) if user == ourselves.0 => Self::Ourselves,
@@ -165,7 +165,7 @@ fn write_new(path: &Path, text: &str, readers: Readers) -> io::Result<()> {
     written
 }
 
-fn told(path: &Path, error: &io::Error) -> io::Error {
+fn with_path(path: &Path, error: &io::Error) -> io::Error {
     let help = if error.kind() == io::ErrorKind::PermissionDenied {
         "\n  help: run this as root"
     } else {

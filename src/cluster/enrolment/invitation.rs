@@ -1,6 +1,6 @@
 //! Join tokens: each lets a machine request a node's certificate, once and for ten minutes.
 //!
-//! Its holder can become a node, and can tell the cluster from a man in the middle. The machine that
+//! Its holder can become a node, and can recognise the cluster, so that a man in the middle fails. The machine that
 //! invites keeps no secret: `data_dir/invitations` has a file for each, named by the SHA-256 of the secret.
 
 use std::fmt;
@@ -23,7 +23,7 @@ use super::authority::{Authority, CertificateDigest, digest_of, hex};
 use crate::clock::UnixTime;
 use crate::revocation::NodeName;
 
-/// How long an invitation is good.
+/// How long an invitation is valid.
 pub(crate) const VALID_FOR: Duration = Duration::from_mins(10);
 
 /// What every invitation begins with; the number is the version of what follows.
@@ -40,7 +40,7 @@ const RECORD_BYTES_MAX: u64 = 128;
 
 /// What an invitation says.
 pub struct Invitation {
-    /// What only the invited know.
+    /// The secret, which only the invited machine has.
     pub(crate) secret: Secret,
     /// The authority of the cluster.
     pub(crate) authority: CertificateDigest,
@@ -48,11 +48,11 @@ pub struct Invitation {
     pub until: UnixTime,
 }
 
-/// What only the invited know; never shown by `Debug`.
+/// The secret of an invitation; `Debug` does not print it.
 #[derive(Clone, Copy)]
 pub(crate) struct Secret([u8; SECRET_BYTES]);
 
-/// An invitation that this machine made, and that was not used yet.
+/// An invitation that this machine made, and that is not used yet.
 pub(crate) struct StoredInvitation {
     folder: InvitationFolder,
     name: String,
@@ -63,7 +63,7 @@ pub(crate) struct StoredInvitation {
 impl Invitation {
     /// Makes one, and records it in the data folder, for the service to find.
     ///
-    /// With `replacing`, a node of that name that joined before makes way for the one that comes.
+    /// With `replacing`, the machine that joins replaces a node of that name that joined before.
     ///
     /// # Errors
     ///
@@ -151,9 +151,9 @@ impl fmt::Debug for Secret {
 }
 
 impl StoredInvitation {
-    /// The record of the invitation with this secret, if it is good now.
+    /// The record of the invitation with this secret, if it is valid now.
     ///
-    /// It takes the same work whether there is one or not: all are compared, none of them byte by byte.
+    /// The time it takes does not depend on whether there is one: all are compared by their digests.
     pub(crate) fn find(data_dir: &Path, secret: Secret, now: UnixTime) -> io::Result<Option<Self>> {
         let wanted = hex(&secret.digest());
         let mut found = None;
@@ -172,7 +172,7 @@ impl StoredInvitation {
         Ok(None)
     }
 
-    /// Whether a node of this name makes way.
+    /// Whether it replaces a node of this name.
     pub(crate) fn replaces(&self, node: &NodeName) -> bool {
         self.replacing.as_ref() == Some(node)
     }
@@ -186,8 +186,8 @@ impl StoredInvitation {
 
 /// The folder of the records.
 ///
-/// An invitation may be made by the superuser, in a folder that the service can change. So nothing is done by a path in
-/// which a link of the service's making could stand.
+/// The superuser may make an invitation, in a folder that the service can change. So no path is used in which the service
+/// could have put a link.
 struct InvitationFolder(File);
 
 impl InvitationFolder {
@@ -203,7 +203,7 @@ impl InvitationFolder {
         Ok(Self(openat(data_dir, FOLDER, flags, Mode::empty())?.into()))
     }
 
-    /// Writes a record that belongs to the owner of the data folder, for the service reads and deletes it.
+    /// Writes a record that belongs to the owner of the data folder, because the service reads and deletes it.
     fn record(data_dir: &Path, name: &str, line: &str, now: UnixTime) -> io::Result<()> {
         let data_dir = File::open(data_dir)?;
         let service = data_dir.metadata()?;
@@ -216,7 +216,7 @@ impl InvitationFolder {
             hand_over(&folder.0, &service)?;
         }
         folder.good(now)?; // which deletes the others
-        // Written aside, for a service that looks now would take half a record for rubbish.
+        // Written under another name first: the service deletes half a record as invalid.
         let aside = format!("{ASIDE}{name}");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = openat(&folder.0, &aside, flags, Mode::RUSR | Mode::WUSR)?;
@@ -239,7 +239,7 @@ impl InvitationFolder {
                 continue; // the folder itself, its parent, and what is being written
             }
             match self.read(name)? {
-                // One that is good for longer was made by a clock that was wrong.
+                // A record that is valid for longer was made while the clock was wrong.
                 Some((until, replacing)) if now < until && until <= now.plus(VALID_FOR) => {
                     records.push((name.to_owned(), replacing));
                 }
@@ -275,7 +275,7 @@ fn parse(line: &str) -> Option<(UnixTime, Option<NodeName>)> {
     Some((UnixTime::from_seconds(until.parse().ok()?), node))
 }
 
-/// Gives a file to the owner of the data folder, unless it is ours anyway.
+/// Gives a file to the owner of the data folder, unless that is this user.
 fn hand_over(file: &File, service: &Metadata) -> io::Result<()> {
     if geteuid().as_raw() == service.uid() {
         return Ok(());

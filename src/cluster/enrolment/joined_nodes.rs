@@ -1,7 +1,7 @@
 //! The nodes that this one admitted to the cluster: `data_dir/joined`.
 //!
-//! A node must know after a restart that there are others, even if its configuration does not name them: it may not
-//! serve alone. One `NAME ADDRESS` a line.
+//! A node must know after a restart that there are others, even if its configuration does not name them, because it must
+//! not serve alone. One `NAME ADDRESS` a line.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -133,8 +133,8 @@ mod tests {
             "b 10.0.0.2:7946\nb b\n",
         ] {
             fs::write(folder.path().join(FILE), text).unwrap();
-            let told = joined(folder.path()).unwrap_err().to_string();
-            assert!(told.contains("joined: line 2 is not"), "{told}");
+            let error = joined(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("joined: line 2 is not"), "{error}");
             assert!(remember(folder.path(), &node("c"), at("10.0.0.3:7946")).is_err());
             assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), text);
         }

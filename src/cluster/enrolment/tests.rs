@@ -39,7 +39,7 @@ struct Host {
     proof: Proof,
     enrolment: Arc<EnrolmentServer>,
     settings: ClusterSettings,
-    heard: Arc<Mutex<Vec<SocketAddr>>>,
+    expected: Arc<Mutex<Vec<SocketAddr>>>,
     connected: Arc<Mutex<Vec<NodeName>>>,
 }
 
@@ -52,14 +52,14 @@ impl Host {
         fs::write(home.path().join(KEY_FILE), authority.key_pem()).unwrap();
         let proof = authority.equip(&node("a"), clock::now()).unwrap();
         let settings = settings(&ca_file, &authority, &proof);
-        let heard = Arc::<Mutex<Vec<_>>>::default();
+        let expected = Arc::<Mutex<Vec<_>>>::default();
         let connected = Arc::<Mutex<Vec<_>>>::default();
-        let (told, asked) = (Arc::clone(&heard), Arc::clone(&connected));
+        let (admitted, asked) = (Arc::clone(&expected), Arc::clone(&connected));
         let enrolment = EnrolmentServer::new(
             &settings,
             home.path(),
             move || asked.lock().clone(),
-            move |addresses| *told.lock() = addresses,
+            move |addresses| *admitted.lock() = addresses,
         );
         Self {
             enrolment: Arc::new(enrolment.unwrap()),
@@ -67,7 +67,7 @@ impl Host {
             authority,
             proof,
             settings,
-            heard,
+            expected,
             connected,
         }
     }
@@ -104,9 +104,9 @@ impl Host {
     fn listens(&self) -> Listener {
         let transport = Arc::new(Transport::new(&self.settings.security).unwrap());
         let enrolment = Arc::clone(&self.enrolment);
-        Listener::of(|socket, heard| async move {
+        Listener::of(|socket, received| async move {
             let joins: EnrolmentHandler = Arc::new(move |remote, question: &[u8]| {
-                heard.lock().push(Ok(question.to_vec()));
+                received.lock().push(Ok(question.to_vec()));
                 enrolment.answer_join_request(remote, question, clock::now())
             });
             let (arrivals, _held) = mpsc::channel(1); // a machine that joins is no peer yet
@@ -172,10 +172,10 @@ fn settings(ca_file: &Path, authority: &Authority, proof: &Proof) -> ClusterSett
     }
 }
 
-/// A listener, and what it heard.
+/// A listener, and the requests that it received.
 struct Listener {
     address: SocketAddr,
-    heard: ReceivedRequests,
+    received: ReceivedRequests,
     _runtime: Runtime,
 }
 
@@ -192,11 +192,11 @@ impl Listener {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let socket = runtime.block_on(socket).unwrap();
         let address = socket.local_addr().unwrap();
-        let heard = ReceivedRequests::default();
-        runtime.spawn(serve(socket, Arc::clone(&heard)));
+        let received = ReceivedRequests::default();
+        runtime.spawn(serve(socket, Arc::clone(&received)));
         Self {
             address,
-            heard,
+            received,
             _runtime: runtime,
         }
     }
@@ -208,7 +208,7 @@ impl Listener {
         answer: (JoinStatus, Vec<u8>),
     ) -> Self {
         let shown = (chain, key_pem.to_owned());
-        Self::of(|socket, heard| pretend(socket, shown, answer, heard))
+        Self::of(|socket, received| pretend(socket, shown, answer, received))
     }
 
     /// A machine asks here with this invitation.
@@ -232,14 +232,14 @@ impl Listener {
     }
 
     /// A client connected, and sent nothing.
-    fn has_heard_nothing(&self) {
+    fn has_received_nothing(&self) {
         let deadline = clock::instant() + Duration::from_secs(10);
-        while self.heard.lock().is_empty() {
+        while self.received.lock().is_empty() {
             assert!(clock::instant() < deadline, "no node came");
             thread::yield_now();
         }
-        let heard = self.heard.lock();
-        assert!(heard.iter().all(Result::is_err), "{heard:?}");
+        let received = self.received.lock();
+        assert!(received.iter().all(Result::is_err), "{received:?}");
     }
 }
 
@@ -301,7 +301,7 @@ fn an_invited_machine_becomes_a_node() {
     ];
     assert_eq!(joined(&host.data_dir()).unwrap(), known);
     assert_eq!(
-        *host.heard.lock(),
+        *host.expected.lock(),
         known.each_ref().map(|(_, address)| *address),
         "the running mesh expects it at once"
     );
@@ -312,7 +312,7 @@ fn the_key_never_leaves_the_machine() {
     let host = Host::new();
     let listener = host.listens();
     let admitted = listener.is_asked_by("b", &host.invites()).unwrap();
-    let said = listener.heard.lock().pop().unwrap().unwrap();
+    let said = listener.received.lock().pop().unwrap().unwrap();
     let key = KeyPair::from_pem(&admitted.key_pem).unwrap();
     let private = key.serialize_der();
     let said = String::from_utf8(said).unwrap();
@@ -407,7 +407,7 @@ fn a_man_in_the_middle_hears_nothing() {
         let outcome = middle.is_asked_by("b", &host.invites());
         let error = outcome.err().unwrap();
         assert!(matches!(error, JoinError::WrongCluster), "{what}: {error}");
-        middle.has_heard_nothing();
+        middle.has_received_nothing();
     }
 }
 
@@ -423,7 +423,7 @@ fn a_certificate_of_the_cluster_that_is_over_is_a_strangers() {
     let invitation = Invitation::make(host.home.path(), &authority, None, now).unwrap();
     let outcome = listener.is_asked_by("b", &invitation);
     assert!(matches!(outcome, Err(JoinError::WrongCluster)));
-    listener.has_heard_nothing();
+    listener.has_received_nothing();
 }
 
 #[test]
@@ -436,7 +436,7 @@ fn an_invitation_admits_one_machine() {
     let (status, why) = refusal(listener.is_asked_by("b", &invitation));
     assert_eq!(status, JoinStatus::NotInvited);
     assert!(why.contains("doorward cluster invite"), "{why}");
-    assert_eq!(host.heard.lock().len(), 1);
+    assert_eq!(host.expected.lock().len(), 1);
 }
 
 #[test]
@@ -504,7 +504,7 @@ fn secrets_are_not_guessed_by_volume() {
     for _ in 0..5 {
         assert_eq!(host.answers_at(&wrong, now).0, JoinStatus::NotInvited);
     }
-    // A right one is not looked at either: else it could be told from the others.
+    // A right one is refused, too: otherwise guessing would find it.
     for question in [&wrong, &good] {
         assert_eq!(
             host.answers_at(question, now).0,
@@ -613,7 +613,7 @@ fn a_node_makes_way_for_another_if_the_invitation_says_so() {
     assert_eq!(joined(&host.data_dir()).unwrap(), known);
     let expected = known.map(|(_, address)| address);
     assert_eq!(
-        *host.heard.lock(),
+        *host.expected.lock(),
         expected,
         "no node is expected where b was"
     );
@@ -755,8 +755,8 @@ fn an_answer_that_does_not_fit_makes_no_node() {
     let listener = Listener::pretending(host.chain(), &host.proof.key_pem, long);
     let error = listener.is_asked_by("b", &host.invites()).err().unwrap();
     assert!(error.to_string().contains("too long"), "{error}");
-    let told = br#"{"version":1,"error":"\u001b[31mno"}"#;
-    let answer = (JoinStatus::NameRefused, told.to_vec());
+    let body = br#"{"version":1,"error":"\u001b[31mno"}"#;
+    let answer = (JoinStatus::NameRefused, body.to_vec());
     let listener = Listener::pretending(host.chain(), &host.proof.key_pem, answer);
     let (status, why) = refusal(listener.is_asked_by("b", &host.invites()));
     assert_eq!((status, &*why), (JoinStatus::NameRefused, "[31mno"));

@@ -259,7 +259,6 @@ mod tests {
         soon(receiver.next()).await
     }
 
-
     #[tokio::test]
     async fn who_shows_no_certificate_is_no_peer() {
         let authority = TestAuthority::new();

@@ -187,10 +187,10 @@ impl TestNode {
 }
 
 /// Both ends of one connection: the client's and the server's.
-pub(super) async fn linked(caller: &Security, host: &Security) -> (Link, Link) {
-    let caller = TestNode::open(caller).await;
+pub(super) async fn linked(dialer: &Security, host: &Security) -> (Link, Link) {
+    let dialer = TestNode::open(dialer).await;
     let mut host = TestNode::open(host).await;
-    let there = caller.dial(&host).await;
+    let there = dialer.dial(&host).await;
     (there, host.link().await)
 }
 

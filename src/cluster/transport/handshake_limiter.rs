@@ -1,4 +1,4 @@
-//! Permits for connections whose handshake is pending: few, so that strangers can't exhaust the listener.
+//! Permits for pending handshakes: few, so that strangers can't exhaust the listener.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// How many may be pending.
+/// How many handshakes may be pending.
 const HANDSHAKES_MAX: usize = 64;
 
 /// Limits how many handshakes are pending at once.
@@ -16,7 +16,7 @@ pub(super) struct HandshakeLimiter(Mutex<PendingHandshakes>);
 
 #[derive(Debug, Default)]
 struct PendingHandshakes {
-    /// In the order of their connections.
+    /// Oldest first.
     all: Vec<PendingHandshake>,
     next: u64,
 }
@@ -76,7 +76,7 @@ impl PendingHandshakes {
 }
 
 impl HandshakePermit {
-    /// Waits until the permit is needed for another.
+    /// Waits until another handshake needs the permit.
     pub(super) async fn lost(&mut self) {
         let _ = (&mut self.stay).await;
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_all_places_takes_them_from_himself() {
+    fn an_address_that_takes_all_permits_takes_them_from_itself() {
         let limiter = Arc::new(HandshakeLimiter::default());
         let mut peer = limiter.admit_handshake(address("10.0.0.1"));
         let mut crowd: Vec<_> = (1..HANDSHAKES_MAX)
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_comes_back() {
+    fn a_dropped_permit_is_free_again() {
         let limiter = Arc::new(HandshakeLimiter::default());
         let mut first = limiter.admit_handshake(address("10.0.0.1"));
         for _ in 0..1000 {

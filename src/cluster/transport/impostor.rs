@@ -35,19 +35,19 @@ impl ResolvesServerCert for FixedCertificate {
 /// Answers every join request with the same answer, one after the other.
 pub(crate) async fn pretend(
     socket: TcpListener,
-    shown: (Vec<CertificateDer<'static>>, String),
+    identity: (Vec<CertificateDer<'static>>, String),
     answer: (JoinStatus, Vec<u8>),
     received: ReceivedRequests,
 ) {
-    let (chain, key_pem) = shown;
+    let (chain, key_pem) = identity;
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap();
     let key = ring::sign::any_supported_type(&key).unwrap();
-    let shown = FixedCertificate(Arc::new(CertifiedKey::new(chain, key)));
+    let identity = FixedCertificate(Arc::new(CertifiedKey::new(chain, key)));
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13])
         .unwrap()
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(shown));
+        .with_cert_resolver(Arc::new(identity));
     config.alpn_protocols = vec![JOIN.into()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     while let Ok((stream, _)) = socket.accept().await {

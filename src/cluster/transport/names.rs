@@ -1,4 +1,4 @@
-//! Where the peers are that the operator named.
+//! The addresses of configured peers, by their names.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use crate::cluster::peer_address::PeerAddress;
 /// How long the system's resolver may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks all of them up at once. What is found is in order, each address once, and never none.
+/// Looks up all names at once. The addresses of a name are sorted, without duplicates, and at least one.
 pub(crate) async fn resolve(
     peers: &[PeerAddress],
 ) -> Vec<(PeerAddress, io::Result<Vec<SocketAddr>>)> {
@@ -31,7 +31,8 @@ async fn addresses(peer: &PeerAddress) -> io::Result<Vec<SocketAddr>> {
         PeerAddress::Name(name, port) => (name.as_str(), *port),
     };
     let found = timeout(PATIENCE, lookup_host((name, port))).await;
-    let found = found.map_err(|_| io::Error::new(ErrorKind::TimedOut, "the resolver is silent"))?;
+    let found =
+        found.map_err(|_| io::Error::new(ErrorKind::TimedOut, "the resolver does not answer"))?;
     let mut addresses: Vec<_> = found?.collect();
     addresses.sort_unstable();
     addresses.dedup();

@@ -30,7 +30,7 @@ impl Transport {
         Ok(Self(ArcSwap::from_pointee(ChannelSecurity::of(security)?)))
     }
 
-    /// How a connection that is made now is secured.
+    /// How new connections are secured.
     pub(super) fn security(&self) -> Arc<ChannelSecurity> {
         self.0.load_full()
     }
@@ -43,7 +43,7 @@ impl Transport {
         }
     }
 
-    /// Makes new connections in another way; those there are stay as they are.
+    /// Secures new connections in another way; open ones stay as they are.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl ChannelSecurity {
     }
 }
 
-/// Plain text does not leave this machine, whatever the configuration says.
+/// Connections without TLS stay on this machine, whatever the configuration says.
 pub(super) fn stays_here(address: SocketAddr) -> io::Result<()> {
     if address.ip().to_canonical().is_loopback() {
         return Ok(());
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_elsewhere_is_called_in_plain_text() {
+    async fn no_other_machine_is_dialed_without_tls() {
         let transport = Transport::new(&Security::Loopback).unwrap();
         let error = transport.dial("192.0.2.1:1".parse().unwrap()).await;
         assert_eq!(error.unwrap_err().kind(), ErrorKind::PermissionDenied);

@@ -327,15 +327,15 @@ mod tests {
     #[tokio::test]
     async fn new_certificates_are_for_new_connections() {
         let (old, new) = (TestAuthority::new(), TestAuthority::new());
-        let caller = TestNode::open(&old.member("a")).await;
+        let dialer = TestNode::open(&old.member("a")).await;
         let mut host = TestNode::open(&old.member("b")).await;
-        let mut there = caller.dial(&host).await;
+        let mut there = dialer.dial(&host).await;
         let mut here = host.link().await;
         host.transport.replace(&new.member("b")).unwrap();
-        soon(caller.transport.dial(host.address)).await.unwrap_err(); // nothing is resumed
+        soon(dialer.transport.dial(host.address)).await.unwrap_err(); // nothing is resumed
         host.refusal().await;
-        caller.transport.replace(&new.member("c")).unwrap();
-        let again = caller.dial(&host).await;
+        dialer.transport.replace(&new.member("c")).unwrap();
+        let again = dialer.dial(&host).await;
         assert_eq!(again.names[0].as_str(), "b");
         assert_eq!(host.link().await.names[0].as_str(), "c");
         there.sender.send("still here".into()).await.unwrap();

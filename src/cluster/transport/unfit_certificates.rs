@@ -9,7 +9,7 @@ use rustls::server::VerifierBuilderError;
 pub enum UnfitCertificates {
     /// The key is not that of the certificate.
     Key(rustls::Error),
-    /// The authorities vouch for nothing.
+    /// The authorities can verify no certificate.
     Authorities(VerifierBuilderError),
 }
 
