@@ -273,64 +273,58 @@ mod tests {
     async fn all_refuse(
         authority: &TestAuthority,
         certificate: &TestCertificate,
-        expected_here: &str,
-        expected_there: &str,
+        refusal: &str,
+        alert: &str,
     ) {
         let member = authority.member("a");
         let odd = authority.with_certificate(certificate, &[]);
         let (there, here) = refusals(&odd, &member).await;
-        assert!(there.contains(expected_there), "{there}");
-        assert_eq!(here, expected_here);
+        assert!(there.contains(alert), "{there}");
+        assert_eq!(here, refusal);
         let (here, there) = refusals(&member, &odd).await;
-        assert!(there.contains(expected_there), "{there}");
-        assert_eq!(here, expected_here);
+        assert!(there.contains(alert), "{there}");
+        assert_eq!(here, refusal);
     }
 
     #[tokio::test]
     async fn certificates_of_another_authority_are_refused() {
-        let expected_here = "its certificate (b, c) was not issued by an authority of ca_file";
-        let expected_there = "it does not know the authority of our certificate";
+        let refusal = "its certificate (b, c) was not issued by an authority of ca_file";
+        let alert = "it does not know the authority of our certificate";
         let authority = TestAuthority::new();
         for certificate in [
             TestAuthority::new().issue(&["b", "c"]),
             TestAuthority::named("another").issue(&["b", "c"]),
             TestCertificate::self_signed(&["b", "c"]),
         ] {
-            all_refuse(&authority, &certificate, expected_here, expected_there).await;
+            all_refuse(&authority, &certificate, refusal, alert).await;
         }
     }
 
     #[tokio::test]
     async fn certificates_have_their_time() {
         let authority = TestAuthority::new();
-        let expected_there = "our certificate has ended or not begun, by its clock";
+        let alert = "our certificate has ended or not begun, by its clock";
         let certificate = authority.issue_with(&["b"], ended);
         all_refuse(
             &authority,
             &certificate,
             "its certificate (b) has ended",
-            expected_there,
+            alert,
         )
         .await;
         let certificate = authority.issue_with(&["b"], to_come);
-        let expected_here = "its certificate (b) has not begun: compare the clocks";
-        all_refuse(&authority, &certificate, expected_here, expected_there).await;
+        let refusal = "its certificate (b) has not begun: compare the clocks";
+        all_refuse(&authority, &certificate, refusal, alert).await;
     }
 
     #[tokio::test]
     async fn certificates_without_a_name_of_a_node_are_refused() {
         let authority = TestAuthority::new();
-        let expected_there = "our certificate bears no name that it lets in";
-        let expected_here = "its certificate (without the name of a node) is refused: one of a node bears the node's name \
+        let alert = "our certificate bears no name that it lets in";
+        let refusal = "its certificate (without the name of a node) is refused: one of a node bears the node's name \
                     (DNS, subject alternative name)";
         for names in [&[][..], &["10.0.0.1"], &["*.internal"], &["under_score"]] {
-            all_refuse(
-                &authority,
-                &authority.issue(names),
-                expected_here,
-                expected_there,
-            )
-            .await;
+            all_refuse(&authority, &authority.issue(names), refusal, alert).await;
         }
     }
 
@@ -338,20 +332,14 @@ mod tests {
     async fn certificates_for_one_direction_are_good_for_that_one_only() {
         let authority = TestAuthority::new();
         let member = authority.member("a");
-        let expected_there = "our certificate may not be used in this direction";
-        let expected_here = "its certificate (b) may not be used in this direction (extended key usage): nodes are server and client";
+        let alert = "our certificate may not be used in this direction";
+        let refusal = "its certificate (b) may not be used in this direction (extended key usage): nodes are server and client";
         let server = authority.with_certificate(&authority.issue_with(&["b"], of_server), &[]);
         let (there, here) = refusals(&server, &member).await;
-        assert!(
-            there.contains(expected_there) && here == expected_here,
-            "{there} {here}"
-        );
+        assert!(there.contains(alert) && here == refusal, "{there} {here}");
         let client = authority.with_certificate(&authority.issue_with(&["b"], of_client), &[]);
         let (here, there) = refusals(&member, &client).await;
-        assert!(
-            there.contains(expected_there) && here == expected_here,
-            "{there} {here}"
-        );
+        assert!(there.contains(alert) && here == refusal, "{there} {here}");
         crate::cluster::transport::fixtures::linked(&client, &server).await;
     }
 
@@ -360,18 +348,12 @@ mod tests {
         let authority = TestAuthority::new();
         let strict = authority.with_certificate(&authority.issue(&["a"]), &["c", "d"]);
         let other = authority.member("b");
-        let expected_there = "our certificate bears no name that it lets in";
-        let expected_here = "its certificate (b) bears no name of `allow`";
+        let alert = "our certificate bears no name that it lets in";
+        let refusal = "its certificate (b) bears no name of `allow`";
         let (there, here) = refusals(&other, &strict).await;
-        assert!(
-            there.contains(expected_there) && here == expected_here,
-            "{there} {here}"
-        );
+        assert!(there.contains(alert) && here == refusal, "{there} {here}");
         let (here, there) = refusals(&strict, &other).await;
-        assert!(
-            there.contains(expected_there) && here == expected_here,
-            "{there} {here}"
-        );
+        assert!(there.contains(alert) && here == refusal, "{there} {here}");
     }
 
     #[test]
