@@ -11,7 +11,7 @@ pub(crate) mod credential;
 pub(crate) mod graphql;
 pub(crate) mod header;
 pub(crate) mod logout;
-pub(crate) mod mint;
 pub(crate) mod refresh;
 pub(crate) mod route;
+pub(crate) mod token_endpoint;
 pub(crate) mod words;

@@ -11,7 +11,7 @@ use crate::config::fault::SourceSpot;
 use crate::config::presets::Presets;
 use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
-use crate::config::rules::{credential, graphql, logout, mint, refresh, route};
+use crate::config::rules::{credential, graphql, logout, refresh, route, token_endpoint};
 use crate::config::token::settings as token;
 use crate::request::{
     Allowance, DeadCookiePolicy, Examine, GraphQlSettings, KnownLogouts, LogoutRule, PathPattern,
@@ -126,14 +126,14 @@ struct Calls {
     logouts: logout::Logouts,
     own_logout: LogoutRule,
     refreshes: Vec<RefreshRule>,
-    mints: mint::Mints,
+    mints: token_endpoint::Mints,
     routes: Vec<Route>,
 }
 
 impl Calls {
     fn read(shop: &mut TomlTable<'_>, name: &str, prefix: &str) -> Self {
         let bases = Bases::read(shop);
-        let mints = mint::read(shop, &bases);
+        let mints = token_endpoint::read(shop, &bases);
         let tokens = token::read(shop, (name, mints.unknown));
         let mut places = credential::read(shop, tokens.as_ref());
         let logouts = logout::read(shop, &bases, &places);

@@ -8,7 +8,7 @@ use crate::config::fault::Fault;
 use crate::config::reading::duration;
 use crate::config::reading::pattern;
 use crate::config::reading::{TextOrTable, TomlTable};
-use crate::config::rules::mint;
+use crate::config::rules::token_endpoint;
 use crate::config::token::{introspection, key_files};
 use crate::request::{
     ALGORITHMS, Claims, IssuedAt, Issuer, Pointer, TimeClaim, TimeUnit, TokenKind, TokenSettings,
@@ -82,7 +82,7 @@ fn read_settings(
         },
         forward_unverifiable: forward_unverifiable.unwrap_or_default(),
         introspection: introspection::read(table),
-        unknown: table.choice("mint", mint::UNKNOWN).unwrap_or(unknown),
+        unknown: table.choice("mint", token_endpoint::UNKNOWN).unwrap_or(unknown),
     }
 }
 
