@@ -106,7 +106,7 @@ impl Reading {
         let head =
             format!("name = \"{name}\"\nhosts = [\"opaque.test\"]\non_reissue = \"revive\"\n");
         let of_token = "opaque_pattern = '[a-z0-9-]{20,}'";
-        let mut tables = asked_shop_table(opaque, of_token, &ask)
+        let mut tables = asked_shop_table(opaque.address(), of_token, &ask)
             .replace("name     = \"main\"\n", &head)
             + &rules();
         let name = ["store", "boutique"][self.jwt_name];
@@ -137,7 +137,7 @@ impl Reading {
 /// The calls of both shops.
 fn rules() -> String {
     format!(
-        "[[shop.mint]]\npaths = [\"{LOGIN}\"]\ntoken = {{ json = [\"/token\"] }}\n\
+        "[[shop.token_endpoint]]\npaths = [\"{LOGIN}\"]\ntoken = {{ json = [\"/token\"] }}\n\
          [[shop.logout]]\npaths = [\"{LEAVE}\"]\nrevoke = \"token\"\nanswer = \"local\"\n\
          [[shop.logout]]\npaths = [\"{LEAVE_EVERYWHERE}\"]\nrevoke = \"subject\"\nanswer = \"local\"\n"
     )

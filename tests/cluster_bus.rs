@@ -230,7 +230,7 @@ fn a_bridge_brings_what_happens_in_one_region_to_the_other() {
                 keys.push(("bus", &url));
             }
             if is_first && *name == "a" {
-                keys.push(("initial", "true"));
+                keys.push(("new_cluster", "true"));
             }
             cluster.configure(name, &keys);
         }
@@ -306,7 +306,7 @@ fn a_quarantine_holds_on_the_bus_too() {
     let mut ledger = Ledger::default();
     let initial = [("a", "true"), ("b", "false")];
     for (name, initial) in initial {
-        let keys = [("initial", initial), ("quarantine", "[\"c\"]")];
+        let keys = [("new_cluster", initial), ("quarantine", "[\"c\"]")];
         cluster.configure(name, &keys);
         cluster[name].signal("HUP");
         cluster.comes_to(name, "ready; 1 of");
@@ -326,7 +326,7 @@ fn only_nodes_that_are_allowed_are_heard_on_the_bus() {
     let bus = RedisServer::start();
     let plan = on_the_bus(&["a", "b", "c"], &bus).at("a", "allow", "[\"b\"]");
     let mut cluster = plan.furnish();
-    cluster.configure("a", &[("initial", "true")]);
+    cluster.configure("a", &[("new_cluster", "true")]);
     cluster.start(&["a", "b", "c"]);
     cluster.comes_to("a", "ready");
     cluster.comes_to("b", "ready");
@@ -338,7 +338,7 @@ fn two_nodes_of_one_name_are_complained_about() {
     let bus = RedisServer::start();
     let plan = on_the_bus(&["a", "b"], &bus).in_plain_text();
     let mut cluster = plan.at("b", "node", "\"a\"").furnish();
-    cluster.configure("a", &[("initial", "true")]);
+    cluster.configure("a", &[("new_cluster", "true")]);
     cluster.start(&["a", "b"]);
     for name in ["a", "b"] {
         eventually(|| {

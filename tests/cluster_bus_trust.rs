@@ -132,7 +132,7 @@ fn the_bus_speaks_tls_to_those_who_can_verify_it() {
         let path = put(cluster.folder(), file, &authority.pem(), 0o644);
         files.push(format!("{path:?}"));
     }
-    cluster.configure("a", &[("bus_ca_file", &files[0]), ("initial", "true")]);
+    cluster.configure("a", &[("bus_ca_file", &files[0]), ("new_cluster", "true")]);
     cluster.configure("b", &[("bus_ca_file", &files[0])]);
     cluster.configure("c", &[("bus_ca_file", &files[1])]);
     cluster.start(&["a", "b", "c"]);

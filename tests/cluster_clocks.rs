@@ -30,7 +30,7 @@ fn a_node_whose_clock_is_a_minute_off_is_not_ready_and_says_why() {
     let mut cluster = Cluster::of(&["a", "b", "c"]).with_clock_at("c").furnish();
     let mut ledger = Ledger::default();
     cluster.clock("c").is_off_by(60);
-    cluster.configure("a", &[("initial", "true")]);
+    cluster.configure("a", &[("new_cluster", "true")]);
     cluster.start(&["a", "b", "c"]);
     for name in ["a", "b"] {
         cluster.comes_to(name, "ready");

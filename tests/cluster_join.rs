@@ -147,7 +147,7 @@ fn init_makes_a_node_that_nobody_else_can_read() {
         after.starts_with(&format!("{before}\n\n{added}")),
         "{after}"
     );
-    assert!(after.ends_with("\ninitial   = true\n"), "{after}");
+    assert!(after.ends_with("\nnew_cluster = true\n"), "{after}");
     assert_eq!(mode(&machine.path("doorward.toml")), 0o640);
     assert_eq!(machine.files(""), ["cluster", "data", "doorward.toml"]);
     let checked = machine.succeeds(&["check"]);
@@ -415,7 +415,7 @@ fn told_of_cluster(edge: &Edge) -> String {
 fn is_initial_no_more(edge: &Edge) {
     let path = edge.path("doorward.toml");
     let config = fs::read_to_string(&path).unwrap();
-    fs::write(&path, config.replace("initial   = true\n", "")).unwrap();
+    fs::write(&path, config.replace("new_cluster = true\n", "")).unwrap();
 }
 
 #[test]
@@ -433,7 +433,7 @@ fn a_second_node_takes_two_commands() {
         )),
         "{config}"
     );
-    assert!(!config.contains("initial"), "{config}");
+    assert!(!config.contains("new_cluster"), "{config}");
     second.restart();
     for edge in [&first, &second] {
         eventually(|| told_of_cluster(edge).starts_with("ready; 1 of 1"));

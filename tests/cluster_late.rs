@@ -171,10 +171,10 @@ fn how_long_a_logout_takes_is_measured_where_it_arrives_attacks_r4() {
 #[test]
 fn whoever_has_removed_initial_is_not_asked_again_attacks_r5() {
     let mut cluster = Cluster::of(&["a", "b"]).furnish();
-    cluster.configure("a", &[("initial", "true")]);
+    cluster.configure("a", &[("new_cluster", "true")]);
     cluster.start(&["a", "b"]);
     cluster.form(&["a", "b"]);
-    assert!(cluster.told_by("a").contains("remove `initial`"));
+    assert!(cluster.told_by("a").contains("remove `new_cluster`"));
     cluster.configure("a", &[]);
     cluster["a"].signal("HUP");
     eventually(|| !cluster.told_by("a").contains("remove"));
@@ -212,7 +212,7 @@ fn a_distant_bus_that_is_idle_makes_nobody_stale_attacks_r2() {
         let (_link, url) = distant(&bus, round_trip);
         let plan = Cluster::of(&["a", "b", "c"]).everywhere("peers", "[]");
         let mut cluster = plan.everywhere("bus", &url).furnish();
-        cluster.configure("a", &[("initial", "true")]);
+        cluster.configure("a", &[("new_cluster", "true")]);
         cluster.start(&["a", "b", "c"]);
         for name in ["a", "b", "c"] {
             in_the_end(|| cluster.told_by(name).starts_with("ready; 2 of 2"));
@@ -245,7 +245,7 @@ fn a_bus_between_regions_makes_nobody_stale_attacks_r2() {
                     _ => {}
                 }
                 if is_first && name == "a" {
-                    keys.push(("initial", "true"));
+                    keys.push(("new_cluster", "true"));
                 }
                 cluster.configure(name, &keys);
             }

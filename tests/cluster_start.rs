@@ -161,7 +161,7 @@ fn initial_that_was_left_in_the_configuration_empties_nothing() {
     ledger.spare(&cluster);
     ledger.log_out_all(&cluster, "a", 5);
     ledger.converges(&cluster);
-    cluster.configure("a", &[("initial", "true")]);
+    cluster.configure("a", &[("new_cluster", "true")]);
     cluster.kill("a");
     cluster.lose_journal("a");
     watch_while_it_starts(&mut cluster, &mut ledger, "a", "b");

@@ -37,7 +37,7 @@ fn a_node_of_another_authority_stays_outside() {
     certify(&stranger, cluster.folder(), "c");
     let authority = put(cluster.folder(), "other.pem", &stranger.pem(), 0o644);
     let authority = format!("{authority:?}");
-    cluster.configure("c", &[("ca_file", &authority), ("initial", "true")]);
+    cluster.configure("c", &[("ca_file", &authority), ("new_cluster", "true")]);
     let mut ledger = Ledger::default();
     cluster.found(&["a", "b"]);
     cluster.start(&["c"]);
@@ -99,18 +99,18 @@ fn who_shows_no_certificate_of_the_cluster_is_told_nothing() {
 fn only_those_who_are_allowed_are_peers() {
     let plan = Cluster::of(&["a", "b"]).at("a", "allow", "[\"c\"]");
     let mut cluster = plan.furnish();
-    cluster.configure("a", &[("initial", "true")]);
+    cluster.configure("a", &[("new_cluster", "true")]);
     cluster.start(&["a", "b"]);
     let mut ledger = Ledger::default();
     cluster.comes_to("a", "ready");
     eventually(|| cluster.logged("a", &["bears no name of `allow`"]));
     stays_so(|| cluster.told_by("a").starts_with("ready; 0 of") && !cluster.is_ready("b"));
     ledger.log_out_all(&cluster, "a", 1);
-    cluster.configure("a", &[("allow", "[\"b\"]"), ("initial", "true")]);
+    cluster.configure("a", &[("allow", "[\"b\"]"), ("new_cluster", "true")]);
     cluster["a"].signal("HUP");
     cluster.form(&["a", "b"]);
     ledger.converges(&cluster);
-    cluster.configure("a", &[("allow", "[\"c\"]"), ("initial", "true")]);
+    cluster.configure("a", &[("allow", "[\"c\"]"), ("new_cluster", "true")]);
     cluster["a"].signal("HUP");
     cluster.comes_to("a", "ready; 0 of"); // who stands there already is no exception
 }
@@ -203,7 +203,7 @@ fn a_node_that_finds_itself_among_its_peers_does_not_wait_for_itself() {
     itself.lead_somewhere_soon();
     let port = |link: &Link| format!("localhost:{}", link.address().port());
     let peers = format!("{:?}", [port(cluster.link("a", "b")), port(&itself)]);
-    cluster.configure("a", &[("peers", &peers), ("initial", "true")]);
+    cluster.configure("a", &[("peers", &peers), ("new_cluster", "true")]);
     cluster.begin(&["a", "b"]);
     itself.lead_to(cluster["a"].address_of("gossip"));
     for name in ["a", "b"] {

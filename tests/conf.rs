@@ -137,9 +137,9 @@ fn the_reference_loads_as_it_stands() {
             "  preset: bagisto",
             "  keys: 1 for HS256",
             "  upstreams: http://127.0.0.1:8000",
-            "  a token without a time of issue: new if no node has dated it (mint = partial): a logout does not end what was \
+            "  a token without an issue time: new if no node has dated it (unknown_issue_time = new): a logout does not end what was \
              never shown here",
-            "  calls that hand out tokens: 1",
+            "  token endpoints: 1",
         ]
     );
 }
@@ -262,9 +262,9 @@ fn every_preset_loads_alone_in_the_ten_line_configuration() {
     for (name, preset) in presets {
         let text = format!(
             r#"
-listen   = ["0.0.0.0:8080"]
-data_dir = "/var/lib/doorward"
-operator = "127.0.0.1:8081"
+listen          = ["0.0.0.0:8080"]
+data_dir        = "/var/lib/doorward"
+operator_listen = "127.0.0.1:8081"
 
 [[shop]]
 name     = "main"
@@ -319,7 +319,7 @@ fn files_are_found_beside_the_configuration() {
 }
 
 const BAD: &str = r#"listen = ["0.0.0.0"]
-operater = "127.0.0.1:8081"
+operater_listen = "127.0.0.1:8081"
 trusted_proxies = ["10.0.0.0/33"]
 log = "verbose"
 
@@ -348,7 +348,7 @@ methods = ["post"]
 paths = ["logout"]
 revoke = "all"
 status = 500
-body = "bye"
+answer_body = "bye"
 query = { action = 1 }
 
 [[shop.route]]
@@ -366,13 +366,13 @@ error: expected an address with a port, such as 127.0.0.1:8080, [::]:8080 or htt
 1 | listen = ["0.0.0.0"]
   |           ^^^^^^^^^
 
-error: unknown key `operater`
+error: unknown key `operater_listen`
  --> doorward.toml:2:1
   |
-2 | operater = "127.0.0.1:8081"
-  | ^^^^^^^^
+2 | operater_listen = "127.0.0.1:8081"
+  | ^^^^^^^^^^^^^^^
   |
-  = help: did you mean `operator`? known: listen, operator, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, certificate, prefix, shop
+  = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, certificate, prefix, shop
 
 error: expected an address or network such as 192.0.2.7 or 10.0.0.0/8, found `10.0.0.0/33`
  --> doorward.toml:3:20
@@ -495,10 +495,10 @@ error: `status` is out of range
    |          ^^^ expected an integer from 200 to 299
 
 error: expected JSON, found `bye`
-  --> doorward.toml:31:8
+  --> doorward.toml:31:15
    |
-31 | body = "bye"
-   |        ^^^^^
+31 | answer_body = "bye"
+   |               ^^^^^
 
 error: wrong type for `action`
   --> doorward.toml:32:20
@@ -1143,7 +1143,7 @@ fn what_makes_no_sense_is_told() {
             "expected a cookie's name with one * in it",
         ),
         (
-            "[[shop.logout]]\npaths = \"/x\"\nstatus = 204\nbody = \"1\"",
+            "[[shop.logout]]\npaths = \"/x\"\nstatus = 204\nanswer_body = \"1\"",
             "an answer 204 has no body",
         ),
         (
@@ -1214,7 +1214,7 @@ fn two_shops_have_two_names() {
 fn what_is_risky_is_a_warning() {
     let route = "[[shop.route]]\npaths = [\"/open/*\"]\nenforce = \"off\"\n";
     let text = shop("").replace("127.0.0.1:8000", "10.0.0.1:8000");
-    let text = format!("operator = \"0.0.0.0:8081\"\n{text}{route}");
+    let text = format!("operator_listen = \"0.0.0.0:8081\"\n{text}{route}");
     let (_, warnings) = Folder::new().loaded(&text);
     for warning in [
         "warning: the operator's listener can be reached from the network",

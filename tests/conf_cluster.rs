@@ -79,7 +79,7 @@ impl Folder {
 fn around(cluster: &str) -> String {
     format!(
         r#"listen = ["10.0.0.1:8080"]
-operator = "127.0.0.1:8081"
+operator_listen = "127.0.0.1:8081"
 data_dir = "data"
 [cluster]
 {cluster}
@@ -113,7 +113,7 @@ bus_ca_file = "none.pem"
 bootstrap_timeout = "0s"
 on_stale = "wait"
 on_isolated = "no"
-initial = 1
+new_cluster = 1
 lissen = 1"#;
 
 const BAD_REPORT: &str = r#"error: missing key `ca_file`
@@ -212,11 +212,11 @@ error: unknown `on_isolated`: `no`
    |
    = help: known: serve, refuse
 
-error: wrong type for `initial`
-  --> doorward.toml:16:11
+error: wrong type for `new_cluster`
+  --> doorward.toml:16:15
    |
-16 | initial = 1
-   |           ^ expected a boolean, found integer
+16 | new_cluster = 1
+   |               ^ expected a boolean, found integer
 
 error: unknown key `lissen`
   --> doorward.toml:17:1
@@ -224,7 +224,7 @@ error: unknown key `lissen`
 17 | lissen = 1
    | ^^^^^^
    |
-   = help: did you mean `listen`? known: node, listen, peers, insecure, ca_file, cert_file, key_file, allow, bus, bus_ca_file, ack, initial, on_stale, on_isolated, bootstrap_timeout, quarantine
+   = help: did you mean `listen`? known: node, listen, peers, insecure, ca_file, cert_file, key_file, allow, bus, bus_ca_file, ack, new_cluster, on_stale, on_isolated, bootstrap_timeout, quarantine
 "#;
 
 #[test]
@@ -274,7 +274,7 @@ fn a_good_cluster_loads_and_its_defaults_are_safe() {
     assert_eq!(cluster.listen.to_string(), "10.0.0.1:7946");
     assert_eq!(cluster.peers[0].to_string(), "10.0.0.2:7946");
     assert_eq!(cluster.ack, AckPolicy::One);
-    assert!(!cluster.initial);
+    assert!(!cluster.new_cluster);
     assert_eq!(cluster.on_stale, StalePolicy::Serve);
     assert_eq!(cluster.on_isolated, StalePolicy::Refuse);
     assert_eq!(cluster.bootstrap_timeout, Duration::from_secs(30));
@@ -784,18 +784,18 @@ fn a_node_is_not_in_its_own_quarantine() {
 #[test]
 fn the_first_start_is_warned_of() {
     let folder = Folder::new();
-    let expected = r"warning: `initial` is for the first start of the first node only
-  --> doorward.toml:11:11
+    let expected = r"warning: `new_cluster` is for the first start of the first node only
+  --> doorward.toml:11:15
    |
-11 | initial = true
-   |           ^^^^ a lost journal would not be noticed
+11 | new_cluster = true
+   |               ^^^^ a lost journal would not be noticed
    |
    = help: remove it as soon as the node is ready, for its next start
 ";
-    assert_eq!(folder.warnings(&with("initial = true")), expected);
-    let (config, _) = folder.read(&with("initial = true"));
-    assert!(config.unwrap().server.cluster.unwrap().initial);
-    assert!(!folder.cluster(&with("initial = false")).initial);
+    assert_eq!(folder.warnings(&with("new_cluster = true")), expected);
+    let (config, _) = folder.read(&with("new_cluster = true"));
+    assert!(config.unwrap().server.cluster.unwrap().new_cluster);
+    assert!(!folder.cluster(&with("new_cluster = false")).new_cluster);
 }
 
 #[test]
@@ -957,7 +957,7 @@ fn what_needs_a_restart_is_named_and_the_rest_is_reloaded() {
     let authority = Authority::new("Redis");
     let text = |cluster: &str| format!("{PUBLIC}{cluster}{}", shop_table(&shop));
     let bus = "bus = \"rediss://127.0.0.1:1\"\nbus_ca_file = \"{home}/bus.pem\"\n";
-    let cluster = format!("{ALONE}{bus}initial = true\nbootstrap_timeout = \"1s\"\n");
+    let cluster = format!("{ALONE}{bus}new_cluster = true\nbootstrap_timeout = \"1s\"\n");
     let folder = tempfile::tempdir().unwrap();
     let files = certified(folder.path());
     put(folder.path(), "bus.pem", &authority.pem(), 0o644);
@@ -1017,7 +1017,10 @@ fn what_needs_a_restart_is_named_and_the_rest_is_reloaded() {
     edge.configure(&text(&rest));
     let (code, told) = reload();
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("`initial` is for the first start"), "{told}");
+    assert!(
+        told.contains("`new_cluster` is for the first start"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -1049,7 +1052,7 @@ fn certificates_are_renewed_by_a_reload() {
     let cluster = |rest: &str| {
         let home = home.path().display();
         format!(
-            "{PUBLIC}[cluster]\nnode = \"a\"\nlisten = \"127.0.0.1:0\"\ninitial = true\n\
+            "{PUBLIC}[cluster]\nnode = \"a\"\nlisten = \"127.0.0.1:0\"\nnew_cluster = true\n\
              ca_file = \"{home}/ca.pem\"\ncert_file = \"{home}/a.pem\"\n\
              key_file = \"{home}/a.key\"\n{rest}{}",
             shop_table(&shop)

@@ -547,12 +547,12 @@ const KETTLES: &str = r#"
 header = "x-kettle-pass"
 
 [[shop.logout]]
-methods = ["GET"]
-paths   = ["/account"]
-query   = { do = "logout" }
-revoke  = "subject"
-answer  = "local"
-body    = '{"bye":true}'
+methods     = ["GET"]
+paths       = ["/account"]
+query       = { do = "logout" }
+revoke      = "subject"
+answer      = "local"
+answer_body = '{"bye":true}'
 "#;
 
 fn kettles(shop: &Shop) -> Edge {

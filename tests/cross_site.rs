@@ -479,7 +479,7 @@ fn check_warns_of_a_logout_that_any_page_can_call_field_f4() {
         ("[\"POST\"]", "", Some(form)),
         ("[\"DELETE\"]", "", None),
         ("[\"POST\"]", "agreed = { status = [\"303\"] }", None),
-        ("[\"GET\"]", "when = \"shop-agreed\"", None),
+        ("[\"GET\"]", "revoke_when = \"shop-agreed\"", None),
         ("[\"GET\"]", "answer = \"local\"", None),
     ] {
         let text = table(&shop, more).replace("[\"POST\", \"GET\"]", methods);

@@ -23,7 +23,7 @@ fn opaque_table(shop: &Shop, of_token: &str, more: &str) -> String {
     let ask = format!(
         "path = \"{ASK}\"\nactive = {{ json = {{ \"/good\" = true }} }}\nsubject = \"/id\""
     );
-    let table = asked_shop_table(shop, &of_token, &ask);
+    let table = asked_shop_table(shop.address(), &of_token, &ask);
     format!(
         "{table}\n[[shop.logout]]\npaths = [\"{LOGOUT}\"]\nrevoke = \"subject\"\nanswer = \"local\"\n{more}"
     )
@@ -183,7 +183,7 @@ fn an_operator_ends_what_was_seen_and_no_login_after_it_attacks_b2() {
     assert_eq!((visit(&edge, &phone), visit(&edge, &later)), (401, 200));
 }
 
-/// With `mint = "partial"` a token that nobody has dated is new; what that gives up is counted.
+/// With `unknown_issue_time = "new"` a token that nobody has dated is new; what that gives up is counted.
 #[test]
 fn an_unknown_token_is_new_unless_every_login_passes_here() {
     let shop = stateless_bagisto();
@@ -196,7 +196,7 @@ fn an_unknown_token_is_new_unless_every_login_passes_here() {
         counted(&edge, "doorward_unknown_tokens_total{counted_as=\"new\"}"),
         1
     );
-    let edge = Edge::with(&jwt_table(&shop, "token.mint = \"complete\"\n"));
+    let edge = Edge::with(&jwt_table(&shop, "token.unknown_issue_time = \"old\"\n"));
     assert_eq!(
         visit(&edge, &unknown),
         200,
@@ -219,15 +219,15 @@ fn an_unknown_token_is_new_unless_every_login_passes_here() {
 
 /// Rules of an opaque shop that say where each kind of answer carries the token.
 const MINTS: &str = r#"
-[[shop.mint]]
+[[shop.token_endpoint]]
 paths = ["/login/json"]
 token = { json = ["/data/token"], subject = "/data/id" }
 
-[[shop.mint]]
+[[shop.token_endpoint]]
 paths = ["/login/header"]
 token = { header = ["x-auth-token"] }
 
-[[shop.mint]]
+[[shop.token_endpoint]]
 paths = ["/login/cookie"]
 token = { cookie = ["session"] }
 "#;
@@ -246,7 +246,7 @@ fn log_in(edge: &Edge, path: &str) -> Answer {
 fn what_a_login_hands_out_is_new_by_json_by_header_and_by_cookie() {
     let shop = stateless_bagisto();
     page_and_customer(&shop, "7");
-    let edge = Edge::with(&opaque_table(&shop, "mint = \"complete\"", MINTS));
+    let edge = Edge::with(&opaque_table(&shop, "unknown_issue_time = \"old\"", MINTS));
     assert_eq!(log_out(&edge, PHONE), 200);
     let token = |number: u32| format!("fresh-0123456789-{number:04}");
     let json = json!({"data": {"token": token(1), "id": 7}}).to_string();
@@ -279,7 +279,7 @@ fn what_a_login_hands_out_is_new_by_json_by_header_and_by_cookie() {
 fn a_login_at_one_node_counts_at_the_other_at_once() {
     let shop = stateless_bagisto();
     page_and_customer(&shop, "10");
-    let table = jwt_table(&shop, "token.mint = \"complete\"\n");
+    let table = jwt_table(&shop, "token.unknown_issue_time = \"old\"\n");
     let mut cluster = Cluster::of(&["a", "b"]).serving(table).start();
     let phone = jwt(&shop, 0);
     assert_eq!(log_out_of_bagisto(&cluster["a"], &phone), 200);
@@ -306,7 +306,7 @@ fn an_answer_that_cannot_be_read_passes_and_is_counted() {
     page_and_customer(&shop, "7");
     let edge = Edge::with(&opaque_table(&shop, "", MINTS));
     let long = json!({"data": {"token": TABLET}, "more": "x".repeat(70_000)}).to_string();
-    let unread = "doorward_mint_answers_total{shop=\"main\",outcome=\"unread\"}";
+    let unread = "doorward_token_endpoint_answers_total{shop=\"main\",outcome=\"unread\"}";
     for (number, answer) in [
         said(200, &long),
         said_with(200, "Content-Encoding: gzip\r\n", "no gzip"),

@@ -159,7 +159,7 @@ fn a_cookie_that_the_shop_sets_anew_is_not_deleted_field_f5() {
 
 #[test]
 fn a_logout_that_the_shop_declines_deletes_nothing_field_f5() {
-    let scene = Scene::with("when = \"shop-agreed\"\nclear_cookies = [{ name = \"sid\" }]");
+    let scene = Scene::with("revoke_when = \"shop-agreed\"\nclear_cookies = [{ name = \"sid\" }]");
     scene.shop.recite(LOGOUT, said(403, &[]));
     assert!(deleted(&scene.log_out("sid=al1ce")).is_empty());
     let guest = Scene::with("clear_cookies = [{ name = \"cart\" }]");

@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use doorward::config;
@@ -13,61 +12,115 @@ const WHO: &str = "/who";
 const PAGE: &str = "/cart";
 const PHONE: &str = "phone-0123456789abcdef";
 
-/// What the warning of a former name says.
-const WARNINGS: [&str; 7] = [
-    "`realm` is now called `token_domain`",
-    "`ask` is now called `introspection`",
-    "`verify` is now called `introspection.enabled`",
-    "`good` is now called `active`",
-    "`by` is now called `algorithm`",
-    "`least` is now called `least-connections`",
-    "`silence` is now called `read`",
+/// What is written, what was written before, and the two names in the warning.
+const NAMES: [(&str, &str, [&str; 2]); 18] = [
+    (
+        "examine_bodies =",
+        "examine =",
+        ["examine", "examine_bodies"],
+    ),
+    ("\"rules\"", "\"routes\"", ["routes", "rules"]),
+    ("token_domain =", "realm =", ["realm", "token_domain"]),
+    (
+        "revocable_with =",
+        "only_with =",
+        ["only_with", "revocable_with"],
+    ),
+    (
+        "unknown_issue_time =",
+        "mint =",
+        ["mint", "unknown_issue_time"],
+    ),
+    ("\"old\"", "\"complete\"", ["complete", "old"]),
+    (
+        "kind = \"opaque\"\n",
+        "kind = \"opaque\"\nverify = \"shop\"\n",
+        ["verify", "introspection.enabled"],
+    ),
+    (
+        "[shop.token.introspection]",
+        "[shop.token.ask]",
+        ["ask", "introspection"],
+    ),
+    ("active =", "good =", ["good", "active"]),
+    ("cache_ttl =", "cache =", ["cache", "cache_ttl"]),
+    ("algorithm =", "by =", ["by", "algorithm"]),
+    (
+        "\"least-connections\"",
+        "\"least\"",
+        ["least", "least-connections"],
+    ),
+    ("read =", "silence =", ["silence", "read"]),
+    ("format =", "shape =", ["shape", "format"]),
+    (
+        "[[shop.token_endpoint]]",
+        "[[shop.mint]]",
+        ["mint", "token_endpoint"],
+    ),
+    ("revoke_when =", "when =", ["when", "revoke_when"]),
+    (
+        "confirms_token =",
+        "confirms =",
+        ["confirms", "confirms_token"],
+    ),
+    ("answer_body =", "body =", ["body", "answer_body"]),
 ];
 
-/// A shop in former names only.
-fn former(upstream: &str) -> String {
+/// A shop with every key and value that had another name before.
+fn shop(upstream: &str) -> String {
     format!(
         r#"
 [[shop]]
-name     = "main"
+name = "main"
 upstream = ["{upstream}"]
+examine_bodies = "rules"
 
 [shop.token]
-kind               = "opaque"
-realm              = "group"
-verify             = "shop"
+kind = "opaque"
+token_domain = "group"
+revocable_with = ["/sub"]
+unknown_issue_time = "old"
 max_token_lifetime = "30d"
 
-[shop.token.ask]
-path    = "{WHO}"
-good    = {{ json = {{ "/good" = true }} }}
+[shop.token.introspection]
+path = "{WHO}"
+active = {{ json = {{ "/good" = true }} }}
 subject = "/id"
+cache_ttl = "30s"
 
 [shop.balance]
-by = "least"
+algorithm = "least-connections"
 
 [shop.timeouts]
-silence = "30s"
+read = "30s"
+
+[shop.refusal]
+format = "problem"
+
+[[shop.token_endpoint]]
+paths = ["/login"]
+token = {{ json = "/token" }}
+
+[[shop.logout]]
+paths = ["/bye"]
+revoke_when = "shop-agreed"
+confirms_token = {{ status = "200" }}
+answer_body = "true"
 "#
     )
 }
 
-/// The same in the names of now.
-fn renamed(text: &str) -> String {
-    let names = [
-        ("verify             = \"shop\"\n", ""),
-        ("realm  ", "token_domain"),
-        ("[shop.token.ask]", "[shop.token.introspection]"),
-        ("good    =", "active  ="),
-        ("by = \"least\"", "algorithm = \"least-connections\""),
-        ("silence", "read"),
-    ];
-    names
-        .into_iter()
-        .fold(text.to_owned(), |text, (former, name)| {
-            assert!(text.contains(former), "{former}");
-            text.replace(former, name)
-        })
+/// The same shop in former names.
+fn former(upstream: &str) -> String {
+    let names = NAMES.into_iter();
+    names.fold(shop(upstream), |text, (name, former, _)| {
+        assert_eq!(text.matches(name).count(), 1, "{name}");
+        text.replace(name, former)
+    })
+}
+
+fn warning([former, name]: [&str; 2]) -> String {
+    format!("`{former}` is now called `{name}`")
 }
 
 /// The summary and the report of a configuration in front of this shop table.
@@ -86,10 +139,11 @@ fn former_names_are_read_with_a_warning_at_the_start_and_by_check() {
     let checked = edge.command(&["check"]);
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     let started = edge.log_lines().join("\n");
-    for warning in WARNINGS {
+    for (_, _, names) in NAMES {
+        let warning = warning(names);
         for (when, told) in [("check", &checked.stderr), ("start", &started)] {
             assert_eq!(
-                told.matches(warning).count(),
+                told.matches(&warning).count(),
                 1,
                 "{when}: {warning}\n{told}"
             );
@@ -108,34 +162,89 @@ fn former_names_are_read_with_a_warning_at_the_start_and_by_check() {
 
 #[test]
 fn former_names_mean_what_the_names_of_now_mean() {
-    let former = former("127.0.0.1:8000");
-    let (of_former, warnings) = loaded(&former).unwrap();
-    let (of_now, none) = loaded(&renamed(&former)).unwrap();
+    let (of_former, warnings) = loaded(&former("127.0.0.1:8000")).unwrap();
+    let (of_now, none) = loaded(&shop("127.0.0.1:8000")).unwrap();
     assert_eq!(of_former, of_now);
     assert_eq!(none, "");
-    assert_eq!(warnings.matches("warning: ").count(), WARNINGS.len());
-    assert!(of_now.iter().any(|line| line.contains("the shop is asked")));
+    assert_eq!(warnings.matches("warning: ").count(), NAMES.len());
+    for part in [
+        "the shop is asked",
+        "unknown_issue_time = old",
+        "token endpoints: 1",
+    ] {
+        assert!(of_now.iter().any(|line| line.contains(part)), "{part}");
+    }
 }
 
 #[test]
 fn a_name_beside_its_former_name_is_a_fault() {
-    let names = renamed(&former("127.0.0.1:8000"));
-    for (line, both) in [
+    let names = shop("127.0.0.1:8000");
+    for (line, table) in [
+        ("examine = \"routes\"\n", "[[shop]]\n"),
+        ("mint = \"partial\"\n", "[[shop]]\n"),
+        (
+            "[[shop.mint]]\npaths = \"/in\"\ntoken = { json = \"/token\" }\n",
+            "\n",
+        ),
         ("realm = \"group\"\n", "[shop.token]\n"),
+        ("only_with = [\"/id\"]\n", "[shop.token]\n"),
+        ("mint = \"partial\"\n", "[shop.token]\n"),
         ("verify = \"shop\"\n", "[shop.token]\n"),
         ("ask.path = \"/who\"\n", "[shop.token]\n"),
         (
             "good = { status = [\"2xx\"] }\n",
             "[shop.token.introspection]\n",
         ),
+        ("cache = \"1s\"\n", "[shop.token.introspection]\n"),
         ("by = \"hash\"\n", "[shop.balance]\n"),
         ("silence = \"1s\"\n", "[shop.timeouts]\n"),
+        ("shape = \"message\"\n", "[shop.refusal]\n"),
+        ("when = \"at-once\"\n", "[[shop.logout]]\n"),
+        ("confirms = { status = \"2xx\" }\n", "[[shop.logout]]\n"),
+        ("body = \"{}\"\n", "[[shop.logout]]\n"),
     ] {
-        let mut added = both.to_owned();
-        added.write_str(line).unwrap();
-        let faults = loaded(&names.replace(both, &added)).unwrap_err();
+        let at = names.rfind(table).unwrap() + table.len();
+        let both = format!("{}{line}{}", &names[..at], &names[at..]);
+        let faults = loaded(&both).unwrap_err();
         assert!(faults.contains("only one of them"), "{line}{faults}");
     }
+}
+
+/// Outside of the shops: the operator listener, and the first start of a cluster.
+#[test]
+fn former_names_of_the_process_and_the_cluster_are_read_with_a_warning() {
+    let cluster = "[cluster]\nnode = \"a\"\nlisten = \"127.0.0.1:0\"\ninsecure = true\n";
+    let text = |operator: &str, cluster_key: &str| {
+        let shop = shop("127.0.0.1:8000");
+        format!("{operator} = \"127.0.0.1:8081\"\n{cluster}{cluster_key} = true\n{shop}")
+    };
+    let warnings = [
+        warning(["operator", "operator_listen"]),
+        warning(["initial", "new_cluster"]),
+    ];
+    let (of_former, told) = loaded(&text("operator", "initial")).unwrap();
+    assert!(warnings.iter().all(|one| told.contains(one)), "{told}");
+    let (of_now, told) = loaded(&text("operator_listen", "new_cluster")).unwrap();
+    assert!(!warnings.iter().any(|one| told.contains(one)), "{told}");
+    assert_eq!(of_former, of_now);
+    let both = text("operator_listen", "initial = true\nnew_cluster");
+    assert!(loaded(&both).unwrap_err().contains("only one of them"));
+    let both = format!("operator = \"127.0.0.1:1\"\n{both}");
+    let faults = loaded(&both).unwrap_err();
+    assert_eq!(faults.matches("only one of them").count(), 2, "{faults}");
+}
+
+/// A policy for every `[shop.token]` of the shop, as the key `mint` of a shop once was.
+#[test]
+fn the_former_key_mint_of_a_shop_is_told_from_the_former_table() {
+    let names = shop("127.0.0.1:8000");
+    let without = names.replace("unknown_issue_time = \"old\"\n", "");
+    let (is_new, _) = loaded(&without).unwrap();
+    assert!(!is_new.join("\n").contains("unknown_issue_time = old"));
+    let of_shop = without.replace("[[shop]]\n", "[[shop]]\nmint = \"complete\"\n");
+    let (of_former, told) = loaded(&of_shop).unwrap();
+    assert!(told.contains("`mint` is now called `token.unknown_issue_time`"));
+    assert_eq!(of_former, loaded(&names).unwrap().0);
 }
 
 /// `verify` said whether the shop is asked, and a preset says how.
@@ -168,7 +277,7 @@ fn the_former_table_alone_asks_nothing() {
             .iter()
             .any(|line| line.contains("the shop is asked"))
     };
-    let former = former("127.0.0.1:8000").replace("verify             = \"shop\"\n", "");
+    let former = former("127.0.0.1:8000").replace("verify = \"shop\"\n", "");
     assert!(!asks(&former));
     let table = former.replace("[shop.token.ask]", "[shop.token.introspection]");
     assert!(asks(&table));

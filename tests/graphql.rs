@@ -22,7 +22,7 @@ graphql = ["customerLogout", "tokenDelete"]
 persisted = ["logout-v1"]
 client_key = false
 answer = "local"
-body = '{"data":{"customerLogout":{"success":true}}}'
+answer_body = '{"data":{"customerLogout":{"success":true}}}'
 [[shop.credential]]
 header = "authorization"
 schemes = ["Bearer"]
@@ -297,7 +297,7 @@ fn the_shop_answers_its_own_logout() {
 /// What a shop says under an alias is what it says.
 #[test]
 fn the_shops_word_is_read_under_the_clients_alias() {
-    let agreed = "when = \"shop-agreed\"\nagreed = { json = { \"/data/customerLogout/success\" = true } }\n[[shop.credential]]";
+    let agreed = "revoke_when = \"shop-agreed\"\nagreed = { json = { \"/data/customerLogout/success\" = true } }\n[[shop.credential]]";
     let more = forwarding().replacen("[[shop.credential]]", agreed, 1);
     let scene = Scene::with(&more);
     let says = |body: &str| {

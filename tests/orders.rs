@@ -801,7 +801,7 @@ fn a_reload_lists_what_changed_and_what_needs_a_restart() {
     ));
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert!(
-        outcome.stderr.contains("`operator` needs a restart"),
+        outcome.stderr.contains("`operator_listen` needs a restart"),
         "{outcome:?}"
     );
     assert!(outcome.stderr.contains("log, operator"), "{outcome:?}");
@@ -834,7 +834,7 @@ impl AskedShop {
             "[[shop.logout]]\npaths = [\"/bye\"]\nrevoke = \"subject\"\nanswer = \"local\"\n";
         let shop = stateless_bagisto();
         shop.recite(PAGE, said(200, "{}"));
-        let table = asked_shop_table(&shop, "opaque_pattern = '[a-z0-9-]{20,}'", ASK);
+        let table = asked_shop_table(shop.address(), "opaque_pattern = '[a-z0-9-]{20,}'", ASK);
         let edge = Edge::with(&format!("{table}{LOGOUT}"));
         let visited = Self { shop, edge };
         visited.knows("8");

@@ -530,7 +530,7 @@ fn a_logout_asks_for_a_value_in_the_body_and_the_first_rule_that_fits_counts_fie
     let town = Town::with(
         "[[shop.logout]]\npaths = \"/logout\"\nbody = { \"/scope\" = \"global\" }\nrevoke = \"subject\"\n\
          answer = \"local\"\nanswer_body = '{\"ended\":\"all\"}'\n\
-         [[shop.logout]]\npaths = \"/logout\"\nrevoke = \"token\"\nanswer = \"local\"\nbody = '{\"ended\":\"one\"}'\n",
+         [[shop.logout]]\npaths = \"/logout\"\nrevoke = \"token\"\nanswer = \"local\"\nanswer_body = '{\"ended\":\"one\"}'\n",
     );
     let ended = |kind: &str, body: &str| {
         let token = town.token();

@@ -56,7 +56,7 @@ fn a_configuration_with_faults_is_reported_as_check_does_and_the_old_one_serves_
     let shop = open_shop();
     let edge = Edge::in_front_of(&shop);
     edge.configure(&format!(
-        "operater = \"x\"\n{}answer = \"maybe\"\n{CLOSED}",
+        "operater_listen = \"x\"\n{}answer = \"maybe\"\n{CLOSED}",
         shop_table(&shop)
     ));
     let control = edge.path("data/control.sock");
@@ -65,7 +65,7 @@ fn a_configuration_with_faults_is_reported_as_check_does_and_the_old_one_serves_
     assert_eq!(refused.code, Some(78), "{refused:?}");
     assert_eq!(refused.stderr, edge.command(&["check"]).stderr);
     assert!(
-        refused.stderr.contains("did you mean `operator`?"),
+        refused.stderr.contains("did you mean `operator_listen`?"),
         "{refused:?}"
     );
     assert!(refused.stderr.contains("2 errors"), "{refused:?}");
@@ -108,7 +108,10 @@ fn what_needs_a_restart_is_named_and_nothing_is_applied() {
     let command = ["reload", "--control", control.to_str().unwrap()];
     for (key, line) in [
         ("`listen` needs", "listen = [\"127.0.0.1:1\"]"),
-        ("`operator` needs", "operator = \"127.0.0.1:1\""),
+        (
+            "`operator_listen` needs",
+            "operator_listen = \"127.0.0.1:1\"",
+        ),
         ("`control` needs", "control = \"{home}/other.sock\""),
         ("`control`, `data_dir` need", "data_dir = \"{home}/other\""),
     ] {
@@ -257,7 +260,11 @@ fn a_storm_of_reloads_fails_no_request() {
         })
         .collect();
     for round in 0..30 {
-        let faulty = if round % 3 == 2 { "operater = 1\n" } else { "" };
+        let faulty = if round % 3 == 2 {
+            "operater_listen = 1\n"
+        } else {
+            ""
+        };
         edge.configure(&format!("{faulty}{}", shop_table(&shop)));
         for _ in 0..5 {
             edge.signal("HUP");

@@ -25,11 +25,11 @@ upstream = ["{upstream}"]
 {BEARER_JWT}
 
 [[shop.logout]]
-paths  = ["{LOGOUT}"]
-revoke = "subject"
-when   = "{when}"
-status = 200
-body   = '{{"ours":true}}'
+paths       = ["{LOGOUT}"]
+revoke      = "subject"
+revoke_when = "{when}"
+status      = 200
+answer_body = '{{"ours":true}}'
 {more}
 "#
     )

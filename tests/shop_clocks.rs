@@ -43,9 +43,9 @@ upstream = {upstreams:?}
 {BEARER_JWT}
 
 [[shop.logout]]
-paths  = ["{LOGOUT}"]
-status = 200
-body   = '{{"ours":true}}'
+paths       = ["{LOGOUT}"]
+status      = 200
+answer_body = '{{"ours":true}}'
 {logout}
 "#
     )
@@ -304,7 +304,7 @@ fn a_confirmed_token_proves_the_shops_clock_too_attacks_r3() {
     clock.is_off_by(-20);
     let shop = open();
     let ask = format!("path = \"{ASK}\"\nsubject = \"/id\"\nissued_at = \"/iat\"");
-    let table = asked_shop_table(&shop, "", &ask);
+    let table = asked_shop_table(shop.address(), "", &ask);
     let opaque = format!(
         "{table}\n[[shop.logout]]\npaths = [\"{LOGOUT}\"]\nrevoke = \"subject\"\nanswer = \"local\"\n"
     );

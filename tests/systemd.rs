@@ -114,7 +114,7 @@ fn sockets_are_taken_over_by_their_address() {
     let manager = Arc::new(Manager::new().holding_a_socket().holding_a_socket());
     let (public, operator) = (manager.address(1), manager.address(0));
     let config = format!(
-        "operator = \"{operator}\"\nlisten = [\"{public}\", \"127.0.0.1:0\"]\n{}",
+        "operator_listen = \"{operator}\"\nlisten = [\"{public}\", \"127.0.0.1:0\"]\n{}",
         shop_table(&shop)
     );
     let edge = Edge::under(&manager, &config);

@@ -235,7 +235,7 @@ fn a_token_that_the_shop_has_vouched_for_logs_out_of_a_full_store_attacks_b5() {
     shop.recite("/who", said(200, r#"{"good": true, "id": 7}"#));
     let ask = "path = \"/who\"\nactive = { json = { \"/good\" = true } }\nsubject = \"/id\"\n";
     let limits = "[shop.limits]\nunverified_entries = 5\nunverified_per_client_minute = 10000\n";
-    let mut edge = Edge::with(&(asked_shop_table(&shop, "", ask) + limits));
+    let mut edge = Edge::with(&(asked_shop_table(shop.address(), "", ask) + limits));
     let out = |edge: &Edge, token: &str| send(edge, ("POST", OWN_LOGOUT), token, &[]).status;
     let (real, never_seen) = (made_up(1), made_up(2));
     assert_eq!(send(&edge, ("GET", "/page"), &real, &[]), 200);
@@ -365,7 +365,7 @@ fn a_wider_network_has_the_share_of_sixteen_clients_attacks_b5() {
 
 #[test]
 fn a_confirmed_logout_does_not_use_up_the_share_of_a_client() {
-    let rule = "[[shop.logout]]\npaths = [\"/bye\"]\nconfirms = { status = [\"200\"] }\n";
+    let rule = "[[shop.logout]]\npaths = [\"/bye\"]\nconfirms_token = { status = [\"200\"] }\n";
     within_one_minute(rule, |scene| {
         let out = |number: usize| {
             let client = [("X-Forwarded-For", "198.51.100.7")];

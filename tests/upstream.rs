@@ -63,7 +63,7 @@ fn bad_gateway(shape: &str, headers: &[(&str, &str)]) -> Answer {
     let (shop, nobody) = (stateless_bagisto(), Nobody::at_home());
     let table = shop_table_at(&shop, &[nobody.address()]);
     let edge = Edge::with(&format!(
-        "{table}[shop.refusal]\nshape = \"{shape}\"\ncode = \"shop_denied\"\n"
+        "{table}[shop.refusal]\nformat = \"{shape}\"\ncode = \"shop_denied\"\n"
     ));
     let answer = get(&edge, "/cart", headers);
     assert_eq!(answer, 502);

@@ -93,7 +93,7 @@ fn a_request_whose_body_is_only_swept_is_counted_once() {
 fn a_token_of_nobody_is_nobodys_to_log_out_field_f8() {
     let shop = stateless_bagisto();
     let edge = Edge::with(&format!(
-        "{}token.only_with = [\"/sub\"]\n",
+        "{}token.revocable_with = [\"/sub\"]\n",
         shop_table(&shop)
     ));
     let claims = json!({"jti": "everybodys", "iat": 1_790_000_000, "exp": 4_000_000_000_u64});

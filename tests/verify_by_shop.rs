@@ -3,12 +3,14 @@
 
 mod support;
 
+use std::net::SocketAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use support::{
-    Answer, Connection, Edge, Failure, HeldShop, Recorder, Shop, eventually, request, said,
-    stateless_bagisto,
+    Answer, Connection, Edge, Failure, HeldShop, Recorder, Shop, asked_shop_table, eventually,
+    request, said, stateless_bagisto,
 };
 
 const ASK: &str = "/who";
@@ -21,28 +23,13 @@ struct Scene {
     edge: Edge,
 }
 
-fn table(upstream: &str, ask: &str) -> String {
-    format!(
-        r#"
-[[shop]]
-name     = "main"
-upstream = ["{upstream}"]
-
-[shop.token]
-kind               = "opaque"
-max_token_lifetime = "forever"
-opaque_pattern     = '[a-z0-9-]{{20,}}'
-
-[shop.token.introspection]
-path    = "{ASK}"
-active  = {{ json = {{ "/good" = true }} }}
-subject = "/id"
-{ask}
-
-[[shop.credential]]
-header  = "authorization"
-schemes = ["Bearer"]
-
+fn table(upstream: SocketAddr, ask: &str) -> String {
+    let ask = format!(
+        "path = \"{ASK}\"\nactive = {{ json = {{ \"/good\" = true }} }}\nsubject = \"/id\"\n{ask}"
+    );
+    asked_shop_table(upstream, "opaque_pattern = '[a-z0-9-]{20,}'", &ask)
+        + &format!(
+            r#"
 [[shop.logout]]
 paths  = ["{LOGOUT}"]
 revoke = "subject"
@@ -52,7 +39,7 @@ answer = "local"
 paths   = ["/orders"]
 enforce = "required"
 "#
-    )
+        )
 }
 
 impl Scene {
@@ -65,7 +52,7 @@ impl Scene {
         for path in [PAGE, "/orders"] {
             shop.recite(path, said(200, "{}"));
         }
-        let edge = Edge::with(&table(&shop.address().to_string(), more));
+        let edge = Edge::with(&table(shop.address(), more));
         Self { shop, edge }
     }
 
@@ -206,7 +193,7 @@ fn the_shop_is_asked_once_in_a_while_and_as_the_customer_came() {
 fn requests_that_come_together_with_one_token_are_one_question() {
     const TOGETHER: usize = 8;
     let held = HeldShop::open();
-    let edge = Edge::with(&table(&held.address().to_string(), ""));
+    let edge = Edge::with(&table(held.address(), ""));
     let bearer = format!("Bearer {PHONE}");
     let page = request("GET", PAGE, &[("Authorization", &bearer)], b"");
     let mut visitors: Vec<Connection> = (0..TOGETHER)
@@ -238,7 +225,7 @@ fn requests_that_come_together_with_one_token_are_one_question() {
 #[test]
 fn a_logout_waits_for_no_visit_that_came_with_its_token() {
     let held = HeldShop::open();
-    let edge = Edge::with(&table(&held.address().to_string(), ""));
+    let edge = Edge::with(&table(held.address(), ""));
     let bearer = format!("Bearer {PHONE}");
     let headers = [("Authorization", bearer.as_str())];
     let mut visitor = Connection::open(edge.address());
@@ -256,7 +243,7 @@ fn a_logout_waits_for_no_visit_that_came_with_its_token() {
 #[test]
 fn the_shop_is_asked_as_the_host_that_it_knows_itself_by() {
     let shop = stateless_bagisto();
-    let table = table(&shop.address().to_string(), "");
+    let table = table(shop.address(), "");
     let own = "name     = \"main\"\nupstream_host = \"kettles.example.net\"";
     let edge = Edge::with(&table.replace("name     = \"main\"", own));
     let bearer = format!("Bearer {PHONE}");
@@ -389,7 +376,7 @@ fn an_operator_cuts_a_customer_off_by_name() {
 #[test]
 fn no_token_is_told_to_the_log_when_the_shop_is_asked() {
     let recorder = Recorder::open();
-    let edge = Edge::with(&table(&recorder.address().to_string(), ""));
+    let edge = Edge::with(&table(recorder.address(), ""));
     let bearer = format!("Bearer {PHONE}");
     edge.raw(&request("GET", PAGE, &[("Authorization", &bearer)], b""));
     assert!(recorder.has_heard(PHONE));

@@ -16,7 +16,7 @@ use super::bare_gate::bare_gate;
 
 /// Bodies are not swept: what is found here is found in GraphQL.
 const RULES: &str = r#"
-examine = "routes"
+examine_bodies = "rules"
 [[shop.credential]]
 header = "authorization"
 schemes = ["Bearer"]

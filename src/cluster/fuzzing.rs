@@ -47,7 +47,7 @@ fn rules(quarantine: &[&str]) -> ReadinessPolicy {
         on_stale: StalePolicy::Refuse,
         on_isolated: StalePolicy::Refuse,
         bootstrap_timeout_ms: 1_000,
-        initial: false,
+        new_cluster: false,
         quarantine: quarantine.iter().map(|name| named(name)).collect(),
     }
 }

@@ -318,7 +318,7 @@ fn rules_of(settings: &ClusterSettings) -> ReadinessPolicy {
         on_isolated: settings.on_isolated,
         bootstrap_timeout_ms: u64::try_from(settings.bootstrap_timeout.as_millis())
             .unwrap_or(u64::MAX),
-        initial: settings.initial,
+        new_cluster: settings.new_cluster,
         quarantine: settings.quarantine.clone(),
     }
 }

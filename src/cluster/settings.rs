@@ -26,7 +26,7 @@ pub struct ClusterSettings {
     /// Which nodes must have a revocation before a logout is answered.
     pub ack: AckPolicy,
     /// Whether this is the first boot of the first node: it may serve with an empty journal.
-    pub initial: bool,
+    pub new_cluster: bool,
     /// What is done while a peer that may take logouts can't be heard.
     pub on_stale: StalePolicy,
     /// What is done when no peer answers after a start with an intact journal.

@@ -76,7 +76,7 @@ fn write_config(
     let config = folder.join("doorward.toml");
     let text = format!(
         r#"listen   = ["127.0.0.1:0"]
-operator = "127.0.0.1:0"
+operator_listen = "127.0.0.1:0"
 data_dir = "data"
 
 [[shop]]

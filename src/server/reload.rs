@@ -223,7 +223,10 @@ impl RestartOnlySettings {
             operator: settings.operator,
             control: settings.control.clone(),
             data_dir: settings.data_dir.clone(),
-            cluster: settings.cluster.as_ref().map(RestartOnlyCluster::of),
+            cluster: settings
+                .cluster
+                .as_ref()
+                .map(RestartOnlyCluster::of),
         }
     }
 
@@ -233,7 +236,7 @@ impl RestartOnlySettings {
         let keys = [
             ("listen", self.listen != there.listen),
             ("h2c", self.h2c != there.h2c),
-            ("operator", self.operator != there.operator),
+            ("operator_listen", self.operator != there.operator),
             ("control", self.control != there.control),
             ("data_dir", self.data_dir != there.data_dir),
         ];

@@ -33,9 +33,9 @@ pub(super) trait Account {
 
 /// What a token counts as that no node has dated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mint {
-    Partial,
-    Complete,
+pub(super) enum UnknownIssueTime {
+    New,
+    Old,
 }
 
 struct Walk<'a, A> {
@@ -47,13 +47,18 @@ struct Walk<'a, A> {
 }
 
 /// `more` are keys and sub-tables of a `[[shop]]` with the name "main", whose server is this shop.
-pub(super) fn walk(account: &impl Account, shop: SocketAddr, mint: Mint, more: &str) {
-    let word = match mint {
-        Mint::Partial => "partial",
-        Mint::Complete => "complete",
+pub(super) fn walk(
+    account: &impl Account,
+    shop: SocketAddr,
+    unknown: UnknownIssueTime,
+    more: &str,
+) {
+    let word = match unknown {
+        UnknownIssueTime::New => "new",
+        UnknownIssueTime::Old => "old",
     };
     let table = format!(
-        "[[shop]]\nname = \"main\"\nupstream = [\"{shop}\"]\ntoken.mint = \"{word}\"\n{more}\n"
+        "[[shop]]\nname = \"main\"\nupstream = [\"{shop}\"]\ntoken.unknown_issue_time = \"{word}\"\n{more}\n"
     );
     let plan = Cluster::of(&NODES).everywhere("ack", "\"all\"");
     let mut walk = Walk {
@@ -62,21 +67,21 @@ pub(super) fn walk(account: &impl Account, shop: SocketAddr, mint: Mint, more: &
         cluster: plan.serving(table).start(),
         dead: Vec::new(),
     };
-    walk.all_devices(mint);
+    walk.all_devices(unknown);
     walk.one_device();
     walk.all_other_devices();
 }
 
 impl<A: Account> Walk<'_, A> {
     /// A logout of everything on one device, and the logins after it.
-    fn all_devices(&mut self, mint: Mint) {
+    fn all_devices(&mut self, unknown: UnknownIssueTime) {
         let (phone, browser) = (
             self.log_in("a", Device::Phone),
             self.log_in("b", Device::Browser),
         );
         assert!(self.is_served("a", &phone) && self.is_served("b", &browser));
         let mut old = vec![phone.clone(), browser];
-        old.extend(self.log_in_past_the_nodes(mint));
+        old.extend(self.log_in_past_the_nodes(unknown));
         self.dates_are_known();
         let shop_ends = self.account.log_out_everywhere(self.address("a"), &phone);
         self.ended(old, shop_ends);
@@ -88,7 +93,7 @@ impl<A: Account> Walk<'_, A> {
             self.log_in("a", Device::Phone),
             self.log_in("b", Device::Browser),
         ];
-        new.extend(self.log_in_past_the_nodes(mint));
+        new.extend(self.log_in_past_the_nodes(unknown));
         self.all_live(&new);
         self.no_login_was_missed();
         self.cluster.kill("a");
@@ -146,8 +151,8 @@ impl<A: Account> Walk<'_, A> {
     }
 
     /// As a front-end server does by an internal address; then the device is seen by one node.
-    fn log_in_past_the_nodes(&self, mint: Mint) -> Option<Credential> {
-        if mint == Mint::Complete {
+    fn log_in_past_the_nodes(&self, unknown: UnknownIssueTime) -> Option<Credential> {
+        if unknown == UnknownIssueTime::Old {
             return None;
         }
         let credential = self.account.log_in(self.shop, Device::Phone);
@@ -209,8 +214,9 @@ impl<A: Account> Walk<'_, A> {
     fn no_login_was_missed(&self) {
         for node in NODES {
             let answers = |outcome: &str| {
-                let sample =
-                    format!("doorward_mint_answers_total{{shop=\"main\",outcome=\"{outcome}\"}}");
+                let sample = format!(
+                    "doorward_token_endpoint_answers_total{{shop=\"main\",outcome=\"{outcome}\"}}"
+                );
                 self.cluster.metric(node, &sample) > 0.5
             };
             assert_eq!(

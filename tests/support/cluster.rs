@@ -139,7 +139,7 @@ impl Cluster {
     /// Starts these nodes for the first time, the first one as the first of all, and waits until they are a cluster.
     #[track_caller]
     pub fn found(&mut self, names: &[Name]) {
-        self.configure(names[0], &[("initial", "true")]);
+        self.configure(names[0], &[("new_cluster", "true")]);
         self.start(names);
         self.configure(names[0], &[]); // once only
         self.form(names);

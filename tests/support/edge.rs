@@ -73,31 +73,30 @@ pub fn shop_table_at(shop: &Shop, upstream: &[SocketAddr]) -> String {
 }
 
 /// The `[[shop]]` and `[shop.token]` tables of a shop whose tokens are opaque, with more keys of the latter.
-fn opaque_tokens(shop: &Shop, of_token: &str) -> String {
+fn opaque_tokens(upstream: SocketAddr, of_token: &str) -> String {
     format!(
         r#"
 [[shop]]
 name     = "main"
-upstream = ["{}"]
+upstream = ["{upstream}"]
 
 [shop.token]
 kind               = "opaque"
 max_token_lifetime = "30d"
 {of_token}
-"#,
-        shop.address()
+"#
     )
 }
 
 /// The `[[shop]]` table of a shop whose tokens are opaque, without a preset. Its sub-tables may follow.
 pub fn opaque_shop_table(shop: &Shop) -> String {
     let limits = "[shop.limits]\nunverified_per_client_minute = 10000\n";
-    opaque_tokens(shop, "") + limits
+    opaque_tokens(shop.address(), "") + limits
 }
 
-/// The `[[shop]]` table of a shop that is asked about its opaque bearers, without a preset. `of_token` and `ask` are keys of
+/// The `[[shop]]` table of a shop that is asked about its opaque bearers, at this address and without a preset. `of_token` and `ask` are keys of
 /// `[shop.token]` and `[shop.token.introspection]`. Its sub-tables may follow.
-pub fn asked_shop_table(shop: &Shop, of_token: &str, ask: &str) -> String {
+pub fn asked_shop_table(upstream: SocketAddr, of_token: &str, ask: &str) -> String {
     let asked = format!(
         r#"
 [shop.token.introspection]
@@ -108,7 +107,7 @@ header  = "authorization"
 schemes = ["Bearer"]
 "#
     );
-    opaque_tokens(shop, of_token) + asked.as_str()
+    opaque_tokens(upstream, of_token) + asked.as_str()
 }
 
 /// Runs the binary on its own, with no edge behind it.
@@ -123,7 +122,7 @@ impl Edge {
         Self::with(&shop_table(shop))
     }
 
-    /// An edge with this configuration. `listen`, `operator` and `data_dir` are filled in where the text does not set
+    /// An edge with this configuration. `listen`, `operator_listen` and `data_dir` are filled in where the text does not set
     /// them; `{secret_file}` stands for a file with `Shop::SECRET`, `{home}` for the edge's directory.
     #[track_caller]
     pub fn with(config_toml: &str) -> Self {
@@ -438,7 +437,7 @@ fn write_config(home: &Path, config_toml: &str) {
     let data_dir = format!("\"{}\"", home.join("data").display());
     let defaults = [
         ("listen", "[\"127.0.0.1:0\"]"),
-        ("operator", "\"127.0.0.1:0\""),
+        ("operator_listen", "\"127.0.0.1:0\""),
         ("data_dir", &data_dir),
     ];
     let of_no_table = config_toml

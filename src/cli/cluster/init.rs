@@ -52,7 +52,7 @@ pub(super) fn init(arguments: &Init) -> Result<(), CommandError> {
         node,
         listen,
         peers: Vec::new(),
-        initial: true,
+        new_cluster: true,
     };
     if !append(&path, &table)? {
         tell(
@@ -65,7 +65,7 @@ pub(super) fn init(arguments: &Init) -> Result<(), CommandError> {
     let config = path.display();
     tell(&format!(
         "\nNext, restart Doorward here. Then, on the second machine, within ten minutes:\n  {line}\n\
-         As soon as this node is ready, remove `initial = true` from {config}, and reload.\n"
+         As soon as this node is ready, remove `new_cluster = true` from {config}, and reload.\n"
     ));
     Ok(())
 }

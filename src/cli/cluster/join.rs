@@ -63,7 +63,7 @@ pub(super) fn join(arguments: &Join) -> Result<(), CommandError> {
         node,
         listen: listen.unwrap_or(admitted.listen),
         peers: admitted.peers,
-        initial: false,
+        new_cluster: false,
     };
     let is_appended = append(&path, &table)?;
     data_folder::make(data_dir).map_err(CommandError::failed)?;

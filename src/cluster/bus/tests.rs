@@ -58,7 +58,7 @@ fn rules() -> ReadinessPolicy {
         on_stale: StalePolicy::Serve,
         on_isolated: StalePolicy::Refuse,
         bootstrap_timeout_ms: 5_000,
-        initial: false,
+        new_cluster: false,
         quarantine: Vec::new(),
     }
 }

@@ -163,7 +163,7 @@ fn settings(ca_file: &Path, authority: &Authority, proof: &Proof) -> ClusterSett
             allow: Vec::new(),
         }),
         ack: AckPolicy::One,
-        initial: false,
+        new_cluster: false,
         on_stale: StalePolicy::Serve,
         on_isolated: StalePolicy::Refuse,
         bootstrap_timeout: Duration::from_secs(30),

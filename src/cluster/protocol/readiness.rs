@@ -12,7 +12,7 @@ const SKEW_MAX_MS: u64 = 30_000;
 /// Beyond this the operator is warned.
 pub(crate) const SKEW_WARNING_MS: u64 = 2_000;
 
-/// Why a node is ready whose `initial` made it so.
+/// Why a node is ready whose `new_cluster` made it so.
 const FIRST_OF_ALL: &str = "this is the first node of all";
 
 /// What the operator decided.
@@ -21,7 +21,7 @@ pub(crate) struct ReadinessPolicy {
     pub(crate) on_stale: StalePolicy,
     pub(crate) on_isolated: StalePolicy,
     pub(crate) bootstrap_timeout_ms: u64,
-    pub(crate) initial: bool,
+    pub(crate) new_cluster: bool,
     pub(crate) quarantine: Vec<NodeName>,
 }
 
@@ -127,8 +127,8 @@ impl SyncProgress {
             None => SyncFinding {
                 state: SyncPhase::Ready,
                 serves: true,
-                why: if self.because == FIRST_OF_ALL && rules.initial {
-                    format!("{FIRST_OF_ALL}: remove `initial`, it has done its work")
+                why: if self.because == FIRST_OF_ALL && rules.new_cluster {
+                    format!("{FIRST_OF_ALL}: remove `new_cluster`, it has done its work")
                 } else {
                     self.because.clone()
                 },
@@ -172,7 +172,7 @@ impl SyncProgress {
         let some_complete = self.is_complete || views.iter().any(|view| view.is_complete);
         if !some_complete {
             let all_tried = reached.all_tried && reached.is_bus_heard();
-            let may_begin = rules.initial && (all_tried || has_waited);
+            let may_begin = rules.new_cluster && (all_tried || has_waited);
             return if may_begin {
                 Knowledge::Enough(FIRST_OF_ALL.to_owned())
             } else {
@@ -249,7 +249,7 @@ fn nothing_known(reached: Reachability) -> String {
         return "waiting for a node that knows what was revoked".to_owned();
     }
     "no node has a journal that was ever complete: for the very first start of a cluster set \
-     `initial = true` on one node; if journals were lost, cut off everybody who was logged in before \
+     `new_cluster = true` on one node; if journals were lost, cut off everybody who was logged in before \
      with `doorward revoke --all-before now`"
         .to_owned()
 }

@@ -405,7 +405,7 @@ mod tests {
             on_stale: StalePolicy::Serve,
             on_isolated: StalePolicy::Refuse,
             bootstrap_timeout_ms: 30_000,
-            initial: false,
+            new_cluster: false,
             quarantine: Vec::new(),
         };
         let origin = Origin::bound([1; 8], name.as_str());

@@ -160,7 +160,7 @@ impl WorldPlan {
             on_stale: chance.one_of(&policies).unwrap(),
             on_isolated: chance.one_of(&policies).unwrap(),
             bootstrap_timeout_ms: chance.one_of(&[3_000, 10_000, 30_000]).unwrap(),
-            initial: machine == 0 && self.beginning == Beginning::Initial,
+            new_cluster: machine == 0 && self.beginning == Beginning::Initial,
             quarantine: Vec::new(),
         }
     }

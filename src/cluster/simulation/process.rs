@@ -105,7 +105,7 @@ impl SimulatedProcess {
     ) -> Self {
         let set = Arc::new(disk.set(wall(now)));
         let replication_log = Arc::new(ReplicationLog::with_room(disk.origin, &disk.vector, room));
-        let is_initial = rules.initial;
+        let is_initial = rules.new_cluster;
         let mesh = Mesh::new(
             name.clone(),
             Arc::clone(&set),

@@ -42,7 +42,7 @@ fn rules() -> ReadinessPolicy {
         on_stale: StalePolicy::Refuse,
         on_isolated: StalePolicy::Refuse,
         bootstrap_timeout_ms: 1_000,
-        initial: false,
+        new_cluster: false,
         quarantine: Vec::new(),
     }
 }

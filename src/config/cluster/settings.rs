@@ -50,7 +50,7 @@ pub(crate) fn read(
     }
     let bus = read_bus(&mut table);
     let ack = table.choice("ack", ACKS).unwrap_or_default();
-    let initial = read_initial(&mut table);
+    let new_cluster = read_new_cluster(&mut table);
     let on_stale = table.choice("on_stale", POLICIES);
     let on_isolated = table.choice("on_isolated", POLICIES);
     let patience = table.duration_within("bootstrap_timeout", BOOTSTRAP_TIMEOUTS, "1s to 10m");
@@ -62,7 +62,7 @@ pub(crate) fn read(
         peers: peers.into_iter().map(|(peer, _)| peer).collect(),
         security: security?,
         ack,
-        initial,
+        new_cluster,
         on_stale: on_stale.unwrap_or(StalePolicy::Serve),
         on_isolated: on_isolated.unwrap_or(StalePolicy::Refuse),
         bootstrap_timeout: patience.unwrap_or(BOOTSTRAP_TIMEOUT),
@@ -236,15 +236,16 @@ fn read_url(text: &TomlText<'_>) -> Option<Bus> {
     }
 }
 
-fn read_initial(table: &mut TomlTable<'_>) -> bool {
-    let initial = table.boolean("initial").unwrap_or_default();
-    if initial {
-        let fault = Fault::warning("`initial` is for the first start of the first node only");
+fn read_new_cluster(table: &mut TomlTable<'_>) -> bool {
+    table.renamed("new_cluster", "initial");
+    let new_cluster = table.boolean("new_cluster").unwrap_or_default();
+    if new_cluster {
+        let fault = Fault::warning("`new_cluster` is for the first start of the first node only");
         let fault = fault.label("a lost journal would not be noticed");
         let help = "remove it as soon as the node is ready, for its next start";
-        table.report_at("initial", fault.help(help));
+        table.report_at("new_cluster", fault.help(help));
     }
-    initial
+    new_cluster
 }
 
 fn read_quarantine(

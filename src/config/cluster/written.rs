@@ -20,7 +20,7 @@ pub struct ClusterTable {
     /// `ca_file`, `cert_file` and `key_file`.
     pub files: [PathBuf; 3],
     /// Whether it is the first node, which starts with an empty journal.
-    pub initial: bool,
+    pub new_cluster: bool,
 }
 
 impl ClusterTable {
@@ -49,12 +49,12 @@ impl fmt::Display for ClusterTable {
         writeln!(f, "ca_file   = {}", text(&ca_file.display()))?;
         writeln!(f, "cert_file = {}", text(&cert_file.display()))?;
         writeln!(f, "key_file  = {}", text(&key_file.display()))?;
-        if self.initial {
+        if self.new_cluster {
             writeln!(
                 f,
                 "# Only for the first start of the first node: then remove it."
             )?;
-            writeln!(f, "initial   = true")?;
+            writeln!(f, "new_cluster = true")?;
         }
         Ok(())
     }
@@ -64,7 +64,7 @@ impl fmt::Display for ClusterTable {
 mod tests {
     use super::*;
 
-    fn table(folder: &str, peers: &[&str], initial: bool) -> ClusterTable {
+    fn table(folder: &str, peers: &[&str], new_cluster: bool) -> ClusterTable {
         let node = NodeName::parse("a").unwrap();
         let files = CertificateFiles::of(&node, Path::new(folder)).unwrap();
         ClusterTable {
@@ -75,7 +75,7 @@ mod tests {
                 .map(|peer| PeerAddress::parse(peer).unwrap())
                 .collect(),
             files: ClusterTable::files(&files, Path::new("/etc/doorward/doorward.toml")),
-            initial,
+            new_cluster,
         }
     }
 
@@ -86,13 +86,13 @@ mod tests {
             first,
             "[cluster]\nnode      = \"a\"\nlisten    = \"[2001:db8::1]:7946\"\nca_file   = \"cluster/ca.pem\"\n\
              cert_file = \"cluster/a.pem\"\nkey_file  = \"cluster/a.key\"\n\
-             # Only for the first start of the first node: then remove it.\ninitial   = true\n"
+             # Only for the first start of the first node: then remove it.\nnew_cluster = true\n"
         );
         let other = table("/srv/a \"b\"", &["10.0.0.1:7946", "b.internal:1"], false).to_string();
         let read: toml::Table = other.parse().unwrap();
         let read = &read["cluster"];
         assert_eq!(read["peers"].as_array().unwrap().len(), 2);
         assert_eq!(read["key_file"].as_str(), Some("/srv/a \"b\"/a.key"));
-        assert!(read.get("initial").is_none());
+        assert!(read.get("new_cluster").is_none());
     }
 }

@@ -119,7 +119,8 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 
 /// Every client that reaches the operator's listener may read metrics, so it belongs on the loopback interface.
 fn read_operator(root: &mut TomlTable<'_>, listen: &[Listen]) -> Option<SocketAddr> {
-    let text = root.string("operator")?;
+    root.renamed("operator_listen", "operator");
+    let text = root.string("operator_listen")?;
     let address = text.parse_as(address)?;
     let taken = |listen: &Listen| listen.address == address;
     if address.port() != 0 && listen.iter().any(taken) {

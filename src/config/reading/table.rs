@@ -21,11 +21,36 @@ pub(crate) struct TomlTable<'a> {
     top: Layer<'a>,
     below: Vec<Layer<'a>>,
     asked: Vec<String>,
-    /// Keys that had another name before: the name, and the former one.
-    renamed: Vec<(&'static str, &'static str)>,
+    /// Keys that had another name before.
+    renamed: Vec<RenamedKey>,
     /// Former names of keys: they are known, and not suggested.
     former: Vec<&'static str>,
     home: Option<Home>,
+}
+
+/// A key that had another name before.
+struct RenamedKey {
+    name: &'static str,
+    former: &'static str,
+    values: FormerValues,
+}
+
+/// Which values under a former name belong to the key: the former name may have had two meanings.
+#[derive(Clone, Copy)]
+enum FormerValues {
+    All,
+    Strings,
+    AllButStrings,
+}
+
+impl FormerValues {
+    fn include(self, value: &Value<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Strings => value.is_text(),
+            Self::AllButStrings => !value.is_text(),
+        }
+    }
 }
 
 /// Where the operator would write a table that only the preset has: under this one, along this path.
@@ -72,24 +97,42 @@ impl<'a> TomlTable<'a> {
 
     /// Reads a key under its former name, too, with a warning; the two together are a fault.
     pub(crate) fn renamed(&mut self, key: &'static str, former: &'static str) {
-        self.renamed.push((key, former));
-        self.former.push(former);
-        for layer in self.layers() {
-            let Some(written) = layer.value(former) else {
-                continue;
-            };
-            self.report(former_name(key, former, layer.has(key)).at(&written.spot()));
-        }
+        self.rename(key, former, FormerValues::All);
     }
 
-    fn former_name_of(&self, key: &str) -> Option<&'static str> {
-        let mut renamed = self.renamed.iter();
-        renamed.find_map(|(name, former)| (*name == key).then_some(*former))
+    /// As `renamed`, where the former name had two meanings: for a string, and for tables. The key had the one for strings.
+    pub(crate) fn renamed_string(&mut self, key: &'static str, former: &'static str) {
+        self.rename(key, former, FormerValues::Strings);
+    }
+
+    /// As `renamed_string`, where the key had the meaning for tables.
+    pub(crate) fn renamed_tables(&mut self, key: &'static str, former: &'static str) {
+        self.rename(key, former, FormerValues::AllButStrings);
+    }
+
+    fn rename(&mut self, name: &'static str, former: &'static str, values: FormerValues) {
+        self.renamed.push(RenamedKey {
+            name,
+            former,
+            values,
+        });
+        self.former.push(former);
+        for layer in self.layers() {
+            let written = layer.value(former);
+            if let Some(written) = written.filter(|value| values.include(value)) {
+                self.report(former_name(name, former, layer.has(name)).at(&written.spot()));
+            }
+        }
     }
 
     /// What a layer has under a key, or under its former name.
     fn value_in(&self, layer: &Layer<'a>, key: &str) -> Option<Value<'a>> {
-        let former = || layer.value(self.former_name_of(key)?);
+        let former = || {
+            let mut renamed = self.renamed.iter();
+            let renamed = renamed.find(|renamed| renamed.name == key)?;
+            let value = layer.value(renamed.former);
+            value.filter(|value| renamed.values.include(value))
+        };
         layer.value(key).or_else(former)
     }
 
@@ -212,10 +255,10 @@ impl<'a> TomlTable<'a> {
         Some(scalars.collect())
     }
 
-    /// Whether a table is written under a key that may be something else.
-    pub(crate) fn has_table(&self, key: &str) -> bool {
+    /// Whether a string is written under a key that may be something else.
+    pub(crate) fn has_string(&self, key: &str) -> bool {
         let value = self.first_value(key);
-        value.is_some_and(|value| value.is_table())
+        value.is_some_and(|value| value.is_text())
     }
 
     /// A whole number within the range.
@@ -314,22 +357,9 @@ impl<'a> TomlTable<'a> {
             .collect()
     }
 
-    /// A string, and the tables of an array: layers may differ in which of the two they have.
-    pub(crate) fn text_and_tables(
-        &mut self,
-        key: &str,
-    ) -> (Option<TomlText<'a>>, Vec<TomlTable<'a>>) {
-        let values = self.values(key);
-        let text = values.iter().find_map(Value::text);
-        let expected = format!("a string, or an array of tables, each under [[{key}]]");
-        let others = values.iter().filter(|value| !value.is_text());
-        (text, tables_of(others, key, &expected))
-    }
-
     /// The tables of an array: the operator's, then the preset's.
     pub(crate) fn tables(&mut self, key: &str) -> Vec<TomlTable<'a>> {
-        let expected = format!("an array of tables, each under [[{key}]]");
-        tables_of(&self.values(key), key, &expected)
+        tables_of(&self.values(key), key)
     }
 
     fn table_of(&self, values: &[Value<'a>], key: &str) -> Option<TomlTable<'a>> {
@@ -388,11 +418,9 @@ impl<'a> TomlTable<'a> {
 
     /// Whether a key is surely left out: a file with syntax faults may have lost it to them.
     pub(crate) fn lacks(&self, key: &str) -> bool {
-        let former = self.former_name_of(key);
-        !self.layers().any(|layer| {
-            let has_former = former.is_some_and(|former| layer.has(former));
-            layer.has(key) || has_former || layer.document().is_damaged()
-        })
+        !self
+            .layers()
+            .any(|layer| self.value_in(layer, key).is_some() || layer.document().is_damaged())
     }
 
     /// Where the table is written: its header, or its braces.
@@ -480,16 +508,13 @@ fn layers_of<'a>(values: &[Value<'a>], key: &str) -> Vec<Layer<'a>> {
     values.iter().filter_map(Value::layer).collect()
 }
 
-fn tables_of<'v, 'a: 'v>(
-    values: impl IntoIterator<Item = &'v Value<'a>>,
-    key: &str,
-    expected: &str,
-) -> Vec<TomlTable<'a>> {
+fn tables_of<'a>(values: &[Value<'a>], key: &str) -> Vec<TomlTable<'a>> {
+    let expected = format!("an array of tables, each under [[{key}]]");
     let mut layers = Vec::new();
     for value in values {
         match value.items() {
             Some(items) => layers.extend(layers_of(&items, key)),
-            None => value.report_misfit(key, expected),
+            None => value.report_misfit(key, &expected),
         }
     }
     let alone = |layer| TomlTable::of(layer, Vec::new());

@@ -19,8 +19,8 @@ pub(crate) fn read(table: &mut TomlTable<'_>) -> Vec<Condition> {
     let place = |name: &str| Pointer::parse(name).map(ConditionPlace::Body);
     let mut conditions = read_table(table, "header", header, texts);
     conditions.extend(read_table(table, "query", parameter, texts));
-    // As a text, `body` is the answer to a logout.
-    if table.has_table("body") {
+    // A string is the former way to write `answer_body` of a logout.
+    if !table.has_string("body") {
         conditions.extend(read_table(table, "body", place, scalars));
     }
     conditions

@@ -184,7 +184,9 @@ fn read_rule(
     let answer = read_answer(&mut table, is_own, overrides);
     let when = read_when(&mut table, answer);
     let agreed = agreement::read(&mut table, "agreed");
-    let confirms = agreement::read(&mut table, "confirms");
+    table.renamed("confirms_token", "confirms");
+    let confirms = agreement::read(&mut table, "confirms_token");
+    table.renamed_string("answer_body", "body");
     let success = words::read_success(&mut table, call.graphql.is_some());
     let (missing, invalid) = read_errors(&mut table);
     let client_key = choose_client_key(&mut table, overrides);
@@ -232,12 +234,13 @@ fn read_answer(table: &mut TomlTable<'_>, is_own: bool, overrides: &Overrides) -
     }
 }
 
-/// Reads `when`. The shop can only agree to a logout that it gets.
+/// Reads `revoke_when`. The shop can only agree to a logout that it gets.
 fn read_when(table: &mut TomlTable<'_>, answer: AnswerBy) -> When {
-    let when = table.choice("when", WHENS).unwrap_or_default();
+    table.renamed("revoke_when", "when");
+    let when = table.choice("revoke_when", WHENS).unwrap_or_default();
     if when == When::ShopAgreed && answer == AnswerBy::Doorward {
         table.report_at(
-            "when",
+            "revoke_when",
             Fault::warning("the shop does not get this logout: Doorward answers it")
                 .help("write answer = \"forward\" where the shop must agree"),
         );

@@ -1,4 +1,4 @@
-//! `[[shop.mint]]`: the calls that hand out tokens.
+//! `[[shop.token_endpoint]]`: the calls whose answers contain tokens.
 
 use std::sync::Arc;
 
@@ -9,38 +9,29 @@ use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::call;
 use crate::config::rules::header::header_name;
-use crate::request::{Base, MintRule, NamePattern, OnReissue, Pointer, UnknownToken};
-
-/// The names of `mint`.
-pub(crate) const UNKNOWN: &[(&str, UnknownToken)] = &[
-    ("partial", UnknownToken::New),
-    ("complete", UnknownToken::Old),
-];
+use crate::request::{Base, MintRule, NamePattern, OnReissue, Pointer};
 
 const ON_REISSUE: &[(&str, OnReissue)] =
     &[("refuse", OnReissue::Refuse), ("revive", OnReissue::Revive)];
 
-/// The calls that hand out tokens, and the policies for such tokens.
-pub(crate) struct Mints {
-    /// Every `[[shop.mint]]`.
+/// The token endpoints of a shop, and the policy for their tokens.
+pub(crate) struct TokenEndpoints {
+    /// Every `[[shop.token_endpoint]]`.
     pub(crate) rules: Vec<Arc<MintRule>>,
-    /// How an undated token counts, unless its `[shop.token]` has a key of its own.
-    pub(crate) unknown: UnknownToken,
     /// What happens to a revoked token that is handed out again.
     pub(crate) on_reissue: OnReissue,
 }
 
-/// Reads `mint`, every `[[shop.mint]]`, and `on_reissue`.
-pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> Mints {
-    let (unknown, tables) = shop.text_and_tables("mint");
-    let unknown = unknown.and_then(|text| text.choose("mint", UNKNOWN));
+/// Reads every `[[shop.token_endpoint]]`, and `on_reissue`.
+pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> TokenEndpoints {
+    shop.renamed_tables("token_endpoint", "mint");
     let mut rules = Vec::new();
-    for table in tables {
+    for table in shop.tables("token_endpoint") {
         let base = bases.of(&table, shop);
         let spot = table.spot();
         let rule = read_rule(table, base);
         if rule.pointers.is_empty() && rule.headers.is_empty() && rule.cookies.is_empty() {
-            let fault = Fault::error("no key says where the tokens stand in the answer");
+            let fault = Fault::error("no key says where the tokens are in the answer");
             let help = "such as token = { json = [\"/data/token\"] }, or `header`, or `cookie`";
             shop.report(fault.help(help).at(&spot));
         }
@@ -52,14 +43,10 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> Mints {
         shop.report_at(
             "on_reissue",
             Fault::warning("no token can be revived")
-                .help("list the calls that hand out tokens under [[shop.mint]]"),
+                .help("list the calls whose answers contain tokens under [[shop.token_endpoint]]"),
         );
     }
-    Mints {
-        rules,
-        unknown: unknown.unwrap_or_default(),
-        on_reissue,
-    }
+    TokenEndpoints { rules, on_reissue }
 }
 
 fn read_rule(mut table: TomlTable<'_>, base: &Base) -> MintRule {

@@ -23,11 +23,11 @@ pub(crate) fn read_success(table: &mut TomlTable<'_>, is_graphql: bool) -> Words
         LOGGED_OUT
     };
     let status = read_status(table, 200..=299).unwrap_or(StatusCode::OK);
-    let body = read_body(table);
+    let body = read_body(table, "answer_body");
     let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::RESET_CONTENT;
     if !has_body {
         table.report_at(
-            "body",
+            "answer_body",
             Fault::error(format!("an answer {} has no body", status.as_u16())),
         );
     }
@@ -44,12 +44,8 @@ fn read_status(table: &mut TomlTable<'_>, range: RangeInclusive<u16>) -> Option<
     StatusCode::from_u16(status).ok()
 }
 
-fn read_body(table: &mut TomlTable<'_>) -> Option<Bytes> {
-    // A table under `body` is what the request must carry.
-    let body = (!table.has_table("body")).then(|| table.string("body"));
-    let text = table.string("answer_body").or(body.flatten());
-    let text = text?;
-    let body = text.parse_as(json)?;
+fn read_body(table: &mut TomlTable<'_>, key: &str) -> Option<Bytes> {
+    let body = table.string_as(key, json)?;
     Some(Bytes::copy_from_slice(body.as_bytes()))
 }
 
@@ -64,7 +60,7 @@ pub(crate) fn read_refusal(table: &mut TomlTable<'_>, key: &str) -> Option<Words
     let mut words = table.table(key)?;
     let status = read_status(&mut words, 200..=599);
     words.missing("status", "an integer from 200 to 599");
-    let body = read_body(&mut words);
+    let body = read_body(&mut words, "body");
     let message = words.string("message");
     if body.is_some()
         && let Some(message) = &message

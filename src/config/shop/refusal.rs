@@ -4,14 +4,14 @@ use super::claims::is_quotable;
 use crate::config::reading::TomlTable;
 use crate::request::{RefusalSettings, Shape};
 
-const SHAPES: &[(&str, Shape)] = &[
+const FORMATS: &[(&str, Shape)] = &[
     ("message", Shape::Message),
     ("wp-error", Shape::WpError),
     ("problem", Shape::Problem),
     ("graphql", Shape::GraphQl),
 ];
 
-/// The code of a refusal in the shape `wp-error`, where neither preset nor operator has one.
+/// The code of a refusal in the format `wp-error`, where neither preset nor operator has one.
 const REFUSAL_CODE: &str = "doorward_unauthorized";
 
 /// Reads `[shop.refusal]`; the realm of the challenge is the shop's name, unless it is written.
@@ -24,8 +24,8 @@ pub(super) fn read(shop: &mut TomlTable<'_>, name: &str) -> RefusalSettings {
     let Some(mut table) = shop.table("refusal") else {
         return settings;
     };
-    let shape = table.choice("shape", SHAPES);
-    settings.shape = shape.unwrap_or_default();
+    table.renamed("format", "shape");
+    settings.shape = table.choice("format", FORMATS).unwrap_or_default();
     if let Some(realm) = table.string_as("realm", quotable) {
         realm.clone_into(&mut settings.realm);
     }

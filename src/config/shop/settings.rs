@@ -20,10 +20,8 @@ use crate::request::{
 use crate::revocation::ShopTag;
 use crate::server::Upstreams;
 
-const EXAMINE: &[(&str, Examine)] = &[
-    ("everything", Examine::Everything),
-    ("routes", Examine::Routes),
-];
+const EXAMINE_BODIES: &[(&str, Examine)] =
+    &[("all", Examine::Everything), ("rules", Examine::Routes)];
 
 const DEAD_COOKIE: &[(&str, DeadCookiePolicy)] = &[
     ("remove", DeadCookiePolicy::Remove),
@@ -89,8 +87,8 @@ pub(crate) fn read<'a>(
         logouts: calls.logouts.rules,
         known_logouts: Arc::clone(&around.known_logouts),
         refreshes: calls.refreshes,
-        mints: calls.mints.rules,
-        on_reissue: calls.mints.on_reissue,
+        mints: calls.token_endpoints.rules,
+        on_reissue: calls.token_endpoints.on_reissue,
         own_script: own_script.expect("the prefix is a path, and so is what is below it"),
         routes: calls.routes,
         path_style,
@@ -126,15 +124,15 @@ struct Calls {
     logouts: logout::Logouts,
     own_logout: LogoutRule,
     refreshes: Vec<RefreshRule>,
-    mints: token_endpoint::Mints,
+    token_endpoints: token_endpoint::TokenEndpoints,
     routes: Vec<Route>,
 }
 
 impl Calls {
     fn read(shop: &mut TomlTable<'_>, name: &str, prefix: &str) -> Self {
         let bases = Bases::read(shop);
-        let mints = token_endpoint::read(shop, &bases);
-        let tokens = token::read(shop, (name, mints.unknown));
+        let token_endpoints = token_endpoint::read(shop, &bases);
+        let tokens = token::read(shop, name);
         let mut places = credential::read(shop, tokens.as_ref());
         let logouts = logout::read(shop, &bases, &places);
         let own_logout = logouts.own(prefix, &places);
@@ -148,7 +146,7 @@ impl Calls {
             logouts,
             own_logout,
             refreshes,
-            mints,
+            token_endpoints,
         }
     }
 
@@ -168,7 +166,9 @@ struct Policies {
 
 impl Policies {
     fn read(shop: &mut TomlTable<'_>) -> Self {
-        let examine = shop.choice("examine", EXAMINE);
+        shop.renamed("examine_bodies", "examine");
+        let former = [("everything", "all"), ("routes", "rules")];
+        let examine = shop.choice_renamed("examine_bodies", EXAMINE_BODIES, &former);
         let dead_cookie = shop.choice("dead_cookie", DEAD_COOKIE);
         let clock_offset_max = shop.duration_within("clock_offset_max", CLOCK_OFFSETS, "1s to 24h");
         Self {

@@ -55,10 +55,10 @@ pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) 
     });
     let undated = match shop.verifier.settings().unknown {
         UnknownToken::New => {
-            "new if no node has dated it (mint = partial): a logout does not end what was never shown here"
+            "new if no node has dated it (unknown_issue_time = new): a logout does not end what was never shown here"
         }
         UnknownToken::Old => {
-            "old if no node has dated it (mint = complete): after a logout, a login that does not pass here is refused"
+            "old if no node has dated it (unknown_issue_time = old): after a logout, a login that does not pass here is refused"
         }
     };
     let mut lines = vec![
@@ -69,8 +69,7 @@ pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) 
     let upstreams: Vec<_> = upstreams.collect();
     lines.push(format!("  upstreams: {}", upstreams.join(", ")));
     lines.extend(asked);
-    lines.push(format!("  a token without a time of issue: {undated}"));
-    let mints = shop.mints.len();
-    lines.push(format!("  calls that hand out tokens: {mints}"));
+    lines.push(format!("  a token without an issue time: {undated}"));
+    lines.push(format!("  token endpoints: {}", shop.mints.len()));
     lines
 }

@@ -64,6 +64,7 @@ fn read_verify(token: &mut TomlTable<'_>) -> Option<bool> {
 
 fn read_request(mut table: TomlTable<'_>) -> Option<IntrospectionRequest> {
     table.renamed("active", "good");
+    table.renamed("cache_ttl", "cache");
     let method = table.choice("method", METHODS);
     let path = table.required_string_as("path", "a path such as /api/customer", path_and_query);
     let body = table.string("body");
@@ -93,6 +94,6 @@ fn path_and_query(text: &str) -> Result<PathAndQuery, &'static str> {
 }
 
 fn read_fresh(table: &mut TomlTable<'_>) -> Duration {
-    let fresh = table.duration_within("cache", Duration::ZERO..=FRESH_MAX, "at most 1h");
+    let fresh = table.duration_within("cache_ttl", Duration::ZERO..=FRESH_MAX, "at most 1h");
     fresh.unwrap_or(FRESH)
 }

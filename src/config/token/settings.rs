@@ -8,7 +8,6 @@ use crate::config::fault::Fault;
 use crate::config::reading::duration;
 use crate::config::reading::pattern;
 use crate::config::reading::{TextOrTable, TomlTable};
-use crate::config::rules::token_endpoint;
 use crate::config::token::{introspection, key_files};
 use crate::request::{
     ALGORITHMS, Claims, IssuedAt, Issuer, Pointer, TimeClaim, TimeUnit, TokenKind, TokenSettings,
@@ -22,18 +21,22 @@ pub(crate) const KINDS: &[(&str, TokenKind)] = &[
     ("auto", TokenKind::Auto),
 ];
 
+const UNKNOWN_ISSUE_TIMES: &[(&str, UnknownToken)] =
+    &[("new", UnknownToken::New), ("old", UnknownToken::Old)];
+
 /// How far clocks may differ by default.
 const LEEWAY: Duration = Duration::from_mins(1);
 /// "No more than a few minutes" (RFC 7519 section 4.1.4).
 const LEEWAY_MAX: Duration = Duration::from_mins(10);
 
 /// Reads `[shop.token]`, or every `[[shop.token]]`: how tokens are read, and the keys that verify them.
-pub(crate) fn read(
-    shop: &mut TomlTable<'_>,
-    (name, unknown): (&str, UnknownToken),
-) -> Option<Verifier> {
-    let tables = shop.table_or_tables("token");
+pub(crate) fn read(shop: &mut TomlTable<'_>, name: &str) -> Option<Verifier> {
+    let mut tables = shop.table_or_tables("token");
     shop.missing("token", "[shop.token] with algorithms and a key");
+    for table in &mut tables {
+        table.renamed("unknown_issue_time", "mint");
+    }
+    let unknown = read_former_mint(shop, &tables).unwrap_or_default();
     let mut issuers: Vec<Option<Issuer>> = Vec::new();
     for mut table in tables {
         let settings = read_settings(&mut table, (name, unknown));
@@ -72,7 +75,7 @@ fn read_settings(
         key_ids: read_names(table, "kid"),
         audiences: read_names(table, "audience"),
         claims: read_claims(table),
-        only_with: read_only_with(table),
+        revocable_with: read_revocable_with(table),
         leeway: read_leeway(table),
         refresh_window: refresh_window.unwrap_or_default(),
         max_lifetime: read_max_lifetime(table),
@@ -82,8 +85,41 @@ fn read_settings(
         },
         forward_unverifiable: forward_unverifiable.unwrap_or_default(),
         introspection: introspection::read(table),
-        unknown: table.choice("mint", token_endpoint::UNKNOWN).unwrap_or(unknown),
+        unknown: read_unknown_issue_time(table).unwrap_or(unknown),
     }
+}
+
+/// How a token counts whose issue time is unknown.
+fn read_unknown_issue_time(table: &mut TomlTable<'_>) -> Option<UnknownToken> {
+    let former = [("partial", "new"), ("complete", "old")];
+    table.choice_renamed("unknown_issue_time", UNKNOWN_ISSUE_TIMES, &former)
+}
+
+/// Reads the former key `mint` of `[[shop]]`, which held for every `[shop.token]` without the key.
+fn read_former_mint(shop: &mut TomlTable<'_>, tokens: &[TomlTable<'_>]) -> Option<UnknownToken> {
+    if !shop.has_string("mint") {
+        return None;
+    }
+    let names = [
+        ("partial", UnknownToken::New),
+        ("complete", UnknownToken::Old),
+    ];
+    let unknown = shop.former_choice("mint", &names)?;
+    let is_new = |table: &TomlTable<'_>| {
+        table.spot_of("unknown_issue_time").is_some()
+            && !table.is_by_former_name("unknown_issue_time")
+    };
+    let fault = if tokens.iter().any(is_new) {
+        Fault::error(
+            "`mint` is the former name of `token.unknown_issue_time`: only one of them may be given",
+        )
+    } else {
+        Fault::warning("`mint` is now called `token.unknown_issue_time`")
+    };
+    let help = "write unknown_issue_time = \"new\" for partial, or \"old\" for complete, under [shop.token]: the next \
+                release does not read the former name";
+    shop.report_at("mint", fault.help(help));
+    Some(unknown)
 }
 
 /// Shops with one token domain share their tokens, and so their logouts.
@@ -94,8 +130,9 @@ fn read_token_domain(table: &mut TomlTable<'_>, name: &str) -> String {
 }
 
 /// A customer can revoke only tokens with one of these claims.
-fn read_only_with(table: &mut TomlTable<'_>) -> Vec<Pointer> {
-    table.strings_as("only_with", Pointer::parse)
+fn read_revocable_with(table: &mut TomlTable<'_>) -> Vec<Pointer> {
+    table.renamed("revocable_with", "only_with");
+    table.strings_as("revocable_with", Pointer::parse)
 }
 
 fn not_empty(text: &str) -> Result<&str, &'static str> {

@@ -375,7 +375,7 @@ impl Issuer {
 
     /// Whether it has the claims without which a token can't be revoked by a customer.
     fn is_revocable(&self, payload: &Value) -> bool {
-        let mut wanted = self.settings.only_with.iter();
+        let mut wanted = self.settings.revocable_with.iter();
         wanted.all(|pointer| {
             pointer
                 .find(payload)

@@ -113,7 +113,7 @@ pub struct Verified {
     pub session: Option<Id>,
     /// Its fingerprint, where unverified tokens are forwarded: with an altered signature it would come back as one of those.
     pub fingerprint: Option<Id>,
-    /// Whether a customer may revoke it. Without the claims of `only_with`, only the operator may.
+    /// Whether a customer may revoke it. Without the claims of `revocable_with`, only the operator may.
     pub is_revocable: bool,
     /// The settings of its issuer.
     pub settings: Arc<TokenSettings>,

@@ -42,7 +42,7 @@ pub struct TokenSettings {
     /// Where the claims stand.
     pub claims: Claims,
     /// The claims that a token must have to be revoked by a customer. One without them is shared by all visitors.
-    pub only_with: Vec<Pointer>,
+    pub revocable_with: Vec<Pointer>,
     /// How far clocks may differ when a token expires or begins.
     pub leeway: Duration,
     /// How long after its issue a token can still be exchanged for a new one.
@@ -87,7 +87,7 @@ impl TokenSettings {
             key_ids,
             audiences: Vec::new(),
             claims,
-            only_with: Vec::new(),
+            revocable_with: Vec::new(),
             leeway: Duration::ZERO,
             refresh_window: Duration::ZERO,
             max_lifetime: None,
@@ -115,7 +115,7 @@ impl TokenSettings {
             key_ids,
             audiences,
             claims,
-            only_with,
+            revocable_with,
             leeway,
             refresh_window,
             max_lifetime,
@@ -132,7 +132,7 @@ impl TokenSettings {
             && *key_ids == other.key_ids
             && *audiences == other.audiences
             && *claims == other.claims
-            && *only_with == other.only_with
+            && *revocable_with == other.revocable_with
             && *leeway == other.leeway
             && *refresh_window == other.refresh_window
             && *max_lifetime == other.max_lifetime

@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn a_token_without_the_claims_of_only_with_is_no_customers_to_revoke_field_f8() {
         let mut settings = settings("main", Algorithm::HS256);
-        settings.only_with = vec![Pointer::parse("/sub").unwrap()];
+        settings.revocable_with = vec![Pointer::parse("/sub").unwrap()];
         let keys = Keys::from_secret(SECRET, &[Algorithm::HS256]).unwrap();
         let issuer = Issuer::new(settings, KeySource::Given(keys));
         let verifier = Verifier::new(issuer, Vec::new());

@@ -105,7 +105,7 @@ impl Default for Metrics {
             ),
             minted: counter(
                 r,
-                "mint_answers",
+                "token_endpoint_answers",
                 "Answers that issue tokens, by whether their issue time was recorded or the answer could not be read",
             ),
             reissued: counter(

@@ -40,7 +40,7 @@ impl fmt::Display for SocketError {
             ),
             Self::Unclaimed(address) => write!(
                 f,
-                "systemd passes a socket on {address}, which neither `listen` nor `operator` names\n  \
+                "systemd passes a socket on {address}, which neither `listen` nor `operator_listen` names\n  \
                  help: write exactly this address there, or another ListenStream= in doorward.socket; \
                  0.0.0.0 and [::] are two addresses"
             ),

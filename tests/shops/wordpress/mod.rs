@@ -1,6 +1,6 @@
 //! `WordPress`, for Ecwid's sign-out link: each cookie of a login logs in alone.
 
-use super::devices::{Account, Device, Mint, walk};
+use super::devices::{Account, Device, UnknownIssueTime, walk};
 use super::*;
 
 const NAME: &str = "alice";
@@ -196,12 +196,12 @@ subject = "/id"
 revoke = "subject"
 
 [[shop.logout]]
-methods = ["POST"]
-paths   = ["/wp-admin/admin-ajax.php"]
-query   = { action = "destroy-sessions" }
-revoke  = "others"
-when    = "shop-agreed"
-agreed  = { status = ["2xx"], json = { "/success" = true } }
+methods     = ["POST"]
+paths       = ["/wp-admin/admin-ajax.php"]
+query       = { action = "destroy-sessions" }
+revoke      = "others"
+revoke_when = "shop-agreed"
+agreed      = { status = ["2xx"], json = { "/success" = true } }
 "#;
 
 impl Account for Alice {
@@ -262,7 +262,7 @@ impl Account for Alice {
 #[test]
 fn two_devices_restarts_and_another_node_attacks_a6_b2() {
     let shop = RealShop::run("wordpress", &["sh", "serve.sh"], &[NAME, PASSWORD]);
-    for mint in [Mint::Partial, Mint::Complete] {
-        walk(&Alice, shop.address, mint, CALLS);
+    for unknown in [UnknownIssueTime::New, UnknownIssueTime::Old] {
+        walk(&Alice, shop.address, unknown, CALLS);
     }
 }

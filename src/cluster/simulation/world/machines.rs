@@ -97,7 +97,7 @@ impl World {
             process.met
         );
         if found.serves && process.is_initial {
-            self.machines[machine].rules.initial = false; // as the operator is told
+            self.machines[machine].rules.new_cluster = false; // as the operator is told
         }
         assert!(
             found.state != SyncPhase::Stale
