@@ -359,7 +359,7 @@ fn a_node_bears_the_name_of_its_certificate() {
  --> doorward.toml:5:8
   |
 5 | node = "b"
-  |        ^^^ it bears a
+  |        ^^^ it contains a
   |
   = help: `node` must be one of its subject alternative names (DNS)
 "#;
@@ -368,11 +368,11 @@ fn a_node_bears_the_name_of_its_certificate() {
     folder.put_node(&folder.authority.issue(&names));
     let other = other.replace("\"b\"", "\"b.shop.internal\"");
     let told = folder.faults(&other);
-    let borne = "^ it bears *.shop.internal, shop.internal\n";
+    let borne = "^ it contains *.shop.internal, shop.internal\n";
     assert!(told.contains(borne), "{told}");
     folder.put_node(&folder.authority.issue(&[]));
     let told = folder.faults(&other);
-    assert!(told.contains("^ it bears no DNS name\n"), "{told}");
+    assert!(told.contains("^ it contains no DNS name\n"), "{told}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub(super) fn complain(line: impl Display) {
 }
 
 /// Writes this to standard output, as it is.
-pub(super) fn tell(text: &str) {
+pub(super) fn print(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 

@@ -71,7 +71,7 @@ pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<(Config, Faults)
     let faults = loading.into_faults();
     match config {
         Some(mut config) if !faults.is_fatal() => {
-            config.server.outline = outline::of(text, base_dir);
+            config.server.outline = outline::digest_keys(text, base_dir);
             Ok((config, faults))
         }
         Some(_) | None => Err(faults),

@@ -10,7 +10,7 @@ use crate::config::reading::file::FILE_BYTES_MAX;
 use crate::server::Outline;
 
 /// The outline of a text without faults. The keys of a shop are told apart: `shop main: token.leeway`.
-pub(crate) fn of(text: &str, base_dir: &Path) -> Outline {
+pub(crate) fn digest_keys(text: &str, base_dir: &Path) -> Outline {
     let mut outline = Outline::default();
     let root: Table = text.parse().unwrap_or_default();
     for (key, value) in &root {
@@ -27,7 +27,7 @@ pub(crate) fn of(text: &str, base_dir: &Path) -> Outline {
             | Value::Float(_)
             | Value::Boolean(_)
             | Value::Datetime(_)
-            | Value::Array(_) => outline.note(key.clone(), digest(key, value, base_dir)),
+            | Value::Array(_) => outline.insert(key.clone(), digest(key, value, base_dir)),
         }
     }
     outline
@@ -46,7 +46,7 @@ fn note_all(outline: &mut Outline, before: &str, table: &Table, base_dir: &Path)
             | Value::Boolean(_)
             | Value::Datetime(_)
             | Value::Array(_)
-            | Value::Table(_) => outline.note(name, digest(key, value, base_dir)),
+            | Value::Table(_) => outline.insert(name, digest(key, value, base_dir)),
         }
     }
 }

@@ -58,7 +58,7 @@ impl Walk<'_> {
         for (name, value) in self.script.variables {
             let _ = write!(variables, "  {name}={value}"); // a String takes everything
         }
-        self.say(&format!(
+        self.print(&format!(
             "pretend shop  http://{shop}   {}\ndoorward      http://{edge}   in front of it\n\n  {variables}\n",
             self.script.nature
         ))
@@ -73,7 +73,7 @@ impl Walk<'_> {
             return Err(FailedStep { step, why });
         };
         let sed = format!("sed -n 's/.*{before}\\([^{end}]*\\).*/\\1/p'");
-        self.say(&format!(
+        self.print(&format!(
             "{step}: {}, a token\n  TOKEN=$(curl -si {} | {sed})\n",
             answer.status(),
             self.arguments(login, false)
@@ -97,7 +97,7 @@ impl Walk<'_> {
             return Err(FailedStep { step, why });
         }
         let arguments = self.arguments(call, true);
-        self.say(&format!("{step}: {status} {body}\n  curl -i {arguments}\n"))
+        self.print(&format!("{step}: {status} {body}\n  curl -i {arguments}\n"))
     }
 
     fn check_cart(&mut self, step: &'static str) -> Result<(), FailedStep> {
@@ -108,7 +108,7 @@ impl Walk<'_> {
         if self.script.after_logout.is_empty() {
             return Ok(());
         }
-        self.say(self.script.after_logout)
+        self.print(self.script.after_logout)
     }
 
     fn check_visits(&mut self, step: &'static str, visits: usize) -> Result<(), FailedStep> {
@@ -117,12 +117,12 @@ impl Walk<'_> {
             let why = format!("{} requests reached the shop", now - visits);
             return Err(FailedStep { step, why });
         }
-        self.say(&format!(
+        self.print(&format!(
             "  the shop saw nothing of it: its counter still stands at {visits}\n"
         ))
     }
 
-    fn say(&mut self, text: &str) -> Result<(), FailedStep> {
+    fn print(&mut self, text: &str) -> Result<(), FailedStep> {
         writeln!(self.out, "{text}")
             .and_then(|()| self.out.flush())
             .map_err(|error| FailedStep {

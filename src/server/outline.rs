@@ -8,7 +8,7 @@ pub struct Outline(BTreeMap<String, blake3::Hash>);
 
 impl Outline {
     /// Adds a key.
-    pub fn note(&mut self, key: String, value: blake3::Hash) {
+    pub fn insert(&mut self, key: String, value: blake3::Hash) {
         self.0.insert(key, value);
     }
 

@@ -115,7 +115,7 @@ impl Reloader {
         let mut outline = self.outline.lock();
         self.notify.reloading();
         let outcome = self.replace(&mut outline);
-        self.record.note(outcome.is_ok(), clock::now());
+        self.record.record(outcome.is_ok(), clock::now());
         match &outcome {
             Ok(Reloaded {
                 shops,
@@ -143,7 +143,7 @@ impl Reloader {
         let reloads = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || reloads.reload()).await;
         let failed = |_| {
-            self.record.note(false, clock::now());
+            self.record.record(false, clock::now());
             error!("a reload ended in a panic; the old configuration stays in use");
         };
         done.map_err(failed).ok()
@@ -216,7 +216,7 @@ impl fmt::Display for ReloadError {
 
 impl RestartOnlySettings {
     /// Of these settings.
-    pub(crate) fn of(settings: &Settings) -> Self {
+    pub(crate) fn from_settings(settings: &Settings) -> Self {
         Self {
             listen: settings.listen.clone(),
             h2c: settings.h2c,
@@ -226,13 +226,13 @@ impl RestartOnlySettings {
             cluster: settings
                 .cluster
                 .as_ref()
-                .map(RestartOnlyCluster::of),
+                .map(RestartOnlyCluster::from_settings),
         }
     }
 
     /// The keys whose value differs there.
     fn changed_in(&self, settings: &Settings) -> Vec<&'static str> {
-        let there = Self::of(settings);
+        let there = Self::from_settings(settings);
         let keys = [
             ("listen", self.listen != there.listen),
             ("h2c", self.h2c != there.h2c),
@@ -254,7 +254,7 @@ impl RestartOnlySettings {
 }
 
 impl RestartOnlyCluster {
-    fn of(settings: &ClusterSettings) -> Self {
+    fn from_settings(settings: &ClusterSettings) -> Self {
         Self {
             node: settings.node.clone(),
             listen: settings.listen,

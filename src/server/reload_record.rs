@@ -24,7 +24,7 @@ impl ReloadRecord {
     }
 
     /// A reload ended.
-    pub(crate) fn note(&self, good: bool, now: UnixTime) {
+    pub(crate) fn record(&self, good: bool, now: UnixTime) {
         self.last_failed.store(!good, Ordering::Relaxed);
         if good {
             self.last_good_at.store(now.seconds(), Ordering::Relaxed);

@@ -76,12 +76,12 @@ const CLUSTER_PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// `load` reads the configuration anew, for reloads.
 pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), StartError> {
-    let inherited = Inherited::take()
+    let inherited = Inherited::from_environment()
         .map_err(|error| StartError::System("an inherited socket can't be used", error))?;
     let hangups =
         shutdown::take_over_signals().map_err(|error| StartError::System("signals", error))?;
     let revocations = Arc::new(replay(&settings)?);
-    let fixed = RestartOnlySettings::of(&settings);
+    let fixed = RestartOnlySettings::from_settings(&settings);
     let sockets = Sockets::bind(&settings, inherited).map_err(StartError::Sockets)?;
     let all: Vec<_> = shops.iter().collect();
     honour_meanings(&all, &revocations.meanings(), clock::now());

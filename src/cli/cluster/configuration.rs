@@ -4,19 +4,19 @@ use std::path::Path;
 
 use crate::cli::exit::{CommandError, Exit};
 use crate::cli::faults::report;
-use crate::cli::output::tell;
+use crate::cli::output::print;
 use crate::cluster::Readers;
 use crate::config::{self, ClusterTable, NotAppended};
 
 /// Prints which files were made.
 pub(super) fn tell_made(texts: &[(&Path, &str)], readers: Readers, data_dir: &Path) {
     for (path, _) in texts {
-        tell(&format!("made   {}\n", path.display()));
+        print(&format!("made   {}\n", path.display()));
     }
     let folder = texts.first().and_then(|(path, _)| path.parent());
     if let (Readers::Ourselves, false, Some(folder)) = (readers, data_dir.exists(), folder) {
         let (data_dir, folder) = (data_dir.display(), folder.display());
-        tell(&format!(
+        print(&format!(
             "As {data_dir} is not there yet, it is unknown who runs the service. If it is another user than you:\n  \
              chown -R root:ITS_GROUP {folder} && chmod 0750 {folder} && chmod 0640 {folder}/*\n"
         ));
@@ -29,11 +29,11 @@ pub(super) fn append(path: &Path, table: &ClusterTable) -> Result<bool, CommandE
     let (name, file) = (ClusterTable::NAME, path.display());
     let (exit, why) = match config::append(path, name, &table.to_string()) {
         Ok(()) => {
-            tell(&format!("added  [{name}] to {file}\n"));
+            print(&format!("added  [{name}] to {file}\n"));
             return Ok(true);
         }
         Err(NotAppended::There) => {
-            tell(&format!(
+            print(&format!(
                 "left   [{name}] in {file} as it is; it should say\n\n{table}\n"
             ));
             return Ok(false);

@@ -7,7 +7,7 @@ use super::configuration::{append, tell_made};
 use super::machine::MachineArguments;
 use crate::cli::data_folder;
 use crate::cli::exit::CommandError;
-use crate::cli::output::tell;
+use crate::cli::output::print;
 use crate::clock;
 use crate::cluster::{Authority, Readers};
 use crate::config::ClusterTable;
@@ -44,7 +44,7 @@ pub(super) fn init(arguments: &Init) -> Result<(), CommandError> {
     files.write(&texts, readers).map_err(CommandError::failed)?;
     tell_made(&texts, readers, data_dir);
     let key = files.ca_key_file.display();
-    tell(&format!(
+    print(&format!(
         "Keep a copy of {key} where no one else can read it: with this key, anyone can create nodes.\n\n"
     ));
     let table = ClusterTable {
@@ -55,7 +55,7 @@ pub(super) fn init(arguments: &Init) -> Result<(), CommandError> {
         new_cluster: true,
     };
     if !append(&path, &table)? {
-        tell(
+        print(
             "Once it does, restart Doorward here, and invite the second machine with `doorward cluster invite`.\n",
         );
         return Ok(());
@@ -63,7 +63,7 @@ pub(super) fn init(arguments: &Init) -> Result<(), CommandError> {
     data_folder::make(data_dir).map_err(CommandError::failed)?;
     let line = join_line(listen, data_dir, &authority, None)?;
     let config = path.display();
-    tell(&format!(
+    print(&format!(
         "\nNext, restart Doorward here. Then, on the second machine, within ten minutes:\n  {line}\n\
          As soon as this node is ready, remove `new_cluster = true` from {config}, and reload.\n"
     ));

@@ -6,7 +6,7 @@ use super::address::join_line;
 use crate::cli::exit::CommandError;
 use crate::cli::faults::load;
 use crate::cli::file_argument::FileArgument;
-use crate::cli::output::tell;
+use crate::cli::output::print;
 use crate::cluster::{Authority, Certificates, ClusterSettings, Security};
 use crate::config::Config;
 use crate::revocation::NodeName;
@@ -43,7 +43,7 @@ pub(super) fn invite(arguments: &Invite) -> Result<(), CommandError> {
     }
     let (data_dir, replace) = (&config.server.data_dir, arguments.replace.as_ref());
     let line = join_line(cluster.listen, data_dir, &authority, replace)?;
-    tell(&format!(
+    print(&format!(
         "On the other machine, within ten minutes:\n  {line}\n"
     ));
     Ok(())

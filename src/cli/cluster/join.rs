@@ -9,7 +9,7 @@ use super::configuration::{append, tell_made};
 use super::machine::MachineArguments;
 use crate::cli::data_folder;
 use crate::cli::exit::{CommandError, Exit};
-use crate::cli::output::tell;
+use crate::cli::output::print;
 use crate::clock;
 use crate::cluster::{Application, Invitation, JoinError, PeerAddress, Readers};
 use crate::config::ClusterTable;
@@ -68,11 +68,11 @@ pub(super) fn join(arguments: &Join) -> Result<(), CommandError> {
     let is_appended = append(&path, &table)?;
     data_folder::make(data_dir).map_err(CommandError::failed)?;
     if is_appended {
-        tell(
+        print(
             "\nNext, restart Doorward here: it takes over every revocation before it judges a token.\n",
         );
     } else {
-        tell(
+        print(
             "Once it does, or the files are in the place of the old ones, reload or restart Doorward here.\n",
         );
     }

@@ -17,7 +17,7 @@ pub(super) fn control_sockets(config: &Path) -> BTreeSet<PathBuf> {
         return BTreeSet::new();
     };
     let processes = fs::read_dir("/proc").into_iter().flatten();
-    let processes = processes.filter_map(|entry| ServingProcess::of(entry.ok()?.path()));
+    let processes = processes.filter_map(|entry| ServingProcess::from_folder(entry.ok()?.path()));
     let running = processes.filter(|one| one.config.as_deref() == Some(&*wanted));
     running
         .filter(ServingProcess::is_trusted)
@@ -36,7 +36,7 @@ struct ServingProcess {
 }
 
 impl ServingProcess {
-    fn of(folder: PathBuf) -> Option<Self> {
+    fn from_folder(folder: PathBuf) -> Option<Self> {
         folder.file_name()?.to_str()?.parse::<u32>().ok()?;
         let line = fs::read(folder.join("cmdline")).ok()?;
         let mut words = line.split(|byte| *byte == 0);

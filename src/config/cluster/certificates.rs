@@ -47,15 +47,15 @@ pub(crate) fn read(
     let cert_file = cert_file?;
     let (certificate, key_pem) = read_files(&cert_file, &key_file?)?;
     if let Some((node, text)) = node
-        && let Some(fault) = unnamed(&certificate, node)
+        && let Some(fault) = wrong_name_fault(&certificate, node)
     {
         text.report(fault);
     }
-    if let Some(fault) = over(&certificate) {
+    if let Some(fault) = expiry_fault(&certificate) {
         cert_file.report(fault);
     }
     let (authorities, ca_file) = (authorities?, ca_file?);
-    for fault in unverified(&certificate, &authorities, ca_file.as_str()) {
+    for fault in verification_faults(&certificate, &authorities, ca_file.as_str()) {
         cert_file.report(fault);
     }
     Some(Certificates {
@@ -109,15 +109,15 @@ fn read_authorities(named: &TomlText<'_>) -> Option<RootCertStore> {
 }
 
 /// The certificate must contain the node's name (RFC 9525 section 6.3); `*` matches no node.
-fn unnamed(certificate: &Certificate, node: &NodeName) -> Option<Fault> {
+fn wrong_name_fault(certificate: &Certificate, node: &NodeName) -> Option<Fault> {
     let names = names_of(certificate);
     if names.iter().any(|name| name == node.as_str()) {
         return None;
     }
     let borne = if names.is_empty() {
-        "it bears no DNS name".to_owned()
+        "it contains no DNS name".to_owned()
     } else {
-        format!("it bears {}", names.join(", "))
+        format!("it contains {}", names.join(", "))
     };
     let message = format!("the certificate is not made out for `{node}`");
     let help = "`node` must be one of its subject alternative names (DNS)";
@@ -131,7 +131,7 @@ fn names_of(certificate: &Certificate) -> Vec<String> {
     names.unwrap_or_default()
 }
 
-fn over(certificate: &Certificate) -> Option<Fault> {
+fn expiry_fault(certificate: &Certificate) -> Option<Fault> {
     let now = clock::now();
     let fault = if certificate.not_after < now {
         Fault::error(end_of(certificate))
@@ -144,14 +144,18 @@ fn over(certificate: &Certificate) -> Option<Fault> {
 }
 
 /// A node is a server to some of its peers and a client to the others.
-fn unverified(certificate: &Certificate, authorities: &RootCertStore, ca_file: &str) -> Vec<Fault> {
+fn verification_faults(
+    certificate: &Certificate,
+    authorities: &RootCertStore,
+    ca_file: &str,
+) -> Vec<Fault> {
     let usages = [
         ("serverAuth", KeyUsage::server_auth()),
         ("clientAuth", KeyUsage::client_auth()),
     ];
     let refused = usages.into_iter().filter_map(|(name, usage)| {
         let error = verify(certificate, authorities, usage).err()?;
-        Some(refusal(certificate, &error, name, ca_file))
+        Some(verification_fault(certificate, &error, name, ca_file))
     });
     refused.collect()
 }
@@ -175,7 +179,12 @@ fn verify(
     Ok(())
 }
 
-fn refusal(certificate: &Certificate, error: &Error, usage: &str, ca_file: &str) -> Fault {
+fn verification_fault(
+    certificate: &Certificate,
+    error: &Error,
+    usage: &str,
+    ca_file: &str,
+) -> Fault {
     let (name, ca_file) = (certificate.name.escape_debug(), ca_file.escape_debug());
     let (why, help) = if let Error::UnknownIssuer | Error::InvalidSignatureForPublicKey = error {
         (

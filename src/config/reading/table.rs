@@ -70,7 +70,7 @@ pub(crate) enum TextOrTable<'a> {
 impl<'a> TomlTable<'a> {
     /// The whole of a document.
     pub(crate) fn root(document: &'a TomlDocument<'a>) -> Self {
-        Self::of(document.layer(), Vec::new())
+        Self::new(document.layer(), Vec::new())
     }
 
     /// Lays this table over the root of a preset.
@@ -79,7 +79,7 @@ impl<'a> TomlTable<'a> {
         self
     }
 
-    fn of(top: Layer<'a>, below: Vec<Layer<'a>>) -> Self {
+    fn new(top: Layer<'a>, below: Vec<Layer<'a>>) -> Self {
         Self {
             top,
             below,
@@ -353,7 +353,7 @@ impl<'a> TomlTable<'a> {
             return self.table_of(&values, key).into_iter().collect();
         };
         let tops = layers_of(&items, key).into_iter();
-        tops.map(|top| TomlTable::of(top, layers_of(below, key)))
+        tops.map(|top| TomlTable::new(top, layers_of(below, key)))
             .collect()
     }
 
@@ -366,7 +366,7 @@ impl<'a> TomlTable<'a> {
         let mut layers = layers_of(values, key).into_iter();
         let top = layers.next()?;
         let home = (!self.is_beside(&top)).then(|| self.home_of(key));
-        let mut table = TomlTable::of(top, layers.collect());
+        let mut table = TomlTable::new(top, layers.collect());
         table.home = home;
         Some(table)
     }
@@ -517,6 +517,6 @@ fn tables_of<'a>(values: &[Value<'a>], key: &str) -> Vec<TomlTable<'a>> {
             None => value.report_misfit(key, &expected),
         }
     }
-    let alone = |layer| TomlTable::of(layer, Vec::new());
+    let alone = |layer| TomlTable::new(layer, Vec::new());
     layers.into_iter().map(alone).collect()
 }

@@ -36,7 +36,7 @@ impl Bases {
     }
 
     /// The folders for a rule of the shop.
-    pub(crate) fn of(&self, rule: &TomlTable<'_>, shop: &TomlTable<'_>) -> &Base {
+    pub(crate) fn for_rule(&self, rule: &TomlTable<'_>, shop: &TomlTable<'_>) -> &Base {
         if rule.is_written_with(shop) {
             &self.of_operator
         } else {

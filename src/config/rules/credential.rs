@@ -70,7 +70,7 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, tokens: Option<&Verifier>) -> Vec<P
         let Some((name, carrier)) = carrier else {
             continue;
         };
-        let new = WrittenPlace::of(name, &carrier, is_own);
+        let new = WrittenPlace::new(name, &carrier, is_own);
         if written
             .iter()
             .any(|known| known.name == new.name && known.is_own && !is_own)
@@ -121,7 +121,7 @@ struct WrittenPlace {
 }
 
 impl WrittenPlace {
-    fn of(name: String, carrier: &Carrier, is_own: bool) -> Self {
+    fn new(name: String, carrier: &Carrier, is_own: bool) -> Self {
         let in_small_letters = |schemes: &[String]| {
             let schemes = schemes.iter();
             schemes.map(|one| one.to_ascii_lowercase()).collect()
@@ -224,14 +224,14 @@ fn read_carrier(table: &mut TomlTable<'_>) -> Option<(String, Carrier)> {
     let written: Vec<_> = written.into_iter().flatten().collect();
     match written.as_slice() {
         [("header", text)] => {
-            let carrier = header(table, text, schemes)?;
+            let carrier = header_carrier(table, text, schemes)?;
             let name = text.as_str().to_lowercase();
             Some((format!("header `{name}`"), carrier))
         }
         [(key, text)] => {
             let fault = Fault::error(format!("`schemes` makes no sense with `{key}`"));
             table.report_at("schemes", fault.label("only a header has schemes"));
-            let mut carrier = other(key, text)?;
+            let mut carrier = carrier_of_key(key, text)?;
             if let Carrier::Cookie { join: others, .. } = &mut carrier {
                 *others = join;
             }
@@ -267,7 +267,7 @@ fn read_join(table: &mut TomlTable<'_>) -> Vec<NamePattern> {
     names
 }
 
-fn header(
+fn header_carrier(
     table: &TomlTable<'_>,
     text: &TomlText<'_>,
     schemes: Option<Vec<TomlText<'_>>>,
@@ -308,7 +308,7 @@ fn scheme(text: &str) -> Result<String, &'static str> {
         .ok_or("a scheme such as Bearer")
 }
 
-fn other(key: &str, text: &TomlText<'_>) -> Option<Carrier> {
+fn carrier_of_key(key: &str, text: &TomlText<'_>) -> Option<Carrier> {
     match key {
         "cookie" => {
             let join = Vec::new();

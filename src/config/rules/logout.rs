@@ -81,7 +81,7 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases, places: &[Place]) ->
     let mut cart_rules = Vec::new();
     for table in shop.tables("logout") {
         let is_own = table.is_written_with(shop);
-        let base = bases.of(&table, shop);
+        let base = bases.for_rule(&table, shop);
         let decides_cart = !is_own && table.spot_of("forward_credentials").is_some();
         let spot = table.spot();
         let rule = read_rule(table, (is_own, base), &overrides);

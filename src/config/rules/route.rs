@@ -17,7 +17,7 @@ const ENFORCE: &[(&str, Enforce)] = &[
 pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> Vec<Route> {
     let mut routes = Vec::new();
     for table in shop.tables("route") {
-        let base = bases.of(&table, shop);
+        let base = bases.for_rule(&table, shop);
         routes.extend(read_route(table, base));
     }
     routes

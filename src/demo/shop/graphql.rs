@@ -14,7 +14,7 @@ pub(super) struct GraphQlOperation {
 }
 
 impl GraphQlOperation {
-    fn of(request: &Value) -> Self {
+    fn from_request(request: &Value) -> Self {
         Self {
             text: request["query"].as_str().unwrap_or_default().to_owned(),
             variables: request["variables"].clone(),
@@ -50,10 +50,10 @@ fn literal<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 pub(super) fn operations(request: &SeenRequest) -> Vec<GraphQlOperation> {
     let body = request.json();
     if let Some(batch) = body.as_array() {
-        return batch.iter().map(GraphQlOperation::of).collect();
+        return batch.iter().map(GraphQlOperation::from_request).collect();
     }
     if body["query"].is_string() {
-        return vec![GraphQlOperation::of(&body)];
+        return vec![GraphQlOperation::from_request(&body)];
     }
     let variables = request.query("variables").unwrap_or_default();
     let variables = serde_json::from_str(&variables).unwrap_or(Value::Null);

@@ -23,7 +23,7 @@ pub(super) struct TokenIdentity {
 
 impl TokenIdentity {
     /// Reads the claims at these JSON pointers; a token without an id is its own id.
-    pub(super) fn of(token: &str, claims: &Value, id: &str, subject: &str) -> Self {
+    pub(super) fn from_claims(token: &str, claims: &Value, id: &str, subject: &str) -> Self {
         let text = |pointer| claims.pointer(pointer).map(plain);
         Self {
             id: text(id).unwrap_or_else(|| token.to_owned()),

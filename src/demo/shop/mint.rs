@@ -73,7 +73,7 @@ impl Mint {
             Coinage::Full | Coinage::WithoutId => claims["exp"] = json!(issued_at + lifetime_s),
         }
         if coinage != Coinage::WithoutId {
-            claims["jti"] = json!(self.word(LETTERS_AND_DIGITS, 16));
+            claims["jti"] = json!(self.random_text(LETTERS_AND_DIGITS, 16));
         }
         claims
     }
@@ -109,7 +109,7 @@ impl Mint {
     }
 
     /// Random characters from `alphabet`. No two calls agree, in one second or across processes.
-    pub(super) fn word(&self, alphabet: &str, length: usize) -> String {
+    pub(super) fn random_text(&self, alphabet: &str, length: usize) -> String {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let letters = alphabet.as_bytes();
         let letter = |index| self.random.hash_one((serial, index)) % letters.len() as u64;

@@ -40,7 +40,7 @@ impl PretendShop {
 
     /// Opens a shop on a free port of the loopback.
     pub fn open(storefront: Storefront, mood: Mood) -> io::Result<Self> {
-        let service = Arc::new(ShopService::of(storefront, mood));
+        let service = Arc::new(ShopService::new(storefront, mood));
         let served = Arc::clone(&service);
         let listener = ShopListener::open(move |stream| served.serve(stream))?;
         Ok(Self {

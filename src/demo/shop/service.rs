@@ -28,7 +28,7 @@ pub(super) struct ShopService {
 
 impl ShopService {
     /// A shop without requests so far.
-    pub(super) fn of(storefront: Storefront, mood: Mood) -> Self {
+    pub(super) fn new(storefront: Storefront, mood: Mood) -> Self {
         let state = Arc::new(ShopState::in_mood(mood));
         let known = Arc::clone(&state);
         let api: Box<dyn Api> = match storefront {

@@ -41,10 +41,10 @@ impl ConnectionAcceptor {
     /// Takes a permit for a connection.
     fn take_permit(&self, peer: Option<SocketAddr>) -> pingora::Result<ProxyDigest> {
         let snapshot = self.snapshot.load();
-        let own = peer.and_then(|peer| self.limiter.take_own(peer));
+        let own = peer.and_then(|peer| self.limiter.acquire_own(peer));
         let client = peer.map(|peer| peer.ip().to_canonical());
         let counted = client.filter(|client| !snapshot.forwarding.trusts(*client));
-        let permit = own.map_or_else(|| self.limiter.take(counted, &snapshot.limits), Ok);
+        let permit = own.map_or_else(|| self.limiter.acquire(counted, &snapshot.limits), Ok);
         match permit {
             Ok(permit) => ConnectionState::attach(
                 permit,

@@ -81,7 +81,7 @@ impl ConnectionLimiter {
     }
 
     /// A permit for a connection of our own, if one was announced from this address.
-    pub(super) fn take_own(self: &Arc<Self>, from: SocketAddr) -> Option<ConnectionPermit> {
+    pub(super) fn acquire_own(self: &Arc<Self>, from: SocketAddr) -> Option<ConnectionPermit> {
         if !self.own.lock().contains(&from) {
             return None;
         }
@@ -93,7 +93,7 @@ impl ConnectionLimiter {
     }
 
     /// A permit for a connection of this client; `None`: a trusted proxy, which has no limit of its own.
-    pub(super) fn take(
+    pub(super) fn acquire(
         self: &Arc<Self>,
         client: Option<IpAddr>,
         limits: &Limits,
@@ -157,24 +157,27 @@ mod tests {
             connections_per_client: 2,
             ..Limits::default()
         };
-        let take = |client: &str| limiter.take(Some(client.parse().unwrap()), &limits);
-        let first = take("2001:db8::1").unwrap();
-        let _second = take("2001:db8::2").unwrap();
-        assert_eq!(take("2001:db8::3").err(), Some(ConnectionLimit::PerClient));
-        let _third = take("192.0.2.1").unwrap();
-        assert_eq!(take("192.0.2.2").err(), Some(ConnectionLimit::Total));
+        let acquire = |client: &str| limiter.acquire(Some(client.parse().unwrap()), &limits);
+        let first = acquire("2001:db8::1").unwrap();
+        let _second = acquire("2001:db8::2").unwrap();
+        assert_eq!(
+            acquire("2001:db8::3").err(),
+            Some(ConnectionLimit::PerClient)
+        );
+        let _third = acquire("192.0.2.1").unwrap();
+        assert_eq!(acquire("192.0.2.2").err(), Some(ConnectionLimit::Total));
         assert_eq!(limiter.open(), 3);
         drop(first);
         assert_eq!(limiter.open(), 2);
-        let trusted = limiter.take(None, &limits).unwrap();
+        let trusted = limiter.acquire(None, &limits).unwrap();
         let ours = "127.0.0.1:5".parse().unwrap();
-        assert!(limiter.take_own(ours).is_none());
+        assert!(limiter.acquire_own(ours).is_none());
         let invitation = limiter.announce_own(ours);
-        drop(limiter.take_own(ours).unwrap());
+        drop(limiter.acquire_own(ours).unwrap());
         drop(invitation);
-        assert!(limiter.take_own(ours).is_none());
+        assert!(limiter.acquire_own(ours).is_none());
         drop(trusted);
-        take("2001:db8::4").unwrap();
+        acquire("2001:db8::4").unwrap();
         assert_eq!(limiter.by_client.lock().len(), 2);
     }
 }

@@ -148,7 +148,7 @@ impl RevocationWatch {
             }
             seen = changes; // read before the look: what changes meanwhile is seen the next time
             if let Some(reader) = reader.filter(|_| is_stale) {
-                reread = Some(reader.read(watched));
+                reread = Some(reader.read_again(watched));
             }
             let tokens = reread.as_ref().map(|reread| &reread.tokens);
             if let Some(revoked) = watched.revoked_with(tokens) {
@@ -170,7 +170,7 @@ impl TokenReader {
         })
     }
 
-    fn read(&self, watched: &WatchedRequest) -> RereadTokens {
+    fn read_again(&self, watched: &WatchedRequest) -> RereadTokens {
         let snapshot = self.snapshot.load_full();
         let meanings = watched.revocations.meaning_changes(); // read first, as in `revoked`
         let request = Request::new(&self.head, None);

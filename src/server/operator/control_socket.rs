@@ -62,7 +62,7 @@ impl ControlSocket {
     fn listener(&self) -> Option<tokio::net::UnixListener> {
         let listener = tokio::net::UnixListener::from_std(self.listener.lock().take()?);
         listener
-            .map_err(|error| warn!("the control socket can't be served: {error}"))
+            .map_err(|error| warn!("can't serve the control socket: {error}; restart doorward"))
             .ok()
     }
 }
@@ -77,11 +77,11 @@ impl BackgroundService for ControlSocket {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let orders = Arc::new(ControlConnection {
-                        peer: PeerProcess::of(&stream),
+                        peer: PeerProcess::connected_to(&stream),
                         control: Arc::clone(&self.control),
                     });
                     let shutdown = shutdown.clone();
-                    tokio::spawn(async move { orders.take(stream, &shutdown).await });
+                    tokio::spawn(async move { orders.serve(stream, &shutdown).await });
                 }
                 Err(error) => {
                     warn!("the control socket can't accept a connection: {error}");
@@ -99,7 +99,7 @@ struct ControlConnection {
 }
 
 impl ControlConnection {
-    async fn take(self: Arc<Self>, stream: UnixStream, shutdown: &ShutdownWatch) {
+    async fn serve(self: Arc<Self>, stream: UnixStream, shutdown: &ShutdownWatch) {
         let stream = l4::stream::Stream::from(stream);
         let mut open: Option<pingora::protocols::Stream> = Some(Box::new(stream));
         while let Some(stream) = open {

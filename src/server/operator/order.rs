@@ -28,7 +28,7 @@ pub(crate) struct PeerProcess {
 }
 
 impl PeerProcess {
-    pub(super) fn of(stream: &UnixStream) -> Self {
+    pub(super) fn connected_to(stream: &UnixStream) -> Self {
         let Ok(credentials) = stream.peer_cred() else {
             return Self::default();
         };

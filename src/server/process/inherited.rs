@@ -11,7 +11,7 @@ pub(crate) struct Inherited(Vec<(SocketAddr, TcpListener)>);
 
 impl Inherited {
     /// Takes them all. Call it before any thread is started: it removes them from the environment.
-    pub(crate) fn take() -> io::Result<Self> {
+    pub(crate) fn from_environment() -> io::Result<Self> {
         let mut handed = ListenFd::from_env();
         let mut sockets = Vec::new();
         for number in 0..handed.len() {

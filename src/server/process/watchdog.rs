@@ -35,7 +35,7 @@ impl BackgroundService for Watchdog {
     async fn start(&self, _: ShutdownWatch) {
         let mut pause = FIRST_PAUSE;
         while let Err(error) = self.self_probe.probe(FIRST_PATIENCE).await {
-            note(&error);
+            warn_of(&error);
             sleep(pause).await;
             pause = (2 * pause).min(FIRST_PATIENCE);
         }
@@ -61,13 +61,13 @@ impl Watchdog {
             }
             match felt {
                 Ok(()) => self.notify.alive(),
-                Err(error) => note(&error),
+                Err(error) => warn_of(&error),
             }
         }
     }
 }
 
-fn note(error: &ProbeError) {
+fn warn_of(error: &ProbeError) {
     let ProbeError { address, error } = error;
     warn!(address:%; "the self-probe was not answered: {error}");
 }

@@ -56,7 +56,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// The context of a request that has just arrived.
-    pub(crate) fn of(snapshot: Arc<Snapshot>, in_flight: InFlight) -> Self {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, in_flight: InFlight) -> Self {
         Self {
             snapshot,
             id: String::new(),

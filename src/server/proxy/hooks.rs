@@ -37,7 +37,7 @@ impl ProxyHttp for Proxy {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::of(self.snapshot.load_full(), self.traffic.begin_request())
+        Context::new(self.snapshot.load_full(), self.traffic.begin_request())
     }
 
     async fn early_request_filter(

@@ -168,7 +168,7 @@ impl Proxy {
                     share: &self.body_share(session, &context.snapshot),
                     passes_unread: false,
                 };
-                match read_ahead::read(session, how).await? {
+                match read_ahead::read_body(session, how).await? {
                     Body::Whole(body) => body,
                     Body::Unreadable(..) => return Err(Error::new(ErrorType::ReadError)),
                 }
@@ -221,8 +221,8 @@ enum QuotaUse {
 }
 
 impl PendingLogout {
-    /// Asks the shop, and learns which cookies it sets.
-    async fn ask(
+    /// Sends the logout to the shop, and notes which cookies the answer sets.
+    async fn send_to_shop(
         &self,
         exchange: Result<Option<BufferedExchange>>,
     ) -> Result<Option<UpstreamAnswer>> {
@@ -230,10 +230,10 @@ impl PendingLogout {
             return Ok(None);
         };
         let path = exchange.head.uri.path().to_owned();
-        let heard = exchange.send(&self.connector).await?;
+        let answer = exchange.send(&self.connector).await?;
         let shop = &self.logout.shop;
-        shop.note_set_cookies(&heard.head.headers, &path);
-        Ok(Some(heard))
+        shop.note_set_cookies(&answer.head.headers, &path);
+        Ok(Some(answer))
     }
 
     /// The answer to a logout that is in force: the shop's, or ours if it has none or does not agree.
@@ -268,10 +268,10 @@ impl PendingLogout {
         self,
         exchange: Result<Option<BufferedExchange>>,
     ) -> Result<LogoutOutcome, Refusal> {
-        let heard = self.ask(exchange).await;
-        let status = heard.as_ref().ok().and_then(Option::as_ref);
+        let answer = self.send_to_shop(exchange).await;
+        let status = answer.as_ref().ok().and_then(Option::as_ref);
         let status = status.map(|heard| heard.head.status);
-        let answer = heard.and_then(|heard| heard.map(UpstreamAnswer::whole).transpose());
+        let answer = answer.and_then(|answer| answer.map(UpstreamAnswer::whole).transpose());
         // If the answer broke off, as far as its head tells.
         let agreed = status.map_or(Some(false), |status| self.logout.is_agreed_by(status));
         let is_yes = self.order == LogoutOrder::ShopFirst && agreed == Some(true);

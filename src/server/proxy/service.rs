@@ -43,7 +43,7 @@ impl Proxy {
     pub(crate) fn body_share(&self, session: &Session, snapshot: &Snapshot) -> BodyShare {
         let client = snapshot.forwarding.client_of(session);
         let counted = Some(client).filter(|client| !snapshot.forwarding.trusts(*client));
-        BodyShare::of(&self.body_budget, counted, &snapshot.limits)
+        BodyShare::new(&self.body_budget, counted, &snapshot.limits)
     }
 
     /// Refuses a request: counted, logged, answered.

@@ -22,7 +22,7 @@ pub(super) struct ResolvedName {
 }
 
 impl ResolvedName {
-    pub(super) fn of(endpoint: &Endpoint) -> Self {
+    pub(super) fn from_endpoint(endpoint: &Endpoint) -> Self {
         let literal = endpoint.literal();
         Self {
             is_literal: literal.is_some(),

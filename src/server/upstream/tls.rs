@@ -54,7 +54,7 @@ impl UpstreamTls {
     /// Trusts these authorities, in PEM, instead of those of the system.
     pub fn trust(&mut self, pem: &[u8]) -> Result<(), UnfitTls> {
         let certificates = certificates(pem)?;
-        self.note(b"authorities", &certificates);
+        self.add_to_digest(b"authorities", &certificates);
         let wrapped = reading(|| {
             let wrap = |certificate| WrappedX509::new(certificate, parse_x509);
             certificates.into_iter().map(wrap).collect()
@@ -77,7 +77,7 @@ impl UpstreamTls {
             .with_root_certificates(RootCertStore::empty())
             .with_client_auth_cert(chain.collect(), key.clone_key())
             .map_err(|_| UnfitTls::BadKey)?;
-        self.note(b"identity", &certificates);
+        self.add_to_digest(b"identity", &certificates);
         let key = key.secret_der().to_vec();
         let identity = reading(|| CertKey::new(certificates, key))?;
         self.identity = Some(Arc::new(identity));
@@ -113,7 +113,7 @@ impl UpstreamTls {
         self.digest.clone()
     }
 
-    fn note(&mut self, what: &[u8], certificates: &[Vec<u8>]) {
+    fn add_to_digest(&mut self, what: &[u8], certificates: &[Vec<u8>]) {
         self.digest.update(what);
         for certificate in certificates {
             self.digest.update(blake3::hash(certificate).as_bytes());

@@ -99,7 +99,11 @@ const STREAMS_MAX: usize = 100;
 impl Upstreams {
     /// These servers. Names are not resolved yet.
     pub fn new(settings: UpstreamSettings) -> Self {
-        let names = settings.endpoints.iter().map(ResolvedName::of).collect();
+        let names = settings
+            .endpoints
+            .iter()
+            .map(ResolvedName::from_endpoint)
+            .collect();
         let mut pool = settings.tls.digest();
         pool.update(&[u8::from(settings.http2)]);
         let mut first_bytes = [0; size_of::<u64>()];

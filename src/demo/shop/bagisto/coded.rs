@@ -85,7 +85,7 @@ impl Coded {
         let answer = self
             .answer_rest(request)
             .unwrap_or_else(|| self.not_found());
-        self.limit.tell(&self.state.mint.clock, answer)
+        self.limit.count(&self.state.mint.clock, answer)
     }
 
     /// The REST paths of the code; none where it has no such path. Every POST is answered 201, whatever happens.
@@ -165,7 +165,7 @@ impl Coded {
             return refusal;
         }
         let answer = graphql::answer(request, |operation| self.perform(request, operation));
-        self.limit.tell(&self.state.mint.clock, answer) // counted, but GraphQL is never refused
+        self.limit.count(&self.state.mint.clock, answer) // counted, but GraphQL is never refused
     }
 
     fn perform(&self, request: &SeenRequest, operation: &GraphQlOperation) -> Value {

@@ -116,7 +116,7 @@ impl Graphql {
     }
 
     fn known(&self, token: &str, claims: &Value) -> Option<(TokenIdentity, Customer)> {
-        let identity = TokenIdentity::of(token, claims, "/jti", "/sub");
+        let identity = TokenIdentity::from_claims(token, claims, "/jti", "/sub");
         if self.state.ledger.covers(&identity) {
             return None;
         }
@@ -148,7 +148,7 @@ impl Graphql {
         self.state.ledger.revoke_token(&identity);
         claims["nbf"] = json!(now);
         claims["exp"] = json!(now + LIFETIME_S);
-        claims["jti"] = json!(mint.word(LETTERS_AND_DIGITS, 16));
+        claims["jti"] = json!(mint.random_text(LETTERS_AND_DIGITS, 16));
         Some(Mint::sign(&claims))
     }
 }

@@ -21,7 +21,7 @@ struct Spent {
 
 impl HourlyLimit {
     /// Counts one request and says what it leaves. `X-RateLimit-Reset` is the seconds that the hour still has.
-    pub(super) fn tell(&self, clock: &PretendClock, answer: ShopAnswer) -> ShopAnswer {
+    pub(super) fn count(&self, clock: &PretendClock, answer: ShopAnswer) -> ShopAnswer {
         let now = clock.now();
         let mut spent = self.0.lock();
         if spent.hour != now / HOUR_S {

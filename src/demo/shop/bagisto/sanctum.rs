@@ -31,7 +31,7 @@ struct TokenTable {
 impl Sanctum {
     /// `<row id>|<40 random characters><crc32b of them>`.
     pub(super) fn issue(&self, mint: &Mint, customer: &Customer) -> String {
-        let random = mint.word(LETTERS_AND_DIGITS, 40);
+        let random = mint.random_text(LETTERS_AND_DIGITS, 40);
         let secret = format!("{random}{:08x}", crc32(random.as_bytes()));
         let mut table = self.0.lock();
         table.issued += 1;

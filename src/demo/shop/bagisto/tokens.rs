@@ -81,6 +81,6 @@ impl BearerTokens {
 
     fn identity(&self, token: &str) -> Option<TokenIdentity> {
         let claims = self.state.mint.verify(token).filter(|_| self.knows_jwts)?;
-        Some(TokenIdentity::of(token, &claims, "/jti", "/sub"))
+        Some(TokenIdentity::from_claims(token, &claims, "/jti", "/sub"))
     }
 }

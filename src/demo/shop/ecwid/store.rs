@@ -47,7 +47,7 @@ impl Api for Ecwid {
             "sub": customer.subject(),
             "iat": now,
             "exp": now + WEEK_S,
-            "jti": mint.word(LETTERS, 16),
+            "jti": mint.random_text(LETTERS, 16),
         }))
     }
 
@@ -93,7 +93,7 @@ impl Ecwid {
 
     fn holder_of(&self, token: &str) -> Option<Customer> {
         let claims = self.state.mint.verify(token)?;
-        let identity = TokenIdentity::of(token, &claims, "/jti", "/sub");
+        let identity = TokenIdentity::from_claims(token, &claims, "/jti", "/sub");
         self.state.customers.with_subject(&identity.subject)
     }
 }

@@ -280,7 +280,7 @@ impl Cocart {
             "username": customer.username(),
             "ip": "127.0.0.1",
             "device": device,
-            "pat": format!("pat_{}", mint.word(HEXADECIMAL, 24)),
+            "pat": format!("pat_{}", mint.random_text(HEXADECIMAL, 24)),
         });
         Mint::sign(&json!({
             "iss": ISSUER, "iat": now, "nbf": now, "exp": now + TEN_DAYS_S, "data": {"user": user},
@@ -301,7 +301,7 @@ fn rest_route(request: &SeenRequest) -> Option<String> {
 }
 
 fn identity_of(token: &str, claims: &Value) -> TokenIdentity {
-    TokenIdentity::of(token, claims, "/data/user/pat", "/data/user/id")
+    TokenIdentity::from_claims(token, claims, "/data/user/pat", "/data/user/id")
 }
 
 fn user_agent(request: &SeenRequest) -> &str {

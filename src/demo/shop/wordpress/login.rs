@@ -26,8 +26,8 @@ impl Sessions {
     /// A new session, by the value of its cookie: name, end, token and signature, as in `WordPress`.
     pub(super) fn begin(&self, mint: &Mint, customer: &Customer) -> String {
         let (name, end) = (customer.username(), mint.clock.now() + TWO_DAYS_S);
-        let token = mint.word(LETTERS_AND_DIGITS, 43);
-        let signature = mint.word(HEXADECIMAL, 64);
+        let token = mint.random_text(LETTERS_AND_DIGITS, 43);
+        let signature = mint.random_text(HEXADECIMAL, 64);
         let cookie = format!("{name}%7C{end}%7C{token}%7C{signature}");
         self.0.lock().insert(cookie.clone(), customer.clone());
         cookie

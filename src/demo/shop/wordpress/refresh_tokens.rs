@@ -25,7 +25,7 @@ pub(super) struct RefreshTokens(Mutex<HashMap<String, RefreshGrant>>);
 impl RefreshTokens {
     /// 128 hexadecimal digits.
     pub(super) fn issue(&self, mint: &Mint, customer: &Customer, jwt: &str) -> String {
-        let token = mint.word(HEXADECIMAL, 128);
+        let token = mint.random_text(HEXADECIMAL, 128);
         let grant = RefreshGrant {
             customer: customer.clone(),
             jwt: jwt.to_owned(),

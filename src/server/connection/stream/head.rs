@@ -39,8 +39,8 @@ impl HeadScanner {
         self.bytes > 0
     }
 
-    /// Takes the next bytes. Bytes after the block are not examined.
-    pub(super) fn take(&mut self, mut bytes: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
+    /// Reads the next bytes. Bytes after the block are not examined.
+    pub(super) fn feed(&mut self, mut bytes: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
         while let Some(&first) = bytes.first() {
             let taken = match self.stage {
                 Stage::Over => return Ok(()),

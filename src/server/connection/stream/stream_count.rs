@@ -25,8 +25,8 @@ impl StreamCounter {
         self.opened
     }
 
-    /// Takes the next bytes.
-    pub(super) fn take(&mut self, mut bytes: &[u8]) {
+    /// Reads the next bytes.
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         let preface = bytes.len().min(PREFACE_BYTES - self.preface);
         self.preface += preface;
         bytes = &bytes[preface..];
@@ -83,7 +83,7 @@ mod tests {
         }
         for size in [1, 2, 8, 9, 10, 23, 24, 25, 1000, bytes.len()] {
             let mut streams = StreamCounter::default();
-            bytes.chunks(size).for_each(|piece| streams.take(piece));
+            bytes.chunks(size).for_each(|piece| streams.feed(piece));
             assert_eq!(streams.opened(), 3, "in pieces of {size}");
         }
     }

@@ -89,7 +89,7 @@ impl WatchedStream {
     }
 
     /// Examines bytes that have arrived.
-    fn note(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+    fn examine(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         if self.state.begin_head() {
             self.head = HeadScanner::default();
             self.counted = false;
@@ -99,9 +99,9 @@ impl WatchedStream {
                 .reset(Instant::now() + self.header_timeout);
         }
         if self.http2 {
-            self.streams.take(bytes);
+            self.streams.feed(bytes);
         } else if self.state.awaits_head() {
-            self.head.take(bytes, self.limits)?;
+            self.head.feed(bytes, self.limits)?;
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl AsyncRead for WatchedStream {
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
         let noted = match buffer.filled().get(before..) {
             None | Some([]) => Ok(()),
-            Some(bytes) => this.note(bytes),
+            Some(bytes) => this.examine(bytes),
         };
         match noted {
             Ok(()) => Poll::Ready(Ok(())),
@@ -275,7 +275,7 @@ impl Peek for WatchedStream {
         buffer[..length].copy_from_slice(&seen[..length]);
         self.http2 = buffer == PREFACE;
         if self.http2 {
-            self.streams.take(&seen);
+            self.streams.feed(&seen);
         }
         self.peeked = seen;
         Ok(true)

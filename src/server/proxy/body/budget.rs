@@ -50,7 +50,7 @@ impl BodyBudget {
 
 impl BodyShare {
     /// Nothing yet, for a request of this client.
-    pub(crate) fn of(budget: &Arc<BodyBudget>, client: Option<IpAddr>, limits: &Limits) -> Self {
+    pub(crate) fn new(budget: &Arc<BodyBudget>, client: Option<IpAddr>, limits: &Limits) -> Self {
         Self {
             budget: Arc::clone(budget),
             client: client.map(ClientNetwork::containing),
@@ -136,7 +136,7 @@ mod tests {
             read_ahead_bytes_per_client: 60,
             ..Limits::default()
         };
-        let share = |client: &str| BodyShare::of(&budget, client.parse().ok(), &limits);
+        let share = |client: &str| BodyShare::new(&budget, client.parse().ok(), &limits);
         let first = share("2001:db8::1");
         let neighbour = share("2001:db8::2");
         let other = share("192.0.2.1");

@@ -24,7 +24,7 @@ pub(crate) enum Encoding {
 
 impl Encoding {
     /// What the header says, all lines of it (RFC 9110 section 8.4).
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(CONTENT_ENCODING).iter();
         let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
         let codings = codings

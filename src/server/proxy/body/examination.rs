@@ -44,7 +44,7 @@ impl Proxy {
         if need == BodyNeed::None {
             return Ok(Ok(None));
         }
-        let encoding = Encoding::of(&session.req_header().headers);
+        let encoding = Encoding::from_headers(&session.req_header().headers);
         // Without a rule about the body it is swept as received, because many shops ignore its encoding.
         let is_swept = need == BodyNeed::Sweep;
         if encoding == Encoding::Unknown && !is_swept {
@@ -62,7 +62,7 @@ impl Proxy {
             share,
             passes_unread,
         };
-        let sent = match read_ahead::read(session, how).await? {
+        let sent = match read_ahead::read_body(session, how).await? {
             Body::Whole(body) => body,
             // At its end, Pingora would send nothing of it.
             Body::Unreadable(Refusal::UnreadableBody, read)

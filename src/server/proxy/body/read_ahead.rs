@@ -45,7 +45,7 @@ pub(crate) struct ReadAhead<'s> {
 }
 
 /// Reads a body as far as Pingora keeps it for forwarding.
-pub(crate) async fn read(session: &mut Session, how: ReadAhead<'_>) -> Result<Body> {
+pub(crate) async fn read_body(session: &mut Session, how: ReadAhead<'_>) -> Result<Body> {
     match timeout(READ_AHEAD_MAX, read_all(session, how)).await {
         Ok(read) => read,
         Err(_) => Err(Error::new_down(ErrorType::ReadTimedout)),
