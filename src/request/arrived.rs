@@ -9,8 +9,8 @@ use super::credential::{self, Credentials};
 use super::gate::Gate;
 use super::graphql::UnreadBody;
 use super::introspection::Asked;
-use super::mint::MintRule;
 use super::shop::Shop;
+use super::token_endpoint::MintRule;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;
 

@@ -11,9 +11,9 @@ use super::answers::Refusal;
 use super::calls::{Path, Request, RequestView};
 use super::credential::{self, Occasion};
 use super::loggable_path::{loggable_path, without_token};
-use super::mint::OnReissue;
 use super::shop::{Shop, Tokens};
 use super::site::host_of;
+use super::token_endpoint::OnReissue;
 use crate::clock::UnixTime;
 use crate::revocation::Revocations;
 

@@ -16,13 +16,13 @@ mod live_token;
 mod loggable_path;
 mod logout;
 mod meaning;
-mod mint;
 mod payload;
 mod presented_token;
 mod shop;
 mod shop_tokens;
 mod site;
 mod token;
+mod token_endpoint;
 mod verdict;
 mod visit;
 
@@ -50,7 +50,6 @@ pub use logout::{
     Target, UnfitOrder, Wanted, When, has_room,
 };
 pub use meaning::{Honoured, honour_meanings};
-pub use mint::{AnswerTokens, HandedOut, MintRule, OnReissue};
 pub use payload::Pointer;
 pub use shop::{Examine, Shop, Tokens};
 pub use site::{HostPattern, RequestSite, WebOrigin, host_of};
@@ -60,4 +59,5 @@ pub use token::{
     TokenSettings, UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified, Verifier,
     algorithm_name, secret_bytes_min,
 };
+pub use token_endpoint::{AnswerTokens, HandedOut, MintRule, OnReissue};
 pub use verdict::Verdict;

@@ -17,9 +17,9 @@ use super::introspection::{IntrospectionCache, LikelyTokens};
 use super::loggable_path::{loggable_path, without_token};
 use super::logout::{Allowance, KnownLogouts, LogoutRule};
 use super::meaning::{FormerMeanings, Honoured, ShopMeaning};
-use super::mint::{MintRule, OnReissue};
 use super::site::HostPattern;
 use super::token::{Issuer, Token, Verifier};
+use super::token_endpoint::{MintRule, OnReissue};
 use crate::clock::UnixTime;
 use crate::revocation::{Meaning, ShopTag};
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 use smallvec::SmallVec;
 
-use super::answer::minting::Minting;
+use super::answer::token_response::Minting;
 use super::attempts::UpstreamAttempts;
 use super::body::budget::BodyShare;
 use super::forwarding::RequestFacts;

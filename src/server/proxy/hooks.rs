@@ -15,7 +15,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::answer::failure::refusal_of;
-use super::answer::minting::Minting;
+use super::answer::token_response::Minting;
 use super::answer::{dead_cookies, ecwid, reply};
 use super::checks::{framing, target};
 use super::context::Context;

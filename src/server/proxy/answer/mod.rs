@@ -3,6 +3,6 @@
 pub(crate) mod dead_cookies;
 pub(crate) mod ecwid;
 pub(crate) mod failure;
-pub(crate) mod mint;
-pub(crate) mod minting;
+pub(crate) mod issued_tokens;
+pub(crate) mod token_response;
 pub(crate) mod reply;

@@ -6,7 +6,7 @@ use pingora::http::ResponseHeader;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use super::minting::{ANSWER_BYTES_MAX, Minting};
+use super::token_response::{ANSWER_BYTES_MAX, Minting};
 use crate::clock::{self, UnixTime};
 use crate::request::{AnswerTokens, HandedOut, OnReissue, Shop};
 use crate::revocation::{DateKind, Id};
