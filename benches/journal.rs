@@ -89,7 +89,7 @@ impl Crowd {
         match self.act {
             Act::Leave => vec![token()],
             Act::LeaveEverywhere => vec![token(), crowd::cutoff(number, self.now)],
-            Act::LogIn => vec![crowd::date(DateKind::Minted, number, self.now)],
+            Act::LogIn => vec![crowd::date(DateKind::Issued, number, self.now)],
         }
     }
 }

@@ -218,7 +218,7 @@ fn an_unknown_token_is_new_unless_every_login_passes_here() {
 }
 
 /// Rules of an opaque shop that say where each kind of answer carries the token.
-const MINTS: &str = r#"
+const TOKEN_ENDPOINTS: &str = r#"
 [[shop.token_endpoint]]
 paths = ["/login/json"]
 token = { json = ["/data/token"], subject = "/data/id" }
@@ -246,7 +246,11 @@ fn log_in(edge: &Edge, path: &str) -> Answer {
 fn what_a_login_hands_out_is_new_by_json_by_header_and_by_cookie() {
     let shop = stateless_bagisto();
     page_and_customer(&shop, "7");
-    let edge = Edge::with(&opaque_table(&shop, "unknown_issue_time = \"old\"", MINTS));
+    let edge = Edge::with(&opaque_table(
+        &shop,
+        "unknown_issue_time = \"old\"",
+        TOKEN_ENDPOINTS,
+    ));
     assert_eq!(log_out(&edge, PHONE), 200);
     let token = |number: u32| format!("fresh-0123456789-{number:04}");
     let json = json!({"data": {"token": token(1), "id": 7}}).to_string();
@@ -261,7 +265,7 @@ fn what_a_login_hands_out_is_new_by_json_by_header_and_by_cookie() {
     }
     let [json, header, cookie, none] = [1, 2, 3, 4].map(|number| visit(&edge, &token(number)));
     assert_eq!((json, header, cookie, none), (200, 200, 200, 401));
-    assert_eq!(held(&edge, "minted"), 3);
+    assert_eq!(held(&edge, "issued"), 3);
     let asked = shop.seen();
     let login = asked
         .iter()
@@ -291,20 +295,20 @@ fn a_login_at_one_node_counts_at_the_other_at_once() {
         assert_eq!((answer.status, answer.text()), (200, login));
         assert_eq!(visit(&cluster["a"], &token), 200, "login {number}");
     }
-    let never_minted = jwt(&shop, 9);
-    assert_eq!(visit(&cluster["a"], &never_minted), 401);
+    let never_issued = jwt(&shop, 9);
+    assert_eq!(visit(&cluster["a"], &never_issued), 401);
     let last = jwt(&shop, 5);
     cluster.kill("b");
     cluster.start(&["b"]);
     eventually(|| visit(&cluster["b"], &last) == 200);
-    assert_eq!(visit(&cluster["b"], &never_minted), 401);
+    assert_eq!(visit(&cluster["b"], &never_issued), 401);
 }
 
 #[test]
 fn an_answer_that_cannot_be_read_passes_and_is_counted() {
     let shop = stateless_bagisto();
     page_and_customer(&shop, "7");
-    let edge = Edge::with(&opaque_table(&shop, "", MINTS));
+    let edge = Edge::with(&opaque_table(&shop, "", TOKEN_ENDPOINTS));
     let long = json!({"data": {"token": TABLET}, "more": "x".repeat(70_000)}).to_string();
     let unread = "doorward_token_endpoint_answers_total{shop=\"main\",outcome=\"unread\"}";
     for (number, answer) in [
@@ -329,7 +333,7 @@ fn an_answer_that_cannot_be_read_passes_and_is_counted() {
         4,
         "a login that failed hands out nothing"
     );
-    assert_eq!(held(&edge, "minted"), 0);
+    assert_eq!(held(&edge, "issued"), 0);
 }
 
 /// A shop that answers every login with the same token.
@@ -337,7 +341,7 @@ fn an_answer_that_cannot_be_read_passes_and_is_counted() {
 fn a_dead_token_that_is_handed_out_again_stays_dead_field_f7() {
     let shop = stateless_bagisto();
     page_and_customer(&shop, "7");
-    let edge = Edge::with(&opaque_table(&shop, "", MINTS));
+    let edge = Edge::with(&opaque_table(&shop, "", TOKEN_ENDPOINTS));
     let login = json!({"data": {"token": PHONE, "id": 7}}).to_string();
     shop.recite("/login/json", said(200, &login));
     log_in(&edge, "/login/json");
@@ -355,7 +359,7 @@ fn a_dead_token_that_is_handed_out_again_stays_dead_field_f7() {
 /// A shop whose word that a token lives again counts.
 fn reviving_table(shop: &Shop) -> String {
     let revives = "name = \"main\"\non_reissue = \"revive\"";
-    opaque_table(shop, "", MINTS).replace("name     = \"main\"", revives)
+    opaque_table(shop, "", TOKEN_ENDPOINTS).replace("name     = \"main\"", revives)
 }
 
 #[test]

@@ -306,7 +306,7 @@ fn dates_and_cutoffs_yield_the_same_in_every_order_trap_30() {
     let mut rows = [
         date(id(3), DateKind::Seen, 5_000),
         date(id(3), DateKind::Seen, 4_000),
-        date(id(3), DateKind::Minted, 4_500),
+        date(id(3), DateKind::Issued, 4_500),
         date(customer, DateKind::Ended, 4_200),
         date(customer, DateKind::Ended, 4_400),
         cutoff(3, 10),
@@ -321,7 +321,7 @@ fn dates_and_cutoffs_yield_the_same_in_every_order_trap_30() {
         for row in rows.iter().chain(&rows[..turn]) {
             set.insert(row, NOW);
         }
-        assert_eq!(set.covers(&token), None, "minted after the last end");
+        assert_eq!(set.covers(&token), None, "issued after the last end");
         set.insert(&date(customer, DateKind::Ended, 4_500), NOW);
         assert_eq!(
             set.covers(&token),

@@ -10,7 +10,7 @@ use super::gate::Gate;
 use super::graphql::UnreadBody;
 use super::introspection::Asked;
 use super::shop::Shop;
-use super::token_endpoint::MintRule;
+use super::token_endpoint::TokenEndpoint;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;
 
@@ -163,8 +163,8 @@ impl<'g> Arrived<'g, '_> {
     }
 
     /// The rule for calls that issue tokens, if the request is one.
-    pub fn mint_rule(&self) -> Option<&'g Arc<MintRule>> {
-        self.shop.mint_rule(&self.view)
+    pub fn token_endpoint(&self) -> Option<&'g Arc<TokenEndpoint>> {
+        self.shop.token_endpoint(&self.view)
     }
 
     /// Every credential that it carries, also those that do not count on this occasion.

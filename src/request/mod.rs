@@ -59,5 +59,5 @@ pub use token::{
     TokenSettings, UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified, Verifier,
     algorithm_name, secret_bytes_min,
 };
-pub use token_endpoint::{AnswerTokens, HandedOut, MintRule, OnReissue};
+pub use token_endpoint::{AnswerTokens, HandedOut, OnReissue, TokenEndpoint};
 pub use verdict::Verdict;

@@ -19,7 +19,7 @@ use super::logout::{Allowance, KnownLogouts, LogoutRule};
 use super::meaning::{FormerMeanings, Honoured, ShopMeaning};
 use super::site::HostPattern;
 use super::token::{Issuer, Token, Verifier};
-use super::token_endpoint::{MintRule, OnReissue};
+use super::token_endpoint::{OnReissue, TokenEndpoint};
 use crate::clock::UnixTime;
 use crate::revocation::{Meaning, ShopTag};
 
@@ -48,7 +48,7 @@ pub struct Shop {
     /// Where refresh tokens are exchanged for new tokens.
     pub refreshes: Vec<RefreshRule>,
     /// The calls that issue tokens.
-    pub mints: Vec<Arc<MintRule>>,
+    pub token_endpoints: Vec<Arc<TokenEndpoint>>,
     /// What happens to a revoked token that it issues again.
     pub on_reissue: OnReissue,
     /// The path of the script that makes Ecwid's sign-out end the site's session, too.

@@ -231,7 +231,7 @@ pub enum DateKind {
     /// A node saw the token for the first time. Of two the earlier counts.
     Seen = 1,
     /// An answer of the shop handed the token out. Of two the earlier counts.
-    Minted = 2,
+    Issued = 2,
     /// An answer of the shop handed a dead token out again, and the operator lets it live. Of two the later counts.
     Revived = 3,
     /// The customer's tokens ended, or this token did. Of two the later counts.
@@ -240,7 +240,7 @@ pub enum DateKind {
 
 impl DateKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Seen, Self::Minted, Self::Revived, Self::Ended];
+    pub const ALL: [Self; 4] = [Self::Seen, Self::Issued, Self::Revived, Self::Ended];
 
     /// The kind with that number.
     pub fn from_number(number: u8) -> Option<Self> {
@@ -251,7 +251,7 @@ impl DateKind {
     /// Whether of two dates the earlier counts.
     pub const fn is_earliest(self) -> bool {
         match self {
-            Self::Seen | Self::Minted => true,
+            Self::Seen | Self::Issued => true,
             Self::Revived | Self::Ended => false,
         }
     }

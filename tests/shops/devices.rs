@@ -169,7 +169,7 @@ impl<A: Account> Walk<'_, A> {
     fn dates_are_known(&self) {
         let dates = |node| {
             let of = |kind| format!("doorward_revocations{{kind=\"{kind}\"}}");
-            let kinds = ["seen", "minted"].map(of);
+            let kinds = ["seen", "issued"].map(of);
             kinds.map(|sample| self.cluster.metric(node, &sample).to_string())
         };
         support::eventually(|| dates("a") == dates("b"));

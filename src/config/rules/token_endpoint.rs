@@ -9,7 +9,7 @@ use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::call;
 use crate::config::rules::header::header_name;
-use crate::request::{Base, MintRule, NamePattern, OnReissue, Pointer};
+use crate::request::{Base, NamePattern, OnReissue, Pointer, TokenEndpoint};
 
 const ON_REISSUE: &[(&str, OnReissue)] =
     &[("refuse", OnReissue::Refuse), ("revive", OnReissue::Revive)];
@@ -17,7 +17,7 @@ const ON_REISSUE: &[(&str, OnReissue)] =
 /// The token endpoints of a shop, and the policy for their tokens.
 pub(crate) struct TokenEndpoints {
     /// Every `[[shop.token_endpoint]]`.
-    pub(crate) rules: Vec<Arc<MintRule>>,
+    pub(crate) rules: Vec<Arc<TokenEndpoint>>,
     /// What happens to a revoked token that is handed out again.
     pub(crate) on_reissue: OnReissue,
 }
@@ -49,9 +49,9 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> TokenEndpoints {
     TokenEndpoints { rules, on_reissue }
 }
 
-fn read_rule(mut table: TomlTable<'_>, base: &Base) -> MintRule {
+fn read_rule(mut table: TomlTable<'_>, base: &Base) -> TokenEndpoint {
     let call = call::read(&mut table, base, &[Method::POST, Method::GET]);
-    let mut rule = MintRule {
+    let mut rule = TokenEndpoint {
         call,
         pointers: Vec::new(),
         headers: Vec::new(),

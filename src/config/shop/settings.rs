@@ -87,7 +87,7 @@ pub(crate) fn read<'a>(
         logouts: calls.logouts.rules,
         known_logouts: Arc::clone(&around.known_logouts),
         refreshes: calls.refreshes,
-        mints: calls.token_endpoints.rules,
+        token_endpoints: calls.token_endpoints.rules,
         on_reissue: calls.token_endpoints.on_reissue,
         own_script: own_script.expect("the prefix is a path, and so is what is below it"),
         routes: calls.routes,

@@ -70,6 +70,6 @@ pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) 
     lines.push(format!("  upstreams: {}", upstreams.join(", ")));
     lines.extend(asked);
     lines.push(format!("  a token without an issue time: {undated}"));
-    lines.push(format!("  token endpoints: {}", shop.mints.len()));
+    lines.push(format!("  token endpoints: {}", shop.token_endpoints.len()));
     lines
 }

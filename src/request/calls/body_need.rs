@@ -44,11 +44,14 @@ impl Shop {
         let of_calls = self.calls().map(|call| call.body_need(view));
         let of_routes = self.routes.iter().map(|route| route.body_need(view));
         // What hands out tokens is recognised as far as its body can be read.
-        let of_mints = self.mints.iter().map(|rule| rule.call.body_need(view));
-        let of_mints = of_mints.map(|need| need.min(BodyNeed::Sweep));
+        let of_token_endpoints = self
+            .token_endpoints
+            .iter()
+            .map(|rule| rule.call.body_need(view));
+        let of_token_endpoints = of_token_endpoints.map(|need| need.min(BodyNeed::Sweep));
         let need = of_calls
             .chain(of_routes)
-            .chain(of_mints)
+            .chain(of_token_endpoints)
             .chain([self.body_need_of_hint(view)]);
         need.max().unwrap_or_default()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::rule::{AnswerTokens, MintRule};
+use super::rule::{AnswerTokens, TokenEndpoint};
 use crate::clock::UnixTime;
 use crate::request::calls::RequestView;
 use crate::request::gate::Gate;
@@ -31,8 +31,13 @@ pub struct HandedOut {
 
 impl Shop {
     /// The rule of a call that hands out tokens, if a request is one.
-    pub(in crate::request) fn mint_rule(&self, view: &RequestView<'_>) -> Option<&Arc<MintRule>> {
-        self.mints.iter().find(|rule| rule.call.claims(view))
+    pub(in crate::request) fn token_endpoint(
+        &self,
+        view: &RequestView<'_>,
+    ) -> Option<&Arc<TokenEndpoint>> {
+        self.token_endpoints
+            .iter()
+            .find(|rule| rule.call.claims(view))
     }
 
     /// The token in what an answer says of it: behind its scheme, where it has one.

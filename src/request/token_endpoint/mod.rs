@@ -4,4 +4,4 @@ mod handed_out;
 mod rule;
 
 pub use handed_out::HandedOut;
-pub use rule::{AnswerTokens, MintRule, OnReissue};
+pub use rule::{AnswerTokens, OnReissue, TokenEndpoint};

@@ -13,7 +13,7 @@ use crate::request::token::name_from_json;
 
 /// A call at which the shop issues tokens, and where they stand in its answer.
 #[derive(Debug)]
-pub struct MintRule {
+pub struct TokenEndpoint {
     /// How it is called.
     pub call: Call,
     /// Where they stand in a JSON answer.
@@ -49,7 +49,7 @@ const TEXTS_MAX: usize = 64;
 /// No token is shorter.
 const TOKEN_BYTES_MIN: usize = 16;
 
-impl MintRule {
+impl TokenEndpoint {
     /// Whether tokens may stand in the body of the answer.
     pub fn reads_body(&self) -> bool {
         !self.pointers.is_empty()
@@ -126,9 +126,9 @@ mod tests {
     use crate::request::graphql::GraphQlCondition;
     use http::Method;
 
-    fn rule(pointer: &str, graphql: &[&str]) -> MintRule {
+    fn rule(pointer: &str, graphql: &[&str]) -> TokenEndpoint {
         let fields: Vec<_> = graphql.iter().map(|field| (*field).to_owned()).collect();
-        MintRule {
+        TokenEndpoint {
             call: Call {
                 methods: vec![Method::POST],
                 paths: vec![PathPattern::parse("/login").unwrap()],

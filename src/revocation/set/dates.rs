@@ -11,7 +11,7 @@ use crate::revocation::entry::{DateKind, Id, Revocation};
 use crate::revocation::identity::Identity;
 
 /// How far the clocks of two nodes may differ, in milliseconds: a token that was seen within that time before the answer
-/// that minted it was seen by a clock that is behind.
+/// that issued it was seen by a clock that is behind.
 const SKEW_MS: u64 = 10_000;
 
 /// The dates of tokens, customers and token domains.
@@ -21,7 +21,7 @@ const SKEW_MS: u64 = 10_000;
 #[derive(Default)]
 pub(super) struct Dates {
     seen: DatesOfKind,
-    minted: DatesOfKind,
+    issued: DatesOfKind,
     revived: DatesOfKind,
     ended: DatesOfKind,
     latest_ms: AtomicU64,
@@ -55,15 +55,15 @@ impl Dates {
         })
     }
 
-    /// When a token was issued, as far as it was seen or minted here or at another node.
+    /// When a token was issued, as far as it was seen or issued here or at another node.
     ///
-    /// The answer that minted it knows best. One that was seen long before was handed out again.
+    /// The answer that issued it knows best. One that was seen long before was handed out again.
     pub(super) fn issued_ms(&self, token: &Identity) -> Option<u64> {
         let first = |dates: &DatesOfKind| token.names().filter_map(|id| at_ms(dates, id)).min();
-        let (seen, minted) = (first(&self.seen), first(&self.minted));
-        match (seen, minted) {
-            (Some(seen), Some(minted)) if seen.saturating_add(SKEW_MS) < minted => Some(seen),
-            (seen, minted) => minted.or(seen),
+        let (seen, issued) = (first(&self.seen), first(&self.issued));
+        match (seen, issued) {
+            (Some(seen), Some(issued)) if seen.saturating_add(SKEW_MS) < issued => Some(seen),
+            (seen, issued) => issued.or(seen),
         }
     }
 
@@ -98,7 +98,7 @@ impl Dates {
     pub(super) fn of_kind(&self, kind: DateKind) -> &DatesOfKind {
         match kind {
             DateKind::Seen => &self.seen,
-            DateKind::Minted => &self.minted,
+            DateKind::Issued => &self.issued,
             DateKind::Revived => &self.revived,
             DateKind::Ended => &self.ended,
         }
@@ -204,10 +204,10 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_that_minted_a_token_dates_it_unless_it_was_seen_long_before() {
+    fn the_answer_that_issued_a_token_dates_it_unless_it_was_seen_long_before() {
         let (dates, token) = (Dates::default(), identity(1));
         assert_eq!(dates.issued_ms(&token), None);
-        note(&dates, DateKind::Minted, NOW_MS);
+        note(&dates, DateKind::Issued, NOW_MS);
         note(&dates, DateKind::Seen, NOW_MS - 3_000);
         assert_eq!(dates.issued_ms(&token), Some(NOW_MS), "a clock is behind");
         note(&dates, DateKind::Seen, NOW_MS - 30_000);

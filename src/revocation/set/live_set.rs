@@ -43,7 +43,7 @@ pub struct SetCounts {
     /// Tokens without an issue time that were seen.
     pub seen: u64,
     /// Tokens without an issue time whose handing out was seen.
-    pub minted: u64,
+    pub issued: u64,
     /// Dead tokens that the shop handed out again, and that live.
     pub revived: u64,
 }
@@ -283,7 +283,7 @@ impl Set {
             cutoffs: self.cutoffs.count().saturating_sub(self.meanings.pieces()),
             windows,
             seen: dates(DateKind::Seen),
-            minted: dates(DateKind::Minted),
+            issued: dates(DateKind::Issued),
             revived: dates(DateKind::Revived),
         }
     }

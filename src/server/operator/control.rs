@@ -105,7 +105,7 @@ fn count(gate: &Gate, reloads: &ReloadRecord) -> Value {
         "revocations": {
             "tokens": counts.tokens, "undated_tokens": counts.undated,
             "cutoffs": counts.cutoffs, "windows": counts.windows,
-            "seen": counts.seen, "minted": counts.minted, "revived": counts.revived,
+            "seen": counts.seen, "issued": counts.issued, "revived": counts.revived,
         },
         "journal": {
             "writable": journal.is_writable(), "commits": journal.commits(),

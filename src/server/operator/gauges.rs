@@ -144,7 +144,7 @@ impl Measured<'_> {
             ("cutoff", counts.cutoffs),
             ("window", counts.windows),
             ("seen", counts.seen),
-            ("minted", counts.minted),
+            ("issued", counts.issued),
             ("revived", counts.revived),
         ];
         scrape.gauges(

@@ -23,7 +23,7 @@ pub(crate) struct Metrics {
     took: Family<ShopLabels, Histogram, fn() -> Histogram>,
     logouts: Family<OutcomeLabels, Counter>,
     near_misses: Family<ShopLabels, Counter>,
-    minted: Family<OutcomeLabels, Counter>,
+    token_responses: Family<OutcomeLabels, Counter>,
     reissued: Family<OutcomeLabels, Counter>,
     limits: Family<LimitLabels, Counter>,
     failed_handshakes: Counter,
@@ -103,7 +103,7 @@ impl Default for Metrics {
                 "logout_near_misses",
                 "Requests that look like a logout and match no rule",
             ),
-            minted: counter(
+            token_responses: counter(
                 r,
                 "token_endpoint_answers",
                 "Answers that issue tokens, by whether their issue time was recorded or the answer could not be read",
@@ -135,12 +135,12 @@ impl Default for Metrics {
 
 impl Metrics {
     /// An answer issued tokens.
-    pub(crate) fn note_minted(&self, shop: &str, outcome: &'static str) {
+    pub(crate) fn note_token_response(&self, shop: &str, outcome: &'static str) {
         let outcome = OutcomeLabels {
             shop: shop.to_owned(),
             outcome,
         };
-        self.minted.get_or_create(&outcome).inc();
+        self.token_responses.get_or_create(&outcome).inc();
     }
 
     /// An answer issued a revoked token.

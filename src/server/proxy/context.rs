@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 use smallvec::SmallVec;
 
-use super::answer::token_response::Minting;
+use super::answer::token_response::TokenResponse;
 use super::attempts::UpstreamAttempts;
 use super::body::budget::BodyShare;
 use super::forwarding::RequestFacts;
@@ -48,7 +48,7 @@ pub(crate) struct Context {
     /// Whether a successful answer proves that the shop knows its one token.
     is_proof: bool,
     /// The tokens in its answer, if it is a call that issues tokens.
-    pub(crate) minting: Option<Minting>,
+    pub(crate) token_response: Option<TokenResponse>,
     /// The attempts to send it to the shop.
     attempts: Option<UpstreamAttempts>,
     in_flight: Arc<InFlight>,
@@ -71,7 +71,7 @@ impl Context {
             body_share: None,
             opaque: SmallVec::new(),
             is_proof: false,
-            minting: None,
+            token_response: None,
             attempts: None,
             in_flight: Arc::new(in_flight),
         }

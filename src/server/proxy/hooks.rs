@@ -15,7 +15,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::answer::failure::refusal_of;
-use super::answer::token_response::Minting;
+use super::answer::token_response::TokenResponse;
 use super::answer::{dead_cookies, ecwid, reply};
 use super::checks::{framing, target};
 use super::context::Context;
@@ -192,8 +192,8 @@ impl ProxyHttp for Proxy {
             .forwarding
             .rewrite(session, facts, upstream)?;
         target::make_origin_form(upstream);
-        if let Some(minting) = &context.minting {
-            minting.request_identity_encoding(upstream);
+        if let Some(token_response) = &context.token_response {
+            token_response.request_identity_encoding(upstream);
         }
         context.attempts()?.note_sending();
         context.unsent = context.read_ahead.clone();
@@ -245,7 +245,7 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        self.mint_by_head(response, context).await;
+        self.record_issue_by_head(response, context).await;
         if session.req_header().version == Version::HTTP_10 {
             // It can't read chunks (RFC 9112 section 6.1): the end of the connection ends the body.
             response.remove_header(&TRANSFER_ENCODING);
@@ -288,7 +288,7 @@ impl ProxyHttp for Proxy {
         if context.is_long() {
             self.reread_tokens(session);
         }
-        self.mint_by_body(body, is_end, context);
+        self.record_issue_by_body(body, is_end, context);
         Ok(None)
     }
 
@@ -298,7 +298,7 @@ impl ProxyHttp for Proxy {
         _: &mut HeaderMap,
         context: &mut Context,
     ) -> Result<Option<Bytes>> {
-        Ok(self.mint_by_trailers(context))
+        Ok(self.record_issue_by_trailers(context))
     }
 
     async fn fail_to_proxy(
@@ -404,7 +404,7 @@ impl Proxy {
                 self.metrics.note_near_miss(&shop.name);
                 self.near_misses.log(&context.id, shop, &request);
             }
-            context.minting = Minting::of_request(&arrived);
+            context.token_response = TokenResponse::of_request(&arrived);
         }
         judged
     }

@@ -6,7 +6,7 @@ use pingora::http::ResponseHeader;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use super::token_response::{ANSWER_BYTES_MAX, Minting};
+use super::token_response::{ANSWER_BYTES_MAX, TokenResponse};
 use crate::clock::{self, UnixTime};
 use crate::request::{AnswerTokens, HandedOut, OnReissue, Shop};
 use crate::revocation::{DateKind, Id};
@@ -15,71 +15,82 @@ use crate::server::proxy::service::Proxy;
 
 impl Proxy {
     /// The head of an answer: its tokens are dated before the customer has them.
-    pub(crate) async fn mint_by_head(&self, response: &ResponseHeader, context: &mut Context) {
-        let Some(mut minting) = context.minting.take() else {
+    pub(crate) async fn record_issue_by_head(
+        &self,
+        response: &ResponseHeader,
+        context: &mut Context,
+    ) {
+        let Some(mut token_response) = context.token_response.take() else {
             return;
         };
         if response.status.is_informational() {
-            context.minting = Some(minting);
+            context.token_response = Some(token_response);
             return;
         }
         if !(response.status.is_success() || response.status.is_redirection()) {
             return; // it issued nothing
         }
-        let tokens = minting.rule.tokens_of_head(&response.headers, clock::now());
-        self.mint(&minting.shop, &tokens, context).await;
-        if !minting.rule.reads_body() || !response.status.is_success() {
+        let tokens = token_response
+            .rule
+            .tokens_of_head(&response.headers, clock::now());
+        self.record_issue(&token_response.shop, &tokens, context)
+            .await;
+        if !token_response.rule.reads_body() || !response.status.is_success() {
             return;
         }
-        if Minting::can_read(response) {
-            minting.held = Some(Vec::new());
-            context.minting = Some(minting);
+        if TokenResponse::can_read(response) {
+            token_response.held = Some(Vec::new());
+            context.token_response = Some(token_response);
         } else {
-            self.note_unread(&minting.shop, context);
+            self.note_unread(&token_response.shop, context);
         }
     }
 
     /// A part of the body: held back until all of it was read.
-    pub(crate) fn mint_by_body(
+    pub(crate) fn record_issue_by_body(
         &self,
         body: &mut Option<Bytes>,
         is_end: bool,
         context: &mut Context,
     ) {
-        let Some(mut minting) = context.minting.take() else {
+        let Some(mut token_response) = context.token_response.take() else {
             return;
         };
-        let Some(mut held) = minting.held.take() else {
+        let Some(mut held) = token_response.held.take() else {
             return;
         };
         held.extend_from_slice(body.take().unwrap_or_default().as_ref());
         if held.len() > ANSWER_BYTES_MAX {
-            self.note_unread(&minting.shop, context);
+            self.note_unread(&token_response.shop, context);
             *body = Some(held.into());
         } else if is_end {
-            match minting.rule.tokens_of_body(&held) {
+            match token_response.rule.tokens_of_body(&held) {
                 // A login in flight must not be answered before its token is on disk, and Pingora does not wait here.
                 Some(tokens) => block_in_place(|| {
-                    Handle::current().block_on(self.mint(&minting.shop, &tokens, context));
+                    Handle::current().block_on(self.record_issue(
+                        &token_response.shop,
+                        &tokens,
+                        context,
+                    ));
                 }),
                 None if held.is_empty() => {}
-                None => self.note_unread(&minting.shop, context),
+                None => self.note_unread(&token_response.shop, context),
             }
             *body = Some(held.into());
         } else {
-            minting.held = Some(held);
-            context.minting = Some(minting);
+            token_response.held = Some(held);
+            context.token_response = Some(token_response);
         }
     }
 
     /// The body held back of an answer that ends in trailers.
-    pub(crate) fn mint_by_trailers(&self, context: &mut Context) -> Option<Bytes> {
+    pub(crate) fn record_issue_by_trailers(&self, context: &mut Context) -> Option<Bytes> {
         let mut body = None;
-        self.mint_by_body(&mut body, true, context);
+        self.record_issue_by_body(&mut body, true, context);
         body
     }
 
-    async fn mint(&self, shop: &Shop, tokens: &AnswerTokens, context: &Context) {
+    async fn record_issue(&self, shop: &Shop, tokens: &AnswerTokens, context: &Context) {
         let gate = &context.snapshot.gate;
         let HandedOut {
             dated,
@@ -89,11 +100,11 @@ impl Proxy {
         } = gate.handed_out(shop, tokens, clock::now());
         let (set, name) = (gate.revocations(), shop.name.as_str());
         if !dated.is_empty() {
-            self.metrics.note_minted(name, "dated");
+            self.metrics.note_token_response(name, "dated");
         }
         let meaning = shop.meaning();
         let written = set
-            .date(DateKind::Minted, &dated, meaning, is_awaited)
+            .date(DateKind::Issued, &dated, meaning, is_awaited)
             .await;
         let revived = match shop.on_reissue {
             OnReissue::Refuse => {
@@ -130,7 +141,7 @@ impl Proxy {
 
     fn note_unread(&self, shop: &Shop, context: &Context) {
         let (request, shop) = (context.id.as_str(), shop.name.as_str());
-        self.metrics.note_minted(shop, "unread");
+        self.metrics.note_token_response(shop, "unread");
         info!(request, shop; "an answer that issues tokens can't be read");
     }
 }

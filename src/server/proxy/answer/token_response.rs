@@ -5,24 +5,24 @@ use std::sync::Arc;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::request::{Arrived, MintRule, Shop};
+use crate::request::{Arrived, Shop, TokenEndpoint};
 use crate::server::proxy::stream;
 
 /// The longest answer that is read for its tokens.
 pub(super) const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// An answer that issues tokens, while it passes.
-pub(crate) struct Minting {
+pub(crate) struct TokenResponse {
     pub(super) shop: Arc<Shop>,
-    pub(super) rule: Arc<MintRule>,
+    pub(super) rule: Arc<TokenEndpoint>,
     /// The body so far, if it is read.
     pub(super) held: Option<Vec<u8>>,
 }
 
-impl Minting {
+impl TokenResponse {
     /// For the answer to a request, if that is a call that issues tokens.
     pub(crate) fn of_request(request: &Arrived<'_, '_>) -> Option<Self> {
-        let rule = request.mint_rule()?;
+        let rule = request.token_endpoint()?;
         Some(Self {
             shop: Arc::clone(request.shop()),
             rule: Arc::clone(rule),
