@@ -193,11 +193,11 @@ fn nothing_is_overwritten() {
         "--listen",
         "10.0.0.1:7946",
     ];
-    machine.fails(&init, 1, "is there already");
+    machine.fails(&init, 1, "already exists");
     machine.fails(
         &["cluster", "init", "--node", "b"],
         1,
-        "ca.pem is there already",
+        "ca.pem already exists",
     );
     assert_eq!(all(), before);
 }

@@ -1217,7 +1217,7 @@ fn what_is_risky_is_a_warning() {
     let text = format!("operator_listen = \"0.0.0.0:8081\"\n{text}{route}");
     let (_, warnings) = Folder::new().loaded(&text);
     for warning in [
-        "warning: the operator's listener can be reached from the network",
+        "warning: the operator listener can be reached from the network",
         "warning: tokens travel to this upstream in the clear",
         "warning: a customer who logged out still has access here",
     ] {

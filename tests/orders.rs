@@ -574,10 +574,15 @@ fn the_log_says_who_ordered_what_for_whom() {
     ordered(&scene.edge, &["--jti", "the-id-of-a", "--dry-run"], "");
     logs(
         &scene.edge,
-        &["tried an order by hand", &by, "by_pid=", "what=jti"],
+        &[
+            "dry run of a revocation by hand",
+            &by,
+            "by_pid=",
+            "what=jti",
+        ],
     );
     let told = ordered(&scene.edge, &["--jti", "the-id-of-a"], "");
-    let whom = format!("whom={}", told["log_name"].as_str().unwrap());
+    let log_name = format!("log_name={}", told["log_name"].as_str().unwrap());
     let what = [
         "revoked by hand",
         "what=jti",
@@ -585,13 +590,16 @@ fn the_log_says_who_ordered_what_for_whom() {
         "news=1",
         "durable=true",
     ];
-    logs(&scene.edge, &[&what[..], &[&by, "by_pid=", &whom]].concat());
+    logs(
+        &scene.edge,
+        &[&what[..], &[&by, "by_pid=", &log_name]].concat(),
+    );
     ordered(&scene.edge, &["--subject", "the-customer"], "");
     logs(&scene.edge, &["revoked by hand", "what=subject", &by]);
     order(&scene.edge, &["--subject", ""], "");
     logs(
         &scene.edge,
-        &["an order by hand was refused", &by, "status=400"],
+        &["a revocation by hand was refused", &by, "status=400"],
     );
     assert_eq!(scene.edge.command(&["reload"]).code, Some(0));
     logs(&scene.edge, &["a reload was ordered", &by]);

@@ -185,7 +185,7 @@ fn init_makes_a_private_folder_and_journal_once_and_overwrites_nothing_attacks_a
     let made = edge.command(&["init"]);
     assert_eq!(made.code, Some(0), "{made:?}");
     let journal = data.join("journal.redb");
-    assert_eq!(made.stdout, format!("made   {}\n", journal.display()));
+    assert_eq!(made.stdout, format!("created {}\n", journal.display()));
     assert_eq!(mode(&data), 0o700);
     let mut names: Vec<_> = fs::read_dir(&data)
         .unwrap()
@@ -201,7 +201,7 @@ fn init_makes_a_private_folder_and_journal_once_and_overwrites_nothing_attacks_a
     assert_eq!(alice.log_out(&edge), 200);
     let again = edge.command(&["init"]);
     assert_eq!(again.code, Some(0), "{again:?}");
-    let begins = format!("left   data_dir {}: journal of 2 live", data.display());
+    let begins = format!("kept    data_dir {}: journal of 2 live", data.display());
     assert!(again.stdout.starts_with(&begins), "{again:?}");
     assert!(again.stdout.contains("in use"), "{again:?}");
     edge.stop();

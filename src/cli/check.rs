@@ -54,7 +54,7 @@ fn former_meanings(config: &Config) -> Vec<String> {
             told.collect()
         }
         Err(error) => vec![format!(
-            "what former configurations meant can't be told: {error}"
+            "can't read what former configurations meant: {error}"
         )],
     }
 }

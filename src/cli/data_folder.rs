@@ -10,14 +10,14 @@ use crate::config::Fault;
 use crate::revocation::{Journal, JournalError};
 use crate::server::{self, Settings};
 
-/// Makes a data folder and an empty journal in it, as far as they are not there, and says so; whether there was none.
-pub(super) fn make(data_dir: &Path) -> Result<bool, JournalError> {
-    let is_made = Journal::init(data_dir)?;
-    if is_made {
+/// Creates a data folder and an empty journal in it where they are missing, and prints that. Returns whether the journal was missing.
+pub(super) fn create(data_dir: &Path) -> Result<bool, JournalError> {
+    let is_new = Journal::init(data_dir)?;
+    if is_new {
         let path = data_dir.join(Journal::FILE);
-        let _ = writeln!(io::stdout(), "made   {}", path.display());
+        let _ = writeln!(io::stdout(), "created {}", path.display());
     }
-    Ok(is_made)
+    Ok(is_new)
 }
 
 /// What is in the data folder, in one line. A running process is asked, for its journal is locked.

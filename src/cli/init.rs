@@ -11,9 +11,9 @@ use super::faults::load;
 pub(super) fn init(config: &Path) -> Result<(), CommandError> {
     let settings = load(config)?.server;
     let invalid = |error| CommandError::new(Exit::Config, error);
-    if data_folder::make(&settings.data_dir).map_err(invalid)? {
+    if data_folder::create(&settings.data_dir).map_err(invalid)? {
         return Ok(());
     }
     let line = data_folder::summary(&settings).map_err(invalid)?;
-    writeln!(io::stdout(), "left   {line}").map_err(|_| CommandError::printed(Exit::Failed))
+    writeln!(io::stdout(), "kept    {line}").map_err(|_| CommandError::printed(Exit::Failed))
 }

@@ -14,7 +14,7 @@ pub struct Settings {
     pub listen: Vec<Listen>,
     /// Whether HTTP/2 without TLS is accepted, by prior knowledge (RFC 9113 section 3.3).
     pub h2c: bool,
-    /// The address of the operator's listener; `None`: no listener.
+    /// The address of the operator listener; `None`: no listener.
     pub operator: Option<Listen>,
     /// The path of the control socket.
     pub control: PathBuf,

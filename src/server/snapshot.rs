@@ -21,7 +21,7 @@ use crate::revocation::Revocations;
 pub struct SnapshotSettings {
     /// Proxies in front of Doorward whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// The hosts of the operator's listener, besides loopback and its own address.
+    /// The hosts of the operator listener, besides loopback and its own address.
     pub operator_hosts: Vec<HostPattern>,
     /// The servers of each shop, by its name.
     pub upstreams: HashMap<String, Arc<Upstreams>>,

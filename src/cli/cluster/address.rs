@@ -11,7 +11,7 @@ use crate::revocation::NodeName;
 /// Where this machine is found: the address from which it would speak to others.
 pub(super) fn own_place() -> Result<SocketAddr, CommandError> {
     let address = own_address().ok_or_else(|| {
-        CommandError::failed("this machine's address can't be told\n  help: say where other nodes come to: --listen ADDRESS:PORT")
+        CommandError::failed("can't find out the address of this machine\n  help: give the address that other nodes connect to: --listen ADDRESS:PORT")
     })?;
     Ok(SocketAddr::new(address, GOSSIP_PORT))
 }
@@ -38,7 +38,7 @@ pub(super) fn join_line(
     let invitation = invitation.map_err(|error| {
         let help = "run this as root or as the user of the service";
         CommandError::failed(format!(
-            "no invitation can be kept in {}: {error}\n  help: {help}",
+            "can't store the invitation in {}: {error}\n  help: {help}",
             data_dir.display()
         ))
     })?;

@@ -60,7 +60,7 @@ pub(super) fn init(arguments: &Init) -> Result<(), CommandError> {
         );
         return Ok(());
     }
-    data_folder::make(data_dir).map_err(CommandError::failed)?;
+    data_folder::create(data_dir).map_err(CommandError::failed)?;
     let line = join_line(listen, data_dir, &authority, None)?;
     let config = path.display();
     print(&format!(

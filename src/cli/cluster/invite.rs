@@ -26,7 +26,7 @@ pub(super) fn invite(arguments: &Invite) -> Result<(), CommandError> {
     let config = load(&arguments.file.config)?;
     let Some((cluster, certificates)) = certified(&config) else {
         return Err(CommandError::failed(format!(
-            "{} has no [cluster] with certificates\n  help: `doorward cluster init` makes one",
+            "{} has no [cluster] with certificates\n  help: `doorward cluster init` creates one",
             arguments.file.config.display()
         )));
     };
@@ -37,7 +37,7 @@ pub(super) fn invite(arguments: &Invite) -> Result<(), CommandError> {
     })?;
     if !authority.is_shown_by(&certificates.chain) {
         return Err(CommandError::failed(
-            "who is invited knows this cluster by its authority, and this node does not show it\n  \
+            "a new node recognises this cluster by the certificate of its authority, and this node does not send that certificate\n  \
              help: append the certificate in `ca_file` to `cert_file`, and reload",
         ));
     }

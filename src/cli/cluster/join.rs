@@ -66,7 +66,7 @@ pub(super) fn join(arguments: &Join) -> Result<(), CommandError> {
         new_cluster: false,
     };
     let is_appended = append(&path, &table)?;
-    data_folder::make(data_dir).map_err(CommandError::failed)?;
+    data_folder::create(data_dir).map_err(CommandError::failed)?;
     if is_appended {
         print(
             "\nNext, restart Doorward here: it takes over every revocation before it judges a token.\n",
@@ -109,7 +109,7 @@ fn read_invitation(text: &str) -> Result<Invitation, CommandError> {
     Invitation::parse(line.trim()).map_err(|expected| {
         CommandError::new(
             Exit::Usage,
-            format!("--invite is no invitation: expected {expected}"),
+            format!("--invite is not an invitation: expected {expected}"),
         )
     })
 }

@@ -62,7 +62,7 @@ impl MachineArguments {
         match files.existing() {
             None => Ok(files),
             Some(file) => Err(CommandError::failed(format!(
-                "{} is there already, and nothing is overwritten\n  help: `doorward cluster invite` invites another \
+                "{} already exists, and nothing is overwritten\n  help: `doorward cluster invite` invites another \
                  machine; --dir names another folder",
                 file.display()
             ))),
@@ -72,8 +72,11 @@ impl MachineArguments {
 
 /// The machine's host name, made fit for a node.
 fn host_name() -> Result<NodeName, CommandError> {
-    let unfit =
-        || CommandError::failed("the host name is no name for a node\n  help: say one with --node");
+    let unfit = || {
+        CommandError::failed(
+            "the host name can't be used as a node name\n  help: choose one with --node",
+        )
+    };
     let text = fs::read_to_string("/proc/sys/kernel/hostname").map_err(|_| unfit())?;
     fit(text.trim()).ok_or_else(unfit)
 }

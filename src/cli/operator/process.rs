@@ -37,14 +37,14 @@ pub(in crate::cli) fn socket_of(process: &ProcessArguments) -> Result<PathBuf, C
     let file = process.config.display();
     let why = if running.is_empty() {
         format!(
-            "no process that runs by {file} is found, and the file says neither `control` nor `data_dir`\n  \
+            "no process with the configuration {file} was found, and the file says neither `control` nor `data_dir`\n  \
              help: is it running, and are you its user? Name its socket with --control"
         )
     } else {
         let sockets = running.iter().map(|path| path.display().to_string());
         let sockets: Vec<_> = sockets.collect();
         format!(
-            "several processes run by {file}: say which with --control\n  help: {}",
+            "several processes use {file}: choose one with --control\n  help: {}",
             sockets.join(", ")
         )
     };
@@ -54,13 +54,13 @@ pub(in crate::cli) fn socket_of(process: &ProcessArguments) -> Result<PathBuf, C
 /// Why no answer came from the control socket: nothing listens there, it is closed to this user, or it answers too late.
 pub(in crate::cli) fn no_answer(socket: &Path, error: &io::Error) -> CommandError {
     let help = if error.kind() == io::ErrorKind::TimedOut {
-        "the process takes connections, but it is stopped, or hangs: look at its log and its state, continue or restart it, and \
+        "the process takes connections, but it is stopped, or hangs: look at its log, and continue or restart it, and \
          give the order again. It may still carry this one out when it goes on; an order that is given twice does no harm"
     } else {
         "is it running, and are you its user?"
     };
     let why = format!(
-        "no doorward answers at {}: {error}\n  help: {help}",
+        "no Doorward process answers at {}: {error}\n  help: {help}",
         socket.display()
     );
     CommandError::new(Exit::Unavailable, why)

@@ -117,7 +117,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     parsed.map_err(|_| "an address with a port, such as 127.0.0.1:8080 or [::]:8080")
 }
 
-/// Every client that reaches the operator's listener may read metrics, so it belongs on the loopback interface.
+/// Every client that reaches the operator listener may read metrics, so it belongs on the loopback interface.
 fn read_operator(root: &mut TomlTable<'_>, listen: &[Listen]) -> Option<SocketAddr> {
     root.renamed("operator_listen", "operator");
     let text = root.string("operator_listen")?;
@@ -125,12 +125,12 @@ fn read_operator(root: &mut TomlTable<'_>, listen: &[Listen]) -> Option<SocketAd
     let taken = |listen: &Listen| listen.address == address;
     if address.port() != 0 && listen.iter().any(taken) {
         text.report(
-            Fault::error("the operator's listener needs an address of its own")
+            Fault::error("the operator listener needs an address of its own")
                 .label("this address is for customers"),
         );
     }
     if !address.ip().is_loopback() {
-        let fault = Fault::warning("the operator's listener can be reached from the network");
+        let fault = Fault::warning("the operator listener can be reached from the network");
         let help = "put it on 127.0.0.1, or protect it by a firewall";
         text.report(fault.help(help));
     }

@@ -31,7 +31,7 @@ impl<'t, 'a> File<'t, 'a> {
         });
         let metadata = metadata.ok()?;
         if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
-            named.report(unreadable("it is no file of at most 1 MiB".to_owned()));
+            named.report(unreadable("it is not a file of at most 1 MiB".to_owned()));
             return None;
         }
         match fs::read(&path) {

@@ -1,4 +1,4 @@
-//! The connections of the operator's listener: few, and none idle for long.
+//! The connections of the operator listener: few, and none idle for long.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -228,7 +228,7 @@ impl Control {
     fn force_ready(&self, peer: PeerProcess) -> ControlResult {
         self.node()?.force_ready();
         let PeerProcess { uid, pid } = peer;
-        warn!(by_uid = uid, by_pid = pid; "the operator ordered this node to serve with what it has");
+        warn!(by_uid = uid, by_pid = pid; "the operator ordered this node to serve with the revocations that it has");
         Ok(json!({ "forced": true }))
     }
 
@@ -245,20 +245,20 @@ impl Control {
             Ok(plan) => plan,
             Err((code, failure)) => {
                 let status = code.as_u16();
-                info!(by_uid = uid, by_pid = pid, shop, what, status; "an order by hand was refused");
+                info!(by_uid = uid, by_pid = pid, shop, what, status; "a revocation by hand was refused");
                 return Err((code, failure));
             }
         };
-        let whom = plan.names.join(",");
+        let log_name = plan.names.join(",");
         let (news, old, seen_tokens) = (plan.news, plan.old, plan.seen_tokens);
         let kept_until = plan.revocations.iter().map(Revocation::until).max();
         let kept_until = kept_until.unwrap_or(UnixTime::EPOCH).to_string();
         let mut told = json!({
             "already_revoked": old, "seen_tokens": seen_tokens, "kept_until": kept_until,
-            "log_name": whom, "notes": plan.notes,
+            "log_name": log_name, "notes": plan.notes,
         });
         if order.dry_run {
-            info!(by_uid = uid, by_pid = pid, shop, what, whom = whom.as_str(), news, old, seen_tokens; "tried an order by hand");
+            info!(by_uid = uid, by_pid = pid, shop, what, log_name = log_name.as_str(), news, old, seen_tokens; "dry run of a revocation by hand");
             told["would_revoke"] = news.into();
             told["dry_run"] = true.into();
             return Ok(told);
@@ -272,7 +272,7 @@ impl Control {
             }
         };
         let durable = written.is_ok();
-        info!(by_uid = uid, by_pid = pid, shop, what, whom = whom.as_str(), news, old, seen_tokens, durable; "revoked by hand");
+        info!(by_uid = uid, by_pid = pid, shop, what, log_name = log_name.as_str(), news, old, seen_tokens, durable; "revoked by hand");
         written.map_err(|_| {
             let why = "in force, but the journal could not be written: a restart would forget it";
             (StatusCode::SERVICE_UNAVAILABLE, why.into())
@@ -319,7 +319,7 @@ impl Control {
             })),
             Some(Err(why)) => Err((status_of(&why), failure_of(&why))),
             None => {
-                let why = "error: the reload failed by a fault of doorward; the old configuration serves on";
+                let why = "error: the reload failed because of a bug in Doorward; the old configuration stays in use";
                 Err((StatusCode::INTERNAL_SERVER_ERROR, why.into()))
             }
         }
@@ -435,7 +435,7 @@ async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, (StatusCode, 
         match session.read_request_body().await {
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body),
-            Err(_) => return bad("the order broke off"),
+            Err(_) => return bad("the connection closed before the end of the order"),
         }
         if body.len() > ORDER_BYTES_MAX {
             return bad("the order is too long");

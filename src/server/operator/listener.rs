@@ -1,4 +1,4 @@
-//! The operator's listener: metrics and health. It changes nothing, and belongs on loopback.
+//! The operator listener: metrics and health. It changes nothing, and belongs on loopback.
 
 use std::fmt;
 use std::net::IpAddr;

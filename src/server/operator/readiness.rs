@@ -93,7 +93,7 @@ impl ReadinessReport<'_> {
         if self.reloads.is_last_good() {
             ReadinessCheck::new("configuration", format!("of {at}"), CheckState::Good)
         } else {
-            let found = format!("the last reload failed; that of {at} serves on");
+            let found = format!("the last reload failed; that of {at} stays in use");
             ReadinessCheck::new("configuration", found, CheckState::Odd)
         }
     }

@@ -141,7 +141,7 @@ fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> RequestApp {
     }
 }
 
-/// The operator's listener has a thread of its own, so that it answers under any load of customers.
+/// The operator listener has a thread of its own, so that it answers under any load of customers.
 fn operator_service<A>(
     name: &str,
     app: A,
@@ -155,7 +155,7 @@ where
     let no_tls = || {
         Err(Error::explain(
             ErrorType::InternalError,
-            "the operator's listener has no TLS",
+            "the operator listener has no TLS",
         ))
     };
     BoundService::new(service, bound, no_tls)

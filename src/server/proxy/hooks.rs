@@ -319,7 +319,7 @@ impl ProxyHttp for Proxy {
         };
         session.set_keepalive(None); // the rest of the exchange is not worth the connection
         if let Err(error) = reply::write(session, &answer).await {
-            debug!("the customer left before the answer: {error}");
+            debug!("the client closed the connection before the answer: {error}");
         }
         FailToProxy {
             error_code: code,

@@ -149,7 +149,7 @@ mod tests {
     fn judged_in(block: &[u8], size: usize) -> Result<Stage, Refusal> {
         let mut head = HeadScanner::default();
         for piece in block.chunks(size) {
-            head.take(piece, LIMITS)?;
+            head.feed(piece, LIMITS)?;
         }
         Ok(head.stage)
     }
