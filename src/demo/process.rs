@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-/// Makes a data folder, as every new installation does.
+/// Creates a data folder, as a new installation does.
 fn init(doorward: &Path, config: &Path) -> io::Result<()> {
     let mut command = Command::new(doorward);
     command.args(["init", "--config"]).arg(config);
@@ -53,7 +53,7 @@ fn ready_at(log: ChildStderr) -> io::Result<SocketAddr> {
             edge = address.and_then(|address| address.parse().ok());
         }
         if line.ends_with("ready") {
-            // What it says from now on is thrown away, so that it never waits for a reader.
+            // Later output is discarded, so that the process never blocks on a full pipe.
             std::thread::spawn(move || lines.for_each(drop));
             return edge.ok_or_else(|| io::Error::other("it does not say where it listens"));
         }

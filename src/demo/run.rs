@@ -13,7 +13,7 @@ use super::script::{SCRIPTS, Script};
 use super::shop::{Mood, PretendShop};
 use super::walk::Walk;
 
-/// What the shops are called that there is a walk through.
+/// The shops that the demo can walk through.
 pub fn shops() -> impl Iterator<Item = &'static str> {
     SCRIPTS.iter().map(|script| script.name)
 }
@@ -95,7 +95,7 @@ secret_file = "jwt.secret"
     Ok(config)
 }
 
-/// Says what the reader can do now.
+/// Prints what the reader can do now.
 fn invite(
     shop: &PretendShop,
     edge: SocketAddr,

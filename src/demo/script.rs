@@ -6,7 +6,7 @@ use super::shop::{PretendShop, Storefront};
 
 /// One shop's walk.
 pub(super) struct Script {
-    /// What `--shop` calls it.
+    /// The value of `--shop`.
     pub(super) name: &'static str,
     pub(super) storefront: Storefront,
     /// Its keys in the configuration, beside its name and its upstream.
@@ -23,12 +23,12 @@ pub(super) struct Script {
     pub(super) token_between: (&'static str, char),
     /// The header with which a customer sends the token.
     pub(super) pass: (&'static str, &'static str),
-    /// What the customer does first, and what that is.
+    /// The first call of the customer, and its description.
     pub(super) beforehand: Option<(&'static str, WalkRequest)>,
     /// A page for customers only.
     pub(super) page: WalkRequest,
     pub(super) logout: WalkRequest,
-    /// What there is to say of the shop after the logout.
+    /// A remark on the shop after the logout.
     pub(super) after_logout: &'static str,
 }
 

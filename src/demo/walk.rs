@@ -81,7 +81,7 @@ impl Walk<'_> {
         Ok(token)
     }
 
-    /// Sends this as the customer, and wants this status.
+    /// Sends a request as the customer, and checks the status.
     fn show(
         &mut self,
         step: &'static str,
@@ -137,7 +137,7 @@ impl Walk<'_> {
         given.into_iter().chain(pass).collect()
     }
 
-    /// What curl is told; the shell puts the variables in.
+    /// The arguments of curl; the shell expands the variables.
     fn arguments(&self, call: &WalkRequest, as_customer: bool) -> String {
         let mut arguments = format!("-X {} \"$URL{}\"", call.method, call.path);
         for (name, value) in self.headers(call, as_customer) {
@@ -172,7 +172,7 @@ impl Walk<'_> {
         exchange(stream, &head, call.body.as_bytes()).map_err(failed)
     }
 
-    /// As the shell would put it.
+    /// With the variables expanded, as the shell does.
     fn filled_in(&self, value: &str, token: &str) -> String {
         let variables = self.script.variables.iter();
         let known = variables.copied().chain([("TOKEN", token)]);

@@ -1,4 +1,4 @@
-//! Where this machine is found, and the command that tells another machine so.
+//! The address of this machine, and the command by which another machine joins it.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::clock;
 use crate::cluster::{Authority, GOSSIP_PORT, Invitation};
 use crate::revocation::NodeName;
 
-/// Where this machine is found: the address from which it would speak to others.
+/// The address of this machine: the one from which it would connect to others.
 pub(super) fn own_place() -> Result<SocketAddr, CommandError> {
     let address = own_address().ok_or_else(|| {
         CommandError::failed("can't find out the address of this machine\n  help: give the address that other nodes connect to: --listen ADDRESS:PORT")

@@ -17,7 +17,7 @@ use crate::config::ClusterTable;
 /// The arguments of `join`.
 #[derive(Args)]
 pub(in crate::cli) struct Join {
-    /// The cluster address of the node that invited
+    /// The cluster address of the inviting node
     #[arg(value_name = "ADDRESS:PORT", value_parser = PeerAddress::parse)]
     at: PeerAddress,
     /// The invitation; `-` reads it from standard input

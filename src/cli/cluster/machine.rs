@@ -13,15 +13,15 @@ use crate::cluster::CertificateFiles;
 use crate::config::Config;
 use crate::revocation::NodeName;
 
-/// What a node is called, and where its things are.
+/// The name of a node, and where its files are.
 #[derive(Args)]
 pub(super) struct MachineArguments {
     #[command(flatten)]
     file: FileArgument,
-    /// What this node is called; left out: as [cluster] says, or the machine's host name
+    /// The name of this node; left out: that in [cluster], or the host name of the machine
     #[arg(long, value_name = "NAME", value_parser = NodeName::parse)]
     node: Option<NodeName>,
-    /// Where other nodes come to; left out: as [cluster] says, or this machine's address and port 7946
+    /// The address for other nodes; left out: that in [cluster], or the address of this machine with port 7946
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     /// The folder for certificates and keys; left out: `cluster` beside the configuration
@@ -70,7 +70,7 @@ impl MachineArguments {
     }
 }
 
-/// The machine's host name, made fit for a node.
+/// A node name made from the host name of the machine.
 fn host_name() -> Result<NodeName, CommandError> {
     let unfit = || {
         CommandError::failed(

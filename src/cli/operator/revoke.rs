@@ -28,7 +28,7 @@ pub(in crate::cli) struct Revoke {
     /// Only tokens with this `iss`; left out: of any issuer
     #[arg(long)]
     issuer: Option<String>,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
     /// Do not ask before all customers are cut off; needed where standard input is no terminal
@@ -39,7 +39,7 @@ pub(in crate::cli) struct Revoke {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct RevokeTargets {
-    /// The token in this file, alone or as it stands in a header or cookie; `-` reads it from standard input
+    /// The token in this file, alone or with the header or cookie around it; `-` reads it from standard input
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
     /// The token with this id claim

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf, absolute};
 
 use crate::cli::file_argument::CONFIG_FILE;
 
-/// The control sockets of the processes that run by this configuration: one, unless several containers share its name.
+/// The control sockets of the processes with this configuration: one, unless several containers share its name.
 ///
 /// Only processes are asked that can't be another user's: ours, and for root those that the system's service manager
 /// started.
@@ -31,7 +31,7 @@ struct ServingProcess {
     folder: PathBuf,
     /// Its working directory, from which its paths count.
     base: PathBuf,
-    /// The configuration that it runs by.
+    /// Its configuration.
     config: Option<PathBuf>,
 }
 

@@ -32,7 +32,8 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> TokenEndpoints {
         let rule = read_rule(table, base);
         if rule.pointers.is_empty() && rule.headers.is_empty() && rule.cookies.is_empty() {
             let fault = Fault::error("no key says where the tokens are in the answer");
-            let help = "such as token = { json = [\"/data/token\"] }, or `header`, or `cookie`";
+            let help =
+                "write token = { json = [\"/data/token\"] }, or name a header or a cookie there";
             shop.report(fault.help(help).at(&spot));
         }
         rules.push(Arc::new(rule));

@@ -55,7 +55,7 @@ fn json(text: &str) -> Result<&str, &'static str> {
     is_json.then_some(text).ok_or("JSON")
 }
 
-/// The words of a refusal, under this key.
+/// Reads the answer of a refusal under this key.
 pub(crate) fn read_refusal(table: &mut TomlTable<'_>, key: &str) -> Option<Words> {
     let mut words = table.table(key)?;
     let status = read_status(&mut words, 200..=599);
@@ -67,7 +67,7 @@ pub(crate) fn read_refusal(table: &mut TomlTable<'_>, key: &str) -> Option<Words
     {
         message.report(
             Fault::error("`body` and `message` can't both be given")
-                .help("`message` is worded in the shape of the shop's refusals"),
+                .help("`message` is worded in the format of the shop's refusals"),
         );
     }
     words.finish();

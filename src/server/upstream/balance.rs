@@ -59,8 +59,8 @@ impl Balance {
     }
 }
 
-/// Rendezvous hashing: every server draws a number for the key, and the highest has it. Where a server goes or
-/// comes, only its own keys move.
+/// Rendezvous hashing: each server has a score for the key, and the highest score wins. When a server comes or goes, only
+/// its own keys move.
 fn score(server: &UpstreamServer, key: &[u8]) -> [u8; blake3::OUT_LEN] {
     blake3::keyed_hash(&server.hash_key, key).into()
 }

@@ -63,7 +63,7 @@ impl UpstreamTls {
         Ok(())
     }
 
-    /// Shows this certificate, with its intermediates, to servers that ask for one; both in PEM.
+    /// Presents this certificate, with its intermediates, to servers that ask for one; both in PEM.
     pub fn identify(&mut self, certificate: &[u8], key: &[u8]) -> Result<(), UnfitTls> {
         let certificates = certificates(certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| UnfitTls::NoKey)?;

@@ -55,11 +55,11 @@ pub struct UpstreamSettings {
 /// How long a server may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until a connection stands, TLS included.
+    /// Until a connection is open, TLS included.
     pub connect: Duration,
     /// Between two bytes of its answer, and until the first one.
     pub silence: Duration,
-    /// Until it takes more of a request.
+    /// Until it accepts more of a request.
     pub write: Duration,
     /// How long an idle connection is kept for the next request. Less than most shops keep theirs.
     pub idle: Duration,
@@ -352,7 +352,7 @@ pub(super) mod tests {
         upstreams.choose(&head, || IpAddr::from([192, 0, 2, 7]), failed)
     }
 
-    /// Where so many requests go that fail nowhere.
+    /// The servers of so many requests, none of which fails.
     fn spread(upstreams: &Upstreams, requests: usize) -> Vec<String> {
         let chosen = (0..requests).map(|_| choose(upstreams, &[]).unwrap());
         let mut ports: Vec<_> = chosen

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The bytes that a connection has taken, and how long it was waited for.
+/// The bytes that a connection has accepted, and how long it has stalled.
 ///
 /// A socket takes little more than what is in transit (`listen` sets `TCP_NOTSENT_LOWAT`), so that what it took
 /// the customer has nearly got.
