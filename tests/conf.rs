@@ -1080,7 +1080,7 @@ fn what_makes_no_sense_is_told() {
             "this address is listed twice",
         ),
         (
-            "listen = [\"[::1]:80\"]\noperator = \"[::1]:80\"",
+            "listen = [\"[::1]:80\"]\noperator_listen = \"[::1]:80\"",
             "needs an address of its own",
         ),
         (

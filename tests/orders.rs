@@ -805,14 +805,17 @@ fn a_reload_lists_what_changed_and_what_needs_a_restart() {
         );
     }
     let outcome = reload(&format!(
-        "log = \"error\"\noperator = \"127.0.0.1:1\"\n{table}"
+        "log = \"error\"\noperator_listen = \"127.0.0.1:1\"\n{table}"
     ));
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert!(
         outcome.stderr.contains("`operator_listen` needs a restart"),
         "{outcome:?}"
     );
-    assert!(outcome.stderr.contains("log, operator"), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("log, operator_listen"),
+        "{outcome:?}"
+    );
     assert!(
         !outcome.stderr.contains("127.0.0.1:1"),
         "no value is told: {outcome:?}"

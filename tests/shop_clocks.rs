@@ -394,7 +394,7 @@ enum Left {
 /// A logout to which the shop says this and closes: its answer, and what is left alive.
 fn broken(agreed: &str, words: &str) -> (u16, Left) {
     let shop = open();
-    let logout = format!("{SUBJECT}\nwhen = \"shop-agreed\"\n{agreed}");
+    let logout = format!("{SUBJECT}\nrevoke_when = \"shop-agreed\"\n{agreed}");
     let edge = Edge::with(&table(&[shop.address()], "", &logout));
     hear(&edge, 1);
     let [phone, tablet] = [-10, -30].map(|issued| token(&shop, 1, issued));

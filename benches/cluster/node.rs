@@ -104,7 +104,7 @@ impl Node {
         Journal::init(&data).expect("a temporary folder takes a journal");
         let [front, operator] = self.addresses;
         let text = format!(
-            "listen = [\"{front}\"]\noperator = \"{operator}\"\ndata_dir = \"{}\"\n\n{tables}",
+            "listen = [\"{front}\"]\noperator_listen = \"{operator}\"\ndata_dir = \"{}\"\n\n{tables}",
             data.display()
         );
         fs::write(self.config(), text).expect("a folder takes a file");
