@@ -1,5 +1,5 @@
-//! Judges a request: finds its shop ([`Gate::arrive`]), says how much of its body is needed ([`Arrived::body_plan`]), then extracts
-//! its credentials, verifies them, looks them up in the revocations and returns a verdict ([`Arrived::judge`]).
+//! Judges a request: finds its shop ([`Gate::arrive`]), says how much of its body is needed ([`Arrived::body_plan`]), then
+//! extracts its credentials, verifies them, looks them up in the revocations and returns a verdict ([`Arrived::judge`]).
 //!
 //! Nothing here awaits, does I/O or asks what time it is.
 

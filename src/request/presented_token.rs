@@ -5,11 +5,11 @@ use smallvec::SmallVec;
 use super::credential::Credential;
 use super::token::Token;
 
-/// A token, and the credential that it was read from.
+/// A token and its credential.
 pub(super) struct Presented<'a> {
     pub(super) token: Token,
     pub(super) credential: Credential<'a>,
 }
 
-/// The tokens of one request that are not dead; one or two in practice.
+/// The tokens of one request that are not revoked; one or two in practice.
 pub(super) type AllPresented<'a> = SmallVec<[Presented<'a>; 2]>;

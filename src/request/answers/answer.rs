@@ -1,4 +1,4 @@
-//! Answers that the shop never sees: a refusal, or a logout answered here.
+//! Doorward's own answers: to refused requests, logouts and preflights.
 
 use bytes::Bytes;
 use http::header::{
@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::words::Words;
 use crate::request::payload::json;
 
-/// An answer, whole.
+/// A whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Its status.
@@ -27,7 +27,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether it is a success that says something in JSON, and of no errors.
+    /// Whether it is a success in JSON without `errors`.
     pub(in crate::request) fn is_plain_json(&self) -> bool {
         let said = json::parse_answer(&self.body).filter(|_| self.status.is_success());
         said.is_some_and(|said| said.get("errors").is_none())
@@ -80,7 +80,7 @@ impl Default for RefusalSettings {
 /// Every method that is forwarded.
 pub const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// How long a customer should wait if the disk, the keys or the shop were not available, or too many requests came.
+/// When to try again if the disk, the keys or the shop are not available, or if there are too many requests.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
 
 impl RefusalSettings {
@@ -129,7 +129,7 @@ impl RefusalSettings {
         }
     }
 
-    /// A client may throw its token away for the code of a refused one: other refusals have others.
+    /// The error code. Clients may drop their token for that of a refused one, so other refusals have other codes.
     fn code_for(&self, status: StatusCode, refusal: Refusal) -> &str {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => &self.code,
@@ -230,8 +230,7 @@ pub(in crate::request) fn logged_out(
     }
 }
 
-/// Asks a client for the text of a document, as servers do that do not know its hash (automatic persisted queries
-/// of Apollo).
+/// Asks a client for the text of a document, as servers do that do not know its hash (Apollo's automatic persisted queries).
 fn ask_for_text(batch: Option<usize>, head: &Parts) -> Answer {
     let extensions = json!({ "code": "PERSISTED_QUERY_NOT_FOUND" });
     let error = json!({ "message": "PersistedQueryNotFound", "extensions": extensions });
@@ -247,8 +246,8 @@ fn ask_for_text(batch: Option<usize>, head: &Parts) -> Answer {
     }
 }
 
-/// The answer to a browser that asks whether a page of another origin may call Doorward's own logout.
-/// It may, with a bearer; a cookie is refused by the call itself.
+/// The answer to a preflight of Doorward's own logout. A page of another origin may call it with a bearer; with a cookie the
+/// call itself is refused.
 pub fn preflight(head: &Parts) -> Answer {
     let mut headers = base_headers(head, JSON);
     headers.remove(CONTENT_TYPE);
@@ -267,21 +266,24 @@ pub fn preflight(head: &Parts) -> Answer {
     }
 }
 
-/// The headers that a page asked for, without those by which proxies say where a request came from.
+/// The headers that a page asked for, without those that only proxies may set.
 fn allowed_headers(asked: &HeaderValue) -> Option<HeaderValue> {
-    let is_told = |name: &&str| {
+    let is_of_proxies = |name: &&str| {
         let name = name.trim().to_ascii_lowercase();
         name.starts_with("x-forwarded-") || name == "forwarded"
     };
     let asked = asked.to_str().ok()?;
-    if !asked.split(',').any(|name| is_told(&name)) {
+    if !asked.split(',').any(|name| is_of_proxies(&name)) {
         return HeaderValue::try_from(asked).ok();
     }
-    let rest: Vec<_> = asked.split(',').filter(|name| !is_told(name)).collect();
+    let rest: Vec<_> = asked
+        .split(',')
+        .filter(|name| !is_of_proxies(name))
+        .collect();
     HeaderValue::try_from(rest.join(",")).ok()
 }
 
-/// Not to be stored (standards 23), and readable by the page that asked.
+/// The headers of every answer: not to be stored (standards 23), and readable by the page that asked.
 fn base_headers(head: &Parts, content_type: &'static str) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -1,4 +1,4 @@
-//! What is answered in the place of the shop, and why a request is refused.
+//! Doorward's own answers, and why a request is refused.
 
 pub(super) mod answer;
 mod refusal;

@@ -1,4 +1,4 @@
-//! Why a request is not forwarded, and the answer that says so in the shop's own shape.
+//! Why a request is refused: with its status, message, and name in logs and metrics.
 
 use http::StatusCode;
 
@@ -24,7 +24,7 @@ pub enum Refusal {
     UnknownCoding,
     /// `chunked` stands more than once, or beside nothing (RFC 9112 section 7.1).
     RepeatedCoding,
-    /// It is no request of HTTP at all.
+    /// It is not an HTTP request.
     Malformed,
     /// No shop claims the host (RFC 9110 section 15.5.20).
     UnknownHost,
@@ -61,9 +61,9 @@ pub enum Refusal {
     Unconfirmed,
     /// A credential that can't be judged yet: other nodes may know that it was logged out.
     Syncing,
-    /// A token whose time is over, where that matters.
+    /// An expired token, where the route refuses those.
     Expired,
-    /// A token whose time has not come, where that matters.
+    /// A token that is not yet valid, where the route refuses those.
     NotYetValid,
     /// A token that was logged out.
     Revoked {
@@ -97,7 +97,7 @@ pub enum Refusal {
     NoUpstream,
 }
 
-/// Without its keys, a shop's token can't be told from a bad one: the request may be tried again.
+/// A token whose keys are missing may be valid: the request may be tried again.
 impl From<Flaw> for Refusal {
     fn from(flaw: Flaw) -> Self {
         if flaw == Flaw::NoKeys {
@@ -114,7 +114,7 @@ const INVALID_TOKEN: &str = "invalid_token";
 const INVALID_REQUEST: &str = "invalid_request";
 
 impl Refusal {
-    /// One of each kind; a revoked token has two, for it has another name if it is not known when it was issued.
+    /// One of each kind. A revoked token has two: it is named differently if its issue time is not known.
     pub fn examples() -> Vec<Self> {
         let token = Id::from_bytes([0; 16]);
         let revoked = |cause| Self::Revoked { cause, token };
@@ -351,7 +351,7 @@ impl Refusal {
         None
     }
 
-    /// Whether it says nothing of the credential, which can be judged a moment later.
+    /// Whether it is temporary: the credential can be judged later.
     pub(in crate::request) const fn is_passing(self) -> bool {
         matches!(
             self,
@@ -369,7 +369,7 @@ impl Refusal {
         None
     }
 
-    /// Whether the token is at fault: what a preset words for a whole logout as `invalid`.
+    /// Whether the token is at fault: the `invalid` of presets.
     pub fn is_about_token(self) -> bool {
         self.error_code() == Some(INVALID_TOKEN)
     }

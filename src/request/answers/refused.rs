@@ -18,9 +18,9 @@ pub struct Refused<'g> {
     pub shop: Option<&'g Arc<Shop>>,
     /// Whether it is for the shop's GraphQL, whose clients look for `errors` in an answer.
     pub is_graphql: bool,
-    /// The words of the rule that it came under, where that has some for it.
+    /// The rule's own words for it.
     pub words: Option<&'g Words>,
-    /// The cookies that the answer deletes: their tokens are dead.
+    /// The cookies that the answer deletes, because their tokens are revoked or invalid.
     pub dead_cookies: Vec<DeadCookie>,
 }
 
@@ -58,7 +58,7 @@ impl<'g> Refused<'g> {
         }
     }
 
-    /// The answer in the shop's shape; in the rule's own words where it has some. By it the browser forgets what is dead.
+    /// The answer in the shop's shape, or in the rule's own words. It deletes the dead cookies.
     pub fn answer(&self, head: &Parts) -> Answer {
         let Some(shop) = self.shop else {
             return RefusalSettings::default().answer(self.refusal, self.words, head);

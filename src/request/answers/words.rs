@@ -1,4 +1,4 @@
-//! What an answer of ours says.
+//! The status and the body of an answer, as a rule or a preset words it.
 
 use bytes::Bytes;
 use http::StatusCode;

@@ -12,7 +12,7 @@ use crate::request::payload::content_type;
 use crate::request::shop::{Examine, Shop};
 
 impl Shop {
-    /// How much of its body must be read of a request that asks for this, if rules need so much: credentials may stand in it.
+    /// How much of a request's body must be read: what rules `need`, or more if it may hold credentials.
     pub(in crate::request) fn body_need(
         &self,
         view: &RequestView<'_>,
@@ -39,7 +39,7 @@ impl Shop {
         }
     }
 
-    /// How much of a request's body the rules need that it could be under.
+    /// How much of a request's body is needed to find the rules that match it.
     pub(in crate::request) fn body_need_of_rules(&self, view: &RequestView<'_>) -> BodyNeed {
         let of_calls = self.calls().map(|call| call.body_need(view));
         let of_routes = self.routes.iter().map(|route| route.body_need(view));
@@ -64,8 +64,8 @@ impl Shop {
         schemed.any(|carrier| carrier.header().is_some_and(is_there))
     }
 
-    /// Whether a place of the body only repeats the bearer, which the query carries on every occasion. A logout with the
-    /// header needs no such body, however long it is.
+    /// Whether a place in the body is that of the bearer, which may also stand in the query. A logout with the bearer in a header
+    /// needs no such body, however long it is.
     fn is_bearer_too(&self, place: &Place) -> bool {
         let name = place.carrier.parameter();
         name.is_some_and(|name| {
@@ -77,20 +77,20 @@ impl Shop {
         })
     }
 
-    /// Whether dead tokens are looked for in every body, because some body carries a credential.
+    /// Whether every body is searched for revoked tokens, because some bodies carry credentials.
     pub(in crate::request) fn sweeps_bodies(&self) -> bool {
         self.examine == Examine::Everything && self.has_places_in_body()
     }
 
-    /// Whether a body carries credentials, or did under a former meaning.
+    /// Whether there is a place in bodies, or was under a former meaning.
     fn has_places_in_body(&self) -> bool {
         let in_body = |place: &Place| place.carrier.is_in_body();
         self.places.iter().any(in_body) || self.verifier.formers().places().iter().any(in_body)
     }
 }
 
-/// Whether a body may be a form or JSON by what it is said to be: media, streams and the like are not. What says nothing
-/// and has no length may be a stream that waits for its answer.
+/// Whether a body may be a form or JSON by its `Content-Type`; media and streams are not. Without a type and a length it may be
+/// a stream that waits for an answer.
 fn is_text(request: &Request<'_>) -> bool {
     let kind = content_type(request);
     if kind.is_empty() {

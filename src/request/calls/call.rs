@@ -1,4 +1,4 @@
-//! A call of the storefront's API that a rule is about, and how it is recognised.
+//! A call of the storefront's API that a rule names, and how requests are matched with it.
 
 use http::Method;
 
@@ -7,7 +7,7 @@ use super::paths::{Fit, Path, PathPattern, PathStyle};
 use super::request_view::RequestView;
 use crate::request::graphql::GraphQlCondition;
 
-/// A call. A request is this call if everything here fits, as the laxest server would read it.
+/// A call. A request is this call if everything here matches it, as the laxest server reads it.
 #[derive(Debug)]
 pub struct Call {
     /// Its methods.
@@ -20,15 +20,15 @@ pub struct Call {
     pub graphql: Option<GraphQlCondition>,
 }
 
-/// How much of a request must be read before it can be judged; the later, the more.
+/// How much of a request must be read before it can be judged; later variants need more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BodyNeed {
     /// Its head.
     #[default]
     None,
-    /// Its body, as far as that is short enough: a dead token may stand in it, or what some server would find there.
+    /// Its body, if that is short enough: it may hold a revoked token, or parameters that some servers read.
     Sweep,
-    /// Its body: a rule is about it.
+    /// Its body, because a rule depends on it.
     Whole,
 }
 
@@ -39,23 +39,23 @@ impl Call {
         self.is_made_by(view) && graphql.is_none_or(|graphql| graphql.holds(view.graphql()))
     }
 
-    /// Whether its paths name a token.
+    /// Whether one of its paths has a `{token}`.
     pub fn names_token(&self) -> bool {
         self.paths.iter().any(PathPattern::has_token)
     }
 
-    /// The token that the path carries, where the rule says with `{token}` that it does.
+    /// The token that its `{token}` matches in a path.
     pub fn captured_token<'p>(&self, path: &'p Path<'_>, style: PathStyle) -> Option<&'p str> {
         let mut paths = self.paths.iter();
         paths.find_map(|pattern| pattern.capture(path.normal(), style))
     }
 
-    /// Whether a request could be this call, by the mutation that it executes.
+    /// Whether the mutations of a request decide if it is this call.
     pub(in crate::request) fn asks_graphql(&self, view: &RequestView<'_>) -> bool {
         self.graphql.is_some() && self.is_made_by(view)
     }
 
-    /// Whether a request fits, whatever its method and the mutation that it executes.
+    /// Whether a request matches it apart from method and mutation.
     pub(in crate::request) fn is_under(&self, view: &RequestView<'_>) -> bool {
         let mut conditions = self.conditions.iter();
         self.is_at(view) && conditions.all(|one| one.fit(&view.request, view.style) != Fit::No)
@@ -86,7 +86,7 @@ impl Call {
         open.map_or(BodyNeed::None, |open| need.max(open))
     }
 
-    /// By its method, its path and what comes with it.
+    /// Whether a request matches its methods, paths and conditions.
     fn is_made_by(&self, view: &RequestView<'_>) -> bool {
         let has_method = view.has_method(&self.methods);
         (has_method || view.can_be_overridden(&self.methods))

@@ -1,4 +1,4 @@
-//! What a request must carry beside its path for a rule to be about it: a header, a parameter, a value of its body.
+//! The conditions of a rule beside its path: a header, a parameter, a value of the body.
 
 use std::borrow::Cow;
 
@@ -12,27 +12,27 @@ use crate::request::payload::{
     LaxValue, Pointer, content_type, content_type_as_sent, is_called_by, is_spelling_of, multipart,
 };
 
-/// One thing that must be there, with one of these values.
+/// A condition: a place of the request that must have one of these values.
 #[derive(Debug)]
 pub struct Condition {
-    /// Where.
+    /// The place.
     pub at: ConditionPlace,
     /// Its values.
     pub values: Vec<ConditionValue>,
 }
 
-/// Where something must be.
+/// The place of a condition.
 #[derive(Debug)]
 pub enum ConditionPlace {
     /// In a header.
     Header(HeaderName),
-    /// In a parameter of the query. Many servers merge that with a form or a JSON body, so there as well.
+    /// In a parameter of the query, or of a form or JSON body, because many servers merge them.
     Parameter(String),
-    /// In the body, as JSON or as a form; and, for the same servers, in the query.
+    /// In the body, as JSON or as a form; for the same servers also in the query.
     Body(Pointer),
 }
 
-/// What must be there.
+/// A value that a condition accepts.
 #[derive(Debug)]
 pub enum ConditionValue {
     /// Anything, an empty text included.
@@ -43,11 +43,11 @@ pub enum ConditionValue {
     Path(PathPattern),
 }
 
-/// A value of a request, and whether every server finds it under that name.
+/// A value of a request, and whether every server reads it under this name.
 type FoundValue<'r> = (Cow<'r, str>, bool);
 
 impl Condition {
-    /// How a request fits. To the letter only if no server could read another value.
+    /// How a request fits. As written only if no server could read another value.
     pub(in crate::request) fn fit(&self, request: &Request<'_>, style: PathStyle) -> Fit {
         let given = self.find_values(request, style);
         let is_meant =
@@ -105,7 +105,7 @@ impl ConditionValue {
     }
 }
 
-/// The values of a header; servers behind CGI know its name with underscores, too.
+/// The values of a header. With CGI, its name may have underscores.
 fn header_values<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[FoundValue<'r>; 2]> {
     let mut found = SmallVec::new();
     for (given, line) in &request.head.headers {
@@ -131,8 +131,8 @@ fn header_values<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[Foun
     found
 }
 
-/// The values of a parameter in the query, and in the body as a form, in parts, or as JSON: some server or other takes
-/// it from each of them. `place` has more than one name for a value inside another.
+/// The values of a parameter in the query and in a form, multipart or JSON body: there are servers that read it from each.
+/// `place` has several names for a nested value.
 pub(in crate::request) fn parameter_values<'r>(
     place: &[&str],
     request: &Request<'r>,
@@ -176,7 +176,7 @@ pub(in crate::request) fn parameter_values<'r>(
     found
 }
 
-/// What a value inside another is called in a form: `a[b]` (PHP, Rails), `a.b` (Java, .NET).
+/// The names of a nested value in a form: `a[b]` (PHP, Rails), `a.b` (Java, .NET).
 fn form_names(place: &[&str]) -> SmallVec<[String; 2]> {
     match place {
         [] => SmallVec::new(),
@@ -188,7 +188,7 @@ fn form_names(place: &[&str]) -> SmallVec<[String; 2]> {
     }
 }
 
-/// Pairs parted by `&`; some servers part them by `;` too.
+/// Calls `take` with the pairs between `&`, and with those between `;`, where some servers split, too.
 fn visit_pairs<'r>(pairs: &'r [u8], take: &mut impl FnMut(&str, Cow<'r, str>)) {
     for (name, value) in form_urlencoded::parse(pairs) {
         take(&name, value);
@@ -202,7 +202,7 @@ fn visit_pairs<'r>(pairs: &'r [u8], take: &mut impl FnMut(&str, Cow<'r, str>)) {
     }
 }
 
-/// Whether a body may have a member of that name: most have none, and are not parsed.
+/// Whether a JSON body may have a member of this name. Most have none and need not be parsed.
 fn may_have_member(body: &[u8], name: &str, style: PathStyle) -> bool {
     let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'[' | 0xef));
     let has = |part: &[u8]| memmem::find(body, part).is_some();

@@ -1,4 +1,4 @@
-//! How a call of the shop is recognised: by its method, its path, its conditions, and what it asks for.
+//! How a call of the shop is recognised: by its method, its path, its conditions and its GraphQL.
 
 mod body_need;
 mod call;

@@ -1,4 +1,4 @@
-//! What a request asks of its shop, by its method, its path and the mutations that it executes.
+//! The purpose of a request, by its method, its path and the mutations that it executes.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::request::graphql::UnknownHash;
 use crate::request::logout::LogoutRule;
 use crate::request::shop::Shop;
 
-/// What a request asks for.
+/// The purpose of a request.
 #[derive(Clone, Copy)]
 pub(in crate::request) enum Purpose<'g> {
     /// To log out.
     LogOut(&'g Arc<LogoutRule>),
-    /// Whether a page of another origin may log out here.
+    /// To ask, as a browser, whether a page of another origin may log out here.
     Preflight,
     /// To read the script for Ecwid.
     Script,
@@ -32,7 +32,7 @@ pub(in crate::request) enum Purpose<'g> {
 }
 
 impl<'g> Purpose<'g> {
-    /// Where credentials are looked for.
+    /// The occasion, which decides which credentials count.
     pub(in crate::request) fn occasion(self) -> Occasion {
         match self {
             Self::LogOut(_) | Self::Preflight => Occasion::Logout,
@@ -41,7 +41,7 @@ impl<'g> Purpose<'g> {
         }
     }
 
-    /// Whether the route says that no credential of the request is looked at.
+    /// Whether its route says that credentials are not judged.
     pub(in crate::request) fn is_unjudged(self) -> bool {
         match self {
             Self::Visit(enforce) | Self::Refresh(_, enforce) => enforce == Enforce::Off,
@@ -49,7 +49,7 @@ impl<'g> Purpose<'g> {
         }
     }
 
-    /// The rule's own words for a refusal, if it has some.
+    /// The rule's own words for a refusal.
     pub(in crate::request) fn words_for(self, refusal: Refusal) -> Option<&'g Words> {
         match self {
             Self::LogOut(rule) => rule.words_for(refusal),
@@ -60,12 +60,12 @@ impl<'g> Purpose<'g> {
 }
 
 impl Shop {
-    /// Whether a rule asks which mutation a request executes.
+    /// Whether a rule depends on the mutations of a request.
     fn asks_graphql(&self, view: &RequestView<'_>) -> bool {
         self.calls().any(|call| call.asks_graphql(view))
     }
 
-    /// Reads the GraphQL of a request, where a rule or a credential needs it, or refuses what hides it.
+    /// Reads the GraphQL of a request if a rule or a credential needs it, and refuses a request where that is not possible.
     fn read_graphql(&self, view: &RequestView<'_>) -> Result<(), Refusal> {
         let mut carriers = self.places.iter().map(|place| &place.carrier);
         let has_credentials = carriers.any(|one| matches!(one, Carrier::GraphQl(_)));
@@ -90,7 +90,7 @@ impl Shop {
         conditions.any(|condition| condition.names_document(id))
     }
 
-    /// What a request asks for, by its method, path and query, and the mutations that it executes.
+    /// The purpose of a request, by its method, path and query, and the mutations that it executes.
     pub(in crate::request) fn purpose(
         &self,
         view: &RequestView<'_>,
@@ -127,7 +127,7 @@ impl Shop {
         })
     }
 
-    /// Whether a path is one of Doorward's own. Those stand at the root, and no other server reads them.
+    /// Whether a path is one of Doorward's own, which are exact and at the root.
     fn is_own(&self, own: &[PathPattern], path: &Path<'_>) -> bool {
         let mut own = own.iter();
         own.any(|pattern| {
@@ -136,7 +136,7 @@ impl Shop {
         })
     }
 
-    /// D9: a path that could be under a rule for the shop and not for us is refused.
+    /// D9: refuses an ambiguous path that may match a rule for the shop and not for us.
     fn refuse_ambiguous(&self, view: &RequestView<'_>) -> Result<(), Refusal> {
         if !view.path.is_ambiguous() {
             return Ok(());
@@ -152,7 +152,7 @@ impl Shop {
         }
     }
 
-    /// The token that a path names by way of its rule; of other methods, by way of any rule: it may be dead.
+    /// The token in a path by the rule of its purpose; for a visit by any rule, because it may be revoked.
     pub(in crate::request) fn token_of_path<'p>(
         &self,
         purpose: Purpose<'_>,
@@ -168,8 +168,8 @@ impl Shop {
     }
 }
 
-/// A browser's question whether a page of another origin may send a request. It comes without credentials (Fetch,
-/// section 4.8), so the shop answers it whatever a route demands.
+/// Whether a request is a CORS preflight. It carries no credentials (Fetch, section 4.8), so it is forwarded even where a route
+/// requires one.
 fn asks_preflight(view: &RequestView<'_>) -> bool {
     let head = view.request.head;
     head.method == Method::OPTIONS

@@ -6,9 +6,9 @@ use crate::request::answers::{Refusal, Words};
 /// A call that exchanges a refresh token.
 #[derive(Debug)]
 pub struct RefreshRule {
-    /// Which one.
+    /// The call.
     pub call: Call,
-    /// The answer to a bad or dead token; `None`: as everywhere. OAuth clients look for `invalid_grant`
+    /// The answer to an invalid or revoked token; `None`: the ordinary refusal. OAuth clients look for `invalid_grant`
     /// (RFC 6749 section 5.2).
     pub invalid: Option<Words>,
 }

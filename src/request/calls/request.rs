@@ -1,15 +1,15 @@
-//! A request as it came.
+//! A request: its head, and its body if that was read.
 
 use http::request::Parts;
 
-/// A request as it came.
+/// A request.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// Its head.
     pub head: &'a Parts,
     /// Its body, if [`Arrived::body_plan`](crate::request::Arrived::body_plan) asked for it.
     pub body: Option<&'a [u8]>,
-    /// The host that the customer asked for, if a trusted proxy reports another one than the request names.
+    /// The host that the customer requested, if a trusted proxy reports another one.
     pub(in crate::request) forwarded_host: Option<&'a str>,
 }
 

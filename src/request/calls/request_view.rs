@@ -1,4 +1,4 @@
-//! A request as rules see it: its methods, its path and its GraphQL, each read once, as the laxest server reads them.
+//! A request as rules match it: its methods, its path and its GraphQL, each read once, as the laxest server reads them.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ use super::request::Request;
 use crate::request::graphql::{GraphQlReading, LearntDocuments};
 use crate::request::payload::{is_called, is_spelling_of};
 
-/// A request as the rules of its shop see it.
+/// A request as the rules of its shop match it.
 pub(in crate::request) struct RequestView<'r> {
     /// The request.
     pub(in crate::request) request: Request<'r>,
@@ -19,20 +19,20 @@ pub(in crate::request) struct RequestView<'r> {
     pub(in crate::request) path: Path<'r>,
     /// How the shop compares paths.
     pub(in crate::request) style: PathStyle,
-    /// The methods that its headers name in the place of its own.
+    /// The methods that its headers name instead of its own.
     named: SmallVec<[&'r str; 1]>,
     /// Its GraphQL, once a rule or a credential needed it.
     graphql: OnceLock<GraphQlReading>,
 }
 
-/// The headers in which frameworks take another method.
+/// The headers by which frameworks override the method.
 static OVERRIDES: [HeaderName; 3] = [
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-method-override"),
 ];
 
-/// The parameter in which they do.
+/// The parameter by which they do.
 const METHOD_PARAMETER: &str = "_method";
 
 impl<'r> RequestView<'r> {
@@ -61,8 +61,7 @@ impl<'r> RequestView<'r> {
         self.graphql.get()
     }
 
-    /// Whether its own method, or one that its head names in the place of it, is one of these. A HEAD is a GET to the
-    /// code that answers it.
+    /// Whether its own method, or one that its headers name instead, is one of these. Applications answer HEAD like GET.
     pub(in crate::request) fn has_method(&self, methods: &[Method]) -> bool {
         let method = &self.request.head.method;
         methods.contains(method)
@@ -70,8 +69,8 @@ impl<'r> RequestView<'r> {
             || self.named.iter().any(|line| names_one_of(line, methods))
     }
 
-    /// Whether a parameter could name another method: of a POST, for most frameworks look at no other; and any page
-    /// could link to one of a GET.
+    /// Whether a parameter could override its method: most frameworks allow that for POST only, because any page could link to a
+    /// GET.
     pub(in crate::request) fn can_be_overridden(&self, methods: &[Method]) -> bool {
         let head = &self.request.head;
         let can =
@@ -79,14 +78,14 @@ impl<'r> RequestView<'r> {
         can && !methods.contains(&head.method)
     }
 
-    /// Whether a header or a parameter of its query names another method, whichever that is.
+    /// Whether a header or a parameter of its query names any other method.
     pub(in crate::request) fn names_method(&self) -> bool {
         let query = self.request.head.uri.query().unwrap_or_default();
         let mut parameters = form_urlencoded::parse(query.as_bytes());
         !self.named.is_empty() || parameters.any(|(name, _)| is_called(&name, METHOD_PARAMETER))
     }
 
-    /// Whether a parameter names one of these methods in the place of its own.
+    /// Whether a parameter overrides its method with one of these.
     pub(in crate::request) fn is_overridden(&self, methods: &[Method]) -> bool {
         let given = || parameter_values(&[METHOD_PARAMETER], &self.request, PathStyle::default());
         self.can_be_overridden(methods)
@@ -95,7 +94,7 @@ impl<'r> RequestView<'r> {
 }
 
 fn is_override(name: &HeaderName) -> bool {
-    // Every request is looked through, and most headers begin with another letter.
+    // Most headers begin with another letter, and this is called for each.
     let may_be = name.as_str().starts_with('x');
     may_be && OVERRIDES.iter().any(|one| is_spelling_of(name, one))
 }

@@ -1,4 +1,4 @@
-//! What a path demands of a request.
+//! What a path requires of credentials.
 
 use super::call::BodyNeed;
 use super::condition::{Condition, ConditionPlace};
@@ -9,39 +9,39 @@ use crate::request::answers::Refusal;
 use crate::request::token::{Flaw, Token};
 use std::time::Duration;
 
-/// How strictly a route looks at credentials; the later, the stricter.
+/// How strictly a route judges credentials; later variants are stricter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Enforce {
     /// Not at all.
     Off,
-    /// What is revoked or can't be verified is refused. The default everywhere.
+    /// Revoked and unverifiable tokens are refused. The default.
     #[default]
     Revoked,
-    /// Also what has expired or is not yet valid.
+    /// Also expired tokens, and those that are not yet valid.
     Valid,
-    /// Also a request without a credential.
+    /// Also requests without a credential.
     Required,
 }
 
-/// Paths with a demand.
+/// Paths, and how credentials are judged there.
 #[derive(Debug)]
 pub struct Route {
-    /// Which paths.
+    /// The paths.
     pub paths: Vec<PathPattern>,
-    /// The conditions under which they demand it.
+    /// The conditions under which it applies.
     pub conditions: Vec<Condition>,
-    /// What they demand.
+    /// How strictly credentials are judged.
     pub enforce: Enforce,
 }
 
 impl Route {
-    /// Whether one of the readings of a request's path is meant.
+    /// Whether a path matches any reading of a request's path.
     pub(in crate::request) fn is_at(&self, view: &RequestView<'_>) -> bool {
         let mut readings = view.path.readings();
         readings.any(|reading| self.fit_of_path(reading, view) != Fit::No)
     }
 
-    /// Whether the body of a request decides what is demanded of it.
+    /// Whether the body of a request decides if it applies.
     pub(in crate::request) fn body_need(&self, view: &RequestView<'_>) -> BodyNeed {
         let reads = |one: &Condition| matches!(one.at, ConditionPlace::Body(_));
         if self.conditions.iter().any(reads) && self.is_at(view) {
@@ -70,11 +70,11 @@ impl Route {
     }
 }
 
-/// What the routes of a shop demand of a request.
+/// How strictly the routes of a shop judge a request.
 ///
-/// Each reading of its path is under the first route that it fits to the letter, or under none; and under every route
-/// before that one which it fits only to a lenient server. The strictest of all these counts: so a route that relaxes
-/// what is demanded counts only where nothing else could be meant, and one that demands more wherever it could be.
+/// For each reading of its path, the first route counts that it fits as written, and every earlier route that it fits leniently.
+/// The strictest of all these is used: so a laxer route applies only where no other can be meant, and a stricter one wherever it
+/// may be meant.
 pub(in crate::request) fn enforcement(routes: &[Route], view: &RequestView<'_>) -> Enforce {
     if routes.is_empty() {
         return Enforce::default();
@@ -106,7 +106,7 @@ impl Enforce {
         self == Self::Required
     }
 
-    /// Judges the times of a token that is not revoked.
+    /// Refuses a token by its times, where the route says so.
     pub(in crate::request) fn refuse_untimely(
         self,
         token: &Token,
@@ -124,7 +124,7 @@ fn refuse_untimely(token: &Token, now: UnixTime) -> Result<(), Refusal> {
     let token = match token {
         Token::Verified(token) => token,
         Token::Inactive(_) => return Err(Refusal::Unverifiable(Flaw::Inactive)),
-        Token::Confirmed(_) | Token::Opaque(_) => return Ok(()), // they do not say
+        Token::Confirmed(_) | Token::Opaque(_) => return Ok(()), // their times are not known
     };
     let leeway = token.settings.leeway;
     if is_expired(token.expires_at, leeway, now) {
@@ -137,7 +137,7 @@ fn refuse_untimely(token: &Token, now: UnixTime) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a token with this end has expired.
+/// Whether an end has passed, with the leeway.
 pub(in crate::request) fn is_expired(
     expires_at: Option<UnixTime>,
     leeway: Duration,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::server_clock::DateBounds;
 use crate::clock::UnixTime;
 
-/// A moment on our clock, and what is known of the shop's then.
+/// A moment on our clock, and what is known of the shop's clocks at that moment.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::request) struct Moment {
     pub(super) now: UnixTime,
@@ -13,39 +13,39 @@ pub(in crate::request) struct Moment {
     pub(super) offset: ShopOffset,
 }
 
-/// What is known of a shop's clock, in milliseconds ahead of ours.
+/// What is known of a shop's clocks, in milliseconds ahead of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ShopOffset {
-    /// No answer was heard.
+    /// No answer was received.
     Unknown,
-    /// One server was heard, with one clock.
+    /// One server answered, with one clock.
     One {
         /// The estimate of it.
         bounds: DateBounds,
-        /// By how much it is ahead, at the least, if one odd answer may be among those heard.
+        /// The least that it is ahead, even if one answer is an outlier.
         least: i64,
     },
-    /// Several clocks were heard, which may disagree by less than a second, or by more.
+    /// Several clocks answered, which may disagree.
     Several {
         /// The estimate of the earliest.
         bounds: DateBounds,
-        /// By how much the earliest is ahead, at the least, as above.
+        /// The least that the earliest is ahead, even if one answer is an outlier.
         least: i64,
     },
-    /// Every answer was further off than is believed; the estimate of the earliest.
+    /// All clocks are off by more than the limit; the estimate of the earliest.
     Disbelieved(DateBounds),
 }
 
-/// How far a clock of which no answer was heard may be behind ours: as two machines are that keep time.
+/// How far an unknown clock may be behind ours, if both machines keep time.
 pub(super) const UNKNOWN_LAG: Duration = Duration::from_secs(2);
 
 impl Moment {
-    /// On our clock.
+    /// The moment on our clock.
     pub(in crate::request) fn now(self) -> UnixTime {
         self.now
     }
 
-    /// Whether an end has passed on our clock and on the shop's.
+    /// Whether an end has passed both on our clock and on the shop's.
     pub(in crate::request) fn has_passed(self, end: UnixTime) -> bool {
         let earliest = match self.offset {
             ShopOffset::Unknown | ShopOffset::Disbelieved(_) => self.now,
@@ -56,11 +56,11 @@ impl Moment {
         end <= earliest.min(self.now)
     }
 
-    /// The moment of a cutoff: tokens that were issued before it end. It is not later than what any clock of the shop shows, as
-    /// far as that is known, so that no new login is refused.
+    /// The moment of a cutoff, which revokes tokens that were issued before it. It is not later than what any clock of the shop
+    /// shows, as far as that is known, so that no new login is refused.
     ///
-    /// `issued_at` is when the presented token was issued: one clock of the shop has shown that second. Where no answer was
-    /// heard, and that is later than our clock, the cutoff is one second later.
+    /// `issued_at` is when the presented token was issued: one clock of the shop has shown that second. If no clock is known
+    /// and that second is later than our clock, the cutoff is one second later than it.
     pub(in crate::request) fn cutoff(self, issued_at: Option<UnixTime>) -> UnixTime {
         let later_of =
             |base: UnixTime, proven: Option<UnixTime>| proven.map_or(base, |at| at.max(base));
@@ -68,7 +68,7 @@ impl Moment {
         match self.offset {
             ShopOffset::One { least, .. } => later_of(self.ahead_by(least), believed),
             ShopOffset::Several { bounds, least } => {
-                // It may have been issued by one that is ahead of the others.
+                // The server that issued it may be ahead of the others.
                 let limit = self.ahead_by(bounds.least);
                 later_of(self.ahead_by(least), issued_at.map(|at| at.min(limit)))
             }
@@ -88,19 +88,19 @@ impl Moment {
                         self.second_after(at)
                     }
                 });
-                // A token that bears out such a clock is all that there is to go by.
+                // A token that agrees with such a clock is the only evidence.
                 let alone = proven.filter(|_| fits.is_some() && last < self.earliest_unknown());
                 alone.unwrap_or_else(|| later_of(self.earliest_unknown(), proven))
             }
         }
     }
 
-    /// The least that a clock shows of which no answer was heard.
+    /// The earliest time that an unknown clock may show.
     fn earliest_unknown(self) -> UnixTime {
         self.now.minus(UNKNOWN_LAG)
     }
 
-    /// The second behind that one, if it proves that our clock is behind. Else that second may not be over yet.
+    /// The second after that one, if it proves that our clock is behind; else that second, which may not be over yet.
     fn second_after(self, at: UnixTime) -> UnixTime {
         if at > self.now { at.shifted(1) } else { at }
     }

@@ -1,7 +1,7 @@
 //! What the `Date` of a server's answers proves of its clock.
 //!
-//! A `Date` has whole seconds. An answer to a request sent at `sent`, received at `received` and stamped `date` proves
-//! that the server's clock is ahead of ours by at least `date - received` and by less than `date + 1 s - sent`.
+//! A `Date` has whole seconds. An answer with `date`, received at `received` to a request sent at `sent`, proves that the
+//! server's clock is ahead of ours by at least `date - received` and by less than `date + 1 s - sent`.
 
 use smallvec::SmallVec;
 
@@ -25,16 +25,16 @@ pub(in crate::request) struct Estimate {
     pub(in crate::request) is_confirmed: bool,
 }
 
-/// The last answers of one server, as far as their seconds differ; the newest last.
+/// The last answers of one server by their `Date`, the newest last.
 #[derive(Debug, Default)]
 pub(in crate::request) struct ServerClock(SmallVec<[Second; SECONDS]>);
 
-/// All answers that bear the same second.
+/// All answers with the same `Date`.
 #[derive(Clone, Copy, Debug)]
 struct Second {
-    /// Which one.
+    /// The `Date`.
     date: u64,
-    /// What they prove together. Nothing, where the second went on for longer than a second: a copy that was kept.
+    /// What they prove together. Nothing if the second lasted for longer than a second: then the answers come from a cache.
     bounds: DateBounds,
     /// What the last of them proves.
     last: DateBounds,
@@ -42,10 +42,10 @@ struct Second {
     received_ms: u64,
 }
 
-/// How many seconds are remembered: enough that one odd answer is alone among them.
+/// How many seconds are remembered: enough to recognise an outlier.
 const SECONDS: usize = 8;
 
-/// Bounds that are further apart prove too little to confirm others: the answer took too long.
+/// Bounds that are further apart prove too little to confirm others, because the answer took too long.
 const NARROW_MS: i64 = 3_000;
 
 impl DateBounds {
@@ -80,7 +80,7 @@ impl DateBounds {
         }
     }
 
-    /// What either allows.
+    /// What either one allows.
     fn widened(self, other: Self) -> Self {
         Self {
             least: self.least.min(other.least),
@@ -88,7 +88,7 @@ impl DateBounds {
         }
     }
 
-    /// Whether it proves enough to confirm what others say.
+    /// Whether it is narrow enough to confirm others.
     fn is_narrow(self) -> bool {
         self.least < self.most && self.most.saturating_sub(self.least) <= NARROW_MS
     }
@@ -131,8 +131,8 @@ impl ServerClock {
         received.max().unwrap_or_default()
     }
 
-    /// The estimates within `max_ms` of our clock: one for each clock, if there are several behind the address. If none is
-    /// confirmed, one that allows all that the answers allow.
+    /// The estimates within `max_ms` of our clock: one for each clock behind the address. If none is confirmed, one that spans
+    /// the bounds of all answers.
     pub(in crate::request) fn estimates_within(&self, max_ms: i64) -> SmallVec<[Estimate; 2]> {
         let is_near = |second: &&Second| second.last.are_within(max_ms);
         let near: SmallVec<[&Second; SECONDS]> = self.0.iter().filter(is_near).collect();
@@ -156,7 +156,7 @@ impl ServerClock {
     }
 }
 
-/// What a second proves together with those that agree with it. The extreme of several does not count: it may be odd.
+/// What a second proves together with those that agree with it. The extreme of several does not count: it may be an outlier.
 fn confirmed(second: &Second, all: &[&Second]) -> Option<Estimate> {
     let agrees = |other: &&&Second| other.bounds.agree(second.bounds);
     let agreeing = all.iter().filter(agrees).map(|other| other.bounds);

@@ -1,4 +1,4 @@
-//! The clocks of a shop's servers against ours, and the moment of a cutoff.
+//! How far the clocks of a shop's servers are from this node's clock.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use crate::clock::UnixTime;
 
 /// How far the clocks of a shop's servers are from ours, learnt from the `Date` of their answers.
 ///
-/// What is further away than `clock_offset_max` is not believed, and one odd answer changes nothing. A cutoff
-/// is taken on the earliest of the clocks: a token that any server issues after a logout must not be refused.
+/// A clock that is off by more than `clock_offset_max` is ignored, and one outlier changes nothing. A cutoff is taken on the
+/// earliest of the clocks: a token that any server issues after a logout must not be refused.
 #[derive(Debug)]
 pub struct ShopClock {
     offset_max: Duration,
     servers: Arc<Mutex<Vec<ObservedServer>>>,
 }
 
-/// What was heard from one server.
+/// What the answers of one server showed.
 #[derive(Debug)]
 struct ObservedServer {
     address: SocketAddr,
     clock: ServerClock,
-    /// How many of its answers were not believed.
+    /// How many of its answers were ignored.
     disbelieved: u64,
-    /// When it was last warned of, in milliseconds since the epoch; zero: never.
+    /// When a warning about it was last logged, in milliseconds since the epoch; zero: never.
     differing_warned_ms: u64,
     disbelieved_warned_ms: u64,
 }
@@ -40,33 +40,33 @@ pub struct ServerOffset {
     pub address: SocketAddr,
     /// How many whole seconds it is ahead of ours, by its answers; negative: behind.
     pub offset_s: i64,
-    /// How many of its answers were not believed.
+    /// How many of its answers were ignored.
     pub disbelieved: u64,
 }
 
-/// What is worth a warning in an answer's `Date`: once in ten minutes for each server.
+/// A warning about an answer's `Date`; logged once in ten minutes for each server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockWarning {
     /// The server's clock is so many seconds ahead of ours; negative: behind.
     Differs(i64),
-    /// The same, but it is too much to be believed.
+    /// So many seconds, which is too much: the answer is ignored.
     Disbelieved(i64),
 }
 
-/// How long an answer is recent. Without a recent one the cutoff of a forwarded logout waits for the shop's answer.
+/// How long an answer counts as recent. Without a recent one, the cutoff of a forwarded logout waits for the shop's answer.
 const FRESH_MS: u64 = 120_000;
 
-/// A server that has not answered for so long, while others have, does not count any more.
+/// A server that has not answered for so long while others have is ignored.
 const GONE_MS: u64 = 3_600_000;
 
 /// How often the same warning is logged for a server.
 const WARN_EVERY_MS: u64 = 600_000;
 
-/// A difference that is worth a warning.
+/// A greater difference is logged as a warning.
 const DIFFERING_S: u64 = 2;
 
 impl ShopClock {
-    /// Nothing heard yet. What is further away from our clock than `offset_max` will not be believed.
+    /// A clock of which nothing is known. Answers that differ from our clock by more than `offset_max` are ignored.
     pub fn new(offset_max: Duration) -> Self {
         Self {
             offset_max,
@@ -74,7 +74,7 @@ impl ShopClock {
         }
     }
 
-    /// The same limit, and what was heard under an older configuration.
+    /// The limit of this configuration, with what was learnt under the previous one.
     #[must_use]
     pub fn inheriting(&self, old: &Self) -> Self {
         Self {
@@ -83,10 +83,10 @@ impl ShopClock {
         }
     }
 
-    /// Learns from one answer of the server at `address`, stamped `date`; the other times are ours, in milliseconds since
-    /// the epoch.
+    /// Learns from an answer of the server at `address` with this `Date`. The other times are ours, in milliseconds since the
+    /// epoch.
     ///
-    /// Not for answers that a cache may have kept (those with `Age`).
+    /// Do not pass answers from a cache (those with `Age`).
     pub fn observe(
         &self,
         address: SocketAddr,
@@ -94,7 +94,7 @@ impl ShopClock {
         date: UnixTime,
     ) -> Option<ClockWarning> {
         if received_ms < sent_ms {
-            return None; // our own clock was set meanwhile
+            return None; // our own clock was set back meanwhile
         }
         let bounds = DateBounds::from_answer(sent_ms, received_ms, date);
         let mut all = self.servers.lock();
@@ -117,7 +117,7 @@ impl ShopClock {
         is_due.then_some(ClockWarning::Differs(offset_s))
     }
 
-    /// Whether a believable answer has been heard lately.
+    /// Whether a recent answer showed a clock within the limit.
     pub(in crate::request) fn is_known(&self, now: UnixTime) -> bool {
         let all = self.servers.lock();
         let last_answer_ms = all.iter().map(|server| server.clock.last_answer_ms()).max();
@@ -131,8 +131,7 @@ impl ShopClock {
             )
     }
 
-    /// How many whole seconds the shop's clock is ahead of ours, of several the earliest; negative: behind. Zero, if
-    /// nothing is known of it.
+    /// How many whole seconds the earliest clock of the shop is ahead of ours; negative: behind. Zero if none is known.
     pub fn offset_s(&self) -> i64 {
         match self.offset() {
             ShopOffset::Unknown | ShopOffset::Disbelieved(_) => 0,
@@ -140,7 +139,7 @@ impl ShopClock {
         }
     }
 
-    /// What the shop's clock shows when ours shows `now`, of several the earliest.
+    /// What the earliest clock of the shop shows when ours shows `now`.
     pub fn shop_time(&self, now: UnixTime) -> UnixTime {
         now.shifted(self.offset_s())
     }
@@ -156,7 +155,7 @@ impl ShopClock {
         all.iter().map(offset).collect()
     }
 
-    /// A moment by our clock, as far as the shop's is known.
+    /// A moment on our clock, with what is known of the shop's.
     pub(in crate::request) fn moment(&self, now: UnixTime) -> Moment {
         Moment {
             now,
@@ -217,7 +216,7 @@ impl ObservedServer {
 }
 
 impl Estimate {
-    /// The lower bound; not later than our own clock, as long as it is not confirmed.
+    /// The lower bound; while it is not confirmed, not ahead of our own clock.
     fn least_certain(&self) -> i64 {
         if self.is_confirmed {
             self.bounds.least
@@ -231,7 +230,7 @@ fn earliest(estimates: &[Estimate]) -> Option<&Estimate> {
     estimates.iter().min_by_key(|one| one.bounds.least)
 }
 
-/// Whether it is time to say something again.
+/// Whether a warning is due again.
 fn is_due(warned_ms: &mut u64, now_ms: u64) -> bool {
     let is_due = *warned_ms == 0 || now_ms >= warned_ms.saturating_add(WARN_EVERY_MS);
     if is_due {
@@ -263,7 +262,7 @@ mod tests {
     }
 
     /// What a clock shows that is ahead by so many milliseconds.
-    fn parse_pasted(ahead_ms: i64, at_ms: u64) -> UnixTime {
+    fn shown(ahead_ms: i64, at_ms: u64) -> UnixTime {
         UnixTime::from_seconds(at_ms.saturating_add_signed(ahead_ms) / 1000)
     }
 

@@ -1,27 +1,27 @@
-//! Cookies whose tokens are dead. Browsers send them by themselves, so they must not lock a customer out.
+//! Cookies whose tokens are revoked or invalid. Browsers keep sending them, so they must not lock a customer out.
 
 use std::fmt;
 
 use crate::request::answers::Refusal;
 use crate::request::credential::Credential;
 
-/// What happens to a cookie whose token is dead or can't be verified.
+/// What happens to a cookie whose token is revoked or can't be verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeadCookiePolicy {
-    /// It is taken out of the request: browsers send cookies by themselves, and the customer must be able to log in.
+    /// It is removed from the request: browsers send it by themselves, and the customer must be able to log in.
     #[default]
     Remove,
     /// The request is refused.
     Refuse,
 }
 
-/// A cookie that is taken out of a request, because its token is dead or can't be verified.
+/// A cookie that is removed from a request, because its token is revoked or can't be verified.
 pub struct DeadCookie {
-    /// Its name, as it came.
+    /// Its name.
     pub name: String,
-    /// What stands between two semicolons of a `Cookie` line, the cookie in it, byte for byte.
+    /// The segment of the `Cookie` line that holds it, byte for byte.
     pub segment: Vec<u8>,
-    /// Whether the browser keeps it: its token has expired or is not valid yet, and the shop may still exchange it.
+    /// Whether the browser keeps it: the shop may still exchange an expired token, and one that is not yet valid.
     pub is_kept: bool,
 }
 
@@ -31,17 +31,17 @@ impl fmt::Debug for DeadCookie {
     }
 }
 
-/// The cookies of one request that are dead, as far as the shop lets them be taken out.
+/// The cookies to remove from one request.
 pub(in crate::request) struct DeadCookies {
     policy: DeadCookiePolicy,
-    /// The cookies.
+    /// These cookies.
     pub(in crate::request) cookies: Vec<DeadCookie>,
-    /// Why the first of them is dead.
+    /// Why the first of them is removed.
     pub(in crate::request) refusal: Option<Refusal>,
 }
 
 impl DeadCookies {
-    /// None yet.
+    /// No cookies yet.
     pub(in crate::request) fn new(policy: DeadCookiePolicy) -> Self {
         Self {
             policy,
@@ -50,7 +50,7 @@ impl DeadCookies {
         }
     }
 
-    /// Sets a credential aside, if it is a cookie and the fault is its own; else the request is refused.
+    /// Removes the cookies of a credential at fault; refuses the request if it is no cookie, or if the shop wants it refused.
     pub(in crate::request) fn refuse_or_set_aside(
         &mut self,
         credential: &Credential<'_>,
@@ -65,7 +65,7 @@ impl DeadCookies {
         Ok(())
     }
 
-    /// A deletion names a cookie only: cookies that share a name with a living one are kept.
+    /// Keeps the cookies that share their name with a valid one, because a deletion only names a cookie.
     pub(in crate::request) fn keep_names_of<'s>(&mut self, living: impl Iterator<Item = &'s [u8]>) {
         if self.cookies.is_empty() {
             return;
@@ -77,7 +77,7 @@ impl DeadCookies {
         }
     }
 
-    /// Notes the cookies of a credential that is at fault: the answer deletes them, whatever becomes of the request.
+    /// Notes the cookies of a credential at fault: the answer deletes them in any case.
     pub(in crate::request) fn set_aside(&mut self, credential: &Credential<'_>, refusal: Refusal) {
         if refusal.is_passing() {
             return;
@@ -95,7 +95,7 @@ impl DeadCookies {
     }
 }
 
-/// The name of the cookie in a piece of a `Cookie` line.
+/// The name of the cookie in a segment of a `Cookie` line.
 pub(in crate::request) fn name_in(segment: &[u8]) -> String {
     let name = segment.split(|byte| *byte == b'=').next();
     let name = String::from_utf8_lossy(name.unwrap_or_default());
@@ -103,7 +103,7 @@ pub(in crate::request) fn name_in(segment: &[u8]) -> String {
 }
 
 impl DeadCookie {
-    /// A `Cookie` line without these, its other bytes as they were. `None`: no cookie is left.
+    /// A `Cookie` line without these cookies, its other bytes unchanged. `None`: no cookie is left.
     pub fn without(dead: &[Self], line: &[u8]) -> Option<Vec<u8>> {
         let is_dead = |segment: &&[u8]| dead.iter().any(|one| one.segment == **segment);
         let segments = || line.split(|byte| *byte == b';');

@@ -1,4 +1,4 @@
-//! The cookies that an answer deletes.
+//! The cookies that a logout deletes.
 
 use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
@@ -11,8 +11,8 @@ use crate::request::credential::{NamePattern, cookies};
 /// A cookie to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieDeletion {
-    /// Its name. `{hash}` stands for what [`CookieDeletion::hash_from`] finds, `*` for every cookie of the
-    /// request that fits.
+    /// Its name. `{hash}` stands for what [`CookieDeletion::hash_from`] finds, a name with `*` for every cookie of the request
+    /// that fits.
     pub name: String,
     /// Cookies of the request whose `*` is the hash.
     pub hash_from: Vec<NamePattern>,
@@ -28,7 +28,7 @@ pub struct CookieDeletion {
 }
 
 impl CookieDeletion {
-    /// The names to delete, as far as the request tells them.
+    /// The names to delete at this request.
     pub(in crate::request) fn names(&self, request: &Request<'_>) -> Vec<String> {
         if self.name.contains("{hash}") {
             let hashes = self.hashes(request).into_iter();
@@ -44,7 +44,7 @@ impl CookieDeletion {
         [vec![self.name.clone()], parts].concat()
     }
 
-    /// What stands for the hash in the request's cookies, each once.
+    /// The hashes in the names of the request's cookies, each once.
     fn hashes(&self, request: &Request<'_>) -> Vec<String> {
         let mut hashes: Vec<String> = Vec::new();
         for name in cookies(request).map(|cookie| cookie.name()) {
@@ -93,7 +93,7 @@ pub fn deletions_beside(
     deletions.iter().filter(is_left).cloned().collect()
 }
 
-/// The names of the cookies that came and fit, each once.
+/// The names of the request's cookies that fit, each once.
 pub(in crate::request) fn sent(request: &Request<'_>, fits: impl Fn(&str) -> bool) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in cookies(request).map(|cookie| cookie.name()) {
@@ -104,8 +104,8 @@ pub(in crate::request) fn sent(request: &Request<'_>, fits: impl Fn(&str) -> boo
     names
 }
 
-/// Whether a cookie carries a part of one that was too long: `name.0` (Auth.js, Supabase), `name_2`, `name-1`, and
-/// `nameC1` as ASP.NET writes it.
+/// Whether a cookie holds a part of one that was too long: `name.0` (Auth.js, Supabase), `name_2`, `name-1`, `nameC1`
+/// (ASP.NET).
 pub(in crate::request) fn is_chunk(name: &str, whole: &str) -> bool {
     let number = name
         .strip_prefix(whole)
@@ -116,8 +116,8 @@ pub(in crate::request) fn is_chunk(name: &str, whole: &str) -> bool {
     number.is_some_and(is_number)
 }
 
-/// A token, as a cookie's name is one (RFC 6265 section 4.1.1, RFC 9110 section 5.6.2), and so safe to be sent back in a
-/// header: what a browser calls its cookies may come from anywhere.
+/// Whether a name is that of a cookie (RFC 6265 section 4.1.1, RFC 9110 section 5.6.2), so that it is safe in a header of the
+/// answer.
 pub(in crate::request) fn is_plain(name: &str) -> bool {
     let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     (1..=256).contains(&name.len()) && name.bytes().all(is_fit)

@@ -1,4 +1,4 @@
-//! The cookies of a shop: dead ones, and the lines that delete them.
+//! The cookies of a shop: those with revoked tokens, and the `Set-Cookie` lines that delete them.
 
 pub(super) mod dead_cookies;
 mod deletion;

@@ -1,15 +1,15 @@
-//! How a shop was seen to set its credential cookies: a deletion must use the same attributes.
+//! With which attributes a shop sets its credential cookies: a deletion must use the same.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use super::set_cookie::CookieAttributes;
 
-/// What was seen of one shop.
+/// The attributes that one shop used, by the names of cookies.
 #[derive(Debug, Default)]
 pub struct SeenCookies(RwLock<HashMap<String, Vec<CookieAttributes>>>);
 
-/// How many names are remembered. Beyond that a new name is not: what is forgotten of another would be missed as much.
+/// How many names are remembered. Further names are ignored, because a dropped one would be missed as much.
 const NAMES_MAX: usize = 1024;
 
 /// In how many ways one name may be set: a browser keeps a cookie for each path and domain.
@@ -19,7 +19,7 @@ impl SeenCookies {
     /// Notes how the shop set a cookie.
     pub(in crate::request) fn note(&self, name: &str, attributes: CookieAttributes) {
         if self.attributes_of(name).contains(&attributes) {
-            return; // as nearly always, and without waiting for other readers
+            return; // nearly always, and without the write lock
         }
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= NAMES_MAX && !seen.contains_key(name) {

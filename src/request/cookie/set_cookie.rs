@@ -1,11 +1,11 @@
-//! `Set-Cookie` lines: what the shop's say of a cookie, and those by which a browser forgets it.
+//! `Set-Cookie` lines: parsed from a shop's answers, and written to delete cookies.
 
 use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
 use crate::clock::UnixTime;
 
-/// What a browser tells a cookie by, beside its name, and what its deletion must say (RFC 6265bis section 5.7).
+/// The attributes that identify a cookie beside its name, which its deletion must repeat (RFC 6265bis section 5.7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::request) struct CookieAttributes {
     /// The path it was set for.
@@ -30,7 +30,7 @@ pub(in crate::request) struct SetCookie<'l> {
     rest: &'l str,
 }
 
-/// What the beginning of a cookie's name makes a browser demand, in whatever case (RFC 6265bis section 4.1.3).
+/// What browsers require of a cookie by the prefix of its name, without case (RFC 6265bis section 4.1.3).
 #[derive(Clone, Copy, Default)]
 struct Demands {
     secure: bool,
@@ -56,12 +56,12 @@ impl Demands {
 }
 
 impl CookieAttributes {
-    /// Of a cookie of which nothing is known.
+    /// The attributes to assume for an unknown cookie.
     pub(in crate::request) fn usual() -> Self {
-        Self::at("/")
+        Self::for_path("/")
     }
 
-    fn at(path: &str) -> Self {
+    fn for_path(path: &str) -> Self {
         Self {
             path: path.to_owned(),
             domain: None,
@@ -91,7 +91,7 @@ impl CookieAttributes {
         match (self.partitioned, self.cross_site, is_secure) {
             (true, _, _) => vec![line + "; SameSite=None; Secure; Partitioned"],
             (false, true, true) => vec![line + "; SameSite=None; Secure"],
-            // And the other line for a site without TLS, whose browser takes nothing that says Secure.
+            // The second line is for a site without TLS, where browsers ignore Secure cookies.
             (false, true, false) => vec![format!("{line}; SameSite=None; Secure"), line],
             (false, false, true) => vec![line + "; Secure"],
             (false, false, false) => vec![line],
@@ -100,7 +100,7 @@ impl CookieAttributes {
 }
 
 impl<'l> SetCookie<'l> {
-    /// Reads a line as a browser does (RFC 6265 section 5.2). `None`: it sets nothing that has a name.
+    /// Parses a line as a browser does (RFC 6265 section 5.2). `None`: it sets no cookie with a name.
     pub(in crate::request) fn parse(line: &'l str) -> Option<Self> {
         let (pair, rest) = line.split_once(';').unwrap_or((line, ""));
         let (name, value) = pair.split_once('=')?;
@@ -131,36 +131,37 @@ impl<'l> SetCookie<'l> {
         !is_over && !self.value.is_empty()
     }
 
-    /// What a browser tells the cookie by that was set with an answer for this path. `None`: it does not take it, or what
-    /// it says can't be said again.
+    /// The attributes of the cookie that a browser stores, from an answer to a request for this path. `None`: they can't be
+    /// repeated in a deletion.
     pub(in crate::request) fn attributes_at(&self, path: &str) -> Option<CookieAttributes> {
-        let mut told = CookieAttributes::at(default_path(path));
+        let mut attributes = CookieAttributes::for_path(default_path(path));
         for (name, value) in self.attributes() {
             if name.eq_ignore_ascii_case("path") {
                 let given = Some(value).filter(|value| value.starts_with('/'));
                 given
                     .unwrap_or(default_path(path))
-                    .clone_into(&mut told.path);
+                    .clone_into(&mut attributes.path);
             } else if name.eq_ignore_ascii_case("domain") {
                 let domain = value.strip_prefix('.').unwrap_or(value);
-                told.domain = (!domain.is_empty()).then(|| domain.to_owned());
+                attributes.domain = (!domain.is_empty()).then(|| domain.to_owned());
             } else if name.eq_ignore_ascii_case("secure") {
-                told.secure = true;
+                attributes.secure = true;
             } else if name.eq_ignore_ascii_case("samesite") {
-                told.cross_site = value.eq_ignore_ascii_case("none");
+                attributes.cross_site = value.eq_ignore_ascii_case("none");
             } else if name.eq_ignore_ascii_case("partitioned") {
-                told.partitioned = true;
+                attributes.partitioned = true;
             }
         }
         let is_plain = |text: &str| {
             text.len() <= ATTRIBUTE_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic())
         };
-        let is_fit = is_plain(&told.path) && told.domain.as_deref().is_none_or(is_plain);
-        is_fit.then_some(told)
+        let is_fit =
+            is_plain(&attributes.path) && attributes.domain.as_deref().is_none_or(is_plain);
+        is_fit.then_some(attributes)
     }
 }
 
-/// Browsers throw longer attributes away (RFC 6265bis section 5.6).
+/// Browsers ignore longer attributes (RFC 6265bis section 5.6).
 const ATTRIBUTE_BYTES_MAX: usize = 1024;
 
 /// The path of a cookie that is set without one (RFC 6265 section 5.1.4).
@@ -184,7 +185,7 @@ fn moment(text: &str) -> Option<UnixTime> {
 mod tests {
     use super::*;
 
-    fn told(line: &str, path: &str) -> Option<CookieAttributes> {
+    fn attributes(line: &str, path: &str) -> Option<CookieAttributes> {
         SetCookie::parse(line).unwrap().attributes_at(path)
     }
 
@@ -192,7 +193,7 @@ mod tests {
     fn a_deletion_says_what_the_prefix_of_the_name_demands_field_f5() {
         let spread = CookieAttributes {
             domain: Some("example.com".to_owned()),
-            ..CookieAttributes::at("/account")
+            ..CookieAttributes::for_path("/account")
         };
         let begun =
             |name: &str| format!("{name}=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0");
@@ -246,7 +247,7 @@ mod tests {
     fn a_cookie_is_told_by_the_attributes_that_it_was_set_with() {
         let line =
             "a=b; path=/x; DOMAIN=.Example.com; Secure ; samesite=none; HttpOnly; Partitioned";
-        let read = told(line, "/login").unwrap();
+        let read = attributes(line, "/login").unwrap();
         assert_eq!(
             (&*read.path, read.domain.as_deref()),
             ("/x", Some("Example.com"))
@@ -260,10 +261,14 @@ mod tests {
             ("a=b; Path=x", "/account/x/login", "/account/x"),
             ("a=b; Path=/x; Path=/y", "/", "/y"),
         ] {
-            assert_eq!(told(line, path).unwrap().path, expected, "{line} {path}");
+            assert_eq!(
+                attributes(line, path).unwrap().path,
+                expected,
+                "{line} {path}"
+            );
         }
-        assert!(told("a=b; Path=/x y", "/").is_none());
-        assert!(told("a=b; Domain=\u{e4}.de", "/").is_none());
+        assert!(attributes("a=b; Path=/x y", "/").is_none());
+        assert!(attributes("a=b; Domain=\u{e4}.de", "/").is_none());
     }
 
     #[test]

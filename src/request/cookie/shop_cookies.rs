@@ -1,4 +1,4 @@
-//! The cookies of a shop: how it was seen to set them, and the lines that delete them.
+//! The `Set-Cookie` lines that delete the cookies of a shop, and what is learnt from its own.
 
 use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
@@ -27,7 +27,7 @@ impl Shop {
         each_once(of_rule.chain(ended))
     }
 
-    /// The lines by which a browser forgets dead cookies.
+    /// The lines that delete these cookies.
     pub fn deletions_of(&self, dead: &[DeadCookie], head: &Parts) -> Vec<HeaderValue> {
         let request = Request::new(head, None);
         let forgotten = dead.iter().filter(|cookie| !cookie.is_kept);
@@ -35,8 +35,8 @@ impl Shop {
         each_once(names.flat_map(|name| self.lines_for(name, &request)))
     }
 
-    /// The lines that delete the cookie of this name and its parts: as the shop was seen to set it, and as the
-    /// configuration says of any logout.
+    /// The lines that delete the cookie of this name and its parts: with the attributes that the shop used, and as configured for
+    /// logouts.
     fn lines_for(&self, name: &str, request: &Request<'_>) -> Vec<String> {
         let parts = sent(request, |part| is_chunk(part, name));
         let names = [vec![name.to_owned()], parts].concat().into_iter();

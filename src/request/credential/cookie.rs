@@ -357,7 +357,7 @@ mod tests {
                 .any(|one| one == "VALUE1" || one == "\"VALUE1\"x");
             assert!(has, "{spelling}: {found:?}");
         }
-        assert_eq!(value_readings("plain+value").as_slice(), ["plain+value"]);
+        assert_eq!(value_readings(b"plain+value").as_slice(), ["plain+value"]);
     }
 
     #[test]
@@ -371,7 +371,7 @@ mod tests {
             let found: Vec<_> = Cookie::parse_after_separators(segment.as_bytes()).collect();
             let sid = found.iter().find(|one| one.name == b"sid").unwrap();
             assert!(
-                readings(sid.value).iter().any(|one| one == "V"),
+                value_readings(sid.value).iter().any(|one| one == "V"),
                 "{segment}"
             );
         }

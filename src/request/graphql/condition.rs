@@ -1,10 +1,10 @@
-//! Which mutations a rule is about.
+//! The GraphQL condition of a rule: the mutations that it names.
 
 use super::execution::Execution;
 use super::learnt_documents::hash_in;
 use super::reading::GraphQlReading;
 
-/// Which mutations a rule is about.
+/// The mutations that a rule names.
 #[derive(Debug)]
 pub struct GraphQlCondition {
     /// Its root fields.
@@ -14,7 +14,7 @@ pub struct GraphQlCondition {
 }
 
 impl GraphQlCondition {
-    /// Of these root fields of mutations, and these stored documents.
+    /// A condition on these root fields of mutations, or these stored documents.
     pub fn new(fields: Vec<String>, persisted: &[String]) -> Self {
         let persisted = persisted.iter().map(|id| plain(id));
         Self {
@@ -40,7 +40,7 @@ impl GraphQlCondition {
             .ok_or("the name of a field, such as customerLogout")
     }
 
-    /// Whether a request executes such a mutation, by what was read of it.
+    /// Whether a request executes such a mutation.
     pub(in crate::request) fn holds(&self, reading: Option<&GraphQlReading>) -> bool {
         let executions = reading.into_iter();
         let mut executions = executions.flat_map(|reading| &reading.executions);

@@ -14,15 +14,15 @@ const DEPTH_MAX: usize = 100;
 /// How many tokens a document may have, spaces and comments among them.
 const TOKENS_MAX: usize = 20_000;
 
-/// How many selections may be looked at for the root fields of all operations together: every operation may
-/// spread the same long fragment.
+/// How many selections are visited for the root fields of all operations together: every operation may spread the same long
+/// fragment.
 const SELECTIONS_MAX: usize = 10_000;
 
 /// What matters of a document.
 pub(super) struct QueryDocument {
     /// Its operations.
     pub(super) operations: Vec<QueryOperation>,
-    /// What stands in its arguments and input fields, wherever they are.
+    /// The values of its arguments and input fields, at any depth.
     given: Vec<(String, ArgumentValue)>,
     /// The defaults of its variables.
     defaults: Vec<(String, ArgumentValue)>,
@@ -47,15 +47,15 @@ pub(super) struct Root {
     pub(super) name: String,
 }
 
-/// What is given to an argument.
+/// The value of an argument.
 pub(super) enum ArgumentValue {
     /// A string, or a number as it stands.
     Text(String),
-    /// What this variable is.
+    /// The value of this variable.
     Variable(String),
 }
 
-/// The fragments of a document, by their names. One that stands twice is no GraphQL, and both count.
+/// The fragments of a document by name. A repeated name is invalid GraphQL; both fragments count.
 type Fragments = HashMap<String, Vec<cst::SelectionSet>>;
 
 impl QueryDocument {
@@ -183,13 +183,13 @@ struct Roots<'d> {
     fragments: &'d Fragments,
     /// How many selections may still be looked at.
     left: &'d mut usize,
-    /// The fragments that were spread: the second time says nothing new, and cycles end.
+    /// The fragments that were visited: each is visited once, so that cycles end.
     spread: HashSet<String>,
     found: Vec<Root>,
 }
 
 impl Roots<'_> {
-    /// `@skip` and `@include` are not asked: what may be executed counts.
+    /// Adds the fields of selections. `@skip` and `@include` are ignored: what may be executed counts.
     fn add_selections(&mut self, selections: cst::SelectionSet) -> Result<(), Unread> {
         // No recursion: a chain of fragments is as long as its text.
         let mut waiting = vec![selections];
@@ -233,8 +233,8 @@ impl Roots<'_> {
     }
 }
 
-/// The document without what means nothing: spaces, comments and commas, which the parser takes for
-/// something between an alias and its colon; and descriptions of operations and variables, which it does not know.
+/// The document without what the parser does not accept: spaces, comments and commas between an alias and its colon, and
+/// descriptions of operations and variables.
 fn plain(text: &str) -> Result<String, Unread> {
     let mut plain = String::with_capacity(text.len());
     let mut depth = 0_usize;

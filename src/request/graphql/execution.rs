@@ -1,4 +1,4 @@
-//! One GraphQL document of a request, and what is given to its arguments.
+//! One GraphQL document that a request executes, and the values of its arguments.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::document::{ArgumentValue, QueryDocument, QueryOperation};
 use super::message::DocumentId;
 
-/// One document to execute, or what several servers would take for it.
+/// One document to execute, in the readings of different servers.
 pub(super) struct Execution {
     pub(super) documents: Vec<Arc<QueryDocument>>,
-    /// The names of stored documents that came.
+    /// The names of stored documents in the request.
     pub(super) ids: Vec<DocumentId>,
     /// Whether there is a name without its document.
     pub(super) is_unknown: bool,
@@ -30,7 +30,7 @@ impl Execution {
         })
     }
 
-    /// What is given in any operation: which of them is executed does not matter for a dead token.
+    /// Calls `take` with the texts of arguments of this name, in all operations: a revoked token is refused in any of them.
     pub(super) fn visit_credentials(&self, name: &str, take: &mut impl FnMut(&str)) {
         for document in &self.documents {
             for given in document.given_to(name) {

@@ -9,13 +9,13 @@ use moka::sync::Cache;
 
 use super::document::QueryDocument;
 
-/// How much is kept for a shop, in bytes. What had to go is asked for again.
+/// How much is kept for a shop, in bytes. A client is asked again for a document that was dropped.
 const BYTES_MAX: u64 = 16 << 20;
 
 /// The SHA-256 of a document's text.
 pub(super) type Hash = [u8; 32];
 
-/// The documents of a shop, by hashes of our own: what a client says of a hash counts for nothing.
+/// The documents of a shop, by the hashes of their texts. The hash is computed here, whatever a client says.
 pub struct LearntDocuments(Cache<Hash, Arc<QueryDocument>>);
 
 impl Default for LearntDocuments {
@@ -56,7 +56,7 @@ pub(super) fn hash_of(text: &str) -> Hash {
     hash
 }
 
-/// The hash that a text says, in hexadecimal, perhaps behind `sha256:`.
+/// The hash in a text, in hexadecimal, with or without `sha256:` before it.
 pub(super) fn hash_in(text: &str) -> Option<Hash> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text).as_bytes();
     let mut hash = Hash::default();

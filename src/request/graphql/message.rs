@@ -13,13 +13,13 @@ use crate::request::payload::{content_type, has_part, is_called, json, only_para
 /// How many requests a batch may have.
 const BATCH_MAX: usize = 256;
 
-/// What servers call the name of a stored document, beside `extensions.persistedQuery.sha256Hash`.
+/// The parameters with the name of a stored document, beside `extensions.persistedQuery.sha256Hash`.
 const IDS: [&str; 4] = ["documentId", "id", "doc_id", "queryId"];
 
-/// What a request says, as far as it says it in one place.
+/// A GraphQL request in one place of the HTTP request.
 #[derive(Clone, Default)]
 pub(super) struct Message {
-    /// The documents, as they came.
+    /// The texts of documents.
     pub(super) texts: Vec<String>,
     /// The names of stored documents.
     pub(super) ids: Vec<DocumentId>,
@@ -34,11 +34,11 @@ pub(super) struct Message {
 pub(super) struct DocumentId {
     /// The name.
     pub(super) text: String,
-    /// It is a hash, and the client knows the text.
+    /// Whether it is a hash: then the client knows the text.
     pub(super) is_hash: bool,
 }
 
-/// Everything that a request says.
+/// All GraphQL requests in an HTTP request.
 #[derive(Default)]
 pub(super) struct Messages {
     /// In its query.
@@ -117,7 +117,7 @@ impl Message {
 }
 
 impl Messages {
-    /// Everything that a request says.
+    /// Finds the GraphQL requests in an HTTP request.
     pub(super) fn find(request: &Request<'_>) -> Self {
         let mut messages = Self::default();
         if let Some(query) = request.head.uri.query() {
@@ -134,8 +134,7 @@ impl Messages {
         messages
     }
 
-    /// Those that name a document. What is said in the query counts beside what the body says, for servers
-    /// differ in which they take.
+    /// The requests that have a document, each with what the query says: servers differ about which of the two they use.
     pub(super) fn take_messages(&mut self) -> Vec<Message> {
         let mut all = std::mem::take(&mut self.of_body);
         if all.is_empty() {
@@ -149,7 +148,7 @@ impl Messages {
         self.unread = self.unread.max(Some(unread));
     }
 
-    /// Whatever the body is said to be.
+    /// Parses a body, whatever its `Content-Type`.
     fn parse_body(&mut self, body: &[u8], kind: &str) -> Result<(), Unread> {
         if kind.contains("multipart/") {
             // Reading multipart as every shop does is a parser of its own.
@@ -198,7 +197,7 @@ impl Messages {
     }
 }
 
-/// A string, or a number as it stands; nothing, where there is an empty one.
+/// A string that is not empty, or a number as a text.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => (!text.is_empty()).then(|| text.clone()),
@@ -207,7 +206,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// An object, or one that a string says.
+/// An object, or one in a string.
 fn object(value: Cow<'_, Value>) -> Result<Option<Value>, Unread> {
     match value.as_ref() {
         Value::String(text) if text.trim().is_empty() => Ok(None),

@@ -1,5 +1,5 @@
-//! What a request with a logout in it executes, field by field, and the answer to that: every field under the key
-//! that the client gave it, and every request of a batch in its place.
+//! What a GraphQL request with a logout executes, and the answer to it: every field under the key that the client chose, and
+//! every request of a batch in its position.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -59,7 +59,7 @@ impl GraphQlCondition {
 }
 
 impl GraphQlOutcome {
-    /// Whether nothing but the logout is executed, so that the shop need not hear of it.
+    /// Whether nothing but the logout is executed, so that it need not be forwarded.
     pub(in crate::request) fn is_pure(&self) -> bool {
         let is_pure = |fields: &Vec<ExecutedField>| {
             !fields.is_empty() && fields.iter().all(|field| field.is_logout)
@@ -67,8 +67,8 @@ impl GraphQlOutcome {
         self.executions.iter().all(is_pure)
     }
 
-    /// The rule's words, `{"data":{"field":…}}`, as this client would have them from the shop. What was not
-    /// executed is an error.
+    /// The rule's words, `{"data":{"field":…}}`, in the shape that this client expects. Fields that were not executed are
+    /// errors.
     pub(in crate::request) fn words(&self, words: &Words) -> Words {
         let body = words.body.as_ref().and_then(|body| json::parse(body));
         let Some(Value::Object(said)) = body.as_ref().and_then(|body| body.get("data")) else {
@@ -90,7 +90,7 @@ impl GraphQlOutcome {
         }
     }
 
-    /// The shop's answers to the logouts in it, each as a client that uses no alias would have got it.
+    /// The shop's answers to its logouts, each without aliases.
     pub(in crate::request) fn plain(&self, answer: &[u8]) -> Vec<Vec<u8>> {
         let Some(answer) = json::parse_answer(answer) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! What a request has executed, read as the laxest server reads it.
+//! The GraphQL of a request, as the laxest server reads it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,7 +13,7 @@ use super::unread::Unread;
 use crate::request::answers::Refusal;
 use crate::request::calls::Request;
 
-/// What a request has executed.
+/// The GraphQL that a request executes.
 pub(in crate::request) struct GraphQlReading {
     pub(super) executions: Vec<Execution>,
     pub(super) is_batch: bool,
@@ -38,8 +38,7 @@ impl GraphQlReading {
         }
     }
 
-    /// Whether something that is executed could not be read, so that the request can't be judged. Where no rule
-    /// speaks of GraphQL, most of it is none.
+    /// Refuses a request whose GraphQL could not be read. Where no rule is about GraphQL, most bodies are something else.
     pub(in crate::request) fn refuse_unread(
         &self,
         is_ruled: bool,
@@ -50,7 +49,7 @@ impl GraphQlReading {
         match self.unread {
             Some(Unread::NoJson) => Err(Refusal::MalformedCredential),
             Some(Unread::Ambiguous) if is_ruled => Err(Refusal::MalformedCredential),
-            // The shop refuses it; but if ours is the only parser that does, a dead token must not pass in it.
+            // The shop probably refuses it, too; if its parser does not, a revoked token must not pass.
             Some(Unread::NoDocument) if is_ruled && has_credentials => {
                 Err(Refusal::MalformedCredential)
             }
@@ -61,18 +60,18 @@ impl GraphQlReading {
         }
     }
 
-    /// Whether a document is named that is neither known here nor trusted.
+    /// Whether a document is named that is neither known here nor named by a rule.
     pub(in crate::request) fn has_unknown(&self, is_trusted: impl Fn(&str) -> bool) -> bool {
         let mut unknown = self.executions.iter().filter(|one| one.is_unknown);
         unknown.any(|one| !one.ids.iter().any(|id| is_trusted(&id.text)))
     }
 
-    /// How many answers the request wants, if it is a batch.
+    /// The length of the batch, if it is one.
     pub(in crate::request) fn batch(&self) -> Option<usize> {
         self.is_batch.then_some(self.executions.len())
     }
 
-    /// What is given to arguments and input fields of that name, each text once; at most `most` and one more.
+    /// The texts of arguments and input fields of this name, each once; at most `most` and one more.
     pub(in crate::request) fn credentials(&self, name: &str, most: usize) -> Vec<String> {
         let mut found = Vec::new();
         for execution in &self.executions {
@@ -87,7 +86,7 @@ impl GraphQlReading {
     }
 }
 
-/// Reads every text once: a batch may repeat the same one.
+/// Parses documents, each text once: a batch may repeat it.
 struct DocumentReader<'l> {
     learnt: &'l LearntDocuments,
     documents: HashMap<String, Option<Arc<QueryDocument>>>,

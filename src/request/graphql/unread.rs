@@ -1,9 +1,9 @@
 //! Why something of a GraphQL request could not be read.
 
-/// Why something of a request could not be read; the later, the worse.
+/// Why something of a request could not be read; later variants are worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unread {
-    /// A text is no GraphQL document.
+    /// A text is not a GraphQL document.
     NoDocument,
     /// It may stand in a part of a multipart body.
     Multipart,
@@ -11,6 +11,6 @@ pub(super) enum Unread {
     TooMuch,
     /// Two servers could read it differently.
     Ambiguous,
-    /// The body is no JSON, or servers read it differently.
+    /// The body is not JSON, or servers read it differently.
     NoJson,
 }

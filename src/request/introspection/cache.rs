@@ -1,6 +1,6 @@
 //! The last results of token introspection.
 //!
-//! No logout depends on it, so it may forget: the shop is asked again about a token that is not in it.
+//! No logout depends on it, so entries may be dropped: then the shop is asked again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct IntrospectionCache {
 /// What the shop said of a token.
 #[derive(Clone)]
 pub(in crate::request) enum IntrospectionResult {
-    /// It is active, and this is known of it.
+    /// It is active.
     Active(Arc<Confirmed>),
     /// It is inactive.
     Inactive,
@@ -29,10 +29,10 @@ pub(in crate::request) enum IntrospectionResult {
     Unavailable,
 }
 
-/// Whether the shop was asked about the tokens of the request that is being judged.
+/// Whether the shop was asked about the tokens of this request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::request) enum Asked {
-    /// Not for this one.
+    /// Not yet.
     No,
     /// Just now.
     Yes,
@@ -46,17 +46,18 @@ impl IntrospectionResult {
         }
     }
 
-    /// Whether a cached result counts. At a logout the shop is always asked again: a moment ago, the token may have been
-    /// inactive or another customer's.
+    /// Whether a cached result counts. At a logout the shop is asked again: the token may have become active, or another
+    /// customer's, since the last answer.
     pub(in crate::request) fn counts(occasion: Occasion, asked: Asked) -> bool {
         occasion != Occasion::Logout || asked == Asked::Yes
     }
 }
 
-/// How many tokens are remembered; the last ones.
+/// How many tokens are cached.
 const ENTRIES_MAX: u64 = 100_000;
 
-/// How long a missing answer counts: for the request that caused it, and to spare the shop the next ones.
+/// How long a missing answer counts: for its own request, and for later ones, so that a failing shop is not asked again at
+/// once.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(2);
 
 impl Default for IntrospectionCache {
@@ -85,7 +86,7 @@ impl IntrospectionCache {
         (now.since(at) <= counts).then_some(result)
     }
 
-    /// The last active result for a token, however old: for an operator to read, not to judge by.
+    /// The last active result for a token, however old: for the operator, not for requests.
     pub(in crate::request) fn active(&self, token: &Id) -> Option<Arc<Confirmed>> {
         let (_, result) = self.results.get(token)?;
         result.active()
@@ -99,18 +100,18 @@ impl IntrospectionCache {
             .collect()
     }
 
-    /// The shop gave no answer.
+    /// Notes that the shop gave no answer.
     pub(in crate::request) fn note_unavailable(&self, token: Id, now: UnixTime) {
         self.results
             .insert(token, (now, IntrospectionResult::Unavailable));
     }
 
-    /// Forgets a token: the shop has just issued it, perhaps to another customer.
+    /// Drops the result for a token, because the shop has just issued it, perhaps to another customer.
     pub(in crate::request) fn forget(&self, token: &Id) {
         self.results.invalidate(token);
     }
 
-    /// Stores the answer of the shop about a token of these names.
+    /// Stores the answer of the shop about a token.
     pub(in crate::request) fn note(
         &self,
         token: &Identity,
@@ -133,11 +134,11 @@ impl IntrospectionCache {
         };
         self.results.insert(token.id, (now, result));
         if verifier.formers().digest() != formers {
-            self.results.invalidate(&token.id); // by other names, see `clear`
+            self.results.invalidate(&token.id); // the names changed meanwhile: see `clear`
         }
     }
 
-    /// Forgets all results: they hold names of tokens that changed.
+    /// Drops all results, because the names of tokens that they hold have changed.
     pub(in crate::request) fn clear(&self) {
         self.results.invalidate_all();
     }

@@ -4,11 +4,11 @@ use moka::sync::Cache;
 
 use crate::revocation::Id;
 
-/// The last tokens that a shop answered with success on this node, or of which it did not say whether it knows them. A public
-/// page is a success for a made-up token, too: what is known here is a hint, and no promise depends on it.
+/// The last tokens that a shop answered with success on this node, or about which its answer was unclear. A public page is a
+/// success for an invented token, too, so this is a hint only.
 pub struct LikelyTokens(Cache<Id, ()>);
 
-/// How many are remembered.
+/// How many tokens are remembered.
 const TOKENS_MAX: u64 = 100_000;
 
 impl Default for LikelyTokens {
@@ -18,14 +18,14 @@ impl Default for LikelyTokens {
 }
 
 impl LikelyTokens {
-    /// Notes a token that the shop answered so.
+    /// Notes a token that the shop may know.
     pub fn note(&self, token: Id) {
         if !self.0.contains_key(&token) {
             self.0.insert(token, ());
         }
     }
 
-    /// Whether the shop lately answered this token so.
+    /// Whether the shop may know this token.
     pub fn holds(&self, token: &Id) -> bool {
         self.0.contains_key(token)
     }

@@ -1,4 +1,4 @@
-//! Opaque tokens that a shop is asked about, and what follows from its answers.
+//! Opaque tokens that a shop must be asked about, and how its answers are used.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::request::shop::{Shop, Tokens};
 use crate::request::token::{Confirmed, Token};
 use crate::revocation::{Id, Identity};
 
-/// A token that the shop is to be asked about.
+/// A token that the shop must be asked about.
 pub struct PendingToken {
-    /// By what it can be revoked.
+    /// Its identity in the revocations.
     pub identity: Arc<Identity>,
-    /// What the request that carried it is about.
+    /// The occasion of the request that carried it.
     pub occasion: Occasion,
     /// The header that carried it; the introspection request carries it there, too.
     pub header: Option<HeaderName>,
@@ -102,7 +102,7 @@ impl Shop {
         Ok(pending)
     }
 
-    /// A token as the shop confirmed it before, if it did: its customer stays the same under any name.
+    /// A token as the shop confirmed it earlier in its request, if it did. Its customer stays the same under any name.
     pub(in crate::request) fn as_confirmed_before(&self, token: Token, before: &Tokens) -> Token {
         let Token::Opaque(names) = &token else {
             return token;
@@ -128,7 +128,7 @@ impl Shop {
         }))
     }
 
-    /// A token with its customer, if the shop ever named one.
+    /// A token with its customer, if the shop has named one and the answer is still cached.
     pub(in crate::request) fn with_customer(&self, token: Token) -> Token {
         let is_asked = self.verifier.settings().introspection.is_some();
         let id = token.opaque_id().filter(|_| is_asked);
@@ -136,7 +136,7 @@ impl Shop {
         vouched.map_or(token, Token::Confirmed)
     }
 
-    /// Whether only the shop knows the customer of a token, whose cutoff may refuse it.
+    /// Whether only the shop knows the customer of a token: a cutoff of that customer may refuse it.
     pub fn has_hidden_customer(&self, token: &Token) -> bool {
         let is_asked = self.verifier.settings().introspection.is_some();
         match token {
@@ -145,7 +145,7 @@ impl Shop {
         }
     }
 
-    /// Whether there is still no result for it, not even from another request.
+    /// Whether there is still no result for it, also from other requests.
     pub fn is_still_pending(&self, token: &PendingToken, now: UnixTime) -> bool {
         let introspection = self.verifier.settings().introspection.as_ref();
         let result = introspection.and_then(|asked| {
@@ -169,15 +169,15 @@ impl Shop {
             if !was_good {
                 self.introspection_cache.note_unavailable(token.id(), now);
             }
-            return; // what the shop said lately counts on
+            return; // its last answer still counts
         };
         let said = introspection.parse_response(answer.status, &answer.body);
         if said.is_none() && was_good && token.occasion == Occasion::Logout {
-            return; // the customer logged out at the shop first: the earlier result names the customer
+            return; // the customer logged out at the shop first; the earlier result names the customer
         }
         let is_clean = answer.status == StatusCode::UNAUTHORIZED || answer.is_plain_json();
         if said.is_none() && !is_clean {
-            self.likely.note(token.id()); // perhaps the shop did not understand, or is being mended
+            self.likely.note(token.id()); // the answer may be that of a failing shop
         }
         let said = said.as_ref();
         self.introspection_cache

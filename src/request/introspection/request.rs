@@ -14,18 +14,18 @@ use crate::request::logout::Agreement;
 use crate::request::payload::{Pointer, json};
 use crate::request::token::{moment_in_answer, name_from_json};
 
-/// One request by which a shop says whether a token is good, and whose it is.
+/// The request by which a shop is asked whether a token is active, and who its customer is.
 #[derive(Debug, PartialEq, Eq)]
 pub struct IntrospectionRequest {
     /// Its method.
     pub method: Method,
-    /// Its path, and a query if need be.
+    /// Its path and query.
     pub path: PathAndQuery,
     /// Its body; `{token}` stands for the token.
     pub body: Option<Arc<str>>,
     /// Its media type.
     pub content_type: ContentType,
-    /// The answer that says that the token is good.
+    /// The answer for an active token.
     pub good: Agreement,
     /// Where that answer names the customer.
     pub subject: Pointer,
@@ -35,7 +35,7 @@ pub struct IntrospectionRequest {
     pub fresh: Duration,
 }
 
-/// What a body is, and so how a token is written into it.
+/// The media type of a body, which decides how a token is written into it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ContentType {
     /// JSON: the token stands in a string.
@@ -45,7 +45,7 @@ pub enum ContentType {
     Form,
 }
 
-/// Where an answer about a good token says whose it is, and when it was issued.
+/// Where an answer about an active token names the customer and the issue time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::request) struct ResponsePointers {
     subject: Pointer,
@@ -53,10 +53,10 @@ pub(in crate::request) struct ResponsePointers {
     issued_at: Option<Pointer>,
 }
 
-/// What an answer says of a good token.
+/// What an answer says of an active token.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::request) struct IntrospectionResponse {
-    /// Whose it is, if the shop says so.
+    /// The customer, if the shop names one.
     pub(in crate::request) subject: Option<String>,
     /// When it was issued, if the shop says so.
     pub(in crate::request) issued_at: Option<UnixTime>,
@@ -65,7 +65,7 @@ pub(in crate::request) struct IntrospectionResponse {
 }
 
 impl ResponsePointers {
-    /// The text that tells them from others.
+    /// The pointers as a part of digests.
     pub(in crate::request) fn source_text(&self) -> String {
         let issued_at = self.issued_at.as_ref().map(ToString::to_string);
         format!("asked {} {}", self.subject, issued_at.unwrap_or_default())
@@ -82,7 +82,7 @@ impl ResponsePointers {
 }
 
 impl IntrospectionResponse {
-    /// The customer of a token, as the answer that issued it names them.
+    /// A response that names this customer and nothing else.
     pub(in crate::request) fn for_customer(subject: Option<&str>) -> Self {
         Self {
             subject: subject.map(str::to_owned),
@@ -90,7 +90,7 @@ impl IntrospectionResponse {
         }
     }
 
-    /// The same response, read by other pointers. If they find no customer, the customer stays the same.
+    /// The same response, read with other pointers. If they find no customer, it stays the same.
     pub(in crate::request) fn with_pointers(&self, pointers: &ResponsePointers) -> Self {
         let read = pointers.response(self.said.clone());
         Self {
@@ -114,7 +114,7 @@ impl IntrospectionRequest {
         body.replace("{token}", &written)
     }
 
-    /// What the answer says; `None`: that the token is not good.
+    /// What an answer says of the token; `None`: it is inactive.
     pub(in crate::request) fn parse_response(
         &self,
         status: StatusCode,
@@ -127,7 +127,7 @@ impl IntrospectionRequest {
         Some(self.pointers().response(said))
     }
 
-    /// Where the answer says whose a token is, and when it was issued.
+    /// Where its answer names the customer and the issue time.
     pub(in crate::request) fn pointers(&self) -> ResponsePointers {
         ResponsePointers {
             subject: self.subject.clone(),

@@ -1,4 +1,4 @@
-//! What a shop's answer must be like to count as a yes.
+//! Which answers of a shop say that it has logged the customer out.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::request::payload::{Pointer, json};
 
-/// The answers of a shop that count as a yes. Many say no with 200 or 201, and in the body only.
+/// The answers of a shop that count as a yes. Many shops say no with 200 or 201, and only in the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreement {
     /// Its status is one of these.
@@ -16,7 +16,7 @@ pub struct Agreement {
     pub json: Vec<(Pointer, Wanted)>,
 }
 
-/// What must stand at a place of an answer.
+/// The value that a place of an answer must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// Anything but null.
@@ -36,8 +36,7 @@ impl Default for Agreement {
 }
 
 impl Agreement {
-    /// What a form is answered with that worked: a page, or the way to another one. Whether the customer wanted it is
-    /// the shop's to tell, and it says no with 4xx.
+    /// The answers to a form that was accepted: a page or a redirect. A shop refuses a forged form with 4xx.
     pub(in crate::request) fn for_form() -> Self {
         Self {
             statuses: vec![200..=399],
@@ -45,7 +44,7 @@ impl Agreement {
         }
     }
 
-    /// Whether an answer is a yes. A body that can't be read is none.
+    /// Whether an answer is a yes. One whose body can't be parsed is not.
     pub fn holds(&self, status: StatusCode, body: &[u8]) -> bool {
         self.has_status(status)
             && (self.json.is_empty() || json::parse(body).is_some_and(|body| self.fits(&body)))
@@ -57,7 +56,7 @@ impl Agreement {
         statuses.any(|one| one.contains(&status.as_u16()))
     }
 
-    /// Whether the body must be read for it.
+    /// Whether it depends on the body.
     pub fn reads_body(&self) -> bool {
         !self.json.is_empty()
     }

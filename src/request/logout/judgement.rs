@@ -1,4 +1,4 @@
-//! Judges a logout: its credentials that are alive are revoked.
+//! Judges a logout: collects its valid tokens and what they revoke.
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ use crate::request::token::{Flaw, Token};
 use crate::request::verdict::Verdict;
 use crate::revocation::{Id, Revocation, Source};
 
-/// How many unverified tokens a verified one vouches for. A browser sends a few; each verified token does so once, because the
-/// logout revokes it.
+/// How many unverified tokens may accompany a verified one without an allowance. A browser sends a few; a verified token can do
+/// so once, because the logout revokes it.
 const COMPANIONS_MAX: usize = 4;
 
 /// The credentials that a logout carries.
 struct LogoutCredentials<'a> {
-    /// The tokens that are alive.
+    /// The tokens that are not revoked.
     alive: AllPresented<'a>,
     /// The first fault of a credential.
     fault: Option<Refusal>,
@@ -35,7 +35,8 @@ struct LogoutCredentials<'a> {
 }
 
 impl LogoutCredentials<'_> {
-    /// Notes a faulty credential. A dead cookie is no fault if the rule has no answer for it: the browser sends it by itself.
+    /// Notes the fault of a credential. A revoked cookie is no fault if the rule has no answer for it: the browser sends it by
+    /// itself.
     fn note_fault(&mut self, rule: &LogoutRule, credential: &Credential<'_>, refusal: Refusal) {
         let is_excused = credential.is_ambient() && rule.invalid.is_none();
         if !is_excused && !credential.is_ignored(refusal, true) {
@@ -54,8 +55,8 @@ impl LogoutCredentials<'_> {
 }
 
 impl<'g> Arrived<'g, '_> {
-    /// Judges every credential by itself. A dead one does not prevent the others from being revoked, and an expired one may
-    /// still be revoked.
+    /// Judges every credential by itself. A revoked one does not prevent the others from being revoked, and an expired one is
+    /// revoked, too.
     pub(in crate::request) fn judge_logout(
         &self,
         rule: &'g Arc<LogoutRule>,
@@ -81,7 +82,7 @@ impl<'g> Arrived<'g, '_> {
         let revocations = self.revocations_of(&alive, rule, now);
         let spared = spared_by(rule, &alive);
         if revocations.is_empty() && !alive.is_empty() && !spared.is_empty() {
-            return Err(Refusal::Unverifiable(Flaw::NoCustomer)); // no token says whose the others are
+            return Err(Refusal::Unverifiable(Flaw::NoCustomer)); // no token names the customer of the others
         }
         let ended = cookies_of_revoked(&alive, &spared, &dead_cookies);
         Ok(Verdict::LogOut(Box::new(LogOut {
@@ -136,8 +137,8 @@ impl<'g> Arrived<'g, '_> {
         Ok(carried)
     }
 
-    /// The token of a credential, unless that is bad or dead. A JWT that no key can verify is revoked by its digest: the shop
-    /// may know it.
+    /// The token of a credential, or a refusal if it is invalid or revoked. A JWT that no key can verify counts by its digest,
+    /// because the shop may know it.
     fn live_token_at_logout(
         &self,
         credential: &Credential<'_>,
@@ -153,7 +154,7 @@ impl<'g> Arrived<'g, '_> {
         }
     }
 
-    /// The tokens that the shop must be asked about first, without those that are revoked by its earlier answer.
+    /// The tokens that the shop must be asked about, without those that its last answer shows to be revoked.
     fn pending_at_logout(
         &self,
         alive: &mut [Presented<'_>],
@@ -169,7 +170,7 @@ impl<'g> Arrived<'g, '_> {
         Ok(pending)
     }
 
-    /// Keeps the tokens that are alive by what the shop said of them, and that look like the shop's.
+    /// Keeps the tokens that are not revoked by what the shop said of them, and that look like the shop's.
     fn keep_confirmed(
         &self,
         rule: &LogoutRule,
@@ -246,7 +247,7 @@ fn companions_in(alive: &[Presented<'_>]) -> SmallVec<[Id; COMPANIONS_MAX]> {
     companions
 }
 
-/// The tokens that the shop may know although nothing verifies them, or that it could not be asked about.
+/// The unverified tokens that the shop may know, or could not be asked about.
 fn likely_among(alive: &[Presented<'_>], shop: &Shop) -> Vec<Id> {
     let is_asked = shop.verifier.settings().introspection.is_some();
     let is_likely = |token: &Token| {
@@ -283,7 +284,7 @@ fn spared_by(rule: &LogoutRule, alive: &[Presented<'_>]) -> Vec<Id> {
     alive.iter().map(|one| one.token.identity().id).collect()
 }
 
-/// The names of the cookies whose tokens are dead after a logout.
+/// The names of the cookies whose tokens are revoked after the logout.
 fn cookies_of_revoked(alive: &[Presented<'_>], spared: &[Id], dead: &[DeadCookie]) -> Vec<String> {
     let ended = alive
         .iter()
@@ -294,7 +295,7 @@ fn cookies_of_revoked(alive: &[Presented<'_>], spared: &[Id], dead: &[DeadCookie
     alive.chain(dead).collect()
 }
 
-/// Whether all presented tokens had expired. A hint may have expired.
+/// Whether all presented tokens had expired. Hints do not count: they may have.
 fn are_expired(alive: &[Presented<'_>], now: UnixTime) -> bool {
     let is_expired = |one: &Presented<'_>| {
         !one.credential.place.is_hint()

@@ -1,4 +1,4 @@
-//! The logouts of all presets, to find requests that a shop's rules miss.
+//! The logouts of all presets: by them, requests are found that a shop's rules miss.
 
 use crate::request::calls::Call;
 
@@ -7,7 +7,7 @@ use crate::request::calls::Call;
 pub struct KnownLogouts(Vec<Call>);
 
 impl KnownLogouts {
-    /// Of these calls.
+    /// The logouts of these calls.
     pub fn new(calls: Vec<Call>) -> Self {
         Self(calls)
     }
@@ -17,7 +17,7 @@ impl KnownLogouts {
         self.0.iter()
     }
 
-    /// Those of GraphQL.
+    /// The calls of GraphQL.
     pub(in crate::request) fn graphql(&self) -> impl Iterator<Item = &Call> {
         self.calls().filter(|call| call.graphql.is_some())
     }

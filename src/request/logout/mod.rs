@@ -1,4 +1,4 @@
-//! Logouts: how they are recognised, what they revoke, and those that an operator orders by hand.
+//! Logouts: how they are recognised and what they revoke; and what an operator revokes.
 
 mod agreement;
 mod allowance;

@@ -1,4 +1,4 @@
-//! What an operator revokes or looks up by hand.
+//! What an operator's order revokes.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ use crate::revocation::{
 
 /// An order at one shop: what it puts in force, and what that changes.
 pub struct OperatorOrder {
-    /// What the log calls the token, session, customer or shop by.
+    /// The id of the token, session, customer or shop in the log.
     pub id: Id,
-    /// What is put in force.
+    /// The entries to put in force.
     pub revocations: Vec<Revocation>,
-    /// Whether the token, session, customer or shop is refused from now on, and was not before.
+    /// Whether it changes anything: whether the tokens were not refused before.
     pub is_news: bool,
-    /// How many tokens that this node has seen lately are refused from now on, and were not before.
+    /// How many tokens in this node's caches it newly revokes.
     pub seen_tokens: usize,
-    /// What was not found, or is not reached.
+    /// Notes for the operator: what was not found, or is not reached.
     pub notes: Vec<&'static str>,
 }
 
-/// A token of which this node knows whose it is.
+/// A token in this node's caches, whose customer is known.
 enum SeenToken {
     Verified(Arc<Verified>),
     Confirmed(Arc<Confirmed>),
@@ -46,19 +46,19 @@ impl SeenToken {
     }
 }
 
-/// What an order is about, before it is known what it changes.
+/// The entries of an order, before it is known what they change.
 struct PlannedOrder {
     id: Id,
     revocations: Vec<Revocation>,
-    /// What a logout would have revoked. If all of it is in force, the order is no news.
+    /// The entries that a logout would have made. If all of them are in force, the order changes nothing.
     by_logout: Vec<Revocation>,
-    /// Whether one token is meant: it is no news if all that were seen under its name are refused.
+    /// Whether it names one token: the order changes nothing if all cached tokens of this name are refused.
     is_one: bool,
     notes: Vec<&'static str>,
 }
 
 impl Shop {
-    /// What an order puts in force, and what that changes. Nothing is changed by asking.
+    /// The entries of an order, and what they would change. Puts nothing in force.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Shop {
         }
     }
 
-    /// The tokens of this node's memory that say whose they are, or of which the shop said it.
+    /// The tokens in this node's caches that are verified or confirmed.
     fn seen_lately(&self) -> Vec<SeenToken> {
         let verified = self.verifier.remembered_tokens().into_iter();
         let confirmed = self.introspection_cache.all_active().into_iter();
@@ -157,7 +157,7 @@ impl Shop {
         })
     }
 
-    /// A token by its id, whatever its `iss` is if none is said, and an opaque one that is known by such a part.
+    /// A token by its id, with any `iss` if none is named, and an opaque token with this token key.
     fn plan_id(&self, named: &Named, now: UnixTime) -> Result<PlannedOrder, UnfitOrder> {
         let mut plan = self.plan_named(IdKind::Token, "jti", named, now, undated_token)?;
         if self.takes_opaque() && named.issuer.is_none() {
@@ -184,8 +184,8 @@ impl Shop {
         Ok(plan)
     }
 
-    /// The cutoff spares the second of the order, in which the customer may log in again. What was seen before the order
-    /// ends all the same.
+    /// A cutoff of a customer. It spares the second of the order, in which the customer may log in again; cached tokens that were
+    /// issued in that second are revoked one by one.
     fn plan_customer(
         &self,
         named: &Named,
@@ -250,7 +250,7 @@ impl Shop {
         Ok(plan)
     }
 
-    /// Everything by which those of a name are known, `entry` made of each.
+    /// An entry for each digest of a name.
     fn plan_named(
         &self,
         kind: IdKind,
@@ -287,7 +287,7 @@ impl Shop {
         })
     }
 
-    /// Until when a token of this shop could be accepted.
+    /// Until when a token that this shop issues now could be accepted.
     fn accepted_until_latest(&self, now: UnixTime) -> UnixTime {
         let life = self.verifier.longest_life();
         let latest = now.max(self.clock.shop_time(now));
@@ -299,7 +299,7 @@ impl Shop {
         self.verifier.kind() != TokenKind::Jwt || kinds.any(|kind| kind != TokenKind::Jwt)
     }
 
-    /// Where no token says whose it is, an order about customers or times would do nothing.
+    /// Refuses orders about customers or times at shops whose tokens name neither.
     fn refuse_only_opaque(&self) -> Result<(), UnfitOrder> {
         self.verifier
             .name_customers()
@@ -307,7 +307,7 @@ impl Shop {
             .ok_or(UnfitOrder::OnlyOpaque)
     }
 
-    /// Where the shop is asked whose opaque tokens are, orders about customers and times reach them.
+    /// Notes that opaque tokens are not reached, unless the shop is asked about their customers.
     fn note_unowned(&self, plan: &mut PlannedOrder) {
         if self.verifier.settings().introspection.is_none() {
             self.note_opaque(plan);
@@ -325,7 +325,7 @@ impl Shop {
 }
 
 impl PlannedOrder {
-    /// What it changes for the tokens that were seen, and in all.
+    /// Compares it with the revocations in force and with the cached tokens.
     fn against(mut self, seen: &[SeenToken], live: &Revocations, now: UnixTime) -> OperatorOrder {
         let planned = Set::default();
         for revocation in &self.revocations {
@@ -354,7 +354,7 @@ impl PlannedOrder {
     }
 }
 
-/// A token without an end, or a part of one.
+/// An entry for a token whose end is not known.
 fn undated_token(id: Id, until: UnixTime) -> Revocation {
     Revocation::Token {
         id,
@@ -364,7 +364,7 @@ fn undated_token(id: Id, until: UnixTime) -> Revocation {
     }
 }
 
-/// What an operator may mean by a name: without the white space around it, and as it is.
+/// The spellings of a name: without the white space around it, and as it was typed.
 fn name_spellings<'n>(
     what: &'static str,
     text: &'n str,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixTime;
 use crate::request::token::Flaw;
 
-/// What an operator means. Exactly one, in the JSON of the control socket.
+/// What an order names. Exactly one, in the JSON of the control socket.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Target {
@@ -17,13 +17,13 @@ pub enum Target {
     Jti(Named),
     /// Every token of this session.
     Session(Named),
-    /// Every token of this customer issued until now.
+    /// Every token of this customer that is issued already.
     Subject(Named),
     /// Every token of the token domain issued before this moment, in seconds since the epoch.
     AllBefore(u64),
 }
 
-/// A name as a token carries it.
+/// A name, as a claim holds it.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Named {
@@ -46,22 +46,22 @@ impl Target {
     }
 }
 
-/// Why an order can't be carried out. Nothing of it was done.
+/// Why an order is refused. Nothing of it was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnfitOrder {
-    /// The operator names nothing.
+    /// The name is empty.
     Empty(&'static str),
     /// The text is more than one token.
     NotOneToken,
     /// A whole token where only its id, session or customer is expected.
     WholeToken(&'static str),
-    /// The token is proved to be bad.
+    /// The token is invalid.
     Unverifiable(Flaw),
-    /// No token of this issuer is good here; those that are.
+    /// The shop accepts no tokens of this issuer; the issuers that it accepts.
     UnknownIssuer(Vec<String>),
     /// The moment is later than this one.
     InFuture(UnixTime),
-    /// The shop's tokens are opaque: they say nothing of customers, sessions and times.
+    /// The shop's tokens are opaque: they name no customers, sessions and times.
     OnlyOpaque,
 }
 

@@ -9,20 +9,20 @@ use crate::request::shop::Shop;
 use crate::request::token::{Flaw, Token, TokenKind, has_jwt_shape, jwts_in};
 use crate::revocation::{Cause, Id, Revocations};
 
-/// What is to be said of a token that is not known to be refused, where [`Shop::has_hidden_customer`] holds.
+/// The note about a token that is not known to be revoked, if [`Shop::has_hidden_customer`].
 pub const HIDDEN_CUSTOMER: &str = "this node does not know whose this token is: the shop has not said so lately. Whether the end of \
     its customer's logins, or of all logins, refuses it can't be told without asking the shop; a request with the token asks";
 
-/// A token that the operator shows us.
+/// A token that an operator pastes.
 pub struct PastedToken {
-    /// What it is, or what is wrong with it.
+    /// The token, or why it is invalid.
     pub token: Result<Token, Flaw>,
-    /// What it is revoked by wherever it is read otherwise: as an opaque token, or by a part of it.
+    /// Its digests in other readings: as an opaque token, or by a part of it.
     pub(super) digests: SmallVec<[Id; 4]>,
 }
 
 impl PastedToken {
-    /// Why it is refused, if it is.
+    /// Why it is refused; `None`: it is not.
     pub fn refused_by(&self, revocations: &Revocations) -> Option<Cause> {
         let token = self.token.as_ref().ok();
         let covered = token.and_then(|token| revocations.covers(token.identity()));
@@ -33,7 +33,7 @@ impl PastedToken {
 }
 
 impl Shop {
-    /// Reads a token that the operator shows us: alone, or as it stands in a header, a cookie or a parameter.
+    /// Parses a pasted token: alone, or as it stands in a header, a cookie or a parameter.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Shop {
         shown.is_ok_and(|shown| matches!(shown.token, Ok(Token::Verified(_))))
     }
 
-    /// The token in what an operator pastes: without white space, quotes, and what stands before it in a request.
+    /// The token in a pasted text: without white space, quotes, and what stands before it in a request.
     fn token_in<'t>(&self, pasted: &'t str) -> Result<&'t str, UnfitOrder> {
         let mut text = unquoted(pasted);
         let mut holds_cookies = false;

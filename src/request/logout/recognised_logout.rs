@@ -1,4 +1,4 @@
-//! A logout that was recognised: what it revokes, in which order, and how it is answered.
+//! A recognised logout: what it revokes, in which order, and how it is answered.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::request::graphql;
 use crate::request::shop::Shop;
 use crate::revocation::{Id, Revocation, Source, UNCONFIRMED_LIFE};
 
-/// A logout that was recognised.
+/// A recognised logout.
 pub struct LogOut {
     /// The shop.
     pub shop: Arc<Shop>,
@@ -24,21 +24,21 @@ pub struct LogOut {
     /// What it revokes, for as long as a token can be accepted; empty, if it came without a credential and the rule accepts
     /// that.
     pub revocations: Vec<Revocation>,
-    /// The tokens that the shop may know although nothing verifies them.
+    /// Its unverified tokens that the shop may know.
     pub(in crate::request) likely: Vec<Id>,
-    /// Whether the shop's yes can only be about the one presented token.
+    /// Whether the shop's yes must be about the one presented token.
     pub(in crate::request) is_single: bool,
-    /// When it counts.
+    /// When it takes effect.
     pub(in crate::request) when: When,
     /// Whether a page of another site may have sent it.
     pub(in crate::request) may_be_foreign: bool,
-    /// The presented tokens, if only the others are revoked.
+    /// The presented tokens, if the rule revokes only the others.
     pub(in crate::request) spared: Vec<Id>,
     /// When the presented tokens of a customer were issued.
     pub(in crate::request) issued: Vec<(Id, UnixTime)>,
     /// When it was judged.
     pub(in crate::request) at: UnixTime,
-    /// The cookies that are taken out of it: their tokens are dead already.
+    /// The cookies to remove from it, because their tokens are revoked already.
     pub dead_cookies: Vec<DeadCookie>,
     /// The lines that delete the customer's cookies.
     pub(in crate::request) deletions: Vec<HeaderValue>,
@@ -46,23 +46,24 @@ pub struct LogOut {
     pub(in crate::request) is_graphql: bool,
     /// Whether its token had expired already.
     pub(in crate::request) expired: bool,
-    /// What is executed beside it, if it came as GraphQL.
+    /// What the request executes beside it, if it is GraphQL.
     pub(in crate::request) graphql: Option<graphql::GraphQlOutcome>,
 }
 
 /// In which order a logout is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogoutOrder {
-    /// All of it, then the shop is told.
+    /// Everything is revoked, then the logout is forwarded.
     AtOnce,
-    /// The presented token; then the shop is told, whose clock is not known yet; then the cutoffs.
+    /// The presented token is revoked, then the logout is forwarded, then the cutoffs are set by the `Date` of the answer: the
+    /// shop's clock is not known yet.
     TokensFirst,
-    /// The shop is asked; if it agrees, all of it.
+    /// The logout is forwarded; if the shop agrees, everything is revoked.
     ShopFirst,
 }
 
 impl LogOut {
-    /// The answer of Doorward, if the shop gives none.
+    /// The answer, if the shop gives none.
     pub fn answer(&self, head: &Parts) -> Answer {
         if self.expired && self.rule.invalid.is_some() {
             let words = self.rule.invalid.as_ref();
@@ -77,7 +78,7 @@ impl LogOut {
         answer::logged_out(words, shape, &self.deletions, head)
     }
 
-    /// Who answers: the shop, if a GraphQL request executes something else as well.
+    /// What answers it: the shop, if a GraphQL request executes something else, too.
     pub fn answer_by(&self) -> AnswerBy {
         match (self.rule.answer, &self.graphql) {
             (AnswerBy::Doorward, Some(outcome)) if !outcome.is_pure() => AnswerBy::Shop {
@@ -112,7 +113,7 @@ impl LogOut {
         }
     }
 
-    /// Whether the shop hears of the logout with its credentials.
+    /// Whether the logout is forwarded with its credentials.
     pub fn is_sent_with_credentials(&self) -> bool {
         match self.answer_by() {
             AnswerBy::Shop { with_credentials } => with_credentials,
@@ -129,7 +130,7 @@ impl LogOut {
         bodies.any(|body| wanted.holds(answer.status, body.as_ref()))
     }
 
-    /// Whether the shop has logged the customer out, by the status of its answer alone; `None`: its body must say it.
+    /// Whether the shop has logged the customer out, by the status of its answer; `None`: the body decides.
     pub fn is_agreed_by(&self, status: StatusCode) -> Option<bool> {
         let for_form = Agreement::for_form();
         let agreed = self.rule.agreed.as_ref();
@@ -144,8 +145,8 @@ impl LogOut {
         }
     }
 
-    /// In which order it is carried out. Cutoffs are taken on the shop's clock: while it is not known how far that
-    /// is off they wait for its answer: a cutoff that is too late would refuse the customer's next login.
+    /// In which order it is carried out. While the shop's clock is not known, the cutoffs wait for its answer: a cutoff that is
+    /// too late would refuse the customer's next login.
     pub fn order(&self) -> LogoutOrder {
         match (self.answer_by(), self.when) {
             (AnswerBy::Doorward, _) => LogoutOrder::AtOnce,
@@ -166,8 +167,8 @@ impl LogOut {
         answer
     }
 
-    /// What is put in force before the shop is asked. An unverified token is kept for an hour, unless the shop is not asked
-    /// and may know it.
+    /// The entries to put in force before the shop answers. An unverified token is kept for an hour, unless the shop does not
+    /// receive it and may know it.
     pub fn provisional(&self) -> Vec<Revocation> {
         let hour = self.at.plus(UNCONFIRMED_LIFE);
         let is_sent = self.is_sent_with_credentials();
@@ -180,8 +181,7 @@ impl LogOut {
         self.revocations.iter().map(shortened).collect()
     }
 
-    /// What rests on credentials that could not be verified, as the shop's answer confirms it: kept for as long as a
-    /// token can be accepted.
+    /// The entries for unverified tokens that the shop's answer confirms: kept for as long as a token can be accepted.
     pub fn confirmed_by(&self, assent: Assent) -> Vec<Revocation> {
         let is_proved = assent == Assent::Proved && self.is_single;
         let is_confirmed = |id: &Id| match assent {
@@ -212,7 +212,7 @@ impl LogOut {
         self.may_be_foreign
     }
 
-    /// Its cutoffs, by the shop's clock as it is known now.
+    /// Its cutoffs, by what is known of the shop's clock now.
     pub fn cutoffs(&self) -> Vec<Revocation> {
         let moment = self.shop.clock.moment(self.at);
         let on_time = |one: &Revocation| match *one {
@@ -233,13 +233,13 @@ impl LogOut {
         of_customer.map(|(_, at)| *at).max()
     }
 
-    /// The answer when it could not be carried out.
+    /// Refuses it, because it could not be carried out.
     pub fn refuse(&self, refusal: Refusal) -> Refused<'_> {
         Refused::for_shop(&self.shop, self.is_graphql, refusal)
             .with_words(self.rule.words_for(refusal))
     }
 
-    /// The token whose logout it is, for the log.
+    /// The first token that it revokes, for the log.
     pub fn token(&self) -> Option<Id> {
         self.revocations
             .iter()
@@ -250,7 +250,7 @@ impl LogOut {
     }
 }
 
-/// Puts the exceptions of each cutoff before it, so that a spared token is never refused in between.
+/// Puts the exceptions of each cutoff before it, so that a spared token is not refused in between.
 pub(in crate::request) fn sparing(spared: &[Id], revocations: Vec<Revocation>) -> Vec<Revocation> {
     let all = revocations.into_iter();
     all.flat_map(|one| {

@@ -21,21 +21,21 @@ use crate::revocation::{Identity, MARGIN, Revocation, Source, Window};
 pub struct LogoutRule {
     /// How it is called.
     pub call: Call,
-    /// How far a logout reaches.
+    /// Which tokens it revokes.
     pub revoke: Scope,
-    /// Who answers.
+    /// What answers it: Doorward or the shop.
     pub answer: AnswerBy,
-    /// Whether the shop is asked first, where it is the shop that answers.
+    /// Whether the shop must agree first, if the shop answers.
     pub when: When,
     /// The shop's answers that count as a yes; `None`: any answer of its own.
     pub agreed: Option<Agreement>,
-    /// The answer that the shop gives only to a token that it knows; `None`: the configuration does not say.
+    /// The answer that the shop gives only to a token that it knows; `None`: not configured.
     pub confirms: Option<Agreement>,
     /// The answer to a successful logout.
     pub success: Words,
-    /// The answer to a logout without a credential; `None`: such a logout is fine.
+    /// The answer to a logout without a credential; `None`: it is answered with success.
     pub missing: Option<Words>,
-    /// The answer to a bad, expired or dead credential; `None`: the ordinary refusal.
+    /// The answer to an invalid, expired or revoked credential; `None`: the ordinary refusal.
     pub invalid: Option<Words>,
     /// The shop's client key, where a logout must carry it.
     pub client_key: Option<ClientKey>,
@@ -47,27 +47,27 @@ pub struct LogoutRule {
     pub origins: Vec<WebOrigin>,
 }
 
-/// How far a logout reaches.
+/// Which tokens a logout revokes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The presented token.
     Token,
     /// Every token of its session.
     Session,
-    /// Every token of its customer that was issued before.
+    /// Every token of its customer that was issued before the logout.
     Subject,
-    /// The same, but the presented token lives on.
+    /// Every token of its customer but the presented one.
     Others,
 }
 
 impl Scope {
-    /// Whether it reaches all tokens of the customer.
+    /// Whether it is about the tokens of the customer.
     pub(in crate::request) fn reaches_customer(self) -> bool {
         matches!(self, Self::Subject | Self::Others)
     }
 }
 
-/// Who answers a logout.
+/// What answers a logout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerBy {
     /// Doorward, in the preset's words. The shop gets no request.
@@ -137,13 +137,13 @@ impl LogoutRule {
         }
     }
 
-    /// Whether the body of the shop's answer matters.
+    /// Whether the body of the shop's answer must be read.
     pub fn reads_answer(&self) -> bool {
         let mut agreements = self.agreed.iter().chain(&self.confirms);
         agreements.any(Agreement::reads_body)
     }
 
-    /// What a GraphQL request executes beside this logout, by what was read of it.
+    /// What a GraphQL request executes beside this logout.
     pub(in crate::request) fn graphql_outcome(
         &self,
         reading: Option<&GraphQlReading>,
@@ -152,8 +152,8 @@ impl LogoutRule {
         Some(condition.outcome(reading?))
     }
 
-    /// What a logout with this token revokes; an opaque one with this source. A token that the shop does not know is revoked
-    /// by its digest, too: the presented token is dead when the customer is told of success.
+    /// What a logout with this token revokes. An opaque one is revoked by its digest, with this source, also if the shop does not
+    /// know it: the presented token must be revoked when the customer is told of success.
     pub(in crate::request) fn revocations(
         &self,
         token: &Token,
@@ -187,11 +187,11 @@ pub enum Assent {
     NotAsked,
     /// It knows the token: its answer is only given to a known one.
     Proved,
-    /// It said yes; perhaps it does so for any token.
+    /// It said yes, which it may do for any token.
     Given,
     /// It does not know the token.
     Denied,
-    /// It failed, or its answer says neither.
+    /// It failed, or its answer says neither yes nor no.
     Unclear,
 }
 
@@ -205,16 +205,16 @@ impl Assent {
     }
 }
 
-/// Whether an expired token still revokes its customer's other tokens.
+/// Whether an expired token may revoke the other tokens of its customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::request) enum Reach {
-    /// No: a token that is not accepted any more revokes only itself.
+    /// No: a token that is no longer accepted revokes only itself.
     WhileAccepted,
-    /// Yes: it is a hint, and hints may have expired.
+    /// Yes: it is a hint, which may have expired.
     Always,
 }
 
-/// The presented token by its own id, and what else the scope reaches.
+/// The entries for a verified token: its own, and those that the scope adds.
 pub(in crate::request) fn revocations_of_verified(
     token: &Verified,
     scope: Scope,
@@ -248,7 +248,7 @@ pub(in crate::request) fn revocations_of_verified(
     itself.into_iter().chain(respelled).chain(rest).collect()
 }
 
-/// A token that the shop has confirmed, and its customer's others where the scope reaches them.
+/// The entries for a confirmed token: its own, and a cutoff of its customer if the scope says so.
 fn revocations_of_confirmed(
     token: &Confirmed,
     scope: Scope,
@@ -267,7 +267,7 @@ fn revocations_of_confirmed(
     presented.into_iter().chain(others).collect()
 }
 
-/// An opaque credential by its digest, for as long as the shop could accept one.
+/// The entry for an opaque token, for as long as the shop could accept it.
 pub(in crate::request) fn revocation_of_opaque(
     identity: &Identity,
     source: Source,
@@ -283,13 +283,13 @@ pub(in crate::request) fn revocation_of_opaque(
 }
 
 impl TokenSettings {
-    /// Until when a token issued now could be accepted, as far as the shop says; and the margin.
+    /// Until when a token without an end that is issued now could be accepted, plus the margin.
     pub fn undated_until(&self, now: UnixTime) -> UnixTime {
         self.longest_life()
             .map_or(UnixTime::FOREVER, |life| now.plus(life))
     }
 
-    /// How long a token issued now could be accepted, and the margin; `None`: for ever.
+    /// How long a token without an end could be accepted, plus the margin; `None`: for ever.
     pub fn longest_life(&self) -> Option<Duration> {
         let longest = self.max_lifetime?.max(self.refresh_window);
         Some(longest + self.leeway + MARGIN)

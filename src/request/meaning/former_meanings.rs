@@ -1,6 +1,6 @@
-//! What a shop's tokens were called under former configurations, as long as an entry lives that was made under one.
+//! The names of a shop's tokens under former configurations, honoured while an entry that was made under one is kept.
 //!
-//! A former meaning can only find a dead token: it makes nothing a credential, and no entry is made under it.
+//! A former meaning only finds revoked tokens: it makes nothing a credential, and no entry is made under it.
 
 use std::time::Duration;
 
@@ -19,28 +19,28 @@ use crate::revocation::{Cause, Id, Identity, Meaning};
 #[derive(Default)]
 pub(in crate::request) struct FormerMeanings {
     all: Vec<FormerMeaning>,
-    /// Which they are, and when each was last used.
+    /// The digest of their texts, and of when each was last used.
     digest: key_ring::FormersDigest,
-    /// Where tokens stood and stand no more, or were written otherwise.
+    /// The places that are no longer configured, or are written differently now.
     places: Vec<Place>,
 }
 
 /// A former meaning that is honoured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Honoured {
-    /// The shop that it was said of.
+    /// The name of the shop then.
     pub shop: String,
-    /// What it says otherwise than the shop does now: keys of the configuration.
+    /// The keys of the configuration that differ from those now.
     pub differs: Vec<&'static str>,
     /// When an entry was last made under it.
     pub used: UnixTime,
-    /// Until when the last of its entries is kept.
+    /// Until when its last entry is kept.
     pub until: UnixTime,
 }
 
-/// One of them.
+/// A former meaning.
 struct FormerMeaning {
-    /// What the journal says of it.
+    /// Its text in the journal.
     text: String,
     issuers: Vec<FormerIssuer>,
     main: usize,
@@ -49,27 +49,27 @@ struct FormerMeaning {
 
 struct FormerIssuer {
     issuer: Issuer,
-    /// Whose tokens it is about.
+    /// The issuers of today whose tokens it named.
     successors: Successors,
 }
 
-/// The issuers whose tokens a former issuer named.
+/// The issuers of today whose tokens a former issuer named.
 #[derive(Clone, Copy)]
 enum Successors {
     /// Those with the same keys.
     WithKeys(Option<u32>),
-    /// All of the shop: its keys were exchanged.
+    /// All issuers of the shop: its keys were replaced.
     All,
-    /// None: its keys verify for another shop now, or never did for this one.
+    /// None: its keys are now those of another shop, or never were those of this one.
     None,
 }
 
-/// A token that says that it was issued so long after a meaning was last used was never named by it, except by its
-/// session. Beside [`Meaning::USED_EVERY`], how far a shop's clock may be ahead where its tokens are taken.
+/// A former meaning does not name a token that was issued so long after its last use, except by its session. The span
+/// covers [`Meaning::USED_EVERY`] and how far the clock of a shop may be ahead.
 const NEW_AFTER: Duration = Duration::from_hours(25);
 
 impl FormerMeanings {
-    /// What a shop honours of these meanings beside its own; `others` are those of the shops that are served with it.
+    /// Selects the meanings that a shop honours beside its own. `others`: the meanings of the other shops of the configuration.
     pub(in crate::request) fn select(
         own: &ShopMeaning,
         others: &[ShopMeaning],
@@ -115,22 +115,22 @@ impl FormerMeanings {
         formers
     }
 
-    /// Tells them from others.
+    /// Their digest, which tells them from others.
     pub(in crate::request) fn digest(&self) -> key_ring::FormersDigest {
         self.digest
     }
 
-    /// Whether there is none, as mostly.
+    /// Whether there is none, as in most shops.
     pub(in crate::request) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Where tokens stood under one of them, and do not now.
+    /// The places of one of them that are not configured now.
     pub(in crate::request) fn places(&self) -> &[Place] {
         &self.places
     }
 
-    /// All of them.
+    /// The meanings, for the operator.
     pub(in crate::request) fn honoured(&self) -> impl Iterator<Item = &Honoured> {
         self.all.iter().map(|former| &former.honoured)
     }
@@ -140,30 +140,30 @@ impl FormerMeanings {
         self.all.iter().map(|former| former.text.as_str())
     }
 
-    /// The issuers whose tokens come here still.
+    /// The former issuers whose tokens this shop still receives.
     fn issuers(&self) -> impl Iterator<Item = &Issuer> {
         let issuers = self.all.iter().flat_map(|former| &former.issuers);
         let issuers = issuers.filter(|one| !matches!(one.successors, Successors::None));
         issuers.map(|one| &one.issuer)
     }
 
-    /// Whether tokens that named their customer come here still.
+    /// Whether the shop still receives tokens of a former issuer that name their customer.
     pub(in crate::request) fn name_customers(&self) -> bool {
         let mut issuers = self.issuers();
         issuers.any(|one| !one.settings().algorithms.is_empty() || one.asked().is_some())
     }
 
-    /// Whether a token with this `iss` was good.
+    /// Whether a former issuer accepted this `iss`.
     pub(in crate::request) fn may_be_of(&self, issuer: &str) -> bool {
         self.issuers().any(|one| one.may_be_of(issuer))
     }
 
-    /// All customers whose tokens were good.
+    /// The digests of all customers, one for each former token domain.
     pub(in crate::request) fn all_customers(&self) -> impl Iterator<Item = Id> {
         self.issuers().map(Issuer::all_customers)
     }
 
-    /// Everything by which the tokens were refused that an operator names.
+    /// The digests that refused the tokens that an operator names.
     pub(in crate::request) fn operator_digests(
         &self,
         named: OperatorName<'_>,
@@ -172,7 +172,7 @@ impl FormerMeanings {
             .flat_map(move |one| one.operator_digests(named))
     }
 
-    /// What a token was called that `issuer` has just verified, beside `current`.
+    /// The former identities of a token that `issuer` has just verified, as far as they differ from `current`.
     pub(in crate::request) fn identities_of_verified(
         &self,
         issuer: &Issuer,
@@ -193,7 +193,7 @@ impl FormerMeanings {
                 let moments = [identity.issued_at, current.issued_at];
                 let is_new = |at: &Option<UnixTime>| at.is_some_and(|at| at >= known_from);
                 if moments.iter().all(is_new) {
-                    // A session does not come back, whenever its tokens were issued.
+                    // A revoked session stays revoked for tokens of any issue time.
                     identity
                         .groups
                         .retain(|group| group.cause == Cause::Session);
@@ -208,8 +208,8 @@ impl FormerMeanings {
         identities
     }
 
-    /// What a text was called that is taken for an opaque token: by the names in it, if it has the shape of a JWT. They
-    /// are not verified, and so can only make it the dead token that it says it is.
+    /// The former identities of an opaque token: by the claims in it, if it has the shape of a JWT. They are not verified, and
+    /// can only make it a revoked token.
     pub(in crate::request) fn identities_of_opaque(&self, text: &str) -> Vec<Identity> {
         let Some((token, payload)) = parse_unverified(text).filter(|_| !self.is_empty()) else {
             return Vec::new();
@@ -219,7 +219,7 @@ impl FormerMeanings {
         identities.collect()
     }
 
-    /// What a token was called of which the shop says this; `id` is what it is called now.
+    /// The former identities of a token about which the shop said this. `id`: its id now.
     pub(in crate::request) fn identities_of_confirmed(
         &self,
         id: Id,
@@ -241,7 +241,7 @@ impl FormerMeanings {
         mains.map(identity).collect()
     }
 
-    /// The digests of an opaque token of this text, known by this name or by what was its name under each of them.
+    /// The former digests of an opaque token: by this token key, by the former ones, and by the whole text.
     pub(in crate::request) fn digests(&self, text: &str, name: &str) -> impl Iterator<Item = Id> {
         self.all
             .iter()
@@ -262,7 +262,7 @@ impl FormerMeaning {
 }
 
 impl FormerIssuer {
-    /// Whether it named the tokens of this issuer of today.
+    /// Whether it named the tokens of this issuer.
     fn names(&self, issuer: &Issuer) -> bool {
         match self.successors {
             Successors::WithKeys(mark) => issuer.key_mark() == mark,
@@ -272,7 +272,7 @@ impl FormerIssuer {
     }
 }
 
-/// The parts of a text that may be a JWT.
+/// The parts and the payload of an unverified JWT.
 pub(in crate::request) fn parse_unverified(text: &str) -> Option<(Compact<'_>, Value)> {
     if !has_jwt_shape(text) {
         return None;
@@ -306,8 +306,8 @@ fn issuers_of(
 }
 
 impl ShopMeaning {
-    /// Whether tokens that another meaning named may come to this shop: it is the same shop, or has hosts that it left, or a
-    /// key of it. A key proves nothing while another shop is the one that said it: that one's logouts are its own.
+    /// Whether this shop may receive tokens that a meaning named: it is the same shop, or has hosts or a key of that one. The
+    /// key does not count if another shop is the same one: then that shop honours the meaning.
     fn may_receive_tokens_of(&self, said: &Self, others: &[Self]) -> bool {
         if self.follows(said, others)
             || self.has_hosts_left_by(said)
@@ -319,8 +319,8 @@ impl ShopMeaning {
         said.keys.iter().any(has_key) && !others.iter().any(|other| other.follows(said, &[]))
     }
 
-    /// Whether it is the same shop for all that can be seen but its keys. The name alone says so of tokens without keys, as long
-    /// as no other shop has the hosts of before: names may be exchanged, and taken from a shop that is no more.
+    /// Whether it is the same shop, apart from its keys: by its hosts or its token domain. The name counts only for tokens without
+    /// keys, and only if no other shop has the former hosts: names may be swapped, or reused after a shop was removed.
     fn follows(&self, said: &Self, others: &[Self]) -> bool {
         let is_elsewhere = || others.iter().any(|other| other.shares_host(said));
         self.shares_host(said)
@@ -333,7 +333,7 @@ impl ShopMeaning {
         self.hosts.iter().any(|host| other.hosts.contains(host))
     }
 
-    /// Whether it has all hosts that are left, and one of another's is among them.
+    /// Whether it claims all remaining hosts, and one of the other's is among them.
     fn has_hosts_left_by(&self, other: &Self) -> bool {
         let is_left = |host: &String| !self.beside.contains(host);
         self.hosts.is_empty() && other.hosts.iter().any(is_left)

@@ -1,4 +1,4 @@
-//! What the names of a shop's tokens meant under former configurations, honoured as long as an entry made under one lives.
+//! Keeps the former meanings of names up to date: shops honour them while an entry that was made under one is kept.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,8 +9,8 @@ use crate::request::shop::Shop;
 use crate::revocation::{Meaning, Revocation};
 
 impl Gate {
-    /// Has tokens looked up by what they were called under former configurations, as far as entries live that were made
-    /// under those: here, or at another node.
+    /// Lets the shops look tokens up under former meanings, as far as entries made under these are kept, here or on another
+    /// node.
     pub fn honour_meanings(&self, now: UnixTime) {
         let is_up_to_date =
             || self.meanings.load(Ordering::Acquire) == self.revocations.meaning_changes();
@@ -28,7 +28,7 @@ impl Gate {
         self.meanings.store(changes, Ordering::Release);
     }
 
-    /// What is to be put in force before these, so that a later configuration does not forget what the shop's names mean.
+    /// The entry that records the shop's meaning, if it must be put in force before these: a later configuration honours it.
     pub fn meaning_before(
         &self,
         shop: &Shop,
@@ -39,7 +39,7 @@ impl Gate {
             .meaning_before(shop.meaning(), revocations, now)
     }
 
-    /// The same for an order by hand, which goes by former names as well: their meanings are kept as long.
+    /// [`Self::meaning_before`] for an operator's order, which also names tokens under former meanings: those are kept as long.
     pub fn meanings_before(
         &self,
         shop: &Shop,
@@ -56,7 +56,7 @@ impl Gate {
     }
 }
 
-/// Has each of these shops look its tokens up by what they were called under former ones of these meanings, too.
+/// Lets each of these shops look its tokens up under the former ones of these meanings, too.
 pub fn honour_meanings(shops: &[&Shop], meanings: &[Meaning], now: UnixTime) {
     for shop in shops {
         let others = shops.iter().filter(|other| other.name != shop.name);

@@ -1,4 +1,4 @@
-//! What a shop's names mean, as a text for the journal: by which parts of a token it is known, and where tokens stand.
+//! What the names of a shop's tokens mean, as a text for the journal: the claims they are read from, and where tokens stand.
 
 use http::HeaderName;
 use jsonwebtoken::Algorithm;
@@ -12,32 +12,32 @@ use crate::request::introspection::ResponsePointers;
 use crate::request::payload::Pointer;
 use crate::request::token::{Claims, Issuer, TokenKind, TokenSettings};
 
-/// What the names of one shop mean.
+/// What the names of one shop's tokens mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::request) struct ShopMeaning {
-    /// Which shop said so.
+    /// The name of the shop.
     pub(in crate::request) shop: String,
-    /// Under which hosts; none: all that are left.
+    /// Its hosts; empty: all that no other shop claims.
     pub(in crate::request) hosts: Vec<String>,
-    /// By which others, where it has all that are left.
+    /// The hosts of the other shops, if it has all remaining ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::request) beside: Vec<String>,
-    /// The marks of its keys, issuer by issuer; see [`Issuer::key_mark`].
+    /// The mark of the keys of each issuer: see [`Issuer::key_mark`].
     pub(in crate::request) keys: Vec<Option<u32>>,
-    /// What they mean.
+    /// The meaning proper.
     pub(in crate::request) names: Names,
 }
 
-/// What makes two meanings the same.
+/// The part of a meaning by which two are compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::request) struct Names {
     pub(in crate::request) issuers: Vec<IssuerNames>,
-    /// To which of the issuers opaque tokens belong.
+    /// The position of the issuer of opaque tokens.
     pub(in crate::request) main: usize,
     pub(in crate::request) places: Vec<PlaceText>,
 }
 
-/// By what the tokens of one issuer are known.
+/// How the tokens of one issuer are named.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::request) struct IssuerNames {
     domain: String,
@@ -86,7 +86,7 @@ enum CarrierText {
 }
 
 impl ShopMeaning {
-    /// What these say, for a shop that is still to be named; see [`Names`] for `main`.
+    /// The meaning of these issuers and places, without the shop's name and hosts. `main`: see [`Names`].
     pub(in crate::request) fn from_issuers(
         (issuers, main): (&[Issuer], usize),
         places: &[Place],
@@ -119,7 +119,7 @@ impl ShopMeaning {
 }
 
 impl Names {
-    /// In which words the difference to another meaning is told.
+    /// The keys of the configuration that differ from another meaning.
     pub(in crate::request) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let mut told = Vec::new();
         let mut tell = |word, differs: bool| {
@@ -190,7 +190,7 @@ impl PlaceText {
         }
     }
 
-    /// A place in which dead tokens are found, and in which none counts as a credential.
+    /// A place whose tokens are only looked up in the revocations.
     pub(in crate::request) fn to_former_place(&self) -> Option<Place> {
         let pattern = self.pattern.as_deref().map(Regex::new);
         Some(Place {

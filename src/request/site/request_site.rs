@@ -1,7 +1,7 @@
 //! Where a request comes from, and what follows for a logout that a page of another site may have sent.
 //!
-//! A browser adds cookies, and passwords that it remembers, to requests of any page. What rests on these alone proves
-//! only that the customer's browser sent it, not that the customer wanted it.
+//! A browser adds cookies and stored passwords to the requests of any page. Such a request proves only that the customer's
+//! browser sent it, not that the customer wanted it.
 
 use http::header::{HeaderName, ORIGIN, REFERER};
 use http::{HeaderMap, Method};
@@ -13,7 +13,7 @@ use crate::request::calls::Request;
 use crate::request::credential::{Carrier, Credential};
 use crate::request::logout::{AnswerBy, LogoutRule, When};
 
-/// Where a request comes from, as the browser says that sends it.
+/// Where a request comes from, by what its browser sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestSite {
     /// A page of the same origin, or the customer's own typing.
@@ -22,7 +22,7 @@ pub enum RequestSite {
     SameSite,
     /// Another site, or a page that does not say where it is.
     CrossSite,
-    /// Nothing says it: a program, or a browser that was told to say nothing.
+    /// Not known: a program, or a browser with `no-referrer`.
     Unknown,
 }
 
@@ -32,7 +32,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const AMBIENT_SCHEMES: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
 
 impl RequestSite {
-    /// Fetch Metadata, which no page can forge; from browsers before that `Origin`, then `Referer`.
+    /// By Fetch Metadata, which no page can forge; for older browsers by `Origin`, then `Referer`.
     pub(in crate::request) fn from_request(request: &Request<'_>, hosts: &[HostPattern]) -> Self {
         let headers = &request.head.headers;
         if let Some(said) = only_line(headers, &SEC_FETCH_SITE) {
@@ -46,7 +46,7 @@ impl RequestSite {
         page.map_or(Self::Unknown, |url| Self::from_page(url, request, hosts))
     }
 
-    /// The scheme does not count: behind a proxy that ends TLS the customer's is not known here.
+    /// By the page that sent it. The scheme does not count: behind a proxy that ends TLS, the customer's is not known.
     fn from_page(url: &str, request: &Request<'_>, hosts: &[HostPattern]) -> Self {
         let Some(page) = WebOrigin::from_url(url) else {
             return Self::CrossSite; // such as `null`
@@ -109,8 +109,8 @@ pub(in crate::request) fn may_be_sent_by_another_site(
 }
 
 impl LogoutRule {
-    /// When a logout of this rule counts. One that a page of another site may have sent, with credentials that the
-    /// browser adds by itself, waits for the shop; where the shop never hears of it, it is refused.
+    /// When a logout of this rule takes effect. One that a page of another site may have sent, with credentials that the browser
+    /// adds by itself, waits for the shop; it is refused where it is not forwarded.
     pub(in crate::request) fn when_sent_by(
         &self,
         request: &Request<'_>,
@@ -133,7 +133,7 @@ impl LogoutRule {
         }
     }
 
-    /// Most shops execute no mutation by GET, as GraphQL over HTTP forbids it: whether this one has is its to say.
+    /// By its method: GraphQL over HTTP forbids mutations by GET, so most shops do not execute them, and its answer decides.
     fn when_called_by(&self, method: &Method) -> When {
         if self.call.graphql.is_some() && [Method::GET, Method::HEAD].contains(method) {
             When::ShopAgreed

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_names_nobody_and_what_can_not_be_read_is_told_attacks_s5_field_f7() {
+    fn an_empty_claim_names_no_customer_and_an_unreadable_one_is_refused_attacks_s5_field_f7() {
         let claims = claims(&["/sub"]);
         for empty in [json!(""), json!(false), json!([]), json!({}), json!(null)] {
             let said = claims
@@ -353,16 +353,12 @@ mod tests {
             json!(1e300),
             json!(9.3e18),
         ] {
-            assert_eq!(
-                parse_end(far.clone()),
-                Ok(Some(Window::LAST_MOMENT)),
-                "{far}"
-            );
+            assert_eq!(end(far.clone()), Ok(Some(Window::LAST_MOMENT)), "{far}");
         }
         let text = Flaw::Claim(ClaimName::ExpiresAt, Unreadable::Text);
-        assert_eq!(parse_end(json!("1790000000")), Err(text));
+        assert_eq!(end(json!("1790000000")), Err(text));
         let negative = Flaw::Claim(ClaimName::ExpiresAt, Unreadable::Negative);
-        assert_eq!(parse_end(json!(-1)), Err(negative));
+        assert_eq!(end(json!(-1)), Err(negative));
         let begin = |value: Value| {
             claims
                 .values_in(&json!({ "iat": value }))

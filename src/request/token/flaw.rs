@@ -29,13 +29,13 @@ pub enum Flaw {
     Claim(ClaimName, Unreadable),
     /// Issued by another issuer.
     Issuer,
-    /// Meant for another audience.
+    /// Issued for another audience.
     Audience,
     /// Issued far in the future: cutoffs could not reach it.
     IssuedInFuture,
     /// Neither a JWT nor like the shop's opaque tokens, where one of them is required.
     NotJwt,
-    /// The shop says that it is not good.
+    /// The shop says that it is not active.
     Inactive,
     /// It names no customer, though a logout is to revoke the customer's other tokens.
     NoCustomer,

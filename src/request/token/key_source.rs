@@ -23,7 +23,7 @@ pub enum KeySource {
 pub struct JwksSource {
     /// Where it is.
     pub url: JwksUrl,
-    /// The certificates of the authorities that may vouch for its server, in DER; none: those of the system.
+    /// The certificates of the authorities that its server is verified with, in DER; empty: those of the system.
     pub authorities: Vec<Vec<u8>>,
     /// How long an answer counts as fresh, if it does not say so itself.
     pub refresh: Duration,

@@ -1,4 +1,4 @@
-//! The tokens that an answer of a shop issues: some are dated, and revoked ones may be accepted again.
+//! The tokens that an answer of a shop issues: which are dated, and which were revoked before.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,18 +14,17 @@ use crate::request::shop::Shop;
 use crate::request::token::Token;
 use crate::revocation::{Cause, Group, Id, Identity, MARGIN};
 
-/// What an answer hands out.
+/// The tokens that an answer issues.
 #[derive(Default)]
 pub struct HandedOut {
-    /// Tokens that say nothing of their issue, and until when their dates are needed.
+    /// Tokens without an issue time, and until when their dates are kept.
     pub dated: Vec<(Id, UnixTime)>,
-    /// Tokens that are dead, and until when one could be accepted.
+    /// Tokens that are revoked, and until when one could be accepted.
     pub dead: Vec<(Id, UnixTime)>,
-    /// Tokens that were handed out or seen before, where an answer does not say whose: a logout of their customer's may have
-    /// ended them, and until when one could be accepted.
+    /// Tokens that have a date already, in answers that name no customer, and until when one could be accepted: a logout of their
+    /// customer may have revoked them.
     pub again: Vec<(Id, UnixTime)>,
-    /// Whether their customer has logged out, as far as is known: then other nodes must know of them before the
-    /// customer does.
+    /// Whether their customer may have logged out: then their dates must be on other nodes before the answer is forwarded.
     pub is_awaited: bool,
 }
 
@@ -40,7 +39,7 @@ impl Shop {
             .find(|rule| rule.call.claims(view))
     }
 
-    /// The token in what an answer says of it: behind its scheme, where it has one.
+    /// A text of an answer without the scheme before the token.
     fn without_scheme<'t>(&self, text: &'t str) -> &'t str {
         let Some((scheme, rest)) = text.split_once(' ') else {
             return text;
@@ -53,8 +52,8 @@ impl Shop {
         if is_scheme { rest.trim() } else { text }
     }
 
-    /// Under which names a text of an answer is known when it comes back as a token, until when that may be, and whether it
-    /// must be dated.
+    /// The identities that a text of an answer has when a request carries it as a token, until when it could be accepted, and
+    /// whether it must be dated.
     fn identities_of_issued(
         &self,
         text: &str,
@@ -87,7 +86,7 @@ impl Shop {
 }
 
 impl Gate {
-    /// What an answer of a shop hands out.
+    /// The tokens that an answer of a shop issues.
     pub fn handed_out(&self, shop: &Shop, tokens: &AnswerTokens, now: UnixTime) -> HandedOut {
         let revocations = self.revocations();
         let customer = tokens.customer.as_deref();
@@ -124,7 +123,7 @@ impl Gate {
     }
 }
 
-/// A text as it stands, and as it is read where it is percent-encoded.
+/// A text as it stands, and percent-decoded.
 fn spellings_of(text: &str) -> SmallVec<[Cow<'_, str>; 2]> {
     let mut spellings: SmallVec<[Cow<'_, str>; 2]> = SmallVec::new();
     spellings.push(Cow::Borrowed(text));

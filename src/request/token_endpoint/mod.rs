@@ -1,4 +1,4 @@
-//! Where a shop hands out tokens, and what its answers hand out.
+//! The calls at which a shop issues tokens, and the tokens in its answers.
 
 mod handed_out;
 mod rule;

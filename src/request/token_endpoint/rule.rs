@@ -1,4 +1,4 @@
-//! Calls at which a shop issues tokens: a login, a refresh, a registration. Its answer dates them.
+//! Rules for calls at which a shop issues tokens, such as login, refresh and registration. The answer dates the tokens.
 
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName};
@@ -11,7 +11,7 @@ use crate::request::credential::NamePattern;
 use crate::request::payload::{Pointer, json};
 use crate::request::token::name_from_json;
 
-/// A call at which the shop issues tokens, and where they stand in its answer.
+/// A call at which the shop issues tokens, and where its answer holds them.
 #[derive(Debug)]
 pub struct TokenEndpoint {
     /// How it is called.
@@ -43,7 +43,7 @@ pub struct AnswerTokens {
     pub(in crate::request) customer: Option<String>,
 }
 
-/// How many texts of one answer are examined; no login hands out as many tokens.
+/// How many texts of one answer are examined; no login issues as many tokens.
 const TEXTS_MAX: usize = 64;
 
 /// No token is shorter.
@@ -77,7 +77,7 @@ impl TokenEndpoint {
         }
     }
 
-    /// The tokens in the body of an answer, which may be a token alone; `None`: it is no JSON.
+    /// The tokens in the body of an answer, which may be a single token; `None`: it is not JSON.
     pub fn tokens_of_body(&self, body: &[u8]) -> Option<AnswerTokens> {
         let said = json::parse_answer(body)?;
         let one = std::slice::from_ref(&said);
@@ -90,7 +90,7 @@ impl TokenEndpoint {
             texts.extend(found.filter_map(Value::as_str).map(str::to_owned));
         }
         if texts.is_empty() && self.call.graphql.is_some() {
-            // The client may have called the fields by other names.
+            // The client may have used aliases.
             for answer in answers {
                 strings_of(answer, &mut texts);
             }

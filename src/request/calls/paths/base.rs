@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::path::{PathStyle, collapse};
 use super::segment::{PathSegments, Segment, segments_of};
 
-/// The folders in which the application of a rule may live.
+/// The folders below which the paths of a rule are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base(pub(super) Arc<[Folder]>);
 
@@ -14,8 +14,8 @@ pub struct Base(pub(super) Arc<[Folder]>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folder(Vec<Segment>);
 
-/// How deep a base may be that nothing is said of: a folder, a language, an application's own entry.
-const BASE_SEGMENTS_MAX: usize = 3;
+/// How deep a base may be that is not configured: a folder, a language, the entry of an application.
+pub(super) const BASE_SEGMENTS_MAX: usize = 3;
 
 impl Base {
     /// The root, and any folder of up to three segments.
@@ -30,7 +30,7 @@ impl Base {
         Self(folders.into_iter().collect())
     }
 
-    /// The root, beside all of these.
+    /// These folders, and the root.
     #[must_use]
     pub fn and_root(&self) -> Self {
         let root = iter::once(Folder::default());
@@ -65,7 +65,7 @@ impl Folder {
         segments.collect::<Result<_, _>>().map(Self)
     }
 
-    /// What stands behind it.
+    /// The segments of a path below it.
     pub(super) fn strip_from<'p>(
         &self,
         mut given: PathSegments<'p>,

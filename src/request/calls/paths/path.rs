@@ -1,28 +1,28 @@
-//! Paths as rules see them: normalised once; what two parsers could read differently is named as such.
+//! The path of a request: normalised, with the other readings that a parser could have of it.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-/// A request's path, ready to be matched. The shop is still sent the bytes as they came.
+/// The path of a request, ready to be matched. The shop is sent the original bytes.
 #[derive(Debug)]
 pub struct Path<'a> {
     /// As it was sent.
     raw: &'a str,
     /// Decoded, without dot segments, doubled slashes and `;params`.
     normal: Cow<'a, str>,
-    /// What other parsers could make of an encoded slash or backslash, a NUL, a second layer of
-    /// encoding or bytes that are no UTF-8. Empty for almost every path.
+    /// The readings of other parsers, which differ about encoded slashes and backslashes, NULs, a second layer of encoding and
+    /// invalid UTF-8. Empty for almost every path.
     others: Vec<String>,
-    /// It has more than one reading, and is too long to make them all.
+    /// Whether it has more than one reading and is too long to compute them all.
     has_too_many_readings: bool,
 }
 
-/// The longest ambiguous path that is read in every way: a hundred readings of a longer one would let a client cause much work.
-/// No rule and no honest link is that long.
+/// The longest ambiguous path whose readings are computed: there may be a hundred, and a client must not cause so much work with
+/// a long one. Rules and genuine links are shorter.
 const AMBIGUOUS_BYTES_MAX: usize = 4 << 10;
 
-/// How the shop reads the line of a request.
+/// How the shop reads request targets and methods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PathStyle {
     /// `/Cart` is `/cart`.
@@ -71,18 +71,18 @@ impl<'a> Path<'a> {
         !self.others.is_empty() || self.has_too_many_readings
     }
 
-    /// Whether it has too many readings to say which rules it is under.
+    /// Whether it has too many readings to find the rules that match it.
     pub fn has_too_many_readings(&self) -> bool {
         self.has_too_many_readings
     }
 
-    /// Every way in which this path can be read.
+    /// Every reading of this path.
     pub fn readings(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.normal()).chain(self.others.iter().map(String::as_str))
     }
 
-    /// What servers see that resolve nothing, as Express does: dot segments, doubled slashes, params and
-    /// encoded letters stand as they came. Empty for almost every path.
+    /// The readings of servers that resolve nothing, as Express: with dot segments, doubled slashes, params and encoded letters.
+    /// Empty for almost every path.
     pub(in crate::request) fn unresolved(&self) -> Vec<String> {
         if matches!(self.normal, Cow::Borrowed(_)) {
             return Vec::new();
@@ -96,9 +96,9 @@ impl<'a> Path<'a> {
     }
 }
 
-/// Nothing in it needs a second look. Most paths are like this, and cost one pass and no memory.
+/// Whether a path needs no normalisation, as most do: this costs one pass and no memory.
 fn is_plain(raw: &str) -> bool {
-    // Without a way out: so it takes many bytes at a time, and nearly every path is read to its end.
+    // Without an early return, so that it is vectorised; nearly every path is read to its end anyway.
     let raw = raw.as_bytes();
     let odd = raw.iter().fold(false, |odd, byte| {
         odd | matches!(byte, b'%' | b';' | b'\\' | 0)
@@ -110,7 +110,7 @@ fn is_plain(raw: &str) -> bool {
     raw.first() == Some(&b'/') && !odd
 }
 
-/// Standards 127: what reaches the shop verbatim and means different things to different parsers.
+/// Standards 127: whether parsers differ about a path, which reaches the shop verbatim.
 fn is_ambiguous(raw: &str, decoded: &[u8]) -> bool {
     let encoded_slash = count(raw.as_bytes(), b'/') != count(decoded, b'/');
     let encoded_params = count(raw.as_bytes(), b';') != count(decoded, b';');
@@ -129,9 +129,8 @@ fn count(bytes: &[u8], wanted: u8) -> usize {
     bytes.split(|byte| *byte == wanted).count()
 }
 
-/// The other things a parser could take the path for: not decoded at all or decoded twice; params kept, or cut off
-/// before or after anything else is done; backslashes as slashes; cut at the NUL; odd bytes left out; doubled slashes
-/// merged only after the dot segments.
+/// The readings of other parsers: not decoded or decoded twice; params kept, or removed before or after the other steps;
+/// backslashes as slashes; cut at a NUL; invalid bytes left out; doubled slashes merged after the dot segments.
 fn other_readings(raw: &str, decoded: &[u8]) -> Vec<String> {
     let twice: Vec<u8> = percent_decode(decoded).collect();
     let params_first: Vec<u8> = percent_decode(without_params(raw).as_bytes()).collect();
@@ -154,7 +153,7 @@ fn other_readings(raw: &str, decoded: &[u8]) -> Vec<String> {
     texts.iter().flat_map(readings).collect()
 }
 
-/// Letters that matter in paths, in more bytes than UTF-8 allows: a lax decoder takes them.
+/// Decodes overlong UTF-8 of the letters that matter in paths, as lax decoders do.
 fn shortened(decoded: &[u8]) -> Vec<u8> {
     const OVERLONG: [(&[u8], u8); 5] = [
         (b"\xc0\xaf", b'/'),
@@ -185,7 +184,7 @@ fn without_params(text: &str) -> String {
     names.collect::<Vec<_>>().join("/")
 }
 
-/// Without dot segments, by RFC 3986 section 5.2.4 to the letter: what `..` takes back may be an empty segment.
+/// Without dot segments, strictly by RFC 3986 section 5.2.4: `..` may remove an empty segment.
 fn without_dot_segments(text: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
     for segment in text.strip_prefix('/').unwrap_or(text).split('/') {

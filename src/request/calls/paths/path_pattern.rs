@@ -6,15 +6,15 @@ use super::segment::{Leniency, PathSegments, Segment, is_blank, is_front_control
 
 /// The paths of a rule.
 ///
-/// `*` stands for one segment, at the end for all that follow, and inside a segment for any letters; `{token}`
-/// stands for the token that the path carries.
+/// `*` matches one segment, at the end all that follow, and inside a segment any letters; `{token}` matches the token that
+/// the path carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {
     base: Base,
     segments: Vec<Segment>,
-    /// Which of them is `{token}`.
+    /// The position of the segment with `{token}`.
     token_at: Option<usize>,
-    /// It ends in `/*`: everything below is meant.
+    /// It ends in `/*`, and matches everything below.
     is_open: bool,
     /// It ends in a slash, which counts only where the shop says so.
     ends_in_slash: bool,
@@ -25,14 +25,14 @@ pub struct PathPattern {
 pub enum Fit {
     /// Not at all.
     No,
-    /// To a server that overlooks something, or that lives in another folder.
+    /// For a server that ignores something, or an application in another folder.
     Leniently,
     /// As the rule is written.
     AsWritten,
 }
 
 impl PathPattern {
-    /// A pattern is absolute, normalised, without query.
+    /// Parses a pattern: absolute, normalised, without query.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if !text.starts_with('/') || text.contains(['?', '#', '%', ';', '\\']) {
             return Err("a path such as /logout or /account/*, decoded and without query");
@@ -60,7 +60,7 @@ impl PathPattern {
         })
     }
 
-    /// The same, of an application that lives in one of these folders.
+    /// The same pattern below these folders.
     #[must_use]
     pub fn below(self, base: &Base) -> Self {
         Self {
@@ -69,22 +69,22 @@ impl PathPattern {
         }
     }
 
-    /// Whether it names the token that a path carries.
+    /// Whether it has a `{token}`.
     pub fn has_token(&self) -> bool {
         self.token_at.is_some()
     }
 
-    /// Whether every path is meant.
+    /// Whether it matches every path.
     pub fn is_everything(&self) -> bool {
         self.is_open && self.segments.is_empty()
     }
 
-    /// Whether a normalised path is meant, as the laxest server reads it.
+    /// Whether it matches a normalised path for the laxest server.
     pub fn matches(&self, path: &str, style: PathStyle) -> bool {
         self.fit(path, style, Leniency::Call) != Fit::No
     }
 
-    /// The token that a normalised path carries, if it is meant and the pattern names one.
+    /// The token in a normalised path, if the pattern matches and has a `{token}`.
     pub fn capture<'p>(&self, path: &'p str, style: PathStyle) -> Option<&'p str> {
         let at = self.token_at?;
         let given = self
@@ -109,7 +109,7 @@ impl PathPattern {
         }
     }
 
-    /// Whether a path is meant to the letter, at the root.
+    /// Whether it matches a path exactly, at the root.
     pub(in crate::request) fn is_written(&self, path: &str, style: PathStyle) -> bool {
         let path = path.strip_prefix('/').unwrap_or(path);
         let (path, ends_in_slash) = without_slash(path);
@@ -129,7 +129,7 @@ impl PathPattern {
         }
     }
 
-    /// The segments of a path that the pattern is about, behind its base.
+    /// The segments of a path below the base, if they match.
     fn segments_below_base<'p>(
         &self,
         path: &'p str,
@@ -149,7 +149,7 @@ impl PathPattern {
         let is = |want: &Segment, give: &str, is_last| {
             want.matches_leniently(give, style, leniency, is_last)
         };
-        // Most paths end differently: that is cheaper to see than where they begin.
+        // Most paths differ in the last segment, which is cheaper to compare than the base.
         if let (Some(last), false) = (self.segments.last(), self.is_open)
             && !is(last, path.rsplit('/').next().unwrap_or_default(), true)
         {
@@ -195,6 +195,7 @@ fn without_slash(path: &str) -> (&str, bool) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::base::BASE_SEGMENTS_MAX;
     use super::super::path::Path;
     use super::*;
     use proptest::prelude::*;
@@ -330,11 +331,7 @@ mod tests {
             ("/oauth/tokens/{token}", "/oauth/tokens/a/b", None),
             ("/oauth/tokens/*", "/oauth/tokens/a", None),
         ] {
-            assert_eq!(
-                captured_token(text, path).as_deref(),
-                token,
-                "{text} {path}"
-            );
+            assert_eq!(captured(text, path).as_deref(), token, "{text} {path}");
         }
         let below = pattern("/tokens/{token}").below(&Base::any());
         assert_eq!(below.capture("/a/b/tokens/c", LOOSE), Some("c"));

@@ -2,32 +2,32 @@
 
 use super::path::PathStyle;
 
-/// What a server may overlook in a path. All of them: a front controller before it (`/index.php/…`), white space
-/// behind it, and what stands beside a segment between commas, as in a batch of tRPC.
+/// What a server may ignore in a path. For any rule: a front controller before it (`/index.php/…`), white space behind it, and
+/// what stands beside a segment between commas, as in a batch of tRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::request) enum Leniency {
-    /// Of pages, also the format of an API, `.json` or `.xml`. Others are pages of their own, such as `/cart.js`.
+    /// For routes, also the suffix `.json` or `.xml`. Other suffixes are other pages, such as `/cart.js`.
     Page,
-    /// Of calls, also any format behind the last segment (Rails: `(.:format)`).
+    /// For calls, also any suffix of the last segment (Rails: `(.:format)`).
     Call,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Segment {
-    /// This one.
+    /// A name.
     Name(String),
-    /// Any one.
+    /// Any segment.
     Any,
-    /// The parts of a name, between which any letters may stand.
+    /// The parts of a name between stars.
     Parts(Vec<String>),
-    /// One that carries a token between these letters.
+    /// A token between these letters.
     Token { before: String, after: String },
 }
 
-/// The name of the token that a path carries.
+/// The placeholder of the token in a path.
 const TOKEN: &str = "{token}";
 
-/// The longest format that stands behind a path.
+/// The longest suffix that counts as a format.
 const FORMAT_BYTES_MAX: usize = 8;
 
 impl Segment {
@@ -58,7 +58,7 @@ impl Segment {
         matches!(self, Self::Token { .. })
     }
 
-    /// Whether a segment is meant, letter by letter.
+    /// Whether it matches a segment exactly.
     pub(super) fn matches_exactly(&self, give: &str, style: PathStyle) -> bool {
         match self {
             Self::Name(name) if style.ignore_case => name.eq_ignore_ascii_case(give),
@@ -69,7 +69,7 @@ impl Segment {
         }
     }
 
-    /// Whether a server could take a segment for what is meant.
+    /// Whether it matches a segment for a lenient server.
     pub(super) fn matches_leniently(
         &self,
         give: &str,
@@ -85,7 +85,7 @@ impl Segment {
         is(give) || give.contains(',') && give.split(',').any(is)
     }
 
-    /// The token that a segment carries.
+    /// The token in a segment.
     pub(super) fn token<'p>(&self, give: &'p str, style: PathStyle) -> Option<&'p str> {
         let Self::Token { before, after } = self else {
             return None;
@@ -99,7 +99,7 @@ impl Segment {
 }
 
 impl Leniency {
-    /// What a segment is without its format.
+    /// A segment without its format.
     pub(super) fn without_format(self, segment: &str) -> Option<&str> {
         let (stem, format) = segment.rsplit_once('.')?;
         let is_format = match self {
@@ -116,14 +116,14 @@ impl Leniency {
     }
 }
 
-/// The segments of a path that are left.
+/// The remaining segments of a path.
 #[derive(Clone)]
 pub(super) struct PathSegments<'p>(Option<&'p str>);
 
 impl<'p> Iterator for PathSegments<'p> {
     type Item = &'p str;
 
-    /// By single bytes: segments are short, and every request's path is parted many times.
+    /// Byte by byte, because segments are short and every path is split many times.
     fn next(&mut self) -> Option<&'p str> {
         let rest = self.0?;
         let slash = rest.bytes().position(|byte| byte == b'/');
@@ -141,7 +141,7 @@ pub(super) fn segments_of(path: &str) -> PathSegments<'_> {
     PathSegments((!path.is_empty()).then_some(path))
 }
 
-/// Whether these parts stand in a segment, one after the other: the first where it begins, the last where it ends.
+/// Whether a segment holds these parts in order, the first at its start and the last at its end.
 fn has_parts(parts: &[String], give: &str, style: PathStyle) -> bool {
     let [first, middle @ .., last] = parts else {
         return false;
@@ -162,19 +162,19 @@ fn has_parts(parts: &[String], give: &str, style: PathStyle) -> bool {
     end.is_some_and(|end| strip_start(last, end, style).is_some())
 }
 
-/// What stands behind a beginning.
+/// A text without this start; `None`: it starts differently.
 fn strip_start<'p>(begin: &str, text: &'p str, style: PathStyle) -> Option<&'p str> {
     let (head, rest) = text.split_at_checked(begin.len())?;
     let fits = head == begin || style.ignore_case && head.eq_ignore_ascii_case(begin);
     fits.then_some(rest)
 }
 
-/// What servers cut off the end of a path: white space and line ends, and what looks like it.
+/// Whether servers cut a letter off the end of a path: white space, line ends, and invisible letters.
 pub(in crate::request) fn is_blank(letter: char) -> bool {
     letter.is_whitespace() || letter.is_control() || matches!(letter, '\u{200b}' | '\u{feff}')
 }
 
-/// The script behind which PHP takes the rest of a path (`PATH_INFO`).
+/// Whether a segment is a PHP script, which gets the rest of the path as `PATH_INFO`.
 pub(super) fn is_front_controller(segment: &str) -> bool {
     let stem = segment.len().checked_sub(".php".len());
     let end = stem.filter(|stem| *stem > 0);

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn two_keys_of_one_name_refuse_the_set_unless_nobody_could_mix_them_up_standards_45() {
+    fn two_keys_with_one_kid_refuse_the_set_if_they_can_be_confused_standards_45() {
         let other = with(
             ec("a"),
             "y",
