@@ -211,7 +211,7 @@ fn a_dead_or_unreadable_cookie_beside_a_living_bearer_hinders_no_logout_attacks_
 }
 
 #[test]
-fn a_logout_ends_a_token_whose_key_nobody_publishes_and_the_shop_hears_of_it_attacks_s0() {
+fn a_logout_revokes_a_token_whose_key_is_not_published_and_is_forwarded_attacks_s0() {
     let scene = Scene::of("generic-oauth", "");
     let token = signed("hs512", Algorithm::HS512);
     let mint = format!("grant_type=refresh_token&refresh_token={token}");
@@ -563,7 +563,7 @@ fn a_dead_jwt_is_found_in_a_cookie_whatever_is_wrapped_around_it_field_f3() {
 }
 
 #[test]
-fn words_that_stand_for_no_token_are_logged_out_for_nobody_field_f3() {
+fn words_for_a_missing_token_are_not_revoked_field_f3() {
     let scene = Scene::with(
         "token.kind = \"opaque\"\n[[shop.credential]]\nheader = \"session\"\nschemes = [\"Session\"]\n\
          [[shop.credential]]\nheader = \"x-token\"\n[[shop.credential]]\ncookie = \"sid\"\n\
@@ -883,7 +883,7 @@ fn a_dead_session_is_found_where_servers_merge_cookies_with_the_query_and_the_pa
 }
 
 #[test]
-fn a_body_in_letters_that_nobody_else_reads_is_refused_where_bodies_carry_tokens_attacks_a2() {
+fn a_body_in_a_foreign_charset_is_refused_where_bodies_carry_tokens_attacks_a2() {
     let scene = Scene::of("generic-oauth", "");
     for charset in ["utf-7", "UTF-7", "ibm037", "cp500", "iso-2022-jp"] {
         let kind = format!("application/json; charset={charset}");

@@ -173,7 +173,7 @@ fn only_authenticated_customers_can_log_out() {
 }
 
 #[test]
-fn who_is_logged_out_can_not_log_out_again() {
+fn a_customer_who_is_logged_out_can_not_log_out_again() {
     let shop = stateless_bagisto();
     for edge in both_edges(&shop) {
         let alice = Customer::signed_in(&shop);

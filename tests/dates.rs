@@ -137,7 +137,7 @@ fn a_session_that_another_node_saw_ends_everywhere_attacks_a6() {
 
 /// A token that nobody vouched for leaves nothing behind.
 #[test]
-fn what_nobody_vouched_for_is_not_dated_attacks_a6() {
+fn an_unverified_token_is_not_dated_attacks_a6() {
     let shop = stateless_bagisto();
     shop.recite(PAGE, said(200, "{}"));
     shop.recite(ASK, said(200, r#"{"good": false}"#));

@@ -1,4 +1,4 @@
-//! A dead cookie locks nobody out: it is taken out of the request, and the browser is told to forget it in a way that it
+//! A dead cookie locks no customer out: it is removed from the request, and the browser is told to delete it in a way that it
 //! obeys.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
@@ -476,7 +476,7 @@ fn a_dead_cookie_is_deleted_as_its_name_demands_and_as_it_was_set_field_f5() {
 
 /// What can be logged out at all can be logged out beside a dead cookie.
 #[test]
-fn a_dead_cookie_beside_a_living_one_keeps_nobody_from_logging_out_field_f5_attacks_b7() {
+fn a_dead_cookie_beside_a_valid_one_does_not_prevent_a_logout_field_f5_attacks_b7() {
     let scene = Scene::after_logout("");
     scene.shop.recite(LOGOUT, said(302, &[]));
     let answer = scene.log_out(&format!("{DEAD}; login_1=v4lue-of-bob; a=1"));
@@ -495,7 +495,7 @@ fn a_dead_cookie_beside_a_living_one_keeps_nobody_from_logging_out_field_f5_atta
 
 /// Keys were exchanged: no one can verify the old cookie, and its browser is not to blame.
 #[test]
-fn a_cookie_that_cannot_be_verified_locks_nobody_out_attacks_b1() {
+fn a_cookie_that_cannot_be_verified_locks_no_customer_out_attacks_b1() {
     let shop = stateless_bagisto();
     for path in [PAGE, "/orders/1", "/login"] {
         shop.recite(path, said(200, &[]));

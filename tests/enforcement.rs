@@ -514,7 +514,7 @@ fn a_shop_with_a_wrong_clock_loses_no_login_and_keeps_no_old_token_d4() {
     }
 }
 
-/// After a start nobody has seen the shop's clock; the first thing that comes may be a logout.
+/// After a start the shop's clock is not known; the first request may be a logout.
 #[test]
 fn a_logout_before_any_answer_of_the_shop_is_timed_by_its_own_answer_d4() {
     for offset in [90, -90, 3600, -3600] {
@@ -650,12 +650,12 @@ fn shops_of_one_token_domain_share_their_logouts_trap_27_d3() {
 // ---------------------------------------------------------------------------------------------------------------
 // Who may store how much
 
-/// A token as Sanctum makes them: nobody but the shop can verify it.
+/// A token as Sanctum makes them: only the shop can verify it.
 fn opaque(number: usize) -> String {
     format!("{number}|{}{number:08}", "a1B2c3D4".repeat(5)) // Sanctum's are known by what follows the row
 }
 
-/// One logout of a token that nobody can verify.
+/// One logout of a token that can't be verified.
 fn log_out_opaque(edge: &Edge, number: usize, forwarded_for: Option<&str>) -> Answer {
     let bearer = format!("Bearer {}", opaque(number));
     let mut headers = vec![

@@ -672,7 +672,7 @@ async fn a_long_body_of_http2_is_passed_byte_for_byte() {
 }
 
 #[test]
-fn a_hash_that_nobody_knows_is_asked_for_its_text_and_then_known() {
+fn the_text_of_an_unknown_hash_is_asked_for_once() {
     let mut scene = Scene::with(GRAPHQL);
     let text = LOGOUTS[2];
     let only = json!({ "extensions": by_hash(&hash(text)) });

@@ -359,7 +359,7 @@ fn a_key_that_is_withdrawn_unnoticed_ends_with_the_next_fetch() {
 }
 
 #[test]
-fn made_up_key_names_have_nobody_hammered() {
+fn invented_key_ids_cause_few_fetches() {
     let key = SigningKey::named("one");
     let provider = IdentityProvider::plain(Reply::with(key_set(&[&key])));
     let pulse = Pulse::new();
@@ -504,7 +504,7 @@ fn after_the_cooldown_an_unknown_name_counts_again() {
 }
 
 #[test]
-fn a_bad_signature_under_a_known_name_has_nobody_asked() {
+fn a_bad_signature_with_a_known_key_id_causes_no_fetch() {
     let key = SigningKey::named("one");
     let provider = IdentityProvider::plain(Reply::with(key_set(&[&key])));
     let pulse = Pulse::new();

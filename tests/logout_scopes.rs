@@ -75,7 +75,7 @@ fn others_end_and_the_presented_token_lives_on_field_f8() {
 }
 
 #[test]
-fn others_of_nobody_are_no_success_field_f8() {
+fn revoking_the_others_of_no_customer_is_no_success_field_f8() {
     let scene = Scene::open();
     let nameless = scene
         .shop

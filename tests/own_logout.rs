@@ -376,9 +376,9 @@ fn each_shop_has_its_own() {
     assert_eq!(at("POST", OWN, "third.example.com"), 421);
 }
 
-/// Scripts send `undefined` where they have no token, for everybody alike.
+/// Scripts without a token send `undefined`, all of them alike.
 #[test]
-fn what_stands_for_no_token_is_logged_out_for_nobody() {
+fn a_word_for_a_missing_token_is_not_revoked() {
     let shop = stateless_bagisto();
     let edge = Edge::with(&format!(
         "[[shop]]\nname = \"main\"\nupstream = [\"{}\"]\ntoken.kind = \"opaque\"\n{PLACES}",

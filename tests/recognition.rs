@@ -22,7 +22,7 @@ struct Town {
     customers: Cell<u32>,
 }
 
-/// A request of somebody: method, target, further headers, body.
+/// A request of a customer: method, target, further headers, body.
 type Call<'c> = (&'c str, &'c str, &'c [(&'c str, &'c str)], &'c str);
 
 impl Town {

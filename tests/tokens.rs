@@ -931,7 +931,7 @@ fn where_unverifiable_tokens_are_forwarded_a_dead_one_stays_dead_in_every_spelli
 }
 
 #[test]
-fn a_forged_token_revokes_nobody_but_itself_standards_128_trap_25() {
+fn a_forged_token_revokes_only_itself_standards_128_trap_25() {
     let shop = stateless_bagisto();
     let config_toml = format!(
         "[[shop]]\nname = \"main\"\nupstream = [\"{}\"]\nrevoke = \"subject\"\nanswer = \"local\"\n{FORWARD}\

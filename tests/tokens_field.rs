@@ -109,7 +109,7 @@ fn an_empty_name_is_no_name_attacks_s5_field_f7() {
 }
 
 #[test]
-fn half_a_character_in_a_claim_that_nobody_asks_for_does_no_harm_attacks_s5() {
+fn half_a_character_in_an_unused_claim_does_no_harm_attacks_s5() {
     let scene = scene_with("revoke = \"token\"\n");
     let good = [
         r#"{"sub":3,"jti":"s-1","name":"\ud800"}"#,

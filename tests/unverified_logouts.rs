@@ -1,4 +1,4 @@
-//! Logouts of credentials that nobody can verify: made-up ones cannot fill the store, and a real one is never turned away
+//! Logouts of credentials that can't be verified: invented ones can't fill the store, and a real one is never turned away
 //! or forgotten for them.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 

@@ -1,4 +1,4 @@
-//! What protects nothing is never silent about it; and what is nobody's is nobody's to log out.
+//! A place that never holds a token is logged; a request is counted once; a token without a customer is not revoked by one.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod support;
@@ -90,7 +90,7 @@ fn a_request_whose_body_is_only_swept_is_counted_once() {
 }
 
 #[test]
-fn a_token_of_nobody_is_nobodys_to_log_out_field_f8() {
+fn a_token_without_a_customer_can_be_revoked_by_the_operator_only_field_f8() {
     let shop = stateless_bagisto();
     let edge = Edge::with(&format!(
         "{}token.revocable_with = [\"/sub\"]\n",

@@ -95,7 +95,7 @@ const LATER: &str = "later-0123456789abcdef0";
 const BOBS: &str = "bobs-0123456789abcdef00";
 
 #[test]
-fn a_logout_reaches_the_customers_other_tokens_and_nobody_elses() {
+fn a_logout_reaches_only_the_customers_other_tokens() {
     let scene = Scene::open();
     scene.knows("7");
     assert_eq!((scene.visit(PHONE), scene.visit(TABLET)), (200, 200));
@@ -205,7 +205,7 @@ fn requests_that_come_together_with_one_token_are_one_question() {
     let waiting = format!("doorward_requests_in_flight {TOGETHER}");
     eventually(|| edge.metrics().lines().any(|line| line == waiting));
     eventually(|| held.waiting() > 0);
-    // Who asks about another token waits for nobody.
+    // A request with another token does not wait.
     let other = format!("Bearer {TABLET}");
     let mut other_visitor = Connection::open(edge.address());
     other_visitor.send(&request("GET", PAGE, &[("Authorization", &other)], b""));
@@ -284,7 +284,7 @@ fn a_stranger_passes_but_for_where_a_customer_is_required() {
 
 /// Some shops make a customer's session of a guest's, under the same token.
 #[test]
-fn who_was_a_stranger_a_moment_ago_can_log_out() {
+fn a_token_that_was_inactive_a_moment_ago_can_log_out() {
     let scene = Scene::open();
     scene.knows_nobody();
     assert_eq!(scene.visit(PHONE), 200);
@@ -295,7 +295,7 @@ fn who_was_a_stranger_a_moment_ago_can_log_out() {
 
 /// Vendure leaves a cookie with an empty token in every browser that has logged out, the same in each.
 #[test]
-fn what_everybody_has_after_a_logout_is_logged_out_for_nobody_though_the_shop_is_silent() {
+fn a_value_that_all_clients_send_after_a_logout_is_not_revoked_though_the_shop_is_silent() {
     const ASK: &str = "/shop-api";
     const OUT: &[u8] = br#"{"query":"mutation { logout { success } }"}"#;
     let shop = stateless_bagisto();

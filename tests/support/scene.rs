@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::places::PAGE;
 use super::{Answer, Customer, Edge, Seen, Shop, shop_table, stateless_bagisto};
 
-/// A shop, an edge, and the page that whoever holds a token asks for.
+/// A shop, an edge, and the page that holders of a token visit.
 pub struct Scene {
     pub shop: Shop,
     pub edge: Edge,
@@ -74,13 +74,13 @@ impl Scene {
         self.shop.seen().pop().unwrap()
     }
 
-    /// A visit by whoever holds this token.
+    /// A visit with this token.
     #[track_caller]
     pub fn visit(&self, token: &str) -> Answer {
         Customer::holding(&self.shop, token.to_owned()).visit(&self.edge, self.page)
     }
 
-    /// A logout of whoever holds this token.
+    /// A logout with this token.
     #[track_caller]
     pub fn log_out(&self, token: &str) -> Answer {
         Customer::holding(&self.shop, token.to_owned()).log_out(&self.edge)
