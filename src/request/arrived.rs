@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::answers::{Refusal, Refused};
+use super::answers::{ApiKind, Refusal, Refused};
 use super::calls::{BodyNeed, Purpose, Request, RequestView};
 use super::cookie::DeadCookies;
 use super::credential::{self, Credentials};
@@ -32,8 +32,8 @@ pub struct BodyPlan<'g> {
     pub shop: &'g Arc<Shop>,
     /// How much.
     pub need: BodyNeed,
-    /// Whether the request is for the shop's GraphQL.
-    is_graphql: bool,
+    /// The API that the request calls.
+    api: ApiKind,
     /// Whether the request is forwarded although its body can't be read that far. An upload is never refused for its size
     /// where no rule is about it.
     pub passes_unread: bool,
@@ -44,7 +44,7 @@ pub struct BodyPlan<'g> {
 impl<'g> BodyPlan<'g> {
     /// Refuses the request for what is wrong with its body.
     pub fn refuse(&self, refusal: Refusal) -> Refused<'g> {
-        Refused::for_shop(self.shop, self.is_graphql, refusal)
+        Refused::for_shop(self.shop, self.api, refusal)
     }
 }
 
@@ -96,7 +96,7 @@ impl<'g> Arrived<'g, '_> {
         Ok(BodyPlan {
             shop: self.shop,
             need,
-            is_graphql: self.is_graphql(),
+            api: self.api(),
             passes_unread: forwards || need != BodyNeed::Whole,
             is_counted,
         })
@@ -134,14 +134,14 @@ impl<'g> Arrived<'g, '_> {
         })
     }
 
-    /// Whether it is for the shop's GraphQL.
-    pub fn is_graphql(&self) -> bool {
-        self.shop.is_graphql(&self.view)
+    /// The API that it calls.
+    pub fn api(&self) -> ApiKind {
+        self.shop.api(&self.view)
     }
 
     /// Refuses it.
     pub fn refuse(&self, refusal: Refusal) -> Refused<'g> {
-        Refused::for_shop(self.shop, self.is_graphql(), refusal)
+        Refused::for_shop(self.shop, self.api(), refusal)
     }
 
     /// Its shop was asked about its tokens: the next verdict rests on what the shop said.

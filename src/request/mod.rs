@@ -26,7 +26,9 @@ mod token_endpoint;
 mod verdict;
 mod visit;
 
-pub use answers::{ALLOWED, Answer, Refusal, RefusalSettings, Refused, Shape, Words, preflight};
+pub use answers::{
+    ALLOWED, Answer, ApiKind, Refusal, RefusalSettings, Refused, Shape, Words, preflight,
+};
 pub use arrived::{Arrived, BodyPlan};
 pub use calls::{
     Base, BodyNeed, Call, Condition, ConditionPlace, ConditionValue, Enforce, Fit, Folder, Path,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::answers::{RefusalSettings, Shape};
+use super::answers::{ApiKind, RefusalSettings, Shape};
 use super::calls::{Call, Path, PathPattern, PathStyle, RefreshRule, RequestView, Route};
 use super::clocks::ShopClock;
 use super::cookie::{DeadCookiePolicy, SeenCookies};
@@ -215,15 +215,19 @@ impl Shop {
         self.logouts.iter().map(|rule| &rule.call)
     }
 
-    /// Whether a request is for the shop's GraphQL, as far as a rule is about that.
-    pub(super) fn is_graphql(&self, view: &RequestView<'_>) -> bool {
+    /// The API that a request calls, as far as a rule is about GraphQL.
+    pub(super) fn api(&self, view: &RequestView<'_>) -> ApiKind {
         let mut calls = self.calls().filter(|call| call.graphql.is_some());
-        calls.any(|call| call.is_under(view))
+        if calls.any(|call| call.is_under(view)) {
+            ApiKind::GraphQl
+        } else {
+            ApiKind::Other
+        }
     }
 
     /// How a request is refused: a client of GraphQL looks for `errors`, whatever the rest of the shop answers.
-    pub(super) fn refusals_for(&self, is_graphql: bool) -> Cow<'_, RefusalSettings> {
-        if is_graphql {
+    pub(super) fn refusals_for(&self, api: ApiKind) -> Cow<'_, RefusalSettings> {
+        if api == ApiKind::GraphQl {
             return Cow::Owned(RefusalSettings {
                 shape: Shape::GraphQl,
                 ..self.refusals.clone()

@@ -7,5 +7,5 @@ mod words;
 
 pub use answer::{ALLOWED, Answer, RefusalSettings, Shape, preflight};
 pub use refusal::Refusal;
-pub use refused::Refused;
+pub use refused::{ApiKind, Refused};
 pub use words::Words;

@@ -10,14 +10,24 @@ use super::words::Words;
 use crate::request::cookie::DeadCookie;
 use crate::request::shop::Shop;
 
+/// The kind of API that a client calls, which decides the shape of a refusal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ApiKind {
+    /// Anything but GraphQL.
+    #[default]
+    Other,
+    /// GraphQL, whose clients look for `errors` in an answer.
+    GraphQl,
+}
+
 /// A request that is refused.
 pub struct Refused<'g> {
     /// Why.
     pub refusal: Refusal,
     /// By which shop, if it got that far.
     pub shop: Option<&'g Arc<Shop>>,
-    /// Whether it is for the shop's GraphQL, whose clients look for `errors` in an answer.
-    pub is_graphql: bool,
+    /// The API that it calls.
+    pub api: ApiKind,
     /// The rule's own words for it.
     pub words: Option<&'g Words>,
     /// The cookies that the answer deletes, because their tokens are revoked or invalid.
@@ -30,18 +40,18 @@ impl<'g> Refused<'g> {
         Self {
             refusal,
             shop: None,
-            is_graphql: false,
+            api: ApiKind::default(),
             words: None,
             dead_cookies: Vec::new(),
         }
     }
 
-    /// Refused for this shop, or for its GraphQL.
-    pub fn for_shop(shop: &'g Arc<Shop>, is_graphql: bool, refusal: Refusal) -> Self {
+    /// Refused for this shop and this API of it.
+    pub fn for_shop(shop: &'g Arc<Shop>, api: ApiKind, refusal: Refusal) -> Self {
         Self {
             refusal,
             shop: Some(shop),
-            is_graphql,
+            api,
             words: None,
             dead_cookies: Vec::new(),
         }
@@ -63,7 +73,7 @@ impl<'g> Refused<'g> {
         let Some(shop) = self.shop else {
             return RefusalSettings::default().answer(self.refusal, self.words, head);
         };
-        let refusals = shop.refusals_for(self.is_graphql);
+        let refusals = shop.refusals_for(self.api);
         let mut answer = refusals.answer(self.refusal, self.words, head);
         answer.add_cookies(shop.deletions_of(&self.dead_cookies, head));
         answer

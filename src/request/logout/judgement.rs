@@ -96,7 +96,7 @@ impl<'g> Arrived<'g, '_> {
             when,
             may_be_foreign,
             at: now,
-            is_graphql: self.is_graphql(),
+            api: self.api(),
             deletions: shop.deletions_at(rule, &ended, request),
             dead_cookies,
             expired: are_expired(&alive, now),

@@ -9,7 +9,7 @@ use http::request::Parts;
 use super::agreement::Agreement;
 use super::rule::{AnswerBy, Assent, LogoutRule, When};
 use crate::clock::UnixTime;
-use crate::request::answers::{Answer, Refusal, Refused, answer};
+use crate::request::answers::{Answer, ApiKind, Refusal, Refused, answer};
 use crate::request::cookie::{DeadCookie, deletions_beside};
 use crate::request::graphql;
 use crate::request::shop::Shop;
@@ -42,8 +42,8 @@ pub struct LogOut {
     pub dead_cookies: Vec<DeadCookie>,
     /// The lines that delete the customer's cookies.
     pub(in crate::request) deletions: Vec<HeaderValue>,
-    /// Whether it was sent to the shop's GraphQL.
-    pub(in crate::request) is_graphql: bool,
+    /// The API that it was sent to.
+    pub(in crate::request) api: ApiKind,
     /// Whether its token had expired already.
     pub(in crate::request) expired: bool,
     /// What the request executes beside it, if it is GraphQL.
@@ -67,7 +67,7 @@ impl LogOut {
     pub fn answer(&self, head: &Parts) -> Answer {
         if self.expired && self.rule.invalid.is_some() {
             let words = self.rule.invalid.as_ref();
-            let refusals = self.shop.refusals_for(self.is_graphql);
+            let refusals = self.shop.refusals_for(self.api);
             let answer = refusals.answer(Refusal::Expired, words, head);
             return self.deleting_cookies(answer);
         }
@@ -235,8 +235,7 @@ impl LogOut {
 
     /// Refuses it, because it could not be carried out.
     pub fn refuse(&self, refusal: Refusal) -> Refused<'_> {
-        Refused::for_shop(&self.shop, self.is_graphql, refusal)
-            .with_words(self.rule.words_for(refusal))
+        Refused::for_shop(&self.shop, self.api, refusal).with_words(self.rule.words_for(refusal))
     }
 
     /// The first token that it revokes, for the log.

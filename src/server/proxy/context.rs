@@ -12,7 +12,7 @@ use super::attempts::UpstreamAttempts;
 use super::body::budget::BodyShare;
 use super::forwarding::RequestFacts;
 use crate::clock;
-use crate::request::{DeadCookie, Shop, Token, Tokens};
+use crate::request::{ApiKind, DeadCookie, Shop, Token, Tokens};
 use crate::revocation::Id;
 use crate::server::connection::revocation_watch::{RevocationWatch, WatchedRequest};
 use crate::server::process::traffic::InFlight;
@@ -27,8 +27,8 @@ pub(crate) struct Context {
     pub(crate) id: String,
     /// The shop that it goes to.
     pub(crate) shop: Option<Arc<Shop>>,
-    /// Whether it is for the shop's GraphQL.
-    pub(crate) is_graphql: bool,
+    /// The API that it calls.
+    pub(crate) api: ApiKind,
     /// When its header block had arrived.
     pub(crate) begun: Instant,
     /// Whether it was judged by its head before its body was read, and is counted.
@@ -61,7 +61,7 @@ impl Context {
             snapshot,
             id: String::new(),
             shop: None,
-            is_graphql: false,
+            api: ApiKind::default(),
             begun: clock::instant(),
             is_counted: false,
             is_own: false,

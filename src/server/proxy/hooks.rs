@@ -82,7 +82,7 @@ impl ProxyHttp for Proxy {
         let examined = body.as_ref().and_then(|body| body.examined.as_deref());
         match self.judge(session, context, &snapshot, examined).await {
             Ok(Verdict::Introspect(shop, _)) => {
-                let refused = Refused::for_shop(shop, context.is_graphql, Refusal::Unconfirmed);
+                let refused = Refused::for_shop(shop, context.api, Refusal::Unconfirmed);
                 self.refuse(session, context, &refused).await
             }
             Ok(Verdict::Forward {
@@ -389,7 +389,7 @@ impl Proxy {
         let mut arrived = snapshot.gate.arrive(&request).inspect_err(|_| {
             self.note_overhead(begun);
         })?;
-        context.is_graphql = arrived.is_graphql();
+        context.api = arrived.api();
         if context.is_counted {
             arrived.note_counted();
         }
@@ -487,7 +487,7 @@ fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answe
     let refused = Refused {
         refusal,
         shop: context.shop.as_ref(),
-        is_graphql: context.is_graphql,
+        api: context.api,
         words: None,
         dead_cookies: Vec::new(),
     };
