@@ -11,8 +11,6 @@ mod receiver;
 mod server;
 mod session;
 mod settings;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 pub(super) use client::BusClient;

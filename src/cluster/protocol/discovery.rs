@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::bus_health::BusView;
+use super::bus::BusView;
 use super::peer_view::PeerView;
 use crate::revocation::NodeName;
 

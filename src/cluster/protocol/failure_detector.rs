@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bus_health::BUS_SILENCE_MAX_MS;
+use super::bus::BUS_SILENCE_MAX_MS;
 use super::frame::Heartbeat;
 use super::membership::NODES_MAX;
 use crate::revocation::NodeName;

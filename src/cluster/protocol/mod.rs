@@ -1,6 +1,6 @@
 //! The protocol of nodes, without socket, clock or disk.
 
-pub(crate) mod bus_health;
+pub(crate) mod bus;
 pub(crate) mod counters;
 mod discovery;
 mod failure_detector;

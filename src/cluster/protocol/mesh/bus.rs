@@ -2,7 +2,7 @@
 
 use super::state::Mesh;
 use super::steps::{LinkId, Now, Steps};
-use crate::cluster::protocol::bus_health::BusHealth;
+use crate::cluster::protocol::bus::BusHealth;
 use crate::cluster::protocol::frame::{Frame, Heartbeat, Hello, Ping, VERSION};
 use crate::cluster::protocol::peer_session::{LinkKind, PeerId, PeerSession, RowBudget};
 use crate::revocation::{NodeName, Origin, VersionVector};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::steps::{LinkId, Now};
-use crate::cluster::protocol::bus_health::BusHealth;
+use crate::cluster::protocol::bus::BusHealth;
 use crate::cluster::protocol::counters::ExchangeCounters;
 use crate::cluster::protocol::discovery::Discovery;
 use crate::cluster::protocol::failure_detector::FailureDetector;

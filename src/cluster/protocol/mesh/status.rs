@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::state::Mesh;
 use super::steps::{LinkId, Now, Steps};
 use crate::clock::UnixTime;
-use crate::cluster::protocol::bus_health::BusHealth;
+use crate::cluster::protocol::bus::BusHealth;
 use crate::cluster::protocol::failure_detector::SILENCE_MAX_MS;
 use crate::cluster::protocol::frame::{Frame, Ping};
 use crate::cluster::protocol::peer_clock::difference;
