@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use super::backoff::warning_limit;
 use super::outbox::{LinkCommand, Outbox};
 use super::peer_address::PeerAddress;
+use super::protocol::bus::BusEvent;
 use super::protocol::membership::Chain;
 use super::protocol::mesh::{LinkId, Mesh, Now, Steps};
 use super::protocol::readiness::SKEW_WARNING_MS;
@@ -143,6 +144,11 @@ impl Shared {
         if steps.must_renew {
             self.renew();
         }
+    }
+
+    /// Tells the mesh what the session at the bus reports, and does what is to be done.
+    pub(super) fn on_bus_event(&self, event: BusEvent) {
+        self.carry_out(self.mesh.on_bus_event(event, now()));
     }
 
     /// A number that no connection has had.

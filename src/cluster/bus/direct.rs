@@ -5,26 +5,21 @@ use std::sync::Arc;
 use log::info;
 
 use super::client::BusClient;
-use super::entry::{DirectMessage, SessionId};
+use super::entry::DirectMessage;
 use crate::cluster::connection::LinkGuard;
 use crate::cluster::outbox::{Inbox, LinkCommand};
+use crate::cluster::protocol::bus::BusAddress;
 use crate::cluster::protocol::frame::Frame;
 use crate::cluster::protocol::mesh::LinkId;
 use crate::cluster::shared::Shared;
-use crate::revocation::{NodeName, Origin};
-
-/// The receiver of direct messages.
-pub(super) struct Recipient {
-    pub(super) node: NodeName,
-    pub(super) session_id: SessionId,
-}
+use crate::revocation::Origin;
 
 /// Sends direct messages to a node until a command ends it, or the node is reached otherwise.
 pub(super) async fn write(
     shared: Arc<Shared>,
     client: Arc<BusClient>,
     link: LinkId,
-    to: Recipient,
+    to: BusAddress,
     mut inbox: Inbox,
     overdue: impl Future<Output = String>,
 ) {
@@ -42,7 +37,7 @@ pub(super) async fn write(
 async fn carry_out(
     shared: &Shared,
     client: &BusClient,
-    to: &Recipient,
+    to: &BusAddress,
     inbox: &mut Inbox,
 ) -> String {
     while let Some(first) = inbox.next().await {
@@ -72,17 +67,22 @@ fn is_ack(order: &LinkCommand) -> bool {
     matches!(order, LinkCommand::Say(Frame::Ack { .. }))
 }
 
-async fn send(client: &BusClient, to: &Recipient, frame: Frame) {
+async fn send(client: &BusClient, to: &BusAddress, frame: Frame) {
     let message = DirectMessage {
-        to: to.node.clone(),
-        session_id: to.session_id,
+        to: to.clone(),
         frame,
     };
     client.send(message).await;
 }
 
 /// Sends this node's own rows after a number, up to the current one; later rows are broadcast.
-async fn push(shared: &Shared, client: &BusClient, to: &Recipient, origin: Origin, mut after: u64) {
+async fn push(
+    shared: &Shared,
+    client: &BusClient,
+    to: &BusAddress,
+    origin: Origin,
+    mut after: u64,
+) {
     let (own, number) = shared.mesh.replication_log.own();
     while own == origin && after < number {
         let frame = shared.mesh.delta_after(origin, after);

@@ -8,19 +8,10 @@
 use bytes::Bytes;
 
 use super::position::EntryId;
+use crate::cluster::protocol::bus::{BusAddress, BusSender, SessionId};
 use crate::cluster::protocol::frame::Frame;
 use crate::cluster::transport::FRAME_BYTES_MAX;
 use crate::revocation::{NodeName, Origin};
-
-/// A node's number on the bus, for one of its connections to it.
-pub(super) type SessionId = u64;
-
-/// The sender of an entry. Another session, or another origin, shares no state with an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BusSender {
-    pub(super) origin: Origin,
-    pub(super) session_id: SessionId,
-}
 
 /// An entry of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +26,7 @@ pub(super) struct BusEntry {
 
 /// What is said to one node.
 pub(super) struct DirectMessage {
-    pub(super) to: NodeName,
-    pub(super) session_id: SessionId,
+    pub(super) to: BusAddress,
     pub(super) frame: Frame,
 }
 

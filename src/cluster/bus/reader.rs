@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::client::BusClient;
 use super::entry::FoundEntry;
 use super::position::{EntryId, Loss, StreamPosition};
-use super::receiver::{BusReceiver, EntryContext};
+use super::receiver::BusReceiver;
 use super::server::{BusError, BusServer, KEPT_MS, ReadRequest};
+use crate::cluster::protocol::bus::BusEvent;
 use crate::cluster::shared::{Shared, now};
 
 /// How many entries are asked for at once.
@@ -94,7 +95,6 @@ impl BusReader {
     /// This node begins anew, with an entry that says nothing: what comes before it was on the bus before. Whether this
     /// node has read beyond it: then it is another stream, which is read from its beginning.
     pub(super) fn begin_at(&mut self, mark: EntryId, marked_ms: u64) -> bool {
-        self.receiver.close_links();
         self.mark = mark;
         self.marked_ms = marked_ms;
         self.is_caught_up = false;
@@ -145,19 +145,10 @@ impl BusReader {
 
     /// Takes in an entry. Whether something is to be written to the journal.
     fn take(&mut self, found: FoundEntry) -> bool {
-        let FoundEntry {
-            id,
-            is_ours,
-            fields,
-        } = found;
-        let now = now();
-        let heard = EntryContext {
-            id,
-            is_ours,
-            old_ms: (!is_ours && id < self.mark).then(|| self.age_ms(id, now.uptime_ms)),
-            now,
-        };
-        let has_news = self.receiver.on_entry(fields, &heard);
+        let (id, is_ours) = (found.id, found.is_ours);
+        let is_old = !is_ours && id < self.mark;
+        let age_ms = is_old.then(|| self.age_ms(id, now().uptime_ms));
+        let has_news = self.receiver.on_entry(found, age_ms);
         if is_ours {
             self.in_mailbox = id;
         } else {
@@ -180,9 +171,8 @@ impl BusReader {
         }
         self.is_caught_up = true;
         self.is_careful = false;
-        let (marked_ms, now_ms) = (self.marked_ms, now().uptime_ms);
-        let mesh = &self.shared.mesh;
-        mesh.on_bus(|bus, since_ms| bus.read(marked_ms, since_ms, now_ms));
+        let marked_ms = self.marked_ms;
+        self.shared.on_bus_event(BusEvent::CaughtUp { marked_ms });
         self.client.caught_up.send_replace(true);
     }
 

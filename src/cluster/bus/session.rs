@@ -18,6 +18,7 @@ use super::server::{BusError, BusServer, NewEntry};
 use super::settings::{Bus, UnfitBus};
 use super::writer::BusWriter;
 use crate::cluster::backoff::{pause, warning_limit};
+use crate::cluster::protocol::bus::{BusEvent, SessionId};
 use crate::cluster::settings::ClusterSettings;
 use crate::cluster::shared::{Shared, now};
 use crate::revocation::ReplicationLog;
@@ -39,7 +40,7 @@ pub(crate) fn open(
     replication_log: &ReplicationLog,
 ) -> Result<(Arc<BusClient>, BusWriter), UnfitBus> {
     let (messages, inbox) = mpsc::channel(MESSAGES_MAX);
-    let client = BusClient::new(bus, settings, messages, replication_log.own().1)?;
+    let client = BusClient::new(bus, settings, messages)?;
     Ok((Arc::new(client), BusWriter::new(inbox, replication_log)))
 }
 
@@ -50,7 +51,7 @@ pub(crate) async fn attend(shared: Arc<Shared>, client: Arc<BusClient>, mut writ
     loop {
         let attended = session(&shared, &client, &mut reader, &mut writer).await;
         let was_connected = client.is_connected.swap(false, Ordering::Relaxed);
-        shared.mesh.on_bus(|bus, _| bus.break_off());
+        shared.on_bus_event(BusEvent::SessionEnded);
         let rest = match attended {
             Ok(never) => match never {},
             Err(BusError::Lost(loss)) => {
@@ -82,15 +83,16 @@ async fn session(
     writer: &mut BusWriter,
 ) -> Result<Infallible, BusError> {
     let opened = async {
-        let asked = client.door.open(&client.node).await?;
-        Ok((asked, client.door.open(&client.node).await?))
+        let asked = client.connector.open(&client.node).await?;
+        Ok((asked, client.connector.open(&client.node).await?))
     };
     let (mut asked, mut told) = tokio::select! {
         opened = opened => opened?,
         never = writer.discard_messages() => match never {},
     };
     let mut loss = reader.check_server(&mut asked).await?;
-    client.draw_session_id()?;
+    let session_id = draw_session_id()?;
+    shared.on_bus_event(BusEvent::SessionStarted(session_id));
     if leave_mark(shared, client, reader, &mut told).await? {
         loss = Some(Loss::Shorter);
     }
@@ -104,6 +106,14 @@ async fn session(
         ended = reader.read(&mut asked) => ended,
         ended = writer.write(shared, client, &mut told) => ended,
     }
+}
+
+/// The number of a new session, which no other session has.
+fn draw_session_id() -> Result<SessionId, BusError> {
+    let mut bytes = [0; 8];
+    let drawn = aws_lc_rs::rand::fill(&mut bytes);
+    drawn.map_err(|_| BusError::Failed("no random numbers can be had".to_owned()))?;
+    Ok(SessionId::from_le_bytes(bytes))
 }
 
 /// Writes an entry that says nothing: whatever is before it was there before. Whether the server gave it a number that
@@ -122,7 +132,10 @@ async fn leave_mark(
     let ids = server.add(&[mark], EntryId::ZERO).await?;
     let mark = ids.first().copied().unwrap_or_default();
     *client.written.lock() = mark;
-    client.note_added(mark, marked_ms, now().uptime_ms);
+    shared.on_bus_event(BusEvent::Written {
+        asked_ms: marked_ms,
+        server_ms: mark.time_ms,
+    });
     Ok(reader.begin_at(mark, marked_ms))
 }
 
@@ -131,6 +144,8 @@ fn note_loss(shared: &Shared, client: &BusClient, writer: &mut BusWriter, loss: 
     client.resets.fetch_add(1, Ordering::Relaxed);
     let bus = &client.bus;
     warn!(bus:%; "the bus may have lost entries, comparing all sets: {loss}");
-    shared.mesh.on_bus(|bus, _| bus.lack_some());
-    writer.publish_again_after(client.echoed.load(Ordering::Relaxed));
+    let steps = shared.mesh.on_bus_event(BusEvent::EntriesLost, now());
+    if let Some(number) = steps.publish_after {
+        writer.publish_again_after(number);
+    }
 }

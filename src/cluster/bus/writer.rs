@@ -13,12 +13,14 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::client::BusClient;
-use super::entry::{BusEntry, DirectMessage, SessionId};
+use super::entry::{BusEntry, DirectMessage};
 use super::server::{BusError, BusServer, NewEntry};
+use crate::cluster::protocol::bus::{BusAddress, BusEvent};
 use crate::cluster::protocol::frame::{Frame, Goodbye};
+use crate::cluster::protocol::mesh::Mesh;
 use crate::cluster::protocol::peer_session::PING_EVERY_MS;
 use crate::cluster::shared::{Shared, now};
-use crate::revocation::{NodeName, Origin, ReplicationLog, Row};
+use crate::revocation::{Origin, ReplicationLog, Row};
 
 /// How often it is said that this node is alive.
 const PING_EVERY: Duration = Duration::from_millis(PING_EVERY_MS);
@@ -41,7 +43,7 @@ pub(crate) struct BusWriter {
 
 /// What is written at once.
 struct Batch<'a> {
-    client: &'a BusClient,
+    mesh: &'a Mesh,
     /// What every entry of this node has.
     blank: BusEntry,
     additions: Vec<NewEntry>,
@@ -49,9 +51,9 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn of(blank: BusEntry, client: &'a BusClient) -> Self {
+    fn new(blank: BusEntry, mesh: &'a Mesh) -> Self {
         Self {
-            client,
+            mesh,
             blank,
             additions: Vec::new(),
             bytes: 0,
@@ -59,23 +61,24 @@ impl<'a> Batch<'a> {
     }
 
     fn say_to_all(&mut self, frame: Frame) {
-        self.push(None, None, frame);
+        self.push(None, frame);
     }
 
     fn extend(&mut self, messages: impl IntoIterator<Item = DirectMessage>) {
         for message in messages {
-            self.push(Some(message.to), Some(message.session_id), message.frame);
+            self.push(Some(message.to), message.frame);
         }
     }
 
-    fn push(&mut self, mailbox: Option<NodeName>, to: Option<SessionId>, frame: Frame) {
+    fn push(&mut self, to: Option<BusAddress>, frame: Frame) {
         self.bytes += frame.bytes();
-        let frame = Some(self.client.stamped(frame, now().uptime_ms).encode());
+        let frame = self.mesh.stamped_for_bus(frame, now());
         let entry = BusEntry {
-            to,
-            frame,
+            to: to.as_ref().map(|to| to.session_id),
+            frame: Some(frame.encode()),
             ..self.blank.clone()
         };
+        let mailbox = to.map(|to| to.node);
         self.additions.push(NewEntry { mailbox, entry });
     }
 
@@ -129,7 +132,7 @@ impl BusWriter {
         self.own_number.mark_changed();
         let mut caught_up = client.caught_up.subscribe();
         loop {
-            let mut batch = Batch::of(client.entry(shared), client);
+            let mut batch = Batch::new(client.entry(shared), &shared.mesh);
             let mut is_ping_due = false;
             tokio::select! {
                 message = self.messages.recv() => batch.extend(message),
@@ -149,15 +152,13 @@ impl BusWriter {
             }
             let (origin, published) = self.push_rows(shared, &mut batch);
             if is_ping_due {
-                let now = now();
-                client.note_ping(now.wall_ms, now.uptime_ms);
-                batch.say_to_all(Frame::Ping(shared.mesh.ping(now)));
+                batch.say_to_all(shared.mesh.ping_by_bus(now()));
             }
             let is_done = (origin, published) == shared.mesh.replication_log.own();
             let is_last = is_done && *client.leaving.borrow();
             if is_last {
                 // By its last number others see whether they have all that it told.
-                batch.say_to_all(Frame::Ping(shared.mesh.ping(now())));
+                batch.say_to_all(shared.mesh.ping_by_bus(now()));
                 batch.say_to_all(Frame::Goodbye(Goodbye::Leaving));
             }
             if batch.additions.is_empty() {
@@ -168,7 +169,10 @@ impl BusWriter {
             let ids = server.add(&batch.additions, written).await?;
             let newest = ids.into_iter().max().unwrap_or(written);
             *client.written.lock() = newest.max(written);
-            client.note_added(newest, asked_ms, now().uptime_ms);
+            shared.on_bus_event(BusEvent::Written {
+                asked_ms,
+                server_ms: newest.time_ms,
+            });
             (self.origin, self.published) = (origin, published);
             if is_last {
                 client.has_left.store(true, Ordering::Release);

@@ -130,8 +130,8 @@ impl FailureDetector {
         }
     }
 
-    /// A node's own message of that time was found on the bus.
-    pub(crate) fn was_on_bus(&mut self, told: &Heartbeat, now_ms: u64) {
+    /// A node's own message was found on the bus, from before this node's session there.
+    pub(crate) fn on_earlier_heartbeat(&mut self, told: &Heartbeat, now_ms: u64) {
         self.apply_advertised(std::slice::from_ref(told), |_| true, true, now_ms, now_ms);
         if let Some(member) = self.0.get_mut(&told.node) {
             member.has_spoken = true;

@@ -1,7 +1,13 @@
-//! The bus as the protocol sees it: which nodes are on it, and whether it delivers.
+//! The bus as the protocol sees it: which nodes are on it, what it brings of them, and whether it delivers.
 
 mod health;
+mod message;
+mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use health::{BUS_SILENCE_MAX_MS, BusHealth, BusView};
+pub(crate) use health::{BUS_SILENCE_MAX_MS, BusView};
+pub(crate) use message::{
+    BusAddress, BusEnvelope, BusEvent, BusLink, BusMessage, BusSender, SessionId,
+};
+pub(crate) use state::{BusState, is_for_all};

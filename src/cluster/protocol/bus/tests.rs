@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{BusEnvelope, BusEvent, BusMessage, BusSender, SessionId};
 use crate::cluster::protocol::frame::{Frame, Hello, Ping, ReconcileStep, VERSION};
 use crate::cluster::protocol::mesh::{LinkId, Mesh, Now, Steps};
-use crate::cluster::protocol::peer_session::RowBudget;
 use crate::cluster::protocol::readiness::ReadinessPolicy;
 use crate::cluster::settings::StalePolicy;
 use crate::revocation::{
@@ -13,8 +13,11 @@ use crate::revocation::{
     SyncPhase, VersionVector, Window,
 };
 
-const BY_BUS: LinkId = 1;
-const BY_CONNECTION: LinkId = 2;
+const BY_CONNECTION: LinkId = 1;
+
+/// The session of the node itself, and that of another one.
+const OWN_SESSION: SessionId = 1;
+const OTHER_SESSION: SessionId = 2;
 
 fn node(name: &str) -> NodeName {
     NodeName::parse(name).unwrap()
@@ -50,6 +53,8 @@ fn mesh(rules: ReadinessPolicy) -> Mesh {
     let mesh = Mesh::new(node("m"), set, replication_log, rules, true, at(0));
     mesh.set_targets(&[], true, at(0));
     mesh.expect_bus(at(0));
+    mesh.on_bus_event(BusEvent::SessionStarted(OWN_SESSION), at(0));
+    written(&mesh, at(0));
     mesh
 }
 
@@ -87,7 +92,39 @@ fn look_until(mesh: &Mesh, from: u64, to: u64) -> SyncFinding {
 }
 
 fn read_all(mesh: &Mesh, now: Now) {
-    mesh.on_bus(|bus, since_ms| bus.read(now.uptime_ms, since_ms, now.uptime_ms));
+    let marked_ms = now.uptime_ms;
+    mesh.on_bus_event(BusEvent::CaughtUp { marked_ms }, now);
+}
+
+/// An entry is written at once; the server's clock shows the time of day.
+fn written(mesh: &Mesh, now: Now) {
+    let (asked_ms, server_ms) = (now.uptime_ms, now.wall_ms);
+    let written = BusEvent::Written {
+        asked_ms,
+        server_ms,
+    };
+    mesh.on_bus_event(written, now);
+}
+
+/// A broadcast of this session.
+fn broadcast(from: &str, sender: BusSender, frame: Frame, now: Now) -> BusMessage {
+    BusMessage {
+        envelope: BusEnvelope {
+            from: node(from),
+            sender,
+            to: None,
+            age_ms: None,
+            server_ms: now.wall_ms,
+        },
+        frame,
+    }
+}
+
+/// The node's own ping is written and read at once.
+fn delivers(mesh: &Mesh, now: Now) {
+    let frame = mesh.stamped_for_bus(mesh.ping_by_bus(now), now);
+    let own = broadcast("m", mesh.bus_sender(), frame, now);
+    assert!(mesh.on_bus_message(own, now).is_ok());
 }
 
 #[test]
@@ -121,7 +158,8 @@ fn a_node_alone_does_not_believe_a_bus_that_lost_something() {
             on_isolated,
             ..rules()
         });
-        mesh.on_bus(|bus, _| bus.lack_some());
+        let steps = mesh.on_bus_event(BusEvent::EntriesLost, at(0));
+        assert_eq!(steps.publish_after, Some(0));
         read_all(&mesh, at(0));
         assert_eq!(look_until(&mesh, 0, 49).state, SyncPhase::Syncing);
         let found = look_until(&mesh, 50, 60);
@@ -142,16 +180,34 @@ fn a_node_that_stood_still_listens_again() {
 
 /// A node is heard on the bus; it says so itself.
 fn is_heard(mesh: &Mesh, name: &str, state: SyncPhase, now: Now) -> Steps {
-    mesh.on_bus(|bus, _| bus.on_own_ping(now.uptime_ms, now.uptime_ms));
-    let (greeting, steps) = mesh.connect_by_bus(
-        BY_BUS,
-        &node(name),
-        Origin::bound([2; 8], name),
-        ping(state, now),
-        now,
-    );
-    assert!(matches!(greeting, Frame::Ping(_)));
+    delivers(mesh, now);
+    let steps = pings(mesh, name, state, now);
+    let opened = steps.opens.as_ref().map(|(_, opening)| opening);
+    let opened = opened.unwrap();
+    assert_eq!(opened.to.session_id, OTHER_SESSION);
+    assert!(matches!(opened.greeting, Frame::Ping(_)));
     steps
+}
+
+/// Another node's ping is read.
+fn pings(mesh: &Mesh, name: &str, state: SyncPhase, now: Now) -> Steps {
+    let sender = BusSender {
+        origin: Origin::bound([2; 8], name),
+        session_id: OTHER_SESSION,
+    };
+    let frame = Frame::Ping(Ping {
+        stamp_ms: now.wall_ms, // the server's clock shows that
+        ..ping(state, now)
+    });
+    let message = broadcast(name, sender, frame, now);
+    mesh.on_bus_message(message, now).unwrap()
+}
+
+/// The link by the bus to this node.
+fn by_bus(mesh: &Mesh, name: &str) -> LinkId {
+    let link = mesh.link_of(&node(name)).unwrap();
+    assert!(!mesh.is_connected_to(&node(name)));
+    link
 }
 
 /// The peer's answer to a comparison: there is no difference.
@@ -194,8 +250,8 @@ fn a_node_compares_with_whom_it_hears_on_the_bus() {
 fn nobody_is_asked_for_a_pong_on_the_bus() {
     let mesh = mesh(rules());
     is_heard(&mesh, "n", SyncPhase::Ready, at(1));
-    let later = ping(SyncPhase::Ready, at(11));
-    let steps = mesh.on_message(BY_BUS, Frame::Ping(later), at(11)).unwrap();
+    let steps = pings(&mesh, "n", SyncPhase::Ready, at(11));
+    assert!(steps.opens.is_none());
     let is_pong = |(_, frame): &(LinkId, Frame)| matches!(frame, Frame::Pong { .. });
     assert!(!steps.frames.iter().any(is_pong));
     let (steps, _) = mesh.tick(at(30));
@@ -218,9 +274,8 @@ fn a_silent_bus_makes_stale_until_sets_are_compared_again() {
         "{}",
         found.why
     );
-    let later = ping(SyncPhase::Ready, at(40));
-    mesh.on_bus(|bus, _| bus.on_own_ping(at(40).uptime_ms, at(40).uptime_ms));
-    mesh.on_message(BY_BUS, Frame::Ping(later), at(40)).unwrap();
+    delivers(&mesh, at(40));
+    pings(&mesh, "n", SyncPhase::Ready, at(40));
     let (steps, found) = mesh.tick(at(41));
     assert_eq!(
         found.state,
@@ -249,12 +304,11 @@ fn a_connection_outdoes_the_bus_whoever_called() {
     for is_dialed in [true, false] {
         let mesh = mesh(rules());
         is_heard(&mesh, "n", SyncPhase::Ready, at(1));
-        assert!(mesh.is_link_to(BY_BUS, &node("n")));
-        assert!(!mesh.is_connected_to(&node("n")));
+        let by_bus = by_bus(&mesh, "n");
         let steps = connects(&mesh, is_dialed, at(2));
         let closed: Vec<_> = steps.closes.iter().map(|(link, _)| *link).collect();
-        assert_eq!(closed, [BY_BUS]);
-        mesh.disconnect(BY_BUS);
+        assert_eq!(closed, [by_bus]);
+        mesh.disconnect(by_bus);
         assert!(mesh.is_link_to(BY_CONNECTION, &node("n")));
         assert!(mesh.is_connected_to(&node("n")));
     }
@@ -264,15 +318,20 @@ fn a_connection_outdoes_the_bus_whoever_called() {
 fn the_bus_outdoes_no_connection() {
     let mesh = mesh(rules());
     connects(&mesh, false, at(1));
-    let steps = is_heard(&mesh, "n", SyncPhase::Ready, at(2));
-    let closed: Vec<_> = steps.closes.iter().map(|(link, _)| *link).collect();
-    assert_eq!(closed, [BY_BUS]);
+    let steps = pings(&mesh, "n", SyncPhase::Ready, at(2));
+    assert!(steps.opens.is_none());
     assert!(mesh.is_link_to(BY_CONNECTION, &node("n")));
 }
 
-fn apply_broadcast(mesh: &Mesh, name: &str, frame: &Frame) -> Steps {
-    let mut bucket = RowBudget::full(at(0).uptime_ms);
-    mesh.apply_broadcast(&node(name), &mut bucket, frame, at(10))
+/// A broadcast is read of a node that says to be this origin.
+fn apply_broadcast(mesh: &Mesh, name: &str, own: u8, frame: Frame) -> Steps {
+    let sender = BusSender {
+        origin: origin(own),
+        session_id: OTHER_SESSION,
+    };
+    let mut message = broadcast(name, sender, frame, at(10));
+    message.envelope.age_ms = (name == "m").then_some(1_000); // of an earlier process
+    mesh.on_bus_message(message, at(10)).unwrap()
 }
 
 fn delta(origin: Origin, first: u64, rows: &[u8]) -> Frame {
@@ -287,29 +346,33 @@ fn delta(origin: Origin, first: u64, rows: &[u8]) -> Frame {
 #[test]
 fn what_is_said_to_all_is_taken_in_once() {
     let mesh = mesh(rules());
-    let steps = apply_broadcast(&mesh, "z", &delta(origin(7), 1, &[9]));
+    let steps = apply_broadcast(&mesh, "z", 7, delta(origin(7), 1, &[9]));
     assert_eq!(steps.imports[0].revocations.len(), 1);
     assert_eq!(steps.imports[0].progress.reached, [], "no node is origin 7");
     connects(&mesh, false, at(1)); // n is origin 2
-    let steps = apply_broadcast(&mesh, "n", &delta(origin(2), 1, &[1, 2]));
+    let steps = apply_broadcast(&mesh, "n", 2, delta(origin(2), 1, &[1, 2]));
     assert_eq!(steps.imports[0].revocations.len(), 2);
     assert_eq!(steps.imports[0].progress.reached, [(origin(2), 2)]);
     assert_eq!(mesh.revocations().len(), 3);
     assert!(
-        apply_broadcast(&mesh, "n", &delta(origin(2), 1, &[1, 2]))
+        apply_broadcast(&mesh, "n", 2, delta(origin(2), 1, &[1, 2]))
             .imports
             .is_empty()
     );
     let loose = Frame::Loose(vec![row(3)]);
-    assert_eq!(apply_broadcast(&mesh, "n", &loose).imports.len(), 1);
+    assert_eq!(apply_broadcast(&mesh, "n", 2, loose).imports.len(), 1);
     assert_eq!(mesh.revocations().len(), 4);
-    assert!(apply_broadcast(&mesh, "n", &Frame::Gone).imports.is_empty());
+    assert!(
+        apply_broadcast(&mesh, "n", 2, Frame::Gone)
+            .imports
+            .is_empty()
+    );
 }
 
 #[test]
 fn a_node_that_finds_its_own_words_and_has_forgotten_them_is_another_origin() {
     let mesh = mesh(rules());
-    let steps = apply_broadcast(&mesh, "m", &delta(origin(13), 1, &[1, 2]));
+    let steps = apply_broadcast(&mesh, "m", 13, delta(origin(13), 1, &[1, 2]));
     assert!(steps.must_renew, "its journal is an older copy");
     assert_eq!(mesh.revocations().len(), 2);
 }
@@ -318,9 +381,9 @@ fn a_node_that_finds_its_own_words_and_has_forgotten_them_is_another_origin() {
 fn nobody_counts_for_another() {
     let mesh = mesh(rules());
     connects(&mesh, false, at(1)); // n is origin 2
-    let steps = apply_broadcast(&mesh, "z", &delta(origin(2), 1, &[1]));
+    let steps = apply_broadcast(&mesh, "z", 2, delta(origin(2), 1, &[1]));
     assert_eq!(steps.imports[0].revocations.len(), 1, "it can only revoke");
     assert_eq!(mesh.replication_log.reached(&origin(2)), 0);
-    apply_broadcast(&mesh, "n", &delta(origin(2), 1, &[2]));
+    apply_broadcast(&mesh, "n", 2, delta(origin(2), 1, &[2]));
     assert_eq!(mesh.replication_log.reached(&origin(2)), 1);
 }

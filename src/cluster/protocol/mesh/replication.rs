@@ -252,7 +252,12 @@ impl Mesh {
     }
 
     pub(super) fn pause_for(&self, bucket: &mut RowBudget, rows: usize, now: Now) -> u64 {
-        let pause_ms = bucket.take(rows as u64, now.uptime_ms);
+        self.throttle(bucket.take(rows as u64, now.uptime_ms))
+    }
+
+    /// For how long a peer is not to be read that is so far over its budget. While this node does not know everything
+    /// yet, it takes all that it gets.
+    pub(super) fn throttle(&self, pause_ms: u64) -> u64 {
         let is_throttled = pause_ms > 0 && self.seen.lock().readiness.is_settled();
         if is_throttled {
             self.exchanged.throttled.fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::steps::{LinkId, Now};
-use crate::cluster::protocol::bus::BusHealth;
+use crate::cluster::protocol::bus::BusState;
 use crate::cluster::protocol::counters::ExchangeCounters;
 use crate::cluster::protocol::discovery::Discovery;
 use crate::cluster::protocol::failure_detector::FailureDetector;
@@ -60,7 +60,7 @@ pub(super) struct SeenNow {
     pub(super) rules: ReadinessPolicy,
     pub(super) readiness: SyncProgress,
     /// `None`: there is no bus.
-    pub(super) bus: Option<BusHealth>,
+    pub(super) bus: Option<BusState>,
     pub(super) ticked_ms: u64,
     /// How far the wall clock was ahead of the uptime when it was last set.
     pub(super) wall_ahead_ms: i64,

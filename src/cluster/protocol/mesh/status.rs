@@ -7,7 +7,6 @@ use parking_lot::Mutex;
 use super::state::Mesh;
 use super::steps::{LinkId, Now, Steps};
 use crate::clock::UnixTime;
-use crate::cluster::protocol::bus::BusHealth;
 use crate::cluster::protocol::failure_detector::SILENCE_MAX_MS;
 use crate::cluster::protocol::frame::{Frame, Ping};
 use crate::cluster::protocol::peer_clock::difference;
@@ -151,12 +150,12 @@ impl Mesh {
         let was_complete = seen.readiness.is_complete();
         let mut reached = seen.targets.reached(&views);
         if let Some(bus) = &mut seen.bus {
-            let on_bus = bus.view(seen.readiness.since_ms(), now.uptime_ms);
+            let on_bus = bus.health.view(seen.readiness.since_ms(), now.uptime_ms);
             if on_bus.is_silent {
                 seen.members.miss_those_on_the_bus(now.uptime_ms);
             }
             if seen.readiness.is_settled() {
-                bus.lack_nothing();
+                bus.health.lack_nothing();
             }
             reached.bus = Some(on_bus);
         }
@@ -219,7 +218,7 @@ impl Mesh {
             .lock()
             .bus
             .as_ref()
-            .and_then(BusHealth::round_trip_ms);
+            .and_then(|bus| bus.health.round_trip_ms());
         let links = self.sessions();
         let of_peer = |(_, session): &(LinkId, Arc<Mutex<PeerSession>>)| {
             let session = session.lock();

@@ -1,6 +1,7 @@
 //! The inputs and outputs of the mesh: clock readings, and steps to be carried out.
 
 use crate::clock::UnixTime;
+use crate::cluster::protocol::bus::BusLink;
 use crate::cluster::protocol::frame::Frame;
 use crate::revocation::{Import, NodeName, Origin};
 
@@ -25,6 +26,8 @@ impl Now {
 /// What is to be done after a message or a tick.
 #[derive(Default)]
 pub(crate) struct Steps {
+    /// A link by the bus that is to be opened, before everything else.
+    pub(crate) opens: Option<(LinkId, BusLink)>,
     /// To be sent, in this order.
     pub(crate) frames: Vec<(LinkId, Frame)>,
     /// To be hung up on, after the frames.
@@ -37,6 +40,8 @@ pub(crate) struct Steps {
     pub(crate) acked: Option<(NodeName, Origin, u64)>,
     /// This node's numbers can't be relied upon: it is to be another origin.
     pub(crate) must_renew: bool,
+    /// This node's own rows after that number are to be written to the bus again.
+    pub(crate) publish_after: Option<u64>,
     /// For how long this link is not to be read, in milliseconds.
     pub(crate) pause_ms: u64,
     /// How long what has come took from the disk of the node that took it, in milliseconds.
