@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::connector::BusConnector;
 use super::entry::{BusEntry, DirectMessage};
-use super::position::EntryId;
 use super::settings::{Bus, UnfitBus};
+use crate::cluster::protocol::bus::EntryId;
 use crate::cluster::settings::{ClusterSettings, Security};
 use crate::cluster::shared::Shared;
 use crate::revocation::{Import, NodeName, Progress};

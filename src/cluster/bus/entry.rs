@@ -7,8 +7,7 @@
 
 use bytes::Bytes;
 
-use super::position::EntryId;
-use crate::cluster::protocol::bus::{BusAddress, BusSender, SessionId};
+use crate::cluster::protocol::bus::{BusAddress, BusSender, EntryId, SessionId};
 use crate::cluster::protocol::frame::Frame;
 use crate::cluster::transport::FRAME_BYTES_MAX;
 use crate::revocation::{NodeName, Origin};

@@ -4,7 +4,6 @@ mod client;
 mod connector;
 mod direct;
 mod entry;
-mod position;
 mod read_limit;
 mod reader;
 mod receiver;

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use super::client::BusClient;
 use super::entry::FoundEntry;
-use super::position::{EntryId, Loss, StreamPosition};
 use super::receiver::BusReceiver;
 use super::server::{BusError, BusServer, KEPT_MS, ReadRequest};
-use crate::cluster::protocol::bus::BusEvent;
+use crate::cluster::protocol::bus::{BusEvent, EntryId, Loss, StreamPosition};
 use crate::cluster::shared::{Shared, now};
 
 /// How many entries are asked for at once.

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::entry::{BusEntry, EntryField, FoundEntry};
-use super::position::{EntryId, Loss, StreamExtent};
 use super::read_limit::ReadBudget;
+use crate::cluster::protocol::bus::{EntryId, Loss, StreamExtent};
 use crate::revocation::NodeName;
 
 /// What all nodes read; the number is the version of what stands in it.

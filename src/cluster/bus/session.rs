@@ -12,13 +12,12 @@ use log::{info, warn};
 use tokio::sync::mpsc;
 
 use super::client::BusClient;
-use super::position::{EntryId, Loss};
 use super::reader::BusReader;
 use super::server::{BusError, BusServer, NewEntry};
 use super::settings::{Bus, UnfitBus};
 use super::writer::BusWriter;
 use crate::cluster::backoff::{pause, warning_limit};
-use crate::cluster::protocol::bus::{BusEvent, SessionId};
+use crate::cluster::protocol::bus::{BusEvent, EntryId, Loss, SessionId};
 use crate::cluster::settings::ClusterSettings;
 use crate::cluster::shared::{Shared, now};
 use crate::revocation::ReplicationLog;

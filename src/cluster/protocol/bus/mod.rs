@@ -2,6 +2,7 @@
 
 mod health;
 mod message;
+mod position;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -10,4 +11,5 @@ pub(crate) use health::{BUS_SILENCE_MAX_MS, BusView};
 pub(crate) use message::{
     BusAddress, BusEnvelope, BusEvent, BusLink, BusMessage, BusSender, SessionId,
 };
+pub(crate) use position::{EntryId, Loss, StreamExtent, StreamPosition};
 pub(crate) use state::{BusState, is_for_all};

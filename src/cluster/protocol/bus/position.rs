@@ -6,20 +6,20 @@ use std::str;
 /// The number of an entry: the server's time in milliseconds since the epoch, and a serial number within it
 /// (<https://redis.io/docs/latest/develop/data-types/streams/#entry-ids>).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EntryId {
-    pub(super) time_ms: u64,
-    pub(super) serial: u64,
+pub(crate) struct EntryId {
+    pub(crate) time_ms: u64,
+    pub(crate) serial: u64,
 }
 
 impl EntryId {
     /// Before every entry.
-    pub(super) const ZERO: Self = Self {
+    pub(crate) const ZERO: Self = Self {
         time_ms: 0,
         serial: 0,
     };
 
     /// Reads what the server writes.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let (time, serial) = str::from_utf8(text).ok()?.split_once('-')?;
         Some(Self {
             time_ms: time.parse().ok()?,
@@ -28,7 +28,7 @@ impl EntryId {
     }
 
     /// The first one that can come after it.
-    pub(super) fn next(self) -> Self {
+    pub(crate) fn next(self) -> Self {
         match self.serial.checked_add(1) {
             Some(serial) => Self { serial, ..self },
             None => Self {
@@ -47,18 +47,18 @@ impl fmt::Display for EntryId {
 
 /// What the server says of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StreamExtent {
+pub(crate) struct StreamExtent {
     /// The oldest entry that is there.
-    pub(super) first: Option<EntryId>,
+    pub(crate) first: Option<EntryId>,
     /// The newest one that ever was.
-    pub(super) last: EntryId,
+    pub(crate) last: EntryId,
     /// How many there ever were; `None`: the server does not count (Redis before version 7).
-    pub(super) added: Option<u64>,
+    pub(crate) added: Option<u64>,
 }
 
 /// Why entries may be missing that were not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
+pub(crate) enum Loss {
     /// Another process answers: it was started again, or another machine took over.
     OtherServer,
     /// There is no stream any more.
@@ -88,9 +88,9 @@ impl fmt::Display for Loss {
 
 /// Where a node is in the stream.
 #[derive(Clone, Debug)]
-pub(super) struct StreamPosition {
+pub(crate) struct StreamPosition {
     /// The last entry that was read.
-    pub(super) read: EntryId,
+    pub(crate) read: EntryId,
     server: Option<String>,
     /// How many entries the server must have counted at least, if this is still the same stream: as many as when it was
     /// last asked, and those that were read since.
@@ -101,7 +101,7 @@ pub(super) struct StreamPosition {
 
 impl StreamPosition {
     /// After this entry.
-    pub(super) fn after(read: Option<(u64, u64)>) -> Self {
+    pub(crate) fn after(read: Option<(u64, u64)>) -> Self {
         let read = read.map(|(time_ms, serial)| EntryId { time_ms, serial });
         Self {
             read: read.unwrap_or_default(),
@@ -112,7 +112,7 @@ impl StreamPosition {
     }
 
     /// The next entry is read.
-    pub(super) fn go_on_to(&mut self, id: EntryId) {
+    pub(crate) fn go_on_to(&mut self, id: EntryId) {
         self.read = id;
         if id > self.counted_to {
             self.added = self.added.map(|added| added + 1);
@@ -120,14 +120,14 @@ impl StreamPosition {
     }
 
     /// Which server process answers.
-    pub(super) fn check_run_id(&mut self, run_id: &str) -> Option<Loss> {
+    pub(crate) fn check_run_id(&mut self, run_id: &str) -> Option<Loss> {
         let before = self.server.replace(run_id.to_owned());
         let is_other = before.is_some_and(|before| before != run_id);
         is_other.then_some(Loss::OtherServer)
     }
 
     /// What the stream is now; `None`: there is none. One that can't be continued is read from its beginning.
-    pub(super) fn check_stream(&mut self, stretch: Option<StreamExtent>) -> Option<Loss> {
+    pub(crate) fn check_stream(&mut self, stretch: Option<StreamExtent>) -> Option<Loss> {
         let loss = self.loss(stretch);
         if loss.is_some() {
             self.read = EntryId::ZERO;
