@@ -27,6 +27,10 @@ pub(super) enum Accident {
     Force,
     Quarantine,
     Rogue,
+    BusCut,
+    BusSlow,
+    BusCrash,
+    BusEmpty,
 }
 
 impl Accident {
@@ -47,6 +51,14 @@ impl Accident {
         (Self::Quarantine, 1),
         (Self::Rogue, 3),
     ];
+
+    /// The same of a bus.
+    const RARE_AT_BUS: [(Self, u64); 4] = [
+        (Self::BusCut, 2),
+        (Self::BusSlow, 2),
+        (Self::BusCrash, 1),
+        (Self::BusEmpty, 1),
+    ];
 }
 
 /// What the disks hold in the beginning.
@@ -58,6 +70,15 @@ pub(super) enum Beginning {
     Complete,
     /// Some have been there before.
     Mixed,
+}
+
+/// A bus as a second way between nodes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BusPlan {
+    /// No node knows where another one is: there is no other way.
+    pub(super) is_only_way: bool,
+    /// For how long it keeps entries.
+    pub(super) kept_ms: u64,
 }
 
 #[derive(Debug)]
@@ -81,6 +102,7 @@ pub(super) struct WorldPlan {
     pub(super) calls_itself: bool,
     /// How long no node may send anything new in the end.
     pub(super) quiet_ms: u64,
+    pub(super) bus: Option<BusPlan>,
 }
 
 impl WorldPlan {
@@ -120,7 +142,26 @@ impl WorldPlan {
             is_star: chance.one_in(5),
             calls_itself: chance.one_in(4),
             quiet_ms: if chance.one_in(4) { 65_000 } else { 3_000 },
+            bus: None,
         }
+    }
+
+    /// The same with a bus, and with what happens to it.
+    pub(super) fn with_bus(mut self, chance: &mut Chance) -> Self {
+        self.bus = Some(BusPlan {
+            is_only_way: chance.one_in(3),
+            kept_ms: chance.one_of(&[600_000, 600_000, 8_000]).unwrap(),
+        });
+        for (accident, weight) in Accident::RARE_AT_BUS {
+            if chance.one_in(2) {
+                self.accidents.extend((0..weight).map(|_| accident));
+            }
+        }
+        let heals = |accident: &Accident| matches!(accident, Accident::BusCut | Accident::BusSlow);
+        if self.accidents.iter().any(heals) {
+            self.accidents.extend([Accident::Mend; 3]);
+        }
+        self
     }
 
     /// Nodes that have been there before, on good paths, to which only happens what a test does.
@@ -139,6 +180,18 @@ impl WorldPlan {
             is_star: false,
             calls_itself: false,
             quiet_ms: 0,
+            bus: None,
+        }
+    }
+
+    /// The same without any connection but to a bus.
+    pub(super) fn staged_at_bus(machines: usize) -> Self {
+        Self {
+            bus: Some(BusPlan {
+                is_only_way: true,
+                kept_ms: 600_000,
+            }),
+            ..Self::staged(machines)
         }
     }
 

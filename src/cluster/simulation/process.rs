@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, watch};
 
+use super::bus_client::SimulatedBusClient;
 use super::chance::Chance;
 use super::ledger::LedgerEntry;
 use super::network::Sent;
@@ -29,6 +30,8 @@ pub(super) struct Disk {
     pub(super) nodes: BTreeMap<Origin, String>,
     pub(super) origin: Origin,
     pub(super) is_complete: bool,
+    /// How far the bus was read.
+    pub(super) stream: Option<(u64, u64)>,
 }
 
 impl Disk {
@@ -39,6 +42,7 @@ impl Disk {
             nodes: BTreeMap::new(),
             origin: origin_of(name, chance),
             is_complete: false,
+            stream: None,
         }
     }
 
@@ -62,6 +66,8 @@ pub(super) struct SimulatedProcess {
     pub(super) set: Arc<Set>,
     pub(super) replication_log: Arc<ReplicationLog>,
     pub(super) outboxes: BTreeMap<LinkId, SimulatedOutbox>,
+    /// `None`: there is no bus.
+    pub(super) bus: Option<SimulatedBusClient>,
     /// Where it stands, as its last tick found, and whether it serves.
     pub(super) state: SyncPhase,
     pub(super) serves: bool,
@@ -122,6 +128,7 @@ impl SimulatedProcess {
             set,
             replication_log,
             outboxes: BTreeMap::new(),
+            bus: None,
             state: SyncPhase::Syncing,
             serves: false,
             why: String::new(),
@@ -140,6 +147,18 @@ impl SimulatedProcess {
         }
     }
 
+    /// There is a bus, which was read as far as the disk says.
+    pub(super) fn use_bus(&mut self, disk: &Disk, now: Now, now_ms: u64) {
+        self.mesh.expect_bus(now);
+        let log = &self.replication_log;
+        self.bus = Some(SimulatedBusClient::new(disk.stream, log, now_ms));
+    }
+
+    /// Something is to be written beside what the mesh orders.
+    pub(super) fn note(&mut self, import: Import) {
+        self.imports.push_back(import);
+    }
+
     /// A logout, or an order of the operator's.
     pub(super) fn revoke(&mut self, revocation: Revocation) {
         self.fresh.push(revocation);
@@ -151,6 +170,11 @@ impl SimulatedProcess {
 
     /// Does what the mesh says is to be done, as `Shared::carry_out` does.
     pub(super) fn carry_out(&mut self, steps: Steps, chance: &mut Chance) {
+        if let Some(client) = &mut self.bus
+            && let Some((link, opening)) = steps.opens
+        {
+            client.open_link(link, opening);
+        }
         self.imports.extend(steps.imports);
         if let Some((link, _, after)) = steps.joined {
             let (origin, _) = self.replication_log.own();
@@ -173,6 +197,8 @@ impl SimulatedProcess {
                 self.closing.push(link);
             }
             outbox.orders.push_back(order);
+        } else if let Some(client) = &mut self.bus {
+            client.order(link, order, &self.mesh);
         }
     }
 
@@ -189,7 +215,8 @@ impl SimulatedProcess {
                 ..Progress::default()
             },
         });
-        let links: Vec<_> = self.outboxes.keys().copied().collect();
+        let mut links: Vec<_> = self.outboxes.keys().copied().collect();
+        links.extend(self.bus.iter().flat_map(|client| client.links.keys()));
         for link in links {
             self.order(
                 link,
@@ -236,6 +263,7 @@ impl SimulatedProcess {
                 disk.nodes.remove(&origin);
             }
             disk.is_complete |= import.progress.is_complete;
+            disk.stream = import.progress.stream.or(disk.stream);
             renewed = import.progress.origin.or(renewed);
         }
         disk.origin = renewed.unwrap_or(disk.origin);

@@ -131,3 +131,30 @@ fn clocks_that_are_wrong_or_jump_make_nobody_stale() {
         world.comes_to_rest();
     }
 }
+
+#[test]
+fn what_one_node_revokes_comes_to_all_by_the_bus_alone_whatever_that_loses() {
+    for seed in 1..6 {
+        let mut world = World::staged_at_bus(3, seed);
+        assert_eq!(world.log_out_at(0, 20, 4, 1), [SyncPhase::Ready], "{seed}");
+        world.comes_to_rest();
+        world.crash_bus();
+        world.log_out_at(1, 20, 4, 2);
+        world.comes_to_rest();
+        world.empty_bus();
+        world.log_out_at(2, 20, 4, 0);
+        world.comes_to_rest();
+    }
+}
+
+#[test]
+fn a_node_that_is_cut_off_from_its_bus_is_stale_and_ready_again() {
+    for seed in 1..6 {
+        let mut world = World::staged_at_bus(2, seed);
+        world.cut_bus(1);
+        let states = world.log_out_at(0, 20, 15, 1);
+        assert_eq!(states, [SyncPhase::Ready, SyncPhase::Stale], "{seed}");
+        world.mend(1);
+        world.comes_to_rest();
+    }
+}

@@ -36,6 +36,10 @@ impl World {
                 self.tell(format!("n{machine} -> n{other} is cut, both ways: {both}"));
             }
             Accident::Mend => self.mend(machine),
+            Accident::BusCut => self.cut_bus(machine),
+            Accident::BusSlow => self.slow_bus(machine),
+            Accident::BusCrash => self.crash_bus(),
+            Accident::BusEmpty => self.empty_bus(),
             Accident::Slow => {
                 let slow_ms = self.chance.one_of(&[200, 1_000, SLOWEST_MS]).unwrap();
                 self.network.paths[machine][other].delay_ms = slow_ms;
@@ -213,6 +217,7 @@ impl World {
                 path.bytes_per_second = None;
             }
         }
+        self.mend_bus(machine);
         self.network.hasten(self.now_ms + SLOWEST_MS);
         self.tell(format!("all ways of n{machine} are mended"));
     }
@@ -271,6 +276,7 @@ impl World {
             }
             self.drop_connection(connection);
         }
+        self.end_bus(dead);
         let one = &mut self.machines[machine];
         one.process = None;
         one.life += 1;
@@ -312,6 +318,7 @@ impl World {
             outbox.leave();
         }
         self.left.insert(self.spot(machine), left);
+        self.leave_bus(machine);
         self.pump(machine);
         self.machines[machine].has_left = self.chance.one_in(3);
         self.write_last(machine);

@@ -3,7 +3,7 @@
 use super::state::{Event, HANG_UP_MS, NodeLife, SILENCE_MAX_MS, TICK_MS, World};
 use crate::cluster::protocol::frame::{Frame, ReconcileStep};
 use crate::cluster::protocol::mesh::{LinkId, Steps};
-use crate::cluster::simulation::network::place_of;
+use crate::cluster::simulation::network::{End, place_of};
 use crate::cluster::simulation::plan::Beginning;
 use crate::cluster::simulation::process::SimulatedProcess;
 use crate::revocation::{Origin, Revocation, SyncPhase};
@@ -53,10 +53,13 @@ impl World {
         one.life += 1;
         one.has_left = false;
         one.left_heard.clear();
-        let process =
+        let mut process =
             SimulatedProcess::start(&one.name, &one.disk, one.rules.clone(), room, now, now_ms);
         let targets: Vec<_> = one.targets.iter().map(|at| Self::address(*at)).collect();
         process.mesh.set_targets(&targets, true, now);
+        if self.plan.bus.is_some() {
+            process.use_bus(&one.disk, now, now_ms);
+        }
         one.process = Some(process);
         self.tell(format!("n{machine} starts"));
         for other in self.running() {
@@ -67,6 +70,9 @@ impl World {
         let who = self.spot(machine);
         let first_ms = self.chance.between(0, TICK_MS);
         self.at(first_ms, Event::Tick(who));
+        if self.plan.bus.is_some() {
+            self.at(0, Event::OpenBus(who));
+        }
         for callee in self.machines[machine].targets.clone() {
             self.at(self.now_ms % 3, Event::Dial { who, callee });
         }
@@ -131,15 +137,21 @@ impl World {
     }
 
     pub(crate) fn note_round(&mut self, machine: usize, link: LinkId, began_ms: u64) {
-        *self.rounds.entry(link).or_default() += 1;
+        *self.rounds.entry((machine, link)).or_default() += 1;
         if self.machines[machine].process.as_ref().unwrap().serves {
             return;
         }
         let (connection, end) = place_of(link);
-        let peer = self.network.connections[&connection].ends[1 - end];
-        if self.machines[peer.machine].life == peer.life {
+        let by_connection = self.network.connections.get(&connection);
+        let peer = match by_connection.map(|connection| connection.ends[1 - end]) {
+            Some(End { machine, life }) => Some(NodeLife { machine, life }),
+            None => self.peer_by_bus(machine, link),
+        };
+        if let Some(peer) = peer
+            && self.machines[peer.machine].life == peer.life
+        {
             let known = self.ledger.known(peer.machine);
-            self.begun.insert((link, began_ms), known);
+            self.begun.insert((machine, link, began_ms), known);
         }
     }
 
@@ -196,6 +208,16 @@ impl World {
         let hearer = self.spot(machine);
         if !self.have_forgotten.contains(&leaver) {
             self.machines[leaver.machine].left_heard.push(hearer);
+        }
+        self.inherit(machine, leaver);
+    }
+
+    /// What a node had taken that said goodbye is to be known here soon.
+    pub(crate) fn inherit(&mut self, machine: usize, leaver: NodeLife) {
+        let ended_life = leaver.life + 1;
+        let [one, other] = [machine, leaver.machine].map(|place| &self.machines[place]);
+        if other.life > ended_life || one.rules.quarantine.contains(&other.name) {
+            return;
         }
         let now_ms = self.now_ms;
         let left = self

@@ -1,6 +1,7 @@
 //! A world of machines: its time passes when something happens, and everything that happens follows from its seed.
 
 mod accidents;
+mod bus;
 mod machines;
 mod peace;
 mod promises;

@@ -138,7 +138,7 @@ impl World {
                 Accident::Slow | Accident::Thin | Accident::Pause | Accident::Quarantine
             )
         };
-        let may_be_late = self.plan.accidents.iter().any(is_late);
+        let may_be_late = self.plan.bus.is_some() || self.plan.accidents.iter().any(is_late);
         missed.any(|one| one.has_left && (may_be_late || !one.left_heard.iter().any(is_heard)))
     }
 
@@ -182,7 +182,7 @@ impl World {
         let quiet_ms = self.plan.quiet_ms;
         self.pass(quiet_ms, |_| false);
         for (link, rounds) in &self.rounds {
-            assert!(*rounds <= 3, "{rounds} comparisons of link {link}");
+            assert!(*rounds <= 3, "{rounds} comparisons of link {link:?}");
         }
         assert!(self.is_settled(), "{}", self.differences());
         for machine in self.running() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::state::{DRIFT_MS, Event, LOOK_MS, REPAIR_MS, SILENCE_MAX_MS, TICK_MS, World};
 use crate::cluster::protocol::membership::ORIGINS_A_NODE;
 use crate::cluster::simulation::ledger::holds;
-use crate::cluster::simulation::network::{link_of, place_of};
+use crate::cluster::simulation::network::link_of;
 use crate::cluster::simulation::process::{SimulatedOutbox, SimulatedProcess};
 use crate::revocation::SyncPhase;
 
@@ -132,7 +132,7 @@ impl World {
             process.why
         );
         for (link, began_ms, _) in agreed {
-            let Some(known) = self.begun.get(&(link, began_ms)) else {
+            let Some(known) = self.begun.get(&(machine, link, began_ms)) else {
                 continue;
             };
             let held = self.ledger.held(&process.set);
@@ -142,11 +142,7 @@ impl World {
                 panic!("n{machine} has compared and lacks {missing:?}");
             }
         }
-        self.begun.retain(|(link, _), _| {
-            let (connection, end) = place_of(*link);
-            let connection = self.network.connections.get(&connection);
-            connection.is_some_and(|connection| connection.ends[end].machine != machine)
-        });
+        self.begun.retain(|(one, _, _), _| *one != machine);
     }
 
     /// What a node and its disk say they know they know.

@@ -4,10 +4,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 
+use super::bus::SimulatedBatch;
 use crate::clock::UnixTime;
 use crate::cluster::protocol::frame::{Frame, ReconcileStep};
 use crate::cluster::protocol::mesh::{LinkId, Now};
 use crate::cluster::protocol::readiness::ReadinessPolicy;
+use crate::cluster::simulation::bus_server::SimulatedBus;
 use crate::cluster::simulation::chance::Chance;
 use crate::cluster::simulation::ledger::{LedgerEntry, RevocationLedger};
 use crate::cluster::simulation::network::{Network, place_of};
@@ -45,6 +47,9 @@ pub(crate) const SLOWEST_MS: u64 = 4_000;
 /// After which time dead connections have been given up and others are there.
 pub(crate) const PATIENCE_MS: u64 = 9_000;
 
+/// In every third world there is a bus.
+const BUS_EVERY: u64 = 3;
+
 /// The links of rogues have numbers beyond those of connections.
 pub(crate) const ROGUE_LINKS: LinkId = 1 << 40;
 
@@ -54,10 +59,31 @@ pub(crate) enum Event {
     Accident,
     Tick(NodeLife),
     Commit(NodeLife),
-    Dial { who: NodeLife, callee: usize },
-    Connect { who: NodeLife, callee: usize },
-    Arrive { connection: u64, end: usize },
-    HangUp { who: NodeLife, link: LinkId },
+    Dial {
+        who: NodeLife,
+        callee: usize,
+    },
+    Connect {
+        who: NodeLife,
+        callee: usize,
+    },
+    Arrive {
+        connection: u64,
+        end: usize,
+    },
+    HangUp {
+        who: NodeLife,
+        link: LinkId,
+    },
+    OpenBus(NodeLife),
+    ReadBus(NodeLife),
+    /// A batch of entries reaches the bus.
+    AddToBus(u64),
+    /// Its answer reaches the node.
+    AddedToBus {
+        who: NodeLife,
+        batch: u64,
+    },
 }
 
 /// A node in one of its lives.
@@ -109,11 +135,16 @@ pub(crate) struct World {
     pub(crate) events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) network: Network,
+    /// `None`: there is no bus.
+    pub(crate) bus: Option<SimulatedBus>,
+    /// What is on its way to the bus, or is answered.
+    pub(crate) batches: BTreeMap<u64, SimulatedBatch>,
+    pub(crate) batches_sent: u64,
     pub(crate) ledger: RevocationLedger,
     /// Over which connection two machines hear each other well, and since when.
     pub(crate) good: BTreeMap<(usize, usize), (u64, u64)>,
-    /// What was answered and known to a peer when a comparison with it began, by link and moment.
-    pub(crate) begun: BTreeMap<(LinkId, u64), Vec<LedgerEntry>>,
+    /// What was answered and known to a peer when a comparison with it began, by machine, link and moment.
+    pub(crate) begun: BTreeMap<(usize, LinkId, u64), Vec<LedgerEntry>>,
     /// The nodes that could not bring another one up to date without a comparison.
     pub(crate) have_forgotten: BTreeSet<NodeLife>,
     /// What nodes had taken that said goodbye.
@@ -121,7 +152,7 @@ pub(crate) struct World {
     /// Nothing happens any more.
     pub(crate) is_over: bool,
     /// Comparisons that were begun since all nodes knew the same.
-    pub(crate) rounds: BTreeMap<LinkId, u64>,
+    pub(crate) rounds: BTreeMap<(usize, LinkId), u64>,
     pub(crate) is_quiet: bool,
     pub(crate) has_big_steps: bool,
     /// How many connections a rogue has made.
@@ -132,13 +163,26 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
-        let plan = WorldPlan::of(&mut chance);
+        let mut plan = WorldPlan::of(&mut chance);
+        if seed.is_multiple_of(BUS_EVERY) {
+            plan = plan.with_bus(&mut chance);
+        }
         Self::of(plan, chance)
     }
 
     /// All nodes of a plan run and are ready, and nothing happens to them by itself.
     pub(crate) fn staged(machines: usize, seed: u64) -> Self {
-        let mut world = Self::of(WorldPlan::staged(machines), Chance::new(seed));
+        Self::staged_by(WorldPlan::staged(machines), seed)
+    }
+
+    /// The same with nodes that a bus alone connects.
+    pub(crate) fn staged_at_bus(machines: usize, seed: u64) -> Self {
+        Self::staged_by(WorldPlan::staged_at_bus(machines), seed)
+    }
+
+    fn staged_by(plan: WorldPlan, seed: u64) -> Self {
+        let machines = plan.machines;
+        let mut world = Self::of(plan, Chance::new(seed));
         for machine in 0..machines {
             world.start(machine);
         }
@@ -162,7 +206,9 @@ impl World {
             };
             let name = NodeName::parse(&format!("n{machine}")).unwrap();
             Machine {
-                targets: (0..count).filter(called).collect(),
+                targets: (0..count)
+                    .filter(|other| called(other) && plan.bus.is_none_or(|bus| !bus.is_only_way))
+                    .collect(),
                 rules: plan.rules(machine, &mut chance),
                 ahead_ms: i64::try_from(chance.between(0, 2_000)).unwrap() - 1_000,
                 drift_ppm: chance.one_of(&[0, 20, 200]).unwrap(),
@@ -182,6 +228,11 @@ impl World {
         let has_big_steps = plan.accidents.contains(&Accident::Clock) && chance.one_in(2);
         let mut world = Self {
             network: Network::new(count, plan.delay_ms, plan.capacity),
+            bus: plan
+                .bus
+                .map(|bus| SimulatedBus::new(count, plan.delay_ms, bus.kept_ms)),
+            batches: BTreeMap::new(),
+            batches_sent: 0,
             chance,
             now_ms: 0,
             turn: 0,
@@ -290,6 +341,12 @@ impl World {
                 let (connection, end) = place_of(link);
                 world.hang_up(connection, end, "it takes nothing");
             }),
+            Event::OpenBus(who) => self.when_awake(who, event, |world| world.open_bus(who)),
+            Event::ReadBus(who) => self.when_awake(who, event, |world| world.read_bus(who)),
+            Event::AddToBus(batch) => self.add_to_bus(batch),
+            Event::AddedToBus { who, batch } => {
+                self.when_awake(who, event, |world| world.added_to_bus(who, batch));
+            }
         }
     }
 

@@ -13,6 +13,7 @@ impl World {
         for link in links {
             self.pump_link(machine, link);
         }
+        self.pump_bus(machine, false);
     }
 
     pub(crate) fn pump_link(&mut self, machine: usize, link: LinkId) {
