@@ -162,8 +162,8 @@ async fn write(shared: Arc<Shared>, mut inbox: Inbox, mut sender: Sender) -> io:
             }
             rows = unnumbered.recv(), if pushing.is_some() => {
                 let frame = match rows {
-                    Ok(rows) => Frame::Loose(rows),
-                    Err(RecvError::Lagged(_)) => Frame::Gone,
+                    Ok(rows) => Frame::Unnumbered(rows),
+                    Err(RecvError::Lagged(_)) => Frame::CompareSets,
                     Err(error @ RecvError::Closed) => return Err(io::Error::other(error)),
                 };
                 sender.send(frame.encode()).await?;

@@ -285,16 +285,16 @@ impl FuzzNode {
                 at_ms: now.uptime_ms,
                 rows: rows.clone(),
             },
-            Frame::Loose(rows),
+            Frame::Unnumbered(rows),
             Frame::Ack {
                 origin: origin_of("a"),
                 reached: 1,
             },
-            Frame::Want {
+            Frame::RequestRows {
                 origin: origin_of("a"),
                 after: 0,
             },
-            Frame::Gone,
+            Frame::CompareSets,
             Frame::Goodbye(Goodbye::Leaving),
             Frame::Certificates(vec![vec![Bytes::from_static(b"no certificate")]]),
         ];

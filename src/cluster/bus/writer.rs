@@ -203,8 +203,8 @@ impl BusWriter {
 
 fn unnumbered(rows: Result<Vec<Row>, RecvError>) -> Result<Frame, BusError> {
     match rows {
-        Ok(rows) => Ok(Frame::Loose(rows)),
-        Err(RecvError::Lagged(_)) => Ok(Frame::Gone),
+        Ok(rows) => Ok(Frame::Unnumbered(rows)),
+        Err(RecvError::Lagged(_)) => Ok(Frame::CompareSets),
         Err(RecvError::Closed) => Err(no_history()),
     }
 }

@@ -19,7 +19,7 @@ pub(crate) const PING_EVERY_MS: u64 = 500;
 const FORGOTTEN_AFTER_MS: u64 = 1_000;
 
 /// How often rows of one origin are asked for on one connection.
-const WANT_EVERY_MS: u64 = 500;
+const REQUEST_EVERY_MS: u64 = 500;
 
 /// How many pings of a peer are remembered that are ahead of what is known here.
 const AHEAD_MAX: usize = 16;
@@ -34,7 +34,7 @@ const ROUND_PAUSE_MS: u64 = 500;
 const ROUND_PATIENCE_MS: u64 = 20_000;
 
 /// Beyond how many origins it is forgotten when they were asked for.
-const WANTED_MAX: usize = 4096;
+const REQUESTED_MAX: usize = 4096;
 
 /// What carries the frames of two nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub(crate) struct PeerSession {
     pub(crate) is_lacking: bool,
     pub(crate) answering: ReconciliationResponder,
     /// When rows of an origin were asked for.
-    wanted_ms: HashMap<Origin, u64>,
+    requested_ms: HashMap<Origin, u64>,
     /// How much is known of what the peer relays of other nodes: it holds for this connection only.
     relayed: VersionVector,
     /// Whether a comparison has come to its end: what is relayed is counted from there on.
@@ -158,7 +158,7 @@ impl PeerSession {
             is_round_due: is_dialed,
             is_lacking: false,
             answering: ReconciliationResponder::default(),
-            wanted_ms: HashMap::new(),
+            requested_ms: HashMap::new(),
             relayed: VersionVector::new(),
             is_compared: false,
             has_news: false,
@@ -379,22 +379,27 @@ impl PeerSession {
     }
 
     /// Whether rows of an origin were asked for here.
-    pub(crate) fn has_asked_for(&self, origin: &Origin) -> bool {
-        self.wanted_ms.contains_key(origin)
+    pub(crate) fn has_requested(&self, origin: &Origin) -> bool {
+        self.requested_ms.contains_key(origin)
     }
 
     /// Asks for rows of an origin, unless that was done a moment ago.
-    pub(crate) fn want(&mut self, origin: Origin, after: u64, now_ms: u64) -> Option<Frame> {
-        if self.wanted_ms.len() >= WANTED_MAX {
+    pub(crate) fn request_rows(
+        &mut self,
+        origin: Origin,
+        after: u64,
+        now_ms: u64,
+    ) -> Option<Frame> {
+        if self.requested_ms.len() >= REQUESTED_MAX {
             let is_fresh = |asked: u64| now_ms.saturating_sub(asked) < ROUND_PATIENCE_MS;
-            self.wanted_ms.retain(|_, asked| is_fresh(*asked));
+            self.requested_ms.retain(|_, asked| is_fresh(*asked));
         }
-        let asked = self.wanted_ms.get(&origin);
-        if asked.is_some_and(|asked| now_ms.saturating_sub(*asked) < WANT_EVERY_MS) {
+        let asked = self.requested_ms.get(&origin);
+        if asked.is_some_and(|asked| now_ms.saturating_sub(*asked) < REQUEST_EVERY_MS) {
             return None;
         }
-        self.wanted_ms.insert(origin, now_ms);
-        Some(Frame::Want { origin, after })
+        self.requested_ms.insert(origin, now_ms);
+        Some(Frame::RequestRows { origin, after })
     }
 }
 

@@ -120,7 +120,7 @@ impl Reconciliation {
         let ours = set.entries(bucket, self.beyond);
         if theirs.count == 0 {
             let ours: Vec<_> = ours.iter().map(|(_, one)| Row::encode(one)).collect();
-            return Ok(loose(&ours));
+            return Ok(unnumbered(&ours));
         }
         let apart = theirs.count.abs_diff(ours.len() as u64);
         if theirs.count <= FEW || apart * DIFFERENCE_COST >= theirs.count {
@@ -173,7 +173,7 @@ impl Reconciliation {
             .iter()
             .filter_map(|name| one.ours.get(name.as_bytes()));
         let to_send: Vec<_> = to_send.copied().collect();
-        let mut frames = loose(&to_send);
+        let mut frames = unnumbered(&to_send);
         let lacking = one.to_fetch.iter().map(|name| *name.as_bytes()).collect();
         frames.extend(self.fetch_more(bucket, lacking, set)?);
         Ok(frames)
@@ -216,7 +216,7 @@ impl Reconciliation {
                 let ours = set.entries(bucket, self.beyond).into_iter();
                 let lacking = ours.filter(|(item, _)| !theirs.contains(item));
                 let lacking: Vec<_> = lacking.map(|(_, one)| Row::encode(&one)).collect();
-                loose(&lacking)
+                unnumbered(&lacking)
             }
             Some(OpenSection::Reconciling(_)) | None => Vec::new(),
         };
@@ -226,9 +226,9 @@ impl Reconciliation {
 }
 
 /// Rows for the other side, in frames of a fitting size.
-fn loose(rows: &[Row]) -> Vec<Frame> {
+fn unnumbered(rows: &[Row]) -> Vec<Frame> {
     rows.chunks(ROWS_MAX)
-        .map(|rows| Frame::Loose(rows.to_vec()))
+        .map(|rows| Frame::Unnumbered(rows.to_vec()))
         .collect()
 }
 

@@ -164,8 +164,8 @@ impl SimulatedBusClient {
         frames.extend(messages.map(|(to, frame)| (Some(to), frame)));
         loop {
             let frame = match self.unnumbered.try_recv() {
-                Ok(rows) => Frame::Loose(rows),
-                Err(TryRecvError::Lagged(_)) => Frame::Gone,
+                Ok(rows) => Frame::Unnumbered(rows),
+                Err(TryRecvError::Lagged(_)) => Frame::CompareSets,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             };
             frames.push((None, frame));

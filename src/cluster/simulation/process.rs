@@ -362,8 +362,8 @@ impl SimulatedOutbox {
             },
             1 => drop(self.own_number.borrow_and_update()),
             _ => frames.push(match self.unnumbered.try_recv() {
-                Ok(rows) => Frame::Loose(rows),
-                Err(TryRecvError::Lagged(_)) => Frame::Gone,
+                Ok(rows) => Frame::Unnumbered(rows),
+                Err(TryRecvError::Lagged(_)) => Frame::CompareSets,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
             }),
         }

@@ -58,7 +58,7 @@ fn anything(chance: &mut Chance, own: Origin, real: &[Origin]) -> Frame {
             rows,
         },
         4 => Frame::Ack { origin, reached },
-        5 => Frame::Want {
+        5 => Frame::RequestRows {
             origin,
             after: reached,
         },
@@ -69,7 +69,7 @@ fn anything(chance: &mut Chance, own: Origin, real: &[Origin]) -> Frame {
                 summaries: Vec::new(),
             },
         },
-        _ => Frame::Gone,
+        _ => Frame::CompareSets,
     }
 }
 

@@ -226,11 +226,11 @@ impl BusState {
 pub(crate) fn is_for_all(frame: &Frame, sender: Origin) -> bool {
     match frame {
         Frame::Delta { origin, .. } => *origin == sender,
-        Frame::Ping(_) | Frame::Loose(_) | Frame::Gone | Frame::Goodbye(_) => true,
+        Frame::Ping(_) | Frame::Unnumbered(_) | Frame::CompareSets | Frame::Goodbye(_) => true,
         Frame::Hello(_)
         | Frame::Pong { .. }
         | Frame::Ack { .. }
-        | Frame::Want { .. }
+        | Frame::RequestRows { .. }
         | Frame::Reconcile { .. }
         | Frame::Certificates(_) => false,
     }

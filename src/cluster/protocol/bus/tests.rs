@@ -359,11 +359,11 @@ fn what_is_said_to_all_is_taken_in_once() {
             .imports
             .is_empty()
     );
-    let loose = Frame::Loose(vec![row(3)]);
-    assert_eq!(apply_broadcast(&mesh, "n", 2, loose).imports.len(), 1);
+    let unnumbered = Frame::Unnumbered(vec![row(3)]);
+    assert_eq!(apply_broadcast(&mesh, "n", 2, unnumbered).imports.len(), 1);
     assert_eq!(mesh.revocations().len(), 4);
     assert!(
-        apply_broadcast(&mesh, "n", 2, Frame::Gone)
+        apply_broadcast(&mesh, "n", 2, Frame::CompareSets)
             .imports
             .is_empty()
     );

@@ -6,8 +6,8 @@
 use bytes::{Buf, Bytes};
 
 use super::kind::{
-    ACK, CERTIFICATES, DATED_DELTA, DELTA, DIFFERENCES, FETCH, GONE, GOODBYE, HELLO, LOOSE,
-    NEGOTIATE, PING, PONG, ROWS, SEND_ALL, SUMMARIES, WANT,
+    ACK, CERTIFICATES, COMPARE_SETS, DATED_DELTA, DELTA, DIFFERENCES, FETCH, GOODBYE, HELLO,
+    NEGOTIATE, PING, PONG, REQUEST_ROWS, ROWS, SEND_ALL, SUMMARIES, UNNUMBERED,
 };
 use super::message::{
     CHAINS_MAX, Frame, Goodbye, Heartbeat, Hello, InvalidFrame, Ping, ReconcileStep,
@@ -56,16 +56,16 @@ impl Frame {
                 },
                 rows: take_rows(&mut body)?,
             },
-            LOOSE => Self::Loose(take_rows(&mut body)?),
+            UNNUMBERED => Self::Unnumbered(take_rows(&mut body)?),
             ACK => Self::Ack {
                 origin: take_origin(&mut body)?,
                 reached: take_number(&mut body)?,
             },
-            WANT => Self::Want {
+            REQUEST_ROWS => Self::RequestRows {
                 origin: take_origin(&mut body)?,
                 after: take_number(&mut body)?,
             },
-            GONE => Self::Gone,
+            COMPARE_SETS => Self::CompareSets,
             kind @ (SUMMARIES | DIFFERENCES | SEND_ALL | NEGOTIATE | FETCH | ROWS) => {
                 Self::Reconcile {
                     number: take_u32(&mut body)?,
@@ -320,13 +320,13 @@ mod tests {
                 at_ms: 123_400,
                 rows: rows.clone(),
             },
-            Frame::Loose(rows.clone()),
+            Frame::Unnumbered(rows.clone()),
             Frame::Ack {
                 origin,
                 reached: 78,
             },
-            Frame::Want { origin, after: 3 },
-            Frame::Gone,
+            Frame::RequestRows { origin, after: 3 },
+            Frame::CompareSets,
             Frame::Goodbye(Goodbye::Leaving),
             Frame::Certificates(vec![
                 vec![Bytes::from_static(b"leaf"), Bytes::from_static(b"between")],
@@ -393,7 +393,7 @@ mod tests {
     #[test]
     fn nothing_is_counted_beyond_what_could_be() {
         let origin = Origin::from_bytes([7; 16]);
-        let want = |after| Frame::Want { origin, after };
+        let want = |after| Frame::RequestRows { origin, after };
         let read = Frame::decode(&want(u64::MAX).encode());
         assert_eq!(read, Ok(Some(want(NUMBER_MAX))));
     }

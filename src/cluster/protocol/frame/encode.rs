@@ -5,8 +5,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::kind::{
-    ACK, CERTIFICATES, DATED_DELTA, DELTA, DIFFERENCES, FETCH, GONE, GOODBYE, HELLO, LOOSE,
-    NEGOTIATE, PING, PONG, ROWS, SEND_ALL, SUMMARIES, WANT,
+    ACK, CERTIFICATES, COMPARE_SETS, DATED_DELTA, DELTA, DIFFERENCES, FETCH, GOODBYE, HELLO,
+    NEGOTIATE, PING, PONG, REQUEST_ROWS, ROWS, SEND_ALL, SUMMARIES, UNNUMBERED,
 };
 use super::message::{Frame, Ping, ReconcileStep};
 use crate::cluster::protocol::membership::Chain;
@@ -52,8 +52,8 @@ impl Frame {
                 }
                 put_rows(&mut out, rows);
             }
-            Self::Loose(rows) => {
-                out.put_u8(LOOSE);
+            Self::Unnumbered(rows) => {
+                out.put_u8(UNNUMBERED);
                 put_rows(&mut out, rows);
             }
             Self::Ack { origin, reached } => {
@@ -61,12 +61,12 @@ impl Frame {
                 out.put_slice(origin.bytes());
                 out.put_u64_le(*reached);
             }
-            Self::Want { origin, after } => {
-                out.put_u8(WANT);
+            Self::RequestRows { origin, after } => {
+                out.put_u8(REQUEST_ROWS);
                 out.put_slice(origin.bytes());
                 out.put_u64_le(*after);
             }
-            Self::Gone => out.put_u8(GONE),
+            Self::CompareSets => out.put_u8(COMPARE_SETS),
             Self::Reconcile { number, step } => put_step(&mut out, *number, step),
             Self::Goodbye(why) => {
                 out.put_u8(GOODBYE);

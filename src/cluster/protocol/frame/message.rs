@@ -45,7 +45,7 @@ pub(crate) enum Frame {
         rows: Vec<Row>,
     },
     /// Rows without a number: not on the sender's disk yet, or what the receiver was found to lack.
-    Loose(Vec<Row>),
+    Unnumbered(Vec<Row>),
     /// Everything of the receiver's own up to this number is in force here.
     Ack {
         /// Which origin the receiver was when it sent that.
@@ -54,14 +54,14 @@ pub(crate) enum Frame {
         reached: u64,
     },
     /// Send me what you have of an origin.
-    Want {
+    RequestRows {
         /// Which.
         origin: Origin,
         /// After this number.
         after: u64,
     },
     /// I do not have all of that any more: compare sets with me.
-    Gone,
+    CompareSets,
     /// A step of a comparison of two sets.
     Reconcile {
         /// The number of the comparison, counted by the node that began it.
@@ -194,15 +194,15 @@ impl Frame {
     /// About how much memory it takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Delta { rows, .. } | Self::Loose(rows) => rows.len() * Row::BYTES,
+            Self::Delta { rows, .. } | Self::Unnumbered(rows) => rows.len() * Row::BYTES,
             Self::Reconcile { step, .. } => step.bytes(),
             Self::Certificates(chains) => chains.iter().flatten().map(Bytes::len).sum(),
             Self::Hello(_)
             | Self::Ping(_)
             | Self::Pong { .. }
             | Self::Ack { .. }
-            | Self::Want { .. }
-            | Self::Gone
+            | Self::RequestRows { .. }
+            | Self::CompareSets
             | Self::Goodbye(_) => 0,
         }
     }

@@ -101,10 +101,10 @@ impl Mesh {
             Frame::Hello(_)
             | Frame::Pong { .. }
             | Frame::Delta { .. }
-            | Frame::Loose(_)
+            | Frame::Unnumbered(_)
             | Frame::Ack { .. }
-            | Frame::Want { .. }
-            | Frame::Gone
+            | Frame::RequestRows { .. }
+            | Frame::CompareSets
             | Frame::Reconcile { .. }
             | Frame::Goodbye(_)
             | Frame::Certificates(_) => self.on_frame_by_bus(&envelope, frame, now),
@@ -297,7 +297,7 @@ impl Mesh {
                     steps.imports.extend(self.take_in(rows, now));
                 }
             }
-            Frame::Loose(rows) => {
+            Frame::Unnumbered(rows) => {
                 steps.pause_ms = self.pause_for_sender(envelope, rows.len(), now);
                 steps.imports.extend(self.take_in(rows, now));
             }
@@ -305,8 +305,8 @@ impl Mesh {
             | Frame::Ping(_)
             | Frame::Pong { .. }
             | Frame::Ack { .. }
-            | Frame::Want { .. }
-            | Frame::Gone
+            | Frame::RequestRows { .. }
+            | Frame::CompareSets
             | Frame::Reconcile { .. }
             | Frame::Goodbye(_)
             | Frame::Certificates(_) => {}

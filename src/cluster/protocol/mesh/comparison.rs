@@ -129,7 +129,7 @@ impl Mesh {
             let others = self.other_links(link).into_iter();
             steps
                 .frames
-                .extend(others.map(|other| (other, Frame::Gone)));
+                .extend(others.map(|other| (other, Frame::CompareSets)));
         }
     }
 

@@ -14,10 +14,10 @@ use crate::cluster::protocol::peer_session::{LinkKind, PeerId, PeerSession, RowB
 use crate::revocation::{Import, Origin, Progress, ReceivedRows, Row, VersionVector};
 
 /// How many rows are sent at once to a node that lacks them; it asks again for more.
-const WANTED_MAX: usize = 16 * ROWS_MAX;
+const REQUESTED_MAX: usize = 16 * ROWS_MAX;
 
 /// How many origins a peer is asked for at once.
-const WANTS_MAX: usize = 64;
+const REQUESTS_MAX: usize = 64;
 
 /// How long after it became another origin a node becomes one again at the earliest: an older copy of a journal is found
 /// once, and a peer that repeats it causes no work.
@@ -54,7 +54,7 @@ impl Mesh {
                     rows,
                 }
             }
-            None => Frame::Gone,
+            None => Frame::CompareSets,
         }
     }
 
@@ -71,11 +71,11 @@ impl Mesh {
             session.offset_ms = Some(difference(ping.now_ms, now.wall_ms));
         }
         self.note_ping(session, ping);
-        self.ask_for_missing(session, peer, now)
+        self.request_missing(session, peer, now)
     }
 
     /// What the peer knew a second ago, and is not here yet.
-    pub(super) fn ask_for_missing(
+    pub(super) fn request_missing(
         &self,
         session: &mut PeerSession,
         peer: &PeerId,
@@ -88,7 +88,7 @@ impl Mesh {
         let counted = self.replication_log.vector();
         let mut frames = Vec::new();
         for (origin, there) in &session.vector.clone() {
-            if frames.len() >= WANTS_MAX {
+            if frames.len() >= REQUESTS_MAX {
                 break; // the rest is asked for a second later
             }
             let here = match counted.get(origin) {
@@ -110,7 +110,7 @@ impl Mesh {
                 *there
             };
             if *origin != own && there > here {
-                frames.extend(session.want(*origin, here, now.uptime_ms));
+                frames.extend(session.request_rows(*origin, here, now.uptime_ms));
             }
         }
         let asked = frames.len() as u64;
@@ -141,9 +141,9 @@ impl Mesh {
             Some(ReceivedRows::Reached(reached)) => vec![Frame::Ack { origin, reached }],
             None => Vec::new(),
             Some(ReceivedRows::Gap(reached)) => {
-                let want = session.want(origin, reached, now.uptime_ms);
+                let request = session.request_rows(origin, reached, now.uptime_ms);
                 self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
-                want.into_iter().collect()
+                request.into_iter().collect()
             }
         }
     }
@@ -158,7 +158,7 @@ impl Mesh {
         steps: &mut Steps,
         now: Now,
     ) -> Vec<Frame> {
-        if !session.has_asked_for(&origin) {
+        if !session.has_requested(&origin) {
             self.exchanged.foreign.fetch_add(1, Ordering::Relaxed);
             if !std::mem::replace(&mut session.is_foreign_noted, true)
                 && let Some(peer) = &session.peer
@@ -173,8 +173,8 @@ impl Mesh {
             .max(self.replication_log.reached(&origin));
         if first > reached + 1 {
             self.exchanged.ranges.fetch_add(1, Ordering::Relaxed);
-            let want = session.want(origin, reached, now.uptime_ms);
-            return want.into_iter().collect();
+            let request = session.request_rows(origin, reached, now.uptime_ms);
+            return request.into_iter().collect();
         }
         let last = first.saturating_add(rows.len() as u64).saturating_sub(1);
         session.relays(origin, last.max(reached));
@@ -242,7 +242,7 @@ impl Mesh {
         for other in self.other_links(link) {
             let sent = rows.len() as u64;
             self.exchanged.sent.fetch_add(sent, Ordering::Relaxed);
-            steps.frames.push((other, Frame::Loose(rows.clone())));
+            steps.frames.push((other, Frame::Unnumbered(rows.clone())));
         }
     }
 
@@ -268,9 +268,12 @@ impl Mesh {
     }
 
     /// The rows of an origin after a number, as far as they are kept.
-    pub(super) fn rows_wanted(&self, origin: Origin, after: u64) -> Vec<Frame> {
-        let Some(rows) = self.replication_log.rows_after(&origin, after, WANTED_MAX) else {
-            return vec![Frame::Gone];
+    pub(super) fn requested_rows(&self, origin: Origin, after: u64) -> Vec<Frame> {
+        let Some(rows) = self
+            .replication_log
+            .rows_after(&origin, after, REQUESTED_MAX)
+        else {
+            return vec![Frame::CompareSets];
         };
         self.tell(origin, after + rows.len() as u64);
         self.exchanged

@@ -123,7 +123,7 @@ impl Mesh {
                     self.on_relayed_delta(link, session, delta, steps, now)
                 }
             }
-            Frame::Loose(rows) => {
+            Frame::Unnumbered(rows) => {
                 steps.pause_ms = self.pause_for(&mut session.bucket, rows.len(), now);
                 let import = self.take_in(&rows, now);
                 self.pass_on(link, session, import.as_ref(), steps);
@@ -134,8 +134,8 @@ impl Mesh {
                 steps.acked = Some((peer.node.clone(), origin, self.known_of(origin, reached)));
                 Vec::new()
             }
-            Frame::Want { origin, after } => self.rows_wanted(origin, after),
-            Frame::Gone => {
+            Frame::RequestRows { origin, after } => self.requested_rows(origin, after),
+            Frame::CompareSets => {
                 session.is_round_due = true;
                 session.is_lacking = true;
                 Vec::new()

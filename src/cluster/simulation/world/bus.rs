@@ -124,7 +124,7 @@ impl World {
         }
         for (to, frame) in &frames {
             self.ledger.hear(frame);
-            if *frame == Frame::Gone {
+            if *frame == Frame::CompareSets {
                 let who = self.spot(machine);
                 self.have_forgotten.insert(who);
             }

@@ -406,10 +406,10 @@ pub(crate) fn is_small_talk(frame: &Frame) -> bool {
         },
         Frame::Hello(_)
         | Frame::Delta { .. }
-        | Frame::Loose(_)
+        | Frame::Unnumbered(_)
         | Frame::Ack { .. }
-        | Frame::Want { .. }
-        | Frame::Gone
+        | Frame::RequestRows { .. }
+        | Frame::CompareSets
         | Frame::Goodbye(_)
         | Frame::Certificates(_) => false,
     }

@@ -48,7 +48,7 @@ impl World {
         if let Sent::Frame(bytes) = &sent {
             let frame = Frame::decode(bytes).unwrap().unwrap();
             self.ledger.hear(&frame);
-            if frame == Frame::Gone {
+            if frame == Frame::CompareSets {
                 let End { machine, life } = self.network.connections[&connection].ends[end];
                 self.have_forgotten.insert(NodeLife { machine, life });
             }
