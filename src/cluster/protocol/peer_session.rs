@@ -25,13 +25,13 @@ const REQUEST_EVERY_MS: u64 = 500;
 const AHEAD_MAX: usize = 16;
 
 /// How often sets are compared although nothing seems to be missing.
-const ROUND_EVERY_MS: u64 = 30_000;
+const RECONCILE_EVERY_MS: u64 = 30_000;
 
 /// The shortest time between two comparisons on one connection.
-const ROUND_PAUSE_MS: u64 = 500;
+const RECONCILE_PAUSE_MS: u64 = 500;
 
 /// After which time without progress a comparison is begun anew.
-const ROUND_PATIENCE_MS: u64 = 20_000;
+const RECONCILE_PATIENCE_MS: u64 = 20_000;
 
 /// Beyond how many origins it is forgotten when they were asked for.
 const REQUESTED_MAX: usize = 4096;
@@ -77,14 +77,14 @@ pub(crate) struct PeerSession {
     clock: PeerClock,
     /// How far the peer's time of day is ahead of ours.
     pub(crate) offset_ms: Option<i64>,
-    pub(crate) round: Option<Reconciliation>,
+    pub(crate) reconciliation: Option<Reconciliation>,
     /// When the last comparison was begun that came to its end.
     pub(crate) agreed_ms: Option<u64>,
     /// Where the peer stood then.
     pub(crate) agreed_with: SyncPhase,
     began_ms: Option<u64>,
-    rounds: u32,
-    pub(crate) is_round_due: bool,
+    begun_count: u32,
+    pub(crate) is_reconciliation_due: bool,
     /// The peer has revocations of its own that only a comparison can bring.
     pub(crate) is_lacking: bool,
     pub(crate) answering: ReconciliationResponder,
@@ -150,12 +150,12 @@ impl PeerSession {
             ahead: VecDeque::new(),
             clock: PeerClock::default(),
             offset_ms: None,
-            round: None,
+            reconciliation: None,
             agreed_ms: None,
             agreed_with: SyncPhase::Starting,
             began_ms: None,
-            rounds: first_round(now_ms),
-            is_round_due: is_dialed,
+            begun_count: first_number(now_ms),
+            is_reconciliation_due: is_dialed,
             is_lacking: false,
             answering: ReconciliationResponder::default(),
             requested_ms: HashMap::new(),
@@ -309,33 +309,33 @@ impl PeerSession {
     }
 
     /// Whether sets are to be compared now, since `is_needed`, or because nothing was compared for long.
-    pub(crate) fn is_round_due(&self, is_needed: bool, now_ms: u64) -> bool {
+    pub(crate) fn is_reconciliation_due(&self, is_needed: bool, now_ms: u64) -> bool {
         let since = |then: Option<u64>| then.map_or(u64::MAX, |then| now_ms.saturating_sub(then));
-        let is_busy = self.round.is_some() && since(self.began_ms) < ROUND_PATIENCE_MS;
-        let is_old = self.is_dialed && since(self.began_ms) >= ROUND_EVERY_MS;
-        let wanted = is_needed || self.is_round_due || is_old;
-        self.peer.is_some() && wanted && !is_busy && since(self.began_ms) >= ROUND_PAUSE_MS
+        let is_busy = self.reconciliation.is_some() && since(self.began_ms) < RECONCILE_PATIENCE_MS;
+        let is_old = self.is_dialed && since(self.began_ms) >= RECONCILE_EVERY_MS;
+        let wanted = is_needed || self.is_reconciliation_due || is_old;
+        self.peer.is_some() && wanted && !is_busy && since(self.began_ms) >= RECONCILE_PAUSE_MS
     }
 
     /// The number of the next comparison: odd on one side and even on the other.
-    pub(crate) fn next_round(&mut self, now_ms: u64) -> u32 {
-        self.rounds = self.rounds.wrapping_add(1);
+    pub(crate) fn next_number(&mut self, now_ms: u64) -> u32 {
+        self.begun_count = self.begun_count.wrapping_add(1);
         self.began_ms = Some(now_ms);
-        self.is_round_due = false;
-        (self.rounds << 1) | u32::from(self.is_dialed)
+        self.is_reconciliation_due = false;
+        (self.begun_count << 1) | u32::from(self.is_dialed)
     }
 
     /// The peer has begun anew what it says here: it will not end a comparison that was under way for long.
     pub(crate) fn peer_began_anew(&mut self, now_ms: u64) {
         let since = |began_ms| now_ms.saturating_sub(began_ms);
-        let is_under_way = self.round.is_some();
+        let is_under_way = self.reconciliation.is_some();
         if is_under_way
             && self
                 .began_ms
                 .is_none_or(|began| since(began) > FORGOTTEN_AFTER_MS)
         {
-            self.round = None;
-            self.is_round_due = true;
+            self.reconciliation = None;
+            self.is_reconciliation_due = true;
         }
     }
 
@@ -344,19 +344,21 @@ impl PeerSession {
         self.offset_ms = self
             .offset_ms
             .map(|offset_ms| offset_ms.saturating_sub(step_ms));
-        self.round = None;
+        self.reconciliation = None;
         self.agreed_ms = None;
-        self.is_round_due = true;
+        self.is_reconciliation_due = true;
     }
 
     /// Whether a comparison with that number was begun here.
-    pub(crate) fn is_our_round(&self, round: u32) -> bool {
-        round & 1 == u32::from(self.is_dialed)
+    pub(crate) fn is_our_number(&self, number: u32) -> bool {
+        number & 1 == u32::from(self.is_dialed)
     }
 
     /// The comparison with that number, if it is the one that is going on.
-    pub(crate) fn our_round(&mut self, number: u32) -> Option<&mut Reconciliation> {
-        self.round.as_mut().filter(|round| round.number == number)
+    pub(crate) fn our_reconciliation(&mut self, number: u32) -> Option<&mut Reconciliation> {
+        self.reconciliation
+            .as_mut()
+            .filter(|reconciliation| reconciliation.number == number)
     }
 
     /// How much is known of an origin that the peer relays.
@@ -391,7 +393,7 @@ impl PeerSession {
         now_ms: u64,
     ) -> Option<Frame> {
         if self.requested_ms.len() >= REQUESTED_MAX {
-            let is_fresh = |asked: u64| now_ms.saturating_sub(asked) < ROUND_PATIENCE_MS;
+            let is_fresh = |asked: u64| now_ms.saturating_sub(asked) < RECONCILE_PATIENCE_MS;
             self.requested_ms.retain(|_, asked| is_fresh(*asked));
         }
         let asked = self.requested_ms.get(&origin);
@@ -405,8 +407,8 @@ impl PeerSession {
 
 /// Where a connection's comparisons are counted from: no two connections to a node have one number, for a bus can bring
 /// what was said to the one while there is the other already.
-fn first_round(now_ms: u64) -> u32 {
-    let comparisons_at_most = now_ms / ROUND_PAUSE_MS;
+fn first_number(now_ms: u64) -> u32 {
+    let comparisons_at_most = now_ms / RECONCILE_PAUSE_MS;
     u32::try_from(comparisons_at_most & u64::from(u32::MAX >> 1)).unwrap_or_default()
 }
 
@@ -452,12 +454,12 @@ mod tests {
         let mut now_ms = 1_000_000;
         let mut last = 0;
         for _ in 0..100 {
-            last = one.next_round(now_ms);
-            now_ms += ROUND_PAUSE_MS;
+            last = one.next_number(now_ms);
+            now_ms += RECONCILE_PAUSE_MS;
         }
         let mut other = PeerSession::new(true, None, Vec::new(), now_ms);
-        let next = other.next_round(now_ms);
-        assert!(next > last && other.is_our_round(next));
+        let next = other.next_number(now_ms);
+        assert!(next > last && other.is_our_number(next));
     }
 
     /// Two nodes do not forget the former origins of a third one at the same moment.

@@ -69,7 +69,7 @@ impl Reconciliation {
         beyond: UnixTime,
         now_ms: u64,
     ) -> (Self, Frame) {
-        let round = Self {
+        let reconciliation = Self {
             number,
             began_ms: now_ms,
             peer_state,
@@ -81,7 +81,7 @@ impl Reconciliation {
         };
         let summaries = set.summaries(beyond);
         let frame = step(number, ReconcileStep::Summaries { beyond, summaries });
-        (round, frame)
+        (reconciliation, frame)
     }
 
     /// What is the same on both sides as soon as the comparison is over; `None`: it is not.
@@ -246,7 +246,7 @@ fn storage_of(entries: &[(Item, Revocation)]) -> Result<NegentropyStorageVector,
 
 /// The other side of a comparison: it answers, and keeps nothing but the buckets that are being reconciled.
 pub(crate) struct ReconciliationResponder {
-    round: u32,
+    number: u32,
     beyond: UnixTime,
     open: HashMap<Bucket, Negentropy<'static, NegentropyStorageVector>>,
 }
@@ -254,7 +254,7 @@ pub(crate) struct ReconciliationResponder {
 impl Default for ReconciliationResponder {
     fn default() -> Self {
         Self {
-            round: 0,
+            number: 0,
             beyond: UnixTime::EPOCH,
             open: HashMap::new(),
         }
@@ -265,13 +265,13 @@ impl ReconciliationResponder {
     /// Where the two differ.
     pub(crate) fn compare(
         &mut self,
-        round: u32,
+        number: u32,
         beyond: UnixTime,
         theirs: &[Summary],
         vector: VersionVector,
         set: &Set,
     ) -> Frame {
-        self.round = round;
+        self.number = number;
         self.beyond = beyond;
         self.open.clear();
         let mut ours: BTreeMap<_, _> = set
@@ -296,20 +296,20 @@ impl ReconciliationResponder {
             vector,
             summaries: differing,
         };
-        step(round, differences)
+        step(number, differences)
     }
 
     /// All of a bucket.
-    pub(crate) fn take(&self, round: u32, bucket: Bucket, set: &Set) -> Vec<Frame> {
+    pub(crate) fn take(&self, number: u32, bucket: Bucket, set: &Set) -> Vec<Frame> {
         let rows = set.entries(bucket, self.beyond);
         let rows: Vec<_> = rows.iter().map(|(_, one)| Row::encode(one)).collect();
-        in_rows(round, bucket, &rows)
+        in_rows(number, bucket, &rows)
     }
 
     /// Some of a bucket.
     pub(crate) fn fetch(
         &self,
-        round: u32,
+        number: u32,
         bucket: Bucket,
         items: &[Item],
         set: &Set,
@@ -318,13 +318,13 @@ impl ReconciliationResponder {
         let entries = set.entries(bucket, self.beyond).into_iter();
         let rows = entries.filter(|(item, _)| wanted.contains(item));
         let rows: Vec<_> = rows.map(|(_, one)| Row::encode(&one)).collect();
-        in_rows(round, bucket, &rows)
+        in_rows(number, bucket, &rows)
     }
 
     /// This side's part of a reconciliation.
     pub(crate) fn reconcile(
         &mut self,
-        round: u32,
+        number: u32,
         bucket: Bucket,
         message: &[u8],
         set: &Set,
@@ -342,12 +342,12 @@ impl ReconciliationResponder {
         let message = negentropy.reconcile(message).map_err(senseless)?;
         self.open.insert(bucket, negentropy);
         let message = Bytes::from(message);
-        Ok(step(round, ReconcileStep::Negotiate { bucket, message }))
+        Ok(step(number, ReconcileStep::Negotiate { bucket, message }))
     }
 }
 
 /// Rows of a bucket, in frames of a fitting size; one at least, for the last one says that it is.
-fn in_rows(round: u32, bucket: Bucket, rows: &[Row]) -> Vec<Frame> {
+fn in_rows(number: u32, bucket: Bucket, rows: &[Row]) -> Vec<Frame> {
     let count = rows.len().div_ceil(ROWS_MAX).max(1);
     let frame = |place: usize| {
         let rows = rows.chunks(ROWS_MAX).nth(place).unwrap_or_default();
@@ -356,7 +356,7 @@ fn in_rows(round: u32, bucket: Bucket, rows: &[Row]) -> Vec<Frame> {
             rows: rows.to_vec(),
             is_last: place + 1 == count,
         };
-        step(round, rows)
+        step(number, rows)
     };
     (0..count).map(frame).collect()
 }

@@ -12,16 +12,17 @@ use crate::revocation::{Bucket, Import, Progress, Row, Summary, item_of};
 
 impl Mesh {
     /// Begins a comparison with a peer.
-    pub(super) fn begin_round(&self, session: &mut PeerSession, now: Now) -> Frame {
-        let number = session.next_round(now.uptime_ms);
+    pub(super) fn begin_reconciliation(&self, session: &mut PeerSession, now: Now) -> Frame {
+        let number = session.next_number(now.uptime_ms);
         // What one of the two drops a minute before the other is no difference. A clock that is ahead must
         // not leave out what is in force.
         let behind_ms = session.offset_ms.unwrap_or_default().min(0);
         let wall_ms = now.wall_ms.saturating_add_signed(behind_ms);
         let beyond = UnixTime::from_seconds(wall_ms / 1_000 + 60);
         let there = (session.state, session.spoken_for(now.uptime_ms));
-        let (round, frame) = Reconciliation::begin(number, there, &self.set, beyond, now.uptime_ms);
-        session.round = Some(round);
+        let (reconciliation, frame) =
+            Reconciliation::begin(number, there, &self.set, beyond, now.uptime_ms);
+        session.reconciliation = Some(reconciliation);
         frame
     }
 
@@ -49,9 +50,9 @@ impl Mesh {
                 if !summaries.is_empty() {
                     self.exchanged.repairs.fetch_add(1, Ordering::Relaxed);
                 }
-                let round = session.our_round(number);
-                round.map_or(Ok(Vec::new()), |round| {
-                    round.differ(vector, summaries, &self.set)
+                let reconciliation = session.our_reconciliation(number);
+                reconciliation.map_or(Ok(Vec::new()), |reconciliation| {
+                    reconciliation.differ(vector, summaries, &self.set)
                 })
             }
             ReconcileStep::SendAll { bucket } => {
@@ -60,10 +61,10 @@ impl Mesh {
             ReconcileStep::Fetch { bucket, items } => {
                 Ok(session.answering.fetch(number, bucket, &items, &self.set))
             }
-            ReconcileStep::Negotiate { bucket, message } if session.is_our_round(number) => {
-                let round = session.our_round(number);
-                round.map_or(Ok(Vec::new()), |round| {
-                    round.reconcile(bucket, &message, &self.set)
+            ReconcileStep::Negotiate { bucket, message } if session.is_our_number(number) => {
+                let reconciliation = session.our_reconciliation(number);
+                reconciliation.map_or(Ok(Vec::new()), |reconciliation| {
+                    reconciliation.reconcile(bucket, &message, &self.set)
                 })
             }
             ReconcileStep::Negotiate { bucket, message } => {
@@ -82,16 +83,16 @@ impl Mesh {
                 steps.imports.extend(import);
                 let revocations = rows.iter().filter_map(Row::revocation);
                 let items: Vec<_> = revocations.map(|one| item_of(&one)).collect();
-                let round = session.our_round(number);
-                round.map_or(Ok(Vec::new()), |round| {
-                    round.rows(bucket, items.into_iter(), is_last, &self.set)
+                let reconciliation = session.our_reconciliation(number);
+                reconciliation.map_or(Ok(Vec::new()), |reconciliation| {
+                    reconciliation.rows(bucket, items.into_iter(), is_last, &self.set)
                 })
             }
         }
     }
 
     /// A comparison that is over: what either knew both know now. Of an origin's numbers its own node alone is believed.
-    pub(super) fn settle_round(
+    pub(super) fn settle_reconciliation(
         &self,
         link: LinkId,
         session: &mut PeerSession,
@@ -99,21 +100,22 @@ impl Mesh {
         steps: &mut Steps,
     ) {
         let Some(vector) = session
-            .round
+            .reconciliation
             .as_ref()
             .and_then(Reconciliation::agreed)
             .cloned()
         else {
             return;
         };
-        let Some(round) = session.round.take() else {
+        let Some(reconciliation) = session.reconciliation.take() else {
             return;
         };
-        session.is_lacking &= session.is_round_due;
-        session.agreed_ms = Some(round.began_ms);
-        session.agreed_with = round.peer_state;
+        session.is_lacking &= session.is_reconciliation_due;
+        session.agreed_ms = Some(reconciliation.began_ms);
+        session.agreed_with = reconciliation.peer_state;
         let mut seen = self.seen.lock();
-        seen.members.compared(&round.spoken_for, round.began_ms);
+        seen.members
+            .compared(&reconciliation.spoken_for, reconciliation.began_ms);
         let is_settled = seen.readiness.is_settled();
         drop(seen);
         session.compared(&vector);
@@ -147,7 +149,7 @@ impl Mesh {
     /// No vector tells any more what a node in quarantine revoked before, and a peer may lack some of it.
     pub(super) fn compare_with_all(&self) {
         for (_, session) in self.sessions() {
-            session.lock().is_round_due = true;
+            session.lock().is_reconciliation_due = true;
         }
     }
 

@@ -81,7 +81,7 @@ impl Mesh {
         peer: &PeerId,
         now: Now,
     ) -> Vec<Frame> {
-        if session.round.is_some() {
+        if session.reconciliation.is_some() {
             return Vec::new(); // a comparison finds it, too
         }
         let own = self.replication_log.own().0;
@@ -95,7 +95,7 @@ impl Mesh {
                 Some(reached) => session.relayed(origin).max(*reached),
                 None if session.is_compared => session.relayed(origin),
                 None => {
-                    session.is_round_due = true;
+                    session.is_reconciliation_due = true;
                     continue;
                 }
             };

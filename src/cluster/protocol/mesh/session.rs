@@ -78,7 +78,7 @@ impl Mesh {
         let answers = self.answers_to(frame, (link, &mut session, &peer), &mut steps, now)?;
         let answers = answers.into_iter().map(|frame| (link, frame));
         steps.frames.extend(answers);
-        self.settle_round(link, &mut session, &peer, &mut steps);
+        self.settle_reconciliation(link, &mut session, &peer, &mut steps);
         Ok(steps)
     }
 
@@ -136,7 +136,7 @@ impl Mesh {
             }
             Frame::RequestRows { origin, after } => self.requested_rows(origin, after),
             Frame::CompareSets => {
-                session.is_round_due = true;
+                session.is_reconciliation_due = true;
                 session.is_lacking = true;
                 Vec::new()
             }

@@ -70,8 +70,10 @@ impl Mesh {
             if session.kind == LinkKind::Connection && session.is_ping_due(now.uptime_ms) {
                 steps.frames.push((*link, Frame::Ping(self.ping(now))));
             }
-            if session.is_round_due(self.is_comparison_needed(&session, now), now.uptime_ms) {
-                let frame = self.begin_round(&mut session, now);
+            if session
+                .is_reconciliation_due(self.is_comparison_needed(&session, now), now.uptime_ms)
+            {
+                let frame = self.begin_reconciliation(&mut session, now);
                 steps.frames.push((*link, frame));
             }
         }

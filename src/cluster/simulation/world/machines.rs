@@ -129,15 +129,15 @@ impl World {
                 }
             );
             if begins {
-                self.note_round(machine, *link, now.uptime_ms);
+                self.note_reconciliation(machine, *link, now.uptime_ms);
             }
         }
         self.carry_out(machine, steps);
         self.at(TICK_MS, Event::Tick(who));
     }
 
-    pub(crate) fn note_round(&mut self, machine: usize, link: LinkId, began_ms: u64) {
-        *self.rounds.entry((machine, link)).or_default() += 1;
+    pub(crate) fn note_reconciliation(&mut self, machine: usize, link: LinkId, began_ms: u64) {
+        *self.reconciliations.entry((machine, link)).or_default() += 1;
         if self.machines[machine].process.as_ref().unwrap().serves {
             return;
         }

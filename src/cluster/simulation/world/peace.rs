@@ -178,11 +178,14 @@ impl World {
     pub(crate) fn be_quiet(&mut self) {
         self.tell("quiet");
         self.is_quiet = true;
-        self.rounds.clear();
+        self.reconciliations.clear();
         let quiet_ms = self.plan.quiet_ms;
         self.pass(quiet_ms, |_| false);
-        for (link, rounds) in &self.rounds {
-            assert!(*rounds <= 3, "{rounds} comparisons of link {link:?}");
+        for (link, reconciliations) in &self.reconciliations {
+            assert!(
+                *reconciliations <= 3,
+                "{reconciliations} comparisons of link {link:?}"
+            );
         }
         assert!(self.is_settled(), "{}", self.differences());
         for machine in self.running() {

@@ -152,7 +152,7 @@ pub(crate) struct World {
     /// Nothing happens any more.
     pub(crate) is_over: bool,
     /// Comparisons that were begun since all nodes knew the same.
-    pub(crate) rounds: BTreeMap<(usize, LinkId), u64>,
+    pub(crate) reconciliations: BTreeMap<(usize, LinkId), u64>,
     pub(crate) is_quiet: bool,
     pub(crate) has_big_steps: bool,
     /// How many connections a rogue has made.
@@ -244,7 +244,7 @@ impl World {
             have_forgotten: BTreeSet::new(),
             left: BTreeMap::new(),
             is_over: false,
-            rounds: BTreeMap::new(),
+            reconciliations: BTreeMap::new(),
             is_quiet: false,
             has_big_steps,
             rogues: 0,
