@@ -93,7 +93,7 @@ impl SyncProgress {
         rules: &ReadinessPolicy,
         views: &[PeerView],
         reached: Reachability,
-        members: &FailureDetector,
+        detector: &FailureDetector,
         now_ms: u64,
     ) -> SyncFinding {
         let skew_ms = median(views.iter().filter_map(|view| view.offset_ms).collect());
@@ -122,7 +122,7 @@ impl SyncProgress {
             self.settled_ms = Some(now_ms);
             self.is_complete = true;
         }
-        let missed = members.missed(now_ms);
+        let missed = detector.missed(now_ms);
         let found = match missed {
             None => SyncFinding {
                 state: SyncPhase::Ready,

@@ -191,14 +191,15 @@ impl Mesh {
         peer.advertised = number.unwrap_or(peer.advertised);
         let has_left = number.is_none();
         if has_left && known >= peer.advertised {
-            return seen.members.left(&envelope.from, now.uptime_ms);
+            return seen.failure_detector.left(&envelope.from, now.uptime_ms);
         }
         let heartbeat = Heartbeat {
             node: envelope.from.clone(),
             ago_ms: u32::try_from(age_ms).unwrap_or(u32::MAX),
             has_left,
         };
-        seen.members.on_earlier_heartbeat(&heartbeat, now.uptime_ms);
+        seen.failure_detector
+            .on_earlier_heartbeat(&heartbeat, now.uptime_ms);
     }
 
     /// The link to the sender, if it is by the bus and to this very session.

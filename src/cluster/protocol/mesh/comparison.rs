@@ -114,7 +114,7 @@ impl Mesh {
         session.agreed_ms = Some(reconciliation.began_ms);
         session.agreed_with = reconciliation.peer_state;
         let mut seen = self.seen.lock();
-        seen.members
+        seen.failure_detector
             .compared(&reconciliation.spoken_for, reconciliation.began_ms);
         let is_settled = seen.readiness.is_settled();
         drop(seen);
@@ -141,7 +141,7 @@ impl Mesh {
         let seen = self.seen.lock();
         if seen.readiness.is_settled() {
             let (spoken_for, now_ms) = (session.spoken_for(now.uptime_ms), now.uptime_ms);
-            return seen.members.is_comparison_due(&spoken_for, now_ms);
+            return seen.failure_detector.is_comparison_due(&spoken_for, now_ms);
         }
         session.agreed_ms.is_none() || session.agreed_with != session.state
     }

@@ -25,7 +25,8 @@ impl Mesh {
         let mut seen = self.seen.lock();
         let seen = &mut *seen;
         seen.nodes.examine(&names_of);
-        seen.members.keep_real(|node| seen.nodes.is_real(node));
+        seen.failure_detector
+            .keep_real(|node| seen.nodes.is_real(node));
         seen.certificates = Some(NodeCertificates { own, names_of }.into());
     }
 
@@ -308,7 +309,7 @@ impl Mesh {
             return quarantined(why);
         }
         let is_by_bus = session.kind == LinkKind::Bus;
-        seen.members.met(node, is_by_bus, now.uptime_ms);
+        seen.failure_detector.met(node, is_by_bus, now.uptime_ms);
         Ok(())
     }
 
@@ -353,8 +354,8 @@ impl Mesh {
         steps: &mut Steps,
         now: Now,
     ) -> Result<(), IntroductionError> {
-        let members = &seen.members;
-        let is_present = |node: &NodeName| members.has(node);
+        let detector = &seen.failure_detector;
+        let is_present = |node: &NodeName| detector.has(node);
         let change = seen
             .nodes
             .introduce(node, origin, is_present, now.uptime_ms)?;
@@ -413,7 +414,7 @@ impl Mesh {
                 "it stops, and not all that it knows is known here"
             }
             Goodbye::Leaving => {
-                seen.members.left(&peer.node, now.uptime_ms);
+                seen.failure_detector.left(&peer.node, now.uptime_ms);
                 "it stops"
             }
             Goodbye::Duplicate => "there is another connection",
@@ -455,7 +456,7 @@ impl Mesh {
         let mut seen = self.seen.lock();
         if seen.targets.set(addresses, is_whole) {
             let nodes = seen.targets.nodes();
-            seen.members.keep(&nodes, now.uptime_ms);
+            seen.failure_detector.keep(&nodes, now.uptime_ms);
         }
     }
 

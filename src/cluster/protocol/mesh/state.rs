@@ -54,7 +54,7 @@ pub(super) struct NodeCertificates {
 
 /// What decides the state of this node.
 pub(super) struct SeenNow {
-    pub(super) members: FailureDetector,
+    pub(super) failure_detector: FailureDetector,
     pub(super) nodes: Membership,
     pub(super) targets: Discovery,
     pub(super) rules: ReadinessPolicy,
@@ -83,7 +83,7 @@ impl SeenNow {
         }
         let ended = known.into_iter().flat_map(|node| nodes.forget(node));
         let ended = ended.collect();
-        self.members.keep_real(|node| nodes.is_real(node));
+        self.failure_detector.keep_real(|node| nodes.is_real(node));
         ended
     }
 
@@ -97,8 +97,8 @@ impl SeenNow {
         let is_awaited = !self.targets.are_found();
         let nodes = &self.nodes;
         let is_real = |node: &NodeName| node != own && nodes.is_real(node);
-        let members = &mut self.members;
-        members.apply_advertised(heard, is_real, is_awaited, said_ms, now_ms);
+        let detector = &mut self.failure_detector;
+        detector.apply_advertised(heard, is_real, is_awaited, said_ms, now_ms);
     }
 }
 
@@ -121,7 +121,7 @@ impl Mesh {
             exchanged,
             links: Mutex::default(),
             seen: Mutex::new(SeenNow {
-                members: FailureDetector::default(),
+                failure_detector: FailureDetector::default(),
                 nodes: Membership::default(),
                 targets: Discovery::default(),
                 rules,

@@ -44,7 +44,7 @@ impl Mesh {
             state: seen.readiness.state(),
             is_complete: seen.readiness.is_complete(),
             vector: self.replication_log.vector(),
-            heard: seen.members.to_tell(now.uptime_ms),
+            heard: seen.failure_detector.heartbeats(now.uptime_ms),
         }
     }
 
@@ -140,13 +140,14 @@ impl Mesh {
         let mut seen = self.seen.lock();
         let seen = &mut *seen;
         for (node, CaughtUp { at_ms, heard }) in caught_up {
-            seen.members.on_heartbeat(&node, at_ms, now.uptime_ms);
+            seen.failure_detector
+                .on_heartbeat(&node, at_ms, now.uptime_ms);
             seen.apply_heartbeats(&heard, &self.name, at_ms, now.uptime_ms);
         }
-        seen.members
+        seen.failure_detector
             .mark_silent(&seen.rules.quarantine, now.uptime_ms);
-        let members = &seen.members;
-        let mut ended = seen.nodes.prune(|node| members.has(node), now.uptime_ms);
+        let detector = &seen.failure_detector;
+        let mut ended = seen.nodes.prune(|node| detector.has(node), now.uptime_ms);
         ended.extend(seen.forget_quarantined());
         self.count_no_more(ended, steps);
         let was_complete = seen.readiness.is_complete();
@@ -154,16 +155,20 @@ impl Mesh {
         if let Some(bus) = &mut seen.bus {
             let on_bus = bus.health.view(seen.readiness.since_ms(), now.uptime_ms);
             if on_bus.is_silent {
-                seen.members.miss_those_on_the_bus(now.uptime_ms);
+                seen.failure_detector.miss_nodes_on_bus(now.uptime_ms);
             }
             if seen.readiness.is_settled() {
                 bus.health.lack_nothing();
             }
             reached.bus = Some(on_bus);
         }
-        let found =
-            seen.readiness
-                .update(&seen.rules, &views, reached, &seen.members, now.uptime_ms);
+        let found = seen.readiness.update(
+            &seen.rules,
+            &views,
+            reached,
+            &seen.failure_detector,
+            now.uptime_ms,
+        );
         if seen.readiness.is_complete() && !was_complete {
             steps.imports.push(Import::complete());
         }
@@ -177,7 +182,7 @@ impl Mesh {
 
     /// Of every node that is connected or missed, for people.
     pub(crate) fn status(&self, now: Now) -> Vec<PeerStatus> {
-        let all_heard = self.seen.lock().members.to_tell(now.uptime_ms);
+        let all_heard = self.seen.lock().failure_detector.heartbeats(now.uptime_ms);
         let links = self.sessions();
         let mut peers: Vec<_> = links
             .iter()
@@ -236,7 +241,7 @@ impl Mesh {
     /// How many nodes ought to have every revocation, beside this one.
     pub(crate) fn expected(&self) -> u64 {
         let seen = self.seen.lock();
-        seen.members.present().max(seen.targets.others()) as u64
+        seen.failure_detector.present().max(seen.targets.others()) as u64
     }
 
     /// The time that most nodes have; `None`: no other node is connected.
