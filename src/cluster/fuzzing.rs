@@ -350,7 +350,7 @@ fn ping(now: Now, told: &[(&str, u32)]) -> Ping {
         state: SyncPhase::Ready,
         is_complete: true,
         vector: VersionVector::new(),
-        heard: told.collect(),
+        heartbeats: told.collect(),
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct FailureDetector(BTreeMap<NodeName, NodeRecord>);
 )]
 struct NodeRecord {
     /// Until when all that it did is known here, by its own stamps or by those of others who know it.
-    heard_ms: u64,
+    known_until_ms: u64,
     has_left: bool,
     /// When it said goodbye, if it did.
     left_ms: u64,
@@ -75,7 +75,7 @@ impl FailureDetector {
     /// are not known here.
     pub(crate) fn miss_nodes_on_bus(&mut self, now_ms: u64) {
         for record in self.0.values_mut() {
-            let is_silent = now_ms.saturating_sub(record.heard_ms) > BUS_SILENCE_MAX_MS;
+            let is_silent = now_ms.saturating_sub(record.known_until_ms) > BUS_SILENCE_MAX_MS;
             if record.is_by_bus && is_silent && !record.has_left {
                 record.is_missed = true;
                 record.back_ms = 0;
@@ -86,7 +86,7 @@ impl FailureDetector {
     /// It said that it stops.
     pub(crate) fn left(&mut self, node: &NodeName, now_ms: u64) {
         if let Some(record) = self.record_of(node) {
-            record.heard_ms = now_ms;
+            record.known_until_ms = now_ms;
             record.left_ms = now_ms;
             record.has_spoken = true;
             record.has_left = true;
@@ -100,13 +100,13 @@ impl FailureDetector {
     /// heard here counts only if it `is_real`.
     pub(crate) fn apply_advertised(
         &mut self,
-        told: &[Heartbeat],
+        heartbeats: &[Heartbeat],
         is_real: impl Fn(&NodeName) -> bool,
         is_awaited: bool,
         said_ms: u64,
         now_ms: u64,
     ) {
-        for one in told {
+        for one in heartbeats {
             if !self.0.contains_key(&one.node) && !is_real(&one.node) {
                 continue;
             }
@@ -131,9 +131,15 @@ impl FailureDetector {
     }
 
     /// A node's own message was found on the bus, from before this node's session there.
-    pub(crate) fn on_earlier_heartbeat(&mut self, told: &Heartbeat, now_ms: u64) {
-        self.apply_advertised(std::slice::from_ref(told), |_| true, true, now_ms, now_ms);
-        if let Some(record) = self.0.get_mut(&told.node) {
+    pub(crate) fn on_earlier_heartbeat(&mut self, heartbeat: &Heartbeat, now_ms: u64) {
+        self.apply_advertised(
+            std::slice::from_ref(heartbeat),
+            |_| true,
+            true,
+            now_ms,
+            now_ms,
+        );
+        if let Some(record) = self.0.get_mut(&heartbeat.node) {
             record.has_spoken = true;
         }
     }
@@ -151,7 +157,7 @@ impl FailureDetector {
     /// Makes room; `None`: there is none, since no node has left.
     fn forget_one_that_left(&mut self) -> Option<()> {
         let left = self.0.iter().filter(|(_, record)| record.has_left);
-        let oldest = left.min_by_key(|(_, record)| record.heard_ms);
+        let oldest = left.min_by_key(|(_, record)| record.known_until_ms);
         let oldest = oldest.map(|(node, _)| node.clone())?;
         self.0.remove(&oldest).map(|_| ())
     }
@@ -170,7 +176,7 @@ impl FailureDetector {
     /// The operator has changed the peers: a node that is silent, and is none of these, is no longer awaited.
     pub(crate) fn keep(&mut self, awaited: &[NodeName], now_ms: u64) {
         self.0.retain(|node, record| {
-            let silent_ms = now_ms.saturating_sub(record.heard_ms);
+            let silent_ms = now_ms.saturating_sub(record.known_until_ms);
             silent_ms <= SILENCE_MAX_MS || awaited.contains(node)
         });
     }
@@ -178,7 +184,7 @@ impl FailureDetector {
     /// Marks nodes that are silent for too long, and forgets those that are gone for good or in quarantine.
     pub(crate) fn mark_silent(&mut self, quarantine: &[NodeName], now_ms: u64) {
         self.0.retain(|node, record| {
-            let silent_ms = now_ms.saturating_sub(record.heard_ms);
+            let silent_ms = now_ms.saturating_sub(record.known_until_ms);
             if silent_ms > SILENCE_MAX_MS && !record.has_left {
                 record.is_missed = true;
                 if !record.is_leaving {
@@ -192,7 +198,8 @@ impl FailureDetector {
     /// The node that was silent for longest of those whose logouts may be missing, and for how long.
     pub(crate) fn missed(&self, now_ms: u64) -> Option<(&NodeName, u64)> {
         let missed = self.0.iter().filter(|(_, record)| record.is_missed);
-        let silent = missed.map(|(node, record)| (node, now_ms.saturating_sub(record.heard_ms)));
+        let silent =
+            missed.map(|(node, record)| (node, now_ms.saturating_sub(record.known_until_ms)));
         silent.max_by_key(|(_, silent_ms)| *silent_ms)
     }
 
@@ -231,7 +238,7 @@ impl FailureDetector {
             let known_ms = if record.has_left {
                 record.left_ms
             } else {
-                record.heard_ms
+                record.known_until_ms
             };
             let mut ago_ms = now_ms.saturating_sub(known_ms);
             if record.is_missed || record.is_leaving {
@@ -252,10 +259,10 @@ impl NodeRecord {
     /// It said goodbye to others then. Reports are delayed, so that another node may seem to have heard it after that; a
     /// node that is really back is heard again and again.
     fn leave(&mut self, at_ms: u64, now_ms: u64) {
-        if at_ms + SILENCE_MAX_MS <= self.heard_ms {
+        if at_ms + SILENCE_MAX_MS <= self.known_until_ms {
             return;
         }
-        self.heard_ms = self.heard_ms.max(at_ms);
+        self.known_until_ms = self.known_until_ms.max(at_ms);
         if !self.has_left && !self.is_leaving {
             self.left_ms = at_ms;
             self.is_leaving = true;
@@ -276,10 +283,10 @@ impl NodeRecord {
 
     /// It was heard then; a node that was away for long and is back must be compared with.
     fn note_heard(&mut self, at_ms: u64, now_ms: u64) {
-        if at_ms <= self.heard_ms {
+        if at_ms <= self.known_until_ms {
             return;
         }
-        self.heard_ms = at_ms;
+        self.known_until_ms = at_ms;
         if now_ms.saturating_sub(at_ms) > SILENCE_MAX_MS {
             return; // another node misses it: that is no sign of life
         }

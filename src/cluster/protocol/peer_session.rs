@@ -61,7 +61,7 @@ pub(crate) struct PeerSession {
     pub(crate) peer: Option<PeerId>,
     /// It was told to go: what it says until it is gone does not count.
     pub(crate) is_refused: bool,
-    pub(crate) heard_ms: u64,
+    pub(crate) last_message_ms: u64,
     pinged_ms: u64,
     pub(crate) state: SyncPhase,
     pub(crate) is_complete: bool,
@@ -97,11 +97,11 @@ pub(crate) struct PeerSession {
     /// The comparison that is under way has brought something.
     pub(crate) has_news: bool,
     /// The peer tells of origins that did not introduce themselves here: it is between us and others.
-    pub(crate) is_between: bool,
+    pub(crate) is_relay: bool,
     /// The log has said that the peer sent rows of another node.
     pub(crate) is_foreign_noted: bool,
     /// How many certificates are examined for the peer still.
-    pub(crate) chains_left: usize,
+    pub(crate) certificates_left: usize,
     pub(crate) bucket: RowBudget,
 }
 
@@ -110,13 +110,13 @@ struct Ahead {
     stamp_ms: u64,
     /// What the peer knew and this node does not.
     lacking: Vec<(Origin, u64)>,
-    heard: Vec<Heartbeat>,
+    heartbeats: Vec<Heartbeat>,
 }
 
 /// All that the peer knew at a moment of our clock is known here, and so is what it had heard of others until then.
 pub(crate) struct CaughtUp {
     pub(crate) at_ms: u64,
-    pub(crate) heard: Vec<Heartbeat>,
+    pub(crate) heartbeats: Vec<Heartbeat>,
 }
 
 /// The node at the other end.
@@ -140,7 +140,7 @@ impl PeerSession {
             names,
             peer: None,
             is_refused: false,
-            heard_ms: now_ms,
+            last_message_ms: now_ms,
             pinged_ms: now_ms,
             state: SyncPhase::Starting,
             is_complete: false,
@@ -162,9 +162,9 @@ impl PeerSession {
             relayed: VersionVector::new(),
             is_compared: false,
             has_news: false,
-            is_between: false,
+            is_relay: false,
             is_foreign_noted: false,
-            chains_left: 4 * NODES_MAX,
+            certificates_left: 4 * NODES_MAX,
             bucket: RowBudget::full(now_ms),
         }
     }
@@ -193,7 +193,7 @@ impl PeerSession {
         let ahead = Ahead {
             stamp_ms: ping.stamp_ms,
             lacking: lacking.map(|(origin, there)| (*origin, *there)).collect(),
-            heard: ping.heard.clone(),
+            heartbeats: ping.heartbeats.clone(),
         };
         if self.ahead.len() >= AHEAD_MAX {
             self.ahead.pop_back(); // the oldest is known soonest, the newest says most
@@ -201,7 +201,7 @@ impl PeerSession {
         self.ahead.push_back(ahead);
         let is_fresh =
             |heard: &Heartbeat| heard.has_left || u64::from(heard.ago_ms) <= SILENCE_MAX_MS;
-        let mut hears = ping.heard;
+        let mut hears = ping.heartbeats;
         hears.retain(is_fresh);
         self.hears = (ping.stamp_ms, hears);
         self.state = ping.state;
@@ -255,10 +255,12 @@ impl PeerSession {
             .iter()
             .rposition(|ahead| ahead.lacking.is_empty())?;
         let Ahead {
-            stamp_ms, heard, ..
+            stamp_ms,
+            heartbeats,
+            ..
         } = self.ahead.drain(..=place).next_back()?;
         let at_ms = self.moment_of(stamp_ms, now_ms)?;
-        Some(CaughtUp { at_ms, heard })
+        Some(CaughtUp { at_ms, heartbeats })
     }
 
     /// The moment of a stamp of the peer's by our clock, or an earlier one; `None`: clocks were not compared yet.
@@ -472,7 +474,7 @@ mod tests {
             state: SyncPhase::Ready,
             is_complete: true,
             vector: VersionVector::from([(former, reached)]),
-            heard: Vec::new(),
+            heartbeats: Vec::new(),
         };
         let mut session = PeerSession::new(true, None, Vec::new(), 1_000);
         session.on_pong(1_000, (1_000, 0), (1_000, 0));

@@ -200,7 +200,7 @@ impl SyncProgress {
             );
         }
         let bus = match reached.bus {
-            Some(bus) if !bus.is_everybody_heard => ", and the bus is not read yet",
+            Some(bus) if !bus.is_every_node_heard => ", and the bus is not read yet",
             Some(bus) if bus.lacks_some => ", and the bus has lost what was said meanwhile",
             Some(_) | None => "",
         };
@@ -229,7 +229,7 @@ enum Knowledge {
 impl Reachability {
     /// Whether every node on the bus was heard.
     fn is_bus_heard(&self) -> bool {
-        self.bus.is_none_or(|bus| bus.is_everybody_heard)
+        self.bus.is_none_or(|bus| bus.is_every_node_heard)
     }
 
     /// Whether the bus lost something that this node had not read.

@@ -84,7 +84,7 @@ pub(super) struct SimulatedProcess {
     /// The nodes that it was connected with, but for those that have left, and since when.
     pub(super) met: BTreeMap<usize, u64>,
     /// When any node was heard last.
-    pub(super) heard_ms: u64,
+    pub(super) last_message_ms: u64,
     /// What a node that said goodbye had taken, and when that was.
     pub(super) inherited: Vec<(u64, usize, LedgerEntry)>,
     /// Links that are to be closed, however long the writer takes.
@@ -141,7 +141,7 @@ impl SimulatedProcess {
             renewing: None,
             is_commit_due: false,
             met: BTreeMap::new(),
-            heard_ms: now_ms,
+            last_message_ms: now_ms,
             inherited: Vec::new(),
             closing: Vec::new(),
         }

@@ -85,7 +85,7 @@ fn ping(chance: &mut Chance, real: &[Origin]) -> Ping {
         state: SyncPhase::Stale,
         is_complete: true,
         vector: vector(chance, real),
-        heard: (0..u32::from(chance.digest()[0] % 40)).map(ghost).collect(),
+        heartbeats: (0..u32::from(chance.digest()[0] % 40)).map(ghost).collect(),
     }
 }
 

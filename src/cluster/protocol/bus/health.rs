@@ -20,7 +20,7 @@ pub(crate) struct BusHealth {
     /// When it was asked how far the bus reaches, and when everything up to there was read.
     read: Option<Read>,
     /// When the last of what was read was written, or before: this node wrote its own last ping of that then.
-    heard_ms: u64,
+    read_until_ms: u64,
     /// How long this node's last pings took until they were read.
     echoes_ms: VecDeque<u64>,
     lacks_some: bool,
@@ -36,7 +36,7 @@ struct Read {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BusView {
     /// Everything on it was read, and it was listened to for long enough to hear every node on it.
-    pub(crate) is_everybody_heard: bool,
+    pub(crate) is_every_node_heard: bool,
     /// Something that this node has not read may have been on it, and is not any more.
     pub(crate) lacks_some: bool,
     /// Nothing was heard on it for too long.
@@ -48,7 +48,7 @@ impl BusHealth {
     pub(crate) fn since(now_ms: u64) -> Self {
         Self {
             read: None,
-            heard_ms: now_ms,
+            read_until_ms: now_ms,
             echoes_ms: VecDeque::new(),
             lacks_some: false,
         }
@@ -66,7 +66,7 @@ impl BusHealth {
 
     /// This node's own ping was read, which was written then: so was everything that was written before it.
     pub(crate) fn on_own_ping(&mut self, written_ms: u64, now_ms: u64) {
-        self.heard_ms = self.heard_ms.max(written_ms);
+        self.read_until_ms = self.read_until_ms.max(written_ms);
         self.echoes_ms.push_back(now_ms.saturating_sub(written_ms));
         if self.echoes_ms.len() > ECHOES_KEPT {
             self.echoes_ms.pop_front();
@@ -103,9 +103,9 @@ impl BusHealth {
         let since = |then: u64| now_ms.saturating_sub(then);
         let read = self.read.filter(|read| read.asked_ms >= since_ms);
         BusView {
-            is_everybody_heard: read.is_some_and(|read| since(read.done_ms) >= LISTENING_MS),
+            is_every_node_heard: read.is_some_and(|read| since(read.done_ms) >= LISTENING_MS),
             lacks_some: self.lacks_some,
-            is_silent: since(self.heard_ms) > self.silence_max_ms(),
+            is_silent: since(self.read_until_ms) > self.silence_max_ms(),
         }
     }
 }
@@ -118,7 +118,7 @@ mod tests {
     fn everybody_is_heard_a_while_after_all_was_read() {
         let mut listening = BusHealth::since(10_000);
         let heard =
-            |listening: &BusHealth, now_ms| listening.view(10_000, now_ms).is_everybody_heard;
+            |listening: &BusHealth, now_ms| listening.view(10_000, now_ms).is_every_node_heard;
         assert!(!heard(&listening, 60_000));
         listening.read(9_999, 10_000, 60_100); // asked before it counts
         assert!(!heard(&listening, 70_000));
@@ -126,11 +126,11 @@ mod tests {
         listening.read(64_000, 10_000, 64_001); // later ones do not begin it anew
         assert!(!heard(&listening, 64_499));
         assert!(heard(&listening, 64_500));
-        assert!(!listening.view(62_000, 70_000).is_everybody_heard);
+        assert!(!listening.view(62_000, 70_000).is_every_node_heard);
         listening.read(70_500, 62_000, 70_600);
-        assert!(listening.view(62_000, 73_600).is_everybody_heard);
+        assert!(listening.view(62_000, 73_600).is_every_node_heard);
         listening.break_off();
-        assert!(!listening.view(62_000, 90_000).is_everybody_heard);
+        assert!(!listening.view(62_000, 90_000).is_every_node_heard);
     }
 
     #[test]

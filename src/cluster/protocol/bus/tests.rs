@@ -75,7 +75,7 @@ fn ping(state: SyncPhase, now: Now) -> Ping {
         state,
         is_complete: true,
         vector: VersionVector::new(),
-        heard: Vec::new(),
+        heartbeats: Vec::new(),
     }
 }
 

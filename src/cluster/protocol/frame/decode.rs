@@ -197,9 +197,9 @@ fn take_ping(body: &mut Bytes) -> Result<Ping, InvalidFrame> {
     if length > NAMES_MAX {
         return Err(InvalidFrame("it names too many nodes"));
     }
-    let mut heard = Vec::with_capacity(length);
+    let mut heartbeats = Vec::with_capacity(length);
     for _ in 0..length {
-        heard.push(Heartbeat {
+        heartbeats.push(Heartbeat {
             node: take_name(body)?,
             ago_ms: take_u32(body)?,
             has_left: number(body, Bytes::get_u8, 1)? != 0,
@@ -212,7 +212,7 @@ fn take_ping(body: &mut Bytes) -> Result<Ping, InvalidFrame> {
         state,
         is_complete,
         vector,
-        heard,
+        heartbeats,
     })
 }
 
@@ -295,7 +295,7 @@ mod tests {
             state: SyncPhase::Stale,
             is_complete: true,
             vector: vector.clone(),
-            heard: vec![Heartbeat {
+            heartbeats: vec![Heartbeat {
                 node: node.clone(),
                 ago_ms: 700,
                 has_left: true,
@@ -419,7 +419,7 @@ mod tests {
             let Some(Frame::Hello(Hello { ping: read, .. }) | Frame::Ping(read)) = read else {
                 panic!("{frame:?}");
             };
-            assert_eq!((read.stamp_ms, &read.heard), (0, &ping.heard));
+            assert_eq!((read.stamp_ms, &read.heartbeats), (0, &ping.heartbeats));
         }
     }
 

@@ -138,8 +138,8 @@ fn put_ping(out: &mut BytesMut, ping: &Ping) {
     out.put_u8(ping.state as u8);
     out.put_u8(u8::from(ping.is_complete));
     put_vector(out, &ping.vector);
-    put_length(out, ping.heard.len());
-    for heard in &ping.heard {
+    put_length(out, ping.heartbeats.len());
+    for heard in &ping.heartbeats {
         put_name(out, &heard.node);
         out.put_u32_le(heard.ago_ms);
         out.put_u8(u8::from(heard.has_left));

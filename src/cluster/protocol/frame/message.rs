@@ -151,7 +151,7 @@ pub(crate) struct Ping {
     /// What it knows of every origin.
     pub(crate) vector: VersionVector,
     /// Which other nodes it heard, directly or from others, and how long ago.
-    pub(crate) heard: Vec<Heartbeat>,
+    pub(crate) heartbeats: Vec<Heartbeat>,
 }
 
 /// When a node was last heard.

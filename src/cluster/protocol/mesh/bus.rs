@@ -326,7 +326,7 @@ impl Mesh {
 
     /// Whether a peer has told more than has arrived. What the bus brings to one node and what it brings to all come
     /// in no order.
-    pub(super) fn lacks_words_of(&self, session: &PeerSession, peer: &PeerId) -> bool {
+    pub(super) fn lacks_rows_of(&self, session: &PeerSession, peer: &PeerId) -> bool {
         let told = session
             .vector
             .get(&peer.origin)

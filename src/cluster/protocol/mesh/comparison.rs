@@ -40,7 +40,7 @@ impl Mesh {
                 self.keep_windows(&summaries, now);
                 let vector = self.replication_log.vector();
                 let (own, _) = self.replication_log.own();
-                self.tell(own, vector.get(&own).copied().unwrap_or_default());
+                self.advertise(own, vector.get(&own).copied().unwrap_or_default());
                 let answering = &mut session.answering;
                 let differences = answering.compare(number, beyond, &summaries, vector, &self.set);
                 Ok(vec![differences])
@@ -127,7 +127,7 @@ impl Mesh {
             }));
         }
         let has_news = std::mem::take(&mut session.has_news);
-        if has_news && session.is_between && is_settled {
+        if has_news && session.is_relay && is_settled {
             let others = self.other_links(link).into_iter();
             steps
                 .frames

@@ -43,7 +43,7 @@ impl Mesh {
         match self.replication_log.rows_after(&origin, after, ROWS_MAX) {
             Some(rows) => {
                 let at_ms = self.replication_log.on_disk_ms(origin, after + 1);
-                self.tell(origin, after + rows.len() as u64);
+                self.advertise(origin, after + rows.len() as u64);
                 self.exchanged
                     .sent
                     .fetch_add(rows.len() as u64, Ordering::Relaxed);
@@ -235,7 +235,7 @@ impl Mesh {
         import: Option<&Import>,
         steps: &mut Steps,
     ) {
-        let Some(import) = import.filter(|_| session.is_between) else {
+        let Some(import) = import.filter(|_| session.is_relay) else {
             return;
         };
         let rows: Vec<_> = import.revocations.iter().map(Row::encode).collect();
@@ -275,7 +275,7 @@ impl Mesh {
         else {
             return vec![Frame::CompareSets];
         };
-        self.tell(origin, after + rows.len() as u64);
+        self.advertise(origin, after + rows.len() as u64);
         self.exchanged
             .sent
             .fetch_add(rows.len() as u64, Ordering::Relaxed);
@@ -299,9 +299,13 @@ impl Mesh {
     /// numbers from now on must not be taken for what it numbered then.
     pub(super) fn renew_if_behind(&self, vector: &VersionVector, steps: &mut Steps, now: Now) {
         let (origin, _) = self.replication_log.own();
-        let told = self.seen.lock().told;
-        let told = if told.0 == origin { told.1 } else { 0 };
-        if vector.get(&origin).is_some_and(|known| *known > told) {
+        let advertised = self.seen.lock().advertised;
+        let advertised = if advertised.0 == origin {
+            advertised.1
+        } else {
+            0
+        };
+        if vector.get(&origin).is_some_and(|known| *known > advertised) {
             self.order_renewal(steps, now);
         }
     }
@@ -317,13 +321,17 @@ impl Mesh {
     }
 
     /// Others come to know this origin up to that number.
-    pub(super) fn tell(&self, origin: Origin, number: u64) {
+    pub(super) fn advertise(&self, origin: Origin, number: u64) {
         if origin != self.replication_log.own().0 {
             return;
         }
-        let told = &mut self.seen.lock().told;
-        let before = if told.0 == origin { told.1 } else { 0 };
-        *told = (origin, before.max(number));
+        let advertised = &mut self.seen.lock().advertised;
+        let before = if advertised.0 == origin {
+            advertised.1
+        } else {
+            0
+        };
+        *advertised = (origin, before.max(number));
     }
 
     /// These origins ended. What they revoked stays.

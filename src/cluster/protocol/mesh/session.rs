@@ -68,7 +68,7 @@ impl Mesh {
         if session.is_refused {
             return Ok(Steps::default());
         }
-        session.heard_ms = now.uptime_ms;
+        session.last_message_ms = now.uptime_ms;
         let Some(peer) = session.peer.clone() else {
             let Frame::Hello(hello) = frame else {
                 return Err(InvalidFrame("it sent a message before its greeting"));
@@ -169,10 +169,10 @@ impl Mesh {
         let mut new = Vec::new();
         for chain in chains {
             let is_known = chain == certificates.own || self.seen.lock().nodes.has_chain(&chain);
-            if is_known || session.chains_left == 0 {
+            if is_known || session.certificates_left == 0 {
                 continue;
             }
-            session.chains_left -= 1;
+            session.certificates_left -= 1;
             let names = (certificates.names_of)(&chain);
             let seen = &mut *self.seen.lock();
             let mut is_new = false;
@@ -375,7 +375,7 @@ impl Mesh {
         let counted = self.replication_log.vector();
         session.on_ping(ping, self.replication_log.own().0, &counted);
         let mut origins = session.vector.keys();
-        session.is_between = origins.any(|origin| !counted.contains_key(origin));
+        session.is_relay = origins.any(|origin| !counted.contains_key(origin));
     }
 
     /// The answer to a ping; none on the bus: every node reads all pings there, and its own tell it as much.
@@ -410,7 +410,7 @@ impl Mesh {
         let mut seen = self.seen.lock();
         let why = match why {
             // What it could not send is unknown to all: it is missed like a node that fell silent.
-            Goodbye::Leaving if session.is_lacking || self.lacks_words_of(session, peer) => {
+            Goodbye::Leaving if session.is_lacking || self.lacks_rows_of(session, peer) => {
                 "it stops, and not all that it knows is known here"
             }
             Goodbye::Leaving => {

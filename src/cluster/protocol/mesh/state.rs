@@ -64,8 +64,8 @@ pub(super) struct SeenNow {
     pub(super) ticked_ms: u64,
     /// How far the wall clock was ahead of the uptime when it was last set.
     pub(super) wall_ahead_ms: i64,
-    /// Up to which number others can know of an origin that this node is: it was there at the start, or was told since.
-    pub(super) told: (Origin, u64),
+    /// Up to which number others can know of an origin that this node is: it was there at the start, or was advertised since.
+    pub(super) advertised: (Origin, u64),
     /// When this node was last told to be another origin.
     pub(super) renewed_ms: Option<u64>,
     /// `None`: nodes have no certificates.
@@ -112,7 +112,7 @@ impl Mesh {
         now: Now,
     ) -> Self {
         let exchanged = Arc::new(ExchangeCounters::default());
-        let told = replication_log.own();
+        let advertised = replication_log.own();
         Self {
             name,
             set,
@@ -129,7 +129,7 @@ impl Mesh {
                 bus: None,
                 ticked_ms: now.uptime_ms,
                 wall_ahead_ms: difference(now.wall_ms, now.uptime_ms),
-                told,
+                advertised,
                 renewed_ms: None,
                 certificates: None,
             }),

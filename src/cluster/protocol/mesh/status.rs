@@ -44,7 +44,7 @@ impl Mesh {
             state: seen.readiness.state(),
             is_complete: seen.readiness.is_complete(),
             vector: self.replication_log.vector(),
-            heard: seen.failure_detector.heartbeats(now.uptime_ms),
+            heartbeats: seen.failure_detector.heartbeats(now.uptime_ms),
         }
     }
 
@@ -57,7 +57,7 @@ impl Mesh {
         let found = self.assess(&links, &mut steps, now);
         for (link, session) in &links {
             let mut session = session.lock();
-            let silent_ms = now.uptime_ms.saturating_sub(session.heard_ms);
+            let silent_ms = now.uptime_ms.saturating_sub(session.last_message_ms);
             if silent_ms > SILENCE_MAX_MS {
                 steps
                     .closes
@@ -139,10 +139,10 @@ impl Mesh {
         let caught_up: Vec<_> = caught_up.collect();
         let mut seen = self.seen.lock();
         let seen = &mut *seen;
-        for (node, CaughtUp { at_ms, heard }) in caught_up {
+        for (node, CaughtUp { at_ms, heartbeats }) in caught_up {
             seen.failure_detector
                 .on_heartbeat(&node, at_ms, now.uptime_ms);
-            seen.apply_heartbeats(&heard, &self.name, at_ms, now.uptime_ms);
+            seen.apply_heartbeats(&heartbeats, &self.name, at_ms, now.uptime_ms);
         }
         seen.failure_detector
             .mark_silent(&seen.rules.quarantine, now.uptime_ms);
@@ -182,14 +182,14 @@ impl Mesh {
 
     /// Of every node that is connected or missed, for people.
     pub(crate) fn status(&self, now: Now) -> Vec<PeerStatus> {
-        let all_heard = self.seen.lock().failure_detector.heartbeats(now.uptime_ms);
+        let heartbeats = self.seen.lock().failure_detector.heartbeats(now.uptime_ms);
         let links = self.sessions();
         let mut peers: Vec<_> = links
             .iter()
             .filter_map(|(_, session)| {
                 let session = session.lock();
                 let peer = session.peer.as_ref()?;
-                let heard = all_heard.iter().find(|heard| heard.node == peer.node);
+                let heard = heartbeats.iter().find(|heard| heard.node == peer.node);
                 Some(PeerStatus {
                     node: peer.node.clone(),
                     state: session.state.name(),
@@ -199,7 +199,7 @@ impl Mesh {
                 })
             })
             .collect();
-        for heard in all_heard {
+        for heard in heartbeats {
             if peers.iter().all(|peer| peer.node != heard.node) {
                 peers.push(PeerStatus {
                     node: heard.node,

@@ -414,7 +414,7 @@ impl World {
             return; // it is of a comparison that is over
         };
         if !is_old && writer != machine {
-            process.heard_ms = now_ms;
+            process.last_message_ms = now_ms;
         }
         if steps.joined.is_some() {
             process.met.entry(writer).or_insert(now_ms);

@@ -96,7 +96,7 @@ impl World {
                 "n{machine} serves after {silent_ms} ms of silence"
             );
         }
-        let is_alone = now_ms - process.heard_ms > SILENCE_MAX_MS + TICK_MS;
+        let is_alone = now_ms - process.last_message_ms > SILENCE_MAX_MS + TICK_MS;
         assert!(
             found.state != SyncPhase::Ready || !is_alone || process.met.is_empty(),
             "n{machine} is ready and hears none of {:?}",

@@ -165,7 +165,7 @@ impl World {
         let steps = process.mesh.on_message(link, frame, now);
         let steps = steps.expect("an honest node is garbled");
         assert_eq!(steps.pause_ms, 0);
-        process.heard_ms = now_ms;
+        process.last_message_ms = now_ms;
         if steps.joined.is_some() {
             process.met.entry(other).or_insert(now_ms);
         }
