@@ -52,10 +52,10 @@ pub(super) async fn run_session(shared: Arc<Shared>, link: Link, target: Option<
     } = link;
     let hello = shared.mesh.connect(id, is_dialed, target, names, now());
     let (outbox, inbox) = Outbox::new();
-    outbox.order(LinkCommand::Say(hello));
+    outbox.order(LinkCommand::Send(hello));
     let overdue = outbox.overdue();
     shared.add_outbox(id, outbox);
-    let present = LinkGuard::of(Arc::clone(&shared), id);
+    let present = LinkGuard::new(Arc::clone(&shared), id);
     let writing = write(Arc::clone(&shared), inbox, sender);
     let reading = async {
         loop {
@@ -100,7 +100,7 @@ pub(super) struct LinkGuard {
 }
 
 impl LinkGuard {
-    pub(super) fn of(shared: Arc<Shared>, id: LinkId) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, id: LinkId) -> Self {
         Self { shared, id }
     }
 
@@ -139,7 +139,7 @@ async fn write(shared: Arc<Shared>, mut inbox: Inbox, mut sender: Sender) -> io:
     loop {
         tokio::select! {
             order = inbox.next() => match order {
-                Some(LinkCommand::Say(frame)) => sender.send(frame.encode()).await?,
+                Some(LinkCommand::Send(frame)) => sender.send(frame.encode()).await?,
                 Some(LinkCommand::Push { origin, after }) => pushing = Some(Pushing { origin, after }),
                 Some(LinkCommand::Leave) => {
                     push(&shared, &mut pushing, &mut sender, usize::MAX).await?;

@@ -135,7 +135,7 @@ impl Node {
         let enrolment = enrolment(settings, data_dir, &shared);
         let joins = enrolment
             .as_ref()
-            .map_or_else(nobody_joins, EnrolmentServer::joins);
+            .map_or_else(refuse_enrolment, EnrolmentServer::joins);
         let inside = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(NodeError::System)?;
         let (arrivals, inbox) = mpsc::channel(64);
@@ -336,6 +336,6 @@ fn enrolment(
 }
 
 /// The handler of a cluster without certificates: there are none to request.
-fn nobody_joins() -> EnrolmentHandler {
+fn refuse_enrolment() -> EnrolmentHandler {
     Arc::new(|_, _| (JoinStatus::Failed, Vec::new()))
 }

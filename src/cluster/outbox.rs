@@ -19,7 +19,7 @@ const HANG_UP_PATIENCE: Duration = Duration::from_millis(500);
 /// What a connection's writer is to do.
 pub(super) enum LinkCommand {
     /// Send this.
-    Say(Frame),
+    Send(Frame),
     /// Send this node's own rows after that number, from now on.
     Push { origin: Origin, after: u64 },
     /// Send what is left, say goodbye and hang up.
@@ -111,7 +111,7 @@ impl LinkCommand {
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
         match self {
-            Self::Say(frame) => frame.bytes(),
+            Self::Send(frame) => frame.bytes(),
             Self::Push { .. } | Self::Leave | Self::Close(_) => 0,
         }
     }

@@ -131,12 +131,12 @@ impl Shared {
         if let Some((node, origin, reached)) = steps.acked {
             self.revocations.acks().note(&node, origin, reached);
         }
-        if let Some(spread_ms) = steps.spread_ms {
-            let took = Duration::from_millis(spread_ms);
+        if let Some(propagation_ms) = steps.propagation_ms {
+            let took = Duration::from_millis(propagation_ms);
             self.propagation.observe(took.as_secs_f64());
         }
         for (link, frame) in steps.frames {
-            self.order(link, LinkCommand::Say(frame));
+            self.order(link, LinkCommand::Send(frame));
         }
         for (link, why) in steps.closes {
             self.order(link, LinkCommand::Close(why));

@@ -56,7 +56,7 @@ impl BusClient {
         messages: mpsc::Sender<DirectMessage>,
     ) -> Result<Self, UnfitBus> {
         Ok(Self {
-            connector: BusConnector::to(bus)?,
+            connector: BusConnector::new(bus)?,
             bus: bus.clone(),
             node: settings.node.clone(),
             allow: Mutex::new(allowed(settings)),

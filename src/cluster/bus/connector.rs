@@ -39,7 +39,7 @@ impl BusConnector {
     /// # Errors
     ///
     /// The address or the authorities can't be used.
-    pub(super) fn to(bus: &Bus) -> Result<Self, UnfitBus> {
+    pub(super) fn new(bus: &Bus) -> Result<Self, UnfitBus> {
         let info: ConnectionInfo = bus
             .url
             .as_str()
@@ -67,7 +67,7 @@ impl BusConnector {
     async fn connect(&self, node: &NodeName) -> Result<BusServer, BusError> {
         let stream = self.carrier().await;
         let stream = stream.map_err(|error| BusError::Failed(error.to_string()))?;
-        let room = ReadBudget::of(ANSWER_BYTES_MAX);
+        let room = ReadBudget::new(ANSWER_BYTES_MAX);
         let stream = LimitedStream::new(stream, room.clone());
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let password = self.login.password().map(str::to_owned);

@@ -23,7 +23,7 @@ pub(super) async fn write(
     mut inbox: Inbox,
     overdue: impl Future<Output = String>,
 ) {
-    let present = LinkGuard::of(Arc::clone(&shared), link);
+    let present = LinkGuard::new(Arc::clone(&shared), link);
     let why = tokio::select! {
         why = carry_out(&shared, &client, &to, &mut inbox) => why,
         why = overdue => why,
@@ -50,8 +50,8 @@ async fn carry_out(
             }
             match order {
                 // The bus itself says goodbye, to all at once.
-                LinkCommand::Say(Frame::Goodbye(_)) => {}
-                LinkCommand::Say(frame) => send(client, to, frame).await,
+                LinkCommand::Send(Frame::Goodbye(_)) => {}
+                LinkCommand::Send(frame) => send(client, to, frame).await,
                 LinkCommand::Push { origin, after } => {
                     push(shared, client, to, origin, after).await;
                 }
@@ -64,7 +64,7 @@ async fn carry_out(
 }
 
 fn is_ack(order: &LinkCommand) -> bool {
-    matches!(order, LinkCommand::Say(Frame::Ack { .. }))
+    matches!(order, LinkCommand::Send(Frame::Ack { .. }))
 }
 
 async fn send(client: &BusClient, to: &BusAddress, frame: Frame) {

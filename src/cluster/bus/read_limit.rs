@@ -13,12 +13,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct ReadBudget(Arc<AtomicUsize>);
 
 impl ReadBudget {
-    pub(super) fn of(bytes: usize) -> Self {
+    pub(super) fn new(bytes: usize) -> Self {
         Self(Arc::new(AtomicUsize::new(bytes)))
     }
 
     /// So much may be read from now on.
-    pub(super) fn becomes(&self, bytes: usize) {
+    pub(super) fn reset(&self, bytes: usize) {
         self.0.store(bytes, Ordering::Relaxed);
     }
 
@@ -27,7 +27,7 @@ impl ReadBudget {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    fn take(&self, bytes: usize) {
+    fn spend(&self, bytes: usize) {
         let left = self.0.load(Ordering::Relaxed).saturating_sub(bytes);
         self.0.store(left, Ordering::Relaxed); // only the reader takes, and it is asked one thing at a time
     }
@@ -56,7 +56,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for LimitedStream<S> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.room.take(buffer.filled().len() - before);
+        self.room.spend(buffer.filled().len() - before);
         Poll::Ready(Ok(()))
     }
 }
@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_is_read_than_there_is_room_for() {
-        let room = ReadBudget::of(5);
+        let room = ReadBudget::new(5);
         let bytes: &[u8] = b"0123456789";
         let mut limited =
             LimitedStream::new(tokio::io::join(bytes, tokio::io::sink()), room.clone());
@@ -95,7 +95,7 @@ mod tests {
         limited.read_exact(&mut some).await.unwrap();
         assert!(room.is_used_up());
         assert!(limited.read_exact(&mut some).await.is_err());
-        room.becomes(6);
+        room.reset(6);
         limited.read_exact(&mut some).await.unwrap();
         assert_eq!(&some, b"56789");
         assert!(!room.is_used_up());

@@ -123,7 +123,7 @@ impl BusReader {
             };
             let mut has_news = false;
             for one in found {
-                has_news |= self.take(one);
+                has_news |= self.on_entry(one);
             }
             self.note_place(has_news);
         }
@@ -142,8 +142,8 @@ impl BusReader {
         BusError::Lost(Loss::TooLarge)
     }
 
-    /// Takes in an entry. Whether something is to be written to the journal.
-    fn take(&mut self, found: FoundEntry) -> bool {
+    /// Handles an entry. Whether something is to be written to the journal.
+    fn on_entry(&mut self, found: FoundEntry) -> bool {
         let (id, is_ours) = (found.id, found.is_ours);
         let is_old = !is_ours && id < self.mark;
         let age_ms = is_old.then(|| self.age_ms(id, now().uptime_ms));

@@ -82,7 +82,7 @@ impl BusReceiver {
 
     fn open_link(&self, link: LinkId, opening: BusLink) {
         let (outbox, inbox) = Outbox::new();
-        outbox.order(LinkCommand::Say(opening.greeting));
+        outbox.order(LinkCommand::Send(opening.greeting));
         let overdue = outbox.overdue();
         self.shared.add_outbox(link, outbox);
         let (shared, client) = (Arc::clone(&self.shared), Arc::clone(&self.client));

@@ -186,7 +186,7 @@ impl BusServer {
     }
 
     async fn ask(&mut self, question: &Cmd) -> Result<Value, BusError> {
-        self.room.becomes(ANSWER_BYTES_MAX);
+        self.room.reset(ANSWER_BYTES_MAX);
         let answer = question.query_async(&mut self.connection);
         let answer = timeout(PATIENCE, answer).await;
         answer.map_err(|_| late())?.map_err(|e| self.trouble(&e))
@@ -197,7 +197,7 @@ impl BusServer {
         questions: &Pipeline,
         patience: Duration,
     ) -> Result<Vec<Value>, BusError> {
-        self.room.becomes(ANSWER_BYTES_MAX);
+        self.room.reset(ANSWER_BYTES_MAX);
         let answers = questions.query_async(&mut self.connection);
         let answers = timeout(patience, answers).await;
         answers.map_err(|_| late())?.map_err(|e| self.trouble(&e))

@@ -60,7 +60,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn say_to_all(&mut self, frame: Frame) {
+    fn broadcast(&mut self, frame: Frame) {
         self.push(None, frame);
     }
 
@@ -137,7 +137,7 @@ impl BusWriter {
             tokio::select! {
                 message = self.messages.recv() => batch.extend(message),
                 changed = self.own_number.changed() => changed.map_err(|_| no_history())?,
-                rows = self.unnumbered.recv() => batch.say_to_all(unnumbered(rows)?),
+                rows = self.unnumbered.recv() => batch.broadcast(unnumbered(rows)?),
                 _ = caught_up.changed() => {
                     is_ping_due = *caught_up.borrow();
                     pings.reset();
@@ -152,14 +152,14 @@ impl BusWriter {
             }
             let (origin, published) = self.push_rows(shared, &mut batch);
             if is_ping_due {
-                batch.say_to_all(shared.mesh.ping_by_bus(now()));
+                batch.broadcast(shared.mesh.ping_by_bus(now()));
             }
             let is_done = (origin, published) == shared.mesh.replication_log.own();
             let is_last = is_done && *client.leaving.borrow();
             if is_last {
                 // By its last number others see whether they have all that it told.
-                batch.say_to_all(shared.mesh.ping_by_bus(now()));
-                batch.say_to_all(Frame::Goodbye(Goodbye::Leaving));
+                batch.broadcast(shared.mesh.ping_by_bus(now()));
+                batch.broadcast(Frame::Goodbye(Goodbye::Leaving));
             }
             if batch.additions.is_empty() {
                 continue;
@@ -195,7 +195,7 @@ impl BusWriter {
         while published < number && !batch.is_full() {
             let frame = shared.mesh.delta_after(origin, published);
             published = frame.last_number().unwrap_or(number);
-            batch.say_to_all(frame);
+            batch.broadcast(frame);
         }
         (origin, published)
     }

@@ -68,7 +68,7 @@ pub(crate) struct IntroductionChange {
 
 impl Membership {
     /// The nodes that a journal names.
-    pub(crate) fn of_journal<'a>(
+    pub(crate) fn from_journal<'a>(
         introduced: impl IntoIterator<Item = (&'a Origin, &'a String)>,
         now_ms: u64,
     ) -> Self {

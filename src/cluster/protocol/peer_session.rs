@@ -102,7 +102,7 @@ pub(crate) struct PeerSession {
     pub(crate) is_foreign_noted: bool,
     /// How many certificates are examined for the peer still.
     pub(crate) certificates_left: usize,
-    pub(crate) bucket: RowBudget,
+    pub(crate) budget: RowBudget,
 }
 
 /// What a peer said of itself and others, and what must come before that is true of this node, too.
@@ -165,7 +165,7 @@ impl PeerSession {
             is_relay: false,
             is_foreign_noted: false,
             certificates_left: 4 * NODES_MAX,
-            bucket: RowBudget::full(now_ms),
+            budget: RowBudget::full(now_ms),
         }
     }
 
@@ -435,7 +435,7 @@ impl RowBudget {
     }
 
     /// Takes so many, and tells for how long nothing more is to be read, in milliseconds.
-    pub(crate) fn take(&mut self, rows: u64, now_ms: u64) -> u64 {
+    pub(crate) fn spend(&mut self, rows: u64, now_ms: u64) -> u64 {
         let since = now_ms.saturating_sub(self.filled_ms);
         self.filled_ms = now_ms;
         let filled = self.rows.saturating_add(since * ROWS_A_SECOND / 1_000);
@@ -495,10 +495,10 @@ mod tests {
 
     #[test]
     fn who_sends_too_much_is_read_more_slowly() {
-        let mut bucket = RowBudget::full(0);
-        assert_eq!(bucket.take(ROWS_AT_ONCE, 0), 0);
-        assert_eq!(bucket.take(20_000, 0), 1_000);
-        assert_eq!(bucket.take(20_000, 1_000), 0);
-        assert_eq!(bucket.take(8_192, 1_000_000), 0);
+        let mut budget = RowBudget::full(0);
+        assert_eq!(budget.spend(ROWS_AT_ONCE, 0), 0);
+        assert_eq!(budget.spend(20_000, 0), 1_000);
+        assert_eq!(budget.spend(20_000, 1_000), 0);
+        assert_eq!(budget.spend(8_192, 1_000_000), 0);
     }
 }

@@ -300,7 +300,7 @@ impl ReconciliationResponder {
     }
 
     /// All of a bucket.
-    pub(crate) fn take(&self, number: u32, bucket: Bucket, set: &Set) -> Vec<Frame> {
+    pub(crate) fn send_all(&self, number: u32, bucket: Bucket, set: &Set) -> Vec<Frame> {
         let rows = set.entries(bucket, self.beyond);
         let rows: Vec<_> = rows.iter().map(|(_, one)| Row::encode(one)).collect();
         in_rows(number, bucket, &rows)

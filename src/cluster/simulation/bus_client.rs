@@ -104,8 +104,8 @@ impl SimulatedBusClient {
             return;
         };
         match command {
-            SimulatedCommand::Say(Frame::Goodbye(_)) => {}
-            SimulatedCommand::Say(frame) => self.send(to, frame),
+            SimulatedCommand::Send(Frame::Goodbye(_)) => {}
+            SimulatedCommand::Send(frame) => self.send(to, frame),
             SimulatedCommand::Push { origin, mut after } => {
                 let (own, number) = mesh.replication_log.own();
                 while own == origin && after < number {

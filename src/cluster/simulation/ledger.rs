@@ -229,7 +229,7 @@ impl RevocationLedger {
     }
 
     /// Everything of an origin that was answered.
-    pub(super) fn of(&self, origin: Origin) -> Vec<LedgerEntry> {
+    pub(super) fn entries_of(&self, origin: Origin) -> Vec<LedgerEntry> {
         let is_its = |made: &Made| made.numbers.iter().any(|(its, _)| *its == origin);
         let entries = self.made.iter().enumerate();
         let its = entries.filter(|(_, made)| made.answered_ms().is_some() && is_its(made));

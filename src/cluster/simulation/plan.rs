@@ -106,7 +106,7 @@ pub(super) struct WorldPlan {
 }
 
 impl WorldPlan {
-    pub(super) fn of(chance: &mut Chance) -> Self {
+    pub(super) fn random(chance: &mut Chance) -> Self {
         let mut accidents = vec![Accident::Revoke; 6];
         for (accident, weight) in Accident::RARE {
             if chance.one_in(2) {

@@ -181,7 +181,7 @@ impl SimulatedProcess {
             self.order(link, SimulatedCommand::Push { origin, after });
         }
         for (link, frame) in steps.frames {
-            self.order(link, SimulatedCommand::Say(frame));
+            self.order(link, SimulatedCommand::Send(frame));
         }
         for (link, why) in steps.closes {
             self.order(link, SimulatedCommand::Close(why));
@@ -308,7 +308,7 @@ pub(super) struct SimulatedOutbox {
 }
 
 pub(super) enum SimulatedCommand {
-    Say(Frame),
+    Send(Frame),
     Push { origin: Origin, after: u64 },
     Leave,
     Close(String),
@@ -349,7 +349,7 @@ impl SimulatedOutbox {
         let mut frames = Vec::new();
         match chance.one_of(&ready)? {
             0 => match self.orders.pop_front()? {
-                SimulatedCommand::Say(frame) => frames.push(frame),
+                SimulatedCommand::Send(frame) => frames.push(frame),
                 SimulatedCommand::Push { origin, after } => self.pushing = Some((origin, after)),
                 SimulatedCommand::Leave => {
                     self.push(mesh, &mut frames, usize::MAX);

@@ -97,7 +97,7 @@ impl Town {
                 link(from, to),
                 SimulatedOutbox::new(&process.replication_log),
             );
-            process.order(link(from, to), SimulatedCommand::Say(hello));
+            process.order(link(from, to), SimulatedCommand::Send(hello));
         }
         self.exchange();
     }

@@ -291,16 +291,16 @@ impl Mesh {
                 let is_its = self.seen.lock().nodes.owner(origin) == Some(&envelope.from);
                 if is_its {
                     if *at_ms > 0 {
-                        steps.spread_ms = self.spread_ms(*at_ms, now);
+                        steps.propagation_ms = self.propagation_ms(*at_ms, now);
                     }
-                    self.count_in((*origin, *first, rows), &mut steps, now);
+                    self.apply_numbered((*origin, *first, rows), &mut steps, now);
                 } else {
-                    steps.imports.extend(self.take_in(rows, now));
+                    steps.imports.extend(self.apply_rows(rows, now));
                 }
             }
             Frame::Unnumbered(rows) => {
                 steps.pause_ms = self.pause_for_sender(envelope, rows.len(), now);
-                steps.imports.extend(self.take_in(rows, now));
+                steps.imports.extend(self.apply_rows(rows, now));
             }
             Frame::Hello(_)
             | Frame::Ping(_)
@@ -319,7 +319,7 @@ impl Mesh {
     fn pause_for_sender(&self, envelope: &BusEnvelope, rows: usize, now: Now) -> u64 {
         let over_ms = self.with_bus(|bus, _| {
             let peer = bus.peer(envelope, now.uptime_ms);
-            peer.map(|peer| peer.budget.take(rows as u64, now.uptime_ms))
+            peer.map(|peer| peer.budget.spend(rows as u64, now.uptime_ms))
         });
         self.throttle(over_ms.flatten().unwrap_or_default())
     }

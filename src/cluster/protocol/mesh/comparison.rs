@@ -56,7 +56,7 @@ impl Mesh {
                 })
             }
             ReconcileStep::SendAll { bucket } => {
-                Ok(session.answering.take(number, bucket, &self.set))
+                Ok(session.answering.send_all(number, bucket, &self.set))
             }
             ReconcileStep::Fetch { bucket, items } => {
                 Ok(session.answering.fetch(number, bucket, &items, &self.set))
@@ -77,8 +77,8 @@ impl Mesh {
                 rows,
                 is_last,
             } => {
-                steps.pause_ms = self.pause_for(&mut session.bucket, rows.len(), now);
-                let import = self.take_in(&rows, now);
+                steps.pause_ms = self.pause_for(&mut session.budget, rows.len(), now);
+                let import = self.apply_rows(&rows, now);
                 session.has_news |= import.is_some();
                 steps.imports.extend(import);
                 let revocations = rows.iter().filter_map(Row::revocation);

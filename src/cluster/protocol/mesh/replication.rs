@@ -30,7 +30,7 @@ impl Mesh {
         introduced: impl IntoIterator<Item = (&'a Origin, &'a String)>,
         now: Now,
     ) {
-        let nodes = Membership::of_journal(introduced, now.uptime_ms);
+        let nodes = Membership::from_journal(introduced, now.uptime_ms);
         let counted = self.replication_log.vector();
         let nameless = counted.keys().filter(|of| nodes.owner(of).is_none());
         self.replication_log
@@ -133,9 +133,9 @@ impl Mesh {
         now: Now,
     ) -> Vec<Frame> {
         let before = self.replication_log.reached(&origin);
-        let received = self.count_in((origin, first, rows), steps, now);
+        let received = self.apply_numbered((origin, first, rows), steps, now);
         if self.replication_log.reached(&origin) == before {
-            steps.spread_ms = None; // it was known
+            steps.propagation_ms = None; // it was known
         }
         match received {
             Some(ReceivedRows::Reached(reached)) => vec![Frame::Ack { origin, reached }],
@@ -178,20 +178,20 @@ impl Mesh {
         }
         let last = first.saturating_add(rows.len() as u64).saturating_sub(1);
         session.relays(origin, last.max(reached));
-        let import = self.take_in(rows, now);
+        let import = self.apply_rows(rows, now);
         self.pass_on(link, session, import.as_ref(), steps);
         steps.imports.extend(import);
         Vec::new()
     }
 
     /// Takes in numbered rows; `None`: they are this node's own, or their origin was not introduced.
-    pub(super) fn count_in(
+    pub(super) fn apply_numbered(
         &self,
         (origin, first, rows): (Origin, u64, &[Row]),
         steps: &mut Steps,
         now: Now,
     ) -> Option<ReceivedRows> {
-        let mut import = self.take_in(rows, now).unwrap_or_default();
+        let mut import = self.apply_rows(rows, now).unwrap_or_default();
         if origin == self.replication_log.own().0 {
             steps.imports.push(import);
             return None;
@@ -208,7 +208,7 @@ impl Mesh {
     }
 
     /// Puts rows in force, as far as a node may say what they say. What was news is to be written.
-    pub(super) fn take_in(&self, rows: &[Row], now: Now) -> Option<Import> {
+    pub(super) fn apply_rows(&self, rows: &[Row], now: Now) -> Option<Import> {
         let received = rows.len() as u64;
         self.exchanged
             .received
@@ -251,8 +251,8 @@ impl Mesh {
         links.filter(|one| *one != link).collect()
     }
 
-    pub(super) fn pause_for(&self, bucket: &mut RowBudget, rows: usize, now: Now) -> u64 {
-        self.throttle(bucket.take(rows as u64, now.uptime_ms))
+    pub(super) fn pause_for(&self, budget: &mut RowBudget, rows: usize, now: Now) -> u64 {
+        self.throttle(budget.spend(rows as u64, now.uptime_ms))
     }
 
     /// For how long a peer is not to be read that is so far over its budget. While this node does not know everything
@@ -290,7 +290,7 @@ impl Mesh {
 
     /// How long something took that happened then, if that counts: what was done before this node knew everything
     /// took as long as that did.
-    pub(super) fn spread_ms(&self, at_ms: u64, now: Now) -> Option<u64> {
+    pub(super) fn propagation_ms(&self, at_ms: u64, now: Now) -> Option<u64> {
         let ready_ms = self.seen.lock().readiness.settled_ms()?;
         (at_ms >= ready_ms).then(|| now.uptime_ms.saturating_sub(at_ms))
     }
@@ -335,7 +335,7 @@ impl Mesh {
     }
 
     /// These origins ended. What they revoked stays.
-    pub(super) fn count_no_more(&self, forgotten: Vec<Origin>, steps: &mut Steps) {
+    pub(super) fn end_origins(&self, forgotten: Vec<Origin>, steps: &mut Steps) {
         if forgotten.is_empty() {
             return;
         }

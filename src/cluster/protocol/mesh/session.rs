@@ -112,12 +112,13 @@ impl Mesh {
                 at_ms,
                 rows,
             } => {
-                steps.pause_ms = self.pause_for(&mut session.bucket, rows.len(), now);
+                steps.pause_ms = self.pause_for(&mut session.budget, rows.len(), now);
                 let delta = (origin, first, rows.as_slice());
                 if origin == peer.origin {
                     if at_ms > 0 {
                         let at_ms = session.about(at_ms, now.uptime_ms);
-                        steps.spread_ms = at_ms.and_then(|at_ms| self.spread_ms(at_ms, now));
+                        steps.propagation_ms =
+                            at_ms.and_then(|at_ms| self.propagation_ms(at_ms, now));
                     }
                     self.on_delta(session, delta, steps, now)
                 } else {
@@ -125,8 +126,8 @@ impl Mesh {
                 }
             }
             Frame::Unnumbered(rows) => {
-                steps.pause_ms = self.pause_for(&mut session.bucket, rows.len(), now);
-                let import = self.take_in(&rows, now);
+                steps.pause_ms = self.pause_for(&mut session.budget, rows.len(), now);
+                let import = self.apply_rows(&rows, now);
                 self.pass_on(link, session, import.as_ref(), steps);
                 steps.imports.extend(import);
                 Vec::new()
@@ -360,7 +361,7 @@ impl Mesh {
             .nodes
             .introduce(node, origin, is_present, now.uptime_ms)?;
         self.replication_log.introduce(origin);
-        self.count_no_more(change.forgotten, steps);
+        self.end_origins(change.forgotten, steps);
         if change.is_new {
             steps.imports.push(Import::noting(Progress {
                 introduced: vec![(origin, node.to_string())],
@@ -447,7 +448,7 @@ impl Mesh {
         if !ended.is_empty() {
             self.compare_with_all();
         }
-        self.count_no_more(ended, &mut steps);
+        self.end_origins(ended, &mut steps);
         steps
     }
 

@@ -149,7 +149,7 @@ impl Mesh {
         let detector = &seen.failure_detector;
         let mut ended = seen.nodes.prune(|node| detector.has(node), now.uptime_ms);
         ended.extend(seen.forget_quarantined());
-        self.count_no_more(ended, steps);
+        self.end_origins(ended, steps);
         let was_complete = seen.readiness.is_complete();
         let mut reached = seen.targets.reached(&views);
         if let Some(bus) = &mut seen.bus {

@@ -45,5 +45,5 @@ pub(crate) struct Steps {
     /// For how long this link is not to be read, in milliseconds.
     pub(crate) pause_ms: u64,
     /// How long what has come took from the disk of the node that took it, in milliseconds.
-    pub(crate) spread_ms: Option<u64>,
+    pub(crate) propagation_ms: Option<u64>,
 }

@@ -312,7 +312,7 @@ impl World {
         }
         let process = self.machines[machine].process.as_mut().unwrap();
         let (origin, _) = process.replication_log.own();
-        let mut left = self.ledger.of(origin);
+        let mut left = self.ledger.entries_of(origin);
         left.retain(|entry| holds(&process.set, self.ledger.revocation(*entry)));
         for outbox in process.outboxes.values_mut() {
             outbox.leave();

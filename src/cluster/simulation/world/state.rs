@@ -163,11 +163,11 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
-        let mut plan = WorldPlan::of(&mut chance);
+        let mut plan = WorldPlan::random(&mut chance);
         if seed.is_multiple_of(BUS_EVERY) {
             plan = plan.with_bus(&mut chance);
         }
-        Self::of(plan, chance)
+        Self::from_plan(plan, chance)
     }
 
     /// All nodes of a plan run and are ready, and nothing happens to them by itself.
@@ -182,7 +182,7 @@ impl World {
 
     fn staged_by(plan: WorldPlan, seed: u64) -> Self {
         let machines = plan.machines;
-        let mut world = Self::of(plan, Chance::new(seed));
+        let mut world = Self::from_plan(plan, Chance::new(seed));
         for machine in 0..machines {
             world.start(machine);
         }
@@ -197,7 +197,7 @@ impl World {
         world
     }
 
-    pub(crate) fn of(plan: WorldPlan, mut chance: Chance) -> Self {
+    pub(crate) fn from_plan(plan: WorldPlan, mut chance: Chance) -> Self {
         let count = plan.machines;
         let machines = (0..count).map(|machine| {
             let called = |other: &usize| {

@@ -255,7 +255,7 @@ impl World {
             process
                 .outboxes
                 .insert(link, SimulatedOutbox::new(&process.replication_log));
-            process.order(link, SimulatedCommand::Say(hello));
+            process.order(link, SimulatedCommand::Send(hello));
             self.pump_link(machine, link);
         }
     }
