@@ -36,6 +36,8 @@ struct NodeRecord {
     /// Until when all that it did is known here, by its own stamps or by those of others who know it.
     known_until_ms: u64,
     has_left: bool,
+    /// It was there at `known_until_ms`, and what it had done until then may not be known here yet.
+    is_presumed: bool,
     /// When it said goodbye, if it did.
     left_ms: u64,
     /// It sent a message of its own here, and was not only mentioned by others.
@@ -59,6 +61,7 @@ impl FailureDetector {
             record.has_spoken = true;
             if is_new {
                 record.note_heard(now_ms, now_ms);
+                record.is_presumed = true;
             }
         }
     }
@@ -83,11 +86,11 @@ impl FailureDetector {
         }
     }
 
-    /// It said that it stops.
-    pub(crate) fn left(&mut self, node: &NodeName, now_ms: u64) {
+    /// It said then that it stops.
+    pub(crate) fn left(&mut self, node: &NodeName, at_ms: u64) {
         if let Some(record) = self.record_of(node) {
-            record.known_until_ms = now_ms;
-            record.left_ms = now_ms;
+            record.known_until_ms = record.known_until_ms.max(at_ms);
+            record.left_ms = at_ms;
             record.has_spoken = true;
             record.has_left = true;
             record.is_leaving = false;
@@ -130,17 +133,23 @@ impl FailureDetector {
         }
     }
 
-    /// A node's own message was found on the bus, from before this node's session there.
+    /// A node's own message was found on the bus, from before this node's session there. It shows that the node was there,
+    /// and not that what it did is known here.
     pub(crate) fn on_earlier_heartbeat(&mut self, heartbeat: &Heartbeat, now_ms: u64) {
-        self.apply_advertised(
-            std::slice::from_ref(heartbeat),
-            |_| true,
-            true,
-            now_ms,
-            now_ms,
-        );
+        let is_new = !self.0.contains_key(&heartbeat.node);
+        if is_new || heartbeat.has_left {
+            let told = std::slice::from_ref(heartbeat);
+            self.apply_advertised(told, |_| true, true, now_ms, now_ms);
+        }
         if let Some(record) = self.0.get_mut(&heartbeat.node) {
             record.has_spoken = true;
+            record.is_presumed |= is_new;
+            // Of a node that came back after its goodbye and fell silent again, logouts may be missing.
+            let at_ms = now_ms.saturating_sub(u64::from(heartbeat.ago_ms));
+            if !heartbeat.has_left && at_ms > record.left_ms {
+                record.has_left = false;
+                record.is_leaving = false;
+            }
         }
     }
 
@@ -231,7 +240,17 @@ impl FailureDetector {
         self.0.values().filter(|record| !record.has_left).count()
     }
 
-    /// What is told to others.
+    /// What is told to others: nothing of a node of which it is not certain yet until when its work is known.
+    pub(crate) fn advertised(&self, now_ms: u64) -> Vec<Heartbeat> {
+        let mut heartbeats = self.heartbeats(now_ms);
+        heartbeats.retain(|one| {
+            let record = self.0.get(&one.node);
+            record.is_some_and(|record| !record.is_presumed || record.is_missed)
+        });
+        heartbeats
+    }
+
+    /// Until when the work of each node is known.
     pub(crate) fn heartbeats(&self, now_ms: u64) -> Vec<Heartbeat> {
         let heartbeat_of = |(node, record): (&NodeName, &NodeRecord)| {
             // A goodbye that is told on is not younger for that: else two nodes would tell each other for ever.
@@ -287,6 +306,7 @@ impl NodeRecord {
             return;
         }
         self.known_until_ms = at_ms;
+        self.is_presumed = false;
         if now_ms.saturating_sub(at_ms) > SILENCE_MAX_MS {
             return; // another node misses it: that is no sign of life
         }
@@ -362,6 +382,22 @@ mod tests {
         detector.on_heartbeat(&node("b"), 61_000, 61_000);
         assert_eq!(detector.present(), 1);
         assert_eq!(missed(&mut detector, 70_000).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_node_that_came_back_to_the_bus_after_its_goodbye_and_fell_silent_is_missed() {
+        let mut detector = FailureDetector::default();
+        by_bus(&mut detector, "b", 1_000);
+        detector.left(&node("b"), 20_000 - 9_000);
+        let earlier = Heartbeat {
+            node: node("b"),
+            ago_ms: 8_000,
+            has_left: false,
+        };
+        detector.on_earlier_heartbeat(&earlier, 20_000);
+        assert_eq!(missed(&mut detector, 20_000).as_deref(), Some("b"));
+        detector.left(&node("b"), 20_000 - 7_000);
+        assert_eq!(missed(&mut detector, 20_000), None);
     }
 
     #[test]

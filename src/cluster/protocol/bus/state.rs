@@ -51,8 +51,8 @@ pub(crate) struct BusPeer {
     /// The link to it by the bus, if one was opened.
     link: Option<LinkId>,
     pub(crate) budget: RowBudget,
-    /// The number of the last of its own revocations, as it said before this node's session began.
-    pub(crate) advertised: u64,
+    /// The number of the last of its own revocations, as its last ping says.
+    pub(crate) advertised: Option<u64>,
     /// Until when its rows are ignored, because it sent too many.
     muted_until_ms: u64,
 }
@@ -183,13 +183,17 @@ impl BusState {
                 sender: envelope.sender,
                 link: None,
                 budget: RowBudget::full(now_ms),
-                advertised: 0,
+                advertised: None,
                 muted_until_ms: 0,
             };
             self.peers.insert(envelope.from.clone(), peer);
         }
         let peer = self.peers.get_mut(&envelope.from)?;
-        peer.sender = envelope.sender;
+        if peer.sender != envelope.sender {
+            peer.sender = envelope.sender;
+            peer.advertised = None;
+            peer.link = None; // it led to the former session, which reads no more
+        }
         Some(peer)
     }
 

@@ -344,6 +344,25 @@ fn delta(origin: Origin, first: u64, rows: &[u8]) -> Frame {
 }
 
 #[test]
+fn a_new_session_of_a_node_is_another_link_even_if_its_rows_come_first() {
+    let mesh = mesh(rules());
+    is_heard(&mesh, "n", SyncPhase::Ready, at(1));
+    let former = by_bus(&mesh, "n");
+    let sender = BusSender {
+        origin: Origin::bound([2; 8], "n"),
+        session_id: OTHER_SESSION + 1,
+    };
+    let rows = delta(sender.origin, 1, &[1]);
+    let steps = mesh.on_bus_message(broadcast("n", sender, rows, at(2)), at(2));
+    assert!(steps.is_ok_and(|steps| steps.opens.is_none()));
+    let frame = Frame::Ping(ping(SyncPhase::Ready, at(3)));
+    let steps = mesh.on_bus_message(broadcast("n", sender, frame, at(3)), at(3));
+    let opened = steps.unwrap().opens.unwrap().1;
+    assert_eq!(opened.to.session_id, sender.session_id);
+    assert_ne!(by_bus(&mesh, "n"), former);
+}
+
+#[test]
 fn what_is_said_to_all_is_taken_in_once() {
     let mesh = mesh(rules());
     let steps = apply_broadcast(&mesh, "z", 7, delta(origin(7), 1, &[9]));

@@ -151,10 +151,15 @@ impl Mesh {
         ping: Ping,
         now: Now,
     ) -> Result<Steps, InvalidFrame> {
+        let number = ping.vector.get(&envelope.sender.origin);
+        let number = number.copied().unwrap_or_default();
+        self.with_bus(|bus, _| {
+            if let Some(peer) = bus.peer(envelope, now.uptime_ms) {
+                peer.advertised = Some(number);
+            }
+        });
         if let Some(age_ms) = envelope.age_ms {
-            let number = ping.vector.get(&envelope.sender.origin);
-            let number = number.copied().unwrap_or_default();
-            self.note_earlier_presence(envelope, age_ms, Some(number), now);
+            self.note_earlier_presence(envelope, age_ms, false, now);
             return Ok(Steps::default());
         }
         let at = self.with_bus(|bus, _| bus.when_written(envelope.server_ms, now));
@@ -173,25 +178,18 @@ impl Mesh {
         Ok(self.connect_by_bus(envelope, ping, at))
     }
 
-    /// A node said so long ago that it lives, with the number of its last revocation, or that it stops. A node that was
-    /// never heard again may have taken logouts that it could no longer write.
-    fn note_earlier_presence(
-        &self,
-        envelope: &BusEnvelope,
-        age_ms: u64,
-        number: Option<u64>,
-        now: Now,
-    ) {
+    /// A node said so long ago that it lives, or that it stops. A node that was never heard again may have taken logouts
+    /// that it could no longer write; one that has left had told the number of its last revocation just before.
+    fn note_earlier_presence(&self, envelope: &BusEnvelope, age_ms: u64, has_left: bool, now: Now) {
         let known = self.replication_log.reached(&envelope.sender.origin);
         let seen = &mut *self.seen.lock();
         let peer = seen.bus.as_mut();
         let Some(peer) = peer.and_then(|bus| bus.peer(envelope, now.uptime_ms)) else {
             return;
         };
-        peer.advertised = number.unwrap_or(peer.advertised);
-        let has_left = number.is_none();
-        if has_left && known >= peer.advertised {
-            return seen.failure_detector.left(&envelope.from, now.uptime_ms);
+        if has_left && peer.advertised.is_some_and(|last| known >= last) {
+            let at_ms = now.uptime_ms.saturating_sub(age_ms);
+            return seen.failure_detector.left(&envelope.from, at_ms);
         }
         let heartbeat = Heartbeat {
             node: envelope.from.clone(),
@@ -247,7 +245,7 @@ impl Mesh {
             return Err(InvalidFrame("a message that is not for all was broadcast"));
         }
         if let (Some(age_ms), Frame::Goodbye(Goodbye::Leaving)) = (envelope.age_ms, &frame) {
-            self.note_earlier_presence(envelope, age_ms, None, now);
+            self.note_earlier_presence(envelope, age_ms, true, now);
             return Ok(Steps::default());
         }
         let is_muted = self.with_bus(|bus, _| bus.is_muted(&envelope.from, now.uptime_ms));

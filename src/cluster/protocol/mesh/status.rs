@@ -44,7 +44,7 @@ impl Mesh {
             state: seen.readiness.state(),
             is_complete: seen.readiness.is_complete(),
             vector: self.replication_log.vector(),
-            heartbeats: seen.failure_detector.heartbeats(now.uptime_ms),
+            heartbeats: seen.failure_detector.advertised(now.uptime_ms),
         }
     }
 

@@ -416,8 +416,8 @@ impl World {
         if !is_old && writer != machine {
             process.last_message_ms = now_ms;
         }
-        if steps.joined.is_some() {
-            process.met.entry(writer).or_insert(now_ms);
+        if steps.joined.is_some() && self.machines[writer].life == life {
+            self.process(machine).met.entry(writer).or_insert(now_ms); // its goodbye may follow
         }
         if is_goodbye && writer != machine && (is_old || !steps.closes.is_empty()) {
             let leaver = NodeLife {

@@ -76,7 +76,8 @@ impl World {
             let left = self.ledger.revocation(*entry);
             assert!(
                 at_ms + SILENCE_MAX_MS + 2 * TICK_MS > self.now_ms || holds(&process.set, left),
-                "n{machine} is ready without {left:?} of n{leaver}, which left at {at_ms} ms"
+                "n{machine} is ready without {left:?} of n{leaver}, which left at {at_ms} ms; it knows {:?}",
+                process.mesh.status(self.clocks(machine))
             );
         }
         self.check_age(machine, process);
@@ -115,7 +116,10 @@ impl World {
             }
             if let Some(entry) = self.ledger.late(machine, origin, until_ms) {
                 let missing = self.ledger.revocation(entry);
-                panic!("n{machine} is ready without {missing:?}, which n{other} answered long ago");
+                let status = process.mesh.status(self.clocks(machine));
+                panic!(
+                    "n{machine} is ready without {missing:?}, which n{other} answered before {until_ms} ms; it knows {status:?}"
+                );
             }
         }
     }
