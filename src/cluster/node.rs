@@ -27,7 +27,7 @@ use super::transport::{EnrolmentHandler, JoinStatus, Transport, UnfitCertificate
 use crate::clock;
 use crate::revocation::{Import, NodeName, Origin, Progress, Revocations};
 
-/// How long a node that stops waits until others have its last messages.
+/// How long a node that stops waits until its peers have its last messages.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A node of the cluster, as the protocol sees it.
@@ -74,11 +74,11 @@ impl fmt::Display for NodeError {
 /// How a node fares, for people.
 #[derive(Debug, serde::Serialize)]
 pub struct NodeStatus {
-    /// What it is called.
+    /// Its name.
     pub node: String,
-    /// Where it stands.
+    /// Its state.
     pub state: &'static str,
-    /// Why; empty where there is nothing to say.
+    /// Why it is in that state; may be empty.
     pub why: String,
     /// The others.
     pub peers: Vec<PeerStatus>,
@@ -163,7 +163,7 @@ impl Node {
         })
     }
 
-    /// Where others come to.
+    /// The address that this node listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -210,12 +210,12 @@ impl Node {
         Ok(())
     }
 
-    /// Nothing that others say needs to be kept longer than that; `None`: some tokens live for ever.
+    /// Revocations of other nodes need not be kept longer than that; `None`: some tokens live for ever.
     pub fn keep_at_most(&self, longest: Option<Duration>) {
         self.shared.mesh.limits.keep_at_most(longest);
     }
 
-    /// The operator takes the responsibility: this node serves by what it knows.
+    /// Serves with what this node knows, by the operator's order.
     pub fn force_ready(&self) {
         self.shared.mesh.force_ready();
     }
@@ -261,7 +261,7 @@ impl Node {
         self.bus.as_ref().map(|client| client.counts())
     }
 
-    /// Says goodbye, once what was revoked here has been sent.
+    /// Sends what was revoked here and a goodbye.
     pub fn leave(&self) {
         let Some(runtime) = &self.runtime else {
             return;

@@ -13,30 +13,30 @@ use crate::revocation::Origin;
 /// How many bytes may wait for a peer: more than its own questions can have asked for.
 const WAITING_BYTES_MAX: usize = 256 << 20;
 
-/// How long a peer may take for what was said before it is hung up on.
+/// How long a peer may take for what was sent before its connection is closed.
 const HANG_UP_PATIENCE: Duration = Duration::from_millis(500);
 
-/// What a connection's writer is to do.
+/// An order to the writer of a connection.
 pub(super) enum LinkCommand {
-    /// Send this.
+    /// Send a frame.
     Send(Frame),
-    /// Send this node's own rows after that number, from now on.
+    /// Send this node's own rows after a number, from now on.
     Push { origin: Origin, after: u64 },
-    /// Send what is left, say goodbye and hang up.
+    /// Send what is left and a goodbye, and close the connection.
     Leave,
-    /// Hang up, once everything before was sent.
+    /// Close the connection, once everything before was sent.
     Close(String),
 }
 
-/// The way to a connection's writer.
+/// The sending end of a connection's queue.
 pub(super) struct Outbox {
     orders: mpsc::UnboundedSender<(LinkCommand, usize)>,
     waiting: Arc<AtomicUsize>,
-    /// Why to hang up, once that was ordered.
+    /// Why the connection is to be closed, once that was ordered.
     closing: watch::Sender<Option<String>>,
 }
 
-/// The other end of it.
+/// The receiving end of a connection's queue, for its writer.
 pub(super) struct Inbox {
     orders: mpsc::UnboundedReceiver<(LinkCommand, usize)>,
     waiting: Arc<AtomicUsize>,
@@ -58,7 +58,7 @@ impl Outbox {
         (outbox, inbox)
     }
 
-    /// Orders something, unless too much waits already: then the peer is hung up on.
+    /// Orders something, unless too much waits already: then the connection is closed.
     pub(super) fn order(&self, order: LinkCommand) {
         let bytes = order.bytes();
         let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;

@@ -26,7 +26,7 @@ use crate::revocation::{
     AckPolicy, Import, NodeName, Origin, Progress, Revocations, SyncFinding, SyncPhase,
 };
 
-/// How often it is asked what is due, and where this node stands.
+/// How often the mesh is asked what is due, and whether this node is ready.
 const TICK: Duration = Duration::from_millis(100);
 
 /// What all tasks of a node need.
@@ -80,7 +80,7 @@ impl Shared {
         }
     }
 
-    /// Others are shown this node's certificate, so that they know it by way of each other.
+    /// Peers are sent this node's certificate and pass it on, so that nodes without a connection know its name.
     pub(super) fn show_certificates(&self, security: &Security) {
         if let Security::Certificates(certificates) = security {
             let own = certificates.chain.iter();
@@ -100,7 +100,7 @@ impl Shared {
             .collect()
     }
 
-    /// Where others are.
+    /// The addresses of other nodes.
     pub(super) fn peers(&self) -> Vec<PeerAddress> {
         let joined = self
             .joined
@@ -113,7 +113,7 @@ impl Shared {
         peers
     }
 
-    /// Does what the mesh says is to be done.
+    /// Carries out the steps of the mesh.
     pub(super) fn carry_out(&self, steps: Steps) {
         for import in steps.imports {
             self.revocations.import(import);
@@ -156,17 +156,17 @@ impl Shared {
         self.next_link.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// What is ordered for a connection comes here from now on.
+    /// Commands for a connection go to this outbox from now on.
     pub(super) fn add_outbox(&self, link: LinkId, outbox: Outbox) {
         self.outboxes.lock().insert(link, outbox);
     }
 
-    /// Nothing is ordered for a connection any more.
+    /// A connection is over: commands for it are dropped.
     pub(super) fn remove_outbox(&self, link: LinkId) {
         self.outboxes.lock().remove(&link);
     }
 
-    /// Orders something for a connection, if it is there still.
+    /// Orders something for a connection, if it is still open.
     pub(super) fn order(&self, link: LinkId, order: LinkCommand) {
         if let Some(outbox) = self.outboxes.lock().get(&link) {
             outbox.order(order);
@@ -215,7 +215,7 @@ impl Shared {
     fn tick(&self) {
         let now = now();
         let (steps, found) = self.mesh.tick(now);
-        self.stand(found);
+        self.note_state(found);
         self.carry_out(steps);
         let ack = *self.ack.lock();
         let round_trips_ms = self.mesh.round_trips_ms();
@@ -226,7 +226,7 @@ impl Shared {
         self.warn_of_skew(now);
     }
 
-    fn stand(&self, found: SyncFinding) {
+    fn note_state(&self, found: SyncFinding) {
         let sync_state = self.revocations.sync_state();
         let state = found.state;
         if state != sync_state.state() || found.why != sync_state.why() {

@@ -74,7 +74,7 @@ pub(crate) async fn attend(shared: Arc<Shared>, client: Arc<BusClient>, mut writ
     }
 }
 
-/// One connection, or rather two: one that asks and one that tells, so that neither waits for the other.
+/// One session has two connections: one reads and one writes, so that neither waits for the other.
 async fn session(
     shared: &Arc<Shared>,
     client: &Arc<BusClient>,
@@ -82,17 +82,17 @@ async fn session(
     writer: &mut BusWriter,
 ) -> Result<Infallible, BusError> {
     let opened = async {
-        let asked = client.connector.open(&client.node).await?;
-        Ok((asked, client.connector.open(&client.node).await?))
+        let reading = client.connector.open(&client.node).await?;
+        Ok((reading, client.connector.open(&client.node).await?))
     };
-    let (mut asked, mut told) = tokio::select! {
+    let (mut reading, mut writing) = tokio::select! {
         opened = opened => opened?,
         never = writer.discard_messages() => match never {},
     };
-    let mut loss = reader.check_server(&mut asked).await?;
+    let mut loss = reader.check_server(&mut reading).await?;
     let session_id = draw_session_id()?;
     shared.on_bus_event(BusEvent::SessionStarted(session_id));
-    if leave_mark(shared, client, reader, &mut told).await? {
+    if leave_mark(shared, client, reader, &mut writing).await? {
         loss = Some(Loss::Shorter);
     }
     if let Some(loss) = loss {
@@ -102,8 +102,8 @@ async fn session(
     let bus = &client.bus;
     info!(bus:%; "bus connected");
     tokio::select! {
-        ended = reader.read(&mut asked) => ended,
-        ended = writer.write(shared, client, &mut told) => ended,
+        ended = reader.read(&mut reading) => ended,
+        ended = writer.write(shared, client, &mut writing) => ended,
     }
 }
 
@@ -115,8 +115,8 @@ fn draw_session_id() -> Result<SessionId, BusError> {
     Ok(SessionId::from_le_bytes(bytes))
 }
 
-/// Writes an entry that says nothing: whatever is before it was there before. Whether the server gave it a number that
-/// this node has read already.
+/// Writes an entry without a message: what comes before it was there before this session. Whether the server gave it a
+/// number that this node has read already.
 async fn leave_mark(
     shared: &Shared,
     client: &BusClient,

@@ -53,14 +53,14 @@ pub(crate) enum Frame {
         /// The number.
         reached: u64,
     },
-    /// Send me what you have of an origin.
+    /// A request for rows of an origin.
     RequestRows {
         /// Which.
         origin: Origin,
         /// After this number.
         after: u64,
     },
-    /// I do not have all of that any more: compare sets with me.
+    /// The sender's replication log does not reach back far enough: the receiver is to compare sets with it.
     CompareSets,
     /// A step of a comparison of two sets.
     Reconcile {
@@ -75,10 +75,10 @@ pub(crate) enum Frame {
     Certificates(Vec<Chain>),
 }
 
-/// What two nodes say to each other while they compare their sets.
+/// The steps of a comparison of two sets.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ReconcileStep {
-    /// Compare this with your set.
+    /// The receiver is to compare this with its set.
     Summaries {
         /// Only what is kept beyond this moment.
         beyond: UnixTime,
@@ -92,7 +92,7 @@ pub(crate) enum ReconcileStep {
         /// The buckets in which the two differ, as the sender has them; empty ones are there, too.
         summaries: Vec<Summary>,
     },
-    /// Send me all of a bucket.
+    /// A request for all of a bucket.
     SendAll {
         /// Which bucket.
         bucket: Bucket,
@@ -104,14 +104,14 @@ pub(crate) enum ReconcileStep {
         /// In negentropy's own bytes.
         message: Bytes,
     },
-    /// Send me these of a bucket.
+    /// A request for some entries of a bucket.
     Fetch {
         /// Which bucket.
         bucket: Bucket,
         /// Which entries.
         items: Vec<Item>,
     },
-    /// What was asked for of a bucket.
+    /// The requested rows of a bucket.
     Rows {
         /// Which bucket.
         bucket: Bucket,
@@ -140,9 +140,9 @@ pub(crate) struct Hello {
 pub(crate) struct Ping {
     /// The time of day there, in milliseconds since the epoch.
     pub(crate) now_ms: u64,
-    /// When this was said, in milliseconds of a clock that never goes back: on a connection the sender's uptime; on
-    /// the bus the time of its server, which is later rather than earlier than this says. 0: an earlier version says
-    /// nothing of it, and what it knows is never young.
+    /// When the ping was made, in milliseconds of a clock that never goes back: on a connection the sender's uptime; on
+    /// the bus the time of its server, which is later rather than earlier than the stamp. 0: an earlier version does
+    /// not state it, and what it knows is never young.
     pub(crate) stamp_ms: u64,
     /// Where it stands.
     pub(crate) state: SyncPhase,
@@ -150,11 +150,11 @@ pub(crate) struct Ping {
     pub(crate) is_complete: bool,
     /// What it knows of every origin.
     pub(crate) vector: VersionVector,
-    /// Which other nodes it heard, directly or from others, and how long ago.
+    /// The other nodes that it knows, and until how long ago it knows what they did.
     pub(crate) heartbeats: Vec<Heartbeat>,
 }
 
-/// When a node was last heard.
+/// Until when a node's work is known to the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heartbeat {
     /// Which.
@@ -174,7 +174,7 @@ pub(crate) enum Goodbye {
     Duplicate,
     /// It is the same node.
     Myself,
-    /// The other one is not listened to.
+    /// The receiver is in quarantine, or may not be a peer.
     Quarantine,
 }
 
