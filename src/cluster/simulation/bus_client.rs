@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::process::SimulatedCommand;
+use super::network::SimulatedCommand;
 use crate::cluster::protocol::bus::{BusAddress, BusLink, EntryId, SessionId, StreamPosition};
 use crate::cluster::protocol::frame::{Frame, Goodbye};
 use crate::cluster::protocol::mesh::{LinkId, Mesh, Now};

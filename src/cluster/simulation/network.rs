@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::chance::Chance;
+use crate::cluster::protocol::frame::Frame;
 use crate::cluster::protocol::mesh::LinkId;
+use crate::revocation::Origin;
 
 /// Beyond this delay a path is slow, and nothing is promised about when something arrives.
 const SLOW_MS: u64 = 50;
@@ -40,6 +42,14 @@ pub(super) enum Sent {
     Frame(Bytes),
     /// The other end has hung up.
     End,
+}
+
+/// An order to a link's writer.
+pub(super) enum SimulatedCommand {
+    Send(Frame),
+    Push { origin: Origin, after: u64 },
+    Leave,
+    Close(String),
 }
 
 /// A TCP connection. The first end has dialed.

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, watch};
 use super::bus_client::SimulatedBusClient;
 use super::chance::Chance;
 use super::ledger::LedgerEntry;
-use super::network::Sent;
+use super::network::{Sent, SimulatedCommand};
 use crate::clock::UnixTime;
 use crate::cluster::protocol::frame::{Frame, Goodbye, ROWS_MAX};
 use crate::cluster::protocol::membership::Chain;
@@ -305,13 +305,6 @@ pub(super) struct SimulatedOutbox {
     own_number: watch::Receiver<u64>,
     unnumbered: broadcast::Receiver<Vec<Row>>,
     pushing: Option<(Origin, u64)>,
-}
-
-pub(super) enum SimulatedCommand {
-    Send(Frame),
-    Push { origin: Origin, after: u64 },
-    Leave,
-    Close(String),
 }
 
 impl SimulatedOutbox {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::state::{DAWN_MS, Event, NodeLife, SLOWEST_MS, World, is_small_talk};
+use super::state::{DAWN_MS, Event, NodeLife, SLOWEST_MS, SimulatedBatch, World, is_small_talk};
 use crate::cluster::protocol::bus::{
     BusAddress, BusEnvelope, BusEvent, BusMessage, EntryId, SessionId,
 };
@@ -17,19 +17,6 @@ const PATIENCE_MS: u64 = 5_000;
 
 /// How long a question for new entries waits, and how often it is asked what the stream is, as in `reader`.
 const LOOK_EVERY_MS: u64 = 1_000;
-
-/// Entries on their way to the server, or their answer on its way back.
-pub(crate) struct SimulatedBatch {
-    who: NodeLife,
-    session_id: SessionId,
-    entries: Vec<NewSimulatedEntry>,
-    /// When it was sent, by the clock of the node and that of the world.
-    asked_ms: u64,
-    sent_ms: u64,
-    /// How far the node's own rows go in it.
-    published: (Origin, u64),
-    newest: EntryId,
-}
 
 impl World {
     fn bus_client(&mut self, machine: usize) -> Option<&mut SimulatedBusClient> {

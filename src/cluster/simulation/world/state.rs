@@ -4,18 +4,18 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 
-use super::bus::SimulatedBatch;
 use crate::clock::UnixTime;
+use crate::cluster::protocol::bus::{EntryId, SessionId};
 use crate::cluster::protocol::frame::{Frame, ReconcileStep};
 use crate::cluster::protocol::mesh::{LinkId, Now};
 use crate::cluster::protocol::readiness::ReadinessPolicy;
-use crate::cluster::simulation::bus_server::SimulatedBus;
+use crate::cluster::simulation::bus_server::{NewSimulatedEntry, SimulatedBus};
 use crate::cluster::simulation::chance::Chance;
 use crate::cluster::simulation::ledger::{LedgerEntry, RevocationLedger};
 use crate::cluster::simulation::network::{Network, place_of};
 use crate::cluster::simulation::plan::{Accident, WorldPlan};
 use crate::cluster::simulation::process::{Disk, SimulatedProcess};
-use crate::revocation::{NodeName, SyncPhase};
+use crate::revocation::{NodeName, Origin, SyncPhase};
 
 /// What the right clocks show when a world begins, in milliseconds.
 pub(crate) const DAWN_MS: u64 = 1_790_000_000_000;
@@ -125,6 +125,19 @@ impl Drop for Story {
             eprintln!("{}", self.0.join("\n"));
         }
     }
+}
+
+/// Entries on their way to the server, or their answer on its way back.
+pub(crate) struct SimulatedBatch {
+    pub(crate) who: NodeLife,
+    pub(crate) session_id: SessionId,
+    pub(crate) entries: Vec<NewSimulatedEntry>,
+    /// When it was sent, by the clock of the node and that of the world.
+    pub(crate) asked_ms: u64,
+    pub(crate) sent_ms: u64,
+    /// How far the node's own rows go in it.
+    pub(crate) published: (Origin, u64),
+    pub(crate) newest: EntryId,
 }
 
 pub(crate) struct World {

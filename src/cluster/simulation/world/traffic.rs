@@ -3,8 +3,8 @@
 use super::state::{Event, NodeLife, World, is_small_talk, machine_at};
 use crate::cluster::protocol::frame::{Frame, Goodbye};
 use crate::cluster::protocol::mesh::LinkId;
-use crate::cluster::simulation::network::{End, Sent, link_of, place_of};
-use crate::cluster::simulation::process::{SimulatedCommand, SimulatedOutbox};
+use crate::cluster::simulation::network::{End, Sent, SimulatedCommand, link_of, place_of};
+use crate::cluster::simulation::process::SimulatedOutbox;
 
 impl World {
     /// Lets a node's writers write as much as fits on the wires.
