@@ -41,6 +41,16 @@ impl Answer {
     }
 }
 
+/// The kind of API that a client calls, which decides the shape of a refusal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ApiKind {
+    /// Anything but GraphQL.
+    #[default]
+    Other,
+    /// GraphQL, whose clients look for `errors` in an answer.
+    GraphQl,
+}
+
 /// How a shop words its refusals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shape {

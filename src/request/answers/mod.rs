@@ -5,7 +5,7 @@ mod refusal;
 mod refused;
 mod words;
 
-pub use answer::{ALLOWED, Answer, RefusalSettings, Shape, preflight};
+pub use answer::{ALLOWED, Answer, ApiKind, RefusalSettings, Shape, preflight};
 pub use refusal::Refusal;
-pub use refused::{ApiKind, Refused};
+pub use refused::Refused;
 pub use words::Words;

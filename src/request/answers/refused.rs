@@ -4,21 +4,11 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use super::answer::{Answer, RefusalSettings};
+use super::answer::{Answer, ApiKind, RefusalSettings};
 use super::refusal::Refusal;
 use super::words::Words;
 use crate::request::cookie::DeadCookie;
 use crate::request::shop::Shop;
-
-/// The kind of API that a client calls, which decides the shape of a refusal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ApiKind {
-    /// Anything but GraphQL.
-    #[default]
-    Other,
-    /// GraphQL, whose clients look for `errors` in an answer.
-    GraphQl,
-}
 
 /// A request that is refused.
 pub struct Refused<'g> {
