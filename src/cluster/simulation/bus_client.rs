@@ -15,6 +15,9 @@ use crate::revocation::{Import, NodeName, Origin, Progress, ReplicationLog, Row}
 /// How often the place in the stream is noted where nothing else is, as in `reader`.
 const NOTE_EVERY_MS: u64 = 10_000;
 
+/// Frames that are written together; without an address to all nodes.
+type AddressedFrames = Vec<(Option<BusAddress>, Frame)>;
+
 /// A node at the bus.
 pub(super) struct SimulatedBusClient {
     pub(super) position: StreamPosition,
@@ -149,7 +152,7 @@ impl SimulatedBusClient {
         mesh: &Mesh,
         is_last: bool,
         now: Now,
-    ) -> (Vec<(Option<BusAddress>, Frame)>, (Origin, u64)) {
+    ) -> (AddressedFrames, (Origin, u64)) {
         let (origin, number) = mesh.replication_log.own();
         let mut published = if self.published.0 == origin {
             self.published.1
