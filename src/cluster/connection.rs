@@ -80,6 +80,9 @@ pub(super) async fn run_session(shared: Arc<Shared>, link: Link, target: Option<
         why = writing => why,
         why = overdue => Ok(why),
     };
+    let is_invalid = why
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
     let why = why.unwrap_or_else(|error| {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             "the connection broke off".to_owned() // rustls would quote its manual
@@ -89,7 +92,10 @@ pub(super) async fn run_session(shared: Arc<Shared>, link: Link, target: Option<
     });
     match present.end() {
         Some(node) => info!(peer:% = node, why; "peer gone"),
-        None => debug!(remote:%, why; "closed before its greeting"),
+        None if is_invalid && shared.invalid_links.lock().is_due((), now().uptime_ms) => {
+            warn!(remote:%, why; "closed a cluster connection: invalid frame before its hello");
+        }
+        None => debug!(remote:%, why; "closed before its hello"),
     }
 }
 

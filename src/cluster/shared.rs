@@ -46,6 +46,8 @@ pub(super) struct Shared {
     /// The digest of the rules that decide which nodes may be peers.
     pub(super) security: Mutex<[u8; 32]>,
     pub(super) skew_warnings: Mutex<LogLimit>,
+    /// Warnings of peers whose first frame is none.
+    pub(super) invalid_links: Mutex<LogLimit>,
 }
 
 /// What both clocks say.
@@ -77,6 +79,7 @@ impl Shared {
             renewing: Mutex::new(None),
             security: Mutex::new(settings.security.digest()),
             skew_warnings: Mutex::new(warning_limit()),
+            invalid_links: Mutex::new(warning_limit()),
         }
     }
 

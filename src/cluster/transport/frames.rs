@@ -52,6 +52,8 @@ pub(crate) struct Receiver {
     /// `None` after an error.
     frames: Option<FramedRead<Inward, LengthDelimitedCodec>>,
     unread: Option<oneshot::Sender<Inward>>,
+    /// How many bytes a frame may have behind the next one, if that is not the same.
+    later_bytes_max: Option<usize>,
 }
 
 /// Both halves of a link over this stream; received frames have at most so many bytes.
@@ -80,6 +82,7 @@ pub(super) fn halves(stream: impl ByteStream, frame_bytes_max: usize) -> (Sender
             READ_BYTES,
         )),
         unread: Some(unread),
+        later_bytes_max: None,
     };
     (sender, receiver)
 }
@@ -133,6 +136,9 @@ impl Receiver {
             None => Ok(None),
             Some(Ok(mut frame)) => {
                 frame.advance(LENGTH_BYTES);
+                if let Some(bytes_max) = self.later_bytes_max.take() {
+                    frames.decoder_mut().set_max_frame_length(bytes_max);
+                }
                 Ok(Some(frame.freeze()))
             }
             Some(Err(error)) => {
@@ -142,11 +148,12 @@ impl Receiver {
         }
     }
 
-    /// From the next frame on, one may have so many bytes.
-    pub(super) fn allow(&mut self, frame_bytes_max: usize) {
+    /// The next frame may have so many bytes, and those behind it so many.
+    pub(super) fn allow(&mut self, next_bytes_max: usize, later_bytes_max: usize) {
         if let Some(frames) = &mut self.frames {
-            frames.decoder_mut().set_max_frame_length(frame_bytes_max);
+            frames.decoder_mut().set_max_frame_length(next_bytes_max);
         }
+        self.later_bytes_max = Some(later_bytes_max);
     }
 
     /// Leaves what is still to be read to the sender, should it have finished.

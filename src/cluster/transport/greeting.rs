@@ -23,6 +23,10 @@ pub(super) async fn send_greeting(sender: &mut Sender) -> io::Result<()> {
     sender.send(Bytes::from_static(GOSSIP.as_bytes())).await
 }
 
+/// The longest first frame of a link: a hello with as many names and origins as are taken. A peer that never sends one holds
+/// no more memory than that.
+const HELLO_BYTES_MAX: usize = 512 << 10;
+
 /// Waits for the greeting of the other side. From then on it may send whole frames.
 pub(super) async fn receive_greeting(receiver: &mut Receiver) -> io::Result<()> {
     let greeting = receiver.next().await.map_err(|error| {
@@ -42,6 +46,6 @@ pub(super) async fn receive_greeting(receiver: &mut Receiver) -> io::Result<()> 
         let text = format!("it speaks {greeting}, and this node speaks {GOSSIP}");
         return Err(io::Error::new(ErrorKind::InvalidData, text));
     }
-    receiver.allow(FRAME_BYTES_MAX);
+    receiver.allow(HELLO_BYTES_MAX, FRAME_BYTES_MAX);
     Ok(())
 }

@@ -38,7 +38,13 @@ pub(crate) fn read(token: &mut TomlTable<'_>) -> Option<IntrospectionRequest> {
         }
         return None;
     };
-    let is_enabled = table.boolean("enabled").filter(|_| verify.is_none());
+    let enabled = table.boolean("enabled");
+    if !usual && verify.is_none() && enabled.is_none() {
+        let fault = Fault::warning("under the former name `ask` this table does not ask the shop");
+        let help = "write introspection with enabled = false, or with enabled = true to ask the shop";
+        table.report_here(fault.help(help));
+    }
+    let is_enabled = enabled.filter(|_| verify.is_none());
     let is_enabled = is_enabled.or(verify).unwrap_or(usual);
     let introspection = read_request(table);
     introspection.filter(|_| is_enabled)
@@ -55,8 +61,7 @@ fn read_verify(token: &mut TomlTable<'_>) -> Option<bool> {
         Fault::warning("`verify` is now called `introspection.enabled`")
     };
     let help = format!(
-        "write introspection.enabled = {verify} instead, or nothing where [shop.token.introspection] is written: the \
-         next release does not read the former name"
+        "write introspection.enabled = {verify} instead: the next release does not read the former name"
     );
     token.report_at("verify", fault.help(help));
     Some(verify)

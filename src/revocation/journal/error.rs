@@ -124,7 +124,7 @@ impl std::fmt::Display for JournalError {
             Self::Format(path, format) => write!(
                 f,
                 "the journal {} has format {format}, and this version reads format {FORMAT}\n  \
-                 help: start the version of doorward that wrote it, or a newer one",
+                 help: start the version of doorward that wrote it",
                 path.display()
             ),
             Self::Unwritable(path, why) => {
