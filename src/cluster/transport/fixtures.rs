@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
@@ -196,13 +197,22 @@ pub(super) async fn linked(dialer: &Security, host: &Security) -> (Link, Link) {
 
 /// Two ends without TLS.
 pub(super) async fn linked_without_tls() -> (Link, Link) {
-    linked(&Security::Loopback, &Security::Loopback).await
+    behind_hellos(linked(&Security::Loopback, &Security::Loopback).await).await
 }
 
 /// Two ends with certificates, of nodes `a` and `b`.
 pub(super) async fn linked_with_tls() -> (Link, Link) {
     let authority = TestAuthority::new();
-    linked(&authority.member("a"), &authority.member("b")).await
+    behind_hellos(linked(&authority.member("a"), &authority.member("b")).await).await
+}
+
+/// Both have sent their first frame, which must be short.
+async fn behind_hellos((mut one, mut other): (Link, Link)) -> (Link, Link) {
+    one.sender.send(Bytes::new()).await.unwrap();
+    other.sender.send(Bytes::new()).await.unwrap();
+    assert_eq!(one.receiver.next().await.unwrap(), Some(Bytes::new()));
+    assert_eq!(other.receiver.next().await.unwrap(), Some(Bytes::new()));
+    (one, other)
 }
 
 /// A test fails instead of hanging.

@@ -558,6 +558,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_first_frame_is_no_longer_than_a_hello() {
+        let authority = TestAuthority::new();
+        let mut node = TestNode::open(&authority.member("a")).await;
+        let peer = TestNode::open(&authority.member("b")).await;
+        let mut there = peer.dial(&node).await;
+        let mut here = node.link().await;
+        let long = Bytes::from(vec![b'a'; (512 << 10) + 1]);
+        let sending = async {
+            let _ = there.sender.send(long).await;
+            std::future::pending().await
+        };
+        let received = tokio::select! {
+            received = soon(here.receiver.next()) => received,
+            never = sending => never,
+        };
+        let error = received.unwrap_err();
+        assert!(is_too_long(&error), "{error}");
+    }
+
+    #[tokio::test]
     async fn the_longest_frame_arrives_and_a_longer_one_is_refused_by_both_sides() {
         let (mut one, mut other) = linked_with_tls().await;
         let longest = Bytes::from(vec![b'a'; FRAME_BYTES_MAX]);

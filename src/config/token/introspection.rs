@@ -41,7 +41,8 @@ pub(crate) fn read(token: &mut TomlTable<'_>) -> Option<IntrospectionRequest> {
     let enabled = table.boolean("enabled");
     if !usual && verify.is_none() && enabled.is_none() {
         let fault = Fault::warning("under the former name `ask` this table does not ask the shop");
-        let help = "write introspection with enabled = false, or with enabled = true to ask the shop";
+        let help =
+            "write introspection with enabled = false, or with enabled = true to ask the shop";
         table.report_here(fault.help(help));
     }
     let is_enabled = enabled.filter(|_| verify.is_none());
