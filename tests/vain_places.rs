@@ -85,8 +85,8 @@ fn a_request_whose_body_is_only_swept_is_counted_once() {
     arrived.note_counted();
     assert!(matches!(arrived.judge(now), Ok(Verdict::Forward { .. })));
     assert_eq!(shop.judged.load(Ordering::Relaxed), 1);
-    let held = shop.places.iter().map(|place| place.counts.unreadable());
-    assert_eq!(held.collect::<Vec<_>>(), [1, 1, 0]);
+    let unreadable = shop.places.iter().map(|place| place.counts.unreadable());
+    assert_eq!(unreadable.collect::<Vec<_>>(), [1, 1, 0]);
 }
 
 #[test]
