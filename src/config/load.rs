@@ -13,6 +13,7 @@ use super::presets::Presets;
 use super::process;
 use super::reading::{Loading, TomlDocument, TomlTable};
 use super::shop::{self, ReadShop, ShopClaims, Surroundings, neighbours};
+use super::upstream;
 use crate::request::Shop;
 use crate::server::Settings;
 
@@ -83,10 +84,12 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
     let document = TomlDocument::parse(name, text, loading);
     let mut root = TomlTable::root(&document);
     let process = process::read(&mut root);
+    let upstreams = upstream::read(&mut root);
     let around = Surroundings {
         presets: &presets,
         known_logouts: Arc::new(presets.known_logouts()),
         prefix: process::read_prefix(&mut root),
+        upstreams: &upstreams,
     };
     let mut claims = ShopClaims::default();
     let tables = root.tables("shop").into_iter();
@@ -104,9 +107,12 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
             root.report(fault);
         }
     }
+    upstreams.warn_of_unused(&root);
     root.finish();
     let process = process?;
-    Some(assembled(process.server, process.log, shops?))
+    let mut server = process.server;
+    server.site.pools.named = upstreams.into_servers();
+    Some(assembled(server, process.log, shops?))
 }
 
 fn assembled(mut server: Settings, log: LevelFilter, read: Vec<ReadShop>) -> Config {
@@ -117,9 +123,8 @@ fn assembled(mut server: Settings, log: LevelFilter, read: Vec<ReadShop>) -> Con
         .collect();
     let mut shops = Vec::new();
     for one in read {
-        let upstreams = Arc::new(one.upstreams);
         let name = one.shop.name.clone();
-        server.site.upstreams.insert(name, upstreams);
+        server.site.pools.shops.insert(name, one.upstreams);
         summary.extend(one.summary);
         shops.push(one.shop);
     }

@@ -11,9 +11,11 @@ mod outline;
 mod presets;
 mod process;
 mod reading;
+mod route;
 mod rules;
 mod shop;
 mod token;
+mod upstream;
 
 pub use append::{NotAppended, append};
 pub use cluster::ClusterTable;

@@ -9,6 +9,7 @@ use super::credential::{self, Credentials};
 use super::gate::Gate;
 use super::graphql::UnreadBody;
 use super::introspection::Asked;
+use super::routes::Route;
 use super::shop::Shop;
 use super::token_endpoint::TokenEndpoint;
 use super::verdict::Verdict;
@@ -19,6 +20,8 @@ pub struct Arrived<'g, 'r> {
     pub(super) gate: &'g Gate,
     pub(super) shop: &'g Arc<Shop>,
     pub(super) view: RequestView<'r>,
+    /// The route that it takes.
+    route: Option<&'g Arc<Route>>,
     purpose: Result<Purpose<'g>, Refusal>,
     /// Whether its shop was just asked about its tokens.
     pub(super) asked: Asked,
@@ -53,10 +56,12 @@ impl Gate {
     pub fn arrive<'r>(&self, request: &Request<'r>) -> Result<Arrived<'_, 'r>, Refused<'_>> {
         let shop = self.shop_of(request).map_err(Refused::without_shop)?;
         let view = RequestView::new(*request, shop.path_style);
-        let purpose = shop.purpose(&view);
+        let chosen = shop.routes.choose(&view);
+        let purpose = chosen.and_then(|_| shop.purpose(&view));
         Ok(Arrived {
             gate: self,
             shop,
+            route: chosen.unwrap_or_default(),
             view,
             purpose,
             asked: Asked::No,
@@ -74,6 +79,11 @@ impl<'g> Arrived<'g, '_> {
     /// Its shop.
     pub fn shop(&self) -> &'g Arc<Shop> {
         self.shop
+    }
+
+    /// The route that it takes, if there is one for it.
+    pub fn route(&self) -> Option<&'g Arc<Route>> {
+        self.route
     }
 
     /// What must be read of its body before it is judged.

@@ -18,6 +18,7 @@ mod logout;
 mod meaning;
 mod payload;
 mod presented_token;
+mod routes;
 mod shop;
 mod shop_tokens;
 mod site;
@@ -31,8 +32,8 @@ pub use answers::{
 };
 pub use arrived::{Arrived, BodyPlan};
 pub use calls::{
-    Base, BodyNeed, Call, Condition, ConditionPlace, ConditionValue, Enforce, Fit, Folder, Path,
-    PathPattern, PathStyle, RefreshRule, Request, Route,
+    Base, BodyNeed, Call, Condition, ConditionPlace, ConditionValue, Fit, Folder, Path,
+    PathPattern, PathStyle, RefreshRule, Request,
 };
 pub use clocks::{ClockWarning, ServerOffset, ShopClock};
 pub use cookie::{CookieDeletion, DeadCookie, DeadCookiePolicy, SeenCookies, deletions_beside};
@@ -53,6 +54,11 @@ pub use logout::{
 };
 pub use meaning::{Honoured, honour_meanings};
 pub use payload::Pointer;
+pub use routes::{
+    Enforce, HeaderRules, PathPrefix, PathReplacement, PathRewrite, Placeholder, Redirect, Route,
+    RouteConditions, RouteTable, RouteTarget, Template, TemplateFacts, UnfitHeader, UnfitRewrite,
+    UpstreamName,
+};
 pub use shop::{Examine, Shop, Tokens};
 pub use site::{HostPattern, RequestSite, WebOrigin, host_of};
 pub use token::{

@@ -8,7 +8,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::answers::{ApiKind, RefusalSettings, Shape};
-use super::calls::{Call, Path, PathPattern, PathStyle, RefreshRule, RequestView, Route};
+use super::calls::{Call, Path, PathPattern, PathStyle, RefreshRule, RequestView};
 use super::clocks::ShopClock;
 use super::cookie::{DeadCookiePolicy, SeenCookies};
 use super::credential::Place;
@@ -17,6 +17,7 @@ use super::introspection::{IntrospectionCache, LikelyTokens};
 use super::loggable_path::{loggable_path, without_token};
 use super::logout::{Allowance, KnownLogouts, LogoutRule};
 use super::meaning::{FormerMeanings, Honoured, ShopMeaning};
+use super::routes::RouteTable;
 use super::site::HostPattern;
 use super::token::{Issuer, Token, Verifier};
 use super::token_endpoint::{OnReissue, TokenEndpoint};
@@ -53,8 +54,8 @@ pub struct Shop {
     pub on_reissue: OnReissue,
     /// The path of the script that makes Ecwid's sign-out end the site's session, too.
     pub own_script: PathPattern,
-    /// What paths require of credentials, in the order they are tried.
-    pub routes: Vec<Route>,
+    /// Where its requests go, and what they must meet.
+    pub routes: RouteTable,
     /// How it compares paths.
     pub path_style: PathStyle,
     /// How it words refusals.

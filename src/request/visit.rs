@@ -4,10 +4,11 @@ use smallvec::SmallVec;
 
 use super::answers::Refusal;
 use super::arrived::Arrived;
-use super::calls::{Enforce, Purpose};
+use super::calls::Purpose;
 use super::cookie::DeadCookies;
 use super::credential::{self, Segments};
 use super::presented_token::{AllPresented, Presented};
+use super::routes::Enforce;
 use super::shop::Tokens;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;

@@ -159,7 +159,7 @@ impl Reloader {
         let shops = loaded.shops.len();
         let next = self.snapshot.load().after(loaded.server.site, loaded.shops);
         let system = |error: io::Error| ReloadError::Faults(format!("error: {error}"));
-        upstream::await_addresses(&next.upstreams).map_err(system)?;
+        upstream::await_addresses(&next.pools).map_err(system)?;
         self.keys.fetch_first(next.gate.shops()).map_err(system)?;
         let without = |shop: &&Arc<Shop>| !shop.verifier.has_keys();
         if let Some(shop) = next.gate.shops().iter().find(without) {

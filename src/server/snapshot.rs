@@ -1,6 +1,5 @@
 //! The snapshot of a configuration that requests are served by. A reload replaces it as a whole, or not at all.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use super::connection::certificate::Certificate;
 use super::connection::limits::Limits;
 use super::process::drain::Drain;
 use super::proxy::forwarding::Forwarding;
-use super::upstream::{AllUpstreams, Upstreams};
+use super::upstream::Pools;
 use crate::clock;
 use crate::request::{Gate, HostPattern, Shop};
 use crate::revocation::Revocations;
@@ -23,8 +22,8 @@ pub struct SnapshotSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// The hosts of the operator listener, besides loopback and its own address.
     pub operator_hosts: Vec<HostPattern>,
-    /// The servers of each shop, by its name.
-    pub upstreams: HashMap<String, Arc<Upstreams>>,
+    /// Where requests go.
+    pub pools: Pools,
     /// The limits of a client.
     pub limits: Limits,
     /// The certificates of the addresses with TLS; the first is the default.
@@ -36,7 +35,7 @@ pub struct SnapshotSettings {
 /// The shops, their servers, and what else a configuration says of serving them.
 pub(crate) struct Snapshot {
     pub(crate) gate: Gate,
-    pub(crate) upstreams: AllUpstreams,
+    pub(crate) pools: Pools,
     pub(crate) forwarding: Forwarding,
     pub(crate) limits: Limits,
     pub(crate) certificates: Vec<Certificate>,
@@ -56,7 +55,7 @@ impl Snapshot {
     ) -> Self {
         Self {
             gate: Gate::new(shops.into_iter().map(Arc::new).collect(), revocations),
-            upstreams: settings.upstreams,
+            pools: settings.pools,
             forwarding: Forwarding::trusting(settings.trusted_proxies),
             limits: settings.limits,
             certificates: settings.certificates,
@@ -71,14 +70,8 @@ impl Snapshot {
             if let Some(old) = self.gate.shop_named(&shop.name) {
                 shop.inherit(old);
             }
-            let servers = (
-                settings.upstreams.get(&shop.name),
-                self.upstreams.get(&shop.name),
-            );
-            if let (Some(upstreams), Some(old)) = servers {
-                upstreams.inherit(old);
-            }
         }
+        settings.pools.inherit(&self.pools);
         Self::new(settings, shops, Arc::clone(self.gate.revocations()))
     }
 }

@@ -177,7 +177,7 @@ fn join(
 /// Waits a moment for the first addresses and keys. Without them the process starts all the same.
 fn get_ready(snapshot: &SharedSnapshot) -> Result<Arc<KeyFetcher>, StartError> {
     let snapshot = snapshot.load();
-    upstream::await_addresses(&snapshot.upstreams)
+    upstream::await_addresses(&snapshot.pools)
         .map_err(|error| StartError::System("looking names up", error))?;
     let keys = KeyFetcher::default();
     keys.fetch_first(snapshot.gate.shops())

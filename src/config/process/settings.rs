@@ -1,7 +1,6 @@
 //! The settings of the process: addresses, folders, trusted proxies, logging.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -11,8 +10,9 @@ use super::{certificate, limits};
 use crate::config::cluster;
 use crate::config::fault::Fault;
 use crate::config::reading::{TomlTable, TomlText};
+use crate::config::rules::network;
 use crate::request::{HostPattern, PathPattern};
-use crate::server::{Drain, Listen, Outline, Settings, SnapshotSettings};
+use crate::server::{Drain, Listen, Outline, Pools, Settings, SnapshotSettings};
 
 /// Doorward's own paths on every shop, unless the operator says otherwise.
 const PREFIX: &str = "/_doorward";
@@ -52,7 +52,7 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
     let site = SnapshotSettings {
         trusted_proxies,
         operator_hosts,
-        upstreams: HashMap::new(),
+        pools: Pools::default(),
         limits: limits::read(root),
         certificates: certificate::read(root, &listen),
         drain,
@@ -192,16 +192,10 @@ fn read_proxies(root: &mut TomlTable<'_>) -> Vec<IpNet> {
 }
 
 fn read_proxy(text: &TomlText<'_>) -> Option<IpNet> {
-    let net = text.parse_as(network)?;
+    let net = text.parse_as(network::parse)?;
     if net.prefix_len() == 0 {
         let fault = Fault::warning("every client is a trusted proxy: it may claim any address");
         text.report(fault);
     }
     Some(net)
-}
-
-fn network(text: &str) -> Result<IpNet, &'static str> {
-    let net = text.parse::<IpNet>();
-    net.or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| "an address or network such as 192.0.2.7 or 10.0.0.0/8")
 }

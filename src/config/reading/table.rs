@@ -261,6 +261,17 @@ impl<'a> TomlTable<'a> {
         value.is_some_and(|value| value.is_text())
     }
 
+    /// Whether a table is written under a key that may be something else.
+    pub(crate) fn has_table(&self, key: &str) -> bool {
+        let value = self.first_value(key);
+        value.is_some_and(|value| value.is_table())
+    }
+
+    /// Makes a key known without reading it: what is written there has had its fault.
+    pub(crate) fn ignore(&mut self, key: &str) {
+        self.asked.push(key.to_owned());
+    }
+
     /// A whole number within the range.
     pub(crate) fn integer<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Option<T>
     where

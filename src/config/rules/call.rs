@@ -6,7 +6,7 @@ use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::rules::condition;
 use crate::config::rules::graphql;
-use crate::config::rules::route;
+use crate::config::rules::paths;
 use crate::request::{Base, Call};
 
 const METHODS: &[(&str, &Method)] = &[
@@ -27,7 +27,7 @@ pub(crate) fn read(table: &mut TomlTable<'_>, base: &Base, of_graphql: &[Method]
     };
     Call {
         methods: read_methods(table, usual),
-        paths: route::read_paths(table, base),
+        paths: paths::read_required(table, base),
         conditions: condition::read(table),
         graphql,
     }

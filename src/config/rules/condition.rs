@@ -11,19 +11,40 @@ const ANYTHING: &str = "*";
 
 /// Reads `header`, `query` and `body` of a rule, where they are tables.
 pub(crate) fn read(table: &mut TomlTable<'_>) -> Vec<Condition> {
-    let header = |name: &str| {
-        let name = HeaderName::try_from(name).map_err(|_| "the name of a header")?;
-        Ok(ConditionPlace::Header(name))
-    };
+    let mut conditions = Vec::new();
+    if let Some(mut headers) = table.table("header") {
+        conditions.extend(read_headers(&mut headers));
+        headers.finish();
+    }
+    conditions.extend(read_beside_headers(table));
+    conditions
+}
+
+/// Reads `query`, `cookies` and `body` of a rule, where they are tables.
+pub(crate) fn read_beside_headers(table: &mut TomlTable<'_>) -> Vec<Condition> {
     let parameter = |name: &str| Ok(ConditionPlace::Parameter(name.to_owned()));
     let place = |name: &str| Pointer::parse(name).map(ConditionPlace::Body);
-    let mut conditions = read_table(table, "header", header, texts);
-    conditions.extend(read_table(table, "query", parameter, texts));
+    let mut conditions = read_table(table, "query", parameter, texts);
     // A string is the former way to write `answer_body` of a logout.
     if !table.has_string("body") {
         conditions.extend(read_table(table, "body", place, scalars));
     }
     conditions
+}
+
+/// Reads `cookies`.
+pub(crate) fn read_cookies(table: &mut TomlTable<'_>) -> Vec<Condition> {
+    let place = |name: &str| Ok(ConditionPlace::Cookie(name.to_owned()));
+    read_table(table, "cookies", place, texts)
+}
+
+/// Reads the conditions of a table of headers. What is a table there is something else.
+pub(crate) fn read_headers(headers: &mut TomlTable<'_>) -> Vec<Condition> {
+    let place = |name: &str| {
+        let name = HeaderName::try_from(name).map_err(|_| "the name of a header")?;
+        Ok(ConditionPlace::Header(name))
+    };
+    read_each(headers, place, texts)
 }
 
 fn read_table<'a>(
@@ -35,9 +56,22 @@ fn read_table<'a>(
     let Some(mut table) = table.table(key) else {
         return Vec::new();
     };
+    let conditions = read_each(&mut table, place, values);
+    table.finish();
+    conditions
+}
+
+fn read_each<'a>(
+    table: &mut TomlTable<'a>,
+    place: impl Fn(&str) -> Result<ConditionPlace, &'static str>,
+    values: fn(&mut TomlTable<'a>, &str) -> Vec<ConditionValue>,
+) -> Vec<Condition> {
     let mut conditions = Vec::new();
     for name in table.keys() {
-        let values = values(&mut table, name);
+        if table.has_table(name) {
+            continue;
+        }
+        let values = values(table, name);
         match place(name) {
             Ok(at) => conditions.push(Condition { at, values }),
             Err(wanted) => {
@@ -47,7 +81,6 @@ fn read_table<'a>(
             }
         }
     }
-    table.finish();
     conditions
 }
 

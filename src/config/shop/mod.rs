@@ -3,9 +3,9 @@
 mod claims;
 pub(crate) mod neighbours;
 mod refusal;
+mod servers;
 mod settings;
 mod summary;
-mod upstream;
 
 pub(crate) use claims::ShopClaims;
 pub(crate) use settings::{ReadShop, Surroundings, read};

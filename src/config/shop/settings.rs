@@ -6,16 +6,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::claims::ShopClaims;
-use super::{refusal, summary, upstream};
+use super::{refusal, servers, summary};
 use crate::config::fault::SourceSpot;
 use crate::config::presets::Presets;
 use crate::config::reading::TomlTable;
+use crate::config::route;
 use crate::config::rules::base::Bases;
-use crate::config::rules::{credential, graphql, logout, refresh, route, token_endpoint};
+use crate::config::rules::{credential, graphql, logout, paths, refresh, token_endpoint};
 use crate::config::token::settings as token;
+use crate::config::upstream::NamedUpstreams;
 use crate::request::{
     Allowance, DeadCookiePolicy, Examine, GraphQlSettings, KnownLogouts, LogoutRule, PathPattern,
-    Place, RefreshRule, Route, Shop, ShopClock, UnreadBody, Verifier,
+    PathStyle, Place, RefreshRule, RouteTable, Shop, ShopClock, UnreadBody, Verifier,
 };
 use crate::revocation::ShopTag;
 use crate::server::Upstreams;
@@ -40,6 +42,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) known_logouts: Arc<KnownLogouts>,
     /// The folder of Doorward's own paths.
     pub(crate) prefix: String,
+    /// The upstreams that have a name.
+    pub(crate) upstreams: &'a NamedUpstreams,
 }
 
 /// A shop that was read.
@@ -47,7 +51,7 @@ pub(crate) struct ReadShop {
     /// For the gate.
     pub(crate) shop: Shop,
     /// For the proxy.
-    pub(crate) upstreams: Upstreams,
+    pub(crate) upstreams: Arc<Upstreams>,
     /// For `check`.
     pub(crate) summary: Vec<String>,
     /// Where it is written.
@@ -65,12 +69,12 @@ pub(crate) fn read<'a>(
     let name = claims.read_name(&mut table);
     let known_as = name.unwrap_or_default();
     let hosts = claims.read_hosts(&mut table, known_as);
-    let upstreams = upstream::read(&mut table, known_as);
-    let calls = Calls::read(&mut table, known_as, &around.prefix);
+    let upstreams = servers::read(&mut table, known_as, around.upstreams);
+    let path_style = paths::read_style(&mut table);
+    let calls = Calls::read(&mut table, known_as, path_style, around);
     let (allowance, unread_body) = read_limits(&mut table, &calls.places);
     let policies = Policies::read(&mut table);
     let refusals = refusal::read(&mut table, known_as);
-    let path_style = route::read_style(&mut table);
     let unknown_hash = graphql::read_unknown_hash(&mut table);
     calls.warn_of_unruled_graphql(&table);
     let spot = table.spot();
@@ -125,22 +129,27 @@ struct Calls {
     own_logout: LogoutRule,
     refreshes: Vec<RefreshRule>,
     token_endpoints: token_endpoint::TokenEndpoints,
-    routes: Vec<Route>,
+    routes: RouteTable,
 }
 
 impl Calls {
-    fn read(shop: &mut TomlTable<'_>, name: &str, prefix: &str) -> Self {
+    fn read(
+        shop: &mut TomlTable<'_>,
+        name: &str,
+        style: PathStyle,
+        around: &Surroundings<'_>,
+    ) -> Self {
         let bases = Bases::read(shop);
         let token_endpoints = token_endpoint::read(shop, &bases);
         let tokens = token::read(shop, name);
         let mut places = credential::read(shop, tokens.as_ref());
         let logouts = logout::read(shop, &bases, &places);
-        let own_logout = logouts.own(prefix, &places);
+        let own_logout = logouts.own(&around.prefix, &places);
         let refreshes = refresh::read(shop, &bases, &places);
         let of_paths = credential::of_paths(&logouts.rules, &refreshes, tokens.as_ref());
         places.extend(of_paths);
         Self {
-            routes: route::read(shop, &bases),
+            routes: route::read(shop, &bases, style, around.upstreams),
             tokens,
             places,
             logouts,

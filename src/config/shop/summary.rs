@@ -68,6 +68,12 @@ pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) 
     lines.extend(keys);
     let upstreams: Vec<_> = upstreams.collect();
     lines.push(format!("  upstreams: {}", upstreams.join(", ")));
+    lines.extend(
+        shop.routes
+            .routes()
+            .iter()
+            .map(|route| format!("  route {route}")),
+    );
     lines.extend(asked);
     lines.push(format!("  a token without an issue time: {undated}"));
     lines.push(format!("  token endpoints: {}", shop.token_endpoints.len()));

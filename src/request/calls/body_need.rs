@@ -42,7 +42,6 @@ impl Shop {
     /// How much of a request's body is needed to find the rules that match it.
     pub(in crate::request) fn body_need_of_rules(&self, view: &RequestView<'_>) -> BodyNeed {
         let of_calls = self.calls().map(|call| call.body_need(view));
-        let of_routes = self.routes.iter().map(|route| route.body_need(view));
         // What hands out tokens is recognised as far as its body can be read.
         let of_token_endpoints = self
             .token_endpoints
@@ -50,9 +49,8 @@ impl Shop {
             .map(|rule| rule.call.body_need(view));
         let of_token_endpoints = of_token_endpoints.map(|need| need.min(BodyNeed::Sweep));
         let need = of_calls
-            .chain(of_routes)
             .chain(of_token_endpoints)
-            .chain([self.body_need_of_hint(view)]);
+            .chain([self.routes.body_need(view), self.body_need_of_hint(view)]);
         need.max().unwrap_or_default()
     }
 

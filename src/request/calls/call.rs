@@ -78,7 +78,7 @@ impl Call {
             need = BodyNeed::Whole;
         }
         let says = |one: &Condition| match one.at {
-            ConditionPlace::Header(_) => None,
+            ConditionPlace::Header(_) | ConditionPlace::Cookie(_) => None,
             ConditionPlace::Parameter(_) => Some(BodyNeed::Sweep),
             ConditionPlace::Body(_) => Some(BodyNeed::Whole),
         };

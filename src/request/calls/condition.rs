@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderName;
+use http::header::COOKIE;
 use memchr::memmem;
 use smallvec::SmallVec;
 
@@ -26,6 +27,8 @@ pub struct Condition {
 pub enum ConditionPlace {
     /// In a header.
     Header(HeaderName),
+    /// In a cookie.
+    Cookie(String),
     /// In a parameter of the query, or of a form or JSON body, because many servers merge them.
     Parameter(String),
     /// In the body, as JSON or as a form; for the same servers also in the query.
@@ -70,6 +73,7 @@ impl Condition {
     ) -> SmallVec<[FoundValue<'r>; 2]> {
         match &self.at {
             ConditionPlace::Header(name) => header_values(name, request),
+            ConditionPlace::Cookie(name) => cookie_values(name, request),
             ConditionPlace::Parameter(name) => parameter_values(&[name], request, style),
             ConditionPlace::Body(pointer) => {
                 let segments = pointer.segments();
@@ -129,6 +133,18 @@ fn header_values<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[Foun
         }
     }
     found
+}
+
+/// The values of a cookie, as they are written (RFC 6265 section 5.4).
+fn cookie_values<'r>(name: &str, request: &Request<'r>) -> SmallVec<[FoundValue<'r>; 2]> {
+    let lines = request.head.headers.get_all(COOKIE).iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';'));
+    pairs
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(given, _)| given.trim() == name)
+        .map(|(_, value)| (Cow::Borrowed(value.trim().trim_matches('"')), true))
+        .collect()
 }
 
 /// The values of a parameter in the query and in a form, multipart or JSON body: there are servers that read it from each.

@@ -8,13 +8,12 @@ mod purpose;
 mod refresh;
 mod request;
 mod request_view;
-mod route;
 
 pub use call::{BodyNeed, Call};
 pub use condition::{Condition, ConditionPlace, ConditionValue};
+pub(in crate::request) use paths::Leniency;
 pub use paths::{Base, Fit, Folder, Path, PathPattern, PathStyle};
 pub(super) use purpose::Purpose;
 pub use refresh::RefreshRule;
 pub use request::Request;
 pub(super) use request_view::RequestView;
-pub use route::{Enforce, Route};

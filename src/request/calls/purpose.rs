@@ -9,11 +9,11 @@ use super::call::Call;
 use super::paths::{Path, PathPattern};
 use super::refresh::RefreshRule;
 use super::request_view::RequestView;
-use super::route::{self, Enforce};
 use crate::request::answers::{Refusal, Words};
 use crate::request::credential::{Carrier, Occasion};
 use crate::request::graphql::UnknownHash;
 use crate::request::logout::LogoutRule;
+use crate::request::routes::Enforce;
 use crate::request::shop::Shop;
 
 /// The purpose of a request.
@@ -111,7 +111,7 @@ impl Shop {
                 _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }),
             };
         }
-        let enforce = route::enforcement(&self.routes, view);
+        let enforce = self.routes.enforcement(view);
         if asks_preflight(view) {
             return Ok(Purpose::Visit(enforce.min(Enforce::Revoked)));
         }
@@ -144,7 +144,7 @@ impl Shop {
         let mut calls = self.calls().chain([&self.own_logout.call]);
         let ruled = view.path.has_too_many_readings()
             || calls.any(|call| call.is_under(view))
-            || self.routes.iter().any(|route| route.is_at(view));
+            || self.routes.could_demand(view);
         if ruled {
             Err(Refusal::AmbiguousPath)
         } else {

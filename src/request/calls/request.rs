@@ -1,5 +1,7 @@
 //! A request: its head, and its body if that was read.
 
+use std::net::IpAddr;
+
 use http::request::Parts;
 
 /// A request.
@@ -11,6 +13,8 @@ pub struct Request<'a> {
     pub body: Option<&'a [u8]>,
     /// The host that the customer requested, if a trusted proxy reports another one.
     pub(in crate::request) forwarded_host: Option<&'a str>,
+    /// The client's address, as far as proxies that are trusted report it.
+    pub(in crate::request) client: Option<IpAddr>,
 }
 
 impl<'a> Request<'a> {
@@ -20,6 +24,16 @@ impl<'a> Request<'a> {
             head,
             body,
             forwarded_host: None,
+            client: None,
+        }
+    }
+
+    /// The same request, of a client with this address.
+    #[must_use]
+    pub fn of_client(self, client: IpAddr) -> Self {
+        Self {
+            client: Some(client),
+            ..self
         }
     }
 

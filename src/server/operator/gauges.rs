@@ -315,16 +315,24 @@ impl Measured<'_> {
 
     fn measure_servers(&self, scrape: &mut Scrape) {
         let servers = || {
-            let shops = self.snapshot.upstreams.iter();
-            shops.flat_map(|(shop, upstreams)| {
-                let servers = upstreams.servers().into_iter();
-                servers.map(|one| ([label("shop", shop), label("server", &one.label)], one))
-            })
+            self.snapshot
+                .pools
+                .all()
+                .flat_map(|(shop, upstream, pool)| {
+                    let owner = if upstream.is_empty() {
+                        label("shop", shop)
+                    } else {
+                        label("upstream", upstream)
+                    };
+                    let servers = pool.servers().into_iter();
+                    servers.map(move |one| ([owner.clone(), label("server", &one.label)], one))
+                })
         };
         scrape.gauges(
             "upstream_servers",
-            "Addresses of a shop's servers, by state",
-            servers().map(|([shop, server], one)| ([shop, server, label("state", one.state())], 1)),
+            "Addresses of the servers of a shop or an upstream, by state",
+            servers()
+                .map(|([owner, server], one)| ([owner, server, label("state", one.state())], 1)),
         );
         scrape.gauges(
             "upstream_in_flight",

@@ -99,7 +99,7 @@ impl ReadinessReport<'_> {
     }
 
     fn servers_of(&self, shop: &Shop) -> Option<ReadinessCheck> {
-        let servers = self.snapshot.upstreams.get(&shop.name)?.servers();
+        let servers = self.snapshot.pools.of_shop(&shop.name)?.servers();
         let well = servers
             .iter()
             .filter(|one| one.state() == "healthy")

@@ -123,7 +123,7 @@ impl BackgroundService for UpstreamRefresh {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
-                    for upstreams in self.snapshot.load().upstreams.values() {
+                    for (_, _, upstreams) in self.snapshot.load().pools.all() {
                         refresh_due(upstreams, &self.connector);
                     }
                 }

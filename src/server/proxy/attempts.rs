@@ -12,7 +12,7 @@ use pingora::http::ResponseHeader;
 use pingora::{Error, OkOrErr, Result};
 
 use crate::clock::{self, UnixTime};
-use crate::request::{ClockWarning, Shop};
+use crate::request::{ClockWarning, Route, Shop};
 use crate::server::snapshot::Snapshot;
 use crate::server::upstream::{InFlightGuard, NO_SERVER, UpstreamServer, Upstreams};
 
@@ -29,9 +29,13 @@ pub(crate) struct UpstreamAttempts {
 }
 
 impl UpstreamAttempts {
-    /// To a server of this shop, yet to be chosen. `None`: the shop has no upstream.
-    pub(crate) fn for_shop(shop: &Arc<Shop>, snapshot: &Snapshot) -> Option<Self> {
-        let upstreams = snapshot.upstreams.get(&shop.name)?;
+    /// To a server to which this route of the shop leads, yet to be chosen. `None`: the shop has no upstream.
+    pub(crate) fn on_route(
+        shop: &Arc<Shop>,
+        route: Option<&Route>,
+        snapshot: &Snapshot,
+    ) -> Option<Self> {
+        let upstreams = snapshot.pools.of_route(&shop.name, route)?;
         Some(Self {
             shop: Arc::clone(shop),
             upstreams: Arc::clone(upstreams),

@@ -12,7 +12,7 @@ use super::attempts::UpstreamAttempts;
 use super::body::budget::BodyShare;
 use super::forwarding::RequestFacts;
 use crate::clock;
-use crate::request::{ApiKind, DeadCookie, Shop, Token, Tokens};
+use crate::request::{ApiKind, DeadCookie, Route, Shop, Token, Tokens};
 use crate::revocation::Id;
 use crate::server::connection::revocation_watch::{RevocationWatch, WatchedRequest};
 use crate::server::process::traffic::InFlight;
@@ -27,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) id: String,
     /// The shop that it goes to.
     pub(crate) shop: Option<Arc<Shop>>,
+    /// The route that it takes there.
+    pub(crate) route: Option<Arc<Route>>,
     /// The API that it calls.
     pub(crate) api: ApiKind,
     /// When its header block had arrived.
@@ -61,6 +63,7 @@ impl Context {
             snapshot,
             id: String::new(),
             shop: None,
+            route: None,
             api: ApiKind::default(),
             begun: clock::instant(),
             is_counted: false,
@@ -80,7 +83,7 @@ impl Context {
     /// It goes to this shop until one of its tokens is revoked.
     pub(crate) fn forward_to(&mut self, shop: &Arc<Shop>, tokens: Tokens) {
         self.shop = Some(Arc::clone(shop));
-        self.attempts = UpstreamAttempts::for_shop(shop, &self.snapshot);
+        self.attempts = UpstreamAttempts::on_route(shop, self.route.as_deref(), &self.snapshot);
         if tokens.is_empty() {
             return;
         }
@@ -133,6 +136,11 @@ impl Context {
             stale_s: self.snapshot.gate.revocations().sync_state().stale_s(),
             host: upstreams.host(),
         }
+    }
+
+    /// The route that it takes.
+    pub(crate) fn route(&self) -> Option<&Route> {
+        self.route.as_deref()
     }
 
     /// The server failed after it was connected to.

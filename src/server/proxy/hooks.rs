@@ -19,6 +19,7 @@ use super::answer::token_response::TokenResponse;
 use super::answer::{dead_cookies, ecwid, reply};
 use super::checks::{framing, target};
 use super::context::Context;
+use super::routing;
 use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
 use crate::clock;
@@ -95,6 +96,9 @@ impl ProxyHttp for Proxy {
                 context.note_opaque(&tokens, is_demanded && !has_cookies(session.req_header()));
                 context.forward_to(shop, tokens);
                 context.dead_cookies = dead_cookies;
+                if let Some(answer) = routing::answer(session, context) {
+                    return self.answer(session, &answer).await;
+                }
                 if stream::is_itself(session.req_header()) {
                     RevocationWatch::begin_stream();
                     self.reread_tokens(session);
@@ -192,6 +196,7 @@ impl ProxyHttp for Proxy {
             .forwarding
             .rewrite(session, facts, upstream)?;
         target::make_origin_form(upstream);
+        routing::change_request(session, context, upstream)?;
         if let Some(token_response) = &context.token_response {
             token_response.request_identity_encoding(upstream);
         }
@@ -246,6 +251,9 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
     ) -> Result<()> {
         self.record_issue_by_head(response, context).await;
+        if !response.status.is_informational() {
+            routing::change_response(session, context, response)?;
+        }
         if session.req_header().version == Version::HTTP_10 {
             // It can't read chunks (RFC 9112 section 6.1): the end of the connection ends the body.
             response.remove_header(&TRANSFER_ENCODING);
@@ -385,7 +393,9 @@ impl Proxy {
     ) -> Result<Verdict<'s>, Refused<'s>> {
         let begun = clock::instant();
         let host = snapshot.forwarding.host_told(session);
-        let request = Request::new(session.req_header(), body).forwarded_as(host);
+        let request = Request::new(session.req_header(), body)
+            .forwarded_as(host)
+            .of_client(snapshot.forwarding.client_of(session));
         let mut arrived = snapshot.gate.arrive(&request).inspect_err(|_| {
             self.note_overhead(begun);
         })?;
@@ -393,6 +403,7 @@ impl Proxy {
         if context.is_counted {
             arrived.note_counted();
         }
+        context.route = arrived.route().cloned();
         let mut judged = self.judge_with_keys(&arrived, begun).await;
         if let Ok(Verdict::Introspect(shop, pending)) = judged {
             self.introspect(session, context, shop, &pending).await;

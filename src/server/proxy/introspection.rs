@@ -55,7 +55,7 @@ impl Proxy {
         shop: &Arc<Shop>,
         (introspection, token): (&IntrospectionRequest, &PendingToken),
     ) -> Result<Answer> {
-        let attempts = UpstreamAttempts::for_shop(shop, &context.snapshot);
+        let attempts = UpstreamAttempts::on_route(shop, None, &context.snapshot);
         let attempts = attempts.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let forwarding = &context.snapshot.forwarding;
         let mut head = head_of(session.req_header(), shop, (introspection, token))?;

@@ -22,6 +22,7 @@ use super::client::UpstreamAnswer;
 use super::context::Context;
 use super::exchange::BufferedExchange;
 use super::forwarding;
+use super::routing;
 use super::service::Proxy;
 use crate::clock;
 use crate::request::{
@@ -157,7 +158,7 @@ impl Proxy {
         let AnswerBy::Shop { with_credentials } = logout.answer_by() else {
             return Ok(None);
         };
-        let attempts = UpstreamAttempts::for_shop(&logout.shop, &context.snapshot);
+        let attempts = UpstreamAttempts::on_route(&logout.shop, context.route(), &context.snapshot);
         let attempts = attempts.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let body = match body {
             Some(body) => body,
@@ -179,6 +180,7 @@ impl Proxy {
         dead_cookies::take_out(&logout.dead_cookies, &mut head)?;
         forwarding.rewrite(session, context.facts(attempts.upstreams()), &mut head)?;
         target::make_origin_form(&mut head);
+        routing::change_request(session, context, &mut head)?;
         if !with_credentials {
             forwarding::remove_credentials(&logout.shop, &mut head);
         }

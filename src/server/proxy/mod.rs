@@ -1,4 +1,6 @@
 //! A customer's request, from its head to the end of its answer.
+//!
+//! More than a dozen files: each hook of Pingora that does more than one step has a file for them.
 
 pub(crate) mod answer;
 pub(crate) mod attempts;
@@ -12,6 +14,7 @@ mod hooks;
 pub(crate) mod introspection;
 pub(crate) mod logout;
 pub(crate) mod request_id;
+pub(crate) mod routing;
 pub(crate) mod service;
 pub(crate) mod single_flight;
 pub(crate) mod stream;

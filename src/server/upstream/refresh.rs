@@ -13,8 +13,9 @@ use pingora::connectors::http::Connector;
 use super::endpoint::Endpoint;
 use super::health::Check;
 use super::names::ResolvedName;
+use super::pools::Pools;
 use super::server::{UpstreamServer, milliseconds, now_ms};
-use super::upstreams::{AllUpstreams, Upstreams};
+use super::upstreams::Upstreams;
 
 /// How long a start waits for addresses.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -127,11 +128,11 @@ async fn first_addresses(all: impl Iterator<Item = &Arc<Upstreams>>) {
 
 /// Waits a short while for the first addresses at the start. Requests to a shop whose names are not resolved are
 /// answered 503; the other shops do not wait for it.
-pub(crate) fn await_addresses(upstreams: &AllUpstreams) -> io::Result<()> {
+pub(crate) fn await_addresses(pools: &Pools) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(first_addresses(upstreams.values()));
+    runtime.block_on(first_addresses(pools.all().map(|(_, _, one)| one)));
     runtime.shutdown_background(); // a look-up that hangs would hold it
     Ok(())
 }

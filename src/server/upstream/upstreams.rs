@@ -4,7 +4,6 @@
 //! forgets a server's health when its name is looked up anew; so the choice is ours, and connections, pools and
 //! protocols are Pingora's.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -30,7 +29,7 @@ use super::tls::UpstreamTls;
 /// The settings of a shop's servers.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
-    /// The shop, for the log.
+    /// The shop, for the log; empty, if they have a name of their own.
     pub shop: String,
     /// Its servers; there is one at least.
     pub endpoints: Vec<Endpoint>,
@@ -318,9 +317,6 @@ impl Upstreams {
 fn is_among(server: &Arc<UpstreamServer>, others: &[Arc<UpstreamServer>]) -> bool {
     others.iter().any(|other| Arc::ptr_eq(server, other))
 }
-
-/// The servers of every shop, by its name.
-pub(crate) type AllUpstreams = HashMap<String, Arc<Upstreams>>;
 
 #[cfg(test)]
 pub(super) mod tests {

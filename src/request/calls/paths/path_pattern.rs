@@ -1,5 +1,7 @@
 //! The paths of a rule: segments with wildcards, below the folders of a base.
 
+use std::fmt;
+
 use super::base::{Base, Folder};
 use super::path::{PathStyle, collapse};
 use super::segment::{Leniency, PathSegments, Segment, is_blank, is_front_controller, segments_of};
@@ -29,6 +31,32 @@ pub enum Fit {
     Leniently,
     /// As the rule is written.
     AsWritten,
+}
+
+impl Fit {
+    /// How a request fits that must not fit.
+    pub(in crate::request) fn opposite(self) -> Self {
+        match self {
+            Self::No => Self::AsWritten,
+            Self::Leniently => Self::Leniently,
+            Self::AsWritten => Self::No,
+        }
+    }
+}
+
+/// As it is written.
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for segment in &self.segments {
+            write!(f, "/{segment}")?;
+        }
+        let is_root = self.segments.is_empty() && !self.is_open;
+        f.write_str(match (self.is_open, self.ends_in_slash || is_root) {
+            (true, _) => "/*",
+            (false, true) => "/",
+            (false, false) => "",
+        })
+    }
 }
 
 impl PathPattern {
@@ -119,6 +147,31 @@ impl PathPattern {
             && self.fits_segments(segments_of(path), |want, give, _| {
                 want.matches_exactly(give, style)
             })
+    }
+
+    /// The names of its segments at the root; `None`: one that may be another.
+    pub(in crate::request) fn names(&self) -> impl Iterator<Item = Option<&str>> {
+        self.segments.iter().map(|segment| match segment {
+            Segment::Name(name) => Some(name.as_str()),
+            Segment::Any | Segment::Parts(_) | Segment::Token { .. } => None,
+        })
+    }
+
+    /// Whether every path that another pattern means is meant here, as both are written.
+    pub(in crate::request) fn covers(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.segments.len(), other.segments.len());
+        let is_below = if self.is_open {
+            theirs > ours || theirs == ours && other.is_open
+        } else {
+            theirs == ours && !other.is_open && self.ends_in_slash == other.ends_in_slash
+        };
+        let mut both = self.segments.iter().zip(&other.segments);
+        self.is_everything() || is_below && both.all(|(one, other)| one.covers(other))
+    }
+
+    /// Whether all below is meant.
+    pub(in crate::request) fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// The last segment, where it is a name.

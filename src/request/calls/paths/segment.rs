@@ -1,5 +1,7 @@
 //! Segments of paths: those that a rule names, with wildcards, and those of a request.
 
+use std::fmt;
+
 use super::path::PathStyle;
 
 /// What a server may ignore in a path. For any rule: a front controller before it (`/index.php/…`), white space behind it, and
@@ -30,6 +32,18 @@ const TOKEN: &str = "{token}";
 /// The longest suffix that counts as a format.
 const FORMAT_BYTES_MAX: usize = 8;
 
+/// As it is written.
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Any => f.write_str("*"),
+            Self::Parts(parts) => f.write_str(&parts.join("*")),
+            Self::Token { before, after } => write!(f, "{before}{TOKEN}{after}"),
+        }
+    }
+}
+
 impl Segment {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if let Some((before, after)) = text.split_once(TOKEN) {
@@ -52,6 +66,11 @@ impl Segment {
             _ if text.contains('*') => Self::Parts(text.split('*').map(str::to_owned).collect()),
             _ => Self::Name(text.to_owned()),
         })
+    }
+
+    /// Whether every segment that another one means is meant here.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        *self == Self::Any || self == other
     }
 
     pub(super) fn is_token(&self) -> bool {

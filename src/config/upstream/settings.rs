@@ -1,4 +1,4 @@
-//! The servers of a shop: addresses, balancing, health checks, timeouts, TLS.
+//! Servers: addresses, balancing, health checks, timeouts, TLS.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -52,18 +52,57 @@ const CHECKS: &[(&str, CheckBy)] = &[
     ("http", CheckBy::Http),
 ];
 
-/// Reads every key about the servers of a shop.
-pub(crate) fn read(shop: &mut TomlTable<'_>, name: &str) -> Option<Upstreams> {
-    let endpoints = read_endpoints(shop);
-    let host = shop.string_as("upstream_host", host_name);
-    let http2 = shop.boolean("upstream_http2");
-    let (balance, resolve_every) = read_balance(shop);
-    let health = read_health(shop, host.as_ref());
-    let timeouts = read_timeouts(shop);
-    let tls = read_tls(shop, endpoints.as_deref());
+/// What the keys are called: those of a shop stand among others.
+pub(crate) struct UpstreamKeys {
+    /// The addresses.
+    pub(crate) servers: &'static str,
+    /// The `Host` header.
+    pub(crate) host: &'static str,
+    /// Whether to use HTTP/2.
+    pub(crate) http2: &'static str,
+    /// The table about TLS.
+    pub(crate) tls: &'static str,
+    /// That table, as an operator would write it.
+    pub(crate) tls_table: &'static str,
+}
+
+impl UpstreamKeys {
+    /// In `[[upstream]]`.
+    pub(crate) const NAMED: Self = Self {
+        servers: "servers",
+        host: "host",
+        http2: "http2",
+        tls: "tls",
+        tls_table: "[upstream.tls]",
+    };
+    /// In `[[shop]]`.
+    pub(crate) const OF_SHOP: Self = Self {
+        servers: "upstream",
+        host: "upstream_host",
+        http2: "upstream_http2",
+        tls: "upstream_tls",
+        tls_table: "[shop.upstream_tls]",
+    };
+    /// The tables that are called the same in both.
+    pub(crate) const TABLES: [&'static str; 3] = ["balance", "health", "timeouts"];
+}
+
+/// Reads every key about servers; `shop` is empty, if they have a name of their own.
+pub(crate) fn read_settings(
+    table: &mut TomlTable<'_>,
+    keys: &UpstreamKeys,
+    shop: &str,
+) -> Option<Upstreams> {
+    let endpoints = read_endpoints(table, keys);
+    let host = table.string_as(keys.host, host_name);
+    let http2 = table.boolean(keys.http2);
+    let (balance, resolve_every) = read_balance(table);
+    let health = read_health(table, host.as_ref());
+    let timeouts = read_timeouts(table);
+    let tls = read_tls(table, keys, endpoints.as_deref());
     let endpoints = endpoints.filter(|endpoints| !endpoints.is_empty())?;
     Some(Upstreams::new(UpstreamSettings {
-        shop: name.to_owned(),
+        shop: shop.to_owned(),
         endpoints,
         host,
         balance,
@@ -75,12 +114,13 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, name: &str) -> Option<Upstreams> {
     }))
 }
 
-fn read_endpoints(shop: &mut TomlTable<'_>) -> Option<Vec<Endpoint>> {
-    let texts = shop.string_or_strings("upstream");
-    shop.missing("upstream", "addresses such as [\"127.0.0.1:8000\"]");
+fn read_endpoints(table: &mut TomlTable<'_>, keys: &UpstreamKeys) -> Option<Vec<Endpoint>> {
+    let key = keys.servers;
+    let texts = table.string_or_strings(key);
+    table.missing(key, "addresses such as [\"127.0.0.1:8000\"]");
     let texts = texts?;
     if texts.is_empty() {
-        shop.report_at("upstream", Fault::error("`upstream` names no address"));
+        table.report_at(key, Fault::error(format!("`{key}` names no address")));
     }
     let endpoints = texts.iter().filter_map(|text| read_endpoint(text));
     Some(endpoints.collect())
@@ -239,17 +279,21 @@ fn refuse(table: &TomlTable<'_>, keys: &[&str], without: &str) {
     }
 }
 
-fn read_tls(shop: &mut TomlTable<'_>, endpoints: Option<&[Endpoint]>) -> UpstreamTls {
+fn read_tls(
+    upstream: &mut TomlTable<'_>,
+    keys: &UpstreamKeys,
+    endpoints: Option<&[Endpoint]>,
+) -> UpstreamTls {
     let mut tls = UpstreamTls::default();
     let with_tls = endpoints
         .unwrap_or_default()
         .iter()
         .filter(|one| one.is_tls());
     let with_tls: Vec<_> = with_tls.collect();
-    if let Some(mut table) = shop.table("upstream_tls") {
+    if let Some(mut table) = upstream.table(keys.tls) {
         read_tls_table(&mut table, &mut tls);
         if endpoints.is_some_and(|endpoints| !endpoints.is_empty()) && with_tls.is_empty() {
-            let fault = Fault::error("no upstream of this shop is https://");
+            let fault = Fault::error("none of these servers is https://");
             table.report_here(fault.help("write https:// before its address"));
         }
         table.finish();
@@ -259,9 +303,9 @@ fn read_tls(shop: &mut TomlTable<'_>, endpoints: Option<&[Endpoint]>) -> Upstrea
         .find(|endpoint| !endpoint.is_verifiable(&tls));
     if let Some(endpoint) = unnamed {
         let fault = Fault::error(format!("no certificate can be issued for {endpoint}"));
-        let help =
-            "say which name stands in it: [shop.upstream_tls] server_name = \"shop.internal\"";
-        shop.report_at("upstream", fault.help(help));
+        let table = keys.tls_table;
+        let help = format!("say which name stands in it: {table} server_name = \"shop.internal\"");
+        upstream.report_at(keys.servers, fault.help(help));
     }
     tls
 }

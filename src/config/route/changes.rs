@@ -1,0 +1,61 @@
+//! What a route changes: the path and the headers of a request, and the headers of its answer.
+
+use crate::config::fault::Fault;
+use crate::config::reading::TomlTable;
+use crate::request::{
+    HeaderRules, PathPrefix, PathReplacement, PathRewrite, Template, UnfitHeader,
+};
+
+/// Reads `strip_prefix` or `rewrite`. `None`: it was faulty.
+pub(super) fn read_rewrite(table: &mut TomlTable<'_>) -> Option<PathRewrite> {
+    let prefix = table.string("strip_prefix");
+    let rewrite = table.table("rewrite");
+    if prefix.is_some() && rewrite.is_some() {
+        let fault = Fault::error("`strip_prefix` beside `rewrite`: a route changes the path once");
+        table.report_at("strip_prefix", fault);
+    }
+    if let Some(mut rewrite) = rewrite {
+        let pattern = rewrite.required_string("pattern", "a pattern such as ^/shop/(.*)$");
+        let to = rewrite.required_string("to", "a path such as /store/$1");
+        rewrite.finish();
+        let (pattern, to) = (pattern?, to?);
+        let parse = |text| PathReplacement::parse(text, to.as_str());
+        return pattern.parse(parse).map(PathRewrite::Pattern);
+    }
+    match prefix {
+        Some(prefix) => prefix
+            .parse(PathPrefix::parse)
+            .map(PathRewrite::StripPrefix),
+        None => Some(PathRewrite::None),
+    }
+}
+
+/// Reads what a table of headers says of those of the request or the answer.
+pub(super) fn read_headers(headers: &mut TomlTable<'_>, of: &str) -> HeaderRules {
+    let mut rules = HeaderRules::default();
+    let Some(mut table) = headers.table(of) else {
+        return rules;
+    };
+    for name in table.string_or_strings("remove").unwrap_or_default() {
+        name.parse(|name| rules.remove(name));
+    }
+    type Write = fn(&mut HeaderRules, &str, Template) -> Result<(), UnfitHeader>;
+    let kinds: [(&str, Write); 2] = [("set", HeaderRules::set), ("add", HeaderRules::add)];
+    for (kind, write) in kinds {
+        let Some(mut lines) = table.table(kind) else {
+            continue;
+        };
+        for name in lines.keys() {
+            let value = lines.string_as(name, Template::parse);
+            let spot = lines.spot_of(name);
+            if let (Some(value), Some(spot)) = (value, spot)
+                && let Err(unfit) = write(&mut rules, name, value)
+            {
+                lines.report(Fault::error(unfit.to_string()).at(&spot));
+            }
+        }
+        lines.finish();
+    }
+    table.finish();
+    rules
+}

@@ -1,0 +1,115 @@
+//! Reads the routes of a shop as they are written.
+
+use super::{changes, conditions, target};
+use crate::config::fault::Fault;
+use crate::config::reading::TomlTable;
+use crate::config::rules::base::Bases;
+use crate::config::rules::condition;
+use crate::config::upstream::NamedUpstreams;
+use crate::request::{Base, Enforce, HeaderRules, PathStyle, Route, RouteTable, UpstreamName};
+
+const ENFORCE: &[(&str, Enforce)] = &[
+    ("off", Enforce::Off),
+    ("revoked", Enforce::Revoked),
+    ("valid", Enforce::Valid),
+    ("required", Enforce::Required),
+];
+
+/// What a route can say.
+const SAID: [&str; 7] = [
+    "enforce",
+    "upstream",
+    "redirect",
+    "respond",
+    "strip_prefix",
+    "rewrite",
+    "headers",
+];
+
+/// Reads every `[[shop.route]]`, of a shop that compares paths like this.
+pub(crate) fn read(
+    shop: &mut TomlTable<'_>,
+    bases: &Bases,
+    style: PathStyle,
+    upstreams: &NamedUpstreams,
+) -> RouteTable {
+    let (mut routes, mut spots) = (Vec::new(), Vec::new());
+    for (at, table) in shop.tables("route").into_iter().enumerate() {
+        let base = bases.for_rule(&table, shop);
+        let spot = table.spot();
+        if let Some(route) = read_route(table, base, at + 1, upstreams) {
+            routes.push(route);
+            spots.push(spot);
+        }
+    }
+    let table = RouteTable::new(routes, style);
+    for (route, spot) in table.routes().iter().zip(&spots) {
+        if let Some(earlier) = table.shadowing(route) {
+            let fault = Fault::warning("this route is never taken")
+                .label(format!("route {} takes every request first", earlier.name));
+            shop.report(
+                fault
+                    .help("put the narrower route above the wider one")
+                    .at(spot),
+            );
+        }
+    }
+    table
+}
+
+fn read_route(
+    mut table: TomlTable<'_>,
+    base: &Base,
+    number: usize,
+    upstreams: &NamedUpstreams,
+) -> Option<Route> {
+    table.renamed("headers", "header");
+    let name = table.string_as("name", route_name);
+    let mut conditions = conditions::read(&mut table, base);
+    let enforce = read_enforce(&mut table);
+    let target = target::read(&mut table, upstreams);
+    let rewrite = changes::read_rewrite(&mut table);
+    let (mut request_headers, mut response_headers) = <(HeaderRules, HeaderRules)>::default();
+    if let Some(mut headers) = table.table("headers") {
+        conditions
+            .values
+            .extend(condition::read_headers(&mut headers));
+        request_headers = changes::read_headers(&mut headers, "request");
+        response_headers = changes::read_headers(&mut headers, "response");
+        headers.finish();
+    }
+    if SAID.iter().all(|key| table.lacks(key)) {
+        let fault = Fault::error("this route says nothing")
+            .label("where does it lead, or what does it demand?");
+        table.report_here(fault.help("enforce = \"required\", or upstream = \"api\""));
+    }
+    table.finish();
+    let (target, rewrite) = (target?, rewrite?);
+    Some(Route {
+        name: name.unwrap_or_else(|| number.to_string()),
+        conditions,
+        enforce,
+        target,
+        rewrite,
+        request_headers,
+        response_headers,
+    })
+}
+
+fn read_enforce(table: &mut TomlTable<'_>) -> Option<Enforce> {
+    let enforce = table.choice("enforce", ENFORCE)?;
+    if enforce == Enforce::Off {
+        table.report_at(
+            "enforce",
+            Fault::warning("a customer who logged out still has access here")
+                .label("no credential is examined"),
+        );
+    }
+    Some(enforce)
+}
+
+fn route_name(text: &str) -> Result<String, &'static str> {
+    let name = UpstreamName::parse(text);
+    name.map(|name| name.as_str().to_owned())
+        .map_err(|_| "the name of a route: up to 64 letters, digits, `-`, `_` and `.`")
+}

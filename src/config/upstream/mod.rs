@@ -1,0 +1,7 @@
+//! Upstreams: the servers of a shop, and `[[upstream]]`, those that have a name.
+
+mod named;
+mod settings;
+
+pub(crate) use named::{NamedUpstreams, read};
+pub(crate) use settings::{UpstreamKeys, read_settings};

@@ -1,0 +1,116 @@
+//! What a route changes in the headers of a request or an answer.
+
+use std::fmt;
+
+use http::{HeaderName, HeaderValue};
+
+use super::template::{Template, TemplateFacts};
+
+/// What a route changes in headers: first it removes, then it sets, then it adds.
+#[derive(Debug, Default)]
+pub struct HeaderRules {
+    remove: Vec<HeaderName>,
+    set: Vec<(HeaderName, Template)>,
+    add: Vec<(HeaderName, Template)>,
+}
+
+/// Why a header can't be changed by a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnfitHeader {
+    /// It is no name of a header (RFC 9110 section 5.1).
+    Name,
+    /// It belongs to one connection, or says where a message ends (RFC 9110 section 7.6.1).
+    HopByHop,
+    /// Doorward itself writes it.
+    Reserved,
+}
+
+/// What belongs to one connection, or says where a message ends.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "host",
+];
+
+/// What servers believe of who the client is: [`super`]'s users write it themselves.
+const RESERVED: [&str; 6] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
+impl HeaderRules {
+    /// Removes a header.
+    pub fn remove(&mut self, name: &str) -> Result<(), UnfitHeader> {
+        self.remove.push(name_of(name)?);
+        Ok(())
+    }
+
+    /// Sets a header, in the place of all lines of this name.
+    pub fn set(&mut self, name: &str, value: Template) -> Result<(), UnfitHeader> {
+        self.set.push((name_of(name)?, value));
+        Ok(())
+    }
+
+    /// Adds a line.
+    pub fn add(&mut self, name: &str, value: Template) -> Result<(), UnfitHeader> {
+        self.add.push((name_of(name)?, value));
+        Ok(())
+    }
+
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+
+    /// The names that are removed or set: their lines go first.
+    pub fn replaced(&self) -> impl Iterator<Item = &HeaderName> {
+        self.remove
+            .iter()
+            .chain(self.set.iter().map(|(name, _)| name))
+    }
+
+    /// The lines that are added after that. A value that can't stand in a header is left out.
+    pub fn lines(
+        &self,
+        facts: &TemplateFacts<'_>,
+    ) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
+        let all = self.set.iter().chain(&self.add);
+        all.filter_map(|(name, value)| {
+            let value = HeaderValue::try_from(value.text(facts)).ok()?;
+            Some((name, value))
+        })
+    }
+}
+
+fn name_of(text: &str) -> Result<HeaderName, UnfitHeader> {
+    let name = HeaderName::try_from(text).map_err(|_| UnfitHeader::Name)?;
+    if HOP_BY_HOP.contains(&name.as_str()) {
+        return Err(UnfitHeader::HopByHop);
+    }
+    // A CGI shop can't tell `_` from `-` (RFC 3875 section 4.1.18).
+    let dashed = name.as_str().replace('_', "-");
+    if RESERVED.contains(&dashed.as_str()) || dashed.starts_with("x-doorward-") {
+        return Err(UnfitHeader::Reserved);
+    }
+    Ok(name)
+}
+
+impl fmt::Display for UnfitHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "this is no name of a header",
+            Self::HopByHop => "this header belongs to one connection, and no route changes it",
+            Self::Reserved => "Doorward writes this header itself, and no route changes it",
+        })
+    }
+}

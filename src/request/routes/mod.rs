@@ -1,0 +1,20 @@
+//! Where a request of a shop goes: the routes of its configuration, and the one that is taken.
+
+mod conditions;
+mod demand;
+mod enforce;
+mod header_rules;
+mod path_rewrite;
+mod route;
+mod table;
+mod target;
+mod template;
+
+pub use conditions::RouteConditions;
+pub use enforce::Enforce;
+pub use header_rules::{HeaderRules, UnfitHeader};
+pub use path_rewrite::{PathPrefix, PathReplacement, PathRewrite, UnfitRewrite};
+pub use route::Route;
+pub use table::RouteTable;
+pub use target::{Redirect, RouteTarget, UpstreamName};
+pub use template::{Placeholder, Template, TemplateFacts};

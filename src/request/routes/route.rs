@@ -1,0 +1,47 @@
+//! A route: its conditions, where it leads, and what it changes.
+
+use std::fmt;
+
+use super::conditions::RouteConditions;
+use super::enforce::Enforce;
+use super::header_rules::HeaderRules;
+use super::path_rewrite::PathRewrite;
+use super::target::RouteTarget;
+
+/// A route of a shop.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name, in the log and in metrics: the operator's, or its number in the configuration.
+    pub name: String,
+    /// What must hold of a request.
+    pub conditions: RouteConditions,
+    /// What it demands of credentials; `None`: what every request of the shop must meet.
+    pub enforce: Option<Enforce>,
+    /// Where it leads.
+    pub target: RouteTarget,
+    /// The path that the upstream is sent.
+    pub rewrite: PathRewrite,
+    /// Headers of the request to the upstream.
+    pub request_headers: HeaderRules,
+    /// Headers of the answer.
+    pub response_headers: HeaderRules,
+}
+
+/// One line, as `check` lists it.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.conditions)?;
+        match &self.target {
+            RouteTarget::Shop => {}
+            RouteTarget::Upstream(name) => write!(f, " -> upstream {name}")?,
+            RouteTarget::Redirect(redirect) => {
+                write!(f, " -> redirect {}", redirect.status.as_u16())?
+            }
+            RouteTarget::Respond(answer) => write!(f, " -> respond {}", answer.status.as_u16())?,
+        }
+        match self.enforce {
+            Some(enforce) => write!(f, ", enforce {}", enforce.name()),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The routes of a shop in the order of its configuration, and the first one that a request takes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::route::Route;
+use crate::request::answers::Refusal;
+use crate::request::calls::{PathPattern, PathStyle, RequestView};
+
+/// The routes of a shop.
+///
+/// A tree of the segments of their paths says which could be taken, so that a thousand routes cost no more than a few.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    routes: Vec<Arc<Route>>,
+    tree: PathNode,
+    /// The routes that demand something, in order.
+    demanding: Vec<usize>,
+    ignores_case: bool,
+}
+
+/// A folder of the tree, with the routes whose paths end here.
+#[derive(Debug, Default)]
+struct PathNode {
+    names: HashMap<String, PathNode>,
+    /// Below a segment that may be any.
+    any: Option<Box<PathNode>>,
+    /// Of routes that mean this path.
+    exact: Vec<usize>,
+    /// Of routes that mean all below.
+    open: Vec<usize>,
+}
+
+impl RouteTable {
+    /// These routes, of a shop that compares paths like this.
+    pub fn new(routes: Vec<Route>, style: PathStyle) -> Self {
+        let mut table = Self {
+            ignores_case: style.ignore_case,
+            ..Self::default()
+        };
+        for (at, route) in routes.iter().enumerate() {
+            if route.enforce.is_some() {
+                table.demanding.push(at);
+            }
+            if route.conditions.paths.is_empty() {
+                table.tree.open.push(at);
+            }
+            for path in &route.conditions.paths {
+                table.tree.insert(path, at, style.ignore_case);
+            }
+        }
+        Self {
+            routes: routes.into_iter().map(Arc::new).collect(),
+            ..table
+        }
+    }
+
+    /// The routes.
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// Whether a route demands something.
+    pub(super) fn is_demanding(&self) -> bool {
+        !self.demanding.is_empty()
+    }
+
+    /// The route that a request takes: the first whose conditions hold, under every reading of its path.
+    pub(in crate::request) fn choose(
+        &self,
+        view: &RequestView<'_>,
+    ) -> Result<Option<&Arc<Route>>, Refusal> {
+        if self.routes.is_empty() {
+            return Ok(None);
+        }
+        let taken = self.first(view.path.normal(), view);
+        let mut others = view.path.readings().skip(1);
+        let is_one = !view.path.has_too_many_readings()
+            && others.all(|reading| self.first(reading, view) == taken);
+        if is_one {
+            Ok(taken.map(|at| &self.routes[at]))
+        } else {
+            Err(Refusal::AmbiguousPath)
+        }
+    }
+
+    /// An earlier route that takes every request which this one could take.
+    pub fn shadowing(&self, route: &Route) -> Option<&Arc<Route>> {
+        let mut earlier = self.routes.iter();
+        let mut earlier = earlier
+            .by_ref()
+            .take_while(|one| !std::ptr::eq(one.as_ref(), route));
+        earlier.find(|one| one.conditions.cover(&route.conditions))
+    }
+
+    /// The number of the first route whose conditions hold under this reading of the path.
+    fn first(&self, reading: &str, view: &RequestView<'_>) -> Option<usize> {
+        let mut candidates = self.candidates(reading).into_iter();
+        candidates.find(|at| self.routes[*at].conditions.hold(reading, view))
+    }
+
+    /// The routes whose paths could mean this one, in order.
+    pub(super) fn candidates(&self, path: &str) -> SmallVec<[usize; 8]> {
+        let mut found = SmallVec::new();
+        let lowered;
+        let path = if self.ignores_case {
+            lowered = path.to_ascii_lowercase();
+            &lowered
+        } else {
+            path
+        };
+        let path = path.trim_start_matches('/');
+        self.tree.collect(path.trim_end_matches('/'), &mut found);
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The routes before this one that demand something.
+    pub(super) fn demanding_before(&self, end: usize) -> impl Iterator<Item = &Arc<Route>> {
+        let before = self.demanding.iter().take_while(move |at| **at < end);
+        before.map(|at| &self.routes[*at])
+    }
+}
+
+impl PathNode {
+    fn insert(&mut self, path: &PathPattern, at: usize, ignores_case: bool) {
+        let mut node = self;
+        for name in path.names() {
+            node = match name {
+                Some(name) if ignores_case => {
+                    node.names.entry(name.to_ascii_lowercase()).or_default()
+                }
+                Some(name) => node.names.entry(name.to_owned()).or_default(),
+                None => node.any.get_or_insert_default(),
+            };
+        }
+        if path.is_open() {
+            node.open.push(at);
+        } else {
+            node.exact.push(at);
+        }
+    }
+
+    /// The routes of this folder and below that a path could mean, of which this is left.
+    fn collect(&self, path: &str, found: &mut SmallVec<[usize; 8]>) {
+        found.extend_from_slice(&self.open);
+        if path.is_empty() {
+            found.extend_from_slice(&self.exact);
+            return;
+        }
+        let (name, rest) = path.split_once('/').unwrap_or((path, ""));
+        if let Some(node) = self.names.get(name) {
+            node.collect(rest, found);
+        }
+        if let Some(node) = &self.any {
+            node.collect(rest, found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::request::calls::{Path, Request};
+    use crate::request::routes::{HeaderRules, PathRewrite, RouteConditions, RouteTarget};
+
+    fn route(number: usize, paths: &[String]) -> Route {
+        let paths = paths.iter().map(|path| PathPattern::parse(path).unwrap());
+        Route {
+            name: number.to_string(),
+            conditions: RouteConditions {
+                paths: paths.collect(),
+                ..RouteConditions::default()
+            },
+            enforce: None,
+            target: RouteTarget::Shop,
+            rewrite: PathRewrite::None,
+            request_headers: HeaderRules::default(),
+            response_headers: HeaderRules::default(),
+        }
+    }
+
+    /// The number of the route that a path takes; `None`: the path is refused.
+    fn taken(table: &RouteTable, path: &str, style: PathStyle) -> Option<Option<usize>> {
+        let (head, ()) = http::Request::get(path).body(()).unwrap().into_parts();
+        let view = RequestView::new(Request::new(&head, None), style);
+        let chosen = table.choose(&view).ok()?;
+        Some(chosen.map(|route| route.name.parse().unwrap()))
+    }
+
+    /// The same without the tree: every route is tried for every reading.
+    fn expected(routes: &[Vec<String>], path: &str, style: PathStyle) -> Option<Option<usize>> {
+        let path = Path::parse(path);
+        let first = |reading: &str| {
+            let is_written = |text: &String| {
+                let pattern = PathPattern::parse(text).unwrap();
+                pattern.is_everything() || pattern.is_written(reading, style)
+            };
+            routes
+                .iter()
+                .position(|paths| paths.is_empty() || paths.iter().any(is_written))
+        };
+        let normal = first(path.normal());
+        path.readings()
+            .all(|reading| first(reading) == normal)
+            .then_some(normal)
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let segment = prop_oneof![Just("a"), Just("b"), Just("B"), Just("*"), Just("a*")];
+        (
+            prop::collection::vec(segment, 0..4),
+            prop_oneof![Just(""), Just("/"), Just("/*")],
+        )
+            .prop_map(|(segments, end)| {
+                let path: String = segments
+                    .iter()
+                    .map(|segment| format!("/{segment}"))
+                    .collect();
+                let path = format!("{path}{end}");
+                if path.is_empty() {
+                    "/".to_owned()
+                } else {
+                    path
+                }
+            })
+    }
+
+    fn sent_path() -> impl Strategy<Value = String> {
+        let segment = prop_oneof![
+            Just("a"),
+            Just("b"),
+            Just("A"),
+            Just("ab"),
+            Just("x"),
+            Just(""),
+            Just("."),
+            Just(".."),
+            Just("%61"),
+            Just("a%2Fb"),
+            Just("%252e%252e"),
+            Just("a;b"),
+            Just("a%5Cb"),
+        ];
+        prop::collection::vec(segment, 0..6).prop_map(|segments| format!("/{}", segments.join("/")))
+    }
+
+    proptest! {
+        #[test]
+        fn the_route_taken_is_the_first_that_holds_for_every_reading(
+            routes in prop::collection::vec(prop::collection::vec(pattern(), 0..3), 0..8),
+            path in sent_path(),
+            ignore_case in any::<bool>(),
+            exact_slash in any::<bool>(),
+        ) {
+            let style = PathStyle { ignore_case, exact_slash, ..PathStyle::default() };
+            let made = routes.iter().enumerate().map(|(number, paths)| route(number, paths));
+            let table = RouteTable::new(made.collect(), style);
+            prop_assert_eq!(taken(&table, &path, style), expected(&routes, &path, style));
+        }
+
+        #[test]
+        fn a_shadowed_route_is_never_taken(
+            routes in prop::collection::vec(prop::collection::vec(pattern(), 0..3), 1..6),
+            path in sent_path(),
+        ) {
+            let style = PathStyle::default();
+            let made = routes.iter().enumerate().map(|(number, paths)| route(number, paths));
+            let table = RouteTable::new(made.collect(), style);
+            if let Some(Some(number)) = taken(&table, &path, style) {
+                prop_assert!(table.shadowing(&table.routes()[number]).is_none());
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What the route of a request changes on its way: its path, its headers, and those of its answer.
+
+use std::borrow::Cow;
+
+use http::Uri;
+use http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{Error, ErrorType, Result};
+use pingora_proxy::Session;
+
+use super::context::Context;
+use crate::request::{Answer, Request, Route, RouteTarget, TemplateFacts, host_of};
+
+/// The answer of the route itself, if it leads to no upstream.
+pub(crate) fn answer(session: &Session, context: &Context) -> Option<Answer> {
+    let mut answer = match &context.route()?.target {
+        RouteTarget::Shop | RouteTarget::Upstream(_) => return None,
+        RouteTarget::Respond(answer) => answer.clone(),
+        RouteTarget::Redirect(redirect) => {
+            with_facts(session, context, |facts| redirect.answer(facts))
+        }
+    };
+    if let Some(shop) = &context.shop {
+        for deletion in shop.deletions_of(&context.dead_cookies, session.req_header()) {
+            answer.headers.append(SET_COOKIE, deletion);
+        }
+    }
+    Some(answer)
+}
+
+/// Changes a request as its route says. It has been judged, and its forwarding headers are written.
+pub(crate) fn change_request(
+    session: &Session,
+    context: &Context,
+    upstream: &mut RequestHeader,
+) -> Result<()> {
+    let Some(route) = context.route() else {
+        return Ok(());
+    };
+    rewrite_path(route, upstream)?;
+    if route.request_headers.is_empty() {
+        return Ok(());
+    }
+    for name in route.request_headers.replaced() {
+        upstream.remove_header(name);
+    }
+    for (name, value) in lines(session, context, |route| &route.request_headers) {
+        upstream.append_header(name, value)?;
+    }
+    Ok(())
+}
+
+/// Changes the headers of an answer as the route of its request says.
+pub(crate) fn change_response(
+    session: &Session,
+    context: &Context,
+    response: &mut ResponseHeader,
+) -> Result<()> {
+    let Some(route) = context
+        .route()
+        .filter(|route| !route.response_headers.is_empty())
+    else {
+        return Ok(());
+    };
+    for name in route.response_headers.replaced() {
+        response.remove_header(name);
+    }
+    for (name, value) in lines(session, context, |route| &route.response_headers) {
+        response.append_header(name, value)?;
+    }
+    Ok(())
+}
+
+fn rewrite_path(route: &Route, upstream: &mut RequestHeader) -> Result<()> {
+    let path = match route.rewrite.apply(upstream.uri.path()) {
+        Cow::Borrowed(path) if path == upstream.uri.path() => return Ok(()),
+        path => path.into_owned(),
+    };
+    let target = match upstream.uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let uri: Uri = target
+        .parse()
+        .map_err(|_| Error::explain(ErrorType::InternalError, "a rewritten path that is none"))?;
+    upstream.set_uri(uri);
+    Ok(())
+}
+
+fn lines(
+    session: &Session,
+    context: &Context,
+    of: impl Fn(&Route) -> &crate::request::HeaderRules,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let Some(route) = context.route() else {
+        return Vec::new();
+    };
+    with_facts(session, context, |facts| {
+        let lines = of(route).lines(facts);
+        lines.map(|(name, value)| (name.clone(), value)).collect()
+    })
+}
+
+/// Calls this with what stands for the placeholders.
+fn with_facts<T>(
+    session: &Session,
+    context: &Context,
+    write: impl FnOnce(&TemplateFacts<'_>) -> T,
+) -> T {
+    let head = session.req_header();
+    let forwarding = &context.snapshot.forwarding;
+    let request = Request::new(head, None).forwarded_as(forwarding.host_told(session));
+    let client = forwarding.client_of(session).to_string();
+    write(&TemplateFacts {
+        host: host_of(&request).unwrap_or_default(),
+        path: head.uri.path(),
+        query: head.uri.query(),
+        client: &client,
+        request_id: &context.id,
+        shop: context.shop.as_ref().map_or("", |shop| shop.name.as_str()),
+    })
+}
