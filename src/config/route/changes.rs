@@ -6,6 +6,9 @@ use crate::request::{
     HeaderRules, PathPrefix, PathReplacement, PathRewrite, Template, UnfitHeader,
 };
 
+/// Sets or adds a header.
+type Write = fn(&mut HeaderRules, &str, Template) -> Result<(), UnfitHeader>;
+
 /// Reads `strip_prefix` or `rewrite`. `None`: it was faulty.
 pub(super) fn read_rewrite(table: &mut TomlTable<'_>) -> Option<PathRewrite> {
     let prefix = table.string("strip_prefix");
@@ -39,7 +42,6 @@ pub(super) fn read_headers(headers: &mut TomlTable<'_>, of: &str) -> HeaderRules
     for name in table.string_or_strings("remove").unwrap_or_default() {
         name.parse(|name| rules.remove(name));
     }
-    type Write = fn(&mut HeaderRules, &str, Template) -> Result<(), UnfitHeader>;
     let kinds: [(&str, Write); 2] = [("set", HeaderRules::set), ("add", HeaderRules::add)];
     for (kind, write) in kinds {
         let Some(mut lines) = table.table(kind) else {

@@ -32,13 +32,13 @@ impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.conditions)?;
         match &self.target {
-            RouteTarget::Shop => {}
-            RouteTarget::Upstream(name) => write!(f, " -> upstream {name}")?,
+            RouteTarget::Shop => Ok(()),
+            RouteTarget::Upstream(name) => write!(f, " -> upstream {name}"),
             RouteTarget::Redirect(redirect) => {
-                write!(f, " -> redirect {}", redirect.status.as_u16())?
+                write!(f, " -> redirect {}", redirect.status.as_u16())
             }
-            RouteTarget::Respond(answer) => write!(f, " -> respond {}", answer.status.as_u16())?,
-        }
+            RouteTarget::Respond(answer) => write!(f, " -> respond {}", answer.status.as_u16()),
+        }?;
         match self.enforce {
             Some(enforce) => write!(f, ", enforce {}", enforce.name()),
             None => Ok(()),

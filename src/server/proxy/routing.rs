@@ -1,7 +1,5 @@
 //! What the route of a request changes on its way: its path, its headers, and those of its answer.
 
-use std::borrow::Cow;
-
 use http::Uri;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -9,7 +7,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 use super::context::Context;
-use crate::request::{Answer, Request, Route, RouteTarget, TemplateFacts, host_of};
+use crate::request::{Answer, HeaderRules, Request, Route, RouteTarget, TemplateFacts, host_of};
 
 /// The answer of the route itself, if it leads to no upstream.
 pub(crate) fn answer(session: &Session, context: &Context) -> Option<Answer> {
@@ -72,10 +70,11 @@ pub(crate) fn change_response(
 }
 
 fn rewrite_path(route: &Route, upstream: &mut RequestHeader) -> Result<()> {
-    let path = match route.rewrite.apply(upstream.uri.path()) {
-        Cow::Borrowed(path) if path == upstream.uri.path() => return Ok(()),
-        path => path.into_owned(),
-    };
+    let path = route.rewrite.apply(upstream.uri.path());
+    if path == upstream.uri.path() {
+        return Ok(());
+    }
+    let path = path.into_owned();
     let target = match upstream.uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path,
@@ -90,7 +89,7 @@ fn rewrite_path(route: &Route, upstream: &mut RequestHeader) -> Result<()> {
 fn lines(
     session: &Session,
     context: &Context,
-    of: impl Fn(&Route) -> &crate::request::HeaderRules,
+    of: impl Fn(&Route) -> &HeaderRules,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let Some(route) = context.route() else {
         return Vec::new();
