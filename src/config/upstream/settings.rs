@@ -64,6 +64,8 @@ pub(crate) struct UpstreamKeys {
     pub(crate) tls: &'static str,
     /// That table, as an operator would write it.
     pub(crate) tls_table: &'static str,
+    /// The fault of that table, where no server speaks TLS.
+    pub(crate) without_tls: &'static str,
 }
 
 impl UpstreamKeys {
@@ -74,6 +76,7 @@ impl UpstreamKeys {
         http2: "http2",
         tls: "tls",
         tls_table: "[upstream.tls]",
+        without_tls: "no server of this upstream is https://",
     };
     /// In `[[shop]]`.
     pub(crate) const OF_SHOP: Self = Self {
@@ -82,6 +85,7 @@ impl UpstreamKeys {
         http2: "upstream_http2",
         tls: "upstream_tls",
         tls_table: "[shop.upstream_tls]",
+        without_tls: "no upstream of this shop is https://",
     };
     /// The tables that are called the same in both.
     pub(crate) const TABLES: [&'static str; 3] = ["balance", "health", "timeouts"];
@@ -293,7 +297,7 @@ fn read_tls(
     if let Some(mut table) = upstream.table(keys.tls) {
         read_tls_table(&mut table, &mut tls);
         if endpoints.is_some_and(|endpoints| !endpoints.is_empty()) && with_tls.is_empty() {
-            let fault = Fault::error("none of these servers is https://");
+            let fault = Fault::error(keys.without_tls);
             table.report_here(fault.help("write https:// before its address"));
         }
         table.finish();
