@@ -91,16 +91,16 @@ impl PathPrefix {
         Ok(Self(names))
     }
 
-    /// A path without it, the rest as it was sent. Where the folder is written in dot segments or doubled slashes, the
-    /// path is sent as it was judged. A path that does not stand in the folder stays as it is.
+    /// A path without it, the rest as it was sent; where dot segments or doubled slashes would lead somewhere else without
+    /// the folder before them, as it was judged. A path that does not stand in the folder stays as it is.
     fn strip<'p>(&self, raw: &'p str) -> Cow<'p, str> {
-        if let Some(rest) = strip_names(raw, &self.0, is_written_so) {
-            return Cow::Borrowed(rest);
-        }
         let path = Path::parse(raw);
-        match strip_names(path.normal(), &self.0, |given, name| given == name) {
-            Some(rest) => Cow::Owned(encoded(rest)),
-            None => Cow::Borrowed(raw),
+        let Some(judged) = strip_names(path.normal(), &self.0, |given, name| given == name) else {
+            return Cow::Borrowed(raw);
+        };
+        match strip_names(raw, &self.0, is_written_so) {
+            Some(rest) if Path::parse(rest).normal() == judged => Cow::Borrowed(rest),
+            Some(_) | None => Cow::Owned(encoded(judged)),
         }
     }
 }
@@ -224,6 +224,10 @@ mod tests {
             ("/%61pi/v1/x", "/x"),
             ("/api//v1/x", "/x"),
             ("/x/../api/v1/%C3%A9", "/%C3%A9"),
+            ("/api/v1/./a", "/./a"),
+            ("/api/v1/x/../../v1/y", "/y"),
+            ("/api/v1/x/../../../api/v1/api/v1/y", "/api/v1/y"),
+            ("/api/v1/../../x", "/api/v1/../../x"),
             ("/api/v1//evil.example/x", "/evil.example/x"),
             ("/api/v10/x", "/api/v10/x"),
             ("/other", "/other"),
