@@ -183,7 +183,7 @@ fn an_operator_ends_what_was_seen_and_no_login_after_it_attacks_b2() {
     assert_eq!((visit(&edge, &phone), visit(&edge, &later)), (401, 200));
 }
 
-/// With `unknown_issue_time = "new"` a token that nobody has dated is new; what that gives up is counted.
+/// With `unknown_issue_time = "new"` an undated token is new; what that gives up is counted.
 #[test]
 fn an_unknown_token_is_new_unless_every_login_passes_here() {
     let shop = stateless_bagisto();

@@ -180,7 +180,7 @@ impl SimulatedBus {
         lost
     }
 
-    /// Somebody has emptied it.
+    /// An operator empties it.
     pub(super) fn empty(&mut self) {
         self.stream = SimulatedStream::default();
         self.mailboxes.clear();

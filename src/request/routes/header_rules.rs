@@ -38,7 +38,7 @@ const HOP_BY_HOP: [&str; 9] = [
     "host",
 ];
 
-/// What servers believe of who the client is: [`super`]'s users write it themselves.
+/// What tells a server who the client is, and by which way a request came: Doorward writes these itself.
 const RESERVED: [&str; 6] = [
     "forwarded",
     "via",

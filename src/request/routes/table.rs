@@ -88,10 +88,8 @@ impl RouteTable {
 
     /// An earlier route that takes every request which this one could take.
     pub fn shadowing(&self, route: &Route) -> Option<&Arc<Route>> {
-        let mut earlier = self.routes.iter();
-        let mut earlier = earlier
-            .by_ref()
-            .take_while(|one| !std::ptr::eq(one.as_ref(), route));
+        let is_earlier = |one: &&Arc<Route>| !std::ptr::eq(one.as_ref(), route);
+        let mut earlier = self.routes.iter().take_while(is_earlier);
         earlier.find(|one| one.conditions.cover(&route.conditions))
     }
 

@@ -335,7 +335,7 @@ impl Verifier {
         }
     }
 
-    /// The digest of a customer whom the shop names.
+    /// The digest of a customer that the shop names in an answer.
     pub(in crate::request) fn customer(&self, subject: &str) -> Id {
         self.main().digest(IdKind::Subject, "", subject)
     }

@@ -27,7 +27,7 @@ pub(crate) struct BusMessage {
     pub(crate) frame: Frame,
 }
 
-/// Who sent a message, to whom, and when.
+/// The sender of a message, its addressee, and its age.
 #[derive(Clone, Debug)]
 pub(crate) struct BusEnvelope {
     pub(crate) from: NodeName,
