@@ -57,6 +57,11 @@ impl Gate {
         &self.revocations
     }
 
+    /// Whether a shop claims the host of a request; otherwise, why the request is refused.
+    pub fn serves(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        self.shop_of(request).map(drop)
+    }
+
     /// The shop that a request is for, by its host.
     pub(super) fn shop_of(&self, request: &Request<'_>) -> Result<&Arc<Shop>, Refusal> {
         if request.head.method == Method::TRACE {

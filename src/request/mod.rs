@@ -60,7 +60,7 @@ pub use routes::{
     UpstreamName,
 };
 pub use shop::{Examine, Shop, Tokens};
-pub use site::{HostPattern, RequestSite, WebOrigin, host_of};
+pub use site::{HostPattern, OriginParts, RequestSite, WebOrigin, host_of, moved_to};
 pub use token::{
     ALGORITHMS, ClaimName, Claims, Confirmed, Flaw, IssuedAt, Issuer, JwksSource, JwksUrl, KeyRing,
     KeySource, KeyState, Keys, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind,

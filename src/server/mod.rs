@@ -16,6 +16,7 @@ mod upstream;
 
 pub use connection::certificate::{Certificate, UnfitCertificate};
 pub use connection::limits::Limits;
+pub use connection::listener::{HttpsRedirect, ListenerRules};
 pub use log_filters::log_filters;
 pub use operator::client::exchange;
 pub use operator::control_client::{call, call_cluster, call_meanings, order_reload};

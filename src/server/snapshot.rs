@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::connection::certificate::Certificate;
 use super::connection::limits::Limits;
+use super::connection::listener::{ListenerNumber, ListenerRules};
 use super::process::drain::Drain;
 use super::proxy::forwarding::Forwarding;
 use super::upstream::Pools;
@@ -18,6 +19,8 @@ use crate::revocation::Revocations;
 /// The settings that a reload may change.
 #[derive(Debug)]
 pub struct SnapshotSettings {
+    /// What each public listener does with its connections, in the order of [`super::Settings::listen`].
+    pub listeners: Vec<ListenerRules>,
     /// Proxies in front of Doorward whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// The hosts of the operator listener, besides loopback and its own address.
@@ -35,6 +38,7 @@ pub struct SnapshotSettings {
 /// The shops, their servers, and what else a configuration says of serving them.
 pub(crate) struct Snapshot {
     pub(crate) gate: Gate,
+    listeners: Vec<ListenerRules>,
     pub(crate) pools: Pools,
     pub(crate) forwarding: Forwarding,
     pub(crate) limits: Limits,
@@ -55,6 +59,7 @@ impl Snapshot {
     ) -> Self {
         Self {
             gate: Gate::new(shops.into_iter().map(Arc::new).collect(), revocations),
+            listeners: settings.listeners,
             pools: settings.pools,
             forwarding: Forwarding::trusting(settings.trusted_proxies),
             limits: settings.limits,
@@ -62,6 +67,11 @@ impl Snapshot {
             operator_hosts: settings.operator_hosts,
             drain: settings.drain,
         }
+    }
+
+    /// What a listener does with its connections.
+    pub(crate) fn rules_of(&self, listener: ListenerNumber) -> Option<&ListenerRules> {
+        self.listeners.get(listener.0)
     }
 
     /// The next one: the revocations stay, and so does what was learnt about shops that are still configured.

@@ -192,13 +192,12 @@ fn proxy(
     keys: &Arc<KeyFetcher>,
 ) -> Result<Proxy, StartError> {
     let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
-    let listeners = sockets
-        .public
-        .iter()
-        .filter_map(BoundListener::listen)
-        .collect();
+    let public = sockets.public.iter();
+    let listeners: Vec<_> = public.filter_map(BoundListener::listen).collect();
+    let encrypted = listeners.iter().find(|listen| listen.tls);
     let metrics = Arc::new(Metrics::default());
     Ok(Proxy {
+        https_port: encrypted.map(|listen| listen.address.port()),
         snapshot: Arc::clone(snapshot),
         request_ids: RequestIds::random().map_err(random)?,
         logout_quota: Arc::default(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod certificate;
 mod limits;
+mod listen;
 mod settings;
 
 pub(crate) use settings::{control_of, read, read_prefix};

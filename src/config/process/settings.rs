@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use log::LevelFilter;
 
+use super::listen::{self, Listeners};
 use super::{certificate, limits};
 use crate::config::cluster;
 use crate::config::fault::Fault;
@@ -37,7 +38,7 @@ pub(crate) struct ProcessSettings {
 
 /// Reads the keys at the top of the file.
 pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
-    let listen = read_listen(root);
+    let Listeners { listen, rules } = listen::read(root);
     let operator = read_operator(root, &listen);
     let data_dir = read_path(root, "data_dir");
     root.missing("data_dir", "a folder such as \"/var/lib/doorward\"");
@@ -50,6 +51,7 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
     let log = root.choice("log", LEVELS);
     let h2c = root.boolean("h2c");
     let site = SnapshotSettings {
+        listeners: rules,
         trusted_proxies,
         operator_hosts,
         pools: Pools::default(),
@@ -90,26 +92,6 @@ fn prefix(text: &str) -> Result<String, &'static str> {
     } else {
         Err("an absolute path without slash at the end, such as /_doorward")
     }
-}
-
-fn read_listen(root: &mut TomlTable<'_>) -> Vec<Listen> {
-    let texts = root.strings("listen");
-    root.missing("listen", "addresses such as [\"0.0.0.0:8080\"]");
-    if texts.as_ref().is_some_and(Vec::is_empty) {
-        root.report_at("listen", Fault::error("`listen` names no address"));
-    }
-    let mut addresses = Vec::new();
-    for text in texts.unwrap_or_default() {
-        let Some(listen) = text.parse_as(Listen::parse) else {
-            continue;
-        };
-        let taken = |other: &Listen| other.address == listen.address;
-        if listen.address.port() != 0 && addresses.iter().any(taken) {
-            text.report(Fault::error("this address is listed twice"));
-        }
-        addresses.push(listen);
-    }
-    addresses
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {

@@ -354,6 +354,22 @@ impl<'a> TomlTable<'a> {
         self.table_of(&values, key).map(TextOrTable::Table)
     }
 
+    /// An array of strings and tables; all of them, or the faults of those that are neither.
+    pub(crate) fn texts_or_tables(&mut self, key: &str) -> Option<Vec<TextOrTable<'a>>> {
+        let expected = "an array of strings or tables";
+        let items = self.read(key, expected, Value::items)?;
+        let read = items.iter().map(|item| {
+            let text = item.text().map(TextOrTable::Text);
+            let table = || Some(TomlTable::new(item.layer()?, Vec::new()));
+            let either = text.or_else(|| table().map(TextOrTable::Table));
+            if either.is_none() {
+                item.report_misfit(key, "a string or a table");
+            }
+            either
+        });
+        read.collect::<Vec<_>>().into_iter().collect()
+    }
+
     /// A sub-table, or each table of an array in its place: every one of the operator's laid over the one below.
     pub(crate) fn table_or_tables(&mut self, key: &str) -> Vec<TomlTable<'a>> {
         let values = self.values(key);

@@ -1,10 +1,12 @@
 //! Where a request goes to and where it comes from: hosts, origins and sites.
 
 mod host;
+mod moved;
 mod request_site;
 mod web_origin;
 
 pub use host::{HostPattern, host_of};
+pub use moved::{OriginParts, moved_to};
 pub use request_site::RequestSite;
 pub(super) use request_site::may_be_sent_by_another_site;
 pub use web_origin::WebOrigin;

@@ -12,14 +12,17 @@ use pingora::protocols::{GetProxyDigest, GetSocketDigest, Stream};
 use pingora::{Error, ErrorType};
 
 use super::limiter::ConnectionLimiter;
+use super::listener::ListenerNumber;
 use super::state::ConnectionState;
 use super::stream::watched::WatchedStream;
 use crate::server::operator::metrics::Metrics;
 use crate::server::process::traffic::Traffic;
 use crate::server::snapshot::SharedSnapshot;
 
-/// Accepts connections.
+/// Accepts the connections of one listener.
+#[derive(Clone)]
 pub(crate) struct ConnectionAcceptor {
+    pub(crate) listener: ListenerNumber,
     pub(crate) snapshot: SharedSnapshot,
     pub(crate) limiter: Arc<ConnectionLimiter>,
     pub(crate) metrics: Arc<Metrics>,
@@ -47,6 +50,7 @@ impl ConnectionAcceptor {
         let permit = own.map_or_else(|| self.limiter.acquire(counted, &snapshot.limits), Ok);
         match permit {
             Ok(permit) => ConnectionState::attach(
+                self.listener,
                 permit,
                 self.traffic.pending_connection(),
                 Arc::clone(&self.metrics),

@@ -5,6 +5,7 @@ pub(crate) mod app;
 pub(crate) mod certificate;
 pub(crate) mod limiter;
 pub(crate) mod limits;
+pub(crate) mod listener;
 pub(crate) mod revocation_watch;
 pub(crate) mod state;
 mod stream;

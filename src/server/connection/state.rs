@@ -9,12 +9,14 @@ use pingora::protocols::Digest;
 use pingora::protocols::raw_connect::ProxyDigest;
 
 use super::limiter::ConnectionPermit;
+use super::listener::ListenerNumber;
 use crate::server::operator::metrics::Metrics;
 use crate::server::process::traffic::PendingConnection;
 
 /// The state of one connection.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
+    listener: ListenerNumber,
     phase: AtomicU8,
     served: AtomicUsize,
     /// Whether its handshake succeeded, where it has one.
@@ -42,11 +44,13 @@ pub(crate) enum Phase {
 impl ConnectionState {
     /// The state of a new connection in a digest, which Pingora passes from the socket through TLS to every request.
     pub(crate) fn attach(
+        listener: ListenerNumber,
         permit: ConnectionPermit,
         pending: PendingConnection,
         metrics: Arc<Metrics>,
     ) -> pingora::Result<ProxyDigest> {
         let state = Self {
+            listener,
             phase: AtomicU8::new(Phase::ReadingHead as u8),
             served: AtomicUsize::new(0),
             opened: AtomicBool::new(false),
@@ -68,6 +72,11 @@ impl ConnectionState {
 
     pub(crate) fn in_digest(digest: &ProxyDigest) -> Option<&Arc<Self>> {
         digest.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// The listener that accepted it.
+    pub(crate) fn listener(&self) -> ListenerNumber {
+        self.listener
     }
 
     /// The handshake is done: requests may arrive.

@@ -6,12 +6,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use pingora::apps::ServerApp;
 use pingora::listeners::tls::TlsSettings;
-use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::listeners::{L4BufferSettings, ListenerConfig, PreTlsCallback};
 use pingora::server::{Fds, ListenFds, ShutdownWatch};
 use pingora::services::listening::Service;
-use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
+use pingora::services::{Service as PingoraService, ServiceReadyNotifier, ServiceWithDependents};
 use socket2::SockRef;
 
 use super::inherited::Inherited;
@@ -97,6 +98,18 @@ impl BoundListener {
         })
     }
 
+    /// As Pingora serves it; `tls` makes the settings, if it has TLS.
+    fn endpoint(
+        &self,
+        tls: impl FnOnce() -> pingora::Result<TlsSettings>,
+    ) -> pingora::Result<ListenerConfig> {
+        let config = ListenerConfig::tcp(&self.at);
+        Ok(match self.family {
+            Family::Tcp => config.l4_buffer(buffers(0)),
+            Family::Tls => config.tls(tls()?).l4_buffer(buffers(TLS_READ_BYTES)),
+        })
+    }
+
     /// The address that it has, with the port that the system chose.
     pub(crate) fn listen(&self) -> Option<Listen> {
         let tls = match self.family {
@@ -111,35 +124,42 @@ impl BoundListener {
 /// A service whose sockets are bound already. Pingora by itself would retry a bind for half a minute, panic inside the
 /// service and run on without it.
 pub(crate) struct BoundService<A> {
-    service: Service<A>,
+    name: &'static str,
+    threads: Option<usize>,
+    /// One for each listener: an application of Pingora's does not learn which listener accepted a connection.
+    services: Vec<Service<A>>,
     bound: Vec<BoundListener>,
     stop_accepting: Option<ShutdownWatch>,
 }
 
 impl<A> BoundService<A> {
-    /// A service on these sockets; `tls` makes the settings for those with TLS.
-    pub(crate) fn new(
-        mut service: Service<A>,
-        bound: Vec<BoundListener>,
-        tls: impl Fn() -> pingora::Result<TlsSettings>,
-    ) -> pingora::Result<Self> {
-        for one in &bound {
-            match one.family {
-                Family::Tcp => {
-                    let config = ListenerConfig::tcp(&one.at);
-                    service.add_listener(config.l4_buffer(buffers(0)));
-                }
-                Family::Tls => {
-                    let config = ListenerConfig::tcp(&one.at).tls(tls()?);
-                    service.add_listener(config.l4_buffer(buffers(TLS_READ_BYTES)));
-                }
-            }
-        }
-        Ok(Self {
-            service,
-            bound,
+    /// A service without listeners, on this number of threads; `None`: as many as there are processors.
+    pub(crate) fn new(name: &'static str, threads: Option<usize>) -> Self {
+        Self {
+            name,
+            threads,
+            services: Vec::new(),
+            bound: Vec::new(),
             stop_accepting: None,
-        })
+        }
+    }
+
+    /// Serves the connections of a listener by `app`; `tls` makes the settings, if it has TLS.
+    pub(crate) fn add(
+        &mut self,
+        bound: BoundListener,
+        app: A,
+        before_tls: Option<PreTlsCallback>,
+        tls: impl FnOnce() -> pingora::Result<TlsSettings>,
+    ) -> pingora::Result<()> {
+        let mut service = Service::new(self.name.to_owned(), app);
+        service.add_listener(bound.endpoint(tls)?);
+        if let Some(before_tls) = before_tls {
+            service.endpoints().set_pre_tls_callback(before_tls);
+        }
+        self.services.push(service);
+        self.bound.push(bound);
+        Ok(())
     }
 
     /// Accepts connections until this watch is `true`. Otherwise Pingora's own watch counts, which never is: the
@@ -165,17 +185,20 @@ impl<A: ServerApp + Send + Sync + 'static> ServiceWithDependents for BoundServic
         for bound in self.bound.drain(..) {
             fds.lock().add(bound.at, bound.socket.into_raw_fd());
         }
+        ready.notify_ready();
         let stop_accepting = self.stop_accepting.take().unwrap_or(shutdown);
-        self.service
-            .start_service(Some(fds), stop_accepting, listeners_per_fd, ready)
-            .await;
+        let serving = self.services.iter_mut().map(|service| {
+            let (fds, stop_accepting) = (Some(fds.clone()), stop_accepting.clone());
+            PingoraService::start_service(service, fds, stop_accepting, listeners_per_fd)
+        });
+        join_all(serving).await;
     }
 
     fn name(&self) -> &str {
-        ServiceWithDependents::name(&self.service)
+        self.name
     }
 
     fn threads(&self) -> Option<usize> {
-        ServiceWithDependents::threads(&self.service)
+        self.threads
     }
 }

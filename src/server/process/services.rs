@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::apps::HttpServerOptions;
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
 use pingora::services::background::background_service;
-use pingora::services::listening::Service;
 use pingora::{Error, ErrorType};
 use pingora_proxy::http_proxy;
 use tokio::signal::unix::Signal;
@@ -20,6 +19,7 @@ use super::watchdog::Watchdog;
 use crate::server::connection::acceptor::ConnectionAcceptor;
 use crate::server::connection::app::{ConnectionApp, RequestApp};
 use crate::server::connection::limiter::ConnectionLimiter;
+use crate::server::connection::listener::ListenerNumber;
 use crate::server::connection::tls;
 use crate::server::operator::app::OperatorApp;
 use crate::server::operator::control::Control;
@@ -56,7 +56,7 @@ pub(crate) fn add_all(
         reloads: Arc::clone(&reloads),
         log_key: proxy.log_key.clone(),
     };
-    let operator = OperatorPages {
+    let pages = OperatorPages {
         snapshot: Arc::clone(&proxy.snapshot),
         limiter: Arc::clone(&limiter),
         body_budget: Arc::clone(&proxy.body_budget),
@@ -66,11 +66,7 @@ pub(crate) fn add_all(
     };
     let orders = ControlSocket::new(sockets.control, control);
     server.add_service(background_service("control", orders));
-    server.add_service(operator_service(
-        "operator",
-        OperatorApp::new(operator),
-        sockets.operator,
-    )?);
+    server.add_service(operator(OperatorApp::new(pages), sockets.operator)?);
     let public = public(&server.configuration, sockets.public, proxy, limiter, h2c)?;
     server.add_service(public);
     Ok(())
@@ -102,7 +98,7 @@ fn add_background(server: &mut Server, proxy: &Proxy, reloads: &Arc<Reloader>, h
     server.add_service(background_service("watchdog", watchdog));
 }
 
-/// The public listener: its connections are counted, watched and drained, and their requests go to the proxy.
+/// The public listeners: their connections are counted, watched and drained, and their requests go to the proxy.
 fn public(
     conf: &Arc<ServerConf>,
     bound: Vec<BoundListener>,
@@ -111,21 +107,28 @@ fn public(
     h2c: bool,
 ) -> pingora::Result<BoundService<DrainingApp<ConnectionApp>>> {
     let (snapshot, traffic) = (Arc::clone(&proxy.snapshot), Arc::clone(&proxy.traffic));
-    let acceptor = Arc::new(ConnectionAcceptor {
+    let first = ConnectionAcceptor {
+        listener: ListenerNumber(0),
         snapshot: Arc::clone(&snapshot),
         limiter,
         metrics: Arc::clone(&proxy.metrics),
         traffic: Arc::clone(&traffic),
-    });
-    let app = ConnectionApp {
-        acceptor: Arc::clone(&acceptor),
-        requests: Arc::new(requests(conf, proxy, h2c)),
     };
-    let mut service = Service::new("proxy".to_owned(), DrainingApp::new(app, &traffic));
-    service.endpoints().set_pre_tls_callback(acceptor);
-    let tls = || tls::settings(&snapshot);
-    let listening = BoundService::new(service, bound, tls)?;
-    Ok(listening.until(traffic.accept_watch()))
+    let requests = Arc::new(requests(conf, proxy, h2c));
+    let mut service = BoundService::new("proxy", None);
+    for (number, bound) in bound.into_iter().enumerate() {
+        let acceptor = Arc::new(ConnectionAcceptor {
+            listener: ListenerNumber(number),
+            ..first.clone()
+        });
+        let app = ConnectionApp {
+            acceptor: Arc::clone(&acceptor),
+            requests: Arc::clone(&requests),
+        };
+        let tls = || tls::settings(&snapshot);
+        service.add(bound, DrainingApp::new(app, &traffic), Some(acceptor), tls)?;
+    }
+    Ok(service.until(traffic.accept_watch()))
 }
 
 fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> RequestApp {
@@ -142,23 +145,21 @@ fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> RequestApp {
 }
 
 /// The operator listener has a thread of its own, so that it answers under any load of customers.
-fn operator_service<A>(
-    name: &str,
-    app: A,
-    bound: Vec<BoundListener>,
-) -> pingora::Result<BoundService<A>>
-where
-    A: ServerApp + Send + Sync + 'static,
-{
-    let mut service = Service::new(name.to_owned(), app);
-    service.threads = Some(1);
+fn operator(
+    app: OperatorApp,
+    bound: Option<BoundListener>,
+) -> pingora::Result<BoundService<OperatorApp>> {
+    let mut service = BoundService::new("operator", Some(1));
     let no_tls = || {
         Err(Error::explain(
             ErrorType::InternalError,
             "the operator listener has no TLS",
         ))
     };
-    BoundService::new(service, bound, no_tls)
+    if let Some(bound) = bound {
+        service.add(bound, app, None, no_tls)?;
+    }
+    Ok(service)
 }
 
 /// Pingora's configuration.

@@ -15,7 +15,7 @@ use crate::server::settings::Settings;
 /// The sockets of a process.
 pub(crate) struct Sockets {
     pub(crate) public: Vec<BoundListener>,
-    pub(crate) operator: Vec<BoundListener>,
+    pub(crate) operator: Option<BoundListener>,
     pub(crate) control: UnixListener,
 }
 
@@ -53,7 +53,7 @@ impl Sockets {
     pub(crate) fn bind(settings: &Settings, mut inherited: Inherited) -> Result<Self, SocketError> {
         let sockets = Self {
             public: bind_all("proxy", &settings.listen, &mut inherited)?,
-            operator: bind_all("operator", settings.operator.as_slice(), &mut inherited)?,
+            operator: bind_all("operator", settings.operator.as_slice(), &mut inherited)?.pop(),
             control: control_socket::bind(&settings.control).map_err(|error| {
                 SocketError::Bind(settings.control.display().to_string(), error)
             })?,

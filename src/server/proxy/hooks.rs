@@ -76,6 +76,9 @@ impl ProxyHttp for Proxy {
         if let Some(refused) = refused_by_frame(session, &snapshot) {
             return self.refuse(session, context, &refused).await;
         }
+        if let Some(is_answered) = self.answer_at_listener(session, context).await? {
+            return Ok(is_answered);
+        }
         let body = match self.read_ahead(session, context, &snapshot).await? {
             Ok(body) => body,
             Err(refused) => return self.refuse(session, context, &refused).await,

@@ -3,6 +3,7 @@
 //! More than a dozen files: each hook of Pingora that does more than one step has a file for them.
 
 pub(crate) mod answer;
+mod at_listener;
 pub(crate) mod attempts;
 pub(crate) mod body;
 pub(crate) mod checks;

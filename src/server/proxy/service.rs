@@ -24,6 +24,8 @@ use crate::server::snapshot::{SharedSnapshot, Snapshot};
 
 /// The proxy in front of the shops.
 pub(crate) struct Proxy {
+    /// The port of the first address with TLS.
+    pub(crate) https_port: Option<u16>,
     pub(crate) snapshot: SharedSnapshot,
     pub(crate) request_ids: RequestIds,
     pub(crate) metrics: Arc<Metrics>,

@@ -1,0 +1,88 @@
+//! `listen`: addresses, and what is done with the connections there.
+
+use crate::config::fault::{Fault, SourceSpot};
+use crate::config::reading::{TextOrTable, TomlTable, TomlText};
+use crate::server::{HttpsRedirect, Listen, ListenerRules};
+
+const REDIRECTS: &[(&str, ())] = &[("https", ())];
+
+/// The public listeners.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    /// Where they are.
+    pub(crate) listen: Vec<Listen>,
+    /// What each does with its connections, in the same order.
+    pub(crate) rules: Vec<ListenerRules>,
+}
+
+/// Reads `listen`.
+pub(super) fn read(root: &mut TomlTable<'_>) -> Listeners {
+    let entries = root.texts_or_tables("listen");
+    root.missing("listen", "addresses such as [\"0.0.0.0:8080\"]");
+    if entries.as_ref().is_some_and(Vec::is_empty) {
+        root.report_at("listen", Fault::error("`listen` names no address"));
+    }
+    let mut listeners = Listeners::default();
+    let mut redirects = Vec::new();
+    for entry in entries.unwrap_or_default() {
+        let read = match entry {
+            TextOrTable::Text(text) => read_address(&text, &listeners.listen).map(plain),
+            TextOrTable::Table(table) => read_table(table, &listeners.listen),
+        };
+        let Some((listen, rules, redirect)) = read else {
+            continue;
+        };
+        redirects.extend(redirect);
+        listeners.listen.push(listen);
+        listeners.rules.push(rules);
+    }
+    if !listeners.listen.iter().any(|listen| listen.tls) {
+        for spot in redirects {
+            root.report(redirect_to_nowhere().at(&spot));
+        }
+    }
+    listeners
+}
+
+/// An address, what is done there, and where a redirect is written that needs an address with TLS.
+type ReadListener = (Listen, ListenerRules, Option<SourceSpot>);
+
+fn plain(listen: Listen) -> ReadListener {
+    (listen, ListenerRules::default(), None)
+}
+
+fn read_address(text: &TomlText<'_>, earlier: &[Listen]) -> Option<Listen> {
+    let listen = text.parse_as(Listen::parse)?;
+    let is_taken = |other: &Listen| other.address == listen.address;
+    if listen.address.port() != 0 && earlier.iter().any(is_taken) {
+        text.report(Fault::error("this address is listed twice"));
+    }
+    Some(listen)
+}
+
+fn read_table(mut table: TomlTable<'_>, earlier: &[Listen]) -> Option<ReadListener> {
+    let address = table.required_string("address", "an address such as \"0.0.0.0:80\"");
+    let listen = address.and_then(|text| read_address(&text, earlier));
+    let redirect = table.choice("redirect", REDIRECTS);
+    let port = table.integer("redirect_port", 1..=u16::MAX);
+    if port.is_some() && redirect.is_none() {
+        let fault = Fault::error("`redirect_port` without `redirect`");
+        table.report_at("redirect_port", fault.help("write redirect = \"https\""));
+    }
+    if listen.is_some_and(|listen| listen.tls) {
+        let fault = Fault::error("a redirect to https:// from an address that speaks TLS");
+        let help = "leave `redirect` out here, or https:// in the address";
+        table.report_at("redirect", fault.help(help));
+    }
+    let spot = table.spot_of("redirect");
+    table.finish();
+    let redirect = redirect.map(|()| HttpsRedirect { port });
+    let needs_tls = spot.filter(|_| port.is_none());
+    Some((listen?, ListenerRules { redirect }, needs_tls))
+}
+
+/// Another proxy may stand in front and speak TLS, on the usual port.
+fn redirect_to_nowhere() -> Fault {
+    Fault::warning("no address of `listen` speaks TLS: the redirect leads to port 443")
+        .help("write https:// before an address; or, for a proxy in front, redirect_port = 443")
+}

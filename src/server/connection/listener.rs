@@ -1,0 +1,19 @@
+//! What a listener does with its connections, beside TLS.
+
+/// Which public listener of the process: its place in `listen`, which only a restart can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListenerNumber(pub(crate) usize);
+
+/// What a listener does with its connections. A reload may change it.
+#[derive(Clone, Debug, Default)]
+pub struct ListenerRules {
+    /// Every request is redirected to `https://`; nothing is forwarded.
+    pub redirect: Option<HttpsRedirect>,
+}
+
+/// A redirect of every request to `https://`.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpsRedirect {
+    /// The port that clients use there; `None`: the port of the first address with TLS.
+    pub port: Option<u16>,
+}
