@@ -174,6 +174,7 @@ fn the_reference_loads_with_every_key_switched_on() {
 fn known_keys() -> BTreeSet<String> {
     let text = "\
 x = 1
+listen = [{ x = 1 }]
 [limits]
 x = 1
 [[certificate]]

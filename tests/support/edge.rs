@@ -203,6 +203,11 @@ impl Edge {
         self.address_of("operator")
     }
 
+    /// Where customers knock, in the order of `listen`.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.process.log.addresses_of("proxy")
+    }
+
     /// Where any service of this process listens, by the name it logs.
     #[track_caller]
     pub fn address_of(&self, service: &str) -> SocketAddr {
