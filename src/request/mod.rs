@@ -57,7 +57,7 @@ pub use payload::Pointer;
 pub use routes::{
     Enforce, HeaderRules, PathPrefix, PathReplacement, PathRewrite, Placeholder, Redirect, Route,
     RouteConditions, RouteTable, RouteTarget, Template, TemplateFacts, UnfitHeader, UnfitRewrite,
-    UpstreamName,
+    UpstreamName, changeable_header,
 };
 pub use shop::{Examine, Shop, Tokens};
 pub use site::{HostPattern, OriginParts, RequestSite, WebOrigin, host_of, moved_to};

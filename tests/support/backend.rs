@@ -201,6 +201,9 @@ impl Floor {
             };
             let deed = self.deed_for(request.path());
             if !matches!(deed, Deed::Clog | Deed::Reset) {
+                if request.head.to_ascii_lowercase().contains("\r\nexpect:") {
+                    wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                }
                 request.body = read_body(&mut wire, &mut unread, &request.head)?;
             }
             self.heard.lock().unwrap().push(request);

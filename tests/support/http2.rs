@@ -27,6 +27,7 @@ pub struct Call {
     pub uri: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    pub trailers: Option<HeaderMap>,
 }
 
 impl Echo {
@@ -110,11 +111,13 @@ async fn echo(
         stream.flow_control().release_capacity(chunk.len()).unwrap();
         body.extend_from_slice(&chunk);
     }
+    let trailers = stream.trailers().await.unwrap_or_default();
     heard.lock().unwrap().push(Call {
         method: parts.method,
         uri: parts.uri.to_string(),
         headers: parts.headers,
         body: body.clone(),
+        trailers,
     });
     let answer = Response::builder().header("content-type", "application/grpc");
     let answer = respond.send_response(answer.body(()).unwrap(), false);

@@ -7,9 +7,8 @@ use http::{HeaderMap, StatusCode};
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::reading::file::File;
-use crate::config::rules::header::header_name;
 use crate::config::upstream::NamedUpstreams;
-use crate::request::{Answer, Redirect, RouteTarget, Template};
+use crate::request::{Answer, Redirect, RouteTarget, Template, changeable_header};
 
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
@@ -94,12 +93,11 @@ fn read_lines(table: &mut TomlTable<'_>) -> Option<HeaderMap> {
         let value = table.string_as(name, |text| {
             HeaderValue::from_str(text).map_err(|_| "the value of a header")
         });
-        let name = header_name(name);
-        match (name, value) {
+        match (changeable_header(name), value) {
             (Ok(name), Some(value)) => drop(lines.insert(name, value)),
             (Ok(_), None) => is_fit = false,
-            (Err(wanted), _) => {
-                table.report_here(Fault::error(format!("expected {wanted}")));
+            (Err(unfit), _) => {
+                table.report_at(name, Fault::error(unfit.to_string()));
                 is_fit = false;
             }
         }

@@ -51,19 +51,19 @@ const RESERVED: [&str; 6] = [
 impl HeaderRules {
     /// Removes a header.
     pub fn remove(&mut self, name: &str) -> Result<(), UnfitHeader> {
-        self.remove.push(name_of(name)?);
+        self.remove.push(changeable_header(name)?);
         Ok(())
     }
 
     /// Sets a header, in the place of all lines of this name.
     pub fn set(&mut self, name: &str, value: Template) -> Result<(), UnfitHeader> {
-        self.set.push((name_of(name)?, value));
+        self.set.push((changeable_header(name)?, value));
         Ok(())
     }
 
     /// Adds a line.
     pub fn add(&mut self, name: &str, value: Template) -> Result<(), UnfitHeader> {
-        self.add.push((name_of(name)?, value));
+        self.add.push((changeable_header(name)?, value));
         Ok(())
     }
 
@@ -92,7 +92,8 @@ impl HeaderRules {
     }
 }
 
-fn name_of(text: &str) -> Result<HeaderName, UnfitHeader> {
+/// The name of a header that a route may write.
+pub fn changeable_header(text: &str) -> Result<HeaderName, UnfitHeader> {
     let name = HeaderName::try_from(text).map_err(|_| UnfitHeader::Name)?;
     if HOP_BY_HOP.contains(&name.as_str()) {
         return Err(UnfitHeader::HopByHop);

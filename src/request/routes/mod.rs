@@ -12,7 +12,7 @@ mod template;
 
 pub use conditions::RouteConditions;
 pub use enforce::Enforce;
-pub use header_rules::{HeaderRules, UnfitHeader};
+pub use header_rules::{HeaderRules, UnfitHeader, changeable_header};
 pub use path_rewrite::{PathPrefix, PathReplacement, PathRewrite, UnfitRewrite};
 pub use route::Route;
 pub use table::RouteTable;

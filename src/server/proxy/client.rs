@@ -1,16 +1,15 @@
 //! One request and its answer, on a connection of their own.
 
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
-use http::{HeaderMap, Version};
+use http::Version;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, OkOrErr, OrErr, Result};
 
+use super::hop_headers::{end_to_end, remove_from_request};
 use crate::request::Answer;
 
 /// The longest answer that is kept for the customer.
@@ -31,7 +30,7 @@ pub(crate) async fn send(
     mut head: RequestHeader,
     body: &[u8],
 ) -> Result<()> {
-    remove_hop_headers(&mut head);
+    remove_from_request(&mut head);
     if !head.headers.contains_key(HOST)
         && let Some(host) = head.uri.authority().cloned()
     {
@@ -126,41 +125,4 @@ pub(crate) async fn read_head(session: &mut HttpSession) -> Result<ResponseHeade
             return Ok(head);
         }
     }
-}
-
-/// Headers that are about one connection (RFC 9110 section 7.6.1).
-const HOP_HEADERS: [HeaderName; 6] = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, EXPECT];
-const OLD_HOP_HEADERS: [&str; 3] = ["keep-alive", "proxy-connection", "proxy-authorization"];
-
-/// Whether a header is about one connection, by its name or because `Connection` names it.
-fn is_hop_header(name: &HeaderName, headers: &HeaderMap) -> bool {
-    let nominated = || {
-        let lines = headers.get_all(CONNECTION).iter();
-        let mut options = lines
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(','));
-        options.any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
-    };
-    HOP_HEADERS.contains(name) || OLD_HOP_HEADERS.contains(&name.as_str()) || nominated()
-}
-
-fn remove_hop_headers(head: &mut RequestHeader) {
-    let names = head
-        .headers
-        .keys()
-        .filter(|name| is_hop_header(name, &head.headers));
-    let names: Vec<HeaderName> = names.cloned().collect();
-    for name in names {
-        head.remove_header(&name);
-    }
-}
-
-fn end_to_end(headers: &HeaderMap) -> HeaderMap {
-    let mut kept = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        if *name != CONTENT_LENGTH && !is_hop_header(name, headers) {
-            kept.append(name, value.clone());
-        }
-    }
-    kept
 }

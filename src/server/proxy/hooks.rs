@@ -17,8 +17,10 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use super::answer::failure::refusal_of;
 use super::answer::token_response::TokenResponse;
 use super::answer::{dead_cookies, ecwid, reply};
+use super::body::read_ahead;
 use super::checks::{framing, target};
 use super::context::Context;
+use super::hop_headers;
 use super::routing;
 use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
@@ -200,6 +202,7 @@ impl ProxyHttp for Proxy {
             .rewrite(session, facts, upstream)?;
         target::make_origin_form(upstream);
         routing::change_request(session, context, upstream)?;
+        read_ahead::answer_expectation(session, upstream).await?;
         if let Some(token_response) = &context.token_response {
             token_response.request_identity_encoding(upstream);
         }
@@ -234,6 +237,7 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        hop_headers::remove_from_answer(response, session.req_header().version)?;
         if response.status.is_informational() {
             return Ok(());
         }

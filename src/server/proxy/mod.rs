@@ -12,6 +12,7 @@ pub(crate) mod context;
 pub(crate) mod exchange;
 pub(crate) mod forwarding;
 mod hooks;
+pub(crate) mod hop_headers;
 pub(crate) mod introspection;
 pub(crate) mod logout;
 pub(crate) mod request_id;

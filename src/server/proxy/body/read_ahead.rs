@@ -8,6 +8,7 @@ use crate::request::Refusal;
 use bytes::Bytes;
 use http::Version;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -91,6 +92,29 @@ async fn read_all(session: &mut Session, how: ReadAhead<'_>) -> Result<Body> {
     }
     let body = session.as_ref().get_retry_buffer();
     Ok(Body::Whole(body.unwrap_or_default()))
+}
+
+/// Answers a client that waits for `100 Continue` where the shop's can't reach it: Pingora passes it on from HTTP/1.1 to
+/// HTTP/1.1 alone. A body that was read, or that is on its way, is not waited for again.
+pub(crate) async fn answer_expectation(
+    session: &mut Session,
+    upstream: &mut RequestHeader,
+) -> Result<()> {
+    if !upstream.headers.contains_key(EXPECT) {
+        return Ok(());
+    }
+    let is_told = session.response_written().is_some();
+    let (client, is_http2) = (
+        session.req_header().version,
+        upstream.version == Version::HTTP_2,
+    );
+    if is_http2 && client == Version::HTTP_11 && !is_told && !session.is_body_empty() {
+        session.write_continue_response().await?;
+    }
+    if is_told || is_http2 || client != Version::HTTP_11 {
+        upstream.remove_header(&EXPECT);
+    }
+    Ok(())
 }
 
 /// Pingora has a timeout for HTTP/1 only.
