@@ -220,9 +220,20 @@ redirect = { status = 308, to = "https://{host}/new{path}?{query}" }
 [[shop.route]]
 paths = ["/same/*"]
 redirect = { to = "{uri}" }
+[[shop.route]]
+paths = ["/moved/*"]
+strip_prefix = "/moved"
+redirect = { to = "{uri}" }
+[[shop.route]]
+paths = ["/p/*"]
+rewrite = { pattern = "^/p/([0-9]+)-.*$", to = "/products/$1" }
+redirect = { status = 301, to = "https://new.example{path}" }
 "#,
     );
     for (target, status, to) in [
+        ("/moved/a%20b?c=d", 302, "/a%20b?c=d"),
+        ("/moved//evil.example/x", 302, "/evil.example/x"),
+        ("/p/7-kettle?c=d", 301, "https://new.example/products/7"),
         ("/old/a%20b?c=d", 308, "https://localhost/new/old/a%20b?c=d"),
         ("/old/a", 308, "https://localhost/new/old/a"),
         ("//same//evil.example/x?y", 302, "/same//evil.example/x?y"),
@@ -426,6 +437,10 @@ fn faults_of_routes_and_upstreams_are_named() {
         (
             "[[shop.route]]\nrespond = { body = \"a\", file = \"b\" }",
             "an answer has one body",
+        ),
+        (
+            "[[shop.route]]\nstrip_prefix = \"/a\"\nrespond = { body = \"a\" }",
+            "sends no path",
         ),
         (
             "[[shop.route]]\nstrip_prefix = \"/a/\"",

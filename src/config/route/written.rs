@@ -6,7 +6,10 @@ use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::condition;
 use crate::config::upstream::NamedUpstreams;
-use crate::request::{Base, Enforce, HeaderRules, PathStyle, Route, RouteTable, UpstreamName};
+use crate::request::{
+    Base, Enforce, HeaderRules, PathRewrite, PathStyle, Route, RouteTable, RouteTarget,
+    UpstreamName,
+};
 
 const ENFORCE: &[(&str, Enforce)] = &[
     ("off", Enforce::Off),
@@ -69,6 +72,12 @@ fn read_route(
     let enforce = read_enforce(&mut table);
     let target = target::read(&mut table, upstreams);
     let rewrite = changes::read_rewrite(&mut table);
+    if let (Some(RouteTarget::Respond(_)), Some(rewrite)) = (&target, &rewrite)
+        && !matches!(rewrite, PathRewrite::None)
+    {
+        let fault = Fault::error("`strip_prefix` or `rewrite` beside `respond`");
+        table.report_here(fault.label("an answer of Doorward itself sends no path"));
+    }
     let (mut request_headers, mut response_headers) = <(HeaderRules, HeaderRules)>::default();
     if let Some(mut headers) = table.table("headers") {
         conditions

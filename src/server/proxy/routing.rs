@@ -11,12 +11,14 @@ use crate::request::{Answer, HeaderRules, Request, Route, RouteTarget, TemplateF
 
 /// The answer of the route itself, if it leads to no upstream.
 pub(crate) fn answer(session: &Session, context: &Context) -> Option<Answer> {
-    let mut answer = match &context.route()?.target {
+    let route = context.route()?;
+    let mut answer = match &route.target {
         RouteTarget::Shop | RouteTarget::Upstream(_) => return None,
         RouteTarget::Respond(answer) => answer.clone(),
-        RouteTarget::Redirect(redirect) => {
-            with_facts(session, context, |facts| redirect.answer(facts))
-        }
+        RouteTarget::Redirect(redirect) => with_facts(session, context, |facts| {
+            let path = &*route.rewrite.apply(facts.path);
+            redirect.answer(&TemplateFacts { path, ..*facts })
+        }),
     };
     if let Some(shop) = &context.shop {
         for deletion in shop.deletions_of(&context.dead_cookies, session.req_header()) {
