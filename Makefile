@@ -12,12 +12,15 @@ demo:
 	@sh .ci/setup $(BUILD_NEEDS)
 	cargo run --profile demo --locked -- demo $(DEMO_ARGS)
 
-# The bus of a cluster, wrong clocks, limits, signals and units; clients; the browser of Ecwid's sign-out.
-TEST_NEEDS := redis-check-rdb faketime prlimit /bin/kill systemd-analyze curl wrk h2load chromium chromedriver
+# The bus of a cluster, wrong clocks, limits, signals and units; clients; the browser of Ecwid's sign-out; other proxies, of
+# which pip fetches one.
+TEST_NEEDS := redis-check-rdb faketime prlimit /bin/kill systemd-analyze curl wrk h2load chromium chromedriver \
+	haproxy nginx pip
 
 # Most tests wait for processes most of the time: twice as many run side by side as there are cores.
 test:
 	@sh .ci/setup $(BUILD_NEEDS) $(TEST_NEEDS)
+	@sh .ci/caddy target/peers
 	cargo fmt --check
 	cargo clippy --locked --all-targets --test shops -- -D warnings
 	RUST_TEST_THREADS=4 cargo test --locked

