@@ -8,7 +8,14 @@ use super::ROOT;
 
 /// The pages of the project: those in its root, and below `docs/`.
 fn pages() -> Vec<PathBuf> {
-    let folders = ["", "docs", "docs/reference", "docs/shops", "benches"];
+    let folders = [
+        "",
+        "docs",
+        "docs/coming-from",
+        "docs/reference",
+        "docs/shops",
+        "benches",
+    ];
     let entries = folders.map(|folder| fs::read_dir(Path::new(ROOT).join(folder)).unwrap());
     let files = entries
         .into_iter()

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -57,15 +57,20 @@ pub fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
 }
 
+/// A loopback address of this process: no other test takes a port of it, free or not.
+pub fn own_address() -> IpAddr {
+    static LAST: AtomicU8 = AtomicU8::new(1);
+    let [low, high] = u16::try_from(std::process::id() % 65_521)
+        .unwrap()
+        .to_le_bytes();
+    let own = LAST.fetch_add(1, Ordering::Relaxed).max(1);
+    IpAddr::from([127, high.max(1), low.max(1), own])
+}
+
 impl Backend {
     /// Says 200 and this to every request, on an address of its own: no other test takes its port while it is away.
     pub fn saying(body: &str) -> Self {
-        static LAST: AtomicU8 = AtomicU8::new(1);
-        let [low, high] = u16::try_from(std::process::id() % 65_521)
-            .unwrap()
-            .to_le_bytes();
-        let own = LAST.fetch_add(1, Ordering::Relaxed).max(1);
-        let address = SocketAddr::from(([127, high.max(1), low.max(1), own], 0));
+        let address = SocketAddr::new(own_address(), 0);
         Self::at(address, None, Deed::Say(ok(body)))
     }
 

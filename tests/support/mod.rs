@@ -35,6 +35,7 @@ mod crowd;
 mod rogue;
 mod http2;
 mod recorder;
+mod peer;
 mod redis_server;
 pub mod frames;
 pub mod encrypted;
@@ -50,7 +51,7 @@ pub use doorward::demo::shop::{
 };
 
 pub use aftermath::Aftermath;
-pub use backend::{Backend, Deed, Heard, ok};
+pub use backend::{Backend, Deed, Heard, ok, own_address};
 pub use bare_gate::bare_gate;
 pub use certificates::{Authority, Identity, put};
 pub use chance::Chance;
@@ -71,6 +72,7 @@ pub use live_shop::{HELLO, LiveShop, chunk};
 pub use manager::Manager;
 pub use nobody::Nobody;
 pub use patience::{PATIENCE, eventually, tick};
+pub use peer::{Peer, Program, free_address};
 pub use plan::{Plan, certify};
 pub use recorder::Recorder;
 pub use redis_server::{RedisServer, STREAM};
