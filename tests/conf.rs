@@ -409,7 +409,7 @@ error: unknown `preset`: `bagist`
   |
   = help: did you mean `bagisto`? known: {presets}
 
-error: expected an address such as 127.0.0.1:8000, shop.internal:8000 or https://shop.internal, found `shop.internal`
+error: expected an address such as 127.0.0.1:8000, shop.internal:8000, https://shop.internal or unix:/run/shop.sock, found `shop.internal`
   --> doorward.toml:10:13
    |
 10 | upstream = ["shop.internal"]

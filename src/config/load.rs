@@ -111,16 +111,23 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
     root.finish();
     let process = process?;
     let mut server = process.server;
+    let summary = upstreams.summary();
     server.site.pools.named = upstreams.into_servers();
-    Some(assembled(server, process.log, shops?))
+    Some(assembled(server, process.log, summary, shops?))
 }
 
-fn assembled(mut server: Settings, log: LevelFilter, read: Vec<ReadShop>) -> Config {
+fn assembled(
+    mut server: Settings,
+    log: LevelFilter,
+    upstreams: Vec<String>,
+    read: Vec<ReadShop>,
+) -> Config {
     let cluster = server.cluster.as_ref();
     let mut summary: Vec<_> = cluster
         .map(|cluster| cluster::summary(cluster, &server.data_dir))
         .into_iter()
         .collect();
+    summary.extend(upstreams);
     let mut shops = Vec::new();
     for one in read {
         let name = one.shop.name.clone();

@@ -35,7 +35,7 @@ pub use calls::{
     Base, BodyNeed, Call, Condition, ConditionPlace, ConditionValue, Fit, Folder, Path,
     PathPattern, PathStyle, RefreshRule, Request,
 };
-pub use clocks::{ClockWarning, ServerOffset, ShopClock};
+pub use clocks::{ClockWarning, ServerAddress, ServerOffset, ShopClock};
 pub use cookie::{CookieDeletion, DeadCookie, DeadCookiePolicy, SeenCookies, deletions_beside};
 pub use credential::{
     Carrier, Credential, Decoding, Fold, NamePattern, Occasion, Occasions, Place, PlaceCounts,

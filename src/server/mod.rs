@@ -30,6 +30,7 @@ pub use settings::Settings;
 pub use snapshot::SnapshotSettings;
 pub use start::{StartError, run};
 pub use upstream::{
-    Balance, Check, Ejection, Endpoint, HashBy, HealthSettings, HttpCheck, Pools, ServerState,
-    Thresholds, Timeouts, UnfitTls, UpstreamSettings, UpstreamTls, Upstreams,
+    Balance, Check, Ejection, Endpoint, HashBy, HealthSettings, HttpCheck, Pools, ProxyProtocol,
+    QueueState, ServerSettings, ServerState, Thresholds, Timeouts, UnfitTls, UpstreamLimits,
+    UpstreamSettings, UpstreamTls, Upstreams,
 };

@@ -358,16 +358,14 @@ impl<'a> TomlTable<'a> {
     pub(crate) fn texts_or_tables(&mut self, key: &str) -> Option<Vec<TextOrTable<'a>>> {
         let expected = "an array of strings or tables";
         let items = self.read(key, expected, Value::items)?;
-        let read = items.iter().map(|item| {
-            let text = item.text().map(TextOrTable::Text);
-            let table = || Some(TomlTable::new(item.layer()?, Vec::new()));
-            let either = text.or_else(|| table().map(TextOrTable::Table));
-            if either.is_none() {
-                item.report_misfit(key, "a string or a table");
-            }
-            either
-        });
-        read.collect::<Vec<_>>().into_iter().collect()
+        texts_or_tables_of(&items, key)
+    }
+
+    /// The same, or a string standing for an array of one.
+    pub(crate) fn text_or_texts_or_tables(&mut self, key: &str) -> Option<Vec<TextOrTable<'a>>> {
+        let expected = "a string, or an array of strings or tables";
+        let items = self.read(key, expected, Value::item_or_items)?;
+        texts_or_tables_of(&items, key)
     }
 
     /// A sub-table, or each table of an array in its place: every one of the operator's laid over the one below.
@@ -526,6 +524,19 @@ fn texts_of<'a>(items: &[Value<'a>], key: &str) -> Option<Vec<TomlText<'a>>> {
         item.report_misfit(key, "a string");
     }
     items.iter().map(Value::text).collect()
+}
+
+fn texts_or_tables_of<'a>(items: &[Value<'a>], key: &str) -> Option<Vec<TextOrTable<'a>>> {
+    let read = items.iter().map(|item| {
+        let text = item.text().map(TextOrTable::Text);
+        let table = || Some(TomlTable::new(item.layer()?, Vec::new()));
+        let either = text.or_else(|| table().map(TextOrTable::Table));
+        if either.is_none() {
+            item.report_misfit(key, "a string or a table");
+        }
+        either
+    });
+    read.collect::<Vec<_>>().into_iter().collect()
 }
 
 fn layers_of<'a>(values: &[Value<'a>], key: &str) -> Vec<Layer<'a>> {

@@ -49,11 +49,9 @@ pub(crate) fn faults(shops: &[ReadShop]) -> Vec<Fault> {
 /// Warns of two shops that have a key or a server in common and share no logouts.
 fn unshared(earlier: &ReadShop, one: &ReadShop) -> Option<Fault> {
     let (first, second) = (&earlier.shop, &one.shop);
-    let others = earlier.upstreams.endpoints();
-    let has_common = |endpoints: &[_]| endpoints.iter().any(|server| others.contains(server));
     let common = if second.shares_keys_only(first) {
         "have a key in common, and share no logouts"
-    } else if has_common(one.upstreams.endpoints()) && !second.shares_domain(first) {
+    } else if one.upstreams.meets(&earlier.upstreams) && !second.shares_domain(first) {
         "have a server in common, and share no logouts"
     } else {
         return None;

@@ -24,7 +24,14 @@ pub(crate) fn read(
         return read_settings(shop, keys, name).map(Arc::new);
     };
     let tables = UpstreamKeys::TABLES.into_iter();
-    for key in tables.chain([keys.host, keys.http2, keys.tls]) {
+    let own = [
+        keys.host,
+        keys.http2,
+        keys.proxy_protocol,
+        keys.limits,
+        keys.tls,
+    ];
+    for key in tables.chain(own) {
         if !shop.lacks(key) {
             let fault = Fault::error(format!("`{key}` beside an upstream that has a name"));
             shop.report_at(

@@ -1,7 +1,7 @@
 //! What `check` prints of a shop.
 
 use crate::request::{Issuer, Shop, UnknownToken, algorithm_name};
-use crate::server::{Endpoint, Upstreams};
+use crate::server::{ServerSettings, Upstreams};
 
 /// The keys of an issuer, and what they are for.
 fn keys_of(issuer: &Issuer) -> String {
@@ -45,7 +45,8 @@ pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) 
                 keys_of(issuer)
             ),
         });
-    let upstreams = upstreams.endpoints().iter().map(Endpoint::to_string);
+    let upstreams = upstreams.configured().iter();
+    let upstreams = upstreams.map(ServerSettings::to_string);
     let introspection = shop.verifier.settings().introspection.as_ref();
     let asked = introspection.map(|introspection| {
         format!(

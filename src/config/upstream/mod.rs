@@ -1,6 +1,7 @@
 //! Upstreams: the servers of a shop, and `[[upstream]]`, those that have a name.
 
 mod named;
+mod servers;
 mod settings;
 
 pub(crate) use named::{NamedUpstreams, read};

@@ -8,7 +8,7 @@ use super::settings::{UpstreamKeys, read_settings};
 use crate::config::fault::{Fault, SourceSpot};
 use crate::config::reading::{TomlTable, TomlText};
 use crate::request::UpstreamName;
-use crate::server::Upstreams;
+use crate::server::{ServerSettings, Upstreams};
 
 /// The upstreams that have a name, and whether something leads to them.
 #[derive(Default)]
@@ -82,6 +82,16 @@ impl NamedUpstreams {
             let help = "name it in [[shop]] or in [[shop.route]], or delete it";
             root.report(fault.help(help).at(&one.spot));
         }
+    }
+
+    /// What `check` prints of them.
+    pub(crate) fn summary(&self) -> Vec<String> {
+        let all = self.all.iter().filter_map(|one| {
+            let servers = one.servers.as_ref()?.configured().iter();
+            let servers: Vec<_> = servers.map(ServerSettings::to_string).collect();
+            Some(format!("upstream {}: {}", one.name, servers.join(", ")))
+        });
+        all.collect()
     }
 
     /// All of them, by their names.

@@ -6,18 +6,23 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
 
+use super::servers;
 use crate::config::fault::Fault;
 use crate::config::reading::file::File;
-use crate::config::reading::{TextOrTable, TomlTable, TomlText};
+use crate::config::reading::{TextOrTable, TomlTable};
 use crate::config::rules::agreement;
 use crate::config::rules::header::header_name;
 use crate::server::{
-    Balance, Check, Endpoint, HashBy, HealthSettings, HttpCheck, Timeouts, UnfitTls,
-    UpstreamSettings, UpstreamTls, Upstreams,
+    Balance, Check, HashBy, HealthSettings, HttpCheck, ProxyProtocol, ServerSettings, Timeouts,
+    UnfitTls, UpstreamLimits, UpstreamSettings, UpstreamTls, Upstreams,
 };
 
 /// How often names are looked up.
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);
+
+/// How many requests wait for servers that are full, and how long.
+const QUEUE: usize = 100;
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The bounds of every timeout and interval: shorter or longer ones are typing errors.
 const WAITS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(24);
@@ -52,6 +57,9 @@ const CHECKS: &[(&str, CheckBy)] = &[
     ("http", CheckBy::Http),
 ];
 
+const PROXY_PROTOCOLS: &[(&str, ProxyProtocol)] =
+    &[("v1", ProxyProtocol::V1), ("v2", ProxyProtocol::V2)];
+
 /// What the keys are called: those of a shop stand among others.
 pub(crate) struct UpstreamKeys {
     /// The addresses.
@@ -60,6 +68,10 @@ pub(crate) struct UpstreamKeys {
     pub(crate) host: &'static str,
     /// Whether to use HTTP/2.
     pub(crate) http2: &'static str,
+    /// The PROXY header that connections begin with.
+    pub(crate) proxy_protocol: &'static str,
+    /// The table about the requests in flight.
+    pub(crate) limits: &'static str,
     /// The table about TLS.
     pub(crate) tls: &'static str,
     /// That table, as an operator would write it.
@@ -74,6 +86,8 @@ impl UpstreamKeys {
         servers: "servers",
         host: "host",
         http2: "http2",
+        proxy_protocol: "proxy_protocol",
+        limits: "limits",
         tls: "tls",
         tls_table: "[upstream.tls]",
         without_tls: "no server of this upstream is https://",
@@ -83,6 +97,8 @@ impl UpstreamKeys {
         servers: "upstream",
         host: "upstream_host",
         http2: "upstream_http2",
+        proxy_protocol: "upstream_proxy_protocol",
+        limits: "upstream_limits",
         tls: "upstream_tls",
         tls_table: "[shop.upstream_tls]",
         without_tls: "no upstream of this shop is https://",
@@ -97,59 +113,59 @@ pub(crate) fn read_settings(
     keys: &UpstreamKeys,
     shop: &str,
 ) -> Option<Upstreams> {
-    let endpoints = read_endpoints(table, keys);
+    let servers = servers::read(table, keys.servers);
     let host = table.string_as(keys.host, host_name);
     let http2 = table.boolean(keys.http2);
-    let (balance, resolve_every) = read_balance(table);
+    let proxy_protocol = table.choice(keys.proxy_protocol, PROXY_PROTOCOLS);
+    let (balance, slow_start, resolve_every) = read_balance(table);
+    let limits = read_limits(table, keys);
     let health = read_health(table, host.as_ref());
     let timeouts = read_timeouts(table);
-    let tls = read_tls(table, keys, endpoints.as_deref());
-    let endpoints = endpoints.filter(|endpoints| !endpoints.is_empty())?;
+    let tls = read_tls(table, keys, servers.as_deref());
+    let servers = servers.filter(|servers| !servers.is_empty())?;
     Some(Upstreams::new(UpstreamSettings {
         shop: shop.to_owned(),
-        endpoints,
+        servers,
         host,
         balance,
+        slow_start,
+        limits,
         health,
         timeouts,
         tls,
         http2: http2.unwrap_or_default(),
+        proxy_protocol,
         resolve_every,
     }))
 }
 
-fn read_endpoints(table: &mut TomlTable<'_>, keys: &UpstreamKeys) -> Option<Vec<Endpoint>> {
-    let key = keys.servers;
-    let texts = table.string_or_strings(key);
-    table.missing(key, "addresses such as [\"127.0.0.1:8000\"]");
-    let texts = texts?;
-    if texts.is_empty() {
-        table.report_at(key, Fault::error(format!("`{key}` names no address")));
+/// Reads the limit of requests in flight, and the queue behind it.
+fn read_limits(upstream: &mut TomlTable<'_>, keys: &UpstreamKeys) -> Option<UpstreamLimits> {
+    let mut table = upstream.table(keys.limits)?;
+    let connections = table.integer("connections", 1..=1_000_000);
+    let queue = table.integer("queue", 0..=1_000_000);
+    let queue_timeout = wait(&mut table, "queue_timeout", QUEUE_TIMEOUT);
+    if table.lacks("connections") {
+        refuse(&table, &["queue", "queue_timeout"], "`connections`");
     }
-    let endpoints = texts.iter().filter_map(|text| read_endpoint(text));
-    Some(endpoints.collect())
+    table.finish();
+    Some(UpstreamLimits {
+        connections: connections?,
+        queue: queue.unwrap_or(QUEUE),
+        queue_timeout,
+    })
 }
 
-/// Standards 12: anyone on the network can read a bearer token that is sent in the clear.
-fn read_endpoint(text: &TomlText<'_>) -> Option<Endpoint> {
-    let endpoint = text.parse_as(Endpoint::parse)?;
-    if endpoint.is_exposed() {
-        let fault = Fault::warning("tokens travel to this upstream in the clear");
-        let help = "write https:// before the address (RFC 6750 section 5.2)";
-        text.report(fault.help(help));
-    }
-    Some(endpoint)
-}
-
-fn read_balance(shop: &mut TomlTable<'_>) -> (Balance, Duration) {
+fn read_balance(shop: &mut TomlTable<'_>) -> (Balance, Option<Duration>, Duration) {
     let Some(mut table) = shop.table("balance") else {
-        return (Balance::default(), RESOLVE_EVERY);
+        return (Balance::default(), None, RESOLVE_EVERY);
     };
     table.renamed("algorithm", "by");
     let algorithm =
         table.choice_renamed("algorithm", BALANCE_ALGORITHMS, FORMER_BALANCE_ALGORITHMS);
     let hash = read_hash(&mut table);
     let resolve_every = wait(&mut table, "resolve_every", RESOLVE_EVERY);
+    let slow_start = table.duration_within("slow_start", WAITS, "10ms to 24h");
     let balance = match algorithm {
         Some(BalanceAlgorithm::Hash) => Balance::Hash(hash.unwrap_or(HashBy::Client)),
         Some(BalanceAlgorithm::LeastConnections) => Balance::Least,
@@ -160,7 +176,7 @@ fn read_balance(shop: &mut TomlTable<'_>) -> (Balance, Duration) {
         refuse(&table, &["hash"], "algorithm = \"hash\"");
     }
     table.finish();
-    (balance, resolve_every)
+    (balance, slow_start, resolve_every)
 }
 
 fn read_hash(table: &mut TomlTable<'_>) -> Option<HashBy> {
@@ -286,17 +302,15 @@ fn refuse(table: &TomlTable<'_>, keys: &[&str], without: &str) {
 fn read_tls(
     upstream: &mut TomlTable<'_>,
     keys: &UpstreamKeys,
-    endpoints: Option<&[Endpoint]>,
+    servers: Option<&[ServerSettings]>,
 ) -> UpstreamTls {
     let mut tls = UpstreamTls::default();
-    let with_tls = endpoints
-        .unwrap_or_default()
-        .iter()
-        .filter(|one| one.is_tls());
+    let endpoints = servers.unwrap_or_default().iter().map(|one| &one.endpoint);
+    let with_tls = endpoints.filter(|endpoint| endpoint.is_tls());
     let with_tls: Vec<_> = with_tls.collect();
     if let Some(mut table) = upstream.table(keys.tls) {
         read_tls_table(&mut table, &mut tls);
-        if endpoints.is_some_and(|endpoints| !endpoints.is_empty()) && with_tls.is_empty() {
+        if servers.is_some_and(|servers| !servers.is_empty()) && with_tls.is_empty() {
             let fault = Fault::error(keys.without_tls);
             table.report_here(fault.help("write https:// before its address"));
         }

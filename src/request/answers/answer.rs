@@ -118,6 +118,8 @@ impl RefusalSettings {
                 | Refusal::KeyPending
                 | Refusal::Unconfirmed
                 | Refusal::NoUpstream
+                | Refusal::QueueFull
+                | Refusal::QueueTimeout
                 | Refusal::ReadAheadFull
                 | Refusal::Syncing
         ) {

@@ -95,6 +95,10 @@ pub enum Refusal {
     UpstreamTimeout,
     /// No server of the shop has an address.
     NoUpstream,
+    /// Every server has as many requests as it may, and too many wait.
+    QueueFull,
+    /// Every server had as many requests as it may, for too long.
+    QueueTimeout,
 }
 
 /// A token whose keys are missing may be valid: the request may be tried again.
@@ -158,6 +162,8 @@ impl Refusal {
             Self::UpstreamFailed,
             Self::UpstreamTimeout,
             Self::NoUpstream,
+            Self::QueueFull,
+            Self::QueueTimeout,
         ]
     }
 
@@ -188,7 +194,9 @@ impl Refusal {
             | Self::Unconfirmed
             | Self::Syncing
             | Self::NotDurable
-            | Self::NoUpstream => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::NoUpstream
+            | Self::QueueFull
+            | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::UnknownDocument { .. } => StatusCode::OK,
             Self::Unverifiable(_)
             | Self::Expired
@@ -242,7 +250,9 @@ impl Refusal {
             | Self::NotDurable
             | Self::UpstreamFailed
             | Self::UpstreamTimeout
-            | Self::NoUpstream => None,
+            | Self::NoUpstream
+            | Self::QueueFull
+            | Self::QueueTimeout => None,
         }
     }
 
@@ -289,6 +299,7 @@ impl Refusal {
             Self::UpstreamFailed => "The shop can't be reached",
             Self::UpstreamTimeout => "The shop does not answer",
             Self::NoUpstream => "The shop is not available; try again",
+            Self::QueueFull | Self::QueueTimeout => "The shop is busy; try again",
         }
     }
 
@@ -337,6 +348,8 @@ impl Refusal {
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::NoUpstream => "no_upstream",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
         }
     }
 

@@ -1,6 +1,5 @@
 //! How far the clocks of a shop's servers are from this node's clock.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::moment::{Moment, ShopOffset};
+use super::server_address::ServerAddress;
 use super::server_clock::{DateBounds, Estimate, ServerClock};
 use crate::clock::UnixTime;
 
@@ -24,7 +24,7 @@ pub struct ShopClock {
 /// What the answers of one server showed.
 #[derive(Debug)]
 struct ObservedServer {
-    address: SocketAddr,
+    address: ServerAddress,
     clock: ServerClock,
     /// How many of its answers were ignored.
     disbelieved: u64,
@@ -34,10 +34,10 @@ struct ObservedServer {
 }
 
 /// What is known of the clock of one server, for metrics and `doorward inspect`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerOffset {
     /// Its address.
-    pub address: SocketAddr,
+    pub address: ServerAddress,
     /// How many whole seconds it is ahead of ours, by its answers; negative: behind.
     pub offset_s: i64,
     /// How many of its answers were ignored.
@@ -89,7 +89,7 @@ impl ShopClock {
     /// Do not pass answers from a cache (those with `Age`).
     pub fn observe(
         &self,
-        address: SocketAddr,
+        address: &ServerAddress,
         (sent_ms, received_ms): (u64, u64),
         date: UnixTime,
     ) -> Option<ClockWarning> {
@@ -98,10 +98,10 @@ impl ShopClock {
         }
         let bounds = DateBounds::from_answer(sent_ms, received_ms, date);
         let mut all = self.servers.lock();
-        let at = all.iter().position(|known| known.address == address);
+        let at = all.iter().position(|known| known.address == *address);
         let at = at.unwrap_or_else(|| {
             all.retain(|other| !other.is_gone(received_ms));
-            all.push(ObservedServer::new(address));
+            all.push(ObservedServer::new(address.clone()));
             all.len() - 1
         });
         let server = all.get_mut(at)?;
@@ -148,7 +148,7 @@ impl ShopClock {
     pub fn servers(&self) -> Vec<ServerOffset> {
         let all = self.servers.lock();
         let offset = |one: &ObservedServer| ServerOffset {
-            address: one.address,
+            address: one.address.clone(),
             offset_s: earliest(&one.clock.estimates()).map_or(0, |one| one.bounds.seconds()),
             disbelieved: one.disbelieved,
         };
@@ -200,7 +200,7 @@ impl ShopClock {
 }
 
 impl ObservedServer {
-    fn new(address: SocketAddr) -> Self {
+    fn new(address: ServerAddress) -> Self {
         Self {
             address,
             clock: ServerClock::default(),
@@ -257,8 +257,8 @@ mod tests {
     const BEGIN_MS: u64 = 1_790_000_000_000;
     const YEAR_S: i64 = 31_536_000;
 
-    fn address(server: usize) -> SocketAddr {
-        SocketAddr::from(([10, 0, 0, u8::try_from(server).unwrap()], 80))
+    fn address(server: usize) -> ServerAddress {
+        std::net::SocketAddr::from(([10, 0, 0, u8::try_from(server).unwrap()], 80)).into()
     }
 
     /// What a clock shows that is ahead by so many milliseconds.
@@ -283,7 +283,7 @@ mod tests {
             let sent_ms = self.now_ms;
             self.now_ms += trip_ms;
             self.clock
-                .observe(address(server), (sent_ms, self.now_ms), date)
+                .observe(&address(server), (sent_ms, self.now_ms), date)
         }
 
         /// A server whose clock is so far ahead answers, at any moment of the trip.

@@ -314,19 +314,21 @@ impl Measured<'_> {
     }
 
     fn measure_servers(&self, scrape: &mut Scrape) {
+        let pools = || {
+            self.snapshot.pools.all().map(|(shop, upstream, pool)| {
+                let owner = if upstream.is_empty() {
+                    label("shop", shop)
+                } else {
+                    label("upstream", upstream)
+                };
+                (owner, pool)
+            })
+        };
         let servers = || {
-            self.snapshot
-                .pools
-                .all()
-                .flat_map(|(shop, upstream, pool)| {
-                    let owner = if upstream.is_empty() {
-                        label("shop", shop)
-                    } else {
-                        label("upstream", upstream)
-                    };
-                    let servers = pool.servers().into_iter();
-                    servers.map(move |one| ([owner.clone(), label("server", &one.label)], one))
-                })
+            pools().flat_map(|(owner, pool)| {
+                let servers = pool.servers().into_iter();
+                servers.map(move |one| ([owner.clone(), label("server", &one.label)], one))
+            })
         };
         scrape.gauges(
             "upstream_servers",
@@ -343,6 +345,20 @@ impl Measured<'_> {
             "upstream_failures",
             "Requests that failed on a server",
             servers().map(|(labels, one)| (labels, one.failures)),
+        );
+        let queues = || pools().filter_map(|(owner, pool)| Some((owner, pool.queue()?)));
+        scrape.gauges(
+            "upstream_queue",
+            "Requests that wait until a server of a shop or an upstream has room",
+            queues().map(|(owner, queue)| ([owner], queue.waiting)),
+        );
+        scrape.counters(
+            "upstream_queue_refusals",
+            "Requests that were refused because too many waited (full), or because no server had room in time (timeout)",
+            queues().flat_map(|(owner, queue)| {
+                let reasons = [("full", queue.full), ("timeout", queue.timed_out)];
+                reasons.map(|(reason, count)| ([owner.clone(), label("reason", reason)], count))
+            }),
         );
     }
 

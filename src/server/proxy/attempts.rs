@@ -1,6 +1,5 @@
 //! The attempts to send a request to its shop: on one server, then on another while nothing was sent.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -9,12 +8,12 @@ use http::header::{AGE, DATE};
 use http::request::Parts;
 use log::warn;
 use pingora::http::ResponseHeader;
-use pingora::{Error, OkOrErr, Result};
+use pingora::{Error, Result};
 
 use crate::clock::{self, UnixTime};
 use crate::request::{ClockWarning, Route, Shop};
 use crate::server::snapshot::Snapshot;
-use crate::server::upstream::{InFlightGuard, NO_SERVER, UpstreamServer, Upstreams};
+use crate::server::upstream::{ClientEnds, InFlightGuard, UpstreamServer, Upstreams};
 
 /// The attempts of one request.
 pub(crate) struct UpstreamAttempts {
@@ -50,18 +49,33 @@ impl UpstreamAttempts {
         &self.upstreams
     }
 
-    /// Chooses a server, which counts the request from now on.
-    pub(crate) fn choose_server(
+    /// Chooses a server, which counts the request from now on. Waits for one if all of them are full.
+    pub(crate) async fn choose_server(
         &mut self,
         head: &Parts,
-        client: impl FnOnce() -> IpAddr,
+        from: ClientEnds,
     ) -> Result<Arc<UpstreamServer>> {
         self.guard = None;
-        let guard = self.upstreams.choose(head, client, &self.failed);
-        let guard = guard.or_err(NO_SERVER, "no server of the shop has an address")?;
+        let chosen = self.upstreams.choose(head, from.client_ip(), &self.failed);
+        Ok(self.go_to(chosen.await?))
+    }
+
+    /// As `choose_server`. `None`: it has to wait.
+    pub(crate) fn choose_server_at_once(
+        &mut self,
+        head: &Parts,
+        from: ClientEnds,
+    ) -> Result<Option<Arc<UpstreamServer>>> {
+        self.guard = None;
+        let client = from.client_ip();
+        let chosen = self.upstreams.choose_at_once(head, client, &self.failed)?;
+        Ok(chosen.map(|guard| self.go_to(guard)))
+    }
+
+    fn go_to(&mut self, guard: InFlightGuard) -> Arc<UpstreamServer> {
         let server = Arc::clone(guard.server());
         self.guard = Some(guard);
-        Ok(server)
+        server
     }
 
     /// The request is being sent.

@@ -4,8 +4,6 @@
 //! a shop that fails in the middle of its answer must not leave the customer without one; and the request is sent
 //! once, because the shop may have acted on it.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use pingora::Result;
 use pingora::connectors::http::Connector;
@@ -13,6 +11,7 @@ use pingora::http::RequestHeader;
 
 use super::attempts::UpstreamAttempts;
 use super::client::{UpstreamAnswer, connect, exchange};
+use crate::server::upstream::ClientEnds;
 
 /// A request to the shop.
 pub(crate) struct BufferedExchange {
@@ -20,8 +19,8 @@ pub(crate) struct BufferedExchange {
     pub(crate) head: RequestHeader,
     /// Its body.
     pub(crate) body: Bytes,
-    /// The customer's own request and address, by which a server is chosen.
-    pub(crate) from: (RequestHeader, IpAddr),
+    /// The customer's own request and connection, by which a server is chosen.
+    pub(crate) from: (RequestHeader, ClientEnds),
     /// The attempts to send it.
     pub(crate) attempts: UpstreamAttempts,
 }
@@ -32,8 +31,8 @@ impl BufferedExchange {
         let (customer, client) = self.from;
         let attempts = &mut self.attempts;
         let (peer, connection) = loop {
-            let server = attempts.choose_server(&customer, || client)?;
-            let peer = attempts.upstreams().lone_peer(&server)?;
+            let server = attempts.choose_server(&customer, client).await?;
+            let peer = attempts.upstreams().lone_peer(&server, Some(client))?;
             match connect(connector, &peer).await {
                 Ok(connection) => break (peer, connection),
                 Err(error) if attempts.note_unreachable(&error) => {}

@@ -1,6 +1,6 @@
 //! The forwarding headers: where a request came from, and which credentials are removed.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::header::{COOKIE, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 
 use super::request_id::RequestIds;
 use crate::request::Shop;
+use crate::server::upstream::ClientEnds;
 
 /// The proxies whose forwarding headers are trusted.
 pub(crate) struct Forwarding {
@@ -71,6 +72,18 @@ impl Forwarding {
             }
         }
         client
+    }
+
+    /// The ends of the customer's connection. The port of a customer behind a trusted proxy is not known.
+    pub(crate) fn ends_of(&self, session: &Session) -> ClientEnds {
+        let client = self.client_of(session);
+        let own = session.client_addr().and_then(|address| address.as_inet());
+        let own = own.filter(|own| own.ip().to_canonical() == client);
+        let server = session.server_addr().and_then(|address| address.as_inet());
+        ClientEnds {
+            client: SocketAddr::new(client, own.map_or(0, SocketAddr::port)),
+            server: server.copied(),
+        }
     }
 
     /// Writes the forwarding headers, and drops those of an untrusted peer.
@@ -185,7 +198,7 @@ fn remove_where(upstream: &mut RequestHeader, unwanted: impl Fn(&HeaderName) -> 
 
 fn peer_of(session: &Session) -> IpAddr {
     let address = session.client_addr().and_then(|address| address.as_inet());
-    let address = address.map(std::net::SocketAddr::ip);
+    let address = address.map(SocketAddr::ip);
     address.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.to_canonical())
 }
 

@@ -24,6 +24,7 @@ use super::hop_headers;
 use super::routing;
 use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
+use super::waiting;
 use crate::clock;
 use crate::request::{self, Answer, Arrived, Refusal, Refused, Request, Shop, Verdict};
 use crate::server::connection::revocation_watch::{RevocationWatch, TokenReader};
@@ -131,14 +132,15 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        let (snapshot, head) = (Arc::clone(&context.snapshot), session.req_header());
+        let from = context.snapshot.forwarding.ends_of(session);
         let attempts = context.attempts()?;
-        let server = attempts.choose_server(head, || snapshot.forwarding.client_of(session))?;
+        let server = waiting::choose_server(session, attempts, from).await?;
         let upstreams = attempts.upstreams();
+        let head = session.req_header();
         let mut peer = if session.is_upgrade_req() && stream::is_web_socket(head) {
-            upstreams.handshake_peer(&server)?
+            upstreams.handshake_peer(&server, from)?
         } else {
-            upstreams.peer(&server)?
+            upstreams.peer(&server, Some(from))?
         };
         if stream::is_wanted(head) {
             let silence = peer.options.read_timeout;

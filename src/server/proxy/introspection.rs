@@ -63,7 +63,7 @@ impl Proxy {
         let exchange = BufferedExchange {
             head,
             body: introspection.body_about(&token.text).into(),
-            from: (session.req_header().clone(), forwarding.client_of(session)),
+            from: (session.req_header().clone(), forwarding.ends_of(session)),
             attempts,
         };
         let answer = exchange.send(&self.connector).await?.whole()?;

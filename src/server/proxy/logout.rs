@@ -190,7 +190,7 @@ impl Proxy {
         Ok(Some(BufferedExchange {
             head,
             body,
-            from: (session.req_header().clone(), forwarding.client_of(session)),
+            from: (session.req_header().clone(), forwarding.ends_of(session)),
             attempts,
         }))
     }

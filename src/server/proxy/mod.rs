@@ -20,3 +20,4 @@ pub(crate) mod routing;
 pub(crate) mod service;
 pub(crate) mod single_flight;
 pub(crate) mod stream;
+pub(crate) mod waiting;

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderName;
 use http::header::COOKIE;
 use http::request::Parts;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::server::UpstreamServer;
 
@@ -16,7 +19,7 @@ pub enum Balance {
     /// One after the other.
     #[default]
     Turn,
-    /// To the one with the fewest requests in flight.
+    /// To the one with the fewest requests in flight for its weight.
     Least,
     /// Requests with the same key go to the same server while it is there.
     Hash(HashBy),
@@ -33,36 +36,107 @@ pub enum HashBy {
     Cookie(String),
 }
 
+/// A server that a request may go to, and its weight among the others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate<'s> {
+    pub(super) server: &'s Arc<UpstreamServer>,
+    pub(super) weight: u32,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    next: AtomicUsize,
+    /// Held while credits are moved.
+    weighing: Mutex<()>,
+}
+
 impl Balance {
-    /// One of these servers. `turn` is a number that grows by one with every request.
+    /// One of these servers.
     pub(super) fn pick<'s>(
         &self,
-        servers: &[&'s Arc<UpstreamServer>],
-        turn: usize,
+        candidates: &[Candidate<'s>],
+        turns: &Turns,
         head: &Parts,
         client: impl FnOnce() -> IpAddr,
     ) -> Option<&'s Arc<UpstreamServer>> {
-        let first = turn.checked_rem(servers.len())?;
         match self {
-            Self::Turn => servers.get(first),
-            Self::Least => {
-                let (before, after) = servers.split_at(first);
-                let in_turn = after.iter().chain(before);
-                in_turn.min_by_key(|server| server.in_flight())
-            }
+            Self::Turn => turns.next(candidates),
+            Self::Least => turns.next(&least_busy(candidates)),
             Self::Hash(by) => {
                 let key = by.key(head, client);
-                servers.iter().max_by_key(|server| score(server, &key))
+                let scored = candidates.iter().map(|one| (score(*one, &key), one.server));
+                let best = scored.max_by(|(one, _), (other, _)| one.total_cmp(other));
+                best.map(|(_, server)| server)
             }
         }
-        .copied()
     }
 }
 
-/// Rendezvous hashing: each server has a score for the key, and the highest score wins. When a server comes or goes, only
-/// its own keys move.
-fn score(server: &UpstreamServer, key: &[u8]) -> [u8; blake3::OUT_LEN] {
-    blake3::keyed_hash(&server.hash_key, key).into()
+impl Turns {
+    /// Servers of equal weight one after the other; others as often as their weights say, and as evenly as that allows (nginx's
+    /// smooth weighted round-robin).
+    fn next<'s>(&self, candidates: &[Candidate<'s>]) -> Option<&'s Arc<UpstreamServer>> {
+        let weight = candidates.first()?.weight;
+        if candidates.iter().all(|one| one.weight == weight) {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed);
+            let next = candidates.get(turn.checked_rem(candidates.len())?)?;
+            return Some(next.server);
+        }
+        let _one_at_a_time = self.weighing.lock();
+        let mut total = 0;
+        for one in candidates {
+            total += i64::from(one.weight);
+            let credit = &one.server.credit;
+            credit.fetch_add(i64::from(one.weight), Ordering::Relaxed);
+        }
+        let in_order = candidates.iter().rev(); // of equals the first
+        let next = in_order.max_by_key(|one| one.server.credit.load(Ordering::Relaxed))?;
+        next.server.credit.fetch_sub(total, Ordering::Relaxed);
+        Some(next.server)
+    }
+}
+
+/// Those with the fewest requests in flight for their weight.
+fn least_busy<'s>(candidates: &[Candidate<'s>]) -> SmallVec<[Candidate<'s>; 8]> {
+    let mut least: SmallVec<[Candidate<'s>; 8]> = SmallVec::new();
+    let mut fewest = (0_u64, 1_u64);
+    for one in candidates {
+        let (in_flight, weight) = (load(one.server), u64::from(one.weight));
+        let (fewest_in_flight, fewest_weight) = fewest;
+        // in_flight / weight against the fewest so far, without a division
+        let ours = in_flight.saturating_mul(fewest_weight);
+        let theirs = fewest_in_flight.saturating_mul(weight);
+        if least.is_empty() || ours < theirs {
+            least.clear();
+            fewest = (in_flight, weight);
+        } else if ours > theirs {
+            continue;
+        }
+        least.push(*one);
+    }
+    least
+}
+
+fn load(server: &UpstreamServer) -> u64 {
+    u64::try_from(server.in_flight()).unwrap_or(u64::MAX)
+}
+
+/// Weighted rendezvous hashing: each server has a score for the key, and the highest score wins. When a server comes or goes, or
+/// its weight changes, only its own keys move.
+fn score(candidate: Candidate<'_>, key: &[u8]) -> f64 {
+    let hash = blake3::keyed_hash(&candidate.server.hash_key, key);
+    let [high, low] = [0, 4].map(|at| {
+        let mut four = [0; 4];
+        let bytes = hash.as_bytes().iter().skip(at);
+        four.iter_mut()
+            .zip(bytes)
+            .for_each(|(to, from)| *to = *from);
+        f64::from(u32::from_be_bytes(four))
+    });
+    let span = f64::from(u32::MAX) + 1.0;
+    let between_0_and_1 = (high + (low + 0.5) / span) / span;
+    f64::from(candidate.weight) / -between_0_and_1.ln()
 }
 
 impl HashBy {
@@ -91,6 +165,8 @@ fn cookie<'h>(head: &'h Parts, name: &[u8]) -> Option<&'h [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::endpoint::Endpoint;
     use super::super::server::InFlightGuard;
     use super::*;
@@ -116,52 +192,100 @@ mod tests {
         panic!("the address is not asked for")
     }
 
-    fn pick(
-        balance: &Balance,
-        servers: &[&Arc<UpstreamServer>],
-        turn: usize,
-        cart: &str,
-    ) -> String {
+    /// Each with its weight.
+    fn weighted<'s>(servers: &'s [Arc<UpstreamServer>], weights: &[u32]) -> Vec<Candidate<'s>> {
+        let pairs = servers.iter().zip(weights);
+        pairs
+            .map(|(server, weight)| Candidate {
+                server,
+                weight: *weight,
+            })
+            .collect()
+    }
+
+    fn pick(balance: &Balance, candidates: &[Candidate<'_>], turns: &Turns, cart: &str) -> String {
         let head = head(&[("x-cart", cart)]);
-        let server = balance.pick(servers, turn, &head, no_client).unwrap();
+        let server = balance.pick(candidates, turns, &head, no_client).unwrap();
         server.address.to_string()
+    }
+
+    /// The last figures of the addresses that so many requests go to.
+    fn picked(balance: &Balance, candidates: &[Candidate<'_>], requests: usize) -> String {
+        let turns = Turns::default();
+        let picked = (0..requests).map(|_| pick(balance, candidates, &turns, ""));
+        picked.map(|one| one.as_bytes()[7] as char).collect()
     }
 
     #[test]
     fn every_server_has_its_turn() {
         let servers = servers(3);
-        let servers: Vec<_> = servers.iter().collect();
-        let picked = (7..13).map(|turn| pick(&Balance::Turn, &servers, turn, ""));
-        let picked: Vec<_> = picked.collect();
-        assert_eq!(picked[..3], picked[3..]);
-        assert_eq!(picked[..3], ["10.0.0.2:80", "10.0.0.3:80", "10.0.0.1:80"]);
+        let equal = weighted(&servers, &[5; 3]);
+        assert_eq!(picked(&Balance::Turn, &equal, 7), "1231231");
+    }
+
+    #[test]
+    fn turns_follow_weights_and_are_spread_evenly() {
+        let weighty = servers(3);
+        let weighty = weighted(&weighty, &[5, 1, 1]);
+        assert_eq!(picked(&Balance::Turn, &weighty, 14), "11213111121311");
+    }
+
+    proptest! {
+        #[test]
+        fn of_as_many_requests_as_the_weights_together_each_server_gets_its_weight(
+            weights in proptest::collection::vec(1_u32..=40, 2..6),
+        ) {
+            let servers = servers(u8::try_from(weights.len()).unwrap());
+            let candidates = weighted(&servers, &weights);
+            let turns = Turns::default();
+            let total: u32 = weights.iter().sum();
+            let equal = weights.iter().all(|one| *one == weights[0]);
+            let mut counts = std::collections::BTreeMap::<String, u32>::new();
+            for _ in 0..total {
+                *counts.entry(pick(&Balance::Turn, &candidates, &turns, "")).or_default() += 1;
+            }
+            let counts: Vec<u32> = counts.into_values().collect();
+            prop_assert!(equal || counts == weights, "{counts:?} {weights:?}");
+        }
     }
 
     #[test]
     fn the_one_with_the_fewest_requests_is_taken_and_equals_in_turn() {
         let owned = servers(3);
-        let servers: Vec<_> = owned.iter().collect();
-        let busy = [0, 0, 2].map(|at: usize| InFlightGuard::new(Arc::clone(&owned[at])));
-        let least = |turn| pick(&Balance::Least, &servers, turn, "");
-        for turn in 0..4 {
-            assert_eq!(least(turn), "10.0.0.2:80");
-        }
+        let all = weighted(&owned, &[1; 3]);
+        let begin = |at: usize| InFlightGuard::begin(&owned[at], None);
+        let busy = [0, 0, 2].map(begin);
+        assert_eq!(picked(&Balance::Least, &all, 4), "2222");
         drop(busy);
-        let picked: Vec<_> = (0..3).map(least).collect();
-        assert_eq!(picked, ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
+        assert_eq!(picked(&Balance::Least, &all, 3), "123");
+    }
+
+    #[test]
+    fn requests_in_flight_are_measured_by_the_weight() {
+        let owned = servers(2);
+        let all = weighted(&owned, &[1, 3]);
+        let mut busy = Vec::new();
+        let turns = Turns::default();
+        for _ in 0..40 {
+            let head = head(&[]);
+            let taken = Balance::Least.pick(&all, &turns, &head, no_client).unwrap();
+            busy.push(InFlightGuard::begin(taken, None));
+        }
+        let in_flight: Vec<_> = owned.iter().map(|one| one.in_flight()).collect();
+        assert_eq!(in_flight, [10, 30]);
     }
 
     #[test]
     fn where_a_server_goes_only_its_own_customers_move() {
         let owned = servers(5);
-        let all: Vec<_> = owned.iter().collect();
-        let fewer: Vec<_> = owned[1..].iter().collect();
+        let all = weighted(&owned, &[1; 5]);
         let by_cart = Balance::Hash(HashBy::Header(HeaderName::from_static("x-cart")));
+        let turns = Turns::default();
         let mut moved = 0;
         for number in 0..1000 {
             let cart = format!("cart-{number}");
-            let before = pick(&by_cart, &all, number, &cart);
-            let after = pick(&by_cart, &fewer, number + 1, &cart);
+            let before = pick(&by_cart, &all, &turns, &cart);
+            let after = pick(&by_cart, &all[1..], &turns, &cart);
             if before == "10.0.0.1:80" {
                 moved += 1;
             } else {
@@ -172,6 +296,23 @@ mod tests {
             (130..270).contains(&moved),
             "{moved} of 1000 were on one of 5"
         );
+    }
+
+    #[test]
+    fn customers_move_only_to_the_server_whose_weight_grows() {
+        let owned = servers(4);
+        let before = weighted(&owned, &[1; 4]);
+        let after = weighted(&owned, &[4, 1, 1, 1]);
+        let by_cart = Balance::Hash(HashBy::Header(HeaderName::from_static("x-cart")));
+        let turns = Turns::default();
+        let mut on_first = 0;
+        for number in 0..1000 {
+            let cart = format!("cart-{number}");
+            let [was, is] = [&before, &after].map(|all| pick(&by_cart, all, &turns, &cart));
+            assert!(was == is || is == "10.0.0.1:80", "{cart}: {was} {is}");
+            on_first += usize::from(is == "10.0.0.1:80");
+        }
+        assert!((500..650).contains(&on_first), "{on_first} of 4/7");
     }
 
     #[test]

@@ -2,23 +2,42 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::net::SocketAddr as UnixAddress;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::tls::UpstreamTls;
+use crate::request::ServerAddress;
 
-/// One entry of `upstream`: a name, or an address.
+/// One server of `upstream`: a name, an address, or a unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    host: String,
-    port: u16,
-    tls: bool,
+pub struct Endpoint(EndpointKind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum EndpointKind {
+    Network {
+        host: String,
+        port: u16,
+        tls: bool,
+    },
+    /// HTTP in the clear, on a unix socket with this path.
+    Socket(Arc<Path>),
 }
 
 impl Endpoint {
-    /// `host:port`, or with `http://` or `https://` before it; a path makes no sense here.
+    /// `host:port`, or with `http://` or `https://` before it; or `unix:` and a path. Another path makes no sense here.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const WANTED: &str =
-            "an address such as 127.0.0.1:8000, shop.internal:8000 or https://shop.internal";
+        const WANTED: &str = "an address such as 127.0.0.1:8000, shop.internal:8000, https://shop.internal or \
+             unix:/run/shop.sock";
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::parse_socket(path);
+        }
         let (tls, authority) = match text.split_once("://") {
+            Some((_, rest)) if rest.starts_with("unix:") => {
+                return Err(
+                    "unix:/run/shop.sock, without a scheme: no TLS is spoken over a unix socket",
+                );
+            }
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
             Some(_) => return Err(WANTED),
@@ -31,64 +50,90 @@ impl Endpoint {
         if parsed.host().is_empty() || authority.contains('@') {
             return Err(WANTED);
         }
-        let host = parsed.host().trim_matches(['[', ']']);
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-            tls,
-        })
+        let host = parsed.host().trim_matches(['[', ']']).to_owned();
+        Ok(Self(EndpointKind::Network { host, port, tls }))
+    }
+
+    fn parse_socket(path: &str) -> Result<Self, &'static str> {
+        if !path.starts_with('/') {
+            return Err("the absolute path of a unix socket, such as unix:/run/shop.sock");
+        }
+        UnixAddress::from_pathname(path)
+            .map_err(|_| "the path of a unix socket, which has at most 107 bytes")?;
+        Ok(Self(EndpointKind::Socket(Path::new(path).into())))
     }
 
     /// Whether tokens travel to it over a network in the clear (RFC 6750 section 5.2).
     pub fn is_exposed(&self) -> bool {
-        let local = match self.host.parse::<IpAddr>() {
-            Ok(address) => address.is_loopback(),
-            Err(_) => self.host == "localhost",
-        };
-        !self.tls && !local
+        match &self.0 {
+            EndpointKind::Network { host, tls, .. } => {
+                let local = match host.parse::<IpAddr>() {
+                    Ok(address) => address.is_loopback(),
+                    Err(_) => host == "localhost",
+                };
+                !tls && !local
+            }
+            EndpointKind::Socket(_) => false,
+        }
     }
 
     /// Whether it speaks TLS.
     pub fn is_tls(&self) -> bool {
-        self.tls
+        match &self.0 {
+            EndpointKind::Network { tls, .. } => *tls,
+            EndpointKind::Socket(_) => false,
+        }
     }
 
     /// Whether there is a name that it can prove by a certificate.
     pub fn is_verifiable(&self, tls: &UpstreamTls) -> bool {
-        tls.name_for(&self.host).is_some()
+        self.name_to_prove(tls).is_some()
     }
 
-    /// Its name, or its address.
-    pub(super) fn host(&self) -> &str {
-        &self.host
+    /// The name that it proves by its certificate, if it speaks TLS.
+    pub(super) fn name_to_prove<'n>(&'n self, tls: &'n UpstreamTls) -> Option<&'n str> {
+        let (host, _) = self.network().filter(|_| self.is_tls())?;
+        tls.name_for(host)
     }
 
-    /// Where it listens.
-    pub(super) fn port(&self) -> u16 {
-        self.port
+    /// Its name or address, and its port, if it is on a network.
+    pub(super) fn network(&self) -> Option<(&str, u16)> {
+        match &self.0 {
+            EndpointKind::Network { host, port, .. } => Some((host, *port)),
+            EndpointKind::Socket(_) => None,
+        }
     }
 
     /// Its address, where the operator wrote one: nothing needs to be looked up.
-    pub(super) fn literal(&self) -> Option<SocketAddr> {
-        let address = self.host.parse::<IpAddr>().ok()?;
-        Some(SocketAddr::new(address, self.port))
+    pub(super) fn literal(&self) -> Option<ServerAddress> {
+        match &self.0 {
+            EndpointKind::Network { host, port, .. } => {
+                let address = host.parse::<IpAddr>().ok()?;
+                Some(SocketAddr::new(address, *port).into())
+            }
+            EndpointKind::Socket(path) => Some(ServerAddress::Unix(Arc::clone(path))),
+        }
     }
 
-    /// The `Host` of a request to the server itself.
+    /// The `Host` of a request to the server itself. That of a unix socket has no name of its own.
     pub(super) fn authority(&self) -> String {
-        let (host, port) = (&self.host, self.port);
-        if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
+        match self.network() {
+            Some((host, port)) if host.contains(':') => format!("[{host}]:{port}"),
+            Some((host, port)) => format!("{host}:{port}"),
+            None => "localhost".to_owned(),
         }
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.authority())
+        match &self.0 {
+            EndpointKind::Network { tls, .. } => {
+                let scheme = if *tls { "https" } else { "http" };
+                write!(f, "{scheme}://{}", self.authority())
+            }
+            EndpointKind::Socket(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 
@@ -123,9 +168,28 @@ mod tests {
             ":80",
             "https://:443",
             "",
+            "unix:",
+            "unix:run/shop.sock",
+            "https://unix:/run/shop.sock",
+            "http://unix:/run/shop.sock",
+            &format!("unix:/{}", "long".repeat(27)),
+            "unix:/run/\0shop.sock",
         ] {
             assert!(Endpoint::parse(unfit).is_err(), "{unfit}");
         }
+    }
+
+    #[test]
+    fn a_unix_socket_is_an_endpoint_without_tls() {
+        let endpoint = Endpoint::parse("unix:/run/shop.sock").unwrap();
+        assert_eq!(endpoint.to_string(), "unix:/run/shop.sock");
+        assert_eq!(endpoint.authority(), "localhost");
+        assert_eq!(
+            endpoint.literal().unwrap().to_string(),
+            "unix:/run/shop.sock"
+        );
+        assert!(!endpoint.is_tls() && !endpoint.is_exposed());
+        assert!(!endpoint.is_verifiable(&UpstreamTls::default()));
     }
 
     #[test]

@@ -1,14 +1,20 @@
 //! Where requests go: the servers of the shops.
+//!
+//! More than a dozen files: each thing that is known of a server has one, and each way to reach it.
 
 mod balance;
 mod busy;
 mod endpoint;
-mod handshake;
 mod health;
 mod names;
+mod peers;
 mod pools;
+mod proxy_header;
+mod queue;
 mod refresh;
 mod server;
+mod settings;
+mod socket_connector;
 mod tls;
 mod upstreams;
 
@@ -16,9 +22,13 @@ pub use balance::{Balance, HashBy};
 pub use endpoint::Endpoint;
 pub use health::{Check, Ejection, HealthSettings, HttpCheck, Thresholds};
 pub use pools::Pools;
+pub(crate) use proxy_header::ClientEnds;
+pub use proxy_header::ProxyProtocol;
+pub use queue::QueueState;
 pub(crate) use refresh::{await_addresses, refresh_due};
 pub use server::ServerState;
 pub(crate) use server::{InFlightGuard, UpstreamServer};
+pub use settings::{ServerSettings, Timeouts, UpstreamLimits, UpstreamSettings};
 pub use tls::{UnfitTls, UpstreamTls};
-pub(crate) use upstreams::NO_SERVER;
-pub use upstreams::{Timeouts, UpstreamSettings, Upstreams};
+pub use upstreams::Upstreams;
+pub(crate) use upstreams::{NO_SERVER, QUEUE_FULL, QUEUE_TIMEOUT};

@@ -1,12 +1,12 @@
 //! The addresses of a named server, resolved in the background so that no request waits.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::busy::Busy;
 use super::endpoint::Endpoint;
+use crate::request::ServerAddress;
 
 /// The addresses of one endpoint.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) struct ResolvedName {
     /// The operator wrote the address itself.
     is_literal: bool,
     /// Sorted, without duplicates. They stay while look-ups fail.
-    addresses: Mutex<Vec<SocketAddr>>,
+    addresses: Mutex<Vec<ServerAddress>>,
     pub(super) due_ms: AtomicU64,
     /// One look-up at a time: the system's resolver may hang.
     pub(super) is_looked_up: Busy,
@@ -33,7 +33,7 @@ impl ResolvedName {
         }
     }
 
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+    pub(super) fn addresses(&self) -> Vec<ServerAddress> {
         self.addresses.lock().clone()
     }
 
@@ -54,7 +54,7 @@ impl ResolvedName {
     }
 
     /// Takes the result of a look-up. Returns whether the addresses changed.
-    pub(super) fn learn(&self, mut found: Vec<SocketAddr>) -> bool {
+    pub(super) fn learn(&self, mut found: Vec<ServerAddress>) -> bool {
         found.sort_unstable();
         found.dedup();
         let mut addresses = self.addresses.lock();

@@ -16,6 +16,7 @@ use super::names::ResolvedName;
 use super::pools::Pools;
 use super::server::{UpstreamServer, milliseconds, now_ms};
 use super::upstreams::Upstreams;
+use crate::request::ServerAddress;
 
 /// How long a start waits for addresses.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -32,13 +33,9 @@ pub(crate) fn refresh_due(upstreams: &Arc<Upstreams>, connector: &Arc<Connector>
     if upstreams.settings.health.check == Check::None {
         return;
     }
-    for server in upstreams.servers.load().iter() {
+    for server in upstreams.all_servers() {
         if server.is_check_due(now) {
-            let check = check(
-                Arc::clone(upstreams),
-                Arc::clone(server),
-                Arc::clone(connector),
-            );
+            let check = check(Arc::clone(upstreams), server, Arc::clone(connector));
             tokio::spawn(check);
         }
     }
@@ -50,12 +47,12 @@ async fn check(upstreams: Arc<Upstreams>, server: Arc<UpstreamServer>, connector
     };
     let health = &upstreams.settings.health;
     server.note_check(health.interval, now_ms());
-    let checked = match upstreams.lone_peer(&server) {
+    let checked = match upstreams.lone_peer(&server, None) {
         Ok(peer) => health.probe(&server.endpoint, &peer, &connector).await,
         Err(error) => Err(error),
     };
     let is_well = checked.is_ok();
-    if !server.observe(is_well, health.thresholds) {
+    if !server.observe(is_well, health.thresholds, now_ms()) {
         return;
     }
     let (shop, upstream, address) = upstreams.log_keys(&server);
@@ -65,12 +62,14 @@ async fn check(upstreams: Arc<Upstreams>, server: Arc<UpstreamServer>, connector
     }
 }
 
+fn name_at(upstreams: &Upstreams, at: usize) -> Option<(&ResolvedName, &Endpoint)> {
+    let one = upstreams.settings.servers.get(at)?;
+    Some((upstreams.names.get(at)?, &one.endpoint))
+}
+
 /// Looks the name of an endpoint up.
 async fn look_up(upstreams: &Upstreams, at: usize) {
-    let (Some(name), Some(endpoint)) = (
-        upstreams.names.get(at),
-        upstreams.settings.endpoints.get(at),
-    ) else {
+    let Some((name, endpoint)) = name_at(upstreams, at) else {
         return;
     };
     let Some(_busy) = name.is_looked_up.begin() else {
@@ -78,25 +77,26 @@ async fn look_up(upstreams: &Upstreams, at: usize) {
     };
     let due = now_ms().saturating_add(milliseconds(upstreams.settings.resolve_every));
     name.due_ms.store(due, Ordering::Relaxed);
-    let found = tokio::net::lookup_host((endpoint.host(), endpoint.port())).await;
+    let Some(place) = endpoint.network() else {
+        return; // a unix socket has no name
+    };
+    let found = tokio::net::lookup_host(place).await;
     learn(upstreams, at, found.map(Iterator::collect));
 }
 
 /// Takes the result of a look-up. If it failed, the former addresses stay.
 fn learn(upstreams: &Upstreams, at: usize, found: io::Result<Vec<SocketAddr>>) {
-    let (Some(name), Some(endpoint)) = (
-        upstreams.names.get(at),
-        upstreams.settings.endpoints.get(at),
-    ) else {
+    let Some((name, endpoint)) = name_at(upstreams, at) else {
         return;
     };
     let shop = upstreams.settings.shop.as_str();
     match found {
         Ok(addresses) if !addresses.is_empty() => {
             let has_failed = name.has_failed.swap(false, Ordering::Relaxed);
-            if name.learn(addresses) {
-                upstreams.rebuild(&[]);
-                let addresses = name.addresses();
+            let addresses = addresses.into_iter().map(ServerAddress::from);
+            if name.learn(addresses.collect()) {
+                upstreams.rebuild();
+                let addresses = shown(name);
                 info!(shop, upstream:% = endpoint, addresses:?; "the upstream has these addresses");
             } else if has_failed {
                 info!(shop, upstream:% = endpoint; "the upstream's name can be resolved again");
@@ -107,11 +107,17 @@ fn learn(upstreams: &Upstreams, at: usize, found: io::Result<Vec<SocketAddr>>) {
     }
 }
 
+/// The addresses, for the log.
+fn shown(name: &ResolvedName) -> Vec<String> {
+    let addresses = name.addresses().into_iter();
+    addresses.map(|address| address.to_string()).collect()
+}
+
 /// Logs it once, until a look-up succeeds again.
 fn note_unresolved(upstreams: &Upstreams, name: &ResolvedName, endpoint: &Endpoint, why: &str) {
     if !name.has_failed.swap(true, Ordering::Relaxed) {
         let shop = upstreams.settings.shop.as_str();
-        let addresses = name.addresses();
+        let addresses = shown(name);
         warn!(shop, upstream:% = endpoint, addresses:?; "the upstream's name can't be resolved: {why}");
     }
 }
@@ -149,7 +155,13 @@ mod tests {
     /// The addresses that requests go to.
     fn known(upstreams: &Upstreams) -> Vec<SocketAddr> {
         let states = upstreams.servers().into_iter();
-        states.filter_map(|state| state.address).collect()
+        let addresses = states.filter_map(|state| state.address);
+        addresses
+            .map(|address| match address {
+                ServerAddress::Ip(address) => address,
+                ServerAddress::Unix(_) => unreachable!(),
+            })
+            .collect()
     }
 
     #[test]
@@ -163,7 +175,7 @@ mod tests {
         );
         let all = addresses(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
         assert_eq!(known(&upstreams), all);
-        let stays = Arc::clone(&upstreams.servers.load()[1]);
+        let stays = Arc::clone(&upstreams.all_servers()[1]);
         learn(
             &upstreams,
             1,
@@ -171,7 +183,7 @@ mod tests {
         );
         let all = addresses(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.4:80"]);
         assert_eq!(known(&upstreams), all);
-        assert!(Arc::ptr_eq(&stays, &upstreams.servers.load()[1]));
+        assert!(Arc::ptr_eq(&stays, &upstreams.all_servers()[1]));
     }
 
     #[test]

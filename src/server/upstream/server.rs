@@ -1,21 +1,23 @@
 //! One server of a shop: its address and its state.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use super::busy::Busy;
 use super::endpoint::Endpoint;
 use super::health::{Ejection, Thresholds};
 use crate::clock;
+use crate::request::ServerAddress;
 
 /// A server. It outlives a reload of the configuration, and the requests that are on their way to it.
 #[derive(Debug)]
 pub(crate) struct UpstreamServer {
     pub(super) endpoint: Endpoint,
-    pub(super) address: SocketAddr,
+    pub(super) address: ServerAddress,
     /// The key of the consistent hash; the same in every process.
     pub(super) hash_key: [u8; blake3::KEY_LEN],
     unhealthy: AtomicBool,
@@ -27,7 +29,16 @@ pub(crate) struct UpstreamServer {
     failures_in_row: AtomicU32,
     failures: AtomicU64,
     in_flight: AtomicUsize,
+    /// Told whenever there may be room for another request.
+    pub(super) freed: Notify,
+    /// When it was last found healthy again, or appeared beside others; zero: never.
+    recovered_ms: AtomicU64,
+    /// How far it is ahead of its share of the requests; the smooth round-robin's.
+    pub(super) credit: AtomicI64,
 }
+
+/// The share of a server that is not in its slow start, in thousandths.
+pub(super) const FULL_SHARE: u32 = 1000;
 
 /// The state of a server, for metrics and for `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +46,7 @@ pub struct ServerState {
     /// The endpoint as configured, with its scheme: the same for all addresses of a name.
     pub label: String,
     /// `None`: its name has no address yet.
-    pub address: Option<SocketAddr>,
+    pub address: Option<ServerAddress>,
     /// The result of the active checks; `true` without any.
     pub healthy: bool,
     /// Whether it is ejected because requests to it failed.
@@ -69,7 +80,7 @@ pub(super) fn milliseconds(span: Duration) -> u64 {
 }
 
 impl UpstreamServer {
-    pub(super) fn new(endpoint: Endpoint, address: SocketAddr) -> Self {
+    pub(super) fn new(endpoint: Endpoint, address: ServerAddress) -> Self {
         let hash_key = blake3::hash(format!("{endpoint} {address}").as_bytes());
         Self {
             endpoint,
@@ -83,12 +94,38 @@ impl UpstreamServer {
             failures_in_row: AtomicU32::default(),
             failures: AtomicU64::default(),
             in_flight: AtomicUsize::default(),
+            freed: Notify::new(),
+            recovered_ms: AtomicU64::default(),
+            credit: AtomicI64::default(),
         }
     }
 
+    /// Whether this is the server of this endpoint with this address.
+    pub(super) fn is_at(&self, endpoint: &Endpoint, address: &ServerAddress) -> bool {
+        self.address == *address && self.endpoint == *endpoint
+    }
+
     /// Where it is.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    /// It has come back, or is new beside others.
+    pub(super) fn note_recovery(&self, now_ms: u64) {
+        self.recovered_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Its share in thousandths, which rises while it starts slowly: since it was healthy again, since its ejection ended, or
+    /// since it appeared.
+    pub(super) fn share(&self, slow_start: Duration, now_ms: u64) -> u32 {
+        let recovered_ms = self.recovered_ms.load(Ordering::Relaxed);
+        let since_ms = recovered_ms.max(self.ejected_until_ms.load(Ordering::Relaxed));
+        let (passed, all) = (now_ms.saturating_sub(since_ms), milliseconds(slow_start));
+        if since_ms == 0 || passed >= all {
+            return FULL_SHARE;
+        }
+        let share = passed.saturating_mul(u64::from(FULL_SHARE)) / all.max(1);
+        u32::try_from(share).unwrap_or(FULL_SHARE).max(1)
     }
 
     pub(super) fn is_unhealthy(&self) -> bool {
@@ -140,7 +177,7 @@ impl UpstreamServer {
     }
 
     /// Takes the result of a check. Returns whether the server's health changed.
-    pub(super) fn observe(&self, is_well: bool, thresholds: Thresholds) -> bool {
+    pub(super) fn observe(&self, is_well: bool, thresholds: Thresholds, now_ms: u64) -> bool {
         if is_well != self.is_unhealthy() {
             self.dissent.store(0, Ordering::Relaxed);
             return false;
@@ -155,6 +192,9 @@ impl UpstreamServer {
             return false;
         }
         self.dissent.store(0, Ordering::Relaxed);
+        if is_well {
+            self.note_recovery(now_ms);
+        }
         self.unhealthy.store(!is_well, Ordering::Relaxed);
         true
     }
@@ -162,23 +202,38 @@ impl UpstreamServer {
 
 /// Counts one request as in flight on a server until it is dropped.
 #[derive(Debug)]
-pub(crate) struct InFlightGuard(Arc<UpstreamServer>);
+pub(crate) struct InFlightGuard {
+    server: Arc<UpstreamServer>,
+    /// Whether others may wait for its end.
+    is_limited: bool,
+}
 
 impl InFlightGuard {
-    pub(super) fn new(server: Arc<UpstreamServer>) -> Self {
-        server.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(server)
+    /// `None`: the server has as many as the limit says.
+    pub(super) fn begin(server: &Arc<UpstreamServer>, limit: Option<usize>) -> Option<Self> {
+        let most = limit.unwrap_or(usize::MAX);
+        let more = |in_flight| (in_flight < most).then_some(in_flight + 1);
+        let begun = server
+            .in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        begun.ok().map(|_| Self {
+            server: Arc::clone(server),
+            is_limited: limit.is_some(),
+        })
     }
 
     /// The server.
     pub(crate) fn server(&self) -> &Arc<UpstreamServer> {
-        &self.0
+        &self.server
     }
 }
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.server.in_flight.fetch_sub(1, Ordering::AcqRel);
+        if self.is_limited {
+            self.server.freed.notify_waiters();
+        }
     }
 }
 
@@ -213,7 +268,7 @@ mod tests {
             (true, false, true),
             (true, true, false),
         ] {
-            assert_eq!(server.observe(is_well, thresholds), changes);
+            assert_eq!(server.observe(is_well, thresholds, 1), changes);
             assert_eq!(server.is_unhealthy(), unhealthy);
         }
     }
@@ -244,5 +299,39 @@ mod tests {
         assert!(server.succeed());
         assert_eq!(server.fail(), 1);
         assert_eq!(server.failures(), 4);
+    }
+
+    #[test]
+    fn a_server_that_is_back_starts_slowly() {
+        let server = server();
+        let span = Duration::from_secs(10);
+        assert_eq!(server.share(span, 5), FULL_SHARE, "it was never away");
+        server.note_recovery(1_000);
+        for (now_ms, share) in [(1_000, 1), (2_000, 100), (6_000, 500), (11_000, FULL_SHARE)] {
+            assert_eq!(server.share(span, now_ms), share, "{now_ms}");
+        }
+        let ejection = Ejection {
+            after: 1,
+            lasts: Duration::from_secs(1),
+        };
+        server.eject(ejection, 20_000);
+        assert_eq!(server.share(span, 22_000), 100, "since the ejection ended");
+        let once = Thresholds {
+            healthy_after: 1,
+            unhealthy_after: 1,
+        };
+        assert!(server.observe(false, once, 30_000) && server.observe(true, once, 40_000));
+        assert_eq!(server.share(span, 45_000), 500);
+    }
+
+    #[test]
+    fn no_more_requests_are_in_flight_than_the_limit_says() {
+        let server = Arc::new(server());
+        let guards = [0; 3].map(|_| InFlightGuard::begin(&server, Some(2)));
+        assert_eq!(guards.each_ref().map(Option::is_some), [true, true, false]);
+        assert!(InFlightGuard::begin(&server, None).is_some(), "no limit");
+        drop(guards);
+        assert_eq!(server.in_flight(), 0);
+        assert!(InFlightGuard::begin(&server, Some(1)).is_some());
     }
 }

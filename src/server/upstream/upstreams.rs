@@ -5,123 +5,104 @@
 //! protocols are Pingora's.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::select_all;
 use http::HeaderValue;
 use http::request::Parts;
 use log::{info, warn};
 use parking_lot::Mutex;
-use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, ErrorType, OkOrErr, Result};
 use smallvec::SmallVec;
+use tokio::sync::futures::Notified;
 
-use super::balance::Balance;
+use super::balance::{Candidate, Turns};
 use super::endpoint::Endpoint;
-use super::handshake::Handshake;
-use super::health::{Check, HealthSettings};
+use super::health::Check;
 use super::names::ResolvedName;
-use super::server::{InFlightGuard, ServerState, UpstreamServer, milliseconds, now_ms};
-use super::tls::UpstreamTls;
-
-/// The settings of a shop's servers.
-#[derive(Clone, Debug)]
-pub struct UpstreamSettings {
-    /// The shop, for the log; empty, if they have a name of their own.
-    pub shop: String,
-    /// Its servers; there is one at least.
-    pub endpoints: Vec<Endpoint>,
-    /// The `Host` header of requests to them; `None`: the customer's.
-    pub host: Option<HeaderValue>,
-    /// How requests are spread over them.
-    pub balance: Balance,
-    /// How their health is watched.
-    pub health: HealthSettings,
-    /// How long they may take.
-    pub timeouts: Timeouts,
-    /// How TLS is spoken to those that speak it.
-    pub tls: UpstreamTls,
-    /// Whether to use HTTP/2: with TLS if the server offers it, in the clear by prior knowledge (RFC 9113
-    /// section 3.3). gRPC needs it.
-    pub http2: bool,
-    /// How often names are resolved. The system's resolver, which reads `/etc/hosts` and search lists, does not return
-    /// a time to live. A change of DNS takes effect within this time.
-    pub resolve_every: Duration,
-}
-
-/// How long a server may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Until a connection is open, TLS included.
-    pub connect: Duration,
-    /// Between two bytes of its answer, and until the first one.
-    pub silence: Duration,
-    /// Until it accepts more of a request.
-    pub write: Duration,
-    /// How long an idle connection is kept for the next request. Less than most shops keep theirs.
-    pub idle: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            silence: Duration::from_mins(1),
-            write: Duration::from_mins(1),
-            idle: Duration::from_secs(30),
-        }
-    }
-}
+use super::queue::{QueueState, RequestQueue};
+use super::server::{FULL_SHARE, InFlightGuard, ServerState, UpstreamServer, milliseconds, now_ms};
+use super::settings::{ServerSettings, UpstreamLimits, UpstreamSettings};
+use crate::request::ServerAddress;
 
 /// The servers of one shop.
 #[derive(Debug)]
 pub struct Upstreams {
     pub(super) settings: UpstreamSettings,
     /// Those that have an address. A refresh replaces the list.
-    pub(super) servers: ArcSwap<Vec<Arc<UpstreamServer>>>,
-    /// One for every endpoint, in their order.
+    pub(super) members: ArcSwap<Vec<Member>>,
+    /// One for every server of the settings, in their order.
     pub(super) names: Vec<ResolvedName>,
     rebuilding: Mutex<()>,
-    turn: AtomicUsize,
-    /// Separates our connections from those verified with other TLS settings.
-    pool: u64,
+    turns: Turns,
+    /// The requests that wait for room. A reload keeps it.
+    queue: ArcSwap<RequestQueue>,
+    /// Whether a server was chosen, so that one which appears now starts slowly.
+    is_used: AtomicBool,
+    /// Separates our connections from those under other settings.
+    pub(super) pool: u64,
+}
+
+/// A server as these settings use it.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) server: Arc<UpstreamServer>,
+    weight: u32,
+    is_backup: bool,
+}
+
+/// What comes of choosing a server.
+enum ServerChoice {
+    Chosen(InFlightGuard),
+    /// All that may have the request have as many as they may.
+    AllFull,
+    /// None is left.
+    None,
 }
 
 /// The error where no server has an address.
 pub(crate) const NO_SERVER: ErrorType = ErrorType::Custom("NoServer");
+/// The error where too many requests wait already.
+pub(crate) const QUEUE_FULL: ErrorType = ErrorType::Custom("QueueFull");
+/// The error where no server had room in time.
+pub(crate) const QUEUE_TIMEOUT: ErrorType = ErrorType::Custom("QueueTimeout");
 
-/// How many requests may share a connection of HTTP/2.
-const STREAMS_MAX: usize = 100;
+/// How often the first of the queue looks for servers that are back, or new.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Upstreams {
     /// These servers. Names are not resolved yet.
     pub fn new(settings: UpstreamSettings) -> Self {
-        let names = settings
-            .endpoints
-            .iter()
-            .map(ResolvedName::from_endpoint)
-            .collect();
-        let mut pool = settings.tls.digest();
-        pool.update(&[u8::from(settings.http2)]);
-        let mut first_bytes = [0; size_of::<u64>()];
-        pool.finalize_xof().fill(&mut first_bytes);
+        let names = settings.servers.iter();
+        let names = names.map(|one| ResolvedName::from_endpoint(&one.endpoint));
         let upstreams = Self {
+            pool: settings.pool_key(),
+            names: names.collect(),
             settings,
-            servers: ArcSwap::default(),
-            names,
+            members: ArcSwap::default(),
             rebuilding: Mutex::default(),
-            turn: AtomicUsize::default(),
-            pool: u64::from_le_bytes(first_bytes),
+            turns: Turns::default(),
+            queue: ArcSwap::default(),
+            is_used: AtomicBool::default(),
         };
-        upstreams.rebuild(&[]);
+        upstreams.rebuild();
         upstreams
     }
 
-    /// The endpoints as configured.
-    pub fn endpoints(&self) -> &[Endpoint] {
-        &self.settings.endpoints
+    /// The servers as configured.
+    pub fn configured(&self) -> &[ServerSettings] {
+        &self.settings.servers
+    }
+
+    /// Whether both have a server in common.
+    pub fn meets(&self, other: &Self) -> bool {
+        let others = other.configured();
+        let mut ours = self.configured().iter();
+        ours.any(|one| others.iter().any(|other| other.endpoint == one.endpoint))
     }
 
     /// The `Host` header of requests to them, instead of the customer's.
@@ -131,10 +112,12 @@ impl Upstreams {
 
     /// The state of the servers in the order of the configuration, one entry for each address of a name.
     pub fn servers(&self) -> Vec<ServerState> {
-        let (servers, now) = (self.servers.load(), now_ms());
-        let states = self.settings.endpoints.iter().flat_map(|endpoint| {
-            let addressed = servers.iter().filter(|one| one.endpoint == *endpoint);
-            let mut states: Vec<_> = addressed.map(|one| self.state_of(one, now)).collect();
+        let (members, now) = (self.members.load(), now_ms());
+        let states = self.settings.servers.iter().flat_map(|one| {
+            let endpoint = &one.endpoint;
+            let addressed = members.iter().map(|member| &member.server);
+            let addressed = addressed.filter(|server| server.endpoint == *endpoint);
+            let mut states: Vec<_> = addressed.map(|server| self.state_of(server, now)).collect();
             if states.is_empty() {
                 states.push(ServerState {
                     label: endpoint.to_string(),
@@ -153,7 +136,7 @@ impl Upstreams {
     fn state_of(&self, server: &UpstreamServer, now_ms: u64) -> ServerState {
         ServerState {
             label: server.endpoint.to_string(),
-            address: Some(server.address),
+            address: Some(server.address.clone()),
             healthy: self.is_healthy(server),
             ejected: server.is_ejected(now_ms),
             in_flight: server.in_flight(),
@@ -161,62 +144,235 @@ impl Upstreams {
         }
     }
 
-    /// Takes over the addresses, health, ejections and requests in flight of servers that both have.
-    /// Call it before requests use these servers.
-    pub fn inherit(&self, old: &Self) {
-        for (name, endpoint) in self.names.iter().zip(&self.settings.endpoints) {
-            let mut known = old.names.iter().zip(&old.settings.endpoints);
-            if let Some((known, _)) = known.find(|(_, known)| *known == endpoint) {
+    /// The state of the queue; `None`: no request ever waits.
+    pub fn queue(&self) -> Option<QueueState> {
+        let _limits = self.settings.limits?;
+        Some(self.queue.load().state())
+    }
+
+    /// Each that has an address.
+    pub(super) fn all_servers(&self) -> Vec<Arc<UpstreamServer>> {
+        let members = self.members.load();
+        let servers = members.iter().map(|member| Arc::clone(&member.server));
+        servers.collect()
+    }
+
+    /// Takes over the addresses of names that both have.
+    pub(super) fn inherit_names(&self, old: &Self) {
+        for (name, one) in self.names.iter().zip(&self.settings.servers) {
+            let mut known = old.names.iter().zip(&old.settings.servers);
+            if let Some((known, _)) = known.find(|(_, known)| known.endpoint == one.endpoint) {
                 name.inherit(known);
             }
         }
-        self.rebuild(&old.servers.load());
     }
 
-    /// Rebuilds the list of servers. Servers in it, or in `others`, keep their state.
-    pub(super) fn rebuild(&self, others: &[Arc<UpstreamServer>]) {
-        let _one_at_a_time = self.rebuilding.lock();
-        let before = self.servers.load_full();
-        let mut servers: Vec<Arc<UpstreamServer>> = Vec::with_capacity(before.len());
-        for (name, endpoint) in self.names.iter().zip(&self.settings.endpoints) {
-            for address in name.addresses() {
-                let mut known = others.iter().chain(before.iter());
-                let known = known.find(|one| one.address == address && one.endpoint == *endpoint);
-                servers.push(known.map_or_else(
-                    || Arc::new(UpstreamServer::new(endpoint.clone(), address)),
-                    Arc::clone,
-                ));
+    /// Goes on with the queue of these, which it replaces.
+    pub(super) fn inherit_queue(&self, old: &Self) {
+        self.queue.store(old.queue.load_full());
+    }
+
+    /// Moves servers of former configurations that have a place here from `left` to `kept`, unless `kept` has one for it.
+    pub(super) fn claim(
+        &self,
+        left: &mut Vec<Arc<UpstreamServer>>,
+        kept: &mut Vec<Arc<UpstreamServer>>,
+    ) {
+        let mut filled = kept.clone();
+        for (_, endpoint, address) in self.places() {
+            let is_here = |server: &Arc<UpstreamServer>| server.is_at(endpoint, &address);
+            if let Some(at) = filled.iter().position(is_here) {
+                filled.swap_remove(at);
+            } else if let Some(at) = left.iter().position(is_here) {
+                kept.push(left.remove(at));
             }
         }
-        self.servers.store(Arc::new(servers));
     }
 
-    /// Chooses a server that is not among `failed`. `None`: there is no other.
-    pub(crate) fn choose(
+    /// Goes on with these servers, with their health, ejections and requests in flight. Call it before requests use this.
+    pub(super) fn continue_with(&self, kept: Vec<Arc<UpstreamServer>>) {
+        let _one_at_a_time = self.rebuilding.lock();
+        self.is_used.store(!kept.is_empty(), Ordering::Relaxed);
+        self.rebuild_from(kept);
+    }
+
+    /// Where servers are, as far as their addresses are known, each with its settings.
+    fn places(&self) -> Vec<(&ServerSettings, &Endpoint, ServerAddress)> {
+        let all = self.names.iter().zip(&self.settings.servers);
+        let places = all.flat_map(|(name, one)| {
+            let addresses = name.addresses().into_iter();
+            addresses.map(move |address| (one, &one.endpoint, address))
+        });
+        places.collect()
+    }
+
+    /// Rebuilds the list of servers after a look-up. Those that stay keep their state.
+    pub(super) fn rebuild(&self) {
+        let _one_at_a_time = self.rebuilding.lock();
+        self.rebuild_from(self.all_servers());
+    }
+
+    fn rebuild_from(&self, mut known: Vec<Arc<UpstreamServer>>) {
+        let is_used = self.is_used.load(Ordering::Relaxed);
+        let members = self.places().into_iter().map(|(one, endpoint, address)| {
+            let at = known
+                .iter()
+                .position(|server| server.is_at(endpoint, &address));
+            let new = || {
+                let server = UpstreamServer::new(endpoint.clone(), address);
+                if is_used {
+                    server.note_recovery(now_ms());
+                }
+                Arc::new(server)
+            };
+            let server = at.map_or_else(new, |at| known.swap_remove(at));
+            Member {
+                server,
+                weight: one.weight,
+                is_backup: one.is_backup,
+            }
+        });
+        let members = members.collect();
+        self.members.store(Arc::new(members));
+    }
+
+    /// Chooses a server that is not among `failed`; waits for one if all of them are full.
+    pub(crate) async fn choose(
         &self,
         head: &Parts,
-        client: impl FnOnce() -> IpAddr,
+        client: IpAddr,
         failed: &[Arc<UpstreamServer>],
-    ) -> Option<InFlightGuard> {
-        let (servers, now) = (self.servers.load(), now_ms());
-        let untried = servers.iter().filter(|server| !is_among(server, failed));
-        let well = untried.clone().filter(|server| self.is_up(server, now));
-        let mut candidates: SmallVec<[&Arc<UpstreamServer>; 8]> = well.collect();
-        if candidates.is_empty() {
-            candidates.extend(untried); // one that may fail is better than none
+    ) -> Result<InFlightGuard> {
+        let choice = self.choose_at_once(head, client, failed);
+        if let Some(chosen) = choice.transpose() {
+            return chosen;
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let picked = self
-            .settings
-            .balance
-            .pick(&candidates, turn, head, client)?;
-        Some(InFlightGuard::new(Arc::clone(picked)))
+        let limits = self.settings.limits;
+        let limits = limits.or_err(ErrorType::InternalError, "a queue without limits")?;
+        self.wait(head, client, failed, limits).await
+    }
+
+    /// Chooses a server that is not among `failed`. `None`: all of them are full, or others wait for them.
+    pub(crate) fn choose_at_once(
+        &self,
+        head: &Parts,
+        client: IpAddr,
+        failed: &[Arc<UpstreamServer>],
+    ) -> Result<Option<InFlightGuard>> {
+        if self.settings.limits.is_some() && !self.queue.load().is_empty() {
+            return Ok(None); // it must not overtake them
+        }
+        match self.pick(head, client, failed) {
+            ServerChoice::Chosen(guard) => Ok(Some(guard)),
+            ServerChoice::AllFull => Ok(None),
+            ServerChoice::None => {
+                Error::e_explain(NO_SERVER, "no server of the shop has an address")
+            }
+        }
+    }
+
+    async fn wait(
+        &self,
+        head: &Parts,
+        client: IpAddr,
+        failed: &[Arc<UpstreamServer>],
+        limits: UpstreamLimits,
+    ) -> Result<InFlightGuard> {
+        let queue = self.queue.load_full();
+        let place = queue.enter(limits.queue);
+        let place = place.or_err(QUEUE_FULL, "too many requests wait for a server")?;
+        let waiting = async {
+            let _first = place.become_first().await;
+            self.wait_as_first(head, client, failed).await
+        };
+        let waited = tokio::time::timeout(limits.queue_timeout, waiting).await;
+        waited.unwrap_or_else(|_| {
+            queue.note_timed_out();
+            Err(Error::explain(QUEUE_TIMEOUT, "no server had room in time"))
+        })
+    }
+
+    async fn wait_as_first(
+        &self,
+        head: &Parts,
+        client: IpAddr,
+        failed: &[Arc<UpstreamServer>],
+    ) -> Result<InFlightGuard> {
+        loop {
+            let members = self.members.load_full();
+            let freed = members.iter().map(|member| member.server.freed.notified());
+            let freed: Vec<Pin<Box<Notified<'_>>>> = freed.map(Box::pin).collect();
+            // They notice what happens from here on.
+            match self.pick(head, client, failed) {
+                ServerChoice::Chosen(guard) => return Ok(guard),
+                ServerChoice::None => return Error::e_explain(NO_SERVER, "no server is left"),
+                ServerChoice::AllFull => {
+                    let _ = tokio::time::timeout(LOOK_AGAIN, select_all(freed)).await;
+                }
+            }
+        }
+    }
+
+    /// A server that is well; one that may fail is better than none. Backups come last among each.
+    fn pick(&self, head: &Parts, client: IpAddr, failed: &[Arc<UpstreamServer>]) -> ServerChoice {
+        if !self.is_used.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
+        }
+        let (members, now) = (self.members.load(), now_ms());
+        let untried = members
+            .iter()
+            .filter(|member| !is_among(&member.server, failed));
+        for must_be_up in [true, false] {
+            for is_backup in [false, true] {
+                let mut tier: SmallVec<[Candidate<'_>; 8]> = SmallVec::new();
+                let of_tier = untried.clone().filter(|member| {
+                    member.is_backup == is_backup
+                        && (!must_be_up || self.is_up(&member.server, now))
+                });
+                tier.extend(of_tier.map(|member| Candidate {
+                    server: &member.server,
+                    weight: self.weight_of(member, now),
+                }));
+                if !tier.is_empty() {
+                    return self.take(&tier, head, client);
+                }
+            }
+        }
+        ServerChoice::None
+    }
+
+    /// One of these that has room.
+    fn take(&self, tier: &[Candidate<'_>], head: &Parts, client: IpAddr) -> ServerChoice {
+        let limit = self.settings.limits.map(|limits| limits.connections);
+        let has_room =
+            |one: &&Candidate<'_>| limit.is_none_or(|limit| one.server.in_flight() < limit);
+        loop {
+            let roomy: SmallVec<[Candidate<'_>; 8]> =
+                tier.iter().filter(has_room).copied().collect();
+            let balance = &self.settings.balance;
+            let Some(picked) = balance.pick(&roomy, &self.turns, head, || client) else {
+                return ServerChoice::AllFull;
+            };
+            if let Some(guard) = InFlightGuard::begin(picked, limit) {
+                return ServerChoice::Chosen(guard);
+            }
+            // Another request took the last room meanwhile.
+        }
+    }
+
+    fn weight_of(&self, member: &Member, now_ms: u64) -> u32 {
+        let share = self.settings.slow_start.map_or(FULL_SHARE, |slow_start| {
+            member.server.share(slow_start, now_ms)
+        });
+        member.weight.saturating_mul(share)
     }
 
     /// Whether a server is left that is not among `failed`.
     pub(crate) fn has_other(&self, failed: &[Arc<UpstreamServer>]) -> bool {
-        let servers = self.servers.load();
-        servers.iter().any(|server| !is_among(server, failed))
+        let members = self.members.load();
+        members
+            .iter()
+            .any(|member| !is_among(&member.server, failed))
     }
 
     fn is_up(&self, server: &UpstreamServer, now_ms: u64) -> bool {
@@ -239,10 +395,9 @@ impl Upstreams {
         if !is_enough || server.is_ejected(now) {
             return;
         }
-        let servers = self.servers.load();
-        let mut others = servers
-            .iter()
-            .filter(|other| !std::ptr::eq(other.as_ref(), server));
+        let members = self.members.load();
+        let others = members.iter().map(|member| &member.server);
+        let mut others = others.filter(|other| !std::ptr::eq(other.as_ref(), server));
         if others.any(|other| self.is_up(other, now)) {
             server.eject(ejection, now);
             let span_ms = milliseconds(ejection.lasts);
@@ -261,56 +416,8 @@ impl Upstreams {
     pub(super) fn log_keys<'a>(
         &'a self,
         server: &'a UpstreamServer,
-    ) -> (&'a str, &'a Endpoint, std::net::SocketAddr) {
-        (&self.settings.shop, &server.endpoint, server.address)
-    }
-
-    /// How to connect to a server.
-    pub(crate) fn peer(&self, server: &UpstreamServer) -> Result<HttpPeer> {
-        let settings = &self.settings;
-        let tls = server.endpoint.is_tls();
-        let name = settings.tls.name_for(server.endpoint.host());
-        if tls && name.is_none() {
-            let why = "no name to verify a server by"; // Pingora would not verify it
-            return Err(Error::explain(ErrorType::InternalError, why));
-        }
-        let name = name.unwrap_or_default();
-        let mut peer = HttpPeer::new(server.address, tls, name.to_owned());
-        peer.group_key = self.pool;
-        peer.client_cert_key = settings.tls.identity().cloned();
-        let options = &mut peer.options;
-        options.ca = settings.tls.authorities().cloned();
-        if settings.http2 {
-            options.set_http_version(2, if tls { 1 } else { 2 });
-            options.max_h2_streams = STREAMS_MAX;
-        }
-        let timeouts = settings.timeouts;
-        options.connection_timeout = Some(timeouts.connect);
-        options.total_connection_timeout = Some(timeouts.connect);
-        options.read_timeout = Some(timeouts.silence);
-        options.write_timeout = Some(timeouts.write);
-        options.idle_timeout = Some(timeouts.idle);
-        Ok(peer)
-    }
-
-    /// As `peer`, for a request that may become a WebSocket: HTTP/1.1, on a connection that is shared with nothing.
-    pub(crate) fn handshake_peer(&self, server: &UpstreamServer) -> Result<HttpPeer> {
-        static SERIAL: AtomicU64 = AtomicU64::new(1);
-        let mut peer = self.peer(server)?;
-        peer.group_key ^= SERIAL.fetch_add(1, Ordering::Relaxed); // finds no old connection
-        peer.options.idle_timeout = Some(Duration::ZERO); // and leaves none
-        peer.options.custom_l4 = Some(Arc::new(Handshake));
-        if peer.is_tls() {
-            peer.options.set_http_version(1, 1);
-        }
-        Ok(peer)
-    }
-
-    /// As `peer`, for a connection that is not shared.
-    pub(crate) fn lone_peer(&self, server: &UpstreamServer) -> Result<HttpPeer> {
-        let mut peer = self.peer(server)?;
-        peer.options.max_h2_streams = 1;
-        Ok(peer)
+    ) -> (&'a str, &'a Endpoint, &'a ServerAddress) {
+        (&self.settings.shop, &server.endpoint, &server.address)
     }
 }
 
@@ -320,32 +427,62 @@ fn is_among(server: &Arc<UpstreamServer>, others: &[Arc<UpstreamServer>]) -> boo
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::balance::Balance;
+    use super::super::health::{HealthSettings, Thresholds};
+    use super::super::settings::Timeouts;
+    use super::super::tls::UpstreamTls;
     use super::*;
-    use crate::server::Thresholds;
 
     /// A shop with these servers and the defaults for everything else.
     pub(crate) fn upstreams(endpoints: &[&str]) -> Upstreams {
         Upstreams::new(settings(endpoints))
     }
 
+    /// An upstream with the servers of these numbers; every second one is a heavy backup.
+    pub(crate) fn upstreams_of(numbers: &[u8]) -> Upstreams {
+        let mut settings = settings(&["10.0.0.1:80"]);
+        let servers = numbers.iter().enumerate().map(|(at, number)| {
+            let is_backup = at % 2 == 1;
+            ServerSettings {
+                endpoint: Endpoint::parse(&format!("10.0.0.{number}:80")).unwrap(),
+                weight: if is_backup { 9 } else { 1 },
+                is_backup,
+            }
+        });
+        settings.servers = servers.collect();
+        Upstreams::new(settings)
+    }
+
+    /// A request in flight on this server.
+    pub(crate) fn begin(server: &Arc<UpstreamServer>) -> InFlightGuard {
+        InFlightGuard::begin(server, None).unwrap()
+    }
+
     fn settings(endpoints: &[&str]) -> UpstreamSettings {
         let endpoints = endpoints.iter().map(|text| Endpoint::parse(text).unwrap());
         UpstreamSettings {
             shop: "main".to_owned(),
-            endpoints: endpoints.collect(),
+            servers: endpoints.map(ServerSettings::from).collect(),
             host: None,
             balance: Balance::Turn,
+            slow_start: None,
+            limits: None,
             health: HealthSettings::default(),
             timeouts: Timeouts::default(),
             tls: UpstreamTls::default(),
             http2: false,
+            proxy_protocol: None,
             resolve_every: Duration::from_secs(10),
         }
     }
 
-    fn choose(upstreams: &Upstreams, failed: &[Arc<UpstreamServer>]) -> Option<InFlightGuard> {
+    pub(crate) fn choose(
+        upstreams: &Upstreams,
+        failed: &[Arc<UpstreamServer>],
+    ) -> Option<InFlightGuard> {
         let head = http::Request::new(()).into_parts().0;
-        upstreams.choose(&head, || IpAddr::from([192, 0, 2, 7]), failed)
+        let client = IpAddr::from([192, 0, 2, 7]);
+        upstreams.choose_at_once(&head, client, failed).ok()?
     }
 
     /// The servers of so many requests, none of which fails.
@@ -359,7 +496,7 @@ pub(super) mod tests {
         ports
     }
 
-    fn fail_often(upstreams: &Upstreams, server: &UpstreamServer) {
+    pub(crate) fn fail_often(upstreams: &Upstreams, server: &UpstreamServer) {
         for _ in 0..upstreams.settings.health.ejection.after {
             upstreams.note_failure(server, "it was told to");
         }
@@ -380,7 +517,7 @@ pub(super) mod tests {
     #[test]
     fn the_last_server_is_never_left_out() {
         let upstreams = upstreams(&["10.0.0.1:80", "10.0.0.2:80"]);
-        let servers = upstreams.servers.load_full();
+        let servers = upstreams.all_servers();
         fail_often(&upstreams, &servers[0]);
         assert_eq!(spread(&upstreams, 4), ["10.0.0.2:80"]);
         fail_often(&upstreams, &servers[1]);
@@ -406,50 +543,25 @@ pub(super) mod tests {
             healthy_after: 1,
             unhealthy_after: 1,
         };
-        let servers = upstreams.servers.load_full();
-        servers[0].observe(false, once);
+        let servers = upstreams.all_servers();
+        servers[0].observe(false, once, 1);
         assert_eq!(spread(&upstreams, 4), ["10.0.0.2:80"]);
-        servers[1].observe(false, once);
+        servers[1].observe(false, once, 1);
         assert_eq!(spread(&upstreams, 4), ["10.0.0.1:80", "10.0.0.2:80"]);
-    }
-
-    #[test]
-    fn a_reload_keeps_what_is_known_of_servers_that_stay() {
-        let old = upstreams(&["10.0.0.1:80", "10.0.0.2:80", "shop.invalid:80"]);
-        let guard = choose(&old, &[]).unwrap();
-        fail_often(&old, guard.server());
-        let mut before = old.servers();
-        let new = upstreams(&[
-            "shop.invalid:80",
-            "10.0.0.2:80",
-            "10.0.0.1:80",
-            "10.0.0.9:80",
-        ]);
-        new.inherit(&old);
-        let mut after = new.servers();
-        assert_eq!(after.pop().unwrap().failures, 0);
-        before.reverse();
-        assert_eq!(before, after);
-        let busy = after
-            .iter()
-            .filter(|state| state.in_flight == 1 && state.ejected);
-        assert_eq!(busy.count(), 1);
-        drop(guard);
-        assert!(new.servers().iter().all(|state| state.in_flight == 0));
     }
 
     #[test]
     fn a_server_with_tls_has_a_name_to_prove() {
         let upstreams = upstreams(&["https://[::1]:8443", "10.0.0.1:80"]);
-        let servers = upstreams.servers.load_full();
-        let peer = upstreams.peer(&servers[0]).unwrap();
+        let servers = upstreams.all_servers();
+        let peer = upstreams.peer(&servers[0], None).unwrap();
         assert_eq!((peer.is_tls(), peer.sni.as_str()), (true, "::1"));
-        assert!(!upstreams.peer(&servers[1]).unwrap().is_tls());
+        assert!(!upstreams.peer(&servers[1], None).unwrap().is_tls());
         let unnamed = UpstreamServer::new(
             Endpoint::parse("https://a_b:1").unwrap(),
-            servers[0].address,
+            servers[0].address.clone(),
         );
-        assert!(upstreams.peer(&unnamed).is_err());
+        assert!(upstreams.peer(&unnamed, None).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::request::Refusal;
-use crate::server::upstream::NO_SERVER;
+use crate::server::upstream::{NO_SERVER, QUEUE_FULL, QUEUE_TIMEOUT};
 
 /// The refusal for a failed exchange. `None`: the customer's side failed.
 pub(crate) fn refusal_of(error: &Error) -> Option<Refusal> {
@@ -14,8 +14,14 @@ pub(crate) fn refusal_of(error: &Error) -> Option<Refusal> {
             | ErrorType::WriteTimedout
             | ErrorType::TLSHandshakeTimedout
     );
-    if *error.etype() == NO_SERVER {
-        return Some(Refusal::NoUpstream);
+    for (why, refusal) in [
+        (NO_SERVER, Refusal::NoUpstream),
+        (QUEUE_FULL, Refusal::QueueFull),
+        (QUEUE_TIMEOUT, Refusal::QueueTimeout),
+    ] {
+        if *error.etype() == why {
+            return Some(refusal);
+        }
     }
     match error.esource() {
         ErrorSource::Downstream => None,
@@ -44,6 +50,8 @@ mod tests {
             Some(502)
         );
         assert_eq!(status(Error::new(NO_SERVER)), Some(503));
+        assert_eq!(status(Error::new(QUEUE_FULL)), Some(503));
+        assert_eq!(status(Error::new(QUEUE_TIMEOUT)), Some(503));
         assert_eq!(status(Error::new_down(ErrorType::ReadTimedout)), None);
     }
 }

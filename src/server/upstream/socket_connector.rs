@@ -1,9 +1,10 @@
-//! The connection of a request that may become a WebSocket: its answer is not read before all of it was sent.
+//! Connections that are opened in another way than Pingora's own: with a PROXY header, or for a WebSocket.
 //!
 //! Pingora takes the end of the request's empty body for the end of the WebSocket if it sees the shop's 101 first
 //! (cloudflare/pingora#946). It looks for both at once and in any order, so with a shop that answers before that look about
 //! one WebSocket in five hundred is lost. Here the first read of an answer finds nothing.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,21 +15,48 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use pingora::{ErrorType, OkOrErr, OrErr, Result};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
 
-/// Connects to a server for such a request.
+/// Connects to a server.
 #[derive(Debug)]
-pub(super) struct Handshake;
+pub(super) struct SocketConnector {
+    /// What every connection begins with, before TLS.
+    pub(super) header: Vec<u8>,
+    /// Whether the connection is for a request that may become a WebSocket.
+    pub(super) is_handshake: bool,
+}
 
 #[async_trait]
-impl L4Connect for Handshake {
+impl L4Connect for SocketConnector {
     async fn connect(&self, address: &SocketAddr) -> Result<Stream> {
-        let address = address
-            .as_inet()
-            .or_err(ErrorType::InternalError, "not an address of IP")?;
-        let socket = TcpStream::connect(address).await;
-        let socket = socket.or_err(ErrorType::ConnectError, "for a WebSocket")?;
+        match address {
+            SocketAddr::Inet(address) => {
+                let socket = TcpStream::connect(address).await;
+                let socket = socket.or_err(ErrorType::ConnectError, "on the network")?;
+                self.begin(socket).await
+            }
+            SocketAddr::Unix(address) => {
+                let path = address.as_pathname();
+                let path = path.or_err(ErrorType::InternalError, "a unix socket without a path")?;
+                let socket = UnixStream::connect(path).await;
+                let socket = socket.or_err(ErrorType::ConnectError, "on a unix socket")?;
+                self.begin(socket).await
+            }
+        }
+    }
+}
+
+impl SocketConnector {
+    async fn begin<S: UpstreamSocket>(&self, mut socket: S) -> Result<Stream>
+    where
+        Stream: From<S>,
+    {
+        let written = socket.write_all(&self.header).await;
+        written.or_err(ErrorType::ConnectError, "while sending the PROXY header")?;
+        if !self.is_handshake {
+            return Ok(socket.into());
+        }
         let socket = Box::new(WriteFirst {
             socket,
             has_written: false,
@@ -37,14 +65,32 @@ impl L4Connect for Handshake {
     }
 }
 
+/// A socket of the operating system.
+trait UpstreamSocket: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug + 'static {
+    /// Sends small packets at once.
+    fn send_at_once(&self) -> io::Result<()>;
+}
+
+impl UpstreamSocket for TcpStream {
+    fn send_at_once(&self) -> io::Result<()> {
+        self.set_nodelay(true)
+    }
+}
+
+impl UpstreamSocket for UnixStream {
+    fn send_at_once(&self) -> io::Result<()> {
+        Ok(()) // it always does
+    }
+}
+
 /// A socket whose first read after a write finds nothing.
 #[derive(Debug)]
-struct WriteFirst {
-    socket: TcpStream,
+struct WriteFirst<S> {
+    socket: S,
     has_written: bool,
 }
 
-impl AsyncRead for WriteFirst {
+impl<S: UpstreamSocket> AsyncRead for WriteFirst<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -58,7 +104,7 @@ impl AsyncRead for WriteFirst {
     }
 }
 
-impl AsyncWrite for WriteFirst {
+impl<S: UpstreamSocket> AsyncWrite for WriteFirst<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -90,10 +136,10 @@ impl AsyncWrite for WriteFirst {
     }
 }
 
-impl VirtualSocket for WriteFirst {
+impl<S: UpstreamSocket> VirtualSocket for WriteFirst<S> {
     fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
         if matches!(option, VirtualSockOpt::NoDelay) {
-            return self.socket.set_nodelay(true);
+            return self.socket.send_at_once();
         }
         Ok(())
     }
