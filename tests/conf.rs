@@ -189,7 +189,7 @@ claims = { x = 1, issued_at = { x = 1 } }
 [shop.client_key]
 missing = { x = 1 }
 x = 1
-[shop.paths]
+[shop.path_style]
 x = 1
 [shop.refusal]
 x = 1

@@ -13,7 +13,7 @@ const PAGE: &str = "/cart";
 const PHONE: &str = "phone-0123456789abcdef";
 
 /// What is written, what was written before, and the two names in the warning.
-const NAMES: [(&str, &str, [&str; 2]); 18] = [
+const NAMES: [(&str, &str, [&str; 2]); 19] = [
     (
         "examine_bodies =",
         "examine =",
@@ -64,6 +64,7 @@ const NAMES: [(&str, &str, [&str; 2]); 18] = [
         ["confirms", "confirms_token"],
     ),
     ("answer_body =", "body =", ["body", "answer_body"]),
+    ("[shop.path_style]", "[shop.paths]", ["paths", "path_style"]),
 ];
 
 /// A shop with every key and value that had another name before.
@@ -96,6 +97,9 @@ read = "30s"
 
 [shop.refusal]
 format = "problem"
+
+[shop.path_style]
+exact_slash = true
 
 [[shop.token_endpoint]]
 paths = ["/login"]
@@ -199,6 +203,7 @@ fn a_name_beside_its_former_name_is_a_fault() {
         ("by = \"hash\"\n", "[shop.balance]\n"),
         ("silence = \"1s\"\n", "[shop.timeouts]\n"),
         ("shape = \"message\"\n", "[shop.refusal]\n"),
+        ("paths.ignore_case = true\n", "[[shop]]\n"),
         ("when = \"at-once\"\n", "[[shop.logout]]\n"),
         ("confirms = { status = \"2xx\" }\n", "[[shop.logout]]\n"),
         ("body = \"{}\"\n", "[[shop.logout]]\n"),

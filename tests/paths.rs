@@ -350,7 +350,7 @@ fn a_shop_says_whether_case_and_the_last_slash_count_standards_127() {
         );
         assert_eq!(wordpress.shop.visits(), visits);
     }
-    let exact = Market::with("paths.exact_slash = true\n");
+    let exact = Market::with("path_style.exact_slash = true\n");
     exact.logs_out(LOGOUT);
     exact.logs_out("//api/shop//customers/logout");
     exact.is_no_logout("/api/shop/customers/logout/");

@@ -41,6 +41,7 @@ enum FormerValues {
     All,
     Strings,
     AllButStrings,
+    Table,
 }
 
 impl FormerValues {
@@ -49,6 +50,7 @@ impl FormerValues {
             Self::All => true,
             Self::Strings => value.is_text(),
             Self::AllButStrings => !value.is_text(),
+            Self::Table => value.is_table(),
         }
     }
 }
@@ -108,6 +110,11 @@ impl<'a> TomlTable<'a> {
     /// As `renamed_string`, where the key had the meaning for tables.
     pub(crate) fn renamed_tables(&mut self, key: &'static str, former: &'static str) {
         self.rename(key, former, FormerValues::AllButStrings);
+    }
+
+    /// As `renamed_tables`, where the former name has another meaning for anything but a table.
+    pub(crate) fn renamed_table(&mut self, key: &'static str, former: &'static str) {
+        self.rename(key, former, FormerValues::Table);
     }
 
     fn rename(&mut self, name: &'static str, former: &'static str, values: FormerValues) {

@@ -24,9 +24,10 @@ pub(crate) fn read(table: &mut TomlTable<'_>, base: &Base) -> Vec<PathPattern> {
         .collect()
 }
 
-/// Reads `[shop.paths]`.
+/// Reads `[shop.path_style]`.
 pub(crate) fn read_style(table: &mut TomlTable<'_>) -> PathStyle {
-    let Some(mut table) = table.table("paths") else {
+    table.renamed_table("path_style", "paths");
+    let Some(mut table) = table.table("path_style") else {
         return PathStyle::default();
     };
     let ignore_case = table.boolean("ignore_case");
