@@ -28,7 +28,11 @@ pub enum Refusal {
     Malformed,
     /// No shop claims the host (RFC 9110 section 15.5.20).
     UnknownHost,
-    /// Two parsers could read the path differently, and one of the readings is under a rule.
+    /// Shops claim paths of the host, and none claims this one.
+    UnknownPath,
+    /// The request has passed through too many Doorwards: a server sends it back (RFC 5842 section 7.2).
+    LoopDetected,
+    /// Two parsers could read the path differently: one of the readings is under a rule, or belongs to another route or shop.
     AmbiguousPath,
     /// TRACE would send credentials back.
     TraceRefused,
@@ -133,6 +137,8 @@ impl Refusal {
             Self::RepeatedCoding,
             Self::Malformed,
             Self::UnknownHost,
+            Self::UnknownPath,
+            Self::LoopDetected,
             Self::AmbiguousPath,
             Self::TraceRefused,
             Self::TwoCredentials,
@@ -184,6 +190,8 @@ impl Refusal {
             Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownPath => StatusCode::NOT_FOUND,
+            Self::LoopDetected => StatusCode::LOOP_DETECTED,
             Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
             Self::TraceRefused | Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnreadableBody => StatusCode::PAYLOAD_TOO_LARGE,
@@ -228,6 +236,8 @@ impl Refusal {
             | Self::HeadTimeout
             | Self::AmbiguousLength
             | Self::UnknownHost
+            | Self::UnknownPath
+            | Self::LoopDetected
             | Self::UnknownCoding
             | Self::RepeatedCoding
             | Self::Malformed
@@ -266,6 +276,8 @@ impl Refusal {
             Self::HeadTimeout => "The request did not arrive in time",
             Self::AmbiguousLength => "The length of the body is given in two ways",
             Self::UnknownHost => "No shop is served under this host",
+            Self::UnknownPath => "No shop is served under this path",
+            Self::LoopDetected => "The request was forwarded in a loop",
             Self::UnknownCoding => "The transfer coding is not supported",
             Self::RepeatedCoding => "The transfer coding is malformed",
             Self::Malformed => "The request is malformed",
@@ -313,6 +325,8 @@ impl Refusal {
             Self::HeadTimeout => "head_timeout",
             Self::AmbiguousLength => "ambiguous_length",
             Self::UnknownHost => "unknown_host",
+            Self::UnknownPath => "unknown_path",
+            Self::LoopDetected => "loop_detected",
             Self::UnknownCoding => "unknown_coding",
             Self::RepeatedCoding => "repeated_coding",
             Self::Malformed => "malformed",

@@ -29,6 +29,9 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) host: Option<&'a HeaderValue>,
 }
 
+/// Our name in `Via`.
+pub(crate) const OWN_NAME: &str = "doorward";
+
 const FORWARDED: &str = "forwarded";
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";

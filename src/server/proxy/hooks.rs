@@ -18,7 +18,7 @@ use super::answer::failure::refusal_of;
 use super::answer::token_response::TokenResponse;
 use super::answer::{dead_cookies, ecwid, reply};
 use super::body::read_ahead;
-use super::checks::{framing, target};
+use super::checks::{framing, hops, target};
 use super::context::Context;
 use super::hop_headers;
 use super::routing;
@@ -487,9 +487,11 @@ impl Proxy {
     }
 }
 
-/// A refusal by the framing alone.
+/// A refusal by the framing and the way alone.
 fn refused_by_frame<'s>(session: &mut Session, snapshot: &Snapshot) -> Option<Refused<'s>> {
-    let refusal = framing::fault_of(session, &snapshot.limits)?;
+    let is_endless = hops::are_endless(&session.req_header().headers);
+    let refusal = framing::fault_of(session, &snapshot.limits)
+        .or_else(|| is_endless.then_some(Refusal::LoopDetected))?;
     if framing::is_about_body(refusal) {
         session.set_keepalive(None);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, USER_AGENT, VIA};
 use log::warn;
 use pingora::http::RequestHeader;
 use pingora::{ErrorType, OkOrErr, Result};
@@ -87,7 +87,7 @@ fn head_of(
         .iter()
         .filter_map(|rule| rule.client_key.as_ref());
     let keys = keys.map(|key| &key.header);
-    let kept: Vec<&HeaderName> = [&HOST, &USER_AGENT]
+    let kept: Vec<&HeaderName> = [&HOST, &USER_AGENT, &VIA]
         .into_iter()
         .chain(keys)
         .chain(&token.header)
