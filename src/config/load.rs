@@ -101,8 +101,8 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
     }
     let mut shops: Option<Vec<_>> = shops.into_iter().collect();
     if let Some(shops) = &mut shops {
-        neighbours::own_domains(shops);
         neighbours::note_neighbours(shops);
+        neighbours::own_domains(shops);
         for fault in neighbours::faults(shops) {
             root.report(fault);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answers::{ApiKind, Refusal, Refused};
-use super::calls::{BodyNeed, Purpose, Request, RequestView};
+use super::calls::{BodyNeed, Path, Purpose, Request, RequestView};
 use super::cookie::DeadCookies;
 use super::credential::{self, Credentials};
 use super::gate::Gate;
@@ -54,8 +54,10 @@ impl<'g> BodyPlan<'g> {
 impl Gate {
     /// Finds the shop of a request, and reads its path and purpose.
     pub fn arrive<'r>(&self, request: &Request<'r>) -> Result<Arrived<'_, 'r>, Refused<'_>> {
-        let shop = self.shop_of(request).map_err(Refused::without_shop)?;
-        let view = RequestView::new(*request, shop.path_style);
+        let path = Path::parse(request.head.uri.path());
+        let shop = self.shop_of(request, &path);
+        let shop = shop.map_err(Refused::without_shop)?;
+        let view = RequestView::new(*request, path, shop.path_style);
         let chosen = shop.routes.choose(&view);
         let purpose = chosen.and_then(|_| shop.purpose(&view));
         Ok(Arrived {
@@ -126,7 +128,7 @@ impl<'g> Arrived<'g, '_> {
     fn decide(&self, now: UnixTime) -> Result<Verdict<'g>, Refused<'g>> {
         let shop = self.shop;
         let purpose = self.purpose.map_err(|refusal| self.refuse(refusal))?;
-        let mut aside = DeadCookies::new(shop.dead_cookie);
+        let mut aside = DeadCookies::new(shop.dead_cookie, shop.shares_hosts());
         let judged = match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
             Purpose::Script => Ok(Verdict::Script),

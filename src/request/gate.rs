@@ -28,7 +28,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate in front of these shops. A host belongs to the first shop that claims it.
+    /// A gate in front of these shops. A request belongs to the first shop that claims its host and its path.
     pub fn new(shops: Vec<Arc<Shop>>, revocations: Arc<Revocations>) -> Self {
         let revives = shops
             .iter()
@@ -59,30 +59,59 @@ impl Gate {
 
     /// Whether a shop claims the host of a request; otherwise, why the request is refused.
     pub fn serves(&self, request: &Request<'_>) -> Result<(), Refusal> {
-        self.shop_of(request).map(drop)
+        self.first_of_host(request).map(drop)
     }
 
-    /// The shop that a request is for, by its host.
-    pub(super) fn shop_of(&self, request: &Request<'_>) -> Result<&Arc<Shop>, Refusal> {
+    /// The shop that a request is for: the first one that claims its host and its path.
+    pub(super) fn shop_of(
+        &self,
+        request: &Request<'_>,
+        path: &Path<'_>,
+    ) -> Result<&Arc<Shop>, Refusal> {
+        let (host, first) = self.first_of_host(request)?;
+        if first.paths.is_empty() {
+            Ok(first) // as nearly always
+        } else {
+            self.shop_by_path(host, path)
+        }
+    }
+
+    /// The host of a request, and the first shop that claims it.
+    fn first_of_host<'r>(&self, request: &Request<'r>) -> Result<(&'r str, &Arc<Shop>), Refusal> {
         if request.head.method == Method::TRACE {
             return Err(Refusal::TraceRefused);
         }
         let host = host_of(request)?;
-        let claims = |shop: &&Arc<Shop>| {
-            shop.hosts.is_empty() || shop.hosts.iter().any(|pattern| pattern.claims(host))
+        let mut shops = self.shops.iter();
+        let first = shops.find(|shop| shop.claims_host(host));
+        Ok((host, first.ok_or(Refusal::UnknownHost)?))
+    }
+
+    /// The first shop that claims a host and a path. Parsers that read the path differently must not find different shops.
+    fn shop_by_path(&self, host: &str, path: &Path<'_>) -> Result<&Arc<Shop>, Refusal> {
+        let first = |reading: &str| {
+            let mut shops = self.shops.iter();
+            shops.position(|shop| shop.claims_host(host) && shop.claims_path(reading))
         };
-        self.shops.iter().find(claims).ok_or(Refusal::UnknownHost)
+        let taken = first(path.normal());
+        let mut others = path.readings().skip(1);
+        if path.has_too_many_readings() || others.any(|reading| first(reading) != taken) {
+            return Err(Refusal::AmbiguousPath);
+        }
+        let taken = taken.and_then(|at| self.shops.get(at));
+        taken.ok_or(Refusal::UnknownPath)
     }
 
     /// The tokens in the head of a request that was forwarded before, under the names that they have now. The request is not
     /// judged again. What the shop said of the tokens `before` still counts.
     pub fn tokens_again(&self, request: &Request<'_>, before: &Tokens, now: UnixTime) -> Tokens {
         self.honour_meanings(now);
-        let Ok(shop) = self.shop_of(request) else {
+        let path = Path::parse(request.head.uri.path());
+        let Ok(shop) = self.shop_of(request, &path) else {
             return Tokens::new();
         };
         let formers = shop.verifier.formers();
-        let view = RequestView::new(*request, shop.path_style);
+        let view = RequestView::new(*request, path, shop.path_style);
         let token_of_path = shop.token_in_path(&view.path);
         let taken = credential::extract_credentials(
             &shop.places,

@@ -59,7 +59,7 @@ pub use routes::{
     RouteConditions, RouteTable, RouteTarget, Template, TemplateFacts, UnfitHeader, UnfitRewrite,
     UpstreamName, changeable_header,
 };
-pub use shop::{Examine, Shop, Tokens};
+pub use shop::{Examine, PathNeighbours, Shop, Tokens};
 pub use site::{HostPattern, OriginParts, RequestSite, WebOrigin, host_of, moved_to};
 pub use token::{
     ALGORITHMS, ClaimName, Claims, Confirmed, Flaw, IssuedAt, Issuer, JwksSource, JwksUrl, KeyRing,

@@ -30,8 +30,12 @@ pub struct Shop {
     pub name: String,
     /// The hosts it claims; empty: every host.
     pub hosts: Vec<HostPattern>,
+    /// The paths that it claims of these hosts; empty: every path.
+    pub paths: Vec<PathPattern>,
     /// The hosts that other shops claim, if it claims every other host.
     pub beside: Vec<HostPattern>,
+    /// The paths that other shops claim of its hosts.
+    pub path_neighbours: PathNeighbours,
     /// Its name in the journal.
     pub tag: ShopTag,
     /// Where requests carry credentials.
@@ -52,8 +56,8 @@ pub struct Shop {
     pub token_endpoints: Vec<Arc<TokenEndpoint>>,
     /// What happens to a revoked token that it issues again.
     pub on_reissue: OnReissue,
-    /// The path of the script that makes Ecwid's sign-out end the site's session, too.
-    pub own_script: PathPattern,
+    /// The paths of the script that makes Ecwid's sign-out end the site's session, too.
+    pub own_scripts: Vec<PathPattern>,
     /// Where its requests go, and what they must meet.
     pub routes: RouteTable,
     /// How it compares paths.
@@ -80,6 +84,16 @@ pub struct Shop {
     pub meaning: OnceLock<String>,
 }
 
+/// The paths that other shops claim of a shop's hosts.
+#[derive(Clone, Debug, Default)]
+pub struct PathNeighbours {
+    /// What shops before it claim of its own paths: each a host and a path, such as `shop.example.com/admin/*`. Without a
+    /// host: of every host.
+    pub before: Vec<String>,
+    /// Whether there are any, before it or after it.
+    pub is_any: bool,
+}
+
 /// Which bodies are searched for revoked tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Examine {
@@ -94,6 +108,22 @@ pub enum Examine {
 pub type Tokens = SmallVec<[Token; 2]>;
 
 impl Shop {
+    /// Whether it claims a host.
+    pub(super) fn claims_host(&self, host: &str) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.claims(host))
+    }
+
+    /// Whether it claims a reading of a path.
+    pub(super) fn claims_path(&self, reading: &str) -> bool {
+        let mut paths = self.paths.iter();
+        self.paths.is_empty() || paths.any(|path| path.is_written(reading, self.path_style))
+    }
+
+    /// Whether another shop has paths of its hosts: browsers send the cookies of both to either.
+    pub(super) fn shares_hosts(&self) -> bool {
+        self.path_neighbours.is_any
+    }
+
     /// Takes over what was learnt of this shop under the previous configuration.
     pub fn inherit(&mut self, old: &Self) {
         self.clock = self.clock.inheriting(&old.clock);
@@ -109,10 +139,15 @@ impl Shop {
         self.graphql.learnt = Arc::clone(&old.graphql.learnt);
     }
 
-    /// Ties the token domain of its name to its hosts, because no other shop shares it: see [`Issuer::own_domain`].
+    /// Ties the token domain of its name to its hosts and paths, because no other shop shares it: see
+    /// [`Issuer::own_domain`]. So a shop that was part of this one until now honours its former logouts only.
     pub fn own_domain(&mut self) {
-        let hosts: Vec<_> = self.hosts.iter().map(ToString::to_string).collect();
-        self.verifier.own_domain(&self.name, &hosts);
+        let hosts = self.hosts.iter().map(ToString::to_string);
+        let paths = self.paths.iter().map(ToString::to_string);
+        let without = self.path_neighbours.before.iter();
+        let without = without.map(|taken| format!("without {taken}"));
+        let claims: Vec<_> = hosts.chain(paths).chain(without).collect();
+        self.verifier.own_domain(&self.name, &claims);
     }
 
     /// What its names mean, as a text for the journal: entries are made under this meaning.
@@ -123,10 +158,13 @@ impl Shop {
     fn meaning_now(&self) -> ShopMeaning {
         let texts = |hosts: &[HostPattern]| hosts.iter().map(ToString::to_string).collect();
         let issuers = (self.verifier.issuers(), self.verifier.main_at());
+        let paths = self.paths.iter().map(ToString::to_string);
         ShopMeaning {
             shop: self.name.clone(),
             hosts: texts(&self.hosts),
+            paths: paths.collect(),
             beside: texts(&self.beside),
+            taken: self.path_neighbours.before.clone(),
             ..ShopMeaning::from_issuers(issuers, &self.places)
         }
     }

@@ -299,12 +299,11 @@ impl Logouts {
     /// Doorward's own logout, for shops that have none or whose clients do not call it.
     ///
     /// It deletes the cookies that are credentials, and those that the shop's own logouts delete.
-    pub(crate) fn own(&self, prefix: &str, places: &[Place]) -> LogoutRule {
-        let path = PathPattern::parse(&format!("{prefix}/logout"));
+    pub(crate) fn own(&self, paths: Vec<PathPattern>, places: &[Place]) -> LogoutRule {
         LogoutRule {
             call: Call {
                 methods: vec![Method::POST],
-                paths: vec![path.expect("the prefix is a path, and so is what is below it")],
+                paths,
                 conditions: Vec::new(),
                 graphql: None,
             },

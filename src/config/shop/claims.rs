@@ -1,8 +1,8 @@
-//! `name` and `hosts`, which only one shop may have.
+//! `name`, `hosts` and `paths`, which only one shop may have.
 
 use crate::config::fault::{Fault, SourceSpot};
-use crate::config::reading::TomlTable;
-use crate::request::HostPattern;
+use crate::config::reading::{TomlTable, TomlText};
+use crate::request::{HostPattern, PathPattern, PathStyle};
 
 /// The names and hosts of the shops read so far.
 #[derive(Default)]
@@ -15,8 +15,16 @@ pub(crate) struct ShopClaims {
 struct HostClaim {
     /// `None`: every host.
     host: Option<HostPattern>,
+    paths: PathClaims,
     shop: String,
     spot: SourceSpot,
+}
+
+/// The paths that a shop claims of its hosts, and how it compares them; none: every path.
+#[derive(Clone)]
+struct PathClaims {
+    paths: Vec<PathPattern>,
+    style: PathStyle,
 }
 
 impl ShopClaims {
@@ -32,12 +40,49 @@ impl ShopClaims {
         Some(name)
     }
 
-    /// Reads `hosts`, none of which an earlier shop may have; a shop without them claims every host.
-    pub(super) fn read_hosts(&mut self, shop: &mut TomlTable<'_>, name: &str) -> Vec<HostPattern> {
+    /// Reads `hosts` and `paths`, of which an earlier shop must leave something. A shop without hosts claims every host, one
+    /// without paths every path.
+    pub(super) fn read_requests(
+        &mut self,
+        shop: &mut TomlTable<'_>,
+        name: &str,
+        style: PathStyle,
+    ) -> (Vec<HostPattern>, Vec<PathPattern>) {
+        let paths = read_paths(shop);
+        let claimed = PathClaims::new(&paths, style);
+        let earlier = self.hosts.len();
+        let hosts = self.read_hosts(shop, name, &claimed);
+        let every_host = hosts.is_empty().then_some(None).into_iter();
+        let of_hosts: Vec<_> = every_host.chain(hosts.iter().map(Some)).collect();
+        let earlier = &self.hosts[..earlier];
+        let taken = |path: &PathPattern| {
+            let claim_of = |host: Option<&HostPattern>| {
+                let mut earlier = earlier.iter();
+                earlier.find(|claim| claim.takes(host, Some(path), style))
+            };
+            let of_each: Option<Vec<_>> = of_hosts.iter().copied().map(claim_of).collect();
+            of_each?.into_iter().next()
+        };
+        let is_in_vain = paths.iter().all(|(path, _)| taken(path).is_some()); // each host has its fault
+        for (path, text) in paths.iter().filter(|_| !is_in_vain) {
+            if let Some(claim) = taken(path) {
+                let fault = Fault::warning("no request for this path gets here");
+                text.report(fault.label(claim.label()));
+            }
+        }
+        (hosts, claimed.paths)
+    }
+
+    fn read_hosts(
+        &mut self,
+        shop: &mut TomlTable<'_>,
+        name: &str,
+        paths: &PathClaims,
+    ) -> Vec<HostPattern> {
         let texts = shop.strings("hosts");
         if shop.lacks("hosts") {
             let spot = shop.spot();
-            if let Some(fault) = self.claim(None, name, &spot) {
+            if let Some(fault) = self.claim(None, paths, name, &spot) {
                 shop.report(fault.at(&spot));
             }
             return Vec::new();
@@ -50,7 +95,7 @@ impl ShopClaims {
         let mut hosts = Vec::new();
         for text in texts.unwrap_or_default() {
             if let Some(host) = text.parse_as(HostPattern::parse) {
-                if let Some(fault) = self.claim(Some(&host), name, text.spot()) {
+                if let Some(fault) = self.claim(Some(&host), paths, name, text.spot()) {
                     text.report(fault);
                 }
                 hosts.push(host);
@@ -59,22 +104,48 @@ impl ShopClaims {
         hosts
     }
 
-    /// Claims a host, `None` for every host; a fault, if an earlier shop leaves nothing of it.
+    /// Claims paths of a host, `None` for every host; a fault, if earlier shops leave nothing of them.
     fn claim(
         &mut self,
         host: Option<&HostPattern>,
+        paths: &PathClaims,
         shop: &str,
         spot: &SourceSpot,
     ) -> Option<Fault> {
-        let mut earlier = self.hosts.iter();
-        let fault = earlier.find_map(|claim| claim.leaves_nothing(host).then(|| claim.fault(host)));
+        let fault = paths.taken_by(&self.hosts, host);
+        let fault = fault.map(|first| first.fault(host, paths));
         self.hosts.push(HostClaim {
             host: host.cloned(),
+            paths: paths.clone(),
             shop: shop.to_owned(),
             spot: spot.clone(),
         });
         fault
     }
+}
+
+/// Reads `paths`, unless they are the former name of `path_style`.
+fn read_paths<'a>(shop: &mut TomlTable<'a>) -> Vec<(PathPattern, TomlText<'a>)> {
+    if shop.has_table("paths") {
+        return Vec::new();
+    }
+    let texts = shop.string_or_strings("paths");
+    if texts.as_ref().is_some_and(Vec::is_empty) {
+        let fault = Fault::error("`paths` names no path");
+        let help = "leave `paths` out for a shop that claims every path";
+        shop.report_at("paths", fault.help(help));
+    }
+    let read = |text: TomlText<'a>| Some((text.parse_as(claimed_path)?, text));
+    let texts = texts.unwrap_or_default().into_iter();
+    texts.filter_map(read).collect()
+}
+
+fn claimed_path(text: &str) -> Result<PathPattern, &'static str> {
+    let path = PathPattern::parse(text)?;
+    if path.has_token() {
+        return Err("a path such as /admin/*, without {token}");
+    }
+    Ok(path)
 }
 
 /// A name stands in logs, metrics, commands and, as the realm, between quotes in a header.
@@ -98,9 +169,53 @@ fn place_of(spot: &SourceSpot) -> String {
     }
 }
 
+impl PathClaims {
+    /// These paths; one that means every path means as much as none.
+    fn new(paths: &[(PathPattern, TomlText<'_>)], style: PathStyle) -> Self {
+        let is_whole = paths.iter().any(|(path, _)| path.is_everything());
+        let paths = paths.iter().filter(|_| !is_whole);
+        Self {
+            paths: paths.map(|(path, _)| path.clone()).collect(),
+            style,
+        }
+    }
+
+    /// The first of the earlier claims that leave nothing of these paths of a host.
+    fn taken_by<'c>(
+        &self,
+        earlier: &'c [HostClaim],
+        host: Option<&HostPattern>,
+    ) -> Option<&'c HostClaim> {
+        let claim_of = |path: Option<&PathPattern>| {
+            let mut earlier = earlier.iter();
+            earlier.find(|claim| claim.takes(host, path, self.style))
+        };
+        if self.paths.is_empty() {
+            return claim_of(None);
+        }
+        let of_each: Option<Vec<_>> = self.paths.iter().map(|path| claim_of(Some(path))).collect();
+        of_each?.into_iter().next()
+    }
+}
+
 impl HostClaim {
-    /// Whether no host is left for a later shop that claims `host`.
-    fn leaves_nothing(&self, host: Option<&HostPattern>) -> bool {
+    /// Whether a later shop that compares paths like this gets nothing of a path of a host; `None`: of every path.
+    fn takes(
+        &self,
+        host: Option<&HostPattern>,
+        path: Option<&PathPattern>,
+        style: PathStyle,
+    ) -> bool {
+        let ours = &self.paths;
+        let is_laxer = style.ignore_case && !ours.style.ignore_case
+            || ours.style.exact_slash && !style.exact_slash;
+        let takes_path =
+            |path: &PathPattern| !is_laxer && ours.paths.iter().any(|own| own.covers(path));
+        self.leaves_no_host(host) && (ours.paths.is_empty() || path.is_some_and(takes_path))
+    }
+
+    /// Whether it claims all that a later shop claims with `host`.
+    fn leaves_no_host(&self, host: Option<&HostPattern>) -> bool {
         match (&self.host, host) {
             (None, _) => true,
             (Some(_), None) => false,
@@ -112,16 +227,29 @@ impl HostClaim {
         }
     }
 
-    fn fault(&self, host: Option<&HostPattern>) -> Fault {
-        let shop = &self.shop;
-        let fault = match (&self.host, host) {
-            (None, None) => Fault::error("two shops claim every host"),
-            (Some(ours), Some(host)) if ours == host => Fault::error("two shops claim this host"),
-            (None | Some(_), _) => Fault::error("no request for this host gets here")
-                .help("the first shop that claims a host has it: put this shop above that one"),
+    fn fault(&self, host: Option<&HostPattern>, paths: &PathClaims) -> Fault {
+        let is_whole = self.paths.paths.is_empty();
+        let is_same = self.paths.paths == paths.paths;
+        let what = match (self.host.as_ref(), host) {
+            (None, None) if is_same && is_whole => "two shops claim every host",
+            (Some(ours), Some(host)) if ours == host && is_same && is_whole => {
+                "two shops claim this host"
+            }
+            (ours, host) if ours == host && is_same => "two shops claim the same paths of a host",
+            (None | Some(_), _) => "no request for this host gets here",
         };
+        let fault = Fault::error(what).label(self.label());
+        let is_order = !is_same || self.host.as_ref() != host;
+        if is_order {
+            fault.help("the first shop that claims a host has it: put this shop above that one")
+        } else {
+            fault
+        }
+    }
+
+    fn label(&self) -> String {
+        let shop = &self.shop;
         let line = self.spot.line().map(|line| format!(" in line {line}"));
-        let line = line.unwrap_or_default();
-        fault.label(format!("shop `{shop}` claims it{line}"))
+        format!("shop `{shop}` claims it{}", line.unwrap_or_default())
     }
 }

@@ -2,6 +2,7 @@
 
 mod claims;
 pub(crate) mod neighbours;
+mod own_paths;
 mod refusal;
 mod servers;
 mod settings;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::claims::ShopClaims;
+use super::own_paths::OwnPaths;
 use super::{refusal, servers, summary};
 use crate::config::fault::SourceSpot;
 use crate::config::presets::Presets;
@@ -16,8 +17,9 @@ use crate::config::rules::{credential, graphql, logout, paths, refresh, token_en
 use crate::config::token::settings as token;
 use crate::config::upstream::NamedUpstreams;
 use crate::request::{
-    Allowance, DeadCookiePolicy, Examine, GraphQlSettings, KnownLogouts, LogoutRule, PathPattern,
-    PathStyle, Place, RefreshRule, RouteTable, Shop, ShopClock, UnreadBody, Verifier,
+    Allowance, DeadCookiePolicy, Examine, GraphQlSettings, KnownLogouts, LogoutRule,
+    PathNeighbours, PathStyle, Place, RefreshRule, RouteTable, Shop, ShopClock, UnreadBody,
+    Verifier,
 };
 use crate::revocation::ShopTag;
 use crate::server::Upstreams;
@@ -68,10 +70,11 @@ pub(crate) fn read<'a>(
     let mut table = table.over(preset.map(|(_, document)| document));
     let name = claims.read_name(&mut table);
     let known_as = name.unwrap_or_default();
-    let hosts = claims.read_hosts(&mut table, known_as);
-    let upstreams = servers::read(&mut table, known_as, around.upstreams);
     let path_style = paths::read_style(&mut table);
-    let calls = Calls::read(&mut table, known_as, path_style, around);
+    let (hosts, claimed) = claims.read_requests(&mut table, known_as, path_style);
+    let upstreams = servers::read(&mut table, known_as, around.upstreams);
+    let own_paths = OwnPaths::below(&around.prefix, &claimed);
+    let calls = Calls::read(&mut table, known_as, path_style, &own_paths, around);
     let (allowance, unread_body) = read_limits(&mut table, &calls.places);
     let policies = Policies::read(&mut table);
     let refusals = refusal::read(&mut table, known_as);
@@ -79,10 +82,10 @@ pub(crate) fn read<'a>(
     calls.warn_of_unruled_graphql(&table);
     let spot = table.spot();
     table.finish();
-    let own_script = PathPattern::parse(&format!("{}/ecwid.js", around.prefix));
     let shop = Shop {
         name: name?.to_owned(),
         hosts,
+        paths: claimed,
         tag: ShopTag::from_name(known_as),
         places: calls.places,
         verifier: calls.tokens?,
@@ -93,7 +96,7 @@ pub(crate) fn read<'a>(
         refreshes: calls.refreshes,
         token_endpoints: calls.token_endpoints.rules,
         on_reissue: calls.token_endpoints.on_reissue,
-        own_script: own_script.expect("the prefix is a path, and so is what is below it"),
+        own_scripts: own_paths.named("ecwid.js"),
         routes: calls.routes,
         path_style,
         refusals,
@@ -110,6 +113,7 @@ pub(crate) fn read<'a>(
         examine: policies.examine,
         dead_cookie: policies.dead_cookie,
         beside: Vec::new(),
+        path_neighbours: PathNeighbours::default(),
         meaning: OnceLock::new(),
     };
     let upstreams = upstreams?;
@@ -137,6 +141,7 @@ impl Calls {
         shop: &mut TomlTable<'_>,
         name: &str,
         style: PathStyle,
+        own_paths: &OwnPaths,
         around: &Surroundings<'_>,
     ) -> Self {
         let bases = Bases::read(shop);
@@ -144,7 +149,7 @@ impl Calls {
         let tokens = token::read(shop, name);
         let mut places = credential::read(shop, tokens.as_ref());
         let logouts = logout::read(shop, &bases, &places);
-        let own_logout = logouts.own(&around.prefix, &places);
+        let own_logout = logouts.own(own_paths.named("logout"), &places);
         let refreshes = refresh::read(shop, &bases, &places);
         let of_paths = credential::of_paths(&logouts.rules, &refreshes, tokens.as_ref());
         places.extend(of_paths);

@@ -105,7 +105,7 @@ impl Shop {
                 _ => Err(Refusal::MethodNotAllowed { allow: "POST" }),
             };
         }
-        if self.is_own(std::slice::from_ref(&self.own_script), &view.path) {
+        if self.is_own(&self.own_scripts, &view.path) {
             return match *method {
                 Method::GET | Method::HEAD => Ok(Purpose::Script),
                 _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }),
@@ -127,7 +127,7 @@ impl Shop {
         })
     }
 
-    /// Whether a path is one of Doorward's own, which are exact and at the root.
+    /// Whether a path is one of Doorward's own, which are exact: at the root, and in the folders that the shop claims.
     fn is_own(&self, own: &[PathPattern], path: &Path<'_>) -> bool {
         let mut own = own.iter();
         own.any(|pattern| {

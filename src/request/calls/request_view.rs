@@ -36,14 +36,14 @@ static OVERRIDES: [HeaderName; 3] = [
 const METHOD_PARAMETER: &str = "_method";
 
 impl<'r> RequestView<'r> {
-    /// Reads a request for a shop that compares paths like this.
-    pub(in crate::request) fn new(request: Request<'r>, style: PathStyle) -> Self {
+    /// Reads a request for a shop that compares paths like this; `path`: the path of the request.
+    pub(in crate::request) fn new(request: Request<'r>, path: Path<'r>, style: PathStyle) -> Self {
         let headers = request.head.headers.iter();
         let named = headers.filter(|(name, _)| is_override(name));
         let named = named.filter_map(|(_, line)| line.to_str().ok());
         Self {
             request,
-            path: Path::parse(request.head.uri.path()),
+            path,
             style,
             named: named.collect(),
             graphql: OnceLock::new(),
@@ -117,7 +117,8 @@ mod tests {
             .header(header.0, header.1);
         let (head, ()) = head.body(()).unwrap().into_parts();
         let request = Request::new(&head, Some(form.as_bytes()));
-        let view = RequestView::new(request, PathStyle::default());
+        let path = Path::parse(head.uri.path());
+        let view = RequestView::new(request, path, PathStyle::default());
         view.has_method(&[Method::DELETE]) || view.is_overridden(&[Method::DELETE])
     }
 
@@ -167,13 +168,15 @@ mod tests {
             get_override: true,
             ..PathStyle::default()
         };
-        assert!(RequestView::new(request, style).is_overridden(&[Method::DELETE]));
+        let path = Path::parse(head.uri.path());
+        assert!(RequestView::new(request, path, style).is_overridden(&[Method::DELETE]));
     }
 
     #[test]
     fn a_head_is_a_get() {
         let (head, ()) = http::Request::head("/").body(()).unwrap().into_parts();
-        let view = RequestView::new(Request::new(&head, None), PathStyle::default());
+        let path = Path::parse(head.uri.path());
+        let view = RequestView::new(Request::new(&head, None), path, PathStyle::default());
         assert!(view.has_method(&[Method::GET]) && !view.has_method(&[Method::POST]));
     }
 }

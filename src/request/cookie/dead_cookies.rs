@@ -34,6 +34,9 @@ impl fmt::Debug for DeadCookie {
 /// The cookies to remove from one request.
 pub(in crate::request) struct DeadCookies {
     policy: DeadCookiePolicy,
+    /// Whether another shop has paths of the same host. A cookie that can't be verified may be its: it is kept, and no
+    /// reason to refuse the request.
+    shares_hosts: bool,
     /// These cookies.
     pub(in crate::request) cookies: Vec<DeadCookie>,
     /// Why the first of them is removed.
@@ -42,9 +45,10 @@ pub(in crate::request) struct DeadCookies {
 
 impl DeadCookies {
     /// No cookies yet.
-    pub(in crate::request) fn new(policy: DeadCookiePolicy) -> Self {
+    pub(in crate::request) fn new(policy: DeadCookiePolicy, shares_hosts: bool) -> Self {
         Self {
             policy,
+            shares_hosts,
             cookies: Vec::new(),
             refusal: None,
         }
@@ -57,7 +61,8 @@ impl DeadCookies {
         refusal: Refusal,
     ) -> Result<(), Refusal> {
         self.set_aside(credential, refusal);
-        let is_refused = self.policy == DeadCookiePolicy::Refuse || refusal.is_passing();
+        let is_refused = self.policy == DeadCookiePolicy::Refuse && !self.may_be_foreign(refusal)
+            || refusal.is_passing();
         if is_refused || !credential.is_ambient() {
             return Err(refusal);
         }
@@ -89,9 +94,15 @@ impl DeadCookies {
             self.cookies.push(DeadCookie {
                 name: name_in(segment),
                 segment: segment.to_vec(),
-                is_kept: matches!(refusal, Refusal::Expired | Refusal::NotYetValid),
+                is_kept: matches!(refusal, Refusal::Expired | Refusal::NotYetValid)
+                    || self.may_be_foreign(refusal),
             });
         }
+    }
+
+    /// Whether a cookie at fault may be that of another shop on the same host.
+    fn may_be_foreign(&self, refusal: Refusal) -> bool {
+        self.shares_hosts && matches!(refusal, Refusal::Unverifiable(_))
     }
 }
 

@@ -322,20 +322,9 @@ impl ShopMeaning {
     /// Whether it is the same shop, apart from its keys: by its hosts or its token domain. The name counts only for tokens without
     /// keys, and only if no other shop has the former hosts: names may be swapped, or reused after a shop was removed.
     fn follows(&self, said: &Self, others: &[Self]) -> bool {
-        let is_elsewhere = || others.iter().any(|other| other.shares_host(said));
-        self.shares_host(said)
-            || (self.hosts.is_empty() && said.hosts.is_empty())
+        let is_elsewhere = || others.iter().any(|other| other.shares_requests(said));
+        self.shares_requests(said)
             || self.names.share_domain(&said.names)
             || (self.shop == said.shop && said.keys.iter().all(Option::is_none) && !is_elsewhere())
-    }
-
-    fn shares_host(&self, other: &Self) -> bool {
-        self.hosts.iter().any(|host| other.hosts.contains(host))
-    }
-
-    /// Whether it claims all remaining hosts, and one of the other's is among them.
-    fn has_hosts_left_by(&self, other: &Self) -> bool {
-        let is_left = |host: &String| !self.beside.contains(host);
-        self.hosts.is_empty() && other.hosts.iter().any(is_left)
     }
 }

@@ -1,5 +1,6 @@
 //! What the names of a shop's tokens mean, now and under former configurations.
 
+mod claimed;
 pub(super) mod former_meanings;
 mod honouring;
 mod shop_meaning;

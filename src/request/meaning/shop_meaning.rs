@@ -19,9 +19,15 @@ pub(in crate::request) struct ShopMeaning {
     pub(in crate::request) shop: String,
     /// Its hosts; empty: all that no other shop claims.
     pub(in crate::request) hosts: Vec<String>,
+    /// The paths that it claims of them; empty: every path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::request) paths: Vec<String>,
     /// The hosts of the other shops, if it has all remaining ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::request) beside: Vec<String>,
+    /// What shops before it claim of its hosts: each a host and a path, or a path of every host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::request) taken: Vec<String>,
     /// The mark of the keys of each issuer: see [`Issuer::key_mark`].
     pub(in crate::request) keys: Vec<Option<u32>>,
     /// The meaning proper.
@@ -94,7 +100,9 @@ impl ShopMeaning {
         Self {
             shop: String::new(),
             hosts: Vec::new(),
+            paths: Vec::new(),
             beside: Vec::new(),
+            taken: Vec::new(),
             keys: issuers.iter().map(Issuer::key_mark).collect(),
             names: Names {
                 issuers: issuers.iter().map(IssuerNames::from_issuer).collect(),

@@ -186,7 +186,8 @@ mod tests {
     /// The number of the route that a path takes.
     fn taken(table: &RouteTable, path: &str, style: PathStyle) -> Result<Option<usize>, Refusal> {
         let (head, ()) = http::Request::get(path).body(()).unwrap().into_parts();
-        let view = RequestView::new(Request::new(&head, None), style);
+        let path = Path::parse(head.uri.path());
+        let view = RequestView::new(Request::new(&head, None), path, style);
         let chosen = table.choose(&view)?;
         Ok(chosen.map(|route| route.name.parse().unwrap()))
     }

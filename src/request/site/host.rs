@@ -101,6 +101,14 @@ impl HostPattern {
         })
     }
 
+    /// Whether both mean the same host, or one that both mean.
+    pub fn may_meet(&self, other: &Self) -> bool {
+        let is_below = |one: &Self, other: &Self| match other {
+            Self::Exact(name) | Self::Below(name) => one.claims(name),
+        };
+        self == other || is_below(self, other) || is_below(other, self)
+    }
+
     /// Whether it means `host`, in whatever case.
     pub fn claims(&self, host: &str) -> bool {
         match self {

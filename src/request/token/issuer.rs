@@ -28,7 +28,7 @@ pub struct Issuer {
     ring: Arc<KeyRing>,
     /// The token domain as a part of digests.
     domain: Vec<u8>,
-    /// The hosts of the shop, if its token domain is its own name and no other shop shares it.
+    /// The hosts and paths of the shop, if its token domain is its own name and no other shop shares it.
     own_hosts: Vec<String>,
     name_sources: NameSources,
     /// Where an introspection response names the customer.
@@ -126,8 +126,8 @@ impl Issuer {
         }
     }
 
-    /// Ties the token domain to these hosts, because it belongs to one shop. A later shop of this name on other hosts is
-    /// another shop.
+    /// Ties the token domain to these hosts and paths, because it belongs to one shop. A later shop of this name on other hosts
+    /// is another shop.
     pub(in crate::request) fn own_domain(&mut self, mut hosts: Vec<String>) {
         if hosts.is_empty() {
             return;
@@ -140,7 +140,7 @@ impl Issuer {
         self.domain.extend_from_slice(&hosts.as_bytes()[..8]);
     }
 
-    /// The hosts that the token domain is tied to: see [`Issuer::own_domain`].
+    /// The hosts and paths that the token domain is tied to: see [`Issuer::own_domain`].
     pub(in crate::request) fn own_hosts(&self) -> &[String] {
         &self.own_hosts
     }

@@ -158,7 +158,7 @@ impl PathPattern {
     }
 
     /// Whether every path that another pattern means is meant here, as both are written.
-    pub(in crate::request) fn covers(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.segments.len(), other.segments.len());
         let is_below = if self.is_open {
             theirs > ours || theirs == ours && other.is_open
@@ -167,6 +167,28 @@ impl PathPattern {
         };
         let mut both = self.segments.iter().zip(&other.segments);
         self.is_everything() || is_below && both.all(|(one, other)| one.covers(other))
+    }
+
+    /// Whether both could mean the same path, as they are written or in another case.
+    pub fn may_meet(&self, other: &Self) -> bool {
+        if self.is_everything() || other.is_everything() {
+            return true;
+        }
+        let (ours, theirs) = (self.segments.len(), other.segments.len());
+        let can_be_as_long = match (self.is_open, other.is_open) {
+            (true, true) => true,
+            (true, false) => theirs > ours,
+            (false, true) => ours > theirs,
+            (false, false) => ours == theirs,
+        };
+        let mut both = self.segments.iter().zip(&other.segments);
+        can_be_as_long && both.all(|(one, other)| one.may_meet(other))
+    }
+
+    /// The folder below which it means everything, as it is written; `None`: it means no folder.
+    pub fn folder(&self) -> Option<String> {
+        let text = self.to_string();
+        text.strip_suffix("/*").map(str::to_owned)
     }
 
     /// Whether all below is meant.

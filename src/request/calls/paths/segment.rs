@@ -73,6 +73,18 @@ impl Segment {
         *self == Self::Any || self == other
     }
 
+    /// Whether both could mean the same segment, in any case.
+    pub(super) fn may_meet(&self, other: &Self) -> bool {
+        let style = PathStyle {
+            ignore_case: true,
+            ..PathStyle::default()
+        };
+        match (self, other) {
+            (one, Self::Name(name)) | (Self::Name(name), one) => one.matches_exactly(name, style),
+            (Self::Any | Self::Parts(_) | Self::Token { .. }, _) => true,
+        }
+    }
+
     pub(super) fn is_token(&self) -> bool {
         matches!(self, Self::Token { .. })
     }
