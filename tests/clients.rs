@@ -4,7 +4,8 @@
 mod support;
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
@@ -265,6 +266,40 @@ fn curl_hears_why_its_upload_by_http_2_is_refused() {
             }
         }
     }
+}
+
+/// As nginx does, which speaks HTTP/1.0 unless it is told otherwise: a connection that is reset too early hides the answer.
+#[test]
+fn a_client_that_reads_nothing_before_all_is_sent_hears_why_its_upload_is_refused() {
+    const LENGTH: usize = 8 << 20;
+    let scene = Scene::open();
+    let visits = scene.shop.visits();
+    let dead = scene.dead.as_str();
+    for (version, more, length) in [
+        ("1.1", "", LENGTH),
+        ("1.1", "Connection: close\r\n", LENGTH),
+        ("1.1", "Connection: close\r\n", 60_000),
+        ("1.0", "", LENGTH),
+        ("1.0", "", 60_000),
+    ] {
+        let head = format!(
+            "POST /upload HTTP/{version}\r\nHost: shop.example.com\r\n{dead}\r\n{more}Content-Length: {length}\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(scene.plain).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        for part in vec![b'x'; length].chunks(64 << 10) {
+            let sent = stream.write_all(part);
+            assert!(sent.is_ok(), "{version} {more} {length}: {sent:?}");
+        }
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        let told = String::from_utf8_lossy(&answer);
+        assert!(
+            read.is_ok() && told.contains(" 401 "),
+            "{version} {more}: {read:?} {told}"
+        );
+    }
+    assert_eq!(scene.shop.visits(), visits);
 }
 
 #[test]

@@ -90,12 +90,13 @@ impl Proxy {
         if self.traffic.is_closing() {
             session.set_keepalive(None);
         }
-        if read_ahead::is_short(session) {
-            // The rest of the body is read and discarded, so that it is not taken for a request.
-            session.set_close_on_response_before_downstream_finish(false);
+        if !session.is_http2() && !read_ahead::is_short(session) {
+            session.set_keepalive(None);
         }
+        // The rest of the body is read and discarded, so that it is not taken for a request.
+        session.set_close_on_response_before_downstream_finish(false);
         reply::write(session, answer).await?;
-        if session.is_http2() && !session.is_body_done() {
+        if read_ahead::would_be_cut_off(session) {
             read_ahead::throw_away(session).await;
         }
         Ok(true)

@@ -125,20 +125,32 @@ async fn read_part(session: &mut Session, silence_max: Duration) -> Result<Optio
     }
 }
 
-/// Discards the rest of an HTTP/2 body after the answer: otherwise the stream is reset,
-/// and curl 7 then drops the complete answer (RFC 9113 section 8.1).
+/// Whether a client that is answered may still be sending, on a connection or a stream that ends.
+pub(crate) fn would_be_cut_off(session: &mut Session) -> bool {
+    let waits = session.req_header().headers.contains_key(EXPECT);
+    let ends = session.is_http2() || session.get_keepalive().is_none() && !waits;
+    ends && !session.is_body_done()
+}
+
+/// Discards what still arrives of a body after the answer, for a while. Otherwise a stream of HTTP/2 is reset, and a connection
+/// of HTTP/1 as soon as it is closed; curl 7 and nginx then drop the complete answer (RFC 9113 section 8.1, RFC 9112 section 9.6).
 pub(crate) async fn throw_away(session: &mut Session) {
-    let ServerSession::H2(stream) = session.as_downstream_mut() else {
-        return;
-    };
     let taking = async {
-        let mut taken = 0;
-        // Not as a body is read otherwise: that would be kept for a shop.
-        while let Some(Ok(chunk)) = poll_fn(|context| stream.poll_read_body_bytes(context)).await {
-            taken += chunk.len();
-            if taken > THROWN_AWAY_MAX {
-                break;
+        match session.as_downstream_mut() {
+            ServerSession::H1(stream) => while let Ok(Some(_)) = stream.read_body_bytes().await {},
+            ServerSession::H2(stream) => {
+                let mut taken = 0;
+                // Not as a body is read otherwise: that would be kept for a shop.
+                while let Some(Ok(chunk)) =
+                    poll_fn(|context| stream.poll_read_body_bytes(context)).await
+                {
+                    taken += chunk.len();
+                    if taken > THROWN_AWAY_MAX {
+                        break;
+                    }
+                }
             }
+            ServerSession::Subrequest(_) | ServerSession::Custom(_) => {}
         }
     };
     let _ = timeout(THROW_AWAY_TIMEOUT, taking).await;
