@@ -10,12 +10,15 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use support::{Answer, Backend, Connection, Deed, Edge, Peer, Program, free_address, request};
+use support::{
+    Answer, Backend, Connection, Deed, Edge, Peer, Program, WebHost, caddy_options, free_address,
+    request,
+};
 
 /// A task: its file's name, its title, and what it asks for.
 type Task = (&'static str, &'static str, &'static str);
 
-const TASKS: [Task; 9] = [
+const TASKS: [Task; 10] = [
     (
         "paths",
         "Front end, API and admin on one host",
@@ -35,6 +38,11 @@ const TASKS: [Task; 9] = [
         "redirects",
         "Pages that have moved",
         "`/catalog/…` is `/shop/…` now, and the blog has a host of its own; the query is kept.",
+    ),
+    (
+        "https",
+        "Everything by https",
+        "Requests by http are redirected, with the query; the shop is told that the customer came by https.",
     ),
     (
         "maintenance",
@@ -428,6 +436,88 @@ fn redirects_lead_to_the_same_pages() {
             ("GET /catalogue", &[], "front /catalogue"),
         ],
     );
+}
+
+/// A file that listens at 80 and at 443.
+fn with_https(
+    proxy: Proxy,
+    host: &WebHost,
+    servers: &Servers,
+) -> (SocketAddr, SocketAddr, Process) {
+    let file = host.fill_in(&servers.fill_in(&proxy.file("https")));
+    let (plain, tls) = (host.plain, host.tls);
+    let peer = |program, text: &str| {
+        let peer = Peer::run(program, text, &[plain, tls]);
+        (plain, tls, Process::Peer { _peer: peer })
+    };
+    match proxy {
+        Proxy::Caddy => peer(Program::Caddy, &(caddy_options(plain, tls) + &file)),
+        Proxy::Haproxy => {
+            let text = file.replace("bind :80\n", &format!("bind {plain}\n"));
+            peer(
+                Program::Haproxy,
+                &text.replace("bind :443", &format!("bind {tls}")),
+            )
+        }
+        Proxy::Doorward => {
+            let text = file
+                .replace("0.0.0.0:443", "127.0.0.1:0")
+                .replace("0.0.0.0:80", "127.0.0.1:0")
+                .replace(
+                    "redirect = \"https\"",
+                    "redirect = \"https\", redirect_port = 443",
+                )
+                .replace("/var/lib/doorward", "{home}/data");
+            let edge = Edge::with(&text);
+            let [tls, plain] = edge.addresses()[..] else {
+                panic!("two listeners")
+            };
+            (plain, tls, Process::Edge { _edge: edge })
+        }
+    }
+}
+
+#[test]
+fn customers_are_led_to_https_alike() {
+    for proxy in Proxy::ALL {
+        let servers = Servers::open();
+        let mut host = WebHost::new();
+        let (plain, tls, _process) = with_https(proxy, &host, &servers);
+        (host.plain, host.tls) = (plain, tls);
+        for method in ["GET", "POST"] {
+            let mut connection = Connection::open(plain);
+            let answer = connection.ask(&request(method, "/a%20b?c=d", &[], b""));
+            let told = (answer.status, answer.header("location"));
+            let wanted = (308, Some("https://shop.example.com/a%20b?c=d"));
+            assert_eq!(told, wanted, "{proxy:?}: {method}");
+        }
+        assert_eq!(servers.counts(), [0, 0, 0], "{proxy:?}");
+        for version in ["--http1.1", "--http2"] {
+            let told = ["-w", " %{http_code}", version, "-A", "", "-H", "Accept:"];
+            let url = "https://shop.example.com/cart?page=2";
+            let told = host.curl(&[&told[..], &["-H", "X-Forwarded-Proto: http", url]].concat());
+            assert_eq!(told, "front 200", "{proxy:?} {version}");
+            let head = servers.named("front").heard().pop().unwrap().head;
+            assert!(
+                head.starts_with("GET /cart?page=2 HTTP/1.1\r\n"),
+                "{proxy:?}: {head}"
+            );
+            for line in [
+                "host: shop.example.com",
+                "x-forwarded-proto: https",
+                "x-forwarded-for: 127.0.0.1",
+            ] {
+                let mut lines = head.lines();
+                let is_there = lines.any(|given| given.eq_ignore_ascii_case(line));
+                assert!(is_there, "{proxy:?} {version}: {line} in\n{head}");
+            }
+            let protos = head
+                .to_ascii_lowercase()
+                .matches("x-forwarded-proto:")
+                .count();
+            assert_eq!(protos, 1, "{proxy:?}: {head}");
+        }
+    }
 }
 
 #[test]

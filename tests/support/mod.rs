@@ -35,6 +35,7 @@ mod crowd;
 mod rogue;
 mod http2;
 mod recorder;
+mod web_host;
 mod peer;
 mod redis_server;
 mod relay;
@@ -73,13 +74,14 @@ pub use live_shop::{HELLO, LiveShop, chunk};
 pub use manager::Manager;
 pub use nobody::Nobody;
 pub use patience::{PATIENCE, eventually, tick};
-pub use peer::{Peer, Program, free_address};
+pub use peer::{Peer, Program, caddy_options, free_address};
 pub use plan::{Plan, certify};
 pub use recorder::Recorder;
 pub use redis_server::{RedisServer, STREAM};
 pub use relay::Relay;
 pub use rogue::{GOSSIP, Rogue};
 pub use scene::{Scene, told};
+pub use web_host::WebHost;
 pub use wire::{Answer, Connection, raw, request, said, said_with, try_raw};
 
 /// A Bagisto shop whose tokens outlive their logout: only Doorward can end them.

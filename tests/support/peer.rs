@@ -53,6 +53,20 @@ pub fn free_address() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
+/// What makes a Caddyfile for the ports 80 and 443 one for these addresses, which are of one host.
+pub fn caddy_options(plain: SocketAddr, tls: SocketAddr) -> String {
+    assert_eq!(plain.ip(), tls.ip());
+    let (http, https, ip) = (plain.port(), tls.port(), plain.ip());
+    format!("{{\n\thttp_port {http}\n\thttps_port {https}\n\tdefault_bind {ip}\n}}\n\n")
+}
+
+/// Two addresses of one host.
+pub fn free_addresses() -> [SocketAddr; 2] {
+    let ip = own_address();
+    let both = [(); 2].map(|()| TcpListener::bind((ip, 0)).unwrap());
+    both.map(|listener| listener.local_addr().unwrap())
+}
+
 impl Peer {
     /// Runs it with this configuration, of nginx one that belongs into `http`, and waits until it listens at these addresses.
     #[track_caller]
