@@ -12,6 +12,7 @@ fn pages() -> Vec<PathBuf> {
         "",
         "docs",
         "docs/coming-from",
+        "docs/recipes",
         "docs/reference",
         "docs/shops",
         "benches",
