@@ -403,6 +403,38 @@ fn a_shop_may_have_dead_cookies_refused_field_f5() {
     );
 }
 
+#[test]
+fn a_route_may_have_dead_cookies_refused_or_removed_whatever_its_shop_says_field_f5() {
+    for (of_shop, of_route) in [("remove", "refuse"), ("refuse", "remove")] {
+        let shop = stateless_bagisto();
+        shop.recite(LOGOUT, said(204, &[]));
+        for path in ["/checkout/pay", "/checkout", PAGE, "/checkout/a%2Fb"] {
+            shop.recite(path, said(200, &[]));
+        }
+        let route =
+            format!("[[shop.route]]\npaths = [\"/checkout/*\"]\ndead_cookie = \"{of_route}\"\n");
+        let keys = format!("dead_cookie = \"{of_shop}\"\nupstream");
+        let edge = Edge::with(&table(&shop, &route).replacen("upstream", &keys, 1));
+        let scene = Scene { shop, edge };
+        assert_eq!(scene.log_out(DEAD), 204);
+        for (target, policy) in [
+            ("/checkout/pay", of_route),
+            ("/checkout", of_shop),
+            (PAGE, of_shop),
+            // One of its readings is under the route, and one is not.
+            ("/account/../checkout/pay", "refuse"),
+        ] {
+            let visits = scene.shop.visits();
+            let answer = scene.ask("GET", target, &[("Cookie", DEAD)]);
+            let is_refused = policy == "refuse";
+            let seen = scene.shop.visits() - visits;
+            assert_eq!(seen, usize::from(!is_refused), "{of_shop}: {target}");
+            assert_eq!(answer == 401, is_refused, "{of_shop}: {target}");
+            assert_eq!(deleted(&answer), ["sid; Path=/"], "{of_shop}: {target}");
+        }
+    }
+}
+
 /// The customer logs in while the browser still has the old cookie.
 #[test]
 fn a_login_outlives_the_deletion_of_the_dead_cookie_field_f5() {

@@ -9,7 +9,7 @@ use super::credential::{self, Credentials};
 use super::gate::Gate;
 use super::graphql::UnreadBody;
 use super::introspection::Asked;
-use super::routes::Route;
+use super::routes::{Demand, Route};
 use super::shop::Shop;
 use super::token_endpoint::TokenEndpoint;
 use super::verdict::Verdict;
@@ -22,7 +22,9 @@ pub struct Arrived<'g, 'r> {
     pub(super) view: RequestView<'r>,
     /// The route that it takes.
     route: Option<&'g Arc<Route>>,
-    purpose: Result<Purpose<'g>, Refusal>,
+    /// What it must meet. Where its routes differ by the reading of its path, what its shop demands of all.
+    pub(super) demand: Demand,
+    pub(super) purpose: Result<Purpose<'g>, Refusal>,
     /// Whether its shop was just asked about its tokens.
     pub(super) asked: Asked,
     /// Whether it is counted already: it was judged before its body was read, or before its shop was asked.
@@ -40,6 +42,8 @@ pub struct BodyPlan<'g> {
     /// Whether the request is forwarded although its body can't be read that far. An upload is never refused for its size
     /// where no rule is about it.
     pub passes_unread: bool,
+    /// Whether it is only observed: where its body passes unread, that is told.
+    pub is_observed: bool,
     /// Whether the request was judged by its head and counted: see [`Arrived::note_counted`].
     pub is_counted: bool,
 }
@@ -59,11 +63,13 @@ impl Gate {
         let shop = shop.map_err(Refused::without_shop)?;
         let view = RequestView::new(*request, path, shop.path_style);
         let chosen = shop.routes.choose(&view);
-        let purpose = chosen.and_then(|_| shop.purpose(&view));
+        let demand = shop.routes.demand(&view, shop.demand);
+        let purpose = chosen.and_then(|_| shop.purpose(&view, demand.enforce));
         Ok(Arrived {
             gate: self,
             shop,
             route: chosen.unwrap_or_default(),
+            demand,
             view,
             purpose,
             asked: Asked::No,
@@ -73,7 +79,8 @@ impl Gate {
 
     /// The verdict on a request whose body is not needed, or was read.
     pub fn judge(&self, request: &Request<'_>, now: UnixTime) -> Result<Verdict<'_>, Refused<'_>> {
-        self.arrive(request)?.judge(now)
+        let arrived = self.arrive(request)?;
+        arrived.observe(arrived.judge(now))
     }
 }
 
@@ -93,7 +100,7 @@ impl<'g> Arrived<'g, '_> {
     /// Where the body can only bring further faults, the request is judged by its head first: a refused one is not read.
     pub fn body_plan(&self, now: UnixTime) -> Result<BodyPlan<'g>, Refused<'g>> {
         let of_rules = self.shop.body_need_of_rules(&self.view);
-        let need = self.shop.body_need(&self.view, self.purpose, of_rules);
+        let mut need = self.shop.body_need(&self.view, self.purpose, of_rules);
         let is_visit = matches!(self.purpose, Ok(Purpose::Visit(_)));
         let is_only_swept = is_visit && (of_rules, need) == (BodyNeed::None, BodyNeed::Sweep);
         let mut is_counted = false;
@@ -101,15 +108,21 @@ impl<'g> Arrived<'g, '_> {
             match self.judge(now) {
                 Ok(_) => is_counted = true,
                 Err(refused) if refused.refusal.is_passing() => {}
+                Err(refused) if self.is_forwarded_all_the_same(refused.refusal) => {
+                    (need, is_counted) = (BodyNeed::None, true);
+                }
                 Err(refused) => return Err(refused),
             }
         }
         let forwards = self.shop.graphql.unread_body == UnreadBody::Forward;
+        // What decides whether a request is a logout must be read.
+        let is_observed = self.demand.is_observed && is_visit && of_rules != BodyNeed::Whole;
         Ok(BodyPlan {
             shop: self.shop,
             need,
             api: self.api(),
-            passes_unread: forwards || need != BodyNeed::Whole,
+            passes_unread: forwards || need != BodyNeed::Whole || is_observed,
+            is_observed,
             is_counted,
         })
     }
@@ -128,7 +141,7 @@ impl<'g> Arrived<'g, '_> {
     fn decide(&self, now: UnixTime) -> Result<Verdict<'g>, Refused<'g>> {
         let shop = self.shop;
         let purpose = self.purpose.map_err(|refusal| self.refuse(refusal))?;
-        let mut aside = DeadCookies::new(shop.dead_cookie, shop.shares_hosts());
+        let mut aside = DeadCookies::new(self.demand.dead_cookie, shop.shares_hosts());
         let judged = match purpose {
             Purpose::Preflight => Ok(Verdict::Preflight),
             Purpose::Script => Ok(Verdict::Script),

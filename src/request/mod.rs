@@ -16,6 +16,7 @@ mod live_token;
 mod loggable_path;
 mod logout;
 mod meaning;
+mod observed;
 mod payload;
 mod presented_token;
 mod routes;
@@ -55,9 +56,9 @@ pub use logout::{
 pub use meaning::{Honoured, honour_meanings};
 pub use payload::Pointer;
 pub use routes::{
-    Enforce, HeaderRules, PathPrefix, PathReplacement, PathRewrite, Placeholder, Redirect, Route,
-    RouteConditions, RouteTable, RouteTarget, Template, TemplateFacts, UnfitHeader, UnfitRewrite,
-    UpstreamName, changeable_header,
+    Demand, Enforce, HeaderRules, PathPrefix, PathReplacement, PathRewrite, Placeholder, Redirect,
+    Route, RouteConditions, RouteDemand, RouteTable, RouteTarget, Template, TemplateFacts,
+    UnfitHeader, UnfitRewrite, UpstreamName, changeable_header,
 };
 pub use shop::{Examine, PathNeighbours, Shop, Tokens};
 pub use site::{HostPattern, OriginParts, RequestSite, WebOrigin, host_of, moved_to};
@@ -68,4 +69,4 @@ pub use token::{
     algorithm_name, secret_bytes_min,
 };
 pub use token_endpoint::{AnswerTokens, HandedOut, OnReissue, TokenEndpoint};
-pub use verdict::Verdict;
+pub use verdict::{Observed, Verdict};

@@ -10,14 +10,14 @@ use smallvec::SmallVec;
 use super::answers::{ApiKind, RefusalSettings, Shape};
 use super::calls::{Call, Path, PathPattern, PathStyle, RefreshRule, RequestView};
 use super::clocks::ShopClock;
-use super::cookie::{DeadCookiePolicy, SeenCookies};
+use super::cookie::SeenCookies;
 use super::credential::Place;
 use super::graphql::GraphQlSettings;
 use super::introspection::{IntrospectionCache, LikelyTokens};
 use super::loggable_path::{loggable_path, without_token};
 use super::logout::{Allowance, KnownLogouts, LogoutRule};
 use super::meaning::{FormerMeanings, Honoured, ShopMeaning};
-use super::routes::RouteTable;
+use super::routes::{Demand, RouteTable};
 use super::site::HostPattern;
 use super::token::{Issuer, Token, Verifier};
 use super::token_endpoint::{OnReissue, TokenEndpoint};
@@ -78,8 +78,8 @@ pub struct Shop {
     pub judged: AtomicU64,
     /// Which bodies are searched for revoked tokens.
     pub examine: Examine,
-    /// What happens to a cookie whose token is revoked.
-    pub dead_cookie: DeadCookiePolicy,
+    /// What its requests must meet, where no route says otherwise.
+    pub demand: Demand,
     /// What its names mean, computed on first use.
     pub meaning: OnceLock<String>,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::answers::Refusal;
 use super::cookie::DeadCookie;
 use super::introspection::PendingToken;
 use super::logout::LogOut;
@@ -19,6 +20,8 @@ pub enum Verdict<'g> {
         is_demanded: bool,
         /// The cookies to remove from it.
         dead_cookies: Vec<DeadCookie>,
+        /// What would have become of it, if it is only observed. Then no revocation ends it.
+        observed: Option<Observed>,
     },
     /// The request is a logout: tokens are revoked, then it is answered here or forwarded.
     LogOut(Box<LogOut>),
@@ -30,6 +33,17 @@ pub enum Verdict<'g> {
     Script,
 }
 
+/// What would have become of a request that is only observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// The same.
+    Forwarded,
+    /// It would have been forwarded without this many dead cookies.
+    WithoutCookies(usize),
+    /// It would have been refused.
+    Refused(Refusal),
+}
+
 impl<'g> Verdict<'g> {
     /// Forwards a request whose route says that credentials are not judged.
     pub(super) fn forward_unjudged(shop: &'g Arc<Shop>) -> Self {
@@ -38,6 +52,7 @@ impl<'g> Verdict<'g> {
             tokens: Tokens::new(),
             is_demanded: false,
             dead_cookies: Vec::new(),
+            observed: None,
         }
     }
 }

@@ -74,6 +74,7 @@ impl<'g> Arrived<'g, '_> {
             tokens,
             is_demanded: enforce.needs_credential(),
             dead_cookies: std::mem::take(&mut aside.cookies),
+            observed: None,
         })
     }
 

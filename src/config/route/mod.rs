@@ -2,7 +2,9 @@
 
 mod changes;
 mod conditions;
+mod demand;
 mod target;
 mod written;
 
+pub(crate) use demand::read_of_shop as read_demand_of_shop;
 pub(crate) use written::read;

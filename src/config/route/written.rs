@@ -1,26 +1,17 @@
 //! Reads the routes of a shop as they are written.
 
-use super::{changes, conditions, target};
+use super::{changes, conditions, demand, target};
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::condition;
 use crate::config::upstream::NamedUpstreams;
 use crate::request::{
-    Base, Enforce, HeaderRules, PathRewrite, PathStyle, Route, RouteTable, RouteTarget,
-    UpstreamName,
+    Base, HeaderRules, PathRewrite, PathStyle, Route, RouteTable, RouteTarget, UpstreamName,
 };
 
-const ENFORCE: &[(&str, Enforce)] = &[
-    ("off", Enforce::Off),
-    ("revoked", Enforce::Revoked),
-    ("valid", Enforce::Valid),
-    ("required", Enforce::Required),
-];
-
-/// What a route can say.
-const SAID: [&str; 7] = [
-    "enforce",
+/// What a route can say beside what it demands.
+const SAID: [&str; 6] = [
     "upstream",
     "redirect",
     "respond",
@@ -69,7 +60,7 @@ fn read_route(
     table.renamed("headers", "header");
     let name = table.string_as("name", route_name);
     let mut conditions = conditions::read(&mut table, base);
-    let enforce = read_enforce(&mut table);
+    let demand = demand::read(&mut table);
     let target = target::read(&mut table, upstreams);
     let rewrite = changes::read_rewrite(&mut table);
     if let (Some(RouteTarget::Respond(_)), Some(rewrite)) = (&target, &rewrite)
@@ -87,7 +78,7 @@ fn read_route(
         response_headers = changes::read_headers(&mut headers, "response");
         headers.finish();
     }
-    if SAID.iter().all(|key| table.lacks(key)) {
+    if SAID.iter().chain(&demand::KEYS).all(|key| table.lacks(key)) {
         let fault = Fault::error("this route says nothing")
             .label("where does it lead, or what does it demand?");
         table.report_here(fault.help("enforce = \"required\", or upstream = \"api\""));
@@ -97,24 +88,12 @@ fn read_route(
     Some(Route {
         name: name.unwrap_or_else(|| number.to_string()),
         conditions,
-        enforce,
+        demand,
         target,
         rewrite,
         request_headers,
         response_headers,
     })
-}
-
-fn read_enforce(table: &mut TomlTable<'_>) -> Option<Enforce> {
-    let enforce = table.choice("enforce", ENFORCE)?;
-    if enforce == Enforce::Off {
-        table.report_at(
-            "enforce",
-            Fault::warning("a customer who logged out still has access here")
-                .label("no credential is examined"),
-        );
-    }
-    Some(enforce)
 }
 
 fn route_name(text: &str) -> Result<String, &'static str> {

@@ -17,20 +17,14 @@ use crate::config::rules::{credential, graphql, logout, paths, refresh, token_en
 use crate::config::token::settings as token;
 use crate::config::upstream::NamedUpstreams;
 use crate::request::{
-    Allowance, DeadCookiePolicy, Examine, GraphQlSettings, KnownLogouts, LogoutRule,
-    PathNeighbours, PathStyle, Place, RefreshRule, RouteTable, Shop, ShopClock, UnreadBody,
-    Verifier,
+    Allowance, Demand, Examine, GraphQlSettings, KnownLogouts, LogoutRule, PathNeighbours,
+    PathStyle, Place, RefreshRule, RouteTable, Shop, ShopClock, UnreadBody, Verifier,
 };
 use crate::revocation::ShopTag;
 use crate::server::Upstreams;
 
 const EXAMINE_BODIES: &[(&str, Examine)] =
     &[("all", Examine::Everything), ("rules", Examine::Routes)];
-
-const DEAD_COOKIE: &[(&str, DeadCookiePolicy)] = &[
-    ("remove", DeadCookiePolicy::Remove),
-    ("refuse", DeadCookiePolicy::Refuse),
-];
 
 /// How far a clock of the shop may differ from ours: the default, and the bounds.
 const CLOCK_OFFSET_MAX: Duration = Duration::from_mins(5);
@@ -111,7 +105,7 @@ pub(crate) fn read<'a>(
         },
         judged: AtomicU64::new(0),
         examine: policies.examine,
-        dead_cookie: policies.dead_cookie,
+        demand: policies.demand,
         beside: Vec::new(),
         path_neighbours: PathNeighbours::default(),
         meaning: OnceLock::new(),
@@ -174,7 +168,7 @@ impl Calls {
 /// The policies that are no rules.
 struct Policies {
     examine: Examine,
-    dead_cookie: DeadCookiePolicy,
+    demand: Demand,
     clock_offset_max: Duration,
 }
 
@@ -183,11 +177,11 @@ impl Policies {
         shop.renamed("examine_bodies", "examine");
         let former = [("everything", "all"), ("routes", "rules")];
         let examine = shop.choice_renamed("examine_bodies", EXAMINE_BODIES, &former);
-        let dead_cookie = shop.choice("dead_cookie", DEAD_COOKIE);
+        let demand = route::read_demand_of_shop(shop);
         let clock_offset_max = shop.duration_within("clock_offset_max", CLOCK_OFFSETS, "1s to 24h");
         Self {
             examine: examine.unwrap_or_default(),
-            dead_cookie: dead_cookie.unwrap_or_default(),
+            demand,
             clock_offset_max: clock_offset_max.unwrap_or(CLOCK_OFFSET_MAX),
         }
     }

@@ -67,6 +67,9 @@ pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) 
         format!("  preset: {}", preset.unwrap_or("none")),
     ];
     lines.extend(keys);
+    if shop.demand.is_observed {
+        lines.push("  credentials: only observed".to_owned());
+    }
     let upstreams: Vec<_> = upstreams.collect();
     lines.push(format!("  upstreams: {}", upstreams.join(", ")));
     lines.extend(

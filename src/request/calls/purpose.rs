@@ -61,7 +61,7 @@ impl<'g> Purpose<'g> {
 
 impl Shop {
     /// Whether a rule depends on the mutations of a request.
-    fn asks_graphql(&self, view: &RequestView<'_>) -> bool {
+    pub(in crate::request) fn asks_graphql(&self, view: &RequestView<'_>) -> bool {
         self.calls().any(|call| call.asks_graphql(view))
     }
 
@@ -94,6 +94,7 @@ impl Shop {
     pub(in crate::request) fn purpose(
         &self,
         view: &RequestView<'_>,
+        enforce: Enforce,
     ) -> Result<Purpose<'_>, Refusal> {
         let method = &view.request.head.method;
         self.refuse_ambiguous(view)?;
@@ -111,7 +112,6 @@ impl Shop {
                 _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }),
             };
         }
-        let enforce = self.routes.enforcement(view);
         if asks_preflight(view) {
             return Ok(Purpose::Visit(enforce.min(Enforce::Revoked)));
         }
@@ -141,15 +141,17 @@ impl Shop {
         if !view.path.is_ambiguous() {
             return Ok(());
         }
-        let mut calls = self.calls().chain([&self.own_logout.call]);
-        let ruled = view.path.has_too_many_readings()
-            || calls.any(|call| call.is_under(view))
-            || self.routes.could_demand(view);
-        if ruled {
+        if self.is_ruled(view) || self.routes.could_demand(view) {
             Err(Refusal::AmbiguousPath)
         } else {
             Ok(())
         }
+    }
+
+    /// Whether a rule for logouts or refreshes may mean one of the readings of a path.
+    pub(in crate::request) fn is_ruled(&self, view: &RequestView<'_>) -> bool {
+        let mut calls = self.calls().chain([&self.own_logout.call]);
+        view.path.has_too_many_readings() || calls.any(|call| call.is_under(view))
     }
 
     /// The token in a path by the rule of its purpose; for a visit by any rule, because it may be revoked.

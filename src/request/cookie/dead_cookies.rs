@@ -5,8 +5,8 @@ use std::fmt;
 use crate::request::answers::Refusal;
 use crate::request::credential::Credential;
 
-/// What happens to a cookie whose token is revoked or can't be verified.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What happens to a cookie whose token is revoked or can't be verified; later variants are stricter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeadCookiePolicy {
     /// It is removed from the request: browsers send it by themselves, and the customer must be able to log in.
     #[default]

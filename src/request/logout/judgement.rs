@@ -11,13 +11,13 @@ use crate::request::answers::Refusal;
 use crate::request::arrived::Arrived;
 use crate::request::calls::Purpose;
 use crate::request::cookie::{DeadCookie, DeadCookies, dead_cookies};
-use crate::request::credential::{Credential, Credentials, Occasion};
+use crate::request::credential::{Certainty, Credential, Credentials, Occasion};
 use crate::request::introspection::PendingToken;
 use crate::request::presented_token::{AllPresented, Presented};
 use crate::request::routes::Enforce;
 use crate::request::shop::Shop;
 use crate::request::site::may_be_sent_by_another_site;
-use crate::request::token::{Flaw, Token};
+use crate::request::token::{Flaw, Token, has_jwt_shape};
 use crate::request::verdict::Verdict;
 use crate::revocation::{Id, Revocation, Source};
 
@@ -139,20 +139,27 @@ impl<'g> Arrived<'g, '_> {
     }
 
     /// The token of a credential, or a refusal if it is invalid or revoked. A JWT that no key can verify counts by its digest,
-    /// because the shop may know it.
+    /// because the shop may know it; where the logout is only observed, so does one that another configuration might verify.
     fn live_token_at_logout(
         &self,
         credential: &Credential<'_>,
         now: UnixTime,
     ) -> Result<Token, Refusal> {
+        let is_kept = |flaw: Flaw| flaw.may_be_mended() && self.is_kept_unverified(credential);
         match self.live_token(credential, now) {
-            Err(Refusal::Unverifiable(flaw)) if flaw.is_undecided() => {
+            Err(Refusal::Unverifiable(flaw)) if flaw.is_undecided() || is_kept(flaw) => {
                 let token = self.shop.verifier.by_digest(&credential.text);
                 self.gate.refuse_revoked(self.shop, &token)?;
                 Ok(token)
             }
             judged => judged,
         }
+    }
+
+    /// Whether a JWT that can't be verified is revoked all the same: the logout is only observed, and the shop answers it.
+    fn is_kept_unverified(&self, credential: &Credential<'_>) -> bool {
+        let is_jwt = credential.certainty == Certainty::Exact && has_jwt_shape(&credential.text);
+        is_jwt && self.is_observed_logout()
     }
 
     /// The tokens that the shop must be asked about, without those that its last answer shows to be revoked.
@@ -180,10 +187,13 @@ impl<'g> Arrived<'g, '_> {
         now: UnixTime,
     ) {
         for Presented { token, credential } in std::mem::take(&mut carried.alive) {
-            let judged = self
-                .gate
-                .refuse_confirmed(self.shop, &token, now)
-                .and_then(|()| self.shop.refuse_implausible(&token, &credential));
+            let judged =
+                self.gate
+                    .refuse_confirmed(self.shop, &token, now)
+                    .and_then(|()| match self.is_kept_unverified(&credential) {
+                        true => Ok(()),
+                        false => self.shop.refuse_implausible(&token, &credential),
+                    });
             match judged {
                 Ok(()) => carried.alive.push(Presented { token, credential }),
                 Err(refusal) => {

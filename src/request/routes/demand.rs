@@ -1,53 +1,74 @@
-//! What the routes of a shop require of the credentials of a request.
+//! What a request must meet: how strictly its credentials are judged, and whether that is only observed.
+
+use std::fmt;
 
 use super::enforce::Enforce;
-use super::table::RouteTable;
-use crate::request::calls::{BodyNeed, Fit, RequestView};
+use crate::request::cookie::DeadCookiePolicy;
 
-impl RouteTable {
-    /// How strictly the routes judge a request.
-    ///
-    /// For each reading of its path, the first route counts that it fits as written, and every earlier route that it fits
-    /// leniently. The strictest of all these is used: so a laxer route applies only where no other can be meant, and a stricter
-    /// one wherever it may be meant.
-    pub(in crate::request) fn enforcement(&self, view: &RequestView<'_>) -> Enforce {
-        if !self.is_demanding() {
-            return Enforce::default();
-        }
-        let unresolved = view.path.unresolved();
-        let readings = view
-            .path
-            .readings()
-            .chain(unresolved.iter().map(String::as_str));
-        let demands = readings.map(|reading| self.enforcement_under(reading, view));
-        demands.max().unwrap_or_default()
-    }
+/// What a request must meet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// How strictly its credentials are judged.
+    pub enforce: Enforce,
+    /// What happens to a cookie whose token is revoked.
+    pub dead_cookie: DeadCookiePolicy,
+    /// Whether it is forwarded whatever its credentials are, and only told of.
+    pub is_observed: bool,
+}
 
-    /// Whether a route that demands something could mean one of the readings of a request's path.
-    pub(in crate::request) fn could_demand(&self, view: &RequestView<'_>) -> bool {
-        let mut demanding = self.demanding_before(usize::MAX);
-        demanding.any(|route| route.conditions.are_at(view))
-    }
+/// What a route demands; what it leaves out, its shop demands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteDemand {
+    /// [`Demand::enforce`].
+    pub enforce: Option<Enforce>,
+    /// [`Demand::dead_cookie`].
+    pub dead_cookie: Option<DeadCookiePolicy>,
+    /// [`Demand::is_observed`].
+    pub is_observed: Option<bool>,
+}
 
-    /// Whether the body of a request decides which route it takes.
-    pub(in crate::request) fn body_need(&self, view: &RequestView<'_>) -> BodyNeed {
-        let mut routes = self.routes().iter().map(|route| &route.conditions);
-        if routes.any(|conditions| conditions.read_body() && conditions.are_at(view)) {
-            BodyNeed::Whole
-        } else {
-            BodyNeed::None
+impl Demand {
+    /// The stricter of each part.
+    pub(super) fn strictest(self, other: Self) -> Self {
+        Self {
+            enforce: self.enforce.max(other.enforce),
+            dead_cookie: self.dead_cookie.max(other.dead_cookie),
+            is_observed: self.is_observed && other.is_observed,
         }
     }
+}
 
-    fn enforcement_under(&self, reading: &str, view: &RequestView<'_>) -> Enforce {
-        let fits = |at: &usize| self.routes()[*at].conditions.fit(reading, view) == Fit::AsWritten;
-        let first = self.candidates(reading).into_iter().find(fits);
-        let own = first
-            .and_then(|at| self.routes()[at].enforce)
-            .unwrap_or_default();
-        let before = self.demanding_before(first.unwrap_or(usize::MAX));
-        let lenient = before.filter(|route| route.conditions.fit(reading, view) == Fit::Leniently);
-        let demands = lenient.filter_map(|route| route.enforce);
-        demands.fold(own, Enforce::max)
+impl RouteDemand {
+    /// Whether it demands something.
+    pub fn is_some(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// The same, completed by what its shop demands.
+    pub fn over(self, shop: Demand) -> Demand {
+        Demand {
+            enforce: self.enforce.unwrap_or(shop.enforce),
+            dead_cookie: self.dead_cookie.unwrap_or(shop.dead_cookie),
+            is_observed: self.is_observed.unwrap_or(shop.is_observed),
+        }
+    }
+}
+
+/// As `check` lists it behind a route.
+impl fmt::Display for RouteDemand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(enforce) = self.enforce {
+            write!(f, ", enforce {}", enforce.name())?;
+        }
+        match self.dead_cookie {
+            Some(DeadCookiePolicy::Remove) => f.write_str(", dead_cookie remove")?,
+            Some(DeadCookiePolicy::Refuse) => f.write_str(", dead_cookie refuse")?,
+            None => {}
+        }
+        match self.is_observed {
+            Some(true) => f.write_str(", only observed"),
+            Some(false) => f.write_str(", enforced"),
+            None => Ok(()),
+        }
     }
 }

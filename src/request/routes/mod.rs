@@ -2,6 +2,7 @@
 
 mod conditions;
 mod demand;
+mod demanded;
 mod enforce;
 mod header_rules;
 mod path_rewrite;
@@ -11,6 +12,7 @@ mod target;
 mod template;
 
 pub use conditions::RouteConditions;
+pub use demand::{Demand, RouteDemand};
 pub use enforce::Enforce;
 pub use header_rules::{HeaderRules, UnfitHeader, changeable_header};
 pub use path_rewrite::{PathPrefix, PathReplacement, PathRewrite, UnfitRewrite};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::conditions::RouteConditions;
-use super::enforce::Enforce;
+use super::demand::RouteDemand;
 use super::header_rules::HeaderRules;
 use super::path_rewrite::PathRewrite;
 use super::target::RouteTarget;
@@ -15,8 +15,8 @@ pub struct Route {
     pub name: String,
     /// What must hold of a request.
     pub conditions: RouteConditions,
-    /// What it demands of credentials; `None`: what every request of the shop must meet.
-    pub enforce: Option<Enforce>,
+    /// What it demands of credentials.
+    pub demand: RouteDemand,
     /// Where it leads.
     pub target: RouteTarget,
     /// The path that the upstream is sent.
@@ -39,9 +39,6 @@ impl fmt::Display for Route {
             }
             RouteTarget::Respond(answer) => write!(f, " -> respond {}", answer.status.as_u16()),
         }?;
-        match self.enforce {
-            Some(enforce) => write!(f, ", enforce {}", enforce.name()),
-            None => Ok(()),
-        }
+        write!(f, "{}", self.demand)
     }
 }

@@ -41,7 +41,7 @@ impl RouteTable {
             ..Self::default()
         };
         for (at, route) in routes.iter().enumerate() {
-            if route.enforce.is_some() {
+            if route.demand.is_some() {
                 table.demanding.push(at);
             }
             if route.conditions.paths.is_empty() {
@@ -100,7 +100,7 @@ impl RouteTable {
     }
 
     /// The routes whose paths could mean this one, in order.
-    pub(super) fn candidates(&self, path: &str) -> SmallVec<[usize; 8]> {
+    fn candidates(&self, path: &str) -> SmallVec<[usize; 8]> {
         let mut found = SmallVec::new();
         let lowered;
         let path = if self.ignores_case {
@@ -116,10 +116,9 @@ impl RouteTable {
         found
     }
 
-    /// The routes before this one that demand something.
-    pub(super) fn demanding_before(&self, end: usize) -> impl Iterator<Item = &Arc<Route>> {
-        let before = self.demanding.iter().take_while(move |at| **at < end);
-        before.map(|at| &self.routes[*at])
+    /// The routes that demand something.
+    pub(super) fn demanding(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.demanding.iter().map(|at| &self.routes[*at])
     }
 }
 
@@ -165,7 +164,9 @@ mod tests {
 
     use super::*;
     use crate::request::calls::{Path, Request};
-    use crate::request::routes::{HeaderRules, PathRewrite, RouteConditions, RouteTarget};
+    use crate::request::routes::{
+        HeaderRules, PathRewrite, RouteConditions, RouteDemand, RouteTarget,
+    };
 
     fn route(number: usize, paths: &[String]) -> Route {
         let paths = paths.iter().map(|path| PathPattern::parse(path).unwrap());
@@ -175,7 +176,7 @@ mod tests {
                 paths: paths.collect(),
                 ..RouteConditions::default()
             },
-            enforce: None,
+            demand: RouteDemand::default(),
             target: RouteTarget::Shop,
             rewrite: PathRewrite::None,
             request_headers: HeaderRules::default(),

@@ -66,6 +66,29 @@ impl Flaw {
         }
     }
 
+    /// Whether the token may be valid to the shop, and another configuration would verify it: a wrong key, issuer or claim.
+    pub const fn may_be_mended(self) -> bool {
+        match self {
+            Self::UnknownKey
+            | Self::UnpinnedAlgorithm
+            | Self::Signature
+            | Self::Type
+            | Self::Claim(..)
+            | Self::Issuer
+            | Self::Audience
+            | Self::IssuedInFuture => true,
+            Self::NoKeys
+            | Self::KeyPending
+            | Self::Malformed
+            | Self::TooLong
+            | Self::Algorithm
+            | Self::Critical
+            | Self::NotJwt
+            | Self::Inactive
+            | Self::NoCustomer => false,
+        }
+    }
+
     /// Which claim can't be read, and what stands there instead, for the log.
     pub const fn claim(self) -> Option<(ClaimName, Unreadable)> {
         match self {

@@ -96,6 +96,7 @@ impl Measured<'_> {
         self.measure_reloads(&mut scrape);
         self.measure_clocks(&mut scrape);
         self.measure_credentials(&mut scrape);
+        self.measure_observed(&mut scrape);
         self.measure_keys(&mut scrape);
         self.measure_servers(&mut scrape);
         if let Some(node) = self.node {
@@ -290,6 +291,22 @@ impl Measured<'_> {
             "credential_places",
             "Requests, by what a configured place held: a token, something else, or nothing",
             places,
+        );
+    }
+
+    fn measure_observed(&self, scrape: &mut Scrape) {
+        let shops = self.snapshot.gate.shops().iter();
+        let observed = shops.flat_map(|shop| {
+            let whole = shop.demand.is_observed.then_some("");
+            let routes = shop.otherwise_observed().map(|route| &*route.name);
+            let routes = routes.filter(move |_| whole.is_none());
+            let names = whole.into_iter().chain(routes);
+            names.map(|route| ([label("shop", &shop.name), label("route", route)], 1))
+        });
+        scrape.gauges(
+            "observing",
+            "Shops that are only observed, or single routes of them: nothing is refused there for its credentials",
+            observed,
         );
     }
 

@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     decisions: Family<DecisionLabels, Counter>,
+    observed: Family<DecisionLabels, Counter>,
     overhead: Histogram,
     took: Family<ShopLabels, Histogram, fn() -> Histogram>,
     logouts: Family<OutcomeLabels, Counter>,
@@ -85,6 +86,11 @@ impl Default for Metrics {
         Self {
             requests: counter(r, "requests", "Answered requests, by status"),
             decisions: counter(r, "decisions", "Judged requests, by what was decided"),
+            observed: counter(
+                r,
+                "observed",
+                "Requests that were forwarded because of `observe`, by what would have been decided otherwise",
+            ),
             overhead: timer(
                 r,
                 "overhead",
@@ -181,6 +187,17 @@ impl Metrics {
             detail,
         };
         self.decisions.get_or_create(&labels).inc();
+    }
+
+    /// A request was forwarded because it is only observed.
+    pub(crate) fn note_observed(&self, shop: &str, verdict: &'static str, detail: &'static str) {
+        let shop = shop.to_owned();
+        let labels = DecisionLabels {
+            shop,
+            verdict,
+            detail,
+        };
+        self.observed.get_or_create(&labels).inc();
     }
 
     /// A logout ended.

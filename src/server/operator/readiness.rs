@@ -45,6 +45,7 @@ impl ReadinessReport<'_> {
         for shop in self.snapshot.gate.shops() {
             checks.extend(keys_of(shop));
             checks.extend(places_of(shop));
+            checks.extend(observed_of(shop));
             checks.extend(self.servers_of(shop));
         }
         checks.push(self.revocations());
@@ -165,6 +166,21 @@ fn places_of(shop: &Shop) -> impl Iterator<Item = ReadinessCheck> {
         }
         ReadinessCheck::new(what, found, CheckState::Good)
     })
+}
+
+/// What is only observed protects nothing.
+fn observed_of(shop: &Shop) -> Option<ReadinessCheck> {
+    let routes: Vec<_> = shop.otherwise_observed().map(|one| &*one.name).collect();
+    let routes = routes.join(", ");
+    let found = match (shop.demand.is_observed, routes.as_str()) {
+        (false, "") => return None,
+        (false, routes) => format!("only observed on the routes {routes}"),
+        (true, "") => "only observed".to_owned(),
+        (true, routes) => format!("only observed, except on the routes {routes}"),
+    };
+    let what = format!("credentials of shop {}", shop.name);
+    let found = format!("{found}: nothing is refused for them");
+    Some(ReadinessCheck::new(what, found, CheckState::Odd))
 }
 
 impl ReadinessCheck {

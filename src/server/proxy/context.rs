@@ -12,7 +12,7 @@ use super::attempts::UpstreamAttempts;
 use super::body::budget::BodyShare;
 use super::forwarding::RequestFacts;
 use crate::clock;
-use crate::request::{ApiKind, DeadCookie, Route, Shop, Token, Tokens};
+use crate::request::{ApiKind, DeadCookie, Refusal, Route, Shop, Token, Tokens};
 use crate::revocation::Id;
 use crate::server::connection::revocation_watch::{RevocationWatch, WatchedRequest};
 use crate::server::process::traffic::InFlight;
@@ -43,6 +43,8 @@ pub(crate) struct Context {
     pub(crate) dead_cookies: Vec<DeadCookie>,
     /// The part of `read_ahead` that the current server has not got yet.
     pub(crate) unsent: Bytes,
+    /// Why its body could not be examined, if it passes only because it is observed.
+    pub(crate) unread: Option<Refusal>,
     /// Its share of the budget for bodies.
     pub(crate) body_share: Option<BodyShare>,
     /// Its opaque tokens.
@@ -70,6 +72,7 @@ impl Context {
             is_own: false,
             read_ahead: Bytes::new(),
             unsent: Bytes::new(),
+            unread: None,
             dead_cookies: Vec::new(),
             body_share: None,
             opaque: SmallVec::new(),

@@ -26,7 +26,7 @@ use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
 use super::waiting;
 use crate::clock;
-use crate::request::{self, Answer, Arrived, Refusal, Refused, Request, Shop, Verdict};
+use crate::request::{self, Answer, Arrived, Refusal, Refused, Request, Shop, Tokens, Verdict};
 use crate::server::connection::revocation_watch::{RevocationWatch, TokenReader};
 use crate::server::connection::state::ConnectionState;
 use crate::server::snapshot::Snapshot;
@@ -97,10 +97,16 @@ impl ProxyHttp for Proxy {
                 tokens,
                 is_demanded,
                 dead_cookies,
+                observed,
             }) => {
-                self.note_forwarded(context, shop, dead_cookies.len());
+                if let Some(observed) = observed {
+                    self.note_observed(session, context, shop, observed);
+                } else {
+                    self.note_forwarded(context, shop, dead_cookies.len());
+                }
                 context.note_opaque(&tokens, is_demanded && !has_cookies(session.req_header()));
-                context.forward_to(shop, tokens);
+                let watched = observed.map_or(tokens, |_| Tokens::new());
+                context.forward_to(shop, watched);
                 context.dead_cookies = dead_cookies;
                 if let Some(answer) = routing::answer(session, context) {
                     return self.answer(session, &answer).await;
@@ -419,6 +425,7 @@ impl Proxy {
             arrived.note_asked();
             judged = arrived.judge(clock::now());
         }
+        let judged = arrived.observe(judged);
         if let Ok(Verdict::Forward { shop, .. }) = &judged {
             if arrived.nearly_logs_out() {
                 self.metrics.note_near_miss(&shop.name);

@@ -15,6 +15,7 @@ mod hooks;
 pub(crate) mod hop_headers;
 pub(crate) mod introspection;
 pub(crate) mod logout;
+mod observed;
 pub(crate) mod request_id;
 pub(crate) mod routing;
 pub(crate) mod service;

@@ -8,7 +8,7 @@ use super::budget::BodyShare;
 use super::encoding::{self, Encoding};
 use super::read_ahead::{self, Body, ReadAhead};
 use crate::clock;
-use crate::request::{BodyNeed, Refusal, Refused, Request};
+use crate::request::{BodyNeed, BodyPlan, Refusal, Refused, Request};
 use crate::server::proxy::context::Context;
 use crate::server::proxy::service::Proxy;
 use crate::server::snapshot::Snapshot;
@@ -49,6 +49,7 @@ impl Proxy {
         let is_swept = need == BodyNeed::Sweep;
         if encoding == Encoding::Unknown && !is_swept {
             return Ok(if passes_unread {
+                note_unread(context, &plan, Refusal::EncodedBody);
                 Ok(None)
             } else {
                 Err(plan.refuse(Refusal::EncodedBody))
@@ -69,6 +70,7 @@ impl Proxy {
                 if passes_unread && !session.is_body_done() =>
             {
                 context.read_ahead = read;
+                note_unread(context, &plan, Refusal::UnreadableBody);
                 return Ok(Ok(None));
             }
             Body::Unreadable(refusal, _) => return Ok(Err(plan.refuse(refusal))),
@@ -76,11 +78,19 @@ impl Proxy {
         let examined = match decoded(encoding, &sent, share) {
             Ok(examined) => Some(examined),
             Err(Refusal::EncodedBody) if is_swept => Some(sent.clone()),
-            Err(Refusal::UnreadableBody | Refusal::EncodedBody) if passes_unread => None,
+            Err(refusal @ (Refusal::UnreadableBody | Refusal::EncodedBody)) if passes_unread => {
+                note_unread(context, &plan, refusal);
+                None
+            }
             Err(refusal) => return Ok(Err(plan.refuse(refusal))),
         };
         Ok(Ok(Some(ExaminedBody { sent, examined })))
     }
+}
+
+/// Notes that a body passes unread only because its request is only observed.
+fn note_unread(context: &mut Context, plan: &BodyPlan<'_>, refusal: Refusal) {
+    context.unread = plan.is_observed.then_some(refusal);
 }
 
 /// The body without its coding. An unknown coding only comes here where the body is swept as received.

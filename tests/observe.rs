@@ -1,0 +1,513 @@
+//! A shop or a route that is only observed: nothing is refused there for its credentials, everything is told, and no logout is
+//! forgotten.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+use support::frames::{Frames, fields_of};
+use support::places::{LOGOUT, OWN_LOGOUT, PAGE, logout_of, outside_the_body};
+use support::{
+    Customer, Edge, Exchange, HELLO, LiveShop, Scene, Shop, eventually, request, shop_table,
+    stateless_bagisto,
+};
+
+const OBSERVED: &str = "observe = true\n";
+
+/// Bearers, cookies, bodies, and routes that demand more than others.
+const REST: &str = r#"
+[[shop.credential]]
+header = "authorization"
+schemes = ["Bearer"]
+[[shop.credential]]
+cookie = "jwt"
+[[shop.credential]]
+query = "access_token"
+[[shop.credential]]
+body = "/token"
+[[shop.route]]
+paths = ["/account/*"]
+enforce = "required"
+[[shop.route]]
+paths = ["/strict/*"]
+enforce = "valid"
+dead_cookie = "refuse"
+"#;
+
+impl Scene {
+    /// The sum of the samples that begin so.
+    fn counted(&self, begins: &str) -> u64 {
+        let metrics = self.edge.metrics();
+        let samples = metrics.lines().filter(|line| line.starts_with(begins));
+        let values = samples.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        values.sum()
+    }
+
+    fn would_be(&self, verdict: &str) -> u64 {
+        self.counted(&format!(
+            "doorward_observed_total{{shop=\"main\",verdict=\"{verdict}\""
+        ))
+    }
+
+    /// The same shop under another configuration.
+    #[track_caller]
+    fn reload(&self, more: &str) {
+        let times = |edge: &Edge| {
+            let lines = edge.log_lines();
+            lines
+                .iter()
+                .filter(|line| line.contains("reloaded"))
+                .count()
+        };
+        let before = times(&self.edge);
+        self.edge
+            .configure(&format!("{}{more}", shop_table(&self.shop)));
+        self.edge.signal("HUP");
+        eventually(|| times(&self.edge) > before);
+    }
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+#[test]
+fn what_would_be_refused_for_its_credentials_reaches_the_shop_unchanged_and_is_told() {
+    let scene = Scene::with(&format!("{OBSERVED}{REST}"));
+    let dead = Customer::named(&scene.shop, "alice");
+    assert_eq!(dead.log_out(&scene.edge), 200);
+    let dead = dead.token();
+    let live = scene.shop.sign_in("bob");
+    let forged = format!("{}AAAA", &dead[..dead.len() - 4]);
+    let expired = scene.shop.sign(&json!({ "sub": 9, "iat": 1, "exp": 2 }));
+    let json_type = ("Content-Type", "application/json");
+    let long = format!("{{\"a\":\"{}\",\"token\":\"x\"}}", "b".repeat(100_000));
+    for (reason, target, headers, body) in [
+        (
+            "revoked",
+            "/x",
+            vec![("Authorization", bearer(dead))],
+            String::new(),
+        ),
+        (
+            "revoked",
+            &*format!("/x?access_token={dead}"),
+            vec![],
+            String::new(),
+        ),
+        (
+            "revoked",
+            "/x",
+            vec![],
+            format!("{{\"token\":\"{dead}\",\"more\":[1]}}"),
+        ),
+        (
+            "unverifiable",
+            "/x",
+            vec![("Authorization", bearer(&forged))],
+            String::new(),
+        ),
+        ("no_credential", "/account/x", vec![], String::new()),
+        (
+            "expired",
+            "/strict/x",
+            vec![("Authorization", bearer(&expired))],
+            String::new(),
+        ),
+        (
+            "revoked",
+            "/strict/x",
+            vec![("Cookie", format!("a=b; jwt={dead}"))],
+            String::new(),
+        ),
+        (
+            "revoked",
+            "/account/x",
+            vec![("Cookie", format!("a=b; jwt={dead}"))],
+            String::new(),
+        ),
+        (
+            "two_credentials",
+            &*format!("/x?access_token={live}"),
+            vec![("Authorization", bearer(&scene.shop.sign_in("carol")))],
+            String::new(),
+        ),
+        (
+            "two_credentials",
+            "/x",
+            vec![
+                ("Authorization", bearer(&live)),
+                ("Authorization", bearer(dead)),
+            ],
+            String::new(),
+        ),
+        (
+            "nominated_credential",
+            "/x",
+            vec![("Connection", "authorization".to_owned())],
+            String::new(),
+        ),
+        ("ambiguous_path", "/account/a%2Fb", vec![], String::new()),
+        ("unreadable_body", "/x", vec![], long),
+    ] {
+        let mut given: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect();
+        if !body.is_empty() {
+            given.push(json_type);
+        }
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        let before = scene.would_be(reason);
+        let (answer, visits) =
+            scene.watch(|edge| edge.raw(&request(method, target, &given, body.as_bytes())));
+        assert_eq!(visits, 1, "{reason} {target}: {}", answer.text());
+        let seen = scene.shop.seen().pop().unwrap();
+        assert_eq!(seen.target, target, "{reason}");
+        assert_eq!(seen.body, body.as_bytes(), "{reason} {target}");
+        let sent = headers.iter().filter(|(name, _)| *name != "Connection");
+        for (name, value) in sent {
+            let lines = seen.headers.iter();
+            let mut lines = lines.filter(|(given, _)| given.eq_ignore_ascii_case(name));
+            assert!(
+                lines.any(|(_, line)| line == value),
+                "{reason} {target}: {name}"
+            );
+        }
+        assert!(answer.header("set-cookie").is_none(), "{reason}");
+        assert_eq!(scene.would_be(reason), before + 1, "{reason} {target}");
+    }
+    let told = || {
+        let lines = scene.edge.log_lines().into_iter();
+        let told = lines.filter(|line| line.contains("would be refused request="));
+        told.collect::<Vec<_>>()
+    };
+    eventually(|| told().len() == 13);
+    let told = told();
+    for secret in [dead, &live, &forged, &expired] {
+        let (_, payload) = secret.split_once('.').unwrap();
+        assert!(!told.iter().any(|line| line.contains(payload)), "{told:#?}");
+    }
+    let before = scene.counted("doorward_observed_total");
+    scene.passes(&request(
+        "GET",
+        "/account/x",
+        &[("Authorization", &bearer(&live))],
+        b"",
+    ));
+    assert_eq!(
+        scene.counted("doorward_observed_total"),
+        before,
+        "nothing to tell"
+    );
+}
+
+#[test]
+fn a_dead_cookie_stays_where_it_is_and_is_counted() {
+    let scene = Scene::with(&format!("{OBSERVED}{REST}"));
+    let dead = Customer::named(&scene.shop, "alice");
+    assert_eq!(dead.log_out(&scene.edge), 200);
+    let cookies = format!("theme=dark; jwt={}", dead.token());
+    let (answer, visits) =
+        scene.watch(|edge| edge.raw(&request("GET", PAGE, &[("Cookie", &cookies)], b"")));
+    assert_eq!(visits, 1);
+    assert!(answer.header("set-cookie").is_none());
+    let seen = scene.shop.seen().pop().unwrap();
+    assert_eq!(seen.header("cookie"), Some(cookies.as_str()));
+    assert_eq!(scene.would_be("dead_cookie"), 1);
+    assert!(scene.edge.says("dead_cookies=1"));
+}
+
+#[test]
+fn http_2_is_observed_alike() {
+    let shop = stateless_bagisto();
+    let table = format!("h2c = true\n{}{OBSERVED}{REST}", shop_table(&shop));
+    let scene = Scene::configured(shop, &table);
+    let dead = Customer::named(&scene.shop, "alice");
+    assert_eq!(dead.log_out(&scene.edge), 200);
+    let authorization = bearer(dead.token());
+    let fields = fields_of("GET", "/account/x", &[("authorization", &authorization)]);
+    let visits = scene.shop.visits();
+    Frames::open(scene.edge.address()).ask(&fields, None);
+    assert_eq!(scene.shop.visits(), visits + 1);
+    assert_eq!(scene.would_be("revoked"), 1);
+}
+
+// --- Logouts ---------------------------------------------------------------------------------------------
+
+#[test]
+fn a_logout_is_remembered_and_counts_once_the_shop_is_no_longer_observed() {
+    let mut scene = Scene::with(&format!("{OBSERVED}{REST}"));
+    let alice = Customer::named(&scene.shop, "alice");
+    let carol = Customer::named(&scene.shop, "carol");
+    assert_eq!(alice.log_out(&scene.edge), 200);
+    let own = [("Authorization", &*bearer(carol.token()))];
+    assert_eq!(scene.edge.raw(&request("POST", OWN_LOGOUT, &own, b"")), 200);
+    for token in [alice.token(), carol.token()] {
+        scene.admits("observed", token);
+    }
+    scene.reload(REST);
+    for token in [alice.token(), carol.token()] {
+        scene.turns_away("no longer observed", token);
+    }
+    scene.reload(&format!("{OBSERVED}{REST}"));
+    scene.admits("observed again", alice.token());
+    scene
+        .edge
+        .configure(&format!("{}{REST}", shop_table(&scene.shop)));
+    scene.edge.restart();
+    scene.turns_away("after a restart", alice.token());
+}
+
+#[test]
+fn a_logout_that_has_nothing_to_end_is_the_shops_to_answer() {
+    let scene = Scene::with(&format!("{OBSERVED}answer = \"local\"\n"));
+    let alice = Customer::named(&scene.shop, "alice");
+    assert_eq!(alice.log_out(&scene.edge), 200);
+    let (_, visits) = scene.watch(|edge| edge.raw(&logout_of(alice.token())));
+    assert_eq!(visits, 1, "a second click");
+    assert_eq!(scene.would_be("revoked"), 1);
+    let key = [("X-STOREFRONT-KEY", Shop::KEY)];
+    let (_, visits) = scene.watch(|edge| edge.raw(&request("POST", LOGOUT, &key, b"{}")));
+    assert_eq!(visits, 1, "without a token");
+    assert_eq!(scene.would_be("no_credential"), 1);
+    let again = [("Authorization", &*bearer(alice.token()))];
+    let (answer, visits) = scene.watch(|edge| edge.raw(&request("POST", OWN_LOGOUT, &again, b"")));
+    assert_eq!(
+        (answer.status, visits),
+        (401, 0),
+        "Doorward's own is not the shop's"
+    );
+}
+
+/// The very fault that observing is to find: the operator wrote down another key than the shop's.
+#[test]
+fn a_logout_under_a_wrong_key_is_remembered_until_the_key_is_right() {
+    let scene = Scene::with(OBSERVED);
+    let wrong = scene.edge.path("wrong.secret");
+    fs::write(
+        &wrong,
+        "another secret of more than thirty-two bytes, as it must be",
+    )
+    .unwrap();
+    fs::set_permissions(&wrong, fs::Permissions::from_mode(0o600)).unwrap();
+    let table = shop_table(&scene.shop).replace("{secret_file}", "wrong.secret");
+    scene.edge.configure(&format!("{table}{OBSERVED}"));
+    scene.edge.signal("HUP");
+    assert!(scene.edge.says("reloaded"));
+    let (alice, bob) = (scene.shop.sign_in("alice"), scene.shop.sign_in("bob"));
+    scene.admits("a wrong key", &alice);
+    assert_eq!(scene.would_be("unverifiable"), 1);
+    let (answer, visits) = scene.watch(|edge| edge.raw(&logout_of(&alice)));
+    assert_eq!((answer.status, visits), (200, 1));
+    scene.reload("");
+    scene.turns_away("once its key is right", &alice);
+    scene.admits("another's", &bob);
+}
+
+// --- What is not about credentials -----------------------------------------------------------------------
+
+#[test]
+fn what_is_malformed_is_refused_as_ever() {
+    let scene = Scene::with(&format!("{OBSERVED}{REST}"));
+    let table = |host: &str| format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
+    for (status, bytes) in [
+        (400, request("POST", "/api/shop/customers%2Flogout", &[], b"")),
+        (405, request("TRACE", "/x", &[], b"")),
+        (400, table("a b")),
+        (
+            400,
+            request("GET", "/x", &[("Connection", "x-forwarded-for")], b""),
+        ),
+        (
+            400,
+            b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                .to_vec(),
+        ),
+        (405, request("GET", OWN_LOGOUT, &[], b"")),
+    ] {
+        scene.stops(status, &bytes);
+    }
+}
+
+#[test]
+fn missing_keys_hold_no_visit_back_but_a_logout_that_would_be_forgotten() {
+    let shop = stateless_bagisto();
+    let dead_port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = dead_port.local_addr().unwrap().port();
+    let table = shop_table(&shop).replace(
+        "token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{secret_file}\"\n",
+        &format!(
+            "token.algorithms = [\"RS256\"]\ntoken.jwks_url = \"http://127.0.0.1:{port}/jwks\"\n"
+        ),
+    );
+    drop(dead_port);
+    let scene = Scene::configured(shop, &format!("{table}{OBSERVED}"));
+    let header = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ"; // {"alg":"RS256","kid":"a"}
+    let token = format!("{header}.{}.c2lnbmF0dXJl", "eyJzdWIiOiJhbGljZSJ9");
+    scene.admits("no keys yet", &token);
+    assert_eq!(scene.would_be("keys_missing"), 1);
+    scene.stops(503, &logout_of(&token));
+}
+
+// --- Routes ----------------------------------------------------------------------------------------------
+
+const LOGOUTS: &str = "answer = \"local\"\n";
+
+#[test]
+fn a_route_is_observed_or_not_whatever_its_shop_is() {
+    for (shop, route) in [("false", "true"), ("true", "false")] {
+        let scene = Scene::with(&format!(
+            "{LOGOUTS}observe = {shop}\n[[shop.route]]\npaths = [\"/new/*\"]\nobserve = {route}\n"
+        ));
+        let alice = Customer::named(&scene.shop, "alice");
+        assert_eq!(alice.log_out(&scene.edge), 200);
+        for (target, is_observed) in [("/old/x", shop), ("/new/x", route), ("/new", shop)] {
+            let (answer, visits) = scene.watch(|edge| alice.visit(edge, target));
+            let passes = is_observed == "true";
+            assert_eq!(visits == 1, passes, "{shop} {target} {}", answer.status);
+            assert!(passes || answer == 401);
+        }
+    }
+}
+
+#[test]
+fn where_a_path_could_mean_several_routes_the_stricter_counts() {
+    let scene = Scene::with(&format!(
+        "{LOGOUTS}[[shop.route]]\npaths = [\"/new/shut/*\"]\nmethods = [\"DELETE\"]\nenforce = \"revoked\"\n\
+         [[shop.route]]\npaths = [\"/new/*\"]\nobserve = true\n"
+    ));
+    let alice = Customer::named(&scene.shop, "alice");
+    assert_eq!(alice.log_out(&scene.edge), 200);
+    let authorization = bearer(alice.token());
+    let deletes = ("X-HTTP-Method-Override", "DELETE");
+    for (method, target, more, status) in [
+        ("GET", "/new/shut/x", None, None),
+        ("POST", "/new/x", Some(deletes), None),
+        ("POST", "/new/shut/x", Some(deletes), Some(401)),
+        ("DELETE", "/new/shut/x", None, Some(401)),
+        ("GET", "/old/../new/x", None, Some(401)),
+        ("GET", "/new/../old/x", None, Some(401)),
+        ("GET", "/new/a%2Fb", None, None),
+        ("GET", "/new%2Fb", None, Some(400)),
+    ] {
+        let mut headers = vec![("Authorization", &*authorization)];
+        headers.extend(more);
+        let bytes = request(method, target, &headers, b"");
+        match status {
+            Some(status) => drop(scene.stops(status, &bytes)),
+            None => drop(scene.passes(&bytes)),
+        }
+    }
+}
+
+// --- Streams ---------------------------------------------------------------------------------------------
+
+#[test]
+fn what_was_opened_while_observed_is_not_cut() {
+    let live = LiveShop::beside(stateless_bagisto());
+    let table = |observe: &str| {
+        format!(
+            "{}{}[[shop.route]]\npaths = [\"/socket/free\", \"/events/free\"]\nobserve = {observe}\n",
+            live.table(),
+            outside_the_body()
+        )
+    };
+    let edge = Edge::with(&table("true"));
+    let token = live.shop.sign_in("alice");
+    let authorization = bearer(&token);
+    let open = |target: &str, word: &str| {
+        let headers = [("Authorization", &*authorization)];
+        let mut exchange = Exchange::of(edge.address(), target, &headers);
+        exchange.hears(word);
+        exchange
+    };
+    let mut socket = open("/socket/free", "101 Switching Protocols");
+    let mut events = open("/events/free", HELLO);
+    let judged = open("/events/judged", HELLO);
+    let own = [("Authorization", &*authorization)];
+    assert_eq!(edge.raw(&request("POST", OWN_LOGOUT, &own, b"")), 200);
+    judged.ends().join().unwrap();
+    edge.configure(&table("false"));
+    edge.signal("HUP");
+    assert!(edge.says("reloaded"));
+    assert_eq!(edge.raw(&request("GET", "/events/free", &own, b"")), 401);
+    assert!(live.is_on("free"));
+    assert!(live.say_event("free", "still there"));
+    events.hears("still there");
+    assert!(socket.say(b"still here"));
+    assert!(
+        !edge
+            .metrics()
+            .contains("doorward_cut_off_total{shop=\"main\"} 2")
+    );
+}
+
+// --- What protects nothing is never silent about it --------------------------------------------------------
+
+#[track_caller]
+fn warns(told: &str, words: &str) {
+    assert!(told.contains(words), "{words}\n{told}");
+}
+
+#[test]
+fn what_is_only_observed_says_so_everywhere() {
+    let scene = Scene::with(&format!(
+        "{OBSERVED}[[shop.route]]\nname = \"orders\"\npaths = [\"/orders/*\"]\nobserve = false\nenforce = \"required\"\n"
+    ));
+    let log = scene.edge.log_lines().join("\n");
+    warns(&log, "this shop is only observed: it protects nothing");
+    let check = scene.edge.command(&["check"]);
+    warns(
+        &check.stderr,
+        "this shop is only observed: it protects nothing",
+    );
+    warns(&check.stdout, "credentials: only observed");
+    warns(
+        &check.stdout,
+        "route orders: /orders/*, enforce required, enforced",
+    );
+    let health = scene.edge.ask_operator("/readyz?verbose");
+    assert_eq!(health, 200);
+    let line = "[!] credentials of shop main: only observed, except on the routes orders: nothing is refused for them";
+    warns(&health.text(), line);
+    warns(
+        &scene.edge.metrics(),
+        "doorward_observing{shop=\"main\",route=\"\"} 1",
+    );
+    scene.reload(
+        "[[shop.route]]\nname = \"media\"\npaths = [\"/media/*\"]\nobserve = true\ndead_cookie = \"refuse\"\n",
+    );
+    let log = scene.edge.log_lines().join("\n");
+    warns(&log, "this route is only observed: it protects nothing");
+    let health = scene.edge.ask_operator("/readyz?verbose").text();
+    warns(
+        &health,
+        "[!] credentials of shop main: only observed on the routes media",
+    );
+    warns(
+        &scene.edge.metrics(),
+        "doorward_observing{shop=\"main\",route=\"media\"} 1",
+    );
+    let check = scene.edge.command(&["check"]).stdout;
+    warns(
+        &check,
+        "route media: /media/*, dead_cookie refuse, only observed",
+    );
+    scene.reload("");
+    let health = scene.edge.ask_operator("/readyz?verbose").text();
+    assert!(!health.contains("observed"), "{health}");
+    assert!(!scene.edge.metrics().contains("doorward_observing{"));
+}
+
+#[test]
+fn of_a_living_token_there_is_nothing_to_tell() {
+    let scene = Scene::with(OBSERVED);
+    scene.admits("a living token", &scene.shop.sign_in("alice"));
+    assert_eq!(scene.counted("doorward_observed_total"), 0);
+    let decided = "doorward_decisions_total{shop=\"main\",verdict=\"forwarded\",detail=\"\"}";
+    assert_eq!(scene.counted(decided), 1);
+}
