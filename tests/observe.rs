@@ -52,6 +52,33 @@ impl Scene {
         ))
     }
 
+    /// A request reaches the shop as it was sent, and it is told why it would not.
+    #[track_caller]
+    fn forwards(&self, reason: &str, target: &str, headers: &[(&str, String)], body: &str) {
+        let mut given: Vec<(&str, &str)> = Vec::new();
+        given.extend(headers.iter().map(|(name, value)| (*name, &**value)));
+        let mut method = "GET";
+        if !body.is_empty() {
+            method = "POST";
+            given.push(("Content-Type", "application/json"));
+        }
+        let before = self.would_be(reason);
+        let (answer, visits) =
+            self.watch(|edge| edge.raw(&request(method, target, &given, body.as_bytes())));
+        assert_eq!(visits, 1, "{reason} {target}: {}", answer.text());
+        let seen = self.shop.seen().pop().unwrap();
+        assert_eq!(seen.target, target, "{reason}");
+        assert_eq!(seen.body, body.as_bytes(), "{reason} {target}");
+        for (name, value) in headers.iter().filter(|(name, _)| *name != "Connection") {
+            let lines = seen.headers.iter();
+            let mut lines = lines.filter(|(given, _)| given.eq_ignore_ascii_case(name));
+            let is_sent = lines.any(|(_, line)| line == value);
+            assert!(is_sent, "{reason} {target}: {name}");
+        }
+        assert!(answer.header("set-cookie").is_none(), "{reason}");
+        assert_eq!(self.would_be(reason), before + 1, "{reason} {target}");
+    }
+
     /// The same shop under another configuration.
     #[track_caller]
     fn reload(&self, more: &str) {
@@ -83,102 +110,34 @@ fn what_would_be_refused_for_its_credentials_reaches_the_shop_unchanged_and_is_t
     let live = scene.shop.sign_in("bob");
     let forged = format!("{}AAAA", &dead[..dead.len() - 4]);
     let expired = scene.shop.sign(&json!({ "sub": 9, "iat": 1, "exp": 2 }));
-    let json_type = ("Content-Type", "application/json");
     let long = format!("{{\"a\":\"{}\",\"token\":\"x\"}}", "b".repeat(100_000));
+    let in_query = |token: &str| format!("/x?access_token={token}");
+    let in_line = |token: &str| ("Authorization", bearer(token));
+    let in_cookie = ("Cookie", format!("a=b; jwt={dead}"));
+    let in_body = format!("{{\"token\":\"{dead}\",\"more\":[1]}}");
+    let nominated = ("Connection", "authorization".to_owned());
+    let (dead_line, live_line) = (in_line(dead), in_line(&live));
     for (reason, target, headers, body) in [
-        (
-            "revoked",
-            "/x",
-            vec![("Authorization", bearer(dead))],
-            String::new(),
-        ),
-        (
-            "revoked",
-            &*format!("/x?access_token={dead}"),
-            vec![],
-            String::new(),
-        ),
-        (
-            "revoked",
-            "/x",
-            vec![],
-            format!("{{\"token\":\"{dead}\",\"more\":[1]}}"),
-        ),
-        (
-            "unverifiable",
-            "/x",
-            vec![("Authorization", bearer(&forged))],
-            String::new(),
-        ),
-        ("no_credential", "/account/x", vec![], String::new()),
-        (
-            "expired",
-            "/strict/x",
-            vec![("Authorization", bearer(&expired))],
-            String::new(),
-        ),
-        (
-            "revoked",
-            "/strict/x",
-            vec![("Cookie", format!("a=b; jwt={dead}"))],
-            String::new(),
-        ),
-        (
-            "revoked",
-            "/account/x",
-            vec![("Cookie", format!("a=b; jwt={dead}"))],
-            String::new(),
-        ),
+        ("revoked", "/x", vec![dead_line.clone()], ""),
+        ("revoked", &in_query(dead), vec![], ""),
+        ("revoked", "/x", vec![], &in_body),
+        ("unverifiable", "/x", vec![in_line(&forged)], ""),
+        ("no_credential", "/account/x", vec![], ""),
+        ("expired", "/strict/x", vec![in_line(&expired)], ""),
+        ("revoked", "/strict/x", vec![in_cookie.clone()], ""),
+        ("revoked", "/account/x", vec![in_cookie], ""),
         (
             "two_credentials",
-            &*format!("/x?access_token={live}"),
-            vec![("Authorization", bearer(&scene.shop.sign_in("carol")))],
-            String::new(),
+            &in_query(&live),
+            vec![dead_line.clone()],
+            "",
         ),
-        (
-            "two_credentials",
-            "/x",
-            vec![
-                ("Authorization", bearer(&live)),
-                ("Authorization", bearer(dead)),
-            ],
-            String::new(),
-        ),
-        (
-            "nominated_credential",
-            "/x",
-            vec![("Connection", "authorization".to_owned())],
-            String::new(),
-        ),
-        ("ambiguous_path", "/account/a%2Fb", vec![], String::new()),
-        ("unreadable_body", "/x", vec![], long),
+        ("two_credentials", "/x", vec![live_line, dead_line], ""),
+        ("nominated_credential", "/x", vec![nominated], ""),
+        ("ambiguous_path", "/account/a%2Fb", vec![], ""),
+        ("unreadable_body", "/x", vec![], &long),
     ] {
-        let mut given: Vec<(&str, &str)> = headers
-            .iter()
-            .map(|(name, value)| (*name, &**value))
-            .collect();
-        if !body.is_empty() {
-            given.push(json_type);
-        }
-        let method = if body.is_empty() { "GET" } else { "POST" };
-        let before = scene.would_be(reason);
-        let (answer, visits) =
-            scene.watch(|edge| edge.raw(&request(method, target, &given, body.as_bytes())));
-        assert_eq!(visits, 1, "{reason} {target}: {}", answer.text());
-        let seen = scene.shop.seen().pop().unwrap();
-        assert_eq!(seen.target, target, "{reason}");
-        assert_eq!(seen.body, body.as_bytes(), "{reason} {target}");
-        let sent = headers.iter().filter(|(name, _)| *name != "Connection");
-        for (name, value) in sent {
-            let lines = seen.headers.iter();
-            let mut lines = lines.filter(|(given, _)| given.eq_ignore_ascii_case(name));
-            assert!(
-                lines.any(|(_, line)| line == value),
-                "{reason} {target}: {name}"
-            );
-        }
-        assert!(answer.header("set-cookie").is_none(), "{reason}");
-        assert_eq!(scene.would_be(reason), before + 1, "{reason} {target}");
+        scene.forwards(reason, target, &headers, body);
     }
     let told = || {
         let lines = scene.edge.log_lines().into_iter();

@@ -16,6 +16,7 @@ mod live_token;
 mod loggable_path;
 mod logout;
 mod meaning;
+mod named_subjects;
 mod observed;
 mod payload;
 mod presented_token;
@@ -64,7 +65,7 @@ pub use shop::{Examine, PathNeighbours, Shop, Tokens};
 pub use site::{HostPattern, OriginParts, RequestSite, WebOrigin, host_of, moved_to};
 pub use token::{
     ALGORITHMS, ClaimName, Claims, Confirmed, Flaw, IssuedAt, Issuer, JwksSource, JwksUrl, KeyRing,
-    KeySource, KeyState, Keys, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind,
+    KeySource, KeyState, Keys, Subject, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind,
     TokenSettings, UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified, Verifier,
     algorithm_name, secret_bytes_min,
 };

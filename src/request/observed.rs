@@ -40,6 +40,7 @@ impl<'g> Arrived<'g, '_> {
                 tokens,
                 is_demanded,
                 dead_cookies,
+                subject,
                 ..
             }) => {
                 let observed = match dead_cookies.len() {
@@ -51,6 +52,7 @@ impl<'g> Arrived<'g, '_> {
                     tokens,
                     is_demanded,
                     dead_cookies: Vec::new(),
+                    subject,
                     observed: Some(observed),
                 })
             }
@@ -85,12 +87,10 @@ impl<'g> Arrived<'g, '_> {
     /// Whether the request could not be read, and only its credentials would have needed that: no logout is missed.
     fn is_unread_for_credentials_alone(&self, refusal: Refusal) -> bool {
         let shop: &Shop = self.shop;
-        match refusal {
-            Refusal::AmbiguousPath => {
-                !shop.is_ruled(&self.view) && shop.routes.choose(&self.view).is_ok()
-            }
-            refusal => refusal.is_about_credentials() && !shop.asks_graphql(&self.view),
+        if refusal == Refusal::AmbiguousPath {
+            return !shop.is_ruled(&self.view) && shop.routes.choose(&self.view).is_ok();
         }
+        refusal.is_about_credentials() && !shop.asks_graphql(&self.view)
     }
 
     /// Whether the shop was asked about a token of a request that is no logout, and has not answered.
@@ -105,6 +105,7 @@ impl<'g> Arrived<'g, '_> {
             tokens: Tokens::new(),
             is_demanded: false,
             dead_cookies: Vec::new(),
+            subject: None,
             observed: Some(Observed::Refused(refusal)),
         }
     }
@@ -113,8 +114,8 @@ impl<'g> Arrived<'g, '_> {
 /// Whether nothing is forgotten if a logout that is refused for this reason is forwarded: its token is revoked already, or it has
 /// none that could be revoked.
 fn forgets_nothing(refusal: Refusal) -> bool {
-    match refusal {
-        Refusal::Unverifiable(flaw) => flaw != Flaw::NoCustomer, // the others' logout would be forgotten
-        refusal => matches!(refusal, Refusal::Revoked { .. } | Refusal::NoCredential),
+    if let Refusal::Unverifiable(flaw) = refusal {
+        return flaw != Flaw::NoCustomer; // the logout of the others would be forgotten
     }
+    matches!(refusal, Refusal::Revoked { .. } | Refusal::NoCredential)
 }

@@ -7,6 +7,7 @@ use super::cookie::DeadCookie;
 use super::introspection::PendingToken;
 use super::logout::LogOut;
 use super::shop::{Shop, Tokens};
+use super::token::Subject;
 
 /// What becomes of a request that is not refused.
 pub enum Verdict<'g> {
@@ -20,6 +21,8 @@ pub enum Verdict<'g> {
         is_demanded: bool,
         /// The cookies to remove from it.
         dead_cookies: Vec<DeadCookie>,
+        /// The customer whom its tokens name, if its route asks for that.
+        subject: Option<Subject>,
         /// What would have become of it, if it is only observed. Then no revocation ends it.
         observed: Option<Observed>,
     },
@@ -52,6 +55,7 @@ impl<'g> Verdict<'g> {
             tokens: Tokens::new(),
             is_demanded: false,
             dead_cookies: Vec::new(),
+            subject: None,
             observed: None,
         }
     }

@@ -51,11 +51,17 @@ impl<'g> Arrived<'g, '_> {
         }
         let mut tokens = Tokens::new();
         let mut living: SmallVec<[Segments<'_>; 2]> = SmallVec::new();
-        for Presented { token, credential } in alive {
+        let mut subjects = self.named_subjects();
+        for presented in alive {
+            let token = &presented.token;
             let judged = gate
-                .refuse_confirmed(shop, &token, now)
-                .and_then(|()| gate.refuse_forgotten(&token, now))
-                .and_then(|()| enforce.refuse_untimely(&token, now));
+                .refuse_confirmed(shop, token, now)
+                .and_then(|()| gate.refuse_forgotten(token, now))
+                .and_then(|()| enforce.refuse_untimely(token, now));
+            if judged.is_ok() {
+                subjects.note(&presented, now);
+            }
+            let Presented { token, credential } = presented;
             match judged {
                 Ok(()) => {
                     tokens.push(token);
@@ -74,6 +80,7 @@ impl<'g> Arrived<'g, '_> {
             tokens,
             is_demanded: enforce.needs_credential(),
             dead_cookies: std::mem::take(&mut aside.cookies),
+            subject: subjects.only(),
             observed: None,
         })
     }

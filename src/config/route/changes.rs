@@ -50,9 +50,13 @@ pub(super) fn read_headers(headers: &mut TomlTable<'_>, of: &str) -> HeaderRules
         for name in lines.keys() {
             let value = lines.string_as(name, Template::parse);
             let spot = lines.spot_of(name);
-            if let (Some(value), Some(spot)) = (value, spot)
-                && let Err(unfit) = write(&mut rules, name, value)
-            {
+            let (Some(value), Some(spot)) = (value, spot) else {
+                continue;
+            };
+            if (of, kind) == ("request", "add") && value.names_subject() {
+                lines.report(forgeable().at(&spot));
+            }
+            if let Err(unfit) = write(&mut rules, name, value) {
                 lines.report(Fault::error(unfit.to_string()).at(&spot));
             }
         }
@@ -60,4 +64,9 @@ pub(super) fn read_headers(headers: &mut TomlTable<'_>, of: &str) -> HeaderRules
     }
     table.finish();
     rules
+}
+
+fn forgeable() -> Fault {
+    Fault::error("a client could send this header, too, with another customer's name")
+        .help("write it in `set`, which leaves no line of the client's")
 }

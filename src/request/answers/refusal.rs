@@ -388,46 +388,23 @@ impl Refusal {
 
     /// Whether it is about the credentials of a request that is well formed otherwise, or about what must be read to find them.
     pub(in crate::request) const fn is_about_credentials(self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::TwoCredentials
-            | Self::MalformedCredential
-            | Self::NominatedCredential
-            | Self::UnreadableBody
-            | Self::EncodedBody
-            | Self::Unverifiable(_)
-            | Self::KeysMissing
-            | Self::KeyPending
-            | Self::Unconfirmed
-            | Self::Syncing
-            | Self::Expired
-            | Self::NotYetValid
-            | Self::Revoked { .. }
-            | Self::NoCredential => true,
-            Self::BadHost
-            | Self::BadTarget
-            | Self::TargetTooLong
-            | Self::HeadTooLong
-            | Self::HeadTimeout
-            | Self::AmbiguousLength
-            | Self::UnknownCoding
-            | Self::RepeatedCoding
-            | Self::Malformed
-            | Self::UnknownHost
-            | Self::AmbiguousPath
-            | Self::TraceRefused
-            | Self::NominatedIdentity
-            | Self::ReadAheadFull
-            | Self::UnknownDocument { .. }
-            | Self::NoClientKey
-            | Self::BadClientKey
-            | Self::CrossSite
-            | Self::MethodNotAllowed { .. }
-            | Self::TooManyLogouts
-            | Self::NotDurable
-            | Self::UpstreamFailed
-            | Self::UpstreamTimeout
-            | Self::NoUpstream => false,
-        }
+                | Self::MalformedCredential
+                | Self::NominatedCredential
+                | Self::UnreadableBody
+                | Self::EncodedBody
+                | Self::Unverifiable(_)
+                | Self::KeysMissing
+                | Self::KeyPending
+                | Self::Unconfirmed
+                | Self::Syncing
+                | Self::Expired
+                | Self::NotYetValid
+                | Self::Revoked { .. }
+                | Self::NoCredential
+        )
     }
 
     /// Which claim of a token can't be read, and what stands there instead, for the log.

@@ -79,6 +79,8 @@ impl<'g> Arrived<'g, '_> {
         self.keep_confirmed(rule, &mut carried, aside, now);
         carried.refuse_without_token(rule)?;
         let alive = carried.alive;
+        let mut subjects = self.named_subjects();
+        alive.iter().for_each(|one| subjects.note(one, now));
         let dead_cookies = std::mem::take(&mut aside.cookies);
         let revocations = self.revocations_of(&alive, rule, now);
         let spared = spared_by(rule, &alive);
@@ -102,6 +104,7 @@ impl<'g> Arrived<'g, '_> {
             dead_cookies,
             expired: are_expired(&alive, now),
             graphql: rule.graphql_outcome(self.view.graphql()),
+            subject: subjects.only(),
         })))
     }
 
@@ -187,13 +190,15 @@ impl<'g> Arrived<'g, '_> {
         now: UnixTime,
     ) {
         for Presented { token, credential } in std::mem::take(&mut carried.alive) {
-            let judged =
-                self.gate
-                    .refuse_confirmed(self.shop, &token, now)
-                    .and_then(|()| match self.is_kept_unverified(&credential) {
-                        true => Ok(()),
-                        false => self.shop.refuse_implausible(&token, &credential),
-                    });
+            let judged = self
+                .gate
+                .refuse_confirmed(self.shop, &token, now)
+                .and_then(|()| {
+                    if self.is_kept_unverified(&credential) {
+                        return Ok(());
+                    }
+                    self.shop.refuse_implausible(&token, &credential)
+                });
             match judged {
                 Ok(()) => carried.alive.push(Presented { token, credential }),
                 Err(refusal) => {

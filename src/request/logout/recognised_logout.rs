@@ -13,6 +13,7 @@ use crate::request::answers::{Answer, ApiKind, Refusal, Refused, answer};
 use crate::request::cookie::{DeadCookie, deletions_beside};
 use crate::request::graphql;
 use crate::request::shop::Shop;
+use crate::request::token::Subject;
 use crate::revocation::{Id, Revocation, Source, UNCONFIRMED_LIFE};
 
 /// A recognised logout.
@@ -48,6 +49,8 @@ pub struct LogOut {
     pub(in crate::request) expired: bool,
     /// What the request executes beside it, if it is GraphQL.
     pub(in crate::request) graphql: Option<graphql::GraphQlOutcome>,
+    /// The customer whom its tokens name, if its route asks for that.
+    pub subject: Option<Subject>,
 }
 
 /// In which order a logout is carried out.

@@ -5,6 +5,7 @@ use std::fmt;
 use http::{HeaderName, HeaderValue};
 
 use super::template::{Template, TemplateFacts};
+use crate::request::payload::is_spelling_of;
 
 /// What a route changes in headers: first it removes, then it sets, then it adds.
 #[derive(Debug, Default)]
@@ -67,6 +68,18 @@ impl HeaderRules {
         Ok(())
     }
 
+    /// Whether a value names the customer.
+    pub(super) fn name_subject(&self) -> bool {
+        let mut all = self.set.iter().chain(&self.add);
+        all.any(|(_, value)| value.names_subject())
+    }
+
+    /// Whether the lines of this name go first, however a server may spell it.
+    pub fn replaces(&self, given: &HeaderName) -> bool {
+        let is_one = |name: &HeaderName| is_spelling_of(given, name) || is_spelling_of(name, given);
+        self.replaced().any(is_one)
+    }
+
     /// Whether nothing is changed.
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
@@ -79,13 +92,17 @@ impl HeaderRules {
             .chain(self.set.iter().map(|(name, _)| name))
     }
 
-    /// The lines that are added after that. A value that can't stand in a header is left out.
+    /// The lines that are added after that. A value that can't stand in a header is left out, and so is one that names a customer
+    /// where none is known.
     pub fn lines(
         &self,
         facts: &TemplateFacts<'_>,
     ) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
         let all = self.set.iter().chain(&self.add);
         all.filter_map(|(name, value)| {
+            if facts.subject.is_none() && value.names_subject() {
+                return None;
+            }
             let value = HeaderValue::try_from(value.text(facts)).ok()?;
             Some((name, value))
         })

@@ -27,6 +27,15 @@ pub struct Route {
     pub response_headers: HeaderRules,
 }
 
+impl Route {
+    /// Whether it writes the customer's name somewhere.
+    pub(in crate::request) fn names_subject(&self) -> bool {
+        let redirects =
+            matches!(&self.target, RouteTarget::Redirect(redirect) if redirect.to.names_subject());
+        redirects || self.request_headers.name_subject() || self.response_headers.name_subject()
+    }
+}
+
 /// One line, as `check` lists it.
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 
 use super::template::{Template, TemplateFacts};
 use crate::request::answers::Answer;
@@ -40,7 +40,7 @@ pub struct Redirect {
 impl Redirect {
     /// The redirect of one request. A path that another site could be read from stays one of this host.
     pub fn answer(&self, facts: &TemplateFacts<'_>) -> Answer {
-        let mut to = self.to.text(facts);
+        let mut to = self.to.address(facts);
         if self.to.begins_with_path() {
             let path = to.trim_start_matches(['/', '\\']);
             to = format!("/{path}");
@@ -48,6 +48,9 @@ impl Redirect {
         let mut headers = HeaderMap::new();
         if let Ok(to) = HeaderValue::try_from(to) {
             headers.insert(LOCATION, to);
+        }
+        if self.to.names_subject() {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         Answer {
             status: self.status,

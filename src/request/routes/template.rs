@@ -1,5 +1,7 @@
 //! Text with placeholders, such as `https://{host}{uri}`.
 
+use crate::request::token::Subject;
+
 /// What may stand in braces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placeholder {
@@ -17,6 +19,8 @@ pub enum Placeholder {
     RequestId,
     /// The name of the shop.
     Shop,
+    /// The customer whom a verified token names; nothing, if none does.
+    Subject,
 }
 
 /// Text with placeholders.
@@ -44,12 +48,14 @@ pub struct TemplateFacts<'r> {
     pub request_id: &'r str,
     /// [`Placeholder::Shop`].
     pub shop: &'r str,
+    /// [`Placeholder::Subject`].
+    pub subject: Option<&'r Subject>,
 }
 
-const WANTED: &str = "text in which only {host}, {path}, {query}, {uri}, {client}, {request_id} and {shop} stand in braces";
+const WANTED: &str = "text in which only {host}, {path}, {query}, {uri}, {client}, {request_id}, {shop} and {subject} stand in braces";
 
 impl Placeholder {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 8] = [
         ("host", Self::Host),
         ("path", Self::Path),
         ("query", Self::Query),
@@ -57,6 +63,7 @@ impl Placeholder {
         ("client", Self::Client),
         ("request_id", Self::RequestId),
         ("shop", Self::Shop),
+        ("subject", Self::Subject),
     ];
 
     fn named(name: &str) -> Option<Self> {
@@ -93,6 +100,12 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// Whether it names the customer.
+    pub fn names_subject(&self) -> bool {
+        let mut parts = self.0.iter();
+        parts.any(|part| *part == Part::Of(Placeholder::Subject))
+    }
+
     /// Whether it begins with this placeholder.
     pub(super) fn begins_with_path(&self) -> bool {
         matches!(
@@ -101,8 +114,17 @@ impl Template {
         )
     }
 
-    /// The text for one request. `?{query}` is nothing where there is no query.
+    /// The text for a header. `?{query}` is nothing where there is no query.
     pub(super) fn text(&self, facts: &TemplateFacts<'_>) -> String {
+        self.text_with(facts, Subject::in_header)
+    }
+
+    /// The same, for an address.
+    pub(super) fn address(&self, facts: &TemplateFacts<'_>) -> String {
+        self.text_with(facts, Subject::in_address)
+    }
+
+    fn text_with(&self, facts: &TemplateFacts<'_>, written: fn(&Subject) -> String) -> String {
         let mut text = String::new();
         for part in &self.0 {
             match part {
@@ -124,6 +146,9 @@ impl Template {
                 Part::Of(Placeholder::Client) => text.push_str(facts.client),
                 Part::Of(Placeholder::RequestId) => text.push_str(facts.request_id),
                 Part::Of(Placeholder::Shop) => text.push_str(facts.shop),
+                Part::Of(Placeholder::Subject) => {
+                    text.push_str(&facts.subject.map(written).unwrap_or_default());
+                }
             }
         }
         text
@@ -141,6 +166,7 @@ mod tests {
         client: "2001:db8::1",
         request_id: "7",
         shop: "main",
+        subject: None,
     };
 
     fn text(template: &str, facts: &TemplateFacts<'_>) -> String {

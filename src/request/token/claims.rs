@@ -91,7 +91,7 @@ impl Claims {
 
     /// The customer's name: `3`, or `b/3` of several parts, each escaped as in a JSON pointer, so that names are unique.
     /// `None` without the last part; another missing part is empty.
-    fn customer(&self, payload: &Value) -> Result<Option<String>, Flaw> {
+    pub(super) fn customer(&self, payload: &Value) -> Result<Option<String>, Flaw> {
         let part = |pointer: &Pointer| parse_name(ClaimName::Subject, pointer.find(payload));
         let Some((last, populations)) = self.subject.split_last() else {
             return Ok(None);

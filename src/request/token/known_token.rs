@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::compact::{Compact, decode_object};
 use super::settings::TokenSettings;
 use crate::clock::UnixTime;
 use crate::revocation::{Id, Identity};
@@ -54,6 +55,18 @@ impl Token {
         match self {
             Self::Verified(token) => token.subject,
             Self::Confirmed(token) => token.subject,
+            Self::Opaque(_) | Self::Inactive(_) => None,
+        }
+    }
+
+    /// The customer's name as it or the shop writes it. `text`: the text that it was read from, whose signature was verified.
+    pub(in crate::request) fn customer_name(&self, text: &str) -> Option<String> {
+        match self {
+            Self::Verified(token) => {
+                let payload = decode_object(Compact::parse(text).ok()?.payload).ok()?;
+                token.settings.claims.customer(&payload).ok()?
+            }
+            Self::Confirmed(token) => token.customer.as_deref().map(str::to_owned),
             Self::Opaque(_) | Self::Inactive(_) => None,
         }
     }

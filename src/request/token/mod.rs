@@ -10,6 +10,7 @@ mod keys;
 mod known_token;
 mod operator_names;
 mod settings;
+mod subject;
 mod verifier;
 
 pub use claims::{Claims, IssuedAt, TimeClaim, TimeUnit};
@@ -23,4 +24,5 @@ pub use key_source::{JwksSource, JwksUrl, KeySource};
 pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, algorithm_name, secret_bytes_min};
 pub use known_token::{Confirmed, Token, Verified};
 pub use settings::{TokenKind, TokenSettings, UnknownToken};
+pub use subject::Subject;
 pub use verifier::{TOKEN_BYTES_MAX, Verifier};

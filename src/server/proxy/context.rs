@@ -12,7 +12,7 @@ use super::attempts::UpstreamAttempts;
 use super::body::budget::BodyShare;
 use super::forwarding::RequestFacts;
 use crate::clock;
-use crate::request::{ApiKind, DeadCookie, Refusal, Route, Shop, Token, Tokens};
+use crate::request::{ApiKind, DeadCookie, Refusal, Route, Shop, Subject, Token, Tokens};
 use crate::revocation::Id;
 use crate::server::connection::revocation_watch::{RevocationWatch, WatchedRequest};
 use crate::server::process::traffic::InFlight;
@@ -29,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) shop: Option<Arc<Shop>>,
     /// The route that it takes there.
     pub(crate) route: Option<Arc<Route>>,
+    /// The customer whom its tokens name, if its route asks for that.
+    pub(crate) subject: Option<Subject>,
     /// The API that it calls.
     pub(crate) api: ApiKind,
     /// When its header block had arrived.
@@ -66,6 +68,7 @@ impl Context {
             id: String::new(),
             shop: None,
             route: None,
+            subject: None,
             api: ApiKind::default(),
             begun: clock::instant(),
             is_counted: false,

@@ -97,6 +97,7 @@ impl ProxyHttp for Proxy {
                 tokens,
                 is_demanded,
                 dead_cookies,
+                subject,
                 observed,
             }) => {
                 if let Some(observed) = observed {
@@ -108,6 +109,7 @@ impl ProxyHttp for Proxy {
                 let watched = observed.map_or(tokens, |_| Tokens::new());
                 context.forward_to(shop, watched);
                 context.dead_cookies = dead_cookies;
+                context.subject = subject;
                 if let Some(answer) = routing::answer(session, context) {
                     return self.answer(session, &answer).await;
                 }

@@ -51,6 +51,7 @@ impl Proxy {
         let logout: Arc<LogOut> = Arc::from(logout);
         let shop = logout.shop.name.as_str();
         context.shop = Some(Arc::clone(&logout.shop));
+        context.subject.clone_from(&logout.subject);
         let outcome = self.carry_out(session, context, &logout, body).await;
         let request = context.id.as_str();
         let token = logout.token().map(|id| self.log_key.name(&id).to_string());

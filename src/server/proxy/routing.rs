@@ -41,8 +41,10 @@ pub(crate) fn change_request(
     if route.request_headers.is_empty() {
         return Ok(());
     }
-    for name in route.request_headers.replaced() {
-        upstream.remove_header(name);
+    let lines_sent = upstream.headers.keys();
+    let replaced = lines_sent.filter(|name| route.request_headers.replaces(name));
+    for name in replaced.cloned().collect::<Vec<_>>() {
+        upstream.remove_header(&name);
     }
     for (name, value) in lines(session, context, |route| &route.request_headers) {
         upstream.append_header(name, value)?;
@@ -119,5 +121,6 @@ fn with_facts<T>(
         client: &client,
         request_id: &context.id,
         shop: context.shop.as_ref().map_or("", |shop| shop.name.as_str()),
+        subject: context.subject.as_ref(),
     })
 }
