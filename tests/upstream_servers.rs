@@ -573,6 +573,70 @@ fn a_wait_is_bounded_and_a_client_that_leaves_gives_up_its_place() {
 }
 
 #[test]
+fn who_waits_for_a_former_server_holds_up_no_request_to_a_new_one() {
+    let (old, new) = (sluggish(), Backend::saying("new"));
+    let edge = Edge::with(&narrow(&old, "queue_timeout = \"1h\""));
+    let first = asking(&edge, "/slow");
+    eventually(|| old.times("/slow") == 1);
+    let mut waiting = asking(&edge, "/waiting");
+    eventually(|| metric(&edge, QUEUE) == Some(1));
+    reload(&edge, &narrow(&new, "queue_timeout = \"1h\""));
+    assert_eq!(get(&edge, "/").text(), "new");
+    assert_eq!(metric(&edge, QUEUE), Some(1), "it still waits, and counts");
+    drop(first);
+    assert_eq!(waiting.answer().text(), "here");
+    assert_eq!(metric(&edge, QUEUE), Some(0));
+}
+
+#[test]
+fn a_stream_of_http_2_that_is_reset_gives_up_its_place() {
+    let shop = sluggish();
+    let edge = Edge::with(&format!(
+        "h2c = true\n{}",
+        narrow(&shop, "queue_timeout = \"1h\"")
+    ));
+    let first = asking(&edge, "/slow");
+    eventually(|| shop.times("/slow") == 1);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            let stream = tokio::net::TcpStream::connect(edge.address())
+                .await
+                .unwrap();
+            let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+            tokio::spawn(connection);
+            let post = |path: &str| {
+                let uri = format!("http://shop.example.com{path}");
+                let request = http::Request::post(uri);
+                request.body(()).unwrap()
+            };
+            let (answer, mut sending) = client.send_request(post("/leaving"), false).unwrap();
+            let until = |count| {
+                let edge = &edge;
+                async move {
+                    while metric(edge, QUEUE) != Some(count) {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            };
+            until(1).await;
+            sending.send_reset(h2::Reason::CANCEL);
+            drop(answer);
+            until(0).await;
+            let (answer, mut sending) = client.send_request(post("/patient"), false).unwrap();
+            until(1).await;
+            drop(first);
+            sending
+                .send_data(bytes::Bytes::from_static(b"kettle"), true)
+                .unwrap();
+            assert_eq!(answer.await.unwrap().status(), 200);
+        });
+    assert_eq!((shop.times("/leaving"), shop.times("/patient")), (0, 1));
+}
+
+#[test]
 fn of_several_servers_the_one_with_room_is_taken_and_a_backup_is_none() {
     let (one, other, spare) = (sluggish(), sluggish(), Backend::saying("spare"));
     let servers = format!(
@@ -612,6 +676,24 @@ fn a_logout_ends_its_token_also_where_the_queue_is_full() {
     drop(first);
     assert_eq!(alice.visit(&edge, "/cart"), 401);
     assert_eq!(slow.heard().len(), 1);
+}
+
+#[test]
+fn a_logout_waits_for_its_place_like_others() {
+    let (shop, slow) = (stateless_bagisto(), sluggish());
+    let own = shop_table_at(&shop, &[slow.address()]);
+    let edge = Edge::with(&format!("{own}[shop.upstream_limits]\nconnections = 1\n"));
+    let alice = Customer::signed_in(&shop);
+    let first = asking(&edge, "/slow");
+    eventually(|| slow.times("/slow") == 1);
+    std::thread::scope(|scope| {
+        let leaving = scope.spawn(|| alice.log_out(&edge));
+        eventually(|| metric(&edge, QUEUE) == Some(1));
+        assert_eq!(alice.visit(&edge, "/cart"), 401, "its token is dead");
+        drop(first);
+        assert_eq!(leaving.join().unwrap(), 200);
+    });
+    assert_eq!(slow.heard().len(), 2, "the shop heard of it");
 }
 
 #[test]

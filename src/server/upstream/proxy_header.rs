@@ -24,8 +24,10 @@ pub(crate) struct ClientEnds {
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
 impl ProxyProtocol {
-    /// The header of a connection for a request of this client; `None`: for ourselves.
+    /// The header of a connection for a request of this client; `None`: for ourselves. A client whose address is not known, on a
+    /// unix socket, is named like none.
     pub(super) fn header(self, ends: Option<ClientEnds>) -> Vec<u8> {
+        let ends = ends.filter(|ends| !ends.client_ip().is_unspecified());
         let ends = ends.map(ClientEnds::of_one_family);
         match self {
             Self::V1 => version_1(ends).into_bytes(),
@@ -146,6 +148,7 @@ mod tests {
                 ends("203.0.113.7:1", None),
                 "PROXY TCP4 203.0.113.7 0.0.0.0 1 0\r\n",
             ),
+            (ends("0.0.0.0:0", None), "PROXY UNKNOWN\r\n"),
             (None, "PROXY UNKNOWN\r\n"),
         ] {
             let header = ProxyProtocol::V1.header(ends);

@@ -1,5 +1,6 @@
 //! The queue of requests that wait until one of several servers has room for them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -7,9 +8,15 @@ use tokio::sync::{Mutex, MutexGuard};
 /// The requests that wait for the servers of one upstream, in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct RequestQueue {
-    waiting: AtomicUsize,
-    /// Who has it is the first, and looks for a server. It is handed on in order.
+    /// Together with those of former configurations.
+    counts: Arc<QueueCounts>,
+    /// The request that has it is the first, and looks for a server. It is handed on in order.
     first: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct QueueCounts {
+    waiting: AtomicUsize,
     full: AtomicU64,
     timed_out: AtomicU64,
 }
@@ -30,33 +37,41 @@ pub struct QueueState {
 pub(super) struct QueuePlace<'a>(&'a RequestQueue);
 
 impl RequestQueue {
+    /// The queue of the next configuration. Requests that wait here may wait for servers that it does not have, so none
+    /// waits behind them there; but they count.
+    pub(super) fn successor(&self) -> Self {
+        Self {
+            counts: Arc::clone(&self.counts),
+            first: Mutex::default(),
+        }
+    }
+
     /// Whether a request that has just come is the next one.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) == 0
+        self.counts.waiting.load(Ordering::Acquire) == 0
     }
 
     /// Takes a place behind the others; `None`: so many wait already.
     pub(super) fn enter(&self, most: usize) -> Option<QueuePlace<'_>> {
         let more = |waiting| (waiting < most).then_some(waiting + 1);
-        let entered = self
-            .waiting
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        let waiting = &self.counts.waiting;
+        let entered = waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
         if entered.is_err() {
-            self.full.fetch_add(1, Ordering::Relaxed);
+            self.counts.full.fetch_add(1, Ordering::Relaxed);
         }
         entered.ok().map(|_| QueuePlace(self))
     }
 
     /// A request has waited for too long.
     pub(super) fn note_timed_out(&self) {
-        self.timed_out.fetch_add(1, Ordering::Relaxed);
+        self.counts.timed_out.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn state(&self) -> QueueState {
         QueueState {
-            waiting: self.waiting.load(Ordering::Relaxed),
-            full: self.full.load(Ordering::Relaxed),
-            timed_out: self.timed_out.load(Ordering::Relaxed),
+            waiting: self.counts.waiting.load(Ordering::Relaxed),
+            full: self.counts.full.load(Ordering::Relaxed),
+            timed_out: self.counts.timed_out.load(Ordering::Relaxed),
         }
     }
 }
@@ -70,6 +85,6 @@ impl<'a> QueuePlace<'a> {
 
 impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.0.counts.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -145,7 +145,8 @@ pub(crate) fn await_addresses(pools: &Pools) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::upstreams::tests::upstreams;
+    use super::super::server::FULL_SHARE;
+    use super::super::upstreams::tests::{choose, upstreams};
     use super::*;
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
@@ -184,6 +185,22 @@ mod tests {
         let all = addresses(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.4:80"]);
         assert_eq!(known(&upstreams), all);
         assert!(Arc::ptr_eq(&stays, &upstreams.all_servers()[1]));
+    }
+
+    #[test]
+    fn a_server_that_appears_while_others_serve_starts_slowly() {
+        let share = |upstreams: &Upstreams, at: usize| {
+            let hour = Duration::from_hours(1);
+            upstreams.all_servers()[at].share(hour, now_ms())
+        };
+        let upstreams = upstreams(&["10.0.0.1:80", "shop.invalid:80"]);
+        learn(&upstreams, 1, Ok(addresses(&["10.0.0.2:80"])));
+        assert_eq!(share(&upstreams, 1), FULL_SHARE, "nothing was served yet");
+        assert!(choose(&upstreams, &[]).is_some());
+        let both = addresses(&["10.0.0.2:80", "10.0.0.3:80"]);
+        learn(&upstreams, 1, Ok(both));
+        let shares = [0, 1, 2].map(|at| share(&upstreams, at));
+        assert_eq!(shares, [FULL_SHARE, FULL_SHARE, 1]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub struct Upstreams {
     pub(super) names: Vec<ResolvedName>,
     rebuilding: Mutex<()>,
     turns: Turns,
-    /// The requests that wait for room. A reload keeps it.
+    /// The requests that wait for room.
     queue: ArcSwap<RequestQueue>,
     /// Whether a server was chosen, so that one which appears now starts slowly.
     is_used: AtomicBool,
@@ -167,9 +167,9 @@ impl Upstreams {
         }
     }
 
-    /// Goes on with the queue of these, which it replaces.
+    /// Counts the requests that wait for these, which it replaces.
     pub(super) fn inherit_queue(&self, old: &Self) {
-        self.queue.store(old.queue.load_full());
+        self.queue.store(Arc::new(old.queue.load().successor()));
     }
 
     /// Moves servers of former configurations that have a place here from `left` to `kept`, unless `kept` has one for it.
