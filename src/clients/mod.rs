@@ -2,6 +2,8 @@
 
 mod counts_per_minute;
 mod network;
+mod peer;
 
 pub use counts_per_minute::{CountsPerMinute, WIDER};
 pub use network::ClientNetwork;
+pub use peer::{Peer, Peers};

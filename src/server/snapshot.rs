@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 
 use super::connection::certificate::Certificate;
 use super::connection::limits::Limits;
@@ -12,6 +11,7 @@ use super::connection::listener::{ListenerNumber, ListenerRules};
 use super::process::drain::Drain;
 use super::proxy::forwarding::Forwarding;
 use super::upstream::Pools;
+use crate::clients::Peers;
 use crate::clock;
 use crate::request::{Gate, HostPattern, Shop};
 use crate::revocation::Revocations;
@@ -22,7 +22,7 @@ pub struct SnapshotSettings {
     /// What each public listener does with its connections, in the order of [`super::Settings::listen`].
     pub listeners: Vec<ListenerRules>,
     /// Proxies in front of Doorward whose `X-Forwarded-For` is trusted.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Peers,
     /// The hosts of the operator listener, besides loopback and its own address.
     pub operator_hosts: Vec<HostPattern>,
     /// Where requests go.

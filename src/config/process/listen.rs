@@ -1,7 +1,9 @@
 //! `listen`: addresses, and what is done with the connections there.
 
+use crate::clients::Peers;
 use crate::config::fault::{Fault, SourceSpot};
 use crate::config::reading::{TextOrTable, TomlTable, TomlText};
+use crate::config::rules::network;
 use crate::server::{HttpsRedirect, Listen, ListenerRules};
 
 const REDIRECTS: &[(&str, ())] = &[("https", ())];
@@ -75,10 +77,36 @@ fn read_table(mut table: TomlTable<'_>, earlier: &[Listen]) -> Option<ReadListen
         table.report_at("redirect", fault.help(help));
     }
     let spot = table.spot_of("redirect");
+    let proxy_protocol = read_proxies(&mut table);
     table.finish();
     let redirect = redirect.map(|()| HttpsRedirect { port });
     let needs_tls = spot.filter(|_| port.is_none());
-    Some((listen?, ListenerRules { redirect }, needs_tls))
+    let rules = ListenerRules {
+        redirect,
+        proxy_protocol,
+    };
+    Some((listen?, rules, needs_tls))
+}
+
+/// The proxies that send headers of the PROXY protocol.
+fn read_proxies(table: &mut TomlTable<'_>) -> Peers {
+    let texts = table.strings("proxy_protocol");
+    if texts.as_ref().is_some_and(Vec::is_empty) {
+        let fault = Fault::error("`proxy_protocol` names no proxy");
+        table.report_at(
+            "proxy_protocol",
+            fault.help("leave it out, or name networks"),
+        );
+    }
+    let texts = texts.unwrap_or_default();
+    for text in &texts {
+        let net = network::parse(text.as_str());
+        if net.is_ok_and(|net| net.prefix_len() == 0) {
+            let fault = Fault::warning("every client may claim any address by a PROXY header");
+            text.report(fault.help("name the networks of the proxies"));
+        }
+    }
+    network::read_peers(&texts)
 }
 
 /// Another proxy may stand in front and speak TLS, on the usual port.

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use ipnet::IpNet;
 use log::LevelFilter;
 
 use super::listen::{self, Listeners};
 use super::{certificate, limits};
+use crate::clients::Peers;
 use crate::config::cluster;
 use crate::config::fault::Fault;
-use crate::config::reading::{TomlTable, TomlText};
+use crate::config::reading::TomlTable;
 use crate::config::rules::network;
 use crate::request::{HostPattern, PathPattern};
 use crate::server::{Drain, Listen, Outline, Pools, Settings, SnapshotSettings};
@@ -167,17 +167,14 @@ fn read_drain(root: &mut TomlTable<'_>) -> Drain {
     drain
 }
 
-fn read_proxies(root: &mut TomlTable<'_>) -> Vec<IpNet> {
+fn read_proxies(root: &mut TomlTable<'_>) -> Peers {
     let texts = root.strings("trusted_proxies").unwrap_or_default();
-    let nets = texts.iter().filter_map(|text| read_proxy(text));
-    nets.collect()
-}
-
-fn read_proxy(text: &TomlText<'_>) -> Option<IpNet> {
-    let net = text.parse_as(network::parse)?;
-    if net.prefix_len() == 0 {
-        let fault = Fault::warning("every client is a trusted proxy: it may claim any address");
-        text.report(fault);
+    for text in &texts {
+        let net = network::parse(text.as_str());
+        if net.is_ok_and(|net| net.prefix_len() == 0) {
+            let fault = Fault::warning("every client is a trusted proxy: it may claim any address");
+            text.report(fault);
+        }
     }
-    Some(net)
+    network::read_peers(&texts)
 }

@@ -1,5 +1,6 @@
 //! The acceptor of customers' connections: each needs a permit, then its stream is watched.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,14 +11,20 @@ use pingora::protocols::l4::stream::Stream as Socket;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{GetProxyDigest, GetSocketDigest, Stream};
 use pingora::{Error, ErrorType};
+use tokio::io::AsyncRead;
+use tokio::time::timeout;
 
-use super::limiter::ConnectionLimiter;
+use super::limiter::{ConnectionLimit, ConnectionLimiter, ConnectionPermit};
+use super::limits::Limits;
 use super::listener::ListenerNumber;
+use super::proxy_header::{self, UnfitProxyHeader};
+use super::proxy_header_log::ProxyHeaderLog;
 use super::state::ConnectionState;
 use super::stream::watched::WatchedStream;
+use crate::clients::{Peer, Peers};
 use crate::server::operator::metrics::Metrics;
 use crate::server::process::traffic::Traffic;
-use crate::server::snapshot::SharedSnapshot;
+use crate::server::snapshot::{SharedSnapshot, Snapshot};
 
 /// Accepts the connections of one listener.
 #[derive(Clone)]
@@ -27,45 +34,109 @@ pub(crate) struct ConnectionAcceptor {
     pub(crate) limiter: Arc<ConnectionLimiter>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) proxy_header_log: Arc<ProxyHeaderLog>,
+}
+
+/// Why a connection is closed at once.
+enum NotAccepted {
+    Limit(ConnectionLimit),
+    ProxyHeader(UnfitProxyHeader),
 }
 
 impl ConnectionAcceptor {
-    /// A watched stream for a new connection; `None`: a limit is reached.
-    pub(crate) fn accept(&self, stream: Stream) -> Option<Stream> {
+    /// A watched stream for a new connection; `None`: it is not accepted.
+    pub(crate) async fn accept(&self, mut stream: Stream) -> Option<Stream> {
         let digest = match stream.get_proxy_digest() {
             Some(digest) => digest,
-            None => Arc::new(self.take_permit(peer_of(&*stream)).ok()?),
+            None => Arc::new(self.admit(&mut *stream).await.ok()?),
         };
         let limits = &self.snapshot.load().limits;
         let watched = WatchedStream::new(stream, digest, limits, Arc::clone(&self.metrics))?;
         Some(Box::new(watched))
     }
 
-    /// Takes a permit for a connection.
-    fn take_permit(&self, peer: Option<SocketAddr>) -> pingora::Result<ProxyDigest> {
-        let snapshot = self.snapshot.load();
-        let own = peer.and_then(|peer| self.limiter.acquire_own(peer));
-        let client = peer.map(|peer| peer.ip().to_canonical());
-        let counted = client.filter(|client| !snapshot.forwarding.trusts(*client));
-        let permit = own.map_or_else(|| self.limiter.acquire(counted, &snapshot.limits), Ok);
-        match permit {
-            Ok(permit) => ConnectionState::attach(
-                self.listener,
-                permit,
-                self.traffic.pending_connection(),
-                Arc::clone(&self.metrics),
-            ),
-            Err(full) => {
-                let limit = full.name();
+    /// Reads what a proxy says of a connection, and takes a permit for it.
+    async fn admit(
+        &self,
+        stream: &mut (impl AsyncRead + GetSocketDigest + Unpin + Send + ?Sized),
+    ) -> pingora::Result<ProxyDigest> {
+        let pending = self.traffic.pending_connection();
+        let (peer, permit) = self.permit_for(stream).await.map_err(|why| {
+            self.note_refused(&why);
+            Error::explain(ErrorType::ConnectRefused, why.to_string())
+        })?;
+        let metrics = Arc::clone(&self.metrics);
+        ConnectionState::attach(self.listener, peer, permit, pending, metrics)
+    }
+
+    async fn permit_for(
+        &self,
+        stream: &mut (impl AsyncRead + GetSocketDigest + Unpin + Send + ?Sized),
+    ) -> Result<(Peer, ConnectionPermit), NotAccepted> {
+        let address = address_of(stream);
+        let peer = address.map_or(Peer::Unix, |address| Peer::at(address.ip()));
+        if let Some(permit) = address.and_then(|address| self.limiter.acquire_own(address)) {
+            return Ok((peer, permit));
+        }
+        let snapshot = self.snapshot.load_full();
+        let permit = self.limiter.acquire(&snapshot.limits)?;
+        let peer = self.client_behind(peer, stream, &snapshot).await?;
+        let permit = match peer.address().filter(|_| !snapshot.forwarding.trusts(peer)) {
+            Some(client) => permit.count_for(client, &snapshot.limits)?,
+            None => permit,
+        };
+        Ok((peer, permit))
+    }
+
+    /// The client for which a proxy opened the connection, where the listener takes headers of the PROXY protocol.
+    async fn client_behind(
+        &self,
+        peer: Peer,
+        stream: &mut (impl AsyncRead + Unpin + Send + ?Sized),
+        snapshot: &Snapshot,
+    ) -> Result<Peer, NotAccepted> {
+        let rules = snapshot.rules_of(self.listener);
+        let Some(proxies) = rules
+            .map(|rules| &rules.proxy_protocol)
+            .filter(|all| !all.is_empty())
+        else {
+            return Ok(peer);
+        };
+        let read = told_client(peer, proxies, stream, &snapshot.limits).await;
+        read.map_err(|why| {
+            self.proxy_header_log.note(self.listener, peer, why.name());
+            NotAccepted::ProxyHeader(why)
+        })
+    }
+
+    fn note_refused(&self, why: &NotAccepted) {
+        match why {
+            NotAccepted::Limit(limit) => {
+                let limit = limit.name();
                 self.metrics.note_limit(limit);
                 debug!(limit; "connection refused");
-                Err(Error::explain(ErrorType::ConnectRefused, limit))
             }
+            NotAccepted::ProxyHeader(why) => self.metrics.note_proxy_header(why.name()),
         }
     }
 }
 
-fn peer_of(stream: &(impl GetSocketDigest + ?Sized)) -> Option<SocketAddr> {
+/// The client that the header of a proxy names; the proxy itself, if it names none.
+async fn told_client(
+    peer: Peer,
+    proxies: &Peers,
+    stream: &mut (impl AsyncRead + Unpin + Send + ?Sized),
+    limits: &Limits,
+) -> Result<Peer, UnfitProxyHeader> {
+    if !proxies.contains(peer) {
+        return Err(UnfitProxyHeader::Peer);
+    }
+    let read = timeout(limits.header_timeout, proxy_header::read(stream)).await;
+    let told = read.unwrap_or(Err(UnfitProxyHeader::Late))?;
+    Ok(told.map_or(peer, |client| Peer::at(client.ip())))
+}
+
+fn address_of(stream: &(impl GetSocketDigest + ?Sized)) -> Option<SocketAddr> {
     let digest = stream.get_socket_digest()?;
     digest.peer_addr()?.as_inet().copied()
 }
@@ -74,8 +145,23 @@ fn peer_of(stream: &(impl GetSocketDigest + ?Sized)) -> Option<SocketAddr> {
 #[async_trait]
 impl PreTlsProcess for ConnectionAcceptor {
     async fn process(&self, socket: &mut Socket) -> pingora::Result<()> {
-        let digest = self.take_permit(peer_of(socket))?;
+        let digest = self.admit(socket).await?;
         socket.set_proxy_digest(digest);
         Ok(())
+    }
+}
+
+impl From<ConnectionLimit> for NotAccepted {
+    fn from(limit: ConnectionLimit) -> Self {
+        Self::Limit(limit)
+    }
+}
+
+impl fmt::Display for NotAccepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit(limit) => f.write_str(limit.name()),
+            Self::ProxyHeader(why) => f.write_str(why.name()),
+        }
     }
 }

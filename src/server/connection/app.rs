@@ -44,7 +44,7 @@ impl ServerApp for ConnectionApp {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let stream = self.acceptor.accept(stream)?;
+        let stream = self.acceptor.accept(stream).await?;
         self.requests.process_new(stream, shutdown).await
     }
 

@@ -92,10 +92,9 @@ impl ConnectionLimiter {
         })
     }
 
-    /// A permit for a connection of this client; `None`: a trusted proxy, which has no limit of its own.
+    /// A permit for a connection of a client that is not known yet, or is a trusted proxy, which has no limit of its own.
     pub(super) fn acquire(
         self: &Arc<Self>,
-        client: Option<IpAddr>,
         limits: &Limits,
     ) -> Result<ConnectionPermit, ConnectionLimit> {
         let most = limits.connections.min(self.most);
@@ -103,23 +102,31 @@ impl ConnectionLimiter {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(ConnectionLimit::Total);
         }
-        let client = client.map(ClientNetwork::containing);
-        let mut permit = ConnectionPermit {
+        Ok(ConnectionPermit {
             limiter: Arc::clone(self),
             client: None,
-        };
-        let Some(client) = client else {
-            return Ok(permit);
-        };
-        let mut by_client = self.by_client.lock();
+        })
+    }
+}
+
+impl ConnectionPermit {
+    /// Counts the connection as one of this client, too.
+    pub(super) fn count_for(
+        mut self,
+        client: IpAddr,
+        limits: &Limits,
+    ) -> Result<Self, ConnectionLimit> {
+        let client = ClientNetwork::containing(client);
+        let limiter = Arc::clone(&self.limiter);
+        let mut by_client = limiter.by_client.lock();
         let count = by_client.entry(client).or_default();
         if *count >= limits.connections_per_client {
-            return Err(ConnectionLimit::PerClient); // dropping `permit` gives it back
+            drop(by_client); // dropping `self` takes it again
+            return Err(ConnectionLimit::PerClient);
         }
         *count += 1;
-        drop(by_client);
-        permit.client = Some(client);
-        Ok(permit)
+        self.client = Some(client);
+        Ok(self)
     }
 }
 
@@ -157,7 +164,10 @@ mod tests {
             connections_per_client: 2,
             ..Limits::default()
         };
-        let acquire = |client: &str| limiter.acquire(Some(client.parse().unwrap()), &limits);
+        let acquire = |client: &str| {
+            let permit = limiter.acquire(&limits)?;
+            permit.count_for(client.parse().unwrap(), &limits)
+        };
         let first = acquire("2001:db8::1").unwrap();
         let _second = acquire("2001:db8::2").unwrap();
         assert_eq!(
@@ -169,7 +179,7 @@ mod tests {
         assert_eq!(limiter.open(), 3);
         drop(first);
         assert_eq!(limiter.open(), 2);
-        let trusted = limiter.acquire(None, &limits).unwrap();
+        let trusted = limiter.acquire(&limits).unwrap();
         let ours = "127.0.0.1:5".parse().unwrap();
         assert!(limiter.acquire_own(ours).is_none());
         let invitation = limiter.announce_own(ours);

@@ -1,5 +1,7 @@
 //! What a listener does with its connections, beside TLS.
 
+use crate::clients::Peers;
+
 /// Which public listener of the process: its place in `listen`, which only a restart can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListenerNumber(pub(crate) usize);
@@ -9,6 +11,8 @@ pub(crate) struct ListenerNumber(pub(crate) usize);
 pub struct ListenerRules {
     /// Every request is redirected to `https://`; nothing is forwarded.
     pub redirect: Option<HttpsRedirect>,
+    /// The proxies that must send a header of the PROXY protocol; if there is one, no other peer may connect.
+    pub proxy_protocol: Peers,
 }
 
 /// A redirect of every request to `https://`.

@@ -6,6 +6,8 @@ pub(crate) mod certificate;
 pub(crate) mod limiter;
 pub(crate) mod limits;
 pub(crate) mod listener;
+mod proxy_header;
+pub(crate) mod proxy_header_log;
 pub(crate) mod revocation_watch;
 pub(crate) mod state;
 mod stream;

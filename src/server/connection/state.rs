@@ -10,6 +10,7 @@ use pingora::protocols::raw_connect::ProxyDigest;
 
 use super::limiter::ConnectionPermit;
 use super::listener::ListenerNumber;
+use crate::clients::Peer;
 use crate::server::operator::metrics::Metrics;
 use crate::server::process::traffic::PendingConnection;
 
@@ -17,6 +18,7 @@ use crate::server::process::traffic::PendingConnection;
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
     listener: ListenerNumber,
+    peer: Peer,
     phase: AtomicU8,
     served: AtomicUsize,
     /// Whether its handshake succeeded, where it has one.
@@ -45,12 +47,14 @@ impl ConnectionState {
     /// The state of a new connection in a digest, which Pingora passes from the socket through TLS to every request.
     pub(crate) fn attach(
         listener: ListenerNumber,
+        peer: Peer,
         permit: ConnectionPermit,
         pending: PendingConnection,
         metrics: Arc<Metrics>,
     ) -> pingora::Result<ProxyDigest> {
         let state = Self {
             listener,
+            peer,
             phase: AtomicU8::new(Phase::ReadingHead as u8),
             served: AtomicUsize::new(0),
             opened: AtomicBool::new(false),
@@ -77,6 +81,11 @@ impl ConnectionState {
     /// The listener that accepted it.
     pub(crate) fn listener(&self) -> ListenerNumber {
         self.listener
+    }
+
+    /// Its other end, or the client for which a proxy opened it (PROXY protocol).
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
     }
 
     /// The handshake is done: requests may arrive.

@@ -28,6 +28,7 @@ pub(crate) struct Metrics {
     reissued: Family<OutcomeLabels, Counter>,
     limits: Family<LimitLabels, Counter>,
     failed_handshakes: Counter,
+    proxy_headers: Family<ReasonLabels, Counter>,
     cut_off: Family<ShopLabels, Counter>,
 }
 
@@ -58,6 +59,11 @@ struct OutcomeLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabels {
     limit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 /// Seconds from five microseconds to twenty.
@@ -128,6 +134,11 @@ impl Default for Metrics {
                 r,
                 "failed_handshakes",
                 "Connections whose TLS handshake failed",
+            ),
+            proxy_headers: counter(
+                r,
+                "proxy_protocol_refused",
+                "Connections refused for their header of the PROXY protocol, or because their peer may send none",
             ),
             cut_off: counter(
                 r,
@@ -222,6 +233,13 @@ impl Metrics {
     /// A connection ended in its TLS handshake.
     pub(crate) fn note_failed_handshake(&self) {
         self.failed_handshakes.inc();
+    }
+
+    /// A connection was refused for its header of the PROXY protocol.
+    pub(crate) fn note_proxy_header(&self, reason: &'static str) {
+        self.proxy_headers
+            .get_or_create(&ReasonLabels { reason })
+            .inc();
     }
 
     /// A header block was refused before a request came of it.

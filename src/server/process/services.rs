@@ -113,6 +113,7 @@ fn public(
         limiter,
         metrics: Arc::clone(&proxy.metrics),
         traffic: Arc::clone(&traffic),
+        proxy_header_log: Arc::default(),
     };
     let requests = Arc::new(requests(conf, proxy, h2c));
     let mut service = BoundService::new("proxy", None);

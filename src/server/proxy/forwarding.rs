@@ -1,21 +1,22 @@
 //! The forwarding headers: where a request came from, and which credentials are removed.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::header::{COOKIE, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
-use ipnet::IpNet;
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::request_id::RequestIds;
+use crate::clients::{Peer, Peers};
 use crate::request::Shop;
+use crate::server::connection::state::ConnectionState;
 use crate::server::upstream::ClientEnds;
 
 /// The proxies whose forwarding headers are trusted.
 pub(crate) struct Forwarding {
-    trusted: Vec<IpNet>,
+    trusted: Peers,
 }
 
 /// Facts that the shop is sent besides the origin of a request.
@@ -43,7 +44,7 @@ const STALE: &str = "x-doorward-stale";
 
 impl Forwarding {
     /// Trusts these proxies only.
-    pub(crate) fn trusting(trusted: Vec<IpNet>) -> Self {
+    pub(crate) fn trusting(trusted: Peers) -> Self {
         Self { trusted }
     }
 
@@ -63,14 +64,26 @@ impl Forwarding {
         }
     }
 
-    /// The customer's address: the peer's, or the last one in the chain that no trusted proxy has.
+    /// The customer's address: the peer's, or the last one in the chain that no trusted proxy has. A peer by a unix socket
+    /// has none.
     pub(crate) fn client_of(&self, session: &Session) -> IpAddr {
+        let client = self.client_peer_of(session).address();
+        client.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+    }
+
+    /// The address by which a customer's requests are counted; `None`: a trusted proxy's own, which has no limit.
+    pub(crate) fn counted_client_of(&self, session: &Session) -> Option<IpAddr> {
+        let is_proxy = self.trusts(self.client_peer_of(session));
+        (!is_proxy).then(|| self.client_of(session))
+    }
+
+    fn client_peer_of(&self, session: &Session) -> Peer {
         let mut client = peer_of(session);
         let hops = hops_of(&session.req_header().headers);
         let mut hops = hops.iter().rev();
         while self.trusts(client) {
             match hops.next().and_then(|hop| address_in(hop)) {
-                Some(hop) => client = hop,
+                Some(hop) => client = Peer::at(hop),
                 None => break,
             }
         }
@@ -120,8 +133,14 @@ impl Forwarding {
         if let Some(host) = facts.host {
             upstream.insert_header(HOST, host.clone())?;
         }
-        let separator = if chain.is_empty() { "" } else { ", " };
-        upstream.insert_header(FOR, format!("{chain}{separator}{peer}"))?;
+        match (chain.as_str(), peer) {
+            ("", Peer::Unix) => drop(upstream.remove_header(FOR)),
+            (chain, Peer::Unix) => upstream.insert_header(FOR, chain)?,
+            ("", Peer::Address(peer)) => upstream.insert_header(FOR, peer.to_string())?,
+            (chain, Peer::Address(peer)) => {
+                upstream.insert_header(FOR, format!("{chain}, {peer}"))?;
+            }
+        }
         upstream.insert_header(REQUEST_ID, facts.id)?;
         if let Some(stale_s) = facts.stale_s {
             upstream.insert_header(STALE, stale_s)?;
@@ -147,8 +166,8 @@ impl Forwarding {
     }
 
     /// Whether this peer's forwarding headers are trusted.
-    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted.iter().any(|net| net.contains(&peer))
+    pub(crate) fn trusts(&self, peer: Peer) -> bool {
+        self.trusted.contains(peer)
     }
 }
 
@@ -199,10 +218,11 @@ fn remove_where(upstream: &mut RequestHeader, unwanted: impl Fn(&HeaderName) -> 
     }
 }
 
-fn peer_of(session: &Session) -> IpAddr {
-    let address = session.client_addr().and_then(|address| address.as_inet());
-    let address = address.map(SocketAddr::ip);
-    address.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.to_canonical())
+fn peer_of(session: &Session) -> Peer {
+    let state = ConnectionState::of_session(session.digest());
+    state.map_or(Peer::Address(Ipv4Addr::UNSPECIFIED.into()), |state| {
+        state.peer()
+    })
 }
 
 /// The clients that proxies before us recorded, one entry a proxy; in `Forwarded` (RFC 7239) only where none of them

@@ -43,8 +43,7 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// The share of this request in the budget for bodies.
     pub(crate) fn body_share(&self, session: &Session, snapshot: &Snapshot) -> BodyShare {
-        let client = snapshot.forwarding.client_of(session);
-        let counted = Some(client).filter(|client| !snapshot.forwarding.trusts(*client));
+        let counted = snapshot.forwarding.counted_client_of(session);
         BodyShare::new(&self.body_budget, counted, &snapshot.limits)
     }
 
