@@ -100,17 +100,13 @@ fn a_header_may_arrive_byte_by_byte_and_the_requests_behind_it_as_ever() {
     let shop = Backend::saying("shop");
     let edge = edge_with(&shop, FROM_HERE, "", "");
     for header in [line("192.0.2.7"), block([192, 0, 2, 7], b"")] {
-        let mut stream = TcpStream::connect(edge.address()).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let last = request("GET", "/second", &[("Connection", "close")], b"");
-        let both = [header, request("GET", "/first", &[], b""), last].concat();
-        for byte in both {
-            stream.write_all(&[byte]).unwrap();
+        let mut connection = Connection::open(edge.address());
+        for byte in [header, request("GET", "/first", &[], b"")].concat() {
+            connection.send(&[byte]);
         }
-        let mut answers = String::new();
-        stream.read_to_string(&mut answers).unwrap();
-        assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 2, "{answers}");
+        assert_eq!(connection.answer(), 200);
+        let second = request("GET", "/second", &[], b"");
+        assert_eq!(connection.ask(&second), 200, "on the same connection");
         assert_eq!(forwarded_for(&shop), "192.0.2.7");
     }
     assert_eq!((shop.times("/first"), shop.times("/second")), (2, 2));

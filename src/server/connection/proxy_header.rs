@@ -218,7 +218,8 @@ mod tests {
             (&version_2(0x21, 0x31, &[0; 215]), Malformed),
             (&version_2(0x21, 0x11, &[0; REST_BYTES_MAX + 1]), TooLong),
         ] {
-            assert_eq!(read_in(bytes).0, Err(why), "{}", bytes.escape_ascii());
+            let sent = [bytes, HTTP].concat();
+            assert_eq!(read_in(&sent).0, Err(why), "{}", bytes.escape_ascii());
         }
     }
 
