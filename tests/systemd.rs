@@ -5,7 +5,9 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -127,6 +129,31 @@ fn sockets_are_taken_over_by_their_address() {
     let addresses = status.split(" on ").nth(1).unwrap();
     let own = addresses.split([',', ';']).nth(1).unwrap().trim();
     assert_eq!(raw(own.parse().unwrap(), &page()), 200, "bound by itself");
+}
+
+#[test]
+fn unix_sockets_are_taken_over_by_their_path_and_stay() {
+    let shop = open_shop();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("http.sock");
+    let manager = Arc::new(Manager::new().holding_a_unix_socket(&path));
+    let unix = format!("unix:{}", path.display());
+    let config = format!("listen = [\"{unix}\"]\n{}", shop_table(&shop));
+    let mut edge = Edge::under(&manager, &config);
+    manager.is_told("READY=1", 1);
+    assert!(manager.status().contains(&unix), "{}", manager.status());
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(&page()).unwrap();
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
+    drop(stream);
+    assert_eq!(edge.stop(), Some(0));
+    assert!(path.exists(), "it is the manager's");
+    let other = served_at("127.0.0.1:0".parse().unwrap(), &shop);
+    let refused = Edge::try_start_under(Some(&manager), &other).err().unwrap();
+    let told = format!("systemd passes a socket on {unix}");
+    assert!(refused.stderr.contains(&told), "{}", refused.stderr);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub use operator::control_client::{call, call_cluster, call_meanings, order_relo
 pub use operator::order::ControlOrder;
 pub use outline::Outline;
 pub use process::drain::Drain;
-pub use process::listen::Listen;
+pub use process::listen::{Listen, ListenAddress, SOCKET_PATH_BYTES_MAX};
 pub use process::sockets::SocketError;
 pub use reload::{FaultReport, Load, Loaded};
 pub use settings::Settings;

@@ -94,7 +94,7 @@ pub(crate) enum ReloadError {
 pub(crate) struct RestartOnlySettings {
     listen: Vec<Listen>,
     h2c: bool,
-    operator: Option<Listen>,
+    operator: Option<SocketAddr>,
     control: PathBuf,
     data_dir: PathBuf,
     cluster: Option<RestartOnlyCluster>,

@@ -1,5 +1,6 @@
 //! The settings of the process.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::outline::Outline;
@@ -15,7 +16,7 @@ pub struct Settings {
     /// Whether HTTP/2 without TLS is accepted, by prior knowledge (RFC 9113 section 3.3).
     pub h2c: bool,
     /// The address of the operator listener; `None`: no listener.
-    pub operator: Option<Listen>,
+    pub operator: Option<SocketAddr>,
     /// The path of the control socket.
     pub control: PathBuf,
     /// The folder of the journal.

@@ -193,11 +193,12 @@ fn proxy(
 ) -> Result<Proxy, StartError> {
     let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
     let public = sockets.public.iter();
-    let listeners: Vec<_> = public.filter_map(BoundListener::listen).collect();
+    let listeners: Vec<_> = public.map(BoundListener::listen).collect();
     let encrypted = listeners.iter().find(|listen| listen.tls);
+    let https = encrypted.and_then(|listen| listen.address.tcp());
     let metrics = Arc::new(Metrics::default());
     Ok(Proxy {
-        https_port: encrypted.map(|listen| listen.address.port()),
+        https_port: https.map(|address| address.port()),
         snapshot: Arc::clone(snapshot),
         request_ids: RequestIds::random().map_err(random)?,
         logout_quota: Arc::default(),

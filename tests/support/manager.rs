@@ -2,7 +2,8 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,12 +15,18 @@ use super::patience::eventually;
 /// The sockets become descriptors 3 and 4, and the process keeps the id that it is told.
 const HAND_OVER: &str = "export LISTEN_PID=$$; ulimit -n ${DESCRIPTORS:-$(ulimit -n)}; exec \"$0\" \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
 
+/// A socket that a manager holds.
+enum Held {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
 /// A manager of one service; what it holds outlives every process of the service.
 pub struct Manager {
     home: TempDir,
     inbox: UnixDatagram,
     notices: Mutex<Vec<String>>,
-    sockets: Vec<TcpListener>,
+    sockets: Vec<Held>,
     watchdog: Option<Duration>,
     descriptors: Option<u32>,
 }
@@ -50,7 +57,15 @@ impl Manager {
 
     /// The same, holding one more socket, on a free port; two at the most.
     pub fn holding_a_socket(mut self) -> Self {
-        self.sockets.push(TcpListener::bind("127.0.0.1:0").unwrap());
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        self.sockets.push(Held::Tcp(socket));
+        self
+    }
+
+    /// The same, holding one more socket, at this path.
+    pub fn holding_a_unix_socket(mut self, path: &Path) -> Self {
+        let socket = UnixListener::bind(path).unwrap();
+        self.sockets.push(Held::Unix(socket));
         self
     }
 
@@ -64,7 +79,10 @@ impl Manager {
 
     /// The address of a socket that it holds.
     pub fn address(&self, number: usize) -> SocketAddr {
-        self.sockets[number].local_addr().unwrap()
+        match &self.sockets[number] {
+            Held::Tcp(socket) => socket.local_addr().unwrap(),
+            Held::Unix(_) => panic!("it has a path"),
+        }
     }
 
     /// A command that runs the program as this manager's service; `plain` makes one that runs a program as nobody's.
@@ -91,7 +109,8 @@ impl Manager {
     /// What the service finds as its standard streams; they carry the sockets.
     pub fn streams(&self) -> (Stdio, Stdio) {
         let stream = |number: usize| match self.sockets.get(number) {
-            Some(socket) => OwnedFd::from(socket.try_clone().unwrap()).into(),
+            Some(Held::Tcp(socket)) => OwnedFd::from(socket.try_clone().unwrap()).into(),
+            Some(Held::Unix(socket)) => OwnedFd::from(socket.try_clone().unwrap()).into(),
             None => Stdio::null(),
         };
         (stream(0), stream(1))

@@ -115,7 +115,9 @@ fn read_listen<'a>(
     let text = table.required_string("listen", "an address such as \"10.0.0.1:7946\"");
     let text = text?;
     let address = text.parse_as(address)?;
-    let public = public.iter().map(|listen| (listen.address, "customers"));
+    let public = public
+        .iter()
+        .filter_map(|listen| Some((listen.address.tcp()?, "customers")));
     let mut others = public.chain(operator.map(|address| (address, "operators")));
     if let Some((_, who)) = others.find(|(other, _)| overlaps(address, *other)) {
         let fault = Fault::error("the cluster's listener needs an address of its own");

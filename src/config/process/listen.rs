@@ -4,7 +4,7 @@ use crate::clients::Peers;
 use crate::config::fault::{Fault, SourceSpot};
 use crate::config::reading::{TextOrTable, TomlTable, TomlText};
 use crate::config::rules::network;
-use crate::server::{HttpsRedirect, Listen, ListenerRules};
+use crate::server::{HttpsRedirect, Listen, ListenAddress, ListenerRules};
 
 const REDIRECTS: &[(&str, ())] = &[("https", ())];
 
@@ -55,8 +55,8 @@ fn plain(listen: Listen) -> ReadListener {
 
 fn read_address(text: &TomlText<'_>, earlier: &[Listen]) -> Option<Listen> {
     let listen = text.parse_as(Listen::parse)?;
-    let is_taken = |other: &Listen| other.address == listen.address;
-    if listen.address.port() != 0 && earlier.iter().any(is_taken) {
+    let mut earlier = earlier.iter();
+    if earlier.any(|other| listen.address.is_taken_by(&other.address)) {
         text.report(Fault::error("this address is listed twice"));
     }
     Some(listen)
@@ -65,13 +65,14 @@ fn read_address(text: &TomlText<'_>, earlier: &[Listen]) -> Option<Listen> {
 fn read_table(mut table: TomlTable<'_>, earlier: &[Listen]) -> Option<ReadListener> {
     let address = table.required_string("address", "an address such as \"0.0.0.0:80\"");
     let listen = address.and_then(|text| read_address(&text, earlier));
+    let listen = read_mode(&mut table, listen);
     let redirect = table.choice("redirect", REDIRECTS);
     let port = table.integer("redirect_port", 1..=u16::MAX);
     if port.is_some() && redirect.is_none() {
         let fault = Fault::error("`redirect_port` without `redirect`");
         table.report_at("redirect_port", fault.help("write redirect = \"https\""));
     }
-    if listen.is_some_and(|listen| listen.tls) {
+    if listen.as_ref().is_some_and(|listen| listen.tls) {
         let fault = Fault::error("a redirect to https:// from an address that speaks TLS");
         let help = "leave `redirect` out here, or https:// in the address";
         table.report_at("redirect", fault.help(help));
@@ -86,6 +87,29 @@ fn read_table(mut table: TomlTable<'_>, earlier: &[Listen]) -> Option<ReadListen
         proxy_protocol,
     };
     Some((listen?, rules, needs_tls))
+}
+
+/// Who may connect to a unix socket.
+fn read_mode(table: &mut TomlTable<'_>, listen: Option<Listen>) -> Option<Listen> {
+    let written = table.string_as("mode", mode);
+    let mut listen = listen?;
+    match (&mut listen.address, written) {
+        (ListenAddress::Unix { mode, .. }, Some(written)) => *mode = written,
+        (ListenAddress::Unix { .. } | ListenAddress::Tcp(_), None) => {}
+        (ListenAddress::Tcp(_), Some(_)) => {
+            let fault = Fault::error("`mode` is for unix sockets: this address has no file");
+            table.report_at("mode", fault);
+        }
+    }
+    Some(listen)
+}
+
+/// As `chmod` takes it, in octal.
+fn mode(text: &str) -> Result<u32, &'static str> {
+    let mode = u32::from_str_radix(text, 8).ok();
+    let fits = text.len() >= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    mode.filter(|mode| fits && *mode <= 0o777)
+        .ok_or("the mode of a file in octal, such as \"0660\"")
 }
 
 /// The proxies that send headers of the PROXY protocol.

@@ -13,13 +13,12 @@ use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::rules::network;
 use crate::request::{HostPattern, PathPattern};
-use crate::server::{Drain, Listen, Outline, Pools, Settings, SnapshotSettings};
+use crate::server::{
+    Drain, Listen, Outline, Pools, SOCKET_PATH_BYTES_MAX, Settings, SnapshotSettings,
+};
 
 /// Doorward's own paths on every shop, unless the operator says otherwise.
 const PREFIX: &str = "/_doorward";
-
-/// The longest path that a socket can be bound to; the kernel has 108 bytes for it, one of them is zero.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 const LEVELS: &[(&str, LevelFilter)] = &[
     ("error", LevelFilter::Error),
@@ -62,10 +61,7 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
     let server = Settings {
         h2c: h2c.unwrap_or_default(),
         listen,
-        operator: operator.map(|address| Listen {
-            address,
-            tls: false,
-        }),
+        operator,
         control: control?,
         data_dir: data_dir?,
         site,
@@ -104,7 +100,7 @@ fn read_operator(root: &mut TomlTable<'_>, listen: &[Listen]) -> Option<SocketAd
     root.renamed("operator_listen", "operator");
     let text = root.string("operator_listen")?;
     let address = text.parse_as(address)?;
-    let taken = |listen: &Listen| listen.address == address;
+    let taken = |listen: &Listen| listen.address.tcp() == Some(address);
     if address.port() != 0 && listen.iter().any(taken) {
         text.report(
             Fault::error("the operator listener needs an address of its own")

@@ -12,6 +12,7 @@ use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{GetProxyDigest, GetSocketDigest, Stream};
 use pingora::{Error, ErrorType};
 use tokio::io::AsyncRead;
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::limiter::{ConnectionLimit, ConnectionLimiter, ConnectionPermit};
@@ -55,17 +56,34 @@ impl ConnectionAcceptor {
         Some(Box::new(watched))
     }
 
+    /// A connection by a unix socket. The self-probe's has its permit already: only there a process can tell its own.
+    pub(crate) fn take_unix(&self, stream: UnixStream) -> Socket {
+        let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        let is_own = peer.is_some_and(|pid| u32::try_from(pid) == Ok(std::process::id()));
+        let mut socket = Socket::from(stream);
+        let permit = is_own.then(|| self.limiter.acquire_own(None)).flatten();
+        let digest = permit.and_then(|permit| self.attach(Peer::Unix, permit).ok());
+        if let Some(digest) = digest {
+            socket.set_proxy_digest(digest);
+        }
+        socket
+    }
+
     /// Reads what a proxy says of a connection, and takes a permit for it.
     async fn admit(
         &self,
         stream: &mut (impl AsyncRead + GetSocketDigest + Unpin + Send + ?Sized),
     ) -> pingora::Result<ProxyDigest> {
-        let pending = self.traffic.pending_connection();
+        let _pending = self.traffic.pending_connection();
         let (peer, permit) = self.permit_for(stream).await.map_err(|why| {
             self.note_refused(&why);
             Error::explain(ErrorType::ConnectRefused, why.to_string())
         })?;
-        let metrics = Arc::clone(&self.metrics);
+        self.attach(peer, permit)
+    }
+
+    fn attach(&self, peer: Peer, permit: ConnectionPermit) -> pingora::Result<ProxyDigest> {
+        let (pending, metrics) = (self.traffic.pending_connection(), Arc::clone(&self.metrics));
         ConnectionState::attach(self.listener, peer, permit, pending, metrics)
     }
 
@@ -75,7 +93,7 @@ impl ConnectionAcceptor {
     ) -> Result<(Peer, ConnectionPermit), NotAccepted> {
         let address = address_of(stream);
         let peer = address.map_or(Peer::Unix, |address| Peer::at(address.ip()));
-        if let Some(permit) = address.and_then(|address| self.limiter.acquire_own(address)) {
+        if let Some(permit) = address.and_then(|address| self.limiter.acquire_own(Some(address))) {
             return Ok((peer, permit));
         }
         let snapshot = self.snapshot.load_full();

@@ -17,15 +17,15 @@ pub(crate) struct ConnectionLimiter {
     most: usize,
     open: AtomicUsize,
     by_client: Mutex<HashMap<ClientNetwork, usize>>,
-    /// The announced addresses of our own connections.
-    own: Mutex<HashSet<SocketAddr>>,
+    /// The announced addresses of our own connections; `None`: by a unix socket.
+    own: Mutex<HashSet<Option<SocketAddr>>>,
 }
 
 /// Announces a connection of our own until it is dropped.
 #[derive(Debug)]
 pub(crate) struct OwnConnection {
     limiter: Arc<ConnectionLimiter>,
-    from: SocketAddr,
+    from: Option<SocketAddr>,
 }
 
 /// The permit of one connection; dropping it gives it back.
@@ -70,9 +70,9 @@ impl ConnectionLimiter {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Announces a connection from this address, which the limits do not refuse: the self-probe must get through
-    /// however many customers there are.
-    pub(crate) fn announce_own(self: &Arc<Self>, from: SocketAddr) -> OwnConnection {
+    /// Announces a connection from this address, `None` for one by a unix socket, which the limits do not refuse: the
+    /// self-probe must get through however many customers there are.
+    pub(crate) fn announce_own(self: &Arc<Self>, from: Option<SocketAddr>) -> OwnConnection {
         self.own.lock().insert(from);
         OwnConnection {
             limiter: Arc::clone(self),
@@ -81,7 +81,10 @@ impl ConnectionLimiter {
     }
 
     /// A permit for a connection of our own, if one was announced from this address.
-    pub(super) fn acquire_own(self: &Arc<Self>, from: SocketAddr) -> Option<ConnectionPermit> {
+    pub(super) fn acquire_own(
+        self: &Arc<Self>,
+        from: Option<SocketAddr>,
+    ) -> Option<ConnectionPermit> {
         if !self.own.lock().contains(&from) {
             return None;
         }
@@ -180,7 +183,7 @@ mod tests {
         drop(first);
         assert_eq!(limiter.open(), 2);
         let trusted = limiter.acquire(&limits).unwrap();
-        let ours = "127.0.0.1:5".parse().unwrap();
+        let ours = "127.0.0.1:5".parse().ok();
         assert!(limiter.acquire_own(ours).is_none());
         let invitation = limiter.announce_own(ours);
         drop(limiter.acquire_own(ours).unwrap());

@@ -1,4 +1,6 @@
 //! The process: its services and sockets, its reports to systemd, and its end.
+//!
+//! More than a dozen files: sockets of three kinds, bound or passed by systemd, are half of them.
 
 pub(crate) mod background;
 pub(crate) mod descriptors;
@@ -11,4 +13,6 @@ pub(crate) mod services;
 pub(crate) mod shutdown;
 pub(crate) mod sockets;
 pub(crate) mod traffic;
+mod unix_listener;
+pub(crate) mod unix_socket;
 pub(crate) mod watchdog;

@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +16,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::listen::Listen;
+use super::listen::{Listen, ListenAddress};
 use crate::server::connection::limiter::ConnectionLimiter;
 use crate::server::operator::client::status_of;
 
@@ -34,7 +37,7 @@ pub(crate) struct SelfProbe {
 /// A listener that did not answer the probe.
 #[derive(Debug)]
 pub(crate) struct ProbeError {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
     pub(crate) error: io::Error,
 }
 
@@ -79,34 +82,62 @@ impl SelfProbe {
             .unwrap_or(u32::MAX)
             .max(1);
         for listen in &self.listeners {
-            let address = listen.address;
-            self.probe_one(*listen, patience / count)
-                .map_err(|error| ProbeError { address, error })?;
+            self.probe_one(listen, patience / count)
+                .map_err(|error| ProbeError {
+                    address: listen.address.clone(),
+                    error,
+                })?;
         }
         Ok(())
     }
 
-    fn probe_one(&self, listen: Listen, patience: Duration) -> io::Result<()> {
-        let address = reachable(listen.address);
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(address.ip(), 0).into())?;
-        let from = socket.local_addr()?.as_socket();
-        let _invitation = from.map(|from| self.limiter.announce_own(from));
-        socket.connect_timeout(&address.into(), patience)?;
-        let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
-        let Self { header, key, .. } = self;
-        let head = format!("GET / HTTP/1.1\r\nHost: {address}\r\n{header}: {key}\r\n");
-        let status = if listen.tls {
-            status_of(encrypted(stream, address.ip())?, &head)?
-        } else {
-            status_of(stream, &head)?
+    fn probe_one(&self, listen: &Listen, patience: Duration) -> io::Result<()> {
+        let status = match &listen.address {
+            ListenAddress::Tcp(address) => self.probe_tcp(*address, listen.tls, patience)?,
+            ListenAddress::Unix { path, .. } => self.probe_unix(path, patience)?,
         };
         if status == StatusCode::NO_CONTENT {
             Ok(())
         } else {
             Err(io::Error::other(format!("it answered {status}")))
+        }
+    }
+
+    fn probe_unix(&self, path: &Path, patience: Duration) -> io::Result<StatusCode> {
+        let _invitation = self.limiter.announce_own(None);
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.connect_timeout(&SockAddr::unix(path)?, patience)?;
+        let stream = UnixStream::from(OwnedFd::from(socket));
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        status_of(stream, &self.head_for("localhost"))
+    }
+
+    fn head_for(&self, host: &str) -> String {
+        let Self { header, key, .. } = self;
+        format!("GET / HTTP/1.1\r\nHost: {host}\r\n{header}: {key}\r\n")
+    }
+
+    fn probe_tcp(
+        &self,
+        address: SocketAddr,
+        tls: bool,
+        patience: Duration,
+    ) -> io::Result<StatusCode> {
+        let address = reachable(address);
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(address.ip(), 0).into())?;
+        let from = socket.local_addr()?.as_socket();
+        let _invitation = from.map(|from| self.limiter.announce_own(Some(from)));
+        socket.connect_timeout(&address.into(), patience)?;
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        let head = self.head_for(&address.to_string());
+        if tls {
+            status_of(encrypted(stream, address.ip())?, &head)
+        } else {
+            status_of(stream, &head)
         }
     }
 }
@@ -201,7 +232,10 @@ mod tests {
 
     fn probe_through(address: SocketAddr, tls: bool) -> SelfProbe {
         SelfProbe::new(
-            vec![Listen { address, tls }],
+            vec![Listen {
+                address: ListenAddress::Tcp(address),
+                tls,
+            }],
             Arc::new(ConnectionLimiter::at_most(usize::MAX)),
         )
         .unwrap()
@@ -271,7 +305,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let self_probe = probe_through(address, false);
         let failed = self_probe.probe_all(Duration::from_millis(50)).unwrap_err();
-        assert_eq!(failed.address, address);
+        assert_eq!(failed.address, ListenAddress::Tcp(address));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use pingora_proxy::http_proxy;
 use tokio::signal::unix::Signal;
 
 use super::background::{Housekeeping, KeyRefresh, UpstreamRefresh};
-use super::listen::{BoundListener, BoundService};
+use super::listen::{BoundListener, BoundService, BoundTcp};
 use super::sockets::Sockets;
 use super::traffic::DrainingApp;
 use super::watchdog::Watchdog;
@@ -126,8 +126,13 @@ fn public(
             acceptor: Arc::clone(&acceptor),
             requests: Arc::clone(&requests),
         };
-        let tls = || tls::settings(&snapshot);
-        service.add(bound, DrainingApp::new(app, &traffic), Some(acceptor), tls)?;
+        let app = DrainingApp::new(app, &traffic);
+        match bound {
+            BoundListener::Tcp(bound) => {
+                service.add(bound, app, Some(acceptor), || tls::settings(&snapshot))?;
+            }
+            BoundListener::Unix(bound) => service.add_unix(bound, app, acceptor),
+        }
     }
     Ok(service.until(traffic.accept_watch()))
 }
@@ -148,7 +153,7 @@ fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> RequestApp {
 /// The operator listener has a thread of its own, so that it answers under any load of customers.
 fn operator(
     app: OperatorApp,
-    bound: Option<BoundListener>,
+    bound: Option<BoundTcp>,
 ) -> pingora::Result<BoundService<OperatorApp>> {
     let mut service = BoundService::new("operator", Some(1));
     let no_tls = || {

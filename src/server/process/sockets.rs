@@ -7,15 +7,15 @@ use std::os::unix::net::UnixListener;
 
 use log::info;
 
-use super::inherited::Inherited;
-use super::listen::{BoundListener, Listen};
+use super::inherited::{Inherited, InheritedAddress};
+use super::listen::{BoundListener, BoundTcp, Listen};
 use crate::server::operator::control_socket;
 use crate::server::settings::Settings;
 
 /// The sockets of a process.
 pub(crate) struct Sockets {
     pub(crate) public: Vec<BoundListener>,
-    pub(crate) operator: Option<BoundListener>,
+    pub(crate) operator: Option<BoundTcp>,
     pub(crate) control: UnixListener,
 }
 
@@ -25,7 +25,7 @@ pub enum SocketError {
     /// The system refuses it.
     Bind(String, io::Error),
     /// systemd passed a socket that the configuration does not name.
-    Unclaimed(SocketAddr),
+    Unclaimed(InheritedAddress),
 }
 
 impl std::error::Error for SocketError {}
@@ -36,7 +36,7 @@ impl fmt::Display for SocketError {
             Self::Bind(address, error) => write!(
                 f,
                 "{address} can't be listened on: {error}\n  \
-                 help: `ss -ltnp` shows which process has it; ports below 1024 need CAP_NET_BIND_SERVICE"
+                 help: `ss -lntxp` shows which process has it; ports below 1024 need CAP_NET_BIND_SERVICE"
             ),
             Self::Unclaimed(address) => write!(
                 f,
@@ -52,8 +52,8 @@ impl Sockets {
     /// Takes the inherited sockets, and binds the others.
     pub(crate) fn bind(settings: &Settings, mut inherited: Inherited) -> Result<Self, SocketError> {
         let sockets = Self {
-            public: bind_all("proxy", &settings.listen, &mut inherited)?,
-            operator: bind_all("operator", settings.operator.as_slice(), &mut inherited)?.pop(),
+            public: bind_all(&settings.listen, &mut inherited)?,
+            operator: bind_operator(settings.operator, &mut inherited)?,
             control: control_socket::bind(&settings.control).map_err(|error| {
                 SocketError::Bind(settings.control.display().to_string(), error)
             })?,
@@ -67,21 +67,41 @@ impl Sockets {
     /// The public addresses, for people to read.
     pub(crate) fn addresses(&self) -> String {
         let public = self.public.iter();
-        let addresses: Vec<_> = public.map(|bound| bound.at.as_str()).collect();
+        let addresses: Vec<_> = public
+            .map(|bound| bound.listen().address.to_string())
+            .collect();
         addresses.join(", ")
     }
 }
 
 fn bind_all(
-    service: &'static str,
-    addresses: &[Listen],
+    listen: &[Listen],
     inherited: &mut Inherited,
 ) -> Result<Vec<BoundListener>, SocketError> {
     let bind = |listen: &Listen| {
         let cannot = |error| SocketError::Bind(listen.address.to_string(), error);
-        let bound = BoundListener::tcp(*listen, inherited).map_err(cannot)?;
-        info!(service, address = bound.at.as_str(); "listening");
+        let bound = BoundListener::bind(listen, inherited).map_err(cannot)?;
+        note_listening("proxy", &bound.listen().address);
         Ok(bound)
     };
-    addresses.iter().map(bind).collect()
+    listen.iter().map(bind).collect()
+}
+
+fn bind_operator(
+    address: Option<SocketAddr>,
+    inherited: &mut Inherited,
+) -> Result<Option<BoundTcp>, SocketError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let cannot = |error| SocketError::Bind(address.to_string(), error);
+    let bound = BoundTcp::bind(address, false, inherited).map_err(cannot)?;
+    note_listening("operator", &bound.address());
+    Ok(Some(bound))
+}
+
+fn note_listening(service: &'static str, address: &dyn fmt::Display) {
+    let address = address.to_string();
+    let address = address.as_str();
+    info!(service, address; "listening");
 }
