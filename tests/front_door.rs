@@ -3,12 +3,15 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use support::encrypted::{Certificates, Hello};
 use support::frames::{Frames, fields_of};
-use support::{Backend, Connection, Edge, Manager, Outcome, doorward, eventually, raw, request};
+use support::{
+    Backend, Connection, Deed, Edge, Manager, Outcome, doorward, eventually, raw, request,
+};
 
 /// A shop on `shop.example.com` behind an address with TLS and one that redirects.
 struct Door {
@@ -66,6 +69,16 @@ fn table(shop: &Backend, lines: &str) -> String {
     )
 }
 
+/// What `check` says.
+fn checked(files: &Certificates, listen: &str, shops: &str) -> String {
+    let (path, data) = (files.path("doorward.toml"), files.path("data"));
+    let data = data.display();
+    let text = format!("listen = {listen}\ndata_dir = \"{data}\"\n{shops}");
+    files.write("doorward.toml", &text, 0o644);
+    let outcome = doorward(&["check", "--config", path.to_str().unwrap()]);
+    format!("{}{}", outcome.stdout, outcome.stderr)
+}
+
 const REDIRECT: &str = ", redirect = \"https\"";
 
 #[test]
@@ -109,9 +122,9 @@ fn the_address_with_tls_beside_it_serves_as_ever() {
     let door = Door::with(REDIRECT);
     let mut stream = Hello::default().to(door.addresses()[0]);
     let ask = request("GET", "/cart", &[("Connection", "close")], b"");
-    std::io::Write::write_all(&mut stream, &ask).unwrap();
+    stream.write_all(&ask).unwrap();
     let mut answer = Vec::new();
-    drop(std::io::Read::read_to_end(&mut stream, &mut answer));
+    drop(stream.read_to_end(&mut answer));
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(door.shop.times("/cart"), 1);
@@ -216,16 +229,288 @@ fn what_can_not_be_meant_is_a_fault_of_the_configuration() {
             "warning: no address of `listen` speaks TLS: the redirect leads to port 443",
         ),
     ] {
-        let path = files.path("doorward.toml");
-        let data = files.path("data");
-        let text = format!(
-            "listen = {listen}\ndata_dir = \"{}\"\n{}",
-            data.display(),
-            table(&shop, "")
-        );
-        files.write("doorward.toml", &text, 0o644);
-        let outcome = doorward(&["check", "--config", path.to_str().unwrap()]);
-        let told = format!("{}{}", outcome.stdout, outcome.stderr);
+        let told = checked(&files, listen, &table(&shop, ""));
         assert!(told.contains(said), "{listen}: {told}");
     }
+}
+
+// --- Hosts -----------------------------------------------------------------------------------------------
+
+/// A shop behind an address with TLS and one without, with these keys.
+fn behind(keys: &str, top: &str) -> Door {
+    let (shop, files) = (Backend::saying("shop"), Certificates::default());
+    files.issue("shop", &["shop.example.com"]);
+    let edge = Edge::with(&format!(
+        "listen = [\"https://127.0.0.1:0\", \"127.0.0.1:0\"]\nh2c = true\n{top}{}{}",
+        files.table("shop"),
+        table(
+            &shop,
+            &format!("hosts = [\"shop.example.com\", \"other.example.com\"]\n{keys}")
+        )
+    ));
+    Door { shop, files, edge }
+}
+
+/// The head and the body of an answer over TLS.
+fn over_tls(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = Hello::default().to(address);
+    stream.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn closing(method: &str, target: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    let headers = [&[("Connection", "close")], headers].concat();
+    request(method, target, &headers, b"")
+}
+
+fn line<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let lines = answer.lines().filter_map(|line| line.split_once(": "));
+    let mut named = lines.filter(|(known, _)| known.eq_ignore_ascii_case(name));
+    named.next().map(|(_, value)| value)
+}
+
+const WWW: &str = "redirect_hosts = [\"www.shop.example.com\", \"*.old.example.com\"]\n";
+
+#[test]
+fn a_redirected_host_leads_to_the_first_one_with_path_and_query() {
+    let door = behind(WWW, "");
+    let [encrypted, plain] = door.addresses();
+    for (host, to) in [
+        ("www.shop.example.com", "http://shop.example.com"),
+        ("WWW.shop.example.com:8080", "http://shop.example.com:8080"),
+        ("a.old.example.com", "http://shop.example.com"),
+    ] {
+        let bearer = [("Host", host), ("Authorization", "Bearer x")];
+        let answer = raw(plain, &request("POST", "/a%2Fb?c=d", &bearer, b"body"));
+        assert_eq!(answer, 308, "{host}");
+        let to = format!("{to}/a%2Fb?c=d");
+        assert_eq!(answer.header("location"), Some(to.as_str()), "{host}");
+    }
+    let www = [("Host", "www.shop.example.com:8443")];
+    let answer = over_tls(encrypted, &closing("GET", "/x", &www));
+    let to = "https://shop.example.com:8443/x";
+    assert_eq!(line(&answer, "location"), Some(to), "{answer}");
+    assert_eq!(door.shop.connections(), 0, "nothing is forwarded");
+    let mut frames = Frames::open(plain);
+    let mut fields = fields_of("GET", "/x", &[]);
+    fields[2].1 = "www.shop.example.com";
+    assert_eq!(frames.ask(&fields, None).status, 308);
+    for host in ["shop.example.com", "other.example.com"] {
+        let answer = raw(plain, &request("GET", "/", &[("Host", host)], b""));
+        assert_eq!(answer, 200, "{host}");
+    }
+    let unknown = [("Host", "old.example.com")];
+    assert_eq!(raw(plain, &request("GET", "/", &unknown, b"")), 421);
+    let metrics = door.edge.metrics();
+    let counted = "doorward_decisions_total{shop=\"main\",verdict=\"redirected\"";
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[test]
+fn an_address_that_redirects_to_https_knows_the_redirected_hosts() {
+    let door = Door::with(&format!("{REDIRECT}, redirect_port = 443"));
+    let text = Door::configuration(
+        &door.shop,
+        &door.files,
+        &format!("{REDIRECT}, redirect_port = 443"),
+    );
+    let text = text.replace("token.kind", &format!("{WWW}token.kind"));
+    door.edge
+        .configure(&text.replace(", \"*.shop.example.com\"", ""));
+    assert_eq!(door.edge.command(&["reload"]).code, Some(0));
+    let www = [("Host", "www.shop.example.com")];
+    let answer = raw(door.plain(), &request("GET", "/x", &www, b""));
+    let to = "https://www.shop.example.com/x";
+    assert_eq!(answer.header("location"), Some(to), "one step at a time");
+}
+
+#[test]
+fn hosts_to_redirect_are_claimed_like_the_others() {
+    let shop = Backend::saying("shop");
+    for (shops, said) in [
+        (
+            table(&shop, "redirect_hosts = \"www.example.com\""),
+            "`redirect_hosts` leads nowhere",
+        ),
+        (
+            table(
+                &shop,
+                "hosts = [\"*.example.com\"]\nredirect_hosts = \"www.example.org\"",
+            ),
+            "`redirect_hosts` leads nowhere",
+        ),
+        (
+            table(
+                &shop,
+                "hosts = [\"example.com\"]\nredirect_hosts = \"example.com\"",
+            ),
+            "two shops claim this host",
+        ),
+        (
+            table(
+                &shop,
+                "hosts = [\"example.com\"]\nredirect_hosts = \"www.example.com\"",
+            ) + &table(&shop, "hosts = [\"www.example.com\"]").replace("main", "second"),
+            "two shops claim this host",
+        ),
+        (
+            table(&shop, "hosts = [\"*.example.com\"]")
+                + &table(
+                    &shop,
+                    "hosts = [\"example.org\"]\nredirect_hosts = \"www.example.com\"",
+                )
+                .replace("main", "second"),
+            "no request for this host gets here",
+        ),
+    ] {
+        let refused = Edge::try_start(&shops).err().unwrap();
+        assert!(refused.stderr.contains(said), "{shops}: {}", refused.stderr);
+    }
+}
+
+// --- HSTS ------------------------------------------------------------------------------------------------
+
+const HSTS: &str = "hsts = { max_age = \"365d\", include_subdomains = true, preload = true }\n";
+const SENT: &str = "max-age=31536000; includeSubDomains; preload";
+
+fn of_hsts(answer: &str) -> Vec<&str> {
+    let lines = answer.lines().filter_map(|line| line.split_once(": "));
+    let named = lines.filter(|(name, _)| name.eq_ignore_ascii_case("strict-transport-security"));
+    named.map(|(_, value)| value).collect()
+}
+
+#[test]
+fn every_answer_over_tls_has_it_and_none_without() {
+    let routes = "[[shop.route]]\npaths = [\"/maintenance\"]\nrespond = { status = 503, body = \"soon\" }\n\
+                  [[shop.route]]\npaths = [\"/closed\"]\nenforce = \"required\"\n";
+    let door = behind(&format!("{HSTS}{WWW}{routes}"), "");
+    let [encrypted, plain] = door.addresses();
+    door.shop.does_at(
+        "/own",
+        Deed::Say(
+            b"HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=1\r\nContent-Length: 0\r\n\r\n"
+                .to_vec(),
+        ),
+    );
+    door.shop.does_at("/broken", Deed::HangUp);
+    for (method, target, host, status) in [
+        ("GET", "/", "shop.example.com", 200),
+        ("HEAD", "/", "shop.example.com", 200),
+        ("GET", "/own", "shop.example.com", 200),
+        ("GET", "/maintenance", "shop.example.com", 503),
+        ("GET", "/closed", "shop.example.com", 401),
+        ("GET", "/broken", "shop.example.com", 502),
+        ("GET", "/", "www.shop.example.com", 308),
+        ("TRACE", "/", "shop.example.com", 405),
+        ("POST", "/_doorward/logout", "shop.example.com", 400),
+    ] {
+        let bytes = closing(method, target, &[("Host", host)]);
+        let answer = over_tls(encrypted, &bytes);
+        let begins = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&begins), "{method} {target}: {answer}");
+        assert_eq!(of_hsts(&answer), [SENT], "{method} {target}: {answer}");
+        let answer = raw(plain, &bytes);
+        let plain = answer.headers_named("strict-transport-security");
+        let own: &[&str] = if target == "/own" {
+            &["max-age=1"]
+        } else {
+            &[]
+        };
+        assert_eq!(plain, own, "{method} {target}");
+    }
+    let unknown = closing("GET", "/", &[("Host", "example.org")]);
+    assert_eq!(of_hsts(&over_tls(encrypted, &unknown)), [""; 0]);
+}
+
+#[test]
+fn what_a_trusted_proxy_says_of_tls_counts() {
+    let door = behind("hsts = \"30d\"\n", "trusted_proxies = [\"127.0.0.1\"]\n");
+    let [encrypted, plain] = door.addresses();
+    let sent = |scheme: &str, is_encrypted: bool| {
+        let bytes = closing("GET", "/", &[("X-Forwarded-Proto", scheme)]);
+        let answer = if is_encrypted {
+            over_tls(encrypted, &bytes)
+        } else {
+            let answer = raw(plain, &bytes);
+            let lines = answer.headers.iter();
+            lines
+                .map(|(name, value)| format!("{name}: {value}\n"))
+                .collect()
+        };
+        of_hsts(&answer).len()
+    };
+    assert_eq!((sent("https", false), sent("http", false)), (1, 0));
+    assert_eq!((sent("https", true), sent("http", true)), (1, 0));
+    let headers = head_over_http2(plain, "https");
+    assert_eq!(headers["strict-transport-security"], "max-age=2592000");
+    assert!(!head_over_http2(plain, "http").contains_key("strict-transport-security"));
+    let door = behind("hsts = \"30d\"\n", "");
+    let forged = closing("GET", "/", &[("X-Forwarded-Proto", "https")]);
+    let answer = raw(door.plain(), &forged);
+    assert_eq!(answer.header("strict-transport-security"), None);
+}
+
+/// The headers of an answer over HTTP/2 without TLS, where the proxy in front says this of its client's.
+fn head_over_http2(address: SocketAddr, scheme: &str) -> http::HeaderMap {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let ask = http::Request::get("http://shop.example.com/")
+            .header("x-forwarded-proto", scheme)
+            .body(())
+            .unwrap();
+        let (answer, _) = sender.send_request(ask, true).unwrap();
+        answer.await.unwrap().headers().clone()
+    })
+}
+
+#[test]
+fn hsts_that_does_not_work_is_warned_of() {
+    let shop = Backend::saying("shop");
+    let files = Certificates::default();
+    for (keys, said) in [
+        ("hsts = \"30d\"", "warning: no answer will have this header"),
+        (
+            "hsts = { max_age = \"365d\", preload = true }",
+            "warning: the list of browsers does not take this",
+        ),
+        (
+            "hsts = { max_age = \"364d\", preload = true, include_subdomains = true }",
+            "warning: the list of browsers does not take this",
+        ),
+        ("hsts = {}", "error: missing key `max_age`"),
+        ("hsts = \"soon\"", "expected a duration"),
+        ("hsts = true", "wrong type for `hsts`"),
+    ] {
+        let told = checked(&files, "[\"127.0.0.1:0\"]", &table(&shop, keys));
+        assert!(told.contains(said), "{keys}: {told}");
+    }
+}
+
+#[test]
+fn a_reload_changes_hosts_and_hsts() {
+    let door = Door::with("");
+    let text = Door::configuration(&door.shop, &door.files, "");
+    let text = text.replace(", \"*.shop.example.com\"", "");
+    let text = text.replace("token.kind", &format!("{HSTS}{WWW}token.kind"));
+    let [encrypted, plain] = door.addresses();
+    assert_eq!(
+        of_hsts(&over_tls(encrypted, &closing("GET", "/", &[]))),
+        [""; 0]
+    );
+    door.edge.configure(&text);
+    assert_eq!(door.edge.command(&["reload"]).code, Some(0));
+    assert_eq!(
+        of_hsts(&over_tls(encrypted, &closing("GET", "/", &[]))),
+        [SENT]
+    );
+    let www = [("Host", "www.shop.example.com")];
+    assert_eq!(raw(plain, &request("GET", "/", &www, b"")), 308);
 }

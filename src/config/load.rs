@@ -90,6 +90,9 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
         known_logouts: Arc::new(presets.known_logouts()),
         prefix: process::read_prefix(&mut root),
         upstreams: &upstreams,
+        is_encrypted: process
+            .as_ref()
+            .is_none_or(|read| read.server.is_encrypted()),
     };
     let mut claims = ShopClaims::default();
     let tables = root.tables("shop").into_iter();

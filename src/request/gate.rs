@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use http::Method;
+use http::{HeaderValue, Method};
 use parking_lot::Mutex;
 
 use super::answers::Refusal;
@@ -20,6 +20,8 @@ use crate::revocation::Revocations;
 /// Judges requests. It needs the revocations, which exist once the journal is replayed.
 pub struct Gate {
     shops: Vec<Arc<Shop>>,
+    /// Those that redirect hosts.
+    redirecting: Vec<Arc<Shop>>,
     pub(super) revocations: Arc<Revocations>,
     /// The [`Revocations::meaning_changes`] up to which the shops honour former meanings.
     pub(super) meanings: AtomicU64,
@@ -34,7 +36,9 @@ impl Gate {
             .iter()
             .any(|shop| shop.on_reissue == OnReissue::Revive);
         revocations.let_revive(revives);
+        let redirecting = shops.iter().filter(|shop| shop.host_redirect.is_some());
         Self {
+            redirecting: redirecting.cloned().collect(),
             shops,
             revocations,
             meanings: AtomicU64::new(u64::MAX),
@@ -57,9 +61,38 @@ impl Gate {
         &self.revocations
     }
 
-    /// Whether a shop claims the host of a request; otherwise, why the request is refused.
+    /// Whether a shop claims the host of a request, if only to redirect it; otherwise, why the request is refused.
     pub fn serves(&self, request: &Request<'_>) -> Result<(), Refusal> {
-        self.first_of_host(request).map(drop)
+        match self.host_redirect(request) {
+            Some(_) => Ok(()),
+            None => self.first_of_host(request).map(drop),
+        }
+    }
+
+    /// Where the host of a request is redirected, and the shop that does so.
+    pub fn host_redirect(&self, request: &Request<'_>) -> Option<(&Arc<Shop>, &str)> {
+        if self.redirecting.is_empty() || request.head.method == Method::TRACE {
+            return None;
+        }
+        let host = host_of(request).ok()?;
+        let mut shops = self.redirecting.iter();
+        shops.find_map(|shop| Some((shop, shop.host_redirect.as_ref()?.of_host(host)?)))
+    }
+
+    /// Whether a shop wants `Strict-Transport-Security`.
+    pub fn has_hsts(&self) -> bool {
+        self.shops.iter().any(|shop| shop.hsts.is_some())
+    }
+
+    /// The `Strict-Transport-Security` of the host of a request: browsers know of hosts only, not of paths.
+    pub fn hsts_of(&self, request: &Request<'_>) -> Option<&HeaderValue> {
+        let host = host_of(request).ok()?;
+        let redirects = |shop: &Shop| shop.host_redirect.as_ref()?.of_host(host).map(drop);
+        let mut shops = self.shops.iter();
+        shops.find_map(|shop| {
+            let is_here = shop.claims_host(host) || redirects(shop).is_some();
+            shop.hsts.as_ref().filter(|_| is_here)
+        })
     }
 
     /// The shop that a request is for: the first one that claims its host and its path.

@@ -62,7 +62,9 @@ pub use routes::{
     UnfitHeader, UnfitRewrite, UpstreamName, changeable_header,
 };
 pub use shop::{Examine, PathNeighbours, Shop, Tokens};
-pub use site::{HostPattern, OriginParts, RequestSite, WebOrigin, host_of, moved_to};
+pub use site::{
+    HostPattern, HostRedirect, OriginParts, RequestSite, WebOrigin, host_of, moved_to, port_of,
+};
 pub use token::{
     ALGORITHMS, ClaimName, Claims, Confirmed, Flaw, IssuedAt, Issuer, JwksSource, JwksUrl, KeyRing,
     KeySource, KeyState, Keys, Subject, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind,

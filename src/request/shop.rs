@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::answers::{ApiKind, RefusalSettings, Shape};
@@ -18,7 +19,7 @@ use super::loggable_path::{loggable_path, without_token};
 use super::logout::{Allowance, KnownLogouts, LogoutRule};
 use super::meaning::{FormerMeanings, Honoured, ShopMeaning};
 use super::routes::{Demand, RouteTable};
-use super::site::HostPattern;
+use super::site::{HostPattern, HostRedirect};
 use super::token::{Issuer, Token, Verifier};
 use super::token_endpoint::{OnReissue, TokenEndpoint};
 use crate::clock::UnixTime;
@@ -32,6 +33,10 @@ pub struct Shop {
     pub hosts: Vec<HostPattern>,
     /// The paths that it claims of these hosts; empty: every path.
     pub paths: Vec<PathPattern>,
+    /// Hosts from which requests are redirected to the first of those.
+    pub host_redirect: Option<HostRedirect>,
+    /// `Strict-Transport-Security` of every answer over TLS.
+    pub hsts: Option<HeaderValue>,
     /// The hosts that other shops claim, if it claims every other host.
     pub beside: Vec<HostPattern>,
     /// The paths that other shops claim of its hosts.

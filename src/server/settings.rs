@@ -28,3 +28,10 @@ pub struct Settings {
     /// The configuration, key by key.
     pub outline: Outline,
 }
+
+impl Settings {
+    /// Whether customers can use TLS: here, or to a proxy in front.
+    pub fn is_encrypted(&self) -> bool {
+        self.listen.iter().any(|listen| listen.tls) || !self.site.trusted_proxies.is_empty()
+    }
+}

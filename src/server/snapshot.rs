@@ -38,6 +38,8 @@ pub struct SnapshotSettings {
 /// The shops, their servers, and what else a configuration says of serving them.
 pub(crate) struct Snapshot {
     pub(crate) gate: Gate,
+    /// Whether a shop wants `Strict-Transport-Security`.
+    pub(crate) has_hsts: bool,
     listeners: Vec<ListenerRules>,
     pub(crate) pools: Pools,
     pub(crate) forwarding: Forwarding,
@@ -57,8 +59,10 @@ impl Snapshot {
         shops: Vec<Shop>,
         revocations: Arc<Revocations>,
     ) -> Self {
+        let gate = Gate::new(shops.into_iter().map(Arc::new).collect(), revocations);
         Self {
-            gate: Gate::new(shops.into_iter().map(Arc::new).collect(), revocations),
+            has_hsts: gate.has_hsts(),
+            gate,
             listeners: settings.listeners,
             pools: settings.pools,
             forwarding: Forwarding::trusting(settings.trusted_proxies),

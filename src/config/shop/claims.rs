@@ -2,7 +2,7 @@
 
 use crate::config::fault::{Fault, SourceSpot};
 use crate::config::reading::{TomlTable, TomlText};
-use crate::request::{HostPattern, PathPattern, PathStyle};
+use crate::request::{HostPattern, HostRedirect, PathPattern, PathStyle};
 
 /// The names and hosts of the shops read so far.
 #[derive(Default)]
@@ -102,6 +102,39 @@ impl ShopClaims {
             }
         }
         hosts
+    }
+
+    /// Reads `redirect_hosts`, from which requests are redirected to the first of `hosts`.
+    pub(super) fn read_redirect_hosts(
+        &mut self,
+        shop: &mut TomlTable<'_>,
+        name: &str,
+        hosts: &[HostPattern],
+        style: PathStyle,
+    ) -> Option<HostRedirect> {
+        let texts = shop.string_or_strings("redirect_hosts")?;
+        let every_path = PathClaims::new(&[], style);
+        let mut from = Vec::new();
+        for text in &texts {
+            if let Some(host) = text.parse_as(HostPattern::parse) {
+                if let Some(fault) = self.claim(Some(&host), &every_path, name, text.spot()) {
+                    text.report(fault);
+                }
+                from.push(host);
+            }
+        }
+        match hosts.first() {
+            Some(HostPattern::Exact(to)) => Some(HostRedirect {
+                from,
+                to: to.clone(),
+            }),
+            Some(HostPattern::Below(_)) | None => {
+                let fault = Fault::error("`redirect_hosts` leads nowhere")
+                    .help("name the host of the shop first in `hosts`");
+                shop.report_at("redirect_hosts", fault);
+                None
+            }
+        }
     }
 
     /// Claims paths of a host, `None` for every host; a fault, if earlier shops leave nothing of them.

@@ -1,6 +1,7 @@
 //! `[[shop]]`: one shop, laid over its preset.
 
 mod claims;
+mod hsts;
 pub(crate) mod neighbours;
 mod own_paths;
 mod refusal;

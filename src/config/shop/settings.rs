@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::claims::ShopClaims;
 use super::own_paths::OwnPaths;
-use super::{refusal, servers, summary};
+use super::{hsts, refusal, servers, summary};
 use crate::config::fault::SourceSpot;
 use crate::config::presets::Presets;
 use crate::config::reading::TomlTable;
@@ -40,6 +40,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) prefix: String,
     /// The upstreams that have a name.
     pub(crate) upstreams: &'a NamedUpstreams,
+    /// Whether customers reach the shops over TLS, here or in front.
+    pub(crate) is_encrypted: bool,
 }
 
 /// A shop that was read.
@@ -66,6 +68,8 @@ pub(crate) fn read<'a>(
     let known_as = name.unwrap_or_default();
     let path_style = paths::read_style(&mut table);
     let (hosts, claimed) = claims.read_requests(&mut table, known_as, path_style);
+    let host_redirect = claims.read_redirect_hosts(&mut table, known_as, &hosts, path_style);
+    let hsts = hsts::read(&mut table, around.is_encrypted);
     let upstreams = servers::read(&mut table, known_as, around.upstreams);
     let own_paths = OwnPaths::below(&around.prefix, &claimed);
     let calls = Calls::read(&mut table, known_as, path_style, &own_paths, around);
@@ -80,6 +84,8 @@ pub(crate) fn read<'a>(
         name: name?.to_owned(),
         hosts,
         paths: claimed,
+        host_redirect,
+        hsts,
         tag: ShopTag::from_name(known_as),
         places: calls.places,
         verifier: calls.tokens?,

@@ -29,6 +29,13 @@ pub fn host_of<'a>(request: &Request<'a>) -> Result<&'a str, Refusal> {
         .ok_or(Refusal::BadHost)
 }
 
+/// The port that a request names.
+pub fn port_of(request: &Request<'_>) -> Option<u16> {
+    let authority = authority_of(request)?;
+    let host = without_port(authority)?;
+    authority[host.len()..].strip_prefix(':')?.parse().ok()
+}
+
 /// A name without port and without a dot at its end.
 fn is_plain(host: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');

@@ -1,6 +1,5 @@
 //! Sockets passed by systemd (`sd_listen_fds`(3)): connections wait in them during a restart.
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -14,24 +13,6 @@ use listenfd::ListenFd;
 pub(crate) struct Inherited {
     tcp: Vec<(SocketAddr, TcpListener)>,
     unix: Vec<(PathBuf, UnixListener)>,
-}
-
-/// Where an inherited socket listens.
-#[derive(Debug)]
-pub enum InheritedAddress {
-    /// An address and port.
-    Tcp(SocketAddr),
-    /// A path.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for InheritedAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }
 
 impl Inherited {
@@ -66,10 +47,10 @@ impl Inherited {
     }
 
     /// An address that was not claimed.
-    pub(crate) fn unclaimed(&self) -> Option<InheritedAddress> {
-        let tcp = self.tcp.first().map(|(at, _)| InheritedAddress::Tcp(*at));
+    pub(crate) fn unclaimed(&self) -> Option<String> {
+        let tcp = self.tcp.first().map(|(at, _)| at.to_string());
         let unix = self.unix.first();
-        tcp.or_else(|| unix.map(|(at, _)| InheritedAddress::Unix(at.clone())))
+        tcp.or_else(|| unix.map(|(at, _)| format!("unix:{}", at.display())))
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 
 use log::info;
 
-use super::inherited::{Inherited, InheritedAddress};
+use super::inherited::Inherited;
 use super::listen::{BoundListener, BoundTcp, Listen};
 use crate::server::operator::control_socket;
 use crate::server::settings::Settings;
@@ -25,7 +25,7 @@ pub enum SocketError {
     /// The system refuses it.
     Bind(String, io::Error),
     /// systemd passed a socket that the configuration does not name.
-    Unclaimed(InheritedAddress),
+    Unclaimed(String),
 }
 
 impl std::error::Error for SocketError {}

@@ -155,10 +155,23 @@ impl Forwarding {
 
     /// The `X-Forwarded-Host` of a trusted proxy, if there is exactly one.
     pub(crate) fn host_told<'a>(&self, session: &'a Session) -> Option<&'a str> {
+        self.told(session, HOST_ASKED)
+    }
+
+    /// Whether the customer used TLS: here, or as a trusted proxy says.
+    pub(crate) fn is_encrypted(&self, session: &Session) -> bool {
+        match self.told(session, PROTO) {
+            Some(scheme) => scheme.eq_ignore_ascii_case("https"),
+            None => is_encrypted(session),
+        }
+    }
+
+    /// What a trusted proxy says in this header, if there is exactly one.
+    fn told<'a>(&self, session: &'a Session, name: &str) -> Option<&'a str> {
         if !self.trusts(peer_of(session)) {
             return None;
         }
-        let mut lines = session.req_header().headers.get_all(HOST_ASKED).iter();
+        let mut lines = session.req_header().headers.get_all(name).iter();
         match (lines.next(), lines.next()) {
             (Some(only), None) => only.to_str().ok(),
             (None | Some(_), _) => None,

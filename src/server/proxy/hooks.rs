@@ -10,11 +10,14 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, Version};
 use log::{debug, info, warn};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::modules::http::compression::ResponseCompressionBuilder;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::answer::failure::refusal_of;
+use super::answer::hsts::{self, HstsBuilder};
 use super::answer::token_response::TokenResponse;
 use super::answer::{dead_cookies, ecwid, reply};
 use super::body::read_ahead;
@@ -42,6 +45,11 @@ impl ProxyHttp for Proxy {
 
     fn new_ctx(&self) -> Context {
         Context::new(self.snapshot.load_full(), self.traffic.begin_request())
+    }
+
+    fn init_downstream_modules(&self, modules: &mut HttpModules) {
+        modules.add_module(ResponseCompressionBuilder::enable(0)); // as Pingora does by itself
+        modules.add_module(Box::new(HstsBuilder));
     }
 
     async fn early_request_filter(
@@ -76,6 +84,7 @@ impl ProxyHttp for Proxy {
             return self.answer_probe(session, context).await;
         }
         let snapshot = Arc::clone(&context.snapshot);
+        hsts::prepare(session, &snapshot);
         if let Some(refused) = refused_by_frame(session, &snapshot) {
             return self.refuse(session, context, &refused).await;
         }

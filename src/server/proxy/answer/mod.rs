@@ -5,4 +5,5 @@ pub(crate) mod ecwid;
 pub(crate) mod failure;
 pub(crate) mod issued_tokens;
 pub(crate) mod token_response;
+pub(crate) mod hsts;
 pub(crate) mod reply;
