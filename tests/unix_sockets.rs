@@ -183,7 +183,8 @@ fn the_self_probe_gets_through_however_many_connections_there_are() {
     let served = format!("serving 1 shop on unix:{}; ", path.display());
     assert!(status.starts_with(&served), "{status}");
     let open = [connect(&path), connect(&path)];
-    eventually(|| ask_at(&path, &[]).is_empty());
+    eventually(|| edge.metrics().contains("doorward_connections 2\n"));
+    assert!(ask_at(&path, &[]).is_empty());
     let fed = manager.count("WATCHDOG=1");
     manager.is_told("WATCHDOG=1", fed + 2);
     assert!(ask_at(&path, &[]).is_empty(), "there is still no room");
