@@ -404,7 +404,7 @@ fn every_answer_over_tls_has_it_and_none_without() {
         ("GET", "/broken", "shop.example.com", 502),
         ("GET", "/", "www.shop.example.com", 308),
         ("TRACE", "/", "shop.example.com", 405),
-        ("POST", "/_doorward/logout", "shop.example.com", 400),
+        ("POST", "/_doorward/logout", "shop.example.com", 401),
     ] {
         let bytes = closing(method, target, &[("Host", host)]);
         let answer = over_tls(encrypted, &bytes);
