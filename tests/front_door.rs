@@ -421,7 +421,20 @@ fn every_answer_over_tls_has_it_and_none_without() {
         assert_eq!(plain, own, "{method} {target}");
     }
     let unknown = closing("GET", "/", &[("Host", "example.org")]);
+    let beside = table(&door.shop, "").replace("main", "beside");
+    let text = Door::configuration(&door.shop, &door.files, "");
+    let text = text.replace(", \"*.shop.example.com\"", "");
     assert_eq!(of_hsts(&over_tls(encrypted, &unknown)), [""; 0]);
+    let every_other = beside.replace("token.kind", &format!("{HSTS}token.kind"));
+    door.edge.configure(&format!("{text}{every_other}"));
+    assert_eq!(door.edge.command(&["reload"]).code, Some(0));
+    assert_eq!(of_hsts(&over_tls(encrypted, &unknown)), [SENT]);
+    let first = closing("GET", "/", &[]);
+    assert_eq!(
+        of_hsts(&over_tls(encrypted, &first)),
+        [""; 0],
+        "not another shop's"
+    );
 }
 
 #[test]

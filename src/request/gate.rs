@@ -84,15 +84,19 @@ impl Gate {
         self.shops.iter().any(|shop| shop.hsts.is_some())
     }
 
-    /// The `Strict-Transport-Security` of the host of a request: browsers know of hosts only, not of paths.
+    /// The `Strict-Transport-Security` of the host of a request: browsers know of hosts only, so that of shops on one host the
+    /// first that wants it has it for all.
     pub fn hsts_of(&self, request: &Request<'_>) -> Option<&HeaderValue> {
+        if let Some((shop, _)) = self.host_redirect(request) {
+            return shop.hsts.as_ref();
+        }
         let host = host_of(request).ok()?;
-        let redirects = |shop: &Shop| shop.host_redirect.as_ref()?.of_host(host).map(drop);
-        let mut shops = self.shops.iter();
-        shops.find_map(|shop| {
-            let is_here = shop.claims_host(host) || redirects(shop).is_some();
-            shop.hsts.as_ref().filter(|_| is_here)
-        })
+        for shop in self.shops.iter().filter(|shop| shop.claims_host(host)) {
+            if shop.hsts.is_some() || shop.paths.is_empty() {
+                return shop.hsts.as_ref();
+            }
+        }
+        None
     }
 
     /// The shop that a request is for: the first one that claims its host and its path.
