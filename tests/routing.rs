@@ -3,63 +3,7 @@
 
 mod support;
 
-use support::{Answer, Backend, Edge, request};
-
-/// A front end, an API and an admin, each a server of its own.
-struct House {
-    front: Backend,
-    api: Backend,
-    admin: Backend,
-    edge: Edge,
-}
-
-impl House {
-    /// A shop of opaque tokens in front of the front end, with these routes.
-    fn with(routes: &str) -> Self {
-        let [front, api, admin] = ["front", "api", "admin"].map(Backend::saying);
-        let edge = Edge::with(&Self::table(&front, &api, &admin, routes));
-        Self {
-            front,
-            api,
-            admin,
-            edge,
-        }
-    }
-
-    fn table(front: &Backend, api: &Backend, admin: &Backend, routes: &str) -> String {
-        let upstream = |name: &str, server: &Backend| {
-            format!(
-                "[[upstream]]\nname = \"{name}\"\nservers = [\"{}\"]\n",
-                server.address()
-            )
-        };
-        format!(
-            "{}{}{}[[shop]]\nname = \"main\"\nupstream = \"front\"\ntoken.kind = \"opaque\"\n{routes}\n",
-            upstream("front", front),
-            upstream("api", api),
-            upstream("admin", admin),
-        )
-    }
-
-    fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
-        self.edge.raw(&request(method, target, headers, b""))
-    }
-
-    /// Who answers.
-    fn answerer(&self, target: &str) -> String {
-        self.ask("GET", target, &[]).text()
-    }
-
-    /// The last request that a server was sent.
-    fn last(server: &Backend) -> String {
-        server.heard().pop().unwrap().head
-    }
-
-    /// The target of the last request that a server was sent.
-    fn target(server: &Backend) -> String {
-        server.heard().pop().unwrap().path().to_owned()
-    }
-}
+use support::{Backend, Edge, House};
 
 // --- Conditions ------------------------------------------------------------------------------------------
 

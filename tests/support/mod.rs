@@ -27,6 +27,7 @@ mod certificates;
 mod chance;
 mod claims;
 mod fake_clock;
+mod house;
 mod link;
 mod plan;
 mod cluster;
@@ -66,6 +67,7 @@ pub use edge::{
 };
 pub use fake_clock::FakeClock;
 pub use held_shop::HeldShop;
+pub use house::House;
 pub use http2::{Call, Echo};
 pub use ledger::Ledger;
 pub use link::{Condition, Link};
