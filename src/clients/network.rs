@@ -18,6 +18,11 @@ impl ClientNetwork {
         })
     }
 
+    /// Its first address.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+
     /// The network around it that one customer may rent: a /24 of IPv4, a /48 of IPv6.
     #[must_use]
     pub fn wider(self) -> Self {

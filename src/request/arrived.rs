@@ -182,9 +182,12 @@ impl<'g> Arrived<'g, '_> {
 
     /// Whether it looks like a logout and matches no rule: a sign that a rule is missing or wrong.
     pub fn nearly_logs_out(&self) -> bool {
-        let is_visit =
-            matches!(self.purpose, Ok(purpose @ Purpose::Visit(_)) if !purpose.is_unjudged());
-        is_visit && self.shop.looks_like_logout(&self.view)
+        self.is_judged_visit() && self.shop.looks_like_logout(&self.view)
+    }
+
+    /// Whether its credentials are judged, and it neither ends nor exchanges them.
+    pub fn is_judged_visit(&self) -> bool {
+        matches!(self.purpose, Ok(purpose @ Purpose::Visit(_)) if !purpose.is_unjudged())
     }
 
     /// The rule for calls that issue tokens, if the request is one.

@@ -57,9 +57,10 @@ pub use logout::{
 pub use meaning::{Honoured, honour_meanings};
 pub use payload::Pointer;
 pub use routes::{
-    Demand, Enforce, HeaderRules, PathPrefix, PathReplacement, PathRewrite, Placeholder, Redirect,
-    Route, RouteConditions, RouteDemand, RouteTable, RouteTarget, Template, TemplateFacts,
-    UnfitHeader, UnfitRewrite, UpstreamName, changeable_header,
+    Compression, ContentCoding, Demand, Enforce, Handling, HeaderRules, MediaPattern, Mirror,
+    PathPrefix, PathReplacement, PathRewrite, Placeholder, Redirect, Retries, RetryCause, Route,
+    RouteConditions, RouteDemand, RouteTable, RouteTarget, RouteTimeouts, Share, Split, SplitBy,
+    Template, TemplateFacts, UnfitHeader, UnfitRewrite, UpstreamName, changeable_header,
 };
 pub use shop::{Examine, PathNeighbours, Shop, Tokens};
 pub use site::{

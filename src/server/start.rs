@@ -29,6 +29,7 @@ use super::process::sockets::{SocketError, Sockets};
 use super::process::traffic::Traffic;
 use super::process::{descriptors, services, shutdown};
 use super::proxy::body::budget::BodyBudget;
+use super::proxy::handling::copy::CopySender;
 use super::proxy::request_id::RequestIds;
 use super::proxy::service::Proxy;
 use super::proxy::single_flight::SingleFlight;
@@ -203,6 +204,7 @@ fn proxy(
         request_ids: RequestIds::random().map_err(random)?,
         logout_quota: Arc::default(),
         body_budget: Arc::new(BodyBudget::counting(Arc::clone(&metrics))),
+        copies: Arc::new(CopySender::counting(Arc::clone(&metrics))),
         metrics,
         log_key: LogKey::random().map_err(random)?,
         near_misses: NearMisses::default(),

@@ -1,5 +1,6 @@
 //! Typed reading of TOML, which finds every fault of a file at once.
 
+pub(crate) mod byte_size;
 mod document;
 pub(crate) mod duration;
 pub(crate) mod file;

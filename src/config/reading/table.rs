@@ -274,6 +274,12 @@ impl<'a> TomlTable<'a> {
         value.is_some_and(|value| value.is_table())
     }
 
+    /// Whether a boolean is written under a key that may be something else.
+    pub(crate) fn has_boolean(&self, key: &str) -> bool {
+        let value = self.first_value(key);
+        value.is_some_and(|value| value.boolean().is_some())
+    }
+
     /// Makes a key known without reading it: what is written there has had its fault.
     pub(crate) fn ignore(&mut self, key: &str) {
         self.asked.push(key.to_owned());

@@ -1,8 +1,14 @@
-//! `[[shop.route]]`: conditions, what they demand, where they lead, and what changes on the way.
+//! `[[shop.route]]`: conditions, what they demand, where they lead, how requests are sent, and what changes on the way.
 
 mod changes;
+mod compression;
 mod conditions;
 mod demand;
+mod handling;
+mod mirror;
+mod retries;
+mod split;
+mod switched;
 mod target;
 mod written;
 

@@ -1,25 +1,39 @@
-//! Where a route leads: an upstream, a redirect, or an answer of its own.
+//! Where a route leads: an upstream or several, a redirect, or an answer of its own.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
+use super::split;
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::reading::file::File;
 use crate::config::upstream::NamedUpstreams;
-use crate::request::{Answer, Redirect, RouteTarget, Template, changeable_header};
+use crate::request::{Answer, Place, Redirect, RouteTarget, Template, changeable_header};
 
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
-/// Reads `upstream`, `redirect` or `respond`. `None`: it was faulty.
-pub(super) fn read(table: &mut TomlTable<'_>, upstreams: &NamedUpstreams) -> Option<RouteTarget> {
+/// Reads `upstream`, `split`, `redirect` or `respond`. `None`: it was faulty.
+pub(super) fn read(
+    table: &mut TomlTable<'_>,
+    upstreams: &NamedUpstreams,
+    places: &[Place],
+) -> Option<RouteTarget> {
+    let is_split = !table.lacks("split");
+    let split = split::read(table, upstreams, places);
     let upstream = table.string("upstream");
     let redirect = table.table("redirect");
     let respond = table.table("respond");
-    let several = [upstream.is_some(), redirect.is_some(), respond.is_some()];
+    let several = [
+        upstream.is_some(),
+        is_split,
+        redirect.is_some(),
+        respond.is_some(),
+    ];
     if several.into_iter().filter(|one| *one).count() > 1 {
-        let fault = Fault::error("a route leads to one place: `upstream`, `redirect` or `respond`");
+        let fault = Fault::error(
+            "a route leads to one place: `upstream`, `split`, `redirect` or `respond`",
+        );
         table.report_here(fault);
     }
     if let Some(redirect) = redirect {
@@ -27,6 +41,9 @@ pub(super) fn read(table: &mut TomlTable<'_>, upstreams: &NamedUpstreams) -> Opt
     }
     if let Some(respond) = respond {
         return read_respond(respond).map(RouteTarget::Respond);
+    }
+    if is_split {
+        return split.map(RouteTarget::Split);
     }
     match upstream {
         Some(name) => upstreams.read_name(&name).map(RouteTarget::Upstream),

@@ -1,18 +1,20 @@
 //! Reads the routes of a shop as they are written.
 
-use super::{changes, conditions, demand, target};
+use super::{changes, conditions, demand, handling, target};
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::condition;
 use crate::config::upstream::NamedUpstreams;
 use crate::request::{
-    Base, HeaderRules, PathRewrite, PathStyle, Route, RouteTable, RouteTarget, UpstreamName,
+    Base, Handling, HeaderRules, PathRewrite, PathStyle, Place, Route, RouteTable, RouteTarget,
+    UpstreamName,
 };
 
-/// What a route can say beside what it demands.
-const SAID: [&str; 6] = [
+/// What a route can say beside what it demands, and how its requests are sent.
+const SAID: [&str; 7] = [
     "upstream",
+    "split",
     "redirect",
     "respond",
     "strip_prefix",
@@ -26,17 +28,24 @@ pub(crate) fn read(
     bases: &Bases,
     style: PathStyle,
     upstreams: &NamedUpstreams,
+    places: &[Place],
 ) -> RouteTable {
+    let of_shop = handling::read_of_shop(shop, upstreams);
+    let around = RouteSurroundings {
+        upstreams,
+        places,
+        handling: &of_shop,
+    };
     let (mut routes, mut spots) = (Vec::new(), Vec::new());
     for (at, table) in shop.tables("route").into_iter().enumerate() {
         let base = bases.for_rule(&table, shop);
         let spot = table.spot();
-        if let Some(route) = read_route(table, base, at + 1, upstreams) {
+        if let Some(route) = read_route(table, base, at + 1, &around) {
             routes.push(route);
             spots.push(spot);
         }
     }
-    let table = RouteTable::new(routes, style);
+    let table = RouteTable::new(routes, style).with_handling(of_shop.clone());
     for (route, spot) in table.routes().iter().zip(&spots) {
         if let Some(earlier) = table.shadowing(route) {
             let fault = Fault::warning("this route is never taken")
@@ -51,17 +60,27 @@ pub(crate) fn read(
     table
 }
 
+/// What the routes of a shop share.
+struct RouteSurroundings<'a> {
+    upstreams: &'a NamedUpstreams,
+    /// Where requests of the shop carry credentials.
+    places: &'a [Place],
+    /// What the shop says where a route says nothing.
+    handling: &'a Handling,
+}
+
 fn read_route(
     mut table: TomlTable<'_>,
     base: &Base,
     number: usize,
-    upstreams: &NamedUpstreams,
+    around: &RouteSurroundings<'_>,
 ) -> Option<Route> {
     table.renamed("headers", "header");
     let name = table.string_as("name", route_name);
     let mut conditions = conditions::read(&mut table, base);
     let demand = demand::read(&mut table);
-    let target = target::read(&mut table, upstreams);
+    let target = target::read(&mut table, around.upstreams, around.places);
+    let handling = handling::read_of_route(&mut table, around.upstreams, around.handling);
     let rewrite = changes::read_rewrite(&mut table);
     if let (Some(RouteTarget::Respond(_)), Some(rewrite)) = (&target, &rewrite)
         && !matches!(rewrite, PathRewrite::None)
@@ -78,7 +97,8 @@ fn read_route(
         response_headers = changes::read_headers(&mut headers, "response");
         headers.finish();
     }
-    if SAID.iter().chain(&demand::KEYS).all(|key| table.lacks(key)) {
+    let mut said = SAID.iter().chain(&handling::KEYS).chain(&demand::KEYS);
+    if said.all(|key| table.lacks(key)) {
         let fault = Fault::error("this route says nothing")
             .label("where does it lead, or what does it demand?");
         table.report_here(fault.help("enforce = \"required\", or upstream = \"api\""));
@@ -90,6 +110,7 @@ fn read_route(
         conditions,
         demand,
         target,
+        handling,
         rewrite,
         request_headers,
         response_headers,

@@ -154,7 +154,7 @@ impl Calls {
         let of_paths = credential::of_paths(&logouts.rules, &refreshes, tokens.as_ref());
         places.extend(of_paths);
         Self {
-            routes: route::read(shop, &bases, style, around.upstreams),
+            routes: route::read(shop, &bases, style, around.upstreams, &places),
             tokens,
             places,
             logouts,

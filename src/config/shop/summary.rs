@@ -78,6 +78,10 @@ pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) 
             .iter()
             .map(|route| format!("  route {route}")),
     );
+    let others = shop.routes.handling(None).to_string();
+    if let Some(others) = others.strip_prefix(", ") {
+        lines.push(format!("  requests without a route: {others}"));
+    }
     lines.extend(asked);
     lines.push(format!("  a token without an issue time: {undated}"));
     lines.push(format!("  token endpoints: {}", shop.token_endpoints.len()));

@@ -5,4 +5,4 @@ mod servers;
 mod settings;
 
 pub(crate) use named::{NamedUpstreams, read};
-pub(crate) use settings::{UpstreamKeys, read_settings};
+pub(crate) use settings::{UpstreamKeys, WAITS, cookie_name, read_settings};

@@ -25,7 +25,8 @@ const QUEUE: usize = 100;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The bounds of every timeout and interval: shorter or longer ones are typing errors.
-const WAITS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(24);
+pub(crate) const WAITS: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_hours(24);
 
 #[derive(Clone, Copy)]
 enum BalanceAlgorithm {
@@ -201,7 +202,8 @@ fn read_hash(table: &mut TomlTable<'_>) -> Option<HashBy> {
     }
 }
 
-fn cookie_name(text: &str) -> Result<String, &'static str> {
+/// The name of a cookie (RFC 6265 section 4.1.1).
+pub(crate) fn cookie_name(text: &str) -> Result<String, &'static str> {
     let is_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
     let is_fit = !text.is_empty() && text.bytes().all(is_token);
     is_fit

@@ -46,6 +46,8 @@ pub enum Refusal {
     NominatedIdentity,
     /// The body is longer than what is read ahead, and could hold a credential.
     UnreadableBody,
+    /// The body is longer than its route allows (RFC 9110 section 15.5.14).
+    BodyTooLarge,
     /// The body is encoded in a way that is not decoded, and could hold a credential (RFC 9110 section 15.5.16).
     EncodedBody,
     /// Too many bodies are read ahead.
@@ -146,6 +148,7 @@ impl Refusal {
             Self::NominatedCredential,
             Self::NominatedIdentity,
             Self::UnreadableBody,
+            Self::BodyTooLarge,
             Self::EncodedBody,
             Self::ReadAheadFull,
             Self::UnknownDocument { batch: None },
@@ -194,7 +197,7 @@ impl Refusal {
             Self::LoopDetected => StatusCode::LOOP_DETECTED,
             Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
             Self::TraceRefused | Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UnreadableBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnreadableBody | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::EncodedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::ReadAheadFull
             | Self::KeysMissing
@@ -244,6 +247,7 @@ impl Refusal {
             | Self::AmbiguousPath
             | Self::TraceRefused
             | Self::UnreadableBody
+            | Self::BodyTooLarge
             | Self::EncodedBody
             | Self::ReadAheadFull
             | Self::UnknownDocument { .. }
@@ -288,6 +292,7 @@ impl Refusal {
             Self::NominatedCredential => "The Connection header names a credential",
             Self::NominatedIdentity => "The Connection header names a header of the proxy",
             Self::UnreadableBody => "The body is too large to be examined",
+            Self::BodyTooLarge => "The body is too large",
             Self::EncodedBody => {
                 "The content encoding is not supported; send the body without one, or with gzip"
             }
@@ -337,6 +342,7 @@ impl Refusal {
             Self::NominatedCredential => "nominated_credential",
             Self::NominatedIdentity => "nominated_identity",
             Self::UnreadableBody => "unreadable_body",
+            Self::BodyTooLarge => "body_too_large",
             Self::EncodedBody => "encoded_body",
             Self::ReadAheadFull => "read_ahead_full",
             Self::UnknownDocument { .. } => "unknown_document",

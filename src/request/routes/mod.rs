@@ -4,19 +4,28 @@ mod conditions;
 mod demand;
 mod demanded;
 mod enforce;
+mod handling;
 mod header_rules;
 mod path_rewrite;
 mod route;
+mod split;
 mod table;
 mod target;
 mod template;
+mod upstream_name;
 
 pub use conditions::RouteConditions;
 pub use demand::{Demand, RouteDemand};
 pub use enforce::Enforce;
+pub use handling::{
+    Compression, ContentCoding, Handling, MediaPattern, Mirror, Retries, RetryCause, RouteTimeouts,
+    Share,
+};
 pub use header_rules::{HeaderRules, UnfitHeader, changeable_header};
 pub use path_rewrite::{PathPrefix, PathReplacement, PathRewrite, UnfitRewrite};
 pub use route::Route;
+pub use split::{Split, SplitBy};
 pub use table::RouteTable;
-pub use target::{Redirect, RouteTarget, UpstreamName};
+pub use target::{Redirect, RouteTarget};
 pub use template::{Placeholder, Template, TemplateFacts};
+pub use upstream_name::UpstreamName;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::conditions::RouteConditions;
 use super::demand::RouteDemand;
+use super::handling::Handling;
 use super::header_rules::HeaderRules;
 use super::path_rewrite::PathRewrite;
 use super::target::RouteTarget;
@@ -19,6 +20,8 @@ pub struct Route {
     pub demand: RouteDemand,
     /// Where it leads.
     pub target: RouteTarget,
+    /// How requests are sent, and their answers passed on.
+    pub handling: Handling,
     /// The path that the upstream is sent.
     pub rewrite: PathRewrite,
     /// Headers of the request to the upstream.
@@ -43,11 +46,12 @@ impl fmt::Display for Route {
         match &self.target {
             RouteTarget::Shop => Ok(()),
             RouteTarget::Upstream(name) => write!(f, " -> upstream {name}"),
+            RouteTarget::Split(split) => write!(f, " -> split {split}"),
             RouteTarget::Redirect(redirect) => {
                 write!(f, " -> redirect {}", redirect.status.as_u16())
             }
             RouteTarget::Respond(answer) => write!(f, " -> respond {}", answer.status.as_u16()),
         }?;
-        write!(f, "{}", self.demand)
+        write!(f, "{}{}", self.demand, self.handling)
     }
 }

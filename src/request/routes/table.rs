@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::handling::Handling;
 use super::route::Route;
 use crate::request::answers::Refusal;
 use crate::request::calls::{PathPattern, PathStyle, RequestView};
@@ -19,6 +20,8 @@ pub struct RouteTable {
     /// The routes that demand something, in order.
     demanding: Vec<usize>,
     ignores_case: bool,
+    /// How requests without a route are sent.
+    handling: Handling,
 }
 
 /// A folder of the tree, with the routes whose paths end here.
@@ -55,6 +58,17 @@ impl RouteTable {
             routes: routes.into_iter().map(Arc::new).collect(),
             ..table
         }
+    }
+
+    /// The same, with what the shop says of requests that take no route.
+    #[must_use]
+    pub fn with_handling(self, handling: Handling) -> Self {
+        Self { handling, ..self }
+    }
+
+    /// How a request that takes this route is sent, and its answer passed on.
+    pub fn handling<'t>(&'t self, route: Option<&'t Route>) -> &'t Handling {
+        route.map_or(&self.handling, |route| &route.handling)
     }
 
     /// The routes.
@@ -178,6 +192,7 @@ mod tests {
             },
             demand: RouteDemand::default(),
             target: RouteTarget::Shop,
+            handling: Handling::default(),
             rewrite: PathRewrite::None,
             request_headers: HeaderRules::default(),
             response_headers: HeaderRules::default(),

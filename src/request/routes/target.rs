@@ -1,18 +1,13 @@
 //! Where a route leads.
 
-use std::fmt;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 
+use super::split::Split;
 use super::template::{Template, TemplateFacts};
+use super::upstream_name::UpstreamName;
 use crate::request::answers::Answer;
-
-/// The name of an upstream: letters, digits, `-`, `_` and `.`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UpstreamName(Arc<str>);
 
 /// Where a route leads.
 #[derive(Debug, Default)]
@@ -22,6 +17,8 @@ pub enum RouteTarget {
     Shop,
     /// To this upstream.
     Upstream(UpstreamName),
+    /// To one of several upstreams.
+    Split(Split),
     /// To another address.
     Redirect(Redirect),
     /// To this answer.
@@ -57,29 +54,5 @@ impl Redirect {
             headers,
             body: Bytes::new(),
         }
-    }
-}
-
-impl UpstreamName {
-    /// The longest name: it is a label of metrics.
-    const BYTES_MAX: usize = 64;
-
-    /// Reads a name.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        let fits = (1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(is_fit);
-        fits.then(|| Self(text.into()))
-            .ok_or("the name of an upstream: up to 64 letters, digits, `-`, `_` and `.`")
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for UpstreamName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

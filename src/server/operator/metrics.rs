@@ -8,7 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use crate::request::Refusal;
+use crate::request::{Refusal, RetryCause};
 
 /// The prefix of every name.
 pub(super) const PREFIX: &str = "doorward";
@@ -30,6 +30,8 @@ pub(crate) struct Metrics {
     failed_handshakes: Counter,
     proxy_headers: Family<ReasonLabels, Counter>,
     cut_off: Family<ShopLabels, Counter>,
+    retries: Family<RetryLabels, Counter>,
+    copies: Family<CopyLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,6 +55,19 @@ struct DecisionLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     shop: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RetryLabels {
+    shop: String,
+    cause: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CopyLabels {
+    upstream: String,
     outcome: &'static str,
 }
 
@@ -144,6 +159,16 @@ impl Default for Metrics {
                 r,
                 "cut_off",
                 "Requests that were ended because one of their tokens was revoked",
+            ),
+            retries: counter(
+                r,
+                "retries",
+                "Requests that were sent to an upstream again, or were not because the budget of retries was used up",
+            ),
+            copies: counter(
+                r,
+                "mirrored_requests",
+                "Copies of requests to an upstream that mirrors, by what became of them",
             ),
             registry,
         }
@@ -265,6 +290,25 @@ impl Metrics {
             let streams = u64::try_from(streams).unwrap_or(u64::MAX);
             self.decisions.get_or_create(&labels).inc_by(streams);
         }
+    }
+
+    /// A request was to be sent again, and was if the budget had a retry left.
+    pub(crate) fn note_retry(&self, shop: &str, cause: RetryCause, is_left: bool) {
+        let labels = RetryLabels {
+            shop: shop.to_owned(),
+            cause: cause.to_string(),
+            outcome: if is_left { "retried" } else { "over_budget" },
+        };
+        self.retries.get_or_create(&labels).inc();
+    }
+
+    /// A copy of a request was answered by the upstream that mirrors, or failed, or was not made.
+    pub(crate) fn note_copy(&self, upstream: &str, outcome: &'static str) {
+        let labels = CopyLabels {
+            upstream: upstream.to_owned(),
+            outcome,
+        };
+        self.copies.get_or_create(&labels).inc();
     }
 
     /// A request was ended because a token of it was revoked.

@@ -11,7 +11,7 @@ use pingora::http::ResponseHeader;
 use pingora::{Error, Result};
 
 use crate::clock::{self, UnixTime};
-use crate::request::{ClockWarning, Route, Shop};
+use crate::request::{ClockWarning, Route, Shop, UpstreamName};
 use crate::server::snapshot::Snapshot;
 use crate::server::upstream::{ClientEnds, InFlightGuard, UpstreamServer, Upstreams};
 
@@ -28,13 +28,15 @@ pub(crate) struct UpstreamAttempts {
 }
 
 impl UpstreamAttempts {
-    /// To a server to which this route of the shop leads, yet to be chosen. `None`: the shop has no upstream.
+    /// To a server to which this route of the shop leads, yet to be chosen, of the upstream that holds the client. `None`: the shop
+    /// has no upstream.
     pub(crate) fn on_route(
         shop: &Arc<Shop>,
         route: Option<&Route>,
+        held_by: Option<&UpstreamName>,
         snapshot: &Snapshot,
     ) -> Option<Self> {
-        let upstreams = snapshot.pools.of_route(&shop.name, route)?;
+        let upstreams = snapshot.pools.of_route(&shop.name, route, held_by)?;
         Some(Self {
             shop: Arc::clone(shop),
             upstreams: Arc::clone(upstreams),
@@ -90,6 +92,16 @@ impl UpstreamAttempts {
             self.failed.push(Arc::clone(guard.server()));
         }
         self.upstreams.has_other(&self.failed)
+    }
+
+    /// The next attempt goes to another server, or to any if all were tried.
+    pub(crate) fn turn_to_another(&mut self) {
+        if let Some(guard) = self.guard.take() {
+            self.failed.push(Arc::clone(guard.server()));
+        }
+        if !self.upstreams.has_other(&self.failed) {
+            self.failed.clear();
+        }
     }
 
     /// The server failed after it was connected to.

@@ -23,12 +23,32 @@ pub(crate) async fn connect(connector: &Connector, peer: &HttpPeer) -> Result<Ht
     Ok(session)
 }
 
-/// Sends a whole request.
+/// Sends a whole request, the only one on its connection.
 pub(crate) async fn send(
+    session: &mut HttpSession,
+    peer: &HttpPeer,
+    head: RequestHeader,
+    body: &[u8],
+) -> Result<()> {
+    send_as(session, peer, head, body, Persistence::Close).await
+}
+
+/// Whether a connection may carry another request after this one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// It is closed.
+    Close,
+    /// It may.
+    Keep,
+}
+
+/// Sends a whole request.
+pub(crate) async fn send_as(
     session: &mut HttpSession,
     peer: &HttpPeer,
     mut head: RequestHeader,
     body: &[u8],
+    persistence: Persistence,
 ) -> Result<()> {
     remove_from_request(&mut head);
     if !head.headers.contains_key(HOST)
@@ -42,7 +62,9 @@ pub(crate) async fn send(
     if session.as_http2().is_some() {
         make_http2(&mut head, peer.is_tls())?;
     } else {
-        head.insert_header(CONNECTION, "close")?;
+        if persistence == Persistence::Close {
+            head.insert_header(CONNECTION, "close")?;
+        }
         head.set_version(Version::HTTP_11);
     }
     session.write_request_header(Box::new(head)).await?;

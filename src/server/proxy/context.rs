@@ -11,8 +11,13 @@ use super::answer::token_response::TokenResponse;
 use super::attempts::UpstreamAttempts;
 use super::body::budget::BodyShare;
 use super::forwarding::RequestFacts;
+use super::handling::copy::CopyState;
+use super::handling::encoder::BodyEncoder;
+use super::handling::holding_upstream::HoldingUpstream;
 use crate::clock;
-use crate::request::{ApiKind, DeadCookie, Refusal, Route, Shop, Subject, Token, Tokens};
+use crate::request::{
+    ApiKind, DeadCookie, Handling, Refusal, Route, Shop, Subject, Token, Tokens,
+};
 use crate::revocation::Id;
 use crate::server::connection::revocation_watch::{RevocationWatch, WatchedRequest};
 use crate::server::process::traffic::InFlight;
@@ -55,6 +60,16 @@ pub(crate) struct Context {
     is_proof: bool,
     /// The tokens in its answer, if it is a call that issues tokens.
     pub(crate) token_response: Option<TokenResponse>,
+    /// The upstream that holds its client, if its route splits.
+    pub(crate) holding: Option<HoldingUpstream>,
+    /// How much of its body the current server was sent.
+    pub(crate) body_sent: u64,
+    /// How often it was sent again; `None`: it was not sent yet.
+    pub(crate) retried: Option<u8>,
+    /// Whether a copy of it goes elsewhere.
+    pub(crate) copy: CopyState,
+    /// What compresses its answer.
+    pub(crate) encoder: Option<BodyEncoder>,
     /// The attempts to send it to the shop.
     attempts: Option<UpstreamAttempts>,
     in_flight: Arc<InFlight>,
@@ -81,6 +96,11 @@ impl Context {
             opaque: SmallVec::new(),
             is_proof: false,
             token_response: None,
+            holding: None,
+            body_sent: 0,
+            retried: None,
+            copy: CopyState::Unwanted,
+            encoder: None,
             attempts: None,
             in_flight: Arc::new(in_flight),
         }
@@ -89,7 +109,7 @@ impl Context {
     /// It goes to this shop until one of its tokens is revoked.
     pub(crate) fn forward_to(&mut self, shop: &Arc<Shop>, tokens: Tokens) {
         self.shop = Some(Arc::clone(shop));
-        self.attempts = UpstreamAttempts::on_route(shop, self.route.as_deref(), &self.snapshot);
+        self.attempts = self.attempts_to(shop);
         if tokens.is_empty() {
             return;
         }
@@ -99,6 +119,18 @@ impl Context {
             request: self.id.clone(),
             shop: Arc::clone(shop),
         });
+    }
+
+    /// The attempts to send it where its route leads.
+    pub(crate) fn attempts_to(&self, shop: &Arc<Shop>) -> Option<UpstreamAttempts> {
+        let held_by = self.holding.as_ref().map(|holding| &holding.upstream);
+        UpstreamAttempts::on_route(shop, self.route(), held_by, &self.snapshot)
+    }
+
+    /// How it is sent, and how its answer is passed on.
+    pub(crate) fn handling(&self) -> Option<&Handling> {
+        let shop = self.shop.as_ref()?;
+        Some(shop.routes.handling(self.route()))
     }
 
     /// Notes which of its tokens are opaque. `is_demanded`: the shop answers with success only if it knows the customer.

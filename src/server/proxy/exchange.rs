@@ -11,6 +11,8 @@ use pingora::http::RequestHeader;
 
 use super::attempts::UpstreamAttempts;
 use super::client::{UpstreamAnswer, connect, exchange};
+use super::handling::timeouts;
+use crate::request::RouteTimeouts;
 use crate::server::upstream::ClientEnds;
 
 /// A request to the shop.
@@ -23,6 +25,8 @@ pub(crate) struct BufferedExchange {
     pub(crate) from: (RequestHeader, ClientEnds),
     /// The attempts to send it.
     pub(crate) attempts: UpstreamAttempts,
+    /// How long the server may take, where its route says so.
+    pub(crate) timeouts: RouteTimeouts,
 }
 
 impl BufferedExchange {
@@ -32,7 +36,8 @@ impl BufferedExchange {
         let attempts = &mut self.attempts;
         let (peer, connection) = loop {
             let server = attempts.choose_server(&customer, client).await?;
-            let peer = attempts.upstreams().lone_peer(&server, Some(client))?;
+            let mut peer = attempts.upstreams().lone_peer(&server, Some(client))?;
+            timeouts::set(self.timeouts, &mut peer);
             match connect(connector, &peer).await {
                 Ok(connection) => break (peer, connection),
                 Err(error) if attempts.note_unreachable(&error) => {}

@@ -178,6 +178,15 @@ impl Forwarding {
         }
     }
 
+    /// Whether the client came by https, as far as a trusted proxy says or its connection shows.
+    pub(crate) fn is_https(&self, session: &Session) -> bool {
+        let told = session.req_header().headers.get(PROTO);
+        match told.filter(|_| self.trusts(peer_of(session))) {
+            Some(proto) => proto.as_bytes().eq_ignore_ascii_case(b"https"),
+            None => is_encrypted(session),
+        }
+    }
+
     /// Whether this peer's forwarding headers are trusted.
     pub(crate) fn trusts(&self, peer: Peer) -> bool {
         self.trusted.contains(peer)
@@ -190,7 +199,7 @@ fn is_encrypted(session: &Session) -> bool {
 }
 
 /// The host that a customer asked for: HTTP/2 has it in the target (RFC 9113 section 8.3.1).
-fn host_asked(head: &RequestHeader) -> Option<&[u8]> {
+pub(crate) fn host_asked(head: &RequestHeader) -> Option<&[u8]> {
     let authority = head.uri.authority().map(|host| host.as_str().as_bytes());
     authority.or_else(|| head.headers.get(HOST).map(HeaderValue::as_bytes))
 }

@@ -23,13 +23,19 @@ use super::answer::{dead_cookies, ecwid, reply};
 use super::body::read_ahead;
 use super::checks::{framing, hops, target};
 use super::context::Context;
+use super::handling::body_limit::BODY_TOO_LARGE;
+use super::handling::copy::CopyState;
+use super::handling::retries::RETRIED_STATUS;
+use super::handling::{body_limit, compression, retries, split, timeouts};
 use super::hop_headers;
 use super::routing;
 use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
 use super::waiting;
 use crate::clock;
-use crate::request::{self, Answer, Arrived, Refusal, Refused, Request, Shop, Tokens, Verdict};
+use crate::request::{
+    self, Answer, Arrived, Refusal, Refused, Request, RetryCause, Shop, Tokens, Verdict,
+};
 use crate::server::connection::revocation_watch::{RevocationWatch, TokenReader};
 use crate::server::connection::state::ConnectionState;
 use crate::server::snapshot::Snapshot;
@@ -159,6 +165,8 @@ impl ProxyHttp for Proxy {
         } else {
             upstreams.peer(&server, Some(from))?
         };
+        let timeouts = context.handling().map(|handling| handling.timeouts);
+        timeouts::set(timeouts.unwrap_or_default(), &mut peer);
         if stream::is_wanted(head) {
             let silence = peer.options.read_timeout;
             peer.options.read_timeout = silence.map(|silence| silence.max(STREAM_SILENCE_MAX));
@@ -169,7 +177,7 @@ impl ProxyHttp for Proxy {
     /// Nothing was sent yet: another server may have it.
     fn fail_to_connect(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         _: &HttpPeer,
         context: &mut Context,
         mut error: Box<Error>,
@@ -177,12 +185,14 @@ impl ProxyHttp for Proxy {
         let has_other = context
             .attempts()
             .is_ok_and(|attempts| attempts.note_unreachable(&error));
-        error.set_retry(has_other);
+        let is_retried = has_other || self.retries(session, context, RetryCause::Connect);
+        error.set_retry(is_retried);
         error
     }
 
     /// A request that the shop may have acted on is not sent twice (RFC 9110 section 9.2.2): only an idempotent one, whose
-    /// body is still here, and only where the connection was an old one that had died before its answer began.
+    /// body is still here, and only where the connection was an old one that had died before its answer began, or where its route says
+    /// so.
     fn error_while_proxy(
         &self,
         _: &HttpPeer,
@@ -191,6 +201,9 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
         is_old: bool,
     ) -> Box<Error> {
+        if *error.etype() == RETRIED_STATUS {
+            return error; // the server has answered, and its answer was dropped
+        }
         let is_repeatable = session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated();
         if is_repeatable {
@@ -202,6 +215,8 @@ impl ProxyHttp for Proxy {
             stream::is_wanted(session.req_header()) && *error.etype() == ErrorType::ReadTimedout;
         if *error.esource() == ErrorSource::Upstream && !error.retry() && !grew_silent {
             context.note_failure(error.etype().as_str());
+            let is_retried = self.retries_after(session, context, &error);
+            error.set_retry(is_retried);
         }
         error
     }
@@ -226,7 +241,10 @@ impl ProxyHttp for Proxy {
             token_response.request_identity_encoding(upstream);
         }
         context.attempts()?.note_sending();
+        retries::note_sending(context);
         context.unsent = context.read_ahead.clone();
+        context.body_sent = 0;
+        self.begin_copy(session, context, upstream);
         Ok(())
     }
 
@@ -234,7 +252,7 @@ impl ProxyHttp for Proxy {
     /// beginning of the next customer's request (cloudflare/pingora#935).
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         is_end: bool,
         context: &mut Context,
@@ -247,6 +265,8 @@ impl ProxyHttp for Proxy {
         if is_end {
             body.take_if(|body| body.is_empty());
         }
+        body_limit::count(session, context, body.as_ref())?;
+        self.copy_body(context, body.as_ref(), is_end);
         Ok(())
     }
 
@@ -261,6 +281,9 @@ impl ProxyHttp for Proxy {
             return Ok(());
         }
         context.attempts()?.learn_clock(response);
+        if let Some(dropped) = self.retry_instead_of(session, context, response.status) {
+            return Err(dropped);
+        }
         if response.status.is_success() {
             context.note_accepted();
         }
@@ -279,6 +302,8 @@ impl ProxyHttp for Proxy {
         self.record_issue_by_head(response, context).await;
         if !response.status.is_informational() {
             routing::change_response(session, context, response)?;
+            compression::begin(session.req_header(), response, context)?;
+            split::set_cookie(context, response)?;
         }
         if session.req_header().version == Version::HTTP_10 {
             // It can't read chunks (RFC 9112 section 6.1): the end of the connection ends the body.
@@ -323,6 +348,7 @@ impl ProxyHttp for Proxy {
             self.reread_tokens(session);
         }
         self.record_issue_by_body(body, is_end, context);
+        compression::encode(body, is_end, context)?;
         Ok(None)
     }
 
@@ -332,7 +358,9 @@ impl ProxyHttp for Proxy {
         _: &mut HeaderMap,
         context: &mut Context,
     ) -> Result<Option<Bytes>> {
-        Ok(self.record_issue_by_trailers(context))
+        let mut body = self.record_issue_by_trailers(context);
+        compression::encode(&mut body, true, context)?;
+        Ok(body)
     }
 
     async fn fail_to_proxy(
@@ -354,6 +382,10 @@ impl ProxyHttp for Proxy {
         session.set_keepalive(None); // the rest of the exchange is not worth the connection
         if let Err(error) = reply::write(session, &answer).await {
             debug!("the client closed the connection before the answer: {error}");
+        }
+        if *error.etype() == BODY_TOO_LARGE {
+            self.metrics.note_limit("body_limit");
+            read_ahead::throw_away(session).await;
         }
         FailToProxy {
             error_code: code,
@@ -430,6 +462,7 @@ impl Proxy {
             arrived.note_counted();
         }
         context.route = arrived.route().cloned();
+        context.holding = split::choose(session, context, &self.request_ids);
         let mut judged = self.judge_with_keys(&arrived, begun).await;
         if let Ok(Verdict::Introspect(shop, pending)) = judged {
             self.introspect(session, context, shop, &pending).await;
@@ -437,12 +470,20 @@ impl Proxy {
             judged = arrived.judge(clock::now());
         }
         let judged = arrived.observe(judged);
+        if judged.is_ok() && self.is_body_too_large(session, context, arrived.shop()) {
+            return Err(arrived.refuse(Refusal::BodyTooLarge));
+        }
         if let Ok(Verdict::Forward { shop, .. }) = &judged {
-            if arrived.nearly_logs_out() {
+            let is_near_miss = arrived.nearly_logs_out();
+            if is_near_miss {
                 self.metrics.note_near_miss(&shop.name);
                 self.near_misses.log(&context.id, shop, &request);
             }
             context.token_response = TokenResponse::of_request(&arrived);
+            let issues_tokens = context.token_response.is_some();
+            if arrived.is_judged_visit() && !is_near_miss && !issues_tokens {
+                context.copy = CopyState::Wanted;
+            }
         }
         judged
     }

@@ -13,7 +13,7 @@ use super::context::Context;
 use super::exchange::BufferedExchange;
 use super::service::Proxy;
 use crate::clock;
-use crate::request::{Answer, IntrospectionRequest, Occasion, PendingToken, Shop};
+use crate::request::{Answer, IntrospectionRequest, Occasion, PendingToken, RouteTimeouts, Shop};
 
 impl Proxy {
     /// Asks the shop about each token in turn; there is rarely more than one.
@@ -55,7 +55,7 @@ impl Proxy {
         shop: &Arc<Shop>,
         (introspection, token): (&IntrospectionRequest, &PendingToken),
     ) -> Result<Answer> {
-        let attempts = UpstreamAttempts::on_route(shop, None, &context.snapshot);
+        let attempts = UpstreamAttempts::on_route(shop, None, None, &context.snapshot);
         let attempts = attempts.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let forwarding = &context.snapshot.forwarding;
         let mut head = head_of(session.req_header(), shop, (introspection, token))?;
@@ -65,6 +65,7 @@ impl Proxy {
             body: introspection.body_about(&token.text).into(),
             from: (session.req_header().clone(), forwarding.ends_of(session)),
             attempts,
+            timeouts: RouteTimeouts::default(),
         };
         let answer = exchange.send(&self.connector).await?.whole()?;
         let fails = answer.status.is_server_error() || answer.status == 429;

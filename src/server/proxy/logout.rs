@@ -15,13 +15,14 @@ use pingora_proxy::Session;
 
 use super::answer::dead_cookies;
 use super::answer::failure::refusal_of;
-use super::attempts::UpstreamAttempts;
 use super::body::read_ahead::{self, Body, ReadAhead};
 use super::checks::target;
 use super::client::UpstreamAnswer;
 use super::context::Context;
 use super::exchange::BufferedExchange;
 use super::forwarding;
+use super::handling::body_limit::BODY_TOO_LARGE;
+use super::handling::split;
 use super::routing;
 use super::service::Proxy;
 use crate::clock;
@@ -57,18 +58,20 @@ impl Proxy {
         let token = logout.token().map(|id| self.log_key.name(&id).to_string());
         let token = token.as_deref();
         match outcome {
-            Ok(LogoutOutcome::Revoked(answer)) => {
+            Ok(LogoutOutcome::Revoked(mut answer)) => {
                 self.metrics.note_logout(shop, "revoked");
                 self.metrics.note_decision(shop, "logout", "");
                 let revocations = logout.revocations.len();
                 info!(request, shop, token, revocations; "logout");
+                split::hold_by_answer(context, &mut answer);
                 self.answer(session, &answer).await
             }
-            Ok(LogoutOutcome::Declined(answer)) => {
+            Ok(LogoutOutcome::Declined(mut answer)) => {
                 self.metrics.note_logout(shop, "declined");
                 self.metrics.note_decision(shop, "logout_declined", "");
                 let status = answer.status.as_u16();
                 info!(request, shop, token, status; "the shop declined a logout");
+                split::hold_by_answer(context, &mut answer);
                 self.answer(session, &answer).await
             }
             Err(refusal) => {
@@ -159,7 +162,7 @@ impl Proxy {
         let AnswerBy::Shop { with_credentials } = logout.answer_by() else {
             return Ok(None);
         };
-        let attempts = UpstreamAttempts::on_route(&logout.shop, context.route(), &context.snapshot);
+        let attempts = context.attempts_to(&logout.shop);
         let attempts = attempts.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let body = match body {
             Some(body) => body,
@@ -176,6 +179,11 @@ impl Proxy {
                 }
             }
         };
+        let handling = logout.shop.routes.handling(context.route());
+        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        if handling.body_limit.is_some_and(|limit| length > limit) {
+            return Err(Error::new(BODY_TOO_LARGE));
+        }
         let forwarding = &context.snapshot.forwarding;
         let mut head = session.req_header().clone();
         dead_cookies::take_out(&logout.dead_cookies, &mut head)?;
@@ -193,6 +201,7 @@ impl Proxy {
             body,
             from: (session.req_header().clone(), forwarding.ends_of(session)),
             attempts,
+            timeouts: handling.timeouts,
         }))
     }
 }

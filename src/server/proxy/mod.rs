@@ -11,6 +11,7 @@ pub(crate) mod client;
 pub(crate) mod context;
 pub(crate) mod exchange;
 pub(crate) mod forwarding;
+pub(crate) mod handling;
 mod hooks;
 pub(crate) mod hop_headers;
 pub(crate) mod introspection;

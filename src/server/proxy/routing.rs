@@ -7,13 +7,14 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 use super::context::Context;
+use super::handling::{compression, split};
 use crate::request::{Answer, HeaderRules, Request, Route, RouteTarget, TemplateFacts, host_of};
 
 /// The answer of the route itself, if it leads to no upstream.
 pub(crate) fn answer(session: &Session, context: &Context) -> Option<Answer> {
     let route = context.route()?;
     let mut answer = match &route.target {
-        RouteTarget::Shop | RouteTarget::Upstream(_) => return None,
+        RouteTarget::Shop | RouteTarget::Upstream(_) | RouteTarget::Split(_) => return None,
         RouteTarget::Respond(answer) => answer.clone(),
         RouteTarget::Redirect(redirect) => with_facts(session, context, |facts| {
             let path = &*route.rewrite.apply(facts.path);
@@ -25,6 +26,7 @@ pub(crate) fn answer(session: &Session, context: &Context) -> Option<Answer> {
             answer.headers.append(SET_COOKIE, deletion);
         }
     }
+    compression::compress_answer(session.req_header(), context, &mut answer);
     Some(answer)
 }
 
@@ -37,6 +39,7 @@ pub(crate) fn change_request(
     let Some(route) = context.route() else {
         return Ok(());
     };
+    split::take_out_cookie(context, upstream)?;
     rewrite_path(route, upstream)?;
     if route.request_headers.is_empty() {
         return Ok(());

@@ -11,6 +11,7 @@ use super::answer::reply;
 use super::body::budget::{BodyBudget, BodyShare};
 use super::body::read_ahead;
 use super::context::Context;
+use super::handling::copy::CopySender;
 use super::request_id::RequestIds;
 use super::single_flight::SingleFlight;
 use crate::request::{Answer, LogoutQuota, Refusal, Refused};
@@ -32,6 +33,7 @@ pub(crate) struct Proxy {
     pub(crate) log_key: LogKey,
     pub(crate) near_misses: NearMisses,
     pub(crate) connector: Arc<Connector>,
+    pub(crate) copies: Arc<CopySender>,
     pub(crate) keys: Arc<KeyFetcher>,
     pub(crate) single_flight: SingleFlight,
     pub(crate) logout_quota: Arc<LogoutQuota>,

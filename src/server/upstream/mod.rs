@@ -12,6 +12,7 @@ mod pools;
 mod proxy_header;
 mod queue;
 mod refresh;
+mod retry_budget;
 mod server;
 mod settings;
 mod socket_connector;

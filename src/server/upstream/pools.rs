@@ -22,10 +22,17 @@ impl Pools {
         self.shops.get(shop)
     }
 
-    /// The servers to which a route of a shop leads; without one, or where it leads to none, those of the shop.
-    pub(crate) fn of_route(&self, shop: &str, route: Option<&Route>) -> Option<&Arc<Upstreams>> {
+    /// The servers to which a route of a shop leads; without one, or where it leads to none, those of the shop. `held_by`: the
+    /// upstream that holds the client, if the route splits.
+    pub(crate) fn of_route(
+        &self,
+        shop: &str,
+        route: Option<&Route>,
+        held_by: Option<&UpstreamName>,
+    ) -> Option<&Arc<Upstreams>> {
         match route.map(|route| &route.target) {
             Some(RouteTarget::Upstream(name)) => self.named.get(name),
+            Some(RouteTarget::Split(_)) => self.named.get(held_by?),
             Some(RouteTarget::Shop | RouteTarget::Redirect(_) | RouteTarget::Respond(_)) | None => {
                 self.of_shop(shop)
             }
@@ -80,6 +87,7 @@ mod tests {
 
     use super::super::upstreams::tests::{begin, choose, fail_often, upstreams, upstreams_of};
     use super::*;
+    use crate::request::Share;
 
     /// The upstreams of a configuration, each with the numbers of its servers.
     type Layout = BTreeMap<u8, Vec<u8>>;
@@ -181,6 +189,22 @@ mod tests {
         assert_eq!(busy.count(), 1);
         drop(guard);
         assert!(new.servers().iter().all(|state| state.in_flight == 0));
+    }
+
+    #[test]
+    fn a_reload_brings_no_retry_back() {
+        let layout = Layout::from([(0, vec![1]), (2, vec![1])]);
+        let (old, new) = (pools(&layout), pools(&layout));
+        let none = Share::parse("0%").unwrap();
+        let spent = &old.shops["shop-0"];
+        assert_eq!((0..20).filter(|_| spent.take_retry(none)).count(), 10);
+        new.inherit(&old);
+        assert!(!new.shops["shop-0"].take_retry(none));
+        let (_, other) = new.named.iter().next().unwrap();
+        assert!(
+            other.take_retry(none),
+            "every upstream has a budget of its own"
+        );
     }
 
     #[test]

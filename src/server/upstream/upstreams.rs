@@ -25,9 +25,10 @@ use super::endpoint::Endpoint;
 use super::health::Check;
 use super::names::ResolvedName;
 use super::queue::{QueueState, RequestQueue};
+use super::retry_budget::RetryBudget;
 use super::server::{FULL_SHARE, InFlightGuard, ServerState, UpstreamServer, milliseconds, now_ms};
 use super::settings::{ServerSettings, UpstreamLimits, UpstreamSettings};
-use crate::request::ServerAddress;
+use crate::request::{ServerAddress, Share};
 
 /// The servers of one shop.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub struct Upstreams {
     is_used: AtomicBool,
     /// Separates our connections from those under other settings.
     pub(super) pool: u64,
+    retry_budget: RetryBudget,
 }
 
 /// A server as these settings use it.
@@ -88,6 +90,7 @@ impl Upstreams {
             turns: Turns::default(),
             queue: ArcSwap::default(),
             is_used: AtomicBool::default(),
+            retry_budget: RetryBudget::default(),
         };
         upstreams.rebuild();
         upstreams
@@ -167,9 +170,20 @@ impl Upstreams {
         }
     }
 
-    /// Counts the requests that wait for these, which it replaces.
+    /// Counts the requests that wait for these, which it replaces, and what was counted of their retries.
     pub(super) fn inherit_queue(&self, old: &Self) {
         self.queue.store(Arc::new(old.queue.load().successor()));
+        self.retry_budget.inherit(&old.retry_budget);
+    }
+
+    /// A request that may be sent again is sent for the first time.
+    pub(crate) fn note_first_attempt(&self) {
+        self.retry_budget.note_request(now_ms() / 1000);
+    }
+
+    /// Takes a retry from their budget, which is this share of such requests. Returns whether there was one.
+    pub(crate) fn take_retry(&self, share: Share) -> bool {
+        self.retry_budget.take(share, now_ms() / 1000)
     }
 
     /// Moves servers of former configurations that have a place here from `left` to `kept`, unless `kept` has one for it.

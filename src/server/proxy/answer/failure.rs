@@ -3,6 +3,7 @@
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::request::Refusal;
+use crate::server::proxy::handling::body_limit::BODY_TOO_LARGE;
 use crate::server::upstream::{NO_SERVER, QUEUE_FULL, QUEUE_TIMEOUT};
 
 /// The refusal for a failed exchange. `None`: the customer's side failed.
@@ -22,6 +23,9 @@ pub(crate) fn refusal_of(error: &Error) -> Option<Refusal> {
         if *error.etype() == why {
             return Some(refusal);
         }
+    }
+    if *error.etype() == BODY_TOO_LARGE {
+        return Some(Refusal::BodyTooLarge);
     }
     match error.esource() {
         ErrorSource::Downstream => None,
