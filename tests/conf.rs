@@ -157,9 +157,10 @@ fn full_reference() -> String {
 fn the_reference_loads_with_every_key_switched_on() {
     let (config, warnings) = Folder::new().loaded(&full_reference());
     assert_eq!(config.shops.len(), 2);
-    assert_eq!(warnings.matches("warning: ").count(), 3, "{warnings}");
+    assert_eq!(warnings.matches("warning: ").count(), 5, "{warnings}");
     assert!(warnings.contains("have a key in common"), "{warnings}");
-    assert!(warnings.contains("uses the certificates"), "{warnings}");
+    assert_eq!(warnings.matches("uses the certificates").count(), 2);
+    assert!(warnings.contains("no certificate is ordered for"));
     assert!(warnings.contains("`cart` changes nothing"), "{warnings}");
     let cluster = config.server.cluster.unwrap();
     assert_eq!((cluster.peers.len(), cluster.quarantine.len()), (2, 1));
@@ -373,7 +374,7 @@ error: unknown key `operater_listen`
 2 | operater_listen = "127.0.0.1:8081"
   | ^^^^^^^^^^^^^^^
   |
-  = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, certificate, upstream, prefix, shop
+  = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, certificate, acme, upstream, prefix, shop
 
 error: expected an address or network such as 192.0.2.7 or 10.0.0.0/8, found `10.0.0.0/33`
  --> doorward.toml:3:20

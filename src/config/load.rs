@@ -10,7 +10,7 @@ use super::cluster;
 use super::fault::{Fault, Faults};
 use super::outline;
 use super::presets::Presets;
-use super::process;
+use super::process::{self, acme};
 use super::reading::{Loading, TomlDocument, TomlTable};
 use super::shop::{self, ReadShop, ShopClaims, Surroundings, neighbours};
 use super::upstream;
@@ -83,7 +83,7 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
     let presets = Presets::parse(loading);
     let document = TomlDocument::parse(name, text, loading);
     let mut root = TomlTable::root(&document);
-    let process = process::read(&mut root);
+    let mut process = process::read(&mut root);
     let upstreams = upstream::read(&mut root);
     let around = Surroundings {
         presets: &presets,
@@ -111,6 +111,11 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
         }
     }
     upstreams.warn_of_unused(&root);
+    if let (Some(process), Some(shops)) = (&mut process, &shops)
+        && let Some(settings) = &mut process.server.site.acme
+    {
+        acme::complete(&root, settings, shops.iter().map(|read| &read.shop));
+    }
     root.finish();
     let process = process?;
     let mut server = process.server;
@@ -129,6 +134,7 @@ fn assembled(
     let mut summary: Vec<_> = cluster
         .map(|cluster| cluster::summary(cluster, &server.data_dir))
         .into_iter()
+        .chain(server.site.acme.as_ref().map(acme::summary))
         .collect();
     summary.extend(upstreams);
     let mut shops = Vec::new();

@@ -1,5 +1,6 @@
 //! Everything that knows Pingora.
 
+mod acme;
 mod connection;
 mod keys;
 mod log_filters;
@@ -14,6 +15,7 @@ mod snapshot;
 mod start;
 mod upstream;
 
+pub use acme::settings::{AcmeChallenge, AcmeSettings};
 pub use connection::certificate::{Certificate, UnfitCertificate};
 pub use connection::limits::Limits;
 pub use connection::listener::{HttpsRedirect, ListenerRules};

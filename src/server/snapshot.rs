@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::acme::settings::AcmeSettings;
+use super::acme::state::AcmeState;
 use super::connection::certificate::Certificate;
 use super::connection::limits::Limits;
 use super::connection::listener::{ListenerNumber, ListenerRules};
@@ -31,6 +33,8 @@ pub struct SnapshotSettings {
     pub limits: Limits,
     /// The certificates of the addresses with TLS; the first is the default.
     pub certificates: Vec<Certificate>,
+    /// The certificates that Doorward orders itself; `None`: none.
+    pub acme: Option<AcmeSettings>,
     /// How long the process takes to stop.
     pub drain: Drain,
 }
@@ -45,6 +49,9 @@ pub(crate) struct Snapshot {
     pub(crate) forwarding: Forwarding,
     pub(crate) limits: Limits,
     pub(crate) certificates: Vec<Certificate>,
+    pub(crate) acme_settings: Option<Arc<AcmeSettings>>,
+    /// What was ordered. It outlives every snapshot.
+    pub(crate) acme: Arc<AcmeState>,
     pub(crate) operator_hosts: Vec<HostPattern>,
     pub(crate) drain: Drain,
 }
@@ -58,6 +65,7 @@ impl Snapshot {
         settings: SnapshotSettings,
         shops: Vec<Shop>,
         revocations: Arc<Revocations>,
+        acme: Arc<AcmeState>,
     ) -> Self {
         let gate = Gate::new(shops.into_iter().map(Arc::new).collect(), revocations);
         Self {
@@ -68,6 +76,8 @@ impl Snapshot {
             forwarding: Forwarding::trusting(settings.trusted_proxies),
             limits: settings.limits,
             certificates: settings.certificates,
+            acme_settings: settings.acme.map(Arc::new),
+            acme,
             operator_hosts: settings.operator_hosts,
             drain: settings.drain,
         }
@@ -86,7 +96,8 @@ impl Snapshot {
             }
         }
         settings.pools.inherit(&self.pools);
-        Self::new(settings, shops, Arc::clone(self.gate.revocations()))
+        let revocations = Arc::clone(self.gate.revocations());
+        Self::new(settings, shops, revocations, Arc::clone(&self.acme))
     }
 }
 

@@ -13,6 +13,7 @@ use pingora::connectors::http::Connector;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 
+use super::acme::state::AcmeState;
 use super::connection::limiter::ConnectionLimiter;
 use super::keys::jwks::KeyFetcher;
 use super::operator::log_id::LogKey;
@@ -87,7 +88,8 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
     let all: Vec<_> = shops.iter().collect();
     honour_meanings(&all, &revocations.meanings(), clock::now());
     let node = join(&mut settings, &revocations, &shops)?;
-    let snapshot = first_snapshot(settings.site, shops, &revocations);
+    let acme = AcmeState::in_folder(settings.data_dir.clone());
+    let snapshot = first_snapshot(settings.site, shops, &revocations, acme);
     let keys = get_ready(&snapshot)?;
     if let Some(node) = &node {
         node.await_sync(CLUSTER_PATIENCE);
@@ -140,8 +142,12 @@ fn first_snapshot(
     settings: SnapshotSettings,
     shops: Vec<Shop>,
     revocations: &Arc<Revocations>,
+    acme: AcmeState,
 ) -> SharedSnapshot {
-    let snapshot = Snapshot::new(settings, shops, Arc::clone(revocations));
+    if let Some(settings) = &settings.acme {
+        acme.load(settings); // before the first handshake
+    }
+    let snapshot = Snapshot::new(settings, shops, Arc::clone(revocations), Arc::new(acme));
     let shops = snapshot.gate.shops().iter();
     for former in shops.flat_map(|shop| shop.honoured_in_words()) {
         info!("{former}");

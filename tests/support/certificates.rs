@@ -4,10 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, SanType, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -87,6 +88,25 @@ impl Authority {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
         roots
+    }
+
+    /// What a request of this host asks for, in PEM, for this name; from and until these seconds since the epoch.
+    pub fn sign_request(
+        &self,
+        der: &[u8],
+        host: &str,
+        name: &str,
+        from: u64,
+        until: u64,
+    ) -> String {
+        let mut request = CertificateSigningRequestParams::from_der(&der.into()).unwrap();
+        let wanted = |name: &str| vec![SanType::DnsName(name.try_into().unwrap())];
+        assert_eq!(request.params.subject_alt_names, wanted(host));
+        request.params.subject_alt_names = wanted(name);
+        let moment = |seconds| date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
+        request.params.not_before = moment(from);
+        request.params.not_after = moment(until);
+        request.signed_by(&self.issuer).unwrap().pem()
     }
 
     /// What these parameters say.

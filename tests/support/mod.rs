@@ -20,6 +20,7 @@ mod customer;
 mod live_client;
 mod live_shop;
 mod scene;
+mod acme_server;
 mod aftermath;
 mod backend;
 mod bare_gate;
@@ -53,6 +54,7 @@ pub use doorward::demo::shop::{
     Coinage, Mood, PretendShop as Shop, SeenRequest as Seen, ShopFailure as Failure, Storefront,
 };
 
+pub use acme_server::{AcmeServer, Issue};
 pub use aftermath::Aftermath;
 pub use backend::{Backend, Deed, Heard, ok, own_address};
 pub use bare_gate::bare_gate;

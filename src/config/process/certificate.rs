@@ -24,10 +24,10 @@ pub(crate) fn read(root: &mut TomlTable<'_>, listen: &[Listen]) -> Vec<Certifica
         .filter_map(|table| read_one(table))
         .collect();
     let encrypted = listen.iter().any(|listen| listen.tls);
-    if encrypted && !is_written {
+    if encrypted && !is_written && !root.has_table("acme") {
         root.missing(
             "certificate",
-            "cert_file and key_file, under [[certificate]], for the https:// addresses",
+            "cert_file and key_file, under [[certificate]], for the https:// addresses; or [acme], which orders certificates",
         );
     }
     if is_written && !encrypted {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use log::LevelFilter;
 
 use super::listen::{self, Listeners};
-use super::{certificate, limits};
+use super::{acme, certificate, limits};
 use crate::clients::Peers;
 use crate::config::cluster;
 use crate::config::fault::Fault;
@@ -49,13 +49,16 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
     let cluster = cluster::read(root, &listen, operator);
     let log = root.choice("log", LEVELS);
     let h2c = root.boolean("h2c");
+    let limits = limits::read(root);
+    let certificates = certificate::read(root, &listen);
     let site = SnapshotSettings {
         listeners: rules,
         trusted_proxies,
         operator_hosts,
         pools: Pools::default(),
-        limits: limits::read(root),
-        certificates: certificate::read(root, &listen),
+        limits,
+        acme: acme::read(root, &listen, &certificates),
+        certificates,
         drain,
     };
     let server = Settings {

@@ -23,6 +23,7 @@ use super::proxy_header_log::ProxyHeaderLog;
 use super::state::ConnectionState;
 use super::stream::watched::WatchedStream;
 use crate::clients::{Peer, Peers};
+use crate::server::acme::tls_alpn;
 use crate::server::operator::metrics::Metrics;
 use crate::server::process::traffic::Traffic;
 use crate::server::snapshot::{SharedSnapshot, Snapshot};
@@ -164,7 +165,16 @@ fn address_of(stream: &(impl GetSocketDigest + ?Sized)) -> Option<SocketAddr> {
 impl PreTlsProcess for ConnectionAcceptor {
     async fn process(&self, socket: &mut Socket) -> pingora::Result<()> {
         let digest = self.admit(socket).await?;
+        let state = ConnectionState::in_digest(&digest).cloned();
         socket.set_proxy_digest(digest);
+        let challenges = Arc::clone(&self.snapshot.load().acme.challenges);
+        if tls_alpn::answer(socket, &challenges).await {
+            if let Some(state) = state {
+                state.note_opened();
+            }
+            let over = "a challenge was answered";
+            return Err(Error::explain(ErrorType::ConnectionClosed, over));
+        }
         Ok(())
     }
 }

@@ -16,9 +16,11 @@ use crate::clock::UnixTime;
 /// A certificate with its chain and its private key, which is never shown.
 #[derive(Clone)]
 pub struct Certificate {
-    pub(super) key: Arc<CertifiedKey>,
+    pub(in crate::server) key: Arc<CertifiedKey>,
     /// Its file, as the operator wrote it.
     pub name: String,
+    /// Its first moment.
+    pub not_before: UnixTime,
     /// Its last moment.
     pub not_after: UnixTime,
     /// Whether it demands stapled OCSP responses (RFC 7633), which are never sent: browsers refuse it.
@@ -67,7 +69,7 @@ impl Certificate {
         let chain = chain.map_err(UnfitCertificate::Unreadable)?;
         let leaf = chain.first().ok_or(UnfitCertificate::NoCertificate)?;
         let read = webpki::EndEntityCert::try_from(leaf);
-        let (Ok(_), Some(not_after)) = (read, end_of(leaf)) else {
+        let (Ok(_), Some((not_before, not_after))) = (read, validity_of(leaf)) else {
             return Err(UnfitCertificate::NotOfServer);
         };
         let must_staple = must_staple(leaf);
@@ -77,6 +79,7 @@ impl Certificate {
             .map(|certified| Self {
                 key: Arc::new(certified),
                 name: name.to_owned(),
+                not_before,
                 not_after,
                 must_staple,
             })
@@ -94,12 +97,20 @@ impl Certificate {
         let leaf = leaf.and_then(|leaf| webpki::EndEntityCert::try_from(leaf).ok());
         leaf.is_some_and(|leaf| leaf.verify_is_valid_for_subject_name(name).is_ok())
     }
+
+    /// The same for a name that is not parsed yet.
+    pub fn is_for_name(&self, name: &str) -> bool {
+        ServerName::try_from(name).is_ok_and(|name| self.is_for(&name))
+    }
 }
 
-fn end_of(leaf: &CertificateDer<'_>) -> Option<UnixTime> {
+/// Its first and its last moment.
+fn validity_of(leaf: &CertificateDer<'_>) -> Option<(UnixTime, UnixTime)> {
     let (_, parsed) = X509Certificate::from_der(leaf).ok()?;
-    let end = parsed.validity().not_after.timestamp();
-    Some(UnixTime::from_seconds(u64::try_from(end).unwrap_or(0)))
+    let validity = parsed.validity();
+    let moment = |seconds| UnixTime::from_seconds(u64::try_from(seconds).unwrap_or(0));
+    let (from, until) = (&validity.not_before, &validity.not_after);
+    Some((moment(from.timestamp()), moment(until.timestamp())))
 }
 
 /// The extension *TLS feature*, and the number of `status_request` in it (RFC 7633 section 4).

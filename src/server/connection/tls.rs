@@ -20,16 +20,25 @@ impl fmt::Debug for CertificateResolver {
 }
 
 impl ResolvesServerCert for CertificateResolver {
-    /// The first one for the name; without a name, or for an unknown one, the first of all.
+    /// The operator's first one for the name, else the one that was ordered for it; without a name, or for an unknown
+    /// one, the first of all. The handshake fails if there is none, or as long as the order is on its way.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let snapshot = self.0.load();
-        let name = hello
-            .server_name()
-            .and_then(|name| ServerName::try_from(name).ok());
+        let text = hello.server_name();
+        let name = text.and_then(|name| ServerName::try_from(name).ok());
         let named =
             name.and_then(|name| snapshot.certificates.iter().find(|one| one.is_for(&name)));
-        let chosen = named.or(snapshot.certificates.first())?;
-        Some(Arc::clone(&chosen.key))
+        if let Some(named) = named {
+            return Some(Arc::clone(&named.key));
+        }
+        let first = || snapshot.certificates.first().cloned();
+        let ordered = snapshot.acme_settings.as_ref();
+        let chosen = match (text, ordered) {
+            (Some(name), Some(ordered)) if ordered.orders(name) => snapshot.acme.certificate(name),
+            (None, Some(ordered)) => first().or_else(|| snapshot.acme.nameless(ordered)),
+            (Some(_), _) | (None, None) => first(),
+        };
+        chosen.map(|chosen| chosen.key)
     }
 }
 

@@ -206,14 +206,34 @@ impl Measured<'_> {
             "Whether the process was told to stop",
             self.is_draining,
         );
-        let certificates = self.snapshot.certificates.iter();
+        self.measure_certificates(scrape);
+        let version = [label("version", env!("CARGO_PKG_VERSION"))];
+        scrape.gauges("build_info", "The version that runs", [(version, 1)]);
+    }
+
+    fn measure_certificates(&self, scrape: &mut Scrape) {
+        let acme = &self.snapshot.acme;
+        let hosts = self.snapshot.acme_settings.iter();
+        let ordered = hosts
+            .flat_map(|settings| &settings.hosts)
+            .filter_map(|host| acme.certificate(host));
+        let certificates = self.snapshot.certificates.iter().cloned().chain(ordered);
         scrape.gauges(
             "certificate_not_after_timestamp_seconds",
             "When a certificate expires",
             certificates.map(|one| ([label("certificate", &one.name)], one.not_after.seconds())),
         );
-        let version = [label("version", env!("CARGO_PKG_VERSION"))];
-        scrape.gauges("build_info", "The version that runs", [(version, 1)]);
+        let outcomes = acme.outcomes();
+        scrape.counters(
+            "certificate_orders",
+            "Orders of certificates, by outcome",
+            outcomes.map(|(outcome, count)| ([label("outcome", outcome)], count)),
+        );
+        scrape.gauge(
+            "certificate_last_order_timestamp_seconds",
+            "When a certificate was last issued to an order of [acme]; 0: not since the start",
+            acme.last_success(),
+        );
     }
 
     fn measure_reloads(&self, scrape: &mut Scrape) {

@@ -16,6 +16,7 @@ use super::listen::{BoundListener, BoundService, BoundTcp};
 use super::sockets::Sockets;
 use super::traffic::DrainingApp;
 use super::watchdog::Watchdog;
+use crate::server::acme::renewal::CertificateOrders;
 use crate::server::connection::acceptor::ConnectionAcceptor;
 use crate::server::connection::app::{ConnectionApp, RequestApp};
 use crate::server::connection::limiter::ConnectionLimiter;
@@ -94,6 +95,8 @@ fn add_background(server: &mut Server, proxy: &Proxy, reloads: &Arc<Reloader>, h
         UpstreamRefresh::new(snapshot()),
     ));
     server.add_service(background_service("keys", refresh));
+    let orders = CertificateOrders::new(snapshot(), Arc::clone(&proxy.traffic));
+    server.add_service(background_service("certificates", orders));
     server.add_service(background_service("reload", hangups));
     server.add_service(background_service("watchdog", watchdog));
 }

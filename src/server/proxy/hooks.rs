@@ -94,6 +94,9 @@ impl ProxyHttp for Proxy {
         if let Some(refused) = refused_by_frame(session, &snapshot) {
             return self.refuse(session, context, &refused).await;
         }
+        if let Some(answer) = snapshot.acme.challenges.http_answer(session.req_header()) {
+            return self.answer(session, &answer).await; // an authority asks, whatever the host
+        }
         if let Some(is_answered) = self.answer_at_listener(session, context).await? {
             return Ok(is_answered);
         }

@@ -93,7 +93,8 @@ impl UpstreamTls {
         Ok(())
     }
 
-    pub(super) fn authorities(&self) -> Option<&Arc<[WrappedX509]>> {
+    /// The authorities, where they are not those of the system.
+    pub(in crate::server) fn authorities(&self) -> Option<&Arc<[WrappedX509]>> {
         self.authorities.as_ref()
     }
 
