@@ -178,15 +178,6 @@ impl Forwarding {
         }
     }
 
-    /// Whether the client came by https, as far as a trusted proxy says or its connection shows.
-    pub(crate) fn is_https(&self, session: &Session) -> bool {
-        let told = session.req_header().headers.get(PROTO);
-        match told.filter(|_| self.trusts(peer_of(session))) {
-            Some(proto) => proto.as_bytes().eq_ignore_ascii_case(b"https"),
-            None => is_encrypted(session),
-        }
-    }
-
     /// Whether this peer's forwarding headers are trusted.
     pub(crate) fn trusts(&self, peer: Peer) -> bool {
         self.trusted.contains(peer)

@@ -32,7 +32,7 @@ pub(crate) fn choose(
             let known = value_of(&session.req_header().headers, name);
             let new = || {
                 let id = ids.next();
-                let cookie = cookie_line(name, &id, forwarding.is_https(session));
+                let cookie = cookie_line(name, &id, forwarding.is_encrypted(session));
                 (id.into_bytes(), cookie)
             };
             known.map_or_else(new, |value| (value.to_vec(), None))
@@ -112,8 +112,8 @@ fn value_in<'p>(pair: &'p [u8], name: &str) -> Option<&'p [u8]> {
     pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
 }
 
-fn cookie_line(name: &str, value: &str, is_https: bool) -> Option<HeaderValue> {
-    let secure = if is_https { "; Secure" } else { "" };
+fn cookie_line(name: &str, value: &str, is_encrypted: bool) -> Option<HeaderValue> {
+    let secure = if is_encrypted { "; Secure" } else { "" };
     let line =
         format!("{name}={value}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::try_from(line).ok()
