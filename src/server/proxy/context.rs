@@ -15,9 +15,7 @@ use super::handling::copy::CopyState;
 use super::handling::encoder::BodyEncoder;
 use super::handling::holding_upstream::HoldingUpstream;
 use crate::clock;
-use crate::request::{
-    ApiKind, DeadCookie, Handling, Refusal, Route, Shop, Subject, Token, Tokens,
-};
+use crate::request::{ApiKind, DeadCookie, Handling, Refusal, Route, Shop, Subject, Token, Tokens};
 use crate::revocation::Id;
 use crate::server::connection::revocation_watch::{RevocationWatch, WatchedRequest};
 use crate::server::process::traffic::InFlight;
