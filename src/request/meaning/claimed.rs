@@ -55,7 +55,6 @@ impl ShopMeaning {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::request::meaning::shop_meaning::ShopMeaning;
 
     fn shop(hosts: &[&str], paths: &[&str], taken: &[&str], beside: &[&str]) -> ShopMeaning {
