@@ -81,7 +81,9 @@ fn told(faults: &Faults) -> String {
 fn all_of(config: &Config) -> String {
     let server = &config.server;
     let servers = server.site.pools.shops.iter();
-    let mut upstreams: Vec<_> = servers.map(|(shop, all)| (shop, all.configured())).collect();
+    let mut upstreams: Vec<_> = servers
+        .map(|(shop, all)| (shop, all.configured()))
+        .collect();
     upstreams.sort_by_key(|(shop, _)| *shop);
     let process = (
         &server.listen,

@@ -1,20 +1,21 @@
 //! A unix socket that is listened on: bound where no process listens, and removed at the end.
 
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use log::warn;
+use rustix::fs::{Mode, OFlags};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// The file of a socket; dropping it removes the file, unless another socket has taken its place.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    /// The file itself, which is not opened for anything: while it is here, no other file gets its number.
+    file: File,
 }
 
 /// Listens on a path, for those whom the mode lets connect. A socket that a dead process left there is replaced; anything
@@ -27,7 +28,7 @@ pub(crate) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFi
     let listener = UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
     fs::set_permissions(path, Permissions::from_mode(mode))?;
-    let file = SocketFile::of(path, &fs::symlink_metadata(path)?);
+    let file = SocketFile::at(path)?;
     Ok((listener, file))
 }
 
@@ -56,17 +57,20 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 impl SocketFile {
-    fn of(path: &Path, metadata: &Metadata) -> Self {
-        Self {
+    fn at(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Self {
             path: path.to_owned(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }
+            file: file.into(),
+        })
     }
 
     fn is_still_there(&self) -> bool {
-        fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+        let number = |of: Metadata| (of.dev(), of.ino());
+        let found = fs::symlink_metadata(&self.path).map(number);
+        let own = self.file.metadata().map(number);
+        found.is_ok_and(|found| own.is_ok_and(|own| own == found))
     }
 }
 
