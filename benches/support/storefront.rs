@@ -10,10 +10,9 @@ use doorward::clock::UnixTime;
 use doorward::config;
 use doorward::request::{Gate, Request, Verdict};
 use doorward::revocation::Revocations;
-use http::HeaderValue;
-use http::Method;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method};
 use tokio::runtime::Builder;
 
 use super::mint::Mint;
@@ -95,6 +94,28 @@ fn shops(text: &str, folder: &Path) -> Vec<doorward::request::Shop> {
         Ok((config, _warnings)) => config.shops,
         Err(faults) => panic!("{faults}"),
     }
+}
+
+/// The same in front of a shop with these routes, and with further keys.
+pub fn gate_with_routes(
+    mint: &Mint,
+    revocations: &Arc<Revocations>,
+    keys: &str,
+    routes: &str,
+) -> Gate {
+    gate_of(mint, revocations, keys, routes)
+}
+
+/// A browser without a token asks for this, with further headers.
+pub fn guest(target: &str, more: &[(&str, &str)]) -> Parts {
+    let mut head = head(Method::GET, target, "");
+    head.headers.remove(AUTHORIZATION);
+    for (name, value) in more {
+        let name: HeaderName = name.parse().expect("the name of a header");
+        let value = HeaderValue::from_str(value).expect("the value of a header");
+        head.headers.append(name, value);
+    }
+    head
 }
 
 /// A browser asks for its customer's orders.

@@ -23,7 +23,7 @@ pub struct Condition {
 }
 
 /// The place of a condition.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum ConditionPlace {
     /// In a header.
     Header(HeaderName),
@@ -64,6 +64,34 @@ impl Condition {
         } else {
             Fit::No
         }
+    }
+
+    /// The texts that it accepts, if it accepts nothing else.
+    pub(in crate::request) fn texts(&self) -> Option<Vec<&str>> {
+        let texts = self.values.iter().map(|value| match value {
+            ConditionValue::Text(text) => Some(text.as_str()),
+            ConditionValue::Anything | ConditionValue::Path(_) => None,
+        });
+        texts.collect()
+    }
+
+    /// What a request has in its place.
+    pub(in crate::request) fn given<'r>(
+        &self,
+        request: &Request<'r>,
+        style: PathStyle,
+    ) -> impl Iterator<Item = Cow<'r, str>> {
+        let given = self.find_values(request, style).into_iter();
+        given.map(|(value, _)| value)
+    }
+
+    /// What is the same of a text that it accepts and of every value that fits it.
+    pub(in crate::request) fn key_of(text: &str, style: PathStyle) -> Cow<'_, str> {
+        let text = text.trim_matches(is_blank);
+        if style.ignore_case && text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Cow::Owned(text.to_ascii_lowercase());
+        }
+        Cow::Borrowed(text)
     }
 
     fn find_values<'r>(

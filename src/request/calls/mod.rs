@@ -11,8 +11,8 @@ mod request_view;
 
 pub use call::{BodyNeed, Call};
 pub use condition::{Condition, ConditionPlace, ConditionValue};
-pub(in crate::request) use paths::Leniency;
 pub use paths::{Base, Fit, Folder, Path, PathPattern, PathStyle};
+pub(in crate::request) use paths::{Leniency, SegmentStart, is_blank, is_front_controller};
 pub(super) use purpose::Purpose;
 pub use refresh::RefreshRule;
 pub use request::Request;

@@ -66,10 +66,9 @@ impl RouteConditions {
         self.paths.is_empty() || self.paths.iter().any(PathPattern::is_everything)
     }
 
-    /// Whether one of the readings of the path is meant.
-    pub(super) fn are_at(&self, view: &RequestView<'_>) -> bool {
-        let mut readings = view.path.readings();
-        readings.any(|reading| self.fit_of_path(reading, view) != Fit::No)
+    /// Whether this reading of the path could be meant.
+    pub(super) fn are_at(&self, reading: &str, view: &RequestView<'_>) -> bool {
+        self.fit_of_path(reading, view) != Fit::No
     }
 
     /// Whether they ask for something in the body.

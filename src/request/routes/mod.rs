@@ -1,4 +1,6 @@
 //! Where a request of a shop goes: the routes of its configuration, and the one that is taken.
+//!
+//! More than a dozen files: each condition, demand and change of a route has one, and so has the tree that finds it.
 
 mod conditions;
 mod demand;
@@ -7,7 +9,9 @@ mod enforce;
 mod handling;
 mod header_rules;
 mod path_rewrite;
+mod path_tree;
 mod route;
+mod route_bucket;
 mod split;
 mod table;
 mod target;

@@ -1,14 +1,12 @@
 //! The routes of a shop in the order of its configuration, and the first one that a request takes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::handling::Handling;
+use super::path_tree::PathTree;
 use super::route::Route;
 use crate::request::answers::Refusal;
-use crate::request::calls::{PathPattern, PathStyle, RequestView};
+use crate::request::calls::{PathStyle, RequestView};
 
 /// The routes of a shop.
 ///
@@ -16,47 +14,26 @@ use crate::request::calls::{PathPattern, PathStyle, RequestView};
 #[derive(Debug, Default)]
 pub struct RouteTable {
     routes: Vec<Arc<Route>>,
-    tree: PathNode,
-    /// The routes that demand something, in order.
-    demanding: Vec<usize>,
-    ignores_case: bool,
+    tree: PathTree,
+    /// Whether a route demands something.
+    is_demanding: bool,
+    /// The routes that ask for something in the body.
+    reading_body: Vec<usize>,
     /// How requests without a route are sent.
     handling: Handling,
-}
-
-/// A folder of the tree, with the routes whose paths end here.
-#[derive(Debug, Default)]
-struct PathNode {
-    names: HashMap<String, PathNode>,
-    /// Below a segment that may be any.
-    any: Option<Box<PathNode>>,
-    /// Of routes that mean this path.
-    exact: Vec<usize>,
-    /// Of routes that mean all below.
-    open: Vec<usize>,
 }
 
 impl RouteTable {
     /// These routes, of a shop that compares paths like this.
     pub fn new(routes: Vec<Route>, style: PathStyle) -> Self {
-        let mut table = Self {
-            ignores_case: style.ignore_case,
-            ..Self::default()
-        };
-        for (at, route) in routes.iter().enumerate() {
-            if route.demand.is_some() {
-                table.demanding.push(at);
-            }
-            if route.conditions.paths.is_empty() {
-                table.tree.open.push(at);
-            }
-            for path in &route.conditions.paths {
-                table.tree.insert(path, at, style.ignore_case);
-            }
-        }
+        let routes: Vec<_> = routes.into_iter().map(Arc::new).collect();
+        let reads = |at: &usize| routes[*at].conditions.read_body();
         Self {
-            routes: routes.into_iter().map(Arc::new).collect(),
-            ..table
+            tree: PathTree::new(&routes, style),
+            is_demanding: routes.iter().any(|route| route.demand.is_some()),
+            reading_body: (0..routes.len()).filter(reads).collect(),
+            handling: Handling::default(),
+            routes,
         }
     }
 
@@ -78,7 +55,12 @@ impl RouteTable {
 
     /// Whether a route demands something.
     pub(super) fn is_demanding(&self) -> bool {
-        !self.demanding.is_empty()
+        self.is_demanding
+    }
+
+    /// The routes that ask for something in the body.
+    pub(super) fn reading_body(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.reading_body.iter().map(|at| &self.routes[*at])
     }
 
     /// The route that a request takes: the first whose conditions hold, under every reading of its path.
@@ -109,66 +91,24 @@ impl RouteTable {
 
     /// The number of the first route whose conditions hold under this reading of the path.
     fn first(&self, reading: &str, view: &RequestView<'_>) -> Option<usize> {
-        let mut candidates = self.candidates(reading).into_iter();
+        let mut candidates = self.tree.routes_at(reading, Some(view)).into_iter();
         candidates.find(|at| self.routes[*at].conditions.hold(reading, view))
     }
 
-    /// The routes whose paths could mean this one, in order.
-    fn candidates(&self, path: &str) -> SmallVec<[usize; 8]> {
-        let mut found = SmallVec::new();
-        let lowered;
-        let path = if self.ignores_case {
-            lowered = path.to_ascii_lowercase();
-            &lowered
-        } else {
-            path
-        };
-        let path = path.trim_start_matches('/');
-        self.tree.collect(path.trim_end_matches('/'), &mut found);
-        found.sort_unstable();
-        found.dedup();
-        found
+    /// The routes that a request could fit under this reading of its path, in order.
+    pub(super) fn candidates(
+        &self,
+        reading: &str,
+        view: &RequestView<'_>,
+    ) -> impl Iterator<Item = &Arc<Route>> {
+        let candidates = self.tree.routes_at(reading, Some(view)).into_iter();
+        candidates.map(|at| &self.routes[at])
     }
 
-    /// The routes that demand something.
-    pub(super) fn demanding(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.demanding.iter().map(|at| &self.routes[*at])
-    }
-}
-
-impl PathNode {
-    fn insert(&mut self, path: &PathPattern, at: usize, ignores_case: bool) {
-        let mut node = self;
-        for name in path.names() {
-            node = match name {
-                Some(name) if ignores_case => {
-                    node.names.entry(name.to_ascii_lowercase()).or_default()
-                }
-                Some(name) => node.names.entry(name.to_owned()).or_default(),
-                None => node.any.get_or_insert_default(),
-            };
-        }
-        if path.is_open() {
-            node.open.push(at);
-        } else {
-            node.exact.push(at);
-        }
-    }
-
-    /// The routes of this folder and below that a path could mean, of which this is left.
-    fn collect(&self, path: &str, found: &mut SmallVec<[usize; 8]>) {
-        found.extend_from_slice(&self.open);
-        if path.is_empty() {
-            found.extend_from_slice(&self.exact);
-            return;
-        }
-        let (name, rest) = path.split_once('/').unwrap_or((path, ""));
-        if let Some(node) = self.names.get(name) {
-            node.collect(rest, found);
-        }
-        if let Some(node) = &self.any {
-            node.collect(rest, found);
-        }
+    /// The routes that a path could mean, whatever else a request has, in order.
+    pub(super) fn at_path(&self, reading: &str) -> impl Iterator<Item = &Arc<Route>> {
+        let candidates = self.tree.routes_at(reading, None).into_iter();
+        candidates.map(|at| &self.routes[at])
     }
 }
 
@@ -177,7 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::request::calls::{Path, Request};
+    use crate::request::calls::{Path, PathPattern, Request};
     use crate::request::routes::{
         HeaderRules, PathRewrite, RouteConditions, RouteDemand, RouteTarget,
     };

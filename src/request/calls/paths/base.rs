@@ -37,6 +37,12 @@ impl Base {
         Self(root.chain(self.0.iter().cloned()).collect())
     }
 
+    /// The depth of its deepest folder.
+    pub(super) fn depth_max(&self) -> usize {
+        let depths = self.0.iter().map(|folder| folder.0.len());
+        depths.max().unwrap_or_default()
+    }
+
     pub(super) fn has_root(&self) -> bool {
         self.0.iter().any(|folder| folder.0.is_empty())
     }

@@ -8,4 +8,4 @@ mod segment;
 pub use base::{Base, Folder};
 pub use path::{Path, PathStyle};
 pub use path_pattern::{Fit, PathPattern};
-pub(in crate::request) use segment::{Leniency, is_blank};
+pub(in crate::request) use segment::{Leniency, SegmentStart, is_blank, is_front_controller};

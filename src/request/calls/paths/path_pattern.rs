@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::base::{Base, Folder};
 use super::path::{PathStyle, collapse};
-use super::segment::{Leniency, PathSegments, Segment, is_blank, is_front_controller, segments_of};
+use super::segment::{
+    Leniency, PathSegments, Segment, SegmentStart, is_blank, is_front_controller, segments_of,
+};
 
 /// The paths of a rule.
 ///
@@ -149,12 +151,14 @@ impl PathPattern {
             })
     }
 
-    /// The names of its segments at the root; `None`: one that may be another.
-    pub(in crate::request) fn names(&self) -> impl Iterator<Item = Option<&str>> {
-        self.segments.iter().map(|segment| match segment {
-            Segment::Name(name) => Some(name.as_str()),
-            Segment::Any | Segment::Parts(_) | Segment::Token { .. } => None,
-        })
+    /// How its segments begin, below a folder of its base.
+    pub(in crate::request) fn starts(&self) -> impl Iterator<Item = SegmentStart<'_>> {
+        self.segments.iter().map(Segment::start)
+    }
+
+    /// How many segments may stand before it.
+    pub(in crate::request) fn folders_max(&self) -> usize {
+        self.base.depth_max()
     }
 
     /// Whether every path that another pattern means is meant here, as both are written.

@@ -26,6 +26,15 @@ pub(super) enum Segment {
     Token { before: String, after: String },
 }
 
+/// How a segment of a rule begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::request) enum SegmentStart<'p> {
+    /// It is this name.
+    Name(&'p str),
+    /// It begins so; perhaps with nothing.
+    Begin(&'p str),
+}
+
 /// The placeholder of the token in a path.
 const TOKEN: &str = "{token}";
 
@@ -66,6 +75,15 @@ impl Segment {
             _ if text.contains('*') => Self::Parts(text.split('*').map(str::to_owned).collect()),
             _ => Self::Name(text.to_owned()),
         })
+    }
+
+    pub(super) fn start(&self) -> SegmentStart<'_> {
+        match self {
+            Self::Name(name) => SegmentStart::Name(name),
+            Self::Any => SegmentStart::Begin(""),
+            Self::Parts(parts) => SegmentStart::Begin(parts.first().map_or("", String::as_str)),
+            Self::Token { before, .. } => SegmentStart::Begin(before),
+        }
     }
 
     /// Whether every segment that another one means is meant here.
@@ -131,7 +149,7 @@ impl Segment {
 
 impl Leniency {
     /// A segment without its format.
-    pub(super) fn without_format(self, segment: &str) -> Option<&str> {
+    pub(in crate::request) fn without_format(self, segment: &str) -> Option<&str> {
         let (stem, format) = segment.rsplit_once('.')?;
         let is_format = match self {
             Self::Page => ["json", "xml"]
@@ -206,7 +224,7 @@ pub(in crate::request) fn is_blank(letter: char) -> bool {
 }
 
 /// Whether a segment is a PHP script, which gets the rest of the path as `PATH_INFO`.
-pub(super) fn is_front_controller(segment: &str) -> bool {
+pub(in crate::request) fn is_front_controller(segment: &str) -> bool {
     let stem = segment.len().checked_sub(".php".len());
     let end = stem.filter(|stem| *stem > 0);
     let end = end.and_then(|stem| segment.get(stem..));
