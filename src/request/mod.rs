@@ -6,6 +6,7 @@
 mod answers;
 mod arrived;
 mod calls;
+mod client_certificate;
 mod clocks;
 mod cookie;
 mod credential;
@@ -37,6 +38,7 @@ pub use calls::{
     Base, BodyNeed, Call, Condition, ConditionPlace, ConditionValue, Fit, Folder, Path,
     PathPattern, PathStyle, RefreshRule, Request,
 };
+pub use client_certificate::ClientCertificate;
 pub use clocks::{ClockWarning, ServerAddress, ServerOffset, ShopClock};
 pub use cookie::{CookieDeletion, DeadCookie, DeadCookiePolicy, SeenCookies, deletions_beside};
 pub use credential::{
@@ -57,10 +59,11 @@ pub use logout::{
 pub use meaning::{Honoured, honour_meanings};
 pub use payload::Pointer;
 pub use routes::{
-    Compression, ContentCoding, Demand, Enforce, Handling, HeaderRules, MediaPattern, Mirror,
-    PathPrefix, PathReplacement, PathRewrite, Placeholder, Redirect, Retries, RetryCause, Route,
-    RouteConditions, RouteDemand, RouteTable, RouteTarget, RouteTimeouts, Share, Split, SplitBy,
-    Template, TemplateFacts, UnfitHeader, UnfitRewrite, UpstreamName, changeable_header,
+    CertificateCondition, Compression, ContentCoding, Demand, Enforce, Handling, HeaderRules,
+    MediaPattern, Mirror, PathPrefix, PathReplacement, PathRewrite, Placeholder, Redirect, Retries,
+    RetryCause, Route, RouteConditions, RouteDemand, RouteTable, RouteTarget, RouteTimeouts, Share,
+    Split, SplitBy, Template, TemplateFacts, UnfitHeader, UnfitRewrite, UpstreamName,
+    changeable_header,
 };
 pub use shop::{Examine, PathNeighbours, Shop, Tokens};
 pub use site::{

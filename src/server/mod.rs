@@ -17,6 +17,7 @@ mod upstream;
 
 pub use acme::settings::{AcmeChallenge, AcmeSettings};
 pub use connection::certificate::{Certificate, UnfitCertificate};
+pub use connection::client_certificate::{ClientAuthorities, UnfitAuthorities};
 pub use connection::limits::Limits;
 pub use connection::listener::{HttpsRedirect, ListenerRules};
 pub use log_filters::log_filters;

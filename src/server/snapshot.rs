@@ -89,7 +89,10 @@ impl Snapshot {
     }
 
     /// The next one: the revocations stay, and so does what was learnt about shops that are still configured.
-    pub(crate) fn after(&self, settings: SnapshotSettings, mut shops: Vec<Shop>) -> Self {
+    pub(crate) fn after(&self, mut settings: SnapshotSettings, mut shops: Vec<Shop>) -> Self {
+        for (rules, before) in settings.listeners.iter_mut().zip(&self.listeners) {
+            rules.inherit(before);
+        }
         for shop in &mut shops {
             if let Some(old) = self.gate.shop_named(&shop.name) {
                 shop.inherit(old);

@@ -24,8 +24,8 @@ pub struct Authority {
 pub struct Identity {
     pub pem: String,
     pub key_pem: String,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key: PrivateKeyDer<'static>,
 }
 
 impl Authority {

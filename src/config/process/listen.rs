@@ -1,10 +1,14 @@
 //! `listen`: addresses, and what is done with the connections there.
 
+use std::sync::Arc;
+
+use super::certificate::authorities_in;
 use crate::clients::Peers;
 use crate::config::fault::{Fault, SourceSpot};
+use crate::config::reading::file::File;
 use crate::config::reading::{TextOrTable, TomlTable, TomlText};
 use crate::config::rules::network;
-use crate::server::{HttpsRedirect, Listen, ListenAddress, ListenerRules};
+use crate::server::{ClientAuthorities, HttpsRedirect, Listen, ListenAddress, ListenerRules};
 
 const REDIRECTS: &[(&str, ())] = &[("https", ())];
 
@@ -79,12 +83,14 @@ fn read_table(mut table: TomlTable<'_>, earlier: &[Listen]) -> Option<ReadListen
     }
     let spot = table.spot_of("redirect");
     let proxy_protocol = read_proxies(&mut table);
+    let client_authorities = read_authorities(&mut table, listen.as_ref());
     table.finish();
     let redirect = redirect.map(|()| HttpsRedirect { port });
     let needs_tls = spot.filter(|_| port.is_none());
     let rules = ListenerRules {
         redirect,
         proxy_protocol,
+        client_authorities,
     };
     Some((listen?, rules, needs_tls))
 }
@@ -110,6 +116,37 @@ fn mode(text: &str) -> Result<u32, &'static str> {
     let fits = text.len() >= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     mode.filter(|mode| fits && *mode <= 0o777)
         .ok_or("the mode of a file in octal, such as \"0660\"")
+}
+
+const CERTIFICATES: &[(&str, bool)] = &[("required", true), ("optional", false)];
+
+/// The authorities of clients' certificates.
+fn read_authorities(
+    table: &mut TomlTable<'_>,
+    listen: Option<&Listen>,
+) -> Option<Arc<ClientAuthorities>> {
+    let named = table.string("client_ca_file");
+    let is_required = table.choice("client_certificate", CERTIFICATES);
+    if named.is_none() && is_required.is_some() {
+        let fault = Fault::error("`client_certificate` without `client_ca_file`");
+        let help = "name the file of the authorities by which clients are verified";
+        table.report_at("client_certificate", fault.help(help));
+    }
+    let named = named?;
+    if listen.is_some_and(|listen| !listen.tls) {
+        let fault = Fault::error("clients show certificates over TLS only");
+        named.report(fault.help("write https:// before the address"));
+    }
+    let file = File::read(&named)?;
+    let certificates = authorities_in(&file)?;
+    let authorities = ClientAuthorities::new(certificates, is_required.unwrap_or(true));
+    match authorities {
+        Ok(authorities) => Some(Arc::new(authorities)),
+        Err(why) => {
+            file.report(file.error(why));
+            None
+        }
+    }
 }
 
 /// The proxies that send headers of the PROXY protocol.

@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::config::reading::TomlTable;
 use crate::config::rules::{condition, network, paths};
-use crate::request::{Base, RouteConditions};
+use crate::request::{Base, CertificateCondition, RouteConditions};
 
 /// Reads `paths`, `methods`, `query`, `cookies`, `body`, `from` and `not`; the headers are read with what changes them.
 pub(super) fn read(table: &mut TomlTable<'_>, base: &Base) -> RouteConditions {
@@ -29,8 +29,31 @@ fn read_flat(table: &mut TomlTable<'_>, base: &Base) -> RouteConditions {
         methods: table.string_or_strings_as("methods", method),
         values,
         from: table.string_or_strings_as("from", network::parse),
+        certificate: read_certificate(table),
         not: Vec::new(),
     }
+}
+
+/// `true`, `false`, or names of clients.
+fn read_certificate(table: &mut TomlTable<'_>) -> Option<CertificateCondition> {
+    const KEY: &str = "client_certificate";
+    if table.has_boolean(KEY) {
+        return table.boolean(KEY).map(CertificateCondition::Shown);
+    }
+    let names = table.string_or_strings(KEY)?;
+    let names = names
+        .iter()
+        .filter_map(|text| text.parse_as(certificate_name));
+    Some(CertificateCondition::Named(names.collect()))
+}
+
+fn certificate_name(text: &str) -> Result<String, &'static str> {
+    let is_alternative = ["DNS:", "email:", "URI:"]
+        .iter()
+        .any(|kind| text.starts_with(kind));
+    (is_alternative || text.contains('='))
+        .then(|| text.to_owned())
+        .ok_or("a subject such as CN=Alice,O=Example, or a name such as DNS:, email: or URI: and its text")
 }
 
 /// Methods are written in capitals (RFC 9110 section 9.1).

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use http::request::Parts;
 
+use crate::request::client_certificate::ClientCertificate;
+
 /// A request.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -15,6 +17,8 @@ pub struct Request<'a> {
     pub(in crate::request) forwarded_host: Option<&'a str>,
     /// The client's address, as far as proxies that are trusted report it.
     pub(in crate::request) client: Option<IpAddr>,
+    /// The certificate that the client has shown.
+    pub(in crate::request) certificate: Option<&'a ClientCertificate>,
 }
 
 impl<'a> Request<'a> {
@@ -25,6 +29,16 @@ impl<'a> Request<'a> {
             body,
             forwarded_host: None,
             client: None,
+            certificate: None,
+        }
+    }
+
+    /// The same request, of a client that has shown this certificate.
+    #[must_use]
+    pub fn showing(self, certificate: Option<&'a ClientCertificate>) -> Self {
+        Self {
+            certificate,
+            ..self
         }
     }
 

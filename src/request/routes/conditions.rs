@@ -5,6 +5,7 @@ use std::fmt;
 use http::Method;
 use ipnet::IpNet;
 
+use super::certificate_condition::CertificateCondition;
 use crate::request::calls::{Condition, ConditionPlace, Fit, Leniency, PathPattern, RequestView};
 
 /// What must hold of a request. Without any condition, everything does.
@@ -18,6 +19,8 @@ pub struct RouteConditions {
     pub values: Vec<Condition>,
     /// The client's address is in one of these networks; none: every address.
     pub from: Vec<IpNet>,
+    /// This holds of the client's certificate.
+    pub certificate: Option<CertificateCondition>,
     /// None of these holds.
     pub not: Vec<Self>,
 }
@@ -29,6 +32,7 @@ impl RouteConditions {
         self.are_written(reading, view)
             && self.has_method(view)
             && self.is_from(view)
+            && self.has_certificate(view)
             && self
                 .values
                 .iter()
@@ -45,9 +49,11 @@ impl RouteConditions {
         let values = self.values.iter();
         let values = values.map(|one| one.fit(&view.request, view.style));
         let nots = self.not.iter().map(|not| not.fit(reading, view).opposite());
-        let fits = values
-            .chain(nots)
-            .chain([self.fit_of_method(view), fit_if(self.is_from(view))]);
+        let fits = values.chain(nots).chain([
+            self.fit_of_method(view),
+            fit_if(self.is_from(view)),
+            fit_if(self.has_certificate(view)),
+        ]);
         fits.min().map_or(path, |worst| path.min(worst))
     }
 
@@ -56,6 +62,7 @@ impl RouteConditions {
         let asks_more = !self.methods.is_empty()
             || !self.values.is_empty()
             || !self.from.is_empty()
+            || self.certificate.is_some()
             || !self.not.is_empty();
         let is_covered = |path: &PathPattern| self.paths.iter().any(|one| one.covers(path));
         let has_paths = !others.paths.is_empty() && others.paths.iter().all(is_covered);
@@ -113,6 +120,12 @@ impl RouteConditions {
         } else {
             fit_if(self.has_method(view))
         }
+    }
+
+    fn has_certificate(&self, view: &RequestView<'_>) -> bool {
+        let certificate = view.request.certificate;
+        let condition = self.certificate.as_ref();
+        condition.is_none_or(|condition| condition.holds(certificate))
     }
 
     fn is_from(&self, view: &RequestView<'_>) -> bool {

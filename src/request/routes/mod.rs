@@ -2,6 +2,7 @@
 //!
 //! More than a dozen files: each condition, demand and change of a route has one, and so has the tree that finds it.
 
+mod certificate_condition;
 mod conditions;
 mod demand;
 mod demanded;
@@ -18,6 +19,7 @@ mod target;
 mod template;
 mod upstream_name;
 
+pub use certificate_condition::CertificateCondition;
 pub use conditions::RouteConditions;
 pub use demand::{Demand, RouteDemand};
 pub use enforce::Enforce;

@@ -1,5 +1,6 @@
 //! Text with placeholders, such as `https://{host}{uri}`.
 
+use crate::request::client_certificate::ClientCertificate;
 use crate::request::token::Subject;
 
 /// What may stand in braces.
@@ -21,6 +22,10 @@ pub enum Placeholder {
     Shop,
     /// The customer whom a verified token names; nothing, if none does.
     Subject,
+    /// The subject of the client's certificate; nothing, if it has shown none.
+    CertificateSubject,
+    /// The fingerprint of the client's certificate; nothing, if it has shown none.
+    CertificateFingerprint,
 }
 
 /// Text with placeholders.
@@ -50,12 +55,14 @@ pub struct TemplateFacts<'r> {
     pub shop: &'r str,
     /// [`Placeholder::Subject`].
     pub subject: Option<&'r Subject>,
+    /// [`Placeholder::CertificateSubject`] and [`Placeholder::CertificateFingerprint`].
+    pub certificate: Option<&'r ClientCertificate>,
 }
 
-const WANTED: &str = "text in which only {host}, {path}, {query}, {uri}, {client}, {request_id}, {shop} and {subject} stand in braces";
+const WANTED: &str = "text in which only {host}, {path}, {query}, {uri}, {client}, {request_id}, {shop}, {subject}, {client_cert_subject} and {client_cert_fingerprint} stand in braces";
 
 impl Placeholder {
-    const ALL: [(&'static str, Self); 8] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("host", Self::Host),
         ("path", Self::Path),
         ("query", Self::Query),
@@ -64,6 +71,8 @@ impl Placeholder {
         ("request_id", Self::RequestId),
         ("shop", Self::Shop),
         ("subject", Self::Subject),
+        ("client_cert_subject", Self::CertificateSubject),
+        ("client_cert_fingerprint", Self::CertificateFingerprint),
     ];
 
     fn named(name: &str) -> Option<Self> {
@@ -149,6 +158,12 @@ impl Template {
                 Part::Of(Placeholder::Subject) => {
                     text.push_str(&facts.subject.map(written).unwrap_or_default());
                 }
+                Part::Of(Placeholder::CertificateSubject) => {
+                    text.push_str(facts.certificate.map_or("", |one| &one.subject));
+                }
+                Part::Of(Placeholder::CertificateFingerprint) => {
+                    text.push_str(facts.certificate.map_or("", |one| &one.fingerprint));
+                }
             }
         }
         text
@@ -167,6 +182,7 @@ mod tests {
         request_id: "7",
         shop: "main",
         subject: None,
+        certificate: None,
     };
 
     fn text(template: &str, facts: &TemplateFacts<'_>) -> String {

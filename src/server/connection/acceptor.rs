@@ -9,6 +9,7 @@ use log::debug;
 use pingora::listeners::PreTlsProcess;
 use pingora::protocols::l4::stream::Stream as Socket;
 use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::TlsRef;
 use pingora::protocols::{GetProxyDigest, GetSocketDigest, Stream};
 use pingora::{Error, ErrorType};
 use tokio::io::AsyncRead;
@@ -52,8 +53,16 @@ impl ConnectionAcceptor {
             Some(digest) => digest,
             None => Arc::new(self.admit(&mut *stream).await.ok()?),
         };
-        let limits = &self.snapshot.load().limits;
-        let watched = WatchedStream::new(stream, digest, limits, Arc::clone(&self.metrics))?;
+        let snapshot = self.snapshot.load();
+        let authorities = snapshot
+            .rules_of(self.listener)?
+            .client_authorities
+            .as_ref();
+        let chain = stream.get_ssl().and_then(TlsRef::peer_cert_chain_der);
+        let state = ConnectionState::in_digest(&digest)?;
+        state.take_certificate(chain, authorities).ok()?;
+        let metrics = Arc::clone(&self.metrics);
+        let watched = WatchedStream::new(stream, digest, &snapshot.limits, metrics)?;
         Some(Box::new(watched))
     }
 

@@ -33,6 +33,7 @@ pub(crate) struct OwnConnection {
 pub(crate) struct ConnectionPermit {
     limiter: Arc<ConnectionLimiter>,
     client: Option<ClientNetwork>,
+    is_own: bool,
 }
 
 /// Which limit a connection would exceed.
@@ -92,6 +93,7 @@ impl ConnectionLimiter {
         Some(ConnectionPermit {
             limiter: Arc::clone(self),
             client: None,
+            is_own: true,
         })
     }
 
@@ -108,11 +110,17 @@ impl ConnectionLimiter {
         Ok(ConnectionPermit {
             limiter: Arc::clone(self),
             client: None,
+            is_own: false,
         })
     }
 }
 
 impl ConnectionPermit {
+    /// Whether the connection is the self-probe's.
+    pub(super) fn is_own(&self) -> bool {
+        self.is_own
+    }
+
     /// Counts the connection as one of this client, too.
     pub(super) fn count_for(
         mut self,

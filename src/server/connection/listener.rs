@@ -1,5 +1,8 @@
 //! What a listener does with its connections, beside TLS.
 
+use std::sync::Arc;
+
+use super::client_certificate::ClientAuthorities;
 use crate::clients::Peers;
 
 /// Which public listener of the process: its place in `listen`, which only a restart can change.
@@ -13,6 +16,20 @@ pub struct ListenerRules {
     pub redirect: Option<HttpsRedirect>,
     /// The proxies that must send a header of the PROXY protocol; if there is one, no other peer may connect.
     pub proxy_protocol: Peers,
+    /// The authorities of clients' certificates; `None`: no client is asked for one.
+    pub client_authorities: Option<Arc<ClientAuthorities>>,
+}
+
+impl ListenerRules {
+    /// Keeps the authorities from before where they have not changed: certificates are then not verified again.
+    pub(crate) fn inherit(&mut self, before: &Self) {
+        if let (Some(now), Some(before)) =
+            (&mut self.client_authorities, &before.client_authorities)
+            && now.are_same(before)
+        {
+            *now = Arc::clone(before);
+        }
+    }
 }
 
 /// A redirect of every request to `https://`.

@@ -3,6 +3,7 @@
 pub(crate) mod acceptor;
 pub(crate) mod app;
 pub(crate) mod certificate;
+pub(crate) mod client_certificate;
 pub(crate) mod limiter;
 pub(crate) mod limits;
 pub(crate) mod listener;

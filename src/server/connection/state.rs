@@ -1,16 +1,19 @@
 //! The state of a customer's connection, shared by its stream and by the service above it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Digest;
 use pingora::protocols::raw_connect::ProxyDigest;
+use rustls::pki_types::CertificateDer;
 
+use super::client_certificate::{ClientAuthorities, NoCertificate, ShownCertificate};
 use super::limiter::ConnectionPermit;
-use super::listener::ListenerNumber;
+use super::listener::{ListenerNumber, ListenerRules};
 use crate::clients::Peer;
+use crate::request::ClientCertificate;
 use crate::server::operator::metrics::Metrics;
 use crate::server::process::traffic::PendingConnection;
 
@@ -26,7 +29,9 @@ pub(crate) struct ConnectionState {
     /// Counts as pending until then.
     pending: Mutex<Option<PendingConnection>>,
     metrics: Arc<Metrics>,
-    _permit: ConnectionPermit,
+    permit: ConnectionPermit,
+    /// What its client showed in the handshake.
+    certificate: OnceLock<ShownCertificate>,
 }
 
 /// What a connection is doing.
@@ -60,7 +65,8 @@ impl ConnectionState {
             opened: AtomicBool::new(false),
             pending: Mutex::new(Some(pending)),
             metrics,
-            _permit: permit,
+            permit,
+            certificate: OnceLock::new(),
         };
         let unused = ResponseHeader::build(200, None)?;
         Ok(ProxyDigest::new(
@@ -86,6 +92,34 @@ impl ConnectionState {
     /// Its other end, or the client for which a proxy opened it (PROXY protocol).
     pub(crate) fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Takes the certificate that the client showed, which must be one that counts, if these authorities are set.
+    pub(super) fn take_certificate(
+        &self,
+        chain: Option<&[CertificateDer<'static>]>,
+        authorities: Option<&Arc<ClientAuthorities>>,
+    ) -> Result<(), NoCertificate> {
+        if let (Some(authorities), false) = (authorities, self.permit.is_own())
+            && let Some(shown) = ShownCertificate::verified(chain, authorities)?
+        {
+            let _ = self.certificate.set(shown);
+        }
+        Ok(())
+    }
+
+    /// What the certificate of its client says under the rules of its listener; an error, if the client must show one
+    /// that counts, and did not.
+    pub(crate) fn certificate_under(
+        &self,
+        rules: Option<&ListenerRules>,
+    ) -> Result<Option<&ClientCertificate>, NoCertificate> {
+        match rules.and_then(|rules| rules.client_authorities.as_ref()) {
+            Some(authorities) if !self.permit.is_own() => {
+                ShownCertificate::under(self.certificate.get(), authorities)
+            }
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// The handshake is done: requests may arrive.

@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::client_certificate::ClientVerifier;
 use crate::server::snapshot::SharedSnapshot;
 
 /// Chooses among the certificates of the current snapshot, so that a reload renews them.
@@ -42,10 +43,14 @@ impl ResolvesServerCert for CertificateResolver {
     }
 }
 
-/// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, with the certificates of the snapshot.
-pub(crate) fn settings(snapshot: &SharedSnapshot) -> pingora::Result<TlsSettings> {
+/// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, with the certificates of the snapshot, for clients whom this verifies.
+pub(crate) fn settings(
+    snapshot: &SharedSnapshot,
+    clients: ClientVerifier,
+) -> pingora::Result<TlsSettings> {
     let mut settings = TlsSettings::intermediate("", "")?; // no files: the chooser has them
     settings.set_cert_resolver(Arc::new(CertificateResolver(Arc::clone(snapshot))));
+    settings.set_client_cert_verifier(Arc::new(clients));
     settings.enable_h2();
     Ok(settings)
 }

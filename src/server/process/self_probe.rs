@@ -9,12 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::error::Unspecified;
 use http::request::Parts;
 use http::{HeaderName, StatusCode};
 use log::error;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -29,9 +30,29 @@ const HEADER: HeaderName = HeaderName::from_static("x-doorward-probe");
 pub(crate) struct SelfProbe {
     header: HeaderName,
     key: String,
+    /// What it shows to listeners that ask for a certificate.
+    identity: ProbeIdentity,
     listeners: Vec<Listen>,
     /// Where it announces its connection, so that the limit does not refuse it.
     limiter: Arc<ConnectionLimiter>,
+}
+
+/// A certificate for the probe, made at the start.
+struct ProbeIdentity {
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl ProbeIdentity {
+    fn generate() -> Result<Self, Unspecified> {
+        let made = rcgen::generate_simple_self_signed(["doorward".to_owned()]);
+        let made = made.map_err(|_| Unspecified)?;
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der());
+        Ok(Self {
+            certificate: made.cert.der().clone(),
+            key: key.map_err(|_| Unspecified)?,
+        })
+    }
 }
 
 /// A listener that did not answer the probe.
@@ -46,7 +67,7 @@ impl SelfProbe {
     pub(crate) fn new(
         listeners: Vec<Listen>,
         limiter: Arc<ConnectionLimiter>,
-    ) -> Result<Self, aws_lc_rs::error::Unspecified> {
+    ) -> Result<Self, Unspecified> {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes)?;
         let mut key = String::with_capacity(2 * bytes.len());
@@ -56,9 +77,15 @@ impl SelfProbe {
         Ok(Self {
             header: HEADER,
             key,
+            identity: ProbeIdentity::generate()?,
             listeners,
             limiter,
         })
+    }
+
+    /// The certificate that it shows; only this process has the key.
+    pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
+        &self.identity.certificate
     }
 
     /// Whether a request is a self-probe. No client can make one.
@@ -135,7 +162,7 @@ impl SelfProbe {
         stream.set_write_timeout(Some(patience))?;
         let head = self.head_for(&address.to_string());
         if tls {
-            status_of(encrypted(stream, address.ip())?, &head)
+            status_of(encrypted(stream, address.ip(), &self.identity)?, &head)
         } else {
             status_of(stream, &head)
         }
@@ -157,10 +184,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 fn encrypted(
     stream: TcpStream,
     ip: IpAddr,
+    identity: &ProbeIdentity,
 ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let provider = Arc::new(ring::default_provider());
     let any_certificate = Arc::new(AnyCertificate(provider.signature_verification_algorithms));
-    let config = configured(provider, any_certificate).map_err(io::Error::other)?;
+    let config = configured(provider, any_certificate, identity).map_err(io::Error::other)?;
     let connection = ClientConnection::new(Arc::new(config), ServerName::IpAddress(ip.into()));
     Ok(StreamOwned::new(
         connection.map_err(io::Error::other)?,
@@ -171,13 +199,14 @@ fn encrypted(
 fn configured(
     provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
+    identity: &ProbeIdentity,
 ) -> Result<ClientConfig, rustls::Error> {
-    let config = ClientConfig::builder_with_provider(provider)
+    let chain = vec![identity.certificate.clone()];
+    ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(config)
+        .with_client_auth_cert(chain, identity.key.clone_key())
 }
 
 /// Accepts every certificate; the server must still prove that it has the key.

@@ -19,6 +19,7 @@ use super::watchdog::Watchdog;
 use crate::server::acme::renewal::CertificateOrders;
 use crate::server::connection::acceptor::ConnectionAcceptor;
 use crate::server::connection::app::{ConnectionApp, RequestApp};
+use crate::server::connection::client_certificate::ClientVerifier;
 use crate::server::connection::limiter::ConnectionLimiter;
 use crate::server::connection::listener::ListenerNumber;
 use crate::server::connection::tls;
@@ -118,6 +119,7 @@ fn public(
         traffic: Arc::clone(&traffic),
         proxy_header_log: Arc::default(),
     };
+    let own = proxy.self_probe.certificate().clone();
     let requests = Arc::new(requests(conf, proxy, h2c));
     let mut service = BoundService::new("proxy", None);
     for (number, bound) in bound.into_iter().enumerate() {
@@ -132,7 +134,9 @@ fn public(
         let app = DrainingApp::new(app, &traffic);
         match bound {
             BoundListener::Tcp(bound) => {
-                service.add(bound, app, Some(acceptor), || tls::settings(&snapshot))?;
+                let clients = ClientVerifier::new(acceptor.listener, &snapshot, own.clone());
+                let tls = || tls::settings(&snapshot, clients);
+                service.add(bound, app, Some(acceptor), tls)?;
             }
             BoundListener::Unix(bound) => service.add_unix(bound, app, acceptor),
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pingora::Result;
+use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 use super::context::Context;
@@ -22,6 +22,10 @@ impl Proxy {
         context: &mut Context,
     ) -> Result<Option<bool>> {
         let snapshot = Arc::clone(&context.snapshot);
+        if !has_due_certificate(session, &snapshot) {
+            // The handshake was before a reload: another one says what is wrong.
+            return Err(Error::new_down(ErrorType::ConnectionClosed));
+        }
         let redirected = match redirect_at(session, &snapshot) {
             Some(redirect) => self.to_https(session, &snapshot, redirect).map(Some),
             None => to_main_host(session, context, &snapshot),
@@ -56,6 +60,15 @@ impl Proxy {
         };
         moved_to(origin, &request.head.uri)
     }
+}
+
+/// Whether the client has shown the certificate that its listener wants by now.
+fn has_due_certificate(session: &Session, snapshot: &Snapshot) -> bool {
+    let state = ConnectionState::of_session(session.digest());
+    state.is_none_or(|state| {
+        let rules = snapshot.rules_of(state.listener());
+        state.certificate_under(rules).is_ok()
+    })
 }
 
 fn redirect_at(session: &Session, snapshot: &Snapshot) -> Option<HttpsRedirect> {

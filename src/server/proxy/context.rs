@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora::{Error, ErrorType, OkOrErr, Result};
+use pingora_proxy::Session;
 use smallvec::SmallVec;
 
 use super::answer::token_response::TokenResponse;
@@ -14,6 +15,7 @@ use super::forwarding::RequestFacts;
 use super::handling::copy::CopyState;
 use super::handling::encoder::BodyEncoder;
 use super::handling::holding_upstream::HoldingUpstream;
+use super::incoming::certificate_of;
 use crate::clock;
 use crate::request::{ApiKind, DeadCookie, Handling, Refusal, Route, Shop, Subject, Token, Tokens};
 use crate::revocation::Id;
@@ -166,11 +168,16 @@ impl Context {
     }
 
     /// The facts about it that the shop is sent.
-    pub(crate) fn facts<'a>(&'a self, upstreams: &'a Upstreams) -> RequestFacts<'a> {
+    pub(crate) fn facts<'a>(
+        &'a self,
+        session: &'a Session,
+        upstreams: &'a Upstreams,
+    ) -> RequestFacts<'a> {
         RequestFacts {
             id: &self.id,
             stale_s: self.snapshot.gate.revocations().sync_state().stale_s(),
             host: upstreams.host(),
+            certificate: certificate_of(session, &self.snapshot),
         }
     }
 

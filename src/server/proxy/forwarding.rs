@@ -10,7 +10,7 @@ use pingora_proxy::Session;
 
 use super::request_id::RequestIds;
 use crate::clients::{Peer, Peers};
-use crate::request::Shop;
+use crate::request::{ClientCertificate, Shop};
 use crate::server::connection::state::ConnectionState;
 use crate::server::upstream::ClientEnds;
 
@@ -28,6 +28,8 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) stale_s: Option<u64>,
     /// The `Host` header, instead of the customer's.
     pub(crate) host: Option<&'a HeaderValue>,
+    /// The certificate that the client has shown.
+    pub(crate) certificate: Option<&'a ClientCertificate>,
 }
 
 /// Our name in `Via`.
@@ -41,6 +43,8 @@ const REAL_IP: &str = "x-real-ip";
 const REQUEST_ID: &str = "x-request-id";
 
 const STALE: &str = "x-doorward-stale";
+const SUBJECT: &str = "x-doorward-client-subject";
+const FINGERPRINT: &str = "x-doorward-client-fingerprint";
 
 impl Forwarding {
     /// Trusts these proxies only.
@@ -144,6 +148,10 @@ impl Forwarding {
         upstream.insert_header(REQUEST_ID, facts.id)?;
         if let Some(stale_s) = facts.stale_s {
             upstream.insert_header(STALE, stale_s)?;
+        }
+        if let Some(certificate) = facts.certificate {
+            upstream.insert_header(SUBJECT, &certificate.subject)?;
+            upstream.insert_header(FINGERPRINT, &certificate.fingerprint)?;
         }
         let version = session.req_header().version;
         upstream.append_header(VIA, via(version))?;

@@ -28,6 +28,7 @@ use super::handling::copy::CopyState;
 use super::handling::retries::RETRIED_STATUS;
 use super::handling::{body_limit, compression, retries, split, timeouts};
 use super::hop_headers;
+use super::incoming::request_of;
 use super::routing;
 use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
@@ -232,7 +233,7 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         let upstreams = Arc::clone(context.attempts()?.upstreams());
         dead_cookies::take_out(&context.dead_cookies, upstream)?;
-        let facts = context.facts(&upstreams);
+        let facts = context.facts(session, &upstreams);
         context
             .snapshot
             .forwarding
@@ -453,10 +454,7 @@ impl Proxy {
         body: Option<&[u8]>,
     ) -> Result<Verdict<'s>, Refused<'s>> {
         let begun = clock::instant();
-        let host = snapshot.forwarding.host_told(session);
-        let request = Request::new(session.req_header(), body)
-            .forwarded_as(host)
-            .of_client(snapshot.forwarding.client_of(session));
+        let request = request_of(session, snapshot, body);
         let mut arrived = snapshot.gate.arrive(&request).inspect_err(|_| {
             self.note_overhead(begun);
         })?;

@@ -59,7 +59,11 @@ impl Proxy {
         let attempts = attempts.or_err(ErrorType::InternalError, "a shop without upstream")?;
         let forwarding = &context.snapshot.forwarding;
         let mut head = head_of(session.req_header(), shop, (introspection, token))?;
-        forwarding.rewrite(session, context.facts(attempts.upstreams()), &mut head)?;
+        forwarding.rewrite(
+            session,
+            context.facts(session, attempts.upstreams()),
+            &mut head,
+        )?;
         let exchange = BufferedExchange {
             head,
             body: introspection.body_about(&token.text).into(),

@@ -187,7 +187,11 @@ impl Proxy {
         let forwarding = &context.snapshot.forwarding;
         let mut head = session.req_header().clone();
         dead_cookies::take_out(&logout.dead_cookies, &mut head)?;
-        forwarding.rewrite(session, context.facts(attempts.upstreams()), &mut head)?;
+        forwarding.rewrite(
+            session,
+            context.facts(session, attempts.upstreams()),
+            &mut head,
+        )?;
         target::make_origin_form(&mut head);
         routing::change_request(session, context, &mut head)?;
         if !with_credentials {

@@ -13,6 +13,7 @@ pub(crate) mod exchange;
 pub(crate) mod forwarding;
 pub(crate) mod handling;
 mod hooks;
+pub(crate) mod incoming;
 pub(crate) mod hop_headers;
 pub(crate) mod introspection;
 pub(crate) mod logout;

@@ -8,6 +8,7 @@ use pingora_proxy::Session;
 
 use super::context::Context;
 use super::handling::{compression, split};
+use super::incoming::certificate_of;
 use crate::request::{Answer, HeaderRules, Request, Route, RouteTarget, TemplateFacts, host_of};
 
 /// The answer of the route itself, if it leads to no upstream.
@@ -125,5 +126,6 @@ fn with_facts<T>(
         request_id: &context.id,
         shop: context.shop.as_ref().map_or("", |shop| shop.name.as_str()),
         subject: context.subject.as_ref(),
+        certificate: certificate_of(session, &context.snapshot),
     })
 }

@@ -8,8 +8,9 @@ use super::budget::BodyShare;
 use super::encoding::{self, Encoding};
 use super::read_ahead::{self, Body, ReadAhead};
 use crate::clock;
-use crate::request::{BodyNeed, BodyPlan, Refusal, Refused, Request};
+use crate::request::{BodyNeed, BodyPlan, Refusal, Refused};
 use crate::server::proxy::context::Context;
+use crate::server::proxy::incoming::request_of;
 use crate::server::proxy::service::Proxy;
 use crate::server::snapshot::Snapshot;
 
@@ -33,7 +34,7 @@ impl Proxy {
         if session.is_body_empty() {
             return Ok(Ok(None));
         }
-        let request = Request::new(session.req_header(), None);
+        let request = request_of(session, snapshot, None);
         let arrived = snapshot.gate.arrive(&request);
         let plan = match arrived.and_then(|arrived| arrived.body_plan(clock::now())) {
             Ok(plan) => plan,
