@@ -268,12 +268,6 @@ impl<'a> TomlTable<'a> {
         value.is_some_and(|value| value.is_text())
     }
 
-    /// Whether a boolean is written under a key that may be something else.
-    pub(crate) fn has_boolean(&self, key: &str) -> bool {
-        let value = self.first_value(key);
-        value.is_some_and(|value| value.boolean().is_some())
-    }
-
     /// Whether a table is written under a key that may be something else.
     pub(crate) fn has_table(&self, key: &str) -> bool {
         let value = self.first_value(key);
