@@ -30,6 +30,13 @@ impl Folder {
             .with("cluster/a.pem", node.as_bytes(), 0o644)
             .with("cluster/a.key", node_key.as_bytes(), 0o640);
         let shop = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).unwrap();
+        fs::create_dir(folder.0.path().join("pages")).unwrap();
+        let page = b"<h1>{status}</h1>";
+        let folder = ["refused", "failed", "sign-in"]
+            .into_iter()
+            .fold(folder, |folder, name| {
+                folder.with(&format!("pages/{name}.html"), page, 0o644)
+            });
         folder
             .with("keys/jwt.secret", SECRET.as_bytes(), 0o640)
             .with("keys/shop.pem", shop.cert.pem().as_bytes(), 0o644)
@@ -196,6 +203,7 @@ x = 1
 x = 1
 [shop.limits]
 x = 1
+logouts = { x = 1 }
 [shop.graphql]
 x = 1
 [shop.balance]
@@ -211,6 +219,7 @@ x = 1
 x = 1
 [[shop.route]]
 x = 1
+limit = { x = 1, by = { x = 1 } }
 [[shop.logout]]
 x = 1
 clear_cookies = [{ x = 1 }]
@@ -374,7 +383,7 @@ error: unknown key `operater_listen`
 2 | operater_listen = "127.0.0.1:8081"
   | ^^^^^^^^^^^^^^^
   |
-  = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, certificate, acme, upstream, prefix, shop
+  = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, allow, deny, error_pages, certificate, acme, upstream, prefix, shop
 
 error: expected an address or network such as 192.0.2.7 or 10.0.0.0/8, found `10.0.0.0/33`
  --> doorward.toml:3:20

@@ -93,6 +93,7 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
         is_encrypted: process
             .as_ref()
             .is_none_or(|read| read.server.is_encrypted()),
+        process: process.as_ref().map(|process| &process.server.site),
     };
     let mut claims = ShopClaims::default();
     let tables = root.tables("shop").into_iter();

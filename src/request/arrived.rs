@@ -63,6 +63,10 @@ impl Gate {
         let shop = shop.map_err(Refused::without_shop)?;
         let view = RequestView::new(*request, path, shop.path_style);
         let chosen = shop.routes.choose(&view);
+        if !shop.admits(request.client) {
+            let api = shop.api(&view);
+            return Err(Refused::for_shop(shop, api, Refusal::AccessDenied));
+        }
         let demand = shop.routes.demand(&view, shop.demand);
         let purpose = chosen.and_then(|_| shop.purpose(&view, demand.enforce));
         Ok(Arrived {
@@ -140,6 +144,10 @@ impl<'g> Arrived<'g, '_> {
 
     fn decide(&self, now: UnixTime) -> Result<Verdict<'g>, Refused<'g>> {
         let shop = self.shop;
+        let client = self.view.request.client;
+        if self.route.is_some_and(|route| !route.access.admits(client)) {
+            return Err(self.refuse(Refusal::AccessDenied));
+        }
         let purpose = self.purpose.map_err(|refusal| self.refuse(refusal))?;
         let mut aside = DeadCookies::new(self.demand.dead_cookie, shop.shares_hosts());
         let judged = match purpose {

@@ -13,6 +13,7 @@ mod credential;
 mod gate;
 mod graphql;
 mod introspection;
+mod limits;
 mod live_token;
 mod loggable_path;
 mod logout;
@@ -31,7 +32,8 @@ mod verdict;
 mod visit;
 
 pub use answers::{
-    ALLOWED, Answer, ApiKind, Refusal, RefusalSettings, Refused, Shape, Words, preflight,
+    ALLOWED, Answer, ApiKind, ErrorPage, ErrorPages, Refusal, RefusalSettings, Refused, Shape,
+    Words, preflight,
 };
 pub use arrived::{Arrived, BodyPlan};
 pub use calls::{
@@ -50,6 +52,7 @@ pub use graphql::{GraphQlCondition, GraphQlSettings, LearntDocuments, UnknownHas
 pub use introspection::{
     ContentType, IntrospectionCache, IntrospectionRequest, LikelyTokens, PendingToken,
 };
+pub use limits::{CountedBy, LimitedBy, RequestLimit, ShopLimits};
 pub use loggable_path::loggable_path;
 pub use logout::{
     Agreement, Allowance, AnswerBy, Assent, ClientKey, HIDDEN_CUSTOMER, KnownLogouts, LogOut,

@@ -1,6 +1,7 @@
 //! A shop: its part of the configuration, and what this node has learnt about it.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,13 +9,14 @@ use std::time::Duration;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
-use super::answers::{ApiKind, RefusalSettings, Shape};
+use super::answers::{ApiKind, ErrorPages, RefusalSettings, Shape};
 use super::calls::{Call, Path, PathPattern, PathStyle, RefreshRule, RequestView};
 use super::clocks::ShopClock;
 use super::cookie::SeenCookies;
 use super::credential::Place;
 use super::graphql::GraphQlSettings;
 use super::introspection::{IntrospectionCache, LikelyTokens};
+use super::limits::ShopLimits;
 use super::loggable_path::{loggable_path, without_token};
 use super::logout::{Allowance, KnownLogouts, LogoutRule};
 use super::meaning::{FormerMeanings, Honoured, ShopMeaning};
@@ -22,6 +24,7 @@ use super::routes::{Demand, RouteTable};
 use super::site::{HostPattern, HostRedirect};
 use super::token::{Issuer, Token, Verifier};
 use super::token_endpoint::{OnReissue, TokenEndpoint};
+use crate::clients::AccessList;
 use crate::clock::UnixTime;
 use crate::revocation::{Meaning, ShopTag};
 
@@ -41,6 +44,8 @@ pub struct Shop {
     pub beside: Vec<HostPattern>,
     /// The paths that other shops claim of its hosts.
     pub path_neighbours: PathNeighbours,
+    /// Which clients are served: all of these lists admit them.
+    pub access: Vec<AccessList>,
     /// Its name in the journal.
     pub tag: ShopTag,
     /// Where requests carry credentials.
@@ -69,6 +74,10 @@ pub struct Shop {
     pub path_style: PathStyle,
     /// How it words refusals.
     pub refusals: RefusalSettings,
+    /// The pages of the operator in the place of refusals.
+    pub error_pages: Arc<ErrorPages>,
+    /// How often Doorward answers for it by itself.
+    pub limits: ShopLimits,
     /// How many unverified credentials may be stored.
     pub allowance: Allowance,
     /// Its clock.
@@ -246,6 +255,11 @@ impl Shop {
             )
         };
         self.verifier.formers().honoured().map(line).collect()
+    }
+
+    /// Whether a client is served.
+    pub(super) fn admits(&self, client: Option<IpAddr>) -> bool {
+        self.access.iter().all(|list| list.admits(client))
     }
 
     /// The calls of logout and refresh rules.

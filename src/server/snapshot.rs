@@ -13,9 +13,9 @@ use super::connection::listener::{ListenerNumber, ListenerRules};
 use super::process::drain::Drain;
 use super::proxy::forwarding::Forwarding;
 use super::upstream::Pools;
-use crate::clients::Peers;
+use crate::clients::{AccessList, Peers};
 use crate::clock;
-use crate::request::{Gate, HostPattern, Shop};
+use crate::request::{ErrorPages, Gate, HostPattern, Shop};
 use crate::revocation::Revocations;
 
 /// The settings that a reload may change.
@@ -31,6 +31,10 @@ pub struct SnapshotSettings {
     pub pools: Pools,
     /// The limits of a client.
     pub limits: Limits,
+    /// Which clients may connect.
+    pub access: AccessList,
+    /// The pages of the operator for requests without a shop.
+    pub error_pages: Arc<ErrorPages>,
     /// The certificates of the addresses with TLS; the first is the default.
     pub certificates: Vec<Certificate>,
     /// The certificates that Doorward orders itself; `None`: none.
@@ -48,6 +52,8 @@ pub(crate) struct Snapshot {
     pub(crate) pools: Pools,
     pub(crate) forwarding: Forwarding,
     pub(crate) limits: Limits,
+    pub(crate) access: AccessList,
+    pub(crate) error_pages: Arc<ErrorPages>,
     pub(crate) certificates: Vec<Certificate>,
     pub(crate) acme_settings: Option<Arc<AcmeSettings>>,
     /// What was ordered. It outlives every snapshot.
@@ -75,6 +81,8 @@ impl Snapshot {
             pools: settings.pools,
             forwarding: Forwarding::trusting(settings.trusted_proxies),
             limits: settings.limits,
+            access: settings.access,
+            error_pages: settings.error_pages,
             certificates: settings.certificates,
             acme_settings: settings.acme.map(Arc::new),
             acme,

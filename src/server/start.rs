@@ -31,6 +31,7 @@ use super::process::traffic::Traffic;
 use super::process::{descriptors, services, shutdown};
 use super::proxy::body::budget::BodyBudget;
 use super::proxy::handling::copy::CopySender;
+use super::proxy::rate_limits::RateLimits;
 use super::proxy::request_id::RequestIds;
 use super::proxy::service::Proxy;
 use super::proxy::single_flight::SingleFlight;
@@ -209,6 +210,7 @@ fn proxy(
         snapshot: Arc::clone(snapshot),
         request_ids: RequestIds::random().map_err(random)?,
         logout_quota: Arc::default(),
+        rate_limits: RateLimits::default(),
         body_budget: Arc::new(BodyBudget::counting(Arc::clone(&metrics))),
         copies: Arc::new(CopySender::counting(Arc::clone(&metrics))),
         metrics,

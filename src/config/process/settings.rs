@@ -11,7 +11,7 @@ use crate::clients::Peers;
 use crate::config::cluster;
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
-use crate::config::rules::network;
+use crate::config::rules::{access, error_pages, network};
 use crate::request::{HostPattern, PathPattern};
 use crate::server::{
     Drain, Listen, Outline, Pools, SOCKET_PATH_BYTES_MAX, Settings, SnapshotSettings,
@@ -57,6 +57,8 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
         operator_hosts,
         pools: Pools::default(),
         limits,
+        access: access::read(root),
+        error_pages: error_pages::read(root, None),
         acme: acme::read(root, &listen, &certificates),
         certificates,
         drain,

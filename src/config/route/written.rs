@@ -4,7 +4,7 @@ use super::{changes, conditions, demand, handling, target};
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
-use crate::config::rules::condition;
+use crate::config::rules::{access, condition, rate};
 use crate::config::upstream::NamedUpstreams;
 use crate::request::{
     Base, Handling, HeaderRules, PathRewrite, PathStyle, Place, Route, RouteTable, RouteTarget,
@@ -12,7 +12,10 @@ use crate::request::{
 };
 
 /// What a route can say beside what it demands, and how its requests are sent.
-const SAID: [&str; 7] = [
+const SAID: [&str; 10] = [
+    "allow",
+    "deny",
+    "limit",
     "upstream",
     "split",
     "redirect",
@@ -78,6 +81,8 @@ fn read_route(
     table.renamed("headers", "header");
     let name = table.string_as("name", route_name);
     let mut conditions = conditions::read(&mut table, base);
+    let access = access::read(&mut table);
+    let limit = rate::read_limit(&mut table);
     let demand = demand::read(&mut table);
     let target = target::read(&mut table, around.upstreams, around.places);
     let handling = handling::read_of_route(&mut table, around.upstreams, around.handling);
@@ -108,6 +113,8 @@ fn read_route(
     Some(Route {
         name: name.unwrap_or_else(|| number.to_string()),
         conditions,
+        access,
+        limit,
         demand,
         target,
         handling,

@@ -13,15 +13,17 @@ use crate::config::presets::Presets;
 use crate::config::reading::TomlTable;
 use crate::config::route;
 use crate::config::rules::base::Bases;
-use crate::config::rules::{credential, graphql, logout, paths, refresh, token_endpoint};
+use crate::config::rules::{
+    access, credential, error_pages, graphql, logout, paths, rate, refresh, token_endpoint,
+};
 use crate::config::token::settings as token;
 use crate::config::upstream::NamedUpstreams;
 use crate::request::{
     Allowance, Demand, Examine, GraphQlSettings, KnownLogouts, LogoutRule, PathNeighbours,
-    PathStyle, Place, RefreshRule, RouteTable, Shop, ShopClock, UnreadBody, Verifier,
+    PathStyle, Place, RefreshRule, RouteTable, Shop, ShopClock, ShopLimits, UnreadBody, Verifier,
 };
 use crate::revocation::ShopTag;
-use crate::server::Upstreams;
+use crate::server::{SnapshotSettings, Upstreams};
 
 const EXAMINE_BODIES: &[(&str, Examine)] =
     &[("all", Examine::Everything), ("rules", Examine::Routes)];
@@ -42,6 +44,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) upstreams: &'a NamedUpstreams,
     /// Whether customers reach the shops over TLS, here or in front.
     pub(crate) is_encrypted: bool,
+    /// What holds for every shop; `None`: it was faulty.
+    pub(crate) process: Option<&'a SnapshotSettings>,
 }
 
 /// A shop that was read.
@@ -73,7 +77,9 @@ pub(crate) fn read<'a>(
     let upstreams = servers::read(&mut table, known_as, around.upstreams);
     let own_paths = OwnPaths::below(&around.prefix, &claimed);
     let calls = Calls::read(&mut table, known_as, path_style, &own_paths, around);
-    let (allowance, unread_body) = read_limits(&mut table, &calls.places);
+    let access = access::read(&mut table);
+    let error_pages = error_pages::read(&mut table, around.process.map(|all| &all.error_pages));
+    let (allowance, limits, unread_body) = read_limits(&mut table, &calls.places);
     let policies = Policies::read(&mut table);
     let refusals = refusal::read(&mut table, known_as);
     let unknown_hash = graphql::read_unknown_hash(&mut table);
@@ -86,6 +92,14 @@ pub(crate) fn read<'a>(
         paths: claimed,
         host_redirect,
         hsts,
+        access: around
+            .process
+            .map(|all| all.access.clone())
+            .into_iter()
+            .chain([access])
+            .collect(),
+        error_pages,
+        limits,
         tag: ShopTag::from_name(known_as),
         places: calls.places,
         verifier: calls.tokens?,
@@ -194,16 +208,21 @@ impl Policies {
 }
 
 /// Reads `[shop.limits]`.
-fn read_limits(shop: &mut TomlTable<'_>, places: &[Place]) -> (Allowance, UnreadBody) {
+fn read_limits(shop: &mut TomlTable<'_>, places: &[Place]) -> (Allowance, ShopLimits, UnreadBody) {
     let mut allowance = Allowance::default();
     let Some(mut table) = shop.table("limits") else {
-        return (allowance, UnreadBody::default());
+        return (allowance, ShopLimits::default(), UnreadBody::default());
     };
     let unread_body = graphql::read_unread_body(&mut table, places);
     let per_minute = table.integer("unverified_per_client_minute", 0..=1_000_000);
     let entries = table.integer("unverified_entries", 0..=1_000_000_000);
+    let limits = ShopLimits {
+        logouts: rate::read_named(&mut table, "logouts"),
+        failed_verifications: rate::read_named(&mut table, "failed_verifications"),
+        own_paths: rate::read_named(&mut table, "own_paths"),
+    };
     table.finish();
     allowance.per_client_minute = per_minute.unwrap_or(allowance.per_client_minute);
     allowance.per_shop = entries.unwrap_or(allowance.per_shop);
-    (allowance, unread_body)
+    (allowance, limits, unread_body)
 }

@@ -125,6 +125,9 @@ impl RefusalSettings {
         ) {
             headers.insert(RETRY_AFTER, RETRY_AFTER_S);
         }
+        if let Refusal::RateLimited { retry_after_s, .. } = refusal {
+            headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_s));
+        }
         if let Refusal::MethodNotAllowed { allow } = refusal {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }

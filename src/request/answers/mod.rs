@@ -1,11 +1,14 @@
 //! Doorward's own answers, and why a request is refused.
 
+mod accept;
 pub(super) mod answer;
+mod error_pages;
 mod refusal;
 mod refused;
 mod words;
 
 pub use answer::{ALLOWED, Answer, ApiKind, RefusalSettings, Shape, preflight};
+pub use error_pages::{ErrorPage, ErrorPages};
 pub use refusal::Refusal;
 pub use refused::Refused;
 pub use words::Words;

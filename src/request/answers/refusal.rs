@@ -86,6 +86,8 @@ pub enum Refusal {
     BadClientKey,
     /// A foreign page asks for a logout with the customer's cookie.
     CrossSite,
+    /// The client's network is denied, or others alone are allowed.
+    AccessDenied,
     /// Another method than a path of Doorward's own allows (RFC 9110 section 15.5.6).
     MethodNotAllowed {
         /// The methods that it allows.
@@ -93,6 +95,13 @@ pub enum Refusal {
     },
     /// Too many logouts with credentials that can't be verified.
     TooManyLogouts,
+    /// More requests than a limit allows (RFC 6585 section 4).
+    RateLimited {
+        /// The key of the limit.
+        limit: &'static str,
+        /// In how many seconds it may be tried again.
+        retry_after_s: u32,
+    },
     /// The logout is in force but not on disk.
     NotDurable,
     /// The shop can't be reached or does not answer properly.
@@ -165,8 +174,13 @@ impl Refusal {
             Self::NoClientKey,
             Self::BadClientKey,
             Self::CrossSite,
+            Self::AccessDenied,
             Self::MethodNotAllowed { allow: "POST" },
             Self::TooManyLogouts,
+            Self::RateLimited {
+                limit: "limit",
+                retry_after_s: 1,
+            },
             Self::NotDurable,
             Self::UpstreamFailed,
             Self::UpstreamTimeout,
@@ -215,8 +229,8 @@ impl Refusal {
             | Self::Revoked { .. }
             | Self::NoCredential
             | Self::NoClientKey => StatusCode::UNAUTHORIZED,
-            Self::BadClientKey | Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::TooManyLogouts => StatusCode::TOO_MANY_REQUESTS,
+            Self::BadClientKey | Self::CrossSite | Self::AccessDenied => StatusCode::FORBIDDEN,
+            Self::TooManyLogouts | Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::UpstreamFailed => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -259,8 +273,10 @@ impl Refusal {
             | Self::NoClientKey
             | Self::BadClientKey
             | Self::CrossSite
+            | Self::AccessDenied
             | Self::MethodNotAllowed { .. }
             | Self::TooManyLogouts
+            | Self::RateLimited { .. }
             | Self::NotDurable
             | Self::UpstreamFailed
             | Self::UpstreamTimeout
@@ -310,8 +326,10 @@ impl Refusal {
             Self::NoClientKey => "A client key is required",
             Self::BadClientKey => "The client key is invalid",
             Self::CrossSite => "Logging out is only possible from the shop itself",
+            Self::AccessDenied => "Access is not allowed from this network",
             Self::MethodNotAllowed { .. } => "Method not allowed",
             Self::TooManyLogouts => "Too many logouts",
+            Self::RateLimited { .. } => "Too many requests; try again later",
             Self::NotDurable => "The logout could not be stored; try again",
             Self::UpstreamFailed => "The shop can't be reached",
             Self::UpstreamTimeout => "The shop does not answer",
@@ -362,8 +380,10 @@ impl Refusal {
             Self::NoClientKey => "no_client_key",
             Self::BadClientKey => "bad_client_key",
             Self::CrossSite => "cross_site",
+            Self::AccessDenied => "access_denied",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::TooManyLogouts => "too_many_logouts",
+            Self::RateLimited { .. } => "rate_limited",
             Self::NotDurable => "not_durable",
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -373,13 +393,16 @@ impl Refusal {
         }
     }
 
-    /// Why exactly, for the log: the flaw of a token, or what it was revoked by.
+    /// Why exactly, for the log: the flaw of a token, what it was revoked by, or which limit is reached.
     pub fn detail(self) -> Option<&'static str> {
         if let Self::Unverifiable(flaw) = self {
             return Some(flaw.name());
         }
         if let Self::Revoked { cause, .. } = self {
             return Some(cause.name());
+        }
+        if let Self::RateLimited { limit, .. } = self {
+            return Some(limit);
         }
         None
     }

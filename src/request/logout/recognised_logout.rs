@@ -241,6 +241,12 @@ impl LogOut {
         Refused::for_shop(&self.shop, self.api, refusal).with_words(self.rule.words_for(refusal))
     }
 
+    /// What its repetitions are counted by: the customer of its token, or the token. `None`: it came without one.
+    pub fn counted_by(&self) -> Option<Id> {
+        let customer = self.issued.first().map(|(customer, _)| *customer);
+        customer.or_else(|| self.token())
+    }
+
     /// The first token that it revokes, for the log.
     pub fn token(&self) -> Option<Id> {
         self.revocations

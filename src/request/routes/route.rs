@@ -8,6 +8,8 @@ use super::handling::Handling;
 use super::header_rules::HeaderRules;
 use super::path_rewrite::PathRewrite;
 use super::target::RouteTarget;
+use crate::clients::AccessList;
+use crate::request::limits::RequestLimit;
 
 /// A route of a shop.
 #[derive(Debug)]
@@ -16,6 +18,10 @@ pub struct Route {
     pub name: String,
     /// What must hold of a request.
     pub conditions: RouteConditions,
+    /// Which clients are served here, of those that the shop serves.
+    pub access: AccessList,
+    /// How often requests are served.
+    pub limit: Option<RequestLimit>,
     /// What it demands of credentials.
     pub demand: RouteDemand,
     /// Where it leads.

@@ -117,6 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clients::AccessList;
     use crate::request::calls::{Path, PathPattern, Request};
     use crate::request::routes::{
         HeaderRules, PathRewrite, RouteConditions, RouteDemand, RouteTarget,
@@ -130,6 +131,8 @@ mod tests {
                 paths: paths.collect(),
                 ..RouteConditions::default()
             },
+            access: AccessList::default(),
+            limit: None,
             demand: RouteDemand::default(),
             target: RouteTarget::Shop,
             handling: Handling::default(),

@@ -24,6 +24,7 @@ use super::proxy_header_log::ProxyHeaderLog;
 use super::state::ConnectionState;
 use super::stream::watched::WatchedStream;
 use crate::clients::{Peer, Peers};
+use crate::request::Refusal;
 use crate::server::acme::tls_alpn;
 use crate::server::operator::metrics::Metrics;
 use crate::server::process::traffic::Traffic;
@@ -43,6 +44,8 @@ pub(crate) struct ConnectionAcceptor {
 /// Why a connection is closed at once.
 enum NotAccepted {
     Limit(ConnectionLimit),
+    /// Its client is on a list of those that are not served.
+    Denied,
     ProxyHeader(UnfitProxyHeader),
 }
 
@@ -110,6 +113,9 @@ impl ConnectionAcceptor {
         let permit = self.limiter.acquire(&snapshot.limits)?;
         let peer = self.client_behind(peer, stream, &snapshot).await?;
         let permit = match peer.address().filter(|_| !snapshot.forwarding.trusts(peer)) {
+            Some(client) if !snapshot.access.admits(Some(client)) => {
+                return Err(NotAccepted::Denied);
+            }
             Some(client) => permit.count_for(client, &snapshot.limits)?,
             None => permit,
         };
@@ -143,6 +149,10 @@ impl ConnectionAcceptor {
                 let limit = limit.name();
                 self.metrics.note_limit(limit);
                 debug!(limit; "connection refused");
+            }
+            NotAccepted::Denied => {
+                let reason = Refusal::AccessDenied.name();
+                self.metrics.note_decision("", reason, "connection");
             }
             NotAccepted::ProxyHeader(why) => self.metrics.note_proxy_header(why.name()),
         }
@@ -198,6 +208,7 @@ impl fmt::Display for NotAccepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Limit(limit) => f.write_str(limit.name()),
+            Self::Denied => f.write_str(Refusal::AccessDenied.name()),
             Self::ProxyHeader(why) => f.write_str(why.name()),
         }
     }

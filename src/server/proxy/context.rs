@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::request::Parts;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
 use smallvec::SmallVec;
@@ -17,7 +18,9 @@ use super::handling::encoder::BodyEncoder;
 use super::handling::holding_upstream::HoldingUpstream;
 use super::incoming::certificate_of;
 use crate::clock;
-use crate::request::{ApiKind, DeadCookie, Handling, Refusal, Route, Shop, Subject, Token, Tokens};
+use crate::request::{
+    Answer, ApiKind, DeadCookie, Handling, Refusal, Route, Shop, Subject, Token, Tokens,
+};
 use crate::revocation::Id;
 use crate::server::connection::revocation_watch::{RevocationWatch, WatchedRequest};
 use crate::server::process::traffic::InFlight;
@@ -179,6 +182,13 @@ impl Context {
             host: upstreams.host(),
             certificate: certificate_of(session, &self.snapshot),
         }
+    }
+
+    /// Puts a page of the operator in the place of an error's body, if there is one for it.
+    pub(crate) fn put_error_page(&self, answer: &mut Answer, head: &Parts) {
+        let of_shop = self.shop.as_ref().map(|shop| &shop.error_pages);
+        let pages = of_shop.unwrap_or(&self.snapshot.error_pages);
+        pages.put(answer, head, &self.id);
     }
 
     /// The route that it takes.

@@ -103,7 +103,10 @@ impl ProxyHttp for Proxy {
         }
         let body = match self.read_ahead(session, context, &snapshot).await? {
             Ok(body) => body,
-            Err(refused) => return self.refuse(session, context, &refused).await,
+            Err(refused) => {
+                let refused = self.within_failures(session, context, refused);
+                return self.refuse(session, context, &refused).await;
+            }
         };
         let examined = body.as_ref().and_then(|body| body.examined.as_deref());
         match self.judge(session, context, &snapshot, examined).await {
@@ -150,7 +153,10 @@ impl ProxyHttp for Proxy {
                 let answer = ecwid::script(&session.req_header().headers);
                 self.answer(session, &answer).await
             }
-            Err(refused) => self.refuse(session, context, &refused).await,
+            Err(refused) => {
+                let refused = self.within_failures(session, context, refused);
+                self.refuse(session, context, &refused).await
+            }
         }
     }
 
@@ -486,7 +492,7 @@ impl Proxy {
                 context.copy = CopyState::Wanted;
             }
         }
-        judged
+        self.within_limits(session, context, &arrived, judged)
     }
 
     /// Judges the request. If a token names a missing key, the keys are fetched and the request is judged again.
@@ -573,7 +579,8 @@ fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answe
         words: None,
         dead_cookies: Vec::new(),
     };
-    let answer = refused.answer(session.req_header());
+    let mut answer = refused.answer(session.req_header());
+    context.put_error_page(&mut answer, session.req_header());
     Some((answer, refusal.status().as_u16()))
 }
 

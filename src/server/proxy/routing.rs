@@ -16,7 +16,13 @@ pub(crate) fn answer(session: &Session, context: &Context) -> Option<Answer> {
     let route = context.route()?;
     let mut answer = match &route.target {
         RouteTarget::Shop | RouteTarget::Upstream(_) | RouteTarget::Split(_) => return None,
-        RouteTarget::Respond(answer) => answer.clone(),
+        RouteTarget::Respond(answer) => {
+            let mut answer = answer.clone();
+            if answer.body.is_empty() {
+                context.put_error_page(&mut answer, session.req_header());
+            }
+            answer
+        }
         RouteTarget::Redirect(redirect) => with_facts(session, context, |facts| {
             let path = &*route.rewrite.apply(facts.path);
             redirect.answer(&TemplateFacts { path, ..*facts })

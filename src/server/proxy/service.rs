@@ -12,6 +12,7 @@ use super::body::budget::{BodyBudget, BodyShare};
 use super::body::read_ahead;
 use super::context::Context;
 use super::handling::copy::CopySender;
+use super::rate_limits::RateLimits;
 use super::request_id::RequestIds;
 use super::single_flight::SingleFlight;
 use crate::request::{Answer, LogoutQuota, Refusal, Refused};
@@ -37,6 +38,7 @@ pub(crate) struct Proxy {
     pub(crate) keys: Arc<KeyFetcher>,
     pub(crate) single_flight: SingleFlight,
     pub(crate) logout_quota: Arc<LogoutQuota>,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) body_budget: Arc<BodyBudget>,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) self_probe: Arc<SelfProbe>,
@@ -67,7 +69,9 @@ impl Proxy {
         let path = snapshot.gate.loggable_path(head.uri.path());
         let (method, path) = (head.method.as_str(), path.as_ref());
         let status = refused.refusal.status().as_u16();
-        if let Refusal::Revoked { token, .. } = refused.refusal {
+        if let Refusal::RateLimited { limit, .. } = refused.refusal {
+            self.log_limited(context, limit, head);
+        } else if let Refusal::Revoked { token, .. } = refused.refusal {
             let token = self.log_key.name(&token);
             info!(request, shop, reason, detail, token:%, method, path; "refused");
         } else if refused.refusal == Refusal::NotDurable {
@@ -77,7 +81,8 @@ impl Proxy {
         } else {
             info!(request, shop, reason, detail, status, method, path; "refused");
         }
-        let answer = refused.answer(head);
+        let mut answer = refused.answer(head);
+        context.put_error_page(&mut answer, head);
         if refused.refusal == Refusal::ReadAheadFull && session.is_http2() {
             // The rest of the body would cost memory, so the stream is reset after the answer (RFC 9113 section 8.1).
             reply::write(session, &answer).await?;
