@@ -23,7 +23,7 @@ enum Command {
     /// Serve
     Run(FileArgument),
     /// Report every fault of a configuration and what is in the data folder, and change nothing
-    Check(FileArgument),
+    Check(check::CheckArguments),
     /// Walk through login and logout in front of a pretend shop
     Demo {
         /// Which shop to use
@@ -59,7 +59,7 @@ impl Arguments {
         let outcome = match self.command {
             Command::Init(file) => init::init(&file.config),
             Command::Run(file) => run::run(&file.config),
-            Command::Check(file) => check::check(&file.config),
+            Command::Check(arguments) => check::check(&arguments),
             Command::Demo { shop, once } => demo::walk(&shop, once),
             Command::Revoke(revoke) => operator::revoke(revoke),
             Command::Inspect(inspect) => operator::inspect(inspect),

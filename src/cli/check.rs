@@ -1,19 +1,32 @@
 //! `doorward check`: reports every fault of a configuration, and what is in the data folder.
 
 use std::io::{self, Write as _};
-use std::path::Path;
+
+use clap::Args;
 
 use super::data_folder;
 use super::exit::{CommandError, Exit};
 use super::faults::print_faults;
+use super::file_argument::FileArgument;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::request::honour_meanings;
 use crate::revocation::Revocations;
 use crate::server;
 
+/// What `check` reads and prints.
+#[derive(Args)]
+pub(super) struct CheckArguments {
+    #[command(flatten)]
+    file: FileArgument,
+    /// Print what becomes of requests instead: listeners, hosts, and of each shop logouts, routes and servers, in order
+    #[arg(long)]
+    explain: bool,
+}
+
 /// Reads a configuration and changes nothing.
-pub(super) fn check(path: &Path) -> Result<(), CommandError> {
+pub(super) fn check(arguments: &CheckArguments) -> Result<(), CommandError> {
+    let path = &arguments.file.config;
     let invalid = || CommandError::printed(Exit::Config);
     let (mut config, mut faults) = config::load(path).map_err(|faults| {
         print_faults(&faults);
@@ -24,9 +37,22 @@ pub(super) fn check(path: &Path) -> Result<(), CommandError> {
         Err(error) => faults.push(data_folder::fault(&config.server, &error)),
     }
     print_faults(&faults);
-    print_summary(&config).map_err(|_| CommandError::printed(Exit::Failed))?;
+    let printed = if arguments.explain {
+        print_explanation(&config)
+    } else {
+        print_summary(&config)
+    };
+    printed.map_err(|_| CommandError::printed(Exit::Failed))?;
     if faults.is_fatal() {
         return Err(invalid());
+    }
+    Ok(())
+}
+
+fn print_explanation(config: &Config) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in config.explanation() {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }

@@ -8,11 +8,12 @@ use log::LevelFilter;
 
 use super::cluster;
 use super::fault::{Fault, Faults};
+use super::loops;
 use super::outline;
 use super::presets::Presets;
 use super::process::{self, acme};
 use super::reading::{Loading, TomlDocument, TomlTable};
-use super::shop::{self, ReadShop, ShopClaims, Surroundings, neighbours};
+use super::shop::{self, ReadShop, RuleSources, ShopClaims, Surroundings, neighbours};
 use super::upstream;
 use crate::request::Shop;
 use crate::server::Settings;
@@ -27,6 +28,8 @@ pub struct Config {
     pub log: LevelFilter,
     /// What `check` prints of the cluster and the shops, line by line.
     pub summary: Vec<String>,
+    /// Where the rules of each shop are written.
+    pub(crate) sources: Vec<RuleSources>,
 }
 
 /// Reads a configuration file. What comes along are warnings.
@@ -119,6 +122,9 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
     }
     root.finish();
     let process = process?;
+    for fault in loops::faults(&process.server, shops.as_deref()?, &upstreams) {
+        loading.report(fault);
+    }
     let mut server = process.server;
     let summary = upstreams.summary();
     server.site.pools.named = upstreams.into_servers();
@@ -138,17 +144,19 @@ fn assembled(
         .chain(server.site.acme.as_ref().map(acme::summary))
         .collect();
     summary.extend(upstreams);
-    let mut shops = Vec::new();
+    let (mut shops, mut sources) = (Vec::new(), Vec::new());
     for one in read {
         let name = one.shop.name.clone();
         server.site.pools.shops.insert(name, one.upstreams);
         summary.extend(one.summary);
         shops.push(one.shop);
+        sources.push(one.sources);
     }
     Config {
         shops,
         server,
         log,
         summary,
+        sources,
     }
 }

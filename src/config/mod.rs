@@ -5,8 +5,10 @@
 
 mod append;
 mod cluster;
+mod explain;
 mod fault;
 mod load;
+mod loops;
 mod outline;
 mod presets;
 mod process;

@@ -150,6 +150,13 @@ impl<'a> TomlTable<'a> {
         written.is_some_and(|layer| !layer.has(key))
     }
 
+    /// How many tables of an array the operator wrote.
+    pub(crate) fn count_own(&self, key: &str) -> usize {
+        let written = self.value_in(&self.top, key);
+        let items = written.and_then(|value| value.items());
+        items.map_or(0, |items| items.len())
+    }
+
     /// Whether one document has both keys.
     pub(crate) fn has_together(&self, one: &str, other: &str) -> bool {
         self.layers()

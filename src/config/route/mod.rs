@@ -6,6 +6,7 @@ mod conditions;
 mod demand;
 mod handling;
 mod mirror;
+mod never;
 mod retries;
 mod split;
 mod switched;

@@ -1,14 +1,14 @@
 //! Reads the routes of a shop as they are written.
 
-use super::{changes, conditions, demand, handling, target};
+use super::{changes, conditions, demand, handling, never, target};
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::rules::base::Bases;
 use crate::config::rules::{access, condition, rate};
 use crate::config::upstream::NamedUpstreams;
 use crate::request::{
-    Base, Handling, HeaderRules, PathRewrite, PathStyle, Place, Route, RouteTable, RouteTarget,
-    UpstreamName,
+    Base, Handling, HeaderRules, PathPattern, PathRewrite, PathStyle, Place, Route, RouteTable,
+    RouteTarget, UpstreamName,
 };
 
 /// What a route can say beside what it demands, and how its requests are sent.
@@ -25,11 +25,11 @@ const SAID: [&str; 10] = [
     "headers",
 ];
 
-/// Reads every `[[shop.route]]`, of a shop that compares paths like this.
+/// Reads every `[[shop.route]]`, of a shop that compares paths like this and claims these.
 pub(crate) fn read(
     shop: &mut TomlTable<'_>,
     bases: &Bases,
-    style: PathStyle,
+    (style, claimed): (PathStyle, &[PathPattern]),
     upstreams: &NamedUpstreams,
     places: &[Place],
 ) -> RouteTable {
@@ -50,14 +50,8 @@ pub(crate) fn read(
     }
     let table = RouteTable::new(routes, style).with_handling(of_shop.clone());
     for (route, spot) in table.routes().iter().zip(&spots) {
-        if let Some(earlier) = table.shadowing(route) {
-            let fault = Fault::warning("this route is never taken")
-                .label(format!("route {} takes every request first", earlier.name));
-            shop.report(
-                fault
-                    .help("put the narrower route above the wider one")
-                    .at(spot),
-            );
+        if let Some(fault) = never::fault(&table, route, claimed) {
+            shop.report(fault.at(spot));
         }
     }
     table

@@ -7,7 +7,9 @@ mod own_paths;
 mod refusal;
 mod servers;
 mod settings;
+mod sources;
 mod summary;
 
 pub(crate) use claims::ShopClaims;
 pub(crate) use settings::{ReadShop, Surroundings, read};
+pub(crate) use sources::RuleSources;

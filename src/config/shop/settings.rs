@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::claims::ShopClaims;
 use super::own_paths::OwnPaths;
+use super::sources::RuleSources;
 use super::{hsts, refusal, servers, summary};
-use crate::config::fault::SourceSpot;
+use crate::config::fault::{Fault, SourceSpot};
 use crate::config::presets::Presets;
 use crate::config::reading::TomlTable;
 use crate::config::route;
@@ -20,7 +21,8 @@ use crate::config::token::settings as token;
 use crate::config::upstream::NamedUpstreams;
 use crate::request::{
     Allowance, Demand, Examine, GraphQlSettings, KnownLogouts, LogoutRule, PathNeighbours,
-    PathStyle, Place, RefreshRule, RouteTable, Shop, ShopClock, ShopLimits, UnreadBody, Verifier,
+    PathPattern, PathStyle, Place, RefreshRule, RouteTable, Shop, ShopClock, ShopLimits,
+    UnreadBody, Verifier,
 };
 use crate::revocation::ShopTag;
 use crate::server::{SnapshotSettings, Upstreams};
@@ -58,6 +60,8 @@ pub(crate) struct ReadShop {
     pub(crate) summary: Vec<String>,
     /// Where it is written.
     pub(crate) spot: SourceSpot,
+    /// Where its rules are written.
+    pub(crate) sources: RuleSources,
 }
 
 /// Reads a `[[shop]]`.
@@ -76,7 +80,13 @@ pub(crate) fn read<'a>(
     let hsts = hsts::read(&mut table, around.is_encrypted);
     let upstreams = servers::read(&mut table, known_as, around.upstreams);
     let own_paths = OwnPaths::below(&around.prefix, &claimed);
-    let calls = Calls::read(&mut table, known_as, path_style, &own_paths, around);
+    let calls = Calls::read(
+        &mut table,
+        known_as,
+        path_style,
+        (&claimed, &own_paths),
+        around,
+    );
     let access = access::read(&mut table);
     let error_pages = error_pages::read(&mut table, around.process.map(|all| &all.error_pages));
     let (allowance, limits, unread_body) = read_limits(&mut table, &calls.places);
@@ -84,7 +94,14 @@ pub(crate) fn read<'a>(
     let refusals = refusal::read(&mut table, known_as);
     let unknown_hash = graphql::read_unknown_hash(&mut table);
     calls.warn_of_unruled_graphql(&table);
+    calls.warn_of_unseen(&table, &claimed);
     let spot = table.spot();
+    let sources = RuleSources {
+        preset: preset.map(|(name, _)| name.to_owned()),
+        logouts: table.count_own("logout"),
+        refreshes: table.count_own("refresh"),
+        token_endpoints: table.count_own("token_endpoint"),
+    };
     table.finish();
     let shop = Shop {
         name: name?.to_owned(),
@@ -136,6 +153,7 @@ pub(crate) fn read<'a>(
         shop,
         upstreams,
         spot,
+        sources,
     })
 }
 
@@ -155,7 +173,7 @@ impl Calls {
         shop: &mut TomlTable<'_>,
         name: &str,
         style: PathStyle,
-        own_paths: &OwnPaths,
+        (claimed, own_paths): (&[PathPattern], &OwnPaths),
         around: &Surroundings<'_>,
     ) -> Self {
         let bases = Bases::read(shop);
@@ -168,7 +186,7 @@ impl Calls {
         let of_paths = credential::of_paths(&logouts.rules, &refreshes, tokens.as_ref());
         places.extend(of_paths);
         Self {
-            routes: route::read(shop, &bases, style, around.upstreams, &places),
+            routes: route::read(shop, &bases, (style, claimed), around.upstreams, &places),
             tokens,
             places,
             logouts,
@@ -176,6 +194,28 @@ impl Calls {
             refreshes,
             token_endpoints,
         }
+    }
+
+    /// Warns of calls that never get to a shop of these paths: a logout that is not seen revokes nothing.
+    fn warn_of_unseen(&self, shop: &TomlTable<'_>, claimed: &[PathPattern]) {
+        let logouts = self.logouts.rules.iter().map(|rule| ("logout", &rule.call));
+        let refreshes = self.refreshes.iter().map(|rule| ("refresh", &rule.call));
+        let endpoints = self.token_endpoints.rules.iter();
+        let endpoints = endpoints.map(|rule| ("token endpoint", &rule.call));
+        let all = logouts.chain(refreshes).chain(endpoints);
+        let is_unseen = |path: &&PathPattern| !claimed.iter().any(|one| path.may_be_in(one));
+        let unseen = all.flat_map(|(what, call)| {
+            let paths = call.paths.iter().filter(is_unseen);
+            paths.map(move |path| format!("{what} {path}"))
+        });
+        let unseen: Vec<_> = unseen.collect();
+        if claimed.is_empty() || unseen.is_empty() {
+            return;
+        }
+        let fault = Fault::warning("calls of this shop are at paths that it does not claim");
+        let label = format!("never seen: {}", unseen.join(", "));
+        let help = "write their paths as customers send them, or name the folder of the application with `base`";
+        shop.report_at("paths", fault.label(label).help(help));
     }
 
     fn warn_of_unruled_graphql(&self, shop: &TomlTable<'_>) {

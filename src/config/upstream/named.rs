@@ -75,6 +75,14 @@ impl NamedUpstreams {
         None
     }
 
+    /// Each without faults, and where it is written.
+    pub(crate) fn each(
+        &self,
+    ) -> impl Iterator<Item = (&UpstreamName, &Arc<Upstreams>, &SourceSpot)> {
+        let all = self.all.iter();
+        all.filter_map(|one| Some((&one.name, one.servers.as_ref()?, &one.spot)))
+    }
+
     /// Reports those to which nothing leads.
     pub(crate) fn warn_of_unused(&self, root: &TomlTable<'_>) {
         for one in self.all.iter().filter(|one| !one.is_used.get()) {

@@ -14,7 +14,7 @@ use crate::request::payload::{
 };
 
 /// A condition: a place of the request that must have one of these values.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Condition {
     /// The place.
     pub at: ConditionPlace,
@@ -36,7 +36,7 @@ pub enum ConditionPlace {
 }
 
 /// A value that a condition accepts.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum ConditionValue {
     /// Anything, an empty text included.
     Anything,

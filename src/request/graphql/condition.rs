@@ -24,7 +24,7 @@ impl GraphQlCondition {
     }
 
     /// The root fields.
-    pub(in crate::request) fn fields(&self) -> &[String] {
+    pub fn fields(&self) -> &[String] {
         &self.fields
     }
 

@@ -57,22 +57,6 @@ impl RouteConditions {
         fits.min().map_or(path, |worst| path.min(worst))
     }
 
-    /// Whether these hold of every request of which the others do, as far as their paths say.
-    pub(super) fn cover(&self, others: &Self) -> bool {
-        let asks_more = !self.methods.is_empty()
-            || !self.values.is_empty()
-            || !self.from.is_empty()
-            || self.certificate.is_some()
-            || !self.not.is_empty();
-        let is_covered = |path: &PathPattern| self.paths.iter().any(|one| one.covers(path));
-        let has_paths = !others.paths.is_empty() && others.paths.iter().all(is_covered);
-        !asks_more && (self.means_every_path() || has_paths)
-    }
-
-    fn means_every_path(&self) -> bool {
-        self.paths.is_empty() || self.paths.iter().any(PathPattern::is_everything)
-    }
-
     /// Whether this reading of the path could be meant.
     pub(super) fn are_at(&self, reading: &str, view: &RequestView<'_>) -> bool {
         self.fit_of_path(reading, view) != Fit::No

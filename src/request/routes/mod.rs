@@ -3,7 +3,9 @@
 //! More than a dozen files: each condition, demand and change of a route has one, and so has the tree that finds it.
 
 mod certificate_condition;
+mod circles;
 mod conditions;
+mod coverage;
 mod demand;
 mod demanded;
 mod enforce;

@@ -96,6 +96,29 @@ impl Endpoint {
         tls.name_for(host)
     }
 
+    /// Whether what listens at this address on this machine is reached there, as far as that can be told without asking the
+    /// network: an address of another interface is not known.
+    pub fn reaches(&self, listener: SocketAddr) -> bool {
+        let Some((host, port)) = self.network() else {
+            return false;
+        };
+        let at = listener.ip().to_canonical();
+        let is_there = |to: IpAddr| {
+            let to = to.to_canonical();
+            let is_local = to.is_loopback() || to.is_unspecified();
+            let is_family = to.is_ipv4() || at.is_ipv6(); // `[::]` takes both
+            let is_everywhere = at.is_unspecified() && is_local && is_family;
+            to == at || is_everywhere || to.is_unspecified() && at.is_loopback()
+        };
+        let names = ["127.0.0.1", "::1"].map(str::parse::<IpAddr>);
+        let is_named = || names.iter().flatten().any(|to| is_there(*to));
+        let is_same = match host.parse::<IpAddr>() {
+            Ok(address) => is_there(address),
+            Err(_) => host.eq_ignore_ascii_case("localhost") && is_named(),
+        };
+        is_same && port != 0 && port == listener.port()
+    }
+
     /// Its name or address, and its port, if it is on a network.
     pub(super) fn network(&self) -> Option<(&str, u16)> {
         match &self.0 {
@@ -176,6 +199,35 @@ mod tests {
             "unix:/run/\0shop.sock",
         ] {
             assert!(Endpoint::parse(unfit).is_err(), "{unfit}");
+        }
+    }
+
+    #[test]
+    fn a_listener_is_reached_at_its_address_and_on_loopback_if_it_is_everywhere() {
+        for (to, at, is_reached) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:81", "127.0.0.1:80", false),
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("127.0.0.1:80", "[::]:80", true),
+            ("[::ffff:127.0.0.1]:80", "0.0.0.0:80", true),
+            ("[::1]:80", "[::]:80", true),
+            ("[::1]:80", "0.0.0.0:80", false),
+            ("[::1]:80", "127.0.0.1:80", false),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("localhost:80", "0.0.0.0:80", true),
+            ("LocalHost:80", "[::1]:80", true),
+            ("localhost:80", "192.0.2.1:80", false),
+            ("192.0.2.1:80", "192.0.2.1:80", true),
+            ("192.0.2.2:80", "0.0.0.0:80", false),
+            ("shop.internal:80", "0.0.0.0:80", false),
+            ("unix:/run/shop.sock", "0.0.0.0:80", false),
+        ] {
+            let endpoint = Endpoint::parse(to).unwrap();
+            assert_eq!(
+                endpoint.reaches(at.parse().unwrap()),
+                is_reached,
+                "{to} {at}"
+            );
         }
     }
 

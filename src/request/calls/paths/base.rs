@@ -71,6 +71,11 @@ impl Folder {
         segments.collect::<Result<_, _>>().map(Self)
     }
 
+    /// Its segments.
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+
     /// The segments of a path below it.
     pub(super) fn strip_from<'p>(
         &self,

@@ -175,17 +175,27 @@ impl PathPattern {
 
     /// Whether both could mean the same path, as they are written or in another case.
     pub fn may_meet(&self, other: &Self) -> bool {
-        if self.is_everything() || other.is_everything() {
+        self.may_meet_below(&[], other)
+    }
+
+    /// Whether a path that is meant below the folders of its base could be one that another pattern means.
+    pub fn may_be_in(&self, other: &Self) -> bool {
+        let mut folders = self.base.0.iter();
+        folders.any(|folder| self.may_meet_below(folder.segments(), other))
+    }
+
+    fn may_meet_below(&self, folder: &[Segment], other: &Self) -> bool {
+        if self.is_everything() && folder.is_empty() || other.is_everything() {
             return true;
         }
-        let (ours, theirs) = (self.segments.len(), other.segments.len());
+        let (ours, theirs) = (folder.len() + self.segments.len(), other.segments.len());
         let can_be_as_long = match (self.is_open, other.is_open) {
             (true, true) => true,
             (true, false) => theirs > ours,
             (false, true) => ours > theirs,
             (false, false) => ours == theirs,
         };
-        let mut both = self.segments.iter().zip(&other.segments);
+        let mut both = folder.iter().chain(&self.segments).zip(&other.segments);
         can_be_as_long && both.all(|(one, other)| one.may_meet(other))
     }
 
