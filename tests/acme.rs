@@ -302,6 +302,23 @@ fn a_failure_is_not_repeated_for_an_hour_not_even_after_a_restart() {
 }
 
 #[test]
+fn a_host_that_leads_elsewhere_is_told_with_what_the_authority_found() {
+    for (challenge, port) in [("http-01", 80), ("tls-alpn-01", 443)] {
+        let stage = Stage::with(challenge);
+        let edge = Edge::with(&stage.config(&[HOST]));
+        let elsewhere = stage.shop.address();
+        stage.server.leads_to(elsewhere, elsewhere);
+        let help =
+            format!("there is no valid one; port {port} of this name must lead to this node");
+        eventually(|| has_logged(&edge, &help));
+        assert!(has_logged(
+            &edge,
+            "reason=not_validated detail=\"API error: "
+        ));
+    }
+}
+
+#[test]
 fn a_crash_in_the_middle_of_an_order_is_no_way_to_order_again_at_once() {
     let stage = Stage::with("http-01");
     let mut edge = Edge::with(&stage.config(&[HOST]));

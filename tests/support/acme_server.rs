@@ -448,6 +448,10 @@ impl Shared {
             "authorizations": [url("authorization")],
             "finalize": url("finalize"),
         });
+        // Some authorities say it of the order, too, others of the challenge alone.
+        if let Some(error) = order.error.clone().filter(|_| !world.refuses) {
+            told["error"] = error;
+        }
         if order.chain.is_some() {
             told["certificate"] = json!(url("certificate"));
         }

@@ -93,6 +93,18 @@ impl OrderFailure {
             retry_after: None,
         }
     }
+
+    /// While the authority verified a host: what it says of the order is about that, unless a CAA record forbids it.
+    pub(super) fn while_verifying(error: instant_acme::Error) -> Self {
+        const CAA: Option<&str> = Some("urn:ietf:params:acme:error:caa");
+        let is_caa =
+            matches!(&error, instant_acme::Error::Api(problem) if problem.r#type.as_deref() == CAA);
+        let mut failure = Self::from(error);
+        if failure.reason == FailureReason::Refused && !is_caa {
+            failure.reason = FailureReason::NotValidated;
+        }
+        failure
+    }
 }
 
 impl From<instant_acme::Error> for OrderFailure {

@@ -93,7 +93,8 @@ pub(super) async fn order(
     let identifiers = [Identifier::Dns(host.to_owned())];
     let mut order = account.new_order(&NewOrder::new(&identifiers)).await?;
     let pending = answer_challenges(&mut order, host, kind, state).await?;
-    if order.poll_ready(&PATIENCE).await? != OrderStatus::Ready {
+    let polled = order.poll_ready(&PATIENCE).await;
+    if polled.map_err(OrderFailure::while_verifying)? != OrderStatus::Ready {
         return Err(why_invalid(&mut order).await);
     }
     drop(pending);
