@@ -574,11 +574,16 @@ const CLAIMS: &str = "hosts = [\"shop.example.com\", \"*.example.net\"]";
 
 /// What `check` says of this `[acme]` table.
 fn checked(listen: &str, acme: &str, hosts: &str) -> Outcome {
+    checked_beside("", listen, acme, hosts)
+}
+
+/// The same behind this shop.
+fn checked_beside(shop: &str, listen: &str, acme: &str, hosts: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let secret = "a secret of at least thirty-two bytes";
     put(folder.path(), "jwt.secret", secret, 0o600);
     let config = format!(
-        "listen = [{listen}]\ndata_dir = \"data\"\n[acme]\n{acme}\n[[shop]]\nname = \"main\"\n{hosts}\n\
+        "listen = [{listen}]\ndata_dir = \"data\"\n[acme]\n{acme}\n{shop}[[shop]]\nname = \"main\"\n{hosts}\n\
          upstream = [\"127.0.0.1:9\"]\ntoken.algorithms = [\"HS256\"]\ntoken.secret_file = \"jwt.secret\"\n"
     );
     let path = put(folder.path(), "doorward.toml", &config, 0o644);
@@ -601,6 +606,30 @@ fn check_says_for_which_hosts_certificates_are_ordered() {
     let summary =
         "acme: certificates for 1 host by http-01 from https://acme-v02.api.letsencrypt.org\n";
     assert!(good.stdout.contains(summary), "{good:?}");
+    let www = format!("{CLAIMS}\nredirect_hosts = [\"www.example.com\"]");
+    let both = checked(BOTH, AGREED, &www);
+    says(&both, 0, "");
+    assert!(
+        both.stdout.contains("acme: certificates for 2 hosts by "),
+        "{both:?}"
+    );
+    let named = format!("{AGREED}hosts = [\"www.example.com\"]");
+    says(&checked(BOTH, &named, &www), 0, "");
+}
+
+#[test]
+fn a_host_that_shops_share_by_its_paths_is_ordered_once() {
+    let api = "[[shop]]\nname = \"api\"\nhosts = [\"b.example.com\", \"a.example.com\"]\npaths = [\"/api/*\"]\n\
+               upstream = [\"127.0.0.1:8\"]\n[shop.token]\nkind = \"opaque\"\nmax_token_lifetime = \"30d\"\n";
+    let hosts = "hosts = [\"a.example.com\", \"c.example.com\"]";
+    let outcome = checked_beside(api, BOTH, AGREED, hosts);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(
+        outcome
+            .stdout
+            .contains("acme: certificates for 3 hosts by "),
+        "{outcome:?}"
+    );
 }
 
 #[test]

@@ -162,13 +162,17 @@ pub(crate) fn complete<'s>(
     shops: impl Iterator<Item = &'s Shop> + Clone,
 ) {
     if settings.hosts.is_empty() {
-        let claimed = shops.flat_map(|shop| &shop.hosts);
+        let claimed = shops.flat_map(hosts_of);
         let names = claimed.filter_map(|host| match host {
             HostPattern::Exact(name) if is_orderable(name) => Some(name.clone()),
             HostPattern::Exact(_) | HostPattern::Below(_) => None,
         });
-        settings.hosts = names.collect();
-        settings.hosts.dedup();
+        for name in names {
+            // Two shops may share a host, by its paths.
+            if !settings.hosts.contains(&name) {
+                settings.hosts.push(name);
+            }
+        }
         if settings.hosts.is_empty() {
             let fault = Fault::error("no shop has a host that a certificate could be ordered for");
             let help = "name the hosts here: hosts = [\"shop.example.com\"]";
@@ -178,7 +182,7 @@ pub(crate) fn complete<'s>(
     }
     for host in &settings.hosts {
         let claims = |shop: &Shop| {
-            shop.hosts.is_empty() || shop.hosts.iter().any(|pattern| pattern.claims(host))
+            shop.hosts.is_empty() || hosts_of(shop).any(|pattern| pattern.claims(host))
         };
         if !shops.clone().any(claims) {
             let fault = Fault::warning(format!(
@@ -190,6 +194,13 @@ pub(crate) fn complete<'s>(
             );
         }
     }
+}
+
+/// The hosts that clients come to for a shop: its own, and those from which it redirects them.
+fn hosts_of(shop: &Shop) -> impl Iterator<Item = &HostPattern> {
+    let redirected = shop.host_redirect.iter();
+    let redirected = redirected.flat_map(|redirect| &redirect.from);
+    shop.hosts.iter().chain(redirected)
 }
 
 /// What `check` prints.
