@@ -26,19 +26,25 @@ struct Machine(TempDir);
 
 impl Machine {
     fn bare() -> Self {
-        let folder = TempDir::new().unwrap();
-        for program in ["cut", "env", "grep", "sh"] {
-            let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(program));
-            let found = found.iter().find(|path| path.exists()).unwrap();
-            symlink(found, folder.path().join(program)).unwrap();
-        }
-        let machine = Self(folder);
+        let machine = Self(TempDir::new().unwrap());
+        machine.links(&["cut", "env", "grep", "sh"]);
         for program in ["apt-get", "chmod", "rm", "tee"] {
             machine.has(program, NOTES);
         }
         machine.has("dpkg-query", "#!/bin/sh\nexit 1\n");
         machine.has("id", "#!/bin/sh\necho 0\n");
         machine
+    }
+
+    /// Has the real programs of these names.
+    fn links(&self, programs: &[&str]) {
+        for program in programs {
+            let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(program));
+            let found = found.iter().find(|path| path.exists()).unwrap();
+            let link = self.0.path().join(program);
+            drop(fs::remove_file(&link));
+            symlink(found, link).unwrap();
+        }
     }
 
     fn has(&self, program: &str, script: &str) {
@@ -69,7 +75,8 @@ impl Machine {
     fn packages_for(&self, target: &str) -> Vec<String> {
         const INSTALLS: &str = "apt-get install -q -y --no-install-recommends ";
         let done = self.installs_for(target);
-        let packages = done.iter().find_map(|line| line.strip_prefix(INSTALLS));
+        let mut installs = done.iter().rev();
+        let packages = installs.find_map(|line| line.strip_prefix(INSTALLS));
         let packages = packages.unwrap_or_else(|| panic!("{done:?}"));
         packages.split(' ').map(str::to_owned).collect()
     }
@@ -138,15 +145,26 @@ fn a_service_that_comes_with_a_package_is_not_enabled() {
     }
 }
 
+/// systemd comes with the packages, and enables units of its own.
+#[test]
+fn a_service_is_not_enabled_either_where_systemd_comes_with_it() {
+    let machine = Machine::bare();
+    machine.has(
+        "later",
+        &SYSTEMCTL.replace("apt-get install", "apt-get.*nginx"),
+    );
+    let brings = "[ -e \"$PATH/systemctl\" ] || ln -s later \"$PATH/systemctl\"\n";
+    machine.has("apt-get", &format!("{NOTES}{brings}"));
+    machine.links(&["ln"]);
+    let done = machine.installs_for("test");
+    let disabled = done.iter().filter(|line| line.starts_with("systemctl"));
+    let wanted = "systemctl --root=/ disable --quiet new.service";
+    assert_eq!(disabled.collect::<Vec<_>>(), [wanted], "{done:?}");
+}
+
 /// Fetches Caddy into this folder of the machine with the pip that is there; whether that succeeded.
 fn fetches_caddy(machine: &Machine) -> bool {
-    for program in ["chmod", "cmp", "cp", "mkdir", "mktemp", "mv", "rm"] {
-        let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(program));
-        let found = found.iter().find(|path| path.exists()).unwrap();
-        let link = machine.0.path().join(program);
-        drop(fs::remove_file(&link));
-        symlink(found, link).unwrap();
-    }
+    machine.links(&["chmod", "cmp", "cp", "mkdir", "mktemp", "mv", "rm"]);
     let outcome = Command::new("/bin/sh")
         .arg(".ci/caddy")
         .arg(machine.0.path().join("peers"))
@@ -208,9 +226,11 @@ fn a_service_that_comes_with_a_package_is_not_started() {
 
 fn is_kept_from_starting(done: &[String], policy: &str) {
     let place = |line: &str| done.iter().position(|one| *one == line);
-    let install = done
-        .iter()
-        .position(|one| one.starts_with("apt-get install"));
+    let is_install = |line: &String| line.starts_with("apt-get install");
+    let (install, last) = (
+        done.iter().position(is_install),
+        done.iter().rposition(is_install),
+    );
     if Path::new(policy).exists() {
         let touched = done.iter().filter(|line| line.contains(policy));
         assert_eq!(touched.count(), 0, "this machine has a policy: {done:?}");
@@ -218,5 +238,5 @@ fn is_kept_from_starting(done: &[String], policy: &str) {
     }
     assert!(place(&format!("tee {policy}")) < install, "{done:?}");
     assert!(place(&format!("chmod 755 {policy}")) < install, "{done:?}");
-    assert!(place(&format!("rm -f {policy}")) > install, "{done:?}");
+    assert!(place(&format!("rm -f {policy}")) > last, "{done:?}");
 }
