@@ -11,6 +11,7 @@ fn pages() -> Vec<PathBuf> {
     let folders = [
         "",
         "docs",
+        "docs/behind",
         "docs/coming-from",
         "docs/recipes",
         "docs/reference",
