@@ -18,7 +18,7 @@ use support::{
 /// A task: its file's name, its title, and what it asks for.
 type Task = (&'static str, &'static str, &'static str);
 
-const TASKS: [Task; 10] = [
+const TASKS: [Task; 11] = [
     (
         "paths",
         "Front end, API and admin on one host",
@@ -58,6 +58,11 @@ const TASKS: [Task; 10] = [
         "preview",
         "A preview",
         "Customers with a cookie, and links with a parameter, get the next front end.",
+    ),
+    (
+        "canary",
+        "A canary of 5 %",
+        "A customer who has got the new version once stays with it.",
     ),
     (
         "headers",
@@ -579,6 +584,40 @@ fn a_cookie_and_a_parameter_lead_to_the_same_preview() {
             ("GET /preview=1", &[], "front /preview=1"),
         ],
     );
+}
+
+#[test]
+fn a_canary_keeps_its_customers_alike() {
+    const CUSTOMERS: usize = 600;
+    for proxy in Proxy::ALL {
+        let servers = Servers::open();
+        let running = Running::with(proxy, &proxy.file("canary"), &servers);
+        let mut connection = Connection::open(running.address);
+        let mut visit = |cookie: Option<&str>| {
+            let headers: Vec<_> = cookie
+                .map(|cookie| ("Cookie", cookie))
+                .into_iter()
+                .collect();
+            let answer = connection.ask(&request("GET", "/", &headers, b""));
+            assert_eq!(answer, 200, "{proxy:?}");
+            answer
+        };
+        let mut canary = 0;
+        for _ in 0..CUSTOMERS {
+            let first = visit(None);
+            let cookie = first.header("set-cookie").unwrap();
+            let (cookie, _) = cookie.split_once(';').unwrap();
+            assert!(cookie.starts_with("side="), "{proxy:?}: {cookie}");
+            for _ in 0..2 {
+                assert_eq!(visit(Some(cookie)).text(), first.text(), "{proxy:?}");
+            }
+            canary += usize::from(first.text() == "second");
+        }
+        assert!(
+            (6..=60).contains(&canary),
+            "{proxy:?}: {canary} of {CUSTOMERS}"
+        );
+    }
 }
 
 #[test]

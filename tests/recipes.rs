@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use doorward::clock;
@@ -324,4 +325,156 @@ fn a_logout_at_the_moved_shop_counts_on_both_servers() {
         client.ask_as(&other, "GET /shop/wp-json/cocart/v2/cart"),
         200
     );
+}
+
+// --- A canary --------------------------------------------------------------------------------------------
+
+/// Two versions of a shop.
+struct Canary {
+    stable: Backend,
+    canary: Backend,
+    edge: Edge,
+}
+
+impl Canary {
+    fn open() -> Self {
+        let [stable, canary] = ["stable", "canary"].map(Backend::saying);
+        let edge = Edge::with(&Self::configuration(&stable, &canary, ""));
+        Self {
+            stable,
+            canary,
+            edge,
+        }
+    }
+
+    /// That of the page, with other weights if there are any.
+    fn configuration(stable: &Backend, canary: &Backend, weights: &str) -> String {
+        let (stable, canary) = (stable.address().to_string(), canary.address().to_string());
+        let text = configuration_of(
+            "canary",
+            &[
+                (
+                    "\"127.0.0.1:9000\", \"127.0.0.1:9001\"",
+                    &format!("{stable:?}"),
+                ),
+                ("127.0.0.1:9100", &canary),
+                ("/etc/doorward/keys/jwt.secret", "{secret_file}"),
+            ],
+        );
+        let Some((stable, canary)) = weights.split_once('/') else {
+            return text;
+        };
+        let text = text.replace("weight = 95", &format!("weight = {stable}"));
+        text.replace("weight = 5 ", &format!("weight = {canary} "))
+    }
+
+    fn weigh(&self, weights: &str) {
+        let text = Self::configuration(&self.stable, &self.canary, weights);
+        self.edge.configure(&text);
+        assert_eq!(self.edge.command(&["reload"]).code, Some(0));
+    }
+
+    fn client(&self) -> Client<'_> {
+        Client {
+            edge: &self.edge,
+            host: "shop.example.com",
+        }
+    }
+
+    /// New customers by their cookies, and the version that each got.
+    fn new_customers(&self, count: usize) -> BTreeMap<String, String> {
+        let customers = (0..count).map(|_| {
+            let answer = self.client().ask("GET /", &[]);
+            let cookie = answer.header("set-cookie").unwrap();
+            let (cookie, _) = cookie.split_once(';').unwrap();
+            (cookie.to_owned(), answer.text())
+        });
+        customers.collect()
+    }
+
+    fn version_of(&self, cookie: &str) -> String {
+        self.client()
+            .ask("GET /store/carts/cart_1", &[("Cookie", cookie)])
+            .text()
+    }
+}
+
+fn in_canary(customers: &BTreeMap<String, String>) -> usize {
+    customers
+        .values()
+        .filter(|version| *version == "canary")
+        .count()
+}
+
+#[test]
+fn a_customer_stays_in_the_canary() {
+    let mut shop = Canary::open();
+    let customers = shop.new_customers(600);
+    assert_eq!(customers.len(), 600, "each has a cookie of its own");
+    let found = in_canary(&customers);
+    assert!((6..=60).contains(&found), "{found} of 600");
+    let stay = |shop: &Canary| {
+        for (cookie, version) in &customers {
+            assert_eq!(shop.version_of(cookie), *version, "{cookie}");
+        }
+    };
+    stay(&shop);
+    shop.edge.restart();
+    stay(&shop);
+    let last = shop.stable.heard().pop().unwrap().head;
+    assert!(!last.contains("side="), "{last}");
+
+    shop.weigh("80/20");
+    let mut joined = 0;
+    for (cookie, version) in &customers {
+        let now = shop.version_of(cookie);
+        assert!(version == "stable" || now == "canary", "one has left");
+        joined += usize::from(now != *version);
+    }
+    assert!((40..=140).contains(&joined), "{joined} of 600");
+    shop.weigh("100/0");
+    for cookie in customers.keys() {
+        assert_eq!(shop.version_of(cookie), "stable");
+    }
+}
+
+#[test]
+fn who_tests_the_canary_is_always_in_it_and_webhooks_never() {
+    let shop = Canary::open();
+    for _ in 0..20 {
+        let tester = shop.client().ask("GET /", &[("Cookie", "canary=always")]);
+        assert_eq!(tester.text(), "canary");
+        let webhook = shop.client().ask("POST /hooks/payment/stripe", &[]);
+        assert_eq!(
+            (webhook.text().as_str(), webhook.header("set-cookie")),
+            ("stable", None)
+        );
+    }
+}
+
+#[test]
+fn a_logout_in_one_version_counts_in_both() {
+    let shop = Canary::open();
+    shop.weigh("50/50");
+    let customers = shop.new_customers(40);
+    let found = in_canary(&customers);
+    assert!((1..40).contains(&found), "{found} of 40");
+    let token = Medusa::customer(5);
+    let bearer = format!("Bearer {token}");
+    let (cookie, _) = customers
+        .iter()
+        .find(|(_, version)| *version == "canary")
+        .unwrap();
+    let headers = [("Authorization", &*bearer), ("Cookie", cookie)];
+    let logout = shop.client().ask("DELETE /auth/session", &headers);
+    assert_eq!(logout, 200);
+    let heard = shop.canary.heard().pop().unwrap();
+    assert!(
+        heard.head.starts_with("DELETE /auth/session "),
+        "the version of the customer hears it"
+    );
+    for cookie in customers.keys() {
+        let headers = [("Authorization", &*bearer), ("Cookie", cookie)];
+        assert_eq!(shop.client().ask("GET /store/customers/me", &headers), 401);
+    }
 }
