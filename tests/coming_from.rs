@@ -61,8 +61,8 @@ const TASKS: [Task; 11] = [
     ),
     (
         "canary",
-        "A canary of 5 %",
-        "A customer who has got the new version once stays with it.",
+        "A canary",
+        "5 % of the customers get the new version, and stay with it.",
     ),
     (
         "headers",
