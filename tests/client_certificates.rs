@@ -325,7 +325,7 @@ fn a_reload_exchanges_the_authorities_for_open_connections_too() {
     let config = house.client(Some(&alice), TLS_1_3, "http/1.1");
     let mut kept = house.connect(&config).unwrap();
     let ask = request("GET", "/cart", &[], b"");
-    let mut read = |stream: &mut Tls| {
+    let read = |stream: &mut Tls| {
         stream.write_all(&ask).unwrap();
         let mut begin = [0; 12];
         stream.read_exact(&mut begin).map(|()| begin)

@@ -77,6 +77,7 @@ mod tests {
         RouteTarget,
     };
     use super::*;
+    use crate::clients::AccessList;
     use crate::request::calls::{
         Base, Condition, ConditionPlace, ConditionValue, Folder, Path, PathPattern, PathStyle,
         Request,
@@ -188,6 +189,8 @@ mod tests {
             Route {
                 name: String::new(),
                 conditions: RouteConditions { not, ..conditions },
+                access: AccessList::default(),
+                limit: None,
                 demand: RouteDemand { enforce, dead_cookie, is_observed },
                 target: RouteTarget::Shop,
                 handling: Handling::default(),
