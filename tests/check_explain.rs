@@ -26,7 +26,7 @@ token.kind = "opaque"
 [[shop.logout]]
 paths = ["/admin/logout"]
 methods = ["POST"]
-headers = { x-staff-key = "s3cret-value" }
+header = { x-staff-key = "s3cret-value" }
 revoke = "subject"
 [[shop.route]]
 name = "assets"
@@ -46,6 +46,7 @@ hosts = ["shop.example.com", "*.shop.example.com"]
 preset = "medusa"
 upstream = "front-end"
 token.secret_file = "{secret_file}"
+token.algorithms = ["HS256"]
 [[shop.logout]]
 paths = ["/bye"]
 answer = "local"

@@ -383,7 +383,7 @@ error: unknown key `operater_listen`
 2 | operater_listen = "127.0.0.1:8081"
   | ^^^^^^^^^^^^^^^
   |
-  = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, allow, deny, error_pages, certificate, acme, upstream, prefix, shop
+  = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, certificate, allow, deny, error_pages, acme, upstream, prefix, shop
 
 error: expected an address or network such as 192.0.2.7 or 10.0.0.0/8, found `10.0.0.0/33`
  --> doorward.toml:3:20

@@ -13,7 +13,10 @@ use crate::request::{LimitedBy, RequestLimit};
 /// The most times in a rate, and the largest burst.
 const TIMES_MAX: u32 = 1_000_000;
 
-const BY: &[(&str, fn() -> LimitedBy)] = &[
+/// A header and a cookie have names, so that these are made when they are read.
+type MakeLimitedBy = fn() -> LimitedBy;
+
+const BY: &[(&str, MakeLimitedBy)] = &[
     ("client", || LimitedBy::Client),
     ("subject", || LimitedBy::Subject),
     ("token", || LimitedBy::Token),

@@ -77,7 +77,7 @@ pub(crate) fn read<'a>(
     let path_style = paths::read_style(&mut table);
     let (hosts, claimed) = claims.read_requests(&mut table, known_as, path_style);
     let host_redirect = claims.read_redirect_hosts(&mut table, known_as, &hosts, path_style);
-    let hsts = hsts::read(&mut table, around.is_encrypted);
+    let transport_security = hsts::read(&mut table, around.is_encrypted);
     let upstreams = servers::read(&mut table, known_as, around.upstreams);
     let own_paths = OwnPaths::below(&around.prefix, &claimed);
     let calls = Calls::read(
@@ -108,7 +108,7 @@ pub(crate) fn read<'a>(
         hosts,
         paths: claimed,
         host_redirect,
-        hsts,
+        hsts: transport_security,
         access: around
             .process
             .map(|all| all.access.clone())

@@ -146,8 +146,8 @@ impl PathNode {
             node = match start {
                 SegmentStart::Name(name) => node.names.entry(key(name)).or_default(),
                 SegmentStart::Begin(begin) => {
-                    let begun = node.begun.entry(begin.len()).or_default();
-                    begun.entry(key(begin)).or_default()
+                    let of_length = node.begun.entry(begin.len()).or_default();
+                    of_length.entry(key(begin)).or_default()
                 }
             };
         }

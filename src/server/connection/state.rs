@@ -9,7 +9,7 @@ use pingora::protocols::Digest;
 use pingora::protocols::raw_connect::ProxyDigest;
 use rustls::pki_types::CertificateDer;
 
-use super::client_certificate::{ClientAuthorities, NoCertificate, ShownCertificate};
+use super::client_certificate::{ClientAuthorities, MissingCertificate, ShownCertificate};
 use super::limiter::ConnectionPermit;
 use super::listener::{ListenerNumber, ListenerRules};
 use crate::clients::Peer;
@@ -99,7 +99,7 @@ impl ConnectionState {
         &self,
         chain: Option<&[CertificateDer<'static>]>,
         authorities: Option<&Arc<ClientAuthorities>>,
-    ) -> Result<(), NoCertificate> {
+    ) -> Result<(), MissingCertificate> {
         if let (Some(authorities), false) = (authorities, self.permit.is_own())
             && let Some(shown) = ShownCertificate::verified(chain, authorities)?
         {
@@ -113,7 +113,7 @@ impl ConnectionState {
     pub(crate) fn certificate_under(
         &self,
         rules: Option<&ListenerRules>,
-    ) -> Result<Option<&ClientCertificate>, NoCertificate> {
+    ) -> Result<Option<&ClientCertificate>, MissingCertificate> {
         match rules.and_then(|rules| rules.client_authorities.as_ref()) {
             Some(authorities) if !self.permit.is_own() => {
                 ShownCertificate::under(self.certificate.get(), authorities)

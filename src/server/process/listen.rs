@@ -240,12 +240,11 @@ impl BoundTcp {
 
 impl BoundUnix {
     fn bind(path: &Path, mode: u32, inherited: &mut Inherited) -> io::Result<Self> {
-        let (socket, file) = match inherited.remove_unix(path) {
-            Some(socket) => (socket, None),
-            None => {
-                let (socket, file) = unix_socket::bind(path, mode)?;
-                (socket, Some(file))
-            }
+        let (socket, file) = if let Some(socket) = inherited.remove_unix(path) {
+            (socket, None)
+        } else {
+            let (socket, file) = unix_socket::bind(path, mode)?;
+            (socket, Some(file))
         };
         Ok(Self {
             path: path.to_owned(),

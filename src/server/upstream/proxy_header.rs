@@ -118,37 +118,37 @@ fn version_2(ends: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn ends(client: &str, server: Option<&str>) -> Option<ClientEnds> {
-        Some(ClientEnds {
+    fn ends(client: &str, server: Option<&str>) -> ClientEnds {
+        ClientEnds {
             client: client.parse().unwrap(),
             server: server.map(|server| server.parse().unwrap()),
-        })
+        }
     }
 
     #[test]
     fn version_1_is_a_line() {
         for (ends, line) in [
             (
-                ends("203.0.113.7:40000", Some("192.0.2.1:443")),
+                Some(ends("203.0.113.7:40000", Some("192.0.2.1:443"))),
                 "PROXY TCP4 203.0.113.7 192.0.2.1 40000 443\r\n",
             ),
             (
-                ends("[2001:db8::7]:40000", Some("[2001:db8::1]:443")),
+                Some(ends("[2001:db8::7]:40000", Some("[2001:db8::1]:443"))),
                 "PROXY TCP6 2001:db8::7 2001:db8::1 40000 443\r\n",
             ),
             (
-                ends("203.0.113.7:0", Some("[::ffff:192.0.2.1]:443")),
+                Some(ends("203.0.113.7:0", Some("[::ffff:192.0.2.1]:443"))),
                 "PROXY TCP4 203.0.113.7 192.0.2.1 0 443\r\n",
             ),
             (
-                ends("203.0.113.7:0", Some("[2001:db8::1]:443")),
+                Some(ends("203.0.113.7:0", Some("[2001:db8::1]:443"))),
                 "PROXY TCP6 ::ffff:203.0.113.7 2001:db8::1 0 443\r\n",
             ),
             (
-                ends("203.0.113.7:1", None),
+                Some(ends("203.0.113.7:1", None)),
                 "PROXY TCP4 203.0.113.7 0.0.0.0 1 0\r\n",
             ),
-            (ends("0.0.0.0:0", None), "PROXY UNKNOWN\r\n"),
+            (Some(ends("0.0.0.0:0", None)), "PROXY UNKNOWN\r\n"),
             (None, "PROXY UNKNOWN\r\n"),
         ] {
             let header = ProxyProtocol::V1.header(ends);
@@ -158,14 +158,14 @@ mod tests {
 
     #[test]
     fn version_2_is_binary() {
-        let header = ProxyProtocol::V2.header(ends("203.0.113.7:256", Some("192.0.2.1:443")));
+        let header = ProxyProtocol::V2.header(Some(ends("203.0.113.7:256", Some("192.0.2.1:443"))));
         assert_eq!(
             header[..12],
             *b"\x0d\x0a\x0d\x0a\x00\x0d\x0a\x51\x55\x49\x54\x0a"
         );
         assert_eq!(header[12..16], [0x21, 0x11, 0, 12]);
         assert_eq!(header[16..], [203, 0, 113, 7, 192, 0, 2, 1, 1, 0, 1, 187]);
-        let header = ProxyProtocol::V2.header(ends("[2001:db8::7]:1", Some("[::1]:2")));
+        let header = ProxyProtocol::V2.header(Some(ends("[2001:db8::7]:1", Some("[::1]:2"))));
         assert_eq!(header[12..16], [0x21, 0x21, 0, 36]);
         assert_eq!(header.len(), 16 + 36);
         let header = ProxyProtocol::V2.header(None);

@@ -7,5 +7,5 @@ mod shown;
 mod verifier;
 
 pub use authorities::{ClientAuthorities, UnfitAuthorities};
-pub(crate) use shown::{NoCertificate, ShownCertificate};
+pub(crate) use shown::{MissingCertificate, ShownCertificate};
 pub(crate) use verifier::ClientVerifier;

@@ -17,7 +17,7 @@ pub(crate) struct ShownCertificate {
 
 /// A client must show a certificate that counts, and does not.
 #[derive(Debug)]
-pub(crate) struct NoCertificate;
+pub(crate) struct MissingCertificate;
 
 impl ShownCertificate {
     /// Verifies the chain of a connection, if it has one. A resumed session has that of its first connection, which TLS does
@@ -25,15 +25,15 @@ impl ShownCertificate {
     pub(crate) fn verified(
         chain: Option<&[CertificateDer<'static>]>,
         authorities: &Arc<ClientAuthorities>,
-    ) -> Result<Option<Self>, NoCertificate> {
+    ) -> Result<Option<Self>, MissingCertificate> {
         let Some(chain) = chain.filter(|chain| !chain.is_empty()) else {
             return if authorities.are_required() {
-                Err(NoCertificate)
+                Err(MissingCertificate)
             } else {
                 Ok(None)
             };
         };
-        let says = authorities.verify(chain).map_err(|_| NoCertificate)?;
+        let says = authorities.verify(chain).map_err(|_| MissingCertificate)?;
         Ok(Some(Self {
             says,
             chain: chain.to_vec(),
@@ -45,14 +45,16 @@ impl ShownCertificate {
     pub(crate) fn under<'a>(
         shown: Option<&'a Self>,
         authorities: &Arc<ClientAuthorities>,
-    ) -> Result<Option<&'a ClientCertificate>, NoCertificate> {
+    ) -> Result<Option<&'a ClientCertificate>, MissingCertificate> {
         match shown {
-            None if authorities.are_required() => Err(NoCertificate),
+            None if authorities.are_required() => Err(MissingCertificate),
             None => Ok(None),
             Some(shown) => {
                 let counts = Arc::ptr_eq(&shown.verified_by, authorities)
                     || authorities.verify(&shown.chain).is_ok();
-                counts.then_some(Some(&shown.says)).ok_or(NoCertificate)
+                counts
+                    .then_some(Some(&shown.says))
+                    .ok_or(MissingCertificate)
             }
         }
     }

@@ -73,7 +73,7 @@ impl ClientCertVerifier for ClientVerifier {
             return Ok(ClientCertVerified::assertion());
         }
         let authorities = self.authorities().ok_or(Error::NoCertificatesPresented)?;
-        let chain = [&[end_entity.clone()], intermediates].concat();
+        let chain = [std::slice::from_ref(end_entity), intermediates].concat();
         authorities.verify(&chain)?;
         Ok(ClientCertVerified::assertion())
     }
