@@ -180,12 +180,8 @@ fn only_clients_with_a_certificate_of_the_authority_get_in_and_the_shop_is_told_
         assert_eq!(house.told(SUBJECT), ["CN=Alice,O=Example"]);
         let fingerprints = house.told(FINGERPRINT);
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &alice.chain[0]);
-        let digits: String = digest
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(fingerprints, [digits]);
+        let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        assert_eq!(fingerprints, [digits.collect::<Vec<_>>().concat()]);
         assert_eq!(house.told("x_doorward_client_subject"), [""; 0]);
         let served = house.shop.heard().len();
         for refused in [None, Some(&stranger), Some(&expired), Some(&itself)] {

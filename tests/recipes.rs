@@ -72,13 +72,13 @@ fn last(server: &Backend) -> String {
 // --- Next.js and Medusa ----------------------------------------------------------------------------------
 
 /// Next.js, and a Medusa that goes on to take dead tokens.
-struct Medusa {
+struct HeadlessShop {
     next: Backend,
     medusa: Backend,
     edge: Edge,
 }
 
-impl Medusa {
+impl HeadlessShop {
     fn open(office: &str) -> Self {
         let [next, medusa] = ["next", "medusa"].map(Backend::saying);
         medusa.does_at(
@@ -116,7 +116,10 @@ impl Medusa {
 
 #[test]
 fn the_front_end_the_api_and_the_admin_share_a_host() {
-    let (shop, office) = (Medusa::open("10.0.0.0/8"), Medusa::open("127.0.0.0/8"));
+    let (shop, office) = (
+        HeadlessShop::open("10.0.0.0/8"),
+        HeadlessShop::open("127.0.0.0/8"),
+    );
     for (line, elsewhere, at_office) in [
         ("GET /", "next", "next"),
         ("GET /us/products/kettle?size=2", "next", "next"),
@@ -148,9 +151,9 @@ fn the_front_end_the_api_and_the_admin_share_a_host() {
 
 #[test]
 fn a_medusa_logout_counts_for_the_api_and_the_front_end() {
-    let shop = Medusa::open("10.0.0.0/8");
+    let shop = HeadlessShop::open("10.0.0.0/8");
     let client = shop.client();
-    let (phone, tablet) = (Medusa::customer(5), Medusa::customer(60));
+    let (phone, tablet) = (HeadlessShop::customer(5), HeadlessShop::customer(60));
     shop.medusa.does_at(
         "/auth/customer/emailpass",
         says(200, &json!({"token": phone})),
@@ -330,13 +333,13 @@ fn a_logout_at_the_moved_shop_counts_on_both_servers() {
 // --- A canary --------------------------------------------------------------------------------------------
 
 /// Two versions of a shop.
-struct Canary {
+struct TwoVersions {
     stable: Backend,
     canary: Backend,
     edge: Edge,
 }
 
-impl Canary {
+impl TwoVersions {
     fn open() -> Self {
         let [stable, canary] = ["stable", "canary"].map(Backend::saying);
         let edge = Edge::with(&Self::configuration(&stable, &canary, ""));
@@ -408,12 +411,12 @@ fn in_canary(customers: &BTreeMap<String, String>) -> usize {
 
 #[test]
 fn a_customer_stays_in_the_canary() {
-    let mut shop = Canary::open();
+    let mut shop = TwoVersions::open();
     let customers = shop.new_customers(600);
     assert_eq!(customers.len(), 600, "each has a cookie of its own");
     let found = in_canary(&customers);
     assert!((6..=60).contains(&found), "{found} of 600");
-    let stay = |shop: &Canary| {
+    let stay = |shop: &TwoVersions| {
         for (cookie, version) in &customers {
             assert_eq!(shop.version_of(cookie), *version, "{cookie}");
         }
@@ -440,7 +443,7 @@ fn a_customer_stays_in_the_canary() {
 
 #[test]
 fn who_tests_the_canary_is_always_in_it_and_webhooks_never() {
-    let shop = Canary::open();
+    let shop = TwoVersions::open();
     for _ in 0..20 {
         let tester = shop.client().ask("GET /", &[("Cookie", "canary=always")]);
         assert_eq!(tester.text(), "canary");
@@ -454,12 +457,12 @@ fn who_tests_the_canary_is_always_in_it_and_webhooks_never() {
 
 #[test]
 fn a_logout_in_one_version_counts_in_both() {
-    let shop = Canary::open();
+    let shop = TwoVersions::open();
     shop.weigh("50/50");
     let customers = shop.new_customers(40);
     let found = in_canary(&customers);
     assert!((1..40).contains(&found), "{found} of 40");
-    let token = Medusa::customer(5);
+    let token = HeadlessShop::customer(5);
     let bearer = format!("Bearer {token}");
     let (cookie, _) = customers
         .iter()
