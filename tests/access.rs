@@ -177,11 +177,11 @@ fn a_client_that_the_process_denies_is_not_even_connected() {
     let get = request("GET", "/", &[], b"");
     let denied = heard_from("127.0.0.2", edge.address(), &get);
     assert_eq!(String::from_utf8_lossy(&denied), "");
-    let served = heard_from("127.0.0.3", edge.address(), &get);
-    assert!(served.starts_with(b"HTTP/1.1 200"));
-    let served = heard_from("127.0.0.1", edge.address(), &get);
+    let answer = heard_from("127.0.0.3", edge.address(), &get);
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    let answer = heard_from("127.0.0.1", edge.address(), &get);
     assert!(
-        served.starts_with(b"HTTP/1.1 200"),
+        answer.starts_with(b"HTTP/1.1 200"),
         "a trusted proxy speaks for others"
     );
     let encrypted = edge.address_of("proxy");

@@ -448,9 +448,8 @@ fn what_a_trusted_proxy_says_of_tls_counts() {
         } else {
             let answer = raw(plain, &bytes);
             let lines = answer.headers.iter();
-            lines
-                .map(|(name, value)| format!("{name}: {value}\n"))
-                .collect()
+            let lines = lines.map(|(name, value)| format!("{name}: {value}\n"));
+            lines.collect::<Vec<_>>().concat()
         };
         of_hsts(&answer).len()
     };
