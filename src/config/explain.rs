@@ -68,13 +68,32 @@ fn of_hosts(shops: &[Shop]) -> Vec<String> {
         let hosts = shop.hosts.iter().map(HostPattern::to_string);
         lines.extend(hosts.map(line));
     }
-    if shops.iter().any(|shop| !shop.paths.is_empty()) {
-        lines.push("  another path of these hosts -> 404".to_owned());
+    if has_unclaimed_paths(shops) {
+        lines.push("  another path of a host that is claimed by paths alone -> 404".to_owned());
     }
     if shops.iter().all(|shop| !shop.hosts.is_empty()) {
         lines.push("  another host -> 421".to_owned());
     }
     lines
+}
+
+/// Whether a shop claims paths of a host of which no shop claims every path.
+fn has_unclaimed_paths(shops: &[Shop]) -> bool {
+    let (by_paths, whole): (Vec<&Shop>, Vec<&Shop>) =
+        shops.iter().partition(|shop| !shop.paths.is_empty());
+    let has_all = whole.iter().any(|shop| shop.hosts.is_empty());
+    let is_whole = |host: &HostPattern| {
+        let mut hosts = whole.iter().flat_map(|shop| &shop.hosts);
+        hosts.any(|ours| match (ours, host) {
+            (_, HostPattern::Exact(name)) => ours.claims(name),
+            (HostPattern::Below(_), HostPattern::Below(domain)) => {
+                ours == host || ours.claims(domain)
+            }
+            (HostPattern::Exact(_), HostPattern::Below(_)) => false,
+        })
+    };
+    let is_left = |shop: &&Shop| shop.hosts.is_empty() || !shop.hosts.iter().all(is_whole);
+    !has_all && by_paths.iter().any(is_left)
 }
 
 fn of_shop(shop: &Shop, sources: &RuleSources, server: &Settings) -> Vec<String> {
