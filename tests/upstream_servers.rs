@@ -697,6 +697,29 @@ fn a_logout_waits_for_its_place_like_others() {
 }
 
 #[test]
+fn what_waits_for_a_server_is_refused_if_its_token_dies_meanwhile() {
+    let (shop, slow) = (stateless_bagisto(), sluggish());
+    let own = shop_table_at(&shop, &[slow.address()]);
+    let edge = Edge::with(&format!("{own}[shop.upstream_limits]\nconnections = 1\n"));
+    let (alice, bob) = (Customer::signed_in(&shop), Customer::signed_in(&shop));
+    let first = asking(&edge, "/slow");
+    eventually(|| slow.times("/slow") == 1);
+    std::thread::scope(|scope| {
+        let dead = scope.spawn(|| alice.visit(&edge, "/cart"));
+        let alive = scope.spawn(|| bob.visit(&edge, "/orders"));
+        eventually(|| metric(&edge, QUEUE) == Some(2));
+        let leaving = scope.spawn(|| alice.log_out(&edge));
+        eventually(|| metric(&edge, QUEUE) == Some(3));
+        drop(first);
+        assert_eq!(dead.join().unwrap(), 401);
+        assert_eq!(alive.join().unwrap(), 200, "another customer's");
+        assert_eq!(leaving.join().unwrap(), 200);
+    });
+    assert_eq!(slow.times("/cart"), 0, "the shop heard nothing of it");
+    assert!(edge.metrics().contains("verdict=\"revoked\""));
+}
+
+#[test]
 fn a_web_socket_counts_while_it_is_open() {
     let live = LiveShop::beside(stateless_bagisto());
     let limits = "[shop.upstream_limits]\nconnections = 1\nqueue = 0\n";

@@ -1,8 +1,8 @@
 //! Watches the tokens of a request while it is served, and ends it when one of them is revoked.
 //!
 //! A check at the beginning is enough for a page; a WebSocket or a stream of events would outlive its logout
-//! by hours. A request whose answer has not begun may still finish within ten seconds after the logout: the shop may
-//! have booked an order.
+//! by hours. A request that was sent, and whose answer has not begun, may still finish within ten seconds after the
+//! logout: the shop may have booked an order. One that was not sent yet is refused.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
-use crate::request::{Request, Shop, Tokens};
+use crate::request::{Refusal, Request, Shop, Tokens};
 use crate::revocation::{Cause, Id, Revocations};
 use crate::server::snapshot::{SharedSnapshot, Snapshot};
 
@@ -61,6 +61,8 @@ pub(crate) struct WatchedRequest {
     pub(crate) revocations: Arc<Revocations>,
     /// The tokens that it came with.
     pub(crate) tokens: Tokens,
+    /// [`Revocations::changes`] before it was judged.
+    pub(crate) judged_at: u64,
     /// Its id in the log.
     pub(crate) request: String,
     /// Its shop.
@@ -107,6 +109,20 @@ impl RevocationWatch {
                 watch.open();
             }
         });
+    }
+
+    /// Why the request that this task serves must not be sent, if one of its tokens was revoked after it was judged: it may
+    /// have waited for a server, and every attempt is sent anew.
+    pub(crate) fn refusal_before_sending() -> Option<Refusal> {
+        let refusal = CURRENT.try_with(|watch| {
+            let watched = watch.watched.get()?;
+            if watched.revocations.changes() == watched.judged_at {
+                return None;
+            }
+            let RevokedRequest { cause, token, .. } = watched.revoked()?;
+            Some(Refusal::Revoked { cause, token })
+        });
+        refusal.ok().flatten()
     }
 
     /// The request that this task serves is a stream itself, whatever its answer will be.

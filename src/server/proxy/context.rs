@@ -41,6 +41,10 @@ pub(crate) struct Context {
     pub(crate) subject: Option<Subject>,
     /// The API that it calls.
     pub(crate) api: ApiKind,
+    /// [`crate::revocation::Revocations::changes`] before it was judged.
+    pub(crate) judged_at: u64,
+    /// Why it was not sent, if its token was revoked after it was judged.
+    pub(crate) revoked: Option<Refusal>,
     /// When its header block had arrived.
     pub(crate) begun: Instant,
     /// Whether it was judged by its head before its body was read, and is counted.
@@ -88,6 +92,8 @@ impl Context {
             route: None,
             subject: None,
             api: ApiKind::default(),
+            judged_at: 0,
+            revoked: None,
             begun: clock::instant(),
             is_counted: false,
             is_own: false,
@@ -119,6 +125,7 @@ impl Context {
         RevocationWatch::watch(WatchedRequest {
             revocations: Arc::clone(self.snapshot.gate.revocations()),
             tokens,
+            judged_at: self.judged_at,
             request: self.id.clone(),
             shop: Arc::clone(shop),
         });

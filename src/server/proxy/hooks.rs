@@ -46,6 +46,9 @@ const KEY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the rest of a refused request's body may take to arrive.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The error of a request whose token was revoked before it was sent.
+const REVOKED: ErrorType = ErrorType::Custom("Revoked");
+
 #[async_trait]
 impl ProxyHttp for Proxy {
     type CTX = Context;
@@ -237,6 +240,10 @@ impl ProxyHttp for Proxy {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
+        if let Some(refusal) = RevocationWatch::refusal_before_sending() {
+            context.revoked = Some(refusal);
+            return Err(Error::new(REVOKED));
+        }
         let upstreams = Arc::clone(context.attempts()?.upstreams());
         dead_cookies::take_out(&context.dead_cookies, upstream)?;
         let facts = context.facts(session, &upstreams);
@@ -386,6 +393,16 @@ impl ProxyHttp for Proxy {
         if session.response_written().is_some() {
             return closed;
         }
+        if let (Some(refusal), Some(shop)) = (context.revoked, context.shop.clone()) {
+            let refused = Refused::for_shop(&shop, context.api, refusal);
+            if let Err(error) = self.refuse(session, context, &refused).await {
+                debug!("the client closed the connection before the answer: {error}");
+            }
+            return FailToProxy {
+                error_code: refusal.status().as_u16(),
+                can_reuse_downstream: false,
+            };
+        }
         let Some((answer, code)) = failure(session, error, context) else {
             return closed;
         };
@@ -418,7 +435,7 @@ impl ProxyHttp for Proxy {
         if error.is_some_and(is_too_slow) {
             self.metrics.note_limit("body_timeout");
         }
-        if let Some(error) = error {
+        if let Some(error) = error.filter(|error| *error.etype() != REVOKED) {
             let request = context.id.as_str();
             let path = session.req_header().uri.path();
             let path = context.snapshot.gate.loggable_path(path);
@@ -459,6 +476,7 @@ impl Proxy {
         snapshot: &'s Snapshot,
         body: Option<&[u8]>,
     ) -> Result<Verdict<'s>, Refused<'s>> {
+        context.judged_at = snapshot.gate.revocations().changes();
         let begun = clock::instant();
         let request = request_of(session, snapshot, body);
         let mut arrived = snapshot.gate.arrive(&request).inspect_err(|_| {
