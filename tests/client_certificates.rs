@@ -358,7 +358,7 @@ fn a_reload_exchanges_the_authorities_for_open_connections_too() {
     assert_eq!(house.edge.command(&["reload"]).code, Some(0));
     assert!(
         is_served(&house.ask(None, TLS_1_3, &[])),
-        "nobody is asked any more"
+        "no client is asked any more"
     );
     assert_eq!(house.told(SUBJECT), [""; 0]);
 }

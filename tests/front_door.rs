@@ -14,13 +14,13 @@ use support::{
 };
 
 /// A shop on `shop.example.com` behind an address with TLS and one that redirects.
-struct Door {
+struct FrontDoor {
     shop: Backend,
     files: Certificates,
     edge: Edge,
 }
 
-impl Door {
+impl FrontDoor {
     fn with(redirect: &str) -> Self {
         let (shop, files) = (Backend::saying("shop"), Certificates::default());
         files.issue("shop", &["shop.example.com"]);
@@ -83,7 +83,7 @@ const REDIRECT: &str = ", redirect = \"https\"";
 
 #[test]
 fn every_request_is_sent_to_https_with_its_path_and_query() {
-    let door = Door::with(REDIRECT);
+    let door = FrontDoor::with(REDIRECT);
     let origin = door.origin();
     for (method, target) in [
         ("GET", "/"),
@@ -119,7 +119,7 @@ fn every_request_is_sent_to_https_with_its_path_and_query() {
 
 #[test]
 fn the_address_with_tls_beside_it_serves_as_ever() {
-    let door = Door::with(REDIRECT);
+    let door = FrontDoor::with(REDIRECT);
     let mut stream = Hello::default().to(door.addresses()[0]);
     let ask = request("GET", "/cart", &[("Connection", "close")], b"");
     stream.write_all(&ask).unwrap();
@@ -132,7 +132,7 @@ fn the_address_with_tls_beside_it_serves_as_ever() {
 
 #[test]
 fn hosts_that_no_shop_claims_are_sent_nowhere() {
-    let door = Door::with(REDIRECT);
+    let door = FrontDoor::with(REDIRECT);
     for (hosts, status) in [
         (&[("Host", "evil.example.org")][..], 421),
         (&[("Host", "shop.example.com@evil.example.org")], 400),
@@ -153,7 +153,7 @@ fn hosts_that_no_shop_claims_are_sent_nowhere() {
 
 #[test]
 fn http2_without_tls_is_redirected_too() {
-    let door = Door::with(REDIRECT);
+    let door = FrontDoor::with(REDIRECT);
     let mut frames = Frames::open(door.plain());
     let fields = fields_of("GET", "/cart?x", &[]);
     let reply = frames.ask(&fields, None);
@@ -163,7 +163,7 @@ fn http2_without_tls_is_redirected_too() {
 
 #[test]
 fn a_reload_changes_the_redirect_and_its_port() {
-    let door = Door::with(", redirect = \"https\", redirect_port = 8443");
+    let door = FrontDoor::with(", redirect = \"https\", redirect_port = 8443");
     let location = || {
         let answer = raw(door.plain(), &request("GET", "/", &[], b""));
         answer.header("location").map(ToOwned::to_owned)
@@ -186,7 +186,7 @@ fn ready_is_said_after_an_answer_through_every_kind_of_listener() {
     let (shop, files) = (Backend::saying("shop"), Certificates::default());
     files.issue("shop", &["shop.example.com"]);
     let manager = Arc::new(Manager::new());
-    let configuration = Door::configuration(&shop, &files, REDIRECT);
+    let configuration = FrontDoor::configuration(&shop, &files, REDIRECT);
     let edge = Edge::under(&manager, &configuration);
     manager.is_told("READY=1", 1);
     let [encrypted, plain] = edge.addresses().try_into().unwrap();
@@ -237,7 +237,7 @@ fn what_can_not_be_meant_is_a_fault_of_the_configuration() {
 // --- Hosts -----------------------------------------------------------------------------------------------
 
 /// A shop behind an address with TLS and one without, with these keys.
-fn behind(keys: &str, top: &str) -> Door {
+fn behind(keys: &str, top: &str) -> FrontDoor {
     let (shop, files) = (Backend::saying("shop"), Certificates::default());
     files.issue("shop", &["shop.example.com"]);
     let edge = Edge::with(&format!(
@@ -248,7 +248,7 @@ fn behind(keys: &str, top: &str) -> Door {
             &format!("hosts = [\"shop.example.com\", \"other.example.com\"]\n{keys}")
         )
     ));
-    Door { shop, files, edge }
+    FrontDoor { shop, files, edge }
 }
 
 /// The head and the body of an answer over TLS.
@@ -310,8 +310,8 @@ fn a_redirected_host_leads_to_the_first_one_with_path_and_query() {
 
 #[test]
 fn an_address_that_redirects_to_https_knows_the_redirected_hosts() {
-    let door = Door::with(&format!("{REDIRECT}, redirect_port = 443"));
-    let text = Door::configuration(
+    let door = FrontDoor::with(&format!("{REDIRECT}, redirect_port = 443"));
+    let text = FrontDoor::configuration(
         &door.shop,
         &door.files,
         &format!("{REDIRECT}, redirect_port = 443"),
@@ -422,7 +422,7 @@ fn every_answer_over_tls_has_it_and_none_without() {
     }
     let unknown = closing("GET", "/", &[("Host", "example.org")]);
     let beside = table(&door.shop, "").replace("main", "beside");
-    let text = Door::configuration(&door.shop, &door.files, "");
+    let text = FrontDoor::configuration(&door.shop, &door.files, "");
     let text = text.replace(", \"*.shop.example.com\"", "");
     assert_eq!(of_hsts(&over_tls(encrypted, &unknown)), [""; 0]);
     let every_other = beside.replace("token.kind", &format!("{HSTS}token.kind"));
@@ -508,8 +508,8 @@ fn hsts_that_does_not_work_is_warned_of() {
 
 #[test]
 fn a_reload_changes_hosts_and_hsts() {
-    let door = Door::with("");
-    let text = Door::configuration(&door.shop, &door.files, "");
+    let door = FrontDoor::with("");
+    let text = FrontDoor::configuration(&door.shop, &door.files, "");
     let text = text.replace(", \"*.shop.example.com\"", "");
     let text = text.replace("token.kind", &format!("{HSTS}{WWW}token.kind"));
     let [encrypted, plain] = door.addresses();

@@ -22,7 +22,7 @@ fn ask(edge: &Edge, method: &str, headers: &[(&str, &str)]) -> Answer {
 
 #[test]
 fn two_doorwards_that_send_to_each_other_end_a_request_with_508() {
-    // An address of its own, which nobody else takes when the backend is gone.
+    // An address of its own, which no other process takes when the backend is gone.
     let here = Backend::saying("").address();
     let there = Edge::with(&format!("h2c = true\n{}", shop(here)));
     let listen = format!("listen = [\"{here}\"]\n");

@@ -1,4 +1,4 @@
-//! The PROXY protocol: the client that a proxy names counts, and nobody else may name one.
+//! The PROXY protocol: the client that a proxy names counts, and no other peer may name one.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod support;

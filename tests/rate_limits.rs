@@ -1,4 +1,4 @@
-//! Limits on how often requests are served: 429 with `Retry-After`, and whom they must not touch.
+//! Limits on how often requests are served: 429 with `Retry-After`, and the clients that they must not touch.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod support;

@@ -36,7 +36,7 @@ fn token(mut claims: Value, age: i64) -> String {
     signer().sign(&claims)
 }
 
-/// Signs as the shops of the recipes do; nobody visits it.
+/// Signs as the shops of the recipes do; no client visits it.
 fn signer() -> Shop {
     stateless_bagisto()
 }

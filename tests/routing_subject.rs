@@ -1,4 +1,4 @@
-//! `{subject}`: a route tells the shop, or an address, the customer whom a verified token names, and nobody else.
+//! `{subject}`: a route tells the shop, or an address, the customer in a verified token, and no other.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod support;
@@ -52,7 +52,7 @@ fn told(shop: &Shop, name: &str) -> Vec<String> {
 }
 
 impl Scene {
-    /// Whom the shop is told that a request with these headers is of.
+    /// The customer of a request with these headers, as the shop is told.
     #[track_caller]
     fn user(&self, headers: &[(&str, &str)]) -> Option<String> {
         let (answer, visits) = self.watch(|edge| edge.raw(&request("GET", "/cart", headers, b"")));
@@ -92,7 +92,7 @@ fn a_shop_is_told_the_customer_of_a_verified_token_wherever_that_stands() {
     }
 }
 
-/// Customers and clerks may have the same numbers: Bagisto's tokens say of whom they are in a second claim.
+/// Customers and clerks may have the same numbers: Bagisto's tokens say in a second claim which of them they mean.
 #[test]
 fn where_several_claims_name_a_customer_all_of_them_are_told() {
     let scene = Scene::with(&ROUTES.replace("token.claims.subject = \"/sub\"\n", ""));

@@ -92,7 +92,7 @@ fn a_shop_is_served_by_a_unix_socket() {
 fn the_file_is_removed_at_the_end_and_replaced_where_a_process_died() {
     let mut local = Local::with("", "", "");
     local.edge.kill_dash_nine();
-    assert!(local.path().exists(), "nobody removed it");
+    assert!(local.path().exists(), "it was not removed");
     local.edge.restart();
     assert!(is_ok(&local.ask(&[])));
     assert_eq!(local.edge.stop(), Some(0));

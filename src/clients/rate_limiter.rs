@@ -191,7 +191,7 @@ mod tests {
         );
     }
 
-    /// A flood of names takes no more memory, and gives nobody a new bucket.
+    /// A flood of names takes no more memory, and gives no client a new bucket.
     #[test]
     fn made_up_names_are_bounded_and_reset_no_limit() {
         let limiter = RateLimiter::default();

@@ -1,4 +1,4 @@
-//! The customer whom the tokens of a request name, if its route asks for that.
+//! The customer in the tokens of a request, if its route asks for that.
 
 use super::arrived::Arrived;
 use super::presented_token::Presented;
@@ -6,7 +6,7 @@ use super::routes::Enforce;
 use super::token::Subject;
 use crate::clock::UnixTime;
 
-/// The customers whom the tokens of one request name, as far as its route asks for one.
+/// The customers in the tokens of one request, as far as its route asks for one.
 pub(super) struct NamedSubjects {
     is_wanted: bool,
     found: Option<Subject>,
@@ -15,7 +15,7 @@ pub(super) struct NamedSubjects {
 }
 
 impl NamedSubjects {
-    /// Adds the customer of a token that is not revoked. One that has expired speaks for nobody: the shop would refuse it.
+    /// Adds the customer of a token that is not revoked. One that has expired counts for no customer: the shop would refuse it.
     pub(super) fn note(&mut self, presented: &Presented<'_>, now: UnixTime) {
         let token = &presented.token;
         if !self.is_wanted || Enforce::Valid.refuse_untimely(token, now).is_err() {

@@ -21,7 +21,7 @@ pub enum Verdict<'g> {
         is_demanded: bool,
         /// The cookies to remove from it.
         dead_cookies: Vec<DeadCookie>,
-        /// The customer whom its tokens name, if its route asks for that.
+        /// The customer in its tokens, if its route asks for that.
         subject: Option<Subject>,
         /// What would have become of it, if it is only observed. Then no revocation ends it.
         observed: Option<Observed>,

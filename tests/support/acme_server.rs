@@ -132,7 +132,7 @@ impl AcmeServer {
         self.change(|world| world.doors = Some((plain, tls)));
     }
 
-    /// Nobody knows where hosts lead.
+    /// Hosts lead nowhere.
     pub fn leads_nowhere(&self) {
         self.change(|world| world.doors = None);
     }

@@ -47,7 +47,7 @@ pub struct Peer {
     process: Child,
 }
 
-/// An address of this process that nobody listens at.
+/// An address of this process at which no process listens.
 pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((own_address(), 0)).unwrap();
     listener.local_addr().unwrap()

@@ -5,7 +5,7 @@ use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::rules::network;
 
-/// Reads `allow` and `deny`. An empty `allow` would serve nobody, and is a fault.
+/// Reads `allow` and `deny`. An empty `allow` would serve no client, and is a fault.
 pub(crate) fn read(table: &mut TomlTable<'_>) -> AccessList {
     if table
         .string_or_strings("allow")

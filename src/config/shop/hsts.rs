@@ -18,7 +18,7 @@ pub(super) fn read(shop: &mut TomlTable<'_>, is_encrypted: bool) -> Option<Heade
     };
     if !is_encrypted {
         let fault =
-            Fault::warning("no answer will have this header: nobody reaches the shop over TLS");
+            Fault::warning("no answer will have this header: no client reaches the shop over TLS");
         let help = "write https:// before an address of `listen`, or name the proxy with TLS in trusted_proxies";
         shop.report_at("hsts", fault.help(help));
     }

@@ -16,7 +16,7 @@ pub enum LimitedBy {
     /// The address of the client, or the /64 of IPv6 that it is in.
     #[default]
     Client,
-    /// The customer whom the first token names, or the token if it names none.
+    /// The customer in the first token, or the token if it names none.
     Subject,
     /// The first token.
     Token,

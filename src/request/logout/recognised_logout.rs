@@ -49,7 +49,7 @@ pub struct LogOut {
     pub(in crate::request) expired: bool,
     /// What the request executes beside it, if it is GraphQL.
     pub(in crate::request) graphql: Option<graphql::GraphQlOutcome>,
-    /// The customer whom its tokens name, if its route asks for that.
+    /// The customer in its tokens, if its route asks for that.
     pub subject: Option<Subject>,
 }
 

@@ -20,7 +20,7 @@ pub enum Placeholder {
     RequestId,
     /// The name of the shop.
     Shop,
-    /// The customer whom a verified token names; nothing, if none does.
+    /// The customer in a verified token; nothing, if there is none.
     Subject,
     /// The subject of the client's certificate; nothing, if it has shown none.
     CertificateSubject,

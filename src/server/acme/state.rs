@@ -97,7 +97,7 @@ impl AcmeState {
         ordered.map(|ordered| ordered.certificate.clone())
     }
 
-    /// The certificate for clients that name no host: the first one, else one that nobody trusts. The self-probe, and
+    /// The certificate for clients that name no host: the first one, else one that no client trusts. The self-probe, and
     /// health checks that do not verify it, get an answer before the first order has ended.
     pub(crate) fn nameless(&self, settings: &AcmeSettings) -> Option<Certificate> {
         let mut hosts = settings.hosts.iter();

@@ -43,7 +43,7 @@ impl ResolvesServerCert for CertificateResolver {
     }
 }
 
-/// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, with the certificates of the snapshot, for clients whom this verifies.
+/// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, with the certificates of the snapshot, for clients that this verifies.
 pub(crate) fn settings(
     snapshot: &SharedSnapshot,
     clients: ClientVerifier,

@@ -18,7 +18,7 @@ pub(crate) struct SocketFile {
     file: File,
 }
 
-/// Listens on a path, for those whom the mode lets connect. A socket that a dead process left there is replaced; anything
+/// Listens on a path, for the processes that the mode lets connect. A socket that a dead process left there is replaced; anything
 /// else that is there stays, and is an error.
 pub(crate) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     if let Some(folder) = path.parent() {

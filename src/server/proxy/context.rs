@@ -37,7 +37,7 @@ pub(crate) struct Context {
     pub(crate) shop: Option<Arc<Shop>>,
     /// The route that it takes there.
     pub(crate) route: Option<Arc<Route>>,
-    /// The customer whom its tokens name, if its route asks for that.
+    /// The customer in its tokens, if its route asks for that.
     pub(crate) subject: Option<Subject>,
     /// The API that it calls.
     pub(crate) api: ApiKind,

@@ -45,7 +45,7 @@ pub(super) struct Candidate<'s> {
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct SmoothRoundRobin {
     next: AtomicUsize,
     /// Held while credits are moved.
     weighing: Mutex<()>,
@@ -56,7 +56,7 @@ impl Balance {
     pub(super) fn pick<'s>(
         &self,
         candidates: &[Candidate<'s>],
-        turns: &Turns,
+        turns: &SmoothRoundRobin,
         head: &Parts,
         client: impl FnOnce() -> IpAddr,
     ) -> Option<&'s Arc<UpstreamServer>> {
@@ -73,7 +73,7 @@ impl Balance {
     }
 }
 
-impl Turns {
+impl SmoothRoundRobin {
     /// Servers of equal weight one after the other; others as often as their weights say, and as evenly as that allows (nginx's
     /// smooth weighted round-robin).
     fn next<'s>(&self, candidates: &[Candidate<'s>]) -> Option<&'s Arc<UpstreamServer>> {
@@ -203,7 +203,12 @@ mod tests {
             .collect()
     }
 
-    fn pick(balance: &Balance, candidates: &[Candidate<'_>], turns: &Turns, cart: &str) -> String {
+    fn pick(
+        balance: &Balance,
+        candidates: &[Candidate<'_>],
+        turns: &SmoothRoundRobin,
+        cart: &str,
+    ) -> String {
         let head = head(&[("x-cart", cart)]);
         let server = balance.pick(candidates, turns, &head, no_client).unwrap();
         server.address.to_string()
@@ -211,7 +216,7 @@ mod tests {
 
     /// The last figures of the addresses that so many requests go to.
     fn picked(balance: &Balance, candidates: &[Candidate<'_>], requests: usize) -> String {
-        let turns = Turns::default();
+        let turns = SmoothRoundRobin::default();
         let picked = (0..requests).map(|_| pick(balance, candidates, &turns, ""));
         picked.map(|one| one.as_bytes()[7] as char).collect()
     }
@@ -237,7 +242,7 @@ mod tests {
         ) {
             let servers = servers(u8::try_from(weights.len()).unwrap());
             let candidates = weighted(&servers, &weights);
-            let turns = Turns::default();
+            let turns = SmoothRoundRobin::default();
             let total: u32 = weights.iter().sum();
             let equal = weights.iter().all(|one| *one == weights[0]);
             let mut counts = std::collections::BTreeMap::<String, u32>::new();
@@ -265,7 +270,7 @@ mod tests {
         let owned = servers(2);
         let all = weighted(&owned, &[1, 3]);
         let mut busy = Vec::new();
-        let turns = Turns::default();
+        let turns = SmoothRoundRobin::default();
         for _ in 0..40 {
             let head = head(&[]);
             let taken = Balance::Least.pick(&all, &turns, &head, no_client).unwrap();
@@ -280,7 +285,7 @@ mod tests {
         let owned = servers(5);
         let all = weighted(&owned, &[1; 5]);
         let by_cart = Balance::Hash(HashBy::Header(HeaderName::from_static("x-cart")));
-        let turns = Turns::default();
+        let turns = SmoothRoundRobin::default();
         let mut moved = 0;
         for number in 0..1000 {
             let cart = format!("cart-{number}");
@@ -304,7 +309,7 @@ mod tests {
         let before = weighted(&owned, &[1; 4]);
         let after = weighted(&owned, &[4, 1, 1, 1]);
         let by_cart = Balance::Hash(HashBy::Header(HeaderName::from_static("x-cart")));
-        let turns = Turns::default();
+        let turns = SmoothRoundRobin::default();
         let mut on_first = 0;
         for number in 0..1000 {
             let cart = format!("cart-{number}");

@@ -20,7 +20,7 @@ use pingora::{Error, ErrorType, OkOrErr, Result};
 use smallvec::SmallVec;
 use tokio::sync::futures::Notified;
 
-use super::balance::{Candidate, Turns};
+use super::balance::{Candidate, SmoothRoundRobin};
 use super::endpoint::Endpoint;
 use super::health::Check;
 use super::names::ResolvedName;
@@ -39,7 +39,7 @@ pub struct Upstreams {
     /// One for every server of the settings, in their order.
     pub(super) names: Vec<ResolvedName>,
     rebuilding: Mutex<()>,
-    turns: Turns,
+    turns: SmoothRoundRobin,
     /// The requests that wait for room.
     queue: ArcSwap<RequestQueue>,
     /// Whether a server was chosen, so that one which appears now starts slowly.
@@ -87,7 +87,7 @@ impl Upstreams {
             settings,
             members: ArcSwap::default(),
             rebuilding: Mutex::default(),
-            turns: Turns::default(),
+            turns: SmoothRoundRobin::default(),
             queue: ArcSwap::default(),
             is_used: AtomicBool::default(),
             retry_budget: RetryBudget::default(),

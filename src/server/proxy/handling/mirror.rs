@@ -98,7 +98,7 @@ fn is_long(session: &Session) -> bool {
     length.is_some_and(|length| length > BODY_BYTES_MAX)
 }
 
-/// A number that nobody needs to guess: what a fresh key of the standard library makes of nothing.
+/// A number that may be guessed: what a fresh key of the standard library makes of nothing.
 fn drawn() -> u64 {
     RandomState::new().build_hasher().finish()
 }
