@@ -302,6 +302,23 @@ fn a_cookie_of_one_shop_is_no_fault_at_the_other() {
         200,
         "dead at the admin"
     );
+    // A logout of the admin deletes no cookie of the storefront in the browser.
+    let bearer = format!(
+        "Bearer {}",
+        signed_by(OTHER_SECRET, &json!({ "sub": "clerk" }))
+    );
+    for headers in [
+        vec![("cookie", front.as_str())],
+        vec![
+            ("cookie", front.as_str()),
+            ("authorization", bearer.as_str()),
+        ],
+    ] {
+        let answer = host.ask("POST", "/admin/logout", &headers);
+        let deleted = answer.headers_named("set-cookie");
+        assert!(deleted.is_empty(), "{} {deleted:?}", answer.status);
+    }
+    assert_eq!(host.ask("GET", "/x", &[("cookie", &front)]).status, 200);
     // A dead cookie of the storefront is unknown to the admin.
     assert_eq!(
         host.ask("POST", "/logout", &[("cookie", &front)]).status,

@@ -23,6 +23,8 @@ pub struct DeadCookie {
     pub segment: Vec<u8>,
     /// Whether the browser keeps it: the shop may still exchange an expired token, and one that is not yet valid.
     pub is_kept: bool,
+    /// Whether it may be the cookie of another shop on this host: not even a logout deletes it.
+    pub may_be_foreign: bool,
 }
 
 impl fmt::Debug for DeadCookie {
@@ -96,6 +98,7 @@ impl DeadCookies {
                 segment: segment.to_vec(),
                 is_kept: matches!(refusal, Refusal::Expired | Refusal::NotYetValid)
                     || self.may_be_foreign(refusal),
+                may_be_foreign: self.may_be_foreign(refusal),
             });
         }
     }
@@ -143,6 +146,7 @@ mod tests {
                     name: name_in(&segment),
                     segment,
                     is_kept: false,
+                    may_be_foreign: false,
                 })
                 .collect()
         };
@@ -182,6 +186,7 @@ mod tests {
             name: "sid".to_owned(),
             segment: b"sid=secret".to_vec(),
             is_kept: false,
+            may_be_foreign: false,
         };
         assert_eq!(format!("{cookie:?}"), "DeadCookie(sid=..)");
     }

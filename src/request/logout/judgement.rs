@@ -87,7 +87,9 @@ impl<'g> Arrived<'g, '_> {
         if revocations.is_empty() && !alive.is_empty() && !spared.is_empty() {
             return Err(Refusal::Unverifiable(Flaw::NoCustomer)); // no token names the customer of the others
         }
-        let ended = cookies_of_revoked(&alive, &spared, &dead_cookies);
+        let is_foreign = |one: &Presented<'_>| shop.shares_hosts() && is_unverified_jwt(one);
+        let ended = alive.iter().filter(|one| !is_foreign(one));
+        let ended = cookies_of_revoked(ended, &spared, &dead_cookies);
         Ok(Verdict::LogOut(Box::new(LogOut {
             shop: Arc::clone(shop),
             rule: Arc::clone(rule),
@@ -300,14 +302,22 @@ fn spared_by(rule: &LogoutRule, alive: &[Presented<'_>]) -> Vec<Id> {
     alive.iter().map(|one| one.token.identity().id).collect()
 }
 
+/// Whether it is a JWT that counts by its digest alone. Where shops share a host it may be another shop's.
+fn is_unverified_jwt(one: &Presented<'_>) -> bool {
+    !one.token.is_verified() && has_jwt_shape(&one.credential.text)
+}
+
 /// The names of the cookies whose tokens are revoked after the logout.
-fn cookies_of_revoked(alive: &[Presented<'_>], spared: &[Id], dead: &[DeadCookie]) -> Vec<String> {
-    let ended = alive
-        .iter()
-        .filter(|one| !spared.contains(&one.token.identity().id));
+fn cookies_of_revoked<'a, 'r: 'a>(
+    ended: impl Iterator<Item = &'a Presented<'r>>,
+    spared: &[Id],
+    dead: &[DeadCookie],
+) -> Vec<String> {
+    let ended = ended.filter(|one| !spared.contains(&one.token.identity().id));
     let segments = ended.flat_map(|one| &one.credential.segments);
     let alive = segments.map(|segment| dead_cookies::name_in(segment));
-    let dead = dead.iter().map(|cookie| cookie.name.clone());
+    let dead = dead.iter().filter(|cookie| !cookie.may_be_foreign);
+    let dead = dead.map(|cookie| cookie.name.clone());
     alive.chain(dead).collect()
 }
 
