@@ -320,7 +320,12 @@ fn the_bare_gate_tells_the_dead_from_the_living() {
         assert_eq!(BARE.forwards(&head, None), passes);
         assert_eq!(read_bearers(&bearer), [token.as_str(); 8]);
     }
-    for (cookie, passes) in [("session_1=bob", true), ("session_1=alice%7Cs%2Bt", false)] {
+    for (cookie, passes) in [
+        ("session_1=bob", true),
+        ("session_1=alice%7Cs%2Bt", false),
+        ("session_1=\"alice|s+t\\\"", false),
+        ("session_1=\"bob\\\"", true),
+    ] {
         let head = head("GET", "/", &[(COOKIE, cookie.as_bytes())]).unwrap();
         assert_eq!(BARE.forwards(&head, None), passes);
     }

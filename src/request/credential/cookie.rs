@@ -176,6 +176,9 @@ pub(super) fn value_readings(value: &[u8]) -> CookieReadings<'_> {
         let quoted = rest.split('"').next().unwrap_or_default();
         add(decoded(&unescape(quoted)));
         add(decoded(quoted));
+        if let Some(rest) = quoted.strip_suffix('\\') {
+            add(decoded(&unescape(rest))); // it escapes nothing, and some parsers drop it
+        }
     }
     let bare = text.trim_matches('"');
     add(decoded(bare));
