@@ -60,7 +60,8 @@ fn a_cookie_holds_a_client_from_the_first_request_on() {
 
 #[test]
 fn the_cookie_is_the_front_ends_and_no_server_sees_it() {
-    let house = House::with(&split([1, 0], BY_COOKIE));
+    let plain = "[[shop.route]]\npaths = [\"/plain\"]\nupstream = \"admin\"\n";
+    let house = House::with(&format!("{plain}{}", split([1, 0], BY_COOKIE)));
     let first = house.ask("GET", "/", &[("cookie", "cart=1; side=")]);
     let line = first.header("set-cookie").unwrap();
     let (pair, attributes) = line.split_once("; ").unwrap();
@@ -82,6 +83,10 @@ fn the_cookie_is_the_front_ends_and_no_server_sees_it() {
         let head = House::last(&house.api).to_ascii_lowercase();
         let line = head.lines().find_map(|line| line.strip_prefix("cookie: "));
         assert_eq!(line, seen, "{sent}");
+        house.ask("GET", "/plain", &[("cookie", sent)]);
+        let head = House::last(&house.admin).to_ascii_lowercase();
+        let line = head.lines().find_map(|line| line.strip_prefix("cookie: "));
+        assert_eq!(line, seen, "{sent}, by another route");
     }
 }
 

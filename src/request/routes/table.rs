@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::handling::Handling;
 use super::path_tree::PathTree;
 use super::route::Route;
+use super::split::SplitBy;
+use super::target::RouteTarget;
 use crate::request::answers::Refusal;
 use crate::request::calls::{PathStyle, RequestView};
 
@@ -19,6 +21,8 @@ pub struct RouteTable {
     is_demanding: bool,
     /// The routes that ask for something in the body.
     reading_body: Vec<usize>,
+    /// The cookies by which routes hold clients, each once.
+    split_cookies: Vec<String>,
     /// How requests without a route are sent.
     handling: Handling,
 }
@@ -32,6 +36,7 @@ impl RouteTable {
             tree: PathTree::new(&routes, style),
             is_demanding: routes.iter().any(|route| route.demand.is_some()),
             reading_body: (0..routes.len()).filter(reads).collect(),
+            split_cookies: split_cookies_of(&routes),
             handling: Handling::default(),
             routes,
         }
@@ -51,6 +56,11 @@ impl RouteTable {
     /// The routes.
     pub fn routes(&self) -> &[Arc<Route>] {
         &self.routes
+    }
+
+    /// The cookies by which routes hold clients: they are Doorward's own, whatever route a request takes.
+    pub fn split_cookies(&self) -> &[String] {
+        &self.split_cookies
     }
 
     /// Whether a route demands something.
@@ -103,6 +113,19 @@ impl RouteTable {
         let candidates = self.tree.routes_at(reading, None).into_iter();
         candidates.map(|at| &self.routes[at])
     }
+}
+
+fn split_cookies_of(routes: &[Arc<Route>]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for route in routes {
+        if let RouteTarget::Split(split) = &route.target
+            && let SplitBy::Cookie(name) = &split.by
+            && !names.contains(name)
+        {
+            names.push(name.clone());
+        }
+    }
+    names
 }
 
 #[cfg(test)]

@@ -43,10 +43,10 @@ pub(crate) fn change_request(
     context: &Context,
     upstream: &mut RequestHeader,
 ) -> Result<()> {
+    split::take_out_cookies(context, upstream)?;
     let Some(route) = context.route() else {
         return Ok(());
     };
-    split::take_out_cookie(context, upstream)?;
     rewrite_path(route, upstream)?;
     if route.request_headers.is_empty() {
         return Ok(());

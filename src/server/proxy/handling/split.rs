@@ -44,19 +44,22 @@ pub(crate) fn choose(
     })
 }
 
-/// Takes the cookie of the split out of what a server is sent.
-pub(crate) fn take_out_cookie(context: &Context, upstream: &mut RequestHeader) -> Result<()> {
-    let Some(SplitBy::Cookie(name)) = split_of(context).map(|split| &split.by) else {
-        return Ok(());
-    };
-    if !pairs_of(&upstream.headers).any(|pair| value_in(pair, name).is_some()) {
+/// Takes the cookies of the shop's splits out of what a server is sent, whatever route the request takes.
+pub(crate) fn take_out_cookies(context: &Context, upstream: &mut RequestHeader) -> Result<()> {
+    let names = context
+        .shop
+        .as_ref()
+        .map(|shop| shop.routes.split_cookies());
+    let names = names.unwrap_or_default();
+    let is_own = |pair: &&[u8]| names.iter().any(|name| value_in(pair, name).is_some());
+    if names.is_empty() || !pairs_of(&upstream.headers).any(|pair| is_own(&pair)) {
         return Ok(());
     }
     let lines: Vec<HeaderValue> = upstream.headers.get_all(COOKIE).iter().cloned().collect();
     upstream.remove_header(&COOKIE);
     for line in lines {
         let pairs = line.as_bytes().split(|byte| *byte == b';');
-        let others = pairs.filter(|pair| value_in(pair, name).is_none());
+        let others = pairs.filter(|pair| !is_own(pair));
         let others: Vec<_> = others.map(<[u8]>::trim_ascii).collect();
         let line = HeaderValue::from_bytes(&others.join(&b"; "[..]));
         if let (false, Ok(line)) = (others.is_empty(), line) {
