@@ -705,14 +705,14 @@ fn what_waits_for_a_server_is_refused_if_its_token_dies_meanwhile() {
     let first = asking(&edge, "/slow");
     eventually(|| slow.times("/slow") == 1);
     std::thread::scope(|scope| {
-        let dead = scope.spawn(|| alice.visit(&edge, "/cart"));
-        let alive = scope.spawn(|| bob.visit(&edge, "/orders"));
+        let refused = scope.spawn(|| alice.visit(&edge, "/cart"));
+        let answered = scope.spawn(|| bob.visit(&edge, "/orders"));
         eventually(|| metric(&edge, QUEUE) == Some(2));
         let leaving = scope.spawn(|| alice.log_out(&edge));
         eventually(|| metric(&edge, QUEUE) == Some(3));
         drop(first);
-        assert_eq!(dead.join().unwrap(), 401);
-        assert_eq!(alive.join().unwrap(), 200, "another customer's");
+        assert_eq!(refused.join().unwrap(), 401);
+        assert_eq!(answered.join().unwrap(), 200, "another customer's");
         assert_eq!(leaving.join().unwrap(), 200);
     });
     assert_eq!(slow.times("/cart"), 0, "the shop heard nothing of it");
