@@ -309,6 +309,34 @@ fn a_redirected_host_leads_to_the_first_one_with_path_and_query() {
 }
 
 #[test]
+fn a_wildcard_redirects_no_host_that_a_shop_names_more_closely() {
+    let shop = Backend::saying("ok");
+    let table = |name: &str, hosts: &str| {
+        let upstream = shop.address();
+        format!(
+            "[[shop]]\nname = \"{name}\"\n{hosts}\nupstream = \"{upstream}\"\ntoken.kind = \"opaque\"\n"
+        )
+    };
+    let edge = Edge::with(&[
+        table("main", "hosts = [\"shop.example.com\"]\nredirect_hosts = [\"*.example.com\", \"old.eu.example.com\"]"),
+        table("api", "hosts = [\"api.example.com\"]"),
+        table("europe", "hosts = [\"*.eu.example.com\"]"),
+    ].concat());
+    for (host, status) in [
+        ("shop.example.com", 200),
+        ("SHOP.example.com:80", 200),
+        ("api.example.com", 200),
+        ("fr.eu.example.com", 200),
+        ("old.eu.example.com", 308),
+        ("www.example.com", 308),
+        ("eu.example.com", 308),
+    ] {
+        let answer = edge.raw(&request("GET", "/", &[("Host", host)], b""));
+        assert_eq!(answer, status, "{host}");
+    }
+}
+
+#[test]
 fn an_address_that_redirects_to_https_knows_the_redirected_hosts() {
     let door = FrontDoor::with(&format!("{REDIRECT}, redirect_port = 443"));
     let text = FrontDoor::configuration(

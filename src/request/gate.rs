@@ -69,14 +69,27 @@ impl Gate {
         }
     }
 
-    /// Where the host of a request is redirected, and the shop that does so.
+    /// Where the host of a request is redirected, and the shop that does so. A host that a shop claims as closely stays where
+    /// it is: `*.example.com` redirects neither `shop.example.com` to itself nor the host of another shop.
     pub fn host_redirect(&self, request: &Request<'_>) -> Option<(&Arc<Shop>, &str)> {
         if self.redirecting.is_empty() || request.head.method == Method::TRACE {
             return None;
         }
         let host = host_of(request).ok()?;
-        let mut shops = self.redirecting.iter();
-        shops.find_map(|shop| Some((shop, shop.host_redirect.as_ref()?.of_host(host)?)))
+        let mut chosen = None;
+        for shop in &self.redirecting {
+            let found = shop.host_redirect.as_ref();
+            let found = found.and_then(|redirect| Some((redirect.closest(host)?, redirect)));
+            if let Some((pattern, redirect)) = found
+                && chosen.is_none_or(|(closeness, _, _)| closeness < pattern.closeness())
+            {
+                chosen = Some((pattern.closeness(), shop, redirect.to.as_str()));
+            }
+        }
+        let (closeness, shop, to) = chosen?;
+        let claimed = self.shops.iter().flat_map(|shop| &shop.hosts);
+        let mut claimed = claimed.filter(|claim| claim.closeness() >= closeness);
+        (!claimed.any(|claim| claim.claims(host))).then_some((shop, to))
     }
 
     /// Whether a shop wants `Strict-Transport-Security`.

@@ -16,6 +16,8 @@ struct HostClaim {
     /// `None`: every host.
     host: Option<HostPattern>,
     paths: PathClaims,
+    /// Its requests are redirected: a pattern leaves alone what others name more closely.
+    is_redirected: bool,
     shop: String,
     spot: SourceSpot,
 }
@@ -120,6 +122,9 @@ impl ShopClaims {
                 if let Some(fault) = self.claim(Some(&host), &every_path, name, text.spot()) {
                     text.report(fault);
                 }
+                if let Some(claim) = self.hosts.last_mut() {
+                    claim.is_redirected = true;
+                }
                 from.push(host);
             }
         }
@@ -150,6 +155,7 @@ impl ShopClaims {
         self.hosts.push(HostClaim {
             host: host.cloned(),
             paths: paths.clone(),
+            is_redirected: false,
             shop: shop.to_owned(),
             spot: spot.clone(),
         });
@@ -249,6 +255,9 @@ impl HostClaim {
 
     /// Whether it claims all that a later shop claims with `host`.
     fn leaves_no_host(&self, host: Option<&HostPattern>) -> bool {
+        if self.is_redirected {
+            return self.host.as_ref() == host;
+        }
         match (&self.host, host) {
             (None, _) => true,
             (Some(_), None) => false,

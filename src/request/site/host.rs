@@ -116,6 +116,15 @@ impl HostPattern {
         self == other || is_below(self, other) || is_below(other, self)
     }
 
+    /// How closely it names the hosts that it means: a name more closely than a domain, and a domain more closely than one
+    /// above it.
+    pub(in crate::request) fn closeness(&self) -> usize {
+        match self {
+            Self::Exact(_) => usize::MAX,
+            Self::Below(domain) => domain.len(),
+        }
+    }
+
     /// Whether it means `host`, in whatever case.
     pub fn claims(&self, host: &str) -> bool {
         match self {

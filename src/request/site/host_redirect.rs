@@ -12,9 +12,9 @@ pub struct HostRedirect {
 }
 
 impl HostRedirect {
-    /// Where a request for this host is redirected; `None`: it is not.
-    pub fn of_host(&self, host: &str) -> Option<&str> {
-        let is_from = self.from.iter().any(|pattern| pattern.claims(host));
-        is_from.then_some(self.to.as_str())
+    /// The closest of the patterns that mean this host.
+    pub(in crate::request) fn closest(&self, host: &str) -> Option<&HostPattern> {
+        let meant = self.from.iter().filter(|pattern| pattern.claims(host));
+        meant.max_by_key(|pattern| pattern.closeness())
     }
 }
