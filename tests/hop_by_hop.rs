@@ -304,6 +304,19 @@ fn a_client_that_waits_for_100_continue_gets_it_once() {
     }
 }
 
+#[test]
+fn a_client_that_was_told_to_continue_is_told_why_it_failed() {
+    let gone = Backend::saying("gone").address();
+    let examined = "[[shop.credential]]\nbody = \"/token\"\n";
+    let edge = Edge::with(&(table(gone) + CREDENTIALS + examined));
+    let mut connection = Connection::open(edge.address());
+    let json = [&EXPECTS[..], &[("Content-Type", "application/json")]].concat();
+    connection.send(&request("POST", "/", &json, b""));
+    assert_eq!(connection.interim(), 100);
+    connection.send(b"{ }");
+    assert_eq!(connection.answer().status, 502);
+}
+
 /// Pingora sends no informational answer over HTTP/2: a client sends its body after a while, or at once.
 #[tokio::test]
 async fn over_http_2_a_body_is_not_waited_for() {

@@ -382,6 +382,45 @@ fn what_ends_tokens_or_streams_or_is_refused_is_not_copied() {
 }
 
 #[test]
+fn a_copy_is_not_sent_if_its_token_dies_while_the_body_comes() {
+    let house = House::with(&format!("{LOGOUT}{MIRRORED}"));
+    let mut slow = Connection::open(house.edge.address());
+    let sent = request("POST", "/api/x", &[BEARER], b"an order");
+    let (head, rest) = sent.split_at(sent.len() - 4);
+    slow.send(head);
+    eventually(|| house.api.connections() == 1);
+    assert_eq!(house.ask("POST", "/logout", &[BEARER]).status, 200);
+    slow.send(rest);
+    assert_eq!(slow.answer().text(), "api", "it was sent before the logout");
+    eventually(|| house.counted(&copies("revoked", 1)));
+    assert_eq!(house.admin.times("/x"), 0);
+    assert_eq!(house.ask("GET", "/api/last", &[]).status, 200);
+    eventually(|| house.admin.heard().len() == 1);
+}
+
+#[test]
+fn bodies_that_are_on_their_way_hold_no_server_of_the_mirror() {
+    let house = House::with(MIRRORED);
+    let next = Backend::saying("next");
+    let limited = format!(
+        "{MIRRORED}[[shop.route]]\npaths = [\"/next\"]\nupstream = \"next\"\n\
+         [[shop.route]]\npaths = [\"/next/*\"]\nmirror = \"next\"\n\
+         [[upstream]]\nname = \"next\"\nservers = [\"{}\"]\n[upstream.limits]\nconnections = 1\nqueue = 0\n",
+        next.address()
+    );
+    house.reload(&limited);
+    let mut slow = Connection::open(house.edge.address());
+    let sent = request("POST", "/next/x", &[], b"an order");
+    let (head, rest) = sent.split_at(sent.len() - 4);
+    slow.send(head);
+    eventually(|| house.front.connections() == 1);
+    assert_eq!(house.answerer("/next"), "next", "the customer has room");
+    slow.send(rest);
+    assert_eq!(slow.answer().text(), "front");
+    eventually(|| next.times("/next/x") == 1);
+}
+
+#[test]
 fn a_request_that_is_sent_again_is_copied_once() {
     let house = House::with(
         "[[shop.route]]\nupstream = \"api\"\nmirror = \"admin\"\nretries = { attempts = 3, on = [503] }\n",

@@ -583,6 +583,8 @@ fn who_waits_for_a_former_server_holds_up_no_request_to_a_new_one() {
     reload(&edge, &narrow(&new, "queue_timeout = \"1h\""));
     assert_eq!(get(&edge, "/").text(), "new");
     assert_eq!(metric(&edge, QUEUE), Some(1), "it still waits, and counts");
+    reload(&edge, &narrow(&new, "queue = 0"));
+    assert_eq!(get(&edge, "/").text(), "new", "it takes no place of others");
     drop(first);
     assert_eq!(waiting.answer().text(), "here");
     assert_eq!(metric(&edge, QUEUE), Some(0));
@@ -717,6 +719,55 @@ fn what_waits_for_a_server_is_refused_if_its_token_dies_meanwhile() {
     });
     assert_eq!(slow.times("/cart"), 0, "the shop heard nothing of it");
     assert!(edge.metrics().contains("verdict=\"revoked\""));
+}
+
+#[test]
+fn what_waits_with_a_token_in_its_body_is_refused_if_that_dies_meanwhile() {
+    let (shop, slow) = (stateless_bagisto(), sluggish());
+    let own = shop_table_at(&shop, &[slow.address()]);
+    let edge = Edge::with(&format!(
+        "{own}[shop.upstream_limits]\nconnections = 1\n[[shop.credential]]\nbody = \"/token\"\n"
+    ));
+    let alice = Customer::signed_in(&shop);
+    let first = asking(&edge, "/slow");
+    eventually(|| slow.times("/slow") == 1);
+    let body = format!("{{\"note\":\"{}\"}}", alice.token());
+    let json = [("content-type", "application/json")];
+    let sent = request("POST", "/notes", &json, body.as_bytes());
+    std::thread::scope(|scope| {
+        let refused = scope.spawn(|| edge.raw(&sent).status);
+        eventually(|| metric(&edge, QUEUE) == Some(1));
+        let leaving = scope.spawn(|| alice.log_out(&edge));
+        eventually(|| metric(&edge, QUEUE) == Some(2));
+        drop(first);
+        assert_eq!(refused.join().unwrap(), 401);
+        assert_eq!(leaving.join().unwrap(), 200);
+    });
+    assert_eq!(slow.times("/notes"), 0);
+}
+
+#[test]
+fn what_waits_is_refused_if_its_token_dies_under_the_next_configuration() {
+    let (shop, slow) = (stateless_bagisto(), sluggish());
+    let own = shop_table_at(&shop, &[slow.address()]);
+    let limits = "[shop.upstream_limits]\nconnections = 1\n";
+    let edge = Edge::with(&format!("{own}{limits}"));
+    let alice = Customer::signed_in(&shop);
+    let first = asking(&edge, "/slow");
+    eventually(|| slow.times("/slow") == 1);
+    std::thread::scope(|scope| {
+        let refused = scope.spawn(|| alice.visit(&edge, "/cart"));
+        eventually(|| metric(&edge, QUEUE) == Some(1));
+        let renamed = own.replacen("name = \"main\"", "name = \"renamed\"", 1);
+        assert_ne!(renamed, own);
+        reload(&edge, &format!("{renamed}{limits}"));
+        let revoke = ["revoke", "--shop", "renamed", "--token", "-"];
+        let revoked = edge.command_with_input(&revoke, alice.token().as_bytes());
+        assert_eq!(revoked.code, Some(0), "{}", revoked.stderr);
+        drop(first);
+        assert_eq!(refused.join().unwrap(), 401);
+    });
+    assert_eq!(slow.times("/cart"), 0);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::routes::Enforce;
 use super::shop::Tokens;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;
-use crate::revocation::{Cause, Id};
+use crate::revocation::Cause;
 
 /// How many JWTs of one body are verified; no client sends as many.
 const SWEPT_JWTS_MAX: usize = 16;
@@ -44,7 +44,7 @@ impl<'g> Arrived<'g, '_> {
                 Err(refusal) => aside.refuse_or_set_aside(&credential, refusal)?,
             }
         }
-        self.refuse_dead_body(now)?;
+        let in_body = self.refuse_dead_body(now)?;
         let pending = shop.confirm(&mut alive, occasion, self.asked, now)?;
         if !pending.is_empty() {
             return Ok(Verdict::Introspect(shop, pending));
@@ -73,7 +73,12 @@ impl<'g> Arrived<'g, '_> {
         if enforce.needs_credential() && tokens.is_empty() {
             return Err(aside.refusal.unwrap_or(Refusal::NoCredential));
         }
-        tokens.extend(watched);
+        for token in watched.into_iter().chain(in_body) {
+            let id = token.identity().id;
+            if tokens.iter().all(|other| other.identity().id != id) {
+                tokens.push(token);
+            }
+        }
         aside.keep_names_of(living.iter().flatten().copied());
         Ok(Verdict::Forward {
             shop,
@@ -85,34 +90,35 @@ impl<'g> Arrived<'g, '_> {
         })
     }
 
-    /// Refuses a body in which any text is a revoked token, under any name.
-    fn refuse_dead_body(&self, now: UnixTime) -> Result<(), Refusal> {
+    /// Refuses a body in which any text is a revoked token, under any name. Returns the JWTs of the body: they may be revoked
+    /// while it waits for a server.
+    fn refuse_dead_body(&self, now: UnixTime) -> Result<Tokens, Refusal> {
         let (shop, request) = (self.shop, &self.view.request);
+        let mut jwts = Tokens::new();
         if request.body.is_none() || !shop.sweeps_bodies() {
-            return Ok(());
+            return Ok(jwts);
         }
         if credential::has_foreign_charset(request) {
             return Err(Refusal::MalformedCredential);
         }
-        let mut jwts: SmallVec<[Id; 4]> = SmallVec::new();
         let mut look = |text: &str| self.refuse_dead_text(text, &mut jwts, now).err();
         let refusal = credential::find_in_texts(request, &mut look);
-        refusal.map_or(Ok(()), Err)
+        refusal.map_or(Ok(jwts), Err)
     }
 
     /// Refuses a text that is a revoked token or holds a revoked JWT. `jwts`: the JWTs that this body held before it.
     fn refuse_dead_text(
         &self,
         text: &str,
-        jwts: &mut SmallVec<[Id; 4]>,
+        jwts: &mut Tokens,
         now: UnixTime,
     ) -> Result<(), Refusal> {
         let (gate, shop) = (self.gate, self.shop);
         for token in shop.jwts_of(text, now)? {
             gate.refuse_revoked(shop, &token)?;
             let id = token.identity().id;
-            if token.is_verified() && !jwts.contains(&id) {
-                jwts.push(id);
+            if token.is_verified() && jwts.iter().all(|other| other.identity().id != id) {
+                jwts.push(token);
             }
         }
         if jwts.len() > SWEPT_JWTS_MAX {

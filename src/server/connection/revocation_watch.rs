@@ -111,18 +111,22 @@ impl RevocationWatch {
         });
     }
 
-    /// Why the request that this task serves must not be sent, if one of its tokens was revoked after it was judged: it may
-    /// have waited for a server, and every attempt is sent anew.
-    pub(crate) fn refusal_before_sending() -> Option<Refusal> {
-        let refusal = CURRENT.try_with(|watch| {
-            let watched = watch.watched.get()?;
-            if watched.revocations.changes() == watched.judged_at {
-                return None;
-            }
-            let RevokedRequest { cause, token, .. } = watched.revoked()?;
-            Some(Refusal::Revoked { cause, token })
-        });
-        refusal.ok().flatten()
+    /// The watch of the request that this task serves.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        CURRENT.try_with(Arc::clone).ok()
+    }
+
+    /// Why the request must not be sent, if one of its tokens was revoked after it was judged: it may have waited for a server,
+    /// and every attempt is sent anew.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let watched = self.watched.get()?;
+        if watched.revocations.changes() == watched.judged_at {
+            return None;
+        }
+        let reader = self.reader.get();
+        let reread = reader.map(|reader| reader.read_again(watched).tokens);
+        let RevokedRequest { cause, token, .. } = watched.revoked_with(reread.as_ref())?;
+        Some(Refusal::Revoked { cause, token })
     }
 
     /// The request that this task serves is a stream itself, whatever its answer will be.

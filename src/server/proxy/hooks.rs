@@ -28,7 +28,7 @@ use super::handling::copy::CopyState;
 use super::handling::retries::RETRIED_STATUS;
 use super::handling::{body_limit, compression, retries, split, timeouts};
 use super::hop_headers;
-use super::incoming::request_of;
+use super::incoming::{has_answered, request_of};
 use super::routing;
 use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
@@ -240,7 +240,11 @@ impl ProxyHttp for Proxy {
         upstream: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        if let Some(refusal) = RevocationWatch::refusal_before_sending() {
+        if context.is_long() || !Arc::ptr_eq(&self.snapshot.load(), &context.snapshot) {
+            self.reread_tokens(session); // it may have waited for a server
+        }
+        let watch = RevocationWatch::current();
+        if let Some(refusal) = watch.and_then(|watch| watch.refusal()) {
             context.revoked = Some(refusal);
             return Err(Error::new(REVOKED));
         }
@@ -283,7 +287,7 @@ impl ProxyHttp for Proxy {
             body.take_if(|body| body.is_empty());
         }
         body_limit::count(session, context, body.as_ref())?;
-        self.copy_body(context, body.as_ref(), is_end);
+        self.copy_body(session, context, body.as_ref(), is_end);
         Ok(())
     }
 
@@ -390,7 +394,7 @@ impl ProxyHttp for Proxy {
             error_code: 0,
             can_reuse_downstream: false,
         };
-        if session.response_written().is_some() {
+        if has_answered(session) {
             return closed;
         }
         if let (Some(refusal), Some(shop)) = (context.revoked, context.shop.clone()) {
@@ -425,8 +429,9 @@ impl ProxyHttp for Proxy {
             return;
         }
         context.note_end(error);
-        let code = session
-            .response_written()
+        let answer = session.response_written();
+        let code = answer
+            .filter(|_| has_answered(session))
             .map_or(0, |response| response.status.as_u16());
         let shop = context.shop.as_ref().map_or("", |shop| shop.name.as_str());
         self.metrics.note_request(shop, code);
@@ -461,7 +466,7 @@ impl ProxyHttp for Proxy {
 
 impl Proxy {
     /// The request lasts: under a later configuration its tokens may have other keys.
-    fn reread_tokens(&self, session: &Session) {
+    pub(crate) fn reread_tokens(&self, session: &Session) {
         RevocationWatch::reread_with(|| TokenReader {
             snapshot: Arc::clone(&self.snapshot),
             head: Parts::clone(session.req_header()),

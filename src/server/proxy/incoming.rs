@@ -1,5 +1,6 @@
 //! A request as it is judged: with its client, and with what a trusted proxy or the TLS handshake said of it.
 
+use http::StatusCode;
 use pingora_proxy::Session;
 
 use crate::request::{ClientCertificate, Request};
@@ -26,4 +27,12 @@ pub(crate) fn certificate_of<'a>(
     let state = ConnectionState::of_session(session.digest())?;
     let rules = snapshot.rules_of(state.listener());
     state.certificate_under(rules).ok().flatten()
+}
+
+/// Whether its answer has begun. `100 Continue` and the like are none.
+pub(crate) fn has_answered(session: &Session) -> bool {
+    let begun = session.response_written();
+    begun.is_some_and(|head| {
+        !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS
+    })
 }

@@ -8,6 +8,8 @@ use tokio::sync::{Mutex, MutexGuard};
 /// The requests that wait for the servers of one upstream, in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct RequestQueue {
+    /// How many wait here.
+    waiting: AtomicUsize,
     /// Together with those of former configurations.
     counts: Arc<QueueCounts>,
     /// The request that has it is the first, and looks for a server. It is handed on in order.
@@ -16,7 +18,7 @@ pub(super) struct RequestQueue {
 
 #[derive(Debug, Default)]
 struct QueueCounts {
-    waiting: AtomicUsize,
+    waiting: AtomicU64,
     full: AtomicU64,
     timed_out: AtomicU64,
 }
@@ -25,7 +27,7 @@ struct QueueCounts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueState {
     /// Requests that wait now.
-    pub waiting: usize,
+    pub waiting: u64,
     /// Requests that were refused because too many waited, since the start.
     pub full: u64,
     /// Requests that waited for too long, since the start.
@@ -37,10 +39,11 @@ pub struct QueueState {
 pub(super) struct QueuePlace<'a>(&'a RequestQueue);
 
 impl RequestQueue {
-    /// The queue of the next configuration. Requests that wait here may wait for servers that it does not have, so none
-    /// waits behind them there; but they count.
+    /// The queue of the next configuration. Requests that wait here may wait for servers that it does not have: none
+    /// waits behind them there, and they take no place of it.
     pub(super) fn successor(&self) -> Self {
         Self {
+            waiting: AtomicUsize::default(),
             counts: Arc::clone(&self.counts),
             first: Mutex::default(),
         }
@@ -48,17 +51,19 @@ impl RequestQueue {
 
     /// Whether a request that has just come is the next one.
     pub(super) fn is_empty(&self) -> bool {
-        self.counts.waiting.load(Ordering::Acquire) == 0
+        self.waiting.load(Ordering::Acquire) == 0
     }
 
     /// Takes a place behind the others; `None`: so many wait already.
     pub(super) fn enter(&self, most: usize) -> Option<QueuePlace<'_>> {
         let more = |waiting| (waiting < most).then_some(waiting + 1);
-        let waiting = &self.counts.waiting;
+        let waiting = &self.waiting;
         let entered = waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
-        if entered.is_err() {
-            self.counts.full.fetch_add(1, Ordering::Relaxed);
-        }
+        let counted = match entered {
+            Ok(_) => &self.counts.waiting,
+            Err(_) => &self.counts.full,
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
         entered.ok().map(|_| QueuePlace(self))
     }
 
@@ -85,6 +90,7 @@ impl<'a> QueuePlace<'a> {
 
 impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
-        self.0.counts.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.0.counts.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -48,30 +48,37 @@ impl Proxy {
             return;
         }
         let from = context.snapshot.forwarding.ends_of(session);
-        let Some(copy) = self.copies.begin(to, head, session.req_header(), from) else {
+        self.reread_tokens(session); // for what is revoked before the copy is sent
+        let Some(copy) = self.copies.begin(to, head, from) else {
             return;
         };
         if session.is_body_empty() {
-            self.copies.send(copy);
+            self.copies.send(copy, session.req_header());
         } else {
             context.copy = CopyState::Begun(copy);
         }
     }
 
     /// Adds a part of the body to the copy, which is sent at the end.
-    pub(crate) fn copy_body(&self, context: &mut Context, part: Option<&Bytes>, is_end: bool) {
+    pub(crate) fn copy_body(
+        &self,
+        session: &Session,
+        context: &mut Context,
+        part: Option<&Bytes>,
+        is_end: bool,
+    ) {
         let CopyState::Begun(copy) = &mut context.copy else {
             return;
         };
-        let fits = copy.add(part.map_or(&[], |part| part));
-        if !fits {
-            self.copies.note_left_out(copy.upstream(), "long_body");
+        let added = copy.add(part.map_or(&[], |part| part));
+        if let Err(why) = added {
+            self.copies.note_left_out(copy.upstream(), why);
         } else if !is_end {
             return;
         }
         let done = std::mem::replace(&mut context.copy, CopyState::Unwanted);
-        if let (CopyState::Begun(copy), true) = (done, fits) {
-            self.copies.send(copy);
+        if let (CopyState::Begun(copy), Ok(())) = (done, added) {
+            self.copies.send(copy, session.req_header());
         }
     }
 }

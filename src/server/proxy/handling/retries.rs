@@ -6,6 +6,7 @@ use pingora_proxy::Session;
 
 use crate::request::RetryCause;
 use crate::server::proxy::context::Context;
+use crate::server::proxy::incoming::has_answered;
 use crate::server::proxy::service::Proxy;
 use crate::server::proxy::stream;
 
@@ -80,7 +81,7 @@ impl Proxy {
         };
         let head = session.req_header();
         let is_here = !session.as_ref().retry_buffer_truncated() && context.read_ahead.is_empty();
-        let is_fit = is_here && session.response_written().is_none() && !stream::is_itself(head);
+        let is_fit = is_here && !has_answered(session) && !stream::is_itself(head);
         let sent = context.retried.unwrap_or_default().saturating_add(1);
         if !is_fit || !retries.allow(cause, &head.method, sent) {
             return false;
