@@ -440,8 +440,17 @@ fn what_is_only_observed_says_so_everywhere() {
     scene.reload(
         "[[shop.route]]\nname = \"media\"\npaths = [\"/media/*\"]\nobserve = true\ndead_cookie = \"refuse\"\n",
     );
-    let log = scene.edge.log_lines().join("\n");
-    warns(&log, "this route is only observed: it protects nothing");
+    let warned = "this route is only observed: it protects nothing";
+    eventually(|| {
+        scene
+            .edge
+            .log_lines()
+            .join(
+                "
+",
+            )
+            .contains(warned)
+    });
     let health = scene.edge.ask_operator("/readyz?verbose").text();
     warns(
         &health,

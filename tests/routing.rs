@@ -341,6 +341,44 @@ add = { Vary = "Accept" }
 // --- The configuration -----------------------------------------------------------------------------------
 
 #[test]
+fn headers_of_answers_are_changed_whoever_answers() {
+    let house = House::with(
+        r#"
+[[shop.logout]]
+paths = ["/logout"]
+[[shop.route]]
+paths = ["/old"]
+redirect = { to = "/" }
+headers.response = { set = { x-frame-options = "DENY" }, remove = ["x-powered-by"] }
+[[shop.route]]
+paths = ["/hello"]
+respond = { body = "hello" }
+headers.response = { set = { x-frame-options = "DENY" } }
+[[shop.route]]
+headers.response = { set = { x-frame-options = "DENY" }, remove = ["x-powered-by"] }
+"#,
+    );
+    house.front.says("HTTP/1.1 200 OK\r\nX-Powered-By: PHP\r\nX-Frame-Options: SAMEORIGIN\r\nContent-Length: 2\r\n\r\nok");
+    let bearer = ("authorization", "Bearer an-opaque-token-of-a-customer");
+    for (method, target, status) in [
+        ("GET", "/old", 302),
+        ("GET", "/hello", 200),
+        ("GET", "/", 200),
+        ("POST", "/logout", 200),
+    ] {
+        let answer = house.ask(method, target, &[bearer]);
+        assert_eq!(answer.status, status, "{target}");
+        assert_eq!(
+            answer.headers_named("x-frame-options"),
+            ["DENY"],
+            "{target}"
+        );
+        assert_eq!(answer.header("x-powered-by"), None, "{target}");
+    }
+    assert_eq!(house.front.times("/logout"), 1);
+}
+
+#[test]
 fn a_reload_swaps_routes_and_keeps_the_connections_of_upstreams() {
     let house = House::with("[[shop.route]]\npaths = [\"/x\"]\nupstream = \"api\"");
     assert_eq!(house.answerer("/x"), "api");
@@ -413,6 +451,30 @@ fn faults_of_routes_and_upstreams_are_named() {
         (
             "[[shop.route]]\nfrom = [\"10.0.0.0/33\"]\nupstream = \"api\"",
             "an address or network",
+        ),
+        (
+            "[[shop.route]]\nfrom = []\nupstream = \"api\"",
+            "`from` names nothing",
+        ),
+        (
+            "[[shop.route]]\nmethods = []\nupstream = \"api\"",
+            "`methods` names nothing",
+        ),
+        (
+            "[[shop.route]]\nclient_certificate = []\nupstream = \"api\"",
+            "`client_certificate` names nothing",
+        ),
+        (
+            "[[shop.route]]\nheaders = { x-beta = [] }\nupstream = \"api\"",
+            "`x-beta` names nothing",
+        ),
+        (
+            "[[shop.route]]\nnot = { from = [] }\nupstream = \"api\"",
+            "`from` names nothing",
+        ),
+        (
+            "[[shop.route]]\ncompress = { types = [] }\nupstream = \"api\"",
+            "`types` names nothing",
         ),
         (
             "upstream_host = \"x\"",

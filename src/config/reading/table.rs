@@ -244,6 +244,20 @@ impl<'a> TomlTable<'a> {
         parsed(&texts, read)
     }
 
+    /// The same, where an empty array would mean everything or nothing by accident: it is a fault.
+    pub(crate) fn one_or_more_as<T>(
+        &mut self,
+        key: &str,
+        read: impl Fn(&'a str) -> Result<T, &'static str>,
+    ) -> Vec<T> {
+        let texts = self.string_or_strings(key);
+        if texts.as_ref().is_some_and(Vec::is_empty) {
+            let fault = Fault::error(format!("`{key}` names nothing"));
+            self.report_at(key, fault.help(format!("leave `{key}` out, or name one")));
+        }
+        parsed(&texts.unwrap_or_default(), read)
+    }
+
     /// `true` or `false`.
     pub(crate) fn boolean(&mut self, key: &str) -> Option<bool> {
         self.read(key, "a boolean", Value::boolean)

@@ -25,7 +25,7 @@ pub(super) fn read(
                 written.ignore("types");
                 usual_types()
             } else {
-                written.string_or_strings_as("types", MediaPattern::parse)
+                written.one_or_more_as("types", MediaPattern::parse)
             };
             let size_min = written.string_as("min_size", byte_size::parse);
             let level = written.integer("level", 1..=9);

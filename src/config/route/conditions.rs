@@ -26,9 +26,9 @@ fn read_flat(table: &mut TomlTable<'_>, base: &Base) -> RouteConditions {
     values.extend(condition::read_cookies(table));
     RouteConditions {
         paths: paths::read(table, base),
-        methods: table.string_or_strings_as("methods", method),
+        methods: table.one_or_more_as("methods", method),
         values,
-        from: table.string_or_strings_as("from", network::parse),
+        from: table.one_or_more_as("from", network::parse),
         certificate: read_certificate(table),
         not: Vec::new(),
     }
@@ -40,11 +40,11 @@ fn read_certificate(table: &mut TomlTable<'_>) -> Option<CertificateCondition> {
     if table.has_boolean(KEY) {
         return table.boolean(KEY).map(CertificateCondition::Shown);
     }
-    let names = table.string_or_strings(KEY)?;
-    let names = names
-        .iter()
-        .filter_map(|text| text.parse_as(certificate_name));
-    Some(CertificateCondition::Named(names.collect()))
+    if table.lacks(KEY) {
+        return None;
+    }
+    let names = table.one_or_more_as(KEY, certificate_name);
+    Some(CertificateCondition::Named(names))
 }
 
 fn certificate_name(text: &str) -> Result<String, &'static str> {

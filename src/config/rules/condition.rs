@@ -85,12 +85,17 @@ fn read_each<'a>(
 }
 
 fn texts(table: &mut TomlTable<'_>, name: &str) -> Vec<ConditionValue> {
-    table.string_or_strings_as(name, value_of)
+    table.one_or_more_as(name, value_of)
 }
 
 /// Forms send numbers as texts, so conditions compare texts.
 fn scalars(table: &mut TomlTable<'_>, name: &str) -> Vec<ConditionValue> {
-    let scalars = table.scalars(name).unwrap_or_default();
+    let scalars = table.scalars(name);
+    if scalars.as_ref().is_some_and(Vec::is_empty) {
+        let fault = Fault::error(format!("`{name}` names nothing"));
+        table.report_at(name, fault.help(format!("leave `{name}` out, or name one")));
+    }
+    let scalars = scalars.unwrap_or_default();
     let mut values = Vec::new();
     for (scalar, spot) in scalars {
         let text = match scalar.as_str() {

@@ -63,6 +63,7 @@ impl Proxy {
                 self.metrics.note_decision(shop, "logout", "");
                 let revocations = logout.revocations.len();
                 info!(request, shop, token, revocations; "logout");
+                routing::change_answer(session, context, &mut answer);
                 split::hold_by_answer(context, &mut answer);
                 self.answer(session, &answer).await
             }
@@ -71,6 +72,7 @@ impl Proxy {
                 self.metrics.note_decision(shop, "logout_declined", "");
                 let status = answer.status.as_u16();
                 info!(request, shop, token, status; "the shop declined a logout");
+                routing::change_answer(session, context, &mut answer);
                 split::hold_by_answer(context, &mut answer);
                 self.answer(session, &answer).await
             }

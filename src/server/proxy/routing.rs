@@ -28,6 +28,7 @@ pub(crate) fn answer(session: &Session, context: &Context) -> Option<Answer> {
             redirect.answer(&TemplateFacts { path, ..*facts })
         }),
     };
+    change_answer(session, context, &mut answer);
     if let Some(shop) = &context.shop {
         for deletion in shop.deletions_of(&context.dead_cookies, session.req_header()) {
             answer.headers.append(SET_COOKIE, deletion);
@@ -81,6 +82,19 @@ pub(crate) fn change_response(
         response.append_header(name, value)?;
     }
     Ok(())
+}
+
+/// The same for an answer that was read whole or is Doorward's own.
+pub(crate) fn change_answer(session: &Session, context: &Context, answer: &mut Answer) {
+    let Some(route) = context.route() else {
+        return;
+    };
+    for name in route.response_headers.replaced() {
+        answer.headers.remove(name);
+    }
+    for (name, value) in lines(session, context, |route| &route.response_headers) {
+        answer.headers.append(name, value);
+    }
 }
 
 fn rewrite_path(route: &Route, upstream: &mut RequestHeader) -> Result<()> {
