@@ -380,6 +380,45 @@ fn splitting_a_shop_by_path_forgets_nothing() {
     }
 }
 
+#[test]
+fn moving_a_shop_to_another_path_forgets_nothing() {
+    const MOVED: &str = "paths = [\"/backoffice\", \"/backoffice/*\"]\n";
+    let own = "token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{other}\"\n";
+    let same = "token.algorithms = [\"HS256\"]\ntoken.secret_file = \"{secret_file}\"\n";
+    let signed = |secret| signed_by(secret, &json!({}));
+    let later = |secret| signed_by(secret, &json!({ "jti": "b", "sub": 4 }));
+    let opaque = |text: &str| text.to_owned();
+    for (keys, of_front, dead, alive) in [
+        (
+            OPAQUE,
+            OPAQUE,
+            opaque("an-opaque-token-of-an-admin"),
+            opaque("another-token-of-another"),
+        ),
+        (own, same, signed(OTHER_SECRET), later(OTHER_SECRET)),
+        (same, same, signed(Shop::SECRET), later(Shop::SECRET)),
+    ] {
+        let front = format!("{of_front}{LOGOUT}");
+        let host = Host::with(&format!("{ADMIN}{keys}{LOGOUT}"), &front);
+        assert_eq!(
+            host.status_with("POST", "/admin/logout", &dead),
+            200,
+            "{keys}"
+        );
+        host.reload(&format!("{MOVED}{keys}{LOGOUT}"), &front);
+        assert_eq!(
+            host.status_with("GET", "/backoffice/x", &dead),
+            401,
+            "{keys}"
+        );
+        assert_eq!(
+            host.status_with("GET", "/backoffice/x", &alive),
+            200,
+            "{keys}"
+        );
+    }
+}
+
 // --- The configuration -----------------------------------------------------------------------------------
 
 /// What `check` would say of these shops, each its keys.

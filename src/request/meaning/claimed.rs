@@ -14,6 +14,20 @@ impl ShopMeaning {
         common.any(|host| self.shares_paths(other, host))
     }
 
+    /// Whether it is that shop at other paths of its hosts: none that claims paths has those now. What is left there is the
+    /// business of the shop that claims the rest.
+    pub(super) fn has_moved_from(&self, said: &Self, others: &[Self]) -> bool {
+        let has_paths = |shop: &Self| !shop.paths.is_empty();
+        let is_one_host =
+            self.hosts == said.hosts || self.hosts.iter().any(|host| said.hosts.contains(host));
+        let is_there = |other: &Self| has_paths(other) && other.shares_requests(said);
+        self.shop == said.shop
+            && has_paths(self)
+            && has_paths(said)
+            && is_one_host
+            && !others.iter().any(is_there)
+    }
+
     /// Whether it claims all remaining hosts, and gets requests that another one got for one of its hosts.
     pub(super) fn has_hosts_left_by(&self, other: &Self) -> bool {
         let is_left = |host: &&String| !self.beside.contains(host);

@@ -319,12 +319,14 @@ impl ShopMeaning {
         said.keys.iter().any(has_key) && !others.iter().any(|other| other.follows(said, &[]))
     }
 
-    /// Whether it is the same shop, apart from its keys: by its hosts or its token domain. The name counts only for tokens without
-    /// keys, and only if no other shop has the former hosts: names may be swapped, or reused after a shop was removed.
+    /// Whether it is the same shop, apart from its keys: by its hosts and paths, or its token domain. The name counts for a shop that has
+    /// moved to other paths, and for tokens without keys, and only if no other shop has taken its place: names may be swapped, or
+    /// reused after a shop was removed.
     fn follows(&self, said: &Self, others: &[Self]) -> bool {
         let is_elsewhere = || others.iter().any(|other| other.shares_requests(said));
         self.shares_requests(said)
             || self.names.share_domain(&said.names)
+            || self.has_moved_from(said, others)
             || (self.shop == said.shop && said.keys.iter().all(Option::is_none) && !is_elsewhere())
     }
 }
