@@ -165,14 +165,20 @@ fn header_values<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[Foun
 
 /// The values of a cookie, as they are written (RFC 6265 section 5.4).
 fn cookie_values<'r>(name: &str, request: &Request<'r>) -> SmallVec<[FoundValue<'r>; 2]> {
+    let cookies = cookies_of(request).filter(|(given, _)| *given == name);
+    let values = cookies.map(|(_, value)| Cow::Borrowed(value.trim_matches('"')));
+    values.map(|value| (value, true)).collect()
+}
+
+/// The names and values of cookies, as they are written.
+pub(in crate::request) fn cookies_of<'r>(
+    request: &Request<'r>,
+) -> impl Iterator<Item = (&'r str, &'r str)> {
     let lines = request.head.headers.get_all(COOKIE).iter();
     let lines = lines.filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';'));
-    pairs
-        .filter_map(|pair| pair.split_once('='))
-        .filter(|(given, _)| given.trim() == name)
-        .map(|(_, value)| (Cow::Borrowed(value.trim().trim_matches('"')), true))
-        .collect()
+    let pairs = pairs.filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.trim(), value.trim()))
 }
 
 /// The values of a parameter in the query and in a form, multipart or JSON body: there are servers that read it from each.

@@ -69,7 +69,10 @@ impl RouteTable {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use http::Method;
+    use ipnet::IpNet;
     use proptest::prelude::*;
 
     use super::super::{
@@ -146,6 +149,8 @@ mod tests {
             4 => Just(0),
             1 => Just(1),
             1 => Just(2),
+            1 => Just(3),
+            1 => Just(4),
         ];
         let value = prop_oneof![Just("t0"), Just("T0"), Just("t1"), Just("t2"), Just("*")];
         (place, prop::collection::vec(value, 1..3)).prop_map(|(place, values)| {
@@ -157,6 +162,8 @@ mod tests {
                 at: match place {
                     0 => ConditionPlace::Header("x-t".parse().unwrap()),
                     1 => ConditionPlace::Parameter("t".to_owned()),
+                    2 => ConditionPlace::Header("x_u".parse().unwrap()),
+                    3 => ConditionPlace::Cookie("u".to_owned()),
                     _ => ConditionPlace::Cookie("t".to_owned()),
                 },
                 values: values.collect(),
@@ -164,15 +171,40 @@ mod tests {
         })
     }
 
+    fn network() -> impl Strategy<Value = IpNet> {
+        let texts = [
+            "10.0.0.0/8",
+            "10.1.0.0/16",
+            "10.1.2.3/32",
+            "0.0.0.0/0",
+            "::/0",
+            "fd00::/8",
+        ];
+        prop::sample::select(texts.map(|text| text.parse().unwrap()).to_vec())
+    }
+
+    fn client() -> impl Strategy<Value = IpAddr> {
+        let texts = [
+            "10.0.0.1",
+            "10.1.0.1",
+            "10.1.2.3",
+            "192.0.2.1",
+            "fd00::1",
+            "2001:db8::1",
+        ];
+        prop::sample::select(texts.map(|text| text.parse().unwrap()).to_vec())
+    }
+
     prop_compose! {
         fn flat_conditions()(
             paths in prop::collection::vec((pattern(), base()), 0..3),
             methods in prop::collection::vec(prop_oneof![Just(Method::GET), Just(Method::DELETE)], 0..2),
             values in prop::collection::vec(condition(), 0..2),
+            from in prop::collection::vec(network(), 0..2),
         ) -> RouteConditions {
             let paths = paths.into_iter();
             let paths = paths.map(|(path, base)| PathPattern::parse(&path).unwrap().below(&base));
-            RouteConditions { paths: paths.collect(), methods, values, ..RouteConditions::default() }
+            RouteConditions { paths: paths.collect(), methods, values, from, ..RouteConditions::default() }
         }
     }
 
@@ -234,7 +266,7 @@ mod tests {
             query in prop_oneof![Just(""), Just("?t=t0"), Just("?t=t1&t=t2"), Just("?_method=DELETE"), Just("?t[]=T0;t=t1")],
             header in prop_oneof![
                 Just(("x-t", "t0")), Just(("x-t", "T1")), Just(("x_t", "t2")), Just(("x-t", "t1, t2")),
-                Just(("cookie", "a=b; t=t0")), Just(("x-http-method-override", "DELETE")), Just(("a", "b")),
+                Just(("cookie", "a=b; t=t0")), Just(("cookie", "u=t1")), Just(("x-u", "t1")), Just(("x-http-method-override", "DELETE")), Just(("a", "b")),
             ],
         ) -> http::request::Parts {
             let request = http::Request::builder().method(method).uri(format!("{path}{query}"));
@@ -275,11 +307,12 @@ mod tests {
             of_shop in prop_oneof![Just(OF_SHOP[0]), Just(OF_SHOP[1])],
             ignore_case in any::<bool>(),
             exact_slash in any::<bool>(),
+            client in client(),
         ) {
             let style = PathStyle { ignore_case, exact_slash, get_override: true };
             let table = RouteTable::new(routes, style);
             let path = Path::parse(head.uri.path());
-            let view = RequestView::new(Request::new(&head, None), path, style);
+            let view = RequestView::new(Request::new(&head, None).of_client(client), path, style);
             if table.is_demanding() {
                 prop_assert_eq!(table.demand(&view, of_shop), expected(&table, &view, of_shop));
             }

@@ -1,12 +1,16 @@
 //! The routes that end at one place of the tree: of many that ask for a value, those that ask for the value that is there.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::HeaderName;
+use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use super::route::Route;
-use crate::request::calls::{Condition, PathStyle, RequestView};
+use crate::request::calls::{Condition, ConditionPlace, PathStyle, RequestView, cookies_of};
 
 /// The numbers of routes.
 pub(super) type Numbers = SmallVec<[usize; 8]>;
@@ -17,6 +21,10 @@ pub(super) struct RouteBucket {
     all: Vec<usize>,
     /// Where there are many: those that ask for a value of a header, a parameter or a cookie.
     by_value: Vec<ValueIndex>,
+    /// Of the others: those that ask for a header or a cookie, by the name of one.
+    by_name: NameIndex,
+    /// Of the others: those that ask for networks of clients.
+    by_network: NetworkIndex,
     /// The others of these.
     others: Vec<usize>,
 }
@@ -29,6 +37,20 @@ struct ValueIndex {
     routes: HashMap<String, Vec<usize>>,
 }
 
+/// Routes by the name of a header or a cookie that must be there.
+#[derive(Debug, Default)]
+struct NameIndex {
+    /// With hyphens for underscores.
+    headers: HashMap<String, Vec<usize>>,
+    cookies: HashMap<String, Vec<usize>>,
+}
+
+/// Routes by the networks that they ask for: for each length of a prefix, by the first address.
+#[derive(Debug, Default)]
+struct NetworkIndex {
+    by_length: BTreeMap<(bool, u8), HashMap<IpAddr, Vec<usize>>>,
+}
+
 /// So many that trying each of them costs more than to look the value up.
 const MANY: usize = 8;
 
@@ -39,7 +61,7 @@ impl RouteBucket {
 
     /// Collects the routes that could mean this request; without one, all.
     pub(super) fn collect(&self, view: Option<&RequestView<'_>>, found: &mut Numbers) {
-        let Some(view) = view.filter(|_| !self.by_value.is_empty()) else {
+        let Some(view) = view.filter(|_| self.all.len() >= MANY) else {
             found.extend_from_slice(&self.all);
             return;
         };
@@ -47,6 +69,8 @@ impl RouteBucket {
         for index in &self.by_value {
             index.collect(view, found);
         }
+        self.by_name.collect(view, found);
+        self.by_network.collect(view, found);
     }
 
     /// Sorts them by the values that they ask for, once all are here.
@@ -64,6 +88,10 @@ impl RouteBucket {
                 .retain(|at| !index.takes(*at, &routes[*at], style));
             self.by_value.push(index);
         }
+        self.others
+            .retain(|at| !self.by_name.takes(*at, &routes[*at]));
+        self.others
+            .retain(|at| !self.by_network.takes(*at, &routes[*at]));
     }
 }
 
@@ -95,6 +123,73 @@ impl ValueIndex {
                 found.extend_from_slice(routes);
             }
         }
+    }
+}
+
+impl NameIndex {
+    /// Takes a route, if it asks for a header or a cookie.
+    fn takes(&mut self, at: usize, route: &Route) -> bool {
+        for condition in &route.conditions.values {
+            let routes = match &condition.at {
+                ConditionPlace::Header(name) => self.headers.entry(dashed(name).into_owned()),
+                ConditionPlace::Cookie(name) => self.cookies.entry(name.clone()),
+                ConditionPlace::Parameter(_) | ConditionPlace::Body(_) => continue,
+            };
+            routes.or_default().push(at);
+            return true;
+        }
+        false
+    }
+
+    fn collect(&self, view: &RequestView<'_>, found: &mut Numbers) {
+        let request = &view.request;
+        if !self.headers.is_empty() {
+            let names = request.head.headers.keys();
+            let routes = names.filter_map(|name| self.headers.get(&*dashed(name)));
+            routes.for_each(|routes| found.extend_from_slice(routes));
+        }
+        if !self.cookies.is_empty() {
+            let names = cookies_of(request).map(|(name, _)| name);
+            let routes = names.filter_map(|name| self.cookies.get(name));
+            routes.for_each(|routes| found.extend_from_slice(routes));
+        }
+    }
+}
+
+impl NetworkIndex {
+    /// Takes a route, if it asks for networks.
+    fn takes(&mut self, at: usize, route: &Route) -> bool {
+        for network in &route.conditions.from {
+            let (address, length) = (network.network(), network.prefix_len());
+            let of_length = self.by_length.entry((address.is_ipv6(), length));
+            let routes = of_length.or_default().entry(address).or_default();
+            routes.push(at);
+        }
+        !route.conditions.from.is_empty()
+    }
+
+    fn collect(&self, view: &RequestView<'_>, found: &mut Numbers) {
+        let Some(client) = view.request.client else {
+            return;
+        };
+        let is_ipv6 = client.is_ipv6();
+        for ((_, length), routes) in self.by_length.range((is_ipv6, 0)..=(is_ipv6, u8::MAX)) {
+            let network = IpNet::new(client, *length).ok();
+            let routes = network.and_then(|network| routes.get(&network.network()));
+            routes
+                .into_iter()
+                .for_each(|routes| found.extend_from_slice(routes));
+        }
+    }
+}
+
+/// The name of a header, with hyphens for underscores.
+fn dashed(name: &HeaderName) -> Cow<'_, str> {
+    let name = name.as_str();
+    if name.contains('_') {
+        Cow::Owned(name.replace('_', "-"))
+    } else {
+        Cow::Borrowed(name)
     }
 }
 
