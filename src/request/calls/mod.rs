@@ -13,7 +13,9 @@ pub use call::{BodyNeed, Call};
 pub(in crate::request) use condition::cookies_of;
 pub use condition::{Condition, ConditionPlace, ConditionValue};
 pub use paths::{Base, Fit, Folder, Path, PathPattern, PathStyle};
-pub(in crate::request) use paths::{Leniency, SegmentStart, is_blank, is_front_controller};
+pub(in crate::request) use paths::{
+    Leniency, SegmentStart, TracedPath, is_blank, is_front_controller,
+};
 pub(super) use purpose::Purpose;
 pub use refresh::RefreshRule;
 pub use request::Request;

@@ -97,7 +97,7 @@ impl<'a> Path<'a> {
 }
 
 /// Whether a path needs no normalisation, as most do: this costs one pass and no memory.
-fn is_plain(raw: &str) -> bool {
+pub(super) fn is_plain(raw: &str) -> bool {
     // Without an early return, so that it is vectorised; nearly every path is read to its end anyway.
     let raw = raw.as_bytes();
     let odd = raw.iter().fold(false, |odd, byte| {
