@@ -380,7 +380,7 @@ error: expected an address with a port, such as 127.0.0.1:8080, [::]:8080 or htt
 error: unknown key `operater_listen`
  --> doorward.toml:2:1
   |
-2 | operater_listen = "127.0.0.1:8081"
+2 | operater_listen =
   | ^^^^^^^^^^^^^^^
   |
   = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, certificate, allow, deny, error_pages, acme, upstream, prefix, shop
@@ -512,10 +512,8 @@ error: expected JSON, found `bye`
    |               ^^^^^
 
 error: wrong type for `action`
-  --> doorward.toml:32:20
-   |
-32 | query = { action = 1 }
-   |                    ^ expected a string or an array of strings, found integer
+--> doorward.toml:32:20
+ = note: expected a string or an array of strings, found integer
 
 error: unknown `enforce`: `requird`
   --> doorward.toml:36:11

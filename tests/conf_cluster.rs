@@ -221,7 +221,7 @@ error: wrong type for `new_cluster`
 error: unknown key `lissen`
   --> doorward.toml:17:1
    |
-17 | lissen = 1
+17 | lissen =
    | ^^^^^^
    |
    = help: did you mean `listen`? known: node, listen, peers, insecure, ca_file, cert_file, key_file, allow, bus, bus_ca_file, ack, new_cluster, on_stale, on_isolated, bootstrap_timeout, quarantine

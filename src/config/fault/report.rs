@@ -285,10 +285,32 @@ error: missing key `listen`
             "secrets = [\n  \"a\",\n  \"hunter2\",\n]",
             "secret = \"\"\"\nMIIE==\nMIIE=\nhunter2=\"\"\"",
             "Secret = hunter2",
+            "X-Api-Key = \"hunter2\"",
+            "headers.request.set = { host = \"hunter2\" }",
+            "headers = { request = { set = { Authorization = \"hunter2\" } } }",
+            "headers.request.set = {\n  host = \"hunter2\",\n}",
+            "[shop.route.headers.request.set]\nhost = \"hunter2\"",
+            "[shop.route.headers.request.set\nhost = \"hunter2\"",
+            "[shop.route.heders.request.set]\nhost = \"hunter2\"",
+            "[[shop.route]]\nnot = { cookies = { name = \"hunter2\" } }",
+            "query = { to = \"hunter2\" }",
+            "Authorization \"Bearer hunter2\"",
+            "\"Authorization\" \"Bearer hunter2\"",
+            "name = \"main\" Authorization = \"hunter2\"",
+            "preset = bagisto\", secret = \"hunter2\"",
+            "paths = [\"/a\"]\nsecret =\n\"hunter2\"",
+            "bus = \"redis://:hunter2@bus.internal\"",
+            "upstream = [\n  \"https://user:hunter2@shop.internal\",\n]",
+            "jwks_url = \"https://login.example.com/keys?key=hunter2\"",
+            "body = '{\"client_secret\": \"hunter2\"}'",
+            "# secret = \"hunter2\"",
         ];
         for text in texts {
             let fault = Fault::error("unfit").at(&spot_of(text, "hunter2"));
             let shown = report(fault.label("expected less"));
+            let all = Fault::error("unfit").at(&spot_of(text, text));
+            let all = report(all);
+            assert!(!all.contains("hunter2"), "{all}");
             assert!(!shown.contains("hunter2"), "{shown}");
             assert!(shown.contains("--> doorward.toml:"), "{shown}");
             assert!(shown.contains("= note: expected less"), "{shown}");
@@ -300,14 +322,29 @@ error: missing key `listen`
         let texts = [
             "secret_file = \"/keys/jwt.secret\"",
             "secret = \"x\"\nname = \"/keys/jwt.secret\"",
-            "secret = \"x\"\n[shop]\n\"/keys/jwt.secret\"",
-            "secure = \"/keys/jwt.secret\"",
+            "secret = \"x\"\n[shop]\nhosts = [\n  \"/keys/jwt.secret\",\n]",
+            "header = \"/keys/jwt.secret\"",
+            "split = [{ upstream = \"/keys/jwt.secret\", weight = 5 }]",
         ];
         for text in texts {
             let fault = Fault::error("unfit").at(&spot_of(text, "/keys/jwt.secret"));
             let shown = report(fault);
             assert!(shown.contains("/keys/jwt.secret"), "{shown}");
         }
+    }
+
+    #[test]
+    fn of_an_unknown_key_only_its_name_is_shown() {
+        let text = "secert = \"hunter2\"";
+        let fault = Fault::error("unknown key `secert`").at(&spot_of(text, "secert"));
+        let expected = "\
+error: unknown key `secert`
+ --> doorward.toml:1:1
+  |
+1 | secert =
+  | ^^^^^^ here
+";
+        assert_eq!(report(fault.label("here")), expected);
     }
 
     #[test]

@@ -99,11 +99,24 @@ impl SourceSpot {
     }
 
     pub(super) fn picture<'f>(&'f self, label: Option<&'f str>) -> Element<'f> {
-        match &self.span {
-            None => Origin::path(self.source_name()).into(),
-            Some(span) if self.is_secret() => self.address(span).into(),
-            Some(span) => self.snippet(span, label).into(),
+        match (&self.span, self.shown()) {
+            (None, _) => Origin::path(self.source_name()).into(),
+            (Some(span), None) => self.address(span).into(),
+            (Some(span), Some(shown)) => self.snippet(span, shown, label).into(),
         }
+    }
+
+    /// What a report shows: the whole lines, or only the key of an entry whose value may be secret.
+    fn shown(&self) -> Option<Range<usize>> {
+        let span = self.span.as_ref()?;
+        let lines = self.lines();
+        if !self.is_secret() {
+            return Some(lines);
+        }
+        let text = &self.source.text[lines.clone()];
+        let key = redaction::key_of_entry(text)?;
+        let end = lines.start + key.len();
+        (!text.contains('\n') && span.end < end).then_some(lines.start..end)
     }
 
     fn address(&self, span: &Range<usize>) -> Origin<'_> {
@@ -116,9 +129,9 @@ impl SourceSpot {
     fn snippet<'f>(
         &'f self,
         span: &Range<usize>,
+        lines: Range<usize>,
         label: Option<&'f str>,
     ) -> Snippet<'f, annotate_snippets::Annotation<'f>> {
-        let lines = self.lines();
         let span_end = span.end.min(lines.end).max(span.start);
         let span_in_lines = span.start - lines.start..span_end - lines.start;
         Snippet::source(&self.source.text[lines])
@@ -127,9 +140,9 @@ impl SourceSpot {
             .annotation(AnnotationKind::Primary.span(span_in_lines).label(label))
     }
 
-    /// Whether the report shows the line, and so has a place for the label.
+    /// Whether the report shows where it is, and so has a place for the label.
     pub(super) fn is_shown(&self) -> bool {
-        self.span.is_some() && !self.is_secret()
+        self.shown().is_some()
     }
 
     /// Whether the other stands in the same source.

@@ -63,19 +63,29 @@ impl<'a> TomlText<'a> {
         &self,
         read: impl FnOnce(&'a str) -> Result<T, &'static str>,
     ) -> Option<T> {
-        let found = self.value.escape_debug();
-        self.parse(|text| {
-            read(text).map_err(|wanted| format!("expected {wanted}, found `{found}`"))
-        })
+        let unfit = |wanted| {
+            let found = self.value.escape_debug();
+            let message = if self.spot.is_secret() {
+                format!("expected {wanted}")
+            } else {
+                format!("expected {wanted}, found `{found}`")
+            };
+            self.report(Fault::error(message));
+        };
+        read(self.value).map_err(unfit).ok()
     }
 
     /// What the name stands for; `key` says of what it is one.
     pub(crate) fn choose<T: Copy>(&self, key: &str, names: &[(&str, T)]) -> Option<T> {
         let chosen = names.iter().find(|(name, _)| *name == self.value);
         if chosen.is_none() {
-            let unknown = format!("unknown `{key}`: `{}`", self.value.escape_debug());
+            let unknown = if self.spot.is_secret() {
+                format!("unknown `{key}`")
+            } else {
+                format!("unknown `{key}`: `{}`", self.value.escape_debug())
+            };
             let known = names.iter().map(|(name, _)| *name);
-            self.report(self.unfit(&unknown).suggest(self.value, known));
+            self.report(Fault::error(unknown).suggest(self.value, known));
         }
         chosen.map(|(_, value)| *value)
     }
@@ -103,10 +113,10 @@ impl<'a> TomlText<'a> {
         chosen.map(|(_, value)| *value)
     }
 
-    /// The reason may quote the value, so the reason of a secret is not shown.
+    /// The reason may quote the value, so the reason of what may be a secret is not shown.
     fn unfit(&self, reason: &dyn Display) -> Fault {
         if self.spot.is_secret() {
-            Fault::error("this secret does not fit")
+            Fault::error("this value does not fit; it is not shown, for it may be a secret")
         } else {
             Fault::error(reason.to_string())
         }
