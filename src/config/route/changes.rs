@@ -3,7 +3,7 @@
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::request::{
-    HeaderRules, PathPrefix, PathReplacement, PathRewrite, Template, UnfitHeader,
+    HeaderRules, PathPrefix, PathReplacement, PathRewrite, RedirectAddress, Template, UnfitHeader,
 };
 
 /// Sets or adds a header.
@@ -48,12 +48,19 @@ pub(super) fn read_headers(headers: &mut TomlTable<'_>, of: &str) -> HeaderRules
             continue;
         };
         for name in lines.keys() {
-            let value = lines.string_as(name, Template::parse);
+            let is_address = of == "response" && name.eq_ignore_ascii_case("location");
+            let value = lines.string_as(name, |text| {
+                if is_address {
+                    RedirectAddress::parse(text)?; // as that of a redirect
+                }
+                Template::parse(text)
+            });
             let spot = lines.spot_of(name);
             let (Some(value), Some(spot)) = (value, spot) else {
                 continue;
             };
-            if (of, kind) == ("request", "add") && value.names_subject() {
+            let names_client = value.names_subject() || value.names_certificate();
+            if (of, kind) == ("request", "add") && names_client {
                 lines.report(forgeable().at(&spot));
             }
             if let Err(unfit) = write(&mut rules, name, value) {
@@ -67,6 +74,6 @@ pub(super) fn read_headers(headers: &mut TomlTable<'_>, of: &str) -> HeaderRules
 }
 
 fn forgeable() -> Fault {
-    Fault::error("a client could send this header, too, with another customer's name")
+    Fault::error("a client could send this header, too, with another name")
         .help("write it in `set`, which leaves no line of the client's")
 }

@@ -9,7 +9,7 @@ use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::reading::file::File;
 use crate::config::upstream::NamedUpstreams;
-use crate::request::{Answer, Place, Redirect, RouteTarget, Template, changeable_header};
+use crate::request::{Answer, Place, Redirect, RedirectAddress, RouteTarget, changeable_header};
 
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
@@ -56,7 +56,7 @@ fn read_redirect(mut table: TomlTable<'_>) -> Option<Redirect> {
     let to = table.required_string_as(
         "to",
         "an address such as https://{host}{uri}",
-        Template::parse,
+        RedirectAddress::parse,
     );
     let fits = status.is_none_or(|status| REDIRECTS.contains(&status));
     if !fits {

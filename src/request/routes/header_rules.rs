@@ -93,14 +93,16 @@ impl HeaderRules {
     }
 
     /// The lines that are added after that. A value that can't stand in a header is left out, and so is one that names a customer
-    /// where none is known.
+    /// or a certificate where none is known.
     pub fn lines(
         &self,
         facts: &TemplateFacts<'_>,
     ) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
         let all = self.set.iter().chain(&self.add);
         all.filter_map(|(name, value)| {
-            if facts.subject.is_none() && value.names_subject() {
+            let is_unknown = facts.subject.is_none() && value.names_subject()
+                || facts.certificate.is_none() && value.names_certificate();
+            if is_unknown {
                 return None;
             }
             let value = HeaderValue::try_from(value.text(facts)).ok()?;
@@ -130,5 +132,50 @@ impl fmt::Display for UnfitHeader {
             Self::HopByHop => "this header belongs to one connection, and no route changes it",
             Self::Reserved => "Doorward writes this header itself, and no route changes it",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::ClientCertificate;
+
+    #[test]
+    fn a_header_that_names_what_is_not_known_is_left_out() {
+        let mut rules = HeaderRules::default();
+        for value in [
+            "{client_cert_subject}",
+            "fp={client_cert_fingerprint}",
+            "{subject}",
+            "{shop}",
+        ] {
+            rules
+                .set("x-client", Template::parse(value).unwrap())
+                .unwrap();
+        }
+        let certificate = ClientCertificate {
+            subject: "CN=Alice".to_owned(),
+            names: Vec::new(),
+            fingerprint: "00ff".to_owned(),
+        };
+        let written = |certificate| -> Vec<_> {
+            let facts = TemplateFacts {
+                host: "shop.example.com",
+                path: "/",
+                query: None,
+                client: "192.0.2.1",
+                request_id: "1",
+                shop: "main",
+                subject: None,
+                certificate,
+            };
+            let lines = rules.lines(&facts);
+            lines
+                .map(|(_, value)| value.to_str().unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(written(None), ["main"]);
+        assert_eq!(written(Some(&certificate)), ["CN=Alice", "fp=00ff", "main"]);
+        assert!(rules.replaces(&HeaderName::from_static("x_client")));
     }
 }

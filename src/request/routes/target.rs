@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 
+use super::redirect_address::RedirectAddress;
 use super::split::Split;
-use super::template::{Template, TemplateFacts};
+use super::template::TemplateFacts;
 use super::upstream_name::UpstreamName;
 use crate::request::answers::Answer;
 
@@ -31,19 +32,14 @@ pub struct Redirect {
     /// 301, 302, 303, 307 or 308.
     pub status: StatusCode,
     /// The `Location`.
-    pub to: Template,
+    pub to: RedirectAddress,
 }
 
 impl Redirect {
-    /// The redirect of one request. A path that another site could be read from stays one of this host.
+    /// The redirect of one request.
     pub fn answer(&self, facts: &TemplateFacts<'_>) -> Answer {
-        let mut to = self.to.address(facts);
-        if self.to.begins_with_path() {
-            let path = to.trim_start_matches(['/', '\\']);
-            to = format!("/{path}");
-        }
         let mut headers = HeaderMap::new();
-        if let Ok(to) = HeaderValue::try_from(to) {
+        if let Ok(to) = HeaderValue::try_from(self.to.of(facts)) {
             headers.insert(LOCATION, to);
         }
         if self.to.names_subject() {

@@ -32,9 +32,12 @@ pub enum Placeholder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(Vec<Part>);
 
+/// A part of such a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
+    /// As it is written.
     Text(String),
+    /// What stands in braces.
     Of(Placeholder),
 }
 
@@ -115,12 +118,20 @@ impl Template {
         parts.any(|part| *part == Part::Of(Placeholder::Subject))
     }
 
-    /// Whether it begins with this placeholder.
-    pub(super) fn begins_with_path(&self) -> bool {
-        matches!(
-            self.0.first(),
-            Some(Part::Of(Placeholder::Path | Placeholder::Uri))
-        )
+    /// Whether it names the certificate of the client.
+    pub fn names_certificate(&self) -> bool {
+        let mut parts = self.0.iter();
+        parts.any(|part| {
+            matches!(
+                part,
+                Part::Of(Placeholder::CertificateSubject | Placeholder::CertificateFingerprint)
+            )
+        })
+    }
+
+    /// Its parts, in order.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.0
     }
 
     /// The text for a header. `?{query}` is nothing where there is no query.
