@@ -29,17 +29,28 @@ pub fn host_of<'a>(request: &Request<'a>) -> Result<&'a str, Refusal> {
         .ok_or(Refusal::BadHost)
 }
 
-/// The port that a request names.
-pub fn port_of(request: &Request<'_>) -> Option<u16> {
+/// The port that a request names, unless it is none or the usual one of the other scheme.
+pub fn port_of(request: &Request<'_>, is_encrypted: bool) -> Option<u16> {
     let authority = authority_of(request)?;
     let host = without_port(authority)?;
-    authority[host.len()..].strip_prefix(':')?.parse().ok()
+    let port = authority[host.len()..].strip_prefix(':')?.parse().ok();
+    let of_other_scheme = if is_encrypted { 80 } else { 443 };
+    port.filter(|port| ![0, of_other_scheme].contains(port))
 }
 
 /// A name without port and without a dot at its end.
 fn is_plain(host: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    !host.is_empty() && !host.ends_with('.') && host.bytes().all(fits)
+    host.bytes().all(fits) && !host.ends_with('.') && has_labels(host)
+}
+
+/// Whether no label of a name is empty (RFC 1035 section 2.3.1); a dot at its end names the root.
+fn has_labels(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host).as_bytes();
+    let is_empty = |pair: &[u8]| pair == b"..";
+    name.first().is_some_and(|first| *first != b'.')
+        && name.last() != Some(&b'.')
+        && !name.windows(2).any(is_empty)
 }
 
 /// The host that a request names, and the port if it names one. HTTP/2 has it in the target.
@@ -75,7 +86,7 @@ pub(in crate::request) fn is_host(host: &str) -> bool {
         return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
-    !host.is_empty() && host.bytes().all(fits)
+    host.bytes().all(fits) && has_labels(host)
 }
 
 impl fmt::Display for HostPattern {
@@ -97,10 +108,11 @@ impl HostPattern {
         };
         let odd = |byte: u8| !(byte.is_ascii_alphanumeric() || b".-_[]:".contains(&byte));
         let has_port = name.contains(':') && !name.starts_with('[');
-        if name.is_empty() || name.bytes().any(odd) || has_port {
+        if !has_labels(name) || name.bytes().any(odd) || has_port {
             return Err(WANTED);
         }
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let name = name.to_ascii_lowercase();
         Ok(if below {
             Self::Below(name)
         } else {
@@ -133,7 +145,7 @@ impl HostPattern {
                 let split = host.len().checked_sub(domain.len() + 1);
                 split.is_some_and(|split| {
                     host.as_bytes().get(split) == Some(&b'.')
-                        && split > 0
+                        && has_labels(&host[..=split])
                         && host[split + 1..].eq_ignore_ascii_case(domain)
                 })
             }
@@ -161,6 +173,13 @@ mod tests {
             ("[::1", None),
             ("[::1]x", None),
             ("ä", None),
+            ("shop.example.com.", Some("shop.example.com.")),
+            ("..example.com", None),
+            (".example.com", None),
+            ("shop..example.com", None),
+            ("shop.example.com..", None),
+            (".", None),
+            ("..:443", None),
         ] {
             let read = without_port(given).filter(|host| is_host(host));
             assert_eq!(read, host, "{given}");
@@ -172,8 +191,65 @@ mod tests {
         let below = HostPattern::parse("*.example.com").unwrap();
         assert!(below.claims("shop.Example.com"));
         assert!(below.claims("a.b.example.com"));
-        for other in ["example.com", ".example.com", "badexample.com", "com"] {
+        for other in [
+            "example.com",
+            ".example.com",
+            "..example.com",
+            "a..example.com",
+            ".a.example.com",
+            "badexample.com",
+            "com",
+        ] {
             assert!(!below.claims(other), "{other}");
+        }
+        for unfit in [
+            "*..example.com",
+            "*.",
+            "a..b",
+            ".example.com",
+            "example.com..",
+            ".",
+        ] {
+            assert!(HostPattern::parse(unfit).is_err(), "{unfit}");
+        }
+    }
+
+    #[test]
+    fn no_request_has_a_host_with_an_empty_label() {
+        let host = |line: &str, target: &str| {
+            let head = http::Request::get(target)
+                .header(HOST, line)
+                .body(())
+                .unwrap();
+            let (head, ()) = head.into_parts();
+            let request = Request::new(&head, None);
+            (
+                host_of(&request).map(str::to_owned),
+                port_of(&request, true),
+            )
+        };
+        for unfit in [
+            "..tenant.test",
+            ".tenant.test",
+            "a..tenant.test",
+            "a.tenant.test..",
+            ".",
+        ] {
+            assert_eq!(host(unfit, "/").0, Err(Refusal::BadHost), "{unfit}");
+            assert_eq!(
+                host(&format!("{unfit}:80"), "/").0,
+                Err(Refusal::BadHost),
+                "{unfit}"
+            );
+        }
+        let http_2 = host("a.tenant.test", "http://..tenant.test/");
+        assert_eq!(http_2.0, Err(Refusal::BadHost));
+        assert_eq!(
+            host("a.tenant.test.:8443", "/"),
+            (Ok("a.tenant.test".to_owned()), Some(8443))
+        );
+        for wrong in ["a.test:0", "a.test:80", "a.test:", "a.test:65536", "a.test"] {
+            assert_eq!(host(wrong, "/").1, None, "{wrong}");
         }
     }
 }

@@ -87,10 +87,11 @@ fn to_main_host(
         return Ok(None);
     };
     context.shop = Some(Arc::clone(shop));
+    let is_encrypted = snapshot.forwarding.is_encrypted(session);
     let origin = OriginParts {
-        is_encrypted: snapshot.forwarding.is_encrypted(session),
+        is_encrypted,
         host,
-        port: port_of(&request),
+        port: port_of(&request, is_encrypted),
     };
     moved_to(origin, &request.head.uri).map(Some)
 }
