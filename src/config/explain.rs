@@ -5,10 +5,10 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::config::load::Config;
-use crate::config::shop::RuleSources;
+use crate::config::shop::{RuleSources, left_out, unclaimed};
 use crate::request::{
-    AnswerBy, Call, Condition, ConditionPlace, HostPattern, LogoutRule, RouteConditions, Scope,
-    Shop, When,
+    AnswerBy, Call, Condition, ConditionPlace, HostPattern, LogoutRule, PathPattern,
+    RouteConditions, Scope, Shop, When,
 };
 use crate::server::{Listen, ListenerRules, Settings, Upstreams};
 
@@ -103,15 +103,17 @@ fn of_shop(shop: &Shop, sources: &RuleSources, server: &Settings) -> Vec<String>
         format!("  preset: {}", preset.unwrap_or("none")),
         format!("  servers: {}", servers_of(shop, server)),
     ];
+    lines.extend(unclaimed(shop));
     let source = |at: usize, written: usize| match preset {
         Some(preset) if at >= written => format!("preset {preset}"),
         Some(_) | None => "configuration".to_owned(),
     };
     lines.push("  logouts, of which the first that fits is taken".to_owned());
-    let own = std::iter::once(format!("    {} [Doorward]", logout(&shop.own_logout)));
-    let rules = shop.logouts.iter().enumerate();
-    let rules =
-        rules.map(|(at, rule)| format!("    {} [{}]", logout(rule), source(at, sources.logouts)));
+    let own = std::iter::once(format!("    {} [Doorward]", own_logout(shop)));
+    let rules = shop.logouts.iter().enumerate().map(|(at, rule)| {
+        let (call, source) = (words(&rule.call), source(at, sources.logouts));
+        format!("    {} [{source}]", logout(rule, &call))
+    });
     lines.extend(own.chain(rules));
     let calls = |title: &str, calls: Vec<&Call>, written: usize| {
         let title = (!calls.is_empty()).then(|| format!("  {title}"));
@@ -144,6 +146,7 @@ fn of_routes(shop: &Shop) -> Vec<String> {
         lines.push(format!("    {route}"));
         let more = conditions(&route.conditions);
         lines.extend((!more.is_empty()).then(|| format!("      if {}", more.join(", "))));
+        lines.extend(left_out(shop, route).map(|left| format!("      {left}")));
     }
     if !shop.routes.routes().is_empty() {
         lines.push("    else -> servers of the shop".to_owned());
@@ -178,7 +181,19 @@ fn place(condition: &Condition) -> String {
     }
 }
 
-fn logout(rule: &LogoutRule) -> String {
+/// Doorward's own logout, at those of its paths that the shop claims.
+fn own_logout(shop: &Shop) -> String {
+    let rule = &shop.own_logout;
+    let is_seen = |path: &&PathPattern| {
+        let mut claimed = shop.paths.iter();
+        shop.paths.is_empty() || claimed.any(|one| path.may_be_in(one))
+    };
+    let seen: Vec<_> = rule.call.paths.iter().filter(is_seen).collect();
+    let methods = listed(&rule.call.methods);
+    logout(rule, format!("{methods} {}", listed(&seen)).trim())
+}
+
+fn logout(rule: &LogoutRule, call: &str) -> String {
     let what = match rule.revoke {
         Scope::Token => "the token",
         Scope::Session => "the session",
@@ -190,7 +205,7 @@ fn logout(rule: &LogoutRule) -> String {
         (AnswerBy::Shop { .. }, When::AtOnce) => "then forwarded",
         (AnswerBy::Shop { .. }, When::ShopAgreed) => "once the shop has agreed",
     };
-    format!("{}: revokes {what}, {answer}", words(&rule.call))
+    format!("{call}: revokes {what}, {answer}")
 }
 
 fn words(call: &Call) -> String {

@@ -63,10 +63,10 @@ pub use meaning::{Honoured, honour_meanings};
 pub use payload::Pointer;
 pub use routes::{
     CertificateCondition, Compression, ContentCoding, Demand, Enforce, Handling, HeaderRules,
-    MediaPattern, Mirror, PathPrefix, PathReplacement, PathRewrite, Placeholder, Redirect, Retries,
-    RetryCause, Route, RouteConditions, RouteDemand, RouteTable, RouteTarget, RouteTimeouts, Share,
-    Split, SplitBy, Template, TemplateFacts, UnfitHeader, UnfitRewrite, UpstreamName,
-    changeable_header,
+    MediaPattern, Mirror, PathPrefix, PathReplacement, PathRewrite, Placeholder, Redirect,
+    RedirectAddress, Retries, RetryCause, Route, RouteConditions, RouteDemand, RouteTable,
+    RouteTarget, RouteTimeouts, Share, Split, SplitBy, Template, TemplateFacts, UnfitHeader,
+    UnfitRewrite, UpstreamName, changeable_header, folders_beside,
 };
 pub use shop::{Examine, PathNeighbours, Shop, Tokens};
 pub use site::{

@@ -1,7 +1,19 @@
-//! Routes that no request takes.
+//! Routes that no request takes, and prefixes that no path has.
 
 use crate::config::fault::Fault;
-use crate::request::{PathPattern, Route, RouteTable};
+use crate::config::reading::TomlTable;
+use crate::request::{PathPattern, PathPrefix, Route, RouteTable};
+
+/// Reports a prefix with which no path of the route begins: nothing would be stripped.
+pub(super) fn report_unstripped(route: &TomlTable<'_>, prefix: &PathPrefix, paths: &[PathPattern]) {
+    let inside = prefix.patterns();
+    let may_begin = |path: &PathPattern| inside.iter().any(|one| path.may_be_in(one));
+    if !paths.is_empty() && !paths.iter().any(may_begin) {
+        let fault = Fault::error("no path of this route begins with `strip_prefix`");
+        let help = "write `paths` as customers send them, with the prefix";
+        route.report_at("strip_prefix", fault.help(help));
+    }
+}
 
 /// Why a route is never taken, as far as it can be told; `claimed`: the paths that its shop claims, none for every path.
 pub(super) fn fault(table: &RouteTable, route: &Route, claimed: &[PathPattern]) -> Option<Fault> {

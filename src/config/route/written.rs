@@ -80,7 +80,11 @@ fn read_route(
     let demand = demand::read(&mut table);
     let target = target::read(&mut table, around.upstreams, around.places);
     let handling = handling::read_of_route(&mut table, around.upstreams, around.handling);
+    handling::report_unsent(&mut table, target.as_ref());
     let rewrite = changes::read_rewrite(&mut table);
+    if let Some(PathRewrite::StripPrefix(prefix)) = &rewrite {
+        never::report_unstripped(&table, prefix, &conditions.paths);
+    }
     if let (Some(RouteTarget::Respond(_)), Some(rewrite)) = (&target, &rewrite)
         && !matches!(rewrite, PathRewrite::None)
     {

@@ -2,6 +2,7 @@
 
 mod claims;
 mod hsts;
+mod left_out;
 pub(crate) mod neighbours;
 mod own_paths;
 mod refusal;
@@ -11,5 +12,6 @@ mod sources;
 mod summary;
 
 pub(crate) use claims::ShopClaims;
+pub(crate) use left_out::{left_out, unclaimed};
 pub(crate) use settings::{ReadShop, Surroundings, read};
 pub(crate) use sources::RuleSources;

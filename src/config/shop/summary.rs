@@ -1,5 +1,6 @@
 //! What `check` prints of a shop.
 
+use super::left_out::{left_out, unclaimed};
 use crate::request::{Issuer, Shop, UnknownToken, algorithm_name};
 use crate::server::{ServerSettings, Upstreams};
 
@@ -51,7 +52,8 @@ pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) 
     let asked = introspection.map(|introspection| {
         format!(
             "  opaque tokens: the shop is asked, {} {}",
-            introspection.method, introspection.path
+            introspection.method,
+            introspection.path.path()
         )
     });
     let undated = match shop.verifier.settings().unknown {
@@ -72,12 +74,11 @@ pub(super) fn summary(shop: &Shop, preset: Option<&str>, upstreams: &Upstreams) 
     }
     let upstreams: Vec<_> = upstreams.collect();
     lines.push(format!("  upstreams: {}", upstreams.join(", ")));
-    lines.extend(
-        shop.routes
-            .routes()
-            .iter()
-            .map(|route| format!("  route {route}")),
-    );
+    lines.extend(unclaimed(shop));
+    for route in shop.routes.routes() {
+        lines.push(format!("  route {route}"));
+        lines.extend(left_out(shop, route).map(|left| format!("    {left}")));
+    }
     let others = shop.routes.handling(None).to_string();
     if let Some(others) = others.strip_prefix(", ") {
         lines.push(format!("  requests without a route: {others}"));

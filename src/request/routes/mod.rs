@@ -11,8 +11,10 @@ mod demanded;
 mod enforce;
 mod handling;
 mod header_rules;
+mod left_out;
 mod path_rewrite;
 mod path_tree;
+mod redirect_address;
 mod route;
 mod route_bucket;
 mod split;
@@ -30,7 +32,9 @@ pub use handling::{
     Share,
 };
 pub use header_rules::{HeaderRules, UnfitHeader, changeable_header};
+pub use left_out::folders_beside;
 pub use path_rewrite::{PathPrefix, PathReplacement, PathRewrite, UnfitRewrite};
+pub use redirect_address::RedirectAddress;
 pub use route::Route;
 pub use split::{Split, SplitBy};
 pub use table::RouteTable;
