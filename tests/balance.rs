@@ -486,6 +486,20 @@ fn an_idle_connection_is_kept_as_long_as_it_is_said() {
     eventually(|| server.connections() == 0);
     let long = Edge::with(&table(&[&server], ""));
     assert_eq!(shares(&long, 5)["here"], 5);
+#[test]
+fn of_two_servers_the_one_that_is_down_is_not_tried_first_every_time() {
+    let gone = Backend::saying("gone").address();
+    let other = Backend::saying("other");
+    let health = "[shop.health]\ncheck = \"none\"\neject_after = 0\n";
+    let edge = Edge::with(&table_at(&[gone, other.address()], health));
+    for _ in 0..20 {
+        assert_eq!(get(&edge, "/", &[]).text(), "other");
+    }
+    let failures =
+        format!("doorward_upstream_failures_total{{shop=\"main\",server=\"{gone}\"}} 10");
+    assert!(edge.metrics().contains(&failures), "{}", edge.metrics());
+}
+
     assert_eq!(server.connections(), 1);
 }
 

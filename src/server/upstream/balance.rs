@@ -51,18 +51,34 @@ pub(super) struct SmoothRoundRobin {
     weighing: Mutex<()>,
 }
 
+/// A request that takes its turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn<'t> {
+    pub(super) turns: &'t SmoothRoundRobin,
+    pub(super) attempt: Attempt,
+}
+
+/// Whether a request looks for its first server. It has one turn: if each attempt took one, of two servers the one that is
+/// down would be tried first every time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    First,
+    /// The servers that it was at before are no candidates.
+    Again,
+}
+
 impl Balance {
     /// One of these servers.
     pub(super) fn pick<'s>(
         &self,
         candidates: &[Candidate<'s>],
-        turns: &SmoothRoundRobin,
+        turn: Turn<'_>,
         head: &Parts,
         client: impl FnOnce() -> IpAddr,
     ) -> Option<&'s Arc<UpstreamServer>> {
         match self {
-            Self::Turn => turns.next(candidates),
-            Self::Least => turns.next(&least_busy(candidates)),
+            Self::Turn => turn.next(candidates),
+            Self::Least => turn.next(&least_busy(candidates)),
             Self::Hash(by) => {
                 let key = by.key(head, client);
                 let scored = candidates.iter().map(|one| (score(*one, &key), one.server));
@@ -73,17 +89,21 @@ impl Balance {
     }
 }
 
-impl SmoothRoundRobin {
+impl Turn<'_> {
     /// Servers of equal weight one after the other; others as often as their weights say, and as evenly as that allows (nginx's
     /// smooth weighted round-robin).
     fn next<'s>(&self, candidates: &[Candidate<'s>]) -> Option<&'s Arc<UpstreamServer>> {
         let weight = candidates.first()?.weight;
         if candidates.iter().all(|one| one.weight == weight) {
-            let turn = self.next.fetch_add(1, Ordering::Relaxed);
+            let next = &self.turns.next;
+            let turn = match self.attempt {
+                Attempt::First => next.fetch_add(1, Ordering::Relaxed),
+                Attempt::Again => next.load(Ordering::Relaxed),
+            };
             let next = candidates.get(turn.checked_rem(candidates.len())?)?;
             return Some(next.server);
         }
-        let _one_at_a_time = self.weighing.lock();
+        let _one_at_a_time = self.turns.weighing.lock();
         let mut total = 0;
         for one in candidates {
             total += i64::from(one.weight);
@@ -210,8 +230,56 @@ mod tests {
         cart: &str,
     ) -> String {
         let head = head(&[("x-cart", cart)]);
-        let server = balance.pick(candidates, turns, &head, no_client).unwrap();
+        let turn = first(turns);
+        let server = balance.pick(candidates, turn, &head, no_client).unwrap();
         server.address.to_string()
+    }
+
+    fn first(turns: &SmoothRoundRobin) -> Turn<'_> {
+        let attempt = Attempt::First;
+        Turn { turns, attempt }
+    }
+
+    /// How often each of these servers is tried first if that many requests come and the first server takes none.
+    fn tried_first(weights: &[u32], requests: usize) -> Vec<usize> {
+        let owned = servers(u8::try_from(weights.len()).unwrap());
+        let (all, turns, head) = (
+            weighted(&owned, weights),
+            SmoothRoundRobin::default(),
+            head(&[]),
+        );
+        let mut counts = vec![0; weights.len()];
+        let pick = |candidates: &[Candidate<'_>], attempt| {
+            let turn = Turn {
+                turns: &turns,
+                attempt,
+            };
+            let server = Balance::Turn
+                .pick(candidates, turn, &head, no_client)
+                .unwrap();
+            owned
+                .iter()
+                .position(|one| Arc::ptr_eq(one, server))
+                .unwrap()
+        };
+        for _ in 0..requests {
+            let at = pick(&all, Attempt::First);
+            counts[at] += 1;
+            if at == 0 {
+                pick(&all[1..], Attempt::Again);
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn a_server_that_takes_no_connection_is_tried_first_no_more_often_than_others() {
+        for weights in [vec![1, 1], vec![1; 3], vec![1; 5]] {
+            let requests = 20 * weights.len();
+            assert_eq!(tried_first(&weights, requests), vec![20; weights.len()]);
+        }
+        assert_eq!(tried_first(&[2, 1], 30), [20, 10]);
+        assert_eq!(tried_first(&[1, 2, 3], 60), [10, 20, 30]);
     }
 
     /// The last figures of the addresses that so many requests go to.
@@ -273,7 +341,9 @@ mod tests {
         let turns = SmoothRoundRobin::default();
         for _ in 0..40 {
             let head = head(&[]);
-            let taken = Balance::Least.pick(&all, &turns, &head, no_client).unwrap();
+            let taken = Balance::Least
+                .pick(&all, first(&turns), &head, no_client)
+                .unwrap();
             busy.push(InFlightGuard::begin(taken, None));
         }
         let in_flight: Vec<_> = owned.iter().map(|one| one.in_flight()).collect();

@@ -20,7 +20,7 @@ use pingora::{Error, ErrorType, OkOrErr, Result};
 use smallvec::SmallVec;
 use tokio::sync::futures::Notified;
 
-use super::balance::{Candidate, SmoothRoundRobin};
+use super::balance::{Attempt, Candidate, SmoothRoundRobin, Turn};
 use super::endpoint::Endpoint;
 use super::health::Check;
 use super::names::ResolvedName;
@@ -348,7 +348,12 @@ impl Upstreams {
                     weight: self.weight_of(member, now),
                 }));
                 if !tier.is_empty() {
-                    return self.take(&tier, head, client);
+                    let attempt = if failed.is_empty() {
+                        Attempt::First
+                    } else {
+                        Attempt::Again
+                    };
+                    return self.take(&tier, attempt, head, client);
                 }
             }
         }
@@ -356,7 +361,15 @@ impl Upstreams {
     }
 
     /// One of these that has room.
-    fn take(&self, tier: &[Candidate<'_>], head: &Parts, client: IpAddr) -> ServerChoice {
+    fn take(
+        &self,
+        tier: &[Candidate<'_>],
+        attempt: Attempt,
+        head: &Parts,
+        client: IpAddr,
+    ) -> ServerChoice {
+        let turns = &self.turns;
+        let turn = Turn { turns, attempt };
         let limit = self.settings.limits.map(|limits| limits.connections);
         let has_room =
             |one: &&Candidate<'_>| limit.is_none_or(|limit| one.server.in_flight() < limit);
@@ -364,7 +377,7 @@ impl Upstreams {
             let roomy: SmallVec<[Candidate<'_>; 8]> =
                 tier.iter().filter(has_room).copied().collect();
             let balance = &self.settings.balance;
-            let Some(picked) = balance.pick(&roomy, &self.turns, head, || client) else {
+            let Some(picked) = balance.pick(&roomy, turn, head, || client) else {
                 return ServerChoice::AllFull;
             };
             if let Some(guard) = InFlightGuard::begin(picked, limit) {
