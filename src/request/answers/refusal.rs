@@ -417,23 +417,53 @@ impl Refusal {
 
     /// Whether it is about the credentials of a request that is well formed otherwise, or about what must be read to find them.
     pub(in crate::request) const fn is_about_credentials(self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::TwoCredentials
-                | Self::MalformedCredential
-                | Self::NominatedCredential
-                | Self::UnreadableBody
-                | Self::EncodedBody
-                | Self::Unverifiable(_)
-                | Self::KeysMissing
-                | Self::KeyPending
-                | Self::Unconfirmed
-                | Self::Syncing
-                | Self::Expired
-                | Self::NotYetValid
-                | Self::Revoked { .. }
-                | Self::NoCredential
-        )
+            | Self::MalformedCredential
+            | Self::NominatedCredential
+            | Self::UnreadableBody
+            | Self::EncodedBody
+            | Self::Unverifiable(_)
+            | Self::KeysMissing
+            | Self::KeyPending
+            | Self::Unconfirmed
+            | Self::Syncing
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::Revoked { .. }
+            | Self::NoCredential => true,
+            Self::BadHost
+            | Self::BadTarget
+            | Self::TargetTooLong
+            | Self::HeadTooLong
+            | Self::HeadTimeout
+            | Self::AmbiguousLength
+            | Self::UnknownCoding
+            | Self::RepeatedCoding
+            | Self::Malformed
+            | Self::UnknownHost
+            | Self::UnknownPath
+            | Self::LoopDetected
+            | Self::AmbiguousPath
+            | Self::TraceRefused
+            | Self::NominatedIdentity
+            | Self::BodyTooLarge
+            | Self::ReadAheadFull
+            | Self::UnknownDocument { .. }
+            | Self::NoClientKey
+            | Self::BadClientKey
+            | Self::CrossSite
+            | Self::AccessDenied
+            | Self::MethodNotAllowed { .. }
+            | Self::TooManyLogouts
+            | Self::RateLimited { .. }
+            | Self::NotDurable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout
+            | Self::NoUpstream
+            | Self::QueueFull
+            | Self::QueueTimeout => false,
+        }
     }
 
     /// Which claim of a token can't be read, and what stands there instead, for the log.
