@@ -432,6 +432,28 @@ fn raw_status(mut stream: TcpStream) -> u16 {
     status.unwrap_or_default()
 }
 
+/// A connection that takes longer to be made than a revoked exchange may go on.
+#[test]
+fn what_waits_for_a_connection_when_its_token_dies_is_refused_and_not_cut() {
+    let (shop, full) = (stateless_bagisto(), Full::house());
+    let patience = "answer = \"local\"\n[shop.timeouts]\nconnect = \"12s\"\n";
+    let edge = Edge::with(&format!(
+        "{}{patience}",
+        shop_table_at(&shop, &[full.address])
+    ));
+    let alice = Customer::signed_in(&shop);
+    let in_flight = format!(
+        "doorward_upstream_in_flight{{shop=\"main\",server=\"{}\"}} 1",
+        full.address
+    );
+    std::thread::scope(|scope| {
+        let page = scope.spawn(|| alice.visit(&edge, "/cart"));
+        eventually(|| edge.metrics().contains(&in_flight));
+        assert_eq!(alice.log_out(&edge), 200);
+        assert_eq!(page.join().unwrap(), 401);
+    });
+}
+
 /// A port that neither takes nor refuses a connection: its queue is full.
 struct Full {
     address: SocketAddr,
@@ -465,6 +487,20 @@ impl Full {
 }
 
 #[test]
+fn of_two_servers_the_one_that_is_down_is_not_tried_first_every_time() {
+    let gone = Backend::saying("gone").address();
+    let other = Backend::saying("other");
+    let health = "[shop.health]\ncheck = \"none\"\neject_after = 0\n";
+    let edge = Edge::with(&table_at(&[gone, other.address()], health));
+    for _ in 0..20 {
+        assert_eq!(get(&edge, "/", &[]).text(), "other");
+    }
+    let failures =
+        format!("doorward_upstream_failures_total{{shop=\"main\",server=\"{gone}\"}} 10");
+    assert!(edge.metrics().contains(&failures), "{}", edge.metrics());
+}
+
+#[test]
 fn a_server_that_does_not_take_the_connection_is_504_or_another_is_asked() {
     let (full, other) = (Full::house(), Backend::saying("other"));
     let patience = "[shop.timeouts]\nconnect = \"200ms\"\n";
@@ -486,20 +522,6 @@ fn an_idle_connection_is_kept_as_long_as_it_is_said() {
     eventually(|| server.connections() == 0);
     let long = Edge::with(&table(&[&server], ""));
     assert_eq!(shares(&long, 5)["here"], 5);
-#[test]
-fn of_two_servers_the_one_that_is_down_is_not_tried_first_every_time() {
-    let gone = Backend::saying("gone").address();
-    let other = Backend::saying("other");
-    let health = "[shop.health]\ncheck = \"none\"\neject_after = 0\n";
-    let edge = Edge::with(&table_at(&[gone, other.address()], health));
-    for _ in 0..20 {
-        assert_eq!(get(&edge, "/", &[]).text(), "other");
-    }
-    let failures =
-        format!("doorward_upstream_failures_total{{shop=\"main\",server=\"{gone}\"}} 10");
-    assert!(edge.metrics().contains(&failures), "{}", edge.metrics());
-}
-
     assert_eq!(server.connections(), 1);
 }
 

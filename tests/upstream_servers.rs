@@ -699,29 +699,6 @@ fn a_logout_waits_for_its_place_like_others() {
 }
 
 #[test]
-fn what_waits_for_a_server_is_refused_if_its_token_dies_meanwhile() {
-    let (shop, slow) = (stateless_bagisto(), sluggish());
-    let own = shop_table_at(&shop, &[slow.address()]);
-    let edge = Edge::with(&format!("{own}[shop.upstream_limits]\nconnections = 1\n"));
-    let (alice, bob) = (Customer::signed_in(&shop), Customer::signed_in(&shop));
-    let first = asking(&edge, "/slow");
-    eventually(|| slow.times("/slow") == 1);
-    std::thread::scope(|scope| {
-        let refused = scope.spawn(|| alice.visit(&edge, "/cart"));
-        let answered = scope.spawn(|| bob.visit(&edge, "/orders"));
-        eventually(|| metric(&edge, QUEUE) == Some(2));
-        let leaving = scope.spawn(|| alice.log_out(&edge));
-        eventually(|| metric(&edge, QUEUE) == Some(3));
-        drop(first);
-        assert_eq!(refused.join().unwrap(), 401);
-        assert_eq!(answered.join().unwrap(), 200, "another customer's");
-        assert_eq!(leaving.join().unwrap(), 200);
-    });
-    assert_eq!(slow.times("/cart"), 0, "the shop heard nothing of it");
-    assert!(edge.metrics().contains("verdict=\"revoked\""));
-}
-
-#[test]
 fn what_waits_with_a_token_in_its_body_is_refused_if_that_dies_meanwhile() {
     let (shop, slow) = (stateless_bagisto(), sluggish());
     let own = shop_table_at(&shop, &[slow.address()]);
@@ -738,9 +715,8 @@ fn what_waits_with_a_token_in_its_body_is_refused_if_that_dies_meanwhile() {
         let refused = scope.spawn(|| edge.raw(&sent).status);
         eventually(|| metric(&edge, QUEUE) == Some(1));
         let leaving = scope.spawn(|| alice.log_out(&edge));
-        eventually(|| metric(&edge, QUEUE) == Some(2));
-        drop(first);
         assert_eq!(refused.join().unwrap(), 401);
+        drop(first);
         assert_eq!(leaving.join().unwrap(), 200);
     });
     assert_eq!(slow.times("/notes"), 0);
@@ -768,6 +744,42 @@ fn what_waits_is_refused_if_its_token_dies_under_the_next_configuration() {
         assert_eq!(refused.join().unwrap(), 401);
     });
     assert_eq!(slow.times("/cart"), 0);
+}
+
+#[test]
+fn what_waits_is_refused_as_soon_as_its_token_dies_and_not_cut() {
+    let (shop, slow) = (stateless_bagisto(), sluggish());
+    let own = shop_table_at(&shop, &[slow.address()]);
+    let limits = "[shop.upstream_limits]\nconnections = 1\nqueue_timeout = \"1h\"\n";
+    let edge = Edge::with(&format!("{own}{limits}"));
+    let (alice, bob) = (Customer::signed_in(&shop), Customer::signed_in(&shop));
+    let first = asking(&edge, "/slow");
+    eventually(|| slow.times("/slow") == 1);
+    let bearer = format!("Bearer {}", alice.token());
+    let headers = [("Authorization", bearer.as_str())];
+    let mut socket = Exchange::of(edge.address(), "/socket/1", &headers);
+    eventually(|| metric(&edge, QUEUE) == Some(1));
+    std::thread::scope(|scope| {
+        let page = scope.spawn(|| alice.visit(&edge, "/cart"));
+        eventually(|| metric(&edge, QUEUE) == Some(2));
+        let theirs = format!("Bearer {}", bob.token());
+        let theirs = [("Authorization", theirs.as_str())];
+        let mut patient = Exchange::of(edge.address(), "/orders", &theirs);
+        eventually(|| metric(&edge, QUEUE) == Some(3));
+        let leaving = scope.spawn(|| alice.log_out(&edge));
+        let refused = page.join().unwrap();
+        assert_eq!(refused, 401);
+        assert!(refused.text().contains("message"), "{refused:?}");
+        socket.hears("401 Unauthorized");
+        eventually(|| metric(&edge, QUEUE) == Some(2));
+        assert!(patient.heard().is_empty(), "another customer's still waits");
+        assert_eq!(slow.heard().len(), 1, "nothing else was sent");
+        drop(first);
+        patient.hears("200 OK");
+        assert_eq!(leaving.join().unwrap(), 200);
+    });
+    assert_eq!(slow.times("/cart"), 0);
+    assert!(edge.metrics().contains("verdict=\"revoked\""));
 }
 
 #[test]

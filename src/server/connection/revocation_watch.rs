@@ -2,7 +2,7 @@
 //!
 //! A check at the beginning is enough for a page; a WebSocket or a stream of events would outlive its logout
 //! by hours. A request that was sent, and whose answer has not begun, may still finish within ten seconds after the
-//! logout: the shop may have booked an order. One that was not sent yet is refused.
+//! logout: the shop may have booked an order. One that still waits for a server is not cut: it is answered with the refusal.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::clock;
 use crate::request::{Refusal, Request, Shop, Tokens};
@@ -37,7 +37,13 @@ pub(crate) struct RevocationWatch {
     began: Notify,
     /// Whether a revocation ends it at once.
     is_open: AtomicBool,
-    opened: Notify,
+    /// Whether it waits for a server, which got nothing of it, and is refused if it is revoked.
+    waits: AtomicBool,
+    /// What was found revoked.
+    found: OnceLock<Refusal>,
+    was_found: Notify,
+    /// It was opened, or waits no more.
+    went_on: Notify,
     /// Reads its tokens again if it lasts: under another configuration they may have other keys.
     reader: OnceLock<TokenReader>,
 }
@@ -116,17 +122,54 @@ impl RevocationWatch {
         CURRENT.try_with(Arc::clone).ok()
     }
 
-    /// Why the request must not be sent, if one of its tokens was revoked after it was judged: it may have waited for a server,
-    /// and every attempt is sent anew.
+    /// The request that this task serves looks for a server, for the first time or again. Nothing of it is on its way.
+    pub(crate) fn begin_waiting() {
+        let _ = CURRENT.try_with(|watch| watch.waits.store(true, Ordering::Relaxed));
+    }
+
+    /// The request that this task serves is about to be sent. Why it must not be, if one of its tokens was revoked after it was
+    /// judged: it may have waited, and every attempt is sent anew.
+    pub(crate) fn begin_sending() -> Result<(), Refusal> {
+        let begun = CURRENT.try_with(|watch| {
+            watch.refusal().map_or(Ok(()), Err)?;
+            watch.waits.store(false, Ordering::Relaxed);
+            watch.went_on.notify_one();
+            Ok(())
+        });
+        begun.unwrap_or(Ok(()))
+    }
+
+    /// Why the request that this task serves is refused, if it waits and one of its tokens was revoked.
+    pub(crate) fn refusal_of_waiting() -> Option<Refusal> {
+        let refusal = CURRENT.try_with(|watch| {
+            let waits = watch.waits.load(Ordering::Relaxed);
+            waits.then(|| watch.refusal()).flatten()
+        });
+        refusal.ok().flatten()
+    }
+
+    /// Until a token of the request that this task serves is found revoked.
+    pub(crate) async fn found() {
+        let Some(watch) = Self::current() else {
+            return std::future::pending().await;
+        };
+        while watch.found.get().is_none() {
+            watch.was_found.notified().await;
+        }
+    }
+
+    /// Why it may not be sent, if one of its tokens was revoked after it was judged.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
+        if let Some(found) = self.found.get() {
+            return Some(*found);
+        }
         let watched = self.watched.get()?;
         if watched.revocations.changes() == watched.judged_at {
             return None;
         }
         let reader = self.reader.get();
         let reread = reader.map(|reader| reader.read_again(watched).tokens);
-        let RevokedRequest { cause, token, .. } = watched.revoked_with(reread.as_ref())?;
-        Some(Refusal::Revoked { cause, token })
+        Some(watched.revoked_with(reread.as_ref())?.refusal())
     }
 
     /// The request that this task serves is a stream itself, whatever its answer will be.
@@ -146,7 +189,7 @@ impl RevocationWatch {
 
     fn open(&self) {
         self.is_open.store(true, Ordering::Relaxed);
-        self.opened.notify_one();
+        self.went_on.notify_one();
     }
 
     /// Waits until one of the tokens is revoked and the exchange must end; for ever, if there is none.
@@ -172,11 +215,37 @@ impl RevocationWatch {
             }
             let tokens = reread.as_ref().map(|reread| &reread.tokens);
             if let Some(revoked) = watched.revoked_with(tokens) {
-                if !self.is_open.load(Ordering::Relaxed) {
-                    let _ = timeout(FINISH_WITHIN, self.opened.notified()).await;
-                }
+                self.found.get_or_init(|| revoked.refusal());
+                self.was_found.notify_one();
+                self.finish().await;
                 return revoked;
             }
+        }
+    }
+
+    /// Waits until what is revoked must end.
+    async fn finish(&self) {
+        let mut is_late = false;
+        let late = sleep(FINISH_WITHIN);
+        tokio::pin!(late);
+        loop {
+            let may_end = is_late || self.is_open.load(Ordering::Relaxed);
+            if may_end && !self.waits.load(Ordering::Relaxed) {
+                return;
+            }
+            tokio::select! {
+                () = &mut late, if !is_late => is_late = true,
+                () = self.went_on.notified() => {}
+            }
+        }
+    }
+}
+
+impl RevokedRequest<'_> {
+    fn refusal(&self) -> Refusal {
+        Refusal::Revoked {
+            cause: self.cause,
+            token: self.token,
         }
     }
 }

@@ -43,8 +43,6 @@ pub(crate) struct Context {
     pub(crate) api: ApiKind,
     /// [`crate::revocation::Revocations::changes`] before it was judged.
     pub(crate) judged_at: u64,
-    /// Why it was not sent, if its token was revoked after it was judged.
-    pub(crate) revoked: Option<Refusal>,
     /// When its header block had arrived.
     pub(crate) begun: Instant,
     /// Whether it was judged by its head before its body was read, and is counted.
@@ -93,7 +91,6 @@ impl Context {
             subject: None,
             api: ApiKind::default(),
             judged_at: 0,
-            revoked: None,
             begun: clock::instant(),
             is_counted: false,
             is_own: false,

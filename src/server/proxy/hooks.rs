@@ -32,7 +32,7 @@ use super::incoming::{has_answered, request_of};
 use super::routing;
 use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
-use super::waiting;
+use super::waiting::{self, REVOKED};
 use crate::clock;
 use crate::request::{
     self, Answer, Arrived, Refusal, Refused, Request, RetryCause, Shop, Tokens, Verdict,
@@ -45,9 +45,6 @@ use crate::server::snapshot::Snapshot;
 const KEY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the rest of a refused request's body may take to arrive.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The error of a request whose token was revoked before it was sent.
-const REVOKED: ErrorType = ErrorType::Custom("Revoked");
 
 #[async_trait]
 impl ProxyHttp for Proxy {
@@ -243,9 +240,7 @@ impl ProxyHttp for Proxy {
         if context.is_long() || !Arc::ptr_eq(&self.snapshot.load(), &context.snapshot) {
             self.reread_tokens(session); // it may have waited for a server
         }
-        let watch = RevocationWatch::current();
-        if let Some(refusal) = watch.and_then(|watch| watch.refusal()) {
-            context.revoked = Some(refusal);
+        if RevocationWatch::begin_sending().is_err() {
             return Err(Error::new(REVOKED));
         }
         let upstreams = Arc::clone(context.attempts()?.upstreams());
@@ -397,7 +392,8 @@ impl ProxyHttp for Proxy {
         if has_answered(session) {
             return closed;
         }
-        if let (Some(refusal), Some(shop)) = (context.revoked, context.shop.clone()) {
+        let refusal = RevocationWatch::refusal_of_waiting();
+        if let (Some(refusal), Some(shop)) = (refusal, context.shop.clone()) {
             let refused = Refused::for_shop(&shop, context.api, refusal);
             if let Err(error) = self.refuse(session, context, &refused).await {
                 debug!("the client closed the connection before the answer: {error}");

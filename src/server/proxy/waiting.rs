@@ -1,4 +1,4 @@
-//! The wait of a request for a server that has room for it, for as long as its client is there.
+//! The wait of a request for a server that has room for it, for as long as its client is there and its token lives.
 
 use std::sync::Arc;
 
@@ -7,14 +7,19 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 use super::attempts::UpstreamAttempts;
+use crate::server::connection::revocation_watch::RevocationWatch;
 use crate::server::upstream::{ClientEnds, UpstreamServer};
 
-/// Chooses a server for a request. A client that leaves gives up its place in the queue.
+/// The error of a request whose token was revoked before it was sent.
+pub(crate) const REVOKED: ErrorType = ErrorType::Custom("Revoked");
+
+/// Chooses a server for a request. A client that leaves, or logs out, gives up its place in the queue.
 pub(crate) async fn choose_server(
     session: &mut Session,
     attempts: &mut UpstreamAttempts,
     from: ClientEnds,
 ) -> Result<Arc<UpstreamServer>> {
+    RevocationWatch::begin_waiting();
     if let Some(server) = attempts.choose_server_at_once(session.req_header(), from)? {
         return Ok(server);
     }
@@ -22,6 +27,7 @@ pub(crate) async fn choose_server(
     tokio::select! {
         chosen = attempts.choose_server(&head, from) => chosen,
         left = client_leaves(session) => Err(left),
+        () = RevocationWatch::found() => Err(Error::new(REVOKED)),
     }
 }
 
