@@ -472,6 +472,31 @@ fn what_is_only_observed_says_so_everywhere() {
 }
 
 #[test]
+fn a_route_where_no_credential_is_examined_says_so_everywhere() {
+    let scene = Scene::with(
+        "[[shop.route]]\nname = \"media\"\npaths = [\"/media/*\"]\nenforce = \"off\"\n\
+         [[shop.route]]\nname = \"orders\"\npaths = [\"/orders/*\"]\nenforce = \"required\"\n",
+    );
+    let words = "a customer who logged out still has access here";
+    warns(&scene.edge.log_lines().join("\n"), words);
+    warns(&scene.edge.command(&["check"]).stderr, words);
+    let health = scene.edge.ask_operator("/readyz?verbose");
+    assert_eq!(health, 200);
+    warns(
+        &health.text(),
+        "[!] enforcement of shop main: off on the routes media: customers who logged out still have access",
+    );
+    let metric = "doorward_enforce_off{shop=\"main\",route=";
+    let metrics = scene.edge.metrics();
+    warns(&metrics, &format!("{metric}\"media\"}} 1"));
+    assert_eq!(metrics.matches(metric).count(), 1, "{metrics}");
+    scene.reload("");
+    let health = scene.edge.ask_operator("/readyz?verbose").text();
+    assert!(!health.contains("enforcement"), "{health}");
+    assert!(!scene.edge.metrics().contains(metric));
+}
+
+#[test]
 fn of_a_living_token_there_is_nothing_to_tell() {
     let scene = Scene::with(OBSERVED);
     scene.admits("a living token", &scene.shop.sign_in("alice"));

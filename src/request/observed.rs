@@ -10,7 +10,7 @@ use super::arrived::Arrived;
 use super::calls::Purpose;
 use super::introspection::Asked;
 use super::logout::LogoutRule;
-use super::routes::Route;
+use super::routes::{Enforce, Route};
 use super::shop::{Shop, Tokens};
 use super::token::Flaw;
 use super::verdict::{Observed, Verdict};
@@ -22,6 +22,12 @@ impl Shop {
         let is_observed = self.demand.is_observed;
         routes
             .filter(move |route: &&Route| route.demand.over(self.demand).is_observed != is_observed)
+    }
+
+    /// Its routes on which no credential is examined.
+    pub fn unjudged_routes(&self) -> impl Iterator<Item = &Route> {
+        let routes = self.routes.routes().iter().map(AsRef::as_ref);
+        routes.filter(|route: &&Route| route.demand.over(self.demand).enforce == Enforce::Off)
     }
 }
 

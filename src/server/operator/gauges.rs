@@ -97,6 +97,7 @@ impl Measured<'_> {
         self.measure_clocks(&mut scrape);
         self.measure_credentials(&mut scrape);
         self.measure_observed(&mut scrape);
+        self.measure_unjudged(&mut scrape);
         self.measure_keys(&mut scrape);
         self.measure_servers(&mut scrape);
         if let Some(node) = self.node {
@@ -327,6 +328,19 @@ impl Measured<'_> {
             "observing",
             "Shops that are only observed, or single routes of them: nothing is refused there for its credentials",
             observed,
+        );
+    }
+
+    fn measure_unjudged(&self, scrape: &mut Scrape) {
+        let shops = self.snapshot.gate.shops().iter();
+        let unjudged = shops.flat_map(|shop| {
+            let routes = shop.unjudged_routes();
+            routes.map(|route| ([label("shop", &shop.name), label("route", &route.name)], 1))
+        });
+        scrape.gauges(
+            "enforce_off",
+            "Routes with `enforce = \"off\"`: a customer who logged out still has access there",
+            unjudged,
         );
     }
 

@@ -46,6 +46,7 @@ impl ReadinessReport<'_> {
             checks.extend(keys_of(shop));
             checks.extend(places_of(shop));
             checks.extend(observed_of(shop));
+            checks.extend(unjudged_of(shop));
             checks.extend(self.servers_of(shop));
         }
         checks.push(self.revocations());
@@ -180,6 +181,15 @@ fn observed_of(shop: &Shop) -> Option<ReadinessCheck> {
     };
     let what = format!("credentials of shop {}", shop.name);
     let found = format!("{found}: nothing is refused for them");
+    Some(ReadinessCheck::new(what, found, CheckState::Odd))
+}
+
+/// Where no credential is examined, nothing is protected either.
+fn unjudged_of(shop: &Shop) -> Option<ReadinessCheck> {
+    let routes: Vec<_> = shop.unjudged_routes().map(|one| &*one.name).collect();
+    let routes = (!routes.is_empty()).then(|| routes.join(", "))?;
+    let what = format!("enforcement of shop {}", shop.name);
+    let found = format!("off on the routes {routes}: customers who logged out still have access");
     Some(ReadinessCheck::new(what, found, CheckState::Odd))
 }
 
