@@ -509,6 +509,80 @@ fn what_a_neighbour_forgets_nothing_of_is_alive_here_attacks_a8() {
     .forgets_nothing();
 }
 
+/// Tokens follow their key to the shop that has it now, and their logouts follow them.
+#[test]
+fn shops_that_exchange_their_keys_forget_nothing_attacks_a8() {
+    const KEY: &str = "another key of more than thirty-two bytes";
+    let shop = open_shop();
+    let table = |name: &str, key: &str| {
+        let said = format!("\"{name}\"\nhosts = [\"{name}.test\"]\n");
+        let text = jwt(&reaching("subject", "")).replace("\"main\"\n", &said);
+        let text = text.replace("{secret_file}", key);
+        text.replace("{shop}", &shop.address().to_string())
+    };
+    let keys = [
+        "{secret_file}",
+        "{home}/other.secret",
+        "{home}/third.secret",
+    ];
+    let shops =
+        |of_one: usize, of_two: usize| table("one", keys[of_one]) + &table("two", keys[of_two]);
+    let (dead, other) = (token(&json!({})), other_device(&json!({})));
+    let alive = somebody_else(&json!({}));
+    for (what, after) in [("exchanged", shops(1, 0)), ("taken over", shops(2, 0))] {
+        let mut edge = Edge::with(&table("one", keys[0]));
+        for name in ["other", "third"] {
+            let key = if name == "other" {
+                KEY.to_owned()
+            } else {
+                KEY.to_uppercase()
+            };
+            put_key(&edge.path(&format!("{name}.secret")), &key);
+        }
+        edge.configure(&shops(0, 1));
+        assert_eq!(edge.command(&["reload"]).code, Some(0), "{what}");
+        let at = |host, token: &str| Way::At(host, token.to_owned());
+        let out = at("one.test", &dead).request("POST", OWN_LOGOUT);
+        assert_eq!(edge.raw(&out), 200, "{what}");
+        edge.configure(&after);
+        assert_eq!(edge.command(&["reload"]).code, Some(0), "{what}");
+        for when in ["after the reload", "after the restart"] {
+            for (token, status) in [(&dead, 401), (&other, 401), (&alive, 200)] {
+                let visit = at("two.test", token).request("GET", PAGE);
+                assert_eq!(edge.raw(&visit), status, "{what} {when}");
+            }
+            edge.restart();
+        }
+    }
+}
+
+/// Two shops with one key are neighbours still when one of them gets another key.
+#[test]
+fn a_neighbours_logouts_stay_its_own_when_its_key_is_replaced_attacks_a8() {
+    let shop = open_shop();
+    let table = |name: &str, key: &str| {
+        let said = format!("\"{name}\"\nhosts = [\"{name}.test\"]\n");
+        let text = jwt(&reaching("subject", "")).replace("\"main\"\n", &said);
+        let text = text.replace("{secret_file}", key);
+        text.replace("{shop}", &shop.address().to_string())
+    };
+    let mut edge = Edge::with(&(table("one", "{secret_file}") + &table("two", "{secret_file}")));
+    put_key(
+        &edge.path("other.secret"),
+        "another key of more than thirty-two bytes",
+    );
+    let token = token(&json!({}));
+    let out = Way::At("one.test", token.clone()).request("POST", OWN_LOGOUT);
+    assert_eq!(edge.raw(&out), 200);
+    edge.configure(&(table("one", "{home}/other.secret") + &table("two", "{secret_file}")));
+    assert_eq!(edge.command(&["reload"]).code, Some(0));
+    for _ in 0..2 {
+        let visit = Way::At("two.test", token.clone()).request("GET", PAGE);
+        assert_eq!(edge.raw(&visit), 200);
+        edge.restart();
+    }
+}
+
 /// Tokens that no key verifies any more, or of which more is demanded, and that the shop is to judge.
 #[test]
 fn another_key_or_demand_forgets_nothing_where_the_shop_judges_attacks_a8() {

@@ -110,6 +110,7 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
     if let Some(shops) = &mut shops {
         neighbours::note_neighbours(shops);
         neighbours::own_domains(shops);
+        neighbours::note_key_neighbours(shops);
         for fault in neighbours::faults(shops) {
             root.report(fault);
         }

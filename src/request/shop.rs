@@ -43,6 +43,8 @@ pub struct Shop {
     /// The hosts that other shops claim, if it claims every other host.
     pub beside: Vec<HostPattern>,
     /// The paths that other shops claim of its hosts.
+    /// The token domains of other shops that have a key of this one and share no logouts with it.
+    pub key_neighbours: Vec<String>,
     pub path_neighbours: PathNeighbours,
     /// Which clients are served: all of these lists admit them.
     pub access: Vec<AccessList>,
@@ -178,6 +180,7 @@ impl Shop {
             hosts: texts(&self.hosts),
             paths: paths.collect(),
             beside: texts(&self.beside),
+            keyed: self.key_neighbours.clone(),
             taken: self.path_neighbours.before.clone(),
             ..ShopMeaning::from_issuers(issuers, &self.places)
         }

@@ -16,6 +16,18 @@ pub(crate) fn own_domains(shops: &mut [ReadShop]) {
     }
 }
 
+/// Tells shops which others have a key of theirs and share no logouts.
+pub(crate) fn note_key_neighbours(shops: &mut [ReadShop]) {
+    for at in 0..shops.len() {
+        let own = &shops[at].shop;
+        let others = shops.iter().map(|read| &read.shop);
+        let others = others.filter(|other| own.shares_keys_only(other));
+        let issuers = others.flat_map(|other| other.verifier.issuers());
+        let domains = issuers.map(|issuer| issuer.settings().token_domain.clone());
+        shops[at].shop.key_neighbours = domains.collect();
+    }
+}
+
 /// Tells shops what the others claim: a shop of all remaining hosts which hosts these are not, and shops on the same hosts
 /// which paths.
 pub(crate) fn note_neighbours(shops: &mut [ReadShop]) {

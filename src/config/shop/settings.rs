@@ -145,6 +145,7 @@ pub(crate) fn read<'a>(
         demand: policies.demand,
         beside: Vec::new(),
         path_neighbours: PathNeighbours::default(),
+        key_neighbours: Vec::new(),
         meaning: OnceLock::new(),
     };
     let upstreams = upstreams?;

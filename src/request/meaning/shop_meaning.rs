@@ -28,6 +28,9 @@ pub(in crate::request) struct ShopMeaning {
     /// What shops before it claim of its hosts: each a host and a path, or a path of every host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::request) taken: Vec<String>,
+    /// The token domains of other shops that have a key of this one and share no logouts with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::request) keyed: Vec<String>,
     /// The mark of the keys of each issuer: see [`Issuer::key_mark`].
     pub(in crate::request) keys: Vec<Option<u32>>,
     /// The meaning proper.
@@ -103,6 +106,7 @@ impl ShopMeaning {
             paths: Vec::new(),
             beside: Vec::new(),
             taken: Vec::new(),
+            keyed: Vec::new(),
             keys: issuers.iter().map(Issuer::key_mark).collect(),
             names: Names {
                 issuers: issuers.iter().map(IssuerNames::from_issuer).collect(),
@@ -256,6 +260,14 @@ impl CarrierText {
             Self::Path => Carrier::Path,
             Self::Subprotocol(name) => Carrier::Subprotocol(pattern(name)?),
         })
+    }
+}
+
+impl ShopMeaning {
+    /// Whether a shop of one of the token domains of this one had a key of it, too.
+    pub(in crate::request) fn shared_keys_with(&self, now: &Self) -> bool {
+        let mut issuers = now.names.issuers.iter();
+        issuers.any(|one| self.keyed.contains(&one.domain))
     }
 }
 
