@@ -127,6 +127,32 @@ fn a_file_that_is_no_socket_and_a_socket_in_use_end_the_start() {
 }
 
 #[test]
+fn a_client_by_a_socket_is_meant_by_its_own_word_and_by_no_network() {
+    for (lists, is_served) in [
+        ("", true),
+        ("deny = [\"0.0.0.0/0\", \"::/0\"]\n", true),
+        ("deny = [\"unix:\"]\n", false),
+        ("allow = [\"0.0.0.0/0\", \"::/0\"]\n", false),
+        ("allow = [\"10.0.0.0/8\", \"unix:\"]\n", true),
+    ] {
+        for (top, shop) in [(lists, ""), ("", lists)] {
+            let local = Local::with("", top, shop);
+            let answer = local.ask(&[]);
+            let begin = if is_served {
+                "HTTP/1.1 200 "
+            } else {
+                "HTTP/1.1 403 "
+            };
+            assert!(answer.starts_with(begin), "{lists} {answer}");
+        }
+    }
+    let routes = "[[shop.route]]\nfrom = [\"0.0.0.0/0\", \"::/0\"]\nrespond = { status = 418 }\n\
+                  [[shop.route]]\nfrom = [\"unix:\"]\nrespond = { status = 204 }\n";
+    let answer = Local::with("", "", routes).ask(&[]);
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+}
+
+#[test]
 fn what_a_local_process_says_of_its_clients_counts_where_it_is_trusted() {
     let told = [
         ("X-Forwarded-For", "192.0.2.7"),

@@ -1,26 +1,23 @@
 //! Which clients are served, by their addresses.
 
-use std::net::IpAddr;
+use super::peer::{Peer, Peers};
 
-use ipnet::IpNet;
-
-/// The networks whose clients are served, and those whose clients are not. What is denied is never allowed.
+/// The clients that are served, and those that are not. What is denied is never allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessList {
     /// Only these; none: all.
-    pub allow: Vec<IpNet>,
+    pub allow: Peers,
     /// Not these.
-    pub deny: Vec<IpNet>,
+    pub deny: Peers,
 }
 
 impl AccessList {
-    /// Whether this client is served; one without an address only where every client is.
-    pub fn admits(&self, client: Option<IpAddr>) -> bool {
-        let Some(client) = client.map(|client| client.to_canonical()) else {
+    /// Whether this client is served; one that is not known only where every client is.
+    pub fn admits(&self, client: Option<Peer>) -> bool {
+        let Some(client) = client else {
             return self.allow.is_empty() && self.deny.is_empty();
         };
-        let is_in = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&client));
-        !is_in(&self.deny) && (self.allow.is_empty() || is_in(&self.allow))
+        !self.deny.contains(client) && (self.allow.is_empty() || self.allow.contains(client))
     }
 }
 
@@ -29,16 +26,44 @@ mod tests {
     use super::*;
 
     fn list(allow: &[&str], deny: &[&str]) -> AccessList {
-        let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let peers = |texts: &[&str]| {
+            let networks = texts.iter().filter(|text| **text != "unix:");
+            Peers {
+                networks: networks.map(|text| text.parse().unwrap()).collect(),
+                unix: texts.contains(&"unix:"),
+            }
+        };
         AccessList {
-            allow: networks(allow),
-            deny: networks(deny),
+            allow: peers(allow),
+            deny: peers(deny),
+        }
+    }
+
+    fn peer(text: &str) -> Option<Peer> {
+        if text == "unix:" {
+            return Some(Peer::Unix);
+        }
+        text.parse().ok().map(Peer::at)
+    }
+
+    #[test]
+    fn a_client_by_a_unix_socket_is_meant_by_its_own_word_alone() {
+        for (allow, deny, is_admitted) in [
+            (&[][..], &[][..], true),
+            (&[], &["0.0.0.0/0", "::/0"], true),
+            (&[], &["unix:"], false),
+            (&["0.0.0.0/0", "::/0"], &[], false),
+            (&["10.0.0.0/8", "unix:"], &["0.0.0.0/32"], true),
+            (&["unix:"], &["unix:"], false),
+        ] {
+            let list = list(allow, deny);
+            assert_eq!(list.admits(Some(Peer::Unix)), is_admitted, "{list:?}");
         }
     }
 
     #[test]
     fn what_is_denied_is_never_allowed() {
-        let admits = |list: &AccessList, client: &str| list.admits(client.parse().ok());
+        let admits = |list: &AccessList, client: &str| list.admits(peer(client));
         let both = list(&["10.0.0.0/8", "2001:db8::/32"], &["10.1.0.0/16"]);
         for (client, is_admitted) in [
             ("10.0.0.1", true),

@@ -47,10 +47,32 @@ impl fmt::Display for Peer {
     }
 }
 
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        Self::at(address)
+    }
+}
+
+/// As the configuration lists them.
+impl fmt::Display for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let networks = self.networks.iter().map(ToString::to_string);
+        let unix = self.unix.then(|| Peer::Unix.to_string());
+        let all: Vec<_> = networks.chain(unix).collect();
+        f.write_str(&all.join(", "))
+    }
+}
+
 impl Peers {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty() && !self.unix
+    }
+
+    /// Whether all of the others are among them, as far as their networks show one by one.
+    pub fn cover(&self, others: &Self) -> bool {
+        let has_network = |network| self.networks.iter().any(|one| one.contains(network));
+        others.networks.iter().all(has_network) && (self.unix || !others.unix)
     }
 
     /// Whether this one is among them.
@@ -79,6 +101,13 @@ mod tests {
             unix: true,
         };
         assert!(local.contains(Peer::Unix) && !local.is_empty());
+        assert!(!everywhere.cover(&local) && !local.cover(&everywhere));
+        let both = Peers {
+            unix: true,
+            ..everywhere.clone()
+        };
+        assert!(both.cover(&local) && both.cover(&everywhere));
+        assert_eq!(both.to_string(), "0.0.0.0/0, ::/0, unix:");
         assert!(!local.contains(Peer::at("127.0.0.1".parse().unwrap())));
     }
 }

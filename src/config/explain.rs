@@ -157,7 +157,7 @@ fn of_routes(shop: &Shop) -> Vec<String> {
 /// What a route asks for beside paths and methods; values may be secret and are not named.
 fn conditions(of: &RouteConditions) -> Vec<String> {
     let values = of.values.iter().map(place);
-    let from = (!of.from.is_empty()).then(|| format!("from {}", listed(&of.from)));
+    let from = (!of.from.is_empty()).then(|| format!("from {}", of.from));
     let nots = of.not.iter().map(|not| {
         let more = conditions(not);
         let what = if not.paths.is_empty() && not.methods.is_empty() {

@@ -1,7 +1,6 @@
 //! A shop: its part of the configuration, and what this node has learnt about it.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,7 +23,7 @@ use super::routes::{Demand, RouteTable};
 use super::site::{HostPattern, HostRedirect};
 use super::token::{Issuer, Token, Verifier};
 use super::token_endpoint::{OnReissue, TokenEndpoint};
-use crate::clients::AccessList;
+use crate::clients::{AccessList, Peer};
 use crate::clock::UnixTime;
 use crate::revocation::{Meaning, ShopTag};
 
@@ -43,9 +42,9 @@ pub struct Shop {
     /// The hosts that other shops claim, if it claims every other host.
     pub beside: Vec<HostPattern>,
     /// The paths that other shops claim of its hosts.
+    pub path_neighbours: PathNeighbours,
     /// The token domains of other shops that have a key of this one and share no logouts with it.
     pub key_neighbours: Vec<String>,
-    pub path_neighbours: PathNeighbours,
     /// Which clients are served: all of these lists admit them.
     pub access: Vec<AccessList>,
     /// Its name in the journal.
@@ -180,8 +179,8 @@ impl Shop {
             hosts: texts(&self.hosts),
             paths: paths.collect(),
             beside: texts(&self.beside),
-            keyed: self.key_neighbours.clone(),
             taken: self.path_neighbours.before.clone(),
+            keyed: self.key_neighbours.clone(),
             ..ShopMeaning::from_issuers(issuers, &self.places)
         }
     }
@@ -261,7 +260,7 @@ impl Shop {
     }
 
     /// Whether a client is served.
-    pub(super) fn admits(&self, client: Option<IpAddr>) -> bool {
+    pub(super) fn admits(&self, client: Option<Peer>) -> bool {
         self.access.iter().all(|list| list.admits(client))
     }
 

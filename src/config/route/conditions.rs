@@ -28,7 +28,7 @@ fn read_flat(table: &mut TomlTable<'_>, base: &Base) -> RouteConditions {
         paths: paths::read(table, base),
         methods: table.one_or_more_as("methods", method),
         values,
-        from: table.one_or_more_as("from", network::parse),
+        from: network::read_one_or_more(table, "from"),
         certificate: read_certificate(table),
         not: Vec::new(),
     }

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::clients::Peers;
-use crate::config::reading::TomlText;
+use crate::config::reading::{TomlTable, TomlText};
+
+/// What stands for the peers by unix sockets.
+const UNIX: &str = "unix:";
 
 /// Reads an address or a network.
 pub(crate) fn parse(text: &str) -> Result<IpNet, &'static str> {
@@ -16,7 +19,6 @@ pub(crate) fn parse(text: &str) -> Result<IpNet, &'static str> {
 
 /// Reads networks, and `unix:` for the peers by unix sockets.
 pub(crate) fn read_peers(texts: &[TomlText<'_>]) -> Peers {
-    const UNIX: &str = "unix:";
     let mut peers = Peers::default();
     for text in texts {
         if text.as_str() == UNIX {
@@ -26,4 +28,17 @@ pub(crate) fn read_peers(texts: &[TomlText<'_>]) -> Peers {
         }
     }
     peers
+}
+
+/// The same of a key where an empty array is a fault.
+pub(crate) fn read_one_or_more(table: &mut TomlTable<'_>, key: &str) -> Peers {
+    let network = |text: &str| match text {
+        UNIX => Ok(None),
+        _ => parse(text).map(Some),
+    };
+    let named = table.one_or_more_as(key, network);
+    Peers {
+        unix: named.contains(&None),
+        networks: named.into_iter().flatten().collect(),
+    }
 }

@@ -1,9 +1,8 @@
 //! A request: its head, and its body if that was read.
 
-use std::net::IpAddr;
-
 use http::request::Parts;
 
+use crate::clients::Peer;
 use crate::request::client_certificate::ClientCertificate;
 
 /// A request.
@@ -15,8 +14,8 @@ pub struct Request<'a> {
     pub body: Option<&'a [u8]>,
     /// The host that the customer requested, if a trusted proxy reports another one.
     pub(in crate::request) forwarded_host: Option<&'a str>,
-    /// The client's address, as far as proxies that are trusted report it.
-    pub(in crate::request) client: Option<IpAddr>,
+    /// The client, as far as proxies that are trusted report it.
+    pub(in crate::request) client: Option<Peer>,
     /// The certificate that the client has shown.
     pub(in crate::request) certificate: Option<&'a ClientCertificate>,
 }
@@ -42,11 +41,11 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The same request, of a client with this address.
+    /// The same request, of this client.
     #[must_use]
-    pub fn of_client(self, client: IpAddr) -> Self {
+    pub fn of_client(self, client: impl Into<Peer>) -> Self {
         Self {
-            client: Some(client),
+            client: Some(client.into()),
             ..self
         }
     }

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use http::Method;
-use ipnet::IpNet;
 
 use super::certificate_condition::CertificateCondition;
+use crate::clients::Peers;
 use crate::request::calls::{Condition, ConditionPlace, Fit, Leniency, PathPattern, RequestView};
 
 /// What must hold of a request. Without any condition, everything does.
@@ -17,8 +17,8 @@ pub struct RouteConditions {
     pub methods: Vec<Method>,
     /// All of these hold of its headers, its query, its cookies and its body.
     pub values: Vec<Condition>,
-    /// The client's address is in one of these networks; none: every address.
-    pub from: Vec<IpNet>,
+    /// The client is one of these; none: every client.
+    pub from: Peers,
     /// This holds of the client's certificate.
     pub certificate: Option<CertificateCondition>,
     /// None of these holds.
@@ -113,8 +113,8 @@ impl RouteConditions {
     }
 
     fn is_from(&self, view: &RequestView<'_>) -> bool {
-        let is_in = |client| self.from.iter().any(|network| network.contains(&client));
-        self.from.is_empty() || view.request.client.is_some_and(is_in)
+        let client = view.request.client;
+        self.from.is_empty() || client.is_some_and(|client| self.from.contains(client))
     }
 }
 
@@ -129,7 +129,7 @@ impl fmt::Display for RouteConditions {
             (methods, []) => write!(f, "{} of every path", methods.join(", "))?,
             (methods, paths) => write!(f, "{} {}", methods.join(", "), paths.join(", "))?,
         }
-        let more = self.values.len() + self.from.len() + self.not.len();
+        let more = self.values.len() + usize::from(!self.from.is_empty()) + self.not.len();
         if more > 0 {
             f.write_str(" with conditions")?;
         }

@@ -57,12 +57,11 @@ impl RouteConditions {
                 || *method == Method::HEAD && self.methods.contains(&Method::GET)
         };
         let has_methods = !others.methods.is_empty() && others.methods.iter().all(has_method);
-        let has_network = |network| self.from.iter().any(|one| one.contains(network));
-        let has_networks = !others.from.is_empty() && others.from.iter().all(has_network);
+        let has_clients = !others.from.is_empty() && self.from.cover(&others.from);
         let is_asked = |one: &Condition| others.values.iter().any(|other| covers(one, other));
         let is_excluded = |one: &Self| others.not.iter().any(|other| other.cover(one));
         (self.methods.is_empty() || has_methods)
-            && (self.from.is_empty() || has_networks)
+            && (self.from.is_empty() || has_clients)
             && (self.certificate.is_none() || self.certificate == others.certificate)
             && self.values.iter().all(is_asked)
             && self.not.iter().all(is_excluded)

@@ -113,7 +113,7 @@ impl ConnectionAcceptor {
         let permit = self.limiter.acquire(&snapshot.limits)?;
         let peer = self.client_behind(peer, stream, &snapshot).await?;
         let permit = match peer.address().filter(|_| !snapshot.forwarding.trusts(peer)) {
-            Some(client) if !snapshot.access.admits(Some(client)) => {
+            Some(_) if !snapshot.access.admits(Some(peer)) => {
                 return Err(NotAccepted::Denied);
             }
             Some(client) => permit.count_for(client, &snapshot.limits)?,

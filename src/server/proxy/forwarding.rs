@@ -81,7 +81,8 @@ impl Forwarding {
         (!is_proxy).then(|| self.client_of(session))
     }
 
-    fn client_peer_of(&self, session: &Session) -> Peer {
+    /// The customer: the peer, or the last one in the chain that no trusted proxy is.
+    pub(crate) fn client_peer_of(&self, session: &Session) -> Peer {
         let mut client = peer_of(session);
         let hops = hops_of(&session.req_header().headers);
         let mut hops = hops.iter().rev();

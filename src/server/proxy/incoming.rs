@@ -15,7 +15,7 @@ pub(crate) fn request_of<'a>(
 ) -> Request<'a> {
     Request::new(session.req_header(), body)
         .forwarded_as(snapshot.forwarding.host_told(session))
-        .of_client(snapshot.forwarding.client_of(session))
+        .of_client(snapshot.forwarding.client_peer_of(session))
         .showing(certificate_of(session, snapshot))
 }
 
