@@ -3,7 +3,8 @@
 
 mod support;
 
-use support::{Backend, Edge, House};
+use support::places::chunked;
+use support::{Backend, Edge, House, request};
 
 // --- Conditions ------------------------------------------------------------------------------------------
 
@@ -216,6 +217,47 @@ respond = { status = 503, body = "<h1>Back soon</h1>", headers = { content-type 
     assert_eq!(closed.header("content-type"), Some("text/html"));
     assert!(house.ask("HEAD", "/robots.txt", &[]).body.is_empty());
     assert!(house.front.heard().is_empty());
+}
+
+#[test]
+fn requests_with_bodies_are_told_apart_by_their_clients_too() {
+    let [front, api, admin] = ["front", "api", "admin"].map(Backend::saying);
+    let routes = "[[shop.logout]]\npaths = [\"/graphql\"]\ngraphql = \"customerLogout\"\n\
+                  [[shop.route]]\nfrom = [\"192.0.2.0/24\"]\nupstream = \"api\"\n";
+    let table = House::table(&front, &api, &admin, routes);
+    let edge = Edge::with(&format!("trusted_proxies = [\"127.0.0.1\"]\n{table}"));
+    let bearer = ("authorization", "Bearer an-opaque-token-of-a-customer");
+    let near = [("x-forwarded-for", "192.0.2.7"), bearer];
+    let far = [("x-forwarded-for", "198.51.100.1"), bearer];
+    let upload: Vec<u8> = (0..200_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+    for (headers, server, name) in [(near, &api, "api"), (far, &front, "front")] {
+        for bytes in [
+            request("POST", "/upload", &headers, &upload),
+            chunked("/upload", &headers, &upload, 10_000),
+        ] {
+            assert_eq!(edge.raw(&bytes).text(), name);
+            assert!(server.heard().pop().unwrap().body == upload, "{name}");
+        }
+    }
+    let sent = [api.heard().len(), front.heard().len(), admin.heard().len()];
+    assert_eq!(sent, [2, 2, 0]);
+    let body = br#"{"query":"mutation { customerLogout { success } }"}"#;
+    let headers = [&near[..], &[("content-type", "application/json")]].concat();
+    assert_eq!(
+        edge.raw(&request("POST", "/graphql", &headers, body))
+            .text(),
+        "api"
+    );
+    assert_eq!(api.heard().pop().unwrap().body, body);
+    for headers in [near, far] {
+        for bytes in [
+            request("GET", "/", &headers, b""),
+            request("POST", "/upload", &headers, &upload),
+        ] {
+            assert_eq!(edge.raw(&bytes), 401);
+        }
+    }
+    assert_eq!([api.heard().len(), front.heard().len()], [3, 2]);
 }
 
 #[test]

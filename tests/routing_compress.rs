@@ -4,6 +4,9 @@
 mod support;
 
 use std::io::Read as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::frames::{Frames, get_fields};
 use support::{
@@ -139,6 +142,66 @@ fn a_page_is_compressed_in_every_version_of_http() {
     house.front.says(&until_closed);
     let answer = house.ask("GET", "/", &[EVERYTHING]);
     assert_eq!(coding_of(&answer), Some("zstd"));
+}
+
+/// A server of HTTP/2 that says 503 to its first request, and the page from then on; how many it was sent.
+fn moody_server() -> (SocketAddr, Arc<AtomicUsize>) {
+    let counted = Arc::new(AtomicUsize::new(0));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let counting = Arc::clone(&counted);
+    std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_io().build().unwrap();
+        runtime.block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                let counting = Arc::clone(&counting);
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(stream).await.unwrap();
+                    while let Some(Ok((_, respond))) = connection.accept().await {
+                        say_page(respond, counting.fetch_add(1, Ordering::SeqCst) == 0);
+                    }
+                });
+            }
+        });
+    });
+    (address, counted)
+}
+
+fn say_page(mut respond: h2::server::SendResponse<bytes::Bytes>, is_first: bool) {
+    let status = if is_first { 503 } else { 200 };
+    let head = http::Response::builder()
+        .status(status)
+        .header("content-type", "text/html");
+    let mut body = respond
+        .send_response(head.body(()).unwrap(), false)
+        .unwrap();
+    body.send_data(page().into(), true).unwrap();
+}
+
+#[test]
+fn a_server_of_http_2_is_asked_again_and_its_answer_is_compressed() {
+    let (address, heard) = moody_server();
+    let house = House::with(&format!(
+        "[[shop.route]]\nupstream = \"modern\"\nretries = true\ncompress = true\n\
+         [[upstream]]\nname = \"modern\"\nservers = [\"{address}\"]\nhttp2 = true\n"
+    ));
+    let answer = house.ask("GET", "/", &[EVERYTHING]);
+    assert_eq!(coding_of(&answer), Some("zstd"));
+    assert_eq!(heard.load(Ordering::SeqCst), 2, "once more after the 503");
+    let fields = get_fields("/", &[EVERYTHING]);
+    let reply = Frames::open(house.edge.address()).ask(&fields, None);
+    assert_eq!((reply.status, reply.reset), (200, None));
+    assert_eq!(decoded(Some("zstd"), &reply.body), page());
+    assert_eq!(heard.load(Ordering::SeqCst), 3);
+    assert!(
+        house
+            .edge
+            .metrics()
+            .contains("doorward_retries_total{shop=\"main\"")
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::frames::Frames;
-use support::{Answer, Backend, Edge, Shop, request};
+use support::{Answer, Backend, Connection, Deed, Edge, Shop, eventually, request};
 use tempfile::TempDir;
 
 const FAR: u64 = 4_000_000_000;
@@ -138,6 +138,51 @@ fn the_first_shop_that_claims_host_and_path_has_the_request() {
     let answer = host.ask("OPTIONS", "/admin/users", &preflight);
     assert_eq!(answer.text(), "admin");
     assert_eq!(host.ask("TRACE", "/admin/users", &[]).status, 405);
+}
+
+#[test]
+fn shops_of_one_host_with_the_same_server_each_say_how_it_is() {
+    let server = Backend::saying("both");
+    let address = server.address();
+    server.does_at("/admin/slow", Deed::Silence);
+    let health = "[shop.health]\ncheck = \"tcp\"\ninterval = \"50ms\"\n\
+                  healthy_after = 1\nunhealthy_after = 1\n[shop.upstream_limits]\nconnections = 2\n";
+    let text = Host::table("admin", &server, &format!("{ADMIN}{OPAQUE}{health}"))
+        + &Host::table("main", &server, &format!("{OPAQUE}{health}"));
+    let edge = Edge::with(&text);
+    let says = |line: &str| edge.metrics().lines().any(|one| one == line);
+    let in_flight = |shop: &str, count: usize| {
+        says(&format!(
+            "doorward_upstream_in_flight{{shop=\"{shop}\",server=\"{address}\"}} {count}"
+        ))
+    };
+    let is = |state: &str| {
+        ["admin", "main"].iter().all(|shop| {
+            says(&format!(
+                "doorward_upstream_servers{{shop=\"{shop}\",server=\"{address}\",state=\"{state}\"}} 1"
+            ))
+        })
+    };
+    eventually(|| is("healthy"));
+    let mut slow = Connection::open(edge.address());
+    slow.send(&request("GET", "/admin/slow", &[], b""));
+    eventually(|| in_flight("admin", 1));
+    assert!(in_flight("main", 0), "each shop counts its own");
+    assert_eq!(edge.raw(&request("GET", "/", &[], b"")).text(), "both");
+    drop(slow);
+    eventually(|| in_flight("admin", 0));
+    drop(server);
+    eventually(|| is("unhealthy"));
+    let told = edge.ask_operator("/readyz?verbose").text();
+    for shop in ["admin", "main"] {
+        let line = format!("[!] servers of shop {shop}: {address} unhealthy");
+        assert!(told.contains(&line), "{told}");
+    }
+    let _back = Backend::back_at(address, "back");
+    eventually(|| is("healthy"));
+    for path in ["/admin/orders", "/"] {
+        assert_eq!(edge.raw(&request("GET", path, &[], b"")).text(), "back");
+    }
 }
 
 #[test]
