@@ -39,6 +39,7 @@ impl Folder {
             });
         folder
             .with("keys/jwt.secret", SECRET.as_bytes(), 0o640)
+            .with("keys/sticky.secret", SECRET.as_bytes(), 0o640)
             .with("keys/shop.pem", shop.cert.pem().as_bytes(), 0o644)
             .with(
                 "keys/shop.key",
@@ -209,6 +210,7 @@ x = 1
 [shop.balance]
 x = 1
 hash = { x = 1 }
+sticky = { x = 1 }
 [shop.health]
 x = 1
 [shop.timeouts]

@@ -10,6 +10,7 @@ use super::cluster;
 use super::fault::{Fault, Faults};
 use super::loops;
 use super::outline;
+use super::own_cookies;
 use super::presets::Presets;
 use super::process::{self, acme};
 use super::reading::{Loading, TomlDocument, TomlTable};
@@ -114,6 +115,9 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
         for fault in neighbours::faults(shops) {
             root.report(fault);
         }
+    }
+    for fault in own_cookies::faults(shops.as_deref().unwrap_or_default(), &upstreams) {
+        root.report(fault);
     }
     upstreams.warn_of_unused(&root);
     if let (Some(process), Some(shops)) = (&mut process, &shops)

@@ -10,6 +10,7 @@ mod fault;
 mod load;
 mod loops;
 mod outline;
+mod own_cookies;
 mod presets;
 mod process;
 mod reading;

@@ -42,7 +42,10 @@ pub use calls::{
 };
 pub use client_certificate::ClientCertificate;
 pub use clocks::{ClockWarning, ServerAddress, ServerOffset, ShopClock};
-pub use cookie::{CookieDeletion, DeadCookie, DeadCookiePolicy, SeenCookies, deletions_beside};
+pub use cookie::{
+    CookieDeletion, DeadCookie, DeadCookiePolicy, SeenCookies, deletions_beside, sent_values,
+    without_sent,
+};
 pub use credential::{
     Carrier, Credential, Decoding, Fold, NamePattern, Occasion, Occasions, Place, PlaceCounts,
     Spelling,

@@ -34,6 +34,6 @@ pub use snapshot::SnapshotSettings;
 pub use start::{StartError, run};
 pub use upstream::{
     Balance, Check, Ejection, Endpoint, HashBy, HealthSettings, HttpCheck, Pools, ProxyProtocol,
-    QueueState, ServerSettings, ServerState, Thresholds, Timeouts, UnfitTls, UpstreamLimits,
-    UpstreamSettings, UpstreamTls, Upstreams,
+    QueueState, ServerSettings, ServerState, Sticky, Thresholds, Timeouts, UnfitTls,
+    UpstreamLimits, UpstreamSettings, UpstreamTls, Upstreams,
 };

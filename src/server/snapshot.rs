@@ -49,6 +49,8 @@ pub(crate) struct Snapshot {
     /// Whether a shop wants `Strict-Transport-Security`.
     pub(crate) has_hsts: bool,
     listeners: Vec<ListenerRules>,
+    /// The cookies that name servers, each once.
+    pub(crate) sticky_cookies: Vec<String>,
     pub(crate) pools: Pools,
     pub(crate) forwarding: Forwarding,
     pub(crate) limits: Limits,
@@ -78,6 +80,7 @@ impl Snapshot {
             has_hsts: gate.has_hsts(),
             gate,
             listeners: settings.listeners,
+            sticky_cookies: settings.pools.sticky_cookies(),
             pools: settings.pools,
             forwarding: Forwarding::trusting(settings.trusted_proxies),
             limits: settings.limits,

@@ -6,15 +6,17 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
 
+use super::cookie_name::cookie_name;
 use super::servers;
+use super::sticky;
 use crate::config::fault::Fault;
 use crate::config::reading::file::File;
 use crate::config::reading::{TextOrTable, TomlTable};
 use crate::config::rules::agreement;
 use crate::config::rules::header::header_name;
 use crate::server::{
-    Balance, Check, HashBy, HealthSettings, HttpCheck, ProxyProtocol, ServerSettings, Timeouts,
-    UnfitTls, UpstreamLimits, UpstreamSettings, UpstreamTls, Upstreams,
+    Balance, Check, HashBy, HealthSettings, HttpCheck, ProxyProtocol, ServerSettings, Sticky,
+    Timeouts, UnfitTls, UpstreamLimits, UpstreamSettings, UpstreamTls, Upstreams,
 };
 
 /// How often names are looked up.
@@ -118,7 +120,7 @@ pub(crate) fn read_settings(
     let host = table.string_as(keys.host, host_name);
     let http2 = table.boolean(keys.http2);
     let proxy_protocol = table.choice(keys.proxy_protocol, PROXY_PROTOCOLS);
-    let (balance, slow_start, resolve_every) = read_balance(table);
+    let balance = read_balance(table);
     let limits = read_limits(table, keys);
     let health = read_health(table, host.as_ref());
     let timeouts = read_timeouts(table);
@@ -128,15 +130,16 @@ pub(crate) fn read_settings(
         shop: shop.to_owned(),
         servers,
         host,
-        balance,
-        slow_start,
+        balance: balance.balance,
+        sticky: balance.sticky,
+        slow_start: balance.slow_start,
         limits,
         health,
         timeouts,
         tls,
         http2: http2.unwrap_or_default(),
         proxy_protocol,
-        resolve_every,
+        resolve_every: balance.resolve_every,
     }))
 }
 
@@ -157,14 +160,28 @@ fn read_limits(upstream: &mut TomlTable<'_>, keys: &UpstreamKeys) -> Option<Upst
     })
 }
 
-fn read_balance(shop: &mut TomlTable<'_>) -> (Balance, Option<Duration>, Duration) {
+/// What the table about balancing says.
+struct BalanceTable {
+    balance: Balance,
+    sticky: Option<Sticky>,
+    slow_start: Option<Duration>,
+    resolve_every: Duration,
+}
+
+fn read_balance(shop: &mut TomlTable<'_>) -> BalanceTable {
     let Some(mut table) = shop.table("balance") else {
-        return (Balance::default(), None, RESOLVE_EVERY);
+        return BalanceTable {
+            balance: Balance::default(),
+            sticky: None,
+            slow_start: None,
+            resolve_every: RESOLVE_EVERY,
+        };
     };
     table.renamed("algorithm", "by");
     let algorithm =
         table.choice_renamed("algorithm", BALANCE_ALGORITHMS, FORMER_BALANCE_ALGORITHMS);
     let hash = read_hash(&mut table);
+    let sticky = sticky::read(&mut table);
     let resolve_every = wait(&mut table, "resolve_every", RESOLVE_EVERY);
     let slow_start = table.duration_within("slow_start", WAITS, "10ms to 24h");
     let balance = match algorithm {
@@ -177,7 +194,12 @@ fn read_balance(shop: &mut TomlTable<'_>) -> (Balance, Option<Duration>, Duratio
         refuse(&table, &["hash"], "algorithm = \"hash\"");
     }
     table.finish();
-    (balance, slow_start, resolve_every)
+    BalanceTable {
+        balance,
+        sticky,
+        slow_start,
+        resolve_every,
+    }
 }
 
 fn read_hash(table: &mut TomlTable<'_>) -> Option<HashBy> {
@@ -200,15 +222,6 @@ fn read_hash(table: &mut TomlTable<'_>) -> Option<HashBy> {
             header.map(HashBy::Header).or(cookie.map(HashBy::Cookie))
         }
     }
-}
-
-/// The name of a cookie (RFC 6265 section 4.1.1).
-pub(crate) fn cookie_name(text: &str) -> Result<String, &'static str> {
-    let is_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
-    let is_fit = !text.is_empty() && text.bytes().all(is_token);
-    is_fit
-        .then(|| text.to_owned())
-        .ok_or("the name of a cookie")
 }
 
 fn read_health(shop: &mut TomlTable<'_>, host: Option<&HeaderValue>) -> HealthSettings {

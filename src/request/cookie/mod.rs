@@ -3,6 +3,7 @@
 pub(super) mod dead_cookies;
 mod deletion;
 mod seen_cookies;
+mod sent_pairs;
 mod set_cookie;
 mod shop_cookies;
 
@@ -10,4 +11,5 @@ pub(super) use dead_cookies::DeadCookies;
 pub use dead_cookies::{DeadCookie, DeadCookiePolicy};
 pub use deletion::{CookieDeletion, deletions_beside};
 pub use seen_cookies::SeenCookies;
+pub use sent_pairs::{sent_values, without_sent};
 pub(super) use set_cookie::SetCookie;

@@ -80,6 +80,12 @@ impl UpstreamAttempts {
         server
     }
 
+    /// The cookie that holds the client on the server which has answered, by its name and value. `None`: it has that one.
+    pub(crate) fn cookie_to_set(&self, head: &Parts) -> Option<(&str, String)> {
+        let server = self.guard.as_ref()?.server();
+        self.upstreams.cookie_to_set(head, server, &self.failed)
+    }
+
     /// The request is being sent.
     pub(crate) fn note_sending(&mut self) {
         self.sent_ms = clock::now_ms();

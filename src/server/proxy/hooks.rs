@@ -26,7 +26,7 @@ use super::context::Context;
 use super::handling::body_limit::BODY_TOO_LARGE;
 use super::handling::copy::CopyState;
 use super::handling::retries::RETRIED_STATUS;
-use super::handling::{body_limit, compression, retries, split, timeouts};
+use super::handling::{body_limit, compression, retries, split, sticky, timeouts};
 use super::hop_headers;
 use super::incoming::{has_answered, request_of};
 use super::routing;
@@ -320,6 +320,7 @@ impl ProxyHttp for Proxy {
             routing::change_response(session, context, response)?;
             compression::begin(session.req_header(), response, context)?;
             split::set_cookie(context, response)?;
+            sticky::set_cookie(session, context, response)?;
         }
         if session.req_header().version == Version::HTTP_10 {
             // It can't read chunks (RFC 9112 section 6.1): the end of the connection ends the body.

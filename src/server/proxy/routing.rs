@@ -7,7 +7,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 use super::context::Context;
-use super::handling::{compression, split};
+use super::handling::{compression, own_cookie};
 use super::incoming::certificate_of;
 use crate::request::{Answer, HeaderRules, Request, Route, RouteTarget, TemplateFacts, host_of};
 
@@ -44,7 +44,7 @@ pub(crate) fn change_request(
     context: &Context,
     upstream: &mut RequestHeader,
 ) -> Result<()> {
-    split::take_out_cookies(context, upstream)?;
+    own_cookie::take_out(context, upstream)?;
     let Some(route) = context.route() else {
         return Ok(());
     };

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderName;
-use http::header::COOKIE;
 use http::request::Parts;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::server::UpstreamServer;
+use crate::request::sent_values;
 
 /// How requests are spread over the servers of a shop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,23 +164,13 @@ impl HashBy {
         let value = match self {
             Self::Client => None,
             Self::Header(name) => head.headers.get(name).map(http::HeaderValue::as_bytes),
-            Self::Cookie(name) => cookie(head, name.as_bytes()),
+            Self::Cookie(name) => sent_values(&head.headers, name).next(),
         };
         match value.filter(|value| !value.is_empty()) {
             Some(value) => Cow::Borrowed(value),
             None => Cow::Owned(client().to_string().into_bytes()),
         }
     }
-}
-
-/// The value of the first cookie of this name (RFC 6265 section 5.4).
-fn cookie<'h>(head: &'h Parts, name: &[u8]) -> Option<&'h [u8]> {
-    let lines = head.headers.get_all(COOKIE).iter();
-    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.find_map(|pair| {
-        let value = pair.trim_ascii_start().strip_prefix(name)?;
-        value.strip_prefix(b"=")
-    })
 }
 
 #[cfg(test)]

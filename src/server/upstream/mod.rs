@@ -16,6 +16,7 @@ mod retry_budget;
 mod server;
 mod settings;
 mod socket_connector;
+mod sticky;
 mod tls;
 mod upstreams;
 
@@ -30,6 +31,7 @@ pub(crate) use refresh::{await_addresses, refresh_due};
 pub use server::ServerState;
 pub(crate) use server::{InFlightGuard, UpstreamServer};
 pub use settings::{ServerSettings, Timeouts, UpstreamLimits, UpstreamSettings};
+pub use sticky::Sticky;
 pub use tls::{UnfitTls, UpstreamTls};
 pub use upstreams::Upstreams;
 pub(crate) use upstreams::{NO_SERVER, QUEUE_FULL, QUEUE_TIMEOUT};

@@ -49,6 +49,12 @@ impl Pools {
         named.chain(shops.map(|(name, one)| (name.as_str(), "", one)))
     }
 
+    /// The cookies by which clients stay with one of them.
+    pub(crate) fn sticky_cookies(&self) -> Vec<String> {
+        let names = self.all().filter_map(|(_, _, one)| one.sticky_cookie());
+        names.map(str::to_owned).collect()
+    }
+
     /// Goes on with the servers of the former configuration, each of which at most one of these takes over: first those under
     /// the same name, then those that moved or were renamed. A server is the same if its endpoint and address are.
     pub(crate) fn inherit(&self, old: &Self) {

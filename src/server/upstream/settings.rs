@@ -9,6 +9,7 @@ use super::balance::Balance;
 use super::endpoint::Endpoint;
 use super::health::HealthSettings;
 use super::proxy_header::ProxyProtocol;
+use super::sticky::Sticky;
 use super::tls::UpstreamTls;
 
 /// The settings of a shop's servers.
@@ -22,6 +23,8 @@ pub struct UpstreamSettings {
     pub host: Option<HeaderValue>,
     /// How requests are spread over them.
     pub balance: Balance,
+    /// How a client stays with the server that it was given; `None`: every request is spread.
+    pub sticky: Option<Sticky>,
     /// For how long the share of a server rises that has come back; `None`: it has its share at once.
     pub slow_start: Option<Duration>,
     /// How many requests each may have in flight; `None`: any number.

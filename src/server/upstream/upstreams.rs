@@ -28,7 +28,8 @@ use super::queue::{QueueState, RequestQueue};
 use super::retry_budget::RetryBudget;
 use super::server::{FULL_SHARE, InFlightGuard, ServerState, UpstreamServer, milliseconds, now_ms};
 use super::settings::{ServerSettings, UpstreamLimits, UpstreamSettings};
-use crate::request::{ServerAddress, Share};
+use super::sticky::Sticky;
+use crate::request::{ServerAddress, Share, sent_values};
 
 /// The servers of one shop.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub(super) struct Member {
     pub(super) server: Arc<UpstreamServer>,
     weight: u32,
     is_backup: bool,
+    /// What the cookie says that holds a client on it.
+    mark: Option<String>,
 }
 
 /// What comes of choosing a server.
@@ -240,7 +243,9 @@ impl Upstreams {
                 Arc::new(server)
             };
             let server = at.map_or_else(new, |at| known.swap_remove(at));
+            let sticky = self.settings.sticky.as_ref();
             Member {
+                mark: sticky.map(|sticky| sticky.mark_of(&server)),
                 server,
                 weight: one.weight,
                 is_backup: one.is_backup,
@@ -336,6 +341,9 @@ impl Upstreams {
         let untried = members
             .iter()
             .filter(|member| !is_among(&member.server, failed));
+        if let Some(guard) = self.take_holding(untried.clone(), head, now) {
+            return ServerChoice::Chosen(guard);
+        }
         for must_be_up in [true, false] {
             for is_backup in [false, true] {
                 let mut tier: SmallVec<[Candidate<'_>; 8]> = SmallVec::new();
@@ -360,6 +368,52 @@ impl Upstreams {
         ServerChoice::None
     }
 
+    /// The server that holds the client, also if it is a backup. `None`: no server does, it is down while others are up, or it is
+    /// full.
+    fn take_holding<'m>(
+        &self,
+        untried: impl Iterator<Item = &'m Member> + Clone,
+        head: &Parts,
+        now_ms: u64,
+    ) -> Option<InFlightGuard> {
+        let sticky = self.settings.sticky.as_ref()?;
+        let is_up = |member: &&Member| self.is_up(&member.server, now_ms);
+        let mut holding = untried.clone().filter(|member| member.holds(sticky, head));
+        let limit = self.limit();
+        holding.find_map(|member| {
+            let may_be = is_up(&member) || !untried.clone().any(|other| is_up(&other));
+            may_be.then(|| InFlightGuard::begin(&member.server, limit))?
+        })
+    }
+
+    /// The cookie by which clients stay with a server.
+    pub fn sticky_cookie(&self) -> Option<&str> {
+        self.settings.sticky.as_ref().map(Sticky::cookie)
+    }
+
+    /// The cookie that holds a client on the server which has answered, by its name and value. `None`: the client has that one,
+    /// or is held by another server that was full.
+    pub(crate) fn cookie_to_set(
+        &self,
+        head: &Parts,
+        server: &Arc<UpstreamServer>,
+        failed: &[Arc<UpstreamServer>],
+    ) -> Option<(&str, String)> {
+        let sticky = self.settings.sticky.as_ref()?;
+        let (members, now) = (self.members.load(), now_ms());
+        let mut holding = members.iter().filter(|member| member.holds(sticky, head));
+        let is_held = holding.any(|member| {
+            let is_full = !is_among(&member.server, failed) && self.is_up(&member.server, now);
+            Arc::ptr_eq(&member.server, server) || is_full
+        });
+        (!is_held).then(|| (sticky.cookie(), sticky.mark_of(server)))
+    }
+
+    /// How many requests a server may have in flight.
+    fn limit(&self) -> Option<usize> {
+        self.settings.limits.map(|limits| limits.connections)
+    }
+
     /// One of these that has room.
     fn take(
         &self,
@@ -370,7 +424,7 @@ impl Upstreams {
     ) -> ServerChoice {
         let turns = &self.turns;
         let turn = Turn { turns, attempt };
-        let limit = self.settings.limits.map(|limits| limits.connections);
+        let limit = self.limit();
         let has_room =
             |one: &&Candidate<'_>| limit.is_none_or(|limit| one.server.in_flight() < limit);
         loop {
@@ -448,6 +502,15 @@ impl Upstreams {
     }
 }
 
+impl Member {
+    /// Whether a cookie of this request names it.
+    fn holds(&self, sticky: &Sticky, head: &Parts) -> bool {
+        let mark = self.mark.as_ref().map(String::as_bytes);
+        let mut named = sent_values(&head.headers, sticky.cookie());
+        named.any(|value| mark == Some(value))
+    }
+}
+
 fn is_among(server: &Arc<UpstreamServer>, others: &[Arc<UpstreamServer>]) -> bool {
     others.iter().any(|other| Arc::ptr_eq(server, other))
 }
@@ -492,6 +555,7 @@ pub(super) mod tests {
             servers: endpoints.map(ServerSettings::from).collect(),
             host: None,
             balance: Balance::Turn,
+            sticky: None,
             slow_start: None,
             limits: None,
             health: HealthSettings::default(),

@@ -6,6 +6,8 @@ pub(crate) mod copy;
 pub(crate) mod encoder;
 pub(crate) mod holding_upstream;
 pub(crate) mod mirror;
+pub(crate) mod own_cookie;
 pub(crate) mod retries;
 pub(crate) mod split;
+pub(crate) mod sticky;
 pub(crate) mod timeouts;
