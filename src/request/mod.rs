@@ -2,6 +2,8 @@
 //! extracts its credentials, verifies them, looks them up in the revocations and returns a verdict ([`Arrived::judge`]).
 //!
 //! Nothing here awaits, does I/O or asks what time it is.
+//!
+//! More than a dozen files: each step of a judgement has one, and so has what several folders share.
 
 mod answers;
 mod arrived;
@@ -10,6 +12,7 @@ mod client_certificate;
 mod clocks;
 mod cookie;
 mod credential;
+mod fetch_url;
 mod gate;
 mod graphql;
 mod introspection;
@@ -50,6 +53,7 @@ pub use credential::{
     Carrier, Credential, Decoding, Fold, NamePattern, Occasion, Occasions, Place, PlaceCounts,
     Spelling,
 };
+pub use fetch_url::FetchUrl;
 pub use gate::Gate;
 pub use graphql::{GraphQlCondition, GraphQlSettings, LearntDocuments, UnknownHash, UnreadBody};
 pub use introspection::{
@@ -76,7 +80,7 @@ pub use site::{
     HostPattern, HostRedirect, OriginParts, RequestSite, WebOrigin, host_of, moved_to, port_of,
 };
 pub use token::{
-    ALGORITHMS, ClaimName, Claims, Confirmed, Flaw, IssuedAt, Issuer, JwksSource, JwksUrl, KeyRing,
+    ALGORITHMS, ClaimName, Claims, Confirmed, Flaw, IssuedAt, Issuer, JwksSource, KeyRing,
     KeySource, KeyState, Keys, Subject, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind,
     TokenSettings, UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified, Verifier,
     algorithm_name, secret_bytes_min,

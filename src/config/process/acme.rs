@@ -3,7 +3,7 @@
 use crate::config::fault::Fault;
 use crate::config::reading::file::File;
 use crate::config::reading::{TomlTable, TomlText};
-use crate::request::{HostPattern, JwksUrl, Shop};
+use crate::request::{FetchUrl, HostPattern, Shop};
 use crate::server::{AcmeChallenge, AcmeSettings, Certificate, Listen, UpstreamTls};
 
 /// Let's Encrypt.
@@ -23,8 +23,8 @@ pub(crate) fn read(
     let mut table = root.table("acme")?;
     let email = table.string_as("email", email);
     let hosts = read_hosts(&mut table, certificates);
-    let directory = table.string_as("directory", JwksUrl::parse);
-    let directory = directory.or_else(|| JwksUrl::parse(DIRECTORY).ok());
+    let directory = table.string_as("directory", FetchUrl::parse);
+    let directory = directory.or_else(|| FetchUrl::parse(DIRECTORY).ok());
     let tls = read_authority(&mut table);
     let agreed = table.boolean("terms_of_service_agreed");
     if table.lacks("terms_of_service_agreed") || agreed == Some(false) {

@@ -9,7 +9,7 @@ use crate::config::fault::Fault;
 use crate::config::process::certificate::authorities_in;
 use crate::config::reading::file::File;
 use crate::config::reading::{TomlTable, TomlText};
-use crate::request::{JwksSource, JwksUrl, algorithm_name};
+use crate::request::{FetchUrl, JwksSource, algorithm_name};
 
 /// How long keys count as fresh by default, if the answer has no `Cache-Control`.
 const REFRESH: Duration = Duration::from_mins(10);
@@ -67,7 +67,7 @@ pub(crate) fn read(
         let help = "a set that can be fetched holds public keys only; for a secret: secret_file";
         text.report(fault.help(help));
     }
-    let url = text.parse_as(JwksUrl::parse);
+    let url = text.parse_as(FetchUrl::parse);
     let authorities = match &terms.ca_file {
         None => Some(Vec::new()),
         Some(named) => read_authorities(named),

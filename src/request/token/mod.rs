@@ -20,7 +20,7 @@ pub use flaw::{ClaimName, Flaw, Unreadable};
 pub use issuer::Issuer;
 pub(super) use issuer::OperatorName;
 pub use key_ring::{KeyRing, KeyState};
-pub use key_source::{JwksSource, JwksUrl, KeySource};
+pub use key_source::{JwksSource, KeySource};
 pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, algorithm_name, secret_bytes_min};
 pub use known_token::{Confirmed, Token, Verified};
 pub use settings::{TokenKind, TokenSettings, UnknownToken};

@@ -347,10 +347,11 @@ mod tests {
 
     use jsonwebtoken::Algorithm;
 
-    use super::super::key_source::{JwksSource, JwksUrl, KeySource};
+    use super::super::key_source::{JwksSource, KeySource};
     use super::super::keys::Keys;
     use super::super::settings::settings_for_tests as settings;
     use super::*;
+    use crate::request::FetchUrl;
     use crate::request::payload::Pointer;
 
     const SECRET: &[u8] = b"a secret of more than thirty-two bytes, for HS256";
@@ -363,7 +364,7 @@ mod tests {
 
     fn source(url: &str, authorities: Vec<Vec<u8>>, refresh: Duration) -> KeySource {
         KeySource::Fetched(JwksSource {
-            url: JwksUrl::parse(url).unwrap(),
+            url: FetchUrl::parse(url).unwrap(),
             authorities,
             refresh,
             cooldown: Duration::from_secs(30),

@@ -18,7 +18,7 @@ use pingora::upstreams::peer::HttpPeer;
 use tokio::time::timeout;
 
 use crate::clock::{self, UnixTime};
-use crate::request::JwksUrl;
+use crate::request::FetchUrl;
 use crate::server::proxy::client::{UpstreamAnswer, connect, exchange};
 use crate::server::upstream::UpstreamTls;
 
@@ -59,7 +59,7 @@ impl AuthorityClient {
         let mut body = BytesResponse::from(Response::new(body)).body; // what reads bodies of the client
         let body = body.into_bytes().await.map_err(Error::Other)?;
         // Every URL that the authority names must be as safe as the configured one.
-        let url = JwksUrl::parse(&parts.uri.to_string());
+        let url = FetchUrl::parse(&parts.uri.to_string());
         let url = url.map_err(|_| Error::Str("an https:// URL of the authority"))?;
         let answered = self.ask(&url, &parts, &body).await;
         let UpstreamAnswer { head, body } = answered.map_err(|error| Error::Other(error))?;
@@ -80,7 +80,7 @@ impl AuthorityClient {
 
     async fn ask(
         &self,
-        url: &JwksUrl,
+        url: &FetchUrl,
         parts: &http::request::Parts,
         body: &[u8],
     ) -> pingora::Result<UpstreamAnswer> {
@@ -95,7 +95,7 @@ impl AuthorityClient {
     }
 
     /// A fresh connection to the first address that takes it.
-    async fn connect(&self, url: &JwksUrl) -> pingora::Result<(HttpSession, HttpPeer)> {
+    async fn connect(&self, url: &FetchUrl) -> pingora::Result<(HttpSession, HttpPeer)> {
         let unknown = || {
             let kind = pingora::ErrorType::ConnectError;
             pingora::Error::explain(kind, "the authority's host is unknown")
@@ -118,7 +118,7 @@ impl AuthorityClient {
     }
 }
 
-async fn addresses(url: &JwksUrl) -> Vec<SocketAddr> {
+async fn addresses(url: &FetchUrl) -> Vec<SocketAddr> {
     if let Ok(address) = url.host.parse::<IpAddr>() {
         return vec![SocketAddr::new(address, url.port)];
     }

@@ -1,6 +1,6 @@
 //! What the operator says of certificates that Doorward orders itself.
 
-use crate::request::JwksUrl;
+use crate::request::FetchUrl;
 use crate::server::upstream::UpstreamTls;
 
 /// Certificates that Doorward orders itself.
@@ -11,7 +11,7 @@ pub struct AcmeSettings {
     /// The names that need a certificate, in lower case.
     pub hosts: Vec<String>,
     /// Where the authority describes itself.
-    pub directory: JwksUrl,
+    pub directory: FetchUrl,
     /// How its own certificate is verified.
     pub tls: UpstreamTls,
     /// How it verifies that a name leads here.

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use super::schedule::{Schedule, freshness};
 use crate::clock;
-use crate::request::{Issuer, JwksSource, JwksUrl, KeyRing, Keys, Shop, UnfitSet};
+use crate::request::{FetchUrl, Issuer, JwksSource, KeyRing, Keys, Shop, UnfitSet};
 use crate::server::proxy::client::read_head;
 
 /// How long a fetch may take, from the name to the last byte.
@@ -356,7 +356,7 @@ async fn fetch(connector: &Connector, source: &JwksSource) -> Result<FetchedSet,
     })
 }
 
-fn head_for(url: &JwksUrl) -> pingora::Result<RequestHeader> {
+fn head_for(url: &FetchUrl) -> pingora::Result<RequestHeader> {
     let mut head = RequestHeader::build(Method::GET, url.target.as_bytes(), None)?;
     head.insert_header(HOST, url.authority())?;
     head.insert_header(USER_AGENT, concat!("doorward/", env!("CARGO_PKG_VERSION")))?;
@@ -408,7 +408,7 @@ async fn connect(connector: &Connector, source: &JwksSource) -> Result<HttpSessi
     Err(failure)
 }
 
-async fn addresses(url: &JwksUrl) -> Result<Vec<SocketAddr>, FetchFailure> {
+async fn addresses(url: &FetchUrl) -> Result<Vec<SocketAddr>, FetchFailure> {
     if let Ok(address) = url.host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, url.port)]);
     }
