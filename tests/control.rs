@@ -119,12 +119,33 @@ fn an_order_that_fits_nothing_says_why() {
 #[test]
 fn the_control_socket_is_for_its_own_user_only() {
     use std::os::unix::fs::PermissionsExt;
-    let edge = Edge::in_front_of(&stateless_bagisto());
-    let mode = std::fs::metadata(edge.path("data/control.sock"))
-        .unwrap()
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let mut edge = Edge::in_front_of(&stateless_bagisto());
+    let path = edge.path("data/control.sock");
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode() & 0o777, 0o600);
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+    edge.kill_dash_nine();
+    edge.restart();
+    assert_eq!(
+        mode() & 0o777,
+        0o600,
+        "what a dead process left is replaced"
+    );
+}
+
+#[test]
+fn a_file_in_the_place_of_the_control_socket_stays_and_stops_the_start() {
+    let shop = support::shop_table(&stateless_bagisto());
+    let folder = tempfile::tempdir().unwrap();
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, "precious").unwrap();
+    let refused = Edge::try_start(&format!("control = {precious:?}\n{shop}"));
+    let told = refused.err().unwrap().stderr;
+    assert!(
+        told.contains("there is a file that is not a socket"),
+        "{told}"
+    );
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
 }
 
 /// D5: until nobody accepts the token, nor anything for it, and an hour beyond.

@@ -1,8 +1,6 @@
 //! The control socket: a unix socket that only the process's own user and root may open.
 
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,26 +20,18 @@ use tokio::net::UnixStream;
 
 use super::control::Control;
 use super::order::PeerProcess;
+use crate::server::process::unix_socket;
 
-/// The mode of the socket: only its owner may open it.
+/// The mode of the socket: only its owner may open it. Whoever may can revoke for everybody; other users borrow the owner's name
+/// for single commands (sudo), which leaves a trace.
 const OWNER_ONLY: u32 = 0o600;
 
 /// The pause after a failed accept, for instance for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens on a path. A socket that a dead process left there is removed: the process that holds the journal is alone.
+/// Listens on a path.
 pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
-    fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY))?;
-    Ok(listener)
+    unix_socket::listen(path, OWNER_ONLY)
 }
 
 /// Serves the control socket until the process ends, also while it drains.

@@ -10,6 +10,9 @@ use log::warn;
 use rustix::fs::{Mode, OFlags};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+/// How many connections wait to be accepted; as the standard library has it.
+const BACKLOG: i32 = 128;
+
 /// The file of a socket; dropping it removes the file, unless another socket has taken its place.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
@@ -18,18 +21,26 @@ pub(crate) struct SocketFile {
     file: File,
 }
 
+/// Listens on a path as [`listen`] does; the file is removed at the end.
+pub(crate) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+    let listener = listen(path, mode)?;
+    let file = SocketFile::at(path)?;
+    Ok((listener, file))
+}
+
 /// Listens on a path, for the processes that the mode lets connect. A socket that a dead process left there is replaced; anything
 /// else that is there stays, and is an error.
-pub(crate) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+pub(crate) fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     remove_stale(path)?;
-    let listener = UnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
     fs::set_permissions(path, Permissions::from_mode(mode))?;
-    let file = SocketFile::at(path)?;
-    Ok((listener, file))
+    socket.listen(BACKLOG)?; // before that, no process can connect, whatever the umask was
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// Removes a socket on which no process listens.
