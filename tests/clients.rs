@@ -11,7 +11,7 @@ use std::process::Command;
 
 use rcgen::CertifiedKey;
 use support::places::{OWN_LOGOUT, PAGE};
-use support::{Customer, Edge, Shop, shop_table, stateless_bagisto};
+use support::{Customer, Edge, Shop, run, shop_table, stateless_bagisto};
 use tempfile::TempDir;
 
 /// A shop, and an edge that speaks everything: HTTP/1.1 and h2c on one address, TLS on another.
@@ -109,16 +109,6 @@ impl Scene {
     fn file(&self, name: &str) -> String {
         self.files.path().join(name).display().to_string()
     }
-}
-
-/// Runs a program to its end; what it wrote.
-#[track_caller]
-fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|fault| panic!("{program}: {fault}; see .ci/setup"));
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}\n{told}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// What stands before a word: the 2000 of `2000 succeeded`.

@@ -496,13 +496,6 @@ fn faults_of_sending_are_named() {
         ("compress = { level = 11 }", "an integer from 1 to 9"),
         ("compress = \"gzip\"", "wrong type for `compress`"),
     ] {
-        let [front, api, admin] = ["front", "api", "admin"].map(Backend::saying);
-        let table = House::table(&front, &api, &admin, &format!("[[shop.route]]\n{route}"));
-        let outcome = support::Edge::try_start(&table).err().expect(route);
-        assert!(
-            outcome.stderr.contains(words),
-            "{route}\n{}",
-            outcome.stderr
-        );
+        House::refuses(route, words);
     }
 }

@@ -228,13 +228,6 @@ fn faults_of_a_split_are_named() {
             "this cookie is a credential of the shop",
         ),
     ] {
-        let [front, api, admin] = ["front", "api", "admin"].map(Backend::saying);
-        let table = House::table(&front, &api, &admin, &format!("[[shop.route]]\n{route}"));
-        let outcome = support::Edge::try_start(&table).err().expect(route);
-        assert!(
-            outcome.stderr.contains(words),
-            "{route}\n{}",
-            outcome.stderr
-        );
+        House::refuses(route, words);
     }
 }

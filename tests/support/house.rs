@@ -41,6 +41,16 @@ impl House {
         )
     }
 
+    /// A configuration with this route does not load, and the fault says why.
+    #[track_caller]
+    pub fn refuses(route: &str, words: &str) {
+        let [front, api, admin] = ["front", "api", "admin"].map(Backend::saying);
+        let table = Self::table(&front, &api, &admin, &format!("[[shop.route]]\n{route}"));
+        let outcome = Edge::try_start(&table).err().expect(route);
+        let told = outcome.stderr;
+        assert!(told.contains(words), "{route}\n{told}");
+    }
+
     /// The servers under another configuration of the routes, which is in force when this returns.
     pub fn reload(&self, routes: &str) {
         let reloads = self.reloads();

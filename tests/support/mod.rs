@@ -85,7 +85,7 @@ pub use redis_server::{RedisServer, STREAM};
 pub use relay::Relay;
 pub use rogue::{GOSSIP, Rogue};
 pub use scene::{Scene, told};
-pub use web_host::WebHost;
+pub use web_host::{WebHost, run};
 pub use wire::{Answer, Connection, raw, request, said, said_with, try_raw};
 
 /// A Bagisto shop whose tokens outlive their logout: only Doorward can end them.

@@ -2,10 +2,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use socket2::Socket;
 
 /// Passes bytes on to a server, both ways.
 pub struct Relay {
@@ -31,7 +33,7 @@ impl Relay {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 note(&noted, Vec::new());
-                thread::spawn(move || pass(&stream, to));
+                thread::spawn(move || pass(&stream.into(), to));
             }
         });
         Self {
@@ -53,7 +55,7 @@ impl Relay {
                 thread::spawn(move || {
                     if let Ok(header) = read_header(&mut stream) {
                         note(&noted, header);
-                        pass(&stream, to);
+                        pass(&stream.into(), to);
                     }
                 });
             }
@@ -99,18 +101,18 @@ fn read_header(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 /// Both ways, until one side closes.
-fn pass(stream: &impl Passable, to: SocketAddr) {
+fn pass(stream: &Socket, to: SocketAddr) {
     let Ok(server) = TcpStream::connect(to) else {
         return;
     };
     server.set_nodelay(true).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
-            drop(copy(stream.reader(), &server));
+            drop(copy(stream, &server));
             drop(server.shutdown(Shutdown::Write));
         });
-        drop(copy(&server, stream.writer()));
-        stream.close();
+        drop(copy(&server, stream));
+        drop(stream.shutdown(Shutdown::Both));
     });
 }
 
@@ -122,39 +124,5 @@ fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
             return Ok(());
         }
         to.write_all(&block[..length])?;
-    }
-}
-
-trait Passable: Sync {
-    fn reader(&self) -> impl Read + Send;
-    fn writer(&self) -> impl Write;
-    fn close(&self);
-}
-
-impl Passable for TcpStream {
-    fn reader(&self) -> impl Read + Send {
-        self
-    }
-
-    fn writer(&self) -> impl Write {
-        self
-    }
-
-    fn close(&self) {
-        drop(self.shutdown(Shutdown::Both));
-    }
-}
-
-impl Passable for UnixStream {
-    fn reader(&self) -> impl Read + Send {
-        self
-    }
-
-    fn writer(&self) -> impl Write {
-        self
-    }
-
-    fn close(&self) {
-        drop(self.shutdown(Shutdown::Both));
     }
 }

@@ -90,7 +90,7 @@ impl WebHost {
 
 /// Runs a program to its end; what it wrote.
 #[track_caller]
-fn run(program: &str, arguments: &[&str]) -> String {
+pub fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|fault| panic!("{program}: {fault}; see .ci/setup"));
     let told = String::from_utf8_lossy(&output.stderr);
