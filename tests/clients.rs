@@ -11,7 +11,7 @@ use std::process::Command;
 
 use rcgen::CertifiedKey;
 use support::places::{OWN_LOGOUT, PAGE};
-use support::{Customer, Edge, Shop, run, shop_table, stateless_bagisto};
+use support::{Customer, Edge, Shop, eventually, run, shop_table, stateless_bagisto};
 use tempfile::TempDir;
 
 /// A shop, and an edge that speaks everything: HTTP/1.1 and h2c on one address, TLS on another.
@@ -397,21 +397,42 @@ fn wrk_finds_every_connection_kept() {
         (&scene.dead, "401", scene.page()),
         (&scene.dead, "401", tls_page),
     ] {
-        let output = Command::new("wrk")
-            .env("WANTED", wanted)
-            .args(["-t", "2", "-c", "16", "-d", "1s", "-s", &script])
-            .args(["-H", header, &url])
-            .output();
-        let output = output.unwrap_or_else(|fault| panic!("wrk: {fault}; see .ci/setup"));
-        let report = String::from_utf8_lossy(&output.stdout);
-        let requests = count(&report, "requests");
+        let mut requests = 0;
+        eventually(|| {
+            requests += answered_by_wrk(&script, header, wanted, &url);
+            requests > 100 // a busy machine takes more than one second for them
+        });
         eprintln!("wrk, {wanted}, {url}: {requests} requests");
-        assert!(requests > 100, "{report}");
-        assert!(!report.contains("Socket errors"), "{report}");
-        for word in ["closing", "other", "broken"] {
-            assert_eq!(report_of(&report, word), 0, "{word} of {wanted}:\n{report}");
-        }
     }
+}
+
+/// Asks for a second, on sixteen connections; how many requests were answered, each as it is wanted and on a connection that stays.
+#[track_caller]
+fn answered_by_wrk(script: &str, header: &str, wanted: &str, url: &str) -> u64 {
+    let output = Command::new("wrk")
+        .env("WANTED", wanted)
+        // By itself it counts an answer after two seconds as broken, which says how busy the machine is.
+        .args([
+            "-t",
+            "2",
+            "-c",
+            "16",
+            "-d",
+            "1s",
+            "--timeout",
+            "60s",
+            "-s",
+            script,
+        ])
+        .args(["-H", header, url])
+        .output();
+    let output = output.unwrap_or_else(|fault| panic!("wrk: {fault}; see .ci/setup"));
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(!report.contains("Socket errors"), "{report}");
+    for word in ["closing", "other", "broken"] {
+        assert_eq!(report_of(&report, word), 0, "{word} of {wanted}:\n{report}");
+    }
+    count(&report, "requests")
 }
 
 /// The count on a line of our own script's.
