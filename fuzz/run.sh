@@ -5,7 +5,7 @@
 # was learnt on the way in corpus/; neither belongs in the repository, but a finding belongs in seeds/ once it is mended.
 set -eu
 cd "$(dirname "$0")"
-targets=${FUZZ_TARGETS:-credential path graphql configuration journal_record gossip_frame gossip_talk}
+targets=${FUZZ_TARGETS:-credential path graphql configuration journal_record gossip_frame gossip_talk proxy_header}
 seconds=${FUZZ_SECONDS:-60}
 host=$(rustc -vV | sed -n 's/^host: //p')
 

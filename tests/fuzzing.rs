@@ -119,6 +119,11 @@ fn no_reading_of_a_path_leads_past_a_rule_standards_127() {
 }
 
 #[test]
+fn a_proxy_header_names_its_client_and_takes_no_byte_behind_it() {
+    sample(properties::proxy_header, &seeds("proxy_header"), 20_000);
+}
+
+#[test]
 fn what_is_executed_is_found_in_graphql_and_nothing_else() {
     sample(properties::graphql, &seeds("graphql"), 3000);
 }

@@ -9,6 +9,7 @@ mod graphql;
 mod journal_record;
 mod path;
 mod percent;
+mod proxy_header;
 
 pub use configuration::configuration;
 pub use credential::credential;
@@ -16,5 +17,6 @@ pub use gossip_frame::{gossip_frame, gossip_seeds, gossip_talk};
 pub use graphql::graphql;
 pub use journal_record::journal_record;
 pub use path::path;
+pub use proxy_header::proxy_header;
 
 use doorward::demo::shop::PretendShop as Shop; // whose secret the bare gate takes

@@ -20,6 +20,8 @@ pub use connection::certificate::{Certificate, UnfitCertificate};
 pub use connection::client_certificate::{ClientAuthorities, UnfitAuthorities};
 pub use connection::limits::Limits;
 pub use connection::listener::{HttpsRedirect, ListenerRules};
+/// For fuzz/ alone, which has no other way to a header.
+pub use connection::read_proxy_header;
 pub use log_filters::log_filters;
 pub use operator::client::exchange;
 pub use operator::control_client::{call, call_cluster, call_meanings, order_reload};
