@@ -228,3 +228,64 @@ fn redirects_to_themselves_are_named() {
         assert_eq!(told.contains(circle), is_circle, "{route}\n{told}");
     }
 }
+
+#[test]
+fn the_explanation_hides_no_condition_no_limit_and_no_change() {
+    let top = "deny = [\"192.0.2.66\"]\nlisten = [{ address = \"127.0.0.9:8080\", proxy_protocol = [\"10.0.0.0/8\", \"10.1.0.1\"] }]\n";
+    let admin = "[[shop.route]]
+name = \"certified\"
+paths = [\"/admin/a\"]
+client_certificate = [\"CN=Alice,O=Example\", \"DNS:ops.example.com\"]
+enforce = \"valid\"
+[[shop.route]]
+name = \"others\"
+paths = [\"/admin/b\"]
+not = { client_certificate = true }
+allow = [\"10.0.0.0/8\", \"2001:db8::/32\"]
+deny = [\"10.0.0.66\"]
+limit = { rate = \"600/m\", burst = 20, by = { header = \"x-key\" } }
+[[shop.route]]
+name = \"changed\"
+paths = [\"/admin/c\"]
+client_certificate = false
+rewrite = { pattern = \"c\", to = \"d\" }
+headers.request = { remove = [\"x-debug\"] }
+headers.response = { set = { x-key = \"s3cret-value\" } }
+";
+    let main = "hosts = [\"shop.example.com\"]
+redirect_hosts = [\"www.shop.example.com\", \"*.example.net\"]
+allow = [\"10.0.0.0/8\"]
+observe = true
+dead_cookie = \"refuse\"
+body_limit = \"1MiB\"
+limits = { logouts = { rate = \"7/m\" }, own_paths = { rate = \"1000/h\", burst = 1 } }
+";
+    let listen = FILE.find("operator_listen").unwrap();
+    let begin = FILE.find("[[shop.route]]").unwrap();
+    let end = FILE.find("[[shop]]\nname = \"main\"").unwrap();
+    let text = format!("{top}{}{admin}{}", &FILE[listen..begin], &FILE[end..]);
+    let hosts = "hosts = [\"shop.example.com\", \"*.shop.example.com\"]\n";
+    let explained = checked(&text.replace(hosts, main), &["check", "--explain"]);
+    assert_eq!(explained.code, Some(0), "{}", explained.stderr);
+    let told = explained.stdout;
+    for line in [
+        "  127.0.0.9:8080: customers, PROXY protocol from 10.0.0.0/8 and 10.1.0.1/32",
+        "  clients: deny 192.0.2.66/32",
+        "  www.shop.example.com -> redirect 308 to shop.example.com",
+        "  *.example.net, unless a shop names the host as closely -> redirect 308 to shop.example.com",
+        "    certified: /admin/a with conditions, enforce valid",
+        "      if client certificate CN=Alice,O=Example or DNS:ops.example.com",
+        "    others: /admin/b with conditions, allow 10.0.0.0/8 and 2001:db8::/32, deny 10.0.0.66/32, limit 10/s (burst 20) by header x-key",
+        "      if not client certificate",
+        "    changed: /admin/c with conditions, path rewritten, request headers changed, response headers changed",
+        "      if no client certificate",
+        "  clients: allow 10.0.0.0/8",
+        "  credentials: only observed",
+        "  dead cookies: refused",
+        "  limits: logouts 7/m (burst 7), own_paths 1000/h (burst 1)",
+        "  requests without a route: bodies up to 1048576 bytes",
+    ] {
+        assert!(told.lines().any(|one| one == line), "{line}\n{told}");
+    }
+    assert!(!told.contains("s3cret"), "{told}");
+}

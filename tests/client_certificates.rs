@@ -427,3 +427,16 @@ fn what_can_not_be_meant_is_a_fault_of_the_configuration() {
         );
     }
 }
+
+#[test]
+fn the_explanation_of_check_says_where_clients_must_show_one() {
+    for (keys, must) in [
+        ("", "required"),
+        (", client_certificate = \"optional\"", "optional"),
+    ] {
+        let house = House::with(keys, "");
+        let explained = house.edge.command(&["check", "--explain"]).stdout;
+        let told = format!(": customers, with TLS, client certificate {must}\n");
+        assert!(explained.contains(&told), "{explained}");
+    }
+}

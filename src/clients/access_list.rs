@@ -1,5 +1,7 @@
 //! Which clients are served, by their addresses.
 
+use std::fmt;
+
 use super::peer::{Peer, Peers};
 
 /// The clients that are served, and those that are not. What is denied is never allowed.
@@ -18,6 +20,19 @@ impl AccessList {
             return self.allow.is_empty() && self.deny.is_empty();
         };
         !self.deny.contains(client) && (self.allow.is_empty() || self.allow.contains(client))
+    }
+}
+
+/// What is said, each behind a comma, as `check` lists it.
+impl fmt::Display for AccessList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { allow, deny } = self;
+        for (key, peers) in [("allow", allow), ("deny", deny)] {
+            if !peers.is_empty() {
+                write!(f, ", {key} {}", peers.to_string().replace(", ", " and "))?;
+            }
+        }
+        Ok(())
     }
 }
 

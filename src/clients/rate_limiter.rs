@@ -4,6 +4,7 @@
 //! one, and only such a bucket is ever forgotten: to make up names resets no limit.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -49,6 +50,19 @@ impl Rate {
         }
         let seconds = over.div_ceil(1_000_000_000);
         Err(RetryAfter(u32::try_from(seconds).unwrap_or(u32::MAX)))
+    }
+}
+
+/// As `check` lists it: `10/s (burst 20)`, in the shortest span that it is a whole number of.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HOUR: (&str, u64) = ("h", 3_600_000_000_000);
+        let spans = [("s", 1_000_000_000), ("m", 60_000_000_000), HOUR];
+        let times = |span: u64| span / self.interval_ns;
+        let is_whole = |span: u64| span.checked_div(times(span)) == Some(self.interval_ns);
+        let found = spans.into_iter().find(|(_, span)| is_whole(*span));
+        let (unit, span) = found.unwrap_or(HOUR);
+        write!(f, "{}/{unit} (burst {})", times(span), self.burst)
     }
 }
 

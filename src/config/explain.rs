@@ -4,11 +4,12 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use crate::clients::Peer;
 use crate::config::load::Config;
 use crate::config::shop::{RuleSources, left_out, unclaimed};
 use crate::request::{
-    AnswerBy, Call, Condition, ConditionPlace, HostPattern, LogoutRule, PathPattern,
-    RouteConditions, Scope, Shop, When,
+    AnswerBy, Call, Condition, ConditionPlace, DeadCookiePolicy, HostPattern, HostRedirect,
+    LogoutRule, PathPattern, RouteConditions, Scope, Shop, When,
 };
 use crate::server::{Listen, ListenerRules, Settings, Upstreams};
 
@@ -36,21 +37,53 @@ fn of_listeners(server: &Settings) -> Vec<String> {
     let mut lines = vec!["listeners".to_owned()];
     let none = ListenerRules::default();
     let rules = server.site.listeners.iter().chain(std::iter::repeat(&none));
-    let listener = |(listen, rules): (&Listen, &ListenerRules)| {
-        let what = match (listen.tls, rules.redirect.is_some()) {
-            (_, true) => "customers, who are redirected to https",
-            (true, false) => "customers, with TLS",
-            (false, false) => "customers",
-        };
-        format!("  {listen}: {what}")
-    };
     lines.extend(server.listen.iter().zip(rules).map(listener));
     let operator = server.operator.iter();
     lines
         .extend(operator.map(|at| format!("  {at}: operators, with /livez, /readyz and /metrics")));
     let cluster = server.cluster.iter();
     lines.extend(cluster.map(|cluster| format!("  {}: other nodes", cluster.listen)));
+    lines.extend(behind_title("clients", &server.site.access));
     lines
+}
+
+/// An address for customers, and what is done there.
+fn listener((listen, rules): (&Listen, &ListenerRules)) -> String {
+    let ListenerRules {
+        redirect,
+        proxy_protocol,
+        client_authorities,
+    } = rules;
+    let what = match (listen.tls, redirect.is_some()) {
+        (_, true) => "customers, who are redirected to https",
+        (true, false) => "customers, with TLS",
+        (false, false) => "customers",
+    };
+    let mut line = format!("  {listen}: {what}");
+    if let Some(authorities) = client_authorities {
+        let must = if authorities.are_required() {
+            "required"
+        } else {
+            "optional"
+        };
+        line.push_str(", client certificate ");
+        line.push_str(must);
+    }
+    if !proxy_protocol.is_empty() {
+        let networks = proxy_protocol.networks.iter().map(ToString::to_string);
+        let unix = proxy_protocol.unix.then(|| Peer::Unix.to_string());
+        let proxies: Vec<_> = networks.chain(unix).collect();
+        line.push_str(", PROXY protocol from ");
+        line.push_str(&proxies.join(" and "));
+    }
+    line
+}
+
+/// What has each of its parts behind a comma, behind a title instead; nothing, if it has none.
+fn behind_title(title: &str, parts: &impl Display) -> Option<String> {
+    let parts = parts.to_string();
+    let parts = parts.strip_prefix(", ")?;
+    Some(format!("  {title}: {parts}"))
 }
 
 fn of_hosts(shops: &[Shop]) -> Vec<String> {
@@ -58,6 +91,8 @@ fn of_hosts(shops: &[Shop]) -> Vec<String> {
         String::new(),
         "hosts and paths, of which the first that fits is taken".to_owned(),
     ];
+    let redirects = shops.iter().filter_map(|shop| shop.host_redirect.as_ref());
+    lines.extend(redirects.flat_map(redirected));
     for shop in shops {
         let paths = listed(&shop.paths);
         let separator = if paths.is_empty() { "" } else { " " };
@@ -75,6 +110,18 @@ fn of_hosts(shops: &[Shop]) -> Vec<String> {
         lines.push("  another host -> 421".to_owned());
     }
     lines
+}
+
+/// The hosts of a redirect. One that a shop names as closely as a pattern stays where it is.
+fn redirected(redirect: &HostRedirect) -> impl Iterator<Item = String> {
+    let HostRedirect { from, to } = redirect;
+    from.iter().map(move |host| {
+        let unless = match host {
+            HostPattern::Exact(_) => "",
+            HostPattern::Below(_) => ", unless a shop names the host as closely",
+        };
+        format!("  {host}{unless} -> redirect 308 to {to}")
+    })
 }
 
 /// Whether a shop claims paths of a host of which no shop claims every path.
@@ -104,6 +151,7 @@ fn of_shop(shop: &Shop, sources: &RuleSources, server: &Settings) -> Vec<String>
         format!("  servers: {}", servers_of(shop, server)),
     ];
     lines.extend(unclaimed(shop));
+    lines.extend(of_every_request(shop));
     let source = |at: usize, written: usize| match preset {
         Some(preset) if at >= written => format!("preset {preset}"),
         Some(_) | None => "configuration".to_owned(),
@@ -137,6 +185,20 @@ fn of_shop(shop: &Shop, sources: &RuleSources, server: &Settings) -> Vec<String>
     lines
 }
 
+/// What holds for every request of a shop, or for those whose route does not say otherwise.
+fn of_every_request(shop: &Shop) -> impl Iterator<Item = String> {
+    let clients = shop.access.last(); // the others are those of the process
+    let clients = clients.and_then(|own| behind_title("clients", own));
+    let observed = shop.demand.is_observed;
+    let observed = observed.then(|| "  credentials: only observed".to_owned());
+    let refused = shop.demand.dead_cookie == DeadCookiePolicy::Refuse;
+    let refused = refused.then(|| "  dead cookies: refused".to_owned());
+    let limits = behind_title("limits", &shop.limits);
+    let others = behind_title("requests without a route", shop.routes.handling(None));
+    let all = [clients, observed, refused, limits, others];
+    all.into_iter().flatten()
+}
+
 fn of_routes(shop: &Shop) -> Vec<String> {
     let mut lines = Vec::new();
     if !shop.routes.routes().is_empty() {
@@ -154,11 +216,20 @@ fn of_routes(shop: &Shop) -> Vec<String> {
     lines
 }
 
-/// What a route asks for beside paths and methods; values may be secret and are not named.
+/// What a route asks for beside paths and methods. Values may be secret and are not named; networks and certificates are not.
 fn conditions(of: &RouteConditions) -> Vec<String> {
-    let values = of.values.iter().map(place);
-    let from = (!of.from.is_empty()).then(|| format!("from {}", of.from));
-    let nots = of.not.iter().map(|not| {
+    let RouteConditions {
+        paths: _,
+        methods: _,
+        values,
+        from,
+        certificate,
+        not,
+    } = of;
+    let values = values.iter().map(place);
+    let from = (!from.is_empty()).then(|| format!("from {}", from));
+    let certificate = certificate.as_ref().map(ToString::to_string);
+    let nots = not.iter().map(|not| {
         let more = conditions(not);
         let what = if not.paths.is_empty() && not.methods.is_empty() {
             more.join(" and ")
@@ -169,7 +240,7 @@ fn conditions(of: &RouteConditions) -> Vec<String> {
         };
         format!("not {what}")
     });
-    values.chain(from).chain(nots).collect()
+    values.chain(from).chain(certificate).chain(nots).collect()
 }
 
 fn place(condition: &Condition) -> String {

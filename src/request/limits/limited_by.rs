@@ -1,5 +1,6 @@
 //! By what the requests of a route are counted.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use http::HeaderName;
@@ -64,6 +65,19 @@ impl LimitedBy {
             }
         };
         key.unwrap_or(CountedBy::Client(ClientNetwork::containing(client)))
+    }
+}
+
+/// As the configuration calls it.
+impl fmt::Display for LimitedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client => f.write_str("client"),
+            Self::Subject => f.write_str("subject"),
+            Self::Token => f.write_str("token"),
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::Cookie(name) => write!(f, "cookie {name}"),
+        }
     }
 }
 

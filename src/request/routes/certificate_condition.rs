@@ -1,5 +1,7 @@
 //! The condition of a route on the client's certificate.
 
+use std::fmt;
+
 use crate::request::client_certificate::ClientCertificate;
 
 /// What must hold of the client's certificate.
@@ -21,6 +23,17 @@ impl CertificateCondition {
                 names.contains(&certificate.subject)
                     || certificate.names.iter().any(|name| names.contains(name))
             }
+        }
+    }
+}
+
+/// As `check --explain` lists it.
+impl fmt::Display for CertificateCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shown(true) => f.write_str("client certificate"),
+            Self::Shown(false) => f.write_str("no client certificate"),
+            Self::Named(names) => write!(f, "client certificate {}", names.join(" or ")),
         }
     }
 }

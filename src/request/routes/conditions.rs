@@ -121,16 +121,25 @@ impl RouteConditions {
 /// The conditions in one line.
 impl fmt::Display for RouteConditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths: Vec<_> = self.paths.iter().map(ToString::to_string).collect();
-        let methods: Vec<_> = self.methods.iter().map(Method::as_str).collect();
+        let Self {
+            paths,
+            methods,
+            values,
+            from,
+            certificate,
+            not,
+        } = self;
+        let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
+        let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
         match (methods.as_slice(), paths.as_slice()) {
             ([], []) => f.write_str("every path")?,
             ([], paths) => f.write_str(&paths.join(", "))?,
             (methods, []) => write!(f, "{} of every path", methods.join(", "))?,
             (methods, paths) => write!(f, "{} {}", methods.join(", "), paths.join(", "))?,
         }
-        let more = self.values.len() + usize::from(!self.from.is_empty()) + self.not.len();
-        if more > 0 {
+        let is_all =
+            values.is_empty() && from.is_empty() && certificate.is_none() && not.is_empty();
+        if !is_all {
             f.write_str(" with conditions")?;
         }
         Ok(())

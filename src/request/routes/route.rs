@@ -48,8 +48,20 @@ impl Route {
 /// One line, as `check` lists it.
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.conditions)?;
-        match &self.target {
+        let Self {
+            name,
+            conditions,
+            access,
+            limit,
+            demand,
+            target,
+            handling,
+            rewrite,
+            request_headers,
+            response_headers,
+        } = self;
+        write!(f, "{name}: {conditions}")?;
+        match target {
             RouteTarget::Shop => Ok(()),
             RouteTarget::Upstream(name) => write!(f, " -> upstream {name}"),
             RouteTarget::Split(split) => write!(f, " -> split {split}"),
@@ -58,6 +70,22 @@ impl fmt::Display for Route {
             }
             RouteTarget::Respond(answer) => write!(f, " -> respond {}", answer.status.as_u16()),
         }?;
-        write!(f, "{}{}", self.demand, self.handling)
+        write!(f, "{access}")?;
+        if let Some(limit) = limit {
+            write!(f, ", limit {limit}")?;
+        }
+        write!(f, "{demand}{handling}")?;
+        match rewrite {
+            PathRewrite::None => {}
+            PathRewrite::StripPrefix(_) | PathRewrite::Pattern(_) => {
+                f.write_str(", path rewritten")?;
+            }
+        }
+        for (what, rules) in [("request", request_headers), ("response", response_headers)] {
+            if !rules.is_empty() {
+                write!(f, ", {what} headers changed")?;
+            }
+        }
+        Ok(())
     }
 }

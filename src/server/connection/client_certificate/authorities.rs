@@ -65,7 +65,7 @@ impl ClientAuthorities {
     }
 
     /// Whether a client must show a certificate.
-    pub(super) fn are_required(&self) -> bool {
+    pub fn are_required(&self) -> bool {
         self.is_required
     }
 
