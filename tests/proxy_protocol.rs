@@ -301,3 +301,36 @@ fn ready_is_said_whether_or_not_this_machine_is_one_of_the_proxies() {
         assert!(!metrics.contains(counted), "{metrics}");
     }
 }
+
+#[test]
+fn a_proxy_that_can_not_connect_to_an_address_is_a_fault() {
+    for (address, proxies, said) in [
+        (
+            "127.0.0.1:0",
+            "\"unix:\"",
+            "no proxy connects to this address by a unix socket",
+        ),
+        (
+            "[::1]:0",
+            "\"::1\", \"unix:\"",
+            "no proxy connects to this address by a unix socket",
+        ),
+        (
+            "0.0.0.0:0",
+            "\"10.0.0.0/8\", \"2001:db8::/32\"",
+            "no proxy connects to this address from one of IPv6",
+        ),
+        (
+            "unix:/run/doorward/http.sock",
+            "\"10.0.0.0/8\"",
+            "a proxy that connects to a unix socket has no address",
+        ),
+    ] {
+        let text = format!(
+            "listen = [{{ address = \"{address}\", proxy_protocol = [{proxies}] }}]\n\
+             [[shop]]\nname = \"main\"\nupstream = [\"127.0.0.1:1\"]\ntoken.kind = \"opaque\"\n"
+        );
+        let refused = Edge::try_start(&text).err().unwrap();
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use super::certificate::authorities_in;
 use crate::clients::Peers;
 use crate::config::fault::{Fault, SourceSpot};
@@ -82,7 +84,7 @@ fn read_table(mut table: TomlTable<'_>, earlier: &[Listen]) -> Option<ReadListen
         table.report_at("redirect", fault.help(help));
     }
     let spot = table.spot_of("redirect");
-    let proxy_protocol = read_proxies(&mut table);
+    let proxy_protocol = read_proxies(&mut table, listen.as_ref());
     let client_authorities = read_authorities(&mut table, listen.as_ref());
     table.finish();
     let redirect = redirect.map(|()| HttpsRedirect { port });
@@ -150,7 +152,7 @@ fn read_authorities(
 }
 
 /// The proxies that send headers of the PROXY protocol.
-fn read_proxies(table: &mut TomlTable<'_>) -> Peers {
+fn read_proxies(table: &mut TomlTable<'_>, listen: Option<&Listen>) -> Peers {
     let texts = table.strings("proxy_protocol");
     if texts.as_ref().is_some_and(Vec::is_empty) {
         let fault = Fault::error("`proxy_protocol` names no proxy");
@@ -161,13 +163,38 @@ fn read_proxies(table: &mut TomlTable<'_>) -> Peers {
     }
     let texts = texts.unwrap_or_default();
     for text in &texts {
-        let net = network::parse(text.as_str());
-        if net.is_ok_and(|net| net.prefix_len() == 0) {
+        let network = network::parse(text.as_str()).ok();
+        if network.is_some_and(|net| net.prefix_len() == 0) {
             let fault = Fault::warning("every client may claim any address by a PROXY header");
             text.report(fault.help("name the networks of the proxies"));
         }
+        let is_unix = text.as_str() == network::UNIX;
+        let fault = listen.and_then(|listen| no_such_peer(&listen.address, network, is_unix));
+        if let Some(fault) = fault {
+            text.report(fault);
+        }
     }
     network::read_peers(&texts)
+}
+
+/// The fault of a proxy in this network, or of one with a unix socket, that can't connect to this address.
+fn no_such_peer(address: &ListenAddress, network: Option<IpNet>, is_unix: bool) -> Option<Fault> {
+    let (why, help) = match (address, network) {
+        (ListenAddress::Unix { .. }, Some(_)) => (
+            "a proxy that connects to a unix socket has no address",
+            "write proxy_protocol = [\"unix:\"]",
+        ),
+        (ListenAddress::Tcp(_), None) if is_unix => (
+            "no proxy connects to this address by a unix socket",
+            "name the networks of the proxies",
+        ),
+        (ListenAddress::Tcp(own), Some(IpNet::V6(_))) if own.is_ipv4() => (
+            "no proxy connects to this address from one of IPv6",
+            "name the networks of IPv4 that the proxies are in",
+        ),
+        (ListenAddress::Unix { .. } | ListenAddress::Tcp(_), _) => return None,
+    };
+    Some(Fault::error(why).help(help))
 }
 
 /// Another proxy may stand in front and speak TLS, on the usual port.

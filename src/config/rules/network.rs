@@ -17,7 +17,10 @@ pub(crate) fn parse(text: &str) -> Result<IpNet, &'static str> {
         .map_err(|_| "an address or network such as 192.0.2.7 or 10.0.0.0/8")
 }
 
-/// Reads networks, and `unix:` for the peers by unix sockets.
+/// The peers by unix sockets.
+pub(crate) const UNIX: &str = "unix:";
+
+/// Reads networks, and [`UNIX`].
 pub(crate) fn read_peers(texts: &[TomlText<'_>]) -> Peers {
     let mut peers = Peers::default();
     for text in texts {
