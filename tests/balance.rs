@@ -171,7 +171,7 @@ fn a_server_that_says_it_is_not_well_is_left_out_until_it_says_it_is() {
     }
     ill.does_at("/up?deep=1", Deed::Say(ok("fine")));
     eventually(|| who_answers(&edge) == "ill well");
-    for words in ["the upstream is unhealthy", "the upstream is healthy again"] {
+    for words in ["the server is unhealthy", "the server is healthy again"] {
         eventually(|| has_logged(&edge, words));
         let logged = edge.log_lines();
         let said = logged.iter().filter(|line| line.contains(words)).count();
@@ -211,7 +211,7 @@ fn a_server_that_takes_no_connection_is_left_out_until_it_does() {
     assert_eq!(who_answers(&edge), "gone stays");
     let place = gone.address();
     drop(gone);
-    eventually(|| has_logged(&edge, "the upstream is unhealthy"));
+    eventually(|| has_logged(&edge, "the server is unhealthy"));
     assert_eq!(who_answers(&edge), "stays");
     let _back = Backend::back_at(place, "back");
     eventually(|| who_answers(&edge) == "back stays");
@@ -243,10 +243,10 @@ fn a_server_on_which_requests_fail_is_left_out_for_a_while() {
     let answers: Vec<_> = (0..20).map(|_| get(&edge, "/", &[]).status).collect();
     let failed = answers.iter().filter(|status| **status == 502).count();
     assert!((3..=4).contains(&failed), "{answers:?}"); // once more if it took more than a second
-    assert!(has_logged(&edge, "the upstream is ejected for a while"));
+    assert!(has_logged(&edge, "the server is ejected for a while"));
     bad.does(Deed::Say(ok("better")));
     eventually(|| who_answers(&edge) == "better good");
-    assert!(has_logged(&edge, "the upstream answers again"));
+    assert!(has_logged(&edge, "the server answers again"));
 }
 
 #[test]
@@ -269,11 +269,11 @@ fn the_last_server_is_never_left_out() {
     }
     only.does(Deed::Say(ok("back")));
     assert_eq!(answerer(&edge, &[]), "back");
-    eventually(|| has_logged(&edge, "the upstream fails"));
+    eventually(|| has_logged(&edge, "the server fails"));
     let logged = edge.log_lines();
     let told = logged
         .iter()
-        .filter(|line| line.contains("the upstream fails"));
+        .filter(|line| line.contains("the server fails"));
     assert_eq!(told.count(), 1, "once, not with every request");
 }
 
@@ -687,7 +687,7 @@ fn a_server_that_refused_a_request_is_not_asked_again_for_it() {
     }
     let told = || {
         let logged = edge.log_lines().into_iter();
-        logged.filter(|line| line.contains("the upstream fails"))
+        logged.filter(|line| line.contains("the server fails"))
     };
     eventually(|| told().count() >= 3);
     assert_eq!(told().count(), 3, "each of the three, once");

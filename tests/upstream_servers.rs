@@ -124,7 +124,7 @@ fn a_backup_gets_requests_only_while_no_other_server_is_there() {
     let place = one.address();
     drop(one);
     assert_eq!(shares(&edge, 6), counted(&[("spare", 6)]), "at once");
-    eventually(|| has_logged(&edge, "the upstream is unhealthy"));
+    eventually(|| has_logged(&edge, "the server is unhealthy"));
     assert_eq!(shares(&edge, 4), counted(&[("spare", 4)]));
     let _back = Backend::back_at(place, "one");
     eventually(|| shares(&edge, 4) == counted(&[("one", 4)]));
@@ -160,9 +160,9 @@ fn a_server_that_is_back_has_a_small_share_at_first() {
     assert_eq!(shares(&edge, 8).len(), 2, "not at the start of the process");
     let place = leaves.address();
     drop(leaves);
-    eventually(|| has_logged(&edge, "the upstream is unhealthy"));
+    eventually(|| has_logged(&edge, "the server is unhealthy"));
     let _back = Backend::back_at(place, "back");
-    eventually(|| has_logged(&edge, "the upstream is healthy again"));
+    eventually(|| has_logged(&edge, "the server is healthy again"));
     let after = shares(&edge, 20);
     assert!(after.get("stays") >= Some(&19), "{after:?}");
     let new = Backend::saying("new");
@@ -948,4 +948,26 @@ fn what_makes_no_sense_of_a_server_is_a_fault() {
         "",
         "it is not exposed"
     );
+}
+
+#[test]
+fn the_log_names_the_upstream_or_the_shop_whose_server_fails() {
+    let [named, own] = ["named", "own"].map(|name| Backend::saying(name).address());
+    let edge = Edge::with(&format!(
+        "[[upstream]]\nname = \"api\"\nservers = [\"{named}\"]\n\
+         [[shop]]\nname = \"main\"\nupstream = [\"{own}\"]\ntoken.kind = \"opaque\"\n\
+         [[shop.route]]\npaths = [\"/api\"]\nupstream = \"api\"\n"
+    ));
+    for (target, owner, address) in [("/api", "upstream=api", named), ("/", "shop=main", own)] {
+        let answer = edge.raw(&request("GET", target, &[], b""));
+        assert_eq!(answer.status, 502);
+        let keys = format!(" {owner} server=http://{address} address={address}");
+        let is_told = || {
+            let lines = edge.log_lines();
+            lines
+                .iter()
+                .any(|line| line.contains("the server fails") && line.ends_with(&keys))
+        };
+        eventually(is_told);
+    }
 }

@@ -222,7 +222,7 @@ fn checks_verify_as_requests_do() {
         scene.is_served();
         let bad = theirs.issue(&["localhost"]);
         let scene = Scene::with(bad.server(), "localhost", &ours.pem(), &more);
-        scene.is_refused("the upstream is unhealthy");
+        scene.is_refused("the server is unhealthy");
         scene.is_refused("UnknownIssuer");
     }
 }

@@ -37,5 +37,5 @@ pub use start::{StartError, run};
 pub use upstream::{
     Balance, Check, Ejection, Endpoint, HashBy, HealthSettings, HttpCheck, Pools, ProxyProtocol,
     QueueState, ServerSettings, ServerState, Sticky, Thresholds, Timeouts, UnfitTls,
-    UpstreamLimits, UpstreamSettings, UpstreamTls, Upstreams,
+    UpstreamLimits, UpstreamOwner, UpstreamSettings, UpstreamTls, Upstreams,
 };

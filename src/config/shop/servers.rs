@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::fault::Fault;
 use crate::config::reading::TomlTable;
 use crate::config::upstream::{NamedUpstreams, UpstreamKeys, read_settings};
-use crate::server::Upstreams;
+use crate::server::{UpstreamOwner, Upstreams};
 
 /// Reads the servers of the shop with this name.
 pub(crate) fn read(
@@ -21,7 +21,8 @@ pub(crate) fn read(
         .flatten()
         .and_then(|text| upstreams.take(text.as_str()));
     let Some((upstream, servers)) = named else {
-        return read_settings(shop, keys, name).map(Arc::new);
+        let owner = UpstreamOwner::Shop(name.to_owned());
+        return read_settings(shop, keys, Some(owner)).map(Arc::new);
     };
     let tables = UpstreamKeys::TABLES.into_iter();
     let own = [

@@ -8,7 +8,7 @@ use super::settings::{UpstreamKeys, read_settings};
 use crate::config::fault::{Fault, SourceSpot};
 use crate::config::reading::{TomlTable, TomlText};
 use crate::request::UpstreamName;
-use crate::server::{ServerSettings, Upstreams};
+use crate::server::{ServerSettings, UpstreamOwner, Upstreams};
 
 /// The upstreams that have a name, and whether something leads to them.
 #[derive(Default)]
@@ -31,7 +31,8 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> NamedUpstreams {
         let expected = "the name of an upstream, such as \"api\"";
         let name = table.required_string("name", expected);
         let name = name.and_then(|text| read.claim(&text));
-        let servers = read_settings(&mut table, &UpstreamKeys::NAMED, "");
+        let owner = name.clone().map(UpstreamOwner::Upstream);
+        let servers = read_settings(&mut table, &UpstreamKeys::NAMED, owner);
         let spot = table.spot();
         table.finish();
         read.all.extend(name.map(|name| NamedUpstream {

@@ -16,7 +16,7 @@ use crate::config::rules::agreement;
 use crate::config::rules::header::header_name;
 use crate::server::{
     Balance, Check, HashBy, HealthSettings, HttpCheck, ProxyProtocol, ServerSettings, Sticky,
-    Timeouts, UnfitTls, UpstreamLimits, UpstreamSettings, UpstreamTls, Upstreams,
+    Timeouts, UnfitTls, UpstreamLimits, UpstreamOwner, UpstreamSettings, UpstreamTls, Upstreams,
 };
 
 /// How often names are looked up.
@@ -110,11 +110,11 @@ impl UpstreamKeys {
     pub(crate) const TABLES: [&'static str; 3] = ["balance", "health", "timeouts"];
 }
 
-/// Reads every key about servers; `shop` is empty, if they have a name of their own.
+/// Reads every key about servers. Those without an owner have a faulty name.
 pub(crate) fn read_settings(
     table: &mut TomlTable<'_>,
     keys: &UpstreamKeys,
-    shop: &str,
+    owner: Option<UpstreamOwner>,
 ) -> Option<Upstreams> {
     let servers = servers::read(table, keys.servers);
     let host = table.string_as(keys.host, host_name);
@@ -127,7 +127,7 @@ pub(crate) fn read_settings(
     let tls = read_tls(table, keys, servers.as_deref());
     let servers = servers.filter(|servers| !servers.is_empty())?;
     Some(Upstreams::new(UpstreamSettings {
-        shop: shop.to_owned(),
+        owner: owner?,
         servers,
         host,
         balance: balance.balance,

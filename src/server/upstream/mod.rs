@@ -30,7 +30,7 @@ pub use queue::QueueState;
 pub(crate) use refresh::{await_addresses, refresh_due};
 pub use server::ServerState;
 pub(crate) use server::{InFlightGuard, UpstreamServer};
-pub use settings::{ServerSettings, Timeouts, UpstreamLimits, UpstreamSettings};
+pub use settings::{ServerSettings, Timeouts, UpstreamLimits, UpstreamOwner, UpstreamSettings};
 pub use sticky::Sticky;
 pub use tls::{UnfitTls, UpstreamTls};
 pub use upstreams::Upstreams;

@@ -55,10 +55,14 @@ async fn check(upstreams: Arc<Upstreams>, server: Arc<UpstreamServer>, connector
     if !server.observe(is_well, health.thresholds, now_ms()) {
         return;
     }
-    let (shop, upstream, address) = upstreams.log_keys(&server);
+    let (shop, upstream, endpoint, address) = upstreams.log_keys(&server);
     match checked {
-        Ok(()) => info!(shop, upstream:%, address:%; "the upstream is healthy again"),
-        Err(error) => warn!(shop, upstream:%, address:%; "the upstream is unhealthy: {error}"),
+        Ok(()) => {
+            info!(shop, upstream, server:% = endpoint, address:%; "the server is healthy again")
+        }
+        Err(error) => {
+            warn!(shop, upstream, server:% = endpoint, address:%; "the server is unhealthy: {error}")
+        }
     }
 }
 
@@ -89,7 +93,7 @@ fn learn(upstreams: &Upstreams, at: usize, found: io::Result<Vec<SocketAddr>>) {
     let Some((name, endpoint)) = name_at(upstreams, at) else {
         return;
     };
-    let shop = upstreams.settings.shop.as_str();
+    let (shop, upstream) = upstreams.settings.owner.names();
     match found {
         Ok(addresses) if !addresses.is_empty() => {
             let has_failed = name.has_failed.swap(false, Ordering::Relaxed);
@@ -97,9 +101,9 @@ fn learn(upstreams: &Upstreams, at: usize, found: io::Result<Vec<SocketAddr>>) {
             if name.learn(addresses.collect()) {
                 upstreams.rebuild();
                 let addresses = shown(name);
-                info!(shop, upstream:% = endpoint, addresses:?; "the upstream has these addresses");
+                info!(shop, upstream, server:% = endpoint, addresses:?; "the server has these addresses");
             } else if has_failed {
-                info!(shop, upstream:% = endpoint; "the upstream's name can be resolved again");
+                info!(shop, upstream, server:% = endpoint; "the server's name can be resolved again");
             }
         }
         Ok(_) => note_unresolved(upstreams, name, endpoint, "it has no address"),
@@ -116,9 +120,9 @@ fn shown(name: &ResolvedName) -> Vec<String> {
 /// Logs it once, until a look-up succeeds again.
 fn note_unresolved(upstreams: &Upstreams, name: &ResolvedName, endpoint: &Endpoint, why: &str) {
     if !name.has_failed.swap(true, Ordering::Relaxed) {
-        let shop = upstreams.settings.shop.as_str();
+        let (shop, upstream) = upstreams.settings.owner.names();
         let addresses = shown(name);
-        warn!(shop, upstream:% = endpoint, addresses:?; "the upstream's name can't be resolved: {why}");
+        warn!(shop, upstream, server:% = endpoint, addresses:?; "the server's name can't be resolved: {why}");
     }
 }
 

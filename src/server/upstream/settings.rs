@@ -11,12 +11,13 @@ use super::health::HealthSettings;
 use super::proxy_header::ProxyProtocol;
 use super::sticky::Sticky;
 use super::tls::UpstreamTls;
+use crate::request::UpstreamName;
 
 /// The settings of a shop's servers.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
-    /// The shop, for the log; empty, if they have a name of their own.
-    pub shop: String,
+    /// Whose they are, for the log.
+    pub owner: UpstreamOwner,
     /// Its servers; there is one at least that is no backup.
     pub servers: Vec<ServerSettings>,
     /// The `Host` header of requests to them; `None`: the customer's.
@@ -43,6 +44,25 @@ pub struct UpstreamSettings {
     /// How often names are resolved. The system's resolver, which reads `/etc/hosts` and search lists, does not return
     /// a time to live. A change of DNS takes effect within this time.
     pub resolve_every: Duration,
+}
+
+/// Whose servers they are.
+#[derive(Clone, Debug)]
+pub enum UpstreamOwner {
+    /// The shop of this name.
+    Shop(String),
+    /// The upstream of this name, to which several shops may lead.
+    Upstream(UpstreamName),
+}
+
+impl UpstreamOwner {
+    /// The name of the shop, and that of the upstream, of which there is one: as in metrics.
+    pub(super) fn names(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Shop(name) => (Some(name), None),
+            Self::Upstream(name) => (None, Some(name.as_str())),
+        }
+    }
 }
 
 /// One server as the operator wrote it. Every address of a name has this weight.

@@ -466,10 +466,10 @@ impl Upstreams {
 
     /// A request failed on a server. `error` must not quote the request.
     pub(crate) fn note_failure(&self, server: &UpstreamServer, error: &str) {
-        let (shop, upstream, address) = self.log_keys(server);
+        let (shop, upstream, endpoint, address) = self.log_keys(server);
         let failures = server.fail();
         if failures == 1 {
-            warn!(shop, upstream:%, address:%; "the upstream fails: {error}");
+            warn!(shop, upstream, server:% = endpoint, address:%; "the server fails: {error}");
         }
         let (ejection, now) = (self.settings.health.ejection, now_ms());
         let is_enough = ejection.after > 0 && failures >= ejection.after;
@@ -482,23 +482,30 @@ impl Upstreams {
         if others.any(|other| self.is_up(other, now)) {
             server.eject(ejection, now);
             let span_ms = milliseconds(ejection.lasts);
-            warn!(shop, upstream:%, address:%, failures, span_ms; "the upstream is ejected for a while: {error}");
+            warn!(shop, upstream, server:% = endpoint, address:%, failures, span_ms; "the server is ejected for a while: {error}");
         }
     }
 
     /// A server answered a request.
     pub(crate) fn note_success(&self, server: &UpstreamServer) {
         if server.succeed() {
-            let (shop, upstream, address) = self.log_keys(server);
-            info!(shop, upstream:%, address:%; "the upstream answers again");
+            let (shop, upstream, endpoint, address) = self.log_keys(server);
+            info!(shop, upstream, server:% = endpoint, address:%; "the server answers again");
         }
     }
 
+    /// What a line of the log names a server by.
     pub(super) fn log_keys<'a>(
         &'a self,
         server: &'a UpstreamServer,
-    ) -> (&'a str, &'a Endpoint, &'a ServerAddress) {
-        (&self.settings.shop, &server.endpoint, &server.address)
+    ) -> (
+        Option<&'a str>,
+        Option<&'a str>,
+        &'a Endpoint,
+        &'a ServerAddress,
+    ) {
+        let (shop, upstream) = self.settings.owner.names();
+        (shop, upstream, &server.endpoint, &server.address)
     }
 }
 
@@ -519,7 +526,7 @@ fn is_among(server: &Arc<UpstreamServer>, others: &[Arc<UpstreamServer>]) -> boo
 pub(super) mod tests {
     use super::super::balance::Balance;
     use super::super::health::{HealthSettings, Thresholds};
-    use super::super::settings::Timeouts;
+    use super::super::settings::{Timeouts, UpstreamOwner};
     use super::super::tls::UpstreamTls;
     use super::*;
 
@@ -551,7 +558,7 @@ pub(super) mod tests {
     fn settings(endpoints: &[&str]) -> UpstreamSettings {
         let endpoints = endpoints.iter().map(|text| Endpoint::parse(text).unwrap());
         UpstreamSettings {
-            shop: "main".to_owned(),
+            owner: UpstreamOwner::Shop("main".to_owned()),
             servers: endpoints.map(ServerSettings::from).collect(),
             host: None,
             balance: Balance::Turn,
