@@ -604,3 +604,25 @@ fn a_web_socket_of_a_guest_opens_without_the_dead_cookie_field_f5() {
         Some("a=1")
     );
 }
+
+#[test]
+fn no_cache_keeps_the_deletion_that_the_answer_of_a_route_carries() {
+    let scene = Scene::with(
+        "[[shop.route]]\npaths = [\"/hello\"]\nrespond = { body = \"hello\", headers = { cache-control = \"max-age=60\" } }",
+    );
+    let cookies = "sid=an-opaque-token-of-a-customer";
+    let hello = |cookies| scene.ask("GET", "/hello", &[("Cookie", cookies)]);
+    assert_eq!(
+        hello(cookies).headers_named("cache-control"),
+        ["max-age=60"]
+    );
+    assert_eq!(scene.log_out(cookies).status, 204);
+    let answer = hello(cookies);
+    assert_eq!(answer.text(), "hello");
+    let deletion = answer.header("set-cookie").unwrap();
+    assert!(deletion.starts_with("sid=; "), "{deletion}");
+    assert_eq!(
+        answer.headers_named("cache-control"),
+        ["max-age=60", "private"]
+    );
+}

@@ -548,3 +548,21 @@ fn an_upstream_that_nothing_leads_to_is_named() {
         .any(|line| line.contains("nothing leads to the upstream `admin`"));
     assert!(warns);
 }
+
+#[test]
+fn the_host_of_a_redirect_is_the_one_that_chose_the_shop() {
+    let servers = ["front", "api", "admin"].map(Backend::saying);
+    let [front, api, admin] = &servers;
+    let route = "[[shop.route]]\nredirect = { to = \"https://{host}/new{uri}\" }";
+    let table = House::table(front, api, admin, route);
+    let edge = Edge::with(&format!("trusted_proxies = [\"127.0.0.0/8\"]\n{table}"));
+    let headers = [
+        ("host", "doorward.internal"),
+        ("x-forwarded-host", "evil.example.com"),
+    ];
+    let answer = edge.raw(&request("GET", "/a?b", &headers, b""));
+    assert_eq!(
+        answer.header("location"),
+        Some("https://doorward.internal/new/a?b")
+    );
+}

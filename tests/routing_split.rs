@@ -176,6 +176,8 @@ fn a_logout_goes_the_way_of_its_client() {
     }
     let strange = house.ask("POST", "/logout", &[BEARER]);
     let cookie = cookie_of(&strange).unwrap();
+    let caching = strange.headers_named("cache-control");
+    assert!(caching.contains(&"private"), "{caching:?}");
     let [_, api, admin] = house.counts();
     ask_with(&house, &cookie);
     let [_, later_api, later_admin] = house.counts();

@@ -1,7 +1,7 @@
 //! What the route of a request changes on its way: its path, its headers, and those of its answer.
 
 use http::Uri;
-use http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -30,7 +30,13 @@ pub(crate) fn answer(session: &Session, context: &Context) -> Option<Answer> {
     };
     change_answer(session, context, &mut answer);
     if let Some(shop) = &context.shop {
-        for deletion in shop.deletions_of(&context.dead_cookies, session.req_header()) {
+        let deletions = shop.deletions_of(&context.dead_cookies, session.req_header());
+        if !deletions.is_empty() {
+            // A cache that kept them would delete the cookies of others.
+            let private = HeaderValue::from_static("private");
+            answer.headers.append(CACHE_CONTROL, private);
+        }
+        for deletion in deletions {
             answer.headers.append(SET_COOKIE, deletion);
         }
     }
@@ -136,10 +142,10 @@ fn with_facts<T>(
 ) -> T {
     let head = session.req_header();
     let forwarding = &context.snapshot.forwarding;
-    let request = Request::new(head, None).forwarded_as(forwarding.host_told(session));
     let client = forwarding.client_of(session).to_string();
     write(&TemplateFacts {
-        host: host_of(&request).unwrap_or_default(),
+        // The one that the shop claims, as in every redirect: what a proxy says in `X-Forwarded-Host` chooses no shop.
+        host: host_of(&Request::new(head, None)).unwrap_or_default(),
         path: head.uri.path(),
         query: head.uri.query(),
         client: &client,

@@ -49,6 +49,8 @@ pub(crate) fn choose(
 pub(crate) fn hold_by_answer(context: &Context, answer: &mut Answer) {
     if let Some(line) = cookie_to_set(context) {
         answer.headers.append(SET_COOKIE, line.clone());
+        let private = HeaderValue::from_static("private");
+        answer.headers.append(CACHE_CONTROL, private);
     }
 }
 
