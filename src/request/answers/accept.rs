@@ -3,28 +3,30 @@
 use http::HeaderMap;
 use http::header::{ACCEPT, HeaderValue};
 
-/// How much a client wants a media type: its weight in thousandths, and how exactly it names the type.
+use super::weight::{Weight, weight_in};
+
+/// How much a client wants a media type: its weight, and how exactly it names the type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Wish {
-    weight: u16,
+struct Preference {
+    weight: Weight,
     exactness: u8,
 }
 
 /// Whether a client names HTML, and names nothing else that an API answers with at least as much.
 pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
-    let html = wish(headers, "text", &["html"]);
-    let api = wish(headers, "application", &["json", "problem+json"]);
+    let html = preference_for(headers, "text", &["html"]);
+    let api = preference_for(headers, "application", &["json", "problem+json"]);
     html.weight > 0 && html.exactness > 1 && html > api
 }
 
 /// How much it wants one of these, by the range that names it most exactly.
-fn wish(headers: &HeaderMap, kind: &str, subtypes: &[&str]) -> Wish {
+fn preference_for(headers: &HeaderMap, kind: &str, subtypes: &[&str]) -> Preference {
     let lines = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
     let ranges = lines.flat_map(|line| line.split(|byte| *byte == b','));
     let of_range = |range: &[u8]| {
         let range = str::from_utf8(range).ok()?;
-        let mut parts = range.split(';').map(str::trim);
-        let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
+        let mut parts = range.split(';');
+        let (range_kind, range_subtype) = parts.next()?.trim().split_once('/')?;
         let is_named = subtypes
             .iter()
             .any(|subtype| range_subtype.eq_ignore_ascii_case(subtype));
@@ -34,30 +36,13 @@ fn wish(headers: &HeaderMap, kind: &str, subtypes: &[&str]) -> Wish {
             (range_kind, _) if range_kind.eq_ignore_ascii_case(kind) && is_named => 3,
             _ => return None,
         };
-        let weight = parts.find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            name.trim()
-                .eq_ignore_ascii_case("q")
-                .then(|| weight_of(value.trim()))
-        });
-        let weight = weight.unwrap_or(1_000);
-        Some(Wish { weight, exactness })
+        let weight = weight_in(parts);
+        Some(Preference { weight, exactness })
     };
-    let wishes = ranges.filter_map(of_range);
-    wishes
-        .max_by_key(|wish| (wish.exactness, wish.weight))
+    let preferences = ranges.filter_map(of_range);
+    preferences
+        .max_by_key(|one| (one.exactness, one.weight))
         .unwrap_or_default()
-}
-
-/// A weight from 0 to 1; what is none counts as 0.
-fn weight_of(text: &str) -> u16 {
-    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
-    let is_fit = rest.len() <= 3 && rest.bytes().all(|byte| byte.is_ascii_digit());
-    match whole {
-        "1" if is_fit => 1_000,
-        "0" if is_fit => format!("{rest:0<3}").parse().unwrap_or_default(),
-        _ => 0,
-    }
 }
 
 #[cfg(test)]
@@ -93,6 +78,7 @@ mod tests {
             "text/*, text/html;q=0",
             "text/html;q=0.5, application/problem+json",
             "text/html;q=7",
+            "text/html;q=1.5",
             "image/avif,image/webp,*/*;q=0.8",
             "application/graphql-response+json, application/json",
             "application/xhtml+xml",

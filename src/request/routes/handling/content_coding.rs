@@ -3,6 +3,8 @@
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
+use crate::request::answers::{Weight, weight_in};
+
 /// A content coding that answers are compressed with. Of those that a client likes best equally, the first is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentCoding {
@@ -13,12 +15,6 @@ pub enum ContentCoding {
     /// RFC 1952.
     Gzip,
 }
-
-/// How much a client likes something, in thousandths (RFC 9110 section 12.4.2).
-type Weight = u16;
-
-/// Without a weight.
-const FULL: Weight = 1000;
 
 impl ContentCoding {
     const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
@@ -63,28 +59,11 @@ impl ContentCoding {
     }
 }
 
-/// A coding and its weight. A weight that can't be read is none at all: nothing is sent that a client may not want.
+/// A coding and its weight.
 fn read_item(item: &str) -> Option<(&str, Weight)> {
-    let mut parts = item.split(';').map(str::trim);
-    let name = parts.next().filter(|name| !name.is_empty())?;
-    let weight = parts.find_map(|part| {
-        let (key, value) = part.split_once('=')?;
-        key.trim()
-            .eq_ignore_ascii_case("q")
-            .then(|| read_weight(value.trim()))
-    });
-    Some((name, weight.unwrap_or(FULL)))
-}
-
-fn read_weight(text: &str) -> Weight {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let is_fit = part.len() <= 3 && part.bytes().all(|one| one.is_ascii_digit());
-    let thousandths = format!("{part:0<3}").parse::<Weight>();
-    match (whole, thousandths) {
-        ("1", Ok(0)) if is_fit => FULL,
-        ("0", Ok(thousandths)) if is_fit => thousandths,
-        (_, Ok(_) | Err(_)) => 0,
-    }
+    let mut parts = item.split(';');
+    let name = parts.next()?.trim();
+    (!name.is_empty()).then(|| (name, weight_in(parts)))
 }
 
 #[cfg(test)]
