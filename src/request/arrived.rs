@@ -22,7 +22,7 @@ pub struct Arrived<'g, 'r> {
     pub(super) view: RequestView<'r>,
     /// The route that it takes.
     route: Option<&'g Arc<Route>>,
-    /// What it must meet. Where its routes differ by the reading of its path, what its shop demands of all.
+    /// What it must meet: the strictest of what its routes demand under the readings of its path.
     pub(super) demand: Demand,
     pub(super) purpose: Result<Purpose<'g>, Refusal>,
     /// Whether its shop was just asked about its tokens.

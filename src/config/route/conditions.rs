@@ -6,7 +6,8 @@ use crate::config::reading::TomlTable;
 use crate::config::rules::{condition, network, paths};
 use crate::request::{Base, CertificateCondition, RouteConditions};
 
-/// Reads `paths`, `methods`, `query`, `cookies`, `body`, `from` and `not`; the headers are read with what changes them.
+/// Reads `paths`, `methods`, `query`, `cookies`, `body`, `from`, `client_certificate` and `not`; the headers are read with what
+/// changes them.
 pub(super) fn read(table: &mut TomlTable<'_>, base: &Base) -> RouteConditions {
     let mut conditions = read_flat(table, base);
     for mut not in table.table_or_tables("not") {

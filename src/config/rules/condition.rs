@@ -20,7 +20,7 @@ pub(crate) fn read(table: &mut TomlTable<'_>) -> Vec<Condition> {
     conditions
 }
 
-/// Reads `query`, `cookies` and `body` of a rule, where they are tables.
+/// Reads `query` and `body` of a rule, where they are tables.
 pub(crate) fn read_beside_headers(table: &mut TomlTable<'_>) -> Vec<Condition> {
     let parameter = |name: &str| Ok(ConditionPlace::Parameter(name.to_owned()));
     let place = |name: &str| Pointer::parse(name).map(ConditionPlace::Body);

@@ -152,7 +152,7 @@ impl OrderBook {
         Ok(())
     }
 
-    /// The authority could not be asked, or asks everybody to wait: this holds for every host.
+    /// The authority could not be asked, or asks every client to wait: this holds for every host.
     fn keep_contact(&mut self, attempts: Attempts) {
         if attempts != self.contact {
             self.contact = attempts;

@@ -36,7 +36,6 @@ pub(crate) fn remove_from_request(head: &mut RequestHeader) {
     head.remove_header(&EXPECT);
 }
 
-/// Removes them from an answer of the shop, except what frames it, and what a switch of protocols needs. `has_trailers`:
 /// Removes them from an answer of the shop, except what frames it, what a switch of protocols needs, and the names of
 /// trailers that are sent on.
 pub(crate) fn remove_from_answer(head: &mut ResponseHeader, client: Version) -> Result<()> {
