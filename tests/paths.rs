@@ -438,15 +438,12 @@ fn the_way_out_of_an_open_route_is_not_open_standards_127() {
         "/static/x/../../cart",
         "/static/%2e%2e/cart",
         "/static\\..\\cart",
-        "/static/..;/cart",
-        "/static/..;x=1/cart",
         "/static/./../cart",
         "/cart",
         "/static",
         "/statics/x",
         "/account/public/../list",
         "/account/public/%2e%2e/list",
-        "/account/public/..;a/list",
         "/./cart",
         "//cart",
         "/;/cart",
@@ -466,6 +463,10 @@ fn the_way_out_of_an_open_route_is_not_open_standards_127() {
         }
     }
     for target in [
+        // A name to some servers, the way up to others.
+        "/static/..;/cart",
+        "/static/..;x=1/cart",
+        "/account/public/..;a/list",
         "/static/..%2fcart",
         "/static//../cart",
         "/static/%2e%2e%2fcart",

@@ -122,6 +122,7 @@ fn no_redirect_leads_where_a_client_wants() {
         "https://{client_cert_subject}.example.com/",
         "//{path}",
         "/{path}",
+        " //{query}",
         "https://www.example.com{query}",
     ] {
         let (code, told) = checked(
@@ -278,5 +279,40 @@ fn a_redirect_to_the_main_host_keeps_no_port_that_is_none() {
             (308, Some(to.as_str())),
             "{host}"
         );
+    }
+}
+
+// --- Paths that lead up ----------------------------------------------------------------------------------
+
+#[test]
+fn no_dot_segment_leads_past_a_closed_folder() {
+    let house = House::with(
+        r#"
+[[shop.route]]
+paths = ["/admin", "/admin/*"]
+respond = { status = 404 }
+[[shop.route]]
+paths = ["/img-*", "/img-*/*"]
+rewrite = { pattern = "^/img-(.*)$", to = "/images/$1" }
+upstream = "api"
+"#,
+    );
+    for (target, status) in [
+        ("/admin/x", 404),
+        ("/admin/..;/x", 400),
+        ("/admin/x/..;/..;/y", 400),
+        ("/admin/..;a=b/x", 400),
+        ("/a/..;/b", 200),
+        ("/a/../b", 200),
+        ("/x/../admin/y", 404),
+        ("/admin/./x", 404),
+        ("/img-a", 200),
+        ("/img-a/..b", 200),
+        ("/img-../admin/x", 400),
+        ("/img-%2e%2e/admin/x", 400),
+        ("/img-..%2fadmin", 400),
+        ("/img-..;/admin", 400),
+    ] {
+        assert_eq!(house.ask("GET", target, &[]).status, status, "{target}");
     }
 }

@@ -80,7 +80,7 @@ mod tests {
         RouteTarget,
     };
     use super::*;
-    use crate::clients::AccessList;
+    use crate::clients::{AccessList, Peers};
     use crate::request::calls::{
         Base, Condition, ConditionPlace, ConditionValue, Folder, Path, PathPattern, PathStyle,
         Request,
@@ -204,7 +204,7 @@ mod tests {
         ) -> RouteConditions {
             let paths = paths.into_iter();
             let paths = paths.map(|(path, base)| PathPattern::parse(&path).unwrap().below(&base));
-            RouteConditions { paths: paths.collect(), methods, values, from, ..RouteConditions::default() }
+            RouteConditions { paths: paths.collect(), methods, values, from: Peers { networks: from, unix: false }, ..RouteConditions::default() }
         }
     }
 
@@ -320,7 +320,9 @@ mod tests {
                 let mut routes = table.routes().iter();
                 routes.position(|route| route.conditions.hold(reading, &view))
             };
-            let taken: Vec<_> = view.path.readings().map(by_hand).collect();
+            let dotted = view.path.with_dots_as_names();
+            let readings = view.path.readings().chain(dotted.iter().map(String::as_str));
+            let taken: Vec<_> = readings.map(by_hand).collect();
             let is_one = taken.iter().all(|one| *one == taken[0]);
             let chosen = table.choose(&view);
             prop_assert_eq!(chosen.is_ok(), is_one);

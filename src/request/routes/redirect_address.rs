@@ -18,6 +18,9 @@ const TWO_SLASHES: &str =
 impl RedirectAddress {
     /// Reads an address, in which placeholders may stand.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
+            return Err(WANTED); // browsers drop it
+        }
         let template = Template::parse(text)?;
         let is_path = match template.parts() {
             [] => return Err(WANTED),

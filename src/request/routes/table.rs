@@ -1,5 +1,6 @@
 //! The routes of a shop in the order of its configuration, and the first one that a request takes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::handling::Handling;
@@ -8,7 +9,7 @@ use super::route::Route;
 use super::split::SplitBy;
 use super::target::RouteTarget;
 use crate::request::answers::Refusal;
-use crate::request::calls::{PathStyle, RequestView};
+use crate::request::calls::{Path, PathStyle, RequestView};
 
 /// The routes of a shop.
 ///
@@ -83,10 +84,14 @@ impl RouteTable {
         }
         let taken = self.first(view.path.normal(), view);
         let mut others = view.path.readings().skip(1);
+        let dotted = view.path.with_dots_as_names();
+        let mut dotted = dotted.iter().map(String::as_str);
         let is_one = !view.path.has_too_many_readings()
-            && others.all(|reading| self.first(reading, view) == taken);
-        if is_one {
-            Ok(taken.map(|at| &self.routes[at]))
+            && others.all(|reading| self.first(reading, view) == taken)
+            && dotted.all(|reading| self.first(reading, view) == taken);
+        let taken = taken.map(|at| &self.routes[at]);
+        if is_one && taken.is_none_or(|route| !leads_up(route, view)) {
+            Ok(taken)
         } else {
             Err(Refusal::AmbiguousPath)
         }
@@ -112,6 +117,16 @@ impl RouteTable {
     pub(super) fn at_path(&self, reading: &str) -> impl Iterator<Item = &Arc<Route>> {
         let candidates = self.tree.routes_at(reading, None).into_iter();
         candidates.map(|at| &self.routes[at])
+    }
+}
+
+/// Whether its rewrite makes a path with dot segments, which were none where they were sent: a server that resolves them would
+/// answer for a path that no route was chosen by.
+fn leads_up(route: &Route, view: &RequestView<'_>) -> bool {
+    let raw = view.request.head.uri.path();
+    match route.rewrite.apply(raw) {
+        Cow::Borrowed(_) => false,
+        Cow::Owned(path) => Path::parse(&path).leads_up(),
     }
 }
 

@@ -96,6 +96,24 @@ impl<'a> Path<'a> {
     }
 }
 
+impl Path<'_> {
+    /// The readings of servers to which `..;` is a name; to others it leads up.
+    pub(in crate::request) fn with_dots_as_names(&self) -> Vec<String> {
+        let is_name = |name: &str| name.starts_with("..;");
+        let mut all = self.unresolved();
+        all.retain(|reading| reading.split('/').any(is_name));
+        all
+    }
+
+    /// Whether it has a segment that leads up, to some servers at least.
+    pub(in crate::request) fn leads_up(&self) -> bool {
+        let is_up = |name: &str| name == ".." || name.starts_with("..;");
+        let unresolved = self.unresolved();
+        let mut readings = unresolved.iter();
+        readings.any(|reading| reading.split(['/', '\\']).any(is_up))
+    }
+}
+
 /// Whether a path needs no normalisation, as most do: this costs one pass and no memory.
 pub(super) fn is_plain(raw: &str) -> bool {
     // Without an early return, so that it is vectorised; nearly every path is read to its end anyway.
