@@ -307,8 +307,7 @@ fn issuers_of(
 
 impl ShopMeaning {
     /// Whether this shop may receive tokens that a meaning named: it is the same shop, or has hosts or a key of that one. A
-    /// key does not count if another shop is the same one and still has it: then that shop honours the meaning. Nor does it
-    /// where both shops had it then, each with logouts of its own.
+    /// key does not count where both shops had it then, each with logouts of its own.
     fn may_receive_tokens_of(&self, said: &Self, others: &[Self]) -> bool {
         if self.follows(said, others)
             || self.has_hosts_left_by(said)
@@ -316,13 +315,8 @@ impl ShopMeaning {
         {
             return true;
         }
-        let stays = |mark: &Option<u32>| {
-            let mut others = others.iter().filter(|other| other.keys.contains(mark));
-            others.any(|other| other.follows(said, &[]))
-        };
-        let comes = |mark: &&Option<u32>| mark.is_some() && self.keys.contains(mark);
-        let mut keys = said.keys.iter().filter(comes);
-        keys.any(|mark| !stays(mark)) && !said.shared_keys_with(self)
+        let comes = |mark: &Option<u32>| mark.is_some() && self.keys.contains(mark);
+        said.keys.iter().any(comes) && !said.shared_keys_with(self)
     }
 
     /// Whether it is the same shop, apart from its keys: by its hosts and paths, or its token domain. The name counts for a shop that has
