@@ -29,7 +29,10 @@ impl House {
     /// `sticky` of a table, by this cookie.
     fn sticky(&self, cookie: &str) -> String {
         let secret = self.folder.path().join("sticky.secret");
-        format!("sticky = {{ cookie = \"{cookie}\", secret_file = {secret:?} }}")
+        format!(
+            "sticky = {{ cookie = \"{cookie}\", secret_file = \"{}\" }}",
+            secret.display()
+        )
     }
 
     /// As `upstream` says this server, with more keys.
@@ -53,7 +56,7 @@ impl House {
         self.shop(&entries.collect::<Vec<_>>(), "")
     }
 
-    fn says(&self, name: &str) -> usize {
+    fn number_of(name: &str) -> usize {
         ["a", "b", "c"].iter().position(|one| *one == name).unwrap()
     }
 }
@@ -192,7 +195,7 @@ fn a_client_whose_server_is_down_or_gone_stays_with_another_one_from_then_on() {
     let mut house = House::new();
     let edge = Edge::with(&house.of(&[0, 1]));
     let (cookie, first) = newcomer(&edge);
-    let at = house.says(&first);
+    let at = House::number_of(&first);
     let place = house.servers[at].address();
     house.servers[at] = Backend::saying("unused");
     let moved = ask(&edge, "/", &[("cookie", &cookie)]);
@@ -221,7 +224,7 @@ fn a_client_of_an_unhealthy_server_moves_before_a_request_fails() {
     let table = house.of(&[0, 1]).replace("[shop.health]\n", check);
     let edge = Edge::with(&table);
     let (cookie, first) = newcomer(&edge);
-    let server = &house.servers[house.says(&first)];
+    let server = &house.servers[House::number_of(&first)];
     let sick = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
     server.does_at("/up", Deed::Say(sick.to_vec()));
     eventually(|| ask(&edge, "/", &[("cookie", &cookie)]).text() != first);
@@ -235,7 +238,7 @@ fn a_client_of_a_server_that_is_full_is_served_by_another_and_comes_back() {
     let more = "[shop.upstream_limits]\nconnections = 1\n";
     let edge = Edge::with(&house.shop(&[house.entry(0, ""), house.entry(1, "")], more));
     let (cookie, first) = newcomer(&edge);
-    let server = &house.servers[house.says(&first)];
+    let server = &house.servers[House::number_of(&first)];
     server.does_at("/slow", Deed::Silence);
     let mut busy = Connection::open(edge.address());
     busy.send(&request("GET", "/slow", &[("cookie", &cookie)], b""));
@@ -300,7 +303,7 @@ fn a_logout_goes_to_the_server_of_its_client() {
             ("cookie", cookie.as_str()),
             ("authorization", token.as_str()),
         ];
-        let server = &house.servers[house.says(&server)];
+        let server = &house.servers[House::number_of(&server)];
         let before = server.times("/logout");
         let answer = edge.raw(&request("POST", "/logout", &headers, b""));
         assert_eq!((answer.status, server.times("/logout")), (200, before + 1));

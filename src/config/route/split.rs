@@ -2,7 +2,8 @@
 
 use crate::config::fault::Fault;
 use crate::config::reading::{TextOrTable, TomlTable};
-use crate::config::upstream::{NamedUpstreams, cookie_name};
+use crate::config::rules::cookie_name::cookie_name;
+use crate::config::upstream::NamedUpstreams;
 use crate::request::{Place, Split, SplitBy};
 
 /// Reads `split` and `split_by`. `None`: there is no split, or it is faulty.

@@ -7,6 +7,7 @@ pub(crate) mod agreement;
 pub(crate) mod base;
 pub(crate) mod call;
 pub(crate) mod condition;
+pub(crate) mod cookie_name;
 pub(crate) mod cookies;
 pub(crate) mod credential;
 pub(crate) mod error_pages;

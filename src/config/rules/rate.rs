@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::cookie_name::cookie_name;
 use super::header::header_name;
 use crate::clients::Rate;
 use crate::config::fault::Fault;
@@ -48,12 +49,12 @@ pub(crate) fn read_named(limits: &mut TomlTable<'_>, key: &str) -> Option<Rate> 
 
 fn read_by(mut table: TomlTable<'_>) -> Option<LimitedBy> {
     let header: Option<HeaderName> = table.string_as("header", header_name);
-    let cookie = table.string("cookie");
+    let cookie = table.string_as("cookie", cookie_name);
     if header.is_some() == cookie.is_some() && table.lacks("header") == table.lacks("cookie") {
         table.report_here(Fault::error("expected a `header` or a `cookie`"));
     }
     table.finish();
-    let of_cookie = || cookie.map(|name| LimitedBy::Cookie(name.as_str().to_owned()));
+    let of_cookie = || cookie.map(LimitedBy::Cookie);
     header.map(LimitedBy::Header).or_else(of_cookie)
 }
 

@@ -1,11 +1,9 @@
 //! Upstreams: the servers of a shop, and `[[upstream]]`, those that have a name.
 
-mod cookie_name;
 mod named;
 mod servers;
 mod settings;
 mod sticky;
 
-pub(crate) use cookie_name::cookie_name;
 pub(crate) use named::{NamedUpstreams, read};
 pub(crate) use settings::{UpstreamKeys, WAITS, read_settings};

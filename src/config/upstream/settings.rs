@@ -6,13 +6,13 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
 
-use super::cookie_name::cookie_name;
 use super::servers;
 use super::sticky;
 use crate::config::fault::Fault;
 use crate::config::reading::file::File;
 use crate::config::reading::{TextOrTable, TomlTable};
 use crate::config::rules::agreement;
+use crate::config::rules::cookie_name::cookie_name;
 use crate::config::rules::header::header_name;
 use crate::server::{
     Balance, Check, HashBy, HealthSettings, HttpCheck, ProxyProtocol, ServerSettings, Sticky,

@@ -1,8 +1,8 @@
 //! How clients stay with a server: by which cookie, and under which secret.
 
-use super::cookie_name::cookie_name;
 use crate::config::reading::file::File;
 use crate::config::reading::{TomlTable, TomlText};
+use crate::config::rules::cookie_name::cookie_name;
 use crate::server::Sticky;
 
 /// Reads `sticky` of a table about balancing.

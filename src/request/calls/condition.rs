@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use http::HeaderName;
-use http::header::COOKIE;
 use memchr::memmem;
 use smallvec::SmallVec;
 
 use super::paths::{Fit, Path, PathPattern, PathStyle, is_blank};
 use super::request::Request;
+use crate::request::cookie::sent_pairs;
 use crate::request::payload::{
     LaxValue, Pointer, content_type, content_type_as_sent, is_called_by, is_spelling_of, multipart,
 };
@@ -165,20 +165,13 @@ fn header_values<'r>(name: &HeaderName, request: &Request<'r>) -> SmallVec<[Foun
 
 /// The values of a cookie, as they are written (RFC 6265 section 5.4).
 fn cookie_values<'r>(name: &str, request: &Request<'r>) -> SmallVec<[FoundValue<'r>; 2]> {
-    let cookies = cookies_of(request).filter(|(given, _)| *given == name);
-    let values = cookies.map(|(_, value)| Cow::Borrowed(value.trim_matches('"')));
-    values.map(|value| (value, true)).collect()
-}
-
-/// The names and values of cookies, as they are written.
-pub(in crate::request) fn cookies_of<'r>(
-    request: &Request<'r>,
-) -> impl Iterator<Item = (&'r str, &'r str)> {
-    let lines = request.head.headers.get_all(COOKIE).iter();
-    let lines = lines.filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';'));
-    let pairs = pairs.filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (name.trim(), value.trim()))
+    let pairs = sent_pairs(&request.head.headers);
+    let values = pairs.filter(|(given, _)| *given == name.as_bytes());
+    let values = values.map(|(_, value)| match std::str::from_utf8(value) {
+        Ok(value) => (Cow::Borrowed(value.trim_matches('"')), true),
+        Err(_) => (String::from_utf8_lossy(value).into_owned().into(), false),
+    });
+    values.collect()
 }
 
 /// The values of a parameter in the query and in a form, multipart or JSON body: there are servers that read it from each.

@@ -10,7 +10,6 @@ mod request;
 mod request_view;
 
 pub use call::{BodyNeed, Call};
-pub(in crate::request) use condition::cookies_of;
 pub use condition::{Condition, ConditionPlace, ConditionValue};
 pub use paths::{Base, Fit, Folder, Path, PathPattern, PathStyle};
 pub(in crate::request) use paths::{

@@ -11,5 +11,6 @@ pub(super) use dead_cookies::DeadCookies;
 pub use dead_cookies::{DeadCookie, DeadCookiePolicy};
 pub use deletion::{CookieDeletion, deletions_beside};
 pub use seen_cookies::SeenCookies;
+pub(in crate::request) use sent_pairs::sent_pairs;
 pub use sent_pairs::{sent_values, without_sent};
 pub(super) use set_cookie::SetCookie;

@@ -10,7 +10,9 @@ use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use super::route::Route;
-use crate::request::calls::{Condition, ConditionPlace, PathStyle, RequestView, cookies_of};
+use crate::clients::Peer;
+use crate::request::calls::{Condition, ConditionPlace, PathStyle, RequestView};
+use crate::request::cookie::sent_pairs;
 
 /// The numbers of routes.
 pub(super) type Numbers = SmallVec<[usize; 8]>;
@@ -49,6 +51,8 @@ struct NameIndex {
 #[derive(Debug, Default)]
 struct NetworkIndex {
     by_length: BTreeMap<(bool, u8), HashMap<IpAddr, Vec<usize>>>,
+    /// Those that ask for clients by unix sockets.
+    unix: Vec<usize>,
 }
 
 /// So many that trying each of them costs more than to look the value up.
@@ -149,8 +153,8 @@ impl NameIndex {
             routes.for_each(|routes| found.extend_from_slice(routes));
         }
         if !self.cookies.is_empty() {
-            let names = cookies_of(request).map(|(name, _)| name);
-            let routes = names.filter_map(|name| self.cookies.get(name));
+            let names = sent_pairs(&request.head.headers).map(|(name, _)| name);
+            let routes = names.filter_map(|name| self.cookies.get(str::from_utf8(name).ok()?));
             routes.for_each(|routes| found.extend_from_slice(routes));
         }
     }
@@ -159,26 +163,30 @@ impl NameIndex {
 impl NetworkIndex {
     /// Takes a route, if it asks for networks.
     fn takes(&mut self, at: usize, route: &Route) -> bool {
-        for network in &route.conditions.from {
+        let from = &route.conditions.from;
+        for network in &from.networks {
             let (address, length) = (network.network(), network.prefix_len());
             let of_length = self.by_length.entry((address.is_ipv6(), length));
             let routes = of_length.or_default().entry(address).or_default();
             routes.push(at);
         }
-        !route.conditions.from.is_empty()
+        if from.unix {
+            self.unix.push(at);
+        }
+        !from.is_empty()
     }
 
     fn collect(&self, view: &RequestView<'_>, found: &mut Numbers) {
-        let Some(client) = view.request.client else {
-            return;
+        let client = match view.request.client {
+            Some(Peer::Address(address)) => address,
+            Some(Peer::Unix) => return found.extend_from_slice(&self.unix),
+            None => return,
         };
         let is_ipv6 = client.is_ipv6();
         for ((_, length), routes) in self.by_length.range((is_ipv6, 0)..=(is_ipv6, u8::MAX)) {
             let network = IpNet::new(client, *length).ok();
             let routes = network.and_then(|network| routes.get(&network.network()));
-            routes
-                .into_iter()
-                .for_each(|routes| found.extend_from_slice(routes));
+            found.extend_from_slice(routes.map_or(&[], Vec::as_slice));
         }
     }
 }

@@ -55,13 +55,13 @@ pub(super) struct SmoothRoundRobin {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn<'t> {
     pub(super) turns: &'t SmoothRoundRobin,
-    pub(super) attempt: Attempt,
+    pub(super) attempt: ServerAttempt,
 }
 
 /// Whether a request looks for its first server. It has one turn: if each attempt took one, of two servers the one that is
 /// down would be tried first every time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
+pub(super) enum ServerAttempt {
     First,
     /// The servers that it was at before are no candidates.
     Again,
@@ -97,8 +97,8 @@ impl Turn<'_> {
         if candidates.iter().all(|one| one.weight == weight) {
             let next = &self.turns.next;
             let turn = match self.attempt {
-                Attempt::First => next.fetch_add(1, Ordering::Relaxed),
-                Attempt::Again => next.load(Ordering::Relaxed),
+                ServerAttempt::First => next.fetch_add(1, Ordering::Relaxed),
+                ServerAttempt::Again => next.load(Ordering::Relaxed),
             };
             let next = candidates.get(turn.checked_rem(candidates.len())?)?;
             return Some(next.server);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn first(turns: &SmoothRoundRobin) -> Turn<'_> {
-        let attempt = Attempt::First;
+        let attempt = ServerAttempt::First;
         Turn { turns, attempt }
     }
 
@@ -253,10 +253,10 @@ mod tests {
                 .unwrap()
         };
         for _ in 0..requests {
-            let at = pick(&all, Attempt::First);
+            let at = pick(&all, ServerAttempt::First);
             counts[at] += 1;
             if at == 0 {
-                pick(&all[1..], Attempt::Again);
+                pick(&all[1..], ServerAttempt::Again);
             }
         }
         counts

@@ -58,10 +58,10 @@ async fn check(upstreams: Arc<Upstreams>, server: Arc<UpstreamServer>, connector
     let (shop, upstream, endpoint, address) = upstreams.log_keys(&server);
     match checked {
         Ok(()) => {
-            info!(shop, upstream, server:% = endpoint, address:%; "the server is healthy again")
+            info!(shop, upstream, server:% = endpoint, address:%; "the server is healthy again");
         }
         Err(error) => {
-            warn!(shop, upstream, server:% = endpoint, address:%; "the server is unhealthy: {error}")
+            warn!(shop, upstream, server:% = endpoint, address:%; "the server is unhealthy: {error}");
         }
     }
 }

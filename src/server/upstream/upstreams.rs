@@ -20,7 +20,7 @@ use pingora::{Error, ErrorType, OkOrErr, Result};
 use smallvec::SmallVec;
 use tokio::sync::futures::Notified;
 
-use super::balance::{Attempt, Candidate, SmoothRoundRobin, Turn};
+use super::balance::{Candidate, ServerAttempt, SmoothRoundRobin, Turn};
 use super::endpoint::Endpoint;
 use super::health::Check;
 use super::names::ResolvedName;
@@ -341,7 +341,7 @@ impl Upstreams {
         let untried = members
             .iter()
             .filter(|member| !is_among(&member.server, failed));
-        if let Some(guard) = self.take_holding(untried.clone(), head, now) {
+        if let Some(guard) = self.take_holding(&untried, head, now) {
             return ServerChoice::Chosen(guard);
         }
         for must_be_up in [true, false] {
@@ -357,9 +357,9 @@ impl Upstreams {
                 }));
                 if !tier.is_empty() {
                     let attempt = if failed.is_empty() {
-                        Attempt::First
+                        ServerAttempt::First
                     } else {
-                        Attempt::Again
+                        ServerAttempt::Again
                     };
                     return self.take(&tier, attempt, head, client);
                 }
@@ -372,7 +372,7 @@ impl Upstreams {
     /// full.
     fn take_holding<'m>(
         &self,
-        untried: impl Iterator<Item = &'m Member> + Clone,
+        untried: &(impl Iterator<Item = &'m Member> + Clone),
         head: &Parts,
         now_ms: u64,
     ) -> Option<InFlightGuard> {
@@ -418,7 +418,7 @@ impl Upstreams {
     fn take(
         &self,
         tier: &[Candidate<'_>],
-        attempt: Attempt,
+        attempt: ServerAttempt,
         head: &Parts,
         client: IpAddr,
     ) -> ServerChoice {

@@ -78,16 +78,9 @@ fn decoded(raw: &str) -> Vec<Letter> {
     while let Some((byte, behind)) = rest.split_first() {
         starts.push(raw.len() - rest.len());
         let escaped = behind.first_chunk::<2>().filter(|_| *byte == b'%');
-        match escaped.and_then(|[high, low]| Some((hex(*high)?, hex(*low)?))) {
-            Some((high, low)) => {
-                bytes.push(high << 4 | low);
-                rest = &behind[2..];
-            }
-            None => {
-                bytes.push(*byte);
-                rest = behind;
-            }
-        }
+        let escaped = escaped.and_then(|[high, low]| Some(hex(*high)? << 4 | hex(*low)?));
+        bytes.push(escaped.unwrap_or(*byte));
+        rest = escaped.map_or(behind, |_| &behind[2..]);
     }
     starts.push(raw.len());
     let (mut letters, mut at) = (Vec::new(), 0);

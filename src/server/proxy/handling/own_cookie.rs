@@ -41,7 +41,7 @@ pub(crate) fn take_out(context: &Context, upstream: &mut RequestHeader) -> Resul
     let lines: Vec<HeaderValue> = upstream.headers.get_all(COOKIE).iter().cloned().collect();
     let left = lines
         .iter()
-        .map(|line| without_sent(line.as_bytes(), names.clone()));
+        .map(|line| without_sent(line.as_bytes(), &names));
     let left: Vec<_> = left.collect();
     if left
         .iter()

@@ -1,6 +1,6 @@
 //! The upstream that holds a client of a split, and the cookie that it is held by.
 
-use http::header::{HeaderValue, SET_COOKIE};
+use http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
