@@ -684,7 +684,7 @@ fn check_says_what_is_wrong_with_a_key_of_orders() {
         ),
         ("hosts = [\"192.0.2.1\"]", 78, NAME),
         ("hosts = [\"localhost\"]", 78, NAME),
-        ("hosts = [\"a..example.com\"]", 78, NAME),
+        ("hosts = [\"a..example.com\"]", 78, "expected a host name"),
         ("hosts = [\"../etc\"]", 78, "expected a host name"),
         ("hosts = []", 78, "error: `hosts` names no host"),
         (

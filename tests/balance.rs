@@ -432,28 +432,6 @@ fn raw_status(mut stream: TcpStream) -> u16 {
     status.unwrap_or_default()
 }
 
-/// A connection that takes longer to be made than a revoked exchange may go on.
-#[test]
-fn what_waits_for_a_connection_when_its_token_dies_is_refused_and_not_cut() {
-    let (shop, full) = (stateless_bagisto(), Full::house());
-    let patience = "answer = \"local\"\n[shop.timeouts]\nconnect = \"12s\"\n";
-    let edge = Edge::with(&format!(
-        "{}{patience}",
-        shop_table_at(&shop, &[full.address])
-    ));
-    let alice = Customer::signed_in(&shop);
-    let in_flight = format!(
-        "doorward_upstream_in_flight{{shop=\"main\",server=\"{}\"}} 1",
-        full.address
-    );
-    std::thread::scope(|scope| {
-        let page = scope.spawn(|| alice.visit(&edge, "/cart"));
-        eventually(|| edge.metrics().contains(&in_flight));
-        assert_eq!(alice.log_out(&edge), 200);
-        assert_eq!(page.join().unwrap(), 401);
-    });
-}
-
 /// A port that neither takes nor refuses a connection: its queue is full.
 struct Full {
     address: SocketAddr,
@@ -496,7 +474,7 @@ fn of_two_servers_the_one_that_is_down_is_not_tried_first_every_time() {
         assert_eq!(get(&edge, "/", &[]).text(), "other");
     }
     let failures =
-        format!("doorward_upstream_failures_total{{shop=\"main\",server=\"{gone}\"}} 10");
+        format!("doorward_upstream_failures_total{{shop=\"main\",server=\"http://{gone}\"}} 10");
     assert!(edge.metrics().contains(&failures), "{}", edge.metrics());
 }
 

@@ -153,13 +153,13 @@ fn shops_of_one_host_with_the_same_server_each_say_how_it_is() {
     let says = |line: &str| edge.metrics().lines().any(|one| one == line);
     let in_flight = |shop: &str, count: usize| {
         says(&format!(
-            "doorward_upstream_in_flight{{shop=\"{shop}\",server=\"{address}\"}} {count}"
+            "doorward_upstream_in_flight{{shop=\"{shop}\",server=\"http://{address}\"}} {count}"
         ))
     };
     let is = |state: &str| {
         ["admin", "main"].iter().all(|shop| {
             says(&format!(
-                "doorward_upstream_servers{{shop=\"{shop}\",server=\"{address}\",state=\"{state}\"}} 1"
+                "doorward_upstream_servers{{shop=\"{shop}\",server=\"http://{address}\",state=\"{state}\"}} 1"
             ))
         })
     };
@@ -175,7 +175,7 @@ fn shops_of_one_host_with_the_same_server_each_say_how_it_is() {
     eventually(|| is("unhealthy"));
     let told = edge.ask_operator("/readyz?verbose").text();
     for shop in ["admin", "main"] {
-        let line = format!("[!] servers of shop {shop}: {address} unhealthy");
+        let line = format!("[!] servers of shop {shop}: http://{address} unhealthy");
         assert!(told.contains(&line), "{told}");
     }
     let _back = Backend::back_at(address, "back");

@@ -227,7 +227,7 @@ fn conditions(of: &RouteConditions) -> Vec<String> {
         not,
     } = of;
     let values = values.iter().map(place);
-    let from = (!from.is_empty()).then(|| format!("from {}", from));
+    let from = (!from.is_empty()).then(|| format!("from {from}"));
     let certificate = certificate.as_ref().map(ToString::to_string);
     let nots = not.iter().map(|not| {
         let more = conditions(not);

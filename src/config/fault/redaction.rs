@@ -346,16 +346,21 @@ fn is_plain_entry(line: &str) -> bool {
     let outer = names.split_last().map_or(&[][..], |(_, outer)| outer);
     let is_table = |name: &&str| NAMED_BY_OPERATOR.contains(name);
     let opens_table = last.trim_start().starts_with('{');
+    let is_opened = opens_table && names.last().is_some_and(is_table);
     names.iter().all(|name| is_plain(name))
         && !outer.iter().any(is_table)
-        && !(opens_table && names.last().is_some_and(is_table))
+        && !is_opened
         && !names_user(line)
 }
 
 /// Whether a URL has a user name, and perhaps a password.
 fn names_user(line: &str) -> bool {
     let rest = line.split_once("://").map(|(_, rest)| rest);
-    rest.is_some_and(|rest| rest.contains('@'))
+    let has_both = |text: &str| {
+        let user = text.split_once('@').map(|(user, _)| user);
+        user.is_some_and(|user| user.contains(':') && !user.contains(char::is_whitespace))
+    };
+    rest.is_some_and(|rest| rest.contains('@')) || line.split(['"', '\'']).any(has_both)
 }
 
 /// The names in a dotted key.

@@ -254,8 +254,12 @@ fn tables_and_values_are_not_taken_for_one_another() {
 fn an_inline_secret_is_not_shown() {
     let expected = "\
 error: unknown key `secret`
---> doorward.toml:4:1
- = help: did you mean `secret_file`? known: secret_file, claims
+ --> doorward.toml:4:1
+  |
+4 | secret =
+  | ^^^^^^
+  |
+  = help: did you mean `secret_file`? known: secret_file, claims
 ";
     let text = "name = \"main\"\n[token]\nsecret_file = \"a\"\nsecret = \"hunter2\"";
     assert_eq!(report(text), expected);

@@ -40,7 +40,9 @@ pub(super) fn read_headers(headers: &mut TomlTable<'_>, of: &str) -> HeaderRules
         return rules;
     };
     for name in table.string_or_strings("remove").unwrap_or_default() {
-        name.parse(|name| rules.remove(name));
+        if let Err(unfit) = rules.remove(name.as_str()) {
+            name.report(Fault::error(unfit.to_string())); // which quotes nothing
+        }
     }
     let kinds: [(&str, Write); 2] = [("set", HeaderRules::set), ("add", HeaderRules::add)];
     for (kind, write) in kinds {

@@ -41,11 +41,8 @@ fn read_certificate(table: &mut TomlTable<'_>) -> Option<CertificateCondition> {
     if table.has_boolean(KEY) {
         return table.boolean(KEY).map(CertificateCondition::Shown);
     }
-    if table.lacks(KEY) {
-        return None;
-    }
     let names = table.one_or_more_as(KEY, certificate_name);
-    Some(CertificateCondition::Named(names))
+    (!table.lacks(KEY)).then_some(CertificateCondition::Named(names))
 }
 
 fn certificate_name(text: &str) -> Result<String, &'static str> {

@@ -25,12 +25,15 @@ pub(crate) fn read(
         return beneath.cloned().unwrap_or_default();
     };
     for key in table.keys() {
-        let page = read_page(&mut table, key);
         match (key, status(key)) {
-            ("4xx", _) => pages.client = page,
-            ("5xx", _) => pages.server = page,
-            (_, Some(status)) => pages.exact.extend(page.map(|page| (status, page))),
+            ("4xx", _) => pages.client = read_page(&mut table, key),
+            ("5xx", _) => pages.server = read_page(&mut table, key),
+            (_, Some(status)) => {
+                let page = read_page(&mut table, key);
+                pages.exact.extend(page.map(|page| (status, page)));
+            }
             (_, None) => {
+                table.ignore(key); // a file of that name is none of ours
                 let fault =
                     Fault::error(format!("no status of an error: `{}`", key.escape_debug()));
                 table.report_at(

@@ -95,7 +95,9 @@ pub(crate) fn change_answer(session: &Session, context: &Context, answer: &mut A
     let Some(route) = context.route() else {
         return;
     };
-    for name in route.response_headers.replaced() {
+    // The cookies that a logout deletes stay deleted.
+    let replaced = route.response_headers.replaced();
+    for name in replaced.filter(|name| *name != SET_COOKIE) {
         answer.headers.remove(name);
     }
     for (name, value) in lines(session, context, |route| &route.response_headers) {
