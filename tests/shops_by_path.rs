@@ -464,6 +464,35 @@ fn moving_a_shop_to_another_path_forgets_nothing() {
     }
 }
 
+/// Each shop has a token domain of its own name, and a third one gets the key and other paths.
+#[test]
+fn a_shop_that_comes_back_to_a_former_key_forgets_nothing() {
+    let domain = |name: &str, key: &str| {
+        format!(
+            "token.algorithms = [\"HS256\"]\ntoken.token_domain = \"{name}\"\ntoken.secret_file = \"{key}\"\n"
+        )
+    };
+    let (of_admin, of_main) = (domain("admin", "{secret_file}"), domain("main", "{other}"));
+    let host = Host::with(&format!("{ADMIN}{of_admin}"), &format!("{of_main}{LOGOUT}"));
+    let dead = signed_by(OTHER_SECRET, &json!({}));
+    let alive = signed_by(OTHER_SECRET, &json!({ "jti": "b", "sub": 4 }));
+    assert_eq!(host.status_with("POST", "/logout", &dead), 200);
+    host.reload_with(&Host::table("admin", &host.admin, &of_admin));
+    let third = format!("paths = [\"/c\", \"/c/*\"]\n{}", domain("third", "{other}"));
+    host.reload_with(
+        &[
+            Host::table("third", &host.front, &third),
+            Host::table("main", &host.front, &format!("{ADMIN}{of_main}")),
+            Host::table("admin", &host.admin, &of_admin),
+        ]
+        .concat(),
+    );
+    for target in ["/admin/x", "/c/x"] {
+        assert_eq!(host.status_with("GET", target, &dead), 401, "{target}");
+        assert_eq!(host.status_with("GET", target, &alive), 200, "{target}");
+    }
+}
+
 // --- The configuration -----------------------------------------------------------------------------------
 
 /// What `check` would say of these shops, each its keys.
