@@ -509,17 +509,20 @@ fn what_a_neighbour_forgets_nothing_of_is_alive_here_attacks_a8() {
     .forgets_nothing();
 }
 
+/// A shop of JWTs on a host of its own, with this key.
+fn table_with_key(shop: &Shop, name: &str, key: &str) -> String {
+    let said = format!("\"{name}\"\nhosts = [\"{name}.test\"]\n");
+    let text = jwt(&reaching("subject", "")).replace("\"main\"\n", &said);
+    let text = text.replace("{secret_file}", key);
+    text.replace("{shop}", &shop.address().to_string())
+}
+
 /// Tokens follow their key to the shop that has it now, and their logouts follow them.
 #[test]
 fn shops_that_exchange_their_keys_forget_nothing_attacks_a8() {
     const KEY: &str = "another key of more than thirty-two bytes";
     let shop = open_shop();
-    let table = |name: &str, key: &str| {
-        let said = format!("\"{name}\"\nhosts = [\"{name}.test\"]\n");
-        let text = jwt(&reaching("subject", "")).replace("\"main\"\n", &said);
-        let text = text.replace("{secret_file}", key);
-        text.replace("{shop}", &shop.address().to_string())
-    };
+    let table = |name: &str, key: &str| table_with_key(&shop, name, key);
     let keys = [
         "{secret_file}",
         "{home}/other.secret",
@@ -560,12 +563,7 @@ fn shops_that_exchange_their_keys_forget_nothing_attacks_a8() {
 #[test]
 fn a_neighbours_logouts_stay_its_own_when_its_key_is_replaced_attacks_a8() {
     let shop = open_shop();
-    let table = |name: &str, key: &str| {
-        let said = format!("\"{name}\"\nhosts = [\"{name}.test\"]\n");
-        let text = jwt(&reaching("subject", "")).replace("\"main\"\n", &said);
-        let text = text.replace("{secret_file}", key);
-        text.replace("{shop}", &shop.address().to_string())
-    };
+    let table = |name: &str, key: &str| table_with_key(&shop, name, key);
     let mut edge = Edge::with(&(table("one", "{secret_file}") + &table("two", "{secret_file}")));
     put_key(
         &edge.path("other.secret"),
