@@ -22,7 +22,7 @@ use super::control::Control;
 use super::order::PeerProcess;
 use crate::server::process::unix_socket;
 
-/// The mode of the socket: only its owner may open it. Whoever may can revoke for everybody; other users borrow the owner's name
+/// The mode of the socket: only its owner may open it. Who may open it may revoke for all customers; other users borrow the owner's name
 /// for single commands (sudo), which leaves a trace.
 const OWNER_ONLY: u32 = 0o600;
 

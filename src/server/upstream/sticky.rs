@@ -15,7 +15,7 @@ impl Sticky {
     /// The fewest bytes of a secret.
     pub const SECRET_BYTES_MIN: usize = 16;
 
-    /// By a cookie of this name. Without the secret nobody can tell from its value which server it names.
+    /// By a cookie of this name. Its value tells no server to a client that lacks the secret.
     pub fn new(cookie: String, secret: &[u8]) -> Self {
         Self {
             cookie,

@@ -94,9 +94,7 @@ impl<'a> Path<'a> {
         all.dedup();
         all
     }
-}
 
-impl Path<'_> {
     /// The readings of servers to which `..;` is a name; to others it leads up.
     pub(in crate::request) fn with_dots_as_names(&self) -> Vec<String> {
         let is_name = |name: &str| name.starts_with("..;");

@@ -13,12 +13,12 @@ pub(in crate::request) struct TracedPath<'a> {
     /// As it is matched: the text of [`Path::normal`](super::Path::normal).
     normal: Cow<'a, str>,
     /// Where the letters of `normal` begin and what they were; empty where both are the same.
-    letters: Vec<(usize, Letter)>,
+    letters: Vec<(usize, TracedChar)>,
 }
 
 /// A decoded letter and the bytes that it was sent as. What is no UTF-8 counts as one letter, U+FFFD.
 #[derive(Clone, Debug)]
-struct Letter {
+struct TracedChar {
     letter: char,
     raw: Range<usize>,
 }
@@ -26,8 +26,8 @@ struct Letter {
 /// A segment, and the slash before it.
 #[derive(Debug, Default)]
 struct TracedSegment {
-    slash: Option<Letter>,
-    name: Vec<Letter>,
+    slash: Option<TracedChar>,
+    name: Vec<TracedChar>,
 }
 
 impl<'a> TracedPath<'a> {
@@ -72,7 +72,7 @@ impl<'a> TracedPath<'a> {
 }
 
 /// The letters of a path.
-fn decoded(raw: &str) -> Vec<Letter> {
+fn decoded(raw: &str) -> Vec<TracedChar> {
     let (mut bytes, mut starts) = (Vec::new(), Vec::new());
     let mut rest = raw.as_bytes();
     while let Some((byte, behind)) = rest.split_first() {
@@ -86,7 +86,7 @@ fn decoded(raw: &str) -> Vec<Letter> {
     let (mut letters, mut at) = (Vec::new(), 0);
     let mut take = |letter: char, length: usize| {
         let raw = starts[at]..starts[at + length];
-        letters.push(Letter { letter, raw });
+        letters.push(TracedChar { letter, raw });
         at += length;
     };
     for chunk in bytes.utf8_chunks() {
@@ -106,7 +106,7 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// The segments of a path. The bytes of `;params` belong to the last letter before them.
-fn segments_of(letters: Vec<Letter>) -> Vec<TracedSegment> {
+fn segments_of(letters: Vec<TracedChar>) -> Vec<TracedSegment> {
     let mut segments = vec![TracedSegment::default()];
     let mut is_param = false;
     for letter in letters {
@@ -131,9 +131,9 @@ fn segments_of(letters: Vec<Letter>) -> Vec<TracedSegment> {
 }
 
 /// The letters that are left without doubled slashes and dot segments (as in [`collapse`](super::path::collapse)).
-fn kept(segments: Vec<TracedSegment>) -> Vec<Letter> {
+fn kept(segments: Vec<TracedSegment>) -> Vec<TracedChar> {
     let mut stack: Vec<TracedSegment> = Vec::new();
-    let mut folder: Option<Letter> = None;
+    let mut folder: Option<TracedChar> = None;
     for mut segment in segments {
         let name: Vec<char> = segment.name.iter().map(|one| one.letter).collect();
         match name.as_slice() {
@@ -145,19 +145,19 @@ fn kept(segments: Vec<TracedSegment>) -> Vec<Letter> {
             [..] => {
                 // Of doubled slashes one that was not encoded is kept.
                 let bare = folder.take().filter(|slash| slash.raw.len() == 1);
-                segment.slash = bare.or(segment.slash).or(Some(Letter::SLASH));
+                segment.slash = bare.or(segment.slash).or(Some(TracedChar::SLASH));
                 stack.push(segment);
             }
         }
     }
     if stack.is_empty() {
-        folder.get_or_insert(Letter::SLASH);
+        folder.get_or_insert(TracedChar::SLASH);
     }
     let letters = |segment: TracedSegment| segment.slash.into_iter().chain(segment.name);
     stack.into_iter().flat_map(letters).chain(folder).collect()
 }
 
-impl Letter {
+impl TracedChar {
     /// One that was not sent.
     const SLASH: Self = Self {
         letter: '/',
