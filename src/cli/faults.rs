@@ -4,14 +4,16 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use super::exit::{CommandError, Exit};
-use super::output::complain;
+use super::output::{complain, warn};
 use crate::config::{self, Config, Faults};
 
 /// Loads a configuration and prints its faults.
 pub(super) fn load(path: &Path) -> Result<Config, CommandError> {
     match config::load(path) {
         Ok((config, warnings)) => {
-            print_faults(&warnings);
+            if !warnings.is_empty() {
+                warn(report(&warnings, io::stderr().is_terminal()));
+            }
             Ok(config)
         }
         Err(faults) => {

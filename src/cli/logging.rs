@@ -1,6 +1,6 @@
 //! The log of the process on standard error: a line an event, values as `key=value`.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use crate::clock;
 use crate::server;
@@ -13,29 +13,55 @@ pub(super) fn start(level: log::LevelFilter) {
     for (module, level) in server::log_filters(level) {
         builder.filter_module(module, level);
     }
+    let has_priorities = server::is_journal(io::stderr());
     builder
-        .format(|out, record| {
-            write!(
-                out,
-                "{} {:5} {}",
-                clock::now(),
-                record.level(),
-                record.args()
-            )?;
-            record
-                .key_values()
-                .visit(&mut KeyValues(out))
-                .map_err(io::Error::other)?;
-            writeln!(out)
+        .format(move |out, record| {
+            if has_priorities {
+                return write_with_priority(out, record);
+            }
+            write_line(out, record)
         })
         .init();
     log::set_max_level(level);
 }
 
-/// Writes ` key=value` for every pair that has a value.
-struct KeyValues<'a>(&'a mut env_logger::fmt::Formatter);
+/// A line, with its end.
+fn write_line(out: &mut impl io::Write, record: &log::Record<'_>) -> io::Result<()> {
+    write!(
+        out,
+        "{} {:5} {}",
+        clock::now(),
+        record.level(),
+        record.args()
+    )?;
+    record
+        .key_values()
+        .visit(&mut KeyValues(out))
+        .map_err(io::Error::other)?;
+    writeln!(out)
+}
 
-impl<'kvs> log::kv::VisitSource<'kvs> for KeyValues<'_> {
+/// The same for the journal of systemd, which makes an entry of each line: each begins with its priority (sd-daemon(3)).
+fn write_with_priority(out: &mut impl io::Write, record: &log::Record<'_>) -> io::Result<()> {
+    let priority = match record.level() {
+        log::Level::Error => 3,
+        log::Level::Warn => 4,
+        log::Level::Info => 6,
+        log::Level::Debug | log::Level::Trace => 7,
+    };
+    let mut text = Vec::with_capacity(256);
+    write_line(&mut text, record)?;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        write!(out, "<{priority}>")?;
+        out.write_all(line)?;
+    }
+    Ok(())
+}
+
+/// Writes ` key=value` for every pair that has a value.
+struct KeyValues<'a, W>(&'a mut W);
+
+impl<'kvs, W: io::Write> log::kv::VisitSource<'kvs> for KeyValues<'_, W> {
     fn visit_pair(
         &mut self,
         key: log::kv::Key<'kvs>,

@@ -3,9 +3,28 @@
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
-/// Writes a line to standard error, which may be closed: `eprintln!` would panic then.
-pub(super) fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}"); // there is no other place to report it
+use crate::server;
+
+/// Writes an error to standard error, which may be closed: `eprintln!` would panic then.
+pub(super) fn complain(text: impl Display) {
+    write_error("<3>", &text.to_string());
+}
+
+/// The same for a warning.
+pub(super) fn warn(text: impl Display) {
+    write_error("<4>", &text.to_string());
+}
+
+/// Where the journal of systemd reads it, each line begins with its priority (sd-daemon(3)).
+fn write_error(priority: &str, text: &str) {
+    let priority = if server::is_journal(io::stderr()) {
+        priority
+    } else {
+        ""
+    };
+    for line in text.lines() {
+        let _ = writeln!(io::stderr(), "{priority}{line}"); // there is no other place to report it
+    }
 }
 
 /// Writes this to standard output, as it is.

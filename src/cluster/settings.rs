@@ -42,15 +42,27 @@ pub struct ClusterSettings {
 impl ClusterSettings {
     /// The key of the sums of sets: the same for all nodes with the same authorities.
     pub fn sum_key(&self) -> SumKey {
+        let keys = self.authority_keys();
+        keys.map_or_else(SumKey::default, |keys| SumKey::derive(&keys))
+    }
+
+    /// The key by which the log names tokens: the same for all nodes with the same authorities.
+    pub fn log_key(&self) -> [u8; 32] {
+        let keys = self.authority_keys().unwrap_or_default();
+        blake3::derive_key("doorward 2026-11 names of tokens in logs", &keys)
+    }
+
+    /// The public keys of the authorities; `None`: nodes have no certificates.
+    fn authority_keys(&self) -> Option<Vec<u8>> {
         let Security::Certificates(certificates) = &self.security else {
-            return SumKey::default();
+            return None;
         };
         let roots = certificates.authorities.roots.iter();
         let mut keys: Vec<_> = roots
             .map(|root| root.subject_public_key_info.as_ref())
             .collect();
         keys.sort_unstable();
-        SumKey::derive(&keys.concat())
+        Some(keys.concat())
     }
 }
 

@@ -163,7 +163,8 @@ impl<'g> Arrived<'g, '_> {
         };
         judged.map_err(|refusal| {
             let refused = self.refuse(refusal).with_words(purpose.words_for(refusal));
-            refused.deleting_cookies(aside.cookies)
+            let place = aside.place.filter(|_| refusal.has_place());
+            refused.deleting_cookies(aside.cookies).at_place(place)
         })
     }
 

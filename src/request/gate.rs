@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::answers::Refusal;
 use super::calls::{Path, Request, RequestView};
 use super::credential::{self, Occasion};
-use super::loggable_path::{loggable_path, without_token};
+use super::loggable_path::{loggable_path, loggable_referer, without_token};
 use super::shop::{Shop, Tokens};
 use super::site::host_of;
 use super::token_endpoint::OnReissue;
@@ -186,5 +186,10 @@ impl Gate {
             Some(token) => without_token(path, token),
             None => loggable_path(path),
         }
+    }
+
+    /// A `Referer` without what could be a credential, for the log.
+    pub fn loggable_referer(&self, text: &str) -> String {
+        loggable_referer(text, |path| self.loggable_path(path))
     }
 }

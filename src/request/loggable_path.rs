@@ -50,6 +50,54 @@ pub(super) fn without_token<'p>(path: &'p str, token: &str) -> Cow<'p, str> {
     }
 }
 
+/// How long a piece of a text is, at least, to be a secret: names of programs and versions are shorter.
+const PIECE_CHARS_MIN: usize = 20;
+
+/// A text that a client wrote, such as the name of its program, without the pieces that could be credentials.
+pub fn loggable_text(text: &str) -> Cow<'_, str> {
+    let is_of_piece = |c: char| c.is_alphanumeric() || "._-|%=+~".contains(c);
+    let is_secret_piece = |piece: &str| {
+        let is_long = piece.chars().count() >= PIECE_CHARS_MIN;
+        is_long && is_secret(piece) || has_jwt_shape(piece)
+    };
+    if !text
+        .split(|c: char| !is_of_piece(c))
+        .any(|piece| is_secret_piece(piece))
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c: char| !is_of_piece(c)) {
+        let word = piece.trim_end_matches(|c: char| !is_of_piece(c));
+        let word_or_mark = if is_secret_piece(word) {
+            REDACTED
+        } else {
+            word
+        };
+        out.push_str(word_or_mark);
+        out.push_str(&piece[word.len()..]);
+    }
+    Cow::Owned(out)
+}
+
+/// A `Referer` for the log: without query, fragment and user, and without what could be a credential. `of_path` makes a path loggable.
+pub(super) fn loggable_referer(
+    text: &str,
+    of_path: impl for<'p> Fn(&'p str) -> Cow<'p, str>,
+) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return loggable_text(&of_path(text)).into_owned();
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(end) => rest.split_at(end),
+        None => (rest, ""),
+    };
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let (scheme, host) = (loggable_text(scheme), loggable_text(host));
+    format!("{scheme}://{host}{}", of_path(path))
+}
+
 fn redact(path: &str, is_secret: impl Fn(&str) -> bool) -> Cow<'_, str> {
     if !path.split('/').any(&is_secret) {
         return Cow::Borrowed(path);
@@ -200,17 +248,76 @@ mod tests {
         assert_eq!(loggable_path(&long), long);
     }
 
+    #[test]
+    fn what_a_client_calls_itself_is_logged_as_it_is() {
+        for text in [
+            "",
+            "curl/8.5.0",
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+            "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+            "ShopApp/4.12.0 (iPhone15,2; iOS 18.1; de_DE)",
+            "okhttp/4.12.0",
+            "shop.example.com:8443",
+            "[2001:db8::1]:443",
+            "a-long-name-of-a-shop-2026.example.com",
+        ] {
+            assert_eq!(loggable_text(text), text);
+        }
+        for (text, logged) in [
+            (
+                "app/1.0 9f86d081884c7d659a2feaa0c55ad015",
+                "app/1.0 {redacted}",
+            ),
+            (
+                "app (17|qWhdKjasHdkjAhsdKjahSdkjq); x",
+                "app ({redacted}); x",
+            ),
+            ("app/e30.e30.x", "app/{redacted}"),
+        ] {
+            assert_eq!(loggable_text(text), logged);
+        }
+    }
+
+    #[test]
+    fn a_referer_is_logged_without_what_could_be_a_credential() {
+        for (text, logged) in [
+            (
+                "https://shop.example.com/cart?token=abc#x",
+                "https://shop.example.com/cart",
+            ),
+            (
+                "https://alice:secret@shop.example.com",
+                "https://shop.example.com",
+            ),
+            (
+                "https://x/reset/9f86d081884c7d659a2feaa0c55ad015",
+                "https://x/reset/{redacted}",
+            ),
+            ("9f86d081884c7d659a2feaa0c55ad015", "{redacted}"),
+            ("about:blank", "about:blank"),
+        ] {
+            assert_eq!(loggable_referer(text, loggable_path), logged);
+        }
+    }
+
     proptest! {
         #[test]
         fn no_random_token_is_ever_logged(token in "[A-Za-z0-9]{24,64}|[0-9a-f]{32}|[A-Za-z0-9_-]{43}") {
             // A token of one case and no digit could be a word; 24 letters of one kind are none.
             let path = format!("/oauth/tokens/{token}/x");
             prop_assert_eq!(loggable_path(&path), "/oauth/tokens/{redacted}/x");
+            let text = format!("app/1 ({token}; x)");
+            prop_assert_eq!(loggable_text(&text), "app/1 ({redacted}; x)");
+            let referer = format!("https://{token}@x{path}?{token}");
+            let logged = loggable_referer(&referer, loggable_path);
+            prop_assert_eq!(logged, "https://x/oauth/tokens/{redacted}/x");
         }
 
         #[test]
         fn nothing_panics(path in ".{0,60}") {
             let _ = loggable_path(&path);
+            let _ = loggable_text(&path);
+            let _ = loggable_referer(&path, loggable_path);
         }
     }
 }

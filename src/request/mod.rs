@@ -60,7 +60,7 @@ pub use introspection::{
     ContentType, IntrospectionCache, IntrospectionRequest, LikelyTokens, PendingToken,
 };
 pub use limits::{CountedBy, LimitedBy, RequestLimit, ShopLimits};
-pub use loggable_path::loggable_path;
+pub use loggable_path::{loggable_path, loggable_text};
 pub use logout::{
     Agreement, Allowance, AnswerBy, Assent, ClientKey, HIDDEN_CUSTOMER, KnownLogouts, LogOut,
     LogoutOrder, LogoutQuota, LogoutRule, Named, OperatorOrder, OverLimit, PastedToken, Scope,

@@ -44,7 +44,9 @@ impl<'g> Arrived<'g, '_> {
                 Err(refusal) => aside.refuse_or_set_aside(&credential, refusal)?,
             }
         }
-        let in_body = self.refuse_dead_body(now)?;
+        let in_body = self
+            .refuse_dead_body(now)
+            .inspect_err(|_| aside.place = Some("body".to_owned()))?;
         let pending = shop.confirm(&mut alive, occasion, self.asked, now)?;
         if !pending.is_empty() {
             return Ok(Verdict::Introspect(shop, pending));

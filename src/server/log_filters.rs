@@ -6,7 +6,7 @@ use log::LevelFilter;
 ///
 /// Pingora logs its own start at `info`, and every customer who hangs up or fails a handshake at `error`, so any client
 /// could fill the log. Metrics count both instead.
-pub fn log_filters(level: LevelFilter) -> [(&'static str, LevelFilter); 5] {
+pub fn log_filters(level: LevelFilter) -> [(&'static str, LevelFilter); 8] {
     let loud = if level >= LevelFilter::Debug {
         LevelFilter::Error
     } else {
@@ -17,7 +17,11 @@ pub fn log_filters(level: LevelFilter) -> [(&'static str, LevelFilter); 5] {
         ("pingora", own),
         ("pingora_core", own),
         ("pingora_core::apps", loud),
+        // A connection that can't be used again is no error: another is opened.
+        ("pingora_core::connectors", loud),
+        ("pingora_core::protocols", loud),
         ("pingora_core::services", loud),
+        ("pingora_pool", own),
         ("pingora_proxy", loud),
     ]
 }

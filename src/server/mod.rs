@@ -1,7 +1,9 @@
 //! Everything that knows Pingora.
 
+mod access_log;
 mod acme;
 mod connection;
+mod journal_stream;
 mod keys;
 mod log_filters;
 mod operator;
@@ -15,6 +17,8 @@ mod snapshot;
 mod start;
 mod upstream;
 
+pub use access_log::field::AccessField;
+pub use access_log::settings::{AccessLogFormat, AccessLogSettings, AccessLogTarget};
 pub use acme::settings::{AcmeChallenge, AcmeSettings};
 pub use connection::certificate::{Certificate, UnfitCertificate};
 pub use connection::client_certificate::{ClientAuthorities, UnfitAuthorities};
@@ -22,6 +26,7 @@ pub use connection::limits::Limits;
 pub use connection::listener::{HttpsRedirect, ListenerRules};
 /// For fuzz/ alone, which has no other way to a header.
 pub use connection::read_proxy_header;
+pub use journal_stream::is_journal;
 pub use log_filters::log_filters;
 pub use operator::client::exchange;
 pub use operator::control_client::{call, call_cluster, call_meanings, order_reload};

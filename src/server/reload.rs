@@ -15,14 +15,15 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::signal::unix::Signal;
 
+use super::access_log::sink::AccessLogSink;
 use super::keys::jwks::KeyFetcher;
+use super::operator::recorder::Recorder;
 use super::outline::Outline;
 use super::process::listen::Listen;
 use super::process::notify::Notify;
 use super::reload_record::ReloadRecord;
 use super::settings::Settings;
-use super::snapshot::SharedSnapshot;
-use super::snapshot::longest_life;
+use super::snapshot::{SharedSnapshot, Snapshot, longest_life};
 use super::upstream;
 use crate::clock;
 use crate::cluster::{Bus, ClusterSettings, Node, Security, UnfitCertificates};
@@ -61,6 +62,7 @@ pub(crate) struct Reloader {
     pub(crate) node: Option<Arc<Node>>,
     /// The outline of the current configuration. A running reload holds the lock.
     pub(crate) outline: Mutex<Outline>,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 /// The result of a reload.
@@ -165,6 +167,7 @@ impl Reloader {
         if let Some(shop) = next.gate.shops().iter().find(without) {
             return Err(ReloadError::NoKeys(shop.name.clone()));
         }
+        let sink = open_access_log(&next)?;
         if let (Some(node), Some(cluster)) = (&self.node, &loaded.server.cluster) {
             let unfit = |why: UnfitCertificates| ReloadError::Faults(format!("error: {why}"));
             node.reconfigure(cluster).map_err(unfit)?;
@@ -180,6 +183,9 @@ impl Reloader {
             .flat_map(|shop| shop.honoured_in_words());
         let former_meanings = former_meanings.collect();
         self.snapshot.store(Arc::new(next));
+        if let Some(sink) = sink {
+            self.recorder.access_log.write_to(sink);
+        }
         log::set_max_level(loaded.log);
         *outline = loaded.outline;
         Ok(Reloaded {
@@ -189,6 +195,19 @@ impl Reloader {
             former_meanings,
         })
     }
+}
+
+/// Opens the access log anew: its file may have been renamed.
+fn open_access_log(next: &Snapshot) -> Result<Option<AccessLogSink>, ReloadError> {
+    let Some(settings) = &next.access_log else {
+        return Ok(None);
+    };
+    let opened = AccessLogSink::open(&settings.to);
+    let failed = |error: io::Error| {
+        let why = format!("error: the access log can't be opened: {error}");
+        ReloadError::Faults(why)
+    };
+    opened.map(Some).map_err(failed)
 }
 
 impl fmt::Display for ReloadError {

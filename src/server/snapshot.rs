@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::access_log::settings::AccessLogSettings;
 use super::acme::settings::AcmeSettings;
 use super::acme::state::AcmeState;
 use super::connection::certificate::Certificate;
@@ -41,6 +42,8 @@ pub struct SnapshotSettings {
     pub acme: Option<AcmeSettings>,
     /// How long the process takes to stop.
     pub drain: Drain,
+    /// The access log; `None`: there is none.
+    pub access_log: Option<AccessLogSettings>,
 }
 
 /// The shops, their servers, and what else a configuration says of serving them.
@@ -62,6 +65,7 @@ pub(crate) struct Snapshot {
     pub(crate) acme: Arc<AcmeState>,
     pub(crate) operator_hosts: Vec<HostPattern>,
     pub(crate) drain: Drain,
+    pub(crate) access_log: Option<Arc<AccessLogSettings>>,
 }
 
 /// The current snapshot. A request takes a copy of the `Arc`, so that it sees one configuration.
@@ -91,6 +95,7 @@ impl Snapshot {
             acme,
             operator_hosts: settings.operator_hosts,
             drain: settings.drain,
+            access_log: settings.access_log.map(Arc::new),
         }
     }
 

@@ -13,12 +13,16 @@ use pingora::connectors::http::Connector;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 
+use super::access_log::queue::AccessLog;
+use super::access_log::sink::AccessLogSink;
 use super::acme::state::AcmeState;
 use super::connection::limiter::ConnectionLimiter;
 use super::keys::jwks::KeyFetcher;
+use super::operator::decisions::Decisions;
 use super::operator::log_id::LogKey;
 use super::operator::metrics::Metrics;
 use super::operator::near_misses::NearMisses;
+use super::operator::recorder::Recorder;
 use super::outline::Outline;
 use super::process::inherited::Inherited;
 use super::process::listen::BoundListener;
@@ -88,6 +92,7 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
     let sockets = Sockets::bind(&settings, inherited).map_err(StartError::Sockets)?;
     let all: Vec<_> = shops.iter().collect();
     honour_meanings(&all, &revocations.meanings(), clock::now());
+    let naming = naming(&settings)?;
     let node = join(&mut settings, &revocations, &shops)?;
     let acme = AcmeState::in_folder(settings.data_dir.clone());
     let snapshot = first_snapshot(settings.site, shops, &revocations, acme);
@@ -98,7 +103,8 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
     let limiter = Arc::new(ConnectionLimiter::at_most(descriptors::raise(
         &snapshot.load().limits,
     )));
-    let proxy = proxy(&snapshot, &sockets, &limiter, &keys)?;
+    let proxy = proxy(&snapshot, &sockets, &limiter, &keys, naming)?;
+    let recorder = Arc::clone(&proxy.recorder);
     let reloads = reloads(
         load,
         (fixed, std::mem::take(&mut settings.outline)),
@@ -118,6 +124,7 @@ pub fn run(mut settings: Settings, shops: Vec<Shop>, load: Load) -> Result<(), S
         node.leave();
     }
     revocations.close();
+    recorder.access_log.close();
     info!("stopped");
     Ok(())
 }
@@ -198,6 +205,7 @@ fn proxy(
     sockets: &Sockets,
     limiter: &Arc<ConnectionLimiter>,
     keys: &Arc<KeyFetcher>,
+    (log_key, node): (LogKey, Option<String>),
 ) -> Result<Proxy, StartError> {
     let random = |_| StartError::System("random numbers", io::ErrorKind::Unsupported.into());
     let public = sockets.public.iter();
@@ -205,16 +213,23 @@ fn proxy(
     let encrypted = listeners.iter().find(|listen| listen.tls);
     let https = encrypted.and_then(|listen| listen.address.tcp());
     let metrics = Arc::new(Metrics::default());
+    let recorder = Arc::new(Recorder {
+        access_log: access_log(&snapshot.load(), &metrics)?,
+        decisions: Decisions::default(),
+        log_key: log_key.clone(),
+        node,
+    });
     Ok(Proxy {
         https_port: https.map(|address| address.port()),
         snapshot: Arc::clone(snapshot),
-        request_ids: RequestIds::random().map_err(random)?,
+        request_ids: Arc::new(RequestIds::random().map_err(random)?),
         logout_quota: Arc::default(),
         rate_limits: RateLimits::default(),
         body_budget: Arc::new(BodyBudget::counting(Arc::clone(&metrics))),
         copies: Arc::new(CopySender::counting(Arc::clone(&metrics))),
         metrics,
-        log_key: LogKey::random().map_err(random)?,
+        log_key,
+        recorder,
         near_misses: NearMisses::default(),
         connector: Arc::new(Connector::new(None)),
         keys: Arc::clone(keys),
@@ -222,6 +237,27 @@ fn proxy(
         traffic: Arc::new(Traffic::default()),
         self_probe: Arc::new(SelfProbe::new(listeners, Arc::clone(limiter)).map_err(random)?),
     })
+}
+
+/// Opens the access log, if there is one.
+fn access_log(snapshot: &Snapshot, metrics: &Arc<Metrics>) -> Result<AccessLog, StartError> {
+    let failed = |error| StartError::System("the access log can't be opened", error);
+    let access_log = AccessLog::start(metrics).map_err(failed)?;
+    if let Some(settings) = &snapshot.access_log {
+        access_log.write_to(AccessLogSink::open(&settings.to).map_err(failed)?);
+    }
+    Ok(access_log)
+}
+
+/// By what tokens are named in logs, and the name of this node.
+fn naming(settings: &Settings) -> Result<(LogKey, Option<String>), StartError> {
+    let Some(cluster) = &settings.cluster else {
+        let kept = LogKey::kept_in(&settings.data_dir);
+        let why = "the key for the names of tokens in logs can't be kept in the data folder";
+        return Ok((kept.map_err(|error| StartError::System(why, error))?, None));
+    };
+    let key = LogKey::of_cluster(cluster.log_key());
+    Ok((key, Some(cluster.node.to_string())))
 }
 
 fn reloads(
@@ -248,5 +284,6 @@ fn reloads(
         keys: Arc::clone(&proxy.keys),
         node,
         outline: Mutex::new(outline),
+        recorder: Arc::clone(&proxy.recorder),
     })
 }

@@ -1,5 +1,6 @@
 //! What the operator says of the process.
 
+mod access_log;
 pub(crate) mod acme;
 pub(crate) mod certificate;
 mod limits;

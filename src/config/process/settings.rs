@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use log::LevelFilter;
 
 use super::listen::{self, Listeners};
-use super::{acme, certificate, limits};
+use super::{access_log, acme, certificate, limits};
 use crate::clients::Peers;
 use crate::config::cluster;
 use crate::config::fault::Fault;
@@ -48,6 +48,7 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
     let drain = read_drain(root);
     let cluster = cluster::read(root, &listen, operator);
     let log = root.choice("log", LEVELS);
+    let access_log = access_log::read(root);
     let h2c = root.boolean("h2c");
     let limits = limits::read(root);
     let certificates = certificate::read(root, &listen);
@@ -62,6 +63,7 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
         acme: acme::read(root, &listen, &certificates),
         certificates,
         drain,
+        access_log,
     };
     let server = Settings {
         h2c: h2c.unwrap_or_default(),

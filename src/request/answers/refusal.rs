@@ -466,6 +466,19 @@ impl Refusal {
         }
     }
 
+    /// Whether it is about one credential, which stands somewhere.
+    pub(in crate::request) const fn has_place(self) -> bool {
+        matches!(
+            self,
+            Self::Unverifiable(_)
+                | Self::KeysMissing
+                | Self::KeyPending
+                | Self::Expired
+                | Self::NotYetValid
+                | Self::Revoked { .. }
+        )
+    }
+
     /// Which claim of a token can't be read, and what stands there instead, for the log.
     pub fn claim(self) -> Option<(&'static str, &'static str)> {
         if let Self::Unverifiable(flaw) = self {

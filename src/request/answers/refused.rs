@@ -22,6 +22,8 @@ pub struct Refused<'g> {
     pub words: Option<&'g Words>,
     /// The cookies that the answer deletes, because their tokens are revoked or invalid.
     pub dead_cookies: Vec<DeadCookie>,
+    /// Where the credential stands for which it is refused, for the log.
+    pub place: Option<String>,
 }
 
 impl<'g> Refused<'g> {
@@ -33,6 +35,7 @@ impl<'g> Refused<'g> {
             api: ApiKind::default(),
             words: None,
             dead_cookies: Vec::new(),
+            place: None,
         }
     }
 
@@ -44,11 +47,16 @@ impl<'g> Refused<'g> {
             api,
             words: None,
             dead_cookies: Vec::new(),
+            place: None,
         }
     }
 
     pub(in crate::request) fn with_words(self, words: Option<&'g Words>) -> Self {
         Self { words, ..self }
+    }
+
+    pub(in crate::request) fn at_place(self, place: Option<String>) -> Self {
+        Self { place, ..self }
     }
 
     pub(in crate::request) fn deleting_cookies(self, dead_cookies: Vec<DeadCookie>) -> Self {

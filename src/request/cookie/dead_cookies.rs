@@ -43,6 +43,8 @@ pub(in crate::request) struct DeadCookies {
     pub(in crate::request) cookies: Vec<DeadCookie>,
     /// Why the first of them is removed.
     pub(in crate::request) refusal: Option<Refusal>,
+    /// Where the credential stands for which the request is refused, or would be.
+    pub(in crate::request) place: Option<String>,
 }
 
 impl DeadCookies {
@@ -53,6 +55,7 @@ impl DeadCookies {
             shares_hosts,
             cookies: Vec::new(),
             refusal: None,
+            place: None,
         }
     }
 
@@ -66,9 +69,13 @@ impl DeadCookies {
         let is_refused = self.policy == DeadCookiePolicy::Refuse && !self.may_be_foreign(refusal)
             || refusal.is_passing();
         if is_refused || !credential.is_ambient() {
+            self.place = Some(credential.place.label());
             return Err(refusal);
         }
-        self.refusal.get_or_insert(refusal);
+        if self.refusal.is_none() {
+            self.refusal = Some(refusal);
+            self.place = Some(credential.place.label());
+        }
         Ok(())
     }
 
@@ -101,6 +108,11 @@ impl DeadCookies {
                 may_be_foreign: self.may_be_foreign(refusal),
             });
         }
+    }
+
+    /// Notes where the first credential at fault stands.
+    pub(in crate::request) fn note_place(&mut self, credential: &Credential<'_>) {
+        self.place.get_or_insert_with(|| credential.place.label());
     }
 
     /// Whether a cookie at fault may be that of another shop on the same host.

@@ -130,9 +130,13 @@ impl<'g> Arrived<'g, '_> {
                     carried.is_bare = false;
                     carried.alive.push(Presented { token, credential });
                 }
-                Err(refusal) if refusal.is_passing() => return Err(refusal),
+                Err(refusal) if refusal.is_passing() => {
+                    aside.note_place(&credential);
+                    return Err(refusal);
+                }
                 Err(refusal) => {
                     carried.is_bare = false;
+                    aside.note_place(&credential);
                     carried.note_fault(rule, &credential, refusal);
                     if !credential.is_ignored(refusal, true) {
                         aside.set_aside(&credential, refusal);
@@ -205,6 +209,7 @@ impl<'g> Arrived<'g, '_> {
                 Ok(()) => carried.alive.push(Presented { token, credential }),
                 Err(refusal) => {
                     carried.note_fault(rule, &credential, refusal);
+                    aside.note_place(&credential);
                     aside.set_aside(&credential, refusal);
                 }
             }

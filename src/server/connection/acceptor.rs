@@ -23,6 +23,7 @@ use super::proxy_header::{self, UnfitProxyHeader};
 use super::proxy_header_log::ProxyHeaderLog;
 use super::state::ConnectionState;
 use super::stream::watched::WatchedStream;
+use super::unread::UnreadRequests;
 use crate::clients::{Peer, Peers};
 use crate::request::Refusal;
 use crate::server::acme::tls_alpn;
@@ -39,6 +40,7 @@ pub(crate) struct ConnectionAcceptor {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) proxy_header_log: Arc<ProxyHeaderLog>,
+    pub(crate) unread: UnreadRequests,
 }
 
 /// Why a connection is closed at once.
@@ -64,8 +66,8 @@ impl ConnectionAcceptor {
         let chain = stream.get_ssl().and_then(TlsRef::peer_cert_chain_der);
         let state = ConnectionState::in_digest(&digest)?;
         state.take_certificate(chain, authorities).ok()?;
-        let metrics = Arc::clone(&self.metrics);
-        let watched = WatchedStream::new(stream, digest, &snapshot.limits, metrics)?;
+        let noted = (Arc::clone(&self.metrics), self.unread.clone());
+        let watched = WatchedStream::new(stream, digest, &snapshot.limits, noted)?;
         Some(Box::new(watched))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::Method;
+use http::{HeaderValue, Method};
 use log::info;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::Stream;
@@ -15,10 +15,13 @@ use pingora_proxy::HttpProxy;
 use super::acceptor::ConnectionAcceptor;
 use super::revocation_watch::{RevocationWatch, watched_by};
 use super::state::ConnectionState;
+use super::unread::{UnreadRequest, UnreadRequests};
+use crate::clients::Peer;
 use crate::request::{ALLOWED, Refusal, Refused};
 use crate::server::operator::log_id::LogKey;
 use crate::server::operator::metrics::Metrics;
 use crate::server::proxy::answer::reply;
+use crate::server::proxy::answer::request_id::X_REQUEST_ID;
 use crate::server::proxy::service::Proxy;
 use crate::server::snapshot::SharedSnapshot;
 
@@ -35,6 +38,25 @@ pub(crate) struct RequestApp {
     pub(crate) options: HttpServerOptions,
     pub(crate) log_key: LogKey,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) unread: UnreadRequests,
+}
+
+impl RequestApp {
+    /// Takes down a CONNECT over HTTP/2. Returns its id.
+    fn note_connect(&self, session: &ServerSession, refusal: Refusal) -> String {
+        let state = ConnectionState::of_session(session.digest());
+        let peer = state.map_or(Peer::Unix, |state| state.peer());
+        let request = UnreadRequest {
+            is_encrypted: session
+                .digest()
+                .is_some_and(|digest| digest.ssl_digest.is_some()),
+            method: "CONNECT",
+            protocol: "HTTP/2.0",
+            status: Some(refusal.status().as_u16()),
+            error: None,
+        };
+        self.unread.note(peer, refusal, request)
+    }
 }
 
 #[async_trait]
@@ -63,8 +85,12 @@ impl HttpServerApp for RequestApp {
     ) -> Option<ReusedHttpStream> {
         if session.is_http2() && session.req_header().method == Method::CONNECT {
             // Pingora would refuse it with its own answer, without a hook.
-            let refused = Refused::without_shop(Refusal::MethodNotAllowed { allow: ALLOWED });
-            let answer = refused.answer(session.req_header());
+            let refusal = Refusal::MethodNotAllowed { allow: ALLOWED };
+            let mut answer = Refused::without_shop(refusal).answer(session.req_header());
+            let id = self.note_connect(&session, refusal);
+            if let Ok(id) = HeaderValue::from_str(&id) {
+                answer.headers.insert(X_REQUEST_ID, id);
+            }
             let _ = reply::write_unserved(&mut session, &answer).await;
             return None;
         }

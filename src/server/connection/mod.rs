@@ -14,5 +14,6 @@ pub(crate) mod revocation_watch;
 pub(crate) mod state;
 mod stream;
 pub(crate) mod tls;
+pub(crate) mod unread;
 
 pub use proxy_header_fuzzing::read_proxy_header;

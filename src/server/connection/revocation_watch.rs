@@ -46,6 +46,8 @@ pub(crate) struct RevocationWatch {
     went_on: Notify,
     /// Reads its tokens again if it lasts: under another configuration they may have other keys.
     reader: OnceLock<TokenReader>,
+    /// Why the request is ended.
+    cut_by: OnceLock<Refusal>,
 }
 
 /// The head of a request that lasts, and the current configuration.
@@ -172,6 +174,12 @@ impl RevocationWatch {
         Some(watched.revoked_with(reread.as_ref())?.refusal())
     }
 
+    /// Why the request that this task serves is ended early, if one of its tokens was revoked.
+    pub(crate) fn cut_by() -> Option<Refusal> {
+        let refusal = CURRENT.try_with(|watch| watch.cut_by.get().copied());
+        refusal.ok().flatten()
+    }
+
     /// The request that this task serves is a stream itself, whatever its answer will be.
     pub(crate) fn begin_stream() {
         let _ = CURRENT.try_with(|watch| watch.open());
@@ -218,6 +226,7 @@ impl RevocationWatch {
                 self.found.get_or_init(|| revoked.refusal());
                 self.was_found.notify_one();
                 self.finish().await;
+                let _ = self.cut_by.set(revoked.refusal());
                 return revoked;
             }
         }

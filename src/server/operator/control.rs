@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::listener::with_type;
 use super::log_id::LogKey;
 use super::order::{ControlOrder, PeerProcess};
+use super::recorder::Recorder;
 use crate::clock::{self, UnixTime};
 use crate::cluster::Node;
 use crate::request::{Gate, HIDDEN_CUSTOMER, OperatorOrder, Shop, Target, Token, UnfitOrder};
@@ -29,6 +30,7 @@ pub(crate) struct Control {
     pub(crate) snapshot: SharedSnapshot,
     pub(crate) reloads: Arc<Reloader>,
     pub(crate) log_key: LogKey,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 /// The longest order: a token in its carrier and a few names, with up to six bytes of JSON for one byte.

@@ -1,21 +1,50 @@
 //! The id of a token in the log: a short keyed hash of its digest, meaningless without the key.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use log::warn;
+use tempfile::NamedTempFile;
 
 use crate::revocation::Id;
 
-/// The key of this process.
+/// The key by which tokens are named: that of the cluster, or of the data folder. So a token has one name in the logs of all nodes,
+/// before and after a restart.
 #[derive(Clone)]
 pub(crate) struct LogKey([u8; 32]);
 
 /// A token's id in the log.
 pub(crate) struct LogId([u8; 8]);
 
+/// The file of the key in the data folder.
+const FILE: &str = "log.key";
+
 impl LogKey {
-    /// A fresh key. The ids of two processes differ; lines of one process can be joined.
-    pub(crate) fn random() -> Result<Self, aws_lc_rs::error::Unspecified> {
+    /// The key of a cluster.
+    pub(crate) const fn of_cluster(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+
+    /// The key in a data folder, which is made once.
+    pub(crate) fn kept_in(data_dir: &Path) -> io::Result<Self> {
+        let path = data_dir.join(FILE);
+        match read(&path) {
+            Ok(Some(key)) => return Ok(Self(key)),
+            Ok(None) => {
+                warn!(path:% = path.display(); "the key for the names of tokens in logs is damaged; a new one is made")
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         let mut key = [0; 32];
-        aws_lc_rs::rand::fill(&mut key)?;
+        let random = aws_lc_rs::rand::fill(&mut key);
+        random.map_err(|_| io::Error::from(io::ErrorKind::Unsupported))?;
+        let mut file = NamedTempFile::new_in(data_dir)?; // of mode 0600
+        file.write_all(&key)?;
+        file.as_file().sync_all()?;
+        file.persist(&path).map_err(|failed| failed.error)?;
         Ok(Self(key))
     }
 
@@ -28,8 +57,39 @@ impl LogKey {
     }
 }
 
+/// The key in a file; `None`: it is no key.
+fn read(path: &Path) -> io::Result<Option<[u8; 32]>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(33).read_to_end(&mut bytes)?;
+    Ok(bytes.try_into().ok())
+}
+
 impl fmt::Display for LogId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_token_has_one_name_for_each_data_folder() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let token = Id::from_bytes([7; 16]);
+        let name = |folder: &Path| LogKey::kept_in(folder).unwrap().name(&token).to_string();
+        let first = name(folder.path());
+        assert_eq!(name(folder.path()), first);
+        assert_ne!(name(other.path()), first);
+        let file = folder.path().join(FILE);
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::write(&file, b"short").unwrap();
+        assert_ne!(name(folder.path()), first);
+        assert_eq!(fs::read(&file).unwrap().len(), 32);
     }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Metrics {
     cut_off: Family<ShopLabels, Counter>,
     retries: Family<RetryLabels, Counter>,
     copies: Family<CopyLabels, Counter>,
+    dropped_lines: Family<ReasonLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -169,6 +170,11 @@ impl Default for Metrics {
                 r,
                 "mirrored_requests",
                 "Copies of requests to an upstream that mirrors, by what became of them",
+            ),
+            dropped_lines: counter(
+                r,
+                "access_log_dropped",
+                "Lines of the access log that were dropped, because too many waited or they could not be written",
             ),
             registry,
         }
@@ -315,6 +321,13 @@ impl Metrics {
     pub(crate) fn note_cut(&self, shop: &str) {
         let shop = shop.to_owned();
         self.cut_off.get_or_create(&ShopLabels { shop }).inc();
+    }
+
+    /// Lines of the access log were dropped.
+    pub(crate) fn note_dropped_lines(&self, reason: &'static str, lines: usize) {
+        let lines = u64::try_from(lines).unwrap_or(u64::MAX);
+        let reason = ReasonLabels { reason };
+        self.dropped_lines.get_or_create(&reason).inc_by(lines);
     }
 
     /// All of them.

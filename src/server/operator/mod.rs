@@ -1,10 +1,13 @@
-//! The operator's side: metrics, readiness, and orders on the control socket.
+//! The operator's side: metrics, readiness, records of requests, and orders on the control socket.
+//!
+//! More than a dozen files: each page and each order of an operator has its own.
 
 pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod control;
 pub(crate) mod control_client;
 pub(crate) mod control_socket;
+pub(crate) mod decisions;
 pub(crate) mod gauges;
 pub(crate) mod listener;
 pub(crate) mod log_id;
@@ -12,3 +15,4 @@ pub(crate) mod metrics;
 pub(crate) mod near_misses;
 pub(crate) mod order;
 pub(crate) mod readiness;
+pub(crate) mod recorder;

@@ -23,6 +23,7 @@ use crate::server::connection::client_certificate::ClientVerifier;
 use crate::server::connection::limiter::ConnectionLimiter;
 use crate::server::connection::listener::ListenerNumber;
 use crate::server::connection::tls;
+use crate::server::connection::unread::UnreadRequests;
 use crate::server::operator::app::OperatorApp;
 use crate::server::operator::control::Control;
 use crate::server::operator::control_socket::ControlSocket;
@@ -57,6 +58,7 @@ pub(crate) fn add_all(
         snapshot: Arc::clone(&proxy.snapshot),
         reloads: Arc::clone(&reloads),
         log_key: proxy.log_key.clone(),
+        recorder: Arc::clone(&proxy.recorder),
     };
     let pages = OperatorPages {
         snapshot: Arc::clone(&proxy.snapshot),
@@ -118,6 +120,7 @@ fn public(
         metrics: Arc::clone(&proxy.metrics),
         traffic: Arc::clone(&traffic),
         proxy_header_log: Arc::default(),
+        unread: unread(&proxy),
     };
     let own = proxy.self_probe.certificate().clone();
     let requests = Arc::new(requests(conf, proxy, h2c));
@@ -144,6 +147,15 @@ fn public(
     Ok(service.until(traffic.accept_watch()))
 }
 
+/// Takes down what no hook of the proxy sees.
+fn unread(proxy: &Proxy) -> UnreadRequests {
+    UnreadRequests {
+        snapshot: Arc::clone(&proxy.snapshot),
+        recorder: Arc::clone(&proxy.recorder),
+        ids: Arc::clone(&proxy.request_ids),
+    }
+}
+
 fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> RequestApp {
     let mut options = HttpServerOptions::default();
     options.h2c = h2c;
@@ -152,6 +164,7 @@ fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> RequestApp {
         snapshot: Arc::clone(&proxy.snapshot),
         metrics: Arc::clone(&proxy.metrics),
         log_key: proxy.log_key.clone(),
+        unread: unread(&proxy),
         proxy: Arc::new(http_proxy(conf, proxy)),
         options,
     }

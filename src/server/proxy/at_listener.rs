@@ -8,6 +8,7 @@ use pingora_proxy::Session;
 use super::context::Context;
 use super::service::Proxy;
 use crate::request::{Answer, OriginParts, Refusal, Refused, Request, host_of, moved_to, port_of};
+use crate::server::access_log::record::RecordedVerdict;
 use crate::server::connection::listener::HttpsRedirect;
 use crate::server::connection::state::ConnectionState;
 use crate::server::snapshot::Snapshot;
@@ -35,6 +36,7 @@ impl Proxy {
             Ok(Some(answer)) => {
                 let shop = context.shop.as_ref().map_or("", |shop| shop.name.as_str());
                 self.metrics.note_decision(shop, "redirected", "");
+                context.note_verdict(RecordedVerdict::Redirected);
                 self.answer(session, &answer).await.map(Some)
             }
             Err(refusal) => {

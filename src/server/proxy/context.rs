@@ -17,11 +17,13 @@ use super::handling::copy::CopyState;
 use super::handling::encoder::BodyEncoder;
 use super::handling::holding_upstream::HoldingUpstream;
 use super::incoming::certificate_of;
+use super::recording::{RecordedContext, RecordedOutcome, Recording};
 use crate::clock;
 use crate::request::{
     Answer, ApiKind, DeadCookie, Handling, Refusal, Route, Shop, Subject, Token, Tokens,
 };
 use crate::revocation::Id;
+use crate::server::access_log::record::RecordedVerdict;
 use crate::server::connection::revocation_watch::{RevocationWatch, WatchedRequest};
 use crate::server::process::traffic::InFlight;
 use crate::server::snapshot::Snapshot;
@@ -77,6 +79,8 @@ pub(crate) struct Context {
     pub(crate) encoder: Option<BodyEncoder>,
     /// The attempts to send it to the shop.
     attempts: Option<UpstreamAttempts>,
+    /// What is noted of it; `None`: it is over, or has not begun.
+    pub(crate) recording: Option<Recording>,
     in_flight: Arc<InFlight>,
 }
 
@@ -108,6 +112,7 @@ impl Context {
             copy: CopyState::Unwanted,
             encoder: None,
             attempts: None,
+            recording: None,
             in_flight: Arc::new(in_flight),
         }
     }
@@ -217,5 +222,47 @@ impl Context {
     /// The process waits until this is dropped: for work that goes on after the customer left.
     pub(crate) fn in_flight(&self) -> Arc<InFlight> {
         Arc::clone(&self.in_flight)
+    }
+
+    /// Notes what became of it, unless it is over.
+    pub(crate) fn note(&mut self, note: impl FnOnce(&mut RecordedOutcome)) {
+        if let Some(recording) = &mut self.recording {
+            note(&mut recording.outcome);
+        }
+    }
+
+    /// Notes what was decided.
+    pub(crate) fn note_verdict(&mut self, verdict: RecordedVerdict) {
+        self.note(|outcome| outcome.verdict = verdict);
+    }
+
+    /// Takes down what was noted of it. It is over.
+    pub(crate) fn finish_recording(&mut self) {
+        let Some(recording) = self.recording.take() else {
+            return;
+        };
+        if self.is_own {
+            return;
+        }
+        recording.finish(RecordedContext {
+            snapshot: &self.snapshot,
+            request: std::mem::take(&mut self.id),
+            took: clock::instant().duration_since(self.begun),
+            shop: self.shop.as_ref().map(|shop| shop.name.as_str()),
+            route: self.route.as_ref().map(|route| route.name.as_str()),
+        });
+    }
+}
+
+/// A request that is ended early is taken down, too.
+impl Drop for Context {
+    fn drop(&mut self) {
+        if let Some(refusal) = RevocationWatch::cut_by() {
+            self.note(|outcome| {
+                outcome.verdict = RecordedVerdict::CutOff;
+                outcome.refusal = Some(refusal);
+            });
+        }
+        self.finish_recording();
     }
 }

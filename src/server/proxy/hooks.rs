@@ -18,6 +18,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::answer::failure::refusal_of;
 use super::answer::hsts::{self, HstsBuilder};
+use super::answer::request_id::{self, RequestIdBuilder};
 use super::answer::token_response::TokenResponse;
 use super::answer::{dead_cookies, ecwid, reply};
 use super::body::read_ahead;
@@ -29,6 +30,7 @@ use super::handling::retries::RETRIED_STATUS;
 use super::handling::{body_limit, compression, retries, split, sticky, timeouts};
 use super::hop_headers;
 use super::incoming::{has_answered, request_of};
+use super::recording::{Recording, error_of};
 use super::routing;
 use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
@@ -37,6 +39,7 @@ use crate::clock;
 use crate::request::{
     self, Answer, Arrived, Refusal, Refused, Request, RetryCause, Shop, Tokens, Verdict,
 };
+use crate::server::access_log::record::RecordedVerdict;
 use crate::server::connection::revocation_watch::{RevocationWatch, TokenReader};
 use crate::server::connection::state::ConnectionState;
 use crate::server::snapshot::Snapshot;
@@ -57,6 +60,7 @@ impl ProxyHttp for Proxy {
     fn init_downstream_modules(&self, modules: &mut HttpModules) {
         modules.add_module(ResponseCompressionBuilder::enable(0)); // as Pingora does by itself
         modules.add_module(Box::new(HstsBuilder));
+        modules.add_module(Box::new(RequestIdBuilder));
     }
 
     async fn early_request_filter(
@@ -72,6 +76,8 @@ impl ProxyHttp for Proxy {
             .snapshot
             .forwarding
             .id_of(session, &self.request_ids);
+        request_id::prepare(session, &context.id);
+        context.recording = Some(Recording::begin(&self.recorder, session, &context.snapshot));
         if session.req_header().version == Version::HTTP_10 {
             session.set_keepalive(None); // RFC 9112 section 9.3
         } else if session.get_keepalive().is_some() {
@@ -96,6 +102,7 @@ impl ProxyHttp for Proxy {
             return self.refuse(session, context, &refused).await;
         }
         if let Some(answer) = snapshot.acme.challenges.http_answer(session.req_header()) {
+            context.note_verdict(RecordedVerdict::Answered);
             return self.answer(session, &answer).await; // an authority asks, whatever the host
         }
         if let Some(is_answered) = self.answer_at_listener(session, context).await? {
@@ -123,6 +130,7 @@ impl ProxyHttp for Proxy {
                 observed,
             }) => {
                 if let Some(observed) = observed {
+                    request_id::withhold(session);
                     self.note_observed(session, context, shop, observed);
                 } else {
                     self.note_forwarded(context, shop, dead_cookies.len());
@@ -133,6 +141,8 @@ impl ProxyHttp for Proxy {
                 context.dead_cookies = dead_cookies;
                 context.subject = subject;
                 if let Some(answer) = routing::answer(session, context) {
+                    request_id::prepare(session, &context.id);
+                    context.note_verdict(RecordedVerdict::Answered);
                     return self.answer(session, &answer).await;
                 }
                 if stream::is_itself(session.req_header()) {
@@ -146,10 +156,12 @@ impl ProxyHttp for Proxy {
                 self.log_out(session, context, logout, body).await
             }
             Ok(Verdict::Preflight) => {
+                context.note_verdict(RecordedVerdict::Answered);
                 let answer = request::preflight(session.req_header());
                 self.answer(session, &answer).await
             }
             Ok(Verdict::Script) => {
+                context.note_verdict(RecordedVerdict::Answered);
                 let answer = ecwid::script(&session.req_header().headers);
                 self.answer(session, &answer).await
             }
@@ -168,7 +180,8 @@ impl ProxyHttp for Proxy {
         let from = context.snapshot.forwarding.ends_of(session);
         let attempts = context.attempts()?;
         let server = waiting::choose_server(session, attempts, from).await?;
-        let upstreams = attempts.upstreams();
+        let upstreams = Arc::clone(attempts.upstreams());
+        context.note(|outcome| outcome.server = Some(Arc::clone(&server)));
         let head = session.req_header();
         let mut peer = if session.is_upgrade_req() && stream::is_web_socket(head) {
             upstreams.handshake_peer(&server, from)?
@@ -332,6 +345,10 @@ impl ProxyHttp for Proxy {
             response.remove_header(&CONTENT_LENGTH);
             response.remove_header(&TRANSFER_ENCODING);
         }
+        if !is_informational || response.status == StatusCode::SWITCHING_PROTOCOLS {
+            let status = response.status.as_u16();
+            context.note(|outcome| outcome.status = Some(status));
+        }
         if !is_informational && !response.headers.contains_key(DATE) {
             response.insert_header(DATE, reply::date())?; // RFC 9110 section 6.6.1; Pingora does so on HTTP/1.1 only
         }
@@ -407,6 +424,7 @@ impl ProxyHttp for Proxy {
         let Some((answer, code)) = failure(session, error, context) else {
             return closed;
         };
+        request_id::prepare(session, &context.id);
         session.set_keepalive(None); // the rest of the exchange is not worth the connection
         if let Err(error) = reply::write(session, &answer).await {
             debug!("the client closed the connection before the answer: {error}");
@@ -441,9 +459,23 @@ impl ProxyHttp for Proxy {
             let request = context.id.as_str();
             let path = session.req_header().uri.path();
             let path = context.snapshot.gate.loggable_path(path);
-            let path = path.as_ref();
-            warn!(request, shop, code, path; "request failed: {}", error.etype().as_str());
+            let (path, why) = (path.as_ref(), error.etype().as_str());
+            let code = Some(code).filter(|code| *code > 0);
+            if *error.esource() == ErrorSource::Downstream {
+                debug!(request, shop, code, path; "the client ended the request: {why}");
+            } else {
+                warn!(request, shop, code, path; "request failed: {why}");
+            }
         }
+        let bytes = session.body_bytes_sent();
+        context.note(|outcome| {
+            outcome.status = Some(code).filter(|code| *code > 0);
+            outcome.bytes = Some(bytes);
+            outcome.error = error
+                .filter(|error| *error.etype() != REVOKED)
+                .map(error_of);
+        });
+        context.finish_recording();
     }
 
     /// Without the query and without possible credentials in the path.
@@ -548,7 +580,8 @@ impl Proxy {
     }
 
     /// A request goes to the shop, without its dead cookies.
-    fn note_forwarded(&self, context: &Context, shop: &Shop, dead_cookies: usize) {
+    fn note_forwarded(&self, context: &mut Context, shop: &Shop, dead_cookies: usize) {
+        context.note_verdict(RecordedVerdict::Forwarded);
         let shop = shop.name.as_str();
         if dead_cookies == 0 {
             self.metrics.note_decision(shop, "forwarded", "");
@@ -590,14 +623,16 @@ fn has_cookies(head: &RequestHeader) -> bool {
 }
 
 /// The answer to the customer if the shop did not answer. `None`: the customer is gone.
-fn failure(session: &Session, error: &Error, context: &Context) -> Option<(Answer, u16)> {
+fn failure(session: &Session, error: &Error, context: &mut Context) -> Option<(Answer, u16)> {
     let refusal = refusal_of(error)?;
+    context.note(|outcome| outcome.refusal = Some(refusal));
     let refused = Refused {
         refusal,
         shop: context.shop.as_ref(),
         api: context.api,
         words: None,
         dead_cookies: Vec::new(),
+        place: None,
     };
     let mut answer = refused.answer(session.req_header());
     context.put_error_page(&mut answer, session.req_header());

@@ -30,6 +30,7 @@ use crate::request::{
     Answer, AnswerBy, Assent, LogOut, LogoutOrder, LogoutQuota, OverLimit, Refusal, Shop, has_room,
 };
 use crate::revocation::{Revocation, Revocations};
+use crate::server::access_log::record::RecordedVerdict;
 use crate::server::process::traffic::InFlight;
 
 /// How a logout went.
@@ -54,6 +55,11 @@ impl Proxy {
         context.shop = Some(Arc::clone(&logout.shop));
         context.subject.clone_from(&logout.subject);
         let outcome = self.carry_out(session, context, &logout, body).await;
+        context.note_verdict(match &outcome {
+            Ok(LogoutOutcome::Revoked(_)) => RecordedVerdict::Logout,
+            Ok(LogoutOutcome::Declined(_)) => RecordedVerdict::LogoutDeclined,
+            Err(_) => RecordedVerdict::Refused,
+        });
         let request = context.id.as_str();
         let token = logout.token().map(|id| self.log_key.name(&id).to_string());
         let token = token.as_deref();

@@ -6,13 +6,14 @@ use pingora_proxy::Session;
 use super::context::Context;
 use super::service::Proxy;
 use crate::request::{Observed, Refusal, Shop};
+use crate::server::access_log::record::RecordedVerdict;
 
 impl Proxy {
     /// A request goes to the shop, whatever its credentials are.
     pub(crate) fn note_observed(
         &self,
         session: &Session,
-        context: &Context,
+        context: &mut Context,
         shop: &Shop,
         observed: Observed,
     ) {
@@ -21,6 +22,7 @@ impl Proxy {
             (Observed::Forwarded, Some(refusal)) => Observed::Refused(refusal),
             (observed, _) => observed,
         };
+        context.note_verdict(RecordedVerdict::Forwarded);
         match observed {
             Observed::Forwarded => self.metrics.note_decision(name, "forwarded", ""),
             Observed::WithoutCookies(dead_cookies) => {
@@ -31,6 +33,7 @@ impl Proxy {
             }
             Observed::Refused(refusal) => {
                 self.metrics.note_decision(name, "forwarded", "observed");
+                context.note(|outcome| outcome.would = Some(refusal));
                 let detail = refusal.detail().unwrap_or_default();
                 self.metrics.note_observed(name, refusal.name(), detail);
                 self.log_observed(session, context, shop, refusal);

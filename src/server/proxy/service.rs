@@ -16,10 +16,12 @@ use super::rate_limits::RateLimits;
 use super::request_id::RequestIds;
 use super::single_flight::SingleFlight;
 use crate::request::{Answer, LogoutQuota, Refusal, Refused};
+use crate::server::access_log::record::RecordedVerdict;
 use crate::server::keys::jwks::KeyFetcher;
 use crate::server::operator::log_id::LogKey;
 use crate::server::operator::metrics::Metrics;
 use crate::server::operator::near_misses::NearMisses;
+use crate::server::operator::recorder::Recorder;
 use crate::server::process::self_probe::SelfProbe;
 use crate::server::process::traffic::Traffic;
 use crate::server::snapshot::{SharedSnapshot, Snapshot};
@@ -29,9 +31,10 @@ pub(crate) struct Proxy {
     /// The port of the first address with TLS.
     pub(crate) https_port: Option<u16>,
     pub(crate) snapshot: SharedSnapshot,
-    pub(crate) request_ids: RequestIds,
+    pub(crate) request_ids: Arc<RequestIds>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log_key: LogKey,
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) near_misses: NearMisses,
     pub(crate) connector: Arc<Connector>,
     pub(crate) copies: Arc<CopySender>,
@@ -60,6 +63,13 @@ impl Proxy {
     ) -> Result<bool> {
         let snapshot = Arc::clone(&context.snapshot);
         context.shop = refused.shop.cloned();
+        context.note(|outcome| {
+            outcome.verdict = RecordedVerdict::Refused;
+            outcome.refusal = Some(refused.refusal);
+            outcome.place.clone_from(&refused.place);
+        });
+        let (place, route) = (refused.place.as_deref(), context.route());
+        let route = route.map(|route| route.name.as_str());
         let request = context.id.as_str();
         let shop = refused.shop.map_or("", |shop| shop.name.as_str());
         let (reason, detail) = (refused.refusal.name(), refused.refusal.detail());
@@ -73,13 +83,13 @@ impl Proxy {
             self.log_limited(context, limit, head);
         } else if let Refusal::Revoked { token, .. } = refused.refusal {
             let token = self.log_key.name(&token);
-            info!(request, shop, reason, detail, token:%, method, path; "refused");
+            info!(request, shop, reason, detail, place, token:%, route, method, path; "refused");
         } else if refused.refusal == Refusal::NotDurable {
             error!(request, shop, reason, method, path; "a logout is not on disk");
         } else if let Some((claim, found)) = refused.refusal.claim() {
-            info!(request, shop, reason, detail, claim, found, status, method, path; "refused");
+            info!(request, shop, reason, detail, claim, found, place, route, status, method, path; "refused");
         } else {
-            info!(request, shop, reason, detail, status, method, path; "refused");
+            info!(request, shop, reason, detail, place, route, status, method, path; "refused");
         }
         let mut answer = refused.answer(head);
         context.put_error_page(&mut answer, head);

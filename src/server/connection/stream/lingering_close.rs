@@ -33,11 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const DISCARDED_MAX: usize = 1 << 20;
 
 impl LingeringClose {
-    /// With the answer to this refusal.
-    pub(super) fn answering(refusal: Refusal) -> Self {
+    /// With the answer to this refusal of the request with this id.
+    pub(super) fn answering(refusal: Refusal, id: &str) -> Self {
         Self {
             refusal,
-            unsent: answer(refusal),
+            unsent: answer(refusal, id),
             shut: false,
             discarded: 0,
             deadline: Box::pin(sleep(PATIENCE)),
@@ -88,7 +88,7 @@ impl LingeringClose {
 }
 
 /// The answer in bytes. No shop is known yet, so its form is that of no shop.
-fn answer(refusal: Refusal) -> Bytes {
+fn answer(refusal: Refusal, id: &str) -> Bytes {
     let (head, ()) = http::Request::new(()).into_parts();
     let answer = Refused::without_shop(refusal).answer(&head);
     let mut text = format!("HTTP/1.1 {}\r\n", answer.status);
@@ -99,7 +99,7 @@ fn answer(refusal: Refusal) -> Bytes {
     let (date, length) = (date(), answer.body.len());
     let _ = write!(
         text,
-        "Date: {date}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        "X-Request-Id: {id}\r\nDate: {date}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     [text.as_bytes(), &answer.body].concat().into()
 }

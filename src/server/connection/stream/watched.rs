@@ -28,6 +28,7 @@ use super::stream_count::StreamCounter;
 use crate::request::{ALLOWED, Refusal};
 use crate::server::connection::limits::Limits;
 use crate::server::connection::state::ConnectionState;
+use crate::server::connection::unread::{UnreadRequest, UnreadRequests};
 use crate::server::operator::metrics::Metrics;
 
 /// A customer's connection, as Pingora reads and writes it.
@@ -54,6 +55,7 @@ pub(crate) struct WatchedStream {
     stall: Pin<Box<Sleep>>,
     counted: bool,
     metrics: Arc<Metrics>,
+    unread: UnreadRequests,
 }
 
 impl WatchedStream {
@@ -62,7 +64,7 @@ impl WatchedStream {
         stream: Stream,
         digest: Arc<ProxyDigest>,
         limits: &Limits,
-        metrics: Arc<Metrics>,
+        (metrics, unread): (Arc<Metrics>, UnreadRequests),
     ) -> Option<Self> {
         let state = Arc::clone(ConnectionState::in_digest(&digest)?);
         state.note_opened();
@@ -85,6 +87,7 @@ impl WatchedStream {
             stall: Box::pin(sleep(Duration::ZERO)),
             counted: false,
             metrics,
+            unread,
         })
     }
 
@@ -117,7 +120,14 @@ impl WatchedStream {
                 self.counted = true;
                 self.metrics.note_unread(refusal);
             }
-            LingeringClose::answering(refusal)
+            let request = UnreadRequest {
+                is_encrypted: self.stream.get_ssl_digest().is_some(),
+                protocol: "HTTP/1.1",
+                status: Some(refusal.status().as_u16()),
+                ..UnreadRequest::default()
+            };
+            let id = self.unread.note(self.state.peer(), refusal, request);
+            LingeringClose::answering(refusal, &id)
         });
         ready!(closing.poll(&mut self.stream, context));
         Poll::Ready(Ok(())) // to Pingora this is the end of the stream
@@ -174,6 +184,16 @@ impl Drop for WatchedStream {
     fn drop(&mut self) {
         let unserved = self.streams.opened().saturating_sub(self.state.served());
         self.metrics.note_unserved(unserved);
+        if unserved > 0 {
+            let request = UnreadRequest {
+                is_encrypted: self.stream.get_ssl_digest().is_some(),
+                protocol: "HTTP/2.0",
+                error: Some(format!("streams without a request: {unserved}")),
+                ..UnreadRequest::default()
+            };
+            self.unread
+                .note(self.state.peer(), Refusal::Malformed, request);
+        }
     }
 }
 

@@ -7,3 +7,4 @@ pub(crate) mod issued_tokens;
 pub(crate) mod token_response;
 pub(crate) mod hsts;
 pub(crate) mod reply;
+pub(crate) mod request_id;

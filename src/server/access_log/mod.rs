@@ -1,0 +1,9 @@
+//! One line for each request: to standard output, a file or the journal of systemd.
+
+pub(crate) mod field;
+mod journald;
+pub(crate) mod line;
+pub(crate) mod queue;
+pub(crate) mod record;
+pub(crate) mod settings;
+pub(crate) mod sink;
