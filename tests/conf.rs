@@ -186,6 +186,8 @@ x = 1
 listen = [{ x = 1 }]
 [limits]
 x = 1
+[access_log]
+x = 1
 [[certificate]]
 x = 1
 [cluster]
@@ -385,7 +387,7 @@ error: unknown key `operater_listen`
 2 | operater_listen =
   | ^^^^^^^^^^^^^^^
   |
-  = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, h2c, limits, certificate, allow, deny, error_pages, acme, upstream, prefix, shop
+  = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, access_log, h2c, limits, certificate, allow, deny, error_pages, acme, upstream, prefix, shop
 
 error: expected an address or network such as 192.0.2.7 or 10.0.0.0/8, found `10.0.0.0/33`
  --> doorward.toml:3:20

@@ -118,7 +118,7 @@ unverified_per_client_minute = 6
         )
     };
     [
-        "log = \"debug\"\n".to_owned(),
+        "log = \"debug\"\naccess_log = { to = \"{home}/access.log\" }\n".to_owned(),
         shop("shop", "bagisto", bagisto.address()),
         places.to_owned(),
         shop("local", "bagisto", bagisto.address()),
@@ -199,6 +199,16 @@ fn live(edge: &Edge, shop: &Shop, secrets: &mut Secrets) {
             let body = json!({ "token": token }).to_string();
             assert_eq!(stage.ask("POST", "/p", &[JSON], &body), 401);
         }
+        let told = fresh("told");
+        let (referer, agent) = (
+            format!("https://{told}@x/{told}?{told}"),
+            format!("app/1 ({told})"),
+        );
+        let told = [
+            ("Referer", referer.as_str()),
+            ("User-Agent", agent.as_str()),
+        ];
+        stage.ask("GET", "/p", &told, "");
         let query = fresh("query");
         stage.ask("GET", &format!("/p?a=b&token={query}"), &[], "");
         stage.ask("POST", &format!("{LOGOUT}?token={query}"), &[], "");
@@ -511,6 +521,10 @@ fn no_credential_is_ever_written_down() {
     );
     edge.stop();
     secrets.not_in("the log", edge.log_lines().join("\n").as_bytes());
+    let lines = fs::read(edge.path("access.log")).unwrap();
+    assert!(holds(&lines, b"\"user_agent\":\"app/1 ({redacted})\""));
+    assert!(holds(&lines, b"\"referer\":\"https://x/{redacted}\""));
+    secrets.not_in("the access log", &lines);
     secrets.not_in("a metric", metrics.as_bytes());
     secrets.not_in("what commands print", printed.as_bytes());
     secrets.not_in("the journal", &files_below(&edge.path("data")));
@@ -563,6 +577,9 @@ fn a_token_in_a_path_is_never_written_down_attacks_c3() {
     edge.stop();
     let log = edge.log_lines().join("\n");
     secrets.not_in("the log", log.as_bytes());
+    let lines = fs::read(edge.path("access.log")).unwrap();
+    assert!(holds(&lines, b"\"path\":\"/oauth/tokens/{redacted}\""));
+    secrets.not_in("the access log", &lines);
     assert!(log.contains("path=/oauth/tokens/{redacted}"), "{log}");
     assert!(
         log.contains("path=/authentication/{redacted}/{redacted}"),
@@ -596,7 +613,10 @@ fn a_token_that_a_rule_names_in_a_path_is_never_written_down_attacks_c3() {
 #[test]
 fn what_is_written_down_is_found() {
     let shop = stateless_bagisto();
-    let edge = Edge::with(&format!("log = \"debug\"\n{}", support::shop_table(&shop)));
+    let edge = Edge::with(&format!(
+        "log = \"debug\"\naccess_log = {{ to = \"{{home}}/access.log\" }}\n{}",
+        support::shop_table(&shop)
+    ));
     let mut secrets = Secrets::default();
     let planted = secrets.add("planted", "planted-in-the-path-4711");
     drop(try_raw(
@@ -605,6 +625,8 @@ fn what_is_written_down_is_found() {
     ));
     let log = || edge.log_lines().join("\n");
     eventually(|| !secrets.found_in(log().as_bytes()).is_empty());
+    let lines = || fs::read(edge.path("access.log")).unwrap_or_default();
+    eventually(|| secrets.found_in(&lines()).len() == 3);
     fs::write(edge.path("data/planted"), format!("\0\u{1}{planted}\0")).unwrap();
     assert_eq!(secrets.found_in(&files_below(&edge.path("data"))).len(), 3);
     assert_eq!(

@@ -39,6 +39,9 @@ enum Command {
     /// Count the revocations of the running process, or look a token up
     #[command(after_help = ORDER_CODES)]
     Inspect(operator::Inspect),
+    /// Tell what the running process decided about a request, and what to do about it
+    #[command(after_help = ORDER_CODES)]
+    Explain(operator::Explain),
     /// Make the running process read its configuration, keys and certificates again: all of it, or nothing
     #[command(after_help = RELOAD_CODES)]
     Reload(ProcessArguments),
@@ -63,6 +66,7 @@ impl Arguments {
             Command::Demo { shop, once } => demo::walk(&shop, once),
             Command::Revoke(revoke) => operator::revoke(revoke),
             Command::Inspect(inspect) => operator::inspect(inspect),
+            Command::Explain(explain) => operator::explain(&explain),
             Command::Reload(process) => operator::reload(&process),
             Command::Cluster(command) => cluster::run(command),
         };

@@ -231,6 +231,16 @@ impl Node {
         }
     }
 
+    /// The node whose journal this is; `None`: none that this one knows now.
+    pub fn name_of_origin(&self, origin: Origin) -> Option<String> {
+        let others = self.shared.mesh.status(now()).into_iter();
+        let mut names =
+            others
+                .map(|peer| peer.node.to_string())
+                .chain([self.shared.mesh.name.to_string()]);
+        names.find(|name| origin.belongs_to(name))
+    }
+
     /// How this node fares, for machines.
     pub fn counts(&self) -> NodeCounts {
         let now = now();

@@ -42,6 +42,7 @@ impl Gate {
             Some(cause) => Err(Refusal::Revoked {
                 cause,
                 token: token.identity().id,
+                by: token.identity().entry_of(cause),
             }),
             None => Ok(()),
         }

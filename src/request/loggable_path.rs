@@ -60,10 +60,7 @@ pub fn loggable_text(text: &str) -> Cow<'_, str> {
         let is_long = piece.chars().count() >= PIECE_CHARS_MIN;
         is_long && is_secret(piece) || has_jwt_shape(piece)
     };
-    if !text
-        .split(|c: char| !is_of_piece(c))
-        .any(|piece| is_secret_piece(piece))
-    {
+    if !text.split(|c| !is_of_piece(c)).any(is_secret_piece) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());

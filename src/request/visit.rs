@@ -132,7 +132,8 @@ impl<'g> Arrived<'g, '_> {
         for token in shop.digests_of(text)? {
             if gate.revocations.has_undated_token(&token) {
                 let cause = Cause::Token;
-                return Err(Refusal::Revoked { cause, token });
+                let by = token;
+                return Err(Refusal::Revoked { cause, token, by });
             }
         }
         Ok(())

@@ -38,6 +38,18 @@ impl Identity {
         std::iter::once(&self.id).chain(former)
     }
 
+    /// The entry by which it is refused for this cause, as far as the cause tells.
+    pub fn entry_of(&self, cause: Cause) -> Id {
+        let wanted = match cause {
+            Cause::Token => return self.id,
+            Cause::Unknown => Cause::Subject,
+            Cause::Session | Cause::Subject | Cause::TokenDomain => cause,
+        };
+        let mut groups = self.groups.iter();
+        let group = groups.find(|group| group.cause == wanted);
+        group.map_or(self.id, |group| group.id)
+    }
+
     /// Every name of the token itself, former ones included.
     pub fn names(&self) -> impl Iterator<Item = &Id> {
         let all = std::iter::once(self).chain(&self.former);

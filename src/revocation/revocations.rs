@@ -13,7 +13,7 @@ use super::horizon::DropHorizon;
 use super::identity::{Cause, Identity};
 use super::journal::{Journal, JournalError, Notes};
 use super::journal_health::JournalHealth;
-use super::replication::{Acks, ReplicationLog, Row, SyncPhase, SyncState};
+use super::replication::{Acks, Origin, ReplicationLog, Row, SyncPhase, SyncState};
 use super::set::{Set, SetCounts, SumKey, UnverifiedCounts};
 use crate::clock::{self, UnixTime};
 
@@ -223,6 +223,11 @@ impl Revocations {
     /// What was revoked lately, by which node.
     pub(crate) fn replication_log(&self) -> &Arc<ReplicationLog> {
         &self.replication_log
+    }
+
+    /// The node's journal from which an entry came, if that is one of the last million.
+    pub fn origin_of(&self, id: &Id) -> Option<Origin> {
+        self.replication_log.origin_of(id)
     }
 
     /// What the journal said beside the revocations when it was opened.

@@ -29,7 +29,7 @@ pub use connection::read_proxy_header;
 pub use journal_stream::is_journal;
 pub use log_filters::log_filters;
 pub use operator::client::exchange;
-pub use operator::control_client::{call, call_cluster, call_meanings, order_reload};
+pub use operator::control_client::{call, call_cluster, call_explain, call_meanings, order_reload};
 pub use operator::order::ControlOrder;
 pub use outline::Outline;
 pub use process::drain::Drain;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use log::info;
+use log::{info, warn};
 use parking_lot::Mutex;
 use pingora::connectors::http::Connector;
 use pingora::server::configuration::ServerConf;
@@ -19,6 +19,7 @@ use super::acme::state::AcmeState;
 use super::connection::limiter::ConnectionLimiter;
 use super::keys::jwks::KeyFetcher;
 use super::operator::decisions::Decisions;
+use super::operator::endings::Endings;
 use super::operator::log_id::LogKey;
 use super::operator::metrics::Metrics;
 use super::operator::near_misses::NearMisses;
@@ -216,6 +217,7 @@ fn proxy(
     let recorder = Arc::new(Recorder {
         access_log: access_log(&snapshot.load(), &metrics)?,
         decisions: Decisions::default(),
+        endings: Endings::default(),
         log_key: log_key.clone(),
         node,
     });
@@ -252,9 +254,12 @@ fn access_log(snapshot: &Snapshot, metrics: &Arc<Metrics>) -> Result<AccessLog, 
 /// By what tokens are named in logs, and the name of this node.
 fn naming(settings: &Settings) -> Result<(LogKey, Option<String>), StartError> {
     let Some(cluster) = &settings.cluster else {
-        let kept = LogKey::kept_in(&settings.data_dir);
-        let why = "the key for the names of tokens in logs can't be kept in the data folder";
-        return Ok((kept.map_err(|error| StartError::System(why, error))?, None));
+        let random = |error| StartError::System("random numbers", error);
+        let kept = LogKey::kept_in(&settings.data_dir).or_else(|error| {
+            warn!("the key for the names of tokens in logs can't be kept, and names change with the next start: {error}");
+            LogKey::random()
+        });
+        return Ok((kept.map_err(random)?, None));
     };
     let key = LogKey::of_cluster(cluster.log_key());
     Ok((key, Some(cluster.node.to_string())))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use doorward::request::Refusal;
+use doorward::request::{Flaw, Refusal};
 
 use super::documented::{variants_of, words_of};
 use super::page::{compare, head, page, row};
@@ -30,24 +30,30 @@ fn every_reason_of_the_log_is_in_the_reference() {
         seen.push(variant.to_owned());
         let code = refusal.error_code().map(|code| format!(", `{code}`"));
         let status = format!("{}{}", refusal.status().as_u16(), code.unwrap_or_default());
-        rows.insert(refusal.name(), (status, refusal.message(), comment));
+        let advice = match refusal {
+            Refusal::Unverifiable(_) => "See `detail` below",
+            _ => refusal.advice(),
+        };
+        rows.insert(refusal.name(), (status, refusal.message(), comment, advice));
     }
     for (variant, _) in &comments {
         assert!(seen.contains(variant), "Refusal::examples has no {variant}");
     }
     head(
         &mut out,
-        &["reason", "status, error code", "meaning", "answer"],
+        &[
+            "reason",
+            "status, error code",
+            "meaning",
+            "answer",
+            "what to do",
+        ],
     );
-    for (name, (status, message, comment)) in rows {
-        row(&mut out, &[&format!("`{name}`"), &status, comment, message]);
+    for (name, (status, message, comment, advice)) in rows {
+        let name = format!("`{name}`");
+        row(&mut out, &[&name, &status, comment, message, advice]);
     }
-    details(
-        &mut out,
-        "`detail` of `unverifiable`",
-        "What is wrong with the token. The customer is told none of this.",
-        "Flaw",
-    );
+    flaws(&mut out);
     details(
         &mut out,
         "`claim` where `detail` is `claim`",
@@ -67,6 +73,21 @@ fn every_reason_of_the_log_is_in_the_reference() {
         "Cause",
     );
     compare("log-reasons.md", &out);
+}
+
+/// What is wrong with a token that can't be verified, and what to do.
+fn flaws(out: &mut String) {
+    let intro = "What is wrong with the token. The customer is told none of this.";
+    write!(out, "\n## `detail` of `unverifiable`\n\n{intro}\n").unwrap();
+    head(out, &["word", "meaning", "what to do"]);
+    for (word, comment) in words_of("Flaw") {
+        let flaw = Flaw::examples()
+            .into_iter()
+            .find(|flaw| flaw.name() == word);
+        let flaw = flaw.unwrap_or_else(|| panic!("Flaw::examples has no {word}"));
+        let advice = Refusal::Unverifiable(flaw).advice();
+        row(out, &[&format!("`{word}`"), &comment, advice]);
+    }
 }
 
 fn details(out: &mut String, title: &str, intro: &str, name: &str) {

@@ -20,8 +20,9 @@ use super::{Shop, Storefront};
 const BINARY: &str = env!("CARGO_BIN_EXE_doorward");
 const CONFIG: &str = "doorward.toml";
 /// What would reach into the binary from the machine that runs the tests.
-const SURROUNDINGS: [&str; 8] = [
+const SURROUNDINGS: [&str; 9] = [
     "RUST_LOG",
+    "JOURNAL_STREAM",
     "NOTIFY_SOCKET",
     "LISTEN_FDS",
     "LISTEN_PID",
@@ -386,7 +387,7 @@ impl Process {
             Some(manager) => manager.command(undisturbed, BINARY),
         };
         let (stdin, stdout) = match manager {
-            None => (Stdio::null(), Stdio::null()),
+            None => (Stdio::null(), stdout_of(home)),
             Some(manager) => manager.streams(),
         };
         command.args(["run", "--config"]).arg(home.join(CONFIG));
@@ -412,6 +413,13 @@ impl Process {
             stderr: self.log.lines().join("\n"),
         })
     }
+}
+
+/// What it writes to standard output, run after run, is in the edge's directory.
+fn stdout_of(home: &Path) -> Stdio {
+    let mut how = fs::OpenOptions::new();
+    let file = how.append(true).create(true).open(home.join("stdout"));
+    file.unwrap().into()
 }
 
 impl Drop for Process {

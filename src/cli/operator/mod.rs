@@ -1,5 +1,6 @@
 //! `doorward revoke`, `inspect` and `reload`: orders to the running process.
 
+mod explain;
 mod inspect;
 mod order;
 mod process;
@@ -8,6 +9,7 @@ mod revoke;
 mod running;
 mod token_file;
 
+pub(super) use explain::{Explain, explain};
 pub(super) use inspect::{Inspect, inspect};
 pub(super) use process::{ProcessArguments, no_answer, socket_of};
 pub(super) use reload::reload;

@@ -20,6 +20,7 @@ pub(super) fn read(shop: &mut TomlTable<'_>, name: &str) -> RefusalSettings {
         shape: Shape::default(),
         realm: name.to_owned(),
         code: REFUSAL_CODE.to_owned(),
+        names_request: false,
     };
     let Some(mut table) = shop.table("refusal") else {
         return settings;
@@ -32,6 +33,7 @@ pub(super) fn read(shop: &mut TomlTable<'_>, name: &str) -> RefusalSettings {
     if let Some(code) = table.string_as("code", code) {
         code.clone_into(&mut settings.code);
     }
+    settings.names_request = table.boolean("request_id").unwrap_or_default();
     table.finish();
     settings
 }

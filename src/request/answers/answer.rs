@@ -74,6 +74,8 @@ pub struct RefusalSettings {
     pub realm: String,
     /// The error code in the `WordPress` shape.
     pub code: String,
+    /// Whether their bodies name the request by its id.
+    pub names_request: bool,
 }
 
 impl Default for RefusalSettings {
@@ -83,6 +85,7 @@ impl Default for RefusalSettings {
             shape: Shape::default(),
             realm: "doorward".to_owned(),
             code: "doorward_refused".to_owned(),
+            names_request: false,
         }
     }
 }
@@ -141,6 +144,22 @@ impl RefusalSettings {
             status,
             headers,
             body: body.unwrap_or_else(|| shaped.into()),
+        }
+    }
+
+    /// Names the request in the body of an answer that has the shape of these refusals.
+    pub(super) fn name_request(&self, answer: &mut Answer, head: &Parts, id: &str) {
+        let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else {
+            return;
+        };
+        let place = match self.shape_for(head) {
+            Shape::Message | Shape::Problem => Some(&mut body),
+            Shape::WpError => body.get_mut("data"),
+            Shape::GraphQl => body.pointer_mut("/errors/0/extensions"),
+        };
+        if let Some(Value::Object(members)) = place {
+            members.insert("request_id".to_owned(), id.into());
+            answer.body = body.to_string().into();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Doorward's own answers, and why a request is refused.
 
 mod accept;
+mod advice;
 pub(super) mod answer;
 mod error_pages;
 mod refusal;

@@ -77,6 +77,8 @@ pub enum Refusal {
         cause: Cause,
         /// Which token, for the log.
         token: Id,
+        /// The entry that covers it.
+        by: Id,
     },
     /// No credential where one is required.
     NoCredential,
@@ -136,7 +138,8 @@ impl Refusal {
     /// One of each kind. A revoked token has two: it is named differently if its issue time is not known.
     pub fn examples() -> Vec<Self> {
         let token = Id::from_bytes([0; 16]);
-        let revoked = |cause| Self::Revoked { cause, token };
+        let by = token;
+        let revoked = |cause| Self::Revoked { cause, token, by };
         vec![
             Self::BadHost,
             Self::BadTarget,

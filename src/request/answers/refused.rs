@@ -66,6 +66,21 @@ impl<'g> Refused<'g> {
         }
     }
 
+    /// The same, where the shop wants that with the id of the request in its body.
+    pub fn answer_naming(&self, head: &Parts, id: &str) -> Answer {
+        let mut answer = self.answer(head);
+        let has_own_body = self.words.is_some_and(|words| words.body.is_some());
+        if let Some(shop) = self.shop
+            && shop.refusals.names_request
+            && !has_own_body
+            && !matches!(self.refusal, Refusal::UnknownDocument { .. })
+        {
+            shop.refusals_for(self.api)
+                .name_request(&mut answer, head, id);
+        }
+        answer
+    }
+
     /// The answer in the shop's shape, or in the rule's own words. It deletes the dead cookies.
     pub fn answer(&self, head: &Parts) -> Answer {
         let Some(shop) = self.shop else {

@@ -1,5 +1,7 @@
 //! A call of the storefront's API that a rule names, and how requests are matched with it.
 
+use std::fmt;
+
 use http::Method;
 
 use super::condition::{Condition, ConditionPlace};
@@ -30,6 +32,22 @@ pub enum BodyNeed {
     Sweep,
     /// Its body, because a rule depends on it.
     Whole,
+}
+
+/// Its methods and its first path, or its first mutation.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let methods: Vec<_> = self.methods.iter().map(Method::as_str).collect();
+        f.write_str(&methods.join(","))?;
+        if let Some(path) = self.paths.first() {
+            write!(f, " {path}")?;
+        }
+        let graphql = self.graphql.as_ref();
+        match graphql.and_then(GraphQlCondition::first_field) {
+            Some(field) => write!(f, " mutation {field}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Call {

@@ -14,6 +14,11 @@ pub struct GraphQlCondition {
 }
 
 impl GraphQlCondition {
+    /// The first of its root fields.
+    pub(in crate::request) fn first_field(&self) -> Option<&str> {
+        self.fields.first().map(String::as_str)
+    }
+
     /// A condition on these root fields of mutations, or these stored documents.
     pub fn new(fields: Vec<String>, persisted: &[String]) -> Self {
         let persisted = persisted.iter().map(|id| plain(id));

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
 use super::row::Row;
+use crate::revocation::entry::Id;
 
 /// A node's journal since it was made: 128 random bits. A journal that is made anew is another origin, for
 /// its numbers begin anew.
@@ -267,6 +268,15 @@ impl ReplicationLog {
         let forgotten = std::mem::take(&mut known.rows).len();
         state.kept -= forgotten;
         true
+    }
+
+    /// The origin of an entry, among the rows that are kept. It reads all of them.
+    pub fn origin_of(&self, id: &Id) -> Option<Origin> {
+        let state = self.state.lock();
+        let is_it = |row: &Row| row.id() == *id && !row.is_date();
+        let mut origins = state.origins.iter();
+        let found = origins.find(|(_, known)| known.rows.iter().any(is_it));
+        found.map(|(origin, _)| *origin)
     }
 
     /// At most `most` rows of an origin after a number; `None`: they are not kept any more.

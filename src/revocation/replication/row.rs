@@ -61,11 +61,21 @@ impl Row {
         &self.0
     }
 
-    /// What it says; `None`: nothing that this version knows.
-    pub fn revocation(&self) -> Option<Revocation> {
+    /// What it is about.
+    pub fn id(&self) -> Id {
         let mut id = [0; 16];
         id.copy_from_slice(&self.0[1..17]);
-        let id = Id::from_bytes(id);
+        Id::from_bytes(id)
+    }
+
+    /// Whether it is a date: that revokes nothing.
+    pub const fn is_date(&self) -> bool {
+        self.0[0] > DATE
+    }
+
+    /// What it says; `None`: nothing that this version knows.
+    pub fn revocation(&self) -> Option<Revocation> {
+        let id = self.id();
         let number = |from: usize| {
             let mut bytes = [0; 8];
             bytes.copy_from_slice(&self.0[from..from + 8]);

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use super::sink::AccessLine;
+use super::access_line::AccessLine;
 
 /// A way to the journal.
 #[derive(Debug)]

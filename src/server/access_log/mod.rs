@@ -1,5 +1,6 @@
 //! One line for each request: to standard output, a file or the journal of systemd.
 
+mod access_line;
 pub(crate) mod field;
 mod journald;
 pub(crate) mod line;

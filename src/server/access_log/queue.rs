@@ -10,10 +10,11 @@ use std::time::Duration;
 use log::warn;
 use parking_lot::Mutex;
 
+use super::access_line::{AccessLine, Priority};
 use super::line::line_of;
 use super::record::RequestRecord;
 use super::settings::AccessLogSettings;
-use super::sink::{AccessLine, AccessLogSink, Priority};
+use super::sink::AccessLogSink;
 use crate::clock;
 use crate::log_limit::LogLimit;
 use crate::server::operator::metrics::Metrics;
@@ -59,7 +60,7 @@ impl AccessLog {
         let (lines, orders) = sync_channel(WAITING_MAX);
         let (tell, closed) = sync_channel(1);
         let shared = Arc::new(WriterState::default());
-        let writer = Writer {
+        let writer = AccessLogWriter {
             orders,
             shared: Arc::clone(&shared),
             metrics: Arc::clone(metrics),
@@ -106,7 +107,7 @@ impl AccessLog {
 }
 
 /// Writes the lines, on a thread of its own.
-struct Writer {
+struct AccessLogWriter {
     orders: Receiver<Order>,
     shared: Arc<WriterState>,
     metrics: Arc<Metrics>,
@@ -115,7 +116,7 @@ struct Writer {
     closed: SyncSender<()>,
 }
 
-impl Writer {
+impl AccessLogWriter {
     fn run(mut self) {
         let mut lines = Vec::with_capacity(TOGETHER_MAX);
         while let Ok(first) = self.orders.recv() {

@@ -108,7 +108,7 @@ impl RequestRecord {
     }
 
     /// What is kept of it in memory.
-    pub(crate) fn to_keep(mut self) -> Self {
+    pub(crate) fn into_kept(mut self) -> Self {
         for text in [&mut self.path, &mut self.host].into_iter().flatten() {
             if text.len() > KEPT_BYTES_MAX {
                 text.truncate(text.floor_char_boundary(KEPT_BYTES_MAX));

@@ -6,8 +6,10 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
+
+use super::access_line::AccessLine;
 use super::journald::Journald;
-use super::record::{RecordedVerdict, RequestRecord};
 use super::settings::AccessLogTarget;
 use crate::clock;
 use crate::server::journal_stream::is_journal;
@@ -17,50 +19,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Its owner writes the file, and its group reads it.
 const FILE_MODE: u32 = 0o640;
-
-/// A line, with its end.
-#[derive(Debug)]
-pub(super) struct AccessLine {
-    pub(super) text: String,
-    pub(super) priority: Priority,
-}
-
-/// How important a line is, as the journal and syslog say it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Priority {
-    /// Doorward or the shop failed.
-    Warning,
-    /// A refusal.
-    Notice,
-    /// Anything else.
-    Info,
-}
-
-impl Priority {
-    pub(super) fn of(record: &RequestRecord) -> Self {
-        if record.status.is_some_and(|status| status >= 500) {
-            return Self::Warning;
-        }
-        match record.verdict {
-            RecordedVerdict::Refused | RecordedVerdict::CutOff => Self::Notice,
-            RecordedVerdict::Ended
-            | RecordedVerdict::Forwarded
-            | RecordedVerdict::Logout
-            | RecordedVerdict::LogoutDeclined
-            | RecordedVerdict::Redirected
-            | RecordedVerdict::Answered => Self::Info,
-        }
-    }
-
-    /// Its number (RFC 5424 section 6.2.1).
-    pub(super) const fn number(self) -> u8 {
-        match self {
-            Self::Warning => 4,
-            Self::Notice => 5,
-            Self::Info => 6,
-        }
-    }
-}
 
 /// An open access log.
 #[derive(Debug)]
@@ -132,8 +90,11 @@ struct LogFile {
 
 impl LogFile {
     fn open(path: &Path) -> io::Result<Self> {
+        // A pipe without a reader is refused, and no reader holds the writer up.
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
         let mut how = OpenOptions::new();
-        let file = how.append(true).create(true).mode(FILE_MODE).open(path)?;
+        how.append(true).create(true).mode(FILE_MODE);
+        let file = how.custom_flags(flags).open(path)?;
         Ok(Self {
             path: path.to_owned(),
             file,

@@ -83,6 +83,19 @@ pub(crate) struct RevokedRequest<'l> {
     pub(crate) shop: &'l Arc<Shop>,
     pub(crate) cause: Cause,
     pub(crate) token: Id,
+    /// The entry that covers it.
+    by: Id,
+}
+
+impl RevokedRequest<'_> {
+    /// As a refusal.
+    fn refusal(&self) -> Refusal {
+        Refusal::Revoked {
+            cause: self.cause,
+            token: self.token,
+            by: self.by,
+        }
+    }
 }
 
 /// Serves a request under this watch.
@@ -250,15 +263,6 @@ impl RevocationWatch {
     }
 }
 
-impl RevokedRequest<'_> {
-    fn refusal(&self) -> Refusal {
-        Refusal::Revoked {
-            cause: self.cause,
-            token: self.token,
-        }
-    }
-}
-
 impl TokenReader {
     /// Whether these were read under the current configuration.
     fn is_current(&self, reread: Option<&RereadTokens>, watched: &WatchedRequest) -> bool {
@@ -299,6 +303,7 @@ impl WatchedRequest {
                 shop: &self.shop,
                 cause,
                 token: identity.id,
+                by: identity.entry_of(cause),
             })
         })
     }

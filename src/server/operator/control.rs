@@ -2,7 +2,7 @@
 //!
 //! JSON over HTTP on a unix socket that only the process's own user may open. `POST /revoke` takes an
 //! [`ControlOrder`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts;
-//! `POST /reload` reads the configuration anew and answers when that is done; `GET /cluster` tells of the other
+//! `POST /explain` tells what was decided about a request; `POST /reload` reads the configuration anew and answers when that is done; `GET /cluster` tells of the other
 //! nodes; `POST /cluster/force-ready` makes this one serve without them; `GET /meanings` lists what names meant when
 //! entries were made.
 
@@ -11,8 +11,13 @@ use std::sync::Arc;
 use http::{Method, Response, StatusCode};
 use log::{info, warn};
 use pingora::protocols::http::ServerSession;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::decisions::KEPT;
+use super::endings::Ending;
+use super::explain::decisions;
 use super::listener::with_type;
 use super::log_id::LogKey;
 use super::order::{ControlOrder, PeerProcess};
@@ -53,14 +58,15 @@ impl Control {
         answer(match (&method, path.as_str()) {
             (&Method::GET, "/inspect") => Ok(count(&snapshot.gate, &self.reloads.record)),
             (&Method::GET, "/meanings") => Ok(meanings_of(&snapshot.gate)),
-            (&Method::POST, "/inspect") => look(&snapshot.gate, &body),
+            (&Method::POST, "/inspect") => self.look(&snapshot.gate, &body),
             (&Method::POST, "/revoke") => self.revoke(&snapshot.gate, &body, peer).await,
             (&Method::GET, "/cluster") => self.cluster(),
             (&Method::POST, "/cluster/force-ready") => self.force_ready(peer),
+            (&Method::POST, "/explain") => self.explain(&snapshot.gate, &body),
             (&Method::POST, "/reload") => self.reload(peer).await,
             _ => Err((
                 StatusCode::NOT_FOUND,
-                "POST /revoke, POST /reload, POST /inspect, GET /inspect, GET /meanings, \
+                "POST /revoke, POST /reload, POST /inspect, POST /explain, GET /inspect, GET /meanings, \
                  GET /cluster, POST /cluster/force-ready"
                     .into(),
             )),
@@ -151,43 +157,6 @@ fn honoured_at(gate: &Gate) -> Vec<Value> {
     gate.shops().iter().flat_map(told).collect()
 }
 
-/// Whether a token would be refused, and why; `null`: only the shop knows.
-fn look(gate: &Gate, body: &[u8]) -> ControlResult {
-    let order = parse_order(body)?;
-    let shop = shop_of(gate, &order)?;
-    let Target::Token(text) = &order.target else {
-        return Err((
-            StatusCode::BAD_REQUEST,
-            "only a token can be looked up".into(),
-        ));
-    };
-    let shown = shop
-        .parse_pasted(text, clock::now())
-        .map_err(|why| unfit(&why))?;
-    let by_digest = shown.refused_by(gate.revocations());
-    let token = match &shown.token {
-        Ok(token) => token,
-        Err(flaw) => {
-            return Ok(json!({ "verified": false, "flaw": flaw.name(), "refused": true }));
-        }
-    };
-    let cause = gate.cause_of(shop, token).or(by_digest);
-    let is_untold = cause.is_none() && shop.has_hidden_customer(token);
-    let (verified, expires_at) = match token {
-        Token::Verified(token) => (true, token.expires_at),
-        Token::Confirmed(_) | Token::Opaque(_) | Token::Inactive(_) => (false, None),
-    };
-    Ok(json!({
-        "verified": verified,
-        "opaque": !verified,
-        "expires_at": expires_at.map(|end| end.to_string()),
-        "issued_at": token.identity().issued_at.map(|begin| begin.to_string()),
-        "refused": (!is_untold).then_some(cause.is_some()),
-        "revoked_by": cause.map(crate::revocation::Cause::name),
-        "notes": is_untold.then_some(HIDDEN_CUSTOMER).as_slice(),
-    }))
-}
-
 /// What an order revokes, at all of its shops.
 #[derive(Default)]
 struct OrderPlan {
@@ -216,10 +185,64 @@ impl OrderPlan {
 }
 
 impl Control {
+    /// Whether a token would be refused, and why; `null`: only the shop knows.
+    fn look(&self, gate: &Gate, body: &[u8]) -> ControlResult {
+        let order: ControlOrder = parse_order(body)?;
+        let shop = shop_of(gate, &order)?;
+        let Target::Token(text) = &order.target else {
+            return Err((
+                StatusCode::BAD_REQUEST,
+                "only a token can be looked up".into(),
+            ));
+        };
+        let shown = shop
+            .parse_pasted(text, clock::now())
+            .map_err(|why| unfit(&why))?;
+        let by_digest = shown.refused_by(gate.revocations());
+        let token = match &shown.token {
+            Ok(token) => token,
+            Err(flaw) => {
+                return Ok(json!({ "verified": false, "flaw": flaw.name(), "refused": true }));
+            }
+        };
+        let cause = gate.cause_of(shop, token).or(by_digest);
+        let is_untold = cause.is_none() && shop.has_hidden_customer(token);
+        let (verified, expires_at) = match token {
+            Token::Verified(token) => (true, token.expires_at),
+            Token::Confirmed(_) | Token::Opaque(_) | Token::Inactive(_) => (false, None),
+        };
+        Ok(json!({
+            "verified": verified,
+            "log_name": self.log_key.name(&token.identity().id).to_string(),
+            "opaque": !verified,
+            "expires_at": expires_at.map(|end| end.to_string()),
+            "issued_at": token.identity().issued_at.map(|begin| begin.to_string()),
+            "refused": (!is_untold).then_some(cause.is_some()),
+            "revoked_by": cause.map(crate::revocation::Cause::name),
+            "notes": is_untold.then_some(HIDDEN_CUSTOMER).as_slice(),
+        }))
+    }
+
     fn node(&self) -> Result<&Node, (StatusCode, ControlFailure)> {
         let why = "this node is in no cluster: the configuration has no [cluster]";
         let node = self.reloads.node.as_deref();
         node.ok_or_else(|| (StatusCode::CONFLICT, why.into()))
+    }
+
+    /// What was decided about a request.
+    fn explain(&self, gate: &Gate, body: &[u8]) -> ControlResult {
+        let wanted: RequestWanted = parse_order(body)?;
+        let node = self.reloads.node.as_deref();
+        let (id, revocations) = (wanted.request_id.trim(), gate.revocations());
+        let found = decisions(&self.recorder, revocations, node, id);
+        if found.is_empty() {
+            let why = format!(
+                "no request with this id is among the last {KEPT} that were forwarded or the last {KEPT} others of this node; \
+                 every node remembers its own, since its start"
+            );
+            return Err((StatusCode::NOT_FOUND, why.into()));
+        }
+        Ok(json!({ "request_id": id, "node": self.recorder.node, "decisions": found }))
     }
 
     fn cluster(&self) -> ControlResult {
@@ -236,7 +259,7 @@ impl Control {
 
     /// After a cutoff of every shop, revocations that this node has missed no longer matter.
     async fn revoke(&self, gate: &Gate, body: &[u8], peer: PeerProcess) -> ControlResult {
-        let order = parse_order(body)?;
+        let order: ControlOrder = parse_order(body)?;
         let PeerProcess { uid, pid } = peer;
         let what = order.target.name();
         // An unknown shop's name is not logged: it may be a token in the wrong place.
@@ -266,6 +289,7 @@ impl Control {
             return Ok(told);
         }
         let set = gate.revocations();
+        let ended = plan.revocations.clone();
         let written = match &order.target {
             // The moment may be in the past, and tokens without a date may be older.
             Target::AllBefore(_) => set.revoke([plan.meant, plan.revocations].concat()).await,
@@ -274,6 +298,14 @@ impl Control {
             }
         };
         let durable = written.is_ok();
+        self.recorder.endings.note(
+            &ended,
+            Ending {
+                at: clock::now(),
+                rule: format!("doorward revoke: {what}"),
+                request: None,
+            },
+        );
         info!(by_uid = uid, by_pid = pid, shop, what, log_name = log_name.as_str(), news, old, seen_tokens, durable; "revoked by hand");
         written.map_err(|_| {
             let why = "in force, but the journal could not be written: a restart would forget it";
@@ -390,7 +422,14 @@ fn status_of(why: &ReloadError) -> StatusCode {
     }
 }
 
-fn parse_order(body: &[u8]) -> Result<ControlOrder, (StatusCode, ControlFailure)> {
+/// The request that is to be explained.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestWanted {
+    request_id: String,
+}
+
+fn parse_order<T: DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, ControlFailure)> {
     serde_json::from_slice(body).map_err(|error| {
         (
             StatusCode::BAD_REQUEST,

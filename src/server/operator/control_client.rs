@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::exchange;
 use super::order::ControlOrder;
@@ -30,6 +30,12 @@ pub fn call(
     let body = order.map(serde_json::to_vec).transpose()?;
     let method = if body.is_some() { "POST" } else { "GET" };
     send(socket, method, path, body.unwrap_or_default(), PATIENCE)
+}
+
+/// Asks the process behind a control socket what it decided about a request.
+pub fn call_explain(socket: &Path, request_id: &str) -> io::Result<(StatusCode, Value)> {
+    let body = json!({ "request_id": request_id }).to_string();
+    send(socket, "POST", "/explain", body.into_bytes(), PATIENCE)
 }
 
 /// Makes the process behind a control socket reload its configuration, and waits for the outcome: 200, 422

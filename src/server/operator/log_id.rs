@@ -33,18 +33,24 @@ impl LogKey {
         match read(&path) {
             Ok(Some(key)) => return Ok(Self(key)),
             Ok(None) => {
-                warn!(path:% = path.display(); "the key for the names of tokens in logs is damaged; a new one is made")
+                warn!(path:% = path.display(); "the key for the names of tokens in logs is damaged; a new one is made");
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let mut key = [0; 32];
-        let random = aws_lc_rs::rand::fill(&mut key);
-        random.map_err(|_| io::Error::from(io::ErrorKind::Unsupported))?;
+        let fresh = Self::random()?;
         let mut file = NamedTempFile::new_in(data_dir)?; // of mode 0600
-        file.write_all(&key)?;
+        file.write_all(&fresh.0)?;
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|failed| failed.error)?;
+        Ok(fresh)
+    }
+
+    /// A key of this process alone.
+    pub(crate) fn random() -> io::Result<Self> {
+        let mut key = [0; 32];
+        let filled = aws_lc_rs::rand::fill(&mut key);
+        filled.map_err(|_| io::Error::from(io::ErrorKind::Unsupported))?;
         Ok(Self(key))
     }
 

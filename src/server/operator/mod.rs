@@ -8,6 +8,8 @@ pub(crate) mod control;
 pub(crate) mod control_client;
 pub(crate) mod control_socket;
 pub(crate) mod decisions;
+pub(crate) mod endings;
+mod explain;
 pub(crate) mod gauges;
 pub(crate) mod listener;
 pub(crate) mod log_id;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::decisions::Decisions;
+use super::endings::Endings;
 use super::log_id::LogKey;
 use crate::server::access_log::queue::AccessLog;
 use crate::server::access_log::record::RequestRecord;
@@ -12,6 +13,7 @@ use crate::server::access_log::settings::AccessLogSettings;
 pub(crate) struct Recorder {
     pub(crate) access_log: AccessLog,
     pub(crate) decisions: Decisions,
+    pub(crate) endings: Endings,
     pub(crate) log_key: LogKey,
     /// The name of this node.
     pub(crate) node: Option<String>,
@@ -30,6 +32,6 @@ impl Recorder {
             record.node.clone_from(&self.node);
             self.access_log.note(settings, &record);
         }
-        self.decisions.note(record.to_keep());
+        self.decisions.note(record.into_kept());
     }
 }

@@ -634,7 +634,7 @@ fn failure(session: &Session, error: &Error, context: &mut Context) -> Option<(A
         dead_cookies: Vec::new(),
         place: None,
     };
-    let mut answer = refused.answer(session.req_header());
+    let mut answer = refused.answer_naming(session.req_header(), &context.id);
     context.put_error_page(&mut answer, session.req_header());
     Some((answer, refusal.status().as_u16()))
 }

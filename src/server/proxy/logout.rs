@@ -31,6 +31,7 @@ use crate::request::{
 };
 use crate::revocation::{Revocation, Revocations};
 use crate::server::access_log::record::RecordedVerdict;
+use crate::server::operator::endings::Ending;
 use crate::server::process::traffic::InFlight;
 
 /// How a logout went.
@@ -69,6 +70,14 @@ impl Proxy {
                 self.metrics.note_decision(shop, "logout", "");
                 let revocations = logout.revocations.len();
                 info!(request, shop, token, revocations; "logout");
+                self.recorder.endings.note(
+                    &logout.revocations,
+                    Ending {
+                        at: clock::now(),
+                        rule: logout.rule.call.to_string(),
+                        request: Some(request.to_owned()),
+                    },
+                );
                 routing::change_answer(session, context, &mut answer);
                 split::hold_by_answer(context, &mut answer);
                 self.answer(session, &answer).await

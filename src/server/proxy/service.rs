@@ -81,9 +81,15 @@ impl Proxy {
         let status = refused.refusal.status().as_u16();
         if let Refusal::RateLimited { limit, .. } = refused.refusal {
             self.log_limited(context, limit, head);
-        } else if let Refusal::Revoked { token, .. } = refused.refusal {
+        } else if let Refusal::Revoked { token, by, .. } = refused.refusal {
             let token = self.log_key.name(&token);
-            info!(request, shop, reason, detail, place, token:%, route, method, path; "refused");
+            let ending = self.recorder.endings.of(&by);
+            let revoked_at = ending.as_ref().map(|ending| ending.at.to_string());
+            let revoked_at = revoked_at.as_deref();
+            let rule = ending.as_ref().map(|ending| ending.rule.as_str());
+            let revoked_by = ending.as_ref().and_then(|ending| ending.request.as_deref());
+            let node = self.recorder.node.as_deref().filter(|_| ending.is_some());
+            info!(request, shop, reason, detail, place, token:%, route, method, path, revoked_at, revoked_on = node, revoked_rule = rule, revoked_by; "refused");
         } else if refused.refusal == Refusal::NotDurable {
             error!(request, shop, reason, method, path; "a logout is not on disk");
         } else if let Some((claim, found)) = refused.refusal.claim() {
@@ -91,7 +97,7 @@ impl Proxy {
         } else {
             info!(request, shop, reason, detail, place, route, status, method, path; "refused");
         }
-        let mut answer = refused.answer(head);
+        let mut answer = refused.answer_naming(head, request);
         context.put_error_page(&mut answer, head);
         if refused.refusal == Refusal::ReadAheadFull && session.is_http2() {
             // The rest of the body would cost memory, so the stream is reset after the answer (RFC 9113 section 8.1).
