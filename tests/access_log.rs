@@ -54,6 +54,9 @@ fn each_request_has_one_line_that_says_what_became_of_it() {
         ("Tracestate", "vendor=1"),
     ];
     assert_eq!(edge.raw(&request("GET", "/?token=x", &headers, b"")), 200);
+    // A line follows its answer: those of two connections come in any order.
+    let wait_for = |count: usize| drop(objects_of(&edge.path("log"), count));
+    wait_for(1);
     let seen = shop.seen().pop().unwrap();
     let sent = |name: &str| {
         let mut lines = seen.headers.iter();
@@ -63,13 +66,16 @@ fn each_request_has_one_line_that_says_what_became_of_it() {
     assert_eq!(sent("traceparent").as_deref(), Some(trace));
     assert_eq!(sent("tracestate").as_deref(), Some("vendor=1"));
     alice.log_out(&edge);
+    wait_for(2);
     let refused = alice.visit(&edge, "/api/shop/customers/profile");
     assert_eq!(refused.status, 401);
+    wait_for(3);
     drop(try_raw(
         edge.address(),
         b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
     ));
     drop(try_raw(edge.address(), b"\x16\x03\x01 no request\r\n\r\n"));
+    wait_for(5);
     assert_eq!(edge.raw(&request("TRACE", "/x", &[], b"")), 405);
     let lines = objects_of(&edge.path("log"), 6);
     let said = |line: usize, field: &str| lines[line][field].to_string().replace('"', "");

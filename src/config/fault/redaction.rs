@@ -7,6 +7,7 @@ use std::ops::Range;
 
 /// The keys and tables that hold no secret.
 const PLAIN: &[&str] = &[
+    "access_log",
     "ack",
     "acme",
     "active",
@@ -81,6 +82,7 @@ const PLAIN: &[&str] = &[
     "examine_bodies",
     "expires_at",
     "failed_verifications",
+    "fields",
     "file",
     "fold",
     "form",
@@ -200,6 +202,7 @@ const PLAIN: &[&str] = &[
     "revoke_when",
     "rewrite",
     "route",
+    "sample",
     "schemes",
     "secret_file",
     "send_rate_min",

@@ -7,13 +7,11 @@ pub(crate) mod client_certificate;
 pub(crate) mod limiter;
 pub(crate) mod limits;
 pub(crate) mod listener;
-mod proxy_header;
-mod proxy_header_fuzzing;
-pub(crate) mod proxy_header_log;
+pub(crate) mod proxy_header;
 pub(crate) mod revocation_watch;
 pub(crate) mod state;
 mod stream;
 pub(crate) mod tls;
 pub(crate) mod unread;
 
-pub use proxy_header_fuzzing::read_proxy_header;
+pub use proxy_header::read_proxy_header;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use futures_util::FutureExt;
 use tokio::io::AsyncReadExt;
 
-use super::proxy_header;
+use super::header;
 
 /// What is read of bytes of which so many arrive first, and how many are left: the client, or why there is no header. `None`: no
 /// client is named.
@@ -15,7 +15,7 @@ pub fn read_proxy_header(
 ) -> (Result<Option<SocketAddr>, &'static str>, usize) {
     let (mut first, mut second) = bytes.split_at(first.min(bytes.len()));
     let mut stream = (&mut first).chain(&mut second);
-    let outcome = proxy_header::read(&mut stream).now_or_never();
+    let outcome = header::read(&mut stream).now_or_never();
     let outcome = match outcome {
         Some(Ok(client)) => Ok(client),
         Some(Err(unfit)) => Err(unfit.name()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::warn;
 use parking_lot::Mutex;
 
-use super::listener::ListenerNumber;
+use super::super::listener::ListenerNumber;
 use crate::clients::Peer;
 use crate::clock;
 use crate::log_limit::LogLimit;
@@ -27,7 +27,7 @@ impl Default for ProxyHeaderLog {
 
 impl ProxyHeaderLog {
     /// Logs that a connection was refused.
-    pub(super) fn note(&self, listener: ListenerNumber, peer: Peer, reason: &'static str) {
+    pub(crate) fn note(&self, listener: ListenerNumber, peer: Peer, reason: &'static str) {
         let ListenerNumber(place) = listener;
         if self.0.lock().is_due((place, reason), clock::uptime_ms()) {
             let listener = place + 1;

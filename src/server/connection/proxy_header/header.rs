@@ -19,7 +19,7 @@ const REST_BYTES_MAX: usize = 4 << 10;
 
 /// Why a connection has no header that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UnfitProxyHeader {
+pub(crate) enum UnfitProxyHeader {
     /// The peer may send none.
     Peer,
     /// The first bytes are not those of one.
@@ -36,7 +36,7 @@ pub(super) enum UnfitProxyHeader {
 
 impl UnfitProxyHeader {
     /// Its name in the log and in metrics.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Peer => "peer",
             Self::Missing => "missing",
@@ -49,7 +49,7 @@ impl UnfitProxyHeader {
 }
 
 /// Reads a header, and not one byte behind it. `None`: the proxy speaks for itself, or does not know the client.
-pub(super) async fn read(
+pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin + ?Sized),
 ) -> Result<Option<SocketAddr>, UnfitProxyHeader> {
     let mut header = Vec::with_capacity(LINE_BYTES_MAX);
