@@ -196,8 +196,8 @@ fn a_request_that_is_cut_off_is_taken_down() {
             .any(|line| line.contains("cut off "))
     });
     let lines = edge.log_lines();
-    let line = lines.iter().find(|line| line.contains("cut off ")).unwrap();
-    let request = line.split_once("request=").unwrap().1;
+    let cut_off = lines.iter().find(|line| line.contains("cut off "));
+    let request = cut_off.unwrap().split_once("request=").unwrap().1;
     let request = request.split(' ').next().unwrap();
     eventually(|| edge.command(&["explain", "--request-id", request]).code == Some(0));
     let told = explained(&edge, request);
