@@ -559,7 +559,7 @@ error: missing key `token.secret_file`
  --> doorward.toml:3:1
   |
 3 | [[shop]]
-  | ^^^^^^^^ expected the path of a key; or public_key_file, jwks_file or jwks_url
+  | ^^^^^^^^ expected the path of a key; or secret_files, public_key_file, jwks_file or jwks_url
 ";
     let text = format!("{text}preset = \"bagisto\"\n");
     assert_eq!(Folder::new().faults(&text), expected);

@@ -216,8 +216,9 @@ impl Shop {
     pub fn shares_keys_only(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.verifier.issuers(), other.verifier.issuers());
         let has_key = |one: &Issuer| {
-            let mark = one.key_mark();
-            mark.is_some() && theirs.iter().any(|other| other.key_mark() == mark)
+            let marks = one.key_marks();
+            let mut theirs = theirs.iter().flat_map(Issuer::key_marks);
+            theirs.any(|mark| marks.contains(&mark))
         };
         ours.iter().any(has_key) && !self.shares_domain(other)
     }

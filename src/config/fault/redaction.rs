@@ -205,6 +205,7 @@ const PLAIN: &[&str] = &[
     "sample",
     "schemes",
     "secret_file",
+    "secret_files",
     "send_rate_min",
     "server_name",
     "servers",

@@ -4,22 +4,27 @@ use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 use crate::config::fault::Fault;
-use crate::config::reading::TomlTable;
 use crate::config::reading::file::File;
+use crate::config::reading::{TomlTable, TomlText};
 use crate::config::token::key_url;
 use crate::request::{KeySource, Keys, TokenKind, TokenSettings, UnfitKey, secret_bytes_min};
 
 /// The keys of the table that name a place, and what is expected there.
 const PLACES: &[(&str, KeyPlace)] = &[
     ("secret_file", KeyPlace::File(KeyFormat::Secret)),
+    ("secret_files", KeyPlace::Secrets),
     ("public_key_file", KeyPlace::File(KeyFormat::PublicKey)),
     ("jwks_file", KeyPlace::File(KeyFormat::Jwks)),
     ("jwks_url", KeyPlace::Url),
 ];
 
+/// How many secrets a rotation may need at a time. Each is tried for every token that the ones before it did not sign.
+const SECRETS_MAX: usize = 8;
+
 #[derive(Clone, Copy)]
 enum KeyPlace {
     File(KeyFormat),
+    Secrets,
     Url,
 }
 
@@ -30,6 +35,24 @@ enum KeyFormat {
     Jwks,
 }
 
+/// What is written under one of [`PLACES`].
+struct WrittenKeys<'a> {
+    key: &'static str,
+    place: KeyPlace,
+    /// One text, or every secret.
+    texts: Vec<TomlText<'a>>,
+}
+
+impl<'a> WrittenKeys<'a> {
+    fn read(token: &mut TomlTable<'a>, key: &'static str, place: KeyPlace) -> Option<Self> {
+        let texts = match place {
+            KeyPlace::Secrets => token.strings(key)?,
+            KeyPlace::File(_) | KeyPlace::Url => vec![token.string(key)?],
+        };
+        Some(Self { key, place, texts })
+    }
+}
+
 /// Whether the shop has a key.
 pub(crate) fn is_written(token: &TomlTable<'_>) -> bool {
     PLACES.iter().any(|(key, _)| token.spot_of(key).is_some())
@@ -37,18 +60,16 @@ pub(crate) fn is_written(token: &TomlTable<'_>) -> bool {
 
 /// Reads the one place that a shop's keys are in. A shop whose tokens are all opaque needs none.
 pub(crate) fn read(token: &mut TomlTable<'_>, settings: &TokenSettings) -> Option<KeySource> {
-    let may_be_short = token.boolean("allow_short_secret");
+    let may_be_short = token.boolean("allow_short_secret").unwrap_or_default();
     let terms = key_url::read_terms(token);
-    let written = PLACES.iter().filter_map(|(key, place)| {
-        let text = token.string(key)?;
-        Some((*key, *place, text))
-    });
+    let written = PLACES.iter();
+    let written = written.filter_map(|(key, place)| WrittenKeys::read(token, key, *place));
     let written: Vec<_> = written.collect();
-    let (place, text) = match written.as_slice() {
-        [(_, place, text)] => (*place, text),
-        [(first, ..), (second, _, text), ..] => {
-            let message = format!("`{first}` and `{second}` can't both be given");
-            text.report(Fault::error(message));
+    let written = match written.as_slice() {
+        [only] => only,
+        [first, second, ..] => {
+            let message = format!("`{}` and `{}` can't both be given", first.key, second.key);
+            token.report_at(second.key, Fault::error(message));
             return None;
         }
         [] if is_written(token) => return None, // it had its fault
@@ -56,29 +77,67 @@ pub(crate) fn read(token: &mut TomlTable<'_>, settings: &TokenSettings) -> Optio
             return Some(KeySource::Given(Keys::default()));
         }
         [] => {
-            let expected = "the path of a key; or public_key_file, jwks_file or jwks_url";
+            let expected =
+                "the path of a key; or secret_files, public_key_file, jwks_file or jwks_url";
             token.missing("secret_file", expected);
             return None;
         }
     };
     let algorithms = settings.algorithms.as_slice();
-    let kind = match place {
-        KeyPlace::File(kind) => kind,
-        KeyPlace::Url => {
+    let keys = match (written.place, written.texts.as_slice()) {
+        (KeyPlace::Url, [text]) => {
             let source = key_url::read(text, &terms, algorithms);
             return source.map(KeySource::Fetched);
         }
-    };
-    let file = File::read(text)?;
-    if algorithms.is_empty() {
-        return None;
-    }
-    let keys = match kind {
-        KeyFormat::Secret => file.secret(algorithms, may_be_short.unwrap_or_default()),
-        KeyFormat::PublicKey => file.public_key(algorithms),
-        KeyFormat::Jwks => file.jwks(algorithms),
+        (KeyPlace::File(format), [text]) => read_file(text, format, algorithms, may_be_short),
+        (KeyPlace::Secrets, texts) => read_secrets(token, texts, algorithms, may_be_short),
+        (KeyPlace::Url | KeyPlace::File(_), _) => None, // each of these has one text
     };
     keys.map(KeySource::Given)
+}
+
+fn read_file(
+    text: &TomlText<'_>,
+    format: KeyFormat,
+    algorithms: &[Algorithm],
+    may_be_short: bool,
+) -> Option<Keys> {
+    let file = File::read(text)?;
+    if algorithms.is_empty() {
+        return None; // they had their fault
+    }
+    let named = |keys: Keys| keys.named(text.as_str());
+    match format {
+        KeyFormat::Secret => file.secret(algorithms, may_be_short).map(named),
+        KeyFormat::PublicKey => file.public_key(algorithms).map(named),
+        KeyFormat::Jwks => file.jwks(algorithms),
+    }
+}
+
+/// Several secrets, of which any verifies a token: the shop changes from one to the next.
+fn read_secrets(
+    token: &TomlTable<'_>,
+    texts: &[TomlText<'_>],
+    algorithms: &[Algorithm],
+    may_be_short: bool,
+) -> Option<Keys> {
+    if texts.is_empty() || texts.len() > SECRETS_MAX {
+        let message = format!("`secret_files` names {} files", texts.len());
+        let fault = Fault::error(message).label(format!("expected 1 to {SECRETS_MAX}"));
+        token.report_at("secret_files", fault);
+        return None;
+    }
+    let mut read: Vec<Keys> = Vec::new();
+    for text in texts {
+        let keys = read_file(text, KeyFormat::Secret, algorithms, may_be_short);
+        let Some(keys) = keys else { continue };
+        if read.iter().any(|earlier| earlier.repeats(&keys)) {
+            let fault = Fault::error("this secret stands in a file before it, too");
+            text.report(fault.help("name each secret once: the old one and the new one"));
+        }
+        read.push(keys);
+    }
+    (read.len() == texts.len()).then(|| Keys::joined(read))
 }
 
 impl File<'_, '_> {

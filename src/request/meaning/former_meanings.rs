@@ -54,10 +54,9 @@ struct FormerIssuer {
 }
 
 /// The issuers of today whose tokens a former issuer named.
-#[derive(Clone, Copy)]
 enum Successors {
-    /// Those with the same keys.
-    WithKeys(Option<u32>),
+    /// Those with one of the same keys, by their marks.
+    WithKeys(Vec<u32>),
     /// All issuers of the shop: its keys were replaced.
     All,
     /// None: its keys are now those of another shop, or never were those of this one.
@@ -264,8 +263,10 @@ impl FormerMeaning {
 impl FormerIssuer {
     /// Whether it named the tokens of this issuer.
     fn names(&self, issuer: &Issuer) -> bool {
-        match self.successors {
-            Successors::WithKeys(mark) => issuer.key_mark() == mark,
+        match &self.successors {
+            Successors::WithKeys(marks) => {
+                issuer.key_marks().iter().any(|mark| marks.contains(mark))
+            }
             Successors::All => true,
             Successors::None => false,
         }
@@ -288,13 +289,18 @@ fn issuers_of(
     others: &[ShopMeaning],
 ) -> Option<Vec<FormerIssuer>> {
     let follows = own.follows(said, others);
-    let issuers = said.names.issuers.iter().zip(&said.keys);
-    let issuers = issuers.map(|(names, mark)| {
+    let issuers = said.names.issuers.iter().zip(said.marks());
+    let issuers = issuers.map(|(names, marks)| {
         let issuer = names.to_issuer()?;
-        let is_own = mark.is_some() && own.keys.contains(mark);
-        let is_elsewhere = mark.is_some() && others.iter().any(|other| other.keys.contains(mark));
+        let is_own = own.has_mark_of(&marks);
+        let has_left = |mark: &u32| {
+            others
+                .iter()
+                .any(|other| other.has_mark_of(std::slice::from_ref(mark)))
+        };
+        let is_elsewhere = !marks.is_empty() && marks.iter().all(has_left);
         let successors = if is_own {
-            Successors::WithKeys(*mark)
+            Successors::WithKeys(marks)
         } else if is_elsewhere || !follows {
             Successors::None
         } else {
@@ -315,8 +321,8 @@ impl ShopMeaning {
         {
             return true;
         }
-        let comes = |mark: &Option<u32>| mark.is_some() && self.keys.contains(mark);
-        said.keys.iter().any(comes) && !said.shared_keys_with(self)
+        let mut marks = said.marks();
+        marks.any(|marks| self.has_mark_of(&marks)) && !said.shared_keys_with(self)
     }
 
     /// Whether it is the same shop, apart from its keys: by its hosts and paths, or its token domain. The name counts for a shop that has
@@ -327,6 +333,8 @@ impl ShopMeaning {
         self.shares_requests(said)
             || self.names.share_domain(&said.names)
             || self.has_moved_from(said, others)
-            || (self.shop == said.shop && said.keys.iter().all(Option::is_none) && !is_elsewhere())
+            || (self.shop == said.shop
+                && said.marks().all(|marks| marks.is_empty())
+                && !is_elsewhere())
     }
 }

@@ -31,8 +31,11 @@ pub(in crate::request) struct ShopMeaning {
     /// The token domains of other shops that have a key of this one and share no logouts with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::request) keyed: Vec<String>,
-    /// The mark of the keys of each issuer: see [`Issuer::key_mark`].
+    /// The first mark of the keys of each issuer: see [`Issuer::key_marks`].
     pub(in crate::request) keys: Vec<Option<u32>>,
+    /// The further marks of each issuer; empty: no issuer has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::request) more_keys: Vec<Vec<u32>>,
     /// The meaning proper.
     pub(in crate::request) names: Names,
 }
@@ -100,6 +103,16 @@ impl ShopMeaning {
         (issuers, main): (&[Issuer], usize),
         places: &[Place],
     ) -> Self {
+        let marks = issuers.iter().map(Issuer::key_marks);
+        let (keys, mut more_keys): (Vec<_>, Vec<_>) = marks
+            .map(|marks| {
+                let more = marks.iter().skip(1).copied().collect::<Vec<_>>();
+                (marks.first().copied(), more)
+            })
+            .unzip();
+        if more_keys.iter().all(Vec::is_empty) {
+            more_keys.clear();
+        }
         Self {
             shop: String::new(),
             hosts: Vec::new(),
@@ -107,7 +120,8 @@ impl ShopMeaning {
             beside: Vec::new(),
             taken: Vec::new(),
             keyed: Vec::new(),
-            keys: issuers.iter().map(Issuer::key_mark).collect(),
+            keys,
+            more_keys,
             names: Names {
                 issuers: issuers.iter().map(IssuerNames::from_issuer).collect(),
                 main,
@@ -120,8 +134,23 @@ impl ShopMeaning {
     pub(in crate::request) fn parse(text: &str) -> Option<Self> {
         let read: Self = serde_json::from_str(text).ok()?;
         let is_whole = read.names.main < read.names.issuers.len()
-            && read.keys.len() == read.names.issuers.len();
+            && read.keys.len() == read.names.issuers.len()
+            && [0, read.keys.len()].contains(&read.more_keys.len());
         is_whole.then_some(read)
+    }
+
+    /// The marks of the keys of each issuer.
+    pub(in crate::request) fn marks(&self) -> impl Iterator<Item = Vec<u32>> {
+        let keys = self.keys.iter().enumerate();
+        keys.map(|(at, first)| {
+            let more = self.more_keys.get(at).into_iter().flatten();
+            first.iter().chain(more).copied().collect()
+        })
+    }
+
+    /// Whether one of its issuers has one of these marks.
+    pub(in crate::request) fn has_mark_of(&self, marks: &[u32]) -> bool {
+        self.marks().flatten().any(|mark| marks.contains(&mark))
     }
 
     /// The text for the journal.

@@ -150,16 +150,17 @@ impl Issuer {
         self.asked.as_ref()
     }
 
-    /// A mark that tells its keys from others: 32 bits of a digest, which reveal no key. `None`: it has no keys.
-    pub(in crate::request) fn key_mark(&self) -> Option<u32> {
-        let digest = match &self.source {
-            Some(source) => Some(blake3::hash(source.url.to_string().as_bytes())),
-            None => self.ring.held().keys.document(),
-        };
-        digest.map(|digest| {
+    /// The marks that tell its keys from others, in their order: 32 bits of a digest each, which reveal no key. Several secrets
+    /// have one each, a set has one. Empty: it has no keys.
+    pub(in crate::request) fn key_marks(&self) -> Vec<u32> {
+        let mark = |digest: &blake3::Hash| {
             let [a, b, c, d, ..] = *blake3::hash(digest.as_bytes()).as_bytes();
             u32::from_le_bytes([a, b, c, d])
-        })
+        };
+        match &self.source {
+            Some(source) => vec![mark(&blake3::hash(source.url.to_string().as_bytes()))],
+            None => self.ring.held().keys.documents().iter().map(mark).collect(),
+        }
     }
 
     /// Takes over the keys that were fetched from the same source before a reload, and the tokens that they verified if the
@@ -175,6 +176,12 @@ impl Issuer {
         let of_same_kind = sources.find(|old| *algorithms == old.settings.algorithms);
         if let Some(old) = of_same_kind.filter(|_| self.source.is_some()) {
             self.ring = Arc::new(old.ring.without_memory());
+            return;
+        }
+        let mut counted = old.iter();
+        if let Some(old) = counted.find(|old| self.settings.overlaps(&old.settings)) {
+            let counted = old.ring.held();
+            self.ring.held().keys.count_on(&counted.keys);
         }
     }
 
@@ -547,10 +554,10 @@ fn verify_signature(
 ) -> Result<(), Flaw> {
     let mut flaw = Flaw::UnknownKey;
     for key in keys.candidates(algorithm, key_id) {
-        match jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm) {
-            Ok(true) => return Ok(()),
-            Ok(false) | Err(_) => flaw = Flaw::Signature,
+        if key.verifies(signed, signature, algorithm) {
+            return Ok(());
         }
+        flaw = Flaw::Signature;
     }
     Err(flaw)
 }

@@ -204,6 +204,7 @@ impl KeyRing {
     pub fn replace_keys(&self, keys: Keys, now: UnixTime) -> bool {
         let are_new = !self.held().keys.is_same_document(&keys);
         if are_new {
+            keys.count_on(&self.held().keys);
             let keys = Arc::new(keys);
             self.held
                 .rcu(|held| HeldKeys::new(Arc::clone(&keys), held.formers));
@@ -229,6 +230,15 @@ impl KeyRing {
     /// Notes that the keys could not be fetched. Those in use stay.
     pub fn note_failure(&self, reason: &'static str) {
         self.record.lock().failure = Some(reason);
+    }
+
+    /// The name of each key, and how many tokens it has verified.
+    pub fn verified(&self) -> Vec<(String, u64)> {
+        let held = self.held();
+        let verified = held.keys.verified();
+        verified
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect()
     }
 
     /// Their state, for the operator.

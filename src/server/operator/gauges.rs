@@ -350,6 +350,17 @@ impl Measured<'_> {
             "Keys that verify a shop's tokens",
             self.by_shop(|shop| shop.verifier.key_count()),
         );
+        let verified = self.snapshot.gate.shops().iter().flat_map(|shop| {
+            let issuers = shop.verifier.issuers().iter();
+            issuers
+                .flat_map(|issuer| issuer.ring().verified())
+                .map(|(key, count)| ([label("shop", &shop.name), label("key", &key)], count))
+        });
+        scrape.counters(
+            "tokens_verified",
+            "Tokens that a key has verified; a token that comes again while it is remembered is not counted",
+            verified,
+        );
         // Of several issuers the one whose keys are the oldest.
         let fetched = self.by_shop(|shop| {
             let issuers = shop.verifier.issuers().iter();

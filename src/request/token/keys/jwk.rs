@@ -1,5 +1,7 @@
 //! JSON web keys (RFC 7517): from the members of one to a key that verifies.
 
+use std::sync::atomic::AtomicU64;
+
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::Value;
 
@@ -12,8 +14,9 @@ pub(super) fn members_of(set: &Value) -> Option<&Vec<Value>> {
     set.get("keys").and_then(Value::as_array)
 }
 
-/// One JWK, for those of `algorithms` that its members allow (RFC 7517 sections 4.1 to 4.5).
+/// One JWK, for those of `algorithms` that its members allow (RFC 7517 sections 4.1 to 4.5). `number`: its place in the set.
 pub(super) fn parse_jwk(
+    number: usize,
     member: &Value,
     algorithms: &[Algorithm],
 ) -> Result<VerifyingKey, UnfitKey> {
@@ -56,8 +59,11 @@ pub(super) fn parse_jwk(
     }
     let key = decoding_key(family, member)?;
     check_key(&key, &mut fitting)?;
+    let id = text("kid").map(str::to_owned);
     Ok(VerifyingKey {
-        id: text("kid").map(str::to_owned),
+        name: id.clone().unwrap_or_else(|| (number + 1).to_string()),
+        verified: AtomicU64::new(0),
+        id,
         algorithms: fitting,
         decoding: key,
     })
@@ -65,13 +71,14 @@ pub(super) fn parse_jwk(
 
 /// One JWK of a public set, where no secret may stand.
 pub(super) fn parse_public_jwk(
+    number: usize,
     member: &Value,
     algorithms: &[Algorithm],
 ) -> Result<VerifyingKey, UnfitKey> {
     if member.get("kty").and_then(Value::as_str) == Some("oct") {
         return Err(unfit("a symmetric key: anyone who can fetch it could sign"));
     }
-    parse_jwk(member, algorithms)
+    parse_jwk(number, member, algorithms)
 }
 
 fn parse_family(kty: &str) -> Result<AlgorithmFamily, UnfitKey> {

@@ -1,6 +1,7 @@
 //! The keys of an issuer, from a secret, a PEM file or a JWK set; keys that do not fit are left out or refused.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::Value;
@@ -11,12 +12,37 @@ use super::unfit_key::{UnfitKey, UnfitReason, UnfitSet, unfit};
 use super::verifying_key::{VerifyingKey, check_key};
 use crate::request::payload::json;
 
+/// What a key is called whose file holds no other, until it gets the name of the file.
+const FIRST: &str = "1";
+
 /// The keys of an issuer. Symmetric and asymmetric keys are never mixed: a public key must not serve as a shared secret.
 #[derive(Default)]
 pub struct Keys {
     keys: Vec<VerifyingKey>,
-    /// The digest of the secret, PEM file or set that they were read from; `None`: there are no keys.
-    document: Option<blake3::Hash>,
+    /// The digests of the secrets, the PEM file or the set that they were read from; empty: there are no keys.
+    documents: Vec<blake3::Hash>,
+}
+
+/// A key that may have signed a token.
+pub(in crate::request) struct KeyCandidate<'k>(&'k VerifyingKey);
+
+impl KeyCandidate<'_> {
+    /// Whether it signed this. What it did sign is counted.
+    pub(in crate::request) fn verifies(
+        &self,
+        signed: &str,
+        signature: &str,
+        algorithm: Algorithm,
+    ) -> bool {
+        let key = self.0;
+        let verified =
+            jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &key.decoding, algorithm);
+        let is_good = verified.unwrap_or_default();
+        if is_good {
+            key.verified.fetch_add(1, Ordering::Relaxed);
+        }
+        is_good
+    }
 }
 
 impl fmt::Debug for Keys {
@@ -39,10 +65,31 @@ impl Keys {
         }
         let key = VerifyingKey {
             id: None,
+            name: FIRST.to_owned(),
+            verified: AtomicU64::new(0),
             algorithms: fitting,
             decoding: DecodingKey::from_secret(secret),
         };
         Ok(Self::from_document(secret, vec![key]))
+    }
+
+    /// The same key under the name that operators know it by.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        for key in &mut self.keys {
+            name.clone_into(&mut key.name);
+        }
+        self
+    }
+
+    /// All of these keys, in this order: a token is verified by any of them.
+    pub fn joined(sets: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::default();
+        for set in sets {
+            all.keys.extend(set.keys);
+            all.documents.extend(set.documents);
+        }
+        all
     }
 
     /// A public key in PEM for the asymmetric algorithms among `algorithms`.
@@ -65,6 +112,8 @@ impl Keys {
                 check_key(&key, &mut fitting)?;
                 let key = VerifyingKey {
                     id: None,
+                    name: FIRST.to_owned(),
+                    verified: AtomicU64::new(0),
                     algorithms: fitting,
                     decoding: key,
                 };
@@ -91,7 +140,7 @@ impl Keys {
         let mut keys: Vec<VerifyingKey> = Vec::new();
         let mut unfit_keys = Vec::new();
         for (number, member) in members.iter().enumerate() {
-            match parse_jwk(member, algorithms) {
+            match parse_jwk(number, member, algorithms) {
                 Ok(key) if key.id.is_some() && keys.iter().any(|known| known.id == key.id) => {
                     unfit_keys.push(unfit("this kid stands twice").at_position(number, member));
                 }
@@ -141,7 +190,7 @@ impl Keys {
         let mut unfit_keys = Vec::new();
         for (number, member) in members.iter().enumerate() {
             let mut pass_over = |why: UnfitKey| unfit_keys.push(why.at_position(number, member));
-            let key = match parse_public_jwk(member, algorithms) {
+            let key = match parse_public_jwk(number, member, algorithms) {
                 Ok(key) => key,
                 Err(why) => {
                     pass_over(why);
@@ -166,28 +215,50 @@ impl Keys {
     fn from_document(document: &[u8], keys: Vec<VerifyingKey>) -> Self {
         Self {
             keys,
-            document: Some(blake3::hash(document)),
+            documents: vec![blake3::hash(document)],
         }
     }
 
-    /// The digest of what they were read from; `None`: there are no keys.
-    pub(in crate::request) fn document(&self) -> Option<blake3::Hash> {
-        self.document
+    /// The digests of what they were read from; empty: there are no keys.
+    pub(in crate::request) fn documents(&self) -> &[blake3::Hash] {
+        &self.documents
     }
 
     /// Whether both were read from the same bytes.
     pub(in crate::request) fn is_same_document(&self, other: &Self) -> bool {
-        self.document == other.document
+        self.documents == other.documents
+    }
+
+    /// Whether one was read from bytes that another was read from, too.
+    pub fn repeats(&self, other: &Self) -> bool {
+        self.documents
+            .iter()
+            .any(|one| other.documents.contains(one))
+    }
+
+    /// The name of each key, and how many tokens it has verified.
+    pub fn verified(&self) -> impl Iterator<Item = (&str, u64)> {
+        let keys = self.keys.iter();
+        keys.map(|key| (key.name.as_str(), key.verified.load(Ordering::Relaxed)))
+    }
+
+    /// Counts on where these keys had come to, name by name.
+    pub(in crate::request) fn count_on(&self, old: &Self) {
+        for key in &self.keys {
+            if let Some((_, count)) = old.verified().find(|(name, _)| *name == key.name) {
+                key.verified.store(count, Ordering::Relaxed);
+            }
+        }
     }
 
     /// The keys that may have signed a token with this algorithm and `kid`.
     ///
     /// A `kid` selects among the keys that have one; a key without a `kid` is tried for every token.
-    pub fn candidates(
+    pub(in crate::request) fn candidates(
         &self,
         algorithm: Algorithm,
         id: Option<&str>,
-    ) -> impl Iterator<Item = &DecodingKey> {
+    ) -> impl Iterator<Item = KeyCandidate<'_>> {
         let fits = move |key: &&VerifyingKey| {
             let named = match (&key.id, id) {
                 (Some(known), Some(given)) => known == given,
@@ -195,7 +266,7 @@ impl Keys {
             };
             named && key.algorithms.contains(&algorithm)
         };
-        self.keys.iter().filter(fits).map(|key| &key.decoding)
+        self.keys.iter().filter(fits).map(KeyCandidate)
     }
 
     /// Whether a key has this `kid`.

@@ -1,5 +1,7 @@
 //! A key that verifies, and the checks that it passes before it does.
 
+use std::sync::atomic::AtomicU64;
+
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
@@ -10,6 +12,10 @@ use super::unfit_key::{UnfitKey, UnfitReason, unfit, unused};
 /// A key and the algorithms that it may verify.
 pub(super) struct VerifyingKey {
     pub(super) id: Option<String>,
+    /// What operators call it: its `kid`, the file that the configuration names, or its position in a set.
+    pub(super) name: String,
+    /// How many tokens it has verified; those that were in the cache are not counted again.
+    pub(super) verified: AtomicU64,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) decoding: DecodingKey,
 }
