@@ -24,6 +24,7 @@ impl Folder {
         let folder = Self(tempfile::tempdir().unwrap());
         fs::create_dir(folder.0.path().join("keys")).unwrap();
         fs::create_dir(folder.0.path().join("cluster")).unwrap();
+        fs::create_dir(folder.0.path().join("conf.d")).unwrap();
         let (authority, node, node_key) = node_certificate();
         let folder = folder
             .with("cluster/ca.pem", authority.as_bytes(), 0o644)
@@ -250,7 +251,7 @@ fn the_reference_mentions_every_key() {
         let mentions = |line: &str| {
             let line = line.trim_start_matches(['#', ' ']);
             let table = line.trim_matches(['[', ']']);
-            let is_table = table.len() < line.len() && table.rsplit('.').next() == Some(&key);
+            let is_table = table.len() < line.len() && table.split('.').any(|part| part == key);
             let value = format!("{key} = ");
             is_table || line.starts_with(&value) || line.contains(&format!(" {value}"))
         };
@@ -387,7 +388,7 @@ error: unknown key `operater_listen`
 2 | operater_listen =
   | ^^^^^^^^^^^^^^^
   |
-  = help: did you mean `operator_listen`? known: listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, access_log, h2c, limits, certificate, allow, deny, error_pages, acme, upstream, prefix, shop
+  = help: did you mean `operator_listen`? known: include, listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, access_log, h2c, limits, certificate, allow, deny, error_pages, acme, upstream, defaults, prefix, shop
 
 error: expected an address or network such as 192.0.2.7 or 10.0.0.0/8, found `10.0.0.0/33`
  --> doorward.toml:3:20

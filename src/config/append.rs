@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
-use super::load::parse;
+use super::load::{Config, parse};
 use crate::config::fault::Faults;
 
 /// Why nothing was added.
@@ -27,24 +27,20 @@ pub enum NotAppended {
 /// Says why not; the file is untouched then.
 pub fn append(path: &Path, name: &str, text: &str) -> Result<(), NotAppended> {
     let before = fs::read_to_string(path).map_err(NotAppended::Unwritable)?;
-    is_good(path, &before)?;
-    let is_there = before
-        .parse::<toml::Table>()
-        .is_ok_and(|root| root.contains_key(name));
-    if is_there {
+    if read(path, &before)?.server.outline.has(name) {
         return Err(NotAppended::There);
     }
     let end = if before.ends_with('\n') { "" } else { "\n" };
     let after = format!("{before}{end}\n{text}");
-    is_good(path, &after)?;
+    read(path, &after)?;
     replace(path, &after).map_err(NotAppended::Unwritable)
 }
 
-fn is_good(path: &Path, text: &str) -> Result<(), NotAppended> {
+fn read(path: &Path, text: &str) -> Result<Config, NotAppended> {
     let name = path.display().to_string();
     let base_dir = path.parent().unwrap_or(Path::new(""));
     match parse(&name, text, base_dir) {
-        Ok(_) => Ok(()),
+        Ok((config, _)) => Ok(config),
         Err(faults) => Err(NotAppended::Faulty(faults)),
     }
 }
@@ -83,7 +79,7 @@ mod tests {
         path
     }
 
-    fn read(path: &Path) -> String {
+    fn text_of(path: &Path) -> String {
         fs::read_to_string(path).unwrap()
     }
 
@@ -94,7 +90,7 @@ mod tests {
         let link = folder.path().join("link.toml");
         symlink(&path, &link).unwrap();
         assert!(append(&link, "drain", TABLE).is_ok());
-        assert_eq!(read(&path), format!("{GOOD}\n\n{TABLE}"));
+        assert_eq!(text_of(&path), format!("{GOOD}\n\n{TABLE}"));
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
         assert!(link.is_symlink());
         assert_eq!(
@@ -104,7 +100,7 @@ mod tests {
         );
         let again = append(&path, "drain", TABLE);
         assert!(matches!(again, Err(NotAppended::There)));
-        assert_eq!(read(&path), format!("{GOOD}\n\n{TABLE}"));
+        assert_eq!(text_of(&path), format!("{GOOD}\n\n{TABLE}"));
     }
 
     #[test]
@@ -122,7 +118,7 @@ mod tests {
                 matches!(outcome, Err(NotAppended::Faulty(_))),
                 "{before}{table}"
             );
-            assert_eq!(read(&path), before);
+            assert_eq!(text_of(&path), before);
         }
         let missing = folder.path().join("missing.toml");
         let outcome = append(&missing, "drain", TABLE);

@@ -1,6 +1,7 @@
 //! Loads a configuration: into the typed parts of the program, or with every fault at once.
 
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,12 +9,13 @@ use log::LevelFilter;
 
 use super::cluster;
 use super::fault::{Fault, Faults};
+use super::include;
 use super::loops;
 use super::outline;
 use super::own_cookies;
 use super::presets::Presets;
 use super::process::{self, acme};
-use super::reading::{Loading, TomlDocument, TomlTable};
+use super::reading::{Loading, TomlDocument, TomlTable, report_conflicts};
 use super::shop::{self, ReadShop, RuleSources, ShopClaims, Surroundings, neighbours};
 use super::upstream;
 use crate::request::Shop;
@@ -59,9 +61,12 @@ fn folder_of(path: &Path) -> &Path {
 /// be read, or has neither `control` nor `data_dir`.
 pub fn control_of(path: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(path).ok()?;
+    let name = path.display().to_string();
     let loading = Loading::relative_to(folder_of(path));
-    let document = TomlDocument::parse("", &text, &loading);
-    process::control_of(TomlTable::root(&document))
+    let first = TomlDocument::parse(&name, &text, &loading);
+    let files = include::read(&first, &name);
+    let included = include::parse(&files, &loading);
+    process::control_of(TomlTable::roots(&first, &included))
 }
 
 /// Reads the text of a configuration. Reports call it `name`; files that it names are relative to
@@ -75,22 +80,34 @@ pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<(Config, Faults)
     let config = read(name, text, &loading);
     let faults = loading.into_faults();
     match config {
-        Some(mut config) if !faults.is_fatal() => {
-            config.server.outline = outline::digest_keys(text, base_dir);
-            Ok((config, faults))
-        }
+        Some(config) if !faults.is_fatal() => Ok((config, faults)),
         Some(_) | None => Err(faults),
     }
 }
 
 fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
     let presets = Presets::parse(loading);
-    let document = TomlDocument::parse(name, text, loading);
-    let mut root = TomlTable::root(&document);
+    let first = TomlDocument::parse(name, text, loading);
+    let files = include::read(&first, name);
+    let included = include::parse(&files, loading);
+    let all: Vec<_> = iter::once(&first).chain(&included).collect();
+    report_conflicts(&all);
+    let mut root = TomlTable::roots(&first, &included);
+    root.ignore("include");
+    let mut config = read_root(root, &presets, loading)?;
+    let texts = iter::once(text).chain(files.iter().map(|file| file.text.as_str()));
+    config.server.outline = outline::digest_keys(texts, loading.base_dir());
+    let names = files.iter().map(|file| format!("included {}", file.name));
+    config.summary.splice(0..0, names);
+    Some(config)
+}
+
+fn read_root(mut root: TomlTable<'_>, presets: &Presets<'_>, loading: &Loading) -> Option<Config> {
     let mut process = process::read(&mut root);
     let upstreams = upstream::read(&mut root);
     let around = Surroundings {
-        presets: &presets,
+        presets,
+        defaults: read_defaults(&mut root),
         known_logouts: Arc::new(presets.known_logouts()),
         prefix: process::read_prefix(&mut root),
         upstreams: &upstreams,
@@ -99,15 +116,11 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
             .is_none_or(|read| read.server.is_encrypted()),
         process: process.as_ref().map(|process| &process.server.site),
     };
-    let mut claims = ShopClaims::default();
-    let tables = root.tables("shop").into_iter();
-    let shops: Vec<_> = tables
-        .map(|table| shop::read(table, &around, &mut claims))
-        .collect();
-    if shops.is_empty() {
+    let tables = root.tables("shop");
+    if tables.is_empty() {
         root.missing("shop", "at least one shop, under [[shop]]");
     }
-    let mut shops: Option<Vec<_>> = shops.into_iter().collect();
+    let mut shops = read_shops(tables, &around);
     if let Some(shops) = &mut shops {
         neighbours::note_neighbours(shops);
         neighbours::own_domains(shops);
@@ -134,6 +147,28 @@ fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
     let summary = upstreams.summary();
     server.site.pools.named = upstreams.into_servers();
     Some(assembled(server, process.log, summary, shops?))
+}
+
+/// What every shop says that does not say otherwise: `[defaults.shop]`.
+fn read_defaults<'a>(root: &mut TomlTable<'a>) -> Option<TomlTable<'a>> {
+    let mut defaults = root.table("defaults")?;
+    let shop = defaults.table("shop");
+    defaults.finish();
+    if let Some(shop) = &shop {
+        let fault = Fault::error("every shop would have the same name");
+        shop.report_at("name", fault.help("write `name` in each [[shop]]"));
+    }
+    shop
+}
+
+/// Reads every `[[shop]]`; `None`: one of them has a fault.
+fn read_shops<'a>(tables: Vec<TomlTable<'a>>, around: &Surroundings<'a>) -> Option<Vec<ReadShop>> {
+    let mut claims = ShopClaims::default();
+    let shops = tables.into_iter();
+    let shops: Vec<_> = shops
+        .map(|table| shop::read(table, around, &mut claims))
+        .collect();
+    shops.into_iter().collect()
 }
 
 fn assembled(

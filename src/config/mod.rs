@@ -1,12 +1,14 @@
 //! The configuration: from a file to the typed parts of the program, or to every fault of it at once.
 //!
 //! What is written twice merges everywhere in the same way: a key of the operator's overrides the same key
-//! of the preset, sub-tables merge key by key, arrays of tables are concatenated, the operator's first.
+//! of the preset, sub-tables merge key by key, arrays of tables are concatenated, the operator's first. `[defaults.shop]` stands
+//! between a shop and its preset, and merges alike. Included files add to each other, and nothing is written in two of them.
 
 mod append;
 mod cluster;
 mod explain;
 mod fault;
+mod include;
 mod load;
 mod loops;
 mod outline;

@@ -7,30 +7,37 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::config::reading::file::FILE_BYTES_MAX;
+use crate::config::reading::named_path::expanded;
 use crate::server::Outline;
 
-/// The outline of a text without faults. The keys of a shop are told apart: `shop main: token.leeway`.
-pub(crate) fn digest_keys(text: &str, base_dir: &Path) -> Outline {
+/// The outline of the texts of a configuration without faults. The keys of a shop are told apart: `shop main: token.leeway`.
+pub(crate) fn digest_keys<'t>(texts: impl Iterator<Item = &'t str>, base_dir: &Path) -> Outline {
     let mut outline = Outline::default();
+    for text in texts {
+        note_text(&mut outline, text, base_dir);
+    }
+    outline
+}
+
+fn note_text(outline: &mut Outline, text: &str, base_dir: &Path) {
     let root: Table = text.parse().unwrap_or_default();
     for (key, value) in &root {
         match value {
             Value::Array(shops) if key == "shop" => {
                 for shop in shops.iter().filter_map(Value::as_table) {
                     let name = shop.get("name").and_then(Value::as_str).unwrap_or_default();
-                    note_all(&mut outline, &format!("shop {name}: "), shop, base_dir);
+                    note_all(outline, &format!("shop {name}: "), shop, base_dir);
                 }
             }
-            Value::Table(table) => note_all(&mut outline, &format!("{key}."), table, base_dir),
+            Value::Table(table) => note_all(outline, &format!("{key}."), table, base_dir),
             Value::String(_)
             | Value::Integer(_)
             | Value::Float(_)
             | Value::Boolean(_)
             | Value::Datetime(_)
-            | Value::Array(_) => outline.insert(key.clone(), digest(key, value, base_dir)),
+            | Value::Array(_) => outline.insert_beside(key, digest(key, value, base_dir)),
         }
     }
-    outline
 }
 
 fn note_all(outline: &mut Outline, before: &str, table: &Table, base_dir: &Path) {
@@ -62,7 +69,8 @@ fn digest(key: &str, value: &Value, base_dir: &Path) -> blake3::Hash {
 fn hash_files(hasher: &mut blake3::Hasher, key: &str, value: &Value, base_dir: &Path) {
     match value {
         Value::String(name) if key.contains("file") => {
-            let content = content_of(&base_dir.join(name)).unwrap_or_default();
+            let content = expanded(name).map(|path| content_of(&base_dir.join(path)));
+            let content = content.ok().and_then(Result::ok).unwrap_or_default();
             hasher.update(blake3::hash(&content).as_bytes());
         }
         Value::Array(items) => {

@@ -45,7 +45,7 @@ impl<'t> Presets<'t> {
     /// Parses all of them; there are few, and they are small.
     pub(crate) fn parse(loading: &'t Loading) -> Self {
         let parsed = PRESETS.iter().map(|(name, text)| {
-            let document = TomlDocument::parse(&format!("preset {name}"), text, loading);
+            let document = TomlDocument::parse_preset(&format!("preset {name}"), text, loading);
             (*name, document)
         });
         Self(parsed.collect())

@@ -12,6 +12,21 @@ impl Outline {
         self.0.insert(key, value);
     }
 
+    /// Adds a key that several files may have, such as the tables of an array: its digest is that of all of them.
+    pub fn insert_beside(&mut self, key: &str, value: blake3::Hash) {
+        let joined = self.0.get(key).map(|earlier| {
+            let both = [*earlier.as_bytes(), *value.as_bytes()].concat();
+            blake3::hash(&both)
+        });
+        self.0.insert(key.to_owned(), joined.unwrap_or(value));
+    }
+
+    /// Whether it has a key, or keys of a table, of this name.
+    pub fn has(&self, name: &str) -> bool {
+        let mut keys = self.0.keys();
+        keys.any(|key| key.split('.').next() == Some(name))
+    }
+
     /// The keys whose value differs there, that are new there, or that are missing there.
     pub(crate) fn changed_in(&self, there: &Self) -> Vec<String> {
         let keys = self.0.keys().chain(there.0.keys());

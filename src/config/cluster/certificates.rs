@@ -60,7 +60,7 @@ pub(crate) fn read(
     }
     Some(Certificates {
         authorities: Arc::new(authorities),
-        ca_file: ca_file.path(),
+        ca_file: ca_file.path()?,
         chain: certificate.chain().to_vec(),
         key: PrivateKeyDer::from_pem_slice(&key_pem).ok()?,
         allow,

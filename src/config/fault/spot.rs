@@ -82,6 +82,17 @@ impl SourceSpot {
         Some(self.source.line_number(span.start))
     }
 
+    /// Where it is, for a reader who looks at `other`.
+    pub fn place_beside(&self, other: &Self) -> String {
+        let file = (!self.is_beside(other)).then(|| self.source_name());
+        match (self.line(), file) {
+            (Some(line), None) => format!("in line {line}"),
+            (Some(line), Some(file)) => format!("in line {line} of {file}"),
+            (None, Some(file)) => format!("in {file}"),
+            (None, None) => "above".to_owned(),
+        }
+    }
+
     /// Whether a report must not show what is written here.
     pub fn is_secret(&self) -> bool {
         let lines = self.span.as_ref().map(|span| self.source.lines_of(span));
@@ -146,7 +157,7 @@ impl SourceSpot {
     }
 
     /// Whether the other stands in the same source.
-    pub(super) fn is_beside(&self, other: &Self) -> bool {
+    pub(in crate::config) fn is_beside(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.source, &other.source)
     }
 }

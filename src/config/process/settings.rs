@@ -125,7 +125,7 @@ fn read_operator(root: &mut TomlTable<'_>, listen: &[Listen]) -> Option<SocketAd
 fn read_path(root: &mut TomlTable<'_>, key: &str) -> Option<PathBuf> {
     let text = root.string(key)?;
     text.parse_as(path)?;
-    Some(text.path())
+    text.path()
 }
 
 fn path(text: &str) -> Result<(), &'static str> {

@@ -15,6 +15,7 @@ pub(crate) struct TomlDocument<'t> {
     root: DeTable<'t>,
     broken_lines: Vec<Range<usize>>,
     loading: &'t Loading,
+    is_preset: bool,
 }
 
 impl<'t> TomlDocument<'t> {
@@ -36,7 +37,22 @@ impl<'t> TomlDocument<'t> {
             root: root.into_inner(),
             broken_lines,
             loading,
+            is_preset: false,
         }
+    }
+
+    /// The text of a preset, which nothing of the operator's is in.
+    pub(crate) fn parse_preset(name: &str, text: &'t str, loading: &'t Loading) -> Self {
+        let is_preset = true;
+        Self {
+            is_preset,
+            ..Self::parse(name, text, loading)
+        }
+    }
+
+    /// Whether it is a preset, and not the operator's.
+    pub(super) fn is_preset(&self) -> bool {
+        self.is_preset
     }
 
     /// The configuration that it is a part of.
@@ -80,6 +96,7 @@ fn syntax_fault(error: &Error) -> Fault {
 }
 
 /// One document's part of a table.
+#[derive(Clone)]
 pub(super) struct Layer<'a> {
     document: &'a TomlDocument<'a>,
     table: &'a DeTable<'a>,
@@ -139,6 +156,44 @@ impl<'a> Layer<'a> {
 fn unknown_key(key: &str, known: &[String]) -> Fault {
     Fault::error(format!("unknown key `{}`", key.escape_debug()))
         .suggest(key, known.iter().map(String::as_str))
+}
+
+/// The arrays of tables that several documents may add to.
+const JOINED: [&str; 3] = ["shop", "upstream", "certificate"];
+
+/// Reports every key that two documents of the operator have. Tables are compared key by key.
+pub(crate) fn report_conflicts(documents: &[&TomlDocument<'_>]) {
+    for (at, later) in documents.iter().enumerate() {
+        for earlier in &documents[..at] {
+            let joined = |key: &str| JOINED.contains(&key);
+            report_both((earlier, &earlier.root), (later, &later.root), &joined);
+        }
+    }
+}
+
+/// A table, and the document that it is a part of.
+type TableIn<'a> = (&'a TomlDocument<'a>, &'a DeTable<'a>);
+
+fn report_both(earlier: TableIn<'_>, later: TableIn<'_>, is_joined: &dyn Fn(&str) -> bool) {
+    for (key, written) in later.1 {
+        let name: &str = key.get_ref();
+        let Some((_, known)) = earlier.1.get_key_value(name).filter(|_| !is_joined(name)) else {
+            continue;
+        };
+        if let (Some(one), Some(two)) = (known.get_ref().as_table(), written.get_ref().as_table()) {
+            report_both((earlier.0, one), (later.0, two), &|_| false);
+            continue;
+        }
+        let first = SourceSpot::within(&earlier.0.source, &known.span());
+        let spot = SourceSpot::within(&later.0.source, &key.span());
+        let message = format!("`{}` is written in two files", name.escape_debug());
+        let label = format!("it is also {}", first.place_beside(&spot));
+        let fault = Fault::error(message).at(&spot).label(label);
+        later
+            .0
+            .loading
+            .report(fault.help("write it in one of them"));
+    }
 }
 
 /// A value before its type is known.

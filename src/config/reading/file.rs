@@ -24,7 +24,7 @@ impl<'t, 'a> File<'t, 'a> {
             let name = named.as_str().escape_debug();
             Fault::error(format!("`{name}` can't be read: {why}"))
         };
-        let path = named.path();
+        let path = named.path()?;
         let metadata = fs::metadata(&path).map_err(|error| {
             let fault = unreadable(error.to_string());
             named.report(fault.help("paths are relative to the folder of the configuration"));

@@ -5,11 +5,12 @@ mod document;
 pub(crate) mod duration;
 pub(crate) mod file;
 mod loading;
+pub(crate) mod named_path;
 pub(crate) mod pattern;
 mod table;
 mod text;
 
-pub(crate) use document::TomlDocument;
+pub(crate) use document::{TomlDocument, report_conflicts};
 pub(crate) use loading::Loading;
 pub(crate) use table::{TextOrTable, TomlTable};
 pub(crate) use text::TomlText;

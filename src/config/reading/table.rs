@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::iter;
 use std::ops::RangeInclusive;
-use std::ptr;
 use std::time::Duration;
 
 use super::document::{Layer, TomlDocument, Value};
@@ -73,6 +72,21 @@ impl<'a> TomlTable<'a> {
     /// The whole of a document.
     pub(crate) fn root(document: &'a TomlDocument<'a>) -> Self {
         Self::new(document.layer(), Vec::new())
+    }
+
+    /// The whole of the operator's documents; no key but an array of tables is in two of them.
+    pub(crate) fn roots(first: &'a TomlDocument<'a>, others: &'a [TomlDocument<'a>]) -> Self {
+        Self::new(
+            first.layer(),
+            others.iter().map(TomlDocument::layer).collect(),
+        )
+    }
+
+    /// Lays this table over another one of the operator's.
+    pub(crate) fn over_table(mut self, other: Option<&Self>) -> Self {
+        let layers = other.into_iter().flat_map(Self::layers);
+        self.below.extend(layers.cloned());
+        self
     }
 
     /// Lays this table over the root of a preset.
@@ -152,9 +166,9 @@ impl<'a> TomlTable<'a> {
 
     /// How many tables of an array the operator wrote.
     pub(crate) fn count_own(&self, key: &str) -> usize {
-        let written = self.value_in(&self.top, key);
-        let items = written.and_then(|value| value.items());
-        items.map_or(0, |items| items.len())
+        let own = self.layers().filter(|layer| !layer.document().is_preset());
+        let items = own.filter_map(|layer| self.value_in(layer, key)?.items());
+        items.map(|items| items.len()).sum()
     }
 
     /// Whether one document has both keys.
@@ -424,14 +438,10 @@ impl<'a> TomlTable<'a> {
     fn table_of(&self, values: &[Value<'a>], key: &str) -> Option<TomlTable<'a>> {
         let mut layers = layers_of(values, key).into_iter();
         let top = layers.next()?;
-        let home = (!self.is_beside(&top)).then(|| self.home_of(key));
+        let home = top.document().is_preset().then(|| self.home_of(key));
         let mut table = TomlTable::new(top, layers.collect());
         table.home = home;
         Some(table)
-    }
-
-    fn is_beside(&self, layer: &Layer<'a>) -> bool {
-        ptr::eq(self.top.document(), layer.document())
     }
 
     fn home_of(&self, key: &str) -> Home {
@@ -447,9 +457,9 @@ impl<'a> TomlTable<'a> {
         }
     }
 
-    /// Whether the two are written in the same document.
-    pub(crate) fn is_written_with(&self, other: &Self) -> bool {
-        self.is_beside(&other.top)
+    /// Whether the operator wrote it, and not a preset.
+    pub(crate) fn is_operators(&self) -> bool {
+        !self.top.document().is_preset()
     }
 
     /// Every key that is written, for tables whose keys are the operator's own names.

@@ -81,7 +81,8 @@ fn read(shop: &str, preset: Option<&str>) -> (Vec<String>, Faults) {
     let loading = Loading::relative_to(Path::new(""));
     let told = {
         let shop = TomlDocument::parse("doorward.toml", shop, &loading);
-        let preset = preset.map(|text| TomlDocument::parse("preset bagisto", text, &loading));
+        let preset =
+            preset.map(|text| TomlDocument::parse_preset("preset bagisto", text, &loading));
         read_shop(TomlTable::root(&shop).over(preset.as_ref()))
     };
     (told, loading.into_faults())

@@ -4,7 +4,18 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::loading::Loading;
+use super::named_path::{self, UnfitPath};
 use crate::config::fault::{Fault, SourceSpot};
+
+/// Where a variable gets its value. Its name is quoted, its value never.
+fn remedy_for(variable: &str) -> String {
+    match variable {
+        "CREDENTIALS_DIRECTORY" => {
+            "systemd sets it for the service: LoadCredential=NAME:FILE in the unit; elsewhere, set it to the folder of the files".to_owned()
+        }
+        _ => format!("set it for the service (Environment={variable}=… in the unit) and for this command"),
+    }
+}
 
 /// A string of a document, with the place it is written at.
 #[derive(Clone)]
@@ -33,9 +44,21 @@ impl<'a> TomlText<'a> {
         &self.spot
     }
 
-    /// The path that it names, from the folder of the configuration.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.loading.base_dir().join(self.value)
+    /// The path that it names, from the folder of the configuration. A variable in it that is not set is a fault here.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        match named_path::expanded(self.value) {
+            Ok(path) => Some(self.loading.base_dir().join(path)),
+            Err(UnfitPath::Unset(name)) => {
+                let fault = Fault::error(format!("the variable `{name}` is not set"));
+                self.report(fault.help(remedy_for(&name)));
+                None
+            }
+            Err(UnfitPath::Malformed) => {
+                let fault = Fault::error("`$` begins the name of a variable in a path");
+                self.report(fault.help("write ${NAME}; or $$ for a `$`"));
+                None
+            }
+        }
     }
 
     /// Reports a fault here.

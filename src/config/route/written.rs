@@ -41,7 +41,7 @@ pub(crate) fn read(
     };
     let (mut routes, mut spots) = (Vec::new(), Vec::new());
     for (at, table) in shop.tables("route").into_iter().enumerate() {
-        let base = bases.for_rule(&table, shop);
+        let base = bases.for_rule(&table);
         let spot = table.spot();
         if let Some(route) = read_route(table, base, at + 1, &around) {
             routes.push(route);

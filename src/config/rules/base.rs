@@ -36,8 +36,8 @@ impl Bases {
     }
 
     /// The folders for a rule of the shop.
-    pub(crate) fn for_rule(&self, rule: &TomlTable<'_>, shop: &TomlTable<'_>) -> &Base {
-        if rule.is_written_with(shop) {
+    pub(crate) fn for_rule(&self, rule: &TomlTable<'_>) -> &Base {
+        if rule.is_operators() {
             &self.of_operator
         } else {
             &self.of_preset

@@ -60,7 +60,7 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, tokens: Option<&Verifier>) -> Vec<P
     let mut written: Vec<WrittenPlace> = Vec::new();
     let mut places = Vec::new();
     for mut table in shop.tables("credential") {
-        let is_own = table.is_written_with(shop);
+        let is_own = table.is_operators();
         let spot = table.spot();
         let kind = read_kind(&mut table, can_verify);
         let at = read_occasions(&mut table);

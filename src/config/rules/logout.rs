@@ -80,8 +80,8 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases, places: &[Place]) ->
     let mut preset_scope = None;
     let mut cart_rules = Vec::new();
     for table in shop.tables("logout") {
-        let is_own = table.is_written_with(shop);
-        let base = bases.for_rule(&table, shop);
+        let is_own = table.is_operators();
+        let base = bases.for_rule(&table);
         let decides_cart = !is_own && table.spot_of("forward_credentials").is_some();
         let spot = table.spot();
         let rule = read_rule(table, (is_own, base), &overrides);
@@ -116,7 +116,7 @@ fn read_own(
     let mut written = None;
     let mut origins = Vec::new();
     if let Some(mut table) = shop.table("own_logout") {
-        is_own = table.is_written_with(shop);
+        is_own = table.is_operators();
         written = table.choice("revoke", SCOPES);
         let texts = table.strings("origins").unwrap_or_default();
         let texts = texts.iter();

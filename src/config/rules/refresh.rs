@@ -13,7 +13,7 @@ use crate::request::{Place, RefreshRule};
 pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases, places: &[Place]) -> Vec<RefreshRule> {
     let mut rules = Vec::new();
     for mut table in shop.tables("refresh") {
-        let base = bases.for_rule(&table, shop);
+        let base = bases.for_rule(&table);
         let methods = [Method::POST, Method::GET];
         let call = call::read(&mut table, base, &methods);
         let invalid = table.table("errors").and_then(|mut errors| {

@@ -27,7 +27,7 @@ pub(crate) fn read(shop: &mut TomlTable<'_>, bases: &Bases) -> TokenEndpoints {
     shop.renamed_tables("token_endpoint", "mint");
     let mut rules = Vec::new();
     for table in shop.tables("token_endpoint") {
-        let base = bases.for_rule(&table, shop);
+        let base = bases.for_rule(&table);
         let spot = table.spot();
         let rule = read_rule(table, base);
         if rule.pointers.is_empty() && rule.headers.is_empty() && rule.cookies.is_empty() {

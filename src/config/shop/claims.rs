@@ -36,7 +36,10 @@ impl ShopClaims {
         let name = text.parse_as(name)?;
         if let Some((_, first)) = self.names.iter().find(|(taken, _)| taken == name) {
             let fault = Fault::error(format!("two shops are called `{name}`"));
-            text.report(fault.label(place_of(first)));
+            text.report(fault.label(format!(
+                "the first one is {}",
+                first.place_beside(text.spot())
+            )));
         }
         self.names.push((name.to_owned(), text.spot().clone()));
         Some(name)
@@ -69,7 +72,7 @@ impl ShopClaims {
         for (path, text) in paths.iter().filter(|_| !is_in_vain) {
             if let Some(claim) = taken(path) {
                 let fault = Fault::warning("no request for this path gets here");
-                text.report(fault.label(claim.label()));
+                text.report(fault.label(claim.label(text.spot())));
             }
         }
         (hosts, claimed.paths)
@@ -151,7 +154,7 @@ impl ShopClaims {
         spot: &SourceSpot,
     ) -> Option<Fault> {
         let fault = paths.taken_by(&self.hosts, host);
-        let fault = fault.map(|first| first.fault(host, paths));
+        let fault = fault.map(|first| first.fault(host, paths, spot));
         self.hosts.push(HostClaim {
             host: host.cloned(),
             paths: paths.clone(),
@@ -199,13 +202,6 @@ fn name(text: &str) -> Result<&str, &'static str> {
 /// Whether a byte may stand in a quoted string without an escape.
 pub(super) fn is_quotable(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
-}
-
-fn place_of(spot: &SourceSpot) -> String {
-    match spot.line() {
-        Some(line) => format!("the first one is in line {line}"),
-        None => "the first one is above".to_owned(),
-    }
 }
 
 impl PathClaims {
@@ -269,7 +265,7 @@ impl HostClaim {
         }
     }
 
-    fn fault(&self, host: Option<&HostPattern>, paths: &PathClaims) -> Fault {
+    fn fault(&self, host: Option<&HostPattern>, paths: &PathClaims, spot: &SourceSpot) -> Fault {
         let is_whole = self.paths.paths.is_empty();
         let is_same = self.paths.paths == paths.paths;
         let what = match (self.host.as_ref(), host) {
@@ -280,7 +276,7 @@ impl HostClaim {
             (ours, host) if ours == host && is_same => "two shops claim the same paths of a host",
             (None | Some(_), _) => "no request for this host gets here",
         };
-        let fault = Fault::error(what).label(self.label());
+        let fault = Fault::error(what).label(self.label(spot));
         let is_order = !is_same || self.host.as_ref() != host;
         if is_order {
             fault.help("the first shop that claims a host has it: put this shop above that one")
@@ -289,9 +285,9 @@ impl HostClaim {
         }
     }
 
-    fn label(&self) -> String {
-        let shop = &self.shop;
-        let line = self.spot.line().map(|line| format!(" in line {line}"));
-        format!("shop `{shop}` claims it{}", line.unwrap_or_default())
+    /// Who claims it, for a reader who looks at `spot`.
+    fn label(&self, spot: &SourceSpot) -> String {
+        let (shop, place) = (&self.shop, self.spot.place_beside(spot));
+        format!("shop `{shop}` claims it {place}")
     }
 }

@@ -38,6 +38,8 @@ const CLOCK_OFFSETS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duratio
 pub(crate) struct Surroundings<'a> {
     /// The presets.
     pub(crate) presets: &'a Presets<'a>,
+    /// What every shop says that does not say otherwise.
+    pub(crate) defaults: Option<TomlTable<'a>>,
     /// The logouts of the presets.
     pub(crate) known_logouts: Arc<KnownLogouts>,
     /// The folder of Doorward's own paths.
@@ -70,6 +72,7 @@ pub(crate) fn read<'a>(
     around: &Surroundings<'a>,
     claims: &mut ShopClaims,
 ) -> Option<ReadShop> {
+    table = table.over_table(around.defaults.as_ref());
     let preset = around.presets.named_by(&mut table);
     let mut table = table.over(preset.map(|(_, document)| document));
     let name = claims.read_name(&mut table);
