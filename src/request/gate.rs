@@ -172,7 +172,7 @@ impl Gate {
         );
         let former = credential::extract_former(formers.places(), Occasion::Visit, &view);
         let credentials = taken.unwrap_or_default().into_iter().chain(former);
-        let tokens = credentials.filter_map(|credential| shop.token(&credential, now).ok());
+        let tokens = credentials.filter_map(|credential| shop.token(&credential, true, now).ok());
         tokens
             .map(|token| shop.as_confirmed_before(token, before))
             .collect()

@@ -17,7 +17,7 @@ impl Arrived<'_, '_> {
         now: UnixTime,
     ) -> Result<Token, Refusal> {
         let (gate, shop) = (self.gate, self.shop);
-        let read = shop.token(credential, now);
+        let read = shop.token(credential, self.is_counted, now);
         if !self.is_counted {
             credential.count_in_place(read.as_ref().err());
         }

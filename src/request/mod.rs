@@ -80,10 +80,10 @@ pub use site::{
     HostPattern, HostRedirect, OriginParts, RequestSite, WebOrigin, host_of, moved_to, port_of,
 };
 pub use token::{
-    ALGORITHMS, ClaimName, Claims, Confirmed, Flaw, IssuedAt, Issuer, JwksSource, KeyRing,
-    KeySource, KeyState, Keys, Subject, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind,
-    TokenSettings, UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified, Verifier,
-    algorithm_name, secret_bytes_min,
+    ALGORITHMS, Awaited, AwaitedSuccess, ClaimName, Claims, Confirmed, FailureWeight, FirstSuccess,
+    Flaw, IssuedAt, Issuer, JwksSource, KeyRing, KeySource, KeyState, Keys, NoneAccepted, Subject,
+    SuccessNews, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind, TokenSettings, UnfitKey,
+    UnfitSet, UnknownToken, Unreadable, Verified, Verifier, algorithm_name, secret_bytes_min,
 };
 pub use token_endpoint::{AnswerTokens, HandedOut, OnReissue, TokenEndpoint};
 pub use verdict::{Observed, Verdict};

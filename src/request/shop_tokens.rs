@@ -6,8 +6,9 @@ use smallvec::SmallVec;
 
 use super::answers::Refusal;
 use super::credential::{Credential, trimmed};
+use super::routes::Enforce;
 use super::shop::{Shop, Tokens};
-use super::token::{Flaw, Token, TokenKind, UnknownToken, jwts_in};
+use super::token::{FailureWeight, Flaw, Token, TokenKind, UnknownToken, jwts_in};
 use crate::clock::UnixTime;
 use crate::revocation::{Id, MARGIN};
 
@@ -43,15 +44,19 @@ impl Shop {
     }
 
     /// The token of a credential, verified or opaque; else why the credential is refused.
+    /// `is_counted`: it was counted before.
     pub(super) fn token(
         &self,
         credential: &Credential<'_>,
+        is_counted: bool,
         now: UnixTime,
     ) -> Result<Token, Refusal> {
-        let text = &*credential.text;
+        let (text, kind) = (&*credential.text, credential.kind);
+        let is_passed_over = is_counted || credential.place.is_former();
         let token = match &credential.key {
             Some(key) => Ok(self.verifier.opaque(text, key)),
-            None => self.verifier.token_from_text(credential.kind, text, now),
+            None if is_passed_over => self.verifier.token_from_text(kind, text, now),
+            None => self.verifier.token_of_credential(kind, text, now),
         };
         match token {
             Ok(Token::Opaque(_)) if credential.hides_another() => Err(Refusal::MalformedCredential),
@@ -62,6 +67,29 @@ impl Shop {
             }
             Err(flaw) => Err(Refusal::from(flaw)),
         }
+    }
+
+    /// Refuses a token by its times, where its route says so. Until the first is within its time, the others are counted.
+    pub(super) fn refuse_untimely(
+        &self,
+        token: &Token,
+        enforce: Enforce,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let judged = enforce.refuse_untimely(token, now);
+        if enforce.judges_times() && token.is_verified() {
+            let weigh = |refusal: Refusal| {
+                let is_early = refusal == Refusal::NotYetValid;
+                let weight = if is_early {
+                    FailureWeight::Telling
+                } else {
+                    FailureWeight::Usual
+                };
+                (refusal.name(), weight)
+            };
+            self.verifier.note_timely(judged.map_err(weigh));
+        }
+        judged
     }
 
     /// The JWTs in a text of a body that verify.

@@ -59,7 +59,7 @@ impl<'g> Arrived<'g, '_> {
             let judged = gate
                 .refuse_confirmed(shop, token, now)
                 .and_then(|()| gate.refuse_forgotten(token, now))
-                .and_then(|()| enforce.refuse_untimely(token, now));
+                .and_then(|()| shop.refuse_untimely(token, enforce, now));
             if judged.is_ok() {
                 subjects.note(&presented, now);
             }

@@ -9,8 +9,9 @@ use moka::sync::Cache;
 
 use super::request::IntrospectionResponse;
 use crate::clock::UnixTime;
+use crate::request::answers::Refusal;
 use crate::request::credential::Occasion;
-use crate::request::token::{Confirmed, Verifier};
+use crate::request::token::{Acceptance, Confirmed, FailureWeight, Flaw, Verifier};
 use crate::revocation::{Id, Identity};
 
 /// The last introspection results of one shop.
@@ -43,6 +44,15 @@ impl IntrospectionResult {
         match self {
             Self::Active(confirmed) => Some(Arc::clone(confirmed)),
             Self::Inactive | Self::Unavailable => None,
+        }
+    }
+
+    /// Whether the token is active; else why not.
+    pub(super) fn acceptance(&self) -> Acceptance {
+        match self {
+            Self::Active(_) => Ok(()),
+            Self::Inactive => Err((Flaw::Inactive.name(), FailureWeight::Usual)),
+            Self::Unavailable => Err((Refusal::Unconfirmed.name(), FailureWeight::Telling)),
         }
     }
 

@@ -70,6 +70,9 @@ impl Shop {
                 .introspection_cache
                 .result(&identity.id, introspection.fresh, now);
             let counts = IntrospectionResult::counts(occasion, asked);
+            if let Some(result) = result.as_ref().filter(|_| counts) {
+                self.verifier.note_introspected(result.acceptance());
+            }
             match result {
                 Some(IntrospectionResult::Active(confirmed)) => {
                     *token = Token::Confirmed(confirmed);

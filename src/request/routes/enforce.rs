@@ -42,10 +42,16 @@ impl Enforce {
         token: &Token,
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        match self {
-            Self::Off | Self::Revoked => Ok(()),
-            Self::Valid | Self::Required => refuse_untimely(token, now),
+        if self.judges_times() {
+            refuse_untimely(token, now)
+        } else {
+            Ok(())
         }
+    }
+
+    /// Whether the times of a token are judged.
+    pub(in crate::request) fn judges_times(self) -> bool {
+        self >= Self::Valid
     }
 }
 

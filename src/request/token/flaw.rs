@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::keys::FailureWeight;
+
 /// Why a token can't be verified. It is logged, and not told to the customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
@@ -109,6 +111,15 @@ impl Flaw {
             | Self::NotJwt
             | Self::Inactive
             | Self::NoCustomer => false,
+        }
+    }
+
+    /// What it says of the configuration while no token has verified yet.
+    pub(in crate::request) const fn weight(self) -> FailureWeight {
+        if self.may_be_mended() || matches!(self, Self::NoKeys | Self::Critical) {
+            FailureWeight::Telling
+        } else {
+            FailureWeight::Usual
         }
     }
 

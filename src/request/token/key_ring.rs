@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use super::keys::Keys;
+use super::keys::{FirstSuccess, Keys};
 use super::known_token::Verified;
 use crate::clock::UnixTime;
 
@@ -25,6 +25,8 @@ pub struct KeyRing {
 pub(in crate::request) struct HeldKeys {
     pub(in crate::request) keys: Arc<Keys>,
     pub(in crate::request) verified: Memory,
+    /// Whether they have verified a token yet.
+    pub(in crate::request) first_success: Arc<FirstSuccess>,
     /// The former meanings that the cached tokens were looked up under.
     formers: FormersDigest,
 }
@@ -126,7 +128,7 @@ impl KeyState {
 const VERIFIED_BYTES_MAX: u64 = 64 << 20;
 
 impl HeldKeys {
-    fn new(keys: Arc<Keys>, formers: FormersDigest) -> Self {
+    fn new(keys: Arc<Keys>, first_success: Arc<FirstSuccess>, formers: FormersDigest) -> Self {
         /// What an entry costs beside its text, measured at a million entries of moka 0.12.
         const ENTRY_BYTES: usize = 400;
         let weight =
@@ -138,6 +140,7 @@ impl HeldKeys {
         Self {
             keys,
             verified,
+            first_success,
             formers,
         }
     }
@@ -167,7 +170,11 @@ impl KeyRing {
 
     fn with_record(keys: Arc<Keys>, record: FetchRecord) -> Self {
         Self {
-            held: ArcSwap::from_pointee(HeldKeys::new(keys, FormersDigest::default())),
+            held: ArcSwap::from_pointee(HeldKeys::new(
+                keys,
+                Arc::default(),
+                FormersDigest::default(),
+            )),
             missing: Mutex::default(),
             record: Mutex::new(record),
         }
@@ -207,7 +214,7 @@ impl KeyRing {
             keys.count_on(&self.held().keys);
             let keys = Arc::new(keys);
             self.held
-                .rcu(|held| HeldKeys::new(Arc::clone(&keys), held.formers));
+                .rcu(|held| HeldKeys::new(Arc::clone(&keys), Arc::default(), held.formers));
         }
         let mut missing = self.missing.lock();
         missing.last_success = missing.begun;
@@ -222,9 +229,16 @@ impl KeyRing {
     /// From now on, tokens are looked up under these former meanings. Empties the cache if it held others.
     pub(in crate::request) fn honour(&self, formers: FormersDigest) {
         if self.held().formers != formers {
-            self.held
-                .rcu(|held| HeldKeys::new(Arc::clone(&held.keys), formers));
+            self.held.rcu(|held| {
+                let first_success = Arc::clone(&held.first_success);
+                HeldKeys::new(Arc::clone(&held.keys), first_success, formers)
+            });
         }
+    }
+
+    /// Whether the keys in use have verified a token yet.
+    pub fn first_success(&self) -> Arc<FirstSuccess> {
+        Arc::clone(&self.held().first_success)
     }
 
     /// Notes that the keys could not be fetched. Those in use stay.

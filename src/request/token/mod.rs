@@ -21,8 +21,12 @@ pub use issuer::Issuer;
 pub(super) use issuer::OperatorName;
 pub use key_ring::{KeyRing, KeyState};
 pub use key_source::{JwksSource, KeySource};
-pub use keys::{ALGORITHMS, Keys, UnfitKey, UnfitSet, algorithm_name, secret_bytes_min};
+pub(super) use keys::Acceptance;
+pub use keys::{
+    ALGORITHMS, FailureWeight, FirstSuccess, Keys, NoneAccepted, SuccessNews, UnfitKey, UnfitSet,
+    algorithm_name, secret_bytes_min,
+};
 pub use known_token::{Confirmed, Token, Verified};
 pub use settings::{TokenKind, TokenSettings, UnknownToken};
 pub use subject::Subject;
-pub use verifier::{TOKEN_BYTES_MAX, Verifier};
+pub use verifier::{Awaited, AwaitedSuccess, TOKEN_BYTES_MAX, Verifier};

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::compact::{Compact, decode_object, has_jwt_shape, key_id};
 use super::flaw::Flaw;
 use super::issuer::Issuer;
+use super::keys::{Acceptance, FirstSuccess};
 use super::known_token::{Token, Verified};
 use super::settings::{TokenKind, TokenSettings};
 use crate::clock::UnixTime;
@@ -25,6 +26,29 @@ pub struct Verifier {
     main: usize,
     /// The names of tokens under former configurations.
     formers: ArcSwap<FormerMeanings>,
+    /// Whether a token was within its time yet, where that is judged.
+    timely: Arc<FirstSuccess>,
+}
+
+/// A success that every shop sees sooner or later.
+pub struct Awaited {
+    /// Which.
+    pub success: AwaitedSuccess,
+    /// The number of the issuer, if the shop has several.
+    pub issuer: Option<usize>,
+    /// Whether tokens without it are forwarded all the same.
+    pub is_forwarded: bool,
+    /// Whether it was seen yet.
+    pub record: Arc<FirstSuccess>,
+}
+
+/// Which success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AwaitedSuccess {
+    /// A token verified, since the start or since the keys changed.
+    Verified,
+    /// A verified token was neither expired nor early, since the start.
+    Timely,
 }
 
 /// The longest token that is parsed: four times what a cookie can carry. Shops refuse longer headers anyway.
@@ -41,6 +65,7 @@ impl Verifier {
             issuers,
             main,
             formers: ArcSwap::default(),
+            timely: Arc::default(),
         }
     }
 
@@ -74,6 +99,7 @@ impl Verifier {
 
     /// Takes over keys and cached tokens from the verifier before a reload, where they are still valid.
     pub fn inherit(&mut self, old: &Self) {
+        self.timely = Arc::clone(&old.timely);
         for issuer in &mut self.issuers {
             issuer.inherit(&old.issuers);
         }
@@ -136,6 +162,60 @@ impl Verifier {
         text: &str,
         now: UnixTime,
     ) -> Result<Token, Flaw> {
+        self.verify_text(kind, text, now, |_, _| {})
+    }
+
+    /// The same of a text that a request presents as its credential. Until the first such token verifies, failures are counted.
+    pub(in crate::request) fn token_of_credential(
+        &self,
+        kind: TokenKind,
+        text: &str,
+        now: UnixTime,
+    ) -> Result<Token, Flaw> {
+        self.verify_text(kind, text, now, |issuer, flaw| {
+            for issuer in issuer.map_or(self.issuers.as_slice(), std::slice::from_ref) {
+                let held = issuer.ring().held();
+                held.first_success.note_failure(flaw.name(), flaw.weight());
+            }
+        })
+    }
+
+    /// The shop said of an opaque token that it is active; else why not.
+    pub(in crate::request) fn note_introspected(&self, acceptance: Acceptance) {
+        self.main().ring().held().first_success.note(acceptance);
+    }
+
+    /// A verified token was within its time, where that is judged; else why not.
+    pub(in crate::request) fn note_timely(&self, acceptance: Acceptance) {
+        self.timely.note(acceptance);
+    }
+
+    /// What a shop whose tokens are accepted has seen at least once.
+    pub fn awaited(&self) -> impl Iterator<Item = Awaited> {
+        let is_one_of_several = self.issuers.len() > 1;
+        let verified = self.issuers.iter().enumerate();
+        let verified = verified.map(move |(place, issuer)| Awaited {
+            success: AwaitedSuccess::Verified,
+            issuer: is_one_of_several.then_some(place + 1),
+            is_forwarded: issuer.settings().forward_unverifiable,
+            record: issuer.ring().first_success(),
+        });
+        verified.chain([Awaited {
+            success: AwaitedSuccess::Timely,
+            issuer: None,
+            is_forwarded: false,
+            record: Arc::clone(&self.timely),
+        }])
+    }
+
+    /// Calls `failed` where a token does not verify, with the issuer that it claims, if that is known.
+    fn verify_text<'v>(
+        &'v self,
+        kind: TokenKind,
+        text: &str,
+        now: UnixTime,
+        failed: impl FnOnce(Option<&'v Issuer>, Flaw),
+    ) -> Result<Token, Flaw> {
         if kind != TokenKind::Opaque
             && let Some(known) = self.remembered(text)
         {
@@ -157,6 +237,11 @@ impl Verifier {
         let issuer = issuer.and_then(|token| self.issuer_of(token));
         let settings = issuer.map_or(self.settings(), Issuer::settings);
         let verified = read.and_then(|token| self.verify(issuer?, text, &token, now));
+        if let Err(flaw) = verified.as_ref().map_err(|flaw| *flaw)
+            && flaw != Flaw::KeyPending
+        {
+            failed(issuer.ok(), flaw); // a missing key may be fetched, then the token is judged again
+        }
         match verified {
             Ok(verified) => Ok(Token::Verified(verified)),
             Err(flaw @ (Flaw::NoKeys | Flaw::KeyPending)) => Err(flaw), // it may be revoked
@@ -234,6 +319,7 @@ impl Verifier {
             let former = formers.identities_of_verified(issuer, token, text, &verified.identity);
             verified.identity.former = former.into();
         }
+        held.first_success.note_success();
         let verified = Arc::new(verified);
         held.remember(text, &verified, formers.digest());
         Ok(verified)

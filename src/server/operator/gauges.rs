@@ -361,6 +361,14 @@ impl Measured<'_> {
             "Tokens that a key has verified; a token that comes again while it is remembered is not counted",
             verified,
         );
+        scrape.gauges(
+            "no_token_accepted",
+            "Whether tokens of a shop came and none of them has verified, or was within its time, since the start or since its keys changed",
+            self.by_shop(|shop| {
+                let mut awaited = shop.verifier.awaited();
+                awaited.any(|one| one.record.none_accepted().is_some())
+            }),
+        );
         // Of several issuers the one whose keys are the oldest.
         let fetched = self.by_shop(|shop| {
             let issuers = shop.verifier.issuers().iter();

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::cluster::Node;
-use crate::request::{Issuer, Shop};
+use crate::request::{AwaitedSuccess, Issuer, Shop};
 use crate::revocation::SyncPhase;
 use crate::server::process::notify::Notify;
 use crate::server::process::traffic::Traffic;
@@ -44,6 +44,7 @@ impl ReadinessReport<'_> {
         checks.push(self.configuration());
         for shop in self.snapshot.gate.shops() {
             checks.extend(keys_of(shop));
+            checks.extend(unaccepted_of(shop));
             checks.extend(places_of(shop));
             checks.extend(observed_of(shop));
             checks.extend(unjudged_of(shop));
@@ -153,6 +154,27 @@ fn keys_of_issuer(what: String, issuer: &Issuer) -> ReadinessCheck {
         }
         None => ReadinessCheck::new(what, keys.count.to_string(), CheckState::Good),
     }
+}
+
+/// Tokens came, and none was accepted: the key, the issuer or a clock is probably wrong.
+fn unaccepted_of(shop: &Shop) -> impl Iterator<Item = ReadinessCheck> {
+    shop.verifier.awaited().filter_map(|awaited| {
+        let none = awaited.record.none_accepted()?;
+        let issuer = awaited.issuer;
+        let issuer = issuer.map_or(String::new(), |number| format!(", issuer {number}"));
+        let what = format!("tokens of shop {}{issuer}", shop.name);
+        let found = match awaited.success {
+            AwaitedSuccess::Verified => "has verified since the start or since its keys changed",
+            AwaitedSuccess::Timely => "was within its time since the start",
+        };
+        let end = if awaited.is_forwarded {
+            ": they are forwarded all the same"
+        } else {
+            ""
+        };
+        let found = format!("none {found}; {none}{end}");
+        Some(ReadinessCheck::new(what, found, CheckState::Odd))
+    })
 }
 
 /// A configured place that never held a token protects nothing.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use log::warn;
+use log::{info, warn};
 use pingora::connectors::http::Connector;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
 use crate::clock;
-use crate::request::{Gate, Shop};
+use crate::request::{AwaitedSuccess, Gate, Shop, SuccessNews};
 use crate::server::keys::jwks::KeyFetcher;
 use crate::server::snapshot::SharedSnapshot;
 use crate::server::upstream::refresh_due;
@@ -39,7 +39,10 @@ impl BackgroundService for Housekeeping {
                     let snapshot = self.0.load();
                     snapshot.gate.revocations().tick();
                     snapshot.gate.honour_meanings(clock::now());
-                    snapshot.gate.shops().iter().for_each(|shop| warn_of_vain_places(shop));
+                    snapshot.gate.shops().iter().for_each(|shop| {
+                        warn_of_vain_places(shop);
+                        tell_first_successes(shop);
+                    });
                     warn_of_full_stores(&snapshot.gate, &mut nearly_full);
                 }
                 _ = shutdown.changed() => return,
@@ -76,6 +79,31 @@ fn warn_of_vain_places(shop: &Shop) {
         let (shop, values) = (shop.name.as_str(), place.counts.unreadable());
         let place = place.label();
         warn!(shop, place, values; "a configured credential never holds a token: it protects nothing; see `pattern`, `decode` and `kind`");
+    }
+}
+
+/// Warns while tokens come and none is accepted: with a wrong key every customer is refused, and nothing else says so.
+fn tell_first_successes(shop: &Shop) {
+    for awaited in shop.verifier.awaited() {
+        let (shop, issuer) = (shop.name.as_str(), awaited.issuer);
+        match (awaited.record.news(clock::uptime_ms()), awaited.success) {
+            (Some(SuccessNews::None(none)), AwaitedSuccess::Verified) => {
+                let (tokens, failed, forwarded) =
+                    (none.total(), none.to_string(), awaited.is_forwarded);
+                warn!(shop, issuer, tokens, failed, forwarded; "no token of this shop has verified since the start or since its keys changed: see [shop.token] and its keys");
+            }
+            (Some(SuccessNews::None(none)), AwaitedSuccess::Timely) => {
+                let (tokens, failed) = (none.total(), none.to_string());
+                warn!(shop, tokens, failed; "no token of this shop was within its time since the start: see the clocks of this machine and of the shop");
+            }
+            (Some(SuccessNews::First), AwaitedSuccess::Verified) => {
+                info!(shop, issuer; "the first token of this shop has verified");
+            }
+            (Some(SuccessNews::First), AwaitedSuccess::Timely) => {
+                info!(shop; "the first token of this shop was within its time");
+            }
+            (None, _) => {}
+        }
     }
 }
 
