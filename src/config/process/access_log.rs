@@ -56,7 +56,7 @@ fn file(text: &TomlText<'_>) -> Option<AccessLogTarget> {
         let is_fit = text.contains('/') && !text.ends_with('/') && !text.contains('\0');
         is_fit.then_some(()).ok_or(TARGETS)
     })?;
-    let path = text.path();
+    let path = text.path()?;
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         let folder = folder.display();
