@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use serde_json::json;
 use support::frames::{Frames, fields_of};
@@ -48,7 +49,7 @@ impl Scene {
 
     fn would_be(&self, verdict: &str) -> u64 {
         self.counted(&format!(
-            "doorward_observed_total{{shop=\"main\",verdict=\"{verdict}\""
+            "doorward_would_refuse_total{{shop=\"main\",reason=\"{verdict}\""
         ))
     }
 
@@ -150,7 +151,7 @@ fn what_would_be_refused_for_its_credentials_reaches_the_shop_unchanged_and_is_t
         let (_, payload) = secret.split_once('.').unwrap();
         assert!(!told.iter().any(|line| line.contains(payload)), "{told:#?}");
     }
-    let before = scene.counted("doorward_observed_total");
+    let before = scene.counted("doorward_would_refuse_total");
     scene.passes(&request(
         "GET",
         "/account/x",
@@ -158,7 +159,7 @@ fn what_would_be_refused_for_its_credentials_reaches_the_shop_unchanged_and_is_t
         b"",
     ));
     assert_eq!(
-        scene.counted("doorward_observed_total"),
+        scene.counted("doorward_would_refuse_total"),
         before,
         "nothing to tell"
     );
@@ -500,7 +501,202 @@ fn a_route_where_no_credential_is_examined_says_so_everywhere() {
 fn of_a_living_token_there_is_nothing_to_tell() {
     let scene = Scene::with(OBSERVED);
     scene.admits("a living token", &scene.shop.sign_in("alice"));
-    assert_eq!(scene.counted("doorward_observed_total"), 0);
+    assert_eq!(scene.counted("doorward_would_refuse_total"), 0);
     let decided = "doorward_decisions_total{shop=\"main\",verdict=\"forwarded\",detail=\"\"}";
     assert_eq!(scene.counted(decided), 1);
+}
+
+// --- The process, the header, and answers byte for byte ----------------------------------------------------
+
+/// A target, header lines and a body.
+type Presented = (&'static str, Vec<(&'static str, String)>, String);
+
+/// Doorward in front of the same shop, once only observing and once judging nothing.
+struct Pair {
+    shop: Shop,
+    observing: Edge,
+    open: Edge,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let shop = stateless_bagisto();
+        let table = shop_table(&shop);
+        let open = "[[shop.route]]\npaths = [\"/*\"]\nenforce = \"off\"\n";
+        Self {
+            observing: Edge::with(&format!("observe = true\nh2c = true\n{table}{REST}")),
+            open: Edge::with(&format!("h2c = true\n{table}{open}")),
+            shop,
+        }
+    }
+
+    /// Header lines and a body, for each reason that is no reason here.
+    fn requests(&self) -> Vec<Presented> {
+        let dead = Customer::named(&self.shop, "alice");
+        assert_eq!(dead.log_out(&self.observing), 200);
+        let dead = dead.token();
+        let live = self.shop.sign_in("bob");
+        let forged = format!("{}AAAA", &dead[..dead.len() - 4]);
+        let expired = self.shop.sign(&json!({ "sub": 9, "iat": 1, "exp": 2 }));
+        let shown = |token: &str| vec![("Authorization", bearer(token))];
+        let cookie = vec![("Cookie", format!("theme=dark; jwt={dead}"))];
+        vec![
+            (PAGE, shown(dead), String::new()),
+            (PAGE, shown(&live), String::new()),
+            (PAGE, shown(&forged), String::new()),
+            (PAGE, cookie.clone(), String::new()),
+            ("/account/x", vec![], String::new()),
+            ("/account/x", cookie, String::new()),
+            ("/strict/x", shown(&expired), String::new()),
+            ("/x", [shown(dead), shown(&live)].concat(), String::new()),
+            ("/x", vec![], format!("{{\"token\":\"{dead}\"}}")),
+        ]
+    }
+}
+
+/// An answer without what differs from one second or request to the next.
+fn masked(answer: &str) -> String {
+    let lines = answer.split_inclusive('\n');
+    let differs = |line: &&str| {
+        let name = line.split(':').next().unwrap_or_default();
+        ["date", "x-request-id"].contains(&name.to_ascii_lowercase().as_str())
+    };
+    lines.filter(|line| !differs(line)).collect()
+}
+
+#[test]
+fn no_answer_differs_by_a_byte_from_that_of_a_proxy_that_judges_nothing() {
+    let pair = Pair::new();
+    for (target, headers, body) in pair.requests() {
+        let mut given: Vec<(&str, &str)> = Vec::new();
+        given.extend(headers.iter().map(|(name, value)| (*name, &**value)));
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        let bytes = request(method, target, &given, body.as_bytes());
+        let over_http_1 = |edge: &Edge| {
+            let answer = edge.raw(&bytes);
+            let headers = answer.headers.iter();
+            let headers = headers.map(|(name, value)| format!("{name}: {value}"));
+            let lines = [answer.status.to_string()].into_iter().chain(headers);
+            let lines = lines.chain([answer.text()]).collect::<Vec<_>>();
+            masked(&lines.join("\n"))
+        };
+        let (observed, open) = (over_http_1(&pair.observing), over_http_1(&pair.open));
+        assert_eq!(observed, open, "HTTP/1.1 {target} {headers:?}");
+        let over_http_2 = |edge: &Edge| {
+            let url = format!("http://{}{target}", edge.address());
+            let mut curl = Command::new("curl");
+            curl.args(["-si", "--http2-prior-knowledge", "-X", method, &url]);
+            for (name, value) in &given {
+                curl.arg("-H").arg(format!("{name}: {value}"));
+            }
+            if !body.is_empty() {
+                curl.args([
+                    "-H",
+                    "Content-Type: application/json",
+                    "--data-binary",
+                    &body,
+                ]);
+            }
+            masked(&String::from_utf8(curl.output().unwrap().stdout).unwrap())
+        };
+        let (observed, open) = (over_http_2(&pair.observing), over_http_2(&pair.open));
+        assert!(observed.starts_with("HTTP/2 "), "{observed}");
+        assert_eq!(observed, open, "HTTP/2 {target} {headers:?}");
+    }
+    let metrics = pair.observing.metrics();
+    let told = |reason: &str| {
+        metrics.contains(&format!(
+            "doorward_would_refuse_total{{shop=\"main\",reason=\"{reason}\""
+        ))
+    };
+    for reason in [
+        "revoked",
+        "unverifiable",
+        "no_credential",
+        "expired",
+        "dead_cookie",
+    ] {
+        assert!(told(reason), "{reason}\n{metrics}");
+    }
+}
+
+#[test]
+fn the_shop_is_told_what_would_become_of_a_request_and_no_client_tells_it_so() {
+    let scene = Scene::with(&format!("{OBSERVED}{REST}"));
+    let dead = Customer::named(&scene.shop, "alice");
+    assert_eq!(dead.log_out(&scene.edge), 200);
+    let live = scene.shop.sign_in("bob");
+    let (dead, live) = (bearer(dead.token()), bearer(&live));
+    let cookie = dead.replace("Bearer ", "jwt=");
+    let forged = ("X-Doorward-Would", "nothing");
+    let respelled = ("X_Doorward_Would", "nothing");
+    for (name, value, reason) in [
+        ("Authorization", &dead, Some("revoked")),
+        ("Authorization", &live, None),
+        ("Cookie", &cookie, Some("dead_cookie")),
+    ] {
+        let headers = [(name, &**value), forged, respelled];
+        let seen = scene.passes(&request("GET", PAGE, &headers, b""));
+        assert_eq!(seen.header("x-doorward-would"), reason);
+        assert_eq!(seen.header("x_doorward_would"), None);
+    }
+    scene.reload("");
+    let headers = [("Authorization", &*live), forged];
+    let seen = scene.passes(&request("GET", PAGE, &headers, b""));
+    assert_eq!(seen.header("x-doorward-would"), None, "not observed");
+}
+
+#[test]
+fn a_process_is_observed_except_the_shops_that_say_otherwise() {
+    let shop = stateless_bagisto();
+    let other = shop_table(&shop).replace(
+        "name = \"main\"",
+        "name = \"judged\"\nhosts = [\"judged.example.com\"]",
+    );
+    let main = shop_table(&shop);
+    let table = format!("observe = true\n{other}observe = false\n{main}");
+    let scene = Scene::configured(shop, &table);
+    let alice = Customer::named(&scene.shop, "alice");
+    assert_eq!(alice.log_out(&scene.edge), 200);
+    scene.admits("observed", alice.token());
+    let authorization = bearer(alice.token());
+    let forged = format!("{authorization}A");
+    let forged = [("Host", "judged.example.com"), ("Authorization", &*forged)];
+    scene.stops(401, &request("GET", PAGE, &forged, b""));
+    let check = scene.edge.command(&["check"]);
+    warns(
+        &check.stderr,
+        "this process is only observed: it protects nothing",
+    );
+    let health = scene.edge.ask_operator("/readyz?verbose").text();
+    warns(&health, "[!] credentials of shop main: only observed");
+    assert!(!health.contains("credentials of shop judged"), "{health}");
+    let phrase = "a shop is only observed: nothing is refused there";
+    eventually(|| {
+        scene
+            .edge
+            .log_lines()
+            .iter()
+            .any(|line| line.contains(phrase))
+    });
+    let lines = scene.edge.log_lines();
+    let of = |shop: &str| {
+        lines
+            .iter()
+            .filter(|line| line.contains(phrase) && line.contains(shop))
+            .count()
+    };
+    assert_eq!((of("shop=main"), of("shop=judged")), (1, 0), "once a day");
+    scene
+        .edge
+        .configure(&table.replacen("observe = true", "observe = false", 1));
+    scene.edge.signal("HUP");
+    eventually(|| {
+        scene.edge.raw(&request(
+            "GET",
+            PAGE,
+            &[("Authorization", &authorization)],
+            b"",
+        )) == 401
+    });
 }

@@ -16,6 +16,7 @@ use super::own_cookies;
 use super::presets::Presets;
 use super::process::{self, acme};
 use super::reading::{Loading, TomlDocument, TomlTable, report_conflicts};
+use super::route;
 use super::shop::{self, ReadShop, RuleSources, ShopClaims, Surroundings, neighbours};
 use super::upstream;
 use crate::request::Shop;
@@ -110,6 +111,7 @@ fn read_root(mut root: TomlTable<'_>, presets: &Presets<'_>, loading: &Loading) 
         defaults: read_defaults(&mut root),
         known_logouts: Arc::new(presets.known_logouts()),
         prefix: process::read_prefix(&mut root),
+        is_observed: route::read_observe_of_process(&mut root),
         upstreams: &upstreams,
         is_encrypted: process
             .as_ref()

@@ -24,6 +24,18 @@ impl Shop {
             .filter(move |route: &&Route| route.demand.over(self.demand).is_observed != is_observed)
     }
 
+    /// What is only observed, in words; `None`: nothing.
+    pub fn observed_in_words(&self) -> Option<String> {
+        let routes: Vec<_> = self.otherwise_observed().map(|one| &*one.name).collect();
+        let routes = routes.join(", ");
+        match (self.demand.is_observed, routes.as_str()) {
+            (false, "") => None,
+            (false, routes) => Some(format!("only observed on the routes {routes}")),
+            (true, "") => Some("only observed".to_owned()),
+            (true, routes) => Some(format!("only observed, except on the routes {routes}")),
+        }
+    }
+
     /// Its routes on which no credential is examined.
     pub fn unjudged_routes(&self) -> impl Iterator<Item = &Route> {
         let routes = self.routes.routes().iter().map(AsRef::as_ref);

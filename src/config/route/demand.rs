@@ -28,14 +28,22 @@ pub(super) fn read(route: &mut TomlTable<'_>) -> RouteDemand {
     }
 }
 
-/// Reads what a shop demands where no route says otherwise.
-pub(crate) fn read_of_shop(shop: &mut TomlTable<'_>) -> Demand {
+/// Reads whether all shops are only observed that do not say otherwise.
+pub(crate) fn read_observe_of_process(root: &mut TomlTable<'_>) -> bool {
+    read_observe(root, "process").unwrap_or_default()
+}
+
+/// Reads what a shop demands where no route says otherwise. `is_observed`: the shops are only observed that do not say otherwise.
+pub(crate) fn read_of_shop(shop: &mut TomlTable<'_>, is_observed: bool) -> Demand {
     let said = RouteDemand {
         enforce: None,
         dead_cookie: shop.choice("dead_cookie", DEAD_COOKIE),
         is_observed: read_observe(shop, "shop"),
     };
-    said.over(Demand::default())
+    said.over(Demand {
+        is_observed,
+        ..Demand::default()
+    })
 }
 
 fn read_enforce(route: &mut TomlTable<'_>) -> Option<Enforce> {

@@ -13,5 +13,5 @@ mod switched;
 mod target;
 mod written;
 
-pub(crate) use demand::read_of_shop as read_demand_of_shop;
+pub(crate) use demand::{read_observe_of_process, read_of_shop as read_demand_of_shop};
 pub(crate) use written::read;

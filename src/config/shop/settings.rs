@@ -48,6 +48,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) upstreams: &'a NamedUpstreams,
     /// Whether customers reach the shops over TLS, here or in front.
     pub(crate) is_encrypted: bool,
+    /// Whether shops are only observed that do not say otherwise.
+    pub(crate) is_observed: bool,
     /// What holds for every shop; `None`: it was faulty.
     pub(crate) process: Option<&'a SnapshotSettings>,
 }
@@ -93,7 +95,7 @@ pub(crate) fn read<'a>(
     let access = access::read(&mut table);
     let error_pages = error_pages::read(&mut table, around.process.map(|all| &all.error_pages));
     let (allowance, limits, unread_body) = read_limits(&mut table, &calls.places);
-    let policies = Policies::read(&mut table);
+    let policies = Policies::read(&mut table, around.is_observed);
     let refusals = refusal::read(&mut table, known_as);
     let unknown_hash = graphql::read_unknown_hash(&mut table);
     calls.warn_of_unruled_graphql(&table);
@@ -237,11 +239,11 @@ struct Policies {
 }
 
 impl Policies {
-    fn read(shop: &mut TomlTable<'_>) -> Self {
+    fn read(shop: &mut TomlTable<'_>, is_observed: bool) -> Self {
         shop.renamed("examine_bodies", "examine");
         let former = [("everything", "all"), ("routes", "rules")];
         let examine = shop.choice_renamed("examine_bodies", EXAMINE_BODIES, &former);
-        let demand = route::read_demand_of_shop(shop);
+        let demand = route::read_demand_of_shop(shop, is_observed);
         let clock_offset_max = shop.duration_within("clock_offset_max", CLOCK_OFFSETS, "1s to 24h");
         Self {
             examine: examine.unwrap_or_default(),

@@ -19,7 +19,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     decisions: Family<DecisionLabels, Counter>,
-    observed: Family<DecisionLabels, Counter>,
+    would_refuse: Family<WouldLabels, Counter>,
     overhead: Histogram,
     took: Family<ShopLabels, Histogram, fn() -> Histogram>,
     logouts: Family<OutcomeLabels, Counter>,
@@ -50,6 +50,13 @@ struct RequestLabels {
 struct DecisionLabels {
     shop: String,
     verdict: &'static str,
+    detail: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WouldLabels {
+    shop: String,
+    reason: &'static str,
     detail: &'static str,
 }
 
@@ -108,10 +115,10 @@ impl Default for Metrics {
         Self {
             requests: counter(r, "requests", "Answered requests, by status"),
             decisions: counter(r, "decisions", "Judged requests, by what was decided"),
-            observed: counter(
+            would_refuse: counter(
                 r,
-                "observed",
-                "Requests that were forwarded because of `observe`, by what would have been decided otherwise",
+                "would_refuse",
+                "Requests that were forwarded because of `observe`, by the reason for which they would be refused (or, with `dead_cookie`, lose a cookie)",
             ),
             overhead: timer(
                 r,
@@ -232,14 +239,14 @@ impl Metrics {
     }
 
     /// A request was forwarded because it is only observed.
-    pub(crate) fn note_observed(&self, shop: &str, verdict: &'static str, detail: &'static str) {
+    pub(crate) fn note_would_refuse(&self, shop: &str, reason: &'static str, detail: &'static str) {
         let shop = shop.to_owned();
-        let labels = DecisionLabels {
+        let labels = WouldLabels {
             shop,
-            verdict,
+            reason,
             detail,
         };
-        self.observed.get_or_create(&labels).inc();
+        self.would_refuse.get_or_create(&labels).inc();
     }
 
     /// A logout ended.

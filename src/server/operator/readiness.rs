@@ -193,14 +193,7 @@ fn places_of(shop: &Shop) -> impl Iterator<Item = ReadinessCheck> {
 
 /// What is only observed protects nothing.
 fn observed_of(shop: &Shop) -> Option<ReadinessCheck> {
-    let routes: Vec<_> = shop.otherwise_observed().map(|one| &*one.name).collect();
-    let routes = routes.join(", ");
-    let found = match (shop.demand.is_observed, routes.as_str()) {
-        (false, "") => return None,
-        (false, routes) => format!("only observed on the routes {routes}"),
-        (true, "") => "only observed".to_owned(),
-        (true, routes) => format!("only observed, except on the routes {routes}"),
-    };
+    let found = shop.observed_in_words()?;
     let what = format!("credentials of shop {}", shop.name);
     let found = format!("{found}: nothing is refused for them");
     Some(ReadinessCheck::new(what, found, CheckState::Odd))

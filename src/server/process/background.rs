@@ -11,6 +11,7 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
 use crate::clock;
+use crate::log_limit::LogLimit;
 use crate::request::{AwaitedSuccess, Gate, Shop, SuccessNews};
 use crate::server::keys::jwks::KeyFetcher;
 use crate::server::snapshot::SharedSnapshot;
@@ -21,6 +22,12 @@ const UPKEEP_TICK: Duration = Duration::from_millis(100);
 
 /// How often the other tasks run.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long it is not repeated that a shop is only observed.
+const DAY: Duration = Duration::from_hours(24);
+
+/// Of how many shops that is remembered.
+const OBSERVED_MAX: usize = 10_000;
 
 /// The share of a limit from which a warning is logged.
 const NEARLY_FULL_PERCENT: u64 = 80;
@@ -33,6 +40,7 @@ impl BackgroundService for Housekeeping {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut ticks = tokio::time::interval(TICK);
         let mut nearly_full = HashSet::new();
+        let mut observed = LogLimit::new(DAY, OBSERVED_MAX);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
@@ -43,10 +51,24 @@ impl BackgroundService for Housekeeping {
                         warn_of_vain_places(shop);
                         tell_first_successes(shop);
                     });
+                    warn_of_observing(&snapshot.gate, &mut observed, clock::uptime_ms());
                     warn_of_full_stores(&snapshot.gate, &mut nearly_full);
                 }
                 _ = shutdown.changed() => return,
             }
+        }
+    }
+}
+
+/// Warns every day that a shop protects nothing because it is only observed. `told`: the shops, with what is observed of them.
+fn warn_of_observing(gate: &Gate, told: &mut LogLimit<(String, String)>, now_ms: u64) {
+    for shop in gate.shops() {
+        let Some(observed) = shop.observed_in_words() else {
+            continue;
+        };
+        if told.is_due((shop.name.clone(), observed.clone()), now_ms) {
+            let (shop, observed) = (shop.name.as_str(), observed.as_str());
+            warn!(shop, observed; "a shop is only observed: nothing is refused there for its credentials; see doorward_would_refuse_total");
         }
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Context {
     pub(crate) unsent: Bytes,
     /// Why its body could not be examined, if it passes only because it is observed.
     pub(crate) unread: Option<Refusal>,
+    /// The reason for which it would be refused, if it passes only because it is observed.
+    pub(crate) would: Option<&'static str>,
     /// Its share of the budget for bodies.
     pub(crate) body_share: Option<BodyShare>,
     /// Its opaque tokens.
@@ -101,6 +103,7 @@ impl Context {
             read_ahead: Bytes::new(),
             unsent: Bytes::new(),
             unread: None,
+            would: None,
             dead_cookies: Vec::new(),
             body_share: None,
             opaque: SmallVec::new(),
@@ -190,6 +193,7 @@ impl Context {
             stale_s: self.snapshot.gate.revocations().sync_state().stale_s(),
             host: upstreams.host(),
             certificate: certificate_of(session, &self.snapshot),
+            would: self.would,
         }
     }
 

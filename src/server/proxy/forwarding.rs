@@ -30,6 +30,8 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) host: Option<&'a HeaderValue>,
     /// The certificate that the client has shown.
     pub(crate) certificate: Option<&'a ClientCertificate>,
+    /// The reason for which it would be refused, if it is only observed.
+    pub(crate) would: Option<&'static str>,
 }
 
 /// Our name in `Via`.
@@ -42,6 +44,7 @@ const HOST_ASKED: &str = "x-forwarded-host";
 const REAL_IP: &str = "x-real-ip";
 const REQUEST_ID: &str = "x-request-id";
 
+const WOULD: &str = "x-doorward-would";
 const STALE: &str = "x-doorward-stale";
 const SUBJECT: &str = "x-doorward-client-subject";
 const FINGERPRINT: &str = "x-doorward-client-fingerprint";
@@ -149,6 +152,9 @@ impl Forwarding {
         upstream.insert_header(REQUEST_ID, facts.id)?;
         if let Some(stale_s) = facts.stale_s {
             upstream.insert_header(STALE, stale_s)?;
+        }
+        if let Some(reason) = facts.would {
+            upstream.insert_header(WOULD, reason)?;
         }
         if let Some(certificate) = facts.certificate {
             upstream.insert_header(SUBJECT, &certificate.subject)?;

@@ -131,7 +131,7 @@ impl ProxyHttp for Proxy {
             }) => {
                 if let Some(observed) = observed {
                     request_id::withhold(session);
-                    self.note_observed(session, context, shop, observed);
+                    context.would = self.note_observed(session, context, shop, observed);
                 } else {
                     self.note_forwarded(context, shop, dead_cookies.len());
                 }

@@ -8,15 +8,18 @@ use super::service::Proxy;
 use crate::request::{Observed, Refusal, Shop};
 use crate::server::access_log::record::RecordedVerdict;
 
+/// The reason of a request that would be forwarded without its dead cookies.
+pub(crate) const DEAD_COOKIE: &str = "dead_cookie";
+
 impl Proxy {
-    /// A request goes to the shop, whatever its credentials are.
+    /// A request goes to the shop, whatever its credentials are. Returns the reason for which it would not, in one word.
     pub(crate) fn note_observed(
         &self,
         session: &Session,
         context: &mut Context,
         shop: &Shop,
         observed: Observed,
-    ) {
+    ) -> Option<&'static str> {
         let name = shop.name.as_str();
         let observed = match (observed, context.unread) {
             (Observed::Forwarded, Some(refusal)) => Observed::Refused(refusal),
@@ -24,19 +27,24 @@ impl Proxy {
         };
         context.note_verdict(RecordedVerdict::Forwarded);
         match observed {
-            Observed::Forwarded => self.metrics.note_decision(name, "forwarded", ""),
+            Observed::Forwarded => {
+                self.metrics.note_decision(name, "forwarded", "");
+                None
+            }
             Observed::WithoutCookies(dead_cookies) => {
                 self.metrics.note_decision(name, "forwarded", "observed");
-                self.metrics.note_observed(name, "dead_cookie", "");
+                self.metrics.note_would_refuse(name, DEAD_COOKIE, "");
                 let request = context.id.as_str();
                 info!(request, shop = name, dead_cookies; "would be forwarded without dead cookies");
+                Some(DEAD_COOKIE)
             }
             Observed::Refused(refusal) => {
                 self.metrics.note_decision(name, "forwarded", "observed");
                 context.note(|outcome| outcome.would = Some(refusal));
                 let detail = refusal.detail().unwrap_or_default();
-                self.metrics.note_observed(name, refusal.name(), detail);
+                self.metrics.note_would_refuse(name, refusal.name(), detail);
                 self.log_observed(session, context, shop, refusal);
+                Some(refusal.name())
             }
         }
     }
