@@ -15,6 +15,7 @@ mod reload_record;
 mod settings;
 mod snapshot;
 mod start;
+mod traces;
 mod upstream;
 
 pub use access_log::field::AccessField;
@@ -39,6 +40,7 @@ pub use reload::{FaultReport, Load, Loaded};
 pub use settings::Settings;
 pub use snapshot::SnapshotSettings;
 pub use start::{StartError, run};
+pub use traces::settings::TraceSettings;
 pub use upstream::{
     Balance, Check, Ejection, Endpoint, HashBy, HealthSettings, HttpCheck, Pools, ProxyProtocol,
     QueueState, ServerSettings, ServerState, Sticky, Thresholds, Timeouts, UnfitTls,

@@ -13,6 +13,7 @@ use super::connection::limits::Limits;
 use super::connection::listener::{ListenerNumber, ListenerRules};
 use super::process::drain::Drain;
 use super::proxy::forwarding::Forwarding;
+use super::traces::settings::TraceSettings;
 use super::upstream::Pools;
 use crate::clients::{AccessList, Peers};
 use crate::clock;
@@ -44,6 +45,8 @@ pub struct SnapshotSettings {
     pub drain: Drain,
     /// The access log; `None`: there is none.
     pub access_log: Option<AccessLogSettings>,
+    /// The spans of requests; `None`: there are none.
+    pub traces: Option<TraceSettings>,
 }
 
 /// The shops, their servers, and what else a configuration says of serving them.
@@ -66,6 +69,7 @@ pub(crate) struct Snapshot {
     pub(crate) operator_hosts: Vec<HostPattern>,
     pub(crate) drain: Drain,
     pub(crate) access_log: Option<Arc<AccessLogSettings>>,
+    pub(crate) traces: Option<TraceSettings>,
 }
 
 /// The current snapshot. A request takes a copy of the `Arc`, so that it sees one configuration.
@@ -96,6 +100,7 @@ impl Snapshot {
             operator_hosts: settings.operator_hosts,
             drain: settings.drain,
             access_log: settings.access_log.map(Arc::new),
+            traces: settings.traces,
         }
     }
 

@@ -44,6 +44,7 @@ use super::reload::{Load, Reloader, RestartOnlySettings};
 use super::reload_record::ReloadRecord;
 use super::settings::Settings;
 use super::snapshot::{SharedSnapshot, Snapshot, SnapshotSettings, longest_life};
+use super::traces::span_queue::SpanQueue;
 use super::upstream;
 use crate::clock;
 use crate::cluster::{Node, NodeError};
@@ -216,6 +217,7 @@ fn proxy(
     let metrics = Arc::new(Metrics::default());
     let recorder = Arc::new(Recorder {
         access_log: access_log(&snapshot.load(), &metrics)?,
+        spans: SpanQueue::counting(Arc::clone(&metrics)),
         decisions: Decisions::default(),
         endings: Endings::default(),
         log_key: log_key.clone(),

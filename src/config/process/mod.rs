@@ -6,5 +6,6 @@ pub(crate) mod certificate;
 mod limits;
 mod listen;
 mod settings;
+mod traces;
 
 pub(crate) use settings::{control_of, read, read_prefix};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use log::LevelFilter;
 
 use super::listen::{self, Listeners};
-use super::{access_log, acme, certificate, limits};
+use super::{access_log, acme, certificate, limits, traces};
 use crate::clients::Peers;
 use crate::config::cluster;
 use crate::config::fault::Fault;
@@ -49,6 +49,7 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
     let cluster = cluster::read(root, &listen, operator);
     let log = root.choice("log", LEVELS);
     let access_log = access_log::read(root);
+    let traces = traces::read(root);
     let h2c = root.boolean("h2c");
     let limits = limits::read(root);
     let certificates = certificate::read(root, &listen);
@@ -64,6 +65,7 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
         certificates,
         drain,
         access_log,
+        traces,
     };
     let server = Settings {
         h2c: h2c.unwrap_or_default(),

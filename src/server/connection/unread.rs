@@ -58,7 +58,8 @@ impl UnreadRequests {
             ..RequestRecord::default()
         };
         let snapshot = self.snapshot.load();
-        self.recorder.record(record, snapshot.access_log.as_ref());
+        self.recorder
+            .record(record, snapshot.access_log.as_ref(), None);
         id
     }
 }

@@ -33,6 +33,7 @@ pub(crate) struct Metrics {
     retries: Family<RetryLabels, Counter>,
     copies: Family<CopyLabels, Counter>,
     dropped_lines: Family<ReasonLabels, Counter>,
+    dropped_spans: Family<ReasonLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -182,6 +183,11 @@ impl Default for Metrics {
                 r,
                 "access_log_dropped",
                 "Lines of the access log that were dropped, because too many waited or they could not be written",
+            ),
+            dropped_spans: counter(
+                r,
+                "spans_dropped",
+                "Spans that were dropped, because too many waited or the collector did not take them",
             ),
             registry,
         }
@@ -335,6 +341,13 @@ impl Metrics {
         let lines = u64::try_from(lines).unwrap_or(u64::MAX);
         let reason = ReasonLabels { reason };
         self.dropped_lines.get_or_create(&reason).inc_by(lines);
+    }
+
+    /// Spans were dropped.
+    pub(crate) fn note_dropped_spans(&self, reason: &'static str, spans: usize) {
+        let spans = u64::try_from(spans).unwrap_or(u64::MAX);
+        let reason = ReasonLabels { reason };
+        self.dropped_spans.get_or_create(&reason).inc_by(spans);
     }
 
     /// All of them.

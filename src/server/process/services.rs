@@ -30,6 +30,7 @@ use crate::server::operator::control_socket::ControlSocket;
 use crate::server::operator::listener::OperatorPages;
 use crate::server::proxy::service::Proxy;
 use crate::server::reload::{HangupReloads, Reloader};
+use crate::server::traces::span_exporter::SpanExporter;
 
 /// The parts that the services share.
 pub(crate) struct ServiceParts {
@@ -98,6 +99,11 @@ fn add_background(server: &mut Server, proxy: &Proxy, reloads: &Arc<Reloader>, h
         UpstreamRefresh::new(snapshot()),
     ));
     server.add_service(background_service("keys", refresh));
+    let spans = SpanExporter {
+        snapshot: snapshot(),
+        recorder: Arc::clone(&proxy.recorder),
+    };
+    server.add_service(background_service("spans", spans));
     let orders = CertificateOrders::new(snapshot(), Arc::clone(&proxy.traffic));
     server.add_service(background_service("certificates", orders));
     server.add_service(background_service("reload", hangups));

@@ -194,6 +194,7 @@ impl Context {
             host: upstreams.host(),
             certificate: certificate_of(session, &self.snapshot),
             would: self.would,
+            span: self.recording.as_ref().and_then(Recording::span),
         }
     }
 

@@ -12,6 +12,7 @@ use super::request_id::RequestIds;
 use crate::clients::{Peer, Peers};
 use crate::request::{ClientCertificate, Shop};
 use crate::server::connection::state::ConnectionState;
+use crate::server::traces::request_span::RequestSpan;
 use crate::server::upstream::ClientEnds;
 
 /// The proxies whose forwarding headers are trusted.
@@ -32,6 +33,8 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) certificate: Option<&'a ClientCertificate>,
     /// The reason for which it would be refused, if it is only observed.
     pub(crate) would: Option<&'static str>,
+    /// Its span, if it is traced.
+    pub(crate) span: Option<&'a RequestSpan>,
 }
 
 /// Our name in `Via`.
@@ -43,6 +46,9 @@ const PROTO: &str = "x-forwarded-proto";
 const HOST_ASKED: &str = "x-forwarded-host";
 const REAL_IP: &str = "x-real-ip";
 const REQUEST_ID: &str = "x-request-id";
+
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 
 const WOULD: &str = "x-doorward-would";
 const STALE: &str = "x-doorward-stale";
@@ -155,6 +161,12 @@ impl Forwarding {
         }
         if let Some(reason) = facts.would {
             upstream.insert_header(WOULD, reason)?;
+        }
+        if let Some(span) = facts.span {
+            upstream.insert_header(TRACEPARENT, span.context.traceparent())?;
+            if span.parent.is_none() {
+                upstream.remove_header(TRACESTATE); // of no trace, or of one that can't be read
+            }
         }
         if let Some(certificate) = facts.certificate {
             upstream.insert_header(SUBJECT, &certificate.subject)?;

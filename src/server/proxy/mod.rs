@@ -26,5 +26,4 @@ pub(crate) mod routing;
 pub(crate) mod service;
 pub(crate) mod single_flight;
 pub(crate) mod stream;
-mod trace_context;
 pub(crate) mod waiting;

@@ -9,12 +9,13 @@ use http::{Method, Uri, Version};
 use pingora::{Error, ErrorSource};
 use pingora_proxy::Session;
 
-use super::trace_context::TraceContext;
 use crate::clock;
 use crate::request::{Refusal, loggable_text};
 use crate::server::access_log::record::{RecordedVerdict, RequestRecord, shortened};
 use crate::server::operator::recorder::Recorder;
 use crate::server::snapshot::Snapshot;
+use crate::server::traces::request_span::RequestSpan;
+use crate::server::traces::trace_context::TraceContext;
 use crate::server::upstream::UpstreamServer;
 
 /// What is noted of a request while it is served. Its head is kept as it came: copies of it cost nothing.
@@ -29,7 +30,9 @@ pub(crate) struct Recording {
     host: Option<HeaderValue>,
     referer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
+    /// The caller's.
     trace: Option<TraceContext>,
+    span: Option<RequestSpan>,
     pub(crate) outcome: RecordedOutcome,
 }
 
@@ -61,6 +64,8 @@ impl Recording {
         let head = session.req_header();
         let is_logged = snapshot.access_log.is_some();
         let line = |name: HeaderName| head.headers.get(name).cloned();
+        let trace = TraceContext::of(&head.headers);
+        let traces = snapshot.traces.as_ref();
         Self {
             recorder: Arc::clone(recorder),
             at_ms: clock::now_ms(),
@@ -72,9 +77,15 @@ impl Recording {
             host: line(HOST),
             referer: line(REFERER).filter(|_| is_logged),
             user_agent: line(USER_AGENT).filter(|_| is_logged),
-            trace: TraceContext::of(&head.headers),
+            span: traces.and_then(|traces| RequestSpan::begin(traces, trace.as_ref())),
+            trace,
             outcome: RecordedOutcome::default(),
         }
+    }
+
+    /// Its span, if it is traced.
+    pub(crate) fn span(&self) -> Option<&RequestSpan> {
+        self.span.as_ref()
     }
 
     /// Takes it down. It is over.
@@ -87,6 +98,8 @@ impl Recording {
         let authority = self.uri.authority().map(|host| Cow::from(host.as_str()));
         let host = authority.or_else(|| self.host.as_ref().map(text_of));
         let server = outcome.server.filter(|_| settings.is_some());
+        let own = self.span.as_ref().map(|span| &span.context);
+        let trace = own.or(self.trace.as_ref());
         let record = RequestRecord {
             at_ms: self.at_ms,
             request: context.request,
@@ -111,10 +124,10 @@ impl Recording {
             upstream: server.map(|server| server.address().to_string()),
             referer: referer.map(|text| shortened(&gate.loggable_referer(&text))),
             user_agent: user_agent.map(|text| shortened(&loggable_text(&text))),
-            trace: self.trace.as_ref().map(|context| context.trace.clone()),
-            span: self.trace.map(|context| context.span),
+            trace: trace.map(|context| context.trace.clone()),
+            span: trace.map(|context| context.span.clone()),
         };
-        self.recorder.record(record, settings);
+        self.recorder.record(record, settings, self.span.as_ref());
     }
 }
 

@@ -1,16 +1,21 @@
-//! The trace that a request belongs to (W3C Trace Context). Its headers go to the shop as they came.
+//! The trace that a request belongs to (W3C Trace Context). Without `traces` its headers go to the shop as they came.
 
 use http::{HeaderMap, HeaderName};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The ids in `traceparent`.
+/// The flag of a request that is traced (section 3.2.2.5).
+const SAMPLED: u8 = 1;
+
+/// What `traceparent` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TraceContext {
     /// 32 hexadecimal digits.
     pub(crate) trace: String,
     /// The caller's span: 16 hexadecimal digits.
     pub(crate) span: String,
+    /// Whether the caller traces the request.
+    pub(crate) is_sampled: bool,
 }
 
 impl TraceContext {
@@ -24,21 +29,28 @@ impl TraceContext {
         Self::parse(only.trim())
     }
 
+    /// As a header tells it.
+    pub(crate) fn traceparent(&self) -> String {
+        let flags = if self.is_sampled { "01" } else { "00" };
+        format!("00-{}-{}-{flags}", self.trace, self.span)
+    }
+
     /// `version "-" trace-id "-" parent-id "-" trace-flags` (section 3.2.2); later versions may go on.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let mut digits = |length: usize| {
             let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
             let part = parts.next()?;
             (part.len() == length && part.bytes().all(is_digit)).then_some(part)
         };
-        let (version, trace, span, _) = (digits(2)?, digits(32)?, digits(16)?, digits(2)?);
+        let (version, trace, span, flags) = (digits(2)?, digits(32)?, digits(16)?, digits(2)?);
         let has_more = parts.next().is_some();
         let is_nothing = |id: &str| id.bytes().all(|byte| byte == b'0');
         let is_fit = version != "ff" && (version != "00" || !has_more);
         (is_fit && !is_nothing(trace) && !is_nothing(span)).then(|| Self {
             trace: trace.to_owned(),
             span: span.to_owned(),
+            is_sampled: u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & SAMPLED != 0),
         })
     }
 }
@@ -60,6 +72,7 @@ mod tests {
         ] {
             let context = TraceContext::parse(&text).unwrap();
             assert_eq!((&*context.trace, &*context.span), (TRACE, SPAN), "{text}");
+            assert_eq!(context.is_sampled, text.ends_with("-01"), "{text}");
         }
         for text in [
             String::new(),
