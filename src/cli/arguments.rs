@@ -1,12 +1,15 @@
 //! The arguments of every command.
 
+use std::path::PathBuf;
+
 use clap::builder::PossibleValuesParser;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 use super::exit::{CommandError, Exit};
 use super::file_argument::FileArgument;
 use super::operator::{self, ProcessArguments};
-use super::{check, cluster, demo, init, run};
+use super::{check, cluster, completions, demo, init, run};
 
 /// A reverse proxy that makes logout final.
 #[derive(Parser)]
@@ -45,15 +48,31 @@ enum Command {
     /// Make the running process read its configuration, keys and certificates again: all of it, or nothing
     #[command(after_help = RELOAD_CODES)]
     Reload(ProcessArguments),
+    /// Ask the running process whether it is ready for customers, as the probe of a container does
+    #[command(after_help = HEALTH_CODES)]
+    Healthcheck(ProcessArguments),
     /// Share revocations with other nodes
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages, one for each command
+    #[command(hide = true)]
+    Man {
+        /// The folder for them
+        folder: PathBuf,
+    },
 }
 
 const ORDER_CODES: &str = "Exit codes: 0 done; 1 it could not be done, and the answer says why; \
     2 the order is wrong; 69 no process answers.";
 const RELOAD_CODES: &str = "Exit codes: 0 reloaded; 78 the file has faults; 1 it needs a restart, or keys can't be fetched: \
     then the old configuration stays in force; 69 no process answers.";
+
+const HEALTH_CODES: &str = "Exit codes: 0 ready; 1 not ready, or no process answers.";
 
 impl Arguments {
     /// Runs the command. If it fails, the reason is on standard error.
@@ -68,7 +87,13 @@ impl Arguments {
             Command::Inspect(inspect) => operator::inspect(inspect),
             Command::Explain(explain) => operator::explain(&explain),
             Command::Reload(process) => operator::reload(&process),
+            Command::Healthcheck(process) => operator::healthcheck(&process),
             Command::Cluster(command) => cluster::run(command),
+            Command::Completions { shell } => {
+                completions::complete(Self::command(), shell);
+                Ok(())
+            }
+            Command::Man { folder } => completions::write_manual(Self::command(), &folder),
         };
         outcome.map_or_else(CommandError::report, |()| Exit::Done)
     }

@@ -67,6 +67,11 @@ impl CommandError {
         Self::new(Exit::Failed, why)
     }
 
+    /// The same failure with another exit code.
+    pub(super) fn with(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// A failure whose reason is printed already.
     pub(super) fn printed(exit: Exit) -> Self {
         let message = None;

@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod cluster;
+mod completions;
 mod data_folder;
 mod demo;
 mod exit;

@@ -1,6 +1,7 @@
-//! `doorward revoke`, `inspect` and `reload`: orders to the running process.
+//! `doorward revoke`, `inspect`, `reload` and `healthcheck`: orders to the running process.
 
 mod explain;
+mod healthcheck;
 mod inspect;
 mod order;
 mod process;
@@ -10,6 +11,7 @@ mod running;
 mod token_file;
 
 pub(super) use explain::{Explain, explain};
+pub(super) use healthcheck::healthcheck;
 pub(super) use inspect::{Inspect, inspect};
 pub(super) use process::{ProcessArguments, no_answer, socket_of};
 pub(super) use reload::reload;

@@ -2,7 +2,8 @@
 //!
 //! JSON over HTTP on a unix socket that only the process's own user may open. `POST /revoke` takes an
 //! [`ControlOrder`] and puts it in force; `POST /inspect` takes one and only looks; `GET /inspect` counts;
-//! `POST /explain` tells what was decided about a request; `POST /reload` reads the configuration anew and answers when that is done; `GET /cluster` tells of the other
+//! `POST /explain` tells what was decided about a request; `GET /readyz` tells whether the process is ready, and why not;
+//! `POST /reload` reads the configuration anew and answers when that is done; `GET /cluster` tells of the other
 //! nodes; `POST /cluster/force-ready` makes this one serve without them; `GET /meanings` lists what names meant when
 //! entries were made.
 
@@ -21,14 +22,16 @@ use super::explain::decisions;
 use super::listener::with_type;
 use super::log_id::LogKey;
 use super::order::{ControlOrder, PeerProcess};
+use super::readiness::{ReadinessCheck, ReadinessReport};
 use super::recorder::Recorder;
 use crate::clock::{self, UnixTime};
 use crate::cluster::Node;
 use crate::request::{Gate, HIDDEN_CUSTOMER, OperatorOrder, Shop, Target, Token, UnfitOrder};
 use crate::revocation::Revocation;
+use crate::server::process::traffic::Traffic;
 use crate::server::reload::{ReloadError, Reloader};
 use crate::server::reload_record::ReloadRecord;
-use crate::server::snapshot::SharedSnapshot;
+use crate::server::snapshot::{SharedSnapshot, Snapshot};
 
 /// Answers orders.
 pub(crate) struct Control {
@@ -36,6 +39,7 @@ pub(crate) struct Control {
     pub(crate) reloads: Arc<Reloader>,
     pub(crate) log_key: LogKey,
     pub(crate) recorder: Arc<Recorder>,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// The longest order: a token in its carrier and a few names, with up to six bytes of JSON for one byte.
@@ -57,6 +61,7 @@ impl Control {
         let snapshot = self.snapshot.load_full();
         answer(match (&method, path.as_str()) {
             (&Method::GET, "/inspect") => Ok(count(&snapshot.gate, &self.reloads.record)),
+            (&Method::GET, "/readyz") => Ok(self.readiness(&snapshot)),
             (&Method::GET, "/meanings") => Ok(meanings_of(&snapshot.gate)),
             (&Method::POST, "/inspect") => self.look(&snapshot.gate, &body),
             (&Method::POST, "/revoke") => self.revoke(&snapshot.gate, &body, peer).await,
@@ -66,8 +71,8 @@ impl Control {
             (&Method::POST, "/reload") => self.reload(peer).await,
             _ => Err((
                 StatusCode::NOT_FOUND,
-                "POST /revoke, POST /reload, POST /inspect, POST /explain, GET /inspect, GET /meanings, \
-                 GET /cluster, POST /cluster/force-ready"
+                "POST /revoke, POST /reload, POST /inspect, POST /explain, GET /inspect, GET /readyz, \
+                 GET /meanings, GET /cluster, POST /cluster/force-ready"
                     .into(),
             )),
         })
@@ -221,6 +226,21 @@ impl Control {
             "revoked_by": cause.map(crate::revocation::Cause::name),
             "notes": is_untold.then_some(HIDDEN_CUSTOMER).as_slice(),
         }))
+    }
+
+    /// The checks of readiness that fail.
+    fn readiness(&self, snapshot: &Snapshot) -> Value {
+        let checks = ReadinessReport {
+            snapshot,
+            traffic: &self.traffic,
+            notify: &self.reloads.notify,
+            reloads: &self.reloads.record,
+            node: self.reloads.node.as_deref(),
+        }
+        .checks();
+        let failed = checks.iter().filter(|check| check.is_bad());
+        let failed: Vec<_> = failed.map(ReadinessCheck::line).collect();
+        json!({ "ready": failed.is_empty(), "failed": failed })
     }
 
     fn node(&self) -> Result<&Node, (StatusCode, ControlFailure)> {

@@ -60,6 +60,7 @@ pub(crate) fn add_all(
         reloads: Arc::clone(&reloads),
         log_key: proxy.log_key.clone(),
         recorder: Arc::clone(&proxy.recorder),
+        traffic: Arc::clone(&proxy.traffic),
     };
     let pages = OperatorPages {
         snapshot: Arc::clone(&proxy.snapshot),
