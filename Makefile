@@ -13,7 +13,7 @@ demo:
 	cargo run --profile demo --locked -- demo $(DEMO_ARGS)
 
 # The bus of a cluster, wrong clocks, limits, signals and units; clients; the browser of Ecwid's sign-out; other proxies, of
-# which pip fetches one.
+# which pip fetches one, and checkers of containers, which pip fetches, too.
 TEST_NEEDS := redis-check-rdb faketime prlimit /bin/kill systemd-analyze curl wrk h2load chromium chromedriver \
 	haproxy nginx pip
 
@@ -21,6 +21,7 @@ TEST_NEEDS := redis-check-rdb faketime prlimit /bin/kill systemd-analyze curl wr
 test:
 	@sh .ci/setup $(BUILD_NEEDS) $(TEST_NEEDS)
 	@sh .ci/caddy target/peers
+	@sh .ci/checkers target/checkers
 	cargo fmt --check
 	cargo clippy --locked --all-targets --test shops -- -D warnings
 	RUST_TEST_THREADS=4 cargo test --locked
