@@ -1,6 +1,6 @@
 # The commands of README, and what they need: `.ci/setup` installs what the machine lacks.
 
-.PHONY: demo test bench fuzz shops
+.PHONY: demo test bench fuzz shops deb tarball test-install
 
 # The C parts of the dependencies; cmake is for zlib-ng.
 BUILD_NEEDS := cc cmake
@@ -49,3 +49,39 @@ fuzz:
 	FUZZ_SECONDS=$(FUZZ_SECONDS) sh fuzz/run.sh
 
 FUZZ_SECONDS ?= 60
+
+# The Debian package in target/debian/, and the tarball of a static binary in target/. `make deb PROFILE=demo` is quick to build
+# and slow to run: for tests of the package.
+PROFILE ?= dist
+CARGO_DEB := 3.8.0
+DEB_ARGS ?=
+DEB_FOLDER ?= target/debian/
+
+deb:
+	@sh .ci/setup $(BUILD_NEEDS) dpkg-shlibdeps
+	@sh .ci/cargo-deb $(CARGO_DEB) target/tools
+	cargo build --profile $(PROFILE) --locked
+	sh packaging/manual target/$(PROFILE)/doorward target/package
+	target/tools/bin/cargo-deb --no-build --profile $(PROFILE) --output $(DEB_FOLDER) $(DEB_ARGS)
+
+# musl is the C library that a static binary has in it.
+MUSL := $(shell uname -m)-unknown-linux-musl
+
+tarball:
+	@sh .ci/setup $(BUILD_NEEDS) musl-gcc
+	rustup target add $(MUSL)
+	CC_$(subst -,_,$(MUSL))=musl-gcc cargo build --profile $(PROFILE) --locked --target $(MUSL)
+	sh packaging/manual target/$(MUSL)/$(PROFILE)/doorward target/package
+	sh packaging/tarball target/$(MUSL)/$(PROFILE)/doorward target/package
+
+# The package on a Debian of its own that is booted by systemd-nspawn: install, upgrade under load, crash loop, removal, purge.
+# As root, with some 600 MB from Debian's mirror below target/. `make test-install SUITE=trixie` boots another release.
+SUITE ?= bookworm
+
+test-install:
+	@sh .ci/setup $(BUILD_NEEDS) systemd-nspawn mmdebstrap lintian
+	rm -rf target/install/packages
+	mkdir -p target/install/packages
+	$(MAKE) deb PROFILE=demo DEB_FOLDER=target/install/packages/ DEB_ARGS="--fast --deb-version 0.1.0-1"
+	$(MAKE) deb PROFILE=demo DEB_FOLDER=target/install/packages/ DEB_ARGS="--fast --deb-version 0.1.0-2"
+	sh packaging/test-install $(SUITE)

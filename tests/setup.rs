@@ -104,6 +104,14 @@ fn the_demo_needs_a_c_compiler_and_cmake_and_nothing_else() {
 }
 
 #[test]
+fn a_package_and_a_tarball_need_one_program_more_each() {
+    for (target, more) in [("deb", "dpkg-dev"), ("tarball", "musl-tools")] {
+        let packages = Machine::bare().packages_for(target);
+        assert_eq!(packages, ["gcc", "libc6-dev", "cmake", more], "{target}");
+    }
+}
+
+#[test]
 fn nothing_is_installed_where_nothing_is_missing() {
     let machine = Machine::bare();
     for program in ["cc", "cmake"] {
