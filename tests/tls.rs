@@ -446,22 +446,25 @@ fn a_certificate_that_does_not_fit_its_key_is_not_taken_at_a_reload() {
 }
 
 #[test]
-fn a_certificate_that_has_ended_is_warned_of_and_its_end_is_measured() {
+fn a_certificate_that_has_ended_fails_a_check_and_no_start_and_its_end_is_measured() {
     let files = Certificates::default();
     files.issue_ended("old", "shop.example.com");
     let outcome = checked(
         &files,
         "[[certificate]]\ncert_file = \"old.pem\"\nkey_file = \"old.key\"\n",
     );
-    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(outcome.code, Some(78), "{}", outcome.stderr);
     assert!(
         outcome
             .stderr
-            .contains("`old.pem`: the certificate ended at 2020-01-01T00:00:00Z"),
+            .contains("error: `old.pem`: the certificate ended at 2020-01-01T00:00:00Z"),
         "{}",
         outcome.stderr
     );
     let (_shop, edge) = encrypted(&files.table("old"));
+    let reloaded = edge.command(&["reload"]);
+    assert_eq!(reloaded.code, Some(0), "{reloaded:?}");
+    assert!(reloaded.stderr.contains("warning: `"), "{reloaded:?}");
     let metrics = edge.metrics();
     let measured = metrics.lines().find(|line| {
         line.starts_with("doorward_certificate_not_after_timestamp_seconds{certificate=")

@@ -137,6 +137,7 @@ fn read_file(text: &TomlText<'_>, path: &Path) -> Option<IncludedFile> {
         let fault = Fault::error(format!("{name} can't be read: {why}"));
         text.report(fault.help("paths are relative to the folder of the first file"));
     };
+    text.note_file(path);
     let metadata = fs::metadata(path).map_err(|error| unreadable(&error.to_string()));
     let metadata = metadata.ok()?;
     if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {

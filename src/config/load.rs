@@ -15,7 +15,7 @@ use super::outline;
 use super::own_cookies;
 use super::presets::Presets;
 use super::process::{self, acme};
-use super::reading::{Loading, TomlDocument, TomlTable, report_conflicts};
+use super::reading::{Loading, NamedFile, TomlDocument, TomlTable, report_conflicts};
 use super::route;
 use super::shop::{self, ReadShop, RuleSources, ShopClaims, Surroundings, neighbours};
 use super::upstream;
@@ -32,6 +32,8 @@ pub struct Config {
     pub log: LevelFilter,
     /// What `check` prints of the cluster and the shops, line by line.
     pub summary: Vec<String>,
+    /// The files that it names.
+    pub files: Vec<NamedFile>,
     /// Where the rules of each shop are written.
     pub(crate) sources: Vec<RuleSources>,
 }
@@ -62,12 +64,29 @@ fn folder_of(path: &Path) -> &Path {
 /// be read, or has neither `control` nor `data_dir`.
 pub fn control_of(path: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(path).ok()?;
+    with_root(path, &text, process::control_of)
+}
+
+/// The files that a configuration consists of and names, and its data folder, as far as they can be told: it may be faulty.
+pub fn files_of(path: &Path) -> (Vec<NamedFile>, Option<PathBuf>) {
+    let mut files = vec![NamedFile::unnamed(path)];
+    let Ok(text) = fs::read_to_string(path) else {
+        return (files, None);
+    };
+    let loading = Loading::relative_to(folder_of(path));
+    drop(read(&path.display().to_string(), &text, &loading)); // its files are noted on the way
+    files.extend(loading.take_files());
+    (files, with_root(path, &text, process::data_dir_of))
+}
+
+/// Reads something of a configuration that may be faulty.
+fn with_root<T>(path: &Path, text: &str, read: impl FnOnce(TomlTable<'_>) -> T) -> T {
     let name = path.display().to_string();
     let loading = Loading::relative_to(folder_of(path));
-    let first = TomlDocument::parse(&name, &text, &loading);
+    let first = TomlDocument::parse(&name, text, &loading);
     let files = include::read(&first, &name);
     let included = include::parse(&files, &loading);
-    process::control_of(TomlTable::roots(&first, &included))
+    read(TomlTable::roots(&first, &included))
 }
 
 /// Reads the text of a configuration. Reports call it `name`; files that it names are relative to
@@ -79,9 +98,10 @@ pub fn control_of(path: &Path) -> Option<PathBuf> {
 pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<(Config, Faults), Faults> {
     let loading = Loading::relative_to(base_dir);
     let config = read(name, text, &loading);
+    let files = loading.take_files();
     let faults = loading.into_faults();
     match config {
-        Some(config) if !faults.is_fatal() => Ok((config, faults)),
+        Some(config) if !faults.is_fatal() => Ok((Config { files, ..config }, faults)),
         Some(_) | None => Err(faults),
     }
 }
@@ -199,6 +219,7 @@ fn assembled(
         server,
         log,
         summary,
+        files: Vec::new(),
         sources,
     }
 }

@@ -24,5 +24,6 @@ mod upstream;
 
 pub use append::{NotAppended, append};
 pub use cluster::ClusterTable;
-pub use fault::{Fault, Faults, Severity, SourceSpot, SourceText};
-pub use load::{Config, control_of, load, parse};
+pub use fault::{Fault, FaultView, Faults, Severity, SourceSpot, SourceText};
+pub use load::{Config, control_of, files_of, load, parse};
+pub use reading::NamedFile;

@@ -4,5 +4,5 @@ mod redaction;
 mod report;
 mod spot;
 
-pub use report::{Fault, Faults, Severity};
+pub use report::{Fault, FaultView, Faults, Severity};
 pub use spot::{SourceSpot, SourceText};

@@ -16,6 +16,27 @@ pub enum Severity {
     Error,
     /// It can, but the operator should look.
     Warning,
+    /// It can, but what it names is past its end: `check` refuses it, and a start or a reload goes on without it.
+    Outdated,
+}
+
+/// A fault, for programs that read it.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultView<'f> {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: &'f str,
+    /// The file that it is written in; `None`: it is written nowhere, or in a preset.
+    pub file: Option<&'f str>,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The column, from 1.
+    pub column: Option<usize>,
+    /// What was expected there, or stands there.
+    pub label: Option<&'f str>,
+    /// How to put it right, line by line.
+    pub help: &'f [String],
 }
 
 /// One thing wrong with the configuration.
@@ -37,6 +58,11 @@ impl Fault {
     /// A fault that lets it be used.
     pub fn warning(message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, message.into())
+    }
+
+    /// A fault of what is past its end: see [`Severity::Outdated`].
+    pub fn outdated(message: impl Into<String>) -> Self {
+        Self::new(Severity::Outdated, message.into())
     }
 
     fn new(severity: Severity, message: String) -> Self {
@@ -87,7 +113,7 @@ impl Fault {
     fn render(&self, renderer: &Renderer) -> String {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
+            Severity::Warning | Severity::Outdated => Level::WARNING,
         };
         let group = Group::with_title(level.primary_title(&self.message))
             .elements(self.picture())
@@ -107,6 +133,19 @@ impl Fault {
         let label = label.map(|text| Level::NOTE.message(text));
         let help = self.help.iter().map(|text| Level::HELP.message(text));
         label.into_iter().chain(help).map(Element::from).collect()
+    }
+
+    fn view(&self) -> FaultView<'_> {
+        let spot = self.spot.as_ref().filter(|spot| !spot.is_in_preset());
+        FaultView {
+            severity: self.severity,
+            message: &self.message,
+            file: spot.map(SourceSpot::source_name),
+            line: spot.and_then(SourceSpot::line),
+            column: spot.and_then(SourceSpot::column),
+            label: self.label.as_deref(),
+            help: &self.help,
+        }
     }
 
     fn is_beside(&self, other: &Self) -> bool {
@@ -157,7 +196,21 @@ impl Faults {
 
     /// How many do not.
     pub fn warnings(&self) -> usize {
-        self.count(Severity::Warning)
+        self.count(Severity::Warning) + self.count(Severity::Outdated)
+    }
+
+    /// Makes errors of what is past its end, for a command that is asked whether all is well.
+    pub fn refuse_outdated(&mut self) {
+        for fault in &mut self.0 {
+            if fault.severity == Severity::Outdated {
+                fault.severity = Severity::Error;
+            }
+        }
+    }
+
+    /// Each of them, in the order of a report.
+    pub fn views(&self) -> impl Iterator<Item = FaultView<'_>> {
+        self.in_reading_order().into_iter().map(Fault::view)
     }
 
     fn count(&self, severity: Severity) -> usize {

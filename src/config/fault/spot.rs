@@ -82,6 +82,18 @@ impl SourceSpot {
         Some(self.source.line_number(span.start))
     }
 
+    /// The column it begins at, in characters from 1.
+    pub fn column(&self) -> Option<usize> {
+        let span = self.span.as_ref()?;
+        let before = &self.source.text[self.lines().start..span.start];
+        Some(before.chars().count() + 1)
+    }
+
+    /// Whether it is in a preset, which is no file.
+    pub(super) fn is_in_preset(&self) -> bool {
+        self.source_name().starts_with("preset ")
+    }
+
     /// Where it is, for a reader who looks at `other`.
     pub fn place_beside(&self, other: &Self) -> String {
         let file = (!self.is_beside(other)).then(|| self.source_name());

@@ -91,10 +91,17 @@ pub(crate) fn authorities_in(file: &File<'_, '_>) -> Option<Vec<CertificateDer<'
     Some(certificates)
 }
 
-/// A warning only: browsers refuse this certificate from its end on, and the other certificates and addresses still work.
+/// Browsers refuse a certificate from its end on. `check` fails then; a start and a reload go on, for the other certificates and
+/// addresses still work.
 fn ending(certificate: &Certificate) -> Fault {
     let help = "renew it, and reload: no connection is touched";
-    Fault::warning(end_of(certificate)).help(help)
+    let message = end_of(certificate);
+    let fault = if certificate.not_after < clock::now() {
+        Fault::outdated(message)
+    } else {
+        Fault::warning(message)
+    };
+    fault.help(help)
 }
 
 /// When a certificate ends, or ended.

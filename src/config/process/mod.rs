@@ -8,4 +8,4 @@ mod listen;
 mod settings;
 mod traces;
 
-pub(crate) use settings::{control_of, read, read_prefix};
+pub(crate) use settings::{control_of, data_dir_of, read, read_prefix};

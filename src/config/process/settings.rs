@@ -160,6 +160,13 @@ pub(crate) fn control_of(mut root: TomlTable<'_>) -> Option<PathBuf> {
     control
 }
 
+/// Where the data folder is, as far as a file says it that may be half edited.
+pub(crate) fn data_dir_of(mut root: TomlTable<'_>) -> Option<PathBuf> {
+    let data_dir = read_path(&mut root, "data_dir");
+    drop(root); // unknown keys are not judged
+    data_dir
+}
+
 /// How long the process takes to stop.
 fn read_drain(root: &mut TomlTable<'_>) -> Drain {
     let mut drain = Drain::default();

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use super::text::TomlText;
 use crate::config::fault::Fault;
@@ -13,6 +14,7 @@ pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 /// A file that was read, and where the configuration names it.
 pub(crate) struct File<'t, 'a> {
     named: &'t TomlText<'a>,
+    path: PathBuf,
     bytes: Vec<u8>,
     mode: u32,
 }
@@ -25,6 +27,7 @@ impl<'t, 'a> File<'t, 'a> {
             Fault::error(format!("`{name}` can't be read: {why}"))
         };
         let path = named.path()?;
+        named.note_file(&path);
         let metadata = fs::metadata(&path).map_err(|error| {
             let fault = unreadable(error.to_string());
             named.report(fault.help("paths are relative to the folder of the configuration"));
@@ -37,6 +40,7 @@ impl<'t, 'a> File<'t, 'a> {
         match fs::read(&path) {
             Ok(bytes) => Some(Self {
                 named,
+                path,
                 bytes,
                 mode: metadata.permissions().mode() & 0o777,
             }),
@@ -86,6 +90,7 @@ impl<'t, 'a> File<'t, 'a> {
 
     /// Reports a file that every user of the machine may use: it holds a secret.
     pub(crate) fn refuse_open(&self) {
+        self.named.note_secret(&self.path);
         if self.mode & 0o007 != 0 {
             let message = format!(
                 "every user of this machine may use it (mode {:04o})",

@@ -12,6 +12,7 @@ mod text;
 
 pub(crate) use document::{TomlDocument, report_conflicts};
 pub(crate) use loading::Loading;
+pub use loading::NamedFile;
 pub(crate) use table::{TextOrTable, TomlTable};
 pub(crate) use text::TomlText;
 

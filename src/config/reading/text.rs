@@ -1,9 +1,9 @@
 //! A string of a document.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::loading::Loading;
+use super::loading::{Loading, NamedFile};
 use super::named_path::{self, UnfitPath};
 use crate::config::fault::{Fault, SourceSpot};
 
@@ -59,6 +59,20 @@ impl<'a> TomlText<'a> {
                 None
             }
         }
+    }
+
+    /// Notes the file that it names.
+    pub(crate) fn note_file(&self, path: &Path) {
+        self.loading.note_file(NamedFile {
+            spot: Some(self.spot.clone()),
+            is_credential: self.value.contains("CREDENTIALS_DIRECTORY"),
+            ..NamedFile::unnamed(path)
+        });
+    }
+
+    /// Notes that the file is a secret.
+    pub(super) fn note_secret(&self, path: &Path) {
+        self.loading.note_secret(path);
     }
 
     /// Reports a fault here.

@@ -39,19 +39,24 @@ pub(crate) fn read(
         places,
         handling: &of_shop,
     };
-    let (mut routes, mut spots) = (Vec::new(), Vec::new());
+    let (mut routes, mut said) = (Vec::new(), Vec::new());
     for (at, table) in shop.tables("route").into_iter().enumerate() {
         let base = bases.for_rule(&table);
         let spot = table.spot();
-        if let Some(route) = read_route(table, base, at + 1, &around) {
-            routes.push(route);
-            spots.push(spot);
+        let (route, warnings) = read_route(table, base, at + 1, &around);
+        match route {
+            Some(route) => {
+                routes.push(route);
+                said.push((spot, warnings));
+            }
+            None => warnings.into_iter().for_each(|fault| shop.report(fault)),
         }
     }
     let table = RouteTable::new(routes, style).with_handling(of_shop.clone());
-    for (route, spot) in table.routes().iter().zip(&spots) {
-        if let Some(fault) = never::fault(&table, route, claimed) {
-            shop.report(fault.at(spot));
+    for (route, (spot, warnings)) in table.routes().iter().zip(said) {
+        match never::fault(&table, route, claimed) {
+            Some(fault) => shop.report(fault.at(&spot)),
+            None => warnings.into_iter().for_each(|fault| shop.report(fault)),
         }
     }
     table
@@ -66,18 +71,19 @@ struct RouteSurroundings<'a> {
     handling: &'a Handling,
 }
 
+/// The route, and what it does not protect.
 fn read_route(
     mut table: TomlTable<'_>,
     base: &Base,
     number: usize,
     around: &RouteSurroundings<'_>,
-) -> Option<Route> {
+) -> (Option<Route>, Vec<Fault>) {
     table.renamed("headers", "header");
     let name = table.string_as("name", route_name);
     let mut conditions = conditions::read(&mut table, base);
     let access = access::read(&mut table);
     let limit = rate::read_limit(&mut table);
-    let demand = demand::read(&mut table);
+    let (demand, warnings) = demand::read(&mut table);
     let target = target::read(&mut table, around.upstreams, around.places);
     let handling = handling::read_of_route(&mut table, around.upstreams, around.handling);
     handling::report_unsent(&mut table, target.as_ref());
@@ -107,8 +113,7 @@ fn read_route(
         table.report_here(fault.help("enforce = \"required\", or upstream = \"api\""));
     }
     table.finish();
-    let (target, rewrite) = (target?, rewrite?);
-    Some(Route {
+    let route = target.zip(rewrite).map(|(target, rewrite)| Route {
         name: name.unwrap_or_else(|| number.to_string()),
         conditions,
         access,
@@ -119,7 +124,8 @@ fn read_route(
         rewrite,
         request_headers,
         response_headers,
-    })
+    });
+    (route, warnings)
 }
 
 fn route_name(text: &str) -> Result<String, &'static str> {

@@ -105,9 +105,12 @@ impl std::fmt::Display for JournalError {
             Self::Corrupt(path, why) => write!(
                 f,
                 "the journal {} is corrupt: {why}\n  \
-                 help: doorward does not start, for logged-out tokens would work again. Restore the file \
-                 from a backup; or move it and {} away, run `doorward init`, start, and cut off everybody who was logged in before \
-                 now with `doorward revoke --shop NAME --all-before now`",
+                 help: doorward does not start, for logged-out tokens would work again. Put the newest copy of {} back; \
+                 {} beside it still stops the start, for the copy is older: remove it, too\n  \
+                 help: without a copy, move both files away and run `doorward init`\n  \
+                 help: either way, start, and cut off everybody who was logged in before now with \
+                 `doorward revoke --shop NAME --all-before now`",
+                path.display(),
                 path.display(),
                 Watermark::FILE
             ),

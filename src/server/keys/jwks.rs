@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
+use jsonwebtoken::Algorithm;
 use log::{debug, info, warn};
 use parking_lot::Mutex;
 use pingora::connectors::http::Connector;
@@ -334,6 +335,28 @@ impl Drop for FetchAttempt {
 struct FetchedSet {
     text: Vec<u8>,
     fresh_for: Option<Duration>,
+}
+
+/// Fetches a set once, for `check --probe`: how many of its keys verify tokens, or why none do.
+pub(crate) async fn probe_set(
+    connector: &Connector,
+    source: &JwksSource,
+    algorithms: &[Algorithm],
+) -> Result<String, String> {
+    let fetched = timeout(FETCH_TIMEOUT, fetch(connector, source)).await;
+    let set = fetched.unwrap_or(Err(FetchFailure::Late));
+    let read =
+        set.and_then(|set| Keys::from_fetched(&set.text, algorithms).map_err(FetchFailure::Unfit));
+    match read {
+        Ok((keys, passed_over)) => {
+            let (count, others) = (keys.count(), passed_over.len());
+            Ok(format!("{count} usable, {others} passed over"))
+        }
+        Err(failure) => {
+            let detail = failure.detail().map(|detail| format!(": {detail}"));
+            Err(format!("{}{}", failure.name(), detail.unwrap_or_default()))
+        }
+    }
 }
 
 async fn fetch(connector: &Connector, source: &JwksSource) -> Result<FetchedSet, FetchFailure> {
