@@ -14,7 +14,7 @@ pub enum Exit {
     Failed,
     /// The arguments are wrong.
     Usage,
-    /// An address can't be bound, or no process answers.
+    /// An address can't be bound, no process answers, or a probe failed.
     Unavailable,
     /// The configuration has faults, or its data folder is not the one that was written last.
     Config,
@@ -41,6 +41,56 @@ impl Exit {
         }
     }
 }
+
+/// The exit codes of every command.
+pub const EXITS: &[(&str, &[Exit])] = &[
+    (
+        "check",
+        &[
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Unavailable,
+            Exit::Config,
+        ],
+    ),
+    ("cluster force-ready", ORDERS),
+    ("cluster init", FILES),
+    ("cluster invite", FILES),
+    ("cluster join", FILES),
+    ("cluster status", ORDERS),
+    ("demo", &[Exit::Done, Exit::Failed, Exit::Usage]),
+    ("init", FILES),
+    ("inspect", ORDERS),
+    ("preset list", &[Exit::Done, Exit::Usage]),
+    ("preset show", &[Exit::Done, Exit::Usage]),
+    (
+        "reload",
+        &[
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Unavailable,
+            Exit::Config,
+        ],
+    ),
+    ("revoke", ORDERS),
+    (
+        "run",
+        &[
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Unavailable,
+            Exit::Config,
+        ],
+    ),
+];
+
+/// Orders to the running process.
+const ORDERS: &[Exit] = &[Exit::Done, Exit::Failed, Exit::Usage, Exit::Unavailable];
+/// What reads a configuration and writes files.
+const FILES: &[Exit] = &[Exit::Done, Exit::Failed, Exit::Usage, Exit::Config];
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

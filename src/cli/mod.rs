@@ -13,8 +13,9 @@ mod init;
 mod logging;
 mod operator;
 mod output;
+mod preset;
 mod run;
 
 pub use arguments::Arguments;
-pub use exit::Exit;
+pub use exit::{EXITS, Exit};
 pub use output::report_panics;

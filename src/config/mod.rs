@@ -26,4 +26,5 @@ pub use append::{NotAppended, append};
 pub use cluster::ClusterTable;
 pub use fault::{Fault, FaultView, Faults, Severity, SourceSpot, SourceText};
 pub use load::{Config, control_of, files_of, load, parse};
+pub use presets::{preset_text, presets};
 pub use reading::NamedFile;

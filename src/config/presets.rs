@@ -38,6 +38,16 @@ const PRESETS: &[(&str, &str)] = &[
     preset!("wordpress-jwt"),
 ];
 
+/// The name of every preset, and its text.
+pub fn presets() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PRESETS.iter().copied()
+}
+
+/// The text of the preset of this name.
+pub fn preset_text(name: &str) -> Option<&'static str> {
+    presets().find_map(|(known, text)| (known == name).then_some(text))
+}
+
 /// The presets, parsed.
 pub(crate) struct Presets<'t>(Vec<(&'static str, TomlDocument<'t>)>);
 
