@@ -24,7 +24,7 @@ trap 'exit 1' INT TERM
 
 # The reference configuration with every key switched on is the best seed of its kind.
 mkdir -p corpus/configuration
-sed -n '/^# /d; /^#--/d; s/^#\(.\)/\1/; /./p' ../conf/doorward.toml >corpus/configuration/reference
+sed -n '/^# /d; /^#--/d; /^#:/d; s/^#\(.\)/\1/; /./p' ../conf/doorward.toml >corpus/configuration/reference
 
 found=0
 for target in $targets; do

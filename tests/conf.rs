@@ -156,7 +156,7 @@ fn the_reference_loads_as_it_stands() {
 /// The reference with every `#key` switched on.
 fn full_reference() -> String {
     let lines = REFERENCE.lines().map(|line| match line.strip_prefix('#') {
-        Some(key) if !key.is_empty() && !key.starts_with(' ') => key,
+        Some(key) if !key.is_empty() && !key.starts_with([' ', ':']) => key,
         Some(_) | None => line,
     });
     lines.collect::<Vec<_>>().join("\n")

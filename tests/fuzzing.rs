@@ -132,7 +132,7 @@ fn what_is_executed_is_found_in_graphql_and_nothing_else() {
 fn a_configuration_loads_or_says_why_and_tells_no_secret() {
     let reference = include_str!("../conf/doorward.toml");
     let switched_on = reference.lines().map(|line| match line.strip_prefix('#') {
-        Some(key) if !key.starts_with([' ', '-']) => key,
+        Some(key) if !key.starts_with([' ', '-', ':']) => key,
         Some(_) | None => line,
     });
     let switched_on: Vec<_> = switched_on.filter(|line| !line.starts_with('#')).collect();

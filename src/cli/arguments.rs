@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use super::exit::{CommandError, Exit};
 use super::file_argument::FileArgument;
 use super::operator::{self, ProcessArguments};
-use super::{check, cluster, completions, demo, init, preset, run};
+use super::{check, cluster, completions, config_command, demo, init, preset, run};
 
 /// A reverse proxy that makes logout final.
 #[derive(Parser)]
@@ -51,6 +51,9 @@ enum Command {
     /// Ask the running process whether it is ready for customers, as the probe of a container does
     #[command(after_help = HEALTH_CODES)]
     Healthcheck(ProcessArguments),
+    /// Print the configuration that is in force, or its schema
+    #[command(subcommand)]
+    Config(config_command::ConfigCommand),
     /// Print the presets that are built in
     #[command(subcommand)]
     Preset(preset::PresetCommand),
@@ -91,6 +94,7 @@ impl Arguments {
             Command::Explain(explain) => operator::explain(&explain),
             Command::Reload(process) => operator::reload(&process),
             Command::Healthcheck(process) => operator::healthcheck(&process),
+            Command::Config(command) => config_command::run(&command),
             Command::Preset(command) => preset::run(&command),
             Command::Cluster(command) => cluster::run(command),
             Command::Completions { shell } => {

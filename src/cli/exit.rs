@@ -59,6 +59,8 @@ pub const EXITS: &[(&str, &[Exit])] = &[
     ("cluster invite", FILES),
     ("cluster join", FILES),
     ("cluster status", ORDERS),
+    ("config schema", &[Exit::Done, Exit::Usage]),
+    ("config show", &[Exit::Done, Exit::Usage, Exit::Config]),
     ("demo", &[Exit::Done, Exit::Failed, Exit::Usage]),
     ("init", FILES),
     ("inspect", ORDERS),

@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod cluster;
 mod completions;
+mod config_command;
 mod data_folder;
 mod demo;
 mod exit;

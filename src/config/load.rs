@@ -56,7 +56,8 @@ pub fn load(path: &Path) -> Result<(Config, Faults), Faults> {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that the files of a configuration are relative to.
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
@@ -106,7 +107,8 @@ pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<(Config, Faults)
     }
 }
 
-fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
+/// Reads the text of a configuration, and the files that it includes; its faults are noted.
+pub(super) fn read(name: &str, text: &str, loading: &Loading) -> Option<Config> {
     let presets = Presets::parse(loading);
     let first = TomlDocument::parse(name, text, loading);
     let files = include::read(&first, name);

@@ -19,6 +19,7 @@ mod reading;
 mod route;
 mod rules;
 mod shop;
+mod shown;
 mod token;
 mod upstream;
 
@@ -28,3 +29,4 @@ pub use fault::{Fault, FaultView, Faults, Severity, SourceSpot, SourceText};
 pub use load::{Config, control_of, files_of, load, parse};
 pub use presets::{preset_text, presets};
 pub use reading::NamedFile;
+pub use shown::{EffectiveKey, KeyOrigin, defaults, effective, schema};

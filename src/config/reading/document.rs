@@ -196,6 +196,30 @@ fn report_both(earlier: TableIn<'_>, later: TableIn<'_>, is_joined: &dyn Fn(&str
     }
 }
 
+fn toml_of(written: &DeValue<'_>) -> toml::Value {
+    if let Some(text) = written.as_str() {
+        return toml::Value::String(text.to_owned());
+    }
+    if let Some(is_true) = written.as_bool() {
+        return toml::Value::Boolean(is_true);
+    }
+    if let Some(items) = written.as_array() {
+        return toml::Value::Array(items.iter().map(|item| toml_of(item.get_ref())).collect());
+    }
+    if let Some(table) = written.as_table() {
+        let entries = table.iter();
+        let entries =
+            entries.map(|(key, value)| (key.get_ref().to_string(), toml_of(value.get_ref())));
+        return toml::Value::Table(entries.collect());
+    }
+    let number = written.as_integer();
+    let number = number.and_then(|one| i64::from_str_radix(one.as_str(), one.radix()).ok());
+    number.map_or_else(
+        || toml::Value::String(written.type_str().to_owned()), // no key takes a float or a date
+        toml::Value::Integer,
+    )
+}
+
 /// A value before its type is known.
 #[derive(Clone)]
 pub(super) struct Value<'a> {
@@ -264,6 +288,11 @@ impl<'a> Value<'a> {
         let boolean = || self.boolean().map(serde_json::Value::from);
         let text = self.text().map(|text| text.as_str().into());
         text.or_else(boolean).or_else(number)
+    }
+
+    /// What is written.
+    pub(super) fn to_toml(&self) -> toml::Value {
+        toml_of(self.written)
     }
 
     /// Reports that it has another type than `key` needs.

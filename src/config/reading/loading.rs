@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use super::record::ReadKey;
 use crate::config::fault::{Fault, Faults, SourceSpot};
 
 /// A file that a configuration names.
@@ -36,6 +37,8 @@ pub(crate) struct Loading {
     base_dir: PathBuf,
     faults: RefCell<Faults>,
     files: RefCell<Vec<NamedFile>>,
+    /// What was read, where that is wanted.
+    reads: Option<RefCell<Vec<ReadKey>>>,
 }
 
 impl Loading {
@@ -45,7 +48,29 @@ impl Loading {
             base_dir: base_dir.to_owned(),
             faults: RefCell::default(),
             files: RefCell::default(),
+            reads: None,
         }
+    }
+
+    /// The same, where every key that is read is recorded.
+    pub(crate) fn recording(base_dir: &Path) -> Self {
+        Self {
+            reads: Some(RefCell::default()),
+            ..Self::relative_to(base_dir)
+        }
+    }
+
+    /// Records a key, if that is wanted.
+    pub(super) fn note_read(&self, read: impl FnOnce() -> ReadKey) {
+        if let Some(reads) = &self.reads {
+            let read = read();
+            reads.borrow_mut().push(read);
+        }
+    }
+
+    /// Every key that was recorded.
+    pub(crate) fn take_reads(&self) -> Vec<ReadKey> {
+        self.reads.as_ref().map(RefCell::take).unwrap_or_default()
     }
 
     /// The folder that files are relative to.

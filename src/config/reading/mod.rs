@@ -7,6 +7,7 @@ pub(crate) mod file;
 mod loading;
 pub(crate) mod named_path;
 pub(crate) mod pattern;
+pub(crate) mod record;
 mod table;
 mod text;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::document::{Layer, TomlDocument, Value};
 use super::duration;
+use super::record::{KeyShape, ReadKey, WrittenKey};
 use super::text::TomlText;
 use crate::config::fault::{Fault, SourceSpot};
 
@@ -25,6 +26,8 @@ pub(crate) struct TomlTable<'a> {
     /// Former names of keys: they are known, and not suggested.
     former: Vec<&'static str>,
     home: Option<Home>,
+    /// Where it is: `shop[0].token`; empty for the whole, and `preset` for a preset as such.
+    path: String,
 }
 
 /// A key that had another name before.
@@ -68,10 +71,39 @@ pub(crate) enum TextOrTable<'a> {
     Table(TomlTable<'a>),
 }
 
+/// What a preset as such is called: what is read of it is not recorded.
+const PRESET: &str = "preset";
+
 impl<'a> TomlTable<'a> {
+    /// Records that a key is read, or only looked at.
+    fn note(&self, key: &str, shape: impl FnOnce() -> KeyShape, is_hint: bool) {
+        if self.path.starts_with(PRESET) {
+            return;
+        }
+        self.top.document().loading().note_read(|| ReadKey {
+            table: self.path.clone(),
+            key: key.to_owned(),
+            shape: shape(),
+            is_hint,
+            written: self.first_value(key).map(|value| WrittenKey {
+                value: value.to_toml(),
+                spot: value.spot(),
+            }),
+        });
+    }
+
+    /// The path of what is below a key.
+    fn below(&self, key: &str) -> String {
+        match self.path.as_str() {
+            "" => key.to_owned(),
+            path => format!("{path}.{key}"),
+        }
+    }
+
     /// The whole of a document.
     pub(crate) fn root(document: &'a TomlDocument<'a>) -> Self {
-        Self::new(document.layer(), Vec::new())
+        let path = if document.is_preset() { PRESET } else { "" };
+        Self::new(document.layer(), Vec::new(), path.to_owned())
     }
 
     /// The whole of the operator's documents; no key but an array of tables is in two of them.
@@ -79,6 +111,7 @@ impl<'a> TomlTable<'a> {
         Self::new(
             first.layer(),
             others.iter().map(TomlDocument::layer).collect(),
+            String::new(),
         )
     }
 
@@ -95,7 +128,7 @@ impl<'a> TomlTable<'a> {
         self
     }
 
-    fn new(top: Layer<'a>, below: Vec<Layer<'a>>) -> Self {
+    fn new(top: Layer<'a>, below: Vec<Layer<'a>>, path: String) -> Self {
         Self {
             top,
             below,
@@ -103,6 +136,7 @@ impl<'a> TomlTable<'a> {
             renamed: Vec::new(),
             former: Vec::new(),
             home: None,
+            path,
         }
     }
 
@@ -196,7 +230,7 @@ impl<'a> TomlTable<'a> {
 
     /// A string.
     pub(crate) fn string(&mut self, key: &str) -> Option<TomlText<'a>> {
-        self.read(key, "a string", Value::text)
+        self.read(key, "a string", KeyShape::Text, Value::text)
     }
 
     /// A string that must be there.
@@ -227,7 +261,7 @@ impl<'a> TomlTable<'a> {
 
     /// An array of strings.
     pub(crate) fn strings(&mut self, key: &str) -> Option<Vec<TomlText<'a>>> {
-        let items = self.read(key, "an array of strings", Value::items)?;
+        let items = self.read(key, "an array of strings", KeyShape::Texts, Value::items)?;
         texts_of(&items, key)
     }
 
@@ -244,7 +278,7 @@ impl<'a> TomlTable<'a> {
     /// A string standing for an array of one, or an array of strings.
     pub(crate) fn string_or_strings(&mut self, key: &str) -> Option<Vec<TomlText<'a>>> {
         let expected = "a string or an array of strings";
-        let items = self.read(key, expected, Value::item_or_items)?;
+        let items = self.read(key, expected, KeyShape::TextOrTexts, Value::item_or_items)?;
         texts_of(&items, key)
     }
 
@@ -274,17 +308,18 @@ impl<'a> TomlTable<'a> {
 
     /// `true` or `false`.
     pub(crate) fn boolean(&mut self, key: &str) -> Option<bool> {
-        self.read(key, "a boolean", Value::boolean)
+        self.read(key, "a boolean", KeyShape::Boolean, Value::boolean)
     }
 
     /// A string, a boolean or a whole number, for what is compared with JSON.
     pub(crate) fn scalar(&mut self, key: &str) -> Option<serde_json::Value> {
         let expected = "a string, a boolean or an integer";
-        self.read(key, expected, Value::scalar)
+        self.read(key, expected, KeyShape::Scalar, Value::scalar)
     }
 
     /// The same, one or an array of them, each with its place.
     pub(crate) fn scalars(&mut self, key: &str) -> Option<Vec<(serde_json::Value, SourceSpot)>> {
+        self.note(key, || KeyShape::Scalars, false);
         let value = self.value(key)?;
         let items = value.items().unwrap_or_else(|| vec![value]);
         let scalars = items.iter().filter_map(|item| {
@@ -299,18 +334,21 @@ impl<'a> TomlTable<'a> {
 
     /// Whether a string is written under a key that may be something else.
     pub(crate) fn has_string(&self, key: &str) -> bool {
+        self.note(key, || KeyShape::Text, true);
         let value = self.first_value(key);
         value.is_some_and(|value| value.is_text())
     }
 
     /// Whether a table is written under a key that may be something else.
     pub(crate) fn has_table(&self, key: &str) -> bool {
+        self.note(key, || KeyShape::Table, true);
         let value = self.first_value(key);
         value.is_some_and(|value| value.is_table())
     }
 
     /// Whether a boolean is written under a key that may be something else.
     pub(crate) fn has_boolean(&self, key: &str) -> bool {
+        self.note(key, || KeyShape::Boolean, true);
         let value = self.first_value(key);
         value.is_some_and(|value| value.boolean().is_some())
     }
@@ -325,6 +363,9 @@ impl<'a> TomlTable<'a> {
     where
         T: TryFrom<i64> + PartialOrd + Display,
     {
+        let bound = |bound: &T, other| bound.to_string().parse().unwrap_or(other);
+        let bounds = || KeyShape::Integer(bound(range.start(), 0), bound(range.end(), i64::MAX));
+        self.note(key, bounds, false);
         let value = self.value(key)?;
         let number = value.integer().filter(|number| range.contains(number));
         if number.is_none() {
@@ -336,7 +377,8 @@ impl<'a> TomlTable<'a> {
 
     /// A duration such as `90s`.
     pub(crate) fn duration(&mut self, key: &str) -> Option<Duration> {
-        self.string(key)?.parse(duration::parse)
+        let text = self.read(key, "a string", KeyShape::Duration, Value::text);
+        text?.parse(duration::parse)
     }
 
     /// A duration within the range; `expected` is the range in words.
@@ -346,7 +388,7 @@ impl<'a> TomlTable<'a> {
         range: RangeInclusive<Duration>,
         expected: &str,
     ) -> Option<Duration> {
-        let text = self.string(key)?;
+        let text = self.read(key, "a string", KeyShape::Duration, Value::text)?;
         let duration = text.parse(duration::parse)?;
         if range.contains(&duration) {
             return Some(duration);
@@ -358,7 +400,17 @@ impl<'a> TomlTable<'a> {
 
     /// One of these names, as the value it stands for.
     pub(crate) fn choice<T: Copy>(&mut self, key: &str, names: &[(&str, T)]) -> Option<T> {
-        self.string(key)?.choose(key, names)
+        self.read_choice(key, names)?.choose(key, names)
+    }
+
+    fn read_choice<T>(&mut self, key: &str, names: &[(&str, T)]) -> Option<TomlText<'a>> {
+        let names = names.iter().map(|(name, _)| (*name).to_owned());
+        self.read(
+            key,
+            "a string",
+            KeyShape::Choice(names.collect()),
+            Value::text,
+        )
     }
 
     /// As `choice`, of a key that is no longer suggested.
@@ -383,17 +435,20 @@ impl<'a> TomlTable<'a> {
         names: &[(&str, T)],
         renamed: &[(&str, &str)],
     ) -> Option<T> {
-        self.string(key)?.choose_renamed(key, names, renamed)
+        self.read_choice(key, names)?
+            .choose_renamed(key, names, renamed)
     }
 
     /// A sub-table, merged from every layer that has it.
     pub(crate) fn table(&mut self, key: &str) -> Option<TomlTable<'a>> {
+        self.note(key, || KeyShape::Table, false);
         let values = self.values(key);
         self.table_of(&values, key)
     }
 
     /// A string, or a sub-table; below the operator's only what is of the same type counts.
     pub(crate) fn string_or_table(&mut self, key: &str) -> Option<TextOrTable<'a>> {
+        self.note(key, || KeyShape::TextOrTable, false);
         let mut values = self.values(key);
         if let Some(text) = values.first()?.text() {
             return Some(TextOrTable::Text(text));
@@ -405,19 +460,21 @@ impl<'a> TomlTable<'a> {
     /// An array of strings and tables; all of them, or the faults of those that are neither.
     pub(crate) fn texts_or_tables(&mut self, key: &str) -> Option<Vec<TextOrTable<'a>>> {
         let expected = "an array of strings or tables";
-        let items = self.read(key, expected, Value::items)?;
-        texts_or_tables_of(&items, key)
+        let items = self.read(key, expected, KeyShape::TextsOrTables, Value::items)?;
+        texts_or_tables_of(&items, key, &self.below(key))
     }
 
     /// The same, or a string standing for an array of one.
     pub(crate) fn text_or_texts_or_tables(&mut self, key: &str) -> Option<Vec<TextOrTable<'a>>> {
         let expected = "a string, or an array of strings or tables";
-        let items = self.read(key, expected, Value::item_or_items)?;
-        texts_or_tables_of(&items, key)
+        let shape = KeyShape::TextOrTextsOrTables;
+        let items = self.read(key, expected, shape, Value::item_or_items)?;
+        texts_or_tables_of(&items, key, &self.below(key))
     }
 
     /// A sub-table, or each table of an array in its place: every one of the operator's laid over the one below.
     pub(crate) fn table_or_tables(&mut self, key: &str) -> Vec<TomlTable<'a>> {
+        self.note(key, || KeyShape::TableOrTables, false);
         let values = self.values(key);
         let Some((items, below)) = values.split_first().and_then(|(first, below)| {
             let items = first.items().filter(|items| !items.is_empty())?;
@@ -425,21 +482,23 @@ impl<'a> TomlTable<'a> {
         }) else {
             return self.table_of(&values, key).into_iter().collect();
         };
-        let tops = layers_of(&items, key).into_iter();
-        tops.map(|top| TomlTable::new(top, layers_of(below, key)))
+        let tops = layers_of(&items, key).into_iter().enumerate();
+        let path = self.below(key);
+        tops.map(|(at, top)| TomlTable::new(top, layers_of(below, key), format!("{path}[{at}]")))
             .collect()
     }
 
     /// The tables of an array: the operator's, then the preset's.
     pub(crate) fn tables(&mut self, key: &str) -> Vec<TomlTable<'a>> {
-        tables_of(&self.values(key), key)
+        self.note(key, || KeyShape::Tables, false);
+        tables_of(&self.values(key), key, &self.below(key))
     }
 
     fn table_of(&self, values: &[Value<'a>], key: &str) -> Option<TomlTable<'a>> {
         let mut layers = layers_of(values, key).into_iter();
         let top = layers.next()?;
         let home = top.document().is_preset().then(|| self.home_of(key));
-        let mut table = TomlTable::new(top, layers.collect());
+        let mut table = TomlTable::new(top, layers.collect(), self.below(key));
         table.home = home;
         Some(table)
     }
@@ -464,6 +523,7 @@ impl<'a> TomlTable<'a> {
 
     /// Every key that is written, for tables whose keys are the operator's own names.
     pub(crate) fn keys(&self) -> Vec<&'a str> {
+        self.note("*", || KeyShape::Named, false);
         let mut keys: Vec<&str> = self.layers().flat_map(Layer::keys).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -529,8 +589,10 @@ impl<'a> TomlTable<'a> {
         &mut self,
         key: &str,
         expected: &str,
+        shape: KeyShape,
         read: impl FnOnce(&Value<'a>) -> Option<T>,
     ) -> Option<T> {
+        self.note(key, || shape, false);
         let value = self.value(key)?;
         let fitting = read(&value);
         if fitting.is_none() {
@@ -570,10 +632,15 @@ fn texts_of<'a>(items: &[Value<'a>], key: &str) -> Option<Vec<TomlText<'a>>> {
     items.iter().map(Value::text).collect()
 }
 
-fn texts_or_tables_of<'a>(items: &[Value<'a>], key: &str) -> Option<Vec<TextOrTable<'a>>> {
-    let read = items.iter().map(|item| {
+fn texts_or_tables_of<'a>(
+    items: &[Value<'a>],
+    key: &str,
+    path: &str,
+) -> Option<Vec<TextOrTable<'a>>> {
+    let read = items.iter().enumerate().map(|(at, item)| {
         let text = item.text().map(TextOrTable::Text);
-        let table = || Some(TomlTable::new(item.layer()?, Vec::new()));
+        let path = format!("{path}[{at}]");
+        let table = || Some(TomlTable::new(item.layer()?, Vec::new(), path));
         let either = text.or_else(|| table().map(TextOrTable::Table));
         if either.is_none() {
             item.report_misfit(key, "a string or a table");
@@ -590,7 +657,7 @@ fn layers_of<'a>(values: &[Value<'a>], key: &str) -> Vec<Layer<'a>> {
     values.iter().filter_map(Value::layer).collect()
 }
 
-fn tables_of<'a>(values: &[Value<'a>], key: &str) -> Vec<TomlTable<'a>> {
+fn tables_of<'a>(values: &[Value<'a>], key: &str, path: &str) -> Vec<TomlTable<'a>> {
     let expected = format!("an array of tables, each under [[{key}]]");
     let mut layers = Vec::new();
     for value in values {
@@ -599,6 +666,6 @@ fn tables_of<'a>(values: &[Value<'a>], key: &str) -> Vec<TomlTable<'a>> {
             None => value.report_misfit(key, &expected),
         }
     }
-    let alone = |layer| TomlTable::new(layer, Vec::new());
-    layers.into_iter().map(alone).collect()
+    let alone = |(at, layer)| TomlTable::new(layer, Vec::new(), format!("{path}[{at}]"));
+    layers.into_iter().enumerate().map(alone).collect()
 }
