@@ -13,9 +13,9 @@ demo:
 	cargo run --profile demo --locked -- demo $(DEMO_ARGS)
 
 # The bus of a cluster, wrong clocks, limits, signals and units; clients; the browser of Ecwid's sign-out; other proxies, of
-# which pip fetches one, and checkers of containers, which pip fetches, too.
+# which pip fetches one, and checkers of containers, which pip fetches, too; what checks metrics and alert rules.
 TEST_NEEDS := redis-check-rdb faketime prlimit /bin/kill systemd-analyze curl wrk h2load chromium chromedriver \
-	haproxy nginx pip
+	haproxy nginx pip promtool
 
 # Most tests wait for processes most of the time: twice as many run side by side as there are cores.
 test:

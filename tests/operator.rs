@@ -27,7 +27,7 @@ fn readiness_tells_everything_that_it_looked_at() {
         "[+] journal: writable".to_owned(),
         "[+] keys of shop main: 1".to_owned(),
         format!(
-            "[+] servers of shop main: http://{} healthy",
+            "[+] servers of shop main: http://{} untried",
             scene.shop.address()
         ),
         "[+] revocations: 0 tokens, 0 cutoffs".to_owned(),
@@ -38,6 +38,34 @@ fn readiness_tells_everything_that_it_looked_at() {
     }
     assert!(text.contains("[+] configuration: of 20"), "{text}");
     assert_eq!(scene.edge.ask_operator("/readyz").text(), "ready\n");
+}
+
+#[test]
+fn a_server_that_was_never_reached_is_not_called_healthy() {
+    let shop = stateless_bagisto();
+    let nobody = Nobody::at_home();
+    let edge = Edge::with(&shop_table_at(&shop, &[nobody.address()]));
+    let is = |state: &str| {
+        let metrics = edge.metrics();
+        let labels = format!("shop=\"main\",server=\"http://{}\"", nobody.address());
+        let series = format!("doorward_upstream_servers{{{labels},state=\"{state}\"}}");
+        value(&metrics, &series) == Some(1.0)
+    };
+    assert!(is("untried"), "{}", edge.metrics());
+    let get = b"GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n";
+    assert_eq!(edge.raw(get), 502);
+    assert!(is("failing"), "{}", edge.metrics());
+    let scene = Scene::with("");
+    let alice = Customer::signed_in(&scene.shop);
+    assert_eq!(alice.visit(&scene.edge, "/"), 200);
+    let healthy = format!("http://{} healthy", scene.shop.address());
+    eventually(|| {
+        scene
+            .edge
+            .ask_operator("/readyz?verbose")
+            .text()
+            .contains(&healthy)
+    });
 }
 
 #[test]

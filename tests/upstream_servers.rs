@@ -224,11 +224,12 @@ fn a_server_on_a_unix_socket_is_served_from_on_connections_that_are_kept() {
     );
     assert_eq!(relay.headers().len(), 1, "one connection");
     let label = format!("unix:{}", socket.path());
-    assert!(
+    let healthy = format!("{label} healthy");
+    eventually(|| {
         edge.ask_operator("/readyz?verbose")
             .text()
-            .contains(&format!("{label} healthy"))
-    );
+            .contains(&healthy)
+    });
     let line = format!("doorward_upstream_in_flight{{shop=\"main\",server=\"{label}\"}}");
     eventually(|| metric(&edge, &line) == Some(0)); // the answer comes before the end is noted
 }

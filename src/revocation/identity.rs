@@ -104,6 +104,15 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Token,
+        Self::Session,
+        Self::Subject,
+        Self::TokenDomain,
+        Self::Unknown,
+    ];
+
     /// The word for logs and answers of the control socket.
     pub const fn name(self) -> &'static str {
         match self {

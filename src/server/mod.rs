@@ -45,6 +45,6 @@ pub use start::{StartError, run};
 pub use traces::settings::TraceSettings;
 pub use upstream::{
     Balance, Check, Ejection, Endpoint, HashBy, HealthSettings, HttpCheck, Pools, ProxyProtocol,
-    QueueState, ServerSettings, ServerState, Sticky, Thresholds, Timeouts, UnfitTls,
+    QueueState, Reached, ServerSettings, ServerState, Sticky, Thresholds, Timeouts, UnfitTls,
     UpstreamLimits, UpstreamOwner, UpstreamSettings, UpstreamTls, Upstreams,
 };

@@ -30,7 +30,7 @@ fn every_metric_is_in_the_reference() {
     let mut out = page(
         "Metrics",
         "the metrics that src/server/ registers",
-        "What `/metrics` of the [operator listener](../operate.md#the-operator-listener) shows, in the OpenMetrics format. \
+        "What `/metrics` of the [operator listener](../operate.md#the-operator-listener) shows. \
          [Metrics](../metrics.md) says what to alert on, and which values labels have.",
     );
     head(&mut out, &["metric", "type", "labels", "meaning"]);
@@ -115,7 +115,8 @@ impl<'ast> Registered<'ast> {
         let (kind, ending) = match callee {
             "gauge" | "gauges" => ("gauge", String::new()),
             "counter" | "counters" => ("counter", "_total".to_owned()),
-            "in_unit" if is_gauge(last) => ("gauge", format!("_{unit}")),
+            "in_unit" if is_made_by(last, "ConstGauge") => ("gauge", format!("_{unit}")),
+            "in_unit" if is_made_by(last, "ConstCounter") => ("counter", format!("_{unit}_total")),
             "timer" | "in_unit" => ("histogram", format!("_{unit}")),
             _ => panic!("what is registered by {callee}({name:?}, ...)?"),
         };
@@ -129,7 +130,12 @@ impl<'ast> Registered<'ast> {
             Some(field) => self.labels_of(field),
             None => labels.names,
         };
-        let name = format!("doorward_{name}{ending}");
+        let prefix = if name.starts_with("process_") {
+            "" // as in every process that Prometheus scrapes
+        } else {
+            "doorward_"
+        };
+        let name = format!("{prefix}{name}{ending}");
         let metric = Metric { kind, labels, help };
         assert!(
             self.metrics.insert(name.clone(), metric).is_none(),
@@ -199,11 +205,11 @@ fn last_of(value: &Expr) -> Option<String> {
     }
 }
 
-/// Whether a metric is one value.
-fn is_gauge(metric: &Expr) -> bool {
+/// Whether a metric is one value of this type.
+fn is_made_by(metric: &Expr, kind: &str) -> bool {
     match metric {
         Expr::Call(call) => match &*call.func {
-            Expr::Path(path) => path.path.segments[0].ident == "ConstGauge",
+            Expr::Path(path) => path.path.segments[0].ident == kind,
             _ => false,
         },
         _ => false,

@@ -419,7 +419,7 @@ impl Refusal {
     }
 
     /// Whether it is about the credentials of a request that is well formed otherwise, or about what must be read to find them.
-    pub(in crate::request) const fn is_about_credentials(self) -> bool {
+    pub const fn is_about_credentials(self) -> bool {
         match self {
             Self::TwoCredentials
             | Self::MalformedCredential

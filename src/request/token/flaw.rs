@@ -45,27 +45,25 @@ pub enum Flaw {
 
 impl Flaw {
     /// One of each kind.
-    pub fn examples() -> [Self; 17] {
-        [
-            Self::Malformed,
-            Self::TooLong,
-            Self::Algorithm,
-            Self::UnpinnedAlgorithm,
-            Self::Critical,
-            Self::Type,
-            Self::NoKeys,
-            Self::KeyPending,
-            Self::UnknownKey,
-            Self::Signature,
-            Self::Claim(ClaimName::Id, Unreadable::Text),
-            Self::Issuer,
-            Self::Audience,
-            Self::IssuedInFuture,
-            Self::NotJwt,
-            Self::Inactive,
-            Self::NoCustomer,
-        ]
-    }
+    pub const EXAMPLES: [Self; 17] = [
+        Self::Malformed,
+        Self::TooLong,
+        Self::Algorithm,
+        Self::UnpinnedAlgorithm,
+        Self::Critical,
+        Self::Type,
+        Self::NoKeys,
+        Self::KeyPending,
+        Self::UnknownKey,
+        Self::Signature,
+        Self::Claim(ClaimName::Id, Unreadable::Text),
+        Self::Issuer,
+        Self::Audience,
+        Self::IssuedInFuture,
+        Self::NotJwt,
+        Self::Inactive,
+        Self::NoCustomer,
+    ];
 
     /// Whether the token may be valid to the shop, and no fetch would change that. A logout revokes such a token by its digest
     /// ([`Verifier::by_digest`](crate::request::Verifier::by_digest)) and is forwarded with it: identity providers also sign

@@ -27,22 +27,22 @@ pub(crate) struct Measured<'a> {
 }
 
 /// The metrics of one scrape: each is named, explained and read in one place.
-struct Scrape(Registry);
+pub(super) struct Scrape(pub(super) Registry);
 
 /// The names and values of labels.
-type Labels<const N: usize> = [(&'static str, String); N];
+pub(super) type Labels<const N: usize> = [(&'static str, String); N];
 
 impl Scrape {
-    fn gauge(&mut self, name: &str, help: &str, value: impl TryInto<i64>) {
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: impl TryInto<i64>) {
         self.0.register(name, help, ConstGauge::new(whole(value)));
     }
 
-    fn in_unit(&mut self, unit: Unit, name: &str, help: &str, metric: impl Metric) {
+    pub(super) fn in_unit(&mut self, unit: Unit, name: &str, help: &str, metric: impl Metric) {
         self.0.register_with_unit(name, help, unit, metric);
     }
 
     /// Values with the same labels are added up.
-    fn gauges<const N: usize, V: TryInto<i64>>(
+    pub(super) fn gauges<const N: usize, V: TryInto<i64>>(
         &mut self,
         name: &str,
         help: &str,
@@ -55,12 +55,12 @@ impl Scrape {
         self.0.register(name, help, family);
     }
 
-    fn counter(&mut self, name: &str, help: &str, total: u64) {
+    pub(super) fn counter(&mut self, name: &str, help: &str, total: u64) {
         self.0.register(name, help, ConstCounter::new(total));
     }
 
     /// Totals with the same labels are added up.
-    fn counters<const N: usize>(
+    pub(super) fn counters<const N: usize>(
         &mut self,
         name: &str,
         help: &str,

@@ -12,8 +12,10 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use prometheus_client::encoding::text;
 
+use super::exposition::Exposition;
 use super::gauges::Measured;
 use super::metrics::Metrics;
+use super::process_stats;
 use super::readiness::{ReadinessCheck, ReadinessReport};
 use crate::request::{Request, host_of};
 use crate::server::connection::limiter::ConnectionLimiter;
@@ -43,7 +45,9 @@ impl ServeHttp for OperatorPages {
             return page(StatusCode::MISDIRECTED_REQUEST, help);
         }
         match (&head.method, head.uri.path()) {
-            (&Method::GET | &Method::HEAD, "/metrics") => self.metrics_page(),
+            (&Method::GET | &Method::HEAD, "/metrics") => {
+                self.metrics_page(Exposition::accepted(&head.headers))
+            }
             (&Method::GET | &Method::HEAD, "/livez") => page(StatusCode::OK, "alive\n"),
             (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(head.uri.query()),
             (_, "/metrics" | "/livez" | "/readyz") => {
@@ -79,13 +83,12 @@ impl OperatorPages {
                 .any(|known| known.claims(host))
     }
 
-    fn metrics_page(&self) -> Response<Vec<u8>> {
+    fn metrics_page(&self, format: Exposition) -> Response<Vec<u8>> {
         match self.metrics_text() {
-            Ok(text) => with_type(
-                StatusCode::OK,
-                "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                text,
-            ),
+            Ok(text) => {
+                let text = format.write(text);
+                with_type(StatusCode::OK, format.content_type(), text)
+            }
             Err(_) => page(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the metrics could not be written\n",
@@ -95,8 +98,10 @@ impl OperatorPages {
 
     /// What was counted and what is measured, in the `OpenMetrics` text format.
     fn metrics_text(&self) -> Result<String, fmt::Error> {
+        let snapshot = self.snapshot.load();
+        self.metrics.begin(snapshot.gate.shops());
         let measured = Measured {
-            snapshot: &self.snapshot.load(),
+            snapshot: &snapshot,
             connections: self.limiter.open(),
             read_ahead_bytes: self.body_budget.kept(),
             in_flight: self.traffic.in_flight(),
@@ -107,6 +112,7 @@ impl OperatorPages {
         let mut page = String::new();
         text::encode_registry(&mut page, self.metrics.registry())?;
         text::encode_registry(&mut page, &measured.registry())?;
+        text::encode_registry(&mut page, &process_stats::registry())?;
         text::encode_eof(&mut page)?;
         Ok(page)
     }

@@ -1,17 +1,26 @@
 //! The counters: requests, decisions and limits, by shop.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use crate::request::{Refusal, RetryCause};
+use super::known_labels;
+use crate::request::{Refusal, RetryCause, Shop};
 
 /// The prefix of every name.
 pub(super) const PREFIX: &str = "doorward";
+
+/// A request was sent again.
+const RETRIED: &str = "retried";
+
+/// It was not: the budget was used up.
+const OVER_BUDGET: &str = "over_budget";
 
 /// The counters of a process.
 #[derive(Debug)]
@@ -93,6 +102,15 @@ struct ReasonLabels {
 /// Seconds from five microseconds to twenty.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.000_005, 2.5, 18))
+}
+
+/// Shows a metric from now on, before anything is counted.
+fn begin<L, M, C>(family: &Family<L, M, C>, labels: &L)
+where
+    L: Clone + std::hash::Hash + Eq,
+    C: MetricConstructor<M>,
+{
+    drop(family.get_or_create(labels));
 }
 
 /// Makes a counter that is shown under this name.
@@ -195,6 +213,90 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Begins every counter whose labels are known now. Those that have begun stay as they are.
+    pub(super) fn begin(&self, shops: &[Arc<Shop>]) {
+        for limit in known_labels::LIMITS {
+            begin(&self.limits, &LimitLabels { limit });
+        }
+        for reason in known_labels::PROXY_HEADERS {
+            begin(&self.proxy_headers, &ReasonLabels { reason });
+        }
+        self.begin_requests("", known_labels::without_shop());
+        for shop in shops {
+            self.begin_requests(&shop.name, known_labels::of_shop(shop));
+            self.begin_shop(shop);
+        }
+    }
+
+    fn begin_requests(
+        &self,
+        shop: &str,
+        (codes, decisions): (BTreeSet<u16>, Vec<known_labels::Decision>),
+    ) {
+        for code in codes {
+            let shop = shop.to_owned();
+            begin(&self.requests, &RequestLabels { shop, code });
+        }
+        begin(
+            &self.took,
+            &ShopLabels {
+                shop: shop.to_owned(),
+            },
+        );
+        for (verdict, detail) in decisions {
+            let labels = DecisionLabels {
+                shop: shop.to_owned(),
+                verdict,
+                detail,
+            };
+            begin(&self.decisions, &labels);
+        }
+    }
+
+    fn begin_shop(&self, shop: &Shop) {
+        let name = || shop.name.clone();
+        for (reason, detail) in known_labels::observed_of(shop) {
+            let labels = WouldLabels {
+                shop: name(),
+                reason,
+                detail,
+            };
+            begin(&self.would_refuse, &labels);
+        }
+        let outcomes = |family: &Family<OutcomeLabels, Counter>, outcomes: &[&'static str]| {
+            for outcome in outcomes {
+                let (shop, outcome) = (name(), *outcome);
+                begin(family, &OutcomeLabels { shop, outcome });
+            }
+        };
+        outcomes(&self.logouts, &known_labels::LOGOUTS);
+        if !shop.token_endpoints.is_empty() {
+            outcomes(&self.token_responses, &["dated", "unread"]);
+            outcomes(&self.reissued, &["refused", "revived"]);
+        }
+        begin(&self.near_misses, &ShopLabels { shop: name() });
+        begin(&self.cut_off, &ShopLabels { shop: name() });
+        for cause in known_labels::retries_of(shop) {
+            for outcome in [RETRIED, OVER_BUDGET] {
+                let (shop, cause) = (name(), cause.clone());
+                begin(
+                    &self.retries,
+                    &RetryLabels {
+                        shop,
+                        cause,
+                        outcome,
+                    },
+                );
+            }
+        }
+        for upstream in known_labels::mirrors_of(shop) {
+            for outcome in known_labels::COPIES {
+                let upstream = upstream.to_owned();
+                begin(&self.copies, &CopyLabels { upstream, outcome });
+            }
+        }
+    }
+
     /// An answer issued tokens.
     pub(crate) fn note_token_response(&self, shop: &str, outcome: &'static str) {
         let outcome = OutcomeLabels {
@@ -316,7 +418,7 @@ impl Metrics {
         let labels = RetryLabels {
             shop: shop.to_owned(),
             cause: cause.to_string(),
-            outcome: if is_left { "retried" } else { "over_budget" },
+            outcome: if is_left { RETRIED } else { OVER_BUDGET },
         };
         self.retries.get_or_create(&labels).inc();
     }

@@ -105,7 +105,7 @@ impl ReadinessReport<'_> {
         let servers = self.snapshot.pools.of_shop(&shop.name)?.servers();
         let well = servers
             .iter()
-            .filter(|one| one.state() == "healthy")
+            .filter(|one| ["healthy", "untried"].contains(&one.state()))
             .count();
         let told = servers
             .iter()

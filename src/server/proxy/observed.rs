@@ -7,9 +7,7 @@ use super::context::Context;
 use super::service::Proxy;
 use crate::request::{Observed, Refusal, Shop};
 use crate::server::access_log::record::RecordedVerdict;
-
-/// The reason of a request that would be forwarded without its dead cookies.
-pub(crate) const DEAD_COOKIE: &str = "dead_cookie";
+use crate::server::operator::known_labels::DEAD_COOKIE;
 
 impl Proxy {
     /// A request goes to the shop, whatever its credentials are. Returns the reason for which it would not, in one word.

@@ -21,6 +21,8 @@ pub(crate) struct UpstreamServer {
     /// The key of the consistent hash; the same in every process.
     pub(super) hash_key: [u8; blake3::KEY_LEN],
     unhealthy: AtomicBool,
+    /// Whether a request or a check has told anything about it yet.
+    is_tried: AtomicBool,
     /// How many checks in a row contradicted `unhealthy`.
     dissent: AtomicU32,
     check_due_ms: AtomicU64,
@@ -51,10 +53,23 @@ pub struct ServerState {
     pub healthy: bool,
     /// Whether it is ejected because requests to it failed.
     pub ejected: bool,
+    /// What the last request to it, or a check, has told.
+    pub reached: Reached,
     /// Requests that are on their way to it or waiting for its answer.
     pub in_flight: usize,
     /// Requests that failed on it, since the start.
     pub failures: u64,
+}
+
+/// Whether a server was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// No request and no check has told anything of it yet.
+    Never,
+    /// The last request to it failed, and nothing checks it.
+    NotLately,
+    /// A check decides, or the last request succeeded.
+    Yes,
 }
 
 impl ServerState {
@@ -64,7 +79,11 @@ impl ServerState {
             Self { address: None, .. } => "unresolved",
             Self { healthy: false, .. } => "unhealthy",
             Self { ejected: true, .. } => "ejected",
-            Self { .. } => "healthy",
+            Self { reached, .. } => match reached {
+                Reached::Never => "untried",
+                Reached::NotLately => "failing",
+                Reached::Yes => "healthy",
+            },
         }
     }
 }
@@ -87,6 +106,7 @@ impl UpstreamServer {
             address,
             hash_key: hash_key.into(),
             unhealthy: AtomicBool::default(),
+            is_tried: AtomicBool::default(),
             dissent: AtomicU32::default(),
             check_due_ms: AtomicU64::default(),
             being_checked: Busy::default(),
@@ -140,12 +160,29 @@ impl UpstreamServer {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    pub(super) fn is_tried(&self) -> bool {
+        self.is_tried.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last request to it failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures_in_row.load(Ordering::Relaxed) > 0
+    }
+
+    /// A read is cheaper than a write, and this is written once.
+    fn note_tried(&self) {
+        if !self.is_tried() {
+            self.is_tried.store(true, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 
     /// A request failed on it. Returns how many have in a row.
     pub(super) fn fail(&self) -> u32 {
+        self.note_tried();
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.failures_in_row
             .fetch_add(1, Ordering::Relaxed)
@@ -154,6 +191,7 @@ impl UpstreamServer {
 
     /// It answered a request. Returns whether the one before had failed.
     pub(super) fn succeed(&self) -> bool {
+        self.note_tried();
         // Nearly every request succeeds, and a read is cheaper than a write.
         self.failures_in_row.load(Ordering::Relaxed) > 0
             && self.failures_in_row.swap(0, Ordering::Relaxed) > 0
@@ -178,6 +216,7 @@ impl UpstreamServer {
 
     /// Takes the result of a check. Returns whether the server's health changed.
     pub(super) fn observe(&self, is_well: bool, thresholds: Thresholds, now_ms: u64) -> bool {
+        self.note_tried();
         if is_well != self.is_unhealthy() {
             self.dissent.store(0, Ordering::Relaxed);
             return false;
@@ -271,6 +310,24 @@ mod tests {
             assert_eq!(server.observe(is_well, thresholds, 1), changes);
             assert_eq!(server.is_unhealthy(), unhealthy);
         }
+    }
+
+    #[test]
+    fn a_server_is_tried_once_a_request_or_a_check_told_something_of_it() {
+        let once = Thresholds {
+            healthy_after: 1,
+            unhealthy_after: 1,
+        };
+        let tried = |act: &dyn Fn(&UpstreamServer)| {
+            let server = server();
+            assert!(!server.is_tried() && !server.is_failing());
+            act(&server);
+            (server.is_tried(), server.is_failing())
+        };
+        assert_eq!(tried(&|server| drop(server.succeed())), (true, false));
+        assert_eq!(tried(&|server| drop(server.fail())), (true, true));
+        let checked = tried(&|server| drop(server.observe(true, once, 1)));
+        assert_eq!(checked, (true, false));
     }
 
     #[test]

@@ -26,7 +26,9 @@ use super::health::Check;
 use super::names::ResolvedName;
 use super::queue::{QueueState, RequestQueue};
 use super::retry_budget::RetryBudget;
-use super::server::{FULL_SHARE, InFlightGuard, ServerState, UpstreamServer, milliseconds, now_ms};
+use super::server::{
+    FULL_SHARE, InFlightGuard, Reached, ServerState, UpstreamServer, milliseconds, now_ms,
+};
 use super::settings::{ServerSettings, UpstreamLimits, UpstreamSettings};
 use super::sticky::Sticky;
 use crate::request::{ServerAddress, Share, sent_values};
@@ -130,6 +132,7 @@ impl Upstreams {
                     address: None,
                     healthy: false,
                     ejected: false,
+                    reached: Reached::Never,
                     in_flight: 0,
                     failures: 0,
                 });
@@ -139,12 +142,22 @@ impl Upstreams {
         states.collect()
     }
 
+    fn reached(&self, server: &UpstreamServer) -> Reached {
+        let is_checked = self.settings.health.check != Check::None;
+        match (server.is_tried(), server.is_failing()) {
+            (false, _) => Reached::Never,
+            (true, true) if !is_checked => Reached::NotLately,
+            (true, _) => Reached::Yes,
+        }
+    }
+
     fn state_of(&self, server: &UpstreamServer, now_ms: u64) -> ServerState {
         ServerState {
             label: server.endpoint.to_string(),
             address: Some(server.address.clone()),
             healthy: self.is_healthy(server),
             ejected: server.is_ejected(now_ms),
+            reached: self.reached(server),
             in_flight: server.in_flight(),
             failures: server.failures(),
         }
