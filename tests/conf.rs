@@ -388,7 +388,7 @@ error: unknown key `operater_listen`
 2 | operater_listen =
   | ^^^^^^^^^^^^^^^
   |
-  = help: did you mean `operator_listen`? known: include, listen, operator_listen, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, access_log, traces, h2c, limits, certificate, allow, deny, error_pages, acme, upstream, defaults, prefix, observe, shop
+  = help: did you mean `operator_listen`? known: include, listen, operator_listen, health, data_dir, control, trusted_proxies, operator_hosts, drain, cluster, log, access_log, traces, h2c, limits, certificate, allow, deny, error_pages, acme, upstream, defaults, prefix, observe, shop
 
 error: expected an address or network such as 192.0.2.7 or 10.0.0.0/8, found `10.0.0.0/33`
  --> doorward.toml:3:20

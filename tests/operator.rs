@@ -4,7 +4,8 @@
 mod support;
 
 use support::{
-    Customer, Edge, Nobody, Scene, eventually, shop_table, shop_table_at, stateless_bagisto,
+    Customer, Edge, Nobody, Scene, eventually, raw, request, shop_table, shop_table_at,
+    stateless_bagisto,
 };
 
 /// The value of a metric with these labels, as it stands on the page.
@@ -188,4 +189,79 @@ fn strangers_make_no_labels() {
     let page = edge.metrics();
     assert_eq!(series(&page), before, "{page}");
     assert!(!page.contains("stranger"), "{page}");
+}
+
+// --- Health without metrics --------------------------------------------------------------------------------
+
+#[test]
+fn the_health_listener_says_whether_the_process_is_ready_and_nothing_else() {
+    let shop = stateless_bagisto();
+    let table = shop_table(&shop);
+    let edge = Edge::with(&format!("health = \"127.0.0.1:0\"\n{table}"));
+    let ask = |method: &str, target: &str, host: &str| {
+        raw(
+            edge.address_of("health"),
+            &request(method, target, &[("Host", host)], b""),
+        )
+    };
+    for host in ["10.0.0.9:8082", "anything.example.com", "localhost"] {
+        for (target, status, text) in [
+            ("/livez", 200, "alive\n"),
+            ("/readyz", 200, "ready\n"),
+            ("/readyz?verbose", 200, "ready\n"),
+            ("/metrics", 404, "not found\n"),
+            ("/", 404, "not found\n"),
+            ("/livez/", 404, "not found\n"),
+        ] {
+            let answer = ask("GET", target, host);
+            assert_eq!(
+                (answer.status, answer.text().as_str()),
+                (status, text),
+                "{target}"
+            );
+        }
+    }
+    assert_eq!(ask("POST", "/readyz", "localhost"), 405);
+    assert_eq!(ask("HEAD", "/livez", "localhost"), 200);
+    assert_eq!(
+        edge.ask_operator("/metrics"),
+        200,
+        "the operator listener stays"
+    );
+}
+
+#[test]
+fn the_health_listener_says_that_keys_are_missing_without_saying_which() {
+    let shop = stateless_bagisto();
+    let table = shop_table(&shop);
+    let (of_shop, _) = table.split_once("token.algorithms").unwrap();
+    let keys = "token.algorithms = [\"RS256\"]\ntoken.jwks_url = \"http://127.0.0.1:9/\"\n";
+    let edge = Edge::with(&format!("health = \"127.0.0.1:0\"\n{of_shop}{keys}"));
+    let ready = request("GET", "/readyz?verbose", &[("Host", "a")], b"");
+    let answer = raw(edge.address_of("health"), &ready);
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (503, "not ready\n")
+    );
+}
+
+#[test]
+fn the_health_listener_has_an_address_of_its_own_and_needs_a_restart() {
+    let shop = stateless_bagisto();
+    let table = shop_table(&shop);
+    let edge = Edge::with(&table);
+    let health = "health = \"127.0.0.1:1\"\n";
+    edge.configure(&format!("{health}{table}"));
+    let reload = edge.command(&["reload"]);
+    assert!(
+        reload.stderr.contains("`health` needs a restart"),
+        "{}",
+        reload.stderr
+    );
+    edge.configure(&format!(
+        "{health}operator_listen = \"127.0.0.1:1\"\n{table}"
+    ));
+    let check = edge.command(&["check"]);
+    let fault = "the health listener needs an address of its own";
+    assert!(check.stderr.contains(fault), "{}", check.stderr);
 }

@@ -50,9 +50,14 @@ fn own_listeners<'a>(
         .filter_map(|listen| listen.address.tcp());
     let public = public.map(|at| ("listen", at));
     let operator = server.operator.iter().map(|at| ("operator_listen", *at));
+    let health = server.health.iter().map(|at| ("health", *at));
     let cluster = server.cluster.iter();
     let cluster = cluster.map(|cluster| ("cluster.listen", cluster.listen));
-    let own: Vec<(&str, SocketAddr)> = public.chain(operator).chain(cluster).collect();
+    let own: Vec<(&str, SocketAddr)> = public
+        .chain(operator)
+        .chain(health)
+        .chain(cluster)
+        .collect();
     upstreams.configured().iter().filter_map(move |one| {
         let endpoint = &one.endpoint;
         let is_socket = |listen: &&Listen| listen.address.to_string() == endpoint.to_string();

@@ -97,6 +97,7 @@ pub(crate) struct RestartOnlySettings {
     listen: Vec<Listen>,
     h2c: bool,
     operator: Option<SocketAddr>,
+    health: Option<SocketAddr>,
     control: PathBuf,
     data_dir: PathBuf,
     cluster: Option<RestartOnlyCluster>,
@@ -240,6 +241,7 @@ impl RestartOnlySettings {
             listen: settings.listen.clone(),
             h2c: settings.h2c,
             operator: settings.operator,
+            health: settings.health,
             control: settings.control.clone(),
             data_dir: settings.data_dir.clone(),
             cluster: settings
@@ -256,6 +258,7 @@ impl RestartOnlySettings {
             ("listen", self.listen != there.listen),
             ("h2c", self.h2c != there.h2c),
             ("operator_listen", self.operator != there.operator),
+            ("health", self.health != there.health),
             ("control", self.control != there.control),
             ("data_dir", self.data_dir != there.data_dir),
         ];

@@ -17,6 +17,8 @@ pub struct Settings {
     pub h2c: bool,
     /// The address of the operator listener; `None`: no listener.
     pub operator: Option<SocketAddr>,
+    /// The address of the health listener; `None`: no listener.
+    pub health: Option<SocketAddr>,
     /// The path of the control socket.
     pub control: PathBuf,
     /// The folder of the journal.

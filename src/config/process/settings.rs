@@ -39,6 +39,7 @@ pub(crate) struct ProcessSettings {
 pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
     let Listeners { listen, rules } = listen::read(root);
     let operator = read_operator(root, &listen);
+    let health = read_health(root, &listen, operator);
     let data_dir = read_path(root, "data_dir");
     root.missing("data_dir", "a folder such as \"/var/lib/doorward\"");
     let control = read_control(root, data_dir.as_deref());
@@ -71,6 +72,7 @@ pub(crate) fn read(root: &mut TomlTable<'_>) -> Option<ProcessSettings> {
         h2c: h2c.unwrap_or_default(),
         listen,
         operator,
+        health,
         control: control?,
         data_dir: data_dir?,
         site,
@@ -120,6 +122,24 @@ fn read_operator(root: &mut TomlTable<'_>, listen: &[Listen]) -> Option<SocketAd
         let fault = Fault::warning("the operator listener can be reached from the network");
         let help = "put it on 127.0.0.1, or protect it by a firewall";
         text.report(fault.help(help));
+    }
+    Some(address)
+}
+
+/// Whoever reaches the health listener learns whether the process is ready, and nothing else: it may stand anywhere.
+fn read_health(
+    root: &mut TomlTable<'_>,
+    listen: &[Listen],
+    operator: Option<SocketAddr>,
+) -> Option<SocketAddr> {
+    let text = root.string("health")?;
+    let address = text.parse_as(address)?;
+    let taken = |listen: &Listen| listen.address.tcp() == Some(address);
+    if address.port() != 0 && (operator == Some(address) || listen.iter().any(taken)) {
+        text.report(
+            Fault::error("the health listener needs an address of its own")
+                .label("another listener has this one"),
+        );
     }
     Some(address)
 }

@@ -1,4 +1,4 @@
-//! The operator listener: metrics and health. It changes nothing, and belongs on loopback.
+//! The operator listener: metrics and health. It changes nothing, and belongs on loopback. The health listener: health alone.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -25,7 +25,9 @@ use crate::server::reload::Reloader;
 use crate::server::snapshot::SharedSnapshot;
 
 /// Answers `/metrics`, `/livez` and `/readyz`.
+#[derive(Clone)]
 pub(crate) struct OperatorPages {
+    pub(crate) audience: Audience,
     pub(crate) snapshot: SharedSnapshot,
     pub(crate) limiter: Arc<ConnectionLimiter>,
     pub(crate) body_budget: Arc<BodyBudget>,
@@ -34,12 +36,24 @@ pub(crate) struct OperatorPages {
     pub(crate) reloads: Arc<Reloader>,
 }
 
+/// Who reaches the pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// The operator.
+    Operator,
+    /// A probe, or anybody: one word of health, and nothing else.
+    Anyone,
+}
+
 #[async_trait]
 impl ServeHttp for OperatorPages {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let own = session.server_addr().and_then(|address| address.as_inet());
         let own = own.map(|address| address.ip().to_canonical());
         let head = session.req_header();
+        if self.audience == Audience::Anyone {
+            return self.health_page(head);
+        }
         if !self.is_known_host(head, own) {
             let help = "unknown Host: add it to operator_hosts\n";
             return page(StatusCode::MISDIRECTED_REQUEST, help);
@@ -96,6 +110,33 @@ impl OperatorPages {
         }
     }
 
+    /// The pages for probes. Their `Host` does not count: they tell nothing that a foreign page could use.
+    fn health_page(&self, head: &Parts) -> Response<Vec<u8>> {
+        let is_read = head.method == Method::GET || head.method == Method::HEAD;
+        match (head.uri.path(), is_read) {
+            ("/livez", true) => page(StatusCode::OK, "alive\n"),
+            ("/readyz", true) if self.is_ready() => page(StatusCode::OK, "ready\n"),
+            ("/readyz", true) => page(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            ("/livez" | "/readyz", false) => page(StatusCode::METHOD_NOT_ALLOWED, "GET only\n"),
+            _ => page(StatusCode::NOT_FOUND, "not found\n"),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.checks().iter().any(ReadinessCheck::is_bad)
+    }
+
+    fn checks(&self) -> Vec<ReadinessCheck> {
+        ReadinessReport {
+            snapshot: &self.snapshot.load(),
+            traffic: &self.traffic,
+            notify: &self.reloads.notify,
+            reloads: &self.reloads.record,
+            node: self.reloads.node.as_deref(),
+        }
+        .checks()
+    }
+
     /// What was counted and what is measured, in the `OpenMetrics` text format.
     fn metrics_text(&self) -> Result<String, fmt::Error> {
         let snapshot = self.snapshot.load();
@@ -119,14 +160,7 @@ impl OperatorPages {
 
     /// The failed checks, or with `verbose` all of them.
     fn readiness(&self, query: Option<&str>) -> Response<Vec<u8>> {
-        let checks = ReadinessReport {
-            snapshot: &self.snapshot.load(),
-            traffic: &self.traffic,
-            notify: &self.reloads.notify,
-            reloads: &self.reloads.record,
-            node: self.reloads.node.as_deref(),
-        }
-        .checks();
+        let checks = self.checks();
         let is_verbose = query.is_some_and(|query| query.split('&').any(|one| one == "verbose"));
         let is_ready = !checks.iter().any(ReadinessCheck::is_bad);
         let told = checks.iter().filter(|check| is_verbose || check.is_bad());

@@ -27,7 +27,7 @@ use crate::server::connection::unread::UnreadRequests;
 use crate::server::operator::app::OperatorApp;
 use crate::server::operator::control::Control;
 use crate::server::operator::control_socket::ControlSocket;
-use crate::server::operator::listener::OperatorPages;
+use crate::server::operator::listener::{Audience, OperatorPages};
 use crate::server::proxy::service::Proxy;
 use crate::server::reload::{HangupReloads, Reloader};
 use crate::server::traces::span_exporter::SpanExporter;
@@ -63,6 +63,7 @@ pub(crate) fn add_all(
         traffic: Arc::clone(&proxy.traffic),
     };
     let pages = OperatorPages {
+        audience: Audience::Operator,
         snapshot: Arc::clone(&proxy.snapshot),
         limiter: Arc::clone(&limiter),
         body_budget: Arc::clone(&proxy.body_budget),
@@ -72,7 +73,16 @@ pub(crate) fn add_all(
     };
     let orders = ControlSocket::new(sockets.control, control);
     server.add_service(background_service("control", orders));
-    server.add_service(operator(OperatorApp::new(pages), sockets.operator)?);
+    let health = OperatorPages {
+        audience: Audience::Anyone,
+        ..pages.clone()
+    };
+    for (name, pages, bound) in [
+        ("operator", pages, sockets.operator),
+        ("health", health, sockets.health),
+    ] {
+        server.add_service(operator(name, OperatorApp::new(pages), bound)?);
+    }
     let public = public(&server.configuration, sockets.public, proxy, limiter, h2c)?;
     server.add_service(public);
     Ok(())
@@ -177,12 +187,13 @@ fn requests(conf: &Arc<ServerConf>, proxy: Proxy, h2c: bool) -> RequestApp {
     }
 }
 
-/// The operator listener has a thread of its own, so that it answers under any load of customers.
+/// The operator listener and the health listener have a thread each, so that they answer under any load of customers.
 fn operator(
+    name: &'static str,
     app: OperatorApp,
     bound: Option<BoundTcp>,
 ) -> pingora::Result<BoundService<OperatorApp>> {
-    let mut service = BoundService::new("operator", Some(1));
+    let mut service = BoundService::new(name, Some(1));
     let no_tls = || {
         Err(Error::explain(
             ErrorType::InternalError,

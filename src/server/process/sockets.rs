@@ -16,6 +16,7 @@ use crate::server::settings::Settings;
 pub(crate) struct Sockets {
     pub(crate) public: Vec<BoundListener>,
     pub(crate) operator: Option<BoundTcp>,
+    pub(crate) health: Option<BoundTcp>,
     pub(crate) control: UnixListener,
 }
 
@@ -40,7 +41,7 @@ impl fmt::Display for SocketError {
             ),
             Self::Unclaimed(address) => write!(
                 f,
-                "systemd passes a socket on {address}, which neither `listen` nor `operator_listen` names\n  \
+                "systemd passes a socket on {address}, which none of `listen`, `operator_listen` and `health` names\n  \
                  help: write exactly this address there, or another ListenStream= in doorward.socket; \
                  0.0.0.0 and [::] are two addresses"
             ),
@@ -53,7 +54,8 @@ impl Sockets {
     pub(crate) fn bind(settings: &Settings, mut inherited: Inherited) -> Result<Self, SocketError> {
         let sockets = Self {
             public: bind_all(&settings.listen, &mut inherited)?,
-            operator: bind_operator(settings.operator, &mut inherited)?,
+            operator: bind_one("operator", settings.operator, &mut inherited)?,
+            health: bind_one("health", settings.health, &mut inherited)?,
             control: control_socket::bind(&settings.control).map_err(|error| {
                 SocketError::Bind(settings.control.display().to_string(), error)
             })?,
@@ -87,7 +89,8 @@ fn bind_all(
     listen.iter().map(bind).collect()
 }
 
-fn bind_operator(
+fn bind_one(
+    service: &'static str,
     address: Option<SocketAddr>,
     inherited: &mut Inherited,
 ) -> Result<Option<BoundTcp>, SocketError> {
@@ -96,7 +99,7 @@ fn bind_operator(
     };
     let cannot = |error| SocketError::Bind(address.to_string(), error);
     let bound = BoundTcp::bind(address, false, inherited).map_err(cannot)?;
-    note_listening("operator", &bound.address());
+    note_listening(service, &bound.address());
     Ok(Some(bound))
 }
 
