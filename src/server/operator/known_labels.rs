@@ -132,7 +132,8 @@ fn refusals() -> impl Iterator<Item = Refusal> {
     Refusal::examples()
         .into_iter()
         .flat_map(move |refusal| -> Vec<Refusal> {
-            let revoked = |cause| Refusal::Revoked { cause, token };
+            let by = token;
+            let revoked = |cause| Refusal::Revoked { cause, token, by };
             let limited = |limit| Refusal::RateLimited {
                 limit,
                 retry_after_s: 1,
