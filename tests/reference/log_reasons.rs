@@ -81,9 +81,7 @@ fn flaws(out: &mut String) {
     write!(out, "\n## `detail` of `unverifiable`\n\n{intro}\n").unwrap();
     head(out, &["word", "meaning", "what to do"]);
     for (word, comment) in words_of("Flaw") {
-        let flaw = Flaw::EXAMPLES
-            .into_iter()
-            .find(|flaw| flaw.name() == word);
+        let flaw = Flaw::EXAMPLES.into_iter().find(|flaw| flaw.name() == word);
         let flaw = flaw.unwrap_or_else(|| panic!("Flaw::EXAMPLES has no {word}"));
         let advice = Refusal::Unverifiable(flaw).advice();
         row(out, &[&format!("`{word}`"), &comment, advice]);
